@@ -7,6 +7,8 @@ after. Scaling is that of the original episodes. Rebuilt when the dataset or the
 part changes.
 """
 
+from dataclasses import asdict
+
 import dagster as dg
 
 from kinemill.store import ArtifactRef
@@ -25,15 +27,15 @@ def make(task: Task) -> dg.AssetsDefinition:
 
         resource = get_task_resource(context)
         artifact = augment.run(resource.task, resource.home, dataset)
-        counts = artifact.summary
+        summary = augment.TrainingSetSummary.of(artifact)
         drawn = before_after(resource.home, resource.task.name, artifact.ref)
         yield from emit(
             context,
             artifact,
             build_metadata(
-                episodes=counts["episodes"],
-                rows=counts["rows"],
-                augmentations=table(counts["augmentations"]),
+                episodes=summary.episodes,
+                rows=summary.rows,
+                augmentations=table([asdict(one) for one in summary.augmentations]),
                 before_after=picture(drawn) if drawn else None,
             ),
         )

@@ -57,26 +57,26 @@ def make(task: Task) -> dg.AssetsDefinition:
         candidates = register_candidates(
             resource.task, resource.home, produced, references, progress=Lines(context)
         )
-        result = candidates.result
+        result, selection = candidates.result, candidates.selection
         registration, verification = result.registration, result.produced.verification
         for name, value in (
             ("registration", registration.to_json()),
             ("verified", verification.to_json()),
-            ("candidates", candidates.to_json()),
+            ("candidates", selection.to_json()),
         ):
             note(resource.home, context.run.run_id, task.name, name, value)
         yield from emit(
             context,
             artifact_of(resource.home, registration),
             build_metadata(
-                summary=registration.summary["headline"],
+                summary=registration.headline,
                 version=registration.version,
                 alias=registration.alias,
                 decision=registration.decision,
-                candidates=table(candidates.to_json()["candidates"]) if predicts else None,
+                candidates=table(selection.to_json()["candidates"]) if predicts else None,
                 gate=table([line.to_json() for line in registration.gate]),
                 report=report_link(resource.home, resource.home.root / registration.report),
-                files=files_page(resource, made["model"], registration.summary["logged_model"]),
+                files=files_page(resource, made["model"], registration.logged_model),
                 page=version_link(task.name, registration.version),
                 history=task_link(task.name),
                 mlflow_run=run_page(resource, made["model"]),

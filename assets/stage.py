@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, cast
 
 import dagster as dg
 
@@ -14,7 +13,7 @@ from kinemill.errors import BadInput
 from kinemill.store import Artifact, ArtifactRef, Json
 from kinemill.task import Task
 from kinemill.task.protocols import Progress
-from kinemill.validate.check_results import is_skipped
+from kinemill.validate.refusal import refusal
 from kinemill_dagster.assets import CHAIN
 from kinemill_dagster.assets.code import code_references, code_version
 from kinemill_dagster.assets.lineage import asset_tags, external_deps
@@ -29,7 +28,6 @@ from kinemill_dagster.resources.task_resource import TaskResource
 
 Events = Iterator[dg.AssetCheckResult | dg.AssetMaterialization | dg.Output[ArtifactRef]]
 _STAGE = {asset: stage for stage, asset in CHAIN.items()}
-_NAMED = 3  # recordings or episodes listed in a failure
 # The output of every check; `dg.Any` is a DagsterType.
 _CHECKED = dg.Out(dg.Any, is_required=False)  # pyright: ignore[reportArgumentType]
 _SHORTEST = timedelta(minutes=2)  # Dagster's minimum for both windows is 1 minute
@@ -104,22 +102,8 @@ def stage(
     }
 
     def declare(body: Callable[..., Events]) -> dg.AssetsDefinition:
-        config: type[dg.Config] | None = body.__annotations__.get("config")
-        compute = dg.OpDefinition(
-            _compute(_with_checks_alone(body, name, checks) if checks else body, config),
-            name=f"{task.name}__{name}",
-            ins={
-                **dict.fromkeys(inputs, dg.In(ArtifactRef)),
-                **dict.fromkeys(orders, dg.In(dg.Nothing)),
-            },
-            outs={
-                name: dg.Out(ArtifactRef, is_required=not checks, io_manager_key="refs"),
-                **dict.fromkeys(specs, _CHECKED),
-            },
-            config_schema=config.to_config_schema() if config else None,
-            required_resource_keys={task.name},
-            pool=pool_of(task, name),
-        )
+        ins = dict.fromkeys(inputs, dg.In(ArtifactRef)) | dict.fromkeys(orders, dg.In(dg.Nothing))
+        compute = _op(task, name, body, ins, checks)
         spec = _spec(task, name).replace_attributes(
             deps=[*inputs.values(), *unread],
             description=described(page or "", task.name),
@@ -137,6 +121,29 @@ def stage(
         )
 
     return declare
+
+
+def _op(
+    task: Task,
+    name: str,
+    body: Callable[..., Events],
+    ins: dict[str, dg.In],
+    checks: Checks | None,
+) -> dg.OpDefinition:
+    """Return the op of an asset; its outputs are the reference and a result of each check."""
+    config: type[dg.Config] | None = body.__annotations__.get("config")
+    return dg.OpDefinition(
+        _compute(_with_checks_alone(body, name, checks) if checks else body, config),
+        name=f"{task.name}__{name}",
+        ins=ins,
+        outs={
+            name: dg.Out(ArtifactRef, is_required=not checks, io_manager_key="refs"),
+            **dict.fromkeys(checks.specs if checks else (), _CHECKED),
+        },
+        config_schema=config.to_config_schema() if config else None,
+        required_resource_keys={task.name},
+        pool=pool_of(task, name),
+    )
 
 
 def _spec(task: Task, name: str) -> dg.AssetSpec:
@@ -257,48 +264,9 @@ def refuse_failed(blocking: Iterable[CheckResult], folder: Path, metadata: Json)
     Raises:
         dagster.Failure: with all failed checks, their values and a fix.
     """
-    refused = [one for one in blocking if not one.passed]
-    if not refused:
-        return
-    causes = [one for one in refused if not is_skipped(one.values)] or refused
-    text = "; ".join(_text(one) for one in causes)
-    because = next((_because(one) for one in causes if one.values.get("because")), "")
-    raise dg.Failure(
-        f"{because}blocked by {len(causes)} check(s): {text}; all values are in {folder}",
-        metadata=metadata,
-        allow_retries=False,
-    )
-
-
-def _text(result: CheckResult) -> str:
-    """Format a failed check in one line: values, recordings or episodes, and the fix."""
-    values = {name: value for name, value in result.values.items() if name != "fix"}
-    numbers = [f"{name} {value}" for name, value in values.items() if not _is_many(value)]
-    names = [_name(one) for one in result.values.get("failing") or []]
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    named = f" in {', '.join(names[:_NAMED])}{more}" if names else ""
-    fix = f": {result.values['fix']}" if result.values.get("fix") else ""
-    return f"{result.name} ({', '.join(numbers) or result.description}){named}{fix}"
-
-
-def _because(result: CheckResult) -> str:
-    """Format why logs have no accepted data, which explains the failed checks."""
-    reasons: list[str] = result.values["because"]
-    more = f"; and {len(reasons) - _NAMED} more; " if len(reasons) > _NAMED else "; "
-    return f"nothing was accepted of these logs: {'; '.join(reasons[:_NAMED])}{more}"
-
-
-def _name(failing: object) -> str:
-    """Return the name of a failing episode, recording or record."""
-    if not isinstance(failing, Mapping):
-        return str(failing)
-    record = cast("Mapping[str, Any]", failing)
-    value = f" ({record['column']} {record['value']})" if "column" in record else ""
-    return f"{record.get('recording') or record.get('episode')}{value}"
-
-
-def _is_many(value: object) -> bool:
-    return isinstance(value, list | dict)
+    text = refusal(blocking, folder)
+    if text:
+        raise dg.Failure(text, metadata=metadata, allow_retries=False)
 
 
 def _results(

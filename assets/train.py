@@ -13,6 +13,7 @@ import dagster as dg
 from kinemill.store import Artifact, ArtifactRef, Json, read_document
 from kinemill.task import Task
 from kinemill.task.portfolio import RESULTS, CandidateResult
+from kinemill.train.summary import ModelSummary
 from kinemill_dagster.assets.metadata import build_metadata, picture, table
 from kinemill_dagster.assets.stage import Events, emit, get_task_resource, stage
 from kinemill_dagster.resources.task_resource import TaskResource
@@ -55,13 +56,13 @@ def _trained(
 def _about_training(resource: TaskResource, trained: Artifact) -> Json:
     from kinemill_dagster.resources.training import run_page
 
-    summary, folder = trained.summary, resource.home.root / trained.ref.path
+    summary, folder = ModelSummary.of(trained), resource.home.root / trained.ref.path
     return build_metadata(
-        family=summary.get("family"),
+        family=summary.family,
         families=_families(folder),
-        steps=summary["steps"],
-        **{_metric_label(summary["monitor"]): summary["best"]},
-        parameters=summary["parameters"],
+        steps=summary.steps,
+        **{_metric_label(summary.monitor): summary.best},
+        parameters=summary.parameters,
         seed=resource.task.learn.seed,
         loss_curve=picture(folder / "loss.png"),
         mlflow_run=run_page(resource, trained.ref),

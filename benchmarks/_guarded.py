@@ -18,6 +18,8 @@ from typing import Any
 
 from benchmarks import EXAMPLES, ROOT
 from benchmarks._servers import free_port
+from kinemill.task import load_task
+from kinemill_dagster.assets import stages_of
 
 PASSWORD = "correct horse battery"
 MINE, OTHER = "cart_pole", "pendulum"  # tasks: the limited operator may change the first
@@ -176,10 +178,11 @@ LAUNCH = (
 )
 
 
-def selector(job: str) -> dict[str, str]:
-    """Return what names a job of the checkout."""
+def selector(task: str) -> dict[str, object]:
+    """Return what selects all assets of a task for a run."""
     where = {"repositoryLocationName": "kinemill", "repositoryName": "__repository__"}
-    return {**where, "jobName": job}
+    assets = [{"path": [task, asset]} for asset in stages_of(load_task(task)).values()]
+    return {**where, "jobName": "__ASSET_JOB", "assetSelection": assets}
 
 
 def _use(place: Place) -> None:

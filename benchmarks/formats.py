@@ -64,7 +64,7 @@ def _row(folder: str, task: Task) -> Row:
             recordings = load_recordings(Home(Path(home)), report.artifact.ref)
     summary = report.artifact.summary
     return {
-        "format": ", ".join(sorted({one.summary["format"] for one in recordings})),
+        "format": ", ".join(sorted({one.summary.format for one in recordings})),
         "set": folder,
         "files": summary["recordings"],
         "megabytes": sum((DATA / folder / one.name).stat().st_size for one in recordings) / 1e6,

@@ -22,7 +22,7 @@ from kinemill_dagster.pipelines.run_status_sensors import reason
 from kinemill_dagster.resources import alerts
 from kinemill_dagster.resources.alert_delivery import deliver
 from kinemill_dagster.resources.io import latest
-from kinemill_dagster.resources.tags import OWNER, TASK
+from kinemill_dagster.resources.tags import OWNER, title_of
 
 _EVERY = 30  # s
 _LISTED = 5  # listed names, or lines of a gate
@@ -112,11 +112,11 @@ def failures(instance: dg.DagsterInstance) -> Iterator[NewAlert]:
         waits = run.tags.get(_WILL_RETRY) == "true" and time.time() - ended < _PATIENCE
         if _RETRIED in run.tags or waits:
             continue
-        task = run.tags.get(TASK, run.job_name)
+        task = title_of(run)
         event = alerts.Event(run.run_id, ended, task, run.tags.get(OWNER, ""))
         yield NewAlert(
             "failure",
-            f"{run.job_name} failed",
+            f"{task} failed",
             partial(_said, instance, run.run_id),
             event,
             run.run_id,
@@ -239,11 +239,11 @@ def stalls(instance: dg.DagsterInstance, after: float) -> Iterator[NewAlert]:
             when = datetime.fromtimestamp(last_event, UTC).isoformat(timespec="seconds")
             event = alerts.Event(
                 f"{run.run_id}:{records[0].storage_id}",
-                task=run.tags.get(TASK, run.job_name),
+                task=title_of(run),
                 owner=run.tags.get(OWNER, ""),
             )
             body = f"run {run.run_id} has no event since {when}; end it with kinemill runs cancel"
-            yield NewAlert("stalled", f"{run.job_name} has stalled", body, event, run.run_id)
+            yield NewAlert("stalled", f"{title_of(run)} has stalled", body, event, run.run_id)
 
 
 def disk(home: Home) -> Iterator[NewAlert]:

@@ -1,4 +1,9 @@
-"""Dagster definitions of a task: assets with automation conditions, jobs, and sensors."""
+"""Dagster definitions of a task: assets with automation conditions, and sensors.
+
+A task has no job of its own: its runs select its assets in Dagster's job of all assets, which holds
+the task's launchpad already. A named job per task repeats it, and the daemon fetches every job once
+a minute: with 200 tasks, that was half of what an idle daemon costs.
+"""
 
 import importlib
 import warnings
@@ -19,7 +24,7 @@ from kinemill_dagster.pipelines.registry_events import registry_events
 from kinemill_dagster.pipelines.run_status_sensors import cancellations, failures
 from kinemill_dagster.pipelines.tune import tune
 from kinemill_dagster.resources.io import refs
-from kinemill_dagster.resources.tags import MAX_RUNTIME, TASK
+from kinemill_dagster.resources.tags import task_tags
 from kinemill_dagster.resources.task_resource import define_task_resource
 
 
@@ -62,10 +67,10 @@ def _automated(asset: dg.AssetsDefinition, condition: Condition | None) -> dg.As
 
 
 def task_definitions(task: Task) -> dg.Definitions:
-    """Return assets, jobs and resources of a task that is a component; sensors are shared."""
+    """Return assets and resources of a task that is a component; sensors are shared."""
     return dg.Definitions(
         assets=[external_assets(task), *chain(task)],
-        jobs=[_job(task), *motion_jobs(task)],
+        jobs=motion_jobs(task),
     )
 
 
@@ -89,7 +94,7 @@ def definitions_of(
             *others,
             *(asset for task in tasks for asset in (external_assets(task), *chain(task, web=web))),
         ],
-        jobs=[*(job for task in tasks for job in (_job(task), *motion_jobs(task))), backfill, tune],
+        jobs=[*(job for task in tasks for job in motion_jobs(task)), backfill, tune],
         sensors=[
             *automation_sensors([*tasks, *components]),
             registry_events([task.name for task in (*tasks, *components)]),
@@ -102,10 +107,18 @@ def definitions_of(
     )
 
 
-def _job(task: Task) -> Any:
-    return dg.define_asset_job(
+def chain_job(task: Task, *, web: bool = True) -> dg.JobDefinition:
+    """Return a job of all assets of one task, for a run in this process.
+
+    Args:
+        task: the task, with its overrides.
+        web: whether run configuration comes over the web; see `resources.task_resource`.
+    """
+    whole = dg.define_asset_job(
         task.name,
         selection=dg.AssetSelection.groups(task.name),
         description=task.description or f"The full pipeline of {task.name}.",
-        tags={TASK: task.name, MAX_RUNTIME: f"{task.compute.run_timeout:.0f}"},
+        tags=task_tags(task),
     )
+    defs = definitions_of([task], web=web)
+    return dg.Definitions.merge(defs, dg.Definitions(jobs=[whole])).resolve_job_def(task.name)

@@ -12,7 +12,7 @@ import dagster as dg
 
 from kinemill.store.home import Home
 from kinemill.task import Task
-from kinemill_dagster.resources.tags import MAX_RUNTIME, TASK
+from kinemill_dagster.resources.tags import task_tags
 
 _MOST = 100  # maximum number of listed clips; patterns are easier for more
 
@@ -37,7 +37,7 @@ def motion_jobs(task: Task) -> list[Any]:
             "remove those that are not needed, or name patterns. All keys of the task can be "
             "changed in the launchpad.",
             config={"resources": {task.name: {"config": {"learn": learn}}}},
-            tags={TASK: task.name, MAX_RUNTIME: f"{task.compute.run_timeout:.0f}"},
+            tags=task_tags(task),
         )
     ]
 

@@ -18,17 +18,20 @@ from kinemill.dataset import DatasetSummary
 from kinemill.errors import Blocked, KinemillError
 from kinemill.failures import quiet_threads
 from kinemill.interrupts import Interrupted
+from kinemill.register.document import RunDocument, Selection
 from kinemill.register.run_summary import RunFacts, run_document
+from kinemill.register.stage import Registration
 from kinemill.register.versions import bundle_folder, find_version
-from kinemill.store import ArtifactRef, Json, summary_of
+from kinemill.store import ArtifactRef, Json
 from kinemill.store.home import Home
 from kinemill.store.locks import current_user, in_use
 from kinemill.task import Task, load_task, remember_task
 from kinemill.task.overrides import nested
+from kinemill.validate.summary import EpisodesSummary
 from kinemill.verify.document import Verification, open_verification, read_verification
 from kinemill_dagster.assets import CHAIN, stages_of
 from kinemill_dagster.pipelines.cancellation import cancel_run
-from kinemill_dagster.pipelines.chain import definitions_of
+from kinemill_dagster.pipelines.chain import chain_job
 from kinemill_dagster.pipelines.console import view
 from kinemill_dagster.pipelines.instance import open_instance
 from kinemill_dagster.pipelines.orphan_runs import free, reap
@@ -51,7 +54,7 @@ def run_chain(
     resume: bool = False,
     show_progress: bool = False,
     web: bool = False,
-) -> Json:
+) -> RunDocument:
     """Run the full pipeline and return the document of `kinemill run`.
 
     Args:
@@ -81,7 +84,7 @@ def run_chain(
             tags |= {RESUME: "true"} if resume else {}
             _execute(instance, plain, run_config(plain, overrides or {}, logs), _Run(run_id, tags))
         except KinemillError as error:
-            error.document = _document(instance, home, plain, run_id)
+            error.document = _document(instance, home, plain, run_id).to_json()
             raise
         return _document(instance, home, plain, run_id)
 
@@ -152,7 +155,7 @@ class _Run(NamedTuple):
 
 def _execute(instance: dg.DagsterInstance, task: Task, config: Json, run: _Run) -> None:
     """Run the job of a task or a part of it; overrides are already checked by `load_task`."""
-    job = definitions_of([task], web=False).resolve_job_def(task.name)
+    job = chain_job(task, web=False)
     part = None if run.assets is None else [dg.AssetKey([task.name, name]) for name in run.assets]
     reap(instance)  # a dead run may occupy the slot that this one needs
     try:
@@ -190,27 +193,25 @@ def run_config(task: Task, overrides: Mapping[str, object], logs: Path | None) -
     return config
 
 
-def _document(instance: dg.DagsterInstance, home: Home, task: Task, run_id: str) -> Json:
+def _document(instance: dg.DagsterInstance, home: Home, task: Task, run_id: str) -> RunDocument:
     refs = {asset: handed_on(home, run_id, task.name, asset) for asset in CHAIN.values()}
-    registration = read_note(home, run_id, task.name, "registration")
-    dataset = refs["dataset"]
+    registered = read_note(home, run_id, task.name, "registration")
+    registration = Registration.from_json(registered) if registered else None
+    candidates = read_note(home, run_id, task.name, "candidates")
+    dataset, episodes = refs["dataset"], refs["episodes"]
     facts = RunFacts(
         task=task.name,
         cached=read_note(home, run_id, task.name, "cached") or 0,
-        episodes=_summary(home, refs["episodes"]),
+        episodes=EpisodesSummary.read(home, episodes) if episodes else None,
         dataset=dataset.digest if dataset else None,
         verification=_verification(home, _verified(home, task, run_id) or refs["verification"]),
-        selection=read_note(home, run_id, task.name, "candidates"),
+        selection=Selection.from_json(candidates) if candidates else None,
         registration=registration,
-        report=str(home.root / registration["report"]) if registration else None,
+        report=str(home.root / registration.report) if registration else None,
         seconds=seconds(instance, run_id),
         warnings=DatasetSummary.read(home, dataset).warnings if dataset else [],
     )
     return run_document(facts)
-
-
-def _summary(home: Home, ref: ArtifactRef | None) -> Json | None:
-    return summary_of(home, ref) if ref else None
 
 
 def _verified(home: Home, task: Task, run_id: str) -> ArtifactRef | None:

@@ -8,6 +8,7 @@ from dagster_shared.error import SerializableErrorInfo
 
 from kinemill.store.home import Home
 from kinemill.tracking import end_orphans
+from kinemill_dagster.resources.tags import title_of
 
 # s; each tick writes to a database: with the 5 s of Dagster's loop these two were half of all ticks
 _FAILURES, _CANCELLATIONS = 60, 60
@@ -20,14 +21,14 @@ _FAILURES, _CANCELLATIONS = 60, 60
     description="Appends every failed run to dagster/failures.jsonl in the home.",
 )
 def failures(context: dg.RunFailureSensorContext) -> None:
-    """Append one line for a failed run: job, time and error."""
+    """Append one line for a failed run: task, time and error."""
     run, errors = context.dagster_run, context.get_step_failure_events()
     home, failure = Home.resolve(), context.failure_event
     # Run monitoring reports a lost process without data.
     whole = failure.job_failure_data.error if failure.event_specific_data else None
     line = {
         "run": run.run_id,
-        "job": run.job_name,
+        "task": title_of(run),
         "noted_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "message": reason(whole) if whole else failure.message,
         "steps": {
@@ -42,7 +43,7 @@ def failures(context: dg.RunFailureSensorContext) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("a") as out:
         out.write(json.dumps(line) + "\n")
-    context.log.error(f"{run.job_name} failed: {line['steps'] or line['message']}")
+    context.log.error(f"{title_of(run)} failed: {line['steps'] or line['message']}")
 
 
 @dg.run_status_sensor(

@@ -105,7 +105,7 @@ def _tune(
         chain = run_chain(
             task, changed, logs=request.logs, show_progress=show_progress, web=request.web
         )
-        document |= {key: chain[key] for key in _OF_CHAIN if key in chain}
+        document |= {key: chain.to_json()[key] for key in _OF_CHAIN}
     return document
 
 
@@ -139,7 +139,7 @@ def trials(context: dg.OpExecutionContext, config: Trials) -> None:
             "trials": result["trials"],
             "pruned": result["pruned"],
             "failed": result["failed"],
-            result["judged_by"]: best["value"],
+            result["objective"]: best["value"],
             "settings": dg.MetadataValue.json(best["settings"]),
             "report": dg.MetadataValue.path(result["report"]),
             "version": result.get("version") or 0,

@@ -63,12 +63,12 @@ def messages_of(ledger: Ledger, change: Change) -> Iterator[Message]:
         if len(ledger.versions) == 1:
             model = {"name": task, "tags": {"kinemill.task": task}, "description": None}
             yield Message("registered_model", "created", model)
-        number = created["number"]
+        number = created.number
         version = {
             "name": task,
             "version": str(number),
-            "source": created["source"],
-            "run_id": created["run_id"],
+            "source": created.source,
+            "run_id": created.run_id,
             "tags": dict(change.tags.get(number, {})),
             "description": change.descriptions.get(number),
         }

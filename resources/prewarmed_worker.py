@@ -20,7 +20,7 @@ from kinemill.process import exit_with_parent, tune_process
 from kinemill.store.project import project_root
 
 # What every training imports; torch imports the last at its first step.
-_LIBRARIES = ("kinemill.train.loop", "mlflow.tracking", "matplotlib.pyplot", "torch._dynamo")
+_LIBRARIES = ("kinemill.train.loop", "mlflow.tracking", "kinemill.train.curves", "torch._dynamo")
 
 Process = subprocess.Popen[bytes]
 

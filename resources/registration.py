@@ -16,7 +16,7 @@ def artifact_of(home: Home, registration: Registration) -> Artifact:
     folder = PurePosixPath(registration.report).parent
     bring(home, home.root / folder)  # another machine may have registered it
     ref = ArtifactRef(folder.as_posix(), file_digest(home.root / folder / MANIFEST))
-    return Artifact(ref, registration.summary, cached=registration.status == "unchanged")
+    return Artifact(ref, registration.to_json(), cached=registration.status == "unchanged")
 
 
 def version_of(home: Home, task: str, registered: ArtifactRef) -> Version:

@@ -4,8 +4,8 @@ The guard of the pages says who asks (`pipelines/auth`). An administrator may la
 else, by the tag `kinemill/owner`; for all others it is what the guard says, whatever the request
 claims. The limits of runs at once for each owner act on it.
 
-A run of single assets, launched from the asset graph, has no tags of a task's job. It gets the
-task's tag here, so that two runs of one task never run at once.
+A run of assets gets the tags of their task here: two runs of one task never run at once, and none
+takes longer than `compute.run_timeout`.
 
 A run of a task with partitions that names none reads all of them; see `resources/partitions.py`.
 """
@@ -27,6 +27,7 @@ from kinemill_dagster.resources.tags import (
     TASK,
     USER_HEADER,
     USER_MAY_HEADER,
+    task_tags,
 )
 
 _PARENT = "dagster/parent_run_id"  # of a run that is launched again: its tags come along
@@ -48,20 +49,27 @@ class OwnedRunCoordinator(QueuedRunCoordinator):
         if name and not (text and may_tell):
             self._instance.add_run_tags(run.run_id, {OWNER: name})
         tasks = {key.path[0] for key in run.asset_selection or ()}
-        if TASK not in run.tags and len(tasks) == 1:
-            self._instance.add_run_tags(run.run_id, {TASK: next(iter(tasks))})
-        if tags := self._partition_tags(run, run.tags.get(TASK) or next(iter(tasks), None)):
+        name = run.tags.get(TASK) or (tasks.pop() if len(tasks) == 1 else None)
+        if name and (tags := self._task_tags(run, name)):
             self._instance.add_run_tags(run.run_id, tags)
         return super().submit_run(context)
 
-    def _partition_tags(self, run: DagsterRun, name: str | None) -> dict[str, str]:
-        """Return the tags of a run over all partitions, if it needs them and names no partition."""
-        if name is None or PARTITION in run.tags or RANGE in run.tags:
-            return {}
-        selected = {key.path[-1] for key in run.asset_selection or ()}
-        if run.asset_selection is not None and not selected & {"recordings", "episodes"}:
-            return {}
+    def _task_tags(self, run: DagsterRun, name: str) -> dict[str, str]:
+        """Return the tags that a run of a task lacks."""
+        tags = {TASK: name}
         try:
-            return run_tags(load_task(named_task(name)), Home.resolve(), self._instance)
+            task = load_task(named_task(name))
+            tags |= task_tags(task)
+            if _reads_all(run):
+                tags |= run_tags(task, Home.resolve(), self._instance)
         except (KinemillError, OSError):
-            return {}  # the run fails with the same error, which its page shows
+            pass  # the run fails with the same error, which its page shows
+        return {key: value for key, value in tags.items() if key not in run.tags}
+
+
+def _reads_all(run: DagsterRun) -> bool:
+    """Return whether a run reads logs, and of no named partition."""
+    if PARTITION in run.tags or RANGE in run.tags:
+        return False
+    selected = {key.path[-1] for key in run.asset_selection or ()}
+    return run.asset_selection is None or bool(selected & {"recordings", "episodes"})

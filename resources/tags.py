@@ -1,5 +1,9 @@
 """Tags that runs carry, ours and those of Dagster's that we set."""
 
+import dagster as dg
+
+from kinemill.task import Task
+
 TASK = "kinemill/task"  # one run of a task at a time
 OWNER = "kinemill/owner"  # for whom it runs; each has a share of the places
 WHY = "kinemill/why"  # what it was started for, when nobody did it by hand
@@ -22,3 +26,13 @@ AUTOMATIC = {OWNER: "kinemill"}
 
 # Who asks, and what they may do, as the guard of the web pages tells the server behind it.
 USER_HEADER, USER_MAY_HEADER = "X-Kinemill-User", "X-Kinemill-May"
+
+
+def task_tags(task: Task) -> dict[str, str]:
+    """Return the tags of every run of a task: which task, and how long it may take."""
+    return {TASK: task.name, MAX_RUNTIME: f"{task.compute.run_timeout:.0f}"}
+
+
+def title_of(run: dg.DagsterRun) -> str:
+    """Return what people call a run: its task, or the job of a run over all tasks."""
+    return run.tags.get(TASK) or run.job_name

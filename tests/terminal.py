@@ -57,8 +57,8 @@ class Terminal:
         if not select.select([self.screen], [], [], 1.0)[0]:
             return True
         try:
-            found = os.read(self.screen, 65536)
+            result = os.read(self.screen, 65536)
         except OSError:  # Linux's way to say that nobody holds the other end
             return False
-        self.text += found.decode(errors="replace")
-        return bool(found)
+        self.text += result.decode(errors="replace")
+        return bool(result)

@@ -41,7 +41,7 @@ def test_the_files_of_a_family_are_its_members(folder):
 
 
 # Modules that run what they read, or hold it in a form that does.
-RUNNING = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
+UNSAFE = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
 # Share work out among processes of ours, and read no file.
 HARMLESS = {"joblib": {"Parallel", "delayed"}}
 CALLS = {"eval", "exec", "__import__"}
@@ -50,31 +50,31 @@ LOADERS = {"load", "load_all", "full_load", "full_load_all", "unsafe_load", "uns
 
 def dangers(source: str) -> list[str]:
     """Name what in a module may run what it reads, by line."""
-    found = []
+    result = []
     for node in ast.walk(ast.parse(source)):
         names = []
         if isinstance(node, ast.Import):
             names = [item.name.partition(".")[0] for item in node.names]
         if isinstance(node, ast.ImportFrom):
-            taken = {item.name for item in node.names}
-            harmless = taken <= HARMLESS.get(node.module or "", set())
+            used = {item.name for item in node.names}
+            harmless = used <= HARMLESS.get(node.module or "", set())
             names = [] if harmless else [(node.module or "").partition(".")[0]]
-        found += [f"{node.lineno} {name}" for name in names if name in RUNNING]
+        result += [f"{node.lineno} {name}" for name in names if name in UNSAFE]
         if isinstance(node, ast.Call):
-            found += [f"{node.lineno} {what}" for what in _dangerous_call(node)]
-    return found
+            result += [f"{node.lineno} {what}" for what in _dangerous_call(node)]
+    return result
 
 
 def _dangerous_call(call: ast.Call) -> list[str]:
     called = ast.unparse(call.func)
-    given = {item.arg: ast.unparse(item.value) for item in call.keywords}
-    found = [called] if called in CALLS else []
-    found += [called] if called in {f"yaml.{name}" for name in LOADERS} else []
-    found += (
-        ["torch.load"] if called == "torch.load" and given.get("weights_only") != "True" else []
+    arguments = {item.arg: ast.unparse(item.value) for item in call.keywords}
+    result = [called] if called in CALLS else []
+    result += [called] if called in {f"yaml.{name}" for name in LOADERS} else []
+    result += (
+        ["torch.load"] if called == "torch.load" and arguments.get("weights_only") != "True" else []
     )
-    wanted = {"allow_pickle": "False", "shell": "False", "trust_remote_code": "False"}
-    return found + [key for key, safe in wanted.items() if given.get(key, safe) != safe]
+    expected = {"allow_pickle": "False", "shell": "False", "trust_remote_code": "False"}
+    return result + [key for key, safe in expected.items() if arguments.get(key, safe) != safe]
 
 
 @pytest.mark.parametrize(
@@ -112,8 +112,8 @@ def test_nothing_in_the_project_runs_what_it_reads():
     folders = ("kinemill", "assets", "resources", "pipelines", "benchmarks", "examples", "deploy")
     files = tracked(*(f"{folder}/*.py" for folder in folders))
     assert len(files) > 100
-    found = {name: dangers((ROOT / name).read_text()) for name in files}
-    assert {name: lines for name, lines in found.items() if lines} == {}
+    result = {name: dangers((ROOT / name).read_text()) for name in files}
+    assert {name: lines for name, lines in result.items() if lines} == {}
 
 
 # All private names of Dagster are imported here: one file of the project, one of the tests.
@@ -157,15 +157,15 @@ def test_private_modules_of_dagster_are_used_in_the_adapters_only():
 def test_importing_looks_at_no_environment_file_client_or_clock():
     effects = {"open", "getenv", "now", "time", "connect", "run", "Popen", "mkdir", "read_text"}
     effects |= {"read_bytes", "glob", "cwd", "MlflowClient", "default_rng", "get_context"}
-    found = []
+    result = []
     for name in tracked("kinemill/*.py"):
         for node in ast.parse((ROOT / name).read_text()).body:
             if isinstance(node, ast.Assign | ast.AnnAssign | ast.Expr | ast.With | ast.For):
                 calls = [call for call in ast.walk(node) if isinstance(call, ast.Call)]
                 names = {ast.unparse(call.func).rpartition(".")[2] for call in calls}
-                found += [f"{name}:{node.lineno} {call}" for call in names & effects]
-                found += [f"{name}:{node.lineno}"] if "os.environ" in ast.unparse(node) else []
-    assert found == []
+                result += [f"{name}:{node.lineno} {call}" for call in names & effects]
+                result += [f"{name}:{node.lineno}"] if "os.environ" in ast.unparse(node) else []
+    assert result == []
 
 
 def test_no_database_or_log_of_a_run_is_part_of_the_project():

@@ -48,11 +48,11 @@ print(start_run(Home(Path(sys.argv[1])), "cart", sys.argv[2]))
 
 def test_three_processes_racing_to_create_the_database_all_get_their_run(home):
     processes = [_python(OPEN, home.root, f"key{index}", stderr=subprocess.PIPE) for index in "abc"]
-    answers = [process.communicate(timeout=400) for process in processes]
-    assert [process.returncode for process in processes] == [0, 0, 0], answers
-    assert {err for _, err in answers} == {b""}  # nor does MLflow chatter
+    responses = [process.communicate(timeout=400) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0], responses
+    assert {err for _, err in responses} == {b""}  # nor does MLflow chatter
     client = open_tracking(home).client
-    ids = {out.decode().strip() for out, _ in answers}
+    ids = {out.decode().strip() for out, _ in responses}
     assert len({client.get_run(run_id).info.experiment_id for run_id in ids}) == 1
     assert sorted(path.name for path in home.root.iterdir()) == [".locks", "artifacts", "mlflow.db"]
 
@@ -208,12 +208,12 @@ def test_what_is_unsent_at_the_end_is_kept_and_sent_with_the_next_run(tracked):
     tracker._client = Broken(tracker._client)
     tracker.log_metrics({"loss": 1.0}, 7)
     tracker.end("FAILED")
-    kept = tracked.runs / "unsent" / f"{run_id}.json"
-    assert json.loads(kept.read_text())["metrics"][0][:2] == ["loss", 1.0]
+    retained = tracked.runs / "unsent" / f"{run_id}.json"
+    assert json.loads(retained.read_text())["metrics"][0][:2] == ["loss", 1.0]
     assert end_orphans(tracked) == []
     assert _series(tracked, run_id, "loss") == [(7, 1.0)]
     assert open_tracking(tracked).client.get_run(run_id).info.status == "FAILED"
-    assert not kept.exists()
+    assert not retained.exists()
 
 
 def test_numbers_that_can_be_kept_nowhere_are_an_error(tracked):
@@ -266,8 +266,8 @@ def test_a_run_whose_number_another_process_has_now_is_an_orphan(tracked):
     host, pid, started = client.get_run(run_id).data.tags["kinemill.owner"].rsplit(":", 2)
     client.set_tag(run_id, "kinemill.owner", f"{host}:{pid}:{int(started) - 3600}")
     assert end_orphans(tracked) == [run_id]
-    elsewhere = start_run(tracked, "cart", "k")
-    client.set_tag(elsewhere, "kinemill.owner", f"another-machine:{pid}:{started}")
+    other_folder = start_run(tracked, "cart", "k")
+    client.set_tag(other_folder, "kinemill.owner", f"another-machine:{pid}:{started}")
     assert end_orphans(tracked) == []
 
 
@@ -276,8 +276,8 @@ def test_a_run_lists_the_dataset_it_learned_from_once(tracked_home):
     digest, summary = "ab" * 32, {"episodes": {"train": 3}, "rows": {"train": 60}, "other": 1}
     for _ in range(2):  # by the training, and when its model is registered
         log_dataset(client, run_id, "arm", digest, summary)
-    (found,) = client.get_run(run_id).inputs.dataset_inputs
-    assert (found.dataset.name, found.dataset.digest) == ("arm", digest[:32])
-    assert json.loads(found.dataset.source) == {"dataset": digest}
-    assert json.loads(found.dataset.profile) == {"episodes": {"train": 3}, "rows": {"train": 60}}
-    assert [(tag.key, tag.value) for tag in found.tags] == [("mlflow.data.context", "training")]
+    (result,) = client.get_run(run_id).inputs.dataset_inputs
+    assert (result.dataset.name, result.dataset.digest) == ("arm", digest[:32])
+    assert json.loads(result.dataset.source) == {"dataset": digest}
+    assert json.loads(result.dataset.profile) == {"episodes": {"train": 3}, "rows": {"train": 60}}
+    assert [(tag.key, tag.value) for tag in result.tags] == [("mlflow.data.context", "training")]

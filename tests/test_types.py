@@ -12,15 +12,15 @@ MOST = 0.02  # hydrax 1.9 %, lerobot 1.4 %, stable-baselines3 1.0 %
 
 def annotations(source: str) -> list[str]:
     """Return the annotation of each parameter and return of a module, "" where it has none."""
-    found: list[ast.expr | None] = []
+    result: list[ast.expr | None] = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            given = node.args
-            named = [*given.posonlyargs, *given.args, *given.kwonlyargs]
-            named += [one for one in (given.vararg, given.kwarg) if one is not None]
-            found += [one.annotation for one in named if one.arg not in {"self", "cls"}]
-            found.append(node.returns)
-    return ["" if one is None else ast.unparse(one) for one in found]
+            arguments = node.args
+            named = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+            named += [one for one in (arguments.vararg, arguments.kwarg) if one is not None]
+            result += [one.annotation for one in named if one.arg not in {"self", "cls"}]
+            result.append(node.returns)
+    return ["" if one is None else ast.unparse(one) for one in result]
 
 
 def is_untyped(annotation: str) -> bool:
@@ -33,16 +33,16 @@ def test_each_parameter_and_return_counts_once():
         "class Kind:\n"
         "    async def later(self, given: AnyOf) -> list[Any]: ...\n"
     )
-    found = annotations(source)
-    assert found == ["", "int", "dict[str, Any]", "Any", "'Any'", "None", "AnyOf", "list[Any]"]
-    assert [is_untyped(one) for one in found] == [
+    result = annotations(source)
+    assert result == ["", "int", "dict[str, Any]", "Any", "'Any'", "None", "AnyOf", "list[Any]"]
+    assert [is_untyped(one) for one in result] == [
         *(True, False, True, True, True, False, False, True)
     ]
 
 
 def test_few_parameters_and_returns_contain_any():
     sources = [(ROOT / name).read_text() for name in tracked(*(f"{one}/*.py" for one in FOLDERS))]
-    found = [one for source in sources for one in annotations(source)]
-    assert len(found) > 15_000
-    untyped = sum(map(is_untyped, found))
-    assert untyped / len(found) < MOST, f"{untyped} of {len(found)}: name the types"
+    result = [one for source in sources for one in annotations(source)]
+    assert len(result) > 15_000
+    untyped = sum(map(is_untyped, result))
+    assert untyped / len(result) < MOST, f"{untyped} of {len(result)}: name the types"

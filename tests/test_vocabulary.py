@@ -50,16 +50,16 @@ def defined_in(source: str) -> Iterator[tuple[str, int]]:
     for node in ast.walk(ast.parse(source)):
         match node:
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
-                found = name
+                result = name
             case ast.ClassDef(name=name) | ast.arg(arg=name):
-                found = name
+                result = name
             case ast.Name(id=name, ctx=ast.Store()) | ast.Attribute(attr=name, ctx=ast.Store()):
-                found = name
+                result = name
             case ast.alias(asname=str(name)) | ast.ExceptHandler(name=str(name)):
-                found = name
+                result = name
             case _:
                 continue
-        yield found.lstrip("_").lower(), node.lineno
+        yield result.lstrip("_").lower(), node.lineno
 
 
 def test_every_kind_of_definition_counts():
@@ -113,10 +113,10 @@ def families() -> set[str]:
 
 
 def test_contributing_lists_every_family_of_plug_ins_and_no_other():
-    found = families()
-    assert len(found) > 20
-    folders = {name for name in found if (ROOT / name).is_dir()}
-    assert found - folders == {"kinemill/task/compute"}  # settings of resources/compute
+    result = families()
+    assert len(result) > 20
+    folders = {name for name in result if (ROOT / name).is_dir()}
+    assert result - folders == {"kinemill/task/compute"}  # settings of resources/compute
     listed = set(re.findall(r"\| `([\w/]+)/<\w+>\.py` \|", CONTRIBUTING))
     assert listed == folders
 

@@ -153,7 +153,7 @@ class Environment:
         return done.stdout
 
     @contextmanager
-    def serving(self, *command, urls, below, code):
+    def served(self, *command, urls, below, code):
         """Run a server until the block ends, end it as Ctrl-C does, and check its exit code."""
         server = subprocess.Popen(
             [self.bin / command[0], *command[1:]],
@@ -188,8 +188,8 @@ def fetch(url, user="", body=None):
 
 def interpreter(name):
     """Find an interpreter on the path or beside this one, as pyenv installs them."""
-    beside = Path(sys.base_prefix).parent.glob(f"{name.removeprefix('python')}*/bin/{name}")
-    paths = [Path(sys.base_prefix) / "bin" / name, shutil.which(name), *beside]
+    adjacent = Path(sys.base_prefix).parent.glob(f"{name.removeprefix('python')}*/bin/{name}")
+    paths = [Path(sys.base_prefix) / "bin" / name, shutil.which(name), *adjacent]
     for path in filter(None, paths):
         call = [path, "-c", "import sys, venv; print('python%d.%d' % sys.version_info[:2])"]
         with suppress(OSError):
@@ -205,87 +205,88 @@ def test_the_first_commands_work_from_the_wheel(name, archives, tmp_path):
     python = interpreter(name)
     if python is None:
         pytest.skip(f"{name} is not installed")
-    place = Environment.installed(python, archives[0], tmp_path)
-    try_first_commands(place)
-    try_tests(place)
+    location = Environment.installed(python, archives[0], tmp_path)
+    try_first_commands(location)
+    try_tests(location)
 
 
 def test_the_demo_runs_from_the_wheel(archives, tmp_path):
-    place = Environment.over_this_one(archives[0], tmp_path)
+    location = Environment.over_this_one(archives[0], tmp_path)
     where = "import kinemill, kinemill_dagster.pipelines as p; print(kinemill.__file__, p.__file__)"
-    for path in place.run("python", "-c", where).split():
+    for path in location.run("python", "-c", where).split():
         assert path.startswith(str(tmp_path))
-    try_demo(place)
+    try_demo(location)
 
 
-def try_demo(place):
-    demo = json.loads(place.run("kinemill", "demo", "--json"))
+def try_demo(location):
+    demo = json.loads(location.run("kinemill", "demo", "--json"))
     assert (demo["status"], demo["alias"]) == ("done", "champion")
-    assert list(place.folder.iterdir()) == []  # a temporary project leaves nothing
+    assert list(location.folder.iterdir()) == []  # a temporary project leaves nothing
 
 
-def try_first_commands(place):
+def try_first_commands(location):
     """Run the first commands of a new user, each as its documentation shows it."""
-    assert place.run("kinemill", "--version") == f"kinemill {kinemill.__version__}\n"
-    place.run("python", "-c", "import kinemill; assert kinemill.__version__")
-    place.run("python", "-m", "pip", "check")
-    place.run("kinemill", "task", "list", code=2)  # no project is here
-    listed = json.loads(place.run("kinemill", "examples", "list", "--json"))["examples"]
+    assert location.run("kinemill", "--version") == f"kinemill {kinemill.__version__}\n"
+    location.run("python", "-c", "import kinemill; assert kinemill.__version__")
+    location.run("python", "-m", "pip", "check")
+    location.run("kinemill", "task", "list", code=2)  # no project is here
+    listed = json.loads(location.run("kinemill", "examples", "list", "--json"))["examples"]
     assert len(listed) == len(list(EXAMPLES.glob("*.yaml")))
-    try_demo(place)
-    place.run("kinemill", "init", "empty")
-    assert not list((place.folder / "empty" / "tasks").glob("*.yaml"))
-    demo = json.loads(place.run("kinemill", "demo", "--keep", "kept", "--json"))
+    try_demo(location)
+    location.run("kinemill", "init", "empty")
+    assert not list((location.folder / "empty" / "tasks").glob("*.yaml"))
+    demo = json.loads(location.run("kinemill", "demo", "--keep", "kept", "--json"))
     assert (demo["status"], demo["alias"]) == ("done", "champion")
-    try_task(place)
-    try_pages(place)
-    assert not list(place.folder.rglob(".tmp_dagster_home*"))
+    try_task(location)
+    try_pages(location)
+    assert not list(location.folder.rglob(".tmp_dagster_home*"))
 
 
-def try_tests(place):
+def try_tests(location):
     """Run tests of the checkout with this interpreter and its packages."""
     tools = ["pytest", "hypothesis", "httpx", "pyulog", "jsonschema"]
-    place.run("python", "-m", "pip", "install", "-q", "-c", ROOT / "constraints.txt", *tools)
+    location.run("python", "-m", "pip", "install", "-q", "-c", ROOT / "constraints.txt", *tools)
     options = ["-p", "no:cacheprovider", "-m", "not slow and not net", "--rootdir", ROOT]
-    place.run("python", "-m", "pytest", *options, *TESTS, below=ROOT)
+    location.run("python", "-m", "pytest", *options, *TESTS, below=ROOT)
 
 
-def try_task(place):
+def try_task(location):
     """Draft a task from logs, and train its portfolio for a short time."""
-    place.run("kinemill", "init", "mill", "--example", "pendulum")
+    location.run("kinemill", "init", "mill", "--example", "pendulum")
     logs = ["--to", "logs", "--episodes", "12", "--seconds", "10"]
-    place.run("python", "-m", "kinemill.sim", "pendulum", *logs, below="mill")
-    place.run("kinemill", "new", "rod", "--from", "logs", below="mill")
-    few = ["--set", "learn.budget=20", "--json"]
+    location.run("python", "-m", "kinemill.sim", "pendulum", *logs, below="mill")
+    location.run("kinemill", "new", "rod", "--from", "logs", below="mill")
+    some = ["--set", "learn.budget=20", "--json"]
     run = subprocess.run(
-        [place.bin / "kinemill", "run", "rod", "--logs", "logs", *few],
-        cwd=place.folder / "mill", env=place.variables, capture_output=True, text=True, check=False,
+        [location.bin / "kinemill", "run", "rod", "--logs", "logs", *some],
+        cwd=location.folder / "mill", env=location.variables,
+        capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert run.returncode in {0, 1}, run.stderr  # 1: the gate refused so short a training
     assert json.loads(run.stdout)["version"] >= 1
 
 
-def try_pages(place):
+def try_pages(location):
     """Log in to the pages of `kinemill ui`, then load the project with `dg` and `dagster`."""
     ports = [free_port(3300), free_port(5300)]
     dagster, mlflow = (f"http://127.0.0.1:{port}" for port in ports)
     add = ["kinemill", "admin", "users", "add", "ada", "--role", "admin"]
-    place.run(*add, below="kept", typed="correct horse battery\n")
+    location.run(*add, below="kept", typed="correct horse battery\n")
     user = "ada:correct horse battery"
     search = f"{mlflow}/api/2.0/mlflow/registered-models/search"
     ui = ["kinemill", "ui", "--login", "--port", str(ports[0]), "--mlflow-port", str(ports[1])]
-    with place.serving(*ui, urls=[dagster, mlflow], below="kept", code=130):
+    with location.served(*ui, urls=[dagster, mlflow], below="kept", code=130):
         assert [fetch(dagster)[0], fetch(mlflow)[0]] == [401, 401]
         assert fetch(dagster, "ada:wrong horse battery")[0] == 401
         status, page = fetch(dagster, user)
         assert (status, "cart_pole" in page, "Overview" in page) == (200, True, True)
         assert fetch(f"{dagster}/assets", user)[0] == 200
-        keys = fetch(f"{dagster}/graphql", user, '{"query": "{ assetNodes { id jobNames } }"}')[1]
+        keys = fetch(f"{dagster}/graphql", user, '{"query": "{ assetNodes { id groupName } }"}')[1]
         assert "cart_pole" in keys
         assert fetch(mlflow, user)[0] == 200
         (model,) = json.loads(fetch(search, user)[1])["registered_models"]
         assert (model["name"], model["aliases"][0]["alias"]) == ("cart_pole", "champion")
-    place.run("dg", "check", "defs", below="kept")
+    location.run("dg", "check", "defs", below="kept")
     command = ["dagster", "dev", "-p", str(ports[0])]
-    with place.serving(*command, urls=[dagster], below="mill", code=0):
+    with location.served(*command, urls=[dagster], below="mill", code=0):
         assert fetch(dagster)[0] == 200

@@ -22,7 +22,9 @@ class AngleTurn(Augmentation):
     channels: Annotated[list[str], Field(min_length=1)] = Field(
         description="an angle and whatever else counts the same turns, such as its set-point"
     )
-    turns: PositiveInt = Field(default=1, description="most turns, either way")
+    max_turns: PositiveInt = Field(
+        default=1, description="largest number of turns, in either direction"
+    )
 
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return the channels that are unknown, no angle, or limited and so not free to turn."""
@@ -37,7 +39,7 @@ class AngleTurn(Augmentation):
 
     def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:
         """Return (n, C) `values`, whole turns of 2π rad away."""
-        turns = int(random.integers(1, self.turns + 1)) * int(random.choice([-1, 1]))
+        turns = int(random.integers(1, self.max_turns + 1)) * int(random.choice([-1, 1]))
         turned = values.astype(np.float64)
         turned[:, signals.where(self.channels)] += turns * 2.0 * np.pi
         return turned.astype(np.float32)

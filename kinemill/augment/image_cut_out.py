@@ -18,13 +18,13 @@ class ImageCutOut(ImageAugmentation):
 
     type: Literal["image_cut_out"] = "image_cut_out"
     pixels: PositiveInt = Field(default=16, description="side of a square")
-    squares: PositiveInt = Field(default=1, description="number of squares in each image")
+    holes: PositiveInt = Field(default=1, description="number of squares in each image")
     fill: Annotated[int, Field(ge=0, le=255)] = Field(default=127, description="gray, 0 is black")
 
     def paint(self, frames: Pictures, random: np.random.Generator) -> Pictures:
         """Return (n, H, W, 3) `frames` with squares hidden, the same in all."""
         hidden, (height, width) = frames.copy(), frames.shape[1:3]
-        for _ in range(self.squares):
+        for _ in range(self.holes):
             top = int(random.integers(0, height)) - self.pixels // 2
             first = int(random.integers(0, width)) - self.pixels // 2
             down = slice(max(top, 0), top + self.pixels)

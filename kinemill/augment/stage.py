@@ -27,12 +27,12 @@ from kinemill.dataset import (
     write_description,
 )
 from kinemill.errors import BadInput
-from kinemill.store import Artifact, ArtifactRef, Json, get_or_build
+from kinemill.store import Artifact, ArtifactRef, Json, from_json_value, get_or_build, to_json_value
 from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.validate.apply_checks import apply_checks_to_track
 
-VERSION = 2
+VERSION = 3
 WORKERS = 4  # episodes in memory at a time, with their copies
 
 
@@ -59,6 +59,53 @@ class _WithCopies:
 
     contents: list[Content]
     counts_by_plugin: list[_CopyCounts] = field(default_factory=list[_CopyCounts])
+
+
+@dataclass(frozen=True)
+class AugmentationCounts:
+    """Counts of one augmentation.
+
+    Attributes:
+        type: name of the plug-in.
+        added: copies in the training set.
+        touched: episodes with a copy.
+        share: `touched` over the number of original episodes, 0 to 1.
+        left_out: copies that failed a physical check.
+        why: the first of these failures; None without one.
+    """
+
+    type: str
+    added: int
+    touched: int
+    share: float
+    left_out: int
+    why: str | None
+
+
+@dataclass(frozen=True)
+class TrainingSetSummary:
+    """Numbers of a training set.
+
+    Attributes:
+        episodes: number of episodes, copies included.
+        rows: number of their rows.
+        added: copies by name of the plug-in.
+        augmentations: counts of each augmentation, in the order of the task file.
+    """
+
+    episodes: int
+    rows: int
+    added: dict[str, int]
+    augmentations: list[AugmentationCounts]
+
+    @classmethod
+    def of(cls, artifact: Artifact) -> "TrainingSetSummary":
+        """Return the summary of a published training set.
+
+        Raises:
+            CorruptArtifact: It is damaged.
+        """
+        return from_json_value(artifact.summary, cls, Path(artifact.ref.path))
 
 
 def inputs(task: Task, dataset: ArtifactRef) -> Json:
@@ -137,14 +184,15 @@ def _build(task: Task, source: _Source, folder: Path, workers: int | None) -> Js
     write_description(folder, replace(dataset, episodes=episodes, values=packed))
     if source.media:
         save_aux(folder, aux, source.media.of({one.recording for one in episodes}, views))
-    return _summary(task, counts_by_plugin, len(dataset.of("train")), len(episodes), stop)
+    originals = len(dataset.of("train"))
+    return to_json_value(_summary(task, counts_by_plugin, originals, len(episodes), stop))
 
 
 def _summary(
     task: Task, counts_by_plugin: list[_CopyCounts], originals: int, episodes: int, rows: int
-) -> Json:
+) -> TrainingSetSummary:
     added: dict[str, int] = {}
-    lines: list[Json] = []
+    lines: list[AugmentationCounts] = []
     for index, (plugin, counts) in enumerate(zip(task.augment, counts_by_plugin, strict=True)):
         if counts.left_out and not counts.added:
             where = f"augment.{index} ({plugin.type})"
@@ -156,16 +204,16 @@ def _summary(
             )
         added[plugin.type] = added.get(plugin.type, 0) + counts.added
         lines.append(
-            {
-                "type": plugin.type,
-                "added": counts.added,
-                "touched": counts.touched,
-                "share": counts.touched / originals if originals else 0.0,
-                "left_out": counts.left_out,
-                "why": counts.why,
-            }
+            AugmentationCounts(
+                type=plugin.type,
+                added=counts.added,
+                touched=counts.touched,
+                share=counts.touched / originals if originals else 0.0,
+                left_out=counts.left_out,
+                why=counts.why,
+            )
         )
-    return {"episodes": episodes, "rows": rows, "added": added, "augmentations": lines}
+    return TrainingSetSummary(episodes=episodes, rows=rows, added=added, augmentations=lines)
 
 
 def _copy_all(task: Task, source: _Source, workers: int) -> Iterator[_WithCopies]:

@@ -34,7 +34,7 @@ def send_test(as_json: JsonOption = False) -> None:
 
 
 def _report(lines_of: Callable[..., list[Json]], *, as_json: bool) -> None:
-    from kinemill.cli.project import project
+    from kinemill.api.project import project
     from kinemill.store.home import Home
 
     home = Home.resolve()
@@ -54,7 +54,7 @@ def _report(lines_of: Callable[..., list[Json]], *, as_json: bool) -> None:
 
 def _test(home: Home, settings: Any) -> list[Json]:
     """Send one alert to every receiver, one after the other."""
-    from kinemill.cli.project import project
+    from kinemill.api.project import project
 
     note = {
         "kind": "test",
@@ -71,7 +71,7 @@ def _test(home: Home, settings: Any) -> list[Json]:
 
 def _waiting(home: object, settings: Any) -> list[Json]:
     """Return the number of alerts per receiver that are queued, sent and given up."""
-    from kinemill.cli.project import project
+    from kinemill.api.project import project
     from kinemill.store import read_json
 
     queue = project("resources.alerts")

@@ -31,7 +31,7 @@ def demonstrate(
         failures: whether to write failed episodes as well.
         as_json: whether to print one document.
     """
-    from kinemill.cli.progress import StderrProgress, counted
+    from kinemill.api.progress import StderrProgress, counted
     from kinemill.environments import demonstrations
 
     episodes = demonstrations.demonstrations(

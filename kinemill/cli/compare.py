@@ -45,7 +45,7 @@ def compare(
 
     Example: kinemill model compare my_robot:3 4
     """
-    from kinemill.cli.model_ref import address_of
+    from kinemill.api.models import address_of
     from kinemill.errors import BadInput
     from kinemill.register.comparison_page import comparison_page
     from kinemill.register.version_comparison import compare as measure

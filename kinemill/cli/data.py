@@ -46,7 +46,7 @@ def ingest(
 
     Example: kinemill data ingest my_robot path/to/logs
     """
-    from kinemill.cli.progress import StderrProgress
+    from kinemill.api.progress import StderrProgress
     from kinemill.ingest import stage
     from kinemill.store.home import Home
     from kinemill.task import load_task
@@ -183,7 +183,7 @@ def reprocess(
 
     Example: kinemill data reprocess my_robot
     """
-    from kinemill.cli.progress import StderrProgress
+    from kinemill.api.progress import StderrProgress
     from kinemill.store import to_json_value
     from kinemill.store.home import Home
     from kinemill.task import load_task

@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
+from kinemill.api.project import project
 from kinemill.cli.output import JsonOption, notify
-from kinemill.cli.project import project
 from kinemill.store.home import Home
 
 _TASK = "cart_pole"

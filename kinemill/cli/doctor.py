@@ -107,7 +107,7 @@ def _disk(home: Home) -> Finding:
 
 
 def _alerts(home: Home) -> Finding:
-    from kinemill.cli.project import project
+    from kinemill.api.project import project
 
     try:
         settings = project("resources.alerts").settings(home)

@@ -55,7 +55,7 @@ def _measure_logs(task: Task, home: Home, logs: Path) -> DriftReport:
 
 
 def _measure(task: Task, home: Home, logs: Path, registry: Home) -> DriftReport:
-    from kinemill.cli.progress import StderrProgress
+    from kinemill.api.progress import StderrProgress
     from kinemill.ingest import stage as ingest
     from kinemill.register.champion import load_champion
     from kinemill.validate import stage as validate

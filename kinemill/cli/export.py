@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from kinemill.cli.model_ref import ModelName, address_of
+from kinemill.cli.model_ref import ModelName
 from kinemill.cli.output import JsonOption, TaskName, document, notify
 
 
@@ -23,6 +23,7 @@ def export(
 
     Example: kinemill model export my_robot:3 --to model
     """
+    from kinemill.api.models import address_of
     from kinemill.export.bundle import deliver
     from kinemill.register.consistency import require_registry
     from kinemill.register.versions import bundle_folder, find_version

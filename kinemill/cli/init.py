@@ -22,7 +22,7 @@ def init(
 
     Example: kinemill init my_mill --example cart_pole
     """
-    from kinemill.cli.project import project
+    from kinemill.api.project import project
 
     scaffold = project("pipelines.project_files").make_project(folder, example)
     if as_json:

@@ -144,7 +144,7 @@ def upgrade(
 
     Example: kinemill admin upgrade
     """
-    from kinemill.cli.project import project
+    from kinemill.api.project import project
     from kinemill.maintenance.upgrade import upgrade as bring_up
     from kinemill.store.home import Home
     from kinemill.task.protocols import NullReporter
@@ -186,7 +186,7 @@ def spell_size(size: float) -> str:
 
 
 def _orchestrator(home: object) -> Any:
-    from kinemill.cli.project import project
+    from kinemill.api.project import project
 
     return project("pipelines.housekeeping").orchestrator(home)
 

@@ -73,8 +73,12 @@ def changes(presets: list[str] | None, overrides: list[str] | None) -> Json:
     return named | parse_overrides(overrides or [])
 
 
-def document(value: Mapping[str, object]) -> None:
-    """Write one JSON document to stdout."""
+def document(value: object) -> None:
+    """Write one JSON document to stdout: an object of JSON values, or a dataclass."""
+    if not isinstance(value, Mapping):
+        from kinemill.store import to_json_value
+
+        value = to_json_value(value)
     typer.echo(json.dumps(value, indent=2, allow_nan=False))
 
 

@@ -9,10 +9,7 @@ import typer
 from kinemill.cli.output import document, interval, quantity, table
 from kinemill.errors import BadInput
 from kinemill.store import Json
-from kinemill.store.home import Home
 from kinemill.task.document import Task
-
-FILMS = "films"
 
 
 @dataclass(frozen=True)
@@ -43,18 +40,18 @@ def rollout_policy(task: Task, to: Path, seeds: range, options: Options) -> None
         seeds: of the initial states.
         options: of the command line.
     """
-    from kinemill.cli.progress import StderrProgress, counted
-    from kinemill.environments.rollout_logs import averages, film_policy, roll_out
-    from kinemill.runtime import load_policy
+    from kinemill.api.rollouts import rollout_policy as run
 
-    where = address_of(task.name, options.model)
-    policy = load_policy(where)
-    summary = {"task": task.name, "model": where, "variant": options.variant, "films": []}
-    rolled = roll_out(task, policy, seeds, to, variant=options.variant, workers=options.workers)
-    summary |= averages(list(counted(rolled, len(seeds), "rollout", StderrProgress())))
-    if options.video:
-        films = Home.resolve().root / FILMS / task.name
-        summary["films"] = film_policy(task, policy, seeds, films, variant=options.variant)
+    summary = run(
+        task,
+        model=options.model,
+        episodes=len(seeds),
+        seed=seeds.start,
+        variant=options.variant,
+        workers=options.workers,
+        video=options.video,
+        to=to,
+    ).document
     if options.as_json:
         document(summary)
     else:
@@ -69,15 +66,6 @@ def refuse_options(values: Mapping[str, object]) -> None:
     """
     for name in (name for name, value in values.items() if value):
         raise BadInput(f"--{name}", "is of controllers", expected="none of it: a policy acts")
-
-
-def address_of(task: str, model: str) -> str:
-    """Return the address or folder of a short name of a version."""
-    if model == "champion":
-        return f"models:/{task}@champion"
-    if model.startswith("@"):
-        return f"models:/{task}{model}"
-    return f"models:/{task}/{model[1:]}" if model.startswith(":") else model
 
 
 def _print(summary: Json, to: Path) -> None:

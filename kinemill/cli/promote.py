@@ -1,6 +1,6 @@
 """Gate commands: why, approve, promote, rollback and audit."""
 
-from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -43,8 +43,11 @@ def why(
 
     Example: kinemill model why my_robot:3
     """
-    from kinemill.cli.model_ref import address_of
+    from kinemill.api.models import address_of
+    from kinemill.cli.summary import gate_table
     from kinemill.register.gate.report import why as look
+    from kinemill.register.verdict import Verdict
+    from kinemill.store import from_json_value
     from kinemill.store.home import Home
 
     task, which = address_of(model)
@@ -61,7 +64,7 @@ def why(
             f"the residuals. Try: {effect['try']}"
         )
         typer.echo(wrap_text(text))
-    _print_gate(report["gate"])
+    gate_table(from_json_value(report["gate"], list[Verdict], Path("gate")))
     if report["report"]:
         typer.echo(f"report  {report['report']}")
 
@@ -81,14 +84,15 @@ def approve(
 
     Example: kinemill model approve my_robot:3 --why 'tested on the robot'
     """
-    from kinemill.cli.model_ref import address_of
+    from kinemill.api.models import address_of
+    from kinemill.cli.version_tables import champion_change
     from kinemill.register.promotion import approve as agree
     from kinemill.store.home import Home
 
     task, which = address_of(model)
     change = agree(task, Home.resolve(), which, breaking=breaking, why=reason)
-    _print_change(change, as_json=as_json)
-    if "champion" not in change["aliases"]:
+    champion_change(change, as_json=as_json)
+    if "champion" not in change.aliases:
         raise typer.Exit(_REFUSED)
 
 
@@ -107,13 +111,14 @@ def promote(
 
     Example: kinemill model promote my_robot:3
     """
-    from kinemill.cli.model_ref import address_of
+    from kinemill.api.models import address_of
+    from kinemill.cli.version_tables import champion_change
     from kinemill.register.promotion import promote as move
     from kinemill.store.home import Home
 
     task, which = address_of(model)
     expected = {} if expect is None else {"expected": expect or None}
-    _print_change(
+    champion_change(
         move(task, Home.resolve(), which, force=force, why=reason, **expected), as_json=as_json
     )
 
@@ -131,6 +136,7 @@ def rollback(
 
     Example: kinemill model rollback my_robot --why 'it shakes'
     """
+    from kinemill.cli.version_tables import champion_change
     from kinemill.register.promotion import rollback as move
     from kinemill.store.home import Home
     from kinemill.task import load_task
@@ -138,7 +144,7 @@ def rollback(
     expected = {} if expect is None else {"expected": expect or None}
     which = f":{to}" if to is not None else ""
     change = move(load_task(task), Home.resolve(), to=which, why=reason, **expected)
-    _print_change(change, as_json=as_json)
+    champion_change(change, as_json=as_json)
 
 
 def audit(task: TaskName, as_json: JsonOption = False) -> None:
@@ -157,27 +163,12 @@ def audit(task: TaskName, as_json: JsonOption = False) -> None:
         document(history)
     else:
         columns = ["at", "who", "what", "version", "previous", "why"]
-        rows = [[event[name] for name in columns] for event in history["events"]]
-        table(f"{history['task']}, champion: {history['champion'] or 'none'}", columns, rows)
-        for gap in history["gaps"]:
+        rows = [[getattr(event, name) for name in columns] for event in history.events]
+        table(f"{history.task}, champion: {history.champion or 'none'}", columns, rows)
+        for gap in history.gaps:
             notify(gap)
-    if history["gaps"]:
+    if history.gaps:
         raise typer.Exit(1)
-
-
-def _print_change(change: Json, *, as_json: bool) -> None:
-    if as_json:
-        document(change)
-        return
-    aliases = "".join(f" @{alias}" for alias in change["aliases"])
-    previous = change["champion_before"]
-    replaced = f", in place of version {previous}" if previous and "@champion" in aliases else ""
-    typer.echo(f"{change['task']}:{change['version']}{aliases}{replaced}")
-    if change["provisional"]:
-        notify(f"provisional champion: {change['provisional']}")
-    for line in change.get("differs", []):
-        notify(f"programs that ran version {previous}: {line}")
-    _print_gate([line for line in change["gate"] if not line["passed"]])
 
 
 def _print_causes(causes: list[Json]) -> None:
@@ -191,9 +182,3 @@ def _print_causes(causes: list[Json]) -> None:
             by_root.setdefault(line["follows"], []).append(line["rule"])
     for root, rules in by_root.items():
         typer.echo(f"   because of {root} also: {', '.join(rules)}")
-
-
-def _print_gate(gate: list[Mapping[str, object]]) -> None:
-    from kinemill.cli.summary import gate_table
-
-    gate_table(gate)

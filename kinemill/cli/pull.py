@@ -116,7 +116,7 @@ def canary(
 
     Example: kinemill model canary my_robot:4 --share 0.1
     """
-    from kinemill.cli.model_ref import address_of
+    from kinemill.api.models import address_of
     from kinemill.register import canary as birds
     from kinemill.store.home import Home
 

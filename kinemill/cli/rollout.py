@@ -2,17 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from kinemill.cli.output import JsonOption, Overrides, TaskName, document, notify, quantity, table
-from kinemill.control.policies import Policy
 from kinemill.store import Json
 from kinemill.task.document import Task
-
-_PLAIN = ("zero", "random")  # baselines without planning
-
 
 Controller = Annotated[
     str | None,
@@ -83,7 +79,7 @@ class _Rollout:
         as_json: whether to print one document.
     """
 
-    task: Any
+    task: Task
     controller: str | None
     model: str
     threads: int
@@ -117,9 +113,14 @@ def rollout(
 
     Example: kinemill model rollout pendulum --controller mppi --episodes 5
     """
-    loaded = _load_task_with_controller(task, controller, overrides)
+    from kinemill.api.rollouts import log_folder, task_with_controller
+    from kinemill.task import parse_overrides
+
+    loaded = task_with_controller(task, controller, parse_overrides(overrides or []))
+    for note in loaded.notes:
+        notify(note)
     seeds = range(seed, seed + episodes)
-    options = _Rollout(loaded, controller, model, threads, seeds, _folder(loaded, to), as_json)
+    options = _Rollout(loaded, controller, model, threads, seeds, log_folder(loaded, to), as_json)
     if expert:
         _demonstrate(options, workers, failures=failures)
         return
@@ -134,38 +135,23 @@ def rollout(
     _control(options, seconds, explore, report)
 
 
-def _load_task_with_controller(
-    task: str, controller: str | None, overrides: list[str] | None
-) -> Task:
-    """Return the task with its overrides, and with the named controller in place of its own."""
-    from kinemill.control.cost import control_of
-    from kinemill.task import load_task, parse_overrides
-
-    changed = parse_overrides(overrides or [])
-    if controller and controller not in _PLAIN:
-        control_of(load_task(task, changed))  # without that part, its keys would be the error
-        changed = {"control.controller.type": controller, **changed}
-    loaded = load_task(task, changed)
-    for note in loaded.notes:
-        notify(note)
-    return loaded
-
-
 def _planned_on(model: str) -> str:
     return "the physics of the plant" if model == "true" else model
 
 
 def _demonstrate(options: _Rollout, workers: int, *, failures: bool) -> None:
     """Record demonstrations of a planner, a trained policy, or the environment's own expert."""
+    from kinemill.api.rollouts import planner
     from kinemill.cli.collect_demos import demonstrate, load_expert
 
     task, model = options.task, None if options.model == "champion" else options.model
-    planner = _policy(options)[1] if options.controller else None
+    named = (task, options.controller, options.model, options.threads)
+    plans = planner(*named)[1] if options.controller else None
     demonstrate(
         task,
         options.to,
         options.seeds,
-        expert=load_expert(task, planner, model),
+        expert=load_expert(task, plans, model),
         workers=workers,
         failures=failures,
         as_json=options.as_json,
@@ -174,47 +160,34 @@ def _demonstrate(options: _Rollout, workers: int, *, failures: bool) -> None:
 
 def _control(options: _Rollout, seconds: float | None, explore: float, report: Path | None) -> None:
     """Run a controller in the task's plant."""
-    from kinemill.cli.progress import StderrProgress, counted
-    from kinemill.control.recorded_runs import run_and_log
+    from kinemill.api.rollouts import PLAIN
+    from kinemill.api.rollouts import rollout as run
     from kinemill.control.report import page
     from kinemill.store import publish_file
 
-    task, model = options.task, options.model
-    name, policy = _policy(options)
-    seeds = counted(options.seeds, len(options.seeds), "rollout", StderrProgress())
-    runs = run_and_log(task, (name, policy), seeds, options.to, seconds=seconds, explore=explore)
-    summary = {"task": task.name, "controller": name, "model": model, **runs.document}
+    task = options.task
+    result = run(
+        task,
+        controller=options.controller,
+        model=options.model,
+        episodes=len(options.seeds),
+        seed=options.seeds.start,
+        seconds=seconds,
+        explore=explore,
+        threads=options.threads,
+        to=options.to,
+    )
+    summary = result.document
     if report:
-        title = name if options.controller in _PLAIN else f"{name} plans on {_planned_on(model)}"
-        publish_file(report, page(task, title, runs.episodes, options.seeds).encode())
+        name = summary["controller"]
+        planned = f"{name} plans on {_planned_on(options.model)}"
+        title = name if options.controller in PLAIN else planned
+        publish_file(report, page(task, title, result.episodes, options.seeds).encode())
     summary["report"] = str(report) if report else None
     if options.as_json:
         document(summary)
     else:
         _print(summary)
-
-
-def _folder(task: Task, to: Path | None) -> Path:
-    """Return the folder for logs: the drop folder, unless another is named."""
-    from kinemill.store.home import Home
-
-    drop_folder = Path(task.ingest.watch) if task.ingest.watch else Home.resolve().logs(task.name)
-    return to or drop_folder
-
-
-def _policy(options: _Rollout) -> tuple[str, Policy]:
-    """Return the name and the object that chooses actions: a planner, or a baseline."""
-    from kinemill.control import learned_model, make_planner, plain_policy, uncertain_physics
-    from kinemill.control.cost import control_of
-
-    task, model = options.task, options.model
-    settings = control_of(task).controller
-    if options.controller in _PLAIN:
-        return options.controller or "", plain_policy(task, options.controller or "")
-    if model == "true":
-        return settings.type, make_planner(task, uncertain_physics(task, options.threads))
-    where = f"models:/{task.name}@champion" if model == "champion" else model
-    return settings.type, make_planner(task, [learned_model(task, where, options.threads)])
 
 
 def _print(summary: Json) -> None:

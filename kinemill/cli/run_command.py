@@ -96,7 +96,7 @@ def run_task(
         as_json: print the document.
         is_kept: whether the home stays, so that paths in it are worth printing.
     """
-    from kinemill.cli.project import project
+    from kinemill.api.project import project
     from kinemill.cli.summary import run_summary
     from kinemill.errors import BadInput, KinemillError
     from kinemill.store.disk_space import warn
@@ -112,7 +112,7 @@ def run_task(
         raise BadInput(f"--logs {logs}", why, fix="leave it out")
     warn(Home.resolve().root, notify)
     try:
-        summary = project("pipelines.run").run_chain(
+        result = project("pipelines.run").run_chain(
             task, changed, logs=folder, resume=resume, show_progress=True
         )
     except KinemillError as error:
@@ -120,9 +120,9 @@ def run_task(
             document(error.document)
         raise
     if as_json:
-        document(summary)
+        document(result)
     else:
-        verified = project("pipelines.run").verification_of(task, summary["version"])
-        run_summary(summary, verified, is_kept=is_kept)
-    if summary["status"] == "refused":
+        verified = project("pipelines.run").verification_of(task, result.version)
+        run_summary(result, verified, is_kept=is_kept)
+    if result.status == "refused":
         raise typer.Exit(_REFUSED)

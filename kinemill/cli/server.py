@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from kinemill.cli.model_ref import ModelName, address_of
+from kinemill.cli.model_ref import ModelName
 from kinemill.cli.output import JsonOption, document, notify, table
 
 
@@ -47,7 +47,7 @@ def ui(
 
     Example: kinemill ui --port 3000
     """
-    from kinemill.cli.project import project
+    from kinemill.api.project import project
     from kinemill.register.consistency import check_all
     from kinemill.store.home import Home
 
@@ -115,7 +115,7 @@ def remove_user(name: UserName) -> None:
 
 
 def _users() -> ModuleType:
-    from kinemill.cli.project import project
+    from kinemill.api.project import project
     from kinemill.store.home import Home
 
     return project("pipelines.auth.users").Users(Home.resolve())
@@ -168,6 +168,7 @@ def report(
 
     Example: kinemill model report my_robot:3 --to report.html
     """
+    from kinemill.api.models import address_of
     from kinemill.register.consistency import require_registry
     from kinemill.register.version_page import version_page
     from kinemill.register.versions import find_version

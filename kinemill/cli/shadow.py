@@ -16,7 +16,7 @@ def run_shadow(
     model: str, logs: Path | None, overrides: list[str], *, watch: bool, as_json: bool
 ) -> None:
     """Measure both versions on the new logs, and with --watch on each log that arrives."""
-    from kinemill.cli.model_ref import address_of
+    from kinemill.api.models import address_of
     from kinemill.errors import BadInput
     from kinemill.register.shadow_evaluation import shadow
     from kinemill.store.home import Home

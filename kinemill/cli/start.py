@@ -28,8 +28,13 @@ RunName = Annotated[
 ]
 _REPOSITORIES = """
 { repositoriesOrError { __typename ... on PythonError { message }
-  ... on RepositoryConnection { nodes { name location { name } jobs { name } } } } }
+  ... on RepositoryConnection { nodes { name location { name } assetGroups { groupName } } } } }
 """
+_ASSETS = """
+query($group: AssetGroupSelector!) { assetNodes(group: $group) {
+  assetKey { path } isMaterializable } }
+"""
+_ASSET_JOB = "__ASSET_JOB"  # Dagster's own job of all assets, of which a run selects some
 _RELOAD = """
 mutation($location: String!) { reloadRepositoryLocation(repositoryLocationName: $location) {
   __typename } }
@@ -116,12 +121,12 @@ def _config(task: str, changed: Json, logs: Path | None) -> Json:
 def _launch(
     server: Server, task: str, config: Mapping[str, object], tags: Mapping[str, str]
 ) -> str:
-    """Launch the job of a task; return the id of the run."""
+    """Launch a run of all assets of a task; return its id."""
     from kinemill.errors import BadInput
 
     listed = [{"key": key, "value": value} for key, value in tags.items()]
     params = {
-        "selector": {**_job_selector(server, task), "jobName": task},
+        "selector": _select_assets(server, task),
         "runConfigData": config,
         "executionMetadata": {"tags": listed},
     }
@@ -133,30 +138,38 @@ def _launch(
     raise BadInput(server.url, f"does not start {task}: {text or response['__typename']}")
 
 
-def _job_selector(server: Server, task: str) -> dict[str, str]:
-    """Return the selector of a task's job; reload the code location if the file is newer."""
+def _select_assets(server: Server, task: str) -> Json:
+    """Return the selector of a task's assets, which are a group of its name."""
+    where = _locate(server, task)
+    nodes = server.ask(_ASSETS, group={"groupName": task, **where})["assetNodes"]
+    keys = [node["assetKey"] for node in nodes if node["isMaterializable"]]
+    return {**where, "jobName": _ASSET_JOB, "assetSelection": keys}
+
+
+def _locate(server: Server, task: str) -> dict[str, str]:
+    """Return where a task is defined; reload the code location if the file is newer."""
     from kinemill.errors import BadInput
     from kinemill.registry import nearest
 
     response = _repositories(server)
-    if not any(task in jobs for *_, jobs in response):
+    if not any(task in groups for *_, groups in response):
         for location in {location for location, *_ in response}:
             server.ask(_RELOAD, location=location)
         response = _repositories(server)
-    for location, name, jobs in response:
-        if task in jobs:
+    for location, name, groups in response:
+        if task in groups:
             return {"repositoryLocationName": location, "repositoryName": name}
-    jobs_known = sorted({job for *_, jobs in response for job in jobs if not job.startswith("__")})
-    raise BadInput(server.url, f"has no task {task!r}", fix=nearest(task, jobs_known))
+    tasks = sorted({group for *_, groups in response for group in groups})
+    raise BadInput(server.url, f"has no task {task!r}", fix=nearest(task, tasks))
 
 
 def _repositories(server: Server) -> list[tuple[str, str, list[str]]]:
-    """Return (location, repository, jobs) of everything that the server has loaded."""
+    """Return (location, repository, asset groups) of everything that the server has loaded."""
     response = server.ask(_REPOSITORIES)["repositoriesOrError"]
     if response["__typename"] != "RepositoryConnection":
         raise server.failure(response.get("message", response["__typename"]))
     return [
-        (node["location"]["name"], node["name"], [job["name"] for job in node["jobs"]])
+        (node["location"]["name"], node["name"], [one["groupName"] for one in node["assetGroups"]])
         for node in response["nodes"]
     ]
 

@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import typer
 
 from kinemill.cli.output import Bad, notify, quantity, spell, table, wrap_text
-from kinemill.store import Json
+from kinemill.register.document import RunDocument
+from kinemill.register.verdict import Verdict
 from kinemill.verify.document import Assessment, Verification
 from kinemill.verify.findings import Cell
 from kinemill.verify.results import Accuracy, ChannelAccuracy, Metrics
@@ -19,12 +19,12 @@ _COMPARED = ("champion", "persistence")  # shown with a dynamics model and the b
 
 
 def run_summary(
-    summary: Json, verified: Verification | None = None, *, is_kept: bool = True
+    result: RunDocument, verified: Verification | None = None, *, is_kept: bool = True
 ) -> None:
     """Print the document of `run` as tables, with the results of the verification.
 
     Args:
-        summary: the document.
+        result: the document.
         verified: the `Verification` of the same run; None if nothing was verified.
         is_kept: whether the report and the pages can be looked at later.
     """
@@ -32,11 +32,11 @@ def run_summary(
     from kinemill.verify.findings import best_reference, own_reference
     from kinemill.verify.output_errors import output_lines
 
-    verified, metrics = verified or Verification(), metrics_in(summary)
+    verified, metrics = verified or Verification(), result.metrics
     own = own_reference(verified)
-    if summary.get("headline"):
-        typer.echo(wrap_text(summary["headline"]))
-    _facts_table(summary)
+    if result.headline:
+        typer.echo(wrap_text(result.headline))
+    _facts_table(result)
     errors_table(metrics, own)
     tried_table(metrics)
     if metrics.test:
@@ -44,48 +44,41 @@ def run_summary(
         growth_table(verified.accuracy, best_reference(metrics.nrmse, own))
     if verified.outputs:
         table("outputs, predicted but not fed back", *output_lines(verified.outputs))
-    failed_table(summary["gate"])
+    failed_table(result.gate)
     if diverged := first_not_finite(verified.accuracy):
         typer.echo(f"diverges    {diverged}: train with a longer learn.horizon or a smaller model")
-    for warning in summary["warnings"]:
+    for warning in result.warnings:
         notify(f"warning: {warning}")
-    if summary["report"] and is_kept:
-        typer.echo(f"report      {summary['report']}")
+    if result.report and is_kept:
+        typer.echo(f"report      {result.report}")
     if is_kept:
         typer.echo("web pages   kinemill ui")
 
 
-def metrics_in(summary: Mapping[str, object]) -> Metrics:
-    """Return the `Metrics` of a document that the registry or a run wrote."""
-    from kinemill.store import from_json_value
-    from kinemill.verify.results import Metrics
-
-    return from_json_value(summary["metrics"], Metrics, Path("metrics"))
-
-
-def _facts_table(summary: Json) -> None:
-    episodes, verification = summary["episodes"], summary["verification"]
-    rows = [["dataset", str(summary["dataset"])[:12]]]
-    if any(episodes.values()):  # a policy may learn without episodes
-        text = f"{episodes['quarantined']} quarantined, {episodes['cached']} cached"
-        rows = [["episodes", f"{episodes['accepted']} accepted"], ["recordings", text], *rows]
-    if selection := summary.get("selection"):
-        rows.append(["model", f"{selection['selected']}: {selection['why']}"])
+def _facts_table(result: RunDocument) -> None:
+    episodes, verification = result.episodes, result.verification
+    rows = [["dataset", str(result.dataset)[:12]]]
+    # A policy may learn without episodes.
+    if episodes.accepted or episodes.quarantined or episodes.cached:
+        text = f"{episodes.quarantined} quarantined, {episodes.cached} cached"
+        rows = [["episodes", f"{episodes.accepted} accepted"], ["recordings", text], *rows]
+    if selection := result.selection:
+        rows.append(["model", f"{selection.selected}: {selection.why}"])
     if verification:
-        latency = verification["latency_ms"]
+        latency = verification.latency_ms
         rows += [
-            ["verification", "passed" if verification["passed"] else "FAILED"],
-            ["parity", _flat(verification["parity"])],
-            ["latency", f"p50 {spell(latency['p50'])} ms, p99 {spell(latency['p99'])} ms"],
+            ["verification", "passed" if verification.passed else "FAILED"],
+            ["parity", spell(verification.parity)],
+            ["latency", f"p50 {spell(latency.p50)} ms, p99 {spell(latency.p99)} ms"],
         ]
-    kind = "provisional " if summary.get("provisional") else ""
-    alias = f" {kind}@{summary['alias']}" if summary["alias"] else ""
-    rows.append(["version", f"{summary['version']}{alias}" if summary["version"] else "none"])
-    if summary["gate"]:
-        text = "passed, on too few test data" if kind else spell_gate(summary["gate"])
+    kind = "provisional " if result.provisional else ""
+    alias = f" {kind}@{result.alias}" if result.alias else ""
+    rows.append(["version", f"{result.version}{alias}" if result.version else "none"])
+    if result.gate:
+        text = "passed, on too few test data" if kind else spell_gate(result.gate)
         rows.append(["gate", text])
-    rows.append(["took", f"{sum(summary['seconds'].values()):.1f} s"])
-    table(f"{summary['task']}: {summary['status']}", ["", ""], rows)
+    rows.append(["took", f"{sum(result.seconds.values()):.1f} s"])
+    table(f"{result.task}: {result.status}", ["", ""], rows)
 
 
 def errors_table(
@@ -199,31 +192,25 @@ def _pair_text(line: ChannelAccuracy, other: ChannelAccuracy | None, step: int) 
     return " / ".join(values)
 
 
-def failed_table(gate: list[Mapping[str, object]]) -> None:
+def failed_table(gate: Sequence[Verdict]) -> None:
     """Print the lines of the gate that failed; `kinemill model why` lists all of them."""
-    failed = [line for line in gate if not line["passed"]]
+    failed = [line for line in gate if not line.passed]
     gate_table(failed)
     if gate:
         text = f"{len(gate) - len(failed)} of {len(gate)} rules passed"
         typer.echo(f"gate        {text}; kinemill model why lists them")
 
 
-def gate_table(gate: list[Mapping[str, object]]) -> None:
+def gate_table(gate: Sequence[Verdict]) -> None:
     """Print the gate's decision by rule."""
     if gate:
-        rows = [[g["rule"], g["passed"], g["value"], g["expected"]] for g in gate]
+        rows = [[line.rule, line.passed, line.value, line.expected] for line in gate]
         table("gate", ["rule", "passed", "value", "expected"], rows)
 
 
-def spell_gate(gate: list[Json]) -> str:
+def spell_gate(gate: Sequence[Verdict]) -> str:
     """Spell the decision of the gate: which rules refused."""
-    refused = [line["rule"] for line in gate if not line["passed"]]
+    refused = [line.rule for line in gate if not line.passed]
     if refused == ["approval"]:
         return "waits for approval"
     return f"refused: {', '.join(refused)}" if refused else "passed" if gate else "not decided"
-
-
-def _flat(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {spell(item)}" for name, item in value.items())
-    return spell(value)

@@ -59,8 +59,8 @@ def tune(
 
     Example: kinemill model tune my_robot --trials 30 --workers 2
     """
-    from kinemill.cli.progress import StderrProgress
-    from kinemill.cli.project import project
+    from kinemill.api.progress import StderrProgress
+    from kinemill.api.project import project
     from kinemill.task import load_task
 
     logs = logs_path(logs, "--logs") if logs else None
@@ -102,7 +102,7 @@ def _print(summary: Json) -> None:
         f"{summary['failed']} failed"
     )
     against = f"; {quantity(own)} with the task's own settings" if own is not None else ""
-    value = f"{summary['judged_by']} {quantity(best['value'])} {summary['unit']}".rstrip()
+    value = f"{summary['objective']} {quantity(best['value'])} {summary['unit']}".rstrip()
     typer.echo(f"best: trial {best['number']}, {value}{against}")
     if best["settings"]:
         rows = [[key, json.dumps(value)] for key, value in best["settings"].items()]

@@ -43,7 +43,7 @@ class Online:
         return self._policy.act(states, actions.reshape(len(past), len(self._rest)))
 
     def sent(self, action: Array, state: Array | None) -> None:
-        """Remember what was sent, and from which state on; None if it was not measured."""
+        """Record the action (A,) that was sent, and the state (S,) before; None if not measured."""
         with self._lock:
             if state is None:
                 self._past.clear()

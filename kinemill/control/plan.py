@@ -48,7 +48,7 @@ class Plan:
         return noise
 
     def moved(self, knots: Floats, std: Floats | None = None) -> "Plan":
-        """Return the plan with other knots."""
+        """Return the plan with other knots (K, A), and with their std (K, A) if it is fitted."""
         return Plan(knots, std)
 
 

@@ -52,7 +52,7 @@ class Idle:
         """Remember nothing."""
 
     def act(self, states: Floats, past_actions: Floats) -> Floats:
-        """Return zeros, or the nearest that is allowed."""
+        """Return zeros (A,), or the nearest action within the limits."""
         del states, past_actions
         return self._rest
 
@@ -77,7 +77,7 @@ class Shaken:
         self._action = self._limits.mean(axis=0)
 
     def act(self, states: Floats, past_actions: Floats) -> Floats:
-        """Draw, or hold what was drawn."""
+        """Return a random action (A,), or repeat the last one."""
         del states, past_actions
         if self._count % self._repeat == 0:
             self._action = self._random.uniform(*self._limits)

@@ -15,25 +15,28 @@ from kinemill.task.control import Risk
 
 
 def average(costs: Floats, risk: Risk) -> Floats:
-    """Return the mean."""
+    """Return the mean over models: costs (M, B) -> (B,)."""
     del risk
     return costs.mean(axis=0)
 
 
 def worst(costs: Floats, risk: Risk) -> Floats:
-    """Return the largest."""
+    """Return the largest over models: costs (M, B) -> (B,)."""
     del risk
     return costs.max(axis=0)
 
 
 def best(costs: Floats, risk: Risk) -> Floats:
-    """Return the smallest."""
+    """Return the smallest over models: costs (M, B) -> (B,)."""
     del risk
     return costs.min(axis=0)
 
 
 def exponential(costs: Floats, risk: Risk) -> Floats:
-    """Return the certainty equivalent under exponential utility; without aversion the mean."""
+    """Return the certainty equivalent under exponential utility: costs (M, B) -> (B,).
+
+    Without aversion it is the mean.
+    """
     a = risk.aversion
     if abs(a) < 1e-9:
         return costs.mean(axis=0)
@@ -44,12 +47,15 @@ def exponential(costs: Floats, risk: Risk) -> Floats:
 
 
 def value_at_risk(costs: Floats, risk: Risk) -> Floats:
-    """Return the smallest cost that a share `level` of the models does not exceed."""
+    """Return the cost that a share `level` of the models does not exceed: (M, B) -> (B,)."""
     return np.quantile(costs, risk.level, axis=0, method="inverted_cdf")
 
 
 def cvar(costs: Floats, risk: Risk) -> Floats:
-    """Return the mean over the worst 1 - level of the models, the last one in part."""
+    """Return the mean over the worst 1 - level of the models: costs (M, B) -> (B,).
+
+    The last of these models counts in part.
+    """
     count = len(costs)
     tail = (1.0 - risk.level) * count
     # How much of each model, worst first, lies in the tail: 1, ..., 1, a part, 0, ..., 0.

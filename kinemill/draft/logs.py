@@ -10,6 +10,7 @@ from kinemill.ingest.file_stat import is_file, is_folder
 from kinemill.task import READERS
 
 MOST_LOGS = 40  # logs of a folder that are read
+_MODELS = (".xml", ".mjcf", ".urdf")  # of robots
 
 
 def read_tables(source: Path, rate: float | None) -> tuple[list[Table], dict[str, str]]:
@@ -32,6 +33,7 @@ def read_tables(source: Path, rate: float | None) -> tuple[list[Table], dict[str
             source,
             "holds no log for a draft",
             expected=f"files with the suffix {', '.join(_endings())}",
+            fix=_robot_hint(source),
         )
     return tables, problems
 
@@ -45,6 +47,16 @@ def _logs(folder: Path) -> list[Path]:
     ]
     forms = ((path, form_of(path)) for path in sorted(paths) if is_file(path))
     return [p for p, form in forms if form and not READERS[form].describes(p)][:MOST_LOGS]
+
+
+def _robot_hint(folder: Path) -> str | None:
+    """Return what to do in a folder of models of robots instead of logs."""
+    models = (path for path in sorted(folder.rglob("*")) if path.suffix.lower() in _MODELS)
+    first = next(models, None)
+    if first is None:
+        return None
+    name = first.relative_to(folder)
+    return f"{name} describes a robot: name a folder of logs with --from, and --robot {name}"
 
 
 def _endings() -> tuple[str, ...]:

@@ -68,7 +68,7 @@ class Controlled:
         return any(term.shape == "rate" for term in self.control.cost)
 
     def reached(self, states: list[Floats], actions: list[Floats]) -> bool:
-        """Tell whether the last rows of an episode are where `control.success` wants them."""
+        """Return whether the last states (S,) and actions (A,) fulfill `control.success`."""
         rows = max(1, round(self.control.hold / self.task.dt))
         if not self.control.success or len(actions) < rows:
             return False

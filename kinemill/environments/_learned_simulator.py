@@ -37,7 +37,7 @@ class LearnedBatch:
         self._states, self._actions = len(task.states), len(task.actions)
 
     def start(self, random: np.random.Generator) -> Floats:
-        """Draw the state of a row that an episode begins with."""
+        """Return a random start (H S + H A,): H equal states, then actions of zero."""
         history = np.tile(self.rules.start(random), self._simulator.history)
         return np.concatenate([history, np.zeros(self._simulator.history * self._actions)])
 
@@ -112,7 +112,7 @@ class LearnedEnv(gymnasium.Env[Any, Any]):
         return observation, float(rewards[0]), bool(lost[0]), False, info
 
     def render(self) -> NDArray[np.uint8]:
-        """Draw the links of the plant that the model was learned from."""
+        """Return a picture (H, W, 3) uint8 of the links of the plant."""
         from kinemill.control.physics import Robot
         from kinemill.environments._controlled import picture
 

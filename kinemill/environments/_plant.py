@@ -63,7 +63,7 @@ class PlantEnv(gymnasium.Env[Any, Any]):
         return state.astype(np.float32), float(reward), False, False, info
 
     def render(self) -> NDArray[np.uint8]:
-        """Draw the robot's links."""
+        """Return a picture (H, W, 3) uint8 of the robot's links."""
         joints = self._robot.to_plant(self._states[-1])[: len(self._robot.plant.joints)]
         return picture(self._robot.plant.points(joints[None])[0])
 

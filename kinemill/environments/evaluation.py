@@ -258,7 +258,7 @@ def run_episode(
 def within(
     action: object, limits: tuple[NDArray[np.float64], NDArray[np.float64]] | None
 ) -> object:
-    """Return an action clipped to limits; the same object where it is within them."""
+    """Return an action (A,) clipped to limits, each (A,); the same object if it is within."""
     if limits is None:
         return action
     values = np.asarray(action)

@@ -12,7 +12,10 @@ CLIP = 10.0  # of a normalized observation; further out nothing was ever learned
 
 
 def clipped(value: Tensor, low: object, high: object) -> Tensor:
-    """Return values held within limits; NaN stays NaN, which ONNX Runtime's own clip may lose."""
+    """Return a value (...) within limits of the same shape or a number.
+
+    NaN stays NaN, which the clip of ONNX Runtime may lose.
+    """
     low, high = torch.as_tensor(low), torch.as_tensor(high)
     bounded = torch.where(value > high, high.expand_as(value), value)
     return torch.where(bounded < low, low.expand_as(value), bounded)

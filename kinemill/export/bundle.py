@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kinemill.errors import BadInput
+from kinemill.export.io_document import IoDocument
 from kinemill.export.summary import C99Facts
 from kinemill.runtime.integrity import (
     INTERFACE,
@@ -26,7 +27,7 @@ from kinemill.runtime.integrity import (
     interface_digest,
     read_sums,
 )
-from kinemill.store import Json, aside_of
+from kinemill.store import aside_of, to_json_value
 from kinemill.store.digests import file_digest
 
 
@@ -46,12 +47,12 @@ def write_sums(folder: Path) -> None:
     (folder / SUMS).write_text("".join(lines))
 
 
-def write_interface(folder: Path, document: Json) -> None:
+def write_interface(folder: Path, document: IoDocument) -> None:
     """Write `io.yaml` beside the ONNX files of a folder, and `seal` it."""
     import yaml
 
-    # Through JSON: YAML would write repeated lists as references.
-    plain = json.loads(json.dumps(document, allow_nan=False))
+    # As a string and back: YAML would write a list that occurs twice as a reference.
+    plain = json.loads(json.dumps(to_json_value(document), allow_nan=False))
     (folder / IO).write_bytes(yaml.safe_dump(plain, sort_keys=False).encode())
     seal(folder)
 

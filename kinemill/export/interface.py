@@ -2,16 +2,17 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from importlib.metadata import version
 
 from kinemill.export._graph import DISAGREEMENT, ESTIMATED, OPSET, OUTPUTS
+from kinemill.export.io_document import ChannelSpec, FileSpec, IoDocument, TensorSpec
 from kinemill.export.step import TrainedStep, carries
 from kinemill.runtime import Belief, Interface
 from kinemill.store import Json
 from kinemill.train.ensemble import Ensemble
 
 _ESTIMATES = "the same, with derived states estimated; the rollout starts from the last row"
+Axes = list[str | int]  # sizes of leading axes, free ones by name
 LIBRARIES = ("kinemill", "onnx", "onnxscript", "torch")
 
 
@@ -54,10 +55,6 @@ def beliefs(interface: Interface) -> int:
     return len(names) - names.index(interface.belief.offsets) if interface.belief else 0
 
 
-def _over_time(shape: list[str | int]) -> list[str | int]:
-    return [shape[0], "horizon", *shape[1:]]
-
-
 def _belief(step: TrainedStep) -> Belief | None:
     """Return the carries that hold the uncertainty of an ensemble, or None."""
     if not isinstance(step, Ensemble):
@@ -68,85 +65,69 @@ def _belief(step: TrainedStep) -> Belief | None:
     return Belief(belief.members, names[belief.offsets], covariance, belief.measured)
 
 
-def io_document(interface: Interface, files: Sequence[str], metadata: Mapping[str, str]) -> Json:
+def io_document(
+    interface: Interface, files: Sequence[str], metadata: Mapping[str, str]
+) -> IoDocument:
     """Return io.yaml: every tensor of all files with name, shape, channels, units and meaning."""
-    return {
-        "format": 3,
-        "producer": f"kinemill {interface.versions['kinemill']}",
-        "task": interface.task,
-        "dt": interface.dt,
-        "dt_unit": "s",
-        "history": interface.history,
-        "channels": _channels(interface),
-        "derived": interface.derived,
-        "not_finite": "NaN or infinity in a row of an input gives NaN in that row of every output",
-        "safe_action": json.loads(metadata["safe_action"]),
-        "lineage": json.loads(metadata["lineage"]),
-        "opset": OPSET,
-        "versions": interface.versions,
-        "belief": _belief_document(interface),
-        "files": {
+    return IoDocument(
+        producer=f"kinemill {interface.versions['kinemill']}",
+        form="dynamics",
+        task=interface.task,
+        dt=interface.dt,
+        history=interface.history,
+        channels=_channels(interface),
+        derived=interface.derived,
+        safe_action=json.loads(metadata["safe_action"]),
+        lineage=json.loads(metadata["lineage"]),
+        opset=OPSET,
+        versions=interface.versions,
+        belief=interface.belief,
+        files={
             name: _step(interface) if name.startswith("step") else _rollout(interface)
             for name in files
         },
-    }
+    )
 
 
-def _belief_document(interface: Interface) -> Json | None:
-    belief = interface.belief
-    return asdict(belief) | {"measured": list(belief.measured)} if belief else None
-
-
-def _step(interface: Interface) -> Json:
-    states, actions, carry = _tensors(interface)
-    return {
-        "inputs": [
-            _shaped(interface, states, "state", ["batch"], "state at step k"),
-            _shaped(interface, actions, "action", ["batch"], "acts from step k to k+1"),
+def _step(interface: Interface) -> FileSpec:
+    states, actions, carry = interface.states, interface.actions, _carry(interface)
+    batch: Axes = ["batch"]
+    return FileSpec(
+        inputs=[
+            _tensor(interface, states, "state", batch, "state at step k"),
+            _tensor(interface, actions, "action", batch, "acts from step k to k+1"),
             *carry,
         ],
-        "outputs": [
-            _shaped(interface, states, "next_state", ["batch"], "state at step k+1"),
-            *_next(carry, "carry for the step after"),
-            *_outputs(interface, ["batch"], "at step k, under the action of step k"),
-            *_disagreement(interface, states, ["batch"]),
+        outputs=[
+            _tensor(interface, states, "next_state", batch, "state at step k+1"),
+            *(item.as_next("carry for the step after") for item in carry),
+            *_outputs(interface, batch, "at step k, under the action of step k"),
+            *_disagreement(interface, batch),
         ],
-    }
+    )
 
 
-def _rollout(interface: Interface) -> Json:
-    states, actions, carry = _tensors(interface)
-    history = interface.history
-    return {
-        "inputs": [
-            _shaped(interface, states, "states", ["batch", history], _states_meaning(interface)),
-            _shaped(
-                interface, actions, "past_actions", ["batch", history - 1], "actions between them"
-            ),
-            _shaped(
-                interface, actions, "actions", ["batch", "horizon"], "the first acts from now on"
-            ),
+def _rollout(interface: Interface) -> FileSpec:
+    states, actions, carry = interface.states, interface.actions, _carry(interface)
+    history, path = interface.history, list[str | int](["batch", "horizon"])
+    past: Axes = ["batch", history - 1]
+    estimated = [_tensor(interface, states, ESTIMATED, ["batch", history], _ESTIMATES)]
+    uncertain = uncertainty_carries(interface)
+    return FileSpec(
+        inputs=[
+            _tensor(interface, states, "states", ["batch", history], _states_meaning(interface)),
+            _tensor(interface, actions, "past_actions", past, "actions between them"),
+            _tensor(interface, actions, "actions", path, "the first acts from now on"),
         ],
-        "outputs": [
-            _shaped(
-                interface, states, "next_states", ["batch", "horizon"], "state after each action"
-            ),
-            *(
-                [_shaped(interface, states, ESTIMATED, ["batch", history], _ESTIMATES)]
-                if interface.derived
-                else []
-            ),
-            *_outputs(interface, ["batch", "horizon"], "at the row of each action"),
-            *_next(carry, "carry after the last action, to continue with step.onnx"),
-            *(
-                {**item, "name": f"path_{item['name']}", "shape": _over_time(item["shape"])}
-                | {"meaning": "the same after each action"}
-                for item in carry
-                if item["name"] in uncertainty_carries(interface)
-            ),
-            *_disagreement(interface, states, ["batch", "horizon"]),
+        outputs=[
+            _tensor(interface, states, "next_states", path, "state after each action"),
+            *(estimated if interface.derived else []),
+            *_outputs(interface, path, "at the row of each action"),
+            *(item.as_next("carry after the last action, for step.onnx") for item in carry),
+            *(item.as_path() for item in carry if item.name in uncertain),
+            *_disagreement(interface, path),
         ],
-    }
+    )
 
 
 def _states_meaning(interface: Interface) -> str:
@@ -156,57 +137,46 @@ def _states_meaning(interface: Interface) -> str:
     return f"{meaning}; {', '.join(interface.derived)}: any finite number, estimated inside"
 
 
-def _disagreement(interface: Interface, states: Json, leading: list[str | int]) -> list[Json]:
+def _disagreement(interface: Interface, leading: Axes) -> list[TensorSpec]:
     meaning = "standard deviation of that state between the members"
-    return [_shaped(interface, states, DISAGREEMENT, leading, meaning)] if interface.belief else []
+    if not interface.belief:
+        return []
+    return [_tensor(interface, interface.states, DISAGREEMENT, leading, meaning)]
 
 
-def _outputs(interface: Interface, leading: list[str | int], when: str) -> list[Json]:
+def _outputs(interface: Interface, leading: Axes, when: str) -> list[TensorSpec]:
     if not interface.outputs:
         return []
-    columns = _columns(interface, interface.outputs)
-    return [_shaped(interface, columns, OUTPUTS, leading, f"predicted but not fed back, {when}")]
+    meaning = f"predicted but not fed back, {when}"
+    return [_tensor(interface, interface.outputs, OUTPUTS, leading, meaning)]
 
 
-def _tensors(interface: Interface) -> tuple[Json, Json, list[Json]]:
-    states = _columns(interface, interface.states)
-    actions = _columns(interface, interface.actions)
-    carry: list[Json] = [
-        {
-            "name": item.name,
-            "dtype": interface.dtype,
-            "shape": ["batch", *item.shape],
-            "meaning": "carry from the step before; zeros before the first",
-        }
+def _carry(interface: Interface) -> list[TensorSpec]:
+    meaning = "carry from the step before; zeros before the first"
+    return [
+        TensorSpec(item.name, interface.dtype, ["batch", *item.shape], meaning)
         for item in interface.carry
     ]
-    return states, actions, carry
 
 
-def _columns(interface: Interface, names: tuple[str, ...]) -> Json:
-    return {"channels": list(names), "units": [interface.units[name] for name in names]}
+def _tensor(
+    interface: Interface, names: Sequence[str], name: str, leading: Axes, meaning: str
+) -> TensorSpec:
+    """Return a tensor with one column per channel in `names`."""
+    units = [interface.units[channel] for channel in names]
+    shape = [*leading, len(names)]
+    return TensorSpec(name, interface.dtype, shape, meaning, list(names), units)
 
 
-def _shaped(
-    interface: Interface, columns: Json, name: str, leading: list[str | int], meaning: str
-) -> Json:
-    shape = [*leading, len(columns["channels"])]
-    return {"name": name, "dtype": interface.dtype, "shape": shape, "meaning": meaning, **columns}
-
-
-def _next(carry: list[Json], meaning: str) -> list[Json]:
-    return [{**item, "name": f"next_{item['name']}", "meaning": meaning} for item in carry]
-
-
-def _channels(interface: Interface) -> list[Json]:
+def _channels(interface: Interface) -> list[ChannelSpec]:
     return [
-        {
-            "name": name,
-            "role": role,
-            "unit": interface.units[name],
-            "kind": "angle" if name in interface.angles else "linear",
-            "limits": list(interface.limits[name]) if name in interface.limits else None,
-        }
+        ChannelSpec(
+            name,
+            role,
+            interface.units[name],
+            interface.limits.get(name),
+            "angle" if name in interface.angles else "linear",
+        )
         for role, names in interface.roles.items()
         for name in names
     ]

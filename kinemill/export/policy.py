@@ -19,13 +19,14 @@ from kinemill.export._graph import OPSET, finished, value
 from kinemill.export.bundle import write_interface
 from kinemill.export.constant_folding import fold
 from kinemill.export.interface import LIBRARIES
+from kinemill.export.io_document import ChannelSpec, FileSpec, IoDocument, TensorSpec
 from kinemill.export.policy_cases import Cases, make_cases
 from kinemill.export.step import cleaned, export_any, guarded
 from kinemill.export.summary import ExportSummary
 from kinemill.runtime import Policy, PolicyInterface, load
 from kinemill.runtime.integrity import POLICY
 from kinemill.runtime.policy_interface import ACTION
-from kinemill.store import Json
+from kinemill.runtime.policy_layout import OBSERVATION
 from kinemill.task.export import Export
 from kinemill.train.policy import PolicyModule
 from kinemill.train.policy_runner import Bare, interface_of
@@ -164,81 +165,60 @@ def _compare(policy: Policy, cases: Cases) -> None:
 
 def io_document(
     interface: PolicyInterface, safe: Mapping[str, float], metadata: Mapping[str, str]
-) -> Json:
+) -> IoDocument:
     """Return io.yaml: every tensor with name, type, shape, channels, units and meaning."""
-    layout = interface.layout
-    return {
-        "format": 3,
-        "form": "policy",
-        "producer": f"kinemill {interface.versions['kinemill']}",
-        "task": interface.task,
-        "dt": interface.dt,
-        "dt_unit": "s",
-        "channels": [
-            {
-                "name": name,
-                "role": role,
-                "unit": layout.units[name],
-                "limits": list(interface.limits[name]) if name in interface.limits else None,
-            }
+    layout, carry = interface.layout, _carry(interface)
+    action = TensorSpec(
+        ACTION,
+        "float32",
+        ["batch", len(layout.actions)],
+        "to be sent now, and held for dt; choices as whole numbers",
+        list(layout.actions),
+        [layout.units[name] for name in layout.actions],
+    )
+    outputs = [action, *(item.as_next("for the step after") for item in carry)]
+    return IoDocument(
+        producer=f"kinemill {interface.versions['kinemill']}",
+        form="policy",
+        task=interface.task,
+        dt=interface.dt,
+        channels=[
+            ChannelSpec(name, role, layout.units[name], interface.limits.get(name))
             for role, names in (("observation", layout.observation), ("action", layout.actions))
             for name in names
         ],
-        "choices": dict(zip(layout.actions, interface.choices, strict=True)),
-        "not_finite": "NaN or infinity in a row of an input gives NaN in that row of every output",
-        "safe_action": dict(safe),
-        "lineage": json.loads(metadata["lineage"]),
-        "opset": OPSET,
-        "versions": interface.versions,
-        "files": {
-            POLICY: {
-                "inputs": [*_inputs(interface), *_carry(interface, "")],
-                "outputs": [
-                    {
-                        "name": ACTION,
-                        "dtype": "float32",
-                        "shape": ["batch", len(layout.actions)],
-                        "meaning": "to be sent now, and held for dt; choices as whole numbers",
-                        "channels": list(layout.actions),
-                        "units": [layout.units[name] for name in layout.actions],
-                    },
-                    *_carry(interface, "next_"),
-                ],
-            }
-        },
-    }
+        choices=dict(zip(layout.actions, interface.choices, strict=True)),
+        safe_action=dict(safe),
+        lineage=json.loads(metadata["lineage"]),
+        opset=OPSET,
+        versions=interface.versions,
+        files={POLICY: FileSpec([*_inputs(interface), *carry], outputs)},
+    )
 
 
 _MEANINGS = {
-    "observation": "what is measured now",
+    OBSERVATION: "what is measured now",
     "action_mask": "1 for each choice that is allowed, 0 for others; of each action in turn",
     "seed": "what draws follow from; another one at each step of an episode",
 }
 
 
-def _inputs(interface: PolicyInterface) -> list[Json]:
-    layout, documents = interface.layout, list[Json]()
+def _inputs(interface: PolicyInterface) -> list[TensorSpec]:
+    layout, tensors = interface.layout, list[TensorSpec]()
     for name, (shape, kind) in interface.shapes().items():
         meaning = "picture, height x width x channels, 0 to 255"
         if name in layout.texts:
-            meaning = "text in UTF-8, cut off or filled up with zeros"
-        one: Json = {"name": name, "dtype": kind, "shape": ["batch", *shape]}
-        one["meaning"] = _MEANINGS.get(name, meaning)
-        if name == "observation":
-            one["channels"] = list(layout.observation)
-            one["units"] = [layout.units[each] for each in layout.observation]
-        documents.append(one)
-    return documents
+            meaning = "text in UTF-8, truncated or padded with zeros"
+        channels = list(layout.observation) if name == OBSERVATION else []
+        units = [layout.units[each] for each in channels]
+        axes = ["batch", *shape]
+        tensors.append(TensorSpec(name, kind, axes, _MEANINGS.get(name, meaning), channels, units))
+    return tensors
 
 
-def _carry(interface: PolicyInterface, prefix: str) -> list[Json]:
-    meaning = "for the step after" if prefix else "from the step before; zeros before the first"
+def _carry(interface: PolicyInterface) -> list[TensorSpec]:
+    meaning = "from the step before; zeros before the first"
     return [
-        {
-            "name": f"{prefix}{item.name}",
-            "dtype": "float32",
-            "shape": ["batch", *item.shape],
-            "meaning": meaning,
-        }
+        TensorSpec(item.name, "float32", ["batch", *item.shape], meaning)
         for item in interface.carry
     ]

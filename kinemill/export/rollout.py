@@ -49,9 +49,33 @@ def rollout_model(
         estimator: graph states -> estimated_states, if the model has derived states. The rollout
             starts from them, and returns them.
     """
-    states, actions = len(interface.states), len(interface.actions)
-    history, outputs_width = interface.history, len(interface.outputs)
     weights = {item.name: f"step.{item.name}" for item in core.initializer}
+    nodes, constants = _predict(core, weights, interface, estimator)
+    outputs = _outputs(interface, with_estimates=estimator is not None)
+    guard = _guard(interface, outputs)
+    nodes += guard.nodes
+    states, actions, history = len(interface.states), len(interface.actions), interface.history
+    if interface.belief:
+        more, axis = disagreement(f"path_{interface.belief.offsets}", 2)
+        nodes, constants = [*nodes, *more], [*constants, axis]
+        outputs.append(value(DISAGREEMENT, "batch", "horizon", states))
+    inputs = [
+        value("states", "batch", history, states),
+        value("past_actions", "batch", history - 1, actions),
+        value("actions", "batch", "horizon", actions),
+    ]
+    initializers = [*_renamed(core, weights), *constants, *guard.constants]
+    graph = helper.make_graph(nodes, "rollout", inputs, outputs, initializers)
+    return finished(graph, metadata or interface.to_metadata(), version)
+
+
+def _predict(
+    core: onnx.GraphProto,
+    weights: dict[str, str],
+    interface: Interface,
+    estimator: onnx.GraphProto | None,
+) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
+    """Return nodes and constants from the inputs to the outputs before the NaN guard."""
     nodes, constants = _estimate(estimator)
     prepare, more, carry = _start(interface)
     nodes, constants = [*nodes, *prepare], [*constants, *more]
@@ -59,19 +83,23 @@ def rollout_model(
     if not interface.actions:
         driver, ticking, numbers = _clock()
         nodes, constants = [*nodes, *ticking], [*constants, *numbers]
-    if history - interface.surplus > 1 and carry:
+    if interface.history - interface.surplus > 1 and carry:
         past = [_PAST if interface.surplus else "past_actions"] if interface.actions else []
         nodes.append(_warm_up(core, weights, [*carry, "known", *past], beliefs(interface)))
         carry = [f"warm_{item.name}" for item in interface.carry]
     paths = uncertainty_carries(interface)
     nodes.append(_horizon(core, weights, ["present", *carry, driver], paths))
-    guard = Guard()
-    widths = {"states": states, "past_actions": actions * (history - 1), "actions": actions}
-    guard.watch([name for name, width in widths.items() if width])
-    outputs = [
+    return nodes, constants
+
+
+def _outputs(interface: Interface, *, with_estimates: bool) -> list[onnx.ValueInfoProto]:
+    """Return the outputs that the NaN guard protects."""
+    states, outputs, history = len(interface.states), len(interface.outputs), interface.history
+    paths = uncertainty_carries(interface)
+    return [
         value("next_states", "batch", "horizon", states),
-        *([value(ESTIMATED, "batch", history, states)] if estimator else []),
-        *([value(OUTPUTS, "batch", "horizon", outputs_width)] if outputs_width else []),
+        *([value(ESTIMATED, "batch", history, states)] if with_estimates else []),
+        *([value(OUTPUTS, "batch", "horizon", outputs)] if outputs else []),
         *(value(f"next_{item.name}", "batch", *item.shape) for item in interface.carry),
         *(
             value(f"path_{item.name}", "batch", "horizon", *item.shape)
@@ -79,25 +107,17 @@ def rollout_model(
             if item.name in paths
         ),
     ]
+
+
+def _guard(interface: Interface, outputs: list[onnx.ValueInfoProto]) -> Guard:
+    """Return the guard that makes an output row NaN where a row of an input is not finite."""
+    guard, actions = Guard(), len(interface.actions)
+    past = actions * (interface.history - 1)
+    widths = {"states": len(interface.states), "past_actions": past, "actions": actions}
+    guard.watch([name for name, width in widths.items() if width])
     for item in outputs:
         guard.protect(f"unguarded.{item.name}", item.name, len(shape_of(item)))
-    nodes += guard.nodes
-    if interface.belief:
-        more, axis = disagreement(f"path_{interface.belief.offsets}", 2)
-        nodes, constants = [*nodes, *more], [*constants, axis]
-        outputs.append(value(DISAGREEMENT, "batch", "horizon", states))
-    graph = helper.make_graph(
-        nodes,
-        "rollout",
-        [
-            value("states", "batch", history, states),
-            value("past_actions", "batch", history - 1, actions),
-            value("actions", "batch", "horizon", actions),
-        ],
-        outputs,
-        [*_renamed(core, weights), *constants, *guard.constants],
-    )
-    return finished(graph, metadata or interface.to_metadata(), version)
+    return guard
 
 
 def _start(

@@ -6,7 +6,7 @@ from kinemill.store import Artifact, ArtifactRef, Json, get_or_build, open_ref, 
 from kinemill.store.home import Home
 from kinemill.task.document import Task
 
-VERSION = 5
+VERSION = 6
 
 
 def inputs(task: Task, model: ArtifactRef, dataset: ArtifactRef | None = None) -> Json:

@@ -14,11 +14,10 @@ from kinemill.errors import BadInput, Blocked
 from kinemill.export._graph import OPSET
 from kinemill.export.bundle import write_interface
 from kinemill.export.c99.parity import write_c99
-from kinemill.export.cases import make_cases
+from kinemill.export.cases import Arrays, make_cases
 from kinemill.export.interface import io_document
 from kinemill.export.quantized import eight_bits, half, loss_of, windows_of
 from kinemill.export.rollout import rollout_model
-from kinemill.export.rounding import FACTOR, evaluate, rollout
 from kinemill.export.step import (
     TrainedStep,
     export_any,
@@ -31,7 +30,7 @@ from kinemill.runtime import Interface, load, wrapped
 from kinemill.runtime.integrity import ROLLOUT
 from kinemill.task.export import Export
 
-ROWS, GROSS = 5, 1e-3  # rows and relative tolerance of the first comparison
+STEPS, GROSS = 3, 100.0  # of the first comparison: steps, times the tolerance of a runtime
 CASES = "cases.npz"
 
 Graphs = tuple[onnx.GraphProto, onnx.GraphProto | None]  # the step, and the estimator if any
@@ -70,8 +69,9 @@ def write_model(
     files = _models(graphs, interface, metadata)
     _write(folder, files)
     _check_loads(interface, folder)
-    _compare(step, folder)
-    np.savez(folder / CASES, allow_pickle=False, **make_cases(step, interface, extras.rows))
+    cases = make_cases(step, interface, extras.rows)
+    _compare(folder, cases)
+    np.savez(folder / CASES, allow_pickle=False, **cases)
     variants = dict[str, VariantLoss]()
     for name in settings.also:
         made, variants[name] = _variant(name, graphs, interface, folder, extras)
@@ -173,23 +173,23 @@ def _check_loads(interface: Interface, folder: Path) -> None:
         ) from error
 
 
-def _compare(step: TrainedStep, folder: Path) -> None:
-    """Run both on random rows and reject gross differences; `verify` checks small ones."""
+def _compare(folder: Path, cases: Arrays) -> None:
+    """Run the first steps of the parity cases and reject gross differences.
+
+    The cases are rows of training: a polynomial of a channel that stays within 0.005 m diverges
+    from a start at 1 m, however right its export is. `verify` checks small differences.
+
+    Raises:
+        Blocked: The exported step returns NaN, or differs grossly.
+    """
     simulator = load(folder / ROLLOUT, non_finite="pass")
-    states, actions = len(simulator.states), len(simulator.actions)
-    rng, history = np.random.default_rng(0), simulator.history
-    shapes = [(ROWS, history, states), (ROWS, history - 1, actions), (ROWS, 3, actions)]
-    inputs = [rng.uniform(-1.0, 1.0, shape).astype(np.float32) for shape in shapes]
+    inputs = cases["states"], cases["past_actions"], cases["actions"][:, :STEPS]
+    expected, allowed = cases["next_states"][:, :STEPS], GROSS * cases["allowed"][:, :STEPS]
     predicted = simulator.rollout(*inputs)
-    expected, others = evaluate(step, rollout, inputs, simulator.interface.dtype).part(0)
     angle = np.array([name in simulator.interface.angles for name in simulator.states])
-    difference = wrapped(predicted - expected, angle)
-    rounding = np.max([np.abs(wrapped(one - expected, angle)) for one in others], axis=0)
-    rounding = FACTOR * rounding.max(axis=(1, 2), keepdims=True)
-    if not bool(
-        (np.abs(difference) <= np.maximum(GROSS * (1.0 + np.abs(expected)), rounding)).all()
-    ):
-        what = f"differs from the trained one by up to {np.abs(difference).max():.3g}"
+    difference = np.abs(wrapped(predicted - expected, angle))
+    if not bool((difference <= allowed).all()):
+        what = f"differs from the trained one by up to {difference.max():.3g}"
         if not np.isfinite(predicted).all():
             what = "returns values that are not finite"
         raise Blocked(

@@ -8,6 +8,7 @@ from kinemill.ingest import membership
 from kinemill.ingest.decisions import current_decisions
 from kinemill.ingest.index import load_index
 from kinemill.ingest.membership import Member, members
+from kinemill.ingest.recording_summary import RecordingSummary
 from kinemill.ingest.recordings import STAGE, Recording, read_into, recording_inputs
 from kinemill.registry import nearest
 from kinemill.store import Artifact, ArtifactRef, digest, file_digest, peek
@@ -88,7 +89,8 @@ def read_before(task: Task, home: Home, member: Member) -> Artifact | None:
 def as_recording(home: Home, member: Member, artifact: Artifact, *, released: bool) -> Recording:
     """Return a recording of a known artifact, without checking its bytes."""
     folder = home.root / artifact.ref.path
-    return Recording(member.hash, member.name, artifact.ref, folder, artifact.summary, released)
+    summary = RecordingSummary.of(artifact)
+    return Recording(member.hash, member.name, artifact.ref, folder, summary, released)
 
 
 def read_aside(task: Task, home: Home, path: Path, folder: Path) -> Recording:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import date
 from hashlib import sha256
 from pathlib import Path
+from typing import TypeVar
 
 from kinemill.errors import BadInput
 from kinemill.ingest.file_stat import FileStat, stat_of
@@ -34,20 +35,27 @@ _DAY = re.compile(r"(?<!\d)(\d{4})([-_.]?)(\d\d)\2(\d\d)(?!\d)")
 # Dagster forbids control characters and `...`, and its pages separate keys by commas and brackets.
 _ESCAPED = re.compile(r"[\x00-\x1f\x7f%,\[\]]|\.(?=\.\.)|\A\s|\s\Z")
 
+T = TypeVar("T")
 Source = Callable[[], Mapping[str, str]]  # of metadata, read when it is needed
 
 
-@dataclass(frozen=True)
-class PartitionRecordings:
-    """Counts of one partition's recordings, and the digest of their content."""
+@dataclass(frozen=True, kw_only=True)
+class PartitionCounts:
+    """Counts of one partition, and the digest of its content."""
 
     key: str
     recordings: int
     quarantined: int
-    tracks: int
     rows: int
     dropped_rows: int
     digest: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartitionRecordings(PartitionCounts):
+    """Counts of one partition's recordings."""
+
+    tracks: int
 
 
 def partition_key(value: str) -> str:
@@ -145,11 +153,29 @@ def recordings_by_partition(
         BadInput: there are more partitions than Dagster shows.
         CorruptArtifact: the snapshot is damaged.
     """
-    keys, entries = member_keys(task, home), defaultdict[str, list[Json]](list)
-    for entry in Snapshot(home, recordings):
-        entries[keys.get(entry["hash"], UNKNOWN)].append(entry)
-    check_number(task, entries)
-    return [count_recordings(key, each) for key, each in sorted(entries.items())]
+    entries = by_partition(task, home, Snapshot(home, recordings), lambda entry: entry["hash"])
+    return [count_recordings(key, each) for key, each in entries.items()]
+
+
+def by_partition(
+    task: Task, home: Home, items: Iterable[T], recording: Callable[[T], str]
+) -> dict[str, list[T]]:
+    """Return items of recordings by partition, sorted by key.
+
+    Args:
+        task: defines the keys.
+        home: holds the recordings.
+        items: such as entries of a snapshot.
+        recording: returns the content hash of the recording of an item.
+
+    Raises:
+        BadInput: there are more partitions than Dagster shows.
+    """
+    keys, groups = member_keys(task, home), defaultdict[str, list[T]](list)
+    for item in items:
+        groups[keys.get(recording(item), UNKNOWN)].append(item)
+    check_number(task, groups)
+    return dict(sorted(groups.items()))
 
 
 def count_recordings(key: str, entries: Iterable[Json]) -> PartitionRecordings:

@@ -9,7 +9,7 @@ from kinemill.ingest.membership import Member, Moved, keep_raw, stage_entry
 from kinemill.ingest.metadata import describe
 from kinemill.ingest.recordings import STAGE, read_into, recording_inputs
 from kinemill.parallel import in_groups
-from kinemill.store import Artifact, Json, Staged, publish_staged, stage_artifact
+from kinemill.store import Artifact, Json, Staged, publish_staged, stage_artifact, to_json_value
 from kinemill.store.atomic_write import Move
 from kinemill.store.home import Home
 from kinemill.task import Task
@@ -50,7 +50,7 @@ def _read_aside(job: Job) -> _Read:
     def build(folder: Path) -> Json:
         raw, moved = keep_raw(home, member, source)
         moves.extend(moved)
-        return read_into(task, member, raw, folder)
+        return to_json_value(read_into(task, member, raw, folder))
 
     try:
         artifact = stage_artifact(home, STAGE, task.name, recording_inputs(task, member), build)

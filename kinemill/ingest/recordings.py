@@ -9,29 +9,30 @@ from kinemill.ingest.files import readers, recognize
 from kinemill.ingest.media import store_media
 from kinemill.ingest.membership import Member
 from kinemill.ingest.raw import RawLog, Reader, Reason, Unreadable, reason, refused_part
+from kinemill.ingest.recording_summary import RecordingSummary, TrackFile
 from kinemill.ingest.rows import SUFFIX, write_rows
 from kinemill.ingest.snapshot import Snapshot
 from kinemill.ingest.tracks import Tracks, make_tracks
-from kinemill.store import SUMMARY, ArtifactRef, Json, open_ref, read_json
+from kinemill.store import ArtifactRef, Json, open_ref
 from kinemill.store.disk_space import is_fault_of_content
 from kinemill.store.home import Home
 from kinemill.store.json_io import valid_text
 from kinemill.task import Source, Task
 
-VERSION = 6
+VERSION = 7
 STAGE = "recording"
 _OPTIONAL = ("texts", "derived", "of", "cutoff", "expression")  # keys that most channels lack
 
 
 @dataclass(frozen=True)
 class Recording:
-    """A published recording: `folder` holds the tracks that `summary["tracks"]` lists."""
+    """A published recording: `folder` holds the tracks that its summary lists."""
 
     hash: str
     name: str
     ref: ArtifactRef
     folder: Path
-    summary: Json
+    summary: RecordingSummary
     released: bool = False  # manually: faults that checks find are ignored
 
 
@@ -52,9 +53,10 @@ def open_recording(home: Home, entry: Json) -> Recording:
     """
     ref = ArtifactRef.from_json(entry["ref"])
     folder = open_ref(home, ref)
-    summary = read_json(folder / SUMMARY)
     released = entry.get("released", False)
-    return Recording(entry["hash"], entry["name"], ref, folder, summary, released)
+    return Recording(
+        entry["hash"], entry["name"], ref, folder, RecordingSummary.read(folder), released
+    )
 
 
 def reading_rules(task: Task) -> Json:
@@ -94,25 +96,24 @@ def _own_part(task: Task) -> Json:
     }
 
 
-def read_into(task: Task, member: Member, raw: Path, folder: Path) -> Json:
+def read_into(task: Task, member: Member, raw: Path, folder: Path) -> RecordingSummary:
     """Read the bytes at `raw`, write the tracks into `folder`, and return the summary."""
     form = recognize(task, raw)
-    parts, listed = _store_parts(task, form, raw, folder), list[Json]()
+    parts, listed = _store_parts(task, form, raw, folder), list[TrackFile]()
     for part, frame in [(part, frame) for part, tracks in parts for frame in tracks.frames]:
         index = len(listed)
         name = f"track-{index:04d}{SUFFIX}"
         write_rows(frame, folder / name)
         start = float(frame["time_s"][0])
-        entry = {"index": index, "rows": frame.height, "start_s": start, "file": name}
-        listed.append({**entry, "part": part} if part else entry)
-    return {
-        "hash": member.hash,
-        "format": form,
-        "rows": sum(tracks.rows for _, tracks in parts),
-        "dropped_rows": sum(tracks.dropped_rows for _, tracks in parts),
-        "tracks": listed,
-        "reasons": [_of_part(part, item) for part, tracks in parts for item in tracks.reasons],
-    }
+        listed.append(TrackFile(index, frame.height, start, name, part))
+    return RecordingSummary(
+        hash=member.hash,
+        format=form,
+        rows=sum(tracks.rows for _, tracks in parts),
+        dropped_rows=sum(tracks.dropped_rows for _, tracks in parts),
+        tracks=listed,
+        reasons=[_of_part(part, item) for part, tracks in parts for item in tracks.reasons],
+    )
 
 
 def _of_part(part: str, item: Reason) -> Reason:

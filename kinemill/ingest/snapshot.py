@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
+from kinemill.ingest.recording_summary import RecordingSummary
 from kinemill.store import (
     SUMMARY,
     Artifact,
@@ -91,15 +92,15 @@ class Snapshot:
 
 def entry_of(hash_: str, name: str, artifact: Artifact, *, released: bool) -> Json:
     """Return the entry of one recording."""
-    summary = artifact.summary
+    summary = RecordingSummary.of(artifact)
     entry = {
         "hash": hash_,
         "name": name,
         "ref": artifact.ref.to_json(),
-        "tracks": len(summary["tracks"]),
-        "rows": summary["rows"],
-        "dropped_rows": summary["dropped_rows"],
-        "reasons": len(summary["reasons"]),
+        "tracks": len(summary.tracks),
+        "rows": summary.rows,
+        "dropped_rows": summary.dropped_rows,
+        "reasons": len(summary.reasons),
     }
     return entry | ({"released": True} if released else {})
 

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import Field
 
@@ -11,6 +11,22 @@ from kinemill.models._layout import ModelLayout, feature_columns
 from kinemill.task.channels import Channel
 from kinemill.task.plugins import Model, unknown_channels
 from kinemill.task.protocols import TorchModule
+
+
+class EncodedShape(NamedTuple):
+    """Inputs and outputs of an `EncodedStateNetwork`.
+
+    Attributes:
+        inputs: number of features, F.
+        history: rows of history, H.
+        bounds: of each output, where its sensor saturates, in scaled units; None: nowhere.
+        input_columns: columns of the features that act on the hidden states.
+    """
+
+    inputs: int
+    history: int
+    bounds: Sequence[tuple[float, float] | None]
+    input_columns: Sequence[int]
 
 
 class EncodedStateModel(Model):
@@ -31,14 +47,8 @@ class EncodedStateModel(Model):
         ]
 
     @abstractmethod
-    def make(
-        self,
-        inputs: int,
-        history: int,
-        bounds: Sequence[tuple[float, float] | None],
-        input_columns: Sequence[int],
-    ) -> TorchModule:
-        """Make the network; the arguments are those of `EncodedStateNetwork`."""
+    def make(self, shape: EncodedShape) -> TorchModule:
+        """Make the network."""
 
     def build_for(self, layout: ModelLayout, scale: Mapping[str, Any]) -> TorchModule:
         """Make the network.
@@ -60,8 +70,8 @@ class EncodedStateModel(Model):
             bounds.append((low, high) if limits else None)
         actions = len(layout.states)  # the first column of the actions
         input_columns = [n for n, column in enumerate(feature_columns(layout)) if column >= actions]
-        return self.make(layout.features, layout.history, bounds, input_columns)
+        return self.make(EncodedShape(layout.features, layout.history, bounds, input_columns))
 
     def build(self, inputs: int, outputs: int, history: int) -> TorchModule:
         """Make the network without limits, as a part of another model; all features act on it."""
-        return self.make(inputs, history, [None] * outputs, range(inputs))
+        return self.make(EncodedShape(inputs, history, [None] * outputs, range(inputs)))

@@ -11,35 +11,23 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from kinemill.models._lag_model import LagModel
 from kinemill.models._layout import ModelLayout
-from kinemill.task.channels import Channel
-from kinemill.task.plugins import MODELS, Model, unknown_channels
+from kinemill.task.plugins import MODELS
 from kinemill.task.portfolio import Structure, TaskFacts
 from kinemill.task.protocols import TorchModule
 
 
 @MODELS.register("arx")
-class Arx(Model):
-    """Settings of the linear model."""
+class Arx(LagModel):
+    """A linear model of the last rows, solved in closed form; the baseline to try first."""
 
     type: Literal["arx"] = "arx"
-    ridge: float = Field(
-        default=1e-6, ge=0.0, description="penalty on weights, relative to the rows fitted"
-    )
     angles: Literal["sin_cos", "wrapped"] = Field(
         default="sin_cos",
         description="sin_cos: angles enter as sine, cosine and changes; wrapped: as angles in "
         "[-π, π] and changes",
     )
-    relative: list[str] | None = Field(
-        default=None,
-        description="channels that enter through their changes alone, so that their zero does not "
-        "matter; default: those that `learn.encoding` encodes as `relative`",
-    )
-
-    def problems(self, channels: Mapping[str, Channel]) -> list[tuple[tuple[str | int, ...], str]]:
-        """Return the names of unknown channels."""
-        return unknown_channels(list(self.relative or []), channels, "relative")
 
     @classmethod
     def structures(cls, facts: TaskFacts) -> Sequence[Structure]:

@@ -11,7 +11,7 @@ from kinemill.task.protocols import TorchModule
 
 @MODELS.register("gru")
 class GRU(Recurrent):
-    """Settings of the recurrent network."""
+    """A GRU network; for systems whose state the channels do not show completely."""
 
     type: Literal["gru"] = "gru"
 

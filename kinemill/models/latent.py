@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from kinemill.models._encoded_state import EncodedStateModel
+from kinemill.models._encoded_state import EncodedShape, EncodedStateModel
 from kinemill.models._layers import Activation
 from kinemill.task.plugins import MODELS
 from kinemill.task.portfolio import Candidate, TaskFacts
@@ -20,7 +20,7 @@ from kinemill.task.protocols import TorchModule
 
 @MODELS.register("latent")
 class Latent(EncodedStateModel):
-    """Settings of the latent state space."""
+    """A latent state space; for systems of which only some states are measured."""
 
     type: Literal["latent"] = "latent"
     size: PositiveInt = Field(default=4, description="hidden states")
@@ -54,14 +54,8 @@ class Latent(EncodedStateModel):
             for start in ("lags", "subspace")
         ]
 
-    def make(
-        self,
-        inputs: int,
-        history: int,
-        bounds: Sequence[tuple[float, float] | None],
-        input_columns: Sequence[int],
-    ) -> TorchModule:
+    def make(self, shape: EncodedShape) -> TorchModule:
         """Make the `LatentNetwork`."""
         from kinemill.models.networks.latent import LatentNetwork
 
-        return LatentNetwork(self, inputs, history, bounds, input_columns)
+        return LatentNetwork(self, *shape)

@@ -10,7 +10,7 @@ from kinemill.task.protocols import TorchModule
 
 @MODELS.register("lstm")
 class LSTM(Recurrent):
-    """Settings of the recurrent network."""
+    """An LSTM network; for longer memories than `gru`, with more weights."""
 
     type: Literal["lstm"] = "lstm"
 

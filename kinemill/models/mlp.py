@@ -17,7 +17,7 @@ from kinemill.task.protocols import TorchModule
 
 @MODELS.register("mlp")
 class MLP(Model):
-    """Settings of the perceptron."""
+    """A multilayer perceptron on the history; a general model for fully measured systems."""
 
     type: Literal["mlp"] = "mlp"
     hidden_sizes: list[PositiveInt] = Field(

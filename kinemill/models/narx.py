@@ -13,9 +13,9 @@ from typing import Any, Literal
 
 from pydantic import Field, PositiveInt
 
+from kinemill.models._lag_model import LagModel
 from kinemill.models._layout import ModelLayout
-from kinemill.task.channels import Channel
-from kinemill.task.plugins import MODELS, Model, unknown_channels
+from kinemill.task.plugins import MODELS
 from kinemill.task.portfolio import Candidate, TaskFacts
 from kinemill.task.protocols import TorchModule
 
@@ -25,8 +25,8 @@ SHORT, LONG = 5, 20  # histories to try in addition to the best in closed form, 
 
 
 @MODELS.register("narx")
-class Narx(Model):
-    """Settings of the selection."""
+class Narx(LagModel):
+    """`arx` with a few selected products; for smooth nonlinear systems with few channels."""
 
     type: Literal["narx"] = "narx"
     terms: PositiveInt = Field(default=30, le=200, description="most nonlinear terms")
@@ -34,18 +34,6 @@ class Narx(Model):
     rows: PositiveInt = Field(
         default=2, description="number of newest rows whose values are factors"
     )
-    ridge: float = Field(
-        default=1e-6, ge=0.0, description="penalty on weights, relative to the rows fitted"
-    )
-    relative: list[str] | None = Field(
-        default=None,
-        description="channels that enter through their changes alone; default: those that "
-        "`learn.encoding` encodes as `relative`",
-    )
-
-    def problems(self, channels: Mapping[str, Channel]) -> list[tuple[tuple[str | int, ...], str]]:
-        """Return the names of unknown channels."""
-        return unknown_channels(list(self.relative or []), channels, "relative")
 
     @classmethod
     def candidates(cls, facts: TaskFacts) -> Sequence[Candidate]:

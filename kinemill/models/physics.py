@@ -23,7 +23,7 @@ MAX_HISTORY = 10  # rows that delays and filters of a drive take
 
 @MODELS.register("physics")
 class Physics(Model):
-    """Settings of the library of terms."""
+    """Physical terms of joints, solved in closed form; for mechanics with few joints."""
 
     type: Literal["physics"] = "physics"
     ridge: float = Field(

@@ -13,7 +13,7 @@ from typing import Literal
 
 from pydantic import Field, PositiveInt
 
-from kinemill.models._encoded_state import EncodedStateModel
+from kinemill.models._encoded_state import EncodedShape, EncodedStateModel
 from kinemill.models._monomials import monomials_of
 from kinemill.task.plugins import MODELS
 from kinemill.task.portfolio import Candidate, TaskFacts
@@ -24,7 +24,7 @@ FEW_MONOMIALS = 60  # of a candidate; its Gauss-Newton fit takes seconds
 
 @MODELS.register("pnlss")
 class Pnlss(EncodedStateModel):
-    """Settings of the polynomial nonlinear state space."""
+    """A polynomial state space; for lightly damped structures with a polynomial nonlinearity."""
 
     type: Literal["pnlss"] = "pnlss"
     size: PositiveInt = Field(default=2, description="hidden states")
@@ -54,13 +54,7 @@ class Pnlss(EncodedStateModel):
             if comb(width + more + 3, 3) <= FEW_MONOMIALS and not facts.angles & {*facts.states}
         ]
 
-    def make(
-        self,
-        inputs: int,
-        history: int,
-        bounds: Sequence[tuple[float, float] | None],
-        input_columns: Sequence[int],
-    ) -> TorchModule:
+    def make(self, shape: EncodedShape) -> TorchModule:
         """Make the `PnlssNetwork`.
 
         Raises:
@@ -68,5 +62,5 @@ class Pnlss(EncodedStateModel):
         """
         from kinemill.models.networks.pnlss import PnlssNetwork
 
-        monomials = monomials_of(self.size + len(input_columns), self.degree)
-        return PnlssNetwork(self.size, inputs, history, bounds, input_columns, monomials)
+        monomials = monomials_of(self.size + len(shape.input_columns), self.degree)
+        return PnlssNetwork(self.size, *shape, monomials)

@@ -21,7 +21,7 @@ FEW_MONOMIALS = 600  # that a portfolio fits within seconds
 
 @MODELS.register("polynomial")
 class Polynomial(Model):
-    """Settings of the polynomial."""
+    """Products of channels solved in closed form; for smooth nonlinearities and few channels."""
 
     type: Literal["polynomial"] = "polynomial"
     degree: int = Field(default=3, ge=2, le=7, description="highest degree of a product of inputs")

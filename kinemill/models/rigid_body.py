@@ -30,7 +30,7 @@ MAX_FREE = 4  # coordinates of a free mass matrix in a portfolio
 
 @MODELS.register("rigid_body")
 class RigidBody(Model):
-    """Settings of the equations of motion."""
+    """Equations of motion with fitted masses, lengths and friction; for arms and linkages."""
 
     type: Literal["rigid_body"] = "rigid_body"
     mass: Literal["chain", "free", "mjcf"] = Field(

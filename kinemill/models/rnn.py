@@ -13,7 +13,7 @@ from kinemill.task.protocols import TorchModule
 
 @MODELS.register("rnn")
 class RNN(Recurrent):
-    """Settings of the recurrent network."""
+    """A plain recurrent network; the smallest one with memory."""
 
     type: Literal["rnn"] = "rnn"
     activation: Activation = Field(

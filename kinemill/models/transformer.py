@@ -15,7 +15,10 @@ from kinemill.task.protocols import TorchModule
 
 @MODELS.register("transformer")
 class Transformer(Model):
-    """Settings of the Transformer; its sequence is `learn.history` rows long."""
+    """A Transformer over the history; for long memories and much data.
+
+    Its sequence is `learn.history` rows long.
+    """
 
     type: Literal["transformer"] = "transformer"
     size: PositiveInt = Field(default=64, description="D, size of the vector of each row")

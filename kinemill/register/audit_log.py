@@ -1,7 +1,7 @@
 """Audit log of a task: who made which version champion, when, and why."""
 
 import json
-from dataclasses import asdict
+from dataclasses import dataclass
 
 from kinemill.errors import BadInput, KinemillError
 from kinemill.register import tags
@@ -9,17 +9,29 @@ from kinemill.register.alias_switch import Event
 from kinemill.register.consistency import is_registered
 from kinemill.register.ledger import Ledger, read_ledger
 from kinemill.register.versions import CHAMPION
-from kinemill.store import Json
 from kinemill.store.home import Home
 
 
-def audit(home: Home, task: str) -> Json:
-    """Return the audit trail of a task.
+@dataclass(frozen=True)
+class Audit:
+    """Audit trail of a task.
 
-    Returns:
-        task, champion, `events` (oldest first: at, who, what, version, previous, why), and `gaps`:
-        differences between MLflow and the ledger, with the fix, such as a champion alias that
-        another MLflow client moved.
+    Attributes:
+        task: its name.
+        champion: number of the champion; None without one.
+        events: oldest first.
+        gaps: differences between MLflow and the ledger, with the fix, such as a champion alias
+            that another MLflow client moved.
+    """
+
+    task: str
+    champion: int | None
+    events: list[Event]
+    gaps: list[str]
+
+
+def audit(home: Home, task: str) -> Audit:
+    """Return the audit trail of a task.
 
     Raises:
         BadInput: the task has no version.
@@ -31,15 +43,10 @@ def audit(home: Home, task: str) -> Json:
     except KinemillError as error:
         gaps = [str(error)]
     ledger = read_ledger(home, task)
-    events: list[Json] = [asdict(event) for event in audit_trail(ledger)]
+    events = audit_trail(ledger)
     if not events:
         raise BadInput(task, "has no version yet", fix=f"kinemill run {task}")
-    return {
-        "task": task,
-        "champion": ledger.aliases.get(CHAMPION),
-        "events": events,
-        "gaps": gaps,
-    }
+    return Audit(task, ledger.aliases.get(CHAMPION), events, gaps)
 
 
 def audit_trail(ledger: Ledger) -> list[Event]:

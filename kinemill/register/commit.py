@@ -84,7 +84,7 @@ def apply(tracking: Tracking, task: str, change: Change) -> None:
         else:
             client.delete_registered_model_alias(task, alias)
         if alias == CHAMPION:
-            fault_point("register.crowned")
+            fault_point("register.promoted")
 
 
 def _stamp(tracking: Tracking, task: str, change: Change) -> None:

@@ -63,7 +63,7 @@ def decide(tracking: Tracking, task: Task, version: Version, evidence: Measureme
         key=version.tags[tags.KEY],
     )
     change = _publish_decision(tracking, version, facts, verdicts)
-    fault_point("register.judged")
+    fault_point("register.decided")
     stamped = {
         **change.tags[version.number],
         tags.CHAMPION_ERRORS: champion_errors,

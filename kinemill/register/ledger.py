@@ -11,13 +11,20 @@ a shared database each home has its own registry and ledger.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TypeVar
 
 from kinemill.errors import CorruptArtifact, KinemillError
 from kinemill.register import tags
-from kinemill.store import Json, publish_json, publish_shared, read_json
+from kinemill.store import (
+    Json,
+    from_json_value,
+    publish_json,
+    publish_shared,
+    read_json,
+    to_json_value,
+)
 from kinemill.store.database import database
 from kinemill.store.formats import Format
 from kinemill.store.home import Home
@@ -33,33 +40,37 @@ class RegistryMismatch(KinemillError):
 
 
 @dataclass(frozen=True)
+class NewVersion:
+    """A version that a record adds.
+
+    Attributes:
+        number: of the version.
+        run_id: of the MLflow run that trained it.
+        source: address of its files in MLflow.
+    """
+
+    number: int
+    run_id: str
+    source: str
+
+
+@dataclass(frozen=True)
 class Change:
     """One record: a change of a task's state. A value of None removes the name.
 
     Attributes:
-        created: new version: `number`, `run_id`, `source`.
+        created: the new version; None if the record adds none.
         tags: tags by version number.
         descriptions: markdown by version number.
         aliases: version number by alias.
         notes: tags of the registered model, audit trail and canary included.
     """
 
-    created: Json | None = None
+    created: NewVersion | None = None
     tags: Mapping[int, Mapping[str, str]] = field(default_factory=dict[int, Mapping[str, str]])
     descriptions: Mapping[int, str] = field(default_factory=dict[int, str])
     aliases: Mapping[str, int | None] = field(default_factory=dict[str, "int | None"])
     notes: Mapping[str, str | None] = field(default_factory=dict[str, "str | None"])
-
-    @classmethod
-    def from_json(cls, value: Json) -> "Change":
-        """Read a change back from its JSON object."""
-        return cls(
-            created=value["created"],
-            tags={int(number): stamped for number, stamped in value["tags"].items()},
-            descriptions={int(number): text for number, text in value["descriptions"].items()},
-            aliases=value["aliases"],
-            notes=value["notes"],
-        )
 
 
 @dataclass
@@ -86,7 +97,7 @@ class Ledger:
         """Apply one record."""
         self.number += 1
         if made := change.created:
-            self.versions[made["number"]] = Entry(made["run_id"], made["source"])
+            self.versions[made.number] = Entry(made.run_id, made.source)
         for number, stamped in change.tags.items():
             self.versions[number].tags.update(stamped)
         for number, text in change.descriptions.items():
@@ -129,10 +140,10 @@ def changes(home: Home, task: str) -> Iterator[Change]:
     for number, path in enumerate(sorted(folder.glob("[0-9]*.json")), start=1):
         if path.name != f"{number:06d}.json":
             raise CorruptArtifact(folder / f"{number:06d}.json", "is missing", fix=_RESTORE)
-        try:
-            yield Change.from_json(FORMAT.open(path, read_json(path)))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise CorruptArtifact(path, "is not a registry record", fix=_RESTORE) from error
+        document = FORMAT.open(path, read_json(path))
+        if missing := [field.name for field in fields(Change) if field.name not in document]:
+            raise CorruptArtifact(path, f"lacks {missing[0]!r}", fix=_RESTORE)
+        yield from_json_value(document, Change, path)
 
 
 def read_ledger(home: Home, task: str) -> Ledger:
@@ -156,7 +167,9 @@ def read_ledger(home: Home, task: str) -> Ledger:
 def append(home: Home, task: str, change: Change) -> int:
     """Write the next record of a task to disk and return its number. Needs the ledger's lock."""
     number = next_number(home, task)
-    publish(home, ledger_folder(home, task) / f"{number:06d}.json", FORMAT.stamp(asdict(change)))
+    publish(
+        home, ledger_folder(home, task) / f"{number:06d}.json", FORMAT.stamp(to_json_value(change))
+    )
     return number
 
 

@@ -1,10 +1,12 @@
 """Documents about versions, and the folder of a version's files."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from kinemill.register import tags
 from kinemill.register.consistency import is_registered, require_registry
 from kinemill.register.gate.headline import headline_of
+from kinemill.register.verdict import Verdict
 from kinemill.register.versions import (
     SHORT,
     Version,
@@ -14,30 +16,93 @@ from kinemill.register.versions import (
     versions_of,
 )
 from kinemill.runtime.integrity import read_sums
-from kinemill.store import Json, to_json_value
 from kinemill.store.home import Home
 from kinemill.store.remote_sync import bring
+from kinemill.verify.results import Metrics
 
 
-def list_versions(task: str, home: Home) -> Json:
-    """Return the `models` document: every version of a task, newest first."""
-    known_versions = versions_of(home, task) if is_registered(home, task) else []
-    return {"task": task, "versions": [_line(item) for item in known_versions]}
+@dataclass(frozen=True)
+class VersionLine:
+    """A version in a list.
+
+    Attributes:
+        version: its number.
+        aliases: such as `champion`.
+        provisional: why the champion is provisional; "" if it is not.
+        created: ISO 8601, UTC.
+        dataset: short digest of its dataset.
+        metrics: errors, or for policies outcomes, from its verification.
+        gate: verdicts of the gate.
+    """
+
+    version: int
+    aliases: list[str]
+    provisional: str
+    created: str
+    dataset: str
+    metrics: Metrics
+    gate: list[Verdict]
+
+    @classmethod
+    def of(cls, item: Version) -> "VersionLine":
+        """Return the line of a version."""
+        return cls(
+            version=item.number,
+            aliases=list(item.aliases),
+            provisional=item.provisional,
+            created=item.created,
+            dataset=item.tags.get(tags.DATASET, "")[:SHORT],
+            metrics=item.metrics,
+            gate=item.gate,
+        )
 
 
-def _line(item: Version) -> Json:
-    return {
-        "version": item.number,
-        "aliases": list(item.aliases),
-        "provisional": item.provisional,
-        "created": item.created,
-        "dataset": item.tags.get(tags.DATASET, "")[:SHORT],
-        "metrics": to_json_value(item.metrics),
-        "gate": [line.to_json() for line in item.gate],
-    }
+@dataclass(frozen=True)
+class VersionList:
+    """Versions of a task, newest first."""
+
+    task: str
+    versions: list[VersionLine]
 
 
-def show(task: str, home: Home, which: str = "") -> Json:
+@dataclass(frozen=True, kw_only=True)
+class VersionDocument(VersionLine):
+    """One version in full.
+
+    Attributes:
+        task: name of the task.
+        decision: of the gate; None while undecided.
+        headline: one sentence about the model.
+        run_id: MLflow run of its training.
+        address: `models:/TASK/NUMBER`.
+        description: text for MLflow's pages, markdown.
+        lineage: digests of what it was built from, the commit, and where training started.
+        folder: of its files.
+        files: sha256 by file name.
+        report: path of the report with the decision; None while undecided.
+        tags: as recorded.
+    """
+
+    task: str
+    decision: str | None
+    headline: str
+    run_id: str | None
+    address: str
+    description: str | None
+    lineage: dict[str, str | None]
+    folder: str
+    files: dict[str, str]
+    report: str | None
+    tags: dict[str, str]
+
+
+def list_versions(task: str, home: Home) -> VersionList:
+    """Return every version of a task, newest first."""
+    registered = versions_of(home, task) if is_registered(home, task) else []
+    return VersionList(task, [VersionLine.of(item) for item in registered])
+
+
+def show(task: str, home: Home, which: str = "") -> VersionDocument:
     """Return the document of one version, named by `@alias`, `:number` or "".
 
     Raises:
@@ -50,22 +115,22 @@ def show(task: str, home: Home, which: str = "") -> Json:
     bring(home, folder)
     report = item.tags.get(tags.REPORT)
     lineage = ("DATASET", "MODEL", "STARTED_FROM", "ONNX", "VERIFICATION", "TASK", "COMMIT")
-    return {
-        "task": task,
-        **_line(item),
-        "decision": item.decision,
-        "headline": headline_of(item).text,
-        "run_id": item.run_id,
-        "address": item.name,
-        "description": item.description,
-        "lineage": {
+    return VersionDocument(
+        **vars(VersionLine.of(item)),
+        task=task,
+        decision=item.decision,
+        headline=headline_of(item).text,
+        run_id=item.run_id,
+        address=item.name,
+        description=item.description,
+        lineage={
             name.lower(): item.tags.get(getattr(tags, name)) for name in (*lineage, "PREVIOUS")
         },
-        "folder": str(folder),
-        "files": read_sums(folder) if (folder / "sha256sums").is_file() else {},
-        "report": str(home.inside(report, item.name)) if report else None,
-        "tags": item.tags,
-    }
+        folder=str(folder),
+        files=read_sums(folder) if (folder / "sha256sums").is_file() else {},
+        report=str(home.inside(report, item.name)) if report else None,
+        tags=dict(item.tags),
+    )
 
 
 def fetch_bundle(address: str, home: Home | Path | str | None = None) -> Path:

@@ -18,6 +18,7 @@ from kinemill.register.alias_switch import (
     move_champion,
 )
 from kinemill.register.audit_log import audit_trail
+from kinemill.register.champion_change import ChampionChange
 from kinemill.register.commit import commit
 from kinemill.register.consistency import check_registry, open_registry
 from kinemill.register.decision_service import decide, serves
@@ -36,7 +37,6 @@ from kinemill.register.versions import (
     find_version,
 )
 from kinemill.runtime import load
-from kinemill.store import Json
 from kinemill.store.home import Home
 from kinemill.store.locks import current_user, now
 from kinemill.task import Task
@@ -53,7 +53,7 @@ def approve(
     breaking: bool = False,
     why: str = "",
     evidence: Measurements | None = None,
-) -> Json:
+) -> ChampionChange:
     """Record an approval of a version, and evaluate the gate again.
 
     The gate uses the task that the version was made with, overrides included.
@@ -67,7 +67,7 @@ def approve(
         evidence: measurements for the gate; default: the test split of the version's dataset.
 
     Returns:
-        task, version, decision, gate, champion.
+        The version with its new decision, and the champion before.
 
     Raises:
         BadInput: there is no such version, or it passed the gate before.
@@ -89,7 +89,7 @@ def approve(
         version = find_version(tracking.home, task.name, f":{number}")
         made_with = task_of(home, task, version)
         decide(tracking, made_with, version, evidence or _evidence(made_with, home, version))
-        return _document(find_version(tracking.home, task.name, f":{number}"), champion)
+        return ChampionChange.of(find_version(tracking.home, task.name, f":{number}"), champion)
 
 
 def promote(
@@ -100,7 +100,7 @@ def promote(
     expected: int | None = _LOOK_UP,
     force: bool = False,
     why: str = "",
-) -> Json:
+) -> ChampionChange:
     """Make a version champion that passed the gate, or any version with `force`.
 
     Args:
@@ -138,7 +138,7 @@ def rollback(
     to: str = "",
     expected: int | None = _LOOK_UP,
     why: str = "",
-) -> Json:
+) -> ChampionChange:
     """Roll back to the previous champion, or to the version that `to` names.
 
     Args:
@@ -172,9 +172,9 @@ def _previous_champion(tracking: Tracking, task: str, champion: int | None) -> i
             return last
         raise BadInput(task, "has had no champion", fix=f"kinemill run {task}")
     trail = audit_trail(read_ledger(tracking.home, task))
-    crowned = [e for e in trail if e.what in PROMOTED and e.version == champion]
-    if crowned and crowned[-1].previous:
-        return crowned[-1].previous
+    promotions = [e for e in trail if e.what in PROMOTED and e.version == champion]
+    if promotions and promotions[-1].previous:
+        return promotions[-1].previous
     recorded = find_version(tracking.home, task, f":{champion}").tags.get(tags.PREVIOUS, "0")
     if previous := int(recorded):
         return previous
@@ -185,7 +185,7 @@ def _previous_champion(tracking: Tracking, task: str, champion: int | None) -> i
     )
 
 
-def _move(task: Task, tracking: Tracking, version: Version, event: Event) -> Json:
+def _move(task: Task, tracking: Tracking, version: Version, event: Event) -> ChampionChange:
     """Smoke-test the version, then move the alias if the champion is still the expected one."""
     if CHAMPION in version.aliases:
         raise BadInput(version.name, "is champion already")
@@ -203,7 +203,7 @@ def _move(task: Task, tracking: Tracking, version: Version, event: Event) -> Jso
         change = move_champion(tracking, task.name, version.number, event.previous)
         commit(tracking, task.name, change, event)
     moved = find_version(tracking.home, task.name, f":{version.number}")
-    return _document(moved, event.previous) | {"differs": _differs(tracking, moved, event.previous)}
+    return ChampionChange.of(moved, event.previous, _differs(tracking, moved, event.previous))
 
 
 def _differs(tracking: Tracking, version: Version, previous: int | None) -> list[str]:
@@ -227,15 +227,3 @@ def _differs(tracking: Tracking, version: Version, previous: int | None) -> list
 def _evidence(task: Task, home: Home, version: Version) -> Measurements:
     dataset = find_dataset(home, task.name, version.tags[tags.DATASET])
     return make_measurements(task, home, dataset.ref)
-
-
-def _document(version: Version, previous: int | None) -> Json:
-    return {
-        "task": version.task,
-        "version": version.number,
-        "aliases": list(version.aliases),
-        "decision": version.decision,
-        "provisional": version.provisional,
-        "champion_before": previous,
-        "gate": [line.to_json() for line in version.gate],
-    }

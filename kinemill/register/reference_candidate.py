@@ -17,16 +17,25 @@ from pathlib import Path
 from typing import Any
 
 from kinemill.register import stage
+from kinemill.register.document import CandidateDecision, Selection
 from kinemill.register.gate.inputs import Measurements
 from kinemill.register.stage import Produced, Registration
-from kinemill.store import ArtifactRef, Json, digest, file_digest, get_or_build, read_json
+from kinemill.store import (
+    ArtifactRef,
+    Json,
+    digest,
+    file_digest,
+    get_or_build,
+    read_json,
+    to_json_value,
+)
 from kinemill.store.home import Home
 from kinemill.task.document import Task
 from kinemill.task.promote import REFERENCES
 from kinemill.task.protocols import NullReporter, Progress
 
 TRAINED = "trained"
-_PUBLISHED = 1  # code version of publishing a reference as a model
+_PUBLISHED = 2  # code version of publishing a reference as a model
 _RULES = ("beats", "interval", "no_worse")  # that compare with references
 
 
@@ -48,15 +57,6 @@ class Candidate:
     def is_champion(self) -> bool:
         """Whether the gate made it champion."""
         return self.registration.decision == "champion"
-
-    def to_json(self) -> Json:
-        """Return name, version and decision."""
-        registration = self.registration
-        return {
-            "candidate": self.name,
-            "version": registration.version,
-            "decision": registration.decision,
-        }
 
 
 @dataclass(frozen=True)
@@ -83,14 +83,15 @@ class Candidates:
         newer = reference.registration.version > self.trained.registration.version
         return reference if newer else self.trained
 
-    def to_json(self) -> Json:
-        """Return `selected`, `why`, and `candidates` with version and decision of each."""
+    @property
+    def selection(self) -> Selection:
+        """The candidates with version and decision of each."""
         every = [self.trained, *([self.reference] if self.reference else [])]
-        return {
-            "selected": self.result.name,
-            "why": self.why,
-            "candidates": [one.to_json() for one in every],
-        }
+        decisions = [
+            CandidateDecision(one.name, one.registration.version, one.registration.decision)
+            for one in every
+        ]
+        return Selection(self.result.name, self.why, decisions)
 
 
 def register_candidates(
@@ -205,6 +206,7 @@ def publish_reference(
         ValueError: it cannot be exported, see `exportable`.
     """
     from kinemill.train import load_model
+    from kinemill.train.summary import ModelSummary
     from kinemill.train.warm_start import DESCRIPTION, WEIGHTS
     from kinemill.verify.references import load_references
 
@@ -218,12 +220,13 @@ def publish_reference(
         about = {**read_json(source / DESCRIPTION), "reference": name}
         (folder / DESCRIPTION).write_text(json.dumps(about, indent=1, allow_nan=False) + "\n")
         shutil.copyfile(source / WEIGHTS, folder / WEIGHTS)
-        return {
-            "reference": name,
-            "parameters": sum(value.numel() for value in load_model(folder).parameters()),
-            "monitor": "validation/nrmse",
-            "best": stable.nrmse,
-        }
+        summary = ModelSummary(
+            reference=name,
+            parameters=sum(value.numel() for value in load_model(folder).parameters()),
+            monitor="validation/nrmse",
+            best=stable.nrmse,
+        )
+        return to_json_value(summary)
 
     inputs = {
         "dataset": dataset.digest,

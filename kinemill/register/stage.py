@@ -22,7 +22,7 @@ from kinemill.register.delete_guard import protect
 from kinemill.register.gate.evaluation import make_measurements
 from kinemill.register.gate.headline import headline_of
 from kinemill.register.gate.inputs import Measurements
-from kinemill.register.ledger import Change, read_ledger
+from kinemill.register.ledger import Change, NewVersion, read_ledger
 from kinemill.register.mlflow_rows import save_rows
 from kinemill.register.model_version import create_version
 from kinemill.register.reregistration import decided_before, wishes
@@ -35,8 +35,8 @@ from kinemill.store.fault_injection import fault_point
 from kinemill.store.home import Home
 from kinemill.store.provenance import code
 from kinemill.task import Task
-from kinemill.task.promote import RETURN, SUCCESS
 from kinemill.tracking import Tracking, log_dataset, open_tracking, start_run
+from kinemill.train.summary import ModelSummary
 from kinemill.verify.document import read_verification
 from kinemill.verify.headline import performance
 
@@ -77,8 +77,13 @@ class Registration:
         gate: verdicts of the gate.
         run_id: the MLflow run of the training.
         report: the report with the decision, relative to the home.
-        summary: decision, provisional (why), headline, nrmse, bundle (relative to the home),
-            MLflow's logged model, previous champion.
+        decision: the decision of the gate: champion, waiting or refused.
+        provisional: why a champion is provisional; "" if it is not.
+        headline: one sentence about the model.
+        champion_errors: what the gate measured of the champion: errors by channel, return, success.
+        bundle: folder of the files that a robot downloads, relative to the home.
+        logged_model: id of MLflow's logged model.
+        previous_champion: number of the champion at the decision; None without one.
     """
 
     version: int
@@ -87,12 +92,13 @@ class Registration:
     gate: list[Verdict]
     run_id: str | None
     report: str
-    summary: Json
-
-    @property
-    def decision(self) -> str:
-        """The decision of the gate: champion, waiting or refused."""
-        return self.summary["decision"]
+    decision: str
+    provisional: str
+    headline: str
+    champion_errors: dict[str, float | None]
+    bundle: str
+    logged_model: str
+    previous_champion: int | None
 
     def to_json(self) -> Json:
         """Return the registration as a JSON object."""
@@ -168,14 +174,13 @@ def _record(tracking: Tracking, task: Task, version: Version, dataset: ArtifactR
         return
     save_task(home, task, number)
     save_rows(home, version)
-    made = {"number": number, "run_id": version.run_id or "", "source": version.source}
+    made = NewVersion(number, version.run_id or "", version.source)
     notes = {} if ledger.number else {tags.NAME: task.name}
     commit_change(tracking, task.name, Change(made, {number: version.tags}, notes=notes))
 
 
 def _registration(version: Version, status: Status) -> Registration:
     aliases = [alias for alias in (CHAMPION, CHALLENGER) if alias in version.aliases]
-    measured = to_json_value(version.metrics)
     return Registration(
         version=version.number,
         alias=aliases[0] if aliases else None,
@@ -183,17 +188,13 @@ def _registration(version: Version, status: Status) -> Registration:
         gate=version.gate,
         run_id=version.run_id,
         report=version.tags[tags.REPORT],
-        summary={
-            "decision": version.decision,
-            "provisional": version.provisional,
-            "headline": headline_of(version).text,
-            "nrmse": measured["nrmse"],
-            **{name: measured[name] for name in (RETURN, SUCCESS) if measured[name]},
-            "champion": json.loads(version.tags.get(tags.CHAMPION_ERRORS, "{}")),
-            "bundle": version.tags[tags.BUNDLE],
-            "logged_model": version.logged_model,
-            "previous_champion": int(version.tags[tags.PREVIOUS]) or None,
-        },
+        decision=str(version.decision),
+        provisional=version.provisional,
+        headline=headline_of(version).text,
+        champion_errors=json.loads(version.tags.get(tags.CHAMPION_ERRORS, "{}")),
+        bundle=version.tags[tags.BUNDLE],
+        logged_model=version.logged_model,
+        previous_champion=int(version.tags[tags.PREVIOUS]) or None,
     )
 
 
@@ -228,9 +229,9 @@ def _tags(
     task: Task, home: Home, produced: Produced, bundle: Artifact, commit: str | None
 ) -> dict[str, str]:
     verification = read_verification(open_ref(home, bundle.ref))
-    start = summary_of(home, produced.model).get("started_from")
+    start = _model_summary(home, produced).started_from
     return {
-        **({tags.STARTED_FROM: start["address"]} if start else {}),
+        **({tags.STARTED_FROM: start.address} if start else {}),
         **_reference(home, produced),
         tags.MODEL_FOLDER: produced.model.path,
         tags.WISHES: wishes(task),
@@ -253,10 +254,14 @@ def _reference(home: Home, produced: Produced) -> dict[str, str]:
     if produced.trained is None:
         return {}
     return {
-        tags.REFERENCE: summary_of(home, produced.model)["reference"],
+        tags.REFERENCE: str(_model_summary(home, produced).reference),
         tags.TRAINED: produced.trained.digest,
         tags.TRAINED_FOLDER: produced.trained.path,
     }
+
+
+def _model_summary(home: Home, produced: Produced) -> ModelSummary:
+    return ModelSummary.read(open_ref(home, produced.model))
 
 
 def _link(tracking: Tracking, version: Version, dataset: ArtifactRef) -> None:

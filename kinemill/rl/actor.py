@@ -35,7 +35,7 @@ class RestartWeights(nn.Module):
             self.register_buffer(own, value.detach().clone())
 
     def named(self) -> dict[str, Tensor]:
-        """Return them by name."""
+        """Return the tensors by name, in the shapes that were passed."""
         return {name.replace("/", "."): value for name, value in self.named_buffers()}
 
 

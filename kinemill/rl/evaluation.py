@@ -88,14 +88,14 @@ class EpisodeRun:
         self.over = self._terminated = False
 
     def part(self, name: str) -> NDArray[np.generic]:
-        """Return the present value of an input of the policy."""
+        """Return the present value of an input of the policy, in its shape without the batch."""
         latest = self._latest
         values = latest[name] if isinstance(latest, dict) else latest
         numbers = name in (OBSERVATION, MASK)
         return np.asarray(values, np.float32) if numbers else np.asarray(values)
 
     def step(self, action: NDArray[np.generic] | int) -> None:
-        """Advance one step."""
+        """Advance one step under an action (A,), or a choice."""
         self._latest, reward, ended, cut, self._info = self._environment.step(action)
         self._rewards.append(float(reward))
         for name, value in numbers_in(self._info).items():

@@ -117,11 +117,11 @@ class EvolutionLearner:
         return copy.deepcopy(self._core).eval()
 
     def restart_weights(self) -> dict[str, Tensor]:
-        """Return the policy's weights."""
+        """Return a copy of the policy's weights by name, in their shapes."""
         return {name: value.clone() for name, value in self._core.state_dict().items()}
 
     def start(self, restart_weights: dict[str, Tensor]) -> None:
-        """Take the policy's weights.
+        """Set the policy's weights, by name and in their shapes.
 
         Raises:
             BadInput: they are of another network.
@@ -145,7 +145,7 @@ class EvolutionLearner:
 
 
 def centered_ranks(values: object) -> Floats:
-    """Return ranks, evenly between -0.5 for the lowest and 0.5; equal values share theirs."""
+    """Return ranks of values (P,) -> (P,), from -0.5 for the lowest to 0.5; ties share theirs."""
     values = np.asarray(values)
     _, rank_of, count = np.unique(values, return_inverse=True, return_counts=True)
     below = np.cumsum(count) - count

@@ -103,9 +103,10 @@ def native_factory(
 
 
 def estimate(task: Task, seed: int) -> list[dict[str, NDArray[np.generic]]]:
-    """Return what each wrapper has to know, from steps of a random policy.
+    """Return the estimates of each wrapper, from steps of a random policy.
 
-    Each sees what the wrappers inside of it make of them.
+    They are arrays by name, such as the mean (E,) of observations. Each wrapper observes the
+    output of the wrappers inside of it.
     """
     estimates = list[dict[str, Any]]()
     own: Any = task.environment

@@ -20,7 +20,7 @@ class Core(nn.Module):
 
     @abstractmethod
     def forward(self, x: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
-        """Return the outputs, then the carry."""
+        """Map (B, E) and the carry to outputs (B, O) and the next carry."""
 
 
 class Perceptron(Core):

@@ -156,14 +156,14 @@ class LibraryLearner:
         return self._core(self.model.policy)
 
     def restart_weights(self) -> dict[str, Tensor]:
-        """Return the weights of all networks, critics too."""
+        """Return a copy of the weights of all networks by name, critics too, in their shapes."""
         return {name: value.detach().clone() for name, value in self._weights().items()}
 
     def _weights(self) -> dict[str, Tensor]:
         return dict(self.model.policy.state_dict())
 
     def start(self, restart_weights: dict[str, Tensor]) -> None:
-        """Take the weights of all networks.
+        """Set the weights of all networks, by name and in their shapes.
 
         Raises:
             BadInput: they are of other networks.
@@ -237,7 +237,7 @@ def _replay_tensors(buffer: ReplayBuffer) -> dict[str, Tensor]:
 
 
 def moments(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Return what an optimizer remembers, by number of the parameter and name."""
+    """Return the state of an optimizer: tensors in the shapes of parameters, by `NUMBER/NAME`."""
     entries: dict[int, dict[str, Any]] = optimizer.state_dict()["state"]
     return {
         f"{index}/{name}": torch.as_tensor(value)
@@ -247,7 +247,7 @@ def moments(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def refill(optimizer: torch.optim.Optimizer, state: dict[str, Tensor]) -> None:
-    """Let an optimizer remember what `moments` returned."""
+    """Set the state of an optimizer to what `moments` returned."""
     whole, entries = optimizer.state_dict(), dict[int, dict[str, Tensor]]()
     for name, value in state.items():
         index, _, key = name.partition("/")

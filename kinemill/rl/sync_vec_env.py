@@ -45,7 +45,11 @@ class Copies:
         return self._latest.copy(), np.stack(self._masks)
 
     def step(self, actions: NDArray[np.generic]) -> Step:
-        """Advance one step; return observations, rewards, dones, infos, masks."""
+        """Advance one step under actions (B, A) or choices (B,).
+
+        Returns:
+            Observations (B, E), rewards (B,), dones (B,), infos, and masks (B, M).
+        """
         count = len(self._environments)
         rewards, dones = np.zeros(count, np.float32), np.zeros(count, bool)
         infos = list[dict[str, Any]]()

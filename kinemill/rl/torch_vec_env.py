@@ -48,7 +48,11 @@ class AdaptedRows:
 
     @torch.no_grad()
     def step(self, actions: NDArray[np.float32]) -> Step:
-        """Go one step on; return observations, rewards, dones, infos, masks."""
+        """Advance one step under actions (B, A).
+
+        Returns:
+            Observations (B, E), rewards (B,), dones (B,), infos, and masks (B, M).
+        """
         inner_actions = torch.as_tensor(actions)
         for adapter in reversed(self._adapters):
             inner_actions = adapter.act(inner_actions)

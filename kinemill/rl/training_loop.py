@@ -34,6 +34,7 @@ from kinemill.train.checkpoint import Groups, Retention, is_due, read_checkpoint
 from kinemill.train.context import Trained, TrainingContext
 from kinemill.train.policy import PolicyModule
 from kinemill.train.run_config import dotted
+from kinemill.train.summary import LearnFacts
 from kinemill.train.training_state import State
 
 MONITOR, STATISTICS = "evaluation/return", "statistics.csv"
@@ -261,12 +262,12 @@ class TrainingLoop:
             best_step=state.best_step,
             best=-state.best,
             monitor=MONITOR,
-            summary={
-                "parameters": sum(value.numel() for value in learner.core().parameters()),
-                "objective": state.best,
-                "reached": state.reached,
-                "final": final.document(),
-            },
+            facts=LearnFacts(
+                parameters=sum(value.numel() for value in learner.core().parameters()),
+                objective=state.best,
+                reached=state.reached,
+                final=final.document(),
+            ),
             files={STATISTICS: curves_csv(state.history).encode()},
         )
 

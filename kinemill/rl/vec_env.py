@@ -98,7 +98,11 @@ class CopiesEnv(VecEnv):
         return attr_name == "action_masks" and self.masked
 
     def get_attr(self, attr_name: str, indices: object = None) -> list[None]:
-        """Return the render mode of each copy, which is none; they have no other attribute."""
+        """Return the render mode of each copy, which is None.
+
+        Raises:
+            AttributeError: Another attribute is asked for.
+        """
         del indices
         if attr_name != "render_mode":
             raise AttributeError(attr_name)
@@ -116,7 +120,11 @@ class CopiesEnv(VecEnv):
         indices: object = None,
         **method_kwargs: object,
     ) -> list[NDArray[np.float64]]:
-        """Return the action mask (M,) of each copy."""
+        """Return the action mask (M,) of each copy.
+
+        Raises:
+            AttributeError: Another method is named, or the environment has no masks.
+        """
         del method_args, indices, method_kwargs
         if method_name != "action_masks":
             raise AttributeError(method_name)

@@ -20,7 +20,7 @@ _RESTART, _ADAPTERS = "restart.", "adapters."
 def load_warm_start(
     start: WarmStart, learn: Any, wrappers: Sequence[Wrapper] = ()
 ) -> tuple[list[dict[str, NDArray[np.generic]]], dict[str, Tensor]]:
-    """Return what each wrapper knew there, and what had been learned.
+    """Return the estimates of each wrapper of an earlier policy, and its weights by name.
 
     Args:
         start: a published model, or a registered version.

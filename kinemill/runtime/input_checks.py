@@ -74,7 +74,7 @@ def _fits(array: Array, axes: Sequence[Axis]) -> bool:
 
 
 def to_array(name: str, value: object) -> NDArray[Any]:
-    """Return the argument of a caller as an array of any type.
+    """Return the argument of a caller as an array of any shape and type.
 
     Raises:
         BadInput: Rows have different lengths, or numpy cannot read the tensor.

@@ -84,7 +84,7 @@ class Inputs:
         return as_input(name, value, [self._batch, *axes], finite=self.finite, dtype=self.dtype)
 
     def is_ready_made(self, states: ArrayLike, past_actions: ArrayLike, actions: ArrayLike) -> bool:
-        """Return whether no conversion is needed, as in every step of a control loop."""
+        """Return whether (B, H, S), (B, H-1, A) and (B, T, A) need no conversion."""
         if self._bounded:
             return False  # every value is checked
         for part in (states, past_actions, actions):

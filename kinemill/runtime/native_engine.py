@@ -53,7 +53,7 @@ class CompiledRollout:
 
 
 def check_same(compiled: CompiledRollout, run: Callable[..., Array], interface: Interface) -> None:
-    """Compare compiled code with its ONNX file, for one row and for many.
+    """Compare compiled code with its ONNX file, for batches of 1 and of many rows.
 
     Raises:
         BadInput: They differ by more than rounding, or one returns NaN.

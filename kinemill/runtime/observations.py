@@ -66,7 +66,7 @@ class ObservationReader:
         return made
 
     def many(self, inputs: Mapping[str, ArrayLike]) -> Inputs:
-        """Return the tensors of a batch, by name of input; a missing mask allows all choices.
+        """Return the tensors (B, ...) of a batch by name of input; without a mask all are allowed.
 
         Raises:
             BadInput: As in `one`, or batch sizes differ.

@@ -220,7 +220,7 @@ class Policy:
         return action, tuple(after)
 
     def initial_carry(self, batch: int) -> tuple[Array, ...]:
-        """Return the carry of zeros before the first step."""
+        """Return the carry before the first step: zeros (B, ...) for each part."""
         shapes = [item.shape for item in self.interface.carry]
         return tuple(np.zeros((batch, *shape), dtype=np.float32) for shape in shapes)
 

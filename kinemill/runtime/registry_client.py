@@ -72,7 +72,11 @@ class ServerSource:
     robot: str = ""
 
     def resolve(self) -> VersionRef:
-        """Resolve the alias with the REST API of MLflow."""
+        """Resolve the alias with the REST API of MLflow.
+
+        Raises:
+            BadInput: There is no such version, or kinemill did not register it.
+        """
         name, which = {"name": self.task}, self.which
         if which == WHICH:
             model_tags = self._ask("registered-models/get", **name)["registered_model"].get(
@@ -95,7 +99,11 @@ class ServerSource:
         )
 
     def copy(self, ref: VersionRef, folder: Path) -> None:
-        """Download all files listed in `sha256sums`."""
+        """Download all files listed in `sha256sums`.
+
+        Raises:
+            CorruptArtifact: The list names a file outside of the folder.
+        """
         (folder / SUMS).write_bytes(self._file(ref, SUMS))
         for name in read_sums(folder):
             path = folder / name

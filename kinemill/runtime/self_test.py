@@ -133,7 +133,7 @@ def hashes(folder: Path) -> Line:
 
 
 def read_cases(folder: Path) -> Arrays:
-    """Return the stored cases.
+    """Return the stored cases (N, ...): inputs, expected states and allowed differences.
 
     Raises:
         CorruptArtifact: The file is missing or invalid.

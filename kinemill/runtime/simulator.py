@@ -222,12 +222,9 @@ class Simulator:
         """
         belief = belief_of(self.interface, self._where)
         paths = [f"path_{name}" for name in (belief.offsets, belief.covariance) if name]
-        next_states, *paths_over_time = self._roll(
-            ["next_states", *paths], states, past_actions, actions
-        )
-        return next_states, deviation_of(
-            belief, paths_over_time[0], paths_over_time[1] if len(paths_over_time) > 1 else None
-        )
+        names = ["next_states", *paths]
+        next_states, offsets, *covariance = self._roll(names, states, past_actions, actions)
+        return next_states, deviation_of(belief, offsets, covariance[0] if covariance else None)
 
     def _roll(
         self, names: list[str], states: ArrayLike, past_actions: ArrayLike, actions: ArrayLike
@@ -304,7 +301,7 @@ class Simulator:
         return self._run(["estimated_states"], histories, past, actions)[0]
 
     def initial_carry(self, batch: int) -> tuple[Array, ...]:
-        """Return the carry of zeros before the first step."""
+        """Return the carry before the first step: zeros (B, ...) for each part."""
         dtype = self.interface.dtype
         return tuple(np.zeros((batch, *one.shape), dtype) for one in self.interface.carry)
 

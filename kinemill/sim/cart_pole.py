@@ -18,7 +18,7 @@ from kinemill.sim._table import Table
 
 @SIMULATORS.register("cart_pole")
 class CartPole(Cart):
-    """The plant and its measuring equipment."""
+    """A cart with a pole and imperfect sensors; logs of it show what validation finds."""
 
     joints: ClassVar[tuple[str, ...]] = ("cart", "pole")
     motors: ClassVar[tuple[str, ...]] = ("cart",)

@@ -12,7 +12,7 @@ from kinemill.sim.cart_pole import CartPole
 
 @SIMULATORS.register("cart_pole_swing_up")
 class CartPoleSwingUp(CartPole):
-    """The plant at 50 Hz, without noise, its pole let go anywhere."""
+    """A cart with a pole and perfect sensors that starts at any angle; for swing-up control."""
 
     spin: ClassVar[float] = 6.0  # rad/s, largest rate of the pole at the start
 

@@ -22,7 +22,7 @@ WEIGHTS = (10.0, 30.0, 30.0, 1.0, 1.0, 1.0, 0.1)  # of the state, 1/m² ..., and
 
 @SIMULATORS.register("double_cart_pole")
 class DoubleCartPole(Cart):
-    """The plant; both poles are alike."""
+    """A cart with two equal poles in a row: a chaotic system, for hard rollouts."""
 
     joints: ClassVar[tuple[str, ...]] = ("cart", "inner", "outer")
     motors: ClassVar[tuple[str, ...]] = ("cart",)

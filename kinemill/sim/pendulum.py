@@ -31,7 +31,7 @@ _MJCF = """
 
 @SIMULATORS.register("pendulum")
 class Pendulum(Plant):
-    """The rod and its motor."""
+    """A rod on a motor too weak to lift it: the smallest example of a swing-up."""
 
     joints: ClassVar[tuple[str, ...]] = ("rod",)
     motors: ClassVar[tuple[str, ...]] = ("rod",)

@@ -4,7 +4,14 @@ from kinemill.task.channels import Channel, Source, rotations
 from kinemill.task.compute import TARGETS, Compute
 from kinemill.task.document import Task
 from kinemill.task.learn import Learn
-from kinemill.task.loader import list_tasks, load_task, remember_task, task_name, task_path
+from kinemill.task.loader import (
+    list_tasks,
+    load_task,
+    make_task,
+    remember_task,
+    task_name,
+    task_path,
+)
 from kinemill.task.overrides import parse_overrides
 from kinemill.task.plugins import (
     AUGMENTATIONS,
@@ -43,6 +50,7 @@ __all__ = [
     "Verify",
     "list_tasks",
     "load_task",
+    "make_task",
     "parse_overrides",
     "pick",
     "remember_task",

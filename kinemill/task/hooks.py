@@ -16,6 +16,15 @@ from kinemill.registry import nearest
 _HOOK = re.compile(r"(?:[\w.]+|.+\.py):[A-Za-z_]\w*")
 
 
+def from_task_folder(value: str, info: ValidationInfo) -> str:
+    """Return a path of a task file as an absolute one: relative paths start at its folder.
+
+    An empty path stays, and so does a path outside of a task file.
+    """
+    folder = (info.context or {}).get("folder")
+    return str((folder / Path(value).expanduser()).absolute()) if folder and value else value
+
+
 def located(value: str, info: ValidationInfo, what: str = "function") -> str:
     """Return the name with an absolute file path, resolved from the task's folder.
 
@@ -25,10 +34,7 @@ def located(value: str, info: ValidationInfo, what: str = "function") -> str:
     if not _HOOK.fullmatch(value):
         message = f"{value!r} is neither `module:{what}` nor `file.py:{what}`"
         raise ValueError(message)
-    folder = (info.context or {}).get("folder")
-    if folder is None or ".py:" not in value:
-        return value
-    return str((folder / Path(value).expanduser()).absolute())
+    return from_task_folder(value, info) if ".py:" in value else value
 
 
 def file_of(name_in_task: str) -> Path | None:

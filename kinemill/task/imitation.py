@@ -8,6 +8,7 @@ from pydantic import Field, PositiveInt, ValidationInfo, field_validator, model_
 
 from kinemill.registry import Registry
 from kinemill.store.digests import file_digest
+from kinemill.task.hooks import from_task_folder
 from kinemill.task.plugins import Plugin
 from kinemill.task.web_overrides import LOCAL
 
@@ -52,10 +53,7 @@ class ImageEncoder(Plugin):
     @field_validator("checkpoint")
     @classmethod
     def _found_from_the_task(cls, value: str | None, info: ValidationInfo) -> str | None:
-        folder = (info.context or {}).get("folder")
-        if value is None or folder is None:
-            return value
-        return str((folder / Path(value).expanduser()).absolute())
+        return value and from_task_folder(value, info)
 
     @abstractmethod
     def build(self, shape: tuple[int, int, int], text_size: int = 0) -> Any:

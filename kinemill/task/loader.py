@@ -1,16 +1,20 @@
-"""Load a task file with overrides as a checked `Task`; errors name file, line and key."""
+"""Load a task file with overrides as a checked `Task`; errors name file, line and key.
+
+`make_task` checks a task that is a mapping or keyword objects in the same way.
+"""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
+import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from kinemill.errors import BadInput, TaskError
 from kinemill.registry import nearest
-from kinemill.store import Json
+from kinemill.store import Json, publish_file
 from kinemill.store.home import Home
 from kinemill.store.json_io import publish_json, read_json
 from kinemill.store.project import project_root, tasks_folder
@@ -59,11 +63,24 @@ def task_path(name: str) -> Path:
 
 
 def remember_task(home: Home, task: Task) -> None:
-    """Record the file of a task outside of the tasks folder, so that commands find it by name."""
-    if task.path is not None and _listed(task.name) != task.path:
+    """Record the file of a task outside of the tasks folder, so that commands find it by name.
+
+    A task without a file is written to the home, unless the tasks folder has one of its name.
+    """
+    path = task.path or (write_task(home, task) if _listed(task.name) is None else None)
+    if path is not None and _listed(task.name) != path:
         note = home.task_file(task.name)
         note.parent.mkdir(parents=True, exist_ok=True)
-        publish_json(note, {"path": str(task.path)})
+        publish_json(note, {"path": str(path)})
+
+
+def write_task(home: Home, task: Task) -> Path:
+    """Write a task to a file of the home, and return it."""
+    path = home.task_file(task.name).with_suffix(".d") / f"{task.name}.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = task.model_dump(mode="json", by_alias=True)
+    publish_file(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode())
+    return path
 
 
 def _listed(name: str) -> Path | None:
@@ -109,6 +126,51 @@ def load_task(
     task = check_task(document, value, changes, context)
     task._notes += notes  # pyright: ignore[reportPrivateUsage]
     return task
+
+
+def make_task(value: Mapping[str, object], overrides: Mapping[str, object] | None = None) -> Task:
+    """Check a task that is a mapping with the keys of a task file, and return it.
+
+    Args:
+        value: as in a task file; parts can also be settings objects such as `Channel`.
+        overrides: as in `load_task`.
+
+    Raises:
+        TaskError: every problem found, each with its key and the nearest valid name.
+    """
+    plain: dict[str, Any] = {key: _plain(part) for key, part in value.items()}
+    notes, document = list[str](), Document(None, plain, dict.fromkeys(_locations(plain), 0))
+    changes = nested(overrides or {}, notes)
+    notes += apply(plain, changes)
+    task = check_task(document, plain, changes, Context(Path.cwd()))
+    task._notes += notes  # pyright: ignore[reportPrivateUsage]
+    return task
+
+
+def _locations(value: object, at: Location = ()) -> Iterator[Location]:
+    """Yield the location of every key and item of a value."""
+    items: Iterable[tuple[str | int, object]] = ()
+    if isinstance(value, dict):
+        items = cast("dict[str, object]", value).items()
+    elif isinstance(value, list):
+        items = enumerate(cast("list[object]", value))
+    for key, part in items:
+        yield (*at, key)
+        yield from _locations(part, (*at, key))
+
+
+def _plain(value: object) -> object:
+    """Return settings objects as the mappings that a task file has in their place."""
+    if isinstance(value, BaseModel):
+        names = {*value.model_fields_set, *({"type"} & type(value).model_fields.keys())}
+        fields = {name: info for name, info in type(value).model_fields.items() if name in names}
+        return {info.alias or name: _plain(getattr(value, name)) for name, info in fields.items()}
+    if isinstance(value, Mapping):
+        items = cast("Mapping[object, object]", value).items()
+        return {str(key): _plain(part) for key, part in items}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in cast("Sequence[object]", value)]
+    return value
 
 
 def task_name(name: str) -> str:
@@ -168,10 +230,11 @@ def check_task(
     document: Document, value: object, changes: Json, context: Context | None = None
 ) -> Task:
     """Check `value`, the content of `document` after `changes`, and return it as a task."""
-    context = context or Context(document.path.resolve().parent)
+    path = document.path and document.path.resolve()
+    context = context or Context(path.parent if path else Path.cwd())
     task, problems = _parse(value, context)
-    if task and task.name != name_of(document.path):
-        problems.append((("task",), f"{task.name!r} is in {place_of(document.path)}"))
+    if task and path and task.name != name_of(path):
+        problems.append((("task",), f"{task.name!r} is in {place_of(path)}"))
     if task and not problems:
         errors = wrong_choices(
             task.tune.space, lambda choices: _problems_under(choices, value, context)
@@ -180,7 +243,7 @@ def check_task(
     if task is None or problems:
         overrides = dict(leaves(changes))
         raise TaskError([_line(document, overrides, where, what) for where, what in problems])
-    task._path = document.path.resolve()  # pyright: ignore[reportPrivateUsage]
+    task._path = path  # pyright: ignore[reportPrivateUsage]
     return task
 
 
@@ -190,7 +253,7 @@ def _own_values(document: Document) -> frozenset[Value]:
     Raises:
         TaskError: The file without overrides is not a valid task.
     """
-    context = Context(document.path.resolve().parent)
+    context = Context((document.path or Path()).resolve().parent)
     task = check_task(document, copy.deepcopy(document.value), {}, context)
     return frozenset({*context.validated, *marked_values(task)})
 
@@ -270,7 +333,7 @@ def _line(document: Document, overrides: Mapping[str, object], where: Location, 
     if surely:
         return f"--set {culprit}: {what}" if culprit == key else f"--set {culprit}: {key}: {what}"
     after = f" (after --set {culprit})" if culprit else ""
-    return f"{document.path}:{document.line(where)}: {key}: {what}{after}"
+    return f"{document.position(where)}: {key}: {what}{after}"
 
 
 def _relevant_errors(error: ValidationError, value: object) -> list[tuple[Location, ErrorDetails]]:

@@ -147,6 +147,8 @@ class CandidateResult:
         free_run: validation error over whole episodes, in standard deviations; None: not finite.
         score: geometric mean of the errors, the smaller the better; None: not finite.
         failure: why the candidate failed; empty if it did not.
+        new_recordings: error at the longest horizon on recordings that were held out of a fit, in
+            standard deviations; None: not measured, or not finite.
     """
 
     name: str
@@ -160,3 +162,4 @@ class CandidateResult:
     free_run: float | None = None
     score: float | None = None
     failure: str = ""
+    new_recordings: float | None = None

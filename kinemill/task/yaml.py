@@ -57,9 +57,12 @@ if yaml.__with_libyaml__:
 
 @dataclass(frozen=True)
 class Document:
-    """A parsed YAML file: its value, and the line (from 1) of every key and item in it."""
+    """A parsed YAML file: its value, and the line (from 1) of every key and item in it.
 
-    path: Path
+    A task that is no file has no path and no lines.
+    """
+
+    path: Path | None
     value: Any
     lines: dict[Location, int] = field(default_factory=dict[Location, int])
 
@@ -68,6 +71,13 @@ class Document:
         while location and location not in self.lines:
             location = location[:-1]
         return self.lines.get(location, 1)
+
+    def position(self, location: Location) -> str:
+        """Return file and line of `location`, for errors; the name of a task that is no file."""
+        if self.path is not None:
+            return f"{self.path}:{self.line(location)}"
+        name = self.value.get("task") if isinstance(self.value, dict) else None
+        return f"task {name!r}" if name else "task"
 
 
 def read_yaml(path: Path) -> Document:

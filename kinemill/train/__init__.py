@@ -6,7 +6,7 @@ training. A model is trained again when the dataset, the training set, or the ta
 changes.
 """
 
-from kinemill.train.jobs import check_resume, find_model, job_folder, join_training, summary_line
+from kinemill.train.jobs import check_resume, find_model, job_folder, join_training
 from kinemill.train.warm_start import load_model, start_in
 
 __all__ = [
@@ -16,5 +16,4 @@ __all__ = [
     "join_training",
     "load_model",
     "start_in",
-    "summary_line",
 ]

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kinemill.store import Json
 from kinemill.task.protocols import Progress, Tracker, WarmStart
+from kinemill.train.summary import LearnFacts
 
 PORTFOLIO = "portfolio"  # folder of candidates beside the checkpoints of a training
 
@@ -40,7 +40,7 @@ class Trained:
         best_step: step of the weights.
         best: value of `monitor` at that step.
         monitor: name of the series that selects the best weights.
-        summary: further entries of the artifact's summary.
+        facts: further numbers of the artifact's summary.
         files: further files to publish, content by name.
         learn: the settings that were trained, if they are not those of the task: of the model
             family that a portfolio selected.
@@ -52,6 +52,6 @@ class Trained:
     best_step: int
     best: float
     monitor: str
-    summary: Json = field(default_factory=dict[str, Any])
+    facts: LearnFacts
     files: dict[str, bytes] = field(default_factory=dict[str, bytes])
     learn: Any = None

@@ -47,7 +47,7 @@ class GaussNewton(Settings):
         default=0.0,
         description="penalty on parameter changes, relative to the squared errors",
     )
-    starts: PositiveInt = Field(
+    n_init: PositiveInt = Field(
         default=1,
         description="random initializations; the best in validation is kept",
     )

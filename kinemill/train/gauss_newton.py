@@ -16,7 +16,8 @@ from torch import Tensor
 
 from kinemill.errors import BadInput
 from kinemill.train.dynamics_settings import GaussNewton
-from kinemill.train.sensitivities import Deadline, OutOfTime, Rollouts
+from kinemill.train.sensitivities import Deadline, Rollouts
+from kinemill.train.time_limit import OutOfTime
 
 MOST = 1000  # parameters: the normal equations have as many columns
 LEAST = 1e-3  # relative gain of an iteration below which it is over

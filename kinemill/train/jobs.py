@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from kinemill.errors import BadInput
-from kinemill.store import Artifact, ArtifactRef, Json, digest, find
+from kinemill.store import Artifact, ArtifactRef, digest, find
 from kinemill.store.home import Home
 from kinemill.task.document import Task
 from kinemill.task.protocols import NullReporter, WarmStart
@@ -93,11 +93,3 @@ def join_training(
         module, objective = learn.prepare(task, *opened, pick_device(learn.device), start)
         silent = (NullReporter(), NullReporter())
         fit(module, objective, learn, job_folder(task, home, *data, start), silent)
-
-
-def summary_line(summary: Json) -> str:
-    """Describe in one line how a training ended."""
-    return (
-        f"{summary['steps']} steps, best {summary['monitor']} {summary['best']:.4g} "
-        f"at step {summary['best_step']}, {summary['parameters']} parameters"
-    )

@@ -24,6 +24,7 @@ from kinemill.train.ema import Average
 from kinemill.train.memory import is_out_of_memory, out_of_memory, peaks
 from kinemill.train.objective import Objective
 from kinemill.train.optimizer_step import Steps
+from kinemill.train.time_limit import is_time_over
 from kinemill.train.training_state import State, Training
 
 Watch = Callable[[torch.nn.Module], dict[str, float]]  # what else is logged of a module
@@ -43,6 +44,8 @@ def fit(
     watch: Watch | None = None,
 ) -> tuple[State, dict[str, Tensor]]:
     """Train `module`, resuming from a checkpoint in `folder` if there is one.
+
+    The first step after a `time_limit` is the last one.
 
     Args:
         module: what learns.
@@ -65,15 +68,17 @@ def fit(
     update = Steps(training, objective, learn, progress)
     began = time.monotonic() - state.seconds
     _evaluate_start(training, objective, learn, tracker, watch)
-    while state.step < learn.steps and not _out_of_patience(state, learn):
+    is_over = False
+    while state.step < learn.steps and not is_over and not _out_of_patience(state, learn):
         state.losses.append(update(batches.at(state.step), state.step))
         state.step += 1
+        is_over = state.step == learn.steps or is_time_over()
         if training.average is not None:
             training.average.update(state.step)
-        if state.step % learn.log_every == 0 or state.step == learn.steps:
+        if state.step % learn.log_every == 0 or is_over:
             _report_losses(state, learn, tracker)
             progress.advance("model", state.step, learn.steps, _note(state))
-        if state.step % learn.eval_every == 0 or state.step == learn.steps:
+        if state.step % learn.eval_every == 0 or is_over:
             _evaluate(training, objective, learn, tracker, watch)
             progress.log_message(f"step {state.step}/{learn.steps}: {_note(state)}")
         if is_due(state.step, state.step - 1, learn) and process_group().is_rank_zero:

@@ -1,9 +1,7 @@
-"""Configuration of a run: summary line, stored file, parameters for trackers, and curves."""
+"""Configuration of a run: summary line, stored file, and parameters for trackers."""
 
-import math
 import platform
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -15,7 +13,6 @@ from kinemill.task.learn import Learn
 
 CONFIG = "config.yaml"
 _PACKAGES = ("kinemill", "torch", "numpy", "pydantic", "safetensors")
-_BROUGHT = ("return", "success", "length")  # what an episode comes to, as curves are named
 
 
 def config_text(task: Task, device: object) -> str:
@@ -81,35 +78,3 @@ def dotted(value: object, prefix: str = "") -> Json:
     for key, inner in value.items():
         flat |= dotted(inner, f"{prefix}.{key}" if prefix else str(key))
     return flat
-
-
-def plot_curves(history: Json, best_step: int, path: Path) -> None:
-    """Plot errors and returns of a training; equal curves give equal bytes."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
-    curves = ("train/", "validation/", "evaluation/")
-    curves_shown = [name for name in history if name.startswith(curves)]
-    brought = [name for name in curves_shown if name.rpartition("/")[2] in _BROUGHT]
-    panels = [(names, label) for names, label in _panels(curves_shown, brought) if names]
-    size, count = (7, 3.5 * max(1, len(panels))), max(1, len(panels))
-    figure, all_axes = plt.subplots(count, figsize=size, layout="constrained", squeeze=False)
-    for axes, (names, label) in zip(all_axes[:, 0], panels, strict=False):
-        draw = axes.plot if names is brought else axes.semilogy
-        for name in names:
-            steps, values = zip(*history[name], strict=True)
-            draw(steps, [math.nan if v is None else v for v in values], label=name, lw=1.4)
-        axes.axvline(best_step, color="0.6", lw=1, ls="--", label=f"best, step {best_step}")
-        axes.set(xlabel="step", ylabel=label)
-        axes.legend(frameon=False, fontsize=8)
-        axes.grid(alpha=0.2)
-    # No creation date in the file, so that equal curves are equal bytes.
-    figure.savefig(path, dpi=110, metadata={"Software": None})
-    plt.close(figure)
-
-
-def _panels(curves_shown: list[str], brought: list[str]) -> list[tuple[list[str], str]]:
-    errors = [name for name in curves_shown if name not in brought]
-    return [(errors, "error, in spreads of the channel"), (brought, "of an episode")]

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.func import functional_call, jacrev, jvp, vmap
 
 from kinemill.train.step import Step
+from kinemill.train.time_limit import OutOfTime, check_time
 
 Window = tuple[Tensor, ...]  # states (B, H, S), past actions, actions (B, T, A), truth (B, T, S)
 
@@ -25,10 +26,6 @@ DIRECTIONS = 128  # columns of a Jacobian that are made together, bounds memory
 ROWS = 1024  # rows of a batch
 MOST_VALUES = 256  # n; beyond it, slopes are carried along the rollout instead
 CELLS = 4_000_000  # numbers of the Jacobians of the steps that are made together
-
-
-class OutOfTime(Exception):
-    """The deadline passed before a computation was complete."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +40,9 @@ class Deadline:
 
     def check(self) -> None:
         """Raise `OutOfTime` after the deadline."""
+        check_time()
         if self.at is not None and time.monotonic() > self.at:
-            raise OutOfTime
+            raise OutOfTime("deadline", "is over")
 
 
 class _Packed(torch.nn.Module):

@@ -5,7 +5,7 @@ from pathlib import Path
 from shutil import rmtree
 
 from kinemill.errors import BadInput
-from kinemill.store import Artifact, ArtifactRef, Json, get_or_build, publish_file
+from kinemill.store import Artifact, ArtifactRef, Json, get_or_build, publish_file, to_json_value
 from kinemill.store.disk_space import warn
 from kinemill.store.home import Home
 from kinemill.store.remote_sync import bring_checkpoint
@@ -16,10 +16,11 @@ from kinemill.train.checkpoint import INDEX, Retention, clear
 from kinemill.train.context import PORTFOLIO, Listeners, Trained, TrainingContext
 from kinemill.train.devices import determined, pick_device
 from kinemill.train.resume import key_of, note_inputs
-from kinemill.train.run_config import CONFIG, config_text, in_short, plot_curves
+from kinemill.train.run_config import CONFIG, config_text, in_short
+from kinemill.train.summary import ModelSummary, StartModel
 from kinemill.train.warm_start import CURVES, DESCRIPTION, WEIGHTS, description_of
 
-VERSION = 1
+VERSION = 2
 _UNHASHED_KEYS = (  # settings of `learn` that do not change the weights, but for rounding
     *("log_every", "save_every", "keep", "eval_callback"),
     *("device", "threads", "halve_batch"),
@@ -133,17 +134,21 @@ def _train(
 def _publish_into(staging: Path, trained: Trained, start: WarmStart | None) -> Json:
     from safetensors.torch import save_file
 
+    from kinemill.train.curves import draw_curves
+
     weights = {name: value.cpu().contiguous() for name, value in trained.weights.items()}
     save_file(weights, staging / WEIGHTS)
     (staging / CURVES).write_text(json.dumps(trained.history, allow_nan=False) + "\n")
-    plot_curves(trained.history, trained.best_step, staging / "loss.png")
+    curves = draw_curves(trained.history, trained.best_step)
+    (staging / "loss.png").write_bytes(curves.png())
     for name, content in trained.files.items():
         (staging / name).write_bytes(content)
-    return {
-        "started_from": {"address": start.address, "digest": start.digest} if start else None,
-        "steps": trained.step,
-        "best_step": trained.best_step,
-        "best": trained.best,
-        "monitor": trained.monitor,
-        **trained.summary,
-    }
+    summary = ModelSummary(
+        **vars(trained.facts),
+        monitor=trained.monitor,
+        best=trained.best,
+        steps=trained.step,
+        best_step=trained.best_step,
+        started_from=StartModel.of(start),
+    )
+    return to_json_value(summary)

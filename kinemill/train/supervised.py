@@ -10,6 +10,7 @@ from kinemill.task.document import Task
 from kinemill.task.learn import Learn
 from kinemill.task.protocols import WarmStart
 from kinemill.train.context import Trained, TrainingContext
+from kinemill.train.summary import LearnFacts
 
 
 class Supervised(Learn):
@@ -71,11 +72,11 @@ class Supervised(Learn):
             best_step=state.best_step,
             best=state.best,
             monitor=objective.monitor,
-            summary={
-                "parameters": parameters,
-                "windows": objective.windows,
-                "train_loss": state.history["train/loss"][-1][1],
-            },
+            facts=LearnFacts(
+                parameters=parameters,
+                windows=objective.windows,
+                train_loss=state.history["train/loss"][-1][1],
+            ),
         )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from kinemill.dataset import PackedDataset, load_dataset
 from kinemill.store import Artifact
 from kinemill.task import Task
+from kinemill.train.summary import ModelSummary
 from kinemill.tune.search import Search
 
 WINDOWS = 2048  # evenly spaced; more windows change the error little
@@ -23,7 +24,8 @@ def evaluate(search: Search, task: Task, model: Artifact) -> float:
     negative of its best return.
     """
     if task.learn.type != "dynamics":
-        return float(model.summary.get("objective", model.summary["best"]))
+        summary = ModelSummary.of(model)
+        return summary.best if summary.objective is None else summary.objective
     from kinemill.train import load_model
 
     packed = load_dataset(search.home, search.dataset)

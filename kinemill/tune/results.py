@@ -141,10 +141,20 @@ def describe(search: Search, trials: list[TrialRecord]) -> Json:
             "settings": best.settings,
         },
         "own": None if own is None else of.to_display(own),
-        "judged_by": of.short,
+        "objective": of.short,
         "unit": of.unit,
         "report": str(search.folder / REPORT),
         "settings": str(search.folder / BEST) if best else None,
+        "results": [
+            {
+                "number": line.number,
+                "state": line.state,
+                "error": None if line.error is None else of.to_display(line.error),
+                "seconds": line.seconds,
+                "settings": line.settings,
+            }
+            for line in trials
+        ],
     }
 
 

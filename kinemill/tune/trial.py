@@ -18,6 +18,7 @@ from kinemill.task.protocols import NullReporter, Progress, Tracker
 from kinemill.tracking import MlflowTracker, Status, lock, start_run
 from kinemill.train import find_model, job_folder
 from kinemill.train import stage as train
+from kinemill.train.summary import ModelSummary
 from kinemill.tune.evaluation import evaluate
 from kinemill.tune.search import Search
 from kinemill.tune.settings import complete
@@ -134,9 +135,10 @@ def work(
         _end(trial, tracker, "FAILED", f"failed: {failure}", began)
         study.tell(trial, state=TrialState.FAIL)
     else:
-        facts = {key: model.summary.get(key) for key in ("parameters", "steps", "best_step")}
+        summary = ModelSummary.of(model)
+        facts = {key: getattr(summary, key) for key in ("parameters", "steps", "best_step")}
         trial.set_user_attr(FACTS, {**facts, "cached": model.cached})
-        tracker.log_metrics({"error": error}, model.summary["steps"])
+        tracker.log_metrics({"error": error}, summary.steps)
         _note_run(bounds, tracker, model)
         _end(trial, tracker, "FINISHED", "done", began)
         study.tell(trial, error)

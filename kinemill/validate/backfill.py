@@ -103,7 +103,7 @@ def _evaluate(
         recordings.append(as_recording(home, member, artifact, released=released))
     evaluated, row = 0, 8 * len(task.columns)  # bytes
     work = partial(_evaluate_one, task, home, rules(task))
-    for _, each in in_groups(work, recordings, lambda one: row * one.summary["rows"]):
+    for _, each in in_groups(work, recordings, lambda one: row * one.summary.rows):
         staged = [one for one in each if one]
         publish_staged(home, staged)
         evaluated += len(staged)

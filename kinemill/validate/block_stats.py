@@ -35,7 +35,7 @@ class BlockStats(NamedTuple):
 
 
 def block_stats(values: Values, name: str) -> BlockStats:
-    """Look over a channel, once for a track."""
+    """Return the statistics of a channel (n,), computed once for a track."""
     return memoize(values, ("looks", name), lambda: _look(values[name]))
 
 
@@ -56,7 +56,7 @@ def _look(values: Array) -> BlockStats:
 
 
 def extremes(values: Values, name: str) -> tuple[float, float]:
-    """Return least and largest value of a channel; NaN where a row is NaN."""
+    """Return least and largest value of a channel (n,), in its unit; NaN where a row is NaN."""
     stats = block_stats(values, name)
     return stats.low, stats.high
 
@@ -71,25 +71,25 @@ def rounding(low: float, high: float) -> float:
 
 
 def within(values: Values, name: str, most: float) -> bool:
-    """Return whether every |value| of a channel is at most `most`; False if one is NaN."""
+    """Return whether every |value| of a channel (n,) is at most `most`; False if one is NaN."""
     stats = block_stats(values, name)
     return stats.low >= -most and stats.high <= most
 
 
 def whole(values: Values, name: str) -> bool:
-    """Tell whether a channel is finite in every row."""
+    """Return whether a channel (n,) is finite in every row."""
     stats = block_stats(values, name)
     return isfinite(stats.low) and isfinite(stats.high)
 
 
 def largest_step(values: Values, name: str) -> float:
-    """Return the largest |x[k+1] - x[k]| of a channel; NaN where a row is NaN."""
+    """Return the largest |x[k+1] - x[k]| of a channel (n,), in its unit; NaN with a NaN row."""
     stats = block_stats(values, name)
     return max(stats.rise, -stats.fall)
 
 
 def mean_and_deviation(values: Values, name: str) -> tuple[float, float]:
-    """Return mean and standard deviation of a channel, once for a track."""
+    """Return mean and standard deviation of a channel (n,), computed once for a track."""
 
     def compute() -> tuple[float, float]:
         own = values[name]

@@ -101,7 +101,7 @@ def _dry_run_log(
     with TemporaryDirectory(prefix="kinemill-check-") as scratch:
         recording = read_aside(task, home, path, Path(scratch))
         result = RecordingResult(hash_)
-        if recording.summary["tracks"]:
+        if recording.summary.tracks:
             result = evaluate_into(task, recording, Path(scratch))
         if accepted is not None:
             accepted += _accepted(task, name, Path(scratch), result)
@@ -128,7 +128,7 @@ def _verdict(
     path: Path, recording: Recording, result: RecordingResult, *, is_ingested: bool
 ) -> Json:
     status = "known" if is_ingested else "episodes" if result.episodes else "quarantined"
-    reasons = [*recording.summary["reasons"], *result.reasons]
+    reasons = [*recording.summary.reasons, *result.reasons]
     rows = sum(episode.rows for episode in result.episodes)
     entry = _entry(path, recording.hash, status, reasons)
     lost = {"dropped_rows": result.dropped_rows, "dropped": result.dropped}

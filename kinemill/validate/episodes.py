@@ -13,6 +13,7 @@ from kinemill.errors import spell_failure
 from kinemill.ingest import Recording
 from kinemill.ingest.media import refer_to_recording
 from kinemill.ingest.raw import Reason, reason
+from kinemill.ingest.recording_summary import TrackFile
 from kinemill.ingest.rows import SUFFIX, read_rows, write_rows
 from kinemill.store import (
     Artifact,
@@ -189,7 +190,7 @@ def evaluate_into(task: Task, recording: Recording, folder: Path) -> RecordingRe
             fix="report this bug of kinemill or of the plug-in, and inspect the log for unusual "
             "values",
         )
-        rows = sum(track["rows"] for track in recording.summary["tracks"])
+        rows = sum(track.rows for track in recording.summary.tracks)
         return RecordingResult(recording.hash, dropped_rows=rows, reasons=[failed])
 
 
@@ -209,7 +210,7 @@ class _Results:
 def _evaluate_into(task: Task, recording: Recording, folder: Path) -> RecordingResult:
     results = _Results()
     bounds = [] if recording.released else bounds_of(task)
-    for track in recording.summary["tracks"]:
+    for track in recording.summary.tracks:
         _evaluate_track(task, recording, track, folder, bounds, results)
     refer_to_recording(task, recording.ref, recording.folder, folder)
     findings = Counter(str(item["check"]) for item in results.reasons if item["check"] != SCHEMA)
@@ -233,13 +234,13 @@ def _evaluate_into(task: Task, recording: Recording, folder: Path) -> RecordingR
 def _evaluate_track(
     task: Task,
     recording: Recording,
-    track: Json,
+    track: TrackFile,
     folder: Path,
     bounds: list[Bound],
     results: _Results,
 ) -> None:
     """Evaluate one track and write its episodes."""
-    file = recording.folder / track["file"]
+    file = recording.folder / track.file
     frame = read_rows(file)
     is_stored_form = file.suffix == SUFFIX and frame.columns == ["time_s", *task.recorded]
     frame = frame.select("time_s", *task.recorded)
@@ -248,7 +249,7 @@ def _evaluate_track(
         skip_checks(values, task) if recording.released else apply_checks_to_track(values, task)
     )
     verdict = drop_nonfinite_aux(verdict, frame, task)
-    label = f"track {track['index']}, " if len(recording.summary["tracks"]) > 1 else ""
+    label = f"track {track.index}, " if len(recording.summary.tracks) > 1 else ""
     results.reasons += [_reason(finding, frame["time_s"], label) for finding in verdict.findings]
     results.dropped.update(verdict.dropped)
     results.measured.append(verdict.measured)
@@ -268,7 +269,7 @@ def _evaluate_track(
             continue
         same = file if untouched and is_stored_form else None
         episode = _publish(folder, recording.hash, number, piece, same)
-        results.episodes.append(replace(episode, part=track.get("part", "")))
+        results.episodes.append(replace(episode, part=track.part))
         results.tracks.append(own)
         results.rows.append(row)
 

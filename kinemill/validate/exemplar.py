@@ -120,8 +120,8 @@ def _bars(amounts: Sequence[tuple[float, float]]) -> str:
 
 def _channels(task: Task, recording: Recording, bands: Sequence[Band]) -> list[tuple[str, str]]:
     """Draw the channels of a recording over time, the first of them with its name."""
-    tracks, drawn = recording.summary["tracks"][:TRACKS], list[tuple[str, str]]()
-    frames = [read_rows(recording.folder / track["file"]) for track in tracks]
+    tracks, drawn = recording.summary.tracks[:TRACKS], list[tuple[str, str]]()
+    frames = [read_rows(recording.folder / track.file) for track in tracks]
     for name in _drawn(task, frames)[: MOST - 1]:
         title = f"{name}, {task.channels[name].unit}, over s"
         title += "" if drawn else f": {recording.name}"

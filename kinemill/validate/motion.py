@@ -97,7 +97,7 @@ def noise(error: Array) -> Array:
 
 
 def noise_of(values: Values, velocity: str, position: str, dt: float) -> float:
-    """Return `sensor_noise` of a pair of channels, worked out once for a track."""
+    """Return `sensor_noise` of two channels (n,) with time step `dt` s, once for a track."""
     return memoize(
         values,
         ("noise", velocity),

@@ -1,12 +1,11 @@
 """Partitions of a task's episodes: counts of each, and the validation of one partition alone."""
 
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from kinemill.ingest.partitions import UNKNOWN, check_number, member_keys
+from kinemill.ingest.partitions import PartitionCounts, by_partition
 from kinemill.ingest.recordings import open_recording
 from kinemill.ingest.snapshot import Snapshot
 from kinemill.parallel import in_groups
@@ -38,17 +37,11 @@ STAGE, VERSION = "episodes_partition", 1
 _LISTED = 50  # quarantined recordings
 
 
-@dataclass(frozen=True)
-class PartitionEpisodes:
-    """Counts of one partition's episodes, and the digest of its evaluated recordings."""
+@dataclass(frozen=True, kw_only=True)
+class PartitionEpisodes(PartitionCounts):
+    """Counts of one partition's episodes."""
 
-    key: str
-    recordings: int
     accepted: int
-    quarantined: int
-    rows: int
-    dropped_rows: int
-    digest: str
 
 
 def episodes_by_partition(task: Task, home: Home, episodes: ArtifactRef) -> list[PartitionEpisodes]:
@@ -58,12 +51,10 @@ def episodes_by_partition(task: Task, home: Home, episodes: ArtifactRef) -> list
         BadInput: there are more partitions than Dagster shows.
         CorruptArtifact: the episodes are damaged.
     """
-    keys, items = member_keys(task, home), defaultdict[str, list[EvaluatedRecording]](list)
-    for shard in shards_of(home, episodes):
-        for item in read_evaluated(home, shard):
-            items[keys.get(item.recording, UNKNOWN)].append(item)
-    check_number(task, items)
-    return [_count(key, each) for key, each in sorted(items.items())]
+    shards = shards_of(home, episodes)
+    evaluated = (item for shard in shards for item in read_evaluated(home, shard))
+    items = by_partition(task, home, evaluated, lambda item: item.recording)
+    return [_count(key, each) for key, each in items.items()]
 
 
 def validate_partition(

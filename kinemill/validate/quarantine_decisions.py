@@ -17,8 +17,8 @@ def release(task: Task, home: Home, which: str, because: str = "") -> Decision:
     """
     member = find_member(task, home, which)
     read = status_of(task, home, member, None).read
-    if read is not None and not read["tracks"]:
-        first = read["reasons"][0]
+    if read is not None and not read.tracks:
+        first = read.reasons[0]
         raise BadInput(
             member.name,
             f"cannot be read ({first['check']}: {first['found']})",

@@ -12,10 +12,10 @@ import polars as pl
 
 from kinemill.errors import BadInput
 from kinemill.ingest import Recording
+from kinemill.ingest.recording_summary import TrackFile
 from kinemill.ingest.rows import read_rows
 from kinemill.reports.charts import POINTS, Band, Line, axis_label, line_chart, number, thinned
 from kinemill.reports.components import card, html_page, table
-from kinemill.store import Json
 from kinemill.task import Task
 from kinemill.validate.apply_checks import (
     Finding,
@@ -80,7 +80,7 @@ def stretches_of(
     Raises:
         BadInput: The episode does not exist.
     """
-    every = [_evaluate(task, recording, track) for track in recording.summary["tracks"]]
+    every = [_evaluate(task, recording, track) for track in recording.summary.tracks]
     return _one(every, recording, episode)
 
 
@@ -96,13 +96,13 @@ def _one(
     return [stretch], piece
 
 
-def _evaluate(task: Task, recording: Recording, track: Json) -> Stretch:
-    frame = read_rows(recording.folder / track["file"]).select("time_s", *task.numbers)
+def _evaluate(task: Task, recording: Recording, track: TrackFile) -> Stretch:
+    frame = read_rows(recording.folder / track.file).select("time_s", *task.numbers)
     values = {name: frame[name].to_numpy() for name in task.columns}
     verdict = apply_checks_to_track(values, task)
     if recording.released:  # show the findings, but accept the rows
         verdict = Verdict(skip_checks(values, task).pieces, verdict.findings, verdict.dropped)
-    return Stretch(track["index"], frame, verdict, track.get("part", ""))
+    return Stretch(track.index, frame, verdict, track.part)
 
 
 def _most_findings(stretches: Sequence[Stretch]) -> list[Stretch]:
@@ -137,8 +137,8 @@ def _cards(recording: Recording, stretches: Sequence[Stretch], episodes: int) ->
             "",
             f"{accepted} of {rows} grid rows",
         ),
-        ("Length", number(seconds), "s", f"read as {escape(recording.summary['format'])}"),
-        ("Findings", str(n_findings), "", f"{len(recording.summary['reasons'])} during ingest"),
+        ("Length", number(seconds), "s", f"read as {escape(recording.summary.format)}"),
+        ("Findings", str(n_findings), "", f"{len(recording.summary.reasons)} during ingest"),
     ]
     return f'<div class="cards" style="margin-top:20px">{"".join(card(*c) for c in cards)}</div>'
 
@@ -242,7 +242,7 @@ def _band(
 
 
 def _reasons(recording: Recording, stretches: Sequence[Stretch]) -> str:
-    read = [[item[key] or "" for key in _KEYS] for item in recording.summary["reasons"]]
+    read = [[item[key] or "" for key in _KEYS] for item in recording.summary.reasons]
     findings = [
         _finding_row(stretch, item) for stretch in stretches for item in stretch.verdict.findings
     ]

@@ -10,6 +10,7 @@ from kinemill.ingest.decisions import Decision, current_decisions
 from kinemill.ingest.inspection import as_recording, read_before
 from kinemill.ingest.membership import Member, find_member, members
 from kinemill.ingest.raw import Reason
+from kinemill.ingest.recording_summary import RecordingSummary
 from kinemill.store import ArtifactRef, Json, digest, peek
 from kinemill.store.home import Home
 from kinemill.store.shards import holds
@@ -27,7 +28,7 @@ class RecordingStatus:
 
     member: Member
     decision: Decision | None
-    read: Json | None
+    read: RecordingSummary | None
     result: RecordingResult | None
 
     @property
@@ -35,13 +36,13 @@ class RecordingStatus:
         """The status in one word."""
         if self.decision and self.decision.bars:
             return self.decision.status
-        if self.read is None or (self.read["tracks"] and self.result is None):
+        if self.read is None or (self.read.tracks and self.result is None):
             return NOT_VALIDATED
         if self.decision:
             return "released"
         if not self.episodes:
             return "quarantined"
-        lost = self.read["dropped_rows"] + (self.result.dropped_rows if self.result else 0)
+        lost = self.read.dropped_rows + (self.result.dropped_rows if self.result else 0)
         return "partly" if lost else "accepted"
 
     @property
@@ -55,7 +56,7 @@ class RecordingStatus:
     def reasons(self) -> list[Reason]:
         """Findings of ingest and validation."""
         validation = self.result.reasons if self.result else []
-        return [*(self.read["reasons"] if self.read else []), *validation]
+        return [*(self.read.reasons if self.read else []), *validation]
 
     def to_json(self) -> Json:
         """Return the status as a JSON object."""
@@ -164,10 +165,10 @@ def status_of(task: Task, home: Home, member: Member, decision: Decision | None)
     """Return the status of one recording under the current rules of the task."""
     read = read_before(task, home, member)
     result = None
-    if read and read.summary["tracks"]:
+    if read and RecordingSummary.of(read).tracks:
         released = decision is not None and decision.decision == "release"
         recording = as_recording(home, member, read, released=released)
         key = digest(validated_inputs(recording, rules(task)))
         artifact = peek(home, STAGE, task.name, key)
         result = RecordingResult.of(artifact) if artifact else None
-    return RecordingStatus(member, decision, read.summary if read else None, result)
+    return RecordingStatus(member, decision, RecordingSummary.of(read) if read else None, result)

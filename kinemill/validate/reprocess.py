@@ -113,7 +113,7 @@ def _count_evaluated(task: Task, home: Home, recordings: ArtifactRef) -> tuple[i
     keys = [
         digest(validated_inputs(recording, task_rules))
         for recording in load_recordings(home, recordings)
-        if recording.summary["tracks"]
+        if recording.summary.tracks
     ]
     return sum(peek(home, EVALUATED, task.name, key) is not None for key in keys), len(keys)
 

@@ -166,17 +166,17 @@ def evaluate_recording(task: Task, home: Home, recording: Recording, task_rules:
         task_rules: `rules(task)`, computed once for all recordings.
     """
     artifact: Artifact | Staged | None = None
-    if recording.summary["tracks"]:
+    if recording.summary.tracks:
         artifact = validate_recording(task, home, recording, task_rules)
     result = RecordingResult.of(artifact) if artifact else RecordingResult(recording.hash)
-    lost = recording.summary["dropped_rows"] + sum(result.dropped.values())
+    lost = recording.summary.dropped_rows + sum(result.dropped.values())
     item = EvaluatedRecording(
         recording=recording.hash,
         name=recording.name,
         read=recording.ref.digest,
         ref=artifact.ref if artifact else None,
         episodes=result.episodes,
-        reasons=[*recording.summary["reasons"], *result.reasons],
+        reasons=[*recording.summary.reasons, *result.reasons],
         dropped=result.dropped,
         findings=result.findings,
         measured=result.measured,

@@ -27,7 +27,11 @@ def read_actions(path: Path, names: Sequence[str], dt: float) -> Floats:
         BadInput: no such file, a column is missing or no number, a value is not finite, or the
             time does not go by steps of `dt`.
     """
-    frame = _read(path)
+    return actions_of(_read(path), names, dt, path)
+
+
+def actions_of(frame: pl.DataFrame, names: Sequence[str], dt: float, path: object) -> Floats:
+    """Return the actions (T, A) of a frame; `path` names it in errors, as for `read_actions`."""
     if missing := [name for name in names if name not in frame.columns]:
         fix = nearest(missing[0], frame.columns)
         raise BadInput(path, f"has no column {', '.join(map(repr, missing))}", fix=fix)
@@ -53,7 +57,7 @@ def _read(path: Path) -> pl.DataFrame:
         raise BadInput(path, f"cannot be read: {str(error).splitlines()[0]}") from error
 
 
-def _numbers(path: Path, frame: pl.DataFrame, name: str) -> Floats:
+def _numbers(path: object, frame: pl.DataFrame, name: str) -> Floats:
     """Return a column as numbers; raise `BadInput` with the first row that is none."""
     column = frame[name]
     if column.dtype == pl.String:  # as soon as one row is no number
@@ -72,7 +76,7 @@ def _numbers(path: Path, frame: pl.DataFrame, name: str) -> Floats:
     return values
 
 
-def _check_time(path: Path, stamps: Floats, dt: float) -> None:
+def _check_time(path: object, stamps: Floats, dt: float) -> None:
     steps = np.diff(stamps)
     off = np.flatnonzero(~(np.abs(steps - dt) <= OFF * dt))
     if len(off):

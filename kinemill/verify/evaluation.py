@@ -42,7 +42,7 @@ from kinemill.verify.files import unlike
 from kinemill.verify.headline import headline
 from kinemill.verify.logs import SPLIT, Logs
 from kinemill.verify.output_errors import outputs_section
-from kinemill.verify.plots import plot_examples, plot_growth
+from kinemill.verify.plots import draw_examples, draw_growth
 from kinemill.verify.references import (
     References,
     find_references,
@@ -147,9 +147,10 @@ def write_evaluation(evaluation: Evaluation, out: Path) -> LogEvaluation:
         raise BadInput(out, "is a file", expected="a folder, existing or new")
     out.mkdir(parents=True, exist_ok=True)
     summary = evaluation_document(evaluation)
-    plot_growth(evaluation.analysis, out / "error_growth.png")
+    (out / "error_growth.png").write_bytes(draw_growth(evaluation.analysis).png())
     if evaluation.examples:
-        plot_examples(evaluation.analysis, evaluation.examples, out / "examples.png")
+        drawn = draw_examples(evaluation.analysis, evaluation.examples)
+        (out / "examples.png").write_bytes(drawn.png())
         _write_examples(evaluation, out / "examples.csv")
     publish_file(out / "report.html", _page(evaluation, summary).encode())
     publish_document(out / EVALUATION, summary)

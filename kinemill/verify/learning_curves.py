@@ -12,7 +12,8 @@ import numpy as np
 
 from kinemill.reports.charts import Band, Line, axis_label, line_chart, number
 from kinemill.reports.components import figure, legend, name_of, table
-from kinemill.store import SUMMARY, Json, read_json
+from kinemill.store import Json, read_json
+from kinemill.train.summary import ModelSummary
 from kinemill.train.warm_start import CURVES
 from kinemill.verify.portfolio_section import portfolio_section
 
@@ -62,11 +63,11 @@ def training_section(model: Path | None) -> str:
     curves = {name: points for name, points in curves.items() if len(points) > 1}
     if not curves:
         return ""
-    summary: Json = read_json(model / SUMMARY)
-    best: int = summary["best_step"]
+    summary = ModelSummary.read(model)
+    best = summary.best_step
     text = (
         f"Over the steps of training. The weights are those of step {best}, marked in green, the "
-        f"best by <code>{escape(summary['monitor'])}</code>."
+        f"best by <code>{escape(summary.monitor)}</code>."
     )
     return (
         f"{HEADING}<p>{text}</p>{_panels(curves, best)}"

@@ -129,7 +129,7 @@ def _read(task: Task, home: Home, name: str, path: Path) -> tuple[list[_Episode]
     with TemporaryDirectory(prefix="kinemill-logs-") as scratch:
         folder = Path(scratch)
         recording = read_aside(task, home, path, folder)
-        if not recording.summary["tracks"]:
+        if not recording.summary.tracks:
             return [], hash_
         return [
             _Episode(entry.id, hash_, name, *_rows(task, folder / entry.file))

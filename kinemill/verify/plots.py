@@ -1,12 +1,14 @@
-"""Plots as PNG files, for slides and papers; the pages draw their own."""
+"""Figures of matplotlib, for slides, papers and notebooks; the pages draw their own."""
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import numpy as np
+import polars as pl
+from matplotlib.axes import Axes
 
 from kinemill.reports.charts import axis_label
+from kinemill.reports.picture import Picture
+from kinemill.runtime import Interface
 from kinemill.verify.accuracy import gather
 from kinemill.verify.analysis import MODEL, Analysis
 from kinemill.verify.figures import Example, pictured, rollout_models, unwrapped
@@ -23,11 +25,10 @@ COLORS = {
     "truth": "#14181f",
     "action": "#5b6675",
 }
-DPI = 110
 _BETWEEN = 0.75  # inches between two rows of axes
 
 
-def plot_growth(analysis: Analysis, path: Path) -> None:
+def draw_growth(analysis: Analysis) -> Picture:
     """Draw RMSE over time ahead, one axis a state, all contestants."""
     model = analysis.model
     indexes = pictured(model)
@@ -45,10 +46,10 @@ def plot_growth(analysis: Analysis, path: Path) -> None:
         axis.set_ylabel(axis_label("RMSE", model.units[index]), fontsize=8)
         axis.set_xlabel("time ahead, s")
     axes[0].legend(fontsize=8, frameon=False)
-    figure.savefig(path, dpi=DPI)
+    return figure
 
 
-def plot_examples(analysis: Analysis, examples: Sequence[Example], path: Path) -> None:
+def draw_examples(analysis: Analysis, examples: Sequence[Example]) -> Picture:
     """Draw windows, one column each: states with their predictions, then inputs."""
     model, dataset = analysis.model, analysis.dataset
     starts = model.starts[[example.window for example in examples]]
@@ -84,17 +85,35 @@ def plot_examples(analysis: Analysis, examples: Sequence[Example], path: Path) -
         cells[0].set_title(example.title, fontsize=10)
         cells[-1].set_xlabel("time ahead, s")
     axes[0].legend(fontsize=8, frameon=False)
-    figure.savefig(path, dpi=DPI)
+    return figure
 
 
-def panels(count: int, columns: int) -> tuple[Any, list[Any]]:
+def draw_simulation(frame: pl.DataFrame, interface: Interface, text: str) -> Picture:
+    """Draw the states, actions and outputs of a simulation over seconds."""
+    time = frame["time_s"].to_numpy()
+    names = [*interface.states, *interface.actions, *interface.outputs]
+    drawn, axes = panels(len(names), 1)
+    for axis, name in zip(axes, names, strict=True):
+        if name in interface.actions:
+            axis.step(time, frame[name], where="post", color=COLORS["action"])
+        else:
+            axis.plot(time, frame[name], color=COLORS["model"], label="simulated")
+        if f"{name}_measured" in frame.columns:
+            measured = frame[f"{name}_measured"]
+            axis.plot(time, measured, color=COLORS["truth"], lw=1, label="measured")
+        axis.set_ylabel(f"{name}, {interface.units[name]}", fontsize=8)
+    axes[0].legend(fontsize=8, frameon=False)
+    axes[0].set_title(text, fontsize=9)
+    axes[-1].set_xlabel("time, s")
+    drawn.set_size_inches(9.0, 1.9 * len(names) + 0.6)
+    drawn.subplots_adjust(left=0.1, right=0.97, hspace=0.3)
+    return drawn
+
+
+def panels(count: int, columns: int) -> tuple[Picture, list[Axes]]:
     """Return a figure without a display, and `count` axes of it, `columns` in a row."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     rows = -(-count // columns)
-    figure = Figure(figsize=(4.6 * columns, 2.3 * rows + 0.7))
-    FigureCanvasAgg(figure)
+    figure = Picture((4.6 * columns, 2.3 * rows + 0.7))
     height = figure.get_figheight()
     bottom, top = 0.5 / height, 1 - 0.35 / height
     # Room in inches for the label below an axis and the title of the next one: a layout engine

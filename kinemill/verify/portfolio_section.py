@@ -13,7 +13,8 @@ TEXT = (
     "split. Errors are in standard deviations of the training split; the score is their geometric "
     "mean, the smaller the better. The first line was selected: candidates that are worse than a "
     "simple reference at a horizon come later, and in a tie fewer parameters come first. Round 0 "
-    "is fitted in closed form."
+    "is fitted in closed form. New recordings: error at the last horizon on whole recordings that "
+    "were left out of a fit; where it was measured, it decides between the finalists."
 )
 
 
@@ -29,19 +30,21 @@ def portfolio_section(model: Path) -> str:
     results = read_document(path, list[CandidateResult])
     horizons = next((list(one.errors) for one in results if one.errors), [])
     names = ["1 step" if steps == 1 else f"{steps} steps" for steps in horizons]
-    head = ["family", "round", "score", *names, "free run", "parameters", "steps", "time, s"]
+    head = ["family", "round", "score", *names, "free run", "new recordings", "parameters"]
+    head += ["steps", "time, s"]
     rows = [_row(one, horizons) for one in results]
     return f"<h3>Model families</h3><p>{TEXT}</p>{table(head, rows, 1)}"
 
 
 def _row(result: CandidateResult, horizons: list[int]) -> list[str]:
     if result.failure:
-        return [result.name, str(result.round), escape(result.failure), *[""] * (len(horizons) + 4)]
+        return [result.name, str(result.round), escape(result.failure), *[""] * (len(horizons) + 5)]
     errors = [(result.errors or {}).get(steps) for steps in horizons]
     return [
         result.name,
         str(result.round),
         *(_error(value) for value in (result.score, *errors, result.free_run)),
+        "" if result.new_recordings is None else _error(result.new_recordings),
         f"{result.parameters:,}",
         f"{result.steps:,}",
         f"{result.seconds:.1f}",

@@ -14,7 +14,6 @@ from kinemill.reports.charts import Line, axis_label, line_chart
 from kinemill.reports.components import figure, html_page, legend, name_of, table
 from kinemill.runtime import Interface, Simulator, wrapped
 from kinemill.runtime.window_metrics import Floats
-from kinemill.verify.plots import COLORS, DPI, panels
 
 TABLES = (".csv", ".parquet")
 PLOTS = (".png", ".html")
@@ -137,30 +136,15 @@ def check_ending(path: Path, endings: tuple[str, ...]) -> None:
 
 
 def plot(frame: pl.DataFrame, simulator: Simulator, text: str, path: Path) -> None:
-    """Draw every state, with the measured values if there are any, every action and output."""
+    """Write a plot: every state, with measured values if there are any, action and output."""
     check_ending(path, PLOTS)
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".html":
         path.write_text(_page(frame, simulator.interface, text), encoding="utf-8")
-        return
-    interface, time = simulator.interface, frame["time_s"].to_numpy()
-    names = [*interface.states, *interface.actions, *interface.outputs]
-    drawn, axes = panels(len(names), 1)
-    for axis, name in zip(axes, names, strict=True):
-        if name in interface.actions:
-            axis.step(time, frame[name], where="post", color=COLORS["action"])
-        else:
-            axis.plot(time, frame[name], color=COLORS["model"], label="simulated")
-        if f"{name}_measured" in frame.columns:
-            measured = frame[f"{name}_measured"]
-            axis.plot(time, measured, color=COLORS["truth"], lw=1, label="measured")
-        axis.set_ylabel(f"{name}, {interface.units[name]}", fontsize=8)
-    axes[0].legend(fontsize=8, frameon=False)
-    axes[0].set_title(text, fontsize=9)
-    axes[-1].set_xlabel("time, s")
-    drawn.set_size_inches(9.0, 1.9 * len(names) + 0.6)
-    drawn.subplots_adjust(left=0.1, right=0.97, hspace=0.3)
-    drawn.savefig(path, dpi=DPI)
+    else:
+        from kinemill.verify.plots import draw_simulation  # which imports matplotlib
+
+        path.write_bytes(draw_simulation(frame, simulator.interface, text).png())
 
 
 def _page(frame: pl.DataFrame, interface: Interface, text: str) -> str:

@@ -11,7 +11,7 @@ from kinemill.task import Task
 from kinemill_dagster.assets import stages_of
 from kinemill_dagster.pipelines.automation.tick import Tick, open_tick
 from kinemill_dagster.resources.partitions import run_tags
-from kinemill_dagster.resources.tags import MAX_RUNTIME, PARTITION, TASK
+from kinemill_dagster.resources.tags import PARTITION, task_tags
 
 _MOST = 200  # tasks per sensor; Dagster allows 500 conditions, and a task has two or three
 _INTERVAL, _TASKS_PER_SECOND = 5, 20  # s; the interval grows to 10 s for 200 tasks
@@ -112,12 +112,7 @@ def _request(task: Task, tick: Tick) -> dg.RunRequest:
     except (KinemillError, OSError) as error:  # the run fails with it, and other tasks go on
         tick.warn(f"{task.name}: {error}")
         of_partitions = {}
-    tags = {
-        **first.tags,
-        **of_partitions,
-        TASK: task.name,
-        MAX_RUNTIME: f"{task.compute.run_timeout:.0f}",
-    }
+    tags = {**first.tags, **of_partitions, **task_tags(task)}
     return dg.RunRequest(
         run_key=next((one.run_key for one in requests if one.run_key), None),
         asset_selection=first.asset_selection or every,

@@ -5,14 +5,14 @@ import numpy as np
 from kinemill.augment.angle_turn import AngleTurn
 from kinemill.task import Channel
 
-EXAMPLE = {"type": "angle_turn", "channels": ["angle"], "turns": 2}
+EXAMPLE = {"type": "angle_turn", "channels": ["angle"], "max_turns": 2}
 
 
 def test_the_turns_are_whole_and_never_none(signals):
     values = np.linspace(-3, 3, 60, dtype=np.float32).reshape(10, 6)
     inputs = set()
     for seed in range(60):
-        copy = AngleTurn(channels=["angle"], turns=2).vary(
+        copy = AngleTurn(channels=["angle"], max_turns=2).vary(
             values, signals, np.random.default_rng(seed)
         )
         turns = (copy[:, 0] - values[:, 0]) / (2 * np.pi)

@@ -4,7 +4,7 @@ import numpy as np
 
 from kinemill.augment.image_cut_out import ImageCutOut
 
-EXAMPLE = {"type": "image_cut_out", "pixels": 8, "squares": 2}
+EXAMPLE = {"type": "image_cut_out", "pixels": 8, "holes": 2}
 
 
 def test_a_square_of_the_side_asked_for_is_filled_in_all_frames():

@@ -72,7 +72,7 @@ def spike(rows: np.ndarray) -> None:
 
 
 @pytest.fixture
-def judged(home) -> Callable[[Task, Path], Artifact]:
+def evaluated(home) -> Callable[[Task, Path], Artifact]:
     """Ingest a folder and validate it, as the chain does."""
 
     def go(task: Task, folder: Path) -> Artifact:

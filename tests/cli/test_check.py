@@ -11,21 +11,23 @@ from kinemill.errors import BadInput
 from tests.cli.conftest import bytes_under, spike
 
 
-def test_a_check_says_what_ingest_and_validate_would_do(swing, log, kinemill, judged):
+def test_a_check_says_what_ingest_and_validate_would_do(swing, log, kinemill, evaluated):
     good, bad, torn = log("a.csv"), log("s.csv", spoil=spike), log("torn.csv")
     torn.write_text("time,angle\n0.0,1.0\n")
-    found = kinemill("data", "check", good, bad, torn, "--task", "swing", "--json", code=1)["files"]
-    assert [set(file) for file in found] == [
+    results = kinemill("data", "check", good, bad, torn, "--task", "swing", "--json", code=1)[
+        "files"
+    ]
+    assert [set(file) for file in results] == [
         {"file", "hash", "outcome", "episodes", "rows", "dropped_rows", "dropped", "reasons"}
     ] * 3
-    assert [file["outcome"] for file in found] == ["episodes", "episodes", "quarantined"]
-    assert [file["episodes"] for file in found] == [1, 2, 0]
-    assert found[0]["rows"] == 600
-    assert "limits" in {reason["check"] for reason in found[1]["reasons"]}
+    assert [file["outcome"] for file in results] == ["episodes", "episodes", "quarantined"]
+    assert [file["episodes"] for file in results] == [1, 2, 0]
+    assert results[0]["rows"] == 600
+    assert "limits" in {reason["check"] for reason in results[1]["reasons"]}
     torn.unlink()
-    outcome = judged(swing(), good.parent)
-    assert outcome.summary["accepted"] == 3
-    assert outcome.summary["rows"] == sum(file["rows"] for file in found)
+    artifact = evaluated(swing(), good.parent)
+    assert artifact.summary["accepted"] == 3
+    assert artifact.summary["rows"] == sum(file["rows"] for file in results)
 
 
 @pytest.mark.parametrize(
@@ -43,18 +45,18 @@ def test_a_task_without_channels_reads_no_log_and_says_so(swing, log, kinemill, 
         kinemill(*command, path)
 
 
-def test_a_check_changes_no_byte_of_the_home(swing, log, kinemill, judged, home):
+def test_a_check_changes_no_byte_of_the_home(swing, log, kinemill, evaluated, home):
     path = log("a.csv")
     kinemill("data", "check", path, "--task", "swing")
     assert not home.root.exists()
-    judged(swing(), path.parent)
-    before = bytes_under(home.root)
+    evaluated(swing(), path.parent)
+    previous = bytes_under(home.root)
     log("b.csv", phase=1.0)
-    found = kinemill("data", "check", path, path.parent / "b.csv", "--task", "swing", "--json")[
+    results = kinemill("data", "check", path, path.parent / "b.csv", "--task", "swing", "--json")[
         "files"
     ]
-    assert [file["outcome"] for file in found] == ["known", "episodes"]
-    assert bytes_under(home.root) == before
+    assert [file["outcome"] for file in results] == ["known", "episodes"]
+    assert bytes_under(home.root) == previous
 
 
 def test_a_name_that_the_task_does_not_want_is_told(swing, log, kinemill):
@@ -65,13 +67,13 @@ def test_a_name_that_the_task_does_not_want_is_told(swing, log, kinemill):
 
 
 def test_the_exit_code_is_1_when_a_log_gives_nothing_that_nobody_decided(
-    swing, log, kinemill, judged, home
+    swing, log, kinemill, evaluated, home
 ):
     good, empty = log("a.csv"), log("empty.csv")
     empty.write_bytes(b"")
     kinemill("data", "check", good, "--task", "swing")
     kinemill("data", "check", good, empty, "--task", "swing", code=1)
-    judged(swing(), good.parent)
+    evaluated(swing(), good.parent)
     kinemill("data", "check", good, empty, "--task", "swing", code=1)  # known, and quarantined
     kinemill("data", "quarantine", "reject", "swing", "empty.csv")
     kinemill("data", "check", good, empty, "--task", "swing")
@@ -85,8 +87,8 @@ def test_a_file_that_is_not_there_is_bad_input(swing, tmp_path, kinemill):
 def test_a_folder_is_all_logs_in_it(swing, log, kinemill):
     folder = log("a.csv").parent
     log("b.csv", phase=1.0)
-    found = kinemill("data", "check", folder, "--task", "swing", "--json")["files"]
-    assert [file["episodes"] for file in found] == [1, 1]
+    results = kinemill("data", "check", folder, "--task", "swing", "--json")["files"]
+    assert [file["episodes"] for file in results] == [1, 1]
 
 
 def test_logs_that_no_model_can_be_trained_on_are_reported_and_the_exit_code_is_1(swing, log):
@@ -95,11 +97,11 @@ def test_logs_that_no_model_can_be_trained_on_are_reported_and_the_exit_code_is_
     log("b.csv", phase=1.0)
     result = CliRunner().invoke(app, ["data", "check", str(folder), "--task", "swing", "--json"])
     assert result.exit_code == 1
-    found = json.loads(result.stdout)
-    assert [file["outcome"] for file in found["files"]] == ["episodes", "episodes"]
-    assert "validation split: no episode is long enough: a.csv 60 rows" in found["dataset"]
-    assert "at least 500 rows (learn.history 300 + learn.horizon 200)" in found["dataset"]
-    assert "lower learn.history or learn.horizon" in found["dataset"]
+    results = json.loads(result.stdout)
+    assert [file["outcome"] for file in results["files"]] == ["episodes", "episodes"]
+    assert "validation split: no episode is long enough: a.csv 60 rows" in results["dataset"]
+    assert "at least 500 rows (learn.history 300 + learn.horizon 200)" in results["dataset"]
+    assert "lower learn.history or learn.horizon" in results["dataset"]
 
 
 def test_a_folder_that_leaves_a_split_empty_is_reported(swing, log):
@@ -116,11 +118,11 @@ def test_people_are_told_what_is_wrong_and_what_to_do(swing, log, kinemill):
     log("b.csv", phase=1.0)
     folder = log("b\n\x1b[31m.csv", spoil=spike).parent
     (folder / "empty.csv").write_bytes(b"")
-    told = kinemill("data", "check", folder, "--task", "swing", code=1)
-    assert "a.csv: 1 episode, 600 rows" in told
-    assert "b\\n\\x1b[31m.csv: 2 episodes" in told  # no terminal acts on a file's name
-    assert "- format, file: is empty, expected a header line and rows; record" in told
-    assert told.splitlines()[-1] == "4 logs: 3 accepted, 1 quarantined"
+    message = kinemill("data", "check", folder, "--task", "swing", code=1)
+    assert "a.csv: 1 episode, 600 rows" in message
+    assert "b\\n\\x1b[31m.csv: 2 episodes" in message  # no terminal acts on a file's name
+    assert "- format, file: is empty, expected a header line and rows; record" in message
+    assert message.splitlines()[-1] == "4 logs: 3 accepted, 1 quarantined"
 
 
 def test_of_many_reasons_the_first_are_spelled_and_the_rest_counted(capsys):

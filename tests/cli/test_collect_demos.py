@@ -15,16 +15,16 @@ from tests.conftest import EXAMPLES
 TASK = EXAMPLES / "reach.yaml"
 
 
-def told(*arguments):
+def message(*arguments):
     done = CliRunner().invoke(app, [*map(str, arguments), "--json"])
     assert done.exit_code == 0, done.output
     return json.loads(done.stdout)
 
 
 def test_an_expert_writes_demonstrations_that_a_person_hears_of(tmp_path):
-    found = told("model", "rollout", TASK, "--expert", "--episodes", 3, "--to", tmp_path)
-    assert (found["episodes"], found["written"], found["success"]) == (3, 3, 1.0)
-    assert {run["file"] for run in found["runs"]} == {str(one) for one in tmp_path.iterdir()}
+    result = message("model", "rollout", TASK, "--expert", "--episodes", 3, "--to", tmp_path)
+    assert (result["episodes"], result["written"], result["success"]) == (3, 3, 1.0)
+    assert {run["file"] for run in result["runs"]} == {str(one) for one in tmp_path.iterdir()}
     plain = CliRunner().invoke(
         app, ["model", "rollout", str(TASK), "--expert", "--episodes", "1", "--to", str(tmp_path)]
     )
@@ -37,9 +37,9 @@ def test_a_planner_on_true_physics_is_an_expert_too(tmp_path):
     sets = ("environment.type=plant", "environment.steps=25", "control.controller.samples=16")
     plant = [part for one in sets for part in ("--set", one)]
     by = ("--controller", "mppi", "--model", "true", "--failures", "--to", tmp_path)
-    found = told("model", "rollout", EXAMPLES / "pendulum.yaml", "--expert", *by, *plant)
+    result = message("model", "rollout", EXAMPLES / "pendulum.yaml", "--expert", *by, *plant)
     (log,) = tmp_path.iterdir()
-    assert found["runs"][0]["rows"] == 25
+    assert result["runs"][0]["rows"] == 25
     torques = [float(line.split(",")[3]) for line in log.read_text().splitlines()[1:]]
     assert max(map(abs, torques)) <= 1.0
     assert len(set(torques)) > 5
@@ -57,19 +57,19 @@ def test_a_policy_is_tried_under_each_variant():
     """The expert knows nothing of a delay of 0.3 s: its springs swing, and it reaches less."""
     very_late = {"environment.variants": {"late": {"delay": 15}}, "environment.trials.episodes": 8}
     task = load_task(TASK, very_late)
-    found = matrix(task, {USUAL: Postures()}, [USUAL, "late"])
-    assert found[USUAL][USUAL]["success"] == 1.0
-    assert found[USUAL]["late"]["success"] < 0.7
-    low, high = found[USUAL]["late"]["success_interval"]
-    assert low <= found[USUAL]["late"]["success"] <= high
+    result = matrix(task, {USUAL: Postures()}, [USUAL, "late"])
+    assert result[USUAL][USUAL]["success"] == 1.0
+    assert result[USUAL]["late"]["success"] < 0.7
+    low, high = result[USUAL]["late"]["success_interval"]
+    assert low <= result[USUAL]["late"]["success"] <= high
 
 
 @pytest.mark.slow  # trains twice
 def test_transfer_trains_and_tries_each_variant(tmp_path):
-    few = ["learn.steps=60", "learn.eval_every=30", "environment.trials.episodes=4"]
-    sets = [part for one in few for part in ("--set", one)]
+    some = ["learn.steps=60", "learn.eval_every=30", "environment.trials.episodes=4"]
+    sets = [part for one in some for part in ("--set", one)]
     two = ("--variant", USUAL, "--variant", "weak")
-    found = told("model", "transfer", TASK, *two, "--episodes", 20, "--to", tmp_path, *sets)
-    assert set(found["trained"]) == {USUAL, "weak"}
-    for under in found["trained"].values():
+    result = message("model", "transfer", TASK, *two, "--episodes", 20, "--to", tmp_path, *sets)
+    assert set(result["trained"]) == {USUAL, "weak"}
+    for under in result["trained"].values():
         assert all(0.0 <= one["success"] <= 1.0 for one in under.values())

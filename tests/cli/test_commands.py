@@ -86,14 +86,14 @@ def test_tasks_lists_the_good_and_the_broken(tasks):
 
 def test_config_fills_in_defaults_and_overrides(tasks):
     done = kinemill("task", "show", "arm", "--set", "learn.history=7")
-    told = yaml.safe_load(done.stdout)
-    assert (told["learn"]["history"], told["dt"], told["task"]) == (7, 0.01, "arm")
+    message = yaml.safe_load(done.stdout)
+    assert (message["learn"]["history"], message["dt"], message["task"]) == (7, 0.01, "arm")
 
 
 def test_config_for_the_launchpad_is_the_config_of_one_resource(tasks):
-    told = yaml.safe_load(kinemill("task", "show", "arm", "--launchpad").stdout)
-    assert list(told) == ["resources"]
-    assert told["resources"]["arm"]["config"]["learn"]["model"]["type"] == "mlp"
+    message = yaml.safe_load(kinemill("task", "show", "arm", "--launchpad").stdout)
+    assert list(message) == ["resources"]
+    assert message["resources"]["arm"]["config"]["learn"]["model"]["type"] == "mlp"
 
 
 def test_config_prints_the_schema_of_task_files(tasks):
@@ -144,10 +144,10 @@ def test_ingest_prints_the_files_of_the_design(tasks, tmp_path):
 
 def test_doctor_says_what_is_wrong_and_what_to_do(tasks):
     done = kinemill("doctor", "--json")
-    found = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
+    result = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
     assert done.returncode == 0
-    assert found["home"]["value"] == str(Home.resolve().root)
-    assert {"python", "torch", "gpu", "disk", "registry", "task arm"} <= set(found)
+    assert result["home"]["value"] == str(Home.resolve().root)
+    assert {"python", "torch", "gpu", "disk", "registry", "task arm"} <= set(result)
     (tasks / "arm.yaml").write_text(TASK + "extra: 1\n")
     done = kinemill("doctor", "--json")
     assert done.returncode == 1
@@ -169,11 +169,11 @@ def test_a_home_that_cannot_be_written_is_code_2(tasks, home):
 def test_the_summary_shows_how_errors_grow_beside_the_linear_models(capsys):
     model, linear = (accuracy(angle=[k * error for k in range(1, 5)]) for error in (0.1, 0.2))
     growth_table({"model": model, "linear": linear})
-    told = capsys.readouterr().out
-    assert "1 step" in told
-    assert "4 steps" in told
-    assert "0.1 / 0.2" in told
-    assert "0.4 / 0.8" in told
+    message = capsys.readouterr().out
+    assert "1 step" in message
+    assert "4 steps" in message
+    assert "0.1 / 0.2" in message
+    assert "0.4 / 0.8" in message
 
 
 def test_an_internal_failure_is_code_3(tasks, home):

@@ -50,12 +50,12 @@ def test_versions_are_listed_shown_and_compared(versions):
         kinemill("data", "datasets", "list", "arm", "--json", "--limit", "1").stdout
     )
     assert (listed["total"], [line["version"] for line in listed["datasets"]]) == (2, [2])
-    shown = json.loads(kinemill("data", "datasets", "show", "arm", "2", "--json").stdout)
-    assert {row["name"]: row["group"] for row in shown["list"]["episodes"]}["a/2.csv"] == "a"
-    assert shown["digest"] == listed["datasets"][0]["digest"]
-    told = json.loads(kinemill("data", "datasets", "diff", "arm", "1", "2", "--json").stdout)
-    assert (told["added"], told["moved"], told["rules"]) == (1, 0, [])
-    assert told["episodes"]["added"][0]["name"] == "a/2.csv"
+    displayed = json.loads(kinemill("data", "datasets", "show", "arm", "2", "--json").stdout)
+    assert {row["name"]: row["group"] for row in displayed["list"]["episodes"]}["a/2.csv"] == "a"
+    assert displayed["digest"] == listed["datasets"][0]["digest"]
+    message = json.loads(kinemill("data", "datasets", "diff", "arm", "1", "2", "--json").stdout)
+    assert (message["added"], message["moved"], message["rules"]) == (1, 0, [])
+    assert message["episodes"]["added"][0]["name"] == "a/2.csv"
 
 
 def test_people_get_tables(versions):
@@ -68,10 +68,10 @@ def test_people_get_tables(versions):
 
 
 def test_a_recording_tells_where_it_went(versions):
-    told = json.loads(
+    message = json.loads(
         kinemill("model", "lineage", "arm", "--recording", "a/1.csv", "--json").stdout
     )
-    (recording,) = told["recordings"]
+    (recording,) = message["recordings"]
     assert [use["version"] for use in recording["datasets"]] == [2, 1]
     assert [use["models"] for use in recording["datasets"]] == [[], []]
     by_hash = kinemill("model", "lineage", "arm", "--recording", recording["hash"][:12])

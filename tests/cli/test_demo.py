@@ -19,12 +19,12 @@ def demo(monkeypatch, kinemill, tmp_path):
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
-    seen = {}
+    observed = {}
 
     def run_task(task, logs, changed, *, as_json, is_kept):
-        seen.update(task=task, is_kept=is_kept, project=project_root(), home=Home.find())
-        seen.update(files=list_tasks(), logs=len(list(Home.find().logs(task).iterdir())))
-        seen.update(variables={name: os.environ.get(name) for name in VARIABLES})
+        observed.update(task=task, is_kept=is_kept, project=project_root(), home=Home.find())
+        observed.update(files=list_tasks(), logs=len(list(Home.find().logs(task).iterdir())))
+        observed.update(variables={name: os.environ.get(name) for name in VARIABLES})
 
     def write_logs(folder, task):
         folder.mkdir(parents=True)
@@ -34,10 +34,10 @@ def demo(monkeypatch, kinemill, tmp_path):
     monkeypatch.setattr("kinemill.sim.write_logs", write_logs)
 
     def run(*options):
-        before = dict(os.environ)
+        previous = dict(os.environ)
         kinemill("demo", *options)
-        assert dict(os.environ) == before
-        return seen
+        assert dict(os.environ) == previous
+        return observed
 
     return run
 
@@ -47,21 +47,21 @@ def test_a_temporary_project_leaves_nothing_and_reaches_nothing_of_the_user(
 ):
     monkeypatch.setenv("KINEMILL_HOME", str(tmp_path / "mine"))
     monkeypatch.setenv("KINEMILL_DATABASE", "postgresql://mine")
-    seen = demo()
-    assert seen["home"].root == seen["project"] / "var"
-    assert seen["variables"]["KINEMILL_DATABASE"] is None
-    assert (seen["task"], seen["logs"], seen["is_kept"]) == ("cart_pole", 1, False)
-    assert not seen["project"].exists()
+    observed = demo()
+    assert observed["home"].root == observed["project"] / "var"
+    assert observed["variables"]["KINEMILL_DATABASE"] is None
+    assert (observed["task"], observed["logs"], observed["is_kept"]) == ("cart_pole", 1, False)
+    assert not observed["project"].exists()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_kept_folder_becomes_a_project_with_the_task(demo, tmp_path):
-    seen = demo("--keep", "mill")
-    assert seen["project"] == tmp_path / "mill"
-    assert seen["home"].root == tmp_path / "mill" / "var"
+    observed = demo("--keep", "mill")
+    assert observed["project"] == tmp_path / "mill"
+    assert observed["home"].root == tmp_path / "mill" / "var"
     assert is_project(tmp_path / "mill")
-    assert list(seen["files"]) == ["cart_pole"]
-    assert seen["is_kept"]
+    assert list(observed["files"]) == ["cart_pole"]
+    assert observed["is_kept"]
 
 
 def test_a_kept_project_stays_as_it_is_and_uses_the_home_that_is_set(demo, tmp_path, monkeypatch):
@@ -69,9 +69,9 @@ def test_a_kept_project_stays_as_it_is_and_uses_the_home_that_is_set(demo, tmp_p
     task = Path("tasks/cart_pole.yaml")
     task.write_text(task.read_text() + "# mine\n")
     monkeypatch.setenv("KINEMILL_HOME", str(tmp_path / "other"))
-    seen = demo("--keep", ".")
+    observed = demo("--keep", ".")
     assert task.read_text().endswith("# mine\n")
-    assert seen["home"].root == tmp_path / "other"
+    assert observed["home"].root == tmp_path / "other"
 
 
 def test_fresh_writes_the_logs_again(demo, tmp_path):

@@ -22,14 +22,14 @@ def test_a_robot_of_some_dimensions_gets_a_task_and_logs_to_run_it_with(home):
 
 
 def test_other_settings_make_other_logs_and_leave_those_from_before_out(home, monkeypatch):
-    found = []
+    result = []
     for settings in (["samples=120"], ["samples=150", "seed=1"]):
         monkeypatch.setenv("KINEMILL_HOME", str(home.root))
         _, folder, spelled = prepare("cart_pole", settings)
         report = ingest.run(load_task("cart_pole", parse_overrides(spelled)), home, folder)
-        found.append({entry["rows"] for entry in report.files if entry["outcome"] == "episodes"})
+        result.append({entry["rows"] for entry in report.files if entry["outcome"] == "episodes"})
         assert report.artifact.summary["recordings"] == 8
-    assert found == [{120}, {150}]
+    assert result == [{120}, {150}]
 
 
 @pytest.mark.parametrize(

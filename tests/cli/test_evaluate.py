@@ -103,30 +103,30 @@ def evaluate(kinemill, model, logs, out, *more):
 def test_any_logs_and_any_model_give_numbers_plots_and_examples(
     kinemill, model, logs, home, tmp_path
 ):
-    before = bytes_under(home.root)
+    previous = bytes_under(home.root)
     out = tmp_path / "out"
-    found = evaluate(kinemill, model, logs, out, "--examples", "2")
+    result = evaluate(kinemill, model, logs, out, "--examples", "2")
     assert {path.name for path in out.iterdir()} == OUTPUTS
-    assert bytes_under(home.root) == before  # logs are read aside
-    assert found == json.loads((out / "evaluation.json").read_text()) | {"folder": str(out)}
+    assert bytes_under(home.root) == previous  # logs are read aside
+    assert result == json.loads((out / "evaluation.json").read_text()) | {"folder": str(out)}
     # 600 rows each, windows of 5 + 25 from every fifth row.
-    assert found["logs"] | {"path": ""} == {
+    assert result["logs"] | {"path": ""} == {
         "path": "",
         "accepted": ["a.csv", "b.csv"],
         "refused": [],
         "episodes": 2,
         "rows": 1200,
     }
-    assert found["windows"]["count"] == 2 * 115
-    angle = found["accuracy"]["model"]["channels"]["angle"]
+    assert result["windows"]["count"] == 2 * 115
+    angle = result["accuracy"]["model"]["channels"]["angle"]
     for what in ("by_step", "mae_by_step", "mse_by_step"):
         assert len(angle[what]) == 25
     assert angle["rmse"] == pytest.approx(angle["by_step"][-1])
     assert angle["mse"] == pytest.approx(angle["rmse"] ** 2)
     assert angle["mae"] == pytest.approx(angle["mae_by_step"][-1])
-    assert found["analysis"]["free_run"]["model"]["steps"] == 2 * 595
-    assert set(found["metrics"]["nrmse"]) == {"model", "persistence"}
-    assert "the linear models are left out" in found["notes"][0]
+    assert result["analysis"]["free_run"]["model"]["steps"] == 2 * 595
+    assert set(result["metrics"]["nrmse"]) == {"model", "persistence"}
+    assert "the linear models are left out" in result["notes"][0]
     page = (out / "report.html").read_text()
     assert "http" not in page
     assert "<script" not in page
@@ -144,15 +144,17 @@ def test_examples_hold_the_measured_rows_and_what_was_predicted(kinemill, model,
 
 
 def test_with_its_dataset_at_hand_the_linear_models_are_fitted_on_the_training_split(
-    kinemill, task, home, judged, logs, exported, tmp_path
+    kinemill, task, home, evaluated, logs, exported, tmp_path
 ):
-    dataset = dataset_stage.run(task, home, judged(task, logs).ref)
+    dataset = dataset_stage.run(task, home, evaluated(task, logs).ref)
     model = learned_from(dataset.ref.digest, exported, tmp_path / "learned")
-    found = evaluate(kinemill, model, logs, tmp_path / "out")
-    assert {"model", "persistence", "constant_velocity", "linear"} <= set(found["metrics"]["nrmse"])
-    assert found["notes"] == []
+    result = evaluate(kinemill, model, logs, tmp_path / "out")
+    assert {"model", "persistence", "constant_velocity", "linear"} <= set(
+        result["metrics"]["nrmse"]
+    )
+    assert result["notes"] == []
     # Two sinusoids in time: linear in five rows of history, to the nine digits of the log.
-    assert found["metrics"]["test"]["angle"]["rmse"]["linear"] < 1e-3
+    assert result["metrics"]["test"]["angle"]["rmse"]["linear"] < 1e-3
 
 
 def test_what_cannot_be_evaluated_says_why(kinemill, model, logs, log, task, tmp_path, swing):
@@ -177,12 +179,12 @@ def simulate(kinemill, model, *more):
 
 def test_a_log_is_simulated_from_its_first_known_rows(kinemill, model, logs, tmp_path):
     csv_file, parquet = tmp_path / "s.csv", tmp_path / "s.parquet"
-    found = simulate(kinemill, model, "--from", logs / "a.csv", "--steps", "20", "--to", csv_file)
+    result = simulate(kinemill, model, "--from", logs / "a.csv", "--steps", "20", "--to", csv_file)
     simulate(kinemill, model, "--from", logs / "a.csv", "--steps", "20", "--to", parquet)
     rows = pl.read_csv(csv_file)
     assert rows.columns == ["time_s", "angle", "velocity", "torque", *MEASURED]
-    assert rows.height == found["steps"] + 1 == 21
-    assert found["seconds"] == pytest.approx(0.2)
+    assert rows.height == result["steps"] + 1 == 21
+    assert result["seconds"] == pytest.approx(0.2)
     # The present is row 4 of 1.5 sin(3 t); 20 steps later it is 1.5 sin(0.72).
     assert rows["angle"][0] == rows["angle_measured"][0] == pytest.approx(0.17957, abs=1e-4)
     assert rows["angle_measured"][20] == pytest.approx(0.98908, abs=1e-4)
@@ -197,9 +199,9 @@ MEASURED = ["angle_measured", "velocity_measured"]
 def test_actions_of_a_file_act_on_a_state_that_stood_still(kinemill, model, tmp_path):
     actions = tmp_path / "actions.csv"
     actions.write_text("torque\n" + "1.0\n" * 7)
-    found = simulate(kinemill, model, "--actions", actions, "--state", "angle=0.5")
-    assert len(found["rows"]) == 8
-    assert found["rows"][0] == {"time_s": 0.0, "angle": 0.5, "velocity": 0.0, "torque": 1.0}
+    result = simulate(kinemill, model, "--actions", actions, "--state", "angle=0.5")
+    assert len(result["rows"]) == 8
+    assert result["rows"][0] == {"time_s": 0.0, "angle": 0.5, "velocity": 0.0, "torque": 1.0}
     page, picture = tmp_path / "s.html", tmp_path / "s.png"
     simulate(kinemill, model, "--actions", actions, "--plot", page)
     simulate(kinemill, model, "--actions", actions, "--plot", picture)
@@ -208,10 +210,10 @@ def test_actions_of_a_file_act_on_a_state_that_stood_still(kinemill, model, tmp_
 
 
 def test_a_state_given_beside_a_log_moves_the_present(kinemill, model, logs):
-    given = ["--from", logs / "a.csv", "--steps", "1"]
-    found = simulate(kinemill, model, *given, "--state", "velocity=2")
-    assert found["rows"][0]["velocity"] == 2.0
-    assert found["rows"][0]["angle"] == pytest.approx(0.17957, abs=1e-4)
+    values = ["--from", logs / "a.csv", "--steps", "1"]
+    result = simulate(kinemill, model, *values, "--state", "velocity=2")
+    assert result["rows"][0]["velocity"] == 2.0
+    assert result["rows"][0]["angle"] == pytest.approx(0.17957, abs=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -250,13 +252,15 @@ def test_a_channel_that_never_moves_is_named_with_its_error(kinemill, model, log
     swing(*IGNORED)  # a velocity that stays the same looks like a sensor at the end of its range
     log("a.csv", spoil=coast)
     logs, out = log("b.csv", 1.0, spoil=coast).parent, tmp_path / "out"
-    found = evaluate(kinemill, model, logs, out)
+    result = evaluate(kinemill, model, logs, out)
     note = "constant in the training rows, left out of nrmse"
-    assert {name: line["note"] for name, line in found["metrics"]["test"].items()} == {
+    assert {name: line["note"] for name, line in result["metrics"]["test"].items()} == {
         "angle": "",
         "velocity": note,
     }
-    shown = kinemill("model", "evaluate", "swing", "--model", model, "--logs", logs, "--out", out)
-    assert f"velocity: {note}\n" in shown
-    assert "angle: constant" not in shown
+    displayed = kinemill(
+        "model", "evaluate", "swing", "--model", model, "--logs", logs, "--out", out
+    )
+    assert f"velocity: {note}\n" in displayed
+    assert "angle: constant" not in displayed
     assert f"<b>velocity</b> is {note}." in (out / "report.html").read_text()

@@ -14,35 +14,35 @@ from tests.cli.conftest import bytes_under
 
 
 @pytest.fixture
-def three(swing, log, judged):
+def three(swing, log, evaluated):
     """Three good logs, judged."""
     for number, name in enumerate("abc"):
         path = log(f"{name}.csv", phase=number)
     task = swing()
-    return task, path.parent, judged(task, path.parent)
+    return task, path.parent, evaluated(task, path.parent)
 
 
 def hash_of(home, name):
-    known = members(home, "swing").values()
-    return next(member.hash for member in known if member.name == name)
+    history = members(home, "swing").values()
+    return next(member.hash for member in history if member.name == name)
 
 
 def test_nothing_of_a_forgotten_recording_is_left(three, kinemill, home):
-    found = hash_of(home, "c.csv")
-    kept = next((home.store / "raw").rglob("*.csv")).read_bytes()
+    result = hash_of(home, "c.csv")
+    retained = next((home.store / "raw").rglob("*.csv")).read_bytes()
     assert len(bytes_under(home.store / "raw")) == 3
     made = kinemill("data", "forget", "swing", "c.csv", "--yes", "--because", "private", "--json")
-    assert (made["recording"], made["decision"], made["because"]) == (found, "forget", "private")
+    assert (made["recording"], made["decision"], made["because"]) == (result, "forget", "private")
     assert made["removed"]["artifacts"] == 2
-    assert made["removed"]["bytes"] > len(kept)
+    assert made["removed"]["bytes"] > len(retained)
     assert made["datasets"] == []
-    left = [name for name in bytes_under(home.store) if found in name]
-    assert left == []
+    remaining = [name for name in bytes_under(home.store) if result in name]
+    assert remaining == []
     assert len(bytes_under(home.store / "raw")) == 2
 
 
-def test_a_forgotten_file_is_not_taken_again_until_asked_back(three, kinemill, home, judged):
-    task, folder, before = three
+def test_a_forgotten_file_is_not_taken_again_until_asked_back(three, kinemill, home, evaluated):
+    task, folder, previous = three
     kinemill("data", "forget", "swing", "c.csv", "--yes")
     report = ingest.run(task, home, folder)
     assert report.artifact.summary["recordings"] == 2
@@ -53,8 +53,8 @@ def test_a_forgotten_file_is_not_taken_again_until_asked_back(three, kinemill, h
     assert ingest.run(task, home, folder).artifact.summary["recordings"] == 2
     copy.unlink()
     kinemill("data", "forget", "swing", "c.csv", "--undo")
-    again = judged(task, folder)
-    assert again.ref == before.ref
+    again = evaluated(task, folder)
+    assert again.ref == previous.ref
 
 
 def test_datasets_and_models_that_used_it_are_named_and_stay_readable(
@@ -87,16 +87,16 @@ def test_raw_bytes_that_another_task_needs_are_kept(three, kinemill, home):
 
 
 def test_without_a_yes_and_nobody_to_ask_nothing_is_removed(three, kinemill, home):
-    before = bytes_under(home.store)
+    previous = bytes_under(home.store)
     with pytest.raises(BadInput, match="--yes removes it"):
         kinemill("data", "forget", "swing", "c.csv")
-    assert bytes_under(home.store) == before
+    assert bytes_under(home.store) == previous
 
 
 def test_what_a_crash_left_behind_is_removed_by_asking_again(three, kinemill, home):
     task, folder, _ = three
-    found = hash_of(home, "c.csv")
-    decide(home, "swing", (found, "c.csv"), "forget", "")  # and then the lights went out
+    result = hash_of(home, "c.csv")
+    decide(home, "swing", (result, "c.csv"), "forget", "")  # and then the lights went out
     assert ingest.run(task, home, folder).artifact.summary["recordings"] == 2
     made = kinemill("data", "forget", "swing", "c.csv", "--yes", "--json")
     assert made["removed"]["artifacts"] == 2

@@ -50,18 +50,18 @@ def test_help_of_a_group_shows_the_summary_of_each_command():
 
 @pytest.mark.parametrize("words", [words for words, _ in EVERY], ids=NAMES)
 def test_help_has_an_example_of_this_command(words):
-    shown = invoke(*words[1:], "--help").stdout
-    (example,) = re.findall(r"^  Example: (kinemill .*)$", shown, re.MULTILINE)
+    displayed = invoke(*words[1:], "--help").stdout
+    (example,) = re.findall(r"^  Example: (kinemill .*)$", displayed, re.MULTILINE)
     assert example.startswith(" ".join(words))
 
 
 @pytest.mark.parametrize("words", [w for w, c in EVERY if getattr(c, "commands", None)])
 def test_no_summary_is_cut_at_80_columns(words):
-    shown = invoke(*words[1:], "--help").stdout
-    listed = shown.partition("Commands:")[2]
+    displayed = invoke(*words[1:], "--help").stdout
+    listed = displayed.partition("Commands:")[2]
     assert listed
     assert "..." not in listed
-    assert all(len(line) <= 80 for line in shown.splitlines())
+    assert all(len(line) <= 80 for line in displayed.splitlines())
 
 
 @pytest.mark.parametrize("command", [command for _, command in EVERY], ids=NAMES)
@@ -78,19 +78,19 @@ def test_version_is_that_of_the_installed_package(arguments):
 
 
 def test_the_version_document_names_the_libraries():
-    found = json.loads(invoke("version", "--json").stdout)
-    assert found["kinemill"] == metadata.version("kinemill")
-    assert found["dagster"] == metadata.version("dagster")
+    result = json.loads(invoke("version", "--json").stdout)
+    assert result["kinemill"] == metadata.version("kinemill")
+    assert result["dagster"] == metadata.version("dagster")
 
 
 def complete(typed):
     """Return what the shell offers for the last word."""
-    asked = {
+    requests = {
         "_KINEMILL_COMPLETE": "complete_bash",
         "COMP_WORDS": typed,
         "COMP_CWORD": str(len(typed.split(" ")) - 1),
     }
-    return CliRunner().invoke(app, [], prog_name="kinemill", env=asked).stdout.split()
+    return CliRunner().invoke(app, [], prog_name="kinemill", env=requests).stdout.split()
 
 
 def test_the_shell_completes_groups_and_commands():

@@ -17,14 +17,14 @@ from tests.draft.demonstrations import SIDES, write_demonstrations
 
 def test_a_drafted_task_is_among_the_tasks_and_takes_its_log(swing, log, kinemill):
     path = log("a.csv")
-    told = kinemill("new", "mine", "--from", path, "--json")
+    message = kinemill("new", "mine", "--from", path, "--json")
     task = load_task("mine")
-    assert (told["states"], told["actions"], told["dt"]) == (
+    assert (message["states"], message["actions"], message["dt"]) == (
         ["angle", "velocity"],
         ["torque"],
         0.01,
     )
-    assert str(task.path) == told["file"]
+    assert str(task.path) == message["file"]
     (file,) = kinemill("data", "check", path, "--task", "mine", "--json")["files"]
     assert (file["outcome"], file["rows"]) == ("episodes", 600)
 
@@ -71,11 +71,11 @@ def test_drafts_from_real_logs_of_four_formats_run_to_a_model(
     path = tmp_path / f"{name}.yaml"
     command("new", name, "--from", shared_data / log, "--to", path)
     options = ("--set", "learn.budget=5", "--json")
-    told = json.loads(command("run", path, "--logs", shared_data / log, *options))
+    message = json.loads(command("run", path, "--logs", shared_data / log, *options))
     # Twenty steps make no champion: it is enough that each stage did its work.
-    assert told["status"] in {"done", "refused"}
-    assert (told["version"], told["episodes"]["quarantined"]) == (1, 0)
-    assert set(told["metrics"]["test"]) == set(load_task(path).states)
+    assert message["status"] in {"done", "refused"}
+    assert (message["version"], message["episodes"]["quarantined"]) == (1, 0)
+    assert set(message["metrics"]["test"]) == set(load_task(path).states)
 
 
 def command(*arguments) -> str:
@@ -98,8 +98,8 @@ def test_a_log_with_images_is_drafted_and_its_guesses_are_those_of_channels(
         file["pos"], file["vel"], file["u"] = np.sin(seconds), np.cos(seconds), np.cos(3 * seconds)
         file["camera"] = np.zeros((300, 8, 8, 3), np.uint8)
         file["note"] = np.array([b"auto"] * 300)
-    told = kinemill("new", "mine", "--from", tmp_path / "camera.h5", "--rate", "50", "--json")
-    assert set(told["guesses"]) == {"pos", "vel", "u"}
+    message = kinemill("new", "mine", "--from", tmp_path / "camera.h5", "--rate", "50", "--json")
+    assert set(message["guesses"]) == {"pos", "vel", "u"}
     assert load_task("mine").states == ["pos", "vel"]
     kinemill("data", "check", tmp_path / "camera.h5", "--task", "mine")
 
@@ -118,10 +118,10 @@ def test_a_drafted_task_names_the_schema_beside_it(swing, log, kinemill, tmp_pat
 def test_a_policy_is_drafted_from_demonstrations(swing, log, kinemill):
     for name, phase in (("a.csv", 0.0), ("b.csv", 1.0), ("c.csv", 2.0)):
         folder = log(name, phase).parent
-    told = kinemill("new", "cloned_swing", "--learn", "imitation", "--from", folder, "--json")
+    message = kinemill("new", "cloned_swing", "--learn", "imitation", "--from", folder, "--json")
     assert load_task("cloned_swing").learn.type == "imitation"
-    assert (told["actions"], told["media"], told["problem"]) == (["torque"], [], None)
-    assert [file["outcome"] for file in told["logs"]] == ["episodes"] * 3
+    assert (message["actions"], message["media"], message["problem"]) == (["torque"], [], None)
+    assert [file["outcome"] for file in message["logs"]] == ["episodes"] * 3
     kinemill("data", "check", folder, "--task", "cloned_swing")
 
 
@@ -164,9 +164,9 @@ def test_a_draft_from_clips_runs_to_a_policy(tracked_home, shared_data, tmp_path
     path, robot = tmp_path / "biped.yaml", shared_data / "awd_robots" / "mini_bdx" / "scene.xml"
     clips = shared_data / "awd_motion"
     command("new", "biped", "--learn", "motion", "--from", clips, "--robot", robot, "--to", path)
-    told = json.loads(command("run", path, "--logs", clips, "--set", "learn.epochs=1", "--json"))
-    assert told["status"] in {"done", "refused"}
-    assert told["version"] == 1
+    message = json.loads(command("run", path, "--logs", clips, "--set", "learn.epochs=1", "--json"))
+    assert message["status"] in {"done", "refused"}
+    assert message["version"] == 1
 
 
 @pytest.mark.slow
@@ -175,9 +175,9 @@ def test_a_draft_from_demonstrations_runs_to_a_policy(tracked_home, tmp_path):
     folder = write_demonstrations(tmp_path / "demos", 6, image=True, texts=SIDES)
     command("new", "reach", "--learn", "imitation", "--from", folder, "--to", path)
     options = ("--set", "learn.steps=20", "--set", "learn.eval_every=10", "--json")
-    told = json.loads(command("run", path, "--logs", folder, *options))
-    assert told["status"] in {"done", "refused"}
-    assert (told["version"], told["episodes"]["quarantined"]) == (1, 0)
+    message = json.loads(command("run", path, "--logs", folder, *options))
+    assert message["status"] in {"done", "refused"}
+    assert (message["version"], message["episodes"]["quarantined"]) == (1, 0)
 
 
 @pytest.mark.slow
@@ -187,6 +187,6 @@ def test_a_draft_from_an_environment_runs_to_a_policy(tracked_home, tmp_path, en
     command("new", "game", "--learn", "reinforcement", "--env", env, "--to", path)
     sizes = {"steps": 2048, "eval_every": 1024, "save_every": 2048}
     options = [item for key, size in sizes.items() for item in ("--set", f"learn.{key}={size}")]
-    told = json.loads(command("run", path, *options, "--json"))
-    assert told["status"] in {"done", "refused"}
-    assert told["version"] == 1
+    message = json.loads(command("run", path, *options, "--json"))
+    assert message["status"] in {"done", "refused"}
+    assert message["version"] == 1

@@ -15,13 +15,13 @@ from tests.cli.conftest import spike
 
 
 @pytest.fixture
-def held(swing, log, judged):
+def locked(swing, log, evaluated):
     """Two good logs, and one with a spike that holds all of it back."""
     log("a.csv")
     log("b.csv", phase=1.0)
     path = log("held.csv", phase=2.0, spoil=spike)
     task = swing("learn:", "validate: {on_fault: quarantine}\nlearn:")
-    return task, path.parent, judged(task, path.parent)
+    return task, path.parent, evaluated(task, path.parent)
 
 
 def status_of(kinemill, name):
@@ -29,7 +29,7 @@ def status_of(kinemill, name):
     return {item["name"]: item for item in listed}.get(name, {}).get("status")
 
 
-def test_what_is_held_back_is_listed_with_its_reasons(held, kinemill):
+def test_what_is_held_back_is_listed_with_its_reasons(locked, kinemill):
     (item,) = kinemill("data", "quarantine", "list", "swing", "--json")["recordings"]
     assert (item["name"], item["status"], item["episodes"]) == ("held.csv", "quarantined", 0)
     assert "limits" in {reason["check"] for reason in item["reasons"]}
@@ -39,26 +39,26 @@ def test_what_is_held_back_is_listed_with_its_reasons(held, kinemill):
 def test_a_recording_that_waits_for_its_validation_is_not_held_back(swing, log, kinemill, home):
     task, path = swing(), log("a.csv")
     ingest.run(task, home, path.parent)
-    found = kinemill("data", "quarantine", "list", "swing", "--json")
-    assert (found["total"], found["not_validated"], found["recordings"]) == (0, 1, [])
+    result = kinemill("data", "quarantine", "list", "swing", "--json")
+    assert (result["total"], result["not_validated"], result["recordings"]) == (0, 1, [])
     listed = kinemill("data", "quarantine", "list", "swing")
     assert "0 held back of swing" in listed
     assert "1 not validated yet: kinemill run swing" in listed
 
 
-def test_the_list_comes_in_pages_decisions_first(held, kinemill, log, judged):
-    task, folder, _ = held
+def test_the_list_comes_in_pages_decisions_first(locked, kinemill, log, evaluated):
+    task, folder, _ = locked
     for number in range(4):
         log(f"held{number}.csv", phase=0.3 * number, spoil=spike)
-    judged(task, folder)
+    evaluated(task, folder)
     kinemill("data", "quarantine", "reject", "swing", "held2.csv")
     kinemill("data", "quarantine", "reject", "swing", "a.csv")
-    judged(task, folder)
+    evaluated(task, folder)
 
     def page(*options):
-        found = kinemill("data", "quarantine", "list", "swing", "--json", *options)
-        assert found["total"] == 6
-        return [(item["name"], item["status"]) for item in found["recordings"]]
+        result = kinemill("data", "quarantine", "list", "swing", "--json", *options)
+        assert result["total"] == 6
+        return [(item["name"], item["status"]) for item in result["recordings"]]
 
     first, second = page("--limit", "2"), page("--limit", "3", "--offset", "2")
     assert first == [("a.csv", "rejected"), ("held2.csv", "rejected")]
@@ -66,36 +66,36 @@ def test_the_list_comes_in_pages_decisions_first(held, kinemill, log, judged):
     assert sorted([*first, *second, *page("--offset", "5")]) == sorted(page())
 
 
-def test_a_released_recording_is_taken_whole_by_the_next_run(held, kinemill, judged, home):
-    task, folder, before = held
+def test_a_released_recording_is_taken_whole_by_the_next_run(locked, kinemill, evaluated, home):
+    task, folder, previous = locked
     made = kinemill(
         "data", "quarantine", "release", "swing", "held.csv", "--because", "a real swing", "--json"
     )
     assert (made["decision"], made["who"]) == ("release", getpass.getuser())
     assert made["because"] == "a real swing"
-    after = judged(task, folder)
-    assert after.ref != before.ref
+    after = evaluated(task, folder)
+    assert after.ref != previous.ref
     assert (after.summary["accepted"], after.summary["rows"]) == (3, 1800)
     assert all(check.passed for check in load_checks(home, after.ref) if check.blocking)
     assert status_of(kinemill, "held.csv") == "released"
-    datasets = {dataset_stage.run(task, home, outcome.ref).ref for outcome in (before, after)}
+    datasets = {dataset_stage.run(task, home, published.ref).ref for published in (previous, after)}
     assert len(datasets) == 2
 
 
-def test_undoing_a_release_brings_the_old_outcome_back(held, kinemill, judged):
-    task, folder, before = held
+def test_undoing_a_release_brings_the_old_outcome_back(locked, kinemill, evaluated):
+    task, folder, previous = locked
     kinemill("data", "quarantine", "release", "swing", "held.csv")
-    judged(task, folder)
+    evaluated(task, folder)
     kinemill("data", "quarantine", "undo", "swing", "held.csv", "--because", "a mistake")
-    again = judged(task, folder)
+    again = evaluated(task, folder)
     assert again.cached
-    assert again.ref == before.ref
-    shown = kinemill("data", "show", "swing", "held.csv", "--json")
-    assert [made["decision"] for made in shown["audit"]] == ["release", "withdraw"]
-    assert shown["status"] == "quarantined"
+    assert again.ref == previous.ref
+    displayed = kinemill("data", "show", "swing", "held.csv", "--json")
+    assert [made["decision"] for made in displayed["audit"]] == ["release", "withdraw"]
+    assert displayed["status"] == "quarantined"
 
 
-def test_nan_is_cut_out_of_a_released_recording_too(swing, log, judged, kinemill, home):
+def test_nan_is_cut_out_of_a_released_recording_too(swing, log, evaluated, kinemill, home):
     def spoil(rows):
         rows[100, 1] = float("nan")
         spike(rows)
@@ -103,15 +103,17 @@ def test_nan_is_cut_out_of_a_released_recording_too(swing, log, judged, kinemill
     path = log("held.csv", spoil=spoil)
     log("a.csv")
     task = swing()
-    judged(task, path.parent)
+    evaluated(task, path.parent)
     kinemill("data", "quarantine", "release", "swing", "held.csv")
-    outcome = judged(task, path.parent)
-    rows = [item.rows for item in load_episodes(home, outcome.ref) if item.name == "held.csv"]
+    published = evaluated(task, path.parent)
+    rows = [item.rows for item in load_episodes(home, published.ref) if item.name == "held.csv"]
     assert sum(rows) == 599
 
 
-def test_a_rejected_recording_is_never_taken_until_that_is_undone(held, kinemill, judged, home):
-    task, folder, _ = held
+def test_a_rejected_recording_is_never_taken_until_that_is_undone(
+    locked, kinemill, evaluated, home
+):
+    task, folder, _ = locked
     kinemill("data", "quarantine", "reject", "swing", "a.csv", "--because", "wrong robot")
     report = ingest.run(task, home, folder)
     assert report.artifact.summary["recordings"] == 2
@@ -125,9 +127,9 @@ def test_a_rejected_recording_is_never_taken_until_that_is_undone(held, kinemill
     assert ingest.run(task, home, folder).artifact.summary["recordings"] == 3
 
 
-def test_what_cannot_be_read_cannot_be_released(swing, log, judged, kinemill):
+def test_what_cannot_be_read_cannot_be_released(swing, log, evaluated, kinemill):
     log("a.csv").with_name("torn.csv").write_text("time,angle\n0.0,1.0\n")
-    judged(swing(), log("b.csv", phase=1.0).parent)
+    evaluated(swing(), log("b.csv", phase=1.0).parent)
     with pytest.raises(BadInput, match="cannot be read"):
         kinemill("data", "quarantine", "release", "swing", "torn.csv")
 
@@ -139,12 +141,12 @@ def test_what_cannot_be_read_cannot_be_released(swing, log, judged, kinemill):
         (["undo", "swing", "a.csv"], "has no decision"),
     ],
 )
-def test_what_makes_no_sense_is_refused(held, kinemill, arguments, said):
+def test_what_makes_no_sense_is_refused(locked, kinemill, arguments, said):
     with pytest.raises(BadInput, match=said):
         kinemill("data", "quarantine", *arguments)
 
 
-def test_deciding_the_same_twice_is_told_and_the_trail_keeps_one(held, kinemill, home):
+def test_deciding_the_same_twice_is_told_and_the_trail_keeps_one(locked, kinemill, home):
     kinemill("data", "quarantine", "reject", "swing", "a.csv")
     with pytest.raises(BadInput, match="already"):
         kinemill("data", "quarantine", "reject", "swing", "a.csv")
@@ -156,13 +158,15 @@ def noise(rows):
     rows[:, 2] += np.random.default_rng(0).normal(0.0, 4.0, len(rows))
 
 
-def test_an_accepted_recording_with_a_warning_is_not_held_back(held, kinemill, log, judged, home):
-    task, folder, _ = held
+def test_an_accepted_recording_with_a_warning_is_not_held_back(
+    locked, kinemill, log, evaluated, home
+):
+    task, folder, _ = locked
     log("noisy.csv", phase=0.3, spoil=noise)
-    judged(task, folder)
+    evaluated(task, folder)
     (noisy,) = [item for item in recording_statuses(task, home) if item.member.name == "noisy.csv"]
     assert noisy.status == "accepted"
     assert "velocity_noise" in {reason["check"] for reason in noisy.reasons}
-    found = kinemill("data", "quarantine", "list", "swing", "--json")
-    assert (found["total"], [item["name"] for item in found["recordings"]]) == (1, ["held.csv"])
+    result = kinemill("data", "quarantine", "list", "swing", "--json")
+    assert (result["total"], [item["name"] for item in result["recordings"]]) == (1, ["held.csv"])
     assert kinemill("data", "quarantine", "list", "swing").endswith("1 held back of swing\n")

@@ -8,26 +8,26 @@ from kinemill.errors import BadInput
 
 
 @pytest.fixture
-def two(swing, log, judged):
+def two(swing, log, evaluated):
     log("a.csv")
     path = log("b.csv", phase=1.0)
     task = swing()
-    return task, path.parent, judged(task, path.parent)
+    return task, path.parent, evaluated(task, path.parent)
 
 
 def test_nothing_changed_is_nothing_redone(two, kinemill):
-    found = kinemill("data", "reprocess", "swing", "--json")
-    assert found["changed"] == []
-    assert found["recordings"] == found["episodes"] == {"cached": 2, "processed": 0}
-    assert (found["accepted"], found["quarantined"], found["failed"]) == (2, 0, [])
+    result = kinemill("data", "reprocess", "swing", "--json")
+    assert result["changed"] == []
+    assert result["recordings"] == result["episodes"] == {"cached": 2, "processed": 0}
+    assert (result["accepted"], result["quarantined"], result["failed"]) == (2, 0, [])
 
 
 def test_a_changed_check_judges_again_and_reads_nothing(two, swing, kinemill, home):
     task, _, episodes = two
     old = dataset_stage.run(task, home, episodes.ref).ref
     swing("[-20, 20]", "[-4, 20]")
-    found = kinemill("data", "reprocess", "swing", "--json")
-    assert found["changed"] == [
+    result = kinemill("data", "reprocess", "swing", "--json")
+    assert result["changed"] == [
         {
             "stage": "validate",
             "rule": "channels.velocity.limits",
@@ -35,21 +35,21 @@ def test_a_changed_check_judges_again_and_reads_nothing(two, swing, kinemill, ho
             "new": [-4.0, 20.0],
         }
     ]
-    assert found["recordings"] == {"cached": 2, "processed": 0}
-    assert found["episodes"] == {"cached": 0, "processed": 2}
-    assert found["accepted"] > 2
-    assert found["datasets"] == 1
+    assert result["recordings"] == {"cached": 2, "processed": 0}
+    assert result["episodes"] == {"cached": 0, "processed": 2}
+    assert result["accepted"] > 2
+    assert result["datasets"] == 1
     assert len(load_dataset(home, old).values) == 1200
 
 
 def test_a_changed_time_step_reads_again_and_going_back_knows_all(two, swing, kinemill):
     swing("dt: 0.01", "dt: 0.02")
-    found = kinemill("data", "reprocess", "swing", "--json")
-    assert {(item["stage"], item["rule"]) for item in found["changed"]} >= {("ingest", "dt")}
-    assert found["recordings"] == {"cached": 0, "processed": 2}
+    result = kinemill("data", "reprocess", "swing", "--json")
+    assert {(item["stage"], item["rule"]) for item in result["changed"]} >= {("ingest", "dt")}
+    assert result["recordings"] == {"cached": 0, "processed": 2}
     swing("dt: 0.02", "dt: 0.01")
-    found = kinemill("data", "reprocess", "swing", "--json")
-    assert found["recordings"] == found["episodes"] == {"cached": 2, "processed": 0}
+    result = kinemill("data", "reprocess", "swing", "--json")
+    assert result["recordings"] == result["episodes"] == {"cached": 2, "processed": 0}
 
 
 def test_a_blocking_check_that_fails_is_exit_code_1(two, swing, kinemill):
@@ -68,10 +68,10 @@ def test_a_task_without_recordings_is_bad_input(swing, kinemill):
         kinemill("data", "reprocess", "swing")
 
 
-def test_a_range_is_brought_to_new_rules_ahead_of_the_rest(swing, log, judged, kinemill, home):
+def test_a_range_is_brought_to_new_rules_ahead_of_the_rest(swing, log, evaluated, kinemill, home):
     for name in "abcd":
         path = log(f"{name}.csv", phase=0.5 * ord(name))
-    judged(swing(), path.parent)
+    evaluated(swing(), path.parent)
     swing("[-20, 20]", "[-19, 20]")
     part = kinemill("data", "reprocess", "swing", "--from", "b.csv", "--to", "c.csv", "--json")
     assert part == {"task": "swing", "recordings": 2, "read": 0, "evaluated": 2}

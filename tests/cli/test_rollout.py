@@ -10,7 +10,7 @@ from kinemill.ingest import stage as ingest
 from kinemill.task import load_task
 from kinemill_dagster.pipelines.automation.arrivals import Runs, SensorState, next_run
 
-FEW = ["--set", "control.controller.samples=4", "--set", "control.controller.horizon=5"]
+SMALL = ["--set", "control.controller.samples=4", "--set", "control.controller.horizon=5"]
 
 
 def rollout(*arguments):
@@ -20,11 +20,11 @@ def rollout(*arguments):
 
 
 def test_runs_go_into_the_drop_folder_where_ingest_finds_them(home):
-    done = rollout("--model", "true", "--episodes", "2", "--seed", "3", *FEW)
+    done = rollout("--model", "true", "--episodes", "2", "--seed", "3", *SMALL)
     assert done.exit_code == 0, done.output
-    found = json.loads(done.stdout)
-    assert [run["seed"] for run in found["runs"]] == [3, 4]
-    assert (found["controller"], found["model"], found["successes"]) == ("mppi", "true", 0)
+    result = json.loads(done.stdout)
+    assert [run["seed"] for run in result["runs"]] == [3, 4]
+    assert (result["controller"], result["model"], result["successes"]) == ("mppi", "true", 0)
     logs = sorted(path.name for path in home.logs("pendulum").iterdir())
     assert len(logs) == 2
     assert logs[0].startswith("mppi-0003-")
@@ -42,7 +42,7 @@ def test_runs_go_into_the_drop_folder_where_ingest_finds_them(home):
 def test_every_controller_can_be_asked_for(home, tmp_path, name):
     to, report = tmp_path / "to", tmp_path / "page.html"
     done = rollout(
-        "--controller", name, "--model", "true", "--to", str(to), "--report", str(report), *FEW
+        "--controller", name, "--model", "true", "--to", str(to), "--report", str(report), *SMALL
     )
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["controller"] == name

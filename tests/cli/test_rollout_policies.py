@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 
 from benchmarks._balance import DT
 from benchmarks._policies import Gains
+from kinemill.api.rollouts import model_address
 from kinemill.cli.app import app
-from kinemill.cli.policy_rollout import address_of
 from kinemill.ingest import stage as ingest
 from kinemill.task import load_task
 
@@ -47,16 +47,16 @@ def rollout(path, *arguments):
 
 
 def test_episodes_are_logs_that_ingest_reads(home, path, policy_folders):
-    found = rollout(path, "--model", str(policy_folders[Gains]), "--episodes", "3", "--video")
-    assert [one["seed"] for one in found["episodes"]] == [0, 1, 2]
-    assert (found["return"], found["success"]) == (30.0, 1.0)
+    result = rollout(path, "--model", str(policy_folders[Gains]), "--episodes", "3", "--video")
+    assert [one["seed"] for one in result["episodes"]] == [0, 1, 2]
+    assert (result["return"], result["success"]) == (30.0, 1.0)
     task = load_task(path)
     report = ingest.run(task, home, home.logs("balancing"))
     assert [entry["outcome"] for entry in report.files] == ["episodes"] * 3
     assert [entry["rows"] for entry in report.files] == [30] * 3
-    assert len(found["films"]) == 3
-    with Image.open(found["films"][0]) as film:
-        assert 2 <= film.n_frames <= 11  # 15 a second of 0.6 s, equal ones together
+    assert len(result["films"]) == 3
+    with Image.open(result["films"][0]) as video:
+        assert 2 <= video.n_frames <= 11  # 15 a second of 0.6 s, equal ones together
 
 
 @pytest.mark.slow
@@ -70,10 +70,10 @@ def test_any_number_of_workers_writes_the_same_bytes(home, path, policy_folders,
 
 
 def test_a_version_has_a_short_name():
-    assert address_of("reach", "champion") == "models:/reach@champion"
-    assert address_of("reach", "@challenger") == "models:/reach@challenger"
-    assert address_of("reach", ":3") == "models:/reach/3"
-    assert address_of("reach", "/tmp/reach") == "/tmp/reach"
+    assert model_address("reach", "champion") == "models:/reach@champion"
+    assert model_address("reach", "@challenger") == "models:/reach@challenger"
+    assert model_address("reach", ":3") == "models:/reach/3"
+    assert model_address("reach", "/tmp/reach") == "/tmp/reach"
 
 
 def test_what_is_of_controllers_is_refused(home, path):

@@ -45,38 +45,58 @@ def run(run_id, status, **more):
     }
 
 
+def node(location, *groups):
+    return {
+        "name": "r",
+        "location": {"name": location},
+        "assetGroups": [{"groupName": group} for group in groups],
+    }
+
+
 class Dagster:
     """Answers GraphQL by the name of what is asked for, and remembers what it was asked."""
 
     def __init__(self):
-        self.answers, self.asked, self.headers = {}, [], []
-        self.known = [run(TWO, "SUCCESS", assetMaterializations=[REGISTERED]), run(ONE, "STARTED")]
-        self.nodes = [{"name": "r", "location": {"name": "l"}, "jobs": [{"name": "arm"}]}]
+        self.responses, self.requests, self.headers = {}, [], []
+        self.history = [
+            run(TWO, "SUCCESS", assetMaterializations=[REGISTERED]),
+            run(ONE, "STARTED"),
+        ]
+        self.nodes = [node("l", "arm")]
         self.status = 200
 
-    def answer(self, query, variables):
+    def response(self, query, variables):
         for field in (
             "runOrError", "runsOrError", "runIdsOrError", "logsForRun", "repositoriesOrError",
+            "assetNodes",
             "launchRun", "terminateRun", "reloadRepositoryLocation",
         ):  # fmt: skip
             if f"{field}(" in query or f"{field} " in query:
-                self.asked.append((field, variables))
-                answer = self.answers.get(field) or getattr(self, field)(**variables)
-                return {"data": {field: answer}}
+                self.requests.append((field, variables))
+                response = self.responses.get(field) or getattr(self, field)(**variables)
+                return {"data": {field: response}}
         return {"errors": [{"message": "what?"}]}
 
     def runOrError(self, id):  # noqa: N802
         missing = {"__typename": "RunNotFoundError"}
-        return next((one for one in self.known if one["runId"] == id), missing)
+        return next((one for one in self.history if one["runId"] == id), missing)
 
     def runsOrError(self, limit):  # noqa: N802
-        return {"__typename": "Runs", "results": self.known[:limit]}
+        return {"__typename": "Runs", "results": self.history[:limit]}
 
     def runIdsOrError(self, cursor, limit):  # noqa: N802
-        return {"__typename": "RunIds", "results": [one["runId"] for one in self.known]}
+        return {"__typename": "RunIds", "results": [one["runId"] for one in self.history]}
 
     def repositoriesOrError(self):  # noqa: N802
         return {"__typename": "RepositoryConnection", "nodes": self.nodes}
+
+    def assetNodes(self, group):  # noqa: N802
+        assert group["groupName"] == "arm"
+        names = {"logs": False, "recordings": True, "model": True}
+        return [
+            {"assetKey": {"path": ["arm", name]}, "isMaterializable": ours}
+            for name, ours in names.items()
+        ]
 
     def launchRun(self, params):  # noqa: N802
         return {"__typename": "LaunchRunSuccess", "run": {"runId": ONE}}
@@ -87,11 +107,11 @@ class Dagster:
         if policy == "SAFE_TERMINATE" and state not in {"QUEUED", "STARTED"}:
             said = f"could not be terminated due to having status {state}"
             return {"__typename": "TerminateRunFailure", "message": said}
-        self.known = [run(ONE, "CANCELED")]
+        self.history = [run(ONE, "CANCELED")]
         return {"__typename": "TerminateRunSuccess"}
 
     def reloadRepositoryLocation(self, location):  # noqa: N802
-        self.nodes = [{"name": "r", "location": {"name": location}, "jobs": [{"name": "arm"}]}]
+        self.nodes = [node(location, "arm")]
         return {"__typename": "WorkspaceLocationEntry"}
 
 
@@ -107,10 +127,10 @@ def dagster(home, tmp_path, monkeypatch):
         def do_POST(self):
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             made.headers.append(dict(self.headers))
-            found = made.answer(body["query"], body["variables"])
+            results = made.response(body["query"], body["variables"])
             self.send_response(made.status)
             self.end_headers()
-            self.wfile.write(json.dumps(found).encode())
+            self.wfile.write(json.dumps(results).encode())
 
         def log_message(self, *_):
             pass
@@ -143,18 +163,19 @@ def train(home, run_id, steps, folder="runs/arm/key"):
     tracker.close(ended_well=True)
 
 
-def test_start_launches_the_job_with_overrides_logs_owner_and_priority(dagster, tmp_path):
+def test_start_launches_the_assets_with_overrides_logs_owner_and_priority(dagster, tmp_path):
     logs = tmp_path / "logs"
     logs.mkdir()
-    told = kinemill(
+    reported = kinemill(
         "runs", "start", "arm", "--set", "learn.steps=500", "--set", "learn.model.hidden_sizes=[8]",
         "--logs", logs, "--owner", "bob", "--priority", 3, "--resume",
     )  # fmt: skip
-    assert "run 1a2b3c4d of arm is queued" in told
-    ((_, variables),) = [one for one in dagster.asked if one[0] == "launchRun"]
+    assert "run 1a2b3c4d of arm is queued" in reported
+    ((_, variables),) = [one for one in dagster.requests if one[0] == "launchRun"]
     params = variables["params"]
     assert params["selector"] == {
-        "repositoryLocationName": "l", "repositoryName": "r", "jobName": "arm",
+        "repositoryLocationName": "l", "repositoryName": "r", "jobName": "__ASSET_JOB",
+        "assetSelection": [{"path": ["arm", "recordings"]}, {"path": ["arm", "model"]}],
     }  # fmt: skip
     learn = {"steps": 500, "model": {"hidden_sizes": [8]}}
     assert params["runConfigData"] == {
@@ -186,12 +207,12 @@ def test_start_with_json_is_the_document_of_status(dagster):
 
 
 def test_a_task_file_newer_than_the_server_makes_it_look_anew(dagster):
-    dagster.nodes = [{"name": "r", "location": {"name": "l"}, "jobs": [{"name": "leg"}]}]
+    dagster.nodes = [node("l", "leg")]
     kinemill("runs", "start", "arm")
-    assert ("reloadRepositoryLocation", {"location": "l"}) in dagster.asked
-    dagster.answers["repositoriesOrError"] = {
+    assert ("reloadRepositoryLocation", {"location": "l"}) in dagster.requests
+    dagster.responses["repositoriesOrError"] = {
         "__typename": "RepositoryConnection",
-        "nodes": [{"name": "r", "location": {"name": "l"}, "jobs": [{"name": "army"}]}],
+        "nodes": [node("l", "army")],
     }
     with pytest.raises(BadInput, match="has no task 'arm'; did you mean 'army'"):
         kinemill("runs", "start", "arm")
@@ -200,11 +221,11 @@ def test_a_task_file_newer_than_the_server_makes_it_look_anew(dagster):
 def test_bad_overrides_are_told_before_the_server_is_asked(dagster):
     with pytest.raises(BadInput, match="did you mean 'history'"):
         kinemill("runs", "start", "arm", "--set", "learn.hstory=3")
-    assert dagster.asked == []
+    assert dagster.requests == []
 
 
 def test_what_the_server_refuses_to_start_is_told_in_its_words(dagster):
-    dagster.answers["launchRun"] = {
+    dagster.responses["launchRun"] = {
         "__typename": "RunConfigValidationInvalid",
         "errors": [{"message": "unexpected config entry"}],
     }
@@ -215,17 +236,17 @@ def test_what_the_server_refuses_to_start_is_told_in_its_words(dagster):
 def test_an_error_that_dagster_caught_is_told_without_its_stack(dagster):
     """It comes with code 500, and an answer all the same."""
     caught = "Error 1: --set learn.seed: Input should be greater than 0\n\nStack Trace:\n  File x"
-    dagster.answers["launchRun"] = {"__typename": "PythonError", "message": caught}
-    dagster.known.clear()
+    dagster.responses["launchRun"] = {"__typename": "PythonError", "message": caught}
+    dagster.history.clear()
 
-    def sour(query, variables, honest=dagster.answer):
+    def sour(query, variables, honest=dagster.response):
         dagster.status = 500 if "launchRun" in query else 200
         return honest(query, variables)
 
-    dagster.answer = sour
-    with pytest.raises(BadInput) as told:
+    dagster.response = sour
+    with pytest.raises(BadInput) as reported:
         kinemill("runs", "start", "arm")
-    assert str(told.value).endswith("does not start arm: " + caught.partition("\n\n")[0])
+    assert str(reported.value).endswith("does not start arm: " + caught.partition("\n\n")[0])
 
 
 @pytest.mark.parametrize(
@@ -237,16 +258,16 @@ def test_an_error_that_dagster_caught_is_told_without_its_stack(dagster):
     ],
 )  # fmt: skip
 def test_every_state_of_dagster_has_its_word(dagster, state, status):
-    dagster.known = [run(ONE, state)]
-    found = kinemill("runs", "show", ONE, "--json")
-    assert found["status"] == status
-    assert (found["completed_at"] is None) == (status not in {"completed", "canceled"})
+    dagster.history = [run(ONE, state)]
+    results = kinemill("runs", "show", ONE, "--json")
+    assert results["status"] == status
+    assert (results["completed_at"] is None) == (status not in {"completed", "canceled"})
 
 
 def test_status_of_a_run_that_trains_tells_step_and_loss(dagster, home):
     train(home, ONE, [50, 100])
-    found = kinemill("runs", "show", "1a2b3", "--json")
-    assert (found["id"], found["step"], found["total_steps"], found["loss"]) == (
+    results = kinemill("runs", "show", "1a2b3", "--json")
+    assert (results["id"], results["step"], results["total_steps"], results["loss"]) == (
         ONE,
         100,
         500,
@@ -257,8 +278,8 @@ def test_status_of_a_run_that_trains_tells_step_and_loss(dagster, home):
 
 def test_status_without_a_run_lists_the_latest(dagster, home):
     train(home, ONE, [50])
-    found = kinemill("runs", "list", "--json")["runs"]
-    assert [(one["id"], one["status"], one["model"]) for one in found] == [
+    results = kinemill("runs", "list", "--json")["runs"]
+    assert [(one["id"], one["status"], one["model"]) for one in results] == [
         (TWO, "completed", "models:/arm/3"),
         (ONE, "running", None),
     ]
@@ -286,7 +307,7 @@ def said(name, message, *chain):
 
 
 @pytest.mark.parametrize(
-    ("errors", "told"),
+    ("errors", "reported"),
     [
         ([said("Failure", "blocked by 1 check(s): a: b")], "blocked by 1 check(s): a: b"),
         (
@@ -297,10 +318,10 @@ def said(name, message, *chain):
         ([], "Steps failed: ['model']"),
     ],
 )
-def test_a_failed_run_says_what_its_step_said_first(dagster, errors, told):
-    dagster.known = [run(ONE, "FAILURE")]
-    dagster.answers["logsForRun"] = failed(*errors)
-    assert kinemill("runs", "show", ONE, "--json")["error"] == told
+def test_a_failed_run_says_what_its_step_said_first(dagster, errors, reported):
+    dagster.history = [run(ONE, "FAILURE")]
+    dagster.responses["logsForRun"] = failed(*errors)
+    assert kinemill("runs", "show", ONE, "--json")["error"] == reported
 
 
 def test_metrics_are_steps_and_series(dagster, home):
@@ -323,13 +344,13 @@ def test_following_prints_each_point_once_and_ends_with_the_run(dagster, home, m
     train(home, ONE, [50])
 
     def later(_seconds):
-        if dagster.known[-1]["status"] == "STARTED":
+        if dagster.history[-1]["status"] == "STARTED":
             train(home, ONE, [100, 150])
-            dagster.known = [run(ONE, "SUCCESS", assetMaterializations=[REGISTERED])]
+            dagster.history = [run(ONE, "SUCCESS", assetMaterializations=[REGISTERED])]
 
     monkeypatch.setattr("kinemill.cli.status.time.sleep", later)
-    told = kinemill("runs", "metrics", ONE, "--follow").splitlines()
-    assert told == [
+    reported = kinemill("runs", "metrics", ONE, "--follow").splitlines()
+    assert reported == [
         "run 1a2b3c4d of arm is running",
         "step  50/500  train/loss 0.02  validation/multi_step 0.04",
         "step 100/500  train/loss 0.01  validation/multi_step 0.02",
@@ -344,24 +365,24 @@ def test_following_prints_each_point_once_and_ends_with_the_run(dagster, home, m
 
 def test_cancel_ends_a_run_and_says_how_it_stands(dagster):
     assert kinemill("runs", "cancel", ONE) == "run 1a2b3c4d of arm is canceled\n"
-    assert ("terminateRun", {"id": ONE, "policy": "SAFE_TERMINATE"}) in dagster.asked
+    assert ("terminateRun", {"id": ONE, "policy": "SAFE_TERMINATE"}) in dagster.requests
     assert "was canceled before" in kinemill("runs", "cancel", ONE)
-    dagster.known = [run(ONE, "SUCCESS")]
+    dagster.history = [run(ONE, "SUCCESS")]
     with pytest.raises(BadInput, match="is completed; there is nothing to cancel"):
         kinemill("runs", "cancel", ONE)
 
 
 def test_a_damaged_database_of_the_server_is_one_line_with_the_remedy(dagster):
     said = "(sqlite3.DatabaseError) database disk image is malformed\n[SQL: SELECT 1]\n(Background)"
-    dagster.answers["runsOrError"] = {"__typename": "PythonError", "message": said}
-    with pytest.raises(KinemillError) as told:
+    dagster.responses["runsOrError"] = {"__typename": "PythonError", "message": said}
+    with pytest.raises(KinemillError) as reported:
         kinemill("runs", "list")
-    assert "a database of this server is damaged; docs/runs.md says" in str(told.value)
-    assert "\n" not in str(told.value)
+    assert "a database of this server is damaged; docs/runs.md says" in str(reported.value)
+    assert "\n" not in str(reported.value)
 
 
 def test_an_error_that_dagster_caught_is_its_first_line(dagster):
-    dagster.answers["runsOrError"] = {
+    dagster.responses["runsOrError"] = {
         "__typename": "PythonError",
         "message": "KeyError: 'x'\n\nat y",
     }
@@ -371,29 +392,29 @@ def test_an_error_that_dagster_caught_is_its_first_line(dagster):
 
 @pytest.mark.parametrize("state", ["QUEUED", "STARTING", "STARTED"])
 def test_cancel_ends_a_run_that_is_queued_starting_or_running(dagster, state):
-    dagster.known = [run(ONE, state)]
+    dagster.history = [run(ONE, state)]
     assert kinemill("runs", "cancel", ONE) == "run 1a2b3c4d of arm is canceled\n"
 
 
 def test_cancel_of_a_run_that_starts_between_look_and_mutation_is_asked_again(dagster):
-    dagster.known = [run(ONE, "QUEUED")]
+    dagster.history = [run(ONE, "QUEUED")]
 
-    def begun(query, variables, answer=dagster.answer):
+    def begun(query, variables, response=dagster.response):
         if "terminateRun(" in query and variables["policy"] == "SAFE_TERMINATE":
-            dagster.known = [run(ONE, "STARTING")]
-        return answer(query, variables)
+            dagster.history = [run(ONE, "STARTING")]
+        return response(query, variables)
 
-    dagster.answer = begun
+    dagster.response = begun
     assert kinemill("runs", "cancel", ONE) == "run 1a2b3c4d of arm is canceled\n"
 
 
 @pytest.mark.parametrize("command", [["show"], ["metrics"], ["metrics", "--follow"], ["cancel"]])
 def test_an_unknown_run_is_code_2_and_names_the_latest(dagster, command):
     for name in ("f00", "ffffffff-0000-0000-0000-000000000000"):
-        with pytest.raises(BadInput) as told:
+        with pytest.raises(BadInput) as reported:
             kinemill("runs", *command, name)
-        assert f"run {name}: unknown; the latest: 1a2b9999 (arm, completed)" in str(told.value)
-        assert told.value.exit_code == 2
+        assert f"run {name}: unknown; the latest: 1a2b9999 (arm, completed)" in str(reported.value)
+        assert reported.value.exit_code == 2
 
 
 def test_a_beginning_that_fits_several_runs_is_code_2(dagster):
@@ -415,8 +436,8 @@ def test_the_token_is_sent_and_a_refusal_says_so(dagster, monkeypatch):
 
 def test_without_a_server_it_says_how_to_start_one(home, monkeypatch):
     monkeypatch.delenv("KINEMILL_URL", raising=False)
-    told = "no Dagster server is running for this home; start it: kinemill ui"
-    with pytest.raises(BadInput, match=told):
+    reported = "no Dagster server is running for this home; start it: kinemill ui"
+    with pytest.raises(BadInput, match=reported):
         kinemill("runs", "list")
     monkeypatch.setenv("KINEMILL_URL", "http://127.0.0.1:9")
     with pytest.raises(BadInput, match=r"does not answer .*; start it: kinemill ui"):
@@ -427,10 +448,10 @@ def test_without_a_server_it_says_how_to_start_one(home, monkeypatch):
 
 
 def test_metrics_come_from_mlflow_where_the_folder_is_not_at_hand(dagster, monkeypatch):
-    asked = []
+    requests = []
 
     def fetch(url, body=None):
-        asked.append(url)
+        requests.append(url)
         if "get-by-name" in url:
             return {"experiment": {"experiment_id": "7"}}
         if "runs/search" in url:
@@ -445,5 +466,5 @@ def test_metrics_come_from_mlflow_where_the_folder_is_not_at_hand(dagster, monke
 
     monkeypatch.setenv("KINEMILL_MLFLOW_URL", "http://127.0.0.1:9")
     monkeypatch.setattr("kinemill.cli.metrics.fetch", fetch)
-    found = kinemill("runs", "metrics", ONE, "--json")
-    assert found == {"steps": [50, 100], "series": {"train/loss": [0.02, 0.01]}}
+    results = kinemill("runs", "metrics", ONE, "--json")
+    assert results == {"steps": [50, 100], "series": {"train/loss": [0.02, 0.01]}}

@@ -1,33 +1,32 @@
 """The tables of a run, also of a model whose rollouts do not stay finite."""
 
+from dataclasses import replace
+
 import pytest
 
 from kinemill.cli.output import interval, quantity
 from kinemill.cli.summary import first_not_finite, run_summary, spell_gate
+from kinemill.register.document import EpisodeCounts, RunDocument
+from kinemill.register.verdict import Verdict
+from kinemill.verify.check_results import CallLatency, CheckSummary
 from kinemill.verify.document import Verification
-from tests.verify.documents import NAN, accuracy, line
+from kinemill.verify.results import ChannelError, Metrics
+from tests.verify.documents import NAN, accuracy
 
-DIVERGED = {
-    "task": "arm",
-    "status": "refused",
-    "episodes": {"accepted": 3, "quarantined": 0, "cached": 0},
-    "dataset": "0123456789abcdef",
-    "metrics": {
-        "test": {"angle": line("rad", model=None, persistence=0.5, linear=0.25)},
-        "nrmse": {"model": None, "persistence": 1.5, "linear": 0.75},
-    },
-    "verification": {
-        "passed": False,
-        "parity": False,
-        "latency_ms": {"p50": 0.1, "p99": float("inf")},
-    },
-    "version": 2,
-    "alias": None,
-    "gate": [{"rule": "verified", "passed": False, "value": "failed", "expected": "passed"}],
-    "report": None,
-    "warnings": [],
-    "seconds": {"model": 1.0},
-}
+DIVERGED = RunDocument(
+    task="arm",
+    status="refused",
+    episodes=EpisodeCounts(accepted=3),
+    dataset="0123456789abcdef",
+    metrics=Metrics(
+        test={"angle": ChannelError("rad", {"model": NAN, "persistence": 0.5, "linear": 0.25})},
+        nrmse={"model": NAN, "persistence": 1.5, "linear": 0.75},
+    ),
+    verification=CheckSummary(latency_ms=CallLatency(0.1, float("inf"))),
+    version=2,
+    gate=[Verdict("verified", passed=False, value="failed", expected="passed")],
+    seconds={"model": 1.0},
+)
 
 
 def grown(*errors):
@@ -41,9 +40,9 @@ VERIFIED = Verification(
 
 def test_a_model_that_diverges_is_reported_with_the_step_from_which_on(capsys):
     run_summary(DIVERGED, VERIFIED)
-    told = capsys.readouterr().out
-    assert "predictions of angle are not finite from 3 steps ahead on" in told
-    lines = [" ".join(line.split()) for line in told.splitlines()]
+    message = capsys.readouterr().out
+    assert "predictions of angle are not finite from 3 steps ahead on" in message
+    lines = [" ".join(line.split()) for line in message.splitlines()]
     assert "angle rad not finite 0.25 0.5" in lines
     assert "angle rad 0.1 / 0.1 0.2 / 0.1 not finite / 0.25" in lines
     assert "latency p50 0.1 ms, p99 not finite ms" in lines
@@ -51,9 +50,9 @@ def test_a_model_that_diverges_is_reported_with_the_step_from_which_on(capsys):
 
 
 def test_a_provisional_champion_is_not_called_refused(capsys):
-    line = {"rule": "evidence", "passed": False, "value": "1 test episode", "expected": ">= 5"}
-    found = DIVERGED | {"gate": [line], "alias": "champion", "provisional": "1 test episode of 5"}
-    run_summary(found | {"status": "done"}, VERIFIED)
+    line = Verdict("evidence", passed=False, value="1 test episode", expected=">= 5")
+    champion = {"gate": [line], "alias": "champion", "provisional": "1 test episode of 5"}
+    run_summary(replace(DIVERGED, status="done", **champion), VERIFIED)
     lines = [" ".join(one.split()) for one in capsys.readouterr().out.splitlines()]
     assert "version 2 provisional @champion" in lines
     assert "gate passed, on too few test data" in lines
@@ -69,9 +68,7 @@ def test_a_provisional_champion_is_not_called_refused(capsys):
     ],
 )
 def test_a_decision_names_the_rules_that_refused(gate, spelled):
-    assert (
-        spell_gate([{"rule": rule, "passed": passed} for rule, passed in gate.items()]) == spelled
-    )
+    assert spell_gate([Verdict(rule, passed, "", "") for rule, passed in gate.items()]) == spelled
 
 
 def test_a_finite_model_is_said_to_diverge_nowhere():
@@ -92,6 +89,9 @@ def test_a_number_has_four_digits_unless_asked():
 
 def test_a_channel_that_never_moves_is_named_below_the_errors(capsys):
     note = "constant in the training rows, left out of nrmse"
-    test = {"angle": line("rad", model=0.1), "lift": line("m", note, model=0)}
-    run_summary(DIVERGED | {"metrics": {"test": test, "nrmse": {"model": 0.1}}}, VERIFIED)
+    test = {
+        "angle": ChannelError("rad", {"model": 0.1}),
+        "lift": ChannelError("m", {"model": 0.0}, note),
+    }
+    run_summary(replace(DIVERGED, metrics=Metrics(test, {"model": 0.1})), VERIFIED)
     assert f"\nlift: {note}\n" in capsys.readouterr().out

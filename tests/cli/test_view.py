@@ -13,19 +13,19 @@ from tests.cli.conftest import spike
 
 
 @pytest.fixture
-def seen(swing, log, judged, home):
+def observed(swing, log, evaluated, home):
     path = log("<b>spiky.csv", spoil=spike)
     log("b.csv", phase=1.0)
     task = swing()
-    outcome = judged(task, path.parent)
-    return load_episodes(home, outcome.ref)
+    artifact = evaluated(task, path.parent)
+    return load_episodes(home, artifact.ref)
 
 
-def test_every_channel_is_drawn_and_the_spike_is_marked(seen, kinemill, tmp_path):
+def test_every_channel_is_drawn_and_the_spike_is_marked(observed, kinemill, tmp_path):
     out = tmp_path / "page.html"
-    told = kinemill("data", "view", "swing", "<b>spiky.csv", "--out", out, "--json")
+    message = kinemill("data", "view", "swing", "<b>spiky.csv", "--out", out, "--json")
     page = out.read_text()
-    assert (told["episode"], told["file"]) == (None, str(out))
+    assert (message["episode"], message["file"]) == (None, str(out))
     assert page.count("<figure>") == 3
     assert re.search(r'class="band found"[^>]*><title>limits: 88 rad/s', page)
     # Left out in one stretch, which every channel shows.
@@ -34,7 +34,7 @@ def test_every_channel_is_drawn_and_the_spike_is_marked(seen, kinemill, tmp_path
     assert "<b>spiky" not in page
 
 
-def test_the_page_reaches_for_nothing_outside(seen, kinemill, tmp_path):
+def test_the_page_reaches_for_nothing_outside(observed, kinemill, tmp_path):
     out = tmp_path / "page.html"
     kinemill("data", "view", "swing", "b.csv", "--out", out)
     page = out.read_text()
@@ -43,18 +43,20 @@ def test_the_page_reaches_for_nothing_outside(seen, kinemill, tmp_path):
     assert "None: every row was accepted" in page
 
 
-def test_an_episode_is_shown_alone(seen, kinemill, tmp_path):
-    second = next(item for item in seen if item.name != "b.csv" and item.id.endswith("-0001"))
+def test_an_episode_is_shown_alone(observed, kinemill, tmp_path):
+    second = next(item for item in observed if item.name != "b.csv" and item.id.endswith("-0001"))
     out = tmp_path / "page.html"
-    told = kinemill("data", "view", "swing", second.id, "--out", out, "--json")
+    message = kinemill("data", "view", "swing", second.id, "--out", out, "--json")
     start, end = re.search(r"Track 0, ([\d.]+) to ([\d.]+) s", out.read_text()).groups()
     # 3.10 to 5.99 s and a twentieth of it before.
-    assert told["episode"] == 1
+    assert message["episode"] == 1
     assert 2.9 < float(start) < 3.1
     assert float(end) == pytest.approx(5.99)
 
 
-def test_a_released_recording_shows_what_was_found_and_leaves_nothing_out(seen, kinemill, tmp_path):
+def test_a_released_recording_shows_what_was_found_and_leaves_nothing_out(
+    observed, kinemill, tmp_path
+):
     out = tmp_path / "page.html"
     kinemill("data", "quarantine", "release", "swing", "<b>spiky.csv")
     kinemill("data", "view", "swing", "<b>spiky.csv", "--out", out)
@@ -63,38 +65,40 @@ def test_a_released_recording_shows_what_was_found_and_leaves_nothing_out(seen, 
     assert 'class="band found"' in page
 
 
-def test_an_unread_log_has_a_page_of_its_reasons(seen, log, judged, swing, kinemill, tmp_path):
+def test_an_unread_log_has_a_page_of_its_reasons(
+    observed, log, evaluated, swing, kinemill, tmp_path
+):
     torn = log("torn.csv")
     torn.write_text("time,angle\n0.0,1.0\n")
-    judged(swing(), torn.parent)
+    evaluated(swing(), torn.parent)
     out = tmp_path / "page.html"
     kinemill("data", "view", "swing", "torn.csv", "--out", out)
     assert "velocity" in out.read_text()
 
 
 @pytest.mark.parametrize("which", ["nothing.csv", "0000-0000"])
-def test_what_is_not_there_is_bad_input(seen, kinemill, which):
+def test_what_is_not_there_is_bad_input(observed, kinemill, which):
     with pytest.raises(BadInput, match="is no recording of swing"):
         kinemill("data", "view", "swing", which)
 
 
-def test_an_episode_that_does_not_exist_is_bad_input(seen, kinemill):
-    spiky = next(item for item in seen if item.name != "b.csv")
+def test_an_episode_that_does_not_exist_is_bad_input(observed, kinemill):
+    spiky = next(item for item in observed if item.name != "b.csv")
     with pytest.raises(BadInput, match="has 2 episodes"):
         kinemill("data", "view", "swing", f"{spiky.recording[:16]}-0009")
 
 
-def test_rules_that_changed_ask_for_a_reprocess(seen, swing, kinemill):
+def test_rules_that_changed_ask_for_a_reprocess(observed, swing, kinemill):
     swing("dt: 0.01", "dt: 0.02")
     with pytest.raises(BadInput, match="kinemill data reprocess swing"):
         kinemill("data", "view", "swing", "b.csv")
 
 
-def test_a_recording_is_written_for_the_rerun_viewer(seen, kinemill, tmp_path):
+def test_a_recording_is_written_for_the_rerun_viewer(observed, kinemill, tmp_path):
     pytest.importorskip("rerun", reason="the extra kinemill[rerun] is not installed")
     out = tmp_path / "spiky.rrd"
-    told = kinemill("data", "view", "swing", "<b>spiky.csv", "--rerun", out, "--json")
-    assert told["file"] == str(out)
+    message = kinemill("data", "view", "swing", "<b>spiky.csv", "--rerun", out, "--json")
+    assert message["file"] == str(out)
     assert out.read_bytes()[:3] == b"RRF"
     assert list(tmp_path.glob(".spiky*")) == []
     arguments = [sys.executable, "-m", "rerun", "rrd", "print", str(out)]
@@ -103,16 +107,16 @@ def test_a_recording_is_written_for_the_rerun_viewer(seen, kinemill, tmp_path):
         assert entity in printed
 
 
-def test_without_rerun_its_extra_is_named(seen, kinemill, tmp_path, monkeypatch):
+def test_without_rerun_its_extra_is_named(observed, kinemill, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "rerun", None)  # as if it were not installed
     with pytest.raises(BadInput, match=r"pip install 'kinemill\[rerun\]'"):
         kinemill("data", "view", "swing", "b.csv", "--rerun", tmp_path / "b.rrd")
     assert list(tmp_path.glob("*.rrd")) == []
 
 
-def test_the_parts_of_a_file_are_named(home, shared_data, judged, kinemill, request, tmp_path):
+def test_the_parts_of_a_file_are_named(home, shared_data, evaluated, kinemill, request, tmp_path):
     path = request.config.rootpath / "tests" / "tasks" / "cascaded_tanks.yaml"
-    judged(load_task(path), shared_data / "cascaded_tanks")
+    evaluated(load_task(path), shared_data / "cascaded_tanks")
     out = tmp_path / "page.html"
     kinemill("data", "view", path, "dataBenchmark.csv", "--out", out)
     page = out.read_text()

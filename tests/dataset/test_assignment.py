@@ -95,8 +95,8 @@ def test_fourteen_recordings_and_a_share_of_a_tenth_make_a_dataset_that_grows(ho
     }  # fmt: skip
     more = [*contents, *(spin(f"more-{number}.csv") for number in range(30))]
     grown = load_dataset(home, dataset_stage.run(task, home, publish(home, more)).ref)
-    sides = {episode.id: episode.split for episode in grown.episodes}
-    assert {one.id: one.split for one in first.episodes}.items() <= sides.items()
+    partitions = {episode.id: episode.split for episode in grown.episodes}
+    assert {one.id: one.split for one in first.episodes}.items() <= partitions.items()
     again = dataset_stage.run(task, home, publish(home, contents))
     assert again.cached
 

@@ -61,8 +61,8 @@ def test_episodes_names_units_and_split_come_back(home, version, tmp_path, form)
     read: dict[str, list[np.ndarray]] = {"train": [], "validation": [], "test": []}
     for recording in load_recordings(other, report.artifact.ref):
         side = named_side(again.dataset, recording.name) or "train"
-        for track in recording.summary["tracks"]:
-            frame = read_rows(recording.folder / track["file"])
+        for track in recording.summary.tracks:
+            frame = read_rows(recording.folder / track.file)
             np.testing.assert_allclose(frame["time_s"], np.arange(50) * 0.01, atol=1e-9)
             read[side].append(frame.select(again.columns).to_numpy().astype(np.float32))
     for side, episodes in read.items():

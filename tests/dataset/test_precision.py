@@ -128,9 +128,9 @@ def test_a_draft_counts_a_channel_that_is_far_from_zero_from_a_place_near_it(tmp
     assert -100.0 < low < -1.0 < 1.0 < high < 100.0
     home = Home(tmp_path / "home")
     report = ingest.run(task, home, tmp_path / "logs")
-    outcome = dataset_stage.run(task, home, validate.run(task, home, report.artifact.ref).ref)
-    assert outcome.summary["coarse"] == []
-    assert outcome.summary["statistics"]["x"]["std"] > 0.3
+    result = dataset_stage.run(task, home, validate.run(task, home, report.artifact.ref).ref)
+    assert result.summary["coarse"] == []
+    assert result.summary["statistics"]["x"]["std"] > 0.3
 
 
 def test_a_dry_run_reports_the_same(tmp_path):

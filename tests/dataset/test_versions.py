@@ -40,10 +40,10 @@ def test_versions_are_numbered_as_they_are_made_and_found_by_number_and_digest(h
 
 
 def test_a_version_made_again_keeps_its_number_and_date(home, three, contents):
-    before = find_version(home, "arm", "1")
+    previous = find_version(home, "arm", "1")
     again = dataset_stage.run(make_task(), home, publish(home, contents))
     assert again.cached
-    assert find_version(home, "arm", "1") == before
+    assert find_version(home, "arm", "1") == previous
     assert list_datasets(home, "arm")["total"] == 3
 
 

@@ -67,14 +67,14 @@ def test_dagsters_settings_name_the_database_by_a_variable_alone(database, home,
     monkeypatch.setenv("DAGSTER_HOME", "")
     folder = prepare(home)
     settings = yaml.safe_load((folder / "dagster.yaml").read_text())
-    wanted = {"postgres": {"postgres_url": {"env": "KINEMILL_DAGSTER_STORAGE"}}}
-    assert settings["storage"] == wanted
+    expected = {"postgres": {"postgres_url": {"env": "KINEMILL_DAGSTER_STORAGE"}}}
+    assert settings["storage"] == expected
     assert settings["run_launcher"]["class"]  # the rest is that of the checkout
     assert database not in (folder / "dagster.yaml").read_text()
 
 
 def test_a_lock_holds_between_homes_and_ends_with_its_holder(database, tmp_path):
-    one, other, heard, order = Home(tmp_path / "a"), Home(tmp_path / "b"), [], []
+    one, other, alerts, order = Home(tmp_path / "a"), Home(tmp_path / "b"), [], []
     hold = (
         "import sys, time; from pathlib import Path; from kinemill.store.home import Home\n"
         "from kinemill.store.locks import lock\n"
@@ -87,14 +87,14 @@ def test_a_lock_holds_between_homes_and_ends_with_its_holder(database, tmp_path)
     assert holder.stdout.readline() == b"held\n"
 
     def wait():
-        with lock(other, "ingest-arm", heard.append):
+        with lock(other, "ingest-arm", alerts.append):
             order.append("held here")
 
     waiting = threading.Thread(target=wait)
     waiting.start()
     time.sleep(0.5)
     assert order == []
-    assert heard == ["waiting for the lock 'ingest-arm': held on another machine"]
+    assert alerts == ["waiting for the lock 'ingest-arm': held on another machine"]
     holder.kill()
     holder.wait(10)
     waiting.join(10)

@@ -37,9 +37,9 @@ def start(home, *arguments):
 def kinemill(home, *arguments, expected=(0,)):
     """Run a command on a home; return its document."""
     begun = time.monotonic()
-    running = start(home, *arguments)
-    said, told = running.communicate(timeout=600)
-    assert running.returncode in expected, told
+    active = start(home, *arguments)
+    said, message = active.communicate(timeout=600)
+    assert active.returncode in expected, message
     sys.stderr.write(f"{' '.join(arguments)}: {time.monotonic() - begun:.1f} s\n")
     return json.loads(said)
 
@@ -61,8 +61,8 @@ def test_the_demo_task_on_postgres(database, tmp_path, monkeypatch):
     import psycopg2
 
     home, plain = Home(tmp_path / "shared"), Home(tmp_path / "plain")
-    found = kinemill(home, *demo_in(home))
-    assert (found["status"], found["version"], found["alias"]) == ("done", 1, "champion")
+    result = kinemill(home, *demo_in(home))
+    assert (result["status"], result["version"], result["alias"]) == ("done", 1, "champion")
     assert kinemill(home, *demo_in(home))["status"] == "unchanged"
     assert list(home.root.glob("**/*.db")) == []  # nothing is kept in SQLite beside it
     with psycopg2.connect(database) as connection, connection.cursor() as cursor:
@@ -71,7 +71,7 @@ def test_the_demo_task_on_postgres(database, tmp_path, monkeypatch):
             assert cursor.fetchone()[0] >= least
     monkeypatch.delenv("KINEMILL_DATABASE")
     alone = kinemill(plain, *demo_in(plain))
-    assert alone["metrics"] == found["metrics"]
+    assert alone["metrics"] == result["metrics"]
     assert digests(plain) == digests(home)
 
 
@@ -82,12 +82,12 @@ def test_a_second_machine_has_it_all_and_goes_on_where_the_first_was_killed(
 
     one, other = Home(tmp_path / "one"), Home(tmp_path / "other")
     write_logs(one.logs("cart_pole"), "cart_pole")
-    found = kinemill(one, "run", "cart_pole", *SHORT, expected=(0, 1))
-    assert found["status"] in {"done", "refused"}  # as the gate finds a training that short
+    result = kinemill(one, "run", "cart_pole", *SHORT, expected=(0, 1))
+    assert result["status"] in {"done", "refused"}  # as the gate finds a training that short
     other.logs("cart_pole").mkdir(parents=True)  # no log was ever dropped on this machine
     again = kinemill(other, "run", "cart_pole", *SHORT)
     assert (again["status"], again["version"]) == ("unchanged", 1)
-    assert again["metrics"] == found["metrics"]
+    assert again["metrics"] == result["metrics"]
     assert digests(other)["dataset"] == digests(one)["dataset"]
     assert versions(other) == versions(one)
     assert len(versions(one)) == 1
@@ -114,10 +114,10 @@ def checkpoints(bucket):
     return [key for key in every if not key.endswith("/")]
 
 
-def wait_for(wanted, process):
+def wait_for(required, process):
     """Wait until something is so."""
     deadline = time.monotonic() + 600
-    while not wanted():
+    while not required():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.1)

@@ -29,8 +29,8 @@ def job(home):
 
 
 def test_the_pod_is_what_the_task_asks_for_and_nothing_else(home):
-    chosen = {"claim": "mill", "secrets": ["store"], "service_account": "trainer"}
-    settings = Kubernetes(**SETTINGS, **chosen, node_selector={"gpu": "a100"}, max_runtime=600)
+    choice = {"claim": "mill", "secrets": ["store"], "service_account": "trainer"}
+    settings = Kubernetes(**SETTINGS, **choice, node_selector={"gpu": "a100"}, max_runtime=600)
     amounts = {"cpu": "2", "memory": "8Gi", "nvidia.com/gpu": "1"}
     assert target.pod_spec(home, settings) == {
         "restartPolicy": "Never",
@@ -67,23 +67,23 @@ def test_a_pod_without_claim_and_store_is_refused(home, monkeypatch):
 def test_no_secret_is_written_into_the_pod(job, monkeypatch):
     monkeypatch.setenv("KINEMILL_DATABASE", "postgresql://mill:h1dden@db/mill")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "h1dden")
-    found = target.environment(job)
-    assert set(found) == {"KINEMILL_ERRAND", "KINEMILL_HOME"}
-    assert "h1dden" not in json.dumps(found)
-    errand = json.loads(found["KINEMILL_ERRAND"])
-    assert errand["module"] == "kinemill_dagster.resources.training_process"
-    assert errand["arguments"] == ["{home}/dagster/trainings/arm/0123/job.json", "{parent}"]
-    assert list(errand["files"]) == ["dagster/trainings/arm/0123/job.json"]
+    result = target.environment(job)
+    assert set(result) == {"KINEMILL_ERRAND", "KINEMILL_HOME"}
+    assert "h1dden" not in json.dumps(result)
+    remote = json.loads(result["KINEMILL_ERRAND"])
+    assert remote["module"] == "kinemill_dagster.resources.training_process"
+    assert remote["arguments"] == ["{home}/dagster/trainings/arm/0123/job.json", "{parent}"]
+    assert list(remote["files"]) == ["dagster/trainings/arm/0123/job.json"]
 
 
 def test_the_errand_says_of_the_home_there_what_it_said_of_the_home_here(job, home, tmp_path):
     from kinemill_dagster.resources.remote_job import RemoteJob
 
-    errand = RemoteJob.of(
+    remote = RemoteJob.of(
         "kinemill_dagster.resources.training_process", ("{home}/x", "{parent}"), home, [job]
     )
     there = Home(tmp_path / "node" / "mill")
-    assert errand.arrive(there) == [f"{there.root}/x", str(os.getppid())]
+    assert remote.arrive(there) == [f"{there.root}/x", str(os.getppid())]
     arrived = there.root / job.relative_to(home.root)
     assert json.loads(arrived.read_text())["home"] == str(there.root)
 
@@ -143,7 +143,7 @@ def test_the_chain_trains_in_a_pod(cluster, workspace, logs):
     from kinemill_dagster.pipelines.run import run_chain
 
     shutil.copytree(logs, workspace.home.logs(TASK))
-    assert run_chain(TASK, OVERRIDES)["status"] == "done"
+    assert run_chain(TASK, OVERRIDES).status == "done"
     ((name, (namespace, body)),) = cluster.pods.items()
     assert (namespace, body.spec.containers[0].image) == ("robots", "mill:1")
     assert body.metadata.labels["app.kubernetes.io/name"] == "dagster"

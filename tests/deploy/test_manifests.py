@@ -53,12 +53,12 @@ def test_the_pods_use_what_the_other_manifests_define():
             mounted = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
             assert set(mounted) <= set(volumes)
             if container["name"] in ("webserver", "mlflow"):
-                given = {one["name"]: one["value"] for one in container["env"]}
-                assert given["KINEMILL_USERS"] == f"{mounted['users']}/users.json"
-                assert set(given["KINEMILL_NAMES"].split(",")) == services
+                arguments = {one["name"]: one["value"] for one in container["env"]}
+                assert arguments["KINEMILL_USERS"] == f"{mounted['users']}/users.json"
+                assert set(arguments["KINEMILL_NAMES"].split(",")) == services
 
 
-class Once(yaml.SafeLoader):
+class UniqueKeys(yaml.SafeLoader):
     """Refuses a key that is there twice, as compose does; PyYAML takes the last one."""
 
     def flatten_mapping(self, node):
@@ -69,12 +69,12 @@ class Once(yaml.SafeLoader):
 
 
 def compose():
-    return Once((DEPLOY / "compose.yaml").read_text()).get_single_data()
+    return UniqueKeys((DEPLOY / "compose.yaml").read_text()).get_single_data()
 
 
 def test_the_compose_file_has_known_keys_and_names_what_it_defines():
-    found = compose()
-    services = found["services"]
+    result = compose()
+    services = result["services"]
     assert {"postgres", "store", "code", "daemon", "webserver", "mlflow"} <= set(services)
     for name, service in services.items():
         assert set(service) <= SERVICE, name
@@ -84,11 +84,11 @@ def test_the_compose_file_has_known_keys_and_names_what_it_defines():
             assert shared is None or shared.removeprefix("service:") in services
         for volume in service.get("volumes", []):
             source = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", volume).partition(":")[0]
-            assert source.startswith(("./", "/")) or source in found["volumes"], volume
+            assert source.startswith(("./", "/")) or source in result["volumes"], volume
         assert not {"ports", "network_mode"} <= set(service)  # compose refuses both
-    wanted = set(re.findall(r"\$\{(\w+):\?\}", (DEPLOY / "compose.yaml").read_text()))
-    given = set(re.findall(r"^(\w+)=", (DEPLOY / "env.example").read_text(), re.MULTILINE))
-    assert wanted <= given
+    expected = set(re.findall(r"\$\{(\w+):\?\}", (DEPLOY / "compose.yaml").read_text()))
+    arguments = set(re.findall(r"^(\w+)=", (DEPLOY / "env.example").read_text(), re.MULTILINE))
+    assert expected <= arguments
 
 
 def test_every_service_of_ours_is_one_that_can_be_started(monkeypatch, tmp_path):

@@ -15,7 +15,7 @@ import pytest
 from benchmarks._servers import add_node
 from kinemill.store.home import Home
 from tests.conftest import ROOT
-from tests.pipelines.conftest import TASK, Place
+from tests.pipelines.conftest import TASK, Workspace
 
 pytestmark = pytest.mark.slow
 MAIN = "from kinemill.cli import main; main()"
@@ -30,7 +30,7 @@ LONG = {
     "learn.patience": None,
     "learn.compile": "off",
 }
-ON_RAY = {"compute.type": "ray"}
+RAY = {"compute.type": "ray"}
 
 
 def start(overrides):
@@ -46,8 +46,8 @@ def start(overrides):
 
 def finished(run):
     """Wait until a process has done its work."""
-    _, told = run.communicate(timeout=600)
-    assert run.returncode == 0, told
+    _, message = run.communicate(timeout=600)
+    assert run.returncode == 0, message
 
 
 def raylet(node):
@@ -64,13 +64,13 @@ def training_on(node):
     return None
 
 
-def wait_for(wanted, run, seconds=240):
+def wait_for(expected, run, seconds=240):
     deadline = time.monotonic() + seconds
-    while not (found := wanted()):
+    while not (result := expected()):
         assert run.poll() is None, run.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    return found
+    return result
 
 
 def messages(home):
@@ -93,18 +93,18 @@ def test_a_training_on_ray_makes_the_same_model_and_its_node_may_die(
 ):
     nodes = [add_node(cluster), add_node(cluster)]
     shutil.copytree(logs, workspace.home.logs(TASK))
-    run = start({**LONG, **ON_RAY})
+    run = start({**LONG, **RAY})
     wait_for(lambda: list(workspace.home.runs.glob("*/*/checkpoint-*300")), run)
     (killed,) = (node for node in nodes if training_on(node))
     training = training_on(killed)
     os.kill(raylet(killed), signal.SIGKILL)
     finished(run)
     assert not training.is_running() or training.status() == psutil.STATUS_ZOMBIE
-    told = messages(workspace.home)
-    assert "Ray: attempt 1 of 2: a node is lost" in told
-    assert "going on from the checkpoint at step" in told
+    message = messages(workspace.home)
+    assert "Ray: attempt 1 of 2: a node is lost" in message
+    assert "going on from the checkpoint at step" in message
 
-    plain = Place(Home(tmp_path / "plain"), workspace.tasks)
+    plain = Workspace(Home(tmp_path / "plain"), workspace.tasks)
     plain.enter(monkeypatch)
     shutil.copytree(logs, plain.home.logs(TASK))
     finished(start(LONG))
@@ -117,7 +117,7 @@ def test_two_nodes_with_homes_of_their_own_share_each_batch(
     for name in ("one", "other"):
         add_node(cluster, env_vars={"KINEMILL_HOME": str(tmp_path / name)})
     shutil.copytree(logs, workspace.home.logs(TASK))
-    two = {**LONG, **ON_RAY, "learn.steps": 200, "compute.workers": 2}
+    two = {**LONG, **RAY, "learn.steps": 200, "compute.workers": 2}
     finished(start(two))
     assert "Ray: runs on" in messages(workspace.home)
     key, weights = model(workspace.home)
@@ -149,15 +149,15 @@ def test_nodes_read_the_new_logs_of_a_run(cluster, workspace, logs):
     add_node(cluster)
     add_node(cluster)
     shutil.copytree(logs, workspace.home.logs(TASK))
-    asked = {**ON_RAY, "compute.workers": 2, "compute.ingest_from": 2, "learn.steps": 20}
+    requests = {**RAY, "compute.workers": 2, "compute.ingest_from": 2, "learn.steps": 20}
     program = TRAIN.replace("'model'", "'recordings'")
     run = subprocess.run(
-        [sys.executable, "-c", program, TASK, json.dumps(asked)],
+        [sys.executable, "-c", program, TASK, json.dumps(requests)],
         cwd=ROOT, capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
-    told = messages(workspace.home)
-    assert "2 workers of the cluster read them" in told
-    assert "are read here" not in told
-    outcomes = list((workspace.home.store / "recording" / TASK).iterdir())
-    assert len(outcomes) == len({file.read_bytes() for file in logs.iterdir()})
+    message = messages(workspace.home)
+    assert "2 workers of the cluster read them" in message
+    assert "are read here" not in message
+    artifacts = list((workspace.home.store / "recording" / TASK).iterdir())
+    assert len(artifacts) == len({file.read_bytes() for file in logs.iterdir()})

@@ -47,8 +47,8 @@ def test_what_one_machine_publishes_the_other_finds_without_making_it(bucket, ho
         f"{workspace}/{name}"
         for name in ("MANIFEST.json", "data.txt", "more/b.bin", "summary.json")
     ]
-    found = make(other, text="other numbers")  # would be different, if it were made
-    assert (found.ref, found.cached, found.summary) == (made.ref, True, {"rows": 7})
+    result = make(other, text="other numbers")  # would be different, if it were made
+    assert (result.ref, result.cached, result.summary) == (made.ref, True, {"rows": 7})
     for name in ("data.txt", "more/b.bin"):
         there = [(home.root / made.ref.path / name).read_bytes() for home in homes]
         assert there[0] == there[1]
@@ -173,8 +173,8 @@ def test_the_newest_whole_checkpoint_is_fetched_and_older_ones_go(bucket, homes)
         Key="mill/runs/arm/0123abcd/checkpoint-000000400/tensors.safetensors", Body=b""
     )
     assert remote_sync.bring_checkpoint(other, INDEX) == "checkpoint-000000300"  # 400 was half sent
-    found, state = read_checkpoint(other)
-    assert (state["step"], float(found["weights"]["w"][0])) == (300, 300.0)
+    result, state = read_checkpoint(other)
+    assert (state["step"], float(result["weights"]["w"][0])) == (300, 300.0)
     assert remote_sync.bring_checkpoint(other, INDEX) is None  # it is there
     write_checkpoint(other, tensors(350), {"step": 350}, Retention(last=2))
     assert remote_sync.bring_checkpoint(one, INDEX) == "checkpoint-000000350"
@@ -211,10 +211,10 @@ def test_forgetting_a_recording_takes_it_out_of_the_store(bucket, homes, task, l
     entry.pop("format", None)
     member = Member(**entry)
     forget(task, one, member)
-    left = keys(bucket)
-    assert not any(member.hash in key for key in left)
+    remaining = keys(bucket)
+    assert not any(member.hash in key for key in remaining)
     bodies = [
-        bucket.Object(key).get()["Body"].read() for key in left if key.endswith("summary.json")
+        bucket.Object(key).get()["Body"].read() for key in remaining if key.endswith("summary.json")
     ]
     assert not any(json.loads(body).get("hash") == member.hash for body in bodies)
 

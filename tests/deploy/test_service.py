@@ -32,12 +32,12 @@ def become(monkeypatch, tracked_home):
 
 
 @pytest.fixture
-def known(tracked_home):
+def history(tracked_home):
     """A user, without whom no pages are served."""
     Users(tracked_home).put("ada", "admin", "correct horse battery")
 
 
-@pytest.mark.usefixtures("known")
+@pytest.mark.usefixtures("history")
 def test_both_servers_with_pages_are_behind_the_guard(become, tracked_home, monkeypatch):
     monkeypatch.setenv("KINEMILL_NAMES", "kinemill, https://mill.example")
     monkeypatch.setenv("KINEMILL_PROXY", "10.0.0.0/24")
@@ -45,11 +45,11 @@ def test_both_servers_with_pages_are_behind_the_guard(become, tracked_home, monk
     for name, server in (("webserver", "dagster_webserver"), ("mlflow", "mlflow")):
         arguments = become(name)
         assert arguments[1:4] == ["-m", "kinemill_dagster.pipelines.auth", server]
-        found = _parsed(arguments[3:])
-        assert found.login
-        assert found.host == "0.0.0.0"
-        assert {"kinemill", "https://mill.example"} <= set(found.name)
-        assert found.proxy == ["10.0.0.0/24"]
+        result = _parsed(arguments[3:])
+        assert result.login
+        assert result.host == "0.0.0.0"
+        assert {"kinemill", "https://mill.example"} <= set(result.name)
+        assert result.proxy == ["10.0.0.0/24"]
         assert not any("sqlite" in one or "sss" in one for one in arguments)  # anybody lists them
     assert (tracked_home.dagster / "dagster.yaml").is_file()
     assert os.environ["DAGSTER_HOME"] == str(tracked_home.dagster)

@@ -53,9 +53,9 @@ def test_every_command_has_a_section_with_an_example(pages, generator):
 
 def test_every_plug_in_and_every_tag_has_a_purpose(pages):
     for page in ("plugin-list.md", "metadata.md"):
-        found = rows(pages[page])
-        assert len(found) > 50
-        assert [cells for cells in found if len(cells) < 2 or not cells[1].strip()] == []
+        result = rows(pages[page])
+        assert len(result) > 50
+        assert [cells for cells in result if len(cells) < 2 or not cells[1].strip()] == []
 
 
 def test_every_family_of_the_library_is_listed(pages):

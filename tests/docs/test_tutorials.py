@@ -1,5 +1,6 @@
 """The tutorials, run block by block as a reader would run them."""
 
+import json
 import os
 import re
 import subprocess
@@ -21,11 +22,8 @@ def blocks(page: str) -> list[tuple[str, str, str]]:
     return [(m["language"], m["title"] or "", m["code"]) for m in BLOCK.finditer(text)]
 
 
-def follow(page: str, folder: Path, session: bool = False) -> None:
-    """Run the shell and Python blocks of a page in `folder`, and write the files that it shows.
-
-    With `session`, all Python blocks run in one process, as the cells of a notebook do.
-    """
+def follow(page: str, folder: Path) -> None:
+    """Run the shell and Python blocks of a page in `folder`, and write the files that it shows."""
     commands = Path(sys.executable).parent
     environment = {
         **os.environ,
@@ -33,16 +31,11 @@ def follow(page: str, folder: Path, session: bool = False) -> None:
     }
     for name in ("KINEMILL_HOME", "KINEMILL_TASKS"):
         environment.pop(name, None)  # a reader has none
-    cells = list[str]()
     for language, title, code in blocks(page):
         if title:
             (folder / title).write_text(code)
-        elif language == "python" and session:
-            cells.append(code)
         elif language in {"sh", "python"}:
             run_block(language, code, folder, environment)
-    if cells:
-        run_block("python", "\n".join(cells), folder, environment)
 
 
 def run_block(language: str, code: str, folder: Path, environment: dict[str, str]) -> None:
@@ -80,9 +73,27 @@ def test_to_robot(tmp_path):
     follow("to-robot.md", tmp_path)
 
 
+NOTEBOOK = ROOT / "examples/notebooks/rod.ipynb"
+
+
+def cells() -> list[str]:
+    """Return the code cells of the notebook."""
+    document = json.loads(NOTEBOOK.read_text())
+    codes = [cell for cell in document["cells"] if cell["cell_type"] == "code"]
+    assert all(cell["outputs"] == [] for cell in codes)
+    return ["".join(cell["source"]) for cell in codes]
+
+
+def test_the_page_of_the_notebook_has_its_cells():
+    shown = [code for language, _, code in blocks("notebook.md") if language == "python"]
+    assert [code.rstrip("\n") for code in shown] == cells()
+
+
 @pytest.mark.slow
 def test_notebook(tmp_path):
-    follow("notebook.md", tmp_path, session=True)
+    run_block(
+        "python", "\n".join(cells()), tmp_path, {**os.environ, "KINEMILL_HOME": str(tmp_path)}
+    )
 
 
 PAGES = sorted(path.name for path in (ROOT / "docs/tutorials").glob("*.md"))

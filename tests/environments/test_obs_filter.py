@@ -87,18 +87,18 @@ def test_it_is_verified_and_tried_on_what_it_met(task, folder):
     assert [line for line in run_checks(subject).gates if not line.passed] == []
     trials = subject.trials
     assert trials.diverged_at == [None] * 5
-    met = recorded_probe(trials.model.episodes, subject.policy.interface)
+    satisfied = recorded_probe(trials.model.episodes, subject.policy.interface)
     first = trials.model.episodes[0].observations
-    assert list(met.inputs) == ["observation", "camera"]
-    assert (met.inputs["observation"][0] == first["observation"][:12, [1, 0]]).all()
-    assert (met.inputs["camera"][0] == first["camera"][:12]).all()
+    assert list(satisfied.inputs) == ["observation", "camera"]
+    assert (satisfied.inputs["observation"][0] == first["observation"][:12, [1, 0]]).all()
+    assert (satisfied.inputs["camera"][0] == first["camera"][:12]).all()
     assert subject.probes[0].name == "observations met"
 
 
 def test_it_is_record_frames(task, folder, tmp_path):
     assert record_frames(task, load(folder), 3).shape[0] == 13
-    (film,) = film_policy(task, load(folder), [3], tmp_path)
-    assert film.endswith("targets-000003.webp")
+    (video,) = film_policy(task, load(folder), [3], tmp_path)
+    assert video.endswith("targets-000003.webp")
 
 
 @pytest.mark.parametrize("way", ["rollout", "expert"])

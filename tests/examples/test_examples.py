@@ -63,9 +63,9 @@ def test_the_python_example_of_a_policy_does_what_the_runtime_does(policy_folder
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     policy = load(policy_folders[kind])
     still = np.zeros(len(policy.observation))
-    wanted = ", ".join(f"{np.ravel(policy.act(still))[0]:.6g}" for _ in range(5))
+    expected = ", ".join(f"{np.ravel(policy.act(still))[0]:.6g}" for _ in range(5))
     (name,) = policy.actions
-    assert done.stdout.splitlines()[1] == f"  {name}: {wanted} {policy.units[name]}"
+    assert done.stdout.splitlines()[1] == f"  {name}: {expected} {policy.units[name]}"
 
 
 @pytest.mark.skipif(not shutil.which("g++"), reason="needs g++")

@@ -19,22 +19,22 @@ def test_exactly_what_fits_is_allowed():
     inner = environment.unwrapped
     random, refused = np.random.default_rng(0), 0
     for seed in range(3):
-        seen, over = environment.reset(seed=seed)[0], False
+        observed, over = environment.reset(seed=seed)[0], False
         while not over:
-            forbidden = np.flatnonzero(seen["action_mask"] == 0)
+            forbidden = np.flatnonzero(observed["action_mask"] == 0)
             if len(forbidden):
                 refused += 1
                 with pytest.raises(ValueError, match="cannot be cut"):
                     inner.step(int(random.choice(forbidden)))
-            cut, left = inner._cut.sum(), inner._left.copy()
-            action = int(random.choice(np.flatnonzero(seen["action_mask"])))
+            cut, remaining = inner._cut.sum(), inner._left.copy()
+            action = int(random.choice(np.flatnonzero(observed["action_mask"])))
             kind, turned, sheet = inner.parts_of(action)
             assert action == (kind * 2 + turned) * inner.sheets + sheet
-            seen, reward, ended, cut_off, info = environment.step(action)
+            observed, reward, ended, cut_off, info = environment.step(action)
             over = ended or cut_off
             area = int(np.prod(inner._pieces[kind]))
             assert inner._cut.sum() - cut == area
-            assert (left - inner._left).tolist() == [int(k == kind) for k in range(4)]
+            assert (remaining - inner._left).tolist() == [int(k == kind) for k in range(4)]
             assert reward == pytest.approx(area / 36 - 0.5 * info["sheets_opened"])
     assert refused > 5
 
@@ -56,5 +56,5 @@ def test_maskable_ppo_cuts_better_than_chance(home):
     silent = (NullReporter(), NullReporter())
     final = train.run(task, home, card.ref, card.ref, silent).summary["final"]
     space = make_environment(task).action_space
-    chance = try_policy(task, RandomPolicy(space), final["seeds"])
-    assert final["return_interval"][0] > chance.interval()["return"][1]
+    random_policy = try_policy(task, RandomPolicy(space), final["seeds"])
+    assert final["return_interval"][0] > random_policy.interval()["return"][1]

@@ -78,8 +78,8 @@ def test_positions_alone_are_what_a_rollout_needs(packed, model, history, learn,
     anything[..., 1] = 1e3
     assert np.array_equal(simulator.rollout(anything, past, actions), predicted)
     with torch.no_grad():
-        known = step.estimate_history(torch.from_numpy(states), torch.from_numpy(past))
-        expected = step.rollout(*known, torch.from_numpy(actions)).numpy()
+        recorded = step.estimate_history(torch.from_numpy(states), torch.from_numpy(past))
+        expected = step.rollout(*recorded, torch.from_numpy(actions)).numpy()
     assert np.abs(predicted - expected).max() < 1e-4
     # Step by step, from the estimate.
     carry, state = simulator.warm_up(states[..., :1], past), simulator.estimate(states)[:, -1]
@@ -112,9 +112,9 @@ def test_a_robot_at_rest_has_the_velocity_zero_and_one_that_moves_its_own(packed
     simulator = load(write(make(packed, {"type": "mlp"}, 1), tmp_path))
     rest, _ = simulator.hold({"angle": 0.4})
     assert np.array_equal(simulator.estimate(rest)[..., 1], 0 * rest[..., 1])
-    moving, _ = simulator.hold({"angle": 0.4, "velocity": 1.5})
-    assert moving[0, -1, 0] == pytest.approx(0.4)
-    assert simulator.estimate(moving)[0, -1, 1] == pytest.approx(1.5, rel=0.05)
+    motion, _ = simulator.hold({"angle": 0.4, "velocity": 1.5})
+    assert motion[0, -1, 0] == pytest.approx(0.4)
+    assert simulator.estimate(motion)[0, -1, 1] == pytest.approx(1.5, rel=0.05)
     with pytest.raises(BadInput, match="initial velocity: is estimated from the history of angle"):
         simulator.move(rest, {"velocity": 1.0})
 
@@ -159,8 +159,8 @@ def test_members_of_an_ensemble_start_from_one_estimate(packed, tmp_path):
     simulator = load(write(step, tmp_path))
     states, past, actions = windows(packed, simulator.history, 4)
     with torch.no_grad():
-        known = step.estimate_history(torch.from_numpy(states), torch.from_numpy(past))
-        expected = step.rollout(*known, torch.from_numpy(actions)).numpy()
+        recorded = step.estimate_history(torch.from_numpy(states), torch.from_numpy(past))
+        expected = step.rollout(*recorded, torch.from_numpy(actions)).numpy()
     assert np.abs(simulator.rollout(states[..., :1], past, actions) - expected).max() < 1e-4
 
 
@@ -199,11 +199,11 @@ def test_a_model_that_remembers_rows_is_trained_from_estimates(packed, history):
         assert np.array_equal(states[row, :, 0].numpy(), rows[:history, 0])
         assert np.array_equal(states[row, :, 1].numpy(), rows[:history, 1]) == (history == 1)
         present = start + history  # nothing from here on changes the estimate
-        known = packed.values[present - known_rows(layout) : present, :2].copy()
+        recorded = packed.values[present - known_rows(layout) : present, :2].copy()
         if history > 1:
-            known[:, 1] = 0.0
+            recorded[:, 1] = 0.0
             step = make(packed, {"type": "mlp"}, history)
-            expected = step.estimator(torch.from_numpy(known)[None])[0, -history:]
+            expected = step.estimator(torch.from_numpy(recorded)[None])[0, -history:]
             assert torch.allclose(states[row], expected, atol=1e-6)
     weights = window_weights(
         replace(packed, episodes=[replace(one, weight=2.0) for one in packed.episodes]), layout, 5

@@ -1,4 +1,5 @@
 import copy
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -12,11 +13,12 @@ from torch import nn
 
 from kinemill.errors import BadInput, Blocked
 from kinemill.export.interface import describe
-from kinemill.export.step_files import write_model
+from kinemill.export.step_files import Extras, write_model
 from kinemill.runtime import load
 from kinemill.store import file_digest
+from kinemill.task.export import Export
 from kinemill.task.plugins import MODELS
-from tests.export.conftest import DESCRIPTION, batch, published, random_step
+from tests.export.conftest import DESCRIPTION, batch, own_rows, published, random_step
 from tests.models.options import MORE, OPTIONS
 
 
@@ -219,6 +221,34 @@ def test_a_step_that_gives_nan_is_refused(tmp_path):
         step.network.head.weight[0, 0] = torch.nan
     with pytest.raises(Blocked, match="not finite"):
         published(step, tmp_path)
+
+
+class Steep(nn.Module):
+    """The ninth power of a thousand times the velocity: small within 1e-4 rad/s, infinite at 1."""
+
+    carry_shapes = ()
+
+    def warm_up(self, features):
+        del features
+        return ()
+
+    def forward(self, features):
+        power = (2e3 * (features[:, 2:3] - 0.1)) ** 9  # features are (velocity + 0.2) / 2
+        return (torch.cat([power, power], dim=1),)
+
+
+def test_the_first_comparison_is_on_rows_of_training(tmp_path):
+    """A sound model of a small channel is not refused for what it does at 1 rad/s."""
+    step = random_step("mlp", 1, network=Steep())
+    _, rows = own_rows()
+    rows = dataclasses.replace(rows, values=1e-5 * rows.values, std=1e-5 * rows.std)
+    write_model(copy.deepcopy(step), describe(DESCRIPTION, step), tmp_path, Extras(Export(), rows))
+    far = load(tmp_path, non_finite="pass").rollout(
+        np.ones((1, 1, 2), np.float32),
+        np.ones((1, 0, 1), np.float32),
+        np.ones((1, 3, 1), np.float32),
+    )
+    assert not np.isfinite(far).all()
 
 
 def test_a_carry_that_does_not_start_as_zeros_is_refused(tmp_path, monkeypatch):

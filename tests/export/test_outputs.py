@@ -107,10 +107,10 @@ def test_outputs_change_with_the_action_of_their_own_row_alone(tmp_path):
     states, past, actions = (part.numpy() for part in batch(2, 4, 6))
     changed = actions.copy()
     changed[:, 3] += 1.0
-    before = simulator.rollout_outputs(states, past, actions)[1]
+    previous = simulator.rollout_outputs(states, past, actions)[1]
     after = simulator.rollout_outputs(states, past, changed)[1]
-    assert np.array_equal(before[:, :3], after[:, :3])
-    assert (np.abs(after - before)[:, 3] > 0.0).all()
+    assert np.array_equal(previous[:, :3], after[:, :3])
+    assert (np.abs(after - previous)[:, 3] > 0.0).all()
 
 
 def test_the_interface_lists_outputs_and_a_run_needs_none_of_them(tmp_path):
@@ -145,9 +145,9 @@ def test_a_file_that_lacks_its_outputs_fails(tmp_path):
 
     folder = write(random_step_with_outputs({"type": "mlp"}), tmp_path)
     model = onnx.load(folder / "step.onnx")
-    kept = [one for one in model.graph.output if one.name != "outputs"]
+    retained = [one for one in model.graph.output if one.name != "outputs"]
     del model.graph.output[:]
-    model.graph.output.extend(kept)
+    model.graph.output.extend(retained)
     onnx.save(model, folder / "step.onnx")
     exported = ExportedDynamics(folder)
     failed = [gate for gate in exported.check_files(exported.models()) if not gate.passed]
@@ -167,17 +167,17 @@ def test_c_gives_the_outputs_of_the_files(model, tmp_path):
     # Wrong outputs are found: those of another model with equal states.
     other = random_step_with_outputs(model)
     other.readout.linear.bias.data += 1.0
-    elsewhere = load(write(other, tmp_path / "other") / "rollout.onnx", non_finite="pass")
+    other_folder = load(write(other, tmp_path / "other") / "rollout.onnx", non_finite="pass")
     with pytest.raises(Exception, match=r"step\.c.*differs from step\.onnx"):
-        parity.compare(compiled, elsewhere)
+        parity.compare(compiled, other_folder)
 
 
 def test_a_compiled_rollout_still_gives_outputs_by_the_onnx_file(tmp_path):
     simulator = load(write(random_step_with_outputs({"type": "mlp"}), tmp_path))
     arrays = [part.numpy() for part in batch(3, 4, 5)]
-    before = simulator.rollout_outputs(*arrays)[1]
+    previous = simulator.rollout_outputs(*arrays)[1]
     simulator.use_compiled(native_library.compile_rollout((tmp_path / "step.onnx").read_bytes()))
-    assert np.array_equal(simulator.rollout_outputs(*arrays)[1], before)
+    assert np.array_equal(simulator.rollout_outputs(*arrays)[1], previous)
 
 
 @pytest.mark.parametrize("also", ["fp16", "int8"])

@@ -88,6 +88,7 @@ def test_the_file_says_what_it_is(folders):
         "role": "action",
         "unit": "N",
         "limits": [-10.0, 10.0],
+        "kind": None,
     }
     model = onnx.load(folders[Looking] / "policy.onnx")
     kinds = {item.name: item.type.tensor_type.elem_type for item in model.graph.input}

@@ -67,7 +67,7 @@ def test_current_and_voltage_of_the_rlc_circuit_give_its_capacitance(request, ho
     for recording in load_recordings(
         home, ingest.run(task, home, shared_data / "rlc_sim").artifact.ref
     ):
-        rows = read_rows(recording.folder / recording.summary["tracks"][0]["file"])
+        rows = read_rows(recording.folder / recording.summary.tracks[0].file)
         raw = np.loadtxt(shared_data / "rlc_sim" / recording.name, delimiter=",", skiprows=1)
         assert np.array_equal(raw[:, 1], raw[:, 4])  # both columns that are named `V_C`
         assert np.array_equal(rows["capacitor_voltage"].to_numpy(), raw[:, 1])
@@ -82,7 +82,7 @@ def test_the_sensor_of_the_buck_converter_steps_by_a_fifth_of_a_volt(request, ho
         home, ingest.run(task, home, shared_data / "buck_converter").artifact.ref
     )
     for recording in recordings:
-        rows = read_rows(recording.folder / recording.summary["tracks"][0]["file"])
+        rows = read_rows(recording.folder / recording.summary.tracks[0].file)
         verdict = apply_checks_to_track(
             {name: rows[name].to_numpy() for name in task.columns}, task
         )
@@ -106,7 +106,7 @@ def test_silverbox_has_a_row_every_16384th_of_10_megahertz(request, home, shared
     (recording,) = load_recordings(
         home, ingest.run(task, home, shared_data / "silverbox").artifact.ref
     )
-    track = read_rows(recording.folder / recording.summary["tracks"][0]["file"])
+    track = read_rows(recording.folder / recording.summary.tracks[0].file)
     raw = pl.read_csv(shared_data / "silverbox" / "SNLS80mV.csv")
     assert track["output"].to_list() == raw["V2"].drop_nulls().to_list()  # a blank line at the end
     assert track["time_s"][-1] == pytest.approx(131_071 * 16_384 / 1e7, rel=1e-12)

@@ -86,7 +86,7 @@ def test_one_damaged_episode_does_not_spoil_the_others(logs, arm, home):
     report = ingest.run(arm, home, logs)
     (entry,) = report.files
     (recording,) = load_recordings(home, report.artifact.ref)
-    assert [track["rows"] for track in recording.summary["tracks"]] == [8, 8]
+    assert [track.rows for track in recording.summary.tracks] == [8, 8]
     (item,) = entry["reasons"]
     assert item["check"] == "rows"
     assert "episode_1" in item["where"]
@@ -235,6 +235,6 @@ def test_simulated_hysteresis_is_read_whole_at_its_own_rate(shared_data, home, r
     report = ingest.run(task, home, shared_data / "bouc_wen_sim_h5")
     assert list(report.ignored) == ["README.txt"]
     (recording,) = load_recordings(home, report.artifact.ref)
-    assert (recording.summary["rows"], recording.summary["reasons"]) == (40_960, [])
-    (track,) = recording.summary["tracks"]
-    assert track["rows"] == 40_960  # 54.6 s at 750 Hz
+    assert (recording.summary.rows, recording.summary.reasons) == (40_960, [])
+    (track,) = recording.summary.tracks
+    assert track.rows == 40_960  # 54.6 s at 750 Hz

@@ -50,7 +50,7 @@ def test_a_log_becomes_a_recording_with_its_track(task, home, logs, write, swing
     assert (entry["file"], entry["outcome"], entry["episodes"]) == ("a.csv", "episodes", 1)
     (recording,) = load_recordings(home, report.artifact.ref)
     assert (recording.hash, recording.name) == (entry["hash"], "a.csv")
-    frame = read_rows(recording.folder / recording.summary["tracks"][0]["file"])
+    frame = read_rows(recording.folder / recording.summary.tracks[0].file)
     assert frame.columns == ["time_s", *task.columns]
     assert frame["angle"].to_list() == [row[1] for row in swing]
 
@@ -180,7 +180,7 @@ def test_content_decides_the_format_not_the_ending(task, home, logs, swing):
     frame.write_parquet(logs / "a.csv")
     frame.write_csv(logs / "b.parquet")
     report = ingest.run(task, home, logs)
-    formats = {r.name: r.summary["format"] for r in load_recordings(home, report.artifact.ref)}
+    formats = {r.name: r.summary.format for r in load_recordings(home, report.artifact.ref)}
     assert formats == {"a.csv": "parquet", "b.parquet": "csv"}
     assert statuses(report) == {"a.csv": "episodes", "b.parquet": "episodes"}
 
@@ -330,8 +330,8 @@ def test_no_track_holds_a_null(task, home, logs, write, swing):
     report = ingest.run(task, home, logs)
     (recording,) = load_recordings(home, report.artifact.ref)
     folder = open_ref(home, recording.ref)
-    for track in recording.summary["tracks"]:
-        frame = read_rows(folder / track["file"])
+    for track in recording.summary.tracks:
+        frame = read_rows(folder / track.file)
         assert sum(frame.null_count().row(0)) == 0
         assert np.isnan(frame["torque"].to_numpy()[41:]).all()
 

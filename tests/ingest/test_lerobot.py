@@ -67,9 +67,9 @@ def test_float32_stamps_of_ten_minutes_lose_no_step(logs, arm, home):
     episode(0, 18_000).write_parquet(logs / "a.parquet")
     report = ingest.run(task, home, logs)
     (recording,) = load_recordings(home, report.artifact.ref)
-    (track,) = recording.summary["tracks"]
-    assert track["rows"] == 18_000
-    frame = read_rows(recording.folder / track["file"])
+    (track,) = recording.summary.tracks
+    assert track.rows == 18_000
+    frame = read_rows(recording.folder / track.file)
     assert frame["velocity"][-1] == 53_999.0  # the last row itself, not a mixture
 
 
@@ -130,10 +130,10 @@ def test_pictures_and_texts_of_a_table_go_with_its_episodes(logs, home, make_tas
     columns = {"observation.image": images, "task": texts}
     frame.with_columns(**columns).write_parquet(logs / "a.parquet")
     (recording,) = load_recordings(home, ingest.run(task, home, logs).artifact.ref)
-    assert recording.summary["reasons"] == []
+    assert recording.summary.reasons == []
     stored = np.load(recording.folder / "image-camera.npy", mmap_mode="r")
     assert stored.shape == (60, 2, 3, 3)
-    second = read_rows(recording.folder / recording.summary["tracks"][1]["file"])
+    second = read_rows(recording.folder / recording.summary.tracks[1].file)
     assert stored[second["camera"].to_numpy(), 0, 0, 2].tolist() == list(range(30, 60))
     assert second["instruction"].unique().to_list() == [1]
 
@@ -157,8 +157,8 @@ def test_twenty_episodes_of_a_humanoid_are_read_whole(shared_data, home, request
     summary = report.artifact.summary
     assert (summary["recordings"], summary["tracks"], summary["quarantined"]) == (20, 20, 0)
     assert (summary["rows"], summary["dropped_rows"]) == (7064, 0)
-    tracks = [r.summary["tracks"][0] for r in load_recordings(home, report.artifact.ref)]
-    assert sum(track["rows"] for track in tracks) == 7064  # no last step lost to float32
+    tracks = [r.summary.tracks[0] for r in load_recordings(home, report.artifact.ref)]
+    assert sum(track.rows for track in tracks) == 7064  # no last step lost to float32
 
 
 def test_the_hands_of_the_humanoid_stand_still_and_its_arm_lags(shared_data, home, request):

@@ -86,7 +86,7 @@ def test_the_tank_record_has_1024_rows_4_s_apart_and_a_level_that_saturates(
     report = ingest.run(task, home, shared_data / "cascaded_tanks")
     assert list(report.ignored) == ["dataBenchmark.csv"]
     (recording,) = load_recordings(home, report.artifact.ref)
-    assert (recording.summary["rows"], recording.summary["reasons"]) == (1024, [])
+    assert (recording.summary.rows, recording.summary.reasons) == (1024, [])
     log = read(shared_data / "cascaded_tanks" / "dataBenchmark.mat", task)
     assert log.frame.row(0) == pytest.approx((0, 5.205, 3.2567), rel=1e-5)  # as the CSV beside it
     assert log.ticks == 0.25

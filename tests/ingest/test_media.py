@@ -51,7 +51,7 @@ def episode(group: h5py.Group, rows: int = N, more: int = 0, first: int = 0, **p
 
 def stored(home, report):
     (recording,) = load_recordings(home, report.artifact.ref)
-    tracks = [read_rows(recording.folder / item["file"]) for item in recording.summary["tracks"]]
+    tracks = [read_rows(recording.folder / item.file) for item in recording.summary.tracks]
     return recording, tracks
 
 
@@ -104,7 +104,7 @@ def test_demonstrations_of_robomimic_with_two_cameras_and_one_text_for_all(logs,
     images = np.load(recording.folder / "image-wrist.npy")
     assert images.shape == (16, 2, 6, 3)
     assert tracks[1]["wrist"].to_list() == [*range(8, 16)]
-    assert recording.summary["reasons"] == []
+    assert recording.summary.reasons == []
 
 
 @pytest.mark.parametrize("kind", ["variable", "fixed", "one"])
@@ -253,7 +253,7 @@ def test_a_part_whose_pictures_are_damaged_does_not_spoil_the_others(logs, home,
     images = np.load(recording.folder / "image-camera.npy")
     assert [track["camera"].to_list() for track in tracks] == [[*range(8)], [*range(8, 16)]]
     np.testing.assert_array_equal(images[8:], noise + np.uint8(2))
-    (reason,) = recording.summary["reasons"]
+    (reason,) = recording.summary.reasons
     assert (reason["check"], reason["where"]) == ("media", "episode_1, file")
 
 
@@ -265,7 +265,7 @@ def test_a_pictures_shape_that_differs_between_parts_is_named(logs, home, camera
         file["episode_1/observations/image"] = pictures()[:, :3]
     recording, tracks = stored(home, ingest.run(camera_task(), home, logs))
     assert len(tracks) == 1
-    (reason,) = recording.summary["reasons"]
+    (reason,) = recording.summary.reasons
     assert (reason["found"], reason["where"]) == (
         "pictures of [3, 6, 3]",
         "episode_1, image 'camera'",

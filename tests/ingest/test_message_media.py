@@ -55,9 +55,9 @@ def camera_task(tmp_path):
 def test_pictures_and_texts_of_topics_go_with_the_steps(camera_task, logs, home):
     write_mcap(logs / "a.mcap", filmed())
     (recording,) = load_recordings(home, ingest.run(camera_task, home, logs).artifact.ref)
-    assert recording.summary["reasons"] == []
-    (track,) = recording.summary["tracks"]
-    frame = read_rows(recording.folder / track["file"])
+    assert recording.summary.reasons == []
+    (track,) = recording.summary.tracks
+    frame = read_rows(recording.folder / track.file)
     images = np.load(recording.folder / "image-camera.npy", mmap_mode="r")
     assert images.shape == (20, 4, 6, 3)
     # A picture counts from its stamp until the next one, 0.1 s later; steps start at 0.003 s.

@@ -113,8 +113,8 @@ def test_thirteen_real_clips_come_out_at_one_rate_with_their_known_defects(
     assert not any(entry["reasons"] for entry in report.files)
     fast, peaks = [], []
     for recording in load_recordings(home, report.artifact.ref):
-        (track,) = recording.summary["tracks"]
-        frame = read_rows(recording.folder / track["file"])
+        (track,) = recording.summary.tracks
+        frame = read_rows(recording.folder / track.file)
         assert frame.height == 300  # 10 s, whether the clip has 30 or 60 frames per second
         assert frame["knee_velocity"][0] == 0.0  # a placeholder, in every clip
         (fast if recording.name.startswith("go") else peaks).append(

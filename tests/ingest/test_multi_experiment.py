@@ -25,8 +25,7 @@ def rows(count: int) -> str:
 def frames(home, report) -> dict[str, pl.DataFrame]:
     (recording,) = load_recordings(home, report.artifact.ref)
     return {
-        track["part"]: read_rows(recording.folder / track["file"])
-        for track in recording.summary["tracks"]
+        track.part: read_rows(recording.folder / track.file) for track in recording.summary.tracks
     }
 
 

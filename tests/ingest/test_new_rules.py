@@ -16,7 +16,7 @@ def test_rules_that_change_make_new_outcomes_from_the_kept_bytes(
     second = ingest.run(make_task(dt=0.02), home, logs)
     assert second.artifact.ref != first.artifact.ref
     (recording,) = load_recordings(home, second.artifact.ref)
-    assert recording.summary["tracks"][0]["rows"] == 50
+    assert recording.summary.tracks[0].rows == 50
 
 
 def test_a_channel_that_turns_out_to_be_an_angle_is_unwrapped(make_task, home, logs, write):
@@ -37,7 +37,7 @@ def test_another_order_of_channels_makes_tracks_in_that_order(make_task, home, l
     ingest.run(first, home, logs)
     turned = first.model_copy(update={"channels": dict(reversed(first.channels.items()))})
     (recording,) = load_recordings(home, ingest.run(turned, home, logs).artifact.ref)
-    frame = read_rows(recording.folder / recording.summary["tracks"][0]["file"])
+    frame = read_rows(recording.folder / recording.summary.tracks[0].file)
     assert frame.columns == ["time_s", "velocity", "angle", "torque"]
 
 

@@ -162,11 +162,11 @@ def test_a_partition_of_new_rules_reads_no_other_partition(arm, home, tmp_path):
     ingest.run(arm, home)
     coarse = load_task(arm.path, {"dt": 0.02})
     folder = home.store / "recording" / "arm"
-    before = len(list(folder.iterdir()))
+    previous = len(list(folder.iterdir()))
     ingest.run(coarse, home, partition="left")
-    assert len(list(folder.iterdir())) == before + 1
+    assert len(list(folder.iterdir())) == previous + 1
     ingest.publish_members(coarse, home)
-    assert len(list(folder.iterdir())) == before + 2
+    assert len(list(folder.iterdir())) == previous + 2
 
 
 def test_a_side_car_of_another_partition_is_not_forgotten(arm, home):

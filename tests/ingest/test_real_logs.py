@@ -32,7 +32,7 @@ def arm(tmp_path):
 
 def frames(home, ref) -> dict[str, list[pl.DataFrame]]:
     return {
-        r.name: [read_rows(r.folder / track["file"]) for track in r.summary["tracks"]]
+        r.name: [read_rows(r.folder / track.file) for track in r.summary.tracks]
         for r in load_recordings(home, ref)
     }
 

@@ -18,10 +18,10 @@ def publish(home, stage, *sources, days=20.0, task="cart", **inputs):
         return {}
 
     named = {f"source_{number}": one.digest for number, one in enumerate(sources)}
-    outcome = get_or_build(home, stage, task, {**named, **inputs}, build)
+    artifact = get_or_build(home, stage, task, {**named, **inputs}, build)
     then = time.time() - days * DAY
-    os.utime(home.root / outcome.ref.path, (then, then))
-    return outcome.ref
+    os.utime(home.root / artifact.ref.path, (then, then))
+    return artifact.ref
 
 
 @pytest.fixture

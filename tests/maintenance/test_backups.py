@@ -60,7 +60,7 @@ def again(pool, tmp_path, **more):
 
 def test_a_restored_home_has_every_file_as_it_was(full, pool, tmp_path):
     home, ref = full
-    found = back_up(home, pool, NullReporter())
+    result = back_up(home, pool, NullReporter())
     there = again(pool, tmp_path)
     assert open_ref(there, ref).is_dir()
     names = {path.relative_to(there.root).as_posix() for path in there.root.rglob("*.csv")}
@@ -74,7 +74,7 @@ def test_a_restored_home_has_every_file_as_it_was(full, pool, tmp_path):
     assert not (there.root / "alerts.yaml").exists()
     assert b"secret" not in b"".join(p.read_bytes() for p in pool.rglob("*") if p.is_file())
     assert not (there.store / ".staging").exists()
-    assert found["added"]["files"] == found["files"] - 1  # the log and its raw bytes are the same
+    assert result["added"]["files"] == result["files"] - 1  # the log and its raw bytes are the same
 
 
 def test_a_second_backup_copies_only_what_is_new(full, pool, made):
@@ -119,8 +119,8 @@ def test_what_is_damaged_is_named_and_left_out_of_the_backup(full, pool, made):
     home, ref = full
     whole = made("model", n=2)
     (home.root / ref.path / "rows.bin").write_bytes(bytes(999) + b"x")
-    found = back_up(home, pool, NullReporter())
-    assert [line.split()[0] for line in found["damaged"]] == [f"{ref.path}/rows.bin"]
+    result = back_up(home, pool, NullReporter())
+    assert [line.split()[0] for line in result["damaged"]] == [f"{ref.path}/rows.bin"]
     there = Home(pool.parent / "again")
     restore(there, pool, NullReporter())
     assert open_ref(there, whole).is_dir()
@@ -144,9 +144,9 @@ def test_an_emptied_database_of_dagster_is_not_backed_up(full, pool):
 def test_a_damaged_backup_is_noticed_before_anything_is_in_its_place(full, pool, tmp_path):
     home, _ = full
     back_up(home, pool, NullReporter())
-    place = max((pool / "objects").rglob("*"), key=lambda path: path.stat().st_size)
-    place.chmod(0o644)
-    place.write_bytes(b"y" + place.read_bytes()[1:])
+    location = max((pool / "objects").rglob("*"), key=lambda path: path.stat().st_size)
+    location.chmod(0o644)
+    location.write_bytes(b"y" + location.read_bytes()[1:])
     there = Home(tmp_path / "again")
     with pytest.raises(CorruptArtifact, match="bytes have changed"):
         restore(there, pool, NullReporter())
@@ -160,9 +160,9 @@ def test_a_home_that_is_not_empty_is_replaced_only_when_told(full, pool):
     (home.logs("cart") / "b.csv").write_bytes(b"new")
     with pytest.raises(BadInput, match="not empty"):
         restore(home, pool, NullReporter())
-    found = restore(home, pool, NullReporter(), replace=True)
+    result = restore(home, pool, NullReporter(), replace=True)
     assert not (home.logs("cart") / "b.csv").exists()
-    old = Path(found["replaced"])
+    old = Path(result["replaced"])
     assert (old / "logs" / "cart" / "b.csv").read_bytes() == b"new"
     assert (home.root / "alerts.yaml").exists()
     assert open_ref(home, ref).is_dir()
@@ -185,12 +185,12 @@ def test_the_backup_of_a_time_is_found_by_the_beginning_of_it(full, pool, tmp_pa
         open_backup(pool, "20")
 
 
-@pytest.mark.parametrize("place", ["inside", "other"])
-def test_a_backup_goes_neither_into_the_home_nor_over_something_else(full, tmp_path, place):
+@pytest.mark.parametrize("location", ["inside", "other"])
+def test_a_backup_goes_neither_into_the_home_nor_over_something_else(full, tmp_path, location):
     home, _ = full
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.tex").write_text("x")
-    to = home.root / "pool" if place == "inside" else tmp_path / "other"
+    to = home.root / "pool" if location == "inside" else tmp_path / "other"
     with pytest.raises(BadInput):
         back_up(home, to, NullReporter())
 
@@ -227,10 +227,10 @@ def test_a_backup_that_was_killed_is_none_and_the_next_goes_on(full, pool, point
     killed(home, pool, point, "back_up(Home.find(), Path(sys.argv[1]), NullReporter())")
     with pytest.raises(BadInput, match="has 0 backups"):
         open_backup(pool)
-    before = sum(path.is_file() for path in (pool / "objects").rglob("[0-9a-f]*"))
-    found = back_up(home, pool, NullReporter())
-    assert found["added"]["files"] < found["files"] - 1
-    assert before > 0
+    previous = sum(path.is_file() for path in (pool / "objects").rglob("[0-9a-f]*"))
+    result = back_up(home, pool, NullReporter())
+    assert result["added"]["files"] < result["files"] - 1
+    assert previous > 0
 
 
 def killed(home, pool, point, what):
@@ -240,8 +240,8 @@ def killed(home, pool, point, what):
         "from kinemill.maintenance.restore import restore\n"
         f"from kinemill.task.protocols import NullReporter\n{what}"
     )
-    told = {**os.environ, "KINEMILL_FAULT": point, "KINEMILL_HOME": str(home.root)}
-    done = subprocess.run([sys.executable, "-c", script, pool], cwd=ROOT, env=told, check=False)
+    message = {**os.environ, "KINEMILL_FAULT": point, "KINEMILL_HOME": str(home.root)}
+    done = subprocess.run([sys.executable, "-c", script, pool], cwd=ROOT, env=message, check=False)
     assert done.returncode == -9
 
 
@@ -305,10 +305,10 @@ def test_several_runs_hold_a_home_at_once(home):
 def test_what_a_dead_backup_left_is_swept_and_what_a_live_one_writes_is_not(full, pool):
     home, _ = full
     back_up(home, pool, NullReporter())
-    left = Pool(pool, link=False).aside()
-    left.write_bytes(b"half")
+    remaining = Pool(pool, link=False).aside()
+    remaining.write_bytes(b"half")
     with Pool(pool, link=False).open():  # another backup, which may be writing it
-        assert left.exists() is False  # it held the pool alone when it began
+        assert remaining.exists() is False  # it held the pool alone when it began
         live = Pool(pool, link=False).aside()
         live.write_bytes(b"half")
         back_up(home, pool, NullReporter())

@@ -36,11 +36,11 @@ def test_what_is_no_size_is_refused(text):
 
 def test_room_a_backup_and_a_restored_home(home, made, tmp_path, monkeypatch):
     old, new = made("model", n=1), made("model", days=1, n=2)
-    told = kinemill("admin", "gc", "--dry-run", "--why", "--json")
-    assert told.exit_code == 0
-    found = json.loads(told.stdout)
-    assert [item["name"] for item in found["gone"]] == [old.path]
-    assert [item["name"] for item in found["kept"]] == [new.path]
+    message = kinemill("admin", "gc", "--dry-run", "--why", "--json")
+    assert message.exit_code == 0
+    result = json.loads(message.stdout)
+    assert [item["name"] for item in result["gone"]] == [old.path]
+    assert [item["name"] for item in result["kept"]] == [new.path]
     assert kinemill("admin", "gc", "--budget", "1kB", "--json").exit_code == 1
     assert not (home.root / old.path).exists()
     pool = str(tmp_path / "pool")
@@ -56,7 +56,7 @@ def test_alerts_that_nobody_asked_for_are_said_and_a_test_that_fails_too(home):
     home.root.mkdir()
     assert kinemill("admin", "alerts", "list").exit_code == 1
     (home.root / "alerts.yaml").write_text("urls: ['nonsense://secret']")
-    told = kinemill("admin", "alerts", "test", "--json")
-    assert told.exit_code == 1
-    assert "apprise knows no such address" in told.stdout
-    assert "secret" not in told.stdout
+    message = kinemill("admin", "alerts", "test", "--json")
+    assert message.exit_code == 1
+    assert "apprise knows no such address" in message.stdout
+    assert "secret" not in message.stdout

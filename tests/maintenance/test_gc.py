@@ -27,29 +27,29 @@ DAY = 86400.0
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def gc(home, **wanted):
-    return collect(home, Limits(**wanted), NoOrchestrator(), NullReporter())
+def gc(home, **expected):
+    return collect(home, Limits(**expected), NoOrchestrator(), NullReporter())
 
 
-def names(found, what="gone"):
-    return [item["name"] for item in found[what]]
+def names(result, what="gone"):
+    return [item["name"] for item in result[what]]
 
 
 def test_what_nothing_goes_back_to_goes_users_before_what_they_use(home, made):
     data = made("training_set", days=40, n=1)
     model = made("model", data, days=20)
     files = made("onnx_model", model, days=30)
-    found = gc(home)
-    assert names(found) == [files.path, model.path, data.path]
+    result = gc(home)
+    assert names(result) == [files.path, model.path, data.path]
     assert not any((home.root / ref.path).exists() for ref in (data, model, files))
-    assert found["freed"]["model"]["things"] == 1
-    assert found["freed"]["model"]["bytes"] >= 1000
+    assert result["freed"]["model"]["things"] == 1
+    assert result["freed"]["model"]["bytes"] >= 1000
 
 
 def test_a_dry_run_says_the_same_and_keeps_it(home, made):
     old = made("model", n=1)
-    found = gc(home, dry=True)
-    assert names(found) == [old.path]
+    result = gc(home, dry=True)
+    assert names(result) == [old.path]
     assert open_ref(home, old).is_dir()
 
 
@@ -71,11 +71,11 @@ def test_the_newest_dataset_and_the_latest_of_each_stage_stay(home, made):
         manifest = home.root / ref.path / "MANIFEST.json"
         os.utime(manifest, (time.time() - day * DAY,) * 2)
     latest = made("model", n=3)
-    place = home.dagster / "refs" / "latest" / "cart" / "model.json"
-    publish_json(place, latest.to_json())
-    found = gc(home)
-    assert names(found) == [old.path]
-    why = {item["name"]: item["why"] for item in found["kept"]}
+    location = home.dagster / "refs" / "latest" / "cart" / "model.json"
+    publish_json(location, latest.to_json())
+    result = gc(home)
+    assert names(result) == [old.path]
+    why = {item["name"]: item["why"] for item in result["kept"]}
     assert why == {
         new.path: "newest dataset of cart",
         latest.path: "latest model of cart",
@@ -85,11 +85,11 @@ def test_the_newest_dataset_and_the_latest_of_each_stage_stay(home, made):
 
 def test_a_budget_takes_the_oldest_and_no_more_than_it_needs(home, made):
     refs = [made("model", days=days, n=days) for days in (10, 30, 20)]
-    before = gc(home, dry=True)["bytes"]["before"]
-    found = gc(home, budget=before - 1500)
-    assert names(found) == [refs[1].path, refs[2].path]
-    assert found["within_budget"]
-    assert found["bytes"]["after"] <= before - 1500
+    previous = gc(home, dry=True)["bytes"]["before"]
+    result = gc(home, budget=previous - 1500)
+    assert names(result) == [refs[1].path, refs[2].path]
+    assert result["within_budget"]
+    assert result["bytes"]["after"] <= previous - 1500
 
 
 def test_a_budget_that_cannot_be_kept_is_said(home, made):
@@ -150,14 +150,14 @@ WRITTEN_ASIDE = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("place", WRITTEN_ASIDE)
-def test_what_a_dead_process_wrote_aside_goes_wherever_it_is(home, made, place):
-    old, new = home.root / place, home.root / f"{place}-new"
+@pytest.mark.parametrize("location", WRITTEN_ASIDE)
+def test_what_a_dead_process_wrote_aside_goes_wherever_it_is(home, made, location):
+    old, new = home.root / location, home.root / f"{location}-new"
     for path in (old, new):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"x")
     os.utime(old, (time.time() - 3 * DAY,) * 2)
-    assert names(gc(home)) == [place]
+    assert names(gc(home)) == [location]
     assert new.exists()
 
 
@@ -186,22 +186,22 @@ def test_logs_of_a_training_go_when_it_ended_long_ago_unless_its_model_is_the_la
         publish_json(folder / "config.json", {})
         for path in (folder / "config.json", folder):
             os.utime(path, (time.time() - (40 if folder != folders[1] else 3) * DAY,) * 2)
-    found = gc(home)
-    assert [Path(name).name for name in names(found)] == []  # all three models were used lately
+    result = gc(home)
+    assert [Path(name).name for name in names(result)] == []  # all three models were used lately
     for ref in models:
         os.utime(home.root / ref.path, (time.time() - 3 * DAY,) * 2)
-    gone = [item for item in gc(home, unused=2.0)["gone"] if item["kind"] == "training log"]
-    assert [Path(item["name"]).name for item in gone] == [folders[2].name]
+    deleted = [item for item in gc(home, unused=2.0)["gone"] if item["kind"] == "training log"]
+    assert [Path(item["name"]).name for item in deleted] == [folders[2].name]
     assert unfinished.is_dir()
 
 
 def test_the_newest_snapshots_stay_with_what_is_in_quarantine_though_nothing_names_them(home, made):
-    held = made("recording", days=90, n=1)
-    shard = made("recordings_shard", held, days=80)
+    locked = made("recording", days=90, n=1)
+    shard = made("recordings_shard", locked, days=80)
     older, newer = made("recordings", days=70, n=1), made("recordings", shard, days=60)
     assert names(gc(home)) == [older.path]
     assert open_ref(home, newer).is_dir()
-    assert open_ref(home, held).is_dir()
+    assert open_ref(home, locked).is_dir()
 
 
 def test_beside_a_run_that_finds_old_outcomes_known_none_of_those_goes(home, made):
@@ -209,11 +209,11 @@ def test_beside_a_run_that_finds_old_outcomes_known_none_of_those_goes(home, mad
     for n in range(20):
         made("model", days=40, n=n)
     made("model", days=40, n="unused")
-    done, gone = threading.Event(), []
+    done, deleted = threading.Event(), []
 
     def make_room():
         while not done.is_set():
-            gone.extend(names(gc(home, unused=1.0)))
+            deleted.extend(names(gc(home, unused=1.0)))
 
     keeper = threading.Thread(target=make_room)
     with lock(home, "train/cart/x"):
@@ -226,8 +226,8 @@ def test_beside_a_run_that_finds_old_outcomes_known_none_of_those_goes(home, mad
         finally:
             done.set()
             keeper.join()
-    assert len(gone) == 1
-    assert not set(gone) & {ref.path for ref in refs}
+    assert len(deleted) == 1
+    assert not set(deleted) & {ref.path for ref in refs}
 
 
 def test_without_its_registry_a_home_with_models_is_left_alone(home, made):
@@ -264,14 +264,14 @@ def test_versions_keep_what_they_were_made_from_and_a_budget_takes_copies_of_ref
     registered,
 ):
     home, models = registered
-    found = gc(home)
-    assert names(found) == []
-    why = {item["name"]: item["why"] for item in found["kept"]}
+    result = gc(home)
+    assert names(result) == []
+    why = {item["name"]: item["why"] for item in result["kept"]}
     assert why[models[0][0].path] == "cart version 1, champion"
     assert why[models[1][1].path] == "cart version 2, undecided"
-    found = gc(home, budget=1)
-    assert names(found) == [models[1][0].path]  # version 3 is the newest, version 1 the champion
-    assert not found["within_budget"]
+    result = gc(home, budget=1)
+    assert names(result) == [models[1][0].path]  # version 3 is the newest, version 1 the champion
+    assert not result["within_budget"]
     for _, model in models:
         open_ref(home, model)
 
@@ -302,8 +302,8 @@ def test_killed_anywhere_it_leaves_whole_outcomes_with_their_sources(home, made,
         "from kinemill.task.protocols import NullReporter\n"
         "collect(Home.resolve(), Limits(), NoOrchestrator(), NullReporter())"
     )
-    told = {**os.environ, "KINEMILL_FAULT": point}
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=told, check=False)
+    message = {**os.environ, "KINEMILL_FAULT": point}
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=message, check=False)
     assert done.returncode == -9
     there = [(home.root / ref.path).is_dir() for ref in (data, model)]
     assert there in ([True, False], [False, False])  # never a model without its data

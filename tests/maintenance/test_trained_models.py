@@ -15,11 +15,11 @@ def test_the_trained_model_stays_where_a_reference_was_registered_in_its_place(t
     training_set = publish(home, "training_set", data, days=40)
     references = publish(home, "references", data, days=40)
     trained = publish(home, "model", training_set, days=40)
-    chosen = publish(home, "model", data, references, days=40)
+    choice = publish(home, "model", data, references, days=40)
     other = publish(home, "model", training_set, days=40, n=2)
     stamped = {
-        tags.MODEL: chosen.digest,
-        tags.MODEL_FOLDER: chosen.path,
+        tags.MODEL: choice.digest,
+        tags.MODEL_FOLDER: choice.path,
         tags.REFERENCE: "linear",
         tags.TRAINED: trained.digest,
         tags.TRAINED_FOLDER: trained.path,
@@ -27,7 +27,7 @@ def test_the_trained_model_stays_where_a_reference_was_registered_in_its_place(t
     client = open_tracking(home).client
     client.create_registered_model("cart")
     client.create_model_version("cart", source="file:1", tags=stamped)
-    found = collect(home, Limits(unused=0.0), NoOrchestrator(), NullReporter())
-    assert [item["name"] for item in found["gone"]] == [other.path]
-    for ref in (data, training_set, references, trained, chosen):
+    result = collect(home, Limits(unused=0.0), NoOrchestrator(), NullReporter())
+    assert [item["name"] for item in result["gone"]] == [other.path]
+    for ref in (data, training_set, references, trained, choice):
         assert open_ref(home, ref).is_dir()

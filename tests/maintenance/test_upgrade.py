@@ -3,7 +3,7 @@
 import pytest
 
 from kinemill.errors import BadInput
-from kinemill.maintenance import upgrade as upgrading
+from kinemill.maintenance import upgrade as upgrade_run
 from kinemill.maintenance.upgrade import upgrade
 from kinemill.store import publish_json, read_json
 from kinemill.store.formats import Format
@@ -24,7 +24,7 @@ class NoDagster:
 def members(home, monkeypatch):
     """Memberships of formats 1, 1 and 2, of which 2 is the newest: it has a name in addition."""
     newest = Format("membership", 2, lambda old: {**old, "name": "unnamed"})
-    monkeypatch.setattr(upgrading, "_CHANGING", ((newest, "members/*/*.json"),))
+    monkeypatch.setattr(upgrade_run, "_CHANGING", ((newest, "members/*/*.json"),))
     folder = home.store / "members" / "cart"
     publish_json(folder / "a.json", {"hash": "a"})  # from before there were numbers
     publish_json(folder / "b.json", {"format": 1, "hash": "b"})
@@ -38,8 +38,8 @@ def bring_up(home):
 
 def test_documents_of_the_format_before_are_written_anew(members):
     home, folder = members
-    found = bring_up(home)
-    parts = {part["part"]: (part["before"], part["after"]) for part in found["parts"]}
+    result = bring_up(home)
+    parts = {part["part"]: (part["before"], part["after"]) for part in result["parts"]}
     assert parts == {"home": ("not noted", "1"), "membership": ("1 (2), 2 (1)", "2")}
     assert [read_json(folder / f"{name}.json") for name in "abc"] == [
         {"format": 2, "hash": "a", "name": "unnamed"},
@@ -56,11 +56,11 @@ def test_an_upgrade_that_ended_early_is_ended_by_the_next(members, monkeypatch):
         if name == "upgrade.document":
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(upgrading, "fault_point", die)
+    monkeypatch.setattr(upgrade_run, "fault_point", die)
     with pytest.raises(KeyboardInterrupt):
         bring_up(home)
     assert [read_json(folder / f"{name}.json").get("format", 1) for name in "abc"] == [2, 1, 2]
-    monkeypatch.setattr(upgrading, "fault_point", lambda _: None)
+    monkeypatch.setattr(upgrade_run, "fault_point", lambda _: None)
     bring_up(home)
     assert [read_json(folder / f"{name}.json")["format"] for name in "abc"] == [2, 2, 2]
 

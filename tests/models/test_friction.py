@@ -66,9 +66,9 @@ def test_the_force_while_sliding(kind, dry):
 
 def test_the_stribeck_curve_falls_with_the_velocity():
     friction = friction_of("stribeck")
-    still, moving = friction.dry(torch.tensor([[0.0]])), friction.dry(torch.tensor([[0.3]]))
+    still, motion = friction.dry(torch.tensor([[0.0]])), friction.dry(torch.tensor([[0.3]]))
     assert still.item() == pytest.approx(COULOMB + STICTION)
-    assert moving.item() == pytest.approx(COULOMB + STICTION / math.e)
+    assert motion.item() == pytest.approx(COULOMB + STICTION / math.e)
 
 
 @pytest.mark.parametrize("torque", [0.95, -0.5])

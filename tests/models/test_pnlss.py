@@ -60,8 +60,8 @@ def windows_of(rows):
 
 def start(windows, rows):
     """The model before its fit, with the scales of the rows: linear, by subspace identification."""
-    position, both = rows[:, :1], rows
-    parts = (position.std(0), both.mean(0), both.std(0), position.mean(0), position.std(0))
+    position, pair = rows[:, :1], rows
+    parts = (position.std(0), pair.mean(0), pair.std(0), position.mean(0), position.std(0))
     scale = dict(zip(SCALES, (part.double() for part in parts), strict=True))
     torch.manual_seed(0)
     step = make_step(TASK.learn.model, layout_of(TASK), scale)

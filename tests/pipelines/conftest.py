@@ -50,7 +50,7 @@ BROKEN = TINY.replace("task: tiny", "task: broken").replace("dt: 0.02", "dt: -1\
 
 
 @dataclass(frozen=True)
-class Place:
+class Workspace:
     """A home and the tasks beside it."""
 
     home: Home
@@ -83,11 +83,11 @@ def logs(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def first_run(tmp_path_factory, tasks, logs) -> tuple[Place, dict]:
+def first_run(tmp_path_factory, tasks, logs) -> tuple[Workspace, dict]:
     """A home on which the chain ran once, and the document of that run; nobody may change it."""
     from kinemill_dagster.pipelines.run import run_chain
 
-    site = Place(Home(tmp_path_factory.mktemp("home")), tasks)
+    site = Workspace(Home(tmp_path_factory.mktemp("home")), tasks)
     shutil.copytree(logs, site.home.logs(TASK))
     with pytest.MonkeyPatch.context() as patch:
         site.enter(patch)
@@ -95,19 +95,19 @@ def first_run(tmp_path_factory, tasks, logs) -> tuple[Place, dict]:
 
 
 @pytest.fixture
-def workspace(tmp_path, tasks, monkeypatch) -> Place:
+def workspace(tmp_path, tasks, monkeypatch) -> Workspace:
     """An empty home with the tasks of the tests."""
-    made = Place(Home(tmp_path / "home"), tasks)
+    made = Workspace(Home(tmp_path / "home"), tasks)
     made.enter(monkeypatch)
     return made
 
 
 @pytest.fixture
-def copy(first_run, tmp_path, monkeypatch) -> Place:
+def copy(first_run, tmp_path, monkeypatch) -> Workspace:
     """A copy of the home on which the chain ran, to do with as one likes."""
     original, _ = first_run
     shutil.copytree(original.home.root, tmp_path / "home")
-    made = Place(Home(tmp_path / "home"), original.tasks)
+    made = Workspace(Home(tmp_path / "home"), original.tasks)
     made.enter(monkeypatch)
     return made
 
@@ -116,12 +116,12 @@ def copy(first_run, tmp_path, monkeypatch) -> Place:
 def task_gone_wrong(workspace, tmp_path, monkeypatch):
     """The job of a task whose file is changed after Dagster has loaded it: `make(old, new)`."""
     from kinemill.task import load_task
-    from kinemill_dagster.pipelines.chain import definitions_of
+    from kinemill_dagster.pipelines.chain import chain_job
 
     def make(old, new):
         shutil.copytree(workspace.tasks, tmp_path / "tasks")
         monkeypatch.setenv("KINEMILL_TASKS", str(tmp_path / "tasks"))
-        job = definitions_of([load_task(TASK)]).resolve_job_def(TASK)
+        job = chain_job(load_task(TASK))
         file = tmp_path / "tasks" / f"{TASK}.yaml"
         file.write_text(file.read_text().replace(old, new))
         return job

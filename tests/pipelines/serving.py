@@ -3,17 +3,21 @@
 import json
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import psutil
 import pytest
 
-from tests.pipelines.conftest import TASK, Place, is_training
+from kinemill.task import load_task
+from kinemill_dagster.assets import stages_of
+from tests.pipelines.conftest import TASK, Workspace, is_training
 
 REPOSITORY = {"repositoryLocationName": "kinemill", "repositoryName": "__repository__"}
 LAUNCH = """
@@ -21,15 +25,21 @@ mutation($p: ExecutionParams!) { launchPipelineExecution(executionParams: $p) {
   __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }
 """
 RUNS = """{ runsOrError { ... on Runs { results {
-  runId status jobName rootRunId tags { key value } } } } }"""
+  runId status rootRunId tags { key value } } } } }"""
 TERMINATE = "mutation($id: String!) { terminateRun(runId: $id) { __typename } }"
+
+
+def selector(task):
+    """What GraphQL selects for a run of all assets of a task."""
+    assets = [{"path": [task, asset]} for asset in stages_of(load_task(task)).values()]
+    return {**REPOSITORY, "jobName": "__ASSET_JOB", "assetSelection": assets}
 
 
 @dataclass
 class Served:
     """Running servers: their addresses, their process, their home."""
 
-    workspace: Place
+    workspace: Workspace
     ports: tuple[int, int]
     process: subprocess.Popen = field(default=None)
     urls: dict[str, str] = field(default_factory=dict)
@@ -47,8 +57,8 @@ class Served:
         )
         for line in self.process.stderr:
             self.said.append(line)
-            if found := re.match(r"(Dagster|MLflow) +(http://127\.0\.0\.1:\d+)", line):
-                self.urls[found[1]] = found[2]
+            if result := re.match(r"(Dagster|MLflow) +(http://127\.0\.0\.1:\d+)", line):
+                self.urls[result[1]] = result[2]
             if "Ctrl-C" in line:
                 return
         pytest.fail(f"kinemill ui ended with code {self.process.wait()}: {''.join(self.said)}")
@@ -77,14 +87,14 @@ class Served:
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
         request = urllib.request.Request(f"{self.urls['Dagster']}/graphql", body, headers)
         try:
-            with urllib.request.urlopen(request, timeout=120) as answer:
-                found = json.load(answer)
+            with urllib.request.urlopen(request, timeout=120) as response:
+                result = json.load(response)
         except urllib.error.HTTPError as error:
             if error.code != 500:
                 raise
-            found = json.load(error)  # Dagster tells of an error that it caught
-        assert "errors" not in found, found["errors"]
-        return found["data"]
+            result = json.load(error)  # Dagster tells of an error that it caught
+        assert "errors" not in result, result["errors"]
+        return result["data"]
 
     def runs(self):
         """Every run that Dagster knows, newest first."""
@@ -92,13 +102,13 @@ class Served:
 
     def attempts(self, root):
         """The runs of one launch, the first first: itself and its retries."""
-        found = [run for run in self.runs() if root in (run["runId"], run["rootRunId"])]
-        return found[::-1]
+        result = [run for run in self.runs() if root in (run["runId"], run["rootRunId"])]
+        return result[::-1]
 
     def launch(self, tags=None, task=TASK, **learn):
         """Launch the whole chain; return the id of the run."""
         parameters = {
-            "selector": {**REPOSITORY, "pipelineName": task},
+            "selector": selector(task),
             "mode": "default",
             "runConfigData": {"resources": {task: {"config": {"learn": learn}}}},
             "executionMetadata": {
@@ -116,11 +126,29 @@ class Served:
         return next((one for one in self.family() if is_training(one)), None)
 
 
-def until(found, what, within=400.0):
+def free():
+    """A port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def serve(workspace, *options, ports=None):
+    """Start the servers of a home, on free ports by default; they end with the context."""
+    served = Served(workspace, ports or (free(), free()), more=options)
+    try:
+        served.start()
+        yield served
+    finally:
+        served.stop()
+
+
+def until(result, what, within=400.0):
     """Wait until `found()` is true and return it."""
     deadline = time.monotonic() + within
     while time.monotonic() < deadline:
-        if value := found():
+        if value := result():
             return value
         time.sleep(0.1)
     return pytest.fail(f"{what}: not within {within} s")

@@ -10,17 +10,17 @@ import pytest
 
 from kinemill.register import tags
 from kinemill.register.alias_switch import Event
-from kinemill.register.ledger import Change, append
+from kinemill.register.ledger import Change, NewVersion, append
 from kinemill.store import get_or_build, publish_json, read_json, to_json_value, write_json
 from kinemill.validate.summary import EpisodesSummary
-from kinemill_dagster.pipelines import alerts as watching
+from kinemill_dagster.pipelines import alerts as observers
 from kinemill_dagster.pipelines.instance import open_instance
 from kinemill_dagster.resources import alerts
 from tests.pipelines.conftest import TASK
 
 
 @pytest.fixture
-def heard(workspace):
+def received(workspace):
     """A home in which somebody wants to hear everything, and the titles of what they are to."""
     home = workspace.home
     home.root.mkdir()
@@ -29,8 +29,8 @@ def heard(workspace):
 
     def look():
         with pytest.MonkeyPatch.context() as patch, open_instance(home) as instance:
-            patch.setattr(watching, "deliver", lambda _: None)
-            watching.outcome_alerts(dg.build_sensor_context(instance=instance))
+            patch.setattr(observers, "deliver", lambda _: None)
+            observers.outcome_alerts(dg.build_sensor_context(instance=instance))
         return sorted(read_json(path)["title"] for path in alerts.waiting(home).glob("*.json"))
 
     return home, look
@@ -58,8 +58,8 @@ def decided(version, decision, passed):
     return {"task": TASK, "decision": decision, "gate": gate, **numbers}
 
 
-def test_a_refusal_quarantine_and_drift_are_told_once(heard):
-    home, look = heard
+def test_a_refusal_quarantine_and_drift_are_told_once(received):
+    home, look = received
     emit(home, "registered_model", "decision", decided(2, "champion", True))
     emit(home, "episodes", "episodes", None, **quarantined(1))
     assert look() == []
@@ -83,8 +83,8 @@ def test_a_refusal_quarantine_and_drift_are_told_once(heard):
     assert len(look()) == 4
 
 
-def test_a_version_that_waits_for_a_person_is_told_once_and_to_whom_it_concerns(heard):
-    home, look = heard
+def test_a_version_that_waits_for_a_person_is_told_once_and_to_whom_it_concerns(received):
+    home, look = received
     emit(home, "registered_model", "decision", decided(5, "waiting", False))
     assert look() == [f"kinemill: {TASK} version 5 waits for approval"]
     (note,) = [read_json(path) for path in alerts.waiting(home).glob("*.json")]
@@ -96,8 +96,8 @@ def test_a_version_that_waits_for_a_person_is_told_once_and_to_whom_it_concerns(
     assert len(look()) == 1
 
 
-def test_promotions_rollbacks_and_canaries_are_sent_once(heard):
-    home, look = heard
+def test_promotions_rollbacks_and_canaries_are_sent_once(received):
+    home, look = received
     publish_json(home.dagster / "refs" / "latest" / TASK / "model.json", {})
     decisions = [
         ("champion", 1),
@@ -108,7 +108,7 @@ def test_promotions_rollbacks_and_canaries_are_sent_once(heard):
     ]
     for number, (what, version) in enumerate(decisions):
         event = Event(f"2026-03-01T00:0{number}:00Z", "ada", what, version, None, "because")
-        created = {"number": version, "run_id": "r", "source": "s"} if number < 3 else None
+        created = NewVersion(version, "r", "s") if number < 3 else None
         note = {f"{tags.EVENT}{number}": json.dumps(asdict(event))}
         append(home, TASK, Change(created=created, notes=note))
     with pytest.MonkeyPatch.context() as patch:
@@ -125,8 +125,8 @@ def test_promotions_rollbacks_and_canaries_are_sent_once(heard):
     assert kinds == ["canary", "promoted", "promoted", "rolled_back"]
 
 
-def test_a_run_of_which_nothing_is_heard_is_told_and_again_when_it_stalls_again(heard):
-    home, look = heard
+def test_a_run_of_which_nothing_is_heard_is_told_and_again_when_it_stalls_again(received):
+    home, look = received
     with open_instance(home) as instance:
         run = dg.DagsterRun(job_name=TASK, run_id="1" * 32, status=dg.DagsterRunStatus.STARTED)
         instance.add_run(run)
@@ -144,8 +144,8 @@ def test_a_run_of_which_nothing_is_heard_is_told_and_again_when_it_stalls_again(
     assert len(look()) == 1
 
 
-def test_a_failed_run_is_told_with_what_it_said_unless_it_is_tried_again(heard, monkeypatch):
-    home, look = heard
+def test_a_failed_run_is_told_with_what_it_said_unless_it_is_tried_again(received, monkeypatch):
+    home, look = received
 
     @dg.op
     def learn():
@@ -174,5 +174,5 @@ def test_a_failed_run_is_told_with_what_it_said_unless_it_is_tried_again(heard, 
     assert (note["kind"], note["task"], note["owner"]) == ("failure", TASK, "ada")
     assert "loss is not finite at step 12" in note["body"]
     assert note["link"].endswith(f"/runs/{done.run_id}")
-    monkeypatch.setattr(watching, "_PATIENCE", 0.0)
+    monkeypatch.setattr(observers, "_PATIENCE", 0.0)
     assert len(look()) == 2  # nobody tried the first one again after all

@@ -1,14 +1,13 @@
 """The pages of `kinemill ui` in headless Chromium, as a user sees them on a screen and a phone."""
 
 import shutil
-import socket
 
 import pytest
 
 from benchmarks._browser import CHROMIUM, browser
 from kinemill.store.home import Home
-from tests.pipelines.conftest import TASK, Place
-from tests.pipelines.serving import Served
+from tests.pipelines.conftest import TASK, Workspace
+from tests.pipelines.serving import serve
 
 pytestmark = [
     pytest.mark.e2e,
@@ -19,27 +18,17 @@ PHONE = 390  # px
 LINKS = "[...document.querySelectorAll('nav a')].map(one => one.textContent.trim())"
 
 
-def free():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @pytest.fixture(scope="module")
 def served(first_run, tmp_path_factory):
     """`kinemill ui` on a copy of the home on which the chain ran."""
     original, _ = first_run
     home = tmp_path_factory.mktemp("browser") / "home"
     shutil.copytree(original.home.root, home)
-    site = Place(Home(home), original.tasks)
+    site = Workspace(Home(home), original.tasks)
     with pytest.MonkeyPatch.context() as patch:
         site.enter(patch)
-        active = Served(site, (free(), free()))
-        try:
-            active.start()
+        with serve(site) as active:
             yield active
-        finally:
-            active.stop()
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +45,10 @@ def test_mlflow_opens_with_the_model_registry_and_without_an_assistant(served, t
     assert "Model registry" in tab.evaluate(LINKS)
     assert "Prompts" not in text
     assert "telemetry" not in text
-    shown = "[...document.querySelectorAll('[data-assistant-ui]')].filter(one => one.offsetParent)"
-    assert tab.evaluate(f"{shown}.length") == 0
+    displayed = (
+        "[...document.querySelectorAll('[data-assistant-ui]')].filter(one => one.offsetParent)"
+    )
+    assert tab.evaluate(f"{displayed}.length") == 0
     assert "Assistant" not in text
 
 
@@ -148,10 +139,10 @@ def test_the_contents_of_a_report_lead_to_its_sections(served, tab):
     assert "decision-of-the-gate" in named  # which the registry adds to the verified report
     assert len(named) == len(set(named)) >= 8
     last = f"document.getElementById('{named[-3]}').getBoundingClientRect().top"
-    before = tab.evaluate(last)
+    previous = tab.evaluate(last)
     tab.evaluate(f"{links}.at(-3).click()")
     tab.settle()
-    assert 0 <= tab.evaluate(last) < 200 < before
+    assert 0 <= tab.evaluate(last) < 200 < previous
 
 
 def test_every_chart_of_a_report_names_its_axes_and_units(served, tab):

@@ -27,24 +27,24 @@ pytestmark = pytest.mark.e2e
 
 def test_the_document_of_a_run_is_that_of_the_design(first_run):
     site, document = first_run
-    assert set(document) == {
+    assert set(document.to_json()) == {
         "task", "status", "episodes", "dataset", "metrics", "verification", "version", "alias",
         "gate", "report", "seconds", "warnings", "selection", "provisional", "headline",
     }  # fmt: skip
-    assert (document["task"], document["status"]) == (TASK, "done")
-    assert document["episodes"]["accepted"] >= 5
-    assert document["episodes"]["cached"] == 1  # the copy under another name
-    assert set(document["metrics"]["test"]) == {
+    assert (document.task, document.status) == (TASK, "done")
+    assert document.episodes.accepted >= 5
+    assert document.episodes.cached == 1  # the copy under another name
+    assert set(document.metrics.test) == {
         "cart_position", "pole_angle", "cart_velocity", "pole_velocity",
     }  # fmt: skip
-    for line in document["metrics"]["test"].values():
-        assert set(line["rmse"]) >= {"model", "persistence", "constant_velocity", "linear"}
-    assert document["verification"]["passed"]
-    assert set(document["verification"]["latency_ms"]) == {"p50", "p99"}
-    assert (document["version"], document["alias"]) == (1, "champion")
-    assert all(line["passed"] for line in document["gate"])
-    assert set(document["seconds"]) == set(CHAIN)
-    assert (site.home.root / document["report"]).is_file()
+    for line in document.metrics.test.values():
+        assert set(line.rmse) >= {"model", "persistence", "constant_velocity", "linear"}
+    assert document.verification.passed
+    assert document.verification.latency_ms.p50 > 0.0
+    assert (document.version, document.alias) == (1, "champion")
+    assert all(line.passed for line in document.gate)
+    assert set(document.seconds) == set(CHAIN)
+    assert (site.home.root / document.report).is_file()
 
 
 def test_no_pickle_is_left_anywhere_in_the_home(first_run):
@@ -113,8 +113,8 @@ def test_another_run_does_nothing(copy):
     run_chain(TASK)  # the first to have a champion: what is usual for that is measured once
     previous, versions = _state(copy), _data_versions(copy)
     document = run_chain(TASK)
-    assert document["status"] == "unchanged"
-    assert document["version"] == 1
+    assert document.status == "unchanged"
+    assert document.version == 1
     assert _state(copy) == previous
     assert _data_versions(copy) == versions
     assert _stale(copy) == []
@@ -128,22 +128,22 @@ def test_after_an_upgrade_that_verifies_anew_the_same_model_is_unchanged(copy, m
     monkeypatch.setattr(verify, "VERSION", verify.VERSION + 1)
     document = run_chain(TASK)
     assert len(list(folder.iterdir())) == previous + 1  # it was verified anew
-    assert (document["status"], document["version"], document["alias"]) == (
+    assert (document.status, document.version, document.alias) == (
         "unchanged",
         1,
         "champion",
     )
-    assert run_chain(TASK)["status"] == "unchanged"
+    assert run_chain(TASK).status == "unchanged"
 
 
 def test_a_refusal_keeps_the_champion_and_is_not_decided_twice(copy):
     strict = {"promote.beats": ["persistence"], "promote.margin": 0.999}
     refused = run_chain(TASK, strict)
-    assert (refused["status"], refused["version"], refused["alias"]) == ("refused", 2, "challenger")
-    assert [line["rule"] for line in refused["gate"] if not line["passed"]] == ["beats_persistence"]
+    assert (refused.status, refused.version, refused.alias) == ("refused", 2, "challenger")
+    assert [line.rule for line in refused.gate if not line.passed] == ["beats_persistence"]
     assert find_version(copy.home, TASK, "@champion").number == 1
     previous, versions = _state(copy), _data_versions(copy)
-    assert run_chain(TASK, strict)["status"] == "unchanged"
+    assert run_chain(TASK, strict).status == "unchanged"
     assert (_state(copy), _data_versions(copy)) == (previous, versions)
     assert _stale(copy) == []
 
@@ -156,7 +156,7 @@ def test_one_log_more_brings_one_recording_more(copy):
     previous = len(list((copy.home.store / "members" / TASK).iterdir()))
     document = run_chain(TASK)
     assert len(list((copy.home.store / "members" / TASK).iterdir())) == previous + 1
-    assert (document["status"], document["version"]) == ("done", 2)
+    assert (document.status, document.version) == ("done", 2)
 
 
 def test_a_blocking_check_stops_the_chain_and_moves_no_reference(copy):
@@ -168,7 +168,7 @@ def test_a_blocking_check_stops_the_chain_and_moves_no_reference(copy):
     assert "there is no episode to look at" not in message
     assert f"kinemill data quarantine list {TASK} shows all reasons" in message
     assert {asset: latest(copy.home, TASK, asset) for asset in CHAIN.values()} == previous
-    assert len(list_versions(TASK, copy.home)["versions"]) == 1
+    assert len(list_versions(TASK, copy.home).versions) == 1
 
 
 def _materializations(workspace):

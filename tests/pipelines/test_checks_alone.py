@@ -92,8 +92,8 @@ def test_the_pages_offer_to_execute_every_check(copy):
     ):
         for asset in STAGES:
             query = {"query": CHECKS, "variables": {"asset": {"path": [TASK, asset]}}}
-            answer = client.post("/graphql", json=query).json()
-            for check in answer["data"]["assetNodeOrError"]["assetChecksOrError"]["checks"]:
+            response = client.post("/graphql", json=query).json()
+            for check in response["data"]["assetNodeOrError"]["assetChecksOrError"]["checks"]:
                 offered[asset, check["name"]] = check["canExecuteIndividually"]
     graph = definitions_of([load_task(TASK)]).resolve_asset_graph()
     declared = {(one.asset_key.path[1], one.name) for one in graph.asset_check_keys}

@@ -6,7 +6,7 @@ import pytest
 from kinemill.errors import BadInput
 from kinemill.task import load_task
 from kinemill_dagster.pipelines.backfill import backfill
-from kinemill_dagster.pipelines.chain import definitions_of
+from kinemill_dagster.pipelines.chain import chain_job
 from kinemill_dagster.pipelines.project_definitions import build
 from kinemill_dagster.pipelines.run import make_until, run_config
 from kinemill_dagster.pipelines.tune import tune
@@ -28,7 +28,7 @@ def evil(workspace):
 
 
 def job():
-    return definitions_of([load_task(TASK)]).resolve_job_def(TASK)
+    return chain_job(load_task(TASK))
 
 
 @pytest.mark.parametrize("key", ["learn.eval_callback", "learn.start_from", "ingest.watch"])
@@ -42,11 +42,11 @@ def test_a_launch_that_names_a_file_is_refused_where_the_plan_is_made(workspace,
 def test_a_run_that_was_stored_before_is_refused_when_it_starts(workspace, evil, monkeypatch):
     """As a second run of one that `kinemill run` configured: what its resource is given."""
     task = load_task(TASK)
-    resource = definitions_of([task]).resolve_job_def(TASK).resource_defs[TASK]
+    resource = chain_job(task).resource_defs[TASK]
     context = dg.build_init_resource_context(config={"learn": {"eval_callback": f"{evil}:f"}})
     with pytest.raises(BadInput, match="web requests cannot choose"):
         next(resource.resource_fn(context))
-    made = definitions_of([task], web=False).resolve_job_def(TASK).resource_defs[TASK]
+    made = chain_job(task, web=False).resource_defs[TASK]
     assert next(made.resource_fn(context)).task.learn.eval_callback == f"{evil}:f"
 
 

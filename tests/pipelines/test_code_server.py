@@ -54,14 +54,14 @@ def test_without_the_module_in_the_workspace_there_is_no_server(project):
 
 def test_a_new_or_changed_or_deleted_task_file_is_a_change(project):
     write_workspace(project, OURS)
-    before, other = definition_files(project), project / "tasks" / "other.yaml"
+    previous, other = definition_files(project), project / "tasks" / "other.yaml"
     other.write_text(TINY.replace("task: tiny", "task: other"))
     added = definition_files(project)
-    assert (len(before), len(added)) == (1, 2)
+    assert (len(previous), len(added)) == (1, 2)
     other.write_text(other.read_text() + "\n")
     assert definition_files(project) != added
     other.unlink()
-    assert definition_files(project) == before
+    assert definition_files(project) == previous
 
 
 def test_the_newest_child_holds_the_definitions_until_it_ends():

@@ -12,7 +12,7 @@ from kinemill.task import load_task
 from kinemill.task.overrides import leaves, nested
 from kinemill_dagster.assets import CHAIN
 from kinemill_dagster.assets.metadata import DESCRIPTIONS, build_metadata
-from kinemill_dagster.pipelines.chain import definitions_of
+from kinemill_dagster.pipelines.chain import chain_job, definitions_of
 from kinemill_dagster.pipelines.project_definitions import build
 from kinemill_dagster.pipelines.run import run_config
 from kinemill_dagster.pipelines.run_status_sensors import failures
@@ -61,19 +61,21 @@ def pair(workspace, tmp_path):
     return [load_task(tmp_path / f"{name}.yaml") for name in ("left", "right")]
 
 
-def test_the_job_of_a_task_holds_nothing_of_the_other_tasks(pair):
-    """Else jobs, and the forms of their launchpads, grow with the square of the tasks."""
-    job = definitions_of(pair).resolve_job_def("left")
-    assert set(job.resource_defs) == {"io_manager", "refs", "left"}
-    resources = job.run_config_schema.config_type.fields["resources"].config_type.fields
-    assert set(resources) == {"io_manager", "refs", "left"}
-    assert {key.path[0] for key in job.asset_layer.asset_graph.get_all_asset_keys()} == {"left"}
+def test_the_assets_of_a_task_need_nothing_of_the_other_tasks(pair):
+    whole = definitions_of(pair).resolve_implicit_global_asset_job_def()
+    keys = {key for key in whole.asset_layer.executable_asset_keys if key.path[0] == "left"}
+    job = whole.get_subset(asset_selection=keys)
+    assert {key for node in job.nodes for key in node.definition.required_resource_keys} == {"left"}
+    assert job.asset_layer.selected_asset_keys == keys
 
 
 def test_tasks_share_the_form_of_equal_parts_alone(pair):
-    left, right = (launchpad(task).fields for task in pair)
-    assert left["validate"] is right["validate"]
-    assert [left["dt"].description[:8], right["dt"].description[:8]] == ["now 0.02", "now 0.04"]
+    remaining, right = (launchpad(task).fields for task in pair)
+    assert remaining["validate"] is right["validate"]
+    assert [remaining["dt"].description[:8], right["dt"].description[:8]] == [
+        "now 0.02",
+        "now 0.04",
+    ]
 
 
 def test_asset_modules_are_those_of_the_chain(workspace):
@@ -83,14 +85,14 @@ def test_asset_modules_are_those_of_the_chain(workspace):
     assert {spec.key.path[1] for spec in specs} == {*CHAIN.values(), *external}
 
 
-def test_one_job_a_chain_and_no_process_a_step(workspace):
+def test_no_job_per_task_and_no_process_a_step(workspace):
     defs = build()
-    assert {job.name for job in defs.resolve_all_job_defs()} >= {TASK}
-    assert defs.resolve_job_def(TASK).executor_def.name == "in_process"
+    assert {job.name for job in defs.resolve_all_job_defs()} == {"__ASSET_JOB", "backfill", "tune"}
+    assert defs.resolve_implicit_global_asset_job_def().executor_def.name == "in_process"
 
 
 def test_training_has_no_retry_policy(workspace):
-    job = build().resolve_job_def(TASK)
+    job = build().resolve_implicit_global_asset_job_def()
     assert job.get_node_named(f"{TASK}__model").definition.retry_policy is None
 
 
@@ -132,13 +134,13 @@ def test_the_printed_launchpad_config_is_the_task_itself(name):
     task = load_task(name)
     value = task.model_dump(mode="json", by_alias=True)
     del value["task"]
-    job = definitions_of([task]).resolve_job_def(name)
+    job = chain_job(task)
     dg.validate_run_config(job, {"resources": {name: {"config": value}}})
     assert load_task(name, value, web=True) == task
 
 
 def test_the_launchpad_knows_types_and_names_of_plain_parts(workspace):
-    job = definitions_of([load_task(TASK)]).resolve_job_def(TASK)
+    job = chain_job(load_task(TASK))
     for wrong in (
         {"verify.horzion": 3},
         {"verify.horizon": "many"},
@@ -150,7 +152,7 @@ def test_the_launchpad_knows_types_and_names_of_plain_parts(workspace):
 
 
 def test_a_bound_is_refused_and_named_before_there_is_a_run(workspace):
-    job = definitions_of([load_task(TASK)]).resolve_job_def(TASK)
+    job = chain_job(load_task(TASK))
     config = run_config(load_task(TASK), {"learn.steps": -5}, None)
     with dg.DagsterInstance.ephemeral() as instance:
         with pytest.raises(

@@ -14,12 +14,12 @@ class Instance:
     """Holds the mark from the `marked`th look for it on."""
 
     def __init__(self, marked):
-        self.looks, self.marked, self.canceling = 0, marked, []
+        self.views, self.marked, self.canceling = 0, marked, []
 
     def all_logs(self, run_id, of_type):
         assert (run_id, of_type) == ("r", dg.DagsterEventType.RUN_CANCELED)
-        self.looks += 1
-        return ["canceled"] if self.looks > self.marked else []
+        self.views += 1
+        return ["canceled"] if self.views > self.marked else []
 
     def report_run_canceling(self, run):
         self.canceling.append(run.run_id)

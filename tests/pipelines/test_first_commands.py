@@ -26,8 +26,8 @@ COMMANDS = Path(sys.executable).parent
 
 def environment(**more):
     names = ("DAGSTER_HOME", "KINEMILL_HOME", "KINEMILL_TASKS", "KINEMILL_PROJECT")
-    kept = {name: value for name, value in os.environ.items() if name not in names}
-    return {**kept, "PATH": f"{COMMANDS}:{os.environ['PATH']}", **more}
+    retained = {name: value for name, value in os.environ.items() if name not in names}
+    return {**retained, "PATH": f"{COMMANDS}:{os.environ['PATH']}", **more}
 
 
 @pytest.fixture(scope="module", params=["init", "clone"])
@@ -60,9 +60,9 @@ def outside_var(root):
 
 @contextmanager
 def nothing_written(root):
-    before = outside_var(root)
+    previous = outside_var(root)
     yield
-    assert outside_var(root) == before
+    assert outside_var(root) == previous
 
 
 @pytest.mark.parametrize(
@@ -95,14 +95,14 @@ def test_the_development_server_uses_the_settings_of_the_project(project, comman
             start_new_session=True,
         )  # fmt: skip
         try:
-            answer = ask(server, port)
+            reply = ask(server, port)
         finally:
             server.send_signal(signal.SIGINT)
             output = server.communicate(timeout=60)[0]
-    keys = ["/".join(node["assetKey"]["path"]) for node in answer["assetNodes"]]
+    keys = ["/".join(node["assetKey"]["path"]) for node in reply["assetNodes"]]
     assert "cart_pole/model" in keys
     assert {key.partition("/")[0] for key in keys} == {"cart_pole"}
-    settings = answer["instance"]["info"]
+    settings = reply["instance"]["info"]
     assert "retry_on_asset_or_op_failure: false" in settings  # of the project's dagster.yaml
     assert f"base_dir: {root}/var/dagster" in settings, output
     assert (root / "var" / "dagster" / "history" / "runs.db").is_file()

@@ -9,7 +9,7 @@ import pytest
 
 from kinemill.store import read_json
 from kinemill.store.home import Home
-from tests.pipelines.conftest import TASK, Place
+from tests.pipelines.conftest import TASK, Workspace
 from tests.pipelines.test_training import start_run, training_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -28,7 +28,7 @@ def small(first_run, tmp_path, monkeypatch):
     if made.returncode:
         pytest.skip(f"no tmpfs here: {made.stderr.strip()}")
     shutil.copytree(original.home.root, site / "home")
-    copied = Place(Home(site / "home"), original.tasks)
+    copied = Workspace(Home(site / "home"), original.tasks)
     copied.enter(monkeypatch)
     yield copied
     subprocess.run(["umount", str(site)], check=True)

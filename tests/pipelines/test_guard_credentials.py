@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from kinemill_dagster.pipelines.auth import credentials
-from kinemill_dagster.pipelines.auth import users as people
+from kinemill_dagster.pipelines.auth import users as user_list
 from kinemill_dagster.pipelines.auth.middleware import Guard
 from kinemill_dagster.pipelines.auth.rules import Rules
 from kinemill_dagster.pipelines.auth.users import Users, home_token
@@ -39,13 +39,13 @@ def app(home, users):
 @pytest.fixture
 def hashes(monkeypatch):
     """The passwords that were hashed, in order."""
-    observed, original = [], people._hashed
+    observed, original = [], user_list._hashed
 
     def spy(password, salt):
         observed.append(password)
         return original(password, salt)
 
-    monkeypatch.setattr(people, "_hashed", spy)
+    monkeypatch.setattr(user_list, "_hashed", spy)
     return observed
 
 
@@ -104,11 +104,13 @@ def test_sessions_and_tokens_do_not_wait_for_hashes_and_the_queue_has_an_end(
     app, users, monkeypatch
 ):
     release = threading.Event()
-    original, token = people._hashed, {"Authorization": f"Bearer {users.renew_token('vic')}"}
+    original, token = user_list._hashed, {"Authorization": f"Bearer {users.renew_token('vic')}"}
 
     async def attack():
         cookie = (await get(app, basic("vic"))).headers["set-cookie"].split(";")[0]
-        monkeypatch.setattr(people, "_hashed", lambda *args: release.wait(60) and original(*args))
+        monkeypatch.setattr(
+            user_list, "_hashed", lambda *args: release.wait(60) and original(*args)
+        )
         guesses = [
             asyncio.create_task(get(app, basic("vic", f"guess {one} {two}"), f"10.0.1.{one}"))
             for one in range(15)
@@ -184,15 +186,15 @@ def test_a_token_for_a_user_does_not_end_the_session(app, users):
 
 
 def test_a_password_that_changes_while_it_is_hashed_gives_no_session(app, users, monkeypatch):
-    original = people._hashed
+    original = user_list._hashed
 
     def slow(password, salt):
         if threading.current_thread().name.startswith("password"):
-            monkeypatch.setattr(people, "_hashed", original)
+            monkeypatch.setattr(user_list, "_hashed", original)
             reset_password(users)
         return original(password, salt)
 
-    monkeypatch.setattr(people, "_hashed", slow)
+    monkeypatch.setattr(user_list, "_hashed", slow)
     client = TestClient(app, base_url=HERE_URL)
     client.get("/", headers=basic("vic"))
     assert client.get("/").status_code == WRONG

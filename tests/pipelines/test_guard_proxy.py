@@ -13,10 +13,10 @@ from kinemill_dagster.pipelines.auth.users import Users, home_token
 from tests.pipelines.test_auth import DAGSTER, DELETE, LAUNCH, PASSWORD, echo, post
 
 SECRET = "a secret that both of them know"
-MILL = "https://mill.example"
+ADDRESS = "https://mill.example"
 PROXY = "10.0.0.5"
 SOCKET = "ws://mill.example/graphql"
-KNOWN = {"X-Kinemill-Proxy": SECRET}
+HEADERS = {"X-Kinemill-Proxy": SECRET}
 
 
 @pytest.fixture
@@ -31,14 +31,14 @@ def users(home):
 
 
 @pytest.fixture
-def asked(home, users, monkeypatch):
+def requests(home, users, monkeypatch):
     """A client that asks from an address: `asked("10.0.0.5")`."""
     monkeypatch.setenv("KINEMILL_PROXY_SECRET", SECRET)
 
     def make(peer=PROXY, **rules):
         made = Rules(
             DAGSTER, users, "mary", home_token(home), hosts=HERE | {"mill.example"},
-            origins=frozenset({MILL}), proxy=proxy_at(["10.0.0.0/29"]), login=True, **rules,
+            origins=frozenset({ADDRESS}), proxy=proxy_at(["10.0.0.0/29"]), login=True, **rules,
         )  # fmt: skip
         return TestClient(Guard(echo, made), base_url="http://mill.example", client=(peer, 40000))
 
@@ -47,12 +47,18 @@ def asked(home, users, monkeypatch):
 
 def said(user, groups=None, **more):
     """The headers that the proxy sends."""
-    message = {"X-Forwarded-User": user, "Origin": MILL, "Host": "mill.example", **KNOWN, **more}
+    message = {
+        "X-Forwarded-User": user,
+        "Origin": ADDRESS,
+        "Host": "mill.example",
+        **HEADERS,
+        **more,
+    }
     return message if groups is None else {**message, "X-Forwarded-Groups": groups}
 
 
-def test_who_the_proxy_names_has_the_role_of_the_users_file(asked):
-    client = asked()
+def test_who_the_proxy_names_has_the_role_of_the_users_file(requests):
+    client = requests()
     for headers, statuses in (
         (said("ada@mill.example"), [200, 200, 200]),
         (said("ben", "guests, robots"), [200, 200, 403]),
@@ -78,39 +84,39 @@ FORGED = {
     "the name from elsewhere": (401, "10.0.0.99", ADMIN),
     "a wrong secret": (403, PROXY, {**ADMIN, "X-Kinemill-Proxy": SECRET[:-1]}),
     "an empty secret": (403, PROXY, {**ADMIN, "X-Kinemill-Proxy": ""}),
-    "the secret from elsewhere": (403, "10.0.0.99", {**ADMIN, **KNOWN}),
+    "the secret from elsewhere": (403, "10.0.0.99", {**ADMIN, **HEADERS}),
     "the address in a header": (
         403,
         "10.0.0.99",
-        {**ADMIN, **KNOWN, "X-Forwarded-For": PROXY, "Forwarded": f"for={PROXY}"},
+        {**ADMIN, **HEADERS, "X-Forwarded-For": PROXY, "Forwarded": f"for={PROXY}"},
     ),
-    "no address": (403, "testclient", {**ADMIN, **KNOWN}),
-    "the secret and nobody": (401, PROXY, KNOWN),
-    "the secret and a blank": (401, PROXY, {**KNOWN, "X-Forwarded-User": " "}),
-    "a user who has a password here": (403, PROXY, {**KNOWN, "X-Forwarded-User": "otto"}),
-    "a user called as a group is": (403, PROXY, {**KNOWN, "X-Forwarded-User": "group:robots"}),
+    "no address": (403, "testclient", {**ADMIN, **HEADERS}),
+    "the secret and nobody": (401, PROXY, HEADERS),
+    "the secret and a blank": (401, PROXY, {**HEADERS, "X-Forwarded-User": " "}),
+    "a user who has a password here": (403, PROXY, {**HEADERS, "X-Forwarded-User": "otto"}),
+    "a user called as a group is": (403, PROXY, {**HEADERS, "X-Forwarded-User": "group:robots"}),
     "a user called as no user is": (403, PROXY, {**said("x, y", "robots")}),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", FORGED)
-def test_nobody_else_says_who_asks(asked, name):
+def test_nobody_else_says_who_asks(requests, name):
     status, peer, headers = FORGED[name]
-    response = asked(peer).post("/graphql", json={"query": LAUNCH}, headers=headers)
+    response = requests(peer).post("/graphql", json={"query": LAUNCH}, headers=headers)
     assert response.status_code == status, response.text
     assert "headers" not in response.json()
     assert SECRET not in response.text
 
 
 @pytest.mark.parametrize("twice", ["X-Forwarded-User", "X-Kinemill-Proxy", "X-Forwarded-Groups"])
-def test_what_is_there_twice_is_refused(asked, twice):
+def test_what_is_there_twice_is_refused(requests, twice):
     headers = [*said("ben", "robots").items(), (twice, "robots")]
-    assert asked().post("/graphql", json={"query": LAUNCH}, headers=headers).status_code == 400
+    assert requests().post("/graphql", json={"query": LAUNCH}, headers=headers).status_code == 400
 
 
-def test_other_sites_get_nowhere_through_the_proxy_either(asked):
+def test_other_sites_get_nowhere_through_the_proxy_either(requests):
     """The proxy adds its headers to what any page makes the browser send."""
-    client, body = asked(), {"json": {"query": LAUNCH}}
+    client, body = requests(), {"json": {"query": LAUNCH}}
     for more, status in (
         ({"Origin": "https://evil.example"}, 403),
         ({"Origin": "http://mill.example.evil.example"}, 403),
@@ -130,12 +136,12 @@ def test_other_sites_get_nowhere_through_the_proxy_either(asked):
         pass  # of our own page: opened
 
 
-def test_passwords_and_tokens_still_work_without_the_proxy(asked, users):
+def test_passwords_and_tokens_still_work_without_the_proxy(requests, users):
     token = {"Authorization": f"Bearer {users.renew_token('otto')}"}
-    assert post(asked("10.9.9.9"), **token).is_success
-    assert post(asked(), **token, **{"X_Kinemill_Proxy": SECRET}).is_success
+    assert post(requests("10.9.9.9"), **token).is_success
+    assert post(requests(), **token, **{"X_Kinemill_Proxy": SECRET}).is_success
     token = {"Authorization": f"Bearer {users.renew_token('ada@mill.example')}"}
-    assert post(asked("10.9.9.9"), DELETE, **token).is_success
+    assert post(requests("10.9.9.9"), DELETE, **token).is_success
     with pytest.raises(BadInput):
         users.renew_token("group:robots")
 
@@ -157,10 +163,10 @@ def test_a_proxy_without_a_good_secret_is_none(users, monkeypatch):
 
 def test_what_people_are_shown_is_an_address_of_ours_and_not_the_proxys():
     """Both servers have ports of their own, and may be behind one name or two."""
-    assert Entrance(names=(MILL,)).public_url(3000) == "http://127.0.0.1:3000"
-    assert Entrance("0.0.0.0", names=(MILL, "mill")).public_url(5000) == "http://mill:5000"
-    assert MILL in Entrance(names=(f"{MILL}/",)).flags(3000)
-    assert not [line for line in Entrance("10.0.0.7", names=(MILL,), login=True).warnings()]
+    assert Entrance(names=(ADDRESS,)).public_url(3000) == "http://127.0.0.1:3000"
+    assert Entrance("0.0.0.0", names=(ADDRESS, "mill")).public_url(5000) == "http://mill:5000"
+    assert ADDRESS in Entrance(names=(f"{ADDRESS}/",)).flags(3000)
+    assert not [line for line in Entrance("10.0.0.7", names=(ADDRESS,), login=True).warnings()]
 
 
 def test_the_users_file_says_who_comes_through_the_proxy(users):

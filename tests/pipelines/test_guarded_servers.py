@@ -5,7 +5,6 @@ import http.server
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import threading
@@ -14,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from kinemill.store.home import Home
-from tests.pipelines.conftest import TASK, Place
+from tests.pipelines.conftest import TASK, Workspace
 from tests.pipelines.serving import LAUNCH as LAUNCH_RUN
-from tests.pipelines.serving import REPOSITORY, Served
+from tests.pipelines.serving import selector, serve
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -43,29 +42,19 @@ const say = (name, what) => document.getElementById("told").textContent += name 
 </script></body></html>"""
 
 
-def free():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @pytest.fixture(scope="module")
 def served(tmp_path_factory, tasks):
     """`kinemill ui` on an empty home, with an operator and a viewer beside its owner."""
     from kinemill_dagster.pipelines.auth.users import Users
 
-    site = Place(Home(tmp_path_factory.mktemp("guarded") / "home"), tasks)
+    site = Workspace(Home(tmp_path_factory.mktemp("guarded") / "home"), tasks)
     with pytest.MonkeyPatch.context() as patch:
         site.enter(patch)
         users = Users(site.home)
         for name in ("viewer", "operator"):
             users.put(f"{name}s-name", name, PASSWORD)
-        active = Served(site, (free(), free()))
-        try:
-            active.start()
+        with serve(site) as active:
             yield active
-        finally:
-            active.stop()
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +147,7 @@ def test_an_operator_runs_no_code_by_uploading_a_file(served):
     uploaded.write_text(code)  # whatever became of the upload
     named = f"{uploaded}:f"
     params = {
-        "selector": {**REPOSITORY, "pipelineName": TASK},
+        "selector": selector(TASK),
         "mode": "default",
         "runConfigData": {"resources": {TASK: {"config": {"learn": {"eval_callback": named}}}}},
     }

@@ -14,14 +14,14 @@ from tests.pipelines.test_training import start_run, training_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
-HELD = 60.0  # s
+LOCKED = 60.0  # s
 
 
-def hold(database, seconds, held):
+def hold(database, seconds, reserved):
     """Keep everybody else from writing a database, or from reading it where it has no WAL."""
     with closing(sqlite3.connect(database, timeout=60, isolation_level=None)) as connection:
         connection.execute("BEGIN EXCLUSIVE")
-        held.append(database.name)
+        reserved.append(database.name)
         time.sleep(seconds)
         connection.execute("ROLLBACK")
 
@@ -36,7 +36,7 @@ def test_a_run_outlives_a_database_held_for_a_minute(copy, which):
     run = start_run(**{"learn.steps": 400, "learn.save_every": 10})
     training_of(run, copy.home)
     locked = []
-    threads = [threading.Thread(target=hold, args=(one, HELD, locked)) for one in databases]
+    threads = [threading.Thread(target=hold, args=(one, LOCKED, locked)) for one in databases]
     for thread in threads:
         thread.start()
     out, message = run.communicate(timeout=900)

@@ -30,9 +30,9 @@ pytestmark = pytest.mark.e2e
 DAY = 86400.0
 
 
-def gc(home, **wanted):
+def gc(home, **expected):
     with orchestrator(home) as runs:
-        return collect(home, Limits(**wanted), runs, NullReporter())
+        return collect(home, Limits(**expected), runs, NullReporter())
 
 
 def a_run(home, status, age=0.0, run_id="0" * 32):
@@ -57,7 +57,7 @@ def test_a_champion_its_data_and_what_the_next_run_needs_stay(copy):
     why = {item["name"]: item["why"] for item in result["kept"]}
     for asset in ("dataset", "model", "verification", "training_set", "episodes", "recordings"):
         assert why[latest(home, TASK, asset).path] == f"{TASK} version 1, champion"
-    assert run_chain(TASK)["status"] == "unchanged"
+    assert run_chain(TASK).status == "unchanged"
     assert recordings_of(home, TASK)["total"] >= 4
     assert load(fetch_bundle(f"models:/{TASK}@champion", home)).interface.task == TASK
 
@@ -97,7 +97,7 @@ def test_a_restored_home_has_its_champion_and_a_run_in_it_does_nothing(copy, tmp
     restore(there, tmp_path / "pool", NullReporter())
     copy.home.root.rename(tmp_path / "gone")  # nothing may reach back
     monkeypatch.setenv("KINEMILL_HOME", str(there.root))
-    assert run_chain(TASK)["status"] == "unchanged"
+    assert run_chain(TASK).status == "unchanged"
     assert load(fetch_bundle(f"models:/{TASK}@champion", there)).interface.task == TASK
     client = open_tracking(there).client
     assert int(client.get_model_version_by_alias(TASK, "champion").version) == 1

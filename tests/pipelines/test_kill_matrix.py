@@ -12,8 +12,8 @@ from kinemill.cli.app import app
 from kinemill.store.home import Home
 from kinemill.tracking import open_tracking
 from kinemill_dagster.resources.processes import send
-from tests.pipelines.conftest import TASK, TINY, Place, is_training
-from tests.pipelines.serving import TERMINATE, Served, alive, until
+from tests.pipelines.conftest import TASK, TINY, Workspace, is_training
+from tests.pipelines.serving import TERMINATE, alive, serve, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -32,17 +32,13 @@ def served(first_run, tmp_path_factory):
     for name in (TASK, "tiny_too"):
         text = tiny.replace(f"task: {TASK}", f"task: {name}")
         (folder / "tasks" / f"{name}.yaml").write_text(text)
-    site = Place(Home(folder / "home"), folder / "tasks")
+    site = Workspace(Home(folder / "home"), folder / "tasks")
     shutil.copytree(original.home.root, site.home.root)
     shutil.copytree(site.home.logs(TASK), site.home.logs("tiny_too"))
     with pytest.MonkeyPatch.context() as patch:
         site.enter(patch)
-        active = Served(site, (3910, 5910))
-        active.start()
-        try:
+        with serve(site, ports=(3910, 5910)) as active:
             yield active
-        finally:
-            active.stop()
 
 
 def mlflow_statuses(home):
@@ -54,12 +50,12 @@ def mlflow_statuses(home):
 def checkpoint_after(served, moment):
     """Wait for a training that has written a checkpoint since `moment`; return the training."""
 
-    def found():
+    def result():
         files = served.workspace.home.runs.rglob("checkpoint-*/checkpoint.json")
         fresh = [file for file in files if _mtime(file) > moment]
         return served.training() if fresh else None
 
-    return until(found, "a training with a checkpoint")
+    return until(result, "a training with a checkpoint")
 
 
 def _mtime(file):
@@ -69,7 +65,7 @@ def _mtime(file):
         return 0.0
 
 
-def gone(processes, within):
+def deleted(processes, within):
     until(lambda: not alive(processes), "the end of all processes", within)
 
 
@@ -103,7 +99,7 @@ def test_cancel_means_cancel(served):
     family = [training, *training.children(recursive=True), worker_of(training)]
     requested = time.monotonic()
     served.ask(TERMINATE, id=run)
-    gone(family, 5.0)
+    deleted(family, 5.0)
     took = time.monotonic() - requested
     until(lambda: served.status(run) == "CANCELED", "the state in Dagster", 10)
     until(lambda: mlflow_statuses(served.workspace.home)[0] == "KILLED", "the state in MLflow", 30)
@@ -138,7 +134,7 @@ def test_a_killed_run_worker_takes_its_training_along_and_is_replaced(served):
     run = served.launch(**ENOUGH, seed=3)
     training = checkpoint_after(served, began)
     worker_of(training).send_signal(signal.SIGKILL)
-    gone([training], 5.0)
+    deleted([training], 5.0)
     ended_well(served, run, attempts=2)
 
 
@@ -150,7 +146,7 @@ def test_a_killed_code_server_takes_its_runs_along_and_they_are_replaced(served)
     server = worker.parent()
     assert "grpc" in " ".join(server.cmdline())
     server.send_signal(signal.SIGKILL)
-    gone([training, worker], 5.0)
+    deleted([training, worker], 5.0)
     ended_well(served, run, attempts=2)
 
 
@@ -162,7 +158,7 @@ def test_a_run_outlives_the_daemon_and_the_webserver(served, words):
     family = served.family()
     served.server(words).send_signal(signal.SIGKILL)
     assert served.process.wait(timeout=60) == 3  # nothing is started again in silence
-    gone([*family, training], 10.0)
+    deleted([*family, training], 10.0)
     served.start()
     ended_well(served, run, attempts=2)
 
@@ -175,7 +171,7 @@ def test_a_run_outlives_everything_at_once(served):
     for process in family:
         send(process, signal.SIGKILL)
     served.process.communicate()
-    gone(family, 5.0)
+    deleted(family, 5.0)
     served.start()
     ended_well(served, run, attempts=2)
     assert "RUNNING" not in mlflow_statuses(served.workspace.home)

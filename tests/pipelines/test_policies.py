@@ -14,12 +14,13 @@ from kinemill.errors import ProcessLost
 from kinemill.store.home import Home
 from kinemill.task import load_task
 from kinemill_dagster.pipelines import pools
-from kinemill_dagster.pipelines.chain import definitions_of
+from kinemill_dagster.pipelines.chain import chain_job
 from kinemill_dagster.pipelines.instance import prepare
 from kinemill_dagster.pipelines.orphan_runs import reap
 from kinemill_dagster.resources import run_launcher
 from kinemill_dagster.resources.dagster_api import GRPC_INFO_TAG, WorkerStatus
 from kinemill_dagster.resources.processes import boot_id
+from kinemill_dagster.resources.run_coordinator import OwnedRunCoordinator
 from kinemill_dagster.resources.tags import BOOT, FAULT, MAX_RETRIES, MAX_RUNTIME, OWNER, PRIORITY
 from tests.conftest import ROOT
 from tests.dagster_internals import (
@@ -33,7 +34,7 @@ from tests.dagster_internals import (
 from tests.pipelines.conftest import TASK
 
 RETRY = "dagster/will_retry"
-GONE = """
+FAILING = """
 import signal, subprocess, sys, time
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 child = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
@@ -63,7 +64,7 @@ def instance(opened, workspace):
 
 @pytest.fixture
 def job(workspace):
-    return definitions_of([load_task(TASK)]).resolve_job_def(TASK)
+    return chain_job(load_task(TASK))
 
 
 @dg.op
@@ -176,7 +177,7 @@ def test_without_a_daemon_dead_runs_are_failed_and_their_places_freed(instance):
 @pytest.mark.parametrize("how", ["deaf", "willing"])
 def test_after_terminate_no_process_of_the_run_lives(instance, how, monkeypatch):
     monkeypatch.setattr(run_launcher, "PATIENCE", 0.5)
-    code = GONE if how == "deaf" else GONE.replace("SIG_IGN)\nchild", "SIG_DFL)\nchild")
+    code = FAILING if how == "deaf" else FAILING.replace("SIG_IGN)\nchild", "SIG_DFL)\nchild")
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
         process.stdout.readline()
         family = [psutil.Process(process.pid), *psutil.Process(process.pid).children()]
@@ -219,7 +220,14 @@ def test_a_run_carries_its_time_limit_and_fails_by_it_for_good(instance, job):
 
 def test_the_time_limit_is_that_of_the_task(workspace):
     task = load_task(TASK, {"compute.run_timeout": 7200})
-    assert definitions_of([task]).resolve_job_def(TASK).tags[MAX_RUNTIME] == "7200"
+    assert chain_job(task).tags[MAX_RUNTIME] == "7200"
+
+
+def test_a_run_of_selected_assets_gets_its_task_and_time_limit(instance):
+    selected = {dg.AssetKey([TASK, "model"])}
+    run = dg.DagsterRun(job_name="__ASSET_JOB", asset_selection=selected)
+    tags = OwnedRunCoordinator()._task_tags(run, TASK)
+    assert tags == {"kinemill/task": TASK, MAX_RUNTIME: "86400"}
 
 
 def test_starting_and_canceling_have_time_limits(instance):
@@ -266,7 +274,7 @@ def test_two_runs_of_one_task_wait_for_each_other(instance):
 )
 def test_a_training_waits_in_the_pool_of_its_device(workspace, monkeypatch, overrides, gpus, pool):
     monkeypatch.setattr("kinemill_dagster.assets.pools.gpus", lambda: gpus)
-    made = definitions_of([load_task(TASK, overrides)]).resolve_job_def(TASK)
+    made = chain_job(load_task(TASK, overrides))
     values = {name: made.get_node_named(name).definition.pool for name in _nodes(made)}
     assert values.pop(f"{TASK}__model") == pool
     assert set(values.values()) == {None}

@@ -5,7 +5,7 @@ import pytest
 
 from kinemill.task import load_task
 from kinemill.task.presets import preset_overrides
-from kinemill_dagster.pipelines.chain import definitions_of
+from kinemill_dagster.pipelines.chain import chain_job, definitions_of
 from kinemill_dagster.pipelines.motion_job import known_motions, motion_jobs
 
 
@@ -18,7 +18,7 @@ def launched(job, config):
 
 @pytest.fixture(scope="module")
 def job():
-    return definitions_of([load_task("cart_pole")]).resolve_job_def("cart_pole")
+    return chain_job(load_task("cart_pole"))
 
 
 def test_the_launchpad_applies_presets_before_other_keys(job):

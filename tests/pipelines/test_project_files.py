@@ -47,18 +47,18 @@ def test_an_unknown_example_creates_nothing(tmp_path):
 
 def test_a_second_time_changes_nothing(tmp_path):
     make_project(tmp_path, "reach")
-    before = bytes_under(tmp_path)
+    previous = bytes_under(tmp_path)
     assert make_project(tmp_path, "reach").created == []
-    assert bytes_under(tmp_path) == before
+    assert bytes_under(tmp_path) == previous
 
 
 @pytest.mark.parametrize("name", [".env", "workspace.yaml", "pyproject.toml", "tasks/reach.yaml"])
 def test_a_missing_file_is_created_again(tmp_path, name):
     make_project(tmp_path, "reach")
-    before = bytes_under(tmp_path)
+    previous = bytes_under(tmp_path)
     (tmp_path / name).unlink()
     assert make_project(tmp_path, "reach").created == [name]
-    assert bytes_under(tmp_path) == before
+    assert bytes_under(tmp_path) == previous
 
 
 def test_files_of_the_user_stay_and_notes_name_what_they_lack(tmp_path):

@@ -9,6 +9,7 @@ import pytest
 from kinemill.maintenance.gc import Limits, collect
 from kinemill.maintenance.liveness import NoOrchestrator
 from kinemill.register import find_version, start_of, tags
+from kinemill.register.document import CandidateDecision
 from kinemill.runtime import load
 from kinemill.store import open_ref
 from kinemill.task import load_task
@@ -36,15 +37,15 @@ def test_the_reference_follows_the_refused_network_and_both_are_versions(copy):
     trained, trainings = latest(copy.home, TASK, "model"), copy.home.runs / TASK
     previous = sorted(path.name for path in trainings.iterdir())
     document = run_chain(TASK, OFFERED)
-    selected = document["selection"]["selected"]
+    selected = document.selection.selected
     assert selected in EXPORTABLE
-    assert document["selection"]["why"].startswith("version 2, the trained model, is refused: ")
-    assert document["selection"]["candidates"] == [
-        {"candidate": "trained", "version": 2, "decision": "refused"},
-        {"candidate": selected, "version": 3, "decision": "champion"},
+    assert document.selection.why.startswith("version 2, the trained model, is refused: ")
+    assert document.selection.candidates == [
+        CandidateDecision("trained", 2, "refused"),
+        CandidateDecision(selected, 3, "champion"),
     ]
-    assert (document["version"], document["alias"]) == (3, "champion")
-    assert (document["status"], document["provisional"]) == ("done", "")
+    assert (document.version, document.alias) == (3, "champion")
+    assert (document.status, document.provisional) == ("done", "")
     assert (
         sorted(path.name for path in trainings.iterdir()) == previous
     )  # nothing was trained again
@@ -56,8 +57,8 @@ def test_the_reference_follows_the_refused_network_and_both_are_versions(copy):
     assert load(bundle).interface.task == TASK
     verified = read_verification(bundle)
     assert verified.model.reference == selected
-    assert document["metrics"]["nrmse"] == verified.metrics.nrmse  # of the champion
-    heads = re.findall(r"<th[^>]*>([^<]+)<", Path(document["report"]).read_text())
+    assert document.metrics.nrmse == verified.metrics.nrmse  # of the champion
+    heads = re.findall(r"<th[^>]*>([^<]+)<", Path(document.report).read_text())
     assert "this model" in heads
     assert label(selected) not in heads  # its column would repeat that of the model
     displayed = metadata(copy, "registered_model")
@@ -65,10 +66,10 @@ def test_the_reference_follows_the_refused_network_and_both_are_versions(copy):
     families = metadata(copy, "references")["references"].records
     assert {row.data["reference"] for row in families} >= {"persistence", "linear"}
     again = run_chain(TASK, OFFERED)
-    assert (again["status"], again["version"], again["selection"]) == (
+    assert (again.status, again.version, again.selection) == (
         "unchanged",
         3,
-        document["selection"],
+        document.selection,
     )
     collect(copy.home, Limits(unused=0.0, logs=0.0), NoOrchestrator(), NullReporter())
     assert open_ref(copy.home, trained).is_dir()
@@ -83,12 +84,12 @@ def test_a_later_network_that_loses_to_the_champion_is_what_its_run_reports(copy
     assert "training starts from the model" in start.note
     later = OFFERED | {"learn.start_from": f"models:/{TASK}/3", "learn.steps": 10}
     document = run_chain(TASK, later)
-    assert (document["status"], document["version"]) == ("refused", 4)
-    assert document["selection"]["selected"] == "trained"
-    assert document["selection"]["candidates"][1]["version"] == 3
+    assert (document.status, document.version) == ("refused", 4)
+    assert document.selection.selected == "trained"
+    assert document.selection.candidates[1].version == 3
     assert find_version(copy.home, TASK, "@champion").number == 3
 
 
 def test_without_references_to_beat_the_network_is_the_only_candidate(copy):
     document = run_chain(TASK, {"promote.allow_reference": True, "verify.horizon": 5})
-    assert [one["candidate"] for one in document["selection"]["candidates"]] == ["trained"]
+    assert [one.candidate for one in document.selection.candidates] == ["trained"]

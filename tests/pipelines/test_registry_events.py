@@ -9,7 +9,7 @@ import pytest
 from kinemill.errors import CorruptArtifact
 from kinemill.register import tags
 from kinemill.register.alias_switch import Event
-from kinemill.register.ledger import Change, append
+from kinemill.register.ledger import Change, NewVersion, append
 from kinemill.register.pulls import deployed, record_pull
 from kinemill_dagster.pipelines.registry_events import (
     NewEvents,
@@ -29,7 +29,7 @@ EVENTS = [
 def write_ledger(home, task, events):
     for number, (what, version, previous, champion) in enumerate(events):
         event = Event("2026-03-01T00:00:00Z", "ada", what, version, previous, "because")
-        created = {"number": version, "run_id": "r", "source": "s"} if what != "rollback" else None
+        created = NewVersion(version, "r", "s") if what != "rollback" else None
         note = {f"{tags.EVENT}{task}.{number}.{version}": json.dumps(asdict(event))}
         append(home, task, Change(created=created, aliases={"champion": champion}, notes=note))
 

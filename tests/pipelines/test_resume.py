@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 
 def test_to_resume_is_to_go_on_or_to_hear_why_not(copy):
-    assert run_chain(TASK, resume=True)["status"] == "unchanged"  # that training is over
+    assert run_chain(TASK, resume=True).status == "unchanged"  # that training is over
     with pytest.raises(BadInput, match="no training of tiny was interrupted"):
         run_chain(TASK, LONG, resume=True)
 

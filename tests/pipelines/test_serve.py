@@ -11,7 +11,7 @@ from kinemill_dagster.pipelines.serve import free_port, free_ports
 
 
 @pytest.fixture
-def taken():
+def used():
     """A port that somebody listens on; the next one is free."""
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
@@ -19,20 +19,20 @@ def taken():
         yield one.getsockname()[1]
 
 
-def test_a_taken_port_is_reported_with_the_one_that_takes_its_place(taken, capsys):
-    assert free_ports({"Dagster": taken})[0] > taken
+def test_a_taken_port_is_reported_with_the_one_that_takes_its_place(used, capsys):
+    assert free_ports({"Dagster": used})[0] > used
     message = capsys.readouterr().err
-    assert f"Dagster: port {taken} cannot be used; the server listens on {taken + 1}" in message
+    assert f"Dagster: port {used} cannot be used; the server listens on {used + 1}" in message
 
 
-def test_two_servers_that_want_one_port_get_two(taken, capsys):
-    first, second = free_ports({"Dagster": taken + 1, "MLflow": taken + 1})
+def test_two_servers_that_want_one_port_get_two(used, capsys):
+    first, second = free_ports({"Dagster": used + 1, "MLflow": used + 1})
     assert first != second
     assert "MLflow: port" in capsys.readouterr().err
 
 
-def test_a_free_port_is_taken_without_a_word(taken, capsys):
-    free = free_port(taken)
+def test_a_free_port_is_taken_without_a_word(used, capsys):
+    free = free_port(used)
     capsys.readouterr()
     assert free_ports({"Dagster": free}) == [free]
     assert capsys.readouterr().err == ""

@@ -12,14 +12,14 @@ import pytest
 
 from kinemill.runtime import load
 from kinemill.store.home import Home
-from tests.pipelines.conftest import TASK, TINY, Place
-from tests.pipelines.serving import LAUNCH, REPOSITORY, TERMINATE, Served, until
-from tests.pipelines.test_guarded_servers import PASSWORD, free
+from tests.pipelines.conftest import TASK, TINY, Workspace
+from tests.pipelines.serving import LAUNCH, TERMINATE, selector, serve, until
+from tests.pipelines.test_guarded_servers import PASSWORD
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 MANY = [f"tiny{number}" for number in range(4)]  # runs of one task wait for each other
-SECRET, MILL = "a secret that both of them know", "https://mill.example"
+SECRET, ADDRESS = "a secret that both of them know", "https://mill.example"
 LONG = {"steps": 1_000_000, "patience": None}
 
 
@@ -33,7 +33,7 @@ def home(tmp_path_factory, first_run, logs):
     shutil.copytree(original.home.root, root / "home")
     (root / "tasks").mkdir()
     quiet = TINY.replace("{cron: null}", "{cron: null, on_arrival: false}")
-    site = Place(Home(root / "home"), root / "tasks")
+    site = Workspace(Home(root / "home"), root / "tasks")
     for name in (TASK, *MANY):
         text = quiet.replace("task: tiny", f"task: {name}")
         (site.tasks / f"{name}.yaml").write_text(text)
@@ -48,26 +48,18 @@ def home(tmp_path_factory, first_run, logs):
         yield site
 
 
-def running(workspace, *options):
-    """Servers on a home; to be used as a context."""
-    served = Served(workspace, (free(), free()), more=options)
-    try:
-        served.start()
-        yield served
-    finally:
-        served.stop()
-
-
 @pytest.fixture(scope="module")
 def served(home):
     """Servers that want a token of everybody, and believe a proxy on this machine."""
-    yield from running(home, "--login", "--proxy", "127.0.0.1", "--name", MILL)
+    with serve(home, "--login", "--proxy", "127.0.0.1", "--name", ADDRESS) as active:
+        yield active
 
 
 @pytest.fixture
-def shown(workspace):
+def displayed(workspace):
     """`kinemill ui --read-only`."""
-    yield from running(workspace, "--read-only")
+    with serve(workspace, "--read-only") as active:
+        yield active
 
 
 def token_of(served, name):
@@ -77,7 +69,7 @@ def token_of(served, name):
 
 
 @pytest.fixture
-def elsewhere(served, tmp_path):
+def other_folder(served, tmp_path):
     """Commands of somebody with a home of their own: `elsewhere(token, "runs", "list")`."""
 
     def environment(token):
@@ -96,7 +88,7 @@ def elsewhere(served, tmp_path):
     return start
 
 
-def told(process):
+def message(process):
     """What a command says, and its exit code."""
     out, err = process.communicate(timeout=120)
     return process.returncode, out, err
@@ -104,7 +96,7 @@ def told(process):
 
 def test_a_launch_out_of_bounds_is_refused_at_once_and_names_the_bound(served):
     parameters = {
-        "selector": {**REPOSITORY, "pipelineName": TASK},
+        "selector": selector(TASK),
         "mode": "default",
         "runConfigData": {"resources": {TASK: {"config": {"learn": {"batch_size": 0}}}}},
     }
@@ -115,21 +107,21 @@ def test_a_launch_out_of_bounds_is_refused_at_once_and_names_the_bound(served):
     assert len(served.runs()) == previous  # nothing waits, nothing failed
 
 
-def test_who_has_no_token_gets_nothing(served, elsewhere):
-    code, _, err = told(elsewhere("wrong", "runs", "list"))
+def test_who_has_no_token_gets_nothing(served, other_folder):
+    code, _, err = message(other_folder("wrong", "runs", "list"))
     assert (code, "401" in err) == (2, True), err
 
 
 def test_whom_a_proxy_names_launches_in_their_own_name_and_nobody_else_is_believed(served):
     body = {
-        "selector": {**REPOSITORY, "pipelineName": TASK},
+        "selector": selector(TASK),
         "mode": "default",
         "executionMetadata": {"tags": [{"key": "kinemill/owner", "value": "otto"}]},
     }
 
     def ask(**more):
         named = {name.replace("_", "-"): value for name, value in more.items()}
-        own = {"Content-Type": "application/json", "Host": "mill.example", "Origin": MILL}
+        own = {"Content-Type": "application/json", "Host": "mill.example", "Origin": ADDRESS}
         request = urllib.request.Request(
             f"{served.urls['Dagster']}/graphql",
             json.dumps({"query": LAUNCH, "variables": {"p": body}}).encode(),
@@ -157,14 +149,14 @@ def test_whom_a_proxy_names_launches_in_their_own_name_and_nobody_else_is_believ
         )
 
 
-def test_limits_cancel_and_metrics_for_owners_that_the_guard_names(served, elsewhere):
+def test_limits_cancel_and_metrics_for_owners_that_the_guard_names(served, other_folder):
     """Otto has two places, whatever he says of whose runs they are; Olga has her own."""
     otto, olga = token_of(served, "otto"), token_of(served, "olga")
     settings = [f"--set=learn.{name}={json.dumps(value)}" for name, value in LONG.items()]
 
     def start(token, task, owner):
-        code, out, err = told(
-            elsewhere(token, "runs", "start", task, "--json", "--owner", owner, *settings)
+        code, out, err = message(
+            other_folder(token, "runs", "start", task, "--json", "--owner", owner, *settings)
         )
         assert code == 0, err
         return json.loads(out)
@@ -177,46 +169,52 @@ def test_limits_cancel_and_metrics_for_owners_that_the_guard_names(served, elsew
         "two runs of Otto's and one of Olga's",
     )
     assert served.status(third["id"]) == "QUEUED"
-    ended = _follow_and_cancel(served, elsewhere, otto)
+    ended = _follow_and_cancel(served, other_folder, otto)
     if ended == fourth["id"]:
         assert served.status(third["id"]) == "QUEUED"
         ended = first["id"]
-        assert told(elsewhere(otto, "runs", "cancel", ended))[0] == 0
+        assert message(other_folder(otto, "runs", "cancel", ended))[0] == 0
     until(lambda: served.status(third["id"]) == "STARTED", "the place that became free")
     for run in served.runs():
         if run["status"] in ("STARTED", "QUEUED"):
-            assert told(elsewhere(olga, "runs", "cancel", run["runId"]))[0] == 0
+            assert message(other_folder(olga, "runs", "cancel", run["runId"]))[0] == 0
 
 
-def _follow_and_cancel(served, elsewhere, token):
+def _follow_and_cancel(served, other_folder, token):
     """Follow the one that trains (there is one place to train) and end it; return its id."""
-    run = until(lambda: _with_numbers(served, elsewhere, token), "numbers in MLflow")
-    follow = elsewhere(token, "runs", "metrics", run, "--follow", "--json")
+    run = until(lambda: _with_numbers(served, other_folder, token), "numbers in MLflow")
+    follow = other_folder(token, "runs", "metrics", run, "--follow", "--json")
     points = [json.loads(follow.stdout.readline()) for _ in range(5)]
     assert any("train/loss" in point for point in points)
     assert [point["step"] for point in points] == sorted(point["step"] for point in points)
-    code, out, err = told(elsewhere(token, "runs", "cancel", run, "--json"))
+    code, out, err = message(other_folder(token, "runs", "cancel", run, "--json"))
     assert (code, json.loads(out)["status"]) == (0, "canceled"), err
-    code, _, err = told(follow)
+    code, _, err = message(follow)
     assert code == 0
     assert f"run {run[:8]} is canceled" in err
     return run
 
 
-def _with_numbers(served, elsewhere, token):
+def _task_of(run):
+    return next((tag["value"] for tag in run["tags"] if tag["key"] == "kinemill/task"), None)
+
+
+def _with_numbers(served, other_folder, token):
     for run in served.runs():
-        if run["status"] == "STARTED" and run["jobName"] in MANY:
-            code, out, _ = told(elsewhere(token, "runs", "metrics", run["runId"], "--json"))
+        if run["status"] == "STARTED" and _task_of(run) in MANY:
+            code, out, _ = message(other_folder(token, "runs", "metrics", run["runId"], "--json"))
             if code == 0 and len(json.loads(out)["steps"]) > 5:
                 return run["runId"]
     return None
 
 
-def test_a_viewer_pulls_the_champion_with_a_token_and_nobody_without(served, elsewhere, tmp_path):
+def test_a_viewer_pulls_the_champion_with_a_token_and_nobody_without(
+    served, other_folder, tmp_path
+):
     to, url = tmp_path / "robot", served.urls["MLflow"]
     pull = ["model", "pull", f"{TASK}@champion", "--to", str(to), "--from", url, "--json"]
     token = token_of(served, "vera")
-    code, out, err = told(elsewhere(token, *pull))
+    code, out, err = message(other_folder(token, *pull))
     assert code == 0, err
     assert json.loads(out)["status"] == "pulled"
     assert load(to).states
@@ -229,24 +227,24 @@ def test_a_viewer_pulls_the_champion_with_a_token_and_nobody_without(served, els
     assert load(tmp_path / "other").states == load(to).states
     shutil.rmtree(tmp_path / ".robot.versions")
     to.unlink()
-    code, out, err = told(elsewhere("wrong", *pull))
+    code, out, err = message(other_folder("wrong", *pull))
     assert code != 0
     assert "401" in err
     assert not to.exists()
 
 
-def test_read_only_pages_are_looked_at_and_no_more(shown):
-    token = (shown.workspace.home.dagster / "servers" / "token").read_text()
-    assert shown.ask("{ version }")["version"]
+def test_read_only_pages_are_looked_at_and_no_more(displayed):
+    token = (displayed.workspace.home.dagster / "servers" / "token").read_text()
+    assert displayed.ask("{ version }")["version"]
     pages = {"Dagster": ["/", "/runs", "/kinemill/tasks"], "MLflow": ["/"]}
     for server, paths in pages.items():
         for path in paths:
-            with urllib.request.urlopen(shown.urls[server] + path, timeout=60) as response:
+            with urllib.request.urlopen(displayed.urls[server] + path, timeout=60) as response:
                 assert response.status == 200
     launch = {"query": LAUNCH, "variables": {"p": {}}}
     changes = [
-        (f"{shown.urls['Dagster']}/graphql", launch),
-        (f"{shown.urls['MLflow']}/api/2.0/mlflow/experiments/create", {"name": "new"}),
+        (f"{displayed.urls['Dagster']}/graphql", launch),
+        (f"{displayed.urls['MLflow']}/api/2.0/mlflow/experiments/create", {"name": "new"}),
     ]
     for url, body in changes:
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
@@ -254,4 +252,4 @@ def test_read_only_pages_are_looked_at_and_no_more(shown):
         with pytest.raises(urllib.error.HTTPError, match="403") as refused:
             urllib.request.urlopen(request, timeout=60)
         assert "read-only" in refused.value.read().decode()
-    assert shown.runs() == []
+    assert displayed.runs() == []

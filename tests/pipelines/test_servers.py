@@ -21,8 +21,8 @@ from kinemill.cli.app import app
 from kinemill.store.home import Home
 from kinemill_dagster.assets import CHAIN
 from tests.conftest import ROOT
-from tests.pipelines.conftest import TASK, Place, is_training
-from tests.pipelines.serving import until
+from tests.pipelines.conftest import TASK, Workspace, is_training
+from tests.pipelines.serving import selector, until
 
 pytestmark = pytest.mark.e2e
 
@@ -34,7 +34,7 @@ LAUNCH = """
 mutation($p: ExecutionParams!) { launchPipelineExecution(executionParams: $p) {
   __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }
 """
-RUNS = "{ runsOrError { ... on Runs { results { runId status jobName tags { key value } } } } }"
+RUNS = "{ runsOrError { ... on Runs { results { runId status tags { key value } } } } }"
 NODES = """
 query($g: AssetGroupSelector!) { assetNodes(group: $g) {
   assetKey { path } staleStatus dataVersion
@@ -51,7 +51,7 @@ TERMINATE = "mutation($id: String!) { terminateRun(runId: $id) { __typename } }"
 class Served:
     """Running servers: their addresses, their process, their home."""
 
-    workspace: Place
+    workspace: Workspace
     process: subprocess.Popen
     urls: dict[str, str] = field(default_factory=dict)
 
@@ -61,10 +61,10 @@ class Served:
         token = (self.workspace.home.dagster / "servers" / "token").read_text()
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
         request = urllib.request.Request(f"{self.urls['Dagster']}/graphql", body, headers)
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            found = json.load(answer)
-        assert "errors" not in found, found["errors"]
-        return found["data"]
+        with urllib.request.urlopen(request, timeout=60) as response:
+            results = json.load(response)
+        assert "errors" not in results, results["errors"]
+        return results["data"]
 
     def runs(self):
         """Every run that Dagster knows, newest first."""
@@ -72,8 +72,7 @@ class Served:
 
     def launch(self, **config):
         """Launch the whole chain; return the id of the run."""
-        selector = {**REPOSITORY, "pipelineName": TASK}
-        parameters = {"selector": selector, "mode": "default", "runConfigData": config}
+        parameters = {"selector": selector(TASK), "mode": "default", "runConfigData": config}
         return self.ask(LAUNCH, p=parameters)["launchPipelineExecution"]["run"]["runId"]
 
     def status(self, run_id):
@@ -83,15 +82,15 @@ class Served:
     def champion(self):
         """The version that MLflow's own pages name champion."""
         url = f"{self.urls['MLflow']}/api/2.0/mlflow/registered-models/alias"
-        with urllib.request.urlopen(f"{url}?name={TASK}&alias=champion", timeout=30) as answer:
-            return int(json.load(answer)["model_version"]["version"])
+        with urllib.request.urlopen(f"{url}?name={TASK}&alias=champion", timeout=30) as response:
+            return int(json.load(response)["model_version"]["version"])
 
 
 @pytest.fixture(scope="module")
 def served(first_run, tmp_path_factory):
     """`kinemill ui` on a copy of the home on which the chain ran."""
     original, _ = first_run
-    site = Place(Home(tmp_path_factory.mktemp("served") / "home"), original.tasks)
+    site = Workspace(Home(tmp_path_factory.mktemp("served") / "home"), original.tasks)
     shutil.copytree(original.home.root, site.home.root)
     with pytest.MonkeyPatch.context() as patch:
         site.enter(patch)
@@ -191,15 +190,15 @@ def test_a_started_run_outlives_its_terminal(served, tmp_path):
     assert inside
     until(lambda: not any(map(lives, inside)), "the end of all that ran in the terminal", within=10)
     short = (tmp_path / "told").read_text().split()[1]
-    assert told("runs", "show", short)["status"] == "running"
+    assert message("runs", "show", short)["status"] == "running"
 
     # Another of the same task waits for it, and is canceled there.
-    waiting = told("runs", "start", TASK, "--set", "learn.seed=8")
+    waiting = message("runs", "start", TASK, "--set", "learn.seed=8")
     assert (waiting["status"], waiting["parameters"]) == ("queued", {"learn.seed": 8})
-    assert told("runs", "cancel", waiting["id"])["status"] == "canceled"
+    assert message("runs", "cancel", waiting["id"])["status"] == "canceled"
 
-    until(lambda: told("runs", "show", short)["status"] != "running", "the end of the run")
-    result, metrics = told("runs", "show", short), told("runs", "metrics", short)
+    until(lambda: message("runs", "show", short)["status"] != "running", "the end of the run")
+    result, metrics = message("runs", "show", short), message("runs", "metrics", short)
     assert (result["status"], result["step"], result["total_steps"]) == ("completed", 1500, 1500)
     assert result["model"].startswith(f"models:/{TASK}/")
     assert metrics["steps"] == list(range(10, 1501, 10))
@@ -225,7 +224,7 @@ def test_a_failed_run_is_noted(served, arrived):
     file = served.workspace.home.dagster / "failures.jsonl"
     until(file.is_file, "the note of the failure sensor")
     line = json.loads(file.read_text().splitlines()[-1])
-    assert (line["run"], line["job"]) == (run, TASK)
+    assert (line["run"], line["task"]) == (run, TASK)
     assert "blocked by" in line["steps"][f"{TASK}__episodes"]
 
 
@@ -239,7 +238,7 @@ def test_the_asset_graph_can_be_seen(served, arrived, tmp_path):
     assert colors(file) > 100
 
 
-def told(*arguments):
+def message(*arguments):
     """What a command prints as JSON."""
     result = CliRunner().invoke(app, [*arguments, "--json"], catch_exceptions=False)
     assert result.exit_code == 0, result.output

@@ -52,7 +52,7 @@ def training_of(run, home, saved=True):
     pytest.fail(f"no training started: {run.communicate()}")
 
 
-def gone(process, within=5.0):
+def deleted(process, within=5.0):
     """Tell whether a process ends within some seconds; a zombie has ended."""
     deadline = time.monotonic() + within
     while time.monotonic() < deadline:
@@ -84,7 +84,7 @@ def test_kills_lose_nothing_and_leave_nobody_behind(copy):
     training = training_of(run, copy.home)
     os.kill(run.pid, signal.SIGKILL)
     run.communicate()
-    assert gone(training)
+    assert deleted(training)
     # Dagster can tell: else the run would hold its task's only place for ever.
     assert [health.status for health in health_of_started(copy.home)] == [WorkerStatus.FAILED]
 
@@ -104,7 +104,7 @@ def test_kills_lose_nothing_and_leave_nobody_behind(copy):
 
     # And a rerun goes on and ends with a champion, the store intact.
     document = run_chain(TASK, LONG)
-    assert (document["status"], document["alias"]) == ("done", "champion")
+    assert (document.status, document.alias) == ("done", "champion")
     assert find_version(copy.home, TASK, "@champion").number == 2
     assert statuses(copy.home) == ["FINISHED", "FINISHED", "KILLED", "KILLED"]
     assert list(copy.home.store.glob(".corrupt/*")) == []
@@ -121,7 +121,7 @@ def test_two_runs_at_once_train_one_model(copy):
     assert [run.returncode for run in pair] == [0, 0], message
     assert sorted(json.loads(out)["status"] for out, _ in message) == ["done", "unchanged"]
     assert statuses(copy.home) == ["FINISHED", "FINISHED"]  # the one before, and this one
-    assert len(list_versions(TASK, copy.home)["versions"]) == 2
+    assert len(list_versions(TASK, copy.home).versions) == 2
 
 
 def test_a_training_that_takes_too_long_is_stopped_and_says_so(copy):
@@ -130,7 +130,7 @@ def test_a_training_that_takes_too_long_is_stopped_and_says_so(copy):
     _, message = run.communicate(timeout=300)
     assert run.returncode == 3
     assert "compute.max_runtime: training was stopped after 4 s" in message
-    assert gone(training)
+    assert deleted(training)
 
 
 @pytest.mark.slow
@@ -143,7 +143,7 @@ def test_a_signal_ends_the_training_too_and_the_line_says_how_to_resume(copy, nu
     run.send_signal(number)
     _, message = run.communicate(timeout=300)
     assert run.returncode == 128 + number
-    assert gone(training)
+    assert deleted(training)
     assert "RUNNING" not in statuses(copy.home)
     assert "Traceback" not in message
     last = message.splitlines()[-1]

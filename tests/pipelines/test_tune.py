@@ -25,7 +25,7 @@ def run(instance, **config):
     )
 
 
-def told(result) -> dict:
+def message(result) -> dict:
     (event,) = [event for event in result.all_events if event.event_type_value == "STEP_OUTPUT"]
     return {key: actual.value for key, actual in event.step_output_data.metadata.items()}
 
@@ -34,7 +34,7 @@ def test_the_job_begins_with_the_model_that_is_there(copy):
     """The task's own settings are the first trial; the chain has trained that model already."""
     with dg.instance_for_test() as instance:
         result = run(instance, trials=1, register_best=False)
-    actual = told(result)
+    actual = message(result)
     assert (actual["trials"], actual["settings"], actual["version"]) == (1, {}, 0)
     search = read_search(folder_of(copy.home, actual["study"]))
     (line,) = list_trials(search)
@@ -45,13 +45,13 @@ def test_the_job_begins_with_the_model_that_is_there(copy):
 
 @pytest.mark.slow
 def test_the_best_becomes_a_version_with_the_model_of_its_trial(copy):
-    previous = len(list_versions(TASK, copy.home)["versions"])
+    previous = len(list_versions(TASK, copy.home).versions)
     changed = {"tune.space": SPACE, "learn.steps": 30}
     with dg.instance_for_test() as instance:
         result = run(instance, trials=2, overrides=changed)
-    actual, versions = told(result), list_versions(TASK, copy.home)["versions"]
+    actual, versions = message(result), list_versions(TASK, copy.home).versions
     assert (actual["trials"], actual["failed"]) == (2, 0)
-    assert (len(versions), versions[0]["version"]) == (previous + 1, actual["version"])
+    assert (len(versions), versions[0].version) == (previous + 1, actual["version"])
     version = open_tracking(copy.home).client.get_model_version(TASK, str(actual["version"]))
     trials = list_trials(read_search(folder_of(copy.home, actual["study"])))
     assert version.run_id in {line.run for line in trials}

@@ -3,7 +3,7 @@
 import os
 import time
 
-from kinemill.register.ledger import Change, Ledger
+from kinemill.register.ledger import Change, Ledger, NewVersion
 from kinemill_dagster.pipelines import webhook_sender
 from kinemill_dagster.pipelines.registry_events import NewEvents, new_events
 from kinemill_dagster.pipelines.webhook_sender import messages_of
@@ -11,15 +11,15 @@ from tests.pipelines.test_registry_events import EVENTS, write_ledger
 
 
 def sent(*changes):
-    ledger, found = Ledger("arm"), []
+    ledger, result = Ledger("arm"), []
     for change in changes:
         ledger.add(change)
-        found += [(one.entity, one.action, one.data) for one in messages_of(ledger, change)]
-    return found
+        result += [(one.entity, one.action, one.data) for one in messages_of(ledger, change)]
+    return result
 
 
 def created(number):
-    return {"number": number, "run_id": f"run{number}", "source": f"models:/m-{number}"}
+    return NewVersion(number, f"run{number}", f"models:/m-{number}")
 
 
 def test_the_first_version_announces_the_model_as_well():

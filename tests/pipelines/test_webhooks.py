@@ -19,7 +19,7 @@ import pytest
 from kinemill_dagster.pipelines.auth.users import Users
 from kinemill_dagster.pipelines.serve import free_port
 from tests.pipelines.conftest import TASK
-from tests.pipelines.serving import Served, until
+from tests.pipelines.serving import serve, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -107,12 +107,8 @@ def served(first_run, tmp_path_factory, receivers):
         for role in ("viewer", "operator", "promoter", "admin"):
             users.put(role, role, PASSWORD)
         port = free_port(23100)
-        active = Served(site, (port, free_port(port + 100)), more=("--login",))
-        try:
-            active.start()
+        with serve(site, "--login", ports=(port, free_port(port + 100))) as active:
             yield active
-        finally:
-            active.stop()
 
 
 def ask(served, method, path, body=None, user="admin"):
@@ -179,7 +175,7 @@ def test_a_version_that_kinemill_registers_is_announced(served, hook, receivers,
     from kinemill_dagster.pipelines.run import run_chain
 
     document = run_chain(TASK, {"learn.steps": 70})
-    version = str(document["version"])
+    version = str(document.version)
 
     def announced():
         return [one for one in receivers[0].of("model_version", TASK) if one["version"] == version]
@@ -187,7 +183,7 @@ def test_a_version_that_kinemill_registers_is_announced(served, hook, receivers,
     (message,) = until(announced, "a message about the version", within=120)
     assert message["run_id"]
     assert message["source"].startswith("models:/")
-    alias = {"name": TASK, "alias": document["alias"], "version": version}
+    alias = {"name": TASK, "alias": document.alias, "version": version}
     until(lambda: alias in receivers[0].of("model_version_alias", TASK), "the alias", within=30)
     assert len(announced()) == 1  # once
 

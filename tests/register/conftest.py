@@ -16,7 +16,7 @@ from kinemill.register import Produced, stage
 from kinemill.register.commit import commit
 from kinemill.register.gate.inputs import ChampionComparison, Findings
 from kinemill.register.gate.rules import Measured, Paired, RowOverlap
-from kinemill.register.ledger import Change
+from kinemill.register.ledger import Change, NewVersion
 from kinemill.register.versions import find_version
 from kinemill.runtime import Interface
 from kinemill.store import (
@@ -31,11 +31,13 @@ from kinemill.store.home import Home
 from kinemill.task import Task, load_task
 from kinemill.task.promote import FREE_RUN
 from kinemill.tracking import open_tracking
+from kinemill.train.summary import ModelSummary
 from kinemill.verify.check_results import CallLatency, CheckSummary
 from kinemill.verify.checklist import Gate
 from kinemill.verify.comparison import NRMSE, Comparison
 from kinemill.verify.document import Verification
 from kinemill.verify.results import ChannelError, Metrics, Stability, WindowCounts
+from tests.export.documents import io_of
 
 TASK = """
 task: cart
@@ -171,12 +173,12 @@ class Claims:
     blocks: float = 12.0  # independent ones of each comparison
 
     def measure(self, challenger):
-        found = {
+        actual = {
             name: paired(self.challenger, error, effective_n=self.blocks, unit=self._unit)
             for name, error in self.references.items()
         }
         absent = {"physics": "no velocity says what it is the derivative of"}
-        return Findings(self._measured(), found, absent)
+        return Findings(self._measured(), actual, absent)
 
     def compare(self, challenger, champion):
         theirs = Measured(self.champion, self._channels, self.windows, 2, self.history)
@@ -225,20 +227,20 @@ class Chain:
         The verification lacks what the keys `without` lead to.
         """
         described = interface(**changes)
-        model = self._once("model", {"gain": gain}, lambda _: None)
-        exported = self._once(
+        model = self._first_time("model", {"gain": gain}, lambda _: None, **trained())
+        exported = self._first_time(
             "onnx_model",
             {"gain": gain, "as": described.to_metadata()},
             lambda folder: _export(folder, gain, described),
         )
         document = without_part(verification(nrmse, passed, p99), *without)
-        verified = self._once(
+        verified = self._first_time(
             "verification",
             {"onnx": exported.digest, "found": to_json_value(document)},
             lambda folder: _verify(folder, document),
         )
         none = {"near_duplicates": 0.0, "repeated_rows": 0.0}
-        dataset = self._once(
+        dataset = self._first_time(
             "dataset",
             {},
             _pack,
@@ -253,16 +255,24 @@ class Chain:
         """Register a model that errs so much, against a champion that errs as `champion` says."""
         produced = self.produce(nrmse, **kwargs)
         claimed = Claims(math.nan if nrmse is None else nrmse, champion)
-        chosen = task or self.task
+        choice = task or self.task
         produced = replace(produced, run_id=run_id)
-        return stage.run(chosen, self.home, produced, evidence=evidence or claimed)
+        return stage.run(choice, self.home, produced, evidence=evidence or claimed)
 
-    def _once(self, stage, inputs, write, **summary) -> ArtifactRef:
+    def _first_time(self, stage, inputs, write, **summary) -> ArtifactRef:
         def build(folder):
             write(folder)
             return summary
 
         return get_or_build(self.home, stage, self.task.name, inputs, build).ref
+
+
+def trained(**numbers):
+    """The summary of a trained model, as JSON."""
+    summary = ModelSummary(
+        **{"parameters": 1, "monitor": "validation/nrmse", "best": 0.1} | numbers
+    )
+    return to_json_value(summary)
 
 
 def verification(nrmse, passed=True, p99=0.4) -> Verification:
@@ -298,7 +308,7 @@ def without_part(document: Verification, *keys: str) -> Verification:
 def _export(folder: Path, gain: float, described: Interface) -> None:
     for name, make in (("rollout.onnx", rollout_model), ("step.onnx", step_model)):
         (folder / name).write_bytes(make(gain, described).SerializeToString())
-    write_interface(folder, {"task": described.task})
+    write_interface(folder, io_of(described.task))
     inputs = {
         "states": np.zeros((2, described.history, len(described.states)), np.float32),
         "past_actions": np.zeros((2, described.history - 1, len(described.actions)), np.float32),
@@ -347,7 +357,7 @@ def enroll(home, number, aliases=None):
     """Write a version that another MLflow client made to the ledger, as if it were ours."""
     tracking = open_tracking(home)
     result = find_version(tracking.home, "cart", f":{number}")
-    made = {"number": number, "run_id": result.run_id or "", "source": result.source}
+    made = NewVersion(number, result.run_id or "", result.source)
     commit(tracking, "cart", Change(made, {number: result.tags}, aliases=aliases or {}))
 
 
@@ -378,7 +388,7 @@ def template(tmp_path_factory, empty_database):
 
 
 @pytest.fixture
-def reigned(chain, template):
+def with_champion(chain, template):
     """Have versions 1 to n been champion, with errors of 0.1, 0.05, 0.025 and gains of 0.5, ..."""
 
     def fill(champions=1):

@@ -19,11 +19,11 @@ start = partial(canary.start_canary, "cart")
 
 
 @pytest.fixture
-def waiting(reigned, monkeypatch):
+def waiting(with_champion, monkeypatch):
     """Version 1 is champion; version 2 passed all else and waits for approval."""
-    chain = reigned()
+    chain = with_champion()
     task = load_task(chain.task.path, {"promote.approval": True})
-    assert chain.register(0.05, gain=0.6, champion=0.1, task=task).summary["decision"] == "waiting"
+    assert chain.register(0.05, gain=0.6, champion=0.1, task=task).decision == "waiting"
     monkeypatch.setattr(canary, "serves", lambda *_: (True, "answered"))
     return chain
 
@@ -68,13 +68,13 @@ def test_robots_in_the_share_get_it_the_others_the_champion_and_all_of_it_is_in_
     assert versions([inside, outside]) == [2, 2]
     canary.end_canary("cart", home, why="it shakes")
     assert versions([inside, outside]) == [1, 1]
-    events = [(e["what"], e["version"], e["why"]) for e in audit(home, "cart")["events"]]
+    events = [(e.what, e.version, e.why) for e in audit(home, "cart").events]
     assert events[-3:] == [
         ("canary", 2, "50% of the robots: ran well in the shadow"),
         ("canary", 2, "100% of the robots"),
         ("canary ended", 2, "it shakes"),
     ]
-    assert audit(home, "cart")["gaps"] == []
+    assert audit(home, "cart").gaps == []
     assert find_version(home, "cart", "@champion").number == 1
 
 

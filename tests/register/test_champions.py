@@ -18,14 +18,12 @@ def test_a_champion_is_replaced_only_by_one_that_is_better_by_the_margin(chain):
     worse = chain.register(0.1961, gain=0.6, champion=0.2)
     assert (worse.status, gate_of(worse)["beats_champion"]) == ("refused", False)
     better = chain.register(0.196, gain=0.7, champion=0.2)
-    assert (better.status, better.alias, better.summary["previous_champion"]) == (
+    assert (better.status, better.alias, better.previous_champion) == (
         "done",
         "champion",
         1,
     )
-    aliases = {
-        item["version"]: item["aliases"] for item in list_versions("cart", chain.home)["versions"]
-    }
+    aliases = {item.version: item.aliases for item in list_versions("cart", chain.home).versions}
     assert aliases == {3: ["champion"], 2: [], 1: []}
 
 
@@ -33,7 +31,7 @@ def test_the_champion_that_is_measured_is_the_registered_file(chain):
     chain.register(0.1, gain=0.5)
     observed = []
 
-    class Watching(Claims):
+    class Recording(Claims):
         def measure(self, challenger):
             self._look(challenger)
             return super().measure(challenger)
@@ -46,7 +44,7 @@ def test_the_champion_that_is_measured_is_the_registered_file(chain):
             zeros = np.zeros((1, 3, 2)), np.zeros((1, 2, 1))
             observed.extend(model.rollout(*zeros, np.full((1, 1, 1), 4.0)) for model in models)
 
-    chain.register(0.05, gain=0.9, evidence=Watching(0.05))
+    chain.register(0.05, gain=0.9, evidence=Recording(0.05))
     assert [float(response[0, 0, 0]) for response in observed] == pytest.approx([3.6, 3.6, 2.0])
 
 
@@ -66,10 +64,10 @@ def test_by_default_the_champion_is_measured_on_the_test_split_at_the_tasks_hori
     assert "cannot be measured: train split: its longest episode has 40 rows" in verdict.value
 
 
-@pytest.mark.parametrize(("found", "status"), [(float("nan"), "refused"), (float("inf"), "done")])
-def test_a_champion_that_diverges_is_beaten_and_one_not_measured_is_not(chain, found, status):
+@pytest.mark.parametrize(("result", "status"), [(float("nan"), "refused"), (float("inf"), "done")])
+def test_a_champion_that_diverges_is_beaten_and_one_not_measured_is_not(chain, result, status):
     chain.register(0.1)
-    assert chain.register(0.05, gain=0.6, champion=found).status == status
+    assert chain.register(0.05, gain=0.6, champion=result).status == status
 
 
 def test_an_error_of_nan_beats_nothing(chain):

@@ -15,8 +15,8 @@ from kinemill.tracking import open_tracking
 
 
 @pytest.fixture
-def kinemill(reigned, monkeypatch):
-    chain = reigned(2)
+def kinemill(with_champion, monkeypatch):
+    chain = with_champion(2)
     monkeypatch.setenv("KINEMILL_TASKS", str(chain.task.path.parent))
     monkeypatch.setattr(promotion, "serve_zero_window", lambda folder: (True, "answered"))
     chain.register(0.26, gain=0.7)
@@ -60,7 +60,7 @@ def test_promoting_wants_the_gate_or_force_and_the_champion_that_was_seen(kinemi
     with pytest.raises(Exception, match="the champion changed: it is now version 2"):
         kinemill("model", "promote", "cart:1", "--expect", "1")
     document = json.loads(kinemill("model", "promote", "cart:1", "--expect", "2", "--json"))
-    assert (document["version"], document["aliases"], document["champion_before"]) == (
+    assert (document["version"], document["aliases"], document["previous_champion"]) == (
         1,
         ["champion"],
         2,

@@ -32,7 +32,7 @@ def waiting(chain, gain):
     """Register a version that waits for approval."""
     task = load_task(chain.task.path, {"promote.approval": True})
     registration = chain.register(0.01, gain=gain, champion=0.1, task=task)
-    assert registration.summary["decision"] == "waiting"
+    assert registration.decision == "waiting"
     return partial(
         promotion.approve,
         task,
@@ -57,35 +57,35 @@ def sound(chain):
     """Check all that has to hold of a registry, however the last command ended."""
     assert runtime.load(fetch_bundle("models:/cart@champion", chain.home)).history == 3
     result = audit(chain.home, "cart")
-    assert result["gaps"] == []
+    assert result.gaps == []
     champion = None
-    for event in result["events"]:
-        assert event["previous"] == champion
-        assert event["who"]
-        assert event["why"]
-        champion = event["version"] if event["what"] in MOVES else champion
+    for event in result.events:
+        assert event.previous == champion
+        assert event.who
+        assert event.why
+        champion = event.version if event.what in MOVES else champion
     client = open_tracking(chain.home).client
     assert int(client.get_model_version_by_alias("cart", "champion").version) == champion
-    assert result["champion"] == champion
-    previous = {e["version"]: e["previous"] for e in result["events"] if e["what"] == "champion"}
+    assert result.champion == champion
+    previous = {e.version: e.previous for e in result.events if e.what == "champion"}
     for version in versions_of(chain.home, "cart"):
         if version.decision == "champion":
             recorded = int(version.tags["kinemill.previous_champion"])
             assert recorded == (previous[version.number] or 0)
-    return result["events"]
+    return result.events
 
 
-@pytest.mark.parametrize("point", ["recorded", "noted", "crowned"])
+@pytest.mark.parametrize("point", ["recorded", "noted", "promoted"])
 @pytest.mark.parametrize("action", list(ACTIONS))
 def test_what_was_recorded_when_a_command_died_is_completed_by_the_next(
-    reigned, monkeypatch, action, point
+    with_champion, monkeypatch, action, point
 ):
-    chain = reigned(3)
-    act, existing = ACTIONS[action](chain), len(audit(chain.home, "cart")["events"])
+    chain = with_champion(3)
+    act, existing = ACTIONS[action](chain), len(audit(chain.home, "cart").events)
     monkeypatch.setattr(fault_injection, "_passed", Counter())
-    number = 1 if point == "crowned" else LAST.get(action, 1)
+    number = 1 if point == "promoted" else LAST.get(action, 1)
     monkeypatch.setenv(fault_injection.VARIABLE, f"error:register.{point}:{number}")
-    if (action, point) == ("canary", "crowned"):  # it moves no alias
+    if (action, point) == ("canary", "promoted"):  # it moves no alias
         act()
     else:
         with pytest.raises(OSError, match=f"register.{point}"):
@@ -93,15 +93,15 @@ def test_what_was_recorded_when_a_command_died_is_completed_by_the_next(
     monkeypatch.delenv(fault_injection.VARIABLE)
     events = sound(chain)
     assert len(events) > existing
-    assert events[-1]["why"].endswith(WHY) or action in LAST
+    assert events[-1].why.endswith(WHY) or action in LAST
     if action == "canary":
         assert show_canary("cart", chain.home)["version"] == 1
     else:
-        assert events[-1]["what"] in MOVES
+        assert events[-1].what in MOVES
 
 
-def test_before_the_record_nothing_has_happened(reigned, monkeypatch):
-    chain = reigned(3)
+def test_before_the_record_nothing_has_happened(with_champion, monkeypatch):
+    chain = with_champion(3)
     existing = audit(chain.home, "cart")
     monkeypatch.setattr("kinemill.register.ledger.publish_json", _full)
     with pytest.raises(OSError, match="no room"):
@@ -136,8 +136,8 @@ def random_action(chain, draw, number):
 
 
 @pytest.mark.slow
-def test_100_kills_at_random_moments_leave_a_champion_and_a_whole_audit(reigned):
-    chain, draw = reigned(3), random.Random(0)
+def test_100_kills_at_random_moments_leave_a_champion_and_a_whole_audit(with_champion):
+    chain, draw = with_champion(3), random.Random(0)
     seconds, killed, cut, number = 1.0, 0, 0, 0
     fork = multiprocessing.get_context("fork")
     while killed < 100:

@@ -58,23 +58,23 @@ TRICKS = {
 
 
 @pytest.mark.parametrize("trick", list(TRICKS))
-def test_no_trick_makes_a_champion(reigned, trick):
-    chain = reigned()
+def test_no_trick_makes_a_champion(with_champion, trick):
+    chain = with_champion()
     how, line = TRICKS[trick]
     registration = chain.register(**({"champion": 0.1} | BETTER | how))
     refused = [item.rule for item in registration.gate if not item.passed]
     assert (registration.status, line in refused) == ("refused", True)
-    aliases = {v["version"]: v["aliases"] for v in list_versions("cart", chain.home)["versions"]}
+    aliases = {v.version: v.aliases for v in list_versions("cart", chain.home).versions}
     assert aliases[1] == ["champion"]
 
 
-def test_without_a_trick_the_same_challenger_wins(reigned):
-    chain = reigned()
+def test_without_a_trick_the_same_challenger_wins(with_champion):
+    chain = with_champion()
     assert chain.register(champion=0.1, **BETTER).status == "done"
 
 
-def test_better_in_the_channel_that_counts_wins(reigned):
-    chain = reigned()
+def test_better_in_the_channel_that_counts_wins(with_champion):
+    chain = with_champion()
     task = load_task(chain.task.path, {"promote.metric": "test/position"})
     found_by_gate = Claims(0.01, 0.05, references={name: e / 10 for name, e in BASELINES.items()})
     registration = chain.register(0.09, gain=0.6, evidence=found_by_gate, task=task)
@@ -88,16 +88,16 @@ def test_a_metric_of_no_state_is_refused_with_the_nearest(chain):
         load_task(chain.task.path, {"promote.metric": "test/positon"})
 
 
-def test_a_tie_at_margin_0_keeps_the_champion(reigned):
-    chain = reigned()
+def test_a_tie_at_margin_0_keeps_the_champion(with_champion):
+    chain = with_champion()
     task = load_task(chain.task.path, {"promote.margin": 0.0, "promote.interval": False})
     tie = chain.register(0.1, gain=0.6, champion=0.1, task=task)
     assert tie.status == "refused"
     assert chain.register(0.0999, gain=0.7, champion=0.1, task=task).status == "done"
 
 
-def test_an_absent_champion_keeps_challengers_out(reigned):
-    chain = reigned()
+def test_an_absent_champion_keeps_challengers_out(with_champion):
+    chain = with_champion()
     tracking = open_tracking(chain.home)
     release(tracking)  # as somebody with access to the database could
     tracking.client.delete_registered_model_alias("cart", "champion")
@@ -109,8 +109,8 @@ def test_an_absent_champion_keeps_challengers_out(reigned):
         chain.register(0.04, gain=0.8)
 
 
-def test_a_broken_champion_is_not_beaten(reigned):
-    chain = reigned()
+def test_a_broken_champion_is_not_beaten(with_champion):
+    chain = with_champion()
     for path in [*chain.home.store.glob("bundle/cart/*"), chain.home.artifacts]:
         for file in path.rglob("rollout.onnx"):
             file.write_bytes(b"no model")

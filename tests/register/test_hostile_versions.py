@@ -37,9 +37,9 @@ def canary(tmp_path):
 
 
 @pytest.fixture
-def sound(reigned, monkeypatch):
+def sound(with_champion, monkeypatch):
     """The registry of a home with one champion, version 1."""
-    chain = reigned()
+    chain = with_champion()
     monkeypatch.setenv("KINEMILL_HOME", str(chain.home.root))
     return chain
 

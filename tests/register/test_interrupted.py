@@ -16,7 +16,7 @@ class Killed(BaseException):
     """Stands for the end of the process in the middle of a registration."""
 
 
-PLACES = [
+LOCATIONS = [
     (stage, "decide"),  # the version is there, nothing else
     (decision_service, "_publish_decision"),  # challenger is set
     (decision_service, "move_champion"),  # the verdict is written
@@ -24,7 +24,7 @@ PLACES = [
 ]
 
 
-@pytest.mark.parametrize(("module", "name"), PLACES, ids=[name for _, name in PLACES])
+@pytest.mark.parametrize(("module", "name"), LOCATIONS, ids=[name for _, name in LOCATIONS])
 def test_killed_before_the_decision_the_version_is_finished_not_doubled(
     chain, monkeypatch, module, name
 ):
@@ -35,15 +35,15 @@ def test_killed_before_the_decision_the_version_is_finished_not_doubled(
     with pytest.raises(Killed):
         chain.register(0.1)
     monkeypatch.undo()
-    (half,) = list_versions("cart", chain.home)["versions"]
-    assert "champion" not in half["aliases"]
+    (half,) = list_versions("cart", chain.home).versions
+    assert "champion" not in half.aliases
     registration = chain.register(0.1)
     assert (registration.version, registration.status, registration.alias) == (
         1,
         "done",
         "champion",
     )
-    assert len(list_versions("cart", chain.home)["versions"]) == 1
+    assert len(list_versions("cart", chain.home).versions) == 1
 
 
 def test_killed_after_the_switch_the_written_verdict_stands(chain, monkeypatch):
@@ -65,10 +65,10 @@ def test_killed_after_the_switch_the_written_verdict_stands(chain, monkeypatch):
         "unchanged",
         "champion",
     )
-    assert registration.summary["previous_champion"] == 1
+    assert registration.previous_champion == 1
     (verdict,) = [item for item in registration.gate if item.rule == "beats_champion"]
     assert "<= 0.098" in verdict.expected
-    assert show("cart", chain.home, "@champion")["aliases"] == ["champion"]
+    assert show("cart", chain.home, "@champion").aliases == ["champion"]
 
 
 ANOTHER_PROCESS = """
@@ -89,7 +89,7 @@ print(json.dumps([found.version, found.status]))
 """
 
 
-def _elsewhere(chain, produced, die=""):
+def _other_folder(chain, produced, die=""):
     refs = {name: ref.to_json() for name, ref in vars(produced).items() if ref}
     where = [str(chain.task.path), str(chain.home.root), json.dumps(refs), die]
     return subprocess.Popen(
@@ -100,18 +100,18 @@ def _elsewhere(chain, produced, die=""):
 
 
 def test_a_registration_killed_with_sigkill_leaves_no_lock_behind(chain):
-    process = _elsewhere(chain, chain.produce(0.1), die="now")
+    process = _other_folder(chain, chain.produce(0.1), die="now")
     assert process.wait(200) == -signal.SIGKILL
     assert chain.register(0.1).status == "done"
-    assert len(list_versions("cart", chain.home)["versions"]) == 1
+    assert len(list_versions("cart", chain.home).versions) == 1
 
 
 def test_two_models_and_one_of_them_twice_registered_at_once_take_turns(chain):
     produced = chain.produce(0.1)
-    processes = [_elsewhere(chain, produced) for _ in range(2)]
+    processes = [_other_folder(chain, produced) for _ in range(2)]
     here = chain.register(0.1, gain=0.7, champion=0.2)
     document = [json.loads(process.communicate(timeout=300)[0])[1] for process in processes]
     assert sorted([*document, here.status]) == ["done", "done", "unchanged"]
-    versions = list_versions("cart", chain.home)["versions"]
-    assert [item["version"] for item in versions] == [2, 1]
-    assert [item["aliases"] for item in versions] == [["champion"], []]
+    versions = list_versions("cart", chain.home).versions
+    assert [item.version for item in versions] == [2, 1]
+    assert [item.aliases for item in versions] == [["champion"], []]

@@ -15,7 +15,7 @@ from kinemill.register.audit_log import audit
 from kinemill.store import fault_injection
 from tests.conftest import ROOT
 
-POINTS = ["uploaded", "created", "recorded", "noted", "judged", "crowned", "switched"]
+POINTS = ["uploaded", "created", "recorded", "noted", "decided", "promoted", "switched"]
 BETTER = {"nrmse": 0.05, "gain": 0.6, "champion": 0.1}
 
 
@@ -31,24 +31,24 @@ def _resolves(chain):
 
 def _is_finished_once(chain):
     again = chain.register(**BETTER)
-    versions = list_versions("cart", chain.home)["versions"]
-    aliases = {version["version"]: version["aliases"] for version in versions}
+    versions = list_versions("cart", chain.home).versions
+    aliases = {version.version: version.aliases for version in versions}
     assert aliases == {2: ["champion"], 1: []}
-    assert (again.version, again.alias, again.summary["decision"]) == (2, "champion", "champion")
+    assert (again.version, again.alias, again.decision) == (2, "champion", "champion")
     assert chain.register(**BETTER).status == "unchanged"
     result = audit(chain.home, "cart")
-    assert [(e["what"], e["version"], e["previous"]) for e in result["events"]] == [
+    assert [(e.what, e.version, e.previous) for e in result.events] == [
         ("champion", 1, None),
         ("champion", 2, 1),
     ]
-    assert result["gaps"] == []
+    assert result.gaps == []
 
 
 @pytest.mark.parametrize("point", POINTS)
 def test_a_full_disk_anywhere_leaves_a_champion_and_a_rerun_finishes_once(
-    reigned, point, monkeypatch
+    with_champion, point, monkeypatch
 ):
-    chain = reigned()
+    chain = with_champion()
     monkeypatch.setattr(fault_injection, "_passed", Counter())
     monkeypatch.setenv(fault_injection.VARIABLE, f"error:register.{point}:1")
     with pytest.raises(OSError, match=f"register.{point}:1"):
@@ -58,7 +58,7 @@ def test_a_full_disk_anywhere_leaves_a_champion_and_a_rerun_finishes_once(
     _is_finished_once(chain)
 
 
-ELSEWHERE = """
+CHILD = """
 import json, sys
 from pathlib import Path
 from kinemill.store.home import Home
@@ -76,14 +76,14 @@ stage.run(load_task(task), Home(Path(home)), produced, evidence=Claims(0.05, 0.1
 @pytest.mark.slow
 @pytest.mark.parametrize("point", POINTS)
 def test_killed_anywhere_it_leaves_a_champion_and_a_rerun_finishes_once(
-    reigned, point, monkeypatch
+    with_champion, point, monkeypatch
 ):
-    chain = reigned()
+    chain = with_champion()
     produced = chain.produce(0.05, gain=0.6)
     refs = {name: ref.to_json() for name, ref in vars(produced).items() if ref}
     monkeypatch.setenv(fault_injection.VARIABLE, f"register.{point}:1")
     where = [str(chain.task.path), str(chain.home.root), json.dumps(refs)]
-    done = subprocess.run([sys.executable, "-c", ELSEWHERE, *where], cwd=ROOT, check=False)
+    done = subprocess.run([sys.executable, "-c", CHILD, *where], cwd=ROOT, check=False)
     assert done.returncode == -signal.SIGKILL
     monkeypatch.delenv(fault_injection.VARIABLE)
     _resolves(chain)

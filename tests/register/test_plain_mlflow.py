@@ -15,8 +15,8 @@ def feed():
 
 
 @pytest.fixture
-def client(reigned):
-    chain = reigned()
+def client(with_champion):
+    chain = with_champion()
     chain.register(0.31, gain=0.6)
     return open_tracking(chain.home).client
 

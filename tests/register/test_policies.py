@@ -43,7 +43,7 @@ from kinemill.verify.comparison_sections import HEAD
 from kinemill.verify.document import Verification
 from kinemill.verify.learning_curves import HEADING
 from kinemill.verify.results import Metrics, PolicyGain, WindowCounts
-from tests.register.conftest import without_part
+from tests.register.conftest import trained, without_part
 
 EPISODES = 8
 TASK = {
@@ -98,12 +98,15 @@ class Claims:
         return RowOverlap(0.0, 0.0, 0.0)
 
 
-def verification(returned, *, parity=True, without=()):
+def verification(expected_return, *, parity=True, without=()):
     document = Verification(
         form="policy",
         passed=parity,
         metrics=Metrics(
-            returns={"model": math.nan if returned is None else returned, "random": 20.0},
+            returns={
+                "model": math.nan if expected_return is None else expected_return,
+                "random": 20.0,
+            },
             success={"model": 1.0, "random": 0.1},
         ),
         summary=CheckSummary(parity, parity, None, CallLatency(0.1, 0.2)),
@@ -119,11 +122,11 @@ class Chain:
     task: object
     by_gain: dict
 
-    def register(self, returned, gain=HOLDS, *, evidence=None, task=None, **changes):
-        found = verification(returned, **changes)
+    def register(self, expected_return, gain=HOLDS, *, evidence=None, task=None, **changes):
+        actual = verification(expected_return, **changes)
 
         def verified(folder):
-            publish_document(folder / "verification.json", found)
+            publish_document(folder / "verification.json", actual)
             (folder / "report.html").write_text("<html><body></body></html>")
             return {}
 
@@ -132,9 +135,9 @@ class Chain:
             return {}
 
         name = self.task.name
-        model = get_or_build(self.home, "model", name, {"gain": gain}, lambda folder: {}).ref
+        model = get_or_build(self.home, "model", name, {"gain": gain}, lambda _: trained()).ref
         onnx_model = get_or_build(self.home, "onnx_model", name, {"gain": gain}, exported).ref
-        inputs = {"gain": gain, "found": to_json_value(found)}
+        inputs = {"gain": gain, "found": to_json_value(actual)}
         verdict = get_or_build(self.home, "verification", name, inputs, verified).ref
         card = make_card(self.task, self.home).ref
         produced = Produced(verdict, onnx_model, model, card)
@@ -153,8 +156,8 @@ def chain(tracked_home, task, by_gain):
     return Chain(tracked_home, task, by_gain)
 
 
-def refused(found):
-    return [line.rule for line in found.gate if not line.passed]
+def refused(actual):
+    return [line.rule for line in actual.gate if not line.passed]
 
 
 @pytest.fixture(scope="session")
@@ -172,13 +175,13 @@ def once_crowned(tmp_path_factory, empty_database, by_gain):
 
 
 @pytest.fixture
-def reigned(chain, once_crowned):
+def with_champion(chain, once_crowned):
     shutil.copytree(once_crowned, chain.home.root, dirs_exist_ok=True)
     return chain
 
 
-def test_a_policy_that_brings_more_becomes_champion_and_acts_by_its_address(reigned):
-    registration = reigned.register(50.0, evidence=Claims(50.0))
+def test_a_policy_that_brings_more_becomes_champion_and_acts_by_its_address(with_champion):
+    registration = with_champion.register(50.0, evidence=Claims(50.0))
     assert (registration.status, registration.alias) == ("done", "champion")
     lines = {line.rule: line for line in registration.gate}
     assert lines["beats_champion"].expected == (
@@ -188,18 +191,18 @@ def test_a_policy_that_brings_more_becomes_champion_and_acts_by_its_address(reig
     assert {"beats_random", "interval_random", "measured", "interface", "serves"} <= set(lines)
     policy = runtime.load("models:/cart@champion")
     assert policy.act([0.0, 0.05, 0.0]) == pytest.approx([3.0], abs=1e-5)
-    assert list_versions("cart", reigned.home)["versions"][0]["metrics"]["return"] == {
+    assert list_versions("cart", with_champion.home).versions[0].metrics.returns == {
         "model": 50.0,
         "random": 20.0,
     }
-    assert show("cart", reigned.home)["decision"] == "champion"
+    assert show("cart", with_champion.home).decision == "champion"
 
 
-def test_plain_mlflow_loads_a_champion_and_its_answers_are_those_of_act(reigned):
+def test_plain_mlflow_loads_a_champion_and_its_answers_are_those_of_act(with_champion):
     """Memory goes in and out by hand, zeros at first, as the model's signature says."""
     import mlflow.pyfunc
 
-    with open_tracking(reigned.home).as_default():
+    with open_tracking(with_champion.home).as_default():
         model = mlflow.pyfunc.load_model("models:/cart@champion")
     inputs = {spec.name: (spec.type, spec.shape) for spec in model.metadata.signature.inputs}
     assert {name: shape for name, (_, shape) in inputs.items()} == {
@@ -234,7 +237,7 @@ def test_plain_mlflow_takes_pictures_texts_masks_and_seeds(policy_folders, tmp_p
 
 TRICKS = {
     "its return is NaN": ({"evidence": Claims(math.nan)}, "beats_champion"),
-    "its return is null in the verification": ({"returned": None}, "beats_random"),
+    "its return is null in the verification": ({"expected_return": None}, "beats_random"),
     "the return is missing": ({"without": ("metrics", "return")}, "beats_random"),
     "what chance brings is missing": ({"without": ("metrics", "return", "random")}, "beats_random"),
     "no interval against chance": ({"without": ("gains", "random")}, "interval_random"),
@@ -255,9 +258,9 @@ TRICKS = {
 }
 
 
-def judged(task, returned, evidence, **changes):
+def evaluated(task, expected_return, evidence, **changes):
     """Judge as `decide` does, without a registry: the lines that do not hold."""
-    comparison, document = evidence.compare(None, None), verification(returned, **changes)
+    comparison, document = evidence.compare(None, None), verification(expected_return, **changes)
     inputs = GateInputs(
         task,
         document,
@@ -274,15 +277,15 @@ def judged(task, returned, evidence, **changes):
 @pytest.mark.parametrize("trick", list(TRICKS))
 def test_no_trick_makes_a_policy_champion(task, trick):
     how, line = TRICKS[trick]
-    assert judged(task, 50.0, Claims(50.0)) == []
-    assert line in judged(task, **({"returned": 50.0, "evidence": Claims(50.0)} | how))
+    assert evaluated(task, 50.0, Claims(50.0)) == []
+    assert line in evaluated(task, **({"expected_return": 50.0, "evidence": Claims(50.0)} | how))
 
 
-def test_a_broken_champion_is_not_beaten(reigned):
-    for root in (reigned.home.store / "bundle" / "cart", reigned.home.artifacts):
+def test_a_broken_champion_is_not_beaten(with_champion):
+    for root in (with_champion.home.store / "bundle" / "cart", with_champion.home.artifacts):
         for file in [*root.rglob("policy.onnx"), *root.rglob("model.onnx")]:
             file.write_bytes(b"no model")
-    registration = reigned.register(50.0, evidence=Claims(50.0))
+    registration = with_champion.register(50.0, evidence=Claims(50.0))
     (line,) = [item for item in registration.gate if item.rule == "beats_champion"]
     assert (registration.status, line.passed) == ("refused", False)
     assert line.value.startswith("champion version 1 cannot be loaded")
@@ -290,8 +293,8 @@ def test_a_broken_champion_is_not_beaten(reigned):
 
 def test_success_wants_no_more_than_all_of_it(task):
     task = load_task(task.path, {"promote.metric": "success", "promote.interval": False})
-    assert judged(task, 1.0, Claims(1.0, 1.0)) == ["beats_champion"]
-    assert judged(task, 1.0, Claims(1.0, 0.99)) == []
+    assert evaluated(task, 1.0, Claims(1.0, 1.0)) == ["beats_champion"]
+    assert evaluated(task, 1.0, Claims(1.0, 0.99)) == []
 
 
 def lines_of(task, own, champion, low=1.0):
@@ -331,14 +334,14 @@ def test_a_ceiling_is_of_returns(task):
         load_task(task.path, {"promote.ceiling": 1.0, "promote.metric": "success"})
 
 
-def test_another_interface_is_told(reigned, tmp_path):
+def test_another_interface_is_told(with_champion, tmp_path):
     class Slower(Gains):
         def __init__(self):
             super().__init__()
             self.layout = replace(self.layout, dt=0.05, units=self.layout.units | {"force": "kN"})
 
-    reigned.by_gain["slower"] = published(Slower(), tmp_path / "slower")
-    registration = reigned.register(50.0, "slower", evidence=Claims(50.0))
+    with_champion.by_gain["slower"] = published(Slower(), tmp_path / "slower")
+    registration = with_champion.register(50.0, "slower", evidence=Claims(50.0))
     (line,) = [item for item in registration.gate if item.rule == "interface"]
     assert not line.passed
     assert "dt of the champion 0.02, of the challenger 0.05" in line.value
@@ -366,12 +369,12 @@ def test_a_version_made_with_other_trials_is_approved_by_those_it_was_made_with(
     """As `kinemill run --set environment.trials.episodes=8` makes it; the file says 4 by then."""
     waits = load_task(chain.task.path, {"promote.approval": True})
     made = chain.register(60.0, evidence=Claims(60.0), task=waits)
-    assert made.summary["decision"] == "waiting"
+    assert made.decision == "waiting"
     file = load_task(chain.task.path, {"environment.trials.episodes": 4})
     decision = approve(file, chain.home, ":1")
-    lines = {line["rule"]: line for line in decision["gate"]}
-    assert lines["measured"]["value"] == f"60 over {EPISODES} episodes"
-    assert (decision["decision"], decision["provisional"]) == ("champion", "")
+    lines = {line.rule: line for line in decision.gate}
+    assert lines["measured"].value == f"60 over {EPISODES} episodes"
+    assert (decision.decision, decision.provisional) == ("champion", "")
 
 
 def test_a_policy_serves_in_a_process_of_its_own_or_does_not(by_gain, tmp_path):
@@ -382,9 +385,11 @@ def test_a_policy_serves_in_a_process_of_its_own_or_does_not(by_gain, tmp_path):
         serve_zero_window(tmp_path / "broken")
 
 
-def test_two_versions_are_compared_from_the_same_starts_and_rolled_back(reigned):
-    reigned.register(50.0, WEAKER, evidence=Claims(50.0))  # a champion by a false witness
-    document = comparison_document(compare(reigned.task, reigned.home, ":1", "@champion"))
+def test_two_versions_are_compared_from_the_same_starts_and_rolled_back(with_champion):
+    with_champion.register(50.0, WEAKER, evidence=Claims(50.0))  # a champion by a false witness
+    document = comparison_document(
+        compare(with_champion.task, with_champion.home, ":1", "@champion")
+    )
     assert document.returns.a == 60.0
     assert document.returns.difference == document.returns.b - 60.0 < 0.0
     assert (document.better, len(document.episodes)) == ("a", EPISODES)
@@ -393,14 +398,14 @@ def test_two_versions_are_compared_from_the_same_starts_and_rolled_back(reigned)
     page = comparison_page(document)
     assert "version 1 is better" in page
     assert "seed 1000003" in page
-    moved = rollback(reigned.task, reigned.home)
-    assert (moved["version"], moved["differs"]) == (1, [])
+    moved = rollback(with_champion.task, with_champion.home)
+    assert (moved.version, moved.differs) == (1, [])
     assert runtime.load("models:/cart@champion").act([0.0, 0.05, 0.0]) == pytest.approx([0.6])
 
 
-def test_the_pages_of_a_version_and_a_task_say_what_it_brings(reigned):
-    tracking = open_tracking(reigned.home)
-    page = version_page(reigned.home, find_version(tracking.home, "cart", ":1"))
+def test_the_pages_of_a_version_and_a_task_say_what_it_brings(with_champion):
+    tracking = open_tracking(with_champion.home)
+    page = version_page(with_champion.home, find_version(tracking.home, "cart", ":1"))
     assert "What it brings" not in page  # that is the report's, which this bundle has none of
     assert "Random actions have a mean return of" in page
     assert "policy.onnx" in page
@@ -408,33 +413,32 @@ def test_the_pages_of_a_version_and_a_task_say_what_it_brings(reigned):
     assert "Return" in listed
 
 
-def test_the_page_of_a_version_shows_its_training_once(reigned):
-    version = find_version(reigned.home, "cart", ":1")
-    (model,) = (reigned.home.store / "model" / "cart").glob("*/")
+def test_the_page_of_a_version_shows_its_training_once(with_champion):
+    version = find_version(with_champion.home, "cart", ":1")
+    (model,) = (with_champion.home.store / "model" / "cart").glob("*/")
     (model / "history.json").write_text(json.dumps({"evaluation/return": [[1, 20.0], [2, 30.0]]}))
-    message = {"best_step": 2, "monitor": "evaluation/return"}
-    (model / "summary.json").write_text(json.dumps(message))
-    assert version_page(reigned.home, version).count(HEADING) == 1
-    report = reigned.home.root / version.tags["kinemill.bundle"] / "report.html"
+    (model / "summary.json").write_text(json.dumps(trained(best_step=2)))
+    assert version_page(with_champion.home, version).count(HEADING) == 1
+    report = with_champion.home.root / version.tags["kinemill.bundle"] / "report.html"
     report.write_text(f"{HEAD[1]}<p>It brings 30.</p>{HEADING}<footer></footer>")
-    page = version_page(reigned.home, version)
+    page = version_page(with_champion.home, version)
     assert page.index("It brings 30.") < page.index(HEADING)
     assert page.count(HEADING) == 1
 
 
-def test_the_run_document_says_what_model_champion_and_chance_bring(reigned):
-    registration = reigned.register(50.0, evidence=Claims(50.0))
-    facts = RunFacts("cart", verification=verification(50.0), registration=registration.to_json())
-    metrics = run_document(facts)["metrics"]
+def test_the_run_document_says_what_model_champion_and_chance_bring(with_champion):
+    registration = with_champion.register(50.0, evidence=Claims(50.0))
+    facts = RunFacts("cart", verification=verification(50.0), registration=registration)
+    metrics = run_document(facts).to_json()["metrics"]
     assert metrics["return"] == {"model": 50.0, "champion": 30.0, "random": 20.0}
     assert metrics["success"] == {"model": 1.0, "champion": None, "random": 0.1}
 
 
-def test_plain_mlflow_runs_a_registered_policy(reigned):
+def test_plain_mlflow_runs_a_registered_policy(with_champion):
     import mlflow.onnx
     import onnxruntime
 
-    tracking = open_tracking(reigned.home)
+    tracking = open_tracking(with_champion.home)
     version = find_version(tracking.home, "cart", ":1")
     with tracking.as_default():
         model = mlflow.onnx.load_model(version.name)
@@ -451,15 +455,15 @@ def test_plain_mlflow_runs_a_registered_policy(reigned):
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("requests", "message"),
     [
         ({"promote.metric": "test/angle"}, "test/angle applies to states; expected action_rmse"),
         ({"promote.metric": "returns"}, "promote.metric"),
     ],
 )
-def test_a_metric_that_policies_do_not_have_is_refused(task, asked, told):
-    with pytest.raises(TaskError, match=told):
-        load_task(task.path, asked)
+def test_a_metric_that_policies_do_not_have_is_refused(task, requests, message):
+    with pytest.raises(TaskError, match=message):
+        load_task(task.path, requests)
 
 
 def drive(folder, task):
@@ -479,18 +483,20 @@ def drive(folder, task):
 
 
 def test_a_policy_in_the_champions_shadow_is_compared_on_logs_by_command(
-    reigned, tmp_path, monkeypatch
+    with_champion, tmp_path, monkeypatch
 ):
-    monkeypatch.setenv("KINEMILL_TASKS", str(reigned.task.path.parent))
-    reigned.register(29.0, evidence=Claims(29.0))  # refused, though closer to the logged actions
+    monkeypatch.setenv("KINEMILL_TASKS", str(with_champion.task.path.parent))
+    with_champion.register(
+        29.0, evidence=Claims(29.0)
+    )  # refused, though closer to the logged actions
     logged = {
         "position": {"role": "state", "unit": "m"},
         "angle": {"role": "state", "unit": "rad"},
         "velocity": {"role": "state", "unit": "m/s"},
         "force": {"role": "action", "unit": "N"},
     }
-    reigned.task.path.write_text(yaml.safe_dump(TASK | {"channels": logged}))
-    logs = drive(tmp_path / "driven", reigned.task)
+    with_champion.task.path.write_text(yaml.safe_dump(TASK | {"channels": logged}))
+    logs = drive(tmp_path / "driven", with_champion.task)
     requested = ["model", "evaluate", "cart@challenger", "--shadow", "--logs", str(logs), "--json"]
     done = CliRunner().invoke(app, requested)
     assert done.exit_code == 0, done.exception

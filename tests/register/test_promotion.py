@@ -32,34 +32,34 @@ def _served_here(monkeypatch):
 
 
 def champion(chain):
-    listed = list_versions("cart", chain.home)["versions"]
-    return [item["version"] for item in listed if "champion" in item["aliases"]]
+    listed = list_versions("cart", chain.home).versions
+    return [item.version for item in listed if "champion" in item.aliases]
 
 
-def test_rolling_back_goes_to_the_one_before_and_again_to_the_one_before_that(reigned):
-    chain = reigned(3)
+def test_rolling_back_goes_to_the_one_before_and_again_to_the_one_before_that(with_champion):
+    chain = with_champion(3)
     result = promotion.rollback(chain.task, chain.home, why="it shakes")
-    assert (result["version"], result["champion_before"], champion(chain)) == (2, 3, [2])
-    assert promotion.rollback(chain.task, chain.home)["version"] == 1
+    assert (result.version, result.previous_champion, champion(chain)) == (2, 3, [2])
+    assert promotion.rollback(chain.task, chain.home).version == 1
     with pytest.raises(BadInput, match="is the first champion"):
         promotion.rollback(chain.task, chain.home)
-    assert promotion.rollback(chain.task, chain.home, to=":3")["version"] == 3
+    assert promotion.rollback(chain.task, chain.home, to=":3").version == 3
     with pytest.raises(BadInput, match="is champion already"):
         promotion.rollback(chain.task, chain.home, to=":3")
 
 
-def test_what_a_person_promoted_is_undone_by_rolling_back(reigned):
-    chain = reigned(3)
+def test_what_a_person_promoted_is_undone_by_rolling_back(with_champion):
+    chain = with_champion(3)
     promotion.promote(chain.task, chain.home, ":1", why="calm")
-    assert promotion.rollback(chain.task, chain.home)["version"] == 3
+    assert promotion.rollback(chain.task, chain.home).version == 3
 
 
-def test_the_trail_says_who_when_what_and_why(reigned):
-    chain = reigned(3)
+def test_the_trail_says_who_when_what_and_why(with_champion):
+    chain = with_champion(3)
     chain.register(0.09, gain=0.9)
     promotion.rollback(chain.task, chain.home, why="it shakes")
     result = audit(chain.home, "cart")
-    message = [(event["what"], event["version"], event["previous"]) for event in result["events"]]
+    message = [(event.what, event.version, event.previous) for event in result.events]
     assert message == [
         ("champion", 1, None),
         ("champion", 2, 1),
@@ -67,15 +67,15 @@ def test_the_trail_says_who_when_what_and_why(reigned):
         ("champion", 4, 3),
         ("rolled back", 3, 4),
     ]
-    assert (result["champion"], result["gaps"]) == (3, [])
-    assert result["events"][-1]["why"] == "it shakes"
-    assert result["events"][-1]["who"]
+    assert (result.champion, result.gaps) == (3, [])
+    assert result.events[-1].why == "it shakes"
+    assert result.events[-1].who
 
 
-def test_a_champion_that_another_client_moved_stops_every_decision_until_it_is_back(reigned):
-    chain = reigned(3)
+def test_a_champion_that_another_client_moved_stops_every_decision_until_it_is_back(with_champion):
+    chain = with_champion(3)
     open_tracking(chain.home).client.set_registered_model_alias("cart", "champion", "1")
-    (gap,) = audit(chain.home, "cart")["gaps"]
+    (gap,) = audit(chain.home, "cart").gaps
     assert "@champion is version 1, but version 3 by the last decision; kinemill admin" in gap
     for decide in (
         lambda: promotion.promote(chain.task, chain.home, ":2"),
@@ -87,13 +87,13 @@ def test_a_champion_that_another_client_moved_stops_every_decision_until_it_is_b
             decide()
     rebuild_registry(chain.home)
     result = audit(chain.home, "cart")
-    assert (result["champion"], champion(chain), result["gaps"]) == (3, [3], [])
-    last = result["events"][-1]
-    assert (last["what"], last["version"], last["previous"]) == ("restored", 3, 1)
+    assert (result.champion, champion(chain), result.gaps) == (3, [3], [])
+    last = result.events[-1]
+    assert (last.what, last.version, last.previous) == ("restored", 3, 1)
 
 
-def test_of_8_promotions_at_once_one_wins_and_the_others_are_told(reigned):
-    chain = reigned()
+def test_of_8_promotions_at_once_one_wins_and_the_others_are_told(with_champion):
+    chain = with_champion()
     tracking = open_tracking(chain.home)
     one = find_version(tracking.home, "cart", ":1")
     with tracking.as_default():
@@ -120,8 +120,8 @@ def test_of_8_promotions_at_once_one_wins_and_the_others_are_told(reigned):
     assert f"the champion changed: it is now version {won[0]}; expected version 1" in message[0]
 
 
-def test_what_the_gate_refused_is_promoted_by_force_with_a_reason_alone(reigned):
-    chain = reigned()
+def test_what_the_gate_refused_is_promoted_by_force_with_a_reason_alone(with_champion):
+    chain = with_champion()
     chain.register(0.31, gain=0.6)
     with pytest.raises(
         BadInput, match=r"the gate refused it: beats_linear.*kinemill model why cart:2"
@@ -131,11 +131,11 @@ def test_what_the_gate_refused_is_promoted_by_force_with_a_reason_alone(reigned)
         promotion.promote(chain.task, chain.home, ":2", force=True)
     promotion.promote(chain.task, chain.home, ":2", force=True, why="the old one hits the wall")
     assert champion(chain) == [2]
-    assert audit(chain.home, "cart")["events"][-1]["why"].startswith("by force: the old one")
+    assert audit(chain.home, "cart").events[-1].why.startswith("by force: the old one")
 
 
-def test_what_does_not_load_and_answer_becomes_champion_by_nobodys_word(reigned, monkeypatch):
-    chain = reigned(3)
+def test_what_does_not_load_and_answer_becomes_champion_by_nobodys_word(with_champion, monkeypatch):
+    chain = with_champion(3)
     monkeypatch.setattr(
         promotion, "serve_zero_window", lambda folder: (False, "ended with code -8")
     )
@@ -147,16 +147,16 @@ def test_what_does_not_load_and_answer_becomes_champion_by_nobodys_word(reigned,
 def test_a_version_waits_for_approval_and_is_judged_anew_when_it_comes(chain):
     task = load_task(chain.task.path, {"promote.approval": True})
     registration = chain.register(0.1, task=task)
-    assert (registration.status, registration.alias, registration.summary["decision"]) == (
+    assert (registration.status, registration.alias, registration.decision) == (
         "refused",
         "challenger",
         "waiting",
     )
     assert why(chain.home, "cart")["explanation"].startswith("waits for approval")
     decision = promotion.approve(task, chain.home, ":1", why="seen it run", evidence=Claims(0.1))
-    assert (decision["decision"], decision["aliases"]) == ("champion", ["champion"])
+    assert (decision.decision, decision.aliases) == ("champion", ["champion"])
     assert chain.register(0.1, task=task).status == "unchanged"
-    events = [event["what"] for event in audit(chain.home, "cart")["events"]]
+    events = [event.what for event in audit(chain.home, "cart").events]
     assert events == ["waiting", "approved", "champion"]
 
 
@@ -164,25 +164,25 @@ def test_an_approval_does_not_make_a_bad_model_champion(chain):
     task = load_task(chain.task.path, {"promote.approval": True})
     chain.register(0.31, task=task)
     decision = promotion.approve(task, chain.home, ":1", evidence=Claims(0.31))
-    assert (decision["decision"], champion(chain)) == ("refused", [])
+    assert (decision.decision, champion(chain)) == ("refused", [])
 
 
-def test_another_interface_becomes_champion_when_somebody_says_that_it_breaks(reigned):
-    chain = reigned()
+def test_another_interface_becomes_champion_when_somebody_says_that_it_breaks(with_champion):
+    chain = with_champion()
     chain.register(0.05, gain=0.6, dt=0.05)
     evidence = Claims(0.05)
     plain = promotion.approve(chain.task, chain.home, ":2", evidence=evidence)
-    assert (plain["decision"], champion(chain)) == ("refused", [1])
+    assert (plain.decision, champion(chain)) == ("refused", [1])
     promotion.approve(chain.task, chain.home, ":2", breaking=True, evidence=evidence)
     assert champion(chain) == [2]
-    (line,) = promotion.rollback(chain.task, chain.home)["differs"]
+    (line,) = promotion.rollback(chain.task, chain.home).differs
     assert line == "dt of version 2 0.05, of version 1 0.02"
 
 
-def test_a_champion_cannot_be_deleted_by_any_client_and_another_version_can(reigned):
+def test_a_champion_cannot_be_deleted_by_any_client_and_another_version_can(with_champion):
     from mlflow.exceptions import MlflowException
 
-    chain = reigned(3)
+    chain = with_champion(3)
     client = open_tracking(chain.home).client
     for attempt in (
         lambda: client.delete_model_version("cart", "3"),
@@ -196,11 +196,11 @@ def test_a_champion_cannot_be_deleted_by_any_client_and_another_version_can(reig
     with pytest.raises(RegistryMismatch, match="version 2 missing"):
         list_versions("cart", chain.home)
     rebuild_registry(chain.home)
-    assert [v["version"] for v in list_versions("cart", chain.home)["versions"]] == [3, 2, 1]
+    assert [v.version for v in list_versions("cart", chain.home).versions] == [3, 2, 1]
 
 
-def test_a_champion_that_is_gone_all_the_same_comes_back_from_the_store(reigned):
-    chain = reigned(3)
+def test_a_champion_that_is_gone_all_the_same_comes_back_from_the_store(with_champion):
+    chain = with_champion(3)
     tracking = open_tracking(chain.home)
     release(tracking)
     tracking.client.delete_registered_model_alias("cart", "champion")
@@ -210,8 +210,8 @@ def test_a_champion_that_is_gone_all_the_same_comes_back_from_the_store(reigned)
     assert champion(chain) == [3]
 
 
-def test_why_says_what_to_do_about_each_line_that_failed(reigned):
-    chain = reigned()
+def test_why_says_what_to_do_about_each_line_that_failed(with_champion):
+    chain = with_champion()
     chain.register(0.26, gain=0.6)
     result = why(chain.home, "cart", ":2")
     failed = {line["rule"]: line.get("fix") for line in result["gate"] if not line["passed"]}
@@ -222,8 +222,8 @@ def test_why_says_what_to_do_about_each_line_that_failed(reigned):
     assert why(chain.home, "cart", "@champion")["explanation"].startswith("champion: it passed all")
 
 
-def test_why_lists_what_the_model_misses_and_what_to_try(reigned, monkeypatch):
-    chain, read = reigned(), report.read_verification
+def test_why_lists_what_the_model_misses_and_what_to_try(with_champion, monkeypatch):
+    chain, read = with_champion(), report.read_verification
     effects = [
         UnmodeledEffect("velocity", "friction", 0.4),
         UnmodeledEffect("position", "past", 0.1),
@@ -241,20 +241,20 @@ def test_why_lists_what_the_model_misses_and_what_to_try(reigned, monkeypatch):
     assert why(chain.home, "cart")["unmodeled"] == []
 
 
-def test_forgetting_a_demo_forgets_its_champion_and_the_next_one_is_kept_again(reigned):
+def test_forgetting_a_demo_forgets_its_champion_and_the_next_one_is_kept_again(with_champion):
     from kinemill.cli.demo import forget
 
-    chain = reigned(3)
+    chain = with_champion(3)
     forget(chain.home, "cart")
-    assert list_versions("cart", chain.home)["versions"] == []
+    assert list_versions("cart", chain.home).versions == []
     assert chain.register(0.1).status == "done"
     with pytest.raises(Exception, match="this version is champion"):
         open_tracking(chain.home).client.delete_model_version("cart", "1")
 
 
 @pytest.mark.slow
-def test_of_8_promote_commands_at_once_one_wins_and_7_exit_with_1(reigned):
-    chain = reigned()
+def test_of_8_promote_commands_at_once_one_wins_and_7_exit_with_1(with_champion):
+    chain = with_champion()
     tracking = open_tracking(chain.home)
     one = find_version(tracking.home, "cart", ":1")
     with tracking.as_default():

@@ -22,12 +22,12 @@ NAN = math.nan
 LACKS = "1 test episode of 5: record more test episodes"
 
 
-def few(error=0.1, champion=0.5, **changes):
+def some(error=0.1, champion=0.5, **changes):
     """Evidence from one test episode."""
     return Claims(error, champion, **({"episodes": 1} | changes))
 
 
-def contest(task, champion=None, episodes=6, **changes):
+def comparison(task, champion=None, episodes=6, **changes):
     values = {name: paired(0.1, error, **changes) for name, error in BASELINES.items()}
     return GateInputs(
         task,
@@ -41,8 +41,8 @@ def contest(task, champion=None, episodes=6, **changes):
     )
 
 
-def concluded(found):
-    ended = conclude(found, evaluate(found))
+def concluded(result):
+    ended = conclude(result, evaluate(result))
     return ended.decision, bool(ended.provisional)
 
 
@@ -51,8 +51,8 @@ ESTABLISHED = Champion(4, paired=paired(0.1, 0.2))
 
 
 def test_with_enough_test_data_a_champion_is_established(task):
-    assert concluded(contest(task)) == ("champion", False)
-    assert concluded(contest(task, ESTABLISHED)) == ("champion", False)
+    assert concluded(comparison(task)) == ("champion", False)
+    assert concluded(comparison(task, ESTABLISHED)) == ("champion", False)
 
 
 @pytest.mark.parametrize(
@@ -61,33 +61,33 @@ def test_with_enough_test_data_a_champion_is_established(task):
     ids=["episodes", "blocks", "no interval"],
 )
 def test_with_less_it_is_provisional_and_never_replaces_an_established_one(task, lacks):
-    assert concluded(contest(task, **lacks)) == ("champion", True)
-    assert concluded(contest(task, replace(ESTABLISHED, provisional=True), **lacks)) == (
+    assert concluded(comparison(task, **lacks)) == ("champion", True)
+    assert concluded(comparison(task, replace(ESTABLISHED, provisional=True), **lacks)) == (
         "champion",
         True,
     )
-    assert concluded(contest(task, ESTABLISHED, **lacks)) == ("refused", False)
+    assert concluded(comparison(task, ESTABLISHED, **lacks)) == ("refused", False)
     waits = load_task(task.path, {"promote.approval": True})
-    assert concluded(contest(waits, **lacks)) == ("waiting", True)
+    assert concluded(comparison(waits, **lacks)) == ("waiting", True)
 
 
 def test_six_blocks_or_whole_episodes_are_enough(task):
-    assert concluded(contest(task, effective_n=6.0, unit="blocks")) == ("champion", False)
-    assert concluded(contest(task, effective_n=4.2, unit="episodes")) == ("champion", False)
+    assert concluded(comparison(task, effective_n=6.0, unit="blocks")) == ("champion", False)
+    assert concluded(comparison(task, effective_n=4.2, unit="episodes")) == ("champion", False)
     requested = load_task(task.path, {"promote.min_test_episodes": 1, "promote.min_independent": 3})
-    assert concluded(contest(requested, episodes=1, effective_n=3.0, unit="blocks")) == (
+    assert concluded(comparison(requested, episodes=1, effective_n=3.0, unit="blocks")) == (
         "champion",
         False,
     )
 
 
 def test_without_any_test_episode_nothing_is_champion(task):
-    assert concluded(contest(task, episodes=0)) == ("refused", False)
-    assert concluded(replace(contest(task), measured=None)) == ("refused", False)
+    assert concluded(comparison(task, episodes=0)) == ("refused", False)
+    assert concluded(replace(comparison(task), measured=None)) == ("refused", False)
 
 
 def test_all_else_has_to_hold(task):
-    worse = contest(task, episodes=1)
+    worse = comparison(task, episodes=1)
     equal = worse.references | {"linear": paired(0.1, 0.1)}
     assert concluded(replace(worse, references=equal)) == ("refused", False)
     wide = worse.references | {"linear": paired(0.1, 0.12, (0.5, 1.4))}  # an interval that holds 1
@@ -98,25 +98,28 @@ def test_all_else_has_to_hold(task):
 def test_than_a_provisional_champion_enough_data_has_to_show_no_more_than_that_it_is_as_good(task):
     tie = paired(0.1, 0.1, (0.9, 1.1))
     provisional = Champion(4, paired=tie, provisional=True)
-    assert concluded(contest(task, provisional)) == ("champion", False)
-    assert concluded(contest(task, provisional, episodes=2)) == ("refused", False)
-    assert concluded(contest(task, replace(provisional, provisional=False))) == ("refused", False)
+    assert concluded(comparison(task, provisional)) == ("champion", False)
+    assert concluded(comparison(task, provisional, episodes=2)) == ("refused", False)
+    assert concluded(comparison(task, replace(provisional, provisional=False))) == (
+        "refused",
+        False,
+    )
     for worse in (paired(0.1, 0.09, (0.9, 1.3)), paired(0.1, 0.099, (1.01, 1.02), p_worse=0.9)):
-        assert concluded(contest(task, replace(provisional, paired=worse))) == ("refused", False)
+        assert concluded(comparison(task, replace(provisional, paired=worse))) == ("refused", False)
 
 
 def test_a_provisional_champion_is_marked_wherever_it_is_shown(chain, monkeypatch):
-    registration = chain.register(0.1, evidence=few())
+    registration = chain.register(0.1, evidence=some())
     assert (registration.status, registration.alias) == ("done", "champion")
-    assert registration.summary["provisional"].startswith(LACKS)
+    assert registration.provisional.startswith(LACKS)
     assert gate_of(registration)["evidence"] is False
-    (line,) = list_versions("cart", chain.home)["versions"]
-    assert line["provisional"].startswith(LACKS)
+    (line,) = list_versions("cart", chain.home).versions
+    assert line.provisional.startswith(LACKS)
     displayed = show("cart", chain.home)
-    assert (displayed["decision"], displayed["provisional"][:5]) == ("champion", LACKS[:5])
-    assert "cart:1 is provisional champion" in displayed["description"]
-    assert LACKS in displayed["description"]
-    assert displayed["tags"]["kinemill.provisional"].startswith(LACKS)
+    assert (displayed.decision, displayed.provisional[:5]) == ("champion", LACKS[:5])
+    assert "cart:1 is provisional champion" in displayed.description
+    assert LACKS in displayed.description
+    assert displayed.tags["kinemill.provisional"].startswith(LACKS)
     message = why(chain.home, "cart")
     assert message["explanation"].startswith(f"provisional champion: {LACKS}")
     assert [one["rule"] for one in message["causes"]] == ["evidence"]
@@ -137,24 +140,24 @@ def test_a_provisional_champion_is_marked_wherever_it_is_shown(chain, monkeypatc
     assert json.loads(decision.read_text())["provisional"].startswith(LACKS)
 
 
-def test_an_established_champion_is_not_replaced_on_one_episode(reigned):
-    chain = reigned()
-    registration = chain.register(0.05, gain=0.6, evidence=few(0.05, 0.1))
+def test_an_established_champion_is_not_replaced_on_one_episode(with_champion):
+    chain = with_champion()
+    registration = chain.register(0.05, gain=0.6, evidence=some(0.05, 0.1))
     assert registration.status == "refused"
     assert [name for name, passed in gate_of(registration).items() if not passed] == ["evidence"]
-    assert registration.summary["provisional"] == ""
+    assert registration.provisional == ""
 
 
 def test_provisional_champions_follow_one_another_until_one_is_established(chain):
-    first = chain.register(0.1, evidence=few())
-    second = chain.register(0.05, gain=0.6, evidence=few(0.05, 0.1))
-    assert [bool(one.summary["provisional"]) for one in (first, second)] == [True, True]
+    first = chain.register(0.1, evidence=some())
+    second = chain.register(0.05, gain=0.6, evidence=some(0.05, 0.1))
+    assert [bool(one.provisional) for one in (first, second)] == [True, True]
     equal = Claims(0.05, 0.05, interval=(0.95, 1.05))
     third = chain.register(0.05, gain=0.7, evidence=equal)
-    assert (third.status, third.summary["provisional"]) == ("done", "")
-    fourth = chain.register(0.01, gain=0.8, evidence=few(0.01, 0.05))
+    assert (third.status, third.provisional) == ("done", "")
+    fourth = chain.register(0.01, gain=0.8, evidence=some(0.01, 0.05))
     assert fourth.status == "refused"
     rollback(chain.task, chain.home)
-    assert show("cart", chain.home)["provisional"].startswith(LACKS)
+    assert show("cart", chain.home).provisional.startswith(LACKS)
     promote(chain.task, chain.home, ":3")
-    assert show("cart", chain.home)["provisional"] == ""
+    assert show("cart", chain.home).provisional == ""

@@ -45,8 +45,8 @@ def gain_of(folder):
 
 
 @pytest.fixture
-def source(reigned):
-    chain = reigned()
+def source(with_champion):
+    chain = with_champion()
     return OfHome(chain.home, "cart", "@champion")
 
 
@@ -100,8 +100,8 @@ def test_a_version_that_is_damaged_or_does_not_answer_is_not_taken(chain, source
     assert "version 2: was not installed: it ended with code -8" in result["why"]
 
     class Damaging(OfHome):
-        def copy(self, sight, folder):
-            super().copy(sight, folder)
+        def copy(self, file_stat, folder):
+            super().copy(file_stat, folder)
             (folder / "step.onnx").write_bytes(b"no model")
 
     damaging = Damaging(chain.home, "cart", "@champion")
@@ -156,12 +156,12 @@ def test_watching_swaps_and_tells_only_what_is_new(chain, source, tmp_path):
     to, message, stop = tmp_path / "model", [], threading.Event()
     arrived = threading.Semaphore(0)
 
-    def tell(found):
-        message.append((found["version"], found["status"]))
+    def announce(results):
+        message.append((results["version"], results["status"]))
         arrived.release()
 
     watcher = threading.Thread(
-        target=download.watch, args=(source, to, tell, stop, 0.05), kwargs={"try_it": fine}
+        target=download.watch, args=(source, to, announce, stop, 0.05), kwargs={"try_it": fine}
     )
     watcher.start()
     assert arrived.acquire(timeout=60)
@@ -176,7 +176,7 @@ def test_watching_swaps_and_tells_only_what_is_new(chain, source, tmp_path):
     assert gain_of(to) == 2.0
 
 
-class Answers(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
     """What an MLflow server answers about version 1 of cart, from a bundle's folder."""
 
     folder = None
@@ -188,13 +188,13 @@ class Answers(BaseHTTPRequestHandler):
         elif path.endswith("registered-models/alias") and query["alias"] == "champion":
             sums = file_digest(self.folder / "sha256sums")
             tag = f'{{"key": "kinemill.sums", "value": "{sums}"}}'
-            self._answer(f'{{"model_version": {{"version": "1", "tags": [{tag}]}}}}'.encode())
+            self._response(f'{{"model_version": {{"version": "1", "tags": [{tag}]}}}}'.encode())
         elif path == "/model-versions/get-artifact":
-            self._answer((self.folder / query["path"].removeprefix("bundle/")).read_bytes())
+            self._response((self.folder / query["path"].removeprefix("bundle/")).read_bytes())
         else:
             self.send_error(404)
 
-    def _answer(self, content):
+    def _response(self, content):
         self.send_response(200)
         self.end_headers()
         self.wfile.write(content)
@@ -204,8 +204,8 @@ class Answers(BaseHTTPRequestHandler):
 
 
 def test_a_server_is_pulled_from_with_a_token_and_nothing_but_http(source, chain, tmp_path):
-    Answers.folder = fetch_bundle("models:/cart@champion", chain.home)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    Handler.folder = fetch_bundle("models:/cart@champion", chain.home)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url, to = f"http://127.0.0.1:{server.server_port}", tmp_path / "model"
     with pytest.raises(Unreachable, match="responded with 401"):
@@ -222,7 +222,7 @@ def test_a_server_is_pulled_from_with_a_token_and_nothing_but_http(source, chain
 def test_a_token_is_not_sent_on_to_where_a_server_leads(tmp_path):
     observed = []
 
-    class Elsewhere(BaseHTTPRequestHandler):
+    class Redirecting(BaseHTTPRequestHandler):
         def do_GET(self):
             observed.append((self.path, self.headers["Authorization"]))
             if self.path.startswith("/api"):
@@ -235,7 +235,7 @@ def test_a_token_is_not_sent_on_to_where_a_server_leads(tmp_path):
         def log_message(self, *args):
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Redirecting) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}"
         with pytest.raises(Unreachable, match="responded with 500"):
@@ -262,8 +262,8 @@ runpy.run_module("kinemill.runtime", run_name="__main__")
 
 
 def test_a_robot_with_numpy_and_onnxruntime_alone_pulls_over_http(chain, source, tmp_path):
-    Answers.folder = fetch_bundle("models:/cart@champion", chain.home)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    Handler.folder = fetch_bundle("models:/cart@champion", chain.home)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     to = tmp_path / "model"
     requested = ["pull", f"http://127.0.0.1:{server.server_port}", "cart@champion", "--to", str(to)]

@@ -33,6 +33,7 @@ from kinemill.register.rebuild import rebuild_registry
 from kinemill.register.warm_start import start_of
 from kinemill.runtime import download
 from kinemill.runtime.download import run_stored_cases
+from kinemill.store import to_json_value
 from kinemill.store.home import Home
 from kinemill.task import load_task
 from kinemill.task.protocols import NullReporter
@@ -46,12 +47,12 @@ def _served_here(monkeypatch):
 
 
 @pytest.fixture
-def full(reigned, monkeypatch):
+def full(with_champion, monkeypatch):
     """A registry with champions, a refusal, a rollback, an approval and a canary."""
     from kinemill.register import canary
 
     monkeypatch.setattr(canary, "serve_zero_window", lambda folder: (True, "answered"))
-    chain = reigned(2)
+    chain = with_champion(2)
     monkeypatch.setenv("KINEMILL_HOME", str(chain.home.root))
     run_id = start_run(chain.home, "cart", "k", params={"learn": {"lr": 0.1}})
     tracker = MlflowTracker(chain.home, run_id)
@@ -157,19 +158,19 @@ def commands(chain, folder):
     }
 
 
-def told(chain, folder):
+def message(chain, folder):
     """All that commands say of the registry, and what a robot gets."""
     home, robot = chain.home, folder / "robot"
     shutil.rmtree(robot, ignore_errors=True)
     result = download.pull(
         OfHome(home, "cart", "@canary", "robot-1"), robot, try_it=run_stored_cases
     )
-    run = open_tracking(home).client.get_run(show("cart", home, ":3")["run_id"])
+    run = open_tracking(home).client.get_run(show("cart", home, ":3").run_id)
     return {
-        "models": list_versions("cart", home),
-        "show": [show("cart", home, f":{number}") for number in range(1, 5)],
+        "models": to_json_value(list_versions("cart", home)),
+        "show": [to_json_value(show("cart", home, f":{number}")) for number in range(1, 5)],
         "why": [why(home, "cart", f":{number}") for number in range(1, 5)],
-        "audit": audit(home, "cart"),
+        "audit": to_json_value(audit(home, "cart")),
         "pull": result["version"],
         "load": runtime.load("models:/cart@champion").interface,
         "runs": (run.data.params, run.data.metrics, run.data.tags, run.info.artifact_uri),
@@ -181,17 +182,17 @@ def told(chain, folder):
 @pytest.mark.parametrize("damage", DAMAGE, ids=lambda damage: damage.__name__)
 def test_it_is_seen_by_every_command_and_comes_back_from_the_store(full, tmp_path, damage):
     home = full.home
-    previous = told(full, tmp_path)
+    previous = message(full, tmp_path)
     hang_up(home)
     damage(home)
     for name, command in commands(full, tmp_path).items():
         with pytest.raises(KinemillError, match="kinemill admin rebuild-registry"):
             pytest.fail(f"{name} went ahead: {command()}")
-    assert "rebuild-registry" in audit(home, "cart")["gaps"][0]
+    assert "rebuild-registry" in audit(home, "cart").gaps[0]
     if damage is lose:
         assert not home.mlflow_db.exists()  # nobody made an empty one in its place
     result = rebuild_registry(home)
-    after = told(full, tmp_path)
+    after = message(full, tmp_path)
     if damage is move_alias:
         assert after["audit"]["events"].pop()["what"] == "restored"
     assert {name: value for name, value in previous.items() if after[name] != value} == {}
@@ -205,13 +206,13 @@ def test_an_older_database_that_is_put_back_is_not_taken_for_the_registry(full, 
     old = tmp_path / "old.db"
     shutil.copyfile(full.home.mlflow_db, old)
     full.register(0.29, gain=1.2)
-    previous = told(full, tmp_path)
+    previous = message(full, tmp_path)
     hang_up(full.home)
     shutil.copyfile(old, full.home.mlflow_db)
     with pytest.raises(KinemillError, match="version 5 missing"):
         full.register(0.1, gain=1.3)
     rebuild_registry(full.home)
-    assert told(full, tmp_path) == previous
+    assert message(full, tmp_path) == previous
 
 
 def test_what_mlflow_lost_of_its_files_comes_from_the_bundle(full, tmp_path):
@@ -246,7 +247,7 @@ def test_an_experiment_that_took_the_number_of_a_lost_one_stays(full):
     rebuild_registry(full.home)
     assert client.get_experiment(theirs).name == "another"
     assert client.get_experiment_by_name("cart").experiment_id == "2"
-    assert client.get_run(show("cart", full.home, ":3")["run_id"]).info.experiment_id == "2"
+    assert client.get_run(show("cart", full.home, ":3").run_id).info.experiment_id == "2"
 
 
 def test_a_record_is_written_only_on_top_of_what_mlflow_shows(full):
@@ -281,9 +282,9 @@ def test_without_a_ledger_there_is_nothing_to_rebuild(chain):
         rebuild_registry(chain.home)
 
 
-def test_a_backup_holds_database_and_ledger_of_one_moment(reigned, tmp_path, monkeypatch):
+def test_a_backup_holds_database_and_ledger_of_one_moment(with_champion, tmp_path, monkeypatch):
     """A decision that comes while the rest is copied is in neither."""
-    chain = reigned(1)
+    chain = with_champion(1)
     real, came = backups.fault_point, []
 
     def register_meanwhile(name):
@@ -296,5 +297,5 @@ def test_a_backup_holds_database_and_ledger_of_one_moment(reigned, tmp_path, mon
     assert came == [2]
     there = Home(tmp_path / "again")
     restore(there, tmp_path / "pool", NullReporter())
-    assert [line["version"] for line in list_versions("cart", there)["versions"]] == [1]
-    assert audit(there, "cart")["gaps"] == []
+    assert [line.version for line in list_versions("cart", there).versions] == [1]
+    assert audit(there, "cart").gaps == []

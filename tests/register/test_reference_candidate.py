@@ -21,7 +21,9 @@ def registered(version, decision, *rules, undecided=(), status="done"):
         for rule in rules
     ]
     gate.append(Verdict("beats_persistence", passed=True, value=0, expected=1))
-    return Registration(version, None, status, gate, None, "", {"decision": decision})
+    return Registration(
+        version, None, status, gate, None, "", decision, "", "", {}, "", "", previous_champion=None
+    )
 
 
 def candidates(trained, reference):
@@ -58,7 +60,7 @@ def test_only_a_reference_that_is_as_good_is_a_reason_to_offer_one(rules, undeci
 )
 def test_a_run_ends_with_the_reference_that_became_champion(reference, result):
     actual = candidates(registered(1, "refused", "beats_linear"), reference)
-    assert actual.result.name == actual.to_json()["selected"] == result
+    assert actual.result.name == actual.selection.selected == result
 
 
 def test_a_reference_that_was_champion_before_leaves_the_run_to_its_trained_model():
@@ -66,7 +68,7 @@ def test_a_reference_that_was_champion_before_leaves_the_run_to_its_trained_mode
         registered(3, "refused", "beats_linear"), registered(2, "champion", status="unchanged")
     )
     assert result.result.name == "trained"
-    assert [one["version"] for one in result.to_json()["candidates"]] == [3, 2]
+    assert [one.version for one in result.selection.candidates] == [3, 2]
 
 
 @pytest.mark.parametrize(
@@ -86,7 +88,7 @@ def test_a_model_that_the_gate_accepts_is_the_only_candidate(chain):
     produced, evidence = chain.produce(0.1), Claims(0.1)
     result = register_candidates(chain.task, chain.home, produced, None, evidence=evidence)
     assert (result.result, result.reference) == (result.trained, None)
-    assert result.to_json() == {
+    assert result.selection.to_json() == {
         "selected": "trained",
         "why": "no reference is better",
         "candidates": [{"candidate": "trained", "version": 1, "decision": "champion"}],

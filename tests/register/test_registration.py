@@ -16,7 +16,8 @@ from kinemill.register import (
     show,
     stage,
 )
-from kinemill.store import ArtifactRef
+from kinemill.register.lookup import VersionList
+from kinemill.store import ArtifactRef, to_json_value
 from kinemill.task import load_task
 from kinemill.tracking import MlflowTracker, open_tracking, start_run
 from tests.register.conftest import Claims
@@ -43,7 +44,7 @@ def test_the_first_verified_model_that_beats_the_baselines_is_champion(chain):
 def test_registering_again_changes_nothing_after_a_champion_and_after_a_refusal(chain):
     chain.register(0.1)
     refused = chain.register(0.31)  # linear is at 0.3
-    assert (refused.status, refused.alias, refused.summary["decision"]) == (
+    assert (refused.status, refused.alias, refused.decision) == (
         "refused",
         "challenger",
         "refused",
@@ -105,27 +106,26 @@ def test_the_version_carries_signature_files_tags_and_both_ways_of_lineage(chain
     assert run.data.tags["kinemill.version"] == "models:/cart/1"
     assert run.inputs.dataset_inputs[0].dataset.digest == produced.dataset.digest[:32]
     assert run.data.metrics["test/nrmse/model"] == 0.1
-    logged = client.get_logged_model(registration.summary["logged_model"])
+    logged = client.get_logged_model(registration.logged_model)
     # MLflow's page of the model says "Not registered" without it.
     assert json.loads(logged.tags["mlflow.modelVersions"]) == [{"name": "cart", "version": "1"}]
     existing = show("cart", home, ":1")
-    assert existing["lineage"] == {
+    assert existing.lineage == {
         "dataset": produced.dataset.digest,
         "model": produced.model.digest,
-        "onnx": existing["files"]["rollout.onnx"],
+        "onnx": existing.files["rollout.onnx"],
         "verification": produced.verification.digest,
-        "task": existing["lineage"]["task"],
+        "task": existing.lineage["task"],
         "commit": "abc123",
         "previous": "0",
         "started_from": None,
     }
-    (line,) = [one for one in existing["gate"] if one["rule"] == "beats_linear"]
-    assert (line["passed"], line["value"]) == (True, 0.1)
-    assert "| beats_linear | yes | 0.1 |" in existing["description"]
-    assert "verdict" not in Path(existing["folder"], "report.html").read_text()
+    (line,) = [one for one in existing.gate if one.rule == "beats_linear"]
+    assert (line.passed, line.value) == (True, 0.1)
+    assert "| beats_linear | yes | 0.1 |" in existing.description
+    assert "verdict" not in Path(existing.folder, "report.html").read_text()
     assert (
-        "cart:1 is champion: it passed every rule of the gate."
-        in Path(existing["report"]).read_text()
+        "cart:1 is champion: it passed every rule of the gate." in Path(existing.report).read_text()
     )
 
 
@@ -200,7 +200,7 @@ def test_a_champion_without_files_is_a_clear_error_and_a_run_brings_them_back(ch
 
 
 def test_what_is_not_there_or_no_address_says_so(chain, tmp_path):
-    assert list_versions("cart", chain.home) == {"task": "cart", "versions": []}
+    assert list_versions("cart", chain.home) == VersionList("cart", [])
     with pytest.raises(BadInput, match="cart: has no version yet; kinemill run cart"):
         show("cart", chain.home)
     with pytest.raises(BadInput, match="is not an address"):
@@ -214,14 +214,16 @@ def test_what_is_not_there_or_no_address_says_so(chain, tmp_path):
 
 def test_the_models_document_has_exactly_the_promised_keys(chain):
     chain.register(0.1)
-    document = list_versions("cart", chain.home)
-    (version,) = document["versions"]
+    listed = list_versions("cart", chain.home)
+    document = to_json_value(listed)
+    (version,) = listed.versions
     assert list(document) == ["task", "versions"]
     existing = ["version", "aliases", "provisional", "created", "dataset", "metrics", "gate"]
-    assert list(version) == existing
-    assert (version["version"], version["aliases"]) == (1, ["champion"])
-    assert list(version["gate"][0]) == ["rule", "passed", "value", "expected", "undecided"]
-    assert version["metrics"]["nrmse"]["model"] == 0.1
+    assert list(document["versions"][0]) == existing
+    assert (version.version, version.aliases) == (1, ["champion"])
+    keys = ["rule", "passed", "value", "expected", "undecided"]
+    assert list(document["versions"][0]["gate"][0]) == keys
+    assert version.metrics.nrmse["model"] == 0.1
 
 
 def test_a_registration_travels_as_json(chain):
@@ -259,4 +261,4 @@ def test_a_damaged_verification_is_not_registered(chain):
     )
     with pytest.raises(CorruptArtifact):
         stage.run(chain.task, chain.home, torn)
-    assert list_versions("cart", chain.home)["versions"] == []
+    assert list_versions("cart", chain.home).versions == []

@@ -54,7 +54,7 @@ def test_what_says_more_or_rounds_otherwise_is_the_same_end(task, change):
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "requests",
     [
         {"verify.latency_p99_ms": 0.2},
         {"promote.margin": 0.5},
@@ -65,5 +65,5 @@ def test_what_says_more_or_rounds_otherwise_is_the_same_end(task, change):
         {"promote.same_interface": False},
     ],
 )
-def test_of_whom_something_else_is_asked_is_judged_anew(task, asked):
-    assert wishes(load_task(task.path, asked)) != wishes(task)
+def test_of_whom_something_else_is_asked_is_judged_anew(task, requests):
+    assert wishes(load_task(task.path, requests)) != wishes(task)

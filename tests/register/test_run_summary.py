@@ -1,9 +1,11 @@
 import json
 
-from kinemill.register import RunFacts, run_document
+from kinemill.register import Registration, RunFacts, run_document
+from kinemill.register.document import Selection
 from kinemill.register.gate.decision_document import DecisionFacts, insert, section
 from kinemill.register.gate.rules import Verdict
 from kinemill.store import to_json_value
+from kinemill.validate.summary import EpisodesSummary
 from kinemill.verify.check_results import CallLatency, CheckSummary
 from kinemill.verify.document import Verification
 from kinemill.verify.results import ChannelError, Metrics, WindowCounts
@@ -17,15 +19,35 @@ VERIFICATION = Verification(
     summary=CheckSummary(True, True, None, CallLatency(0.1, 0.3)),
     windows=WindowCounts(count=7),
 )
-REGISTRATION = {
-    "version": 3,
-    "alias": "champion",
-    "status": "done",
-    "gate": [{"rule": "verified", "passed": True, "value": "passed", "expected": "passed"}],
-    "run_id": "r",
-    "report": "store/decision/x/report.html",
-    "summary": {"headline": "This MLP has an RMSE of 0.1 rad."},
-}
+REGISTRATION = Registration(
+    version=3,
+    alias="champion",
+    status="done",
+    gate=[Verdict("verified", passed=True, value="passed", expected="passed")],
+    run_id="r",
+    report="store/decision/x/report.html",
+    decision="champion",
+    provisional="",
+    headline="This MLP has an RMSE of 0.1 rad.",
+    champion_errors={},
+    bundle="store/bundle/x",
+    logged_model="m",
+    previous_champion=None,
+)
+EPISODES = EpisodesSummary(
+    accepted=5,
+    recordings=4,
+    quarantined=1,
+    faulty=1,
+    held_back=0,
+    rows=900,
+    dropped={},
+    failing=[],
+    digest="d",
+    dropped_rows=0,
+    checks=[],
+)
+SELECTION = Selection("linear", "not significantly better", [])
 
 
 def test_the_run_document_has_exactly_the_promised_keys():
@@ -33,16 +55,16 @@ def test_the_run_document_has_exactly_the_promised_keys():
         RunFacts(
             task="pendulum",
             cached=2,
-            episodes={"accepted": 5, "quarantined": 1, "rows": 900},
+            episodes=EPISODES,
             dataset="0123456789abcdef",
             verification=VERIFICATION,
-            selection={"selected": "linear", "why": "not significantly better"},
+            selection=SELECTION,
             registration=REGISTRATION,
             report="/home/report.html",
             seconds={"ingest": 0.12345},
             warnings=["near-duplicates"],
         )
-    )
+    ).to_json()
     assert document == {
         "task": "pendulum",
         "status": "done",
@@ -51,11 +73,11 @@ def test_the_run_document_has_exactly_the_promised_keys():
         "dataset": "0123456789ab",
         "metrics": to_json_value(VERIFICATION.metrics),
         "verification": to_json_value(VERIFICATION.summary),
-        "selection": {"selected": "linear", "why": "not significantly better"},
+        "selection": {**SELECTION.to_json()},
         "version": 3,
         "alias": "champion",
         "provisional": "",
-        "gate": REGISTRATION["gate"],
+        "gate": [REGISTRATION.gate[0].to_json()],
         "report": "/home/report.html",
         "warnings": ["near-duplicates"],
         "seconds": {"ingest": 0.123},
@@ -66,8 +88,8 @@ def test_the_run_document_has_exactly_the_promised_keys():
 def test_a_run_that_reached_no_registration_failed_with_the_same_keys():
     whole = run_document(RunFacts("pendulum", registration=REGISTRATION, verification=VERIFICATION))
     failed = run_document(RunFacts("pendulum"))
-    assert list(failed) == list(whole)
-    assert (failed["status"], failed["version"], failed["gate"]) == ("failed", None, [])
+    assert list(failed.to_json()) == list(whole.to_json())
+    assert (failed.status, failed.version, failed.gate) == ("failed", None, [])
 
 
 def test_the_verdict_goes_to_its_marker_or_before_the_end_of_the_body():
@@ -85,6 +107,6 @@ def test_what_a_rule_found_is_text_in_the_report_never_markup():
 
 
 def test_a_run_without_a_version_says_what_was_verified():
-    message = run_document(RunFacts("pendulum", verification=VERIFICATION))["headline"]
+    message = run_document(RunFacts("pendulum", verification=VERIFICATION)).headline
     assert message.startswith("This model has an RMSE of 0.1 rad (angle) at the horizon")
-    assert run_document(RunFacts("pendulum"))["headline"] == ""
+    assert run_document(RunFacts("pendulum")).headline == ""

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from kinemill.cli.model_ref import load_model
+from kinemill.api.models import load_simulator_of
 from kinemill.errors import CorruptArtifact, TaskError
 from kinemill.register import compare, comparison_document, promotion, shadow
 from kinemill.register.saved_task import task_of
@@ -24,7 +24,7 @@ def made(chain, monkeypatch):
     monkeypatch.setenv("KINEMILL_TASKS", str(chain.task.path.parent))
     overridden = load_task(chain.task.path, OVERRIDES | APPROVAL)
     registration = chain.register(1.0, task=overridden)
-    assert registration.summary["decision"] == "waiting"
+    assert registration.decision == "waiting"
     return chain
 
 
@@ -34,30 +34,29 @@ def _registered(chain, number=1):
 
 def test_approving_measures_as_the_version_was_verified(made):
     decision = promotion.approve(made.task, made.home, ":1")
-    lines = {line["rule"]: line for line in decision["gate"]}
-    assert lines["measured"]["passed"], lines["measured"]
-    assert lines["measured"]["value"].endswith(f"over {WINDOWS} windows after 3 known rows")
-    assert decision["decision"] == "champion"
+    lines = {line.rule: line for line in decision.gate}
+    assert lines["measured"].passed, lines["measured"]
+    assert lines["measured"].value.endswith(f"over {WINDOWS} windows after 3 known rows")
+    assert decision.decision == "champion"
 
 
 def test_promoting_and_rolling_back_need_no_task_file_that_fits(made):
     promotion.approve(made.task, made.home, ":1")
     made.register(0.5, gain=0.7, task=load_task(made.task.path, OVERRIDES), champion=1.0)
-    assert promotion.rollback(made.task, made.home)["version"] == 1
-    assert promotion.promote(made.task, made.home, ":2")["aliases"] == ["champion"]
+    assert promotion.rollback(made.task, made.home).version == 1
+    assert promotion.promote(made.task, made.home, ":2").aliases == ["champion"]
 
 
 def test_evaluate_and_simulate_choose_the_task_of_the_version(made):
-    selected = load_model("cart:1", None)
+    selected = load_simulator_of("cart:1")
     assert (selected.task.verify.horizon, selected.task.verify.stride) == (4, 3)
-    changed = load_model("cart:1", None, {"verify.horizon": 6})
+    changed = load_simulator_of("cart:1", changed={"verify.horizon": 6})
     assert (changed.task.verify.horizon, changed.task.verify.stride) == (6, 3)
-    bare = load_model(
-        "cart", selected.folder, {"verify.horizon": 6}
-    )  # a folder has no recorded task
+    own = load_task(made.task.path, {"verify.horizon": 6})
+    bare = load_simulator_of(selected.folder, own)  # a folder has no recorded task
     assert bare.task.verify.stride == made.task.verify.stride
     with pytest.raises(TaskError, match=r"task of models:/cart/1: verify\.horizn: unknown"):
-        load_model("cart:1", None, {"verify.horizn": 6})
+        load_simulator_of("cart:1", changed={"verify.horizn": 6})
 
 
 def test_shadow_evaluates_as_the_champion_was_verified(made):
@@ -72,7 +71,7 @@ def test_compare_measures_over_the_horizon_of_the_version(made, monkeypatch):
 
     made.register(0.9, gain=0.7, task=load_task(made.task.path, OVERRIDES | APPROVAL))
     monkeypatch.setattr(
-        version_comparison, "find_dataset", lambda *_: _Known(made.produce().dataset)
+        version_comparison, "find_dataset", lambda *_: _Subject(made.produce().dataset)
     )
     document = comparison_document(compare(made.task, made.home, ":1", ":2"))
     assert (document.windows.horizon, document.windows.count) == (
@@ -81,7 +80,7 @@ def test_compare_measures_over_the_horizon_of_the_version(made, monkeypatch):
     )  # of 3 + 4 rows
 
 
-class _Known:
+class _Subject:
     number = 1
 
     def __init__(self, ref):

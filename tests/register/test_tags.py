@@ -28,13 +28,13 @@ def test_a_damaged_tag_hides_nothing():
         assert tags.unpack(stored) == stored
 
 
-def test_mlflow_shows_eight_tags_of_a_version_and_no_events(reigned):
-    chain = reigned()
+def test_mlflow_shows_eight_tags_of_a_version_and_no_events(with_champion):
+    chain = with_champion()
     chain.register(0.31, gain=0.6)
     client = open_tracking(chain.home).client
-    shown = set(client.get_model_version("cart", "2").tags)
-    assert shown == (tags.VISIBLE - {tags.REFERENCE, tags.STARTED_FROM}) | {tags.INTERNAL}
-    assert len(shown) == 8
+    displayed = set(client.get_model_version("cart", "2").tags)
+    assert displayed == (tags.VISIBLE - {tags.REFERENCE, tags.STARTED_FROM}) | {tags.INTERNAL}
+    assert len(displayed) == 8
     model = client.get_registered_model("cart")
     assert set(model.tags) == {tags.NAME, tags.CHAMPION, tags.APPLIED}
     logged = client.get_logged_model(versions_of(chain.home, "cart")[0].logged_model)
@@ -42,7 +42,9 @@ def test_mlflow_shows_eight_tags_of_a_version_and_no_events(reigned):
     assert "kinemill.metrics" in read_tables(chain.home, "cart").versions[2].own_tags
 
 
-def test_the_registered_model_says_what_it_predicts_and_where_its_pages_are(reigned):
-    description = open_tracking(reigned().home).client.get_registered_model("cart").description
+def test_the_registered_model_says_what_it_predicts_and_where_its_pages_are(with_champion):
+    description = (
+        open_tracking(with_champion().home).client.get_registered_model("cart").description
+    )
     assert "Dynamics model: predicts position (m)" in description
     assert "(/kinemill/tasks/cart)" in description

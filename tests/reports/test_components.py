@@ -38,7 +38,7 @@ def test_a_chart_names_both_axes(unit):
     at = np.array([0.0, 1.0])
     label = axis_label("speed <x>", unit)
     chart = line_chart([Line("one", "model", at, at)], labels=("time, s", label))
-    shown = "speed &lt;x&gt;, rad/s" if unit else "speed &lt;x&gt;"
-    assert f">{shown}</text>" in chart
+    displayed = "speed &lt;x&gt;, rad/s" if unit else "speed &lt;x&gt;"
+    assert f">{displayed}</text>" in chart
     assert ">time, s</text>" in chart
-    assert f'aria-label="{shown} over time, s"' in chart
+    assert f'aria-label="{displayed} over time, s"' in chart

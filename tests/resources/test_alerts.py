@@ -45,7 +45,7 @@ def inbox():
 
 
 @pytest.fixture
-def asked(home):
+def requests(home):
     """Write alerts.yaml; from then on events are news."""
 
     def write(*urls, **more):
@@ -57,7 +57,7 @@ def asked(home):
     return write
 
 
-def tell(home, key="a", kind="failure", **event):
+def announce(home, key="a", kind="failure", **event):
     return alert(home, kind, "cart failed", "no rows", "http://x/runs/1", event=Event(key, **event))
 
 
@@ -76,44 +76,44 @@ def closed_port():
         return probe.getsockname()[1]
 
 
-def test_an_event_is_told_once_with_title_body_and_page(asked, inbox):
-    home = asked(inbox.url)
-    assert tell(home)
-    assert not tell(home)  # the next tick, before it was sent
+def test_an_event_is_told_once_with_title_body_and_page(requests, inbox):
+    home = requests(inbox.url)
+    assert announce(home)
+    assert not announce(home)  # the next tick, before it was sent
     alert_delivery.send_due(home)
-    assert not tell(home)  # the next tick, afterwards
+    assert not announce(home)  # the next tick, afterwards
     alert_delivery.send_due(home)
     (got,) = inbox.got
     assert got["title"] == "kinemill: cart failed"
     assert got["message"] == "no rows\nhttp://x/runs/1"
-    assert tell(home, "b")
+    assert announce(home, "b")
 
 
 def test_nobody_asked_for_alerts_so_nothing_is_written(home):
     home.root.mkdir()
-    assert not tell(home)
+    assert not announce(home)
     assert not (home.root / "alerts").exists()
 
 
-def test_what_happened_before_alerts_were_asked_for_is_no_news(asked, inbox):
-    home = asked(inbox.url)
-    assert not tell(home, at=time.time() - 60.0)
+def test_what_happened_before_alerts_were_asked_for_is_no_news(requests, inbox):
+    home = requests(inbox.url)
+    assert not announce(home, at=time.time() - 60.0)
 
 
-def test_alerts_go_to_whom_task_owner_and_kind_are_routed(asked, inbox):
+def test_alerts_go_to_whom_task_owner_and_kind_are_routed(requests, inbox):
     route = {"urls": [inbox.url], "tasks": ["g1"], "owners": ["ada"], "on": ["drift"]}
-    home = asked(routes=[route])
-    assert not tell(home, "a", "drift", task="cart", owner="ada")
-    assert not tell(home, "b", "drift", task="g1", owner="bob")
-    assert not tell(home, "c", "failure", task="g1", owner="ada")
-    assert tell(home, "d", "drift", task="g1", owner="ada")
+    home = requests(routes=[route])
+    assert not announce(home, "a", "drift", task="cart", owner="ada")
+    assert not announce(home, "b", "drift", task="g1", owner="bob")
+    assert not announce(home, "c", "failure", task="g1", owner="ada")
+    assert announce(home, "d", "drift", task="g1", owner="ada")
     alert_delivery.send_due(home)
     assert len(inbox.got) == 1
 
 
-def test_a_server_that_is_down_is_tried_again_later_and_then_dropped(asked, monkeypatch):
-    home = asked(f"json://{SECRET}:{SECRET}@127.0.0.1:{closed_port()}/{SECRET}")
-    assert tell(home)
+def test_a_server_that_is_down_is_tried_again_later_and_then_dropped(requests, monkeypatch):
+    home = requests(f"json://{SECRET}:{SECRET}@127.0.0.1:{closed_port()}/{SECRET}")
+    assert announce(home)
     alert_delivery.send_due(home)
     alert_delivery.send_due(home)  # too early for another try
     assert log_of(home).count("try 1 of 5") == 1
@@ -127,14 +127,14 @@ def test_a_server_that_is_down_is_tried_again_later_and_then_dropped(asked, monk
     assert log_of(home).count("not sent to #1 json") == alert_delivery.TRIES
     assert log_of(home).count("dropped for #1 json after 5 tries") == 1
     assert not list(alerts.waiting(home).iterdir())
-    assert not tell(home)  # dropped is told
+    assert not announce(home)  # dropped is told
     assert SECRET.encode() not in everything_below(home.root / "alerts")
 
 
-def test_a_server_that_comes_back_gets_the_alert_once(asked, inbox, monkeypatch):
+def test_a_server_that_comes_back_gets_the_alert_once(requests, inbox, monkeypatch):
     monkeypatch.setattr(alert_delivery, "FIRST_WAIT", 0.0)
-    home, inbox.status = asked(inbox.url), 503
-    tell(home)
+    home, inbox.status = requests(inbox.url), 503
+    announce(home)
     alert_delivery.send_due(home)
     inbox.status, inbox.got[:] = 200, []
     for _ in range(3):
@@ -142,29 +142,29 @@ def test_a_server_that_comes_back_gets_the_alert_once(asked, inbox, monkeypatch)
     assert len(inbox.got) == 1
 
 
-def test_one_dead_receiver_keeps_nothing_from_the_other(asked, inbox):
-    home = asked(f"json://127.0.0.1:{closed_port()}", inbox.url)
-    tell(home, "a")
-    tell(home, "b")
+def test_one_dead_receiver_keeps_nothing_from_the_other(requests, inbox):
+    home = requests(f"json://127.0.0.1:{closed_port()}", inbox.url)
+    announce(home, "a")
+    announce(home, "b")
     alert_delivery.send_due(home)
     assert len(inbox.got) == 2
     assert log_of(home).count("not sent to #1") == 1  # b does not wait for it as well
 
 
-def test_a_server_that_hangs_costs_its_time_limit_and_no_more(asked, monkeypatch):
+def test_a_server_that_hangs_costs_its_time_limit_and_no_more(requests, monkeypatch):
     monkeypatch.setattr(alert_delivery, "LIMIT", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"json://127.0.0.1:{silent.getsockname()[1]}/?rto=60&cto=60"
-        home = asked(url)
+        home = requests(url)
         note = {"title": "t", "body": "b", "link": "", "kind": "test"}
         secret = next(url for _, url in alerts.settings(home).named())
         assert alert_delivery.send(secret, note, limit=0.3) is not None
 
 
 @pytest.mark.parametrize("url", ["nonsense://x", "jsn", "http//127.0.0.1", ""])
-def test_a_wrong_address_is_said_in_the_log_and_not_spelled(asked, url):
-    home = asked(f"{url}{SECRET}")
-    tell(home)
+def test_a_wrong_address_is_said_in_the_log_and_not_spelled(requests, url):
+    home = requests(f"{url}{SECRET}")
+    announce(home)
     alert_delivery.send_due(home)
     assert "apprise knows no such address" in log_of(home)
     assert SECRET not in log_of(home)
@@ -179,9 +179,9 @@ def test_a_mistake_in_the_file_is_told_by_line_and_without_addresses(home):
     assert SECRET not in str(error.value)
 
 
-def test_the_sender_is_a_process_that_nobody_waits_for(asked, inbox):
-    home = asked(inbox.url)
-    tell(home)
+def test_the_sender_is_a_process_that_nobody_waits_for(requests, inbox):
+    home = requests(inbox.url)
+    announce(home)
     began = time.monotonic()
     alert_delivery.deliver(home)
     took, until = time.monotonic() - began, time.monotonic() + 30.0
@@ -191,10 +191,10 @@ def test_the_sender_is_a_process_that_nobody_waits_for(asked, inbox):
     assert took < 5.0  # of 60: starting a process, and no more
 
 
-def test_a_sender_that_was_killed_leaves_the_alert_to_the_next(asked, inbox):
+def test_a_sender_that_was_killed_leaves_the_alert_to_the_next(requests, inbox):
     """Killed before the try is noted and after: told in the end, and never lost."""
-    home = asked(inbox.url)
-    tell(home)
+    home = requests(inbox.url)
+    announce(home)
     script = (
         "import os\n"
         "from kinemill.store.home import Home\n"

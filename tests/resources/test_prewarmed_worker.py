@@ -13,7 +13,7 @@ from kinemill_dagster.resources.prewarmed_worker import PrewarmedWorker
 
 
 @pytest.fixture
-def spare():
+def prewarmed():
     one = PrewarmedWorker("json")
     yield one
     one.release()
@@ -28,31 +28,31 @@ def waiting():
     return [one for one in alive if "kinemill_dagster.resources.prewarmed_worker" in one.cmdline()]
 
 
-def test_one_that_waits_runs_a_module_in_the_environment_it_is_given(spare, tmp_path):
+def test_one_that_waits_runs_a_module_in_the_environment_it_is_given(prewarmed, tmp_path):
     log = tmp_path / "training.log"
     log.touch()
-    spare.prepare()
+    prewarmed.prepare()
     requested = {**os.environ, "KINEMILL_ASKED": "yes"}
-    process = spare.take(["tests.resources.said", "KINEMILL_ASKED"], requested, log)
+    process = prewarmed.take(["tests.resources.said", "KINEMILL_ASKED"], requested, log)
     assert process.wait(60) == 0
     assert log.read_text() == "KINEMILL_ASKED=yes in __main__\n"
 
 
-def test_preparing_twice_starts_one_and_releasing_ends_it(spare):
-    spare.prepare()
-    spare.prepare()
+def test_preparing_twice_starts_one_and_releasing_ends_it(prewarmed):
+    prewarmed.prepare()
+    prewarmed.prepare()
     assert len(waiting()) == 1
-    spare.release()
+    prewarmed.release()
     assert waiting() == []
-    assert spare.take(["json.tool"], {}, None) is None
+    assert prewarmed.take(["json.tool"], {}, None) is None
 
 
-def test_one_that_died_while_it_waited_is_not_taken(spare, tmp_path):
-    spare.prepare()
+def test_one_that_died_while_it_waited_is_not_taken(prewarmed, tmp_path):
+    prewarmed.prepare()
     (child,) = waiting()
     child.send_signal(signal.SIGKILL)
     child.wait(10)
-    assert spare.take(["json.tool"], dict(os.environ), tmp_path / "log") is None
+    assert prewarmed.take(["json.tool"], dict(os.environ), tmp_path / "log") is None
 
 
 def test_it_ends_with_the_one_it_waits_for(tmp_path):

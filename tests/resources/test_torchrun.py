@@ -81,8 +81,8 @@ def wait_for(find, seconds=90):
 def test_a_lost_process_fails_the_training_at_once_and_a_retry_goes_on(tracked_home, packed):  # noqa: F811
     settings = {"steps": 600, "save_every": 10, "eval_every": 200, "patience": None}
     task = by_torchrun(pendulum_task(**settings))
-    ref, mill = publish(tracked_home, packed), TaskResource(task, tracked_home)
-    job = write_job(mill, ref, ref, dagster_run="of a test")
+    ref, server = publish(tracked_home, packed), TaskResource(task, tracked_home)
+    job = write_job(server, ref, ref, dagster_run="of a test")
     runs = job_folder(task, tracked_home, ref, ref)
 
     agent = start(job)
@@ -114,8 +114,8 @@ def test_a_lost_process_fails_the_training_at_once_and_a_retry_goes_on(tracked_h
 @pytest.mark.slow
 def test_a_policy_is_cloned_by_two_processes(tracked_home):
     task = by_torchrun(policy_task(steps=60, batch_size=33, patience=None, seq_len=3))
-    ref, mill = publish(tracked_home, demonstrations().packed), TaskResource(task, tracked_home)
-    agent = start(write_job(mill, ref, ref, dagster_run="of a test"))
+    ref, server = publish(tracked_home, demonstrations().packed), TaskResource(task, tracked_home)
+    agent = start(write_job(server, ref, ref, dagster_run="of a test"))
     out, _ = agent.communicate(timeout=300)
     assert agent.returncode == 0, out
     model = find_model(task, tracked_home, ref, ref)

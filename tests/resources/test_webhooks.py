@@ -187,6 +187,8 @@ def test_webhooks_whose_key_is_lost_are_disabled(home, caplog):
         connection.executemany(insert, rows)
     webhooks.prepare_webhooks(home)
     with closing(sqlite3.connect(home.mlflow_db)) as connection:
-        left = connection.execute("SELECT status, secret FROM webhooks ORDER BY name").fetchall()
-    assert left == [("DISABLED", None), ("ACTIVE", None)]
+        remaining = connection.execute(
+            "SELECT status, secret FROM webhooks ORDER BY name"
+        ).fetchall()
+    assert remaining == [("DISABLED", None), ("ACTIVE", None)]
     assert "1 webhooks are disabled" in caplog.text

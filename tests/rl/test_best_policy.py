@@ -13,14 +13,14 @@ def evaluations(monkeypatch):
     """What evaluations said in turn, once filled in; afterwards the seeds of each."""
     said, seeds, run = [], [], Evaluator.run
 
-    def tell(self, policy, seeds_used):
+    def announce(self, policy, seeds_used):
         trials = run(self, policy, seeds_used)
         seeds.append(tuple(seeds_used))
         return (
             replace(trials, returns=tuple(said.pop(0) for _ in seeds_used[:1])) if said else trials
         )
 
-    monkeypatch.setattr(Evaluator, "run", tell)
+    monkeypatch.setattr(Evaluator, "run", announce)
     return said, seeds
 
 

@@ -167,10 +167,10 @@ class Dies(NullReporter):
 
 def published(task, home, listener=None, start=None):
     card = make_card(task, home)
-    silence = NullReporter()
+    quiet = NullReporter()
     return open_ref(
         home,
-        train.run(task, home, card.ref, card.ref, (listener or silence, silence), start).ref,
+        train.run(task, home, card.ref, card.ref, (listener or quiet, quiet), start).ref,
     )
 
 

@@ -94,7 +94,7 @@ def test_logs_that_cannot_be_split_or_hold_no_window_are_refused(tmp_path):
 
 
 @pytest.fixture
-def seeing(tmp_path):
+def observing_task(tmp_path):
     """A task with a camera, an instruction, an observation and a reward."""
     path = tmp_path / "arm.yaml"
     path.write_text(
@@ -107,9 +107,9 @@ def seeing(tmp_path):
     return path
 
 
-def test_pictures_texts_and_rewards_come_through_to_the_dataset(seeing, home, tmp_path):
+def test_pictures_texts_and_rewards_come_through_to_the_dataset(observing_task, home, tmp_path):
     dummy = Dummy(episodes=4, samples=150, image=(24, 32), instructions=["go", "stop"], seed=3)
-    task = load_task(seeing, dummy_overrides(load_task(seeing), dummy))
+    task = load_task(observing_task, dummy_overrides(load_task(observing_task), dummy))
     write_dummy_logs(task, tmp_path / "logs", dummy)
     recordings = ingest.run(task, home, tmp_path / "logs").artifact.ref
     accepted = validate.run(task, home, recordings)
@@ -175,8 +175,8 @@ def test_a_robot_of_any_dimensions_can_be_made_up(home, tmp_path):
     assert load_task(plain).media == []
 
 
-def test_dummy_pictures_are_the_same_bytes_for_the_same_seed(seeing, tmp_path):
-    task, dummy = load_task(seeing), Dummy(episodes=3, samples=100, image=(8, 8))
+def test_dummy_pictures_are_the_same_bytes_for_the_same_seed(observing_task, tmp_path):
+    task, dummy = load_task(observing_task), Dummy(episodes=3, samples=100, image=(8, 8))
     first, again = (
         [path.read_bytes() for path in write_dummy_logs(task, tmp_path / name, dummy)]
         for name in ("a", "b")

@@ -21,7 +21,7 @@ def test_states_come_before_actions_however_they_are_listed(load):
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "says"),
+    ("old", "new", "claims"),
     [
         ("dt: 0.01", "dt: 0.01\nlern: 3", "arm.yaml:3: lern: unknown key; did you mean 'learn'?"),
         ("dt: 0.01\n", "", "arm.yaml:1: dt: is missing"),
@@ -80,12 +80,12 @@ def test_states_come_before_actions_however_they_are_listed(load):
         ),
     ],
 )
-def test_a_mistake_is_answered_with_line_key_and_nearest_name(problems, old, new, says):
-    assert any(says in problem for problem in problems(old, new))
+def test_a_mistake_is_answered_with_line_key_and_nearest_name(problems, old, new, claims):
+    assert any(claims in problem for problem in problems(old, new))
 
 
 @pytest.mark.parametrize(
-    ("more", "says"),
+    ("more", "claims"),
     [
         ("ingest: {format: csvv}", "ingest.format: unknown log format; did you mean 'csv'?"),
         ("ingest: {resample: {methd: linear}}", "unknown key; did you mean 'method'?"),
@@ -106,9 +106,9 @@ def test_a_mistake_is_answered_with_line_key_and_nearest_name(problems, old, new
         ("dataset: {test: 2}", "arm.yaml:10: dataset.test: Input should be less than 1; found 2"),
     ],
 )
-def test_mistakes_in_the_parts_of_other_stages(problems, more, says):
+def test_mistakes_in_the_parts_of_other_stages(problems, more, claims):
     actual = problems(more=more + "\n")
-    assert any(says in problem for problem in actual), actual
+    assert any(claims in problem for problem in actual), actual
     assert all("arm.yaml:10: " in problem for problem in actual)
 
 
@@ -198,7 +198,7 @@ def test_a_whole_part_can_be_replaced(load):
 
 
 @pytest.mark.parametrize(
-    ("item", "says"),
+    ("item", "claims"),
     [
         ("learn.histroy=3", "--set learn.histroy: unknown key; did you mean 'history'?"),
         ("lern.history=3", "--set lern.history: lern: unknown key; did you mean 'learn'?"),
@@ -210,13 +210,13 @@ def test_a_whole_part_can_be_replaced(load):
         ("task=leg", "--set task: 'leg' is in a file called arm.yaml"),
     ],
 )
-def test_a_mistake_in_an_override_names_the_override(problems, item, says):
+def test_a_mistake_in_an_override_names_the_override(problems, item, claims):
     actual = problems(sets=(item,))
-    assert any(says in problem for problem in actual), actual
+    assert any(claims in problem for problem in actual), actual
 
 
 @pytest.mark.parametrize(
-    ("item", "says"),
+    ("item", "claims"),
     [
         ("dt", "is not key=value"),
         ("=3", "is not key=value"),
@@ -225,8 +225,8 @@ def test_a_mistake_in_an_override_names_the_override(problems, item, says):
         ("learn.model.hidden_sizes.4=3", "no item '4'; expected 0 to 0"),
     ],
 )
-def test_overrides_that_lead_nowhere(load, item, says):
-    with pytest.raises(BadInput, match=says):
+def test_overrides_that_lead_nowhere(load, item, claims):
+    with pytest.raises(BadInput, match=claims):
         load(sets=(item,))
 
 

@@ -2,6 +2,9 @@
 
 import pytest
 
+from kinemill.errors import BadInput
+from kinemill.task import load_task
+from kinemill.task.overrides import nested
 from kinemill.task.presets import list_presets, preset_overrides
 
 
@@ -32,3 +35,35 @@ def test_a_preset_of_the_project_replaces_the_one_of_the_same_name(project):
 def test_a_variable_replaces_all_folders(project, tmp_path, monkeypatch):
     monkeypatch.setenv("KINEMILL_PRESETS", str(tmp_path / "mine"))
     assert list_presets() == {}
+
+
+def test_presets_are_named_settings_of_every_task():
+    known = list_presets()
+    assert {"wrappers", "model"} <= set(known)
+    for part, names in known.items():
+        for name in names:
+            load_task("cartpole_rl", preset_overrides([f"{part}={name}"]))
+    task = load_task("cartpole_rl", preset_overrides(["wrappers=vector_obs", "model=small"]))
+    assert [one.type for one in task.environment.wrappers] == ["vector_obs"]
+    assert task.learn.model.hidden_sizes == [32, 32]
+    assert (
+        load_task("pendulum", preset_overrides(["model=small_transformer"])).learn.model.type
+        == "transformer"
+    )
+
+
+def test_a_preset_means_the_same_in_the_launchpad():
+    given = preset_overrides(["algorithm=evolution", "model=wide"])
+    direct = load_task("cartpole_rl", given)
+    again = load_task("cartpole_rl", nested(given))
+    assert direct.learn == again.learn
+    assert (direct.learn.algorithm.type, direct.learn.num_envs) == ("evolution", 32)
+
+
+@pytest.mark.parametrize(
+    ("item", "told"),
+    [("model", "not part=preset"), ("modle=small", "'model'"), ("model=smal", "'small'")],
+)
+def test_a_preset_that_is_not_there_is_told(item, told):
+    with pytest.raises(BadInput, match=told):
+        preset_overrides([item])

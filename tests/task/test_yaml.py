@@ -64,7 +64,7 @@ def test_every_key_and_item_has_its_line(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "claims"),
     [
         ("a: 1\nb: 2\na: 3\n", "a.yaml:3: 'a' is duplicated, first in line 1; keep one"),
         ("x: {k: 1, k: 2}\n", "a.yaml:1: 'k' is duplicated, first in line 1; keep one"),
@@ -88,12 +88,12 @@ def test_every_key_and_item_has_its_line(tmp_path):
         (b"a: \xff\n", "a.yaml: cannot be read"),
     ],
 )
-def test_what_is_not_plain_yaml_is_refused_with_its_line(tmp_path, content, says):
+def test_what_is_not_plain_yaml_is_refused_with_its_line(tmp_path, content, claims):
     path = tmp_path / "a.yaml"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(TaskError) as error:
         read_yaml(path)
-    assert says in str(error.value).replace(f"{tmp_path}/", "")
+    assert claims in str(error.value).replace(f"{tmp_path}/", "")
 
 
 def test_two_double_keys_are_both_named(tmp_path):

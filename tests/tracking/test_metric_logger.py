@@ -240,17 +240,17 @@ def test_a_line_of_progress_is_due_each_10_s_or_10_percent_and_at_the_end():
     now = [0.0]
     throttle = Throttle(lambda: now[0])
 
-    def due(at, done, stage="model"):
+    def overdue(at, done, stage="model"):
         now[0] = at
         return throttle.is_due(stage, done, 1000)
 
-    assert not due(0.0, 1)
-    assert [due(at, at) for at in range(1, 41)].count(True) == 4  # 40 s, 4 %
-    assert due(42.0, 150)  # 11 % more
-    assert not due(42.5, 350)  # half a second after the last one
-    assert due(44.0, 350)
-    assert not due(44.5, 10, "export")  # another stage begins to count
-    assert due(46.0, 1000, "export")
+    assert not overdue(0.0, 1)
+    assert [overdue(at, at) for at in range(1, 41)].count(True) == 4  # 40 s, 4 %
+    assert overdue(42.0, 150)  # 11 % more
+    assert not overdue(42.5, 350)  # half a second after the last one
+    assert overdue(44.0, 350)
+    assert not overdue(44.5, 10, "export")  # another stage begins to count
+    assert overdue(46.0, 1000, "export")
 
 
 def test_progress_tells_pace_and_time_left_before_the_errors(monkeypatch):

@@ -23,8 +23,8 @@ class Shifted:
 
     state_std = torch.tensor([2.0])
 
-    def __init__(self, growth):
-        self.growth, self.steps = growth, 0
+    def __init__(self, schedule):
+        self.schedule, self.steps = schedule, 0
 
     def wrap(self, values):
         return values
@@ -34,7 +34,7 @@ class Shifted:
         assert past_actions.shape[1:] == (2, 1)
         self.steps = actions.shape[1]
         count = torch.arange(1.0, self.steps + 1)
-        return states[:, -1:] + ((1.0 + self.growth) * count)[None, :, None]
+        return states[:, -1:] + ((1.0 + self.schedule) * count)[None, :, None]
 
 
 def test_a_fifth_of_the_windows_is_left_out_in_two_blocks():

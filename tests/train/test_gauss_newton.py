@@ -67,7 +67,7 @@ def test_of_several_starts_the_best_in_validation_is_taken(packed):
     """Each start is what its own seed alone gives; the chosen one errs least on validation rows."""
     errors = []
     for seed, starts in ((0, 1), (MEMBER_STRIDE, 1), (2 * MEMBER_STRIDE, 1), (0, 3)):
-        subset = {"windows": 16, "iterations": 2, "starts": starts}
+        subset = {"windows": 16, "iterations": 2, "n_init": starts}
         model = {"type": "latent", "size": 2, "hidden_size": 3}
         task = pendulum_task(
             model=model,
@@ -168,7 +168,7 @@ def test_the_time_limit_is_shared_by_all_initializations(packed, monkeypatch):
 
     monkeypatch.setattr(_dynamics_setup, "fit_rollouts", fit_rollouts)
     model = {"type": "latent", "size": 2, "hidden_size": 3}
-    newton = {"starts": 3, "seconds": 12.0}
+    newton = {"n_init": 3, "seconds": 12.0}
     task = pendulum_task(model=model, gauss_newton=newton, ensemble=2)
     task.learn.prepare(task, packed, packed, torch.device("cpu"))
     assert limits == [2.0] * 6

@@ -107,7 +107,7 @@ def test_outputs_belong_to_the_row_of_the_action_and_not_to_the_row_after(with_o
 
 def train(task: Task, dataset: PackedDataset, steps: int = 60):
     module, objective = prepare(task.learn, task, (dataset, dataset), torch.device("cpu"), None)
-    before = objective.evaluate()["validation/multi_step"]
+    previous = objective.evaluate()["validation/multi_step"]
     optimizer = torch.optim.Adam(module.parameters(), 1e-3)
     random = torch.Generator().manual_seed(0)
     for step in range(steps):
@@ -115,7 +115,7 @@ def train(task: Task, dataset: PackedDataset, steps: int = 60):
         optimizer.zero_grad()
         objective.loss(which, step).backward()
         optimizer.step()
-    return module, before, objective.evaluate()["validation/multi_step"]
+    return module, previous, objective.evaluate()["validation/multi_step"]
 
 
 @pytest.mark.parametrize(
@@ -132,8 +132,8 @@ def train(task: Task, dataset: PackedDataset, steps: int = 60):
     ids=str,
 )
 def test_one_loss_trains_states_and_outputs(more, with_outputs):
-    module, before, after = train(task_with_outputs(**more), with_outputs)
-    assert after < before
+    module, previous, after = train(task_with_outputs(**more), with_outputs)
+    assert after < previous
     errors = relative_errors(module, with_outputs, horizon=4)
     assert max(errors) < 0.6
 
@@ -148,8 +148,8 @@ def test_the_members_of_an_ensemble_share_the_scaling_of_their_readouts(with_out
     )
     inputs = windows.gather(torch.arange(10))[:3]
     with torch.no_grad():
-        together = module.rollout_channels(*inputs)
-        assert torch.allclose(together, apart.rollout_channels(*inputs), atol=1e-5)
+        joint = module.rollout_channels(*inputs)
+        assert torch.allclose(joint, apart.rollout_channels(*inputs), atol=1e-5)
 
 
 def test_gauss_newton_leaves_the_readout_to_its_own_fit(with_outputs):
@@ -159,8 +159,8 @@ def test_gauss_newton_leaves_the_readout_to_its_own_fit(with_outputs):
         gauss_newton={"windows": 64, "iterations": 3},
         history=1,
     )
-    module, before, _ = train(task, with_outputs, 0)
-    assert before < 0.2
+    module, previous, _ = train(task, with_outputs, 0)
+    assert previous < 0.2
     assert all(parameter.requires_grad for parameter in module.parameters())
 
 

@@ -37,7 +37,7 @@ REFERENCES = {
         warmed(lambda o: theirs.CosineAnnealingWarmRestarts(o, 15, T_mult=2, eta_min=1e-4)),
     ),
     "one_cycle": (
-        {"rising": 0.25, "start": 0.1, "end": 1e-3},
+        {"pct_start": 0.25, "start": 0.1, "end": 1e-3},
         lambda o: theirs.OneCycleLR(
             o, max_lr=TOP, total_steps=STEPS, pct_start=0.25, div_factor=10, final_div_factor=100
         ),

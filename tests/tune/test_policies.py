@@ -21,7 +21,7 @@ from kinemill.tune.defaults import default_space
 from kinemill.tune.objective import objective_of
 from kinemill.tune.study import next_trial
 from kinemill.tune.worker import run
-from tests.cli.test_run_result import TASK
+from tests.api.test_objects import TASK
 from tests.train.cloning import CHANNELS, demonstrations, packed, policy_task
 from tests.train.conftest import publish
 from tests.train.test_ddp_policies import gaits
@@ -81,7 +81,7 @@ def test_trials_are_judged_by_what_their_policies_bring(task, home):
     # A pendulum costs up to 16.3 a step: the error is the return of ten steps, negative.
     assert all(0.0 < one.error < 163.0 for one in done)
     document = describe(search, result)
-    assert (document["judged_by"], document["unit"]) == ("return", "")
+    assert (document["objective"], document["unit"]) == ("return", "")
     assert document["best"]["value"] == -min(one.error for one in done)
     assert document["own"] == -result[0].error
     assert f"return {-result[0].error:.4g}" in result[0].describe()
@@ -133,7 +133,7 @@ def test_cloning_is_searched_on_episodes_shorter_than_any_rollout(tmp_path, home
     assert {one.settings.get("learn.seq_len") for one in result[1:]} <= {1, 3}
     # A loss of spreads squared; untrained it is about 1.
     assert all(0.0 < one.error < 3.0 for one in result)
-    assert describe(search, result)["judged_by"] == "error"
+    assert describe(search, result)["objective"] == "error"
     assert "in training" in write_report(search).read_text()
 
 

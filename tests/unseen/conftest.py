@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from kinemill.register import find_version, tags
+from kinemill.register.document import RunDocument
 from kinemill.runtime import load
 from kinemill.store.home import Home
 from kinemill.verify.document import Verification, read_verification
@@ -26,32 +27,32 @@ class Verdict:
     """
 
     home: Home
-    document: dict[str, Any]
+    document: RunDocument
 
     def __repr__(self) -> str:
         """What a failed assertion shows: the selection and the rules that did not pass."""
-        lines = [line for line in self.document["gate"] if not line["passed"]]
-        return f"{self.document['selection']}, {self.document['metrics']}, {lines}"
+        lines = [line for line in self.document.gate if not line.passed]
+        return f"{self.document.selection}, {self.document.metrics}, {lines}"
 
     @property
     def refused(self) -> set[str]:
         """Rules of the gate that did not pass."""
-        return {line["rule"] for line in self.document["gate"] if not line["passed"]}
+        return {line.rule for line in self.document.gate if not line.passed}
 
     @property
-    def chosen(self) -> str:
+    def choice(self) -> str:
         """`trained`, or the name of the reference that the run ended with."""
-        return self.document["selection"]["selected"]
+        return self.document.selection.selected
 
     @property
     def provisional(self) -> str:
         """What the gate had too little test data of; empty if it had enough."""
-        return self.document["provisional"]
+        return self.document.provisional
 
     @property
     def is_champion(self) -> bool:
         """Whether the version of this run answers for the task."""
-        return self.document["alias"] == "champion"
+        return self.document.alias == "champion"
 
     @property
     def history(self) -> int:
@@ -72,7 +73,7 @@ class Verdict:
 
     @property
     def _bundle(self) -> Path:
-        version = find_version(self.home, self.document["task"], f":{self.document['version']}")
+        version = find_version(self.home, self.document.task, f":{self.document.version}")
         return self.home.root / version.tags[tags.BUNDLE]
 
 

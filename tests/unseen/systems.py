@@ -76,15 +76,15 @@ def _axis(random: np.random.Generator, rows: int) -> Array:
     """
     dt = 0.002
     force = colored(random, rows, dt, (0.2, 1.2), 12.0) + steps(random, rows, 20, 8.0)
-    x, v, found = random.uniform(-0.3, 0.3), 0.0, np.empty((rows, 3))
+    x, v, result = random.uniform(-0.3, 0.3), 0.0, np.empty((rows, 3))
     for k in range(rows):
-        found[k] = x, v, force[k]
+        result[k] = x, v, force[k]
         for _ in range(FINE):
             v += dt / FINE * (force[k] - 40.0 * v - 8.0 * np.tanh(v / 0.01)) / 2.0
             x += dt / FINE * v
-    found[:, 0] = np.round(found[:, 0] / 1e-5) * 1e-5
-    found[:, 1] += random.normal(size=rows) * 2e-3
-    return found
+    result[:, 0] = np.round(result[:, 0] / 1e-5) * 1e-5
+    result[:, 1] += random.normal(size=rows) * 2e-3
+    return result
 
 
 # Travels decimeters in an episode and millimeters in a window of 35 rows.
@@ -109,15 +109,15 @@ def _structure(random: np.random.Generator, rows: int) -> Array:
     dt, fine = 0.01, 20
     omega = 2 * np.pi * MODES
     force = colored(random, rows * fine, dt / fine, (1.0, 18.0), 1.0)
-    q, rate, found = np.zeros(3), np.zeros(3), np.empty((rows, 4))
+    q, rate, result = np.zeros(3), np.zeros(3), np.empty((rows, 4))
     for k in range(rows * fine):
         acceleration = force[k] - 2 * DAMPING * omega * rate - omega**2 * q
         if k % fine == 0:
-            found[k // fine] = *(SHAPES @ acceleration), force[k]
+            result[k // fine] = *(SHAPES @ acceleration), force[k]
         rate += dt / fine * acceleration
         q += dt / fine * rate
-    found[:, :3] += 0.01 * found[:, :3].std(0) * random.normal(size=(rows, 3))
-    return found
+    result[:, :3] += 0.01 * result[:, :3].std(0) * random.normal(size=(rows, 3))
+    return result
 
 
 STRUCTURE = System(
@@ -135,14 +135,14 @@ def _pendulum(random: np.random.Generator, rows: int) -> Array:
     """θ'' = -25 sin θ - 0.3 θ' + 8 u, noise of 0.1 mrad and 1 mrad/s."""
     dt = 0.02
     torque = steps(random, rows, 15, 1.0)
-    angle, rate, found = random.uniform(-1.0, 1.0), 0.0, np.empty((rows, 3))
+    angle, rate, result = random.uniform(-1.0, 1.0), 0.0, np.empty((rows, 3))
     for k in range(rows):
-        found[k] = angle, rate, torque[k]
+        result[k] = angle, rate, torque[k]
         for _ in range(FINE):
             rate += dt / FINE * (-25.0 * np.sin(angle) - 0.3 * rate + 8.0 * torque[k])
             angle += dt / FINE * rate
-    found[:, :2] += random.normal(size=(rows, 2)) * [1e-4, 1e-3]
-    return found
+    result[:, :2] += random.normal(size=(rows, 2)) * [1e-4, 1e-3]
+    return result
 
 
 PENDULUM = System(
@@ -170,16 +170,16 @@ def _arm(random: np.random.Generator, rows: int, resting: float = 0.0) -> Array:
     dt, still = 0.02, round(rows * (1.0 - resting))
     drive = np.stack([steps(random, rows, 12, 1.0), steps(random, rows, 17, 1.0)], axis=1)
     drive[still:] = 0.0
-    q, v, found = random.uniform(-0.3, 0.3, 2), np.zeros(2), np.empty((rows, 6))
+    q, v, result = random.uniform(-0.3, 0.3, 2), np.zeros(2), np.empty((rows, 6))
     for k in range(rows):
-        found[k] = *q, *v, *drive[k]
+        result[k] = *q, *v, *drive[k]
         for _ in range(FINE):
             first = 10 * drive[k, 0] - (20 + STIFFER * q[1] ** 2) * q[0] - 4 * v[0]
             second = 8 * drive[k, 1] - (15 + STIFFER * q[0] ** 2) * q[1] - 3 * v[1]
             v = v + dt / FINE * np.array([first, second])
             q = q + dt / FINE * v
-    found[:, :4] += random.normal(size=(rows, 4)) * 1e-3
-    return found
+    result[:, :4] += random.normal(size=(rows, 4)) * 1e-3
+    return result
 
 
 ARM_CHANNELS = {
@@ -205,14 +205,14 @@ def _mass(random: np.random.Generator, rows: int) -> Array:
     """x'' = -30 x - 1.2 x' + 5 F, exactly as the action is held; noise of 1e-4 of a meter, m/s."""
     dt = 0.02
     force = steps(random, rows, 9, 1.0)
-    x, v, found = random.uniform(-0.1, 0.1), 0.0, np.empty((rows, 3))
+    x, v, result = random.uniform(-0.1, 0.1), 0.0, np.empty((rows, 3))
     for k in range(rows):
-        found[k] = x, v, force[k]
+        result[k] = x, v, force[k]
         for _ in range(FINE):
             v += dt / FINE * (-30.0 * x - 1.2 * v + 5.0 * force[k])
             x += dt / FINE * v
-    found[:, :2] += random.normal(size=(rows, 2)) * 1e-4
-    return found
+    result[:, :2] += random.normal(size=(rows, 2)) * 1e-4
+    return result
 
 
 # Linear: no model can be better than a linear one.
@@ -234,16 +234,16 @@ def _drive(random: np.random.Generator, rows: int) -> Array:
     v' = 60 i - 4 v - 6 tanh(v / 0.005), i by a controller toward set-points held for 1.5 s.
     """
     dt, target = 0.01, steps(random, rows, 150, 0.2)
-    x, v, found = float(target[0]), 0.0, np.empty((rows, 3))
+    x, v, result = float(target[0]), 0.0, np.empty((rows, 3))
     for k in range(rows):
-        wanted = np.clip(12.0 * (target[k] - x), -0.4, 0.4)
-        current = float(np.clip(1.5 * (wanted - v), -0.6, 0.6))
-        found[k] = x, v, current
+        expected = np.clip(12.0 * (target[k] - x), -0.4, 0.4)
+        current = float(np.clip(1.5 * (expected - v), -0.6, 0.6))
+        result[k] = x, v, current
         for _ in range(10 * FINE):
             v += dt / FINE / 10 * (60.0 * current - 4.0 * v - 6.0 * np.tanh(v / 0.005))
             x += dt / FINE / 10 * v
-    found[:, 1] += random.normal(size=rows) * 2e-3
-    return found
+    result[:, 1] += random.normal(size=rows) * 2e-3
+    return result
 
 
 DRIVE = System(

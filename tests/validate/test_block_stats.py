@@ -20,8 +20,8 @@ def test_looks_are_those_of_the_whole_channel(rows, seed):
     track = Track({"x": values})
     assert extremes(track, "x") == (values.min(), values.max())
     assert largest_step(track, "x") == (np.abs(np.diff(values)).max() if rows > 1 else 0.0)
-    wanted = (values.mean(), values.std())
-    np.testing.assert_allclose(mean_and_deviation(track, "x"), wanted, rtol=1e-9, atol=1e-12)
+    expected = (values.mean(), values.std())
+    np.testing.assert_allclose(mean_and_deviation(track, "x"), expected, rtol=1e-9, atol=1e-12)
     assert whole(track, "x")
 
 

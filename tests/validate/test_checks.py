@@ -44,13 +44,13 @@ def test_nan_and_infinity_are_found_by_stretch_and_channel(swing):
     values = swing()
     values["angle"][100:110] = np.nan
     values["torque"][105] = -np.inf
-    found = nonfinite.find(values)
-    assert [(f.start, f.stop, f.channel) for f in found] == [
+    result = nonfinite.find(values)
+    assert [(f.start, f.stop, f.channel) for f in result] == [
         (100, 110, "angle"),
         (105, 106, "torque"),
     ]
-    assert found[0].actual == "nan in 10 rows"
-    assert "-inf" in found[1].actual
+    assert result[0].actual == "nan in 10 rows"
+    assert "-inf" in result[1].actual
 
 
 def test_limits_find_values_beyond_either_end_and_name_the_farthest(pendulum, swing):

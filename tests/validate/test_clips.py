@@ -129,9 +129,9 @@ def test_recordings_and_dataset_of_clips_are_drawn(task, logs, home):
     dataset = dataset_stage.run(task, home, validate.run(task, home, recordings).ref).ref
     clips = clips_in(task, load_dataset(home, dataset), home.root / dataset.path)
     rows = clip_rows(task, clips)
-    told = {(row["clip"], row["split"]): (row["rows"], row["forward, m/s"]) for row in rows}
-    assert told[("unseen.json", "test")] == (199, pytest.approx(0.3))
-    assert {split for _, split in told} == {"train", "validation", "test"}
+    message = {(row["clip"], row["split"]): (row["rows"], row["forward, m/s"]) for row in rows}
+    assert message[("unseen.json", "test")] == (199, pytest.approx(0.3))
+    assert {split for _, split in message} == {"train", "validation", "test"}
     assert [row["cycle, s"] for row in rows] == pytest.approx([CYCLE * DT] * len(rows), rel=0.01)
     svg = clip_sheet(task, clips)
     assert svg.count("<path") == 2 * len(rows)

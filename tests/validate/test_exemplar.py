@@ -57,9 +57,9 @@ def test_episodes_are_shown_by_what_was_kept_and_one_with_its_cut(home, pendulum
     recordings = record(task, logs)
     svg = episode_sheet(task, home, recordings, validate.run(task, home, recordings).ref)
     assert titles(svg)[:2] == ["seconds, by recording", "angle, rad, over s: middle.csv"]
-    found = bars(svg)
-    (dropped,) = found["dropped"]
-    assert dropped / (dropped + found["stem"][2]) == pytest.approx(0.1, abs=0.02)
+    result = bars(svg)
+    (dropped,) = result["dropped"]
+    assert dropped / (dropped + result["stem"][2]) == pytest.approx(0.1, abs=0.02)
     lost = re.findall(r'class="band lost" x="([\d.]+)" y="\d+" width="([\d.]+)"', svg)
     assert len(lost) == 3  # one cut in each of three channels
     # 3.0 to 4.0 s of 9.99 s, in a frame of 640 px that begins at 46.

@@ -64,19 +64,19 @@ def test_any_value_in_any_column_leaves_all_other_logs_alone(task, home, logs, w
     for number, (column, value) in enumerate((c, v) for c in [*COLUMNS, "extra"] for v in EXTREMES):
         write(f"{column} {value}.csv", 0.01 * (number + 1), column, value)
     report = ingest.run(task, home, logs)
-    outcome = validate.run(task, home, report.artifact.ref)
-    assert all(check.passed for check in load_checks(home, outcome.ref) if check.blocking)
+    result = validate.run(task, home, report.artifact.ref)
+    assert all(check.passed for check in load_checks(home, result.ref) if check.blocking)
     named = {entry["file"]: entry for entry in report.files}
     for column in ("position", "velocity", "torque"):
         for value in ("1e300", "1e30", "3.5e38", "1e13"):
-            (told, *_) = named[f"{column} {value}.csv"]["reasons"]
-            assert (told["check"], told["where"]) == ("range", "row 51")
-            assert told["expected"].startswith("at most 1e+12 ")
-            assert "limits" in told["fix"]
-    for episode in load_episodes(home, outcome.ref):
+            (message, *_) = named[f"{column} {value}.csv"]["reasons"]
+            assert (message["check"], message["where"]) == ("range", "row 51")
+            assert message["expected"].startswith("at most 1e+12 ")
+            assert "limits" in message["fix"]
+    for episode in load_episodes(home, result.ref):
         values = episode.read().select(*task.columns, "noise").to_numpy()
         assert np.isfinite(np.square(values.astype(np.float32))).all()
-    assert outcome.summary["accepted"] >= len(report.files)
+    assert result.summary["accepted"] >= len(report.files)
 
 
 def test_limits_of_a_channel_admit_what_they_say(tmp_path, home, logs, write):
@@ -102,9 +102,9 @@ def test_what_would_fail_the_schema_of_all_is_left_out_with_its_log_named(
 
     monkeypatch.setattr(episodes, "apply_checks_to_track", asleep)
     recordings = ingest.run(task, home, logs).artifact.ref
-    outcome = validate.run(task, home, recordings)
-    assert (outcome.summary["accepted"], outcome.summary["quarantined"]) == (1, 1)
-    assert all(check.passed for check in load_checks(home, outcome.ref) if check.blocking)
+    result = validate.run(task, home, recordings)
+    assert (result.summary["accepted"], result.summary["quarantined"]) == (1, 1)
+    assert all(check.passed for check in load_checks(home, result.ref) if check.blocking)
     (status,) = held_back(task, home).recordings
     (item,) = [reason for reason in status.reasons if reason["check"] == "schema"]
     assert status.member.name == "odd.csv"
@@ -116,8 +116,8 @@ def test_when_all_is_quarantined_the_reason_is_with_the_checks_that_count(task, 
     for number in range(5):
         path = write(f"{number}.csv", 0.01 * number)
         path.write_text(path.read_text().replace("torque", "other"))
-    outcome = validate.run(task, home, ingest.run(task, home, logs).artifact.ref)
-    failed = [c for c in load_checks(home, outcome.ref) if c.blocking and not c.passed]
+    result = validate.run(task, home, ingest.run(task, home, logs).artifact.ref)
+    failed = [c for c in load_checks(home, result.ref) if c.blocking and not c.passed]
     causes = [check for check in failed if not is_skipped(check.values)]
     assert [check.name for check in causes] == ["accepted_not_empty", "quarantined_share"]
     for check in causes:

@@ -44,10 +44,10 @@ def test_the_lag_of_a_long_log_is_known_to_a_tenth_of_a_row(long_swing, late):
 def test_the_step_of_a_sensor_is_found_though_it_rests_at_first(long_swing):
     angle = 0.01 * np.round(long_swing["angle"] / 0.01)
     angle[:30_000] = 0.0
-    found = measuring_checks(make_task())["quantization"].measure(
+    result = measuring_checks(make_task())["quantization"].measure(
         {**long_swing, "angle": angle}, make_task()
     )
-    assert found["angle:step"] == pytest.approx(0.01)
+    assert result["angle:step"] == pytest.approx(0.01)
 
 
 def test_a_spike_and_a_slip_anywhere_in_a_long_log_are_found(long_swing):
@@ -56,10 +56,10 @@ def test_a_spike_and_a_slip_anywhere_in_a_long_log_are_found(long_swing):
     angle, velocity = long_swing["angle"].copy(), long_swing["velocity"].copy()
     angle[150_001:] += 1.0
     velocity[77_777] += 12.0
-    found = apply_checks_to_track(
+    result = apply_checks_to_track(
         {**long_swing, "angle": angle, "velocity": velocity}, make_task()
     ).findings
-    assert {(item.check, item.fault.start, item.fault.stop) for item in found} == {
+    assert {(item.check, item.fault.start, item.fault.stop) for item in result} == {
         ("slip", 150_000, 150_002),
         ("spike", 77_777, 77_778),
     }

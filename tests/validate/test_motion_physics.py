@@ -47,7 +47,7 @@ def turning(rows: int = 500) -> dict[str, np.ndarray]:
     }
 
 
-def found(task: Task, check: str, values) -> list[tuple[int, int, str | None]]:
+def result(task: Task, check: str, values) -> list[tuple[int, int, str | None]]:
     faults = checks_of(task)[check].find(values, task)
     return [(fault.start, fault.stop, fault.channel) for fault in faults]
 
@@ -83,10 +83,10 @@ def test_a_rotation_that_is_frozen_as_a_whole_is_found():
     for name in TURNING:
         values[name] += 1e-6 * np.random.default_rng(0).standard_normal(500)
         values[name][200:260] = values[name][200]
-    assert {channel for _, _, channel in found(trunk_task(), "stuck", values)} == set(TURNING)
+    assert {channel for _, _, channel in result(trunk_task(), "stuck", values)} == set(TURNING)
     values = turning()
     values["qx"][200:260] = values["qx"][200]
-    assert found(trunk_task(), "stuck", values) == []  # `quaternion` finds its length
+    assert result(trunk_task(), "stuck", values) == []  # `quaternion` finds its length
 
 
 def test_changes_of_sign_are_corrected_without_losing_a_row():
@@ -133,10 +133,10 @@ def test_what_interpolation_takes_off_the_length_is_no_fault():
     values = turning()
     for name in TURNING:  # 10 rad/s at 30 Hz: half-way between two rows, 1 - cos(10 / 30 / 4)
         values[name] *= 1.0 - 0.0035
-    assert found(trunk_task(), "quaternion", values) == []
+    assert result(trunk_task(), "quaternion", values) == []
     for name in TURNING:
         values[name] *= 1.02
-    assert found(trunk_task(), "quaternion", values) == [(0, 500, "qx")]
+    assert result(trunk_task(), "quaternion", values) == [(0, 500, "qx")]
 
 
 def test_lengths_all_over_the_place_are_no_noise():
@@ -144,7 +144,7 @@ def test_lengths_all_over_the_place_are_no_noise():
     swell = 0.5 + 0.45 * np.sin(0.05 * np.arange(500))
     for name in TURNING:
         values[name] *= swell
-    rows = sum(stop - start for start, stop, _ in found(trunk_task(), "quaternion", values))
+    rows = sum(stop - start for start, stop, _ in result(trunk_task(), "quaternion", values))
     # Of a noise no wider than 0.1 about the length 1, 0.95 at most reaches 0.9 for a seventh.
     assert rows > 400
 
@@ -154,7 +154,7 @@ def test_lost_rows_do_not_hide_a_change_of_sign():
     for name in TURNING:
         values[name][200:] *= -1.0
         values[name][198:204] = np.nan
-    assert [row for row, _, _ in found(trunk_task(), "quaternion", values)] == [204]
+    assert [row for row, _, _ in result(trunk_task(), "quaternion", values)] == [204]
 
 
 def test_three_elements_are_no_rotation(tmp_path):
@@ -171,7 +171,7 @@ def test_three_elements_are_no_rotation(tmp_path):
 def test_a_motion_that_wraps_is_only_warned_about_where_it_does_not_close():
     task = trunk_task(loop_closure={"channels": ["hip"]})
     whole = turning(500)  # 10 s are 50 periods: row 500 would be row 0
-    assert found(task, "loop_closure", whole) == []
+    assert result(task, "loop_closure", whole) == []
     short = turning(495)
     verdict = apply_checks_to_track(short, task)
     (finding,) = verdict.findings
@@ -185,7 +185,7 @@ def test_a_motion_that_wraps_is_only_warned_about_where_it_does_not_close():
 def test_a_loop_is_not_asked_of_where_an_end_is_lost():
     values = turning(495)
     values["hip"][0] = np.nan
-    assert found(trunk_task(loop_closure={"channels": ["hip"]}), "loop_closure", values) == []
+    assert result(trunk_task(loop_closure={"channels": ["hip"]}), "loop_closure", values) == []
 
 
 def late_arm(rows: int = 300):
@@ -235,8 +235,8 @@ def test_a_leap_out_of_zero_is_a_placeholder_of_one_joint_too():
     time = 0.02 * np.arange(300)
     values = {"j0": 2.0 * np.sin(time), "j0_velocity": 2.0 * np.cos(time)}
     values["j0_velocity"][:2] = 0.0
-    assert found(arm_task(1), "placeholder", values) == [(0, 2, "j0_velocity")]
-    assert found(arm_task(1), "placeholder", {**values, "j0": np.ones(300)}) == []
+    assert result(arm_task(1), "placeholder", values) == [(0, 2, "j0_velocity")]
+    assert result(arm_task(1), "placeholder", {**values, "j0": np.ones(300)}) == []
 
 
 def test_states_that_wait_for_their_first_message_are_placeholders():
@@ -244,7 +244,7 @@ def test_states_that_wait_for_their_first_message_are_placeholders():
     values = {"j0": 1.0 + 0.5 * np.sin(time), "j0_velocity": 0.5 * np.cos(time)}
     for column in values.values():
         column[:3] = 0.0
-    assert found(arm_task(1), "placeholder", values) == [(0, 3, "j0")]
+    assert result(arm_task(1), "placeholder", values) == [(0, 3, "j0")]
 
 
 @pytest.mark.parametrize("speed", [0.5, 3.0, 20.0])
@@ -253,11 +253,11 @@ def test_a_start_from_rest_is_no_placeholder(speed):
     time = 0.02 * np.arange(300)
     swings = {"j0": 0.4 * np.cos(speed * time), "j0_velocity": -0.4 * speed * np.sin(speed * time)}
     pushed = {"j0": 0.5 * speed * time**2, "j0_velocity": speed * time}
-    held = {
+    locked = {
         name: np.concatenate((column[:1].repeat(50), column)) for name, column in pushed.items()
     }
-    for values in (swings, pushed, held):
-        assert found(arm_task(1), "placeholder", values) == []
+    for values in (swings, pushed, locked):
+        assert result(arm_task(1), "placeholder", values) == []
 
 
 # What the data's README knows of the clips, and what was read off them with numpy alone.
@@ -324,16 +324,16 @@ def test_the_smaller_robots_exceed_the_limit_of_their_knee_and_the_larger_ones_k
     shared_data,
 ):
     folder, own = shared_data / "awd_motion", ROOT / "tests" / "tasks" / "duck_motion.yaml"
-    for limit, names, few in ((8.7, "mini_*", 5), (30.0, "go_*", 0)):
+    for limit, names, some in ((8.7, "mini_*", 5), (30.0, "go_*", 0)):
         task = load_task(own, {"channels.knee_velocity.limits": [-limit, limit]})
         for path in sorted(folder.glob(f"{names}.json")):
             (frame,) = make_tracks(read(path, task), task).frames
             values = {name: frame[name].to_numpy() for name in task.columns}
             over = checks_of(task)["limits"].find(values, task)
             fastest = np.abs(values["knee_velocity"]).max()
-            assert (len(over) > few) is (limit < 30.0), path.name
+            assert (len(over) > some) is (limit < 30.0), path.name
             assert {fault.channel for fault in over} <= {"knee_velocity"}
-            assert (fastest > 8.7 * 1.25) if few else (fastest < 9.2), path.name
+            assert (fastest > 8.7 * 1.25) if some else (fastest < 9.2), path.name
 
 
 def test_backward_differences_are_sound_velocities_at_thirty_rows_a_second(shared_data):

@@ -113,13 +113,13 @@ def test_files_of_real_robots_pass_ingest_and_validation(
     home, shared_data, name, folder, recordings, repeats
 ):
     task = load_task(EXAMPLES / f"{name}.yaml", {"ingest.min_file_age": 0.0})
-    taken = ingest.run(task, home, shared_data / folder)
-    outcome = validate.run(task, home, taken.artifact.ref)
-    assert outcome.summary["recordings"] == recordings
-    assert outcome.summary["quarantined"] == 0
-    assert outcome.summary["dropped"] == {}
-    assert len(load_episodes(home, outcome.ref)) == recordings
-    checks = load_checks(home, outcome.ref)
+    used = ingest.run(task, home, shared_data / folder)
+    result = validate.run(task, home, used.artifact.ref)
+    assert result.summary["recordings"] == recordings
+    assert result.summary["quarantined"] == 0
+    assert result.summary["dropped"] == {}
+    assert len(load_episodes(home, result.ref)) == recordings
+    checks = load_checks(home, result.ref)
     assert [check.name for check in checks if not check.passed] == repeats
 
 

@@ -21,7 +21,7 @@ from kinemill.validate.stage import list_episodes, load_table
 from kinemill.validate.summary import read_quarantine
 from tests.validate.conftest import as_frame
 
-_heard: list[str] = []
+_alerts: list[str] = []
 
 
 @cache
@@ -30,7 +30,7 @@ def _listen():
 
     def hear(event, args):
         if event == "open" and isinstance(args[0], str | Path):
-            _heard.append(str(args[0]))
+            _alerts.append(str(args[0]))
 
     sys.addaudithook(hear)
 
@@ -38,9 +38,9 @@ def _listen():
 def opened_while(home, work):
     """Return how many files below the store are opened while work is done, by stage."""
     _listen()
-    _heard.clear()
+    _alerts.clear()
     work()
-    inside = [Path(path) for path in _heard if path.startswith(str(home.store))]
+    inside = [Path(path) for path in _alerts if path.startswith(str(home.store))]
     return Counter(path.relative_to(home.store).parts[0] for path in inside)
 
 
@@ -70,18 +70,18 @@ def one_more(home, task, record, frames, count):
     entries = [*Snapshot(home, record(task, frames))]
     (like,) = (one for one in entries if not one["tracks"])
     many = [like | {"hash": digest(n), "name": f"{n}.csv"} for n in range(count - len(entries))]
-    before = Snapshot(home, snapshot.publish(home, task.name, [*entries, *many]).ref)
-    validate.run(task, home, before.artifact.ref)
+    previous = Snapshot(home, snapshot.publish(home, task.name, [*entries, *many]).ref)
+    validate.run(task, home, previous.artifact.ref)
     new = like | {"hash": digest("new"), "name": "new.csv"}
-    found = []
+    result = []
 
     def add():
-        grown = snapshot.amend(home, task.name, before, {new["hash"]: new})
-        found.append(validate.run(task, home, grown.ref))
+        grown = snapshot.amend(home, task.name, previous, {new["hash"]: new})
+        result.append(validate.run(task, home, grown.ref))
 
     opened = opened_while(home, add)
-    assert found[0].summary["recordings"] == count + 1
-    return opened, found[0]
+    assert result[0].summary["recordings"] == count + 1
+    return opened, result[0]
 
 
 def test_one_more_recording_opens_hardly_more_files_among_many(
@@ -90,38 +90,38 @@ def test_one_more_recording_opens_hardly_more_files_among_many(
     monkeypatch.setattr(shards, "LARGEST", 4)
     frames = {name: some[name] for name in ("0.csv", "4.csv", "broken.csv")}
     task = pendulum(max_quarantined_share=1.0)
-    few, _ = one_more(home, task, record, frames, 60)
-    many, outcome = one_more(home, task, record, frames, 1000)
-    tree = open_tree(home, open_ref(home, outcome.ref))
+    short, _ = one_more(home, task, record, frames, 60)
+    many, published = one_more(home, task, record, frames, 1000)
+    tree = open_tree(home, open_ref(home, published.ref))
     assert tree.cuts == 4
     assert len([*tree.shards()]) > 240
     # One group of recordings and one of episodes lie in between. Each is opened, and written by
     # three files that are read back; of each of its 16 parts the manifest and the numbers are read.
-    assert many.total() - few.total() <= 2 * 12 + 16 * 4
-    assert many["episodes_shard"] <= few["episodes_shard"] + 4
-    assert many["recordings_shard"] <= few["recordings_shard"] + 4
+    assert many.total() - short.total() <= 2 * 12 + 16 * 4
+    assert many["episodes_shard"] <= short["episodes_shard"] + 4
+    assert many["recordings_shard"] <= short["recordings_shard"] + 4
 
 
 def test_parts_come_to_the_same_as_the_whole(home, pendulum, record, some, unsynced, monkeypatch):
     task = pendulum(max_quarantined_share=1.0)
-    found = {}
+    result = {}
     for largest, cuts in ((512, 0), (4, 2), (1, 3)):
         monkeypatch.setattr(shards, "LARGEST", largest)
-        outcome = validate.run(task, home, record(task, some))
-        assert open_tree(home, open_ref(home, outcome.ref)).cuts == cuts
-        checks = {check.name: check for check in load_checks(home, outcome.ref)}
-        found[cuts] = outcome, checks, [*list_episodes(home, outcome.ref)]
-    whole, checks, episodes = found[0]
+        published = validate.run(task, home, record(task, some))
+        assert open_tree(home, open_ref(home, published.ref)).cuts == cuts
+        checks = {check.name: check for check in load_checks(home, published.ref)}
+        result[cuts] = published, checks, [*list_episodes(home, published.ref)]
+    whole, checks, episodes = result[0]
     assert (whole.summary["accepted"], whole.summary["quarantined"]) == (39, 2)
     assert checks["physics_velocity"].values["recordings"] == 1
     assert checks["unit_outliers"].values["failing"][0]["recording"] == "2.csv"
     for cuts in (2, 3):
-        outcome, parts, listed = found[cuts]
-        assert outcome.summary == whole.summary
+        published, parts, listed = result[cuts]
+        assert published.summary == whole.summary
         assert listed == episodes
-        assert load_table(home, outcome.ref).equals(load_table(home, whole.ref))
+        assert load_table(home, published.ref).equals(load_table(home, whole.ref))
         assert parts == checks
-        folders = [open_ref(home, one.ref) for one in (outcome, whole)]
+        folders = [open_ref(home, one.ref) for one in (published, whole)]
         one, other = (read_quarantine(folder) for folder in folders)
         assert one == other
 
@@ -134,10 +134,10 @@ def test_adding_one_by_one_comes_to_the_same_as_all_at_once(
     names = sorted(some)
     for count in (1, 3, 30, 38, 40):
         ref = record(task, {name: some[name] for name in names[:count]})
-        outcome = validate.run(task, home, ref)
+        published = validate.run(task, home, ref)
     (home.store / "index" / task.name / "episodes.json").unlink()
     again = validate.run(task, home, ref)
-    assert (again.cached, again.ref) == (True, outcome.ref)
+    assert (again.cached, again.ref) == (True, published.ref)
     fewer = validate.run(task, home, record(task, {name: some[name] for name in names[:5]}))
     assert fewer.summary["recordings"] == 5
 
@@ -147,15 +147,15 @@ def test_what_is_damaged_is_made_anew(home, pendulum, record, some, unsynced, mo
     monkeypatch.setattr(shards, "LARGEST", 2)
     task = pendulum(max_quarantined_share=1.0)
     names = sorted(some)
-    before = validate.run(task, home, record(task, {name: some[name] for name in names[:39]}))
+    previous = validate.run(task, home, record(task, {name: some[name] for name in names[:39]}))
     for file in (home.store / stage / task.name).glob("*/*.json"):
         if file.name != "MANIFEST.json":
             file.write_bytes(file.read_bytes()[:-2] + b" \n")
     with pytest.raises(CorruptArtifact):
-        list(list_episodes(home, before.ref))
-    outcome = validate.run(task, home, record(task, some))
-    assert outcome.summary["recordings"] == 40
-    assert len([*list_episodes(home, outcome.ref)]) == outcome.summary["accepted"]
+        list(list_episodes(home, previous.ref))
+    published = validate.run(task, home, record(task, some))
+    assert published.summary["recordings"] == 40
+    assert len([*list_episodes(home, published.ref)]) == published.summary["accepted"]
 
 
 def test_a_part_keeps_no_more_numbers_than_its_share_and_the_extremes_of_all():

@@ -42,16 +42,16 @@ def logs(swing):
 
 def test_what_was_kept_and_why_not_more_is_published(home, pendulum, record, logs):
     task = pendulum()
-    outcome = validate.run(task, home, record(task, logs))
-    assert {key: outcome.summary[key] for key in ("accepted", "quarantined", "recordings")} == {
+    artifact = validate.run(task, home, record(task, logs))
+    assert {key: artifact.summary[key] for key in ("accepted", "quarantined", "recordings")} == {
         "accepted": 3,
         "quarantined": 2,
         "recordings": 4,
     }
-    assert outcome.summary["rows"] == 1990
-    assert outcome.summary["dropped"] == {"nonfinite": 10, "velocity": 1000}
-    assert outcome.summary["dropped_rows"] == 1010
-    folder = open_ref(home, outcome.ref)
+    assert artifact.summary["rows"] == 1990
+    assert artifact.summary["dropped"] == {"nonfinite": 10, "velocity": 1000}
+    assert artifact.summary["dropped_rows"] == 1010
+    folder = open_ref(home, artifact.ref)
     quarantine = {item.name: item.reasons for item in read_quarantine(folder)}
     assert set(quarantine) == {"flipped.csv", "broken.csv"}
     (reason,) = quarantine["flipped.csv"]
@@ -63,8 +63,8 @@ def test_what_was_kept_and_why_not_more_is_published(home, pendulum, record, log
 
 def test_episodes_are_the_rows_of_the_recording_unchanged(home, pendulum, record, logs):
     task = pendulum()
-    outcome = validate.run(task, home, record(task, logs))
-    pieces = [item for item in load_episodes(home, outcome.ref) if item.name == "holed.csv"]
+    artifact = validate.run(task, home, record(task, logs))
+    pieces = [item for item in load_episodes(home, artifact.ref) if item.name == "holed.csv"]
     assert [item.id for item in pieces] == [f"{pieces[0].recording[:16]}-{n:04d}" for n in (0, 1)]
     assert [item.rows for item in pieces] == [300, 690]
     whole = logs["holed.csv"][0]
@@ -82,10 +82,12 @@ def test_an_untouched_track_is_not_written_again_where_the_disk_can_share_it(
     if not same_disk:
         monkeypatch.setattr(Path, "hardlink_to", other_disk)
     task = pendulum()
-    outcome = validate.run(task, home, record(task, logs))
-    shared = {item.name: item.path.stat().st_nlink > 1 for item in load_episodes(home, outcome.ref)}
+    artifact = validate.run(task, home, record(task, logs))
+    shared = {
+        item.name: item.path.stat().st_nlink > 1 for item in load_episodes(home, artifact.ref)
+    }
     assert shared == {"good.csv": same_disk, "holed.csv": False}
-    (good,) = [item for item in load_episodes(home, outcome.ref) if item.name == "good.csv"]
+    (good,) = [item for item in load_episodes(home, artifact.ref) if item.name == "good.csv"]
     assert good.read().equals(logs["good.csv"][0])
 
 
@@ -95,7 +97,7 @@ def test_recordings_with_parquet_tracks_have_the_same_result(
     task = pendulum()
     made = {}
     for recording in load_recordings(home, record(task, logs)):
-        if recording.summary["tracks"]:
+        if recording.summary.tracks:
             made["now"] = evaluate_into(task, recording, _folder(tmp_path / recording.name))
             parquet = _as_parquet(recording, _folder(tmp_path / f"parquet {recording.name}"))
             other = evaluate_into(task, parquet, _folder(tmp_path / f"{recording.name}, 3"))
@@ -114,63 +116,63 @@ def _folder(path):
 def _as_parquet(recording, folder):
     """Return a recording as it was kept before version 4."""
     tracks = []
-    for track in recording.summary["tracks"]:
-        file = track["file"].replace(".arrow", ".parquet")
-        read_rows(recording.folder / track["file"]).write_parquet(folder / file)
-        tracks.append({**track, "file": file})
-    return replace(recording, folder=folder, summary={**recording.summary, "tracks": tracks})
+    for track in recording.summary.tracks:
+        file = track.file.replace(".arrow", ".parquet")
+        read_rows(recording.folder / track.file).write_parquet(folder / file)
+        tracks.append(replace(track, file=file))
+    return replace(recording, folder=folder, summary=replace(recording.summary, tracks=tracks))
 
 
 def test_tracks_number_their_episodes_on_and_are_named_in_reasons(home, pendulum, record, swing):
     task = pendulum()
     late = as_frame(swing()).with_columns(pl.col("time_s") + 100.0)
     late[500, "torque"] = 77.0
-    outcome = validate.run(task, home, record(task, {"two.csv": [as_frame(swing()), late]}))
-    assert [item.id[-5:] for item in load_episodes(home, outcome.ref)] == [
+    artifact = validate.run(task, home, record(task, {"two.csv": [as_frame(swing()), late]}))
+    assert [item.id[-5:] for item in load_episodes(home, artifact.ref)] == [
         "-0000",
         "-0001",
         "-0002",
     ]
-    limits = {item.name: item for item in load_checks(home, outcome.ref)}["physics_limits"]
+    limits = {item.name: item for item in load_checks(home, artifact.ref)}["physics_limits"]
     assert limits.values["failing"][0]["where"] == "track 1, grid row 500, 105.000-105.000 s"
 
 
 def test_checks_tell_what_was_found_and_block_on_what_was_accepted(home, pendulum, record, logs):
     task = pendulum()
-    outcome = validate.run(task, home, record(task, logs))
-    checks = load_checks(home, outcome.ref)
+    artifact = validate.run(task, home, record(task, logs))
+    checks = load_checks(home, artifact.ref)
     assert [(c.name, c.blocking) for c in checks] == [
         (plan.name, plan.blocking) for plan in planned_checks(task).values()
     ]
     assert all(check.passed for check in checks if check.blocking)
-    found = {check.name: check for check in checks if not check.passed}
-    assert set(found) == {"physics_nonfinite", "physics_velocity"}
-    assert found["physics_nonfinite"].values["rows"] == 10
-    assert found["physics_nonfinite"].values["recordings"] == 1
-    assert found["physics_nonfinite"].values["failing"][0]["where"] == (
+    result = {check.name: check for check in checks if not check.passed}
+    assert set(result) == {"physics_nonfinite", "physics_velocity"}
+    assert result["physics_nonfinite"].values["rows"] == 10
+    assert result["physics_nonfinite"].values["recordings"] == 1
+    assert result["physics_nonfinite"].values["failing"][0]["where"] == (
         "grid rows 300-309, 3.000-3.090 s"
     )
 
 
 def test_too_much_in_quarantine_blocks_and_is_still_published(home, pendulum, record, logs):
     task = pendulum(max_quarantined_share=0.4)
-    outcome = validate.run(task, home, record(task, logs))
-    checks = {check.name: check for check in load_checks(home, outcome.ref)}
+    artifact = validate.run(task, home, record(task, logs))
+    checks = {check.name: check for check in load_checks(home, artifact.ref)}
     assert not checks["quarantined_share"].passed
     assert checks["quarantined_share"].blocking
     assert checks["quarantined_share"].values["share"] == 0.5
     assert checks["accepted_not_empty"].passed
-    assert (open_ref(home, outcome.ref) / "page.html").is_file()
+    assert (open_ref(home, artifact.ref) / "page.html").is_file()
 
 
 def test_nothing_accepted_fails_every_question_about_it(home, pendulum, record, logs):
     task = pendulum(max_quarantined_share=1.0)
-    outcome = validate.run(task, home, record(task, {"broken.csv": logs["broken.csv"]}))
-    failed = {check.name for check in load_checks(home, outcome.ref) if not check.passed}
-    passed = {check.name for check in load_checks(home, outcome.ref) if check.passed}
+    artifact = validate.run(task, home, record(task, {"broken.csv": logs["broken.csv"]}))
+    failed = {check.name for check in load_checks(home, artifact.ref) if not check.passed}
+    passed = {check.name for check in load_checks(home, artifact.ref) if check.passed}
     assert "quarantined_share" in passed
     assert {"accepted_not_empty", "row_counts", "finite_values", "schema_angle"} <= failed
-    assert load_episodes(home, outcome.ref) == []
+    assert load_episodes(home, artifact.ref) == []
 
 
 def test_the_same_recordings_are_known(home, pendulum, record, logs):
@@ -189,28 +191,28 @@ def test_the_same_recordings_give_the_same_bytes_in_another_home(
     task = pendulum()
     ref = record(task, logs)
     first = validate.run(task, home, ref)
-    elsewhere = Home(tmp_path / "elsewhere")
+    other_folder = Home(tmp_path / "elsewhere")
     for stage in ("recording", "recordings", "recordings_shard"):
-        (elsewhere.store / stage).parent.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["cp", "-r", home.store / stage, elsewhere.store / stage], check=True)
-    assert validate.run(task, elsewhere, ref).ref == first.ref
+        (other_folder.store / stage).parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["cp", "-r", home.store / stage, other_folder.store / stage], check=True)
+    assert validate.run(task, other_folder, ref).ref == first.ref
 
 
 def test_adding_one_recording_judges_one(home, pendulum, record, logs, swing, monkeypatch):
-    task, judged = pendulum(), []
+    task, evaluated = pendulum(), []
     real = episodes_module.apply_checks_to_track
 
-    def judge(values, task):
-        judged.append(len(values["angle"]))
+    def evaluate(values, task):
+        evaluated.append(len(values["angle"]))
         return real(values, task)
 
-    monkeypatch.setattr(episodes_module, "apply_checks_to_track", judge)
+    monkeypatch.setattr(episodes_module, "apply_checks_to_track", evaluate)
     validate.run(task, home, record(task, logs))
-    assert len(judged) == 3
-    judged.clear()
-    outcome = validate.run(task, home, record(task, {**logs, "new.csv": [as_frame(swing(500))]}))
-    assert judged == [500]
-    assert outcome.summary["accepted"] == 4
+    assert len(evaluated) == 3
+    evaluated.clear()
+    artifact = validate.run(task, home, record(task, {**logs, "new.csv": [as_frame(swing(500))]}))
+    assert evaluated == [500]
+    assert artifact.summary["accepted"] == 4
 
 
 def test_another_share_judges_no_recording_again_but_another_limit_does(
@@ -220,25 +222,25 @@ def test_another_share_judges_no_recording_again_but_another_limit_does(
     monkeypatch.setattr(
         episodes_module, "apply_checks_to_track", lambda *_: pytest.fail("judged again")
     )
-    outcome = validate.run(pendulum(max_quarantined_share=0.1), home, record(pendulum(), logs))
-    assert not outcome.cached
+    artifact = validate.run(pendulum(max_quarantined_share=0.1), home, record(pendulum(), logs))
+    assert not artifact.cached
     with pytest.raises(pytest.fail.Exception, match="judged again"):
         validate.run(pendulum(stuck={"seconds": 0.7}), home, record(pendulum(), logs))
 
 
 def test_progress_is_told_of_every_recording(home, pendulum, record, logs):
     class Ear:
-        heard = ()
+        alerts = ()
 
         def log_message(self, message):
             raise AssertionError(message)
 
         def advance(self, stage, done, total, note=""):
-            self.heard += ((stage, done, total),)
+            self.alerts += ((stage, done, total),)
 
     task, ear = pendulum(), Ear()
     validate.run(task, home, record(task, logs), ear)
-    assert ear.heard == tuple(("validate", done, 4) for done in (1, 2, 3, 4))
+    assert ear.alerts == tuple(("validate", done, 4) for done in (1, 2, 3, 4))
 
 
 def test_a_noisy_recording_lists_its_first_faults_and_counts_the_rest(
@@ -246,8 +248,8 @@ def test_a_noisy_recording_lists_its_first_faults_and_counts_the_rest(
 ):
     task, values = pendulum(), swing(4000)
     values["torque"][::40] = 9.0
-    outcome = validate.run(task, home, record(task, {"noisy.csv": [as_frame(values)]}))
-    limits = {item.name: item for item in load_checks(home, outcome.ref)}["physics_limits"]
+    artifact = validate.run(task, home, record(task, {"noisy.csv": [as_frame(values)]}))
+    limits = {item.name: item for item in load_checks(home, artifact.ref)}["physics_limits"]
     assert limits.values["faults"] == 100
     assert limits.values["rows"] == 100
     folder = home.store / "validated" / task.name
@@ -275,21 +277,21 @@ class Page(html.parser.HTMLParser):
 def test_the_page_fetches_nothing_and_escapes_what_robots_say(home, pendulum, record, logs):
     task = pendulum()
     logs["<script>alert(1)</script>.csv"] = logs.pop("flipped.csv")
-    outcome = validate.run(task, home, record(task, logs))
-    text = (open_ref(home, outcome.ref) / "page.html").read_text()
-    seen = Page()
-    seen.feed(text)
-    assert seen.links == []
+    artifact = validate.run(task, home, record(task, logs))
+    text = (open_ref(home, artifact.ref) / "page.html").read_text()
+    observed = Page()
+    observed.feed(text)
+    assert observed.links == []
     assert "http" not in text
     assert "@import" not in text
     assert "url(" not in text
-    assert not {"script", "link", "img", "iframe"} & set(seen.tags)
-    assert "svg" in seen.tags
-    assert "<script>alert(1)</script>.csv" in seen.text
-    assert "<b>nothing</b>" in seen.text
-    assert "grid rows 300-309, 3.000-3.090 s" in seen.text
+    assert not {"script", "link", "img", "iframe"} & set(observed.tags)
+    assert "svg" in observed.tags
+    assert "<script>alert(1)</script>.csv" in observed.text
+    assert "<b>nothing</b>" in observed.text
+    assert "grid rows 300-309, 3.000-3.090 s" in observed.text
     for plan in planned_checks(task):
-        assert plan in seen.text
+        assert plan in observed.text
 
 
 def test_the_page_of_ten_thousand_episodes_stays_small(pendulum, swing):

@@ -18,15 +18,15 @@ def path_to_every_row(velocity):
 @given(st.integers(2, 3000), st.integers(1, 40), st.integers(0, 50), st.integers(0, 2**32 - 1))
 def test_the_way_to_some_rows_is_that_of_the_path(rows, apart, first, seed):
     velocity = np.random.default_rng(seed).normal(1.0, 3.0, rows)
-    asked = np.arange(rows)[first::apart]
-    found = traveled({"v": velocity}, "v", asked, DT)
-    np.testing.assert_allclose(found, path_to_every_row(velocity)[asked], rtol=0, atol=1e-9)
+    requests = np.arange(rows)[first::apart]
+    result = traveled({"v": velocity}, "v", requests, DT)
+    np.testing.assert_allclose(result, path_to_every_row(velocity)[requests], rtol=0, atol=1e-9)
 
 
 def test_what_is_not_known_goes_nowhere():
     velocity = np.ones(100)
     velocity[40:60] = np.nan
-    asked = np.arange(0, 100, 9)
-    found = traveled(Track({"v": velocity}), "v", asked, DT)
-    known = path_to_every_row(np.nan_to_num(velocity))[asked]
-    np.testing.assert_allclose(found, known, rtol=0, atol=1e-12)
+    requests = np.arange(0, 100, 9)
+    result = traveled(Track({"v": velocity}), "v", requests, DT)
+    history = path_to_every_row(np.nan_to_num(velocity))[requests]
+    np.testing.assert_allclose(result, history, rtol=0, atol=1e-12)

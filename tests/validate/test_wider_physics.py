@@ -18,7 +18,7 @@ def faults(task, check, values):
     return checks_of(task)[check].find(values, task)
 
 
-def places(task, check, values):
+def locations(task, check, values):
     return [(fault.start, fault.stop, fault.channel) for fault in faults(task, check, values)]
 
 
@@ -84,7 +84,7 @@ def test_a_spike_is_found_in_its_own_row_alone(arm):
     values = make_arm()
     values["upper_velocity"][300] += 1.0
     values["lower"][500:502] -= 0.2
-    assert places(arm, "spike", values) == [
+    assert locations(arm, "spike", values) == [
         (300, 301, "upper_velocity"),
         (500, 502, "lower"),
     ]
@@ -94,26 +94,26 @@ def test_a_spike_is_found_in_its_own_row_alone(arm):
 def test_a_slipped_encoder_is_a_step_and_no_spike(arm):
     values = make_arm()
     values["upper"][400:] += 0.3
-    assert places(arm, "slip", values) == [(399, 401, "upper")]
-    assert places(arm, "spike", values) == []
+    assert locations(arm, "slip", values) == [(399, 401, "upper")]
+    assert locations(arm, "spike", values) == []
     assert "a step of 0.3 rad" in faults(arm, "slip", values)[0].actual
 
 
 def test_a_clipped_velocity_is_contradicted_by_its_position(arm):
     values = make_arm()
     values["upper_velocity"] = np.clip(values["upper_velocity"], -3.5, 3.5)
-    found = faults(arm, "saturated", values)
-    assert {fault.channel for fault in found} == {"upper_velocity"}
+    result = faults(arm, "saturated", values)
+    assert {fault.channel for fault in result} == {"upper_velocity"}
     # cos(3 t) is beyond 3.5 / 4.5 for 43 % of the time
-    assert sum(fault.stop - fault.start for fault in found) == pytest.approx(430, abs=20)
+    assert sum(fault.stop - fault.start for fault in result) == pytest.approx(430, abs=20)
 
 
 def test_a_clipped_position_is_contradicted_by_its_velocity(arm):
     values = make_arm()
     values["upper"] = np.minimum(values["upper"], 1.3)
-    found = faults(arm, "saturated", values)
-    assert {fault.channel for fault in found} == {"upper"}
-    assert "1.3 rad" in found[0].actual
+    result = faults(arm, "saturated", values)
+    assert {fault.channel for fault in result} == {"upper"}
+    assert "1.3 rad" in result[0].actual
 
 
 def resting_arm(bias: float):
@@ -133,20 +133,20 @@ def resting_arm(bias: float):
 def test_a_long_rest_at_the_end_of_a_path_is_not_blamed_for_the_bias_of_its_velocity(arm, bias):
     """The bias adds up to 0.7 rad in 24 s."""
     values = resting_arm(bias)
-    assert places(arm, "saturated", values) == []
-    assert places(arm, "stuck", values) == []
+    assert locations(arm, "saturated", values) == []
+    assert locations(arm, "stuck", values) == []
 
 
 def test_a_velocity_that_rests_at_a_constant_bias_is_not_stuck(arm):
     values = resting_arm(0.0)
     values["upper_velocity"][600:] = 0.02
-    assert places(arm, "stuck", values) == []
+    assert locations(arm, "stuck", values) == []
 
 
 def test_a_saturated_position_is_found_however_long_the_robot_stays_beyond(arm):
     values = make_arm(3000)
     values["upper"] = np.minimum(values["upper"], 1.2)
-    assert len(places(arm, "saturated", values)) == 15
+    assert len(locations(arm, "saturated", values)) == 15
 
 
 @pytest.mark.parametrize("offset", [4.5e6, 1e9])
@@ -156,7 +156,7 @@ def test_a_large_offset_hides_no_motion(arm, offset):
     values["upper"] = values["upper"] + offset
     assert [fault.channel for fault in apply_checks_to_track(values, arm).findings] == []
     values["upper"][300:400] = values["upper"][300]
-    assert places(arm, "stuck", values)[0][2] == "upper"
+    assert locations(arm, "stuck", values)[0][2] == "upper"
 
 
 def correlation(values) -> float:
@@ -227,7 +227,7 @@ def test_radians_in_a_column_of_degrees_are_found_by_a_speed_without_a_pair(unit
 def test_a_joint_at_its_stop_is_not_saturated(arm):
     values = make_arm()
     values["upper"][300:340], values["upper_velocity"][300:340] = 2.0, 0.0
-    assert places(arm, "saturated", values) == []
+    assert locations(arm, "saturated", values) == []
 
 
 def test_a_velocity_that_overflows_is_named_with_its_range(arm):
@@ -241,9 +241,9 @@ def test_a_velocity_that_overflows_is_named_with_its_range(arm):
     }
     high = np.abs(values["velocity"]) > 22.55
     values["velocity"] -= 45.1 * np.sign(values["velocity"]) * high
-    found = faults(task, "wrap_around", values)
-    assert sum(fault.stop - fault.start for fault in found) == np.count_nonzero(high)
-    assert "45.1 rad/s are missing" in found[0].actual
+    result = faults(task, "wrap_around", values)
+    assert sum(fault.stop - fault.start for fault in result) == np.count_nonzero(high)
+    assert "45.1 rad/s are missing" in result[0].actual
 
 
 def test_a_counter_that_overflows_is_named_with_its_range(pendulum, swing):
@@ -252,7 +252,7 @@ def test_a_counter_that_overflows_is_named_with_its_range(pendulum, swing):
     task = task.model_copy(update={"channels": {**task.channels, "angle": linear}})
     time = 0.01 * np.arange(1000)
     values = {"angle": (4.0 * time) % 10.0, "velocity": np.full(1000, 4.0), "torque": time}
-    assert places(task, "wrap_around", values) == [
+    assert locations(task, "wrap_around", values) == [
         (249, 251, "angle"),
         (499, 501, "angle"),
         (749, 751, "angle"),
@@ -271,14 +271,14 @@ def test_a_dead_band_is_found_with_its_width(arm):
 def test_a_velocity_in_steps_has_no_dead_band(arm):
     values = make_arm()
     values["lower_velocity"] = 0.2 * np.round(values["lower_velocity"] / 0.2)
-    assert places(arm, "dead_band", values) == []
+    assert locations(arm, "dead_band", values) == []
 
 
 def test_exchanged_velocities_are_both_named(arm):
     values = make_arm()
     one, other = values["upper_velocity"], values["lower_velocity"]
     values = {**values, "upper_velocity": other, "lower_velocity": one}
-    assert places(arm, "swapped", values) == [
+    assert locations(arm, "swapped", values) == [
         (0, 1000, "upper_velocity"),
         (0, 1000, "lower_velocity"),
     ]
@@ -286,11 +286,11 @@ def test_exchanged_velocities_are_both_named(arm):
 
 def test_degrees_are_told_from_radians_in_position_and_velocity(arm):
     values = make_arm()
-    assert places(arm, "angle_unit", {**values, "lower": np.degrees(values["lower"])}) == [
+    assert locations(arm, "angle_unit", {**values, "lower": np.degrees(values["lower"])}) == [
         (0, 1000, "lower")
     ]
     wrong = {**values, "upper_velocity": np.degrees(values["upper_velocity"])}
-    assert places(arm, "angle_unit", wrong) == [(0, 1000, "upper_velocity")]
+    assert locations(arm, "angle_unit", wrong) == [(0, 1000, "upper_velocity")]
 
 
 def test_a_log_at_another_rate_shows_in_every_joint_and_is_no_scaled_velocity(arm):
@@ -301,7 +301,7 @@ def test_a_log_at_another_rate_shows_in_every_joint_and_is_no_scaled_velocity(ar
     assert "they seem 0.002 s apart" in fault.expected
     scaled = make_arm()
     scaled["upper_velocity"] *= 5.0
-    assert places(arm, "time_unit", scaled) == []
+    assert locations(arm, "time_unit", scaled) == []
 
 
 @pytest.mark.parametrize(
@@ -325,23 +325,23 @@ def test_velocities_per_another_unit_of_time_are_named_with_it(pendulum, swing, 
 def test_an_action_that_freezes_at_a_value_nobody_holds_is_found(arm):
     values = make_arm()
     values["torque"][230:280] = values["torque"][230]  # -0.39 N*m
-    assert places(arm, "frozen_action", values) == [(230, 280, "torque")]
+    assert locations(arm, "frozen_action", values) == [(230, 280, "torque")]
     values["torque"][230:280] = 0.0
-    assert places(arm, "frozen_action", values) == []
+    assert locations(arm, "frozen_action", values) == []
 
 
 def test_an_action_of_held_steps_is_not_frozen(arm):
     values = make_arm()
     values["torque"] = np.repeat(np.random.default_rng(0).uniform(-4, 4, 20), 50)
-    assert places(arm, "frozen_action", values) == []
+    assert locations(arm, "frozen_action", values) == []
 
 
 def test_a_velocity_does_not_cross_its_limits_at_once(pendulum, swing):
     values = swing()
     values["velocity"][500:] += 15.0  # 5 rad/s a row for three rows: 500 rad/s^2
     task = pendulum(rate={"bounds": {"velocity": 400.0}})
-    assert places(task, "rate", values) == [(497, 503, "velocity")]
-    assert places(pendulum(), "rate", values) == []  # 40 rad/s in 0.02 s: 2000 rad/s^2
+    assert locations(task, "rate", values) == [(497, 503, "velocity")]
+    assert locations(pendulum(), "rate", values) == []  # 40 rad/s in 0.02 s: 2000 rad/s^2
 
 
 def test_a_late_velocity_is_told_from_a_scaled_one(arm):
@@ -435,7 +435,7 @@ def test_a_level_beyond_its_sensor_is_told_and_kept():
 )
 def test_peaks_steps_valves_and_full_tanks_are_not_clipped(level):
     task, values = tank(level)
-    assert places(task, "clipped", values) == []
+    assert locations(task, "clipped", values) == []
 
 
 def test_a_row_beside_lost_ones_is_not_blamed_for_them(arm):
@@ -493,13 +493,13 @@ def test_a_recording_all_in_degrees_stands_out_of_the_others(pendulum, swing):
     assert "in degrees" in outlier.actual
 
 
-@pytest.mark.parametrize(("factor", "found"), [(1.0, 0), (1.2, 1)])
-def test_a_wheel_at_constant_speed_is_judged_by_the_ratio_alone(factor, found):
+@pytest.mark.parametrize(("factor", "result"), [(1.0, 0), (1.2, 1)])
+def test_a_wheel_at_constant_speed_is_judged_by_the_ratio_alone(factor, result):
     """10 rad/s for 1 s: all windows are alike but for rounding, which is no scale of 1.22."""
     moved = np.diff(np.arange(0, 100, 5) / 10.0)
     scale, offset = slope_and_offset(factor * moved + 1e-15, moved, 0.05)
     assert (scale, offset) == (pytest.approx(factor, abs=1e-9), 0.0)
-    assert bool(abs(scale - 1) > 0.03) is bool(found)
+    assert bool(abs(scale - 1) > 0.03) is bool(result)
 
 
 def short_path(shape, scale: float = 1.0):
@@ -514,12 +514,12 @@ PATHS = [[0.0, 0.1, 0.4, 0.9, 1.6], [0.0, 0.75, 1.1, 1.3, 1.4], [0.0, 0.75, 1.2,
 
 @pytest.mark.parametrize("shape", PATHS)
 def test_half_a_row_in_a_path_of_few_rows_is_no_error_of_scale(arm, shape):
-    found = [fault.channel for fault in faults(arm, "velocity", short_path(shape))]
-    assert "upper_velocity" not in found
+    result = [fault.channel for fault in faults(arm, "velocity", short_path(shape))]
+    assert "upper_velocity" not in result
 
 
 @pytest.mark.parametrize("shape", PATHS)
 @pytest.mark.parametrize("scale", [-1.0, 3.0, 57.29578])
 def test_a_velocity_in_another_unit_is_found_in_a_path_of_few_rows(arm, shape, scale):
-    found = [fault.channel for fault in faults(arm, "velocity", short_path(shape, scale))]
-    assert "upper_velocity" in found
+    result = [fault.channel for fault in faults(arm, "velocity", short_path(shape, scale))]
+    assert "upper_velocity" in result

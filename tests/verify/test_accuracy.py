@@ -36,8 +36,8 @@ def test_persistence_on_a_steady_turn_is_off_by_speed_times_time():
 
 def test_an_angle_off_by_a_turn_is_right():
     angle = np.array([True, False])
-    found = wrapped(np.array([[2 * np.pi + 0.1, 2 * np.pi + 0.1], [6.2, 6.2]]), angle)
-    np.testing.assert_allclose(found, [[0.1, 2 * np.pi + 0.1], [6.2 - 2 * np.pi, 6.2]])
+    result = wrapped(np.array([[2 * np.pi + 0.1, 2 * np.pi + 0.1], [6.2, 6.2]]), angle)
+    np.testing.assert_allclose(result, [[0.1, 2 * np.pi + 0.1], [6.2 - 2 * np.pi, 6.2]])
     # From 3.1 rad to -3.1 rad is 0.083 rad, for all contestants.
     dataset = pack({"train": [ramp(60)], "test": [ramp(100, speed=2 * np.pi / 0.5)]})
     once_around = evaluate(Persistence(), dataset, "test", horizon=25)
@@ -55,14 +55,14 @@ def test_contestants_with_other_histories_predict_the_same_rows(pendulum):
 
 def test_intervals_count_independent_episodes_or_blocks(pendulum):
     many = evaluate(Persistence(), pendulum, "test", 10, 5)
-    few = evaluate(
+    some = evaluate(
         Persistence(), pack({"train": [swing(200, 0)], "test": [swing(300, 1)]}), "test", 10
     )
     assert many.effective_n > 3.0
     # 58 windows that overlap by pairs are 29 blocks of a horizon; at least 6 carry the interval.
-    assert few.unit == "blocks"
-    assert 6.0 <= few.effective_n <= 29.0
-    for errors in (many, few):
+    assert some.unit == "blocks"
+    assert 6.0 <= some.effective_n <= 29.0
+    for errors in (many, some):
         by_channel, whole = errors.intervals()
         assert (by_channel[:, 0] < errors.rmse).all()
         assert (errors.rmse < by_channel[:, 1]).all()
@@ -81,21 +81,21 @@ def test_two_horizons_of_one_episode_have_no_interval_rather_than_a_narrow_one()
 
 def test_an_interval_covers_the_truth_nineteen_times_in_twenty():
     """Errors of unit normal noise have an RMSE of 1: 400 trials of 12 episodes of 1 window."""
-    random, inside, known = np.random.default_rng(1), 0, 0
+    random, inside, recorded = np.random.default_rng(1), 0, 0
     template = evaluate(
         Persistence(), pack({"train": [ramp(60)], "test": [ramp(60)] * 12}), "test", 59
     )
     for _ in range(400):
         errors = random.standard_normal((12, 2))
         rmse = np.sqrt((errors**2).mean(axis=0, keepdims=True))
-        found = dataclasses.replace(template, by_horizon={59: errors}, by_step=rmse)
-        low, high = found.intervals()[0][0]
+        result = dataclasses.replace(template, by_horizon={59: errors}, by_step=rmse)
+        low, high = result.intervals()[0][0]
         inside += low < 1.0 < high
-        known += bool(np.isfinite(low))
+        recorded += bool(np.isfinite(low))
     # Where one error outweighs all others there is no interval: less than 2 independent episodes.
-    assert known > 390
+    assert recorded > 390
     # With a standard deviation of 1.1 %; wider than 95 % where few episodes have most of the error.
-    assert 0.93 <= inside / known <= 0.98
+    assert 0.93 <= inside / recorded <= 0.98
 
 
 def test_models_are_compared_after_one_step_at_the_horizon_and_between(pendulum):
@@ -103,10 +103,10 @@ def test_models_are_compared_after_one_step_at_the_horizon_and_between(pendulum)
     one, other = (evaluate(each, pendulum, "test", 25, 5, history=8) for each in (short, long))
     assert list(one.by_horizon) == [1, 5, 25]
     np.testing.assert_array_equal(one.by_horizon[25], one.errors)
-    found = one.compare(other)
-    assert list(found) == ["1", "5", "25"]
-    assert list(found["5"]) == ["nrmse", "angle", "velocity"]
-    assert found["25"]["nrmse"].error == pytest.approx(one.nrmse)
+    result = one.compare(other)
+    assert list(result) == ["1", "5", "25"]
+    assert list(result["5"]) == ["nrmse", "angle", "velocity"]
+    assert result["25"]["nrmse"].error == pytest.approx(one.nrmse)
 
 
 def test_a_test_split_too_short_says_what_it_takes(pendulum):

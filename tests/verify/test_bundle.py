@@ -30,9 +30,9 @@ def export(whole, tmp_path):
     return Export(whole.step, tmp_path / "model")
 
 
-def failed(found):
-    found = found if isinstance(found, dict) else to_json_value(found)
-    return {line["name"] for line in found["gates"] if not line["passed"]}
+def failed(result):
+    result = result if isinstance(result, dict) else to_json_value(result)
+    return {line["name"] for line in result["gates"] if not line["passed"]}
 
 
 def verified(folder):
@@ -41,33 +41,33 @@ def verified(folder):
 
 
 def test_a_sound_folder_is_verified_and_measured(whole):
-    code, found = verified(whole.folder)
-    assert (code, found["passed"], failed(found)) == (0, True, set())
-    assert {one["file"] for one in found["files"]} == {"step.onnx", "rollout.onnx"}
+    code, result = verified(whole.folder)
+    assert (code, result["passed"], failed(result)) == (0, True, set())
+    assert {one["file"] for one in result["files"]} == {"step.onnx", "rollout.onnx"}
     assert {
         "batch independence",
         "thread independence",
         "rollout equals steps",
         "invalid input is refused",
-    } <= {line["name"] for line in found["gates"]}
-    assert found["latency_ms"]["rollout"]["p99"] > 0
-    assert found["cold_start"]["load_ms"] > 0
-    told = CliRunner().invoke(app, ["model", "verify", str(whole.folder)])
-    assert f"{whole.folder}: verified, a model of pendulum" in " ".join(told.stdout.split())
+    } <= {line["name"] for line in result["gates"]}
+    assert result["latency_ms"]["rollout"]["p99"] > 0
+    assert result["cold_start"]["load_ms"] > 0
+    message = CliRunner().invoke(app, ["model", "verify", str(whole.folder)])
+    assert f"{whole.folder}: verified, a model of pendulum" in " ".join(message.stdout.split())
 
 
 def test_a_file_that_differs_from_its_hash_is_not_run(export):
     (export.folder / "notes.txt").write_text("measured on Monday")
     sums = export.folder / "sha256sums"
     sums.write_text(f"{'0' * 64}  notes.txt\n")
-    code, found = verified(export.folder)
+    code, result = verified(export.folder)
     assert code == 1
-    assert failed(found) == {"hashes"}
-    assert len(found["gates"]) == 1
-    assert found["latency_ms"] == {}
-    told = CliRunner().invoke(app, ["model", "verify", str(export.folder)])
-    assert told.exit_code == 1
-    assert "nothing was run" in told.stdout
+    assert failed(result) == {"hashes"}
+    assert len(result["gates"]) == 1
+    assert result["latency_ms"] == {}
+    message = CliRunner().invoke(app, ["model", "verify", str(export.folder)])
+    assert message.exit_code == 1
+    assert "nothing was run" in message.stdout
 
 
 def test_weights_of_nan_are_found(export):
@@ -78,9 +78,9 @@ def test_weights_of_nan_are_found(export):
         head.CopyFrom(numpy_helper.from_array(weights, head.name))
 
     export.edit(spoil)
-    found = verify_folder(export.folder)
-    assert {"batch independence", "thread independence", "rollout equals steps"} <= failed(found)
-    assert json.dumps(to_json_value(found), allow_nan=False)
+    result = verify_folder(export.folder)
+    assert {"batch independence", "thread independence", "rollout equals steps"} <= failed(result)
+    assert json.dumps(to_json_value(result), allow_nan=False)
 
 
 def test_a_batch_that_is_frozen_is_found_and_named(export):
@@ -89,9 +89,9 @@ def test_a_batch_that_is_frozen_is_found_and_named(export):
             item.type.tensor_type.shape.dim[0].dim_value = 1
 
     export.edit(freeze, "rollout.onnx")
-    found = verify_folder(export.folder)
-    assert {"rollout.onnx interface", "batch independence"} <= failed(found)
-    line = next(line for line in found.gates if line.name == "batch independence")
+    result = verify_folder(export.folder)
+    assert {"rollout.onnx interface", "batch independence"} <= failed(result)
+    line = next(line for line in result.gates if line.name == "batch independence")
     assert "INVALID_ARGUMENT" in line.value
 
 

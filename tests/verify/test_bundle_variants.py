@@ -34,9 +34,9 @@ def folder(whole, tmp_path):
 
 
 def failed(folder):
-    found = verify_folder(folder)
-    assert json.dumps(to_json_value(found), allow_nan=False)
-    return {line.name for line in found.gates if not line.passed}
+    result = verify_folder(folder)
+    assert json.dumps(to_json_value(result), allow_nan=False)
+    return {line.name for line in result.gates if not line.passed}
 
 
 def edit(folder, name, change):
@@ -53,31 +53,31 @@ def weights(model):
 
 
 def test_every_variant_is_tried_as_the_original_is(whole):
-    found = verify_folder(whole)
-    assert found.passed, [line for line in found.gates if not line.passed]
-    names = [line.name for line in found.gates]
-    tried = [
+    result = verify_folder(whole)
+    assert result.passed, [line for line in result.gates if not line.passed]
+    names = [line.name for line in result.gates]
+    attempts = [
         "batch independence",
         "thread independence",
         "rollout equals steps",
         "NaN stays in its row",
         "repeatable",
     ]
-    tried += ["angles within ±π", "invalid input is refused", "rounding", "precision"]
+    attempts += ["angles within ±π", "invalid input is refused", "rounding", "precision"]
     for name in ("fp16", "int8"):
         assert [line for line in names if line.startswith(f"{name}: ")] == [
-            f"{name}: {each}" for each in tried
+            f"{name}: {each}" for each in attempts
         ]
         for part in ("step", "rollout"):
             assert f"{part}.{name}.onnx is valid" in names
-    told = {
+    message = {
         line.name: float(line.value.split()[0])
-        for line in found.gates
+        for line in result.gates
         if line.name.endswith(": rounding")
     }
     # 2^-11 and 2^-7 of what enters a layer; a sound one has a small share of what is allowed.
-    assert 2**-16 < told["fp16: rounding"] < 8 * 2**-11
-    assert 2**-12 < told["int8: rounding"] < 8 * 2**-7
+    assert 2**-16 < message["fp16: rounding"] < 8 * 2**-11
+    assert 2**-12 < message["int8: rounding"] < 8 * 2**-7
 
 
 @pytest.mark.parametrize("name", ["fp16", "int8"])

@@ -12,35 +12,33 @@ W, T = 20_000, 3
 @pytest.fixture
 def normal():
     """(W, T, 2) errors with standard deviations 0.1 and 2 times 1, 2, 3 over the steps."""
-    spread = np.array([0.1, 2.0]) * np.arange(1, T + 1)[:, None]
-    return np.random.default_rng(0).normal(size=(W, T, 2)) * spread, np.broadcast_to(
-        spread, (W, T, 2)
-    )
+    std = np.array([0.1, 2.0]) * np.arange(1, T + 1)[:, None]
+    return np.random.default_rng(0).normal(size=(W, T, 2)) * std, np.broadcast_to(std, (W, T, 2))
 
 
 def test_a_gaussian_that_knows_itself_is_covered_as_it_says(normal):
-    found = calibration_of(["angle", "velocity"], *normal)
+    result = calibration_of(["angle", "velocity"], *normal)
     # 0.01 is three standard deviations of a share of 20,000.
-    np.testing.assert_allclose(found.coverage[0], 0.5, atol=0.011)
-    np.testing.assert_allclose(found.coverage[1], 0.9, atol=0.0065)
-    np.testing.assert_allclose(found.deviation, found.rmse, rtol=0.02)
-    assert found.line() == "truth: 50% in 50% intervals, 90% in 90% intervals"
+    np.testing.assert_allclose(result.coverage[0], 0.5, atol=0.011)
+    np.testing.assert_allclose(result.coverage[1], 0.9, atol=0.0065)
+    np.testing.assert_allclose(result.deviation, result.rmse, rtol=0.02)
+    assert result.line() == "truth: 50% in 50% intervals, 90% in 90% intervals"
 
 
 def test_one_that_is_twice_too_sure_covers_what_the_table_of_the_normal_says(normal):
     """Φ(0.674 / 2) and Φ(1.645 / 2), two-sided: 0.2641 and 0.5892."""
-    errors, spread = normal
-    found = calibration_of(["angle", "velocity"], errors, spread / 2)
-    np.testing.assert_allclose(found.coverage[0], 0.2641, atol=0.01)
-    np.testing.assert_allclose(found.coverage[1], 0.5892, atol=0.011)
+    errors, std = normal
+    result = calibration_of(["angle", "velocity"], errors, std / 2)
+    np.testing.assert_allclose(result.coverage[0], 0.2641, atol=0.01)
+    np.testing.assert_allclose(result.coverage[1], 0.5892, atol=0.011)
 
 
 def test_what_is_not_finite_lies_in_no_interval(normal):
-    errors, spread = (np.array(part) for part in normal)
+    errors, std = (np.array(part) for part in normal)
     errors[: W // 2, 0, 0] = np.nan
-    spread[: W // 2, 1, 0] = np.nan
-    found = calibration_of(["angle", "velocity"], errors, spread)
-    np.testing.assert_allclose(found.coverage[1, :2, 0], 0.45, atol=0.011)
+    std[: W // 2, 1, 0] = np.nan
+    result = calibration_of(["angle", "velocity"], errors, std)
+    np.testing.assert_allclose(result.coverage[1, :2, 0], 0.45, atol=0.011)
 
 
 def test_the_document_goes_by_channel_and_step(normal):
@@ -52,8 +50,8 @@ def test_the_document_goes_by_channel_and_step(normal):
 
 
 def test_shapes_and_levels_that_make_no_sense_are_refused(normal):
-    errors, spread = normal
+    errors, std = normal
     with pytest.raises(BadInput, match="deviations"):
-        calibration_of(["a"], errors, spread[:, :1])
+        calibration_of(["a"], errors, std[:, :1])
     with pytest.raises(BadInput, match="between 0 and 1"):
-        calibration_of(["a", "b"], errors, spread, levels=(90,))
+        calibration_of(["a", "b"], errors, std, levels=(90,))

@@ -43,11 +43,11 @@ class Linear:
         )
 
     def rollout(self, states, past_actions, actions):
-        now, found = np.asarray(states, dtype=float)[:, -1], []
+        now, result = np.asarray(states, dtype=float)[:, -1], []
         for step in range(actions.shape[1]):
             now = now @ self.matrix.T + np.asarray(actions, dtype=float)[:, step] * self.b
-            found.append(now)
-        return np.stack(found, axis=1)
+            result.append(now)
+        return np.stack(result, axis=1)
 
 
 def windows(rows=64, steps=25, seed=0):
@@ -62,11 +62,11 @@ def test_a_window_is_stretched_by_its_own_episode_and_begins_again_at_its_end(pe
     probe = long_probe(pendulum, interface, rows=3, steps=300)
     episode = pendulum.of("test")[0]
     rows = pendulum.values[episode.start : episode.stop]
-    left = 120 - 3  # the present is row 3 of 120
+    remaining = 120 - 3  # the present is row 3 of 120
     np.testing.assert_array_equal(probe.states[0], rows[:4, :2])
     np.testing.assert_array_equal(probe.past_actions[0], rows[:3, 2:])
-    np.testing.assert_array_equal(probe.actions[0, :left], rows[3:, 2:])
-    np.testing.assert_array_equal(probe.actions[0, left : 2 * left], rows[3:, 2:])
+    np.testing.assert_array_equal(probe.actions[0, :remaining], rows[3:, 2:])
+    np.testing.assert_array_equal(probe.actions[0, remaining : 2 * remaining], rows[3:, 2:])
 
 
 def test_a_decaying_system_is_stable_and_a_growing_one_diverges(pendulum):
@@ -82,17 +82,17 @@ def test_a_decaying_system_is_stable_and_a_growing_one_diverges(pendulum):
 
 def test_leaving_physical_limits_is_counted_by_state(pendulum):
     grows = Linear(np.diag([1.0, 1.01]), limits={"angle": (-9.0, 9.0), "velocity": (-8.0, 8.0)})
-    found = stability(grows, pendulum)
-    assert found.outside["angle"] == 0.0
-    assert found.outside["velocity"] > 0.9  # 1.01^1000 is 20959 times the start
+    result = stability(grows, pendulum)
+    assert result.outside["angle"] == 0.0
+    assert result.outside["velocity"] > 0.9  # 1.01^1000 is 20959 times the start
 
 
 def test_noise_comes_out_of_a_linear_system_by_the_norm_of_its_power():
     """0.9^25 of the first state's noise is left, twice the second's comes on top of the other."""
-    found = sensitivity(Linear(np.diag([0.9, 1.0])), windows(2000), UNIT)
-    assert found.channels["angle"].gain == pytest.approx(0.9**25, rel=0.1)
-    assert found.channels["velocity"].gain == pytest.approx(1.0, rel=0.1)
-    assert found.channels["velocity"].change == pytest.approx(0.01, rel=0.1)
+    result = sensitivity(Linear(np.diag([0.9, 1.0])), windows(2000), UNIT)
+    assert result.channels["angle"].gain == pytest.approx(0.9**25, rel=0.1)
+    assert result.channels["velocity"].gain == pytest.approx(1.0, rel=0.1)
+    assert result.channels["velocity"].change == pytest.approx(0.01, rel=0.1)
 
 
 ENERGY = Energy(formula="0.5 * velocity**2 + 0.5 * angle**2")
@@ -106,9 +106,9 @@ def test_a_spiral_inwards_loses_energy_and_one_outwards_gains_it():
     assert energy_growth(Linear(0.99 * turn, b=(9, 9)), windows(), ENERGY).passed
     probe = windows()
     outwards = energy_growth(Linear(1.01 * turn), probe, ENERGY)
-    before = 0.5 * (probe.states[:, 0].astype(float) ** 2).sum(axis=1)
-    wanted = (1.01**50 - 1) * before.mean() / before.std()  # the square of 1.01^25
-    assert outwards.value == pytest.approx(wanted, rel=1e-4)
+    previous = 0.5 * (probe.states[:, 0].astype(float) ** 2).sum(axis=1)
+    expected = (1.01**50 - 1) * previous.mean() / previous.std()  # the square of 1.01^25
+    assert outwards.value == pytest.approx(expected, rel=1e-4)
     assert not outwards.passed
     assert not energy_growth(Linear(np.nan * turn), windows(), ENERGY).passed
 
@@ -126,23 +126,23 @@ def test_an_odd_system_is_symmetric_and_an_offset_breaks_it():
 
 def test_names_that_are_no_channels_are_refused_by_the_task():
     channels = {"angle": SimpleNamespace(role="state"), "torque": SimpleNamespace(role="action")}
-    asked = Verify(
+    requests = Verify(
         energy=Energy(formula="angel**2 + torque"), symmetry=Symmetry(flip=["angle", "toque"])
     )
-    found = asked.problems(channels)
-    assert [where for where, _ in found] == [
+    result = requests.problems(channels)
+    assert [where for where, _ in result] == [
         ("energy", "formula"),
         ("energy", "formula"),
         ("symmetry", "flip"),
     ]
-    assert "'angel' is not a known state" in found[0][1]
+    assert "'angel' is not a known state" in result[0][1]
 
 
 def test_the_best_of_five_blocks_counts_and_percentiles_are_those_of_it(monkeypatch):
     blocks = iter([[1.0] * 30, *([float(worst)] * 10 for worst in (9, 4, 2, 5, 7))])
     monkeypatch.setattr(timing, "_block", lambda call, calls: next(blocks))
-    found = timing.timed(lambda: None, whole=True)
-    assert found == Latency(2.0, 2.0, 2.0, 2.0, 0.0, 1000, 5)
+    result = timing.timed(lambda: None, whole=True)
+    assert result == Latency(2.0, 2.0, 2.0, 2.0, 0.0, 1000, 5)
 
 
 @pytest.fixture(scope="module")
@@ -182,9 +182,9 @@ def test_times_are_in_order_and_a_bound_asks_for_whole_blocks(exported, pendulum
     simulator = load(exported, non_finite="pass")
     probe = held_out_probe(pendulum, simulator.interface, 5)
     files = ExportedDynamics(exported)
-    found = latency(files.timed_calls(probe))["rollout"]
-    assert 0 < found.p50 <= found.p90 <= found.p99 <= found.p99_9
-    assert found.jitter == pytest.approx(found.p99 - found.p50)
+    result = latency(files.timed_calls(probe))["rollout"]
+    assert 0 < result.p50 <= result.p90 <= result.p99 <= result.p99_9
+    assert result.jitter == pytest.approx(result.p99 - result.p50)
     rates = throughput(files.batch_call, probe, 5, (1, 2))
     assert {line.batch for line in rates} == {1, 16, 256}
     assert {line.threads for line in rates} == {1, 2}
@@ -192,27 +192,27 @@ def test_times_are_in_order_and_a_bound_asks_for_whole_blocks(exported, pendulum
 
 
 def test_a_fresh_process_imports_the_runtime_alone(exported):
-    found = cold_start(exported)
-    assert all(getattr(found, name) > 0 for name in ("load_ms", "first_call_ms", "process_mb"))
-    assert found.process_mb < 200  # torch alone is more
+    result = cold_start(exported)
+    assert all(getattr(result, name) > 0 for name in ("load_ms", "first_call_ms", "process_mb"))
+    assert result.process_mb < 200  # torch alone is more
     with pytest.raises(RuntimeError, match="in a fresh process failed"):
         cold_start(exported / "nowhere")
 
 
 def test_invalid_input_is_refused_with_an_error_of_each_kind(exported, pendulum):
     simulator = load(exported, out_of_limits="raise")
-    found = refusals(simulator, held_out_probe(pendulum, simulator.interface, 5))
-    assert len(found) == 10
-    assert all(one.refused for one in found)
+    result = refusals(simulator, held_out_probe(pendulum, simulator.interface, 5))
+    assert len(result) == 10
+    assert all(one.refused for one in result)
     # The velocity may be -30 to 30 rad/s, and is 90.
-    assert found[-1].text == (
+    assert result[-1].text == (
         "states, batch 0, history 3, velocity: is 90 (1 such values in all); expected -30 to 30, "
         "its limits; load(..., out_of_limits='pass') passes the value to the model"
     )
-    assert "expected" in next(one.text for one in found if one.name == "a channel too many")
+    assert "expected" in next(one.text for one in result if one.name == "a channel too many")
     passing = load(exported, non_finite="pass")  # takes NaN, and so is told
-    taken = refusals(passing, held_out_probe(pendulum, passing.interface, 5))
-    assert [one.name for one in taken if not one.refused] == [
+    used = refusals(passing, held_out_probe(pendulum, passing.interface, 5))
+    assert [one.name for one in used if not one.refused] == [
         "NaN in a state",
         "infinity in a state",
         "a state beyond its limits",

@@ -34,42 +34,42 @@ def verified(**horizons):
 
 
 def test_each_cell_is_colored_by_what_the_gate_makes_of_it():
-    found = verified(_1=lines(WORSE, BEHIND), _5=lines(BETTER, EVEN), _free_run=lines(FAR, FAR))
-    states = dict.fromkeys(state for state, _ in STATE.findall(comparison_section(found)))
+    result = verified(_1=lines(WORSE, BEHIND), _5=lines(BETTER, EVEN), _free_run=lines(FAR, FAR))
+    states = dict.fromkeys(state for state, _ in STATE.findall(comparison_section(result)))
     assert set(states) == {"worse", "behind", "better", "even", "uncounted"}
-    assert "4.25 ×" in comparison_section(found)
-    assert "On angle, velocity no reference predicts whole episodes" in free_run_text(found)
+    assert "4.25 ×" in comparison_section(result)
+    assert "On angle, velocity no reference predicts whole episodes" in free_run_text(result)
 
 
 def test_a_model_that_beats_all_has_no_red_and_a_green_badge():
-    found = verified(_1=lines(BETTER, BETTER), _25=lines(BETTER, BETTER))
-    assert {state for state, _ in STATE.findall(comparison_section(found))} == {"better"}
-    assert "good-card" in horizons_card(found)
-    assert "good-card" in best_card(found)
-    assert "✓ Verified" in verified_head(found)
+    result = verified(_1=lines(BETTER, BETTER), _25=lines(BETTER, BETTER))
+    assert {state for state, _ in STATE.findall(comparison_section(result))} == {"better"}
+    assert "good-card" in horizons_card(result)
+    assert "good-card" in best_card(result)
+    assert "✓ Verified" in verified_head(result)
 
 
 def test_a_reference_that_is_better_makes_card_and_badge_red():
-    found = verified(_1=lines(WORSE, BETTER))
-    assert "bad-card" in horizons_card(found)
-    assert "✕ A reference is better" in verified_head(found)
+    result = verified(_1=lines(WORSE, BETTER))
+    assert "bad-card" in horizons_card(result)
+    assert "✕ A reference is better" in verified_head(result)
 
 
 def test_references_that_were_left_out_are_named_with_the_reason():
-    found = verified(_1=lines(BETTER, BETTER))
+    result = verified(_1=lines(BETTER, BETTER))
     left_out = {"physics": "no <velocity> says what it is of"}
-    references = replace(found.references, families={}, left_out=left_out)
-    section = comparison_section(replace(found, references=references))
+    references = replace(result.references, families={}, left_out=left_out)
+    section = comparison_section(replace(result, references=references))
     assert "no &lt;velocity&gt; says what it is of" in section
     assert "fitted physics" in section
 
 
 def test_a_channel_that_is_left_out_of_the_average_is_named():
-    found = verified(_1=lines(BETTER, BETTER))
+    result = verified(_1=lines(BETTER, BETTER))
     note = "constant in the training rows, left out of nrmse"
-    channels = found.metrics.test
+    channels = result.metrics.test
     channels["velocity"] = replace(channels["velocity"], note=note)
-    assert "<b>velocity</b> is constant in the training rows" in comparison_section(found)
+    assert "<b>velocity</b> is constant in the training rows" in comparison_section(result)
 
 
 def test_without_a_comparison_there_is_no_section():
@@ -84,7 +84,7 @@ def test_the_tables_of_the_terminal_fit_80_columns(capsys):
     comparison_table(
         verified(_1=lines(WORSE, EVEN), _5=lines(BETTER, EVEN), _free_run=lines(FAR, FAR))
     )
-    told = capsys.readouterr().out
-    assert max(len(line.rstrip()) for line in told.splitlines()) <= 80
-    assert "4.25 worse" in told
-    assert "1.5 not counted" in told
+    message = capsys.readouterr().out
+    assert max(len(line.rstrip()) for line in message.splitlines()) <= 80
+    assert "4.25 worse" in message
+    assert "1.5 not counted" in message

@@ -78,7 +78,7 @@ def model_of(velocity: dict, folder) -> tuple[Task, Home, dict]:
 
 
 @pytest.fixture(scope="module")
-def both(tmp_path_factory):
+def pair(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pendulum")
     return {
         "measured": model_of(MEASURED, folder / "measured"),
@@ -96,8 +96,8 @@ def subject_of(made) -> DynamicsSubject:
     return DynamicsSubject(folder, step, dataset, task.verify, about, references=references)
 
 
-def test_velocities_of_the_dataset_are_those_of_the_motion(both):
-    sets = {name: load_dataset(home, refs["dataset"]) for name, (_, home, refs) in both.items()}
+def test_velocities_of_the_dataset_are_those_of_the_motion(pair):
+    sets = {name: load_dataset(home, refs["dataset"]) for name, (_, home, refs) in pair.items()}
     derived, measured = sets["derived"], sets["measured"]
     assert derived.std[1] == pytest.approx(measured.std[1], rel=0.02)
     assert derived.columns == measured.columns
@@ -111,8 +111,8 @@ def test_velocities_of_the_dataset_are_those_of_the_motion(both):
         assert min(np.std(inner), np.std((derived.rows(one)[:, 1] - truth)[10:-10])) < 0.1
 
 
-def test_positions_alone_are_enough_for_a_rigid_body(both):
-    for made in both.values():
+def test_positions_alone_are_enough_for_a_rigid_body(pair):
+    for made in pair.values():
         subject = subject_of(made)
         verdict = verify_files(subject)
         assert [gate for gate in verdict.gates if not gate.passed] == []
@@ -122,9 +122,9 @@ def test_positions_alone_are_enough_for_a_rigid_body(both):
         assert document.accuracy["model"].nrmse < 0.03
 
 
-def test_the_report_measures_with_velocities_that_a_robot_can_have(both):
-    task, home, refs = both["derived"]
-    subject = subject_of(both["derived"])
+def test_the_report_measures_with_velocities_that_a_robot_can_have(pair):
+    task, home, refs = pair["derived"]
+    subject = subject_of(pair["derived"])
     assert subject.exported.interface.measured == ("angle",)
     dataset = load_dataset(home, refs["dataset"])
     wrong = dataset.values.copy()
@@ -143,19 +143,19 @@ def test_the_report_measures_with_velocities_that_a_robot_can_have(both):
     del task
 
 
-def test_references_start_from_the_same_estimates(both):
-    _, home, refs = both["derived"]
+def test_references_start_from_the_same_estimates(pair):
+    _, home, refs = pair["derived"]
     simulator = load(open_ref(home, refs["onnx"]), non_finite="pass")
     (reference,) = estimated_starts({"persistence": Persistence()}, simulator).values()
     assert isinstance(reference, EstimatedStart)
     assert reference.history == simulator.history
     dataset = load_dataset(home, refs["dataset"])
     rows = dataset.values[: simulator.history + 3][None].astype(np.float64)
-    known = rows[:, : simulator.history, :2]
+    recorded = rows[:, : simulator.history, :2]
     rolled = reference.rollout(
-        known, rows[:, : simulator.history - 1, 2:], rows[:, simulator.history - 1 : -1, 2:]
+        recorded, rows[:, : simulator.history - 1, 2:], rows[:, simulator.history - 1 : -1, 2:]
     )
-    assert np.allclose(rolled[:, 0], simulator.estimate(known)[:, -1], atol=1e-6)
-    _, home, refs = both["measured"]
+    assert np.allclose(rolled[:, 0], simulator.estimate(recorded)[:, -1], atol=1e-6)
+    _, home, refs = pair["measured"]
     plain = load(open_ref(home, refs["onnx"]))
     assert isinstance(estimated_starts({"p": Persistence()}, plain)["p"], Persistence)

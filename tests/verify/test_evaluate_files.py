@@ -139,8 +139,8 @@ def test_far_from_zero_a_step_may_differ_by_the_last_bit_of_float32():
     """Near 101325 Pa float32 counts in 1/128 Pa, more than 1e-5 of a spread of 10 Pa."""
     simulator = SimpleNamespace(interface=SimpleNamespace(dtype="float32"))
     pair = Pair(simulator, None, np.array([10.0, 2.0]), np.array([False, False]))
-    found = pair.floor(np.array([[101325.0, -3.0]]))
-    np.testing.assert_allclose(found, [[1 / 128, 2e-5]])
+    result = pair.floor(np.array([[101325.0, -3.0]]))
+    np.testing.assert_allclose(result, [[1 / 128, 2e-5]])
 
 
 def test_metadata_that_does_not_fit_the_dataset_fails(exported, step, pendulum, tmp_path):
@@ -214,16 +214,16 @@ def test_the_report_opens_offline_and_shows_everything(verdict, pendulum, tmp_pa
 
 def test_the_page_tells_of_the_training_where_its_curves_show_something(verdict, pendulum):
     assert "The training" not in page(verdict, verdict_document(verdict))
-    fitting = FitDiagnosis("over-fitted", "it rose <by> 30%", "more logs")
-    told = page(
+    fitted = FitDiagnosis("over-fitted", "it rose <by> 30%", "more logs")
+    message = page(
         dataclasses.replace(
-            verdict, subject=dataclasses.replace(verdict.subject, fit_diagnosis=fitting)
+            verdict, subject=dataclasses.replace(verdict.subject, fit_diagnosis=fitted)
         ),
         verdict_document(verdict),
     )
     assert (
         ">The training over-fitted</h2><p>The learning curves show it: it rose &lt;by&gt; 30%"
-        in told
+        in message
     )
 
 

@@ -40,8 +40,8 @@ def correlation(one, other):
     ],
 )
 def test_the_development_kinds_are_drawn_as_before_others_were_added(kind, sums):
-    place = DEVELOPMENT_KINDS.index(kind)
-    model, reference = draw_pair(kind, Size(3, 40), np.random.default_rng([place, 3, 40]))
+    location = DEVELOPMENT_KINDS.index(kind)
+    model, reference = draw_pair(kind, Size(3, 40), np.random.default_rng([location, 3, 40]))
     errors = [np.abs(one.errors.errors).sum() for one in (model, reference)]
     assert (*errors, model.run.by_episode.sum()) == pytest.approx(sums, rel=1e-12)
 
@@ -87,11 +87,11 @@ def test_biased_models_are_off_in_the_same_direction_all_episode_each_on_its_own
         for kind in ("plain", "biased")
     }
     # Mean of 200 windows of a unit AR(1) of 0.8: variance 9 / 200; the offset adds 1.
-    spread = [
+    deviation = [
         np.mean(means["biased"][which] ** 2) / np.mean(means["plain"][which] ** 2)
         for which in (0, 1)
     ]
-    assert spread == pytest.approx([1.0 / 0.045 + 1.0] * 2, rel=0.5)
+    assert deviation == pytest.approx([1.0 / 0.045 + 1.0] * 2, rel=0.5)
     # Of that only half of the 0.045 is common to both.
     assert abs(correlation(*means["biased"])) < 0.15
     one = drawn("biased", Size(400, 200))[0].errors

@@ -14,14 +14,14 @@ from tests.verify.documents import NAN, accuracy, against, comparison, document
 from tests.verify.documents import line as channel_line
 
 
-def line(rule, found="2", passed=False):
-    return Verdict(rule, passed, found, "1")
+def line(rule, result="2", passed=False):
+    return Verdict(rule, passed, result, "1")
 
 
 def test_a_model_that_beats_all_is_told_in_units_beside_the_best_reference():
-    told = headline(document(), GateDecision("champion", address="arm:3", champion=2))
-    assert told.tone == "good"
-    assert told.text == (
+    message = headline(document(), GateDecision("champion", address="arm:3", champion=2))
+    assert message.tone == "good"
+    assert message.text == (
         "This MLP has an RMSE of 0.01 rad (angle) and 0.01 rad/s (velocity) 0.5 s ahead, 50 % less "
         "error than the best reference, the linear model with 40 rows of history (95 % interval 37 "
         "to 60 % less). "
@@ -30,9 +30,9 @@ def test_a_model_that_beats_all_is_told_in_units_beside_the_best_reference():
 
 
 def test_before_the_gate_nothing_is_promised():
-    told = headline(document())
-    assert told.tone == "warning"
-    assert told.text.endswith("passed; the gate has not decided.")
+    message = headline(document())
+    assert message.tone == "warning"
+    assert message.text.endswith("passed; the gate has not decided.")
 
 
 def test_a_reference_that_is_better_at_one_step_on_one_channel_is_named():
@@ -43,10 +43,10 @@ def test_a_reference_that_is_better_at_one_step_on_one_channel_is_named():
             "velocity": comparison(0.9, 0.8, 1.1),
         }
     }
-    found = document(against={"linear": against(0.5, 0.4, 0.63, worse)})
-    told = headline(found)
-    assert told.tone == "bad"
-    assert told.text.endswith(
+    result = document(against={"linear": against(0.5, 0.4, 0.63, worse)})
+    message = headline(result)
+    assert message.tone == "bad"
+    assert message.text.endswith(
         "Do not rely on it: a reference is better in 1 of 4 comparisons, most on angle 1 step "
         "ahead (20 % more error than the linear model, 95 % interval 10 to 30 % more)."
     )
@@ -61,87 +61,87 @@ def test_a_reference_that_is_better_at_one_step_on_one_channel_is_named():
 )
 def test_what_the_task_leaves_out_is_not_shown_as_worse(counted):
     lost = {"1": {"nrmse": comparison(0.9, 0.8, 1.0), "angle": comparison(3, 2, 4)}}
-    rivals = {"linear": against(0.5, 0.4, 0.63, lost)}
-    assert [cell.channel for cell in worse_findings(document(against=rivals))] == ["angle"]
-    found = document(against=rivals, counted=counted)
-    assert worse_findings(found) == []
-    assert cells_of(found)["1", "angle"].state == "uncounted"
+    opponents = {"linear": against(0.5, 0.4, 0.63, lost)}
+    assert [cell.channel for cell in worse_findings(document(against=opponents))] == ["angle"]
+    result = document(against=opponents, counted=counted)
+    assert worse_findings(result) == []
+    assert cells_of(result)["1", "angle"].state == "uncounted"
 
 
 def test_the_worst_of_several_defeats_is_named_and_the_others_are_counted():
     free = {"free_run": {"nrmse": comparison(7.1, 5.0, 9.0), "angle": comparison(3.0, 2.0, 4.0)}}
-    found = document(against={"persistence": against(0.1, 0.08, 0.12, free)})
-    places = [(one.horizon, one.channel) for one in worse_findings(found)]
-    assert places == [("free_run", "nrmse"), ("free_run", "angle")]
-    assert headline(found).verdict == (
+    result = document(against={"persistence": against(0.1, 0.08, 0.12, free)})
+    locations = [(one.horizon, one.channel) for one in worse_findings(result)]
+    assert locations == [("free_run", "nrmse"), ("free_run", "angle")]
+    assert headline(result).verdict == (
         "Do not rely on it: a reference is better in 2 of 3 comparisons, most in free run (7.1 "
         "times the error of persistence, 95 % interval 5 to 9 times)."
     )
 
 
 def test_a_model_four_times_as_bad_as_a_reference_says_so():
-    found = document(
+    result = document(
         error=0.00839,
         others={"persistence": 0.5, "linear": 0.0134, "linear_sincos": 0.00198},
         against={"linear_sincos": against(4.25, 3.69, 4.81)},
     )
-    assert best_in(found) == "linear_sincos"
-    text = headline(found).text
+    assert best_in(result) == "linear_sincos"
+    text = headline(result).text
     assert "4.25 times the error of the best reference, the linear model with sin/cos" in text
     assert "95 % interval 3.69 to 4.81 times" in text
 
 
 def test_a_difference_within_chance_is_no_difference():
-    found = document(error=0.196, against={"linear": against(0.98, 0.9, 1.07)})
-    text = headline(found).text
+    result = document(error=0.196, against={"linear": against(0.98, 0.9, 1.07)})
+    text = headline(result).text
     assert "not significantly different from the best reference, the linear model" in text
     assert "2 % less error (95 % interval 10 % less to 7 % more;" in text
 
 
 def test_a_reference_that_is_the_model_is_not_its_own_rival():
-    found = document(
+    result = document(
         error=0.2,
         others={"persistence": 1.0, "linear": 0.2},
         model={"kind": "arx", "reference": "linear", "history": 40},
         against={"persistence": against(0.2, 0.15, 0.25), "linear": against(1.0, 1.0, 1.0)},
     )
-    text = headline(found, GateDecision("champion", address="arm:1")).text
+    text = headline(result, GateDecision("champion", address="arm:1")).text
     assert text.startswith("This linear model with 40 rows of history has an RMSE of")
     assert "80 % less error than the best reference, persistence" in text
 
 
 def test_a_model_that_diverges_is_told_from_which_step_on():
     model = accuracy(angle=[0.1, NAN], velocity=[0.1, 0.2])
-    found = document(error=None, accuracy={"model": model}, against={})
-    told = headline(found)
-    assert told.tone == "bad"
-    assert told.text == (
+    result = document(error=None, accuracy={"model": model}, against={})
+    message = headline(result)
+    assert message.tone == "bad"
+    assert message.text == (
         "This MLP diverges: predictions of angle are not finite from 2 steps ahead. Do not use it."
     )
 
 
 def test_files_that_failed_a_check_are_not_to_be_used():
     gates = [Gate("step parity", False, "", ""), Gate("finite", True, "", "")]
-    told = headline(document(passed=False, gates=gates))
-    assert told.tone == "bad"
-    assert told.text.endswith("Do not use it: step parity failed.")
+    message = headline(document(passed=False, gates=gates))
+    assert message.tone == "bad"
+    assert message.text.endswith("Do not use it: step parity failed.")
 
 
 def test_no_reference_is_finite():
-    found = document(others={"persistence": None}, against={})
-    assert "no reference stays finite on these data" in headline(found).text
+    result = document(others={"persistence": None}, against={})
+    assert "no reference stays finite on these data" in headline(result).text
 
 
 def test_too_few_episodes_give_no_interval():
-    few = against(0.5, effective_n=1.0, detectable=NAN, p_worse=NAN)
+    some = against(0.5, effective_n=1.0, detectable=NAN, p_worse=NAN)
     assert (
         "(1 independent episode, too few for an interval)"
-        in headline(document(against={"linear": few})).text
+        in headline(document(against={"linear": some})).text
     )
 
 
 @pytest.mark.parametrize(
-    ("ruling", "tone", "words"),
+    ("decision", "tone", "words"),
     [
         (
             GateDecision(
@@ -174,10 +174,10 @@ def test_too_few_episodes_give_no_interval():
         ),
     ],
 )
-def test_what_the_registry_decided_is_the_second_sentence(ruling, tone, words):
-    told = headline(document(), ruling)
-    assert told.tone == tone
-    assert words in told.text
+def test_what_the_registry_decided_is_the_second_sentence(decision, tone, words):
+    message = headline(document(), decision)
+    assert message.tone == tone
+    assert words in message.text
 
 
 def test_a_reference_that_was_not_measured_is_not_called_better():
@@ -197,19 +197,19 @@ def test_of_many_channels_those_that_compare_worst_are_named():
     test = {f"q{i}": channel_line("rad", model=0.1 * i, linear=1.0) for i in range(1, 8)}
     test["q8"] = channel_line("rad", "constant", model=0.0, linear=0.0)
     nrmse = {"model": 0.1, "linear": 0.2}
-    found = document(metrics={"test": test, "nrmse": nrmse})
-    assert "0.7 rad (q7), 0.6 rad (q6), 0.5 rad (q5) and 4 more channels" in headline(found).text
+    result = document(metrics={"test": test, "nrmse": nrmse})
+    assert "0.7 rad (q7), 0.6 rad (q6), 0.5 rad (q5) and 4 more channels" in headline(result).text
 
 
 def test_an_evaluation_on_other_logs_decides_nothing():
-    told = headline(document(passed=None))
-    assert told.tone == "good"
-    assert told.text.endswith("60 % less).")
-    assert told.verdict == ""
+    message = headline(document(passed=None))
+    assert message.tone == "good"
+    assert message.text.endswith("60 % less).")
+    assert message.verdict == ""
 
 
 def test_a_policy_is_told_by_its_return_and_success():
-    found = {
+    result = {
         "form": "policy",
         "metrics": {
             "test": {},
@@ -221,8 +221,8 @@ def test_a_policy_is_told_by_its_return_and_success():
         "windows": {"episodes": 100},
         "passed": True,
     }
-    found = from_json_value(found, Verification, Path("verification.json"))
-    assert headline(found, GateDecision("champion", address="walker:1")).text == (
+    result = from_json_value(result, Verification, Path("verification.json"))
+    assert headline(result, GateDecision("champion", address="walker:1")).text == (
         "This policy has a mean return of 487 over 100 episodes (random actions 22; the champion "
         "480; 95 % interval of the gain over random 450 to 480) and succeeds in 95 % of them "
         "(random actions 0 %). walker:1 is champion: it passed every rule of the gate."
@@ -230,8 +230,8 @@ def test_a_policy_is_told_by_its_return_and_success():
 
 
 def test_a_policy_from_logs_is_told_by_its_actions():
-    found = document(others={"repeat": 0.5, "linear": 0.2}, form="policy")
-    text = headline(found).text
+    result = document(others={"repeat": 0.5, "linear": 0.2}, form="policy")
+    text = headline(result).text
     assert text.startswith("This policy differs from logged actions by 0.01 rad (angle)")
     assert "50 % less error than the best reference, the linear model" in text
 
@@ -241,5 +241,5 @@ def test_a_document_without_numbers_has_no_first_line():
 
 
 def test_a_version_whose_registration_was_interrupted_is_not_called_refused():
-    told = decision_text(GateDecision(None, address="arm:2"))
-    assert (told.tone, told.verdict[:34]) == ("warning", "arm:2: the gate has not decided; i")
+    message = decision_text(GateDecision(None, address="arm:2"))
+    assert (message.tone, message.verdict[:34]) == ("warning", "arm:2: the gate has not decided; i")

@@ -35,26 +35,26 @@ def test_errors_are_those_that_hands_find(pendulum):
     rows = scored_rows(data)
     torque = pendulum.values[:, 2].astype(np.float64)
     assert len(rows) == 6 * 119  # six episodes of 120 rows, without the first of each
-    found = measure_held_out(as_policy(Counting(0.0)), data).errors
-    assert found["model"].rmse == pytest.approx([np.sqrt((torque[rows] ** 2).mean())])
+    result = measure_held_out(as_policy(Counting(0.0)), data).errors
+    assert result["model"].rmse == pytest.approx([np.sqrt((torque[rows] ** 2).mean())])
     apart = torque[rows] - torque[rows - 1]
-    assert found["repeat"].rmse == pytest.approx([np.sqrt((apart**2).mean())], rel=1e-6)
-    seen = np.concatenate([pendulum.values[:, :2], np.ones((len(torque), 1))], axis=1)
+    assert result["repeat"].rmse == pytest.approx([np.sqrt((apart**2).mean())], rel=1e-6)
+    observed = np.concatenate([pendulum.values[:, :2], np.ones((len(torque), 1))], axis=1)
     train = slice(0, 800)  # four episodes of 200 rows come first
-    weights = np.linalg.lstsq(seen[train].astype(float), torque[train], rcond=None)[0]
-    off = seen[rows] @ weights - torque[rows]
-    assert found["linear"].rmse == pytest.approx([np.sqrt((off**2).mean())], rel=1e-6)
-    spread = torque[train].std()
-    assert found["model"].nrmse == pytest.approx(found["model"].rmse[0] / spread)
+    weights = np.linalg.lstsq(observed[train].astype(float), torque[train], rcond=None)[0]
+    off = observed[rows] @ weights - torque[rows]
+    assert result["linear"].rmse == pytest.approx([np.sqrt((off**2).mean())], rel=1e-6)
+    deviation = torque[train].std()
+    assert result["model"].nrmse == pytest.approx(result["model"].rmse[0] / deviation)
 
 
 def test_memory_begins_with_each_episode_and_lasts_to_its_end(pendulum):
     data = Demonstrations(pendulum)
-    found = measure_held_out(as_policy(Counting(0.1)), data)
+    result = measure_held_out(as_policy(Counting(0.1)), data)
     for one in pendulum.of("test"):
-        acted = found.actions[one.start : one.stop, 0]
+        acted = result.actions[one.start : one.stop, 0]
         assert acted == pytest.approx(0.1 * np.arange(one.rows), abs=1e-5)
-    assert np.isnan(found.actions[:800]).all()  # nobody acts on what it was trained on
+    assert np.isnan(result.actions[:800]).all()  # nobody acts on what it was trained on
 
 
 def test_linear_may_know_rows_before(pendulum):

@@ -17,7 +17,8 @@ from kinemill.verify.learning_curves import HEADING, training_section
 
 def trained(folder, curves, **summary):
     (folder / "history.json").write_text(json.dumps(curves))
-    summary = {"best_step": 20, "monitor": "evaluation/return"} | summary
+    numbers = {"parameters": 1, "best": 1.0, "best_step": 20, "monitor": "evaluation/return"}
+    summary = numbers | summary
     (folder / "summary.json").write_text(json.dumps(summary))
     return folder
 
@@ -113,8 +114,8 @@ def test_what_a_real_training_counts_is_in_its_section(home):
 def test_the_last_number_under_a_chart_is_not_cut_off():
     at = np.array([0.0, 1e6])
     chart = line_chart([Line("one", "model", at, at)], labels=("x", "y"), size=(340, 190))
-    found = re.findall(r'x="([\d.]+)" y="165.0" text-anchor="(\w+)">([^<]+)<', chart)
-    assert [text for *_, text in found][-1] == "1e+06"
-    for x, anchor, text in found:
+    result = re.findall(r'x="([\d.]+)" y="165.0" text-anchor="(\w+)">([^<]+)<', chart)
+    assert [text for *_, text in result][-1] == "1e+06"
+    for x, anchor, text in result:
         right = float(x) + (0.0 if anchor == "end" else 3.5 * len(text))
         assert right <= 340

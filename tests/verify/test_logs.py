@@ -43,7 +43,7 @@ def test_a_file_of_another_kind_or_none_at_all_is_refused(tmp_path):
         read_actions(write(tmp_path / "a.parquet", "no"), ["torque"], DT)
 
 
-class Known:
+class Interface:
     """An interface of two states, one action and four known rows."""
 
     history, states = 4, ("angle", "velocity")
@@ -51,7 +51,7 @@ class Known:
 
 def test_a_start_takes_the_rows_up_to_the_present_and_the_actions_from_there():
     rows = np.arange(30.0).reshape(10, 3)
-    start = start_of_rows(rows, Known, 5, "a log")
+    start = start_of_rows(rows, Interface, 5, "a log")
     np.testing.assert_array_equal(start.states, rows[2:6, :2])
     np.testing.assert_array_equal(start.past_actions, rows[2:5, 2:])
     np.testing.assert_array_equal(start.actions, rows[5:9, 2:])
@@ -61,6 +61,6 @@ def test_a_start_takes_the_rows_up_to_the_present_and_the_actions_from_there():
         start.first(5)
     for row in (2, 9):
         with pytest.raises(BadInput, match=r"expected 3 to 8, as the model knows 4 rows"):
-            start_of_rows(rows, Known, row, "a log")
+            start_of_rows(rows, Interface, row, "a log")
     with pytest.raises(BadInput, match="expected at least 5 rows"):
-        start_of_rows(rows[:4], Known, 3, "a log")
+        start_of_rows(rows[:4], Interface, 3, "a log")

@@ -20,18 +20,18 @@ def one(error, reference=0.5, low=NAN, p_worse=NAN):
 FINE = one(0.4, low=0.7, p_worse=0.99)
 
 
-def lost(found, *, horizon="1", channel="speed", horizons=("1",), channels=None):
+def lost(result, *, horizon="1", channel="speed", horizons=("1",), channels=None):
     """The losses of a model that is fine but for one comparison."""
-    known = {key: {NRMSE: FINE, "angle": FINE} for key in horizons}
-    known[horizon] = known[horizon] | {channel: found}
+    history = {key: {NRMSE: FINE, "angle": FINE} for key in horizons}
+    history[horizon] = history[horizon] | {channel: result}
     return [
         (loss.horizon, loss.channel, loss.why)
-        for loss in losses({"linear": known}, horizons, channels)["linear"]
+        for loss in losses({"linear": history}, horizons, channels)["linear"]
     ]
 
 
 @pytest.mark.parametrize(
-    ("found", "why"),
+    ("result", "why"),
     [
         (one(0.5), None),  # a tie without an interval
         (one(0.99), None),  # without an interval twice the error is not called a loss
@@ -49,12 +49,12 @@ def lost(found, *, horizon="1", channel="speed", horizons=("1",), channels=None)
         (one(0.1, 0.0), "gross"),
     ],
 )
-def test_one_comparison(found, why):
-    assert lost(found) == ([("1", "speed", why)] if why else [])
+def test_one_comparison(result, why):
+    assert lost(result) == ([("1", "speed", why)] if why else [])
 
 
 @pytest.mark.parametrize(
-    ("found", "why"),
+    ("result", "why"),
     [
         (one(0.85, 0.79, low=1.05, p_worse=1e-4), "significant"),  # the reference has skill
         (one(1.2, 0.9, low=1.2, p_worse=1e-4), None),  # none has: both are no better than a guess
@@ -64,11 +64,11 @@ def test_one_comparison(found, why):
         (one(5.0, INF), None),
     ],
 )
-def test_whole_episodes_count_where_a_reference_has_skill(found, why):
+def test_whole_episodes_count_where_a_reference_has_skill(result, why):
     expected = [(FREE_RUN, "speed", why)] if why else []
-    assert lost(found, horizon=FREE_RUN, horizons=("1", FREE_RUN)) == expected
+    assert lost(result, horizon=FREE_RUN, horizons=("1", FREE_RUN)) == expected
     if why == "significant":
-        assert lost(found) == [("1", "speed", why)]
+        assert lost(result) == [("1", "speed", why)]
 
 
 def test_what_was_not_compared_is_a_loss():
@@ -85,8 +85,8 @@ def test_the_task_says_which_channels_and_horizons_do_not_matter():
     assert lost(bad) == [("1", "speed", "significant")]
     assert lost(bad, channels=("angle",)) == []
     assert lost(bad, horizon=FREE_RUN, horizons=("1", FREE_RUN)) != []
-    known = {"1": {NRMSE: FINE}, FREE_RUN: {NRMSE: bad}}
-    assert losses({"linear": known}, ("1",)) == {"linear": []}
+    history = {"1": {NRMSE: FINE}, FREE_RUN: {NRMSE: bad}}
+    assert losses({"linear": history}, ("1",)) == {"linear": []}
 
 
 def test_horizons_by_default_are_one_step_the_root_the_horizon_and_whole_episodes(tmp_path):
@@ -108,18 +108,18 @@ def test_a_false_loss_among_a_hundred_comparisons_is_as_rare_as_promised():
     rng = np.random.default_rng(0)
     rounds, count = 4000, 100
     independent = sum(any(holm(rng.random(count).tolist())) for _ in range(rounds))
-    together = sum(any(holm([rng.random()] * count)) for _ in range(rounds))
+    joint = sum(any(holm([rng.random()] * count)) for _ in range(rounds))
     # 4,000 draws of 5 % scatter by 0.35 percentage points (one standard deviation).
     assert abs(independent / rounds - 0.05) < 0.015
-    assert together / rounds < 0.05
+    assert joint / rounds < 0.05
 
 
 def test_many_comparisons_ask_for_more_evidence_each():
     slightly = one(0.55, low=1.01, p_worse=0.01)
     assert lost(slightly) == [("1", "speed", "significant")]
     many = {str(step): {NRMSE: FINE, "speed": FINE} for step in range(1, 11)}
-    known = {**many, "1": {NRMSE: FINE, "speed": slightly}}
-    assert losses({"linear": known}, list(known))["linear"] == []
+    history = {**many, "1": {NRMSE: FINE, "speed": slightly}}
+    assert losses({"linear": history}, list(history))["linear"] == []
 
 
 def test_a_task_cannot_ask_for_more_steps_than_are_measured(tmp_path):
@@ -131,8 +131,8 @@ def test_a_task_cannot_ask_for_more_steps_than_are_measured(tmp_path):
         "  force: {role: action, unit: N}\nlearn: {type: dynamics, model: {type: mlp}}\n"
         "promote: {horizons: [5, 30, free_run], channels: [positon]}\n"
     )
-    with pytest.raises(TaskError) as told:
+    with pytest.raises(TaskError) as message:
         load_task(path)
-    assert "promote.horizons: 30 steps are more than verify.horizon, 25" in str(told.value)
-    assert "'positon' is not a state" in str(told.value)
-    assert "position" in str(told.value)
+    assert "promote.horizons: 30 steps are more than verify.horizon, 25" in str(message.value)
+    assert "'positon' is not a state" in str(message.value)
+    assert "position" in str(message.value)

@@ -10,7 +10,7 @@ from benchmarks._mutating_policies import sound_policies
 from benchmarks._sound import sound_models
 from benchmarks.mutations import SOUND, clean, clean_fitted, page, plant, plant_in_policies
 
-FEW = [
+SOME = [
     "half precision that overflows",
     "batch frozen at one",
     "angles not brought back to ±π",
@@ -20,10 +20,10 @@ FEW = [
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread():
-    before = torch.get_num_threads()
+    previous = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
-    torch.set_num_threads(before)
+    torch.set_num_threads(previous)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def test_there_are_thirty_of_each():
 
 
 def test_planted_faults_are_caught_and_named_and_a_sound_export_is_not_blamed(data, tmp_path):
-    planted = plant(FEW, data, tmp_path)
+    planted = plant(SOME, data, tmp_path)
     assert [one.title for one in planted if not one.named] == []
     sound = clean(["mlp, history 1"], data, tmp_path)
     assert [one.told for one in sound] == [[]]
@@ -47,15 +47,15 @@ def test_planted_faults_are_caught_and_named_and_a_sound_export_is_not_blamed(da
 @pytest.mark.slow
 @pytest.mark.parametrize("title", list(FAULTS))
 def test_every_planted_fault_is_caught_and_named(data, tmp_path, title):
-    (found,) = plant([title], data, tmp_path)
-    assert found.named, found.told
+    (result,) = plant([title], data, tmp_path)
+    assert result.named, result.told
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("title", [title for title, *_ in SOUND])
 def test_no_sound_export_is_blamed(data, tmp_path, title):
-    (found,) = clean([title], data, tmp_path)
-    assert found.told == []
+    (result,) = clean([title], data, tmp_path)
+    assert result.told == []
 
 
 FITTED = [one.title for one in sound_models()]
@@ -73,8 +73,8 @@ QUICK = (  # one of each kind; the others are slow only by their number
     "title", [one if one in QUICK else pytest.param(one, marks=pytest.mark.slow) for one in FITTED]
 )
 def test_no_sound_model_is_blamed_for_its_rounding_and_a_real_loss_is_named(tmp_path, title):
-    (found,) = clean_fitted([title], tmp_path)
-    assert found.told == []
+    (result,) = clean_fitted([title], tmp_path)
+    assert result.told == []
 
 
 def test_there_are_twelve_models_of_many_lags_far_stiff_and_unstable_ones():
@@ -85,17 +85,17 @@ def test_there_are_twelve_models_of_many_lags_far_stiff_and_unstable_ones():
 
 @pytest.mark.parametrize("title", ["normalization of observations lost", "NaN taken for 0"])
 def test_a_fault_of_a_policy_is_caught_and_named(tmp_path, title):
-    (found,) = plant_in_policies([title], tmp_path)
-    assert found.named, found.told
+    (result,) = plant_in_policies([title], tmp_path)
+    assert result.named, result.told
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("title", list(OF_POLICIES))
 def test_every_planted_fault_of_policies_is_caught_and_named(tmp_path, title):
-    (found,) = plant_in_policies([title], tmp_path)
-    assert found.named, found.told
+    (result,) = plant_in_policies([title], tmp_path)
+    assert result.named, result.told
 
 
 @pytest.mark.slow
 def test_no_sound_policy_is_blamed(tmp_path):
-    assert [told for _, told in sound_policies(tmp_path)] == [[], [], [], []]
+    assert [message for _, message in sound_policies(tmp_path)] == [[], [], [], []]

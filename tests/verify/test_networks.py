@@ -22,12 +22,12 @@ def two_layers() -> onnx.ModelProto:
         helper.make_node("MatMul", ["t", "V"], ["action"]),
         helper.make_node("Identity", ["x"], ["next_x"]),
     ]
-    given = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 3])]
-    found = [
+    arguments = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 3])]
+    result = [
         helper.make_tensor_value_info("action", TensorProto.FLOAT, ["batch", 2]),
         helper.make_tensor_value_info("next_x", TensorProto.FLOAT, ["batch", 3]),
     ]
-    return helper.make_model(helper.make_graph(nodes, "g", given, found, weights))
+    return helper.make_model(helper.make_graph(nodes, "g", arguments, result, weights))
 
 
 def test_matrices_lie_between_what_goes_in_and_what_comes_out():

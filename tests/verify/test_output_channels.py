@@ -170,13 +170,13 @@ def test_the_error_of_an_output_is_that_of_its_own_row(chain):
     for start in starts.tolist():
         rows = dataset.values[start : start + simulator.history + 3]
         states, actions = rows[None, :, :2], rows[None, :, 2:]
-        known = simulator.history
+        recorded = simulator.history
         outputs = simulator.rollout_outputs(
-            states[:, :known], actions[:, : known - 1], actions[:, known - 1 : -1]
+            states[:, :recorded], actions[:, : recorded - 1], actions[:, recorded - 1 : -1]
         )[1]
-        for ahead, found in errors.items():
-            truth = dataset.output_values[start + known - 1 + ahead, 1]
-            found.append(float(outputs[0, ahead, 1] - truth))
+        for steps_ahead, result in errors.items():
+            truth = dataset.output_values[start + recorded - 1 + steps_ahead, 1]
+            result.append(float(outputs[0, steps_ahead, 1] - truth))
     assert accuracy.rmse == pytest.approx(np.sqrt(np.mean(np.square(errors[0]))), rel=1e-4)
     assert accuracy.rmse_horizon == pytest.approx(np.sqrt(np.mean(np.square(errors[2]))), rel=1e-4)
     mean = dataset.output_values[: sum(one.rows for one in dataset.of("train")), 1].mean()

@@ -37,11 +37,11 @@ def settled(low):
 
 
 def test_validation_that_rises_while_training_falls_is_over_fitting():
-    found = fitting_of(curves(valley(0.4), falling), {})
-    assert found.verdict == "over-fitted"
+    result = fitting_of(curves(valley(0.4), falling), {})
+    assert result.verdict == "over-fitted"
     # Of 20 evaluations the last 4 are 1.28, 1.32, 1.36, 1.4 times the best, which is at half way.
-    assert "rose by 34%, from 0.100 at step 2000 to 0.134 at step 4000" in found.text
-    assert "those of step 2000" in found.text
+    assert "rose by 34%, from 0.100 at step 2000 to 0.134 at step 4000" in result.text
+    assert "those of step 2000" in result.text
 
 
 @pytest.mark.parametrize(
@@ -57,12 +57,12 @@ def test_less_than_that_is_not(height, training):
 
 
 def test_a_training_that_still_falls_at_its_end_is_under_fitting():
-    found = fitting_of(curves(falling, falling), {})
-    assert found.verdict == "under-fitted"
+    result = fitting_of(curves(falling, falling), {})
+    assert result.verdict == "under-fitted"
     # Four evaluations later exp(-6 · 0.2) is left of it.
-    assert "still learned when it stopped at step 4000" in found.text
-    assert f"fell by {1 - math.exp(-1.2):.0%}" in found.text
-    assert "more learn.steps" in found.fix
+    assert "still learned when it stopped at step 4000" in result.text
+    assert f"fell by {1 - math.exp(-1.2):.0%}" in result.text
+    assert "more learn.steps" in result.fix
     # Down by 0.94 over the last fifth is the end of a good training.
     slow = math.log(0.94) / 0.2
     assert fitting_of(curves(lambda x: math.exp(slow * x), falling), {}) is None
@@ -82,15 +82,15 @@ def test_a_training_that_still_falls_at_its_end_is_under_fitting():
 def test_an_error_that_stays_high_in_training_itself_is_under_fitting(
     loss, validation, learn, verdict
 ):
-    found = fitting_of(curves(settled(validation), settled(loss)), learn)
-    assert (found.verdict if found else None) == verdict
-    assert found is None or "stays at 0.600 of a channel's spread" in found.text
+    result = fitting_of(curves(settled(validation), settled(loss)), learn)
+    assert (result.verdict if result else None) == verdict
+    assert result is None or "stays at 0.600 of a channel's spread" in result.text
 
 
 def test_of_good_trainings_nothing_is_said_however_noisy():
     for seed in range(200):
         noise = random.Random(seed)
-        found = fitting_of(
+        result = fitting_of(
             curves(
                 lambda x, noise=noise: settled(0.05)(x) * noise.uniform(0.95, 1.05),
                 lambda x, noise=noise: settled(0.002)(x) * noise.uniform(0.8, 1.2),
@@ -98,7 +98,7 @@ def test_of_good_trainings_nothing_is_said_however_noisy():
             {},
         )
         # Training that only seems to fall is no over-fitting, as validation does not rise.
-        assert found is None, seed
+        assert result is None, seed
 
 
 def test_of_few_evaluations_nothing_is_said():
@@ -108,8 +108,8 @@ def test_of_few_evaluations_nothing_is_said():
 
 
 def test_likelihoods_may_be_negative():
-    found = fitting_of(curves(valley(0.5), lambda x: -2.0 - x), {"loss": "gaussian"})
-    assert found.verdict == "over-fitted"
+    result = fitting_of(curves(valley(0.5), lambda x: -2.0 - x), {"loss": "gaussian"})
+    assert result.verdict == "over-fitted"
     assert fitting_of(curves(valley(0.5), lambda x: -2.0 + x), {"loss": "gaussian"}) is None
 
 

@@ -13,7 +13,7 @@ def test_no_title_lies_over_the_label_of_the_axis_above(count, columns):
         axis.set_xlabel("s ahead")
     figure.canvas.draw()
     boxes = [text.get_window_extent() for axis in axes for text in (axis.title, axis.xaxis.label)]
-    for place, box in enumerate(boxes):
-        assert not any(box.overlaps(other) for other in boxes[place + 1 :])
+    for location, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[location + 1 :])
         assert box.y0 >= 0.0
         assert box.y1 <= figure.bbox.height

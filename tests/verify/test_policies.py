@@ -16,8 +16,9 @@ from kinemill.environments.evaluation import Recorded, Trials
 from kinemill.errors import Blocked
 from kinemill.export.bundle import assemble, seal
 from kinemill.export.policy import describe
-from kinemill.store import to_json_value
+from kinemill.store import to_json_value, write_document
 from kinemill.task import load_task
+from kinemill.train.summary import ModelSummary
 from kinemill.verify.bundle import verify_folder
 from kinemill.verify.learning_curves import HEADING
 from kinemill.verify.policies.subject import PolicySubject
@@ -83,8 +84,8 @@ def test_a_sound_policy_is_verified_in_its_environment(balancing, tmp_path):
     assert HEADING not in text
     curves = {"train/return": [[10, 20.0], [20, 60.0]], "episodes/event/falls": [[10, 1], [20, 0]]}
     (tmp_path / "history.json").write_text(json.dumps(curves))
-    told = {"best_step": 20, "monitor": "train/return"}
-    (tmp_path / "summary.json").write_text(json.dumps(told))
+    summary_ = ModelSummary(parameters=1, monitor="train/return", best=60.0, best_step=20)
+    write_document(tmp_path / "summary.json", summary_)
     sourced = replace(verdict, subject=replace(verdict.subject, source=tmp_path))
     training = page(sourced, document).partition(HEADING)[2]
     assert training.index("The weights are those of step 20") < training.index("falls")
@@ -137,22 +138,22 @@ def test_a_folder_alone_is_tried_and_a_broken_one_refused(policy_folders, tmp_pa
     folder = tmp_path / "bundle"
     folder.mkdir()
     assemble(folder, policy_folders[Chooser])
-    found = verify_folder(folder)
-    assert [line.name for line in found.gates if not line.passed] == []
-    assert found.task == "cart"
+    result = verify_folder(folder)
+    assert [line.name for line in result.gates if not line.passed] == []
+    assert result.task == "cart"
     wrong = published(Unlimited(), tmp_path / "wrong")
-    found = verify_folder(wrong)
-    assert [line.name for line in found.gates if not line.passed] == [
+    result = verify_folder(wrong)
+    assert [line.name for line in result.gates if not line.passed] == [
         *("limits of actions", "observations out of range")
     ]
 
 
 def recorded(angles, forces):
-    seen = np.zeros((len(angles), 3), np.float32)
-    seen[:, 1] = angles
+    observed = np.zeros((len(angles), 3), np.float32)
+    observed[:, 1] = angles
     actions = np.array(forces, np.float32)[:, None]
     rewards = np.ones(len(forces))
-    return Recorded(7, {"observation": seen}, actions, rewards, Gains().layout, True, None)
+    return Recorded(7, {"observation": observed}, actions, rewards, Gains().layout, True, None)
 
 
 def test_episodes_are_followed_until_they_part():
@@ -163,8 +164,8 @@ def test_episodes_are_followed_until_they_part():
     assert compare_episodes(one, near, said) == (None, "")  # 1 mN of 10 N is rounding
     # Once something else is observed, something else may be done.
     assert compare_episodes(one, recorded([0.1, 0.2, 0.35, 0.9], [1.0, 2.0, 9.0]), said) == (2, "")
-    step, told = compare_episodes(one, recorded([0.1, 0.2, 0.3, 0.4], [1.0, 2.5, 3.0]), said)
-    assert (step, told) == (1, "seed 7, step 1: force differs, though all before is the same")
+    step, message = compare_episodes(one, recorded([0.1, 0.2, 0.3, 0.4], [1.0, 2.5, 3.0]), said)
+    assert (step, message) == (1, "seed 7, step 1: force differs, though all before is the same")
     shorter = recorded([0.1, 0.2, 0.3], [1.0, 2.0])
     assert compare_episodes(one, shorter, said) == (2, "")
 
@@ -174,12 +175,12 @@ def test_returns_of_parted_episodes_may_differ_by_chance_alone():
         return Trials(returns, (), (9,) * len(returns), tuple(range(len(returns))))
 
     def same(model, torch, parted):
-        found = EnvironmentTrials(model, model, torch, parted, []).gates()
-        return next(line.passed for line in found if line.name == "same return")
+        result = EnvironmentTrials(model, model, torch, parted, []).gates()
+        return next(line.passed for line in result if line.name == "same return")
 
-    spread = trials(10.0, 30.0, 20.0, 15.0, 25.0)
-    assert same(spread, trials(10.0, 30.0), [None, None])
-    assert not same(spread, trials(10.0, 31.0), [None, None])
-    assert same(spread, trials(10.0, 31.0), [None, 4])
-    assert not same(spread, trials(-40.0, -40.0), [3, 4])
-    assert not same(spread, trials(10.0, float("nan")), [None, 4])
+    std = trials(10.0, 30.0, 20.0, 15.0, 25.0)
+    assert same(std, trials(10.0, 30.0), [None, None])
+    assert not same(std, trials(10.0, 31.0), [None, None])
+    assert same(std, trials(10.0, 31.0), [None, 4])
+    assert not same(std, trials(-40.0, -40.0), [3, 4])
+    assert not same(std, trials(10.0, float("nan")), [None, 4])

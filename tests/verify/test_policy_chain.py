@@ -35,13 +35,13 @@ BRIEF = {
 
 @pytest.mark.slow
 def test_a_policy_goes_from_its_environment_to_its_address(tracked_home, tmp_path, capsys):
-    home, task, nobody = (
+    home, task, no_user = (
         tracked_home,
         load_task("cartpole_rl", BRIEF),
         (NullReporter(), NullReporter()),
     )
     card = make_card(task, home).ref
-    model = train.run(task, home, card, card, nobody).ref
+    model = train.run(task, home, card, card, no_user).ref
     exported = export.run(task, home, model, card).ref
     verdict = stage.run(task, home, exported, model, card)
     document = open_verification(home, verdict.ref)
@@ -49,15 +49,15 @@ def test_a_policy_goes_from_its_environment_to_its_address(tracked_home, tmp_pat
     assert len(document.trials["model"].returns) == 6
     assert document.torch_trials.faults == []
     produced = Produced(verdict.ref, exported, model, card)
-    found = register.run(task, home, produced)
-    assert (found.status, found.alias) == ("done", "champion")
+    result = register.run(task, home, produced)
+    assert (result.status, result.alias) == ("done", "champion")
     again = register.run(task, home, produced)
     assert (again.status, again.version) == ("unchanged", 1)
     policy = runtime.load("models:/cartpole_rl@champion")
     assert policy.act(
         {"cart_position": 0, "cart_velocity": 0, "pole_angle": 0.1, "pole_velocity": 0.5}
     ) in (0, 1)
-    deliver(home.root / found.summary["bundle"], tmp_path / "robot")
+    deliver(home.root / result.bundle, tmp_path / "robot")
     capsys.readouterr()
     assert main(["verify", str(tmp_path / "robot"), "--calls", "10"]) == 0
     assert "policy parity, batch 1" in capsys.readouterr().out
@@ -87,7 +87,7 @@ LEARNER = {
 
 @pytest.mark.slow
 def test_a_policy_goes_from_logs_to_its_address(tracked_home, tmp_path, policy_folders):
-    home, nobody = tracked_home, (NullReporter(), NullReporter())
+    home, no_user = tracked_home, (NullReporter(), NullReporter())
     path = tmp_path / "balancing.yaml"
     path.write_text(yaml.safe_dump(LEARNER))
     task = load_task(path)
@@ -97,7 +97,7 @@ def test_a_policy_goes_from_logs_to_its_address(tracked_home, tmp_path, policy_f
     episodes = validate.run(task, home, snapshot.ref).ref
     dataset = dataset_stage.run(task, home, episodes).ref
     training_set = augment.run(task, home, dataset).ref
-    model = train.run(task, home, dataset, training_set, nobody).ref
+    model = train.run(task, home, dataset, training_set, no_user).ref
     exported = export.run(task, home, model, dataset).ref
     verdict = stage.run(task, home, exported, model, dataset)
     document = open_verification(home, verdict.ref)
@@ -107,13 +107,13 @@ def test_a_policy_goes_from_logs_to_its_address(tracked_home, tmp_path, policy_f
     assert errors["linear"] < 1e-4 < errors["model"] < errors["repeat"]
     assert {"held-out logs", "limits"} <= {row.probe for row in document.parity}
     produced = Produced(verdict.ref, exported, model, dataset)
-    found = register.run(task, home, produced)
-    failed = {line.rule for line in found.gate if not line.passed}
+    result = register.run(task, home, produced)
+    failed = {line.rule for line in result.gate if not line.passed}
     assert failed == {"beats_linear", "interval_linear"}
-    asked = load_task(path, {"promote.beats": ["repeat", "champion"]})
-    found = register.run(asked, home, produced)
-    assert (found.status, [line for line in found.gate if not line.passed]) == ("done", [])
-    measured = next(line for line in found.gate if line.rule == "measured")
+    requests = load_task(path, {"promote.beats": ["repeat", "champion"]})
+    result = register.run(requests, home, produced)
+    assert (result.status, [line for line in result.gate if not line.passed]) == ("done", [])
+    measured = next(line for line in result.gate if line.rule == "measured")
     assert measured.value == measured.expected.removeprefix("as verified: ")
     policy = runtime.load("models:/balancing@champion")
     assert policy.act({"angle": 0.02, "velocity": 0.0}) == pytest.approx([1.2], abs=0.5)

@@ -20,12 +20,12 @@ def test_actions_are_compared_with_the_logged_ones_beside_repeating_the_last(pen
     errors = action_errors(as_policy(Counting(0.0)), logs)
     torque = pendulum.values[:, 2].astype(np.float64)
     rows = np.concatenate([np.arange(one.start + 1, one.stop) for one in pendulum.of("test")])
-    wanted = np.sqrt((torque[rows] ** 2).mean())
-    assert errors["model"].rmse == pytest.approx([wanted])
+    expected = np.sqrt((torque[rows] ** 2).mean())
+    assert errors["model"].rmse == pytest.approx([expected])
     source = EvaluatedModel(":1", 1, "bundle", "d")
     evaluation = policy_evaluation("arm", source, logs, errors, None)
     line = evaluation.actions["model"].channels["torque"]
-    assert (line.unit, line.rmse) == ("N*m", pytest.approx(wanted))
+    assert (line.unit, line.rmse) == ("N*m", pytest.approx(expected))
     assert evaluation.environment is None
 
 

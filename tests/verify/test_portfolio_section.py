@@ -12,8 +12,8 @@ FAILED = CandidateResult("gru", "gru", 1, failure="no episode has <500> steps")
 def test_candidates_are_listed_in_the_order_of_the_selection_with_failures(tmp_path):
     publish_document(tmp_path / RESULTS, [BEST, WORSE, FAILED])
     html = portfolio_section(tmp_path)
-    places = [html.index(f">{name}<") for name in ("arx", "mlp", "gru")]
-    assert places == sorted(places)
+    locations = [html.index(f">{name}<") for name in ("arx", "mlp", "gru")]
+    assert locations == sorted(locations)
     for text in ("25 steps", "not finite", "0.08", "9,000", "no episode has &lt;500&gt; steps"):
         assert text in html
 

@@ -20,9 +20,9 @@ from kinemill.verify.precision import Precision, negligible_loss, rms_at
 from tests.export.conftest import DESCRIPTION, random_step
 
 
-def measured(loss, error=0.01, resolution=0.0, spread=1.0):
+def measured(loss, error=0.01, resolution=0.0, std=1.0):
     arrays = [np.array([value]) for value in (loss, error)]
-    allowed = negligible_loss(arrays[1], np.array([resolution]), np.array([spread]))
+    allowed = negligible_loss(arrays[1], np.array([resolution]), np.array([std]))
     return Precision("float32", 25, ("position",), ("m",), *arrays, allowed)
 
 
@@ -78,18 +78,18 @@ def test_all_tensors_of_a_float64_export_are_float64_and_it_runs_as_ever(double)
     simulator = load(folder)
     states = np.random.default_rng(0).standard_normal((3, 4, 2))
     actions = np.zeros((3, 8, 1))
-    found = simulator.rollout(states, actions[:, :3], actions[:, 3:])
-    wanted = step.double().rollout(*map(_tensor, (states, actions[:, :3], actions[:, 3:])))
-    assert found.dtype == np.float64
-    np.testing.assert_allclose(found, wanted.detach().numpy(), atol=1e-12)
+    result = simulator.rollout(states, actions[:, :3], actions[:, 3:])
+    required = step.double().rollout(*map(_tensor, (states, actions[:, :3], actions[:, 3:])))
+    assert result.dtype == np.float64
+    np.testing.assert_allclose(result, required.detach().numpy(), atol=1e-12)
     state, carry = states[:, -1], simulator.warm_up(states, actions[:, :3])
     for index in range(5):
         state, *carry = simulator.step(state, actions[:, 3 + index], *carry)
-        np.testing.assert_allclose(state, found[:, index], atol=1e-13)
+        np.testing.assert_allclose(state, result[:, index], atol=1e-13)
     for row, action in zip(states[0, :-1], actions[0, :3], strict=True):
         simulator.observe(row, action)
     simulator.observe(states[0, -1])
-    np.testing.assert_allclose(simulator.predict(actions[:1, 3:]), found[:1], atol=1e-13)
+    np.testing.assert_allclose(simulator.predict(actions[:1, 3:]), result[:1], atol=1e-13)
 
 
 def _tensor(values):

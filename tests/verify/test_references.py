@@ -37,32 +37,32 @@ def test_they_are_published_once_and_come_back_as_they_were(home, pendulum):
         return {}
 
     ref, task = get_or_build(home, "dataset", "pendulum", {}, dataset).ref, pendulum_task()
-    outcome = stage.run(task, home, ref)
-    assert not outcome.cached
+    artifact = stage.run(task, home, ref)
+    assert not artifact.cached
     assert stage.run(task, home, ref).cached
     assert not stage.run(pendulum_task(horizon=10), home, ref).cached
-    loaded, made = load_references(home, outcome.ref), fit_references(task, pendulum)
-    assert loaded.digest == outcome.ref.digest
+    loaded, made = load_references(home, artifact.ref), fit_references(task, pendulum)
+    assert loaded.digest == artifact.ref.digest
     assert list(loaded.items) == list(made.items)
     windows = gather(pendulum, np.array([0, 40, 90]), 10, 9)
     for which in ("predictors", "free_run"):
         expected = getattr(made, which)()
         for name, predictor in getattr(loaded, which)().items():
-            found, wanted = predict(predictor, windows), predict(expected[name], windows)
+            result, required = predict(predictor, windows), predict(expected[name], windows)
             # Two fits of data without noise differ by rounding.
-            np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-6)
+            np.testing.assert_allclose(result, required, rtol=0, atol=1e-6)
 
 
 def test_a_member_is_a_trained_model(home, pendulum, tmp_path):
-    found = fit_references(pendulum_task(), pendulum, tmp_path, digest="d" * 64)
-    folder = found.items["linear"].folder
+    result = fit_references(pendulum_task(), pendulum, tmp_path, digest="d" * 64)
+    folder = result.items["linear"].folder
     step = load_model(folder)
     assert next(step.parameters()).dtype == torch.float32
     windows = gather(pendulum, np.array([0, 40, 90]), step.history, 9)
-    given = windows.states, windows.past_actions, windows.actions
+    arguments = windows.states, windows.past_actions, windows.actions
     with torch.no_grad():
-        rolled = step.rollout(*(torch.from_numpy(part).float() for part in given)).numpy()
-    expected = found.items["linear"].stable.rollout(*given)
+        rolled = step.rollout(*(torch.from_numpy(part).float() for part in arguments)).numpy()
+    expected = result.items["linear"].stable.rollout(*arguments)
     np.testing.assert_allclose(rolled, expected, rtol=0, atol=1e-3)  # float32
 
 
@@ -73,9 +73,9 @@ def test_a_linear_system_is_found_whatever_the_history():
         "test": [swing(150, 9, linear=True)],
     }
     dataset = pack(runs, angles=())
-    found = fit_references(pendulum_task("linear"), dataset)
-    assert "linear_sincos" in found.left_out
-    errors = evaluate(found.predictors()["linear"], dataset, "test", 25)
+    result = fit_references(pendulum_task("linear"), dataset)
+    assert "linear_sincos" in result.left_out
+    errors = evaluate(result.predictors()["linear"], dataset, "test", 25)
     assert (errors.rmse < 2e-5).all()  # rows are kept in float32
 
 
@@ -88,8 +88,8 @@ def test_an_action_moves_the_very_next_state():
         return np.stack([led, -led, noise], axis=1)
 
     dataset = pack({"train": [echo(1)], "validation": [echo(3)], "test": [echo(2)]}, angles=())
-    found = fit_references(pendulum_task("linear"), dataset)
-    errors = evaluate(found.predictors()["linear"], dataset, "test", 10)
+    result = fit_references(pendulum_task("linear"), dataset)
+    errors = evaluate(result.predictors()["linear"], dataset, "test", 10)
     assert (errors.by_step < 1e-5).all()
 
 

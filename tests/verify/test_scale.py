@@ -14,8 +14,8 @@ def test_the_spread_is_that_of_the_training_rows_whatever_the_test_rows_do():
     training = [swing(200, 0), swing(300, 1)]
     still = np.zeros((50, 3))
     dataset = pack({"train": training, "test": [still]})
-    wanted = np.concatenate(training)[:, :2].std(axis=0)
-    np.testing.assert_allclose(training_std(dataset), wanted, rtol=1e-5)
+    expected = np.concatenate(training)[:, :2].std(axis=0)
+    np.testing.assert_allclose(training_std(dataset), expected, rtol=1e-5)
 
 
 def test_a_joint_that_turns_for_ever_has_the_spread_of_a_circle():
@@ -31,9 +31,9 @@ def test_an_encoder_has_the_resolution_of_its_counts_and_a_simulator_that_of_flo
     smooth = swing(400, 2)
     counts = smooth.copy()
     counts[:, 0] = np.round(smooth[:, 0] / 0.01) * 0.01
-    found = training_scale(pack({"train": [counts]})).resolution
-    assert found[0] == pytest.approx(0.01, rel=1e-4)
-    assert found[1] < 1e-6
+    result = training_scale(pack({"train": [counts]})).resolution
+    assert result[0] == pytest.approx(0.01, rel=1e-4)
+    assert result[1] < 1e-6
     assert training_scale(pack({"train": [smooth]})).resolution[0] < 1e-6
 
 
@@ -58,10 +58,10 @@ def test_the_scale_of_a_model_is_read_from_its_verification():
     dataset = pack({"train": [swing(200, 0)], "test": [swing(200, 1)]})
     errors = evaluate(Persistence(), dataset, "test", 10)
     document = {"model": accuracy(errors)}
-    found = stated_scale(document, dataset.states)
-    assert found is not None
-    np.testing.assert_array_equal(found.std, errors.std)
-    np.testing.assert_array_equal(found.resolution, errors.scale.resolution)
+    result = stated_scale(document, dataset.states)
+    assert result is not None
+    np.testing.assert_array_equal(result.std, errors.std)
+    np.testing.assert_array_equal(result.resolution, errors.scale.resolution)
     assert stated_scale(document, ["angle", "height"]) is None
     assert stated_scale({}, ["angle"]) is None
 

@@ -42,11 +42,11 @@ def test_the_jackknife_of_equal_episodes_is_that_of_the_textbook():
     whole = compare_squares(
         (model[:, :1], reference[:, :1]), Scale(np.ones(1), np.zeros(1)), episode
     )
-    left = [
+    remaining = [
         0.5 * np.log(np.delete(model[:, 0], k).mean() / np.delete(reference[:, 0], k).mean())
         for k in range(10)
     ]
-    error = np.sqrt(0.9 * np.sum((left - np.mean(left)) ** 2))
+    error = np.sqrt(0.9 * np.sum((remaining - np.mean(remaining)) ** 2))
     half = math.log(whole[1].high / whole[1].ratio)
     share = model[:, 0] / model[:, 0].sum() + reference[:, 0] / reference[:, 0].sum()
     effective = share.sum() ** 2 / (share**2).sum()
@@ -60,10 +60,10 @@ def test_blocks_in_which_the_robot_rests_neither_widen_the_interval_nor_count():
     model, reference, episode = paired(12, 40, factor=0.8)
     still = np.zeros((12 * 40, 2))
     pair = np.concatenate([model, still]), np.concatenate([reference, still])
-    both = np.concatenate([episode, 12 + episode])
+    two = np.concatenate([episode, 12 + episode])
     plain_, resting = (
         compare_squares(squares, SCALE, which)[0]
-        for squares, which in (((model, reference), episode), (pair, both))
+        for squares, which in (((model, reference), episode), (pair, two))
     )
     assert resting.ratio == pytest.approx(plain_.ratio)
     assert resting.high == pytest.approx(plain_.high, rel=0.02)
@@ -74,16 +74,16 @@ def test_errors_that_drift_from_episode_to_episode_count_by_episode():
     random = np.random.default_rng(5)
     offset = np.repeat(random.standard_normal((8, 2)), 50, axis=0)
     model, reference = offset**2, np.roll(offset, 50, axis=0) ** 2
-    found = compare_squares((model, reference), SCALE, np.repeat(np.arange(8), 50))[0]
-    assert found.unit == "episodes"
-    assert found.effective_n <= 8.0
+    result = compare_squares((model, reference), SCALE, np.repeat(np.arange(8), 50))[0]
+    assert result.unit == "episodes"
+    assert result.effective_n <= 8.0
 
 
 def test_two_errors_below_what_the_sensor_resolves_are_equal():
     scale = Scale(np.array([1.0]), np.array([0.1]))  # rounding alone is off by 0.029
     model, reference = np.full((40, 1), 0.02**2), np.full((40, 1), 1e-6)
-    found = compare_squares((model, reference), scale, np.arange(40))[1]
-    assert (found.ratio, found.low, found.high, found.p_worse) == (1.0, 1.0, 1.0, 1.0)
+    result = compare_squares((model, reference), scale, np.arange(40))[1]
+    assert (result.ratio, result.low, result.high, result.p_worse) == (1.0, 1.0, 1.0, 1.0)
 
 
 def test_what_diverges_is_infinitely_worse_and_no_reference():
@@ -97,10 +97,10 @@ def test_what_diverges_is_infinitely_worse_and_no_reference():
 
 def test_a_channel_that_never_moves_in_training_is_left_out_of_the_average():
     model, reference, episode = paired(12, 4)
-    whole, moving, still = compare_squares(
+    whole, motion, still = compare_squares(
         (model, reference), Scale(np.array([1.0, 0.0]), np.zeros(2)), episode
     )
-    assert whole == moving
+    assert whole == motion
     assert math.isnan(still.ratio)
 
 
@@ -114,9 +114,9 @@ def test_two_episodes_have_an_interval_of_one_degree_of_freedom():
     model, reference, episode = paired(2, 40)
     model, reference = (np.where(episode[:, None] == 0, 400.0, 1.0) * x for x in (model, reference))
     model = np.where(episode[:, None] == 0, 9.0, 1.0) * model  # apart by more than its blocks are
-    found = compare_squares((model, reference), SCALE, episode)[0]
-    assert found.unit == "episodes"
-    assert found.effective_n < 2.0
+    result = compare_squares((model, reference), SCALE, episode)[0]
+    assert result.unit == "episodes"
+    assert result.effective_n < 2.0
     # Two logs of errors without one episode differ by d: half the interval is 12.7 d / 2.
     rms = [
         [(np.sqrt(x[episode == one].mean(axis=0)) / SCALE.std).mean() for one in (0, 1)]
@@ -124,7 +124,7 @@ def test_two_episodes_have_an_interval_of_one_degree_of_freedom():
     ]
     logs = np.log(rms[0]) - np.log(rms[1])
     half = 12.706 * abs(logs[0] - logs[1]) / 2.0
-    assert math.log(found.high / found.ratio) == pytest.approx(half, rel=1e-3)
+    assert math.log(result.high / result.ratio) == pytest.approx(half, rel=1e-3)
 
 
 def test_weaker_references_ask_for_no_more_evidence_of_a_loss():
@@ -138,30 +138,30 @@ def test_weaker_references_ask_for_no_more_evidence_of_a_loss():
     strong = {key: dict.fromkeys(("nrmse", "a", "b", "c"), fine) for key in steps}
     strong["1"] = strong["1"] | {"c": lost}
     others = {key: dict.fromkeys(("nrmse", "a", "b", "c"), weak) for key in steps}
-    known = {"linear": strong} | {f"weak{k}": others for k in range(5)}
-    found = losses(known, steps)
-    assert [(one.horizon, one.channel) for one in found["linear"]] == [("1", "c")]
-    assert not any(found[name] for name in known if name != "linear")
+    history = {"linear": strong} | {f"weak{k}": others for k in range(5)}
+    result = losses(history, steps)
+    assert [(one.horizon, one.channel) for one in result["linear"]] == [("1", "c")]
+    assert not any(result[name] for name in history if name != "linear")
 
 
 def test_the_detectable_improvement_is_found_four_times_in_five():
     """Standard error known: 30 episodes of equal size; a model better by just that much."""
     scale, episode = Scale(np.ones(1), np.zeros(1)), np.arange(30)
-    random, found, sizes = np.random.default_rng(2), 0, []
+    random, result, sizes = np.random.default_rng(2), 0, []
     for _ in range(300):
         noise = np.exp(0.1 * random.standard_normal((2, 30, 1)))
         sizes.append(compare_squares((noise[0], noise[1]), scale, episode)[1].detectable)
     for _ in range(300):
         noise = np.exp(0.1 * random.standard_normal((2, 30, 1)))
         better = noise[0] * (1 - np.mean(sizes)) ** 2
-        found += compare_squares((better, noise[1]), scale, episode)[1].high < 1.0
-    assert 0.74 <= found / 300 <= 0.92
+        result += compare_squares((better, noise[1]), scale, episode)[1].high < 1.0
+    assert 0.74 <= result / 300 <= 0.92
 
 
 @pytest.mark.parametrize("diverged", [False, True])
 def test_a_comparison_survives_json(diverged):
     model, reference, episode = paired(12, 4)
     model = np.full_like(model, np.inf) if diverged else model
-    found = compare_squares((model, reference), SCALE, episode)[0]
-    again = from_json_value(to_json_value(found), Comparison, Path("c"))
-    assert repr(again) == repr(found)
+    result = compare_squares((model, reference), SCALE, episode)[0]
+    again = from_json_value(to_json_value(result), Comparison, Path("c"))
+    assert repr(again) == repr(result)

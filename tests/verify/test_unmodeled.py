@@ -95,5 +95,5 @@ def test_errors_of_a_position_count_only_without_its_velocity(dataset, rows):
 
 
 def test_every_effect_has_advice(dataset, rows):
-    known = effects_of(dataset, rows, lambda one: np.sign(one[:, 1]))
-    assert {one.effect for one in known} <= set(ADVICE)
+    history = effects_of(dataset, rows, lambda one: np.sign(one[:, 1]))
+    assert {one.effect for one in history} <= set(ADVICE)

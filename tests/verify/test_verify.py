@@ -54,23 +54,23 @@ def refs(home, pendulum) -> dict[str, ArtifactRef]:
 
 def test_files_are_judged_in_a_process_of_their_own_once(home, refs):
     task = task_of({"type": "mlp"}, 4)
-    asked = Export(c99=True, also=["fp16"], loss=1e9)
-    task = task.model_copy(update={"export": asked})
+    requests = Export(c99=True, also=["fp16"], loss=1e9)
+    task = task.model_copy(update={"export": requests})
     exported = export.run(task, home, refs["model"], refs["dataset"])
     assert export.run(task, home, refs["model"], refs["dataset"]).cached
-    outcome = stage.run(task, home, exported.ref, refs["model"], refs["dataset"])
-    assert outcome.summary["passed"] is True
-    folder = open_ref(home, outcome.ref)
+    artifact = stage.run(task, home, exported.ref, refs["model"], refs["dataset"])
+    assert artifact.summary["passed"] is True
+    folder = open_ref(home, artifact.ref)
     document = read_verification(folder)
-    assert to_json_value(document.metrics) == outcome.summary["metrics"]
+    assert to_json_value(document.metrics) == artifact.summary["metrics"]
     page = (folder / "report.html").read_text()
     assert "http" not in page
     again = stage.run(task, home, exported.ref, refs["model"], refs["dataset"])
-    assert (again.cached, again.ref) == (True, outcome.ref)
+    assert (again.cached, again.ref) == (True, artifact.ref)
     c99, half = document.c99, document.variants["fp16"]
     assert to_json_value(c99) == exported.summary["c99"]
-    for told in (f"{c99.weights:,} bytes", f"{c99.multiplications:,}"):
-        assert f">{told}</td>" in page
+    for message in (f"{c99.weights:,} bytes", f"{c99.multiplications:,}"):
+        assert f">{message}</td>" in page
     assert f">{number(c99.latency_us.worst)} µs</td>" in page
     gate = next(line for line in document.gates if line.name == "fp16 variant")
     assert gate.passed
@@ -127,8 +127,8 @@ def test_files_that_cannot_be_run_block_and_the_lines_that_failed_are_named(home
     planted = get_or_build(home, "onnx_model", "pendulum", {"of": "a frozen batch"}, frozen).ref
     with pytest.raises(Blocked) as caught:
         stage.run(task, home, planted, refs["model"], refs["dataset"])
-    told = str(caught.value)
-    assert told.startswith("pendulum: verification: step.onnx interface: state is [1, 2], not")
-    assert "rollout parity: batch of 7, held-out: [ONNXRuntimeError]" in told
-    assert told.endswith("nothing was measured; export the model again")
+    message = str(caught.value)
+    assert message.startswith("pendulum: verification: step.onnx interface: state is [1, 2], not")
+    assert "rollout parity: batch of 7, held-out: [ONNXRuntimeError]" in message
+    assert message.endswith("nothing was measured; export the model again")
     assert not (home.store / "verification").exists()

@@ -17,7 +17,7 @@ from kinemill.task.control import CONTROLLERS, Controller
 
 @CONTROLLERS.register("cem")
 class CEM(Controller):
-    """Settings of the cross-entropy method."""
+    """Cross-entropy method: refit a Gaussian to the best plans; for costs with several minima."""
 
     type: Literal["cem"] = "cem"
     iterations: PositiveInt = Field(
@@ -27,12 +27,12 @@ class CEM(Controller):
     least_noise: PositiveFloat = Field(default=0.05, description="s₀, so that it never stops")
 
     def draw(self, plan: Plan, iteration: int, random: np.random.Generator) -> Floats:
-        """Draw the plan itself, and the others around it."""
+        """Draw knots (B, K, A): the plan itself, then plans around it."""
         std = self.noise if iteration == 0 or plan.std is None else plan.std
         return plan.around(self.samples, std, random, self.min_noise_scale)
 
     def update(self, plan: Plan, knots: Floats, costs: Floats) -> Plan:
-        """Fit the best, without plans that the model could not follow."""
+        """Fit mean and std to the knots (B, K, A) of least cost (B,); costs not finite are out."""
         elites = min(self.elites, int(np.isfinite(costs).sum()))
         best = knots[np.argsort(costs)[:elites]]
         return plan.moved(best.mean(axis=0), np.maximum(best.std(axis=0), self.least_noise))

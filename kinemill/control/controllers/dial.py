@@ -18,7 +18,7 @@ from kinemill.task.control import CONTROLLERS, Controller
 
 @CONTROLLERS.register("dial")
 class DIAL(Controller):
-    """Settings of the annealed controller."""
+    """DIAL: MPPI whose noise shrinks over iterations and toward the present; for legged robots."""
 
     type: Literal["dial"] = "dial"
     iterations: PositiveInt = Field(
@@ -33,12 +33,12 @@ class DIAL(Controller):
     beta_horizon: PositiveFloat = Field(default=1.0, description="β₂; large: all knots alike")
 
     def draw(self, plan: Plan, iteration: int, random: np.random.Generator) -> Floats:
-        """Draw the plan itself, and the others around it."""
+        """Draw knots (B, K, A): the plan itself, then plans around it."""
         count = len(plan.knots)
         done, fraction = iteration / self.iterations, np.arange(1, count + 1) / count
         std = self.noise * np.exp(-done / self.beta_opt_iter - (1 - fraction) / self.beta_horizon)
         return plan.around(self.samples, std[:, None], random, self.min_noise_scale)
 
     def update(self, plan: Plan, knots: Floats, costs: Floats) -> Plan:
-        """Average by cost."""
+        """Average knots (B, K, A) by their costs (B,)."""
         return plan.moved(weighted_mean(knots, costs, self.temperature, "spread"))

@@ -17,7 +17,7 @@ from kinemill.task.control import CONTROLLERS, Controller
 
 @CONTROLLERS.register("mppi")
 class MPPI(Controller):
-    """Settings of path integral control."""
+    """Model predictive path integral control: average plans by cost; try it first."""
 
     type: Literal["mppi"] = "mppi"
     temperature: PositiveFloat = Field(default=0.1, description="λ, in the unit below")
@@ -26,12 +26,12 @@ class MPPI(Controller):
     )
 
     def draw(self, plan: Plan, iteration: int, random: np.random.Generator) -> Floats:
-        """Draw the plan itself, and the others around it."""
+        """Draw knots (B, K, A): the plan itself, then plans around it."""
         del iteration
         return plan.around(self.samples, self.noise, random, self.min_noise_scale)
 
     def update(self, plan: Plan, knots: Floats, costs: Floats) -> Plan:
-        """Average by cost."""
+        """Average knots (B, K, A) by their costs (B,)."""
         return plan.moved(weighted_mean(knots, costs, self.temperature, self.unit))
 
 

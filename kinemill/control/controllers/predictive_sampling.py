@@ -15,15 +15,15 @@ from kinemill.task.control import CONTROLLERS, Controller
 
 @CONTROLLERS.register("predictive_sampling")
 class PredictiveSampling(Controller):
-    """Settings of predictive sampling: those of every controller."""
+    """Predictive sampling: take the best of random plans; the simplest baseline."""
 
     type: Literal["predictive_sampling"] = "predictive_sampling"
 
     def draw(self, plan: Plan, iteration: int, random: np.random.Generator) -> Floats:
-        """Draw the plan itself, and the others around it."""
+        """Draw knots (B, K, A): the plan itself, then plans around it."""
         del iteration
         return plan.around(self.samples, self.noise, random, self.min_noise_scale)
 
     def update(self, plan: Plan, knots: Floats, costs: Floats) -> Plan:
-        """Take the best."""
+        """Take the knots (K, A) of least cost, of knots (B, K, A) and costs (B,)."""
         return plan.moved(knots[np.argmin(costs)])

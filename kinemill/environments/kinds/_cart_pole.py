@@ -30,7 +30,7 @@ class CartPoles:
     def advance(
         self, states: NDArray[np.float64], actions: object
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
-        """Go one step on."""
+        """Advance states (B, 4) one step; return states (B, 4), rewards (B,) and ends (B,)."""
         inner, count = self._one, len(states)
         if inner.num_envs != count:
             from gymnasium.vector.utils import batch_space

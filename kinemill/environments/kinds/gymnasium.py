@@ -18,7 +18,7 @@ _EXTRAS = {"box2d": "kinemill[box2d]", "mujoco": "kinemill[cpu]"}
 
 @KINDS.register("gymnasium")
 class GymnasiumEnvironment(Environment):
-    """What `gymnasium.make` makes."""
+    """An environment by its Gymnasium id, as `gymnasium.make` makes it."""
 
     type: Literal["gymnasium"] = "gymnasium"
     id: Annotated[str, LOCAL] = Field(

@@ -15,6 +15,7 @@ from kinemill.runtime.integrity import IO, ROLLOUT, STEP, SUMS
 from kinemill.task.channels import Channel
 from kinemill.task.document import Task
 from kinemill.task.environment import KINDS, Environment, Range
+from kinemill.task.hooks import from_task_folder
 from kinemill.task.web_overrides import MODEL
 
 _FILES = (ROLLOUT, STEP, IO, SUMS)
@@ -22,7 +23,10 @@ _FILES = (ROLLOUT, STEP, IO, SUMS)
 
 @KINDS.register("learned")
 class LearnedEnvironment(Environment):
-    """Its states and actions are the task's channels, its reward is the task's `control` part."""
+    """A learned simulator as the environment, to train without the robot.
+
+    Its states and actions are the task's channels, its reward is the task's `control` part.
+    """
 
     type: Literal["learned"] = "learned"
     model: Annotated[str, MODEL] = Field(
@@ -42,10 +46,7 @@ class LearnedEnvironment(Environment):
     @field_validator("model")
     @classmethod
     def _found_from_the_task(cls, value: str, info: ValidationInfo) -> str:
-        folder = (info.context or {}).get("folder")
-        if value.startswith("models:/") or folder is None:
-            return value
-        return str((folder / Path(value).expanduser()).absolute())
+        return value if value.startswith("models:/") else from_task_folder(value, info)
 
     def problems(self, channels: Mapping[str, Channel]) -> list[tuple[tuple[str | int, ...], str]]:
         """Return starts of what is no state, too."""
@@ -68,7 +69,11 @@ class LearnedEnvironment(Environment):
         return Path(importlib.import_module("kinemill.register").fetch_bundle(self.model))
 
     def sources(self) -> dict[str, Path]:
-        """Return the files of the model."""
+        """Return the files of the model by name.
+
+        Raises:
+            BadInput: There is no such model, or it lacks a file.
+        """
         folder = self.folder()
         if not (folder / _FILES[0]).is_file():
             raise BadInput(f"environment.model: {self.model}", f"has no {_FILES[0]}")

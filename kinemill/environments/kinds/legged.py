@@ -23,6 +23,7 @@ from kinemill.environments.legged.robots import Gauge, LeggedRobots
 from kinemill.errors import BadInput
 from kinemill.task.document import Task
 from kinemill.task.environment import KINDS, Environment
+from kinemill.task.hooks import from_task_folder
 from kinemill.task.web_overrides import LOCAL
 
 Command = tuple[float, float, float]
@@ -33,7 +34,10 @@ _BODY = "body.xml"
 
 @KINDS.register("legged")
 class LeggedEnvironment(Environment):
-    """Settings of a legged robot; `randomize` and `variants` know mass, friction, gain and push."""
+    """A legged robot in MuJoCo that follows velocity commands.
+
+    `randomize` and `variants` know mass, friction, gain and push.
+    """
 
     type: Literal["legged"] = "legged"
     body: Annotated[str, LOCAL] = Field(
@@ -68,8 +72,7 @@ class LeggedEnvironment(Environment):
     @field_validator("body")
     @classmethod
     def _resolve_from_the_task(cls, value: str, info: ValidationInfo) -> str:
-        folder = (info.context or {}).get("folder")
-        return str((folder / Path(value).expanduser()).absolute()) if folder and value else value
+        return from_task_folder(value, info)
 
     @property
     def body_path(self) -> Path:
@@ -161,7 +164,7 @@ class LeggedEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
     def reset(
         self, *, seed: int | None = None, options: Mapping[str, object] | None = None
     ) -> tuple[NDArray[np.float32], Info]:
-        """Start in stance on level ground, with noise on the joints."""
+        """Start in stance on level ground, with noise on the joints; return (D,) and info."""
         super().reset(seed=seed)
         del options
         command = self.commands[int(self.np_random.integers(len(self.commands)))]

@@ -23,7 +23,7 @@ _STREAM = 23  # a random stream of its own for each episode's seed
 
 @KINDS.register("obstacle")
 class Obstacle(Environment):
-    """Settings of the plane with an obstacle in its middle."""
+    """A plane with an obstacle in its middle, to test policies with several equally good paths."""
 
     type: Literal["obstacle"] = "obstacle"
 
@@ -43,7 +43,7 @@ class ObstaclePlane(Gantry):
     observation_names: ClassVar[tuple[str, ...]] = ("x", "y", "x_rate", "y_rate")
 
     def begin(self, random: np.random.Generator) -> NDArray[np.float64]:
-        """Draw a start on the left."""
+        """Return a random start (2,) on the left, m."""
         return np.array([START, random.uniform(-0.1, 0.1)])
 
     def observe(self) -> NDArray[np.float32]:

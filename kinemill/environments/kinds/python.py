@@ -15,7 +15,10 @@ from kinemill.task.web_overrides import CODE, LOCAL
 
 @KINDS.register("python")
 class PythonEnvironment(Environment):
-    """What a class of the user's makes; called with `arguments`, it returns a `gymnasium.Env`."""
+    """An environment of your own: a Python class or function that returns a `gymnasium.Env`.
+
+    It is called with `arguments`.
+    """
 
     type: Literal["python"] = "python"
     path: Annotated[str, CODE] = Field(
@@ -51,7 +54,11 @@ class PythonEnvironment(Environment):
         return environment
 
     def sources(self) -> dict[str, Path]:
-        """Return the file that the class is in."""
+        """Return the file of the class, by name.
+
+        Raises:
+            BadInput: It cannot be imported.
+        """
         path = file_of(self.path)
         if path is None:
             load_hook(f"environment.path: {self.path}", self.path, "Class")

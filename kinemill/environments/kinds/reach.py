@@ -44,7 +44,7 @@ MJCF = f"""
 
 @KINDS.register("reach")
 class Reach(Environment):
-    """Settings of the arm; its pictures are for films alone."""
+    """A planar two-link arm that reaches for a target; images are rendered for videos only."""
 
     type: Literal["reach"] = "reach"
 

@@ -31,7 +31,7 @@ SPEED = 0.4  # m/s
 
 @KINDS.register("targets")
 class Targets(Environment):
-    """Settings of the plane with targets."""
+    """A plane with colored targets of which an instruction names one; for images and texts."""
 
     type: Literal["targets"] = "targets"
     pixels: PositiveInt = Field(default=64, description="height and width of the image, pixels")

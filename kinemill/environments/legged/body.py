@@ -125,7 +125,11 @@ def load_body(path: Path) -> Body:
 
 
 def body_of(mjcf: str, where: str) -> Body:
-    """Parse a body from MJCF text; `where` names it in errors."""
+    """Parse a body from MJCF text; `where` names it in errors.
+
+    Raises:
+        BadInput: It is not valid MJCF, or lacks what a legged robot needs.
+    """
     library = mujoco()
     try:
         model = library.MjModel.from_xml_string(mjcf)

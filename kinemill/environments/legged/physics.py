@@ -68,7 +68,7 @@ class MujocoThreads:
         """Do nothing: the rollout reads the models themselves."""
 
     def advance(self, position: Floats, velocity: Floats, targets: Floats) -> tuple[Floats, Floats]:
-        """Advance one time step, as `LeggedPhysics` describes."""
+        """Advance one time step: (B, 7 + J), (B, 6 + J), targets (B, J) rad -> the first two."""
         states = np.concatenate([np.zeros((len(position), 1)), position, velocity], axis=1)
         control = np.repeat(np.asarray(targets, float)[:, None], self._substeps, axis=1)
         trajectory, _ = self._rollout.rollout(
@@ -125,7 +125,7 @@ class MujocoWarp:
         self._stale = True
 
     def advance(self, position: Floats, velocity: Floats, targets: Floats) -> tuple[Floats, Floats]:
-        """Advance one time step, as `LeggedPhysics` describes."""
+        """Advance one time step: (B, 7 + J), (B, 6 + J), targets (B, J) rad -> the first two."""
         data = self._data
         with self._warp.ScopedDevice(self._device):
             if self._stale:

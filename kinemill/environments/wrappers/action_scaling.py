@@ -12,7 +12,10 @@ from kinemill.task.protocols import TorchModule
 
 @WRAPPERS.register("action_scaling")
 class ActionScaling(Wrapper):
-    """A part of the policy: a robot gets actions in its units."""
+    """Scale actions to [-1, 1] for the algorithm.
+
+    It is part of the exported policy: a robot gets actions in its units.
+    """
 
     scope = "policy"
     type: Literal["action_scaling"] = "action_scaling"

@@ -16,7 +16,10 @@ from kinemill.task.protocols import TorchModule
 
 @WRAPPERS.register("angle_features")
 class AngleFeatures(Wrapper):
-    """A part of the policy: a robot gives its angles in rad."""
+    """Replace angles by their sine and cosine, so that turns have no jump.
+
+    It is part of the exported policy: a robot passes its angles in rad.
+    """
 
     scope = "policy"
     type: Literal["angle_features"] = "angle_features"

@@ -13,7 +13,10 @@ from kinemill.task.protocols import TorchModule
 
 @WRAPPERS.register("frame_stack")
 class FrameStack(Wrapper):
-    """A part of the policy: a robot gives one observation at a time."""
+    """Stack the last observations, for a policy without memory that needs velocities.
+
+    It is part of the exported policy: a robot passes one observation at a time.
+    """
 
     scope = "policy"
     type: Literal["frame_stack"] = "frame_stack"

@@ -16,7 +16,10 @@ _LEAST = 1e-4  # spread of a number that hardly changes, in its unit
 
 @WRAPPERS.register("normalize_observation")
 class NormalizeObservation(Wrapper):
-    """A part of the policy: its statistics are saved with it, and go with it wherever it goes."""
+    """Normalize observations by their mean and standard deviation, estimated before training.
+
+    It is part of the exported policy, which contains the statistics.
+    """
 
     scope = "policy"
     type: Literal["normalize_observation"] = "normalize_observation"

@@ -11,7 +11,7 @@ from kinemill.task.environment import WRAPPERS, Wrapper
 
 @WRAPPERS.register("reward_scaling")
 class RewardScaling(Wrapper):
-    """Of the training alone: rewards times `factor`, plus `offset`."""
+    """Scale rewards in training: times `factor`, plus `offset`. Evaluations report the original."""
 
     scope = "training"
     type: Literal["reward_scaling"] = "reward_scaling"

@@ -21,13 +21,13 @@ class ConvSizes:
 
     Attributes:
         channels: of each layer.
-        halvings: number of layers, from the first on, that halve height and width.
+        strided_layers: number of layers, from the first on, that halve height and width.
         keypoints: mean positions if true, mean values otherwise.
         queries: positions that a text selects by attention.
     """
 
     channels: Sequence[int]
-    halvings: int
+    strided_layers: int
     keypoints: bool
     queries: int
 
@@ -56,7 +56,7 @@ class ConvEncoder(nn.Module):
         super().__init__()
         height, width, colors = shape
         channels = [colors, *sizes.channels]
-        strides = [2 if layer < sizes.halvings else 1 for layer in range(len(sizes.channels))]
+        strides = [2 if layer < sizes.strided_layers else 1 for layer in range(len(sizes.channels))]
         for stride in strides:
             height, width = -(-height // stride), -(-width // stride)
         down = torch.linspace(-1, 1, height).repeat_interleave(width)

@@ -13,7 +13,7 @@ from kinemill.task.reinforcement import ALGORITHMS
 
 @ALGORITHMS.register("a2c")
 class A2C(ActorCritic):
-    """Settings."""
+    """Advantage actor-critic: short rollouts of many copies; the smallest on-policy baseline."""
 
     type: Literal["a2c"] = "a2c"
     n_steps: int = Field(default=5, description="steps per environment between updates")

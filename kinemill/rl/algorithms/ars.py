@@ -13,7 +13,10 @@ from kinemill.task.reinforcement import ALGORITHMS, Algorithm, Head
 
 @ALGORITHMS.register("ars")
 class ARS(Algorithm):
-    """Settings; `learn.optimizer.lr` is the size of a step."""
+    """Augmented random search, without gradients; for small policies and long horizons.
+
+    `learn.optimizer.lr` is the size of a step.
+    """
 
     acts: ClassVar[tuple[str, ...]] = ("continuous", "choice")
     head: ClassVar[Head] = "squashed"

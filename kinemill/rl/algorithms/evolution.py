@@ -17,7 +17,10 @@ from kinemill.task.reinforcement import ALGORITHMS, Algorithm, Head
 
 @ALGORITHMS.register("evolution")
 class Evolution(Algorithm):
-    """Settings; `learn.num_envs` is the size of a generation, an even number."""
+    """Evolution strategies, without gradients; for rewards that are sparse or not smooth.
+
+    `learn.num_envs` is the size of a generation, an even number.
+    """
 
     num_envs: ClassVar[int] = 32
     head: ClassVar[Head] = "squashed"

@@ -11,7 +11,10 @@ from kinemill.task.reinforcement import ALGORITHMS
 
 @ALGORITHMS.register("maskable_ppo")
 class MaskablePPO(PPO):
-    """Settings; the environment observes `action_mask` (M,), 1 for each choice that is allowed."""
+    """PPO for discrete actions of which some are forbidden in some states.
+
+    The environment observes `action_mask` (M,): 1 for each allowed choice, else 0.
+    """
 
     acts: ClassVar[tuple[str, ...]] = ("choice", "choices")
     masked: ClassVar[bool] = True

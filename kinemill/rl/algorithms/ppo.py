@@ -14,7 +14,10 @@ from kinemill.task.reinforcement import ALGORITHMS
 
 @ALGORITHMS.register("ppo")
 class PPO(ActorCritic):
-    """Settings; `learn.batch_size` steps make one step of the optimizer."""
+    """Proximal policy optimization; the algorithm to try first, for any kind of action.
+
+    `learn.batch_size` environment steps make one step of the optimizer.
+    """
 
     type: Literal["ppo"] = "ppo"
     n_epochs: PositiveInt = Field(

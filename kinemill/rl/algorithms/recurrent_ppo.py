@@ -15,7 +15,10 @@ from kinemill.task.reinforcement import ALGORITHMS
 
 @ALGORITHMS.register("recurrent_ppo")
 class RecurrentPPO(PPO):
-    """Settings; the memory is the policy's carry."""
+    """PPO with an LSTM, for environments that one observation does not show completely.
+
+    The memory is the policy's carry.
+    """
 
     recurrent: ClassVar[bool] = True
     type: Literal["recurrent_ppo"] = "recurrent_ppo"

@@ -11,7 +11,7 @@ from kinemill.task.reinforcement import ALGORITHMS
 
 @ALGORITHMS.register("sac")
 class SAC(OffPolicy):
-    """Settings."""
+    """Soft actor-critic: off-policy, for continuous actions where samples are expensive."""
 
     type: Literal["sac"] = "sac"
     ent_coef: float | Literal["auto"] = Field(

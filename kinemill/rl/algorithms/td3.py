@@ -11,7 +11,10 @@ from kinemill.task.reinforcement import ALGORITHMS
 
 @ALGORITHMS.register("td3")
 class TD3(OffPolicy):
-    """Settings; noises are in halves of an action's range."""
+    """Twin delayed DDPG: off-policy and deterministic, for continuous actions.
+
+    Noises are in halves of an action's range.
+    """
 
     type: Literal["td3"] = "td3"
     action_noise: NonNegativeFloat = Field(

@@ -11,7 +11,7 @@ from kinemill.task.reinforcement import ALGORITHMS
 
 @ALGORITHMS.register("tqc")
 class TQC(OffPolicy):
-    """Settings."""
+    """SAC with quantile critics, truncated against overestimation; for continuous actions."""
 
     type: Literal["tqc"] = "tqc"
     ent_coef: float | Literal["auto"] = Field(

@@ -8,7 +8,7 @@ from kinemill.task.reinforcement import RUNNERS, Runner
 
 @RUNNERS.register("processes")
 class Processes(Runner):
-    """Each process has its share of the copies."""
+    """One process per core, each with a share of the copies; for environments with slow steps."""
 
     type: Literal["processes"] = "processes"
 

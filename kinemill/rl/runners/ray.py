@@ -10,7 +10,7 @@ from kinemill.task.reinforcement import RUNNERS, Runner
 
 @RUNNERS.register("ray")
 class Ray(Runner):
-    """Each actor has its share of the copies."""
+    """Ray actors on several machines, each with a share of the copies; for very slow steps."""
 
     type: Literal["ray"] = "ray"
 

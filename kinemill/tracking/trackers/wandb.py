@@ -22,7 +22,7 @@ FINISH_SECONDS = 60.0  # s to wait for the last uploads
 
 @TRACKERS.register("wandb")
 class WeightsAndBiases(Track):
-    """Settings of Weights & Biases."""
+    """Send metrics to Weights & Biases, beside MLflow."""
 
     type: Literal["wandb"] = "wandb"
     project: Annotated[str | None, LOCAL] = Field(

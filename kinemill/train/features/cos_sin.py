@@ -10,7 +10,7 @@ from kinemill.task.plugins import ENCODINGS, Encoding
 
 @ENCODINGS.register("cos_sin")
 class CosSin(Encoding):
-    """Settings of the turn."""
+    """Cosine and sine of a channel, for angles and other periodic values."""
 
     parts: ClassVar[int] = 2
     bounded: ClassVar[bool] = True

@@ -9,7 +9,7 @@ from kinemill.task.plugins import ENCODINGS, Encoding
 
 @ENCODINGS.register("dead_zone")
 class DeadZone(Encoding):
-    """Settings of the zone."""
+    """Zero within a zone around 0, for actuators that do not react to small commands."""
 
     type: Literal["dead_zone"] = "dead_zone"
     width: PositiveFloat = Field(description="to each side of zero, in the channel's unit")

@@ -7,7 +7,7 @@ from kinemill.task.plugins import ENCODINGS, Encoding
 
 @ENCODINGS.register("plain")
 class Plain(Encoding):
-    """Settings: none but the scale."""
+    """The scaled value itself; the default."""
 
     type: Literal["plain"] = "plain"
 

@@ -9,7 +9,7 @@ from kinemill.task.plugins import ENCODINGS, Encoding
 
 @ENCODINGS.register("signed_log")
 class SignedLog(Encoding):
-    """Settings of the knee."""
+    """Sign times logarithm, for values over several orders of magnitude."""
 
     type: Literal["signed_log"] = "signed_log"
     linear: PositiveFloat = Field(

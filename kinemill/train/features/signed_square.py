@@ -7,7 +7,7 @@ from kinemill.task.plugins import ENCODINGS, Encoding
 
 @ENCODINGS.register("signed_square")
 class SignedSquare(Encoding):
-    """Settings: none but the scale."""
+    """Sign times square, for quantities such as drag, which grows with the square of a velocity."""
 
     parts: ClassVar[int] = 2
     type: Literal["signed_square"] = "signed_square"

@@ -26,9 +26,11 @@ from kinemill.train.objectives._rollouts import Rollouts
 from kinemill.train.readout import fit_readout
 from kinemill.train.robots import robot_by_window
 from kinemill.train.step import Step
+from kinemill.train.time_limit import check_time
 from kinemill.train.transfer import freeze, start_weights
 
 EXAMPLES = 8192  # windows shown at once to a network that is fitted
+FITTED = 100_000  # evenly spread windows of a fit at most; more would move the weights little
 VALIDATION_WINDOWS = 2048  # evenly spread; more would cost time and move the error little
 Data = tuple[PackedDataset, PackedDataset]
 
@@ -75,7 +77,7 @@ def _module(
     layout, robots = layout_of(task), learn.robots_in(data[1])
     train, watch = windows
     newton = learn.gauss_newton
-    starts = newton.starts if newton and start is None else 1
+    starts = newton.n_init if newton and start is None else 1
     share = newton.seconds / (starts * learn.ensemble) if newton and newton.seconds else None
     readouts = list[Any]()
 
@@ -152,16 +154,28 @@ def fit_network(step: Step, windows: Windows, which: Tensor) -> None:
         if hasattr(step.network, "select") and not step.network.holds_scale:
             left_out = is_left_out(windows)
             numbers = (~left_out).nonzero().flatten()
-            most = min(step.network.selection_rows, len(numbers))
-            spaced = numbers[torch.linspace(0, len(numbers) - 1, most).long()]
+            spaced = numbers[_evenly_spaced(len(numbers), step.network.selection_rows)]
             runs = FreeRuns(windows, left_out)
-            step.network.select(examples(step, windows, spaced), lambda: runs.error_of(step))
-        step.network.fit(examples(step, windows, which))
+
+            def error() -> float:
+                check_time()
+                return runs.error_of(step)
+
+            step.network.select(examples(step, windows, spaced), error)
+        step.network.fit(examples(step, windows, which[_evenly_spaced(len(which), FITTED)]))
+
+
+def _evenly_spaced(count: int, most: int) -> Tensor:
+    """Return at most `most` evenly spread numbers below `count`, or all of them."""
+    if count <= most:
+        return torch.arange(count)
+    return torch.linspace(0, count - 1, most, dtype=torch.float64).long()
 
 
 def examples(module: Any, windows: Windows, which: Tensor) -> Iterator[tuple[Tensor, ...]]:
     """Yield the network's inputs (N, H, ...) and target outputs (N, O) of the windows `which`."""
     for some in which.to(windows.values.device).split(EXAMPLES):
+        check_time()
         states, past_actions, actions, truth = windows.gather(some)
         all_actions = torch.cat([past_actions, actions[:, :1]], dim=1)
         targets = module.target_outputs(states[:, -1], truth[:, 0])
@@ -174,8 +188,8 @@ def sequences(module: Any, windows: Windows, which: Tensor) -> Iterator[tuple[Te
 
     At most EXAMPLES of the windows `which`, evenly spaced.
     """
-    spaced = torch.linspace(0, len(which) - 1, min(EXAMPLES, len(which))).long()
-    states, past_actions, actions, truth = windows.gather(which[spaced].to(windows.values.device))
+    spaced = which[_evenly_spaced(len(which), EXAMPLES)].to(windows.values.device)
+    states, past_actions, actions, truth = windows.gather(spaced)
     states = torch.cat([states, truth], dim=1)
     actions = torch.cat([past_actions, actions, actions[:, -1:]], dim=1)
     features, *_ = module.window_inputs(states, actions)

@@ -9,7 +9,7 @@ from kinemill.train.optimizers._moments import Moments
 
 @OPTIMIZERS.register("adam")
 class Adam(Moments):
-    """Settings of Adam; its weight decay is an L2 penalty, unlike AdamW's."""
+    """Adam; its weight decay is an L2 penalty, unlike that of `adamw`."""
 
     type: Literal["adam"] = "adam"
 

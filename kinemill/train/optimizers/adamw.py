@@ -11,7 +11,7 @@ from kinemill.train.optimizers._moments import Moments
 
 @OPTIMIZERS.register("adamw")
 class AdamW(Moments):
-    """Settings of AdamW."""
+    """Adam with decoupled weight decay; the default."""
 
     type: Literal["adamw"] = "adamw"
     weight_decay: float = Field(

@@ -10,7 +10,7 @@ from kinemill.task.plugins import OPTIMIZERS, Optimizer
 
 @OPTIMIZERS.register("rmsprop")
 class RMSprop(Optimizer):
-    """Settings of RMSprop."""
+    """RMSprop: steps scaled by the running mean of squared gradients; common with A2C."""
 
     type: Literal["rmsprop"] = "rmsprop"
     lr: PositiveFloat = Field(default=1e-3, description="peak of the learning rate")

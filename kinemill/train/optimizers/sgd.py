@@ -10,7 +10,7 @@ from kinemill.task.plugins import OPTIMIZERS, Optimizer
 
 @OPTIMIZERS.register("sgd")
 class SGD(Optimizer):
-    """Settings of stochastic gradient descent."""
+    """Stochastic gradient descent, with momentum if it is set; for fine-tuning at a small rate."""
 
     type: Literal["sgd"] = "sgd"
     lr: PositiveFloat = Field(default=1e-2, description="peak of the learning rate")

@@ -31,9 +31,9 @@ def measured(empty: CandidateResult, module: Any, errors: CandidateErrors) -> Ca
     return replace(
         empty,
         parameters=sum(value.numel() for value in module.parameters()),
-        errors={steps: _finite(error) for steps, error in errors.by_horizon.items()},
-        free_run=_finite(errors.free_run),
-        score=_finite(errors.score),
+        errors={steps: finite(error) for steps, error in errors.by_horizon.items()},
+        free_run=finite(errors.free_run),
+        score=finite(errors.score),
     )
 
 
@@ -42,5 +42,6 @@ def score_text(score: float | None) -> str:
     return "not finite" if score is None else f"{score:.4g}"
 
 
-def _finite(value: float) -> float | None:
+def finite(value: float) -> float | None:
+    """Return the value, None if it is not finite."""
     return value if math.isfinite(value) else None

@@ -11,15 +11,11 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
-
-from safetensors.torch import load_file, save_file
 
 from kinemill.dataset import PackedDataset
 from kinemill.errors import BadInput, Diverged, KinemillError
 from kinemill.store import (
-    digest,
     publish_document,
     publish_json,
     read_document,
@@ -29,19 +25,26 @@ from kinemill.store import (
 from kinemill.task.computed import estimator_rows
 from kinemill.task.document import Task
 from kinemill.task.plugins import MODELS
-from kinemill.task.portfolio import RESULTS, Candidate, CandidateResult, TaskFacts
-from kinemill.task.protocols import NullReporter, WarmStart
+from kinemill.task.portfolio import RESULTS, Candidate, CandidateResult
 from kinemill.train.context import PORTFOLIO, Trained, TrainingContext
 from kinemill.train.ddp import process_group
 from kinemill.train.loop import fit
+from kinemill.train.portfolio.candidate_fits import FEWEST, CandidateFits
+from kinemill.train.portfolio.cross_validation import (
+    averaged,
+    finalists,
+    folds_of,
+    projected,
+)
 from kinemill.train.portfolio.facts import facts_of
-from kinemill.train.portfolio.measurement import measured, score_text, step_seconds
+from kinemill.train.portfolio.measurement import measured, score_text
 from kinemill.train.portfolio.selection import Bars
 from kinemill.train.portfolio.settings import gradient_steps, learn_of
 from kinemill.train.portfolio.simple_models import SimpleModels
-from kinemill.train.portfolio.validation_errors import ValidationRows
+from kinemill.train.portfolio.validation_errors import CandidateErrors, ValidationRows
 from kinemill.train.run_config import dotted
-from kinemill.train.warm_start import DESCRIPTION, WEIGHTS, description_of
+from kinemill.train.summary import LearnFacts
+from kinemill.train.time_limit import OutOfTime, time_limit
 
 STEPS = "steps.json"
 # Shares of the budget that pass until: the quick candidates end, all others in closed form end.
@@ -49,13 +52,15 @@ QUICK, CLOSED = 0.2, 0.4
 ROUNDS = (0.3, 0.15)  # shares of the rounds of training
 LEAST = 0.2  # share of the budget of the last training at least
 LAST = len(ROUNDS) + 1  # number of the last round
-PROBE_SHARE = 0.2  # of the time of a candidate, to measure the time per step
-FEWEST = 10  # steps of a round at least
 # A candidate gets SHORT s at least, or this share of a small budget: a shorter training shows
 # little of what it can do, so fewer candidates are tried.
 SHORT, SHORTEST = 4.0, 0.07
 LAST_WINDOWS = 4  # times the windows of a Gauss-Newton fit in the last training
 MOST_STEPS = 20_000  # of the last training
+# A candidate ends its training after its share of the time. A first fit or a measurement that takes
+# longer is stopped after so many times the share, and at the end of all rounds in any case.
+GRACE = 4.0
+CROSS = 0.15  # share of the budget of the cross-validation of finalists
 
 
 def train_portfolio(learn: Any, task: Task, data: Any, context: TrainingContext) -> Trained:
@@ -112,7 +117,10 @@ class _Race:
         derived = [task.channels[name] for name in task.derived]
         rows = max(self._facts.longest, estimator_rows(derived, task.dt))
         self._rows = ValidationRows(data[0], rows, task.verify.horizon)
+        self._fits = CandidateFits(learn, task, data, self._rows, self._folder, context.device)
         self._bars = Bars({})
+        self._folds = folds_of(data, rows, task.verify.horizon)
+        self._held_out: dict[str, CandidateResult] = {}  # errors of finalists on new recordings
         self._candidates: dict[str, Candidate] = {}
         self._failures: list[KinemillError] = []
         self._spent = 0.0  # s
@@ -132,24 +140,90 @@ class _Race:
         simple = SimpleModels(
             self._facts,
             [one for model in MODELS for one in MODELS[model].structures(self._facts)],
-            lambda candidate: self._attempt(candidate, 0, 0.0),
+            lambda candidate: self._attempt(candidate, 0, self._closed_seconds()),
             lambda: self._spent < QUICK * self._learn.budget,
         )
         simple.fit()
         self._bars = Bars.of(simple.results)
         history = self._history(self._best())
-        proposals = self._proposals(replace(self._facts, history=history))
+        facts = replace(self._facts, history=history)
+        proposals = [one for model in MODELS for one in MODELS[model].candidates(facts)]
         for candidate in proposals:
             if not candidate.trains:
                 if self._spent < CLOSED * self._learn.budget:
-                    self._attempt(candidate, 0, 0.0)
+                    self._attempt(candidate, 0, self._closed_seconds())
                 else:
                     self._skip(candidate)
         self._halve([candidate for candidate in proposals if candidate.trains])
         winner = self._best()
         if winner is None:
             raise self._failure()
-        return winner
+        return self._best_on_new_recordings(winner)
+
+    def _best_on_new_recordings(self, winner: CandidateResult) -> CandidateResult:
+        """Return the best finalist of a cross-validation; the winner if there is none."""
+        end, held_out = self._spent + CROSS * self._learn.budget, dict[str, CandidateResult]()
+        seconds = dict[str, float]()
+        for one in self._results:
+            seconds[one.name] = seconds.get(one.name, 0.0) + one.seconds
+        for one in finalists(self._bars.order(self._results), seconds) if self._folds else []:
+            if self._spent + len(self._folds) * seconds[one.name] <= end:
+                result = self._cross_validate(one, seconds[one.name], end)
+                if result is not None:
+                    held_out[one.name] = result
+                    text = f"score {score_text(result.score)} on recordings left out of its fit"
+                    self._context.listeners[1].log_message(f"{one.name}: {text}")
+            if not held_out:
+                return winner  # it comes first
+        if winner.name not in held_out:
+            return winner
+        self._held_out = held_out
+        best = self._held_out_bars().order(held_out.values())[0].name
+        last = max(self._rows.horizons)
+        self._results = [
+            replace(one, new_recordings=(held_out[one.name].errors or {})[last])
+            if one.name in held_out
+            else one
+            for one in self._results
+        ]
+        return next(one for one in self._bars.order(self._results) if one.name == best)
+
+    def _held_out_bars(self) -> Bars:
+        return Bars.of(one for one in self._held_out.values() if one.round == 0)
+
+    def _cross_validate(
+        self, result: CandidateResult, seconds: float, end: float
+    ) -> CandidateResult | None:
+        """Return the errors of a candidate on new recordings; None if there is no time."""
+        began = time.monotonic()
+        try:
+            errors: list[CandidateErrors] = []
+            with time_limit(end - self._spent):
+                for number, fold in enumerate(self._folds):
+                    candidate, step = self._candidates[result.name], result.step_seconds
+                    errors.append(self._fits.errors_on(fold, candidate, step, seconds, number))
+                    if not math.isfinite(errors[-1].score):
+                        break  # its mean is not finite either
+        except KinemillError:
+            return None
+        finally:
+            self._spent += time.monotonic() - began
+        return averaged(result, errors)
+
+    def _end_of_rounds(self) -> float:
+        """Return the time that has passed at the end of all rounds, s."""
+        share = LEAST + CROSS if self._folds else LEAST
+        return (1.0 - share) * self._learn.budget
+
+    def _most_seconds(self, candidate: Candidate, seconds: float) -> float:
+        """Return the time after which a candidate with a share of `seconds` is stopped, s."""
+        if not candidate.trains:
+            return seconds
+        return min(GRACE * seconds, self._end_of_rounds() - self._spent + seconds)
+
+    def _closed_seconds(self) -> float:
+        """Return the most time that the next candidate in closed form may take, s."""
+        return (CLOSED + SHORTEST) * self._learn.budget - self._spent
 
     def _failure(self) -> KinemillError:
         """Return the first failure, or that no rollout stays finite."""
@@ -162,9 +236,6 @@ class _Race:
             fix="lower verify.horizon, or check the units of the channels",
         )
 
-    def _proposals(self, facts: TaskFacts) -> list[Candidate]:
-        return [one for model in MODELS for one in MODELS[model].candidates(facts)]
-
     def _halve(self, candidates: Sequence[Candidate]) -> None:
         """Train candidates in rounds; the better half of a round continues.
 
@@ -174,7 +245,7 @@ class _Race:
         budget = self._learn.budget
         candidates = sorted(candidates, key=lambda one: "gauss_newton" not in one.settings)
         for number, share in enumerate(ROUNDS, start=1):
-            end = min(self._spent + share * budget, (1.0 - LEAST) * budget)
+            end = min(self._spent + share * budget, self._end_of_rounds())
             results: list[CandidateResult] = []
             for index, candidate in enumerate(candidates):
                 remaining = end - self._spent
@@ -220,63 +291,17 @@ class _Race:
         began = time.monotonic()
         empty = CandidateResult(candidate.name, candidate.settings["model"]["type"], number)
         try:
-            result = self._train(candidate, empty, seconds)
+            with time_limit(self._most_seconds(candidate, seconds)):
+                result = self._fits.result_of(candidate, empty, seconds)
+        except OutOfTime:
+            why = (
+                f"stopped: its share of learn.budget ({self._learn.budget:g} s) is {seconds:.3g} s"
+            )
+            result = replace(empty, failure=why)
         except KinemillError as failure:
             self._failures.append(failure)
             result = replace(empty, failure=str(failure))
         return replace(result, seconds=time.monotonic() - began)
-
-    def _train(
-        self, candidate: Candidate, empty: CandidateResult, seconds: float
-    ) -> CandidateResult:
-        """Fit a candidate, or train it for about `seconds`, and measure it.
-
-        Raises:
-            KinemillError: the settings do not fit the task or the data, or the training diverged.
-        """
-        task = self._task_of(candidate, FEWEST, seconds)
-        if problems := task.learn.problems(task.channels):
-            raise BadInput(f"candidate {candidate.name}", "; ".join(text for _, text in problems))
-        module, objective = self._prepare(task, candidate, empty.round)
-        steps, each = 0, 0.0
-        if candidate.trains:
-            folder = self._folder_of(candidate, empty.round)
-            each = step_seconds(module, objective, task.learn, PROBE_SHARE * seconds)
-            steps = max(FEWEST, gradient_steps(task.learn, seconds, each))
-            task = self._task_of(candidate, steps, seconds)
-            silent = NullReporter()
-            _, best = fit(module, objective, task.learn, folder, (silent, silent))
-            module.load_state_dict(best)
-        errors = self._rows.errors_of(module.to("cpu").eval())
-        self._write(candidate, empty.round, task, module)
-        return replace(measured(empty, module, errors), steps=steps, step_seconds=each)
-
-    def _task_of(self, candidate: Candidate, steps: int, seconds: float, windows: int = 1) -> Task:
-        """Return the task with the settings of a candidate, see `learn_of`."""
-        learn = learn_of(self._learn, candidate, steps, seconds, windows)
-        return self._task.model_copy(update={"learn": learn})
-
-    def _prepare(self, task: Task, candidate: Candidate, number: int) -> tuple[Any, Any]:
-        """Return module and objective; later rounds start from the weights of the one before."""
-        start = None
-        if number > 1:
-            folder = self._folder_of(candidate, number - 1) / "model"
-            start = WarmStart(str(folder), digest(candidate.name), str(folder))
-        learn: Any = task.learn
-        module, objective = learn.prepare(task, *self._data, self._context.device, start)
-        return module, replace(objective, evaluate_start=True)
-
-    def _folder_of(self, candidate: Candidate, number: int) -> Path:
-        return self._folder / f"{digest(to_json_value(candidate))[:16]}-{number}"
-
-    def _write(self, candidate: Candidate, number: int, task: Task, module: Any) -> None:
-        """Write a candidate as a trained model, to start from."""
-        folder = self._folder_of(candidate, number) / "model"
-        folder.mkdir(parents=True, exist_ok=True)
-        about = description_of(task, self._data, "")
-        (folder / DESCRIPTION).write_text(json.dumps(about, allow_nan=False))
-        weights = {name: value.cpu().contiguous() for name, value in module.state_dict().items()}
-        save_file(weights, folder / WEIGHTS)
 
     def _report(self, result: CandidateResult) -> None:
         progress = self._context.listeners[1]
@@ -290,58 +315,73 @@ class _Race:
         learn is trained in its place, and published if it becomes better.
         """
         last = self._last_learner(winner)
-        candidate = self._candidates[last.name]
-        rest = max(LEAST * self._learn.budget, self._learn.budget - self._spent)
-        task = self._task_of(candidate, FEWEST, rest, LAST_WINDOWS)
-        task = self._task_of(
-            candidate, self._last_steps(task.learn, candidate, last, rest), rest, LAST_WINDOWS
-        )
-        learn: Any = task.learn
-        start = self._folder_of(candidate, last.round) / "model"
-        warm = WarmStart(str(start), digest(candidate.name), str(start))
+        learn, rest = self._last_settings(last)
         listeners = self._context.listeners
         listeners[1].log_message(f"best so far: {winner.name}")
         listeners[1].log_message(f"last training: {last.name}, {learn.steps} steps")
         parameters = {"parameters": last.parameters, "family": last.name}
+        task = self._task.model_copy(update={"learn": learn})
         listeners[0].log_params(dotted(task.part("learn")) | parameters)
-        module, objective = learn.prepare(task, *self._data, self._context.device, warm)
-        objective = replace(objective, evaluate_start=True)
-        state, best = fit(module, objective, learn, self._context.folder, listeners)
+        began = time.monotonic()
+        start = self._fits.start_of(self._candidates[last.name], last.round)
+        module, objective = self._fits.prepare(task, self._data, start)
+        with time_limit(rest - (time.monotonic() - began)):
+            state, best = fit(module, objective, learn, self._context.folder, listeners)
         module.load_state_dict(best)
         errors = self._rows.errors_of(module.to("cpu").eval())
         trained = measured(CandidateResult(last.name, last.type, LAST), module, errors)
         trained = replace(trained, seconds=state.seconds, steps=state.step)
-        is_better = self._bars.order([winner, trained])[0] is trained
+        is_better = self._is_better(trained, last, winner)
+        first, second = (trained, winner) if is_better else (winner, trained)
         others = [one for one in self._bars.order(self._results) if one is not winner]
-        results = [trained, winner, *others] if is_better else [winner, trained, *others]
-        best_candidate = self._candidates[results[0].name]
-        listeners[1].log_message(f"best family: {results[0].name}")
+        served = self._candidates[first.name]
+        listeners[1].log_message(f"best family: {first.name}")
         return Trained(
-            weights=module.state_dict() if is_better else self._weights_of(winner),
+            weights=module.state_dict()
+            if is_better
+            else self._fits.weights_of(served, winner.round),
             history=state.history,
             step=state.step,
             best_step=state.best_step if is_better else 0,
             best=state.best,
             monitor=objective.monitor,
-            summary={
-                "parameters": results[0].parameters,
-                "windows": objective.windows,
-                "train_loss": state.history["train/loss"][-1][1],
-                "family": results[0].name,
-            },
-            files={RESULTS: json.dumps(to_json_value(results), indent=1).encode() + b"\n"},
-            learn=learn if is_better else learn_of(self._learn, best_candidate, FEWEST, 0.0),
+            facts=LearnFacts(
+                parameters=first.parameters,
+                windows=objective.windows,
+                train_loss=state.history["train/loss"][-1][1],
+                family=first.name,
+            ),
+            files={RESULTS: _document([first, second, *others])},
+            learn=learn if is_better else learn_of(self._learn, served, FEWEST, 0.0),
         )
+
+    def _last_settings(self, last: CandidateResult) -> tuple[Any, float]:
+        """Return the settings of the last training, and its time, s."""
+        candidate = self._candidates[last.name]
+        rest = max(LEAST * self._learn.budget, self._learn.budget - self._spent)
+        learn = learn_of(self._learn, candidate, FEWEST, rest, LAST_WINDOWS)
+        steps = self._last_steps(learn, candidate, last, rest)
+        return learn_of(self._learn, candidate, steps, rest, LAST_WINDOWS), rest
+
+    def _is_better(
+        self, trained: CandidateResult, last: CandidateResult, winner: CandidateResult
+    ) -> bool:
+        """Return whether the last training beats the winner, on new recordings if possible."""
+        if not self._held_out:
+            return self._bars.order([winner, trained])[0] is trained
+        expected = projected(self._held_out[last.name], last, trained)
+        return self._held_out_bars().order([self._held_out[winner.name], expected])[0] is expected
 
     def _last_learner(self, winner: CandidateResult) -> CandidateResult:
         """Return the best result of a candidate that learns; the winner if there is none."""
         ordered = [winner, *self._bars.order(self._results)]
-        learners = [one for one in ordered if self._candidates[one.name].trains]
+        learners = [
+            one
+            for one in ordered
+            if self._candidates[one.name].trains
+            and (not self._held_out or one.name in self._held_out)
+        ]
         return next((one for one in learners if one.score is not None), winner)
-
-    def _weights_of(self, result: CandidateResult) -> dict[str, Any]:
-        candidate = self._candidates[result.name]
-        return load_file(self._folder_of(candidate, result.round) / "model" / WEIGHTS)
 
     def _last_steps(
         self, learn: Any, candidate: Candidate, winner: CandidateResult, rest: float
@@ -355,3 +395,7 @@ class _Race:
                 steps = min(MOST_STEPS, max(FEWEST, steps))
             publish_json(path, {"steps": steps})
         return int(read_json(path)["steps"])
+
+
+def _document(results: Sequence[CandidateResult]) -> bytes:
+    return json.dumps(to_json_value(list(results)), indent=1).encode() + b"\n"

@@ -14,6 +14,7 @@ from torch import Tensor
 from kinemill.dataset import PackedDataset
 from kinemill.errors import BadInput
 from kinemill.train.data import Windows
+from kinemill.train.time_limit import check_time
 
 WINDOWS = 1024  # evenly spaced; more windows change the error little
 BATCH = 512  # windows rolled out at once
@@ -64,12 +65,15 @@ class ValidationRows:
         dataset: the packed dataset.
         history: most rows that any candidate needs before its first prediction.
         horizon: steps of the longest rollout over windows.
+        longest: steps of the free run over a whole episode at most.
 
     Raises:
         BadInput: no validation episode is long enough for one window.
     """
 
-    def __init__(self, dataset: PackedDataset, history: int, horizon: int) -> None:
+    def __init__(
+        self, dataset: PackedDataset, history: int, horizon: int, longest: int = LONGEST
+    ) -> None:
         count = len(dataset.states)
         starts = dataset.window_starts("validation", history + horizon)
         if len(starts) == 0:
@@ -81,7 +85,7 @@ class ValidationRows:
             )
         if len(starts) > WINDOWS:
             starts = starts[np.linspace(0, len(starts) - 1, WINDOWS).astype(np.int64)]
-        self._history, self._horizon = history, horizon
+        self._history, self._horizon, self._longest = history, horizon, longest
         values = torch.from_numpy(np.array(dataset.values, dtype=np.float32))
         self._windows = Windows(
             values, torch.from_numpy(np.asarray(starts)), history, horizon, count
@@ -108,17 +112,19 @@ class ValidationRows:
         late = self._history - module.rows
         sums = torch.zeros(self._horizon, dtype=torch.float64)
         for some in torch.arange(len(self._windows)).split(BATCH):
+            check_time()
             states, past, actions, truth = self._windows.gather(some)
             start = module.estimate_history(states[:, late:], past[:, late:])
             predicted = module.rollout(*start, actions)
             sums += self._squares(predicted, truth)[..., self._variable].mean(2).sqrt().sum(0)
+        check_time()
         means = (sums / len(self._windows)).tolist()
         by_horizon = {steps: means[steps - 1] for steps in self.horizons}
         return CandidateErrors(by_horizon, self._free_run(module))
 
     def _free_run(self, module: Any) -> float:
         """Return the error of rollouts over whole episodes, all of which start together."""
-        steps = [min(one.rows - self._history, LONGEST) for one in self._episodes]
+        steps = [min(one.rows - self._history, self._longest) for one in self._episodes]
         offsets = torch.arange(self._history + max(steps))
         index = torch.stack(
             [(one.start + offsets).clamp(max=one.stop - 1) for one in self._episodes]

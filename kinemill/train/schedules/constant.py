@@ -8,7 +8,7 @@ from kinemill.train.schedules._parts import Warmed
 
 @SCHEDULES.register("constant")
 class Constant(Warmed):
-    """Settings of a constant rate."""
+    """A constant rate; the default."""
 
     type: Literal["constant"] = "constant"
 

@@ -8,7 +8,7 @@ from kinemill.train.schedules._parts import Decaying, half_cosine
 
 @SCHEDULES.register("cosine_warmup")
 class CosineWarmup(Decaying):
-    """Settings of warm-up and cosine."""
+    """Linear warm-up, then a cosine decay; for Transformers and long trainings."""
 
     type: Literal["cosine_warmup"] = "cosine_warmup"
 

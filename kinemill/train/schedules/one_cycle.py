@@ -13,13 +13,15 @@ class OneCycle(Schedule):
     """Settings of one cycle over all steps; the optimizer's rate is its top."""
 
     type: Literal["one_cycle"] = "one_cycle"
-    rising: float = Field(default=0.3, gt=0.0, lt=1.0, description="share of the steps going up")
+    pct_start: float = Field(
+        default=0.3, gt=0.0, lt=1.0, description="fraction of the steps before the peak"
+    )
     start: float = Field(default=1 / 25, gt=0.0, le=1.0, description="first rate over the top one")
     end: float = Field(default=4e-6, ge=0.0, le=1.0, description="last rate over the top one")
 
     def rate(self, step: int, top: float, steps: int) -> float:
         """Return the rate at `step`."""
-        turn, last = self.rising * steps - 1.0, max(1.0, steps - 1.0)
+        turn, last = self.pct_start * steps - 1.0, max(1.0, steps - 1.0)
         if step <= turn:
             return half_cosine(step / turn, self.start * top, top) if turn else top
         done = (step - max(0.0, turn)) / max(1.0, last - max(0.0, turn))

@@ -10,7 +10,7 @@ from kinemill.train.schedules._parts import Warmed, half_cosine
 
 @SCHEDULES.register("warm_restarts")
 class WarmRestarts(Warmed):
-    """Settings of cosine annealing with warm restarts."""
+    """Cosine decays that restart at the top rate (SGDR); against poor local minima."""
 
     type: Literal["warm_restarts"] = "warm_restarts"
     period: PositiveInt = Field(default=500, description="steps of the first cosine")

@@ -196,7 +196,7 @@ class Fit:
 
 
 def fit_of(values: Values, name: str, position: str, window: float, dt: float) -> Fit | None:
-    """Fit a velocity to its position; cached per track."""
+    """Fit a velocity (n,) to its position (n,), over `window` s; cached per track."""
     return memoize(
         values, ("fit", name, window), lambda: _fitted(values, name, position, window, dt)
     )

@@ -86,7 +86,7 @@ def test_several_mutations_change_all_their_tasks():
 
 
 @pytest.mark.parametrize(
-    ("config", "need"),
+    ("config", "grant"),
     [
         ({}, Permission.OPERATE),
         ("resources: {tiny: {config: {learn: {steps: 3}}}}", Permission.OPERATE),
@@ -102,8 +102,8 @@ def test_several_mutations_change_all_their_tasks():
         (7, Permission.PROMOTE),
     ],
 )
-def test_a_launch_that_changes_the_gate_is_a_promotion(config, need):
-    assert launched(config=config).permission is need
+def test_a_launch_that_changes_the_gate_is_a_promotion(config, grant):
+    assert launched(config=config).permission is grant
 
 
 def test_all_other_mutations_need_an_admin():

@@ -15,7 +15,7 @@ from kinemill_dagster.pipelines.automation import conditions_of
 from kinemill_dagster.pipelines.automation.age import next_training
 from kinemill_dagster.pipelines.automation.conditions import ChampionTooOld
 from kinemill_dagster.pipelines.automation.tick import open_tick
-from kinemill_dagster.pipelines.chain import definitions_of
+from kinemill_dagster.pipelines.chain import chain_job
 from kinemill_dagster.resources.tags import OWNER, PRIORITY, WHY
 from tests.pipelines.conftest import TASK
 
@@ -111,11 +111,11 @@ def test_other_ages_are_refused(workspace, spelled):
 
 def triggers(**overrides):
     """Return the names of the conditions of a task."""
-    names, left = set(), list(conditions_of(load_task(TASK, overrides)).values())
-    while left:
-        condition = left.pop()
+    names, remaining = set(), list(conditions_of(load_task(TASK, overrides)).values())
+    while remaining:
+        condition = remaining.pop()
         names.add(condition.name)
-        left += condition.children
+        remaining += condition.children
     return names & {"NewLogs", "EnoughRecordings", "ChampionDrifts", "ChampionTooOld", "Scheduled"}
 
 
@@ -130,7 +130,7 @@ def test_a_task_switches_each_trigger_on_and_off(workspace):
 def test_a_run_under_way_is_waited_for(workspace, champion, dataset):
     dataset("new")
     task = load_task(TASK, {"retrain.max_age": 1e-6})
-    job = definitions_of([task]).resolve_job_def(TASK)
+    job = chain_job(task)
     with dg.DagsterInstance.ephemeral() as instance, open_tick(instance) as tick:
         condition = ChampionTooOld(task)
         run = instance.create_run_for_job(
@@ -139,8 +139,8 @@ def test_a_run_under_way_is_waited_for(workspace, champion, dataset):
         waiting = condition.decide(task, None)
         assert (waiting.request, waiting.why) == (None, "checked again after the active run")
         instance.report_run_canceled(run)
-        due = condition.decide(task, waiting.cursor)
-        assert due.request.run_key == f"{TASK}-age-1-new"
-        assert condition.decide(task, due.cursor).why == "checked less than ten minutes ago"
+        overdue = condition.decide(task, waiting.cursor)
+        assert overdue.request.run_key == f"{TASK}-age-1-new"
+        assert condition.decide(task, overdue.cursor).why == "checked less than ten minutes ago"
         tick.moment += 601.0
-        assert condition.decide(task, due.cursor).why == "already requested"
+        assert condition.decide(task, overdue.cursor).why == "already requested"

@@ -23,7 +23,7 @@ from kinemill_dagster.pipelines.automation.arrivals import (
 )
 from kinemill_dagster.pipelines.automation.conditions import NewLogs
 from kinemill_dagster.pipelines.automation.tick import Decision, open_tick
-from kinemill_dagster.pipelines.chain import definitions_of
+from kinemill_dagster.pipelines.chain import chain_job
 from kinemill_dagster.pipelines.instance import open_instance
 from kinemill_dagster.resources.io import LATEST, note
 from kinemill_dagster.resources.tags import FAULT, OWNER, PRIORITY, RUN_KEY, WHY
@@ -47,9 +47,9 @@ def drop(workspace):
     return write
 
 
-def look(workspace, seen, *, fate="ended", going=False, moment=None, **overrides):
+def look(workspace, calls, *, fate="ended", going=False, moment=None, **overrides):
     runs = Runs(fate=lambda _: fate, going=lambda: going)
-    return next_run(load_task(TASK, overrides), workspace.home, seen, runs, moment)
+    return next_run(load_task(TASK, overrides), workspace.home, calls, runs, moment)
 
 
 def test_an_empty_drop_folder_asks_for_nothing(workspace):
@@ -193,13 +193,13 @@ def opened(monkeypatch):
     """Names of the logs that are opened, and how many bytes of them are read."""
     names, original = [], builtins.open
 
-    def noted(file, *arguments, **more):
+    def recorded(file, *arguments, **more):
         if str(file).endswith(".csv"):
             names.append(Path(file).name)
         return original(file, *arguments, **more)
 
-    monkeypatch.setattr(builtins, "open", noted)
-    monkeypatch.setattr("io.open", noted)
+    monkeypatch.setattr(builtins, "open", recorded)
+    monkeypatch.setattr("io.open", recorded)
     return names
 
 
@@ -254,7 +254,7 @@ def tick(instance, cursor=None):
 
 def test_the_sensor_asks_dagster_how_its_run_ended(workspace, drop, take):
     drop("a.csv", 1)
-    job = definitions_of([load_task(TASK)]).resolve_job_def(TASK)
+    job = chain_job(load_task(TASK))
     with dg.DagsterInstance.ephemeral() as instance:
         requested = tick(instance)
         request = requested.request
@@ -283,7 +283,7 @@ def test_good_logs_are_read_whatever_arrives_with_them(workspace, drop, logs):
     (folder / os.fsdecode(b"bad\xff.csv")).write_text(LOG.format(2))
     (folder / "self.csv").symlink_to("self.csv")
     os.mkfifo(folder / "pipe.csv")
-    job = definitions_of([load_task(TASK)]).resolve_job_def(TASK)
+    job = chain_job(load_task(TASK))
     with dg.DagsterInstance.ephemeral() as instance:
         request = tick(instance).request
         selected = [dg.AssetKey([TASK, "recordings"]), dg.AssetKey([TASK, "episodes"])]

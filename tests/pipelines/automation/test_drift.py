@@ -15,14 +15,14 @@ from kinemill.validate.drift.documents import DriftCounts, DriftingRecording, La
 from kinemill_dagster.pipelines.automation.conditions import ChampionDrifts
 from kinemill_dagster.pipelines.automation.drift import next_training
 from kinemill_dagster.pipelines.automation.tick import open_tick
-from kinemill_dagster.pipelines.chain import definitions_of
+from kinemill_dagster.pipelines.chain import chain_job
 from tests.pipelines.conftest import TASK
 
 A, B, C = ("a" * 64, "b" * 64, "c" * 64)
 
 
 @pytest.fixture
-def found(workspace):
+def results(workspace):
     """Note recordings as drifting, as the check of `episodes` does."""
 
     def note(*recordings, status="evaluated"):
@@ -38,12 +38,12 @@ def found(workspace):
     return note
 
 
-def look(workspace, seen=None, **overrides):
-    return next_training(load_task(TASK, overrides), workspace.home, seen or {})
+def look(workspace, observed=None, **overrides):
+    return next_training(load_task(TASK, overrides), workspace.home, observed or {})
 
 
-def test_drifting_recordings_are_asked_for_once_and_with_the_reason(workspace, found):
-    found(A, B)
+def test_drifting_recordings_are_asked_for_once_and_with_the_reason(workspace, results):
+    results(A, B)
     call = look(workspace)
     assert call.request.asset_selection is None  # the whole chain
     assert call.why == (
@@ -55,36 +55,36 @@ def test_drifting_recordings_are_asked_for_once_and_with_the_reason(workspace, f
     assert (again.request, again.why) == (None, f"already requested: {call.why}")
 
 
-def test_another_set_is_asked_for_under_another_key(workspace, found):
-    found(A)
+def test_another_set_is_asked_for_under_another_key(workspace, results):
+    results(A)
     first = look(workspace)
-    found(A, B)
+    results(A, B)
     second = look(workspace, first.cursor)
     assert second.request is not None
     assert second.request.run_key != first.request.run_key
 
 
-def test_a_lost_cursor_asks_under_the_same_key_which_dagster_starts_once(workspace, found):
-    found(A)
+def test_a_lost_cursor_asks_under_the_same_key_which_dagster_starts_once(workspace, results):
+    results(A)
     assert look(workspace).request.run_key == look(workspace).request.run_key
 
 
 @pytest.mark.parametrize("status", ["no champion", "not comparable"])
-def test_without_a_verdict_nothing_is_asked_for(workspace, found, status):
+def test_without_a_verdict_nothing_is_asked_for(workspace, results, status):
     assert look(workspace).why == "no new episode was evaluated yet"
-    found(status=status)
+    results(status=status)
     assert look(workspace).why == f"no episode was evaluated: {status}"
     assert look(workspace).request is None
 
 
-def test_without_drift_nothing_is_asked_for(workspace, found):
-    found()
+def test_without_drift_nothing_is_asked_for(workspace, results):
+    results()
     call = look(workspace)
     assert (call.request, call.why) == (None, "0 of 4 new episodes drift")
 
 
-def test_the_task_can_switch_it_off(workspace, found):
-    found(A)
+def test_the_task_can_switch_it_off(workspace, results):
+    results(A)
     call = look(workspace, **{"retrain.on_drift": False})
     assert (call.request, call.why) == (None, "retrain.on_drift is off")
 
@@ -95,9 +95,9 @@ def tick(workspace, instance, cursor=None):
         return ChampionDrifts(task).decide(task, cursor)
 
 
-def test_a_run_under_way_is_waited_for(workspace, found):
-    found(A)
-    job = definitions_of([load_task(TASK)]).resolve_job_def(TASK)
+def test_a_run_under_way_is_waited_for(workspace, results):
+    results(A)
+    job = chain_job(load_task(TASK))
     with dg.DagsterInstance.ephemeral() as instance:
         run = instance.create_run_for_job(
             job, tags={"kinemill/task": TASK}, status=dg.DagsterRunStatus.STARTED
@@ -121,7 +121,7 @@ def check_of(instance, run_id):
 def test_from_a_changed_robot_to_the_training_that_learns_from_it(copy):
     """A log from where things weigh 6 times as much: the check warns, one run is requested."""
     task = load_task(TASK, {"retrain.after_new_recordings": 100})
-    job = definitions_of([task]).resolve_job_def(TASK)
+    job = chain_job(task)
     table = CartPole(gravity=60.0).log(6.0, np.random.default_rng(6))
     (copy.home.logs(TASK) / "odd.csv").write_text(csv(table))
     up_to_dataset = [dg.AssetKey([TASK, asset]) for asset in ("recordings", "episodes", "dataset")]

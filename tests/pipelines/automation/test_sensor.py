@@ -90,13 +90,13 @@ def test_the_pages_get_an_evaluation_of_the_condition_that_was_true(robots):
     evaluations = Evaluations(robots)
     evaluations.tick()
     drop("one")
-    (shown,) = [
+    (displayed,) = [
         one
         for one in evaluations.tick().automation_condition_evaluations
         if one.key == dg.AssetKey(["one", "recordings"])
     ]
-    assert shown.true_subset.size == 1
-    assert "NewLogs" in str(shown.condition_snapshot.name) + str(shown.child_evaluations)
+    assert displayed.true_subset.size == 1
+    assert "NewLogs" in str(displayed.condition_snapshot.name) + str(displayed.child_evaluations)
 
 
 def test_a_new_champion_upstream_starts_the_task_that_starts_from_it(robots):

@@ -14,6 +14,7 @@ from kinemill.register.gate.measurements import DynamicsMeasurements
 from kinemill.register.gate.smoke_test import serve_zero_window
 from kinemill.store import get_or_build, publish_json
 from kinemill.task import load_task
+from tests.export.documents import io_of
 from tests.register.conftest import interface, rollout_model, step_model
 
 
@@ -24,7 +25,7 @@ def bundle(tmp_path):
         folder.mkdir(exist_ok=True)
         (folder / "rollout.onnx").write_bytes(rollout_model(gain, interface()).SerializeToString())
         (folder / "step.onnx").write_bytes(step_model(gain, interface()).SerializeToString())
-        write_interface(folder, {})
+        write_interface(folder, io_of("cart"))
         return folder
 
     return make

@@ -1,6 +1,9 @@
 """A portfolio on the pendulum whose equation is known: what wins, what fails, what resumes."""
 
 import json
+import math
+import time
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +19,9 @@ from kinemill.train import stage
 from kinemill.train.context import PORTFOLIO, TrainingContext
 from kinemill.train.ddp import ProcessGroup
 from kinemill.train.portfolio import race, train_portfolio
+from kinemill.train.portfolio.candidate_fits import CandidateFits
+from kinemill.train.portfolio.validation_errors import CandidateErrors
+from kinemill.train.time_limit import check_time
 from kinemill.train.warm_start import described, load_model
 from tests.train.conftest import pendulum_task, publish
 
@@ -37,6 +43,7 @@ class Clock:
 @pytest.fixture(autouse=True)
 def few_families(monkeypatch):
     monkeypatch.setattr(race, "time", Clock())
+    monkeypatch.setattr(race, "time_limit", lambda seconds: nullcontext())  # limits are real time
     monkeypatch.setattr(race, "MODELS", {name: MODELS[name] for name in FAMILIES})
 
 
@@ -48,8 +55,8 @@ class Messages(NullReporter):
         self.lines.append(message)
 
 
-def task_without_model(**learn):
-    task = pendulum_task(model=None, budget=0.37, steps=4000, **learn)
+def task_without_model(budget=0.37, **learn):
+    task = pendulum_task(model=None, budget=budget, steps=4000, **learn)
     return task.model_copy(update={"verify": task.verify.model_copy(update={"horizon": 20})})
 
 
@@ -69,7 +76,7 @@ def results_of(trained):
 def test_the_family_that_holds_the_equation_wins(packed, tmp_path):
     """Linear in sin q, the rate and the torque, it is exact; angles alone and a network are not."""
     trained, context = train(task_without_model(), packed, tmp_path)
-    assert trained.summary["family"].startswith(EXACT)
+    assert trained.facts.family.startswith(EXACT)
     results = [one for one in results_of(trained) if one["score"] is not None]
     exact = min(one["score"] for one in results if one["name"].startswith(EXACT))
     others = [one["score"] for one in results if not one["name"].startswith(EXACT)]
@@ -104,26 +111,27 @@ def test_the_test_split_is_not_read(packed, tmp_path):
     assert len(closed[0]) > 5
 
 
-@pytest.mark.parametrize("measurements", [7, 15])
-def test_a_killed_portfolio_goes_on_behind_its_last_result(
-    packed, tmp_path, monkeypatch, measurements
-):
+@pytest.mark.parametrize("phase", ["closed form", "training"])
+def test_a_killed_portfolio_goes_on_behind_its_last_result(packed, tmp_path, monkeypatch, phase):
     """In closed form and while networks are trained: its choices are those of one run."""
-    task = task_without_model()
-    measured = []
-    original = race.ValidationRows.errors_of
+    task, path = task_without_model(budget=0.7), tmp_path / PORTFOLIO / RESULTS
+    original, killed = race.ValidationRows.errors_of, []
+
+    def is_due():
+        rounds = [one["round"] for one in read_json(path)] if path.is_file() else []
+        return any(rounds) if phase == "training" else len(rounds) == 6
 
     def errors_of(rows, module):
-        measured.append(module)
-        if len(measured) == measurements:
+        if not killed and is_due():
+            killed.append(module)
             raise KeyboardInterrupt
         return original(rows, module)
 
     monkeypatch.setattr(race.ValidationRows, "errors_of", errors_of)
     with pytest.raises(KeyboardInterrupt):
         train(task, packed, tmp_path)
-    saved = read_json(tmp_path / PORTFOLIO / RESULTS)
-    assert len(saved) == measurements - 1
+    saved = read_json(path)
+    assert any(one["round"] for one in saved) == (phase == "training")
     trained, _ = train(task, packed, tmp_path)
     assert all(one in results_of(trained) for one in saved)  # their times too: none was repeated
     names = [(one["name"], one["round"]) for one in results_of(trained)]
@@ -202,4 +210,51 @@ def test_a_small_budget_is_kept_and_the_rest_is_listed_as_not_tried(packed, tmp_
     before = [one for one in results if one["round"] < race.LAST]
     longest = max(one["seconds"] for one in before)
     assert sum(one["seconds"] for one in before) <= (1.0 - race.LEAST) * 0.3 + longest
-    assert trained.summary["family"] not in {one["name"] for one in waiting}
+    assert trained.facts.family not in {one["name"] for one in waiting}
+
+
+def test_a_candidate_that_takes_too_long_is_stopped_and_reported(packed, tmp_path, monkeypatch):
+    """Without the limit its measurement, and this test, would never end."""
+    original = race.ValidationRows.errors_of
+
+    def errors_of(rows, module):
+        while type(module.network).__name__ != "Regression":
+            check_time()
+            time.sleep(0.01)
+        return original(rows, module)
+
+    monkeypatch.setattr(race.ValidationRows, "errors_of", errors_of)
+    task = task_without_model()
+    learn = task.learn.model_copy(update={"budget": 1.0})
+    trained, context = train(task.model_copy(update={"learn": learn}), packed, tmp_path)
+    assert trained.learn.model.type in {"arx", "physics"}
+    stopped = [one for one in results_of(trained) if one["failure"].startswith("stopped")]
+    assert "mlp" in {one["type"] for one in stopped}
+    assert all("learn.budget (1 s)" in one["failure"] for one in stopped)
+    assert any("stopped: its share" in line for line in context.listeners[1].lines)
+
+
+def test_a_finalist_that_diverges_on_new_recordings_is_not_selected(packed, tmp_path, monkeypatch):
+    """It is the best on the validation split, whose recordings its fit has seen."""
+    task, errors = task_without_model(budget=2.0), CandidateErrors({1: 0.1, 4: 0.1, 20: 0.1}, 0.1)
+    first, _ = train(task, packed, tmp_path)
+    best = first.facts.family
+
+    def errors_on(fits, fold, finalist, step, seconds, number):
+        del fits, fold, step, seconds, number
+        return (
+            replace(errors, free_run=math.inf, by_horizon={20: math.nan})
+            if (finalist.name == best)
+            else errors
+        )
+
+    monkeypatch.setattr(race, "folds_of", lambda *_: [None] * 3)
+    monkeypatch.setattr(CandidateFits, "errors_on", errors_on)
+    (tmp_path / "again").mkdir()
+    trained, context = train(task, packed, tmp_path / "again")
+    assert trained.facts.family != best
+    measured = {one["name"] for one in results_of(trained) if one["new_recordings"] is not None}
+    assert trained.facts.family in measured
+    assert best not in measured
+    lines = context.listeners[1].lines
+    assert f"{best}: score not finite on recordings left out of its fit" in lines

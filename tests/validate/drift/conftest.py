@@ -26,6 +26,7 @@ from kinemill.store.home import Home
 from kinemill.task import Task, load_task
 from kinemill.validate import stage as validate
 from tests.conftest import EXAMPLES
+from tests.export.documents import io_of
 
 SECONDS = 6.0
 STATES = ("cart_position", "pole_angle", "cart_velocity", "pole_velocity")
@@ -57,11 +58,11 @@ def equations(plant: CartPole, dt: float) -> onnx.GraphProto:
     numbers = {"ml": moment, "J": inertia, "M": total, "MJ": total * inertia}
     numbers |= {"g": plant.gravity, "dt": dt / 2}
     numbers |= {"b": plant.cart_damping, "c": plant.pole_damping}
-    given = ", ".join(f"float {name} = {{{value:.9g}}}" for name, value in numbers.items())
+    arguments = ", ".join(f"float {name} = {{{value:.9g}}}" for name, value in numbers.items())
     halves = _HALF.format(n=0, m=1) + _HALF.format(n=1, m=2)
     graph = onnx.parser.parse_graph(
         f"""step (float[batch, 4] state, float[batch, 1] action) => (float[batch, 4] next_state)
-        <{given}> {{
+        <{arguments}> {{
         x0, th0, v0, w0 = Split <axis: int = 1, num_outputs: int = 4> (state)
         {halves}
         next_state = Concat <axis: int = 1> (x2, th2, v2, w2)
@@ -91,12 +92,12 @@ def write_rollout(folder: Path, task: Task, plant: CartPole) -> str:
     for name, make in (("rollout.onnx", rollout_model), ("step.onnx", step_model)):
         model = make(equations(plant, task.dt), interface, "0")
         (folder / name).write_bytes(model.SerializeToString())
-    write_interface(folder, {})
+    write_interface(folder, io_of("cart"))
     return file_digest(folder / "rollout.onnx")
 
 
 @dataclass(frozen=True)
-class Known:
+class Champion:
     """A champion without a registry: its files, and the dataset it was judged on."""
 
     version: int
@@ -124,7 +125,7 @@ class Robot:
     home: Home
     task: Task
     logs: Path
-    champion: Known | None = None
+    champion: Champion | None = None
 
     def drive(
         self,
@@ -148,13 +149,13 @@ class Robot:
             self.task, self.home, ingest.run(self.task, self.home, self.logs).artifact.ref
         ).ref
 
-    def crown(self) -> Known:
+    def crown(self) -> Champion:
         """Make a champion of the plant's equations, judged on the logs there are."""
         dataset = dataset_stage.run(self.task, self.home, self.episodes()).ref
         folder = self.home.root / "champion"
         model = write_rollout(folder, self.task, CartPole())
         packed = load_dataset(self.home, dataset)
-        self.champion = Known(1, folder, model, dataset.digest, packed)
+        self.champion = Champion(1, folder, model, dataset.digest, packed)
         return self.champion
 
 

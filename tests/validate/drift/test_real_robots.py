@@ -41,7 +41,7 @@ def test_all_runs_of_the_other_robot_drift_and_unseen_ones_of_its_own_do_not(
         for side, hashes in (("unused", unused), ("test", test))
     }
     path = EXAMPLES / "double_pendulum.yaml"
-    assert run_chain(str(path), overrides, logs=tmp_path / "own")["alias"] == "champion"
+    assert run_chain(str(path), overrides, logs=tmp_path / "own").alias == "champion"
 
     task = load_task(path, overrides)
     episodes = validate.run(task, home, ingest.run(task, home, tmp_path / "other").artifact.ref).ref

@@ -192,14 +192,14 @@ def test_a_note_names_the_root_of_the_earliest_and_never_changes(home):
     add(task, home, [third])
     add(task, home, [first], total=1)
     assert duplicate_groups(home, task.name) == {first.recording: third.recording}
-    before = {path: path.read_bytes() for path in home.store.glob("duplicates/*/*.json")}
+    previous = {path: path.read_bytes() for path in home.store.glob("duplicates/*/*.json")}
     pairs = add(task, home, [second], total=2)
     assert (pairs.total, duplicate_groups(home, task.name)[second.recording]) == (
         3,
         third.recording,
     )
     add(task, home, [first, second, third], total=3)  # asked again, as after a crash
-    assert {path: path.read_bytes() for path in before} == before
+    assert {path: path.read_bytes() for path in previous} == previous
     assert third.recording not in duplicate_groups(home, task.name)
 
 
@@ -221,8 +221,8 @@ def test_a_lost_index_is_made_again_and_moves_nobody(home, damage):
     }
     for count, name in enumerate("abc"):
         add(task, home, [items[name]], total=count)
-    before = duplicate_groups(home, task.name)
-    assert before == {items["c"].recording: items["a"].recording}
+    previous = duplicate_groups(home, task.name)
+    assert previous == {items["c"].recording: items["a"].recording}
     path = home.store / "index" / task.name / "duplicates.sqlite"
     if damage == "gone":
         path.unlink()
@@ -236,7 +236,7 @@ def test_a_lost_index_is_made_again_and_moves_nobody(home, damage):
     one = sketched(task, "d", independent(11))
     again = add(task, home, [one], total=3, registered=lambda: list(items.values()))
     assert again.total == 2
-    assert duplicate_groups(home, task.name) == before
+    assert duplicate_groups(home, task.name) == previous
 
 
 def test_a_crash_before_the_index_is_written_repeats_the_note(home, monkeypatch):
@@ -251,10 +251,10 @@ def test_a_crash_before_the_index_is_written_repeats_the_note(home, monkeypatch)
         patched.setattr(duplicate_index.DuplicateIndex, "pairs", die)
         with pytest.raises(KeyboardInterrupt):
             add(task, home, [two], total=1)
-    noted = duplicate_groups(home, task.name)
-    assert noted == {two.recording: one.recording}
+    recorded = duplicate_groups(home, task.name)
+    assert recorded == {two.recording: one.recording}
     assert add(task, home, [two], total=1).total == 1
-    assert duplicate_groups(home, task.name) == noted
+    assert duplicate_groups(home, task.name) == recorded
 
 
 def test_what_is_gone_is_in_no_pair_and_what_is_forgotten_has_no_note(home):

@@ -20,7 +20,7 @@ class Conv(ImageEncoder):
     channels: list[PositiveInt] = Field(
         default=[16, 32, 32], min_length=1, description="output channels of each convolution"
     )
-    halvings: PositiveInt = Field(
+    strided_layers: PositiveInt = Field(
         default=2, description="number of layers, from the first on, with stride 2"
     )
     sharpness: PositiveFloat = Field(
@@ -37,5 +37,5 @@ class Conv(ImageEncoder):
         from kinemill.models.networks.image_encoders import ConvEncoder, ConvSizes
 
         keypoints = self.pool == "keypoints"
-        sizes = ConvSizes(self.channels, self.halvings, keypoints, self.queries)
+        sizes = ConvSizes(self.channels, self.strided_layers, keypoints, self.queries)
         return ConvEncoder(shape, text_size, self.size, sizes, self.sharpness)

@@ -1,0 +1,69 @@
+"""The Python API: everything that the commands do, as typed functions with result objects.
+
+Example:
+    import kinemill.api as km
+    task = km.make_task(task="rod", dt=0.02, channels={...}, learn={"type": "dynamics"})
+    logs = km.from_frames({"run1": frame}, time="seconds")
+    training = km.train(task, logs)
+    km.evaluate(training, logs).plot()
+    km.register(training)
+
+The functions are in a module of their own because `kinemill.train`, `kinemill.tune` and
+`kinemill.verify` are the packages of the stages. Torch, polars and matplotlib are imported by the
+functions that use them.
+"""
+
+from kinemill.api.evaluation import Evaluation, PolicyResults, evaluate, evaluate_policy
+from kinemill.api.models import LoadedModel
+from kinemill.api.progress import Update
+from kinemill.api.registry import (
+    Registered,
+    Verification,
+    promote,
+    register,
+    rollback,
+    verify,
+)
+from kinemill.api.rollouts import Rollout, rollout, rollout_policy
+from kinemill.api.runs import run
+from kinemill.api.search import TuneResult, tune
+from kinemill.api.simulation import Simulation, simulate
+from kinemill.api.tasks import TaskParts, load_task, make_task
+from kinemill.api.training import Objects, Training, train
+from kinemill.data import Dataset, FrameLogs, from_frames, make_dataset
+from kinemill.task import Channel, Task
+
+__all__ = [
+    "Channel",
+    "Dataset",
+    "Evaluation",
+    "FrameLogs",
+    "LoadedModel",
+    "Objects",
+    "PolicyResults",
+    "Registered",
+    "Rollout",
+    "Simulation",
+    "Task",
+    "TaskParts",
+    "Training",
+    "TuneResult",
+    "Update",
+    "Verification",
+    "evaluate",
+    "evaluate_policy",
+    "from_frames",
+    "load_task",
+    "make_dataset",
+    "make_task",
+    "promote",
+    "register",
+    "rollback",
+    "rollout",
+    "rollout_policy",
+    "run",
+    "simulate",
+    "train",
+    "tune",
+    "verify",
+]

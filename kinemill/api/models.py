@@ -1,0 +1,175 @@
+"""Models by address, folder or result: TASK, TASK@alias, TASK:version, a model folder, a training.
+
+A registered model is loaded with the task that it was trained with.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+from kinemill.errors import BadInput
+from kinemill.runtime.policy import Policy
+from kinemill.runtime.simulator import Simulator
+from kinemill.store import Json
+from kinemill.store.home import Home
+from kinemill.task.document import Task
+
+if TYPE_CHECKING:
+    from kinemill.register.versions import Version
+
+_ADDRESS = re.compile(r"(?P<task>[^@:]+)(?P<which>[@:][\w-]+)?\Z")
+
+M = TypeVar("M", Simulator, Policy)
+
+
+class ModelResult(Protocol):
+    """A result of an earlier call that has a model, such as a training."""
+
+    @property
+    def task(self) -> Task:
+        """The task of the model."""
+        ...
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the exported model."""
+        ...
+
+
+ModelLike = str | Path | ModelResult
+
+
+@dataclass(frozen=True)
+class LoadedModel(Generic[M]):
+    """A loaded model.
+
+    Attributes:
+        task: for a registered model the one it was trained with.
+        home: where it is registered.
+        model: the simulator or policy; NaN and infinity pass through it.
+        folder: folder of its files.
+        name: shown to the user: `@champion`, `:3`, or its folder.
+        version: in the registry, or None for a folder.
+    """
+
+    task: Task
+    home: Home
+    model: M
+    folder: Path
+    name: str
+    version: int | None
+
+    def to_json(self) -> Json:
+        """Return the identity of the model as a JSON object."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "folder": str(self.folder),
+            "dataset": self.model.interface.dataset,
+        }
+
+
+def address_of(model: str) -> tuple[Task, str]:
+    """Split TASK, TASK@alias or TASK:version into the task and the rest.
+
+    Raises:
+        BadInput: there is no such task, or the address is invalid.
+    """
+    from kinemill.task import load_task
+
+    task, which = split_address(model)
+    return load_task(task), which
+
+
+def load_simulator_of(
+    model: ModelLike, task: Task | None = None, changed: Mapping[str, object] | None = None
+) -> LoadedModel[Simulator]:
+    """Load a dynamics model.
+
+    Args:
+        model: an address, the folder of an exported model, or a training.
+        task: of a folder; a registered model and a training have their own.
+        changed: overrides of the task of a registered model.
+
+    Raises:
+        BadInput: there is no such task, version or folder.
+        CorruptArtifact: its files are damaged.
+    """
+    from kinemill.runtime import load_simulator
+
+    return _load(model, task, changed, load_simulator)
+
+
+def load_policy_of(
+    model: ModelLike, task: Task | None = None, changed: Mapping[str, object] | None = None
+) -> LoadedModel[Policy]:
+    """Load a policy; arguments and errors as in `load_simulator_of`.
+
+    Raises:
+        BadInput: it is no policy.
+    """
+    from kinemill.runtime import load_policy
+
+    return _load(model, task, changed, load_policy)
+
+
+def _folder_of(model: Path | ModelResult, task: Task | None) -> tuple[Task, Path]:
+    if not isinstance(model, Path):
+        return model.task, model.folder
+    if task is None:
+        raise BadInput(model, "is a folder", expected="its task as well", fix="pass task=")
+    return task, model
+
+
+def _load(
+    model: ModelLike,
+    task: Task | None,
+    changed: Mapping[str, object] | None,
+    load: Callable[..., M],
+) -> LoadedModel[M]:
+    home = Home.resolve()
+    if not isinstance(model, str):
+        own, folder = _folder_of(model, task)
+        loaded = load(folder, non_finite="pass")
+        return LoadedModel(own, home, loaded, folder, str(folder), None)
+    task, version, folder = registered_model(model, home, changed)
+    name = f":{version.number}" + "".join(f" @{alias}" for alias in version.aliases)
+    loaded = load(folder, non_finite="pass")
+    return LoadedModel(task, home, loaded, folder, name, version.number)
+
+
+def registered_model(
+    model: str, home: Home, changed: Mapping[str, object] | None = None
+) -> "tuple[Task, Version, Path]":
+    """Return the task, the version and the folder of a registered model.
+
+    Raises:
+        BadInput: there is no such task or version.
+    """
+    from kinemill.register.consistency import require_registry
+    from kinemill.register.saved_task import reading_task, task_of
+    from kinemill.register.versions import bundle_folder, find_version
+    from kinemill.task import load_task
+
+    task_name, which = split_address(model)
+    task = load_task(task_name)
+    require_registry(home, task.name)
+    version = find_version(home, task.name, which)
+    own = reading_task(task_of(home, task, version, changed), task)
+    return own, version, bundle_folder(home, version)
+
+
+def split_address(model: str) -> tuple[str, str]:
+    """Split TASK@alias into its parts; the path of a task file may contain any character.
+
+    Raises:
+        BadInput: the address has another form.
+    """
+    if Path(model).is_file():
+        return model, ""
+    address = _ADDRESS.match(model)
+    if address is None:
+        raise BadInput(model, "names no model", expected="TASK, TASK@alias or TASK:version")
+    return address["task"], address["which"] or ""

@@ -1,0 +1,248 @@
+"""Run a controller or a policy in closed loop; each episode becomes a log."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kinemill.api.html import facts_table
+from kinemill.api.models import ModelLike
+from kinemill.api.progress import ShowProgress, counted, reporter
+from kinemill.api.training import TaskLike, resolve_task
+from kinemill.errors import BadInput
+from kinemill.store import Json
+from kinemill.store.home import Home
+from kinemill.task.document import Task
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from kinemill.control.closed_loop import Episode
+    from kinemill.control.policies import Policy
+    from kinemill.reports.picture import Picture
+
+PLAIN = ("zero", "random")  # baselines without planning
+FILMS = "films"
+
+
+@dataclass(frozen=True, eq=False)
+class Rollout:
+    """Episodes of a controller or a policy.
+
+    Attributes:
+        task: the task.
+        document: the result, as `kinemill model rollout --json` prints it.
+        folder: of the logs.
+        seeds: of the episodes.
+        episodes: states and actions of each episode of a controller; empty for a policy.
+    """
+
+    task: Task
+    document: Json
+    folder: Path
+    seeds: range
+    episodes: "tuple[Episode, ...]" = ()
+
+    @property
+    def rows(self) -> list[Json]:
+        """Results of each episode."""
+        return self.document["runs"] if "runs" in self.document else self.document["episodes"]
+
+    @property
+    def success(self) -> float | None:
+        """Share of episodes that succeeded; None if it is not known."""
+        flags = [bool(row["success"]) for row in self.rows if row["success"] is not None]
+        return sum(flags) / len(flags) if flags else None
+
+    @property
+    def files(self) -> list[Path]:
+        """The logs."""
+        return [Path(row["file"]) for row in self.rows]
+
+    def to_polars(self) -> "pl.DataFrame":
+        """Return one row per episode: seed, success, cost or return, and file."""
+        import polars as pl
+
+        return pl.DataFrame(self.rows)
+
+    def plot(self) -> "Picture":
+        """Draw the states of a controller over seconds; of a policy, the return by episode."""
+        return _draw(self)
+
+    def _repr_html_(self) -> str:
+        document = self.document
+        facts = {
+            "model": document["model"],
+            "episodes": len(self.rows),
+            "success": self.success,
+            "cost": document.get("cost"),
+            "return": document.get("return"),
+            "logs": self.folder,
+        }
+        return facts_table(f"Rollout of {self.task.name}", facts)
+
+
+def rollout(
+    task: TaskLike,
+    *,
+    controller: str | None = None,
+    model: ModelLike = "champion",
+    episodes: int = 1,
+    seed: int = 0,
+    seconds: float | None = None,
+    explore: float = 0.0,
+    threads: int = 1,
+    to: str | Path | None = None,
+    overrides: Mapping[str, object] | None = None,
+    progress: ShowProgress = True,
+) -> Rollout:
+    """Run a controller in the plant of a task, and write each episode as a log.
+
+    Args:
+        task: with a `control` part.
+        controller: mppi, cem, predictive_sampling, dial, zero or random; default: the task's.
+        model: of the plans: `champion`, an address `models:/...`, a folder, a training, or `true`
+            for the physics of the plant.
+        episodes: number of episodes.
+        seed: of the first episode; the others follow.
+        seconds: length of an episode; default: the task's.
+        explore: noise on the actions, relative to half the range.
+        threads: CPU threads of the model.
+        to: folder for the logs; default: the drop folder.
+        overrides: dotted key to value.
+        progress: show progress; or a callback, see `Update`.
+
+    Raises:
+        BadInput: the task has no `control` part or learns a policy, or there is no such model.
+    """
+    from kinemill.control.recorded_runs import run_and_log
+
+    own = task_with_controller(task, controller, overrides)
+    if own.learn.gives == "policy":
+        raise BadInput(f"task {own.name}", "learns a policy", fix="use rollout_policy")
+    name, act = planner(own, controller, model, threads)
+    seeds, folder = range(seed, seed + episodes), log_folder(own, to)
+    numbered = counted(seeds, len(seeds), "rollout", reporter(progress))
+    runs = run_and_log(own, (name, act), numbered, folder, seconds=seconds, explore=explore)
+    document = {"task": own.name, "controller": name, "model": str(model), **runs.document}
+    return Rollout(own, document, folder, seeds, tuple(runs.episodes))
+
+
+def rollout_policy(
+    task: TaskLike,
+    *,
+    model: ModelLike = "champion",
+    episodes: int = 1,
+    seed: int = 0,
+    variant: str | None = None,
+    workers: int = 1,
+    video: bool = False,
+    to: str | Path | None = None,
+    overrides: Mapping[str, object] | None = None,
+    progress: ShowProgress = True,
+) -> Rollout:
+    """Run a policy in the environment of a task, and write each episode as a log.
+
+    Args:
+        task: with an `environment` part.
+        model: `champion`, `@alias`, `:3`, an address `models:/...`, a folder or a training.
+        episodes: number of episodes.
+        seed: of the first episode; the others follow.
+        variant: name of settings of the environment that differ.
+        workers: number of processes.
+        video: record the first episodes as a video.
+        to: folder for the logs; default: the drop folder.
+        overrides: dotted key to value.
+        progress: show progress; or a callback, see `Update`.
+
+    Raises:
+        BadInput: there is no such policy or variant.
+    """
+    from kinemill.environments.rollout_logs import averages, film_policy, roll_out
+    from kinemill.runtime import load_policy
+
+    own = resolve_task(task, overrides)
+    where = model_address(own.name, model)
+    policy, seeds, folder = load_policy(where), range(seed, seed + episodes), log_folder(own, to)
+    document: Json = {"task": own.name, "model": where, "variant": variant, "films": []}
+    rolled = roll_out(own, policy, seeds, folder, variant=variant, workers=workers)
+    document |= averages(list(counted(rolled, len(seeds), "rollout", reporter(progress))))
+    if video:
+        films = Home.resolve().root / FILMS / own.name
+        document["films"] = film_policy(own, policy, seeds, films, variant=variant)
+    return Rollout(own, document, folder, seeds)
+
+
+def task_with_controller(
+    task: TaskLike, controller: str | None, overrides: Mapping[str, object] | None
+) -> Task:
+    """Return the task with its overrides, and with the named controller in place of its own.
+
+    Raises:
+        BadInput: the task has no `control` part.
+    """
+    from kinemill.control.cost import control_of
+
+    changed = dict(overrides or {})
+    if controller and controller not in PLAIN:
+        control_of(resolve_task(task, changed))  # else its keys would be the error
+        changed = {"control.controller.type": controller, **changed}
+    return resolve_task(task, changed)
+
+
+def planner(
+    task: Task, controller: str | None, model: ModelLike, threads: int
+) -> "tuple[str, Policy]":
+    """Return the name and the object that chooses actions: a planner, or a baseline."""
+    from kinemill.control import learned_model, make_planner, plain_policy, uncertain_physics
+    from kinemill.control.cost import control_of
+
+    settings = control_of(task).controller
+    if controller in PLAIN:
+        return str(controller), plain_policy(task, str(controller))
+    if model == "true":
+        return settings.type, make_planner(task, uncertain_physics(task, threads))
+    where = model_address(task.name, model)
+    return settings.type, make_planner(task, [learned_model(task, where, threads)])
+
+
+def log_folder(task: Task, to: str | Path | None) -> Path:
+    """Return the folder for logs: the drop folder, unless another is named."""
+    if to is not None:
+        return Path(to)
+    return Path(task.ingest.watch) if task.ingest.watch else Home.resolve().logs(task.name)
+
+
+def model_address(task: str, model: ModelLike) -> str:
+    """Return the address or folder of a short name of a version, a folder or a training."""
+    if isinstance(model, Path):
+        return str(model)
+    if not isinstance(model, str):
+        return str(model.folder)
+    if model == "champion":
+        return f"models:/{task}@champion"
+    if model.startswith("@"):
+        return f"models:/{task}{model}"
+    return f"models:/{task}/{model[1:]}" if model.startswith(":") else model
+
+
+def _draw(result: Rollout) -> "Picture":
+    import numpy as np
+
+    from kinemill.verify.plots import panels
+
+    task = result.task
+    if not result.episodes:
+        figure, (axis,) = panels(1, 1)
+        axis.bar([str(row["seed"]) for row in result.rows], [r["return"] for r in result.rows])
+        axis.set(xlabel="seed", ylabel="return")
+        return figure
+    figure, axes = panels(len(task.states), 1)
+    for axis, (index, name) in zip(axes, enumerate(task.states), strict=True):
+        for seed, episode in zip(result.seeds, result.episodes, strict=True):
+            time = np.arange(len(episode.states)) * task.dt
+            axis.plot(time, episode.states[:, index], lw=1, label=f"seed {seed}")
+        axis.set_ylabel(f"{name}, {task.channels[name].unit}", fontsize=8)
+    axes[-1].set_xlabel("time, s")
+    axes[0].legend(fontsize=8, frameon=False)
+    return figure

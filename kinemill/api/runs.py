@@ -1,0 +1,40 @@
+"""Run all stages of a task in this process: train, verify, register."""
+
+from uuid import uuid4
+
+from kinemill.api.progress import ShowProgress, reporter
+from kinemill.api.registry import Registered, register_stages
+from kinemill.api.training import Overrides, TaskLike, resolve_task, train_stages
+from kinemill.data.dataset import Data, Dataset
+from kinemill.store.home import Home
+from kinemill.store.locks import in_use
+from kinemill.task import remember_task
+
+
+def run(
+    task: TaskLike,
+    data: Data | Dataset = None,
+    *,
+    overrides: Overrides | None = None,
+    progress: ShowProgress = True,
+) -> Registered:
+    """Train, verify and register the model of a task; the gate decides about promotion.
+
+    Cached stages are skipped: a second call returns the same version with the status `unchanged`.
+    The stages have the keys of `kinemill run`, which also records the run in Dagster.
+
+    Args:
+        task: a task, its name or file, or a mapping with the keys of a task file.
+        data: frames, a dataset, a log or a folder of logs; default: the task's drop folder.
+        overrides: dotted key to value.
+        progress: show a live display; or a callback, see `Update`.
+
+    Raises:
+        TaskError: the task or an override is wrong; nothing was started.
+        Blocked: a blocking check failed, or the exported files do not work.
+        TrainingFailed: loss or gradient is not finite.
+    """
+    own, home, report = resolve_task(task, overrides), Home.resolve(), reporter(progress)
+    with in_use(home, f"run-{uuid4().hex[:8]}"):
+        remember_task(home, resolve_task(task))
+        return register_stages(train_stages(own, home, data, report, track=True), report)

@@ -1,0 +1,147 @@
+"""Search for better settings of a task."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kinemill.api.html import facts_table
+from kinemill.api.progress import ShowProgress, reporter
+from kinemill.api.project import project
+from kinemill.api.training import Overrides, TaskLike, resolve_task
+from kinemill.data.dataset import Data
+from kinemill.data.frames import FrameLogs
+from kinemill.errors import BadInput
+from kinemill.store import Json
+from kinemill.store.home import Home
+from kinemill.task.document import Task
+from kinemill.task.loader import write_task
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from kinemill.reports.picture import Picture
+
+
+@dataclass(frozen=True, eq=False)
+class TuneResult:
+    """Result of a search.
+
+    Attributes:
+        task: the task with its own settings.
+        document: the result, as `kinemill model tune --json` prints it.
+    """
+
+    task: Task
+    document: Json
+
+    @property
+    def best(self) -> float:
+        """Validation error of the best trial, in `unit`."""
+        return self.document["best"]["value"]
+
+    @property
+    def settings(self) -> Json:
+        """Settings of the best trial: overrides for `train` and `run`."""
+        return self.document["best"]["settings"]
+
+    @property
+    def own(self) -> float | None:
+        """Validation error with the task's own settings."""
+        return self.document["own"]
+
+    @property
+    def report(self) -> Path:
+        """The report, a page that works offline."""
+        return Path(self.document["report"])
+
+    @property
+    def version(self) -> int | None:
+        """The version that was registered with the best settings, or None."""
+        return self.document.get("version")
+
+    def to_polars(self) -> "pl.DataFrame":
+        """Return one row per trial: number, state, error, seconds and settings."""
+        import json
+
+        import polars as pl
+
+        return pl.DataFrame(
+            [{**one, "settings": json.dumps(one["settings"])} for one in self.document["results"]]
+        )
+
+    def plot(self) -> "Picture":
+        """Draw the error of each trial, and the best error so far."""
+        import numpy as np
+
+        from kinemill.tune.objective import objective_of
+        from kinemill.verify.plots import panels
+
+        done = [one for one in self.document["results"] if one["error"] is not None]
+        errors = np.array([one["error"] for one in done])
+        figure, (axis,) = panels(1, 1)
+        numbers = [one["number"] for one in done]
+        axis.plot(numbers, errors, "o", label="trial")
+        best = np.maximum if objective_of(self.task).more else np.minimum
+        axis.step(numbers, best.accumulate(errors), where="post", label="best")
+        axis.set(xlabel="trial", ylabel=self.document["objective"])
+        axis.legend(fontsize=8, frameon=False)
+        return figure
+
+    def _repr_html_(self) -> str:
+        document = self.document
+        facts = {
+            "trials": f"{document['trials']}, {document['pruned']} pruned, "
+            f"{document['failed']} failed",
+            f"best, {document['objective']}": self.best,
+            "with the task's own settings": self.own,
+            "settings": self.settings,
+            "version": self.version,
+            "report": self.report,
+        }
+        return facts_table(f"Search of {self.task.name}", facts)
+
+
+def tune(
+    task: TaskLike,
+    data: Data = None,
+    *,
+    trials: int | None = None,
+    workers: int = 1,
+    timeout: float | None = None,
+    register: bool = False,
+    overrides: Overrides | None = None,
+    progress: ShowProgress = True,
+) -> TuneResult:
+    """Search for better settings of a task, on validation data only.
+
+    A search that was interrupted resumes when it is called again. The data are prepared by the
+    pipeline of the project, so frames join the logs that the task has.
+
+    Args:
+        task: a task, its name or file, or a mapping with the keys of a task file.
+        data: frames, a log or a folder of logs; default: the task's drop folder.
+        trials: total number, earlier ones included; default: `tune.trials`.
+        workers: parallel processes.
+        timeout: seconds until the search ends.
+        register: run the pipeline with the best settings.
+        overrides: dotted key to value.
+        progress: show progress; or a callback, see `Update`.
+
+    Raises:
+        TaskError: the task, its space or an override is wrong.
+        BadInput: Dagster is not installed.
+        TrainingFailed: no trial has a result.
+    """
+    own, home, changed = resolve_task(task, overrides), Home.resolve(), dict(overrides or {})
+    is_file = isinstance(task, str | Path)
+    path = str(task) if is_file else str(write_task(home, resolve_task(task)))
+    logs = data.write(own, home) if isinstance(data, FrameLogs) else data
+    folder = Path(logs).expanduser().resolve() if logs is not None else None
+    pipeline = project("pipelines.tune")
+    request = pipeline.TuneRequest(trials, workers, timeout, register, folder)
+    document: Json = pipeline.tune_task(
+        path, changed, request, reporter(progress), show_progress=False
+    )
+    if document["best"] is None:
+        raise BadInput(own.name, "no trial has a result", fix="see the report of the search")
+    return TuneResult(own, document)

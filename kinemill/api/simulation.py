@@ -1,0 +1,237 @@
+"""Simulate with a dynamics model, from a log, a frame, or one state."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinemill.api.html import facts_table, image
+from kinemill.api.models import LoadedModel, ModelLike, load_simulator_of
+from kinemill.data.frames import FrameLogs
+from kinemill.errors import BadInput
+from kinemill.runtime.simulator import Simulator
+from kinemill.store import Json
+from kinemill.task.document import Task
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from kinemill.reports.picture import Picture
+    from kinemill.runtime.window_metrics import Floats
+    from kinemill.verify.logs import Logs
+    from kinemill.verify.simulation import Start
+
+    Actions = str | Path | pl.DataFrame | Mapping[str, Floats]
+else:
+    Actions = object
+
+
+@dataclass(frozen=True, eq=False)
+class Simulation:
+    """A simulated trajectory.
+
+    Attributes:
+        model: the model.
+        frame: `time_s`, states, actions and outputs by row; `<state>_measured` where it is known.
+        start: where it starts.
+        notes: remarks, such as states that were not given.
+    """
+
+    model: LoadedModel[Simulator]
+    frame: "pl.DataFrame"
+    start: str
+    notes: list[str] = field(default_factory=list[str])
+
+    @property
+    def steps(self) -> int:
+        """Number of simulated steps."""
+        return self.frame.height - 1
+
+    @property
+    def seconds(self) -> float:
+        """Simulated time, s."""
+        return self.steps * self.model.model.dt
+
+    @property
+    def rmse(self) -> dict[str, float]:
+        """RMSE against the measured states, by name, in their units; empty if none are known."""
+        names = self.model.model.states
+        return {name: self._rmse(name) for name in names if f"{name}_measured" in self.frame}
+
+    def _rmse(self, name: str) -> float:
+        off = (self.frame[name] - self.frame[f"{name}_measured"])[1:].to_numpy()
+        return float(np.sqrt(np.mean(off**2)))
+
+    def to_polars(self) -> "pl.DataFrame":
+        """Return the trajectory."""
+        return self.frame
+
+    def to_numpy(self) -> "NDArray[np.float64]":
+        """Return the states, (steps + 1, S)."""
+        return self.frame.select(self.model.model.states).to_numpy()
+
+    def to_json(self) -> Json:
+        """Return what was simulated, and the errors at the end if the truth is known."""
+        simulator, last = self.model.model, self.frame.row(-1, named=True)
+        ends: Json = {
+            name: {"unit": simulator.units[name], "value": last[name]} for name in simulator.states
+        }
+        for name, error in self.rmse.items():
+            ends[name] |= {"measured": last[f"{name}_measured"], "rmse": error}
+        return {
+            "task": self.model.task.name,
+            "model": self.model.to_json(),
+            "from": self.start,
+            "dt": simulator.dt,
+            "steps": self.steps,
+            "seconds": self.seconds,
+            "end": ends,
+        }
+
+    def write(self, path: str | Path) -> None:
+        """Write the trajectory, .csv or .parquet, or the plot, .png or .html.
+
+        Raises:
+            BadInput: the file has another ending.
+        """
+        from kinemill.verify.simulation import PLOTS, plot, write_table
+
+        path = Path(path)
+        if path.suffix in PLOTS:
+            plot(self.frame, self.model.model, self.start, path)
+        else:
+            write_table(self.frame, path)
+
+    def plot(self) -> "Picture":
+        """Draw states, actions and outputs over seconds, with the measured states."""
+        from kinemill.verify.plots import draw_simulation
+
+        return draw_simulation(self.frame, self.model.model.interface, self.start)
+
+    def _repr_html_(self) -> str:
+        units = self.model.model.units
+        errors = {f"RMSE {name}, {units[name]}": error for name, error in self.rmse.items()}
+        title = f"{self.model.task.name}{self.model.name}: {self.start}"
+        facts = {"steps": self.steps, "seconds": self.seconds, **errors}
+        return facts_table(title, facts) + image(self.plot())
+
+
+def simulate(
+    model: ModelLike,
+    source: FrameLogs | str | Path | None = None,
+    *,
+    row: int | None = None,
+    actions: Actions | None = None,
+    states: Mapping[str, float] | None = None,
+    steps: int | None = None,
+    task: Task | None = None,
+) -> Simulation:
+    """Simulate with a dynamics model from measured rows on, or from rest under actions.
+
+    Args:
+        model: TASK, TASK@alias, TASK:version, a training, or the folder of an exported model.
+        source: frames, a log, or the id of an episode: the history and the actions.
+        row: first simulated row of `source`; default: the first possible.
+        actions: instead of `source`: a CSV or Parquet file, a frame, or arrays (T,) by name.
+        states: values of states at the start; the others are measured, or 0 without `source`.
+        steps: number of steps; default: all actions.
+        task: of a folder.
+
+    Raises:
+        BadInput: both or none of `source` and `actions`, or a value that the model cannot use.
+    """
+    from kinemill.verify.simulation import simulate as run
+
+    if (source is None) == (actions is None):
+        what = "both are given" if source is not None else "neither is given"
+        raise BadInput("--from and --actions", what, expected="one of them")
+    loaded, initial, notes = load_simulator_of(model, task), dict(states or {}), list[str]()
+    if source is not None:
+        start = _start_in_log(loaded, source, row, notes)
+    elif row is not None:
+        raise BadInput("--row", "belongs to --from", fix="leave it out")
+    else:
+        assert actions is not None
+        start, initial = _start_at_rest(loaded, actions, initial, notes), {}
+    start = start.first(steps)
+    return Simulation(loaded, run(_strict(loaded), start, initial), start.text, notes)
+
+
+def _strict(loaded: LoadedModel[Simulator]) -> Simulator:
+    """Load the model so that a NaN in its inputs is an error."""
+    from kinemill.runtime import load_simulator
+
+    return load_simulator(loaded.folder)
+
+
+def _start_at_rest(
+    loaded: LoadedModel[Simulator],
+    actions: Actions,
+    initial: Mapping[str, float],
+    notes: list[str],
+) -> "Start":
+    """Start from a state at rest under the first action."""
+    from kinemill.verify.simulation import Start
+
+    simulator = loaded.model
+    values, text = _read(actions, simulator)
+    first = dict(zip(simulator.actions, values[0].tolist(), strict=True))
+    states, past = simulator.hold(initial, first)
+    if zeros := [name for name in simulator.states if name not in initial]:
+        notes.append(f"not given, so they start at 0: {', '.join(zeros)}")
+    if simulator.history > 1:
+        notes.append(
+            f"the model knows {simulator.history} rows before it predicts: the state stands still "
+            "there, under the first action"
+        )
+    return Start(states[0], past[0], values, None, f"actions of {text}")
+
+
+def _read(actions: Actions, simulator: Simulator) -> "tuple[Floats, str]":
+    """Return the actions (T, A), and what they are called in texts."""
+    import polars as pl
+
+    from kinemill.verify.actions import actions_of, read_actions
+
+    if isinstance(actions, str | Path):
+        return read_actions(Path(actions), simulator.actions, simulator.dt), str(actions)
+    frame = actions if isinstance(actions, pl.DataFrame) else pl.DataFrame(dict(actions))
+    return actions_of(frame, simulator.actions, simulator.dt, "the frame"), "a frame"
+
+
+def _start_in_log(
+    loaded: LoadedModel[Simulator],
+    source: FrameLogs | str | Path,
+    row: int | None,
+    notes: list[str],
+) -> "Start":
+    from kinemill.verify.files import unlike
+    from kinemill.verify.simulation import start_of_rows
+
+    logs = _logs(loaded, source)
+    if differing := unlike(loaded.model.interface, logs.rows):
+        raise BadInput("the model", f"is not of this task now: {'; '.join(differing)}")
+    longest = max(logs.rows.episodes, key=lambda one: one.rows)
+    if len(logs.rows.episodes) > 1:
+        name = "the data" if isinstance(source, FrameLogs) else source
+        notes.append(
+            f"{name} holds {len(logs.rows.episodes)} episodes; the longest is {longest.id}"
+        )
+    rows = logs.rows.rows(longest).astype("float64")
+    at = loaded.model.history - 1 if row is None else row
+    return start_of_rows(rows, loaded.model.interface, at, f"{longest.name}, episode {longest.id}")
+
+
+def _logs(loaded: LoadedModel[Simulator], source: FrameLogs | str | Path) -> "Logs":
+    """Return the episodes of frames or of a log, or an episode of the home."""
+    from kinemill.verify.logs import read_episode, read_logs
+
+    task, home = loaded.task, loaded.home
+    if isinstance(source, FrameLogs):
+        return read_logs(task, home, source.write(task, home))
+    if Path(source).is_file():
+        return read_logs(task, home, Path(source).resolve())
+    return read_episode(task, home, str(source))

@@ -1,0 +1,314 @@
+"""Train in this process: the stages from logs to the exported model, with the keys of a pipeline.
+
+Stages are cached in the same store as those of Dagster, so a model that is trained here is cached
+there, and the other way round.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from kinemill.api.html import facts_table, image
+from kinemill.api.objects import Objects, with_objects
+from kinemill.api.progress import Reporter, ShowProgress, reporter
+from kinemill.data.dataset import Data, Dataset, make_dataset
+from kinemill.errors import BadInput
+from kinemill.runtime.policy import Policy
+from kinemill.runtime.simulator import Simulator
+from kinemill.store import Artifact, ArtifactRef, read_json
+from kinemill.store.home import Home
+from kinemill.store.locks import in_use
+from kinemill.task import Task, load_task, make_task, remember_task
+from kinemill.task.protocols import Tracker, WarmStart
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from kinemill.environments.evaluation import Trials
+    from kinemill.reports.picture import Picture
+    from kinemill.tracking import MlflowTracker
+    from kinemill.train.summary import ModelSummary
+
+TaskLike = Task | str | Path | Mapping[str, object]
+Overrides = Mapping[str, object]
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """A trained and exported model.
+
+    Attributes:
+        task: the task, overrides included.
+        home: where the artifacts are.
+        dataset: the data; None for a policy that learns in an environment.
+        data: artifact of the dataset, or of the card of the environment.
+        trained: artifact of the trained model.
+        exported: artifact of the exported model.
+        cached: whether the model had been trained before.
+        summary: `steps`, `best_step`, `best`, `monitor` and `parameters`, among others.
+    """
+
+    task: Task
+    home: Home
+    dataset: Dataset | None
+    data: ArtifactRef
+    trained: ArtifactRef
+    exported: ArtifactRef
+    cached: bool
+    summary: "ModelSummary"
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the exported model."""
+        return self.home.root / self.exported.path
+
+    @cached_property
+    def model(self) -> Simulator | Policy:
+        """The model as a robot loads it."""
+        from kinemill.runtime import load
+
+        return load(self.folder)
+
+    @property
+    def simulator(self) -> Simulator:
+        """The simulator: `rollout(states, past_actions, actions)`, `hold(state)`.
+
+        Raises:
+            BadInput: the task learns a policy.
+        """
+        if not isinstance(self.model, Simulator):
+            raise BadInput(f"task {self.task.name}", "learns a policy", fix="use .policy")
+        return self.model
+
+    @property
+    def policy(self) -> Policy:
+        """The policy: `reset(seed)`, `act(observation)`.
+
+        Raises:
+            BadInput: the task learns dynamics.
+        """
+        if not isinstance(self.model, Policy):
+            raise BadInput(f"task {self.task.name}", "learns dynamics", fix="use .simulator")
+        return self.model
+
+    @property
+    def best(self) -> float:
+        """Best value of `monitor`, the series that selects the weights."""
+        return self.summary.best
+
+    @property
+    def monitor(self) -> str:
+        """Name of the series that selects the weights, such as `validation/loss`."""
+        return self.summary.monitor
+
+    @cached_property
+    def history(self) -> dict[str, list[tuple[int, float | None]]]:
+        """Values of the training by name, each with its step."""
+        from kinemill.train.warm_start import CURVES
+
+        values = read_json(self.home.root / self.trained.path / CURVES)
+        return {name: [(point[0], point[1]) for point in series] for name, series in values.items()}
+
+    def trials(self, episodes: int = 1, *, seed: int = 0, variant: str | None = None) -> "Trials":
+        """Run the policy in the task's environment, with all episodes in full.
+
+        Args:
+            episodes: number of episodes.
+            seed: of the first episode; the others follow.
+            variant: name of settings of the environment that differ.
+        """
+        from kinemill.environments.evaluation import try_policy
+
+        seeds = range(seed, seed + episodes)
+        return try_policy(self.task, self.policy, seeds, variant=variant, record=episodes)
+
+    def to_polars(self) -> "pl.DataFrame":
+        """Return the curves: `name`, `step`, `value`."""
+        import polars as pl
+
+        rows = [(name, step, value) for name, line in self.history.items() for step, value in line]
+        kinds = {"name": pl.String, "step": pl.Int64, "value": pl.Float64}
+        return pl.DataFrame(rows, schema=kinds, orient="row")
+
+    def plot(self) -> "Picture":
+        """Draw the losses over the steps, with the step of the selected weights."""
+        from kinemill.train.curves import draw_curves
+
+        return draw_curves(self.history, self.summary.best_step)
+
+    def __repr__(self) -> str:
+        return (
+            f"Training({self.task.name}, {self.monitor} {self.best:.4g} at step "
+            f"{self.summary.best_step} of {self.summary.steps}, {self.folder})"
+        )
+
+    def _repr_html_(self) -> str:
+        summary = self.summary
+        facts = {
+            "model": summary.family or getattr(self.task.learn, "type", None),
+            self.monitor: self.best,
+            "steps": f"{summary.steps}, best {summary.best_step}",
+            "parameters": summary.parameters,
+            "data": repr(self.dataset) if self.dataset else None,
+            "cached": self.cached,
+            "folder": self.folder,
+        }
+        return facts_table(f"Training of {self.task.name}", facts) + image(self.plot())
+
+
+def train(
+    task: TaskLike,
+    data: Data | Dataset = None,
+    *,
+    overrides: Overrides | None = None,
+    objects: Objects | None = None,
+    progress: ShowProgress = True,
+    track: bool = True,
+) -> Training:
+    """Train and export the model of a task in this process; stages that are cached are skipped.
+
+    An interrupted training resumes from its last checkpoint in the next call.
+
+    Args:
+        task: a task, its name or file, or a mapping with the keys of a task file.
+        data: frames, a dataset, a log or a folder of logs; default: the task's drop folder. See
+            `kinemill.data.make_dataset`.
+        overrides: dotted key to value, such as `{"learn.steps": 500}`.
+        objects: Python objects in place of names in a task that learns by reinforcement. Such a
+            training is never cached, and cannot be registered, because no file describes it.
+        progress: show a live display; or a callback, see `Update`.
+        track: log the training to MLflow, as the pipeline does.
+
+    Raises:
+        TaskError: the task or an override is wrong; nothing was started.
+        BadInput: the task takes no objects.
+        Blocked: a blocking check failed on the data, or the exported files do not work.
+        TrainingFailed: loss or gradient is not finite.
+    """
+    own, home, report = resolve_task(task, overrides), Home.resolve(), reporter(progress)
+    with in_use(home, f"train-{uuid4().hex[:8]}"):
+        if objects is not None:
+            return train_stages(with_objects(own, objects), home, data, report, track=False)
+        remember_task(home, resolve_task(task))
+        return train_stages(own, home, data, report, track=track)
+
+
+def resolve_task(task: TaskLike, overrides: Overrides | None = None) -> Task:
+    """Return a task from a name, a file, a mapping or a task, after overrides.
+
+    Raises:
+        TaskError: every problem found.
+    """
+    if isinstance(task, Mapping):
+        return make_task(task, overrides)
+    if not isinstance(task, Task):
+        return load_task(task, overrides)
+    if not overrides:
+        return task
+    from kinemill.task.loader import recorded_task
+
+    content = task.model_dump(mode="json", by_alias=True)
+    return recorded_task(content, task.path, overrides, f"task {task.name}")
+
+
+def train_stages(
+    task: Task, home: Home, data: Data | Dataset, report: Reporter, *, track: bool
+) -> Training:
+    """Run the stages up to the exported model."""
+    from kinemill.augment import stage as augment
+    from kinemill.export import stage as export
+    from kinemill.train.summary import ModelSummary
+
+    dataset, source = _data(task, home, data, report)
+    training_set = augment.run(task, home, source).ref if dataset else source
+    trained = _fit(task, home, (source, training_set), report, track=track)
+    exported = export.run(task, home, trained.ref, source)
+    refs = (source, trained.ref, exported.ref)
+    return Training(task, home, dataset, *refs, trained.cached, ModelSummary.of(trained))
+
+
+def _data(
+    task: Task, home: Home, data: Data | Dataset, report: Reporter
+) -> tuple[Dataset | None, ArtifactRef]:
+    """Return the dataset of a task, or the card of its environment."""
+    if isinstance(data, Dataset):
+        return data, data.ref
+    if task.learn.from_logs or data is not None:
+        dataset = make_dataset(task, data, home=home, progress=report)
+        return dataset, dataset.ref
+    from kinemill.environments.card import make_card
+
+    return None, make_card(task, home).ref
+
+
+def _fit(
+    task: Task,
+    home: Home,
+    data: tuple[ArtifactRef, ArtifactRef],
+    report: Reporter,
+    *,
+    track: bool,
+) -> Artifact:
+    """Return the trained model, cached or trained here."""
+    from kinemill.register.warm_start import start_of
+    from kinemill.store.locks import lock
+    from kinemill.train import find_model, job_folder
+    from kinemill.train import stage as training
+
+    start = start_of(task, home) if task.learn.start_from is not None else None
+    folder = job_folder(task, home, *data, start)
+    # Dagster takes the same lock: two processes would write the same checkpoints.
+    with lock(home, f"train/{task.name}/{folder.name}", report.log_message):
+        if cached := find_model(task, home, *data, start):
+            return cached
+        if not track:
+            return training.run(task, home, *data, (report, report), start)
+        return _tracked_fit(task, home, data, report, start)
+
+
+def _tracked_fit(
+    task: Task,
+    home: Home,
+    data: tuple[ArtifactRef, ArtifactRef],
+    report: Reporter,
+    start: WarmStart | None,
+) -> Artifact:
+    """Train with an MLflow run, which a registration finds by the digest of the model."""
+    from kinemill.register import tags
+    from kinemill.store import summary_of
+    from kinemill.tracking import log_dataset, open_tracking, start_run
+    from kinemill.train import job_folder
+    from kinemill.train import stage as training
+
+    key = job_folder(task, home, *data, start).name
+    settings = {"task": task.name, "dt": task.dt}
+    run_id = start_run(home, task.name, key, params=settings)
+    client = open_tracking(home).client
+    log_dataset(client, run_id, task.name, data[0].digest, summary_of(home, data[0]))
+    tracker = live_tracker(home, run_id, report)
+    try:
+        model = training.run(task, home, *data, (tracker, report), start)
+    except BaseException:
+        tracker.end("FAILED")
+        raise
+    tracker.tag(tags.MODEL, model.ref.digest)
+    tracker.end()
+    return model
+
+
+def live_tracker(home: Home, run_id: str, report: Tracker) -> "MlflowTracker":
+    """Return a tracker of an MLflow run that also passes metrics to a reporter."""
+    from kinemill.tracking import MlflowTracker
+
+    class LiveTracker(MlflowTracker):
+        """Tracker of an MLflow run with a live display."""
+
+        def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
+            """Log metrics to MLflow and to the display."""
+            super().log_metrics(metrics, step)
+            report.log_metrics(metrics, step)
+
+    return LiveTracker(home, run_id)

@@ -1,0 +1,74 @@
+"""Tables of registered versions: a list, one version, and a change of champion."""
+
+from collections.abc import Mapping
+
+import typer
+
+from kinemill.cli.output import document, notify, quantity, table, wrap_text
+from kinemill.cli.summary import errors_table, gate_table, spell_gate, tried_table
+from kinemill.register.champion_change import ChampionChange
+from kinemill.register.lookup import VersionDocument, VersionLine, VersionList
+
+_SHORT = 16  # characters of a digest that are shown
+
+
+def version_list(listed: VersionList) -> None:
+    """Print the versions of a task, newest first."""
+    is_policy = any(line.metrics.returns for line in listed.versions)
+    what = "return" if is_policy else "nrmse"
+    table(
+        f"models of {listed.task}",
+        ["version", "aliases", "created", "dataset", what, "gate"],
+        [
+            [
+                line.version,
+                _alias_text(line),
+                line.created[:16].replace("T", " "),
+                line.dataset,
+                _error(line.metrics.by_name(what)),
+                "provisional" if line.provisional else spell_gate(line.gate),
+            ]
+            for line in listed.versions
+        ],
+    )
+
+
+def _alias_text(line: VersionLine) -> str:
+    """Spell the aliases; a champion with too little test data is marked as provisional."""
+    kind = "provisional " if line.provisional else ""
+    return ", ".join(f"{kind * (one == 'champion')}{one}" for one in line.aliases)
+
+
+def _error(measured: Mapping[str, float]) -> str:
+    """Spell the error of the model; empty without a verification."""
+    return quantity(measured["model"]) if "model" in measured else ""
+
+
+def version_page(version: VersionDocument) -> None:
+    """Print one version: errors, gate, lineage and files."""
+    aliases = "".join(f"@{alias}" for alias in version.aliases)
+    typer.echo(wrap_text(version.headline))
+    typer.echo(f"{version.address} {aliases}  {version.created}  {version.decision or ''}")
+    errors_table(version.metrics, version.tags.get("kinemill.reference"))
+    tried_table(version.metrics)
+    gate_table(version.gate)
+    lineage = [[name, (value or "")[:_SHORT]] for name, value in version.lineage.items()]
+    table("lineage", ["what", "which"], lineage)
+    table("files", ["file", "sha256"], [[f, sha[:_SHORT]] for f, sha in version.files.items()])
+    typer.echo(f"folder  {version.folder}\nreport  {version.report or 'none'}")
+
+
+def champion_change(change: ChampionChange, *, as_json: bool) -> None:
+    """Print the result of an approval, a promotion or a rollback, with the failed rules."""
+    if as_json:
+        document(change)
+        return
+    aliases = "".join(f" @{alias}" for alias in change.aliases)
+    previous = change.previous_champion
+    replaced = f", in place of version {previous}" if previous and "@champion" in aliases else ""
+    typer.echo(f"{change.task}:{change.version}{aliases}{replaced}")
+    if change.provisional:
+        notify(f"provisional champion: {change.provisional}")
+    for line in change.differs:
+        notify(f"programs that ran version {previous}: {line}")
+    gate_table([line for line in change.gate if not line.passed])

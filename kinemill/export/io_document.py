@@ -1,0 +1,111 @@
+"""`io.yaml`: the description of a model's files for readers, as dataclasses."""
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from kinemill.runtime.interface import Belief
+
+FORMAT = 4
+_NOT_FINITE = "NaN or infinity in a row of an input gives NaN in that row of every output"
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One input or output of an ONNX file.
+
+    Attributes:
+        name: of the tensor.
+        dtype: `float32`, `float64`, `uint8` or `int64`.
+        shape: sizes; free ones by name: `batch`, `horizon`.
+        meaning: what it holds.
+        channels: names along the last axis; empty for a tensor without channels.
+        units: their units.
+    """
+
+    name: str
+    dtype: str
+    shape: list[str | int]
+    meaning: str
+    channels: list[str] = field(default_factory=list[str])
+    units: list[str] = field(default_factory=list[str])
+
+    def as_next(self, meaning: str) -> "TensorSpec":
+        """Return the output `next_NAME` with the value of this input after the call."""
+        return replace(self, name=f"next_{self.name}", meaning=meaning)
+
+    def as_path(self) -> "TensorSpec":
+        """Return the output `path_NAME` with the value of this input after each action."""
+        shape = [self.shape[0], "horizon", *self.shape[1:]]
+        return replace(
+            self, name=f"path_{self.name}", shape=shape, meaning=f"{self.meaning} after each action"
+        )
+
+
+@dataclass(frozen=True)
+class FileSpec:
+    """Tensors of one ONNX file, in order."""
+
+    inputs: list[TensorSpec]
+    outputs: list[TensorSpec]
+
+
+@dataclass(frozen=True)
+class ChannelSpec:
+    """One channel.
+
+    Attributes:
+        name: of the channel.
+        role: `state`, `action`, `output` or `observation`.
+        unit: of its values.
+        limits: lowest and highest physical value; None where undefined.
+        kind: `angle` or `linear`; None for a policy.
+    """
+
+    name: str
+    role: str
+    unit: str
+    limits: tuple[float, float] | None
+    kind: Literal["angle", "linear"] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class IoDocument:
+    """Content of `io.yaml`.
+
+    Attributes:
+        producer: name and version of the exporting program.
+        task: name of the task.
+        dt: time step, s.
+        channels: in the order of the tensors.
+        safe_action: value of each action for a watchdog.
+        lineage: digests of what the model was made from.
+        opset: version of ONNX's operators.
+        versions: of the exporting libraries.
+        files: tensors by file name.
+        form: `dynamics` or `policy`.
+        history: rows before the first prediction, of a dynamics model.
+        derived: states that the files estimate, each with the state whose derivative it is.
+        belief: carries with the uncertainty of an ensemble; None without one.
+        choices: number of choices of each action of a policy; 0 for a continuous one.
+        dt_unit: unit of `dt`.
+        not_finite: what a value that is not finite does.
+        format: number of this format.
+    """
+
+    producer: str
+    task: str
+    dt: float
+    channels: list[ChannelSpec]
+    safe_action: dict[str, float]
+    lineage: dict[str, str]
+    opset: int
+    versions: dict[str, str]
+    files: dict[str, FileSpec]
+    form: Literal["dynamics", "policy"]
+    history: int | None = None
+    derived: dict[str, str] = field(default_factory=dict[str, str])
+    belief: Belief | None = None
+    choices: dict[str, int] = field(default_factory=dict[str, int])
+    dt_unit: str = "s"
+    not_finite: str = _NOT_FINITE
+    format: int = FORMAT

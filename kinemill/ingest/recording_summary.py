@@ -1,0 +1,65 @@
+"""Summary of a recording, stored with the artifact `recording`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from kinemill.ingest.raw import Reason
+from kinemill.store import SUMMARY, Artifact, from_json_value, read_document
+
+
+@dataclass(frozen=True)
+class TrackFile:
+    """A continuous stretch of a recording, in a file of its own.
+
+    Attributes:
+        index: position in the recording, from 0.
+        rows: number of rows.
+        start_s: time of the first row, s.
+        file: name of the file.
+        part: name of the part of the log that it is from; "" for a log without parts.
+    """
+
+    index: int
+    rows: int
+    start_s: float
+    file: str
+    part: str = ""
+
+
+@dataclass(frozen=True)
+class RecordingSummary:
+    """Numbers of a recording.
+
+    Attributes:
+        hash: of the content of the log.
+        format: name of the reader.
+        rows: rows of the log.
+        dropped_rows: rows that are in no track.
+        tracks: in the order of time, by part; empty if nothing could be read.
+        reasons: why rows were dropped, or why nothing could be read.
+    """
+
+    hash: str
+    format: str
+    rows: int
+    dropped_rows: int
+    tracks: list[TrackFile]
+    reasons: list[Reason]
+
+    @classmethod
+    def of(cls, artifact: Artifact) -> "RecordingSummary":
+        """Return the summary of a recording.
+
+        Raises:
+            CorruptArtifact: It is damaged.
+        """
+        return from_json_value(artifact.summary, cls, Path(artifact.ref.path))
+
+    @classmethod
+    def read(cls, folder: Path) -> "RecordingSummary":
+        """Read the summary in the folder of a recording.
+
+        Raises:
+            CorruptArtifact: It is damaged.
+        """
+        return read_document(folder / SUMMARY, cls)

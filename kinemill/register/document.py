@@ -1,0 +1,95 @@
+"""The document of one pipeline run, as `kinemill run --json` prints it."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kinemill.register.verdict import Verdict
+from kinemill.store import Json, from_json_value, to_json_value
+from kinemill.verify.check_results import CheckSummary
+from kinemill.verify.results import Metrics
+
+
+@dataclass(frozen=True)
+class CandidateDecision:
+    """Name of a candidate, its version and the decision of the gate."""
+
+    candidate: str
+    version: int
+    decision: str
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The candidates of a run, as commands print them.
+
+    Attributes:
+        selected: name of the candidate that is the result of the run.
+        why: why a reference was or was not a candidate.
+        candidates: the trained model, then the reference if it was one.
+    """
+
+    selected: str
+    why: str
+    candidates: list[CandidateDecision]
+
+    def to_json(self) -> Json:
+        """Return the selection as a JSON object."""
+        return to_json_value(self)
+
+    @classmethod
+    def from_json(cls, value: Json) -> "Selection":
+        """Read a selection back from its JSON object."""
+        return from_json_value(value, cls, Path("selection"))
+
+
+@dataclass(frozen=True)
+class EpisodeCounts:
+    """Number of accepted episodes, of quarantined recordings, and of files without new data."""
+
+    accepted: int = 0
+    quarantined: int = 0
+    cached: int = 0
+
+
+@dataclass(frozen=True)
+class RunDocument:
+    """Result of one pipeline run, as `kinemill run --json` prints it.
+
+    Attributes:
+        task: name of the task.
+        status: `done`, `refused` or `unchanged`; `failed` without a registration.
+        headline: one sentence about the model; "" if none was verified.
+        episodes: counts of the data.
+        dataset: short digest of the dataset; None if the run made none.
+        metrics: errors, or for policies in an environment the outcomes, by name of the model. The
+            champion's value is the one that the gate measured; NaN without a champion.
+        verification: results of the first checks; None if nothing was verified.
+        selection: the candidates of the run; None for a policy.
+        version: number of the version; None if nothing was registered.
+        alias: alias of the version.
+        provisional: why the champion is provisional; "" if it is not.
+        gate: verdicts of the gate.
+        report: path of the report with the decision.
+        warnings: warnings about the dataset.
+        seconds: wall time by stage, s.
+    """
+
+    task: str
+    status: str
+    headline: str = ""
+    episodes: EpisodeCounts = field(default_factory=EpisodeCounts)
+    dataset: str | None = None
+    metrics: Metrics = field(default_factory=Metrics)
+    verification: CheckSummary | None = None
+    selection: Selection | None = None
+    version: int | None = None
+    alias: str | None = None
+    provisional: str = ""
+    gate: list[Verdict] = field(default_factory=list[Verdict])
+    report: str | None = None
+    warnings: list[str] = field(default_factory=list[str])
+    seconds: dict[str, float] = field(default_factory=dict[str, float])
+
+    def to_json(self) -> Json:
+        """Return the document as a JSON object."""
+        return to_json_value(self)

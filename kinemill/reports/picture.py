@@ -1,0 +1,31 @@
+"""Figures without a display: they draw into files, and notebooks show them as PNG."""
+
+from io import BytesIO
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+DPI = 110
+
+
+class Picture(Figure):
+    """A matplotlib figure that belongs to no window and changes no setting of matplotlib.
+
+    Args:
+        size: width and height, inches.
+        layout: layout engine of matplotlib, or None.
+    """
+
+    def __init__(self, size: tuple[float, float], layout: str | None = None) -> None:
+        super().__init__(figsize=size, layout=layout)  # pyright: ignore[reportArgumentType]
+        FigureCanvasAgg(self)
+
+    def png(self) -> bytes:
+        """Draw the figure as PNG; equal figures give equal bytes."""
+        file = BytesIO()
+        # No creation date or version in the file.
+        self.savefig(file, format="png", dpi=DPI, metadata={"Software": None})
+        return file.getvalue()
+
+    def _repr_png_(self) -> bytes:
+        return self.png()

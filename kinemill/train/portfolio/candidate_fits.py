@@ -1,0 +1,147 @@
+"""Fits of candidates: each for some seconds, written as a trained model, and measured."""
+
+import json
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from kinemill.dataset import PackedDataset
+from kinemill.errors import BadInput
+from kinemill.store import digest, to_json_value
+from kinemill.task.document import Task
+from kinemill.task.portfolio import Candidate, CandidateResult
+from kinemill.task.protocols import NullReporter, WarmStart
+from kinemill.train.loop import fit
+from kinemill.train.portfolio.cross_validation import Fold
+from kinemill.train.portfolio.measurement import measured, step_seconds
+from kinemill.train.portfolio.settings import gradient_steps, learn_of
+from kinemill.train.portfolio.validation_errors import CandidateErrors, ValidationRows
+from kinemill.train.time_limit import time_limit
+from kinemill.train.warm_start import DESCRIPTION, WEIGHTS, description_of
+
+PROBE_SHARE = 0.2  # of the time of a candidate, to measure the time per step
+FEWEST = 10  # steps of a round at least
+_MODEL = "model"  # folder of a fit's weights
+
+
+@dataclass(frozen=True)
+class CandidateFits:
+    """Fits the candidates of a portfolio.
+
+    Attributes:
+        learn: settings of `objectives.dynamics`, without a model.
+        task: the task whose `learn` this is.
+        data: the packed dataset and its training set.
+        rows: of the validation split, to measure on.
+        folder: of the portfolio; each fit has one below it.
+        device: to train on.
+    """
+
+    learn: Any
+    task: Task
+    data: tuple[PackedDataset, PackedDataset]
+    rows: ValidationRows
+    folder: Path
+    device: Any
+
+    def result_of(
+        self, candidate: Candidate, empty: CandidateResult, seconds: float
+    ) -> CandidateResult:
+        """Fit a candidate, or train it for about `seconds`, and measure it.
+
+        Raises:
+            KinemillError: the settings do not fit the task or the data, or the training diverged.
+        """
+        task = self.task_of(candidate, FEWEST, seconds)
+        if problems := task.learn.problems(task.channels):
+            raise BadInput(f"candidate {candidate.name}", "; ".join(text for _, text in problems))
+        began = time.monotonic()
+        # Later rounds start from the weights of the one before.
+        start = self.start_of(candidate, empty.round - 1) if empty.round > 1 else None
+        module, objective = self.prepare(task, self.data, start)
+        steps, each = 0, 0.0
+        if candidate.trains:
+            each = step_seconds(module, objective, task.learn, PROBE_SHARE * seconds)
+            steps = max(FEWEST, gradient_steps(task.learn, seconds, each))
+            task = self.task_of(candidate, steps, seconds)
+            folder = self._folder_of(candidate, empty.round)
+            rest = seconds - (time.monotonic() - began)
+            steps = _train(module, objective, task.learn, folder, rest)
+        errors = self.rows.errors_of(module.to("cpu").eval())
+        self._write(candidate, empty.round, task, module)
+        return replace(measured(empty, module, errors), steps=steps, step_seconds=each)
+
+    def errors_on(
+        self, fold: Fold, candidate: Candidate, step: float, seconds: float, number: int
+    ) -> CandidateErrors:
+        """Return the errors of a candidate that is fitted without the recordings of a fold.
+
+        Args:
+            fold: recordings that are left out, and the rest.
+            candidate: to fit.
+            step: time of a step of its training, s.
+            seconds: time of the training, s.
+            number: of the fold.
+
+        Raises:
+            KinemillError: the training diverged, or a time limit is over.
+        """
+        began, steps = time.monotonic(), FEWEST
+        if candidate.trains:
+            learn = self.task_of(candidate, FEWEST, seconds).learn
+            steps = max(FEWEST, gradient_steps(learn, seconds, step))
+        task = self.task_of(candidate, steps, seconds)
+        module, objective = self.prepare(task, (fold.dataset, fold.training_set), None)
+        if candidate.trains:
+            folder = self._folder_of(candidate, f"fold-{number}")
+            rest = seconds - (time.monotonic() - began)
+            _train(module, objective, task.learn, folder, rest)
+        return fold.rows.errors_of(module.to("cpu").eval())
+
+    def task_of(self, candidate: Candidate, steps: int, seconds: float, windows: int = 1) -> Task:
+        """Return the task with the settings of a candidate, see `learn_of`."""
+        learn = learn_of(self.learn, candidate, steps, seconds, windows)
+        return self.task.model_copy(update={"learn": learn})
+
+    def prepare(
+        self, task: Task, data: tuple[PackedDataset, PackedDataset], start: WarmStart | None
+    ) -> tuple[Any, Any]:
+        """Return module and objective of a training."""
+        learn: Any = task.learn
+        module, objective = learn.prepare(task, *data, self.device, start)
+        return module, replace(objective, evaluate_start=True)
+
+    def start_of(self, candidate: Candidate, number: int) -> WarmStart:
+        """Return the weights of a round as the start of the next training."""
+        folder = self._folder_of(candidate, number) / _MODEL
+        return WarmStart(str(folder), digest(candidate.name), str(folder))
+
+    def weights_of(self, candidate: Candidate, number: int) -> dict[str, torch.Tensor]:
+        """Return the weights of a round."""
+        return load_file(self._folder_of(candidate, number) / _MODEL / WEIGHTS)
+
+    def _folder_of(self, candidate: Candidate, number: int | str) -> Path:
+        return self.folder / f"{digest(to_json_value(candidate))[:16]}-{number}"
+
+    def _write(self, candidate: Candidate, number: int, task: Task, module: nn.Module) -> None:
+        """Write a candidate as a trained model, to start from."""
+        folder = self._folder_of(candidate, number) / _MODEL
+        folder.mkdir(parents=True, exist_ok=True)
+        about = description_of(task, self.data, "")
+        (folder / DESCRIPTION).write_text(json.dumps(about, allow_nan=False))
+        weights = {name: value.cpu().contiguous() for name, value in module.state_dict().items()}
+        save_file(weights, folder / WEIGHTS)
+
+
+def _train(module: nn.Module, objective: Any, learn: Any, folder: Path, seconds: float) -> int:
+    """Train a module to its best weights within a time limit, s; return the number of steps."""
+    silent = NullReporter()
+    with time_limit(seconds):
+        state, best = fit(module, objective, learn, folder, (silent, silent))
+    module.load_state_dict(best)
+    return state.step

@@ -1,0 +1,139 @@
+"""Cross-validation of finalists over whole recordings, before one of them is selected.
+
+A validation split of blocks comes from the recordings that training has seen. There a model with
+many terms can be the best and still diverge on a new recording. So the finalists are fitted anew
+without some of the recordings, and measured on these.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from kinemill.dataset import PackedDataset, PackedEpisode
+from kinemill.errors import BadInput
+from kinemill.task.portfolio import CandidateResult
+from kinemill.train.portfolio.measurement import finite
+from kinemill.train.portfolio.validation_errors import CandidateErrors, ValidationRows
+
+FOLDS = 3  # groups of recordings, each held out once
+STEPS = 250  # of free runs; there are several folds, and long runs would take most of the time
+FINALISTS = 6  # families whose best member is a finalist
+
+
+@dataclass(frozen=True)
+class Fold:
+    """A dataset whose validation split is a group of whole recordings.
+
+    Attributes:
+        dataset: without the test split.
+        training_set: without the recordings that are held out.
+        rows: of the recordings that are held out.
+    """
+
+    dataset: PackedDataset
+    training_set: PackedDataset
+    rows: ValidationRows
+
+
+def folds_of(data: tuple[PackedDataset, PackedDataset], history: int, horizon: int) -> list[Fold]:
+    """Return the folds; none if validation already is on whole recordings, or there are too few.
+
+    Args:
+        data: the dataset and its training set.
+        history: most rows that any candidate needs before its first prediction.
+        horizon: steps of the longest rollout over windows.
+    """
+    dataset, training_set = data
+    trained = {one.recording for one in dataset.of("train")}
+    held_out = {one.recording for one in dataset.of("validation")}
+    if len(trained) < FOLDS or held_out - trained:
+        return []
+    names = sorted(trained)
+    try:
+        return [
+            _fold(dataset, training_set, set(names[number::FOLDS]), (history, horizon))
+            for number in range(FOLDS)
+        ]
+    except BadInput:  # a recording is too short for one window
+        return []
+
+
+def _fold(
+    dataset: PackedDataset, training_set: PackedDataset, names: set[str], size: tuple[int, int]
+) -> Fold:
+    episodes = [one for one in dataset.episodes if one.split != "test"]
+    own = [_in_split(one, "validation" if one.recording in names else "train") for one in episodes]
+    changed = replace(dataset, episodes=own)
+    rest = [one for one in training_set.of("train") if one.recording not in names]
+    return Fold(
+        changed, replace(training_set, episodes=rest), ValidationRows(changed, *size, STEPS)
+    )
+
+
+def _in_split(episode: PackedEpisode, split: str) -> PackedEpisode:
+    return replace(episode, split=split)
+
+
+def finalists(
+    ordered: Sequence[CandidateResult], seconds: Mapping[str, float]
+) -> list[CandidateResult]:
+    """Return the best member of each of the first families; after the first the quick ones first.
+
+    Args:
+        ordered: all results, the best first.
+        seconds: time that a candidate took, by name.
+    """
+    best = dict[str, CandidateResult]()
+    for one in ordered:
+        if one.score is not None:
+            best.setdefault(one.name.partition(", history")[0], one)
+    first, *others = list(best.values())[:FINALISTS]
+    return [first, *sorted(others, key=lambda one: seconds[one.name])]
+
+
+def averaged(result: CandidateResult, errors: Sequence[CandidateErrors]) -> CandidateResult:
+    """Return a result with the mean of its errors over the folds."""
+    steps = list(errors[0].by_horizon)
+    by_horizon = {one: _mean([each.by_horizon[one] for each in errors]) for one in steps}
+    free_run = _mean([each.free_run for each in errors])
+    return _with(result, CandidateErrors(by_horizon, free_run))
+
+
+def projected(
+    held_out: CandidateResult, short: CandidateResult, long: CandidateResult
+) -> CandidateResult:
+    """Return the errors on new recordings that a longer training leads to.
+
+    They change by the same factors as those on the validation split.
+
+    Args:
+        held_out: errors on new recordings after a short training.
+        short: errors on the validation split then.
+        long: errors on the validation split after the longer training.
+    """
+
+    def scaled(error: float | None, earlier: float | None, later: float | None) -> float:
+        return error * later / earlier if error and earlier and later else math.inf
+
+    errors, earlier, later = (one.errors or {} for one in (held_out, short, long))
+    by_horizon = {
+        steps: scaled(error, earlier.get(steps), later.get(steps))
+        for steps, error in errors.items()
+    }
+    free_run = scaled(held_out.free_run, short.free_run, long.free_run)
+    return _with(long, CandidateErrors(by_horizon, free_run))
+
+
+def _with(result: CandidateResult, errors: CandidateErrors) -> CandidateResult:
+    by_horizon = {steps: finite(error) for steps, error in errors.by_horizon.items()}
+    return replace(
+        result,
+        errors=by_horizon,
+        free_run=finite(errors.free_run),
+        score=finite(errors.score),
+    )
+
+
+def _mean(values: Sequence[float]) -> float:
+    mean = sum(values) / len(values)
+    return mean if math.isfinite(mean) else math.inf

@@ -1,0 +1,83 @@
+"""Summary of a trained model, stored with the artifact `model`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from kinemill.store import SUMMARY, Artifact, Json, from_json_value, read_document
+from kinemill.store.numbers import Number
+from kinemill.task.protocols import WarmStart
+
+
+@dataclass(frozen=True)
+class StartModel:
+    """Address and digest of the model that a training started from."""
+
+    address: str
+    digest: str
+
+    @classmethod
+    def of(cls, start: WarmStart | None) -> "StartModel | None":
+        """Return address and digest of a warm start; None without one."""
+        return cls(start.address, start.digest) if start else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearnFacts:
+    """Numbers of a training that depend on what was learned.
+
+    Attributes:
+        parameters: number of weights.
+        windows: number of training windows; None for reinforcement learning.
+        train_loss: last training loss; None for reinforcement learning.
+        family: model family that a portfolio selected; None without one.
+        objective: what reinforcement learning minimized: the negative of the best return.
+        reached: whether reinforcement learning reached its target return.
+        final: result of the best policy on new seeds, as `Trials.document` returns it.
+        reference: name of the reference that was published as a model; None if it is none.
+    """
+
+    parameters: int
+    windows: int | None = None
+    train_loss: float | None = None
+    family: str | None = None
+    objective: float | None = None
+    reached: bool | None = None
+    final: Json | None = None
+    reference: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSummary(LearnFacts):
+    """Summary of a trained model, or of a reference that was published as one.
+
+    Attributes:
+        monitor: name of the series that selected the weights.
+        best: its value.
+        steps: number of training steps; 0 for a reference.
+        best_step: step of the weights.
+        started_from: the model that the training started from; None without one.
+    """
+
+    monitor: str
+    best: Number
+    steps: int = 0
+    best_step: int = 0
+    started_from: StartModel | None = None
+
+    @classmethod
+    def of(cls, artifact: Artifact) -> "ModelSummary":
+        """Return the summary of a published model.
+
+        Raises:
+            CorruptArtifact: It is damaged.
+        """
+        return from_json_value(artifact.summary, cls, Path(artifact.ref.path))
+
+    @classmethod
+    def read(cls, folder: Path) -> "ModelSummary":
+        """Read the summary in the folder of a published model.
+
+        Raises:
+            CorruptArtifact: It is damaged.
+        """
+        return read_document(folder / SUMMARY, cls)

@@ -1,0 +1,41 @@
+"""Time limit of a part of a training, which ends it between two of its batches.
+
+`with time_limit(seconds)` sets the limit, and `check_time()` in the loops of fits and measurements
+raises `OutOfTime` after it. A training by gradients ends with its best weights so far instead.
+"""
+
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from kinemill.errors import TrainingFailed
+
+_END: ContextVar[float | None] = ContextVar("end", default=None)  # `time.monotonic()`, s
+
+
+class OutOfTime(TrainingFailed):
+    """A part of a training took longer than its limit."""
+
+
+@contextmanager
+def time_limit(seconds: float) -> Generator[None]:
+    """Let `check_time` raise after `seconds`; an earlier end that is set already stays."""
+    end, outer = time.monotonic() + seconds, _END.get()
+    token = _END.set(end if outer is None else min(end, outer))
+    try:
+        yield
+    finally:
+        _END.reset(token)
+
+
+def is_time_over() -> bool:
+    """Return whether the time limit is over; without one it never is."""
+    end = _END.get()
+    return end is not None and time.monotonic() > end
+
+
+def check_time() -> None:
+    """Raise `OutOfTime` after the end of the time limit, if one is set."""
+    if is_time_over():
+        raise OutOfTime("time limit", "is over", fix="raise learn.budget")

@@ -1,0 +1,81 @@
+"""The reason why failed checks stop the pipeline, in one line."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Protocol, cast
+
+from kinemill.store import Json
+from kinemill.validate.check_results import is_skipped
+
+_NAMED = 3  # recordings or episodes listed in a refusal
+
+
+class Result(Protocol):
+    """Result of a check, of this stage or another one."""
+
+    @property
+    def name(self) -> str:
+        """Name of the check."""
+        ...
+
+    @property
+    def passed(self) -> bool:
+        """Whether it passed."""
+        ...
+
+    @property
+    def description(self) -> str:
+        """Description of the passing state."""
+        ...
+
+    @property
+    def values(self) -> Json:
+        """Its numbers, failing items and fix."""
+        ...
+
+
+def refusal(blocking: Iterable[Result], folder: Path) -> str:
+    """Return why the blocking checks of an artifact stop the pipeline; "" if all passed.
+
+    Args:
+        blocking: results of the blocking checks.
+        folder: of the artifact that holds all values.
+    """
+    refused = [one for one in blocking if not one.passed]
+    if not refused:
+        return ""
+    causes = [one for one in refused if not is_skipped(one.values)] or refused
+    text = "; ".join(_text(one) for one in causes)
+    because = next((_because(one) for one in causes if one.values.get("because")), "")
+    return f"{because}blocked by {len(causes)} check(s): {text}; all values are in {folder}"
+
+
+def _text(result: Result) -> str:
+    """Format a failed check in one line: values, recordings or episodes, and the fix."""
+    values = {name: value for name, value in result.values.items() if name != "fix"}
+    numbers = [f"{name} {value}" for name, value in values.items() if not _is_many(value)]
+    names = [_name(one) for one in result.values.get("failing") or []]
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    named = f" in {', '.join(names[:_NAMED])}{more}" if names else ""
+    fix = f": {result.values['fix']}" if result.values.get("fix") else ""
+    return f"{result.name} ({', '.join(numbers) or result.description}){named}{fix}"
+
+
+def _because(result: Result) -> str:
+    """Format why logs have no accepted data, which explains the failed checks."""
+    reasons: list[str] = result.values["because"]
+    more = f"; and {len(reasons) - _NAMED} more; " if len(reasons) > _NAMED else "; "
+    return f"nothing was accepted of these logs: {'; '.join(reasons[:_NAMED])}{more}"
+
+
+def _name(failing: object) -> str:
+    """Return the name of a failing episode, recording or record."""
+    if not isinstance(failing, Mapping):
+        return str(failing)
+    record = cast("Mapping[str, object]", failing)
+    value = f" ({record['column']} {record['value']})" if "column" in record else ""
+    return f"{record.get('recording') or record.get('episode')}{value}"
+
+
+def _is_many(value: object) -> bool:
+    return isinstance(value, list | dict)

@@ -1,0 +1,72 @@
+"""Cross-validation of finalists: which recordings are held out, and what their errors become."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from kinemill.task.portfolio import CandidateResult
+from kinemill.train.portfolio.cross_validation import averaged, finalists, folds_of, projected
+from kinemill.train.portfolio.validation_errors import CandidateErrors
+
+
+def with_recordings(packed, *recordings):
+    """Episodes of the packed dataset with these recordings, in order."""
+    changed = zip(packed.episodes, recordings, strict=True)
+    return replace(packed, episodes=[replace(one, recording=name) for one, name in changed])
+
+
+def test_each_recording_is_held_out_once_and_never_fitted(packed):
+    """Four training episodes of three recordings; validation is a block of one of them."""
+    dataset = with_recordings(packed, "a", "b", "c", "a", "c")
+    folds = folds_of((dataset, dataset), 5, 20)
+    held_out = [{one.recording for one in fold.dataset.of("validation")} for fold in folds]
+    assert held_out == [{"a"}, {"b"}, {"c"}]
+    for fold, names in zip(folds, held_out, strict=True):
+        for part in (fold.dataset, fold.training_set):
+            assert not names & {one.recording for one in part.of("train")}
+    assert len(folds[2].dataset.of("validation")) == 2  # its training and its validation block
+
+
+@pytest.mark.parametrize(
+    "recordings",
+    [("a", "b", "c", "a", "d"), ("a", "b", "a", "b", "a")],
+    ids=["validation is a recording of its own", "two recordings"],
+)
+def test_there_are_no_folds(packed, recordings):
+    dataset = with_recordings(packed, *recordings)
+    assert folds_of((dataset, dataset), 5, 20) == []
+
+
+def result(name, seconds=1.0, score=1.0):
+    errors = {1: 0.01, 25: 0.1}
+    return CandidateResult(name, "x", 0, 0, 10, seconds, 0.0, errors, 0.4, score)
+
+
+def test_a_finalist_is_the_best_of_its_family_and_quick_ones_come_first_after_the_winner():
+    ordered = [
+        result("narx, history 10", 9.0),
+        result("rigid body, chain, history 10", 7.0),
+        result("narx, history 5", 0.1),
+        result("linear, history 4", 0.5),
+        replace(result("gru, history 4"), score=None),
+    ]
+    selected = finalists(ordered, {one.name: one.seconds for one in ordered})
+    assert [one.name.split(",")[0] for one in selected] == ["narx", "linear", "rigid body"]
+
+
+def test_errors_are_the_mean_of_the_folds_and_one_that_diverges_counts():
+    folds = [CandidateErrors({1: 0.1, 25: 0.2}, 0.3), CandidateErrors({1: 0.3, 25: 0.4}, 0.5)]
+    mean = averaged(result("a"), folds)
+    assert mean.errors == pytest.approx({1: 0.2, 25: 0.3})
+    assert mean.score == pytest.approx((0.2 * 0.3 * 0.4) ** (1 / 3))
+    diverging = CandidateErrors({1: 0.1, 25: math.nan}, math.inf)
+    assert averaged(result("a"), [*folds, diverging]).score is None
+
+
+def test_a_longer_training_changes_errors_on_new_recordings_by_the_same_factors():
+    held_out = replace(result("a"), errors={1: 0.02, 25: 0.3}, free_run=0.6)
+    after = replace(result("a"), errors={1: 0.01, 25: 0.05}, free_run=0.2)
+    expected = projected(held_out, result("a"), after)
+    assert expected.errors == pytest.approx({1: 0.02, 25: 0.15})
+    assert expected.free_run == pytest.approx(0.3)
