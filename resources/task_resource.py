@@ -5,7 +5,7 @@ task. Bounds and names, which the launchpad's form cannot check, are checked whe
 where Dagster makes its plan, and again when the resource starts, before any step.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -213,15 +213,25 @@ def _describe(info: FieldInfo, value: object) -> str:
 
 def _bounds(info: FieldInfo) -> str:
     """Spell the bounds of a number, which the form cannot check: the launch does."""
-    others = [getattr(one, "__metadata__", ()) for one in get_args(info.annotation)]
     bounds = [
-        f"{sign} {limit:g}"
-        for rules in [info.metadata, *others]
-        for rule in rules
+        f"{sign} {_spell(limit)}"
+        for rule in _rules(info.metadata, info.annotation)
         for name, sign in _SIGNS.items()
         if isinstance(limit := getattr(rule, name, None), int | float)
     ]
-    return f"must be {' and '.join(bounds)}" if bounds else ""
+    return f"must be {' and '.join(dict.fromkeys(bounds))}" if bounds else ""
+
+
+def _rules(metadata: Iterable[object], annotation: object) -> Iterator[object]:
+    """Yield the rules of a field and of the numbers inside its value."""
+    for rule in metadata:
+        yield from rule.metadata if isinstance(rule, FieldInfo) else [rule]
+    for inner in get_args(annotation):
+        yield from _rules(getattr(inner, "__metadata__", ()), inner)
+
+
+def _spell(limit: float) -> str:
+    return f"{limit:_}" if isinstance(limit, int) else f"{limit:g}"
 
 
 _SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "multiple_of": "a multiple of"}

@@ -238,8 +238,12 @@ def _is_short(schema: Schema) -> bool:
 
 def _bounds(schema: Schema) -> str:
     signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-    parts = [f"{sign} {schema[key]}" for key, sign in signs.items() if key in schema]
+    parts = [f"{sign} {_number(schema[key])}" for key, sign in signs.items() if key in schema]
     return f" {', '.join(parts)}" if parts else ""
+
+
+def _number(bound: float) -> str:
+    return f"{bound:,}" if isinstance(bound, int) else f"{bound:g}"
 
 
 def _json(value: object) -> str:

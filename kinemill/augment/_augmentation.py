@@ -11,9 +11,10 @@ from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from kinemill.task import Channel, Plugin, rotations, unknown_channels
+from kinemill.task.bounds import Count, Seed
 
 Rows = NDArray[np.float32]
 Problems = list[tuple[tuple[str | int, ...], str]]
@@ -82,13 +83,11 @@ def _inside(limits: tuple[float, float]) -> tuple[np.float32, np.float32]:
 class Augmentation(Plugin):
     """Settings of an augmentation, which adds copies of training episodes."""
 
-    copies: PositiveInt = Field(
-        default=1, description="number of varied copies of each chosen episode"
-    )
+    copies: Count = Field(default=1, description="number of varied copies of each chosen episode")
     share: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
         default=1.0, description="share of the episodes that is varied, by stable hash"
     )
-    seed: int = Field(default=0, ge=0, description="seed of the random draws")
+    seed: Seed = Field(default=0, description="seed of the random draws")
 
     @abstractmethod
     def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:

@@ -9,10 +9,11 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, NonNegativeFloat, field_validator
+from pydantic import Field, field_validator
 
 from kinemill.augment._augmentation import Augmentation, Problems, Rows, Signals, not_actions
 from kinemill.task import AUGMENTATIONS
+from kinemill.task.bounds import SecondsOrZero
 from kinemill.task.channels import Channel
 
 
@@ -21,10 +22,10 @@ class ActionDelay(Augmentation):
     """Shift actions against states by a random delay and, in each row, jitter."""
 
     type: Literal["action_delay"] = "action_delay"
-    delay: tuple[NonNegativeFloat, NonNegativeFloat] = Field(
+    delay: tuple[SecondsOrZero, SecondsOrZero] = Field(
         description="shortest and longest further delay, s"
     )
-    jitter: NonNegativeFloat = Field(
+    jitter: SecondsOrZero = Field(
         default=0.0, description="longest random delay of a single command on top, s"
     )
     channels: list[str] = Field(default=[], description="actions; default: all")

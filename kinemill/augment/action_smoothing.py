@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
-from pydantic import Field, PositiveFloat
+from pydantic import Field
 
 from kinemill.augment._augmentation import (
     Augmentation,
@@ -18,6 +18,7 @@ from kinemill.augment._augmentation import (
     same_again,
 )
 from kinemill.task import AUGMENTATIONS
+from kinemill.task.bounds import Seconds
 from kinemill.task.channels import Channel
 
 
@@ -26,7 +27,7 @@ class ActionSmoothing(Augmentation):
     """Replace actions by their mean over `window`, which is truncated at the ends."""
 
     type: Literal["action_smoothing"] = "action_smoothing"
-    window: PositiveFloat = Field(description="width of the mean, s; at least three rows are used")
+    window: Seconds = Field(description="width of the mean, s; at least three rows are used")
     channels: list[str] = Field(default=[], description="actions; default: all")
 
     def problems(self, channels: Mapping[str, Channel]) -> Problems:

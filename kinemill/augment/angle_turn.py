@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from kinemill.augment._augmentation import Augmentation, Problems, Rows, Signals
 from kinemill.task import AUGMENTATIONS, unknown_channels
+from kinemill.task.bounds import Count
 from kinemill.task.channels import Channel
 
 
@@ -22,9 +23,7 @@ class AngleTurn(Augmentation):
     channels: Annotated[list[str], Field(min_length=1)] = Field(
         description="an angle and whatever else counts the same turns, such as its set-point"
     )
-    max_turns: PositiveInt = Field(
-        default=1, description="largest number of turns, in either direction"
-    )
+    max_turns: Count = Field(default=1, description="largest number of turns, in either direction")
 
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return the channels that are unknown, no angle, or limited and so not free to turn."""

@@ -15,10 +15,11 @@ from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, PositiveFloat
+from pydantic import Field
 
 from kinemill.augment._augmentation import Augmentation, Problems, Rows, Signals, same_again
 from kinemill.task import AUGMENTATIONS, rotations, unknown_channels
+from kinemill.task.bounds import Seconds
 from kinemill.task.channels import Channel
 
 Floats = NDArray[np.float64]
@@ -33,7 +34,7 @@ class CloseLoop(Augmentation):
         description="what repeats itself, as joints do and the way traveled does not; their "
         "derivatives go with them"
     )
-    seconds: PositiveFloat = Field(default=0.5, description="at the end that are changed, s")
+    seconds: Seconds = Field(default=0.5, description="at the end that are changed, s")
 
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return problems of unknown names, derivatives, and incomplete quaternions."""

@@ -9,10 +9,11 @@ from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, PositiveFloat
+from pydantic import Field
 
 from kinemill.augment._augmentation import Augmentation, Problems, Rows, Signals
 from kinemill.task import AUGMENTATIONS, unknown_channels
+from kinemill.task.bounds import PositiveQuantity
 from kinemill.task.channels import Channel
 
 
@@ -21,7 +22,7 @@ class ColoredNoise(Augmentation):
     """Add noise of mean 0 and falling spectrum to the channels named."""
 
     type: Literal["colored_noise"] = "colored_noise"
-    std: Annotated[dict[str, PositiveFloat], Field(min_length=1)] = Field(
+    std: Annotated[dict[str, PositiveQuantity], Field(min_length=1)] = Field(
         description="standard deviation by channel, in the channel's unit"
     )
     exponent: float = Field(default=1.0, ge=0.0, le=2.0, description="0 white, 1 pink, 2 brown")

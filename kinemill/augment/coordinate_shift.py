@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field, PositiveFloat
+from pydantic import Field
 
 from kinemill.augment._augmentation import Augmentation, Problems, Rows, Signals
 from kinemill.task import AUGMENTATIONS, unknown_channels
+from kinemill.task.bounds import PositiveQuantity
 from kinemill.task.channels import Channel
 
 
@@ -23,7 +24,7 @@ class CoordinateShift(Augmentation):
     channels: Annotated[list[str], Field(min_length=1)] = Field(
         description="a coordinate and whatever else is measured from the same origin"
     )
-    max_shift: PositiveFloat = Field(description="largest shift, in the channels' unit")
+    max_shift: PositiveQuantity = Field(description="largest shift, in the channels' unit")
 
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return problems of channels that are unknown, not coordinates, or in another unit."""

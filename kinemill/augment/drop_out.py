@@ -5,10 +5,11 @@ from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from kinemill.augment._augmentation import Augmentation, Problems, Rows, Signals
 from kinemill.task import AUGMENTATIONS, unknown_channels
+from kinemill.task.bounds import RowCount
 from kinemill.task.channels import Channel
 
 
@@ -26,7 +27,7 @@ class DropOut(Augmentation):
     probability: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
         default=0.01, description="of a loss that begins, in each row"
     )
-    longest: PositiveInt = Field(default=3, description="rows lost at a time, 1 to this many")
+    longest: RowCount = Field(default=3, description="rows lost at a time, 1 to this many")
     fill: Literal["hold", "linear"] = Field(
         default="hold", description="hold: the last value; linear: a line to the next one"
     )

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field, PositiveFloat
+from pydantic import Field
 
 from kinemill.augment._augmentation import Augmentation, Problems, Rows, Signals
 from kinemill.task import AUGMENTATIONS, unknown_channels
+from kinemill.task.bounds import PositiveQuantity
 from kinemill.task.channels import Channel
 
 
@@ -16,7 +17,7 @@ class GaussianNoise(Augmentation):
     """Add independent normal noise to every row of the channels named."""
 
     type: Literal["gaussian_noise"] = "gaussian_noise"
-    std: Annotated[dict[str, PositiveFloat], Field(min_length=1)] = Field(
+    std: Annotated[dict[str, PositiveQuantity], Field(min_length=1)] = Field(
         description="standard deviation by channel, in the channel's unit"
     )
 

@@ -3,10 +3,11 @@
 from typing import Literal
 
 import numpy as np
-from pydantic import Field, NonNegativeFloat, PositiveFloat, field_validator
+from pydantic import Field, field_validator
 
 from kinemill.augment._media import ImageAugmentation, Pictures, to_bytes
 from kinemill.task import AUGMENTATIONS
+from kinemill.task.bounds import Ratio, RatioOrZero
 
 
 @AUGMENTATIONS.register("image_blur")
@@ -14,7 +15,7 @@ class ImageBlur(ImageAugmentation):
     """Convolve height and width with a Gaussian, with edge padding."""
 
     type: Literal["image_blur"] = "image_blur"
-    sigma: tuple[NonNegativeFloat, PositiveFloat] = Field(
+    sigma: tuple[RatioOrZero, Ratio] = Field(
         default=(0.3, 1.5), description="least and most standard deviation, pixels"
     )
 

@@ -7,10 +7,11 @@ Random shifts are what helps most when policies learn from pixels (Kostrikov, Ya
 from typing import Literal
 
 import numpy as np
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from kinemill.augment._media import ImageAugmentation, Pictures
 from kinemill.task import AUGMENTATIONS
+from kinemill.task.bounds import Pixels
 
 
 @AUGMENTATIONS.register("image_crop")
@@ -18,7 +19,7 @@ class ImageCrop(ImageAugmentation):
     """Pad by `pixels` on each side, then crop to the original size at a random position."""
 
     type: Literal["image_crop"] = "image_crop"
-    pixels: PositiveInt = Field(
+    pixels: Pixels = Field(
         default=4, description="padding on each side, pixels; the largest shift of the image"
     )
 

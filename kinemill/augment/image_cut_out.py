@@ -6,10 +6,11 @@ DeVries and Taylor 2017: the center is anywhere in the picture, so a square may 
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from kinemill.augment._media import ImageAugmentation, Pictures
 from kinemill.task import AUGMENTATIONS
+from kinemill.task.bounds import Count, Pixels
 
 
 @AUGMENTATIONS.register("image_cut_out")
@@ -17,8 +18,8 @@ class ImageCutOut(ImageAugmentation):
     """Fill squares at random positions with one gray."""
 
     type: Literal["image_cut_out"] = "image_cut_out"
-    pixels: PositiveInt = Field(default=16, description="side of a square")
-    holes: PositiveInt = Field(default=1, description="number of squares in each image")
+    pixels: Pixels = Field(default=16, description="side of a square")
+    holes: Count = Field(default=1, description="number of squares in each image")
     fill: Annotated[int, Field(ge=0, le=255)] = Field(default=127, description="gray, 0 is black")
 
     def paint(self, frames: Pictures, random: np.random.Generator) -> Pictures:

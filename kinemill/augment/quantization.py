@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field, PositiveFloat
+from pydantic import Field
 
 from kinemill.augment._augmentation import Augmentation, Problems, Rows, Signals
 from kinemill.task import AUGMENTATIONS, unknown_channels
+from kinemill.task.bounds import PositiveQuantity
 from kinemill.task.channels import Channel
 
 
@@ -16,7 +17,7 @@ class Quantization(Augmentation):
     """Round the channels named to steps with a random offset."""
 
     type: Literal["quantization"] = "quantization"
-    step: Annotated[dict[str, PositiveFloat], Field(min_length=1)] = Field(
+    step: Annotated[dict[str, PositiveQuantity], Field(min_length=1)] = Field(
         description="size of a step by channel, in the channel's unit"
     )
 

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field, PositiveFloat
+from pydantic import Field
 
 from kinemill.augment._augmentation import Augmentation, Problems, Rows, Signals
 from kinemill.task import AUGMENTATIONS, unknown_channels
+from kinemill.task.bounds import PositiveQuantity
 from kinemill.task.channels import Channel
 
 
@@ -20,7 +21,7 @@ class SensorBias(Augmentation):
     """Add one normal number for the whole episode to each of the channels named."""
 
     type: Literal["sensor_bias"] = "sensor_bias"
-    std: Annotated[dict[str, PositiveFloat], Field(min_length=1)] = Field(
+    std: Annotated[dict[str, PositiveQuantity], Field(min_length=1)] = Field(
         description="standard deviation of the bias by channel, in the channel's unit"
     )
 

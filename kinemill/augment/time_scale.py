@@ -14,10 +14,11 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, PositiveFloat, field_validator
+from pydantic import Field, field_validator
 
 from kinemill.augment._augmentation import Augmentation, Problems, Rows, Signals
 from kinemill.task import AUGMENTATIONS, unknown_channels
+from kinemill.task.bounds import Power, Ratio
 from kinemill.task.channels import Channel
 
 
@@ -26,13 +27,13 @@ class TimeScale(Augmentation):
     """Play the episode at a random speed; states are interpolated, actions and rewards held."""
 
     type: Literal["time_scale"] = "time_scale"
-    factor: tuple[PositiveFloat, PositiveFloat] = Field(
+    factor: tuple[Ratio, Ratio] = Field(
         default=(0.9, 1.1), description="lowest and highest speed; 2 is twice as fast"
     )
     between: Literal["cubic", "linear"] = Field(
         default="cubic", description="linear: for states that leap, as counters and contacts do"
     )
-    powers: dict[str, float] = Field(
+    powers: dict[str, Power] = Field(
         default={},
         description="power of the factor by channel; derivatives have theirs, others 0",
     )

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from kinemill.errors import BadInput
 from kinemill.models._layout import ModelLayout, feature_columns
+from kinemill.task.bounds import Limit
 from kinemill.task.channels import Channel
 from kinemill.task.plugins import Model, unknown_channels
 from kinemill.task.protocols import TorchModule
@@ -32,7 +33,7 @@ class EncodedShape(NamedTuple):
 class EncodedStateModel(Model):
     """Base of settings: how sensors saturate, and which features act on the hidden states."""
 
-    limits: dict[str, tuple[float, float]] = Field(
+    limits: dict[str, tuple[Limit, Limit]] = Field(
         default={}, description="where a sensor saturates, by state, in its unit"
     )
 

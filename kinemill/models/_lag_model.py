@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from pydantic import Field
 
+from kinemill.task.bounds import RatioOrZero
 from kinemill.task.channels import Channel
 from kinemill.task.plugins import Model, unknown_channels
 
@@ -11,8 +12,8 @@ from kinemill.task.plugins import Model, unknown_channels
 class LagModel(Model):
     """Base of settings: the penalty on weights, and channels that enter through changes alone."""
 
-    ridge: float = Field(
-        default=1e-6, ge=0.0, description="penalty on weights, relative to the rows fitted"
+    ridge: RatioOrZero = Field(
+        default=1e-6, description="penalty on weights, relative to the rows fitted"
     )
     relative: list[str] | None = Field(
         default=None,

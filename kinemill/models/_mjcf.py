@@ -10,9 +10,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationInfo
 
 from kinemill.task import Settings
+from kinemill.task.bounds import Quantity, QuantityOrZero
 
-Vector = tuple[float, float, float]
-Quaternion = tuple[float, float, float, float]  # w first
+Vector = tuple[Quantity, Quantity, Quantity]
+Quaternion = tuple[Quantity, Quantity, Quantity, Quantity]  # w first
 
 
 class TreeJoint(Settings):
@@ -24,17 +25,17 @@ class TreeJoint(Settings):
     )
     axis: Vector = Field(description="direction of the axis in the body's frame")
     anchor: Vector = Field(description="a point of the axis in the body's frame, m")
-    reference: float = Field(
+    reference: Quantity = Field(
         default=0.0, description="coordinate of the joint in the pose of the model file, rad or m"
     )
-    armature: float = Field(default=0.0, description="inertia of the drive's rotor, kg·m² or kg")
-    stiffness: float = Field(default=0.0, description="stiffness of the spring, N·m/rad or N/m")
-    spring_reference: float = Field(
+    armature: Quantity = Field(default=0.0, description="inertia of the drive's rotor, kg·m² or kg")
+    stiffness: Quantity = Field(default=0.0, description="stiffness of the spring, N·m/rad or N/m")
+    spring_reference: Quantity = Field(
         default=0.0, description="rest position of the spring, rad or m"
     )
-    viscous: float = Field(default=0.0, description="viscous friction, N·m·s/rad or N·s/m")
-    coulomb: float = Field(default=0.0, description="Coulomb friction, N·m or N")
-    gear: float = Field(
+    viscous: Quantity = Field(default=0.0, description="viscous friction, N·m·s/rad or N·s/m")
+    coulomb: Quantity = Field(default=0.0, description="Coulomb friction, N·m or N")
+    gear: Quantity = Field(
         default=1.0, description="torque or force for one unit of the motor, N·m or N"
     )
 
@@ -43,14 +44,14 @@ class TreeBody(Settings):
     """A rigid body; its parent comes before it."""
 
     name: str = Field(description="name of the body")
-    parent: int = Field(ge=-1, description="index of the parent; -1 is the world")
+    parent: int = Field(ge=-1, le=65_536, description="index of the parent; -1 is the world")
     position: Vector = Field(
         description="origin in the parent's frame with all joints at their reference, m"
     )
     rotation: Quaternion = Field(
         description="rotation in the parent's frame, as a quaternion (w, x, y, z)"
     )
-    mass: float = Field(ge=0.0, description="mass, kg")
+    mass: QuantityOrZero = Field(description="mass, kg")
     center: Vector = Field(description="center of mass in the body's frame, m")
     principal: Quaternion = Field(
         description="principal axes of inertia in the body's frame, as a quaternion"

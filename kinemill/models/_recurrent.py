@@ -3,9 +3,10 @@
 from abc import abstractmethod
 from collections.abc import Callable
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from kinemill.models._layers import Bias, Dropout, LayerNorm
+from kinemill.task.bounds import Layers, Width
 from kinemill.task.plugins import Model
 from kinemill.task.protocols import TorchModule
 
@@ -13,8 +14,8 @@ from kinemill.task.protocols import TorchModule
 class Recurrent(Model):
     """Settings of a recurrent network of stacked layers."""
 
-    hidden_size: PositiveInt = Field(default=128, description="hidden units of each layer")
-    layers: PositiveInt = Field(default=1, description="number of stacked layers")
+    hidden_size: Width = Field(default=128, description="hidden units of each layer")
+    layers: Layers = Field(default=1, description="number of stacked layers")
     dropout: Dropout = 0.0
     bias: Bias = True
     layer_norm: LayerNorm = False

@@ -9,10 +9,11 @@ by subspace identification, to which the network adds nothing at first.
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field
 
 from kinemill.models._encoded_state import EncodedShape, EncodedStateModel
 from kinemill.models._layers import Activation
+from kinemill.task.bounds import Ratio, Width
 from kinemill.task.plugins import MODELS
 from kinemill.task.portfolio import Candidate, TaskFacts
 from kinemill.task.protocols import TorchModule
@@ -23,9 +24,9 @@ class Latent(EncodedStateModel):
     """A latent state space; for systems of which only some states are measured."""
 
     type: Literal["latent"] = "latent"
-    size: PositiveInt = Field(default=4, description="hidden states")
-    hidden_size: PositiveInt = Field(default=16, description="hidden units of the update")
-    lag: PositiveFloat = Field(default=10.0, description="rows of each lag of the initial chain")
+    size: Width = Field(default=4, description="hidden states")
+    hidden_size: Width = Field(default=16, description="hidden units of the update")
+    lag: Ratio = Field(default=10.0, description="rows of each lag of the initial chain")
     start: Literal["lags", "subspace"] = Field(
         default="lags",
         description="initial weights; lags: a chain of lags; subspace: the linear model that "

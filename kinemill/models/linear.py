@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator
 from kinemill.errors import BadInput
 from kinemill.models._layout import ModelLayout, feature_columns
 from kinemill.runtime.policy_layout import PolicyLayout
+from kinemill.task.bounds import RatioOrZero
 from kinemill.task.plugins import MODELS, Model, pick_or_none
 from kinemill.task.portfolio import Candidate, TaskFacts
 from kinemill.task.protocols import TorchModule
@@ -24,8 +25,8 @@ class Linear(Model):
     """Settings of the linear model and of its residual network."""
 
     type: Literal["linear"] = "linear"
-    ridge: float = Field(
-        default=1e-4, ge=0.0, description="penalty on weights, relative to the rows fitted"
+    ridge: RatioOrZero = Field(
+        default=1e-4, description="penalty on weights, relative to the rows fitted"
     )
     local: bool = Field(
         default=False,

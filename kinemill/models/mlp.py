@@ -7,9 +7,10 @@ every step, its own predictions among them.
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from kinemill.models._layers import Activation, Bias, Dropout, LayerNorm
+from kinemill.task.bounds import Width
 from kinemill.task.plugins import MODELS, Model
 from kinemill.task.portfolio import Candidate, TaskFacts
 from kinemill.task.protocols import TorchModule
@@ -20,7 +21,7 @@ class MLP(Model):
     """A multilayer perceptron on the history; a general model for fully measured systems."""
 
     type: Literal["mlp"] = "mlp"
-    hidden_sizes: list[PositiveInt] = Field(
+    hidden_sizes: list[Width] = Field(
         default=[128, 128], min_length=1, description="hidden units of each layer"
     )
     activation: Activation = Field(

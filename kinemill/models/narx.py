@@ -15,6 +15,7 @@ from pydantic import Field, PositiveInt
 
 from kinemill.models._lag_model import LagModel
 from kinemill.models._layout import ModelLayout
+from kinemill.task.bounds import RowCount
 from kinemill.task.plugins import MODELS
 from kinemill.task.portfolio import Candidate, TaskFacts
 from kinemill.task.protocols import TorchModule
@@ -31,9 +32,7 @@ class Narx(LagModel):
     type: Literal["narx"] = "narx"
     terms: PositiveInt = Field(default=30, le=200, description="most nonlinear terms")
     degree: int = Field(default=3, ge=1, le=5, description="most factors of a term")
-    rows: PositiveInt = Field(
-        default=2, description="number of newest rows whose values are factors"
-    )
+    rows: RowCount = Field(default=2, description="number of newest rows whose values are factors")
 
     @classmethod
     def candidates(cls, facts: TaskFacts) -> Sequence[Candidate]:

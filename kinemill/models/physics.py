@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from kinemill.models._layout import ModelLayout
+from kinemill.task.bounds import RatioOrZero
 from kinemill.task.channels import Channel
 from kinemill.task.plugins import MODELS, Model, unknown_channels
 from kinemill.task.portfolio import Candidate, Structure, TaskFacts
@@ -26,8 +27,8 @@ class Physics(Model):
     """Physical terms of joints, solved in closed form; for mechanics with few joints."""
 
     type: Literal["physics"] = "physics"
-    ridge: float = Field(
-        default=1e-6, ge=0.0, description="penalty on weights, relative to the rows fitted"
+    ridge: RatioOrZero = Field(
+        default=1e-6, description="penalty on weights, relative to the rows fitted"
     )
     coupling: bool = Field(
         default=True,

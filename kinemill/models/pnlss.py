@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from math import comb
 from typing import Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from kinemill.models._encoded_state import EncodedShape, EncodedStateModel
 from kinemill.models._monomials import monomials_of
+from kinemill.task.bounds import Width
 from kinemill.task.plugins import MODELS
 from kinemill.task.portfolio import Candidate, TaskFacts
 from kinemill.task.protocols import TorchModule
@@ -27,7 +28,7 @@ class Pnlss(EncodedStateModel):
     """A polynomial state space; for lightly damped structures with a polynomial nonlinearity."""
 
     type: Literal["pnlss"] = "pnlss"
-    size: PositiveInt = Field(default=2, description="hidden states")
+    size: Width = Field(default=2, description="hidden states")
     degree: int = Field(
         default=3, ge=2, le=7, description="highest degree of a product of states and inputs"
     )

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from math import comb
 from typing import Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from kinemill.models._monomials import monomials_of
+from kinemill.task.bounds import RatioOrZero, RowCount
 from kinemill.task.plugins import MODELS, Model
 from kinemill.task.portfolio import Candidate, TaskFacts
 from kinemill.task.protocols import TorchModule
@@ -25,11 +26,9 @@ class Polynomial(Model):
 
     type: Literal["polynomial"] = "polynomial"
     degree: int = Field(default=3, ge=2, le=7, description="highest degree of a product of inputs")
-    rows: PositiveInt = Field(
-        default=1, description="number of newest rows whose products are terms"
-    )
-    ridge: float = Field(
-        default=1e-6, ge=0.0, description="penalty on weights, relative to the rows fitted"
+    rows: RowCount = Field(default=1, description="number of newest rows whose products are terms")
+    ridge: RatioOrZero = Field(
+        default=1e-6, description="penalty on weights, relative to the rows fitted"
     )
 
     @classmethod

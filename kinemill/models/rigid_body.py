@@ -18,6 +18,7 @@ from kinemill.errors import BadInput
 from kinemill.models._layout import ModelLayout
 from kinemill.models._mjcf import Mjcf
 from kinemill.registry import nearest
+from kinemill.task.bounds import CountOrZero
 from kinemill.task.channels import Channel
 from kinemill.task.plugins import MODELS, Model, pick_or_none, unknown_channels
 from kinemill.task.portfolio import Candidate, TaskFacts
@@ -48,7 +49,7 @@ class RigidBody(Model):
     drives: dict[str, str] = Field(
         default={}, description="coordinate that each action acts on; default: in order"
     )
-    delay: int = Field(default=3, ge=0, description="longest delay of an action, rows")
+    delay: CountOrZero = Field(default=3, description="longest delay of an action, rows")
     actuator: Literal["delay", "filter"] = Field(
         default="delay",
         description="delay: a gain and a delay for each action; filter: a weight for each row, for "

@@ -6,9 +6,10 @@ learned positions. The carry is the window without its newest row.
 
 from typing import Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
 from kinemill.models._layers import Activation, Bias, Dropout, LayerNorm
+from kinemill.task.bounds import Layers, Width
 from kinemill.task.plugins import MODELS, Model
 from kinemill.task.protocols import TorchModule
 
@@ -21,10 +22,10 @@ class Transformer(Model):
     """
 
     type: Literal["transformer"] = "transformer"
-    size: PositiveInt = Field(default=64, description="D, size of the vector of each row")
-    heads: PositiveInt = Field(default=4, description="attention heads")
-    layers: PositiveInt = Field(default=2, description="number of Transformer layers")
-    mlp_ratio: PositiveInt = Field(
+    size: Width = Field(default=64, description="D, size of the vector of each row")
+    heads: Width = Field(default=4, description="attention heads")
+    layers: Layers = Field(default=2, description="number of Transformer layers")
+    mlp_ratio: Layers = Field(
         default=2, description="hidden units of the network after attention, as a multiple of D"
     )
     activation: Activation = Field(

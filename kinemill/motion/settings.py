@@ -6,15 +6,13 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import (
     BeforeValidator,
     Field,
-    NonNegativeFloat,
-    PositiveFloat,
-    PositiveInt,
     SerializeAsAny,
     field_validator,
 )
 
 from kinemill.registry import nearest
 from kinemill.rl.objective import Reinforcement
+from kinemill.task.bounds import Count, RatioOrZero, RowCount, Seconds, Steps, Weight
 from kinemill.task.channels import Channel
 from kinemill.task.plugins import OPTIMIZERS, Optimizer, Settings, pick, usual
 from kinemill.task.stages import Patterns, as_list
@@ -49,22 +47,22 @@ class TrackingReward(Settings):
     Each term is weight · exp(-decay · squared error) (Peng et al. 2018, DeepMimic, section 5.2).
     """
 
-    task: NonNegativeFloat = Field(default=0.4, description="weight of the environment's reward")
-    imitation: NonNegativeFloat = Field(default=0.6, description="weight of the imitation reward")
-    pose_weight: NonNegativeFloat = Field(default=0.4, description="weight of joint angles")
-    pose_decay: NonNegativeFloat = Field(default=4.0, description="1/rad²")
-    velocity_weight: NonNegativeFloat = Field(default=0.1, description="weight of joint rates")
-    velocity_decay: NonNegativeFloat = Field(default=0.02, description="s²/rad²")
-    feet_weight: NonNegativeFloat = Field(
+    task: Weight = Field(default=0.4, description="weight of the environment's reward")
+    imitation: Weight = Field(default=0.6, description="weight of the imitation reward")
+    pose_weight: Weight = Field(default=0.4, description="weight of joint angles")
+    pose_decay: Weight = Field(default=4.0, description="1/rad²")
+    velocity_weight: Weight = Field(default=0.1, description="weight of joint rates")
+    velocity_decay: Weight = Field(default=0.02, description="s²/rad²")
+    feet_weight: Weight = Field(
         default=0.25, description="weight of the positions of the soles relative to the trunk"
     )
-    feet_decay: NonNegativeFloat = Field(default=150.0, description="1/m²")
-    root_weight: NonNegativeFloat = Field(default=0.25, description="weight of the trunk's errors")
-    attitude_decay: NonNegativeFloat = Field(default=40.0, description="pitch and roll, 1/rad²")
-    height_decay: NonNegativeFloat = Field(
+    feet_decay: Weight = Field(default=150.0, description="1/m²")
+    root_weight: Weight = Field(default=0.25, description="weight of the trunk's errors")
+    attitude_decay: Weight = Field(default=40.0, description="pitch and roll, 1/rad²")
+    height_decay: Weight = Field(
         default=1000.0, description="height of the trunk below the gait's, 1/m²"
     )
-    trunk_velocity_decay: NonNegativeFloat = Field(
+    trunk_velocity_decay: Weight = Field(
         default=4.0, description="horizontal velocity of the trunk, s²/m²"
     )
 
@@ -107,20 +105,20 @@ class MotionSettings(Demonstrated):
         default=["*"],
         description="name patterns of the clips to train on, within the training split",
     )
-    cycle: PositiveFloat | None = Field(
+    cycle: Seconds | None = Field(
         default=None, description="length of a cycle, s; default: estimated from the clips"
     )
     history: int = Field(
         default=20, ge=4, le=200, description="rows from which phase and gait are estimated"
     )
-    harmonics: PositiveInt = Field(
+    harmonics: Count = Field(
         default=10, description="largest number of harmonics of a joint's curve over a cycle"
     )
-    directions: PositiveInt = Field(
+    directions: Count = Field(
         default=8, description="largest number of principal components of the family of gaits"
     )
-    horizon: PositiveInt = Field(default=5, description="rows of a training rollout")
-    noise: NonNegativeFloat = Field(
+    horizon: RowCount = Field(default=5, description="rows of a training rollout")
+    noise: RatioOrZero = Field(
         default=0.1,
         description="std of the noise on rows and commands in training, in units of the gaits' "
         "residual of each joint and of the std of each command",
@@ -136,10 +134,10 @@ class MotionSettings(Demonstrated):
         default_factory=lambda: usual(OPTIMIZERS),
         description=f"its `lr` must be >= {MIN_LR:g} and <= {MAX_LR:g}",
     )
-    stride: PositiveInt = Field(
+    stride: RowCount = Field(
         default=5, description="rows between two windows; adjacent windows are almost equal"
     )
-    steps: PositiveInt = Field(
+    steps: Steps = Field(
         default=1_000_000, description="upper bound of the training steps of `epochs`"
     )
 

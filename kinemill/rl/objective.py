@@ -6,8 +6,6 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from pydantic import (
     BeforeValidator,
     Field,
-    NonNegativeInt,
-    PositiveInt,
     PrivateAttr,
     SerializeAsAny,
     ValidationInfo,
@@ -17,6 +15,15 @@ from kinemill.environments.card import Card
 from kinemill.registry import Registry
 from kinemill.store import ArtifactRef, Json
 from kinemill.store.home import Home
+from kinemill.task.bounds import (
+    BatchSize,
+    Count,
+    PositiveQuantity,
+    Processes,
+    Quantity,
+    Steps,
+    StepsOrZero,
+)
 from kinemill.task.document import Task
 from kinemill.task.learn import Learn
 from kinemill.task.plugins import (
@@ -86,39 +93,35 @@ class Reinforcement(Learn):
             description="learning rate over the training",
         )
     )
-    num_envs: PositiveInt | None = Field(
+    num_envs: Processes | None = Field(
         default=None, description="number of parallel environments; default: from the algorithm"
     )
     runner: Annotated[SerializeAsAny[Runner], BeforeValidator(_named(RUNNERS, Runner))] = Field(
         default_factory=lambda: RUNNERS["auto"].model_validate({"type": "auto"}),
         description="where the environments run",
     )
-    target: float | None = Field(
+    target: Quantity | None = Field(
         default=None, description="mean return at which the training ends, on new seeds too"
     )
-    min_steps: NonNegativeInt = Field(
+    min_steps: StepsOrZero = Field(
         default=0, description="steps before `patience` begins to count evaluations"
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         default="cpu", description="device of the networks; small ones are slower on a GPU"
     )
-    batch_size: PositiveInt = Field(default=64, description="environment steps per optimizer step")
-    steps: PositiveInt = Field(
+    batch_size: BatchSize = Field(default=64, description="environment steps per optimizer step")
+    steps: Steps = Field(
         default=100_000, description="total number of environment steps, over all environments"
     )
-    grad_clip: float | None = Field(
-        default=0.5, gt=0.0, description="largest norm of the gradient; null: no clipping"
+    grad_clip: PositiveQuantity | None = Field(
+        default=0.5, description="largest norm of the gradient; null: no clipping"
     )
-    eval_every: PositiveInt = Field(
-        default=10_000, description="environment steps between evaluations"
-    )
-    evals_per_round: PositiveInt = Field(
+    eval_every: Steps = Field(default=10_000, description="environment steps between evaluations")
+    evals_per_round: Count = Field(
         default=5,
         description="evaluations per round; a round starts new episodes and ends with a checkpoint",
     )
-    save_every: PositiveInt = Field(
-        default=10_000, description="environment steps between checkpoints"
-    )
+    save_every: Steps = Field(default=10_000, description="environment steps between checkpoints")
 
     _callbacks: tuple[object, ...] = PrivateAttr(default=())
 

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import PositiveFloat
-
 from kinemill.sim._plant import MECHANICS, Plant
 from kinemill.store import Json
+from kinemill.task.bounds import PositiveQuantity, QuantityOrZero
 
 _CART = """
 <mujoco model="{name}">{mechanics}
@@ -33,13 +32,13 @@ _POLE = """
 class Cart(Plant):
     """A motor-driven cart between two end stops; its poles are alike, thin uniform rods."""
 
-    cart_mass: PositiveFloat = 1.0  # kg
-    pole_mass: PositiveFloat = 0.2  # kg; light enough for the cart to lead, heavy enough to be felt
-    pole_length: PositiveFloat = 0.6  # m
-    cart_damping: float = 0.5  # N·s/m
-    pole_damping: float = 0.006  # N·m·s/rad; a free swing halves in about 6 s
-    track: PositiveFloat = 1.5  # m from the middle to the end stop
-    force: PositiveFloat = 10.0  # N the motor can give
+    cart_mass: PositiveQuantity = 1.0  # kg
+    pole_mass: PositiveQuantity = 0.2  # kg; light enough for the cart to lead, but felt by it
+    pole_length: PositiveQuantity = 0.6  # m
+    cart_damping: QuantityOrZero = 0.5  # N·s/m
+    pole_damping: QuantityOrZero = 0.006  # N·m·s/rad; a free swing halves in about 6 s
+    track: PositiveQuantity = 1.5  # m from the middle to the end stop
+    force: PositiveQuantity = 10.0  # N the motor can give
 
     def mjcf(self) -> str:
         """Return the plant as a MuJoCo model description."""

@@ -2,9 +2,10 @@
 
 from typing import Annotated
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from kinemill.task import Settings
+from kinemill.task.bounds import Count, Pixels, Seed
 
 INSTRUCTIONS = ["reach the target", "follow the line", "come to rest"]
 
@@ -12,20 +13,20 @@ INSTRUCTIONS = ["reach the target", "follow the line", "come to rest"]
 class Dummy(Settings):
     """Settings of `kinemill run TASK --dummy`."""
 
-    episodes: Annotated[int, Field(ge=3)] = Field(
+    episodes: Annotated[int, Field(ge=3, le=100_000)] = Field(
         default=8, description="logs; the first two are for test and validation"
     )
-    samples: Annotated[int, Field(ge=20)] | None = Field(
+    samples: Annotated[int, Field(ge=20, le=10_000_000)] | None = Field(
         default=None, description="rows of each; default: enough to train and judge on"
     )
-    image: tuple[PositiveInt, PositiveInt] | None = Field(
+    image: tuple[Pixels, Pixels] | None = Field(
         default=None, description="height and width; default: the channel's `shape`, or 64 x 64"
     )
     instructions: Annotated[list[str], Field(min_length=1)] = Field(
         default=INSTRUCTIONS, description="one for each episode, in turn"
     )
-    states: PositiveInt | None = Field(
+    states: Count | None = Field(
         default=None, description="positions, each with its velocity, of a task without a file"
     )
-    actions: PositiveInt = Field(default=1, description="of a task without a file")
-    seed: Annotated[int, Field(ge=0)] = 0
+    actions: Count = Field(default=1, description="of a task without a file")
+    seed: Seed = 0

@@ -9,11 +9,11 @@ from types import ModuleType
 from typing import Any, ClassVar
 
 import numpy as np
-from pydantic import PositiveFloat, PositiveInt
 
 from kinemill.sim._excitation import Signal, mixture
 from kinemill.sim._table import Table
 from kinemill.task import Settings
+from kinemill.task.bounds import Count, PositiveQuantity
 
 MECHANICS = """
   <option timestep="{step}" gravity="0 0 -{gravity}" integrator="RK4">
@@ -35,9 +35,9 @@ class Plant(Settings):
     joints: ClassVar[tuple[str, ...]] = ()
     motors: ClassVar[tuple[str, ...]] = ()
 
-    gravity: PositiveFloat = 9.81  # m/s²
-    physics_step: PositiveFloat = 0.01  # s; RK4 keeps energy to 1e-4 a second there
-    period: PositiveInt = 2  # physics steps between two rows, and between two commands: 50 Hz
+    gravity: PositiveQuantity = 9.81  # m/s²
+    physics_step: PositiveQuantity = 0.01  # s; RK4 keeps energy to 1e-4 a second there
+    period: Count = 2  # physics steps between two rows, and between two commands: 50 Hz
 
     @property
     def dt(self) -> float:

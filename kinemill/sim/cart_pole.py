@@ -8,12 +8,12 @@ m/s². The pole is a thin uniform rod: center of mass at L/2, inertia m L²/12 a
 from typing import ClassVar
 
 import numpy as np
-from pydantic import PositiveFloat, PositiveInt
 
 from kinemill.sim._cart import Cart
 from kinemill.sim._excitation import Signal, mixture
 from kinemill.sim._logs import SIMULATORS
 from kinemill.sim._table import Table
+from kinemill.task.bounds import Count, PositiveQuantity, QuantityOrZero
 
 
 @SIMULATORS.register("cart_pole")
@@ -23,17 +23,17 @@ class CartPole(Cart):
     joints: ClassVar[tuple[str, ...]] = ("cart", "pole")
     motors: ClassVar[tuple[str, ...]] = ("cart",)
 
-    physics_step: PositiveFloat = 0.001  # s
-    period: PositiveInt = 10  # physics steps between two rows, give or take one: 100 Hz
-    jitter: float = 0.15  # share of the rows that come a physics step early, and late
-    excitation: tuple[float, float] = (4.0, 9.0)  # N, range of an episode's peak
-    centering: tuple[float, float] = (4.0, 2.0)  # N/m, N·s/m: back to the middle in about 1 s
+    physics_step: PositiveQuantity = 0.001  # s
+    period: Count = 10  # physics steps between two rows, give or take one: 100 Hz
+    jitter: QuantityOrZero = 0.15  # share of the rows that come a physics step early, and late
+    excitation: tuple[QuantityOrZero, QuantityOrZero] = (4.0, 9.0)  # N, range of an episode's peak
+    centering: tuple[QuantityOrZero, QuantityOrZero] = (4.0, 2.0)  # N/m, N·s/m: middle in 1 s
 
-    cart_quantum: float = 5e-5  # m, encoder resolution
-    pole_counts: PositiveInt | None = 4096  # encoder counts per turn: 1.53 mrad
-    cart_noise: float = 0.005  # m/s, standard deviation of the velocity measured
-    pole_noise: float = 0.02  # rad/s, the same of the pole
-    stamp_noise: float = 5e-5  # s, standard deviation of a time stamp
+    cart_quantum: QuantityOrZero = 5e-5  # m, encoder resolution
+    pole_counts: Count | None = 4096  # encoder counts per turn: 1.53 mrad
+    cart_noise: QuantityOrZero = 0.005  # m/s, standard deviation of the velocity measured
+    pole_noise: QuantityOrZero = 0.02  # rad/s, the same of the pole
+    stamp_noise: QuantityOrZero = 5e-5  # s, standard deviation of a time stamp
 
     def quiet(self) -> "CartPole":
         """Return the same robot with perfect sensors and a perfect clock."""

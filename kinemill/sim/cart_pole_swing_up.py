@@ -3,11 +3,11 @@
 from typing import ClassVar
 
 import numpy as np
-from pydantic import PositiveFloat, PositiveInt
 
 from kinemill.sim._excitation import Signal
 from kinemill.sim._logs import SIMULATORS
 from kinemill.sim.cart_pole import CartPole
+from kinemill.task.bounds import Count, PositiveQuantity, QuantityOrZero
 
 
 @SIMULATORS.register("cart_pole_swing_up")
@@ -16,16 +16,16 @@ class CartPoleSwingUp(CartPole):
 
     spin: ClassVar[float] = 6.0  # rad/s, largest rate of the pole at the start
 
-    physics_step: PositiveFloat = 0.02  # s; the pole turns at up to 20 rad/s: RK4 is off by 1e-5
-    period: PositiveInt = 1
-    jitter: float = 0.0
-    excitation: tuple[float, float] = (3.0, 10.0)
-    pump: float = 0.8  # N·s/rad: what is let go below the top gets there
-    cart_quantum: float = 0.0
-    pole_counts: PositiveInt | None = None
-    cart_noise: float = 0.0
-    pole_noise: float = 0.0
-    stamp_noise: float = 0.0
+    physics_step: PositiveQuantity = 0.02  # s; the pole turns at up to 20 rad/s: RK4 is off by 1e-5
+    period: Count = 1
+    jitter: QuantityOrZero = 0.0
+    excitation: tuple[QuantityOrZero, QuantityOrZero] = (3.0, 10.0)
+    pump: QuantityOrZero = 0.8  # N·s/rad: what is let go below the top gets there
+    cart_quantum: QuantityOrZero = 0.0
+    pole_counts: Count | None = None
+    cart_noise: QuantityOrZero = 0.0
+    pole_noise: QuantityOrZero = 0.0
+    stamp_noise: QuantityOrZero = 0.0
 
     def start(self, random: np.random.Generator) -> Signal:
         """Draw a state (4,)."""

@@ -8,13 +8,13 @@ uniform rods.
 from typing import Any, ClassVar, cast
 
 import numpy as np
-from pydantic import PositiveFloat
 
 from kinemill.sim._balance import regulator
 from kinemill.sim._cart import Cart
 from kinemill.sim._excitation import Signal
 from kinemill.sim._logs import SIMULATORS
 from kinemill.sim._plant import pushes
+from kinemill.task.bounds import PositiveQuantity, QuantityOrZero
 
 UPRIGHT = np.array([0.0, np.pi, 0.0, 0.0, 0.0, 0.0])
 WEIGHTS = (10.0, 30.0, 30.0, 1.0, 1.0, 1.0, 0.1)  # of the state, 1/m² ..., and of the force, 1/N²
@@ -27,12 +27,12 @@ class DoubleCartPole(Cart):
     joints: ClassVar[tuple[str, ...]] = ("cart", "inner", "outer")
     motors: ClassVar[tuple[str, ...]] = ("cart",)
 
-    pole_damping: float = 0.01  # N·m·s/rad, of each hinge
-    track: PositiveFloat = 2.0  # m from the middle to the end stop
-    force: PositiveFloat = 20.0  # N the motor can give
-    excitation: tuple[float, float] = (5.0, 20.0)  # N, range of an episode's peak
-    centering: tuple[float, float] = (8.0, 3.0)  # N/m, N·s/m: back to the middle in about 1 s
-    caught: PositiveFloat = 0.5  # rad from the top within which excitation leaves poles balanced
+    pole_damping: QuantityOrZero = 0.01  # N·m·s/rad, of each hinge
+    track: PositiveQuantity = 2.0  # m from the middle to the end stop
+    force: PositiveQuantity = 20.0  # N the motor can give
+    excitation: tuple[QuantityOrZero, QuantityOrZero] = (5.0, 20.0)  # N, range of an episode's peak
+    centering: tuple[QuantityOrZero, QuantityOrZero] = (8.0, 3.0)  # N/m, N·s/m: middle in 1 s
+    caught: PositiveQuantity = 0.5  # rad from the top within which excitation leaves poles balanced
 
     def start(self, random: np.random.Generator) -> Signal:
         """Draw a state (6,): poles anywhere, up to 4 rad/s, or as often near the top."""

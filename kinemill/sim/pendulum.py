@@ -7,11 +7,11 @@ thin and uniform: inertia m L²/3 about its pivot. Held level it needs m g L/2 =
 from typing import ClassVar
 
 import numpy as np
-from pydantic import PositiveFloat, PositiveInt
 
 from kinemill.sim._excitation import Signal
 from kinemill.sim._logs import SIMULATORS
 from kinemill.sim._plant import MECHANICS, Plant, pushes
+from kinemill.task.bounds import Count, PositiveQuantity, QuantityOrZero
 
 _MJCF = """
 <mujoco model="pendulum">{mechanics}
@@ -36,13 +36,16 @@ class Pendulum(Plant):
     joints: ClassVar[tuple[str, ...]] = ("rod",)
     motors: ClassVar[tuple[str, ...]] = ("rod",)
 
-    physics_step: PositiveFloat = 0.02  # s
-    period: PositiveInt = 1
-    mass: PositiveFloat = 0.5  # kg
-    length: PositiveFloat = 1.0  # m
-    damping: float = 0.02  # N·m·s/rad
-    torque: PositiveFloat = 1.0  # N·m the motor can give: 0.41 of what holds the rod level
-    excitation: tuple[float, float] = (0.3, 1.0)  # N·m, range of an episode's peak
+    physics_step: PositiveQuantity = 0.02  # s
+    period: Count = 1
+    mass: PositiveQuantity = 0.5  # kg
+    length: PositiveQuantity = 1.0  # m
+    damping: QuantityOrZero = 0.02  # N·m·s/rad
+    torque: PositiveQuantity = 1.0  # N·m the motor can give: 0.41 of what holds the rod level
+    excitation: tuple[QuantityOrZero, QuantityOrZero] = (
+        0.3,
+        1.0,
+    )  # N·m, range of a peak
 
     def mjcf(self) -> str:
         """Return the plant as a MuJoCo model description."""

@@ -6,16 +6,13 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import (
     BeforeValidator,
     Field,
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
     field_validator,
     model_validator,
 )
 
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
+from kinemill.task.bounds import SQUARED, CountOrZero, Limit, Pixels, Quantity, RatioOrZero, Seconds
 from kinemill.task.computed_keys import ComputedKeys
 from kinemill.task.plugins import MEDIA, Settings
 from kinemill.task.units import check_unit, factor, is_derivative
@@ -24,7 +21,6 @@ from kinemill.task.units import check_unit, factor, is_derivative
 RESERVED = {"time_s", "episode", "nrmse"}
 _ELEMENTS = 4  # elements of a quaternion
 USUAL = 1e12  # more than any pressure in Pa or count of an encoder
-SQUARED = 1e19  # float32 can hold the square of any smaller value
 MODELED = ("state", "action")  # the roles that checks and dataset rows use
 
 
@@ -37,10 +33,12 @@ class Source(Settings):
     unit: str | None = Field(
         default=None, description="unit of the column; default: the channel's own unit"
     )
-    scale: float = Field(
+    scale: Quantity = Field(
         default=1.0, description="factor on raw values such as encoder ticks; -1 inverts the sign"
     )
-    offset: float = Field(default=0.0, description="value that is added after scaling, in `unit`")
+    offset: Quantity = Field(
+        default=0.0, description="value that is added after scaling, in `unit`"
+    )
 
     @field_validator("scale")
     @classmethod
@@ -58,17 +56,17 @@ class ChannelResample(Settings):
         default=None,
         description="as in `ingest.resample`; default: its method, `hold` for rewards and media",
     )
-    max_gap: PositiveFloat | None = Field(
+    max_gap: Seconds | None = Field(
         default=None,
         description="longest gap to interpolate in a signal with its own timestamps, s",
     )
-    lead: NonNegativeInt = Field(
+    lead: CountOrZero = Field(
         default=0,
         description="rows of `dt` by which this channel is shifted: with 1 a row holds its next "
         "value, for an input sampled at the same time as the output that it already "
         "affects",
     )
-    delay: NonNegativeFloat = Field(
+    delay: RatioOrZero = Field(
         default=0.0,
         description="rows of `dt` after which this channel acts, also fractions: with 0.4 a row "
         "holds 0.6 of its own value and 0.4 of the value before, the mean over a step of a held "
@@ -123,10 +121,10 @@ class Channel(ComputedKeys):
         description="column names, the first one present in the log is used; default: "
         "the channel's name",
     )
-    limits: tuple[float, float] | None = Field(
+    limits: tuple[Limit, Limit] | None = Field(
         default=None, description="lowest and highest physical value, in the channel's unit"
     )
-    observed_range: tuple[float, float] | None = Field(
+    observed_range: tuple[Limit, Limit] | None = Field(
         default=None,
         description="range that logs showed, in the channel's unit: values outside are a warning, "
         "while values outside `limits` are cut out",
@@ -136,7 +134,7 @@ class Channel(ComputedKeys):
         default=ChannelResample(),
         description="resampling of this channel, where it differs from `ingest.resample`",
     )
-    shape: tuple[PositiveInt, PositiveInt, Literal[3]] | None = Field(
+    shape: tuple[Pixels, Pixels, Literal[3]] | None = Field(
         default=None,
         description="shape of an image: height, width, 3 colors; default: as in the log",
     )

@@ -7,9 +7,10 @@ result, so no cache key contains them. Third parties add settings through entry 
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field
 
 from kinemill.registry import Registry
+from kinemill.task.bounds import Count, CountOrZero, Processes, Ratio, RatioOrZero, Seconds
 from kinemill.task.plugins import Plugin
 from kinemill.task.web_overrides import LOCAL
 
@@ -19,11 +20,11 @@ TARGETS: "Registry[type[Compute]]" = Registry("kinemill.task.compute", "compute 
 class Compute(Plugin):
     """Settings common to all targets."""
 
-    max_runtime: PositiveFloat = Field(
+    max_runtime: Seconds = Field(
         default=3600.0,
         description="time limit of a training, s; a rerun resumes from the last checkpoint",
     )
-    run_timeout: PositiveFloat = Field(
+    run_timeout: Seconds = Field(
         default=86400.0, description="time limit of a whole run with all stages, s"
     )
 
@@ -40,7 +41,7 @@ class Torchrun(Compute):
     """Several processes on this machine that share each batch."""
 
     type: Literal["torchrun"] = "torchrun"
-    processes: PositiveInt = Field(
+    processes: Processes = Field(
         default=2,
         description="processes that share each batch; 1 starts plain python, which saves the 4 s "
         "of torchrun",
@@ -57,14 +58,14 @@ class Ray(Compute):
         description="address of the cluster, `host:6379`; default: RAY_ADDRESS, else the cluster "
         "on this machine",
     )
-    workers: PositiveInt = Field(default=1, description="processes that share each batch")
-    cpus: PositiveFloat = Field(default=1.0, description="CPUs of each worker")
-    gpus: NonNegativeFloat = Field(default=0.0, description="GPUs of each worker")
-    retries: NonNegativeInt = Field(
+    workers: Processes = Field(default=1, description="processes that share each batch")
+    cpus: Ratio = Field(default=1.0, description="CPUs of each worker")
+    gpus: RatioOrZero = Field(default=0.0, description="GPUs of each worker")
+    retries: CountOrZero = Field(
         default=1,
         description="restarts after the loss of a node; each resumes from the last checkpoint",
     )
-    ingest_from: PositiveInt = Field(
+    ingest_from: Count = Field(
         default=200,
         description="number of new logs above which the workers ingest them; workers need access "
         "to the log folder, and to the home or the remote store",
@@ -80,8 +81,8 @@ class Kubernetes(Compute):
         description="container image with kinemill and the project, see deploy/Dockerfile"
     )
     namespace: Annotated[str, LOCAL] = Field(default="default", description="namespace of the job")
-    cpus: PositiveFloat = Field(default=1.0, description="CPUs of the pod")
-    gpus: NonNegativeInt = Field(default=0, description="`nvidia.com/gpu` of the pod")
+    cpus: Ratio = Field(default=1.0, description="CPUs of the pod")
+    gpus: CountOrZero = Field(default=0, description="`nvidia.com/gpu` of the pod")
     memory: str = Field(
         default="4Gi", pattern=r"^[1-9]\d*[KMGT]i$", description="memory limit of the pod"
     )

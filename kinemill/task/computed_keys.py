@@ -2,8 +2,9 @@
 
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import Field, PositiveFloat, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from kinemill.task.bounds import Frequency
 from kinemill.task.expressions import Expression
 from kinemill.task.plugins import Settings
 from kinemill.task.web_overrides import LOCAL
@@ -26,7 +27,7 @@ class ComputedKeys(Settings):
         description="with `derived`: the channel that it is derived from",
         exclude_if=lambda value: value is None,
     )
-    cutoff: PositiveFloat | None = Field(
+    cutoff: Frequency | None = Field(
         default=None,
         description="with `derived`: frequency above which motion counts as noise, Hz; default: a "
         "fifth of the sampling rate, at most 20 Hz",

@@ -7,13 +7,21 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     BeforeValidator,
     Field,
-    PositiveFloat,
-    PositiveInt,
     SerializeAsAny,
     field_validator,
 )
 
 from kinemill.registry import Registry, nearest
+from kinemill.task.bounds import (
+    Count,
+    PositiveQuantity,
+    Quantity,
+    Ratio,
+    RowCount,
+    Seconds,
+    Weight,
+    Width,
+)
 from kinemill.task.channels import Channel
 from kinemill.task.expressions import FUNCTIONS, Expression
 from kinemill.task.plugins import Plugin, Settings, pick
@@ -41,7 +49,7 @@ def _number(value: object) -> object:
 
 
 Formula = Annotated[str, BeforeValidator(_formula)]
-Number = Annotated[float, BeforeValidator(_number)]
+Number = Annotated[Quantity, BeforeValidator(_number)]
 Range = tuple[Number, Number]
 
 
@@ -53,21 +61,21 @@ class Controller(Plugin):
     `iterations` times draws plans around it, rolls them out, and updates the plan by their costs.
     """
 
-    samples: PositiveInt = Field(
+    samples: Count = Field(
         default=256, description="plans evaluated per iteration, the previous plan included"
     )
-    horizon: PositiveInt = Field(default=25, description="planning horizon, steps of `dt`")
-    knots: PositiveInt | None = Field(
+    horizon: RowCount = Field(default=25, description="planning horizon, steps of `dt`")
+    knots: Count | None = Field(
         default=None, description="knots of the spline over the horizon; default: one per step"
     )
     spline: Literal["zero", "linear", "cubic"] = Field(
         default="linear",
         description="interpolation between knots: hold the last one, linear or cubic",
     )
-    iterations: PositiveInt = Field(
+    iterations: Count = Field(
         default=1, description="rounds of drawing and updating plans per control step"
     )
-    noise: PositiveFloat = Field(
+    noise: Ratio = Field(
         default=0.3, description="standard deviation of a knot, in halves of the action's range"
     )
     min_noise_scale: float = Field(
@@ -118,10 +126,9 @@ class Term(Aim):
         description="function of the error e, the quantity minus its target. squared: e²; "
         "upright: 1 - cos e; value: e; rate: squared change per second",
     )
-    weight: float = Field(default=1.0, ge=0.0, description="factor on the term")
-    terminal: float = Field(
+    weight: Weight = Field(default=1.0, description="factor on the term")
+    terminal: Weight = Field(
         default=0.0,
-        ge=0.0,
         description="weight of the same term at the end of the horizon, not multiplied by dt",
     )
 
@@ -129,7 +136,7 @@ class Term(Aim):
 class Reached(Aim):
     """A quantity that must be close to its target for the run to succeed."""
 
-    within: PositiveFloat = Field(description="largest allowed |error|, in the quantity's unit")
+    within: PositiveQuantity = Field(description="largest allowed |error|, in the quantity's unit")
 
 
 class Risk(Settings):
@@ -144,7 +151,7 @@ class Risk(Settings):
         lt=1.0,
         description="value_at_risk: the quantile; cvar: the mean of the costs beyond that quantile",
     )
-    aversion: float = Field(
+    aversion: Quantity = Field(
         default=1.0,
         description="exponential: log-mean-exp of this factor times the cost; < 0 is risk-seeking",
     )
@@ -153,7 +160,7 @@ class Risk(Settings):
 class Uncertainty(Settings):
     """Uncertain physics: plants with randomly drawn parameters."""
 
-    members: PositiveInt = Field(default=1, description="models on which each plan is evaluated")
+    members: Width = Field(default=1, description="models on which each plan is evaluated")
     vary: dict[str, Annotated[float, Field(gt=0.0, lt=1.0)]] = Field(
         default={}, description="parameter of the plant: the largest relative change"
     )
@@ -167,7 +174,7 @@ class Control(Settings):
     """The objective of a controller, its plant, and how it plans."""
 
     plant: str = Field(description="a robot of `kinemill.sim`")
-    seconds: PositiveFloat = Field(default=8.0, description="length of an episode")
+    seconds: Seconds = Field(default=8.0, description="length of an episode")
     start: dict[str, Range] = Field(
         default={}, description="state: lowest and highest initial value; other states start at 0"
     )
@@ -178,10 +185,10 @@ class Control(Settings):
     success: list[Reached] = Field(
         default=[], description="quantities that must reach their targets for a run to succeed"
     )
-    hold: PositiveFloat = Field(
+    hold: Seconds = Field(
         default=2.0, description="s at the end of an episode for which `success` must hold"
     )
-    max_rate: dict[str, PositiveFloat] = Field(
+    max_rate: dict[str, PositiveQuantity] = Field(
         default={}, description="action: largest change, its unit per second"
     )
     risk: Risk = Field(

@@ -10,7 +10,6 @@ from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
-    PositiveFloat,
     PrivateAttr,
     SerializeAsAny,
     ValidationInfo,
@@ -19,6 +18,7 @@ from pydantic import (
 
 from kinemill.errors import BadInput
 from kinemill.store import Json
+from kinemill.task.bounds import TimeStep
 from kinemill.task.channels import Channel
 from kinemill.task.compute import TARGETS, Compute
 from kinemill.task.computed import is_computed
@@ -95,7 +95,7 @@ class Task(Settings):
         default=["team:robotics"],
         description="teams (`team:arm`) and e-mail addresses that Dagster shows as owners",
     )
-    dt: PositiveFloat = Field(description="time step of every episode, s")
+    dt: TimeStep = Field(description="time step of every episode, s")
     channels: dict[str, Channel] = Field(
         default={}, description="the robot's signals; those of an environment can be omitted"
     )

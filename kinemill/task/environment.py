@@ -8,9 +8,6 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import (
     BeforeValidator,
     Field,
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveInt,
     SerializeAsAny,
     ValidationInfo,
     field_validator,
@@ -19,10 +16,11 @@ from pydantic import (
 from kinemill.errors import BadInput
 from kinemill.registry import Registry, nearest
 from kinemill.store import Json
+from kinemill.task.bounds import Count, Quantity, RatioOrZero, Seed, Steps
 from kinemill.task.plugins import Plugin, Settings, pick
 from kinemill.task.web_overrides import LOCAL
 
-Range = tuple[float, float]
+Range = tuple[Quantity, Quantity]
 
 
 class Wrapper(Plugin):
@@ -73,11 +71,11 @@ class Wrapper(Plugin):
 class Trials(Settings):
     """Evaluation of a trained policy: seeded episodes that neither training nor selection used."""
 
-    episodes: PositiveInt = Field(default=50, description="episodes of the final evaluation")
-    n_eval_episodes: PositiveInt = Field(
+    episodes: Count = Field(default=50, description="episodes of the final evaluation")
+    n_eval_episodes: Count = Field(
         default=10, description="episodes of each evaluation in training"
     )
-    seed: NonNegativeInt = Field(
+    seed: Seed = Field(
         default=1_000_000, description="seed of the first episode; each further episode adds 1"
     )
     variant: str | None = Field(
@@ -98,7 +96,7 @@ def _pick_wrapper(value: object, info: ValidationInfo) -> Wrapper:
 class Environment(Plugin):
     """Settings of every environment: time limit, wrappers, domain randomization, trials."""
 
-    steps: PositiveInt | None = Field(
+    steps: Steps | None = Field(
         default=None,
         description="steps after which an episode is truncated (not terminated); default: the "
         "environment's own limit",
@@ -113,7 +111,7 @@ class Environment(Plugin):
     variants: Annotated[dict[str, dict[str, Any]], LOCAL] = Field(
         default={}, description="name: settings that differ, for evaluation"
     )
-    dart_noise: NonNegativeFloat = Field(
+    dart_noise: RatioOrZero = Field(
         default=0.0,
         description="standard deviation of noise on the executed actions of an expert, as a "
         "fraction of half their range; logs hold the action without noise, so they "

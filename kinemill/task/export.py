@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import Field, PositiveFloat
+from pydantic import Field
 
 from kinemill.registry import nearest
+from kinemill.task.bounds import Quantity, Ratio
 from kinemill.task.channels import Channel
 from kinemill.task.plugins import Settings
 
@@ -33,10 +34,10 @@ class Export(Settings):
         description="data type of the exported model and its tensors; use float64 if the "
         "`precision` check of the verification reports that float32 loses too much",
     )
-    loss: PositiveFloat = Field(
+    loss: Ratio = Field(
         default=0.05, description="largest allowed relative increase of the error of a variant"
     )
-    safe_action: dict[str, float] = Field(
+    safe_action: dict[str, Quantity] = Field(
         default={},
         description="action: value that a watchdog sends when the robot's input is stale or its "
         "controller late; default: the value within limits closest to 0",

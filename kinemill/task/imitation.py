@@ -4,10 +4,11 @@ from abc import abstractmethod
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from pydantic import Field, PositiveInt, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from kinemill.registry import Registry
 from kinemill.store.digests import file_digest
+from kinemill.task.bounds import Width
 from kinemill.task.hooks import from_task_folder
 from kinemill.task.plugins import Plugin
 from kinemill.task.web_overrides import LOCAL
@@ -30,7 +31,7 @@ class Head(Plugin):
 class ImageEncoder(Plugin):
     """Settings of an image encoder."""
 
-    size: PositiveInt = Field(default=64, description="size of an image's feature vector")
+    size: Width = Field(default=64, description="size of an image's feature vector")
     checkpoint: Annotated[str | None, LOCAL] = Field(
         default=None,
         description="safetensors file of initial weights for this encoder, relative to the task "
@@ -68,7 +69,7 @@ class ImageEncoder(Plugin):
 class TextEncoder(Plugin):
     """Settings of a text encoder."""
 
-    size: PositiveInt = Field(default=32, description="size of a text's feature vector")
+    size: Width = Field(default=32, description="size of a text's feature vector")
 
     @abstractmethod
     def build(self, length: int, words: tuple[str, ...]) -> Any:

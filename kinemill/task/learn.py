@@ -7,8 +7,6 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import (
     BeforeValidator,
     Field,
-    PositiveFloat,
-    PositiveInt,
     SerializeAsAny,
     ValidationInfo,
     field_validator,
@@ -16,6 +14,7 @@ from pydantic import (
 
 from kinemill.store import ArtifactRef, Json
 from kinemill.store.home import Home
+from kinemill.task.bounds import BatchSize, Count, PositiveQuantity, Processes, Seed, Steps
 from kinemill.task.hooks import located
 from kinemill.task.plugins import (
     OPTIMIZERS,
@@ -34,12 +33,12 @@ from kinemill.task.web_overrides import CODE, MODEL
 class Keep(Settings):
     """Which checkpoints to keep; each also holds the best weights so far."""
 
-    last: PositiveInt = Field(
+    last: Count = Field(
         default=2,
         description="number of newest checkpoints to keep; if one is damaged, training "
         "resumes from the one before",
     )
-    every: PositiveInt | None = Field(
+    every: Steps | None = Field(
         default=None,
         description="also write a permanent checkpoint every this many steps",
     )
@@ -79,8 +78,8 @@ class Learn(Plugin):
     freeze: Annotated[Patterns, BeforeValidator(as_list)] = Field(
         default=[], description="patterns on the names of weights that are not trained"
     )
-    batch_size: PositiveInt = Field(default=256, description="windows per batch")
-    accumulate: PositiveInt = Field(
+    batch_size: BatchSize = Field(default=256, description="windows per batch")
+    accumulate: Count = Field(
         default=1,
         description="micro-batches of `batch_size` windows to accumulate per optimizer step",
     )
@@ -88,11 +87,11 @@ class Learn(Plugin):
         default=False,
         description="if memory runs out, use twice as many micro-batches of half the size",
     )
-    steps: PositiveInt = Field(default=4000, description="largest number of optimizer steps")
-    patience: PositiveInt | None = Field(
+    steps: Steps = Field(default=4000, description="largest number of optimizer steps")
+    patience: Count | None = Field(
         default=10, description="evaluations without improvement before early stopping"
     )
-    grad_clip: PositiveFloat | None = Field(
+    grad_clip: PositiveQuantity | None = Field(
         default=1.0, description="largest norm of the gradient; null: no clipping"
     )
     ema: float | None = Field(
@@ -121,18 +120,16 @@ class Learn(Plugin):
         description="precision of float32 matrix multiplication; medium: bfloat16 units; auto: "
         "medium if matrices are large, it is faster and the gradient stays close",
     )
-    threads: PositiveInt = Field(
+    threads: Processes = Field(
         default=1, description="CPU threads; small models are slower with two on a busy machine"
     )
-    seed: int = Field(
-        default=0, ge=0, description="seed of initial weights and of the order of batches"
-    )
-    eval_every: PositiveInt = Field(
+    seed: Seed = Field(default=0, description="seed of initial weights and of the order of batches")
+    eval_every: Steps = Field(
         default=200, description="steps between evaluations on validation data"
     )
-    save_every: PositiveInt = Field(default=500, description="steps between checkpoints")
+    save_every: Steps = Field(default=500, description="steps between checkpoints")
     keep: Keep = Field(default=Keep(), description="checkpoints to keep")
-    log_every: PositiveInt = Field(default=50, description="steps between logged training metrics")
+    log_every: Steps = Field(default=50, description="steps between logged training metrics")
     eval_callback: Annotated[str | None, CODE] = Field(
         default=None,
         description="`module:function` or `file.py:function` next to the task file: (simulator, "

@@ -4,6 +4,7 @@
 """
 
 import copy
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -265,7 +266,17 @@ def _parse(value: object, context: Context) -> tuple[Task | None, list[Problem]]
     except ValidationError as error:
         errors = _relevant_errors(error, value)
         return None, [_problem(where, item, value) for where, item in errors]
-    return task, _problems(task)
+    return task, [*_not_finite(value), *_problems(task)]
+
+
+def _not_finite(value: object, at: Location = ()) -> Iterator[Problem]:
+    """Yield the numbers that are not finite, also of keys that accept any value."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield at, f"found {value}; expected a finite number"
+    elif isinstance(value, dict | list):
+        inner = enumerate(value) if isinstance(value, list) else value.items()
+        for key, item in inner:
+            yield from _not_finite(item, (*at, key))
 
 
 def _problems_under(settings: Mapping[str, object], value: Any, context: Context) -> list[Problem]:

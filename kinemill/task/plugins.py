@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInf
 
 from kinemill.errors import BadInput
 from kinemill.registry import Registry, nearest
+from kinemill.task.bounds import LearningRate, Quantity
 from kinemill.task.portfolio import Candidate, Structure, TaskFacts
 
 P = TypeVar("P", bound="Plugin")
@@ -103,7 +104,7 @@ def _ordered(value: object) -> object:
 
 
 Scale = Annotated[
-    Literal["z_score", "range", "none"] | tuple[float, float], AfterValidator(_ordered)
+    Literal["z_score", "range", "none"] | tuple[Quantity, Quantity], AfterValidator(_ordered)
 ]
 
 
@@ -145,7 +146,7 @@ class Encoding(Plugin):
 class Optimizer(Plugin):
     """Settings of an optimizer."""
 
-    lr: float = Field(description="peak of the learning rate")
+    lr: LearningRate = Field(description="peak of the learning rate")
 
     @abstractmethod
     def build(self, parameters: Iterable[object]) -> Any:

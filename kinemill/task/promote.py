@@ -4,9 +4,10 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
 from kinemill.registry import nearest
+from kinemill.task.bounds import Count, Quantity, Ratio, RatioOrZero, RowCount, Seconds
 from kinemill.task.channels import Channel
 from kinemill.task.plugins import Settings
 
@@ -58,7 +59,7 @@ class Promote(Settings):
         "champion, or without an environment repeat (the action of the previous row), "
         "linear and champion",
     )
-    horizons: list[PositiveInt | Literal["free_run"]] | None = Field(
+    horizons: list[RowCount | Literal["free_run"]] | None = Field(
         default=None,
         min_length=1,
         description="horizons in steps, or free_run for whole episodes, at which a model must not "
@@ -78,7 +79,7 @@ class Promote(Settings):
     margin: float = Field(
         default=0.02, ge=0.0, lt=1.0, description="relative: model <= (1 - margin) x reference"
     )
-    ceiling: float | None = Field(
+    ceiling: Quantity | None = Field(
         default=None,
         description="highest possible return of an episode, such as 500 for CartPole-v1; the "
         "margin never requires more",
@@ -94,22 +95,21 @@ class Promote(Settings):
         description="require the champion's channels, units, dt and history, or an approval of "
         "the breaking change",
     )
-    max_channel_loss: float | None = Field(
+    max_channel_loss: RatioOrZero | None = Field(
         default=None,
-        ge=0.0,
         description=("largest relative loss of a channel: RMSE <= (1 + this) x the champion's"),
     )
-    max_size: PositiveFloat | None = Field(default=None, description="size of the ONNX files, MB")
+    max_size: Ratio | None = Field(default=None, description="size of the ONNX files, MB")
     max_diverged: float | None = Field(
         default=None, ge=0.0, le=1.0, description="largest fraction of long rollouts that diverge"
     )
-    max_data_age: Annotated[PositiveFloat, BeforeValidator(_seconds)] | None = Field(
+    max_data_age: Annotated[Seconds, BeforeValidator(_seconds)] | None = Field(
         default=None, description="age of the dataset at the decision, s or `30 days`"
     )
-    min_test_episodes: PositiveInt = Field(
+    min_test_episodes: Count = Field(
         default=5, description="test episodes; with fewer, a champion is provisional"
     )
-    min_independent: PositiveInt = Field(
+    min_independent: Count = Field(
         default=6,
         description="independent episodes or blocks of test rows; with fewer, a champion is "
         "provisional",
@@ -179,7 +179,7 @@ class Retrain(Settings):
     """Triggers of automatic training."""
 
     on_arrival: bool = Field(default=True, description="start a run on new logs in the drop folder")
-    after_new_recordings: PositiveInt = Field(
+    after_new_recordings: Count = Field(
         default=1, description="number of new recordings that starts a training"
     )
     on_drift: bool = Field(
@@ -189,6 +189,7 @@ class Retrain(Settings):
     drift_factor: float = Field(
         default=2.0,
         gt=1.0,
+        le=1e6,
         description="drift is an error above this factor times the champion's usual error on "
         "held-out stretches of the same length",
     )
@@ -196,13 +197,13 @@ class Retrain(Settings):
         default="0 3 * * *",
         description="times of scheduled runs in cron syntax; null: none",
     )
-    max_age: Annotated[PositiveFloat, BeforeValidator(_seconds)] | None = Field(
+    max_age: Annotated[Seconds, BeforeValidator(_seconds)] | None = Field(
         default=None,
         description="age of a champion, s or `30 days`; an older one is retrained if new logs "
         "arrived",
     )
 
-    freshness: Annotated[PositiveFloat, BeforeValidator(_seconds)] | None = Field(
+    freshness: Annotated[Seconds, BeforeValidator(_seconds)] | None = Field(
         default=7 * 86400.0,
         description="time without a run, s or `7 days`, after which Dagster shows the registered "
         "model as not fresh, unless `max_age` is set; null: never",

@@ -4,9 +4,10 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from kinemill.registry import Registry
+from kinemill.task.bounds import Processes
 from kinemill.task.plugins import Plugin
 
 Head = Literal["limits", "squashed"]  # how numbers become continuous actions
@@ -56,7 +57,7 @@ class Runner(Plugin):
     """Runner of the parallel environments."""
 
     # processes; default: one per core, at most one per environment
-    workers: PositiveInt | None = Field(
+    workers: Processes | None = Field(
         default=None,
         description="worker processes; default: one per core, at most one per environment",
     )

@@ -9,10 +9,11 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field
 
 from kinemill.registry import nearest
 from kinemill.store import Json
+from kinemill.task.bounds import Count, CountOrZero, Seed
 from kinemill.task.plugins import Settings
 from kinemill.task.yaml import Location
 
@@ -27,9 +28,7 @@ _SEARCHED = ("learn", "augment")
 class Tune(Settings):
     """Settings of `kinemill model tune`."""
 
-    trials: PositiveInt = Field(
-        default=20, description="total number of trials, earlier calls included"
-    )
+    trials: Count = Field(default=20, description="total number of trials, earlier calls included")
     space: dict[str, Any] = Field(
         default={},
         description="search space: a part of the task with `{select: [...]}` and "
@@ -41,10 +40,10 @@ class Tune(Settings):
         description="pruner: stops a trial whose validation error is worse than that of most "
         "others so far",
     )
-    startup: NonNegativeInt = Field(
+    startup: CountOrZero = Field(
         default=6, description="random trials before the sampler uses earlier results"
     )
-    seed: NonNegativeInt = Field(default=0, description="seed of the sampler")
+    seed: Seed = Field(default=0, description="seed of the sampler")
 
     def problems(self, channels: Mapping[str, object]) -> list[Problem]:
         """Return malformed choices, and keys that a search cannot change."""

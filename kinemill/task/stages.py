@@ -8,15 +8,13 @@ from typing import Annotated, Literal
 from pydantic import (
     BeforeValidator,
     Field,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
     field_validator,
     model_validator,
 )
 
 from kinemill.registry import nearest
 from kinemill.store import Json
+from kinemill.task.bounds import Frequency, RowCount, Seconds, SecondsOrZero, Steps, StepsOrZero
 from kinemill.task.channels import Channel, Sources, unit_problem
 from kinemill.task.plugins import (
     READERS,
@@ -38,7 +36,7 @@ class Resample(Settings):
         description="cubic: a spline, for motions close to the Nyquist limit; hold: the last "
         "sample at or before the step",
     )
-    max_gap: PositiveFloat | None = Field(
+    max_gap: Seconds | None = Field(
         default=None,
         description=("a longer gap between timestamps, s, ends the episode; default: 5 dt"),
     )
@@ -93,10 +91,10 @@ class Ingest(Settings):
         default=["time", "timestamp", "t"],
         description="column names of the timestamps; the first one present is used",
     )
-    time_unit: Literal["s", "ms", "us", "ns"] | PositiveFloat = Field(
+    time_unit: Literal["s", "ms", "us", "ns"] | Seconds = Field(
         default="s", description="unit of numeric timestamps; a number is s per counter tick"
     )
-    rate: PositiveFloat | None = Field(
+    rate: Frequency | None = Field(
         default=None, description="sampling rate of logs without timestamps, Hz"
     )
     groups: Annotated[Patterns, BeforeValidator(as_list)] = Field(
@@ -123,8 +121,8 @@ class Ingest(Settings):
     on_time_reversal: Literal["split", "quarantine"] = Field(
         default="split", description="if a clock goes back: split the log there, or quarantine it"
     )
-    min_file_age: float = Field(
-        default=2.0, ge=0.0, description="time that a file must be unchanged before it is read, s"
+    min_file_age: SecondsOrZero = Field(
+        default=2.0, description="time that a file must be unchanged before it is read, s"
     )
     watch: Annotated[str | None, LOCAL] = Field(
         default=None, description="drop folder; default: logs/<task> under KINEMILL_HOME"
@@ -186,7 +184,7 @@ class ValidateBase(Settings):
         "of it; repair: as split, but interpolate missing values and spikes of up to "
         "repair_rows",
     )
-    repair_rows: PositiveInt = Field(
+    repair_rows: RowCount = Field(
         default=5, description="longest stretch that `on_fault: repair` interpolates, rows"
     )
     max_quarantined_share: float = Field(
@@ -195,7 +193,7 @@ class ValidateBase(Settings):
         le=1.0,
         description=("largest fraction of quarantined recordings; more blocks the pipeline"),
     )
-    min_steps: PositiveInt = Field(default=20, description="shorter pieces are dropped, rows")
+    min_steps: RowCount = Field(default=20, description="shorter pieces are dropped, rows")
 
 
 class EpisodeShare(Settings):
@@ -224,7 +222,7 @@ class EpisodeShare(Settings):
 class Rows(Settings):
     """Fixed rows of recordings, as a benchmark prescribes them, at the task's time step."""
 
-    rows: tuple[NonNegativeInt, PositiveInt | None] = Field(
+    rows: tuple[StepsOrZero, Steps | None] = Field(
         description="first row, from 0, and the row after the last; null: to the end"
     )
     of: str = Field(default="*", description="name pattern of the recordings")

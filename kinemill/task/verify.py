@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field
 
 from kinemill.registry import nearest
+from kinemill.task.bounds import CountOrZero, Ratio, RowCount
 from kinemill.task.channels import Channel
 from kinemill.task.control import Formula, Problems
 from kinemill.task.expressions import Expression
@@ -19,7 +20,7 @@ class Energy(Settings):
         "velocity**2 - 9.81 * cos(angle)`; friction may only "
         "reduce it"
     )
-    within: PositiveFloat = Field(
+    within: Ratio = Field(
         default=0.05,
         description=(
             "largest growth over verify.horizon, relative to the energy's standard deviation"
@@ -34,7 +35,7 @@ class Symmetry(Settings):
     swap: list[tuple[str, str]] = Field(
         default=[], description="pairs of channels that are swapped"
     )
-    within: PositiveFloat = Field(
+    within: Ratio = Field(
         default=0.1, description="largest root mean square difference, in standard deviations"
     )
 
@@ -42,13 +43,13 @@ class Symmetry(Settings):
 class Verify(Settings):
     """Settings of the verification of the exported model."""
 
-    horizon: PositiveInt = Field(
+    horizon: RowCount = Field(
         default=25, description="length of the rollouts whose errors are measured, steps of `dt`"
     )
-    stride: PositiveInt = Field(
+    stride: RowCount = Field(
         default=5, description="steps of `dt` between the starts of two rollouts"
     )
-    latency_p99_ms: PositiveFloat | None = Field(
+    latency_p99_ms: Ratio | None = Field(
         default=None,
         description="largest 99th percentile of the time of a step, ms; default: no check",
     )
@@ -58,7 +59,7 @@ class Verify(Settings):
     symmetry: Symmetry | None = Field(
         default=None, description="mirror symmetry of the robot; default: no check"
     )
-    closed_loop: NonNegativeInt = Field(
+    closed_loop: CountOrZero = Field(
         default=1,
         description=("closed-loop episodes in the task's simulator, for a task with `control`"),
     )

@@ -9,17 +9,18 @@ Symbols: B batch, T actions of a chunk, A actions of a row.
 
 from typing import Any
 
-from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
+from kinemill.task.bounds import RatioOrZero, RowCount
 from kinemill.task.plugins import Settings
 
 
 class Chunk(Settings):
     """Number of actions that are planned at once, and how plans are combined."""
 
-    length: PositiveInt = Field(default=1, description="actions that are planned at once")
-    n_action_steps: PositiveInt = Field(default=1, description="rows from one plan to the next")
-    ensemble: NonNegativeFloat | None = Field(
+    length: RowCount = Field(default=1, description="actions that are planned at once")
+    n_action_steps: RowCount = Field(default=1, description="rows from one plan to the next")
+    ensemble: RatioOrZero | None = Field(
         default=None,
         description="how fast the weight of later plans falls, m of exp(-m i); default: the latest "
         "plan alone counts",

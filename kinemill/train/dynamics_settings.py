@@ -1,15 +1,16 @@
 """Settings of the objective `dynamics`: curriculum, teacher forcing, Gauss-Newton fit."""
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field
 
+from kinemill.task.bounds import Count, RatioOrZero, RowCount, Seconds, Steps
 from kinemill.task.plugins import Settings
 
 
 class HorizonSchedule(Settings):
     """A growing horizon, because long rollouts of an untrained model carry little information."""
 
-    first: PositiveInt = Field(default=1, description="horizon at the first training step")
-    steps: PositiveInt = Field(
+    first: RowCount = Field(default=1, description="horizon at the first training step")
+    steps: Steps = Field(
         default=1000, description="training steps until it is `learn.horizon`; it grows evenly"
     )
 
@@ -29,7 +30,7 @@ class TeacherForcing(Settings):
 
     first: float = Field(default=1.0, ge=0.0, le=1.0, description="probability of truth at first")
     last: float = Field(default=0.0, ge=0.0, le=1.0, description="probability of truth at last")
-    steps: PositiveInt = Field(
+    steps: Steps = Field(
         default=2000, description="training steps from `first` to `last`; it changes evenly"
     )
 
@@ -41,17 +42,17 @@ class TeacherForcing(Settings):
 class GaussNewton(Settings):
     """Gauss-Newton fit over rollouts before the training by gradients, for few parameters."""
 
-    windows: PositiveInt = Field(default=512, description="training windows, evenly spaced")
-    iterations: PositiveInt = Field(default=20, description="upper bound for each horizon")
-    ridge: NonNegativeFloat = Field(
+    windows: Count = Field(default=512, description="training windows, evenly spaced")
+    iterations: Count = Field(default=20, description="upper bound for each horizon")
+    ridge: RatioOrZero = Field(
         default=0.0,
         description="penalty on parameter changes, relative to the squared errors",
     )
-    n_init: PositiveInt = Field(
+    n_init: Count = Field(
         default=1,
         description="random initializations; the best in validation is kept",
     )
-    seconds: PositiveFloat | None = Field(
+    seconds: Seconds | None = Field(
         default=None,
         description="time limit of all initializations and members together, s; after it, the best "
         "parameters so far are used; default: none",

@@ -9,11 +9,12 @@ from typing import Any, ClassVar, Literal, Protocol, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from kinemill.registry import Registry
 from kinemill.task import CHECKS as _SETTINGS
 from kinemill.task import Settings, Task
+from kinemill.task.bounds import RowCount
 
 Array = NDArray[np.float64]
 Values = Mapping[str, Array]
@@ -73,7 +74,7 @@ class CheckSettings(Settings):
         description="in place of validate.on_fault, for what this check finds; warn: it is told, "
         "and every row goes on",
     )
-    repair_rows: PositiveInt | None = Field(
+    repair_rows: RowCount | None = Field(
         default=None, description="in place of validate.repair_rows"
     )
 

@@ -25,7 +25,11 @@ def test_states_come_before_actions_however_they_are_listed(load):
     [
         ("dt: 0.01", "dt: 0.01\nlern: 3", "arm.yaml:3: lern: unknown key; did you mean 'learn'?"),
         ("dt: 0.01\n", "", "arm.yaml:1: dt: is missing"),
-        ("dt: 0.01", "dt: -1", "arm.yaml:2: dt: Input should be greater than 0; found -1"),
+        (
+            "dt: 0.01",
+            "dt: -1",
+            "arm.yaml:2: dt: Input should be greater than or equal to 1e-09; found -1",
+        ),
         ("dt: 0.01", "dt: .inf", "arm.yaml:2: dt: Input should be a finite number; found inf"),
         ("dt: 0.01", "dt: on", "arm.yaml:2: dt: Input should be a valid number"),
         ("task: arm", "task: leg", "arm.yaml:1: task: 'leg' is in a file called arm.yaml"),

@@ -9,9 +9,10 @@ s is the standard deviation of each knot, reset to σ before every step of contr
 from typing import Literal
 
 import numpy as np
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field
 
 from kinemill.control.plan import Floats, Plan
+from kinemill.task.bounds import Count, Ratio
 from kinemill.task.control import CONTROLLERS, Controller
 
 
@@ -20,11 +21,11 @@ class CEM(Controller):
     """Cross-entropy method: refit a Gaussian to the best plans; for costs with several minima."""
 
     type: Literal["cem"] = "cem"
-    iterations: PositiveInt = Field(
+    iterations: Count = Field(
         default=2, description="rounds of drawing and updating plans per control step"
     )
-    elites: PositiveInt = Field(default=16, description="n, the plans that count")
-    least_noise: PositiveFloat = Field(default=0.05, description="s₀, so that it never stops")
+    elites: Count = Field(default=16, description="n, the plans that count")
+    least_noise: Ratio = Field(default=0.05, description="s₀, so that it never stops")
 
     def draw(self, plan: Plan, iteration: int, random: np.random.Generator) -> Floats:
         """Draw knots (B, K, A): the plan itself, then plans around it."""

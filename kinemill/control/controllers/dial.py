@@ -9,10 +9,11 @@ Plans are averaged as in MPPI.
 from typing import Literal
 
 import numpy as np
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field
 
 from kinemill.control.controllers.mppi import weighted_mean
 from kinemill.control.plan import Floats, Plan
+from kinemill.task.bounds import Count, Ratio
 from kinemill.task.control import CONTROLLERS, Controller
 
 
@@ -21,16 +22,16 @@ class DIAL(Controller):
     """DIAL: MPPI whose noise shrinks over iterations and toward the present; for legged robots."""
 
     type: Literal["dial"] = "dial"
-    iterations: PositiveInt = Field(
+    iterations: Count = Field(
         default=3, description="rounds of drawing and updating plans per control step"
     )
-    noise: PositiveFloat = Field(
+    noise: Ratio = Field(
         default=0.6,
         description="standard deviation of a knot before annealing, in half action ranges",
     )
-    temperature: PositiveFloat = Field(default=0.1, description="as in mppi, in spreads")
-    beta_opt_iter: PositiveFloat = Field(default=1.0, description="β₁; large: no annealing")
-    beta_horizon: PositiveFloat = Field(default=1.0, description="β₂; large: all knots alike")
+    temperature: Ratio = Field(default=0.1, description="as in mppi, in spreads")
+    beta_opt_iter: Ratio = Field(default=1.0, description="β₁; large: no annealing")
+    beta_horizon: Ratio = Field(default=1.0, description="β₂; large: all knots alike")
 
     def draw(self, plan: Plan, iteration: int, random: np.random.Generator) -> Floats:
         """Draw knots (B, K, A): the plan itself, then plans around it."""

@@ -9,9 +9,10 @@ deviations of the costs it suits every robot, near its goal and far away, withou
 from typing import Literal
 
 import numpy as np
-from pydantic import Field, PositiveFloat
+from pydantic import Field
 
 from kinemill.control.plan import Floats, Plan
+from kinemill.task.bounds import Ratio
 from kinemill.task.control import CONTROLLERS, Controller
 
 
@@ -20,7 +21,7 @@ class MPPI(Controller):
     """Model predictive path integral control: average plans by cost; try it first."""
 
     type: Literal["mppi"] = "mppi"
-    temperature: PositiveFloat = Field(default=0.1, description="λ, in the unit below")
+    temperature: Ratio = Field(default=0.1, description="λ, in the unit below")
     unit: Literal["spread", "cost"] = Field(
         default="spread", description="spread: standard deviations of the costs; cost: as it is"
     )

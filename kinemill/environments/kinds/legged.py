@@ -14,19 +14,20 @@ import gymnasium
 import numpy as np
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
-from pydantic import Field, NonNegativeFloat, PositiveFloat, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from kinemill.environments.gym_types import Info
 from kinemill.environments.legged.body import Body, load_body
 from kinemill.environments.legged.physics import MujocoWarp
 from kinemill.environments.legged.robots import Gauge, LeggedRobots
 from kinemill.errors import BadInput
+from kinemill.task.bounds import PositiveQuantity, Quantity, QuantityOrZero, Seconds
 from kinemill.task.document import Task
 from kinemill.task.environment import KINDS, Environment
 from kinemill.task.hooks import from_task_folder
 from kinemill.task.web_overrides import LOCAL
 
-Command = tuple[float, float, float]
+Command = tuple[Quantity, Quantity, Quantity]
 
 START_STD = 0.02  # rad, standard deviation of the joints at the start of an episode
 _BODY = "body.xml"
@@ -48,20 +49,20 @@ class LeggedEnvironment(Environment):
         default=[(0.13, 0.0, 0.0)],
         description="forward and left velocity, m/s, and turning rate, rad/s; each reset draws one",
     )
-    tolerance: tuple[PositiveFloat, PositiveFloat] = Field(
+    tolerance: tuple[PositiveQuantity, PositiveQuantity] = Field(
         default=(0.1, 0.5),
         description="error of velocity, m/s, and of turning rate, rad/s, at which the reward is "
         "1/e; an episode with a smaller error of the mean velocity is a success",
     )
-    fallen: PositiveFloat | None = Field(
+    fallen: PositiveQuantity | None = Field(
         default=None,
         description="height of the trunk below which the robot has fallen, m; default: 0.7 of its "
         "height in stance",
     )
-    push: NonNegativeFloat = Field(
+    push: QuantityOrZero = Field(
         default=0.1, description="largest velocity change of the trunk by a push, m/s"
     )
-    push_every: float = Field(default=1.0, gt=0.0, description="s between two pushes")
+    push_every: Seconds = Field(default=1.0, description="s between two pushes")
     physics: Literal["auto", "mujoco", "warp"] = Field(
         default="auto",
         description="physics of the training: mujoco on all cores, or warp (MuJoCo Warp, "

@@ -9,13 +9,14 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from gymnasium.spaces import Box, Dict
 from numpy.typing import NDArray
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from kinemill.environments.evaluation import Agent
 from kinemill.environments.gym_types import Env
 from kinemill.environments.kinds._gantry import Gantry, toward
 from kinemill.environments.kinds._planar import Vector
 from kinemill.environments.kinds._raster import Bar, Color, Disc
+from kinemill.task.bounds import Pixels, Width
 from kinemill.task.document import Task
 from kinemill.task.environment import KINDS, Environment
 
@@ -34,8 +35,8 @@ class Targets(Environment):
     """A plane with colored targets of which an instruction names one; for images and texts."""
 
     type: Literal["targets"] = "targets"
-    pixels: PositiveInt = Field(default=64, description="height and width of the image, pixels")
-    text_bytes: PositiveInt = Field(default=64, description="length of the instruction, bytes")
+    pixels: Pixels = Field(default=64, description="height and width of the image, pixels")
+    text_bytes: Width = Field(default=64, description="length of the instruction, bytes")
 
     def make(self, task: Task, *, render: bool = False) -> Env:
         """Return the environment."""

@@ -20,7 +20,9 @@ class FrameStack(Wrapper):
 
     scope = "policy"
     type: Literal["frame_stack"] = "frame_stack"
-    frames: int = Field(default=4, ge=2, description="observations that a network sees at once")
+    frames: int = Field(
+        default=4, ge=2, le=1024, description="observations that a network sees at once"
+    )
 
     def wrap(self, environment: Env, estimates: Mapping[str, object]) -> Env:
         """Return the environment with stacked vectors, filled with the first one at the start."""

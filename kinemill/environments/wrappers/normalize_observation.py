@@ -5,9 +5,10 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from kinemill.environments.gym_types import Env
+from kinemill.task.bounds import Steps
 from kinemill.task.environment import WRAPPERS, Wrapper
 from kinemill.task.protocols import TorchModule
 
@@ -23,7 +24,7 @@ class NormalizeObservation(Wrapper):
 
     scope = "policy"
     type: Literal["normalize_observation"] = "normalize_observation"
-    steps: PositiveInt = Field(
+    steps: Steps = Field(
         default=2000, description="of a random policy, from which mean and spread are estimated"
     )
 

@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from kinemill.environments.gym_types import Env
+from kinemill.task.bounds import Quantity, Ratio
 from kinemill.task.environment import WRAPPERS, Wrapper
 
 
@@ -15,8 +16,8 @@ class RewardScaling(Wrapper):
 
     scope = "training"
     type: Literal["reward_scaling"] = "reward_scaling"
-    factor: float = Field(default=0.1, gt=0.0, description="factor on each reward of the training")
-    offset: float = Field(default=0.0, description="value that is added to each scaled reward")
+    factor: Ratio = Field(default=0.1, description="factor on each reward of the training")
+    offset: Quantity = Field(default=0.0, description="value that is added to each scaled reward")
 
     def wrap(self, environment: Env, estimates: Mapping[str, object]) -> Env:
         """Return the environment with other rewards."""

@@ -2,8 +2,9 @@
 
 from typing import Any, ClassVar
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
+from kinemill.task.bounds import Count, Layers, Width
 from kinemill.task.imitation import Head
 
 
@@ -11,12 +12,12 @@ class Sampling(Head):
     """Settings of such a head."""
 
     seeded: ClassVar[bool] = True
-    steps: PositiveInt = Field(
+    steps: Count = Field(
         default=8, description="steps from noise to actions, one call of the network each"
     )
-    condition: PositiveInt = Field(default=64, description="values of the condition")
-    width: PositiveInt = Field(default=128, description="hidden units of each layer of the network")
-    layers: PositiveInt = Field(default=2, description="hidden layers of the network")
+    condition: Width = Field(default=64, description="values of the condition")
+    width: Width = Field(default=128, description="hidden units of each layer of the network")
+    layers: Layers = Field(default=2, description="hidden layers of the network")
 
     def sizes(self) -> Any:
         """Return the `SamplerSizes`."""

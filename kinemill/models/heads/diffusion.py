@@ -8,9 +8,10 @@ eq. 12 with η = 0) goes to x_s = α_s x_0 + σ_s (x_t - α_t x_0) / σ_t.
 
 from typing import Literal
 
-from pydantic import Field, PositiveFloat
+from pydantic import Field
 
 from kinemill.models.heads._sampling import Sampling
+from kinemill.task.bounds import Ratio
 from kinemill.task.imitation import HEADS
 from kinemill.task.protocols import TorchModule
 
@@ -20,7 +21,7 @@ class Diffusion(Sampling):
     """Actions sampled by denoising, in a few steps."""
 
     type: Literal["diffusion"] = "diffusion"
-    bound: PositiveFloat = Field(
+    bound: Ratio = Field(
         default=5.0,
         description="largest absolute denoised action, in standard deviations of training",
     )

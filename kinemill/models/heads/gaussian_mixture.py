@@ -5,8 +5,9 @@ One component is sampled for a chunk, which keeps its actions coherent.
 
 from typing import ClassVar, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field
 
+from kinemill.task.bounds import Ratio, RatioOrZero, Width
 from kinemill.task.imitation import HEADS, Head
 from kinemill.task.protocols import TorchModule
 
@@ -17,12 +18,12 @@ class GaussianMixture(Head):
 
     type: Literal["gaussian_mixture"] = "gaussian_mixture"
     seeded: ClassVar[bool] = True
-    components: PositiveInt = Field(default=5, description="number of normal distributions")
-    min_std: PositiveFloat = Field(
+    components: Width = Field(default=5, description="number of normal distributions")
+    min_std: Ratio = Field(
         default=0.03,
         description="smallest standard deviation within a component, in those of training",
     )
-    noise: NonNegativeFloat = Field(
+    noise: RatioOrZero = Field(
         default=0.0,
         description="share of a component's standard deviation that is sampled; 0: its mean, as "
         "in Mandlekar et al.",

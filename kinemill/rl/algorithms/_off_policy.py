@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, ClassVar
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field
 
 from kinemill.rl.learner import Learner, Site
 from kinemill.rl.objective import Reinforcement
+from kinemill.task.bounds import Count, Steps, StepsOrZero, Width
 from kinemill.task.reinforcement import DISCOUNTS, Algorithm, Head
 
 
@@ -26,20 +27,21 @@ class OffPolicy(Algorithm):
         description="of the targets' moving average",
         examples=[0.005, 0.01, 0.02],
     )
-    buffer_size: PositiveInt = Field(default=1_000_000, description="replay buffer size, steps")
-    learning_starts: NonNegativeInt = Field(
+    buffer_size: Steps = Field(default=1_000_000, description="replay buffer size, steps")
+    learning_starts: StepsOrZero = Field(
         default=100, description="steps at random before the first update"
     )
-    train_freq: PositiveInt = Field(default=1, description="steps per environment between updates")
+    train_freq: Count = Field(default=1, description="steps per environment between updates")
     gradient_steps: int = Field(
         default=1,
         ge=-1,
+        le=1_000_000,
         description="network updates each time; -1: as many as steps taken",
     )
-    critic_sizes: list[PositiveInt] | None = Field(
+    critic_sizes: list[Width] | None = Field(
         default=None, description="hidden sizes of the critics; default: those of `learn.model`"
     )
-    features: PositiveInt = Field(
+    features: Width = Field(
         default=64, description="numbers between another model than a perceptron, and the actor"
     )
 

@@ -4,10 +4,11 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveInt
+from pydantic import Field
 
 from kinemill.rl.learner import Learner, Site
 from kinemill.rl.objective import Reinforcement
+from kinemill.task.bounds import Count, Weight, Width
 from kinemill.task.reinforcement import DISCOUNTS, Algorithm
 
 Share = Field(gt=0.0, le=1.0)
@@ -17,7 +18,7 @@ class ActorCritic(Algorithm):
     """Shared settings of on-policy algorithms."""
 
     num_envs = 8
-    n_steps: PositiveInt = Field(
+    n_steps: Count = Field(
         default=128,
         description="steps per environment between updates",
         examples=[32, 128, 512],
@@ -32,19 +33,19 @@ class ActorCritic(Algorithm):
         description="of advantages, over steps",
         examples=[0.8, 0.9, 0.95, 0.98],
     )
-    ent_coef: NonNegativeFloat = Field(
+    ent_coef: Weight = Field(
         default=0.0, description="weight of the entropy in the loss", examples=[0.0, 0.001, 0.01]
     )
-    vf_coef: NonNegativeFloat = Field(default=0.5, description="weight of the critic in the loss")
+    vf_coef: Weight = Field(default=0.5, description="weight of the critic in the loss")
     critic: Literal["shared", "separate"] = Field(
         default="separate", description="whether the critic has a network of its own"
     )
-    sde_sample_freq: PositiveInt | None = Field(
+    sde_sample_freq: Count | None = Field(
         default=None,
         description="steps between draws of state-dependent exploration noise (gSDE); default: "
         "independent noise at each step",
     )
-    features: PositiveInt = Field(
+    features: Width = Field(
         default=64, description="numbers between a shared or another model, and actor and critic"
     )
 

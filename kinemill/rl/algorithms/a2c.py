@@ -8,6 +8,7 @@ from pydantic import Field
 
 from kinemill.rl.algorithms._on_policy import ActorCritic
 from kinemill.rl.learner import Site
+from kinemill.task.bounds import Count, Share
 from kinemill.task.reinforcement import ALGORITHMS
 
 
@@ -16,8 +17,8 @@ class A2C(ActorCritic):
     """Advantage actor-critic: short rollouts of many copies; the smallest on-policy baseline."""
 
     type: Literal["a2c"] = "a2c"
-    n_steps: int = Field(default=5, description="steps per environment between updates")
-    gae_lambda: float = Field(
+    n_steps: Count = Field(default=5, description="steps per environment between updates")
+    gae_lambda: Share = Field(
         default=1.0, description="λ of generalized advantage estimation; 1 uses whole returns"
     )
     normalize_advantage: bool = Field(

@@ -3,11 +3,12 @@
 from functools import partial
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field
 
 from kinemill.models.mlp import MLP
 from kinemill.rl.learner import Learner, Site
 from kinemill.rl.objective import Reinforcement
+from kinemill.task.bounds import Count, Quantity, Ratio
 from kinemill.task.reinforcement import ALGORITHMS, Algorithm, Head
 
 
@@ -21,16 +22,16 @@ class ARS(Algorithm):
     acts: ClassVar[tuple[str, ...]] = ("continuous", "choice")
     head: ClassVar[Head] = "squashed"
     type: Literal["ars"] = "ars"
-    n_delta: PositiveInt = Field(
+    n_delta: Count = Field(
         default=8, description="tried forwards and backwards", examples=[8, 16, 32]
     )
-    n_top: PositiveInt | None = Field(default=None, description="that count; default: all")
-    delta_std: PositiveFloat = Field(
+    n_top: Count | None = Field(default=None, description="that count; default: all")
+    delta_std: Ratio = Field(
         default=0.05, description="length of a direction, per weight", examples=[0.02, 0.05, 0.1]
     )
-    n_eval_episodes: PositiveInt = Field(default=1, description="of each direction")
+    n_eval_episodes: Count = Field(default=1, description="of each direction")
     linear: bool = Field(default=False, description="one layer instead of `learn.model`")
-    alive_bonus_offset: float = Field(default=0.0, description="added to each step's reward")
+    alive_bonus_offset: Quantity = Field(default=0.0, description="added to each step's reward")
 
     def _hidden(self, model: MLP) -> list[int]:
         return [] if self.linear else list(model.hidden_sizes)

@@ -8,10 +8,11 @@ members of a generation begin at the same start, each in a copy of the environme
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, PositiveFloat
+from pydantic import Field
 
 from kinemill.rl.learner import Learner, Site
 from kinemill.rl.objective import Reinforcement
+from kinemill.task.bounds import Count, Ratio
 from kinemill.task.reinforcement import ALGORITHMS, Algorithm, Head
 
 
@@ -25,10 +26,10 @@ class Evolution(Algorithm):
     num_envs: ClassVar[int] = 32
     head: ClassVar[Head] = "squashed"
     type: Literal["evolution"] = "evolution"
-    noise: PositiveFloat = Field(
+    noise: Ratio = Field(
         default=0.1, description="spread of a perturbation, per weight", examples=[0.02, 0.05, 0.1]
     )
-    episodes: int = Field(default=1, ge=1, description="of each member")
+    episodes: Count = Field(default=1, description="of each member")
 
     def core(self, learn: Reinforcement, inputs: int, outputs: int) -> Any:
         """Return the policy's network.

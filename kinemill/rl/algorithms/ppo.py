@@ -4,11 +4,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field
 
 from kinemill.rl.algorithms._on_policy import ActorCritic
 from kinemill.rl.learner import Site
 from kinemill.rl.objective import Reinforcement
+from kinemill.task.bounds import Count, Ratio
 from kinemill.task.reinforcement import ALGORITHMS
 
 
@@ -20,15 +21,15 @@ class PPO(ActorCritic):
     """
 
     type: Literal["ppo"] = "ppo"
-    n_epochs: PositiveInt = Field(
+    n_epochs: Count = Field(
         default=10, description="passes over the collected steps", examples=[5, 10, 20]
     )
-    clip_range: PositiveFloat = Field(
+    clip_range: Ratio = Field(
         default=0.2,
         description="how far the probability of an action may move in an update",
         examples=[0.1, 0.2, 0.3],
     )
-    target_kl: PositiveFloat | None = Field(
+    target_kl: Ratio | None = Field(
         default=None, description="stop the epochs of an update when the policy has moved this far"
     )
     normalize_advantage: bool = Field(

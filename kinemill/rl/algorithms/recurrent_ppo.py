@@ -4,12 +4,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from kinemill.errors import BadInput
 from kinemill.rl.algorithms.ppo import PPO
 from kinemill.rl.learner import Site
 from kinemill.rl.objective import Reinforcement
+from kinemill.task.bounds import Width
 from kinemill.task.reinforcement import ALGORITHMS
 
 
@@ -22,7 +23,7 @@ class RecurrentPPO(PPO):
 
     recurrent: ClassVar[bool] = True
     type: Literal["recurrent_ppo"] = "recurrent_ppo"
-    lstm_hidden_size: PositiveInt = Field(
+    lstm_hidden_size: Width = Field(
         default=64, description="hidden units of the LSTM of the actor and of the critic"
     )
 

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from kinemill.rl.algorithms._off_policy import OffPolicy
 from kinemill.rl.learner import Learner, Site
+from kinemill.task.bounds import Weight
 from kinemill.task.reinforcement import ALGORITHMS
 
 
@@ -14,7 +15,7 @@ class SAC(OffPolicy):
     """Soft actor-critic: off-policy, for continuous actions where samples are expensive."""
 
     type: Literal["sac"] = "sac"
-    ent_coef: float | Literal["auto"] = Field(
+    ent_coef: Weight | Literal["auto"] = Field(
         default="auto", description="weight of the entropy in the objective; auto: learned"
     )
 

@@ -2,10 +2,11 @@
 
 from typing import Any, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveInt
+from pydantic import Field
 
 from kinemill.rl.algorithms._off_policy import OffPolicy
 from kinemill.rl.learner import Learner, Site
+from kinemill.task.bounds import Count, RatioOrZero
 from kinemill.task.reinforcement import ALGORITHMS
 
 
@@ -17,16 +18,12 @@ class TD3(OffPolicy):
     """
 
     type: Literal["td3"] = "td3"
-    action_noise: NonNegativeFloat = Field(
+    action_noise: RatioOrZero = Field(
         default=0.1, description="noise on the actions in training", examples=[0.1, 0.2, 0.4]
     )
-    target_policy_noise: NonNegativeFloat = Field(
-        default=0.2, description="on those of the targets"
-    )
-    target_noise_clip: NonNegativeFloat = Field(
-        default=0.5, description="largest noise of the targets"
-    )
-    policy_delay: PositiveInt = Field(default=2, description="critic updates per actor update")
+    target_policy_noise: RatioOrZero = Field(default=0.2, description="on those of the targets")
+    target_noise_clip: RatioOrZero = Field(default=0.5, description="largest noise of the targets")
+    policy_delay: Count = Field(default=2, description="critic updates per actor update")
 
     def layers(self, actor: Any) -> list[object]:
         """Return the layers of the library's actor, in order."""

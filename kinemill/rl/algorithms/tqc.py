@@ -2,10 +2,11 @@
 
 from typing import Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field
 
 from kinemill.rl.algorithms._off_policy import OffPolicy
 from kinemill.rl.learner import Learner, Site
+from kinemill.task.bounds import CountOrZero, Weight, Width
 from kinemill.task.reinforcement import ALGORITHMS
 
 
@@ -14,11 +15,11 @@ class TQC(OffPolicy):
     """SAC with quantile critics, truncated against overestimation; for continuous actions."""
 
     type: Literal["tqc"] = "tqc"
-    ent_coef: float | Literal["auto"] = Field(
+    ent_coef: Weight | Literal["auto"] = Field(
         default="auto", description="weight of the entropy in the objective; auto: learned"
     )
-    n_quantiles: PositiveInt = Field(default=25, description="of the return, in each critic")
-    top_quantiles_to_drop_per_net: NonNegativeInt = Field(
+    n_quantiles: Width = Field(default=25, description="of the return, in each critic")
+    top_quantiles_to_drop_per_net: CountOrZero = Field(
         default=2, description="highest quantiles left out, in each critic"
     )
 

@@ -3,8 +3,9 @@
 import math
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, PositiveFloat
+from pydantic import Field
 
+from kinemill.task.bounds import PositiveQuantity
 from kinemill.task.plugins import ENCODINGS, Encoding
 
 
@@ -15,7 +16,7 @@ class CosSin(Encoding):
     parts: ClassVar[int] = 2
     bounded: ClassVar[bool] = True
     type: Literal["cos_sin"] = "cos_sin"
-    period: PositiveFloat | None = Field(
+    period: PositiveQuantity | None = Field(
         default=None, description="of one turn, in the channel's unit; default: 2π rad"
     )
 

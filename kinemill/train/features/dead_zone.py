@@ -2,8 +2,9 @@
 
 from typing import Any, Literal
 
-from pydantic import Field, PositiveFloat
+from pydantic import Field
 
+from kinemill.task.bounds import PositiveQuantity
 from kinemill.task.plugins import ENCODINGS, Encoding
 
 
@@ -12,7 +13,7 @@ class DeadZone(Encoding):
     """Zero within a zone around 0, for actuators that do not react to small commands."""
 
     type: Literal["dead_zone"] = "dead_zone"
-    width: PositiveFloat = Field(description="to each side of zero, in the channel's unit")
+    width: PositiveQuantity = Field(description="to each side of zero, in the channel's unit")
 
     def encode(self, values: Any) -> tuple[object, ...]:
         """Return x - clip(x, -width, width): (..., n) -> (..., n)."""

@@ -2,8 +2,9 @@
 
 from typing import Any, Literal
 
-from pydantic import Field, PositiveFloat
+from pydantic import Field
 
+from kinemill.task.bounds import PositiveQuantity
 from kinemill.task.plugins import ENCODINGS, Encoding
 
 
@@ -12,7 +13,7 @@ class SignedLog(Encoding):
     """Sign times logarithm, for values over several orders of magnitude."""
 
     type: Literal["signed_log"] = "signed_log"
-    linear: PositiveFloat = Field(
+    linear: PositiveQuantity = Field(
         default=1.0, description="up to about here it is linear, in the channel's unit"
     )
 

@@ -9,14 +9,12 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import (
     BeforeValidator,
     Field,
-    NonNegativeFloat,
-    PositiveFloat,
-    PositiveInt,
     SerializeAsAny,
 )
 
 from kinemill.errors import BadInput
 from kinemill.store import Json
+from kinemill.task.bounds import PositiveQuantity, RowCount, Seconds, Weight, Width
 from kinemill.task.channels import Channel
 from kinemill.task.computed import estimator_rows
 from kinemill.task.document import Task
@@ -61,15 +59,15 @@ class Dynamics(Supervised):
             "families in validation, within `budget`",
         )
     )
-    budget: PositiveFloat = Field(
+    budget: Seconds = Field(
         default=600.0,
         description="time that a portfolio takes to select and train a model, s; without meaning "
         "when `model` is set",
     )
-    history: PositiveInt = Field(
+    history: RowCount = Field(
         default=10, description="rows of states and actions that the model sees"
     )
-    horizon: PositiveInt = Field(
+    horizon: RowCount = Field(
         default=10, description="length of the rollouts that are trained on, steps of `dt`"
     )
     horizon_schedule: HorizonSchedule | None = Field(
@@ -78,10 +76,10 @@ class Dynamics(Supervised):
     teacher_forcing: TeacherForcing | None = Field(
         default=None, description="how often rollouts of training go on from the truth; never"
     )
-    noise: dict[str, PositiveFloat] = Field(
+    noise: dict[str, PositiveQuantity] = Field(
         default={}, description="std, in the channel's unit, added to what a rollout starts from"
     )
-    weights: Literal["variance", "unit", "relative"] | dict[str, NonNegativeFloat] = Field(
+    weights: Literal["variance", "unit", "relative"] | dict[str, Weight] = Field(
         default="variance",
         description="of the squared errors of states and outputs: all errors in spreads of "
         "training, or in their units, or in spreads with these weights by channel, 1 for the rest; "
@@ -99,7 +97,7 @@ class Dynamics(Supervised):
     robots: Literal["none", "embedding"] = Field(
         default="none", description="embedding: a learned vector for each task of the episodes"
     )
-    embedding_size: PositiveInt = Field(default=4, description="length of that vector")
+    embedding_size: Width = Field(default=4, description="length of that vector")
     checkpoint: Literal["single_step", "multi_step", "likelihood"] = Field(
         default="multi_step", description="validation error that selects the best weights"
     )

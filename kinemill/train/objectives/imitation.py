@@ -7,12 +7,13 @@ to it. Symbols: D numbers observed, A actions, K `seq_len`, T actions of a chunk
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PositiveInt, SerializeAsAny
+from pydantic import BeforeValidator, Field, SerializeAsAny
 
 from kinemill.models.encoders import IMAGES, TEXTS, ImageEncoder, TextEncoder
 from kinemill.models.heads import HEADS, Head
 from kinemill.registry import nearest
 from kinemill.store import Json
+from kinemill.task.bounds import RowCount, Width
 from kinemill.task.channels import Channel
 from kinemill.task.document import Task
 from kinemill.task.plugins import MEDIA, MODELS, OBJECTIVES, Model, pick, usual
@@ -31,12 +32,12 @@ class Imitation(Demonstrated):
         description="channels that are seen, in this order; of an action that of the row before; "
         "default: all states, observations, images and texts",
     )
-    seq_len: PositiveInt = Field(
+    seq_len: RowCount = Field(
         default=1,
         description="rows up to the present that are seen; recurrent models learn through so many "
         "and carry on",
     )
-    stride: PositiveInt = Field(default=1, description="rows between the presents of two sequences")
+    stride: RowCount = Field(default=1, description="rows between the presents of two sequences")
     model: Annotated[SerializeAsAny[Model], BeforeValidator(pick(MODELS, Model))] = Field(
         description="architecture of the network"
     )
@@ -50,7 +51,7 @@ class Imitation(Demonstrated):
     text: Annotated[SerializeAsAny[TextEncoder], BeforeValidator(pick(TEXTS, TextEncoder))] = Field(
         default_factory=lambda: usual(TEXTS), description="what reads each text"
     )
-    text_bytes: PositiveInt = Field(default=64, description="of a text that are looked at")
+    text_bytes: Width = Field(default=64, description="of a text that are looked at")
     eval_in_env: bool = Field(
         default=False,
         description="run `trials.n_eval_episodes` episodes in the environment at each evaluation, "

@@ -2,20 +2,21 @@
 
 from collections.abc import Callable, Iterable
 
-from pydantic import Field, PositiveFloat
+from pydantic import Field
 
+from kinemill.task.bounds import Decay, Fraction, LearningRate, RatioOrZero
 from kinemill.task.plugins import Optimizer
 
 
 class Moments(Optimizer):
     """Settings of Adam and of AdamW; each has a weight decay of its own kind."""
 
-    lr: PositiveFloat = Field(default=1e-3, description="peak of the learning rate")
-    weight_decay: float = Field(default=0.0, ge=0.0, description="L2 penalty on the weights")
-    betas: tuple[float, float] = Field(
+    lr: LearningRate = Field(default=1e-3, description="peak of the learning rate")
+    weight_decay: RatioOrZero = Field(default=0.0, description="L2 penalty on the weights")
+    betas: tuple[Decay, Decay] = Field(
         default=(0.9, 0.999), description="decay of the means of gradients and of their squares"
     )
-    eps: PositiveFloat = Field(
+    eps: Fraction = Field(
         default=1e-8, description="term that keeps the denominator of a step above zero"
     )
 

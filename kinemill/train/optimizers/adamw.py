@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from kinemill.task.bounds import RatioOrZero
 from kinemill.task.plugins import OPTIMIZERS
 from kinemill.train.optimizers._moments import Moments
 
@@ -14,9 +15,8 @@ class AdamW(Moments):
     """Adam with decoupled weight decay; the default."""
 
     type: Literal["adamw"] = "adamw"
-    weight_decay: float = Field(
+    weight_decay: RatioOrZero = Field(
         default=1e-5,
-        ge=0.0,
         description="decay of the weights in each step, times the learning rate",
     )
 

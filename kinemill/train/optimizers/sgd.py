@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from pydantic import Field, PositiveFloat, model_validator
+from pydantic import Field, model_validator
 
+from kinemill.task.bounds import LearningRate, RatioOrZero
 from kinemill.task.plugins import OPTIMIZERS, Optimizer
 
 
@@ -13,12 +14,12 @@ class SGD(Optimizer):
     """Stochastic gradient descent, with momentum if it is set; for fine-tuning at a small rate."""
 
     type: Literal["sgd"] = "sgd"
-    lr: PositiveFloat = Field(default=1e-2, description="peak of the learning rate")
+    lr: LearningRate = Field(default=1e-2, description="peak of the learning rate")
     momentum: float = Field(
         default=0.9, ge=0.0, lt=1.0, description="share of the previous step that is added"
     )
     nesterov: bool = Field(default=False, description="look ahead along the momentum")
-    weight_decay: float = Field(default=0.0, ge=0.0, description="an L2 penalty")
+    weight_decay: RatioOrZero = Field(default=0.0, description="an L2 penalty")
 
     @model_validator(mode="after")
     def _has_momentum(self) -> "SGD":

@@ -3,15 +3,16 @@
 import math
 from abc import abstractmethod
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
+from kinemill.task.bounds import LearningRateOrZero, Steps, StepsOrZero
 from kinemill.task.plugins import Schedule
 
 
 class Warmed(Schedule):
     """A schedule that starts with a linear warm-up."""
 
-    warmup_steps: int = Field(default=200, ge=0, description="steps of linear warm-up")
+    warmup_steps: StepsOrZero = Field(default=200, description="steps of linear warm-up")
 
     def rate(self, step: int, top: float, steps: int) -> float:
         """Return the rate at `step`."""
@@ -27,10 +28,10 @@ class Warmed(Schedule):
 class Decaying(Warmed):
     """A schedule that falls to `min_lr` after its warm-up."""
 
-    decay_steps: PositiveInt | None = Field(
+    decay_steps: Steps | None = Field(
         default=None, description="steps after the warm-up until it is at its lowest; default: all"
     )
-    min_lr: float = Field(default=1e-5, ge=0.0, description="lowest learning rate")
+    min_lr: LearningRateOrZero = Field(default=1e-5, description="lowest learning rate")
 
     def done(self, step: int, steps: int) -> float:
         """Return which share of the decay is over, 0 to 1."""

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from kinemill.task.bounds import LearningRate
 from kinemill.task.plugins import SCHEDULES
 from kinemill.train.schedules._parts import Decaying
 
@@ -13,7 +14,7 @@ class Exponential(Decaying):
     """Settings of exponential decay: η = top (min_lr / top)^(share of the decay that is over)."""
 
     type: Literal["exponential"] = "exponential"
-    min_lr: float = Field(default=1e-5, gt=0.0, description="lowest learning rate")
+    min_lr: LearningRate = Field(default=1e-5, description="lowest learning rate")
 
     def after(self, step: int, top: float, steps: int) -> float:
         """Return the rate `step` steps after the warm-up."""

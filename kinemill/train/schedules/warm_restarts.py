@@ -2,8 +2,9 @@
 
 from typing import Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
+from kinemill.task.bounds import Layers, LearningRateOrZero, Steps
 from kinemill.task.plugins import SCHEDULES
 from kinemill.train.schedules._parts import Warmed, half_cosine
 
@@ -13,11 +14,11 @@ class WarmRestarts(Warmed):
     """Cosine decays that restart at the top rate (SGDR); against poor local minima."""
 
     type: Literal["warm_restarts"] = "warm_restarts"
-    period: PositiveInt = Field(default=500, description="steps of the first cosine")
-    t_mult: PositiveInt = Field(
+    period: Steps = Field(default=500, description="steps of the first cosine")
+    t_mult: Layers = Field(
         default=2, description="times that each cosine is longer than the one before"
     )
-    min_lr: float = Field(default=1e-5, ge=0.0, description="lowest learning rate")
+    min_lr: LearningRateOrZero = Field(default=1e-5, description="lowest learning rate")
 
     def after(self, step: int, top: float, steps: int) -> float:
         """Return the rate `step` steps after the warm-up."""

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from typing import ClassVar, Literal
 
-from pydantic import Field, PositiveFloat
+from pydantic import Field
 
 from kinemill.task import CHECKS, Task
+from kinemill.task.bounds import Ratio, Seconds
 from kinemill.task.units import factor, is_derivative
 from kinemill.validate.faults import CheckSettings, Fault, Values
 from kinemill.validate.motion import minutes, pairs, scale_of, scales
@@ -23,8 +24,8 @@ class AngleUnit(CheckSettings):
     """
 
     phase: ClassVar[Literal["identity"]] = "identity"
-    window: PositiveFloat = Field(default=0.5, description="integration window of the velocity, s")
-    rtol: PositiveFloat = Field(
+    window: Seconds = Field(default=0.5, description="integration window of the velocity, s")
+    rtol: Ratio = Field(
         default=0.05, description="largest relative difference between the scale and 57.3"
     )
 

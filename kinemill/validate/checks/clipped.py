@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat
 
 from kinemill.task import CHECKS, Task, unknown_channels
+from kinemill.task.bounds import Ratio, RowCount
 from kinemill.validate.block_stats import rounding
 from kinemill.validate.faults import Array, CheckSettings, Fault, Rule, Values, runs
 from kinemill.validate.motion import pairs
@@ -24,8 +25,8 @@ class Clipped(CheckSettings):
 
     phase: ClassVar[Literal["stretch"]] = "stretch"
     on_fault: Rule | None = Field(default="warn", description="handling of clipped rows")
-    rows: PositiveInt = Field(default=3, description="minimum number of consecutive equal rows")
-    share: PositiveFloat = Field(
+    rows: RowCount = Field(default=3, description="minimum number of consecutive equal rows")
+    share: Ratio = Field(
         default=0.02,
         description="distance by which the slopes lead beyond the flat top, as a fraction of the "
         "channel's span",

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field
 
 from kinemill.task import CHECKS, Task, unknown_channels
+from kinemill.task.bounds import Ratio, RowCount
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
 from kinemill.validate.motion import derivative, pairs, slope_error
 
@@ -20,14 +21,14 @@ class DeadBand(CheckSettings):
     """No velocity is exactly zero while its position moves clearly."""
 
     phase: ClassVar[Literal["identity"]] = "identity"
-    rows: PositiveInt = Field(
+    rows: RowCount = Field(
         default=3,
         description="rows at exactly zero while the position moves, from which the check fails",
     )
-    noise: PositiveFloat = Field(
+    noise: Ratio = Field(
         default=5.0, description="required movement at zero velocity, as a multiple of the noise"
     )
-    share: PositiveFloat = Field(
+    share: Ratio = Field(
         default=0.02, description="minimum width of a dead band, as a fraction of the highest speed"
     )
     ignore: list[str] = Field(default=[], description="velocity channels that are not checked")

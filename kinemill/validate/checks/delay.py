@@ -11,9 +11,10 @@ from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from pydantic import Field, PositiveFloat
+from pydantic import Field
 
 from kinemill.task import CHECKS, Task
+from kinemill.task.bounds import Ratio, Seconds
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, memoize
 from kinemill.validate.motion import pairs
 
@@ -26,12 +27,12 @@ class Delay(CheckSettings):
     """Seconds from an action to the acceleration that it explains."""
 
     phase: ClassVar[Literal["episode"]] = "episode"
-    search_range: PositiveFloat = Field(default=0.1, description="longest delay to search for, s")
-    min_explained: PositiveFloat = Field(
+    search_range: Seconds = Field(default=0.1, description="longest delay to search for, s")
+    min_explained: Ratio = Field(
         default=0.1,
         description="minimum fraction of the residual that actions must explain for a report",
     )
-    max_delay: PositiveFloat | None = Field(
+    max_delay: Seconds | None = Field(
         default=None,
         description="delay above which an episode is faulty, s; default: only reported",
     )

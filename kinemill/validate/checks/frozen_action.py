@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat
 
 from kinemill.task import CHECKS, Task, unknown_channels
+from kinemill.task.bounds import Ratio, RowCount, Seconds
 from kinemill.validate.block_stats import extremes, may_rest, rounding, whole
 from kinemill.validate.faults import CheckSettings, Fault, Values, changes, runs
 
@@ -21,8 +22,8 @@ class FrozenAction(CheckSettings):
     """No continuously changing action keeps one value for longer than `seconds`."""
 
     phase: ClassVar[Literal["pattern"]] = "pattern"
-    seconds: PositiveFloat = Field(default=0.3, description="longest allowed constant stretch, s")
-    rows: PositiveInt = Field(
+    seconds: Seconds = Field(default=0.3, description="longest allowed constant stretch, s")
+    rows: RowCount = Field(
         default=10, description="minimum length of a constant stretch for slow logs, rows"
     )
     max_equal_share: PositiveFloat = Field(
@@ -36,11 +37,11 @@ class FrozenAction(CheckSettings):
         description="an action with a larger fraction of rows in long constant stretches is not "
         "checked",
     )
-    end_tolerance: PositiveFloat = Field(
+    end_tolerance: Ratio = Field(
         default=0.01,
         description="fraction of its span around zero and its ends where an action may be held",
     )
-    min_motion: PositiveFloat = Field(
+    min_motion: Ratio = Field(
         default=0.1,
         description="minimum standard deviation of a state in the stretch, relative to that in "
         "all rows",

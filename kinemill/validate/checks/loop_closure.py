@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, PositiveFloat
+from pydantic import Field
 
 from kinemill.task import CHECKS, Task, unknown_channels
+from kinemill.task.bounds import Ratio
 from kinemill.validate.faults import Array, CheckSettings, Fault, Rule, Values, steps
 
 
@@ -26,7 +27,7 @@ class LoopClosure(CheckSettings):
         default=[],
         description="channels that return to their first value; default: no recording is a loop",
     )
-    kink: PositiveFloat = Field(
+    kink: Ratio = Field(
         default=1.5,
         description="largest difference between the step at the seam and its neighbors, relative "
         "to the largest such difference inside the clip",

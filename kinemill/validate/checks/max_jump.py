@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
-from pydantic import ConfigDict, Field, PositiveFloat, model_serializer, model_validator
+from pydantic import ConfigDict, Field, model_serializer, model_validator
 
 from kinemill.store import Json
 from kinemill.task import CHECKS, Task, unknown_channels
+from kinemill.task.bounds import PositiveQuantity
 from kinemill.validate.faults import CheckSettings, Fault, Values, runs, steps
 
 
@@ -22,7 +23,7 @@ class MaxJump(CheckSettings):
     # Channels are keys of this part itself, see `_direct`.
     model_config = ConfigDict(json_schema_extra={"additionalProperties": {"type": "number"}})
     phase: ClassVar[Literal["stretch", "episode"]] = "stretch"
-    bounds: dict[str, PositiveFloat] = Field(
+    bounds: dict[str, PositiveQuantity] = Field(
         default={}, description="largest change by channel, unit per step"
     )
 

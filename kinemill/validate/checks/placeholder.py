@@ -7,9 +7,10 @@ arrived reads as zero. A robot at rest also begins with zeros, so later rows mus
 from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field
 
 from kinemill.task import CHECKS, Task
+from kinemill.task.bounds import Count, Ratio, RowCount
 from kinemill.validate.faults import Array, CheckSettings, Fault, Rule, Values
 from kinemill.validate.motion import pairs
 from kinemill.validate.time_lag import lag
@@ -31,12 +32,12 @@ class Placeholder(CheckSettings):
         default="split",
         description="handling of placeholder rows; split removes only the first rows",
     )
-    rows: PositiveInt = Field(default=3, description="largest number of first rows to check")
-    step_ratio: PositiveFloat = Field(
+    rows: RowCount = Field(default=3, description="largest number of first rows to check")
+    step_ratio: Ratio = Field(
         default=3.0,
         description="minimum size of the first step, as a multiple of the largest later step",
     )
-    min_velocities: PositiveInt = Field(
+    min_velocities: Count = Field(
         default=3,
         description="minimum number of velocities to distinguish backward differences from a "
         "start at rest",

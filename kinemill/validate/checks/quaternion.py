@@ -7,9 +7,10 @@ position of the scalar element does not matter here.
 from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, PositiveFloat
+from pydantic import Field
 
 from kinemill.task import CHECKS, Task
+from kinemill.task.bounds import Ratio
 from kinemill.task.channels import rotations
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
 
@@ -24,12 +25,12 @@ class Quaternion(CheckSettings):
     """
 
     phase: ClassVar[Literal["identity"]] = "identity"
-    length: PositiveFloat = Field(
+    length: Ratio = Field(
         default=0.01,
         description="largest deviation of the length from 1; resampling at 30 Hz causes 0.004 for "
         "a robot that turns at 10 rad/s",
     )
-    noise: PositiveFloat = Field(
+    noise: Ratio = Field(
         default=6.0,
         description="alternative tolerance as a multiple of the noise of the length, at most 0.1",
     )

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field
 
 from kinemill.task import CHECKS, Task, unknown_channels
+from kinemill.task.bounds import PositiveQuantity, RowCount, Seconds
 from kinemill.validate.block_stats import largest_step
 from kinemill.validate.faults import CheckSettings, Fault, Values, runs, steps
 
@@ -19,17 +20,15 @@ class Rate(CheckSettings):
     """Largest |dx/dt| of a channel over `rows` steps: accelerations of velocities, action rates."""
 
     phase: ClassVar[Literal["stretch"]] = "stretch"
-    bounds: dict[str, PositiveFloat] = Field(
+    bounds: dict[str, PositiveQuantity] = Field(
         default={}, description="largest rate by channel, unit/s"
     )
-    crossing: PositiveFloat = Field(
+    crossing: Seconds = Field(
         default=0.02,
         description="shortest time in which a velocity can cross its limits, s: the bound of "
         "velocities not in `bounds`; real joints need 0.08 or more",
     )
-    rows: PositiveInt = Field(
-        default=3, description="number of steps over which the rate is computed"
-    )
+    rows: RowCount = Field(default=3, description="number of steps over which the rate is computed")
 
     def problems(self, channels: Mapping[str, object]) -> list[tuple[tuple[str | int, ...], str]]:
         """Return bounds for channels that the task does not have."""

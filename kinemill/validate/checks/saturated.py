@@ -9,9 +9,10 @@ from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field
 
 from kinemill.task import CHECKS, Task
+from kinemill.task.bounds import PositiveQuantity, Ratio, RowCount
 from kinemill.validate.block_stats import block_stats, extremes, rounding
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, blocks, runs
 from kinemill.validate.motion import pairs
@@ -24,18 +25,18 @@ class Saturated(CheckSettings):
     """No state repeats its own extreme value while its partner shows motion beyond it."""
 
     phase: ClassVar[Literal["stretch"]] = "stretch"
-    rows: PositiveInt = Field(default=3, description="minimum number of consecutive equal rows")
-    share: PositiveFloat = Field(
+    rows: RowCount = Field(default=3, description="minimum number of consecutive equal rows")
+    share: Ratio = Field(
         default=0.02, description="minimum contradiction, as a fraction of the channel's span"
     )
-    min_motion: PositiveFloat = Field(
+    min_motion: PositiveQuantity = Field(
         default=0.02, description="minimum contradiction of a position, in its unit"
     )
-    noise: PositiveFloat = Field(
+    noise: Ratio = Field(
         default=4.0,
         description="minimum contradiction, as a multiple of the noise of the other channel",
     )
-    bias: PositiveFloat = Field(
+    bias: PositiveQuantity = Field(
         default=0.04,
         description="velocity that a robot at rest may show, in its unit; a velocity that "
         "contradicts a position must be faster",

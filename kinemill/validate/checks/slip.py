@@ -7,9 +7,10 @@ noise of the surrounding rows, so it needs no parameter of the robot.
 from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, PositiveFloat
+from pydantic import Field
 
 from kinemill.task import CHECKS, Task
+from kinemill.task.bounds import Ratio
 from kinemill.validate.block_stats import largest_step
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
 from kinemill.validate.motion import noise, noise_of, pairs, reach_of
@@ -20,12 +21,12 @@ class Slip(CheckSettings):
     """No position steps farther than its velocity and its noise explain."""
 
     phase: ClassVar[Literal["outlier"]] = "outlier"
-    noise: PositiveFloat = Field(
+    noise: Ratio = Field(
         default=20.0,
         description="minimum step, as a multiple of the surrounding noise; clean logs stay below "
         "13",
     )
-    share: PositiveFloat = Field(
+    share: Ratio = Field(
         default=0.04,
         description="minimum step, as a fraction of the channel's range (limits, or its span)",
     )

@@ -8,9 +8,10 @@ of the channel's span. So neither a hard stop nor a noisy sensor is a fault.
 from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, PositiveFloat
+from pydantic import Field
 
 from kinemill.task import CHECKS, Task
+from kinemill.task.bounds import Ratio
 from kinemill.validate.block_stats import largest_step
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
 from kinemill.validate.motion import (
@@ -30,12 +31,12 @@ class Spike(CheckSettings):
     """No state differs from its neighbors by more than its noise explains."""
 
     phase: ClassVar[Literal["outlier"]] = "outlier"
-    noise: PositiveFloat = Field(
+    noise: Ratio = Field(
         default=12.0,
         description="minimum height, as a multiple of the surrounding noise; clean logs stay "
         "below 11",
     )
-    share: PositiveFloat = Field(
+    share: Ratio = Field(
         default=0.04,
         description="minimum height, as a fraction of the channel's range (limits, or its span)",
     )

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, PositiveFloat
+from pydantic import Field
 
 from kinemill.task import CHECKS, Task, rotations, unknown_channels
+from kinemill.task.bounds import PositiveQuantity, Ratio, Seconds
 from kinemill.validate.block_stats import extremes, may_rest, rounding
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
 
@@ -21,18 +22,18 @@ class Stuck(CheckSettings):
     """No state keeps one value for longer than `seconds` while another channel shows movement."""
 
     phase: ClassVar[Literal["stretch", "episode"]] = "stretch"
-    seconds: PositiveFloat = Field(default=0.5, description="longest allowed constant stretch, s")
-    min_motion: PositiveFloat = Field(
+    seconds: Seconds = Field(default=0.5, description="longest allowed constant stretch, s")
+    min_motion: PositiveQuantity = Field(
         default=0.1,
         description="minimum movement that contradicts a constant value, in the unit of the "
         "position",
     )
-    noise: PositiveFloat = Field(
+    noise: Ratio = Field(
         default=3.0,
         description="minimum velocity that counts as movement, as a multiple of its noise; real "
         "velocities at rest have 0.9 to 1.3",
     )
-    bias: PositiveFloat = Field(
+    bias: PositiveQuantity = Field(
         default=0.04,
         description="velocity that a robot at rest may show, in its unit; movement that "
         "contradicts a constant value must be faster",

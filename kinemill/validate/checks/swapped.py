@@ -7,6 +7,7 @@ import numpy as np
 from pydantic import Field, PositiveFloat
 
 from kinemill.task import CHECKS, Task
+from kinemill.task.bounds import Ratio, Seconds
 from kinemill.validate.block_stats import whole
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values
 from kinemill.validate.motion import MANY, pairs, traveled
@@ -21,11 +22,11 @@ class Swapped(CheckSettings):
     """
 
     phase: ClassVar[Literal["identity"]] = "identity"
-    window: PositiveFloat = Field(default=0.1, description="window of the differences, s")
+    window: Seconds = Field(default=0.1, description="window of the differences, s")
     min_correlation: PositiveFloat = Field(
         default=0.9, le=1.0, description="minimum correlation of a velocity with a position"
     )
-    scale: PositiveFloat = Field(
+    scale: Ratio = Field(
         default=0.1, description="largest relative error of scale against the other position"
     )
 

@@ -8,9 +8,10 @@ distinguished from a velocity of another scale.
 from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, PositiveFloat
+from pydantic import Field
 
 from kinemill.task import CHECKS, Task
+from kinemill.task.bounds import Ratio, Seconds
 from kinemill.validate.faults import CheckSettings, Fault, Values
 from kinemill.validate.motion import minutes, pairs, scales
 
@@ -22,11 +23,11 @@ class TimeUnit(CheckSettings):
     """Velocities and positions agree on the length of a step."""
 
     phase: ClassVar[Literal["identity"]] = "identity"
-    window: PositiveFloat = Field(default=0.5, description="integration window of the velocity, s")
-    factor: PositiveFloat = Field(
+    window: Seconds = Field(default=0.5, description="integration window of the velocity, s")
+    factor: Ratio = Field(
         default=1.25, gt=1.0, description="smallest common factor, or its inverse, that is a fault"
     )
-    rtol: PositiveFloat = Field(
+    rtol: Ratio = Field(
         default=0.05, description="largest relative difference between the factors of two joints"
     )
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, PositiveFloat
+from pydantic import Field
 
 from kinemill.task import CHECKS, Task, unknown_channels
+from kinemill.task.bounds import PositiveQuantity, Ratio, Seconds
 from kinemill.validate.block_stats import whole
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, memoize
 from kinemill.validate.motion import (
@@ -42,25 +43,25 @@ class Velocity(CheckSettings):
     """The velocity's integral over `window` follows the position's difference."""
 
     phase: ClassVar[Literal["episode"]] = "episode"
-    window: PositiveFloat = Field(default=0.5, description="integration window of the velocity, s")
-    relative: PositiveFloat = Field(
+    window: Seconds = Field(default=0.5, description="integration window of the velocity, s")
+    relative: Ratio = Field(
         default=0.03,
         description="largest relative error of scale beyond its scatter; real logs have 0.01",
     )
-    shape: PositiveFloat = Field(
+    shape: Ratio = Field(
         default=0.35,
         description="largest rms difference, relative to the rms of the position's difference; a "
         "velocity with many spikes has 0.13, an unrelated one more than 1",
     )
-    absolute: PositiveFloat = Field(
+    absolute: PositiveQuantity = Field(
         default=0.02,
         description="difference over a window that is always allowed, in the position's unit: a "
         "robot at rest with a biased velocity sensor (0.04 rad/s over 0.5 s)",
     )
-    noise: PositiveFloat = Field(
+    noise: Ratio = Field(
         default=2.0, description="largest offset, as a multiple of the velocity's noise"
     )
-    lag: PositiveFloat = Field(
+    lag: Seconds = Field(
         default=0.015,
         description="largest lag or lead of a velocity against its position in addition to half a "
         "row, s (a backward difference is half a row late)",

@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field
 
 from kinemill.task import CHECKS, Task, unknown_channels
+from kinemill.task.bounds import Ratio, RowCount, Seconds
 from kinemill.validate.checks.velocity import fit_of
 from kinemill.validate.faults import Array, CheckSettings, Fault, Rule, Values
 from kinemill.validate.motion import pairs, rms
@@ -27,19 +28,17 @@ class VelocityNoise(CheckSettings):
 
     phase: ClassVar[Literal["episode"]] = "episode"
     on_fault: Rule | None = Field(default="warn", description="handling of such a velocity")
-    share: PositiveFloat = Field(
+    share: Ratio = Field(
         default=0.45,
         description="largest rms difference, relative to the standard deviation of the velocity; "
         "real logs in motion have at most 0.43",
     )
-    noise: PositiveFloat = Field(
+    noise: Ratio = Field(
         default=6.0,
         description="minimum rms difference for a fault, as a multiple of the noise of the slope",
     )
-    window: PositiveFloat = Field(
-        default=0.5, description="window for the measurement of the lag, s"
-    )
-    rows: PositiveInt = Field(default=50, description="minimum number of rows to compare")
+    window: Seconds = Field(default=0.5, description="window for the measurement of the lag, s")
+    rows: RowCount = Field(default=50, description="minimum number of rows to compare")
     ignore: list[str] = Field(default=[], description="velocity channels that are not checked")
 
     def problems(self, channels: Mapping[str, object]) -> list[tuple[tuple[str | int, ...], str]]:

@@ -8,9 +8,10 @@ from itertools import pairwise
 from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, PositiveFloat
+from pydantic import Field
 
 from kinemill.task import CHECKS, Task
+from kinemill.task.bounds import Ratio
 from kinemill.validate.block_stats import extremes
 from kinemill.validate.faults import BLOCK, Array, CheckSettings, Fault, Values, blocks, runs
 from kinemill.validate.motion import pairs
@@ -23,10 +24,10 @@ class WrapAround(CheckSettings):
     """No velocity or position wraps around by its whole range."""
 
     phase: ClassVar[Literal["identity"]] = "identity"
-    share: PositiveFloat = Field(
+    share: Ratio = Field(
         default=0.7, description="minimum missing amount, as a fraction of the largest value"
     )
-    rtol: PositiveFloat = Field(
+    rtol: Ratio = Field(
         default=0.1, description="largest relative difference between the missing amounts"
     )
 

@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat
+from pydantic import Field
 
 from kinemill.environments.kinds.legged import LeggedEnvironment
+from kinemill.task.bounds import PositiveQuantity
 from kinemill.task.environment import KINDS
 from kinemill.task.web_overrides import LOCAL
 
@@ -18,7 +19,7 @@ class WalkerEnvironment(LeggedEnvironment):
 
     type: Literal["walker"] = "walker"
     body: Annotated[str, LOCAL] = Field(default="", description="MJCF file; default: the biped")
-    fallen: PositiveFloat | None = Field(
+    fallen: PositiveQuantity | None = Field(
         default=0.1, description="height of the trunk below which the robot has fallen, m"
     )
 

@@ -6,8 +6,9 @@ positions exact where pooling would blur them. A text selects further positions 
 
 from typing import Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field
 
+from kinemill.task.bounds import Layers, Ratio, Width
 from kinemill.task.imitation import IMAGES, ImageEncoder
 from kinemill.task.protocols import TorchModule
 
@@ -17,20 +18,20 @@ class Conv(ImageEncoder):
     """Convolutions, the first of them with stride 2, then keypoints or means of each channel."""
 
     type: Literal["conv"] = "conv"
-    channels: list[PositiveInt] = Field(
+    channels: list[Width] = Field(
         default=[16, 32, 32], min_length=1, description="output channels of each convolution"
     )
-    strided_layers: PositiveInt = Field(
+    strided_layers: Layers = Field(
         default=2, description="number of layers, from the first on, with stride 2"
     )
-    sharpness: PositiveFloat = Field(
+    sharpness: Ratio = Field(
         default=4.0, description="initial inverse temperature of the spatial softmax"
     )
     pool: Literal["keypoints", "mean"] = Field(
         default="keypoints",
         description="keypoints: positions of the largest activations; mean: means of each channel",
     )
-    queries: PositiveInt = Field(default=4, description="positions that a text selects")
+    queries: Width = Field(default=4, description="positions that a text selects")
 
     def build(self, shape: tuple[int, int, int], text_size: int = 0) -> TorchModule:
         """Make the `ConvEncoder`."""

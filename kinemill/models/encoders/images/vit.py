@@ -2,8 +2,9 @@
 
 from typing import Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
+from kinemill.task.bounds import Layers, Pixels, Width
 from kinemill.task.imitation import IMAGES, ImageEncoder
 from kinemill.task.protocols import TorchModule
 
@@ -13,10 +14,10 @@ class ViT(ImageEncoder):
     """Self-attention between the patches of an image."""
 
     type: Literal["vit"] = "vit"
-    patch: PositiveInt = Field(default=8, description="side of a patch, pixels")
-    width: PositiveInt = Field(default=64, description="size of the vector of each patch")
-    heads: PositiveInt = Field(default=4, description="attention heads")
-    layers: PositiveInt = Field(default=2, description="number of Transformer layers")
+    patch: Pixels = Field(default=8, description="side of a patch, pixels")
+    width: Width = Field(default=64, description="size of the vector of each patch")
+    heads: Width = Field(default=4, description="attention heads")
+    layers: Layers = Field(default=2, description="number of Transformer layers")
 
     @model_validator(mode="after")
     def _divides(self) -> "ViT":

@@ -2,8 +2,9 @@
 
 from typing import Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
+from kinemill.task.bounds import Layers, Width
 from kinemill.task.imitation import TEXTS, TextEncoder
 from kinemill.task.protocols import TorchModule
 
@@ -13,10 +14,8 @@ class Bytes(TextEncoder):
     """Bytes and their neighbors, for any language, without a vocabulary."""
 
     type: Literal["bytes"] = "bytes"
-    width: PositiveInt = Field(default=64, description="size of the vector of each byte")
-    layers: PositiveInt = Field(
-        default=2, description="number of convolutions over neighboring bytes"
-    )
+    width: Width = Field(default=64, description="size of the vector of each byte")
+    layers: Layers = Field(default=2, description="number of convolutions over neighboring bytes")
 
     def build(self, length: int, words: tuple[str, ...]) -> TorchModule:
         """Make the `BytesEncoder`."""

@@ -2,8 +2,9 @@
 
 from typing import Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
+from kinemill.task.bounds import Width
 from kinemill.task.imitation import TEXTS, TextEncoder
 from kinemill.task.protocols import TorchModule
 
@@ -13,7 +14,7 @@ class Words(TextEncoder):
     """A bag of learned words."""
 
     type: Literal["words"] = "words"
-    max_words: PositiveInt = Field(default=16, description="words that are read of a text")
+    max_words: Width = Field(default=16, description="words that are read of a text")
 
     def build(self, length: int, words: tuple[str, ...]) -> TorchModule:
         """Make the `WordsEncoder`."""
