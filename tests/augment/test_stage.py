@@ -137,7 +137,9 @@ def test_two_augmentations_of_one_type_keep_their_copies_apart(home):
 
 def test_noise_that_leaves_float32_is_refused_with_the_episode(home):
     ref, _ = publish(home)
-    task = make_task({"type": "gaussian_noise", "std": {"pace": 1e39}})
+    task = make_task({"type": "gaussian_noise", "std": {"pace": 1.0}})
+    beyond = task.augment[0].model_copy(update={"std": {"pace": 1e39}})  # more than its bound
+    task = task.model_copy(update={"augment": [beyond]})
     with (
         pytest.warns(RuntimeWarning, match="overflow"),
         pytest.raises(BadInput, match=r"augment\.0 .*episode-0"),

@@ -28,7 +28,7 @@ def test_states_come_before_actions_however_they_are_listed(load):
         (
             "dt: 0.01",
             "dt: -1",
-            "arm.yaml:2: dt: Input should be greater than or equal to 1e-09; found -1",
+            "arm.yaml:2: dt: Input should be greater than or equal to 0.000000001; found -1",
         ),
         ("dt: 0.01", "dt: .inf", "arm.yaml:2: dt: Input should be a finite number; found inf"),
         ("dt: 0.01", "dt: on", "arm.yaml:2: dt: Input should be a valid number"),
