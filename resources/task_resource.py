@@ -231,7 +231,7 @@ def _rules(metadata: Iterable[object], annotation: object) -> Iterator[object]:
 
 
 def _spell(limit: float) -> str:
-    return f"{limit:_}" if isinstance(limit, int) else f"{limit:g}"
+    return str(limit) if isinstance(limit, int) else f"{limit:g}"
 
 
 _SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "multiple_of": "a multiple of"}

@@ -25,7 +25,7 @@ Epochs = Annotated[int, Field(gt=0, le=1_000_000)]
 BatchSize = Annotated[int, Field(gt=0, le=16_777_216)]
 RowCount = Annotated[int, Field(gt=0, le=1_000_000)]
 Processes = Annotated[int, Field(gt=0, le=65_536)]
-Place = Annotated[int, Field(ge=0, le=65_536)]  # an index, from 0
+Position = Annotated[int, Field(ge=0, le=65_536)]  # an index, from 0
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]  # the seeds that NumPy and Gymnasium take
 
 # Sizes of networks and images

@@ -10,7 +10,7 @@ from kinemill.environments.gym_types import Env
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
 from kinemill.runtime.policy_layout import PolicyLayout
-from kinemill.task.bounds import Place
+from kinemill.task.bounds import Position
 from kinemill.task.environment import WRAPPERS, Wrapper
 from kinemill.task.protocols import TorchModule
 
@@ -24,7 +24,7 @@ class AngleFeatures(Wrapper):
 
     scope = "policy"
     type: Literal["angle_features"] = "angle_features"
-    of: list[str | Place] = Field(
+    of: list[str | Position] = Field(
         min_length=1, description="names of the observed angles, or their places, from 0; rad"
     )
 
