@@ -12,7 +12,6 @@ from kinemill.store import ArtifactRef
 from kinemill.task import Task
 from kinemill_dagster.assets.metadata import build_metadata, drawing, table
 from kinemill_dagster.assets.stage import (
-    CheckResult,
     Events,
     Lines,
     emit,
@@ -70,16 +69,8 @@ def _all_episodes(context: dg.AssetExecutionContext) -> ArtifactRef:
         return made
     recordings = publish_members(task, home, Lines(context)).ref
     episodes = validate.run(task, home, recordings, Lines(context)).ref
-    stored = load_checks(home, episodes)
-    refuse_failed(
-        [
-            CheckResult(one.name, one.passed, one.description, one.values)
-            for one in stored
-            if one.blocking
-        ],
-        home.root / episodes.path,
-        {},
-    )
+    blocking = [one for one in load_checks(home, episodes) if one.blocking]
+    refuse_failed(blocking, home.root / episodes.path, {})
     for asset, ref in (("recordings", recordings), ("episodes", episodes)):
         pass_on(home, run, task.name, asset, ref)
     return episodes

@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from kinemill.store import ArtifactRef, Json, to_json_value
 from kinemill.task import Task
 from kinemill.task.protocols import Progress
+from kinemill.validate.check_results import CheckOutcome
 from kinemill.validate.drift.documents import EpisodeVerdict
-from kinemill_dagster.assets.stage import CheckResult, CheckSpec
+from kinemill_dagster.assets.stage import CheckSpec
 from kinemill_dagster.resources.task_resource import TaskResource
 
 CHECK = "drift"
@@ -22,12 +23,12 @@ def check_specs(task: Task) -> dict[str, CheckSpec]:
 
 def drift_checks(
     resource: TaskResource, episodes: ArtifactRef, progress: Progress
-) -> list[CheckResult]:
+) -> list[CheckOutcome]:
     """Measure the champion on new accepted episodes. The check warns and never blocks."""
     return [_drift_check(resource, episodes, progress)] if check_specs(resource.task) else []
 
 
-def _drift_check(resource: TaskResource, episodes: ArtifactRef, progress: Progress) -> CheckResult:
+def _drift_check(resource: TaskResource, episodes: ArtifactRef, progress: Progress) -> CheckOutcome:
     from kinemill.register.champion import load_champion
     from kinemill.validate.drift import find_drift
 
@@ -35,7 +36,7 @@ def _drift_check(resource: TaskResource, episodes: ArtifactRef, progress: Progre
     report = find_drift(task, home, episodes, lambda: load_champion(home, task.name), progress)
     status = {"status": report.status}
     if report.champion is None:
-        return CheckResult(CHECK, True, f"{report.status}: {report.why}", status)
+        return CheckOutcome(CHECK, True, f"{report.status}: {report.why}", status)
     counts, champion = report.counts, report.champion
     text = (
         f"{counts.drift} of {counts.episodes} new episodes drift from champion version "
@@ -50,7 +51,7 @@ def _drift_check(resource: TaskResource, episodes: ArtifactRef, progress: Progre
         "new_episodes": [_row(verdict, champion.units) for verdict in report.episodes],
         "drifting": to_json_value(report.drifting),
     }
-    return CheckResult(CHECK, counts.drift == 0, text, values)
+    return CheckOutcome(CHECK, counts.drift == 0, text, values)
 
 
 def _row(verdict: EpisodeVerdict, states: Iterable[str]) -> Json:

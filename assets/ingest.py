@@ -16,10 +16,10 @@ from kinemill.ingest.report import IngestReport
 from kinemill.store import ArtifactRef, Json, summary_of
 from kinemill.task import Task
 from kinemill.task.protocols import Progress
+from kinemill.validate.check_results import CheckOutcome
 from kinemill_dagster.assets.metadata import build_metadata, drawing, reasons, table
 from kinemill_dagster.assets.partitions import report_partitions, selected_partition
 from kinemill_dagster.assets.stage import (
-    CheckResult,
     Checks,
     CheckSpec,
     Events,
@@ -133,19 +133,19 @@ def _ignored(report: IngestReport) -> dg.TableMetadataValue | None:
 
 def _evaluate(
     resource: TaskResource, recordings: ArtifactRef, progress: Progress
-) -> list[CheckResult]:
+) -> list[CheckOutcome]:
     del progress
     return [_readable(summary_of(resource.home, recordings))]
 
 
-def _readable(summary: Json) -> CheckResult:
+def _readable(summary: Json) -> CheckOutcome:
     counts = ("recordings", "quarantined", "rows", "dropped_rows")
     numbers = {name: summary[name] for name in counts}
     text = (
         "{quarantined} of {recordings} logs have no readable rows; "
         "{dropped_rows} of {rows} rows dropped"
     )
-    return CheckResult("readable", not summary["quarantined"], text.format(**numbers), numbers)
+    return CheckOutcome("readable", not summary["quarantined"], text.format(**numbers), numbers)
 
 
 _CHECKS = Checks({"readable": _READABLE}, _evaluate)

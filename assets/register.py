@@ -16,9 +16,9 @@ from kinemill.register.verdict import Verdict
 from kinemill.store import ArtifactRef
 from kinemill.task import Task
 from kinemill.task.protocols import Progress
+from kinemill.validate.check_results import CheckOutcome
 from kinemill_dagster.assets.metadata import build_metadata, table
 from kinemill_dagster.assets.stage import (
-    CheckResult,
     Checks,
     CheckSpec,
     Events,
@@ -92,7 +92,7 @@ def make(task: Task) -> dg.AssetsDefinition:
 
 def _evaluate(
     resource: TaskResource, registered: ArtifactRef, progress: Progress
-) -> list[CheckResult]:
+) -> list[CheckOutcome]:
     """Return the verdicts of the gate that were recorded with the version."""
     from kinemill_dagster.resources.registration import version_of
 
@@ -100,14 +100,14 @@ def _evaluate(
     return _check_results(version_of(resource.home, resource.task.name, registered).gate)
 
 
-def _check_results(gate: list[Verdict]) -> list[CheckResult]:
+def _check_results(gate: list[Verdict]) -> list[CheckOutcome]:
     """Group the gate's verdicts by rule."""
-    results: list[CheckResult] = []
+    results: list[CheckOutcome] = []
     for rule in RULES:
         lines = [line for line in gate if is_of(rule, line.rule)]
         if lines:
             text = "; ".join(f"{line.rule}: {line.value}" for line in lines)
             passed = all(line.passed for line in lines)
             details = {"lines": [line.to_json() for line in lines]}
-            results.append(CheckResult(f"gate_{rule}", passed, text, details))
+            results.append(CheckOutcome(f"gate_{rule}", passed, text, details))
     return results

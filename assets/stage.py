@@ -13,6 +13,7 @@ from kinemill.errors import BadInput
 from kinemill.store import Artifact, ArtifactRef, Json
 from kinemill.task import Task
 from kinemill.task.protocols import Progress
+from kinemill.validate.check_results import CheckOutcome
 from kinemill.validate.refusal import refusal
 from kinemill_dagster.assets import CHAIN
 from kinemill_dagster.assets.code import code_references, code_version
@@ -42,16 +43,6 @@ class CheckSpec:
 
 
 @dataclass(frozen=True)
-class CheckResult:
-    """Result of one check."""
-
-    name: str
-    passed: bool
-    description: str
-    values: Json
-
-
-@dataclass(frozen=True)
 class Checks:
     """Asset checks of a stage.
 
@@ -62,7 +53,7 @@ class Checks:
     """
 
     specs: Mapping[str, CheckSpec]
-    evaluate: Callable[[TaskResource, ArtifactRef, Progress], list[CheckResult]]
+    evaluate: Callable[[TaskResource, ArtifactRef, Progress], list[CheckOutcome]]
 
 
 def stage(
@@ -220,7 +211,7 @@ def emit(
     context: dg.AssetExecutionContext,
     artifact: Artifact,
     metadata: Json,
-    results: Iterable[CheckResult] | None = (),
+    results: Iterable[CheckOutcome] | None = (),
     *,
     data_version: str | None = None,
 ) -> Events:
@@ -253,7 +244,7 @@ def emit(
     )
 
 
-def refuse_failed(blocking: Iterable[CheckResult], folder: Path, metadata: Json) -> None:
+def refuse_failed(blocking: Iterable[CheckOutcome], folder: Path, metadata: Json) -> None:
     """Fail the step if a blocking check failed.
 
     Args:
@@ -270,13 +261,13 @@ def refuse_failed(blocking: Iterable[CheckResult], folder: Path, metadata: Json)
 
 
 def _results(
-    context: dg.AssetExecutionContext, results: list[CheckResult]
+    context: dg.AssetExecutionContext, results: list[CheckOutcome]
 ) -> Iterator[dg.AssetCheckResult]:
     """Yield a result for every selected check; overrides may have disabled some."""
     by_name = {result.name: result for result in results}
     selected = context.selected_asset_check_keys
     for spec in (one for one in context.assets_def.check_specs if one.key in selected):
-        result = by_name.get(spec.name, CheckResult(spec.name, True, "not enabled in this run", {}))
+        result = by_name.get(spec.name, CheckOutcome(spec.name, True, "not enabled in this run"))
         yield dg.AssetCheckResult(
             check_name=spec.name,
             asset_key=spec.asset_key,

@@ -11,7 +11,7 @@ import dagster as dg
 from kinemill.store import Artifact, ArtifactRef, Json, open_ref
 from kinemill.task import Task
 from kinemill.task.protocols import Progress
-from kinemill.validate.check_results import planned_checks
+from kinemill.validate.check_results import CheckOutcome, planned_checks
 from kinemill.validate.partitions import PartitionEpisodes
 from kinemill.validate.report_samples import QuarantinedRecording
 from kinemill.validate.summary import EpisodesSummary, read_quarantine
@@ -19,7 +19,6 @@ from kinemill_dagster.assets import drift
 from kinemill_dagster.assets.metadata import build_metadata, drawing, table
 from kinemill_dagster.assets.partitions import report_partitions, selected_partition
 from kinemill_dagster.assets.stage import (
-    CheckResult,
     Checks,
     CheckSpec,
     Events,
@@ -91,7 +90,7 @@ def _emit_partition(context: dg.AssetExecutionContext, key: str, recordings: Art
 
 
 def _emit_all(
-    context: dg.AssetExecutionContext, task: Task, artifact: Artifact, results: list[CheckResult]
+    context: dg.AssetExecutionContext, task: Task, artifact: Artifact, results: list[CheckOutcome]
 ) -> Events:
     """Report the partitions that changed, then the output, which has the run's own partition."""
     from kinemill.validate.partitions import episodes_by_partition
@@ -122,12 +121,11 @@ def _reasons(quarantined: list[QuarantinedRecording]) -> dg.TableMetadataValue |
 
 def _evaluate(
     resource: TaskResource, episodes: ArtifactRef, progress: Progress
-) -> list[CheckResult]:
+) -> list[CheckOutcome]:
     """Return the stored results of validation, and measure drift from the present champion."""
     from kinemill.validate import load_checks
 
-    stored = load_checks(resource.home, episodes)
     return [
-        *(CheckResult(one.name, one.passed, one.description, one.values) for one in stored),
+        *load_checks(resource.home, episodes),
         *drift.drift_checks(resource, episodes, progress),
     ]

@@ -15,12 +15,12 @@ import dagster as dg
 from kinemill.store import ArtifactRef, Json, open_ref, to_json_value
 from kinemill.task import Task
 from kinemill.task.protocols import Progress
+from kinemill.validate.check_results import CheckOutcome
 from kinemill.verify.checklist import Gate
 from kinemill.verify.document import Verification, read_verification
 from kinemill.verify.results import Metrics
 from kinemill_dagster.assets.metadata import build_metadata, drawing, picture, table
 from kinemill_dagster.assets.stage import (
-    CheckResult,
     Checks,
     CheckSpec,
     Events,
@@ -65,7 +65,7 @@ def make(task: Task) -> dg.AssetsDefinition:
 
     def evaluate(
         resource: TaskResource, verification: ArtifactRef, progress: Progress
-    ) -> list[CheckResult]:
+    ) -> list[CheckOutcome]:
         """Return the results that the report lists."""
         del progress
         document = read_verification(open_ref(resource.home, verification))
@@ -144,8 +144,8 @@ def _lines(metrics: Metrics) -> list[Json]:
     return [*test, {"channel": "nrmse", "unit": "", **values["nrmse"]}]
 
 
-def _check_results(gates: Sequence[Gate], checks: Iterable[str]) -> list[CheckResult]:
-    results: list[CheckResult] = []
+def _check_results(gates: Sequence[Gate], checks: Iterable[str]) -> list[CheckOutcome]:
+    results: list[CheckOutcome] = []
     for check in checks:
         parts = _NAME_PARTS.get(check, [check])
         lines = [gate for gate in gates if any(part in gate.name for part in parts)]
@@ -153,5 +153,5 @@ def _check_results(gates: Sequence[Gate], checks: Iterable[str]) -> list[CheckRe
             text = "; ".join(f"{gate.name}: {gate.value}" for gate in lines)
             passed = all(gate.passed for gate in lines)
             details = {"lines": [asdict(gate) for gate in lines]}
-            results.append(CheckResult(check, passed, text, details))
+            results.append(CheckOutcome(check, passed, text, details))
     return results

@@ -1,6 +1,6 @@
 """Dagster definitions of a task: assets with automation conditions, and sensors.
 
-A task has no job of its own: its runs select its assets in Dagster's job of all assets, which holds
+There is no job for each task: runs select its assets in Dagster's job of all assets, which holds
 the task's launchpad already. A named job per task repeats it, and the daemon fetches every job once
 a minute: with 200 tasks, that was half of what an idle daemon costs.
 """

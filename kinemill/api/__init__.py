@@ -13,8 +13,9 @@ The functions are in a module of their own because `kinemill.train`, `kinemill.t
 functions that use them.
 """
 
-from kinemill.api.evaluation import Evaluation, PolicyResults, evaluate, evaluate_policy
+from kinemill.api.evaluation import Evaluation, evaluate
 from kinemill.api.models import LoadedModel
+from kinemill.api.policy_evaluation import PolicyResults, evaluate_policy
 from kinemill.api.progress import Update
 from kinemill.api.registry import (
     Registered,

@@ -1,36 +1,25 @@
-"""Evaluate a model on logs or frames, next to references and the champion."""
+"""Evaluate a dynamics model on logs or frames, next to references and the champion."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from kinemill.api.compared_models import compared_models
 from kinemill.api.html import facts_table, image
-from kinemill.api.models import (
-    LoadedModel,
-    ModelLike,
-    load_policy_of,
-    load_simulator_of,
-)
+from kinemill.api.models import ModelLike, load_simulator_of
 from kinemill.data.frames import FrameLogs
 from kinemill.errors import BadInput
-from kinemill.runtime.policy import Policy
-from kinemill.runtime.simulator import Simulator
 from kinemill.store.home import Home
 from kinemill.task.document import Task
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from kinemill.dataset import PackedDataset
     from kinemill.reports.picture import Picture
-    from kinemill.runtime.window_metrics import Predictor
-    from kinemill.store import ArtifactRef
-    from kinemill.verify.document import LogEvaluation, PolicyEvaluation
+    from kinemill.verify.document import LogEvaluation
     from kinemill.verify.evaluation import Evaluation as Measured
     from kinemill.verify.logs import Logs
-
-Predictors = dict[str, "Predictor"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,17 +147,17 @@ def evaluate(
     from kinemill.verify.output_errors import output_accuracy
 
     loaded = load_simulator_of(model, task, overrides)
-    read, verify = _read(loaded.task, loaded.home, data), loaded.task.verify
+    read, verify = read_data(loaded.task, loaded.home, data), loaded.task.verify
     horizon = horizon or verify.horizon
-    opponents = _opponents(loaded, read, horizon)
+    others = compared_models(loaded, read, horizon)
     margin = loaded.task.promote.margin
-    measurement = Measurement(horizon, stride or verify.stride, margin, opponents.scale)
-    analysis = evaluate_logs(loaded.model, opponents.windows, read, measurement, opponents.episodes)
+    measurement = Measurement(horizon, stride or verify.stride, margin, others.scale)
+    analysis = evaluate_logs(loaded.model, others.windows, read, measurement, others.episodes)
     picked = ranked_examples(analysis.model, examples) if examples else []
     steps = horizon, measurement.stride
-    outputs = output_accuracy(loaded.model, read.rows, opponents.training, SPLIT, steps)
+    outputs = output_accuracy(loaded.model, read.rows, others.training, SPLIT, steps)
     source = EvaluatedModel(**loaded.to_json())
-    notes = opponents.notes + refusal_note(read)
+    notes = others.notes + refusal_note(read)
     measured = Measured(read, analysis, picked, source, notes, outputs)
     if to is None:
         return Evaluation(evaluation_document(measured), measured, None)
@@ -176,190 +165,14 @@ def evaluate(
     return Evaluation(write_evaluation(measured, folder), measured, folder)
 
 
-@dataclass(frozen=True, eq=False)
-class PolicyResults:
-    """Errors of a policy on the actions of logs, and trials in its environment.
-
-    Attributes:
-        document: all results, as `evaluation.json` has them.
-    """
-
-    document: "PolicyEvaluation"
-
-    @property
-    def mean_return(self) -> float | None:
-        """Mean return of an episode; None without an environment."""
-        trials = self.document.environment
-        return None if trials is None else trials.mean_return
-
-    @property
-    def success(self) -> float | None:
-        """Share of episodes that succeed; None if it is not known."""
-        trials = self.document.environment
-        return None if trials is None else trials.success
-
-    def to_polars(self) -> "pl.DataFrame":
-        """Return one row per action: errors of the policy and of repeating the last action."""
-        import polars as pl
-
-        return pl.DataFrame(
-            [
-                {"model": who, "action": name, "unit": one.unit, "rmse": one.rmse, "mae": one.mae}
-                for who, accuracy in (self.document.actions or {}).items()
-                for name, one in accuracy.channels.items()
-            ]
-        )
-
-    def _repr_html_(self) -> str:
-        trials = self.document.environment
-        facts = {"return": self.mean_return, "success": self.success}
-        return facts_table(
-            f"{self.document.task}{self.document.source.name}",
-            facts | {"episodes": trials.episodes if trials else None},
-        )
-
-
-def evaluate_policy(
-    model: ModelLike,
-    data: FrameLogs | str | Path | None = None,
-    *,
-    task: Task | None = None,
-    to: str | Path | None = None,
-    overrides: Mapping[str, object] | None = None,
-) -> PolicyResults:
-    """Measure a policy: its actions against those of logs, and trials in its environment.
-
-    Args:
-        model: as in `evaluate`.
-        data: frames, a log or a folder of logs; None: trials alone.
-        task: of a folder.
-        to: folder for `evaluation.json`; default: none is written.
-        overrides: of the task of a registered model.
+def read_data(task: Task, home: Home, data: FrameLogs | str | Path) -> "Logs":
+    """Read frames, a log, or a folder of logs.
 
     Raises:
-        BadInput: there is no such policy, or neither logs nor an environment.
+        BadInput: no episode is accepted.
     """
-    from kinemill.environments.evaluation import try_policy
-    from kinemill.store import publish_document
-    from kinemill.verify.document import EVALUATION, EvaluatedModel
-    from kinemill.verify.policies.action_errors import action_errors, policy_evaluation
-    from kinemill.verify.policies.trials import trial_seeds
-
-    loaded: LoadedModel[Policy] = load_policy_of(model, task, overrides)
-    own, policy = loaded.task, loaded.model
-    if data is None and own.environment is None:
-        raise BadInput("evaluate", "says too little", expected="logs: no environment to act in")
-    read = _read(own, loaded.home, data) if data is not None else None
-    errors = action_errors(policy, read) if read else None
-    trials = try_policy(own, policy, trial_seeds(own)) if own.environment else None
-    source = EvaluatedModel(**loaded.to_json())
-    document = policy_evaluation(own.name, source, read, errors, trials)
-    if to is not None:
-        folder = Path(to)
-        folder.mkdir(parents=True, exist_ok=True)
-        publish_document(folder / EVALUATION, document)
-    return PolicyResults(document)
-
-
-def _read(task: Task, home: Home, data: FrameLogs | str | Path) -> "Logs":
     from kinemill.verify.logs import read_logs
 
     if isinstance(data, FrameLogs):
         return read_logs(task, home, data.write(task, home))
     return read_logs(task, home, Path(data).expanduser().resolve())
-
-
-@dataclass(frozen=True)
-class _Opponents:
-    """The models to compare with, by name.
-
-    Attributes:
-        windows: over windows.
-        episodes: over whole episodes.
-        notes: why some are left out.
-        scale: standard deviation of the training rows, or None if these are unknown.
-        training: the training rows, or None.
-    """
-
-    windows: Predictors
-    episodes: Predictors
-    notes: list[str]
-    scale: Any
-    training: "PackedDataset | None"
-
-
-def _opponents(loaded: LoadedModel[Simulator], logs: "Logs", horizon: int) -> _Opponents:
-    from kinemill.verify.evaluation import references_for
-    from kinemill.verify.references import Persistence
-    from kinemill.verify.scale import training_scale
-
-    notes = list[str]()
-    training, why = _training_rows(loaded)
-    if training is None:
-        windows: Predictors = {"persistence": Persistence()}
-        episodes = dict(windows)
-        notes.append(f"the linear models are left out, as they are fitted on training rows: {why}")
-    else:
-        references = references_for(loaded.task, loaded.home, training[0], logs, horizon)
-        windows, episodes = references.predictors(), references.free_run()
-    champion, why = _champion(loaded)
-    if champion is not None:
-        windows["champion"] = episodes["champion"] = champion
-    elif why:
-        notes.append(f"no champion beside it: {why}")
-    scale = training_scale(training[1]) if training is not None else _stated_scale(loaded)
-    if scale is None:
-        notes.append("errors are normalized by the spread of these logs, not of the training rows")
-    return _Opponents(windows, episodes, notes, scale, training[1] if training else None)
-
-
-def _stated_scale(loaded: LoadedModel[Simulator]) -> Any:
-    """Return the scale of errors in the bundle of a model, or None."""
-    from kinemill.verify.document import VERIFICATION, read_verification
-    from kinemill.verify.scale import stated_scale
-
-    if not (loaded.folder / VERIFICATION).is_file():
-        return None
-    accuracy = read_verification(loaded.folder).accuracy
-    return stated_scale(accuracy, loaded.model.interface.states)
-
-
-def _training_rows(
-    loaded: LoadedModel[Simulator],
-) -> "tuple[tuple[ArtifactRef, PackedDataset] | None, str]":
-    """Return the dataset that the model was trained on: ref and rows; or None and the reason."""
-    from kinemill.dataset import find_version, load_dataset
-    from kinemill.errors import CorruptArtifact
-    from kinemill.verify.files import unlike
-
-    interface = loaded.model.interface
-    try:
-        version = find_version(loaded.home, loaded.task.name, interface.dataset)
-        rows = load_dataset(loaded.home, version.ref)
-    except (BadInput, CorruptArtifact) as error:
-        return None, str(error)
-    if differing := unlike(interface, rows):
-        return None, f"the dataset has other {'; '.join(differing)}"
-    return (version.ref, rows), ""
-
-
-def _champion(loaded: LoadedModel[Simulator]) -> tuple[Simulator | None, str]:
-    """Return the champion, unless it is the model itself."""
-    from kinemill.errors import CorruptArtifact
-    from kinemill.register.bundle import model_digest
-    from kinemill.register.champion import load_champion
-    from kinemill.runtime import load
-
-    try:
-        champion = load_champion(loaded.home, loaded.task.name)
-    except CorruptArtifact as error:
-        return None, str(error)
-    if champion is None or champion.version == loaded.version:
-        return None, ""
-    if loaded.version is None and champion.model == model_digest(loaded.folder):
-        return None, ""
-    simulator = load(champion.folder, non_finite="pass")
-    own, other = loaded.model.interface, simulator.interface
-    if (own.states, own.actions, own.dt) != (other.states, other.actions, other.dt):
-        return None, f"version {champion.version} has other channels or another time step"
-    return simulator, ""

@@ -27,7 +27,7 @@ from kinemill.dataset import (
     write_description,
 )
 from kinemill.errors import BadInput
-from kinemill.store import Artifact, ArtifactRef, Json, from_json_value, get_or_build, to_json_value
+from kinemill.store import Artifact, ArtifactRef, Json, StoredSummary, get_or_build, to_json_value
 from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.validate.apply_checks import apply_checks_to_track
@@ -83,7 +83,7 @@ class AugmentationCounts:
 
 
 @dataclass(frozen=True)
-class TrainingSetSummary:
+class TrainingSetSummary(StoredSummary):
     """Numbers of a training set.
 
     Attributes:
@@ -97,15 +97,6 @@ class TrainingSetSummary:
     rows: int
     added: dict[str, int]
     augmentations: list[AugmentationCounts]
-
-    @classmethod
-    def of(cls, artifact: Artifact) -> "TrainingSetSummary":
-        """Return the summary of a published training set.
-
-        Raises:
-            CorruptArtifact: It is damaged.
-        """
-        return from_json_value(artifact.summary, cls, Path(artifact.ref.path))
 
 
 def inputs(task: Task, dataset: ArtifactRef) -> Json:

@@ -118,7 +118,7 @@ def _evaluate_policy(
     *,
     as_json: bool,
 ) -> None:
-    from kinemill.api.evaluation import evaluate_policy
+    from kinemill.api.policy_evaluation import evaluate_policy
     from kinemill.store import to_json_value
     from kinemill.task import parse_overrides
 

@@ -2,11 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from kinemill.dataset.packed import SPLITS, PackedDataset
-from kinemill.store import Artifact, ArtifactRef, from_json_value, summary_of
-from kinemill.store.home import Home
+from kinemill.store import StoredSummary
 
 DUPLICATE_SHARE = 0.1  # share of the rows of a split from which a warning is given
 
@@ -45,7 +43,7 @@ class Leakage:
 
 
 @dataclass(frozen=True)
-class DatasetSummary:
+class DatasetSummary(StoredSummary):
     """Numbers of a dataset version.
 
     Attributes:
@@ -65,20 +63,6 @@ class DatasetSummary:
     coarse: list[str] = field(default_factory=list[str])
     repeats: NearDuplicates = field(default_factory=NearDuplicates)
     independence: dict[str, Leakage] = field(default_factory=dict[str, Leakage])
-
-    @classmethod
-    def of(cls, artifact: Artifact) -> "DatasetSummary":
-        """Return the summary of a published dataset."""
-        return from_json_value(artifact.summary, cls, Path(artifact.ref.path))
-
-    @classmethod
-    def read(cls, home: Home, ref: ArtifactRef) -> "DatasetSummary":
-        """Read the summary of a published dataset.
-
-        Raises:
-            CorruptArtifact: It is damaged.
-        """
-        return from_json_value(summary_of(home, ref), cls, home.root / ref.path)
 
     @property
     def warnings(self) -> list[str]:

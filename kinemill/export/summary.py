@@ -1,9 +1,8 @@
 """Summary of the artifact `onnx_model`: its interface, the size of its files, C code, variants."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from kinemill.store import SUMMARY, read_document
+from kinemill.store import StoredSummary
 from kinemill.store.numbers import Number
 
 
@@ -53,7 +52,7 @@ class VariantLoss:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportSummary:
+class ExportSummary(StoredSummary):
     """Summary of an exported model or policy.
 
     Attributes:
@@ -77,8 +76,3 @@ class ExportSummary:
     states: list[str] = field(default_factory=list[str])
     observation: list[str] = field(default_factory=list[str])
     inputs: list[str] = field(default_factory=list[str])
-
-    @classmethod
-    def read(cls, folder: Path) -> "ExportSummary":
-        """Read the summary in the folder of an artifact `onnx_model`."""
-        return read_document(folder / SUMMARY, cls)

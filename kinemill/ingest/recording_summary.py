@@ -1,15 +1,14 @@
 """Summary of a recording, stored with the artifact `recording`."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from kinemill.ingest.raw import Reason
-from kinemill.store import SUMMARY, Artifact, from_json_value, read_document
+from kinemill.store import StoredSummary
 
 
 @dataclass(frozen=True)
 class TrackFile:
-    """A continuous stretch of a recording, in a file of its own.
+    """A continuous stretch of a recording, in a separate file.
 
     Attributes:
         index: position in the recording, from 0.
@@ -27,7 +26,7 @@ class TrackFile:
 
 
 @dataclass(frozen=True)
-class RecordingSummary:
+class RecordingSummary(StoredSummary):
     """Numbers of a recording.
 
     Attributes:
@@ -45,21 +44,3 @@ class RecordingSummary:
     dropped_rows: int
     tracks: list[TrackFile]
     reasons: list[Reason]
-
-    @classmethod
-    def of(cls, artifact: Artifact) -> "RecordingSummary":
-        """Return the summary of a recording.
-
-        Raises:
-            CorruptArtifact: It is damaged.
-        """
-        return from_json_value(artifact.summary, cls, Path(artifact.ref.path))
-
-    @classmethod
-    def read(cls, folder: Path) -> "RecordingSummary":
-        """Read the summary in the folder of a recording.
-
-        Raises:
-            CorruptArtifact: It is damaged.
-        """
-        return read_document(folder / SUMMARY, cls)

@@ -55,7 +55,7 @@ def open_recording(home: Home, entry: Json) -> Recording:
     folder = open_ref(home, ref)
     released = entry.get("released", False)
     return Recording(
-        entry["hash"], entry["name"], ref, folder, RecordingSummary.read(folder), released
+        entry["hash"], entry["name"], ref, folder, RecordingSummary.read_folder(folder), released
     )
 
 

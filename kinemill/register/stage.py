@@ -261,7 +261,7 @@ def _reference(home: Home, produced: Produced) -> dict[str, str]:
 
 
 def _model_summary(home: Home, produced: Produced) -> ModelSummary:
-    return ModelSummary.read(open_ref(home, produced.model))
+    return ModelSummary.read_folder(open_ref(home, produced.model))
 
 
 def _link(tracking: Tracking, version: Version, dataset: ArtifactRef) -> None:

@@ -41,6 +41,7 @@ from kinemill.store.json_io import (
     write_listed,
 )
 from kinemill.store.manifest import FORMAT, MANIFEST
+from kinemill.store.stored_summary import StoredSummary
 
 __all__ = [
     "FORMAT",
@@ -50,6 +51,7 @@ __all__ = [
     "ArtifactRef",
     "Json",
     "Staged",
+    "StoredSummary",
     "as_json",
     "aside_of",
     "canonical",

@@ -1,9 +1,8 @@
 """Summary of a trained model, stored with the artifact `model`."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
-from kinemill.store import SUMMARY, Artifact, Json, from_json_value, read_document
+from kinemill.store import Json, StoredSummary
 from kinemill.store.numbers import Number
 from kinemill.task.protocols import WarmStart
 
@@ -47,7 +46,7 @@ class LearnFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelSummary(LearnFacts):
+class ModelSummary(LearnFacts, StoredSummary):
     """Summary of a trained model, or of a reference that was published as one.
 
     Attributes:
@@ -63,21 +62,3 @@ class ModelSummary(LearnFacts):
     steps: int = 0
     best_step: int = 0
     started_from: StartModel | None = None
-
-    @classmethod
-    def of(cls, artifact: Artifact) -> "ModelSummary":
-        """Return the summary of a published model.
-
-        Raises:
-            CorruptArtifact: It is damaged.
-        """
-        return from_json_value(artifact.summary, cls, Path(artifact.ref.path))
-
-    @classmethod
-    def read(cls, folder: Path) -> "ModelSummary":
-        """Read the summary in the folder of a published model.
-
-        Raises:
-            CorruptArtifact: It is damaged.
-        """
-        return read_document(folder / SUMMARY, cls)

@@ -49,14 +49,20 @@ class Outlier:
 
 
 @dataclass(frozen=True)
-class CheckResult:
-    """Result of a check, with its numbers; a blocking check that fails stops the pipeline."""
+class CheckOutcome:
+    """Outcome of a check: description of the passing state, numbers, failing items, and a fix."""
 
     name: str
     passed: bool
-    blocking: bool
     description: str
     values: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True)
+class CheckResult(CheckOutcome):
+    """Result of a validation check; a blocking check that fails stops the pipeline."""
+
+    blocking: bool = field(kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,9 @@ class PlannedCheck:
 
     def make_result(self, passed: bool, values: Mapping[str, object]) -> CheckResult:
         """Return a result of this check."""
-        return CheckResult(self.name, passed, self.blocking, self.description, dict(values))
+        return CheckResult(
+            self.name, passed, self.description, dict(values), blocking=self.blocking
+        )
 
 
 _BLOCKING = {

@@ -19,7 +19,7 @@ from kinemill.store import (
     Artifact,
     Json,
     Staged,
-    from_json_value,
+    StoredSummary,
     stage_artifact,
     to_json_value,
 )
@@ -97,7 +97,7 @@ class PartSketch:
 
 
 @dataclass(frozen=True)
-class RecordingResult:
+class RecordingResult(StoredSummary):
     """Result of one recording: the summary of the stage `validated`.
 
     Attributes:
@@ -129,11 +129,6 @@ class RecordingResult:
     table: dict[str, list[str | float | None]] = field(
         default_factory=dict[str, list[str | float | None]]
     )
-
-    @classmethod
-    def of(cls, artifact: Artifact | Staged) -> "RecordingResult":
-        """Return the result that an artifact holds."""
-        return from_json_value(artifact.summary, cls, Path(artifact.ref.path))
 
 
 def rules(task: Task) -> Json:

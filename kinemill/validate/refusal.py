@@ -2,39 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Protocol, cast
+from typing import cast
 
-from kinemill.store import Json
-from kinemill.validate.check_results import is_skipped
+from kinemill.validate.check_results import CheckOutcome, is_skipped
 
 _NAMED = 3  # recordings or episodes listed in a refusal
 
 
-class Result(Protocol):
-    """Result of a check, of this stage or another one."""
-
-    @property
-    def name(self) -> str:
-        """Name of the check."""
-        ...
-
-    @property
-    def passed(self) -> bool:
-        """Whether it passed."""
-        ...
-
-    @property
-    def description(self) -> str:
-        """Description of the passing state."""
-        ...
-
-    @property
-    def values(self) -> Json:
-        """Its numbers, failing items and fix."""
-        ...
-
-
-def refusal(blocking: Iterable[Result], folder: Path) -> str:
+def refusal(blocking: Iterable[CheckOutcome], folder: Path) -> str:
     """Return why the blocking checks of an artifact stop the pipeline; "" if all passed.
 
     Args:
@@ -50,7 +25,7 @@ def refusal(blocking: Iterable[Result], folder: Path) -> str:
     return f"{because}blocked by {len(causes)} check(s): {text}; all values are in {folder}"
 
 
-def _text(result: Result) -> str:
+def _text(result: CheckOutcome) -> str:
     """Format a failed check in one line: values, recordings or episodes, and the fix."""
     values = {name: value for name, value in result.values.items() if name != "fix"}
     numbers = [f"{name} {value}" for name, value in values.items() if not _is_many(value)]
@@ -61,7 +36,7 @@ def _text(result: Result) -> str:
     return f"{result.name} ({', '.join(numbers) or result.description}){named}{fix}"
 
 
-def _because(result: Result) -> str:
+def _because(result: CheckOutcome) -> str:
     """Format why logs have no accepted data, which explains the failed checks."""
     reasons: list[str] = result.values["because"]
     more = f"; and {len(reasons) - _NAMED} more; " if len(reasons) > _NAMED else "; "

@@ -3,16 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kinemill.store import (
-    Artifact,
-    ArtifactRef,
-    from_json_value,
-    read_document,
-    summary_of,
-    to_json_value,
-    write_document,
-)
-from kinemill.store.home import Home
+from kinemill.store import StoredSummary, read_document, to_json_value, write_document
 from kinemill.task import Task
 from kinemill.validate import (
     action_responses,
@@ -50,7 +41,7 @@ class CheckState:
 
 
 @dataclass(frozen=True)
-class EpisodesSummary:
+class EpisodesSummary(StoredSummary):
     """Numbers of the published episodes.
 
     Attributes:
@@ -78,20 +69,6 @@ class EpisodesSummary:
     digest: str
     dropped_rows: int
     checks: list[CheckState]
-
-    @classmethod
-    def of(cls, artifact: Artifact) -> "EpisodesSummary":
-        """Return the summary of published episodes."""
-        return from_json_value(artifact.summary, cls, Path(artifact.ref.path))
-
-    @classmethod
-    def read(cls, home: Home, ref: ArtifactRef) -> "EpisodesSummary":
-        """Read the summary of published episodes.
-
-        Raises:
-            CorruptArtifact: It is damaged.
-        """
-        return from_json_value(summary_of(home, ref), cls, home.root / ref.path)
 
 
 def read_quarantine(folder: Path) -> list[QuarantinedRecording]:

@@ -95,7 +95,7 @@ def _dynamics_subject(job: Job, task: Task) -> Subject:
         fit_diagnosis=fitting_in(trained),
         closed_loop=looped,
         motion=motion,
-        exported_summary=ExportSummary.read(folder),
+        exported_summary=ExportSummary.read_folder(folder),
         model=ModelKind(**kind_of(about)),
         references=load_references(home, job.references) if job.references else None,
         counted=Counted.of(task.promote, task.verify.horizon),

@@ -63,7 +63,7 @@ def training_section(model: Path | None) -> str:
     curves = {name: points for name, points in curves.items() if len(points) > 1}
     if not curves:
         return ""
-    summary = ModelSummary.read(model)
+    summary = ModelSummary.read_folder(model)
     best = summary.best_step
     text = (
         f"Over the steps of training. The weights are those of step {best}, marked in green, the "

@@ -1,4 +1,4 @@
-"""`kinemill ui` as a process of a test, on ports of its own, asked over GraphQL."""
+"""`kinemill ui` as a process of a test, on separate ports, queried over GraphQL."""
 
 import json
 import re
@@ -92,7 +92,7 @@ class Served:
         except urllib.error.HTTPError as error:
             if error.code != 500:
                 raise
-            result = json.load(error)  # Dagster tells of an error that it caught
+            result = json.load(error)  # an error that Dagster caught
         assert "errors" not in result, result["errors"]
         return result["data"]
 

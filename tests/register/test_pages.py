@@ -75,18 +75,26 @@ def test_the_page_of_a_task_lists_its_versions_over_time(chain):
     assert 'href="/tasks/new"' in every
 
 
-def test_stretches_and_recordings_that_were_left_out_are_told_with_their_reasons(tmp_path):
-    cut = {"check": "stuck", "channel": "angle", "where": "6.6-8.1 s", "found": "<b>", "fix": ""}
+def test_stretches_and_recordings_that_were_left_out_have_their_reasons(tmp_path):
+    cut = {
+        "recording": "cut.csv",
+        "check": "stuck",
+        "channel": "angle",
+        "where": "6.6-8.1 s",
+        "found": "<b>",
+        "fix": "",
+    }
     whole = {"check": "readable", "channel": None, "where": "row 1", "found": "nothing"}
+    lost = whole | {"recording": "lost.csv"}
     checks = [
-        CheckResult("a", True, False, "", {"failing": []}),
-        CheckResult("b", False, False, "", {"failing": [cut | {"recording": "cut.csv"}]}),
-        CheckResult("c", False, False, "", {"failing": [whole | {"recording": "lost.csv"}]}),
-        CheckResult("d", False, True, "", {"share": 0.5, "failing": ["lost.csv"]}),
+        CheckResult("a", True, "", {"failing": []}, blocking=False),
+        CheckResult("b", False, "", {"failing": [cut]}, blocking=False),
+        CheckResult("c", False, "", {"failing": [lost]}, blocking=False),
+        CheckResult("d", False, "", {"share": 0.5, "failing": ["lost.csv"]}, blocking=True),
     ]
     write_document(tmp_path / "checks.json", checks)
-    lost = [QuarantinedRecording("", "lost.csv", [whole], 0)]
-    write_document(tmp_path / "quarantine.json", lost)
+    quarantined = [QuarantinedRecording("", "lost.csv", [whole], 0)]
+    write_document(tmp_path / "quarantine.json", quarantined)
     summary = {"dropped": {"stuck": 75}, "rows": 925, "quarantined": 1, "recordings": 2}
     message = rejected(Link("episodes", "abc", tmp_path, summary))
     assert "<b>75</b> of 1,000 rows were left out (stuck 75); 1 of 2 recordings were" in message

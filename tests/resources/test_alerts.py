@@ -127,7 +127,7 @@ def test_a_server_that_is_down_is_tried_again_later_and_then_dropped(requests, m
     assert log_of(home).count("not sent to #1 json") == alert_delivery.TRIES
     assert log_of(home).count("dropped for #1 json after 5 tries") == 1
     assert not list(alerts.waiting(home).iterdir())
-    assert not announce(home)  # dropped is told
+    assert not announce(home)  # the drop has been announced
     assert SECRET.encode() not in everything_below(home.root / "alerts")
 
 

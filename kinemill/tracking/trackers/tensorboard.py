@@ -17,7 +17,7 @@ FLUSH_SECONDS = 5  # a killed training loses at most as much
 
 @TRACKERS.register("tensorboard")
 class TensorBoard(Track):
-    """Write metrics for TensorBoard, beside MLflow; it has no settings."""
+    """Write metrics for TensorBoard, in addition to MLflow; it has no settings."""
 
     type: Literal["tensorboard"] = "tensorboard"
 

@@ -1,0 +1,119 @@
+"""References and champion that an evaluated dynamics model is compared with."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from kinemill.api.models import LoadedModel
+from kinemill.errors import BadInput
+from kinemill.runtime.simulator import Simulator
+
+if TYPE_CHECKING:
+    from kinemill.dataset import PackedDataset
+    from kinemill.runtime.window_metrics import Predictor
+    from kinemill.store import ArtifactRef
+    from kinemill.verify.logs import Logs
+
+Predictors = dict[str, "Predictor"]
+
+
+@dataclass(frozen=True)
+class ComparedModels:
+    """The models to compare with, by name.
+
+    Attributes:
+        windows: over windows.
+        episodes: over whole episodes.
+        notes: why some are left out.
+        scale: standard deviation of the training rows, or None if these are unknown.
+        training: the training rows, or None.
+    """
+
+    windows: Predictors
+    episodes: Predictors
+    notes: list[str]
+    scale: Any
+    training: "PackedDataset | None"
+
+
+def compared_models(loaded: LoadedModel[Simulator], logs: "Logs", horizon: int) -> ComparedModels:
+    """Return the references and the champion that a model is compared with on logs.
+
+    Args:
+        loaded: the model.
+        logs: the logs of the comparison.
+        horizon: steps ahead.
+    """
+    from kinemill.verify.evaluation import references_for
+    from kinemill.verify.references import Persistence
+    from kinemill.verify.scale import training_scale
+
+    notes = list[str]()
+    training, why = _training_rows(loaded)
+    if training is None:
+        windows: Predictors = {"persistence": Persistence()}
+        episodes = dict(windows)
+        notes.append(f"the linear models are left out, as they are fitted on training rows: {why}")
+    else:
+        references = references_for(loaded.task, loaded.home, training[0], logs, horizon)
+        windows, episodes = references.predictors(), references.free_run()
+    champion, why = _champion(loaded)
+    if champion is not None:
+        windows["champion"] = episodes["champion"] = champion
+    elif why:
+        notes.append(f"no champion to compare with: {why}")
+    scale = training_scale(training[1]) if training is not None else _stated_scale(loaded)
+    if scale is None:
+        notes.append("errors are normalized by the spread of these logs, not of the training rows")
+    return ComparedModels(windows, episodes, notes, scale, training[1] if training else None)
+
+
+def _stated_scale(loaded: LoadedModel[Simulator]) -> Any:
+    """Return the scale of errors in the bundle of a model, or None."""
+    from kinemill.verify.document import VERIFICATION, read_verification
+    from kinemill.verify.scale import stated_scale
+
+    if not (loaded.folder / VERIFICATION).is_file():
+        return None
+    accuracy = read_verification(loaded.folder).accuracy
+    return stated_scale(accuracy, loaded.model.interface.states)
+
+
+def _training_rows(
+    loaded: LoadedModel[Simulator],
+) -> "tuple[tuple[ArtifactRef, PackedDataset] | None, str]":
+    """Return the dataset that the model was trained on: ref and rows; or None and the reason."""
+    from kinemill.dataset import find_version, load_dataset
+    from kinemill.errors import CorruptArtifact
+    from kinemill.verify.files import unlike
+
+    interface = loaded.model.interface
+    try:
+        version = find_version(loaded.home, loaded.task.name, interface.dataset)
+        rows = load_dataset(loaded.home, version.ref)
+    except (BadInput, CorruptArtifact) as error:
+        return None, str(error)
+    if differing := unlike(interface, rows):
+        return None, f"the dataset has other {'; '.join(differing)}"
+    return (version.ref, rows), ""
+
+
+def _champion(loaded: LoadedModel[Simulator]) -> tuple[Simulator | None, str]:
+    """Return the champion, unless it is the model itself."""
+    from kinemill.errors import CorruptArtifact
+    from kinemill.register.bundle import model_digest
+    from kinemill.register.champion import load_champion
+    from kinemill.runtime import load
+
+    try:
+        champion = load_champion(loaded.home, loaded.task.name)
+    except CorruptArtifact as error:
+        return None, str(error)
+    if champion is None or champion.version == loaded.version:
+        return None, ""
+    if loaded.version is None and champion.model == model_digest(loaded.folder):
+        return None, ""
+    simulator = load(champion.folder, non_finite="pass")
+    own, other = loaded.model.interface, simulator.interface
+    if (own.states, own.actions, own.dt) != (other.states, other.actions, other.dt):
+        return None, f"version {champion.version} has other channels or another time step"
+    return simulator, ""
