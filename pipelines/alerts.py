@@ -22,11 +22,11 @@ from kinemill_dagster.pipelines.run_status_sensors import reason
 from kinemill_dagster.resources import alerts
 from kinemill_dagster.resources.alert_delivery import deliver
 from kinemill_dagster.resources.io import latest
-from kinemill_dagster.resources.tags import OWNER, title_of
+from kinemill_dagster.resources.tags import OWNER, RETRIED_BY, title_of
 
 _EVERY = 30  # s
 _LISTED = 5  # listed names, or lines of a gate
-_WILL_RETRY, _RETRIED = "dagster/will_retry", "dagster/auto_retry_run_id"
+_WILL_RETRY = "dagster/will_retry"
 _PATIENCE = 120.0  # s for the daemon to retry a failed run
 _LATELY = 2.0  # days; older failures are not reported
 _MOST = 100  # failed runs per tick
@@ -110,7 +110,7 @@ def failures(instance: dg.DagsterInstance) -> Iterator[NewAlert]:
     for record in instance.get_run_records(filters, limit=_MOST):
         run, ended = record.dagster_run, record.end_time or record.update_timestamp.timestamp()
         waits = run.tags.get(_WILL_RETRY) == "true" and time.time() - ended < _PATIENCE
-        if _RETRIED in run.tags or waits:
+        if RETRIED_BY in run.tags or waits:
             continue
         task = title_of(run)
         event = alerts.Event(run.run_id, ended, task, run.tags.get(OWNER, ""))

@@ -12,8 +12,8 @@ Each name is here because no public API of Dagster does its work:
   `DagsterInstance.get` accepts no changed settings |
 | `PostProcessingError` | reject run config before a launch | any other exception becomes a server
   error in the launchpad instead of an error of the field |
-| `WorkspaceProcessContext`, `WorkspaceFileTarget` | serve Dagster's web app behind the guard | the
-  command `dagster-webserver` accepts no middleware |
+| `WorkspaceProcessContext`, `WorkspaceFileTarget` | serve Dagster's web app behind the guard,
+  and launch runs from REST | the command `dagster-webserver` accepts no middleware |
 | `DagsterGrpcClient`, `DagsterUserCodeUnreachableError` | reload a code server; find out whether
   it answers | only the web pages can reload one |
 | `get_alembic_config`, `sqlite_run_storage` | the schemas that the installed Dagster can migrate |
@@ -25,8 +25,10 @@ Each name is here because no public API of Dagster does its work:
 here only.
 """
 
-from collections.abc import Generator
+import asyncio
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +43,10 @@ __all__ = [
     "GRPC_INFO_TAG",
     "CheckRunHealthResult",
     "FreshnessPolicy",
+    "GraphqlFailed",
     "LaunchRunContext",
     "PostProcessingError",
+    "WebApp",
     "WorkerStatus",
     "can_migrate",
     "is_answering",
@@ -63,13 +67,32 @@ def open_uncaptured(folder: Path) -> dg.DagsterInstance:
     return dg.DagsterInstance.from_ref(ref)
 
 
+@dataclass(frozen=True)
+class WebApp:
+    """Dagster's webserver: its app, and its GraphQL without a request over the network.
+
+    Attributes:
+        app: the app (ASGI).
+        query: runs a GraphQL operation as part of a web request, whose headers name the user;
+            returns its `data`, or raises `GraphqlFailed`.
+    """
+
+    app: Any
+    query: Callable[[Any, str, Mapping[str, object]], Mapping[str, Any]]
+
+
+class GraphqlFailed(Exception):
+    """A GraphQL operation failed; the text is Dagster's."""
+
+
 @contextmanager
 def open_web_app(
     instance: dg.DagsterInstance, workspace: Path, *, read_only: bool
-) -> Generator[Any]:
-    """Open the app of Dagster's webserver (ASGI) with the code servers of a workspace file."""
+) -> Generator[WebApp]:
+    """Open Dagster's webserver with the code servers of a workspace file."""
     from dagster._core.workspace.context import WorkspaceProcessContext
     from dagster._core.workspace.load_target import WorkspaceFileTarget
+    from dagster_graphql.schema import create_schema
     from dagster_webserver.app import create_app_from_workspace_process_context
     from dagster_webserver.version import __version__
 
@@ -77,7 +100,20 @@ def open_web_app(
     with WorkspaceProcessContext(
         instance, target, version=__version__, read_only=read_only
     ) as context:
-        yield create_app_from_workspace_process_context(context, live_data_poll_rate=2000)
+        schema = create_schema()
+
+        def query(request: Any, text: str, variables: Mapping[str, object]) -> Mapping[str, Any]:
+            with context.create_request_context(request) as opened:
+                operation = schema.execute_async(
+                    text, context_value=opened, variable_values=dict(variables)
+                )
+                result = asyncio.run(operation)
+            if result.errors or result.data is None:
+                raise GraphqlFailed(str((result.errors or ["no data"])[0]))
+            return result.data
+
+        app = create_app_from_workspace_process_context(context, live_data_poll_rate=2000)
+        yield WebApp(app, query)
 
 
 def can_migrate(revision: str) -> bool:

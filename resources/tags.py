@@ -17,6 +17,7 @@ PARTITION, RANGE = "dagster/partition", "dagster/asset_partition_range_start"
 PRIORITY = "dagster/priority"  # the higher, the sooner
 MAX_RUNTIME = "dagster/max_runtime"  # s
 MAX_RETRIES = "dagster/max_retries"
+RETRIED_BY = "dagster/auto_retry_run_id"  # the run that resumed a failed one
 RETRY_STEPS = "dagster/retry_on_asset_or_op_failure"
 RUN_KEY = "dagster/run_key"
 

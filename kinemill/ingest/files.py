@@ -153,7 +153,7 @@ def _stat_entry(folder: Path, name: str, entry: os.DirEntry[str]) -> FileStat | 
     Raises:
         OSError: it cannot be reached.
     """
-    if _is_temporary(entry.name):
+    if is_temporary(entry.name):
         return "half-written, by its name"
     if entry.is_symlink() and _leads_out(entry, folder):
         return "a link out of the folder"
@@ -236,7 +236,8 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False  # `_stat_entry` raises and reports the same error
 
 
-def _is_temporary(name: str) -> bool:
+def is_temporary(name: str) -> bool:
+    """Return whether a file is ignored because its name is one of half-written files."""
     return name.startswith("~") or name.lower().endswith(TEMPORARY)
 
 

@@ -13,6 +13,7 @@ import platform
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +27,7 @@ from kinemill.store.home import Home
 
 MAINTENANCE = "maintenance"  # the lock of gc, backup and restore
 _HOME = "home"  # shared by runs, exclusive for restore
+_ACTING = ContextVar[str | None]("acting", default=None)  # the user whom a server acts for
 
 
 @contextmanager
@@ -121,11 +123,23 @@ def holder(path: Path) -> str:
 
 
 def current_user() -> str:
-    """Return the name of the current user."""
+    """Return the user whom a server acts for, else the user of this process."""
+    if name := _ACTING.get():
+        return name
     try:
         return getpass.getuser()
     except (KeyError, OSError):
         return f"user {os.getuid()}"  # a container may have no entry for its user
+
+
+@contextmanager
+def acting_as(user: str) -> Generator[None]:
+    """Act for a user of a server: changes have that user as their author."""
+    token = _ACTING.set(user)
+    try:
+        yield
+    finally:
+        _ACTING.reset(token)
 
 
 def now() -> str:

@@ -35,18 +35,23 @@ _GRACE = 3  # s for open responses at shutdown
 
 @contextmanager
 def dagster_app(home: Home, workspace: Path, *, read_only: bool) -> Generator[tuple[Any, Site]]:
-    """Return Dagster's web app, with its code server."""
+    """Return Dagster's web app with its code server, our pages, and REST."""
     from dagster import DagsterInstance
 
+    from kinemill_dagster.pipelines.rest.app import make_app
+    from kinemill_dagster.pipelines.rest.launcher import Launcher
+    from kinemill_dagster.pipelines.rest.run_documents import Runs
+    from kinemill_dagster.pipelines.rest.service import Service
     from kinemill_dagster.resources.dagster_api import open_web_app
     from kinemill_dagster.resources.database_listeners import install_listeners
 
     install_listeners()
     with DagsterInstance.get() as instance:
         instance.optimize_for_webserver(_STATEMENT, _RECYCLE, _CONNECTIONS)
-        with open_web_app(instance, workspace, read_only=read_only) as app:
+        with open_web_app(instance, workspace, read_only=read_only) as web:
             site = DagsterSite(task_of_job, lambda run: _job_of_run(instance, run))
-            yield with_pages(app, home, instance), site
+            rest = make_app(Service(home, Runs(home, instance), Launcher(web.query, instance)))
+            yield with_pages(web.app, home, instance, rest), site
 
 
 def task_of_job(job: str) -> str | None:

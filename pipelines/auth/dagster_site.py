@@ -1,4 +1,4 @@
-"""Served routes of Dagster: pages and downloads by GET, GraphQL by POST and websocket."""
+"""Served routes of Dagster's server: pages and downloads, GraphQL, and REST."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -8,6 +8,7 @@ from kinemill_dagster.pipelines.auth.calls import Refused
 from kinemill_dagster.pipelines.auth.operation import Field, Operation, parse_operation
 from kinemill_dagster.pipelines.auth.permissions import NO_TASK, Decision, Permission, Route, only
 from kinemill_dagster.pipelines.auth.request import Request, parse_object, write_json
+from kinemill_dagster.pipelines.auth.rest_routes import GATE, PREFIX, rest_route
 
 OPERATING = {  # mutations that start and end runs, or reload task files
     "launchRun",
@@ -28,7 +29,6 @@ _RELOADING = {"reloadRepositoryLocation", "reloadWorkspace"}
 _NOTHING = {"__typename"}  # changes nothing
 _OF_ALL_TASKS = {"tune", "backfill"}  # jobs whose configuration names the task
 _ASSETS = "__ASSET_JOB"  # Dagster's own job of a selection of assets
-_GATE = {"promote", "verify"}  # parts of a task that decide what becomes champion
 _STREAMS = {"out", "err"}  # streams of a step that `/logs` serves
 _RUN = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _KINDS = {"connection_init", "connection_terminate", "start", "stop"}
@@ -56,6 +56,8 @@ class DagsterSite:
         Raises:
             Refused: it is not served.
         """
+        if request.segments[: len(PREFIX)] == PREFIX:
+            return rest_route(request, self._of_run)
         if request.segments == ("graphql",):
             if request.method == "POST":
                 return Route(self._decide, "json")
@@ -222,7 +224,7 @@ def _names_gate(config: Mapping[str, object]) -> bool:
         one["config"] for one in _mappings(_values(config.get("resources"))) if "config" in one
     ]
     keys = {str(key).partition(".")[0] for part in _mappings(parts) for key in part}
-    return bool(keys & _GATE)
+    return bool(keys & GATE)
 
 
 def _op_configs(config: Mapping[str, object], *keys: str) -> list[Mapping[str, Any]]:

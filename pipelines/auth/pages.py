@@ -34,8 +34,13 @@ _SANDBOX = {
 }
 
 
-def with_pages(app: ASGIApp, home: Home, instance: dg.DagsterInstance | None = None) -> Starlette:
-    """Return Dagster's app with kinemill's pages added; `/` is the start page."""
+def with_pages(
+    app: ASGIApp,
+    home: Home,
+    instance: dg.DagsterInstance | None = None,
+    rest: ASGIApp | None = None,
+) -> Starlette:
+    """Return Dagster's app with kinemill's pages, and REST at `/api/v1`; `/` is the start page."""
     pages = _Pages(home, instance)
     routes = [
         Route("/", pages.start),
@@ -45,6 +50,7 @@ def with_pages(app: ASGIApp, home: Home, instance: dg.DagsterInstance | None = N
         Route(f"{TASKS}/{{task}}/{{number:int}}", pages.version),
         Route(f"{FILES}/{{path:path}}", pages.file),
         Route(f"{PREFIX}/{{path:path}}", lambda _: _none("no such page")),
+        *([Mount("/api/v1", rest)] if rest else []),
         Mount("/", app),
     ]
     return Starlette(routes=routes)

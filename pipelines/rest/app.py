@@ -1,0 +1,67 @@
+"""The REST app: its routers, its errors, and its OpenAPI document."""
+
+import logging
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+
+from kinemill import __version__
+from kinemill.errors import BadInput, Blocked, KinemillError, Unreachable
+from kinemill_dagster.pipelines.rest import logs, models, runs, tasks
+from kinemill_dagster.pipelines.rest.documents import Problem
+from kinemill_dagster.pipelines.rest.run_documents import UnknownRun
+from kinemill_dagster.pipelines.rest.service import NotHere, Service
+
+_log = logging.getLogger("kinemill.rest")
+_DESCRIPTION = (
+    "Tasks, logs, runs and models of one kinemill server, for programs. Send a token as "
+    "`Authorization: Bearer TOKEN`; roles are those of the web pages."
+)
+_STATUS: tuple[tuple[type[KinemillError], int], ...] = (
+    (NotHere, 404),
+    (UnknownRun, 404),
+    (BadInput, 400),
+    (Blocked, 409),
+    (Unreachable, 503),
+)
+
+
+def make_app(service: Service) -> FastAPI:
+    """Return the app, to be mounted at `/api/v1`."""
+    app = describe_app()
+    app.state.service = service
+    return app
+
+
+def describe_app() -> FastAPI:
+    """Return the app without a home: enough for its OpenAPI document."""
+    app = FastAPI(
+        title="kinemill",
+        version=__version__,
+        description=_DESCRIPTION,
+        docs_url=None,  # they load scripts from other sites
+        redoc_url=None,
+        responses={code: {"model": Problem} for code in (400, 401, 403, 404)},
+        servers=[{"url": "/api/v1"}],
+        root_path_in_servers=False,
+    )
+    for router in (tasks.router, logs.router, runs.router, models.router):
+        app.include_router(router)
+    app.add_exception_handler(KinemillError, _on_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    return app
+
+
+def _on_error(request: Request, error: Exception) -> JSONResponse:
+    """Answer an error that the user has to act on."""
+    status = next((code for kind, code in _STATUS if isinstance(error, kind)), 500)
+    _log.warning("%s %s: %s", request.method, request.url.path, error)
+    return JSONResponse({"message": str(error)}, status)
+
+
+def _on_invalid(_: Request, error: Exception) -> JSONResponse:
+    """Answer an invalid query string or body: the first problem."""
+    problem = error.errors()[0] if isinstance(error, RequestValidationError) else {}
+    where = ".".join(str(part) for part in problem.get("loc", ()))
+    return JSONResponse({"message": f"{where}: {problem.get('msg', error)}"}, 400)

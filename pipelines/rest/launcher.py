@@ -1,0 +1,147 @@
+"""Start and cancel runs with Dagster's GraphQL, inside the webserver's process."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import dagster as dg
+from starlette.requests import Request
+
+from kinemill.errors import BadInput, KinemillError
+from kinemill.store import Json
+from kinemill_dagster.resources.dagster_api import GraphqlFailed
+
+Query = Callable[[Request, str, Mapping[str, object]], Mapping[str, Any]]
+
+_REPOSITORIES = """
+{ repositoriesOrError { __typename ... on PythonError { message }
+  ... on RepositoryConnection { nodes { name location { name } assetGroups { groupName } } } } }
+"""
+_ASSETS = """
+query($group: AssetGroupSelector!) { assetNodes(group: $group) {
+  assetKey { path } isMaterializable } }
+"""
+_RELOAD = """
+mutation($location: String!) { reloadRepositoryLocation(repositoryLocationName: $location) {
+  __typename } }
+"""
+_LAUNCH = """
+mutation($params: ExecutionParams!) { launchRun(executionParams: $params) { __typename
+  ... on LaunchRunSuccess { run { runId } }
+  ... on RunConfigValidationInvalid { errors { message } }
+  ... on Error { message } } }
+"""
+_TERMINATE = """
+mutation($id: String!, $policy: TerminateRunPolicy) {
+  terminateRun(runId: $id, terminatePolicy: $policy) { __typename
+  ... on TerminateRunFailure { message } ... on Error { message } } }
+"""
+_ASSET_JOB = "__ASSET_JOB"  # Dagster's own job of all assets, of which a run selects some
+_SAFE, _FORCED = "SAFE_TERMINATE", "MARK_AS_CANCELED_IMMEDIATELY"
+_TRIES = 10  # attempts to cancel a run
+_PAUSE = 0.3  # s between two of them
+
+
+class Launcher:
+    """Starts and cancels runs.
+
+    Args:
+        query: runs a GraphQL operation as part of a web request; see `WebApp`.
+        instance: Dagster's instance.
+    """
+
+    def __init__(self, query: Query, instance: dg.DagsterInstance) -> None:
+        self._query, self._instance = query, instance
+
+    def start(
+        self, request: Request, task: str, config: Mapping[str, object], tags: Mapping[str, str]
+    ) -> str:
+        """Launch a run of all assets of a task; return its id.
+
+        Args:
+            request: whose headers name the user, which become the owner of the run.
+            task: name of the task.
+            config: run configuration.
+            tags: of the run.
+
+        Raises:
+            BadInput: the server has not loaded the task, or Dagster refuses the configuration.
+        """
+        listed = [{"key": key, "value": value} for key, value in tags.items()]
+        params = {
+            "selector": self._select_assets(request, task),
+            "runConfigData": config,
+            "executionMetadata": {"tags": listed},
+        }
+        response = self._ask(request, _LAUNCH, params=params)["launchRun"]
+        if response["__typename"] == "LaunchRunSuccess":
+            return response["run"]["runId"]
+        errors = [line["message"] for line in response.get("errors", [])]
+        errors = errors or [str(response.get("message") or response["__typename"])]
+        text = "; ".join(error.partition("\n\nStack Trace")[0] for error in errors)
+        raise BadInput(f"task {task}", f"cannot be started: {text}")
+
+    def cancel(self, request: Request, run: str) -> None:
+        """Cancel a run; mark one that is starting, which has no process yet, as canceled.
+
+        Raises:
+            BadInput: it has ended.
+            KinemillError: Dagster refuses.
+        """
+        message = ""
+        for attempt in range(_TRIES):  # the status may change between query and cancellation
+            record = self._instance.get_run_by_id(run)
+            if record is None or record.is_finished:
+                if attempt:
+                    return
+                status = "unknown" if record is None else record.status.value.lower()
+                raise BadInput(f"run {run[:8]}", f"is {status}; there is nothing to cancel")
+            starting = record.status is dg.DagsterRunStatus.STARTING
+            policy = _FORCED if starting else _SAFE
+            reply = self._ask(request, _TERMINATE, id=run, policy=policy)["terminateRun"]
+            if reply["__typename"] == "TerminateRunSuccess":
+                return
+            message = reply.get("message") or reply["__typename"]
+            time.sleep(_PAUSE)
+        raise KinemillError(f"run {run[:8]}", f"cannot be canceled: {message}")
+
+    def _select_assets(self, request: Request, task: str) -> Json:
+        """Return the selector of a task's assets, which are a group of its name."""
+        where = self._locate(request, task)
+        nodes = self._ask(request, _ASSETS, group={"groupName": task, **where})["assetNodes"]
+        keys = [node["assetKey"] for node in nodes if node["isMaterializable"]]
+        return {**where, "jobName": _ASSET_JOB, "assetSelection": keys}
+
+    def _locate(self, request: Request, task: str) -> dict[str, str]:
+        """Return where a task is defined; reload the code locations if its file is newer."""
+        groups = self._groups(request)
+        if not any(task in names for _, names in groups):
+            for location in {where["repositoryLocationName"] for where, _ in groups}:
+                self._ask(request, _RELOAD, location=location)
+            groups = self._groups(request)
+        for where, names in groups:
+            if task in names:
+                return where
+        raise BadInput(f"task {task}", "is not loaded by Dagster", fix="its page shows why")
+
+    def _groups(self, request: Request) -> list[tuple[dict[str, str], set[str]]]:
+        """Return (repository, asset groups) of everything that the server has loaded."""
+        response = self._ask(request, _REPOSITORIES)["repositoriesOrError"]
+        if response["__typename"] != "RepositoryConnection":
+            raise KinemillError("Dagster", str(response.get("message", response["__typename"])))
+        return [
+            (
+                {
+                    "repositoryLocationName": node["location"]["name"],
+                    "repositoryName": node["name"],
+                },
+                {group["groupName"] for group in node["assetGroups"]},
+            )
+            for node in response["nodes"]
+        ]
+
+    def _ask(self, request: Request, query: str, **variables: object) -> Mapping[str, Any]:
+        try:
+            return self._query(request, query, variables)
+        except GraphqlFailed as error:
+            raise KinemillError("Dagster", str(error)) from error

@@ -1,0 +1,130 @@
+"""Logs of a task: upload into the drop folder, and check without storing."""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+from fastapi import APIRouter, Query, Request
+from fastapi import Path as PathParameter
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
+
+from kinemill.errors import BadInput, KinemillError
+from kinemill.ingest.files import drop_folder, is_temporary
+from kinemill.process import run_python
+from kinemill.store.disk_space import convert_disk_errors, shortage
+from kinemill_dagster.pipelines.rest.documents import LogCheck, Upload
+from kinemill_dagster.pipelines.rest.service import ServiceOf
+
+router = APIRouter(tags=["logs"])
+LARGEST = 4 << 30  # bytes of an uploaded log
+LOG_NAME = r"^[^/\\\x00-\x1f\x7f]{1,200}$"
+_PATIENCE = 300.0  # s to check a log
+_CHECK = "from kinemill.cli import main; main()"
+
+PathName = Annotated[str, PathParameter(pattern=LOG_NAME)]
+Name = Annotated[str, Query(pattern=LOG_NAME, description="Name of the file, with its suffix.")]
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+
+
+@router.put("/tasks/{task}/logs/{name}", status_code=201, openapi_extra=_BODY)
+async def upload_log(task: str, name: PathName, request: Request, service: ServiceOf) -> Upload:
+    """Upload a log into the drop folder of a task; a log of the same name is never replaced.
+
+    The file appears in the folder when it is complete.
+    """
+    folder = await run_in_threadpool(lambda: drop_folder(service.task(task), service.home))
+    _check_name(name)
+    folder.mkdir(parents=True, exist_ok=True)
+    _check_space(folder, request)
+    handle, aside = tempfile.mkstemp(prefix=".upload-", suffix=".part", dir=folder)
+    try:
+        with os.fdopen(handle, "wb") as file, convert_disk_errors(folder):
+            size, digest = await _receive(request.stream(), file)
+            await run_in_threadpool(os.fsync, file.fileno())
+        _publish(Path(aside), folder / name)
+    finally:
+        Path(aside).unlink(missing_ok=True)
+    return Upload(name=name, bytes=size, sha256=digest)
+
+
+@router.post("/tasks/{task}/check", openapi_extra=_BODY)
+async def check_log(task: str, name: Name, request: Request, service: ServiceOf) -> LogCheck:
+    """Check a log against a task, without storing it."""
+    path = await run_in_threadpool(service.task_file, task)
+    _check_name(name)
+    with tempfile.TemporaryDirectory(prefix="kinemill-check-") as folder:
+        log = Path(folder) / name
+        _check_space(log.parent, request)
+        with log.open("wb") as file, convert_disk_errors(log.parent):
+            await _receive(request.stream(), file)
+        return await run_in_threadpool(_check, path, log)
+
+
+def _check(task: Path, log: Path) -> LogCheck:
+    """Check a log in another process, whose memory and time do not burden the server."""
+    command = ["-c", _CHECK, "data", "check", str(log), "--task", str(task), "--json"]
+    done = run_python(command, _PATIENCE)
+    if done is None:
+        raise BadInput(log.name, f"was not checked within {_PATIENCE:.0f} s", fix="split the log")
+    try:
+        found = json.loads(done.stdout)
+    except ValueError as error:
+        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        raise KinemillError(log.name, f"cannot be checked: {lines[-1]}") from error
+    return LogCheck(files=found["files"], dataset=found["dataset"])
+
+
+async def _receive(chunks: AsyncIterator[bytes], file: BinaryIO) -> tuple[int, str]:
+    """Write a body to a file; return its size and sha256."""
+    size, digest = 0, hashlib.sha256()
+    try:
+        async for chunk in chunks:
+            size += len(chunk)
+            if size > LARGEST:
+                raise BadInput("the log", "is too large", expected=f"at most {LARGEST >> 30} GiB")
+            digest.update(chunk)
+            await run_in_threadpool(file.write, chunk)
+    except ClientDisconnect as error:
+        raise BadInput("the upload", "ended early; nothing was stored", fix="repeat it") from error
+    file.flush()
+    return size, digest.hexdigest()
+
+
+def _publish(aside: Path, path: Path) -> None:
+    """Give a complete file its name, unless that exists."""
+    aside.chmod(0o644)
+    try:
+        os.link(aside, path)
+    except FileExistsError as error:
+        fix = "use another name; logs are never replaced"
+        raise BadInput(f"log {path.name!r}", "is in the drop folder already", fix=fix) from error
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _check_name(name: str) -> None:
+    if name.startswith(".") or is_temporary(name):
+        expected = "a name that does not begin with a dot or ~, and no suffix of temporary files"
+        raise BadInput(f"log {name!r}", "would be ignored", expected=expected)
+
+
+def _check_space(folder: Path, request: Request) -> None:
+    """Refuse a body that does not fit, before it is received."""
+    length = int(request.headers.get("content-length") or 0)
+    if length > LARGEST:
+        raise BadInput("the log", "is too large", expected=f"at most {LARGEST >> 30} GiB")
+    if problem := shortage(folder, length):
+        raise KinemillError(folder, problem)

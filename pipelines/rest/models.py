@@ -1,0 +1,155 @@
+"""Registered models: list, look up, download, promote and roll back."""
+
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from fastapi import Path as PathParameter
+from fastapi.responses import FileResponse, Response
+
+from kinemill.errors import BadInput
+from kinemill.register.champion_change import ChampionChange
+from kinemill.register.consistency import is_registered
+from kinemill.register.lookup import VersionDocument, VersionList, list_versions, show
+from kinemill.register.promotion import promote, rollback
+from kinemill.register.pull_source import OfHome
+from kinemill.register.pulls import record_pull
+from kinemill.register.versions import CHAMPION, Version, bundle_folder, find_version
+from kinemill.runtime.integrity import SUMS, read_sums
+from kinemill.task import list_tasks
+from kinemill_dagster.pipelines.rest.documents import (
+    ROBOT_NAME,
+    Installation,
+    ModelLine,
+    ModelList,
+    Promote,
+    ResolvedVersion,
+    Rollback,
+)
+from kinemill_dagster.pipelines.rest.service import NotHere, Service, ServiceOf, as_user, user_of
+
+router = APIRouter(tags=["models"])
+_WHICH = r"^(@[\w-]{1,100}|[0-9]{1,9})$"
+
+Which = Annotated[
+    str, PathParameter(pattern=_WHICH, description="Number of a version, or `@` and an alias.")
+]
+Robot = Annotated[
+    str, Query(pattern=ROBOT_NAME, description="Name of the robot; decides for `@canary`.")
+]
+
+
+@router.get("/models")
+def list_models(service: ServiceOf) -> ModelList:
+    """List the tasks with registered versions."""
+    found = [list_versions(name, service.home) for name in list_tasks()]
+    return ModelList(models=[_line(one) for one in found if one.versions])
+
+
+@router.get("/models/{task}")
+def show_versions(task: str, service: ServiceOf) -> VersionList:
+    """List the versions of a task, newest first."""
+    service.task_file(task)
+    return list_versions(task, service.home)
+
+
+@router.get("/models/{task}/{which}", response_model_exclude={"folder", "report"})
+def show_version(task: str, which: Which, service: ServiceOf) -> VersionDocument:
+    """Return one version: decision of the gate, metrics, lineage, and files with sha256."""
+    named = _colon(which)
+    _version(service, task, named)
+    return show(task, service.home, named)
+
+
+@router.get("/models/{task}/{which}/resolve")
+def resolve_version(
+    task: str, which: Which, service: ServiceOf, robot: Robot = "robot"
+) -> ResolvedVersion:
+    """Return the version that a robot should load, with its files."""
+    _version(service, task)
+    try:
+        ref = OfHome(service.home, task, _colon(which), robot).resolve()
+    except BadInput as error:
+        raise NotHere(error.where, error.problem, fix=error.fix) from error
+    folder = _bundle(service, task, ref.version)
+    return ResolvedVersion(
+        task=task,
+        version=ref.version,
+        sums=ref.sums,
+        provisional=ref.provisional,
+        files=read_sums(folder),
+    )
+
+
+@router.get("/models/{task}/{version}/files/{path:path}")
+def download_file(task: str, version: int, path: str, service: ServiceOf) -> FileResponse:
+    """Download a file of a version; `sha256sums` lists them."""
+    folder = _bundle(service, task, version)
+    if path != SUMS and path not in read_sums(folder):
+        raise NotHere(f"{task} version {version}", f"has no file {path!r}")
+    return FileResponse(folder / path, media_type="application/octet-stream")
+
+
+@router.post("/models/{task}/{version}/installations", status_code=204)
+def record_installation(
+    task: str, version: int, body: Installation, request: Request, service: ServiceOf
+) -> Response:
+    """Record that a robot installed a version."""
+    _version(service, task, f":{version}")
+    record_pull(service.home, task, body.robot, version, user_of(request))
+    return Response(status_code=204)
+
+
+@router.post("/models/{task}/promote")
+def promote_version(
+    task: str, body: Promote, request: Request, service: ServiceOf
+) -> ChampionChange:
+    """Make a version champion that passed the gate."""
+    loaded, which = service.task(task), f":{body.version}"
+    _version(service, task, which)
+    with as_user(request):
+        return promote(
+            loaded, service.home, which, force=body.force, why=body.why, **_expected(body)
+        )
+
+
+@router.post("/models/{task}/rollback")
+def roll_back(task: str, body: Rollback, request: Request, service: ServiceOf) -> ChampionChange:
+    """Roll back to an earlier champion."""
+    loaded, which = service.task(task), "" if body.to is None else f":{body.to}"
+    _version(service, task, which)
+    with as_user(request):
+        return rollback(loaded, service.home, to=which, why=body.why, **_expected(body))
+
+
+def _expected(body: Promote | Rollback) -> dict[str, int | None]:
+    return {} if body.expected is None else {"expected": body.expected or None}
+
+
+def _line(versions: VersionList) -> ModelLine:
+    champion = next((one.version for one in versions.versions if CHAMPION in one.aliases), None)
+    return ModelLine(task=versions.task, champion=champion, versions=len(versions.versions))
+
+
+def _colon(which: str) -> str:
+    """Return the name of a version as the registry expects it: `@alias` or `:number`."""
+    return which if which.startswith("@") else f":{which}"
+
+
+def _version(service: Service, task: str, which: str = "") -> Version:
+    """Return a version of a task of the project.
+
+    Raises:
+        NotHere: there is none.
+    """
+    service.task_file(task)
+    if not is_registered(service.home, task):
+        raise NotHere(f"task {task}", "has no version yet")
+    try:
+        return find_version(service.home, task, which)
+    except BadInput as error:
+        raise NotHere(error.where, error.problem, fix=error.fix) from error
+
+
+def _bundle(service: Service, task: str, version: int) -> Path:
+    return bundle_folder(service.home, _version(service, task, f":{version}"))

@@ -1,0 +1,173 @@
+"""Documents of runs, from Dagster's storage and the metrics in the home."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+from dagster import DagsterEventType, DagsterRunStatus
+
+from kinemill.errors import BadInput
+from kinemill.store.home import Home
+from kinemill.tracking.run_metrics import RunMetrics
+from kinemill_dagster.pipelines.rest.documents import RunDocument, RunStatus
+from kinemill_dagster.pipelines.run_status_sensors import reason
+from kinemill_dagster.resources.tags import OWNER, RETRIED_BY, TASK
+
+_STATUS: dict[DagsterRunStatus, RunStatus] = {
+    DagsterRunStatus.QUEUED: "queued",
+    DagsterRunStatus.NOT_STARTED: "queued",
+    DagsterRunStatus.STARTING: "starting",
+    DagsterRunStatus.MANAGED: "running",
+    DagsterRunStatus.STARTED: "running",
+    DagsterRunStatus.CANCELING: "canceling",
+    DagsterRunStatus.SUCCESS: "completed",
+    DagsterRunStatus.FAILURE: "failed",
+    DagsterRunStatus.CANCELED: "canceled",
+}
+ENDED: frozenset[RunStatus] = frozenset({"completed", "failed", "canceled"})
+_LENGTH = 36  # characters of an id
+_PAGE = 500  # ids per query when an id is completed
+_EXAMPLES = 5  # runs that an error names
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The runs of a home.
+
+    Attributes:
+        home: the home.
+        instance: Dagster's instance.
+    """
+
+    home: Home
+    instance: dg.DagsterInstance
+
+    def latest(self, limit: int, task: str | None = None) -> list[RunDocument]:
+        """Return the documents of the newest runs, of one task or of all."""
+        filters = dg.RunsFilter(tags={TASK: task}) if task else None
+        records = self.instance.get_run_records(filters, limit=limit)
+        return [self.document(record) for record in records]
+
+    def find(self, run: str) -> dg.RunRecord:
+        """Return the run with this id, or this beginning of an id.
+
+        Raises:
+            UnknownRun: there is none.
+            BadInput: there are several.
+        """
+        whole = run if len(run) == _LENGTH else self._complete(run)
+        record = self.instance.get_run_record_by_id(whole)
+        if record is None:
+            raise self._unknown(run)
+        return record
+
+    def document(self, record: dg.RunRecord) -> RunDocument:
+        """Return the document of a run."""
+        run, status = record.dagster_run, status_of(record)
+        task = task_of(run)
+        metrics = RunMetrics.of(self.home, run.run_id, task)
+        ended = record.end_time if status in ENDED else None
+        return RunDocument(
+            id=run.run_id,
+            task=task,
+            status=status,
+            step=metrics.step,
+            total_steps=metrics.total,
+            loss=metrics.loss,
+            parameters=_parameters(run.run_config, task),
+            error=self._error(run.run_id) if status == "failed" else None,
+            model=self._model(run.run_id, task),
+            owner=run.tags.get(OWNER),
+            resumed_by=run.tags.get(RETRIED_BY),
+            created_at=record.create_timestamp.isoformat(timespec="seconds"),
+            completed_at=None if ended is None else _time(ended),
+        )
+
+    def _complete(self, start: str) -> str:
+        """Return the only id with this beginning, among all runs."""
+        matches = [run for run in self._ids() if start and run.startswith(start)]
+        if len(matches) > 1:
+            examples = ", ".join(run[: len(start) + 4] for run in matches[:3])
+            raise BadInput(f"run {start}", f"is the beginning of {examples}", fix="give more of it")
+        if not matches:
+            raise self._unknown(start)
+        return matches[0]
+
+    def _ids(self) -> Iterator[str]:
+        cursor: str | None = None
+        while ids := self.instance.get_run_ids(cursor=cursor, limit=_PAGE):
+            yield from ids
+            cursor = ids[-1]
+
+    def _unknown(self, run: str) -> "UnknownRun":
+        records = self.instance.get_run_records(limit=_EXAMPLES)
+        examples = [
+            f"{one.dagster_run.run_id[:8]} ({task_of(one.dagster_run)}, {status_of(one)})"
+            for one in records
+        ]
+        fix = f"the latest: {', '.join(examples) or 'there is none yet'}"
+        return UnknownRun(f"run {run}", "unknown", fix=fix)
+
+    def _error(self, run: str) -> str | None:
+        """Return the error of a failed run: that of its failed step, else that of the run."""
+        for entry in self.instance.all_logs(run, of_type=DagsterEventType.STEP_FAILURE):
+            if (event := entry.dagster_event) and (error := event.step_failure_data.error):
+                return _short(reason(error))
+        for entry in self.instance.all_logs(run, of_type=DagsterEventType.RUN_FAILURE):
+            event = entry.dagster_event
+            if event and event.event_specific_data and event.job_failure_data.error:
+                return _short(reason(event.job_failure_data.error))
+            return entry.message
+        return None
+
+    def _model(self, run: str, task: str) -> str | None:
+        """Return the address of the version that the run registered or found cached."""
+        kind = DagsterEventType.ASSET_MATERIALIZATION
+        for entry in self.instance.all_logs(run, of_type=kind):
+            made = entry.asset_materialization
+            version = made and made.metadata.get("version")
+            if made and made.asset_key.path[-1] == "registered_model" and version:
+                return f"models:/{task}/{version.value}"
+        return None
+
+
+class UnknownRun(BadInput):
+    """There is no run with this id."""
+
+
+def status_of(record: dg.RunRecord) -> RunStatus:
+    """Return the status of a run."""
+    return _STATUS[record.dagster_run.status]
+
+
+def task_of(run: dg.DagsterRun) -> str:
+    """Return the task of a run, also of one that materializes only some assets."""
+    assets = run.asset_selection or ()
+    selected = min((key.path[0] for key in assets), default=run.job_name)
+    return run.tags.get(TASK) or selected
+
+
+def _short(message: str) -> str:
+    """Return the message of an error without the name of its class."""
+    kind, _, rest = message.partition(": ")
+    return rest if rest and kind.startswith("kinemill.") else message
+
+
+def _parameters(config: Mapping[str, Any], task: str) -> dict[str, Any]:
+    """Return the overrides that a run was started with, dotted key to value."""
+    resource = config.get("resources", {}).get(task, {})
+    return _flat(resource.get("config", {})) if isinstance(resource, Mapping) else {}
+
+
+def _flat(config: Mapping[str, object], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        inner = _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {}
+        flat |= inner or {f"{prefix}{key}": value}
+    return flat
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

@@ -1,0 +1,42 @@
+"""Tasks of the project: list, and settings of one."""
+
+from fastapi import APIRouter
+
+from kinemill.errors import KinemillError
+from kinemill.register.consistency import is_registered
+from kinemill.register.versions import CHAMPION, aliases_of, versions_of
+from kinemill.task import list_tasks
+from kinemill_dagster.pipelines.rest.documents import TaskDocument, TaskLine, TaskList
+from kinemill_dagster.pipelines.rest.service import Service, ServiceOf
+
+router = APIRouter(tags=["tasks"])
+
+
+@router.get("/tasks")
+def show_tasks(service: ServiceOf) -> TaskList:
+    """List the tasks of the project, those with an invalid file included."""
+    return TaskList(tasks=[_line(service, name) for name in list_tasks()])
+
+
+@router.get("/tasks/{task}")
+def show_task(task: str, service: ServiceOf) -> TaskDocument:
+    """Return a task with all settings."""
+    settings = service.task(task).model_dump(mode="json", by_alias=True)
+    return TaskDocument(**_line(service, task).model_dump(), settings=settings)
+
+
+def _line(service: Service, name: str) -> TaskLine:
+    learn, problem = None, None
+    try:
+        learn = service.task(name).learn.type
+    except KinemillError as error:
+        problem = str(error)
+    registered = is_registered(service.home, name)
+    return TaskLine(
+        name=name,
+        problem=problem,
+        learn=learn,
+        versions=len(versions_of(service.home, name)) if registered else 0,
+        champion=aliases_of(service.home, name).get(CHAMPION) if registered else None,
+        last_run=next(iter(service.runs.latest(1, name)), None),
+    )
