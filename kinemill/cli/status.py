@@ -1,23 +1,21 @@
-"""`kinemill runs list`, `show` and `metrics`: runs on a Dagster server and their metrics."""
+"""`kinemill runs list`, `show` and `metrics`: runs on a kinemill server and their metrics."""
 
 import itertools
 import json
 import sys
-import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
 
-from kinemill.cli.dagster_client import Server
-from kinemill.cli.metrics import Numbers
 from kinemill.cli.output import JsonOption, document, notify, quantity, table
+from kinemill.cli.rest_client import Server
 from kinemill.cli.start import RunName
 from kinemill.interrupts import message_on_interrupt
 from kinemill.store import Json
 
-_LOOK_EVERY = 1.0  # s
+_LISTED = 10
 _SHORT = 8  # characters of an id that are shown
 _APART = {"step", "time"}
 _ASIDE = "memory/"  # metrics for MLflow and --json only
@@ -26,14 +24,13 @@ _ASIDE = "memory/"  # metrics for MLflow and --json only
 def list_runs(as_json: JsonOption = False) -> None:
     """List the latest runs.
 
-    Reads them from the Dagster server of `kinemill ui`, or the one at KINEMILL_URL.
+    Reads them from the server of `kinemill ui`, or the one at KINEMILL_URL.
 
     Example: kinemill runs list
     """
-    from kinemill.cli import run_status
-    from kinemill.cli.dagster_client import find_server
+    from kinemill.cli.rest_client import find_server
 
-    runs = run_status.latest(find_server())
+    runs = find_server().get("runs", limit=_LISTED)["runs"]
     if as_json:
         document({"runs": runs})
         return
@@ -61,10 +58,9 @@ def show_run(run: RunName, as_json: JsonOption = False) -> None:
 
     Example: kinemill runs show 1ee64d1c
     """
-    from kinemill.cli import run_status
-    from kinemill.cli.dagster_client import find_server
+    from kinemill.cli.rest_client import find_server
 
-    summary = run_status.one(find_server(), run)
+    summary = find_server().get(f"runs/{run}")
     document(summary) if as_json else _print_one(summary)
 
 
@@ -101,63 +97,59 @@ def metrics(
 
     Example: kinemill runs metrics 1ee64d1c --follow
     """
-    from kinemill.cli import run_status
-    from kinemill.cli.dagster_client import find_server
-    from kinemill.cli.metrics import Numbers
+    from kinemill.cli.rest_client import find_server
+    from kinemill.tracking.jsonl import as_series
 
     server = find_server()
-    record = run_status.look_up(server, run)
-    numbers = Numbers(record["runId"], run_status.task_of(record))
     if follow:
-        short = record["runId"][:_SHORT]
-        with message_on_interrupt(
-            lambda: f"run {short} continues; to end it, run: kinemill runs cancel {short}"
-        ):
-            _follow(server, record, numbers, as_json=as_json)
+        _follow(server, run, as_json=as_json)
         return
-    points = list(numbers.new())
+    metrics = server.get(f"runs/{run}/metrics")
+    points = metrics["points"]
     if as_json:
-        document(numbers.document())
+        document(as_series(points))
         return
     for point in _merge_steps(points):
-        typer.echo(_line(point, numbers.total))
+        typer.echo(_line(point, metrics["total_steps"]))
     if not points:
-        notify(
-            f"run {record['runId'][:_SHORT]} is {run_status.status_of(record)} and has no metrics"
-        )
+        notify(f"run {metrics['run'][:_SHORT]} is {metrics['status']} and has no metrics")
 
 
-def _follow(server: Server, record: Json, numbers: Numbers, *, as_json: bool) -> None:
+def _follow(server: Server, run: str, *, as_json: bool) -> None:
     """Print points as they arrive, and the status of the run on stderr, until it has ended."""
-    from kinemill.cli import run_status
+    whole = server.get(f"runs/{run}")["id"]
+    short = whole[:_SHORT]
+    with (
+        message_on_interrupt(
+            lambda: f"run {short} continues; to end it, run: kinemill runs cancel {short}"
+        ),
+        _bar(enabled=not as_json) as show_point,
+    ):
+        for event, data in server.events(f"runs/{whole}/metrics/stream"):
+            if event == "status":
+                notify(f"run {short} of {data['task']} is {data['status']}")
+            elif event == "points":
+                total, points = data["total_steps"], data["points"]
+                for point in points if as_json else _merge_steps(points):
+                    typer.echo(json.dumps(point) if as_json else _line(point, total))
+                    show_point(point, total)
+            else:
+                _print_end(data)
 
-    last_status = ""
-    with _bar(numbers, enabled=not as_json) as show_point:
-        while True:
-            stands = run_status.status_of(record)
-            if stands != last_status and stands not in run_status.ENDED:
-                last_status = stands
-                notify(f"run {record['runId'][:_SHORT]} of {numbers.task} is {stands}")
-            new = list(numbers.new())
-            for point in new if as_json else _merge_steps(new):
-                typer.echo(json.dumps(point) if as_json else _line(point, numbers.total))
-                show_point(point)
-            if stands in run_status.ENDED:
-                break
-            time.sleep(_LOOK_EVERY)
-            record = run_status.look_up(server, record["runId"])
-    ended = run_status.document_of(server, record)
-    if again := run_status.retry_of(record):
-        notify(f"another attempt resumed it: kinemill runs metrics {again[:_SHORT]} --follow")
-    more = ended["error"] or ended["model"]
-    notify(f"run {record['runId'][:_SHORT]} is {ended['status']}" + (f": {more}" if more else ""))
+
+def _print_end(run: Json) -> None:
+    if run["resumed_by"]:
+        again = run["resumed_by"][:_SHORT]
+        notify(f"another attempt resumed it: kinemill runs metrics {again} --follow")
+    more = run["error"] or run["model"]
+    notify(f"run {run['id'][:_SHORT]} is {run['status']}" + (f": {more}" if more else ""))
 
 
 @contextmanager
-def _bar(numbers: Numbers, *, enabled: bool) -> Generator[Callable[[Json], None]]:
+def _bar(*, enabled: bool) -> Generator[Callable[[Json, int | None], None]]:
     """Show a progress bar with rate and time left below the lines, on a terminal."""
     if not (enabled and sys.stdout.isatty()):
-        yield lambda _point: None
+        yield lambda _point, _total: None
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
@@ -166,12 +158,12 @@ def _bar(numbers: Numbers, *, enabled: bool) -> Generator[Callable[[Json], None]
     pace = Pace()
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[pace]}"))
     with Progress(*columns, transient=True) as progress:
-        bar = progress.add_task("", total=numbers.total, pace="")
+        bar = progress.add_task("", total=None, pace="")
 
-        def show(point: Json) -> None:
+        def show(point: Json, total: int | None) -> None:
             pace.note(point["step"], point["time"])
-            how = format_pace(pace, numbers.total)
-            progress.update(bar, completed=point["step"], total=numbers.total, pace=how)
+            how = format_pace(pace, total)
+            progress.update(bar, completed=point["step"], total=total, pace=how)
 
         yield show
 

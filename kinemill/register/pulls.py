@@ -1,7 +1,7 @@
 """Pulls: which robot installed which version, and when.
 
 `pulls/<task>.jsonl` of the home has one line per installation, appended and never changed. A robot
-that pulls from a server reports to it by a header; see `pipelines/auth/pulls.py`.
+that pulls from a server reports to it over REST; see `pipelines/rest/models.py`.
 """
 
 import json

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from kinemill.errors import KinemillError
-from kinemill.runtime import canary, registry_client
+from kinemill.runtime import canary
 from kinemill.store import Json, from_json_value
 
 KEY = "kinemill.key"  # digest of the artifacts and the rules
@@ -36,7 +36,7 @@ DECISION = "kinemill.decision"  # champion, waiting or refused; written last
 VERSION = "kinemill.version"  # on the run: its version
 APPROVED = "kinemill.approved"  # who, when, whether breaking; JSON
 BETTER = "kinemill.blessing.better"  # yes or no: every rule but `serves` holds
-PROVISIONAL = registry_client.PROVISIONAL_TAG  # no, or why the champion is provisional
+PROVISIONAL = "kinemill.provisional"  # no, or why the champion is provisional
 NO = "no"  # MLflow shows an empty tag as missing
 SERVES = "kinemill.blessing.serves"  # yes or no: loads and predicts in the serving runtime
 PERFORMANCE = "kinemill.performance"  # the sentence about errors and the best reference
@@ -49,7 +49,7 @@ EVENT = "kinemill.event."  # in the ledger only: one line of the audit trail eac
 APPLIED = "kinemill.applied"  # on the registered model: number of the last applied ledger record
 OWN = "kinemill."  # prefix of all tags
 CANARY = canary.TAG
-SUMS = registry_client.SUMS_TAG
+SUMS = "kinemill.sums"  # sha256 of `sha256sums`
 INTERNAL = "kinemill.internal"  # on the version in MLflow: the tags that are not shown; JSON
 VISIBLE = frozenset(
     {BETTER, COMMIT, DATASET, DECISION, PROVISIONAL, REFERENCE, SERVES, STARTED_FROM, SUMS}

@@ -1,4 +1,4 @@
-"""Registry client: reads versions from an MLflow server over plain HTTP."""
+"""Registry client: reads versions from a kinemill server over REST, with plain HTTP."""
 
 import json
 import urllib.error
@@ -10,13 +10,8 @@ from pathlib import Path
 from typing import Protocol
 
 from kinemill.errors import BadInput, CorruptArtifact, Unreachable
-from kinemill.runtime.canary import WHICH, which_of
 from kinemill.runtime.integrity import SUMS, read_sums
-from kinemill.runtime.timing import Json
 
-SUMS_TAG = "kinemill.sums"  # tag of a version: sha256 of `sha256sums`
-PROVISIONAL_TAG = "kinemill.provisional"  # tag of a version: missing test data, or `no`
-ROBOT_HEADER = "X-Kinemill-Robot"  # of a request for the checksums of an installed version
 _PATIENCE = 30.0  # s, time limit of a request
 
 
@@ -63,7 +58,15 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class ServerSource:
-    """Registry of an MLflow server, with an optional token."""
+    """Registry of a kinemill server, with an optional token.
+
+    Attributes:
+        url: of its web pages, such as `http://host:3000`.
+        task: name of the task.
+        which: `@alias` or `:number`.
+        token: bearer token of a user, if the server requires one.
+        robot: name of the robot, for `@canary` and for the list of installations.
+    """
 
     url: str
     task: str
@@ -72,31 +75,14 @@ class ServerSource:
     robot: str = ""
 
     def resolve(self) -> VersionRef:
-        """Resolve the alias with the REST API of MLflow.
+        """Look the version up.
 
         Raises:
-            BadInput: There is no such version, or kinemill did not register it.
+            BadInput: There is no such version.
         """
-        name, which = {"name": self.task}, self.which
-        if which == WHICH:
-            model_tags = self._ask("registered-models/get", **name)["registered_model"].get(
-                "tags", []
-            )
-            which = which_of(
-                self.task, self.robot, {one["key"]: one["value"] for one in model_tags}
-            )
-        if which.startswith("@"):
-            response = self._ask("registered-models/alias", **name, alias=which[1:])
-        else:
-            response = self._ask("model-versions/get", **name, version=which[1:])
-        version = response["model_version"]
-        tags = {tag["key"]: tag["value"] for tag in version.get("tags", [])}
-        if SUMS_TAG not in tags:
-            raise BadInput(f"{self.task}{self.which}", "was not registered by kinemill")
-        provisional = tags.get(PROVISIONAL_TAG, "no")
-        return VersionRef(
-            int(version["version"]), tags[SUMS_TAG], "" if provisional == "no" else provisional
-        )
+        query = urllib.parse.urlencode({"robot": self.robot} if self.robot else {})
+        found = json.loads(self._send(f"{self.which.removeprefix(':')}/resolve?{query}"))
+        return VersionRef(int(found["version"]), found["sums"], found["provisional"])
 
     def copy(self, ref: VersionRef, folder: Path) -> None:
         """Download all files listed in `sha256sums`.
@@ -114,26 +100,20 @@ class ServerSource:
             path.write_bytes(self._file(ref, name))
 
     def report(self, ref: VersionRef) -> None:
-        """Report the installation; a server that is no kinemill server ignores it."""
-        name = urllib.parse.quote(self.robot)  # a header is ASCII
-        self._file(ref, SUMS, {ROBOT_HEADER: name})
+        """Report the installation."""
+        self._send(f"{ref.version}/installations", {"robot": self.robot})
 
-    def _ask(self, path: str, **query: str) -> Json:
-        return json.loads(self._get(f"/api/2.0/mlflow/{path}", query))
+    def _file(self, ref: VersionRef, name: str) -> bytes:
+        return self._send(f"{ref.version}/files/{urllib.parse.quote(name)}")
 
-    def _file(self, ref: VersionRef, name: str, headers: Mapping[str, str] | None = None) -> bytes:
-        query = {"path": f"bundle/{name}", "name": self.task, "version": str(ref.version)}
-        return self._get("/model-versions/get-artifact", query, headers)
-
-    def _get(
-        self, path: str, query: dict[str, str], headers: Mapping[str, str] | None = None
-    ) -> bytes:
-        address = f"{self.url.rstrip('/')}{path}?{urllib.parse.urlencode(query)}"
-        if not address.startswith(("http://", "https://")):
-            raise BadInput(
-                self.url, "is not the address of a server", expected="http:// or https://"
-            )
-        request = urllib.request.Request(address, headers=dict(headers or {}))
+    def _send(self, path: str, body: Mapping[str, str] | None = None) -> bytes:
+        """Send a request below the address of the task's versions; return the response."""
+        if not self.url.startswith(("http://", "https://")):
+            expected = "http:// or https://"
+            raise BadInput(self.url, "is not the address of a server", expected=expected)
+        address = f"{self.url.rstrip('/')}/api/v1/models/{urllib.parse.quote(self.task)}/{path}"
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(address, data, {"Content-Type": "application/json"})
         if self.token:  # not sent along with redirects
             request.add_unredirected_header("Authorization", f"Bearer {self.token}")
         try:
@@ -141,11 +121,18 @@ class ServerSource:
                 return response.read()
         except urllib.error.HTTPError as error:
             if error.code in {400, 404}:
-                where = f"{self.task}{self.which}"
-                raise BadInput(where, f"{self.url} knows no such version") from error
+                raise BadInput(f"{self.task}{self.which}", _message(self.url, error)) from error
             raise Unreachable(self.url, f"responded with {error.code} {error.reason}") from error
         except OSError as error:
             raise Unreachable(self.url, f"does not respond: {error}") from error
+
+
+def _message(url: str, error: urllib.error.HTTPError) -> str:
+    """Return the message of a response that refuses a request."""
+    try:
+        return f"{url} says: {json.loads(error.read())['message']}"
+    except (ValueError, LookupError, TypeError):
+        return f"{url} is no kinemill server, or knows no such version"
 
 
 def address_parts(model: str) -> tuple[str, str]:

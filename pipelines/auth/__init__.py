@@ -8,7 +8,7 @@ guard is an ASGI middleware in each server's process, so that it covers every po
 - `request`, `operation`: HTTP and GraphQL requests, parsed once and written in canonical form.
 - `permissions`: permissions; `dagster_site`, `mlflow_site`: served routes and their permissions.
 - `mlflow_records`, `uploads`: runs in MLflow with their users, and what is being written to them.
-- `pulls`: robots that report an installed version.
+- `rest_routes`: permissions of REST, which `pipelines/rest` serves.
 - `users`, `users_file`: users with their roles, tasks, passwords and tokens.
 - `credentials`, `attempts`: passwords and tokens, within limits.
 - `sessions`, `revocation`: cookies and websockets that end with the rights of their user.

@@ -23,7 +23,6 @@ from kinemill_dagster.pipelines.auth.mlflow_view import MlflowView
 from kinemill_dagster.pipelines.auth.pages import with_pages
 from kinemill_dagster.pipelines.auth.permissions import Site
 from kinemill_dagster.pipelines.auth.proxy import proxy_at
-from kinemill_dagster.pipelines.auth.pulls import PullRecorder
 from kinemill_dagster.pipelines.auth.request import LARGEST
 from kinemill_dagster.pipelines.auth.rules import HERE, Rules
 from kinemill_dagster.pipelines.auth.users import Users, home_token
@@ -99,7 +98,7 @@ def mlflow_app(home: Home) -> Generator[tuple[Any, Site]]:
     limit_deliveries()
     records = MlflowRecords(artifact_root(home), list_tasks)
     index = Path(str(pages.static_folder)) / "index.html"
-    view = MlflowView(PullRecorder(app, home), index)
+    view = MlflowView(app, index)
     yield view, MlflowSite(records, lambda: allowed_webhooks(home))
 
 

@@ -16,7 +16,6 @@ from urllib.parse import parse_qsl, quote, unquote_to_bytes, urlencode, urlsplit
 
 from starlette.types import Receive, Scope
 
-from kinemill.runtime.registry_client import ROBOT_HEADER
 from kinemill.store import Json
 from kinemill_dagster.pipelines.auth.calls import Call, Refused
 
@@ -35,7 +34,6 @@ _FORWARDED = (
     "if-range",
     "range",
     "user-agent",
-    ROBOT_HEADER.lower(),
 )
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\\]")
 _ENCODED = re.compile(r"%[0-9A-Fa-f]{2}")

@@ -7,7 +7,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
 from kinemill import __version__
-from kinemill.errors import BadInput, Blocked, KinemillError, Unreachable
+from kinemill.errors import BadInput, Blocked, KinemillError, Unreachable, spell_failure
+from kinemill.failures import as_known_failure
 from kinemill_dagster.pipelines.rest import logs, models, runs, tasks
 from kinemill_dagster.pipelines.rest.documents import Problem
 from kinemill_dagster.pipelines.rest.run_documents import UnknownRun
@@ -48,16 +49,19 @@ def describe_app() -> FastAPI:
     )
     for router in (tasks.router, logs.router, runs.router, models.router):
         app.include_router(router)
-    app.add_exception_handler(KinemillError, _on_error)
+    for kind in (KinemillError, Exception):
+        app.add_exception_handler(kind, _on_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     return app
 
 
 def _on_error(request: Request, error: Exception) -> JSONResponse:
-    """Answer an error that the user has to act on."""
-    status = next((code for kind, code in _STATUS if isinstance(error, kind)), 500)
-    _log.warning("%s %s: %s", request.method, request.url.path, error)
-    return JSONResponse({"message": str(error)}, status)
+    """Answer an error that the user has to act on; any other one is a bug, which the log shows."""
+    known = as_known_failure(error)
+    status = next((code for kind, code in _STATUS if isinstance(known, kind)), 500)
+    _log.warning("%s %s: %s", request.method, request.url.path, known or spell_failure(error))
+    message = str(known) if known else "an error in kinemill; the log of the server shows it"
+    return JSONResponse({"message": message}, status)
 
 
 def _on_invalid(_: Request, error: Exception) -> JSONResponse:

@@ -20,7 +20,7 @@ RunStatus = Literal["queued", "starting", "running", "canceling", "completed", "
 class Body(BaseModel):
     """Base class of request bodies: unknown keys are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
 
 class StartRun(Body):

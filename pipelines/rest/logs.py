@@ -81,7 +81,8 @@ def _check(task: Path, log: Path) -> LogCheck:
     except ValueError as error:
         lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
         raise KinemillError(log.name, f"cannot be checked: {lines[-1]}") from error
-    return LogCheck(files=found["files"], dataset=found["dataset"])
+    files = [{**entry, "file": log.name} for entry in found["files"]]
+    return LogCheck(files=files, dataset=found["dataset"])
 
 
 async def _receive(chunks: AsyncIterator[bytes], file: BinaryIO) -> tuple[int, str]:

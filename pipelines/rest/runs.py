@@ -103,8 +103,8 @@ def run_metrics(run: str, service: ServiceOf) -> RunMetrics:
 def stream_metrics(run: str, service: ServiceOf) -> Iterator[ServerSentEvent]:
     """Stream the metrics of a run until it has ended, as server-sent events.
 
-    Events: `status` (the document of the run, at each change of its status), `point` (one line of
-    metrics), and at the end `end` (the document of the run).
+    Events: `status` (the document of the run, at each change of its status), `points` (new points
+    and `total_steps`), and at the end `end` (the document of the run).
     """
     record = service.runs.find(run)
     yield from _events(service, record)
@@ -118,8 +118,9 @@ def _events(service: Service, record: Any) -> Iterator[ServerSentEvent]:
         if status != last and status not in ENDED:
             last = status
             yield ServerSentEvent(event="status", data=service.runs.document(record))
-        for point in metrics.new():
-            yield ServerSentEvent(event="point", data={**point, "total_steps": metrics.total})
+        if points := list(metrics.new()):
+            data = {"total_steps": metrics.total, "points": points}
+            yield ServerSentEvent(event="points", data=data)
         if status in ENDED:
             break
         time.sleep(_LOOK_EVERY)

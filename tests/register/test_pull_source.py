@@ -3,30 +3,29 @@
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import threading
-import time
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import parse_qsl, urlsplit
 
+import dagster as dg
 import numpy as np
 import pytest
 
 from kinemill import runtime
 from kinemill.errors import BadInput, CorruptArtifact, Unreachable
 from kinemill.register import fetch_bundle
+from kinemill.register.canary import start_canary
+from kinemill.register.promotion import promote
 from kinemill.register.pull_source import OfHome, ServerSource
 from kinemill.register.pulls import pulls_of
 from kinemill.runtime import download
 from kinemill.runtime.download import run_stored_cases
-from kinemill.store import file_digest
 from kinemill.store.home import Home
-from kinemill.tracking import tracking_uri
 from tests.conftest import ROOT
+from tests.rest_server import ScriptedDagster, serving
 
 
 def fine(folder):
@@ -176,47 +175,48 @@ def test_watching_swaps_and_tells_only_what_is_new(chain, source, tmp_path):
     assert gain_of(to) == 2.0
 
 
-class Handler(BaseHTTPRequestHandler):
-    """What an MLflow server answers about version 1 of cart, from a bundle's folder."""
-
-    folder = None
-
-    def do_GET(self):
-        path, query = urlsplit(self.path).path, dict(parse_qsl(urlsplit(self.path).query))
-        if self.headers["Authorization"] != "Bearer secret":
-            self.send_error(401)
-        elif path.endswith("registered-models/alias") and query["alias"] == "champion":
-            sums = file_digest(self.folder / "sha256sums")
-            tag = f'{{"key": "kinemill.sums", "value": "{sums}"}}'
-            self._response(f'{{"model_version": {{"version": "1", "tags": [{tag}]}}}}'.encode())
-        elif path == "/model-versions/get-artifact":
-            self._response((self.folder / query["path"].removeprefix("bundle/")).read_bytes())
-        else:
-            self.send_error(404)
-
-    def _response(self, content):
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *args):
-        pass
+@pytest.fixture
+def server(chain, source, task, monkeypatch):
+    """A kinemill server of this registry, and the token of a user who may only read."""
+    monkeypatch.setenv("KINEMILL_TASKS", str(task.path.parent))
+    with (
+        dg.DagsterInstance.ephemeral() as instance,
+        serving(chain.home, instance, ScriptedDagster(instance).query, rob="viewer") as served,
+    ):
+        url, tokens = served
+        yield url, tokens["rob"]
 
 
-def test_a_server_is_pulled_from_with_a_token_and_nothing_but_http(source, chain, tmp_path):
-    Handler.folder = fetch_bundle("models:/cart@champion", chain.home)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    url, to = f"http://127.0.0.1:{server.server_port}", tmp_path / "model"
+def test_a_server_is_pulled_from_with_a_token_and_nothing_but_http(server, chain, tmp_path):
+    (url, token), to = server, tmp_path / "model"
     with pytest.raises(Unreachable, match="responded with 401"):
         pull(ServerSource(url, "cart", "@champion"), to)
-    served = ServerSource(url, "cart", "@champion", "secret")
+    served = ServerSource(url, "cart", "@champion", token, "left arm ö")
     assert (pull(served, to)["status"], gain_of(to)) == ("pulled", 0.5)
-    with pytest.raises(BadInput, match="knows no such version"):
-        pull(ServerSource(url, "cart", "@other", "secret"), to)
-    server.shutdown()
-    server.server_close()
-    assert pull(served, to)["status"] == "kept"
+    (one,) = pulls_of(chain.home, "cart")
+    assert (one.robot, one.version, one.user) == ("left arm ö", 1, "rob")
+    assert pull(ServerSource(url, "cart", ":1", token), to)["status"] == "unchanged"
+    with pytest.raises(BadInput, match=r"cart@other.*is not a version"):
+        pull(ServerSource(url, "cart", "@other", token), to)
+    with pytest.raises(BadInput, match="task 'card': unknown; did you mean 'cart'"):
+        pull(ServerSource(url, "card", "@champion", token), to)
+
+
+def test_the_canary_of_a_server_is_for_the_robots_of_its_share(server, chain, tmp_path):
+    url, token = server
+    chain.register(0.05, gain=2.0, champion=0.1)
+    promote(chain.task, chain.home, ":1")
+    start_canary("cart", chain.home, ":2", 1.0)
+    assert ServerSource(url, "cart", "@canary", token, "left").resolve().version == 2
+    assert ServerSource(url, "cart", "@champion", token, "left").resolve().version == 1
+
+
+def test_a_server_that_is_away_leaves_the_last_good_version(chain, source, tmp_path):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        url, to = f"http://127.0.0.1:{closed.getsockname()[1]}", tmp_path / "model"
+        pull(source, to)
+        assert pull(ServerSource(url, "cart", "@champion"), to)["status"] == "kept"
 
 
 def test_a_token_is_not_sent_on_to_where_a_server_leads(tmp_path):
@@ -261,21 +261,15 @@ runpy.run_module("kinemill.runtime", run_name="__main__")
 """
 
 
-def test_a_robot_with_numpy_and_onnxruntime_alone_pulls_over_http(chain, source, tmp_path):
-    Handler.folder = fetch_bundle("models:/cart@champion", chain.home)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    to = tmp_path / "model"
-    requested = ["pull", f"http://127.0.0.1:{server.server_port}", "cart@champion", "--to", str(to)]
+def test_a_robot_with_numpy_and_onnxruntime_alone_pulls_over_http(server, tmp_path):
+    (url, token), to = server, tmp_path / "model"
     message = subprocess.run(
-        [sys.executable, "-c", ALONE, *requested],
-        env=os.environ | {"KINEMILL_TOKEN": "secret", "PYTHONPATH": str(ROOT)},
+        [sys.executable, "-c", ALONE, "pull", url, "cart@champion", "--to", str(to)],
+        env=os.environ | {"KINEMILL_TOKEN": token, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,
     )
-    server.shutdown()
-    server.server_close()
     assert message.returncode == 0, message.stderr
     assert json.loads(message.stdout)["status"] == "pulled"
     assert gain_of(to) == 0.5
@@ -289,41 +283,3 @@ def test_a_model_that_dies_when_it_is_loaded_is_not_taken(chain, source, tmp_pat
     good, message = run_stored_cases(folder)
     assert not good
     assert message.startswith("ended with code 1: ")
-
-
-@pytest.fixture
-def mlflow_server(source, tmp_path):
-    """MLflow's own server on the home's database, on a port of its own."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--workers", "1"]
-    command += ["--port", str(port), "--backend-store-uri", tracking_uri(source.home)]
-    changed = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    with (tmp_path / "server.log").open("w") as log:
-        server = subprocess.Popen(
-            command, stdout=log, stderr=log, env=os.environ | changed, start_new_session=True
-        )
-        try:
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            os.killpg(server.pid, signal.SIGTERM)
-            server.wait(60)
-
-
-@pytest.mark.slow
-def test_mlflows_own_server_is_pulled_from(mlflow_server, source, tmp_path):
-    served, until = ServerSource(mlflow_server, "cart", "@champion"), time.monotonic() + 200
-    while True:
-        try:
-            result = pull(served, tmp_path / "model")
-            break
-        except Unreachable:
-            assert time.monotonic() < until
-            time.sleep(1)
-    assert (result["version"], gain_of(tmp_path / "model")) == (1, 0.5)
-    assert (
-        pull(ServerSource(mlflow_server, "cart", ":1"), tmp_path / "model")["status"] == "unchanged"
-    )
-    with pytest.raises(BadInput, match="knows no such version"):
-        pull(ServerSource(mlflow_server, "cart", "@other"), tmp_path / "other")

@@ -1,0 +1,107 @@
+"""Permissions of REST, and the tasks that a request changes."""
+
+import pytest
+
+from kinemill_dagster.pipelines.auth.calls import Refused
+from kinemill_dagster.pipelines.auth.permissions import Permission
+from kinemill_dagster.pipelines.auth.request import Request
+from kinemill_dagster.pipelines.auth.rest_routes import PREFIX, rest_route
+
+RUN = "1a2b3c4d-0000-0000-0000-000000000000"
+
+
+def route(method, path):
+    return rest_route(Request(method, (*PREFIX, *path.split("/"))), {RUN: "walker"}.get)
+
+
+def decided(method, path, **body):
+    request = Request(method, (*PREFIX, *path.split("/")), body=body)
+    made = rest_route(request, {RUN: "walker"}.get)
+    decision = made.decide(request, "otto")
+    assert decision.permission >= made.least
+    return decision
+
+
+@pytest.mark.parametrize(
+    ("decision", "permission", "tasks"),
+    [
+        (lambda: decided("POST", "runs", task="tiny"), Permission.OPERATE, {"tiny"}),
+        (
+            lambda: decided("POST", "runs", task="tiny", overrides={"promote.margin": 0}),
+            Permission.PROMOTE,
+            {"tiny"},
+        ),
+        (
+            lambda: decided("POST", "runs", task="tiny", overrides={"verify": {"horizon": 1}}),
+            Permission.PROMOTE,
+            {"tiny"},
+        ),
+        (lambda: decided("POST", f"runs/{RUN}/cancel"), Permission.OPERATE, {"walker"}),
+        (lambda: decided("POST", "runs/1a2b/cancel"), Permission.OPERATE, None),
+        (lambda: decided("PUT", "tasks/tiny/logs/a.csv"), Permission.OPERATE, {"tiny"}),
+        (lambda: decided("POST", "tasks/tiny/check"), Permission.OPERATE, {"tiny"}),
+        (
+            lambda: decided("POST", "models/tiny/promote", version=2),
+            Permission.PROMOTE,
+            {"tiny"},
+        ),
+        (
+            lambda: decided("POST", "models/tiny/promote", version=2, force=True),
+            Permission.ADMINISTER,
+            {"tiny"},
+        ),
+        (lambda: decided("POST", "models/tiny/rollback"), Permission.PROMOTE, {"tiny"}),
+        (
+            lambda: decided("POST", "models/tiny/2/installations", robot="left"),
+            Permission.LOOK,
+            set(),
+        ),
+    ],
+)
+def test_what_a_request_needs_and_changes(decision, permission, tasks):
+    result = decision()
+    assert (result.permission, result.tasks) == (permission, tasks)
+
+
+def test_reading_needs_no_more_than_to_look():
+    assert route("GET", "models/tiny/@champion").least is Permission.LOOK
+    assert route("HEAD", "runs").least is Permission.LOOK
+
+
+def test_the_server_receives_what_was_validated():
+    body = decided("POST", "runs", task="tiny", priority=3).body
+    assert body == {
+        "task": "tiny",
+        "overrides": {},
+        "presets": [],
+        "logs": None,
+        "priority": 3,
+        "resume": False,
+        "owner": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("POST", "runs", {}, 400),
+        ("POST", "runs", {"task": "tiny", "code": "x"}, 400),
+        ("POST", "runs", {"task": "tiny", "presets": ["model=huge"]}, 400),
+        ("POST", "runs", {"task": "tiny", "priority": True}, 400),
+        ("POST", f"runs/{RUN}/cancel", {"force": True}, 400),
+        ("POST", "models/tiny/promote", {"version": 0}, 400),
+        ("POST", "models/tiny/promote", {"version": 1, "who": "ada"}, 400),
+        ("DELETE", "models/tiny", {}, 405),
+        ("POST", "models/tiny", {}, 405),
+        ("PUT", "tasks/tiny", {}, 405),
+        ("POST", "runs/x/y/z", {}, 405),
+    ],
+)
+def test_what_is_refused(method, path, body, status):
+    with pytest.raises(Refused) as refused:
+        decided(method, path, **body)
+    assert refused.value.status == status
+
+
+def test_a_stream_is_authorized_before_its_body_arrives():
+    assert route("PUT", "tasks/tiny/logs/a.csv").body == "stream"

@@ -1,0 +1,138 @@
+"""A REST server on loopback behind the guard, and a Dagster that answers GraphQL from a script."""
+
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from uuid import uuid4
+
+import dagster as dg
+import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from kinemill.store.home import Home
+from kinemill_dagster.pipelines.auth.dagster_site import DagsterSite
+from kinemill_dagster.pipelines.auth.middleware import Guard
+from kinemill_dagster.pipelines.auth.rules import Rules
+from kinemill_dagster.pipelines.auth.users import Users, home_token
+from kinemill_dagster.pipelines.rest.app import make_app
+from kinemill_dagster.pipelines.rest.launcher import Launcher
+from kinemill_dagster.pipelines.rest.run_documents import Runs
+from kinemill_dagster.pipelines.rest.service import Service
+from kinemill_dagster.resources.tags import TASK
+
+
+def repository(location, *groups):
+    """A repository with groups of assets, as GraphQL lists it."""
+    return {
+        "name": "r",
+        "location": {"name": location},
+        "assetGroups": [{"groupName": group} for group in groups],
+    }
+
+
+@dataclass
+class ScriptedDagster:
+    """Answers the GraphQL operations of the launcher, and remembers them.
+
+    Attributes:
+        instance: where launched runs appear, as queued.
+        nodes: the loaded repositories.
+        responses: responses by field in place of the usual ones.
+        requests: field, variables and user of each operation.
+    """
+
+    instance: dg.DagsterInstance
+    nodes: list = field(default_factory=lambda: [repository("l", "arm", "tiny")])
+    responses: dict = field(default_factory=dict)
+    requests: list = field(default_factory=list)
+
+    def query(self, request, text, variables):
+        """Run one operation."""
+        for name in ("repositoriesOrError", "assetNodes", "launchRun", "terminateRun", "reload"):
+            if name in text:
+                break
+        self.requests.append((name, dict(variables), request.headers["X-Kinemill-User"]))
+        if name in self.responses:
+            return {name: self.responses[name]}
+        return {name: getattr(self, name)(**variables)}
+
+    def repositoriesOrError(self):  # noqa: N802
+        """List the repositories."""
+        return {"__typename": "RepositoryConnection", "nodes": self.nodes}
+
+    def assetNodes(self, group):  # noqa: N802
+        """List the assets of a group: an external one, and two of the chain."""
+        names = {"logs": False, "recordings": True, "model": True}
+        return [
+            {"assetKey": {"path": [group["groupName"], name]}, "isMaterializable": ours}
+            for name, ours in names.items()
+        ]
+
+    def launchRun(self, params):  # noqa: N802
+        """Add a queued run."""
+        tags = {tag["key"]: tag["value"] for tag in params["executionMetadata"]["tags"]}
+        task = params["selector"]["assetSelection"][0]["path"][0]
+        run = self.add(task, params["runConfigData"], tags)
+        return {"__typename": "LaunchRunSuccess", "run": {"runId": run}}
+
+    def terminateRun(self, id, policy):  # noqa: N802
+        """Cancel a run; refuse, as Dagster does, one that is starting, unless it is forced."""
+        run = self.instance.get_run_by_id(id)
+        if run.status is dg.DagsterRunStatus.STARTING and policy == "SAFE_TERMINATE":
+            message = "could not be terminated due to having status STARTING"
+            return {"__typename": "TerminateRunFailure", "message": message}
+        self.instance.report_run_canceled(run)
+        return {"__typename": "TerminateRunSuccess"}
+
+    def reload(self, location):
+        """Load the definitions again: task `arm` is new."""
+        self.nodes = [repository(location, "arm")]
+        return {"__typename": "WorkspaceLocationEntry"}
+
+    def add(
+        self, task, config=None, tags=None, status=dg.DagsterRunStatus.NOT_STARTED, run_id=None
+    ):
+        """Add a run of a task; return its id."""
+        run = dg.DagsterRun(
+            job_name="__ASSET_JOB",
+            run_id=run_id or str(uuid4()),
+            run_config=config or {},
+            tags={TASK: task, **(tags or {})},
+            status=status,
+        )
+        self.instance.add_run(run)
+        return run.run_id
+
+
+def rest_app(home: Home, instance, query):
+    """The app at `/api/v1`, without the guard."""
+    rest = make_app(Service(home, Runs(home, instance), Launcher(query, instance)))
+    return Starlette(routes=[Mount("/api/v1", rest)])
+
+
+@contextmanager
+def serving(home: Home, instance, query, **users):
+    """Serve REST on loopback, with users by role; yield address and tokens by name."""
+
+    def job_of_run(run):
+        record = instance.get_run_by_id(run)
+        return record and (f"{record.tags[TASK]}_chain", [])
+
+    site = DagsterSite(lambda job: job.removesuffix("_chain"), job_of_run)
+    known = Users(home)
+    for name, role in users.items():
+        known.put(name, role, "correct horse battery")
+    rules = Rules(site, known, "ada", home_token(home), login=bool(users))
+    guarded = Guard(rest_app(home, instance, query), rules)
+    server = uvicorn.Server(uvicorn.Config(guarded, host="127.0.0.1", port=0, log_level="error"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        thread.join(0.05)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield f"http://127.0.0.1:{port}", {name: known.renew_token(name) for name in users}
+    finally:
+        server.should_exit = True
+        thread.join(20)
