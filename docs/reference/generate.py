@@ -1,8 +1,8 @@
 """MkDocs hook: generate the reference pages from the code while the site is built.
 
 `reference/commands.md` comes from the command line, `reference/task-keys.md` from the settings
-models, `reference/plugin-list.md` from the registries, and `reference/metadata.md` from the
-modules that define the keys. None of these pages is in the repository.
+models, `reference/plugin-list.md` from the registries, `reference/metadata.md` from the modules
+that define the keys, and `reference/rest-operations.md` from the OpenAPI document. None of these pages is in the repository.
 """
 
 import ast
@@ -38,6 +38,7 @@ def pages() -> dict[str, str]:
         "task-keys.md": task_keys(),
         "plugin-list.md": plugins(),
         "metadata.md": metadata(),
+        "rest-operations.md": rest_operations(),
     }
 
 
@@ -329,3 +330,73 @@ def _tags(path: Path) -> Iterator[tuple[object, ...]]:
             comment = " ".join(lines[node.lineno - 1 : node.end_lineno]).partition("# ")[2]
             if re.match(r"(kinemill|mlflow)\.\w", name):
                 yield f"`{name}`", comment.removesuffix(" )")
+
+
+# REST
+
+
+def rest_operations() -> str:
+    """Return the page of all REST operations, from the OpenAPI document."""
+    from kinemill_dagster.pipelines.rest.app import describe_app
+
+    document = describe_app().openapi()
+    schemas = document["components"]["schemas"]
+    parts = [
+        "# REST operations\n\nBelow `/api/v1`; [REST](../rest.md) shows how to use them. Generated "
+        "from the OpenAPI document.\n"
+    ]
+    by_tag: dict[str, list[str]] = {}
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            text = _operation(f"{method.upper()} {path}", operation, schemas)
+            by_tag.setdefault(operation["tags"][0], []).append(text)
+    for tag, texts in by_tag.items():
+        parts += [f"\n## {tag.capitalize()}\n", *texts]
+    return "\n".join(parts)
+
+
+def _operation(title: str, operation: Schema, schemas: Schema) -> str:
+    """Return the section of an operation: text, parameters, body and response."""
+    parts = [f"\n### `{title}`\n", operation["description"], "", f"Role: {_role(title)}."]
+    rows = [
+        (
+            f"`{one['name']}`",
+            one["in"],
+            one["schema"].get("default", ""),
+            one.get("description", ""),
+        )
+        for one in operation.get("parameters", [])
+    ]
+    content = operation.get("requestBody", {}).get("content", {})
+    if "application/json" in content:
+        body = schemas[_name(content["application/json"]["schema"])]
+        rows += [
+            (f"`{name}`", "body", json.dumps(one.get("default", "")), one.get("description", ""))
+            for name, one in body.get("properties", {}).items()
+        ]
+    elif content:
+        rows.append(("", "body", "", "the file"))
+    if rows:
+        parts += ["", table(("parameter", "in", "default", "description"), rows)]
+    answer = next(one for code, one in operation["responses"].items() if code.startswith("2"))
+    returned = _name(answer.get("content", {}).get("application/json", {}).get("schema", {}))
+    if returned in schemas:
+        fields = ", ".join(f"`{name}`" for name in schemas[returned].get("properties", {}))
+        parts += ["", f"Returns {fields}."]
+    return "\n".join(parts)
+
+
+def _role(title: str) -> str:
+    """Return the role without which the guard refuses an operation."""
+    from kinemill_dagster.pipelines.auth.request import Request
+    from kinemill_dagster.pipelines.auth.rest_routes import PREFIX, rest_route
+    from kinemill_dagster.pipelines.auth.rules import ROLE_OF
+
+    method, _, path = title.partition(" ")
+    request = Request(method, (*PREFIX, *path.strip("/").split("/")))
+    return ROLE_OF[rest_route(request, lambda _: None).least]
+
+
+def _name(schema: Schema) -> str:
+    """Return the name of the model that a schema refers to."""
+    return str(schema.get("$ref", "")).rpartition("/")[2]

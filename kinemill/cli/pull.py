@@ -33,7 +33,7 @@ def pull(
     ] = 5.0,
     server: Annotated[
         str | None,
-        typer.Option("--from", metavar="URL", help="MLflow server; default: the local registry."),
+        typer.Option("--from", metavar="URL", help="kinemill server; default: the local registry."),
     ] = None,
     robot: Annotated[
         str | None, typer.Option("--robot", help="Name of the robot; default: the host name.")

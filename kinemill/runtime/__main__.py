@@ -59,7 +59,7 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _pull_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("url", help="address of the MLflow server; token: KINEMILL_TOKEN")
+    command.add_argument("url", help="address of the kinemill server; token: KINEMILL_TOKEN")
     command.add_argument("model", metavar="TASK@ALIAS", help="TASK@champion, TASK@canary, TASK:3")
     command.add_argument("--to", type=Path, required=True, help="target folder")
     command.add_argument("--watch", action="store_true", help="update the folder until stopped")
