@@ -2,7 +2,8 @@
 
 `reference/commands.md` comes from the command line, `reference/task-keys.md` from the settings
 models, `reference/plugin-list.md` from the registries, `reference/metadata.md` from the modules
-that define the keys, and `reference/rest-operations.md` from the OpenAPI document. None of these pages is in the repository.
+that define the keys, and `reference/rest-operations.md` from the OpenAPI document. None of these
+pages is in the repository.
 """
 
 import ast

@@ -10,7 +10,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping
-from http.client import HTTPResponse
+from http.client import HTTPException, HTTPResponse
 from typing import Any
 
 from kinemill.errors import BadInput, CorruptArtifact, KinemillError, Unreachable
@@ -52,15 +52,25 @@ class Server:
             return _document(self.url, response)
 
     def events(self, path: str) -> Iterator[tuple[str, Json]]:
-        """Yield the server-sent events at a path: name and data."""
+        """Yield the server-sent events at a path, name and data, up to the event `end`.
+
+        Raises:
+            NoServer: the server ended the stream before.
+        """
+        name, why = "", "it stopped"
         with self._open(path) as response:
-            name = ""
-            for line in response:
-                text = line.decode().rstrip("\r\n")
-                if text.startswith("event: "):
-                    name = text.removeprefix("event: ")
-                elif text.startswith("data: "):
-                    yield name, json.loads(text.removeprefix("data: "))
+            try:
+                for line in response:
+                    text = line.decode().rstrip("\r\n")
+                    if text.startswith("event: "):
+                        name = text.removeprefix("event: ")
+                    elif text.startswith("data: "):
+                        yield name, json.loads(text.removeprefix("data: "))
+                        if name == "end":
+                            return
+            except (OSError, HTTPException) as error:
+                why = str(error)
+        raise NoServer(self.url, f"ended the stream of {path} early ({why})", fix=_HOW)
 
     def page(self, run: str) -> str:
         """Return the address of a run's page."""
@@ -152,8 +162,8 @@ def _opener(url: str) -> urllib.request.OpenerDirector:
 def _refusal(url: str, error: urllib.error.HTTPError) -> KinemillError:
     """Return the error for a response with a code of 400 or more."""
     try:
-        answer: Any = json.loads(error.read())
-        message = str(answer["message"])
+        reply: Any = json.loads(error.read())
+        message = str(reply["message"])
     except (ValueError, LookupError, TypeError):
         return KinemillError(url, f"is no kinemill server: it answers {error.code}", fix=_HOW)
     if error.code in _REFUSED:

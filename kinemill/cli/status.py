@@ -133,7 +133,7 @@ def _follow(server: Server, run: str, *, as_json: bool) -> None:
                 for point in points if as_json else _merge_steps(points):
                     typer.echo(json.dumps(point) if as_json else _line(point, total))
                     show_point(point, total)
-            else:
+            elif event == "end":
                 _print_end(data)
 
 

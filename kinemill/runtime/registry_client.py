@@ -81,8 +81,8 @@ class ServerSource:
             BadInput: There is no such version.
         """
         query = urllib.parse.urlencode({"robot": self.robot} if self.robot else {})
-        found = json.loads(self._send(f"{self.which.removeprefix(':')}/resolve?{query}"))
-        return VersionRef(int(found["version"]), found["sums"], found["provisional"])
+        version = json.loads(self._send(f"{self.which.removeprefix(':')}/resolve?{query}"))
+        return VersionRef(int(version["version"]), version["sums"], version["provisional"])
 
     def copy(self, ref: VersionRef, folder: Path) -> None:
         """Download all files listed in `sha256sums`.

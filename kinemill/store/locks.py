@@ -27,7 +27,7 @@ from kinemill.store.home import Home
 
 MAINTENANCE = "maintenance"  # the lock of gc, backup and restore
 _HOME = "home"  # shared by runs, exclusive for restore
-_ACTING = ContextVar[str | None]("acting", default=None)  # the user whom a server acts for
+_AUTHOR = ContextVar[str | None]("author", default=None)  # the user whom a server acts for
 
 
 @contextmanager
@@ -124,7 +124,7 @@ def holder(path: Path) -> str:
 
 def current_user() -> str:
     """Return the user whom a server acts for, else the user of this process."""
-    if name := _ACTING.get():
+    if name := _AUTHOR.get():
         return name
     try:
         return getpass.getuser()
@@ -135,11 +135,11 @@ def current_user() -> str:
 @contextmanager
 def acting_as(user: str) -> Generator[None]:
     """Act for a user of a server: changes have that user as their author."""
-    token = _ACTING.set(user)
+    token = _AUTHOR.set(user)
     try:
         yield
     finally:
-        _ACTING.reset(token)
+        _AUTHOR.reset(token)
 
 
 def now() -> str:

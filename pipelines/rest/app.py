@@ -57,10 +57,10 @@ def describe_app() -> FastAPI:
 
 def _on_error(request: Request, error: Exception) -> JSONResponse:
     """Answer an error that the user has to act on; any other one is a bug, which the log shows."""
-    known = as_known_failure(error)
-    status = next((code for kind, code in _STATUS if isinstance(known, kind)), 500)
-    _log.warning("%s %s: %s", request.method, request.url.path, known or spell_failure(error))
-    message = str(known) if known else "an error in kinemill; the log of the server shows it"
+    failure = as_known_failure(error)
+    status = next((code for kind, code in _STATUS if isinstance(failure, kind)), 500)
+    _log.warning("%s %s: %s", request.method, request.url.path, failure or spell_failure(error))
+    message = str(failure) if failure else "an error in kinemill; the log of the server shows it"
     return JSONResponse({"message": message}, status)
 
 

@@ -96,8 +96,8 @@ class Launcher:
                     return
                 status = "unknown" if record is None else record.status.value.lower()
                 raise BadInput(f"run {run[:8]}", f"is {status}; there is nothing to cancel")
-            starting = record.status is dg.DagsterRunStatus.STARTING
-            policy = _FORCED if starting else _SAFE
+            has_process = record.status is not dg.DagsterRunStatus.STARTING
+            policy = _SAFE if has_process else _FORCED
             reply = self._ask(request, _TERMINATE, id=run, policy=policy)["terminateRun"]
             if reply["__typename"] == "TerminateRunSuccess":
                 return

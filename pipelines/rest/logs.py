@@ -73,16 +73,16 @@ async def check_log(task: str, name: Name, request: Request, service: ServiceOf)
 def _check(task: Path, log: Path) -> LogCheck:
     """Check a log in another process, whose memory and time do not burden the server."""
     command = ["-c", _CHECK, "data", "check", str(log), "--task", str(task), "--json"]
-    done = run_python(command, _PATIENCE)
-    if done is None:
+    process = run_python(command, _PATIENCE)
+    if process is None:
         raise BadInput(log.name, f"was not checked within {_PATIENCE:.0f} s", fix="split the log")
     try:
-        found = json.loads(done.stdout)
+        result = json.loads(process.stdout)
     except ValueError as error:
-        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        lines = process.stderr.strip().splitlines() or [f"exit code {process.returncode}"]
         raise KinemillError(log.name, f"cannot be checked: {lines[-1]}") from error
-    files = [{**entry, "file": log.name} for entry in found["files"]]
-    return LogCheck(files=files, dataset=found["dataset"])
+    files = [{**entry, "file": log.name} for entry in result["files"]]
+    return LogCheck(files=files, dataset=result["dataset"])
 
 
 async def _receive(chunks: AsyncIterator[bytes], file: BinaryIO) -> tuple[int, str]:

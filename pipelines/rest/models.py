@@ -42,8 +42,8 @@ Robot = Annotated[
 @router.get("/models")
 def list_models(service: ServiceOf) -> ModelList:
     """List the tasks with registered versions."""
-    found = [list_versions(name, service.home) for name in list_tasks()]
-    return ModelList(models=[_line(one) for one in found if one.versions])
+    models = [list_versions(name, service.home) for name in list_tasks()]
+    return ModelList(models=[_line(one) for one in models if one.versions])
 
 
 @router.get("/models/{task}")

@@ -150,9 +150,9 @@ def task_of(run: dg.DagsterRun) -> str:
 
 
 def _short(message: str) -> str:
-    """Return the message of an error without the name of its class."""
+    """Return the message of an error without the dotted name of its class."""
     kind, _, rest = message.partition(": ")
-    return rest if rest and kind.startswith("kinemill.") else message
+    return rest if rest and "." in kind and kind.replace(".", "_").isidentifier() else message
 
 
 def _parameters(config: Mapping[str, Any], task: str) -> dict[str, Any]:

@@ -5,12 +5,14 @@ import threading
 
 import dagster as dg
 import pytest
+from fastapi.sse import ServerSentEvent
 from typer.testing import CliRunner
 
 from kinemill.cli.app import app
 from kinemill.errors import BadInput, KinemillError, Unreachable
 from kinemill.tracking.jsonl import JsonLines
 from kinemill.tracking.run_links import TrainingLink, note_training
+from kinemill_dagster.pipelines.rest import runs
 from tests.cli.conftest import TASK
 from tests.rest_server import ScriptedDagster, repository, serving
 
@@ -138,6 +140,19 @@ def test_following_prints_each_step_once_and_ends_with_the_run(dagster, home):
     ]
     lines = CliRunner().invoke(app, ["runs", "metrics", ONE, "--follow", "--json"]).stdout
     assert [json.loads(line)["step"] for line in lines.splitlines()] == [50, 50, 100, 100, 150, 150]
+
+
+def test_a_stream_that_ends_early_is_an_error(dagster, monkeypatch):
+    dagster.add("swing", run_id=ONE, status=dg.DagsterRunStatus.STARTED)
+
+    def stop(service, record):
+        yield ServerSentEvent(event="status", data=service.runs.document(record))
+        message = "stopping"
+        raise RuntimeError(message)
+
+    monkeypatch.setattr(runs, "_events", stop)
+    with pytest.raises(BadInput, match=r"ended the stream of runs/1a2b.* early"):
+        kinemill("runs", "metrics", ONE, "--follow")
 
 
 def test_cancel_ends_a_run_and_says_how_it_ended(dagster):

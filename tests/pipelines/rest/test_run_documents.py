@@ -29,7 +29,7 @@ def blocked():
     [
         (fails_for_the_user, "loss: is not finite"),
         (fails, "KeyError: 'x'"),
-        (blocked, "dagster._core.definitions.events.Failure: blocked by 1 check(s): a: b"),
+        (blocked, "blocked by 1 check(s): a: b"),
     ],
 )
 def test_a_failed_run_has_the_first_error_of_its_step(home, op, message):
