@@ -101,7 +101,7 @@ _MODEL: Commands = {
     "transfer": ("transfer.transfer", "Train under each variant and test under all variants."),
 }
 _RUNS: Commands = {
-    "start": ("start.start", "Start a run on the Dagster server and return."),
+    "start": ("start.start", "Start a run on the server and return."),
     "list": ("status.list_runs", "List the latest runs."),
     "show": ("status.show_run", "Show one run: status, progress, settings and error."),
     "metrics": ("status.metrics", "Print the metrics of a run."),
