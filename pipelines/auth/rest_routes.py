@@ -1,7 +1,7 @@
 """Served routes of REST, `/api/v1`: their permissions, and the tasks that they change."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from pydantic import ValidationError
 
@@ -11,8 +11,10 @@ from kinemill_dagster.pipelines.auth.calls import Refused
 from kinemill_dagster.pipelines.auth.permissions import NO_TASK, Decision, Permission, Route, only
 from kinemill_dagster.pipelines.auth.request import Request
 from kinemill_dagster.pipelines.rest.documents import (
+    Approve,
     Body,
     CancelRun,
+    DecideRecording,
     Installation,
     Promote,
     Rollback,
@@ -21,10 +23,51 @@ from kinemill_dagster.pipelines.rest.documents import (
 
 PREFIX = ("api", "v1")
 GATE = frozenset({"promote", "verify"})  # parts of a task that decide what becomes champion
-_B = TypeVar("_B", bound=Body)
+_ANY = "*"
+
+TaskOfRun = Callable[[str], str | None]
 
 
-def rest_route(request: Request, task_of_run: Callable[[str], str | None]) -> Route:
+@dataclass(frozen=True)
+class _Change:
+    """An operation that changes something.
+
+    Attributes:
+        method: of HTTP.
+        path: its segments; `*` stands for any one.
+        body: model of its JSON body; None for one that carries a file.
+        permission: the least permission that it needs.
+    """
+
+    method: str
+    path: tuple[str, ...]
+    body: type[Body] | None
+    permission: Permission
+
+    def matches(self, method: str, path: tuple[str, ...]) -> bool:
+        """Return whether this is the operation of a request."""
+        return (
+            method == self.method
+            and len(path) == len(self.path)
+            and all(own in (_ANY, part) for own, part in zip(self.path, path, strict=True))
+        )
+
+
+_CHANGES = (
+    _Change("POST", ("runs",), StartRun, Permission.OPERATE),
+    _Change("POST", ("runs", _ANY, "cancel"), CancelRun, Permission.OPERATE),
+    _Change("PUT", ("tasks", _ANY, "logs", _ANY), None, Permission.OPERATE),
+    _Change("POST", ("tasks", _ANY, "check"), None, Permission.OPERATE),
+    _Change("POST", ("tasks", _ANY, "quarantine"), DecideRecording, Permission.OPERATE),
+    _Change("POST", ("models", _ANY, "promote"), Promote, Permission.PROMOTE),
+    _Change("POST", ("models", _ANY, "approve"), Approve, Permission.PROMOTE),
+    _Change("POST", ("models", _ANY, "rollback"), Rollback, Permission.PROMOTE),
+    # Robots report what they installed; a token that only reads is enough.
+    _Change("POST", ("models", _ANY, _ANY, "installations"), Installation, Permission.LOOK),
+)
+
+
+def rest_route(request: Request, task_of_run: TaskOfRun) -> Route:
     """Return the route of a request whose path begins with `PREFIX`.
 
     Args:
@@ -36,83 +79,55 @@ def rest_route(request: Request, task_of_run: Callable[[str], str | None]) -> Ro
     """
     if request.is_safe:
         return only(Permission.LOOK)
-    least, body = Permission.OPERATE, "json"
-    match request.method, request.segments[len(PREFIX) :]:
-        case "POST", ("runs",):
-            decide = _start
-        case "POST", ("runs", run, "cancel"):
-            decide = _cancels(run, task_of_run)
-        case ("PUT", ("tasks", task, "logs", _)) | ("POST", ("tasks", task, "check")):
-            decide, body = _sends_log(task), "stream"
-        case "POST", ("models", task, "promote"):
-            decide, least = _promotes(task), Permission.PROMOTE
-        case "POST", ("models", task, "rollback"):
-            decide, least = _rolls_back(task), Permission.PROMOTE
-        case "POST", ("models", _, _, "installations"):
-            decide, least = _record, Permission.LOOK
-        case _:
-            raise Refused(405, f"{request.method} is not served at {request.path}")
-    return Route(decide, body, least)
+    path = request.segments[len(PREFIX) :]
+    change = next((one for one in _CHANGES if one.matches(request.method, path)), None)
+    if change is None:
+        raise Refused(405, f"{request.method} is not served at {request.path}")
+
+    def decide(request: Request, _user: str) -> Decision:
+        if change.body is None:
+            return Decision(change.permission, frozenset({path[1]}), changes=path[1])
+        body = _checked(change.body, request)
+        tasks = _tasks(path, body, task_of_run)
+        changes = ", ".join(tasks or [])
+        return Decision(_permission(change, body), tasks, body.model_dump(mode="json"), changes)
+
+    return Route(decide, "json" if change.body else "stream", change.permission)
 
 
-def _start(request: Request, _user: str) -> Decision:
-    """Launches that change the gate need the permission to promote."""
-    body = _checked(StartRun, request)
+def _tasks(path: tuple[str, ...], body: Body, task_of_run: TaskOfRun) -> frozenset[str] | None:
+    """Return the tasks that a request changes; None if the run is unknown."""
+    if isinstance(body, Installation):
+        return NO_TASK
+    if isinstance(body, StartRun):
+        return frozenset({body.task})
+    task = task_of_run(path[1]) if isinstance(body, CancelRun) else path[1]
+    return None if task is None else frozenset({task})
+
+
+def _permission(change: _Change, body: Body) -> Permission:
+    """Return the permission of a request: changes of the gate, and overriding it, need more."""
+    if isinstance(body, StartRun) and _parts(body) & GATE:
+        return Permission.PROMOTE
+    if isinstance(body, Promote) and body.force:
+        return Permission.ADMINISTER
+    return change.permission
+
+
+def _parts(body: StartRun) -> set[str]:
+    """Return the parts of the task that a run overrides.
+
+    Raises:
+        Refused: there is no such preset.
+    """
     try:
         presets = preset_overrides(body.presets) if body.presets else {}
     except BadInput as error:
         raise Refused(400, str(error)) from error
-    parts = {str(key).partition(".")[0] for key in (*presets, *body.overrides)}
-    permission = Permission.PROMOTE if parts & GATE else Permission.OPERATE
-    return _decision(permission, body.task, body, f"start a run of {body.task}")
+    return {str(key).partition(".")[0] for key in (*presets, *body.overrides)}
 
 
-def _cancels(
-    run: str, task_of_run: Callable[[str], str | None]
-) -> Callable[[Request, str], Decision]:
-    def decide(request: Request, _user: str) -> Decision:
-        body, task = _checked(CancelRun, request), task_of_run(run)
-        tasks = None if task is None else frozenset({task})
-        return Decision(Permission.OPERATE, tasks, _json(body), f"cancel run {run}")
-
-    return decide
-
-
-def _sends_log(task: str) -> Callable[[Request, str], Decision]:
-    decision = Decision(Permission.OPERATE, frozenset({task}), changes=f"a log of {task}")
-    return lambda _request, _user: decision
-
-
-def _promotes(task: str) -> Callable[[Request, str], Decision]:
-    def decide(request: Request, _user: str) -> Decision:
-        body = _checked(Promote, request)
-        permission = Permission.ADMINISTER if body.force else Permission.PROMOTE
-        return _decision(permission, task, body, f"promote {task}:{body.version}")
-
-    return decide
-
-
-def _rolls_back(task: str) -> Callable[[Request, str], Decision]:
-    def decide(request: Request, _user: str) -> Decision:
-        return _decision(Permission.PROMOTE, task, _checked(Rollback, request), f"roll back {task}")
-
-    return decide
-
-
-def _record(request: Request, _user: str) -> Decision:
-    """Robots report what they installed; a token that only reads is enough."""
-    return Decision(Permission.LOOK, NO_TASK, _json(_checked(Installation, request)))
-
-
-def _decision(permission: Permission, task: str, body: Body, changes: str) -> Decision:
-    return Decision(permission, frozenset({task}), _json(body), changes)
-
-
-def _json(body: Body) -> Mapping[str, Any]:
-    return body.model_dump(mode="json")
-
-
-def _checked(kind: type[_B], request: Request) -> _B:
+def _checked(kind: type[Body], request: Request) -> Body:
     """Validate a body with the model that the server uses.
 
     Raises:

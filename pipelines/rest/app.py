@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 from kinemill import __version__
 from kinemill.errors import BadInput, Blocked, KinemillError, Unreachable, spell_failure
 from kinemill.failures import as_known_failure
-from kinemill_dagster.pipelines.rest import logs, models, runs, tasks
+from kinemill_dagster.pipelines.rest import logs, models, quarantine, runs, tasks
 from kinemill_dagster.pipelines.rest.documents import Problem
 from kinemill_dagster.pipelines.rest.run_documents import UnknownRun
 from kinemill_dagster.pipelines.rest.service import NotHere, Service
@@ -47,7 +47,13 @@ def describe_app() -> FastAPI:
         servers=[{"url": "/api/v1"}],
         root_path_in_servers=False,
     )
-    for router in (tasks.router, logs.router, runs.router, models.router):
+    for router in (
+        tasks.router,
+        logs.router,
+        quarantine.router,
+        runs.router,
+        models.router,
+    ):
         app.include_router(router)
     for kind in (KinemillError, Exception):
         app.add_exception_handler(kind, _on_error)

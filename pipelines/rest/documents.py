@@ -58,12 +58,32 @@ class Promote(Body):
     why: Reason = ""
 
 
+class Approve(Body):
+    """Approve a version, and run the gate again."""
+
+    version: Number
+    breaking: bool = Field(
+        default=False, description="Accept an interface that differs from the champion's."
+    )
+    why: Reason = ""
+
+
 class Rollback(Body):
     """Roll back to an earlier champion."""
 
     to: Number | None = Field(default=None, description="Default: the champion before.")
     expected: Annotated[int, Field(ge=0)] | None = None
     why: Reason = ""
+
+
+class DecideRecording(Body):
+    """Release a recording from quarantine, reject it, or withdraw the decision."""
+
+    decision: Literal["release", "reject", "undo"]
+    recording: str = Field(
+        min_length=1, max_length=1000, description="Name, content hash or its beginning."
+    )
+    because: Reason = ""
 
 
 class Installation(Body):
@@ -170,6 +190,21 @@ class LogCheck(BaseModel):
 
     files: list[dict[str, JsonValue]]
     dataset: str | None
+
+
+class Quarantine(BaseModel):
+    """Recordings that are not wholly accepted.
+
+    Attributes:
+        total: number of all of them.
+        pending: number of recordings that are not validated yet.
+        recordings: as `kinemill data quarantine list --json` lists them.
+    """
+
+    task: str
+    total: int
+    pending: int
+    recordings: list[dict[str, JsonValue]]
 
 
 class ModelLine(BaseModel):

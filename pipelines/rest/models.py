@@ -11,7 +11,7 @@ from kinemill.errors import BadInput
 from kinemill.register.champion_change import ChampionChange
 from kinemill.register.consistency import is_registered
 from kinemill.register.lookup import VersionDocument, VersionList, list_versions, show
-from kinemill.register.promotion import promote, rollback
+from kinemill.register.promotion import approve, promote, rollback
 from kinemill.register.pull_source import OfHome
 from kinemill.register.pulls import record_pull
 from kinemill.register.versions import CHAMPION, Version, bundle_folder, find_version
@@ -19,6 +19,7 @@ from kinemill.runtime.integrity import SUMS, read_sums
 from kinemill.task import list_tasks
 from kinemill_dagster.pipelines.rest.documents import (
     ROBOT_NAME,
+    Approve,
     Installation,
     ModelLine,
     ModelList,
@@ -111,6 +112,17 @@ def promote_version(
         return promote(
             loaded, service.home, which, force=body.force, why=body.why, **_expected(body)
         )
+
+
+@router.post("/models/{task}/approve")
+def approve_version(
+    task: str, body: Approve, request: Request, service: ServiceOf
+) -> ChampionChange:
+    """Approve a version for the rule `approval`, and run the gate again; it may still refuse."""
+    loaded, which = service.task(task), f":{body.version}"
+    _version(service, task, which)
+    with as_user(request):
+        return approve(loaded, service.home, which, breaking=body.breaking, why=body.why)
 
 
 @router.post("/models/{task}/rollback")

@@ -52,6 +52,16 @@ def decided(method, path, **body):
         ),
         (lambda: decided("POST", "models/tiny/rollback"), Permission.PROMOTE, {"tiny"}),
         (
+            lambda: decided("POST", "models/tiny/approve", version=2),
+            Permission.PROMOTE,
+            {"tiny"},
+        ),
+        (
+            lambda: decided("POST", "tasks/tiny/quarantine", decision="release", recording="a.csv"),
+            Permission.OPERATE,
+            {"tiny"},
+        ),
+        (
             lambda: decided("POST", "models/tiny/2/installations", robot="left"),
             Permission.LOOK,
             set(),
@@ -91,6 +101,7 @@ def test_the_server_receives_what_was_validated():
         ("POST", f"runs/{RUN}/cancel", {"force": True}, 400),
         ("POST", "models/tiny/promote", {"version": 0}, 400),
         ("POST", "models/tiny/promote", {"version": 1, "who": "ada"}, 400),
+        ("POST", "tasks/tiny/quarantine", {"decision": "forget", "recording": "a"}, 400),
         ("DELETE", "models/tiny", {}, 405),
         ("POST", "models/tiny", {}, 405),
         ("PUT", "tasks/tiny", {}, 405),

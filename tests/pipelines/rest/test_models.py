@@ -74,7 +74,7 @@ def test_a_decision_has_the_user_as_its_author(trained, monkeypatch, what):
     body = {"why": "ran well", "expected": 0} | ({"version": 1} if what == "promote" else {})
     change = trained.post(f"models/tiny/{what}", body)
     assert (change["version"], change["previous_champion"]) == (1, 2)
-    ((author, task, _, settings),) = authors
+    ((author, task, *_, settings),) = authors
     assert (author, task, settings["why"]) == ("otto", "tiny", "ran well")
     assert settings["expected"] is None  # there is no champion yet
     assert current_user() != "otto"
