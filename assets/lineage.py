@@ -69,7 +69,8 @@ def asset_tags(task: Task) -> dict[str, str]:
     """Return the tags of a task's assets, by which the catalog is filtered."""
     model = getattr(getattr(task.learn, "model", None), "type", None)
     tags = {"kinemill/task": task.name, "kinemill/learn": task.learn.type}
-    return tags | ({"kinemill/model": model} if model else {})
+    # Dagster allows no colon or slash, as in `my_net.py:Net`, and 63 characters.
+    return tags | ({"kinemill/model": re.sub(r"[^\w.-]", "_", model)[-63:]} if model else {})
 
 
 def external_deps(task: Task, asset: str) -> list[dg.AssetKey]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 from kinemill.errors import BadInput
 
@@ -37,6 +37,7 @@ class Registry(Mapping[str, T], Generic[T]):
         what: noun for one member in messages, such as "model".
         usual: the default member, if any.
         modules: members of packages above this one, by name: the dotted name of the module.
+        own: `module:Class` that makes a member of own code, `file.py:name`; None: none can be.
     """
 
     def __init__(
@@ -45,9 +46,10 @@ class Registry(Mapping[str, T], Generic[T]):
         what: str,
         usual: str | None = None,
         modules: Mapping[str, str] | None = None,
+        own: str | None = None,
     ) -> None:
         self.package, self.what, self.usual = package, what, usual
-        self.modules = modules or {}
+        self.modules, self.own = modules or {}, own
         self._loaded: dict[str, T] = {}
 
     def register(self, name: str) -> Callable[[U], U]:
@@ -60,6 +62,18 @@ class Registry(Mapping[str, T], Generic[T]):
             return plugin
 
         return enter
+
+    def adapter(self) -> Any:
+        """Return the class that makes a member of own code.
+
+        Raises:
+            BadInput: The family takes none.
+        """
+        if self.own is None:
+            fix = f"name one of {', '.join(self)}, or write a package with an entry point"
+            raise BadInput(f"{self.what} of a file", "takes no own code", fix=fix)
+        module, _, name = self.own.partition(":")
+        return getattr(importlib.import_module(module), name)
 
     @cached_property
     def _files(self) -> list[str]:

@@ -21,7 +21,7 @@ from kinemill.ingest.media import image_file, text_file
 from kinemill.registry import nearest
 from kinemill.store import ArtifactRef, open_ref, read_json
 from kinemill.store.home import Home
-from kinemill.task import AUGMENTATIONS
+from kinemill.task.plugins import AUGMENTATIONS, Plugin, make
 
 Pictures = NDArray[np.uint8]
 
@@ -207,4 +207,4 @@ def _augment(frames: Pictures, rows: NDArray[np.int64], view: View, epoch: int) 
 
 def _plugin(view: View) -> object:
     """Return the augmentation with the settings stored in the training set."""
-    return AUGMENTATIONS[view.settings["type"]].model_validate(view.settings)
+    return make(AUGMENTATIONS, Plugin, view.settings)

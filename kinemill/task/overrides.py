@@ -13,6 +13,7 @@ from kinemill.task.compute import TARGETS
 from kinemill.task.control import CONTROLLERS
 from kinemill.task.environment import KINDS, WRAPPERS, as_environment
 from kinemill.task.imitation import HEADS, IMAGES, TEXTS
+from kinemill.task.own_code import is_own
 from kinemill.task.plugins import (
     AUGMENTATIONS,
     ENCODINGS,
@@ -168,17 +169,20 @@ class _Merge:
                 items[int(key)] = self._merge_value(items[int(key)], item, below)
             return items
         content = cast(dict[str, Any], old) if isinstance(old, dict) else {}
+        if is_own(old) and family_at(at):
+            content = {"type": old}  # short form
         self.into(content, changes, at)
         return content
 
     def _drop_foreign_keys(self, value: Json, at: tuple[str, ...], new: object) -> None:
         """Drop the keys for which the plug-in `new` has no field."""
         family = family_at(at)
-        if family is None or not isinstance(new, str) or new not in family:
+        if family is None or not isinstance(new, str) or not (new in family or is_own(new)):
             return
         if value.get("type", new if self.keep_untyped else family.usual) == new:
             return
-        dropped = [name for name in value if name not in family[new].model_fields]
+        fields = {"type"} if is_own(new) else set(family[new].model_fields)
+        dropped = [name for name in value if name not in fields]
         for name in dropped:
             del value[name]
         if dropped:

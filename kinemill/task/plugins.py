@@ -1,38 +1,24 @@
 """Plug-in families that a task file selects by `type`, known here by folder name only.
 
 A registry imports a plug-in's file only when a task names it. A plug-in class holds the settings
-as the task file spells them, and builds the object itself.
+as the task file spells them, and builds the object itself. In a family that takes own code, `type`
+can also be `file.py:name`, see `own_code`.
 """
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
+from pydantic import AfterValidator, Field, ValidationInfo
 
 from kinemill.errors import BadInput
 from kinemill.registry import Registry, nearest
 from kinemill.task.bounds import LearningRate, Quantity
+from kinemill.task.own_code import is_own, make_own
 from kinemill.task.portfolio import Candidate, Structure, TaskFacts
+from kinemill.task.settings import Plugin, Settings
 
 P = TypeVar("P", bound="Plugin")
-
-
-class Settings(BaseModel):
-    """A frozen part of a task file; unknown keys are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    def problems(self, channels: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
-        """Return what does not fit the task's channels: (key below this part, message)."""
-        del channels
-        return []
-
-
-class Plugin(Settings):
-    """Settings of one member of a family, chosen by its `type`."""
-
-    type: str
 
 
 class Model(Plugin):
@@ -169,8 +155,12 @@ class Schedule(Plugin):
 
 MEDIA = ("image", "text")  # roles stored once per recording; steps hold references
 
-AUGMENTATIONS: Registry[type[Plugin]] = Registry("kinemill.augment", "augmentation")
-MODELS: Registry[type[Model]] = Registry("kinemill.models", "model")
+AUGMENTATIONS: Registry[type[Plugin]] = Registry(
+    "kinemill.augment", "augmentation", own="kinemill.augment._own:OwnAugmentation"
+)
+MODELS: Registry[type[Model]] = Registry(
+    "kinemill.models", "model", own="kinemill.models._own:OwnModel"
+)
 ENCODINGS: Registry[type[Encoding]] = Registry("kinemill.train.features", "encoding")
 OBJECTIVES: Registry[type[Plugin]] = Registry(
     "kinemill.train.objectives",
@@ -199,11 +189,15 @@ def make(family: Registry[type[P]], cls: type[P], value: object, context: object
     """
     if isinstance(value, cls):
         return value
+    if is_own(value):
+        value = {"type": value}
     named = value.get("type", family.usual) if isinstance(value, dict) else None
     if not isinstance(named, str):
         message = f"needs a `type`, one of {', '.join(family)}"
         raise ValueError(message)
     try:
+        if isinstance(value, dict) and is_own(named):
+            return make_own(family.adapter(), value, context)
         member = family[named]
     except BadInput as error:
         raise ValueError(str(error)) from error

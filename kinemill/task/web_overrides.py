@@ -59,10 +59,23 @@ class Local:
         return core_schema.with_info_before_validator_function(self._checked, handler(source))
 
     def _checked(self, value: object, info: ValidationInfo) -> object:
-        context = (info.context or {}).get("settings")
+        return self.check(str(info.field_name), value, info.context)
+
+    def check(self, name: str, value: object, values: object) -> object:
+        """Return the value of a field if the request may set it.
+
+        Args:
+            name: of the field.
+            value: of it.
+            values: pydantic's context.
+
+        Raises:
+            ValueError: A web request chose a value that the task file does not have.
+        """
+        context = values.get("settings") if isinstance(values, dict) else None
         if not isinstance(context, Context):
             return value
-        named = str(info.field_name), _spell(value)
+        named = name, _spell(value)
         context.validated.add(named)
         if context.allowed is None or (self.public and str(value).startswith(self.public)):
             return value

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from kinemill.store import Json
+from kinemill.store import Json, digest
 from kinemill.store.provenance import git_commit
 from kinemill.task.document import Task
 from kinemill.task.learn import Learn
@@ -71,7 +71,9 @@ def _version(name: str) -> str | None:
 
 
 def dotted(value: object, prefix: str = "") -> Json:
-    """Return nested settings as dotted keys, as MLflow lists them."""
+    """Return nested settings as dotted keys, as MLflow lists them; own code by its digest."""
+    if prefix.endswith(".source") and isinstance(value, str):
+        return {prefix: digest(value)}
     if not isinstance(value, dict) or not value:
         return {prefix: value}
     flat: dict[str, Any] = {}

@@ -1,0 +1,193 @@
+"""Networks of the user's own: what they see, and checks before a training.
+
+Symbols: B batch, H history, F features, O outputs.
+"""
+
+import logging
+import re
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from kinemill.errors import BadInput
+from kinemill.models.networks.layers import Network
+from kinemill.task.own_code import line_of
+
+OPSET = 20  # as in `kinemill.export`
+_ROWS = 3  # batch of a check
+_OPERATOR = re.compile(r"No ONNX function found for <OpOverload\(op='([\w.]+)'")
+_LINE = re.compile(r'File "<(.+\.py) [0-9a-f]{12}>", line (\d+)')
+_BY_VALUE = re.compile(r"data-dependent|GuardOnDataDependent")
+
+
+class OwnNetwork(Network):
+    """A user's module as a network.
+
+    Args:
+        module: of the user.
+        where: names it in errors.
+        sizes: F, O, H.
+    """
+
+    def __init__(self, module: Any, where: str, sizes: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.module, self.where, self.sizes = module, where, sizes
+
+    @property
+    def contract(self) -> str:
+        """Shapes of the module's arguments and results."""
+        raise NotImplementedError
+
+    def example(self) -> tuple[Tensor, ...]:
+        """Return zeros as the module's arguments."""
+        raise NotImplementedError
+
+    def check(self) -> None:
+        """Run the module once, on zeros.
+
+        Raises:
+            BadInput: It fails, or its outputs have another shape or no gradient.
+        """
+        try:
+            found = self.eval().module(*self.example())
+        except Exception as error:
+            expected = f"forward: {self.contract}"
+            raise BadInput(
+                self.where, f"fails on zeros ({line_of(error)})", expected=expected
+            ) from error
+        self.train()
+        found = found[0] if isinstance(found, tuple | list) and found else found
+        shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        if shape != (_ROWS, self.sizes[1]):
+            expected = f"{(_ROWS, self.sizes[1])}; forward: {self.contract}"
+            problem = f"returns {shape} for a batch of {_ROWS}"
+            raise BadInput(self.where, problem, expected=expected)
+        if any(one.requires_grad for one in self.parameters()) and not found.requires_grad:
+            fix = "use torch operations only: numpy, .item() and .detach() cut the gradient"
+            raise BadInput(self.where, "gives outputs without a gradient", fix=fix)
+
+    def check_export(self) -> None:
+        """Export the module to ONNX, so that one that cannot be exported is not trained first.
+
+        Raises:
+            BadInput: An operator has no form in ONNX, or the code depends on values.
+        """
+        module, batch = _Positional(self.module), torch.export.Dim("batch")
+        example = tuple(one.to(_device(self)) for one in self.example())
+        is_training, module.training = self.training, False
+        try:
+            with warnings.catch_warnings(), torch.no_grad():
+                warnings.simplefilter("ignore")
+                logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+                torch.onnx.export(
+                    module.eval(),
+                    example,
+                    dynamo=True,
+                    external_data=False,
+                    opset_version=OPSET,
+                    verbose=False,
+                    dynamic_shapes=(tuple({0: batch} for _ in example),),
+                )
+        except Exception as error:
+            raise export_error(error, self.where) from error
+        finally:
+            self.train(is_training)
+
+
+class WindowNetwork(OwnNetwork):
+    """(B, F), window (B, (H - 1) F) -> (B, O), window; the module sees (B, H, F) -> (B, O)."""
+
+    def __init__(self, module: Any, where: str, sizes: tuple[int, int, int]) -> None:
+        super().__init__(module, where, sizes)
+        self.inputs, _, self.history = sizes
+        self.carry_shapes = (((self.history - 1) * self.inputs,),)
+
+    @property
+    def contract(self) -> str:
+        """Shapes of the module's arguments and results."""
+        return f"(B, {self.history}, {self.inputs}) -> (B, {self.sizes[1]})"
+
+    def example(self) -> tuple[Tensor, ...]:
+        """Return a window of zeros."""
+        return (torch.zeros(_ROWS, self.history, self.inputs),)
+
+    def warm_up(self, features: Tensor) -> tuple[Tensor]:
+        """(B, H - 1, F) -> (B, (H - 1) F)."""
+        return (features.flatten(1),)
+
+    def forward(self, features: Tensor, window: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the outputs (B, O) and the next window."""
+        window = torch.cat([window, features], dim=1)
+        outputs = self.module(window.view(-1, self.history, self.inputs))
+        return outputs, window[:, self.inputs :]
+
+
+class CarryNetwork(OwnNetwork):
+    """A module that carries what it remembers: (B, F), carry... -> (B, O), carry..."""
+
+    def __init__(self, module: Any, where: str, sizes: tuple[int, int, int]) -> None:
+        super().__init__(module, where, sizes)
+        self.carry_shapes = tuple(tuple(shape) for shape in module.carry_shapes)
+
+    @property
+    def contract(self) -> str:
+        """Shapes of the module's arguments and results."""
+        carry = "".join(f", {('B', *shape)}" for shape in self.carry_shapes).replace("'", "")
+        return f"(B, {self.sizes[0]}){carry} -> (B, {self.sizes[1]}){carry}"
+
+    def example(self) -> tuple[Tensor, ...]:
+        """Return zeros as features and carry."""
+        shapes = [(self.sizes[0],), *self.carry_shapes]
+        return tuple(torch.zeros(_ROWS, *shape) for shape in shapes)
+
+    def warm_up(self, features: Tensor) -> tuple[Tensor, ...]:
+        """(B, K, F) -> carry, from a zero carry."""
+        return tuple(self.module.warm_up(features))
+
+    def forward(self, features: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
+        """Return the outputs (B, O) and the carry after this row."""
+        return tuple(self.module(features, *carry))
+
+
+class _Positional(nn.Module):
+    """A module with positional arguments alone, whatever their names."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, *tensors: Tensor) -> Any:
+        return self.module(*tensors)
+
+
+def _device(module: nn.Module) -> torch.device:
+    return next((one.device for one in module.parameters()), torch.device("cpu"))
+
+
+def own_networks(module: nn.Module) -> list[OwnNetwork]:
+    """Return the networks of the user in a module."""
+    return [one for one in module.modules() if isinstance(one, OwnNetwork)]
+
+
+def export_error(error: BaseException, where: str) -> BadInput:
+    """Return why a module cannot be exported to ONNX: file, line, operator and what to do."""
+    texts = list[str]()
+    one: BaseException | None = error
+    while one is not None:
+        texts.append(str(one))
+        one = one.__cause__ or one.__context__
+    text = "\n".join(texts)
+    lines = _LINE.findall(text)
+    place = f" in {lines[-1][0]}:{lines[-1][1]}" if lines else f" ({line_of(error)})"
+    if operator := _OPERATOR.search(text):
+        problem = f"cannot be exported to ONNX: operator {operator[1]} has no form there"
+        fix = "write it with other torch operators, see docs/own-code.md#operators"
+        return BadInput(where, problem + (place if lines else ""), fix=fix)
+    if _BY_VALUE.search(text):
+        problem = f"cannot be exported to ONNX: control flow depends on values of a tensor{place}"
+        fix = "replace `if` and `while` on tensors by torch.where, and .item() by tensors"
+        return BadInput(where, problem, fix=fix)
+    fix = "use torch operators on the arguments alone, with the batch as first axis"
+    return BadInput(where, f"cannot be exported to ONNX{place}", fix=fix)

@@ -1,0 +1,329 @@
+"""Own code of a project: `file.py:name` in the place of the `type` of a plug-in.
+
+The file is read and run when its task is loaded. Its text becomes the setting `source`, so the code
+is part of every stage key and of every recorded task, and other processes need no file. Parameters
+of the class or function are further settings.
+
+A file belongs to the project of the task: no path and no symbolic link leaves its folder. A request
+over the web can name no file and send no source, except those that the task file has.
+"""
+
+import ast
+import hashlib
+import inspect
+import linecache
+import re
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from functools import cache, lru_cache
+from pathlib import Path
+from types import ModuleType, NoneType, UnionType
+from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin
+
+from pydantic import Field, create_model
+from pydantic.errors import PydanticUserError
+
+from kinemill.registry import nearest
+from kinemill.store.project import is_project
+from kinemill.task.settings import Plugin
+from kinemill.task.web_overrides import LOCAL
+
+_NAME = re.compile(r"[^:]+\.py:[A-Za-z_]\w*")
+_FRAME = re.compile(r"<(.+\.py) [0-9a-f]{12}>")  # how tracebacks name the file
+_MOST = 1 << 20  # bytes of a file
+
+
+def is_own(value: object) -> bool:
+    """Return whether a value names own code, as `file.py:name`."""
+    return isinstance(value, str) and _NAME.fullmatch(value) is not None
+
+
+class OwnCode(Plugin):
+    """Base of plug-ins whose code is a file of the project; each family has one subclass.
+
+    Attributes:
+        arguments: what the code is called with; its other parameters are settings.
+        by_name: whether `arguments` are passed by name, and the code may lack those not `needed`.
+        needed: arguments that the code must have.
+        protocol: a class of the file that is a subclass of this one is a plug-in itself.
+        code: the class or function.
+    """
+
+    arguments: ClassVar[tuple[str, ...]]
+    by_name: ClassVar[bool] = False
+    needed: ClassVar[tuple[str, ...]] = ()
+    protocol: ClassVar[type[Plugin]]
+    code: ClassVar[Callable[..., Any]]
+    names: ClassVar[tuple[str, ...]] = ()  # of the settings that are parameters of the code
+
+    source: str = Field(description="text of the file, read when the task is loaded")
+
+    def accepted(self, arguments: Mapping[str, object]) -> dict[str, object]:
+        """Return those of the arguments that the code takes."""
+        names = inspect.signature(self.code).parameters
+        return {name: value for name, value in arguments.items() if name in names}
+
+    @property
+    def keywords(self) -> dict[str, Any]:
+        """The settings that the code takes as keyword arguments."""
+        return {name: getattr(self, name) for name in self.names}
+
+
+def make_own(adapter: type[OwnCode], value: Mapping[str, Any], context: object) -> Plugin:
+    """Make a plug-in of own code.
+
+    Args:
+        adapter: subclass of `OwnCode` of the family.
+        value: `type`, the settings, and `source` in a recorded task.
+        context: pydantic's context.
+
+    Raises:
+        ValueError: The code cannot be read or run, or does not accept the settings.
+    """
+    named, source = str(value["type"]), value.get("source")
+    LOCAL.check(f"type of {adapter.__name__}", named, context)
+    if source is None:
+        source = _read(named, context)
+    else:
+        LOCAL.check(f"source of {adapter.__name__}", source, context)
+    member = _member(adapter, named, str(source))
+    if unknown := [name for name in value if name not in member.model_fields]:
+        names = [name for name in member.model_fields if name not in ("type", "source")]
+        hint = nearest(unknown[0], names) if names else "it has none"
+        message = f"{named} has no setting {unknown[0]!r}; {hint}"
+        raise ValueError(message)
+    return member.model_validate({**value, "source": source}, context=context)
+
+
+def _again(adapter: type[OwnCode], value: dict[str, Any]) -> Plugin:
+    return make_own(adapter, value, None)
+
+
+def _finish(made: type[Plugin], adapter: type[OwnCode]) -> type[Plugin]:
+    """Let a class that no module has be pickled: its objects are made again from the source."""
+
+    def reduce(self: Plugin) -> tuple[object, ...]:
+        return _again, (adapter, self.model_dump())
+
+    made.__reduce__ = reduce  # pyright: ignore[reportAttributeAccessIssue]
+    return made
+
+
+def _read(named: str, context: object) -> str:
+    """Return the text of a file of the project.
+
+    Raises:
+        ValueError: There is no such file in it, or it imports another file of the project.
+    """
+    folder = context.get("folder") if isinstance(context, dict) else None
+    if folder is None:
+        message = f"{named} has no task file whose folder it is in; set `source` as well"
+        raise ValueError(message)
+    name = named.rpartition(":")[0]
+    path = _project_file(Path(folder), name)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"{name} cannot be read ({error})"
+        raise ValueError(message) from error
+    if len(text) > _MOST:
+        message = f"{name} has {len(text)} characters; expected at most {_MOST}"
+        raise ValueError(message)
+    if other := _local_import(_parse(name, text), path.parent):
+        message = (
+            f"{name} imports {other}, another file of the project, whose changes would not count; "
+            "put both into one file, or install it as a package"
+        )
+        raise ValueError(message)
+    return text
+
+
+def _project_file(folder: Path, name: str) -> Path:
+    """Return the resolved path of a file below the project that a task file belongs to."""
+    folder = folder.resolve()
+    root = next((one for one in (folder, *folder.parents) if is_project(one)), folder)
+    path = (folder / name).resolve()
+    if Path(name).is_absolute() or name.startswith("~"):
+        message = f"{name} is an absolute path; expected a path relative to the task file"
+        raise ValueError(message)
+    if not path.is_relative_to(root):
+        message = f"{name} is outside of the project {root}; copy the file into it"
+        raise ValueError(message)
+    if not path.is_file():
+        files = [str(one.relative_to(folder)) for one in folder.glob("*.py")]
+        hint = nearest(name, files) if files else "expected a path relative to the task file"
+        message = f"there is no file {folder / name}; {hint}"
+        raise ValueError(message)
+    return path
+
+
+def _parse(name: str, text: str) -> ast.Module:
+    try:
+        return ast.parse(text, name)
+    except (SyntaxError, ValueError) as error:
+        line = getattr(error, "lineno", None) or 1
+        message = f"{name}:{line}: is not Python ({error})"
+        raise ValueError(message) from error
+
+
+def _local_import(tree: ast.Module, folder: Path) -> str | None:
+    """Return the first imported module that is a file or package beside the code, if any."""
+    for node in ast.walk(tree):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [one.name for one in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            if node.level:
+                return "." * node.level + (node.module or "")
+            names = [node.module or ""]
+        for name in names:
+            top = name.partition(".")[0]
+            if (folder / f"{top}.py").is_file() or (folder / top / "__init__.py").is_file():
+                return name
+    return None
+
+
+@cache
+def _module(name: str, source: str) -> ModuleType:
+    """Run the text of a file as a module."""
+    tree = _parse(name, source)
+    short = hashlib.sha256(source.encode()).hexdigest()[:12]
+    filename = f"<{name} {short}>"
+    lines = source.splitlines(keepends=True)
+    linecache.cache[filename] = (len(source), None, lines, filename)  # for tracebacks
+    module = ModuleType(f"kinemill_own_{re.sub(r'[^0-9A-Za-z]', '_', name)}_{short}")
+    module.__file__ = filename
+    sys.modules[module.__name__] = module  # dataclasses and annotations look the module up there
+    try:
+        exec(compile(tree, filename, "exec"), vars(module))  # noqa: S102 - the user's own code
+    except (Exception, SystemExit) as error:
+        del sys.modules[module.__name__]
+        message = f"{name} cannot be run ({line_of(error)})"
+        raise ValueError(message) from error
+    return module
+
+
+def line_of(error: BaseException) -> str:
+    """Describe an error by its line in own code, as `my_net.py:12: ValueError: ...`."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if match := _FRAME.fullmatch(frame.filename):
+            return f"{match[1]}:{frame.lineno}: {_spell(error)}"
+    return _spell(error)
+
+
+def _spell(error: BaseException) -> str:
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+
+
+@lru_cache(maxsize=256)
+def _member(adapter: type[OwnCode], named: str, source: str) -> type[Plugin]:
+    """Return the plug-in class of own code: its fields are the settings."""
+    name, _, what = named.rpartition(":")
+    module = _module(name, source)
+    found = getattr(module, what, None)
+    if not callable(found):
+        own = [
+            key
+            for key, one in vars(module).items()
+            if callable(one) and getattr(one, "__module__", None) == module.__name__
+        ]
+        message = f"{name} has no class or function {what!r}; {nearest(what, own)}"
+        raise ValueError(message)
+    if isinstance(found, type) and issubclass(found, adapter.protocol):
+        return _finish(_as_plugin(found, named), adapter)
+    fields = _settings(adapter, found, named)
+    made = create_model(
+        what, __base__=adapter, __module__=module.__name__, __doc__=found.__doc__, **fields
+    )
+    made.code, made.names = staticmethod(found), tuple(fields)
+    return _finish(made, adapter)
+
+
+def _as_plugin(found: type[Plugin], named: str) -> type[Plugin]:
+    """Return a plug-in class of a file with the fields that name its code."""
+    fields: dict[str, Any] = {
+        "type": (Literal[named], named),
+        "source": (str, Field(description="text of the file, read when the task is loaded")),
+    }
+    return create_model(found.__name__, __base__=found, __doc__=found.__doc__, **fields)
+
+
+def _settings(adapter: type[OwnCode], found: Callable[..., Any], named: str) -> dict[str, Any]:
+    """Return the fields of the settings: parameters that are not arguments of the family."""
+    try:
+        parameters = list(inspect.signature(found, eval_str=True).parameters.values())
+    except (ValueError, TypeError, NameError) as error:
+        message = f"{named} has no readable signature ({error})"
+        raise ValueError(message) from error
+    rest = _without_arguments(adapter, parameters, named)
+    fields: dict[str, Any] = {}
+    for one in rest:
+        if one.kind in (one.VAR_POSITIONAL, one.VAR_KEYWORD):
+            continue
+        if one.name.startswith("_") or hasattr(adapter, one.name) or one.name in _fields(adapter):
+            message = f"{named} has a parameter {one.name!r}, which is reserved; rename it"
+            raise ValueError(message)
+        fields[one.name] = _setting(one)
+    try:
+        create_model("Settings", **fields)
+    except PydanticUserError as error:
+        message = (
+            f"{named} has a parameter of a type that no task file can hold "
+            f"({(str(error).splitlines() or [''])[0]}); annotate it as int, float, bool, str, list "
+            "or dict"
+        )
+        raise ValueError(message) from error
+    return fields
+
+
+def _fields(adapter: type[OwnCode]) -> set[str]:
+    return {*adapter.model_fields, "type", "source"}
+
+
+def _without_arguments(
+    adapter: type[OwnCode], parameters: list[inspect.Parameter], named: str
+) -> list[inspect.Parameter]:
+    """Return the parameters after the arguments that the family passes.
+
+    Raises:
+        ValueError: The code does not take these arguments.
+    """
+    wanted = ", ".join(adapter.arguments)
+    if adapter.by_name:
+        names = {one.name for one in parameters}
+        if missing := [name for name in adapter.needed if name not in names]:
+            message = f"{named} takes no {missing[0]!r}; expected the parameters ({wanted}, ...)"
+            raise ValueError(message)
+        return [one for one in parameters if one.name not in adapter.arguments]
+    count = len(adapter.arguments)
+    positional = [
+        one
+        for one in parameters[:count]
+        if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)
+    ]
+    if len(positional) < count:
+        message = f"{named} takes {len(positional)} arguments; expected ({wanted}, ...)"
+        raise ValueError(message)
+    return parameters[count:]
+
+
+def _setting(parameter: inspect.Parameter) -> tuple[Any, Any]:
+    """Return type and default of one setting; the web sets numbers and choices alone."""
+    has_default = parameter.default is not parameter.empty
+    kind: Any = parameter.annotation
+    if kind is parameter.empty:
+        plain = has_default and isinstance(parameter.default, bool | int | float | str)
+        kind = type(parameter.default) if plain else Any
+    if not _is_harmless(kind):
+        kind = Annotated[kind, LOCAL]
+    return kind, parameter.default if has_default else ...
+
+
+def _is_harmless(kind: object) -> bool:
+    """Return whether values of a type can name no file: numbers, choices, and lists of them."""
+    if get_origin(kind) is Literal or kind in (bool, int, float, NoneType, None, ...):
+        return True
+    origins = (list, tuple, Union, UnionType)
+    parts = get_args(kind)
+    return get_origin(kind) in origins and bool(parts) and all(map(_is_harmless, parts))
