@@ -23,6 +23,7 @@ from kinemill.store.home import Home
 from kinemill.store.locks import in_use
 from kinemill.task import Plugin, Task, load_task
 from kinemill.task.compute import Ray
+from kinemill.task.own_code import has_own_code
 from kinemill.task.presets import list_presets, preset_overrides
 from kinemill_dagster.resources.compute import COMPUTE
 from kinemill_dagster.resources.dagster_api import PostProcessingError
@@ -162,6 +163,7 @@ def _fields(part: BaseModel) -> dict[str, dg.Field]:
     return {
         info.alias or name: _field(type(part), name, info, getattr(part, name))
         for name, info in type(part).model_fields.items()
+        if not (name == "source" and has_own_code(part))  # the text of a file
     }
 
 

@@ -177,22 +177,25 @@ def train(
         data: frames, a dataset, a log or a folder of logs; default: the task's drop folder. See
             `kinemill.data.make_dataset`.
         overrides: dotted key to value, such as `{"learn.steps": 500}`.
-        objects: Python objects in place of names in a task that learns by reinforcement. Such a
-            training is never cached, and cannot be registered, because no file describes it.
+        objects: Python objects in place of names, see `Objects`. Own code is captured as source; a
+            training with an environment, wrappers or callbacks is never cached, and cannot be
+            registered, because no file describes it.
         progress: show a live display; or a callback, see `Update`.
         track: log the training to MLflow, as the pipeline does.
 
     Raises:
         TaskError: the task or an override is wrong; nothing was started.
-        BadInput: the task takes no objects.
+        BadInput: the source of an object cannot be captured, or the task takes no such object.
         Blocked: a blocking check failed on the data, or the exported files do not work.
         TrainingFailed: loss or gradient is not finite.
     """
     own, home, report = resolve_task(task, overrides), Home.resolve(), reporter(progress)
     with in_use(home, f"train-{uuid4().hex[:8]}"):
         if objects is not None:
-            return train_stages(with_objects(own, objects), home, data, report, track=False)
-        remember_task(home, resolve_task(task))
+            own = with_objects(own, objects)
+            if objects.live:
+                return train_stages(own, home, data, report, track=False)
+        remember_task(home, own if objects is not None else resolve_task(task))
         return train_stages(own, home, data, report, track=track)
 
 

@@ -129,12 +129,18 @@ def load_task(
     return task
 
 
-def make_task(value: Mapping[str, object], overrides: Mapping[str, object] | None = None) -> Task:
+def make_task(
+    value: Mapping[str, object],
+    overrides: Mapping[str, object] | None = None,
+    *,
+    web: bool = False,
+) -> Task:
     """Check a task that is a mapping with the keys of a task file, and return it.
 
     Args:
         value: as in a task file; parts can also be settings objects such as `Channel`.
         overrides: as in `load_task`.
+        web: the mapping comes over the web and cannot name code, files or machines.
 
     Raises:
         TaskError: every problem found, each with its key and the nearest valid name.
@@ -143,7 +149,8 @@ def make_task(value: Mapping[str, object], overrides: Mapping[str, object] | Non
     notes, document = list[str](), Document(None, plain, dict.fromkeys(_locations(plain), 0))
     changes = nested(overrides or {}, notes)
     notes += apply(plain, changes)
-    task = check_task(document, plain, changes, Context(Path.cwd()))
+    context = Context(Path.cwd(), frozenset[Value]() if web else None)
+    task = check_task(document, plain, changes, context)
     task._notes += notes  # pyright: ignore[reportPrivateUsage]
     return task
 

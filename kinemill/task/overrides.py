@@ -16,11 +16,15 @@ from kinemill.task.imitation import HEADS, IMAGES, TEXTS
 from kinemill.task.own_code import is_own
 from kinemill.task.plugins import (
     AUGMENTATIONS,
+    BASELINES,
+    CHECKS,
     ENCODINGS,
+    LOSSES,
     MODELS,
     OBJECTIVES,
     OPTIMIZERS,
     SCHEDULES,
+    TRANSFORMS,
 )
 from kinemill.task.reinforcement import ALGORITHMS, RUNNERS
 from kinemill.task.search import RANGE, SELECT
@@ -34,9 +38,13 @@ _FAMILIES: dict[tuple[str, ...], Registry[Any]] = {
     ("learn", "model"): MODELS,
     ("learn", "model", "residual"): MODELS,
     ("learn", "encoding", "channels", "*"): ENCODINGS,
+    ("learn", "loss"): LOSSES,
+    ("learn", "features"): TRANSFORMS,
     ("learn", "optimizer"): OPTIMIZERS,
     ("learn", "schedule"): SCHEDULES,
     ("augment",): AUGMENTATIONS,
+    ("validate", "checks", "*"): CHECKS,
+    ("verify", "baselines", "*"): BASELINES,
     ("compute",): TARGETS,
     ("track",): TRACKERS,
     ("control", "controller"): CONTROLLERS,
@@ -169,7 +177,7 @@ class _Merge:
                 items[int(key)] = self._merge_value(items[int(key)], item, below)
             return items
         content = cast(dict[str, Any], old) if isinstance(old, dict) else {}
-        if is_own(old) and family_at(at):
+        if is_own(old) and family_at(at) is not None:
             content = {"type": old}  # short form
         self.into(content, changes, at)
         return content

@@ -19,18 +19,23 @@ from collections.abc import Callable, Mapping
 from functools import cache, lru_cache
 from pathlib import Path
 from types import ModuleType, NoneType, UnionType
-from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, Union, cast, get_args, get_origin
 
-from pydantic import Field, create_model
+from pydantic import BaseModel, Field, create_model
 from pydantic.errors import PydanticUserError
 
+from kinemill.errors import BadInput, KinemillError
 from kinemill.registry import nearest
 from kinemill.store.project import is_project
+from kinemill.task.bounds import Quantity
 from kinemill.task.settings import Plugin
 from kinemill.task.web_overrides import LOCAL
 
 _NAME = re.compile(r"[^:]+\.py:[A-Za-z_]\w*")
 _FRAME = re.compile(r"<(.+\.py) [0-9a-f]{12}>")  # how tracebacks name the file
+_INT = 2**31 - 1
+# The bounds of settings whose code states none; see `kinemill.task.bounds`.
+_BOUNDED: dict[Any, Any] = {int: Annotated[int, Field(ge=-_INT, le=_INT)], float: Quantity}
 _MOST = 1 << 20  # bytes of a file
 
 
@@ -64,10 +69,34 @@ class OwnCode(Plugin):
         names = inspect.signature(self.code).parameters
         return {name: value for name, value in arguments.items() if name in names}
 
+    def call(self, *arguments: object) -> Any:
+        """Call the code with arguments and settings.
+
+        Raises:
+            BadInput: It fails; the message names its line.
+        """
+        try:
+            return self.code(*arguments, **self.keywords)
+        except KinemillError:
+            raise
+        except Exception as error:
+            raise BadInput(self.type, f"fails ({line_of(error)})") from error
+
     @property
     def keywords(self) -> dict[str, Any]:
         """The settings that the code takes as keyword arguments."""
         return {name: getattr(self, name) for name in self.names}
+
+
+def has_own_code(part: object) -> bool:
+    """Return whether a part of a task, or a part below it, is own code."""
+    if isinstance(part, Plugin) and "source" in type(part).model_fields:
+        return True
+    if isinstance(part, BaseModel):
+        return any(has_own_code(getattr(part, name)) for name in type(part).model_fields)
+    if isinstance(part, Mapping):
+        return any(map(has_own_code, cast(Mapping[Any, Any], part).values()))
+    return isinstance(part, list | tuple) and any(map(has_own_code, cast(list[Any], part)))
 
 
 def make_own(adapter: type[OwnCode], value: Mapping[str, Any], context: object) -> Plugin:
@@ -94,20 +123,6 @@ def make_own(adapter: type[OwnCode], value: Mapping[str, Any], context: object) 
         message = f"{named} has no setting {unknown[0]!r}; {hint}"
         raise ValueError(message)
     return member.model_validate({**value, "source": source}, context=context)
-
-
-def _again(adapter: type[OwnCode], value: dict[str, Any]) -> Plugin:
-    return make_own(adapter, value, None)
-
-
-def _finish(made: type[Plugin], adapter: type[OwnCode]) -> type[Plugin]:
-    """Let a class that no module has be pickled: its objects are made again from the source."""
-
-    def reduce(self: Plugin) -> tuple[object, ...]:
-        return _again, (adapter, self.model_dump())
-
-    made.__reduce__ = reduce  # pyright: ignore[reportAttributeAccessIssue]
-    return made
 
 
 def _read(named: str, context: object) -> str:
@@ -196,7 +211,7 @@ def _module(name: str, source: str) -> ModuleType:
     module.__file__ = filename
     sys.modules[module.__name__] = module  # dataclasses and annotations look the module up there
     try:
-        exec(compile(tree, filename, "exec"), vars(module))  # noqa: S102 - the user's own code
+        exec(compile(tree, filename, "exec"), vars(module))
     except (Exception, SystemExit) as error:
         del sys.modules[module.__name__]
         message = f"{name} cannot be run ({line_of(error)})"
@@ -231,13 +246,13 @@ def _member(adapter: type[OwnCode], named: str, source: str) -> type[Plugin]:
         message = f"{name} has no class or function {what!r}; {nearest(what, own)}"
         raise ValueError(message)
     if isinstance(found, type) and issubclass(found, adapter.protocol):
-        return _finish(_as_plugin(found, named), adapter)
+        return _as_plugin(found, named)
     fields = _settings(adapter, found, named)
     made = create_model(
         what, __base__=adapter, __module__=module.__name__, __doc__=found.__doc__, **fields
     )
     made.code, made.names = staticmethod(found), tuple(fields)
-    return _finish(made, adapter)
+    return made
 
 
 def _as_plugin(found: type[Plugin], named: str) -> type[Plugin]:
@@ -315,6 +330,7 @@ def _setting(parameter: inspect.Parameter) -> tuple[Any, Any]:
     if kind is parameter.empty:
         plain = has_default and isinstance(parameter.default, bool | int | float | str)
         kind = type(parameter.default) if plain else Any
+    kind = _BOUNDED.get(kind, kind) if isinstance(kind, type) else kind
     if not _is_harmless(kind):
         kind = Annotated[kind, LOCAL]
     return kind, parameter.default if has_default else ...
@@ -322,6 +338,8 @@ def _setting(parameter: inspect.Parameter) -> tuple[Any, Any]:
 
 def _is_harmless(kind: object) -> bool:
     """Return whether values of a type can name no file: numbers, choices, and lists of them."""
+    if get_origin(kind) is Annotated:
+        return _is_harmless(get_args(kind)[0])
     if get_origin(kind) is Literal or kind in (bool, int, float, NoneType, None, ...):
         return True
     origins = (list, tuple, Union, UnionType)

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, ValidationInfo
 
 from kinemill.errors import BadInput
 from kinemill.registry import Registry, nearest
-from kinemill.task.bounds import LearningRate, Quantity
+from kinemill.task.bounds import LearningRate, Quantity, RowCount
 from kinemill.task.own_code import is_own, make_own
 from kinemill.task.portfolio import Candidate, Structure, TaskFacts
 from kinemill.task.settings import Plugin, Settings
@@ -129,6 +129,40 @@ class Encoding(Plugin):
         """
 
 
+class Loss(Plugin):
+    """Settings of a loss of a dynamics model."""
+
+    @abstractmethod
+    def terms(self, error: Any) -> Any:
+        """Return the terms of the loss, a tensor of the shape of `error`.
+
+        Args:
+            error: (..., T, C) predicted minus recorded, in standard deviations of the training
+                split, of T steps and C states and outputs; the difference of angles is wrapped.
+        """
+
+
+class Transform(Plugin):
+    """Settings of features that are computed of all channels of a row together."""
+
+    @abstractmethod
+    def encode(self, channels: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the features by name, tensors (...), of states and actions (...) by name.
+
+        It works row by row, in task units, and maps NaN to NaN.
+        """
+
+
+class Baseline(Plugin):
+    """Settings of a simple model that a dynamics model is compared with."""
+
+    history: RowCount = Field(default=1, description="rows of states that it sees")
+
+    @abstractmethod
+    def rollout(self, states: Any, past_actions: Any, actions: Any) -> Any:
+        """Predict: arrays (W, H, S), (W, H-1, A), (W, T, A) -> (W, T, S), task units."""
+
+
 class Optimizer(Plugin):
     """Settings of an optimizer."""
 
@@ -167,11 +201,22 @@ OBJECTIVES: Registry[type[Plugin]] = Registry(
     "learn type",
     modules={"reinforcement": "kinemill.rl.objective", "motion": "kinemill.motion.objective"},
 )
+LOSSES: Registry[type[Loss]] = Registry(
+    "kinemill.train.losses", "loss", own="kinemill.train.own_loss:OwnLoss"
+)
+TRANSFORMS: Registry[type[Transform]] = Registry(
+    "kinemill.train.transforms", "transform", own="kinemill.train.own_transform:OwnTransform"
+)
+BASELINES: Registry[type[Baseline]] = Registry(
+    "kinemill.verify.baselines", "baseline", own="kinemill.verify.references.own:OwnBaseline"
+)
 OPTIMIZERS: Registry[type[Optimizer]] = Registry("kinemill.train.optimizers", "optimizer", "adamw")
 SCHEDULES: Registry[type[Schedule]] = Registry(
     "kinemill.train.schedules", "schedule", "cosine_warmup"
 )
-CHECKS: Registry[type[Settings]] = Registry("kinemill.validate.checks", "physical check")
+CHECKS: Registry[type[Settings]] = Registry(
+    "kinemill.validate.checks", "physical check", own="kinemill.validate.own_check:OwnCheck"
+)
 READERS: Registry[Any] = Registry("kinemill.ingest.readers", "log format")
 
 
@@ -202,6 +247,19 @@ def make(family: Registry[type[P]], cls: type[P], value: object, context: object
     except BadInput as error:
         raise ValueError(str(error)) from error
     return member.model_validate(value, context=context)
+
+
+def pick_own(family: Registry[Any]) -> Callable[[object, ValidationInfo], Any]:
+    """Return a validator of own code, where the members of a family are no choice."""
+
+    def build(value: object, info: ValidationInfo) -> object:
+        named = value.get("type") if isinstance(value, dict) else value
+        if not (is_own(named) or isinstance(value, Plugin)):
+            message = f"expected `file.py:name` of a {family.what}, or a mapping with it as `type`"
+            raise ValueError(message)
+        return make(family, Plugin, value, info.context)
+
+    return build
 
 
 def pick(family: Registry[type[P]], cls: type[P]) -> Callable[[object, ValidationInfo], P]:

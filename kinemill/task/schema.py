@@ -22,16 +22,22 @@ from kinemill.task.imitation import HEADS, IMAGES, TEXTS, Head, ImageEncoder, Te
 from kinemill.task.learn import Learn
 from kinemill.task.plugins import (
     AUGMENTATIONS,
+    BASELINES,
     ENCODINGS,
+    LOSSES,
     MODELS,
     OBJECTIVES,
     OPTIMIZERS,
     SCHEDULES,
+    TRANSFORMS,
+    Baseline,
     Encoding,
+    Loss,
     Model,
     Optimizer,
     Plugin,
     Schedule,
+    Transform,
 )
 from kinemill.task.reinforcement import ALGORITHMS, RUNNERS, Algorithm, Runner
 from kinemill.task.stages import ValidateBase
@@ -44,6 +50,9 @@ _FAMILIES: dict[type[BaseModel], Registry[Any]] = {
     Plugin: AUGMENTATIONS,
     Learn: OBJECTIVES,
     Model: MODELS,
+    Loss: LOSSES,
+    Transform: TRANSFORMS,
+    Baseline: BASELINES,
     Encoding: ENCODINGS,
     Optimizer: OPTIMIZERS,
     Schedule: SCHEDULES,
@@ -57,6 +66,17 @@ _FAMILIES: dict[type[BaseModel], Registry[Any]] = {
     TextEncoder: TEXTS,
     Environment: KINDS,
     Wrapper: WRAPPERS,
+}
+_OWN: JsonSchemaValue = {  # own code, whose settings are known to the loader alone
+    "type": "object",
+    "properties": {
+        "type": {
+            "type": "string",
+            "pattern": r"\.py:[A-Za-z_]\w*$",
+            "description": "own code: `file.py:name` beside the task file",
+        }
+    },
+    "required": ["type"],
 }
 _SHORT: JsonSchemaValue = {"type": ["string", "number", "array"]}
 _CONVERTED: JsonSchemaValue = {"$comment": "may be given in a short form"}
@@ -101,6 +121,8 @@ def task_schema() -> Json:
     definitions: dict[str, Any] = whole["$defs"]
     for base, plugins in members.items():
         options = [references[model, "validation"] for model in plugins]
+        if base in _FAMILIES and _FAMILIES[base].own is not None:
+            options.append(_OWN)
         definitions[_name(references, base)] = {"anyOf": options}
     for family in _FAMILIES.values():
         for name in family:

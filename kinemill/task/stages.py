@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import (
     BeforeValidator,
     Field,
+    SerializeAsAny,
     field_validator,
     model_validator,
 )
@@ -16,14 +17,12 @@ from kinemill.registry import nearest
 from kinemill.store import Json
 from kinemill.task.bounds import Frequency, RowCount, Seconds, SecondsOrZero, Steps, StepsOrZero
 from kinemill.task.channels import Channel, Sources, unit_problem
-from kinemill.task.plugins import (
-    READERS,
-    Settings,
-)
+from kinemill.task.plugins import CHECKS, READERS, Settings, pick_own
 from kinemill.task.web_overrides import LOCAL
 
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 Patterns = list[str]
+CheckName = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
 Suffix = Annotated[str, Field(pattern="^[^/]+$")]
 _TICKS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 
@@ -194,6 +193,22 @@ class ValidateBase(Settings):
         description=("largest fraction of quarantined recordings; more blocks the pipeline"),
     )
     min_steps: RowCount = Field(default=20, description="shorter pieces are dropped, rows")
+    checks: dict[
+        CheckName, Annotated[SerializeAsAny[Settings], BeforeValidator(pick_own(CHECKS))]
+    ] = Field(
+        default={},
+        description="checks of your own by name: `file.py:function` beside the task file, "
+        "(values, dt) -> faulty rows",
+        exclude_if=lambda value: not value,
+    )
+
+    @field_validator("checks")
+    @classmethod
+    def _is_free(cls, value: dict[str, Settings]) -> dict[str, Settings]:
+        if reserved := [name for name in value if name in CHECKS]:
+            message = f"{reserved[0]!r} is the name of a physical check; choose another"
+            raise ValueError(message)
+        return value
 
 
 class EpisodeShare(Settings):

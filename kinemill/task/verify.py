@@ -1,15 +1,24 @@
 """The `verify` part of a task file: how the exported model is verified."""
 
 from collections.abc import Iterable, Mapping
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializeAsAny,
+    field_validator,
+)
 
 from kinemill.registry import nearest
 from kinemill.task.bounds import CountOrZero, Ratio, RowCount
 from kinemill.task.channels import Channel
 from kinemill.task.control import Formula, Problems
 from kinemill.task.expressions import Expression
-from kinemill.task.plugins import Settings
+from kinemill.task.plugins import BASELINES, Baseline, Settings, pick_own
+from kinemill.task.promote import REFERENCES
+
+BaselineName = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
 
 
 class Energy(Settings):
@@ -59,10 +68,26 @@ class Verify(Settings):
     symmetry: Symmetry | None = Field(
         default=None, description="mirror symmetry of the robot; default: no check"
     )
+    baselines: dict[
+        BaselineName, Annotated[SerializeAsAny[Baseline], BeforeValidator(pick_own(BASELINES))]
+    ] = Field(
+        default={},
+        description="simple models of your own that the model is compared with, by name: "
+        "`file.py:function` beside the task file, (states, past_actions, actions) -> states",
+        exclude_if=lambda value: not value,
+    )
     closed_loop: CountOrZero = Field(
         default=1,
         description=("closed-loop episodes in the task's simulator, for a task with `control`"),
     )
+
+    @field_validator("baselines")
+    @classmethod
+    def _is_free(cls, value: dict[str, Baseline]) -> dict[str, Baseline]:
+        if reserved := [name for name in value if name in (*REFERENCES, "model", "champion")]:
+            message = f"{reserved[0]!r} is the name of a reference; choose another"
+            raise ValueError(message)
+        return value
 
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return problems of names that are not states or channels of the task."""

@@ -20,7 +20,8 @@ class Encoder(nn.Module):
 
     def __init__(self, layout: Layout) -> None:
         super().__init__()
-        self.groups = layout.groups
+        self.groups, self.transform = layout.groups, layout.transform
+        self.names, self.transformed = (*layout.states, *layout.actions), layout.transformed
         for number, (_, columns) in enumerate(self.groups):
             # As tensors, because indexing by a list is exported as three operations.
             self.register_buffer(f"columns_{number}", torch.tensor(columns), persistent=False)
@@ -36,6 +37,9 @@ class Encoder(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         """Encode group by group; see `Layout.groups` for the order of features."""
+        if self.transform is not None:
+            found = self.transform.encode(dict(zip(self.names, values.unbind(-1), strict=True)))
+            return torch.stack([found[name] for name in self.transformed], dim=-1)
         parts: list[Tensor] = []  # so that torch's compiler reads it
         for number, (encoding, columns) in enumerate(self.groups):
             picked = values

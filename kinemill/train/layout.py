@@ -12,8 +12,9 @@ import numpy as np
 from kinemill.store import Json
 from kinemill.task.computed import estimator_rows
 from kinemill.task.document import Task
-from kinemill.task.plugins import ENCODINGS, Encoding, make
+from kinemill.task.plugins import ENCODINGS, TRANSFORMS, Encoding, Transform, make
 from kinemill.train.feature_settings import Encodings
+from kinemill.train.own_transform import feature_names
 from kinemill.train.relations import (
     Array,
     Follows,
@@ -49,6 +50,9 @@ class Layout:
         output_channels: names of the channels that are predicted but not fed back.
         derived: states that no sensor measures, each with the state whose derivative it is.
         estimator_rows: measured rows that derived states are estimated from; 1 without any.
+        transform: computes features of all channels together, in place of the encodings; None:
+            there is none.
+        transformed: names of these features, in their order.
     """
 
     states: tuple[str, ...]
@@ -65,10 +69,14 @@ class Layout:
     output_channels: tuple[str, ...] = ()
     derived: tuple[tuple[str, str], ...] = ()
     estimator_rows: int = 1
+    transform: Transform | None = None
+    transformed: tuple[str, ...] = ()
 
     @property
     def features(self) -> int:
         """Number of encoded values of a step, F; an angle counts twice."""
+        if self.transform is not None:
+            return len(self.transformed)
         return sum(encoding.parts for encoding in self.encodings)
 
     @property
@@ -91,6 +99,7 @@ class Layout:
             "drift": self.drift.tolist(),
             "gain": self.gain.tolist(),
             "encodings": [encoding.model_dump(mode="json") for encoding in self.encodings],
+            "transform": self.transform and self.transform.model_dump(mode="json"),
         }
 
     @classmethod
@@ -111,6 +120,10 @@ class Layout:
             output_channels=tuple(raw.get("output_channels", ())),
             derived=tuple((one, of) for one, of in raw.get("derived", ())),
             estimator_rows=raw.get("estimator_rows", 1),
+            transform=make(TRANSFORMS, Transform, raw["transform"])
+            if raw.get("transform")
+            else None,
+            transformed=tuple(raw.get("transformed", ())),
         )
 
 
@@ -149,7 +162,11 @@ def layout_of(task: Task) -> Layout:
     """Return the layout of a task with `learn.type: dynamics`."""
     learn: Any = task.learn
     layout = make_layout(task, learn.outputs, learn.integrator, learn.history, learn.relations)
+    transform: Transform | None = learn.features
     encodings = learn.encoding.of(task, learn.window)
+    if transform is not None:  # it sees channels in task units, with no row subtracted
+        plain = ENCODINGS["plain"].model_validate({"type": "plain", "scale": learn.encoding.scale})
+        encodings = (plain,) * len(encodings)
     derived = task.derived
     return replace(
         layout,
@@ -158,4 +175,6 @@ def layout_of(task: Task) -> Layout:
         output_channels=tuple(task.outputs),
         derived=tuple(derived.items()),
         estimator_rows=estimator_rows([task.channels[name] for name in derived], task.dt),
+        transform=transform,
+        transformed=feature_names(transform, task.columns) if transform is not None else (),
     )

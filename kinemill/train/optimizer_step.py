@@ -12,6 +12,7 @@ from torch import Tensor
 
 from kinemill.errors import BadInput
 from kinemill.task.learn import Learn
+from kinemill.task.own_code import has_own_code
 from kinemill.task.protocols import Progress
 from kinemill.train.amp import MIN_SCALE, in_precision, lowered
 from kinemill.train.compiled import compiled, has_compiler, operations_of, pays
@@ -152,6 +153,8 @@ def is_to_be_compiled(
         raise BadInput("learn.compile: on", f"nothing compiles an update {against}", fix="say auto")
     if against or learn.compile == "on":
         return not against
+    if has_own_code(learn):  # may do what the compiler does not see, or not accept
+        return False
     operations = operations_of(lambda some: objective.loss(some, 0), batch)
     training.module.zero_grad(set_to_none=True)
     return pays(operations, learn.steps)

@@ -3,6 +3,7 @@
 Symbols: C columns, F features, H history.
 """
 
+import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from kinemill.dataset import PackedDataset
+from kinemill.errors import BadInput
 from kinemill.task.plugins import Encoding
 from kinemill.train.layout import Layout
 
@@ -26,7 +28,9 @@ def feature_scale(dataset: PackedDataset, layout: Layout) -> tuple[Tensor, Tenso
     row, which counts as 0, is neutral.
     """
     pairs: list[tuple[float, float]] = []
-    for encoding, columns in layout.groups:
+    if layout.transform is not None:
+        pairs = [_of_transformed(dataset, layout, name) for name in layout.transformed]
+    for encoding, columns in layout.groups if layout.transform is None else ():
         for part in range(encoding.parts):
             for column in columns:
                 own = layout.encodings[column]
@@ -54,6 +58,36 @@ def _of_feature(
             yield encoding.encode(values)[part]
 
     return _range(parts) if encoding.scale == "range" else _moments(parts)
+
+
+def _of_transformed(dataset: PackedDataset, layout: Layout, name: str) -> tuple[float, float]:
+    """Return mean and standard deviation of a feature of `layout.transform`.
+
+    Raises:
+        BadInput: It is not finite in the training split.
+    """
+    scale, transform = layout.encodings[0].scale, layout.transform
+    assert transform is not None
+    if scale == "none":
+        return 0.0, 1.0
+    if isinstance(scale, tuple):
+        return (scale[0] + scale[1]) / 2, (scale[1] - scale[0]) / 2
+
+    def parts() -> Iterator[Tensor]:
+        for episode in dataset.of("train"):
+            rows = torch.from_numpy(np.array(dataset.rows(episode), dtype=np.float64))
+            channels = dict(zip((*layout.states, *layout.actions), rows.unbind(1), strict=True))
+            yield transform.encode(channels)[name].detach()
+
+    mean, std = _range(parts) if scale == "range" else _moments(parts)
+    if not math.isfinite(mean + std):
+        raise BadInput(
+            f"learn.features: {transform.type}",
+            f"feature {name!r} is not finite in the training split",
+            expected="finite features of finite channels",
+            fix="bound what it divides by or takes the root of, as in torch.clamp(x, min=1e-6)",
+        )
+    return mean, std
 
 
 def _columns(dataset: PackedDataset, column: int) -> Iterator[Tensor]:

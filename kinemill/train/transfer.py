@@ -81,7 +81,7 @@ def _unlike(earlier: Layout, layout: Layout, about: Json, units: Mapping[str, st
         for name in _EQUAL_FIELDS
         if (there := getattr(earlier, name)) != (here := getattr(layout, name))
     ]
-    if earlier.encodings != layout.encodings:
+    if (earlier.encodings, earlier.transform) != (layout.encodings, layout.transform):
         differences.append("learn.encoding")
     return differences + [
         f"unit of {name}: {about['units'][name]} there, {unit} here"

@@ -99,14 +99,19 @@ def is_skipped(values: Mapping[str, object]) -> bool:
     return str(values.get("error", "")).startswith((NO_EPISODE, NOT_RUN))
 
 
-def physical_names() -> list[str]:
+def physical_names(task: Task) -> list[str]:
     """Return the names of the checks that can drop rows of a recording, in order."""
-    return [nonfinite.NAME, *CHECKS, TOO_SHORT]
+    return [nonfinite.NAME, *CHECKS, *task.validation.checks, TOO_SHORT]
 
 
-def _summary_line(name: str) -> str:
+def _summary_line(task: Task, name: str) -> str:
     """Return the first line of the docstring of a physical check."""
-    return (CHECKS[name].__doc__ or name).partition("\n")[0].replace("`", "")
+    own = task.validation.checks.get(name)
+    return (
+        ((CHECKS[name] if own is None else type(own)).__doc__ or name)
+        .partition("\n")[0]
+        .replace("`", "")
+    )
 
 
 def planned_checks(task: Task) -> dict[str, PlannedCheck]:
@@ -117,7 +122,8 @@ def planned_checks(task: Task) -> dict[str, PlannedCheck]:
     """
     channels = {f"schema_{name}": f"{name} is within its bounds" for name in task.columns}
     physics = {
-        f"physics_{name}": _PHYSICS.get(name) or _summary_line(name) for name in physical_names()
+        f"physics_{name}": _PHYSICS.get(name) or _summary_line(task, name)
+        for name in physical_names(task)
     }
     blocking = {**_BLOCKING, **channels}
     return {

@@ -117,6 +117,7 @@ CHECKS = cast("Registry[type[Any]]", _SETTINGS)
 def checks_of(task: Task) -> dict[str, Check]:
     """Return the checks of a task by name, in the order in which they look."""
     checks: dict[str, Check] = {name: getattr(task.validation, name) for name in CHECKS}
+    checks |= cast(dict[str, Check], task.validation.checks)
     return dict(sorted(checks.items(), key=lambda item: PHASES.index(item[1].phase)))
 
 

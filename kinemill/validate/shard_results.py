@@ -303,7 +303,7 @@ def _physics(task: Task, listed: list[EvaluatedRecording]) -> list[CheckResult]:
         name: plans[f"physics_{name}"].make_result(
             True, {"faults": 0, "rows": 0, "recordings": 0, "failing": []}
         )
-        for name in physical_names()
+        for name in physical_names(task)
     }
     for item in listed:
         for name, count in item.findings.items():

@@ -128,7 +128,7 @@ def _checks(task: Task, merged: PartSummary, duplicates: DuplicatePairs) -> list
         failed = [check.name for check in nothing if not check.passed]
         skipped = expectations.skipped_checks(task, f"{', '.join(failed)} failed")
         results |= {check.name: check for check in [*nothing, *skipped]}
-    for name in physical_names():
+    for name in physical_names(task):
         if numbers := merged.measured.get(name):
             result = results[f"physics_{name}"]
             values = {**result.values, "measured": measures.spans(numbers)}

@@ -28,6 +28,10 @@ COLORS = {
 _BETWEEN = 0.75  # inches between two rows of axes
 
 
+def _color(name: str) -> str:
+    return COLORS.get(name, "#c2410c")  # of a baseline of the user's own
+
+
 def draw_growth(analysis: Analysis) -> Picture:
     """Draw RMSE over time ahead, one axis a state, all contestants."""
     model = analysis.model
@@ -38,7 +42,7 @@ def draw_growth(analysis: Analysis) -> Picture:
         for name, errors in reversed(analysis.errors.items()):
             wide = 2.4 if name == MODEL else 1.4
             axis.plot(
-                time, errors.by_step[:, index], color=COLORS[name], lw=wide, label=label(name)
+                time, errors.by_step[:, index], color=_color(name), lw=wide, label=label(name)
             )
         own = float(np.nan_to_num(model.by_step[:, index], posinf=0.0).max())
         axis.set_ylim(0.0, min(axis.get_ylim()[1], 8.0 * own or np.inf))
@@ -66,7 +70,7 @@ def draw_examples(analysis: Analysis, examples: Sequence[Example]) -> Picture:
             history, truth = windows.states[column, :, index], windows.truth[column, :, index]
             for name, values in predicted.items():
                 line = np.append(history[-1], values[column, :, index])
-                axis.plot(future, line, color=COLORS[name], label=label(name))
+                axis.plot(future, line, color=_color(name), label=label(name))
             time = np.append(past, future[1:])
             axis.plot(
                 time, np.append(history, truth), color=COLORS["truth"], lw=1, label="measured"

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kinemill.task.plugins import Loss
 from kinemill.train.build import step_of
 from kinemill.train.data import Windows
 from kinemill.train.ensemble import Ensemble
@@ -50,6 +51,7 @@ class Rollouts:
         self.names = (*self.step.layout.states, *self.step.layout.output_channels)
         self.std = self.step.state_std
         self.weights = self._relative() if learn.weights == "relative" else self._weights()
+        self.penalty = learn.loss.terms if isinstance(learn.loss, Loss) else torch.square
         disturbed_names = (*self.step.layout.states, *self.step.layout.actions)
         stds = [learn.noise.get(name, 0.0) for name in disturbed_names]
         self.disturbance = self.std.new_tensor(stds) if any(stds) else None
@@ -88,7 +90,7 @@ class Rollouts:
     def terms(self, which: Tensor, step: int, part: Part | None = None) -> Tensor:
         """Return the terms of the loss: (M, B, T, C), or M and B as one axis."""
         error, variance = self._errors(which, step, part)
-        terms = error.square() if variance is None else doubted(error, variance)
+        terms = self.penalty(error) if variance is None else doubted(error, variance)
         if self.weights is None:
             return terms
         by_step = self.weights.dim() == 2

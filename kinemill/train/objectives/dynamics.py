@@ -10,6 +10,7 @@ from pydantic import (
     BeforeValidator,
     Field,
     SerializeAsAny,
+    ValidationInfo,
 )
 
 from kinemill.errors import BadInput
@@ -18,7 +19,19 @@ from kinemill.task.bounds import PositiveQuantity, RowCount, Seconds, Weight, Wi
 from kinemill.task.channels import Channel
 from kinemill.task.computed import estimator_rows
 from kinemill.task.document import Task
-from kinemill.task.plugins import MODELS, OBJECTIVES, Model, pick_or_none, unknown_channels
+from kinemill.task.own_code import is_own
+from kinemill.task.plugins import (
+    LOSSES,
+    MODELS,
+    OBJECTIVES,
+    TRANSFORMS,
+    Loss,
+    Model,
+    Transform,
+    pick,
+    pick_or_none,
+    unknown_channels,
+)
 from kinemill.task.protocols import TorchModule
 from kinemill.train.context import Trained, TrainingContext
 from kinemill.train.dynamics_settings import GaussNewton, HorizonSchedule, TeacherForcing
@@ -26,6 +39,14 @@ from kinemill.train.feature_settings import Encodings
 from kinemill.train.layout import Follows, Integrator, Output, Window
 from kinemill.train.relations import problems_of
 from kinemill.train.supervised import Supervised
+
+
+def _pick_loss(value: object, info: ValidationInfo) -> object:
+    """Return a loss by its word, or make that of a plug-in."""
+    return value if isinstance(value, str) and not is_own(value) else _make_loss(value, info)
+
+
+_make_loss = pick(LOSSES, Loss)
 
 
 @OBJECTIVES.register("dynamics")
@@ -46,6 +67,14 @@ class Dynamics(Supervised):
     )
     encoding: Encodings = Field(
         default=Encodings(), description="features that the network sees of each channel"
+    )
+    features: Annotated[
+        SerializeAsAny[Transform] | None, BeforeValidator(pick_or_none(TRANSFORMS, Transform))
+    ] = Field(
+        default=None,
+        description="features of your own in place of `encoding`: `file.py:function` beside the "
+        "task file, all channels of a row -> features by name",
+        exclude_if=lambda value: value is None,
     )
     window: Window = Field(
         default="carried",
@@ -86,8 +115,12 @@ class Dynamics(Supervised):
         "relative: each step and channel relative to the error before training, so that one step "
         "counts as much as the horizon",
     )
-    loss: Literal["squared", "gaussian"] = Field(
-        default="squared", description="gaussian: the variance of each prediction is learned too"
+    loss: Annotated[
+        Literal["squared", "gaussian"] | SerializeAsAny[Loss], BeforeValidator(_pick_loss)
+    ] = Field(
+        default="squared",
+        description="gaussian: the variance of each prediction is learned too; or a loss of your "
+        "own, `file.py:function` beside the task file, errors -> terms",
     )
     ensemble: int = Field(default=1, ge=1, le=32, description="members, trained as one program")
     gauss_newton: GaussNewton | None = Field(
@@ -110,6 +143,9 @@ class Dynamics(Supervised):
             (("encoding", *where), what)
             for where, what in self.encoding.problems(inputs, self.window)
         ]
+        if self.features is not None and self.encoding.channels:
+            where = ("encoding", "channels")
+            problems.append((where, "has no effect beside `features`; compute them there"))
         problems += unknown_channels(list(self.noise), inputs, "noise")
         if isinstance(self.weights, dict):
             roles = ("state", "output")

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from kinemill.dataset import PackedDataset
 from kinemill.errors import BadInput
+from kinemill.runtime.window_metrics import Predictor
 from kinemill.task.document import Task
 from kinemill.task.portfolio import HISTORIES
 from kinemill.train.portfolio.histories import histories_of
 from kinemill.train.step import Step
 from kinemill.verify.accuracy import is_angle
 from kinemill.verify.references.baselines import (
-    ConstantVelocity,
     Persistence,
     constant_velocities,
 )
@@ -75,6 +75,8 @@ def fit_references(
     items = {"persistence": _simple("persistence", [Persistence()], ground)}
     velocity = _simple("constant_velocity", constant_velocities(task, angle), ground)
     items["constant_velocity"] = velocity
+    for name, baseline in task.verify.baselines.items():
+        items[name] = _simple(name, [baseline], ground)
     every = {spec.name: candidates_of(spec, dataset, ground, histories) for spec in specs}
     left_out |= {name: NOT_FINITE for name, candidates in every.items() if not candidates}
     first = {name: strongest(candidates) for name, candidates in every.items() if candidates}
@@ -86,9 +88,7 @@ def fit_references(
     return References(items, left_out, ground.split)
 
 
-def _simple(
-    name: str, predictors: Sequence[Persistence | ConstantVelocity], ground: Ground
-) -> Reference:
+def _simple(name: str, predictors: Sequence[Predictor], ground: Ground) -> Reference:
     """Select among references without weights; persistence is always stable."""
     members = [
         Member(

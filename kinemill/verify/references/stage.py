@@ -6,6 +6,7 @@ references = load_references(home, artifact.ref)
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +26,8 @@ from kinemill.store import (
 )
 from kinemill.store.home import Home
 from kinemill.task.document import Task
+from kinemill.task.plugins import BASELINES, make
+from kinemill.task.plugins import Baseline as BaselineSettings
 from kinemill.verify.document import MemberFacts
 from kinemill.verify.document import ReferencesFacts as Facts
 from kinemill.verify.references.baselines import ConstantVelocity, Persistence
@@ -39,12 +42,21 @@ FILE = "references.json"
 
 @dataclass(frozen=True)
 class Baseline:
-    """A reference without a model folder; persistence has no rates."""
+    """A reference without a model folder; persistence has no rates.
+
+    Attributes:
+        history: rows that it sees.
+        rates: of constant velocity, as `moved` and `angle`.
+        moved: see `rates`.
+        angle: see `rates`.
+        own: settings of a baseline of the user's own.
+    """
 
     history: int
     rates: list[list[float]] | None = None
     moved: list[float] | None = None
     angle: list[bool] | None = None
+    own: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -57,11 +69,13 @@ class Document:
 
 def inputs(task: Task, dataset: ArtifactRef) -> Json:
     """Return the values that the references depend on."""
+    own = task.part("verify")["verify"].get("baselines")
     return {
         "dataset": dataset.digest,
         **task.part("channels", "dt"),
         "horizon": task.verify.horizon,
         "stride": task.verify.stride,
+        **({"baselines": own} if own else {}),
     }
 
 
@@ -122,6 +136,8 @@ def _member(folder: Path, facts: MemberFacts, baseline: Baseline | None) -> Memb
     predictor: Predictor
     if own is not None:
         predictor = StepPredictor(load_model(own))
+    elif baseline is not None and baseline.own is not None:
+        predictor = make(BASELINES, BaselineSettings, baseline.own)
     elif baseline is None or baseline.rates is None:
         predictor = Persistence(facts.history)
     else:
@@ -138,6 +154,10 @@ def _baselines(references: References) -> dict[str, Baseline]:
     for name, item in references.items.items():
         for kind, member in (("strongest", item.best), ("stable", item.stable_member)):
             if member is not None and member.folder is None:
+                if isinstance(member.predictor, BaselineSettings):
+                    own = member.predictor.model_dump(mode="json")
+                    baselines[f"{name}-{kind}"] = Baseline(member.history, own=own)
+                    continue
                 values = vars(member.predictor)
                 lists = {key: np.asarray(value).tolist() for key, value in values.items()}
                 baselines[f"{name}-{kind}"] = Baseline(**lists)

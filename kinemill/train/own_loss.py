@@ -1,0 +1,34 @@
+"""A loss of the user's own: a function in a file of the project.
+
+def huber(error: Tensor, delta: float = 1.0) -> Tensor: ...  # (..., T, C) -> (..., T, C)
+"""
+
+from typing import Any, ClassVar
+
+from kinemill.errors import BadInput
+from kinemill.task.own_code import OwnCode
+from kinemill.task.plugins import Loss
+
+
+class OwnLoss(OwnCode, Loss):
+    """Settings of a loss of the user's own."""
+
+    arguments: ClassVar[tuple[str, ...]] = ("error",)
+    protocol: ClassVar[type[Loss]] = Loss
+
+    def terms(self, error: Any) -> Any:
+        """Return what the function makes of errors (..., T, C).
+
+        Raises:
+            BadInput: It fails, or returns something else than a tensor of that shape.
+        """
+        found = self.call(error)
+        if getattr(found, "shape", None) != error.shape:
+            shape = tuple(getattr(found, "shape", ())) or type(found).__name__
+            raise BadInput(
+                f"learn.loss: {self.type}",
+                f"returns {shape}",
+                expected=f"a tensor {tuple(error.shape)}, one term for each error",
+                fix="return the terms without their mean; learn.weights and the mean follow",
+            )
+        return found

@@ -1,0 +1,47 @@
+"""Features of the user's own: a function of all channels in a file of the project.
+
+def transform(channels: dict[str, Tensor]) -> dict[str, Tensor]: ...  # (...) each
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from kinemill.errors import BadInput
+from kinemill.task.own_code import OwnCode
+from kinemill.task.plugins import Transform
+
+
+class OwnTransform(OwnCode, Transform):
+    """Settings of features of the user's own."""
+
+    arguments: ClassVar[tuple[str, ...]] = ("channels",)
+    protocol: ClassVar[type[Transform]] = Transform
+
+    def encode(self, channels: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the features that the function computes, tensors (...) by name.
+
+        Raises:
+            BadInput: It fails, or returns something else.
+        """
+        found = self.call(dict(channels))
+        shape = next(iter(channels.values())).shape
+        where, expected = f"learn.features: {self.type}", f"tensors {tuple(shape)} by name"
+        if not isinstance(found, Mapping) or not found:
+            raise BadInput(where, f"returns {type(found).__name__}", expected=expected)
+        for name, value in found.items():
+            if getattr(value, "shape", None) != shape:
+                got = tuple(getattr(value, "shape", ())) or type(value).__name__
+                problem = f"feature {name!r} is {got}"
+                raise BadInput(where, problem, expected=expected, fix="work row by row")
+        return found
+
+
+def feature_names(transform: Transform, channels: list[str]) -> tuple[str, ...]:
+    """Return the names of the features that a transform computes, from a row of ones.
+
+    Raises:
+        BadInput: It fails.
+    """
+    import torch
+
+    return tuple(transform.encode({name: torch.ones(1) for name in channels}))

@@ -1,0 +1,239 @@
+"""Own code in a task file: settings, errors, the project's folder, and requests over the web."""
+
+import pytest
+import yaml
+
+from kinemill.errors import TaskError
+from kinemill.task import Task, load_task
+from kinemill.task.loader import make_task, recorded_task
+from kinemill.task.own_code import has_own_code
+from kinemill.task.schema import task_schema
+from tests.conftest import ROOT
+from tests.task.conftest import TASK
+
+NET = """import torch
+from typing import Literal
+from torch import nn
+
+
+class Net(nn.Module):
+    \"\"\"A net.\"\"\"
+
+    def __init__(self, inputs: int, outputs: int, history: int = 1, width: int = 4,
+                 kind: Literal["a", "b"] = "a", table: str = ""):
+        super().__init__()
+        self.layer = nn.Linear(inputs * history, outputs)
+
+    def forward(self, rows):
+        return self.layer(rows.flatten(1))
+
+
+def huber(error, delta: float = 1.0):
+    return error.abs()
+"""
+OWN = "{type: 'my_net.py:Net', width: 8}"
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A folder with a task that names own code; the function loads it."""
+    (tmp_path / "my_net.py").write_text(NET)
+
+    def load(model: str = OWN, **overrides) -> Task:
+        path = tmp_path / "arm.yaml"
+        path.write_text(TASK.replace("{type: mlp, hidden_sizes: [32]}", model))
+        return load_task(path, **overrides)
+
+    return load
+
+
+def problem(load, *args, **overrides) -> str:
+    with pytest.raises(TaskError) as error:
+        load(*args, **overrides)
+    return str(error.value)
+
+
+def test_parameters_are_settings_with_defaults_and_types(own):
+    model = own().learn.model
+    assert (model.width, model.kind, model.source) == (8, "a", NET)
+    assert type(model).__doc__ == "A net."
+    network = model.build(3, 2, 5)
+    assert [tuple(one.shape) for one in network.parameters()] == [(2, 15), (2,)]
+    assert "unable to parse" in problem(own, "{type: 'my_net.py:Net', width: wide}")
+    assert "'a' or 'b'" in problem(own, "{type: 'my_net.py:Net', kind: c}")
+    assert "did you mean 'width'?" in problem(own, "{type: 'my_net.py:Net', widht: 3}")
+
+
+def test_the_short_form_takes_overrides(own):
+    overrides = {"learn.model.width": 16}
+    assert own("my_net.py:Net", overrides=overrides).learn.model.width == 16
+    changed = own(overrides={"learn.model.type": "mlp"})
+    assert "dropped width" in changed.notes[0]
+    assert own(overrides={"learn.model": {"type": "my_net.py:Net"}}).learn.model.width == 8
+
+
+def test_the_text_of_the_file_is_part_of_the_task(own, tmp_path):
+    """So it is in every stage key, and other processes and recorded tasks need no file."""
+    task = own()
+    before = task.part("learn")
+    (tmp_path / "my_net.py").write_text(NET + "\n# changed\n")
+    assert own().part("learn") != before
+    (tmp_path / "my_net.py").unlink()
+    again = Task.model_validate(task.model_dump(mode="json", by_alias=True))
+    assert again.part("learn") == before
+    content = task.model_dump(mode="json", by_alias=True)
+    changed = recorded_task(content, task.path, {"learn.model.width": 2}, "version 1")
+    assert (changed.learn.model.width, changed.learn.model.source) == (2, NET)
+    assert has_own_code(task)
+    assert not has_own_code(load_task("pendulum"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("def Net(:\n", "my_net.py:1: is not Python"),
+        ("import no_such_package\n", "my_net.py:1: ModuleNotFoundError: No module named"),
+        ("x = 1\ny = x / 0\n", "my_net.py:2: ZeroDivisionError"),
+        ("class Nett: pass\n", "has no class or function 'Net'; did you mean 'Nett'?"),
+        ("class Net:\n    pass\n", "takes no 'inputs'; expected the parameters"),
+        ("def Net(inputs, outputs, type=1): pass\n", "a parameter 'type', which is reserved"),
+        ("def Net(inputs, outputs, build=1): pass\n", "a parameter 'build', which is reserved"),
+        ("class X: pass\ndef Net(inputs, outputs, x: X = 1): pass\n", "that no task file can hold"),
+        ("import other\n", "imports other, another file of the project"),
+        ("from . import other\n", "another file of the project"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_refused(own, tmp_path, text, message):
+    (tmp_path / "other.py").write_text("")
+    (tmp_path / "my_net.py").write_text(text)
+    found = problem(own)
+    assert message in found
+    assert "arm.yaml:8: learn.model" in found
+
+
+def test_a_missing_file_is_refused_with_the_nearest(own):
+    assert "did you mean 'my_net.py'?" in problem(own, "my_nett.py:Net")
+
+
+def test_a_file_lies_in_the_project(own, tmp_path):
+    """No path and no symbolic link leaves the folder of the task, or the project around it."""
+    outside = tmp_path.parent / f"{tmp_path.name}_outside.py"
+    outside.write_text(NET)
+    (tmp_path / "link.py").symlink_to(outside)
+    assert "is outside of the project" in problem(own, f"../{outside.name}:Net")
+    assert "is outside of the project" in problem(own, "link.py:Net")
+    assert "is an absolute path" in problem(own, f"{tmp_path}/my_net.py:Net")
+    (tmp_path / "inner.py").symlink_to(tmp_path / "my_net.py")
+    assert own("inner.py:Net").learn.model.width == 4
+
+
+def test_a_project_is_the_folder_of_its_workspace(tmp_path):
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "workspace.yaml").touch()
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "my_net.py").write_text(NET)
+    path = tmp_path / "tasks" / "arm.yaml"
+    path.write_text(TASK.replace("{type: mlp, hidden_sizes: [32]}", "../code/my_net.py:Net"))
+    assert load_task(path).learn.model.width == 4
+    assert load_task(path, {"learn.model.width": 5}, web=True).learn.model.width == 5
+
+
+def test_a_component_names_own_code_beside_its_file(tmp_path):
+    folder = tmp_path / "arm"
+    folder.mkdir()
+    (folder / "my_net.py").write_text(NET)
+    task = yaml.safe_load(TASK) | {"learn": {"type": "dynamics", "model": "my_net.py:Net"}}
+    component = {"type": "kinemill_dagster.KinemillTask", "attributes": task}
+    (folder / "defs.yaml").write_text(yaml.safe_dump(component))
+    assert load_task(folder / "defs.yaml").learn.model.width == 4
+    with pytest.raises(TaskError, match="web requests cannot choose"):
+        load_task(folder / "defs.yaml", {"learn.loss": "my_net.py:huber"}, web=True)
+
+
+WEB = [
+    {"learn.model.type": "other.py:Net"},
+    {"learn.model": "other.py:Net"},
+    {"learn.model": {"type": "my_net.py:huber"}},
+    {"learn.model.source": "import os"},
+    {"learn.model": {"type": "my_net.py:Net", "source": "import os"}},
+    {"learn.model.table": "/etc/passwd"},
+    {"learn.loss": "my_net.py:huber"},  # it is in the folder, but not in the task file
+    {"learn.loss": {"type": "x.py:huber", "source": "import os"}},
+    {"learn.features": "my_net.py:huber"},
+    {"augment": ["my_net.py:huber"]},
+    {"augment": [{"type": "my_net.py:huber"}]},
+    {"validate.checks": {"own": "my_net.py:huber"}},
+    {"verify.baselines.own": {"type": "my_net.py:huber"}},
+]
+
+
+@pytest.mark.parametrize("overrides", WEB)
+def test_own_code_is_never_accepted_from_the_web(own, tmp_path, overrides):
+    ran = tmp_path / "ran"
+    (tmp_path / "other.py").write_text(f"open({str(ran)!r}, 'w')\n{NET}")
+    with pytest.raises(TaskError, match="web requests cannot choose"):
+        own(overrides=overrides, web=True)
+    assert not ran.exists()
+
+
+def test_a_web_request_sets_numbers_and_choices_of_own_code(own):
+    changed = own(overrides={"learn.model.width": 3, "learn.model.kind": "b"}, web=True)
+    assert (changed.learn.model.width, changed.learn.model.kind) == (3, "b")
+    same = {"learn.model": {"type": "my_net.py:Net", "source": NET, "width": 5}}
+    assert own(overrides=same, web=True).learn.model.width == 5
+
+
+def test_a_task_of_the_web_names_no_code(tmp_path, monkeypatch):
+    (tmp_path / "my_net.py").write_text(NET)
+    monkeypatch.chdir(tmp_path)
+    task = yaml.safe_load(TASK)
+    assert make_task(task, web=True).learn.model.type == "mlp"
+    task["learn"]["model"] = {"type": "my_net.py:Net"}
+    assert make_task(task).learn.model.width == 4
+    with pytest.raises(TaskError, match="web requests cannot choose"):
+        make_task(task, web=True)
+
+
+def test_a_family_without_own_code_says_so(own):
+    found = problem(own, overrides={"learn.optimizer": {"type": "my_net.py:Net"}})
+    assert "takes no own code" in found
+
+
+def test_a_plugin_class_of_a_file_is_a_plugin(own, tmp_path):
+    (tmp_path / "my_net.py").write_text(
+        "from pydantic import PositiveInt\n"
+        "from kinemill.task.plugins import Model\n\n\n"
+        "class Net(Model):\n"
+        "    width: PositiveInt = 4\n\n"
+        "    def build(self, inputs, outputs, history):\n"
+        "        return (inputs, outputs, history, self.width)\n"
+    )
+    assert own().learn.model.build(1, 2, 3) == (1, 2, 3, 8)
+    assert "greater than 0" in problem(own, "{type: 'my_net.py:Net', width: 0}")
+
+
+def test_names_of_checks_and_baselines_are_free(own):
+    check = {"validate.checks": {"limits": "my_net.py:huber"}}
+    assert "'limits' is the name of a physical check" in problem(own, overrides=check)
+    baseline = {"verify.baselines": {"linear": "my_net.py:Net"}}
+    assert "'linear' is the name of a reference" in problem(own, overrides=baseline)
+    word = {"validate.checks": {"own": "limits"}}
+    assert "expected `file.py:name`" in problem(own, overrides=word)
+
+
+def test_the_example_uses_every_place():
+    path = ROOT / "examples" / "own_code" / "rod.yaml"
+    task = load_task(path)
+    found = [
+        task.learn.model,
+        task.learn.loss,
+        task.learn.features,
+        *task.augment,
+        *task.validation.checks.values(),
+        *task.verify.baselines.values(),
+    ]
+    assert len({one.type for one in found}) == 6
+    from jsonschema import Draft202012Validator
+
+    schema = Draft202012Validator(task_schema())
+    assert not list(schema.iter_errors(yaml.safe_load(path.read_text())))
