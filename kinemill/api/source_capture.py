@@ -17,10 +17,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import packages_distributions
 from types import CodeType, FunctionType, ModuleType
-from typing import Any
 
 from kinemill.errors import BadInput
 
+Definition = type | FunctionType
 _PLAIN = (int, float, complex, str, bytes, bool, type(None))
 _FIX = "put it into a file of the project and name it as `file.py:name`"
 
@@ -42,13 +42,13 @@ def capture(thing: object, what: str) -> dict[str, object]:
             raise BadInput(what, problem, fix="pass the settings by name")
         settings = {**thing.keywords, **settings}
         thing = thing.func
-    name = _name(thing, what)
+    name, definition = _named(thing, what)
     collected = _Collected(what)
-    collected.add(name, thing)
+    collected.add(name, definition)
     return {"type": f"{name}.py:{name}", "source": collected.text, **settings}
 
 
-def _name(thing: object, what: str) -> str:
+def _named(thing: object, what: str) -> tuple[str, Definition]:
     name = getattr(thing, "__name__", None)
     if not isinstance(thing, type | FunctionType):
         kind = type(thing).__name__
@@ -57,7 +57,7 @@ def _name(thing: object, what: str) -> str:
     if name is None or not name.isidentifier():
         problem = "is a lambda, whose source has no name"
         raise BadInput(what, problem, expected="a function", fix="write it with `def`")
-    return name
+    return name, thing
 
 
 @dataclass
@@ -80,7 +80,7 @@ class _Collected:
         lines = "\n".join(self.imports.values())
         return "\n\n\n".join([*([lines] if lines else []), *filter(None, self.parts.values())])
 
-    def add(self, name: str, thing: Any) -> None:
+    def add(self, name: str, thing: Definition) -> None:
         """Add a definition after everything that it names."""
         if name in self.parts or name in self.imports:
             return
@@ -97,7 +97,7 @@ class _Collected:
         del self.parts[name]
         self.parts[name] = source
 
-    def _add_used(self, name: str, value: Any) -> None:
+    def _add_used(self, name: str, value: object) -> None:
         if isinstance(value, ModuleType):
             self.imports[name] = _import_line(name, value)
         elif isinstance(value, _PLAIN):
@@ -128,7 +128,7 @@ def _is_plain(value: object) -> bool:
     return isinstance(value, _PLAIN)
 
 
-def _is_of_notebook(thing: Any) -> bool:
+def _is_of_notebook(thing: Definition) -> bool:
     """Return whether an object is written in a notebook, script or test, not in a package."""
     file = getattr(sys.modules.get(thing.__module__), "__file__", None)
     return thing.__module__ == "__main__" or file is None or not _is_installed(thing.__module__)
@@ -145,12 +145,12 @@ def _distributions() -> frozenset[str]:
     return frozenset(packages_distributions())
 
 
-def _is_in(module: str, value: Any) -> bool:
+def _is_in(module: str, value: object) -> bool:
     name = getattr(value, "__qualname__", getattr(value, "__name__", ""))
     return name.isidentifier() and hasattr(sys.modules.get(module), name) and _is_installed(module)
 
 
-def _source(thing: Any, what: str) -> str:
+def _source(thing: Definition, what: str) -> str:
     """Return the text of a class or function."""
     try:
         lines = inspect.getsource(thing) if isinstance(thing, FunctionType) else _of_class(thing)
@@ -168,13 +168,13 @@ def _of_class(thing: type) -> str:
     text = "".join(linecache.getlines(code.co_filename))
     if not text:
         raise OSError(f"no text of {code.co_filename}")
-    wanted = thing.__qualname__.replace("<locals>.", "").split(".")[-1]
+    name = thing.__qualname__.replace("<locals>.", "").split(".")[-1]
     for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.ClassDef) and node.name == wanted:
+        if isinstance(node, ast.ClassDef) and node.name == name:
             first = min([node.lineno, *(one.lineno for one in node.decorator_list)])
             if first <= code.co_firstlineno <= (node.end_lineno or 0):
                 return "".join(text.splitlines(keepends=True)[first - 1 : node.end_lineno])
-    raise OSError(f"no class {wanted} in {code.co_filename}")
+    raise OSError(f"no class {name} in {code.co_filename}")
 
 
 def _codes(thing: type) -> Iterator[CodeType]:
@@ -184,7 +184,7 @@ def _codes(thing: type) -> Iterator[CodeType]:
             yield function.__code__
 
 
-def _scope(thing: Any) -> Mapping[str, object]:
+def _scope(thing: Definition) -> Mapping[str, object]:
     """Return what the global names of a class or function stand for."""
     if isinstance(thing, FunctionType):
         cells = inspect.getclosurevars(thing).nonlocals

@@ -17,12 +17,16 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping
 from functools import cache, lru_cache
+from importlib.abc import InspectLoader
+from importlib.machinery import ModuleSpec
+from importlib.util import module_from_spec
 from pathlib import Path
-from types import ModuleType, NoneType, UnionType
+from types import CodeType, ModuleType, NoneType, UnionType
 from typing import Annotated, Any, ClassVar, Literal, Union, cast, get_args, get_origin
 
 from pydantic import BaseModel, Field, create_model
 from pydantic.errors import PydanticUserError
+from pydantic.json_schema import JsonSchemaValue
 
 from kinemill.errors import BadInput, KinemillError
 from kinemill.registry import nearest
@@ -34,6 +38,18 @@ from kinemill.task.web_overrides import LOCAL
 _NAME = re.compile(r"[^:]+\.py:[A-Za-z_]\w*")
 _FRAME = re.compile(r"<(.+\.py) [0-9a-f]{12}>")  # how tracebacks name the file
 _INT = 2**31 - 1
+# Own code in the JSON schema of task files; its settings are known to the loader alone.
+OWN_SCHEMA: JsonSchemaValue = {
+    "type": "object",
+    "properties": {
+        "type": {
+            "type": "string",
+            "pattern": r"\.py:[A-Za-z_]\w*$",
+            "description": "own code: `file.py:name` beside the task file",
+        }
+    },
+    "required": ["type"],
+}
 # The bounds of settings whose code states none; see `kinemill.task.bounds`.
 _BOUNDED: dict[Any, Any] = {int: Annotated[int, Field(ge=-_INT, le=_INT)], float: Quantity}
 _MOST = 1 << 20  # bytes of a file
@@ -83,7 +99,7 @@ class OwnCode(Plugin):
             raise BadInput(self.type, f"fails ({line_of(error)})") from error
 
     @property
-    def keywords(self) -> dict[str, Any]:
+    def keywords(self) -> dict[str, object]:
         """The settings that the code takes as keyword arguments."""
         return {name: getattr(self, name) for name in self.names}
 
@@ -99,7 +115,7 @@ def has_own_code(part: object) -> bool:
     return isinstance(part, list | tuple) and any(map(has_own_code, cast(list[Any], part)))
 
 
-def make_own(adapter: type[OwnCode], value: Mapping[str, Any], context: object) -> Plugin:
+def make_own(adapter: type[OwnCode], value: Mapping[str, object], context: object) -> Plugin:
     """Make a plug-in of own code.
 
     Args:
@@ -199,19 +215,37 @@ def _local_import(tree: ast.Module, folder: Path) -> str | None:
     return None
 
 
+class _Text(InspectLoader):
+    """Loads a module from its text; tracebacks name the file and the digest of the text."""
+
+    def __init__(self, filename: str, source: str) -> None:
+        self._filename, self._source = filename, source
+
+    def get_source(self, fullname: str) -> str:
+        """Return the text."""
+        del fullname
+        return self._source
+
+    def get_code(self, fullname: str) -> CodeType:
+        """Return the compiled text."""
+        return self.source_to_code(self.get_source(fullname), self._filename)
+
+
 @cache
 def _module(name: str, source: str) -> ModuleType:
     """Run the text of a file as a module."""
-    tree = _parse(name, source)
+    _parse(name, source)
     short = hashlib.sha256(source.encode()).hexdigest()[:12]
     filename = f"<{name} {short}>"
     lines = source.splitlines(keepends=True)
     linecache.cache[filename] = (len(source), None, lines, filename)  # for tracebacks
-    module = ModuleType(f"kinemill_own_{re.sub(r'[^0-9A-Za-z]', '_', name)}_{short}")
+    loader = _Text(filename, source)
+    full = f"kinemill_own_{re.sub(r'[^0-9A-Za-z]', '_', name)}_{short}"
+    module = module_from_spec(ModuleSpec(full, loader, origin=filename))
     module.__file__ = filename
     sys.modules[module.__name__] = module  # dataclasses and annotations look the module up there
     try:
-        exec(compile(tree, filename, "exec"), vars(module))
+        loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[module.__name__]
         message = f"{name} cannot be run ({line_of(error)})"
@@ -236,8 +270,8 @@ def _member(adapter: type[OwnCode], named: str, source: str) -> type[Plugin]:
     """Return the plug-in class of own code: its fields are the settings."""
     name, _, what = named.rpartition(":")
     module = _module(name, source)
-    found = getattr(module, what, None)
-    if not callable(found):
+    target = getattr(module, what, None)
+    if not callable(target):
         own = [
             key
             for key, one in vars(module).items()
@@ -245,29 +279,29 @@ def _member(adapter: type[OwnCode], named: str, source: str) -> type[Plugin]:
         ]
         message = f"{name} has no class or function {what!r}; {nearest(what, own)}"
         raise ValueError(message)
-    if isinstance(found, type) and issubclass(found, adapter.protocol):
-        return _as_plugin(found, named)
-    fields = _settings(adapter, found, named)
+    if isinstance(target, type) and issubclass(target, adapter.protocol):
+        return _as_plugin(target, named)
+    fields = _settings(adapter, target, named)
     made = create_model(
-        what, __base__=adapter, __module__=module.__name__, __doc__=found.__doc__, **fields
+        what, __base__=adapter, __module__=module.__name__, __doc__=target.__doc__, **fields
     )
-    made.code, made.names = staticmethod(found), tuple(fields)
+    made.code, made.names = staticmethod(target), tuple(fields)
     return made
 
 
-def _as_plugin(found: type[Plugin], named: str) -> type[Plugin]:
+def _as_plugin(target: type[Plugin], named: str) -> type[Plugin]:
     """Return a plug-in class of a file with the fields that name its code."""
     fields: dict[str, Any] = {
         "type": (Literal[named], named),
         "source": (str, Field(description="text of the file, read when the task is loaded")),
     }
-    return create_model(found.__name__, __base__=found, __doc__=found.__doc__, **fields)
+    return create_model(target.__name__, __base__=target, __doc__=target.__doc__, **fields)
 
 
-def _settings(adapter: type[OwnCode], found: Callable[..., Any], named: str) -> dict[str, Any]:
+def _settings(adapter: type[OwnCode], target: Callable[..., Any], named: str) -> dict[str, Any]:
     """Return the fields of the settings: parameters that are not arguments of the family."""
     try:
-        parameters = list(inspect.signature(found, eval_str=True).parameters.values())
+        parameters = list(inspect.signature(target, eval_str=True).parameters.values())
     except (ValueError, TypeError, NameError) as error:
         message = f"{named} has no readable signature ({error})"
         raise ValueError(message) from error
@@ -304,11 +338,11 @@ def _without_arguments(
     Raises:
         ValueError: The code does not take these arguments.
     """
-    wanted = ", ".join(adapter.arguments)
+    arguments = ", ".join(adapter.arguments)
     if adapter.by_name:
         names = {one.name for one in parameters}
         if missing := [name for name in adapter.needed if name not in names]:
-            message = f"{named} takes no {missing[0]!r}; expected the parameters ({wanted}, ...)"
+            message = f"{named} takes no {missing[0]!r}; expected the parameters ({arguments}, ...)"
             raise ValueError(message)
         return [one for one in parameters if one.name not in adapter.arguments]
     count = len(adapter.arguments)
@@ -318,7 +352,7 @@ def _without_arguments(
         if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)
     ]
     if len(positional) < count:
-        message = f"{named} takes {len(positional)} arguments; expected ({wanted}, ...)"
+        message = f"{named} takes {len(positional)} arguments; expected ({arguments}, ...)"
         raise ValueError(message)
     return parameters[count:]
 

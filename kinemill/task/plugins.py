@@ -7,8 +7,10 @@ can also be `file.py:name`, see `own_code`.
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import AfterValidator, Field, ValidationInfo
 
 from kinemill.errors import BadInput
@@ -18,6 +20,7 @@ from kinemill.task.own_code import is_own, make_own
 from kinemill.task.portfolio import Candidate, Structure, TaskFacts
 from kinemill.task.settings import Plugin, Settings
 
+Array = NDArray[np.float64]
 P = TypeVar("P", bound="Plugin")
 
 
@@ -159,7 +162,7 @@ class Baseline(Plugin):
     history: RowCount = Field(default=1, description="rows of states that it sees")
 
     @abstractmethod
-    def rollout(self, states: Any, past_actions: Any, actions: Any) -> Any:
+    def rollout(self, states: Array, past_actions: Array, actions: Array) -> Array:
         """Predict: arrays (W, H, S), (W, H-1, A), (W, T, A) -> (W, T, S), task units."""
 
 
@@ -202,20 +205,20 @@ OBJECTIVES: Registry[type[Plugin]] = Registry(
     modules={"reinforcement": "kinemill.rl.objective", "motion": "kinemill.motion.objective"},
 )
 LOSSES: Registry[type[Loss]] = Registry(
-    "kinemill.train.losses", "loss", own="kinemill.train.own_loss:OwnLoss"
+    "kinemill.train.losses", "loss", own="kinemill.train.losses._own:OwnLoss"
 )
 TRANSFORMS: Registry[type[Transform]] = Registry(
-    "kinemill.train.transforms", "transform", own="kinemill.train.own_transform:OwnTransform"
+    "kinemill.train.transforms", "transform", own="kinemill.train.transforms._own:OwnTransform"
 )
 BASELINES: Registry[type[Baseline]] = Registry(
-    "kinemill.verify.baselines", "baseline", own="kinemill.verify.references.own:OwnBaseline"
+    "kinemill.verify.baselines", "baseline", own="kinemill.verify.baselines._own:OwnBaseline"
 )
 OPTIMIZERS: Registry[type[Optimizer]] = Registry("kinemill.train.optimizers", "optimizer", "adamw")
 SCHEDULES: Registry[type[Schedule]] = Registry(
     "kinemill.train.schedules", "schedule", "cosine_warmup"
 )
 CHECKS: Registry[type[Settings]] = Registry(
-    "kinemill.validate.checks", "physical check", own="kinemill.validate.own_check:OwnCheck"
+    "kinemill.validate.checks", "physical check", own="kinemill.validate.checks._own:OwnCheck"
 )
 READERS: Registry[Any] = Registry("kinemill.ingest.readers", "log format")
 
@@ -242,17 +245,17 @@ def make(family: Registry[type[P]], cls: type[P], value: object, context: object
         raise ValueError(message)
     try:
         if isinstance(value, dict) and is_own(named):
-            return make_own(family.adapter(), value, context)
+            return cast(P, make_own(family.adapter(), value, context))
         member = family[named]
     except BadInput as error:
         raise ValueError(str(error)) from error
     return member.model_validate(value, context=context)
 
 
-def pick_own(family: Registry[Any]) -> Callable[[object, ValidationInfo], Any]:
+def pick_own(family: Registry[Any]) -> Callable[[object, ValidationInfo], Plugin]:
     """Return a validator of own code, where the members of a family are no choice."""
 
-    def build(value: object, info: ValidationInfo) -> object:
+    def build(value: object, info: ValidationInfo) -> Plugin:
         named = value.get("type") if isinstance(value, dict) else value
         if not (is_own(named) or isinstance(value, Plugin)):
             message = f"expected `file.py:name` of a {family.what}, or a mapping with it as `type`"

@@ -20,6 +20,7 @@ from kinemill.task.document import Task, validate_settings
 from kinemill.task.environment import KINDS, WRAPPERS, Environment, Wrapper
 from kinemill.task.imitation import HEADS, IMAGES, TEXTS, Head, ImageEncoder, TextEncoder
 from kinemill.task.learn import Learn
+from kinemill.task.own_code import OWN_SCHEMA
 from kinemill.task.plugins import (
     AUGMENTATIONS,
     BASELINES,
@@ -67,17 +68,6 @@ _FAMILIES: dict[type[BaseModel], Registry[Any]] = {
     Environment: KINDS,
     Wrapper: WRAPPERS,
 }
-_OWN: JsonSchemaValue = {  # own code, whose settings are known to the loader alone
-    "type": "object",
-    "properties": {
-        "type": {
-            "type": "string",
-            "pattern": r"\.py:[A-Za-z_]\w*$",
-            "description": "own code: `file.py:name` beside the task file",
-        }
-    },
-    "required": ["type"],
-}
 _SHORT: JsonSchemaValue = {"type": ["string", "number", "array"]}
 _CONVERTED: JsonSchemaValue = {"$comment": "may be given in a short form"}
 
@@ -122,7 +112,7 @@ def task_schema() -> Json:
     for base, plugins in members.items():
         options = [references[model, "validation"] for model in plugins]
         if base in _FAMILIES and _FAMILIES[base].own is not None:
-            options.append(_OWN)
+            options.append(OWN_SCHEMA)
         definitions[_name(references, base)] = {"anyOf": options}
     for family in _FAMILIES.values():
         for name in family:

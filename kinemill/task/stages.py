@@ -9,6 +9,7 @@ from pydantic import (
     BeforeValidator,
     Field,
     SerializeAsAny,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
@@ -17,6 +18,7 @@ from kinemill.registry import nearest
 from kinemill.store import Json
 from kinemill.task.bounds import Frequency, RowCount, Seconds, SecondsOrZero, Steps, StepsOrZero
 from kinemill.task.channels import Channel, Sources, unit_problem
+from kinemill.task.own_code import OWN_SCHEMA
 from kinemill.task.plugins import CHECKS, READERS, Settings, pick_own
 from kinemill.task.web_overrides import LOCAL
 
@@ -194,7 +196,12 @@ class ValidateBase(Settings):
     )
     min_steps: RowCount = Field(default=20, description="shorter pieces are dropped, rows")
     checks: dict[
-        CheckName, Annotated[SerializeAsAny[Settings], BeforeValidator(pick_own(CHECKS))]
+        CheckName,
+        Annotated[
+            SerializeAsAny[Settings],
+            BeforeValidator(pick_own(CHECKS)),
+            WithJsonSchema({"anyOf": [OWN_SCHEMA, {"type": "string"}]}),
+        ],
     ] = Field(
         default={},
         description="checks of your own by name: `file.py:function` beside the task file, "

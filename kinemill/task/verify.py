@@ -15,7 +15,7 @@ from kinemill.task.bounds import CountOrZero, Ratio, RowCount
 from kinemill.task.channels import Channel
 from kinemill.task.control import Formula, Problems
 from kinemill.task.expressions import Expression
-from kinemill.task.plugins import BASELINES, Baseline, Settings, pick_own
+from kinemill.task.plugins import BASELINES, Baseline, Settings, pick
 from kinemill.task.promote import REFERENCES
 
 BaselineName = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
@@ -69,7 +69,8 @@ class Verify(Settings):
         default=None, description="mirror symmetry of the robot; default: no check"
     )
     baselines: dict[
-        BaselineName, Annotated[SerializeAsAny[Baseline], BeforeValidator(pick_own(BASELINES))]
+        BaselineName,
+        Annotated[SerializeAsAny[Baseline], BeforeValidator(pick(BASELINES, Baseline))],
     ] = Field(
         default={},
         description="simple models of your own that the model is compared with, by name: "

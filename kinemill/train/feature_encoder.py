@@ -38,8 +38,8 @@ class Encoder(nn.Module):
     def forward(self, values: Tensor) -> Tensor:
         """Encode group by group; see `Layout.groups` for the order of features."""
         if self.transform is not None:
-            found = self.transform.encode(dict(zip(self.names, values.unbind(-1), strict=True)))
-            return torch.stack([found[name] for name in self.transformed], dim=-1)
+            features = self.transform.encode(dict(zip(self.names, values.unbind(-1), strict=True)))
+            return torch.stack([features[name] for name in self.transformed], dim=-1)
         parts: list[Tensor] = []  # so that torch's compiler reads it
         for number, (encoding, columns) in enumerate(self.groups):
             picked = values

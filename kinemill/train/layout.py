@@ -14,7 +14,6 @@ from kinemill.task.computed import estimator_rows
 from kinemill.task.document import Task
 from kinemill.task.plugins import ENCODINGS, TRANSFORMS, Encoding, Transform, make
 from kinemill.train.feature_settings import Encodings
-from kinemill.train.own_transform import feature_names
 from kinemill.train.relations import (
     Array,
     Follows,
@@ -24,6 +23,7 @@ from kinemill.train.relations import (
     outputs_of,
     relations_of,
 )
+from kinemill.train.transforms._own import feature_names
 
 __all__ = ["Follows", "Integrator", "Layout", "Output", "Window", "layout_of", "make_layout"]
 

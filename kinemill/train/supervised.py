@@ -52,6 +52,7 @@ class Supervised(Learn):
     def train(self, task: Task, data: Any, bench: TrainingContext) -> Trained:
         """Train the module of `prepare`; call `eval_callback` at each evaluation."""
         from kinemill.models.networks.own import own_networks
+        from kinemill.train.ensemble import Ensemble
         from kinemill.train.eval_callback import load_callback
         from kinemill.train.loop import fit
         from kinemill.train.run_config import dotted
@@ -59,7 +60,8 @@ class Supervised(Learn):
         watch = load_callback(self.eval_callback, task)
         dataset, training_set = data
         module, objective = self.prepare(task, dataset, training_set, bench.device, bench.start)
-        for network in own_networks(module):
+        one = module.apart().copies[0] if isinstance(module, Ensemble) else module
+        for network in own_networks(one):
             network.check_export()
         parameters = sum(value.numel() for value in module.parameters())
         tracker, progress = bench.listeners

@@ -68,6 +68,6 @@ def test_objects_are_taken_in_the_place_of_names(home, tmp_path):
     assert rolled.plot().png().startswith(b"\x89PNG")
 
 
-def test_objects_are_for_reinforcement(home):
+def test_environments_are_for_reinforcement(home):
     with pytest.raises(BadInput, match="learns by dynamics"):
         km.train(EXAMPLES / "pendulum.yaml", objects=km.Objects(Point))

@@ -55,6 +55,7 @@ TEXT = {
     ),
     *("unused", "validation", "test", "metric", "cron", "format", "formula", "memory"),
     *("randomize", "start", "variant", "plant", "derived", "max_rate", "vary", "safe_action"),
+    *("checks", "baselines"),  # names of the task; the code that they name is checked by itself
     *("task", "sidecar", "space"),  # plain names, by their patterns; choices of `space` are tried
 }
 CART_POLE = EXAMPLES / "cart_pole.yaml"
@@ -125,8 +126,8 @@ SUSPICIOUS = (
 
 
 PLAIN_NAMES = {  # fields whose descriptions mention files, columns or groups, and which name none
-    "exclude", "format", "group_by", "groups", "include", "joints", "name", "observations", "parts",
-    "sidecar", "time",
+    "baselines", "checks", "exclude", "format", "group_by", "groups", "include", "joints", "name",
+    "observations", "parts", "sidecar", "time",
 }  # fmt: skip
 
 
@@ -150,9 +151,11 @@ def test_no_unmarked_field_has_a_validator_that_may_read_a_file():
     assert refused <= READ, refused - READ
 
 
-# Each was read: they choose a plug-in by its name, or take one item for a list of one.
+# Each was read: they choose a plug-in by its name, or take one item for a list of one. Those that
+# take own code check it before they read the file, see tests/task/test_own_code.py.
 READ = {
-    *("pick", "pick_or_none", "pick_environment", "_named", "_validate_part"),
+    *("pick", "pick_own", "pick_or_none", "pick_environment", "_named", "_validate_part"),
+    "_pick_loss",
     *("as_list", "as_tracks", "_as_joined", "_as_physics", "_as_resample", "_as_sources"),
     *("_formula", "_number", "_known_unit"),
 }

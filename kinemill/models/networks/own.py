@@ -6,13 +6,14 @@ Symbols: B batch, H history, F features, O outputs.
 import logging
 import re
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from kinemill.errors import BadInput
-from kinemill.models.networks.layers import Network
+from kinemill.models.networks.layers import Network, Shapes
 from kinemill.task.own_code import line_of
 
 OPSET = 20  # as in `kinemill.export`
@@ -31,7 +32,7 @@ class OwnNetwork(Network):
         sizes: F, O, H.
     """
 
-    def __init__(self, module: Any, where: str, sizes: tuple[int, int, int]) -> None:
+    def __init__(self, module: nn.Module, where: str, sizes: tuple[int, int, int]) -> None:
         super().__init__()
         self.module, self.where, self.sizes = module, where, sizes
 
@@ -50,23 +51,29 @@ class OwnNetwork(Network):
         Raises:
             BadInput: It fails, or its outputs have another shape or no gradient.
         """
+        call: Callable[..., object] = self.eval().module
         try:
-            found = self.eval().module(*self.example())
+            results = call(*self.example())
         except Exception as error:
             expected = f"forward: {self.contract}"
-            raise BadInput(
-                self.where, f"fails on zeros ({line_of(error)})", expected=expected
-            ) from error
+            problem = f"fails on zeros ({line_of(error)})"
+            raise BadInput(self.where, problem, expected=expected) from error
         self.train()
-        found = found[0] if isinstance(found, tuple | list) and found else found
-        shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
-        if shape != (_ROWS, self.sizes[1]):
-            expected = f"{(_ROWS, self.sizes[1])}; forward: {self.contract}"
-            problem = f"returns {shape} for a batch of {_ROWS}"
+        parts = list(results) if isinstance(results, tuple | list) else [results]
+        tensors = [one for one in parts if isinstance(one, Tensor)]
+        shapes = ", ".join(str(tuple(one.shape)) for one in tensors) or type(parts[0]).__name__
+        expected = ", ".join(map(str, self.shapes()))
+        if shapes != expected:
+            expected = f"{expected}; forward: {self.contract}"
+            problem = f"returns {shapes} for a batch of {_ROWS}"
             raise BadInput(self.where, problem, expected=expected)
-        if any(one.requires_grad for one in self.parameters()) and not found.requires_grad:
+        if any(one.requires_grad for one in self.parameters()) and not tensors[0].requires_grad:
             fix = "use torch operations only: numpy, .item() and .detach() cut the gradient"
             raise BadInput(self.where, "gives outputs without a gradient", fix=fix)
+
+    def shapes(self) -> list[tuple[int, ...]]:
+        """Return the shapes of the results for a batch of `example`."""
+        return [(_ROWS, self.sizes[1])]
 
     def check_export(self) -> None:
         """Export the module to ONNX, so that one that cannot be exported is not trained first.
@@ -99,7 +106,7 @@ class OwnNetwork(Network):
 class WindowNetwork(OwnNetwork):
     """(B, F), window (B, (H - 1) F) -> (B, O), window; the module sees (B, H, F) -> (B, O)."""
 
-    def __init__(self, module: Any, where: str, sizes: tuple[int, int, int]) -> None:
+    def __init__(self, module: nn.Module, where: str, sizes: tuple[int, int, int]) -> None:
         super().__init__(module, where, sizes)
         self.inputs, _, self.history = sizes
         self.carry_shapes = (((self.history - 1) * self.inputs,),)
@@ -127,9 +134,9 @@ class WindowNetwork(OwnNetwork):
 class CarryNetwork(OwnNetwork):
     """A module that carries what it remembers: (B, F), carry... -> (B, O), carry..."""
 
-    def __init__(self, module: Any, where: str, sizes: tuple[int, int, int]) -> None:
+    def __init__(self, module: nn.Module, where: str, sizes: tuple[int, int, int]) -> None:
         super().__init__(module, where, sizes)
-        self.carry_shapes = tuple(tuple(shape) for shape in module.carry_shapes)
+        self.carry_shapes = tuple(tuple(shape) for shape in _shapes(module))
 
     @property
     def contract(self) -> str:
@@ -142,9 +149,14 @@ class CarryNetwork(OwnNetwork):
         shapes = [(self.sizes[0],), *self.carry_shapes]
         return tuple(torch.zeros(_ROWS, *shape) for shape in shapes)
 
+    def shapes(self) -> list[tuple[int, ...]]:
+        """Return the shapes of outputs and carry for a batch of `example`."""
+        return [*super().shapes(), *((_ROWS, *shape) for shape in self.carry_shapes)]
+
     def warm_up(self, features: Tensor) -> tuple[Tensor, ...]:
         """(B, K, F) -> carry, from a zero carry."""
-        return tuple(self.module.warm_up(features))
+        module: Any = self.module
+        return tuple(module.warm_up(features))
 
     def forward(self, features: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
         """Return the outputs (B, O) and the carry after this row."""
@@ -158,8 +170,12 @@ class _Positional(nn.Module):
         super().__init__()
         self.module = module
 
-    def forward(self, *tensors: Tensor) -> Any:
+    def forward(self, *tensors: Tensor) -> object:
         return self.module(*tensors)
+
+
+def _shapes(module: Any) -> Shapes:
+    return module.carry_shapes
 
 
 def _device(module: nn.Module) -> torch.device:
@@ -180,14 +196,14 @@ def export_error(error: BaseException, where: str) -> BadInput:
         one = one.__cause__ or one.__context__
     text = "\n".join(texts)
     lines = _LINE.findall(text)
-    place = f" in {lines[-1][0]}:{lines[-1][1]}" if lines else f" ({line_of(error)})"
+    at = f" in {lines[-1][0]}:{lines[-1][1]}" if lines else f" ({line_of(error)})"
     if operator := _OPERATOR.search(text):
         problem = f"cannot be exported to ONNX: operator {operator[1]} has no form there"
         fix = "write it with other torch operators, see docs/own-code.md#operators"
-        return BadInput(where, problem + (place if lines else ""), fix=fix)
+        return BadInput(where, problem + (at if lines else ""), fix=fix)
     if _BY_VALUE.search(text):
-        problem = f"cannot be exported to ONNX: control flow depends on values of a tensor{place}"
+        problem = f"cannot be exported to ONNX: control flow depends on values of a tensor{at}"
         fix = "replace `if` and `while` on tensors by torch.where, and .item() by tensors"
         return BadInput(where, problem, fix=fix)
     fix = "use torch operators on the arguments alone, with the batch as first axis"
-    return BadInput(where, f"cannot be exported to ONNX{place}", fix=fix)
+    return BadInput(where, f"cannot be exported to ONNX{at}", fix=fix)

@@ -22,13 +22,13 @@ class OwnLoss(OwnCode, Loss):
         Raises:
             BadInput: It fails, or returns something else than a tensor of that shape.
         """
-        found = self.call(error)
-        if getattr(found, "shape", None) != error.shape:
-            shape = tuple(getattr(found, "shape", ())) or type(found).__name__
+        terms = self.call(error)
+        if getattr(terms, "shape", None) != error.shape:
+            shape = tuple(getattr(terms, "shape", ())) or type(terms).__name__
             raise BadInput(
                 f"learn.loss: {self.type}",
                 f"returns {shape}",
                 expected=f"a tensor {tuple(error.shape)}, one term for each error",
                 fix="return the terms without their mean; learn.weights and the mean follow",
             )
-        return found
+        return terms

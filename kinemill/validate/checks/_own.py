@@ -27,11 +27,11 @@ class OwnCheck(OwnCode, CheckSettings):
             BadInput: It fails, or returns no truth value for each row.
         """
         rows = len(next(iter(values.values())))
-        found = np.asarray(self.call({name: one.copy() for name, one in values.items()}, task.dt))
-        if found.shape != (rows,) or found.dtype != np.bool_:
+        faulty = np.asarray(self.call({name: one.copy() for name, one in values.items()}, task.dt))
+        if faulty.shape != (rows,) or faulty.dtype != np.bool_:
             raise BadInput(
                 f"validate.checks: {self.type}",
-                f"returns {found.dtype} {found.shape}",
+                f"returns {faulty.dtype} {faulty.shape}",
                 expected=f"one truth value for each of {rows} rows: true where it is faulty",
             )
         text = (type(self).__doc__ or self.type).partition("\n")[0].rstrip(".")
@@ -44,5 +44,5 @@ class OwnCheck(OwnCode, CheckSettings):
                 expected=text,
                 fix="check the log, or change the function or its settings",
             )
-            for start, stop in runs(found)
+            for start, stop in runs(faulty)
         ]

@@ -23,17 +23,17 @@ class OwnTransform(OwnCode, Transform):
         Raises:
             BadInput: It fails, or returns something else.
         """
-        found = self.call(dict(channels))
+        features = self.call(dict(channels))
         shape = next(iter(channels.values())).shape
         where, expected = f"learn.features: {self.type}", f"tensors {tuple(shape)} by name"
-        if not isinstance(found, Mapping) or not found:
-            raise BadInput(where, f"returns {type(found).__name__}", expected=expected)
-        for name, value in found.items():
+        if not isinstance(features, Mapping) or not features:
+            raise BadInput(where, f"returns {type(features).__name__}", expected=expected)
+        for name, value in features.items():
             if getattr(value, "shape", None) != shape:
                 got = tuple(getattr(value, "shape", ())) or type(value).__name__
                 problem = f"feature {name!r} is {got}"
                 raise BadInput(where, problem, expected=expected, fix="work row by row")
-        return found
+        return features
 
 
 def feature_names(transform: Transform, channels: list[str]) -> tuple[str, ...]:

@@ -28,9 +28,9 @@ class OwnBaseline(OwnCode, Baseline):
             BadInput: It fails, or returns another shape.
         """
         inputs = [np.array(part, dtype=np.float64) for part in (states, past_actions, actions)]
-        found = np.asarray(self.call(*inputs), dtype=np.float64)
+        predicted = np.asarray(self.call(*inputs), dtype=np.float64)
         expected = (len(inputs[0]), inputs[2].shape[1], inputs[0].shape[2])
-        if found.shape != expected:
+        if predicted.shape != expected:
             where = f"verify.baselines: {self.type}"
-            raise BadInput(where, f"returns {found.shape}", expected=f"{expected}, (W, T, S)")
-        return found
+            raise BadInput(where, f"returns {predicted.shape}", expected=f"{expected}, (W, T, S)")
+        return predicted

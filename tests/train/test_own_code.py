@@ -1,0 +1,131 @@
+"""A task with own code in every place, from logs to the verified model; the cache of its stages."""
+
+import shutil
+
+import polars as pl
+import pytest
+
+import kinemill.api as km
+from kinemill.errors import BadInput, Blocked
+from kinemill.runtime import load
+from tests.api.conftest import swing
+from tests.conftest import ROOT
+
+SHORT = {
+    "learn.steps": 20,
+    "learn.eval_every": 10,
+    "verify.horizon": 10,
+    "channels.angle.source": {"name": "angle", "unit": "deg"},
+    "channels.velocity.source": "velocity",
+    "channels.torque.source": "torque",
+    "ingest.time": "time",
+    "dataset": {"validation": {"tail": 0.1}, "test": 0.3},
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A copy of examples/own_code with logs of the rod of tests/api."""
+    copy = tmp_path_factory.mktemp("own")
+    shutil.copytree(ROOT / "examples" / "own_code", copy, dirs_exist_ok=True)
+    (copy / "logs").mkdir()
+    for seed in range(5):
+        frame = swing(seed)
+        time = pl.Series("time", [0.02 * k for k in range(len(frame))])
+        frame.insert_column(0, time).write_csv(copy / "logs" / f"run{seed}.csv")
+    return copy
+
+
+@pytest.fixture
+def train(folder, tmp_path_factory, monkeypatch):
+    """Train the task of the folder, in one home for all tests."""
+    monkeypatch.setenv("KINEMILL_HOME", str(folder / "home"))
+
+    def run(**overrides):
+        changes = SHORT | {key.replace("__", "."): value for key, value in overrides.items()}
+        return km.train(
+            folder / "rod.yaml", folder / "logs", overrides=changes, progress=False, track=False
+        )
+
+    return run
+
+
+def test_own_code_is_trained_exported_and_verified(train, folder):
+    training = train()
+    assert not training.cached
+    assert training.task.learn.model.type == "my_net.py:Net"
+    simulator = load(training.folder)
+    assert simulator.states == ("angle", "velocity")
+    verification = km.verify(training)
+    assert verification.document.passed
+    parity = {one.name: one for one in verification.document.gates}
+    assert parity["step parity"].passed
+    assert parity["rollout parity"].passed
+    assert train().cached
+
+
+def test_a_baseline_is_compared_with_the_model(train, folder):
+    errors = km.verify(train()).document.metrics.test["angle"].rmse
+    assert {"model", "damped", "persistence"} <= errors.keys()
+    assert errors["damped"] != errors["persistence"]
+
+
+def test_a_changed_file_trains_again_and_the_old_model_stays(train, folder):
+    before, net = train(), folder / "my_net.py"
+    text = net.read_text()
+    net.write_text(text.replace("torch.tanh(", "torch.sin("))
+    try:
+        changed = train()
+        assert not changed.cached
+        assert changed.trained != before.trained
+        assert changed.data == before.data  # the data do not depend on the network
+    finally:
+        net.write_text(text)
+    assert train().trained == before.trained
+
+
+def test_a_check_of_ones_own_puts_rows_into_quarantine(train):
+    with pytest.raises(Blocked) as error:
+        train(validate__checks__energy__most=-100)  # no row passes
+    assert "physics_energy" in str(error.value) or "energy" in str(error.value)
+
+
+def test_a_loss_of_another_shape_is_refused(train, folder):
+    (folder / "my_mean.py").write_text("def mean(error):\n    return error.abs().mean()\n")
+    with pytest.raises(BadInput, match=r"learn.loss: my_mean.py:mean: returns .*one term for each"):
+        train(learn__loss="my_mean.py:mean")
+
+
+def test_a_network_that_cannot_be_exported_is_not_trained(train, folder):
+    (folder / "my_svd.py").write_text(
+        (folder / "my_net.py")
+        .read_text()
+        .replace(
+            "return self.last(hidden)",
+            "return self.last(hidden) + torch.linalg.svdvals(rows)[:, :2]",
+        )
+    )
+    with pytest.raises(BadInput, match=r"my_svd.py:Net: cannot be exported to ONNX: operator aten"):
+        train(learn__model={"type": "my_svd.py:Net"})
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("return 1.0", "returns float; expected tensors"),
+        ("return {'a': channels['angle'].sum()}", "feature 'a' is"),
+        ("return {'a': 1 / (channels['angle'] * 0)}", "'a' is not finite in the training split"),
+        ("return {'a': channels['angel']}", "my_bad.py:2: KeyError: 'angel'"),
+    ],
+)
+def test_features_that_cannot_be_used_are_refused(train, folder, body, message):
+    (folder / "my_bad.py").write_text(f"def features(channels):\n    {body}\n")
+    with pytest.raises(BadInput) as error:
+        train(learn__features="my_bad.py:features")
+    assert message in str(error.value)
+
+
+def test_an_ensemble_of_own_networks(train):
+    training = train(learn__ensemble=2)
+    assert training.summary.parameters > 0
+    assert load(training.folder).states == ("angle", "velocity")
