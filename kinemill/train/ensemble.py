@@ -244,10 +244,10 @@ class Ensemble(nn.Module):
     def apart(self) -> "Ensemble":
         """Return a copy with separate members, for tracing a graph."""
         same = copy.deepcopy(self)
-        same.copies = nn.ModuleList(self._alone(index) for index in range(self.members))
+        same.copies = nn.ModuleList(self.alone(index) for index in range(self.members))
         return same
 
-    def _alone(self, index: int) -> Member:
+    def alone(self, index: int) -> Member:
         """Return a copy of one member."""
         member = copy.deepcopy(self.member)
         for name, value in self.member.named_parameters():

@@ -60,7 +60,7 @@ class Supervised(Learn):
         watch = load_callback(self.eval_callback, task)
         dataset, training_set = data
         module, objective = self.prepare(task, dataset, training_set, bench.device, bench.start)
-        one = module.apart().copies[0] if isinstance(module, Ensemble) else module
+        one = module.alone(0) if isinstance(module, Ensemble) else module
         for network in own_networks(one):
             network.check_export()
         parameters = sum(value.numel() for value in module.parameters())
