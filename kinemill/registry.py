@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, Generic, TypeVar, cast
+from typing import Generic, TypeVar, cast
 
 from kinemill.errors import BadInput
 
@@ -63,7 +63,7 @@ class Registry(Mapping[str, T], Generic[T]):
 
         return enter
 
-    def adapter(self) -> Any:
+    def adapter(self) -> type:
         """Return the class that makes a member of own code.
 
         Raises:

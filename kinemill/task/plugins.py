@@ -16,12 +16,13 @@ from pydantic import AfterValidator, Field, ValidationInfo
 from kinemill.errors import BadInput
 from kinemill.registry import Registry, nearest
 from kinemill.task.bounds import LearningRate, Quantity, RowCount
-from kinemill.task.own_code import is_own, make_own
+from kinemill.task.own_code import OwnCode, is_own, make_own
 from kinemill.task.portfolio import Candidate, Structure, TaskFacts
 from kinemill.task.settings import Plugin, Settings
 
 Array = NDArray[np.float64]
 P = TypeVar("P", bound="Plugin")
+V = TypeVar("V")  # a tensor
 
 
 class Model(Plugin):
@@ -136,7 +137,7 @@ class Loss(Plugin):
     """Settings of a loss of a dynamics model."""
 
     @abstractmethod
-    def terms(self, error: Any) -> Any:
+    def terms(self, error: V) -> V:
         """Return the terms of the loss, a tensor of the shape of `error`.
 
         Args:
@@ -149,7 +150,7 @@ class Transform(Plugin):
     """Settings of features that are computed of all channels of a row together."""
 
     @abstractmethod
-    def encode(self, channels: Mapping[str, Any]) -> Mapping[str, Any]:
+    def encode(self, channels: Mapping[str, V]) -> Mapping[str, V]:
         """Return the features by name, tensors (...), of states and actions (...) by name.
 
         It works row by row, in task units, and maps NaN to NaN.
@@ -245,7 +246,7 @@ def make(family: Registry[type[P]], cls: type[P], value: object, context: object
         raise ValueError(message)
     try:
         if isinstance(value, dict) and is_own(named):
-            return cast(P, make_own(family.adapter(), value, context))
+            return cast(P, make_own(cast(type[OwnCode], family.adapter()), value, context))
         member = family[named]
     except BadInput as error:
         raise ValueError(str(error)) from error

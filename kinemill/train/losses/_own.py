@@ -3,11 +3,11 @@
 def huber(error: Tensor, delta: float = 1.0) -> Tensor: ...  # (..., T, C) -> (..., T, C)
 """
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from kinemill.errors import BadInput
 from kinemill.task.own_code import OwnCode
-from kinemill.task.plugins import Loss
+from kinemill.task.plugins import Loss, V
 
 
 class OwnLoss(OwnCode, Loss):
@@ -16,19 +16,19 @@ class OwnLoss(OwnCode, Loss):
     arguments: ClassVar[tuple[str, ...]] = ("error",)
     protocol: ClassVar[type[Loss]] = Loss
 
-    def terms(self, error: Any) -> Any:
+    def terms(self, error: V) -> V:
         """Return what the function makes of errors (..., T, C).
 
         Raises:
             BadInput: It fails, or returns something else than a tensor of that shape.
         """
-        terms = self.call(error)
-        if getattr(terms, "shape", None) != error.shape:
+        terms, whole = self.call(error), getattr(error, "shape", ())
+        if getattr(terms, "shape", None) != whole:
             shape = tuple(getattr(terms, "shape", ())) or type(terms).__name__
             raise BadInput(
                 f"learn.loss: {self.type}",
                 f"returns {shape}",
-                expected=f"a tensor {tuple(error.shape)}, one term for each error",
+                expected=f"a tensor {tuple(whole)}, one term for each error",
                 fix="return the terms without their mean; learn.weights and the mean follow",
             )
         return terms

@@ -4,11 +4,11 @@ def transform(channels: dict[str, Tensor]) -> dict[str, Tensor]: ...  # (...) ea
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar, cast
 
 from kinemill.errors import BadInput
 from kinemill.task.own_code import OwnCode
-from kinemill.task.plugins import Transform
+from kinemill.task.plugins import Transform, V
 
 
 class OwnTransform(OwnCode, Transform):
@@ -17,14 +17,14 @@ class OwnTransform(OwnCode, Transform):
     arguments: ClassVar[tuple[str, ...]] = ("channels",)
     protocol: ClassVar[type[Transform]] = Transform
 
-    def encode(self, channels: Mapping[str, Any]) -> Mapping[str, Any]:
+    def encode(self, channels: Mapping[str, V]) -> Mapping[str, V]:
         """Return the features that the function computes, tensors (...) by name.
 
         Raises:
             BadInput: It fails, or returns something else.
         """
         features = self.call(dict(channels))
-        shape = next(iter(channels.values())).shape
+        shape = getattr(next(iter(channels.values())), "shape", ())
         where, expected = f"learn.features: {self.type}", f"tensors {tuple(shape)} by name"
         if not isinstance(features, Mapping) or not features:
             raise BadInput(where, f"returns {type(features).__name__}", expected=expected)
@@ -33,7 +33,7 @@ class OwnTransform(OwnCode, Transform):
                 got = tuple(getattr(value, "shape", ())) or type(value).__name__
                 problem = f"feature {name!r} is {got}"
                 raise BadInput(where, problem, expected=expected, fix="work row by row")
-        return features
+        return cast("Mapping[str, V]", features)
 
 
 def feature_names(transform: Transform, channels: list[str]) -> tuple[str, ...]:
