@@ -21,7 +21,7 @@ from kinemill.train.ddp import ProcessGroup
 from kinemill.train.portfolio import race, train_portfolio
 from kinemill.train.portfolio.candidate_fits import CandidateFits
 from kinemill.train.portfolio.validation_errors import CandidateErrors
-from kinemill.train.time_limit import check_time
+from kinemill.train.time_limit import check_time, time_limit
 from kinemill.train.warm_start import described, load_model
 from tests.train.conftest import pendulum_task, publish
 
@@ -223,6 +223,7 @@ def test_a_candidate_that_takes_too_long_is_stopped_and_reported(packed, tmp_pat
             time.sleep(0.01)
         return original(rows, module)
 
+    monkeypatch.setattr(race, "time_limit", time_limit)  # in real time
     monkeypatch.setattr(race.ValidationRows, "errors_of", errors_of)
     task = task_without_model()
     learn = task.learn.model_copy(update={"budget": 1.0})
