@@ -105,7 +105,7 @@ prove-control: setup ## closed loops with learned models against true physics, r
 
 prove-kills: setup ## SIGKILL at 100 moments of training and at every step of a checkpoint, at 200 of ingest, at 100 of decisions
 	$(BIN)/python -m benchmarks.kill
-	$(BIN)/python -m pytest -m slow tests/ingest/test_kills.py tests/train/test_kills.py tests/register/test_commit.py
+	$(BIN)/python -m pytest --timeout 7200 -m slow tests/ingest/test_kills.py tests/train/test_kills.py tests/register/test_commit.py
 
 prove-guard: setup ## 12,000 varied requests through the guard as each role, rewrites docs/results.md
 	$(BIN)/python -m benchmarks.prove_guard
