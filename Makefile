@@ -35,7 +35,7 @@ test-wheel: setup ## first commands, servers and tests from the wheel, with each
 	$(BIN)/python -m pytest tests/test_wheel.py
 
 test-slow: setup ## run the slow proofs too (trainings on real logs over seeds)
-	$(BIN)/python -m pytest -m 'not net'
+	$(BIN)/python -m pytest --timeout 7200 -m 'not net'
 
 DAGSTER_TESTS ?= tests/pipelines tests/resources/test_launchpad.py tests/resources/test_database_listeners.py
 
