@@ -24,6 +24,7 @@ class Objects:
         model: class of a `torch.nn.Module`, see docs/own-code.md; or settings of a model.
         loss: function errors -> terms.
         features: function of all channels -> features by name.
+        coordinates: class with `encode` and `decode` of all states.
         augment: functions (values, signals, random) -> values, after those of the task.
         checks: functions (values, dt) -> faulty rows, by name.
         baselines: functions (states, past_actions, actions) -> states, by name.
@@ -39,6 +40,7 @@ class Objects:
     callbacks: Sequence[object] = ()
     loss: Code | None = None
     features: Code | None = None
+    coordinates: Code | None = None
     augment: Sequence[Code] = ()
     checks: Mapping[str, Code] = field(default_factory=dict[str, Code])
     baselines: Mapping[str, Code] = field(default_factory=dict[str, Code])
@@ -56,6 +58,7 @@ class Objects:
         """
         changes: dict[str, object] = {}
         singles = {"model": self.model, "loss": self.loss, "features": self.features}
+        singles["coordinates"] = self.coordinates
         for name, code in singles.items():
             if isinstance(code, Model):
                 changes[f"learn.{name}"] = code.model_dump(mode="json")

@@ -91,8 +91,18 @@ class OwnCode(Plugin):
         Raises:
             BadInput: It fails; the message names its line.
         """
+        return self.run(self.code, *arguments, **self.keywords)
+
+    def run(
+        self, function: Callable[..., object], *arguments: object, **keywords: object
+    ) -> object:
+        """Call a function of the code.
+
+        Raises:
+            BadInput: It fails; the message names its line.
+        """
         try:
-            return self.code(*arguments, **self.keywords)
+            return function(*arguments, **keywords)
         except KinemillError:
             raise
         except Exception as error:

@@ -157,6 +157,18 @@ class Transform(Plugin):
         """
 
 
+class Coordinates(Plugin):
+    """Settings of coordinates in which a network predicts, instead of in states."""
+
+    @abstractmethod
+    def encode(self, states: Mapping[str, V]) -> Mapping[str, V]:
+        """Return the coordinates by name, tensors (...), of all states (...), in task units."""
+
+    @abstractmethod
+    def decode(self, coordinates: Mapping[str, V]) -> Mapping[str, V]:
+        """Return all states by name of coordinates: the inverse of `encode`."""
+
+
 class Baseline(Plugin):
     """Settings of a simple model that a dynamics model is compared with."""
 
@@ -210,6 +222,11 @@ LOSSES: Registry[type[Loss]] = Registry(
 )
 TRANSFORMS: Registry[type[Transform]] = Registry(
     "kinemill.train.transforms", "transform", own="kinemill.train.transforms._own:OwnTransform"
+)
+COORDINATES: Registry[type[Coordinates]] = Registry(
+    "kinemill.train.coordinates",
+    "coordinate transform",
+    own="kinemill.train.coordinates._own:OwnCoordinates",
 )
 BASELINES: Registry[type[Baseline]] = Registry(
     "kinemill.verify.baselines", "baseline", own="kinemill.verify.baselines._own:OwnBaseline"

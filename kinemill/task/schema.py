@@ -24,6 +24,7 @@ from kinemill.task.own_code import OWN_SCHEMA
 from kinemill.task.plugins import (
     AUGMENTATIONS,
     BASELINES,
+    COORDINATES,
     ENCODINGS,
     LOSSES,
     MODELS,
@@ -32,6 +33,7 @@ from kinemill.task.plugins import (
     SCHEDULES,
     TRANSFORMS,
     Baseline,
+    Coordinates,
     Encoding,
     Loss,
     Model,
@@ -53,6 +55,7 @@ _FAMILIES: dict[type[BaseModel], Registry[Any]] = {
     Model: MODELS,
     Loss: LOSSES,
     Transform: TRANSFORMS,
+    Coordinates: COORDINATES,
     Baseline: BASELINES,
     Encoding: ENCODINGS,
     Optimizer: OPTIMIZERS,

@@ -8,9 +8,10 @@ from torch import Tensor
 
 from kinemill.dataset import PackedDataset
 from kinemill.errors import BadInput
+from kinemill.train.coordinate_network import SCALE as COORDINATE_STD
 from kinemill.train.estimator import Estimator, estimator_weights, known_rows
 from kinemill.train.layout import Layout
-from kinemill.train.scaling import feature_scale
+from kinemill.train.scaling import coordinate_scale, feature_scale
 
 
 @dataclass(frozen=True)
@@ -196,6 +197,8 @@ def scale_of(dataset: PackedDataset, layout: Layout) -> dict[str, Tensor]:
         output_mean.append(mean[column] if equal else torch.zeros((), dtype=torch.float64))
     feature_mean, feature_std = feature_scale(dataset, layout)
     estimator = {"estimator.weight": estimator_weights(dataset, layout)} if layout.derived else {}
+    if layout.coordinates is not None:
+        estimator[COORDINATE_STD] = _no_zeros(coordinate_scale(dataset, layout))
     return estimator | {
         "state_std": std[: len(layout.states)],
         "feature_mean": feature_mean,

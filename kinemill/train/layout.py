@@ -12,7 +12,16 @@ import numpy as np
 from kinemill.store import Json
 from kinemill.task.computed import estimator_rows
 from kinemill.task.document import Task
-from kinemill.task.plugins import ENCODINGS, TRANSFORMS, Encoding, Transform, make
+from kinemill.task.plugins import (
+    COORDINATES,
+    ENCODINGS,
+    TRANSFORMS,
+    Coordinates,
+    Encoding,
+    Transform,
+    make,
+)
+from kinemill.train.coordinates._own import coordinate_names
 from kinemill.train.feature_settings import Encodings
 from kinemill.train.relations import (
     Array,
@@ -53,6 +62,8 @@ class Layout:
         transform: computes features of all channels together, in place of the encodings; None:
             there is none.
         transformed: names of these features, in their order.
+        coordinates: in which the network predicts changes, instead of in states; None: in states.
+        coordinate_names: names of these coordinates, in their order.
     """
 
     states: tuple[str, ...]
@@ -71,6 +82,8 @@ class Layout:
     estimator_rows: int = 1
     transform: Transform | None = None
     transformed: tuple[str, ...] = ()
+    coordinates: Coordinates | None = None
+    coordinate_names: tuple[str, ...] = ()
 
     @property
     def features(self) -> int:
@@ -99,6 +112,7 @@ class Layout:
             "drift": self.drift.tolist(),
             "gain": self.gain.tolist(),
             "encodings": [encoding.model_dump(mode="json") for encoding in self.encodings],
+            "coordinates": self.coordinates and self.coordinates.model_dump(mode="json"),
             "transform": self.transform and self.transform.model_dump(mode="json"),
         }
 
@@ -124,6 +138,10 @@ class Layout:
             if raw.get("transform")
             else None,
             transformed=tuple(raw.get("transformed", ())),
+            coordinates=make(COORDINATES, Coordinates, raw["coordinates"])
+            if raw.get("coordinates")
+            else None,
+            coordinate_names=tuple(raw.get("coordinate_names", ())),
         )
 
 
@@ -177,4 +195,8 @@ def layout_of(task: Task) -> Layout:
         estimator_rows=estimator_rows([task.channels[name] for name in derived], task.dt),
         transform=transform,
         transformed=feature_names(transform, task.columns) if transform is not None else (),
+        coordinates=learn.coordinates,
+        coordinate_names=coordinate_names(learn.coordinates, task.states)
+        if learn.coordinates is not None
+        else (),
     )

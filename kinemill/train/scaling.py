@@ -15,6 +15,7 @@ from kinemill.errors import BadInput
 from kinemill.task.plugins import Encoding
 from kinemill.train.layout import Layout
 
+INVERSE = 1e-4  # standard deviations of a state, the error of an inverse transform
 Parts = Callable[[], Iterator[Tensor]]
 
 
@@ -88,6 +89,43 @@ def _of_transformed(dataset: PackedDataset, layout: Layout, name: str) -> tuple[
             fix="bound what it divides by or takes the root of, as in torch.clamp(x, min=1e-6)",
         )
     return mean, std
+
+
+def coordinate_scale(dataset: PackedDataset, layout: Layout) -> Tensor:
+    """Return the root mean square of the change of each coordinate in a step, (K,) float64.
+
+    Raises:
+        BadInput: A coordinate is not finite, or `decode` is not the inverse of `encode`.
+    """
+    transform, count, squares = layout.coordinates, 0, torch.zeros(len(layout.coordinate_names))
+    assert transform is not None
+    std = torch.tensor(dataset.std[: len(layout.states)], dtype=torch.float64).clamp_min(1e-12)
+    for episode in dataset.of("train"):
+        rows = np.array(dataset.rows(episode), dtype=np.float64)[:, : len(layout.states)]
+        states = torch.from_numpy(rows)
+        encoded = transform.encode(dict(zip(layout.states, states.unbind(1), strict=True)))
+        decoded = transform.decode(encoded)
+        again = torch.stack([decoded[name] for name in layout.states], 1).detach()
+        turns = torch.tensor(layout.angles) * torch.round((again - states) / (2 * math.pi))
+        _check_inverse(layout, (again - states - 2 * math.pi * turns) / std)
+        values = torch.stack([encoded[name] for name in layout.coordinate_names], 1).detach()
+        squares = squares + values.diff(dim=0).square().sum(0)
+        count += max(len(values) - 1, 0)
+    return (squares / max(count, 1)).sqrt()
+
+
+def _check_inverse(layout: Layout, errors: Tensor) -> None:
+    """Refuse coordinates whose states (n, S) differ from the original, in standard deviations."""
+    assert layout.coordinates is not None
+    largest = torch.where(torch.isfinite(errors), errors.abs(), math.inf).max(0).values
+    for name, error in zip(layout.states, largest.tolist(), strict=True):
+        if error > INVERSE:
+            raise BadInput(
+                f"learn.coordinates: {layout.coordinates.type}",
+                f"decode(encode(states)) differs by {error:.3g} standard deviations in {name!r}",
+                expected=f"the same states, to {INVERSE:g}",
+                fix="let decode be the inverse of encode over the whole range of the states",
+            )
 
 
 def _columns(dataset: PackedDataset, column: int) -> Iterator[Tensor]:

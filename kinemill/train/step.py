@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from kinemill.errors import BadInput
 from kinemill.task.plugins import Model
+from kinemill.train.coordinate_network import make_network
 from kinemill.train.estimator import Estimator
 from kinemill.train.feature_encoder import Encoder
 from kinemill.train.layout import Layout
@@ -326,4 +327,4 @@ class Step(nn.Module):
 
 def make_step(model: Model, layout: Layout, scale: Mapping[str, Tensor]) -> Step:
     """Make the step of `layout` with the network of `model` and random weights."""
-    return Step(layout, model.build_for(layout, scale), scale)
+    return Step(layout, make_network(model, layout, scale), scale)

@@ -81,7 +81,7 @@ def _unlike(earlier: Layout, layout: Layout, about: Json, units: Mapping[str, st
         for name in _EQUAL_FIELDS
         if (there := getattr(earlier, name)) != (here := getattr(layout, name))
     ]
-    if (earlier.encodings, earlier.transform) != (layout.encodings, layout.transform):
+    if _inputs_of(earlier) != _inputs_of(layout):
         differences.append("learn.encoding")
     return differences + [
         f"unit of {name}: {about['units'][name]} there, {unit} here"
@@ -133,3 +133,8 @@ def freeze(module: nn.Module, patterns: list[str]) -> None:
             names[name].requires_grad = False
     if not any(value.requires_grad for value in names.values()):
         raise BadInput("learn.freeze", "leaves nothing to learn", fix="freeze fewer parameters")
+
+
+def _inputs_of(layout: Layout) -> tuple[object, ...]:
+    """Return what defines the inputs and outputs of a network besides the channels."""
+    return layout.encodings, layout.transform, layout.coordinates

@@ -160,6 +160,7 @@ WEB = [
     {"learn.loss": "my_net.py:huber"},  # it is in the folder, but not in the task file
     {"learn.loss": {"type": "x.py:huber", "source": "import os"}},
     {"learn.features": "my_net.py:huber"},
+    {"learn.coordinates": "my_net.py:Net"},
     {"augment": ["my_net.py:huber"]},
     {"augment": [{"type": "my_net.py:huber"}]},
     {"validate.checks": {"own": "my_net.py:huber"}},
@@ -226,11 +227,12 @@ def test_the_example_uses_every_place():
         task.learn.model,
         task.learn.loss,
         task.learn.features,
+        task.learn.coordinates,
         *task.augment,
         *task.validation.checks.values(),
         *task.verify.baselines.values(),
     ]
-    assert len({one.type for one in found}) == 6
+    assert len({one.type for one in found}) == 7
     from jsonschema import Draft202012Validator
 
     schema = Draft202012Validator(task_schema())

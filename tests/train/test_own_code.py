@@ -1,13 +1,19 @@
 """A task with own code in every place, from logs to the verified model; the cache of its stages."""
 
+import math
 import shutil
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
+import torch
 
 import kinemill.api as km
 from kinemill.errors import BadInput, Blocked
 from kinemill.runtime import load
+from kinemill.task.own_code import make_own
+from kinemill.train.coordinate_network import CoordinateNetwork
+from kinemill.train.coordinates._own import OwnCoordinates
 from tests.api.conftest import swing
 from tests.conftest import ROOT
 
@@ -129,3 +135,61 @@ def test_an_ensemble_of_own_networks(train):
     training = train(learn__ensemble=2)
     assert training.summary.parameters > 0
     assert load(training.folder).states == ("angle", "velocity")
+
+
+@pytest.mark.parametrize(
+    ("encode", "decode", "message"),
+    [
+        (
+            "return states",
+            "return {k: v * 1.001 for k, v in x.items()}",
+            "differs by .* in 'angle'",
+        ),
+        (
+            "return states",
+            "return {'angle': x['angle']}",
+            "decode returns angle; expected the states",
+        ),
+        ("return 1", "return x", "encode returns int"),
+        ("return {'a': states['velocity'].log()}", "return {}", "decode returns dict"),
+    ],
+)
+def test_coordinates_without_an_inverse_are_refused(train, folder, encode, decode, message):
+    (folder / "my_bad.py").write_text(
+        "class Bad:\n"
+        f"    def encode(self, states):\n        {encode}\n"
+        f"    def decode(self, x):\n        {decode}\n"
+    )
+    with pytest.raises(BadInput, match=f"learn.coordinates: my_bad.py:Bad.*{message}"):
+        train(learn__coordinates="my_bad.py:Bad")
+
+
+def test_coordinates_need_a_model_that_learns_by_gradients(train):
+    with pytest.raises(BadInput, match="needs `model`"):
+        train(learn__model=None)
+    with pytest.raises(BadInput, match="physics computes features of channels itself"):
+        train(learn__model={"type": "physics"})
+    with pytest.raises(BadInput, match="integrator: does not work with `coordinates`"):
+        train(learn__integrator="rk4")
+
+
+def test_a_network_predicts_in_coordinates():
+    """A change of 1 standard deviation of log(x) multiplies x by exp(std)."""
+    source = (
+        "class Log:\n"
+        "    def encode(self, states):\n        return {'y': states['x'].log()}\n"
+        "    def decode(self, coordinates):\n        return {'x': coordinates['y'].exp()}\n"
+    )
+    own = make_own(OwnCoordinates, {"type": "log.py:Log", "source": source}, None)
+
+    class Ones(torch.nn.Module):
+        carry_shapes = ()
+
+        def forward(self, features):
+            return (torch.ones(len(features), 1),)
+
+    layout = SimpleNamespace(coordinates=own, coordinate_names=("y",), states=("x",))
+    network = CoordinateNetwork(Ones(), layout, torch.tensor([0.5]))
+    state = torch.tensor([[1.0], [2.0]])
+    (change,) = network(state, torch.zeros(2, 0), torch.zeros(2, 3))
+    torch.testing.assert_close(state + change, state * math.exp(0.5))

@@ -21,10 +21,12 @@ from kinemill.task.computed import estimator_rows
 from kinemill.task.document import Task
 from kinemill.task.own_code import is_own
 from kinemill.task.plugins import (
+    COORDINATES,
     LOSSES,
     MODELS,
     OBJECTIVES,
     TRANSFORMS,
+    Coordinates,
     Loss,
     Model,
     Transform,
@@ -74,6 +76,14 @@ class Dynamics(Supervised):
         default=None,
         description="features of your own in place of `encoding`: `file.py:function` beside the "
         "task file, all channels of a row -> features by name",
+        exclude_if=lambda value: value is None,
+    )
+    coordinates: Annotated[
+        SerializeAsAny[Coordinates] | None, BeforeValidator(pick_or_none(COORDINATES, Coordinates))
+    ] = Field(
+        default=None,
+        description="coordinates of your own in which the network predicts: `file.py:Class` beside "
+        "the task file, with `encode` of all states and its inverse `decode`",
         exclude_if=lambda value: value is None,
     )
     window: Window = Field(
@@ -143,9 +153,7 @@ class Dynamics(Supervised):
             (("encoding", *where), what)
             for where, what in self.encoding.problems(inputs, self.window)
         ]
-        if self.features is not None and self.encoding.channels:
-            where = ("encoding", "channels")
-            problems.append((where, "has no effect beside `features`; compute them there"))
+        problems += self._own_problems()
         problems += unknown_channels(list(self.noise), inputs, "noise")
         if isinstance(self.weights, dict):
             roles = ("state", "output")
@@ -165,6 +173,34 @@ class Dynamics(Supervised):
             ]
         if self.checkpoint == "likelihood" and self.loss != "gaussian":
             problems.append((("checkpoint",), "likelihood needs `loss: gaussian`"))
+        return problems
+
+    def _own_problems(self) -> list[tuple[tuple[str | int, ...], str]]:
+        """Return settings that exclude own features or coordinates."""
+        problems: list[tuple[tuple[str | int, ...], str]] = []
+        own = {"features": self.features, "coordinates": self.coordinates}
+        for name in [key for key, value in own.items() if value is not None]:
+            if self.model is None:
+                problems.append(((name,), "needs `model`: a portfolio has models of channels"))
+            elif type(self.model).build_for is not Model.build_for:
+                text = f"{self.model.type} computes features of channels itself; leave {name} out"
+                problems.append((("model",), text))
+        if self.features is not None and self.encoding.channels:
+            where = ("encoding", "channels")
+            problems.append((where, "has no effect beside `features`; compute them there"))
+        if self.coordinates is not None:
+            excluded = {
+                "outputs": bool(self.outputs),
+                "relations": bool(self.relations),
+                "integrator": self.integrator == "rk4",
+                "loss": self.loss == "gaussian",
+                "robots": self.robots != "none",
+            }
+            problems += [
+                ((name,), "does not work with `coordinates`; leave it out")
+                for name, is_set in excluded.items()
+                if is_set
+            ]
         return problems
 
     def horizon_at(self, step: int) -> int:
