@@ -4,24 +4,26 @@ import torch
 from torch import Tensor
 
 
-class Momentum:
-    """The angle, and the velocity as a signed square root, which spreads out slow motions.
+class Circle:
+    """The angle as a point on a circle, which moves without jumps.
 
     Args:
-        soft: velocity below which the root is straight, rad/s.
+        radius: of the circle, a setting of the task file.
     """
 
-    def __init__(self, soft: float = 0.5) -> None:
-        self.soft = soft
+    def __init__(self, radius: float = 1.0) -> None:
+        self.radius = radius
 
     def encode(self, states: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return coordinates (...) of states (...), in task units."""
-        speed = states["velocity"]
-        root = torch.sign(speed) * (torch.sqrt(speed.abs() + self.soft**2) - self.soft)
-        return {"angle": states["angle"], "root": root}
+        """Return coordinates (...) by name of states (...) by name, in task units."""
+        angle = states["angle"]
+        return {
+            "x": self.radius * torch.sin(angle),
+            "y": self.radius * torch.cos(angle),
+            "velocity": states["velocity"],
+        }
 
     def decode(self, coordinates: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return the states of coordinates: the inverse of `encode`."""
-        root = coordinates["root"]
-        speed = torch.sign(root) * ((root.abs() + self.soft) ** 2 - self.soft**2)
-        return {"angle": coordinates["angle"], "velocity": speed}
+        angle = torch.atan2(coordinates["x"], coordinates["y"])
+        return {"angle": angle, "velocity": coordinates["velocity"]}

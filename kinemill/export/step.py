@@ -25,6 +25,7 @@ from kinemill.export._graph import (
     widen,
 )
 from kinemill.export.constant_folding import fold
+from kinemill.models.networks.own import export_error, own_networks
 from kinemill.runtime import Carry, Interface
 from kinemill.train.build import step_of
 from kinemill.train.ensemble import Ensemble
@@ -140,19 +141,28 @@ def _outputs(interface: Interface) -> list[str]:
 
 
 def export_any(module: nn.Module, example: tuple[Tensor, ...], **named: Any) -> Any:
-    """Export a module with torch to one file, without warnings."""
+    """Export a module with torch to one file, without warnings.
+
+    Raises:
+        BadInput: Own code cannot be exported; the message names its file and operator.
+    """
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # about torchvision and the name of the batch axis
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-        return torch.onnx.export(
-            module,
-            example,
-            dynamo=True,
-            external_data=False,
-            opset_version=OPSET,
-            verbose=False,
-            **named,
-        )
+        try:
+            return torch.onnx.export(
+                module,
+                example,
+                dynamo=True,
+                external_data=False,
+                opset_version=OPSET,
+                verbose=False,
+                **named,
+            )
+        except Exception as error:
+            if own := own_networks(module):
+                raise export_error(error, own[0].where) from error
+            raise
 
 
 def cleaned(model: onnx.ModelProto, inputs: Values, outputs: Values) -> onnx.GraphProto:

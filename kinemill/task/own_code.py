@@ -33,7 +33,7 @@ from kinemill.registry import nearest
 from kinemill.store.project import is_project
 from kinemill.task.bounds import Quantity
 from kinemill.task.settings import Plugin
-from kinemill.task.web_overrides import LOCAL
+from kinemill.task.web_overrides import LOCAL, allow
 
 _NAME = re.compile(r"[^:]+\.py:[A-Za-z_]\w*")
 _FRAME = re.compile(r"<(.+\.py) [0-9a-f]{12}>")  # how tracebacks name the file
@@ -138,10 +138,12 @@ def make_own(adapter: type[OwnCode], value: Mapping[str, object], context: objec
     """
     named, source = str(value["type"]), value.get("source")
     LOCAL.check(f"type of {adapter.__name__}", named, context)
+    what = f"source of {adapter.__name__}"
     if source is None:
         source = _read(named, context)
+        allow(what, source, context)  # a search sends all settings of the task
     else:
-        LOCAL.check(f"source of {adapter.__name__}", source, context)
+        LOCAL.check(what, source, context)
     member = _member(adapter, named, str(source))
     if unknown := [name for name in value if name not in member.model_fields]:
         names = [name for name in member.model_fields if name not in ("type", "source")]

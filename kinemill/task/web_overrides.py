@@ -94,6 +94,19 @@ class Local:
         return value
 
 
+def allow(name: str, value: object, values: object) -> None:
+    """Record a value of a task file, so that web requests may send it again.
+
+    Args:
+        name: of the field.
+        value: of it.
+        values: pydantic's context.
+    """
+    context = values.get("settings") if isinstance(values, dict) else None
+    if isinstance(context, Context):
+        context.validated.add((name, _spell(value)))
+
+
 LOCAL = Local()
 CODE = Local(code=True)
 MODEL = Local(public="models:/")  # a registered model; a folder of one stays local

@@ -1,5 +1,6 @@
 """Names of the models in a comparison, in the words of tables, charts and sentences."""
 
+from kinemill.task.own_code import is_own
 from kinemill.verify.document import ModelKind
 
 LABELS: dict[str, str] = {
@@ -45,4 +46,6 @@ def kind_of(model: ModelKind | None) -> str:
     if model.reference:
         return spoken(model.reference, model.history).removeprefix("the ")
     kind = model.kind
+    if is_own(kind):
+        return f"{kind} model"
     return _KINDS.get(kind, f"{kind.replace('_', ' ')} model" if kind else "model")

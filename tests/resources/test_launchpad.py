@@ -80,3 +80,19 @@ def test_the_registered_model_has_a_freshness_policy(task, changes, seconds):
         return
     assert policy.fail_window.to_timedelta().total_seconds() == seconds
     assert policy.warn_window.to_timedelta().total_seconds() == pytest.approx(0.8 * seconds)
+
+
+def test_own_code_is_not_in_the_form_and_not_accepted_from_it():
+    """Numbers of own code can be set in the launchpad, the code and its text cannot."""
+    task = load_task(EXAMPLES.parent / "own_code" / "rod.yaml")
+    form = launchpad(task)
+    model = form.fields["learn"].config_type.fields["model"].config_type
+    assert {"type", "width"} == set(model.fields)
+    assert form.effective({"learn": {"model": {"width": 8}}}).learn.model.width == 8
+    for model in (
+        {"type": "my_net.py:Net", "source": "import os"},
+        {"type": "my_aug.py:shake"},
+        {"type": "other.py:Net"},
+    ):
+        with pytest.raises(KinemillError, match="web requests cannot choose"):
+            form.effective({"learn": {"model": model}})

@@ -182,6 +182,15 @@ def test_a_web_request_sets_numbers_and_choices_of_own_code(own):
     assert (changed.learn.model.width, changed.learn.model.kind) == (3, "b")
 
 
+def test_a_web_request_may_send_the_whole_settings_back(own, tmp_path):
+    """A search does so; the code is that of the task file."""
+    same = {"learn.model": {"type": "my_net.py:Net", "source": NET, "width": 5}}
+    assert own(overrides=same, web=True).learn.model.width == 5
+    elsewhere = {"learn.loss": {"type": "my_net.py:huber", "source": NET}}
+    with pytest.raises(TaskError, match="web requests cannot choose"):
+        own(overrides=elsewhere, web=True)
+
+
 def test_a_task_of_the_web_names_no_code(tmp_path, monkeypatch):
     (tmp_path / "my_net.py").write_text(NET)
     monkeypatch.chdir(tmp_path)

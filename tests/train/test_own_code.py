@@ -10,12 +10,14 @@ import torch
 
 import kinemill.api as km
 from kinemill.errors import BadInput, Blocked
+from kinemill.models.networks.own import own_networks
 from kinemill.runtime import load
 from kinemill.task.own_code import make_own
 from kinemill.train.coordinate_network import CoordinateNetwork
 from kinemill.train.coordinates._own import OwnCoordinates
 from tests.api.conftest import swing
 from tests.conftest import ROOT
+from tests.train.cloning import demonstrations, policy_task
 
 SHORT = {
     "learn.steps": 20,
@@ -108,7 +110,7 @@ def test_a_network_that_cannot_be_exported_is_not_trained(train, folder):
         .read_text()
         .replace(
             "return self.last(hidden)",
-            "return self.last(hidden) + torch.linalg.svdvals(rows)[:, :2]",
+            "return self.last(hidden) + torch.linalg.svdvals(rows)[:, :1]",
         )
     )
     with pytest.raises(BadInput, match=r"my_svd.py:Net: cannot be exported to ONNX: operator aten"):
@@ -193,3 +195,18 @@ def test_a_network_predicts_in_coordinates():
     state = torch.tensor([[1.0], [2.0]])
     (change,) = network(state, torch.zeros(2, 0), torch.zeros(2, 3))
     torch.testing.assert_close(state + change, state * math.exp(0.5))
+
+
+def test_a_policy_acts_with_an_own_network():
+    """Row by row as on whole windows, and its ONNX file as in torch."""
+    source = (ROOT / "examples" / "own_code" / "my_net.py").read_text()
+    model = {"type": "my_net.py:Net", "source": source, "width": 8}
+    task, data = policy_task(model=model, seq_len=3), demonstrations()
+    module, _ = task.learn.prepare(task, data, data, torch.device("cpu"))
+    assert [type(one).__name__ for one in own_networks(module)] == ["WindowNetwork"]
+    own_networks(module)[0].check_export()
+    module.eval()
+    with torch.no_grad():
+        action, *carry = module(torch.zeros(1, 2), *module.initial_carry(1))
+        again, *_ = module(torch.zeros(1, 2), *carry)
+    torch.testing.assert_close(action, again)  # the window starts as copies of the first row
