@@ -18,6 +18,8 @@ from kinemill.register.ledger import ledger_folder, read_ledger
 from kinemill.store import MANIFEST, SUMMARY, Json, digest, read_document, read_json
 from kinemill.store.disk_space import shortage
 from kinemill.store.home import Home
+from kinemill.tracking.memory_warning import read_warning
+from kinemill.tracking.run_links import noted_training
 from kinemill_dagster.pipelines.run_status_sensors import reason
 from kinemill_dagster.resources import alerts
 from kinemill_dagster.resources.alert_delivery import deliver
@@ -64,7 +66,7 @@ def _pages(home: Home) -> str:
     name="alerts",
     minimum_interval_seconds=_EVERY,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Sends alerts: failures, decisions, quarantine, drift, stalled runs, full disks.",
+    description="Sends alerts: failures, decisions, quarantine, drift, stalls, disk, memory.",
 )
 def outcome_alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """Check the results of the last runs, and send due alerts."""
@@ -92,6 +94,7 @@ def _sources(
     yield failures(instance)
     yield stalls(instance, settings.stalled_after)
     yield disk(home)
+    yield memory(home, instance)
     for task in sorted(path.name for path in (home.dagster / "refs" / "latest").glob("*")):
         yield refusals(home, task)
         yield decisions(home, task)
@@ -255,6 +258,23 @@ def disk(home: Home) -> Iterator[NewAlert]:
             why,
             alerts.Event(f"{datetime.now(UTC):%Y-%m-%d}"),
         )
+
+
+def memory(home: Home, instance: dg.DagsterInstance) -> Iterator[NewAlert]:
+    """Yield the trainings whose memory is nearly used up, while they run and if they failed."""
+    lately = datetime.now(UTC) - timedelta(days=_LATELY)
+    statuses = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.FAILURE]
+    filters = dg.RunsFilter(statuses=statuses, updated_after=lately)
+    for run in instance.get_runs(filters, limit=_MOST):
+        link = noted_training(home, run.run_id)
+        warning = read_warning(home.root / link.folder) if link else None
+        if link is None or warning is None:
+            continue
+        task = title_of(run)
+        key = f"{link.folder}:{warning.at}"
+        event = alerts.Event(key, warning.at, task, run.tags.get(OWNER, ""))
+        title = f"the memory of {task} is nearly used up"
+        yield NewAlert("memory", title, warning.text, event, run.run_id)
 
 
 def _made(home: Home, path: str) -> float | None:

@@ -4,7 +4,7 @@ import dagster as dg
 
 from kinemill.interrupts import resume
 from kinemill.store.home import Home
-from kinemill.tracking.run_links import noted_training
+from kinemill.tracking.run_links import noted_training, total_steps
 
 _CHECKPOINT = "checkpoint-"  # names the folder of a checkpoint, before its step
 
@@ -39,4 +39,4 @@ def _checkpoint(home: Home, run_id: str) -> list[str]:
         return []
     folders = (home.root / link.folder).glob(f"{_CHECKPOINT}*")
     steps = [int(folder.name.removeprefix(_CHECKPOINT)) for folder in folders]
-    return [f"the checkpoint of step {max(steps)} of {link.steps}"] if steps else []
+    return [f"the checkpoint of step {max(steps)} of {total_steps(home, link)}"] if steps else []

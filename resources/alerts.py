@@ -43,6 +43,7 @@ Kind = Literal[
     "drift",
     "stalled",
     "disk",
+    "memory",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 OLD = 30 * 86400.0  # s; what happened before is no news, and what was told may be forgotten

@@ -97,14 +97,6 @@ def select_clips(learn: MotionSettings, task: Task, data: Demonstrations, split:
     return Clips(data.observed(names), columns, commands, spans)
 
 
-def count_steps(learn: MotionSettings, task: Task, data: Demonstrations) -> int:
-    """Return the training steps of `learn.epochs` over a training set, at most `learn.steps`."""
-    clips = select_clips(learn, task, data, "train")
-    starts, _ = clips.starts(learn.history + learn.horizon, learn.stride)
-    each = -(-len(starts) // (learn.batch_size * learn.accumulate))
-    return min(learn.steps, max(1, learn.epochs * each))
-
-
 def describe(learn: MotionSettings, task: Task, data: Sequence[Demonstrations]) -> Json:
     """Return the JSON object of `Motion.describe`."""
     names = learn.observed_channels(task.channels)

@@ -22,7 +22,7 @@ class Motion(MotionSettings):
     """Imitate recorded gaits: the targets are the next joint angles of the clips."""
 
     reads_clips: ClassVar[bool] = True
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
 
     def needed_rows(self, task: Task) -> dict[str, dict[str, int]]:
         """Return the rows of one window of training and of one of validation, without physics."""
@@ -49,17 +49,12 @@ class Motion(MotionSettings):
         return prepare
 
     def train(self, task: Task, data: Any, bench: TrainingContext) -> Trained:
-        """Train for `epochs` on the clips, or in the task's environment if it has one."""
-        from kinemill.motion.gait_setup import count_steps
-
+        """Train on the clips, or in the task's environment if it has one."""
         if task.environment is not None:
             from kinemill.motion.tracking_fit import fit_tracking
 
             return fit_tracking(task, data, self.describe(task, data), bench)
-        steps = count_steps(self, task, data[1])
-        bench.listeners[1].log_message(f"{self.epochs} epochs are {steps} steps")
-        own = self.model_copy(update={"steps": steps})
-        return MotionSettings.train(own, task, data, bench)
+        return super().train(task, data, bench)
 
     def describe(self, task: Task, data: Any) -> Json:
         """Return the policy's layout, units, limits, standard deviations and sizes."""

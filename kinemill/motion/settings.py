@@ -123,7 +123,9 @@ class MotionSettings(Demonstrated):
         description="std of the noise on rows and commands in training, in units of the gaits' "
         "residual of each joint and of the std of each command",
     )
-    epochs: int = Field(default=100, ge=1, le=1000, description="passes over all windows")
+    epochs: int | None = Field(
+        default=100, ge=1, le=1000, description="passes over all windows, in place of `steps`"
+    )
     batch_size: int = Field(default=32, ge=1, le=512, description="windows per batch")
     hidden_size: int = Field(
         default=256, ge=32, le=512, multiple_of=32, description="units of each of two layers"
@@ -137,8 +139,8 @@ class MotionSettings(Demonstrated):
     stride: RowCount = Field(
         default=5, description="rows between two windows; adjacent windows are almost equal"
     )
-    steps: Steps = Field(
-        default=1_000_000, description="upper bound of the training steps of `epochs`"
+    steps: Steps | None = Field(
+        default=None, description="number of optimizer steps, in place of `epochs`"
     )
 
     physics: Annotated[Reinforcement | None, BeforeValidator(_as_physics)] = Field(

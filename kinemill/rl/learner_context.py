@@ -18,8 +18,12 @@ from kinemill.rl.episode_stats import EpisodeStats
 from kinemill.rl.learner import Site
 from kinemill.rl.torch_vec_env import AdaptedRows
 from kinemill.runtime.policy_layout import OBSERVATION, PolicyLayout
+from kinemill.store.machine import GIB, check_processes, host_memory
 from kinemill.task.document import Task
 from kinemill.task.reinforcement import Algorithm
+
+_FLOAT32 = 4  # bytes
+_WAITING = 4  # processes that one core may have: environments may wait for each other
 
 
 def open_site(
@@ -37,6 +41,7 @@ def open_site(
     learn: Any = task.learn
     check_algorithm(learn.algorithm, layout)
     copies = learn.num_envs or learn.algorithm.num_envs
+    check_machine(learn, layout, copies)
     native = native_factory(task, layout, estimates)
     environment = learn.runner.open(copy_factory(task, estimates), native, copies)
     return Site(learn, layout, environment, device, tuple(callbacks))
@@ -69,6 +74,39 @@ def check_algorithm(algorithm: Algorithm, layout: PolicyLayout) -> None:
     if layout.images or layout.texts or not layout.observation:
         parts = ", ".join([*layout.images, *layout.texts]) or "nothing"
         raise BadInput(where, f"observes {parts}", expected="a vector of numbers alone")
+
+
+def check_machine(learn: Any, layout: PolicyLayout, copies: int) -> None:
+    """Pass if this machine has the cores and the memory that the settings need.
+
+    Args:
+        learn: settings of the training.
+        layout: observations and actions; wrappers may add to them, so this is the least.
+        copies: number of environments.
+
+    Raises:
+        BadInput: It has not.
+    """
+    algorithm = learn.algorithm
+    if learn.runner.type == "processes":
+        check_processes("learn.runner.workers", learn.runner.workers, each=_WAITING)
+    seen, acted = len(layout.observation), len(layout.actions)
+    if steps := getattr(algorithm, "buffer_size", 0):
+        where = f"learn.algorithm.buffer_size: {steps}"
+        steps = min(steps, learn.total_steps + learn.eval_every)
+        each, setting = 2 * seen + acted, "learn.algorithm.buffer_size"
+    else:
+        steps = copies * getattr(algorithm, "n_steps", 0)
+        where = f"learn.num_envs: {copies} times learn.algorithm.n_steps"
+        each, setting = seen + acted, "learn.num_envs"
+    needed, memory = _FLOAT32 * each * steps, host_memory()
+    if needed > memory.free:
+        raise BadInput(
+            where,
+            f"the buffer takes {needed / GIB:.3g} GiB, and {memory}",
+            expected=f"at most {int(memory.free / (_FLOAT32 * each))} environment steps in it",
+            fix=f"lower {setting}",
+        )
 
 
 def copy_factory(task: Task, estimates: Estimates) -> Callable[[], Env]:

@@ -9,6 +9,7 @@ from pydantic import (
     PrivateAttr,
     SerializeAsAny,
     ValidationInfo,
+    field_validator,
 )
 
 from kinemill.environments.card import Card
@@ -110,7 +111,7 @@ class Reinforcement(Learn):
         default="cpu", description="device of the networks; small ones are slower on a GPU"
     )
     batch_size: BatchSize = Field(default=64, description="environment steps per optimizer step")
-    steps: Steps = Field(
+    steps: Steps | None = Field(
         default=100_000, description="total number of environment steps, over all environments"
     )
     grad_clip: PositiveQuantity | None = Field(
@@ -133,6 +134,28 @@ class Reinforcement(Learn):
     def call(self, callbacks: Sequence[object]) -> None:
         """Set stable-baselines3 callbacks of the training."""
         self._callbacks = tuple(callbacks)
+
+    @field_validator("steps")
+    @classmethod
+    def _has_steps(cls, value: int | None) -> int | None:
+        if value is None:
+            message = "is null; expected the number of environment steps"
+            raise ValueError(message)
+        return value
+
+    @field_validator("epochs")
+    @classmethod
+    def _has_no_epochs(cls, value: int | None) -> int | None:
+        if value is not None:
+            what = "has no meaning in reinforcement learning, which passes over no data"
+            message = f"{what}; set `steps`, the number of environment steps"
+            raise ValueError(message)
+        return value
+
+    @classmethod
+    def with_one_length(cls, settings: Json) -> Json:
+        """Return the settings: there is no choice between steps and epochs."""
+        return settings
 
     def problems(self, channels: Mapping[str, object]) -> list[tuple[tuple[str | int, ...], str]]:
         """Return problems: settings that reinforcement learning does not use."""

@@ -26,6 +26,7 @@ from kinemill.store import Json, digest, publish_file
 from kinemill.task import Task
 from kinemill.task.channels import rotations
 
+FEW_STEPS = 100  # optimizer steps
 FEW_TRIALS = {"environment.trials.episodes": 4, "environment.trials.n_eval_episodes": 2}
 SINES, LOWEST, HIGHEST = 5, 0.1, 0.8  # Hz: slow enough for every time step below 0.1 s
 NATURAL, DAMPING = 2.0 * np.pi * 0.6, 0.4  # rad/s, 1
@@ -87,7 +88,7 @@ def dummy_overrides(task: Task, dummy: Dummy | None = None, below: str = "") -> 
         "dataset.test": [f"{below}dummy-0000{ending}"],
         "dataset.validation": [f"{below}dummy-0001{ending}"],
         "dataset.unused": [],
-        "learn.steps": min(task.learn.steps, 100),
+        "learn.steps": min(task.learn.steps or FEW_STEPS, FEW_STEPS),
         "learn.eval_every": min(task.learn.eval_every, 50),
         "verify.closed_loop": 0,  # these are logs of no robot
         **(gait_overrides(task) if repeats(task) else {}),

@@ -5,7 +5,7 @@ file, `--set`, the launchpad, REST, forms and the JSON schema have the same boun
 `tests/task/test_bounds.py` fails for a numeric field without a lower and an upper bound.
 
 These bounds are wide: they refuse what no machine can compute. What this machine cannot do is
-refused when a stage starts, see `kinemill.task.machine`.
+refused when a stage starts, see `kinemill.store.machine` and `kinemill.train.batch_memory`.
 """
 
 from typing import Annotated

@@ -2,19 +2,22 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self, cast
 
 from pydantic import (
     BeforeValidator,
     Field,
+    ModelWrapValidatorHandler,
     SerializeAsAny,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
+from kinemill.errors import BadInput
 from kinemill.store import ArtifactRef, Json
 from kinemill.store.home import Home
-from kinemill.task.bounds import BatchSize, Count, PositiveQuantity, Processes, Seed, Steps
+from kinemill.task.bounds import BatchSize, Count, Epochs, PositiveQuantity, Processes, Seed, Steps
 from kinemill.task.hooks import located
 from kinemill.task.plugins import (
     OPTIMIZERS,
@@ -87,7 +90,15 @@ class Learn(Plugin):
         default=False,
         description="if memory runs out, use twice as many micro-batches of half the size",
     )
-    steps: Steps = Field(default=4000, description="largest number of optimizer steps")
+    steps: Steps | None = Field(
+        default=4000,
+        description="largest number of optimizer steps; null with `epochs`",
+    )
+    epochs: Epochs | None = Field(
+        default=None,
+        description="passes over the training windows, in place of `steps`",
+        exclude_if=lambda value: value is None,  # keeps the digests of tasks without it unchanged
+    )
     patience: Count | None = Field(
         default=10, description="evaluations without improvement before early stopping"
     )
@@ -136,10 +147,58 @@ class Learn(Plugin):
         "task) -> numbers by name, called at each evaluation and logged as eval/*",
     )
 
+    @model_validator(mode="wrap")
+    @classmethod
+    def _has_one_length(cls, value: object, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        return handler(cls.with_one_length(cast(Json, value)) if isinstance(value, dict) else value)
+
+    @classmethod
+    def with_one_length(cls, settings: Json) -> Json:
+        """Return settings in which the one of `steps` and `epochs` that is not set is null.
+
+        Raises:
+            ValueError: Both are set, or both are null.
+        """
+        lengths = {name: settings.get(name) for name in ("steps", "epochs")}
+        chosen = [name for name, number in lengths.items() if number is not None]
+        if len(chosen) == 1:
+            return settings | lengths
+        if not chosen and not lengths.keys() & settings.keys():
+            return settings  # the defaults hold
+        both = " and ".join(f"`{name}: {number or 'null'}`" for name, number in lengths.items())
+        message = f"found {both}; expected one of them; remove the other"
+        raise ValueError(message)
+
     @field_validator("eval_callback")
     @classmethod
     def _module_and_function(cls, value: str | None, info: ValidationInfo) -> str | None:
         return None if value is None else located(value, info)
+
+    @property
+    def total_steps(self) -> int:
+        """Number of optimizer steps.
+
+        Raises:
+            BadInput: It follows from `epochs`, and no training has counted its windows yet.
+        """
+        if self.steps is None:
+            fix = "use the settings that `with_steps` returns"
+            raise BadInput("learn.steps", "was not derived from learn.epochs", fix=fix)
+        return self.steps
+
+    def epoch_steps(self, windows: int) -> int:
+        """Return the optimizer steps of one pass over the training windows, in whole batches."""
+        return windows // min(self.batch_size * self.accumulate, windows)
+
+    def with_steps(self, windows: int) -> Self:
+        """Return the settings with `steps`, derived from `epochs` if these are set.
+
+        Args:
+            windows: number of training windows.
+        """
+        if self.epochs is None or self.steps is not None:
+            return self
+        return self.model_copy(update={"steps": self.epochs * self.epoch_steps(windows)})
 
     @abstractmethod
     def open(self, home: Home, dataset: ArtifactRef, training_set: ArtifactRef) -> Any:

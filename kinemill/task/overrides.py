@@ -33,6 +33,7 @@ from kinemill.task.trackers import TRACKERS
 from kinemill.task.yaml import Document, Location, read_yaml, scalar
 
 _SPACE = ("tune", "space")
+_LENGTHS = (("learn",), ("learn", "physics"))  # parts with either `steps` or `epochs`
 # Where a task file chooses a plug-in by `type`; list indices are omitted, * is any name.
 _FAMILIES: dict[tuple[str, ...], Registry[Any]] = {
     ("learn",): OBJECTIVES,
@@ -162,7 +163,19 @@ class _Merge:
             if key == "type":
                 self._drop_foreign_keys(value, at, changes[key])
             name = names.get(str(key), str(key))
+            self._drop_other_length(value, at, str(key), changes)
             value[name] = self._merge_value(value.get(name), changes[key], (*at, str(key)))
+
+    def _drop_other_length(
+        self, value: Json, at: tuple[str, ...], key: str, changes: Mapping[str, object]
+    ) -> None:
+        """Drop `steps` of a training for which `epochs` are set, and the reverse."""
+        other = {"steps": "epochs", "epochs": "steps"}.get(key)
+        if at not in _LENGTHS or other is None or changes[key] is None or other in changes:
+            return
+        if value.pop(other, None) is not None:
+            path = ".".join(at)
+            self.notes.append(f"--set {path}.{key}: dropped {path}.{other}, which it replaces")
 
     def _merge_value(self, old: object, new: object, at: tuple[str, ...]) -> object:
         if not isinstance(new, Mapping) or (at[:2] == _SPACE and (_chooses(old) or _chooses(new))):

@@ -9,6 +9,7 @@ from pathlib import Path
 from kinemill.store import publish_json, read_json
 from kinemill.store.home import Home
 
+_STEPS = "steps.json"
 DAGSTER_RUN = "kinemill/dagster_run"  # tag of an MLflow run
 
 
@@ -18,12 +19,12 @@ class TrainingLink:
 
     Attributes:
         folder: folder of its logs, relative to the home.
-        steps: number of training steps.
+        steps: number of training steps; None if they follow from `learn.epochs`.
         mlflow_run: id of its MLflow run; None if the model was cached.
     """
 
     folder: str
-    steps: int
+    steps: int | None
     mlflow_run: str | None = None
 
 
@@ -36,6 +37,19 @@ def noted_training(home: Home, dagster_run: str) -> TrainingLink | None:
     """Return the training of a run; None before it begins."""
     file = _file(home, dagster_run)
     return TrainingLink(**read_json(file)) if file.is_file() else None
+
+
+def note_steps(folder: Path, steps: int) -> None:
+    """Write the number of steps that follow from `learn.epochs` to the folder of a training."""
+    publish_json(folder / _STEPS, {"steps": steps})
+
+
+def total_steps(home: Home, link: TrainingLink) -> int | None:
+    """Return the number of steps of a training; None before its windows are counted."""
+    file = home.root / link.folder / _STEPS
+    if link.steps is not None or not file.is_file():
+        return link.steps
+    return int(read_json(file)["steps"])
 
 
 def _file(home: Home, dagster_run: str) -> Path:

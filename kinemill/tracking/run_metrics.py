@@ -11,7 +11,7 @@ from typing import Any
 from kinemill.store.home import Home
 from kinemill.tracking.database import open_tracking
 from kinemill.tracking.jsonl import FILE, Point, Reader
-from kinemill.tracking.run_links import DAGSTER_RUN, TrainingLink, noted_training
+from kinemill.tracking.run_links import DAGSTER_RUN, TrainingLink, noted_training, total_steps
 
 LOSS = "train/loss"
 _OF_REGISTRATION = "test/"  # metrics of the registration, in the same MLflow run
@@ -59,7 +59,7 @@ class RunMetrics:
     @property
     def total(self) -> int | None:
         """Number of steps of the training."""
-        return self._link.steps if self._link else None
+        return total_steps(Home.resolve(), self._link) if self._link else None
 
     @property
     def loss(self) -> float | None:

@@ -32,7 +32,7 @@ Watch = Callable[[torch.nn.Module], dict[str, float]]  # what else is logged of 
 
 def learning_rate(step: int, learn: Learn) -> float:
     """Return the learning rate at `step`."""
-    return learn.schedule.rate(step, learn.optimizer.lr, learn.steps)
+    return learn.schedule.rate(step, learn.optimizer.lr, learn.total_steps)
 
 
 def fit(
@@ -63,24 +63,27 @@ def fit(
             leaves the checkpoint as it was; or no validation error ever was finite.
     """
     tracker, progress = listeners
+    learn = learn.with_steps(objective.windows)
     training = _begin(module, learn, folder, progress)
     state, batches = training.state, batches_of(objective, learn)
     update = Steps(training, objective, learn, progress)
     began = time.monotonic() - state.seconds
     _evaluate_start(training, objective, learn, tracker, watch)
     is_over = False
-    while state.step < learn.steps and not is_over and not _out_of_patience(state, learn):
+    while state.step < learn.total_steps and not is_over and not _out_of_patience(state, learn):
         state.losses.append(update(batches.at(state.step), state.step))
         state.step += 1
-        is_over = state.step == learn.steps or is_time_over()
+        is_over = state.step == learn.total_steps or is_time_over()
         if training.average is not None:
             training.average.update(state.step)
         if state.step % learn.log_every == 0 or is_over:
             _report_losses(state, learn, tracker)
-            progress.advance("model", state.step, learn.steps, _note(state))
+            progress.advance("model", state.step, learn.total_steps, _note(state, learn, objective))
         if state.step % learn.eval_every == 0 or is_over:
             _evaluate(training, objective, learn, tracker, watch)
-            progress.log_message(f"step {state.step}/{learn.steps}: {_note(state)}")
+            progress.log_message(
+                f"step {state.step}/{learn.total_steps}: {_note(state, learn, objective)}"
+            )
         if is_due(state.step, state.step - 1, learn) and process_group().is_rank_zero:
             state.seconds = time.monotonic() - began
             write_checkpoint(folder, *training.to_checkpoint(), Retention.of(learn))
@@ -182,9 +185,14 @@ def _report(state: State, values: dict[str, float], tracker: Tracker) -> None:
     tracker.log_metrics(finite, state.step)
 
 
-def _note(state: State) -> str:
+def _note(state: State, learn: Learn, objective: Objective) -> str:
+    """Return the latest values, and how many of `learn.epochs` are done."""
     latest = {name: series[-1][1] for name, series in state.history.items() if name != "lr"}
-    return ", ".join(
+    parts = [
         f"{name} {'not finite' if value is None else f'{value:.4g}'}"
         for name, value in latest.items()
-    )
+    ]
+    if learn.epochs is not None:
+        done = state.step / learn.epoch_steps(objective.windows)
+        parts.insert(0, f"epoch {done:.1f}/{learn.epochs}")
+    return ", ".join(parts)

@@ -7,8 +7,8 @@ import sys
 import torch
 
 from kinemill.errors import TrainingFailed
+from kinemill.store.machine import GIB, Memory, host_memory
 
-GIB = 2**30
 _SIGNS = ("can't allocate memory", "out of memory", "alloc_failed", "not enough memory")
 
 
@@ -29,15 +29,17 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in _SIGNS)
 
 
+def gpu_memory(device: torch.device) -> Memory:
+    """Return the memory of a GPU; what torch keeps for later tensors of this process is free."""
+    free, whole = torch.cuda.mem_get_info(device)
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    index = torch.cuda.current_device() if device.index is None else device.index
+    return Memory(f"GPU {index}", whole - free - kept, whole)
+
+
 def free_now(device: torch.device) -> str:
     """Return a text with the free memory."""
-    import psutil
-
-    if device.type == "cuda":
-        free, whole = torch.cuda.mem_get_info(device)
-        return f"{free / GIB:.2f} of {whole / GIB:.2f} GiB of the GPU free"
-    host = psutil.virtual_memory()
-    return f"{host.available / GIB:.2f} of {host.total / GIB:.2f} GiB of the host free"
+    return str(gpu_memory(device) if device.type == "cuda" else host_memory())
 
 
 def make_room() -> None:

@@ -157,7 +157,7 @@ def is_to_be_compiled(
         return False
     operations = operations_of(lambda some: objective.loss(some, 0), batch)
     training.module.zero_grad(set_to_none=True)
-    return pays(operations, learn.steps)
+    return pays(operations, learn.total_steps)
 
 
 def as_program(training: Training, objective: Objective, learn: Learn) -> Update:
@@ -168,7 +168,7 @@ def as_program(training: Training, objective: Objective, learn: Learn) -> Update
     program = compiled(module, lambda some: objective.loss(some, 0), optimizer, _most(learn))
 
     def update(batch: Tensor, step: int) -> float:
-        rate = learn.schedule.rate(step, learn.optimizer.lr, learn.steps)
+        rate = learn.schedule.rate(step, learn.optimizer.lr, learn.total_steps)
         loss, norm = program(batch.to(device), rate)
         return checked(loss.item(), norm.item())
 
@@ -182,7 +182,7 @@ def one_by_one(training: Training, objective: Objective, learn: Learn) -> Update
 
     def update(batch: Tensor, step: int) -> float:
         for group in optimizer.param_groups:
-            group["lr"] = learn.schedule.rate(step, learn.optimizer.lr, learn.steps)
+            group["lr"] = learn.schedule.rate(step, learn.optimizer.lr, learn.total_steps)
         seed = learn.seed * 1_000_003 + step + own.seed(step)
         torch.manual_seed(seed % 2**63)  # of drop-out
         optimizer.zero_grad(set_to_none=True)

@@ -40,7 +40,7 @@ def in_short(learn: Learn) -> str:
         *([algorithm.type] if algorithm is not None else []),
         f"{learn.optimizer.type} at {learn.optimizer.lr:g}, {learn.schedule.type}",
         f"{batch} x {learn.accumulate}" if learn.accumulate > 1 else batch,
-        f"{learn.steps} steps",
+        f"{learn.steps} steps" if learn.epochs is None else f"{learn.epochs} epochs",
         *([f"ema {learn.ema:g}"] if learn.ema is not None else []),
         *([f"amp {learn.amp}"] if learn.amp != "off" else []),
         *(["deterministic"] if learn.deterministic else []),

@@ -8,6 +8,7 @@ from kinemill.errors import BadInput
 from kinemill.store import Artifact, ArtifactRef, Json, get_or_build, publish_file, to_json_value
 from kinemill.store.disk_space import warn
 from kinemill.store.home import Home
+from kinemill.store.machine import check_processes
 from kinemill.store.remote_sync import bring_checkpoint
 from kinemill.task.document import Task
 from kinemill.task.protocols import WarmStart
@@ -69,8 +70,10 @@ def run(
 
     Raises:
         TrainingFailed: Loss or gradient is not finite.
-        BadInput: No episode is long enough, or the model to start from is of another robot.
+        BadInput: No episode is long enough, the model to start from is of another robot, or the
+            settings need more cores or memory than this machine has.
     """
+    check_processes("learn.threads", task.learn.threads)
     key = inputs(task, dataset, training_set, start)
     folder, progress = home.runs / task.name / key_of(key), listeners[1]
     folder.mkdir(parents=True, exist_ok=True)
@@ -117,6 +120,7 @@ def _train(
     import torch
 
     from kinemill.train.memory import peaks
+    from kinemill.train.memory_watch import watched
 
     torch.set_num_threads(task.learn.threads)
     device = pick_device(task.learn.device)
@@ -125,7 +129,8 @@ def _train(
     publish_file(folder / CONFIG, text.encode())
     tracker.log_text("config", text)
     progress.log_message(f"{task.name}: {in_short(task.learn)}; all settings: {folder / CONFIG}")
-    trained = task.learn.train(task, data, TrainingContext(folder, listeners, device, start))
+    with watched(folder, listeners, device) as watching:
+        trained = task.learn.train(task, data, TrainingContext(folder, watching, device, start))
     memory = ", ".join(f"{name} {value:.2f}" for name, value in peaks(device).items())
     progress.log_message(f"peak memory: {memory}")
     return trained

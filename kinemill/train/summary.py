@@ -27,6 +27,7 @@ class LearnFacts:
     Attributes:
         parameters: number of weights.
         windows: number of training windows; None for reinforcement learning.
+        epochs: passes over the training windows; None for reinforcement learning and a portfolio.
         train_loss: last training loss; None for reinforcement learning.
         family: model family that a portfolio selected; None without one.
         objective: what reinforcement learning minimized: the negative of the best return.
@@ -37,6 +38,7 @@ class LearnFacts:
 
     parameters: int
     windows: int | None = None
+    epochs: float | None = None
     train_loss: float | None = None
     family: str | None = None
     objective: float | None = None

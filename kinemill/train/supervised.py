@@ -9,6 +9,7 @@ from kinemill.store.home import Home
 from kinemill.task.document import Task
 from kinemill.task.learn import Learn
 from kinemill.task.protocols import WarmStart
+from kinemill.tracking.run_links import note_steps
 from kinemill.train.context import Trained, TrainingContext
 from kinemill.train.summary import LearnFacts
 
@@ -52,6 +53,7 @@ class Supervised(Learn):
     def train(self, task: Task, data: Any, bench: TrainingContext) -> Trained:
         """Train the module of `prepare`; call `eval_callback` at each evaluation."""
         from kinemill.models.networks.own import own_networks
+        from kinemill.train.batch_memory import check_batch
         from kinemill.train.ensemble import Ensemble
         from kinemill.train.eval_callback import load_callback
         from kinemill.train.loop import fit
@@ -65,11 +67,17 @@ class Supervised(Learn):
             network.check_export()
         parameters = sum(value.numel() for value in module.parameters())
         tracker, progress = bench.listeners
-        tracker.log_params(dotted(task.part("learn")) | {"parameters": parameters})
+        learn = self.with_steps(objective.windows)
+        check_batch(learn, objective, bench.device)
+        sizes = {"parameters": parameters, "learn.steps": learn.steps}
+        tracker.log_params(dotted(task.part("learn")) | sizes)
         progress.log_message(
             f"{parameters} parameters, {objective.windows} windows, {bench.device}"
+            + ("" if learn.epochs is None else f"; {learn.epochs} epochs are {learn.steps} steps")
         )
-        state, best = fit(module, objective, self, bench.folder, bench.listeners, watch)
+        if learn.epochs is not None:
+            note_steps(bench.folder, learn.total_steps)
+        state, best = fit(module, objective, learn, bench.folder, bench.listeners, watch)
         return Trained(
             weights=best,
             history=state.history,
@@ -81,6 +89,7 @@ class Supervised(Learn):
                 parameters=parameters,
                 windows=objective.windows,
                 train_loss=state.history["train/loss"][-1][1],
+                epochs=round(state.step / learn.epoch_steps(objective.windows), 2),
             ),
         )
 

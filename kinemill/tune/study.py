@@ -10,6 +10,7 @@ from contextlib import ExitStack
 import optuna
 from optuna.trial import Trial, TrialState
 
+from kinemill.errors import BadInput
 from kinemill.store import Json, digest
 from kinemill.store.locks import lock
 from kinemill.task.document import Task
@@ -69,7 +70,13 @@ def open_study(search: Search, task: Task) -> optuna.Study:
 
 
 def _pruner(task: Task) -> optuna.pruners.BasePruner:
-    steps = int(getattr(task.learn, "steps", 1))
+    if task.tune.pruning == "none":
+        return optuna.pruners.NopPruner()
+    if task.learn.steps is None:
+        fix = "set tune.pruning to none, or learn.steps in place of learn.epochs"
+        where = f"tune.pruning: {task.tune.pruning}"
+        raise BadInput(where, "compares trials by steps, and learn.epochs is set", fix=fix)
+    steps = task.learn.steps
     if task.tune.pruning == "hyperband":
         least = max(1, steps // 9)
         return optuna.pruners.HyperbandPruner(min_resource=least, max_resource=max(steps, least))

@@ -177,7 +177,7 @@ def _model(
     with lock(home, f"train/{task.name}/{folder.name}", listeners[1].log_message):
         if cached := find_model(task, home, dataset, training_set, search.start):
             return cached
-        last = int(task.learn.steps) if search.prunes else None
+        last = task.learn.total_steps if search.prunes else None
         watch = Watch(listeners[0], trial, bounds, last)
         try:
             return train.run(task, home, dataset, training_set, (watch, listeners[1]), search.start)

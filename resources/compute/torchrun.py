@@ -5,9 +5,12 @@ from pathlib import Path
 
 import dagster as dg
 
+from kinemill.store.machine import check_processes
 from kinemill.task.compute import Torchrun
 from kinemill_dagster.resources.compute import COMPUTE
 from kinemill_dagster.resources.compute.local import watch
+
+_SHARED = 4  # processes that one core may have: those with a GPU wait for it
 
 
 @COMPUTE.register("torchrun")
@@ -19,7 +22,9 @@ def run(context: dg.AssetExecutionContext, job: Path, settings: Torchrun) -> Non
     Raises:
         ProcessLost: one of the processes was killed; the others ended with it.
         TrainingFailed: it ran out of time, or could not train.
+        BadInput: this machine has too few cores for so many processes.
     """
+    check_processes("compute.processes", settings.processes, each=_SHARED)
     us = str(os.getpid())
     if settings.processes == 1:
         watch(context, job, settings, ["kinemill_dagster.resources.training_process", str(job), us])

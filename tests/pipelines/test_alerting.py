@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import time
 from contextlib import closing
 from dataclasses import asdict
 
@@ -12,6 +13,8 @@ from kinemill.register import tags
 from kinemill.register.alias_switch import Event
 from kinemill.register.ledger import Change, NewVersion, append
 from kinemill.store import get_or_build, publish_json, read_json, to_json_value, write_json
+from kinemill.tracking.memory_warning import FILE, MemoryWarning
+from kinemill.tracking.run_links import TrainingLink, note_training
 from kinemill.validate.summary import EpisodesSummary
 from kinemill_dagster.pipelines import alerts as observers
 from kinemill_dagster.pipelines.instance import open_instance
@@ -176,3 +179,21 @@ def test_a_failed_run_is_told_with_what_it_said_unless_it_is_tried_again(receive
     assert note["link"].endswith(f"/runs/{done.run_id}")
     monkeypatch.setattr(observers, "_PATIENCE", 0.0)
     assert len(look()) == 2  # nobody tried the first one again after all
+
+
+def test_a_training_that_nearly_fills_the_memory_is_told_once(received):
+    home, look = received
+    with open_instance(home) as instance:
+        run = dg.DagsterRun(job_name=TASK, run_id="3" * 32, status=dg.DagsterRunStatus.STARTED)
+        instance.add_run(run)
+        instance.report_engine_event("step 3", run)
+    note_training(home, run.run_id, TrainingLink(f"runs/{TASK}/abc", 100))
+    assert look() == []
+    folder = home.root / "runs" / TASK / "abc"
+    folder.mkdir(parents=True)
+    free = "0.40 of 8.00 GiB of the container are free"
+    publish_json(folder / FILE, asdict(MemoryWarning(free, 0.95, time.time())))
+    assert look() == [f"kinemill: the memory of {TASK} is nearly used up"]
+    assert len(look()) == 1
+    (note,) = (read_json(path) for path in alerts.waiting(home).glob("*.json"))
+    assert note["body"].startswith(f"95% of the memory is in use: {free}")

@@ -4,6 +4,7 @@ import torch
 
 from kinemill.errors import BadInput, TrainingFailed
 from kinemill.task.protocols import NullReporter
+from kinemill.tracking.run_links import TrainingLink, total_steps
 from kinemill.train import find_model, job_folder, load_model
 from kinemill.train import stage as train
 from kinemill.train.batches import Batches
@@ -252,3 +253,17 @@ def test_gradients_are_clipped_and_weights_decay(packed, tmp_path):
     fit(module, flat, learn, tmp_path / "decay", QUIET)
     # Without a gradient only the decay is left: w (1 - 0.1 · 0.5).
     torch.testing.assert_close(module.network.head.weight, 0.95 * original)
+
+
+def test_epochs_train_as_many_steps_as_their_batches(home, packed):
+    """4 episodes of 144 windows in batches of 32: 18 steps are an epoch."""
+    watcher, ref = Watcher(), publish(home, packed)
+    task = pendulum_task(epochs=2, steps=None, patience=None)
+    artifact = train.run(task, home, ref, ref, (watcher, watcher))
+    assert (artifact.summary["steps"], artifact.summary["epochs"]) == (36, 2.0)
+    assert any(line.endswith("2 epochs are 36 steps") for line in watcher.said)
+    assert any(line.startswith("step 36/36: epoch 2.0/2, ") for line in watcher.said)
+    same = train.run(pendulum_task(steps=36, patience=None), home, ref, ref, QUIET)
+    assert same.summary["best"] == artifact.summary["best"]
+    link = TrainingLink(str(job_folder(task, home, ref, ref).relative_to(home.root)), None)
+    assert total_steps(home, link) == 36

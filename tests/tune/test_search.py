@@ -128,7 +128,7 @@ def test_a_trial_that_cannot_be_is_counted_and_told(search_of):
         "select": [{"type": "transformer", "size": {"select": [8]}, "heads": {"select": [2]}}]
     }
     search = search_of(
-        tune__space={"learn": {"model": select, "optimizer": {"lr": {"range": [1e3, 1e4]}}}}
+        tune__space={"learn": {"model": select, "optimizer": {"lr": {"range": [9e2, 1e3]}}}}
     )
     go(search, 2)
     own, bad = list_trials(search)

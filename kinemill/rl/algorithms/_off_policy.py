@@ -50,7 +50,7 @@ class OffPolicy(Algorithm):
         return {
             "gamma": self.gamma,
             "tau": self.tau,
-            "buffer_size": min(self.buffer_size, learn.steps + learn.eval_every),
+            "buffer_size": min(self.buffer_size, learn.total_steps + learn.eval_every),
             "learning_starts": self.learning_starts,
             "train_freq": self.train_freq,
             "gradient_steps": self.gradient_steps,

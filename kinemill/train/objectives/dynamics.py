@@ -171,6 +171,9 @@ class Dynamics(Supervised):
                 for name, one in channels.items()
                 if one.role == "output"
             ]
+        if self.model is None and self.epochs is not None:
+            what = "has no meaning without `model`: a portfolio trains for `budget` seconds"
+            problems.append((("epochs",), f"{what}; set learn.model or learn.budget"))
         if self.checkpoint == "likelihood" and self.loss != "gaussian":
             problems.append((("checkpoint",), "likelihood needs `loss: gaussian`"))
         return problems

@@ -318,7 +318,7 @@ class _Race:
         learn, rest = self._last_settings(last)
         listeners = self._context.listeners
         listeners[1].log_message(f"best so far: {winner.name}")
-        listeners[1].log_message(f"last training: {last.name}, {learn.steps} steps")
+        listeners[1].log_message(f"last training: {last.name}, {learn.total_steps} steps")
         parameters = {"parameters": last.parameters, "family": last.name}
         task = self._task.model_copy(update={"learn": learn})
         listeners[0].log_params(dotted(task.part("learn")) | parameters)

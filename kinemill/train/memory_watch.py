@@ -1,0 +1,129 @@
+"""Memory watch of a training: metrics of host and GPU, and a warning before the limit.
+
+The names are those of MLflow's system metrics, so that its pages show them under "System metrics".
+"""
+
+import threading
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from kinemill.store import publish_json
+from kinemill.store.machine import Memory, host_memory
+from kinemill.task.protocols import Progress, Tracker
+from kinemill.tracking.memory_warning import FILE, MemoryWarning
+from kinemill.train.memory import gpu_memory
+
+LIMIT = 0.9  # share in use above which a training warns
+EVERY = 2.0  # s between two looks
+LOGGED = 10.0  # s between two points of the metrics
+_MEGABYTE = 1e6
+
+
+def system_metrics(memories: Sequence[Memory]) -> dict[str, float]:
+    """Return the memory in use by MLflow's names, MB and %; the first is that of the host."""
+    metrics = dict[str, float]()
+    for index, memory in enumerate(memories):
+        name = "system_memory" if index == 0 else f"gpu_{index - 1}_memory"
+        metrics[f"system/{name}_usage_megabytes"] = round(memory.used / _MEGABYTE, 1)
+        metrics[f"system/{name}_usage_percentage"] = round(100.0 * memory.share, 1)
+    return metrics
+
+
+def memories_of(device: torch.device) -> list[Memory]:
+    """Return the memory of the host, and of the GPU of a training."""
+    return [host_memory(), *([gpu_memory(device)] if device.type == "cuda" else [])]
+
+
+class MemoryWatch:
+    """A Tracker that adds the memory in use, and warns once above `LIMIT` of it.
+
+    Args:
+        folder: of the training; the warning is a file there, which the alert sensor finds.
+        listeners: tracker and progress.
+        look: returns the memories.
+        clock: s.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        listeners: tuple[Tracker, Progress],
+        look: Callable[[], list[Memory]],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._folder, self._look, self._clock = folder, look, clock
+        self._tracker, self._progress = listeners
+        self._is_reported, self._logged_at = False, -LOGGED
+
+    def log_params(self, params: Mapping[str, object]) -> None:
+        """Forward parameters."""
+        self._tracker.log_params(params)
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
+        """Forward metrics, with the memory in use every 10 s."""
+        now = self._clock()
+        if now - self._logged_at >= LOGGED:
+            self._logged_at = now
+            metrics = {**metrics, **system_metrics(self.check())}
+        self._tracker.log_metrics(metrics, step)
+
+    def log_text(self, name: str, text: str) -> None:
+        """Forward a text."""
+        self._tracker.log_text(name, text)
+
+    def flush(self) -> None:
+        """Flush the tracker."""
+        self._tracker.flush()
+
+    def check(self) -> list[Memory]:
+        """Return the memories, and warn if one is nearly used up."""
+        memories = self._look()
+        fullest = max(memories, key=lambda one: one.share)
+        if fullest.share >= LIMIT and not self._is_reported:
+            self._is_reported = True
+            warning = MemoryWarning(str(fullest), fullest.share, time.time())
+            publish_json(self._folder / FILE, asdict(warning))
+            self._progress.log_message(f"warning: {warning.text}")
+        return memories
+
+
+@dataclass(frozen=True)
+class _Looks:
+    """The thread that looks while the training computes."""
+
+    watch: MemoryWatch
+    is_over: threading.Event
+
+    def run(self) -> None:
+        while not self.is_over.wait(EVERY):
+            self.watch.check()
+
+
+@contextmanager
+def watched(
+    folder: Path, listeners: tuple[Tracker, Progress], device: torch.device
+) -> Generator[tuple[Tracker, Progress]]:
+    """Watch the memory of a training, every 2 s.
+
+    Args:
+        folder: of the training.
+        listeners: tracker and progress.
+        device: of the training.
+
+    Yields:
+        The listeners, with a tracker that adds the memory in use.
+    """
+    (folder / FILE).unlink(missing_ok=True)
+    watch, is_over = MemoryWatch(folder, listeners, lambda: memories_of(device)), threading.Event()
+    thread = threading.Thread(target=_Looks(watch, is_over).run, name="memory", daemon=True)
+    thread.start()
+    try:
+        yield watch, listeners[1]
+    finally:
+        is_over.set()
+        thread.join()

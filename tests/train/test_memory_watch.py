@@ -1,0 +1,105 @@
+"""Memory of a training: metrics by MLflow's names, and a warning before the limit."""
+
+import json
+
+import pytest
+import torch
+
+from kinemill.store.machine import GIB, Memory
+from kinemill.task.protocols import NullReporter
+from kinemill.tracking.memory_warning import read_warning
+from kinemill.train import memory_watch
+from kinemill.train import stage as train
+from kinemill.train.jobs import job_folder
+from kinemill.train.memory_watch import MemoryWatch, system_metrics, watched
+from tests.train.conftest import pendulum_task, publish
+
+HOST = Memory("the host", 16_000_000_000, 64_000_000_000)
+GPU = Memory("GPU 0", 4_000_000_000, 8_000_000_000)
+FULL = Memory("the container", int(7.4 * GIB), 8 * GIB)
+
+
+class Listener(NullReporter):
+    """Remembers metrics and messages."""
+
+    def __init__(self):
+        self.metrics, self.messages = [], []
+
+    def log_metrics(self, metrics, step):
+        self.metrics.append((step, dict(metrics)))
+
+    def log_message(self, message):
+        self.messages.append(message)
+
+
+class Clock:
+    """A clock that is set."""
+
+    seconds = 0.0
+
+    def __call__(self):
+        return self.seconds
+
+
+def test_names_and_units_are_those_of_mlflow():
+    """As `mlflow.system_metrics` has them: MB of 1e6 bytes, and %."""
+    assert system_metrics([HOST, GPU]) == {
+        "system/system_memory_usage_megabytes": 16_000.0,
+        "system/system_memory_usage_percentage": 25.0,
+        "system/gpu_0_memory_usage_megabytes": 4_000.0,
+        "system/gpu_0_memory_usage_percentage": 50.0,
+    }
+
+
+def test_the_memory_is_logged_every_ten_seconds(tmp_path):
+    listener, clock = Listener(), Clock()
+    watch = MemoryWatch(tmp_path, (listener, listener), lambda: [HOST], clock)
+    for step, seconds in enumerate((0.0, 9.9, 10.0)):
+        clock.seconds = seconds
+        watch.log_metrics({"train/loss": 1.0}, step)
+    assert [len(metrics) for _, metrics in listener.metrics] == [3, 1, 3]
+    assert (listener.messages, read_warning(tmp_path)) == ([], None)
+
+
+@pytest.mark.parametrize("memories", [[FULL], [HOST, Memory("GPU 0", 95, 100)]])
+def test_memory_above_the_limit_is_reported_once(tmp_path, memories):
+    listener = Listener()
+    watch = MemoryWatch(tmp_path, (listener, listener), lambda: memories)
+    watch.check()
+    watch.check()
+    (message,) = listener.messages
+    assert message.startswith("warning: 9")
+    assert f"of {memories[-1].what} are free" in message
+    assert "Halve learn.batch_size and double learn.accumulate" in message
+    assert read_warning(tmp_path).share > 0.9
+
+
+def test_a_training_that_fills_the_memory_between_two_metrics_warns(tmp_path, monkeypatch):
+    monkeypatch.setattr(memory_watch, "EVERY", 0.01)
+    monkeypatch.setattr(memory_watch, "host_memory", lambda: FULL)
+    listener = Listener()
+    with watched(tmp_path, (listener, listener), torch.device("cpu")):
+        for _ in range(500):
+            if listener.messages:
+                break
+            torch.ones(1000).sum()
+            memory_watch.time.sleep(0.01)
+    assert listener.messages
+
+
+def test_a_new_training_removes_the_warning_of_the_one_before(tmp_path):
+    listener = Listener()
+    MemoryWatch(tmp_path, (listener, listener), lambda: [FULL]).check()
+    with watched(tmp_path, (listener, listener), torch.device("cpu")):
+        assert read_warning(tmp_path) is None
+
+
+def test_a_training_logs_its_memory_but_its_curves_have_none(home, packed):
+    """The curves are the same on every machine."""
+    listener, task, ref = Listener(), pendulum_task(), publish(home, packed)
+    artifact = train.run(task, home, ref, ref, (listener, listener))
+    names = {name for _, metrics in listener.metrics for name in metrics}
+    assert "system/system_memory_usage_percentage" in names
+    curves = json.loads((home.root / artifact.ref.path / "history.json").read_text())
+    assert not any(name.startswith("system/") for name in curves)
+    assert job_folder(task, home, ref, ref).is_dir()
