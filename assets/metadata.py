@@ -40,6 +40,7 @@ DESCRIPTIONS = {
     "family": "model family that the portfolio selected, of a task without learn.model",
     "families": "candidates of the portfolio, the best in validation first",
     "steps": "training steps",
+    "epochs": "passes over the training windows, if learn.epochs is set",
     "parameters": "number of weights",
     "seed": "seed of the training",
     "loss": "smallest validation error",

@@ -61,6 +61,7 @@ def _about_training(resource: TaskResource, trained: Artifact) -> Json:
         family=summary.family,
         families=_families(folder),
         steps=summary.steps,
+        epochs=None if resource.task.learn.epochs is None else summary.epochs,
         **{_metric_label(summary.monitor): summary.best},
         parameters=summary.parameters,
         seed=resource.task.learn.seed,

@@ -23,6 +23,8 @@ from kinemill_dagster.resources.task_resource import TaskResource
 
 _OF_CHAIN = ("status", "version", "alias", "gate", "selection")
 
+_MOST = {"trials": 1_000_000, "workers": 65_536, "timeout": 3_200_000_000}
+
 
 @dataclass(frozen=True)
 class TuneRequest:
@@ -45,10 +47,10 @@ class TuneRequest:
     web: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("trials", "workers", "timeout"):
+        for name, most in _MOST.items():
             value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise BadInput(name, str(value), expected="more than 0")
+            if value is not None and not 0 < value <= most:  # not a number is refused, too
+                raise BadInput(name, str(value), expected=f"more than 0, and at most {most:,}")
 
 
 def tune_task(

@@ -59,7 +59,9 @@ _ADDRESS = re.compile(  # one reading only: no user name, no fragment, no backsl
 
 
 class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False
+    )
 
 
 class Route(_Settings):
@@ -126,9 +128,8 @@ class Alerts(_Settings):
     urls: tuple[SecretStr, ...] = ()
     on: tuple[Kind, ...] = KINDS
     quarantine_share: float = Field(default=0.2, ge=0.0, le=1.0)
-    stalled_after: float = Field(
-        default=1800.0, gt=0.0
-    )  # s; long evaluations are quiet for minutes
+    # s; long evaluations are quiet for minutes
+    stalled_after: float = Field(default=1800.0, gt=0.0, le=31_536_000.0)
     routes: tuple[Route, ...] = ()
     webhooks: Webhooks = Webhooks()
 

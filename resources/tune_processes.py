@@ -13,6 +13,7 @@ from kinemill.interrupts import message_on_interrupt, resume
 from kinemill.store.database import database
 from kinemill.store.disk_space import DiskFull, full_system
 from kinemill.store.locks import lock
+from kinemill.store.machine import check_processes
 from kinemill.store.object_store import remote
 from kinemill.store.project import project_root
 from kinemill.task.compute import Ray
@@ -151,7 +152,9 @@ def search_elsewhere(
 
     Raises:
         TrainingFailed: the workers died over and over, or no trial has a result.
+        BadInput: this machine has too few cores for so many workers.
     """
+    check_processes("workers", workers, each=4)
     with (
         lock(search.home, f"tune/{search.name}/search", progress.log_message),
         tracked(search) as run,

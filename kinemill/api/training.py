@@ -151,6 +151,7 @@ class Training:
             "model": summary.family or getattr(self.task.learn, "type", None),
             self.monitor: self.best,
             "steps": f"{summary.steps}, best {summary.best_step}",
+            "epochs": summary.epochs,
             "parameters": summary.parameters,
             "data": repr(self.dataset) if self.dataset else None,
             "cached": self.cached,

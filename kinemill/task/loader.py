@@ -125,7 +125,7 @@ def load_task(
     notes += apply(value, changes)
     context = Context(path.resolve().parent, _own_values(document) if web else None)
     task = check_task(document, value, changes, context)
-    task._notes += notes  # pyright: ignore[reportPrivateUsage]
+    task._notes += dict.fromkeys(notes)  # pyright: ignore[reportPrivateUsage]
     return task
 
 

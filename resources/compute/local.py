@@ -8,7 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from kinemill.errors import Diverged, KinemillError, ProcessLost, TrainingFailed
+from kinemill.errors import BadInput, Diverged, KinemillError, ProcessLost, TrainingFailed
 from kinemill.store.disk_space import DiskFull, full_system
 from kinemill.store.project import project_root
 from kinemill.task import Compute
@@ -60,6 +60,7 @@ def watch(
         TrainingFailed: it ran out of time, or could not train.
         Diverged: the loss is not finite any more.
         DiskFull: there was no room for a checkpoint or the model.
+        BadInput: data or settings are unfit, or need more than the machine has.
     """
     with (
         dg.open_pipes_session(
@@ -112,6 +113,9 @@ def _failure(code: int, log: Path) -> KinemillError:
     last = text.splitlines()[-1] if text else how
     if code == DiskFull.exit_code:
         return full_system(log.parent) or DiskFull("training process", last)
+    if code == BadInput.exit_code and text:
+        where, _, problem = last.partition(": ")
+        return BadInput(where, problem)
     if code == os.EX_DATAERR:
         return Diverged("training process", last)
     kind = ProcessLost if code < 0 or code == os.EX_TEMPFAIL else TrainingFailed
