@@ -33,7 +33,7 @@ def gpu_memory(device: torch.device) -> Memory:
     """Return the memory of a GPU; what torch keeps for later tensors of this process is free."""
     free, whole = torch.cuda.mem_get_info(device)
     kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    index = torch.cuda.current_device() if device.index is None else device.index
+    index = torch.cuda.current_device() if str(device) == "cuda" else device.index
     return Memory(f"GPU {index}", whole - free - kept, whole)
 
 
