@@ -59,7 +59,7 @@ class RunMetrics:
     @property
     def total(self) -> int | None:
         """Number of steps of the training."""
-        return total_steps(Home.resolve(), self._link) if self._link else None
+        return total_steps(self.home, self._link) if self._link else None
 
     @property
     def loss(self) -> float | None:

@@ -66,17 +66,11 @@ class Supervised(Learn):
         for network in own_networks(one):
             network.check_export()
         parameters = sum(value.numel() for value in module.parameters())
-        tracker, progress = bench.listeners
         learn = self.with_steps(objective.windows)
         check_batch(learn, objective, bench.device)
         sizes = {"parameters": parameters, "learn.steps": learn.steps}
-        tracker.log_params(dotted(task.part("learn")) | sizes)
-        progress.log_message(
-            f"{parameters} parameters, {objective.windows} windows, {bench.device}"
-            + ("" if learn.epochs is None else f"; {learn.epochs} epochs are {learn.steps} steps")
-        )
-        if learn.epochs is not None:
-            note_steps(bench.folder, learn.total_steps)
+        bench.listeners[0].log_params(dotted(task.part("learn")) | sizes)
+        learn._note_sizes(parameters, objective.windows, bench)
         state, best = fit(module, objective, learn, bench.folder, bench.listeners, watch)
         return Trained(
             weights=best,
@@ -92,6 +86,14 @@ class Supervised(Learn):
                 epochs=round(state.step / learn.epoch_steps(objective.windows), 2),
             ),
         )
+
+    def _note_sizes(self, parameters: int, windows: int, bench: TrainingContext) -> None:
+        """Report the sizes of a training, and the steps that follow from `epochs`."""
+        text = f"{parameters} parameters, {windows} windows, {bench.device}"
+        if self.epochs is not None:
+            text += f"; {self.epochs} epochs are {self.total_steps} steps"
+            note_steps(bench.folder, self.total_steps)
+        bench.listeners[1].log_message(text)
 
 
 class Demonstrated(Supervised):
