@@ -90,15 +90,15 @@ def check_machine(learn: Any, layout: PolicyLayout, copies: int) -> None:
     algorithm = learn.algorithm
     if learn.runner.type == "processes":
         check_processes("learn.runner.workers", learn.runner.workers, each=_WAITING)
-    seen, acted = len(layout.observation), len(layout.actions)
+    observations, actions = len(layout.observation), len(layout.actions)
     if steps := getattr(algorithm, "buffer_size", 0):
         where = f"learn.algorithm.buffer_size: {steps}"
         steps = min(steps, learn.total_steps + learn.eval_every)
-        each, setting = 2 * seen + acted, "learn.algorithm.buffer_size"
+        each, setting = 2 * observations + actions, "learn.algorithm.buffer_size"
     else:
         steps = copies * getattr(algorithm, "n_steps", 0)
         where = f"learn.num_envs: {copies} times learn.algorithm.n_steps"
-        each, setting = seen + acted, "learn.num_envs"
+        each, setting = observations + actions, "learn.num_envs"
     needed, memory = _FLOAT32 * each * steps, host_memory()
     if needed > memory.free:
         raise BadInput(

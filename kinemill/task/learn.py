@@ -160,13 +160,13 @@ class Learn(Plugin):
             ValueError: Both are set, or both are null.
         """
         lengths = {name: settings.get(name) for name in ("steps", "epochs")}
-        chosen = [name for name, number in lengths.items() if number is not None]
-        if len(chosen) == 1:
+        names = [name for name, number in lengths.items() if number is not None]
+        if len(names) == 1:
             return settings | lengths
-        if not chosen and not lengths.keys() & settings.keys():
+        if not names and not lengths.keys() & settings.keys():
             return settings  # the defaults hold
-        both = " and ".join(f"`{name}: {number or 'null'}`" for name, number in lengths.items())
-        message = f"found {both}; expected one of them; remove the other"
+        text = " and ".join(f"`{name}: {number or 'null'}`" for name, number in lengths.items())
+        message = f"found {text}; expected one of them; remove the other"
         raise ValueError(message)
 
     @field_validator("eval_callback")

@@ -17,7 +17,7 @@ from kinemill.train.ddp import process_group
 from kinemill.train.memory import gpu_memory
 from kinemill.train.objective import Objective
 
-_FEW, _MORE = 2, 4  # windows of the two measurements
+_SMALL, _LARGE = 2, 4  # windows of the two measurements
 _ROOM = 0.8  # share of the free memory that the suggested batch takes
 
 
@@ -71,10 +71,10 @@ def _too_large(
 
 def bytes_per_window(objective: Objective, device: torch.device) -> float:
     """Return the bytes that a step keeps for each window; 0 with fewer than four windows."""
-    if objective.windows < _MORE:
+    if objective.windows < _LARGE:
         return 0.0
-    few, more = (_kept_bytes(objective, device, count) for count in (_FEW, _MORE))
-    return max(0, more - few) / (_MORE - _FEW)
+    small, large = (_kept_bytes(objective, device, count) for count in (_SMALL, _LARGE))
+    return max(0, large - small) / (_LARGE - _SMALL)
 
 
 def _kept_bytes(objective: Objective, device: torch.device, windows: int) -> int:

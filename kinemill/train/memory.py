@@ -32,9 +32,9 @@ def is_out_of_memory(error: BaseException) -> bool:
 def gpu_memory(device: torch.device) -> Memory:
     """Return the memory of a GPU; what torch keeps for later tensors of this process is free."""
     free, whole = torch.cuda.mem_get_info(device)
-    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    reserved = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     index = torch.cuda.current_device() if str(device) == "cuda" else device.index
-    return Memory(f"GPU {index}", whole - free - kept, whole)
+    return Memory(f"GPU {index}", whole - free - reserved, whole)
 
 
 def free_now(device: torch.device) -> str:

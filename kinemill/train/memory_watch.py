@@ -93,7 +93,7 @@ class MemoryWatch:
 
 
 @dataclass(frozen=True)
-class _Looks:
+class _Sampler:
     """The thread that looks while the training computes."""
 
     watch: MemoryWatch
@@ -105,7 +105,7 @@ class _Looks:
 
 
 @contextmanager
-def watched(
+def watch_memory(
     folder: Path, listeners: tuple[Tracker, Progress], device: torch.device
 ) -> Generator[tuple[Tracker, Progress]]:
     """Watch the memory of a training, every 2 s.
@@ -120,7 +120,7 @@ def watched(
     """
     (folder / FILE).unlink(missing_ok=True)
     watch, is_over = MemoryWatch(folder, listeners, lambda: memories_of(device)), threading.Event()
-    thread = threading.Thread(target=_Looks(watch, is_over).run, name="memory", daemon=True)
+    thread = threading.Thread(target=_Sampler(watch, is_over).run, name="memory", daemon=True)
     thread.start()
     try:
         yield watch, listeners[1]

@@ -120,7 +120,7 @@ def _train(
     import torch
 
     from kinemill.train.memory import peaks
-    from kinemill.train.memory_watch import watched
+    from kinemill.train.memory_watch import watch_memory
 
     torch.set_num_threads(task.learn.threads)
     device = pick_device(task.learn.device)
@@ -129,8 +129,8 @@ def _train(
     publish_file(folder / CONFIG, text.encode())
     tracker.log_text("config", text)
     progress.log_message(f"{task.name}: {in_short(task.learn)}; all settings: {folder / CONFIG}")
-    with watched(folder, listeners, device) as watching:
-        trained = task.learn.train(task, data, TrainingContext(folder, watching, device, start))
+    with watch_memory(folder, listeners, device) as logging:
+        trained = task.learn.train(task, data, TrainingContext(folder, logging, device, start))
     memory = ", ".join(f"{name} {value:.2f}" for name, value in peaks(device).items())
     progress.log_message(f"peak memory: {memory}")
     return trained

@@ -11,7 +11,7 @@ from kinemill.tracking.memory_warning import read_warning
 from kinemill.train import memory_watch
 from kinemill.train import stage as train
 from kinemill.train.jobs import job_folder
-from kinemill.train.memory_watch import MemoryWatch, system_metrics, watched
+from kinemill.train.memory_watch import MemoryWatch, system_metrics, watch_memory
 from tests.train.conftest import pendulum_task, publish
 
 HOST = Memory("the host", 16_000_000_000, 64_000_000_000)
@@ -78,7 +78,7 @@ def test_a_training_that_fills_the_memory_between_two_metrics_warns(tmp_path, mo
     monkeypatch.setattr(memory_watch, "EVERY", 0.01)
     monkeypatch.setattr(memory_watch, "host_memory", lambda: FULL)
     listener = Listener()
-    with watched(tmp_path, (listener, listener), torch.device("cpu")):
+    with watch_memory(tmp_path, (listener, listener), torch.device("cpu")):
         for _ in range(500):
             if listener.messages:
                 break
@@ -90,7 +90,7 @@ def test_a_training_that_fills_the_memory_between_two_metrics_warns(tmp_path, mo
 def test_a_new_training_removes_the_warning_of_the_one_before(tmp_path):
     listener = Listener()
     MemoryWatch(tmp_path, (listener, listener), lambda: [FULL]).check()
-    with watched(tmp_path, (listener, listener), torch.device("cpu")):
+    with watch_memory(tmp_path, (listener, listener), torch.device("cpu")):
         assert read_warning(tmp_path) is None
 
 
