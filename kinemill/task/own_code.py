@@ -116,13 +116,31 @@ class OwnCode(Plugin):
 
 def has_own_code(part: object) -> bool:
     """Return whether a part of a task, or a part below it, is own code."""
+    return bool(code_of(part))
+
+
+def code_of(part: object, at: str = "") -> dict[str, dict[str, str]]:
+    """Return overrides that hold the own code of a task, for a copy of its file without the code.
+
+    Args:
+        part: the task, or a part of it.
+        at: dotted key of the part.
+    """
+    items: list[tuple[object, object]] = []
     if isinstance(part, Plugin) and "source" in type(part).model_fields:
-        return True
+        source: Any = part
+        return {at: {"type": part.type, "source": source.source}}
     if isinstance(part, BaseModel):
-        return any(has_own_code(getattr(part, name)) for name in type(part).model_fields)
-    if isinstance(part, Mapping):
-        return any(map(has_own_code, cast(Mapping[Any, Any], part).values()))
-    return isinstance(part, list | tuple) and any(map(has_own_code, cast(list[Any], part)))
+        fields = type(part).model_fields
+        items = [(info.alias or name, getattr(part, name)) for name, info in fields.items()]
+    elif isinstance(part, Mapping):
+        items = list(cast(Mapping[object, object], part).items())
+    elif isinstance(part, list | tuple):
+        items = list(enumerate(cast(list[object], part)))
+    overrides: dict[str, dict[str, str]] = {}
+    for key, below in items:
+        overrides |= code_of(below, f"{at}.{key}" if at else str(key))
+    return overrides
 
 
 def make_own(adapter: type[OwnCode], value: Mapping[str, object], context: object) -> Plugin:

@@ -1,8 +1,9 @@
 """Hyperparameter search: the task, its data, the search space, and where results are stored."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from kinemill.dataset import load_dataset
 from kinemill.errors import BadInput
@@ -10,6 +11,7 @@ from kinemill.store import ArtifactRef, Json, digest, publish_file, publish_json
 from kinemill.store.home import Home
 from kinemill.task import Task, load_task
 from kinemill.task.component_file import task_bytes
+from kinemill.task.own_code import code_of
 from kinemill.task.protocols import WarmStart
 from kinemill.task.search import SELECT, FixedChooser, select_values, single_choices
 from kinemill.tune.defaults import DataFacts, default_space
@@ -32,6 +34,7 @@ class Search:
         horizon: steps of the evaluated rollouts.
         prunes: whether intermediate errors of trials are comparable.
         start: the model that `learn.start_from` resolves to.
+        code: overrides with the text of own code, whose files are not beside the copy.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Search:
     horizon: int
     prunes: bool
     start: WarmStart | None = None
+    code: Json = field(default_factory=dict[str, Any])
 
     @property
     def folder(self) -> Path:
@@ -60,7 +64,7 @@ class Search:
             TaskError: the settings are invalid together.
         """
         (file,) = (self.folder / TASKS).glob("*.yaml")
-        return load_task(file, {**self.overrides, **(settings or {})})
+        return load_task(file, {**self.overrides, **self.code, **(settings or {})})
 
 
 def folder_of(home: Home, name: str) -> Path:
@@ -110,6 +114,7 @@ def begin(
         horizon=task.verify.horizon,
         prunes=task.tune.pruning != "none" and not {"horizon", "checkpoint"} & searched,
         start=start,
+        code={**code_of(task)},
     )
     publish_file(search.folder / TASKS / f"{task.name}.yaml", task_bytes(task.path))
     publish_json(search.folder / JOB, _to_json(search))

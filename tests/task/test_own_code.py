@@ -6,7 +6,7 @@ import yaml
 from kinemill.errors import TaskError
 from kinemill.task import Task, load_task
 from kinemill.task.loader import make_task, recorded_task
-from kinemill.task.own_code import has_own_code
+from kinemill.task.own_code import code_of, has_own_code
 from kinemill.task.schema import task_schema
 from tests.conftest import ROOT
 from tests.task.conftest import TASK
@@ -246,3 +246,17 @@ def test_the_example_uses_every_place():
 
     schema = Draft202012Validator(task_schema())
     assert not list(schema.iter_errors(yaml.safe_load(path.read_text())))
+
+
+def test_overrides_carry_own_code_to_a_copy_of_the_task_file(own, tmp_path):
+    """A search trains from a copy in its own folder; another model drops the code."""
+    task, copy = own(), tmp_path / "copy" / "arm.yaml"
+    copy.parent.mkdir()
+    copy.write_text(task.path.read_text())
+    with pytest.raises(TaskError, match="there is no file"):
+        load_task(copy)
+    code = code_of(task)
+    assert code == {"learn.model": {"type": "my_net.py:Net", "source": NET}}
+    assert load_task(copy, code).part("learn") == task.part("learn")
+    other = load_task(copy, {**code, "learn.model.type": "gru", "learn.model.layers": 2})
+    assert (other.learn.model.type, other.learn.model.layers) == ("gru", 2)
