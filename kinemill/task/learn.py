@@ -165,8 +165,10 @@ class Learn(Plugin):
             return settings | lengths
         if not names and not lengths.keys() & settings.keys():
             return settings  # the defaults hold
-        text = " and ".join(f"`{name}: {number or 'null'}`" for name, number in lengths.items())
-        message = f"found {text}; expected one of them; remove the other"
+        text = " and ".join(
+            f"`{name}: {'null' if number is None else number}`" for name, number in lengths.items()
+        )
+        message = f"found {text}; expected exactly one of them"
         raise ValueError(message)
 
     @field_validator("eval_callback")

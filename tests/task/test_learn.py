@@ -43,7 +43,9 @@ def test_without_either_the_usual_number_of_steps_holds():
 
 
 def test_both_or_neither_is_refused():
-    with pytest.raises(TaskError, match=r"`steps: 5` and `epochs: 2`; expected one of them"):
+    with pytest.raises(
+        TaskError, match=r"`steps: 5` and `epochs: 2`; expected exactly one of them"
+    ):
         arm(steps=5, epochs=2)
     with pytest.raises(TaskError, match=r"`steps: null` and `epochs: null`"):
         arm(steps=None)
@@ -61,7 +63,7 @@ def test_an_override_with_one_replaces_the_other_of_the_file():
     assert task.notes == ["--set learn.epochs: dropped learn.steps, which it replaces"]
     back = arm({"learn": {"steps": 500}}, epochs=3)
     assert (back.learn.epochs, back.learn.steps) == (None, 500)
-    with pytest.raises(TaskError, match="expected one of them"):
+    with pytest.raises(TaskError, match="expected exactly one of them"):
         arm({"learn": {"steps": 500, "epochs": 3}})
 
 

@@ -270,3 +270,9 @@ def test_networks_learn_in_low_precision_and_actions_stay_in_float32(tmp_path):
     assert losses[-1] < losses[0]
     action, *carry = module(torch.zeros(1, 2), *module.initial_carry(1))
     assert {one.dtype for one in (action, *carry)} == {torch.float32}
+
+
+def test_epochs_are_passes_over_the_sequences_in_whole_batches(tmp_path):
+    task, module, objective = made(epochs=3, steps=None, batch_size=64, compile="off")
+    state, _ = fit(module, objective, task.learn, tmp_path, QUIET)
+    assert state.step == 3 * (objective.windows // 64) > 0
