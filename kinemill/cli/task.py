@@ -59,9 +59,8 @@ def show_task(
 
     Example: kinemill task show double_pendulum --set learn.history=12
     """
-    import yaml
-
     from kinemill.task import load_task
+    from kinemill.task.yaml import dump_yaml
 
     loaded = load_task(task, changes(presets, overrides))
     value: dict[str, Any] = loaded.model_dump(mode="json", by_alias=True)
@@ -71,7 +70,7 @@ def show_task(
     if as_json:
         document(value)
     else:
-        typer.echo(yaml.safe_dump(value, sort_keys=False, allow_unicode=True), nl=False)
+        typer.echo(dump_yaml(value), nl=False)
 
 
 def print_schema() -> None:

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast, get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
@@ -28,7 +27,7 @@ from kinemill.task.overrides import apply, blame, family_at, leaves, nested
 from kinemill.task.plugins import Settings
 from kinemill.task.search import Problem, wrong_choices
 from kinemill.task.web_overrides import Context, Value, marked_values
-from kinemill.task.yaml import Document, Location
+from kinemill.task.yaml import Document, Location, dump_yaml
 
 
 def list_tasks() -> dict[str, Path]:
@@ -80,7 +79,7 @@ def write_task(home: Home, task: Task) -> Path:
     path = home.task_file(task.name).with_suffix(".d") / f"{task.name}.yaml"
     path.parent.mkdir(parents=True, exist_ok=True)
     content = task.model_dump(mode="json", by_alias=True)
-    publish_file(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode())
+    publish_file(path, dump_yaml(content).encode())
     return path
 
 

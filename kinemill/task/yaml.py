@@ -104,6 +104,23 @@ def read_yaml(path: Path) -> Document:
     return Document(path, value, reader.lines)
 
 
+class _Blocks(yaml.SafeDumper):
+    """Writes texts of several lines, such as own code, as blocks that people can read."""
+
+    def represent_text(self, text: str) -> yaml.ScalarNode:
+        """Return the node of a text."""
+        style = "|" if "\n" in text else None
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Blocks.add_representer(str, _Blocks.represent_text)
+
+
+def dump_yaml(value: Json) -> str:
+    """Return a task, or a document that holds one, as YAML with its keys in their order."""
+    return yaml.dump(value, Dumper=_Blocks, sort_keys=False, allow_unicode=True)
+
+
 def _compose(text: str) -> yaml.Node | None:
     """Return the root node of a document.
 

@@ -4,12 +4,11 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-import yaml
-
 from kinemill.store import Json, digest
 from kinemill.store.provenance import git_commit
 from kinemill.task.document import Task
 from kinemill.task.learn import Learn
+from kinemill.task.yaml import dump_yaml
 
 CONFIG = "config.yaml"
 _PACKAGES = ("kinemill", "torch", "numpy", "pydantic", "safetensors")
@@ -29,7 +28,7 @@ def config_text(task: Task, device: object) -> str:
         "versions": {name: _version(name) for name in _PACKAGES},
     }
     whole = {"run": run, "task": task.model_dump(mode="json", by_alias=True)}
-    return yaml.safe_dump(whole, sort_keys=False, allow_unicode=True)
+    return dump_yaml(whole)
 
 
 def in_short(learn: Learn) -> str:

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from kinemill.errors import BadInput, TaskError
-from kinemill.task.yaml import read_yaml, scalar
+from kinemill.task.yaml import dump_yaml, read_yaml, scalar
 
 
 @pytest.mark.parametrize(
@@ -116,3 +116,12 @@ def test_a_value_that_is_not_yaml_names_what_it_was_for():
         scalar("[1", "--set a")
     with pytest.raises(BadInput, match="duplicated"):
         scalar("{a: 1, a: 2}")
+
+
+def test_texts_of_several_lines_are_blocks(tmp_path):
+    """Own code in `kinemill task show` can be read, and is the same when it is read back."""
+    value = {"a": "x = 1\n\n\ndef f():\n    return 2\n", "b": "on", "c": 1e-3, "d": "no\nend"}
+    text = dump_yaml(value)
+    assert "a: |\n  x = 1\n" in text
+    (tmp_path / "a.yaml").write_text(text)
+    assert read_yaml(tmp_path / "a.yaml").value == value
