@@ -1,0 +1,123 @@
+"""The scalar settings of a task with their bounds, for forms."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from kinemill.task.web_overrides import mark_of
+
+Kind = Literal["integer", "number", "truth", "choice", "text"]
+SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "multiple_of": "a multiple of"}
+_KINDS: dict[Any, Kind] = {bool: "truth", int: "integer", float: "number", str: "text"}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting that has one value.
+
+    Attributes:
+        key: dotted, as in overrides.
+        value: of the task; None if it is not set.
+        kind: of the value.
+        low, high: bounds of a number, or None; `bounds` says whether they are allowed values.
+        bounds: spelled out, such as `must be > 0`; "" without any.
+        choices: allowed values of a choice.
+        description: from the model.
+    """
+
+    key: str
+    value: bool | float | str | None
+    kind: Kind
+    low: float | None = None
+    high: float | None = None
+    bounds: str = ""
+    choices: tuple[str, ...] = ()
+    description: str = ""
+
+
+def settings_of(part: BaseModel, prefix: str = "") -> Iterator[Setting]:
+    """Yield the scalar settings of a part of a task and of the parts below it.
+
+    Settings that name code, files or machines are left out, as are lists and mappings.
+
+    Args:
+        part: the part.
+        prefix: dotted key of the part with a final dot, or "".
+    """
+    for name, info in type(part).model_fields.items():
+        if mark_of(info):
+            continue
+        key, value = f"{prefix}{info.alias or name}", getattr(part, name)
+        if isinstance(value, BaseModel):
+            yield from settings_of(value, f"{key}.")
+        elif kind := _kind(info.annotation):
+            limits = _limits(info)
+            yield Setting(
+                key,
+                value,
+                kind,
+                limits.get("ge", limits.get("gt")),
+                limits.get("le", limits.get("lt")),
+                spell_bounds(info),
+                _choices(info.annotation),
+                info.description or "",
+            )
+
+
+def spell_bounds(info: FieldInfo) -> str:
+    """Spell the bounds of a number; "" for a field without bounds."""
+    bounds = [
+        f"{sign} {_spell(limit)}"
+        for rule in _rules(info.metadata, info.annotation)
+        for name, sign in SIGNS.items()
+        if isinstance(limit := getattr(rule, name, None), int | float)
+    ]
+    return f"must be {' and '.join(dict.fromkeys(bounds))}" if bounds else ""
+
+
+def _limits(info: FieldInfo) -> dict[str, float]:
+    return {
+        name: limit
+        for rule in _rules(info.metadata, info.annotation)
+        for name in SIGNS
+        if isinstance(limit := getattr(rule, name, None), int | float)
+    }
+
+
+def _kind(annotation: object) -> Kind | None:
+    """Return the kind of a field; None for one that holds more than one value."""
+    if _choices(annotation):
+        return "choice"
+    options = [one for one in _options(annotation) if one is not type(None)]
+    kinds = [_KINDS.get(one) for one in options]
+    return kinds[0] if len(kinds) == 1 else None
+
+
+def _choices(annotation: object) -> tuple[str, ...]:
+    literals = [one for one in _options(annotation) if get_origin(one) is Literal]
+    choices = tuple(str(each) for one in literals for each in get_args(one))
+    return choices if len(choices) > 1 else ()
+
+
+def _options(annotation: Any) -> list[Any]:
+    """Return the members of a union without their rules; a type alone is one option."""
+    if hasattr(annotation, "__metadata__"):
+        return _options(get_args(annotation)[0])
+    if get_origin(annotation) in (None, Literal, list, dict, tuple):
+        return [annotation]
+    return [option for one in get_args(annotation) for option in _options(one)]
+
+
+def _rules(metadata: Iterable[object], annotation: object) -> Iterator[object]:
+    """Yield the rules of a field and of the numbers inside its value."""
+    for rule in metadata:
+        yield from rule.metadata if isinstance(rule, FieldInfo) else [rule]
+    for inner in get_args(annotation):
+        yield from _rules(getattr(inner, "__metadata__", ()), inner)
+
+
+def _spell(limit: float) -> str:
+    return str(limit) if isinstance(limit, int) else f"{limit:g}"
