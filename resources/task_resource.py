@@ -5,7 +5,7 @@ task. Bounds and names, which the launchpad's form cannot check, are checked whe
 where Dagster makes its plan, and again when the resource starts, before any step.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -25,6 +25,7 @@ from kinemill.task import Plugin, Task, load_task
 from kinemill.task.compute import Ray
 from kinemill.task.own_code import has_own_code
 from kinemill.task.presets import list_presets, preset_overrides
+from kinemill.task.setting_list import spell_bounds
 from kinemill_dagster.resources.compute import COMPUTE
 from kinemill_dagster.resources.dagster_api import PostProcessingError
 from kinemill_dagster.resources.prewarmed_worker import PREWARMED_WORKER
@@ -210,30 +211,4 @@ def _spelled_by_field(part: BaseModel) -> bool:
 
 def _describe(info: FieldInfo, value: object) -> str:
     now = "" if isinstance(value, BaseModel) else f"now {value!r}"
-    return ". ".join(part for part in (now, _bounds(info), info.description or "") if part)
-
-
-def _bounds(info: FieldInfo) -> str:
-    """Spell the bounds of a number, which the form cannot check: the launch does."""
-    bounds = [
-        f"{sign} {_spell(limit)}"
-        for rule in _rules(info.metadata, info.annotation)
-        for name, sign in _SIGNS.items()
-        if isinstance(limit := getattr(rule, name, None), int | float)
-    ]
-    return f"must be {' and '.join(dict.fromkeys(bounds))}" if bounds else ""
-
-
-def _rules(metadata: Iterable[object], annotation: object) -> Iterator[object]:
-    """Yield the rules of a field and of the numbers inside its value."""
-    for rule in metadata:
-        yield from rule.metadata if isinstance(rule, FieldInfo) else [rule]
-    for inner in get_args(annotation):
-        yield from _rules(getattr(inner, "__metadata__", ()), inner)
-
-
-def _spell(limit: float) -> str:
-    return str(limit) if isinstance(limit, int) else f"{limit:g}"
-
-
-_SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "multiple_of": "a multiple of"}
+    return ". ".join(part for part in (now, spell_bounds(info), info.description or "") if part)

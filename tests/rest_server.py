@@ -7,15 +7,14 @@ from uuid import uuid4
 
 import dagster as dg
 import uvicorn
-from starlette.applications import Starlette
-from starlette.routing import Mount
+from starlette.responses import PlainTextResponse
 
 from kinemill.store.home import Home
 from kinemill_dagster.pipelines.auth.dagster_site import DagsterSite
 from kinemill_dagster.pipelines.auth.middleware import Guard
+from kinemill_dagster.pipelines.auth.pages import with_pages
 from kinemill_dagster.pipelines.auth.rules import Rules
 from kinemill_dagster.pipelines.auth.users import Users, home_token
-from kinemill_dagster.pipelines.rest.app import make_app
 from kinemill_dagster.pipelines.rest.launcher import Launcher
 from kinemill_dagster.pipelines.rest.run_documents import Runs
 from kinemill_dagster.pipelines.rest.service import Service
@@ -106,9 +105,9 @@ class ScriptedDagster:
 
 
 def rest_app(home: Home, instance, query):
-    """The app at `/api/v1`, without the guard."""
-    rest = make_app(Service(home, Runs(home, instance), Launcher(query, instance)))
-    return Starlette(routes=[Mount("/api/v1", rest)])
+    """The pages, the console and REST without the guard."""
+    service = Service(home, Runs(home, instance), Launcher(query, instance))
+    return with_pages(PlainTextResponse("dagster"), home, instance, service)
 
 
 @contextmanager

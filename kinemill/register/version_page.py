@@ -42,13 +42,19 @@ _SAID = {  # numbers of a stage's summary in the provenance table
 _LOOK = "Numbers in the task's units; the full record is in the registry."
 
 
-def version_page(home: Home, version: Version) -> str:
-    """Return the page of a version as one HTML document."""
+def version_page(home: Home, version: Version, decide: str = "") -> str:
+    """Return the page of a version as one HTML document.
+
+    Args:
+        home: where its artifacts are.
+        version: the version.
+        decide: URL of the form to promote it or to roll back; "" without one.
+    """
     links = provenance_of(home, version)
     model = next((link.folder for link in links if link.stage == "model"), None)
     report = _verified(home, version)
     sections = [
-        _header(version),
+        _header(version, decide),
         _cards(version),
         _gate(version),
         _provenance(version, links),
@@ -62,11 +68,12 @@ def version_page(home: Home, version: Version) -> str:
     )
 
 
-def _header(version: Version) -> str:
+def _header(version: Version, decide: str) -> str:
+    link = f' <a href="{escape(decide)}">Decide about this version</a>' if decide else ""
     return (
         f'<header><div><div class="eyebrow">Model version</div><h1>{escape(version.task)} '
         f"{version.number}</h1></div>{head_section(headline_of(version), version.status)}"
-        f"<p>{_made(version)}</p>"
+        f"<p>{_made(version)}{link}</p>"
     )
 
 

@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 from kinemill.task.web_overrides import mark_of
 
 Kind = Literal["integer", "number", "truth", "choice", "text"]
-SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "multiple_of": "a multiple of"}
+_SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "multiple_of": "a multiple of"}
 _KINDS: dict[Any, Kind] = {bool: "truth", int: "integer", float: "number", str: "text"}
 
 
@@ -22,7 +22,7 @@ class Setting:
         key: dotted, as in overrides.
         value: of the task; None if it is not set.
         kind: of the value.
-        low, high: bounds of a number, or None; `bounds` says whether they are allowed values.
+        low, high: bounds of a number, or None; `bounds` says whether it may be equal to them.
         bounds: spelled out, such as `must be > 0`; "" without any.
         choices: allowed values of a choice.
         description: from the model.
@@ -54,14 +54,14 @@ def settings_of(part: BaseModel, prefix: str = "") -> Iterator[Setting]:
         if isinstance(value, BaseModel):
             yield from settings_of(value, f"{key}.")
         elif kind := _kind(info.annotation):
-            limits = _limits(info)
+            limits = _limits(info) if kind in ("integer", "number") else {}
             yield Setting(
                 key,
                 value,
                 kind,
                 limits.get("ge", limits.get("gt")),
                 limits.get("le", limits.get("lt")),
-                spell_bounds(info),
+                spell_bounds(info) if limits else "",
                 _choices(info.annotation),
                 info.description or "",
             )
@@ -72,7 +72,7 @@ def spell_bounds(info: FieldInfo) -> str:
     bounds = [
         f"{sign} {_spell(limit)}"
         for rule in _rules(info.metadata, info.annotation)
-        for name, sign in SIGNS.items()
+        for name, sign in _SIGNS.items()
         if isinstance(limit := getattr(rule, name, None), int | float)
     ]
     return f"must be {' and '.join(dict.fromkeys(bounds))}" if bounds else ""
@@ -82,7 +82,7 @@ def _limits(info: FieldInfo) -> dict[str, float]:
     return {
         name: limit
         for rule in _rules(info.metadata, info.annotation)
-        for name in SIGNS
+        for name in _SIGNS
         if isinstance(limit := getattr(rule, name, None), int | float)
     }
 

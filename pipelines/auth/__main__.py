@@ -37,7 +37,6 @@ def dagster_app(home: Home, workspace: Path, *, read_only: bool) -> Generator[tu
     """Return Dagster's web app with its code server, our pages, and REST."""
     from dagster import DagsterInstance
 
-    from kinemill_dagster.pipelines.rest.app import make_app
     from kinemill_dagster.pipelines.rest.launcher import Launcher
     from kinemill_dagster.pipelines.rest.run_documents import Runs
     from kinemill_dagster.pipelines.rest.service import Service
@@ -49,8 +48,8 @@ def dagster_app(home: Home, workspace: Path, *, read_only: bool) -> Generator[tu
         instance.optimize_for_webserver(_STATEMENT, _RECYCLE, _CONNECTIONS)
         with open_web_app(instance, workspace, read_only=read_only) as web:
             site = DagsterSite(task_of_job, lambda run: _job_of_run(instance, run))
-            rest = make_app(Service(home, Runs(home, instance), Launcher(web.query, instance)))
-            yield with_pages(web.app, home, instance, rest), site
+            service = Service(home, Runs(home, instance), Launcher(web.query, instance))
+            yield with_pages(web.app, home, instance, service), site
 
 
 def task_of_job(job: str) -> str | None:

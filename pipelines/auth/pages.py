@@ -1,7 +1,8 @@
 """kinemill's own pages on Dagster's server: tasks, versions, and the reports in the home.
 
-They are read-only. Reports contain untrusted text, such as names of recordings, so they are served
-in a sandbox in which they can neither load anything nor send requests.
+They are read-only; the console (`pipelines/web_console`) has forms. Reports contain untrusted text,
+such as names of recordings, so they are served in a sandbox in which they can neither load anything
+nor send requests.
 """
 
 from pathlib import Path
@@ -23,6 +24,10 @@ from kinemill.register.consistency import is_registered
 from kinemill.register.versions import Version, versions_of
 from kinemill.store.home import Home
 from kinemill.task import list_tasks
+from kinemill_dagster.pipelines.rest.app import make_app
+from kinemill_dagster.pipelines.rest.service import Service
+from kinemill_dagster.pipelines.web_console.layout import PREFIX as CONSOLE
+from kinemill_dagster.pipelines.web_console.routes import console_routes
 from kinemill_dagster.resources.links import FILES, PREFIX, TASKS
 
 _SUFFIXES = {".html", ".png", ".svg"}
@@ -38,9 +43,16 @@ def with_pages(
     app: ASGIApp,
     home: Home,
     instance: dg.DagsterInstance | None = None,
-    rest: ASGIApp | None = None,
+    service: Service | None = None,
 ) -> Starlette:
-    """Return Dagster's app with kinemill's pages, and REST at `/api/v1`; `/` is the start page."""
+    """Return Dagster's app with kinemill's pages; `/` is the start page.
+
+    Args:
+        app: Dagster's app.
+        home: the home that the pages show.
+        instance: of Dagster; None: no runs are shown.
+        service: for REST at `/api/v1` and the console; None: neither is served.
+    """
     pages = _Pages(home, instance)
     routes = [
         Route("/", pages.start),
@@ -49,8 +61,9 @@ def with_pages(
         Route(f"{TASKS}/{{task}}", pages.task),
         Route(f"{TASKS}/{{task}}/{{number:int}}", pages.version),
         Route(f"{FILES}/{{path:path}}", pages.file),
+        *(console_routes(service) if service else []),
         Route(f"{PREFIX}/{{path:path}}", lambda _: _none("no such page")),
-        *([Mount("/api/v1", rest)] if rest else []),
+        *([Mount("/api/v1", make_app(service))] if service else []),
         Mount("/", app),
     ]
     return Starlette(routes=routes)
@@ -87,7 +100,10 @@ class _Pages:
         number = request.path_params["number"]
         versions = self._versions(request.path_params["task"])
         match = next((one for one in versions if one.number == number), None)
-        return _page(version_page(self._home, match)) if match else _none("no such version")
+        if match is None:
+            return _none("no such version")
+        decide = f"{CONSOLE}/versions/{match.task}/{number}"
+        return _page(version_page(self._home, match, decide))
 
     def file(self, request: Request) -> Response:
         path = (self._home.root / request.path_params["path"]).resolve()

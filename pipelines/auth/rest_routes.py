@@ -14,6 +14,7 @@ from kinemill_dagster.pipelines.rest.documents import (
     Approve,
     Body,
     CancelRun,
+    CheckSettings,
     DecideRecording,
     Installation,
     Promote,
@@ -58,6 +59,7 @@ _CHANGES = (
     _Change("POST", ("runs", _ANY, "cancel"), CancelRun, Permission.OPERATE),
     _Change("PUT", ("tasks", _ANY, "logs", _ANY), None, Permission.OPERATE),
     _Change("POST", ("tasks", _ANY, "check"), None, Permission.OPERATE),
+    _Change("POST", ("tasks", _ANY, "settings"), CheckSettings, Permission.LOOK),
     _Change("POST", ("tasks", _ANY, "quarantine"), DecideRecording, Permission.OPERATE),
     _Change("POST", ("models", _ANY, "promote"), Promote, Permission.PROMOTE),
     _Change("POST", ("models", _ANY, "approve"), Approve, Permission.PROMOTE),
@@ -97,7 +99,7 @@ def rest_route(request: Request, task_of_run: TaskOfRun) -> Route:
 
 def _tasks(path: tuple[str, ...], body: Body, task_of_run: TaskOfRun) -> frozenset[str] | None:
     """Return the tasks that a request changes; None if the run is unknown."""
-    if isinstance(body, Installation):
+    if isinstance(body, Installation | CheckSettings):
         return NO_TASK
     if isinstance(body, StartRun):
         return frozenset({body.task})

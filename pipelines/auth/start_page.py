@@ -21,6 +21,7 @@ from kinemill.reports.components import html_page, name_of, table
 from kinemill.store.home import Home
 from kinemill.task import list_tasks, load_task
 from kinemill_dagster.pipelines.alerts import NewAlert, drifts, quarantines, refusals
+from kinemill_dagster.pipelines.web_console.layout import PREFIX as CONSOLE
 from kinemill_dagster.resources.links import TASKS
 from kinemill_dagster.resources.tags import TASK
 
@@ -74,7 +75,7 @@ def _row(home: Home, instance: dg.DagsterInstance | None, name: str, path: Path)
     run = _last_run(instance, name) if instance else None
     if run and run.dagster_run.status in _BAD:
         status = run.dagster_run.status.value.lower()
-        address = f"/runs/{run.dagster_run.run_id}"
+        address = f"{CONSOLE}/runs/{run.dagster_run.run_id}"
         problems.append(f'the last run is <a href="{address}">{escape(status)}</a>')
     return _Row(name, versions, run, problems, events)
 
@@ -154,10 +155,12 @@ def _tasks(rows: Sequence[_Row]) -> str:
             f'<a href="{TASKS}/{escape(row.name)}">{name_of(row.name)}</a>',
             _champion(row),
             _run(row.run),
+            f'<a href="{CONSOLE}/start/{escape(row.name)}">Start a run</a> · '
+            f'<a href="{CONSOLE}/quarantine/{escape(row.name)}">Quarantine</a>',
         ]
         for row in rows
     ]
-    listed = table(["Task", "Champion", "Last run, UTC"], lines, fixed=True)
+    listed = table(["Task", "Champion", "Last run, UTC", ""], lines, fixed=True)
     return f"<h2>Tasks</h2>{listed}" if lines else ""
 
 
@@ -193,4 +196,4 @@ def _run(record: dg.RunRecord | None) -> str:
     run, moment = record.dagster_run, record.create_timestamp.astimezone(UTC)
     age = datetime.now(UTC) - moment
     when = f"{moment:%H:%M}" if age.days < 1 else f"{moment:%Y-%m-%d %H:%M}"
-    return f'<a href="/runs/{run.run_id}">{escape(run.status.value.lower())}</a>, {when}'
+    return f'<a href="{CONSOLE}/runs/{run.run_id}">{escape(run.status.value.lower())}</a>, {when}'

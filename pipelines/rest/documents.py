@@ -43,6 +43,13 @@ class StartRun(Body):
     )
 
 
+class CheckSettings(Body):
+    """Overrides and presets to check against a task, as a run would use them."""
+
+    overrides: dict[str, JsonValue] = {}
+    presets: list[Annotated[str, Field(max_length=200)]] = Field(default=[], max_length=50)
+
+
 class CancelRun(Body):
     """Cancel a run; there is nothing to set."""
 
@@ -168,6 +175,12 @@ class TaskList(BaseModel):
 
 class TaskDocument(TaskLine):
     """A task: its settings with defaults, as a task file has them."""
+
+    settings: dict[str, JsonValue]
+
+
+class Settings(BaseModel):
+    """Settings of a task with overrides, as a task file has them."""
 
     settings: dict[str, JsonValue]
 

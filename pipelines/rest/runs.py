@@ -10,9 +10,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from kinemill.ingest.files import drop_folder
 from kinemill.store import Json
-from kinemill.task import Task, load_task
 from kinemill.task.overrides import nested
-from kinemill.task.presets import preset_overrides
 from kinemill.task.web_overrides import within
 from kinemill.tracking.run_metrics import RunMetrics as Metrics
 from kinemill_dagster.pipelines.rest.documents import (
@@ -38,7 +36,7 @@ def start_run(
     body: StartRun, request: Request, service: ServiceOf, response: Response
 ) -> RunDocument:
     """Start a run of all assets of a task."""
-    task, changes = _overridden(service, body)
+    task, changes = service.overridden(body.task, body.overrides, body.presets)
     config: Json = {}
     if changes:
         config["resources"] = {task.name: {"config": nested(changes)}}
@@ -126,14 +124,3 @@ def _events(service: Service, record: Any) -> Iterator[ServerSentEvent]:
         time.sleep(_LOOK_EVERY)
         record = service.runs.find(record.dagster_run.run_id)
     yield ServerSentEvent(event="end", data=service.runs.document(record))
-
-
-def _overridden(service: Service, body: StartRun) -> tuple[Task, Json]:
-    """Return the task with the overrides of a body, by the rules for the web, and the overrides.
-
-    Raises:
-        BadInput: an override is invalid, or names code, a file or a machine.
-    """
-    presets = preset_overrides(body.presets) if body.presets else {}
-    changes = {**presets, **body.overrides}
-    return load_task(service.task_file(body.task), changes, web=True), changes

@@ -1,6 +1,6 @@
 """What the endpoints of REST need: the home, the runs, and the user of a request."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +10,11 @@ from fastapi import Depends, Request
 
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
+from kinemill.store import Json
 from kinemill.store.home import Home
 from kinemill.store.locks import acting_as
 from kinemill.task import Task, list_tasks, load_task
+from kinemill.task.presets import preset_overrides
 from kinemill_dagster.pipelines.rest.launcher import Launcher
 from kinemill_dagster.pipelines.rest.run_documents import Runs
 from kinemill_dagster.resources.tags import USER_HEADER
@@ -38,6 +40,18 @@ class Service:
             TaskError: its file is invalid.
         """
         return load_task(self.task_file(name))
+
+    def overridden(
+        self, name: str, overrides: Mapping[str, object], presets: list[str]
+    ) -> tuple[Task, Json]:
+        """Return a task with overrides, by the rules for the web, and all overrides.
+
+        Raises:
+            NotHere: there is no such task.
+            BadInput: an override is invalid, or names code, a file or a machine.
+        """
+        changes = {**(preset_overrides(presets) if presets else {}), **overrides}
+        return load_task(self.task_file(name), changes, web=True), changes
 
     def task_file(self, name: str) -> Path:
         """Return the file of a task of the project.

@@ -6,7 +6,13 @@ from kinemill.errors import KinemillError
 from kinemill.register.consistency import is_registered
 from kinemill.register.versions import CHAMPION, aliases_of, versions_of
 from kinemill.task import list_tasks
-from kinemill_dagster.pipelines.rest.documents import TaskDocument, TaskLine, TaskList
+from kinemill_dagster.pipelines.rest.documents import (
+    CheckSettings,
+    Settings,
+    TaskDocument,
+    TaskLine,
+    TaskList,
+)
 from kinemill_dagster.pipelines.rest.service import Service, ServiceOf
 
 router = APIRouter(tags=["tasks"])
@@ -23,6 +29,13 @@ def show_task(task: str, service: ServiceOf) -> TaskDocument:
     """Return a task with all settings."""
     settings = service.task(task).model_dump(mode="json", by_alias=True)
     return TaskDocument(**_line(service, task).model_dump(), settings=settings)
+
+
+@router.post("/tasks/{task}/settings")
+def check_settings(task: str, body: CheckSettings, service: ServiceOf) -> Settings:
+    """Check overrides and presets without starting a run; return all settings with them."""
+    changed = service.overridden(task, body.overrides, body.presets)[0]
+    return Settings(settings=changed.model_dump(mode="json", by_alias=True))
 
 
 def _line(service: Service, name: str) -> TaskLine:

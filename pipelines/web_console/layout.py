@@ -1,0 +1,18 @@
+"""Layout of the pages of the console."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from kinemill.reports.components import html_page
+
+PREFIX = "/kinemill/console"
+_CSS = Path(__file__).with_name("console.css")
+
+
+def console_page(title: str, sections: Sequence[str]) -> str:
+    """Return a page of the console, with its style and script."""
+    links = '<p><a href="/">Overview</a> · <a href="/runs">Runs</a></p>'
+    script = f'<script src="{PREFIX}/console.js" defer></script>'
+    return html_page(
+        title, [links, *sections, script], "Changes are checked by the server.", _CSS.read_text()
+    )

@@ -1,0 +1,87 @@
+"""Routes of the console; they only read, and REST changes."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from kinemill.errors import BadInput, KinemillError
+from kinemill.register.consistency import is_registered
+from kinemill.register.versions import CHAMPION, aliases_of, find_version
+from kinemill.task import load_task
+from kinemill.validate.recording_status import held_back
+from kinemill_dagster.pipelines.rest.service import NotHere, Service
+from kinemill_dagster.pipelines.web_console.decision_page import decision_page, quarantine_page
+from kinemill_dagster.pipelines.web_console.layout import PREFIX
+from kinemill_dagster.pipelines.web_console.run_form import run_form
+from kinemill_dagster.pipelines.web_console.run_page import run_page
+
+_SCRIPT = Path(__file__).with_name("console.js")
+_HELD_BACK = 100  # recordings on a page
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; connect-src 'self'; "
+    "style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'",
+    "Cache-Control": "no-store",
+}
+
+
+def console_routes(service: Service) -> list[Route]:
+    """Return the routes of the console below `PREFIX`."""
+    pages = _Pages(service)
+    return [
+        Route(
+            f"{PREFIX}/console.js", lambda _: FileResponse(_SCRIPT, media_type="text/javascript")
+        ),
+        Route(f"{PREFIX}/start/{{task}}", pages.start),
+        Route(f"{PREFIX}/runs/{{run}}", pages.run),
+        Route(f"{PREFIX}/versions/{{task}}/{{number:int}}", pages.version),
+        Route(f"{PREFIX}/quarantine/{{task}}", pages.quarantine),
+    ]
+
+
+class _Pages:
+    """The pages; each request reads the current state."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def start(self, request: Request) -> Response:
+        def page() -> str:
+            task = load_task(self._service.task_file(request.path_params["task"]))
+            return run_form(task, self._service.home)
+
+        return _answer(page)
+
+    def run(self, request: Request) -> Response:
+        runs = self._service.runs
+        return _answer(lambda: run_page(runs.document(runs.find(request.path_params["run"]))))
+
+    def version(self, request: Request) -> Response:
+        def page() -> str:
+            task, number = request.path_params["task"], request.path_params["number"]
+            self._service.task_file(task)
+            if not is_registered(self._service.home, task):
+                raise NotHere(f"task {task}", "has no version yet")
+            version = find_version(self._service.home, task, f":{number}")
+            return decision_page(version, aliases_of(self._service.home, task).get(CHAMPION))
+
+        return _answer(page)
+
+    def quarantine(self, request: Request) -> Response:
+        def page() -> str:
+            task = self._service.task(request.path_params["task"])
+            listed = held_back(task, self._service.home, 0, _HELD_BACK)
+            return quarantine_page(task.name, listed.recordings, listed.total)
+
+        return _answer(page)
+
+
+def _answer(page: Callable[[], str]) -> Response:
+    """Return a page, or the error that it ends in as text."""
+    try:
+        return HTMLResponse(page(), headers=_HEADERS)
+    except KinemillError as error:
+        status = 404 if isinstance(error, BadInput) else 500
+        return PlainTextResponse(f"{error}\n", status)
