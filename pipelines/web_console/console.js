@@ -133,7 +133,10 @@ function draw(figure, points) {
   svg.append(element("path", {class: "frame", d: `M${LEFT} 8V${HEIGHT - BOTTOM}H${WIDTH - 6}`}));
   const path = steps.map((step, index) => `${index ? "L" : "M"}${x(step)} ${y(scaled[index])}`);
   svg.append(element("path", {class: "line model", d: path.join("")}));
-  const spell = (value) => (logarithmic ? 10 ** value : value).toPrecision(3);
+  if (steps.length === 1) {
+    svg.append(element("circle", {class: "dot", cx: x(steps[0]), cy: y(scaled[0]), r: 3}));
+  }
+  const spell = (value) => String(Number((logarithmic ? 10 ** value : value).toPrecision(3)));
   const right = {class: "axis", "text-anchor": "end"};
   svg.append(element("text", {...right, x: LEFT - 4, y: 14}, spell(high)));
   svg.append(element("text", {...right, x: LEFT - 4, y: HEIGHT - BOTTOM}, spell(low)));

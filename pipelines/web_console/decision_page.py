@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from html import escape
 
+from kinemill.ingest.raw import Reason
 from kinemill.register.gate.headline import headline_of
 from kinemill.register.versions import CHAMPION, Version
 from kinemill.reports.components import mark, name_of, table
@@ -71,10 +72,7 @@ def quarantine_page(task: str, held_back: Sequence[RecordingStatus], total: int)
     rows = [
         [
             f"{name_of(one.member.name)}<br><small>{escape(one.status)}</small>",
-            "<br>".join(
-                f"<small>{escape(str(reason['check']))}: {escape(str(reason['found']))}</small>"
-                for reason in one.reasons
-            ),
+            "<br>".join(f"<small>{escape(_spell(reason))}</small>" for reason in one.reasons),
             _form(
                 f"tasks/{task}/quarantine",
                 {"recording": one.member.hash},
@@ -98,6 +96,11 @@ def quarantine_page(task: str, held_back: Sequence[RecordingStatus], total: int)
         else "<p>No recording is held back.</p>",
     ]
     return console_page(f"{task}: quarantine", sections)
+
+
+def _spell(reason: Reason) -> str:
+    channel = f" of {reason['channel']}" if reason["channel"] else ""
+    return f"{reason['check']}{channel}, {reason['where']}: {reason['found']}"
 
 
 def _form(

@@ -13,6 +13,5 @@ def console_page(title: str, sections: Sequence[str]) -> str:
     """Return a page of the console, with its style and script."""
     links = '<p><a href="/">Overview</a> · <a href="/runs">Runs</a></p>'
     script = f'<script src="{PREFIX}/console.js" defer></script>'
-    return html_page(
-        title, [links, *sections, script], "Changes are checked by the server.", _CSS.read_text()
-    )
+    footer = "The server checks every change."
+    return html_page(title, [links, *sections, script], footer, _CSS.read_text())

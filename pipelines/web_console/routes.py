@@ -52,11 +52,11 @@ class _Pages:
             task = load_task(self._service.task_file(request.path_params["task"]))
             return run_form(task, self._service.home)
 
-        return _answer(page)
+        return _respond(page)
 
     def run(self, request: Request) -> Response:
         runs = self._service.runs
-        return _answer(lambda: run_page(runs.document(runs.find(request.path_params["run"]))))
+        return _respond(lambda: run_page(runs.document(runs.find(request.path_params["run"]))))
 
     def version(self, request: Request) -> Response:
         def page() -> str:
@@ -67,7 +67,7 @@ class _Pages:
             version = find_version(self._service.home, task, f":{number}")
             return decision_page(version, aliases_of(self._service.home, task).get(CHAMPION))
 
-        return _answer(page)
+        return _respond(page)
 
     def quarantine(self, request: Request) -> Response:
         def page() -> str:
@@ -75,10 +75,10 @@ class _Pages:
             listed = held_back(task, self._service.home, 0, _HELD_BACK)
             return quarantine_page(task.name, listed.recordings, listed.total)
 
-        return _answer(page)
+        return _respond(page)
 
 
-def _answer(page: Callable[[], str]) -> Response:
+def _respond(page: Callable[[], str]) -> Response:
     """Return a page, or the error that it ends in as text."""
     try:
         return HTMLResponse(page(), headers=_HEADERS)

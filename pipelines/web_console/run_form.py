@@ -66,6 +66,7 @@ def _entries(folder: Path) -> Iterable[Path]:
 
 def _part(task: Task, part: str) -> str:
     settings = list(settings_of(getattr(task, part), f"{part}."))
+    settings.sort(key=lambda one: one.key.count("."))  # those of plug-ins last
     if not settings:
         return ""
     note = f"<p>{_GATE}</p>" if part in ("verify", "promote") else ""

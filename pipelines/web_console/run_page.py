@@ -8,7 +8,7 @@ from kinemill_dagster.pipelines.web_console.layout import console_page
 
 def run_page(run: RunDocument) -> str:
     """Return the page of a run; its script follows the run until it has ended."""
-    short = run.id[:8]
+    short, started = run.id[:8], run.created_at[:16].replace("T", " ")
     settings = "".join(
         f"<li><code>{escape(key)}: {escape(str(value))}</code></li>"
         for key, value in run.parameters.items()
@@ -16,7 +16,7 @@ def run_page(run: RunDocument) -> str:
     sections = [
         f'<header><div><div class="eyebrow">Run {short}</div><h1>{escape(run.task)}</h1></div>'
         f'<div class="verdict" data-status>{run.status}</div></header>',
-        f"<p>Started by {escape(run.owner or 'nobody')} on {escape(run.created_at[:16])} UTC. "
+        f"<p>Started by {escape(run.owner or 'nobody')} on {escape(started)} UTC. "
         f'<a href="/runs/{run.id}">Steps and logs in Dagster</a></p>',
         f"<details><summary>Overrides</summary><ul>{settings}</ul></details>" if settings else "",
         f'<section class="live" data-run="{run.id}">'

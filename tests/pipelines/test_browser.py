@@ -1,5 +1,6 @@
 """The pages of `kinemill ui` in headless Chromium, as a user sees them on a screen and a phone."""
 
+import json
 import shutil
 
 import pytest
@@ -15,6 +16,7 @@ pytestmark = [
 ]
 
 PHONE = 390  # px
+CONSOLE = "/kinemill/console"
 LINKS = "[...document.querySelectorAll('nav a')].map(one => one.textContent.trim())"
 
 
@@ -104,13 +106,25 @@ def test_mlflow_cannot_send_anything_to_another_server(served, tab):
 CHARTS = "[...document.querySelectorAll('svg[role=img][aria-label*=\" over \"]')]"
 
 
+def run_of(served):
+    """The id of the run that made the first version."""
+    return served.runs()[-1]["runId"]
+
+
 def pages_of(served):
     """The addresses of the pages and reports that kinemill renders for the task."""
     home = served.workspace.home
     reports = sorted(home.store.glob("decision/*/*/report.html"))
     assert reports
     files = [f"/kinemill/files/{one.relative_to(home.root).as_posix()}" for one in reports]
-    return ["/", "/kinemill/tasks", f"/kinemill/tasks/{TASK}", f"/kinemill/tasks/{TASK}/1", *files]
+    console = [
+        f"start/{TASK}",
+        f"versions/{TASK}/1",
+        f"quarantine/{TASK}",
+        f"runs/{run_of(served)}",
+    ]
+    pages = ["/", "/kinemill/tasks", f"/kinemill/tasks/{TASK}", f"/kinemill/tasks/{TASK}/1"]
+    return [*pages, *(f"{CONSOLE}/{one}" for one in console), *files]
 
 
 def test_ui_prints_the_address_of_the_start_page_which_shows_the_champion(served, tab):
@@ -161,3 +175,41 @@ def test_every_chart_of_a_report_names_its_axes_and_units(served, tab):
     for width in (1280, PHONE):
         tab.resize(width, 900)
         assert tab.evaluate(inside), width
+
+
+def fill(tab, selector, value):
+    """Type a value into a field of a form."""
+    field = f"document.querySelector({json.dumps(selector)})"
+    tab.evaluate(f"{field}.value = {json.dumps(value)}")
+    tab.evaluate(f"{field}.dispatchEvent(new Event('input', {{bubbles: true}}))")
+
+
+def test_a_recording_is_released_with_a_reason(served, tab):
+    tab.open(f"{served.urls['Dagster']}{CONSOLE}/quarantine/{TASK}", PHONE)
+    fill(tab, "[name=because]", "checked by eye")
+    tab.evaluate("document.querySelector('button[value=release]').click()")
+    tab.wait_for("recorded: release")
+    assert tab.errors() == []
+
+
+def test_a_decision_that_is_refused_says_why(served, tab):
+    tab.open(f"{served.urls['Dagster']}{CONSOLE}/versions/{TASK}/1")
+    tab.evaluate("document.querySelector('form.decision button').click()")
+    tab.wait_for("is the first champion")
+
+
+def test_a_run_is_started_checked_while_typing_and_followed_to_its_version(served, tab):
+    """Last: it registers a version."""
+    tab.open(f"{served.urls['Dagster']}{CONSOLE}/start/{TASK}")
+    fill(tab, "[data-key='learn.steps']", "0")
+    tab.wait_for("greater than 0")
+    fill(tab, "[data-key='learn.steps']", "50")
+    tab.wait_for("1 change(s), valid")
+    tab.evaluate("document.querySelector('form.run button').click()")
+    tab.wait_for("Cancel the run")
+    tab.wait_for("train/loss", 300.0)
+    tab.wait_for("Version 2 and the decision of the gate", 300.0)
+    assert tab.evaluate("document.querySelectorAll('.charts figure svg').length") >= 4
+    assert tab.evaluate("document.querySelector('[data-status]').textContent") == "completed"
+    assert f"{CONSOLE}/runs/" in tab.evaluate("location.pathname")
+    assert served.runs()[0]["status"] == "SUCCESS"
