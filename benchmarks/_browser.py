@@ -73,7 +73,7 @@ class Tab:
             TimeoutError: it does not show the text.
         """
         deadline = time.monotonic() + wait
-        contains = f"document.body.innerText.includes({json.dumps(text)})"
+        contains = f"(document.body?.innerText ?? '').includes({json.dumps(text)})"
         while not self.evaluate(contains):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the page does not show {text!r} within {wait:g} s")

@@ -4,12 +4,14 @@ Runs the demo in a temporary project, serves it, and opens the pages in headless
 """
 
 import argparse
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +30,8 @@ _EXPECTED = {  # text of each page that shows that it is drawn
     "automation": "alerts",
     "mlflow": "champion",
     "report": "Decision of the gate",
+    "console-start": "optimizer steps",
+    "console-run": "the decision of the gate",
 }
 _KINEMILL = (sys.executable, "-c", "from kinemill.cli import main; main()")
 _ADDRESS = re.compile(r"(Dagster|MLflow) +(http://127\.0\.0\.1:\d+)")
@@ -35,12 +39,16 @@ _ADDRESS = re.compile(r"(Dagster|MLflow) +(http://127\.0\.0\.1:\d+)")
 
 def addresses(dagster: str, mlflow: str, report: str) -> dict[str, str]:
     """Return the address of each page by the name of its picture."""
+    with urllib.request.urlopen(f"{dagster}/api/v1/runs?task={TASK}") as response:
+        run = json.load(response)["runs"][-1]["id"]  # the first trained the model
     return {
         "start": f"{dagster}/",
         "assets": f"{dagster}/locations/__repository__@kinemill/asset-groups/{TASK}/lineage",
         "automation": f"{dagster}/automation",
         "mlflow": f"{mlflow}/#/models/{TASK}",
         "report": f"{dagster}/kinemill/files/{report}",
+        "console-start": f"{dagster}/kinemill/console/start/{TASK}",
+        "console-run": f"{dagster}/kinemill/console/runs/{run}",
     }
 
 

@@ -117,12 +117,8 @@ def pages_of(served):
     reports = sorted(home.store.glob("decision/*/*/report.html"))
     assert reports
     files = [f"/kinemill/files/{one.relative_to(home.root).as_posix()}" for one in reports]
-    console = [
-        f"start/{TASK}",
-        f"versions/{TASK}/1",
-        f"quarantine/{TASK}",
-        f"runs/{run_of(served)}",
-    ]
+    console = [f"start/{TASK}", f"versions/{TASK}/1", f"quarantine/{TASK}"]
+    console.append(f"runs/{run_of(served)}")
     pages = ["/", "/kinemill/tasks", f"/kinemill/tasks/{TASK}", f"/kinemill/tasks/{TASK}/1"]
     return [*pages, *(f"{CONSOLE}/{one}" for one in console), *files]
 
