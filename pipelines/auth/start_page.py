@@ -155,13 +155,21 @@ def _tasks(rows: Sequence[_Row]) -> str:
             f'<a href="{TASKS}/{escape(row.name)}">{name_of(row.name)}</a>',
             _champion(row),
             _run(row.run),
-            f'<a href="{CONSOLE}/start/{escape(row.name)}">Start a run</a> · '
-            f'<a href="{CONSOLE}/quarantine/{escape(row.name)}">Quarantine</a>',
+            _forms(row.name),
         ]
         for row in rows
     ]
     listed = table(["Task", "Champion", "Last run, UTC", ""], lines, fixed=True)
     return f"<h2>Tasks</h2>{listed}" if lines else ""
+
+
+def _forms(task: str) -> str:
+    """Return the links to the forms of a task, each on one line."""
+    forms = {"start": "Start a run", "quarantine": "Quarantine"}
+    return "<br>".join(
+        f'<a style="white-space: nowrap" href="{CONSOLE}/{form}/{escape(task)}">{text}</a>'
+        for form, text in forms.items()
+    )
 
 
 def _decisions(rows: Sequence[_Row]) -> str:

@@ -113,7 +113,7 @@ function setUpDecision(form) {
 // Follow a run
 
 const SVG = "http://www.w3.org/2000/svg";
-const WIDTH = 340, HEIGHT = 170, LEFT = 52, BOTTOM = 22;
+const WIDTH = 340, HEIGHT = 170, LEFT = 62, BOTTOM = 22;
 
 function element(name, attributes, text) {
   const made = document.createElementNS(SVG, name);
