@@ -92,7 +92,7 @@ def _kind(annotation: object) -> Kind | None:
     if _choices(annotation):
         return "choice"
     options = [one for one in _options(annotation) if one is not type(None)]
-    kinds = [_KINDS.get(one) for one in options]
+    kinds: list[Kind | None] = [_KINDS.get(one) for one in options]
     return kinds[0] if len(kinds) == 1 else None
 
 
