@@ -13,6 +13,7 @@ The functions are in a module of their own because `kinemill.train`, `kinemill.t
 functions that use them.
 """
 
+from kinemill.api.batch_simulation import Trajectories, simulate_batch
 from kinemill.api.evaluation import Evaluation, evaluate
 from kinemill.api.models import LoadedModel
 from kinemill.api.policy_evaluation import PolicyResults, evaluate_policy
@@ -32,12 +33,14 @@ from kinemill.api.simulation import Simulation, simulate
 from kinemill.api.tasks import TaskParts, load_task, make_task
 from kinemill.api.training import Objects, Training, train
 from kinemill.data import Dataset, FrameLogs, from_frames, make_dataset
+from kinemill.runtime.session import Execution
 from kinemill.task import Channel, Task
 
 __all__ = [
     "Channel",
     "Dataset",
     "Evaluation",
+    "Execution",
     "FrameLogs",
     "LoadedModel",
     "Objects",
@@ -48,6 +51,7 @@ __all__ = [
     "Task",
     "TaskParts",
     "Training",
+    "Trajectories",
     "TuneResult",
     "Update",
     "Verification",
@@ -64,6 +68,7 @@ __all__ = [
     "rollout_policy",
     "run",
     "simulate",
+    "simulate_batch",
     "train",
     "tune",
     "verify",

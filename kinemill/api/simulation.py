@@ -12,6 +12,7 @@ from kinemill.api.html import facts_table, image
 from kinemill.api.models import LoadedModel, ModelLike, load_simulator_of
 from kinemill.data.frames import FrameLogs
 from kinemill.errors import BadInput
+from kinemill.runtime.session import Execution
 from kinemill.runtime.simulator import Simulator
 from kinemill.store import Json
 from kinemill.task.document import Task
@@ -128,8 +129,11 @@ def simulate(
     states: Mapping[str, float] | None = None,
     steps: int | None = None,
     task: Task | None = None,
+    execution: Execution | None = None,
 ) -> Simulation:
     """Simulate with a dynamics model from measured rows on, or from rest under actions.
+
+    `simulate_batch` simulates many trajectories.
 
     Args:
         model: TASK, TASK@alias, TASK:version, a training, or the folder of an exported model.
@@ -139,10 +143,12 @@ def simulate(
         states: values of states at the start; the others are measured, or 0 without `source`.
         steps: number of steps; default: all actions.
         task: of a folder.
+        execution: threads and provider of ONNX Runtime; default: one thread of the CPU.
 
     Raises:
         BadInput: both or none of `source` and `actions`, or a value that the model cannot use.
     """
+    from kinemill.verify.simulation import moved
     from kinemill.verify.simulation import simulate as run
 
     if (source is None) == (actions is None):
@@ -155,19 +161,23 @@ def simulate(
         raise BadInput("--row", "belongs to --from", fix="leave it out")
     else:
         assert actions is not None
-        start, initial = _start_at_rest(loaded, actions, initial, notes), {}
-    start = start.first(steps)
-    return Simulation(loaded, run(_strict(loaded), start, initial), start.text, notes)
+        start, initial = start_at_rest(loaded, actions, initial, notes), {}
+    simulator = strict_simulator(loaded, execution)
+    start = moved(simulator, start.first(steps), initial)
+    return Simulation(loaded, run(simulator, [start])[0], start.text, notes)
 
 
-def _strict(loaded: LoadedModel[Simulator]) -> Simulator:
+def strict_simulator(
+    loaded: LoadedModel[Simulator], execution: Execution | None = None
+) -> Simulator:
     """Load the model so that a NaN in its inputs is an error."""
     from kinemill.runtime import load_simulator
 
-    return load_simulator(loaded.folder)
+    chosen = execution or Execution()
+    return load_simulator(loaded.folder, threads=chosen.threads, provider=chosen.provider)
 
 
-def _start_at_rest(
+def start_at_rest(
     loaded: LoadedModel[Simulator],
     actions: Actions,
     initial: Mapping[str, float],

@@ -18,6 +18,7 @@ from kinemill.runtime.integrity import (
 )
 from kinemill.runtime.model_safety import refuse_folder
 from kinemill.runtime.policy import Policy
+from kinemill.runtime.session import Execution
 from kinemill.runtime.simulator import Simulator
 
 _LOG = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ def load(
     where: str | Path,
     *,
     threads: int = 1,
+    provider: str = "cpu",
     non_finite: Literal["raise", "pass"] = "raise",
     out_of_limits: Literal["raise", "pass"] = "pass",
     engine: Literal["onnx", "auto", "c"] = "onnx",
@@ -41,6 +43,9 @@ def load(
             such a file or of a variant, `rollout.int8.onnx`; or an address in the registry,
             `models:/TASK@champion` or `models:/TASK/3`.
         threads: threads of ONNX Runtime; one is faster than two for small models.
+        provider: where ONNX Runtime executes the model: `cpu`, `cuda` (with the package
+            onnxruntime-gpu), or the name of any other of its execution providers. Small models
+            are faster on the CPU; a GPU pays off for thousands of rows in a batch.
         non_finite: for NaN or infinity in an input, `raise` an error, or `pass`: all outputs of
             that row of the batch are NaN, and of no other row.
         out_of_limits: for values beyond the limits of their channel, `raise` an error or `pass`.
@@ -62,14 +67,13 @@ def load(
         raise BadInput("out_of_limits", repr(out_of_limits), expected="'raise' or 'pass'")
     if engine not in ("onnx", "auto", "c"):
         raise BadInput("engine", repr(engine), expected="'onnx', 'auto' or 'c'")
-    if threads < 1:
-        raise BadInput("threads", str(threads), expected="1 or more")
+    execution = Execution(threads, provider)
     file = _model_file(where)
     sums = read_sums(file.parent) if (file.parent / SUMS).is_file() else None
     finite, bounded = non_finite == "raise", out_of_limits == "raise"
     if file.name == POLICY:
         model = read_model(file, sums)
-        return Policy.open(file, model, threads=threads, finite=finite, bounded=bounded)
+        return Policy.open(file, model, execution=execution, finite=finite, bounded=bounded)
     own = file.name.startswith("rollout.")
     step_file = file.with_name(file.name.replace("rollout", "step", 1) if own else STEP)
     step = read_model(step_file, sums) if step_file.is_file() else None
@@ -77,7 +81,7 @@ def load(
         file,
         read_model(file, sums),
         step,
-        threads=threads,
+        execution=execution,
         finite=finite,
         bounded=bounded,
     )

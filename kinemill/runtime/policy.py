@@ -22,7 +22,7 @@ from kinemill.runtime.interface import Carry, safe_values
 from kinemill.runtime.observations import Inputs, ObservationReader
 from kinemill.runtime.policy_interface import ACTION, PolicyInterface
 from kinemill.runtime.policy_layout import SEED
-from kinemill.runtime.session import open_session
+from kinemill.runtime.session import Execution, open_session
 
 _MASK64, _SEEDS = 2**64 - 1, 2**31 - 1
 
@@ -41,12 +41,12 @@ class OnnxEngine:
     Args:
         where: source of the file, for messages.
         model: bytes of the file.
-        threads: threads of ONNX Runtime.
+        execution: threads and provider of ONNX Runtime.
     """
 
-    def __init__(self, where: Path, model: bytes, threads: int) -> None:
-        self._arguments = (where, model, threads)
-        self._session = open_session(where, model, threads)
+    def __init__(self, where: Path, model: bytes, execution: Execution) -> None:
+        self._arguments = (where, model, execution)
+        self._session = open_session(where, model, execution)
         self._names = [item.name for item in self._session.get_outputs()]
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -105,14 +105,14 @@ class Policy:
 
     @classmethod
     def open(
-        cls, where: Path, model: bytes, *, threads: int, finite: bool, bounded: bool
+        cls, where: Path, model: bytes, *, execution: Execution, finite: bool, bounded: bool
     ) -> "Policy":
         """Open the bytes of `policy.onnx`.
 
         Raises:
             BadInput: The bytes are no policy of kinemill.
         """
-        engine = OnnxEngine(where, model, threads)
+        engine = OnnxEngine(where, model, execution)
         interface = PolicyInterface.from_metadata(where, engine.properties)
         expected = [*interface.layout.inputs, *(item.name for item in interface.carry)]
         if engine.inputs != expected:

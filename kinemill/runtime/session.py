@@ -1,44 +1,94 @@
-"""ONNX Runtime sessions: limited threads, no log output, errors as `BadInput`."""
+"""ONNX Runtime sessions: threads, execution provider, no log output, errors as `BadInput`."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kinemill.errors import BadInput
 
+_CPU = "CPUExecutionProvider"
+_PROVIDERS = {"cpu": _CPU, "cuda": "CUDAExecutionProvider"}  # short names of ONNX Runtime's
 
-def open_session(where: Path, model: bytes, threads: int) -> Any:
+
+@dataclass(frozen=True)
+class Execution:
+    """How ONNX Runtime executes a model.
+
+    Attributes:
+        threads: threads of one operation on the CPU.
+        provider: `cpu`, `cuda`, or the name of any provider of ONNX Runtime, such as
+            `CoreMLExecutionProvider`.
+    """
+
+    threads: int = 1
+    provider: str = "cpu"
+
+    def __post_init__(self) -> None:
+        """Check both.
+
+        Raises:
+            BadInput: fewer than one thread, or a provider that is not available.
+        """
+        import onnxruntime as ort
+
+        if self.threads < 1:
+            raise BadInput("threads", str(self.threads), expected="1 or more")
+        available = ort.get_available_providers()
+        if self.provider_name not in available:
+            short = [name for name, one in _PROVIDERS.items() if one in available]
+            names = short + [name for name in available if name not in _PROVIDERS.values()]
+            fix = "for `cuda` install onnxruntime-gpu in place of onnxruntime"
+            expected = f"one of {', '.join(names)}"
+            raise BadInput("provider", f"{self.provider!r} is not here", expected=expected, fix=fix)
+
+    @property
+    def provider_name(self) -> str:
+        """The provider as ONNX Runtime calls it."""
+        return _PROVIDERS.get(self.provider, self.provider)
+
+
+def open_session(where: Path, model: bytes, execution: Execution) -> Any:
     """Return an `onnxruntime.InferenceSession` of a model.
+
+    Operators that another provider lacks are executed on the CPU.
 
     Args:
         where: source of the model, for messages.
         model: bytes of the file.
-        threads: threads of one operation.
+        execution: threads and provider.
 
     Raises:
-        BadInput: ONNX Runtime cannot load the model.
+        BadInput: ONNX Runtime cannot load the model, or the provider does not start.
     """
     import onnxruntime as ort
 
     options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = execution.threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    wanted = execution.provider_name
     try:
-        session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        providers = list(dict.fromkeys([wanted, _CPU]))
+        session = ort.InferenceSession(model, options, providers=providers)
         _ = session.get_inputs(), session.get_modelmeta().custom_metadata_map  # text, or it raises
     except Exception as error:  # ONNX Runtime raises a dozen unrelated types
         raise BadInput(where, f"ONNX Runtime cannot load it: {error}") from error
+    if session.get_providers()[0] != wanted:  # ONNX Runtime falls back without an error
+        fix = "look for missing libraries of the GPU, or use provider='cpu'"
+        raise BadInput("provider", f"{execution.provider!r} does not start", fix=fix)
     return session
 
 
-def open_with(where: Path, model: bytes, threads: int, inputs: Sequence[str], expected: str) -> Any:
+def open_with(
+    where: Path, model: bytes, execution: Execution, inputs: Sequence[str], expected: str
+) -> Any:
     """Return the session of a model with these inputs, in this order.
 
     Raises:
         BadInput: The model cannot be loaded, or has other inputs than `expected` describes.
     """
-    session = open_session(where, model, threads)
+    session = open_session(where, model, execution)
     names = [item.name for item in session.get_inputs()]
     if names != list(inputs):
         raise BadInput(where, f"its inputs are {names}", expected=expected)

@@ -19,7 +19,7 @@ from kinemill.runtime.input_checks import Array, same_batch
 from kinemill.runtime.inputs import Inputs
 from kinemill.runtime.interface import Interface, safe_values
 from kinemill.runtime.native_engine import CompiledRollout, check_same
-from kinemill.runtime.session import open_with
+from kinemill.runtime.session import Execution, open_with
 from kinemill.runtime.stepper import Step, open_step
 from kinemill.runtime.uncertainty import belief_of, deviation_of, members_of
 
@@ -34,7 +34,7 @@ class Simulator:
         where: source of the model, for messages.
         rollout: bytes of `rollout.onnx`.
         step: bytes of `step.onnx`, or None.
-        threads: threads of ONNX Runtime.
+        execution: threads and provider of ONNX Runtime.
         finite: reject NaN and infinity in inputs.
         bounded: reject values beyond the limits of their channel.
     """
@@ -45,19 +45,19 @@ class Simulator:
         rollout: bytes,
         step: bytes | None,
         *,
-        threads: int,
+        execution: Execution,
         finite: bool,
         bounded: bool = False,
     ) -> None:
         self._where = where
-        self._arguments = (where, rollout, step, threads, finite, bounded)
-        self._rollout = open_with(where, rollout, threads, _INPUTS, "a rollout.onnx of kinemill")
+        self._arguments = (where, rollout, step, execution, finite, bounded)
+        self._rollout = open_with(where, rollout, execution, _INPUTS, "a rollout.onnx of kinemill")
         properties = self._rollout.get_modelmeta().custom_metadata_map
         self.interface = Interface.from_metadata(where, properties)
         self._inputs = Inputs(self.interface, finite=finite, bounded=bounded)
         self._safe = json.loads(properties.get("safe_action") or "{}")
         step_path = where.with_name("step.onnx")
-        self._step = open_step(step_path, step, threads, self._inputs, properties) if step else None
+        self._step = open_step(step_path, step, execution, self._inputs, properties) if step else None
         self._observed = HistoryBuffer(self.history, len(self.actions))
         self._compiled: CompiledRollout | None = None
 
@@ -392,7 +392,7 @@ class Simulator:
 
 
 def _open(
-    where: Path, rollout: bytes, step: bytes | None, threads: int, *checks: bool
+    where: Path, rollout: bytes, step: bytes | None, execution: Execution, *checks: bool
 ) -> Simulator:
     finite, bounded = checks
-    return Simulator(where, rollout, step, threads=threads, finite=finite, bounded=bounded)
+    return Simulator(where, rollout, step, execution=execution, finite=finite, bounded=bounded)

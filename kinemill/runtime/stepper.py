@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from kinemill.errors import BadInput
 from kinemill.runtime.input_checks import Array, Axis, same_batch
 from kinemill.runtime.inputs import Inputs
-from kinemill.runtime.session import open_with
+from kinemill.runtime.session import Execution, open_with
 
 
 class Step:
@@ -59,14 +59,14 @@ class Step:
 
 
 def open_step(
-    where: Path, model: bytes, threads: int, inputs: Inputs, properties: Mapping[str, str]
+    where: Path, model: bytes, execution: Execution, inputs: Inputs, properties: Mapping[str, str]
 ) -> Step:
     """Open step.onnx, and check that it belongs to the rollout.onnx of its folder.
 
     Args:
         where: source of the file, for messages.
         model: bytes of the file.
-        threads: threads of ONNX Runtime.
+        execution: threads and provider of ONNX Runtime.
         inputs: reader of the inputs.
         properties: metadata of the rollout, which both files share.
 
@@ -74,7 +74,7 @@ def open_step(
         BadInput: The file is no step.onnx, or of another model.
     """
     names = ["state", "action", *(item.name for item in inputs.interface.carry)]
-    session = open_with(where, model, threads, names, f"{names}")
+    session = open_with(where, model, execution, names, f"{names}")
     if session.get_modelmeta().custom_metadata_map != properties:
         raise BadInput(
             where,

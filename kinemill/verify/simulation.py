@@ -3,7 +3,8 @@
 Symbols: H history, T steps, S states, A actions.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from kinemill.runtime.window_metrics import Floats
 
 TABLES = (".csv", ".parquet")
 PLOTS = (".png", ".html")
+_BATCH = 4096  # trajectories in one batch
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,8 @@ class Start:
         states: the known rows, (H, S), the last is the present.
         past_actions: between them, (H-1, A).
         actions: (T, A), the first acts from the present on.
-        measured: the states that were measured after each of `actions`, (T, S); None if unknown.
+        measured: the states that were measured at the present and after each of `actions`,
+            (T + 1, S); None if unknown.
         text: description of the source.
     """
 
@@ -51,7 +54,7 @@ class Start:
                 f"there are actions for {len(self.actions)} steps alone",
                 expected=f"at most {len(self.actions)}",
             )
-        measured = None if self.measured is None else self.measured[:steps]
+        measured = None if self.measured is None else self.measured[: steps + 1]
         return Start(self.states, self.past_actions, self.actions[:steps], measured, self.text)
 
 
@@ -76,39 +79,71 @@ def start_of_rows(rows: Floats, interface: Interface, at: int, text: str) -> Sta
         states=states_rows[at - history + 1 : at + 1],
         past_actions=action_rows[at - history + 1 : at],
         actions=action_rows[at:-1],
-        measured=states_rows[at + 1 :],
+        measured=states_rows[at:],
         text=f"{text}, from row {at}",
     )
 
 
-def simulate(simulator: Simulator, start: Start, initial: dict[str, float]) -> pl.DataFrame:
-    """Simulate; return one row for the present and one after each action.
-
-    Columns are `time_s`, the states, the actions and the outputs (null in the last row: nothing
-    acts after it), and `<state>_measured` where it is known.
+def moved(simulator: Simulator, start: Start, initial: Mapping[str, float]) -> Start:
+    """Return a start with other present values of some states.
 
     Raises:
-        BadInput: a name or value in `initial`, or in `start`, that cannot be used.
+        BadInput: a name or value in `initial` that cannot be used.
     """
-    interface = simulator.interface
-    start_states = simulator.move(start.states[None], initial) if initial else start.states[None]
-    feed = start_states, start.past_actions[None], start.actions[None]
-    outputs = np.empty((len(start.actions), 0))
-    if interface.outputs:
-        predicted, outputs = (part[0] for part in simulator.rollout_outputs(*feed))
-    else:
-        predicted = simulator.rollout(*feed)[0]
-    states = np.concatenate([np.asarray(start_states)[0, -1:], predicted]).astype(np.float64)
+    if not initial:
+        return start
+    return replace(start, states=np.asarray(simulator.move(start.states[None], initial))[0])
+
+
+def simulate(simulator: Simulator, starts: Sequence[Start]) -> list[pl.DataFrame]:
+    """Simulate; return one row for the present and one after each action, for each start.
+
+    Trajectories of the same number of steps are one batch. Columns are `time_s`, the states, the
+    actions and the outputs (null in the last row: nothing acts after it), and `<state>_measured`
+    where it is known.
+
+    Raises:
+        BadInput: a value in a start that cannot be used.
+    """
+    by_steps: dict[int, list[int]] = {}
+    for index, start in enumerate(starts):
+        by_steps.setdefault(len(start.actions), []).append(index)
+    frames: dict[int, pl.DataFrame] = {}
+    for indices in by_steps.values():
+        for first in range(0, len(indices), _BATCH):
+            batch = indices[first : first + _BATCH]
+            parts = _roll(simulator, [starts[index] for index in batch])
+            for index, predicted, outputs in zip(batch, *parts, strict=True):
+                frames[index] = _table(simulator.interface, starts[index], predicted, outputs)
+    return [frames[index] for index in range(len(starts))]
+
+
+def _roll(simulator: Simulator, starts: Sequence[Start]) -> tuple[Floats, Floats]:
+    """Return the states (B, T, S) and the outputs (B, T, Y) of trajectories of T steps."""
+    feed = (
+        np.stack([start.states for start in starts]),
+        np.stack([start.past_actions for start in starts]),
+        np.stack([start.actions for start in starts]),
+    )
+    if simulator.outputs:
+        return simulator.rollout_outputs(*feed)
+    return simulator.rollout(*feed), np.empty((*feed[2].shape[:2], 0))
+
+
+def _table(
+    interface: Interface, start: Start, predicted: Floats, outputs: Floats
+) -> pl.DataFrame:
+    """Return one trajectory as a table."""
+    states = np.concatenate([start.states[-1:], predicted]).astype(np.float64)
     columns = {"time_s": np.arange(len(states)) * interface.dt}
     columns |= {name: states[:, index] for index, name in enumerate(interface.states)}
     for names, values in ((interface.actions, start.actions), (interface.outputs, outputs)):
         rows = np.concatenate([values, np.full((1, len(names)), np.nan)]).astype(np.float64)
         columns |= {name: rows[:, index] for index, name in enumerate(names)}
     if start.measured is not None:
-        truth = np.concatenate([start.states[-1:], start.measured])
         angle = np.array([name in interface.angles for name in interface.states])
         # Without whole turns between the measured and the simulated angle.
-        truth = states - wrapped(states - truth, angle)
+        truth = states - wrapped(states - start.measured, angle)
         columns |= {f"{n}_measured": truth[:, index] for index, n in enumerate(interface.states)}
     return pl.DataFrame(columns).with_columns(
         pl.col([*interface.actions, *interface.outputs]).fill_nan(None)

@@ -55,8 +55,8 @@ def test_a_start_takes_the_rows_up_to_the_present_and_the_actions_from_there():
     np.testing.assert_array_equal(start.states, rows[2:6, :2])
     np.testing.assert_array_equal(start.past_actions, rows[2:5, 2:])
     np.testing.assert_array_equal(start.actions, rows[5:9, 2:])
-    np.testing.assert_array_equal(start.measured, rows[6:, :2])
-    assert len(start.first(2).actions) == len(start.first(2).measured) == 2
+    np.testing.assert_array_equal(start.measured, rows[5:, :2])
+    assert (len(start.first(2).actions), len(start.first(2).measured)) == (2, 3)
     with pytest.raises(BadInput, match="there are actions for 4 steps alone"):
         start.first(5)
     for row in (2, 9):

@@ -201,7 +201,7 @@ def test_a_simulation_has_a_column_for_each_output(chain):
     _, home, _, refs = chain
     simulator = load(open_ref(home, refs["onnx"]))
     states, past = simulator.hold({"angle": 0.3}, {"torque": 0.0})
-    frame = simulate(simulator, Start(states[0], past[0], np.zeros((5, 1)), None, "rest"), {})
+    frame = simulate(simulator, [Start(states[0], past[0], np.zeros((5, 1)), None, "rest")])[0]
     assert frame.columns == ["time_s", "angle", "velocity", "torque", *NAMES]
     assert frame["acceleration"].null_count() == 1
     assert frame["acceleration"][0] == pytest.approx(-9 * np.sin(0.3), abs=0.6)

@@ -1,0 +1,186 @@
+"""Simulate many named trajectories with a dynamics model, as one batch."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinemill.api.html import facts_table, image
+from kinemill.api.models import ModelLike, load_simulator_of
+from kinemill.api.simulation import Simulation, start_at_rest, strict_simulator
+from kinemill.data.frames import FrameLogs
+from kinemill.errors import BadInput
+from kinemill.registry import nearest
+from kinemill.runtime.session import Execution
+from kinemill.task.document import Task
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from kinemill.api.models import LoadedModel
+    from kinemill.api.simulation import Actions
+    from kinemill.reports.picture import Picture
+    from kinemill.runtime.simulator import Simulator
+    from kinemill.verify.simulation import Start
+
+States = Mapping[str, float]  # values by name of state
+_DRAWN = 1  # trajectories in the HTML of the result
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectories(Mapping[str, Simulation]):
+    """Simulated trajectories by name.
+
+    Attributes:
+        simulations: by name.
+        notes: remarks, such as states that were not given.
+    """
+
+    simulations: dict[str, Simulation]
+    notes: list[str] = field(default_factory=list[str])
+
+    def __getitem__(self, name: str) -> Simulation:
+        """Return one trajectory."""
+        return self.simulations[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names."""
+        return iter(self.simulations)
+
+    def __len__(self) -> int:
+        """Return the number of trajectories."""
+        return len(self.simulations)
+
+    @property
+    def rmse(self) -> dict[str, float]:
+        """RMSE against the measured states over all trajectories, by name, in their units."""
+        squares: dict[str, float] = {}
+        steps: dict[str, int] = {}
+        for one in self.simulations.values():
+            for name, error in one.rmse.items():
+                squares[name] = squares.get(name, 0.0) + one.steps * error**2
+                steps[name] = steps.get(name, 0) + one.steps
+        return {name: float(np.sqrt(total / steps[name])) for name, total in squares.items()}
+
+    def to_polars(self) -> "pl.DataFrame":
+        """Return all rows, with the column `trajectory`; other columns as in `Simulation`."""
+        import polars as pl
+
+        parts = [
+            one.frame.select(pl.lit(name).alias("trajectory"), pl.all())
+            for name, one in self.simulations.items()
+        ]
+        return pl.concat(parts, how="diagonal")
+
+    def to_numpy(self) -> "dict[str, NDArray[np.float64]]":
+        """Return the states (steps + 1, S) by name."""
+        return {name: one.to_numpy() for name, one in self.simulations.items()}
+
+    def plot(self, name: str | None = None) -> "Picture":
+        """Draw one trajectory; default: the first."""
+        return self.simulations[name or next(iter(self))].plot()
+
+    def _repr_html_(self) -> str:
+        steps = sum(one.steps for one in self.simulations.values())
+        first = next(iter(self))
+        units = self[first].model.model.units
+        errors = {f"RMSE {name}, {units[name]}": error for name, error in self.rmse.items()}
+        facts = {"trajectories": len(self), "steps": steps, **errors, "drawn": first}
+        return facts_table(f"{self[first].model.task.name}: trajectories", facts) + image(
+            self.plot()
+        )
+
+
+def simulate_batch(
+    model: ModelLike,
+    source: "FrameLogs | Mapping[str, Actions]",
+    *,
+    states: "Mapping[str, States] | None" = None,
+    steps: int | None = None,
+    task: Task | None = None,
+    execution: Execution | None = None,
+) -> Trajectories:
+    """Simulate many trajectories; those of the same length are one batch.
+
+    Args:
+        model: TASK, TASK@alias, TASK:version, a training, or the folder of an exported model.
+        source: frames, whose episodes start from their first measured rows under their actions;
+            or actions by name of trajectory (a CSV or Parquet file, a frame, or arrays (T,) by
+            name of action), which start at rest.
+        states: values of states at the start, by name of trajectory and of state; the others are
+            measured, or 0 for actions alone.
+        steps: number of steps; default: all actions.
+        task: of a folder.
+        execution: threads and provider of ONNX Runtime; default: one thread of the CPU.
+
+    Returns:
+        The trajectories by name: that of the frame, with `/INDEX` where a frame has several
+        episodes.
+
+    Raises:
+        BadInput: no trajectory, one that is too short, or a value that the model cannot use.
+    """
+    from kinemill.verify.simulation import moved, simulate
+
+    loaded, initial = load_simulator_of(model, task), dict(states or {})
+    if isinstance(source, FrameLogs):
+        starts, notes = _measured(loaded, source), list[str]()
+    else:
+        starts, notes = _at_rest(loaded, source, initial)
+    if not starts:
+        raise BadInput("simulate_batch", "has no trajectory", expected="at least one")
+    if unknown := [name for name in initial if name not in starts]:
+        raise BadInput("states", f"no trajectory {unknown[0]!r}", fix=nearest(unknown[0], starts))
+    simulator, chosen = strict_simulator(loaded, execution), dict[str, "Start"]()
+    for name, start in starts.items():
+        values = initial.get(name, {}) if isinstance(source, FrameLogs) else {}
+        chosen[name] = moved(simulator, start.first(steps), values)
+    frames = simulate(simulator, list(chosen.values()))
+    return Trajectories(
+        {
+            name: Simulation(loaded, frame, start.text)
+            for (name, start), frame in zip(chosen.items(), frames, strict=True)
+        },
+        notes,
+    )
+
+
+def _measured(loaded: "LoadedModel[Simulator]", source: FrameLogs) -> "dict[str, Start]":
+    """Return the start of each episode of frames."""
+    from kinemill.verify.files import unlike
+    from kinemill.verify.logs import read_logs
+    from kinemill.verify.simulation import start_of_rows
+
+    logs = read_logs(loaded.task, loaded.home, source.write(loaded.task, loaded.home))
+    interface = loaded.model.interface
+    if differing := unlike(interface, logs.rows):
+        raise BadInput("the model", f"is not of this task now: {'; '.join(differing)}")
+    by_name: dict[str, list[Start]] = {}
+    for episode in logs.rows.episodes:
+        rows = logs.rows.rows(episode).astype("float64")
+        name = episode.name.rpartition(".")[0] or episode.name
+        text = f"{episode.name}, episode {episode.id}"
+        start = start_of_rows(rows, interface, interface.history - 1, text)
+        by_name.setdefault(name, []).append(start)
+    return {
+        name if len(starts) == 1 else f"{name}/{index}": start
+        for name, starts in by_name.items()
+        for index, start in enumerate(starts)
+    }
+
+
+def _at_rest(
+    loaded: "LoadedModel[Simulator]",
+    source: "Mapping[str, Actions]",
+    initial: Mapping[str, States],
+) -> "tuple[dict[str, Start], list[str]]":
+    """Return a start at rest for each trajectory, and remarks, each once."""
+    starts: dict[str, Start] = {}
+    notes: dict[str, None] = {}
+    for name, actions in source.items():
+        said = list[str]()
+        starts[name] = start_at_rest(loaded, actions, initial.get(name, {}), said)
+        notes |= dict.fromkeys(said)
+    return starts, list(notes)
