@@ -133,15 +133,15 @@ def simulate_batch(
         raise BadInput("simulate_batch", "has no trajectory", expected="at least one")
     if unknown := [name for name in initial if name not in starts]:
         raise BadInput("states", f"no trajectory {unknown[0]!r}", fix=nearest(unknown[0], starts))
-    simulator, chosen = strict_simulator(loaded, execution), dict[str, "Start"]()
+    simulator, moved_starts = strict_simulator(loaded, execution), dict[str, "Start"]()
     for name, start in starts.items():
         values = initial.get(name, {}) if isinstance(source, FrameLogs) else {}
-        chosen[name] = moved(simulator, start.first(steps), values)
-    frames = simulate(simulator, list(chosen.values()))
+        moved_starts[name] = moved(simulator, start.first(steps), values)
+    frames = simulate(simulator, list(moved_starts.values()))
     return Trajectories(
         {
             name: Simulation(loaded, frame, start.text)
-            for (name, start), frame in zip(chosen.items(), frames, strict=True)
+            for (name, start), frame in zip(moved_starts.items(), frames, strict=True)
         },
         notes,
     )

@@ -173,8 +173,8 @@ def strict_simulator(
     """Load the model so that a NaN in its inputs is an error."""
     from kinemill.runtime import load_simulator
 
-    chosen = execution or Execution()
-    return load_simulator(loaded.folder, threads=chosen.threads, provider=chosen.provider)
+    settings = execution or Execution()
+    return load_simulator(loaded.folder, threads=settings.threads, provider=settings.provider)
 
 
 def start_at_rest(

@@ -67,14 +67,14 @@ def open_session(where: Path, model: bytes, execution: Execution) -> Any:
     options.intra_op_num_threads = execution.threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    wanted = execution.provider_name
+    provider = execution.provider_name
     try:
-        providers = list(dict.fromkeys([wanted, _CPU]))
+        providers = list(dict.fromkeys([provider, _CPU]))
         session = ort.InferenceSession(model, options, providers=providers)
         _ = session.get_inputs(), session.get_modelmeta().custom_metadata_map  # text, or it raises
     except Exception as error:  # ONNX Runtime raises a dozen unrelated types
         raise BadInput(where, f"ONNX Runtime cannot load it: {error}") from error
-    if session.get_providers()[0] != wanted:  # ONNX Runtime falls back without an error
+    if session.get_providers()[0] != provider:  # ONNX Runtime falls back without an error
         fix = "look for missing libraries of the GPU, or use provider='cpu'"
         raise BadInput("provider", f"{execution.provider!r} does not start", fix=fix)
     return session

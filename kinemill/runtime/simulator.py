@@ -57,7 +57,9 @@ class Simulator:
         self._inputs = Inputs(self.interface, finite=finite, bounded=bounded)
         self._safe = json.loads(properties.get("safe_action") or "{}")
         step_path = where.with_name("step.onnx")
-        self._step = open_step(step_path, step, execution, self._inputs, properties) if step else None
+        self._step = (
+            open_step(step_path, step, execution, self._inputs, properties) if step else None
+        )
         self._observed = HistoryBuffer(self.history, len(self.actions))
         self._compiled: CompiledRollout | None = None
 

@@ -130,9 +130,7 @@ def _roll(simulator: Simulator, starts: Sequence[Start]) -> tuple[Floats, Floats
     return simulator.rollout(*feed), np.empty((*feed[2].shape[:2], 0))
 
 
-def _table(
-    interface: Interface, start: Start, predicted: Floats, outputs: Floats
-) -> pl.DataFrame:
+def _table(interface: Interface, start: Start, predicted: Floats, outputs: Floats) -> pl.DataFrame:
     """Return one trajectory as a table."""
     states = np.concatenate([start.states[-1:], predicted]).astype(np.float64)
     columns = {"time_s": np.arange(len(states)) * interface.dt}

@@ -182,7 +182,7 @@ def test_a_compiled_rollout_still_gives_outputs_by_the_onnx_file(tmp_path):
 
 @pytest.mark.parametrize("also", ["fp16", "int8"])
 def test_variants_in_fewer_bits_have_outputs(also, tmp_path):
-    step, settings = random_step_with_outputs({"type": "mlp"}), Export(also=[also], loss=1e9)
+    step, settings = random_step_with_outputs({"type": "mlp"}), Export(also=[also], loss=1e6)
     extras = Extras(settings, own_rows()[1])
     write_model(copy.deepcopy(step), describe(DESCRIBED, step), tmp_path, extras)
     folder = tmp_path

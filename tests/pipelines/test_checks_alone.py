@@ -87,8 +87,8 @@ def test_the_pages_offer_to_execute_every_check(copy):
     workspace = ROOT / "workspace.yaml"
     with (
         open_instance(copy.home) as instance,
-        open_web_app(instance, workspace, read_only=False) as app,
-        TestClient(app) as client,
+        open_web_app(instance, workspace, read_only=False) as web,
+        TestClient(web.app) as client,
     ):
         for asset in STAGES:
             query = {"query": CHECKS, "variables": {"asset": {"path": [TASK, asset]}}}

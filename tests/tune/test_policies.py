@@ -144,7 +144,7 @@ def test_motions_are_searched(tmp_path, home):
         "history": 8,
         "hidden_size": 32,
     }
-    learn |= {"epochs": 1, **LEARN}
+    learn |= LEARN
     task = written(tmp_path, task="arm", learn=learn)
     assert set(default_space(task)["learn"]) == {"optimizer", "schedule", "history"}
     _, result = searched(task, home, publish(home, packed(gaits())))

@@ -23,7 +23,7 @@ def whole(tmp_path_factory):
     """A model with both variants; it is all but perfect on its own rows, so any loss is allowed."""
     step, rows = own_rows()
     folder = tmp_path_factory.mktemp("whole")
-    extras = Extras(Export(also=["fp16", "int8"], loss=1e9), rows)
+    extras = Extras(Export(also=["fp16", "int8"], loss=1e6), rows)
     write_model(copy.deepcopy(step), describe(DESCRIPTION, step), folder, extras)
     return folder
 

@@ -54,7 +54,7 @@ def refs(home, pendulum) -> dict[str, ArtifactRef]:
 
 def test_files_are_judged_in_a_process_of_their_own_once(home, refs):
     task = task_of({"type": "mlp"}, 4)
-    requests = Export(c99=True, also=["fp16"], loss=1e9)
+    requests = Export(c99=True, also=["fp16"], loss=1e6)
     task = task.model_copy(update={"export": requests})
     exported = export.run(task, home, refs["model"], refs["dataset"])
     assert export.run(task, home, refs["model"], refs["dataset"]).cached
