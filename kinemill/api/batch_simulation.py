@@ -132,7 +132,9 @@ def simulate_batch(
     if not starts:
         raise BadInput("simulate_batch", "has no trajectory", expected="at least one")
     if unknown := [name for name in initial if name not in starts]:
-        raise BadInput("states", f"no trajectory {unknown[0]!r}", fix=nearest(unknown[0], starts))
+        raise BadInput(
+            "states", f"no trajectory {unknown[0]!r}", fix=nearest(unknown[0], list(starts))
+        )
     simulator, moved_starts = strict_simulator(loaded, execution), dict[str, "Start"]()
     for name, start in starts.items():
         values = initial.get(name, {}) if isinstance(source, FrameLogs) else {}

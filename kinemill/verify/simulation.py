@@ -14,6 +14,7 @@ from kinemill.errors import BadInput
 from kinemill.reports.charts import Line, axis_label, line_chart
 from kinemill.reports.components import figure, html_page, legend, name_of, table
 from kinemill.runtime import Interface, Simulator, wrapped
+from kinemill.runtime.input_checks import Array
 from kinemill.runtime.window_metrics import Floats
 
 TABLES = (".csv", ".parquet")
@@ -118,7 +119,7 @@ def simulate(simulator: Simulator, starts: Sequence[Start]) -> list[pl.DataFrame
     return [frames[index] for index in range(len(starts))]
 
 
-def _roll(simulator: Simulator, starts: Sequence[Start]) -> tuple[Floats, Floats]:
+def _roll(simulator: Simulator, starts: Sequence[Start]) -> tuple[Array, Array]:
     """Return the states (B, T, S) and the outputs (B, T, Y) of trajectories of T steps."""
     feed = (
         np.stack([start.states for start in starts]),
@@ -130,7 +131,7 @@ def _roll(simulator: Simulator, starts: Sequence[Start]) -> tuple[Floats, Floats
     return simulator.rollout(*feed), np.empty((*feed[2].shape[:2], 0))
 
 
-def _table(interface: Interface, start: Start, predicted: Floats, outputs: Floats) -> pl.DataFrame:
+def _table(interface: Interface, start: Start, predicted: Array, outputs: Array) -> pl.DataFrame:
     """Return one trajectory as a table."""
     states = np.concatenate([start.states[-1:], predicted]).astype(np.float64)
     columns = {"time_s": np.arange(len(states)) * interface.dt}
