@@ -27,7 +27,7 @@ from kinemill.store.home import Home
 
 MAINTENANCE = "maintenance"  # the lock of gc, backup and restore
 _HOME = "home"  # shared by runs, exclusive for restore
-_AUTHOR = ContextVar[str | None]("author", default=None)  # the user whom a server acts for
+_AUTHOR = ContextVar[str | None]("author", default=None)  # the user that a server acts for
 
 
 @contextmanager
@@ -123,7 +123,7 @@ def holder(path: Path) -> str:
 
 
 def current_user() -> str:
-    """Return the user whom a server acts for, else the user of this process."""
+    """Return the user that a server acts for, else the user of this process."""
     if name := _AUTHOR.get():
         return name
     try:

@@ -1,6 +1,6 @@
 """Kinds of numeric settings, each with the bounds that no sound task exceeds.
 
-A field of settings is annotated with one of these types, or states bounds of its own. So the task
+A field of settings is annotated with one of these types, or states its own bounds. So the task
 file, `--set`, the launchpad, REST, forms and the JSON schema have the same bounds.
 `tests/task/test_bounds.py` fails for a numeric field without a lower and an upper bound.
 

@@ -229,7 +229,7 @@ def _parse(name: str, text: str) -> ast.Module:
 
 
 def _local_import(tree: ast.Module, folder: Path) -> str | None:
-    """Return the first imported module that is a file or package beside the code, if any."""
+    """Return the first imported module that is a file or package next to the code, if any."""
     for node in ast.walk(tree):
         names: list[str] = []
         if isinstance(node, ast.Import):

@@ -73,7 +73,7 @@ ServiceOf = Annotated[Service, Depends(_service)]
 
 
 def user_of(request: Request) -> str:
-    """Return the user whom the guard named."""
+    """Return the user that the guard named."""
     return request.headers[USER_HEADER]
 
 

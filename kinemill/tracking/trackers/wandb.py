@@ -22,7 +22,7 @@ FINISH_SECONDS = 60.0  # s to wait for the last uploads
 
 @TRACKERS.register("wandb")
 class WeightsAndBiases(Track):
-    """Send metrics to Weights & Biases, beside MLflow."""
+    """Send metrics to Weights & Biases, in addition to MLflow."""
 
     type: Literal["wandb"] = "wandb"
     project: Annotated[str | None, LOCAL] = Field(
