@@ -124,7 +124,10 @@ def serving(home: Home, instance, query, **users):
         known.put(name, role, "correct horse battery")
     rules = Rules(site, known, "ada", home_token(home), login=bool(users))
     guarded = Guard(rest_app(home, instance, query), rules)
-    server = uvicorn.Server(uvicorn.Config(guarded, host="127.0.0.1", port=0, log_level="error"))
+    config = uvicorn.Config(
+        guarded, host="127.0.0.1", port=0, log_level="critical", timeout_graceful_shutdown=1
+    )
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:

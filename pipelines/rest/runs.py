@@ -1,11 +1,14 @@
 """Runs: start, list, follow and cancel."""
 
+import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from dagster import RunRecord
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from kinemill.ingest.files import drop_folder
@@ -97,30 +100,57 @@ def run_metrics(run: str, service: ServiceOf) -> RunMetrics:
     )
 
 
+def _record_of(run: str, service: ServiceOf) -> RunRecord:
+    return service.runs.find(run)
+
+
 @router.get("/runs/{run}/metrics/stream", response_class=EventSourceResponse)
-def stream_metrics(run: str, service: ServiceOf) -> Iterator[ServerSentEvent]:
+async def stream_metrics(
+    record: Annotated[RunRecord, Depends(_record_of)], service: ServiceOf
+) -> AsyncIterator[ServerSentEvent]:
     """Stream the metrics of a run until it has ended, as server-sent events.
 
     Events: `status` (the document of the run, at each change of its status), `points` (new points
     and `total_steps`), and at the end `end` (the document of the run).
     """
-    record = service.runs.find(run)
-    yield from _events(service, record)
-
-
-def _events(service: Service, record: Any) -> Iterator[ServerSentEvent]:
-    metrics = Metrics(service.home, record.dagster_run.run_id, task_of(record.dagster_run))
-    last = None
+    # A follower holds a thread of the server while it looks, not while it waits: streams of many
+    # users would otherwise use up the threads that all requests share.
+    follower = _Follower(service, record)
     while True:
+        for event in await run_in_threadpool(follower.look):
+            yield event
+        if follower.ended:
+            return
+        await asyncio.sleep(_LOOK_EVERY)
+
+
+class _Follower:
+    """What is new about one run at each look.
+
+    Attributes:
+        ended: whether the last look saw the end of the run.
+    """
+
+    def __init__(self, service: Service, record: RunRecord) -> None:
+        self._service = service
+        self._run = record.dagster_run.run_id
+        self._metrics = Metrics(service.home, self._run, task_of(record.dagster_run))
+        self._status: str | None = None
+        self.ended = False
+
+    def look(self) -> list[ServerSentEvent]:
+        """Return the events since the last look."""
+        record = self._service.runs.find(self._run)
         status = status_of(record)
-        if status != last and status not in ENDED:
-            last = status
-            yield ServerSentEvent(event="status", data=service.runs.document(record))
-        if points := list(metrics.new()):
-            data = {"total_steps": metrics.total, "points": points}
-            yield ServerSentEvent(event="points", data=data)
-        if status in ENDED:
-            break
-        time.sleep(_LOOK_EVERY)
-        record = service.runs.find(record.dagster_run.run_id)
-    yield ServerSentEvent(event="end", data=service.runs.document(record))
+        document = self._service.runs.document(record)
+        self.ended = status in ENDED
+        events = []
+        if status != self._status and not self.ended:
+            self._status = status
+            events.append(ServerSentEvent(event="status", data=document))
+        if points := list(self._metrics.new()):
+            data = {"total_steps": self._metrics.total, "points": points}
+            events.append(ServerSentEvent(event="points", data=data))
+        if self.ended:
+            events.append(ServerSentEvent(event="end", data=document))
+        return events

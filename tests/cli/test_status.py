@@ -5,7 +5,6 @@ import threading
 
 import dagster as dg
 import pytest
-from fastapi.sse import ServerSentEvent
 from typer.testing import CliRunner
 
 from kinemill.cli.app import app
@@ -145,12 +144,11 @@ def test_following_prints_each_step_once_and_ends_with_the_run(dagster, home):
 def test_a_stream_that_ends_early_is_an_error(dagster, monkeypatch):
     dagster.add("swing", run_id=ONE, status=dg.DagsterRunStatus.STARTED)
 
-    def stop(service, record):
-        yield ServerSentEvent(event="status", data=service.runs.document(record))
+    def stop(_follower):
         message = "stopping"
         raise RuntimeError(message)
 
-    monkeypatch.setattr(runs, "_events", stop)
+    monkeypatch.setattr(runs._Follower, "look", stop)
     with pytest.raises(BadInput, match=r"ended the stream of runs/1a2b.* early"):
         kinemill("runs", "metrics", ONE, "--follow")
 

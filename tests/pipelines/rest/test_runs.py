@@ -1,13 +1,17 @@
 """Runs over REST: started with overrides that the web may choose, listed, followed, canceled."""
 
 import json
+from contextlib import ExitStack
 
 import dagster as dg
+import httpx
 import pytest
 
 from kinemill.tracking.jsonl import JsonLines
 from kinemill.tracking.run_links import TrainingLink, note_training
+from kinemill_dagster.pipelines.auth.users import home_token
 from kinemill_dagster.pipelines.rest import runs
+from tests.rest_server import ScriptedDagster, serving
 
 ONE, TWO = "1a2b3c4d-0000-0000-0000-000000000000", "1a2b9999-0000-0000-0000-000000000000"
 
@@ -137,11 +141,11 @@ def test_the_stream_sends_each_point_once_and_ends_with_the_run(site, monkeypatc
     run = site.dagster.add("tiny", status=dg.DagsterRunStatus.STARTED)
     train(site.home, run, [50])
 
-    def later(_seconds):
+    async def later(_seconds):
         train(site.home, run, [100, 150])
         site.instance.report_run_canceled(site.instance.get_run_by_id(run))
 
-    monkeypatch.setattr(runs.time, "sleep", later)
+    monkeypatch.setattr(runs.asyncio, "sleep", later)
     with site.client.stream("GET", f"/api/v1/runs/{run}/metrics/stream") as response:
         assert response.headers["content-type"].startswith("text/event-stream")
         text = response.read().decode()
@@ -154,6 +158,29 @@ def test_the_stream_sends_each_point_once_and_ends_with_the_run(site, monkeypatc
     steps = [point["step"] for name, data in events if name == "points" for point in data["points"]]
     assert steps == [50, 50, 100, 100, 150, 150]
     assert events[-1][1]["status"] == "canceled"
+
+
+def test_requests_are_answered_while_sixty_streams_are_open(workspace):
+    """The server has 40 threads for requests; none of them waits with a follower."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        dagster = ScriptedDagster(instance)
+        run = dagster.add("tiny", status=dg.DagsterRunStatus.STARTED)
+        with ExitStack() as streams:
+            address, _ = streams.enter_context(serving(workspace.home, instance, dagster.query))
+            token = home_token(workspace.home)
+            limits = httpx.Limits(max_connections=None)
+            client = streams.enter_context(
+                httpx.Client(
+                    base_url=f"{address}/api/v1/runs",
+                    headers={"Authorization": f"Bearer {token}"},
+                    limits=limits,
+                )
+            )
+            for _ in range(60):
+                stream = client.stream("GET", f"/{run}/metrics/stream")
+                lines = streams.enter_context(stream).iter_lines()
+                assert "event: status" in lines
+            assert client.get(f"/{run}").json()["status"] == "running"
 
 
 @pytest.mark.parametrize("status", ["NOT_STARTED", "STARTING", "STARTED"])
