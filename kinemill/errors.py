@@ -1,7 +1,7 @@
 """Base classes of all errors: where, what was found, what was expected and how to fix it."""
 
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +43,15 @@ class BadInput(KinemillError):
 
 
 class TaskError(BadInput):
-    """A task file is invalid; every problem is listed."""
+    """A task file is invalid; every problem is listed.
 
-    def __init__(self, problems: list[str]) -> None:
-        self.problems = problems
+    Args:
+        problems: each with its file, line and key.
+        fields: dotted key and message of each problem, for forms; empty if no key is at fault.
+    """
+
+    def __init__(self, problems: list[str], fields: Sequence[tuple[str, str]] = ()) -> None:
+        self.problems, self.fields = problems, list(fields)
         Exception.__init__(self, "\n".join(problems))
 
 

@@ -108,6 +108,7 @@ def _draft_logs(
     from kinemill.draft.motion import build_motion
     from kinemill.draft.own_logs import check_own_logs
     from kinemill.draft.robot_file import read_robot
+    from kinemill.draft.task_file import create_task_file
 
     builders = {
         LearnType.DYNAMICS: build,
@@ -116,7 +117,7 @@ def _draft_logs(
     }
     log, rate, robot = source
     checked = check_own_logs(builders[learn](name, log, rate, read_robot(robot) if robot else None))
-    _write(output.target, checked.text)
+    create_task_file(output.target, checked.text)
     if output.as_json:
         document({"task": name, "file": str(output.target), **draft_document(checked)})
     else:
@@ -129,9 +130,10 @@ def _draft_logs(
 def _draft_environment(name: str, env: str, output: _Output) -> None:
     from kinemill.cli.draft_summary import environment_document, show_environment
     from kinemill.draft.reinforcement import build_reinforcement
+    from kinemill.draft.task_file import create_task_file
 
     checked = build_reinforcement(name, env)
-    _write(output.target, checked.text)
+    create_task_file(output.target, checked.text)
     if output.as_json:
         document({"task": name, "file": str(output.target), **environment_document(checked)})
         return
@@ -139,21 +141,11 @@ def _draft_environment(name: str, env: str, output: _Output) -> None:
     typer.echo(f"written to {output.target}; next: kinemill run {output.task}")
 
 
-def _write(target: Path, text: str) -> None:
-    """Write a task, and the schema for editors next to it."""
-    from kinemill.store import publish_file, publish_json
-    from kinemill.task.schema import SCHEMA_FILE, task_schema
-
-    publish_json(target.with_name(SCHEMA_FILE), task_schema())
-    header = f"# yaml-language-server: $schema={SCHEMA_FILE}\n"
-    publish_file(target, f"{header}{text}".encode())
-
-
 def _refuse(name: str, target: Path) -> None:
+    from kinemill.draft.task_file import exists
     from kinemill.errors import BadInput
 
     if target.exists():
-        fix = "choose another name, or another file with --to"
-        raise BadInput(target, "is there already", fix=fix)
+        raise exists(target)
     if target.stem != name or target.suffix not in {".yaml", ".yml"}:
         raise BadInput(target, "a task file is called after its task", expected=f"{name}.yaml")

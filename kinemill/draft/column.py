@@ -46,14 +46,14 @@ class Column:
     def reasons(self) -> list[str]:
         """What the draft concluded, and from what."""
         by_name = "" if self.guess.what == "unknown" else f"{self.guess.what} by name"
+        return [by_name or "a column that changes", *self.comments]
+
+    @property
+    def comments(self) -> list[str]:
+        """What a task file says about the channel."""
         unit = [] if self.sure else ["unit?"]
         handling = ["predicted, not fed back"] if self.role == "output" else []
-        return [
-            *([by_name] if by_name else ["a column that changes"]),
-            *handling,
-            *unit,
-            *self.notes,
-        ]
+        return [*handling, *unit, *self.notes]
 
     @property
     def spelled_range(self) -> str:

@@ -156,9 +156,8 @@ def _channel(column: Column, channels: dict[str, str], draft: Draft) -> str:
     parts += [*_source(column), *_resample(column, draft)]
     for key, ends in (("limits", column.limits), ("observed_range", column.observed_range)):
         parts += [f"{key}: [{ends[0]:g}, {ends[1]:g}]"] if ends else []
-    handling = ["predicted, not fed back"] if column.role == "output" else []
-    notes = [*handling, *([] if column.sure else ["unit?"]), *column.notes]
-    comment = f"  # {'; '.join(_quiet(note) for note in notes)}" if notes else ""
+    comment = "; ".join(_quiet(note) for note in column.comments)
+    comment = f"  # {comment}" if comment else ""
     return f"  {column.channel}: {{{', '.join(parts)}}}{comment}"
 
 

@@ -31,7 +31,7 @@ from kinemill.store.locks import MAINTENANCE, lock
 from kinemill.task.protocols import Progress
 
 # Caches, and files of processes of this machine.
-_LEFT_OUT = {".locks", "backups", "alerts.yaml"}
+_LEFT_OUT = {".locks", "backups", "alerts.yaml", "drafts"}
 _LEFT_OUT_OF_STORE = {".staging", ".corrupt"}
 _BATCH = 200  # files flushed to disk together
 

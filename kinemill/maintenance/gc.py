@@ -121,6 +121,7 @@ def _candidates(
     old = time.time() - limits.logs * DAY
     lists = (
         leftovers.pieces(home, min(look.began, time.time() - DAY)),
+        leftovers.drafts(home, time.time() - DAY),
         leftovers.damaged(home, old),
         leftovers.deleted_in_mlflow(home),
         leftovers.training_logs(home, old, look.required.keys() - look.weak),

@@ -32,6 +32,13 @@ def pieces(home: Home, cutoff: float) -> Iterator[Item]:
             yield _item(home, "piece", path, why)
 
 
+def drafts(home: Home, cutoff: float) -> Iterator[Item]:
+    """Yield drafts of new tasks that were last changed before a time."""
+    for path in home.drafts.glob("*"):
+        if _last_change(path) < cutoff:
+            yield _item(home, "draft", path, "no task was created from it")
+
+
 def damaged(home: Home, cutoff: float) -> Iterator[Item]:
     """Yield damaged artifacts that were quarantined before a time."""
     for path in (home.store / ".corrupt").glob("*"):

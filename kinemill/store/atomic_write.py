@@ -52,6 +52,21 @@ def settle(moves: Sequence[Move]) -> list[bool]:
     return got
 
 
+def link_new(aside: Path, target: Path) -> None:
+    """Give a finished file its name; the temporary name stays.
+
+    Args:
+        aside: the file, in the same file system.
+        target: its name, in a folder that exists.
+
+    Raises:
+        FileExistsError: the name is in use; a file is never replaced.
+    """
+    _fsync(aside)
+    os.link(aside, target)
+    _fsync(target.parent)
+
+
 def start_writeback(path: Path) -> None:
     """Start flushing a large file in the background while it is read or hashed.
 

@@ -137,6 +137,11 @@ class Home:
         return self.root / "logs" / task
 
     @property
+    def drafts(self) -> Path:
+        """Folder of the drafts of new tasks, which are deleted after a day."""
+        return self.root / "drafts"
+
+    @property
     def store(self) -> Path:
         """Folder of the published artifacts of all stages and of the raw logs."""
         return self.root / "store"

@@ -60,6 +60,19 @@ def host_memory(root: Path = Path("/")) -> Memory:
     return min([whole, *_cgroups(root, host.total)], key=lambda one: one.free)
 
 
+def limit_memory(share: float) -> int:
+    """Limit the memory of this process to a share of the machine's, and return the limit, bytes.
+
+    An allocation beyond it fails. Systems other than Linux do not enforce it.
+    """
+    import resource
+
+    limit = int(share * host_memory().total)
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
+    return limit
+
+
 def _cgroups(root: Path, most: int) -> Iterator[Memory]:
     """Yield the limits of the control groups of this process, version 1 and 2, below `most` bytes.
 

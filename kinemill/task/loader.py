@@ -249,7 +249,8 @@ def check_task(
         problems = [(("tune", "space", *where), what) for where, what in errors]
     if task is None or problems:
         overrides = dict(leaves(changes))
-        raise TaskError([_line(document, overrides, where, what) for where, what in problems])
+        lines = [_line(document, overrides, where, what) for where, what in problems]
+        raise TaskError(lines, [(".".join(map(str, where)), what) for where, what in problems])
     task._path = path  # pyright: ignore[reportPrivateUsage]
     return task
 

@@ -6,6 +6,7 @@ are errors.
 """
 
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -110,15 +111,42 @@ class _Blocks(yaml.SafeDumper):
     def represent_text(self, text: str) -> yaml.ScalarNode:
         """Return the node of a text."""
         style = "|" if "\n" in text else None
+        if any(pattern.fullmatch(text) for _, pattern, _ in _CORE_SCHEMA):
+            style = "'"  # PyYAML writes text such as 1e3, a number in YAML 1.2, without quotes
         return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
 _Blocks.add_representer(str, _Blocks.represent_text)
 
 
+class _Line(_Blocks):
+    """Writes texts of several lines with escapes."""
+
+    def represent_text(self, text: str) -> yaml.ScalarNode:
+        """Return the node of a text."""
+        node = super().represent_text(text)
+        return self.represent_scalar(node.tag, text, style='"') if "\n" in text else node
+
+
+_Line.add_representer(str, _Line.represent_text)
+
+
 def dump_yaml(value: Json) -> str:
     """Return a task, or a document that holds one, as YAML with its keys in their order."""
     return yaml.dump(value, Dumper=_Blocks, sort_keys=False, allow_unicode=True)
+
+
+def dump_line(value: object) -> str:
+    """Return a value as YAML on one line."""
+    text = yaml.dump(
+        value,
+        Dumper=_Line,
+        sort_keys=False,
+        allow_unicode=True,
+        default_flow_style=True,
+        width=sys.maxsize,
+    )
+    return text.removesuffix("\n").removesuffix("\n...")
 
 
 def _compose(text: str) -> yaml.Node | None:

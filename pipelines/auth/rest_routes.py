@@ -13,12 +13,17 @@ from kinemill_dagster.pipelines.auth.request import Request
 from kinemill_dagster.pipelines.rest.documents import (
     Approve,
     Body,
+    BuildDraft,
     CancelRun,
+    CheckDraft,
     CheckSettings,
+    CreateTask,
     DecideRecording,
+    EditDraft,
     Installation,
     Promote,
     Rollback,
+    StartDraft,
     StartRun,
 )
 
@@ -61,6 +66,13 @@ _CHANGES = (
     _Change("POST", ("tasks", _ANY, "check"), None, Permission.OPERATE),
     _Change("POST", ("tasks", _ANY, "settings"), CheckSettings, Permission.LOOK),
     _Change("POST", ("tasks", _ANY, "quarantine"), DecideRecording, Permission.OPERATE),
+    _Change("POST", ("drafts",), StartDraft, Permission.OPERATE),
+    _Change("PUT", ("drafts", _ANY, "logs", _ANY), None, Permission.OPERATE),
+    _Change("POST", ("drafts", _ANY, "build"), BuildDraft, Permission.OPERATE),
+    _Change("POST", ("drafts", _ANY, "edit"), EditDraft, Permission.OPERATE),
+    _Change("POST", ("drafts", _ANY, "check"), CheckDraft, Permission.OPERATE),
+    # A task states the rules of its own gate.
+    _Change("POST", ("tasks",), CreateTask, Permission.PROMOTE),
     _Change("POST", ("models", _ANY, "promote"), Promote, Permission.PROMOTE),
     _Change("POST", ("models", _ANY, "approve"), Approve, Permission.PROMOTE),
     _Change("POST", ("models", _ANY, "rollback"), Rollback, Permission.PROMOTE),
@@ -88,7 +100,8 @@ def rest_route(request: Request, task_of_run: TaskOfRun) -> Route:
 
     def decide(request: Request, _user: str) -> Decision:
         if change.body is None:
-            return Decision(change.permission, frozenset({path[1]}), changes=path[1])
+            tasks = NO_TASK if path[0] == "drafts" else frozenset({path[1]})
+            return Decision(change.permission, tasks, changes=path[1])
         body = _checked(change.body, request)
         tasks = _tasks(path, body, task_of_run)
         changes = ", ".join(tasks or [])
@@ -99,8 +112,11 @@ def rest_route(request: Request, task_of_run: TaskOfRun) -> Route:
 
 def _tasks(path: tuple[str, ...], body: Body, task_of_run: TaskOfRun) -> frozenset[str] | None:
     """Return the tasks that a request changes; None if the run is unknown."""
-    if isinstance(body, Installation | CheckSettings):
+    # A draft belongs to the user who started it, and changes no task.
+    if isinstance(body, Installation | CheckSettings | BuildDraft | EditDraft | CheckDraft):
         return NO_TASK
+    if isinstance(body, StartDraft | CreateTask):
+        return frozenset({body.name})
     if isinstance(body, StartRun):
         return frozenset({body.task})
     task = task_of_run(path[1]) if isinstance(body, CancelRun) else path[1]

@@ -3,15 +3,22 @@
 The guard validates a body with the same model as the server, and forwards what the model accepted.
 """
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
+
+from kinemill.draft.draft_edits import ChannelRow
+from kinemill.draft.draft_preview import DraftPreview
 
 TASK_NAME = r"^[a-z][a-z0-9_]*$"
+LOG_PATH = r"^[^\\\x00-\x1f\x7f]+$"
 ROBOT_NAME = r"^[\w][\w .:-]{0,99}$"
 PRIORITIES = 1000  # largest priority of a run, either way
+_LONGEST = 100  # letters of the name of a task
 
-TaskName = Annotated[str, Field(pattern=TASK_NAME, max_length=100)]
+TaskName = Annotated[str, Field(pattern=TASK_NAME, max_length=_LONGEST)]
+DraftId = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 Reason = Annotated[str, Field(max_length=2000, description="Reason, for the audit log.")]
 Number = Annotated[int, Field(ge=1, description="Number of a version.")]
 RunStatus = Literal["queued", "starting", "running", "canceling", "completed", "failed", "canceled"]
@@ -48,6 +55,70 @@ class CheckSettings(Body):
 
     overrides: dict[str, JsonValue] = {}
     presets: list[Annotated[str, Field(max_length=200)]] = Field(default=[], max_length=50)
+
+
+class LogChoice(Body):
+    """Logs that are in a drop folder."""
+
+    folder: Annotated[str, Field(max_length=200, description="As `GET /logs` lists it.")]
+    names: list[Annotated[str, Field(pattern=LOG_PATH, max_length=1000)]] = Field(
+        default=[], max_length=1000, description="Files or folders in it; default: all."
+    )
+
+
+class StartDraft(Body):
+    """Start the draft of a new task, from logs of drop folders and from uploads that follow."""
+
+    name: TaskName
+    learn: Literal["dynamics", "imitation", "motion"] = "dynamics"
+    rate: Annotated[float, Field(gt=0.0, le=1e9)] | None = Field(
+        default=None, description="Sampling rate of logs without timestamps, Hz."
+    )
+    logs: list[LogChoice] = Field(default=[], max_length=50)
+
+
+class BuildDraft(Body):
+    """Draft the task from the logs of the draft; there is nothing to set."""
+
+
+class EditDraft(Body):
+    """Edits of a draft: the rows of its channels, and other settings."""
+
+    channels: list[ChannelRow] = Field(
+        max_length=2000, description="Channels to keep; names of parents are those of the draft."
+    )
+    settings: dict[str, JsonValue] = Field(
+        default={}, max_length=2000, description="By dotted key, as `overrides` of a run."
+    )
+
+
+class CheckDraft(Body):
+    """Check the logs of a draft with an edited task."""
+
+    task: dict[str, JsonValue] = Field(description="Content of the task file.")
+
+
+class CreateTask(Body):
+    """Create a task file."""
+
+    task: dict[str, JsonValue] = Field(description="Content of the task file.")
+    draft: DraftId | None = Field(
+        default=None, description="Draft whose logs become the first logs of the task."
+    )
+
+    @field_validator("task")
+    @classmethod
+    def _has_name(cls, value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        name = value.get("task")
+        if not (isinstance(name, str) and re.fullmatch(TASK_NAME, name) and len(name) <= _LONGEST):
+            message = f"`task.task` must be its name, {TASK_NAME}, of at most {_LONGEST} letters"
+            raise ValueError(message)
+        return value
+
+    @property
+    def name(self) -> str:
+        """Name of the task."""
+        return str(self.task["task"])
 
 
 class CancelRun(Body):
@@ -203,6 +274,81 @@ class LogCheck(BaseModel):
 
     files: list[dict[str, JsonValue]]
     dataset: str | None
+
+
+class LogFile(BaseModel):
+    """A file in a drop folder; `modified_at` is ISO 8601, UTC."""
+
+    name: str
+    bytes: int
+    modified_at: str
+
+
+class LogFolder(BaseModel):
+    """A drop folder: the one of a task, or another folder of `logs/` in the home.
+
+    Attributes:
+        folder: its name.
+        total: number of files; `files` lists the first of them, by name.
+    """
+
+    folder: str
+    total: int
+    files: list[LogFile]
+
+
+class LogFolders(BaseModel):
+    """The drop folders with files, by name."""
+
+    folders: list[LogFolder]
+
+
+class DraftDocument(BaseModel):
+    """A draft of a new task.
+
+    Attributes:
+        id: for the paths of its operations.
+        name, learn, rate: of the task to be.
+        created_at: ISO 8601, UTC; the draft is deleted a day later.
+        logs: its logs.
+        preview: what was concluded from them; None before `build`.
+    """
+
+    id: str
+    name: str
+    learn: str
+    rate: float | None
+    created_at: str
+    logs: list[LogFile]
+    preview: DraftPreview | None
+
+
+class FieldProblem(BaseModel):
+    """A problem of a task; `key` is dotted, such as `channels.arm.limits`."""
+
+    key: str
+    message: str
+
+
+class EditedTask(BaseModel):
+    """Content of an edited task file; it is valid if there are no problems."""
+
+    task: dict[str, JsonValue]
+    problems: list[FieldProblem]
+
+
+class CreatedTask(BaseModel):
+    """A new task.
+
+    Attributes:
+        name: of the task.
+        logs: number of logs that were put into its drop folder.
+        problem: why the server did not load the task; None if it did.
+    """
+
+    name: str
+    logs: int
+    problem: str | None
 
 
 class Quarantine(BaseModel):

@@ -81,6 +81,15 @@ class Launcher:
         text = "; ".join(error.partition("\n\nStack Trace")[0] for error in errors)
         raise BadInput(f"task {task}", f"cannot be started: {text}")
 
+    def load(self, request: Request, task: str) -> None:
+        """Load a new task into Dagster.
+
+        Raises:
+            BadInput: Dagster does not load it.
+            KinemillError: Dagster does not respond.
+        """
+        self._locate(request, task)
+
     def cancel(self, request: Request, run: str) -> None:
         """Cancel a run; mark one that is starting, which has no process yet, as canceled.
 

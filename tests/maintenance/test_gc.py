@@ -161,6 +161,18 @@ def test_what_a_dead_process_wrote_aside_goes_wherever_it_is(home, made, locatio
     assert new.exists()
 
 
+def test_drafts_of_tasks_go_after_a_day(home, made):
+    del made
+    for name, age in (("old", 2 * DAY), ("new", 0.0)):
+        log = home.drafts / name / "logs" / "a.csv"
+        log.parent.mkdir(parents=True)
+        log.write_text("1")
+        for path in (log, log.parent, log.parent.parent):
+            os.utime(path, (time.time() - age,) * 2)
+    assert names(gc(home)) == ["drafts/old"]
+    assert [path.name for path in home.drafts.iterdir()] == ["new"]
+
+
 def test_a_run_that_has_gone_on_for_days_keeps_what_it_wrote_aside(home, made):
     with in_use(home, "run-1"):
         aside = home.runs / "cart" / "k" / ".aside-1"

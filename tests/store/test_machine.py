@@ -1,9 +1,12 @@
 """Memory within the limits of containers, and cores."""
 
+import sys
+
 import psutil
 import pytest
 
 from kinemill.errors import BadInput
+from kinemill.process import run_python
 from kinemill.store.machine import GIB, Memory, check_processes, cores, host_memory
 
 
@@ -92,3 +95,14 @@ def test_more_threads_than_cores_are_refused_with_what_to_set(monkeypatch):
     check_processes("compute.processes", 12, each=4)
     with pytest.raises(BadInput, match="at most 12, 4 for each core"):
         check_processes("compute.processes", 13, each=4)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not enforce the limit")
+def test_an_allocation_beyond_the_limit_fails():
+    code = (
+        "from kinemill.store.machine import limit_memory\n"
+        "limit = limit_memory(0.01)\n"
+        "try: bytearray(2 * limit)\n"
+        "except MemoryError: print('refused')"
+    )
+    assert run_python(["-c", code], 60.0).stdout == "refused\n"

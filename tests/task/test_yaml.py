@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from kinemill.errors import BadInput, TaskError
-from kinemill.task.yaml import dump_yaml, read_yaml, scalar
+from kinemill.task.yaml import dump_line, dump_yaml, read_yaml, scalar
 
 
 @pytest.mark.parametrize(
@@ -125,3 +125,11 @@ def test_texts_of_several_lines_are_blocks(tmp_path):
     assert "a: |\n  x = 1\n" in text
     (tmp_path / "a.yaml").write_text(text)
     assert read_yaml(tmp_path / "a.yaml").value == value
+
+
+@pytest.mark.parametrize("text", ["1e3", "0o7", ".5", "on", "null", "~", "", "a: b", "#c", "a\nb"])
+def test_a_text_is_written_so_that_it_reads_as_text(text):
+    value = {"key": [text, 1e-5, None, True]}
+    assert scalar(dump_line(value)) == value
+    assert "\n" not in dump_line(value)
+    assert scalar(dump_yaml(value)) == value

@@ -7,6 +7,7 @@ from kinemill_dagster.pipelines.auth.permissions import Permission
 from kinemill_dagster.pipelines.auth.request import Request
 from kinemill_dagster.pipelines.auth.rest_routes import PREFIX, rest_route
 
+DRAFT = "0" * 32
 RUN = "1a2b3c4d-0000-0000-0000-000000000000"
 
 
@@ -50,6 +51,16 @@ def decided(method, path, **body):
             Permission.ADMINISTER,
             {"tiny"},
         ),
+        (lambda: decided("POST", "drafts", name="arm"), Permission.OPERATE, {"arm"}),
+        (lambda: decided("PUT", f"drafts/{DRAFT}/logs/a.csv"), Permission.OPERATE, set()),
+        (lambda: decided("POST", f"drafts/{DRAFT}/build"), Permission.OPERATE, set()),
+        (
+            lambda: decided("POST", f"drafts/{DRAFT}/edit", channels=[]),
+            Permission.OPERATE,
+            set(),
+        ),
+        (lambda: decided("POST", f"drafts/{DRAFT}/check", task={}), Permission.OPERATE, set()),
+        (lambda: decided("POST", "tasks", task={"task": "arm"}), Permission.PROMOTE, {"arm"}),
         (lambda: decided("POST", "models/tiny/rollback"), Permission.PROMOTE, {"tiny"}),
         (
             lambda: decided("POST", "models/tiny/approve", version=2),
@@ -102,6 +113,14 @@ def test_the_server_receives_what_was_validated():
         ("POST", "models/tiny/promote", {"version": 0}, 400),
         ("POST", "models/tiny/promote", {"version": 1, "who": "ada"}, 400),
         ("POST", "tasks/tiny/quarantine", {"decision": "forget", "recording": "a"}, 400),
+        ("POST", "drafts", {"name": "../arm"}, 400),
+        ("POST", "drafts", {"name": "arm", "logs": [{"folder": "x", "path": "/etc"}]}, 400),
+        ("POST", "drafts", {"name": "arm", "rate": 0.0}, 400),
+        ("POST", f"drafts/{DRAFT}/build", {"code": "x"}, 400),
+        ("POST", "tasks", {"task": {}}, 400),
+        ("POST", "tasks", {"task": {"task": "../arm"}}, 400),
+        ("POST", "tasks", {"task": {"task": "arm"}, "draft": "../x"}, 400),
+        ("DELETE", f"drafts/{DRAFT}", {}, 405),
         ("DELETE", "models/tiny", {}, 405),
         ("POST", "models/tiny", {}, 405),
         ("PUT", "tasks/tiny", {}, 405),

@@ -9,7 +9,7 @@ import pytest
 
 from kinemill_dagster.pipelines.instance import open_instance
 from tests.conftest import ROOT
-from tests.rest_server import ScriptedDagster, serving
+from tests.rest_server import ScriptedDagster, repository, serving
 
 # The only version is champion, and no other was: the commands that change that are refused.
 CHANGES = re.compile(r"^curl .*/(?:promote|rollback)\"$", re.MULTILINE)
@@ -25,7 +25,9 @@ def commands(url, token):
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-def test_the_commands_of_the_page_work(copy, logs, tmp_path):
+def test_the_commands_of_the_page_work(copy, logs, tmp_path, monkeypatch):
+    shutil.copytree(copy.tasks, tmp_path / "tasks")
+    monkeypatch.setenv("KINEMILL_TASKS", str(tmp_path / "tasks"))
     log = next(path for path in sorted(logs.iterdir()) if not path.name.startswith("broken"))
     shutil.copy(log, tmp_path / "run.csv")
 
@@ -35,7 +37,7 @@ def test_the_commands_of_the_page_work(copy, logs, tmp_path):
         )
 
     with open_instance(copy.home) as instance:
-        dagster = ScriptedDagster(instance)
+        dagster = ScriptedDagster(instance, [repository("l", "tiny", "leg")])
         with serving(copy.home, instance, dagster.query, pat="promoter") as (url, tokens):
             script = commands(url, tokens["pat"])
             changes = CHANGES.findall(script)
@@ -47,6 +49,8 @@ def test_the_commands_of_the_page_work(copy, logs, tmp_path):
     assert '"outcome":"known"' in done.stdout  # the home has read this log
     assert "event: end" in done.stdout
     assert (copy.home.logs("tiny") / "run.csv").is_file()
+    assert (tmp_path / "tasks" / "leg.yaml").is_file()
+    assert (copy.home.logs("leg") / "run.csv").is_file()
     assert (tmp_path / "step.onnx").stat().st_size > 1000
     assert dg.DagsterRunStatus.CANCELED in statuses
     assert "is champion already" in refused[0]
