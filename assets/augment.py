@@ -12,15 +12,14 @@ from dataclasses import asdict
 import dagster as dg
 
 from kinemill.store import ArtifactRef
-from kinemill.task import Task
 from kinemill_dagster.assets.metadata import build_metadata, picture, table
-from kinemill_dagster.assets.stage import Events, emit, get_task_resource, stage
+from kinemill_dagster.assets.stage import ChainSettings, Events, emit, get_task_resource, stage
 
 
-def make(task: Task) -> dg.AssetsDefinition:
+def make(settings: ChainSettings) -> dg.AssetsDefinition:
     """Make the asset `training_set` of a task."""
 
-    @stage(task, "training_set", __doc__, after=["dataset"], kinds={"numpy"})
+    @stage(settings, "training_set", __doc__, after=["dataset"], kinds={"numpy"})
     def training_set(context: dg.AssetExecutionContext, dataset: ArtifactRef) -> Events:
         from kinemill.augment import stage as augment
         from kinemill_dagster.resources.pictures import before_after

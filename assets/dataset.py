@@ -9,9 +9,9 @@ only. Rebuilt when an episode is accepted or the task's `dataset` part changes.
 import dagster as dg
 
 from kinemill.store import ArtifactRef
-from kinemill.task import Task
 from kinemill_dagster.assets.metadata import build_metadata, drawing, table
 from kinemill_dagster.assets.stage import (
+    ChainSettings,
     Events,
     Lines,
     emit,
@@ -29,21 +29,22 @@ actions, and the return of random actions. Rebuilt when one of them changes.
 """
 
 
-def make(task: Task) -> dg.AssetsDefinition:
+def make(settings: ChainSettings) -> dg.AssetsDefinition:
     """Make the asset `dataset` of a task."""
-    return _from_episodes(task) if task.learn.from_logs else _from_environment(task)
+    from_logs = settings.task.learn.from_logs
+    return _from_episodes(settings) if from_logs else _from_environment(settings)
 
 
-def _from_episodes(task: Task) -> dg.AssetsDefinition:
-    if is_partitioned(task):
+def _from_episodes(settings: ChainSettings) -> dg.AssetsDefinition:
+    if is_partitioned(settings.task):
 
-        @stage(task, "dataset", __doc__, kinds={"numpy"})
+        @stage(settings, "dataset", __doc__, kinds={"numpy"})
         def dataset(context: dg.AssetExecutionContext) -> Events:
             yield from _packed(context, _all_episodes(context))
 
     else:
 
-        @stage(task, "dataset", __doc__, after=["episodes"], kinds={"numpy"})
+        @stage(settings, "dataset", __doc__, after=["episodes"], kinds={"numpy"})
         def dataset(context: dg.AssetExecutionContext, episodes: ArtifactRef) -> Events:
             yield from _packed(context, episodes)
 
@@ -114,8 +115,8 @@ def _packed(context: dg.AssetExecutionContext, episodes: ArtifactRef) -> Events:
     )
 
 
-def _from_environment(task: Task) -> dg.AssetsDefinition:
-    @stage(task, "dataset", _CARD, kinds={"gymnasium"})
+def _from_environment(settings: ChainSettings) -> dg.AssetsDefinition:
+    @stage(settings, "dataset", _CARD, kinds={"gymnasium"})
     def dataset(context: dg.AssetExecutionContext) -> Events:
         from kinemill.environments.card import make_card, open_card
 

@@ -14,15 +14,14 @@ import dagster as dg
 
 from kinemill.export.summary import C99Facts, ExportSummary
 from kinemill.store import ArtifactRef, Json, from_json_value
-from kinemill.task import Task
 from kinemill_dagster.assets.metadata import build_metadata, table
-from kinemill_dagster.assets.stage import Events, emit, get_task_resource, stage
+from kinemill_dagster.assets.stage import ChainSettings, Events, emit, get_task_resource, stage
 
 
-def make(task: Task) -> dg.AssetsDefinition:
+def make(settings: ChainSettings) -> dg.AssetsDefinition:
     """Make the asset `onnx_model` of a task."""
 
-    @stage(task, "onnx_model", __doc__, after=["model", "dataset"], kinds={"onnx"})
+    @stage(settings, "onnx_model", __doc__, after=["model", "dataset"], kinds={"onnx"})
     def onnx_model(
         context: dg.AssetExecutionContext, model: ArtifactRef, dataset: ArtifactRef
     ) -> Events:

@@ -20,6 +20,7 @@ from kinemill.validate.check_results import CheckOutcome
 from kinemill_dagster.assets.metadata import build_metadata, drawing, reasons, table
 from kinemill_dagster.assets.partitions import report_partitions, selected_partition
 from kinemill_dagster.assets.stage import (
+    ChainSettings,
     Checks,
     CheckSpec,
     Events,
@@ -45,10 +46,11 @@ class Logs(dg.Config):
     )
 
 
-def make(task: Task) -> dg.AssetsDefinition:
+def make(settings: ChainSettings) -> dg.AssetsDefinition:
     """Make the asset `recordings` of a task."""
+    task = settings.task
 
-    @stage(task, "recordings", __doc__, kinds={"parquet", "polars"}, checks=_CHECKS)
+    @stage(settings, "recordings", __doc__, kinds={"parquet", "polars"}, checks=_CHECKS)
     def recordings(context: dg.AssetExecutionContext, config: Logs) -> Events:
         from kinemill.ingest import stage as ingest
         from kinemill.ingest.files import drop_folder

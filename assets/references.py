@@ -9,16 +9,15 @@ bounded over whole episodes. Rebuilt when the dataset, channels or `verify.horiz
 import dagster as dg
 
 from kinemill.store import ArtifactRef, Json
-from kinemill.task import Task
 from kinemill.verify.document import ReferencesFacts
 from kinemill_dagster.assets.metadata import build_metadata, table
-from kinemill_dagster.assets.stage import Events, emit, get_task_resource, stage
+from kinemill_dagster.assets.stage import ChainSettings, Events, emit, get_task_resource, stage
 
 
-def make(task: Task) -> dg.AssetsDefinition:
+def make(settings: ChainSettings) -> dg.AssetsDefinition:
     """Make the asset `references` of a task."""
 
-    @stage(task, "references", __doc__, after=["dataset"], kinds={"numpy"})
+    @stage(settings, "references", __doc__, after=["dataset"], kinds={"numpy"})
     def references(context: dg.AssetExecutionContext, dataset: ArtifactRef) -> Events:
         from kinemill.verify.references import load_references
         from kinemill.verify.references import stage as references_stage

@@ -14,11 +14,11 @@ import dagster as dg
 from kinemill.register.gate.rules import RULES, is_of
 from kinemill.register.verdict import Verdict
 from kinemill.store import ArtifactRef
-from kinemill.task import Task
 from kinemill.task.protocols import Progress
 from kinemill.validate.check_results import CheckOutcome
 from kinemill_dagster.assets.metadata import build_metadata, table
 from kinemill_dagster.assets.stage import (
+    ChainSettings,
     Checks,
     CheckSpec,
     Events,
@@ -34,14 +34,15 @@ from kinemill_dagster.resources.task_resource import TaskResource, rules_of
 _AFTER = ["dataset", "model", "onnx_model", "verification"]
 
 
-def make(task: Task) -> dg.AssetsDefinition:
+def make(settings: ChainSettings) -> dg.AssetsDefinition:
     """Make the asset `registered_model` of a task."""
+    task = settings.task
     specs = {f"gate_{rule}": CheckSpec(str(RULES[rule].__doc__)) for rule in RULES}
     checks = Checks(specs, _evaluate)
     predicts = task.learn.gives == "dynamics"
     after = [*_AFTER, *(["references"] if predicts else [])]
 
-    @stage(task, "registered_model", __doc__, after=after, kinds={"mlflow"}, checks=checks)
+    @stage(settings, "registered_model", __doc__, after=after, kinds={"mlflow"}, checks=checks)
     def registered_model(context: dg.AssetExecutionContext, **made: ArtifactRef) -> Events:
         from kinemill.register import Produced, register_candidates
         from kinemill_dagster.resources.registration import artifact_of

@@ -11,22 +11,21 @@ from pathlib import Path
 import dagster as dg
 
 from kinemill.store import Artifact, ArtifactRef, Json, read_document
-from kinemill.task import Task
 from kinemill.task.portfolio import RESULTS, CandidateResult
 from kinemill.train.summary import ModelSummary
 from kinemill_dagster.assets.metadata import build_metadata, picture, table
-from kinemill_dagster.assets.stage import Events, emit, get_task_resource, stage
+from kinemill_dagster.assets.stage import ChainSettings, Events, emit, get_task_resource, stage
 from kinemill_dagster.resources.task_resource import TaskResource
 
 _KINDS = {"pytorch", "mlflow"}
 
 
-def make(task: Task) -> dg.AssetsDefinition:
+def make(settings: ChainSettings) -> dg.AssetsDefinition:
     """Make the asset `model` of a task."""
-    if not task.learn.from_logs:
-        return _from_card(task)
+    if not settings.task.learn.from_logs:
+        return _from_card(settings)
 
-    @stage(task, "model", __doc__, after=["dataset", "training_set"], kinds=_KINDS)
+    @stage(settings, "model", __doc__, after=["dataset", "training_set"], kinds=_KINDS)
     def model(
         context: dg.AssetExecutionContext, dataset: ArtifactRef, training_set: ArtifactRef
     ) -> Events:
@@ -35,8 +34,8 @@ def make(task: Task) -> dg.AssetsDefinition:
     return model
 
 
-def _from_card(task: Task) -> dg.AssetsDefinition:
-    @stage(task, "model", __doc__, after=["dataset"], kinds={*_KINDS, "gymnasium"})
+def _from_card(settings: ChainSettings) -> dg.AssetsDefinition:
+    @stage(settings, "model", __doc__, after=["dataset"], kinds={*_KINDS, "gymnasium"})
     def model(context: dg.AssetExecutionContext, dataset: ArtifactRef) -> Events:
         yield from _trained(context, dataset, dataset)
 

@@ -19,6 +19,7 @@ from kinemill_dagster.assets import drift
 from kinemill_dagster.assets.metadata import build_metadata, drawing, table
 from kinemill_dagster.assets.partitions import report_partitions, selected_partition
 from kinemill_dagster.assets.stage import (
+    ChainSettings,
     Checks,
     CheckSpec,
     Events,
@@ -32,8 +33,9 @@ from kinemill_dagster.resources.partitions import is_partitioned
 from kinemill_dagster.resources.task_resource import TaskResource
 
 
-def make(task: Task) -> dg.AssetsDefinition:
+def make(settings: ChainSettings) -> dg.AssetsDefinition:
     """Make the asset `episodes` of a task."""
+    task = settings.task
     specs = {
         name: CheckSpec(check.description, check.blocking)
         for name, check in planned_checks(task).items()
@@ -41,7 +43,7 @@ def make(task: Task) -> dg.AssetsDefinition:
     checks = Checks(specs, _evaluate)
     kinds = {"polars", "greatexpectations"}
 
-    @stage(task, "episodes", __doc__, after=["recordings"], kinds=kinds, checks=checks)
+    @stage(settings, "episodes", __doc__, after=["recordings"], kinds=kinds, checks=checks)
     def episodes(context: dg.AssetExecutionContext, recordings: ArtifactRef) -> Events:
         from kinemill.validate import stage as validate
         from kinemill_dagster.resources.pictures import episodes_drawn

@@ -13,7 +13,6 @@ from dataclasses import asdict
 import dagster as dg
 
 from kinemill.store import ArtifactRef, Json, open_ref, to_json_value
-from kinemill.task import Task
 from kinemill.task.protocols import Progress
 from kinemill.validate.check_results import CheckOutcome
 from kinemill.verify.checklist import Gate
@@ -21,6 +20,7 @@ from kinemill.verify.document import Verification, read_verification
 from kinemill.verify.results import Metrics
 from kinemill_dagster.assets.metadata import build_metadata, drawing, picture, table
 from kinemill_dagster.assets.stage import (
+    ChainSettings,
     Checks,
     CheckSpec,
     Events,
@@ -57,8 +57,9 @@ _NAME_PARTS = {
 }
 
 
-def make(task: Task) -> dg.AssetsDefinition:
+def make(settings: ChainSettings) -> dg.AssetsDefinition:
     """Make the asset `verification` of a task."""
+    task = settings.task
     policy = task.learn.gives == "policy"
     after = ["onnx_model", "model", "dataset", *([] if policy else ["references"])]
     specs = {**_CHECKS, **(_OF_POLICIES if policy else {})}
@@ -73,7 +74,7 @@ def make(task: Task) -> dg.AssetsDefinition:
 
     checks = Checks(specs, evaluate)
 
-    @stage(task, "verification", __doc__, after=after, kinds={"onnx"}, checks=checks)
+    @stage(settings, "verification", __doc__, after=after, kinds={"onnx"}, checks=checks)
     def verification(context: dg.AssetExecutionContext, **made: ArtifactRef) -> Events:
         from kinemill.verify import stage as verify_stage
         from kinemill.verify.headline import headline

@@ -6,17 +6,16 @@ a minute: with 200 tasks, that was half of what an idle daemon costs.
 """
 
 import importlib
-import warnings
 from collections.abc import Sequence
-from typing import Any
 
 import dagster as dg
 
 from kinemill.task import Task
 from kinemill_dagster.assets import stages_of
 from kinemill_dagster.assets.lineage import external_assets
+from kinemill_dagster.assets.stage import ChainSettings
 from kinemill_dagster.pipelines.alerts import ALERTS
-from kinemill_dagster.pipelines.automation import Condition, automation_sensors, conditions_of
+from kinemill_dagster.pipelines.automation import automation_sensors, conditions_of
 from kinemill_dagster.pipelines.backfill import backfill
 from kinemill_dagster.pipelines.executor import in_process
 from kinemill_dagster.pipelines.motion_job import motion_jobs
@@ -38,32 +37,13 @@ def chain(task: Task, *, web: bool = True) -> Sequence[dg.AssetsDefinition]:
         task: the task.
         web: whether run configuration comes over the web; see `resources.task_resource`.
     """
-    conditions = conditions_of(task)
-    assets = [
-        _automated(_make(stage, task), conditions.get(asset))
-        for stage, asset in stages_of(task).items()
-    ]
-    own = {"refs": refs, task.name: define_task_resource(task, web=web)}
-    # Not `dg.with_resources`: that adds an `io_manager`, and a project may have another one.
-    with warnings.catch_warnings():  # resources of an asset are a beta feature
-        warnings.simplefilter("ignore", dg.BetaWarning)
-        attributes: list[dict[str, Any]] = [
-            asset.get_attributes_dict() | {"resource_defs": own} for asset in assets
-        ]
-        return [dg.AssetsDefinition(**one) for one in attributes]
+    resources = {"refs": refs, task.name: define_task_resource(task, web=web)}
+    settings = ChainSettings(task, resources, conditions_of(task))
+    return [_make(stage, settings) for stage in stages_of(task)]
 
 
-def _make(stage: str, task: Task) -> dg.AssetsDefinition:
-    return importlib.import_module(f"kinemill_dagster.assets.{stage}").make(task)
-
-
-def _automated(asset: dg.AssetsDefinition, condition: Condition | None) -> dg.AssetsDefinition:
-    """Return an asset with its automation condition, a layer above the assets."""
-    if condition is None:
-        return asset
-    return asset.map_asset_specs(
-        lambda spec: spec.replace_attributes(automation_condition=condition)
-    )
+def _make(stage: str, settings: ChainSettings) -> dg.AssetsDefinition:
+    return importlib.import_module(f"kinemill_dagster.assets.{stage}").make(settings)
 
 
 def task_definitions(task: Task) -> dg.Definitions:

@@ -25,7 +25,6 @@ from kinemill.store.home import Home
 from kinemill.store.project import project_root
 from kinemill.tracking.database import prepare_mlflow, tracking_uri
 from kinemill_dagster.resources.alerts import folder
-from kinemill_dagster.resources.webhooks import limit_deliveries, prepare_webhooks
 
 _OLD = 2 * 86400.0  # s; changes that are older when a server starts are not sent
 _ACTIVE = "SELECT 1 FROM webhooks WHERE status = 'ACTIVE' AND deleted_timestamp IS NULL LIMIT 1"
@@ -119,6 +118,9 @@ def send_now(home: Home, messages: Sequence[Message]) -> None:
     Raises:
         BadInput: the key of webhook secrets is invalid.
     """
+    # Every server of this module's sensor would import `requests` with it.
+    from kinemill_dagster.resources.webhooks import limit_deliveries, prepare_webhooks
+
     prepare_mlflow()
     prepare_webhooks(home)
     from mlflow.entities.webhook import WebhookEvent

@@ -5,6 +5,33 @@ from typing import Any
 
 from kinemill.errors import BadInput
 
+# Most channels have one of these. pint takes 0.5 s to start, which every command would pay.
+COMMON = frozenset(
+    [
+        "1",
+        "rad",
+        "rad/s",
+        "rad/s^2",
+        "deg",
+        "deg/s",
+        "rpm",
+        "m",
+        "m/s",
+        "m/s^2",
+        "mm",
+        "s",
+        "Hz",
+        "N",
+        "N*m",
+        "kg",
+        "V",
+        "A",
+        "W",
+        "Pa",
+        "bar",
+    ]
+)
+
 
 @cache
 def _registry() -> Any:
@@ -50,7 +77,7 @@ def check_unit(unit: str) -> str:
     Raises:
         BadInput: The unit is unknown.
     """
-    if unit != "1":
+    if unit not in COMMON:
         _parse(unit)
     return unit
 

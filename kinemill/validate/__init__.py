@@ -7,23 +7,28 @@ the task's `validate.on_fault` says, with the reason, the rows and the time in s
 Expectations on a table of one row an episode. Amount: the share of recordings in quarantine.
 Refreshed when recordings or the task's `channels`, `dt` or `validate` change; adding one recording
 costs the validation of one.
+
+Names are imported on first use: a server loads its tasks without polars.
 """
 
-from kinemill.validate import stage
-from kinemill.validate.check_results import CheckResult, PlannedCheck, planned_checks
-from kinemill.validate.episodes import Episode
-from kinemill.validate.faults import CHECKS, Check, Fault
-from kinemill.validate.stage import load_checks, load_episodes
+import importlib
+from typing import Any
 
-__all__ = [
-    "CHECKS",
-    "Check",
-    "CheckResult",
-    "Episode",
-    "Fault",
-    "PlannedCheck",
-    "load_checks",
-    "load_episodes",
-    "planned_checks",
-    "stage",
-]
+_MODULES = {
+    "CHECKS": "kinemill.validate.faults",
+    "Check": "kinemill.validate.faults",
+    "CheckResult": "kinemill.validate.check_results",
+    "Episode": "kinemill.validate.episodes",
+    "Fault": "kinemill.validate.faults",
+    "PlannedCheck": "kinemill.validate.check_results",
+    "load_checks": "kinemill.validate.stage",
+    "load_episodes": "kinemill.validate.stage",
+    "planned_checks": "kinemill.validate.check_results",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from the module that defines it."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_MODULES[name]), name)

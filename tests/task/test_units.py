@@ -5,7 +5,7 @@ import math
 import pytest
 
 from kinemill.errors import BadInput
-from kinemill.task.units import check_unit, factor, is_derivative
+from kinemill.task.units import COMMON, check_unit, factor, is_derivative
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,8 @@ def test_what_is_no_unit_is_refused(unit):
 )
 def test_a_rate_is_the_unit_per_time(unit, of, holds):
     assert is_derivative(unit, of) is holds
+
+
+@pytest.mark.parametrize("unit", sorted(COMMON - {"1"}))
+def test_common_units_are_units(unit):
+    assert factor(unit, unit) == (1.0, 0.0)
