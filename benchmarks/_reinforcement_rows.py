@@ -29,6 +29,45 @@ class Row:
     learned: bool = False
 
 
+_Q_LEARNING = {  # of the zoo: shared names, then ours, then the library's
+    "buffer_size": 100_000,
+    "learning_starts": 1000,
+    "gamma": 0.99,
+    "target_update_interval": 10,
+    "train_freq": 256,
+    "gradient_steps": 128,
+    "exploration_fraction": 0.16,
+}
+
+
+def _q_learning(algorithm: dict[str, Any], library: dict[str, Any]) -> Row:
+    settings = {"learning_rate": 2.3e-3, "batch_size": 64, "exploration_final_eps": 0.04}
+    return Row(
+        "cartpole_rl",
+        475,
+        None,
+        {
+            "learn.target": 475,
+            "learn.algorithm": {**_Q_LEARNING, "exploration_final": 0.04, **algorithm},
+            "learn.model": {"type": "mlp", "hidden_sizes": [256, 256], "activation": "relu"},
+            "learn.optimizer": {"type": "adam", "lr": 2.3e-3},
+            "learn.num_envs": 1,
+            "learn.batch_size": 64,
+            "learn.steps": 100_000,
+            "learn.eval_every": 2560,
+            "learn.save_every": 5120,
+        },
+        {
+            "id": "CartPole-v1",
+            "copies": 1,
+            "steps": 100_000,
+            "every": 2560,
+            **library,
+            "settings": {**_Q_LEARNING, **settings, "policy_kwargs": library["policy_kwargs"]},
+        },
+    )
+
+
 ROWS = {
     "CartPole-v1, PPO": Row(
         "cartpole_rl",
@@ -66,6 +105,17 @@ ROWS = {
             "learn.num_envs": 32,
             "learn.steps": 3_000_000,
             "learn.eval_every": 20_000,
+        },
+    ),
+    "CartPole-v1, DQN": _q_learning(
+        {"type": "dqn"}, {"class": "DQN", "policy_kwargs": {"net_arch": [256, 256]}}
+    ),
+    "CartPole-v1, QR-DQN": _q_learning(
+        {"type": "qrdqn", "n_quantiles": 10},
+        {
+            "package": "sb3_contrib",
+            "class": "QRDQN",
+            "policy_kwargs": {"net_arch": [256, 256], "n_quantiles": 10},
         },
     ),
     "Pendulum-v1, SAC": Row(

@@ -13,6 +13,7 @@ rewrites the table of docs/results.md.
 """
 
 import argparse
+import importlib
 import json
 import statistics
 import subprocess
@@ -98,7 +99,6 @@ def ours(row: Row, seed: int) -> dict[str, Any]:
 
 def theirs(row: Row, seed: int) -> dict[str, Any]:
     """Train once with stable-baselines3, its tuned settings, evaluated as often as ours."""
-    import stable_baselines3
     import torch
     from stable_baselines3.common.callbacks import BaseCallback
     from stable_baselines3.common.env_util import make_vec_env
@@ -132,7 +132,8 @@ def theirs(row: Row, seed: int) -> dict[str, Any]:
             return float(evaluate_policy(self.model, place, 20)[0])
 
     environment = make_vec_env(library["id"], library["copies"], seed=seed)
-    kind = getattr(stable_baselines3, library["class"])
+    package = importlib.import_module(library.get("package", "stable_baselines3"))
+    kind = getattr(package, library["class"])
     watch, began, spent = Until(), time.perf_counter(), time.process_time()
     model = kind("MlpPolicy", environment, seed=seed, device="cpu", **settings)
     model.learn(library["steps"], callback=watch)

@@ -21,6 +21,7 @@ from kinemill.models.mlp import MLP
 from kinemill.rl.learner import Site
 from kinemill.rl.networks import Core, Extractor
 from kinemill.rl.objective import Reinforcement
+from kinemill.rl.prioritized_replay import PrioritizedReplay
 from kinemill.store import Json
 from kinemill.task.plugins import Model
 from kinemill.train.checkpoint import Groups
@@ -34,6 +35,8 @@ _ACTIVATIONS = {
     "gelu": nn.GELU,
     "sigmoid": nn.Sigmoid,
 }
+_COUNTERS = ("num_timesteps", "_episode_num", "_n_updates", "_n_calls", "exploration_rate")
+_PLACE = ("pos", "full", "highest")  # in the replay buffer
 _REPLAY = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 
 
@@ -201,14 +204,14 @@ class LibraryLearner:
         groups["variables"] = {name: getattr(self.model, name) for name in variables}
         buffer = getattr(self.model, "replay_buffer", None)
         counters = {
-            "num_timesteps": self.model.num_timesteps,
-            "_episode_num": self.model._episode_num,
-            "_n_updates": self.model._n_updates,
+            name: getattr(self.model, name) for name in _COUNTERS if hasattr(self.model, name)
         }
         if buffer is None:
             return groups, counters
         groups["replay"] = _replay_tensors(buffer)
-        return groups, counters | {"pos": buffer.pos, "full": buffer.full}
+        return groups, counters | {
+            name: getattr(buffer, name) for name in _PLACE if hasattr(buffer, name)
+        }
 
     def restore(self, groups: Groups, state: Json) -> None:
         """Go back to what `state` returned."""
@@ -221,19 +224,26 @@ class LibraryLearner:
                 refill(part, groups.get(f"optimizer/{name.replace('.', '/')}", {}))
         for name in variables:
             getattr(self.model, name).data.copy_(groups["variables"][name])
-        for name in ("num_timesteps", "_episode_num", "_n_updates"):
+        for name in {*_COUNTERS} & {*state}:
             setattr(self.model, name, state[name])
         if "pos" in state:
-            buffer = self.model.replay_buffer
-            buffer.pos, buffer.full = state["pos"], state["full"]
-            for name, value in groups["replay"].items():
-                getattr(buffer, name)[: len(value)] = value.numpy()
+            _refill_replay(self.model.replay_buffer, groups["replay"], state)
 
 
 def _replay_tensors(buffer: ReplayBuffer) -> dict[str, Tensor]:
     """Return what a replay buffer holds."""
     rows = buffer.buffer_size if buffer.full else buffer.pos
-    return {name: torch.from_numpy(getattr(buffer, name)[:rows]) for name in _REPLAY}
+    names = [*_REPLAY, *(["priorities"] if isinstance(buffer, PrioritizedReplay) else [])]
+    return {name: torch.from_numpy(getattr(buffer, name)[:rows]) for name in names}
+
+
+def _refill_replay(buffer: ReplayBuffer, tensors: Mapping[str, Tensor], state: Json) -> None:
+    for name, value in tensors.items():
+        getattr(buffer, name)[: len(value)] = value.numpy()
+    for name in {*_PLACE} & {*state}:
+        setattr(buffer, name, state[name])
+    if isinstance(buffer, PrioritizedReplay):
+        buffer.add_up()
 
 
 def moments(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -33,6 +33,8 @@ ON_POLICY = ("ppo", "a2c", "maskable_ppo", "recurrent_ppo")
 
 def settings_of(name: str) -> dict:
     settings = {"type": name, **({"n_steps": 16} if name in ON_POLICY else {})}
+    if name in ("dqn", "qrdqn"):
+        settings["target_update_interval"] = 32
     if name in ("ppo", "maskable_ppo", "recurrent_ppo"):
         settings["n_epochs"] = 2
     return settings | ({"lstm_hidden_size": 8} if name == "recurrent_ppo" else {})
@@ -68,9 +70,16 @@ def place_of(name: str) -> dict:
     return DOORS if algorithm.masked else (POINT if "continuous" in algorithm.acts else CART)
 
 
-@pytest.mark.parametrize("name", list(ALGORITHMS))
-def test_what_an_algorithm_writes_down_is_all_that_the_next_round_depends_on(name):
-    task = rl_task(place_of(name), name)
+VARIANTS = {
+    **{name: settings_of(name) for name in ALGORITHMS},
+    "dueling_dqn": {"type": "dqn", "dueling": True, "prioritized": {}, "tau": 0.5},
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_what_an_algorithm_writes_down_is_all_that_the_next_round_depends_on(variant):
+    algorithm = VARIANTS[variant]
+    task = rl_task(place_of(algorithm["type"]), algorithm)
     straight = task.learn.algorithm.learner(site_of(task))
     straight.advance(64, 1)
     groups, state = straight.state()
@@ -97,9 +106,11 @@ def test_training_leaves_nothing_in_the_temporary_folder(name, tmp_path, monkeyp
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("name", [name for name in ALGORITHMS if name != "evolution"])
-def test_the_policy_does_what_the_library_would_do(name):
-    task = rl_task(place_of(name), name)
+@pytest.mark.parametrize("variant", [name for name in VARIANTS if name != "evolution"])
+def test_the_policy_does_what_the_library_would_do(variant):
+    algorithm = VARIANTS[variant]
+    name = algorithm["type"]
+    task = rl_task(place_of(name), algorithm)
     learner = task.learn.algorithm.learner(site_of(task))
     learner.advance(64, 1)
     random, layout = np.random.default_rng(0), layout_of(task, make_environment(task))

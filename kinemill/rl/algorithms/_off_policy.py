@@ -1,5 +1,6 @@
 """Off-policy algorithms: shared settings of those that learn from a replay buffer."""
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, ClassVar
@@ -12,11 +13,9 @@ from kinemill.task.bounds import Count, Steps, StepsOrZero, Width
 from kinemill.task.reinforcement import DISCOUNTS, Algorithm, Head
 
 
-class OffPolicy(Algorithm):
+class Replaying(Algorithm):
     """Shared settings of off-policy algorithms; an update draws `learn.batch_size` steps."""
 
-    acts: ClassVar[tuple[str, ...]] = ("continuous",)
-    head: ClassVar[Head] = "squashed"
     gamma: float = Field(
         default=0.99, gt=0.0, le=1.0, description="discount of a step", examples=DISCOUNTS
     )
@@ -38,9 +37,6 @@ class OffPolicy(Algorithm):
         le=1_000_000,
         description="network updates each time; -1: as many as steps taken",
     )
-    critic_sizes: list[Width] | None = Field(
-        default=None, description="hidden sizes of the critics; default: those of `learn.model`"
-    )
     features: Width = Field(
         default=64, description="numbers between another model than a perceptron, and the actor"
     )
@@ -58,15 +54,13 @@ class OffPolicy(Algorithm):
             "policy_kwargs": self.networks(learn),
         }
 
+    @abstractmethod
     def networks(self, learn: Reinforcement) -> dict[str, object]:
         """Return stable-baselines3's `policy_kwargs`."""
-        from kinemill.rl.sb3 import is_plain, policy_kwargs
 
-        plain = is_plain(learn.model)
-        actor = list(learn.model.hidden_sizes) if is_plain(learn.model) else []
-        critic = self.critic_sizes or actor or [self.features]
-        net_arch = {"pi": actor, "qf": list(critic)}
-        return policy_kwargs(learn, net_arch, None if plain else self.features)
+    @abstractmethod
+    def actor(self, policy: Any) -> tuple[Any, list[object]]:
+        """Return the module that acts in a policy of the library, and its layers in order."""
 
     def core(self, learn: Reinforcement, inputs: int, outputs: int) -> Any:
         """Return the actor's network."""
@@ -77,19 +71,16 @@ class OffPolicy(Algorithm):
             return Perceptron([inputs, *learn.model.hidden_sizes, outputs], learn.model.activation)
         return ModelCore(learn.model, inputs, self.features, outputs)
 
-    def layers(self, actor: Any) -> list[object]:
-        """Return the layers of the library's actor, in order."""
-        return [*actor.latent_pi, actor.mu]
-
     def copied(self, learn: Reinforcement, policy: Any) -> Any:
-        """Return a copy of the actor's network in a policy of the library."""
+        """Return a copy of the network that acts in a policy of the library."""
+        from gymnasium.spaces.utils import flatdim
+
         from kinemill.rl.networks import ModelCore, copy_layers
 
-        inputs, outputs = policy.observation_space.shape[0], policy.action_space.shape[0]
-        core, layers = self.core(learn, inputs, outputs), self.layers(policy.actor)
+        inputs, outputs = policy.observation_space.shape[0], flatdim(policy.action_space)
+        core, (actor, layers) = self.core(learn, inputs, outputs), self.actor(policy)
         if isinstance(core, ModelCore):
-            extractor = policy.actor.features_extractor.extractor
-            core.extractor.load_state_dict(extractor.state_dict())
+            core.extractor.load_state_dict(actor.features_extractor.extractor.state_dict())
             copy_layers(layers, [core.head])
         else:
             copy_layers(layers, core.layers)
@@ -101,5 +92,29 @@ class OffPolicy(Algorithm):
         """Return a learner with stable-baselines3's class `model`."""
         from kinemill.rl.sb3 import LibraryLearner
 
-        build: Callable[..., Any] = partial(model, "MlpPolicy", **settings)
+        build: Callable[..., Any] = partial(model, **{"policy": "MlpPolicy", **settings})
         return LibraryLearner(site, build, lambda policy: self.copied(site.learn, policy))
+
+
+class OffPolicy(Replaying):
+    """Actor-critic algorithms for continuous actions."""
+
+    acts: ClassVar[tuple[str, ...]] = ("continuous",)
+    head: ClassVar[Head] = "squashed"
+    critic_sizes: list[Width] | None = Field(
+        default=None, description="hidden sizes of the critics; default: those of `learn.model`"
+    )
+
+    def networks(self, learn: Reinforcement) -> dict[str, object]:
+        """Return stable-baselines3's `policy_kwargs`."""
+        from kinemill.rl.sb3 import is_plain, policy_kwargs
+
+        plain = is_plain(learn.model)
+        actor = list(learn.model.hidden_sizes) if is_plain(learn.model) else []
+        critic = self.critic_sizes or actor or [self.features]
+        net_arch = {"pi": actor, "qf": list(critic)}
+        return policy_kwargs(learn, net_arch, None if plain else self.features)
+
+    def actor(self, policy: Any) -> tuple[Any, list[object]]:
+        """Return the actor of a policy of the library, and its layers in order."""
+        return policy.actor, [*policy.actor.latent_pi, policy.actor.mu]

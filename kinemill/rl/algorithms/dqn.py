@@ -1,0 +1,56 @@
+"""Deep Q-network (Mnih et al., 2015): the value of each choice, from all remembered steps."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from kinemill.rl.algorithms._value_based import ValueBased
+from kinemill.rl.learner import Learner, Site
+from kinemill.task.bounds import Share
+from kinemill.task.plugins import Settings
+from kinemill.task.reinforcement import ALGORITHMS
+
+
+class Prioritized(Settings):
+    """Prioritized replay (Schaul et al., 2016)."""
+
+    alpha: Share = Field(default=0.6, description="exponent of the errors; 0: uniform")
+    beta: Share = Field(
+        default=0.4, description="exponent of the correction at the start; it rises to 1"
+    )
+
+
+@ALGORITHMS.register("dqn")
+class DQN(ValueBased):
+    """Deep Q-network: off-policy, for one choice per step."""
+
+    type: Literal["dqn"] = "dqn"
+    double: bool = Field(
+        default=True, description="against overestimation: another network evaluates the maximum"
+    )
+    dueling: bool = Field(default=False, description="value and advantages in two streams")
+    prioritized: Prioritized | None = Field(
+        default=None, description="draw steps by their errors, `{}` for the usual exponents"
+    )
+
+    def actor(self, policy: Any) -> tuple[Any, list[object]]:
+        """Return the network of a policy of the library, and its layers in order."""
+        network = policy.q_net
+        return network, [*network.q_net, *([network.last_layer()] if self.dueling else [])]
+
+    def learner(self, site: Site) -> Learner:
+        """Return what learns."""
+        from kinemill.rl.q_learning import DoubleDQN, DuelingPolicy
+
+        settings, total = self.shared(site), site.learn.total_steps
+        exponents = None
+        if (priorities := self.prioritized) is not None:
+            start = priorities.beta
+            exponents = (
+                priorities.alpha,
+                lambda step: start + (1.0 - start) * min(step / total, 1.0),
+            )
+        settings |= {"double": self.double, "priorities": exponents}
+        if self.dueling:
+            settings["policy"] = DuelingPolicy
+        return self.made(site, DoubleDQN, settings)

@@ -1,0 +1,124 @@
+"""Prioritized experience replay (Schaul et al., 2016), a buffer of stable-baselines3."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.type_aliases import ReplayBufferSamples
+
+_LEAST = 1e-6  # added to every error, so that no step is lost for ever
+
+Indices = NDArray[np.intp]
+Numbers = NDArray[np.float64]
+
+
+class SumTree:
+    """Weights whose sums are kept in a binary tree, so that a draw takes log2(N) steps.
+
+    Args:
+        count: number of weights N, all 0 at first.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._first = 1 << max(count - 1, 1).bit_length()  # of the leaves
+        self._sums = np.zeros(2 * self._first)
+        self.weights: Numbers = self._sums[self._first : self._first + count]
+
+    @property
+    def total(self) -> float:
+        """Sum of all weights."""
+        return float(self._sums[1])
+
+    def put(self, indices: Indices, weights: Numbers) -> None:
+        """Set some weights (K,); of equal indices the last one counts."""
+        self.weights[indices] = weights
+        nodes = indices + self._first
+        while nodes[0] > 1:
+            nodes = np.unique(nodes // 2)
+            self._sums[nodes] = self._sums[2 * nodes] + self._sums[2 * nodes + 1]
+
+    def add_up(self) -> None:
+        """Compute all sums again, after `weights` was written."""
+        start = self._first
+        while start > 1:
+            pairs = self._sums[start : 2 * start].reshape(-1, 2)
+            start //= 2
+            self._sums[start : 2 * start] = pairs.sum(axis=1)
+
+    def find(self, masses: Numbers) -> Indices:
+        """Return the index at which the sum of the weights up to it exceeds each mass (K,)."""
+        nodes = np.ones(len(masses), np.intp)
+        rest = masses.copy()
+        while nodes[0] < self._first:
+            left = self._sums[2 * nodes]
+            right = rest >= left
+            rest -= np.where(right, left, 0.0)
+            nodes = 2 * nodes + right
+        # Rounding may step past the last weight that is not 0.
+        return np.minimum(nodes - self._first, len(self.weights) - 1)
+
+
+class PrioritizedReplay(ReplayBuffer):
+    """A replay buffer that draws steps in proportion to `priority = (error + 1e-6) ** alpha`.
+
+    A new step gets the highest priority so far. The weight `(N * share) ** -beta` of a drawn step,
+    divided by the highest of the batch, corrects the bias.
+
+    Attributes:
+        priorities: (buffer size, environments).
+        highest: priority of a new step.
+        drawn: flat indices of the last batch (B,).
+        corrections: weights of the last batch, float32 (B, 1).
+
+    Args:
+        alpha: 0: uniform.
+        beta: returns the exponent of the correction, at the time of a draw.
+        arguments: those of `ReplayBuffer`.
+    """
+
+    def __init__(
+        self, *arguments: Any, alpha: float, beta: Callable[[], float], **named: Any
+    ) -> None:
+        super().__init__(*arguments, **named)
+        self._alpha, self._beta = alpha, beta
+        self._tree = SumTree(self.buffer_size * self.n_envs)
+        self.priorities = self._tree.weights.reshape(self.buffer_size, self.n_envs)
+        self.highest = 1.0
+        self.drawn: Indices = np.zeros(0, np.intp)
+        self.corrections = np.zeros((0, 1), np.float32)
+
+    def add(self, *arguments: Any, **named: Any) -> None:
+        """Store one step of each environment."""
+        rows = np.arange(self.n_envs) + self.pos * self.n_envs
+        super().add(*arguments, **named)
+        self._tree.put(rows, np.full(self.n_envs, self.highest))
+
+    def sample(self, batch_size: int, env: Any = None) -> ReplayBufferSamples:
+        """Draw a batch, one step from each of `batch_size` equal parts of the priorities."""
+        del env
+        tree, rows = self._tree, (self.buffer_size if self.full else self.pos) * self.n_envs
+        parts = np.arange(batch_size) + np.random.random(batch_size)
+        self.drawn = np.minimum(tree.find(parts / batch_size * tree.total), rows - 1)
+        weights = (rows * tree.weights[self.drawn] / tree.total) ** -self._beta()
+        self.corrections = (weights / weights.max()).astype(np.float32)[:, None]
+        at = np.unravel_index(self.drawn, self.priorities.shape)
+        data = (
+            self.observations[at],
+            self.actions[at],
+            self.next_observations[at],
+            (self.dones[at] * (1.0 - self.timeouts[at]))[:, None],
+            self.rewards[at][:, None],
+        )
+        return ReplayBufferSamples(*(self.to_torch(one) for one in data))
+
+    def learned(self, errors: Numbers) -> None:
+        """Set the priorities of the last batch from its errors (B,)."""
+        priorities = (np.abs(errors).astype(np.float64) + _LEAST) ** self._alpha
+        self.highest = max(self.highest, float(priorities.max()))
+        self._tree.put(self.drawn, priorities)
+
+    def add_up(self) -> None:
+        """Compute all sums again, after `priorities` was written."""
+        self._tree.add_up()
