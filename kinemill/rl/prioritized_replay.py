@@ -52,10 +52,10 @@ class SumTree:
         nodes = np.ones(len(masses), np.intp)
         rest = masses.copy()
         while nodes[0] < self._first:
-            left = self._sums[2 * nodes]
-            right = rest >= left
-            rest -= np.where(right, left, 0.0)
-            nodes = 2 * nodes + right
+            lower = self._sums[2 * nodes]
+            upper = rest >= lower
+            rest -= np.where(upper, lower, 0.0)
+            nodes = 2 * nodes + upper
         # Rounding may step past the last weight that is not 0.
         return np.minimum(nodes - self._first, len(self.weights) - 1)
 

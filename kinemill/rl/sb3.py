@@ -36,7 +36,7 @@ _ACTIVATIONS = {
     "sigmoid": nn.Sigmoid,
 }
 _COUNTERS = ("num_timesteps", "_episode_num", "_n_updates", "_n_calls", "exploration_rate")
-_PLACE = ("pos", "full", "highest")  # in the replay buffer
+_BUFFER_STATE = ("pos", "full", "highest")  # in the replay buffer
 _REPLAY = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 
 
@@ -210,7 +210,7 @@ class LibraryLearner:
             return groups, counters
         groups["replay"] = _replay_tensors(buffer)
         return groups, counters | {
-            name: getattr(buffer, name) for name in _PLACE if hasattr(buffer, name)
+            name: getattr(buffer, name) for name in _BUFFER_STATE if hasattr(buffer, name)
         }
 
     def restore(self, groups: Groups, state: Json) -> None:
@@ -240,7 +240,7 @@ def _replay_tensors(buffer: ReplayBuffer) -> dict[str, Tensor]:
 def _refill_replay(buffer: ReplayBuffer, tensors: Mapping[str, Tensor], state: Json) -> None:
     for name, value in tensors.items():
         getattr(buffer, name)[: len(value)] = value.numpy()
-    for name in {*_PLACE} & {*state}:
+    for name in {*_BUFFER_STATE} & {*state}:
         setattr(buffer, name, state[name])
     if isinstance(buffer, PrioritizedReplay):
         buffer.add_up()
