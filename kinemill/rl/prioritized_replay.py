@@ -1,15 +1,17 @@
 """Prioritized experience replay (Schaul et al., 2016), a buffer of stable-baselines3."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
+import torch
+from gymnasium import Space
 from numpy.typing import NDArray
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.type_aliases import ReplayBufferSamples
 
 _LEAST = 1e-6  # added to every error, so that no step is lost for ever
 
+Array = NDArray[np.generic]
 Indices = NDArray[np.intp]
 Numbers = NDArray[np.float64]
 
@@ -73,15 +75,31 @@ class PrioritizedReplay(ReplayBuffer):
         corrections: weights of the last batch, float32 (B, 1).
 
     Args:
+        buffer_size: steps, those of all environments together.
+        observation_space: vectors.
+        action_space: of one environment.
+        device: of the batches.
+        n_envs: number of environments.
         alpha: 0: uniform.
         beta: returns the exponent of the correction, at the time of a draw.
-        arguments: those of `ReplayBuffer`.
+        optimize_memory_usage: must be False; stable-baselines3 passes it.
     """
 
-    def __init__(
-        self, *arguments: Any, alpha: float, beta: Callable[[], float], **named: Any
+    def __init__(  # noqa: PLR0913 (stable-baselines3 passes them)
+        self,
+        buffer_size: int,
+        observation_space: Space[Array],
+        action_space: Space[Array],
+        device: torch.device | str = "auto",
+        n_envs: int = 1,
+        *,
+        alpha: float,
+        beta: Callable[[], float],
+        optimize_memory_usage: bool = False,
     ) -> None:
-        super().__init__(*arguments, **named)
+        super().__init__(
+            buffer_size, observation_space, action_space, device, n_envs, optimize_memory_usage
+        )
         self._alpha, self._beta = alpha, beta
         self._tree = SumTree(self.buffer_size * self.n_envs)
         self.priorities = self._tree.weights.reshape(self.buffer_size, self.n_envs)
@@ -89,13 +107,21 @@ class PrioritizedReplay(ReplayBuffer):
         self.drawn: Indices = np.zeros(0, np.intp)
         self.corrections = np.zeros((0, 1), np.float32)
 
-    def add(self, *arguments: Any, **named: Any) -> None:
+    def add(
+        self,
+        obs: Array,
+        next_obs: Array,
+        action: Array,
+        reward: Array,
+        done: Array,
+        infos: list[dict[str, object]],
+    ) -> None:
         """Store one step of each environment."""
         rows = np.arange(self.n_envs) + self.pos * self.n_envs
-        super().add(*arguments, **named)
+        super().add(obs, next_obs, action, reward, done, infos)
         self._tree.put(rows, np.full(self.n_envs, self.highest))
 
-    def sample(self, batch_size: int, env: Any = None) -> ReplayBufferSamples:
+    def sample(self, batch_size: int, env: object = None) -> ReplayBufferSamples:
         """Draw a batch, one step from each of `batch_size` equal parts of the priorities."""
         del env
         tree, rows = self._tree, (self.buffer_size if self.full else self.pos) * self.n_envs

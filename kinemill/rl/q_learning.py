@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from sb3_contrib import QRDQN
 from stable_baselines3 import DQN
+from stable_baselines3.common.type_aliases import PyTorchObs
 from stable_baselines3.dqn.policies import DQNPolicy, QNetwork
 from torch import Tensor, nn
 from torch.nn import functional
@@ -21,15 +22,18 @@ from kinemill.rl.prioritized_replay import PrioritizedReplay
 class DuelingNetwork(QNetwork):
     """Value plus advantage, without the mean advantage (Wang et al., 2016, eq. 9)."""
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        super().__init__(*arguments, **named)
+    value: nn.Linear
+    advantage: nn.Linear
+
+    def split(self) -> None:
+        """Replace the last layer by two streams."""
         *hidden, last = self.q_net
-        self.q_net = nn.Sequential(*hidden)
         assert isinstance(last, nn.Linear)
+        self.q_net = nn.Sequential(*hidden)
         self.value = nn.Linear(last.in_features, 1)
         self.advantage = nn.Linear(last.in_features, last.out_features)
 
-    def forward(self, obs: Any) -> Tensor:
+    def forward(self, obs: PyTorchObs) -> Tensor:
         """Return the value of each action: (B, E) -> (B, actions)."""
         features = self.q_net(self.extract_features(obs, self.features_extractor))
         advantages = self.advantage(features)
@@ -51,7 +55,9 @@ class DuelingPolicy(DQNPolicy):
     def make_q_net(self) -> DuelingNetwork:
         """Make the network, or its target."""
         settings = self._update_features_extractor(self.net_args, features_extractor=None)
-        return DuelingNetwork(**settings).to(self.device)
+        network = DuelingNetwork(**settings)
+        network.split()
+        return network.to(self.device)
 
 
 class DoubleDQN(DQN):
@@ -133,13 +139,14 @@ class QuantileDQN(QRDQN):
         self.exploration_schedule = lambda _: self._exploration(self.num_timesteps)
 
 
-def mean_layer(layer: nn.Linear, quantiles: int) -> nn.Linear:
+def mean_layer(layer: nn.Module, quantiles: int) -> nn.Linear:
     """Return the layer that gives the mean over the quantiles of each action.
 
     Args:
-        layer: gives (quantiles * actions) numbers, all actions of one quantile after the other.
+        layer: linear; gives all actions of a quantile, then those of the next.
         quantiles: their number.
     """
+    assert isinstance(layer, nn.Linear)
     mean = nn.Linear(layer.in_features, layer.out_features // quantiles)
     with torch.no_grad():
         mean.weight.copy_(layer.weight.view(quantiles, -1, layer.in_features).mean(dim=0))

@@ -43,7 +43,6 @@ def replay(steps=20, beta=1.0, alpha=1.0):
         n_envs=2,
         alpha=alpha,
         beta=lambda: beta,
-        handle_timeout_termination=True,
     )
     for step in range(steps):
         row = np.full((2, 3), step, np.float32)
@@ -94,6 +93,7 @@ def test_an_overwritten_step_has_the_priority_of_a_new_one():
 
 def test_both_streams_of_a_dueling_network_are_one_layer():
     network = DuelingNetwork(SEEN, Discrete(4), FlattenExtractor(SEEN), 3, [8], nn.Tanh)
+    network.split()
     x = torch.randn(50, 3)
     merged = nn.Sequential(*network.q_net, network.last_layer())
     assert torch.allclose(merged(x), network(x), atol=1e-6)

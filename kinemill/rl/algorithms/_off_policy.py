@@ -14,8 +14,13 @@ from kinemill.task.reinforcement import DISCOUNTS, Algorithm, Head
 
 
 class Replaying(Algorithm):
-    """Shared settings of off-policy algorithms; an update draws `learn.batch_size` steps."""
+    """Shared settings of off-policy algorithms; an update draws `learn.batch_size` steps.
 
+    Attributes:
+        acts_by: name of the network that acts in a policy of the library.
+    """
+
+    acts_by: ClassVar[str] = "actor"
     gamma: float = Field(
         default=0.99, gt=0.0, le=1.0, description="discount of a step", examples=DISCOUNTS
     )
@@ -59,8 +64,8 @@ class Replaying(Algorithm):
         """Return stable-baselines3's `policy_kwargs`."""
 
     @abstractmethod
-    def actor(self, policy: Any) -> tuple[Any, list[object]]:
-        """Return the module that acts in a policy of the library, and its layers in order."""
+    def layers(self, policy: Any) -> list[object]:
+        """Return the layers of the network that acts in a policy of the library, in order."""
 
     def core(self, learn: Reinforcement, inputs: int, outputs: int) -> Any:
         """Return the actor's network."""
@@ -78,9 +83,10 @@ class Replaying(Algorithm):
         from kinemill.rl.networks import ModelCore, copy_layers
 
         inputs, outputs = policy.observation_space.shape[0], flatdim(policy.action_space)
-        core, (actor, layers) = self.core(learn, inputs, outputs), self.actor(policy)
+        core, layers = self.core(learn, inputs, outputs), self.layers(policy)
         if isinstance(core, ModelCore):
-            core.extractor.load_state_dict(actor.features_extractor.extractor.state_dict())
+            extractor = getattr(policy, self.acts_by).features_extractor.extractor
+            core.extractor.load_state_dict(extractor.state_dict())
             copy_layers(layers, [core.head])
         else:
             copy_layers(layers, core.layers)
@@ -115,6 +121,6 @@ class OffPolicy(Replaying):
         net_arch = {"pi": actor, "qf": list(critic)}
         return policy_kwargs(learn, net_arch, None if plain else self.features)
 
-    def actor(self, policy: Any) -> tuple[Any, list[object]]:
-        """Return the actor of a policy of the library, and its layers in order."""
-        return policy.actor, [*policy.actor.latent_pi, policy.actor.mu]
+    def layers(self, policy: Any) -> list[object]:
+        """Return the layers of the actor of a policy of the library, in order."""
+        return [*policy.actor.latent_pi, policy.actor.mu]

@@ -1,6 +1,6 @@
 """Deep Q-network (Mnih et al., 2015): the value of each choice, from all remembered steps."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -24,6 +24,7 @@ class Prioritized(Settings):
 class DQN(ValueBased):
     """Deep Q-network: off-policy, for one choice per step."""
 
+    acts_by: ClassVar[str] = "q_net"
     type: Literal["dqn"] = "dqn"
     double: bool = Field(
         default=True, description="against overestimation: another network evaluates the maximum"
@@ -33,10 +34,10 @@ class DQN(ValueBased):
         default=None, description="draw steps by their errors, `{}` for the usual exponents"
     )
 
-    def actor(self, policy: Any) -> tuple[Any, list[object]]:
-        """Return the network of a policy of the library, and its layers in order."""
+    def layers(self, policy: Any) -> list[object]:
+        """Return the layers of the network in a policy of the library, in order."""
         network = policy.q_net
-        return network, [*network.q_net, *([network.last_layer()] if self.dueling else [])]
+        return [*network.q_net, *([network.last_layer()] if self.dueling else [])]
 
     def learner(self, site: Site) -> Learner:
         """Return what learns."""

@@ -1,9 +1,8 @@
 """Quantile regression DQN (Dabney et al., 2018): the distribution of each choice's return."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
-from torch import nn
 
 from kinemill.rl.algorithms._value_based import ValueBased
 from kinemill.rl.learner import Learner, Site
@@ -15,16 +14,16 @@ from kinemill.task.reinforcement import ALGORITHMS
 class QRDQN(ValueBased):
     """DQN that learns quantiles of the return: off-policy, for one choice per step."""
 
+    acts_by: ClassVar[str] = "quantile_net"
     type: Literal["qrdqn"] = "qrdqn"
     n_quantiles: Width = Field(default=50, description="of the return, for each choice")
 
-    def actor(self, policy: Any) -> tuple[Any, list[object]]:
-        """Return the network of a policy of the library, and its layers in order."""
+    def layers(self, policy: Any) -> list[object]:
+        """Return the layers of the network in a policy of the library, in order."""
         from kinemill.rl.q_learning import mean_layer
 
         *hidden, last = policy.quantile_net.quantile_net
-        assert isinstance(last, nn.Linear)
-        return policy.quantile_net, [*hidden, mean_layer(last, self.n_quantiles)]
+        return [*hidden, mean_layer(last, self.n_quantiles)]
 
     def learner(self, site: Site) -> Learner:
         """Return what learns."""

@@ -25,9 +25,9 @@ class TD3(OffPolicy):
     target_noise_clip: RatioOrZero = Field(default=0.5, description="largest noise of the targets")
     policy_delay: Count = Field(default=2, description="critic updates per actor update")
 
-    def actor(self, policy: Any) -> tuple[Any, list[object]]:
-        """Return the actor of a policy of the library, and its layers in order."""
-        return policy.actor, list(policy.actor.mu)
+    def layers(self, policy: Any) -> list[object]:
+        """Return the layers of the actor of a policy of the library, in order."""
+        return list(policy.actor.mu)
 
     def learner(self, site: Site) -> Learner:
         """Return what learns."""
