@@ -115,6 +115,7 @@ def _lines(text: str) -> str:
 def _links() -> str:
     mlflow = os.environ.get("KINEMILL_MLFLOW_URL")
     links = {
+        "New task": f"{CONSOLE}/new",
         "Assets": "/assets",
         "Runs": "/runs",
         "Automation": "/automation",
@@ -137,10 +138,14 @@ def _attention(rows: Sequence[_Row]) -> str:
 def _next_steps(rows: Sequence[_Row]) -> str:
     """Return the next commands for a project without tasks, and for tasks without a model."""
     if not rows:
-        steps = ["Describe a robot by its logs: <code>kinemill new NAME LOG...</code>"]
+        steps = [
+            f'<a href="{CONSOLE}/new">Draft a task from the logs of a robot</a>, or run '
+            "<code>kinemill new NAME --from FOLDER</code>"
+        ]
     else:
         steps = [
-            f"{name_of(row.name)} has no model yet: put logs into its drop folder, or run "
+            f"{name_of(row.name)} has no model yet: put logs into its drop folder and "
+            f'<a href="{CONSOLE}/start/{escape(row.name)}">start a run</a>, or run '
             f"<code>kinemill run {escape(row.name)} --logs FOLDER</code>"
             for row in rows
             if not row.versions and row.run is None

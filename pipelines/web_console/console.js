@@ -30,6 +30,7 @@ function valueOf(input) {
   const kind = input.dataset.kind;
   if (kind === "truth" || input.type === "checkbox") return input.checked;
   if (input.value === "") return null;
+  if (kind === "json") return JSON.parse(input.value);
   return kind === "integer" || kind === "number" ? Number(input.value) : input.value;
 }
 
@@ -46,11 +47,39 @@ function overridesOf(form) {
   return overrides;
 }
 
+// Names of logs in a table, and patterns that match nothing else.
+function selectedLogs(part) {
+  return [...part.querySelectorAll("[data-log]:checked")].map((one) => one.dataset.log);
+}
+
+function includesOf(form) {
+  const part = form.querySelector(".logs");
+  if (!part) return {};
+  const version = part.querySelector("[data-versions]")?.selectedOptions[0];
+  const names = version?.value ? JSON.parse(version.dataset.names) : selectedLogs(part);
+  part.querySelector("[data-count]").textContent = names.length ? String(names.length) : "all";
+  if (!names.length) return {};
+  return {"ingest.include": names.map((name) => name.replace(/[*?[]/g, "[$&]"))};
+}
+
+function setUpVersions(part) {
+  const select = part.querySelector("[data-versions]");
+  if (!select) return;
+  select.addEventListener("input", () => {
+    const names = new Set(JSON.parse(select.selectedOptions[0].dataset.names || "[]"));
+    for (const one of part.querySelectorAll("[data-log]")) one.checked = names.has(one.dataset.log);
+  });
+  for (const one of part.querySelectorAll("[data-log]")) {
+    one.addEventListener("input", () => { select.value = ""; });
+  }
+}
+
 function bodyOf(form) {
   const presets = [...form.querySelectorAll("[data-preset]")]
     .filter((one) => one.value)
     .map((one) => one.dataset.preset + "=" + one.value);
-  return {task: form.dataset.task, overrides: overridesOf(form), presets};
+  const overrides = {...overridesOf(form), ...includesOf(form)};
+  return {task: form.dataset.task, overrides, presets};
 }
 
 async function check(form) {
@@ -65,6 +94,7 @@ async function check(form) {
 }
 
 function setUpRunForm(form) {
+  for (const part of form.querySelectorAll(".logs")) setUpVersions(part);
   let timer;
   form.addEventListener("input", () => {
     clearTimeout(timer);
@@ -77,7 +107,6 @@ function setUpRunForm(form) {
     try {
       const run = await send("runs", {
         ...bodyOf(form),
-        logs: form.elements.logs.value || null,
         priority: Number(form.elements.priority.value || 0),
         resume: form.elements.resume.checked,
       });
@@ -86,6 +115,168 @@ function setUpRunForm(form) {
       say(form, error.message, "bad");
       button.disabled = false;
     }
+  });
+}
+
+// Draft a new task
+
+async function upload(path, file) {
+  const response = await fetch(API + path, {method: "PUT", body: file});
+  if (!response.ok) throw new Error((await response.json()).message);
+}
+
+function choicesOf(form) {
+  return [...form.querySelectorAll("[data-folder]")]
+    .map((part) => ({
+      folder: part.dataset.folder,
+      names: part.querySelector("[data-whole]").checked ? [] : selectedLogs(part),
+      whole: part.querySelector("[data-whole]").checked,
+    }))
+    .filter((one) => one.whole || one.names.length)
+    .map(({folder, names}) => ({folder, names}));
+}
+
+function setUpNewTask(form) {
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const button = form.querySelector("button"), {name, learn, rate, files} = form.elements;
+    const logs = choicesOf(form);
+    if (!logs.length && !files.files.length) {
+      say(form, "upload logs, or select logs of the server", "bad");
+      return;
+    }
+    button.disabled = true;
+    try {
+      const hertz = rate.value === "" ? null : Number(rate.value);
+      const draft = await send("drafts", {name: name.value, learn: learn.value, rate: hertz, logs});
+      let count = 0;
+      for (const file of files.files) {
+        count += 1;
+        say(form, `uploading ${count} of ${files.files.length}: ${file.name}`);
+        await upload(`drafts/${draft.id}/logs/${encodeURIComponent(file.name)}`, file);
+      }
+      say(form, "reading the logs; this takes at most 5 minutes");
+      await send(`drafts/${draft.id}/build`, {});
+      location.assign("/kinemill/console/drafts/" + draft.id);
+    } catch (error) {
+      say(form, error.message, "bad");
+      button.disabled = false;
+    }
+  });
+}
+
+// Edit a draft
+
+function rowsOf(form) {
+  const rows = new Map();
+  for (const input of form.querySelectorAll("[data-channel]")) {
+    const name = input.dataset.channel;
+    if (!rows.has(name)) rows.set(name, {});
+    const field = input.dataset.field;
+    rows.get(name)[field] = field === "use" ? input.checked : input.value;
+  }
+  return [...rows].filter(([, row]) => row.use).map(([channel, row]) => {
+    const [kind, parent] = row.relation.split(":");
+    const ends = [row.low, row.high].map((end) => (end === "" ? null : Number(end)));
+    return {
+      channel, name: row.name, role: row.role, unit: row.unit,
+      limits: row.low === "" && row.high === "" ? null : ends,
+      derivative_of: parent || null, derived: kind === "derived",
+    };
+  });
+}
+
+// The place of a problem: a key of a channel has its new name, and the page the one of the draft.
+function placeOf(form, key, rows) {
+  const [part, name, field] = key.split(".");
+  if (part !== "channels") return form.querySelector(`[data-problem="${CSS.escape(key)}"]`);
+  const row = rows.find((one) => one.name === name);
+  if (!row) return null;
+  const cell = {role: "role", unit: "unit", limits: "limits", derivative_of: "relation",
+    derived: "relation", of: "relation"}[field] || "name";
+  return form.querySelector(`[data-problem="${CSS.escape(`channels.${row.channel}.${cell}`)}"]`);
+}
+
+function showProblems(form, problems, rows) {
+  for (const place of form.querySelectorAll(".problem")) place.textContent = "";
+  const others = [];
+  for (const {key, message} of problems) {
+    const place = placeOf(form, key, rows);
+    if (place) place.textContent += (place.textContent ? "; " : "") + message;
+    else others.push(key ? `${key}: ${message}` : message);
+  }
+  const count = problems.length === 1 ? "1 problem" : `${problems.length} problems`;
+  if (problems.length) say(form, [count, ...others].join("; "), "bad");
+  else say(form, "valid", "good");
+}
+
+// Return the edited task, or null if it has problems, which the fields then show.
+async function editedTask(form) {
+  const channels = rowsOf(form), settings = overridesOf(form);
+  const turn = (Number(form.dataset.turn) || 0) + 1;
+  form.dataset.turn = turn;
+  const {task, problems} = await send(`drafts/${form.dataset.draft}/edit`, {channels, settings});
+  if (Number(form.dataset.turn) === turn) showProblems(form, problems, channels);
+  return problems.length ? null : task;
+}
+
+function reasonsOf(file) {
+  const listed = file.reasons.slice(0, 4).map((one) =>
+    `${one.check} ${one.channel || ""} ${one.where}: ${one.found}`
+    + (one.expected ? `, expected ${one.expected}` : ""));
+  const more = file.reasons.length - listed.length;
+  return more ? [...listed, `and ${more} more`] : listed;
+}
+
+function showResults(form, {files, dataset}) {
+  const place = form.querySelector(".results"), body = place.querySelector("tbody");
+  const heads = [...place.querySelectorAll("th")].map((one) => one.textContent + ": ");
+  body.replaceChildren(...files.map((file) => {
+    const row = document.createElement("tr");
+    const cells = [file.file, file.outcome, file.rows, file.dropped_rows, reasonsOf(file).join("; ")];
+    cells.forEach((text, index) => {
+      const cell = row.insertCell();
+      cell.textContent = text;
+      cell.dataset.head = heads[index];
+    });
+    return row;
+  }));
+  place.querySelector("p.bad")?.remove();
+  const cut = files.filter((file) => file.dropped_rows || !file.episodes).length;
+  if (dataset) say(form, "no model can be trained: " + dataset, "bad");
+  else say(form, cut ? `${cut} of ${files.length} logs lose rows` : "all rows are used", "good");
+}
+
+function setUpDraft(form) {
+  let timer;
+  const guarded = async (action) => {
+    clearTimeout(timer);
+    const buttons = form.querySelectorAll("button");
+    for (const button of buttons) button.disabled = true;
+    try {
+      const task = await editedTask(form);
+      if (task) await action(task);
+    } catch (error) {
+      say(form, error.message, "bad");
+    }
+    for (const button of buttons) button.disabled = false;
+  };
+  form.addEventListener("input", () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => editedTask(form).catch((error) => say(form, error.message, "bad")), 300);
+  });
+  form.querySelector("[data-check]").addEventListener("click", () => guarded(async (task) => {
+    say(form, "checking the logs; this takes at most 5 minutes");
+    showResults(form, await send(`drafts/${form.dataset.draft}/check`, {task}));
+  }));
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    guarded(async (task) => {
+      say(form, "writing the task");
+      const created = await send("tasks", {task, draft: form.dataset.draft});
+      if (created.problem) say(form, `${created.name} is written; ${created.problem}`, "bad");
+      else location.assign("/kinemill/console/start/" + created.name);
+    });
   });
 }
 
@@ -220,5 +411,7 @@ function follow(section) {
 }
 
 for (const form of document.querySelectorAll("form.run")) setUpRunForm(form);
+for (const form of document.querySelectorAll("form.new")) setUpNewTask(form);
+for (const form of document.querySelectorAll("form.draft")) setUpDraft(form);
 for (const form of document.querySelectorAll("form.decision")) setUpDecision(form);
 for (const section of document.querySelectorAll("section[data-run]")) follow(section);

@@ -12,11 +12,16 @@ from kinemill.register.consistency import is_registered
 from kinemill.register.versions import CHAMPION, aliases_of, find_version
 from kinemill.task import load_task
 from kinemill.validate.recording_status import held_back
+from kinemill_dagster.pipelines.rest.draft_store import open_draft
+from kinemill_dagster.pipelines.rest.drafts import list_log_folders
 from kinemill_dagster.pipelines.rest.service import NotHere, Service
 from kinemill_dagster.pipelines.web_console.decision_page import decision_page, quarantine_page
+from kinemill_dagster.pipelines.web_console.draft_page import draft_page
 from kinemill_dagster.pipelines.web_console.layout import PREFIX
+from kinemill_dagster.pipelines.web_console.new_task_form import new_task_form
 from kinemill_dagster.pipelines.web_console.run_form import run_form
 from kinemill_dagster.pipelines.web_console.run_page import run_page
+from kinemill_dagster.resources.tags import USER_HEADER
 
 _SCRIPT = Path(__file__).with_name("console.js")
 _HELD_BACK = 100  # recordings on a page
@@ -34,6 +39,8 @@ def console_routes(service: Service) -> list[Route]:
         Route(
             f"{PREFIX}/console.js", lambda _: FileResponse(_SCRIPT, media_type="text/javascript")
         ),
+        Route(f"{PREFIX}/new", pages.new),
+        Route(f"{PREFIX}/drafts/{{draft}}", pages.draft),
         Route(f"{PREFIX}/start/{{task}}", pages.start),
         Route(f"{PREFIX}/runs/{{run}}", pages.run),
         Route(f"{PREFIX}/versions/{{task}}/{{number:int}}", pages.version),
@@ -51,6 +58,17 @@ class _Pages:
         def page() -> str:
             task = load_task(self._service.task_file(request.path_params["task"]))
             return run_form(task, self._service.home)
+
+        return _respond(page)
+
+    def new(self, _: Request) -> Response:
+        return _respond(lambda: new_task_form(list_log_folders(self._service).folders))
+
+    def draft(self, request: Request) -> Response:
+        def page() -> str:
+            user = request.headers[USER_HEADER]
+            draft = open_draft(self._service.home, request.path_params["draft"], user)
+            return draft_page(draft.document(), draft.require_preview())
 
         return _respond(page)
 

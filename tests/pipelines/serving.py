@@ -117,6 +117,11 @@ class Served:
         }
         return self.ask(LAUNCH, p=parameters)["launchPipelineExecution"]["run"]["runId"]
 
+    def has_loaded(self, task):
+        """Whether Dagster has the assets of a task."""
+        asked = "{ assetNodes { groupName } }"
+        return task in {one["groupName"] for one in self.ask(asked)["assetNodes"]}
+
     def status(self, run_id):
         """How a run stands."""
         return next(run["status"] for run in self.runs() if run["runId"] == run_id)

@@ -6,7 +6,9 @@ import shutil
 import pytest
 
 from benchmarks._browser import CHROMIUM, browser
+from kinemill.dataset import dataset_versions
 from kinemill.store.home import Home
+from kinemill.task import load_task
 from tests.pipelines.conftest import TASK, Workspace
 from tests.pipelines.serving import serve
 
@@ -24,9 +26,10 @@ LINKS = "[...document.querySelectorAll('nav a')].map(one => one.textContent.trim
 def served(first_run, tmp_path_factory):
     """`kinemill ui` on a copy of the home on which the chain ran."""
     original, _ = first_run
-    home = tmp_path_factory.mktemp("browser") / "home"
-    shutil.copytree(original.home.root, home)
-    site = Workspace(Home(home), original.tasks)
+    folder = tmp_path_factory.mktemp("browser")
+    shutil.copytree(original.home.root, folder / "home")
+    shutil.copytree(original.tasks, folder / "tasks")
+    site = Workspace(Home(folder / "home"), folder / "tasks")
     with pytest.MonkeyPatch.context() as patch:
         site.enter(patch)
         with serve(site) as active:
@@ -117,7 +120,7 @@ def pages_of(served):
     reports = sorted(home.store.glob("decision/*/*/report.html"))
     assert reports
     files = [f"/kinemill/files/{one.relative_to(home.root).as_posix()}" for one in reports]
-    console = [f"start/{TASK}", f"versions/{TASK}/1", f"quarantine/{TASK}"]
+    console = ["new", f"start/{TASK}", f"versions/{TASK}/1", f"quarantine/{TASK}"]
     console.append(f"runs/{run_of(served)}")
     pages = ["/", "/kinemill/tasks", f"/kinemill/tasks/{TASK}", f"/kinemill/tasks/{TASK}/1"]
     return [*pages, *(f"{CONSOLE}/{one}" for one in console), *files]
@@ -194,6 +197,61 @@ def test_a_decision_that_is_refused_says_why(served, tab):
     tab.wait_for("is the first champion")
 
 
+def attach(tab, files):
+    """Attach files to the form, as a user who selects them."""
+    content = json.dumps({file.name: file.read_text() for file in files})
+    tab.evaluate(
+        "(() => { const data = new DataTransfer();"
+        f"for (const [name, text] of Object.entries({content}))"
+        " data.items.add(new File([text], name));"
+        "document.querySelector('[type=file]').files = data.files; })()"
+    )
+
+
+def cell(channel, field):
+    """The selector of a field in the table of channels."""
+    return f"[data-channel={channel}][data-field={field}]"
+
+
+def test_a_task_is_drafted_from_uploads_edited_checked_and_created(served, tab, logs):
+    tab.open(f"{served.urls['Dagster']}/")
+    tab.evaluate("[...document.links].find(one => one.textContent === 'New task').click()")
+    tab.wait_for("Upload logs")
+    attach(tab, [logs / "run-0000.csv", logs / "broken-nan-stretch.csv"])
+    fill(tab, "[name=name]", TASK)
+    tab.evaluate("document.querySelector('form.new button').click()")
+    tab.wait_for("is there already")
+    fill(tab, "[name=name]", "arm")
+    tab.evaluate("document.querySelector('form.new button').click()")
+    tab.wait_for("Main settings")
+    curves = tab.evaluate("document.querySelectorAll('.channels svg[role=img]').length")
+    assert curves == tab.evaluate("document.querySelectorAll('[data-field=name]').length") == 5
+    fill(tab, cell("qpos_cart", "name"), "cart")
+    fill(tab, cell("qpos_cart", "low"), "2")
+    fill(tab, cell("qpos_cart", "high"), "-2")
+    tab.wait_for("the lower limit 2.0 is not below the upper limit -2.0")
+    tab.wait_for("1 problem")
+    fill(tab, cell("qpos_cart", "low"), "-2")
+    fill(tab, cell("qpos_cart", "high"), "2")
+    tab.wait_for("valid")
+    tab.resize(PHONE, 900)
+    assert tab.evaluate("document.documentElement.scrollWidth") <= PHONE
+    tab.evaluate("document.querySelector('[data-check]').click()")
+    tab.wait_for("1 of 2 logs lose rows")
+    assert "nonfinite cart" in tab.evaluate("document.querySelector('.results').innerText")
+    tab.evaluate("document.querySelector('[type=submit]').click()")
+    tab.wait_for("Start the run")
+    drop = served.workspace.home.logs("arm")
+    assert len(list(drop.iterdir())) == 2
+    shutil.rmtree(drop)  # before the automation starts a run
+    assert tab.evaluate("location.pathname") == f"{CONSOLE}/start/arm"
+    tab.open(f"{served.urls['Dagster']}/")
+    assert "arm has no model yet" in tab.evaluate("document.body.innerText")
+    assert load_task(served.workspace.tasks / "arm.yaml").channels["cart"].limits == (-2.0, 2.0)
+    assert tab.errors() == []
+    assert served.has_loaded("arm")
+
+
 def test_a_run_is_started_checked_while_typing_and_followed_to_its_version(served, tab):
     """Last: it registers a version."""
     tab.open(f"{served.urls['Dagster']}{CONSOLE}/start/{TASK}")
@@ -201,6 +259,14 @@ def test_a_run_is_started_checked_while_typing_and_followed_to_its_version(serve
     tab.wait_for("greater than 0")
     fill(tab, "[data-key='learn.steps']", "50")
     tab.wait_for("1 change(s), valid")
+    count = "document.querySelector('[data-count]').textContent"
+    assert tab.evaluate(count) == "all"
+    fill(tab, "[data-versions]", "1")
+    tab.wait_for("2 change(s), valid")
+    selected = "[...document.querySelectorAll('[data-log]:checked')].map(one => one.dataset.log)"
+    names = tab.evaluate(selected)
+    assert tab.evaluate(count) == str(len(names))
+    assert {"run-0000.csv", "run-0001.csv", "run-0002.csv"} <= set(names)
     tab.evaluate("document.querySelector('form.run button').click()")
     tab.wait_for("Cancel the run")
     tab.wait_for("train/loss", 300.0)
@@ -208,4 +274,6 @@ def test_a_run_is_started_checked_while_typing_and_followed_to_its_version(serve
     assert tab.evaluate("document.querySelectorAll('.charts figure svg').length") >= 4
     assert tab.evaluate("document.querySelector('[data-status]').textContent") == "completed"
     assert f"{CONSOLE}/runs/" in tab.evaluate("location.pathname")
-    assert served.runs()[0]["status"] == "SUCCESS"
+    run = tab.evaluate("location.pathname").rpartition("/")[2]
+    assert served.status(run) == "SUCCESS"
+    assert len(list(dataset_versions(served.workspace.home, TASK))) == 1

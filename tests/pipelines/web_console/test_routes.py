@@ -2,13 +2,18 @@
 
 import json
 import re
+import shutil
 from html import unescape
 
 import pytest
 from starlette.testclient import TestClient
 
-from kinemill.task import load_task
+from kinemill.draft.builder import build
+from kinemill.draft.draft_preview import DraftPreview, preview_of
+from kinemill.draft.own_logs import check_own_logs
+from kinemill.task import load_task, make_task
 from kinemill_dagster.pipelines.instance import open_instance
+from kinemill_dagster.pipelines.rest import draft_store
 from tests.rest_server import ScriptedDagster, rest_app
 
 HEADERS = {"X-Kinemill-User": "otto", "X-Kinemill-May": "operate"}
@@ -77,7 +82,7 @@ def test_the_quarantine_has_a_form_for_each_recording(client):
     assert all(one["recording"] in text for one in recordings)
 
 
-@pytest.mark.parametrize("path", ["start/tiny", "versions/tiny/1", "quarantine/tiny"])
+@pytest.mark.parametrize("path", ["new", "start/tiny", "versions/tiny/1", "quarantine/tiny"])
 def test_pages_load_their_own_script_alone(client, path):
     response = client.get(f"/kinemill/console/{path}")
     policy = response.headers["content-security-policy"]
@@ -98,10 +103,106 @@ def test_a_broken_task_and_an_unknown_one_are_errors(client):
 
 def test_names_from_logs_are_escaped(client, copy):
     (copy.home.logs("tiny") / "<b>.csv").write_text("x")
-    assert "<option>&lt;b&gt;.csv</option>" in page(client, "start/tiny")
+    for path in ("start/tiny", "new"):
+        text = page(client, path)
+        assert 'data-log="&lt;b&gt;.csv"' in text
+        assert "<b>.csv" not in text
+
+
+def test_logs_of_a_run_are_listed_with_those_that_were_read_before(client, copy):
+    drop = copy.home.logs("tiny")
+    (drop / "run-0001.csv").unlink()
+    text = page(client, "start/tiny")
+    assert re.search(r'data-log="run-0000.csv".*?KiB.*?20\d\d-\d\d-\d\d', text)
+    assert re.search(r'data-log="run-0001.csv".*?read before', text)
+    (names,) = re.findall(r'<option value="1" data-names="([^"]*)">version 1, 20', text)
+    assert "run-0001.csv" in json.loads(unescape(names))
+    chosen_logs = {"overrides": {"ingest.include": json.loads(unescape(names))}}
+    settings = client.post("/api/v1/tasks/tiny/settings", json=chosen_logs).json()["settings"]
+    assert settings["ingest"]["include"] == json.loads(unescape(names))
+
+
+def test_many_logs_are_listed_in_part(client, copy):
+    for number in range(210):
+        (copy.home.logs("tiny") / f"a-{number:03}.csv").write_text("x")
+    text = page(client, "start/tiny")
+    assert re.search(r"The first 200 of 2\d\d files are listed", text)
+
+
+@pytest.fixture(scope="module")
+def preview(logs, tmp_path_factory):
+    """The preview of a draft of two logs."""
+    folder = tmp_path_factory.mktemp("own")
+    for name in ("run-0000.csv", "broken-nan-stretch.csv"):
+        shutil.copy(logs / name, folder)
+    return preview_of(check_own_logs(build("arm", folder)))
+
+
+def with_draft(client, copy, preview):
+    """The id of a draft with a preview."""
+    draft = client.post("/api/v1/drafts", json={"name": "arm"}).json()["id"]
+    draft_store.open_draft(copy.home, draft, "otto").keep_preview(preview)
+    return draft
+
+
+def test_a_draft_is_a_table_of_channels_with_curves_and_ranges(client, copy, preview):
+    text = page(client, f"drafts/{with_draft(client, copy, preview)}")
+    assert text.count("<svg") == text.count('data-field="name"') == 5
+    assert "qpos_cart over time, s" in text.replace(", 1 over", " over")
+    assert re.search(r"in logs −?0\.\d+ to 0\.\d+", text)
+    assert '<option value="derivative_of:qpos_cart" selected>' in text
+    assert "position by name; unit?" in text
+    assert "nan in 31 rows" in text  # a check of its own logs
+    dt = re.search(r'<input [^>]*data-key="dt"[^>]*>', text)[0]
+    assert 'value="0.01"' in dt
+    assert 'max="86400"' in dt
+    assert '<option value="null" selected>the best of a portfolio' in text
+
+
+def test_all_fields_of_a_draft_are_valid_edits(client, copy, preview):
+    """A user who changes nothing creates what was drafted."""
+    draft = with_draft(client, copy, preview)
+    text = page(client, f"drafts/{draft}")
+    values = re.findall(r'data-key="([^"]+)" data-kind="\w+" data-value="([^"]*)"', text)
+    assert len(values) > 60
+    rows = [
+        {"channel": name, "name": name, "role": own["role"], "unit": str(own["unit"])}
+        | {"limits": own.get("limits"), "derivative_of": own.get("derivative_of")}
+        for name, own in preview.task["channels"].items()
+    ]
+    as_settings = make_task(preview.task).model_dump(mode="json")
+    for key, value in values:
+        if key == "learn.epochs":  # null alone is neither steps nor epochs
+            continue
+        body = {"channels": rows, "settings": {key: json.loads(unescape(value))}}
+        result = client.post(f"/api/v1/drafts/{draft}/edit", json=body).json()
+        assert result["problems"] == [], key
+        assert make_task(result["task"]).model_dump(mode="json") == as_settings, key
+
+
+def test_names_from_a_draft_are_escaped(client, copy, preview):
+    value = preview.model_dump()
+    value["channels"][0] |= {"columns": ["<i>"], "reasons": ["<script>"]}
+    value["notes"] = ["<b>bold</b>"]
+    value["files"][0]["reasons"] = [
+        {"check": "<u>", "channel": "", "where": "", "found": "<u>", "expected": ""}
+    ]
+    draft = with_draft(client, copy, DraftPreview.model_validate(value))
+    text = page(client, f"drafts/{draft}")
+    assert not re.search(r"<i>|<u>|<script>|<b>bold", text)
+
+
+def test_a_draft_of_somebody_else_or_without_a_preview_is_404(client, copy, preview):
+    draft = with_draft(client, copy, preview)
+    headers = {"X-Kinemill-User": "eve", "X-Kinemill-May": "administer"}
+    assert client.get(f"/kinemill/console/drafts/{draft}", headers=headers).status_code == 404
+    empty = client.post("/api/v1/drafts", json={"name": "arm"}).json()["id"]
+    assert "is not built yet" in page(client, f"drafts/{empty}", status=404)
+    page(client, "drafts/unknown", status=404)
 
 
 def test_the_start_page_links_to_the_forms(client):
     text = client.get("/").text
+    assert 'href="/kinemill/console/new"' in text
     assert 'href="/kinemill/console/start/tiny"' in text
     assert 'href="/kinemill/console/quarantine/tiny"' in text
