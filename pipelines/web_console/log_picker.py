@@ -67,11 +67,11 @@ def _read_before(task: Task, home: Home, files: Sequence[LogFile]) -> list[LogFi
     if not folder.is_dir() or sum(1 for _ in folder.iterdir()) > MOST_MEMBERS:
         return []
     present = {one.name for one in files}
-    gone = sorted(
+    absent = sorted(
         (one for one in members(home, task.name).values() if one.name not in present),
         key=lambda one: one.name,
     )
-    return [LogFile(name=one.name, bytes=one.bytes, modified_at="read before") for one in gone]
+    return [LogFile(name=one.name, bytes=one.bytes, modified_at="read before") for one in absent]
 
 
 def _versions(task: Task, home: Home) -> str:
