@@ -19,6 +19,7 @@ from kinemill.environments.factory import make_environment
 from kinemill.environments.gym_types import Env
 from kinemill.environments.layout import layout_of
 from kinemill.errors import BadInput
+from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.store import Json
 from kinemill.task import Task, load_task
 
@@ -55,7 +56,7 @@ def build_reinforcement(name: str, environment: str) -> CheckedEnvironment:
     task = _load(write_environment_task(draft), name)
     bare = make_environment(task)
     try:
-        draft = _with_spaces(draft, bare)
+        draft = _with_limit(draft, bare)
         draft = replace(draft, dt=_time_step(bare, draft))
     finally:
         bare.close()
@@ -100,32 +101,9 @@ def _load(text: str, name: str) -> Task:
         return load_task(path)
 
 
-def _with_spaces(draft: EnvironmentDraft, environment: Env) -> EnvironmentDraft:
-    """Add the wrappers that make the observations one vector, and a limit of time.
-
-    Raises:
-        BadInput: the environment shows images or texts.
-    """
-    from gymnasium.spaces import Box, Dict
-
-    space, settings = environment.observation_space, dict(draft.settings)
-    parts: dict[str, Any] = dict(space.spaces) if isinstance(space, Dict) else {"": space}
-    media = [part for part in parts.values() if isinstance(part, Box) and len(part.shape) == 3]
-    if media:
-        raise BadInput(
-            f"--env {draft.title}",
-            f"shows images: {media[0]}",
-            expected="numbers, because networks of reinforcement learning get vectors",
-            fix="record demonstrations, and draft with --learn imitation",
-        )
-    numbers = {key: part for key, part in parts.items() if key != "action_mask"}
-    is_vector = len(numbers) == 1 and all(
-        key in {"", "observation"} and isinstance(part, Box) and len(part.shape) == 1
-        for key, part in numbers.items()
-    )
-    if not is_vector:
-        settings["wrappers"] = ["vector_obs"]
-    spec = environment.spec
+def _with_limit(draft: EnvironmentDraft, environment: Env) -> EnvironmentDraft:
+    """Limit the steps of an episode where the environment does not."""
+    spec, settings = environment.spec, dict(draft.settings)
     if "steps" not in settings and (spec is None or spec.max_episode_steps is None):
         settings["steps"] = MOST_STEPS
     return replace(draft, settings=settings)
@@ -163,8 +141,9 @@ def _try(task: Task) -> Trials:
     """
     environment = make_environment(task)
     policy = RandomPolicy(environment.action_space)
+    episodes = 1 if layout_of(task, environment).images else EPISODES  # drawing is slow
     environment.close()
-    trials = try_policy(task, policy, range(EPISODES), record=EPISODES)
+    trials = try_policy(task, policy, range(episodes), record=episodes)
     numbers = [one.observations.get("observation", np.zeros(1)) for one in trials.episodes]
     if not np.isfinite(trials.returns).all() or not all(np.isfinite(one).all() for one in numbers):
         raise BadInput(
@@ -184,21 +163,26 @@ def _with_algorithm(draft: EnvironmentDraft, task: Task, trials: Trials) -> Envi
     spec = environment.spec
     environment.close()
     is_bounded = not any(layout.choices) and bool(space.is_bounded())
+    off_policy = is_bounded and draft.settings["type"] != "legged" and not layout.images
     limit = draft.settings.get("steps") or (spec.max_episode_steps if spec else None)
     limit = min(int(limit or MOST_STEPS), MOST_STEPS)
     wrappers = list(draft.settings.get("wrappers", []))
     if _is_uneven(trials):
         wrappers.append("normalize_observation")
-    if is_bounded and draft.settings["type"] != "legged":
+    settings = dict(draft.settings)
+    if layout.images:
+        wrappers.append("frame_stack")
+        settings["trials"] = {"episodes": 10, "n_eval_episodes": 5}
+    if off_policy:
         why, algorithm = "sac, as actions are numbers with limits", _sac(len(layout.observation))
         steps = int(np.clip(100 * limit, 20_000, 300_000))
     else:
         kind = "maskable_ppo" if layout.mask else "ppo"
-        why = f"{kind}, as actions are {'choices' if any(layout.choices) else 'numbers'}"
-        algorithm = _ppo(kind, len(layout.observation))
+        why = f"{kind}, as {_why_on_policy(layout)}"
+        algorithm = _ppo(kind, layout)
         steps = int(np.clip(300 * limit, 100_000, 1_000_000))
         wrappers += ["action_scaling"] if is_bounded else []
-    settings = {**draft.settings, **({"wrappers": wrappers} if wrappers else {})}
+    settings |= {"wrappers": wrappers} if wrappers else {}
     target = spec.reward_threshold if spec else None
     remarks = [
         f"algorithm: {why}",
@@ -211,6 +195,14 @@ def _with_algorithm(draft: EnvironmentDraft, task: Task, trials: Trials) -> Envi
     )
 
 
+def _why_on_policy(layout: PolicyLayout) -> str:
+    if layout.images:
+        return "observations are images, and a replay buffer of them is large"
+    if layout.is_mixed:
+        return "actions are numbers and choices"
+    return f"actions are {'choices' if any(layout.choices) else 'numbers'}"
+
+
 def _spell_goal(target: float | None) -> str:
     if target is None:
         return "goal: none stated; the training uses its budget, or set learn.target"
@@ -219,9 +211,10 @@ def _spell_goal(target: float | None) -> str:
 
 def _spell_trials(trials: Trials) -> str:
     success = "" if trials.success is None else f", success {trials.success:.0%}"
+    count, length = len(trials.returns), np.mean(trials.lengths)
     return (
-        f"random actions: mean return {trials.mean_return:.4g} in {EPISODES} episodes of "
-        f"{np.mean(trials.lengths):.0f} steps{success}"
+        f"random actions: mean return {trials.mean_return:.4g} in {count} episodes of "
+        f"{length:.0f} steps{success}"
     )
 
 
@@ -245,11 +238,13 @@ def _sac(inputs: int) -> tuple[str, ...]:
     )
 
 
-def _ppo(kind: str, inputs: int) -> tuple[str, ...]:
+def _ppo(kind: str, layout: PolicyLayout) -> tuple[str, ...]:
+    """Return lines of `learn`; actor and critic share the encoder of images."""
+    epochs, more, rate = (4, ", critic: shared", "3e-4") if layout.images else (10, "", "1e-3")
     return (
-        f"  algorithm: {{type: {kind}, n_steps: 128, n_epochs: 10}}",
-        f"  model: {{type: mlp, hidden_sizes: {_hidden(inputs)}}}",
-        "  optimizer: {type: adam, lr: 1e-3, eps: 1e-5}",
+        f"  algorithm: {{type: {kind}, n_steps: 128, n_epochs: {epochs}{more}}}",
+        f"  model: {{type: mlp, hidden_sizes: {_hidden(len(layout.observation))}}}",
+        f"  optimizer: {{type: adam, lr: {rate}, eps: 1e-5}}",
         "  num_envs: 8",
         "  batch_size: 256",
     )

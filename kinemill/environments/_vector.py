@@ -1,6 +1,6 @@
-"""Changing the vector of an observation, whether it stands alone or beside images and texts."""
+"""Changing a part of an observation, and packing numbers and images into one row."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import gymnasium
@@ -8,10 +8,11 @@ import numpy as np
 from gymnasium.spaces import Box, Dict
 from numpy.typing import NDArray
 
-from kinemill.environments.gym_types import Env, Options, Reset, Transition
+from kinemill.environments.gym_types import Env, Options, Reset, Space, Transition
 from kinemill.errors import BadInput
+from kinemill.runtime.policy_layout import MASK, OBSERVATION
 
-OBSERVATION = "observation"
+Array = NDArray[Any]
 
 
 def vector_space(environment: Env, where: str) -> Box[np.float32]:
@@ -23,33 +24,41 @@ def vector_space(environment: Env, where: str) -> Box[np.float32]:
     space = environment.observation_space
     vector = space.spaces.get(OBSERVATION) if isinstance(space, Dict) else space
     if not isinstance(vector, Box) or len(vector.shape) != 1:
-        fix = "environment.wrappers: [vector_obs] makes one, before this one"
+        fix = "leave it out: the environment observes images alone"
         raise BadInput(where, f"wants a vector of numbers, not {space}", fix=fix)
     return vector
 
 
+def has_vector(environment: Env) -> bool:
+    """Return whether an environment observes numbers."""
+    space = environment.observation_space
+    return not isinstance(space, Dict) or OBSERVATION in space.spaces
+
+
 class OnVector(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """Replaces the vector that is observed.
+    """Replaces the vector that is observed, or an image beside it.
 
     Args:
         env: what it goes around.
-        space: of the new vector.
+        space: of the new value.
         change: makes it of the old one.
         begin: is called before each episode.
+        part: name of the part that is replaced.
     """
 
     def __init__(
         self,
         env: Env,
-        space: Box[np.float32],
-        change: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+        space: Space,
+        change: Callable[[Array], Array],
         begin: Callable[[], None] | None = None,
+        part: str = OBSERVATION,
     ) -> None:
         super().__init__(env)
-        whole = env.observation_space
+        whole, self._part = env.observation_space, part
         self._is_dict = isinstance(whole, Dict)
         self.observation_space = (
-            Dict({**whole.spaces, OBSERVATION: space}) if isinstance(whole, Dict) else space
+            Dict({**whole.spaces, part: space}) if isinstance(whole, Dict) else space
         )
         self._change, self._begin = change, begin
 
@@ -67,8 +76,60 @@ class OnVector(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def _changed(self, observation: Any) -> object:
         if self._is_dict:
-            return {**observation, OBSERVATION: self._change(observation[OBSERVATION])}
+            return {**observation, self._part: self._change(observation[self._part])}
         return self._change(observation)
+
+
+def image_parts(space: object) -> dict[str, Box[np.uint8]]:
+    """Return the images of an observation by name: (H, W, C), or stacked (N, H, W, C)."""
+    parts: dict[str, Any] = dict(space.spaces) if isinstance(space, Dict) else {}
+    return {
+        name: part
+        for name, part in parts.items()
+        if name not in (OBSERVATION, MASK) and len(part.shape) in (3, 4)
+    }
+
+
+class PackedImages(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Observes one row: the numbers, then the pixels of each image; the mask stays, texts go.
+
+    Pixels alone stay uint8, a quarter of the memory of a replay buffer; beside numbers they are
+    float32.
+
+    Args:
+        env: an environment that observes images.
+    """
+
+    def __init__(self, env: Env) -> None:
+        super().__init__(env)
+        whole: Any = env.observation_space
+        vector, images = whole.spaces.get(OBSERVATION), image_parts(whole)
+        self._names = [*([OBSERVATION] if vector is not None else []), *images]
+        self._kind = np.uint8 if vector is None else np.float32
+        low, high = (
+            np.concatenate([np.ravel(getattr(whole[name], end)) for name in self._names])
+            for end in ("low", "high")
+        )
+        row = Box(low.astype(self._kind), high.astype(self._kind), dtype=self._kind)
+        self._has_mask = MASK in whole.spaces
+        self.observation_space = (
+            Dict({OBSERVATION: row, MASK: whole[MASK]}) if self._has_mask else row
+        )
+
+    def reset(self, *, seed: int | None = None, options: Options | None = None) -> Reset:
+        """Begin an episode."""
+        observation, info = self.env.reset(seed=seed, options=options)
+        return self._packed(observation), info
+
+    def step(self, action: object) -> Transition:
+        """Go one step on."""
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        return self._packed(observation), reward, terminated, truncated, info
+
+    def _packed(self, observation: Mapping[str, Array]) -> object:
+        row = np.concatenate([np.ravel(observation[name]) for name in self._names])
+        row = row.astype(self._kind)
+        return {OBSERVATION: row, MASK: observation[MASK]} if self._has_mask else row
 
 
 def box(low: object, high: object) -> Box[np.float32]:

@@ -207,6 +207,6 @@ def _versions() -> dict[str, str]:
     for name in _LIBRARIES:
         try:
             versions[name] = version(name)
-        except PackageNotFoundError:  # Box2D is an extra
+        except PackageNotFoundError:  # the environment does not need it
             continue
     return versions

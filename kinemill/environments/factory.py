@@ -39,6 +39,8 @@ def make_environment(
 ) -> Env:
     """Return what a policy acts in: with its limit of time, and parameters drawn at each reset.
 
+    Observations and actions of other spaces are flattened, see `native.standard_spaces`.
+
     Args:
         task: with an `environment` part.
         render: whether `render()` is to give pictures (H, W, 3) uint8.
@@ -50,6 +52,7 @@ def make_environment(
     """
     from kinemill.environments._time_limit import limited
     from kinemill.environments.domain_randomization import DomainRandomization
+    from kinemill.environments.native import standard_spaces
 
     settings = environment_of(task, variant)
     environment = settings.make(task, render=render)
@@ -60,6 +63,7 @@ def make_environment(
     for wrapper in settings.wrappers:
         if wrapper.scope == "environment":
             environment = wrapper.wrap(environment, {})
+    environment = standard_spaces(environment)
     if seed is not None:
         environment.action_space.seed(seed)
         environment.reset(seed=seed)
@@ -67,7 +71,11 @@ def make_environment(
 
 
 def learning_environment(
-    task: Task, estimates: Estimates, *, inner: Callable[[Env], Env] | None = None
+    task: Task,
+    estimates: Estimates,
+    *,
+    inner: Callable[[Env], Env] | None = None,
+    is_packed: bool = True,
 ) -> Env:
     """Return what a network learns in: all wrappers on, those of the policy and of training too.
 
@@ -75,13 +83,17 @@ def learning_environment(
         task: with an `environment` part.
         estimates: of each wrapper, as its `estimate` returned them.
         inner: goes around what `make_environment` makes, inside of all others.
+        is_packed: whether numbers and images are one row, see `PackedImages`.
     """
+    from kinemill.environments._vector import PackedImages, image_parts
+
     environment = make_environment(task)
     environment = inner(environment) if inner is not None else environment
     for wrapper, estimate in zip(environment_of(task).wrappers, estimates, strict=True):
         if wrapper.scope != "environment":
             environment = wrapper.wrap(environment, estimate)
-    return environment
+    has_images = bool(image_parts(environment.observation_space))
+    return PackedImages(environment) if has_images and is_packed else environment
 
 
 def _parameters(

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from kinemill.environments.gym_types import Env
 from kinemill.errors import BadInput
+from kinemill.runtime.native_spaces import NativeSpaces
 from kinemill.runtime.policy_layout import MASK, OBSERVATION, PolicyLayout
 from kinemill.task.document import Task
 
@@ -32,8 +33,10 @@ def layout_of(task: Task, environment: Env) -> PolicyLayout:
     )
     acted, choices = _actions(task, environment)
     limits = _limits(vector, observation_names) if vector is not None else {}
-    if not any(choices):
-        limits |= _limits(environment.action_space, acted)
+    if not all(choices):
+        ends = _limits(environment.action_space, acted)
+        numbers = [name for name, count in zip(acted, choices, strict=True) if not count]
+        limits |= {name: ends[name] for name in numbers if name in ends}
     own = _attribute(environment, "units", {})
     units = {
         name: task.channels[name].unit if name in task.channels else own.get(name, "1")
@@ -45,6 +48,7 @@ def layout_of(task: Task, environment: Env) -> PolicyLayout:
         if name in task.channels and (ends := task.channels[name].limits) is not None
     }
     media = {key: space for key, space in spaces.items() if key not in (OBSERVATION, MASK)}
+    texts = {key: space.shape[0] for key, space in media.items() if len(space.shape) == 1}
     return PolicyLayout(
         dt=task.dt,
         observation=observation_names,
@@ -53,8 +57,9 @@ def layout_of(task: Task, environment: Env) -> PolicyLayout:
         limits=limits,
         choices=choices,
         images={key: space.shape for key, space in media.items() if len(space.shape) == 3},
-        texts={key: space.shape[0] for key, space in media.items() if len(space.shape) == 1},
+        texts=texts if task.learn.reads_texts else {},
         mask=spaces[MASK].shape[0] if MASK in spaces else 0,
+        native=_native(environment),
     )
 
 
@@ -106,7 +111,7 @@ def _spaces(space: object) -> dict[str, Any]:
                 f"environment: {name}",
                 f"is {part}",
                 expected="numbers (D,), images (H, W, C) or texts (L,) of uint8",
-                fix="environment.wrappers: [vector_obs] makes one vector of numbers",
+                fix="make it with kinemill.environments.make_environment, which flattens it",
             )
     return parts
 
@@ -144,6 +149,12 @@ def _attribute(environment: Env, name: str, default: object) -> Any:
     return environment.get_wrapper_attr(name) if has else default
 
 
+def _native(environment: Env) -> NativeSpaces:
+    """Return the spaces of the environment that its wrappers flatten."""
+    observation, keys = _attribute(environment, "native_observation", (None, ()))
+    return NativeSpaces(observation, keys, _attribute(environment, "native_action", None))
+
+
 def _actions(task: Task, environment: Env) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """Return names of the actions, and how many choices each has, 0 for a continuous one.
 
@@ -152,8 +163,12 @@ def _actions(task: Task, environment: Env) -> tuple[tuple[str, ...], tuple[int, 
     """
     from gymnasium.spaces import Box, Discrete, MultiDiscrete
 
+    from kinemill.environments.native import MixedBox
+
     space = environment.action_space
-    if isinstance(space, Box) and len(space.shape) == 1:
+    if isinstance(space, MixedBox):
+        choices = space.choices
+    elif isinstance(space, Box) and len(space.shape) == 1:
         choices = (0,) * space.shape[0]
     elif isinstance(space, Discrete) and int(space.start) == 0:
         choices = (int(space.n),)

@@ -4,6 +4,7 @@ It depends on no part of the library that trained it.
 """
 
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import Any, ClassVar
 
 import torch
@@ -11,9 +12,9 @@ from torch import Tensor, nn
 
 from kinemill.environments.graph import Adapter, clipped
 from kinemill.rl.networks import Core
-from kinemill.runtime.policy_layout import PolicyLayout
+from kinemill.runtime.policy_layout import MASK, OBSERVATION, PolicyLayout
 from kinemill.task.environment import Wrapper
-from kinemill.task.reinforcement import Head
+from kinemill.task.reinforcement import Head, ImageInput
 from kinemill.train.policy import PolicyModule
 
 _NEVER = -1e8  # score of a masked choice, as in sb3-contrib
@@ -50,6 +51,7 @@ class Actor(PolicyModule):
         core: the network.
         head: how outputs become continuous actions.
         restart: weights that another training can start from, critics included.
+        image_adapters: of each image of the layout, in order.
     """
 
     low: Tensor
@@ -64,8 +66,10 @@ class Actor(PolicyModule):
         core: Core,
         head: Head,
         restart: Mapping[str, Tensor] | None = None,
+        image_adapters: Sequence[Sequence[Adapter]] = (),
     ) -> None:
         super().__init__(layout)
+        self.image_adapters = nn.ModuleList(nn.ModuleList(one) for one in image_adapters)
         self.adapters, self.core, self._head = nn.ModuleList(adapters), core, head
         ends = torch.tensor(
             [layout.limits.get(name, (-torch.inf, torch.inf)) for name in layout.actions]
@@ -81,27 +85,38 @@ class Actor(PolicyModule):
     @property
     def carry_shapes(self) -> tuple[tuple[int, ...], ...]:
         """Shapes of the episode flag, the carry of the adapters and the carry of the network."""
-        inside = [shape for one in self.adapters for shape in one.carry_shapes]  # pyright: ignore[reportGeneralTypeIssues]
+        inside = [shape for chain in self._chains() for one in chain for shape in one.carry_shapes]
         own = self.core.carry_shapes
         return ((1,), *inside, *own) if inside or own else ()
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Return the action (B, A) in task units, and the carry."""
-        input_count = len(self.layout.inputs)
-        features, mask = tensors[0], tensors[1] if self.layout.mask else None
-        carry = list(tensors[input_count:])
-        going = carry.pop(0) if carry else torch.ones_like(features[:, :1])
+        layout = self.layout
+        named = dict(zip(layout.inputs, tensors, strict=False))
+        parts = [named[OBSERVATION]] if layout.observation else []
+        parts += [named[name].flatten(1).float() for name in layout.images]
+        carry = list(tensors[len(layout.inputs) :])
+        going = carry.pop(0) if carry else torch.ones_like(parts[0][:, :1])
         after: list[Tensor] = [torch.ones_like(going)] if self.carry_shapes else []
-        for adapter in self.adapters:
-            count = len(adapter.carry_shapes)  # pyright: ignore[reportArgumentType]
-            own = tuple(carry[:count])
-            del carry[:count]
-            features, own = adapter.observe(features, 1.0 - going, own)  # pyright: ignore[reportCallIssue]
-            after += own
-        raw, *core_carry = self.core(features, *carry)
-        return self._act(raw, mask), *after, *core_carry
+        for index, chain in enumerate(self._chains()):
+            for adapter in chain:
+                count = len(adapter.carry_shapes)
+                own = tuple(carry[:count])
+                del carry[:count]
+                parts[index], own = adapter.observe(parts[index], 1.0 - going, own)
+                after += own
+        row = torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
+        raw, *core_carry = self.core(row, *carry)
+        return self._act(raw, named.get(MASK)), *after, *core_carry
+
+    def _chains(self) -> list[list[Adapter]]:
+        """Return the adapters of the numbers, if there are any, then those of each image."""
+        numbers: list[Any] = [list(self.adapters)] if self.layout.observation else []
+        return [*numbers, *([*chain] for chain in self.image_adapters)]  # pyright: ignore
 
     def _act(self, raw: Tensor, mask: Tensor | None) -> Tensor:
+        if self.layout.is_mixed:
+            return self._mixed(raw)
         if any(self.layout.choices):
             return self._best_choices(raw, mask)
         if self._head == "squashed":
@@ -112,6 +127,19 @@ class Actor(PolicyModule):
         for adapter in reversed(self.adapters):
             action = adapter.act(action)  # pyright: ignore[reportCallIssue]
         return clipped(action, self.low, self.high)
+
+    def _mixed(self, raw: Tensor) -> Tensor:
+        """Return numbers within limits, and of each other action the best choice."""
+        choices = self.layout.choices
+        columns = [
+            part.argmax(dim=1, keepdim=True).to(raw.dtype) if count else part
+            for count, part in zip(
+                choices, raw.split([count or 1 for count in choices], dim=1), strict=True
+            )
+        ]
+        return clipped(torch.cat(columns, dim=1), self.low, self.high) + 0.0 * raw.sum(
+            dim=1, keepdim=True
+        )
 
     def _best_choices(self, raw: Tensor, mask: Tensor | None) -> Tensor:
         """Return the choice of each action with the highest score; NaN where a score is NaN."""
@@ -124,7 +152,7 @@ class Actor(PolicyModule):
 
 def outputs_of(layout: PolicyLayout) -> int:
     """Return the size of a network's output: one per continuous action, one per choice."""
-    return sum(layout.choices) if any(layout.choices) else len(layout.actions)
+    return sum(count or 1 for count in layout.choices or (0,) * len(layout.actions))
 
 
 def adapters_of(wrappers: Sequence[Wrapper], layout: PolicyLayout) -> list[Adapter]:
@@ -135,6 +163,29 @@ def adapters_of(wrappers: Sequence[Wrapper], layout: PolicyLayout) -> list[Adapt
             adapters.append(wrapper.module(layout, inputs))
             inputs = adapters[-1].outputs
     return adapters
+
+
+def image_adapters_of(wrappers: Sequence[Wrapper], layout: PolicyLayout) -> list[list[Adapter]]:
+    """Return the wrappers of the policy that work on images, of each image in order."""
+    chains = list[list[Adapter]]()
+    for shape in layout.images.values():
+        chain, pixels = list[Adapter](), prod(shape)
+        for wrapper in wrappers:
+            module = wrapper.image_module(pixels) if wrapper.scope == "policy" else None
+            if isinstance(module, Adapter):
+                chain.append(module)
+                pixels = module.outputs
+        chains.append(chain)
+    return chains
+
+
+def image_inputs(wrappers: Sequence[Wrapper], layout: PolicyLayout) -> list[ImageInput]:
+    """Return the images at the end of the row that a network gets."""
+    pairs = zip(layout.images.values(), image_adapters_of(wrappers, layout), strict=True)
+    return [
+        ImageInput(shape, chain[-1].outputs // prod(shape) if chain else 1)
+        for shape, chain in pairs
+    ]
 
 
 def actor_of(
@@ -153,7 +204,10 @@ def actor_of(
         restart: weights that another training can start from, critics included.
         core: the network; default: a network with initial weights.
     """
-    adapters = adapters_of(wrappers, layout)
-    inputs = adapters[-1].outputs if adapters else len(layout.observation)
-    own = core if core is not None else learn.algorithm.core(learn, inputs, outputs_of(layout))
-    return Actor(layout, adapters, own, learn.algorithm.head, restart).eval()
+    adapters, images = adapters_of(wrappers, layout), image_inputs(wrappers, layout)
+    numbers = adapters[-1].outputs if adapters else len(layout.observation)
+    inputs = numbers + sum(image.pixels for image in images)
+    full = learn.with_images(images)
+    own = core if core is not None else full.algorithm.core(full, inputs, outputs_of(layout))
+    chains = image_adapters_of(wrappers, layout)
+    return Actor(layout, adapters, own, learn.algorithm.head, restart, chains).eval()

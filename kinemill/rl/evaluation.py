@@ -56,7 +56,7 @@ class Evaluator:
             actions, *carry = policy(*inputs, *carry)
             for run, action in zip(runs, actions.numpy(), strict=True):
                 if not run.over:
-                    run.step(_as_action(action, policy.layout.choices, single))
+                    run.step(_as_action(action, policy.layout.choices or (0,), single))
         layout = layout_of(self._task, self._all[0])
         trials = summed([run.recorded(layout) for run in runs], 0)
         if not np.isfinite(trials.mean_return):
@@ -68,7 +68,7 @@ class Evaluator:
 def _as_action(
     action: NDArray[np.float32], choices: Sequence[int], single: bool
 ) -> NDArray[np.generic] | int:
-    if not any(choices):
+    if not all(choices):
         return action
     return int(action[0]) if single else action.astype(np.int64)
 

@@ -8,19 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.environments import learning_environment
+from kinemill.environments._vector import vector_space
 from kinemill.environments.evaluation import RandomPolicy
 from kinemill.environments.factory import Estimates
 from kinemill.environments.gym_types import Env
 from kinemill.environments.vector_env import Rows
 from kinemill.errors import BadInput
-from kinemill.rl.actor import adapters_of
+from kinemill.rl.actor import adapters_of, image_inputs
 from kinemill.rl.episode_stats import EpisodeStats
 from kinemill.rl.learner import Site
 from kinemill.rl.torch_vec_env import AdaptedRows
 from kinemill.runtime.policy_layout import OBSERVATION, PolicyLayout
 from kinemill.store.machine import GIB, check_processes, host_memory
 from kinemill.task.document import Task
-from kinemill.task.reinforcement import Algorithm
+from kinemill.task.reinforcement import ALGORITHMS, Algorithm
 
 _FLOAT32 = 4  # bytes
 _WAITING = 4  # processes that one core may have: environments may wait for each other
@@ -38,7 +39,9 @@ def open_site(
     Raises:
         BadInput: the algorithm cannot act there.
     """
+    own: Any = task.environment
     learn: Any = task.learn
+    learn = learn.with_images(image_inputs(own.wrappers, layout))
     check_algorithm(learn.algorithm, layout)
     copies = learn.num_envs or learn.algorithm.num_envs
     check_machine(learn, layout, copies)
@@ -53,11 +56,7 @@ def check_algorithm(algorithm: Algorithm, layout: PolicyLayout) -> None:
     Raises:
         BadInput: it cannot; the message says why.
     """
-    kind = (
-        ("choice" if len(layout.choices) == 1 else "choices")
-        if any(layout.choices)
-        else "continuous"
-    )
+    kind = _kind_of_actions(layout)
     where = f"learn.algorithm.type: {algorithm.type}"
     if kind not in algorithm.acts:
         raise BadInput(where, f"cannot learn {kind} actions", expected=" or ".join(algorithm.acts))
@@ -71,9 +70,20 @@ def check_algorithm(algorithm: Algorithm, layout: PolicyLayout) -> None:
     if algorithm.masked and not layout.mask:
         fix = "learn.algorithm.type: ppo"
         raise BadInput(where, "wants an environment that observes `action_mask`", fix=fix)
-    if layout.images or layout.texts or not layout.observation:
-        parts = ", ".join([*layout.images, *layout.texts]) or "nothing"
-        raise BadInput(where, f"observes {parts}", expected="a vector of numbers alone")
+    if layout.images and not algorithm.reads_images:
+        readers = [name for name in ALGORITHMS if ALGORITHMS[name].reads_images]
+        problem, expected = f"observes {', '.join(layout.images)}", "a vector of numbers alone"
+        raise BadInput(where, problem, expected=expected, fix=f"use {', '.join(readers)}")
+    if not layout.images and not layout.observation:
+        raise BadInput(where, "observes nothing", expected="numbers or images")
+
+
+def _kind_of_actions(layout: PolicyLayout) -> str:
+    if layout.is_mixed:
+        return "mixed"
+    if not any(layout.choices):
+        return "continuous"
+    return "choice" if len(layout.choices) == 1 else "choices"
 
 
 def check_machine(learn: Any, layout: PolicyLayout, copies: int) -> None:
@@ -90,7 +100,8 @@ def check_machine(learn: Any, layout: PolicyLayout, copies: int) -> None:
     algorithm = learn.algorithm
     if learn.runner.type == "processes":
         check_processes("learn.runner.workers", learn.runner.workers, each=_WAITING)
-    observations, actions = len(layout.observation), len(layout.actions)
+    pixels = sum(image.pixels for image in learn.images)
+    observations, actions = len(layout.observation) + pixels, len(layout.actions)
     if steps := getattr(algorithm, "buffer_size", 0):
         where = f"learn.algorithm.buffer_size: {steps}"
         steps = min(steps, learn.total_steps + learn.eval_every)
@@ -133,7 +144,7 @@ def native_factory(
     """Return what makes copies that are computed at once, where the environment has that."""
     own: Any = task.environment
     bare = own.vectorized(task)
-    if bare is None or any(wrapper.scope != "policy" for wrapper in own.wrappers):
+    if bare is None or layout.images or any(wrapper.scope != "policy" for wrapper in own.wrappers):
         return None
     if not own.wrappers:
         return bare
@@ -164,7 +175,8 @@ def estimate(task: Task, seed: int) -> list[dict[str, NDArray[np.generic]]]:
 def _random_observations(
     task: Task, estimates: Estimates, steps: int, seed: int
 ) -> NDArray[np.generic]:
-    environment = learning_environment(task, list(estimates))
+    environment = learning_environment(task, list(estimates), is_packed=False)
+    vector_space(environment, "environment.wrappers")
     policy, rows = RandomPolicy(environment.action_space), list[Any]()
     observation, _ = environment.reset(seed=seed)
     policy.reset(seed)

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from kinemill.errors import BadInput
 from kinemill.models.mlp import MLP
 from kinemill.models.networks.layers import activation
+from kinemill.rl.objective import Reinforcement
+from kinemill.rl.perception import Perception
 from kinemill.task.plugins import Model
 
 
@@ -56,15 +58,14 @@ class ModelCore(Core):
     """A model of the family `kinemill.models`, and a layer on top of its features.
 
     Args:
-        model: settings of it.
-        inputs: E.
-        features: numbers that it gives.
+        extractor: of the features.
         outputs: numbers that the layer on top gives.
     """
 
-    def __init__(self, model: Model, inputs: int, features: int, outputs: int) -> None:
+    def __init__(self, extractor: "Extractor", outputs: int) -> None:
         super().__init__()
-        self.extractor = Extractor(model, inputs, features)
+        self.extractor = extractor
+        features = extractor.features
         self.head = nn.Linear(features, outputs)
 
     def forward(self, x: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
@@ -73,10 +74,12 @@ class ModelCore(Core):
 
 
 class Extractor(nn.Module):
-    """A model that sees one row and carries nothing, its outputs bent by tanh.
+    """A model that gets one row and carries nothing, its outputs bent by tanh.
+
+    Images of the row are encoded before it.
 
     Args:
-        model: settings of it.
+        learn: settings of the model and of image encoders.
         inputs: E.
         features: numbers that it gives.
 
@@ -84,9 +87,12 @@ class Extractor(nn.Module):
         BadInput: the model remembers.
     """
 
-    def __init__(self, model: Model, inputs: int, features: int) -> None:
+    def __init__(self, learn: Reinforcement, inputs: int, features: int) -> None:
         super().__init__()
-        self.network = model.build(inputs, features, 1)
+        self.features, model = features, learn.model
+        self.perception = Perception(inputs, learn.images, learn.image) if learn.images else None
+        inner = inputs if self.perception is None else self.perception.outputs
+        self.network = model.build(inner, features, 1)
         if any(0 not in shape for shape in self.network.carry_shapes):
             where = f"learn.model.type: {model.type}"
             fix = "learn.algorithm.type: recurrent_ppo has a memory, the wrapper frame_stack too"
@@ -94,6 +100,7 @@ class Extractor(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, features)."""
+        x = x if self.perception is None else self.perception(x)
         carry = [x.new_zeros(x.shape[0], *shape) for shape in self.network.carry_shapes]
         return torch.tanh(self.network(x, *carry)[0])
 

@@ -26,6 +26,7 @@ from kinemill.task.bounds import (
     StepsOrZero,
 )
 from kinemill.task.document import Task
+from kinemill.task.imitation import IMAGES, ImageEncoder
 from kinemill.task.learn import Learn
 from kinemill.task.plugins import (
     MODELS,
@@ -39,7 +40,7 @@ from kinemill.task.plugins import (
     pick,
 )
 from kinemill.task.protocols import TorchModule
-from kinemill.task.reinforcement import ALGORITHMS, RUNNERS, Algorithm, Runner
+from kinemill.task.reinforcement import ALGORITHMS, RUNNERS, Algorithm, ImageInput, Runner
 from kinemill.train.context import Trained, TrainingContext
 
 _UNUSED = (
@@ -62,14 +63,29 @@ def _named(family: Registry[type[P]], cls: type[P]) -> Callable[[object, Validat
     return lambda value, info: build({"type": value} if isinstance(value, str) else value, info)
 
 
+_pick_encoder = _named(IMAGES, ImageEncoder)
+
+
+def _encoder(value: object, info: ValidationInfo) -> ImageEncoder | None:
+    """Make an image encoder from its name or settings; None: by the size of the image."""
+    if value is None:
+        return None
+    encoder = _pick_encoder(value, info)
+    if encoder.checkpoint is not None:
+        message = "checkpoint has no effect in reinforcement learning; leave it out"
+        raise ValueError(message)
+    return encoder
+
+
 @OBJECTIVES.register("reinforcement")
 class Reinforcement(Learn):
     """Learn to act: all numbers of steps are steps of the environment, of all its copies."""
 
     gives: ClassVar[Literal["dynamics", "policy"]] = "policy"
     from_logs: ClassVar[bool] = False
+    reads_texts: ClassVar[bool] = False
     parts: ClassVar[tuple[str, ...]] = ("dt", "channels", "environment", "control")
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
 
     type: Literal["reinforcement"] = "reinforcement"
     algorithm: Annotated[
@@ -81,6 +97,10 @@ class Reinforcement(Learn):
     model: Annotated[SerializeAsAny[Model], BeforeValidator(pick(MODELS, Model))] = Field(
         default_factory=lambda: MODELS["mlp"].model_validate({"hidden_sizes": [64, 64]}),
         description="network of the actor; critics have the same architecture",
+    )
+    image: Annotated[SerializeAsAny[ImageEncoder] | None, BeforeValidator(_encoder)] = Field(
+        default=None,
+        description="encoder of each observed image; default: nature from 36 pixels on, else conv",
     )
     optimizer: Annotated[
         SerializeAsAny[Optimizer], BeforeValidator(pick(OPTIMIZERS, Optimizer))
@@ -125,11 +145,26 @@ class Reinforcement(Learn):
     save_every: Steps = Field(default=10_000, description="environment steps between checkpoints")
 
     _callbacks: tuple[object, ...] = PrivateAttr(default=())
+    _images: tuple[ImageInput, ...] = PrivateAttr(default=())
 
     @property
     def callbacks(self) -> tuple[object, ...]:
         """Callbacks of stable-baselines3, set from Python; evolution ignores them."""
         return self._callbacks
+
+    @property
+    def images(self) -> tuple[ImageInput, ...]:
+        """The images at the end of a network's input, each an `ImageInput`.
+
+        They follow from the environment, see `with_images`.
+        """
+        return self._images
+
+    def with_images(self, images: Sequence[ImageInput]) -> "Reinforcement":
+        """Return a copy for networks whose input ends with images."""
+        copy = self.model_copy()
+        copy._images = tuple(images)
+        return copy
 
     def call(self, callbacks: Sequence[object]) -> None:
         """Set stable-baselines3 callbacks of the training."""

@@ -45,13 +45,15 @@ class ModelExtractor(BaseFeaturesExtractor):
 
     Args:
         observation_space: vectors (E,).
-        model: settings of the model.
+        learn: settings of the model and of image encoders.
         features: number of outputs.
     """
 
-    def __init__(self, observation_space: Box[np.float32], model: Model, features: int) -> None:
+    def __init__(
+        self, observation_space: Box[np.float32], learn: Reinforcement, features: int
+    ) -> None:
         super().__init__(observation_space, features)
-        self.extractor = Extractor(model, observation_space.shape[0], features)
+        self.extractor = Extractor(learn, observation_space.shape[0], features)
 
     def forward(self, observations: Tensor) -> Tensor:
         """Return features: (B, E) -> (B, features)."""
@@ -61,6 +63,11 @@ class ModelExtractor(BaseFeaturesExtractor):
 def is_plain(model: Model) -> TypeGuard[MLP]:
     """Return whether a model is a perceptron that stable-baselines3 can build."""
     return isinstance(model, MLP) and model.dropout == 0.0 and model.bias and not model.layer_norm
+
+
+def plain_model(learn: Reinforcement) -> MLP | None:
+    """Return the model if stable-baselines3 can build all of the network, else None."""
+    return learn.model if is_plain(learn.model) and not learn.images else None
 
 
 def activation_of(model: Model) -> type[nn.Module]:
@@ -87,7 +94,7 @@ def policy_kwargs(
     }
     if features is None:
         return settings
-    extractor = {"model": learn.model, "features": features}
+    extractor = {"learn": learn, "features": features}
     settings |= {"features_extractor_class": ModelExtractor, "features_extractor_kwargs": extractor}
     return settings
 

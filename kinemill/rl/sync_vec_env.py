@@ -35,7 +35,9 @@ class Copies:
         self.masked = isinstance(space, Dict) and MASK in space.spaces
         self.observation_space = space.spaces[OBSERVATION] if isinstance(space, Dict) else space
         self.action_space = self._environments[0].action_space
-        self._latest = np.zeros((count, *(self.observation_space.shape or ())), np.float32)
+        is_pixels = self.observation_space.dtype == np.uint8  # kept small for replay buffers
+        kind = np.uint8 if is_pixels else np.float32
+        self._latest: NDArray[Any] = np.zeros((count, *(self.observation_space.shape or ())), kind)
         self._masks: list[Masks] = [np.ones(0)] * count
 
     def reset(self, seeds: Sequence[int | None]) -> tuple[Observations, Masks]:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from kinemill.errors import BadInput
 from kinemill.runtime.initial_state import channel_index
 from kinemill.runtime.input_checks import Array, Axis, as_input, to_array
+from kinemill.runtime.native_spaces import encode, fits
 from kinemill.runtime.policy_interface import PolicyInterface
 from kinemill.runtime.policy_layout import MASK, OBSERVATION, SEED
 
@@ -42,15 +43,20 @@ class ObservationReader:
         """Return the tensors of one observation, a batch of one.
 
         Args:
-            observation: numbers (D,) in the order of the interface, or a mapping by name of input
-                or of observed number. Unknown names are ignored.
+            observation: as the environment of the policy has it; or numbers (D,) in the order of
+                the interface, or a mapping by name of input or of observed number. Unknown names
+                are ignored.
             mask: allowed choices (M,); None: the mask of the observation, else all.
             seed: seed of this step.
 
         Raises:
             BadInput: A value is missing, or has an invalid shape, type or value.
         """
-        values = observation if isinstance(observation, Mapping) else self._only(observation)
+        native = self._layout.native
+        if native.observation is not None and fits(native.observation, observation):
+            values = encode(native.observation, native.keys, observation)
+        else:
+            values = observation if isinstance(observation, Mapping) else self._only(observation)
         made: Inputs = {}
         for name in self._layout.inputs:
             if name == OBSERVATION:

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from kinemill.errors import BadInput
 from kinemill.runtime.input_checks import Array, Axis, as_input
 from kinemill.runtime.interface import Carry, safe_values
+from kinemill.runtime.native_spaces import decode
 from kinemill.runtime.observations import Inputs, ObservationReader
 from kinemill.runtime.policy_interface import ACTION, PolicyInterface
 from kinemill.runtime.policy_layout import SEED
@@ -161,12 +162,15 @@ class Policy:
 
         Args:
             observation: numbers (D,) in the order of `observation`, or a mapping by name of input
-                or of observed number. Images are uint8 (H, W, C); a text may be a str.
+                or of observed number. Images are uint8 (H, W, C); a text may be a str. An
+                observation as the environment of the training has it, such as a choice or a
+                nested dict, is converted.
             mask: allowed choices (M,), 1 or True each.
 
         Returns:
             (A,) float32 in the units of `units`; (A,) int64 if all actions are discrete, or an int
-            for a single one. The array is a copy.
+            for a single one. The array is a copy. `act_native` returns it as the environment
+            takes it.
 
         Raises:
             BadInput: The observation is invalid; the memory of the policy is unchanged.
@@ -183,6 +187,14 @@ class Policy:
             return action[0].copy()
         choices = np.rint(action[0]).astype(np.int64)
         return int(choices[0]) if len(choices) == 1 else choices
+
+    def act_native(self, observation: object, mask: ArrayLike | None = None) -> object:
+        """Return the action in the space of the environment, such as a dict of matrices.
+
+        It is what `env.step` of the bare Gymnasium environment takes; see `act` for the rest.
+        """
+        action, space = self.act(observation, mask), self.interface.layout.native.action
+        return action if space is None else decode(space, action)
 
     def step(
         self, inputs: Mapping[str, ArrayLike], carry: tuple[Array, ...]

@@ -5,9 +5,11 @@ Symbols: B batch, D numbers observed, A actions, M choices, L bytes of a text.
 
 from dataclasses import asdict, dataclass, field
 
+from kinemill.runtime.native_spaces import MASK, OBSERVATION, NativeSpaces
 from kinemill.store.json_io import Json
 
-OBSERVATION, MASK, SEED = "observation", "action_mask", "seed"
+SEED = "seed"
+__all__ = ["MASK", "OBSERVATION", "SEED", "PolicyLayout"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class PolicyLayout:
         texts: bytes by name: UTF-8, truncated or padded with zeros.
         mask: width of `action_mask`, one column per choice; or 0.
         seeded: whether the policy samples, from the input `seed`.
+        native: spaces of the environment where they differ, see `native_spaces`.
     """
 
     dt: float
@@ -37,6 +40,7 @@ class PolicyLayout:
     texts: dict[str, int] = field(default_factory=dict[str, int])
     mask: int = 0
     seeded: bool = False
+    native: NativeSpaces = field(default_factory=NativeSpaces)
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -48,6 +52,11 @@ class PolicyLayout:
             *([MASK] if self.mask else []),
             *([SEED] if self.seeded else []),
         )
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether some actions are numbers and others choices."""
+        return any(self.choices) and not all(self.choices)
 
     def to_json(self) -> Json:
         """Return the layout as a JSON object."""
@@ -67,4 +76,5 @@ class PolicyLayout:
             texts=dict(values["texts"]),
             mask=values["mask"],
             seeded=values["seeded"],
+            native=NativeSpaces.from_json(values["native"]),
         )

@@ -18,6 +18,7 @@ from kinemill.registry import Registry, nearest
 from kinemill.store import Json
 from kinemill.task.bounds import Count, Quantity, RatioOrZero, Seed, Steps
 from kinemill.task.plugins import Plugin, Settings, pick
+from kinemill.task.protocols import TorchModule
 from kinemill.task.web_overrides import LOCAL
 
 Range = tuple[Quantity, Quantity]
@@ -66,6 +67,14 @@ class Wrapper(Plugin):
         """
         del layout, inputs
         raise NotImplementedError(f"wrapper {self.type} is not part of a policy")
+
+    def image_module(self, pixels: int) -> TorchModule | None:
+        """Return what a wrapper of the policy computes of an image, an `Adapter`, or None.
+
+        Args:
+            pixels: values of the image, in one row.
+        """
+        del pixels
 
 
 class Trials(Settings):

@@ -54,6 +54,7 @@ class Learn(Plugin):
         gives: the result: a dynamics model that predicts states, or a policy that chooses actions.
         from_logs: whether it learns from episodes; if not, from the task's environment alone.
         parts: parts of the task file, in addition to `learn`, that the weights depend on.
+        reads_texts: whether policies observe texts; if not, those of an environment are ignored.
         reads_clips: whether `check_clips` needs the values of the training episodes.
         version: increased when the same inputs lead to different weights; models are retrained
             then.
@@ -62,6 +63,7 @@ class Learn(Plugin):
     gives: ClassVar[Literal["dynamics", "policy"]] = "dynamics"
     from_logs: ClassVar[bool] = True
     parts: ClassVar[tuple[str, ...]] = ("dt", "channels")
+    reads_texts: ClassVar[bool] = True
     reads_clips: ClassVar[bool] = False
     version: ClassVar[int] = 3
 

@@ -2,6 +2,8 @@
 
 from abc import abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
@@ -15,13 +17,27 @@ Head = Literal["limits", "squashed"]  # how numbers become continuous actions
 DISCOUNTS = [0.95, 0.98, 0.99, 0.995, 0.999]  # per step, candidates of a search
 
 
+@dataclass(frozen=True)
+class ImageInput:
+    """An image of a network's input: its shape (H, W, C) and number of frames."""
+
+    shape: tuple[int, int, int]
+    frames: int = 1
+
+    @property
+    def pixels(self) -> int:
+        """Values of all frames."""
+        return self.frames * prod(self.shape)
+
+
 class Algorithm(Plugin):
     """Settings of an algorithm, and factories of its learner and network.
 
     The `examples` of a field are the default candidates of `kinemill model tune`.
 
     Attributes:
-        acts: supported kinds of actions: `continuous`, `choice`, `choices`.
+        acts: supported kinds of actions: `continuous`, `choice`, `choices`, and `mixed`.
+        reads_images: whether its networks can encode images.
         masked: whether it supports action masks.
         recurrent: whether its policy has a recurrent state.
         num_envs: default number of parallel environments.
@@ -29,6 +45,7 @@ class Algorithm(Plugin):
     """
 
     acts: ClassVar[tuple[str, ...]] = ("continuous", "choice", "choices")
+    reads_images: ClassVar[bool] = False
     masked: ClassVar[bool] = False
     recurrent: ClassVar[bool] = False
     num_envs: ClassVar[int] = 1

@@ -36,7 +36,7 @@ def test_numbers_with_limits_are_learned_by_sac():
 @pytest.mark.parametrize(("env", "inputs"), [("FrozenLake-v1", 16), ("Blackjack-v1", 45)])
 def test_observations_that_are_choices_become_one_vector(env, inputs):
     task = build_reinforcement("game", env).task
-    assert [wrapper.type for wrapper in task.environment.wrappers] == ["vector_obs"]
+    assert task.environment.wrappers == []  # they are flattened by default
     assert len(task.channels) == inputs + 1
     assert (task.environment.steps is None) == (env == "FrozenLake-v1")
 
@@ -91,11 +91,11 @@ def test_an_unknown_id_names_the_nearest_one():
         build_reinforcement("cart", "CartPol-v1")
 
 
-def test_a_missing_extra_is_named(monkeypatch):
+def test_a_missing_library_is_named(monkeypatch):
     for name in [name for name in sys.modules if name.startswith("gymnasium.envs.box2d")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "Box2D", None)
-    with pytest.raises(BadInput, match=r"pip install 'kinemill\[box2d\]'"):
+    with pytest.raises(BadInput, match=r"pip install 'kinemill\[cpu\]'"):
         build_reinforcement("lander", "LunarLander-v3")
 
 
@@ -109,7 +109,19 @@ class Camera(Uneven):
 
     observation_space = gymnasium.spaces.Box(0, 255, (8, 8, 3), np.uint8)
 
+    def observe(self):
+        return self.observation_space.sample()
 
-def test_images_are_for_imitation():
-    with pytest.raises(BadInput, match="--learn imitation"):
-        build_reinforcement("camera", f"{__name__}:Camera")
+
+def test_images_are_stacked_and_learned_by_ppo():
+    checked = build_reinforcement("camera", f"{__name__}:Camera")
+    task = checked.task
+    assert [wrapper.type for wrapper in task.environment.wrappers] == ["frame_stack"]
+    assert (task.learn.algorithm.type, task.learn.algorithm.critic) == ("ppo", "shared")
+    assert task.environment.trials.episodes == 10
+    assert len(checked.trials.returns) == 1
+
+
+def test_an_id_of_an_older_library_names_the_newest_one():
+    with pytest.raises(BadInput, match="use Pusher-v5"):
+        build_reinforcement("push", "Pusher-v4")

@@ -119,9 +119,7 @@ def test_the_names_are_the_channels_or_the_environments_or_numbered():
 
 def test_parts_of_a_dict_become_one_vector():
     parts = {**POINT, "arguments": {"parts": True}}
-    with pytest.raises(BadInput, match="vector_obs"):
-        layout_of(task_in(parts), make_environment(task_in(parts)))
-    task = task_in({**parts, "wrappers": ["vector_obs"]})
+    task = task_in(parts)
     environment = make_environment(task)
     assert environment.reset(seed=0)[0].shape == (2,)
     assert layout_of(task, environment).observation == ("goal_0", "place_0")

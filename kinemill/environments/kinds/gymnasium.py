@@ -1,5 +1,6 @@
 """An environment of Gymnasium, by its id: `CartPole-v1`."""
 
+import logging
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
@@ -12,8 +13,9 @@ from kinemill.registry import nearest
 from kinemill.task.environment import KINDS, Environment
 from kinemill.task.web_overrides import LOCAL
 
-# Extras of kinemill by the package of Gymnasium that needs them.
-_EXTRAS = {"box2d": "kinemill[box2d]", "mujoco": "kinemill[cpu]"}
+_logger = logging.getLogger(__name__)
+# Packages of Gymnasium whose libraries come with the default install.
+_INSTALLED = ("box2d", "classic_control", "mujoco", "toy_text")
 
 
 @KINDS.register("gymnasium")
@@ -42,6 +44,7 @@ class GymnasiumEnvironment(Environment):
             settings["max_episode_steps"] = -1  # the task's own comes around it
         if render:
             settings["render_mode"] = "rgb_array"
+        _redirect_mujoco(self.id)
         try:
             return gymnasium.make(self.id, **settings)
         except (gymnasium.error.Error, ImportError, TypeError) as error:
@@ -59,6 +62,20 @@ class GymnasiumEnvironment(Environment):
         return lambda count: Rows(CartPoles(), count, self.steps or 500)
 
 
+def _redirect_mujoco(name: str) -> None:
+    """Send MuJoCo's warnings to `logging`, not to stderr and a file in the working folder."""
+    import gymnasium
+
+    registered = gymnasium.registry.get(name)
+    if registered is None or "mujoco" not in str(registered.entry_point):
+        return
+    import mujoco
+
+    library: Any = mujoco  # its stubs lack these functions
+    if library.get_mju_user_warning() is None:
+        library.set_mju_user_warning(_logger.info)
+
+
 def _fix(name: str, error: Exception) -> str | None:
     """Return what to install, or the nearest registered id."""
     import gymnasium
@@ -69,7 +86,13 @@ def _fix(name: str, error: Exception) -> str | None:
         return nearest(name, plain) if ":" not in name else "install the package that registers it"
     if not isinstance(error, gymnasium.error.DependencyNotInstalled | ImportError):
         return None
+    newest = max(
+        (own for own in gymnasium.registry.values() if own.name == registered.name),
+        key=lambda own: own.version or 0,
+    )
+    if newest.id != name:
+        return f"use {newest.id}"
     family = str(registered.entry_point).removeprefix("gymnasium.envs.").partition(".")[0]
-    if extra := _EXTRAS.get(family):
-        return f"pip install '{extra}'"
+    if family in _INSTALLED:
+        return "pip install 'kinemill[cpu]'"
     return "install the package of this environment"

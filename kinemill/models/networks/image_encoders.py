@@ -92,6 +92,39 @@ class ConvEncoder(nn.Module):
         return (torch.softmax(scores, dim=-1) @ self.grid).flatten(1)
 
 
+class NatureEncoder(nn.Module):
+    """Image (B, C, H, W) in [0, 1], text (B, X) -> (B, E), by strided convolutions.
+
+    Args:
+        shape: H, W, C.
+        text_size: X; 0 without texts.
+        size: E.
+    """
+
+    def __init__(self, shape: tuple[int, int, int], text_size: int, size: int) -> None:
+        super().__init__()
+        height, width, colors = shape
+        self.layers = nn.ModuleList(
+            [
+                nn.Conv2d(colors, 32, 8, stride=4, padding=2),
+                nn.Conv2d(32, 64, 4, stride=2, padding=1),
+                nn.Conv2d(64, 64, 3, stride=1, padding=1),
+            ]
+        )
+        positions = ((height - 4) // 4 + 1) // 2 * (((width - 4) // 4 + 1) // 2)
+        if not positions:
+            expected = "8 pixels or more on each side"
+            raise BadInput("learn.image: nature", f"an image of {shape}", expected=expected)
+        self.head = nn.Linear(64 * positions + text_size, size)
+
+    def forward(self, image: Tensor, text: Tensor) -> Tensor:
+        """Return the features, with shapes as in the class."""
+        x = image
+        for layer in self.layers:
+            x = torch.relu(layer(x))
+        return torch.relu(self.head(torch.cat([x.flatten(1), text], dim=1)))
+
+
 @dataclass(frozen=True)
 class ViTSizes:
     """Sizes of the vision transformer: patch in pixels, width, attention heads, blocks."""

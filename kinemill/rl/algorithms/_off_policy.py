@@ -21,6 +21,7 @@ class Replaying(Algorithm):
     """
 
     acts_by: ClassVar[str] = "actor"
+    reads_images: ClassVar[bool] = True
     gamma: float = Field(
         default=0.99, gt=0.0, le=1.0, description="discount of a step", examples=DISCOUNTS
     )
@@ -69,12 +70,13 @@ class Replaying(Algorithm):
 
     def core(self, learn: Reinforcement, inputs: int, outputs: int) -> Any:
         """Return the actor's network."""
-        from kinemill.rl.networks import ModelCore, Perceptron
-        from kinemill.rl.sb3 import is_plain
+        from kinemill.rl.networks import Extractor, ModelCore, Perceptron
+        from kinemill.rl.sb3 import plain_model
 
-        if is_plain(learn.model):
-            return Perceptron([inputs, *learn.model.hidden_sizes, outputs], learn.model.activation)
-        return ModelCore(learn.model, inputs, self.features, outputs)
+        model = plain_model(learn)
+        if model is not None:
+            return Perceptron([inputs, *model.hidden_sizes, outputs], model.activation)
+        return ModelCore(Extractor(learn, inputs, self.features), outputs)
 
     def copied(self, learn: Reinforcement, policy: Any) -> Any:
         """Return a copy of the network that acts in a policy of the library."""
@@ -113,13 +115,13 @@ class OffPolicy(Replaying):
 
     def networks(self, learn: Reinforcement) -> dict[str, object]:
         """Return stable-baselines3's `policy_kwargs`."""
-        from kinemill.rl.sb3 import is_plain, policy_kwargs
+        from kinemill.rl.sb3 import plain_model, policy_kwargs
 
-        plain = is_plain(learn.model)
-        actor = list(learn.model.hidden_sizes) if is_plain(learn.model) else []
+        model = plain_model(learn)
+        actor = list(model.hidden_sizes) if model else []
         critic = self.critic_sizes or actor or [self.features]
         net_arch = {"pi": actor, "qf": list(critic)}
-        return policy_kwargs(learn, net_arch, None if plain else self.features)
+        return policy_kwargs(learn, net_arch, None if model else self.features)
 
     def layers(self, policy: Any) -> list[object]:
         """Return the layers of the actor of a policy of the library, in order."""

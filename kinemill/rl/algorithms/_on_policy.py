@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -17,6 +17,8 @@ Share = Field(gt=0.0, le=1.0)
 class ActorCritic(Algorithm):
     """Shared settings of on-policy algorithms."""
 
+    acts: ClassVar[tuple[str, ...]] = ("continuous", "choice", "choices", "mixed")
+    reads_images: ClassVar[bool] = True
     num_envs = 8
     n_steps: Count = Field(
         default=128,
@@ -49,6 +51,12 @@ class ActorCritic(Algorithm):
         default=64, description="numbers between a shared or another model, and actor and critic"
     )
 
+    def policy_class(self, site: Site) -> Any:
+        """Return the library's policy: by name, or a class for numbers and choices at once."""
+        from kinemill.rl.mixed_actions import mixed_policy
+
+        return mixed_policy(site.layout.choices) if site.layout.is_mixed else "MlpPolicy"
+
     @abstractmethod
     def build(self, site: Site) -> Callable[..., object]:
         """Return a function (env, learning_rate, device, seed) -> stable-baselines3 model."""
@@ -70,21 +78,23 @@ class ActorCritic(Algorithm):
 
     def networks(self, learn: Reinforcement) -> dict[str, object]:
         """Return stable-baselines3's `policy_kwargs`."""
-        from kinemill.rl.sb3 import is_plain, policy_kwargs
+        from kinemill.rl.sb3 import plain_model, policy_kwargs
 
-        if is_plain(learn.model) and self.critic == "separate":
-            return policy_kwargs(learn, list(learn.model.hidden_sizes))
+        model = plain_model(learn)
+        if model is not None and self.critic == "separate":
+            return policy_kwargs(learn, list(model.hidden_sizes))
         shared = {"share_features_extractor": self.critic == "shared"}
         return policy_kwargs(learn, [], self.features) | shared
 
     def core(self, learn: Reinforcement, inputs: int, outputs: int) -> Any:
         """Return the actor's network."""
-        from kinemill.rl.networks import ModelCore, Perceptron
-        from kinemill.rl.sb3 import is_plain
+        from kinemill.rl.networks import Extractor, ModelCore, Perceptron
+        from kinemill.rl.sb3 import plain_model
 
-        if is_plain(learn.model) and self.critic == "separate":
-            return Perceptron([inputs, *learn.model.hidden_sizes, outputs], learn.model.activation)
-        return ModelCore(learn.model, inputs, self.features, outputs)
+        model = plain_model(learn)
+        if model is not None and self.critic == "separate":
+            return Perceptron([inputs, *model.hidden_sizes, outputs], model.activation)
+        return ModelCore(Extractor(learn, inputs, self.features), outputs)
 
     def copied(self, learn: Reinforcement, policy: Any) -> Any:
         """Return a copy of the actor's network in a policy of the library."""

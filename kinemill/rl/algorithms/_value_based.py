@@ -38,10 +38,11 @@ class ValueBased(Replaying):
 
     def networks(self, learn: Reinforcement) -> dict[str, object]:
         """Return stable-baselines3's `policy_kwargs`."""
-        from kinemill.rl.sb3 import is_plain, policy_kwargs
+        from kinemill.rl.sb3 import plain_model, policy_kwargs
 
-        if is_plain(learn.model):
-            return policy_kwargs(learn, list(learn.model.hidden_sizes))
+        model = plain_model(learn)
+        if model is not None:
+            return policy_kwargs(learn, list(model.hidden_sizes))
         return policy_kwargs(learn, [], self.features)
 
     def shared(self, site: Site) -> dict[str, Any]:

@@ -33,7 +33,7 @@ class A2C(ActorCritic):
             "use_rms_prop": False,  # the task's optimizer
             "normalize_advantage": self.normalize_advantage,
         }
-        return partial(stable_baselines3.A2C, "MlpPolicy", **settings)
+        return partial(stable_baselines3.A2C, self.policy_class(site), **settings)
 
     def compatible(self, other: str) -> bool:
         """Tell whether the networks are the same."""

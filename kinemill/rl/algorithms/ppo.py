@@ -40,7 +40,8 @@ class PPO(ActorCritic):
         """Return what makes the library's model."""
         import stable_baselines3
 
-        return partial(stable_baselines3.PPO, "MlpPolicy", **self.settings(site.learn))
+        policy = self.policy_class(site)
+        return partial(stable_baselines3.PPO, policy, **self.settings(site.learn))
 
     def settings(self, learn: Reinforcement) -> dict[str, Any]:
         """Return the library's names of all settings."""

@@ -21,7 +21,9 @@ class RecurrentPPO(PPO):
     The memory is the policy's carry.
     """
 
+    acts: ClassVar[tuple[str, ...]] = ("continuous", "choice", "choices")
     recurrent: ClassVar[bool] = True
+    reads_images: ClassVar[bool] = False
     type: Literal["recurrent_ppo"] = "recurrent_ppo"
     lstm_hidden_size: Width = Field(
         default=64, description="hidden units of the LSTM of the actor and of the critic"

@@ -1,0 +1,209 @@
+"""Native spaces: observations and actions as an environment has them, and as a policy has them.
+
+A policy gets one vector of numbers (D,), images (H, W, C) uint8 and a mask (M,), and returns one
+vector (A,). A Gymnasium environment may observe and act in dicts, tuples, choices and matrices.
+`NativeSpace` is the description of such a space in the metadata of a policy; training, evaluation
+and `Policy.act` convert with the functions of this module.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinemill.errors import BadInput
+from kinemill.store.json_io import Json
+
+OBSERVATION, MASK, IMAGE = "observation", "action_mask", "image"
+_MOST_CHANNELS = 16  # of an image whose first axis is its channels
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class NativeSpace:
+    """A space, or a part of one.
+
+    Attributes:
+        kind: `numbers`, `choices` (integers), `image`, `text` (uint8), `string`, `mask`, `dict`
+            or `tuple`.
+        shape: of a value; a single choice has none.
+        dtype: of a value.
+        choices: number of choices of each integer, in C order.
+        start: lowest value of each integer.
+        keys: of a dict.
+        parts: spaces of a dict, a tuple or a mask.
+    """
+
+    kind: str
+    shape: tuple[int, ...] = ()
+    dtype: str = "float32"
+    choices: tuple[int, ...] = ()
+    start: tuple[int, ...] = ()
+    keys: tuple[str, ...] = ()
+    parts: tuple["NativeSpace", ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Numbers of the vector of a value; a choice has one for each of its values."""
+        if self.parts:
+            return sum(part.size for part in self.parts)
+        return sum(self.choices) if self.kind == "choices" else int(np.prod(self.shape))
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of an image as a policy gets it."""
+        height, width, channels = _to_image(np.zeros(self.shape, np.uint8)).shape
+        return height, width, channels
+
+    @classmethod
+    def from_json(cls, values: Json) -> "NativeSpace":
+        """Return the space of a JSON object."""
+        lists = {name: tuple(values[name]) for name in ("shape", "choices", "start", "keys")}
+        parts = tuple(cls.from_json(part) for part in values["parts"])
+        return cls(kind=values["kind"], dtype=values["dtype"], parts=parts, **lists)
+
+
+@dataclass(frozen=True)
+class NativeSpaces:
+    """Spaces of an environment that differ from those of its policy.
+
+    Attributes:
+        observation: of the environment; None: as the policy gets it.
+        keys: parts of the vector, in order.
+        action: of the environment; None: as the policy returns it.
+    """
+
+    observation: NativeSpace | None = None
+    keys: tuple[str, ...] = ()
+    action: NativeSpace | None = None
+
+    @classmethod
+    def from_json(cls, values: Json) -> "NativeSpaces":
+        """Return the spaces of a JSON object."""
+        spaces = {
+            name: None if values[name] is None else NativeSpace.from_json(values[name])
+            for name in ("observation", "action")
+        }
+        return cls(keys=tuple(values["keys"]), **spaces)
+
+
+def named_parts(space: NativeSpace) -> dict[str, NativeSpace]:
+    """Return the parts without parts by name; names of parts inside parts are joined by `_`."""
+    alone = IMAGE if space.kind == "image" else OBSERVATION
+    return {name or alone: part for name, part, _ in _walk(space, None)}
+
+
+def encode(space: NativeSpace, keys: tuple[str, ...], value: object) -> dict[str, Array]:
+    """Return an observation as a policy gets it: the vector (D,), images, texts and the mask.
+
+    Args:
+        space: of the environment.
+        keys: parts of the vector, in order.
+        value: as the environment observes it.
+    """
+    alone = IMAGE if space.kind == "image" else OBSERVATION
+    values = {name or alone: (part, own) for name, part, own in _walk(space, value)}
+    made: dict[str, Array] = {}
+    if keys:
+        made[OBSERVATION] = np.concatenate([_vector(*values[name]) for name in keys])
+    for name, (part, own) in values.items():
+        if part.kind == "image":
+            made[name] = _to_image(np.asarray(own))
+        elif part.kind == "text":
+            made[name] = np.asarray(own)
+        elif part.kind == "mask":
+            inner = part.parts[0]
+            made[name] = np.concatenate([_vector(one, x) for _, one, x in _walk(inner, own)])
+    return made
+
+
+def decode(space: NativeSpace, action: object) -> object:
+    """Return an action (A,) as the environment takes it; numbers of integer type are rounded."""
+    values = np.asarray(action, dtype=np.float64).reshape(-1)
+    if len(values) != action_count(space):
+        raise BadInput("action", f"has {len(values)} values", expected=str(action_count(space)))
+    return _in_space(space, values)
+
+
+def action_count(space: NativeSpace) -> int:
+    """Return the number of values of an action: one for each number and each choice."""
+    if space.parts:
+        return sum(action_count(part) for part in space.parts)
+    return len(space.choices) if space.kind == "choices" else int(np.prod(space.shape))
+
+
+def fits(space: NativeSpace, value: object) -> bool:
+    """Return whether a value is of a space, by its structure and shapes."""
+    if space.kind == "dict":
+        pairs = zip(space.keys, space.parts, strict=True)
+        return isinstance(value, Mapping) and all(
+            key in value and fits(part, value[key]) for key, part in pairs
+        )
+    if space.kind == "tuple":
+        return (
+            isinstance(value, tuple)
+            and len(value) == len(space.parts)
+            and all(fits(part, one) for part, one in zip(space.parts, value, strict=True))
+        )
+    if space.kind == "string":
+        return True
+    if space.kind == "mask":
+        return fits(space.parts[0], value)
+    if isinstance(value, Mapping | str):
+        return False
+    return np.shape(np.asarray(value)) == space.shape
+
+
+def _walk(
+    space: NativeSpace, value: Any, prefix: str = ""
+) -> Iterator[tuple[str, NativeSpace, Any]]:
+    """Yield name, space and value of each part without parts; a mask counts as one part."""
+    if space.kind not in ("dict", "tuple"):
+        yield prefix, space, value
+        return
+    keys = space.keys if space.kind == "dict" else range(len(space.parts))
+    for key, part in zip(keys, space.parts, strict=True):
+        name = f"{prefix}_{key}" if prefix else str(key)
+        yield from _walk(part, None if value is None else value[key], name)
+
+
+def _vector(space: NativeSpace, value: object) -> Array:
+    """Return numbers as they are and each choice as one number per value, 1 for the observed."""
+    if space.kind != "choices":
+        return np.asarray(value, np.float32).reshape(-1)
+    counts = np.asarray(space.choices, np.int64)
+    indices = np.asarray(value, np.int64).reshape(-1) - np.asarray(space.start)
+    if bool(((indices < 0) | (indices >= counts)).any()):
+        raise BadInput("observation", f"is {value}", expected=f"choices from {space.start}")
+    vector = np.zeros(int(counts.sum()), np.float32)
+    vector[np.cumsum(counts) - counts + indices] = 1.0
+    return vector
+
+
+def _in_space(space: NativeSpace, values: Array) -> object:
+    if space.kind in ("dict", "tuple"):
+        counts = [action_count(part) for part in space.parts]
+        shares = np.split(values, np.cumsum(counts)[:-1])
+        parts = [_in_space(part, share) for part, share in zip(space.parts, shares, strict=True)]
+        return dict(zip(space.keys, parts, strict=True)) if space.keys else tuple(parts)
+    kind = np.dtype(space.dtype)
+    if space.kind == "choices" or kind.kind in "iu":
+        values = np.rint(values)
+    if space.kind == "choices":
+        values = values + np.asarray(space.start)
+        if not space.shape:
+            return int(values[0])
+    return values.reshape(space.shape).astype(kind)
+
+
+def _to_image(pixels: Array) -> Array:
+    """Return pixels as (H, W, C): frames (N, ...) become channels, channels go last."""
+    if pixels.ndim == 4:
+        return np.concatenate([_to_image(frame) for frame in pixels], axis=-1)
+    if pixels.ndim == 2:
+        return pixels[..., None]
+    first = pixels.shape[0] < min(pixels.shape[1:]) and pixels.shape[0] <= _MOST_CHANNELS
+    return np.ascontiguousarray(np.moveaxis(pixels, 0, -1)) if first else pixels
