@@ -38,6 +38,7 @@ from kinemill.task.plugins import (
     Plugin,
     Schedule,
     pick,
+    pick_or_none,
 )
 from kinemill.task.protocols import TorchModule
 from kinemill.task.reinforcement import ALGORITHMS, RUNNERS, Algorithm, ImageInput, Runner
@@ -63,20 +64,6 @@ def _named(family: Registry[type[P]], cls: type[P]) -> Callable[[object, Validat
     return lambda value, info: build({"type": value} if isinstance(value, str) else value, info)
 
 
-_pick_encoder = _named(IMAGES, ImageEncoder)
-
-
-def _encoder(value: object, info: ValidationInfo) -> ImageEncoder | None:
-    """Make an image encoder from its name or settings; None: by the size of the image."""
-    if value is None:
-        return None
-    encoder = _pick_encoder(value, info)
-    if encoder.checkpoint is not None:
-        message = "checkpoint has no effect in reinforcement learning; leave it out"
-        raise ValueError(message)
-    return encoder
-
-
 @OBJECTIVES.register("reinforcement")
 class Reinforcement(Learn):
     """Learn to act: all numbers of steps are steps of the environment, of all its copies."""
@@ -98,7 +85,9 @@ class Reinforcement(Learn):
         default_factory=lambda: MODELS["mlp"].model_validate({"hidden_sizes": [64, 64]}),
         description="network of the actor; critics have the same architecture",
     )
-    image: Annotated[SerializeAsAny[ImageEncoder] | None, BeforeValidator(_encoder)] = Field(
+    image: Annotated[
+        SerializeAsAny[ImageEncoder] | None, BeforeValidator(pick_or_none(IMAGES, ImageEncoder))
+    ] = Field(
         default=None,
         description="encoder of each observed image; default: nature from 36 pixels on, else conv",
     )
@@ -196,7 +185,11 @@ class Reinforcement(Learn):
         """Return problems: settings that reinforcement learning does not use."""
         del channels
         fields = type(self).model_fields
+        is_loaded = self.image is not None and self.image.checkpoint is not None
+        files = [("image", "checkpoint")] if is_loaded else []
         return [
+            (where, "has no effect in reinforcement learning; leave it out") for where in files
+        ] + [
             ((name,), "has no effect in reinforcement learning; leave it out")
             for name in _UNUSED
             if name in self.model_fields_set
