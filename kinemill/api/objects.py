@@ -1,14 +1,18 @@
 """Python objects in place of names: own code of a notebook, and objects of reinforcement."""
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 from kinemill.api.source_capture import capture
 from kinemill.errors import BadInput
 from kinemill.task import Task
+from kinemill.task.environment import Environment, Wrapper
 from kinemill.task.overrides import nested
 from kinemill.task.plugins import Model
+from kinemill.task.reinforcement import Algorithm
 
 Code = Callable[..., object]
 
@@ -28,14 +32,22 @@ class Objects:
         augment: functions (values, signals, random) -> values, after those of the task.
         checks: functions (values, dt) -> faulty rows, by name.
         baselines: functions (states, past_actions, actions) -> states, by name.
-        environment: returns a new `gymnasium.Env` on each call; None: the task's. Such a training
-            is neither cached nor registered, nor is one with wrappers or callbacks.
-        wrappers: wrap an environment, from the innermost to the outermost.
+        environment: returns a new `gymnasium.Env` on each call, or is one, of which copies are
+            made; None: the task's. Such a training is neither cached nor registered, nor is one
+            with wrapper functions or callbacks. Settings of an environment are cached.
+        wrappers: wrap an environment, from the innermost to the outermost; or settings of
+            wrappers, in place of the task's.
+        algorithm: settings, such as `PPO(n_steps=64)`.
+        policy: network of the actor: as `model`.
+        critic: settings of a perceptron for the critic; default: as the policy.
         callbacks: of stable-baselines3's type.
     """
 
-    environment: Callable[[], object] | None = None
-    wrappers: Sequence[Callable[..., object]] = ()
+    environment: Callable[[], object] | Environment | object | None = None
+    wrappers: Sequence[Callable[..., object] | Wrapper] = ()
+    algorithm: Algorithm | None = None
+    policy: Model | Code | None = None
+    critic: Model | None = None
     model: Model | Code | None = None
     callbacks: Sequence[object] = ()
     loss: Code | None = None
@@ -48,7 +60,9 @@ class Objects:
     @property
     def live(self) -> bool:
         """Whether an object has no source that another process could run."""
-        return bool(self.environment or self.wrappers or self.callbacks)
+        own = self.environment is not None and not isinstance(self.environment, Environment)
+        functions = [one for one in self.wrappers if not isinstance(one, Wrapper)]
+        return bool(own or functions or self.callbacks)
 
     def overrides(self, task: Task) -> dict[str, object]:
         """Return the own code as overrides of a task.
@@ -56,8 +70,9 @@ class Objects:
         Raises:
             BadInput: A source cannot be captured.
         """
-        changes: dict[str, object] = {}
-        singles = {"model": self.model, "loss": self.loss, "features": self.features}
+        changes = self._reinforcement()
+        model = self.model if self.policy is None else self.policy
+        singles = {"model": model, "loss": self.loss, "features": self.features}
         singles["coordinates"] = self.coordinates
         for name, code in singles.items():
             if isinstance(code, Model):
@@ -71,6 +86,27 @@ class Objects:
             where = part.rpartition(".")[2]
             for name, code in codes.items():
                 changes[f"{part}.{name}"] = capture(code, f"objects.{where}[{name!r}]")
+        return changes
+
+    def _reinforcement(self) -> dict[str, object]:
+        """Return the settings of environment, wrappers, algorithm and critic as overrides.
+
+        Raises:
+            BadInput: The critic is no perceptron.
+        """
+        changes: dict[str, object] = {}
+        if isinstance(self.environment, Environment):
+            changes["environment"] = self.environment.model_dump(mode="json")
+        if settings := [one for one in self.wrappers if isinstance(one, Wrapper)]:
+            changes["environment.wrappers"] = [one.model_dump(mode="json") for one in settings]
+        if self.algorithm is not None:
+            changes["learn.algorithm"] = self.algorithm.model_dump(mode="json")
+        if self.critic is not None:
+            sizes = getattr(self.critic, "hidden_sizes", None)
+            if sizes is None:
+                where = "objects.critic"
+                raise BadInput(where, f"is {self.critic!r}", expected="settings of a perceptron")
+            changes["learn.algorithm.critic_sizes"] = list(sizes)
         return changes
 
 
@@ -98,17 +134,28 @@ def _with_instances(task: Task, objects: Objects) -> Task:
         fix = "leave environment, wrappers and callbacks out"
         raise BadInput(f"task {task.name}", f"learns by {task.learn.type}", fix=fix)
     own: Any = task.environment
-    if objects.environment is not None:
+    if objects.environment is not None and not isinstance(objects.environment, Environment):
         settings = {
             name: getattr(own, name)
             for name in ("steps", "wrappers", "randomize", "variants", "trials")
             if own is not None
         }
-        maker = objects.environment
+        maker = copies_of(objects.environment)
         own = ObjectEnvironment(maker=maker, name=name_of(maker), **settings)
     if objects.wrappers:
-        around = [ObjectWrapper(wrap_with=one, name=name_of(one)) for one in objects.wrappers]
+        functions = [one for one in objects.wrappers if not isinstance(one, Wrapper)]
+        around = [ObjectWrapper(wrap_with=one, name=name_of(one)) for one in functions]
         own = own.model_copy(update={"wrappers": [*around, *own.wrappers]})
     learn: Any = task.learn.model_copy()
     learn.call(objects.callbacks)
     return task.model_copy(update={"environment": own, "learn": learn})
+
+
+def copies_of(environment: object) -> Callable[[], object]:
+    """Return what makes new environments: the function itself, or a copier of an instance."""
+    import gymnasium
+
+    if not isinstance(environment, gymnasium.Env):
+        return cast(Callable[[], object], environment)
+    spec = environment.spec
+    return partial(copy.deepcopy, environment) if spec is None else partial(gymnasium.make, spec)

@@ -1,5 +1,6 @@
 """Run all stages of a task in this process: train, verify, register."""
 
+from collections.abc import Sequence
 from uuid import uuid4
 
 from kinemill.api.progress import ShowProgress, reporter
@@ -16,6 +17,7 @@ def run(
     data: Data | Dataset = None,
     *,
     overrides: Overrides | None = None,
+    presets: Sequence[str] = (),
     progress: ShowProgress = True,
 ) -> Registered:
     """Train, verify and register the model of a task; the gate decides about promotion.
@@ -24,9 +26,11 @@ def run(
     The stages have the keys of `kinemill run`, which also records the run in Dagster.
 
     Args:
-        task: a task, its name or file, or a mapping with the keys of a task file.
+        task: a task, its name or file, a mapping with the keys of a task file, or `gym:ID` of an
+            environment, whose task is drafted.
         data: frames, a dataset, a log or a folder of logs; default: the task's drop folder.
         overrides: dotted key to value.
+        presets: such as `["algorithm=ppo", "model=small"]`, before the overrides.
         progress: show a live display; or a callback, see `Update`.
 
     Raises:
@@ -34,7 +38,8 @@ def run(
         Blocked: a blocking check failed, or the exported files do not work.
         TrainingFailed: loss or gradient is not finite.
     """
-    own, home, report = resolve_task(task, overrides), Home.resolve(), reporter(progress)
+    own, home = resolve_task(task, overrides, presets), Home.resolve()
+    report = reporter(progress)
     with in_use(home, f"run-{uuid4().hex[:8]}"):
         remember_task(home, resolve_task(task))
         return register_stages(train_stages(own, home, data, report, track=True), report)

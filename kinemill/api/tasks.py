@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict, Unpack
 
+from kinemill.api.training import resolve_task
 from kinemill.task import Channel, Dataset, Ingest, Learn, Plugin, Promote, Task, Verify, loader
 from kinemill.task.control import Control
 from kinemill.task.environment import Environment
@@ -34,20 +35,22 @@ class TaskParts(TypedDict, total=False):
 
 
 def load_task(
-    source: str | Path | Mapping[str, object], overrides: Mapping[str, object] | None = None
+    source: str | Path | Mapping[str, object],
+    overrides: Mapping[str, object] | None = None,
+    presets: Sequence[str] = (),
 ) -> Task:
     """Read and check a task.
 
     Args:
-        source: name of a task, path of its file, or a mapping with the keys of a task file.
+        source: name of a task, path of its file, a mapping with the keys of a task file, or
+            `gym:ID` of an environment, whose task is drafted.
         overrides: dotted key to value, such as `{"learn.model.type": "mlp"}`.
+        presets: such as `["model=small"]`, before the overrides.
 
     Raises:
         TaskError: every problem found, each with its key and the nearest valid name.
     """
-    if isinstance(source, Mapping):
-        return loader.make_task(source, overrides)
-    return loader.load_task(source, overrides)
+    return resolve_task(source, overrides, presets)
 
 
 def make_task(**parts: Unpack[TaskParts]) -> Task:

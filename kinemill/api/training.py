@@ -4,7 +4,7 @@ Stages are cached in the same store as those of Dagster, so a model that is trai
 there, and the other way round.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -165,6 +165,7 @@ def train(
     data: Data | Dataset = None,
     *,
     overrides: Overrides | None = None,
+    presets: Sequence[str] = (),
     objects: Objects | None = None,
     progress: ShowProgress = True,
     track: bool = True,
@@ -174,10 +175,12 @@ def train(
     An interrupted training resumes from its last checkpoint in the next call.
 
     Args:
-        task: a task, its name or file, or a mapping with the keys of a task file.
+        task: a task, its name or file, a mapping with the keys of a task file, or `gym:ID` of an
+            environment, whose task is drafted.
         data: frames, a dataset, a log or a folder of logs; default: the task's drop folder. See
             `kinemill.data.make_dataset`.
         overrides: dotted key to value, such as `{"learn.steps": 500}`.
+        presets: such as `["algorithm=ppo", "model=small"]`, before the overrides.
         objects: Python objects in place of names, see `Objects`. Own code is captured as source; a
             training with an environment, wrappers or callbacks is never cached, and cannot be
             registered, because no file describes it.
@@ -190,7 +193,8 @@ def train(
         Blocked: a blocking check failed on the data, or the exported files do not work.
         TrainingFailed: loss or gradient is not finite.
     """
-    own, home, report = resolve_task(task, overrides), Home.resolve(), reporter(progress)
+    own, home = resolve_task(task, overrides, presets), Home.resolve()
+    report = reporter(progress)
     with in_use(home, f"train-{uuid4().hex[:8]}"):
         if objects is not None:
             own = with_objects(own, objects)
@@ -200,12 +204,28 @@ def train(
         return train_stages(own, home, data, report, track=track)
 
 
-def resolve_task(task: TaskLike, overrides: Overrides | None = None) -> Task:
-    """Return a task from a name, a file, a mapping or a task, after overrides.
+def resolve_task(
+    task: TaskLike, overrides: Overrides | None = None, presets: Sequence[str] = ()
+) -> Task:
+    """Return a task from a name, a file, a mapping or a task, after presets and overrides.
+
+    Args:
+        task: as of `train`.
+        overrides: dotted key to value.
+        presets: such as `model=small`, applied in this order before the overrides.
 
     Raises:
         TaskError: every problem found.
+        BadInput: a preset is unknown.
     """
+    from kinemill.task.presets import preset_overrides
+
+    if presets:
+        overrides = {**preset_overrides(list(presets)), **(overrides or {})}
+    if isinstance(task, str) and task.startswith("gym:"):
+        from kinemill.draft.one_line import drafted_task
+
+        task = drafted_task(task, Home.resolve())
     if isinstance(task, Mapping):
         return make_task(task, overrides)
     if not isinstance(task, Task):

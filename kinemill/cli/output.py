@@ -17,9 +17,25 @@ Limit = Annotated[int, typer.Option("--limit", min=1, help="Maximum number of li
 Offset = Annotated[int, typer.Option("--offset", min=0, help="Number of lines to skip.")]
 NOT_FINITE = "not finite"
 PIPED = 160  # columns of text
+
+
+def _task_or_draft(name: str) -> str:
+    """Return a task name or path; `gym:ID` stands for the path of its draft."""
+    if not name.startswith("gym:"):
+        return name
+    from kinemill.draft.one_line import drafted_task
+    from kinemill.store.home import Home
+
+    return str(drafted_task(name, Home.resolve()))
+
+
 TaskName = Annotated[
     str,
-    typer.Argument(help="Task name, or path of a task file.", autocompletion=complete_task),
+    typer.Argument(
+        help="Task name, path of a task file, or gym:ID of an environment.",
+        autocompletion=complete_task,
+        callback=_task_or_draft,
+    ),
 ]
 Logs = Annotated[
     Path | None,

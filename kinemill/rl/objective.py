@@ -185,16 +185,16 @@ class Reinforcement(Learn):
         """Return problems: settings that reinforcement learning does not use."""
         del channels
         fields = type(self).model_fields
-        is_loaded = self.image is not None and self.image.checkpoint is not None
-        files = [("image", "checkpoint")] if is_loaded else []
-        return [
-            (where, "has no effect in reinforcement learning; leave it out") for where in files
-        ] + [
+        problems: list[tuple[tuple[str | int, ...], str]] = [
             ((name,), "has no effect in reinforcement learning; leave it out")
             for name in _UNUSED
             if name in self.model_fields_set
             and getattr(self, name) != fields[name].get_default(call_default_factory=True)
         ]
+        if self.image is not None and self.image.checkpoint is not None:
+            what = "has no effect in reinforcement learning; leave it out"
+            problems.append((("image", "checkpoint"), what))
+        return problems
 
     def open(self, home: Home, dataset: ArtifactRef, training_set: object) -> Card:
         """Return the card of the environment."""

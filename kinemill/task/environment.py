@@ -94,7 +94,11 @@ class Trials(Settings):
 
 
 KINDS: Registry[type["Environment"]] = Registry("kinemill.environments.kinds", "environment")
-WRAPPERS: Registry[type[Wrapper]] = Registry("kinemill.environments.wrappers", "wrapper")
+WRAPPERS: Registry[type[Wrapper]] = Registry(
+    "kinemill.environments.wrappers",
+    "wrapper",
+    own="kinemill.environments.wrappers._own:OwnWrapper",
+)
 
 
 def _pick_wrapper(value: object, info: ValidationInfo) -> Wrapper:

@@ -42,6 +42,10 @@ class ActorCritic(Algorithm):
     critic: Literal["shared", "separate"] = Field(
         default="separate", description="whether the critic has a network of its own"
     )
+    critic_sizes: list[Width] | None = Field(
+        default=None,
+        description="hidden sizes of a separate critic; default: those of `learn.model`",
+    )
     sde_sample_freq: Count | None = Field(
         default=None,
         description="steps between draws of state-dependent exploration noise (gSDE); default: "
@@ -82,7 +86,8 @@ class ActorCritic(Algorithm):
 
         model = plain_model(learn)
         if model is not None and self.critic == "separate":
-            return policy_kwargs(learn, list(model.hidden_sizes))
+            actor = list(model.hidden_sizes)
+            return policy_kwargs(learn, {"pi": actor, "vf": list(self.critic_sizes or actor)})
         shared = {"share_features_extractor": self.critic == "shared"}
         return policy_kwargs(learn, [], self.features) | shared
 
