@@ -42,6 +42,7 @@ _TOP: Commands = {
     "init": ("init.init", "Create a project folder, or the missing files of one."),
     "new": ("draft.new", "Draft a task file from logs, clips or an environment."),
     "run": ("run_command.run", "Run the pipeline for a task."),
+    "config": ("config.config", "Print all settings of a run with their origin."),
     "demo": ("demo.demo", "Run the pipeline on logs of a simulated cart-pole."),
     "ui": ("server.ui", "Serve the Dagster and MLflow pages until Ctrl-C."),
     "doctor": ("doctor.doctor", "Check versions, GPU, home, disk, tasks and registry."),

@@ -71,3 +71,36 @@ def test_objects_are_taken_in_the_place_of_names(home, tmp_path):
 def test_environments_are_for_reinforcement(home):
     with pytest.raises(BadInput, match="learns by dynamics"):
         km.train(EXAMPLES / "pendulum.yaml", objects=km.Objects(Point))
+
+
+def test_settings_objects_and_an_instance_of_an_environment_are_taken(home, tmp_path):
+    from kinemill.environments.kinds.python import PythonEnvironment
+    from kinemill.environments.wrappers.frame_stack import FrameStack
+    from kinemill.models.mlp import MLP
+    from kinemill.rl.algorithms.a2c import A2C
+
+    path = tmp_path / "point.yaml"
+    path.write_text(TASK)
+    trials = {"episodes": 3, "n_eval_episodes": 2}
+    objects = km.Objects(
+        environment=PythonEnvironment(
+            path="tests.environments.plants:Point", steps=10, trials=trials
+        ),
+        wrappers=[FrameStack(frames=2)],
+        algorithm=A2C(n_steps=4),
+        policy=MLP(hidden_sizes=[5]),
+        critic=MLP(hidden_sizes=[7, 6]),
+    )
+    training = km.train(path, objects=objects, progress=False, track=False)
+    task = training.task
+    assert (task.environment.type, task.learn.algorithm.n_steps) == ("python", 4)
+    assert [one.frames for one in task.environment.wrappers] == [2]
+    assert task.learn.algorithm.critic_sizes == [7, 6]
+    assert km.train(path, objects=objects, progress=False, track=False).cached
+
+    one = Point(edge=0.5)  # without a spec: it is copied with its arguments
+    again = km.train(path, objects=km.Objects(environment=one), progress=False)
+    assert again.policy.observation == ("position", "target")
+    assert min(again.trials(20).lengths) < 10  # the edge is near
+    with pytest.raises(BadInput, match=r"objects.critic.*expected settings of a perceptron"):
+        km.train(path, objects=km.Objects(critic=A2C()), progress=False)

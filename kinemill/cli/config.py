@@ -1,0 +1,35 @@
+"""`kinemill config`: all settings of a run, and where each value comes from."""
+
+import json
+
+import typer
+
+from kinemill.cli.output import JsonOption, Overrides, Presets, TaskName, document
+
+
+def config(
+    task: TaskName,
+    overrides: Overrides = None,
+    presets: Presets = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print all settings of a run with their origin.
+
+    Each line is a dotted key with its value, then the line of the task file, the preset or the
+    override that set it, or `default`.
+
+    Example: kinemill config gym:CartPole-v1 --with algorithm=a2c
+    """
+    from dataclasses import asdict
+
+    from kinemill.task import parse_overrides
+    from kinemill.task.origins import settings_with_origin
+
+    settings = settings_with_origin(task, presets or [], parse_overrides(overrides or []))
+    if as_json:
+        document({"task": task, "settings": [asdict(one) for one in settings]})
+        return
+    lines = [f"{one.key}: {json.dumps(one.value)}" for one in settings]
+    width = min(72, max(map(len, lines)))
+    for line, one in zip(lines, settings, strict=True):
+        typer.echo(f"{line:<{width}}  # {one.origin}")
