@@ -87,3 +87,10 @@ class Camera(Sampled):
 
     observation_space = Dict({"camera": CAMERA, "joints": VECTOR})
     action_space = Box(-1.0, 1.0, (2, 1), np.float32)
+
+
+class Frame(Sampled):
+    """A gray camera as a matrix, and one choice."""
+
+    observation_space = Box(0, 255, (40, 36), np.uint8)
+    action_space = Discrete(3, start=1)

@@ -101,7 +101,7 @@ def test_minigrid_trains_from_its_images(tracked_home, tmp_path):
 
 @pytest.mark.parametrize(
     ("env", "algorithm"),
-    [("Pixels", "a2c"), ("Camera", "sac"), ("Camera", "td3"), ("Nested", "a2c")],
+    [("Pixels", "a2c"), ("Camera", "sac"), ("Camera", "td3"), ("Nested", "a2c"), ("Frame", "dqn")],
 )
 def test_the_exported_policy_acts_in_the_bare_environment(env, algorithm, home, monkeypatch):
     import tests.environments.spaces as spaces
