@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from kinemill.errors import BadInput
 from kinemill.models.mlp import MLP
 from kinemill.models.networks.layers import activation
-from kinemill.rl.objective import Reinforcement
 from kinemill.rl.perception import Perception
 from kinemill.task.plugins import Model
+from kinemill.task.reinforcement import NetworkSettings
 
 
 class Core(nn.Module):
@@ -87,7 +87,7 @@ class Extractor(nn.Module):
         BadInput: the model remembers.
     """
 
-    def __init__(self, learn: Reinforcement, inputs: int, features: int) -> None:
+    def __init__(self, learn: NetworkSettings, inputs: int, features: int) -> None:
         super().__init__()
         self.features, model = features, learn.model
         self.perception = Perception(inputs, learn.images, learn.image) if learn.images else None

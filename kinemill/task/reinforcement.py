@@ -4,13 +4,14 @@ from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol
 
 from pydantic import Field
 
 from kinemill.registry import Registry
 from kinemill.task.bounds import Processes
-from kinemill.task.plugins import Plugin
+from kinemill.task.imitation import ImageEncoder
+from kinemill.task.plugins import Model, Plugin
 
 Head = Literal["limits", "squashed"]  # how numbers become continuous actions
 
@@ -28,6 +29,25 @@ class ImageInput:
     def pixels(self) -> int:
         """Values of all frames."""
         return self.frames * prod(self.shape)
+
+
+class NetworkSettings(Protocol):
+    """The part of `learn` that networks are built from."""
+
+    @property
+    def model(self) -> Model:
+        """Architecture behind the encoders."""
+        ...
+
+    @property
+    def image(self) -> ImageEncoder | None:
+        """Encoder of each image; None: by its size."""
+        ...
+
+    @property
+    def images(self) -> tuple[ImageInput, ...]:
+        """Images at the end of the input."""
+        ...
 
 
 class Algorithm(Plugin):
