@@ -30,6 +30,8 @@ _EXPECTED = {  # text of each page that shows that it is drawn
     "automation": "alerts",
     "mlflow": "champion",
     "report": "Decision of the gate",
+    "console-new": "Or use logs of the server",
+    "console-draft": "position by name",
     "console-start": "optimizer steps",
     "console-run": "the decision of the gate",
 }
@@ -37,7 +39,7 @@ _KINEMILL = (sys.executable, "-c", "from kinemill.cli import main; main()")
 _ADDRESS = re.compile(r"(Dagster|MLflow) +(http://127\.0\.0\.1:\d+)")
 
 
-def addresses(dagster: str, mlflow: str, report: str) -> dict[str, str]:
+def addresses(dagster: str, mlflow: str, report: str, draft: str) -> dict[str, str]:
     """Return the address of each page by the name of its picture."""
     with urllib.request.urlopen(f"{dagster}/api/v1/runs?task={TASK}") as response:
         run = json.load(response)["runs"][-1]["id"]  # the first trained the model
@@ -47,9 +49,26 @@ def addresses(dagster: str, mlflow: str, report: str) -> dict[str, str]:
         "automation": f"{dagster}/automation",
         "mlflow": f"{mlflow}/#/models/{TASK}",
         "report": f"{dagster}/kinemill/files/{report}",
+        "console-new": f"{dagster}/kinemill/console/new",
+        "console-draft": f"{dagster}/kinemill/console/drafts/{draft}",
         "console-start": f"{dagster}/kinemill/console/start/{TASK}",
         "console-run": f"{dagster}/kinemill/console/runs/{run}",
     }
+
+
+def make_draft(dagster: str, token: str) -> str:
+    """Draft a task from two logs of the demo; return its id."""
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
+
+    def post(path: str, body: dict[str, object]) -> str:
+        content = json.dumps(body).encode()
+        request = urllib.request.Request(f"{dagster}/api/v1/{path}", content, headers)
+        with urllib.request.urlopen(request) as response:
+            return json.load(response)["id"]
+
+    logs = {"folder": TASK, "names": ["run-0000.csv", "run-0001.csv"]}
+    draft = post("drafts", {"name": "my_robot", "logs": [logs]})
+    return post(f"drafts/{draft}/build", {})
 
 
 def take(tab: Tab, pages: dict[str, str], folder: Path) -> None:
@@ -112,7 +131,9 @@ def main() -> None:
         report = max(home.glob(f"store/decision/{TASK}/*/report.html"), key=_modified)
         with servers(project) as urls, browser(Path(scratch) / "profile") as tab:
             inside = report.relative_to(home).as_posix()
-            take(tab, addresses(urls["Dagster"], urls["MLflow"], inside), options.out)
+            token = (home / "dagster" / "servers" / "token").read_text()
+            draft = make_draft(urls["Dagster"], token)
+            take(tab, addresses(urls["Dagster"], urls["MLflow"], inside, draft), options.out)
 
 
 def _environment() -> dict[str, str]:

@@ -90,11 +90,11 @@ def _channel(old: Json, row: ChannelRow, names: Mapping[str, str]) -> Json:
         dropped.add("observed_range")  # values of a column with its own unit are converted anew
     new: Json = {"role": row.role}
     if row.role not in _MEDIA:
-        new["unit"] = old["unit"] if is_same_unit else row.unit
+        new["unit"] = old.get("unit", "") if is_same_unit else row.unit
     parent = names.get(row.derivative_of or "", row.derivative_of)
-    if parent and row.derived:
+    if row.derived:
         new |= {"derived": "derivative", "of": parent}
-    elif parent:
+    elif parent is not None:
         new["derivative_of"] = parent
     new |= {key: item for key, item in old.items() if key not in dropped}
     if row.name != row.channel and not row.derived:

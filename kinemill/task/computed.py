@@ -33,7 +33,7 @@ def inputs_of(channel: Channel) -> frozenset[str]:
     """
     if channel.expression is not None:
         return Expression(channel.expression).names
-    return frozenset([channel.of]) if channel.of else frozenset()
+    return frozenset() if channel.of is None else frozenset([channel.of])
 
 
 def computation_order(channels: Mapping[str, Channel]) -> list[str]:

@@ -176,12 +176,11 @@ function rowsOf(form) {
     rows.get(name)[field] = field === "use" ? input.checked : input.value;
   }
   return [...rows].filter(([, row]) => row.use).map(([channel, row]) => {
-    const [kind, parent] = row.relation.split(":");
     const ends = [row.low, row.high].map((end) => (end === "" ? null : Number(end)));
     return {
       channel, name: row.name, role: row.role, unit: row.unit,
       limits: row.low === "" && row.high === "" ? null : ends,
-      derivative_of: parent || null, derived: kind === "derived",
+      derivative_of: row.relation ? row.parent : null, derived: row.relation === "derived",
     };
   });
 }
@@ -233,7 +232,8 @@ function showResults(form, {files, dataset}) {
   const heads = [...place.querySelectorAll("th")].map((one) => one.textContent + ": ");
   body.replaceChildren(...files.map((file) => {
     const row = document.createElement("tr");
-    const cells = [file.file, file.outcome, file.rows, file.dropped_rows, reasonsOf(file).join("; ")];
+    const outcome = file.outcome === "episodes" ? "accepted" : file.outcome;
+    const cells = [file.file, outcome, file.rows, file.dropped_rows, reasonsOf(file).join("; ")];
     cells.forEach((text, index) => {
       const cell = row.insertCell();
       cell.textContent = text;

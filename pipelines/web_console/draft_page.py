@@ -25,6 +25,7 @@ from kinemill_dagster.pipelines.web_console.setting_fields import (
 )
 
 _ROLES = ("state", "action", "output", "observation", "reward")
+_RELATIONS = {"": "none", "derivative_of": "derivative", "derived": "computed derivative"}
 _UNITS = ("rad", "rad/s", "rad/s^2", "deg", "m", "m/s", "m/s^2", "N", "N*m", "A", "V", "1")
 _MAIN = (
     "dt", "learn.budget", "learn.history", "learn.horizon", "learn.steps", "learn.epochs",
@@ -55,6 +56,7 @@ def draft_page(draft: DraftDocument, preview: DraftPreview) -> str:
         "<h2>Channels</h2>",
         _channels(preview),
         f'<datalist id="units">{options(_UNITS, "")}</datalist>',
+        f'<datalist id="names">{options([one.channel for one in preview.channels], "")}</datalist>',
         "<h2>Main settings</h2>",
         f'<div class="settings">{"".join(_main_settings(task))}</div>',
         *_folded(task),
@@ -75,8 +77,7 @@ def draft_page(draft: DraftDocument, preview: DraftPreview) -> str:
 def _channels(preview: DraftPreview) -> str:
     channels = preview.task["channels"]
     own: Mapping[str, JsonValue] = channels if isinstance(channels, dict) else {}
-    names = [one.channel for one in preview.channels]
-    rows = [_row(one, _mapping(own[one.channel]), names) for one in preview.channels]
+    rows = [_row(one, _mapping(own[one.channel])) for one in preview.channels]
     heads = ["Use", "Channel", "Role", "Unit", "Limits", "Relation", "Logs"]
     return f'<div class="channels">{table(heads, rows, fixed=True)}</div>'
 
@@ -85,7 +86,7 @@ def _mapping(value: JsonValue) -> Json:
     return value if isinstance(value, dict) else {}
 
 
-def _row(one: ChannelPreview, channel: Json, names: Sequence[str]) -> list[str]:
+def _row(one: ChannelPreview, channel: Json) -> list[str]:
     def control(field: str, attributes: str, choices: str | None = None) -> str:
         kind = "input" if choices is None else "select"
         label = f"{field} of {one.channel}"
@@ -100,6 +101,8 @@ def _row(one: ChannelPreview, channel: Json, names: Sequence[str]) -> list[str]:
     is_medium = not one.seconds and "unit" not in channel
     role, unit = str(channel["role"]), str(channel.get("unit", ""))
     low, high = channel.get("limits") or ("", "")
+    parent = str(channel.get("derivative_of", ""))
+    kind = "derivative_of" if parent else ""
     end = 'type="number" step="any"'
     return [
         control("use", 'type="checkbox" checked'),
@@ -111,7 +114,9 @@ def _row(one: ChannelPreview, channel: Json, names: Sequence[str]) -> list[str]:
         + control("low", f'{end} value="{low}" placeholder="low"')
         + control("high", f'{end} value="{high}" placeholder="high"')
         + f"</span>{_observed(one)}{problem('limits')}",
-        control("relation", "", _relations(one.channel, channel, names)) + problem("relation"),
+        control("relation", "", options([*_RELATIONS], kind, [*_RELATIONS.values()]))
+        + control("parent", f'value="{escape(parent)}" list="names" placeholder="of channel"')
+        + problem("relation"),
         f"{_curve(one, unit)}<small>{escape('; '.join(one.reasons))}</small>",
     ]
 
@@ -120,17 +125,6 @@ def _observed(one: ChannelPreview) -> str:
     if one.low is None or one.high is None:
         return ""
     return f"<small>in logs {number(one.low)} to {number(one.high)}</small>"
-
-
-def _relations(name: str, channel: Json, names: Sequence[str]) -> str:
-    """Return the options of a relation: the kind, a colon, and the other channel."""
-    others = [other for other in names if other != name]
-    values = ["", *(f"derivative_of:{other}" for other in others)]
-    texts = ["none", *(f"derivative of {other}" for other in others)]
-    values += [f"derived:{other}" for other in others]
-    texts += [f"computed: derivative of {other}" for other in others]
-    parent = channel.get("derivative_of")
-    return options(values, f"derivative_of:{parent}" if parent else "", texts)
 
 
 def _curve(one: ChannelPreview, unit: str) -> str:
@@ -180,7 +174,7 @@ def _results(files: Sequence[Json], dataset: str | None) -> str:
     rows = [
         [
             escape(str(file["file"])),
-            escape(str(file["outcome"])),
+            "accepted" if file["outcome"] == "episodes" else escape(str(file["outcome"])),
             str(file["rows"]),
             str(file["dropped_rows"]),
             "<br>".join(escape(text) for text in _reasons(file["reasons"])),

@@ -56,7 +56,7 @@ def picker(task: Task, home: Home) -> str:
     )
     body = log_table(files) if files else f"<p>No {what.lower()} yet.</p>"
     return (
-        f'<details class="logs" open><summary>{what}: <span data-count>all</span></summary>'
+        f'<details class="logs"><summary>{what}: <span data-count>all</span></summary>'
         f"<p>{note}</p>{_versions(task, home)}{body}</details>"
     )
 

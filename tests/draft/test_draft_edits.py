@@ -5,7 +5,7 @@ import copy
 import pytest
 
 from kinemill.draft.draft_edits import ChannelRow, edit_task
-from kinemill.errors import BadInput
+from kinemill.errors import BadInput, TaskError
 from kinemill.task import make_task
 
 DRAFT = {
@@ -93,6 +93,22 @@ def test_a_derived_channel_reads_no_column():
         "of": "q",
     }
     assert make_task(task, web=True).derived == {"dq": "q"}
+
+
+def test_an_image_has_no_unit_and_a_number_needs_one():
+    image = {"role": "image", "source": "camera", "shape": [8, 8, 3]}
+    task = {**DRAFT, "channels": {**DRAFT["channels"], "camera": image}}
+    same = ChannelRow(channel="camera", name="camera", role="image", unit="")
+    assert edit_task(task, [same], {})["channels"] == {"camera": image}
+    other = edit_task(task, [same.model_copy(update={"role": "state"})], {})
+    with pytest.raises(TaskError, match="`shape` is for an image"):
+        make_task(other, web=True)
+
+
+@pytest.mark.parametrize("parent", ["", None])
+def test_a_derived_channel_needs_a_parent(parent):
+    with pytest.raises(TaskError, match=r"needs `of`|no number ''"):
+        make_task(edited(row("dq", derived=True, derivative_of=parent)), web=True)
 
 
 def test_a_channel_without_a_row_is_left_out():

@@ -150,7 +150,8 @@ def test_a_draft_is_a_table_of_channels_with_curves_and_ranges(client, copy, pre
     assert text.count("<svg") == text.count('data-field="name"') == 5
     assert "qpos_cart over time, s" in text.replace(", 1 over", " over")
     assert re.search(r"in logs −?0\.\d+ to 0\.\d+", text)
-    assert '<option value="derivative_of:qpos_cart" selected>' in text
+    assert text.count('<option value="derivative_of" selected>') == 2
+    assert re.search(r'data-field="parent" [^>]*value="qpos_cart"', text)
     assert "position by name; unit?" in text
     assert "nan in 31 rows" in text  # a check of its own logs
     dt = re.search(r'<input [^>]*data-key="dt"[^>]*>', text)[0]
