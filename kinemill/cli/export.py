@@ -13,7 +13,7 @@ def export(
     model: ModelName,
     to: Annotated[Path, typer.Option("--to", help="Output folder; must be new or empty.")],
     c99: Annotated[
-        bool, typer.Option("--c99", help="Also write step.c and step.h, compared with step.onnx.")
+        bool, typer.Option("--c99", help="Also write C code, compared with the ONNX file.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -41,9 +41,9 @@ def export(
     typer.echo(f"{task.name} version {version.number}: {len(summary.files)} files in {to}")
     if made := summary.c99:
         typer.echo(
-            f"step.c: {made.weights} bytes of constants, {made.scratch} of stack, "
+            f"C99: {made.weights} bytes of constants, {made.scratch} of stack, "
             f"{made.latency_us.p50:.3g} us a step here, {made.latency_us.worst:.3g} us "
-            f"at worst; within {made.difference:.1g} of step.onnx"
+            f"at worst; within {made.difference:.1g} of the model"
         )
     notify(f"try it where it is to run: python -m kinemill.runtime verify {to}")
 

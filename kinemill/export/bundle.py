@@ -22,6 +22,7 @@ from kinemill.runtime.integrity import (
     INTERFACE,
     IO,
     POLICY,
+    STEP,
     STORE_FILES,
     SUMS,
     interface_digest,
@@ -79,7 +80,7 @@ def _sealed(content: bytes, io: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class Delivery:
-    """A delivered bundle: its folder, sha256 by file, and facts about a step.c that was added."""
+    """A delivered bundle: its folder, sha256 by file, and facts about the C code that was added."""
 
     folder: str
     files: dict[str, str]
@@ -92,25 +93,25 @@ def deliver(bundle: Path, to: Path, *, c99: bool = False) -> Delivery:
     Args:
         bundle: a registered bundle.
         to: the target, a missing or empty folder.
-        c99: add step.c and step.h if they are missing, and compare them with step.onnx.
+        c99: add the C code if it is missing, and compare it with the ONNX file.
 
     Raises:
-        BadInput: `to` is not empty, or the step cannot be translated to C.
-        Blocked: The C code differs from step.onnx.
+        BadInput: `to` is not empty, or the model cannot be translated to C.
+        Blocked: The C code differs from the ONNX file.
     """
-    from kinemill.export.c99.parity import write_c99
+    from kinemill.export.c99.parity import write_c99, write_policy_c99
 
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise BadInput(to, "is there already", expected="a new folder, or an empty one")
-    if c99 and (bundle / POLICY).is_file():
-        raise BadInput(bundle, "is a policy", expected="a step, to be translated to C")
     aside, c99_result = aside_of(to), None
     try:
         aside.mkdir()
         for name in (SUMS, *read_sums(bundle)):
             shutil.copyfile(bundle / name, aside / name)
-        if c99 and not (aside / "step.c").is_file():
-            c99_result = write_c99(aside, (aside / "step.onnx").read_bytes())
+        policy = (aside / POLICY).is_file()
+        if c99 and not (aside / ("policy.c" if policy else "step.c")).is_file():
+            model = (aside / (POLICY if policy else STEP)).read_bytes()
+            c99_result = (write_policy_c99 if policy else write_c99)(aside, model)
             write_sums(aside)
         if to.is_dir():
             to.rmdir()

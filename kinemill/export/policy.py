@@ -17,6 +17,7 @@ from onnx import TensorProto, helper
 from kinemill.errors import BadInput, Blocked
 from kinemill.export._graph import OPSET, finished, value
 from kinemill.export.bundle import write_interface
+from kinemill.export.c99.parity import write_policy_c99
 from kinemill.export.constant_folding import fold
 from kinemill.export.interface import LIBRARIES
 from kinemill.export.io_document import ChannelSpec, FileSpec, IoDocument, TensorSpec
@@ -27,11 +28,11 @@ from kinemill.runtime import Policy, PolicyInterface, load
 from kinemill.runtime.integrity import POLICY
 from kinemill.runtime.policy_interface import ACTION
 from kinemill.runtime.policy_layout import OBSERVATION
+from kinemill.runtime.self_test import CASES
 from kinemill.task.export import Export
 from kinemill.train.policy import PolicyModule
 from kinemill.train.policy_runner import Bare, interface_of
 
-CASES = "cases.npz"
 _TYPES = {"float32": TensorProto.FLOAT, "uint8": TensorProto.UINT8, "int64": TensorProto.INT64}
 _GROSS = 1000.0  # times the tolerance: a larger difference means a wrong export
 
@@ -52,11 +53,12 @@ def write_policy(
 
     Raises:
         Blocked: The exported policy returns NaN, or differs from the trained one.
-        BadInput: `safe_action` names no action, or policies do not support a variant.
+        BadInput: `safe_action` names no action, policies do not support a variant, or the policy
+            cannot be translated to C.
     """
     settings = settings or Export()
-    if unsupported := [*settings.also, *(["c99"] if settings.c99 else [])]:
-        raise BadInput("export", f"asks for {', '.join(unsupported)}", expected=f"{POLICY} alone")
+    if settings.also:
+        raise BadInput("export", f"asks for {', '.join(settings.also)}", expected=f"{POLICY} alone")
     safe = safe_action(interface, settings)
     metadata = _metadata(interface, safe, {"dataset": interface.dataset, **(lineage or {})})
     graph = trace(module, interface, optimize=settings.optimize)
@@ -65,6 +67,7 @@ def write_policy(
     cases = make_cases(module, interface)
     _compare(load(folder / POLICY, non_finite="pass"), cases)
     np.savez_compressed(folder / CASES, allow_pickle=False, **cases.arrays())
+    c99 = write_policy_c99(folder, model) if settings.c99 else None
     write_interface(folder, io_document(interface, safe, metadata))
     return ExportSummary(
         observation=list(interface.layout.observation),
@@ -73,6 +76,7 @@ def write_policy(
         carry=[[item.name, *item.shape] for item in interface.carry],
         opset=OPSET,
         bytes={POLICY: (folder / POLICY).stat().st_size},
+        c99=c99,
     )
 
 

@@ -28,10 +28,10 @@ from kinemill.export.step import (
 from kinemill.export.summary import ExportSummary, VariantLoss
 from kinemill.runtime import Interface, load, wrapped
 from kinemill.runtime.integrity import ROLLOUT
+from kinemill.runtime.self_test import CASES
 from kinemill.task.export import Export
 
 STEPS, GROSS = 3, 100.0  # of the first comparison: steps, times the tolerance of a runtime
-CASES = "cases.npz"
 
 Graphs = tuple[onnx.GraphProto, onnx.GraphProto | None]  # the step, and the estimator if any
 

@@ -17,12 +17,12 @@ class LatencyPercentiles:
 
 @dataclass(frozen=True)
 class C99Facts:
-    """Facts about step.c.
+    """Facts about the C code.
 
     Attributes:
         weights, scratch: constants, and memory on the stack, bytes.
         multiplications: of one step.
-        difference: largest difference from step.onnx.
+        difference: largest difference from step.onnx, or from the trained policy.
         latency_us: measured on this machine.
     """
 
@@ -61,7 +61,7 @@ class ExportSummary(StoredSummary):
         opset: version of ONNX's operators.
         bytes: size of each ONNX file.
         variants: loss of each variant, published or left out.
-        c99: facts about step.c; None without it.
+        c99: facts about the C code; None without it.
         history, states: known rows and names of the states of a dynamics model.
         observation, inputs: observed channels and all inputs of a policy.
     """

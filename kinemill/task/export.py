@@ -22,7 +22,8 @@ class Export(Settings):
     )
     c99: bool = Field(
         default=False,
-        description="also export step.c and step.h, compiled here and compared with step.onnx",
+        description="also export C code: step.c and step.h, or policy.c and policy.h, compiled "
+        "here and compared with the ONNX file",
     )
     also: list[Literal["fp16", "int8"]] = Field(
         default=[],
@@ -45,9 +46,8 @@ class Export(Settings):
 
     def unfit(self) -> list[Problem]:
         """Return the settings that do not apply to a policy."""
-        what = "applies to dynamics models only; a policy is exported as policy.onnx alone"
-        errors: list[Problem] = [(("c99",), what)] if self.c99 else []
-        errors += [(("precision",), what)] if self.precision != "float32" else []
+        what = "applies to dynamics models only; a policy is exported in float32 alone"
+        errors: list[Problem] = [(("precision",), what)] if self.precision != "float32" else []
         return errors + ([(("also",), what)] if self.also else [])
 
     def problems(self, channels: Mapping[str, Channel]) -> list[Problem]:

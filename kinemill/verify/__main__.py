@@ -1,6 +1,7 @@
 """The verification process: `python -m kinemill.verify JOB.json`, started by `stage.run`."""
 
 import sys
+from functools import partial
 from pathlib import Path
 
 from kinemill.errors import Blocked
@@ -50,6 +51,7 @@ def _verify(job: Job) -> VerificationSummary:
 def _policy_subject(job: Job, task: Task) -> Subject:
     from kinemill.environments.card import open_card
     from kinemill.export.policy import describe
+    from kinemill.export.summary import ExportSummary
     from kinemill.train import load_model
     from kinemill.train.demonstrations import Demonstrations
     from kinemill.train.warm_start import described
@@ -60,13 +62,18 @@ def _policy_subject(job: Job, task: Task) -> Subject:
     module, about = load_model(source), described(source)
     trained = describe(module, about["task"], about["dataset"])
     folder = open_ref(home, job.onnx_model)
+    subject = partial(
+        PolicySubject,
+        folder=folder,
+        module=module,
+        trained=trained,
+        source=source,
+        exported_summary=ExportSummary.read_folder(folder),
+    )
     if task.learn.from_logs:
-        demonstrations = Demonstrations.open(home, job.dataset)
-        return PolicySubject(
-            task, folder, module, trained, demonstrations=demonstrations, source=source
-        )
+        return subject(task, demonstrations=Demonstrations.open(home, job.dataset))
     card = open_card(home, job.dataset)
-    return PolicySubject(card.task(task), folder, module, trained, card=card, source=source)
+    return subject(card.task(task), card=card)
 
 
 def _dynamics_subject(job: Job, task: Task) -> Subject:

@@ -147,22 +147,25 @@ def _variants(document: Verification) -> str:
 
 
 def _c99(document: Verification) -> str:
-    """Return what step.c needs of a microcontroller, and how long it took here."""
+    """Return what the C code needs of a microcontroller, and how long it took here."""
     facts = document.c99
     if facts is None:
         return ""
+    name, original = "step", "step.onnx"
+    if document.form == "policy":
+        name, original = "policy", "the trained policy"
     rows = [
         ["Weights, constant", f"{facts.weights:,} bytes"],
         ["Scratch, on the stack", f"{facts.scratch:,} bytes"],
         ["Multiplications", f"{facts.multiplications:,}"],
-        ["Largest difference from step.onnx", f"{facts.difference:.1e}"],
+        [f"Largest difference from {original}", f"{facts.difference:.1e}"],
         ["Latency, p50", f"{number(facts.latency_us.p50)} µs"],
         ["Latency, p99", f"{number(facts.latency_us.p99)} µs"],
         ["Latency, worst", f"{number(facts.latency_us.worst)} µs"],
     ]
     return (
-        "<h2>In C99</h2><p>step.c and step.h: no dependencies, no allocation, every loop bounded; "
-        "compiled here and compared with step.onnx. Latency is that of one step on the machine "
-        "above; times above the median come from other processes.</p>"
+        f"<h2>In C99</h2><p>{name}.c and {name}.h: no dependencies, no allocation, every loop "
+        f"bounded; compiled here and compared with {original}. Latency is that of one step on the "
+        "machine above; times above the median come from other processes.</p>"
         + f'<div class="two">{table(["One step", ""], rows)}</div>'
     )

@@ -163,7 +163,7 @@ class Verification(Assessment):
         dataset: digest of the dataset.
         versions: versions of the libraries that made the files.
         precision, sensitivity, stability, physics, closed_loop: checks of dynamics models.
-        c99, variants: step.c, and the loss of each variant in fewer bits.
+        c99, variants: the C code, and the loss of each variant in fewer bits.
         fit_diagnosis: over- or underfitting that the learning curves show.
         unmodeled: effects that explain residuals of a dynamics model, not on the test split.
         trials: outcomes in the environment: `model` and `random`.

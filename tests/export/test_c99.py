@@ -11,7 +11,7 @@ from kinemill.export import native_library
 from kinemill.export.c99 import generate, parity, source
 from kinemill.export.c99.compiler import compiler
 from kinemill.export.c99.operations import OPERATIONS
-from kinemill.export.c99.source import _comment
+from kinemill.export.c99.source import comment
 from kinemill.export.native_library import compile_rollout
 from kinemill.runtime import load, wrapped
 from tests.export.conftest import batch, published, random_step
@@ -139,8 +139,8 @@ def test_comments_of_the_header_are_readable_and_cannot_end_early(tmp_path):
     header = generate((published(random_step("gru"), tmp_path) / "step.onnx").read_bytes()).header
     assert " * state[0]: angle, rad\n * state[1]: velocity, rad/s\n" in header
     assert " * action[0]: torque, N*m\n" in header
-    assert _comment("a: m/s², kg·m") == " * a: m/s^2, kg*m\n"
-    assert _comment("a\\ */ /* ??/ é") == " * a_ * / / * _/ _\n"
+    assert comment("a: m/s², kg·m") == " * a: m/s^2, kg*m\n"
+    assert comment("a\\ */ /* ??/ é") == " * a_ * / / * _/ _\n"
 
 
 def test_a_step_that_needs_too_much_stack_is_refused(tmp_path, monkeypatch):

@@ -30,7 +30,7 @@ def test_a_variant_nobody_knows_is_refused():
         load_task("cart_pole_swing_up", {"export.also": ["int4"]})
 
 
-@pytest.mark.parametrize(("key", "value"), [("c99", True), ("also", ["fp16"])])
+@pytest.mark.parametrize(("key", "value"), [("precision", "float64"), ("also", ["fp16"])])
 def test_a_policy_is_refused_what_only_models_of_dynamics_have(key, value):
     with pytest.raises(TaskError, match=f"export.{key}: applies to dynamics models only"):
         load_task("reach", {f"export.{key}": value})

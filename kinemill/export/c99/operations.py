@@ -168,6 +168,23 @@ def _mean(values: Values, node: onnx.NodeProto) -> None:
     values.put(node.output[0], values.program.each("{0} * {1}", total, share))
 
 
+def _best(values: Values, node: onnx.NodeProto) -> None:
+    """Add the index of the highest element along one axis, the first one of equal ones."""
+    x, settings = values.ids(node.input[0]), attributes(node)
+    axis = settings.get("axis", 0) % x.ndim
+    if settings.get("select_last_index", 0):
+        raise BadInput("C99", f"{node.name} selects the last of equal ones", expected="the first")
+    highest, *rows = np.moveaxis(x, axis, 0)
+    index = values.program.constant(np.zeros(highest.shape))
+    for number, row in enumerate(rows, 1):
+        here = values.program.constant(np.full(row.shape, float(number)))
+        index = values.program.each("({0} > {1} ? {2} : {3})", row, highest, here, index)
+        highest = values.program.each(MAX, highest, row)
+    values.put(
+        node.output[0], np.expand_dims(index, axis) if settings.get("keepdims", 1) else index
+    )
+
+
 def _clip(values: Values, node: onnx.NodeProto) -> None:
     x = values.ids(node.input[0])
     # Written so that NaN stays NaN.
@@ -274,6 +291,7 @@ OPERATIONS: dict[str, Operation] = {
     "ReduceMax": _reduced(MAX),
     "ReduceMin": _reduced(MIN),
     "ReduceMean": _mean,
+    "ArgMax": _best,
     "LayerNormalization": normalize,
     "Softmax": softmax,
 }

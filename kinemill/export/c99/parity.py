@@ -1,8 +1,8 @@
-"""Parity of step.c and step.onnx, and the latency of step.c."""
+"""Parity of the C code and the ONNX file, and the latency of the C code."""
 
 import ctypes
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +10,13 @@ from numpy.typing import NDArray
 
 from kinemill.errors import Blocked
 from kinemill.export.c99.compiler import compile_shared
+from kinemill.export.c99.policy_source import generate_policy, read_policy
 from kinemill.export.c99.source import Source, generate, sizes_of
 from kinemill.export.summary import C99Facts, LatencyPercentiles
 from kinemill.runtime import Simulator, load, wrapped
 from kinemill.runtime.integrity import ROLLOUT
+from kinemill.runtime.policy_interface import PolicyInterface
+from kinemill.runtime.self_test import CASES
 
 STEPS, SAME = 200, 1e-5  # relative to the largest number of a tensor, as verification has it
 BLOCKS, CALLS = 5, 1000
@@ -61,8 +64,67 @@ def write_c99(folder: Path, step: bytes) -> C99Facts:
         scratch=source.scratch,
         multiplications=source.multiplications,
         difference=difference,
-        latency_us=_timed(compiled, simulator),
+        latency_us=_timed(compiled.at, [*(sizes := sizes_of(simulator.interface)), sizes[0]]),
     )
+
+
+def write_policy_c99(folder: Path, policy: bytes) -> C99Facts:
+    """Write policy.c and policy.h into a folder, and compare them with its parity cases.
+
+    Raises:
+        BadInput: The policy cannot be translated, or no compiler is installed.
+        Blocked: The C code differs from the trained policy.
+    """
+    source, interface = generate_policy(policy), read_policy(policy).interface
+    (folder / "policy.c").write_text(source.code)
+    (folder / "policy.h").write_text(source.header)
+    library = compile_shared([folder / "policy.c"])
+    act = getattr(library, f"{source.name}_act")
+    act.argtypes, act.restype = [ctypes.c_void_p] * (len(interface.shapes()) + 2), None
+    sizes = [*(shape[0] for shape, _ in interface.shapes().values())]
+    sizes += [
+        sum(int(np.prod(item.shape)) for item in interface.carry),
+        len(interface.layout.actions),
+    ]
+    return C99Facts(
+        weights=source.weights,
+        scratch=source.scratch,
+        multiplications=source.multiplications,
+        difference=compare_policy(act, interface, folder),
+        latency_us=_timed(act, sizes),
+    )
+
+
+def compare_policy(act: Callable[..., None], interface: PolicyInterface, folder: Path) -> float:
+    """Run the parity cases of a bundle in C; return the largest difference.
+
+    Args:
+        act: the function of policy.c, called with addresses.
+        interface: of the policy.
+        folder: with the cases of the trained policy.
+
+    Raises:
+        Blocked: An action differs by more than rounding.
+    """
+    with np.load(folder / CASES, allow_pickle=False) as cases:
+        inputs = [cases[f"input.{name}"].astype(np.float32) for name in interface.shapes()]
+        expected, allowed = cases["action"], cases["allowed"]
+    carried = sum(int(np.prod(item.shape)) for item in interface.carry)
+    result = np.empty(expected.shape, np.float32)
+    for case, rows in enumerate(zip(*inputs, strict=True)):
+        carry = np.zeros(max(carried, 1), np.float32)
+        for step in range(expected.shape[1]):
+            parts = [np.ascontiguousarray(row[step]) for row in rows]
+            act(*(part.ctypes.data for part in (*parts, carry, result[case, step])))
+    off = np.abs(result - expected)
+    if not bool((off <= allowed).all()):
+        raise Blocked(
+            f"{interface.task}: policy.c",
+            f"differs from the trained policy by up to {np.max(off):.3g}",
+            expected="equal values up to rounding",
+            fix="remove export.c99, and report a bug in kinemill",
+        )
+    return float(off.max(initial=0.0))
 
 
 def compare(compiled: Compiled, simulator: Simulator) -> float:
@@ -115,20 +177,23 @@ def _outputs(
     return outputs, simulator.step_outputs(state, action, *memory)[0]
 
 
-def _timed(compiled: Compiled, simulator: Simulator) -> LatencyPercentiles:
+def _timed(function: Callable[..., None], sizes: Sequence[int]) -> LatencyPercentiles:
     """Return percentiles of the best of a few blocks of calls, us; the worst call is of that one.
 
-    The loops of a step are bounded, so what is above the median is the machine, not the step.
+    The loops are bounded, so what is above the median is the machine, not the code.
+
+    Args:
+        function: called with addresses of zeros.
+        sizes: of its arguments.
     """
-    sizes = sizes_of(simulator.interface)
-    parts = [np.zeros(max(size, 1), np.float32) for size in (*sizes, sizes[0])]
+    parts = [np.zeros(max(size, 1), np.float32) for size in sizes]
     pointers = [part.ctypes.data for part in parts]
     blocks = list[NDArray[np.float64]]()
     for _ in range(BLOCKS):
         times = np.empty(CALLS)
         for index in range(CALLS):
             began = time.perf_counter_ns()
-            compiled.at(*pointers)
+            function(*pointers)
             times[index] = (time.perf_counter_ns() - began) / 1e3
         blocks.append(times)
     best = min(blocks, key=lambda times: float(np.percentile(times, 99)))

@@ -95,13 +95,7 @@ def read(model: bytes) -> Parts:
     after = [f"{bare}next_{item.name}" for item in interface.carry]
     inputs = _input_ids(interface)
     core = compile_graph(graph, [f"{bare}next_state", *after], inputs)
-    if 4 * core.elements > STACK:
-        raise BadInput(
-            "C99",
-            f"a step needs {4 * core.elements} bytes of stack",
-            expected=f"at most {STACK}",
-            fix="run it with ONNX Runtime, or make `learn.model` or `learn.history` smaller",
-        )
+    require_stack(core)
     return Parts(
         interface,
         core,
@@ -109,6 +103,21 @@ def read(model: bytes) -> Parts:
         compile_graph(graph, [f"{bare}{OUTPUTS}"], inputs) if interface.outputs else None,
         guarded,
     )
+
+
+def require_stack(core: Program) -> None:
+    """Check that a thread's stack holds the memory of a program.
+
+    Raises:
+        BadInput: it needs more.
+    """
+    if 4 * core.elements > STACK:
+        raise BadInput(
+            "C99",
+            f"a step needs {4 * core.elements} bytes of stack",
+            expected=f"at most {STACK}",
+            fix="run it with ONNX Runtime, or make `learn.model` or `learn.history` smaller",
+        )
 
 
 def compile_graph(graph: onnx.GraphProto, outputs: list[str], inputs: Mapping[str, Ids]) -> Program:
@@ -203,11 +212,11 @@ def identifier(task: str) -> str:
 
 
 def _header(parts: Parts, name: str) -> str:
-    interface, guard = parts.interface, f"{name.upper()}_STEP_H"
+    interface, once = parts.interface, f"{name.upper()}_STEP_H"
     states, actions, carry = sizes_of(interface)
     big = name.upper()
     lists = "".join(
-        _comment(f"{what}[{i}]: {one}, {interface.units[one]}")
+        comment(f"{what}[{i}]: {one}, {interface.units[one]}")
         for what, names in interface.roles.items()
         for i, one in enumerate(names)
     )
@@ -217,8 +226,8 @@ def _header(parts: Parts, name: str) -> str:
  * {4 * parts.core.numbers} bytes of constants, {4 * parts.core.elements} bytes of stack,
  * {parts.core.multiplications} multiplications a step; no allocation, no state of its own.
  */
-#ifndef {guard}
-#define {guard}
+#ifndef {once}
+#define {once}
 
 #define {big}_STATES {states}
 #define {big}_ACTIONS {actions}
@@ -249,7 +258,7 @@ void {name}_outputs(const float *state, const float *action, const float *carry,
 """
 
 
-def _comment(line: str) -> str:
+def comment(line: str) -> str:
     """Spell a line within a comment: names from a model must not end it, nor begin another.
 
     Outside ASCII, a backslash (it joins lines) and `??` (it begins a trigraph) become `_`.
@@ -274,10 +283,10 @@ void {name}_step(const float *state, const float *action, float *carry, float *n
 {{
     float in[{total}], out[{states + carry}], nothing = 0.0f;
     memcpy(in, state, {states} * sizeof(float));
-{_copied("in + " + str(states), "carry", carry)}\
-{_copied("in + " + str(states + carry), "action", actions)}\
+{copied("in + " + str(states), "carry", carry)}\
+{copied("in + " + str(states + carry), "action", actions)}\
     core(in, out);
-{_guard(total) if parts.guarded else ""}\
+{guard(total) if parts.guarded else ""}\
     for (int i = 0; i < {states}; ++i)
         next_state[i] = out[i] + nothing;
     for (int i = 0; i < {carry}; ++i)
@@ -299,10 +308,10 @@ void {name}_outputs(const float *state, const float *action, const float *carry,
 {{
     float in[{total}], nothing = 0.0f;
     memcpy(in, state, {states} * sizeof(float));
-{_copied("in + " + str(states), "carry", carry)}\
-{_copied("in + " + str(states + carry), "action", actions)}\
+{copied("in + " + str(states), "carry", carry)}\
+{copied("in + " + str(states + carry), "action", actions)}\
     outputs(in, output);
-{_guard(total) if parts.guarded else ""}\
+{guard(total) if parts.guarded else ""}\
     for (int i = 0; i < {count}; ++i)
         output[i] += nothing;
     (void)action, (void)carry;
@@ -310,9 +319,11 @@ void {name}_outputs(const float *state, const float *action, const float *carry,
 """
 
 
-def _copied(to: str, source: str, count: int) -> str:
+def copied(to: str, source: str, count: int) -> str:
+    """Return the line that copies an array; nothing for an empty one."""
     return f"    memcpy({to}, {source}, {count} * sizeof(float));\n" if count else ""
 
 
-def _guard(total: int) -> str:
+def guard(total: int) -> str:
+    """Return the loop that puts NaN into `nothing` if one of the inputs is not finite."""
     return f"    for (int i = 0; i < {total}; ++i)\n        nothing += 0.0f * in[i];\n"

@@ -14,6 +14,7 @@ import onnx
 from kinemill.environments.card import Card
 from kinemill.environments.evaluation import Trials, bootstrap
 from kinemill.export.policy_cases import Cases, make_cases
+from kinemill.export.summary import ExportSummary
 from kinemill.runtime import Policy, PolicyInterface
 from kinemill.task.document import Task
 from kinemill.task.verify import Verify
@@ -48,6 +49,7 @@ class PolicySubject:
         demonstrations: logs with a test split; None if nothing was learned from logs.
         card: of the environment, for a policy without a dataset.
         source: folder of the trained policy, with its learning curves.
+        exported_summary: summary of the export, with C99.
     """
 
     task: Task
@@ -57,6 +59,7 @@ class PolicySubject:
     demonstrations: Demonstrations | None = None
     card: Card | None = None
     source: Path | None = None
+    exported_summary: ExportSummary | None = None
 
     @cached_property
     def _exported(self) -> ExportedPolicy:
@@ -219,6 +222,7 @@ class PolicySubject:
             windows=windows,
             trials={who: trial_results(one) for who, one in by_actor.items()},
             torch_trials=trials.torch_trials() if trials else None,
+            c99=self.exported_summary.c99 if self.exported_summary else None,
         )
 
 

@@ -1,0 +1,177 @@
+"""Translate policy.onnx to the text of `policy.c` and `policy.h`.
+
+Symbols: D numbers observed, M choices of a mask, A actions, C elements of the carry; all arrays are
+of one row.
+"""
+
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import numpy as np
+import onnx
+
+from kinemill.errors import BadInput
+from kinemill.export.c99.codegen import functions
+from kinemill.export.c99.program import Ids, Program
+from kinemill.export.c99.source import (
+    BARE,
+    Source,
+    comment,
+    compile_graph,
+    copied,
+    guard,
+    identifier,
+    require_stack,
+)
+from kinemill.runtime.policy_interface import ACTION, PolicyInterface
+from kinemill.runtime.policy_layout import MASK, OBSERVATION
+
+
+@dataclass(frozen=True)
+class PolicyProgram:
+    """The program of a policy.
+
+    Attributes:
+        interface: names, units, limits and shapes.
+        sizes: number of elements of each input, in order, without the carry.
+        carried: C.
+        core: (inputs, carry (C,)) -> (action (A,), next carry (C,)), units of the task.
+        guarded: whether NaN in an input gives NaN in every output.
+    """
+
+    interface: PolicyInterface
+    sizes: dict[str, int]
+    carried: int
+    core: Program
+    guarded: bool
+
+
+def read_policy(model: bytes) -> PolicyProgram:
+    """Translate a policy.onnx.
+
+    Raises:
+        BadInput: it reads images, texts or random seeds, holds an operation that is not translated,
+            needs too much stack, or is none of kinemill's.
+    """
+    proto = onnx.load_from_string(model)
+    properties = {item.key: item.value for item in proto.metadata_props}
+    interface = PolicyInterface.from_metadata("policy.onnx", properties)
+    shapes = interface.shapes()
+    if other := [name for name in shapes if name not in (OBSERVATION, MASK)]:
+        raise BadInput(
+            "C99",
+            f"the policy reads {', '.join(other)}",
+            expected="a policy of numbers, whose actions are not drawn",
+            fix="run it with ONNX Runtime",
+        )
+    tensors = {name: shape for name, (shape, _) in shapes.items()}
+    tensors |= {item.name: item.shape for item in interface.carry}
+    inputs, start = dict[str, Ids](), 0
+    for name, shape in tensors.items():
+        size = int(np.prod(shape))
+        inputs[name] = np.arange(start, start + size).reshape(1, *shape)
+        start += size
+    made = {name for node in proto.graph.node for name in node.output}
+    guarded = f"{BARE}{ACTION}" in made
+    bare = BARE if guarded else ""
+    outputs = [f"{bare}{ACTION}", *(f"{bare}next_{item.name}" for item in interface.carry)]
+    core = compile_graph(proto.graph, outputs, inputs)
+    require_stack(core)
+    sizes = {name: inputs[name].size for name in shapes}
+    return PolicyProgram(interface, sizes, start - sum(sizes.values()), core, guarded)
+
+
+def generate_policy(model: bytes) -> Source:
+    """Return C99 of a policy.onnx: one function that maps what is observed to the action.
+
+    Scaling, memory, squashing and limits are inside.
+
+    Raises:
+        BadInput: as `read_policy`.
+    """
+    program = read_policy(model)
+    name = identifier(program.interface.task)
+    return Source(
+        name,
+        _header(program, name),
+        _code(program, name),
+        weights=4 * program.core.numbers,
+        scratch=4 * program.core.elements,
+        multiplications=program.core.multiplications,
+    )
+
+
+def _header(program: PolicyProgram, name: str) -> str:
+    interface, core, big = program.interface, program.core, name.upper()
+    layout = interface.layout
+    lists = "".join(
+        comment(f"{what}[{i}]: {one}, {layout.units[one]}{_range(interface, one)}")
+        for what, names in (("observation", layout.observation), ("action", layout.actions))
+        for i, one in enumerate(names)
+    )
+    masked = f"#define {big}_MASK {layout.mask}\n" if layout.mask else ""
+    mask = " * mask: 1 for each choice that is allowed, else 0;\n" if layout.mask else ""
+    return f"""\
+/* The policy of {name}, made by kinemill {version("kinemill")} from policy.onnx.
+{lists} *
+ * {4 * core.numbers} bytes of constants, {4 * core.elements} bytes of stack,
+ * {core.multiplications} multiplications a call; no allocation, no state of its own.
+ */
+#ifndef {big}_POLICY_H
+#define {big}_POLICY_H
+
+#define {big}_OBSERVATIONS {program.sizes.get(OBSERVATION, 0)}
+{masked}#define {big}_ACTIONS {len(layout.actions)}
+#define {big}_CARRY {program.carried}
+#define {big}_DT {float(interface.dt)!r} /* s from one call to the next */
+
+/* Return the action to send now and to hold for {big}_DT, within its limits.
+{mask} * carry: the memory of the policy, all zeros at the start of an episode, changed in place;
+ * choices are whole numbers from 0; a NaN or infinity in an input gives NaN in every output. */
+void {name}_act({_parameters(program)});
+
+#endif
+"""
+
+
+def _range(interface: PolicyInterface, name: str) -> str:
+    """Return the limits of a channel, for a comment."""
+    if name not in interface.limits:
+        return ""
+    low, high = interface.limits[name]
+    return f", {low:g} to {high:g}"
+
+
+def _parameters(program: PolicyProgram) -> str:
+    inputs = [f"const float *{name}" for name in program.sizes]
+    return ", ".join([*inputs, "float *carry", "float *action"])
+
+
+def _code(program: PolicyProgram, name: str) -> str:
+    actions, carry = len(program.interface.layout.actions), program.carried
+    inputs, start = "", 0
+    for part, size in (*program.sizes.items(), ("carry", carry)):
+        inputs += copied(f"in + {start}", part, size)
+        start += size
+    return f"""\
+#include "policy.h"
+
+#include <math.h>
+#include <string.h>
+
+#define LANES 1
+
+{functions({"core": program.core}, 1)}
+void {name}_act({_parameters(program)})
+{{
+    float in[{start}], out[{actions + carry}], nothing = 0.0f;
+{inputs}\
+    core(in, out);
+{guard(start) if program.guarded else ""}\
+    for (int i = 0; i < {actions}; ++i)
+        action[i] = out[i] + nothing;
+    for (int i = 0; i < {carry}; ++i)
+        carry[i] = out[{actions} + i] + nothing;
+    (void)carry;
+}}
+"""
