@@ -212,7 +212,7 @@ def identifier(task: str) -> str:
 
 
 def _header(parts: Parts, name: str) -> str:
-    interface, once = parts.interface, f"{name.upper()}_STEP_H"
+    interface, macro = parts.interface, f"{name.upper()}_STEP_H"
     states, actions, carry = sizes_of(interface)
     big = name.upper()
     lists = "".join(
@@ -226,8 +226,8 @@ def _header(parts: Parts, name: str) -> str:
  * {4 * parts.core.numbers} bytes of constants, {4 * parts.core.elements} bytes of stack,
  * {parts.core.multiplications} multiplications a step; no allocation, no state of its own.
  */
-#ifndef {once}
-#define {once}
+#ifndef {macro}
+#define {macro}
 
 #define {big}_STATES {states}
 #define {big}_ACTIONS {actions}
