@@ -15,6 +15,7 @@ TASK_NAME = r"^[a-z][a-z0-9_]*$"
 LOG_PATH = r"^[^\\\x00-\x1f\x7f]+$"
 ROBOT_NAME = r"^[\w][\w .:-]{0,99}$"
 PRIORITIES = 1000  # largest priority of a run, either way
+MOST_CHANNELS = 500  # of a draft
 _LONGEST = 100  # letters of the name of a task
 
 TaskName = Annotated[str, Field(pattern=TASK_NAME, max_length=_LONGEST)]
@@ -85,7 +86,8 @@ class EditDraft(Body):
     """Edits of a draft: the rows of its channels, and other settings."""
 
     channels: list[ChannelRow] = Field(
-        max_length=2000, description="Channels to keep; names of parents are those of the draft."
+        max_length=MOST_CHANNELS,
+        description="Channels to keep; names of parents are those of the draft.",
     )
     settings: dict[str, JsonValue] = Field(
         default={}, max_length=2000, description="By dotted key, as `overrides` of a run."

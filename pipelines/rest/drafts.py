@@ -23,6 +23,7 @@ from kinemill.store import Json
 from kinemill.store.project import tasks_folder
 from kinemill.task import list_tasks, make_task
 from kinemill_dagster.pipelines.rest.documents import (
+    MOST_CHANNELS,
     BuildDraft,
     CheckDraft,
     CreatedTask,
@@ -109,7 +110,11 @@ def build_draft(draft: Id, body: BuildDraft, request: Request, service: ServiceO
     own = open_draft(service.home, draft, user_of(request))
     record = own.record
     result = _run(own, Order(name=record.name, learn=record.learn, rate=record.rate))
-    own.keep_preview(DraftPreview.model_validate(result))
+    preview = DraftPreview.model_validate(result)
+    if len(preview.channels) > MOST_CHANNELS:
+        problem, fix = f"has {len(preview.channels)} channels", "use kinemill new on the server"
+        raise BadInput("the draft", problem, expected=f"at most {MOST_CHANNELS}", fix=fix)
+    own.keep_preview(preview)
     return own.document()
 
 

@@ -243,6 +243,14 @@ def test_logs_that_cannot_be_read_are_an_error_without_paths(site):
     assert "holds no log" in site.post(f"drafts/{empty}/build", status=400)["message"]
 
 
+def test_logs_of_too_many_channels_are_no_draft(site, logs, monkeypatch):
+    monkeypatch.setattr(drafts, "MOST_CHANNELS", 4)
+    draft = uploaded(site, logs)
+    message = site.post(f"drafts/{draft}/build", status=400)["message"]
+    assert "has 5 channels; expected at most 4" in message
+    assert site.get(f"drafts/{draft}")["preview"] is None
+
+
 def test_problems_are_listed_by_field_with_the_text_of_the_command_line(site, draft, preview):
     changed = rows(
         preview.model_dump(),
