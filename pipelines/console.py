@@ -18,6 +18,7 @@ from rich.text import Text
 
 from kinemill.interrupts import SIGNALS
 from kinemill.task import Task
+from kinemill.tracking.statistics import is_statistics, shown
 from kinemill.tracking.throughput import Pace, Throttle, clock
 from kinemill_dagster.assets import stages_of
 
@@ -64,7 +65,8 @@ class Stages:
         if asset not in self.states:
             return None
         if event.dagster_event is None:
-            if not event.user_message.startswith(_PIPES):
+            is_note = not event.user_message.startswith(_PIPES)
+            if is_note and not is_statistics(event.user_message):
                 self.notes[asset] = event.user_message.strip().splitlines()[0]
             return None
         kind = event.dagster_event.event_type
@@ -122,6 +124,9 @@ class LiveView:
     def listen(self, event: dg.EventLogEntry) -> None:
         """Handle one event."""
         self.stages.listen(event)
+        if event.dagster_event is None and is_statistics(event.user_message):
+            line, *rows = event.user_message.splitlines()
+            self.live.console.print(Text(line, style="bold"), *map(Text, rows), sep="\n")
 
     def draw(self) -> Table:
         """Draw the current state of the stages."""
@@ -158,6 +163,8 @@ class LineView:
         if ended:
             took, state = self.stages.took[ended], self.stages.states[ended]
             self._print(f"{ended:<17}{state:<7}{took:7.1f} s  {self.stages.notes[ended]}")
+        elif event.dagster_event is None and is_statistics(event.user_message):
+            self._print(shown(event.user_message, is_terminal=False))
         elif event.dagster_event is None:
             self._progress((event.step_key or "").partition("__")[2])
 

@@ -11,6 +11,7 @@ from html import escape
 from typing import Any, TypeVar
 
 from kinemill.task.protocols import Progress
+from kinemill.tracking.statistics import shown
 from kinemill.tracking.throughput import Pace, Throttle, clock
 
 T = TypeVar("T")
@@ -105,7 +106,7 @@ class _Lines:
     def show(self, update: Update) -> None:
         """Print one report, if a line is due."""
         if update.message:
-            self._progress.log_message(update.message)
+            self._progress.log_message(shown(update.message, is_terminal=sys.stderr.isatty()))
         elif update.stage:
             self._progress.advance(update.stage, update.done, update.total, update.note)
 

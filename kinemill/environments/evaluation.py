@@ -50,6 +50,7 @@ class Recorded:
         events: sums over the episode of the numbers in `info`.
         frames: pictures (N+1, H, W, 3) uint8, if they were wanted.
         commands: (N, A), what the policy chose; None where every action is within limits.
+        step_events: numbers in `info` by name, (N,) each; NaN in steps without one.
     """
 
     seed: int
@@ -62,6 +63,9 @@ class Recorded:
     events: dict[str, float] = field(default_factory=dict[str, float])
     frames: NDArray[np.uint8] | None = None
     commands: NDArray[Any] | None = None
+    step_events: dict[str, NDArray[np.float64]] = field(
+        default_factory=dict[str, NDArray[np.float64]]
+    )
 
     @property
     def episode_return(self) -> float:
@@ -224,7 +228,7 @@ def run_episode(
     policy.reset(seed)
     observations, actions, rewards, frames = [observation], list[Any](), list[float](), list[Any]()
     commands, clipped = list[Any](), False
-    events, over, terminated = dict[str, float](), False, False
+    infos, over, terminated = list[dict[str, float]](), False, False
     frames += [environment.render()] if render else []
     while not over:
         command = policy.act(seen_by(policy, observation, layout))
@@ -237,10 +241,9 @@ def run_episode(
             actions.append(action)
             commands.append(command)
         frames += [environment.render()] if render else []
-        for name, value in numbers_in(info).items():
-            events[name] = events.get(name, 0.0) + value
+        infos.append(numbers_in(info))
         over = terminated or truncated
-    success = info.get("is_success")
+    success, step_events = info.get("is_success"), events_by_step(infos)
     return Recorded(
         seed,
         _stacked(observations),
@@ -249,10 +252,17 @@ def run_episode(
         layout,
         bool(terminated),
         None if success is None else bool(success),
-        events,
+        {name: float(np.nansum(values)) for name, values in step_events.items()},
         np.stack(frames) if render else None,
         np.asarray(commands) if clipped and keep else None,
+        step_events if keep else {},
     )
+
+
+def events_by_step(infos: Sequence[Mapping[str, float]]) -> dict[str, NDArray[np.float64]]:
+    """Return the events of steps by name, (N,) each, NaN in steps without one."""
+    names = dict.fromkeys(name for info in infos for name in info)
+    return {name: np.array([info.get(name, np.nan) for info in infos]) for name in names}
 
 
 def within(

@@ -66,6 +66,10 @@ class Rows:
         self._states = np.stack([self._batch.start(random) for random in self._randoms])
         self._steps, self._rewards = np.zeros(self._count, int), np.zeros(self._count)
         self._sums = self._squares = 0.0
+        self._lows, self._highs = (
+            np.full((self._count, 1), np.inf),
+            np.full((self._count, 1), -np.inf),
+        )
         return self._batch.observe(self._states), self._masks
 
     def step(self, actions: object) -> Step:
@@ -76,6 +80,8 @@ class Rows:
         executed = np.asarray(actions, dtype=float).reshape(self._count, -1)
         self._sums = self._sums + executed
         self._squares = self._squares + executed * executed
+        self._lows = np.minimum(self._lows, executed)
+        self._highs = np.maximum(self._highs, executed)
         cut = self._steps >= self._limit
         dones, observations = ended | cut, self._batch.observe(self._states)
         infos: list[dict[str, Any]] = [{} for _ in range(self._count)]
@@ -86,6 +92,7 @@ class Rows:
                 self._states[row] = self._batch.start(self._randoms[row])
             self._steps[rows], self._rewards[rows] = 0, 0.0
             self._sums[rows] = self._squares[rows] = 0.0
+            self._lows[rows], self._highs[rows] = np.inf, -np.inf
             observations[rows] = self._batch.observe(self._states[rows])
         return observations, rewards.astype(np.float32), dones, infos, self._masks
 
@@ -94,6 +101,9 @@ class Rows:
             (float(self._rewards[row]), int(self._steps[row]), ended),
             (np.asarray(self._sums)[row], np.asarray(self._squares)[row]),
         )
+        ends = {"min": self._lows[row], "max": self._highs[row]}
+        for part, values in ends.items():
+            stats |= {f"action/{k}/{part}": float(value) for k, value in enumerate(values)}
         return {
             "terminal_observation": observations.copy(),
             "TimeLimit.truncated": not ended,

@@ -1,7 +1,6 @@
 """Animated images (GIF, WebP) from frames."""
 
 import io
-from base64 import b64encode
 from typing import Any
 
 import numpy as np
@@ -35,9 +34,3 @@ def animated_image(
     extra: dict[str, Any] = {"quality": 60, "method": 2} if kind == "WEBP" else {"optimize": True}
     first.save(file, kind, save_all=True, append_images=rest, duration=duration, loop=0, **extra)
     return file.getvalue()
-
-
-def inline(content: bytes, label: str) -> str:
-    """Return an `img` that holds a WebP itself."""
-    source = f"data:image/webp;base64,{b64encode(content).decode('ascii')}"
-    return f'<img class="film" src="{source}" alt="{label}">'

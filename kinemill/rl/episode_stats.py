@@ -9,6 +9,7 @@ import numpy as np
 from kinemill.environments.evaluation import numbers_in
 from kinemill.environments.gym_types import Info, Options, Reset, Transition
 from kinemill.environments.vector_env import EPISODE
+from kinemill.rl.statistics import Spread
 
 _TRAIN_KEYS = ("return", "length", "success")
 
@@ -49,6 +50,8 @@ class EpisodeStats(gymnasium.Wrapper[Any, Any, Any, Any]):
             **success,
             **{f"action/{k}/mean": float(value) for k, value in enumerate(averages)},
             **{f"action/{k}/std": float(value) for k, value in enumerate(stds)},
+            **{f"action/{k}/min": float(value) for k, value in enumerate(actions.min(axis=0))},
+            **{f"action/{k}/max": float(value) for k, value in enumerate(actions.max(axis=0))},
             **{f"event/{name}": value for name, value in self._events.items()},
         }
 
@@ -63,7 +66,7 @@ def mean_stats(episodes: Sequence[dict[str, float]], actions: Sequence[str]) -> 
         means[
             f"train/{key}" if key in _TRAIN_KEYS else f"episodes/{_action_name(key, actions)}"
         ] = mean
-    return means | {"episodes/return_std": float(np.std([one["return"] for one in episodes]))}
+    return means | Spread.of([one["return"] for one in episodes]).metrics("episodes/return")
 
 
 def _action_name(key: str, actions: Sequence[str]) -> str:

@@ -24,6 +24,7 @@ from kinemill.rl.episode_stats import mean_stats
 from kinemill.rl.evaluation import Evaluator
 from kinemill.rl.learner import Learner, Site
 from kinemill.rl.learner_context import estimate, open_site
+from kinemill.rl.statistics import Evaluated, Spread, evaluation_spreads, training_spreads
 from kinemill.rl.vec_env import CopiesEnv
 from kinemill.rl.warm_start import load_warm_start
 from kinemill.runtime.policy_layout import PolicyLayout
@@ -156,13 +157,24 @@ class TrainingLoop:
         losses = learner.advance(until, seed)
         state.step = learner.step
         values = {f"learner/{name}": value for name, value in losses.items()}
-        values |= mean_stats(copies.drain(), self._layout.actions)
-        values |= self._evaluate(learner, number)
+        episodes = copies.drain()
+        values |= mean_stats(episodes, self._layout.actions)
+        trials = self._evaluate(learner, number)
+        values |= evaluation_metrics(trials) | {MONITOR: trials.mean_return}
         took = time.perf_counter() - began
         state.seconds += took
         state.record(values)  # without times: equal trainings have equal curves
         pace = {"seconds": state.seconds, "steps_per_second": (state.step - first_step) / took}
         self._tracker.log_metrics(values | pace, state.step)
+        spreads = evaluation_spreads(trials) | training_spreads(episodes, self._layout.actions)
+        what = Evaluated(
+            step=state.step,
+            pace=pace["steps_per_second"],
+            count=len(episodes),
+            success=trials.success,
+            is_best=state.best_step == state.step,
+        )
+        self._progress.log_message(what.text(spreads))
         note = f"return {values[MONITOR]:.4g}, best {-state.best:.4g}"
         self._progress.advance("train", min(state.step, learn.steps), learn.steps, note)
         if (is_due(state.step, state.saved, learn) and ends) or self._is_done():
@@ -171,7 +183,7 @@ class TrainingLoop:
                 self._bench.folder, self._groups(learner), self._json(learner), Retention.of(learn)
             )
 
-    def _evaluate(self, learner: Learner, number: int) -> dict[str, float]:
+    def _evaluate(self, learner: Learner, number: int) -> Trials:
         """Look how good the policy is; keep it if it is the best so far, or reaches the target.
 
         All are compared from the same starts: where these differ, the best of many, each tried
@@ -194,7 +206,7 @@ class TrainingLoop:
             self._training.best = {name: value.clone() for name, value in weights.items()}
         elif state.step >= learn.min_steps:
             state.waited += 1
-        return evaluation_metrics(trials) | {MONITOR: mean}
+        return trials
 
     def policy(self, learner: Learner) -> PolicyModule:
         """Return the policy as it is now, in evaluation mode, on the CPU."""
@@ -287,7 +299,7 @@ def evaluation_metrics(trials: Trials) -> dict[str, float]:
     """Return the numbers of an evaluation by name."""
     metrics = {
         "evaluation/return": trials.mean_return,
-        "episodes/evaluation_std": float(np.std(trials.returns)),
+        **Spread.of(trials.returns).metrics("episodes/evaluation"),
         "evaluation/length": float(np.mean(trials.lengths)),
     }
     return metrics | ({} if trials.success is None else {"evaluation/success": trials.success})

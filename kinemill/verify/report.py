@@ -14,9 +14,18 @@ from kinemill.verify.verifier import Verdict
 
 
 def write(verdict: Verdict, document: Verification, folder: Path) -> None:
-    """Write verification.json, which is `document`, and report.html into `folder`."""
+    """Write verification.json, which is `document`, and report.html into `folder`.
+
+    The steps of the first trials of a policy in an environment go to `rollouts.parquet`.
+    """
+    from kinemill.environments.step_log import write_steps
+    from kinemill.verify.policies.trials import EnvironmentTrials
+
     publish_document(folder / VERIFICATION, document)
     (folder / "report.html").write_text(page(verdict, document), encoding="utf-8")
+    trials = getattr(verdict.subject, "trials", None)
+    if isinstance(trials, EnvironmentTrials):
+        write_steps(trials.model.episodes, folder)
 
 
 def page(verdict: Verdict, document: Verification) -> str:

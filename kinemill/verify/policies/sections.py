@@ -10,7 +10,6 @@ import numpy as np
 from kinemill.environments.evaluation import Trials
 from kinemill.reports.charts import Line, axis_label, line_chart, number
 from kinemill.reports.components import card, figure, legend, name_of, table
-from kinemill.reports.gif import animated_image, inline
 from kinemill.runtime.integrity import POLICY
 from kinemill.runtime.window_metrics import Floats
 from kinemill.verify.document import Verification
@@ -20,7 +19,8 @@ from kinemill.verify.learning_curves import training_section
 from kinemill.verify.networks import network_section
 from kinemill.verify.policies.action_errors import HeldOut
 from kinemill.verify.policies.subject import PolicySubject
-from kinemill.verify.policies.trials import record_frames, trial_seeds
+from kinemill.verify.policies.trials import record_frames
+from kinemill.verify.policies.viewer import episode_viewer
 from kinemill.verify.report_sections import Parts, error_table, limits_text
 from kinemill.verify.verifier import Verdict
 
@@ -132,19 +132,10 @@ def _returns_chart(model: Trials, random: Trials) -> str:
 
 
 def _episode(subject: PolicySubject) -> str:
-    task = subject.task
-    if task.environment is None:
+    if subject.trials is None or not subject.trials.model.episodes:
         return ""
-    seed = trial_seeds(task)[0]
-    frames = record_frames(task, subject.policy, seed)
-    if frames is None:
-        return ""
-    picture = inline(
-        animated_image(frames, task.dt), f"{escape(task.name)}, the episode of seed {seed}"
-    )
-    return (
-        f'<h2>One episode</h2><div class="panel">{picture}<p>Seed {seed}, in real time.</p></div>'
-    )
+    episode = subject.trials.model.episodes[0]
+    return episode_viewer(episode, record_frames(subject.task, subject.policy, episode.seed))
 
 
 def _actions(subject: PolicySubject) -> str:

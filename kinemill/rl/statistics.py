@@ -1,0 +1,118 @@
+"""Statistics of a training at an evaluation: one line, and a table below it.
+
+The line is for logs and pipes; a terminal shows the table as well.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kinemill.environments.evaluation import Trials
+from kinemill.tracking.statistics import START
+
+_MOST = 12  # actions, and events, in a table
+_PARTS = ("mean", "std", "min", "max")
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Mean, standard deviation, minimum and maximum of some values; None: not measured."""
+
+    mean: float
+    std: float
+    min: float | None = None
+    max: float | None = None
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "Spread":
+        """Return the spread of at least one value."""
+        array = np.asarray(values, dtype=float)
+        return cls(*(float(getattr(array, part)()) for part in _PARTS))
+
+    def metrics(self, name: str) -> dict[str, float]:
+        """Return all but the mean, as `NAME_std`, `NAME_min` and `NAME_max`."""
+        parts = {part: getattr(self, part) for part in _PARTS[1:]}
+        return {f"{name}_{part}": value for part, value in parts.items() if value is not None}
+
+
+def training_spreads(
+    episodes: Sequence[Mapping[str, float]], actions: Sequence[str]
+) -> dict[str, Spread]:
+    """Return the spreads of training episodes: return, length, actions, events.
+
+    Args:
+        episodes: as `EpisodeStats` counts them.
+        actions: names of the actions, in order.
+    """
+    if not episodes:
+        return {}
+    spreads = {
+        f"train {key}": Spread.of([one[key] for one in episodes]) for key in ("return", "length")
+    }
+    for index, name in enumerate(actions[:_MOST]):
+        parts = [_action(episodes, f"action/{index}/{part}") for part in _PARTS]
+        if parts[0]:
+            ends = (min(parts[2], default=None), max(parts[3], default=None))
+            spreads[f"action {name}"] = Spread(
+                float(np.mean(parts[0])), float(np.mean(parts[1])), *ends
+            )
+    events = dict.fromkeys(key for one in episodes for key in one if key.startswith("event/"))
+    for key in list(events)[:_MOST]:
+        values = [one.get(key, 0.0) for one in episodes]
+        spreads[f"event {key.removeprefix('event/')}"] = Spread.of(values)
+    return spreads
+
+
+def _action(episodes: Sequence[Mapping[str, float]], key: str) -> list[float]:
+    return [one[key] for one in episodes if key in one]
+
+
+def evaluation_spreads(trials: Trials) -> dict[str, Spread]:
+    """Return the spreads of an evaluation: return and length."""
+    lengths = [float(length) for length in trials.lengths]
+    return {
+        "evaluation return": Spread.of(trials.returns),
+        "evaluation length": Spread.of(lengths),
+    }
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """An evaluation in words.
+
+    Attributes:
+        step: environment steps so far.
+        pace: environment steps per second.
+        count: training episodes since the last evaluation.
+        success: share of successful evaluation episodes, if the environment has it.
+        is_best: whether the policy is the best so far.
+    """
+
+    step: int
+    pace: float
+    count: int
+    success: float | None
+    is_best: bool
+
+    def text(self, spreads: Mapping[str, Spread]) -> str:
+        """Return the line and the table of an evaluation."""
+        returns, lengths = spreads["evaluation return"], spreads["evaluation length"]
+        success = "" if self.success is None else f", success {self.success:.0%}"
+        line = (
+            f"{START}{self.step:,}: return {returns.mean:.4g} std {returns.std:.3g} min "
+            f"{returns.min:.4g} max {returns.max:.4g}, length {lengths.mean:.4g}{success}, "
+            f"{self.count} training episodes, {self.pace:,.0f} steps/s"
+            f"{', new best policy' if self.is_best else ''}"
+        )
+        width = max(map(len, spreads))
+        head = f"{'':<{width}}" + "".join(f"{part:>11}" for part in _PARTS)
+        rows = [
+            f"{name:<{width}}" + "".join(_cell(getattr(one, part)) for part in _PARTS)
+            for name, one in spreads.items()
+        ]
+        return "\n".join([line, head, *rows])
+
+
+def _cell(value: float | None) -> str:
+    return f"{'-' if value is None else format(value, '.4g'):>11}"

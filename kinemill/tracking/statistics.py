@@ -1,0 +1,13 @@
+"""Messages with statistics: a first line that stands alone, and a table below it."""
+
+START = "statistics at step "
+
+
+def is_statistics(message: str) -> bool:
+    """Return whether a message holds statistics of a training."""
+    return message.startswith(START)
+
+
+def shown(message: str, *, is_terminal: bool) -> str:
+    """Return what a reader gets: the whole on a terminal, else the first line."""
+    return message if is_terminal else message.partition("\n")[0]

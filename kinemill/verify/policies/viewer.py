@@ -1,0 +1,124 @@
+"""Viewer of one episode in a report: frame, rewards, actions and events, moved by one slider.
+
+It is HTML with an inline script, and loads nothing.
+"""
+
+import importlib.resources
+import io
+import json
+from base64 import b64encode
+from collections.abc import Mapping
+from html import escape
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinemill.environments.evaluation import Recorded
+from kinemill.reports.components import name_of
+
+MOST_STEPS, MOST_FRAMES, MOST_ROWS = 400, 120, 12
+WIDE = 320  # px of the longer side of a frame
+_HEIGHT, _LENGTH = 100.0, 1000.0  # of a chart, in its own units
+
+Floats = NDArray[np.float64]
+
+
+def episode_viewer(episode: Recorded, frames: NDArray[np.uint8] | None) -> str:
+    """Return the section of an episode.
+
+    Args:
+        episode: kept in full.
+        frames: (N+1, H, W, 3); None: the environment draws none.
+    """
+    count = len(episode.rewards)
+    every = max(1, -(-count // MOST_STEPS))
+    steps = list(range(0, count, every))
+    series = {name: values[steps] for name, values in series_of(episode).items()}
+    pictures, frame = _pictures(frames, steps)
+    data = {
+        "step": steps,
+        "time": [round(step * episode.layout.dt, 6) for step in steps],
+        "interval": max(20, round(1000 * episode.layout.dt * every)),
+        "values": [[_number(value) for value in values] for values in series.values()],
+        "frames": pictures,
+        "frame": frame,
+    }
+    content = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+    image = '<img class="frame" alt="frame of the environment">' if pictures else ""
+    note = "" if pictures else " The environment draws no pictures on this machine."
+    script = importlib.resources.files("kinemill.reports").joinpath("rollout.js").read_text("utf-8")
+    return (
+        f"<h2>One episode</h2><p>Seed {episode.seed}, {count} steps, return "
+        f"{episode.episode_return:.4g}.{note} All steps of the first trials are in "
+        '<code>rollouts.parquet</code>.</p><div class="panel rollout">'
+        '<div class="controls"><button type="button">Play</button>'
+        f'<input type="range" min="0" max="{len(steps) - 1}" value="0" aria-label="step">'
+        f"<output></output></div>{image}{_table(series)}"
+        f'<script type="application/json">{content}</script></div><script>{script}</script>'
+    )
+
+
+def series_of(episode: Recorded) -> dict[str, Floats]:
+    """Return what is drawn of an episode by name, (N,) each: reward, return, actions, events."""
+    count = len(episode.rewards)
+    actions = episode.actions.reshape(count, -1).astype(np.float64)
+    named = {name: actions[:, k] for k, name in enumerate(episode.layout.actions[:MOST_ROWS])}
+    events = dict(list(episode.step_events.items())[:MOST_ROWS])
+    return {
+        "reward": episode.rewards,
+        "return so far": np.cumsum(episode.rewards),
+        **{f"action {name}": values for name, values in named.items()},
+        **{f"event {name}": values for name, values in events.items()},
+    }
+
+
+def _table(series: Mapping[str, Floats]) -> str:
+    rows = "".join(
+        f'<tr data-row="{index}"><th>{name_of(name)}</th><td>{_chart(values)}</td>'
+        '<td class="value"></td></tr>'
+        for index, (name, values) in enumerate(series.items())
+    )
+    return f"<table>{rows}</table>"
+
+
+def _chart(values: Floats) -> str:
+    """Return a curve (N,) over its range, with a cursor; gaps are left out."""
+    finite = values[np.isfinite(values)]
+    low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 0.0)
+    scale = _HEIGHT * 0.9 / (high - low) if high > low else 0.0
+    parts, is_open = list[str](), False
+    for index, value in enumerate(values):
+        if not np.isfinite(value):
+            is_open = False
+            continue
+        x = _LENGTH * index / max(len(values) - 1, 1)
+        y = 0.95 * _HEIGHT - scale * (float(value) - low) if scale else _HEIGHT / 2
+        # `h0` makes a dot of a value that stands alone.
+        parts.append(f"L{x:.1f} {y:.1f}" if is_open else f"M{x:.1f} {y:.1f}h0")
+        is_open = True
+    label = escape(f"{low:.4g} to {high:.4g}")
+    return (
+        f'<svg viewBox="0 0 {_LENGTH:.0f} {_HEIGHT:.0f}" preserveAspectRatio="none" role="img" '
+        f'aria-label="{label}"><title>{label}</title><path d="{"".join(parts)}"/>'
+        f'<line class="cursor" y1="0" y2="{_HEIGHT:.0f}"/></svg>'
+    )
+
+
+def _pictures(frames: NDArray[np.uint8] | None, steps: list[int]) -> tuple[list[str], list[int]]:
+    """Return the frames as data URLs, and for each step the index of its frame."""
+    from PIL import Image
+
+    if frames is None or len(frames) <= steps[-1]:
+        return [], []
+    every = max(1, -(-len(steps) // MOST_FRAMES))
+    urls = list[str]()
+    for step in steps[::every]:
+        picture, file = Image.fromarray(frames[step]), io.BytesIO()
+        picture.thumbnail((WIDE, WIDE), Image.Resampling.BOX)
+        picture.save(file, "WEBP", quality=60, method=2)
+        urls.append(f"data:image/webp;base64,{b64encode(file.getvalue()).decode('ascii')}")
+    return urls, [index // every for index in range(len(steps))]
+
+
+def _number(value: float) -> float | None:
+    return float(f"{value:.5g}") if np.isfinite(value) else None
