@@ -83,3 +83,27 @@ def test_a_stage_that_a_signal_ended_is_stopped_and_did_not_fail(monkeypatch, si
     line = console.file.getvalue().splitlines()[-1]
     assert line.startswith(f"model            {state}")
     assert line.endswith("model 200/1200 18.6 steps/s")
+
+
+STATISTICS = "statistics at step 64: return 2 std 1\n            mean\ntrain return  1"
+
+
+def hear_statistics(view):
+    for message in ("model 64/128 20 steps/s", STATISTICS):
+        view.listen(
+            SimpleNamespace(step_key="tiny__model", user_message=message, dagster_event=None)
+        )
+
+
+def test_a_pipe_gets_a_line_of_each_evaluation_and_a_terminal_the_table():
+    console = Console(file=io.StringIO(), width=40)
+    view = LineView(console, ["model"])
+    hear_statistics(view)
+    assert console.file.getvalue().splitlines()[-1] == STATISTICS.splitlines()[0]
+    assert "std 1" in console.file.getvalue()
+    assert "train return" not in console.file.getvalue()
+    console = Console(file=io.StringIO(), width=120, force_terminal=True, color_system=None)
+    live = LiveView(console, ["model"])
+    hear_statistics(live)
+    assert console.file.getvalue().splitlines() == STATISTICS.splitlines()
+    assert live.stages.notes["model"] == "model 64/128 20 steps/s"  # which the bar is drawn from
