@@ -18,7 +18,7 @@ from rich.text import Text
 
 from kinemill.interrupts import SIGNALS
 from kinemill.task import Task
-from kinemill.tracking.statistics import is_statistics, shown
+from kinemill.tracking.statistics import is_statistics, text_for
 from kinemill.tracking.throughput import Pace, Throttle, clock
 from kinemill_dagster.assets import stages_of
 
@@ -164,7 +164,7 @@ class LineView:
             took, state = self.stages.took[ended], self.stages.states[ended]
             self._print(f"{ended:<17}{state:<7}{took:7.1f} s  {self.stages.notes[ended]}")
         elif event.dagster_event is None and is_statistics(event.user_message):
-            self._print(shown(event.user_message, is_terminal=False))
+            self._print(text_for(event.user_message, is_terminal=False))
         elif event.dagster_event is None:
             self._progress((event.step_key or "").partition("__")[2])
 

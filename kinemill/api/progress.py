@@ -11,7 +11,7 @@ from html import escape
 from typing import Any, TypeVar
 
 from kinemill.task.protocols import Progress
-from kinemill.tracking.statistics import shown
+from kinemill.tracking.statistics import text_for
 from kinemill.tracking.throughput import Pace, Throttle, clock
 
 T = TypeVar("T")
@@ -106,7 +106,7 @@ class _Lines:
     def show(self, update: Update) -> None:
         """Print one report, if a line is due."""
         if update.message:
-            self._progress.log_message(shown(update.message, is_terminal=sys.stderr.isatty()))
+            self._progress.log_message(text_for(update.message, is_terminal=sys.stderr.isatty()))
         elif update.stage:
             self._progress.advance(update.stage, update.done, update.total, update.note)
 

@@ -9,7 +9,7 @@ import numpy as np
 from kinemill.environments.evaluation import numbers_in
 from kinemill.environments.gym_types import Info, Options, Reset, Transition
 from kinemill.environments.vector_env import EPISODE
-from kinemill.rl.statistics import Spread
+from kinemill.rl.statistics import Distribution
 
 _TRAIN_KEYS = ("return", "length", "success")
 
@@ -66,7 +66,7 @@ def mean_stats(episodes: Sequence[dict[str, float]], actions: Sequence[str]) -> 
         means[
             f"train/{key}" if key in _TRAIN_KEYS else f"episodes/{_action_name(key, actions)}"
         ] = mean
-    return means | Spread.of([one["return"] for one in episodes]).metrics("episodes/return")
+    return means | Distribution.of([one["return"] for one in episodes]).metrics("episodes/return")
 
 
 def _action_name(key: str, actions: Sequence[str]) -> str:

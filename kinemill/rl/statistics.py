@@ -16,7 +16,7 @@ _PARTS = ("mean", "std", "min", "max")
 
 
 @dataclass(frozen=True)
-class Spread:
+class Distribution:
     """Mean, standard deviation, minimum and maximum of some values; None: not measured."""
 
     mean: float
@@ -25,8 +25,8 @@ class Spread:
     max: float | None = None
 
     @classmethod
-    def of(cls, values: Sequence[float]) -> "Spread":
-        """Return the spread of at least one value."""
+    def of(cls, values: Sequence[float]) -> "Distribution":
+        """Return the distribution of at least one value."""
         array = np.asarray(values, dtype=float)
         return cls(*(float(getattr(array, part)()) for part in _PARTS))
 
@@ -36,10 +36,10 @@ class Spread:
         return {f"{name}_{part}": value for part, value in parts.items() if value is not None}
 
 
-def training_spreads(
+def training_distributions(
     episodes: Sequence[Mapping[str, float]], actions: Sequence[str]
-) -> dict[str, Spread]:
-    """Return the spreads of training episodes: return, length, actions, events.
+) -> dict[str, Distribution]:
+    """Return the distributions of training episodes: return, length, actions, events.
 
     Args:
         episodes: as `EpisodeStats` counts them.
@@ -47,33 +47,34 @@ def training_spreads(
     """
     if not episodes:
         return {}
-    spreads = {
-        f"train {key}": Spread.of([one[key] for one in episodes]) for key in ("return", "length")
+    distributions = {
+        f"train {key}": Distribution.of([one[key] for one in episodes])
+        for key in ("return", "length")
     }
     for index, name in enumerate(actions[:_MOST]):
         parts = [_action(episodes, f"action/{index}/{part}") for part in _PARTS]
         if parts[0]:
             ends = (min(parts[2], default=None), max(parts[3], default=None))
-            spreads[f"action {name}"] = Spread(
+            distributions[f"action {name}"] = Distribution(
                 float(np.mean(parts[0])), float(np.mean(parts[1])), *ends
             )
     events = dict.fromkeys(key for one in episodes for key in one if key.startswith("event/"))
     for key in list(events)[:_MOST]:
         values = [one.get(key, 0.0) for one in episodes]
-        spreads[f"event {key.removeprefix('event/')}"] = Spread.of(values)
-    return spreads
+        distributions[f"event {key.removeprefix('event/')}"] = Distribution.of(values)
+    return distributions
 
 
 def _action(episodes: Sequence[Mapping[str, float]], key: str) -> list[float]:
     return [one[key] for one in episodes if key in one]
 
 
-def evaluation_spreads(trials: Trials) -> dict[str, Spread]:
-    """Return the spreads of an evaluation: return and length."""
+def evaluation_distributions(trials: Trials) -> dict[str, Distribution]:
+    """Return the distributions of an evaluation: return and length."""
     lengths = [float(length) for length in trials.lengths]
     return {
-        "evaluation return": Spread.of(trials.returns),
-        "evaluation length": Spread.of(lengths),
+        "evaluation return": Distribution.of(trials.returns),
+        "evaluation length": Distribution.of(lengths),
     }
 
 
@@ -95,9 +96,9 @@ class Evaluated:
     success: float | None
     is_best: bool
 
-    def text(self, spreads: Mapping[str, Spread]) -> str:
+    def text(self, distributions: Mapping[str, Distribution]) -> str:
         """Return the line and the table of an evaluation."""
-        returns, lengths = spreads["evaluation return"], spreads["evaluation length"]
+        returns, lengths = distributions["evaluation return"], distributions["evaluation length"]
         success = "" if self.success is None else f", success {self.success:.0%}"
         line = (
             f"{START}{self.step:,}: return {returns.mean:.4g} std {returns.std:.3g} min "
@@ -105,11 +106,11 @@ class Evaluated:
             f"{self.count} training episodes, {self.pace:,.0f} steps/s"
             f"{', new best policy' if self.is_best else ''}"
         )
-        width = max(map(len, spreads))
+        width = max(map(len, distributions))
         head = f"{'':<{width}}" + "".join(f"{part:>11}" for part in _PARTS)
         rows = [
             f"{name:<{width}}" + "".join(_cell(getattr(one, part)) for part in _PARTS)
-            for name, one in spreads.items()
+            for name, one in distributions.items()
         ]
         return "\n".join([line, head, *rows])
 

@@ -24,7 +24,12 @@ from kinemill.rl.episode_stats import mean_stats
 from kinemill.rl.evaluation import Evaluator
 from kinemill.rl.learner import Learner, Site
 from kinemill.rl.learner_context import estimate, open_site
-from kinemill.rl.statistics import Evaluated, Spread, evaluation_spreads, training_spreads
+from kinemill.rl.statistics import (
+    Distribution,
+    Evaluated,
+    evaluation_distributions,
+    training_distributions,
+)
 from kinemill.rl.vec_env import CopiesEnv
 from kinemill.rl.warm_start import load_warm_start
 from kinemill.runtime.policy_layout import PolicyLayout
@@ -166,7 +171,9 @@ class TrainingLoop:
         state.record(values)  # without times: equal trainings have equal curves
         pace = {"seconds": state.seconds, "steps_per_second": (state.step - first_step) / took}
         self._tracker.log_metrics(values | pace, state.step)
-        spreads = evaluation_spreads(trials) | training_spreads(episodes, self._layout.actions)
+        distributions = evaluation_distributions(trials) | training_distributions(
+            episodes, self._layout.actions
+        )
         what = Evaluated(
             step=state.step,
             pace=pace["steps_per_second"],
@@ -174,7 +181,7 @@ class TrainingLoop:
             success=trials.success,
             is_best=state.best_step == state.step,
         )
-        self._progress.log_message(what.text(spreads))
+        self._progress.log_message(what.text(distributions))
         note = f"return {values[MONITOR]:.4g}, best {-state.best:.4g}"
         self._progress.advance("train", min(state.step, learn.steps), learn.steps, note)
         if (is_due(state.step, state.saved, learn) and ends) or self._is_done():
@@ -299,7 +306,7 @@ def evaluation_metrics(trials: Trials) -> dict[str, float]:
     """Return the numbers of an evaluation by name."""
     metrics = {
         "evaluation/return": trials.mean_return,
-        **Spread.of(trials.returns).metrics("episodes/evaluation"),
+        **Distribution.of(trials.returns).metrics("episodes/evaluation"),
         "evaluation/length": float(np.mean(trials.lengths)),
     }
     return metrics | ({} if trials.success is None else {"evaluation/success": trials.success})

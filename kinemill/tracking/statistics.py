@@ -8,6 +8,6 @@ def is_statistics(message: str) -> bool:
     return message.startswith(START)
 
 
-def shown(message: str, *, is_terminal: bool) -> str:
+def text_for(message: str, *, is_terminal: bool) -> str:
     """Return what a reader gets: the whole on a terminal, else the first line."""
     return message if is_terminal else message.partition("\n")[0]

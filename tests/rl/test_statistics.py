@@ -6,9 +6,14 @@ import pytest
 from kinemill.environments.evaluation import Trials
 from kinemill.environments.vector_env import EPISODE, Rows
 from kinemill.rl.episode_stats import EpisodeStats
-from kinemill.rl.statistics import Evaluated, Spread, evaluation_spreads, training_spreads
+from kinemill.rl.statistics import (
+    Distribution,
+    Evaluated,
+    evaluation_distributions,
+    training_distributions,
+)
 from kinemill.task.protocols import NullReporter
-from kinemill.tracking.statistics import is_statistics, shown
+from kinemill.tracking.statistics import is_statistics, text_for
 from tests.environments.plants import Point
 from tests.rl.test_training_loop import POINT, rl_task
 
@@ -21,16 +26,18 @@ EPISODES = [
 
 
 def test_the_table_has_returns_lengths_actions_and_events():
-    spreads = training_spreads(EPISODES, ["push"])
-    assert spreads["train return"] == Spread(-3.0, 1.0, -4.0, -2.0)
-    assert spreads["train length"] == Spread(8.0, 2.0, 6.0, 10.0)
-    assert spreads["action push"] == Spread(0.3, 0.75, -2.0, 2.0)  # over all steps: the extremes
-    assert spreads["event pushed"] == Spread(1.0, 1.0, 0.0, 2.0)
-    assert training_spreads([], ["push"]) == {}
+    distributions = training_distributions(EPISODES, ["push"])
+    assert distributions["train return"] == Distribution(-3.0, 1.0, -4.0, -2.0)
+    assert distributions["train length"] == Distribution(8.0, 2.0, 6.0, 10.0)
+    assert distributions["action push"] == Distribution(
+        0.3, 0.75, -2.0, 2.0
+    )  # over all steps: the extremes
+    assert distributions["event pushed"] == Distribution(1.0, 1.0, 0.0, 2.0)
+    assert training_distributions([], ["push"]) == {}
 
     trials = Trials((1.0, 3.0), (True, False), (4, 8), (0, 1))
     what = Evaluated(step=2048, pace=1234.5, count=2, success=0.5, is_best=True)
-    line, head, *rows = what.text(evaluation_spreads(trials) | spreads).splitlines()
+    line, head, *rows = what.text(evaluation_distributions(trials) | distributions).splitlines()
     assert line == (
         "statistics at step 2,048: return 2 std 1 min 1 max 3, length 6, success 50%, "
         "2 training episodes, 1,234 steps/s, new best policy"
@@ -46,8 +53,8 @@ def test_a_pipe_gets_the_line_and_a_terminal_the_table():
     message = "statistics at step 1: return 2\n   mean\n"
     assert is_statistics(message)
     assert not is_statistics("peak memory: 1 GiB")
-    assert shown(message, is_terminal=False) == "statistics at step 1: return 2"
-    assert shown(message, is_terminal=True) == message
+    assert text_for(message, is_terminal=False) == "statistics at step 1: return 2"
+    assert text_for(message, is_terminal=True) == message
 
 
 def test_extremes_of_actions_are_those_of_one_episode_in_both_runners():
