@@ -57,7 +57,8 @@ def test_help_imports_nothing_heavy():
 def test_commands_are_in_their_groups():
     groups = {name: list(getattr(one, "commands", {})) for name, one in ROOT.commands.items()}
     assert groups == {
-        "init": [], "new": [], "run": [], "config": [], "demo": [], "ui": [], "doctor": [], "version": [],
+        "init": [], "new": [], "run": [], "config": [], "demo": [],
+        "ui": [], "doctor": [], "version": [],
         "examples": ["list", "copy"],
         "task": ["list", "show", "schema"],
         "data": [
