@@ -84,7 +84,16 @@ def test_the_definitions_load(project, command, expected):
     assert "DAGSTER_HOME is not set" not in done.stderr
 
 
-@pytest.mark.parametrize("command", ["dagster", "dg"])
+@pytest.mark.parametrize(
+    ("project", "command"),
+    [
+        ("init", "dagster"),
+        ("clone", "dg"),
+        pytest.param("init", "dg", marks=pytest.mark.slow),
+        pytest.param("clone", "dagster", marks=pytest.mark.slow),
+    ],
+    indirect=["project"],
+)
 def test_the_development_server_uses_the_settings_of_the_project(project, command):
     root, variables = project
     port = free_port(3100)

@@ -220,10 +220,12 @@ def test_too_many_partitions_fail_the_run_before_dagster_gets_any(robots, monkey
 @pytest.mark.parametrize(
     ("run", "point"),
     [
-        ("run_partition('right')", "ingest.noted"),
         ("run_partition('right')", "ingest.recorded"),
-        ("make_until('dataset', TASK, {})", "ingest.published"),
-        ("make_until('dataset', TASK, {})", "validate.published"),
+        pytest.param("run_partition('right')", "ingest.noted", marks=pytest.mark.slow),
+        pytest.param("make_until('dataset', TASK, {})", "ingest.published", marks=pytest.mark.slow),
+        pytest.param(
+            "make_until('dataset', TASK, {})", "validate.published", marks=pytest.mark.slow
+        ),
     ],
 )
 def test_a_killed_run_is_continued_and_the_dataset_is_the_same(robots, run, point, tmp_path):

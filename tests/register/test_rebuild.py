@@ -179,7 +179,16 @@ def message(chain, folder):
     }
 
 
-@pytest.mark.parametrize("damage", DAMAGE, ids=lambda damage: damage.__name__)
+QUICK = {lose, drop_tables, forge_approval, move_alias}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(one, id=one.__name__, marks=() if one in QUICK else pytest.mark.slow)
+        for one in DAMAGE
+    ],
+)
 def test_it_is_seen_by_every_command_and_comes_back_from_the_store(full, tmp_path, damage):
     home = full.home
     previous = message(full, tmp_path)
