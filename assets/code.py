@@ -3,7 +3,6 @@
 import ast
 import importlib
 import subprocess
-import warnings
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -58,13 +57,11 @@ def code_references(task: Task, body: Callable[..., object]) -> dict[str, Any]:
     locations = [(code, line)] if code else []
     locations += [(task.path, 1)] if task.path else []
     references: list[dg.LocalFileCodeReference | dg.UrlCodeReference] = []
-    with warnings.catch_warnings():  # code references are a beta feature
-        warnings.simplefilter("ignore", dg.BetaWarning)
-        for path, number in locations:
-            references.append(dg.LocalFileCodeReference(file_path=str(path), line_number=number))
-            if url := _url(path, number):
-                references.append(dg.UrlCodeReference(url=url, label=f"{path.name} in git"))
-        value = dg.CodeReferencesMetadataValue(code_references=references)
+    for path, number in locations:
+        references.append(dg.LocalFileCodeReference(file_path=str(path), line_number=number))
+        if url := _url(path, number):
+            references.append(dg.UrlCodeReference(url=url, label=f"{path.name} in git"))
+    value = dg.CodeReferencesMetadataValue(code_references=references)
     return {"dagster/code_references": value}
 
 

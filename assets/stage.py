@@ -2,7 +2,6 @@
 
 import functools
 import time
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -146,17 +145,15 @@ def stage(
             partitions_def=partitions_of(task, name),
             automation_condition=settings.conditions.get(name),
         )
-        with warnings.catch_warnings():  # resources of an asset are a beta feature
-            warnings.simplefilter("ignore", dg.BetaWarning)
-            return dg.AssetsDefinition(
-                keys_by_input_name=inputs | orders,
-                keys_by_output_name={name: key},
-                node_def=compute,
-                specs=[spec],
-                check_specs_by_output_name=specs,
-                can_subset=checks is not None,
-                resource_defs=settings.resources,
-            )
+        return dg.AssetsDefinition(
+            keys_by_input_name=inputs | orders,
+            keys_by_output_name={name: key},
+            node_def=compute,
+            specs=[spec],
+            check_specs_by_output_name=specs,
+            can_subset=checks is not None,
+            resource_defs=settings.resources,
+        )
 
     return declare
 

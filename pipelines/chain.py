@@ -6,6 +6,7 @@ a minute: with 200 tasks, that was half of what an idle daemon costs.
 """
 
 import importlib
+import warnings
 from collections.abc import Sequence
 
 import dagster as dg
@@ -39,7 +40,9 @@ def chain(task: Task, *, web: bool = True) -> Sequence[dg.AssetsDefinition]:
     """
     resources = {"refs": refs, task.name: define_task_resource(task, web=web)}
     settings = ChainSettings(task, resources, conditions_of(task))
-    return [_make(stage, settings) for stage in stages_of(task)]
+    with warnings.catch_warnings():  # resources of an asset and code references are beta features
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        return [_make(stage, settings) for stage in stages_of(task)]
 
 
 def _make(stage: str, settings: ChainSettings) -> dg.AssetsDefinition:

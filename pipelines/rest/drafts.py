@@ -50,7 +50,7 @@ from kinemill_dagster.pipelines.rest.service import ServiceOf, user_of
 router = APIRouter(tags=["drafts"])
 PATIENCE = 300.0  # s to draft or to check
 _AT_ONCE = 2  # processes that draft or check
-_WAIT = 60.0  # s for one of them to end
+_WAIT = 5.0  # s for one of them to end; a request that waits holds a thread of the server
 _MODULE = "kinemill.draft.draft_process"
 _slots = threading.BoundedSemaphore(_AT_ONCE)
 

@@ -2,10 +2,11 @@
 
 from kinemill.register.gate.rules import RULES
 from kinemill_dagster.assets.register import _check_results, make
+from kinemill_dagster.assets.stage import ChainSettings
 
 
 def test_every_rule_is_a_check_that_does_not_block_and_says_what_to_do(task):
-    specs = {spec.name: spec for spec in make(task).check_specs}
+    specs = {spec.name: spec for spec in make(ChainSettings(task, {}, {})).check_specs}
     assert set(specs) == {f"gate_{rule}" for rule in RULES}
     assert not any(spec.blocking for spec in specs.values())
     assert "Refused:" in specs["gate_interface"].description

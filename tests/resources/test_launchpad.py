@@ -72,9 +72,10 @@ def test_a_launch_out_of_bounds_is_refused_where_the_plan_is_made(task, change, 
 )
 def test_the_registered_model_has_a_freshness_policy(task, changes, seconds):
     from kinemill_dagster.assets.register import make
+    from kinemill_dagster.assets.stage import ChainSettings
 
     changed = task.model_copy(update={"retrain": task.retrain.model_copy(update=changes)})
-    (policy,) = [spec.freshness_policy for spec in make(changed).specs]
+    (policy,) = [spec.freshness_policy for spec in make(ChainSettings(changed, {}, {})).specs]
     if seconds is None:
         assert policy is None
         return
