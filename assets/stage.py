@@ -120,12 +120,6 @@ def stage(
     inputs = {asset: dg.AssetKey([task.name, asset]) for asset in after}
     unread = [*external_deps(task, name), *joined_partitions(task, name)]
     orders = {one.to_python_identifier(): one for one in unread}
-    specs = {
-        check: dg.AssetCheckSpec(
-            check, asset=key, blocking=spec.blocking, description=spec.description
-        )
-        for check, spec in (checks.specs if checks else {}).items()
-    }
 
     def declare(body: Callable[..., Events]) -> dg.AssetsDefinition:
         ins = dict.fromkeys(inputs, _READ) | dict.fromkeys(orders, _WAITED_FOR)
@@ -150,12 +144,22 @@ def stage(
             keys_by_output_name={name: key},
             node_def=compute,
             specs=[spec],
-            check_specs_by_output_name=specs,
+            check_specs_by_output_name=_check_specs(key, checks),
             can_subset=checks is not None,
             resource_defs=settings.resources,
         )
 
     return declare
+
+
+def _check_specs(key: dg.AssetKey, checks: Checks | None) -> dict[str, dg.AssetCheckSpec]:
+    """Return Dagster's specs of an asset's checks, by name."""
+    return {
+        name: dg.AssetCheckSpec(
+            name, asset=key, blocking=spec.blocking, description=spec.description
+        )
+        for name, spec in (checks.specs if checks else {}).items()
+    }
 
 
 def _op(
