@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from kinemill.register.versions import Version
 
 _ADDRESS = re.compile(r"(?P<task>[^@:]+)(?P<which>[@:][\w-]+)?\Z")
+_DRAFTED = re.compile(r"(?P<task>gym:.+?)(?P<which>@[\w-]+|:[0-9]+)?\Z")
 
 M = TypeVar("M", Simulator, Policy)
 
@@ -164,12 +165,19 @@ def registered_model(
 def split_address(model: str) -> tuple[str, str]:
     """Split TASK@alias into its parts; the path of a task file may contain any character.
 
+    `gym:ENV` becomes the path of its drafted task.
+
     Raises:
         BadInput: the address has another form.
     """
     if Path(model).is_file():
         return model, ""
-    address = _ADDRESS.match(model)
+    address = (_DRAFTED if model.startswith("gym:") else _ADDRESS).match(model)
     if address is None:
         raise BadInput(model, "names no model", expected="TASK, TASK@alias or TASK:version")
-    return address["task"], address["which"] or ""
+    task, which = address["task"], address["which"] or ""
+    if task.startswith("gym:"):
+        from kinemill.draft.one_line import drafted_task
+
+        task = str(drafted_task(task, Home.resolve()))
+    return task, which

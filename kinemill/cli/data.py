@@ -17,6 +17,7 @@ from kinemill.cli.output import (
     logs_path,
     notify,
     table,
+    task_or_draft,
 )
 from kinemill.ingest.membership import Member
 from kinemill.store import Json
@@ -64,7 +65,10 @@ def check(
     task: Annotated[
         str,
         typer.Option(
-            "--task", help="Task name, or path of a task file.", autocompletion=complete_task
+            "--task",
+            help="Task name, path of a task file, or gym:ID.",
+            autocompletion=complete_task,
+            callback=task_or_draft,
         ),
     ],
     as_json: JsonOption = False,

@@ -1,6 +1,5 @@
 """Dataset commands: versions of a task, their differences, and lineage in both directions."""
 
-import re
 from typing import Annotated
 
 import typer
@@ -9,7 +8,6 @@ from kinemill.cli.completion import complete_model
 from kinemill.cli.output import JsonOption, Limit, Offset, TaskName, document, table
 from kinemill.store import Json
 
-_ADDRESS = re.compile(r"(?P<task>[^@:]+)(?P<which>[@:].+)?\Z")
 _SHORT = 12  # characters of a digest that are shown
 DatasetVersion = Annotated[str, typer.Argument(help="Version number, digest prefix, or latest.")]
 _SPLITS = ("train", "validation", "test")
@@ -144,20 +142,20 @@ def lineage(
 
     Example: kinemill model lineage my_robot@champion
     """
+    from kinemill.api.models import address_of
     from kinemill.errors import BadInput
     from kinemill.register.lineage import recordings_of, uses_of
     from kinemill.store.home import Home
-    from kinemill.task import load_task
 
-    address = _ADDRESS.match(model)
-    if address is None or (recording and address["which"]):
-        raise BadInput(model, "names no version", expected="TASK, TASK@alias or TASK:version")
-    name, home = load_task(address["task"]).name, Home.resolve()
+    (task, which), home = address_of(model), Home.resolve()
+    name = task.name
+    if recording and which:
+        raise BadInput(model, "names a version, and --recording all of them", expected="a task")
     if recording:
         summary, print_summary = uses_of(home, name, recording), _print_uses
     else:
         summary, print_summary = (
-            recordings_of(home, name, address["which"] or "", offset, limit),
+            recordings_of(home, name, which, offset, limit),
             _print_recordings,
         )
     if as_json:

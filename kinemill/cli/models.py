@@ -1,14 +1,11 @@
 """`kinemill model list` and `show`: registered versions, their errors and gate results."""
 
-import re
 from typing import Annotated
 
 import typer
 
 from kinemill.cli.completion import complete_model
 from kinemill.cli.output import JsonOption, TaskName, document
-
-_ADDRESS = re.compile(r"(?P<task>[^@:]+)(?P<which>[@:].+)?\Z")
 
 
 def list_models(task: TaskName, as_json: JsonOption = False) -> None:
@@ -45,17 +42,14 @@ def show_model(
 
     Example: kinemill model show my_robot:3
     """
+    from kinemill.api.models import split_address
     from kinemill.cli.version_tables import version_page
-    from kinemill.errors import BadInput
     from kinemill.register.lookup import show as look_up
     from kinemill.store.home import Home
     from kinemill.task import task_name
 
-    address = _ADDRESS.match(model)
-    if address is None:
-        raise BadInput(model, "names no version", expected="TASK, TASK@alias or TASK:version")
-    name = task_name(address["task"])
-    version = look_up(name, Home.resolve(), address["which"] or "")
+    task, which = split_address(model)
+    version = look_up(task_name(task), Home.resolve(), which)
     if as_json:
         document(version)
     else:

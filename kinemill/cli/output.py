@@ -19,7 +19,7 @@ NOT_FINITE = "not finite"
 PIPED = 160  # columns of text
 
 
-def _task_or_draft(name: str) -> str:
+def task_or_draft(name: str) -> str:
     """Return a task name or path; `gym:ID` stands for the path of its draft."""
     if not name.startswith("gym:"):
         return name
@@ -34,7 +34,7 @@ TaskName = Annotated[
     typer.Argument(
         help="Task name, path of a task file, or gym:ID of an environment.",
         autocompletion=complete_task,
-        callback=_task_or_draft,
+        callback=task_or_draft,
     ),
 ]
 Logs = Annotated[

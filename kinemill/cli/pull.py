@@ -59,6 +59,12 @@ def pull(
 def _source(model: str, server: str | None, robot: str) -> ServerSource | OfHome:
     from kinemill.runtime.registry_client import address_parts, from_server
 
+    if model.startswith("gym:"):
+        from kinemill.api.models import split_address
+        from kinemill.task import task_name
+
+        task, which = split_address(model)
+        model = f"{task_name(task)}{which}"
     if server is not None:
         return from_server(server, model, os.environ.get("KINEMILL_TOKEN"), robot)
     from kinemill.register.pull_source import OfHome

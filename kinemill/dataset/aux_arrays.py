@@ -16,7 +16,6 @@ import polars as pl
 from numpy.typing import NDArray
 
 from kinemill.dataset.packed import NUMBERS, PackedDataset, PackedEpisode
-from kinemill.dataset.split import Piece
 from kinemill.errors import BadInput
 from kinemill.ingest.media import RECORDING
 from kinemill.store import Json, publish_document, read_document, read_json
@@ -124,11 +123,10 @@ class AuxWriter:
         self._shapes |= previous.shapes
         self._recordings |= previous.of(recordings, {}).recordings
 
-    def add(self, piece: Piece, packed: PackedEpisode, frame: pl.DataFrame, path: Path) -> None:
-        """Write the auxiliary rows of one piece.
+    def add(self, packed: PackedEpisode, frame: pl.DataFrame, path: Path) -> None:
+        """Write the auxiliary rows of an episode, or of a piece of one.
 
         Args:
-            piece: piece of an episode.
             packed: its rows in the packed array.
             frame: its content.
             path: file of the episode.
@@ -139,10 +137,10 @@ class AuxWriter:
         rows = slice(packed.start, packed.stop)
         self._numbers[rows] = frame.select(self._names).to_numpy().reshape(frame.height, -1)
         self._references[rows] = frame.select(self._task.media).to_numpy().reshape(frame.height, -1)
-        if self._task.media and piece.recording not in self._recordings:
+        if self._task.media and packed.recording not in self._recordings:
             recording = read_json(path.parent / RECORDING)
-            self._recordings[piece.recording] = recording["ref"]
-            _check_shapes(recording["shapes"], piece.name, self._shapes)
+            self._recordings[packed.recording] = recording["ref"]
+            _check_shapes(recording["shapes"], packed.name, self._shapes)
 
     def finish(self) -> None:
         """Flush the arrays and write the description."""

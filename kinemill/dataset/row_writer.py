@@ -95,7 +95,7 @@ class RowWriter:
         self._moments[number] = np.concatenate([moments(content), moments(deltas)], axis=1)
         self._values[packed.start : packed.stop] = content
         if self._aux:
-            self._aux.add(piece, packed, frame, episode.path)
+            self._aux.add(packed, frame, episode.path)
         if self._aux_names and len(frame) > 1:
             numbers = frame.select(self._aux_names).to_numpy().astype(np.float64)
             self._extents.append(extent_of_rows(self._aux_names, numbers))

@@ -98,7 +98,8 @@ def load_simulator(where: str | Path, **settings: Any) -> Simulator:
     """
     model = load(where, **settings)
     if not isinstance(model, Simulator):
-        raise BadInput(where, "is a policy", expected="a model of dynamics")
+        fix = "kinemill model rollout runs a policy in its environment"
+        raise BadInput(where, "is a policy", expected="a model of dynamics", fix=fix)
     return model
 
 

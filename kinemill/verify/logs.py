@@ -3,13 +3,16 @@
 Symbols: N rows, C channels (states, then actions).
 """
 
-from dataclasses import dataclass, replace
+import shutil
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import polars as pl
 
-from kinemill.dataset import PackedDataset, PackedEpisode
+from kinemill.dataset import Media, MediaSet, PackedDataset, PackedEpisode
+from kinemill.dataset.aux_arrays import open_aux
 from kinemill.errors import BadInput
 from kinemill.ingest.decisions import current_decisions
 from kinemill.ingest.files import require_channels, scan
@@ -36,12 +39,16 @@ class Logs:
         rows: their accepted episodes, all of the split `test`.
         accepted: names of the logs with an accepted episode.
         refused: names of the logs without one.
+        media: their images, texts, observations and rewards; None without such channels.
+        scratch: folder of `media`, which is deleted with this object.
     """
 
     path: Path
     rows: PackedDataset
     accepted: tuple[str, ...]
     refused: tuple[str, ...]
+    media: MediaSet | None = None
+    scratch: TemporaryDirectory[str] | None = field(default=None, repr=False)
 
     def facts(self) -> LogsFacts:
         """Return the logs for a document."""
@@ -72,8 +79,9 @@ def read_logs(task: Task, home: Home, path: Path) -> Logs:
     if path.is_dir():
         logs = {log.name: log.path for log in scan(task, path).logs}
     accepted, refused, episodes, hashes = list[str](), list[str](), list[_Episode](), set[str]()
-    for name, file in logs.items():
-        read, hash_ = _read(task, home, name, file)
+    scratch = TemporaryDirectory(prefix="kinemill-logs-")
+    for number, (name, file) in enumerate(logs.items()):
+        read, hash_ = _read(task, home, name, file, Path(scratch.name, str(number)))
         (accepted if read else refused).append(name)
         if hash_ not in hashes:  # a copy is no second measurement
             episodes += read
@@ -84,7 +92,9 @@ def read_logs(task: Task, home: Home, path: Path) -> Logs:
             f"holds no episode that {task.name} accepts, in {len(logs)} logs",
             fix=f"kinemill data check {path} --task {task.name} shows the reasons",
         )
-    return Logs(path, _pack(task, episodes), tuple(accepted), tuple(refused))
+    rows = _pack(task, episodes)
+    media = _media(task, home, episodes, rows, Path(scratch.name))
+    return Logs(path, rows, tuple(accepted), tuple(refused), media, scratch)
 
 
 def read_episode(task: Task, home: Home, which: str) -> Logs:
@@ -101,49 +111,61 @@ def read_episode(task: Task, home: Home, which: str) -> Logs:
     """
     member = find_member(task, home, which)
     raw, _ = keep_raw(home, member, None)
-    episodes, _ = _read(task, home, member.name, raw)
+    scratch = TemporaryDirectory(prefix="kinemill-logs-")
+    episodes, _ = _read(task, home, member.name, raw, Path(scratch.name, "0"))
     named = [episode for episode in episodes if episode.id == which] or episodes
     if not named:
         fix = f"kinemill data show {task.name} {member.hash[:16]}"
         raise BadInput(which, "holds no accepted episode", fix=fix)
-    return Logs(Path(member.name), _pack(task, named), (member.name,), ())
+    rows = _pack(task, named)
+    media = _media(task, home, named, rows, Path(scratch.name))
+    return Logs(Path(member.name), rows, (member.name,), (), media, scratch)
 
 
 @dataclass(frozen=True)
 class _Episode:
-    """An accepted episode and its rows, (rows, C), with its outputs, (rows, Y)."""
+    """An accepted episode.
+
+    Attributes:
+        id: of the episode.
+        recording: content hash of its log.
+        name: of its log.
+        file: its rows on disk, which may be deleted.
+        rows: (n, C), angles without whole turns, as in datasets.
+        others: channels beside the columns, one row per step; images and texts are references.
+    """
 
     id: str
     recording: str
     name: str
+    file: Path
     rows: Floats
-    outputs: Floats
+    others: pl.DataFrame
 
 
-def _read(task: Task, home: Home, name: str, path: Path) -> tuple[list[_Episode], str]:
-    """Return the accepted episodes of one log, and its content hash."""
+def _read(
+    task: Task, home: Home, name: str, path: Path, folder: Path
+) -> tuple[list[_Episode], str]:
+    """Read one log into `folder`; return its accepted episodes, and its content hash."""
     hash_ = file_digest(path)
     decision = current_decisions(home, task.name).get(hash_)
     if (decision and decision.bars) or not task.ingest.wants(name):
         return [], hash_
-    with TemporaryDirectory(prefix="kinemill-logs-") as scratch:
-        folder = Path(scratch)
-        recording = read_aside(task, home, path, folder)
-        if not recording.summary.tracks:
-            return [], hash_
-        return [
-            _Episode(entry.id, hash_, name, *_rows(task, folder / entry.file))
-            for entry in evaluate_into(task, recording, folder).episodes
-        ], hash_
+    folder.mkdir()
+    recording = read_aside(task, home, path, folder)
+    episodes = evaluate_into(task, recording, folder).episodes if recording.summary.tracks else []
+    read = [_read_episode(task, entry.id, hash_, name, folder / entry.file) for entry in episodes]
+    if not task.media or not read:
+        shutil.rmtree(folder)  # rows are in memory; images stay on disk
+    return read, hash_
 
 
-def _rows(task: Task, file: Path) -> tuple[Floats, Floats]:
-    """Return rows (N, C), angles without whole turns, as in datasets, and outputs (N, Y)."""
-    angle = np.array([task.channels[name].kind == "angle" for name in task.columns])
-    frame = read_rows(file, [*task.columns, *task.outputs])
+def _read_episode(task: Task, id_: str, hash_: str, name: str, file: Path) -> _Episode:
+    angle = np.array([task.channels[one].kind == "angle" for one in task.columns])
+    frame = read_rows(file, task.recorded)
     rows = frame.select(task.columns).to_numpy().astype(np.float64)
-    outputs = frame.select(task.outputs).to_numpy().reshape(len(rows), -1)
-    return rows - np.where(angle, rows[0] - wrapped(rows[0], angle), 0.0), outputs
+    rows -= np.where(angle, rows[0] - wrapped(rows[0], angle), 0.0)
+    return _Episode(id_, hash_, name, file, rows, frame.drop(task.columns))
 
 
 def _pack(task: Task, episodes: list[_Episode]) -> PackedDataset:
@@ -159,5 +181,23 @@ def _pack(task: Task, episodes: list[_Episode]) -> PackedDataset:
     moved = np.concatenate([np.diff(part[:, :states], axis=0) for part in parts])
     statistics = values.mean(axis=0), values.std(axis=0), moved.std(axis=0)
     dataset = PackedDataset.of_task(task, packed, values.astype(np.float32), statistics)
-    outputs = np.concatenate([one.outputs for one in episodes]).astype(np.float32)
-    return replace(dataset, output_values=outputs)
+    outputs = [
+        one.others.select(task.outputs).to_numpy().reshape(len(one.rows), -1) for one in episodes
+    ]
+    return replace(dataset, output_values=np.concatenate(outputs).astype(np.float32))
+
+
+def _media(
+    task: Task, home: Home, episodes: list[_Episode], rows: PackedDataset, folder: Path
+) -> MediaSet | None:
+    """Write the channels beside the columns to `folder` as a dataset has them."""
+    writer = open_aux(task, folder, len(rows.values))
+    if writer is None:
+        return None
+    for one, packed in zip(episodes, rows.episodes, strict=True):
+        writer.add(packed, one.others, one.file)
+    writer.finish()
+    media = Media.read(folder)
+    assert media is not None
+    recordings = {one.recording: one.file.parent for one in episodes}
+    return MediaSet(home, folder, media, {one.id: one for one in rows.episodes}, recordings)

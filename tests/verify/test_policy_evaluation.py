@@ -4,13 +4,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from torch import nn
 
+from kinemill.environments.evaluation import Recorded
+from kinemill.environments.logs import write_episode
 from kinemill.errors import BadInput
+from kinemill.task import make_task
+from kinemill.train.demonstrations import Demonstrations, Feed
 from kinemill.train.policy import PolicyLayout
 from kinemill.train.policy_runner import as_policy
 from kinemill.verify.document import EvaluatedModel
-from kinemill.verify.logs import Logs
+from kinemill.verify.logs import Logs, read_logs
 from kinemill.verify.policies.action_errors import action_errors, policy_evaluation
 from tests.verify.test_held_out import LAYOUT, Counting
 
@@ -47,3 +52,64 @@ def test_logs_that_do_not_fit_the_policy_are_refused(pendulum, observed, action,
     assert LAYOUT.actions == ("torque",)
     with pytest.raises(BadInput, match=words):
         action_errors(as_policy(Other()), Logs(Path("logs"), pendulum, ("a.csv",), ()))
+
+
+SEEN = PolicyLayout(
+    0.05,
+    ("goal",),
+    ("push",),
+    {"goal": "m", "push": "N"},
+    images={"camera": (4, 4, 3)},
+    texts={"instruction": 8},
+)
+CHANNELS = {
+    "goal": {"role": "observation", "unit": "m", "source": "observations/goal"},
+    "camera": {"role": "image", "source": "observations/camera"},
+    "instruction": {"role": "text", "source": "@instruction"},
+    "push": {"role": "action", "unit": "N", "source": "actions[0]"},
+}
+
+
+def test_observations_images_and_texts_of_logs_reach_the_policy(tmp_path, home):
+    task = make_task(
+        {
+            "task": "seen",
+            "dt": 0.05,
+            "channels": CHANNELS,
+            "ingest": {"format": "hdf5", "min_file_age": 0.0},
+            "validate": {"min_steps": 5},
+            "learn": {
+                "type": "imitation",
+                "model": {"type": "mlp"},
+                "image": {"type": "conv"},
+                "text": {"type": "words"},
+            },
+        }
+    )
+    random, folder = np.random.default_rng(0), tmp_path / "logs"
+    folder.mkdir()
+    goals, frames, pushes = (
+        random.normal(size=(2, 13, 1)).astype(np.float32),
+        random.integers(0, 255, (2, 13, 4, 4, 3), np.uint8),
+        random.normal(size=(2, 12, 1)),
+    )
+    for seed, text in enumerate((b"left\0\0\0\0", b"right\0\0\0")):
+        observations = {
+            "observation": goals[seed],
+            "camera": frames[seed],
+            "instruction": np.tile(np.frombuffer(text, np.uint8), (13, 1)),
+        }
+        write_episode(
+            task,
+            Recorded(seed, observations, pushes[seed], np.zeros(12), SEEN, True, None),
+            folder,
+        )
+    logs = read_logs(task, home, folder)
+    data = Demonstrations(logs.rows, logs.media)
+    inputs = Feed(data, SEEN, torch.device("cpu")).at(torch.tensor([0, 11, 12, 23]))
+    assert np.array_equal(inputs["observation"], goals[[0, 0, 1, 1], [0, 11, 0, 11]])
+    assert np.array_equal(inputs["camera"], frames[[0, 0, 1, 1], [0, 11, 0, 11]])
+    assert [bytes(one.numpy()).rstrip(b"\0") for one in inputs["instruction"]] == [
+        *(b"left", b"left", b"right", b"right")
+    ]
+    assert data.actions[:, 0] == pytest.approx(pushes[:, :, 0].ravel())

@@ -8,7 +8,7 @@ from typing import Any
 from kinemill.store import digest
 from kinemill.task import Task
 from kinemill.validate.duplicates.lsh import SIGNS, TABLES, planes
-from kinemill.validate.duplicates.similarity import POINTS
+from kinemill.validate.duplicates.similarity import POINTS, course_channels
 
 FORMAT = 2
 _TABLES = """
@@ -86,7 +86,8 @@ def _make(connection: sqlite3.Connection, signature: str) -> None:
 def _signature(task: Task) -> str:
     """Return what keys and distances depend on besides the sketches."""
     states: list[Any] = [
-        [name, task.channels[name].kind, task.channels[name].limits] for name in task.states
+        [name, task.channels[name].kind, task.channels[name].limits]
+        for name in course_channels(task)
     ]
     shape = [FORMAT, POINTS, SIGNS, TABLES, hashlib.sha256(planes(1).tobytes()).hexdigest()]
     return digest({"states": states, "shape": shape})

@@ -62,13 +62,18 @@ def sketch(pieces: Sequence[Values], task: Task) -> Sketch:
         task: its states, with units and order of the numbers.
     """
     longest = max(pieces, key=_rows)
-    points = [_points(longest, name) for name in task.states]
+    points = [_points(longest, name) for name in course_channels(task)]
     return Sketch(
         seconds=_rows(longest) * task.dt,
         points=[float(f"{x:.6g}") for x in np.stack(points, axis=1).ravel().tolist()],
-        noise=[float(f"{_noise(longest, name):.4g}") for name in task.states],
+        noise=[float(f"{_noise(longest, name):.4g}") for name in course_channels(task)],
         begins=sorted({one for piece in pieces[:BEGINS] if (one := _begin(piece, task))}),
     )
+
+
+def course_channels(task: Task) -> list[str]:
+    """Return the channels whose course is compared: states, or the actions of a task without."""
+    return task.states or task.actions
 
 
 def _rows(piece: Values) -> int:
@@ -130,7 +135,7 @@ def _noise(piece: Values, name: str) -> float:
 def _begin(piece: Values, task: Task) -> str | None:
     """Return a digest of the first rows of an episode, or None if the robot does not move yet."""
     rows = np.stack([piece[name][:BEGIN] for name in task.columns], axis=1).astype(np.float64)
-    moved = len(np.unique(rows[:, : len(task.states)], axis=0))
+    moved = len(np.unique(rows[:, : len(course_channels(task))], axis=0))
     if len(rows) < BEGIN or moved < BEGIN // 2:
         return None
     return hashlib.sha256(rows.tobytes()).hexdigest()[:16]
@@ -174,12 +179,13 @@ def courses_of(
     """Return sketches as arrays, given the stored columns of the index, one value per sketch."""
     if not seconds:
         return []
-    count, stacked = len(task.states), np.stack(numbers).astype(np.float64)
+    channels = [task.channels[name] for name in course_channels(task)]
+    count, stacked = len(channels), np.stack(numbers).astype(np.float64)
     points, noise = stacked[:, :-count].reshape(-1, POINTS, count), stacked[:, -count:]
-    angles = [task.channels[name].kind == "angle" for name in task.states]
+    angles = [channel.kind == "angle" for channel in channels]
     turns = np.floor((points[:, :1] + np.pi) / (2.0 * np.pi))
     points -= 2.0 * np.pi * turns * np.array(angles)
-    limits = [task.channels[name].limits for name in task.states]
+    limits = [channel.limits for channel in channels]
     reach = np.array([0.5 * (each[1] - each[0]) if each else 0.0 for each in limits])
     rest = np.maximum(NOISES * noise, STILL * reach)
     # Numbers are rounded to six digits, so smaller changes are not motion.

@@ -209,20 +209,18 @@ def action_errors(policy: Policy, logs: Logs) -> dict[str, Errors]:
         BadInput: the policy has other actions, or observes channels that the logs lack, or no
             episode has two rows.
     """
-    layout, packed = policy.interface.layout, logs.rows
+    layout, packed, data = policy.interface.layout, logs.rows, Demonstrations(logs.rows, logs.media)
     if policy.actions != tuple(packed.actions):
         raise BadInput(
             "actions", f"are {', '.join(policy.actions)}", expected=", ".join(packed.actions)
         )
-    missing = [*layout.images, *layout.texts]
-    missing += [name for name in layout.observation if name not in packed.columns]
-    if missing:
+    observed = (*layout.observation, *layout.images, *layout.texts)
+    if missing := [name for name in observed if name not in (*packed.columns, *data.roles)]:
         raise BadInput(
             logs.path,
             f"are read without {', '.join(missing)}, which the policy observes",
-            fix="kinemill model compare measures two versions on the complete test split",
+            fix=f"declare {missing[0]} in the channels of the task",
         )
-    data = Demonstrations(packed)
     rows = scored_rows(data)
     if not len(rows):
         raise BadInput(logs.path, "has no episode of two rows", expected="longer logs")
