@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from kinemill.register.versions import Version
 
 _ADDRESS = re.compile(r"(?P<task>[^@:]+)(?P<which>[@:][\w-]+)?\Z")
-_DRAFTED = re.compile(r"(?P<task>gym:.+?)(?P<which>@[\w-]+|:[0-9]+)?\Z")
+_GYM_ADDRESS = re.compile(r"(?P<task>gym:.+?)(?P<which>@[\w-]+|:[0-9]+)?\Z")
 
 M = TypeVar("M", Simulator, Policy)
 
@@ -172,7 +172,7 @@ def split_address(model: str) -> tuple[str, str]:
     """
     if Path(model).is_file():
         return model, ""
-    address = (_DRAFTED if model.startswith("gym:") else _ADDRESS).match(model)
+    address = (_GYM_ADDRESS if model.startswith("gym:") else _ADDRESS).match(model)
     if address is None:
         raise BadInput(model, "names no model", expected="TASK, TASK@alias or TASK:version")
     task, which = address["task"], address["which"] or ""
