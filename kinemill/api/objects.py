@@ -39,7 +39,7 @@ class Objects:
             wrappers, in place of the task's.
         algorithm: settings, such as `PPO(n_steps=64)`.
         policy: network of the actor: as `model`.
-        critic: settings of a perceptron for the critic; default: as the policy.
+        critic: network of the critics: as `model`; default: as the policy.
         callbacks: of stable-baselines3's type.
     """
 
@@ -47,7 +47,7 @@ class Objects:
     wrappers: Sequence[Callable[..., object] | Wrapper] = ()
     algorithm: Algorithm | None = None
     policy: Model | Code | None = None
-    critic: Model | None = None
+    critic: Model | Code | None = None
     model: Model | Code | None = None
     callbacks: Sequence[object] = ()
     loss: Code | None = None
@@ -73,7 +73,7 @@ class Objects:
         changes = self._reinforcement()
         model = self.model if self.policy is None else self.policy
         singles = {"model": model, "loss": self.loss, "features": self.features}
-        singles["coordinates"] = self.coordinates
+        singles |= {"coordinates": self.coordinates, "critic": self.critic}
         for name, code in singles.items():
             if isinstance(code, Model):
                 changes[f"learn.{name}"] = code.model_dump(mode="json")
@@ -89,11 +89,7 @@ class Objects:
         return changes
 
     def _reinforcement(self) -> dict[str, object]:
-        """Return the settings of environment, wrappers, algorithm and critic as overrides.
-
-        Raises:
-            BadInput: The critic is no perceptron.
-        """
+        """Return the settings of environment, wrappers and algorithm as overrides."""
         changes: dict[str, object] = {}
         if isinstance(self.environment, Environment):
             changes["environment"] = self.environment.model_dump(mode="json")
@@ -101,12 +97,6 @@ class Objects:
             changes["environment.wrappers"] = [one.model_dump(mode="json") for one in settings]
         if self.algorithm is not None:
             changes["learn.algorithm"] = self.algorithm.model_dump(mode="json")
-        if self.critic is not None:
-            sizes = getattr(self.critic, "hidden_sizes", None)
-            if sizes is None:
-                where = "objects.critic"
-                raise BadInput(where, f"is {self.critic!r}", expected="settings of a perceptron")
-            changes["learn.algorithm.critic_sizes"] = list(sizes)
         return changes
 
 

@@ -10,9 +10,11 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from kinemill.environments.graph import Adapter, clipped
+from kinemill.environments.graph import Adapter, Stacked, clipped
 from kinemill.rl.networks import Core
+from kinemill.runtime.native_spaces import named_parts
 from kinemill.runtime.policy_layout import MASK, OBSERVATION, PolicyLayout
+from kinemill.task.blocks import ObservedPart
 from kinemill.task.environment import Wrapper
 from kinemill.task.reinforcement import Head, ImageInput
 from kinemill.train.policy import PolicyModule
@@ -188,6 +190,47 @@ def image_inputs(wrappers: Sequence[Wrapper], layout: PolicyLayout) -> list[Imag
     ]
 
 
+def observed_parts(
+    wrappers: Sequence[Wrapper], layout: PolicyLayout
+) -> tuple[list[ObservedPart], int]:
+    """Return the parts of the row that a network gets, by name, and the frames of its numbers.
+
+    They are all numbers as `observation`, each number, the parts of the environment's space, and
+    images. Where a wrapper changes the numbers, such as `angle_features`, they have no parts.
+    """
+    count, frames, size = len(layout.observation), 1, len(layout.observation)
+    for adapter in adapters_of(wrappers, layout):
+        frames = frames * adapter.outputs // size if isinstance(adapter, Stacked) else frames
+        is_same = isinstance(adapter, Stacked) or adapter.outputs == size
+        count, size = count if is_same else adapter.outputs // frames, adapter.outputs
+    parts = {OBSERVATION: ObservedPart(OBSERVATION, (0, count), (count,))} if count else {}
+    if count == len(layout.observation):
+        parts |= {
+            name: ObservedPart(name, (k, k + 1), (1,)) for k, name in enumerate(layout.observation)
+        }
+        parts |= _native_parts(layout)
+    start = size
+    for name, image in zip(layout.images, image_inputs(wrappers, layout), strict=True):
+        columns = (start, start + image.pixels)
+        parts[name] = ObservedPart(name, columns, image.shape, is_image=True)
+        start = columns[1]
+    return list(parts.values()), frames
+
+
+def _native_parts(layout: PolicyLayout) -> dict[str, ObservedPart]:
+    """Return the parts of the environment's observation that are numbers and choices."""
+    if layout.native.observation is None:
+        return {}
+    spaces, start, parts = named_parts(layout.native.observation), 0, dict[str, ObservedPart]()
+    for key in layout.native.keys:
+        space = spaces[key]
+        shape = (space.size,) if space.choices else space.shape
+        columns = (start, start + space.size)
+        parts[key] = ObservedPart(key, columns, shape, space.choices)
+        start = columns[1]
+    return parts
+
+
 def actor_of(
     learn: Any,
     layout: PolicyLayout,
@@ -207,7 +250,7 @@ def actor_of(
     adapters, images = adapters_of(wrappers, layout), image_inputs(wrappers, layout)
     numbers = adapters[-1].outputs if adapters else len(layout.observation)
     inputs = numbers + sum(image.pixels for image in images)
-    full = learn.with_images(images)
+    full = learn.with_images(images).with_parts(*observed_parts(wrappers, layout))
     own = core if core is not None else full.algorithm.core(full, inputs, outputs_of(layout))
     chains = image_adapters_of(wrappers, layout)
     return Actor(layout, adapters, own, learn.algorithm.head, restart, chains).eval()

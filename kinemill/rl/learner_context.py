@@ -14,7 +14,7 @@ from kinemill.environments.factory import Estimates
 from kinemill.environments.gym_types import Env
 from kinemill.environments.vector_env import Rows
 from kinemill.errors import BadInput
-from kinemill.rl.actor import adapters_of, image_inputs
+from kinemill.rl.actor import adapters_of, image_inputs, observed_parts
 from kinemill.rl.episode_stats import EpisodeStats
 from kinemill.rl.learner import Site
 from kinemill.rl.torch_vec_env import AdaptedRows
@@ -42,6 +42,7 @@ def open_site(
     own: Any = task.environment
     learn: Any = task.learn
     learn = learn.with_images(image_inputs(own.wrappers, layout))
+    learn = learn.with_parts(*observed_parts(own.wrappers, layout))
     check_algorithm(learn.algorithm, layout)
     copies = learn.num_envs or learn.algorithm.num_envs
     check_machine(learn, layout, copies)

@@ -3,11 +3,13 @@
 from abc import abstractmethod
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from kinemill.errors import BadInput
+from kinemill.models.composed import Composed
 from kinemill.models.mlp import MLP
 from kinemill.models.networks.layers import activation
 from kinemill.rl.perception import Perception
@@ -90,9 +92,17 @@ class Extractor(nn.Module):
     def __init__(self, learn: NetworkSettings, inputs: int, features: int) -> None:
         super().__init__()
         self.features, model = features, learn.model
-        self.perception = Perception(inputs, learn.images, learn.image) if learn.images else None
+        is_row = isinstance(model, Composed)
+        has_encoders = bool(learn.images) and not is_row
+        self.perception = Perception(inputs, learn.images, learn.image) if has_encoders else None
         inner = inputs if self.perception is None else self.perception.outputs
-        self.network = model.build(inner, features, 1)
+        if is_row:
+            numbers = inputs - sum(image.pixels for image in learn.images)
+            self.network: Any = model.build_of(
+                learn.observed_parts, learn.frames, numbers, features
+            )
+        else:
+            self.network = model.build(inner, features, 1)
         if any(0 not in shape for shape in self.network.carry_shapes):
             where = f"learn.model.type: {model.type}"
             fix = "learn.algorithm.type: recurrent_ppo has a memory, the wrapper frame_stack too"

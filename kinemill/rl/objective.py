@@ -16,6 +16,7 @@ from kinemill.environments.card import Card
 from kinemill.registry import Registry
 from kinemill.store import ArtifactRef, Json
 from kinemill.store.home import Home
+from kinemill.task.blocks import ObservedPart
 from kinemill.task.bounds import (
     BatchSize,
     Count,
@@ -83,8 +84,11 @@ class Reinforcement(Learn):
     )
     model: Annotated[SerializeAsAny[Model], BeforeValidator(pick(MODELS, Model))] = Field(
         default_factory=lambda: MODELS["mlp"].model_validate({"hidden_sizes": [64, 64]}),
-        description="network of the actor; critics have the same architecture",
+        description="network of the actor",
     )
+    critic: Annotated[
+        SerializeAsAny[Model] | None, BeforeValidator(pick_or_none(MODELS, Model))
+    ] = Field(default=None, description="network of each separate critic; default: as the actor")
     image: Annotated[
         SerializeAsAny[ImageEncoder] | None, BeforeValidator(pick_or_none(IMAGES, ImageEncoder))
     ] = Field(
@@ -135,6 +139,8 @@ class Reinforcement(Learn):
 
     _callbacks: tuple[object, ...] = PrivateAttr(default=())
     _images: tuple[ImageInput, ...] = PrivateAttr(default=())
+    _parts: tuple[ObservedPart, ...] = PrivateAttr(default=())
+    _frames: int = PrivateAttr(default=1)
 
     @property
     def callbacks(self) -> tuple[object, ...]:
@@ -154,6 +160,26 @@ class Reinforcement(Learn):
         copy = self.model_copy()
         copy._images = tuple(images)
         return copy
+
+    @property
+    def observed_parts(self) -> tuple[ObservedPart, ...]:
+        """The parts of a network's input by name, which follow from the environment."""
+        return self._parts
+
+    @property
+    def frames(self) -> int:
+        """How many frames of numbers the input has, see the wrapper `frame_stack`."""
+        return self._frames
+
+    def with_parts(self, parts: Sequence[ObservedPart], frames: int) -> "Reinforcement":
+        """Return a copy for networks that read parts of their input by name."""
+        copy = self.model_copy()
+        copy._parts, copy._frames = tuple(parts), frames
+        return copy
+
+    def of_critic(self) -> "Reinforcement":
+        """Return a copy whose model is that of the critics."""
+        return self if self.critic is None else self.model_copy(update={"model": self.critic})
 
     def call(self, callbacks: Sequence[object]) -> None:
         """Set stable-baselines3 callbacks of the training."""
@@ -191,6 +217,8 @@ class Reinforcement(Learn):
             if name in self.model_fields_set
             and getattr(self, name) != fields[name].get_default(call_default_factory=True)
         ]
+        if self.critic is not None and (what := self.algorithm.critic_problem()):
+            problems.append((("critic",), what))
         if self.image is not None and self.image.checkpoint is not None:
             what = "has no effect in reinforcement learning; leave it out"
             problems.append((("image", "checkpoint"), what))

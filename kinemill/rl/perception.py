@@ -11,10 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from kinemill.task.imitation import IMAGES, ImageEncoder
+from kinemill.task.imitation import ImageEncoder, default_encoder
 from kinemill.task.reinforcement import ImageInput
-
-_NATURE_SIDE = 36  # pixels of the sides from which on the strides of `nature` leave positions
 
 
 class Perception(nn.Module):
@@ -32,7 +30,7 @@ class Perception(nn.Module):
         super().__init__()
         self._images = tuple(images)
         self._numbers = inputs - sum(image.pixels for image in images)
-        settings = [encoder or default_encoder(image) for image in images]
+        settings = [encoder or default_encoder(image.shape[:2]) for image in images]
         self.encoders = nn.ModuleList(
             one.build((*image.shape[:2], image.shape[2] * image.frames), 0)
             for one, image in zip(settings, images, strict=True)
@@ -49,9 +47,3 @@ class Perception(nn.Module):
             channels = frames.permute(0, 1, 4, 2, 3).flatten(1, 2) / 255.0
             features.append(encoder(channels, row[:, :0]))
         return torch.cat(features, dim=1) if len(features) > 1 else features[0]
-
-
-def default_encoder(image: ImageInput) -> ImageEncoder:
-    """Return `nature` for an image with sides of 36 pixels or more, else `conv`."""
-    name = "nature" if min(image.shape[:2]) >= _NATURE_SIDE else "conv"
-    return IMAGES[name].model_validate({"type": name})

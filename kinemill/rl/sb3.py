@@ -65,9 +65,48 @@ def is_plain(model: Model) -> TypeGuard[MLP]:
     return isinstance(model, MLP) and model.dropout == 0.0 and model.bias and not model.layer_norm
 
 
-def plain_model(learn: Reinforcement) -> MLP | None:
-    """Return the model if stable-baselines3 can build all of the network, else None."""
-    return learn.model if is_plain(learn.model) and not learn.images else None
+def plain_models(learn: Reinforcement) -> tuple[MLP, MLP] | None:
+    """Return the models of actor and critic if stable-baselines3 can build them, else None."""
+    actor, critic = learn.model, learn.of_critic().model
+    if learn.images or not is_plain(actor) or not is_plain(critic):
+        return None
+    return (actor, critic) if actor.activation == critic.activation else None
+
+
+def has_own_critic(learn: Reinforcement) -> bool:
+    """Return whether the critics need an extractor of features that differs from the actor's."""
+    return learn.critic is not None and plain_models(learn) is None
+
+
+def with_critic(policy: type[Any], learn: Reinforcement, features: int) -> type[Any]:
+    """Return a policy class of the library whose critics have the model `learn.critic`.
+
+    Args:
+        policy: class of the library.
+        learn: settings of the training.
+        features: outputs of the extractors of features.
+    """
+
+    class CriticPolicy(policy):
+        """A policy whose critics have a model of their own."""
+
+        _makes_critic = False
+
+        def make_critic(self, features_extractor: object = None) -> object:
+            """Make the networks of values of actions."""
+            self._makes_critic = True
+            try:
+                return super().make_critic(features_extractor)
+            finally:
+                self._makes_critic = False
+
+        def make_features_extractor(self) -> object:
+            """Make the extractor of the actor, and after it that of the critic."""
+            if self._makes_critic or "features_extractor" in self._modules:
+                return ModelExtractor(self.observation_space, learn.of_critic(), features)
+            return super().make_features_extractor()
+
+    return CriticPolicy
 
 
 def activation_of(model: Model) -> type[nn.Module]:

@@ -13,6 +13,8 @@ from kinemill.task.hooks import from_task_folder
 from kinemill.task.plugins import Plugin
 from kinemill.task.web_overrides import LOCAL
 
+_NATURE_SIDE = 36  # pixels of the sides from which on the strides of `nature` leave positions
+
 
 class Head(Plugin):
     """Settings of an action head.
@@ -88,3 +90,9 @@ IMAGES: Registry[type[ImageEncoder]] = Registry(
 TEXTS: Registry[type[TextEncoder]] = Registry(
     "kinemill.models.encoders.texts", "text encoder", "words"
 )
+
+
+def default_encoder(size: tuple[int, int]) -> ImageEncoder:
+    """Return `nature` for an image of 36 x 36 pixels or more, else `conv`."""
+    name = "nature" if min(size) >= _NATURE_SIDE else "conv"
+    return IMAGES[name].model_validate({"type": name})

@@ -9,6 +9,7 @@ from typing import Any, cast
 from kinemill.errors import BadInput
 from kinemill.registry import Registry
 from kinemill.store import Json
+from kinemill.task.blocks import BLOCKS
 from kinemill.task.compute import TARGETS
 from kinemill.task.control import CONTROLLERS
 from kinemill.task.environment import KINDS, WRAPPERS, as_environment
@@ -39,6 +40,9 @@ _FAMILIES: dict[tuple[str, ...], Registry[Any]] = {
     ("learn",): OBJECTIVES,
     ("learn", "model"): MODELS,
     ("learn", "model", "residual"): MODELS,
+    ("learn", "model", "blocks", "*"): BLOCKS,
+    ("learn", "critic"): MODELS,
+    ("learn", "critic", "blocks", "*"): BLOCKS,
     ("learn", "encoding", "channels", "*"): ENCODINGS,
     ("learn", "loss"): LOSSES,
     ("learn", "features"): TRANSFORMS,

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal, Protocol
 from pydantic import Field
 
 from kinemill.registry import Registry
+from kinemill.task.blocks import ObservedPart
 from kinemill.task.bounds import Processes
 from kinemill.task.imitation import ImageEncoder
 from kinemill.task.plugins import Model, Plugin
@@ -49,6 +50,16 @@ class NetworkSettings(Protocol):
         """Images at the end of the input."""
         ...
 
+    @property
+    def observed_parts(self) -> tuple[ObservedPart, ...]:
+        """Parts of the input by name."""
+        ...
+
+    @property
+    def frames(self) -> int:
+        """Frames of the numbers in the input."""
+        ...
+
 
 class Algorithm(Plugin):
     """Settings of an algorithm, and factories of its learner and network.
@@ -84,6 +95,10 @@ class Algorithm(Plugin):
             inputs: size of the observation after the wrappers.
             outputs: number of outputs: one per continuous action, one per choice.
         """
+
+    def critic_problem(self) -> str | None:
+        """Return why the algorithm takes no model of a critic; None: it takes one."""
+        return f"has no effect: {self.type} has no critic"
 
     def compatible(self, other: str) -> bool:
         """Return whether training can resume from a model of the algorithm `other`."""

@@ -14,6 +14,7 @@ from pydantic_core import core_schema
 
 from kinemill.registry import Registry
 from kinemill.store import Json
+from kinemill.task.blocks import BLOCKS, Block
 from kinemill.task.compute import TARGETS, Compute
 from kinemill.task.control import CONTROLLERS, Controller
 from kinemill.task.document import Task, validate_settings
@@ -66,6 +67,7 @@ _FAMILIES: dict[type[BaseModel], Registry[Any]] = {
     Algorithm: ALGORITHMS,
     Runner: RUNNERS,
     Head: HEADS,
+    Block: BLOCKS,
     ImageEncoder: IMAGES,
     TextEncoder: TEXTS,
     Environment: KINDS,

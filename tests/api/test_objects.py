@@ -95,12 +95,12 @@ def test_settings_objects_and_an_instance_of_an_environment_are_taken(home, tmp_
     task = training.task
     assert (task.environment.type, task.learn.algorithm.n_steps) == ("python", 4)
     assert [one.frames for one in task.environment.wrappers] == [2]
-    assert task.learn.algorithm.critic_sizes == [7, 6]
+    assert task.learn.critic.hidden_sizes == [7, 6]
     assert km.train(path, objects=objects, progress=False, track=False).cached
 
     one = Point(edge=0.5)  # without a spec: it is copied with its arguments
     again = km.train(path, objects=km.Objects(environment=one), progress=False)
     assert again.policy.observation == ("position", "target")
     assert min(again.trials(20).lengths) < 10  # the edge is near
-    with pytest.raises(BadInput, match=r"objects.critic.*expected settings of a perceptron"):
+    with pytest.raises(BadInput, match=r"objects.critic"):
         km.train(path, objects=km.Objects(critic=A2C()), progress=False)

@@ -94,3 +94,18 @@ class Frame(Sampled):
 
     observation_space = Box(0, 255, (40, 36), np.uint8)
     action_space = Discrete(3, start=1)
+
+
+class Field(Sampled):
+    """Numbers, a set of objects some of which are absent, a choice, and an image."""
+
+    observation_space = Dict(
+        {
+            "robot": Box(-1.0, 1.0, (2,), np.float32),
+            "objects": Box(-1.0, 1.0, (4, 3), np.float32),
+            "present": Box(0.0, 1.0, (4,), np.float32),
+            "kind": Discrete(3),
+            "camera": Box(0, 255, (8, 8, 3), np.uint8),
+        }
+    )
+    action_space = Box(-1.0, 1.0, (2,), np.float32)

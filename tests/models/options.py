@@ -26,6 +26,14 @@ OPTIONS = {
         "bias": False,
         "layer_norm": False,
     },
+    "composed": {
+        "blocks": {
+            "rows": {"type": "dense", "sizes": [6], "activation": "silu", "layer_norm": True},
+            "memory": {"type": "recurrent", "cell": "lstm", "size": 5},
+            "set": {"type": "attention", "of": ["rows"], "size": 8, "heads": 2, "pool": "max"},
+            "joint": {"type": "concatenation", "of": ["memory", "set"]},
+        }
+    },
     "linear": {
         "local": True,
         "groups": ["*"],

@@ -55,7 +55,11 @@ TEXT = {
     ),
     *("unused", "validation", "test", "metric", "cron", "format", "formula", "memory"),
     *("randomize", "start", "variant", "plant", "derived", "max_rate", "vary", "safe_action"),
-    *("checks", "baselines"),  # names of the task; the code that they name is checked by itself
+    *(
+        "checks",
+        "baselines",
+        "blocks",
+    ),  # names of the task; the code that they name is checked by itself
     *("task", "sidecar", "space"),  # plain names, by their patterns; choices of `space` are tried
 }
 CART_POLE = EXAMPLES / "cart_pole.yaml"

@@ -71,10 +71,11 @@ class Replaying(Algorithm):
     def core(self, learn: Reinforcement, inputs: int, outputs: int) -> Any:
         """Return the actor's network."""
         from kinemill.rl.networks import Extractor, ModelCore, Perceptron
-        from kinemill.rl.sb3 import plain_model
+        from kinemill.rl.sb3 import plain_models
 
-        model = plain_model(learn)
-        if model is not None:
+        models = plain_models(learn)
+        if models is not None:
+            model, _ = models
             return Perceptron([inputs, *model.hidden_sizes, outputs], model.activation)
         return ModelCore(Extractor(learn, inputs, self.features), outputs)
 
@@ -98,9 +99,13 @@ class Replaying(Algorithm):
         self, site: Site, model: Callable[..., object], settings: Mapping[str, object]
     ) -> Learner:
         """Return a learner with stable-baselines3's class `model`."""
-        from kinemill.rl.sb3 import LibraryLearner
+        from kinemill.rl.sb3 import LibraryLearner, has_own_critic, with_critic
 
-        build: Callable[..., Any] = partial(model, **{"policy": "MlpPolicy", **settings})
+        library: Any = model
+        policy = library.policy_aliases["MlpPolicy"]
+        if has_own_critic(site.learn):
+            policy = with_critic(policy, site.learn, self.features)
+        build: Callable[..., Any] = partial(model, **{"policy": policy, **settings})
         return LibraryLearner(site, build, lambda policy: self.copied(site.learn, policy))
 
 
@@ -109,19 +114,20 @@ class OffPolicy(Replaying):
 
     acts: ClassVar[tuple[str, ...]] = ("continuous",)
     head: ClassVar[Head] = "squashed"
-    critic_sizes: list[Width] | None = Field(
-        default=None, description="hidden sizes of the critics; default: those of `learn.model`"
-    )
 
     def networks(self, learn: Reinforcement) -> dict[str, object]:
         """Return stable-baselines3's `policy_kwargs`."""
-        from kinemill.rl.sb3 import plain_model, policy_kwargs
+        from kinemill.rl.sb3 import plain_models, policy_kwargs
 
-        model = plain_model(learn)
-        actor = list(model.hidden_sizes) if model else []
-        critic = self.critic_sizes or actor or [self.features]
-        net_arch = {"pi": actor, "qf": list(critic)}
-        return policy_kwargs(learn, net_arch, None if model else self.features)
+        models = plain_models(learn)
+        if models is None:
+            return policy_kwargs(learn, {"pi": [], "qf": [self.features]}, self.features)
+        actor, critic = (list(model.hidden_sizes) for model in models)
+        return policy_kwargs(learn, {"pi": actor, "qf": critic})
+
+    def critic_problem(self) -> str | None:
+        """Return None: it takes a model of its critics."""
+        return None
 
     def layers(self, policy: Any) -> list[object]:
         """Return the layers of the actor of a policy of the library, in order."""

@@ -40,11 +40,8 @@ class ActorCritic(Algorithm):
     )
     vf_coef: Weight = Field(default=0.5, description="weight of the critic in the loss")
     critic: Literal["shared", "separate"] = Field(
-        default="separate", description="whether the critic has a network of its own"
-    )
-    critic_sizes: list[Width] | None = Field(
-        default=None,
-        description="hidden sizes of a separate critic; default: those of `learn.model`",
+        default="separate",
+        description="whether the critic has a network of its own, `learn.critic`",
     )
     sde_sample_freq: Count | None = Field(
         default=None,
@@ -55,11 +52,17 @@ class ActorCritic(Algorithm):
         default=64, description="numbers between a shared or another model, and actor and critic"
     )
 
-    def policy_class(self, site: Site) -> Any:
-        """Return the library's policy: by name, or a class for numbers and choices at once."""
+    def policy_class(self, site: Site, library: Any) -> Any:
+        """Return the policy of an algorithm of the library, for any kind of action."""
         from kinemill.rl.mixed_actions import mixed_policy
+        from kinemill.rl.sb3 import has_own_critic, with_critic
 
-        return mixed_policy(site.layout.choices) if site.layout.is_mixed else "MlpPolicy"
+        policy = library.policy_aliases["MlpPolicy"]
+        if site.layout.is_mixed:
+            policy = mixed_policy(site.layout.choices)
+        return (
+            with_critic(policy, site.learn, self.features) if has_own_critic(site.learn) else policy
+        )
 
     @abstractmethod
     def build(self, site: Site) -> Callable[..., object]:
@@ -82,22 +85,23 @@ class ActorCritic(Algorithm):
 
     def networks(self, learn: Reinforcement) -> dict[str, object]:
         """Return stable-baselines3's `policy_kwargs`."""
-        from kinemill.rl.sb3 import plain_model, policy_kwargs
+        from kinemill.rl.sb3 import plain_models, policy_kwargs
 
-        model = plain_model(learn)
-        if model is not None and self.critic == "separate":
-            actor = list(model.hidden_sizes)
-            return policy_kwargs(learn, {"pi": actor, "vf": list(self.critic_sizes or actor)})
+        models = plain_models(learn)
+        if models is not None and self.critic == "separate":
+            actor, critic = (list(model.hidden_sizes) for model in models)
+            return policy_kwargs(learn, {"pi": actor, "vf": critic})
         shared = {"share_features_extractor": self.critic == "shared"}
         return policy_kwargs(learn, [], self.features) | shared
 
     def core(self, learn: Reinforcement, inputs: int, outputs: int) -> Any:
         """Return the actor's network."""
         from kinemill.rl.networks import Extractor, ModelCore, Perceptron
-        from kinemill.rl.sb3 import plain_model
+        from kinemill.rl.sb3 import plain_models
 
-        model = plain_model(learn)
-        if model is not None and self.critic == "separate":
+        models = plain_models(learn)
+        if models is not None and self.critic == "separate":
+            model, _ = models
             return Perceptron([inputs, *model.hidden_sizes, outputs], model.activation)
         return ModelCore(Extractor(learn, inputs, self.features), outputs)
 
@@ -113,6 +117,10 @@ class ActorCritic(Algorithm):
         else:
             copy_layers([*policy.mlp_extractor.policy_net, head], core.layers)
         return core.eval()
+
+    def critic_problem(self) -> str | None:
+        """Return why the algorithm takes no model of a critic; None: it takes one."""
+        return None if self.critic == "separate" else "has no effect: the critic is shared"
 
     def learner(self, site: Site) -> Learner:
         """Return what learns."""

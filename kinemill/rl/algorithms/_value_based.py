@@ -38,11 +38,11 @@ class ValueBased(Replaying):
 
     def networks(self, learn: Reinforcement) -> dict[str, object]:
         """Return stable-baselines3's `policy_kwargs`."""
-        from kinemill.rl.sb3 import plain_model, policy_kwargs
+        from kinemill.rl.sb3 import plain_models, policy_kwargs
 
-        model = plain_model(learn)
-        if model is not None:
-            return policy_kwargs(learn, list(model.hidden_sizes))
+        models = plain_models(learn)
+        if models is not None:
+            return policy_kwargs(learn, list(models[0].hidden_sizes))
         return policy_kwargs(learn, [], self.features)
 
     def shared(self, site: Site) -> dict[str, Any]:

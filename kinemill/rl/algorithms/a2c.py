@@ -33,7 +33,8 @@ class A2C(ActorCritic):
             "use_rms_prop": False,  # the task's optimizer
             "normalize_advantage": self.normalize_advantage,
         }
-        return partial(stable_baselines3.A2C, self.policy_class(site), **settings)
+        policy = self.policy_class(site, stable_baselines3.A2C)
+        return partial(stable_baselines3.A2C, policy, **settings)
 
     def compatible(self, other: str) -> bool:
         """Tell whether the networks are the same."""

@@ -24,4 +24,5 @@ class MaskablePPO(PPO):
         """Return what makes the library's model."""
         import sb3_contrib
 
-        return partial(sb3_contrib.MaskablePPO, "MlpPolicy", **self.settings(site.learn))
+        policy = self.policy_class(site, sb3_contrib.MaskablePPO)
+        return partial(sb3_contrib.MaskablePPO, policy, **self.settings(site.learn))

@@ -40,7 +40,7 @@ class PPO(ActorCritic):
         """Return what makes the library's model."""
         import stable_baselines3
 
-        policy = self.policy_class(site)
+        policy = self.policy_class(site, stable_baselines3.PPO)
         return partial(stable_baselines3.PPO, policy, **self.settings(site.learn))
 
     def settings(self, learn: Reinforcement) -> dict[str, Any]:

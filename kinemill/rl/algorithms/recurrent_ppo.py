@@ -37,11 +37,11 @@ class RecurrentPPO(PPO):
         """
         import sb3_contrib
 
-        from kinemill.rl.sb3 import is_plain
+        from kinemill.rl.sb3 import plain_models
 
-        if not is_plain(site.learn.model) or self.critic == "shared":
+        if plain_models(site.learn) is None or self.critic == "shared":
             where = "learn.algorithm: recurrent_ppo"
-            expected = "model: {type: mlp}, no drop-out, and a separate critic"
+            expected = "model: {type: mlp}, no drop-out, and a separate critic like it"
             raise BadInput(where, "has a memory of its own", expected=expected)
         settings = self.settings(site.learn)
         settings["policy_kwargs"] |= {"lstm_hidden_size": self.lstm_hidden_size}

@@ -1,0 +1,1 @@
+"""Perception blocks of the model `composed`, one file each."""

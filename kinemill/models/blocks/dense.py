@@ -1,0 +1,34 @@
+"""Fully connected layers."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import Field
+
+from kinemill.models._layers import Activation, LayerNorm
+from kinemill.task.blocks import BLOCKS, Block, Signal
+from kinemill.task.bounds import Width
+from kinemill.task.protocols import TorchModule
+
+
+@BLOCKS.register("dense")
+class Dense(Block):
+    """Fully connected layers, each followed by its activation.
+
+    A single input is mapped along its last axis, so each element of a set or of a sequence goes
+    through the same layers. Inputs of several blocks are concatenated first.
+    """
+
+    type: Literal["dense"] = "dense"
+    sizes: list[Width] = Field(
+        default=[64, 64], min_length=1, description="hidden units of each layer"
+    )
+    activation: Activation = Field(default="tanh", description="activation function")
+    layer_norm: LayerNorm = False
+
+    def build(self, inputs: Sequence[Signal]) -> TorchModule:
+        """Make the `DenseBlock`."""
+        from kinemill.models.networks.blocks import DenseBlock
+
+        size = inputs[0].shape[-1] if len(inputs) == 1 else sum(one.size for one in inputs)
+        return DenseBlock(size, self.sizes, self.activation, self.layer_norm)
