@@ -1,4 +1,4 @@
-"""Evaluate a policy on logs or frames, and in its environment."""
+"""Evaluate a policy on logs or frames, and in its environment or another."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,37 +9,48 @@ from kinemill.api.evaluation import read_data
 from kinemill.api.html import facts_table
 from kinemill.api.models import LoadedModel, ModelLike, load_policy_of
 from kinemill.data.frames import FrameLogs
-from kinemill.errors import BadInput
+from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.runtime.policy import Policy
 from kinemill.task.document import Task
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from kinemill.environments.evaluation import Trials
+    from kinemill.rl.critic import ActionCritic
     from kinemill.verify.document import PolicyEvaluation
+    from kinemill.verify.policies.evaluation import LogMeasurement
 
 
 @dataclass(frozen=True, eq=False)
 class PolicyResults:
-    """Errors of a policy on the actions of logs, and trials in its environment.
+    """Errors of a policy on the actions of logs, and trials in an environment.
 
     Attributes:
         document: all results, as `evaluation.json` has them.
+        folder: folder of the report, or None.
     """
 
     document: "PolicyEvaluation"
+    folder: Path | None = None
 
     @property
     def mean_return(self) -> float | None:
-        """Mean return of an episode; None without an environment."""
-        trials = self.document.environment
+        """Mean return of an episode; None without trials."""
+        trials = self.document.trials.get("model")
         return None if trials is None else trials.mean_return
 
     @property
     def success(self) -> float | None:
-        """Share of episodes that succeed; None if it is not known."""
-        trials = self.document.environment
+        """Share of episodes that succeed; None if the environment does not report it."""
+        trials = self.document.trials.get("model")
         return None if trials is None else trials.success
+
+    @property
+    def rmse(self) -> dict[str, float]:
+        """RMSE of each action against the logged one, in its unit; empty without logs."""
+        actions = self.document.actions
+        return {n: one.rmse for n, one in actions["model"].channels.items()} if actions else {}
 
     def to_polars(self) -> "pl.DataFrame":
         """Return one row per action: errors of the policy and of repeating the last action."""
@@ -54,12 +65,17 @@ class PolicyResults:
         )
 
     def _repr_html_(self) -> str:
-        trials = self.document.environment
-        facts = {"return": self.mean_return, "success": self.success}
-        return facts_table(
-            f"{self.document.task}{self.document.source.name}",
-            facts | {"episodes": trials.episodes if trials else None},
-        )
+        document = self.document
+        trials, values = document.trials.get("model"), document.values
+        facts = {
+            "return": self.mean_return,
+            "success": self.success,
+            "episodes": len(trials.returns) if trials else None,
+            **{f"RMSE {name}": error for name, error in self.rmse.items()},
+            "logged minus own action, value": values and values.difference,
+            "report": self.folder,
+        }
+        return facts_table(f"{document.task}{document.source.name}", facts)
 
 
 def evaluate_policy(
@@ -67,38 +83,146 @@ def evaluate_policy(
     data: FrameLogs | str | Path | None = None,
     *,
     task: Task | None = None,
+    episodes: int | None = None,
+    variant: str | None = None,
+    horizon: int | None = None,
+    stride: int | None = None,
     to: str | Path | None = None,
     overrides: Mapping[str, object] | None = None,
 ) -> PolicyResults:
     """Measure a policy: its actions against those of logs, and trials in its environment.
 
+    Trials start from the same seeds for the policy, for random actions, and for the champion if
+    the policy is another version.
+
     Args:
         model: as in `evaluate`.
         data: frames, a log or a folder of logs; None: trials alone.
         task: of a folder.
-        to: folder for `evaluation.json`; default: none is written.
-        overrides: of the task of a registered model.
+        episodes: number of trials; 0: none; default: `environment.trials.episodes`.
+        variant: one of the environment's variants; default: `environment.trials.variant`.
+        horizon: steps after a reset, of a policy with a memory; default: `verify.horizon`.
+        stride: rows between these resets; default: `verify.stride`.
+        to: folder for `report.html` and `evaluation.json`; default: none is written.
+        overrides: of the task of a registered model, such as `environment.id`.
 
     Raises:
-        BadInput: there is no such policy, or neither logs nor an environment.
+        BadInput: there is no such policy or variant, the environment has other observations or
+            actions, or there are neither logs nor trials.
     """
-    from kinemill.environments.evaluation import try_policy
-    from kinemill.store import publish_document
-    from kinemill.verify.document import EVALUATION, EvaluatedModel
-    from kinemill.verify.policies.action_errors import action_errors, policy_evaluation
-    from kinemill.verify.policies.trials import trial_seeds
+    from kinemill.verify.document import EvaluatedModel
+    from kinemill.verify.policies.evaluation import PolicyMeasurement
 
     loaded: LoadedModel[Policy] = load_policy_of(model, task, overrides)
-    own, policy = loaded.task, loaded.model
-    if data is None and own.environment is None:
-        raise BadInput("evaluate", "says too little", expected="logs: no environment to act in")
-    read = read_data(own, loaded.home, data) if data is not None else None
-    errors = action_errors(policy, read) if read else None
-    trials = try_policy(own, policy, trial_seeds(own)) if own.environment else None
-    source = EvaluatedModel(**loaded.to_json())
-    document = policy_evaluation(own.name, source, read, errors, trials)
-    if to is not None:
-        folder = Path(to)
-        folder.mkdir(parents=True, exist_ok=True)
-        publish_document(folder / EVALUATION, document)
-    return PolicyResults(document)
+    own, notes = loaded.task, list[str]()
+    has_trials = own.environment is not None and episodes != 0
+    if data is None and not has_trials:
+        expected = "logs, or episodes in an environment"
+        raise BadInput("evaluate", "has nothing to measure", expected=expected)
+    on_logs = None
+    if data is not None:
+        on_logs = _on_logs(loaded, data, horizon or own.verify.horizon, stride, notes)
+    trials = _trials(loaded, episodes, variant, notes) if has_trials else {}
+    measurement = PolicyMeasurement(
+        own.name,
+        EvaluatedModel(**loaded.to_json()),
+        on_logs,
+        _environment_text(own, variant) if trials else None,
+        trials,
+        notes,
+    )
+    if to is None:
+        return PolicyResults(measurement.document())
+    folder = Path(to).expanduser().resolve()
+    return PolicyResults(measurement.write(folder), folder)
+
+
+def _on_logs(
+    loaded: LoadedModel[Policy],
+    data: FrameLogs | str | Path,
+    horizon: int,
+    stride: int | None,
+    notes: list[str],
+) -> "LogMeasurement":
+    from kinemill.train.demonstrations import Demonstrations
+    from kinemill.verify.evaluation import refusal_note
+    from kinemill.verify.policies.action_curves import action_curves
+    from kinemill.verify.policies.action_errors import measure_logs
+    from kinemill.verify.policies.action_values import action_values
+    from kinemill.verify.policies.evaluation import LogMeasurement
+
+    logs = read_data(loaded.task, loaded.home, data)
+    notes += refusal_note(logs)
+    if loaded.model.interface.layout.mask:
+        notes.append("logs hold no action mask: choices that were forbidden count as allowed")
+    held_out, seen = measure_logs(loaded.model, logs), Demonstrations(logs.rows, logs.media)
+    steps = horizon, stride or loaded.task.verify.stride
+    curves = action_curves(loaded.model, seen, held_out, *steps)
+    critic = _critic(loaded, notes)
+    values = critic and action_values(loaded.model, critic, seen, held_out)
+    return LogMeasurement(logs, held_out, curves, values)
+
+
+def _critic(loaded: LoadedModel[Policy], notes: list[str]) -> "ActionCritic | None":
+    """Return the critic of a registered policy; a note states why one is missing."""
+    if loaded.task.learn.type != "reinforcement":
+        return None
+    if loaded.version is None:
+        notes.append("no values of actions: an exported folder has no critic")
+        return None
+    from kinemill.register.versions import find_version
+    from kinemill.register.warm_start import start_in_version
+    from kinemill.rl.critic import load_critic
+
+    version = find_version(loaded.home, loaded.task.name, f":{loaded.version}")
+    try:
+        critic = load_critic(loaded.task, start_in_version(version, loaded.home))
+    except (KeyError, CorruptArtifact) as error:
+        notes.append(f"no values of actions: the trained networks are missing ({error})")
+        return None
+    if critic is None:
+        notes.append("no values of actions: its algorithm trains no critic of actions")
+    return critic
+
+
+def _trials(
+    loaded: LoadedModel[Policy], episodes: int | None, variant: str | None, notes: list[str]
+) -> "dict[str, Trials]":
+    from kinemill.environments.evaluation import try_policy
+    from kinemill.environments.factory import environment_of
+    from kinemill.verify.policies.trials import require_layout, run_random
+
+    own = loaded.task
+    settings = environment_of(own).trials
+    seeds = [settings.seed + index for index in range(episodes or settings.episodes)]
+    require_layout(own, loaded.model, variant)
+    actors = {"model": loaded.model} | _champion(loaded, notes)
+    trials = {who: try_policy(own, one, seeds, variant=variant) for who, one in actors.items()}
+    return trials | {"random": run_random(own, seeds, variant)}
+
+
+def _champion(loaded: LoadedModel[Policy], notes: list[str]) -> dict[str, Policy]:
+    """Return the champion if another version or a folder is evaluated."""
+    from kinemill.register.consistency import is_registered
+    from kinemill.register.gate.evaluation import differences
+    from kinemill.register.versions import CHAMPION, aliases_of
+
+    home, name = loaded.home, loaded.task.name
+    number = aliases_of(home, name).get(CHAMPION) if is_registered(home, name) else None
+    if number in (None, loaded.version):
+        return {}
+    champion = load_policy_of(f"{name}:{number}").model
+    if differs := differences(champion.interface, loaded.model.interface):
+        notes.append(f"not compared with the champion, version {number}: {'; '.join(differs)}")
+        return {}
+    return {CHAMPION: champion}
+
+
+def _environment_text(task: Task, variant: str | None) -> str:
+    from kinemill.environments.factory import environment_of
+
+    own = environment_of(task)
+    name = getattr(own, "id", None) or getattr(own, "path", None)
+    variant = variant or own.trials.variant
+    parts = [own.type, name, f"variant {variant}" if variant else None]
+    return ", ".join(str(part) for part in parts if part)

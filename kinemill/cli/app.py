@@ -85,7 +85,7 @@ _MODEL: Commands = {
     "show": ("models.show_model", "Show one version: errors, gate, lineage and files."),
     "compare": ("compare.compare", "Compare two versions on the same test split."),
     "why": ("promote.why", "Explain why a version is champion or was refused."),
-    "evaluate": ("evaluate.evaluate", "Measure the errors of a model on logs."),
+    "evaluate": ("evaluate.evaluate", "Measure a model on logs, or a policy in an environment."),
     "simulate": ("simulate.simulate", "Simulate with a learned model."),
     "rollout": ("rollout.rollout", "Run a controller or a policy and log its episodes."),
     "report": ("server.report", "Write the HTML report of one version."),

@@ -1,4 +1,4 @@
-"""`kinemill model evaluate`: measure a model on logs, next to references and the champion."""
+"""`kinemill model evaluate`: measure a model on logs, or a policy in an environment as well."""
 
 import math
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from kinemill.cli.output import (
     table,
     wrap_text,
 )
-from kinemill.verify.document import LogEvaluation, PolicyEvaluation
+from kinemill.verify.document import LogEvaluation
 from kinemill.verify.results import ChannelAccuracy
 
 
@@ -40,6 +40,13 @@ def evaluate(
         int | None,
         typer.Option("--stride", min=1, help="Rows between starts; default: verify.stride."),
     ] = None,
+    episodes: Annotated[
+        int | None,
+        typer.Option("--episodes", min=0, help="Policies: trials; default: environment.trials."),
+    ] = None,
+    variant: Annotated[
+        str | None, typer.Option("--variant", help="Policies: variant of the environment.")
+    ] = None,
     folder: ModelFolder = None,
     shadow: Annotated[
         bool,
@@ -51,13 +58,15 @@ def evaluate(
     overrides: Overrides = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure the errors of a model on logs.
+    """Measure a model on logs, or a policy in an environment.
 
-    Reports errors by channel and step, free run, residuals and examples.
+    Models: errors by channel and step, free run, residuals and examples.
+    Policies: differences from logged actions, returns and success.
 
     Example: kinemill model evaluate my_robot --logs path/to/logs --out report
     """
     from kinemill.api.models import address_of
+    from kinemill.cli.evaluate_policy import PolicyOptions, evaluate_policy
     from kinemill.cli.shadow import run_shadow
     from kinemill.errors import BadInput
 
@@ -65,7 +74,10 @@ def evaluate(
     if shadow:
         run_shadow(model, logs, overrides or [], watch=watch, as_json=as_json)
     elif named.learn.gives == "policy":
-        _evaluate_policy(model, folder, (logs, out), overrides or [], as_json=as_json)
+        policy = PolicyOptions(logs, out, episodes, variant, horizon, stride)
+        evaluate_policy(model, folder, policy, overrides or [], as_json=as_json)
+    elif episodes is not None or variant is not None:
+        raise BadInput("--episodes and --variant", "are for policies", fix="omit them")
     elif logs is None or out is None:
         raise BadInput("evaluate", "says too little", expected="--logs and --out, or --shadow")
     else:
@@ -108,50 +120,6 @@ def _evaluate(
         document(to_json_value(evaluation.document) | {"folder": str(out)})
     else:
         _print_summary(evaluation.document, out)
-
-
-def _evaluate_policy(
-    model: str,
-    folder: Path | None,
-    paths: tuple[Path | None, Path | None],
-    overrides: list[str],
-    *,
-    as_json: bool,
-) -> None:
-    from kinemill.api.policy_evaluation import evaluate_policy
-    from kinemill.store import to_json_value
-    from kinemill.task import parse_overrides
-
-    (logs, out), changed = paths, parse_overrides(overrides)
-    named, task = named_model(model, folder, changed)
-    evaluation = evaluate_policy(named, logs, task=task, to=out, overrides=changed).document
-    if as_json:
-        document(to_json_value(evaluation))
-    else:
-        _print_policy(evaluation)
-
-
-def _print_policy(evaluation: PolicyEvaluation) -> None:
-    title = f"{evaluation.task}{evaluation.source.name}"
-    if evaluation.actions is not None:
-        own, repeat = evaluation.actions["model"], evaluation.actions["repeat"]
-        rows = [
-            [name, line.unit, line.rmse, line.mae, repeat.channels[name].rmse]
-            for name, line in own.channels.items()
-        ]
-        rows.append(["nrmse", "", own.nrmse, "", repeat.nrmse])
-        columns = ["action", "unit", "RMSE", "MAE", "repeat the last, RMSE"]
-        table(f"{title}, actions that differ from the logged ones", columns, rows)
-    if evaluation.logs is not None:
-        typer.echo(f"{evaluation.logs.episodes} episodes, {evaluation.logs.rows} rows")
-    trials = evaluation.environment
-    if trials is not None:
-        rows = [
-            ["return", trials.mean_return],
-            ["success", trials.success],
-            ["steps", trials.steps],
-        ]
-        table(f"{title}, {trials.episodes} episodes in its environment", ["mean", ""], rows)
 
 
 def _print_summary(evaluation: LogEvaluation, folder: Path) -> None:

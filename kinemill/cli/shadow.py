@@ -63,6 +63,13 @@ def _summarize(summary: Json) -> None:
     )
     rows = [[who, count] for who, count in right.items()]
     table(title, ["would have been right", "logs"], rows)
+    lines = [
+        [name, one["unit"], one["champion"], one["challenger"]]
+        for name, one in summary["rmse"].items()
+    ]
+    if lines:
+        heads = ["channel", "unit", "champion", "challenger"]
+        table("RMSE of a log, median", heads, lines)
     ratio = summary["ratio"]
     typer.echo(f"median of challenger / champion: {'none' if ratio is None else f'{ratio:.4g}'}")
     typer.echo(f"left out: {summary['left_out']}\nrecord  {summary['record']}")

@@ -1,5 +1,7 @@
 """Shadow evaluation: measure champion and challenger on logs as they arrive.
 
+Models by their predictions, policies by their actions; see `kinemill.verify.policies`.
+
 Each new log is measured once for the pair, on the same windows, as `kinemill model evaluate` does.
 The result is one line of `shadow/<task>/<champion>-<challenger>.jsonl`. Logs that either model was
 trained or evaluated on are recorded as `seen` and not counted.
@@ -8,7 +10,7 @@ trained or evaluated on are recorded as `seen` and not counted.
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -99,8 +101,25 @@ class Shadow:
             "logs": len(counted),
             "right": {who: sum(line["right"] == who for line in counted) for who in RIGHT},
             "ratio": float(np.median(ratios)) if ratios else None,
+            "rmse": self._median_rmse(counted),
             "left_out": len(self.lines()) - len(counted),
             "record": str(self.record),
+        }
+
+    def _median_rmse(self, lines: Sequence[Json]) -> Json:
+        """Return the unit of each channel, and the median over logs of the RMSE of each."""
+        if not lines:
+            return {}
+        units = self.models[CHAMPION].units
+        return {
+            name: {
+                "unit": units[name],
+                **{
+                    who: float(np.median([line["rmse"][who][name] for line in lines]))
+                    for who in (CHAMPION, CHALLENGER)
+                },
+            }
+            for name in lines[0]["rmse"][CHAMPION]
         }
 
     def _line(self, name: str, path: Path, hash_: str) -> Json:
@@ -127,9 +146,9 @@ class Shadow:
     def _errors(self, model: Any, logs: Logs) -> Errors:
         """Return the prediction errors, or for policies the errors of actions."""
         if isinstance(model, Policy):
-            from kinemill.verify.policies.action_errors import action_errors
+            from kinemill.verify.policies.action_errors import measure_logs
 
-            return action_errors(model, logs)["model"]
+            return measure_logs(model, logs).errors["model"]
         settings, history = self.task.verify, self._history
         return evaluate(model, logs.rows, SPLIT, settings.horizon, settings.stride, history=history)
 

@@ -38,16 +38,30 @@ def start_of(task: Task, home: Home) -> WarmStart | None:
     if not aliases_of(home, name) and name not in (registered := _registered(open_tracking(home))):
         raise BadInput(where, f"no model is called {name!r}", fix=nearest(name, registered))
     version = find_version(home, name, which)
-    stamped = version.tags
-    for tag in (tags.MODEL_FOLDER, tags.TRAINED_FOLDER):
-        home.inside(stamped.get(tag, ""), version.name)
+    _require_inside(version, home)
     try:
-        ref = trained_in(version)
-        return WarmStart(version.name, ref.digest, str(open_ref(home, ref)), _note(version))
+        return start_in_version(version, home)
     except (KeyError, CorruptArtifact) as error:
         what = "its weights are missing, or of an earlier kinemill"
         fix = f"kinemill run {name} with the same logs and settings makes them again"
         raise CorruptArtifact(where, f"{what} ({error})", fix=fix) from error
+
+
+def start_in_version(version: Version, home: Home) -> WarmStart:
+    """Return the networks that were trained for a version.
+
+    Raises:
+        KeyError: the version names no model.
+        CorruptArtifact: they are missing or damaged, or outside of the home.
+    """
+    _require_inside(version, home)
+    ref = trained_in(version)
+    return WarmStart(version.name, ref.digest, str(open_ref(home, ref)), _note(version))
+
+
+def _require_inside(version: Version, home: Home) -> None:
+    for tag in (tags.MODEL_FOLDER, tags.TRAINED_FOLDER):
+        home.inside(version.tags.get(tag, ""), version.name)
 
 
 def trained_in(version: Version) -> ArtifactRef:

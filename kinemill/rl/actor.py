@@ -93,6 +93,13 @@ class Actor(PolicyModule):
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Return the action (B, A) in task units, and the carry."""
+        named = dict(zip(self.layout.inputs, tensors, strict=False))
+        row, after, carry = self.encode(*tensors)
+        raw, *core_carry = self.core(row, *carry)
+        return self._act(raw, named.get(MASK)), *after, *core_carry
+
+    def encode(self, *tensors: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+        """Return the row of the network (B, E), the next carry of the wrappers, the network's."""
         layout = self.layout
         named = dict(zip(layout.inputs, tensors, strict=False))
         parts = [named[OBSERVATION]] if layout.observation else []
@@ -107,9 +114,7 @@ class Actor(PolicyModule):
                 del carry[:count]
                 parts[index], own = adapter.observe(parts[index], 1.0 - going, own)
                 after += own
-        row = torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
-        raw, *core_carry = self.core(row, *carry)
-        return self._act(raw, named.get(MASK)), *after, *core_carry
+        return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0], after, carry
 
     def _chains(self) -> list[list[Adapter]]:
         """Return the adapters of the numbers, if there are any, then those of each image."""

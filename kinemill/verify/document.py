@@ -261,15 +261,60 @@ class LogEvaluation(Assessment):
 
 
 @dataclass(frozen=True)
-class EnvironmentOutcome:
-    """Trials of an evaluated policy; intervals are 95 % bootstrap intervals."""
+class ChannelCurves:
+    """Differences of one action: RMS in `unit`, or with choices the share of rows that differ.
 
-    episodes: int
-    mean_return: Number
-    return_interval: Interval
-    success: float | None
-    success_interval: Interval | None
-    steps: Number
+    Attributes:
+        unit: unit of the action, or `share of rows`.
+        by_time: over the time of an episode, at `ActionCurves.seconds`.
+        by_step: at each step after a reset; None for a policy without a memory.
+    """
+
+    unit: str
+    by_time: list[Number]
+    by_step: list[Number] | None
+
+
+@dataclass(frozen=True)
+class ActionCurves:
+    """Differences from logged actions over time.
+
+    Attributes:
+        dt: time step, s.
+        seconds: mean time of the rows of each part, s from the start of their episode.
+        rows: rows of each part.
+        channels: differences by action.
+    """
+
+    dt: float
+    seconds: list[Number]
+    rows: list[int]
+    channels: dict[str, ChannelCurves]
+
+
+@dataclass(frozen=True)
+class ActionValues:
+    """Values of actions in the states of logs: discounted return that a critic expects.
+
+    Attributes:
+        critic: algorithm that trained the critic with the policy.
+        discount: discount of a step.
+        rows: rows that are compared.
+        logged: mean value of the logged actions.
+        policy: mean value of the policy's actions.
+        difference: mean of logged minus policy.
+        interval: 95 % bootstrap interval of `difference` over episodes.
+        better: share of rows whose logged action has the larger value.
+    """
+
+    critic: str
+    discount: float
+    rows: int
+    logged: Number
+    policy: Number
+    difference: Number
+    interval: Interval
+    better: Number
 
 
 @dataclass(frozen=True)
@@ -281,11 +326,21 @@ class PolicyEvaluation:
         source: the policy.
         logs: logs whose actions were compared.
         actions: differences from the logged actions: `model`, and `repeat`.
-        environment: trials in the environment of the task.
+        curves: these differences over time.
+        values: values of the logged actions; None without a critic of actions.
+        environment: environment of the trials, such as `gymnasium, variant heavy`.
+        trials: episodes of `model`, `random`, and `champion` if it is another version.
+        gains: differences of `model` from the others, from the same starts.
+        notes: remarks, such as why a part is missing.
     """
 
     task: str
     source: EvaluatedModel
-    logs: LogsFacts | None
-    actions: dict[str, Accuracy] | None
-    environment: EnvironmentOutcome | None
+    logs: LogsFacts | None = None
+    actions: dict[str, Accuracy] | None = None
+    curves: ActionCurves | None = None
+    values: ActionValues | None = None
+    environment: str | None = None
+    trials: dict[str, TrialResults] = field(default_factory=dict[str, TrialResults])
+    gains: dict[str, PolicyGain] = field(default_factory=dict[str, PolicyGain])
+    notes: list[str] = field(default_factory=list[str])

@@ -16,22 +16,51 @@ from kinemill.train.policy import PolicyLayout
 from kinemill.train.policy_runner import as_policy
 from kinemill.verify.document import EvaluatedModel
 from kinemill.verify.logs import Logs, read_logs
-from kinemill.verify.policies.action_errors import action_errors, policy_evaluation
+from kinemill.verify.policies.action_curves import action_curves
+from kinemill.verify.policies.action_errors import measure_logs
+from kinemill.verify.policies.evaluation import LogMeasurement, PolicyMeasurement
 from tests.verify.test_held_out import LAYOUT, Counting
 
 
 def test_actions_are_compared_with_the_logged_ones_beside_repeating_the_last(pendulum):
     logs = Logs(Path("logs"), pendulum, ("a.csv",), ())
-    errors = action_errors(as_policy(Counting(0.0)), logs)
+    policy = as_policy(Counting(0.0))
+    held_out = measure_logs(policy, logs)
     torque = pendulum.values[:, 2].astype(np.float64)
     rows = np.concatenate([np.arange(one.start + 1, one.stop) for one in pendulum.of("test")])
     expected = np.sqrt((torque[rows] ** 2).mean())
-    assert errors["model"].rmse == pytest.approx([expected])
-    source = EvaluatedModel(":1", 1, "bundle", "d")
-    evaluation = policy_evaluation("arm", source, logs, errors, None)
+    assert held_out.errors["model"].rmse == pytest.approx([expected])
+    curves = action_curves(policy, Demonstrations(pendulum), held_out, 5, 3)
+    on_logs = LogMeasurement(logs, held_out, curves, None)
+    evaluation = PolicyMeasurement(
+        "arm", EvaluatedModel(":1", 1, "bundle", "d"), on_logs
+    ).document()
     line = evaluation.actions["model"].channels["torque"]
     assert (line.unit, line.rmse) == ("N*m", pytest.approx(expected))
-    assert evaluation.environment is None
+    assert evaluation.trials == {}
+
+
+def test_differences_are_measured_over_the_episode_and_after_resets(pendulum):
+    logs, policy = Logs(Path("logs"), pendulum, ("a.csv",), ()), as_policy(Counting(0.1))
+    held_out = measure_logs(policy, logs)
+    curves = action_curves(policy, Demonstrations(pendulum), held_out, 4, 30)
+    line, torque = curves.channels["torque"], pendulum.values[:, 2].astype(np.float64)
+    starts = [one.start + 30 * k for one in pendulum.of("test") for k in range(4)]
+    expected = [
+        np.sqrt(np.mean([(0.1 * step - torque[start + step]) ** 2 for start in starts]))
+        for step in range(4)
+    ]
+    assert line.by_step == pytest.approx(expected, rel=1e-5)
+    first = [row for one in pendulum.of("test") for row in range(one.start + 1, one.start + 6)]
+    ages = [
+        row - one.start
+        for one in pendulum.of("test")
+        for row in range(one.start + 1, one.start + 6)
+    ]
+    off = 0.1 * np.array(ages) - torque[first]
+    assert curves.rows[0] == len(first) == 30  # 5 of the 119 rows of each of 6 episodes
+    assert line.by_time[0] == pytest.approx(np.sqrt(np.mean(off**2)), rel=1e-5)
+    assert curves.seconds[0] == pytest.approx(3 * 0.02)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +80,7 @@ def test_logs_that_do_not_fit_the_policy_are_refused(pendulum, observed, action,
     assert isinstance(Other(), nn.Module)
     assert LAYOUT.actions == ("torque",)
     with pytest.raises(BadInput, match=words):
-        action_errors(as_policy(Other()), Logs(Path("logs"), pendulum, ("a.csv",), ()))
+        measure_logs(as_policy(Other()), Logs(Path("logs"), pendulum, ("a.csv",), ()))
 
 
 SEEN = PolicyLayout(

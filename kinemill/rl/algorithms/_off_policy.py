@@ -68,6 +68,16 @@ class Replaying(Algorithm):
     def layers(self, policy: Any) -> list[object]:
         """Return the layers of the network that acts in a policy of the library, in order."""
 
+    @abstractmethod
+    def action_values(self, policy: Any, rows: Any, actions: Any) -> Any:
+        """Return the value of actions, by the critic of a policy of the library, (B,).
+
+        Args:
+            policy: of the library.
+            rows: observations after the wrappers, (B, E).
+            actions: (B, A) within [-1, 1], or choices.
+        """
+
     def core(self, learn: Reinforcement, inputs: int, outputs: int) -> Any:
         """Return the actor's network."""
         from kinemill.rl.networks import Extractor, ModelCore, Perceptron
@@ -128,6 +138,12 @@ class OffPolicy(Replaying):
     def critic_problem(self) -> str | None:
         """Return None: it takes a model of its critics."""
         return None
+
+    def action_values(self, policy: Any, rows: Any, actions: Any) -> Any:
+        """Return the smallest value of the critics."""
+        import torch
+
+        return torch.cat(policy.critic(rows, actions), dim=1).min(dim=1).values
 
     def layers(self, policy: Any) -> list[object]:
         """Return the layers of the actor of a policy of the library, in order."""

@@ -45,6 +45,12 @@ class ValueBased(Replaying):
             return policy_kwargs(learn, list(models[0].hidden_sizes))
         return policy_kwargs(learn, [], self.features)
 
+    def action_values(self, policy: Any, rows: Any, actions: Any) -> Any:
+        """Return the values of the choices, the mean of quantiles where those are learned."""
+        values = getattr(policy, self.acts_by)(rows)
+        values = values.mean(dim=1) if values.ndim == 3 else values
+        return values.gather(1, actions).squeeze(1)
+
     def shared(self, site: Site) -> dict[str, Any]:
         """Return the shared settings under the names of stable-baselines3."""
         learn = site.learn

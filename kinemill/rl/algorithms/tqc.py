@@ -1,6 +1,6 @@
 """Truncated quantile critics (Kuznetsov et al., 2020): SAC that distrusts the highest returns."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -22,6 +22,10 @@ class TQC(OffPolicy):
     top_quantiles_to_drop_per_net: CountOrZero = Field(
         default=2, description="highest quantiles left out, in each critic"
     )
+
+    def action_values(self, policy: Any, rows: Any, actions: Any) -> Any:
+        """Return the mean of all quantiles of all critics."""
+        return policy.critic(rows, actions).mean(dim=(1, 2))
 
     def learner(self, site: Site) -> Learner:
         """Return what learns."""

@@ -17,16 +17,14 @@ import torch
 from numpy.typing import NDArray
 
 from kinemill.dataset import PackedDataset, PackedEpisode
-from kinemill.environments.evaluation import Trials
 from kinemill.errors import BadInput
 from kinemill.runtime import Policy
 from kinemill.runtime.policy import step_seed
-from kinemill.runtime.policy_layout import SEED
+from kinemill.runtime.policy_layout import MASK, SEED
 from kinemill.runtime.window_metrics import Floats
 from kinemill.train.demonstrations import Demonstrations, Feed
 from kinemill.verify.accuracy import episodes_of
-from kinemill.verify.analysis import MODEL, accuracy
-from kinemill.verify.document import EnvironmentOutcome, EvaluatedModel, PolicyEvaluation
+from kinemill.verify.analysis import MODEL
 from kinemill.verify.errors import Errors
 from kinemill.verify.logs import SPLIT, Logs
 from kinemill.verify.scale import Scale, scale_of
@@ -84,14 +82,26 @@ def actions_on_logs(policy: Policy, data: Demonstrations) -> NDArray[np.float32]
     for step in range(max(one.rows for one in episodes)):
         # Ended episodes stay at their last row; their actions are dropped below.
         rows = np.array([min(one.start + step, one.stop - 1) for one in episodes])
-        inputs = {k: v.numpy() for k, v in feed.at(torch.from_numpy(rows)).items()}
-        if layout.seeded:
-            seeds = [[step_seed(row, step)] for row in range(len(episodes))]
-            inputs[SEED] = np.array(seeds, np.int64)
-        action, carry = policy.step(inputs, carry)
+        action, carry = policy.step(policy_inputs(policy, feed, rows, step), carry)
         is_running = np.array([step < one.rows for one in episodes])
         actions[rows[is_running]] = action[is_running]
     return actions
+
+
+def policy_inputs(
+    policy: Policy, feed: Feed, rows: NDArray[np.int64], step: int
+) -> dict[str, NDArray[np.generic]]:
+    """Return the inputs of a policy at rows (B,), the step of each episode given.
+
+    Logs hold no mask, so all choices count as allowed.
+    """
+    layout = policy.interface.layout
+    inputs = {name: part.numpy() for name, part in feed.at(torch.from_numpy(rows)).items()}
+    if layout.mask:
+        inputs[MASK] = np.ones((len(rows), layout.mask), np.float32)
+    if layout.seeded:
+        inputs[SEED] = np.array([[step_seed(row, step)] for row in range(len(rows))], np.int64)
+    return inputs
 
 
 def errors_of(
@@ -165,44 +175,7 @@ def _examples(
         yield np.concatenate([features, data.actions[part].astype(np.float64)], axis=1)
 
 
-def policy_evaluation(
-    task: str,
-    source: EvaluatedModel,
-    logs: Logs | None,
-    errors: dict[str, Errors] | None,
-    trials: Trials | None,
-) -> PolicyEvaluation:
-    """Return evaluation.json of a policy; None stands for parts that were not requested.
-
-    Args:
-        task: name of the task.
-        source: which policy.
-        logs: logs whose actions were compared.
-        errors: differences from the logged actions: `model`, and `repeat`.
-        trials: episodes in the environment of the task.
-    """
-    return PolicyEvaluation(
-        task=task,
-        source=source,
-        logs=logs.facts() if logs else None,
-        actions={who: accuracy(one) for who, one in errors.items()} if errors else None,
-        environment=_summarize_trials(trials) if trials else None,
-    )
-
-
-def _summarize_trials(trials: Trials) -> EnvironmentOutcome:
-    intervals = trials.interval()
-    return EnvironmentOutcome(
-        episodes=len(trials.seeds),
-        mean_return=trials.mean_return,
-        return_interval=intervals["return"],
-        success=trials.success,
-        success_interval=intervals.get("success"),
-        steps=float(np.mean(trials.lengths)),
-    )
-
-
-def action_errors(policy: Policy, logs: Logs) -> dict[str, Errors]:
+def measure_logs(policy: Policy, logs: Logs) -> HeldOut:
     """Measure the errors of a policy's actions on logs, and of repeating the last action.
 
     Raises:
@@ -224,7 +197,9 @@ def action_errors(policy: Policy, logs: Logs) -> dict[str, Errors]:
     rows = scored_rows(data)
     if not len(rows):
         raise BadInput(logs.path, "has no episode of two rows", expected="longer logs")
-    return {
-        MODEL: errors_of(actions_on_logs(policy, data)[rows], data, rows, policy),
+    actions = actions_on_logs(policy, data)
+    errors = {
+        MODEL: errors_of(actions[rows], data, rows, policy),
         "repeat": errors_of(data.actions[rows - 1], data, rows, policy),
     }
+    return HeldOut(errors, packed.of(SPLIT), data.actions, actions)

@@ -3,6 +3,7 @@
 Symbols: N steps, A actions.
 """
 
+from collections.abc import Mapping
 from html import escape
 
 import numpy as np
@@ -14,7 +15,7 @@ from kinemill.runtime.integrity import POLICY
 from kinemill.runtime.window_metrics import Floats
 from kinemill.verify.document import Verification
 from kinemill.verify.files import read_model
-from kinemill.verify.labels import label
+from kinemill.verify.labels import label, spoken
 from kinemill.verify.learning_curves import training_section
 from kinemill.verify.networks import network_section
 from kinemill.verify.policies.action_errors import HeldOut
@@ -22,6 +23,7 @@ from kinemill.verify.policies.subject import PolicySubject
 from kinemill.verify.policies.trials import record_frames
 from kinemill.verify.policies.viewer import episode_viewer
 from kinemill.verify.report_sections import Parts, error_table, limits_text
+from kinemill.verify.results import PolicyGain
 from kinemill.verify.verifier import Verdict
 
 MOST = 8  # actions in charts
@@ -92,38 +94,55 @@ def _cards(verdict: Verdict, subject: PolicySubject, document: Verification) -> 
 
 
 def _returns(subject: PolicySubject, document: Verification) -> str:
-    trials, rows = subject.trials, list[list[str]]()
-    if trials is None:
+    if subject.trials is None:
         return ""
-    for who, one in (("model", trials.model), ("random", trials.random)):
-        intervals = one.interval()
+    by_actor = {"model": subject.trials.model, "random": subject.trials.random}
+    return returns_section(by_actor, document.gains)
+
+
+def returns_section(trials: Mapping[str, Trials], gains: Mapping[str, PolicyGain]) -> str:
+    """Return the table and the chart of returns, `model` first, all from the same starts.
+
+    Args:
+        trials: by name of who acts.
+        gains: of `model` over the others.
+    """
+    rows = list[list[str]]()
+    for who, one in trials.items():
+        intervals, lengths = one.interval(), one.lengths
         low, high = intervals["return"]
         success = "–"
         if one.success is not None:
             ends = "{:.0%} – {:.0%}".format(*intervals["success"])
             success = f"{one.success:.0%} ({ends})"
         text = f"{number(one.mean_return)} ({number(low)} – {number(high)})"
-        rows.append([name_of(label(who)), text, success, f"{np.mean(one.lengths):.4g}"])
-    low, high = document.gains["random"].returns
-    seeds = trials.model.seeds
+        steps = f"{np.mean(lengths):.4g} ({min(lengths)} – {max(lengths)})"
+        rows.append([name_of(label(who)), text, success, steps])
+    seeds = trials["model"].seeds
+    compared = "".join(
+        f" From the same starts, its return minus that of {spoken(who)} is {number(low)} to "
+        f"{number(high)}."
+        for who, (low, high) in ((who, one.returns) for who, one in gains.items())
+    )
     return (
         "<h2>Returns</h2>"
         f"<p>{len(seeds)} episodes, seeds {seeds[0]} to {seeds[-1]}, which training and selection "
-        "never use. In brackets the 95 % bootstrap interval. From the same starts the "
-        f"policy returns {number(low)} to {number(high)} more than random actions.</p>"
+        "never use. In brackets the 95 % bootstrap interval, and of the steps the smallest and "
+        f"the largest number.{compared}</p>"
         + table(["Actions of", "Return", "Success", "Steps"], rows, numbers_from=1)
-        + _returns_chart(trials.model, trials.random)
+        + _returns_chart(trials)
     )
 
 
-def _returns_chart(model: Trials, random: Trials) -> str:
+def _returns_chart(trials: Mapping[str, Trials]) -> str:
     """Draw the returns of all episodes in ascending order."""
 
-    def line(who: str, style: str, trials: Trials) -> Line:
-        values = np.sort(np.asarray(trials.returns, dtype=np.float64))
+    def line(who: str, one: Trials) -> Line:
+        values = np.sort(np.asarray(one.returns, dtype=np.float64))
+        style = "persistence" if who == "random" else who
         return Line(label(who), style, np.linspace(0.0, 1.0, len(values)), values)
 
-    lines = [line("random", "persistence", random), line("model", "model", model)]
+    lines = [line(who, one) for who, one in reversed([*trials.items()])]
     chart = line_chart(
         lines, labels=("share of episodes, lowest return first", "return"), size=(700, 212)
     )
@@ -188,16 +207,24 @@ def _choice_row(values: Floats, choices: int) -> list[str]:
 
 
 def _errors(subject: PolicySubject) -> str:
-    if subject.held_out is None:
-        return ""
-    errors = subject.held_out.errors
+    return "" if subject.held_out is None else errors_section(subject.held_out, "the test split")
+
+
+def errors_section(held_out: HeldOut, where: str) -> str:
+    """Return the table of errors of actions, and charts of the first episode.
+
+    Args:
+        held_out: errors and actions.
+        where: rows that they are of, in a sentence.
+    """
+    errors = held_out.errors
     model = errors["model"]
     return (
-        "<h2>Errors of actions</h2><p>Root mean square error on the test split, in each "
+        f"<h2>Errors of actions</h2><p>Root mean square error on {where}, in each "
         "action's unit: the policy observes each episode from its start. Below it the 95 % "
         f"interval, from {model.effective_n:.0f} independent {model.unit}. Bold is best.</p>"
         + error_table(errors, model.units, "Action")
-        + f'<div class="grid">{"".join(_error_charts(subject.held_out))}</div>'
+        + f'<div class="grid">{"".join(_error_charts(held_out))}</div>'
     )
 
 

@@ -21,6 +21,7 @@ from kinemill.environments.evaluation import (
     try_policy,
 )
 from kinemill.environments.gym_types import Env
+from kinemill.environments.layout import layout_of
 from kinemill.errors import BadInput
 from kinemill.export.policy_cases import action_scale
 from kinemill.runtime import Policy, PolicyInterface
@@ -148,13 +149,49 @@ def run_trials(
     )
 
 
-def run_random(task: Task, seeds: Sequence[int]) -> Trials:
+def run_random(task: Task, seeds: Sequence[int], variant: str | None = None) -> Trials:
     """Run episodes with random actions."""
     environment = make_environment(task)
     try:
-        return try_policy(task, RandomPolicy(environment.action_space), seeds)
+        actor = RandomPolicy(environment.action_space)
+        return try_policy(task, actor, seeds, variant=variant)
     finally:
         environment.close()
+
+
+def require_layout(task: Task, policy: Policy, variant: str | None = None) -> None:
+    """Pass if a policy can act in the environment of a task, which may not be its own.
+
+    Raises:
+        BadInput: the environment lacks observations of the policy, or takes other actions.
+    """
+    environment = make_environment(task, variant=variant)
+    try:
+        there, own = layout_of(task, environment), policy.interface.layout
+    finally:
+        environment.close()
+    where = f"environment of {task.name}"
+    lacking = [
+        name
+        for name in (*own.observation, *own.images, *own.texts)
+        if name not in (*there.observation, *there.images, *there.texts)
+    ]
+    if lacking:
+        problem = f"does not show {', '.join(lacking)}, which the policy observes"
+        shown = (*there.observation, *there.images, *there.texts)
+        raise BadInput(where, problem, expected=f"it shows {', '.join(shown)}")
+    choices = there.choices or (0,) * len(there.actions)
+    if (there.actions, choices) != (own.actions, policy.interface.choices):
+        raise BadInput(
+            where,
+            f"takes {_actions_text(there.actions, choices)}",
+            expected=_actions_text(own.actions, policy.interface.choices),
+        )
+
+
+def _actions_text(names: Sequence[str], choices: Sequence[int]) -> str:
+    pairs = zip(names, choices, strict=True)
+    return ", ".join(f"{name} of {count} choices" if count else name for name, count in pairs)
 
 
 def compare_episodes(

@@ -1,0 +1,114 @@
+"""The critic of a trained policy, where it values actions: off-policy and value-based algorithms.
+
+Symbols: B batch, E numbers that the network gets, A actions.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kinemill.environments.graph import Scaled
+from kinemill.environments.wrappers.reward_scaling import RewardScaling
+from kinemill.rl.actor import Actor
+from kinemill.rl.algorithms._off_policy import Replaying
+from kinemill.rl.learner_context import open_site
+from kinemill.rl.runners.in_process import InProcess
+from kinemill.rl.warm_start import load_warm_start
+from kinemill.task.document import Task
+from kinemill.task.environment import Wrapper
+from kinemill.task.protocols import WarmStart
+from kinemill.train.warm_start import load_model
+
+
+@dataclass(frozen=True)
+class ActionCritic:
+    """Values of actions: the discounted return that the training expected after each.
+
+    Attributes:
+        algorithm: settings of the algorithm.
+        actor: the trained policy, whose wrappers make the row that the critic gets.
+        model: of stable-baselines3, with the weights of the training.
+        scale: of rewards in the training, which values are divided by.
+    """
+
+    algorithm: Replaying
+    actor: Actor
+    model: Any
+    scale: float
+
+    def encode(
+        self, inputs: Sequence[Tensor], carry: Sequence[Tensor]
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Return the row of the critic (B, E) and the next carry, given those of the policy."""
+        row, after, rest = self.actor.encode(*inputs, *carry)
+        return row, [*after, *rest]
+
+    @torch.no_grad()
+    def values(self, rows: Tensor, actions: Tensor) -> Tensor:
+        """Return the value of each action, (B, E) and (B, A) in task units -> (B,)."""
+        return (
+            self.algorithm.action_values(self.model.policy, rows, self._inner(actions)) / self.scale
+        )
+
+    def _inner(self, actions: Tensor) -> Tensor:
+        """Return actions as the replay buffer has them: numbers within [-1, 1], or choices."""
+        if any(self.actor.layout.choices):
+            return actions.long()
+        space = self.model.action_space
+        low, high = (torch.as_tensor(end) for end in (space.low, space.high))
+        for adapter in self.actor.adapters:
+            if isinstance(adapter, Scaled):
+                low, high = adapter.low, adapter.high
+        return 2.0 * (actions - low) / (high - low) - 1.0
+
+
+def load_critic(task: Task, start: WarmStart) -> ActionCritic | None:
+    """Return the critic of a trained policy; None if its algorithm has none that values actions.
+
+    Args:
+        task: that the policy was trained with.
+        start: the published model.
+
+    Raises:
+        BadInput: The environment cannot be made.
+    """
+    learn: Any = task.learn
+    algorithm = getattr(learn, "algorithm", None)
+    if not isinstance(algorithm, Replaying) or task.environment is None:
+        return None
+    wrappers = task.environment.wrappers
+    scale = _reward_scale(wrappers)
+    if scale is None:
+        return None
+    actor: Actor = load_model(Path(start.folder))
+    estimates, weights = load_warm_start(start, learn, wrappers)
+    small = learn.model_copy(
+        update={
+            "algorithm": algorithm.model_copy(update={"buffer_size": 1}),
+            "runner": InProcess(),
+            "num_envs": 1,
+        }
+    )
+    site = open_site(
+        task.model_copy(update={"learn": small}), actor.layout, estimates, torch.device("cpu")
+    )
+    try:
+        learner: Any = small.algorithm.learner(site)
+        learner.start(weights)
+    finally:
+        site.environment.close()
+    learner.model.policy.set_training_mode(False)
+    return ActionCritic(algorithm, actor, learner.model, scale)
+
+
+def _reward_scale(wrappers: Sequence[Wrapper]) -> float | None:
+    """Return the factor on rewards in training; None if they were also shifted."""
+    scaled = [one for one in wrappers if isinstance(one, RewardScaling)]
+    if any(one.offset for one in scaled):
+        return None
+    return prod(one.factor for one in scaled)

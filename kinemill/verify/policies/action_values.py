@@ -1,0 +1,66 @@
+"""Values of logged actions, by the critic that was trained with a policy.
+
+Symbols: N rows, B episodes.
+"""
+
+import numpy as np
+import torch
+
+from kinemill.environments.evaluation import bootstrap
+from kinemill.rl.critic import ActionCritic
+from kinemill.runtime import Policy
+from kinemill.runtime.window_metrics import Floats
+from kinemill.train.demonstrations import Demonstrations, Feed
+from kinemill.verify.accuracy import episodes_of
+from kinemill.verify.document import ActionValues
+from kinemill.verify.logs import SPLIT
+from kinemill.verify.policies.action_errors import HeldOut, policy_inputs, scored_rows
+
+
+def action_values(
+    policy: Policy, critic: ActionCritic, data: Demonstrations, measured: HeldOut
+) -> ActionValues:
+    """Return the values of the logged actions and of the policy's, in the logged states.
+
+    Args:
+        policy: that the critic was trained with.
+        critic: of the same version.
+        data: with a test split.
+        measured: the actions of the policy there.
+    """
+    logged, own = _values(policy, critic, data, measured)
+    rows = scored_rows(data)
+    logged, own = logged[rows], own[rows]
+    episode = episodes_of(data.packed, SPLIT, rows)
+    difference = logged - own
+    by_episode = [float(difference[episode == one].mean()) for one in np.unique(episode)]
+    return ActionValues(
+        critic=critic.algorithm.type,
+        discount=critic.algorithm.gamma,
+        rows=len(rows),
+        logged=float(logged.mean()),
+        policy=float(own.mean()),
+        difference=float(difference.mean()),
+        interval=bootstrap(by_episode),
+        better=float((difference > 0.0).mean()),
+    )
+
+
+def _values(
+    policy: Policy, critic: ActionCritic, data: Demonstrations, measured: HeldOut
+) -> tuple[Floats, Floats]:
+    """Return the values of logged and own actions at the rows of the test split, (N,) each."""
+    episodes, layout = data.packed.of(SPLIT), policy.interface.layout
+    feed = Feed(data, layout, torch.device("cpu"))
+    carry = list(critic.actor.initial_carry(len(episodes)))
+    logged, own = (np.full(len(data.actions), np.nan) for _ in range(2))
+    for step in range(max(one.rows for one in episodes)):
+        rows = np.array([min(one.start + step, one.stop - 1) for one in episodes])
+        inputs = policy_inputs(policy, feed, rows, step)
+        tensors = [torch.from_numpy(inputs[name]) for name in layout.inputs]
+        encoded, carry = critic.encode(tensors, carry)
+        is_running = np.array([step < one.rows for one in episodes])
+        for values, actions in ((logged, measured.logged), (own, measured.actions)):
+            acted = torch.from_numpy(np.nan_to_num(actions[rows]))
+            values[rows[is_running]] = critic.values(encoded, acted).numpy()[is_running]
+    return logged, own
