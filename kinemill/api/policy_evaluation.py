@@ -155,11 +155,11 @@ def _on_logs(
     notes += refusal_note(logs)
     if loaded.model.interface.layout.mask:
         notes.append("logs hold no action mask: choices that were forbidden count as allowed")
-    held_out, seen = measure_logs(loaded.model, logs), Demonstrations(logs.rows, logs.media)
+    held_out, rows = measure_logs(loaded.model, logs), Demonstrations(logs.rows, logs.media)
     steps = horizon, stride or loaded.task.verify.stride
-    curves = action_curves(loaded.model, seen, held_out, *steps)
+    curves = action_curves(loaded.model, rows, held_out, *steps)
     critic = _critic(loaded, notes)
-    values = critic and action_values(loaded.model, critic, seen, held_out)
+    values = critic and action_values(loaded.model, critic, rows, held_out)
     return LogMeasurement(logs, held_out, curves, values)
 
 

@@ -178,8 +178,8 @@ def require_layout(task: Task, policy: Policy, variant: str | None = None) -> No
     ]
     if lacking:
         problem = f"does not show {', '.join(lacking)}, which the policy observes"
-        shown = (*there.observation, *there.images, *there.texts)
-        raise BadInput(where, problem, expected=f"it shows {', '.join(shown)}")
+        available = (*there.observation, *there.images, *there.texts)
+        raise BadInput(where, problem, expected=f"it shows {', '.join(available)}")
     choices = there.choices or (0,) * len(there.actions)
     if (there.actions, choices) != (own.actions, policy.interface.choices):
         raise BadInput(
