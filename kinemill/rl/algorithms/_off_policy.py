@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -11,9 +11,6 @@ from kinemill.rl.learner import Learner, Site
 from kinemill.rl.objective import Reinforcement
 from kinemill.task.bounds import Count, Steps, StepsOrZero, Width
 from kinemill.task.reinforcement import DISCOUNTS, Algorithm, Head
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 class Replaying(Algorithm):
@@ -72,7 +69,7 @@ class Replaying(Algorithm):
         """Return the layers of the network that acts in a policy of the library, in order."""
 
     @abstractmethod
-    def action_values(self, policy: Any, rows: "Tensor", actions: "Tensor") -> "Tensor":
+    def action_values(self, policy: Any, rows: object, actions: object) -> object:
         """Return the value of actions, by the critic of a policy of the library, (B,).
 
         Args:
@@ -142,7 +139,7 @@ class OffPolicy(Replaying):
         """Return None: it takes a model of its critics."""
         return None
 
-    def action_values(self, policy: Any, rows: "Tensor", actions: "Tensor") -> "Tensor":
+    def action_values(self, policy: Any, rows: object, actions: object) -> object:
         """Return the smallest value of the critics."""
         import torch
 

@@ -1,6 +1,6 @@
 """Algorithms that learn the value of each choice."""
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -8,9 +8,6 @@ from kinemill.rl.algorithms._off_policy import Replaying
 from kinemill.rl.learner import Site
 from kinemill.rl.objective import Reinforcement
 from kinemill.task.bounds import Count, Fraction, Share, Steps
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 class ValueBased(Replaying):
@@ -48,7 +45,7 @@ class ValueBased(Replaying):
             return policy_kwargs(learn, list(models[0].hidden_sizes))
         return policy_kwargs(learn, [], self.features)
 
-    def action_values(self, policy: Any, rows: "Tensor", actions: "Tensor") -> "Tensor":
+    def action_values(self, policy: Any, rows: object, actions: object) -> object:
         """Return the values of the choices, the mean of quantiles where those are learned."""
         values = getattr(policy, self.acts_by)(rows)
         values = values.mean(dim=1) if values.ndim == 3 else values

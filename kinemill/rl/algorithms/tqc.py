@@ -1,6 +1,6 @@
 """Truncated quantile critics (Kuznetsov et al., 2020): SAC that distrusts the highest returns."""
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -8,9 +8,6 @@ from kinemill.rl.algorithms._off_policy import OffPolicy
 from kinemill.rl.learner import Learner, Site
 from kinemill.task.bounds import CountOrZero, Weight, Width
 from kinemill.task.reinforcement import ALGORITHMS
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 @ALGORITHMS.register("tqc")
@@ -26,7 +23,7 @@ class TQC(OffPolicy):
         default=2, description="highest quantiles left out, in each critic"
     )
 
-    def action_values(self, policy: Any, rows: "Tensor", actions: "Tensor") -> "Tensor":
+    def action_values(self, policy: Any, rows: object, actions: object) -> object:
         """Return the mean of all quantiles of all critics."""
         return policy.critic(rows, actions).mean(dim=(1, 2))
 
