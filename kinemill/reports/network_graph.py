@@ -1,6 +1,6 @@
 """Graph of a network as inline SVG: inputs, matrices, outputs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -24,11 +24,87 @@ class Block:
     after: tuple[str, ...] = ()
 
 
-def network(blocks: Sequence[Block]) -> str:
+@dataclass(frozen=True)
+class Operation:
+    """An operation of a network.
+
+    Attributes:
+        inputs: names of the values that it takes.
+        outputs: names of its results.
+        matrix: shape of its learned matrix; empty without one.
+        function: name of a function that is worth a mention, such as `tanh`.
+    """
+
+    inputs: Sequence[str]
+    outputs: Sequence[str]
+    matrix: tuple[int, ...] = ()
+    function: str = ""
+
+
+def blocks_of_operations(
+    inputs: Mapping[str, str], operations: Iterable[Operation], outputs: Mapping[str, str]
+) -> list[Block]:
+    """Return inputs, learned matrices and outputs of a network, and what takes from what.
+
+    Functions between two of them are listed at the later one.
+
+    Args:
+        inputs: shape by name.
+        operations: in the order of computation.
+        outputs: shape by name.
+    """
+    blocks = [Block(name, name, shape) for name, shape in inputs.items()]
+    sources = {name: {name: None} for name in inputs}  # of a value: boxes, in order
+    functions = {name: dict[str, None]() for name in inputs}
+    for operation in operations:
+        sources_of_one = _joined(sources, operation.inputs)
+        passed = _joined(functions, operation.inputs)
+        if operation.matrix and sources_of_one:
+            own = operation.outputs[0]
+            title, below = " x ".join(map(str, operation.matrix)), ", ".join(passed)
+            blocks.append(Block(own, title, below, _nearest(blocks, sources_of_one)))
+            sources_of_one, passed = {own: None}, {}
+        elif operation.function:
+            passed = {**passed, operation.function: None}
+        for name in operation.outputs:
+            sources[name], functions[name] = sources_of_one, passed
+    for name, shape in outputs.items():
+        text = ", ".join([*functions.get(name, {}), shape])
+        nearest = _nearest(blocks, sources.get(name, {}))
+        blocks.append(Block(f"out {name}", name, text, nearest))
+    return blocks
+
+
+def _nearest(blocks: list[Block], candidates: dict[str, None]) -> tuple[str, ...]:
+    """Return those boxes that are not seen through another one of them anyway."""
+    above: dict[str, set[str]] = {}
+    for block in blocks:
+        above[block.name] = {*block.after, *(one for name in block.after for one in above[name])}
+    through = {one for name in candidates for one in above[name]}
+    return tuple(name for name in candidates if name not in through)
+
+
+def _joined(of: dict[str, dict[str, None]], names: Iterable[str]) -> dict[str, None]:
+    return {one: None for name in names for one in of.get(name, {})}
+
+
+_COLORS = "--ink:#222;--soft:#666;--line:#999;--model:#2563eb;background:#fff"
+
+
+def drawing(blocks: Sequence[Block]) -> str:
+    """Draw boxes as an SVG file of its own, which needs no style sheet of a page."""
+    return network(
+        blocks,
+        f'xmlns="http://www.w3.org/2000/svg" font-family="sans-serif" style="{_COLORS}"',
+    )
+
+
+def network(blocks: Sequence[Block], attributes: str = "") -> str:
     """Draw boxes from left to right, each behind all that it takes from.
 
     Args:
         blocks: in an order in which each comes after those that it takes from.
+        attributes: of the element; default: as wide as the page, at most in full size.
     """
     depth: dict[str, int] = {}
     for block in blocks:
@@ -49,9 +125,9 @@ def network(blocks: Sequence[Block]) -> str:
     }
     lines = [_line(positions, name, block.name) for block in blocks for name in block.after]
     boxes = [_box(block, *positions[block.name]) for block in blocks]
+    attributes = attributes or f'style="display:block;width:100%;max-width:{width}px"'
     return (
-        f'<svg class="network" viewBox="-1 -1 {width + 2} {height + 2:g}" role="img" '
-        f'style="display:block;width:100%;max-width:{width}px" '
+        f'<svg class="network" viewBox="-1 -1 {width + 2} {height + 2:g}" role="img" {attributes} '
         f'aria-label="graph of the network">{"".join(lines + boxes)}</svg>'
     )
 

@@ -116,6 +116,9 @@ class EvolutionLearner:
         """Return a copy of the policy's network as it is now."""
         return copy.deepcopy(self._core).eval()
 
+    def critic(self) -> None:
+        """Return None: it has no critic."""
+
     def restart_weights(self) -> dict[str, Tensor]:
         """Return a copy of the policy's weights by name, in their shapes."""
         return {name: value.clone() for name, value in self._core.state_dict().items()}

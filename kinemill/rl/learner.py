@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from kinemill.rl.drawing import Call
 from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.store import Json
 from kinemill.train.checkpoint import Groups
@@ -57,6 +58,10 @@ class Learner(Protocol):
 
     def core(self) -> Any:
         """Return a copy of the policy's network as it is now, a `nets.Core`."""
+        ...
+
+    def critic(self) -> Call | None:
+        """Return the call of the critics, to draw them; None without critics."""
         ...
 
     def restart_weights(self) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from kinemill.errors import BadInput
 from kinemill.models.mlp import MLP
+from kinemill.rl.drawing import Call, critic_call
 from kinemill.rl.learner import Site
 from kinemill.rl.networks import Core, Extractor
 from kinemill.rl.objective import Reinforcement
@@ -203,6 +204,10 @@ class LibraryLearner:
     def core(self) -> Core:
         """Return a copy of the policy's network as it is now."""
         return self._core(self.model.policy)
+
+    def critic(self) -> Call | None:
+        """Return the call of the critics; None without critics."""
+        return critic_call(self.model.policy)
 
     def restart_weights(self) -> dict[str, Tensor]:
         """Return a copy of the weights of all networks by name, critics too, in their shapes."""

@@ -7,9 +7,10 @@ count as cut off, not as ended.
 """
 
 import hashlib
+import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,9 @@ from torch import Tensor
 
 from kinemill.environments.evaluation import Trials
 from kinemill.errors import Diverged
+from kinemill.reports.network_graph import drawing
 from kinemill.rl.actor import actor_of
+from kinemill.rl.drawing import CRITIC, blocks_of, policy_call
 from kinemill.rl.episode_stats import mean_stats
 from kinemill.rl.evaluation import Evaluator
 from kinemill.rl.learner import Learner, Site
@@ -36,9 +39,11 @@ from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.store import Json
 from kinemill.task.document import Task
 from kinemill.task.environment import Trials as Settings
+from kinemill.task.protocols import DRAWING
 from kinemill.train.checkpoint import Groups, Retention, is_due, read_checkpoint, write_checkpoint
 from kinemill.train.context import Trained, TrainingContext
 from kinemill.train.policy import PolicyModule
+from kinemill.train.policy_runner import interface_of
 from kinemill.train.run_config import dotted
 from kinemill.train.summary import LearnFacts
 from kinemill.train.training_state import State
@@ -287,8 +292,29 @@ class TrainingLoop:
                 reached=state.reached,
                 final=final.document(),
             ),
-            files={STATISTICS: curves_csv(state.history).encode()},
+            files={
+                STATISTICS: curves_csv(state.history).encode(),
+                **self._drawings(policy, learner),
+            },
         )
+
+    def _drawings(self, policy: PolicyModule, learner: Learner) -> dict[str, bytes]:
+        """Log drawings of policy and critics; return the critics' graph as a file."""
+        interface = interface_of(policy, self._task.name, "", {})
+        calls = {"policy": policy_call(policy, interface), "critic": learner.critic()}
+        files = dict[str, bytes]()
+        for name, call in calls.items():
+            if call is None:
+                continue
+            try:
+                blocks = blocks_of(call)
+            except Exception as error:  # noqa: BLE001 - own networks; a drawing ends no training
+                self._progress.log_message(f"the {name} cannot be drawn: {error}")
+                continue
+            self._tracker.log_text(f"{name}{DRAWING}", drawing(blocks))
+            if name == "critic":
+                files[CRITIC] = json.dumps([asdict(block) for block in blocks]).encode()
+        return files
 
 
 def curves_csv(history: Json) -> str:

@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+DRAWING = ".svg"
+
 
 class Tracker(Protocol):
     """Receives parameters and metrics during training, such as MLflow."""
@@ -18,7 +20,10 @@ class Tracker(Protocol):
         ...
 
     def log_text(self, name: str, text: str) -> None:
-        """Record a text under a name such as `config`; a later text replaces it."""
+        """Record a text under a name such as `config`; a later text replaces it.
+
+        A name that ends with `DRAWING` is an SVG file, which trackers of texts alone leave out.
+        """
         ...
 
     def flush(self) -> None:

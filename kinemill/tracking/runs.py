@@ -21,6 +21,7 @@ from typing import Any, Literal
 from kinemill.errors import KinemillError
 from kinemill.store import Json, publish_json
 from kinemill.store.home import Home
+from kinemill.task.protocols import DRAWING
 from kinemill.tracking.database import open_tracking
 from kinemill.tracking.jsonl import Point
 
@@ -154,7 +155,7 @@ class MlflowTracker:
         self._earlier = ()
 
     def log_text(self, name: str, text: str) -> None:
-        """Log a text as `<name>.txt` of the run with the next flush."""
+        """Log a text as `<name>.txt` of the run with the next flush, a drawing as `<name>`."""
         self._texts[_BAD_CHARACTERS.sub("_", name)] = text
 
     def flush(self) -> None:
@@ -250,7 +251,7 @@ def write(client: Any, run_id: str, unsent: Json) -> None:
     if tags:
         client.log_batch(run_id, tags=tags)
     for name, text in unsent.get("texts", {}).items():
-        client.log_text(run_id, text, f"{name}.txt")
+        client.log_text(run_id, text, name if name.endswith(DRAWING) else f"{name}.txt")
 
 
 def _owner() -> str:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from kinemill.task.protocols import DRAWING
 from kinemill.task.trackers import TRACKERS, Track, Training
 
 FOLDER = "tensorboard"
@@ -60,7 +61,9 @@ class Events:
         self._write(self._summary(value=values), step)
 
     def log_text(self, name: str, text: str) -> None:
-        """Write a text, unformatted, to TensorBoard's page of texts."""
+        """Write a text, unformatted, to TensorBoard's page of texts; it shows no SVG."""
+        if name.endswith(DRAWING):
+            return
         self._text(name, "\n".join(f"    {line}" for line in text.splitlines()))
 
     def flush(self) -> None:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from kinemill.errors import KinemillError
+from kinemill.task.protocols import DRAWING
 from kinemill.task.trackers import TRACKERS, Track, Training
 from kinemill.task.web_overrides import LOCAL
 
@@ -77,7 +78,9 @@ class WandbRun:
         self._run.log(dict(metrics), step=step)
 
     def log_text(self, name: str, text: str) -> None:
-        """Log a text in the run's config."""
+        """Log a text in the run's config; a drawing is none."""
+        if name.endswith(DRAWING):
+            return
         self._run.config.update({name: text}, allow_val_change=True)
 
     def flush(self) -> None:

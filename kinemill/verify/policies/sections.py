@@ -11,13 +11,14 @@ import numpy as np
 from kinemill.environments.evaluation import Trials
 from kinemill.reports.charts import Line, axis_label, line_chart, number
 from kinemill.reports.components import card, figure, legend, name_of, table
+from kinemill.rl.drawing import CRITIC
 from kinemill.runtime.integrity import POLICY
 from kinemill.runtime.window_metrics import Floats
 from kinemill.verify.document import Verification
 from kinemill.verify.files import read_model
 from kinemill.verify.labels import label, spoken
 from kinemill.verify.learning_curves import training_section
-from kinemill.verify.networks import network_section
+from kinemill.verify.networks import critic_section, network_section
 from kinemill.verify.policies.action_errors import HeldOut
 from kinemill.verify.policies.subject import PolicySubject
 from kinemill.verify.policies.trials import record_frames
@@ -58,7 +59,10 @@ def policy_parts(verdict: Verdict, document: Verification) -> Parts:
                 _errors(subject),
                 training_section(subject.source),
             ],
-            [network_section(read_model(subject.folder / POLICY))],
+            [
+                network_section(read_model(subject.folder / POLICY)),
+                critic_section(subject.source / CRITIC) if subject.source else "",
+            ],
         ),
         checks_note="Returns do not decide here; the gate compares them with the champion's.",
         channels=channels,
