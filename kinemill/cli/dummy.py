@@ -4,6 +4,7 @@ import json
 import os
 from pathlib import Path
 
+from kinemill.cli.output import notify
 from kinemill.errors import BadInput
 from kinemill.sim import Dummy
 from kinemill.store import digest, publish_file
@@ -31,7 +32,7 @@ def prepare(task: str, settings: list[str]) -> tuple[str, Path, list[str]]:
     if dummy.states is not None:
         task = _write_task(task, dummy, home)
     loaded = load_task(task)
-    _refuse_pictures(loaded, dummy)
+    other = _other_pictures(loaded, dummy)
     os.environ["KINEMILL_HOME"] = str(home.root)
     # Logs of other settings or tasks do not belong to this run.
     inputs = loaded.part("dt", "channels", "validate", "learn", "verify")
@@ -39,30 +40,26 @@ def prepare(task: str, settings: list[str]) -> tuple[str, Path, list[str]]:
     folder = home.logs(loaded.name)
     write_dummy_logs(loaded, folder / below, dummy)
     overrides = dummy_overrides(loaded, dummy, below)
+    if other:
+        notify(f"no trials: the environment of {loaded.name} gives {other}")
+        overrides["environment"] = None
     return task, folder, [f"{key}={json.dumps(value)}" for key, value in overrides.items()]
 
 
-def _refuse_pictures(task: Task, dummy: Dummy) -> None:
-    """Refuse an image size that differs from what the environment renders.
-
-    Raises:
-        BadInput: `image` differs from the environment's size.
-    """
-    if dummy.image is None or task.environment is None or task.learn.gives != "policy":
-        return
+def _other_pictures(task: Task, dummy: Dummy) -> str:
+    """Return which images the environment gives in another size than the logs; else nothing."""
+    if dummy.image is None or task.environment is None or task.learn.type != "imitation":
+        return ""
     from kinemill.environments import layout_of, make_environment
 
     environment = make_environment(task)
-    pictures = layout_of(task, environment).images
+    images = layout_of(task, environment).images
     environment.close()
-    for name, (height, width, _) in pictures.items():
-        if (height, width) != dummy.image:
-            raise BadInput(
-                f"--dummy-set image={list(dummy.image)}",
-                f"the environment of {task.name} gives {name} {height} x {width}",
-                expected=f"image=[{height},{width}], as the policy is evaluated there",
-                fix="leave `image` out, or change the size in the task's `environment`",
-            )
+    return ", ".join(
+        f"{name} in {height} x {width} pixels"
+        for name, (height, width, _) in images.items()
+        if (height, width) != dummy.image
+    )
 
 
 def _read(settings: list[str]) -> Dummy:

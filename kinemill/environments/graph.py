@@ -145,15 +145,22 @@ class Turned(Adapter):
         columns: of the angles.
     """
 
+    columns: Tensor
+    others: Tensor
+
     def __init__(self, inputs: int, columns: list[int]) -> None:
         super().__init__(inputs + len(columns))
-        self._columns = columns
-        self._rest = [index for index in range(inputs) if index not in columns]
+        others = [index for index in range(inputs) if index not in columns]
+        # Indexing with lists is exported as GatherND, which the C code generator does not have.
+        self.register_buffer("columns", torch.tensor(columns), persistent=False)
+        self.register_buffer("others", torch.tensor(others, dtype=torch.long), persistent=False)
 
     def observe(
         self, x: Tensor, first: Tensor, carry: tuple[Tensor, ...]
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Turn (B, D) rad into (B, E)."""
         del first
-        angles = x[:, self._columns]
-        return torch.cat([x[:, self._rest], torch.sin(angles), torch.cos(angles)], 1), carry
+        angles = x.index_select(1, self.columns)
+        return torch.cat(
+            [x.index_select(1, self.others), torch.sin(angles), torch.cos(angles)], 1
+        ), carry

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -51,9 +51,9 @@ class ActionCritic:
     @torch.no_grad()
     def values(self, rows: Tensor, actions: Tensor) -> Tensor:
         """Return the value of each action, (B, E) and (B, A) in task units -> (B,)."""
-        return (
-            self.algorithm.action_values(self.model.policy, rows, self._inner(actions)) / self.scale
-        )
+        inner = self._inner(actions)
+        values = cast(Tensor, self.algorithm.action_values(self.model.policy, rows, inner))
+        return values / self.scale
 
     def _inner(self, actions: Tensor) -> Tensor:
         """Return actions as the replay buffer has them: numbers within [-1, 1], or choices."""

@@ -38,7 +38,6 @@ def test_other_settings_make_other_logs_and_leave_those_from_before_out(home, mo
         ("cart_pole", "sample=3", "did you mean 'samples'"),
         ("cart_pole", "episodes=2", "greater than or equal to 3"),
         ("cart_pole", "image=3", "valid tuple"),
-        ("targets", "image=[32,32]", "gives camera 64 x 64; expected image=.64,64."),
         ("cart_pole", "states=3", "has channels of its own"),
         ("cart_poll", "seed=3", "did you mean 'cart_pole'"),
     ],
@@ -50,5 +49,17 @@ def test_what_cannot_be_made_up_is_refused(home, task, setting, said):
 
 def test_pictures_of_the_size_that_the_environment_has_are_taken(home, monkeypatch):
     monkeypatch.setenv("KINEMILL_HOME", str(home.root))
-    _, folder, _ = prepare("targets", ["image=[64,64]", "episodes=3"])
+    _, folder, overrides = prepare("targets", ["image=[64,64]", "episodes=3"])
     assert len(list(folder.rglob("dummy-*.h5"))) == 3
+    assert "environment=null" not in overrides
+
+
+def test_without_pictures_of_that_size_in_the_environment_there_are_no_trials(
+    home, monkeypatch, capsys
+):
+    monkeypatch.setenv("KINEMILL_HOME", str(home.root))
+    _, _, overrides = prepare("targets", ["image=[32,32]", "episodes=3"])
+    assert "environment=null" in overrides
+    assert "channels.camera.shape=[32, 32, 3]" in overrides
+    note = "no trials: the environment of targets gives camera in 64 x 64 pixels"
+    assert note in capsys.readouterr().err

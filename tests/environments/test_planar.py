@@ -33,6 +33,7 @@ def demonstrated(task, seeds):
 def test_the_expert_succeeds_from_every_start(name):
     runs = demonstrated(task_of(name), range(12))
     assert all(run.success and run.terminated for run in runs)
+    assert all(run.commands is None for run in runs)  # every action is within the limits
     assert all(np.isfinite(run.observations["observation"]).all() for run in runs)
 
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from benchmarks._policies import Chooser, Gains, Looking, Sampler, published
+from kinemill.environments.graph import Normalized, Scaled, Stacked, Turned
 from kinemill.errors import BadInput, Blocked
 from kinemill.export.bundle import deliver
 from kinemill.export.c99 import parity
@@ -20,6 +21,8 @@ from kinemill.export.policy_cases import play, random_inputs
 from kinemill.rl.actor import Actor
 from kinemill.rl.networks import LSTMCore, Perceptron
 from kinemill.runtime import load
+from kinemill.task.plugins import OBJECTIVES
+from kinemill.train.objectives._bc_setup import assemble
 from kinemill.train.policy import PolicyLayout
 from tests.export.test_c99 import SANE, STRICT
 
@@ -67,7 +70,51 @@ def remembering():
     return Actor(layout, [], core, "limits").eval()
 
 
-KINDS = {"memory": Gains, "masked": Chooser, "squashed": squashed, "recurrent": remembering}
+def wrapped():
+    """A squashed perceptron behind stacked, normalized observations and scaled actions."""
+    torch.manual_seed(0)
+    names, actions = ("x", "angle"), ("left", "right")
+    units = dict.fromkeys([*names, *actions], "1")
+    limits = {"left": (-2.0, 5.0), "right": (0.0, 1.0)}
+    layout = PolicyLayout(0.1, names, actions, units, limits)
+    normalized = Normalized(6)
+    normalized.load({"mean": torch.linspace(-1.0, 1.0, 6), "std": torch.linspace(0.5, 3.0, 6)})
+    scaled = Scaled(6, list(zip(*limits.values(), strict=True)))
+    adapters = [Turned(2, [1]), Stacked(3, 2), normalized, scaled]
+    return Actor(layout, adapters, Perceptron([6, 12, 2], "tanh"), "squashed").eval()
+
+
+def gru():
+    """A GRU learned from demonstrations: scaled numbers, a queue of planned actions, limits."""
+    torch.manual_seed(0)
+    learn = OBJECTIVES["imitation"].model_validate(
+        {
+            "type": "imitation",
+            "model": {"type": "gru", "hidden_size": 12},
+            "chunk": {"length": 4, "n_action_steps": 2},
+        }
+    )
+    names, actions = ("x", "y"), ("push", "turn")
+    layout = PolicyLayout(
+        0.1, names, actions, dict.fromkeys([*names, *actions], "1"), {"push": (-1.0, 0.5)}
+    )
+    scale = {
+        "observation_mean": torch.tensor([1.0, -2.0]),
+        "observation_std": torch.tensor([0.5, 4.0]),
+        "action_mean": torch.tensor([0.2, -3.0]),
+        "action_std": torch.tensor([4.0, 2.0]),
+    }
+    return assemble(learn, {"layout": layout.to_json(), "words": [], "angles": []}, scale).eval()
+
+
+KINDS = {
+    "wrapped": wrapped,
+    "gru": gru,
+    "memory": Gains,
+    "masked": Chooser,
+    "squashed": squashed,
+    "recurrent": remembering,
+}
 
 
 @pytest.fixture(scope="module", params=KINDS)

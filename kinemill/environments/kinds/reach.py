@@ -17,6 +17,7 @@ from kinemill.task.document import Task
 from kinemill.task.environment import KINDS, Environment
 
 LINK, NEAR, STEPS_NEAR = 0.2, 0.03, 5  # m; m from the target; rows that the tip stays there
+TORQUES = np.array([1.0, 0.5])  # N·m, largest of the motors
 STIFFNESS, DAMPING = np.array([2.0, 0.6]), np.array([0.3, 0.06])  # of the expert, N·m/rad, N·m·s
 MJCF = f"""
 <mujoco>
@@ -35,8 +36,8 @@ MJCF = f"""
     </body>
   </worldbody>
   <actuator>
-    <motor joint="shoulder" ctrllimited="true" ctrlrange="-1 1"/>
-    <motor joint="elbow" ctrllimited="true" ctrlrange="-0.5 0.5"/>
+    <motor joint="shoulder" ctrllimited="true" ctrlrange="-{TORQUES[0]} {TORQUES[0]}"/>
+    <motor joint="elbow" ctrllimited="true" ctrlrange="-{TORQUES[1]} {TORQUES[1]}"/>
   </actuator>
 </mujoco>
 """
@@ -110,9 +111,10 @@ class Postures:
         """Begin an episode; nothing is drawn."""
 
     def act(self, observation: object) -> NDArray[np.float32]:
-        """Return torques (2,), N·m."""
+        """Return torques (2,), N·m, that the motors can exert."""
         angles, rates, target = np.split(np.asarray(observation, float), 3)
-        return (STIFFNESS * (posture(target) - angles) - DAMPING * rates).astype(np.float32)
+        torques = STIFFNESS * (posture(target) - angles) - DAMPING * rates
+        return np.clip(torques, -TORQUES, TORQUES).astype(np.float32)
 
 
 def tip(angles: NDArray[np.float64]) -> Vector:
