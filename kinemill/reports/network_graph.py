@@ -88,7 +88,7 @@ def _joined(of: dict[str, dict[str, None]], names: Iterable[str]) -> dict[str, N
     return {one: None for name in names for one in of.get(name, {})}
 
 
-_COLORS = "--ink:#222;--soft:#666;--line:#999;--model:#2563eb;background:#fff"
+_COLORS = "--card:#fff;--ink:#222;--soft:#666;--line:#999;--model:#2563eb;background:#fff"
 
 
 def drawing(blocks: Sequence[Block]) -> str:
@@ -147,7 +147,7 @@ def _box(block: Block, x: float, y: float) -> str:
     title = f'<text x="{middle:g}" y="{y + (17 if block.below else 24):g}" {_TEXT}>'
     below = f'<text x="{middle:g}" y="{y + 32:g}" {_SMALL}>{escape(block.below)}</text>'
     return (
-        f'<rect x="{x:g}" y="{y:g}" width="{WIDE}" height="{TALL}" rx="6" fill="none" '
+        f'<rect x="{x:g}" y="{y:g}" width="{WIDE}" height="{TALL}" rx="6" fill="var(--card)" '
         'stroke="var(--model)"/>'
         f"{title}{escape(block.title)}</text>{below if block.below else ''}"
     )

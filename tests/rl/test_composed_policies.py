@@ -1,16 +1,21 @@
 """Policies and critics of perception blocks, from the environment's parts to the exported file."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
+import yaml
 
 import kinemill.api as km
 from kinemill.environments import layout_of, make_environment
 from kinemill.rl.actor import observed_parts
 from kinemill.rl.drawing import CRITIC
 from kinemill.task import load_task
+from kinemill.task.document import Task
 from kinemill.train.warm_start import load_model
 from kinemill.verify.networks import critic_section
+from tests.conftest import ROOT
 
 TASK = """
 task: field
@@ -88,3 +93,12 @@ def test_actor_and_critic_of_blocks_train_and_are_exported(algorithm, path, home
     changed["observation"][19:21] += 0.5  # robot
     assert not np.allclose(training.policy.act(changed), first)
     assert torch.isfinite(torch.from_numpy(first)).all()
+
+
+def test_the_example_of_the_documentation_is_a_task():
+    text = (ROOT / "docs" / "reinforcement.md").read_text()
+    (example,) = [one for one in re.findall(r"```yaml\n(.*?)```", text, re.S) if "composed" in one]
+    learn = {"type": "reinforcement", **yaml.safe_load(example)["learn"]}
+    task = Task.model_validate({"task": "a", "dt": 1.0, "environment": "A-v0", "learn": learn})
+    assert [*task.learn.model.blocks] == ["robot", "objects", "kind", "joint"]
+    assert task.learn.critic.hidden_sizes == [128, 128]
