@@ -56,13 +56,17 @@ def code_references(task: Task, body: Callable[..., object]) -> dict[str, Any]:
     code, line = _source_of(body.__code__.co_filename), body.__code__.co_firstlineno
     locations = [(code, line)] if code else []
     locations += [(task.path, 1)] if task.path else []
-    references: list[dg.LocalFileCodeReference | dg.UrlCodeReference] = []
-    for path, number in locations:
-        references.append(dg.LocalFileCodeReference(file_path=str(path), line_number=number))
-        if url := _url(path, number):
-            references.append(dg.UrlCodeReference(url=url, label=f"{path.name} in git"))
+    references = [one for path, number in locations for one in _references(path, number)]
     value = dg.CodeReferencesMetadataValue(code_references=references)
     return {"dagster/code_references": value}
+
+
+@cache
+def _references(path: Path, line: int) -> list[dg.LocalFileCodeReference | dg.UrlCodeReference]:
+    """Return the references to a line of a file: on this machine, and on the git server."""
+    local = dg.LocalFileCodeReference(file_path=str(path), line_number=line)
+    url = _url(path, line)
+    return [local, dg.UrlCodeReference(url=url, label=f"{path.name} in git")] if url else [local]
 
 
 @cache

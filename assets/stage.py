@@ -30,10 +30,6 @@ from kinemill_dagster.resources.task_resource import TaskResource
 
 Events = Iterator[dg.AssetCheckResult | dg.AssetMaterialization | dg.Output[ArtifactRef]]
 _STAGE = {asset: stage for stage, asset in CHAIN.items()}
-_MADE, _MADE_IN_PART = (
-    dg.Out(ArtifactRef, is_required=required, io_manager_key="refs") for required in (True, False)
-)
-_READ, _WAITED_FOR = dg.In(ArtifactRef), dg.In(dg.Nothing)
 _SHORTEST = timedelta(minutes=2)  # Dagster's minimum for both windows is 1 minute
 
 
@@ -74,20 +70,48 @@ class ChainSettings:
     conditions: Mapping[str, dg.AutomationCondition[dg.AssetKey]]
 
 
-class _CheckOutput(dg.Out):
-    """The output of a check: 200 tasks have 12,000 of them, with 60 different names."""
+class _SharedOut(dg.Out):
+    """An output with one definition per name: 200 tasks have 14,000 outputs with 70 names."""
 
     def to_definition(self, *args: Any, **kwargs: Any) -> Any:
         """Return the definition of the output with a name, the same one for every asset."""
-        key = (args, tuple(sorted(kwargs.items())))
-        if key not in _check_outputs:
-            _check_outputs[key] = super().to_definition(*args, **kwargs)
-        return _check_outputs[key]
+        return _shared(self, super().to_definition, args, kwargs)
 
 
-_check_outputs: dict[object, Any] = {}
+class _SharedIn(dg.In):
+    """An input with one definition per name."""
+
+    def to_definition(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the definition of the input with a name, the same one for every asset."""
+        return _shared(self, super().to_definition, args, kwargs)
+
+
+def _shared(
+    one: object, define: Callable[..., Any], args: tuple[object, ...], kwargs: dict[str, object]
+) -> Any:
+    key = (id(one), args, tuple(sorted(kwargs.items())))
+    if key not in _definitions:
+        _definitions[key] = define(*args, **kwargs)
+    return _definitions[key]
+
+
+_definitions: dict[object, Any] = {}  # of inputs and outputs, which are constants of this module
+_MADE, _MADE_IN_PART = (
+    _SharedOut(ArtifactRef, is_required=required, io_manager_key="refs")
+    for required in (True, False)
+)
 # `dg.Any` is a DagsterType.
-_CHECKED = _CheckOutput(dg.Any, is_required=False)  # pyright: ignore[reportArgumentType]
+_CHECKED = _SharedOut(dg.Any, is_required=False)  # pyright: ignore[reportArgumentType]
+_READ, _WAITED_FOR = _SharedIn(ArtifactRef), _SharedIn(dg.Nothing)
+
+
+class _StageAsset(dg.AssetsDefinition):
+    """An asset that has all its resources: Dagster would make a second one with those of the task."""
+
+    def with_resources(self, resource_defs: Mapping[str, dg.ResourceDefinition]) -> "_StageAsset":
+        """Return the asset; resources of the code location are not for it."""
+        del resource_defs
+        return self
 
 
 def stage(
@@ -139,7 +163,7 @@ def stage(
             partitions_def=partitions_of(task, name),
             automation_condition=settings.conditions.get(name),
         )
-        return dg.AssetsDefinition(
+        return _StageAsset(
             keys_by_input_name=inputs | orders,
             keys_by_output_name={name: key},
             node_def=compute,
@@ -179,10 +203,15 @@ def _op(
             name: _MADE_IN_PART if checks else _MADE,
             **dict.fromkeys(checks.specs if checks else (), _CHECKED),
         },
-        config_schema=config.to_config_schema() if config else None,
+        config_schema=_schema_of(config) if config else None,
         required_resource_keys={task.name},
         pool=pool_of(task, name),
     )
+
+
+@functools.cache
+def _schema_of(config: type[dg.Config]) -> Any:
+    return config.to_config_schema()
 
 
 def _compute(

@@ -170,7 +170,7 @@ def _fields(part: BaseModel) -> dict[str, dg.Field]:
 
 def _field(owner: type[BaseModel], name: str, info: FieldInfo, value: object) -> dg.Field:
     """Make the field of one key, once for equal parts of all tasks: a form has 280 fields."""
-    key = (owner, name, repr(value)) if isinstance(value, BaseModel) else None
+    key = (owner, name, value.model_dump_json()) if isinstance(value, BaseModel) else None
     if key is not None and key in _parts:
         return _parts[key]
     shape = _shape(info.annotation, value)

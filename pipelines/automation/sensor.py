@@ -42,11 +42,15 @@ class TaskAutomationSensor(dg.AutomationConditionSensorDefinition):
 
     def __init__(self, tasks: Sequence[Task], number: int, interval: int) -> None:
         self._tasks = {task.name: task for task in tasks}
+        # By key: Dagster compares the group of every asset with each of many groups.
+        keys = [
+            dg.AssetKey([task.name, asset]) for task in tasks for asset in stages_of(task).values()
+        ]
         with warnings.catch_warnings():  # evaluation in the code server is a beta feature
             warnings.simplefilter("ignore", dg.BetaWarning)
             super().__init__(
                 name="automation" if number == 1 else f"automation_{number}",
-                target=dg.AssetSelection.groups(*self._tasks),
+                target=dg.AssetSelection.assets(*keys),
                 default_status=dg.DefaultSensorStatus.RUNNING,
                 minimum_interval_seconds=interval,
                 description="Starts runs on new logs, on schedule, on drift, on old champions and "
