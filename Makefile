@@ -3,6 +3,9 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 EXTRAS ?= cpu
 PLUGINS := $(wildcard plugins/*)
 BIN := .venv/bin
+INSTALL ?= $(BIN)/python -m pip install --disable-pip-version-check -q
+# One test process more than processors, because many wait for servers; each takes up to 2 GB.
+WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? n + 1 : 4)))
 STAMP := .venv/.installed-$(EXTRAS)
 DOCS_STAMP := .venv/.installed-docs
 .DEFAULT_GOAL := help
@@ -16,7 +19,7 @@ setup: $(STAMP) .env ## make .venv/ and install kinemill (EXTRAS=gpu for CUDA); 
 $(STAMP): pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "kinemill needs Python 3.11 or newer; set PYTHON=")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[dev,$(EXTRAS)]' $(addprefix -e ,$(PLUGINS))
+	$(INSTALL) -c constraints.txt -e '.[dev,$(EXTRAS)]' $(addprefix -e ,$(PLUGINS))
 	@touch $(STAMP)
 
 .env: | $(STAMP)
@@ -26,7 +29,7 @@ demo: setup ## cart-pole logs -> verified champion in the registry (FRESH=1 star
 	@$(BIN)/kinemill demo --keep . $(if $(FRESH),--fresh)
 
 test: setup ## run the tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not slow and not net' -n auto --maxprocesses 4 --dist loadfile --durations=15
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not slow and not net' -n $(WORKERS) --dist loadfile --durations=15
 
 wheel: setup ## build the wheel into dist/
 	$(BIN)/python -m pip wheel -q --no-deps --no-build-isolation -w dist .
@@ -62,7 +65,7 @@ docs-version: docs ## commit the site of this version to the branch gh-pages
 	$(BIN)/mike set-default latest
 
 $(DOCS_STAMP): $(STAMP)
-	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[docs]'
+	$(INSTALL) -c constraints.txt -e '.[docs]'
 	@touch $(DOCS_STAMP)
 
 lint: setup ## ruff, codespell, pyright, import contracts

@@ -106,10 +106,13 @@ _READ, _WAITED_FOR = _SharedIn(ArtifactRef), _SharedIn(dg.Nothing)
 
 
 class _StageAsset(dg.AssetsDefinition):
-    """An asset that has all its resources: Dagster would make a second one with those of the task."""
+    """An asset that has all its resources.
+
+    Dagster would make a second one, with the resources of the code location.
+    """
 
     def with_resources(self, resource_defs: Mapping[str, dg.ResourceDefinition]) -> "_StageAsset":
-        """Return the asset; resources of the code location are not for it."""
+        """Return this asset."""
         del resource_defs
         return self
 

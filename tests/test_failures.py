@@ -196,8 +196,7 @@ def test_the_look_at_a_large_database_ends_in_time(home, monkeypatch):
     assert len(list(damaged_databases(home))) == 1
 
 
-@pytest.mark.parametrize("name", MAIN)
-@pytest.mark.parametrize("harm", [empty, flip])
+@pytest.mark.parametrize(("harm", "name"), zip([empty, flip, empty], MAIN, strict=True))
 def test_run_up_and_status_end_with_one_line_before_any_work(home, harm, name):
     for one in MAIN:
         database(home.dagster / one)

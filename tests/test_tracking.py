@@ -46,10 +46,10 @@ print(start_run(Home(Path(sys.argv[1])), "cart", sys.argv[2]))
 """
 
 
-def test_three_processes_racing_to_create_the_database_all_get_their_run(home):
-    processes = [_python(OPEN, home.root, f"key{index}", stderr=subprocess.PIPE) for index in "abc"]
+def test_two_processes_racing_to_create_the_database_all_get_their_run(home):
+    processes = [_python(OPEN, home.root, f"key{index}", stderr=subprocess.PIPE) for index in "ab"]
     responses = [process.communicate(timeout=400) for process in processes]
-    assert [process.returncode for process in processes] == [0, 0, 0], responses
+    assert [process.returncode for process in processes] == [0, 0], responses
     assert {err for _, err in responses} == {b""}  # nor does MLflow chatter
     client = open_tracking(home).client
     ids = {out.decode().strip() for out, _ in responses}

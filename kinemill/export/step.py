@@ -1,6 +1,9 @@
 """The step as an ONNX graph: traced by torch, cleaned of what only the exporter needs."""
 
 import copy
+import functools
+import importlib
+import importlib.util
 import logging
 import warnings
 from collections.abc import Mapping
@@ -146,6 +149,7 @@ def export_any(module: nn.Module, example: tuple[Tensor, ...], **named: Any) -> 
     Raises:
         BadInput: Own code cannot be exported; the message names its file and operator.
     """
+    _read_operators_once()
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # about torchvision and the name of the batch axis
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
@@ -163,6 +167,19 @@ def export_any(module: nn.Module, example: tuple[Tensor, ...], **named: Any) -> 
             if own := own_networks(module):
                 raise export_error(error, own[0].where) from error
             raise
+
+
+@functools.cache
+def _read_operators_once() -> None:
+    """Let torch parse the sources of its 500 ONNX operators in the first export of a process only.
+
+    It does so in every export, which is 0.9 of the 2.3 s of a small network. The name is private:
+    with a release of onnxscript that lacks it, exports take that long again.
+    """
+    name = "onnxscript._framework_apis.torch_2_11"
+    if importlib.util.find_spec(name):
+        interface = importlib.import_module(name)
+        interface.get_torchlib_ops = functools.cache(interface.get_torchlib_ops)
 
 
 def cleaned(model: onnx.ModelProto, inputs: Values, outputs: Values) -> onnx.GraphProto:

@@ -75,7 +75,7 @@ CASES = [
     ({"type": "mlp"}, 1, {}),
     ({"type": "gru"}, 4, {"window": "sliding"}),
     ({"type": "gru", **OPTIONS["gru"]}, 4, {}),
-    ({"type": "rigid_body", **OPTIONS["rigid_body"]}, 4, {}),
+    pytest.param({"type": "rigid_body", **OPTIONS["rigid_body"]}, 4, {}, marks=pytest.mark.slow),
     ({"type": "arx"}, 3, {}),
     ({"type": "latent", **OPTIONS["latent"]}, 4, {}),
     ({"type": "mlp", "hidden_sizes": [8]}, 2, {"ensemble": 3}),

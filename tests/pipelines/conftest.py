@@ -1,5 +1,7 @@
 """One small task, one home on which its chain has run, and servers on that home."""
 
+import json
+import os
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass
@@ -7,6 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from filelock import FileLock
 
 from kinemill.store.home import Home
 
@@ -84,14 +87,21 @@ def logs(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def first_run(tmp_path_factory, tasks, logs) -> tuple[Workspace, dict]:
-    """A home on which the chain ran once, and the document of that run; nobody may change it."""
+    """A home on which the chain ran once, and the document of that run; nobody may change it.
+
+    The run takes 25 s, so one worker of pytest-xdist makes it for all.
+    """
     from kinemill_dagster.pipelines.run import run_chain
 
-    site = Workspace(Home(tmp_path_factory.mktemp("home")), tasks)
-    shutil.copytree(logs, site.home.logs(TASK))
-    with pytest.MonkeyPatch.context() as patch:
-        site.enter(patch)
-        return site, run_chain(TASK)
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+    site, document = Workspace(Home(shared / "first-run"), tasks), shared / "first-run.json"
+    with FileLock(shared / "first-run.lock"), pytest.MonkeyPatch.context() as patch:
+        if not document.exists():
+            shutil.copytree(logs, site.home.logs(TASK))
+            site.enter(patch)
+            document.write_text(json.dumps(run_chain(TASK)))
+        return site, json.loads(document.read_text())
 
 
 @pytest.fixture
@@ -127,6 +137,14 @@ def task_gone_wrong(workspace, tmp_path, monkeypatch):
         return job
 
     return make
+
+
+@pytest.fixture
+def quick_hashes(monkeypatch):
+    """Passwords are hashed at a thousandth of the cost; a server in another process knows none."""
+    from kinemill_dagster.pipelines.auth import users
+
+    monkeypatch.setattr(users, "_COST", {"n": 1 << 5, "r": 8, "p": 1})
 
 
 def is_training(process):

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections import Counter
 
 import httpx
@@ -24,7 +25,7 @@ INIT = '{"type":"connection_init"}'
 
 
 @pytest.fixture
-def users(home):
+def users(home, quick_hashes):
     existing = Users(home)
     existing.put("vic", "viewer", PASSWORD)
     return existing
@@ -43,6 +44,7 @@ def hashes(monkeypatch):
 
     def spy(password, salt):
         observed.append(password)
+        time.sleep(0.2)  # as long as a hash at full cost
         return original(password, salt)
 
     monkeypatch.setattr(user_list, "_hashed", spy)

@@ -20,7 +20,7 @@ HEADERS = {"X-Kinemill-Proxy": SECRET}
 
 
 @pytest.fixture
-def users(home):
+def users(home, quick_hashes):
     """Ada and a group have roles through the proxy; Otto has a password here."""
     existing = Users(home)
     existing.put_proxied("ada@mill.example", "admin")

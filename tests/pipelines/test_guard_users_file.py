@@ -13,7 +13,7 @@ from tests.pipelines.test_auth import PASSWORD
 
 
 @pytest.fixture
-def path(home):
+def path(home, quick_hashes):
     users = Users(home)
     users.put("ada", "admin", PASSWORD)
     users.put("otto", "operator", PASSWORD)

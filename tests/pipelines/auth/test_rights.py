@@ -14,7 +14,7 @@ RUNS = "/api/2.0/mlflow/runs/create"
 
 
 @pytest.fixture
-def users(home, tmp_path, monkeypatch):
+def users(home, quick_hashes, tmp_path, monkeypatch):
     """Users of every role, one of them for a single task."""
     monkeypatch.setenv("KINEMILL_TASKS", str(tmp_path))
     for task in ("tiny", "walker"):
