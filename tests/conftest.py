@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from kinemill.process import tune_process
 from kinemill.store.home import Home
 
 tune_process()
+# A shell that starts the tests in the background has Ctrl-C ignored, in all that they start too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples" / "tasks"
