@@ -11,6 +11,8 @@ import psutil
 import pytest
 from filelock import FileLock
 
+from kinemill.register.document import RunDocument
+from kinemill.store import from_json_value
 from kinemill.store.home import Home
 
 TASK = "tiny"
@@ -86,7 +88,7 @@ def logs(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def first_run(tmp_path_factory, tasks, logs) -> tuple[Workspace, dict]:
+def first_run(tmp_path_factory, tasks, logs) -> tuple[Workspace, RunDocument]:
     """A home on which the chain ran once, and the document of that run; nobody may change it.
 
     The run takes 25 s, so one worker of pytest-xdist makes it for all.
@@ -100,8 +102,8 @@ def first_run(tmp_path_factory, tasks, logs) -> tuple[Workspace, dict]:
         if not document.exists():
             shutil.copytree(logs, site.home.logs(TASK))
             site.enter(patch)
-            document.write_text(json.dumps(run_chain(TASK)))
-        return site, json.loads(document.read_text())
+            document.write_text(json.dumps(run_chain(TASK).to_json()))
+        return site, from_json_value(json.loads(document.read_text()), RunDocument, document)
 
 
 @pytest.fixture
