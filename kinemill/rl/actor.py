@@ -204,7 +204,7 @@ def observed_parts(
     images. Where a wrapper changes the numbers, such as `angle_features`, they have no parts.
     """
     count, frames, size = len(layout.observation), 1, len(layout.observation)
-    for adapter in adapters_of(wrappers, layout):
+    for adapter in adapters_of(wrappers, layout) if size else []:  # images alone have no numbers
         frames = frames * adapter.outputs // size if isinstance(adapter, Stacked) else frames
         is_same = isinstance(adapter, Stacked) or adapter.outputs == size
         count, size = count if is_same else adapter.outputs // frames, adapter.outputs
