@@ -13,6 +13,7 @@ from kinemill.task import Task
 from kinemill.task.protocols import WarmStart
 from kinemill.tracking import Tracking, open_tracking
 from kinemill.train import start_in
+from kinemill.train.warm_start import is_checkpoint
 
 
 def start_of(task: Task, home: Home) -> WarmStart | None:
@@ -30,7 +31,15 @@ def start_of(task: Task, home: Home) -> WarmStart | None:
         return None
     if not address.startswith("models:/"):
         base = task.path.parent if task.path else Path()
-        return start_in((base / Path(address).expanduser()).resolve())
+        start = start_in((base / Path(address).expanduser()).resolve())
+        if is_checkpoint(Path(start.folder)) and task.learn.type != "reinforcement":
+            raise BadInput(
+                f"learn.start_from: {address}",
+                "is a checkpoint",
+                expected=f"a trained model, as learn.type is {task.learn.type}",
+                fix="kinemill run --resume resumes from the last checkpoint",
+            )
+        return start
     where = f"learn.start_from: {address}"
     name, which = parse_address(address, where)
     if not is_registered(home, name):

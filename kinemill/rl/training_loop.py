@@ -11,6 +11,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kinemill.environments.evaluation import Trials
-from kinemill.errors import Diverged
+from kinemill.errors import BadInput, Diverged
 from kinemill.reports.network_graph import drawing
 from kinemill.rl.actor import actor_of
 from kinemill.rl.drawing import CRITIC, blocks_of, policy_call
@@ -40,13 +41,21 @@ from kinemill.store import Json
 from kinemill.task.document import Task
 from kinemill.task.environment import Trials as Settings
 from kinemill.task.protocols import DRAWING
-from kinemill.train.checkpoint import Groups, Retention, is_due, read_checkpoint, write_checkpoint
+from kinemill.train.checkpoint import (
+    Groups,
+    Retention,
+    is_due,
+    open_checkpoint,
+    read_checkpoint,
+    write_checkpoint,
+)
 from kinemill.train.context import Trained, TrainingContext
 from kinemill.train.policy import PolicyModule
 from kinemill.train.policy_runner import interface_of
 from kinemill.train.run_config import dotted
 from kinemill.train.summary import LearnFacts
 from kinemill.train.training_state import State
+from kinemill.train.warm_start import is_checkpoint
 
 MONITOR, STATISTICS = "evaluation/return", "statistics.csv"
 
@@ -100,7 +109,8 @@ class TrainingLoop:
 
     def run(self) -> Trained:
         """Learn, and return the best policy."""
-        checkpoint = read_checkpoint(self._bench.folder, self._progress.log_message)
+        own = read_checkpoint(self._bench.folder, self._progress.log_message)
+        checkpoint = self._chosen_checkpoint() if own is None else own
         if checkpoint is None:
             self._training.estimates = self._initial_estimates()
         else:
@@ -109,7 +119,7 @@ class TrainingLoop:
         try:
             learner = self.learner(site)
             if checkpoint is not None:
-                learner.restore(_group(checkpoint[0], "learner"), checkpoint[1]["learner"])
+                self._restore_learner(learner, checkpoint)
             elif self._bench.start is not None:
                 learner.start(load_warm_start(self._bench.start, self._learn)[1])
             self._report(learner)
@@ -119,6 +129,29 @@ class TrainingLoop:
         finally:
             site.environment.close()
             self._evaluator.close()
+
+    def _chosen_checkpoint(self) -> tuple[Groups, Json] | None:
+        """Return the checkpoint that `learn.start_from` names, if it names one."""
+        start = self._bench.start
+        if start is None or not is_checkpoint(Path(start.folder)):
+            return None
+        return open_checkpoint(Path(start.folder))
+
+    def _restore_learner(self, learner: Learner, checkpoint: tuple[Groups, Json]) -> None:
+        """Set networks, optimizers, replay buffer and counters.
+
+        Raises:
+            BadInput: They are of another algorithm or of other networks.
+        """
+        groups, state = checkpoint
+        try:
+            learner.restore(_group(groups, "learner"), state["learner"])
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise BadInput(
+                f"learn.start_from: {self._bench.start and self._bench.start.address}",
+                f"is a checkpoint of another algorithm or of other networks: {error}",
+                fix="keep learn.algorithm and learn.model, or start from the trained model",
+            ) from error
 
     def site(self) -> Site:
         """Return where the algorithm learns."""

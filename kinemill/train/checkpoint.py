@@ -220,6 +220,16 @@ def read_checkpoint(
     return None
 
 
+def open_checkpoint(checkpoint: Path) -> tuple[Groups, Json]:
+    """Return tensors, on the CPU, and state of one checkpoint.
+
+    Raises:
+        CorruptArtifact: It is damaged.
+    """
+    content, state = _read_intact(checkpoint)
+    return unpack_tensors(content), state
+
+
 def clear(folder: Path, retention: Retention | None = None) -> None:
     """Delete the checkpoints of a finished training except permanent ones; logs stay."""
     retention = retention or Retention()

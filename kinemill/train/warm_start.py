@@ -8,6 +8,7 @@ from kinemill.store import Json, digest, file_digest, read_json
 from kinemill.store.formats import Format
 from kinemill.task.document import Task
 from kinemill.task.protocols import WarmStart
+from kinemill.train.checkpoint import INDEX
 
 WEIGHTS, DESCRIPTION, CURVES = "weights.safetensors", "model.json", "history.json"
 FORMAT = Format("trained model", 3)  # 1 saw and scaled other features; 2 was never written
@@ -23,20 +24,27 @@ def described(folder: Path) -> Json:
 
 
 def start_in(folder: Path) -> WarmStart:
-    """Return the model in a folder as published by the stage `model`.
+    """Return the model in a folder as published by the stage `model`, or a checkpoint.
 
     Raises:
         BadInput: there is no trained model in it.
     """
+    if is_checkpoint(folder):  # its index holds the digest of its tensors
+        return WarmStart(str(folder), file_digest(folder / INDEX), str(folder))
     names = (WEIGHTS, DESCRIPTION)
     if missing := [name for name in names if not (folder / name).is_file()]:
         raise BadInput(
             f"learn.start_from: {folder}",
             f"has no {missing[0]}",
-            expected="the folder of a trained model, or models:/TASK@champion",
+            expected="the folder of a trained model or of a checkpoint, or models:/TASK@champion",
         )
     content_digest = digest({name: file_digest(folder / name) for name in names})
     return WarmStart(str(folder), content_digest, str(folder))
+
+
+def is_checkpoint(folder: Path) -> bool:
+    """Return whether a folder is a checkpoint of a training."""
+    return (folder / INDEX).is_file()
 
 
 def description_of(task: Task, data: object, dataset_digest: str) -> Json:
