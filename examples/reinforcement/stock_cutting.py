@@ -8,7 +8,11 @@ allowed; the mask forbids all others. An episode ends when no piece that is left
 The reward of a cut is the area of the piece over that of a sheet, less `opening` when it is the
 first one out of its sheet; so the return grows with what is cut and falls with the sheets used.
 
+`StructuredStockCutting` decides the same in two sub-steps, each with its own observation, choices
+and mask: `piece` selects a kind, then `cut` selects how it is turned and the sheet.
+
     kinemill run examples/reinforcement/stock_cutting.yaml
+    kinemill run examples/reinforcement/stock_cutting_structured.yaml
 """
 
 from typing import Any
@@ -126,3 +130,51 @@ class StockCutting(gymnasium.Env):
         cells = np.concatenate([np.pad(one, 1) for one in self._cut], axis=1)
         gray = np.where(cells, 60, 230).astype(np.uint8)
         return np.repeat(np.repeat(gray, 12, 0), 12, 1)[..., None].repeat(3, axis=2)
+
+
+class StructuredStockCutting(StockCutting):
+    """Stock cutting in two sub-steps: `agent_selection` names the one whose turn it is.
+
+    Args:
+        settings: of `StockCutting`.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        numbers = self.observation_space["observation"].shape[0]
+        self.action_spaces = {"piece": Discrete(self.kinds), "cut": Discrete(2 * self.sheets)}
+        # A cut observes the selected kind, too.
+        self.observation_spaces = {
+            name: Dict(
+                {
+                    "observation": Box(0.0, 1.0, (numbers + more,), np.float32),
+                    "action_mask": Box(0, 1, (int(self.action_spaces[name].n),), np.int8),
+                }
+            )
+            for name, more in {"piece": 0, "cut": self.kinds}.items()
+        }
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        """Draw an order; a piece is selected first."""
+        self._flat, info = super().reset(seed=seed, options=options)
+        self.agent_selection = "piece"
+        return self._turn(), info
+
+    def step(self, action: int) -> Any:
+        """Select a piece, or cut it."""
+        if self.agent_selection == "piece":
+            self.agent_selection, self._kind = "cut", int(action)
+            return self._turn(), 0.0, False, False, {}
+        self.agent_selection = "piece"
+        flat = self._kind * 2 * self.sheets + int(action)
+        self._flat, reward, over, truncated, info = super().step(flat)
+        return self._turn(), reward, over, truncated, info
+
+    def _turn(self) -> dict[str, Any]:
+        numbers, allowed = self._flat["observation"], self._flat["action_mask"]
+        by_kind = allowed.reshape(self.kinds, -1)
+        if self.agent_selection == "piece":
+            return {"observation": numbers, "action_mask": by_kind.max(axis=1)}
+        selected = np.eye(self.kinds, dtype=np.float32)[self._kind]
+        mask = by_kind[self._kind]
+        return {"observation": np.concatenate([numbers, selected]), "action_mask": mask}

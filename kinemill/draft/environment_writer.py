@@ -70,7 +70,7 @@ def _target(draft: EnvironmentDraft) -> list[str]:
 
 def _channels(layout: PolicyLayout | None) -> Iterator[str]:
     """Yield a line for each observation and action."""
-    if layout is None:
+    if layout is None or layout.agents:  # names of agents' parts follow from `policies`
         return
     yield "channels:  # names and units are yours to state"
     for name in layout.observation:

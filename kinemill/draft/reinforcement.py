@@ -162,12 +162,12 @@ def _with_algorithm(draft: EnvironmentDraft, task: Task, trials: Trials) -> Envi
     space: Any = environment.action_space
     spec = environment.spec
     environment.close()
-    is_bounded = not any(layout.choices) and bool(space.is_bounded())
+    is_bounded = not (any(layout.choices) or layout.agents) and bool(space.is_bounded())
     off_policy = is_bounded and draft.settings["type"] != "legged" and not layout.images
     limit = draft.settings.get("steps") or (spec.max_episode_steps if spec else None)
     limit = min(int(limit or MOST_STEPS), MOST_STEPS)
     wrappers = list(draft.settings.get("wrappers", []))
-    if _is_uneven(trials):
+    if _is_uneven(trials) and not layout.agents:
         wrappers.append("normalize_observation")
     settings = dict(draft.settings)
     if layout.images:
@@ -177,7 +177,7 @@ def _with_algorithm(draft: EnvironmentDraft, task: Task, trials: Trials) -> Envi
         why, algorithm = "sac, as actions are numbers with limits", _sac(len(layout.observation))
         steps = int(np.clip(100 * limit, 20_000, 300_000))
     else:
-        kind = "maskable_ppo" if layout.mask else "ppo"
+        kind = "maskable_ppo" if layout.mask and not layout.agents else "ppo"
         why = f"{kind}, as {_why_on_policy(layout)}"
         algorithm = _ppo(kind, layout)
         steps = int(np.clip(300 * limit, 100_000, 1_000_000))
@@ -198,6 +198,8 @@ def _with_algorithm(draft: EnvironmentDraft, task: Task, trials: Trials) -> Envi
 def _why_on_policy(layout: PolicyLayout) -> str:
     if layout.images:
         return "observations are images, and a replay buffer of them is large"
+    if layout.agents:
+        return f"{len(layout.agents)} agents act in turns"
     if layout.is_mixed:
         return "actions are numbers and choices"
     return f"actions are {'choices' if any(layout.choices) else 'numbers'}"

@@ -135,3 +135,37 @@ class PackedImages(gymnasium.Wrapper[Any, Any, Any, Any]):
 def box(low: object, high: object) -> Box[np.float32]:
     """Return a float32 Box between two vectors."""
     return Box(np.asarray(low, np.float32), np.asarray(high, np.float32), dtype=np.float32)
+
+
+class MaskInRow(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Observes the numbers and then the mask in one row; without a mask nothing changes.
+
+    Args:
+        env: observes a vector, or a dict of a vector and a mask.
+    """
+
+    def __init__(self, env: Env) -> None:
+        super().__init__(env)
+        space = env.observation_space
+        if isinstance(space, Dict):
+            boxes: list[Any] = [space.spaces[OBSERVATION], space.spaces[MASK]]
+            low, high = (
+                np.concatenate([getattr(b, end) for b in boxes]) for end in ("low", "high")
+            )
+            self.observation_space = Box(low.astype(np.float32), high.astype(np.float32))
+
+    def reset(self, *, seed: int | None = None, options: Options | None = None) -> Reset:
+        """Begin an episode."""
+        observation, info = self.env.reset(seed=seed, options=options)
+        return _row(observation), info
+
+    def step(self, action: object) -> Transition:
+        """Go one step on."""
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        return _row(observation), reward, terminated, truncated, info
+
+
+def _row(observation: Any) -> Array:
+    if not isinstance(observation, dict):
+        return observation
+    return np.concatenate([observation[OBSERVATION], observation[MASK]], dtype=np.float32)

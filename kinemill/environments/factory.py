@@ -55,7 +55,7 @@ def make_environment(
     from kinemill.environments.native import standard_spaces
 
     settings = environment_of(task, variant)
-    environment = settings.make(task, render=render)
+    environment = _with_turns(settings.make(task, render=render), settings)
     drawn, fixed = _parameters(settings, variant)
     if drawn or fixed:
         environment = DomainRandomization(environment, drawn, fixed)
@@ -67,6 +67,30 @@ def make_environment(
     if seed is not None:
         environment.action_space.seed(seed)
         environment.reset(seed=seed)
+    return environment
+
+
+def _with_turns(environment: Env, settings: Environment) -> Env:
+    """Return an environment of one policy where agents act in turns; others unchanged.
+
+    Raises:
+        BadInput: A setting or wrapper does not fit.
+    """
+    from kinemill.environments.turns import TurnEnv, is_turn_based
+
+    if is_turn_based(environment):
+        late = [one.type for one in settings.wrappers if one.scope != "environment"]
+        if late:
+            where = f"environment.wrappers: {late[0]}"
+            fix = "leave it out, or do the same in the environment"
+            raise BadInput(where, "does not work where agents act in turns", fix=fix)
+        return TurnEnv(environment, settings.policies, settings.score, settings.random_agents)
+    for name in ("policies", "score", "random_agents"):
+        if getattr(settings, name) != type(settings).model_fields[name].get_default(
+            call_default_factory=True
+        ):
+            where, expected = f"environment.{name}", "agents that act in turns"
+            raise BadInput(where, "the environment has a single agent", expected=expected)
     return environment
 
 

@@ -60,6 +60,7 @@ def layout_of(task: Task, environment: Env) -> PolicyLayout:
         texts=texts if task.learn.reads_texts else {},
         mask=spaces[MASK].shape[0] if MASK in spaces else 0,
         native=_native(environment),
+        agents=_attribute(environment, "policy_agents", ()),
     )
 
 

@@ -6,6 +6,7 @@ policy gets a vector, images and a mask, and returns a vector.
 
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import gymnasium
@@ -182,7 +183,7 @@ class FlatObservation(gymnasium.Wrapper[Any, Any, Any, Any]):
         self._alone = OBSERVATION if list(spaces) == [OBSERVATION] else None
         self.observation_space = spaces[OBSERVATION] if self._alone else Dict(spaces)
         self.observation_names = tuple(
-            one for name in self._keys for one in _numbered(name, parts[name])
+            one for name in self._keys for one in numbered(name, parts[name])
         )
 
     @property
@@ -212,7 +213,7 @@ def _policy_spaces(space: Space, native: NativeSpace, keys: Sequence[str]) -> di
         BadInput: Nothing is left to observe.
     """
     parts, spaces = named_parts(native), dict[str, Space]()
-    original = dict(zip(parts, _leaves(space, native), strict=True))
+    original = dict(zip(parts, part_spaces(space, native), strict=True))
     if keys:
         flat = [flatten_space(original[name]) for name in keys]
         low, high = (np.concatenate([getattr(one, end) for one in flat]) for end in ("low", "high"))
@@ -228,16 +229,17 @@ def _policy_spaces(space: Space, native: NativeSpace, keys: Sequence[str]) -> di
     return spaces
 
 
-def _leaves(space: Space, native: NativeSpace) -> list[Space]:
+def part_spaces(space: Space, native: NativeSpace) -> list[Space]:
     """Return the Gymnasium spaces of the parts without parts, in the order of `named_parts`."""
     if native.kind not in ("dict", "tuple"):
         return [space]
     inside = space.spaces.values() if isinstance(space, Dict) else getattr(space, "spaces", ())
     pairs = zip(inside, native.parts, strict=True)
-    return [leaf for one, part in pairs for leaf in _leaves(one, part)]
+    return [leaf for one, part in pairs for leaf in part_spaces(one, part)]
 
 
-def _numbered(name: str, part: NativeSpace) -> list[str]:
+def numbered(name: str, part: NativeSpace) -> list[str]:
+    """Return a name for each number of a part of an observation."""
     if part.kind == "numbers" and not part.shape:
         return [name]
     return [f"{name}_{index}" for index in range(part.size)]
@@ -258,12 +260,16 @@ class MixedBox(Box[np.float32]):
         super().__init__(low, high, dtype=np.float32)
         self.choices = tuple(choices)
 
-    def sample(self, mask: None = None, probability: None = None) -> NDArray[np.float32]:
-        """Draw an action; choices are drawn evenly."""
-        values = super().sample(mask, probability)
+    def sample(
+        self, mask: NDArray[np.int8] | None = None, probability: None = None
+    ) -> NDArray[np.float32]:
+        """Draw an action; choices evenly, among those that a mask (M,) allows."""
+        values, first = super().sample(None, probability), 0
         for index, count in enumerate(self.choices):
             if count:
-                values[index] = self.np_random.integers(count)
+                allowed = np.ones(count) if mask is None else mask[first : first + count]
+                values[index] = self.np_random.choice(np.flatnonzero(allowed))
+                first += count
         return values
 
 
@@ -281,26 +287,52 @@ class FlatAction(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def __init__(self, env: Env) -> None:
         super().__init__(env)
-        self.native_action = action_space_of(env.action_space)
-        names, low, high, choices = [], [], [], []
-        for space, (name, part) in zip(
-            _leaves(env.action_space, self.native_action),
-            named_parts(self.native_action).items(),
-            strict=True,
-        ):
-            ends = _ends(space, part)
-            counts = part.choices or (0,) * len(ends[0])
-            low, high, choices = [*low, *ends[0]], [*high, *ends[1]], [*choices, *counts]
-            names += _action_names(name, part, len(counts))
-        self.action_choices = tuple(choices)
-        if self.native_action.parts:
-            self.action_names = tuple(names)
-        ends = np.asarray([low, high], np.float32)
-        self.action_space = _flat_actions(ends[0], ends[1], choices)
+        block = action_block(env.action_space)
+        self.native_action = block.space
+        self.action_choices = block.choices
+        if block.space.parts:
+            self.action_names = block.names
+        self.action_space = flat_actions(block.low, block.high, block.choices)
 
     def step(self, action: object) -> Transition:
         """Go one step on under an action (A,), or a single choice."""
         return self.env.step(decode(self.native_action, action))
+
+
+@dataclass(frozen=True)
+class ActionBlock:
+    """A space of actions as a vector (A,).
+
+    Attributes:
+        space: its description.
+        names: of the values.
+        low: lowest values (A,).
+        high: highest values (A,).
+        choices: number of choices of each value; 0 for a number.
+    """
+
+    space: NativeSpace
+    names: tuple[str, ...]
+    low: NDArray[np.float32]
+    high: NDArray[np.float32]
+    choices: tuple[int, ...]
+
+
+def action_block(space: Space) -> ActionBlock:
+    """Return the vector of a space of actions.
+
+    Raises:
+        BadInput: A part is neither numbers nor choices.
+    """
+    native, names, low, high, choices = action_space_of(space), [], [], [], []
+    parts = named_parts(native).items()
+    for leaf, (name, part) in zip(part_spaces(space, native), parts, strict=True):
+        ends = _ends(leaf, part)
+        counts = part.choices or (0,) * len(ends[0])
+        low, high, choices = [*low, *ends[0]], [*high, *ends[1]], [*choices, *counts]
+        names += _action_names(name if native.parts else "action", part, len(counts))
+    ends = np.asarray([low, high], np.float32)
+    return ActionBlock(native, tuple(names), ends[0], ends[1], tuple(choices))
 
 
 def _ends(space: Space, part: NativeSpace) -> tuple[list[float], list[float]]:
@@ -314,9 +346,10 @@ def _action_names(name: str, part: NativeSpace, count: int) -> list[str]:
     return [name] if not part.shape else [f"{name}_{index}" for index in range(count)]
 
 
-def _flat_actions(
+def flat_actions(
     low: NDArray[np.float32], high: NDArray[np.float32], choices: Sequence[int]
 ) -> Space:
+    """Return the space of vectors (A,): numbers within limits, choices, or both."""
     if not any(choices):
         return Box(low, high, dtype=np.float32)
     if not all(choices):

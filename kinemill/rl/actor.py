@@ -11,8 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from kinemill.environments.graph import Adapter, Stacked, clipped
-from kinemill.rl.networks import Core
-from kinemill.runtime.native_spaces import named_parts
+from kinemill.rl.networks import Core, native_parts
 from kinemill.runtime.policy_layout import MASK, OBSERVATION, PolicyLayout
 from kinemill.task.blocks import ObservedPart
 from kinemill.task.environment import Wrapper
@@ -123,7 +122,7 @@ class Actor(PolicyModule):
 
     def _act(self, raw: Tensor, mask: Tensor | None) -> Tensor:
         if self.layout.is_mixed:
-            return self._mixed(raw)
+            return self._mixed(raw, mask)
         if any(self.layout.choices):
             return self._best_choices(raw, mask)
         if self._head == "squashed":
@@ -135,9 +134,10 @@ class Actor(PolicyModule):
             action = adapter.act(action)  # pyright: ignore[reportCallIssue]
         return clipped(action, self.low, self.high)
 
-    def _mixed(self, raw: Tensor) -> Tensor:
+    def _mixed(self, raw: Tensor, mask: Tensor | None) -> Tensor:
         """Return numbers within limits, and of each other action the best choice."""
         choices = self.layout.choices
+        raw = self._forbid(raw, mask)
         columns = [
             part.argmax(dim=1, keepdim=True).to(raw.dtype) if count else part
             for count, part in zip(
@@ -148,10 +148,22 @@ class Actor(PolicyModule):
             dim=1, keepdim=True
         )
 
+    def _forbid(self, raw: Tensor, mask: Tensor | None) -> Tensor:
+        """Return outputs (B, O) with a low score for each choice that a mask (B, M) forbids."""
+        if mask is None:
+            return raw
+        if self.layout.is_mixed:  # the mask has no columns of numbers
+            parts, first = list[Tensor](), 0
+            for count in self.layout.choices:
+                own = mask[:, first : first + count] if count else torch.ones_like(mask[:, :1])
+                parts.append(own)
+                first += count
+            mask = torch.cat(parts, dim=1)
+        return torch.where(mask > 0.5, raw, torch.full_like(raw, _NEVER))
+
     def _best_choices(self, raw: Tensor, mask: Tensor | None) -> Tensor:
         """Return the choice of each action with the highest score; NaN where a score is NaN."""
-        if mask is not None:
-            raw = torch.where(mask > 0.5, raw, torch.full_like(raw, _NEVER))
+        raw = self._forbid(raw, mask)
         parts = raw.split(self.layout.choices, dim=1)
         best = torch.stack([part.argmax(dim=1) for part in parts], dim=1).to(raw.dtype)
         return best + 0.0 * raw.sum(dim=1, keepdim=True)
@@ -213,27 +225,15 @@ def observed_parts(
         parts |= {
             name: ObservedPart(name, (k, k + 1), (1,)) for k, name in enumerate(layout.observation)
         }
-        parts |= _native_parts(layout)
+        native = layout.native
+        if native.observation is not None:
+            parts |= native_parts(native.observation, native.keys)
     start = size
     for name, image in zip(layout.images, image_inputs(wrappers, layout), strict=True):
         columns = (start, start + image.pixels)
         parts[name] = ObservedPart(name, columns, image.shape, is_image=True)
         start = columns[1]
     return list(parts.values()), frames
-
-
-def _native_parts(layout: PolicyLayout) -> dict[str, ObservedPart]:
-    """Return the parts of the environment's observation that are numbers and choices."""
-    if layout.native.observation is None:
-        return {}
-    spaces, start, parts = named_parts(layout.native.observation), 0, dict[str, ObservedPart]()
-    for key in layout.native.keys:
-        space = spaces[key]
-        shape = (space.size,) if space.choices else space.shape
-        columns = (start, start + space.size)
-        parts[key] = ObservedPart(key, columns, shape, space.choices)
-        start = columns[1]
-    return parts
 
 
 def actor_of(
@@ -255,7 +255,8 @@ def actor_of(
     adapters, images = adapters_of(wrappers, layout), image_inputs(wrappers, layout)
     numbers = adapters[-1].outputs if adapters else len(layout.observation)
     inputs = numbers + sum(image.pixels for image in images)
-    full = learn.with_images(images).with_parts(*observed_parts(wrappers, layout))
+    full = learn.with_inputs(images, layout.agents)
+    full = full.with_parts(*observed_parts(wrappers, layout))
     own = core if core is not None else full.algorithm.core(full, inputs, outputs_of(layout))
     chains = image_adapters_of(wrappers, layout)
     return Actor(layout, adapters, own, learn.algorithm.head, restart, chains).eval()

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.environments import learning_environment
-from kinemill.environments._vector import vector_space
+from kinemill.environments._vector import MaskInRow, vector_space
 from kinemill.environments.evaluation import RandomPolicy
 from kinemill.environments.factory import Estimates
 from kinemill.environments.gym_types import Env
@@ -41,7 +41,7 @@ def open_site(
     """
     own: Any = task.environment
     learn: Any = task.learn
-    learn = learn.with_images(image_inputs(own.wrappers, layout))
+    learn = learn.with_inputs(image_inputs(own.wrappers, layout), layout.agents)
     learn = learn.with_parts(*observed_parts(own.wrappers, layout))
     check_algorithm(learn.algorithm, layout)
     copies = learn.num_envs or learn.algorithm.num_envs
@@ -65,7 +65,11 @@ def check_algorithm(algorithm: Algorithm, layout: PolicyLayout) -> None:
         raise BadInput(
             "learn.algorithm.sde_sample_freq", f"is for continuous actions, not a {kind}"
         )
-    if layout.mask and not algorithm.masked:
+    if layout.agents and not algorithm.multi_agent:
+        names = [name for name in ALGORITHMS if ALGORITHMS[name].multi_agent]
+        problem, fix = "cannot train agents that act in turns", f"use {', '.join(names)}"
+        raise BadInput(where, problem, fix=fix)
+    if layout.mask and not (algorithm.masked or layout.agents):
         fix = "learn.algorithm.type: maskable_ppo"
         raise BadInput(where, "does not know of choices that are forbidden", fix=fix)
     if algorithm.masked and not layout.mask:
@@ -136,7 +140,9 @@ def _copy_from_settings(settings: object, estimates: Estimates) -> Env:
 
 def copy_with_stats(task: Task, estimates: Estimates) -> Env:
     """Return one copy, what happens in its episodes counted."""
-    return learning_environment(task, estimates, inner=EpisodeStats)
+    environment = learning_environment(task, estimates, inner=EpisodeStats)
+    is_turn_based = environment.has_wrapper_attr("policy_agents")
+    return MaskInRow(environment) if is_turn_based else environment
 
 
 def native_factory(

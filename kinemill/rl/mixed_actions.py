@@ -12,6 +12,10 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import Tensor, nn
 from torch.distributions import Categorical, Normal
 
+from kinemill.runtime.agents import Agent
+
+NEVER = -1e8  # logit of a forbidden choice, as in sb3-contrib
+
 
 class MixedDistribution(DiagGaussianDistribution):
     """Independent numbers and choices; choices are whole numbers from 0 in the action.
@@ -34,26 +38,48 @@ class MixedDistribution(DiagGaussianDistribution):
         log_std = nn.Parameter(torch.ones(self.action_dim) * log_std_init)
         return nn.Linear(latent_dim, outputs), log_std
 
-    def proba_distribution(self, mean_actions: Tensor, log_std: Tensor) -> "MixedDistribution":
-        """Set the parameters: outputs (B, O), and deviations of the numbers."""
-        std, number = log_std.exp(), 0
+    def proba_distribution(
+        self,
+        mean_actions: Tensor,
+        log_std: Tensor,
+        mask: Tensor | None = None,
+        used: Tensor | None = None,
+    ) -> "MixedDistribution":
+        """Set the parameters: outputs (B, O), and deviations of the numbers.
+
+        Args:
+            mean_actions: (B, O).
+            log_std: of each number.
+            mask: allowed choices (B, M); None: all.
+            used: whether each action counts (B, A); None: all do.
+        """
+        std, number, column = log_std.exp(), 0, 0
         self._parts: list[Any] = []
+        self._used = used
         for count, part in zip(self._choices, split(mean_actions, self._choices), strict=True):
             if count:
-                self._parts.append(Categorical(logits=part))
+                own = None if mask is None else mask[:, column : column + count]
+                column += count
+                logits = part if own is None else part.masked_fill(own < 0.5, NEVER)
+                self._parts.append(Categorical(logits=logits))
             else:
                 self._parts.append(Normal(part[:, 0], std[number]))
                 number += 1
         return self
 
     def log_prob(self, actions: Tensor) -> Tensor:
-        """Return the logarithm of the density: (B, A) -> (B,)."""
-        pairs = zip(self._parts, actions.unbind(dim=1), strict=True)
-        return torch.stack([part.log_prob(value) for part, value in pairs]).sum(dim=0)
+        """Return the logarithm of the density: (B, A), or (B,) of a single one -> (B,)."""
+        pairs = zip(self._parts, actions.reshape(len(actions), -1).unbind(dim=1), strict=True)
+        return self._sum([part.log_prob(value) for part, value in pairs])
 
     def entropy(self) -> Tensor:
         """Return the entropy (B,)."""
-        return torch.stack([part.entropy() for part in self._parts]).sum(dim=0)
+        return self._sum([part.entropy() for part in self._parts])
+
+    def _sum(self, parts: list[Tensor]) -> Tensor:
+        """Return the sum over actions that count."""
+        values = torch.stack(parts, dim=1)
+        return (values if self._used is None else values * self._used).sum(dim=1)
 
     def sample(self) -> Tensor:
         """Draw actions (B, A)."""
@@ -88,3 +114,41 @@ def mixed_policy(choices: Sequence[int]) -> type[ActorCriticPolicy]:
             super()._build(lr_schedule)
 
     return MixedPolicy
+
+
+def turn_policy(agents: Sequence[Agent], choices: Sequence[int]) -> type[ActorCriticPolicy]:
+    """Return the actor-critic policy of agents that act in turns.
+
+    Its rows are observations (B, D) of `kinemill.runtime.agents`, then masks (B, M) if choices are
+    forbidden in some turns. Only the actions of the agent whose turn it is count.
+
+    Args:
+        agents: in the order of the one-hot at the start of a row.
+        choices: number of choices of each action; 0 for a number.
+    """
+    width = max(agent.columns[1] for agent in agents)
+    spans = [range(*agent.actions) for agent in agents]
+    used = torch.tensor([[k in span for k in range(len(choices))] for span in spans]).float()
+
+    class TurnPolicy(ActorCriticPolicy):
+        """Actor-critic policy of agents that act in turns."""
+
+        def _build(self, lr_schedule: Callable[[float], float]) -> None:
+            self.action_dist = MixedDistribution(choices)
+            super()._build(lr_schedule)
+
+        def extract_features(self, obs: Any, features_extractor: Any = None) -> Any:
+            """Return the features, and keep the rows for the distribution."""
+            self._rows: Tensor = obs
+            return super().extract_features(obs, features_extractor)
+
+        def _get_action_dist_from_latent(self, latent_pi: Tensor) -> MixedDistribution:
+            turns, mask = self._rows[:, : len(agents)], self._rows[:, width:]
+            return MixedDistribution(choices).proba_distribution(
+                self.action_net(latent_pi),
+                self.log_std,
+                mask.float() if mask.shape[1] else None,
+                turns.float() @ used.to(turns.device),
+            )
+
+    return TurnPolicy

@@ -13,6 +13,9 @@ from kinemill.models.composed import Composed
 from kinemill.models.mlp import MLP
 from kinemill.models.networks.layers import activation
 from kinemill.rl.perception import Perception
+from kinemill.runtime.agents import Agent
+from kinemill.runtime.native_spaces import OBSERVATION, NativeSpace, named_parts
+from kinemill.task.blocks import ObservedPart
 from kinemill.task.plugins import Model
 from kinemill.task.reinforcement import NetworkSettings
 
@@ -64,7 +67,7 @@ class ModelCore(Core):
         outputs: numbers that the layer on top gives.
     """
 
-    def __init__(self, extractor: "Extractor", outputs: int) -> None:
+    def __init__(self, extractor: "Extractor | AgentExtractors", outputs: int) -> None:
         super().__init__()
         self.extractor = extractor
         features = extractor.features
@@ -113,6 +116,81 @@ class Extractor(nn.Module):
         x = x if self.perception is None else self.perception(x)
         carry = [x.new_zeros(x.shape[0], *shape) for shape in self.network.carry_shapes]
         return torch.tanh(self.network(x, *carry)[0])
+
+
+class AgentExtractors(nn.Module):
+    """A network for each policy of agents that act in turns; features of idle ones are zero.
+
+    A layer on top of all features is then a layer of its own for the network in use. Agents that
+    share a network are told apart by a one-hot at its input.
+
+    Args:
+        learn: settings of the networks, with agents.
+        features: numbers that each network gives.
+    """
+
+    def __init__(self, learn: NetworkSettings, features: int) -> None:
+        super().__init__()
+        groups = policies_of(learn.agents)
+        self.features = features * len(groups)
+        self._turns = [[learn.agents.index(one) for one in group] for group in groups.values()]
+        self._columns = [group[0].columns for group in groups.values()]
+        networks = list[Extractor]()
+        for members, turns in zip(groups.values(), self._turns, strict=True):
+            first, stop = members[0].columns
+            start = len(turns) if len(turns) > 1 else 0
+            size = start + stop - first
+            parts = native_parts(members[0].observation, members[0].keys, start)
+            parts[OBSERVATION] = ObservedPart(OBSERVATION, (0, size), (size,))
+            own = learn.with_parts(list(parts.values()), 1)
+            networks.append(Extractor(own, size, features))
+        self.networks = nn.ModuleList(networks)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (B, features) of observations (B, D) of `kinemill.runtime.agents`."""
+        parts = list[Tensor]()
+        for network, turns, columns in zip(self.networks, self._turns, self._columns, strict=True):
+            turn, own = x[:, turns], x[:, columns[0] : columns[1]]
+            row = torch.cat([turn, own], dim=1) if len(turns) > 1 else own
+            parts.append(turn.sum(dim=1, keepdim=True) * network(row))
+        return torch.cat(parts, dim=1)
+
+
+def native_parts(
+    space: NativeSpace, keys: Sequence[str], start: int = 0
+) -> dict[str, ObservedPart]:
+    """Return the parts of an observation that are numbers and choices.
+
+    Args:
+        space: of the observation.
+        keys: the parts, in order.
+        start: column of the first one.
+    """
+    spaces, parts = named_parts(space), dict[str, ObservedPart]()
+    for key in keys:
+        part = spaces[key]
+        shape = (part.size,) if part.choices else part.shape
+        columns = (start, start + part.size)
+        parts[key] = ObservedPart(key, columns, shape, part.choices)
+        start = columns[1]
+    return parts
+
+
+def policies_of(agents: Sequence[Agent]) -> dict[str, list[Agent]]:
+    """Return the agents of each network by its name."""
+    groups = dict[str, list[Agent]]()
+    for agent in agents:
+        groups.setdefault(agent.policy, []).append(agent)
+    return groups
+
+
+def extractor_of(
+    learn: NetworkSettings, inputs: int, features: int
+) -> "Extractor | AgentExtractors":
+    """Return the network of an observation (B, `inputs`), one for each policy of agents."""
+    if learn.agents:
+        return AgentExtractors(learn, features)
+    return Extractor(learn, inputs, features)
 
 
 class LSTMCore(Core):

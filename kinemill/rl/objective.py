@@ -14,6 +14,7 @@ from pydantic import (
 
 from kinemill.environments.card import Card
 from kinemill.registry import Registry
+from kinemill.runtime.agents import Agent
 from kinemill.store import ArtifactRef, Json
 from kinemill.store.home import Home
 from kinemill.task.blocks import ObservedPart
@@ -141,6 +142,7 @@ class Reinforcement(Learn):
     _images: tuple[ImageInput, ...] = PrivateAttr(default=())
     _parts: tuple[ObservedPart, ...] = PrivateAttr(default=())
     _frames: int = PrivateAttr(default=1)
+    _agents: tuple[Agent, ...] = PrivateAttr(default=())
 
     @property
     def callbacks(self) -> tuple[object, ...]:
@@ -151,14 +153,21 @@ class Reinforcement(Learn):
     def images(self) -> tuple[ImageInput, ...]:
         """The images at the end of a network's input, each an `ImageInput`.
 
-        They follow from the environment, see `with_images`.
+        They follow from the environment, see `with_inputs`.
         """
         return self._images
 
-    def with_images(self, images: Sequence[ImageInput]) -> "Reinforcement":
-        """Return a copy for networks whose input ends with images."""
+    @property
+    def agents(self) -> tuple[Agent, ...]:
+        """Agents that act in turns, see `kinemill.runtime.agents`; see `with_inputs`."""
+        return self._agents
+
+    def with_inputs(
+        self, images: Sequence[ImageInput], agents: Sequence[Agent] = ()
+    ) -> "Reinforcement":
+        """Return a copy for networks whose input ends with images, or has blocks of agents."""
         copy = self.model_copy()
-        copy._images = tuple(images)
+        copy._images, copy._agents = tuple(images), tuple(agents)
         return copy
 
     @property

@@ -20,7 +20,7 @@ from kinemill.errors import BadInput
 from kinemill.models.mlp import MLP
 from kinemill.rl.drawing import Call, critic_call
 from kinemill.rl.learner import Site
-from kinemill.rl.networks import Core, Extractor
+from kinemill.rl.networks import Core, extractor_of, policies_of
 from kinemill.rl.objective import Reinforcement
 from kinemill.rl.prioritized_replay import PrioritizedReplay
 from kinemill.store import Json
@@ -47,14 +47,14 @@ class ModelExtractor(BaseFeaturesExtractor):
     Args:
         observation_space: vectors (E,).
         learn: settings of the model and of image encoders.
-        features: number of outputs.
+        features: number of outputs, of each network of agents.
     """
 
     def __init__(
         self, observation_space: Box[np.float32], learn: Reinforcement, features: int
     ) -> None:
-        super().__init__(observation_space, features)
-        self.extractor = Extractor(learn, observation_space.shape[0], features)
+        super().__init__(observation_space, features * (len(policies_of(learn.agents)) or 1))
+        self.extractor = extractor_of(learn, observation_space.shape[0], features)
 
     def forward(self, observations: Tensor) -> Tensor:
         """Return features: (B, E) -> (B, features)."""
@@ -69,7 +69,7 @@ def is_plain(model: Model) -> TypeGuard[MLP]:
 def plain_models(learn: Reinforcement) -> tuple[MLP, MLP] | None:
     """Return the models of actor and critic if stable-baselines3 can build them, else None."""
     actor, critic = learn.model, learn.of_critic().model
-    if learn.images or not is_plain(actor) or not is_plain(critic):
+    if learn.images or learn.agents or not is_plain(actor) or not is_plain(critic):
         return None
     return (actor, critic) if actor.activation == critic.activation else None
 

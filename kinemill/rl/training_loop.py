@@ -105,7 +105,7 @@ class TrainingLoop:
         self._own: Any = task.environment
         self._tracker, self._progress = bench.listeners
         self._training = Training()
-        self._evaluator = Evaluator(task)
+        self._evaluator = Evaluator(task, self._own.trials.eval_variant)
 
     def run(self) -> Trained:
         """Learn, and return the best policy."""

@@ -45,7 +45,7 @@ class CopiesEnv(VecEnv):
             where = "environment: observation"
             raise BadInput(where, f"is {observation}", expected="numbers (D,)")
         super().__init__(int(self._starts[-1]), observation, actions)
-        self.episodes = list[dict[str, float]]()
+        self.episodes, self.infos = list[dict[str, float]](), list[Info]()
         self.masks = np.ones((self.num_envs, 0))
 
     def reset(self) -> NDArray[np.float32]:
@@ -67,10 +67,10 @@ class CopiesEnv(VecEnv):
         observations, rewards, dones, masks = (
             np.concatenate([part[index] for part in parts]) for index in (0, 1, 2, 4)
         )
-        infos: list[dict[str, Any]] = [info for part in parts for info in part[3]]
+        infos: list[Info] = [info for part in parts for info in part[3]]
         if dones.any():
             self.episodes += [info[EPISODE] for info in infos if EPISODE in info]
-        self.masks = masks
+        self.masks, self.infos = masks, infos
         return observations, rewards, dones, infos
 
     def drain(self) -> list[dict[str, float]]:

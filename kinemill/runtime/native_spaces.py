@@ -53,6 +53,15 @@ class NativeSpace:
         return sum(self.choices) if self.kind == "choices" else int(np.prod(self.shape))
 
     @property
+    def summary(self) -> str:
+        """The structure in one line, such as `dict(observation: numbers (4,))`."""
+        inside = [part.summary for part in self.parts]
+        if self.keys:
+            pairs = zip(self.keys, inside, strict=True)
+            inside = [f"{key}: {part}" for key, part in pairs]
+        return f"{self.kind}({', '.join(inside)})" if inside else f"{self.kind} {self.shape}"
+
+    @property
     def image_shape(self) -> tuple[int, int, int]:
         """Height, width and channels of an image as a policy gets it."""
         height, width, channels = _to_image(np.zeros(self.shape, np.uint8)).shape

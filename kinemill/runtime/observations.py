@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kinemill.errors import BadInput
+from kinemill.runtime.agents import Turns
 from kinemill.runtime.initial_state import channel_index
 from kinemill.runtime.input_checks import Array, Axis, as_input, to_array
 from kinemill.runtime.native_spaces import encode, fits
@@ -38,6 +39,7 @@ class ObservationReader:
         limits = pairs if any(name in by_name for name in names) else ()
         self._numbers = Axis("observed numbers", len(names), names, limits)
         self._choices = Axis("choices", self._layout.mask)
+        self.turns = Turns(self._layout.agents) if self._layout.agents else None
 
     def one(self, observation: object, mask: ArrayLike | None, seed: int) -> Inputs:
         """Return the tensors of one observation, a batch of one.
@@ -99,6 +101,27 @@ class ObservationReader:
             problem = ", ".join(f"{name} has {size}" for name, size in sizes.items())
             raise BadInput("batch", problem, expected="the same batch size in all")
         return {name: made[name] for name in self._layout.inputs}
+
+    def turn(
+        self, agent: str, observation: object, mask: ArrayLike | None
+    ) -> dict[str, NDArray[np.generic]]:
+        """Return the observation of one agent as the policy gets it.
+
+        Args:
+            agent: whose turn it is.
+            observation: in the space of this agent.
+            mask: allowed choices of this agent; None: those of its observation, else all.
+
+        Raises:
+            BadInput: The policy has no such agent, or the observation is of another space.
+        """
+        if self.turns is None:
+            raise BadInput("agent", f"is {agent!r}", expected="none: this policy has no agents")
+        space = self.turns.agent(agent).observation
+        if not fits(space, observation):
+            where, problem = f"observation of {agent}", f"is {type(observation).__name__}"
+            raise BadInput(where, problem, expected=f"a value of {space.summary}")
+        return self.turns.encode(agent, observation, mask)
 
     def _only(self, observation: object) -> dict[str, object]:
         """Return an observation that is no mapping as the only input of the policy."""

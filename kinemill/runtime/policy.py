@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kinemill.errors import BadInput
+from kinemill.runtime.agents import Turns, choices_of
 from kinemill.runtime.input_checks import Array, Axis, as_input
 from kinemill.runtime.interface import Carry, safe_values
-from kinemill.runtime.native_spaces import decode
+from kinemill.runtime.native_spaces import decode, fits
 from kinemill.runtime.observations import Inputs, ObservationReader
 from kinemill.runtime.policy_interface import ACTION, PolicyInterface
 from kinemill.runtime.policy_layout import SEED
@@ -157,7 +158,14 @@ class Policy:
             self._seed, self._step = seed, 0
             self._carry = self.initial_carry(1)
 
-    def act(self, observation: object, mask: ArrayLike | None = None) -> NDArray[np.generic] | int:
+    @property
+    def agents(self) -> tuple[str, ...]:
+        """Names of the agents that act in turns; none for a policy of a single one."""
+        return tuple(agent.name for agent in self.interface.layout.agents)
+
+    def act(
+        self, observation: object, mask: ArrayLike | None = None, *, agent: str | None = None
+    ) -> NDArray[np.generic] | int:
         """Return the action to send now; call this once every `dt`.
 
         Args:
@@ -166,6 +174,7 @@ class Policy:
                 observation as the environment of the training has it, such as a choice or a
                 nested dict, is converted.
             mask: allowed choices (M,), 1 or True each.
+            agent: one of `agents`, whose turn it is. Observation, mask and action are its own.
 
         Returns:
             (A,) float32 in the units of `units`; (A,) int64 if all actions are discrete, or an int
@@ -176,6 +185,10 @@ class Policy:
             BadInput: The observation is invalid; the memory of the policy is unchanged.
         """
         with self._lock:
+            if agent is not None:
+                observation, mask = self._observations.turn(agent, observation, mask), None
+            elif any(fits(one.observation, observation) for one in self.interface.layout.agents):
+                raise BadInput("agent", "is missing", expected=f"one of {', '.join(self.agents)}")
             inputs = self._observations.one(observation, mask, step_seed(self._seed, self._step))
             action, carry = self._run(inputs, self._carry)
             is_finite = bool(np.isfinite(action).all())
@@ -183,18 +196,25 @@ class Policy:
                 self._carry, self._step = carry, self._step + 1
         if not is_finite and (self._finite or self.interface.discrete):
             raise BadInput(ACTION, f"is {action[0]}", expected="finite values")
-        if not self.interface.discrete:
-            return action[0].copy()
-        choices = np.rint(action[0]).astype(np.int64)
-        return int(choices[0]) if len(choices) == 1 else choices
+        values, choices = action[0].copy(), self.interface.choices
+        if agent is not None and (turns := self._observations.turns) is not None:
+            values, choices = turns.own(agent, values), choices_of(turns.agent(agent).action)
+        if not all(choices):
+            return values
+        indices = np.rint(values).astype(np.int64)
+        return int(indices[0]) if len(indices) == 1 else indices
 
-    def act_native(self, observation: object, mask: ArrayLike | None = None) -> object:
+    def act_native(
+        self, observation: object, mask: ArrayLike | None = None, *, agent: str | None = None
+    ) -> object:
         """Return the action in the space of the environment, such as a dict of matrices.
 
         It is what `env.step` of the bare Gymnasium environment takes; see `act` for the rest.
         """
-        action, space = self.act(observation, mask), self.interface.layout.native.action
-        return action if space is None else decode(space, action)
+        action, layout = self.act(observation, mask, agent=agent), self.interface.layout
+        if agent is not None:
+            return decode(Turns(layout.agents).agent(agent).action, action)
+        return action if layout.native.action is None else decode(layout.native.action, action)
 
     def step(
         self, inputs: Mapping[str, ArrayLike], carry: tuple[Array, ...]

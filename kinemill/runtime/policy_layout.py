@@ -5,6 +5,7 @@ Symbols: B batch, D numbers observed, A actions, M choices, L bytes of a text.
 
 from dataclasses import asdict, dataclass, field
 
+from kinemill.runtime.agents import Agent
 from kinemill.runtime.native_spaces import MASK, OBSERVATION, NativeSpaces
 from kinemill.store.json_io import Json
 
@@ -28,6 +29,7 @@ class PolicyLayout:
         mask: width of `action_mask`, one column per choice; or 0.
         seeded: whether the policy samples, from the input `seed`.
         native: spaces of the environment where they differ, see `native_spaces`.
+        agents: that act in turns, see `kinemill.runtime.agents`; none: a single one.
     """
 
     dt: float
@@ -41,6 +43,7 @@ class PolicyLayout:
     mask: int = 0
     seeded: bool = False
     native: NativeSpaces = field(default_factory=NativeSpaces)
+    agents: tuple[Agent, ...] = ()
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -77,4 +80,5 @@ class PolicyLayout:
             mask=values["mask"],
             seeded=values["seeded"],
             native=NativeSpaces.from_json(values["native"]),
+            agents=tuple(Agent.from_json(agent) for agent in values["agents"]),
         )

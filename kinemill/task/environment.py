@@ -91,6 +91,11 @@ class Trials(Settings):
         default=None,
         description="one of `variants` to evaluate under; default: the training settings",
     )
+    eval_variant: str | None = Field(
+        default=None,
+        description="one of `variants` for evaluations in training, such as a fixed opponent; "
+        "default: the training settings",
+    )
 
 
 KINDS: Registry[type["Environment"]] = Registry("kinemill.environments.kinds", "environment")
@@ -130,6 +135,18 @@ class Environment(Plugin):
         "fraction of half their range; logs hold the action without noise, so they "
         "show how to recover",
     )
+    policies: Literal["separate", "shared"] | dict[str, str] = Field(
+        default="separate",
+        description="networks of agents that act in turns: one each, one for all, or the name of a "
+        "network by agent",
+    )
+    score: str | None = Field(
+        default=None,
+        description="agent whose rewards are the return of an episode; default: the sum of all",
+    )
+    random_agents: list[str] = Field(
+        default=[], description="agents that act at random in place of the policy"
+    )
     trials: Trials = Field(default=Trials(), description="episodes in which a policy is evaluated")
 
     @field_validator("wrappers")
@@ -146,12 +163,14 @@ class Environment(Plugin):
         return wrappers
 
     def problems(self, channels: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
-        """Return a problem if `trials` names an unknown variant."""
+        """Return a problem for each unknown variant that `trials` names."""
         del channels
-        named = self.trials.variant
-        if named is None or named in self.variants:
-            return []
-        return [(("trials", "variant"), f"unknown; {nearest(named, list(self.variants))}")]
+        trials = {"variant": self.trials.variant, "eval_variant": self.trials.eval_variant}
+        return [
+            (("trials", field), f"unknown; {nearest(name, list(self.variants))}")
+            for field, name in trials.items()
+            if name is not None and name not in self.variants
+        ]
 
     @abstractmethod
     def make(self, task: Any, *, render: bool = False) -> Any:

@@ -1,7 +1,7 @@
 """Reinforcement learning settings: the algorithm, and the runner of its environments."""
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any, ClassVar, Literal, Protocol
@@ -60,6 +60,15 @@ class NetworkSettings(Protocol):
         """Frames of the numbers in the input."""
         ...
 
+    @property
+    def agents(self) -> tuple[Any, ...]:
+        """Agents that act in turns, each a `kinemill.runtime.agents.Agent`."""
+        ...
+
+    def with_parts(self, parts: Sequence[ObservedPart], frames: int) -> "NetworkSettings":
+        """Return a copy for networks that read parts of their input by name."""
+        ...
+
 
 class Algorithm(Plugin):
     """Settings of an algorithm, and factories of its learner and network.
@@ -70,6 +79,7 @@ class Algorithm(Plugin):
         acts: supported kinds of actions: `continuous`, `choice`, `choices`, and `mixed`.
         reads_images: whether its networks can encode images.
         masked: whether it supports action masks.
+        multi_agent: whether it can train agents that act in turns.
         recurrent: whether its policy has a recurrent state.
         num_envs: default number of parallel environments.
         head: how numbers become continuous actions: clipped to limits, or squashed by tanh.
@@ -78,6 +88,7 @@ class Algorithm(Plugin):
     acts: ClassVar[tuple[str, ...]] = ("continuous", "choice", "choices")
     reads_images: ClassVar[bool] = False
     masked: ClassVar[bool] = False
+    multi_agent: ClassVar[bool] = False
     recurrent: ClassVar[bool] = False
     num_envs: ClassVar[int] = 1
     head: ClassVar[Head] = "limits"

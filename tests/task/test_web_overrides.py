@@ -54,6 +54,7 @@ TEXT = {
         "parts",
     ),
     *("unused", "validation", "test", "metric", "cron", "format", "formula", "memory"),
+    *("eval_variant", "policies", "score", "random_agents"),
     *("randomize", "start", "variant", "plant", "derived", "max_rate", "vary", "safe_action"),
     *(
         "checks",

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from kinemill.environments.gym_types import Env
+from kinemill.environments.pettingzoo import turns_of
 from kinemill.errors import BadInput
 from kinemill.task.environment import KINDS, Environment
 from kinemill.task.hooks import file_of, load_hook, located
@@ -17,7 +18,7 @@ from kinemill.task.web_overrides import CODE, LOCAL
 class PythonEnvironment(Environment):
     """An environment of your own: a Python class or function that returns a `gymnasium.Env`.
 
-    It is called with `arguments`.
+    It is called with `arguments`. It may return an environment of PettingZoo as well.
     """
 
     type: Literal["python"] = "python"
@@ -49,9 +50,13 @@ class PythonEnvironment(Environment):
             environment = made(**settings)
         except TypeError as error:
             raise BadInput(where, f"cannot be made: {error}") from error
-        if not isinstance(environment, gymnasium.Env):
-            raise BadInput(where, f"is a {type(environment).__name__}", expected="a gymnasium.Env")
-        return environment
+        if isinstance(environment, gymnasium.Env):
+            return environment
+        turns = turns_of(environment)
+        if turns is None:
+            expected = "a gymnasium.Env, or an AECEnv or ParallelEnv of PettingZoo"
+            raise BadInput(where, f"is a {type(environment).__name__}", expected=expected)
+        return turns
 
     def sources(self) -> dict[str, Path]:
         """Return the file of the class, by name.

@@ -19,6 +19,7 @@ class ActorCritic(Algorithm):
 
     acts: ClassVar[tuple[str, ...]] = ("continuous", "choice", "choices", "mixed")
     reads_images: ClassVar[bool] = True
+    multi_agent: ClassVar[bool] = True
     num_envs = 8
     n_steps: Count = Field(
         default=128,
@@ -54,12 +55,15 @@ class ActorCritic(Algorithm):
 
     def policy_class(self, site: Site, library: Any) -> Any:
         """Return the policy of an algorithm of the library, for any kind of action."""
-        from kinemill.rl.mixed_actions import mixed_policy
+        from kinemill.rl.mixed_actions import mixed_policy, turn_policy
         from kinemill.rl.sb3 import has_own_critic, with_critic
 
-        policy = library.policy_aliases["MlpPolicy"]
-        if site.layout.is_mixed:
-            policy = mixed_policy(site.layout.choices)
+        policy, layout = library.policy_aliases["MlpPolicy"], site.layout
+        if layout.agents:
+            choices = layout.choices or (0,) * len(layout.actions)
+            policy = turn_policy(layout.agents, choices)
+        elif layout.is_mixed:
+            policy = mixed_policy(layout.choices)
         return (
             with_critic(policy, site.learn, self.features) if has_own_critic(site.learn) else policy
         )
@@ -67,6 +71,15 @@ class ActorCritic(Algorithm):
     @abstractmethod
     def build(self, site: Site) -> Callable[..., object]:
         """Return a function (env, learning_rate, device, seed) -> stable-baselines3 model."""
+
+    def rollouts(self, site: Site) -> dict[str, Any]:
+        """Return the library's settings of a rollout buffer, where agents act in turns."""
+        if not site.layout.agents:
+            return {}
+        from kinemill.rl.agent_buffer import AgentRollouts
+
+        own = {"environment": site.environment, "agents": len(site.layout.agents)}
+        return {"rollout_buffer_class": AgentRollouts, "rollout_buffer_kwargs": own}
 
     def usual(self, learn: Reinforcement) -> dict[str, Any]:
         """Return the shared settings under the names of stable-baselines3."""
@@ -96,14 +109,14 @@ class ActorCritic(Algorithm):
 
     def core(self, learn: Reinforcement, inputs: int, outputs: int) -> Any:
         """Return the actor's network."""
-        from kinemill.rl.networks import Extractor, ModelCore, Perceptron
+        from kinemill.rl.networks import ModelCore, Perceptron, extractor_of
         from kinemill.rl.sb3 import plain_models
 
         models = plain_models(learn)
         if models is not None and self.critic == "separate":
             model, _ = models
             return Perceptron([inputs, *model.hidden_sizes, outputs], model.activation)
-        return ModelCore(Extractor(learn, inputs, self.features), outputs)
+        return ModelCore(extractor_of(learn, inputs, self.features), outputs)
 
     def copied(self, learn: Reinforcement, policy: Any) -> Any:
         """Return a copy of the actor's network in a policy of the library."""

@@ -29,7 +29,9 @@ class A2C(ActorCritic):
         """Return what makes the library's model."""
         import stable_baselines3
 
-        settings = self.usual(site.learn) | {
+        settings = {
+            **self.usual(site.learn),
+            **self.rollouts(site),
             "use_rms_prop": False,  # the task's optimizer
             "normalize_advantage": self.normalize_advantage,
         }

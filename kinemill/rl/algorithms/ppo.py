@@ -41,7 +41,8 @@ class PPO(ActorCritic):
         import stable_baselines3
 
         policy = self.policy_class(site, stable_baselines3.PPO)
-        return partial(stable_baselines3.PPO, policy, **self.settings(site.learn))
+        settings = self.settings(site.learn) | self.rollouts(site)
+        return partial(stable_baselines3.PPO, policy, **settings)
 
     def settings(self, learn: Reinforcement) -> dict[str, Any]:
         """Return the library's names of all settings."""

@@ -24,6 +24,7 @@ class RecurrentPPO(PPO):
     acts: ClassVar[tuple[str, ...]] = ("continuous", "choice", "choices")
     recurrent: ClassVar[bool] = True
     reads_images: ClassVar[bool] = False
+    multi_agent: ClassVar[bool] = False
     type: Literal["recurrent_ppo"] = "recurrent_ppo"
     lstm_hidden_size: Width = Field(
         default=64, description="hidden units of the LSTM of the actor and of the critic"

@@ -15,6 +15,7 @@ from kinemill.environments.evaluation import Recorded
 from kinemill.environments.obs_filter import narrowed
 from kinemill.export.policy_cases import random_inputs
 from kinemill.runtime import PolicyInterface
+from kinemill.runtime.agents import Agent
 from kinemill.runtime.policy import step_seed
 from kinemill.runtime.policy_layout import MASK, OBSERVATION, SEED
 from kinemill.train.demonstrations import Demonstrations, Feed
@@ -38,9 +39,37 @@ def make_probes(interface: PolicyInterface) -> list[Probe]:
             Probe("limits", plain | {OBSERVATION: _edges(interface, plain[OBSERVATION].shape)}),
             Probe("extremes", plain | {OBSERVATION: plain[OBSERVATION] * EXTREME}, is_extreme=True),
         ]
+    probes += [
+        Probe(f"turns of {one.name}", turn_inputs(interface, one, plain))
+        for one in _firsts(interface)
+    ]
     if interface.carry and not interface.layout.images:
         probes.append(Probe("many steps", random_inputs(interface, EPISODES, LONG, seed=2)))
     return probes
+
+
+def _firsts(interface: PolicyInterface) -> list[Agent]:
+    """Return an agent for each network of agents that act in turns."""
+    return list({agent.policy: agent for agent in reversed(interface.layout.agents)}.values())
+
+
+def turn_inputs(interface: PolicyInterface, agent: Agent, plain: Arrays) -> Arrays:
+    """Return inputs (N, T, ...) in which all turns are those of one agent."""
+    layout, numbers = interface.layout, plain[OBSERVATION].copy()
+    first, stop = agent.columns
+    own = numbers[..., first:stop].copy()
+    numbers[:] = 0.0
+    numbers[..., first:stop], numbers[..., layout.agents.index(agent)] = own, 1.0
+    made = plain | {OBSERVATION: numbers}
+    if not layout.mask:
+        return made
+    mask, column = plain[MASK].copy(), 0
+    for index, count in enumerate(interface.choices):
+        if not agent.actions[0] <= index < agent.actions[1]:
+            mask[..., column : column + count] = 0.0
+            mask[..., column : column + min(count, 1)] = 1.0
+        column += count
+    return made | {MASK: mask}
 
 
 def out_of_range_probe(interface: PolicyInterface) -> Probe | None:

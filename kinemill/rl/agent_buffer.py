@@ -1,0 +1,104 @@
+"""Rollouts of agents with rewards of their own: advantages along the turns of each agent.
+
+Symbols: T steps, B environments, N agents, D numbers observed.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from stable_baselines3.common.buffers import RolloutBuffer
+from torch import Tensor
+
+from kinemill.environments.turns import AGENT_REWARDS
+
+Floats = NDArray[np.float32]
+
+
+def agent_advantages(
+    rewards: Floats,
+    agents: NDArray[np.int64],
+    values: Floats,
+    starts: NDArray[np.bool_],
+    ended: NDArray[np.bool_],
+    discounts: tuple[float, float],
+) -> Floats:
+    """Return generalized advantages (T, B); Schulman et al., 2016, along each agent's turns.
+
+    A transition of an agent goes from one of its turns to its next one: rewards that it gets in
+    between are summed up. Where a rollout ends before the next turn, the value of the last turn
+    stands for what would follow.
+
+    Args:
+        rewards: of all agents at each turn, (T, B, N).
+        agents: whose turn it is, (T, B).
+        values: of the agent's network, (T, B).
+        starts: whether an episode starts with a turn, (T, B).
+        ended: whether the episode is over after the last turn, (B,).
+        discounts: gamma and lambda, per turn of an agent.
+    """
+    (gamma, gae_lambda), (steps, rows, count) = discounts, rewards.shape
+    advantages = np.zeros((steps, rows), np.float32)
+    collected = np.zeros((rows, count))  # rewards since the next turn, going backwards
+    following = np.full((rows, count), np.nan)  # value of the next turn; NaN: not in the rollout
+    later = np.zeros((rows, count))  # advantage of the next turn
+    every = np.arange(rows)
+    for step in reversed(range(steps)):
+        over = ended if step == steps - 1 else starts[step + 1]
+        collected[over], following[over], later[over] = 0.0, 0.0, 0.0
+        collected += rewards[step]
+        agent = agents[step]
+        value = values[step].astype(np.float64)
+        after = following[every, agent]
+        after = np.where(np.isnan(after), value, after)
+        advantage = collected[every, agent] + gamma * after - value
+        advantage += gamma * gae_lambda * later[every, agent]
+        advantages[step] = advantage
+        collected[every, agent], following[every, agent] = 0.0, value
+        later[every, agent] = advantage
+    return advantages
+
+
+class AgentRollouts(RolloutBuffer):
+    """Rollout buffer of stable-baselines3 whose rewards are those of each agent.
+
+    Where an environment has one reward for all agents, it is an ordinary rollout buffer.
+
+    Args:
+        arguments: of `RolloutBuffer`.
+        environment: a `CopiesEnv`, which keeps the `infos` of the last step.
+        agents: number of agents, N.
+        settings: of `RolloutBuffer`.
+    """
+
+    def __init__(self, *arguments: Any, environment: Any, agents: int, **settings: Any) -> None:
+        self._environment, self._agents = environment, agents
+        super().__init__(*arguments, **settings)
+
+    def reset(self) -> None:
+        """Empty the buffer."""
+        self._own = np.zeros((self.buffer_size, self.n_envs, self._agents), np.float32)
+        self._has_own = False
+        super().reset()
+
+    def add(self, *arguments: Any, **settings: Any) -> None:
+        """Store a step, and the rewards of all agents."""
+        for row, info in enumerate(self._environment.infos):
+            if AGENT_REWARDS in info:
+                self._own[self.pos, row], self._has_own = info[AGENT_REWARDS], True
+        super().add(*arguments, **settings)
+
+    def compute_returns_and_advantage(self, last_values: Tensor, dones: NDArray[np.bool_]) -> None:
+        """Compute advantages and returns of all steps."""
+        if not self._has_own:
+            super().compute_returns_and_advantage(last_values, dones)
+            return
+        self.advantages = agent_advantages(
+            self._own,
+            self.observations[:, :, : self._agents].argmax(axis=2),
+            self.values,
+            self.episode_starts.astype(bool),
+            dones.astype(bool),
+            (self.gamma, self.gae_lambda),
+        )
+        self.returns = self.advantages + self.values

@@ -1,0 +1,160 @@
+"""Agents that act in turns: players of a game, or the sub-steps of one decision.
+
+One policy file acts for all of them. Its observation (D,) is a one-hot of the agent whose turn it
+is, then a block of numbers for each network; its action (A,) and its mask (M,) have one block for
+each network as well. Blocks of networks that are not used in a turn hold zeros, and their masks
+allow choice 0 alone. Agents that share a network share its blocks.
+
+Symbols: N agents, D numbers observed, A actions, M choices.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from kinemill.errors import BadInput
+from kinemill.runtime.native_spaces import MASK, OBSERVATION, NativeSpace, decode, encode
+from kinemill.store.json_io import Json
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Agent:
+    """An agent, and its part of the tensors of the policy.
+
+    Attributes:
+        name: of the agent.
+        policy: name of its network, which other agents may share.
+        observation: space of its observations.
+        keys: parts of the observation that are numbers or choices, in order.
+        action: space of its actions.
+        columns: first and last + 1 of its numbers in the observation of the policy.
+        actions: first and last + 1 of its values in the action of the policy.
+    """
+
+    name: str
+    policy: str
+    observation: NativeSpace
+    keys: tuple[str, ...]
+    action: NativeSpace
+    columns: tuple[int, int]
+    actions: tuple[int, int]
+
+    @classmethod
+    def from_json(cls, values: Json) -> "Agent":
+        """Return the agent of a JSON object."""
+        columns, actions = values["columns"], values["actions"]
+        return cls(
+            name=values["name"],
+            policy=values["policy"],
+            observation=NativeSpace.from_json(values["observation"]),
+            keys=tuple(values["keys"]),
+            action=NativeSpace.from_json(values["action"]),
+            columns=(columns[0], columns[1]),
+            actions=(actions[0], actions[1]),
+        )
+
+
+def choices_of(space: NativeSpace) -> tuple[int, ...]:
+    """Return the number of choices of each value of an action; 0 for a number."""
+    if space.parts:
+        return tuple(count for part in space.parts for count in choices_of(part))
+    return space.choices or (0,) * int(np.prod(space.shape))
+
+
+class Turns:
+    """Conversion between the spaces of agents and the tensors of their policy.
+
+    Args:
+        agents: in the order of the one-hot.
+    """
+
+    def __init__(self, agents: Sequence[Agent]) -> None:
+        self.agents = {agent.name: agent for agent in agents}
+
+    @cached_property
+    def size(self) -> int:
+        """Numbers of the observation, D."""
+        return max(agent.columns[1] for agent in self.agents.values())
+
+    @cached_property
+    def choices(self) -> tuple[int, ...]:
+        """Number of choices of each value of the action (A,); 0 for a number."""
+        blocks = {agent.actions: choices_of(agent.action) for agent in self.agents.values()}
+        return tuple(count for block in sorted(blocks) for count in blocks[block])
+
+    @cached_property
+    def is_masked(self) -> bool:
+        """Whether choices are forbidden in some turns."""
+        own = any(_has_mask(agent.observation) for agent in self.agents.values())
+        unused = len({agent.policy for agent in self.agents.values()}) > 1
+        return any(self.choices) and (own or unused)
+
+    def agent(self, name: str) -> Agent:
+        """Return an agent.
+
+        Raises:
+            BadInput: There is none of this name.
+        """
+        if name not in self.agents:
+            expected = f"one of {', '.join(self.agents)}"
+            raise BadInput("agent", f"is {name!r}", expected=expected)
+        return self.agents[name]
+
+    def encode(self, name: str, value: object, mask: ArrayLike | None = None) -> dict[str, Array]:
+        """Return an agent's observation as the policy gets it: `observation`, and `action_mask`.
+
+        Args:
+            name: of the agent.
+            value: its observation, in its own space.
+            mask: its allowed choices; None: those of the observation, else all.
+
+        Raises:
+            BadInput: There is no such agent, or the mask has another size.
+        """
+        agent = self.agent(name)
+        parts = encode(agent.observation, agent.keys, value)
+        numbers = np.zeros(self.size, np.float32)
+        numbers[list(self.agents).index(name)] = 1.0
+        numbers[slice(*agent.columns)] = parts[OBSERVATION]
+        if not self.is_masked:
+            return {OBSERVATION: numbers}
+        own = parts.get(MASK) if mask is None else np.asarray(mask)
+        return {OBSERVATION: numbers, MASK: self._mask(agent, own)}
+
+    def decode(self, name: str, action: object) -> object:
+        """Return the action (A,) of the policy as an agent takes it, in its own space."""
+        agent = self.agent(name)
+        return decode(agent.action, self.own(name, action))
+
+    def own(self, name: str, action: object) -> Array:
+        """Return the values of an agent in the action (A,) of the policy."""
+        return np.asarray(action).reshape(-1)[slice(*self.agent(name).actions)]
+
+    def _mask(self, agent: Agent, own: Array | None) -> Array:
+        """Return the mask (M,): an agent's own choices, and choice 0 of all others."""
+        first, stop = agent.actions
+        count = sum(self.choices[first:stop])
+        if own is None:
+            own = np.ones(count, np.int8)
+        if np.shape(own) != (count,):
+            where = f"{MASK} of {agent.name}"
+            raise BadInput(where, f"has shape {np.shape(own)}", expected=f"({count},)")
+        before = [_first_alone(part) for part in self.choices[:first]]
+        after = [_first_alone(part) for part in self.choices[stop:]]
+        return np.concatenate([*before, own.astype(np.int8), *after])
+
+
+def _first_alone(count: int) -> Array:
+    mask = np.zeros(count, np.int8)
+    mask[:1] = 1
+    return mask
+
+
+def _has_mask(space: NativeSpace) -> bool:
+    return space.kind == "mask" or any(_has_mask(part) for part in space.parts)
