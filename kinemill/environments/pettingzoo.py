@@ -6,7 +6,7 @@ from typing import Any
 
 import gymnasium
 
-from kinemill.environments.gym_types import Env, Options, Reset
+from kinemill.environments.gym_types import Env, Info, Options, Reset
 
 
 def turns_of(environment: object) -> Env | None:
@@ -47,7 +47,7 @@ class AecTurns(gymnasium.Env[Any, Any]):
         self._inside.reset(seed=seed, options=options)
         return self._observe(), {}
 
-    def step(self, action: object) -> Any:
+    def step(self, action: object) -> tuple[object, Any, bool, bool, Info]:
         """Advance to the next turn in which an agent acts; rewards are by agent."""
         self._inside.step(action)
         inside = self._inside

@@ -137,10 +137,10 @@ class TurnEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
         game: Any = self.env.unwrapped
         return str(game.agent_selection)
 
-    def _by_agent(self, reward: Any) -> NDArray[np.float64]:
+    def _by_agent(self, reward: object) -> NDArray[np.float64]:
         """Return the reward of each agent (N,); a common one for each."""
         if not isinstance(reward, Mapping):
-            return np.full(len(self._blocks), float(reward))
+            return np.full(len(self._blocks), float(np.asarray(reward)))
         _check_names("environment: reward", [str(name) for name in reward], list(self._blocks))
         return np.array([float(reward.get(name, 0.0)) for name in self._blocks])
 
@@ -164,7 +164,7 @@ class TurnEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
             first += count
         return parts
 
-    def _move_at_random(self, observation: object) -> Any:
+    def _move_at_random(self, observation: object) -> Transition:
         """Step with a random allowed action of the agent whose turn it is."""
         agent, acted = self.turns.agent(self._agent), self._blocks[self._agent].acted
         encoded = self.turns.encode(agent.name, observation)

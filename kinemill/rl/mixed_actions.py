@@ -137,7 +137,9 @@ def turn_policy(agents: Sequence[Agent], choices: Sequence[int]) -> type[ActorCr
             self.action_dist = MixedDistribution(choices)
             super()._build(lr_schedule)
 
-        def extract_features(self, obs: Any, features_extractor: Any = None) -> Any:
+        def extract_features(
+            self, obs: Tensor, features_extractor: nn.Module | None = None
+        ) -> Tensor | tuple[Tensor, Tensor]:
             """Return the features, and keep the rows for the distribution."""
             self._rows: Tensor = obs
             return super().extract_features(obs, features_extractor)

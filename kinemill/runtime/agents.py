@@ -145,9 +145,9 @@ class Turns:
         if np.shape(own) != (count,):
             where = f"{MASK} of {agent.name}"
             raise BadInput(where, f"has shape {np.shape(own)}", expected=f"({count},)")
-        before = [_first_alone(part) for part in self.choices[:first]]
-        after = [_first_alone(part) for part in self.choices[stop:]]
-        return np.concatenate([*before, own.astype(np.int8), *after])
+        lower = [_first_alone(part) for part in self.choices[:first]]
+        upper = [_first_alone(part) for part in self.choices[stop:]]
+        return np.concatenate([*lower, own.astype(np.int8), *upper])
 
 
 def _first_alone(count: int) -> Array:
