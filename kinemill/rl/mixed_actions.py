@@ -138,10 +138,11 @@ def turn_policy(agents: Sequence[Agent], choices: Sequence[int]) -> type[ActorCr
             super()._build(lr_schedule)
 
         def extract_features(
-            self, obs: Tensor, features_extractor: nn.Module | None = None
+            self, obs: PyTorchObs, features_extractor: BaseFeaturesExtractor | None = None
         ) -> Tensor | tuple[Tensor, Tensor]:
             """Return the features, and keep the rows for the distribution."""
-            self._rows: Tensor = obs
+            if isinstance(obs, Tensor):
+                self._rows = obs
             return super().extract_features(obs, features_extractor)
 
         def _get_action_dist_from_latent(self, latent_pi: Tensor) -> MixedDistribution:
