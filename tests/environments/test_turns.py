@@ -87,7 +87,7 @@ def test_agents_that_act_at_random_take_no_turn_of_the_policy():
     [
         ("Reach", {"policies": "shared"}, "side and push have other spaces"),
         ("Countdown", {"policies": {"first": "a"}}, "lacks second"),
-        ("Countdown", {"score": "firs"}, "did you mean 'first'"),
+        ("Countdown", {"score": "first_"}, "did you mean 'first'"),
         ("Countdown", {"random_agents": ["first", "second"]}, "names all agents"),
         ("Reach", {"wrappers": ["normalize_observation"]}, "does not work where agents act"),
     ],
