@@ -165,7 +165,7 @@ class MaskInRow(gymnasium.Wrapper[Any, Any, Any, Any]):
         return _row(observation), reward, terminated, truncated, info
 
 
-def _row(observation: Any) -> Array:
-    if not isinstance(observation, dict):
+def _row(observation: Array | Mapping[str, Array]) -> Array:
+    if not isinstance(observation, Mapping):
         return observation
     return np.concatenate([observation[OBSERVATION], observation[MASK]], dtype=np.float32)

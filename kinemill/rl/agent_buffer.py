@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from stable_baselines3.common.buffers import RolloutBuffer
 from torch import Tensor
 
+from kinemill.environments.gym_types import Space
 from kinemill.environments.turns import AGENT_REWARDS
+from kinemill.rl.vec_env import CopiesEnv
 
 Floats = NDArray[np.float32]
 
@@ -65,15 +67,26 @@ class AgentRollouts(RolloutBuffer):
     Where an environment has one reward for all agents, it is an ordinary rollout buffer.
 
     Args:
-        arguments: of `RolloutBuffer`.
+        buffer_size: steps of each environment, T.
+        observation_space: of rows (D,), which start with the one-hot of the agent.
+        action_space: of actions (A,).
         environment: a `CopiesEnv`, which keeps the `infos` of the last step.
         agents: number of agents, N.
         settings: of `RolloutBuffer`.
     """
 
-    def __init__(self, *arguments: Any, environment: Any, agents: int, **settings: Any) -> None:
+    def __init__(
+        self,
+        buffer_size: int,
+        observation_space: Space,
+        action_space: Space,
+        *,
+        environment: CopiesEnv,
+        agents: int,
+        **settings: Any,
+    ) -> None:
         self._environment, self._agents = environment, agents
-        super().__init__(*arguments, **settings)
+        super().__init__(buffer_size, observation_space, action_space, **settings)
 
     def reset(self) -> None:
         """Empty the buffer."""
@@ -81,12 +94,20 @@ class AgentRollouts(RolloutBuffer):
         self._has_own = False
         super().reset()
 
-    def add(self, *arguments: Any, **settings: Any) -> None:
+    def add(
+        self,
+        obs: NDArray[np.generic],
+        action: NDArray[np.generic],
+        reward: NDArray[np.generic],
+        episode_start: NDArray[np.generic],
+        value: Tensor,
+        log_prob: Tensor,
+    ) -> None:
         """Store a step, and the rewards of all agents."""
         for row, info in enumerate(self._environment.infos):
             if AGENT_REWARDS in info:
                 self._own[self.pos, row], self._has_own = info[AGENT_REWARDS], True
-        super().add(*arguments, **settings)
+        super().add(obs, action, reward, episode_start, value, log_prob)
 
     def compute_returns_and_advantage(self, last_values: Tensor, dones: NDArray[np.bool_]) -> None:
         """Compute advantages and returns of all steps."""
