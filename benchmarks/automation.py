@@ -1,7 +1,8 @@
 """How fast automation reacts, and what it costs while nothing happens, with 10 and 200 tasks.
 
 The daemon of Dagster and the code server run on copies of one small task, as `kinemill ui` starts
-them. Idle: the processor time of both, with all their processes, over a minute without logs.
+them. Idle: the processor time of both, with all their processes, over a minute without logs; beside
+it, that of the same processes with one asset of Dagster that nothing starts.
 Reaction: a complete log appears in the folder of one task; the time until Dagster's storage shows
 its run as started. The next log waits for the end of the run. Limits: 5 and 15 % of a core, 15 and
 30 s at the 95th percentile, 3 s to load 200 tasks.
@@ -42,6 +43,17 @@ ingest: {{time: t, min_file_age: 0}}
 learn: {{type: dynamics, model: {{type: mlp, hidden_sizes: [16]}}, steps: 10}}
 retrain: {{cron: null}}
 """
+ALONE = """\
+import dagster as dg
+
+
+@dg.asset
+def one():
+    return None
+
+
+defs = dg.Definitions(assets=[one])
+"""
 _LOAD = "from kinemill_dagster.pipelines.definitions import defs; defs.get_repository_def()"
 
 
@@ -63,10 +75,31 @@ def measure() -> list[Row]:
     parser.add_argument("--write", action="store_true", help="write the table to docs/results.md")
     options, rows = parser.parse_args(), list[Row]()
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package is compiled
+    with tempfile.TemporaryDirectory() as scratch:
+        alone = _measure_dagster_alone(Path(scratch), options.idle)
     for count in options.tasks:
         with tempfile.TemporaryDirectory() as scratch:
             rows += _measure(count, Path(scratch), options.logs, options.idle)
-    return rows
+    return [row("idle daemon, Dagster alone", "cores", alone, {}), *rows]
+
+
+def _measure_dagster_alone(folder: Path, idle: float) -> float:
+    """Return the processor share of an idle daemon and code server with one asset, cores."""
+    socket, home = folder / "code", folder / "home"
+    home.mkdir()
+    (home / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    (folder / "one.py").write_text(ALONE)
+    (folder / "workspace.yaml").write_text(
+        f"load_from: [{{grpc_server: {{socket: {socket}, location_name: one}}}}]\n"
+    )
+    os.environ["DAGSTER_HOME"] = str(home)
+    start = [sys.executable, "-m", "dagster", "code-server", "start", "--socket", str(socket)]
+    command = [*start, "--location-name", "one", "-f", str(folder / "one.py")]
+    try:
+        with _running(folder, command, socket, folder / "workspace.yaml") as processes:
+            return _idle_share(processes, WARM_UP, idle)
+    finally:
+        del os.environ["DAGSTER_HOME"]
 
 
 def _measure(count: int, folder: Path, logs: int, idle: float) -> list[Row]:
@@ -83,10 +116,7 @@ def _measure(count: int, folder: Path, logs: int, idle: float) -> list[Row]:
 
     home = Home.resolve()
     with open_instance(home) as instance, _served(folder) as processes:
-        time.sleep(WARM_UP + PER_TASK * count)
-        before = _processor_seconds(processes)
-        time.sleep(idle)
-        share = (_processor_seconds(processes) - before) / idle
+        share = _idle_share(processes, WARM_UP + PER_TASK * count, idle)
         delays = sorted(_reaction(instance, home, names, n) for n in range(logs))
     limits = LIMITS.get(count, LIMITS[200])
     slowest = delays[math.ceil(0.95 * logs) - 1]
@@ -99,27 +129,43 @@ def _measure(count: int, folder: Path, logs: int, idle: float) -> list[Row]:
     ]
 
 
+def _idle_share(processes: list[int], warm_up: float, idle: float) -> float:
+    """Return the processor share of processes and their descendants after a warm-up, cores."""
+    time.sleep(warm_up)
+    before = _processor_seconds(processes)
+    time.sleep(idle)
+    return (_processor_seconds(processes) - before) / idle
+
+
 @contextmanager
 def _served(project: Path) -> Generator[list[int]]:
     """Run the code server and the daemon of a project; yield their process ids."""
     from kinemill_dagster.pipelines.code_server import open_code_server
-    from kinemill_dagster.pipelines.serve import Server, start, stop
-    from kinemill_dagster.pipelines.service import daemon_arguments
 
     with open_code_server(project) as code:
         if code is None:
             message = "the workspace file does not list the definitions"
             raise RuntimeError(message)
-        daemon = [sys.executable, *daemon_arguments(str(code.workspace))]
-        servers = [Server("code", code.command()), Server("daemon", daemon)]
-        try:
-            start(servers[0], project)
-            while not code.socket.exists():
-                time.sleep(0.1)
-            start(servers[1], project)
-            yield [one.process.pid for one in servers if one.process]
-        finally:
-            stop(servers)
+        with _running(project, code.command(), code.socket, code.workspace) as processes:
+            yield processes
+
+
+@contextmanager
+def _running(project: Path, code: list[str], socket: Path, workspace: Path) -> Generator[list[int]]:
+    """Run a code server and Dagster's daemon as its client; yield their process ids."""
+    from kinemill_dagster.pipelines.serve import Server, start, stop
+    from kinemill_dagster.pipelines.service import daemon_arguments
+
+    daemon = [sys.executable, *daemon_arguments(str(workspace))]
+    servers = [Server("code", code), Server("daemon", daemon)]
+    try:
+        start(servers[0], project)
+        while not socket.exists():
+            time.sleep(0.1)
+        start(servers[1], project)
+        yield [one.process.pid for one in servers if one.process]
+    finally:
+        stop(servers)
 
 
 def _time_loading() -> tuple[float, float]:
