@@ -193,7 +193,7 @@ def _op(
     task: Task,
     name: str,
     body: Callable[..., Events],
-    ins: dict[str, dg.In],
+    ins: Mapping[str, dg.In],
     checks: Checks | None,
 ) -> dg.OpDefinition:
     """Return the op of an asset; its outputs are the reference and a result of each check."""

@@ -178,7 +178,7 @@ def _read_operators_once() -> None:
     """
     name = "onnxscript._framework_apis.torch_2_11"
     if importlib.util.find_spec(name):
-        interface = importlib.import_module(name)
+        interface: Any = importlib.import_module(name)
         interface.get_torchlib_ops = functools.cache(interface.get_torchlib_ops)
 
 
