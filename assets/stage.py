@@ -106,9 +106,9 @@ _READ, _WAITED_FOR = _SharedIn(ArtifactRef), _SharedIn(dg.Nothing)
 
 
 class _StageAsset(dg.AssetsDefinition):
-    """An asset that has all its resources.
+    """An asset with the resources of its task.
 
-    Dagster would make a second one, with the resources of the code location.
+    Dagster would make a second one with those of the code location; its jobs have these anyway.
     """
 
     def with_resources(self, resource_defs: Mapping[str, dg.ResourceDefinition]) -> "_StageAsset":

@@ -38,8 +38,7 @@ def chain(task: Task, *, web: bool = True) -> Sequence[dg.AssetsDefinition]:
         task: the task.
         web: whether run configuration comes over the web; see `resources.task_resource`.
     """
-    of_task = define_task_resource(task, web=web)
-    resources = {"refs": refs, "io_manager": dg.mem_io_manager, task.name: of_task}
+    resources = {"refs": refs, task.name: define_task_resource(task, web=web)}
     settings = ChainSettings(task, resources, conditions_of(task))
     with warnings.catch_warnings():  # resources of an asset and code references are beta features
         warnings.simplefilter("ignore", dg.BetaWarning)

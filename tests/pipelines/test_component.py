@@ -123,6 +123,7 @@ def test_a_typing_error_fails_the_check_with_its_line(dg, scaffolded):
         file.write_text(text)
 
 
+@pytest.mark.slow
 def test_dg_describes_the_component(dg):
     schema = json.loads(dg("utils", "inspect-component", TYPE, "--defs-yaml-json-schema"))
     attributes = schema["properties"]["attributes"]

@@ -33,6 +33,7 @@ def lines_of(text):
     return [" ".join(line.split()) for line in text.splitlines()]
 
 
+@pytest.mark.slow
 def test_a_training_that_diverges_is_reported_again_by_its_rerun(workspace, logs):
     """The training is a child process, whose error comes through its exit code and its log."""
     for _ in range(2):

@@ -216,6 +216,7 @@ def test_a_home_is_served_once(served):
     assert re.search(r"since \d{4}-\d\d-\d\dT", again.stderr)
 
 
+@pytest.mark.slow
 def test_a_failed_run_is_noted(served, arrived):
     limits = {"resources": {TASK: {"config": {"validate": {"min_steps": 5000}}}}}
     run = served.launch(**limits)

@@ -66,7 +66,11 @@ def test_states_come_before_actions_however_they_are_listed(load):
             "arm.yaml:5: channels.qd.derivative_of: 'qd' is indirectly the derivative of itself",
         ),
         ("type: mlp", "type: mpl", "learn.model: model 'mpl': unknown name; did you mean 'mlp'?"),
-        ("type: mlp", "typ: mlp", "arm.yaml:9: learn.model: needs a `type`, one of arx, gru, "),
+        (
+            "type: mlp",
+            "typ: mlp",
+            "arm.yaml:9: learn.model: needs a `type`, one of arx, composed, ",
+        ),
         (
             "hidden_sizes",
             "hiden_sizes",

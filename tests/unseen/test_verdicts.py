@@ -80,6 +80,7 @@ def test_a_good_model_of_a_robot_that_rests_in_a_third_of_its_test_data_is_accep
     assert result.provisional == ""
 
 
+@pytest.mark.slow
 def test_one_test_episode_makes_a_provisional_champion(verdict_on):
     result = verdict_on(ARM, split(ARM, test=1), settings(CUBIC))
     assert result.choice == "trained", result
