@@ -122,7 +122,7 @@ class AgentExtractors(nn.Module):
     """A network for each policy of agents that act in turns; features of idle ones are zero.
 
     A layer on top of all features is then a layer of its own for the network in use. Agents that
-    share a network are told apart by a one-hot at its input.
+    share a network are distinguished by a one-hot at its input.
 
     Args:
         learn: settings of the networks, with agents.
