@@ -35,7 +35,7 @@ from kinemill.runtime.agents import Agent, Turns, choices_of
 from kinemill.runtime.native_spaces import NativeSpace, named_parts
 from kinemill.runtime.policy_layout import MASK, OBSERVATION
 
-AGENT_REWARDS = "agent_rewards"  # of `info`: (N,), where agents have rewards of their own
+AGENT_REWARDS = "agent_rewards"  # of `info`: (N,), where each agent has its own rewards
 Policies = str | Mapping[str, str]
 
 

@@ -92,7 +92,7 @@ _COLORS = "--card:#fff;--ink:#222;--soft:#666;--line:#999;--model:#2563eb;backgr
 
 
 def drawing(blocks: Sequence[Block]) -> str:
-    """Draw boxes as an SVG file of its own, which needs no style sheet of a page."""
+    """Draw boxes as a separate SVG file, which needs no style sheet of a page."""
     return network(
         blocks,
         f'xmlns="http://www.w3.org/2000/svg" font-family="sans-serif" style="{_COLORS}"',

@@ -1,4 +1,4 @@
-"""Rollouts of agents with rewards of their own: advantages along the turns of each agent.
+"""Rollouts of agents with individual rewards: advantages along the turns of each agent.
 
 Symbols: T steps, B environments, N agents, D numbers observed.
 """

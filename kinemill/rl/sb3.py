@@ -89,7 +89,7 @@ def with_critic(policy: type[Any], learn: Reinforcement, features: int) -> type[
     """
 
     class CriticPolicy(policy):
-        """A policy whose critics have a model of their own."""
+        """A policy whose critics have a separate model."""
 
         _makes_critic = False
 

@@ -132,7 +132,7 @@ class _Episode:
         name: of its log.
         file: its rows on disk, which may be deleted.
         rows: (n, C), angles without whole turns, as in datasets.
-        others: channels beside the columns, one row per step; images and texts are references.
+        others: additional channels, one row per step; images and texts are references.
     """
 
     id: str
@@ -190,7 +190,7 @@ def _pack(task: Task, episodes: list[_Episode]) -> PackedDataset:
 def _media(
     task: Task, home: Home, episodes: list[_Episode], rows: PackedDataset, folder: Path
 ) -> MediaSet | None:
-    """Write the channels beside the columns to `folder` as a dataset has them."""
+    """Write the additional channels to `folder` as a dataset has them."""
     writer = open_aux(task, folder, len(rows.values))
     if writer is None:
         return None

@@ -42,7 +42,7 @@ class ActorCritic(Algorithm):
     vf_coef: Weight = Field(default=0.5, description="weight of the critic in the loss")
     critic: Literal["shared", "separate"] = Field(
         default="separate",
-        description="whether the critic has a network of its own, `learn.critic`",
+        description="whether the critic has a separate network, `learn.critic`",
     )
     sde_sample_freq: Count | None = Field(
         default=None,
