@@ -3,22 +3,10 @@
 import pytest
 
 import kinemill.api as km
-from benchmarks._balance import DT
 from benchmarks._policies import Gains
 from kinemill.errors import BadInput
 from kinemill.task import make_task
-
-TASK = {
-    "task": "cart",
-    "dt": DT,
-    "learn": {"type": "reinforcement", "algorithm": {"type": "ppo"}},
-    "environment": {
-        "type": "python",
-        "path": "benchmarks._balance:Balance",
-        "steps": 40,
-        "trials": {"episodes": 4},
-    },
-}
+from tests.register.test_policies import TASK
 
 
 def test_a_policy_is_tried_next_to_random_actions_and_its_report_is_written(
@@ -30,7 +18,8 @@ def test_a_policy_is_tried_next_to_random_actions_and_its_report_is_written(
     trials = results.document.trials
     assert list(trials) == ["model", "random"]
     assert trials["model"].seeds == trials["random"].seeds == [1_000_000, 1_000_001, 1_000_002]
-    assert trials["model"].lengths == [40, 40, 40]  # it holds the stick to the end
+    limit = TASK["environment"]["steps"]
+    assert trials["model"].lengths == [limit] * 3  # it holds the stick to the end
     low, high = results.document.gains["random"].returns
     gain = trials["model"].mean_return - trials["random"].mean_return
     assert 0.0 < low <= gain <= high
