@@ -105,7 +105,7 @@ def test_scaffolded_components_load(dg, scaffolded):
     )
     assert "All definitions loaded successfully" in dg("check", "defs")
     listed = json.loads(dg("list", "defs", "--json"))
-    prefixes = {asset["asset_key_parts"][0] for asset in listed["assets"]}
+    prefixes = {asset["key"].partition("/")[0] for asset in listed["assets"]}
     assert prefixes == {
         "arm",
         "tiny",
