@@ -105,7 +105,8 @@ def test_scaffolded_components_load(dg, scaffolded):
     )
     assert "All definitions loaded successfully" in dg("check", "defs")
     listed = json.loads(dg("list", "defs", "--json"))
-    prefixes = {asset["key"].partition("/")[0] for asset in listed["assets"]}
+    key = "asset_key" if "asset_key" in listed["assets"][0] else "key"  # up to Dagster 1.11
+    prefixes = {asset[key].partition("/")[0] for asset in listed["assets"]}
     assert prefixes == {
         "arm",
         "tiny",
