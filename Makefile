@@ -29,7 +29,7 @@ demo: setup ## cart-pole logs -> verified champion in the registry (FRESH=1 star
 	@$(BIN)/kinemill demo --keep . $(if $(FRESH),--fresh)
 
 test: setup ## run the tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not slow and not net' -n $(WORKERS) --dist loadfile --durations=15
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not slow and not net' -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=15
 
 wheel: setup ## build the wheel into dist/
 	$(BIN)/python -m pip wheel -q --no-deps --no-build-isolation -w dist .
@@ -45,7 +45,7 @@ DAGSTER_TESTS ?= tests/pipelines tests/resources/test_launchpad.py tests/resourc
 test-dagster: setup .venv/dagster-1.11 .venv/dagster-1.12 ## run the tests of the Dagster project with three minor versions of Dagster
 	for version in 1.11 1.12 ''; do \
 	  PYTHONPATH=$${version:+.venv/dagster-$$version} OMP_NUM_THREADS=1 \
-	    $(BIN)/python -m pytest -m 'not slow and not net' -n $(WORKERS) --dist loadfile $(DAGSTER_TESTS) || exit 1; done
+	    $(BIN)/python -m pytest -m 'not slow and not net' -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(DAGSTER_TESTS) || exit 1; done
 
 .venv/dagster-1.%: | $(STAMP) # the newest patch, found before the installed version on PYTHONPATH
 	$(BIN)/python -m pip install --disable-pip-version-check -q --no-deps --target $@.part \

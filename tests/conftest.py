@@ -19,6 +19,12 @@ EXAMPLES = ROOT / "examples" / "tasks"
 os.environ["KINEMILL_TASKS"] = str(EXAMPLES)  # so that tests find the examples by name
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, so that no worker is left with one at the end."""
+    long = {item.path for item in items if item.get_closest_marker("e2e")}
+    items.sort(key=lambda item: item.path not in long)
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real logs, kept beside the checkout and never copied into it."""

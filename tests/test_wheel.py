@@ -22,6 +22,8 @@ import kinemill
 from kinemill_dagster.pipelines.serve import free_port, is_reachable
 from tests.conftest import EXAMPLES, ROOT
 
+pytestmark = pytest.mark.e2e
+
 PYTHONS = ("python3.11", "python3.12", "python3.13")
 PACKAGES = {"kinemill", "kinemill_dagster"}
 # Tests of each stage, for interpreters that the other tests do not run with.

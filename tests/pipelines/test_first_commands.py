@@ -21,6 +21,8 @@ from kinemill_dagster.pipelines.project_files import make_project
 from kinemill_dagster.pipelines.serve import free_port
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.e2e
+
 COMMANDS = Path(sys.executable).parent
 
 
