@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from kinemill.control.learned_dynamics import learned_model
 from kinemill.environments._controlled import Controlled, Floats
 from kinemill.environments.gym_types import Env, Options, Reset, Transition
-from kinemill.environments.vector_env import Rows
+from kinemill.environments.vector_env import Advanced, Rows
 from kinemill.task.document import Task
 
 
@@ -45,7 +45,7 @@ class LearnedBatch:
         """Return the present states of the robot, (B, S)."""
         return self._split(states)[0][:, -1].astype(np.float32)
 
-    def advance(self, states: Floats, actions: object) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    def advance(self, states: Floats, actions: object) -> Advanced:
         """Predict one step; a row that the model loses (not finite) has ended."""
         history, past = self._split(states)
         space: Any = self.action_space
@@ -62,7 +62,7 @@ class LearnedBatch:
         after = np.concatenate(
             [history.reshape(len(history), -1), past.reshape(len(past), -1)], axis=1
         )
-        return after, rewards, np.asarray(lost)
+        return Advanced(after, rewards, np.asarray(lost))
 
     def _split(self, states: Floats) -> tuple[Floats, Floats]:
         """Return the H states (B, H, S) and H actions (B, H, A) that rows hold."""
@@ -101,7 +101,7 @@ class LearnedEnv(gymnasium.Env[Any, Any]):
     def step(self, action: object) -> Transition:
         """Predict one step."""
         action = np.asarray(action, dtype=float)
-        rows, rewards, lost = self._batch.advance(self._row[None], action[None])
+        rows, rewards, lost, *_ = self._batch.advance(self._row[None], action[None])
         self._row = rows[0]
         observation = self._batch.observe(rows)[0]
         self._states.append(observation.astype(float))

@@ -4,7 +4,7 @@ Symbols: B rows, S numbers of a state, D numbers observed.
 """
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,22 @@ Floats = NDArray[np.float64]
 Step = tuple[
     NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]], Floats
 ]
+
+
+class Advanced(NamedTuple):
+    """One step of all rows.
+
+    Attributes:
+        states: after the step, (B, S).
+        rewards: (B,).
+        terminated: whether each episode ended by itself, (B,).
+        success: whether each episode would be a success if it ended here, (B,); None: not known.
+    """
+
+    states: Floats
+    rewards: Floats
+    terminated: NDArray[np.bool_]
+    success: NDArray[np.bool_] | None = None
 
 
 class Batch(Protocol):
@@ -34,15 +50,98 @@ class Batch(Protocol):
         """Return what is seen of states, (B, S) -> (B, D)."""
         ...
 
-    def advance(self, states: Floats, actions: object) -> tuple[Floats, Floats, NDArray[np.bool_]]:
-        """Go one step on: states (B, S), rewards (B,), and whether each ended by itself (B,)."""
+    def advance(self, states: Floats, actions: object) -> Advanced:
+        """Go one step on from states (B, S) under actions (B, A) or choices (B,)."""
         ...
 
 
-class Rows:
-    """Episodes side by side, each begun anew when it ends.
+class VectorRows(Protocol):
+    """Episodes side by side, each begun anew in the step that ends it.
 
-    The interface is that of `kinemill.rl.vec_env.Copies`.
+    Attributes:
+        masked: whether an action mask is observed.
+        observation_space: of one row.
+        action_space: of one row.
+    """
+
+    masked: bool
+    observation_space: Any
+    action_space: Any
+
+    def reset(self, seeds: Sequence[int | None]) -> tuple[NDArray[np.float32], Floats]:
+        """Begin an episode in each row; return observations (B, D) and masks."""
+        ...
+
+    def step(self, actions: object) -> Step:
+        """Go one step on; return observations, rewards, dones, infos, masks."""
+        ...
+
+    def close(self) -> None:
+        """Free what is held."""
+        ...
+
+
+class Episodes:
+    """Returns, lengths and actions of the episodes of B rows, summed up when each ends.
+
+    Args:
+        count: rows, B.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count, self.steps, self._returns = count, np.zeros(count, int), np.zeros(count)
+        self._sums = self._squares = self._lows = self._highs = np.zeros((count, 0))
+
+    def add(self, rewards: NDArray[np.floating[Any]], actions: object) -> None:
+        """Count one step of each row: rewards (B,), actions (B, A) or (B,)."""
+        executed = np.asarray(actions, dtype=float).reshape(self._count, -1)
+        if self._sums.shape != executed.shape:
+            self._sums, self._squares = np.zeros_like(executed), np.zeros_like(executed)
+            self._lows, self._highs = (np.full_like(executed, end) for end in (np.inf, -np.inf))
+        self.steps += 1
+        self._returns += rewards
+        self._sums += executed
+        self._squares += executed * executed
+        self._lows = np.minimum(self._lows, executed)
+        self._highs = np.maximum(self._highs, executed)
+
+    def finished(
+        self,
+        row: int,
+        observation: NDArray[np.float32],
+        *,
+        ended: bool,
+        success: bool | None = None,
+    ) -> Info:
+        """Return the `info` of a row whose episode is over, and forget that episode.
+
+        Args:
+            row: which.
+            observation: the last one, (D,).
+            ended: whether it ended by itself; if not, it was cut off.
+            success: whether it was one; None: not known.
+        """
+        stats = summed(
+            (float(self._returns[row]), int(self.steps[row]), ended),
+            (self._sums[row], self._squares[row]),
+        )
+        ends = {"min": self._lows[row], "max": self._highs[row]}
+        for part, values in ends.items():
+            stats |= {f"action/{k}/{part}": float(value) for k, value in enumerate(values)}
+        if success is not None:
+            stats["success"] = float(success)
+        self.steps[row], self._returns[row] = 0, 0.0
+        self._sums[row], self._squares[row] = 0.0, 0.0
+        self._lows[row], self._highs[row] = np.inf, -np.inf
+        return {
+            "terminal_observation": observation.copy(),
+            "TimeLimit.truncated": not ended,
+            EPISODE: stats,
+        }
+
+
+class Rows:
+    """`VectorRows` of a `Batch`.
 
     Args:
         batch: the environment.
@@ -64,51 +163,27 @@ class Rows:
             if seed is not None:
                 self._randoms[row] = np.random.default_rng(seed)
         self._states = np.stack([self._batch.start(random) for random in self._randoms])
-        self._steps, self._rewards = np.zeros(self._count, int), np.zeros(self._count)
-        self._sums = self._squares = 0.0
-        self._lows, self._highs = (
-            np.full((self._count, 1), np.inf),
-            np.full((self._count, 1), -np.inf),
-        )
+        self._episodes = Episodes(self._count)
         return self._batch.observe(self._states), self._masks
 
     def step(self, actions: object) -> Step:
         """Go one step on; return observations, rewards, dones, infos, masks."""
-        self._states, rewards, ended = self._batch.advance(self._states, actions)
-        self._steps += 1
-        self._rewards += rewards
-        executed = np.asarray(actions, dtype=float).reshape(self._count, -1)
-        self._sums = self._sums + executed
-        self._squares = self._squares + executed * executed
-        self._lows = np.minimum(self._lows, executed)
-        self._highs = np.maximum(self._highs, executed)
-        cut = self._steps >= self._limit
-        dones, observations = ended | cut, self._batch.observe(self._states)
+        after = self._batch.advance(self._states, actions)
+        self._states, rewards, ended = after.states, after.rewards, after.terminated
+        self._episodes.add(rewards, actions)
+        dones = ended | (self._episodes.steps >= self._limit)
+        observations = self._batch.observe(self._states)
         infos: list[dict[str, Any]] = [{} for _ in range(self._count)]
         if dones.any():
             rows = np.flatnonzero(dones)
             for row in rows:
-                infos[row] = self._finished(int(row), observations[row], bool(ended[row]))
+                success = None if after.success is None else bool(after.success[row])
+                infos[row] = self._episodes.finished(
+                    int(row), observations[row], ended=bool(ended[row]), success=success
+                )
                 self._states[row] = self._batch.start(self._randoms[row])
-            self._steps[rows], self._rewards[rows] = 0, 0.0
-            self._sums[rows] = self._squares[rows] = 0.0
-            self._lows[rows], self._highs[rows] = np.inf, -np.inf
             observations[rows] = self._batch.observe(self._states[rows])
         return observations, rewards.astype(np.float32), dones, infos, self._masks
-
-    def _finished(self, row: int, observations: NDArray[np.float32], ended: bool) -> Info:
-        stats = summed(
-            (float(self._rewards[row]), int(self._steps[row]), ended),
-            (np.asarray(self._sums)[row], np.asarray(self._squares)[row]),
-        )
-        ends = {"min": self._lows[row], "max": self._highs[row]}
-        for part, values in ends.items():
-            stats |= {f"action/{k}/{part}": float(value) for k, value in enumerate(values)}
-        return {
-            "terminal_observation": observations.copy(),
-            "TimeLimit.truncated": not ended,
-            EPISODE: stats,
-        }
 
     def close(self) -> None:
         """Have nothing to close."""

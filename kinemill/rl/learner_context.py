@@ -12,7 +12,7 @@ from kinemill.environments._vector import MaskInRow, vector_space
 from kinemill.environments.evaluation import RandomPolicy
 from kinemill.environments.factory import Estimates
 from kinemill.environments.gym_types import Env
-from kinemill.environments.vector_env import Rows
+from kinemill.environments.vector_env import VectorRows
 from kinemill.errors import BadInput
 from kinemill.rl.actor import adapters_of, image_inputs, observed_parts
 from kinemill.rl.episode_stats import EpisodeStats
@@ -147,7 +147,7 @@ def copy_with_stats(task: Task, estimates: Estimates) -> Env:
 
 def native_factory(
     task: Task, layout: PolicyLayout, estimates: Estimates
-) -> Callable[[int], Rows | AdaptedRows] | None:
+) -> Callable[[int], VectorRows] | None:
     """Return what makes copies that are computed at once, where the environment has that."""
     own: Any = task.environment
     bare = own.vectorized(task)

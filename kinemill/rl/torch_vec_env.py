@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kinemill.environments.graph import Adapter
-from kinemill.environments.vector_env import Rows, Step
+from kinemill.environments.vector_env import Step, VectorRows
 
 
 class AdaptedRows:
-    """Rows of an environment as a network sees them; the interface is that of `Copies`.
+    """Rows of an environment as a network sees them; they are `VectorRows`, too.
 
     Args:
-        rows: a `kinemill.environments.vector_env.Rows`.
+        rows: of the environment.
         adapters: from the innermost one outwards.
         known: what each was estimated to know.
     """
@@ -28,7 +28,10 @@ class AdaptedRows:
     masked = False
 
     def __init__(
-        self, rows: Rows, adapters: Sequence[Adapter], estimates: Sequence[Mapping[str, object]]
+        self,
+        rows: VectorRows,
+        adapters: Sequence[Adapter],
+        estimates: Sequence[Mapping[str, object]],
     ) -> None:
         self._rows, self._adapters = rows, adapters
         for adapter, estimate in zip(adapters, estimates, strict=True):
@@ -47,7 +50,7 @@ class AdaptedRows:
         return self._adapt(observations, np.ones(len(observations), bool)), masks
 
     @torch.no_grad()
-    def step(self, actions: NDArray[np.float32]) -> Step:
+    def step(self, actions: object) -> Step:
         """Advance one step under actions (B, A).
 
         Returns:

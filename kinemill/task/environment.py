@@ -202,7 +202,7 @@ class Environment(Plugin):
         )
 
     def vectorized(self, task: Any) -> Any:
-        """Return a factory of copies as one `kinemill.environments.vector_env.Rows`, or None."""
+        """Return a factory of `kinemill.environments.vector_env.VectorRows`, or None."""
         del task
 
     def sources(self) -> dict[str, Path]:

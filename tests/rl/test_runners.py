@@ -121,7 +121,7 @@ def test_wrappers_around_rows_do_what_they_do_around_one():
 
 
 def _raw(rows):
-    return rows._workers[0]._copies._rows._states
+    return rows._workers[0]._copies._rows._vector.unwrapped.state.T
 
 
 def test_native_is_refused_where_there_is_nothing_of_the_kind():

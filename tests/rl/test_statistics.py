@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kinemill.environments.evaluation import Trials
-from kinemill.environments.vector_env import EPISODE, Rows
+from kinemill.environments.vector_env import EPISODE, Advanced, Rows
 from kinemill.rl.episode_stats import EpisodeStats
 from kinemill.rl.statistics import (
     Distribution,
@@ -77,7 +77,7 @@ def test_extremes_of_actions_are_those_of_one_episode_in_both_runners():
             return states.astype(np.float32)
 
         def advance(self, states, actions):
-            return states + actions, np.ones(len(states)), np.zeros(len(states), bool)
+            return Advanced(states + actions, np.ones(len(states)), np.zeros(len(states), bool))
 
     rows = Rows(Line(), 2, 2)
     rows.reset([0, 1])

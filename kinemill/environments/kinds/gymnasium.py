@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from kinemill.environments.gym_types import Env
-from kinemill.environments.vector_env import Rows
+from kinemill.environments.vector_env import VectorRows
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
 from kinemill.task.environment import KINDS, Environment
@@ -51,15 +51,12 @@ class GymnasiumEnvironment(Environment):
             where, problem = f"environment.id: {self.id}", f"cannot be made: {error}"
             raise BadInput(where, problem, fix=_fix(self.id, error)) from error
 
-    def vectorized(self, task: object) -> Callable[[int], Rows] | None:
-        """Return what makes so many copies as one, where Gymnasium has it; else None."""
+    def vectorized(self, task: object) -> Callable[[int], VectorRows] | None:
+        """Return a factory of copies by the `vector_entry_point` of the id; None without one."""
         del task
-        if self.id != "CartPole-v1" or self.randomize or self.arguments:
-            return None
-        from kinemill.environments.kinds._cart_pole import CartPoles
-        from kinemill.environments.vector_env import Rows
+        from kinemill.environments.gymnasium_vector import vector_rows
 
-        return lambda count: Rows(CartPoles(), count, self.steps or 500)
+        return vector_rows(self.id, self.arguments, self.steps, self.randomize)
 
 
 def _redirect_mujoco(name: str) -> None:

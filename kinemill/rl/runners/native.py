@@ -9,7 +9,7 @@ from kinemill.task.reinforcement import RUNNERS, Runner
 
 @RUNNERS.register("native")
 class Native(Runner):
-    """The fastest runner where it exists: Gymnasium's cart-pole, a learned simulator."""
+    """The fastest runner where it exists: a Gymnasium id with `make_vec`, a learned simulator."""
 
     type: Literal["native"] = "native"
 

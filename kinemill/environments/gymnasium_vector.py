@@ -1,0 +1,329 @@
+"""The vectorized form that a Gymnasium environment registers itself, as `VectorRows`.
+
+A learner starts the next episode of a row in the step that ends the last one, and needs the last
+observation for the value of a truncated episode. How a row is started anew depends on the vector
+environment:
+
+| its state | autoreset mode | how |
+|---|---|---|
+| in arrays with one entry per copy | any | other copies are reset, their entries are copied |
+| elsewhere | `SAME_STEP` | it does so itself; the last observation is `final_obs` |
+| elsewhere | `DISABLED` | `reset` with the option `reset_mask` |
+| elsewhere | `NEXT_STEP` | impossible: the step after the last one ignores the action of that row |
+
+Gymnasium's own vector environments are of the first kind, with `NEXT_STEP`. Only there does each
+row have a seed and randomized parameters of its own.
+
+Symbols: B rows, D numbers observed.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Box, Discrete
+from gymnasium.vector import AutoresetMode
+from numpy.typing import NDArray
+
+from kinemill.environments.gym_types import Space
+from kinemill.environments.vector_env import Episodes, Floats, Step, VectorRows
+
+_logger = logging.getLogger(__name__)
+_TRIAL_ROWS, _TRIAL_STEPS = 3, 12
+_SEEDS = 2**31
+_STOCK = 16  # starts of a row that one reset makes: a reset with a seed is slow
+
+MakeVector = Callable[[int], Any]
+Ranges = Mapping[str, tuple[float, float]]
+Entries = dict[str, NDArray[Any]]  # of one copy, by attribute
+Stepped = tuple[
+    NDArray[np.float32],
+    NDArray[np.float64],
+    NDArray[np.bool_],
+    NDArray[np.bool_],
+    Mapping[str, Any],
+]
+
+
+def vector_rows(
+    name: str, arguments: Mapping[str, Any], steps: int | None, randomize: Ranges
+) -> Callable[[int], VectorRows] | None:
+    """Return a factory of B rows by the `vector_entry_point` of an id; None without one.
+
+    None, too, where the vector environment cannot do what the ordinary one does; the log has the
+    reason.
+
+    Args:
+        name: id of a registered environment; `module:Name-v0` is registered by the module.
+        arguments: of the constructor.
+        steps: of an episode; None: as registered.
+        randomize: lowest and highest value of parameters that each episode draws.
+    """
+    spec = gymnasium.registry.get(name.rpartition(":")[2])
+    limit = steps or (spec.max_episode_steps if spec is not None else None)
+    if spec is None or spec.vector_entry_point is None or limit is None:
+        return None
+    settings: dict[str, Any] = {**arguments, "max_episode_steps": limit}
+
+    def make(count: int) -> Any:
+        mode = "vector_entry_point"
+        return gymnasium.make_vec(name, num_envs=count, vectorization_mode=mode, **settings)
+
+    try:
+        problem, restart = _restart_of(make, randomize)
+    except (gymnasium.error.Error, ImportError, TypeError) as error:
+        problem, restart = f"cannot be made: {error}", None
+    if restart is None:
+        _logger.info("%s: its vectorized form is not used: %s", name, problem)
+        return None
+    return lambda count: GymnasiumRows(make(count), count, limit, restart())
+
+
+def _restart_of(
+    make: MakeVector, randomize: Ranges
+) -> tuple[str, Callable[[], "Restart | None"] | None]:
+    """Return a factory of what starts rows anew; or the reason why there is none."""
+    alone = make(1)
+    spaces = alone.single_observation_space, alone.single_action_space
+    if not _is_vector(*spaces):
+        return f"spaces {spaces[0]} and {spaces[1]}", None
+    missing = [name for name in randomize if not _is_number(getattr(alone.unwrapped, name, None))]
+    if missing:
+        return f"{missing[0]} is no number of it", None
+    if not (problem := trial(make, randomize)):
+        return "", lambda: Restart(make, randomize)
+    mode = alone.metadata.get("autoreset_mode")
+    if mode in (AutoresetMode.SAME_STEP, AutoresetMode.DISABLED) and not randomize:
+        return "", lambda: None
+    return problem, None
+
+
+def _is_vector(observation: Space, action: Space) -> bool:
+    if not isinstance(observation, Box) or len(observation.shape) != 1:
+        return False
+    if isinstance(action, Discrete):
+        return int(action.start) == 0
+    return isinstance(action, Box) and len(action.shape) == 1
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+class Restart:
+    """Starts rows of a vector environment anew with the entries of copies that were reset.
+
+    Args:
+        make: factory of the vector environment with so many copies.
+        randomize: lowest and highest value of parameters that each episode draws.
+    """
+
+    def __init__(self, make: MakeVector, randomize: Ranges) -> None:
+        self._stock, self._randomize = make(_STOCK), dict(randomize)
+        self._axes = row_axes(make(2), make(3)) | dict.fromkeys(randomize, 0)
+        self._starts = dict[int, list[tuple[NDArray[np.float32], Entries]]]()
+        self.prepare(self._stock, 0)
+
+    def prepare(self, vector: Any, seed: int) -> None:
+        """Make all arrays of a vector environment, one value of each parameter for each row."""
+        for name in self._randomize:
+            setattr(vector.unwrapped, name, np.full(vector.num_envs, self._randomize[name][0]))
+        _first_step(vector, seed)
+
+    def forget(self, row: int) -> None:
+        """Drop the starts that are left of a row: its random generator is another one."""
+        self._starts.pop(row, None)
+
+    def start(self, vector: Any, row: int, random: np.random.Generator) -> NDArray[np.float32]:
+        """Start an episode in a row; return its observation (D,).
+
+        Args:
+            vector: the vector environment.
+            row: which of its copies.
+            random: of this row.
+        """
+        if not (starts := self._starts.setdefault(row, [])):
+            for name, ends in self._randomize.items():
+                setattr(self._stock.unwrapped, name, random.uniform(*ends, _STOCK))
+            observed, _ = self._stock.reset(seed=int(random.integers(_SEEDS)))
+            starts += zip(np.array(observed, np.float32), self.entries(self._stock), strict=True)
+        observation, entries = starts.pop()
+        self.put(vector, row, entries)
+        return observation
+
+    def entries(self, vector: Any) -> list[Entries]:
+        """Return a copy of what the arrays hold of each row."""
+        arrays = [
+            np.moveaxis(np.array(getattr(vector.unwrapped, name)), axis, 0)
+            for name, axis in self._axes.items()
+        ]
+        return [dict(zip(self._axes, row, strict=True)) for row in zip(*arrays, strict=True)]
+
+    def put(self, vector: Any, row: int, entries: Entries) -> None:
+        """Set a row to what `entries` returned."""
+        inner = vector.unwrapped
+        for name, values in entries.items():
+            own = getattr(inner, name)
+            place = (*(slice(None),) * self._axes[name], row)
+            if hasattr(own, "at"):  # JAX: arrays cannot be changed in place
+                setattr(inner, name, own.at[place].set(values))
+            else:
+                own[place] = values
+
+
+def row_axes(two: Any, three: Any) -> dict[str, int]:
+    """Return the axis of the copies in each array attribute of a vector environment.
+
+    Args:
+        two: the environment with two copies.
+        three: the same with three copies; arrays whose size differs hold the state of copies.
+    """
+    for one in (two, three):
+        _first_step(one)
+    axes = dict[str, int]()
+    for name, value in vars(three.unwrapped).items():
+        shape = getattr(value, "shape", None)
+        other = getattr(getattr(two.unwrapped, name, None), "shape", None)
+        if isinstance(value, gymnasium.Space) or not isinstance(shape, tuple) or other is None:
+            continue
+        pairs = enumerate(zip(other, shape, strict=False))
+        if found := [axis for axis, ends in pairs if ends == (2, 3)]:
+            axes[name] = found[0]
+    return axes
+
+
+def trial(make: MakeVector, randomize: Ranges) -> str:
+    """Return why rows do not move as single copies do; empty if they do.
+
+    Rows with different starts and parameters step beside one copy each, and change places halfway.
+    """
+    restart, random = Restart(make, randomize), np.random.default_rng(0)
+    rows, alone = make(_TRIAL_ROWS), [make(1) for _ in range(_TRIAL_ROWS)]
+    restart.prepare(rows, 1)
+    for row, one in enumerate(alone):
+        restart.prepare(one, 2)
+        restart.start(rows, row, random)
+        restart.put(one, 0, restart.entries(rows)[row])
+    places, running = np.arange(_TRIAL_ROWS), np.ones(_TRIAL_ROWS, bool)
+    rows.single_action_space.seed(0)
+    for step in range(_TRIAL_STEPS):
+        if step == _TRIAL_STEPS // 2:
+            places = np.roll(places, 1)
+            for row, place in enumerate(places):
+                restart.put(rows, row, restart.entries(alone[place])[0])
+        actions = np.array([rows.single_action_space.sample() for _ in places])
+        observed, rewards, ended, cut, infos = _step(rows, actions)
+        last = _last_observations(observed, infos)
+        for row, place in enumerate(places):
+            own = _step(alone[place], actions[row : row + 1])
+            ours = np.array([*last[row], rewards[row], ended[row]])
+            theirs = np.array([*_last_observations(own[0], own[4])[0], own[1][0], own[2][0]])
+            if running[place] and not np.allclose(ours, theirs, rtol=1e-4, atol=1e-6):
+                return "its state is not in arrays with one entry for each copy"
+            running[place] &= not (ended[row] or cut[row])
+    return ""
+
+
+class GymnasiumRows:
+    """`VectorRows` of a vector environment of Gymnasium.
+
+    Args:
+        vector: the vector environment.
+        count: rows, B.
+        limit: steps after which an episode is cut off.
+        restart: starts rows anew; None: the vector environment does so itself, or its `reset`
+            takes a `reset_mask`. One seed then determines the starts of all rows.
+    """
+
+    masked = False
+
+    def __init__(self, vector: Any, count: int, limit: int, restart: Restart | None) -> None:
+        self._vector, self._count, self._limit, self._restart = vector, count, limit, restart
+        self._is_same_step = vector.metadata.get("autoreset_mode") is AutoresetMode.SAME_STEP
+        self.observation_space = vector.single_observation_space
+        self.action_space = vector.single_action_space
+        self._randoms = [np.random.default_rng(row) for row in range(count)]
+        self._masks = np.ones((count, 0))
+        if restart is not None:
+            restart.prepare(vector, 0)
+
+    def reset(self, seeds: Sequence[int | None]) -> tuple[NDArray[np.float32], Floats]:
+        """Begin an episode in each row; return observations (B, D) and masks."""
+        self._episodes = Episodes(self._count)
+        if self._restart is None:
+            observed, _ = self._vector.reset(seed=seeds[0])
+            return np.array(observed, np.float32), self._masks
+        for row, seed in enumerate(seeds):
+            if seed is not None:
+                self._randoms[row] = np.random.default_rng(seed)
+                self._restart.forget(row)
+        starts = [self._restart.start(self._vector, row, self._randoms[row]) for row in self._range]
+        return np.stack(starts), self._masks
+
+    @property
+    def _range(self) -> range:
+        return range(self._count)
+
+    def step(self, actions: object) -> Step:
+        """Go one step on; return observations, rewards, dones, infos, masks."""
+        observed, rewards, ended, cut, more = _step(self._vector, actions)
+        self._episodes.add(rewards, actions)
+        dones, infos = ended | cut, list[dict[str, Any]]({} for _ in self._range)
+        if self._restart is not None or not self._is_same_step:
+            dones |= self._episodes.steps >= self._limit
+        if dones.any():
+            last = _last_observations(observed, more)
+            for row in map(int, np.flatnonzero(dones)):
+                infos[row] = self._episodes.finished(row, last[row], ended=bool(ended[row]))
+            observed = self._started(observed, dones)
+        return observed, rewards.astype(np.float32), dones, infos, self._masks
+
+    def _started(
+        self, observed: NDArray[np.float32], dones: NDArray[np.bool_]
+    ) -> NDArray[np.float32]:
+        """Return observations (B, D) after the rows that are done have begun a new episode."""
+        if self._restart is not None:
+            for row in map(int, np.flatnonzero(dones)):
+                observed[row] = self._restart.start(self._vector, row, self._randoms[row])
+        elif not self._is_same_step:
+            return np.array(self._vector.reset(options={"reset_mask": dones})[0], np.float32)
+        return observed
+
+    def close(self) -> None:
+        """Close the vector environment."""
+        self._vector.close()
+
+
+def _first_step(vector: Any, seed: int = 0) -> None:
+    """Reset and step once, so that every array is there."""
+    vector.reset(seed=seed)
+    vector.action_space.seed(seed)
+    vector.step(vector.action_space.sample())
+    vector.reset(seed=seed)
+
+
+def _step(vector: Any, actions: object) -> Stepped:
+    """Step a vector environment; what it returns is numpy, whatever it computes in."""
+    taken = np.asarray(actions).astype(vector.action_space.dtype)
+    observed, rewards, ended, cut, infos = vector.step(taken)
+    return (
+        np.array(observed, np.float32),
+        np.asarray(rewards, np.float64),
+        np.asarray(ended, bool),
+        np.asarray(cut, bool),
+        infos,
+    )
+
+
+def _last_observations(
+    observed: NDArray[np.float32], infos: Mapping[str, Any]
+) -> NDArray[np.float32]:
+    """Return observations (B, D) with the last one of each episode that `SAME_STEP` ended."""
+    if "final_obs" not in infos:
+        return observed
+    last = observed.copy()
+    for row in np.flatnonzero(infos["_final_obs"]):
+        last[row] = infos["final_obs"][row]
+    return last
