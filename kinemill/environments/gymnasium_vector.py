@@ -27,7 +27,7 @@ from gymnasium.spaces import Box, Discrete
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
-from kinemill.environments.gym_types import Space
+from kinemill.environments.gym_types import Space, VectorEnv
 from kinemill.environments.vector_env import Episodes, Floats, Step, VectorRows
 
 _logger = logging.getLogger(__name__)
@@ -35,20 +35,21 @@ _TRIAL_ROWS, _TRIAL_STEPS = 3, 12
 _SEEDS = 2**31
 _STOCK = 16  # starts of a row that one reset makes: a reset with a seed is slow
 
-MakeVector = Callable[[int], Any]
+MakeVector = Callable[[int], VectorEnv]
 Ranges = Mapping[str, tuple[float, float]]
-Entries = dict[str, NDArray[Any]]  # of one copy, by attribute
+Entries = dict[str, NDArray[np.generic]]  # of one copy, by attribute
+Infos = Mapping[str, Any]
 Stepped = tuple[
     NDArray[np.float32],
     NDArray[np.float64],
     NDArray[np.bool_],
     NDArray[np.bool_],
-    Mapping[str, Any],
+    Infos,
 ]
 
 
 def vector_rows(
-    name: str, arguments: Mapping[str, Any], steps: int | None, randomize: Ranges
+    name: str, arguments: Mapping[str, object], steps: int | None, randomize: Ranges
 ) -> Callable[[int], VectorRows] | None:
     """Return a factory of B rows by the `vector_entry_point` of an id; None without one.
 
@@ -67,7 +68,7 @@ def vector_rows(
         return None
     settings: dict[str, Any] = {**arguments, "max_episode_steps": limit}
 
-    def make(count: int) -> Any:
+    def make(count: int) -> VectorEnv:
         mode = "vector_entry_point"
         return gymnasium.make_vec(name, num_envs=count, vectorization_mode=mode, **settings)
 
@@ -85,16 +86,16 @@ def _restart_of(
     make: MakeVector, randomize: Ranges
 ) -> tuple[str, Callable[[], "Restart | None"] | None]:
     """Return a factory of what starts rows anew; or the reason why there is none."""
-    alone = make(1)
-    spaces = alone.single_observation_space, alone.single_action_space
+    single = make(1)
+    spaces = single.single_observation_space, single.single_action_space
     if not _is_vector(*spaces):
         return f"spaces {spaces[0]} and {spaces[1]}", None
-    missing = [name for name in randomize if not _is_number(getattr(alone.unwrapped, name, None))]
+    missing = [name for name in randomize if not _is_number(getattr(single.unwrapped, name, None))]
     if missing:
         return f"{missing[0]} is no number of it", None
     if not (problem := trial(make, randomize)):
         return "", lambda: Restart(make, randomize)
-    mode = alone.metadata.get("autoreset_mode")
+    mode = single.metadata.get("autoreset_mode")
     if mode in (AutoresetMode.SAME_STEP, AutoresetMode.DISABLED) and not randomize:
         return "", lambda: None
     return problem, None
@@ -126,7 +127,7 @@ class Restart:
         self._starts = dict[int, list[tuple[NDArray[np.float32], Entries]]]()
         self.prepare(self._stock, 0)
 
-    def prepare(self, vector: Any, seed: int) -> None:
+    def prepare(self, vector: VectorEnv, seed: int) -> None:
         """Make all arrays of a vector environment, one value of each parameter for each row."""
         for name in self._randomize:
             setattr(vector.unwrapped, name, np.full(vector.num_envs, self._randomize[name][0]))
@@ -136,7 +137,9 @@ class Restart:
         """Drop the starts that are left of a row: its random generator is another one."""
         self._starts.pop(row, None)
 
-    def start(self, vector: Any, row: int, random: np.random.Generator) -> NDArray[np.float32]:
+    def start(
+        self, vector: VectorEnv, row: int, random: np.random.Generator
+    ) -> NDArray[np.float32]:
         """Start an episode in a row; return its observation (D,).
 
         Args:
@@ -153,7 +156,7 @@ class Restart:
         self.put(vector, row, entries)
         return observation
 
-    def entries(self, vector: Any) -> list[Entries]:
+    def entries(self, vector: VectorEnv) -> list[Entries]:
         """Return a copy of what the arrays hold of each row."""
         arrays = [
             np.moveaxis(np.array(getattr(vector.unwrapped, name)), axis, 0)
@@ -161,19 +164,19 @@ class Restart:
         ]
         return [dict(zip(self._axes, row, strict=True)) for row in zip(*arrays, strict=True)]
 
-    def put(self, vector: Any, row: int, entries: Entries) -> None:
+    def put(self, vector: VectorEnv, row: int, entries: Entries) -> None:
         """Set a row to what `entries` returned."""
         inner = vector.unwrapped
         for name, values in entries.items():
             own = getattr(inner, name)
-            place = (*(slice(None),) * self._axes[name], row)
+            index = (*(slice(None),) * self._axes[name], row)
             if hasattr(own, "at"):  # JAX: arrays cannot be changed in place
-                setattr(inner, name, own.at[place].set(values))
+                setattr(inner, name, own.at[index].set(values))
             else:
-                own[place] = values
+                own[index] = values
 
 
-def row_axes(two: Any, three: Any) -> dict[str, int]:
+def row_axes(two: VectorEnv, three: VectorEnv) -> dict[str, int]:
     """Return the axis of the copies in each array attribute of a vector environment.
 
     Args:
@@ -189,40 +192,40 @@ def row_axes(two: Any, three: Any) -> dict[str, int]:
         if isinstance(value, gymnasium.Space) or not isinstance(shape, tuple) or other is None:
             continue
         pairs = enumerate(zip(other, shape, strict=False))
-        if found := [axis for axis, ends in pairs if ends == (2, 3)]:
-            axes[name] = found[0]
+        if row_axis := [axis for axis, ends in pairs if ends == (2, 3)]:
+            axes[name] = row_axis[0]
     return axes
 
 
 def trial(make: MakeVector, randomize: Ranges) -> str:
     """Return why rows do not move as single copies do; empty if they do.
 
-    Rows with different starts and parameters step beside one copy each, and change places halfway.
+    Rows with different starts and parameters step beside one copy each, and change order halfway.
     """
     restart, random = Restart(make, randomize), np.random.default_rng(0)
-    rows, alone = make(_TRIAL_ROWS), [make(1) for _ in range(_TRIAL_ROWS)]
+    rows, singles = make(_TRIAL_ROWS), [make(1) for _ in range(_TRIAL_ROWS)]
     restart.prepare(rows, 1)
-    for row, one in enumerate(alone):
+    for row, one in enumerate(singles):
         restart.prepare(one, 2)
         restart.start(rows, row, random)
         restart.put(one, 0, restart.entries(rows)[row])
-    places, running = np.arange(_TRIAL_ROWS), np.ones(_TRIAL_ROWS, bool)
+    order, is_active = np.arange(_TRIAL_ROWS), np.ones(_TRIAL_ROWS, bool)
     rows.single_action_space.seed(0)
     for step in range(_TRIAL_STEPS):
         if step == _TRIAL_STEPS // 2:
-            places = np.roll(places, 1)
-            for row, place in enumerate(places):
-                restart.put(rows, row, restart.entries(alone[place])[0])
-        actions = np.array([rows.single_action_space.sample() for _ in places])
+            order = np.roll(order, 1)
+            for row, index in enumerate(order):
+                restart.put(rows, row, restart.entries(singles[index])[0])
+        actions = np.array([rows.single_action_space.sample() for _ in order])
         observed, rewards, ended, cut, infos = _step(rows, actions)
         last = _last_observations(observed, infos)
-        for row, place in enumerate(places):
-            own = _step(alone[place], actions[row : row + 1])
+        for row, index in enumerate(order):
+            own = _step(singles[index], actions[row : row + 1])
             ours = np.array([*last[row], rewards[row], ended[row]])
             theirs = np.array([*_last_observations(own[0], own[4])[0], own[1][0], own[2][0]])
-            if running[place] and not np.allclose(ours, theirs, rtol=1e-4, atol=1e-6):
+            if is_active[index] and not np.allclose(ours, theirs, rtol=1e-4, atol=1e-6):
                 return "its state is not in arrays with one entry for each copy"
-            running[place] &= not (ended[row] or cut[row])
+            is_active[index] &= not (ended[row] or cut[row])
     return ""
 
 
@@ -239,7 +242,7 @@ class GymnasiumRows:
 
     masked = False
 
-    def __init__(self, vector: Any, count: int, limit: int, restart: Restart | None) -> None:
+    def __init__(self, vector: VectorEnv, count: int, limit: int, restart: Restart | None) -> None:
         self._vector, self._count, self._limit, self._restart = vector, count, limit, restart
         self._is_same_step = vector.metadata.get("autoreset_mode") is AutoresetMode.SAME_STEP
         self.observation_space = vector.single_observation_space
@@ -296,7 +299,7 @@ class GymnasiumRows:
         self._vector.close()
 
 
-def _first_step(vector: Any, seed: int = 0) -> None:
+def _first_step(vector: VectorEnv, seed: int = 0) -> None:
     """Reset and step once, so that every array is there."""
     vector.reset(seed=seed)
     vector.action_space.seed(seed)
@@ -304,10 +307,10 @@ def _first_step(vector: Any, seed: int = 0) -> None:
     vector.reset(seed=seed)
 
 
-def _step(vector: Any, actions: object) -> Stepped:
+def _step(vector: VectorEnv, actions: object) -> Stepped:
     """Step a vector environment; what it returns is numpy, whatever it computes in."""
-    taken = np.asarray(actions).astype(vector.action_space.dtype)
-    observed, rewards, ended, cut, infos = vector.step(taken)
+    batch = np.asarray(actions).astype(vector.action_space.dtype)
+    observed, rewards, ended, cut, infos = vector.step(batch)
     return (
         np.array(observed, np.float32),
         np.asarray(rewards, np.float64),
@@ -317,9 +320,7 @@ def _step(vector: Any, actions: object) -> Stepped:
     )
 
 
-def _last_observations(
-    observed: NDArray[np.float32], infos: Mapping[str, Any]
-) -> NDArray[np.float32]:
+def _last_observations(observed: NDArray[np.float32], infos: Infos) -> NDArray[np.float32]:
     """Return observations (B, D) with the last one of each episode that `SAME_STEP` ended."""
     if "final_obs" not in infos:
         return observed
