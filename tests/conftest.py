@@ -6,6 +6,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from kinemill.process import tune_process
 from kinemill.store.home import Home
@@ -13,6 +14,10 @@ from kinemill.store.home import Home
 tune_process()
 # A shell that starts the tests in the background has Ctrl-C ignored, in all that they start too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# A busy machine fails no test.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples" / "tasks"

@@ -107,7 +107,7 @@ BASE = [spin("val.csv", speed=1.0), spin("test.csv", 9.0, 20.0), spin("a.csv"), 
 VISITS = st.tuples(st.sets(st.sampled_from(range(len(NEW)))), RULES)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.lists(VISITS, min_size=2, max_size=3))
 def test_whatever_comes_and_goes_every_version_is_as_if_made_anew(tmp_path_factory, history):
     folder = tmp_path_factory.mktemp("history")

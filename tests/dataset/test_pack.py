@@ -5,7 +5,7 @@ from math import pi
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kinemill.dataset import load_dataset
@@ -167,7 +167,6 @@ def test_unused_recordings_are_counted_but_not_packed(tmp_path, contents):
     assert np.load(tmp_path / "values.npy").shape == (150, 3)
 
 
-@settings(deadline=None)  # each example writes files
 @given(st.lists(st.integers(2, 40), min_size=3, max_size=7), st.integers(1, 12), st.integers(1, 5))
 def test_windows_never_cross_episodes(tmp_path_factory, sizes, length, stride):
     names = ["val.csv", "test.csv", *(f"run{n}.csv" for n in range(len(sizes) - 2))]

@@ -70,7 +70,7 @@ def test_rows_may_be_those_of_some_recordings_only():
     st.integers(1, 120),
     st.integers(0, 40),
 )
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 def test_every_row_is_in_one_piece_and_the_prescribed_ones_in_test(selection, rows, start):
     spans = [(first, first + length) for first, length in selection]
     rules = Dataset(test=[{"rows": list(span)} for span in spans] or ["none"], validation=["x"])

@@ -23,7 +23,7 @@ def by_session(**dataset):
 
 
 @given(st.lists(st.tuples(st.integers(0, 99), st.integers(0, 5)), min_size=1, unique=True))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_all_recordings_of_a_session_are_on_one_side(pairs):
     episodes = [spin(f"{session}/a-{number}.csv", rows=9) for session, number in pairs]
     groups = {one.recording: one.name.split("/")[0] for one in episodes}

@@ -56,7 +56,7 @@ rules = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(rules, logs, logs)
 def test_nothing_changes_side_as_data_grows(rule, earlier, more):
     small = {piece.id: piece for piece in cut_pieces(rule, earlier)}
@@ -66,7 +66,7 @@ def test_nothing_changes_side_as_data_grows(rule, earlier, more):
     assert unchanged == small
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(rules, logs)
 def test_pieces_of_one_recording_stay_together_and_cover_every_row_once(rule, episodes):
     pieces = cut_pieces(rule, episodes)
@@ -83,7 +83,6 @@ def test_pieces_of_one_recording_stay_together_and_cover_every_row_once(rule, ep
             assert splits <= {"train", "validation"} or len(splits) == 1
 
 
-@settings(deadline=None)
 @given(rules, logs)
 def test_a_named_pattern_is_always_obeyed(rule, episodes):
     for item in episodes:

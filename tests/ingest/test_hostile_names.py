@@ -88,7 +88,8 @@ NAMES = st.binary(min_size=1, max_size=LONGEST - len(b".meta.yaml")).map(
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
     good=st.lists(NAMES.map(lambda name: name[: LONGEST - 4]), min_size=1, max_size=4, unique=True),

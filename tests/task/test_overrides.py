@@ -5,7 +5,7 @@ import json
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kinemill.errors import BadInput, TaskError
@@ -58,7 +58,6 @@ def test_a_place_that_a_list_lacks_is_named():
         apply({"a": [1, 2]}, {"a": {"2": 3}})
 
 
-SLOW = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 KEYS = st.sampled_from(["a", "b", "type", "0", "1"])
 TREES = st.recursive(
     st.none() | st.integers() | st.text(max_size=3),
@@ -69,7 +68,6 @@ MAPPINGS = st.dictionaries(KEYS, TREES, max_size=3)
 
 
 @given(MAPPINGS)
-@SLOW
 def test_spelling_the_same_again_changes_nothing(changes):
     get_or_build = nested(changes)
     assert nested(get_or_build) == get_or_build
@@ -86,7 +84,6 @@ def _without_empty(value):
 
 
 @given(MAPPINGS, MAPPINGS)
-@SLOW
 def test_an_override_that_was_applied_is_in_force(value, changes):
     original = copy.deepcopy(changes)
     try:
@@ -153,7 +150,7 @@ def recorded(config):
 
 
 @given(st.lists(PIECES, max_size=5))
-@settings(SLOW, max_examples=150)
+@settings(max_examples=150)
 def test_what_config_shows_is_what_a_run_records(pieces):
     """Through the run config as Dagster stores it, in any order and nesting."""
     overrides = {key: value for piece in pieces for key, value in piece.items()}
