@@ -59,6 +59,16 @@ class Adapter(nn.Module):
         """Turn actions (B, A) of what is outside into those of what is inside."""
         return action
 
+    def inner_action(self, action: Tensor) -> Tensor:
+        """Return the action (B, A) of the network that `act` turns into an action: its inverse.
+
+        Raises:
+            NotImplementedError: The wrapper changes actions and does not state the inverse.
+        """
+        if type(self).act is not Adapter.act:
+            raise NotImplementedError(f"{type(self).__name__}.inner_action")
+        return action
+
     def load(self, estimates: Mapping[str, object]) -> None:
         """Take what the wrapper estimated, arrays by name of a buffer."""
         for name, value in estimates.items():
@@ -135,6 +145,10 @@ class Scaled(Adapter):
     def act(self, action: Tensor) -> Tensor:
         """Stretch (B, A)."""
         return self.low + 0.5 * (action + 1.0) * (self.high - self.low)
+
+    def inner_action(self, action: Tensor) -> Tensor:
+        """Shrink (B, A)."""
+        return 2.0 * (action - self.low) / (self.high - self.low) - 1.0
 
 
 class Turned(Adapter):

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from kinemill.dataset import catalog
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.register import tags
 from kinemill.register.consistency import is_registered
@@ -10,6 +11,7 @@ from kinemill.registry import nearest
 from kinemill.store import ArtifactRef, open_ref
 from kinemill.store.home import Home
 from kinemill.task import Task
+from kinemill.task.learn import DATASETS
 from kinemill.task.protocols import WarmStart
 from kinemill.tracking import Tracking, open_tracking
 from kinemill.train import start_in
@@ -29,17 +31,10 @@ def start_of(task: Task, home: Home) -> WarmStart | None:
     address = task.learn.start_from
     if address is None:
         return None
+    if address.startswith(DATASETS):
+        return _dataset(task, address, home)
     if not address.startswith("models:/"):
-        base = task.path.parent if task.path else Path()
-        start = start_in((base / Path(address).expanduser()).resolve())
-        if is_checkpoint(Path(start.folder)) and task.learn.type != "reinforcement":
-            raise BadInput(
-                f"learn.start_from: {address}",
-                "is a checkpoint",
-                expected=f"a trained model, as learn.type is {task.learn.type}",
-                fix="kinemill run --resume resumes from the last checkpoint",
-            )
-        return start
+        return _folder(task, address)
     where = f"learn.start_from: {address}"
     name, which = parse_address(address, where)
     if not is_registered(home, name):
@@ -54,6 +49,40 @@ def start_of(task: Task, home: Home) -> WarmStart | None:
         what = "its weights are missing, or of an earlier kinemill"
         fix = f"kinemill run {name} with the same logs and settings makes them again"
         raise CorruptArtifact(where, f"{what} ({error})", fix=fix) from error
+
+
+def _folder(task: Task, address: str) -> WarmStart:
+    """Return the model or checkpoint in a folder, relative to the task file.
+
+    Raises:
+        BadInput: There is none, or a checkpoint for a learn type that cannot start from one.
+    """
+    base = task.path.parent if task.path else Path()
+    start = start_in((base / Path(address).expanduser()).resolve())
+    if is_checkpoint(Path(start.folder)) and task.learn.type != "reinforcement":
+        raise BadInput(
+            f"learn.start_from: {address}",
+            "is a checkpoint",
+            expected=f"a trained model, as learn.type is {task.learn.type}",
+            fix="kinemill run --resume resumes from the last checkpoint",
+        )
+    return start
+
+
+def _dataset(task: Task, address: str, home: Home) -> WarmStart:
+    """Return a dataset version of a task: the latest, or `datasets:/TASK/3`.
+
+    Raises:
+        BadInput: No such version, or a learn type that starts from models only.
+        CorruptArtifact: Its files are missing or damaged.
+    """
+    if task.learn.type != "reinforcement":
+        expected = f"a trained model, as learn.type is {task.learn.type}"
+        raise BadInput(f"learn.start_from: {address}", "is a dataset", expected=expected)
+    name, _, which = address.removeprefix(DATASETS).partition("/")
+    version = catalog.find_version(home, name, which or catalog.LATEST)
+    folder = open_ref(home, version.ref)
+    return WarmStart(f"{DATASETS}{name}/{version.number}", version.ref.digest, str(folder))
 
 
 def start_in_version(version: Version, home: Home) -> WarmStart:

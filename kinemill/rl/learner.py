@@ -4,9 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from kinemill.rl.cloning import ClonedSteps
 from kinemill.rl.drawing import Call
 from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.store import Json
+from kinemill.task.reinforcement import Pretrain
 from kinemill.train.checkpoint import Groups
 
 
@@ -82,4 +84,18 @@ class Learner(Protocol):
 
     def restore(self, groups: Groups, state: Json) -> None:
         """Go back to what `state` returned."""
+        ...
+
+
+class Cloner(Learner, Protocol):
+    """A learner whose actor can be fitted to demonstrated actions."""
+
+    def clone(self, steps: ClonedSteps, settings: Pretrain, seed: int) -> dict[str, float]:
+        """Fit the actor, and return numbers such as the loss by name.
+
+        Args:
+            steps: what is demonstrated.
+            settings: how.
+            seed: of the order of the steps.
+        """
         ...

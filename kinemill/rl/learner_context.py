@@ -15,6 +15,7 @@ from kinemill.environments.gym_types import Env
 from kinemill.environments.vector_env import VectorRows
 from kinemill.errors import BadInput
 from kinemill.rl.actor import adapters_of, image_inputs, observed_parts
+from kinemill.rl.cloning import adapt_episode
 from kinemill.rl.episode_stats import EpisodeStats
 from kinemill.rl.learner import Site
 from kinemill.rl.torch_vec_env import AdaptedRows
@@ -158,11 +159,22 @@ def native_factory(
     return lambda count: AdaptedRows(bare(count), adapters_of(own.wrappers, layout), estimates)
 
 
-def estimate(task: Task, seed: int) -> list[dict[str, NDArray[np.generic]]]:
-    """Return the estimates of each wrapper, from steps of a random policy.
+def estimate(
+    task: Task,
+    seed: int,
+    layout: PolicyLayout | None = None,
+    episodes: Sequence[NDArray[np.generic]] = (),
+) -> list[dict[str, NDArray[np.generic]]]:
+    """Return the estimates of each wrapper, from steps of a random policy and demonstrations.
 
     They are arrays by name, such as the mean (E,) of observations. Each wrapper observes the
     output of the wrappers inside of it.
+
+    Args:
+        task: with an `environment` part.
+        seed: of the random policy.
+        layout: observations of the demonstrations.
+        episodes: demonstrated observations, (T, D) each.
     """
     estimates = list[dict[str, Any]]()
     own: Any = task.environment
@@ -175,6 +187,14 @@ def estimate(task: Task, seed: int) -> list[dict[str, NDArray[np.generic]]]:
         observations = _random_observations(
             task.model_copy(update={"environment": inside}), estimates, steps, seed
         )
+        if layout is not None and episodes:
+            chain = adapters_of(inside.wrappers, layout)
+            pairs = zip(estimates, inside.wrappers, strict=True)
+            own_estimates = [values for values, one in pairs if one.scope == "policy"]
+            for adapter, values in zip(chain, own_estimates, strict=True):
+                adapter.load(values)
+            demonstrated = [adapt_episode(chain, one) for one in episodes]
+            observations = np.concatenate([observations, *demonstrated])
         estimates.append(wrapper.estimate(observations))
     return estimates
 

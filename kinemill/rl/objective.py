@@ -29,7 +29,7 @@ from kinemill.task.bounds import (
 )
 from kinemill.task.document import Task
 from kinemill.task.imitation import IMAGES, ImageEncoder
-from kinemill.task.learn import Learn
+from kinemill.task.learn import DATASETS, Learn
 from kinemill.task.plugins import (
     MODELS,
     OBJECTIVES,
@@ -43,7 +43,14 @@ from kinemill.task.plugins import (
     pick_or_none,
 )
 from kinemill.task.protocols import TorchModule
-from kinemill.task.reinforcement import ALGORITHMS, RUNNERS, Algorithm, ImageInput, Runner
+from kinemill.task.reinforcement import (
+    ALGORITHMS,
+    RUNNERS,
+    Algorithm,
+    ImageInput,
+    Pretrain,
+    Runner,
+)
 from kinemill.train.context import Trained, TrainingContext
 
 _UNUSED = (
@@ -107,6 +114,12 @@ class Reinforcement(Learn):
             default_factory=lambda: SCHEDULES["constant"].model_validate({"warmup_steps": 0}),
             description="learning rate over the training",
         )
+    )
+    pretrain: Pretrain | None = Field(
+        default=None,
+        description="clone the actions of `start_from` before reinforcement: a policy of any "
+        "learn type and algorithm, or demonstrations, datasets:/TASK",
+        exclude_if=lambda value: value is None,  # keeps the digests of tasks without it unchanged
     )
     num_envs: Processes | None = Field(
         default=None, description="number of parallel environments; default: from the algorithm"
@@ -228,10 +241,28 @@ class Reinforcement(Learn):
         ]
         if self.critic is not None and (what := self.algorithm.critic_problem()):
             problems.append((("critic",), what))
+        problems += self._pretrain_problems()
         if self.image is not None and self.image.checkpoint is not None:
             what = "has no effect in reinforcement learning; leave it out"
             problems.append((("image", "checkpoint"), what))
         return problems
+
+    def _pretrain_problems(self) -> list[tuple[tuple[str | int, ...], str]]:
+        is_data = (self.start_from or "").startswith(DATASETS)
+        if self.pretrain is None:
+            what = "is a dataset: set `pretrain: {}` to clone its demonstrations"
+            return [(("start_from",), what)] if is_data else []
+        if self.start_from is None:
+            what = "has nothing to clone: set `start_from` to a policy, or to datasets:/TASK"
+            return [(("pretrain",), what)]
+        if what := self.algorithm.pretrain_problem():
+            return [(("pretrain",), what)]
+        if not self.pretrain.replay:
+            return []
+        if not hasattr(self.algorithm, "buffer_size"):
+            return [(("pretrain", "replay"), f"{self.algorithm.type} has no replay buffer")]
+        what = "needs the rewards of a policy's episodes; a dataset has none for each action"
+        return [(("pretrain", "replay"), what)] if is_data else []
 
     def open(self, home: Home, dataset: ArtifactRef, training_set: object) -> Card:
         """Return the card of the environment."""

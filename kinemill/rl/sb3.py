@@ -5,19 +5,23 @@ Their archives contain pickles, so checkpoints store tensors and JSON instead.
 
 import random
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from operator import attrgetter
 from typing import Any, TypeGuard
 
 import numpy as np
 import torch
 from gymnasium.spaces import Box
+from numpy.typing import NDArray
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.logger import Logger
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor, nn
 
 from kinemill.errors import BadInput
 from kinemill.models.mlp import MLP
+from kinemill.rl.cloning import ClonedSteps, Transitions, fit_actor
 from kinemill.rl.drawing import Call, critic_call
 from kinemill.rl.learner import Site
 from kinemill.rl.networks import Core, extractor_of, policies_of
@@ -25,6 +29,7 @@ from kinemill.rl.objective import Reinforcement
 from kinemill.rl.prioritized_replay import PrioritizedReplay
 from kinemill.store import Json
 from kinemill.task.plugins import Model
+from kinemill.task.reinforcement import Pretrain
 from kinemill.train.checkpoint import Groups
 
 _ACTIVATIONS = {
@@ -244,6 +249,34 @@ class LibraryLearner:
             parameters = self.model.policy.parameters()
             self.model.weights = nn.utils.parameters_to_vector(parameters).detach()
 
+    def clone(self, steps: ClonedSteps, settings: Pretrain, seed: int) -> dict[str, float]:
+        """Fit the actor to demonstrated actions; critics and optimizers stay as they are.
+
+        Args:
+            steps: what is demonstrated.
+            settings: how.
+            seed: of the order of the steps.
+        """
+        algorithm, policy = self._site.learn.algorithm, self.model.policy
+        policy.set_training_mode(True)
+        device = torch.device(self._site.device)
+        loss = partial(algorithm.cloning_loss, policy)
+        losses = fit_actor(loss, policy.parameters(), steps, settings, seed, device)
+        algorithm.finish_cloning(policy, self._least_std(settings))
+        if settings.replay and steps.transitions is not None:
+            fill_replay(self.model, steps.rows, steps.actions, steps.transitions)
+        return losses
+
+    def _least_std(self, settings: Pretrain) -> Tensor:
+        """Return the least standard deviation of each continuous action, (A,)."""
+        space = self.model.action_space
+        if not isinstance(space, Box):
+            return torch.ones(0)
+        half = torch.from_numpy(0.5 * (space.high - space.low))
+        half = torch.where(torch.isfinite(half), half, torch.ones_like(half))
+        choices = self._site.layout.choices or (0,) * len(half)
+        return settings.min_std * half[[not count for count in choices]]
+
     def state(self) -> tuple[Groups, Json]:
         """Return networks, optimizers, replay buffer and counters."""
         groups: Groups = {"networks": self.restart_weights()}  # some share memory there
@@ -279,6 +312,36 @@ class LibraryLearner:
             setattr(self.model, name, state[name])
         if "pos" in state:
             _refill_replay(self.model.replay_buffer, groups["replay"], state)
+
+
+def fill_replay(
+    model: OffPolicyAlgorithm,
+    rows: NDArray[np.generic],
+    actions: NDArray[np.float32],
+    transitions: Transitions,
+) -> None:
+    """Put demonstrated steps into the replay buffer, as many as it has room for.
+
+    Args:
+        model: off-policy, of stable-baselines3.
+        rows: (N, E).
+        actions: (N, A), in the space of the model's environment.
+        transitions: what followed each.
+    """
+    buffer = model.replay_buffer
+    assert buffer is not None
+    count = min(len(rows) // buffer.n_envs, buffer.buffer_size)
+    for first in range(0, count * buffer.n_envs, buffer.n_envs):
+        some = slice(first, first + buffer.n_envs)
+        cut = transitions.truncated[some]
+        buffer.add(
+            rows[some],
+            transitions.next_rows[some],
+            model.policy.scale_action(actions[some]),
+            transitions.rewards[some],
+            transitions.ended[some],
+            [{"TimeLimit.truncated": bool(one)} for one in cut],
+        )
 
 
 def _replay_tensors(buffer: ReplayBuffer) -> dict[str, Tensor]:

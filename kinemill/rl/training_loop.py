@@ -9,10 +9,10 @@ count as cut off, not as ended.
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -23,10 +23,12 @@ from kinemill.environments.evaluation import Trials
 from kinemill.errors import BadInput, Diverged
 from kinemill.reports.network_graph import drawing
 from kinemill.rl.actor import actor_of
+from kinemill.rl.cloning import cloned_steps
+from kinemill.rl.demonstrations import Episode, demonstrated
 from kinemill.rl.drawing import CRITIC, blocks_of, policy_call
 from kinemill.rl.episode_stats import mean_stats
 from kinemill.rl.evaluation import Evaluator
-from kinemill.rl.learner import Learner, Site
+from kinemill.rl.learner import Cloner, Learner, Site
 from kinemill.rl.learner_context import estimate, open_site
 from kinemill.rl.statistics import (
     Distribution,
@@ -36,7 +38,7 @@ from kinemill.rl.statistics import (
 )
 from kinemill.rl.vec_env import CopiesEnv
 from kinemill.rl.warm_start import load_warm_start
-from kinemill.runtime.policy_layout import PolicyLayout
+from kinemill.runtime.policy_layout import OBSERVATION, PolicyLayout
 from kinemill.store import Json
 from kinemill.task.document import Task
 from kinemill.task.environment import Trials as Settings
@@ -111,8 +113,9 @@ class TrainingLoop:
         """Learn, and return the best policy."""
         own = read_checkpoint(self._bench.folder, self._progress.log_message)
         checkpoint = self._chosen_checkpoint() if own is None else own
+        episodes = self._demonstrations() if checkpoint is None else []
         if checkpoint is None:
-            self._training.estimates = self._initial_estimates()
+            self._training.estimates = self._initial_estimates(episodes)
         else:
             self._restore(*checkpoint)
         site = self.site()
@@ -120,6 +123,8 @@ class TrainingLoop:
             learner = self.learner(site)
             if checkpoint is not None:
                 self._restore_learner(learner, checkpoint)
+            elif episodes:
+                self._clone(cast(Cloner, learner), site, episodes)
             elif self._bench.start is not None:
                 learner.start(load_warm_start(self._bench.start, self._learn)[1])
             self._report(learner)
@@ -133,7 +138,8 @@ class TrainingLoop:
     def _chosen_checkpoint(self) -> tuple[Groups, Json] | None:
         """Return the checkpoint that `learn.start_from` names, if it names one."""
         start = self._bench.start
-        if start is None or not is_checkpoint(Path(start.folder)):
+        is_cloned = self._learn.pretrain is not None
+        if start is None or is_cloned or not is_checkpoint(Path(start.folder)):
             return None
         return open_checkpoint(Path(start.folder))
 
@@ -167,11 +173,54 @@ class TrainingLoop:
         """Return what learns there."""
         return self._learn.algorithm.learner(site)
 
-    def _initial_estimates(self) -> list[dict[str, NDArray[np.generic]]]:
-        """Return what the wrappers know: from what is started from, else from random steps."""
-        if self._bench.start is not None:
+    def _initial_estimates(
+        self, episodes: Sequence[Episode]
+    ) -> list[dict[str, NDArray[np.generic]]]:
+        """Return what the wrappers know: from what is started from, else from random steps.
+
+        Args:
+            episodes: demonstrations, whose observations count as well.
+        """
+        if self._bench.start is not None and not episodes:
             return load_warm_start(self._bench.start, self._learn, self._own.wrappers)[0]
-        return estimate(self._task, derive_seed(self._learn.seed, "estimate"))
+        seed = derive_seed(self._learn.seed, "estimate")
+        observations = [one.inputs[OBSERVATION] for one in episodes if OBSERVATION in one.inputs]
+        return estimate(self._task, seed, self._layout, observations)
+
+    def _demonstrations(self) -> list[Episode]:
+        """Return the episodes to clone, none without `learn.pretrain`."""
+        settings, start = self._learn.pretrain, self._bench.start
+        if settings is None or start is None:
+            return []
+        seeds = self._seeds("demonstrations", count=settings.episodes)
+        episodes = demonstrated(self._task, self._layout, start, seeds)
+        steps = sum(len(one.actions) for one in episodes)
+        rewards = [one.rewards.sum() for one in episodes if one.rewards is not None]
+        note = f" with return {np.mean(rewards):.4g}" if rewards else ""
+        self._progress.log_message(
+            f"demonstrations: {len(episodes)} episodes, {steps} steps, of {start.address}{note}"
+        )
+        return episodes
+
+    def _clone(self, learner: Cloner, site: Site, episodes: Sequence[Episode]) -> None:
+        """Fit the actor to demonstrations, and keep the policy as the first candidate."""
+        actor: Any = self.policy(learner)
+        kind, settings = site.environment.observation_space.dtype, self._learn.pretrain
+        steps = cloned_steps(actor, episodes, kind, self._own.wrappers)
+        losses = learner.clone(steps, settings, derive_seed(self._learn.seed, "pretrain"))
+        policy = self.policy(learner)
+        mean = self._evaluator.run(policy, self._seeds("watched")).mean_return
+        weights = policy.state_dict()
+        self._training.best = {name: value.clone() for name, value in weights.items()}
+        self._training.state.best = -mean
+        values = {f"pretrain/{name}": value for name, value in losses.items()}
+        values["pretrain/return"] = mean
+        self._training.state.record(values)
+        self._tracker.log_metrics(values, 0)
+        self._progress.log_message(
+            f"cloned the demonstrations: loss {losses['first_loss']:.4g} to {losses['loss']:.4g}, "
+            f"return {mean:.4g} at step 0"
+        )
 
     def _report(self, learner: Learner) -> None:
         learn = self._learn
@@ -264,12 +313,12 @@ class TrainingLoop:
             adapter.load(self._training.estimates[index])  # pyright: ignore[reportCallIssue]
         return actor
 
-    def _seeds(self, *what: str | int) -> list[int]:
+    def _seeds(self, *what: str | int, count: int | None = None) -> list[int]:
         """Return seeds of starts that neither trials nor anything else is tried from."""
         trials: Settings = self._own.trials
         random = np.random.default_rng(derive_seed(self._learn.seed, *what))
-        later = trials.seed + trials.episodes
-        return [int(one) for one in random.integers(later, later + 2**30, trials.n_eval_episodes)]
+        later, count = trials.seed + trials.episodes, count or trials.n_eval_episodes
+        return [int(one) for one in random.integers(later, later + 2**30, count)]
 
     def _groups(self, learner: Learner) -> Groups:
         tensors, _ = learner.state()

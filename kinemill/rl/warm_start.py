@@ -35,11 +35,13 @@ def load_warm_start(
     description = described(folder)
     previous = description["learn"]
     if previous["type"] != "reinforcement":
-        raise BadInput(where, f"was learned by {previous['type']}", expected="reinforcement")
+        fix = "learn.pretrain: {} clones its actions"
+        raise BadInput(where, f"was learned by {previous['type']}", fix=fix)
     other = previous["algorithm"]["type"]
     if not learn.algorithm.compatible(other):
         problem = f"was learned by {other}, whose networks {learn.algorithm.type} does not have"
-        raise BadInput(where, problem, fix=f"learn.algorithm.type: {other}")
+        fix = f"learn.algorithm.type: {other}, or learn.pretrain: {{}} to clone its actions"
+        raise BadInput(where, problem, fix=fix)
     own = [one.model_dump(mode="json") for one in wrappers if one.scope == "policy"]
     if wrappers and own != description["wrappers"]:
         raise BadInput(

@@ -32,6 +32,8 @@ from kinemill.task.plugins import (
 from kinemill.task.stages import Patterns, as_list
 from kinemill.task.web_overrides import CODE, MODEL
 
+DATASETS = "datasets:/"  # addresses of demonstrations
+
 
 class Keep(Settings):
     """Which checkpoints to keep; each also holds the best weights so far."""
@@ -78,7 +80,8 @@ class Learn(Plugin):
     start_from: Annotated[str | None, MODEL] = Field(
         default=None,
         description="trained model whose weights and scaling to start from: "
-        "models:/TASK@champion, models:/TASK/3, or a folder",
+        "models:/TASK@champion, models:/TASK/3, or a folder; with `pretrain` of reinforcement "
+        "also datasets:/TASK, datasets:/TASK/3",
     )
     freeze: Annotated[Patterns, BeforeValidator(as_list)] = Field(
         default=[], description="patterns on the names of weights that are not trained"

@@ -10,13 +10,31 @@ from pydantic import Field
 
 from kinemill.registry import Registry
 from kinemill.task.blocks import ObservedPart
-from kinemill.task.bounds import Processes
+from kinemill.task.bounds import BatchSize, Count, LearningRate, Processes, Ratio, Steps
 from kinemill.task.imitation import ImageEncoder
-from kinemill.task.plugins import Model, Plugin
+from kinemill.task.plugins import Model, Plugin, Settings
 
 Head = Literal["limits", "squashed"]  # how numbers become continuous actions
 
 DISCOUNTS = [0.95, 0.98, 0.99, 0.995, 0.999]  # per step, candidates of a search
+
+
+class Pretrain(Settings):
+    """Behavior cloning before reinforcement: the actor learns the actions of `learn.start_from`."""
+
+    episodes: Count = Field(
+        default=50, description="episodes of the policy to clone; a dataset has its own"
+    )
+    steps: Steps = Field(default=2000, description="optimizer steps of cloning")
+    lr: LearningRate = Field(default=1e-3, description="learning rate of Adam, for cloning alone")
+    batch_size: BatchSize = Field(default=128, description="demonstrated steps per optimizer step")
+    min_std: Ratio = Field(
+        default=0.2,
+        description="least standard deviation of actions after cloning, in halves of their range",
+    )
+    replay: bool = Field(
+        default=False, description="put the episodes of the policy into the replay buffer"
+    )
 
 
 @dataclass(frozen=True)
@@ -110,6 +128,29 @@ class Algorithm(Plugin):
     def critic_problem(self) -> str | None:
         """Return why the algorithm takes no model of a critic; None: it takes one."""
         return f"has no effect: {self.type} has no critic"
+
+    def pretrain_problem(self) -> str | None:
+        """Return why the algorithm cannot clone demonstrations; None: it can."""
+        return f"has no effect: {self.type} has no actor that can learn demonstrated actions"
+
+    def cloning_loss(self, policy: object, rows: object, actions: object, masks: object) -> object:
+        """Return the loss of demonstrated actions, for algorithms without a `pretrain_problem`.
+
+        Args:
+            policy: of the library.
+            rows: observations behind the wrappers, (B, E).
+            actions: (B, A), as the network chooses them.
+            masks: allowed choices (B, M); None: all.
+        """
+        raise NotImplementedError(type(self).__name__)
+
+    def finish_cloning(self, policy: object, least_std: object) -> None:
+        """Prepare a policy of the library for exploration, after its actor was fitted.
+
+        Args:
+            policy: of the library.
+            least_std: least standard deviation of each continuous action, a tensor (A,).
+        """
 
     def compatible(self, other: str) -> bool:
         """Return whether training can resume from a model of the algorithm `other`."""

@@ -139,6 +139,28 @@ class OffPolicy(Replaying):
         """Return None: it takes a model of its critics."""
         return None
 
+    def pretrain_problem(self) -> str | None:
+        """Return None: the actor can be fitted to actions."""
+        return None
+
+    def cloning_loss(self, policy: object, rows: object, actions: object, masks: object) -> object:
+        """Return the mean squared error of the actions, squashed and within [-1, 1]."""
+        import torch
+
+        del masks
+        library: Any = policy
+        space, demonstrated = library.action_space, torch.as_tensor(actions)
+        low, high = (torch.as_tensor(end).to(demonstrated) for end in (space.low, space.high))
+        target = 2.0 * (demonstrated - low) / (high - low) - 1.0
+        return (library(rows, deterministic=True) - target).square().mean()
+
+    def finish_cloning(self, policy: object, least_std: object) -> None:
+        """Set the target of the actor, where the algorithm has one."""
+        del least_std
+        library: Any = policy
+        if getattr(library, "actor_target", None) is not None:
+            library.actor_target.load_state_dict(library.actor.state_dict())
+
     def action_values(self, policy: Any, rows: object, actions: object) -> object:
         """Return the smallest value of the critics."""
         import torch

@@ -131,6 +131,31 @@ class ActorCritic(Algorithm):
             copy_layers([*policy.mlp_extractor.policy_net, head], core.layers)
         return core.eval()
 
+    def pretrain_problem(self) -> str | None:
+        """Return None: the actor has a distribution to fit."""
+        return None
+
+    def cloning_loss(self, policy: object, rows: object, actions: object, masks: object) -> object:
+        """Return the mean negative log-likelihood of the actions."""
+        from gymnasium.spaces import Discrete
+
+        library: Any = policy
+        demonstrated: Any = actions
+        demonstrated = (
+            demonstrated[:, 0] if isinstance(library.action_space, Discrete) else demonstrated
+        )
+        own_masks = (masks,) if self.masked else ()
+        return -library.evaluate_actions(rows, demonstrated, *own_masks)[1].mean()
+
+    def finish_cloning(self, policy: object, least_std: object) -> None:
+        """Raise the standard deviations: a Gaussian that fits well explores nothing."""
+        import torch
+
+        log_std: Any = getattr(policy, "log_std", None)
+        if log_std is not None:
+            with torch.no_grad():
+                log_std.copy_(torch.maximum(log_std, torch.as_tensor(least_std).log().to(log_std)))
+
     def critic_problem(self) -> str | None:
         """Return why the algorithm takes no model of a critic; None: it takes one."""
         return None if self.critic == "separate" else "has no effect: the critic is shared"

@@ -70,6 +70,10 @@ class RecurrentPPO(PPO):
         copy_layers([*policy.mlp_extractor.policy_net, head], core.above.layers)
         return core.eval()
 
+    def pretrain_problem(self) -> str:
+        """Return that cloning sees single steps."""
+        return "has no effect: cloning trains no memory"
+
     def compatible(self, other: str) -> bool:
         """Tell whether the networks are the same."""
         return other == self.type

@@ -1,0 +1,220 @@
+"""Demonstrations of reinforcement: episodes of a trained policy, or of a dataset of logs.
+
+Symbols: T steps of an episode, D numbers observed, A actions, M choices.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinemill.dataset import packed
+from kinemill.environments import make_environment
+from kinemill.environments.evaluation import run_episode
+from kinemill.errors import BadInput
+from kinemill.runtime.policy_layout import MASK, OBSERVATION, PolicyLayout
+from kinemill.store import ArtifactRef
+from kinemill.store.home import Home
+from kinemill.task.document import Task
+from kinemill.task.protocols import WarmStart
+from kinemill.train.demonstrations import Demonstrations
+from kinemill.train.policy import PolicyModule
+from kinemill.train.policy_runner import as_policy
+from kinemill.train.warm_start import is_checkpoint, load_model
+
+_DT_TOLERANCE = 1e-6  # relative
+
+
+@dataclass(frozen=True)
+class Episode:
+    """A demonstrated episode, in task units.
+
+    Attributes:
+        inputs: what was observed, by input of a policy: (T, ...), or (T+1, ...) with rewards.
+        actions: (T, A); of a choice its number.
+        rewards: (T,) of the environment; None: not known.
+        terminated: whether the episode ended by itself and was not cut off.
+    """
+
+    inputs: dict[str, NDArray[Any]]
+    actions: NDArray[np.float32]
+    rewards: NDArray[np.float64] | None = None
+    terminated: bool = False
+
+
+def is_dataset(start: WarmStart) -> bool:
+    """Return whether a start is a dataset of demonstrations and not a model."""
+    return (Path(start.folder) / packed.VALUES).is_file()
+
+
+def demonstrated(
+    task: Task, layout: PolicyLayout, start: WarmStart, seeds: Sequence[int]
+) -> list[Episode]:
+    """Return the training episodes of a dataset, or one episode of a policy from each seed.
+
+    Args:
+        task: that learns from them, with an `environment` part.
+        layout: observations and actions of its policy.
+        start: a dataset, or a trained policy that acts in the environment of the task.
+        seeds: of the starts of a policy's episodes.
+
+    Raises:
+        BadInput: Its observations, actions or time step are not those of the task.
+    """
+    where = f"learn.start_from: {start.address}"
+    if layout.agents:
+        raise BadInput("learn.pretrain", "agents that act in turns have no demonstrations")
+    if is_checkpoint(Path(start.folder)):
+        expected = "a trained policy, or datasets:/TASK"
+        raise BadInput(where, "is a checkpoint, which no policy acts from", expected=expected)
+    if is_dataset(start):
+        return _of_dataset(where, layout, start)
+    return _of_policy(where, task, layout, start, seeds)
+
+
+def _of_policy(
+    where: str, task: Task, layout: PolicyLayout, start: WarmStart, seeds: Sequence[int]
+) -> list[Episode]:
+    module = load_model(Path(start.folder))
+    if not isinstance(module, PolicyModule):
+        raise BadInput(where, "predicts states", expected="a policy, which chooses actions")
+    own = module.layout
+    if own.texts:
+        expected = "a policy without texts, which reinforcement does not read"
+        raise BadInput(where, f"reads {', '.join(own.texts)}", expected=expected)
+    if own.agents:
+        raise BadInput(where, "acts for agents in turns", expected="a policy of one agent")
+    require_time_step(where, own.dt, layout.dt)
+    require_names(where, "observations", own.observation, layout.observation, partial=True)
+    require_names(where, "images", own.images, layout.images, partial=True)
+    require_names(where, "actions", own.actions, layout.actions)
+    _require_equal(where, "image sizes", own.images, layout.images)
+    if _actions(own) != _actions(layout):
+        expected = f"those of the task, {_actions(layout)}"
+        raise BadInput(where, f"has the actions {_actions(own)}", expected=expected)
+    _require_equal(where, "units", own.units, layout.units)
+    environment, policy = make_environment(task), as_policy(module, task.name)
+    try:
+        runs = [run_episode(task, environment, policy, seed) for seed in seeds]
+    finally:
+        environment.close()
+    return [
+        Episode(
+            run.observations,
+            run.actions.reshape(len(run.rewards), -1).astype(np.float32),
+            run.rewards,
+            run.terminated,
+        )
+        for run in runs
+    ]
+
+
+def _of_dataset(where: str, layout: PolicyLayout, start: WarmStart) -> list[Episode]:
+    folder = Path(start.folder)
+    home = Home(folder.parents[3])  # store/dataset/TASK/KEY
+    ref = ArtifactRef(folder.relative_to(home.root).as_posix(), start.digest)
+    data = Demonstrations.open(home, ref)
+    require_time_step(where, data.packed.dt, layout.dt)
+    numbers = [name for name, role in data.roles.items() if role == "observation"]
+    images = [name for name, role in data.roles.items() if role == "image"]
+    observed = [*data.packed.states, *numbers]
+    require_names(where, "observations", layout.observation, observed, partial=True, of_task=True)
+    require_names(where, "images", list(layout.images), images, partial=True, of_task=True)
+    require_names(where, "actions", data.packed.actions, layout.actions)
+    _require_equal(where, "units", data.packed.units, layout.units)
+    columns = [data.packed.actions.index(name) for name in layout.actions]
+    observations = data.observed(layout.observation) if layout.observation else None
+    episodes = list[Episode]()
+    for one in data.packed.of("train"):
+        rows = np.arange(one.start, one.stop)
+        inputs: dict[str, Any] = {} if observations is None else {OBSERVATION: observations[rows]}
+        inputs |= {name: data.pictures(name, rows).numpy() for name in layout.images}
+        episodes.append(Episode(inputs, np.asarray(data.actions[rows][:, columns], np.float32)))
+        if any(inputs[name].shape[1:] != shape for name, shape in layout.images.items()):
+            raise BadInput(where, "has images of another size", expected=str(layout.images))
+    return episodes
+
+
+def require_time_step(where: str, actual: float, expected: float) -> None:
+    """Pass if demonstrations have the time step of a task, in s.
+
+    Raises:
+        BadInput: They have another one.
+    """
+    if abs(actual - expected) > _DT_TOLERANCE * expected:
+        raise BadInput(where, f"has the time step {actual:g} s", expected=f"dt: {expected:g}")
+
+
+def require_names(
+    where: str,
+    kind: str,
+    required: Iterable[str],
+    available: Iterable[str],
+    *,
+    partial: bool = False,
+    of_task: bool = False,
+) -> None:
+    """Pass if names that are needed are known.
+
+    Args:
+        where: of the error.
+        kind: plural noun of what is named.
+        required: names that are needed.
+        available: names that there are.
+        partial: whether further names may be known.
+        of_task: whether the task needs the names, not the demonstrations.
+
+    Raises:
+        BadInput: Names are missing or, unless `partial`, superfluous; the message says which.
+    """
+    required, available = list(required), list(available)
+    missing = [name for name in required if name not in available]
+    extra = [] if partial else [name for name in available if name not in required]
+    if not missing and not extra:
+        return
+    if of_task:
+        problem = f"lacks the {kind} {', '.join(missing)} of the task"
+    else:
+        parts = [f"has the {kind} {', '.join(missing)}, unknown to the task"] if missing else []
+        parts += [f"lacks the {kind} {', '.join(extra)} of the task"] if extra else []
+        problem = " and ".join(parts)
+    names = ", ".join(available) or "none"
+    fix = "name the channels of both tasks alike"
+    whose = "the demonstrations have" if of_task else "the task has"
+    raise BadInput(where, problem, expected=f"{whose} {names}", fix=fix)
+
+
+def _require_equal(
+    where: str, kind: str, actual: Mapping[str, object], expected: Mapping[str, object]
+) -> None:
+    """Pass if entries that both have are equal; the unit 1 may stand for any.
+
+    Raises:
+        BadInput: One differs.
+    """
+    for name in {*actual} & {*expected}:
+        if actual[name] != expected[name] and "1" not in (actual[name], expected[name]):
+            raise BadInput(
+                where,
+                f"has other {kind}: {name} is {actual[name]}",
+                expected=f"{name}: {expected[name]}",
+            )
+
+
+def _actions(layout: PolicyLayout) -> str:
+    counts = layout.choices or (0,) * len(layout.actions)
+    return ", ".join(
+        f"{name} ({count} choices)" if count else name
+        for name, count in zip(layout.actions, counts, strict=True)
+    )
+
+
+def masks_of(episodes: Sequence[Episode]) -> NDArray[np.float32] | None:
+    """Return the action masks (N, M) at all steps; None where they are not known."""
+    if any(MASK not in one.inputs for one in episodes):
+        return None
+    rows = [one.inputs[MASK][: len(one.actions)] for one in episodes]
+    return np.concatenate(rows).astype(np.float32)
