@@ -4,7 +4,7 @@ Those of stable-baselines3 are the tuned ones of its "zoo"; what it calls `learn
 per update, `falling` names what goes down to zero in a straight line.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 
@@ -19,6 +19,8 @@ class Row:
         overrides: of the task.
         library: settings of stable-baselines3; None: it has no such algorithm.
         learned: whether it learns in what the task `pendulum` learned, which is made first.
+        is_ordinary: whether it is a row of the second table only.
+        has_no_rows: whether its environment has no vectorized form, so that it is in both tables.
     """
 
     task: str
@@ -27,6 +29,8 @@ class Row:
     overrides: dict[str, Any] = field(default_factory=dict)
     library: dict[str, Any] | None = None
     learned: bool = False
+    is_ordinary: bool = False
+    has_no_rows: bool = False
 
 
 _Q_LEARNING = {  # of the zoo: shared names, then ours, then the library's
@@ -68,8 +72,10 @@ def _q_learning(algorithm: dict[str, Any], library: dict[str, Any]) -> Row:
     )
 
 
+CART = "CartPole-v1, PPO"
+ORDINARY_CART = "CartPole-v1, PPO, ordinary environment"
 ROWS = {
-    "CartPole-v1, PPO": Row(
+    CART: Row(
         "cartpole_rl",
         475,
         30,
@@ -131,6 +137,7 @@ ROWS = {
             "every": 1000,
             "settings": {"learning_rate": 1e-3},
         },
+        has_no_rows=True,
     ),
     "pendulum swing-up, PPO in the learned model, tried in true physics": Row(
         "pendulum_swing_up", None, None, {"environment.trials.episodes": 100}, learned=True
@@ -155,5 +162,11 @@ ROWS = {
                 "ent_coef": 0.01,
             },
         },
+        has_no_rows=True,
     ),
 }
+ROWS[ORDINARY_CART] = replace(
+    ROWS[CART],
+    overrides={**ROWS[CART].overrides, "learn.runner": "in_process"},
+    is_ordinary=True,
+)

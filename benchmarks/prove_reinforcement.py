@@ -20,12 +20,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import replace_section
-from benchmarks._reinforcement_rows import ROWS, Row
+from benchmarks import RESULTS, replace_section
+from benchmarks._reinforcement_rows import CART, ORDINARY_CART, ROWS, Row
 from benchmarks.prove_control import kinemill
 from kinemill.store import publish_json, read_json
 from kinemill.store.home import Home
@@ -33,6 +33,17 @@ from kinemill.task.protocols import NullReporter
 
 SEEDS, EPISODES = 5, 100
 TIMES, SIDES = ("seconds", "processor"), ("ours", "theirs")
+IMPORTS = ("torch._dynamo", "stable_baselines3", "kinemill.rl.training_loop", "kinemill.rl.sb3")
+PARTS = ("stepping", "evaluation", "learning")
+HEAD = (
+    "| task | seeds that reached it | return, fresh starts | s | s of the processor | "
+    "stable-baselines3: reached | return | s | s of the processor | ours / theirs: s | "
+    "processor |\n|---|---|---|---|---|---|---|---|---|---|---|"
+)
+PARTS_HEAD = (
+    "| side | environment steps | environment, s | evaluations, s | rest, s | total, s | "
+    "environment, µs per step | rest, µs per step |\n|---|---|---|---|---|---|---|---|"
+)
 
 
 def kept() -> Path:
@@ -70,9 +81,37 @@ class Timed(NullReporter):
         self.seconds = metrics.get("seconds", self.seconds)
 
 
+class Spent:
+    """Seconds of the processor by part of a training."""
+
+    def __init__(self) -> None:
+        self.seconds = dict.fromkeys(("stepping", "evaluation", "final"), 0.0)
+
+    def of(self, part: Callable[..., str], call: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a call that adds its time to a part, which depends on its arguments."""
+
+        def timed(*args: Any, **more: Any) -> Any:
+            began = time.process_time()
+            try:
+                return call(*args, **more)
+            finally:
+                self.seconds[part(*args, **more)] += time.process_time() - began
+
+        return timed
+
+    def document(self, total: float) -> dict[str, float]:
+        """Return the seconds of all parts, of which `total` contains the final evaluation."""
+        processor = total - self.seconds["final"]
+        known = self.seconds["stepping"] + self.seconds["evaluation"]
+        parts = {key: self.seconds[key] for key in ("stepping", "evaluation")}
+        return {"processor": processor, **parts, "learning": processor - known}
+
+
 def ours(row: Row, seed: int) -> dict[str, Any]:
     """Train once, in a home of its own."""
     from kinemill.environments.card import make_card
+    from kinemill.rl.evaluation import Evaluator
+    from kinemill.rl.vec_env import CopiesEnv
     from kinemill.task import load_task
     from kinemill.train import stage as train
 
@@ -80,7 +119,12 @@ def ours(row: Row, seed: int) -> dict[str, Any]:
     if row.learned:
         changed["environment.model"] = str(dynamics(seed))
     task = load_task(row.task, changed)
-    heard = Timed()
+    heard, parts = Timed(), Spent()
+    CopiesEnv.step_wait = parts.of(lambda *_: "stepping", CopiesEnv.step_wait)
+    final = task.environment.trials.episodes
+    Evaluator.run = parts.of(
+        lambda _, __, seeds: "final" if len(seeds) == final else "evaluation", Evaluator.run
+    )
     with tempfile.TemporaryDirectory() as folder:
         home = Home(Path(folder))
         card = make_card(task, home)
@@ -90,7 +134,7 @@ def ours(row: Row, seed: int) -> dict[str, Any]:
     return {
         "reached": summary["reached"],
         "seconds": heard.seconds,
-        "processor": spent,  # the final evaluation of 100 episodes included
+        **parts.document(spent),
         "steps": summary["steps"],
         "return": summary["final"]["return"],
         "success": summary["final"]["success"],
@@ -131,7 +175,9 @@ def theirs(row: Row, seed: int) -> dict[str, Any]:
             place = make_vec_env(library["id"], 1, seed=first)
             return float(evaluate_policy(self.model, place, 20)[0])
 
-    environment = make_vec_env(library["id"], library["copies"], seed=seed)
+    environment, parts = make_vec_env(library["id"], library["copies"], seed=seed), Spent()
+    environment.step_wait = parts.of(lambda: "stepping", environment.step_wait)
+    Until._returned = parts.of(lambda *_: "evaluation", Until._returned)
     package = importlib.import_module(library.get("package", "stable_baselines3"))
     kind = getattr(package, library["class"])
     watch, began, spent = Until(), time.perf_counter(), time.process_time()
@@ -142,7 +188,7 @@ def theirs(row: Row, seed: int) -> dict[str, Any]:
     return {
         "reached": watch.reached,
         "seconds": seconds,
-        "processor": spent,
+        **parts.document(spent),
         "steps": int(model.num_timesteps),
         "return": float(final),
     }
@@ -156,6 +202,8 @@ def file_of(name: str, seed: int) -> Path:
 
 def prove(name: str, seed: int, wanted: Sequence[str] = SIDES) -> None:
     """Do one seed of one row, ours first for even seeds; what is finished is not done again."""
+    for module in IMPORTS:  # else the side that comes first would pay for both
+        importlib.import_module(module)
     row, path = ROWS[name], file_of(name, seed)
     done: dict[str, Any] = read_json(path) if path.is_file() else {}
     for side in SIDES if seed % 2 == 0 else SIDES[::-1]:
@@ -166,18 +214,46 @@ def prove(name: str, seed: int, wanted: Sequence[str] = SIDES) -> None:
         print(f"{name}, seed {seed}, {side}: {done[side]}", flush=True)
 
 
-def report() -> str:
-    """Return the table of what is finished."""
-    lines = [
-        "| task | seeds that reached it | return, fresh starts | s | s of the processor | "
-        "stable-baselines3: reached | return | s | s of the processor | ours / theirs: s | "
-        "processor |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
+def finished(name: str) -> list[Any]:
+    """Return the results of a row that are kept, one for each seed."""
+    return [read_json(path) for k in range(SEEDS) if (path := file_of(name, k)).is_file()]
+
+
+def report(is_ordinary: bool = False) -> str:
+    """Return the table of what is finished; lines of other rows are those of docs/results.md.
+
+    Args:
+        is_ordinary: whether it is the table in which both sides step ordinary environments.
+    """
+    page, lines = RESULTS.read_text(), [HEAD]
     for name, row in ROWS.items():
-        found = [read_json(path) for k in range(SEEDS) if (path := file_of(name, k)).is_file()]
-        if any("ours" in one for one in found):
-            lines.append(_line(name, row, found))
+        if is_ordinary != row.is_ordinary and not (is_ordinary and row.has_no_rows):
+            continue
+        results, starts = finished(name), (f"| {name}: ", f"| {name} |")
+        if any("ours" in one for one in results):
+            lines.append(_line(name, row, results))
+        else:
+            lines += [line for line in page.splitlines() if line.startswith(starts)][:1]
+    return "\n".join(lines) + "\n"
+
+
+def parts() -> str:
+    """Return where the processor's time goes in CartPole, ours with both runners."""
+    sides = {
+        "kinemill, `native`": (CART, "ours"),
+        "kinemill, `in_process`": (ORDINARY_CART, "ours"),
+        "stable-baselines3": (ORDINARY_CART, "theirs"),
+    }
+    lines = [PARTS_HEAD]
+    for side, (name, key) in sides.items():
+        runs = [one[key] for one in finished(name) if key in one]
+        steps = [one["steps"] for one in runs]
+        cells = [spread([one[part] for one in runs]) for part in (*PARTS, "processor")]
+        each = [
+            spread([1e6 * one[part] / one["steps"] for one in runs])
+            for part in ("stepping", "learning")
+        ]
+        lines.append(f"| {' | '.join([side, spread(steps, 0), *cells, *each])} |")
     return "\n".join(lines) + "\n"
 
 
@@ -233,9 +309,13 @@ def main() -> None:
         files = sorted(kept().glob("*.json"))
         print(json.dumps({path.stem: read_json(path) for path in files}, indent=2))
         return
-    print(report())
-    if not given.row:
-        replace_section("reinforcement", report())
+    tables = {"reinforcement": report(), "reinforcement-ordinary": report(is_ordinary=True)}
+    if all(finished(name) for name in (CART, ORDINARY_CART)):
+        tables["reinforcement-parts"] = parts()
+    for section, text in tables.items():
+        print(f"## {section}\n\n{text}")
+        if not given.row:
+            replace_section(section, text)
 
 
 if __name__ == "__main__":
