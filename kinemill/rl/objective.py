@@ -199,6 +199,12 @@ class Reinforcement(Learn):
         copy._parts, copy._frames = tuple(parts), frames
         return copy
 
+    def without_callbacks(self) -> "Reinforcement":
+        """Return a copy that another process can load: callbacks stay with the learner."""
+        copy = self.model_copy()
+        copy._callbacks = ()
+        return copy
+
     def of_critic(self) -> "Reinforcement":
         """Return a copy whose model is that of the critics."""
         return self if self.critic is None else self.model_copy(update={"model": self.critic})

@@ -3,8 +3,9 @@
 import multiprocessing
 import os
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from multiprocessing.connection import wait
 from typing import Any
 
 from kinemill.errors import BadInput, ProcessLost, TrainingFailed
@@ -27,13 +28,19 @@ class SubprocessCopies:
         BadInput: The environment is a Python object, which another process cannot load.
     """
 
+    concurrent = True
+
     def __init__(self, make: Callable[[], object], count: int) -> None:
         if not isinstance(make, partial):
             problem = "an environment given as a Python object cannot run in another process"
             raise BadInput("learn.runner: processes", problem, fix="learn.runner: in_process")
+        self._copies = make, count
+        self._start()
+
+    def _start(self) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, far_end = context.Pipe()
-        args = (far_end, make, count, os.getpid())
+        args = (far_end, *self._copies, os.getpid())
         self._process = context.Process(target=_serve, args=args, daemon=True)
         with without_ctrl_c():
             self._process.start()
@@ -69,6 +76,17 @@ class SubprocessCopies:
         if not succeeded:
             raise TrainingFailed("an environment in a process of learn.runner", f"raised\n{result}")
         return result
+
+    def first(self, workers: Sequence[object]) -> int:
+        """Wait until one of several processes has a result or has ended; return its index."""
+        pipes = [worker._pipe for worker in workers if isinstance(worker, SubprocessCopies)]
+        ready = wait(pipes)
+        return next(index for index, pipe in enumerate(pipes) if pipe in ready)
+
+    def restart(self) -> None:
+        """Start the process again; its copies have no episodes yet."""
+        self.end()
+        self._start()
 
     def _lost(self) -> ProcessLost:
         where = f"process {self._process.pid} of learn.runner"

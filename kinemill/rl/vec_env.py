@@ -15,7 +15,13 @@ from kinemill.rl.sync_vec_env import call
 
 
 class Worker(Protocol):
-    """Some copies, in this process or elsewhere, that one call at a time is sent to."""
+    """Some copies, in this process or elsewhere, that one call at a time is sent to.
+
+    Attributes:
+        concurrent: whether a call runs beside this process until its result is fetched.
+    """
+
+    concurrent: bool
 
     def begin(self, name: str, *args: object) -> None:
         """Start a call of a method of `Copies`."""
@@ -23,6 +29,14 @@ class Worker(Protocol):
 
     def result(self) -> object:
         """Wait for the result of the call."""
+        ...
+
+    def first(self, workers: Sequence[object]) -> int:
+        """Wait until one of several workers of this kind has a result, and return its index."""
+        ...
+
+    def restart(self) -> None:
+        """Start a worker that has ended again; its copies have no episodes yet."""
         ...
 
     def end(self) -> None:
@@ -72,6 +86,15 @@ class CopiesEnv(VecEnv):
             self.episodes += [info[EPISODE] for info in infos if EPISODE in info]
         self.masks, self.infos = masks, infos
         return observations, rewards, dones, infos
+
+    @property
+    def workers(self) -> Sequence[Worker]:
+        """The workers, for rollouts of a policy in each of them."""
+        return self._workers
+
+    def split(self, rows: NDArray[np.generic]) -> list[NDArray[np.generic]]:
+        """Return the share of each worker of some rows (B, ...)."""
+        return [rows[low:high] for low, high in pairwise(self._starts)]
 
     def drain(self) -> list[dict[str, float]]:
         """Return the statistics of episodes that ended since the last call."""
@@ -143,8 +166,18 @@ class LocalWorker:
         copies: `Copies`, or another class with its interface.
     """
 
+    concurrent = False
+
     def __init__(self, copies: Any) -> None:
         self._copies, self._result = copies, None
+
+    def first(self, workers: Sequence[object]) -> int:
+        """Return 0: the call is over when it has begun."""
+        del workers
+        return 0
+
+    def restart(self) -> None:
+        """Do nothing: copies in this process end with it."""
 
     def begin(self, name: str, *args: object) -> None:
         """Do the call."""

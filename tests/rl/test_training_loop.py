@@ -28,7 +28,7 @@ POINT = {
 }
 DOORS = {**POINT, "path": "tests.environments.plants:Doors"}
 CART = {"type": "gymnasium", "id": "CartPole-v1", "trials": {"episodes": 4, "n_eval_episodes": 2}}
-ON_POLICY = ("ppo", "a2c", "maskable_ppo", "recurrent_ppo")
+ON_POLICY = ("ppo", "a2c", "impala", "maskable_ppo", "recurrent_ppo")
 
 
 def settings_of(name: str) -> dict:

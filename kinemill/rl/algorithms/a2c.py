@@ -40,4 +40,4 @@ class A2C(ActorCritic):
 
     def compatible(self, other: str) -> bool:
         """Tell whether the networks are the same."""
-        return other in ("ppo", "a2c", "maskable_ppo")
+        return other in ("ppo", "a2c", "maskable_ppo", "impala")

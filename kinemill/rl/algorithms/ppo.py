@@ -56,4 +56,4 @@ class PPO(ActorCritic):
 
     def compatible(self, other: str) -> bool:
         """Tell whether the networks are the same."""
-        return other in ("ppo", "a2c", "maskable_ppo")
+        return other in ("ppo", "a2c", "maskable_ppo", "impala")

@@ -1,10 +1,10 @@
 """Copies in actors of a Ray cluster: `RAY_ADDRESS`, or one started on this machine."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Literal
 
-from kinemill.errors import BadInput
+from kinemill.errors import BadInput, ProcessLost, TrainingFailed
 from kinemill.task.reinforcement import RUNNERS, Runner
 
 
@@ -59,17 +59,44 @@ class _Actor:
         count: number of copies.
     """
 
+    concurrent = True
+
     def __init__(self, ray: ModuleType, make: Callable[[], object], count: int) -> None:
-        self._ray, self._pending = ray, None
-        self._actor = ray.remote(num_cpus=1)(_Copies).remote(make, count)
+        self._ray, self._pending, self._copies = ray, None, (make, count)
+        self._start()
+
+    def _start(self) -> None:
+        self._actor = self._ray.remote(num_cpus=1)(_Copies).remote(*self._copies)
 
     def begin(self, name: str, *args: object) -> None:
         """Send a call."""
         self._pending = self._actor.call.remote(name, args)
 
     def result(self) -> object:
-        """Wait for the result."""
-        return self._ray.get(self._pending)
+        """Wait for the result.
+
+        Raises:
+            TrainingFailed: The environment raised an error.
+            ProcessLost: The actor has ended.
+        """
+        try:
+            return self._ray.get(self._pending)
+        except self._ray.exceptions.RayTaskError as error:
+            raise TrainingFailed("an actor of learn.runner: ray", f"raised\n{error}") from error
+        except self._ray.exceptions.RayActorError as error:
+            fix = "run again: the training resumes from the last checkpoint"
+            raise ProcessLost("an actor of learn.runner: ray", "has ended", fix=fix) from error
+
+    def first(self, workers: Sequence[object]) -> int:
+        """Wait until one of several actors has a result or has ended; return its index."""
+        pending = [worker._pending for worker in workers if isinstance(worker, _Actor)]
+        (ready,), _ = self._ray.wait(pending, num_returns=1)
+        return pending.index(ready)
+
+    def restart(self) -> None:
+        """Start the actor again; its copies have no episodes yet."""
+        self.end()
+        self._start()
 
     def end(self) -> None:
         """End the actor."""

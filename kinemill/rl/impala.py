@@ -1,0 +1,238 @@
+"""IMPALA (Espeholt et al., 2018): actors step copies of the policy, a learner corrects by V-trace.
+
+Workers that run beside the learner (processes, Ray actors) begin the next rollout before the
+update, so their policy lags behind. Copies in this process begin after it: their lag is 0.
+
+Symbols: T steps, B environments, N = T B, E numbers that a network gets, A actions.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from gymnasium.spaces import Discrete
+from numpy.typing import NDArray
+from stable_baselines3 import A2C
+from stable_baselines3.common.type_aliases import MaybeCallback
+from torch import Tensor, nn
+from torch.nn import functional
+
+from kinemill.errors import ProcessLost
+from kinemill.rl.actor import outputs_of
+from kinemill.rl.learner import Site
+from kinemill.rl.rollouts import Rollout, RolloutJob
+from kinemill.rl.vec_env import CopiesEnv, Worker
+from kinemill.rl.vtrace import TraceSettings, v_trace
+
+REPLACEMENTS = 3  # of workers that died, in a round; then something is wrong with the environment
+_SEEDS = 2**31
+
+
+class Impala(A2C):
+    """Actor-critic of stable-baselines3 whose steps come from rollouts of workers.
+
+    Args:
+        site: settings and environment of the training.
+        ratios: rho_bar and c_bar.
+        order: whether the first rollout that is finished is taken, or each worker's in turn.
+        named: arguments of `stable_baselines3.A2C`.
+    """
+
+    policy: Any
+
+    def __init__(
+        self,
+        *,
+        site: Site,
+        ratios: tuple[float, float],
+        order: Literal["arrival", "fixed"],
+        **named: Any,
+    ) -> None:
+        self._learn, self._layout = site.learn, site.layout
+        self._ratios, self._order = ratios, order
+        self._workers: Sequence[Worker] = ()
+        self._pending = list[int]()  # workers with a rollout under way, oldest first
+        self._finished = list[Rollout]()
+        self._latest = list[NDArray[np.generic]]()  # observations of each worker
+        super().__init__(**named)
+
+    def learn(
+        self,
+        total_timesteps: int,
+        callback: MaybeCallback = None,
+        log_interval: int | None = None,
+        tb_log_name: str = "impala",
+        reset_num_timesteps: bool = True,
+        progress_bar: bool = False,
+    ) -> "Impala":
+        """Update the policy until the steps are done.
+
+        Raises:
+            ProcessLost: Workers died more often than they are replaced.
+        """
+        del log_interval
+        is_new = self._last_obs is None
+        total, callbacks = self._setup_learn(
+            total_timesteps, callback, reset_num_timesteps, tb_log_name, progress_bar
+        )
+        if is_new:
+            self._begin_round()
+        callbacks.on_training_start(locals(), globals())
+        lags, ratios = list[int](), list[float]()
+        while self.num_timesteps < total:
+            rollouts = self._collect()
+            lags += [self._n_updates - one.version for one in rollouts]
+            self.num_timesteps += sum(one.rewards.size for one in rollouts)
+            ratios.append(self._update(rollouts))
+            callbacks.update_locals(locals())
+            if not callbacks.on_step():
+                break
+        self._await_all()
+        callbacks.on_training_end()
+        self.logger.record("train/policy_lag", float(np.mean(lags)) if lags else 0.0)
+        self.logger.record("train/policy_lag_max", float(max(lags, default=0)))
+        self.logger.record("train/clipped_ratio", float(np.mean(ratios)) if ratios else 0.0)
+        self.logger.record("train/replaced_actors", float(self._replaced))
+        return self
+
+    def _begin_round(self) -> None:
+        """Forget rollouts of earlier episodes; all that is drawn follows from torch's seed."""
+        environment = self.env
+        assert isinstance(environment, CopiesEnv)
+        assert isinstance(self._last_obs, np.ndarray)
+        self._workers = environment.workers
+        self._pending, self._finished, self._replaced = [], [], 0
+        self._latest = environment.split(self._last_obs)
+        self._random = np.random.default_rng(torch.initial_seed() % _SEEDS)
+
+    def _collect(self) -> list[Rollout]:
+        """Return rollouts with as many steps as one of all environments."""
+        steps = self.n_steps * self.n_envs
+        rollouts = list[Rollout]()
+        while sum(one.rewards.size for one in rollouts) < steps:
+            if self._finished:
+                rollouts.append(self._finished.pop(0))
+                continue
+            for index in range(len(self._workers)) if not self._pending else ():
+                self._begin(index)
+            index, rollout = self._next()
+            rollouts.append(rollout)
+            if self._workers[index].concurrent:
+                self._begin(index)
+        return rollouts
+
+    def _begin(self, index: int) -> None:
+        """Start a rollout of a worker with the present policy."""
+        network = self._learn.algorithm.copied(self._learn, self.policy).cpu()
+        log_std = getattr(self.policy, "log_std", torch.zeros(0)).detach().cpu()
+        outputs = outputs_of(self._layout)
+        assert self.observation_space.shape is not None
+        job = RolloutJob(
+            learn=self._learn.without_callbacks(),
+            sizes=(self.observation_space.shape[0], outputs),
+            choices=self._layout.choices or (0,) * len(self._layout.actions),
+            weights={name: one.numpy() for name, one in network.state_dict().items()},
+            log_std=log_std.numpy().copy(),
+            rows=self._latest[index],
+            steps=self.n_steps,
+            seed=int(self._random.integers(_SEEDS)),
+            version=self._n_updates,
+        )
+        self._workers[index].begin("roll_out", job)
+        self._pending.append(index)
+
+    def _next(self) -> tuple[int, Rollout]:
+        """Wait for a rollout; replace workers that died."""
+        while True:
+            index = self._pending[0]
+            if self._order == "arrival":
+                ready = self._workers[index].first([self._workers[one] for one in self._pending])
+                index = self._pending[ready]
+            self._pending.remove(index)
+            try:
+                rollout: Any = self._workers[index].result()
+            except ProcessLost:
+                self._replace(index)
+                continue
+            self._latest[index] = rollout.rows[-1]
+            assert isinstance(self.env, CopiesEnv)
+            self.env.episodes += rollout.episodes
+            return index, rollout
+
+    def _replace(self, index: int) -> None:
+        """Start a worker again, with new episodes.
+
+        Raises:
+            ProcessLost: Too many of a round died.
+        """
+        worker, rows = self._workers[index], len(self._latest[index])
+        self._replaced += 1
+        if self._replaced > REPLACEMENTS:
+            where, fix = "learn.runner", "check the memory of the machine and the environment"
+            problem = f"{self._replaced} workers died in a round, the last one was not replaced"
+            raise ProcessLost(where, problem, fix=fix)
+        worker.restart()
+        seeds = [int(one) for one in self._random.integers(_SEEDS, size=rows)]
+        worker.begin("reset", seeds)
+        self._latest[index] = worker.result()[0]  # pyright: ignore[reportIndexIssue]
+        self._begin(index)
+
+    def _await_all(self) -> None:
+        """Wait for rollouts under way: no worker is busy between two calls of `learn`."""
+        while self._pending:
+            self._finished.append(self._next()[1])
+
+    def _update(self, rollouts: Sequence[Rollout]) -> float:
+        """Take one step of the optimizer; return the share of ratios above rho_bar."""
+        self.policy.set_training_mode(True)
+        self._update_learning_rate(self.policy.optimizer)
+        parts = [self._losses(one) for one in rollouts]
+        policy_loss, value_loss, entropy, clipped = (
+            torch.cat(part).mean() for part in zip(*parts, strict=True)
+        )
+        loss = policy_loss + self.vf_coef * value_loss - self.ent_coef * entropy
+        self.policy.optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
+        self.policy.optimizer.step()
+        self._n_updates += 1
+        values = {"policy_loss": policy_loss, "value_loss": value_loss, "entropy_loss": -entropy}
+        for name, value in values.items():
+            self.logger.record(f"train/{name}", value.item())
+        return clipped.item()
+
+    def _losses(self, rollout: Rollout) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return policy loss, squared error, entropy and whether rho is clipped, (N,) each."""
+        rows, last_rows, actions, behavior, rewards, dones, truncated = (
+            torch.tensor(part, device=self.device)  # Ray's arrays are read-only
+            for part in (
+                *(rollout.rows, rollout.last_rows, rollout.actions, rollout.log_probs),
+                *(rollout.rewards, rollout.dones, rollout.truncated),
+            )
+        )
+        flat = actions.flatten(0, 1)
+        flat = flat[:, 0].long() if isinstance(self.action_space, Discrete) else flat
+        values, log_probs, entropy = self.policy.evaluate_actions(rows[:-1].flatten(0, 1), flat)
+        values, log_probs = values.view_as(rewards), log_probs.view_as(rewards)
+        with torch.no_grad():
+            following = torch.cat([values[1:], self.policy.predict_values(rows[-1]).view(1, -1)])
+            following = following.masked_fill(dones, 0.0)
+            if len(last_rows):
+                following[truncated] = self.policy.predict_values(last_rows).flatten()
+        log_ratios = log_probs.detach() - behavior
+        rho_bar, c_bar = self._ratios
+        targets = v_trace(
+            log_ratios,
+            rewards,
+            values.detach(),
+            following,
+            dones,
+            TraceSettings(self.gamma, rho_bar, c_bar, self.gae_lambda),
+        )
+        return (
+            -(targets.advantages * log_probs).flatten(),
+            functional.mse_loss(values, targets.values, reduction="none").flatten(),
+            entropy,
+            (log_ratios.exp() > rho_bar).float().flatten(),
+        )
