@@ -99,6 +99,7 @@ class Algorithm(Plugin):
         masked: whether it supports action masks.
         multi_agent: whether it can train agents that act in turns.
         recurrent: whether its policy has a recurrent state.
+        uses_batches: whether `learn.batch_size` steps make a step of the optimizer.
         num_envs: default number of parallel environments.
         head: how numbers become continuous actions: clipped to limits, or squashed by tanh.
     """
@@ -108,6 +109,7 @@ class Algorithm(Plugin):
     masked: ClassVar[bool] = False
     multi_agent: ClassVar[bool] = False
     recurrent: ClassVar[bool] = False
+    uses_batches: ClassVar[bool] = False
     num_envs: ClassVar[int] = 1
     head: ClassVar[Head] = "limits"
 

@@ -2,6 +2,7 @@
 
 import json
 from contextlib import ExitStack
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -14,12 +15,15 @@ from kinemill.models.heads import HEADS
 from kinemill.reports.charts import number
 from kinemill.store import read_json
 from kinemill.task import load_task
+from kinemill.task.protocols import NullReporter
 from kinemill.task.reinforcement import ALGORITHMS
 from kinemill.task.search import select_values
+from kinemill.train import stage as train
 from kinemill.tune import Bounds, begin, describe, list_trials, write_best, write_job, write_report
 from kinemill.tune.defaults import default_space
 from kinemill.tune.objective import objective_of
 from kinemill.tune.study import next_trial
+from kinemill.tune.trial import Pruned, Watch
 from kinemill.tune.worker import run
 from tests.api.test_objects import TASK
 from tests.train.cloning import CHANNELS, demonstrations, packed, policy_task
@@ -51,6 +55,8 @@ def test_the_space_around_a_policy_holds_its_own_model_and_rates(task):
     (own, *_) = space["optimizer"]["select"]
     assert own["lr"]["range"] == pytest.approx([6e-5, 1.5e-3])
     assert space["algorithm"]["n_epochs"]["select"] == [1, 5, 10, 20]
+    size = task.learn.batch_size
+    assert space["batch_size"]["select"] == [size, size // 2, 2 * size, 4 * size]
 
 
 @pytest.mark.parametrize("name", list(ALGORITHMS))
@@ -85,6 +91,34 @@ def test_trials_are_judged_by_what_their_policies_bring(task, home):
     assert document["best"]["value"] == -min(one.error for one in done)
     assert document["own"] == -result[0].error
     assert f"return {-result[0].error:.4g}" in result[0].describe()
+
+
+class Hopeless:
+    """A trial of Optuna that is pruned when it has reported twice."""
+
+    user_attrs: ClassVar[dict] = {}
+
+    def __init__(self):
+        self.reports = []
+
+    def report(self, error, step):
+        self.reports.append((step, error))
+
+    def should_prune(self):
+        return len(self.reports) == 2
+
+
+def test_a_training_by_reinforcement_is_pruned_at_an_evaluation(task, home):
+    """Returns are reported after evaluations alone; the second ends the training."""
+    task = load_task(task.path, {"learn.steps": 96, "learn.eval_every": 32})
+    card, trial, quiet = make_card(task, home).ref, Hopeless(), NullReporter()
+    watch = Watch(quiet, trial, Bounds(1), task.learn.total_steps)
+    with pytest.raises(Pruned):
+        train.run(task, home, card, card, (watch, quiet))
+    (first, one), (second, other) = trial.reports
+    assert 32 <= first < second < 96
+    assert 0.0 < one < 163.0  # a cost: the negative return of a pendulum
+    assert 0.0 < other < 163.0
 
 
 @pytest.mark.parametrize("returns", [(481.0, 120.0), (-140.0, -56.0), (0.0, 0.0)])

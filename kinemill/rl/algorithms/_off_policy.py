@@ -21,6 +21,7 @@ class Replaying(Algorithm):
     """
 
     acts_by: ClassVar[str] = "actor"
+    uses_batches: ClassVar[bool] = True
     reads_images: ClassVar[bool] = True
     gamma: float = Field(
         default=0.99, gt=0.0, le=1.0, description="discount of a step", examples=DISCOUNTS
@@ -36,12 +37,15 @@ class Replaying(Algorithm):
     learning_starts: StepsOrZero = Field(
         default=100, description="steps at random before the first update"
     )
-    train_freq: Count = Field(default=1, description="steps per environment between updates")
+    train_freq: Count = Field(
+        default=1, description="steps per environment between updates", examples=[1, 4, 16]
+    )
     gradient_steps: int = Field(
         default=1,
         ge=-1,
         le=1_000_000,
         description="network updates each time; -1: as many as steps taken",
+        examples=[1, -1],
     )
     features: Width = Field(
         default=64, description="numbers between another model than a perceptron, and the actor"

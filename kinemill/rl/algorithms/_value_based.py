@@ -20,9 +20,13 @@ class ValueBased(Replaying):
         le=1.0,
         description="share of the network in its target at each update of the target",
     )
-    train_freq: Count = Field(default=4, description="steps per environment between updates")
+    train_freq: Count = Field(
+        default=4, description="steps per environment between updates", examples=[1, 4, 16]
+    )
     target_update_interval: Steps = Field(
-        default=1_000, description="steps between updates of the target network"
+        default=1_000,
+        description="steps between updates of the target network",
+        examples=[100, 1_000, 10_000],
     )
     exploration_initial: Share = Field(
         default=1.0, description="share of random actions at the start"

@@ -17,12 +17,18 @@ class A2C(ActorCritic):
     """Advantage actor-critic: short rollouts of many copies; the smallest on-policy baseline."""
 
     type: Literal["a2c"] = "a2c"
-    n_steps: Count = Field(default=5, description="steps per environment between updates")
+    n_steps: Count = Field(
+        default=5, description="steps per environment between updates", examples=[5, 8, 16, 32]
+    )
     gae_lambda: Share = Field(
-        default=1.0, description="λ of generalized advantage estimation; 1 uses whole returns"
+        default=1.0,
+        description="λ of generalized advantage estimation; 1 uses whole returns",
+        examples=[0.9, 0.95, 1.0],
     )
     normalize_advantage: bool = Field(
-        default=False, description="scale the advantages of a batch to mean 0, standard deviation 1"
+        default=False,
+        description="scale the advantages of a batch to mean 0, standard deviation 1",
+        examples=[False, True],
     )
 
     def build(self, site: Site) -> Callable[..., object]:

@@ -27,7 +27,9 @@ class Impala(ActorCritic):
         default=20, description="steps per environment of a rollout", examples=[5, 20, 50]
     )
     gae_lambda: Fraction = Field(
-        default=1.0, description="λ of the traces of V-trace; 1 uses whole returns"
+        default=1.0,
+        description="λ of the traces of V-trace; 1 uses whole returns",
+        examples=[0.9, 0.95, 1.0],
     )
     rho_bar: Ratio = Field(
         default=1.0, description="largest importance ratio of temporal differences and gradient"

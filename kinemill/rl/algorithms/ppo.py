@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -20,6 +20,7 @@ class PPO(ActorCritic):
     `learn.batch_size` environment steps make one step of the optimizer.
     """
 
+    uses_batches: ClassVar[bool] = True
     type: Literal["ppo"] = "ppo"
     n_epochs: Count = Field(
         default=10, description="passes over the collected steps", examples=[5, 10, 20]

@@ -16,7 +16,9 @@ class QRDQN(ValueBased):
 
     acts_by: ClassVar[str] = "quantile_net"
     type: Literal["qrdqn"] = "qrdqn"
-    n_quantiles: Width = Field(default=50, description="of the return, for each choice")
+    n_quantiles: Width = Field(
+        default=50, description="of the return, for each choice", examples=[10, 50, 200]
+    )
 
     def layers(self, policy: Any) -> list[object]:
         """Return the layers of the network in a policy of the library, in order."""

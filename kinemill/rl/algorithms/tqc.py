@@ -20,7 +20,7 @@ class TQC(OffPolicy):
     )
     n_quantiles: Width = Field(default=25, description="of the return, in each critic")
     top_quantiles_to_drop_per_net: CountOrZero = Field(
-        default=2, description="highest quantiles left out, in each critic"
+        default=2, description="highest quantiles left out, in each critic", examples=[0, 2, 5]
     )
 
     def action_values(self, policy: Any, rows: object, actions: object) -> object:
