@@ -73,7 +73,7 @@ def check_algorithm(algorithm: Algorithm, layout: PolicyLayout) -> None:
     if layout.mask and not (algorithm.masked or layout.agents):
         fix = "learn.algorithm.type: maskable_ppo"
         raise BadInput(where, "does not know of choices that are forbidden", fix=fix)
-    if algorithm.masked and not layout.mask:
+    if algorithm.needs_mask and not layout.mask:
         fix = "learn.algorithm.type: ppo"
         raise BadInput(where, "wants an environment that observes `action_mask`", fix=fix)
     if layout.images and not algorithm.reads_images:

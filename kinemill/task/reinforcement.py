@@ -97,6 +97,7 @@ class Algorithm(Plugin):
         acts: supported kinds of actions: `continuous`, `choice`, `choices`, and `mixed`.
         reads_images: whether its networks can encode images.
         masked: whether it supports action masks.
+        needs_mask: whether it supports nothing else.
         multi_agent: whether it can train agents that act in turns.
         recurrent: whether its policy has a recurrent state.
         uses_batches: whether `learn.batch_size` steps make a step of the optimizer.
@@ -107,6 +108,7 @@ class Algorithm(Plugin):
     acts: ClassVar[tuple[str, ...]] = ("continuous", "choice", "choices")
     reads_images: ClassVar[bool] = False
     masked: ClassVar[bool] = False
+    needs_mask: ClassVar[bool] = False
     multi_agent: ClassVar[bool] = False
     recurrent: ClassVar[bool] = False
     uses_batches: ClassVar[bool] = False

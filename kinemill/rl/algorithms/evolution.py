@@ -23,6 +23,7 @@ class Evolution(Algorithm):
     `learn.num_envs` is the size of a generation, an even number.
     """
 
+    masked: ClassVar[bool] = True
     num_envs: ClassVar[int] = 32
     head: ClassVar[Head] = "squashed"
     type: Literal["evolution"] = "evolution"

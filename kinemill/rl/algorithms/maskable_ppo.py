@@ -18,6 +18,7 @@ class MaskablePPO(PPO):
 
     acts: ClassVar[tuple[str, ...]] = ("choice", "choices")
     masked: ClassVar[bool] = True
+    needs_mask: ClassVar[bool] = True
     multi_agent: ClassVar[bool] = False  # PPO masks the choices of agents
     type: Literal["maskable_ppo"] = "maskable_ppo"
 
