@@ -28,14 +28,20 @@ def example_task(name: str) -> Path:
 
 
 def copy_example(name: str, folder: Path) -> Path:
-    """Copy an example to a folder of tasks and return its file there.
+    """Copy an example to a folder of tasks, with files of its name such as a robot model.
+
+    Returns:
+        The task file there.
 
     Raises:
         BadInput: The example is unknown, or the folder has a file of that name.
     """
-    source, target = example_task(name), folder / f"{name}.yaml"
-    if target.exists():
-        raise BadInput(target, "is there already", fix="choose another folder with --to")
+    source = example_task(name)
+    sources = [source, *sorted({*source.parent.glob(f"{name}.*")} - {source})]
+    for file in sources:
+        if (target := folder / file.name).exists():
+            raise BadInput(target, "is there already", fix="choose another folder with --to")
     folder.mkdir(parents=True, exist_ok=True)
-    publish_file(target, source.read_bytes())
-    return target
+    for file in sources:
+        publish_file(folder / file.name, file.read_bytes())
+    return folder / source.name

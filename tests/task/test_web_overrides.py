@@ -29,6 +29,7 @@ TEXT = {
         "group_by",
         "of",
     ),
+    *("actuators", "motors", "observe", "reward", "healthy", "keyframe"),
     *(
         "channels",
         "observations",

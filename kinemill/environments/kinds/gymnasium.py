@@ -1,6 +1,5 @@
 """An environment of Gymnasium, by its id: `CartPole-v1`."""
 
-import logging
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
@@ -13,7 +12,6 @@ from kinemill.registry import nearest
 from kinemill.task.environment import KINDS, Environment
 from kinemill.task.web_overrides import LOCAL
 
-_logger = logging.getLogger(__name__)
 # Packages of Gymnasium whose libraries come with the default install.
 _INSTALLED = ("box2d", "classic_control", "mujoco", "toy_text")
 
@@ -68,9 +66,9 @@ def _redirect_mujoco(name: str) -> None:
         return
     import mujoco
 
-    library: Any = mujoco  # its stubs lack these functions
-    if library.get_mju_user_warning() is None:
-        library.set_mju_user_warning(_logger.info)
+    from kinemill.environments.mujoco_batch import redirect_warnings
+
+    redirect_warnings(mujoco)
 
 
 def _fix(name: str, error: Exception) -> str | None:

@@ -5,16 +5,15 @@ Symbols: B robots, J joints.
 
 import copy
 import importlib
-import os
 from types import ModuleType
 from typing import Any, Protocol
 
 import numpy as np
 
 from kinemill.environments.legged.body import Body, Floats
+from kinemill.environments.mujoco_batch import MujocoBatch
 from kinemill.errors import BadInput
 
-_MIN_ROBOTS = 8  # with fewer robots, threads cost more than they save
 _VARIED = (  # fields of a model that mass, friction and gain change
     "body_mass",
     "body_inertia",
@@ -46,7 +45,7 @@ class LeggedPhysics(Protocol):
 
 
 class MujocoThreads:
-    """MuJoCo's batched rollout, in double precision, on all cores.
+    """MuJoCo in double precision, on all cores.
 
     Args:
         body: of every robot.
@@ -56,26 +55,21 @@ class MujocoThreads:
 
     def __init__(self, body: Body, count: int, substeps: int) -> None:
         import mujoco
-        from mujoco import rollout
 
         library: Any = mujoco
-        self.models, self._substeps = _models(library, body, count), substeps
-        threads = len(os.sched_getaffinity(0)) if count >= _MIN_ROBOTS else 0
-        self._data = [library.MjData(self.models[0]) for _ in range(max(1, threads))]
-        self._rollout: Any = rollout.Rollout(nthread=threads)
+        model = library.MjModel.from_xml_string(body.mjcf)
+        self._batch = MujocoBatch(model, count, substeps)
+        self.models = self._batch.models
 
     def update(self, row: int) -> None:
-        """Do nothing: the rollout reads the models themselves."""
+        """Do nothing: the batch reads the models themselves."""
 
     def advance(self, position: Floats, velocity: Floats, targets: Floats) -> tuple[Floats, Floats]:
         """Advance one time step: (B, 7 + J), (B, 6 + J), targets (B, J) rad -> the first two."""
         states = np.concatenate([np.zeros((len(position), 1)), position, velocity], axis=1)
-        control = np.repeat(np.asarray(targets, float)[:, None], self._substeps, axis=1)
-        trajectory, _ = self._rollout.rollout(
-            self.models, self._data, states, control, nstep=self._substeps
-        )
+        after, _ = self._batch.advance(states, np.asarray(targets, float))
         split = 1 + position.shape[1]
-        return trajectory[:, -1, 1:split].copy(), trajectory[:, -1, split:].copy()
+        return after[:, 1:split], after[:, split:]
 
 
 class MujocoWarp:

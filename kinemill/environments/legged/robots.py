@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from kinemill.environments.legged.body import Body, Floats
 from kinemill.environments.legged.physics import LeggedPhysics, MujocoThreads
+from kinemill.environments.mujoco_batch import scale_model
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
 
@@ -85,15 +86,8 @@ class LeggedRobots:
             if name not in PARAMETERS:
                 where = f"environment.randomize, variants: {name}"
                 raise BadInput(where, "is no parameter", fix=nearest(name, list(PARAMETERS)))
-        nominal, model = self._nominal, self.physics.models[row]
-        for parameter, fields in (
-            ("mass", ("body_mass", "body_inertia")),
-            ("friction", ("geom_friction",)),
-            ("gain", ("actuator_gainprm", "actuator_biasprm")),
-        ):
-            for field in fields:
-                getattr(model, field)[:] = getattr(nominal, field) * factors.get(parameter, 1.0)
-        self._library.mj_setConst(model, self._data)
+        scales = {name: value for name, value in factors.items() if name != "push"}
+        scale_model(self._nominal, self.physics.models[row], self._data, scales)
         self.physics.update(row)
 
     def begin(

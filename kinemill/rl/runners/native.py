@@ -9,7 +9,7 @@ from kinemill.task.reinforcement import RUNNERS, Runner
 
 @RUNNERS.register("native")
 class Native(Runner):
-    """The fastest runner where it exists: a Gymnasium id with `make_vec`, a learned simulator."""
+    """The fastest runner where it exists: `make_vec` of Gymnasium, MuJoCo, learned simulators."""
 
     type: Literal["native"] = "native"
 
