@@ -1,0 +1,91 @@
+"""Steps of environments per second: runners of kinemill, Gymnasium's and SB3's vector environments.
+
+`ours` is the runner `native`. The cases take turns, so that load hits all of them: compare within a
+row. CartPole-v1 is the ordinary Gymnasium environment for the references, the arm the ordinary
+environment of an MJCF file, without our wrappers for statistics. Processes are tried with 8 copies
+alone: Gymnasium starts one for each.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
+
+from benchmarks import EXAMPLES, Row, interleaved, main, row
+from kinemill.environments import layout_of, make_environment
+from kinemill.rl.learner_context import copy_factory, native_factory
+from kinemill.task import load_task
+from kinemill.task.document import Task
+from kinemill.task.reinforcement import RUNNERS
+
+TASKS = {"CartPole-v1": "cartpole_rl", "arm (MJCF)": "arm"}
+COUNTS, STEPS, ROUNDS = (8, 64), 1600, 7  # environment steps of one call, of all copies together
+FEW = COUNTS[0]
+
+
+def ordinary(name: str) -> gymnasium.Env[Any, Any]:
+    """Return one ordinary environment; picklable by name."""
+    return make_environment(load_task(EXAMPLES / f"{name}.yaml"))
+
+
+def opened(name: str, count: int) -> dict[str, Any]:
+    """Return the environments to compare, reset; `native` first."""
+    from stable_baselines3.common.vec_env import DummyVecEnv
+
+    task: Task = load_task(EXAMPLES / f"{name}.yaml")
+    make, plain = copy_factory(task, []), partial(ordinary, name)
+    native = native_factory(task, layout_of(task, plain()), [])
+    sides = {
+        runner: RUNNERS[runner].model_validate({"type": runner}).open(make, native, count)
+        for runner in ("native", "in_process", *(["processes"] if count == FEW else []))
+    }
+    same_step = AutoresetMode.SAME_STEP
+    sides["Gymnasium SyncVectorEnv"] = SyncVectorEnv([plain] * count, autoreset_mode=same_step)
+    if count == FEW:
+        sides["Gymnasium AsyncVectorEnv"] = AsyncVectorEnv(
+            [plain] * count, context="spawn", autoreset_mode=same_step
+        )
+    sides["SB3 DummyVecEnv"] = DummyVecEnv([plain] * count)
+    for one in sides.values():
+        one.reset()
+    return sides
+
+
+def walk(environment: Any, actions: Any) -> None:
+    """Step through actions (T, B, ...)."""
+    for action in actions:
+        environment.step(action)
+
+
+def rates(name: str, count: int) -> dict[str, float]:
+    """Return environment steps per second of each side."""
+    sides = opened(name, count)
+    space = sides["native"].action_space
+    space.seed(0)
+    actions = np.array([[space.sample() for _ in range(count)] for _ in range(STEPS // count)])
+    cases: dict[str, Callable[[], object]] = {
+        side: partial(walk, environment, actions) for side, environment in sides.items()
+    }
+    try:
+        seconds = interleaved(cases, ROUNDS)
+    finally:
+        for environment in sides.values():
+            environment.close()
+    return {side: actions.shape[0] * count / each for side, each in seconds.items()}
+
+
+def measure() -> list[Row]:
+    """Return steps per second, `native` over the others."""
+    rows = list[Row]()
+    for label, name in TASKS.items():
+        for count in COUNTS:
+            found = rates(name, count)
+            rows.append(row(f"{label}, {count} copies", "steps/s", found.pop("native"), found))
+    return rows
+
+
+if __name__ == "__main__":
+    main("env_steps", measure)
