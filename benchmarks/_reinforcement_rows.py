@@ -72,6 +72,61 @@ def _q_learning(algorithm: dict[str, Any], library: dict[str, Any]) -> Row:
     )
 
 
+_LSTM = {"n_steps": 128, "n_epochs": 10, "gamma": 0.99, "gae_lambda": 0.95}
+_BATCH = 128  # of the algorithms that have batches
+_A2C = {"class": "A2C", "copies": 8, "steps": 500_000, "settings": {"ent_coef": 0.0}}
+_ARS = {
+    "package": "sb3_contrib",
+    "class": "ARS",
+    "policy": "LinearPolicy",
+    "copies": 1,
+    "steps": 100_000,
+    "settings": {"n_delta": 2},
+}
+_RECURRENT = {  # the zoo tunes it without velocities only: settings as ours
+    "package": "sb3_contrib",
+    "class": "RecurrentPPO",
+    "policy": "MlpLstmPolicy",
+    "copies": 8,
+    "steps": 100_000,
+    "settings": {
+        **_LSTM,
+        "batch_size": _BATCH,
+        "learning_rate": 1e-3,
+        "policy_kwargs": {"lstm_hidden_size": 64},
+    },
+}
+
+
+def _cart(
+    algorithm: dict[str, Any], optimizer: dict[str, Any], copies: int, library: dict[str, Any]
+) -> Row:
+    """Return a row of CartPole-v1.
+
+    Args:
+        algorithm: ours.
+        optimizer: settings of Adam.
+        copies: of the environment.
+        library: settings of the library.
+    """
+    return Row(
+        "cartpole_rl",
+        475,
+        None,
+        {
+            "learn.target": 475,
+            "learn.algorithm": algorithm,
+            "learn.optimizer": {"type": "adam", **optimizer},
+            "learn.num_envs": copies,
+            "learn.batch_size": _BATCH,
+            "learn.steps": library["steps"],
+            "learn.eval_every": 10_240,
+            "learn.save_every": 51_200,
+        },
+        {"id": "CartPole-v1", "every": 10_240, **library},
+    )
+
+
 CART = "CartPole-v1, PPO"
 ORDINARY_CART = "CartPole-v1, PPO, ordinary environment"
 ROWS = {
@@ -124,28 +179,16 @@ ROWS = {
             "policy_kwargs": {"net_arch": [256, 256], "n_quantiles": 10},
         },
     ),
-    "CartPole-v1, IMPALA": Row(  # beside A2C: stable-baselines3 has no IMPALA
-        "cartpole_rl",
-        475,
-        None,
-        {
-            "learn.target": 475,
-            "learn.algorithm": {"type": "impala", "gamma": 0.98, "gae_lambda": 0.95},
-            "learn.optimizer": {"type": "adam", "lr": 4e-3},
-            "learn.schedule": {"type": "constant", "warmup_steps": 0},
-            "learn.num_envs": 16,
-            "learn.steps": 500_000,
-            "learn.eval_every": 10_240,
-            "learn.save_every": 51_200,
-        },
-        {
-            "class": "A2C",
-            "id": "CartPole-v1",
-            "copies": 8,
-            "steps": 500_000,
-            "every": 10_240,
-            "settings": {"ent_coef": 0.0},
-        },
+    "CartPole-v1, A2C": _cart({"type": "a2c"}, {"lr": 2e-3}, 8, _A2C),
+    "CartPole-v1, IMPALA": _cart(  # beside A2C: stable-baselines3 has no IMPALA
+        {"type": "impala", "gamma": 0.98, "gae_lambda": 0.95}, {"lr": 4e-3}, 16, _A2C
+    ),
+    "CartPole-v1, PPO with an LSTM": _cart(
+        {"type": "recurrent_ppo", **_LSTM}, {"lr": 1e-3}, 8, _RECURRENT
+    ),
+    "CartPole-v1, ARS": _cart({"type": "ars", "n_delta": 2, "linear": True}, {"lr": 0.02}, 1, _ARS),
+    "stock cutting, PPO with masks": Row(
+        "examples/reinforcement/stock_cutting.yaml", 0.3, None, {"learn.target": 0.3}
     ),
     "Pendulum-v1, SAC": Row(
         "pendulum_rl",
@@ -154,6 +197,50 @@ ROWS = {
         {"learn.target": -200},
         {
             "class": "SAC",
+            "id": "Pendulum-v1",
+            "copies": 1,
+            "steps": 20_000,
+            "every": 1000,
+            "settings": {"learning_rate": 1e-3},
+        },
+        has_no_rows=True,
+    ),
+    "Pendulum-v1, TD3": Row(
+        "pendulum_rl",
+        -200,
+        None,
+        {
+            "learn.target": -200,
+            "learn.algorithm": {"type": "td3", "gamma": 0.98, "learning_starts": 1000},
+            "learn.optimizer.lr": 1e-3,
+        },
+        {
+            "class": "TD3",
+            "id": "Pendulum-v1",
+            "copies": 1,
+            "steps": 20_000,
+            "every": 1000,
+            "action_noise": 0.1,
+            "settings": {
+                "gamma": 0.98,
+                "buffer_size": 200_000,
+                "learning_starts": 10_000,
+                "learning_rate": 1e-3,
+                "train_freq": 1,
+                "gradient_steps": 1,
+                "policy_kwargs": {"net_arch": [400, 300]},
+            },
+        },
+        has_no_rows=True,
+    ),
+    "Pendulum-v1, TQC": Row(
+        "pendulum_rl",
+        -200,
+        None,
+        {"learn.target": -200, "learn.algorithm": {"type": "tqc"}},
+        {
+            "package": "sb3_contrib",
+            "class": "TQC",
             "id": "Pendulum-v1",
             "copies": 1,
             "steps": 20_000,

@@ -143,10 +143,12 @@ def ours(row: Row, seed: int) -> dict[str, Any]:
 
 def theirs(row: Row, seed: int) -> dict[str, Any]:
     """Train once with stable-baselines3, its tuned settings, evaluated as often as ours."""
+    import numpy as np
     import torch
     from stable_baselines3.common.callbacks import BaseCallback
     from stable_baselines3.common.env_util import make_vec_env
     from stable_baselines3.common.evaluation import evaluate_policy
+    from stable_baselines3.common.noise import NormalActionNoise
 
     library = row.library or {}
     torch.set_num_threads(1)
@@ -154,6 +156,9 @@ def theirs(row: Row, seed: int) -> dict[str, Any]:
     for name in library.get("falling", ()):
         first = settings[name]
         settings[name] = lambda left, first=first: left * first
+
+    if std := library.get("action_noise"):  # of a single action
+        settings["action_noise"] = NormalActionNoise(np.zeros(1), np.full(1, std))
 
     class Until(BaseCallback):
         """Evaluates from the same starts, at the target from new ones too, and then ends."""
@@ -181,7 +186,8 @@ def theirs(row: Row, seed: int) -> dict[str, Any]:
     package = importlib.import_module(library.get("package", "stable_baselines3"))
     kind = getattr(package, library["class"])
     watch, began, spent = Until(), time.perf_counter(), time.process_time()
-    model = kind("MlpPolicy", environment, seed=seed, device="cpu", **settings)
+    policy = library.get("policy", "MlpPolicy")
+    model = kind(policy, environment, seed=seed, device="cpu", **settings)
     model.learn(library["steps"], callback=watch)
     seconds, spent = time.perf_counter() - began, time.process_time() - spent
     final = evaluate_policy(model, make_vec_env(library["id"], 1, seed=10**6), EPISODES)[0]
