@@ -1,8 +1,8 @@
 """Motion drafts: a task that learns a policy from reference clips of a gait.
 
 Each joint is a state, and its next value an action. Clips of other robots in the same folder are
-named and left out. What `learn.type: motion` does not learn from is left out too: the trunk, the
-feet and velocities.
+named and left out. With the model file of a legged robot, the task learns in physics too: trunk and
+joint velocities are observed. What `learn.type: motion` does not learn from is left out.
 """
 
 import json
@@ -17,6 +17,7 @@ import numpy as np
 from kinemill.draft.column import Column, identifier
 from kinemill.draft.logs import read_tables
 from kinemill.draft.mirror_pairs import ROUNDED, Mirror, find_mirror
+from kinemill.draft.motion_physics import MIRRORED, VALIDATE, find_physics
 from kinemill.draft.ranges import with_range
 from kinemill.draft.robot_file import RobotFile
 from kinemill.draft.schema_inference import form_of
@@ -61,6 +62,8 @@ def build_motion(
     tables, problems = read_tables(source, rate)
     clips = _one_robot(tables, source, robot)
     tables = clips.tables
+    physics, conclusion = find_physics(tables, clips.joints, robot.path) if robot else (None, "")
+    clips = replace(clips, joints=physics.joints) if physics else clips
     columns = [_joint(joint, column, tables) for joint, column in clips.joints.items()]
     columns, findings = _with_limits(columns, robot)
     commands = _commands(tables)
@@ -70,7 +73,7 @@ def build_motion(
     targets = [
         replace(
             column,
-            guess=replace(column.guess, role="action"),
+            guess=replace(column.guess, role="action", name=f"{column.guess.name} of the next row"),
             channel=f"{column.channel}_target",
             lead=1,
             notes=[],
@@ -78,28 +81,33 @@ def build_motion(
         for column in columns
     ]
     step, is_mixed = _usual_step(tables)
+    observed = [*physics.trunk, *columns, *physics.velocities] if physics else columns
     loops = sum(_loop_mode(table.path) == LOOP for table in tables)
     return Draft(
         name,
         tables,
         float(f"{step:.12g}"),
         step,
-        [*columns, *commands, *targets],
-        _left_out(tables[0], clips.joints),
+        [*observed, *commands, *targets],
+        _left_out(tables[0], observed, is_physical=physics is not None),
         problems | clips.unused,
         joints=findings,
         part=LearnPart(
-            learn=_LEARN,
-            augment=() if obstacle else tuple(_augment(mirror, commands)),
+            learn=(*_LEARN[:2], *physics.environment(commands, step)) if physics else _LEARN,
+            augment=() if obstacle else tuple(_augment(mirror, commands, observed)),
             ingest=tuple(_ingest(clips, is_mixed=is_mixed)),
             dataset=_dataset(tables, step),
-            validate=_loop_closure([*clips.joints]) if loops == len(tables) else (),
+            validate=(
+                *(VALIDATE if physics else ()),
+                *(_loop_closure([*clips.joints]) if loops == len(tables) else ()),
+            ),
         ),
         remarks=[
             f"control rate: {1.0 / step:.4g} Hz, that of most clips",
             f"command: {', '.join(c.channel for c in commands) or 'none in all clips'}",
             f"loop mode: {LOOP} in {loops} of {len(tables)} clips",
             obstacle or _spell(mirror),
+            *([conclusion] if conclusion else []),
         ],
     )
 
@@ -223,19 +231,19 @@ def _mirrored_limits(columns: list[Column], mirror: Mirror) -> tuple[list[Column
     return [by_name[column.channel] for column in columns], ""
 
 
-def _augment(mirror: Mirror, commands: list[Column]) -> list[str]:
-    flipped = [own for name in mirror.flipped for own in (name, f"{name}_target")]
+def _augment(mirror: Mirror, commands: list[Column], observed: list[Column]) -> list[str]:
+    names = {column.channel for column in observed}
+    has_rates = any(f"{one}_velocity" in names for one, _ in mirror.pairs)
+    ends = ("", "_velocity", "_target") if has_rates else ("", "_target")
+    flipped = [name for name in MIRRORED if name in names]
+    flipped += [f"{name}{end}" for name in mirror.flipped for end in ends]
     flipped += [column.channel for column in commands if column.channel in LATERAL]
     return [
         "augment:",
         "  - type: mirror  # a turn to the left is one to the right, half a cycle later",
         *([f"    flip: [{', '.join(flipped)}]"] if flipped else []),
         "    swap:",
-        *(
-            f"      - [{one}{end}, {other}{end}]"
-            for one, other in mirror.pairs
-            for end in ("", "_target")
-        ),
+        *(f"      - [{one}{end}, {other}{end}]" for one, other in mirror.pairs for end in ends),
     ]
 
 
@@ -289,10 +297,12 @@ def _loop_mode(path: Path) -> str:
     return str(json.loads(path.read_bytes()).get("LoopMode", ""))
 
 
-def _left_out(table: Table, joints: dict[str, str]) -> dict[str, str]:
-    used = {*joints.values(), *(name for sources, _ in COMMANDS.values() for name in sources)}
+def _left_out(table: Table, observed: list[Column], *, is_physical: bool) -> dict[str, str]:
+    used = {name for column in observed for name in column.names}
+    used |= {name for sources, _ in COMMANDS.values() for name in sources}
     stems = dict.fromkeys(
         name.partition("[")[0] for name in (*table.values, *table.left_out) if name not in used
     )
     stems.pop("joints_pos", None)
-    return dict.fromkeys(stems, "stage one learns from joint angles and commands alone")
+    learned = "joint angles and commands" if not is_physical else "joints, trunk and commands"
+    return dict.fromkeys(stems, f"it learns from {learned} alone")

@@ -47,7 +47,7 @@ def build_reinforcement(name: str, environment: str) -> CheckedEnvironment:
 
     Args:
         name: name of the new task.
-        environment: a Gymnasium id, an MJCF file of a legged robot, or `file.py:Class`.
+        environment: a Gymnasium id, an MJCF or URDF file of a legged robot, or `file.py:Class`.
 
     Raises:
         BadInput: the environment cannot be made, or no policy can learn in it.
@@ -70,14 +70,14 @@ def build_reinforcement(name: str, environment: str) -> CheckedEnvironment:
 
 def _first(name: str, environment: str) -> EnvironmentDraft:
     """Return a draft with the environment's settings alone."""
-    if environment.lower().endswith((".xml", ".mjcf")):
+    if environment.lower().endswith((".xml", ".mjcf", ".urdf")):
         from kinemill.environments.legged.body import load_body
 
         path = Path(environment).absolute()
         body = load_body(path)
         dt = body.step * max(1, round(ROBOT_DT / body.step))
         steps = round(ROBOT_SECONDS / dt)
-        settings: Json = {"type": "legged", "body": str(path), "steps": steps}
+        settings: Json = {"type": "legged", "robot": str(path), "steps": steps}
         return EnvironmentDraft(name, environment, settings, (dt, "a multiple of the physics'"))
     if _GYMNASIUM.search(environment):
         settings = {"type": "gymnasium", "id": environment}
@@ -89,7 +89,7 @@ def _first(name: str, environment: str) -> EnvironmentDraft:
         raise BadInput(
             f"--env {environment}",
             "is no environment",
-            expected="a Gymnasium id such as CartPole-v1, an MJCF file, or file.py:Class",
+            expected="a Gymnasium id such as CartPole-v1, an MJCF or URDF file, or file.py:Class",
         )
     return EnvironmentDraft(name, environment, settings, (1.0, _FIRST))
 

@@ -130,10 +130,10 @@ def make_card(task: Task, home: Home) -> Artifact:
     }
 
     def build(folder: Path) -> Json:
-        (folder / SOURCES).mkdir()
         for name, path in sources.items():
-            (folder / SOURCES / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, folder / SOURCES / name)
+            target = folder / SOURCES / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
         pinned = task.model_copy(update={"environment": own.at(folder / SOURCES)})
         summary = _summary_of(pinned)
         document = CardDocument(

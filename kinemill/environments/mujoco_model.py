@@ -63,21 +63,28 @@ class RobotModel:
     joints: tuple[str, ...]
 
 
-def dependencies(path: Path) -> list[Path]:
-    """Return a model file with the files that it includes or refers to.
+def model_sources(path: Path, where: str) -> dict[str, Path]:
+    """Return a model file and those that it includes or refers to, by their path from its folder.
 
     Raises:
-        BadInput: The file does not exist.
+        BadInput: The file does not exist, or one of the others is not in its folder or below.
     """
     import mujoco
 
     library: Any = mujoco
     if not path.is_file():
         expected = "an MJCF or URDF file, relative to the task file"
-        raise BadInput(f"environment.model: {path}", "no such file", expected=expected)
-    if _is_urdf(path):
-        return [path, *_meshes_of_urdf(path)]
-    return [Path(name) for name in library.mju_getXMLDependencies(str(path))]
+        raise BadInput(where, "no such file", expected=expected)
+    files = _meshes_of_urdf(path) if _is_urdf(path) else library.mju_getXMLDependencies(str(path))
+    folder = path.resolve().parent
+    sources = {path.name: path.resolve()}
+    for file in map(Path, files):
+        resolved = file.resolve()
+        if not resolved.is_file() or not resolved.is_relative_to(folder):
+            fix = "put the files of a robot into the folder of its model, or below it"
+            raise BadInput(where, f"needs {file}, which is not in its folder", fix=fix)
+        sources[resolved.relative_to(folder).as_posix()] = resolved
+    return sources
 
 
 def _is_urdf(path: Path) -> bool:
@@ -106,7 +113,7 @@ def load_model(path: Path, motors: Mapping[str, Limits], used: Iterable[str]) ->
 
     library: Any = mujoco
     where = f"environment.model: {path}"
-    dependencies(path)
+    model_sources(path, where)
     try:
         spec = library.MjSpec.from_file(str(path))
         _add_motors(library, spec, motors)

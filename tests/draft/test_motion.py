@@ -125,14 +125,46 @@ def test_the_mirror_of_real_clips_is_that_of_the_shipped_task(
     assert {*mirror.flip} == {*expected.flip}
 
 
-def test_limits_of_a_robot_file_tell_the_signs_of_joints_at_rest(shared_data, task_of):
-    robot = read_robot(shared_data / "awd_robots" / "mini_bdx" / "scene.xml")
-    draft = build_motion("biped", shared_data / "awd_motion", robot=robot)
-    # -1.13 to 2.09 rad on the left, and -2.09 to 1.13 rad on the right.
+def test_limits_of_a_robot_file_tell_the_signs_of_joints_at_rest(clips, tmp_path, task_of):
+    resting = [*JOINTS, "left_ear", "right_ear"]
+    for path in clips.iterdir():
+        document = json.loads(path.read_text())
+        frames = [[*row, 0.0, 0.0] for row in document["Frames"]]
+        size = {"joints_pos": len(resting)}
+        path.write_text(
+            json.dumps(document | {"Joints": resting, "Frames": frames, "Frame_size": size})
+        )
+    ends = dict.fromkeys(JOINTS, (-3.0, 3.0)) | {"left_ear": (-1.0, 2.0), "right_ear": (-2.0, 1.0)}
+    limits = '<joint name="{}" type="revolute"><limit lower="{}" upper="{}"/></joint>'
+    joints = "".join(limits.format(name, *two) for name, two in ends.items())
+    (tmp_path / "biped.urdf").write_text(f'<robot name="biped">{joints}</robot>')
+    draft = build_motion("biped", clips, robot=read_robot(tmp_path / "biped.urdf"))
     (mirror,) = task_of(draft).augment
-    assert {"left_antenna", "right_antenna"} <= {*mirror.flip}
-    assert "left_hip_roll" not in mirror.flip
+    assert {"left_ear", "right_ear"} <= {*mirror.flip}
+    assert "left_hip" not in mirror.flip
     assert not any("do not show" in remark for remark in draft.remarks)
+    assert any(remark.startswith("physics: none, ") for remark in draft.remarks)
+
+
+@pytest.mark.parametrize(("robot", "moving"), [("go_bdx", 10), ("mini_bdx", 12)])
+def test_the_model_file_of_a_legged_robot_gives_its_physics(shared_data, task_of, robot, moving):
+    model = shared_data / "awd_robots" / robot / "scene.xml"
+    draft = build_motion("biped", shared_data / "awd_motion", robot=read_robot(model))
+    task = task_of(draft)
+    joints = task.environment.body().joints
+    assert len(joints) == moving
+    assert not {"left_antenna", "right_antenna", "head_yaw"} & {*joints}  # at rest in all clips
+    assert task.environment.sources()["scene.xml"] == model.resolve()
+    layout = (task.learn.observed_channels(task.channels), tuple(task.actions))
+    expected = task.environment.body()
+    assert layout == ([*expected.observation_names], expected.action_names)
+    assert task.channels["trunk_w"].kind == "quaternion"
+    assert task.channels["left_knee_velocity"].derivative_of == "left_knee"
+    assert {"trunk_x", "turn_z", "command_y"} <= {*task.augment[0].flip}
+    assert ("left_knee_velocity", "right_knee_velocity") in task.augment[0].swap
+    assert 1 <= len(task.environment.commands) <= 8
+    checked = check_own_logs(draft)
+    assert (checked.refused, checked.problem) == ([], "")
 
 
 def test_a_robot_file_selects_the_clips_and_limits_the_joints(shared_data, task_of):

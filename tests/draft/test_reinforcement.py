@@ -81,9 +81,12 @@ def test_a_robot_in_mjcf_is_learned_in_its_physics():
     assert "action_scaling" in [wrapper.type for wrapper in task.environment.wrappers]
 
 
-def test_a_robot_without_position_servos_is_refused(shared_data):
-    with pytest.raises(BadInput, match="28 servos for 28 joints"):
-        build_reinforcement("biped", str(shared_data / "awd_robots" / "amp_humanoid.xml"))
+def test_a_humanoid_with_torque_motors_is_learned_in_its_physics(shared_data):
+    checked = build_reinforcement("human", str(shared_data / "awd_robots" / "amp_humanoid.xml"))
+    assert len(checked.task.actions) == 28
+    assert checked.task.channels["left_knee_target"].limits == pytest.approx(
+        (0.0, 2.7925268), rel=1e-5
+    )
 
 
 def test_an_unknown_id_names_the_nearest_one():

@@ -1,4 +1,4 @@
-"""A legged robot of any body: a quadruped of eight joints, from MJCF alone."""
+"""A legged robot of any body: a quadruped of eight joints, and what other files lack."""
 
 import mujoco
 import numpy as np
@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from kinemill.environments import make_environment
-from kinemill.environments.legged.body import body_of
+from kinemill.environments.legged.body import load_body
+from kinemill.environments.legged.robot_file import RobotOptions
+from kinemill.environments.mujoco_model import model_sources
 from kinemill.errors import BadInput
 from kinemill.task import load_task
 
@@ -16,7 +18,7 @@ LEG = """
 <body name="{name}" pos="{x} {y} 0" euler="0 0 {yaw}">
   <inertial pos="0 0 -0.04" mass="0.1" diaginertia="6e-5 6e-5 3e-5"/>
   <joint name="{name}_hip" type="hinge" pos="0.01 0 0.005" axis="0 1 0" range="-1.5 1.5"/>
-  <body pos="0 0 -0.08">
+  <body name="{name}_shank" pos="0 0 -0.08">
     <inertial pos="0 0 -0.04" mass="0.05" diaginertia="3e-5 3e-5 2e-5"/>
     <joint name="{name}_knee" type="hinge" axis="0 1 0" range="-2.0 2.0"/>
     <geom type="sphere" size="0.01" pos="0 0 -0.08" contype="1" conaffinity="0"/>
@@ -27,8 +29,11 @@ LEG = """
 
 def quadruped(**changed) -> str:
     parts = {
+        "compiler": '<compiler angle="radian"/>',
         "key": '<key name="stance" qpos="0 0 0.17 1 0 0 0 0 0 0 0 0 0 0 0"/>',
         "joint": "<freejoint/>",
+        "ground": '<geom type="plane" size="0 0 1" contype="0" conaffinity="1"/>',
+        "more": "",
         "servos": "".join(
             f'<position joint="{name}_{joint}" kp="20" kv="0.5"/>'
             for name in HIPS
@@ -38,10 +43,11 @@ def quadruped(**changed) -> str:
     legs = "".join(LEG.format(name=name, x=x, y=y, yaw=0.2 * y) for name, (x, y) in HIPS.items())
     return f"""
 <mujoco>
-  <compiler angle="radian"/>
+  {parts["compiler"]}
   <option timestep="0.005" integrator="implicitfast"/>
   <worldbody>
-    <geom type="plane" size="0 0 1" contype="0" conaffinity="1"/>
+    {parts["ground"]}
+    {parts["more"]}
     <body name="trunk" pos="0 0 0.2">
       {parts["joint"]}
       <inertial pos="0 0 0" mass="1.0" diaginertia="3e-3 3e-3 3e-3"/>
@@ -57,7 +63,7 @@ def quadruped(**changed) -> str:
 TASK = """
 task: dog
 dt: 0.02
-environment: {type: legged, body: dog.xml, steps: 100, commands: [[0, 0, 0]], push: 0}
+environment: {type: legged, robot: dog.xml, steps: 100, commands: [[0, 0, 0]], push: 0}
 learn: {type: reinforcement}
 """
 
@@ -69,12 +75,21 @@ def task(tmp_path):
     return load_task(tmp_path / "dog.yaml")
 
 
-def test_feet_are_where_mujoco_has_them():
-    body, random = body_of(quadruped(), "here"), np.random.default_rng(0)
+@pytest.fixture
+def body_of(tmp_path):
+    def load(mjcf: str, name: str = "dog.xml", **options):
+        (tmp_path / name).write_text(mjcf)
+        return load_body(tmp_path / name, RobotOptions(**options))
+
+    return load
+
+
+def test_feet_are_where_mujoco_has_them(body_of):
+    body, random = body_of(quadruped()), np.random.default_rng(0)
     model = mujoco.MjModel.from_xml_string(quadruped())
     data = mujoco.MjData(model)
     joints = random.uniform(-1.0, 1.0, (5, 8))
-    assert body.soles(joints).shape == (5, 4, 1, 3)
+    assert body.soles(joints).shape == (5, 4, 4, 3)  # of one sphere, four times the same point
     for angles in joints:
         data.qpos[:] = [0, 0, 0, 1, 0, 0, 0, *angles]
         mujoco.mj_kinematics(model, data)
@@ -101,7 +116,7 @@ def test_the_card_freezes_the_body(task, tmp_path):
     (source,) = task.environment.sources().values()
     assert source == tmp_path / "dog.xml"
     (tmp_path / "copy").mkdir()
-    (tmp_path / "copy" / "body.xml").write_text(source.read_text())
+    (tmp_path / "copy" / "dog.xml").write_text(source.read_text())
     pinned = task.environment.at(tmp_path / "copy")
     assert pinned.many(task, 3, torch.device("cpu")).position.shape == (3, 15)
 
@@ -114,21 +129,159 @@ def test_the_image_shows_the_robot(task):
     assert len(np.unique(image.reshape(-1, 3), axis=0)) > 3
 
 
+SERVO = '<position joint="front_left_hip" kp="20"/>'
+BALL = '<body><joint type="ball" name="hip"/><geom size="0.1"/></body>'
+HINGE = '<joint name="a"/>'
+ANOTHER = '<body name="box"><freejoint/><geom size="0.1"/></body>'
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"key": ""}, "no keyframe 'stance'"),
-        ({"joint": ""}, "a trunk with a free joint first"),
-        ({"servos": '<position joint="front_left_hip" kp="20"/>'}, "has 1 servos for 8 joints"),
+        ({"servos": SERVO}, r"no actuator for front_left_knee.*environment\.gains"),
         ({"servos": "<oops/>"}, "is not valid MJCF"),
+        ({"more": ANOTHER}, "free joints in box, trunk; expected one robot"),
+        ({"joint": "", "more": BALL}, "2 bodies with joints on the world"),
+        (
+            {"joint": '<freejoint/></body><body name="other"><joint name="a"/>'},
+            "cannot be compiled",
+        ),
     ],
 )
-def test_a_body_that_lacks_a_part_is_refused(changed, message):
-    key = {} if "joint" not in changed else {"key": ""}
+def test_a_file_that_is_no_legged_robot_is_refused(body_of, changed, message):
+    key = {"key": ""} if changed.keys() & {"joint", "more"} else {}
     with pytest.raises(BadInput, match=message):
-        body_of(quadruped(**key, **changed), "environment.body: dog.xml")
+        body_of(quadruped(**key, **changed))
 
 
-def test_a_time_step_that_the_physics_cannot_make_is_refused(task):
-    with pytest.raises(BadInput, match=r"multiple of 0\.005"):
-        make_environment(task.model_copy(update={"dt": 1 / 30}))
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"locked": ("*_tail",)}, r"environment\.locked: \*_tail is no joint"),
+        ({"gains": {"front_left_hop": (1.0, 0.1)}}, r"front_left_hop.*front_left_hip"),
+        ({"stance": {"tail": 0.1}}, r"environment\.stance: tail is no joint"),
+        ({"feet": ("trunk",)}, r"environment\.feet: trunk is no body"),
+    ],
+)
+def test_an_option_that_names_what_the_robot_lacks_is_refused(body_of, options, message):
+    with pytest.raises(BadInput, match=message):
+        body_of(quadruped(), **options)
+
+
+def test_the_physics_fits_any_time_step(task):
+    robots = make_environment(task.model_copy(update={"dt": 1 / 30})).unwrapped.robots
+    assert robots.physics.models[0].opt.timestep == pytest.approx(1 / 30 / 7)  # 0.005 s in the file
+
+
+MOTOR = '<motor joint="{}" gear="2" ctrlrange="-3 3" ctrllimited="true"/>'
+DEGREES = '<compiler angle="degree"/><default><joint stiffness="30" damping="1.5"/></default>'
+
+
+def motors() -> str:
+    return "".join(MOTOR.format(f"{leg}_{name}") for leg in HIPS for name in ("hip", "knee"))
+
+
+def inertia(model) -> np.ndarray:
+    """The inertia matrix at the position of the file."""
+    data, full = mujoco.MjData(model), np.zeros((model.nv, model.nv))
+    mujoco.mj_forward(model, data)
+    mujoco.mj_fullM(model, data, full)
+    return full
+
+
+def test_torque_motors_become_servos(body_of):
+    """With critical damping at the file's pose; the gain reaches 6 N·m at 0.5 rad."""
+    model = body_of(quadruped(servos=motors())).model
+    np.testing.assert_allclose(model.actuator_gainprm[:, 0], 12.0)
+    np.testing.assert_allclose(model.actuator_forcerange, [[-6.0, 6.0]] * 8)
+    np.testing.assert_allclose(model.actuator_ctrlrange, model.jnt_range[1:])
+    damping = 2.0 * np.sqrt(12.0 * np.diag(inertia(model))[6:])
+    np.testing.assert_allclose(-model.actuator_biasprm[:, 2], damping, rtol=1e-6)
+
+
+def test_stiffness_and_damping_of_joints_with_motors_are_the_gains(body_of):
+    model = body_of(quadruped(servos=motors(), compiler=DEGREES)).model
+    np.testing.assert_allclose(model.actuator_gainprm[:, 0], 30.0)
+    np.testing.assert_allclose(model.actuator_biasprm[:, 1:3], [[-30.0, -1.5]] * 8)
+    assert not model.jnt_stiffness.any()
+    assert not model.dof_damping.any()
+    np.testing.assert_allclose(model.jnt_range[1], np.radians([-1.5, 1.5]))
+
+
+def test_a_task_states_gains_feet_stance_and_locks_joints(body_of):
+    body = body_of(
+        quadruped(),
+        gains={"*_hip": (9.0, 0.3)},
+        locked=("back_right_*",),
+        feet=("front_left_shank", "front_right_shank"),
+        stance={"front_left_knee": 0.4},
+    )
+    assert len(body.joints) == 6
+    assert body.model.actuator_gainprm[:, 0].tolist() == [9.0, 20.0] * 3
+    assert body.stance.tolist() == [0.0, 0.4, 0.0, 0.0, 0.0, 0.0]
+    assert [foot.name for foot in body.feet] == ["front_left_shank", "front_right_shank"]
+
+
+def test_ground_and_free_joint_are_added(body_of):
+    model = body_of(quadruped(key="", joint="", ground="")).model
+    assert model.nv == 6 + 8
+    assert model.geom_type.tolist().count(mujoco.mjtGeom.mjGEOM_PLANE) == 1
+
+
+URDF = """<robot name="leg"><link name="base">{inertia}</link>
+<link name="leg">{inertia}<collision><origin xyz="0 0 -0.3"/><geometry><sphere radius="0.05"/>
+</geometry></collision></link><joint name="hip" type="revolute"><parent link="base"/>
+<child link="leg"/><axis xyz="0 1 0"/><limit lower="-1" upper="1" effort="10" velocity="5"/></joint>
+</robot>"""
+INERTIA = """<inertial><mass value="1"/><inertia ixx="0.1" iyy="0.1" izz="0.1" ixy="0" ixz="0"
+iyz="0"/></inertial>"""
+
+
+def test_a_urdf_needs_gains_alone(body_of):
+    text = URDF.format(inertia=INERTIA)
+    with pytest.raises(BadInput, match=r"no actuator for hip.*gains: {hip"):
+        body_of(text, "leg.urdf")
+    body = body_of(text, "leg.urdf", gains={"hip": (20.0, 1.0)})
+    assert (body.joints, body.model.nv) == (("hip",), 7)
+    assert body.height(body.stance) == pytest.approx(0.35)
+
+
+def test_included_files_and_meshes_go_with_the_robot(tmp_path, body_of):
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "dog.xml").write_text(quadruped())
+    (tmp_path / "scene.xml").write_text('<mujoco><include file="parts/dog.xml"/></mujoco>')
+    assert set(model_sources(tmp_path / "scene.xml", "here")) == {"scene.xml", "parts/dog.xml"}
+    outside = '<mujoco><include file="../dog.xml"/></mujoco>'
+    (tmp_path / "dog.xml").write_text(quadruped())
+    (tmp_path / "parts" / "scene.xml").write_text(outside)
+    with pytest.raises(BadInput, match="not in its folder; put the files of a robot"):
+        model_sources(tmp_path / "parts" / "scene.xml", "here")
+
+
+@pytest.mark.parametrize(
+    ("file", "joints", "feet"),
+    [
+        ("go_bdx/scene.xml", 16, ["left_foot_link", "right_foot_link"]),
+        ("mini_bdx/scene.xml", 15, ["foot_module", "foot_module_2"]),
+        ("amp_humanoid.xml", 28, ["right_foot", "left_foot"]),
+    ],
+)
+def test_robots_as_their_authors_published_them_are_ready(shared_data, file, joints, feet):
+    """Servos or motors, meshes or boxes, three joints in one body, a trunk frame on the ground."""
+    path = shared_data / "awd_robots" / file
+    body, random = load_body(path), np.random.default_rng(0)
+    assert len(body.joints) == joints
+    assert mujoco.mj_sizeModel(body.model) < 2e6  # bytes; a batch has hundreds of copies
+    np.testing.assert_allclose(
+        inertia(body.model), inertia(mujoco.MjModel.from_xml_path(str(path))), atol=1e-9
+    )
+    assert [foot.name for foot in body.feet] == feet
+    data = mujoco.MjData(body.model)
+    for _ in range(5):
+        angles = random.uniform(body.low, body.high)
+        data.qpos[:] = [0, 0, 0, 1, 0, 0, 0, *angles]
+        mujoco.mj_kinematics(body.model, data)
+        for foot, points in zip(body.feet, body.soles(angles), strict=True):
+            place = data.body(foot.name)
+            expected = foot.centers @ place.xmat.reshape(3, 3).T + place.xpos
+            np.testing.assert_allclose(points, expected, atol=1e-12)

@@ -30,6 +30,7 @@ TEXT = {
         "of",
     ),
     *("actuators", "motors", "observe", "reward", "healthy", "keyframe"),
+    *("gains", "locked", "feet", "stance"),
     *(
         "channels",
         "observations",

@@ -1,4 +1,4 @@
-"""A legged robot that walks as commanded and is pushed at intervals; its body is an MJCF file.
+"""A legged robot that walks as commanded and is pushed at intervals, from its MJCF or URDF file.
 
 It observes attitude, rates, joints and the command, and acts by joint targets that servos follow.
 Symbols: J joints.
@@ -19,8 +19,9 @@ from pydantic import Field, ValidationInfo, field_validator
 from kinemill.environments.gym_types import Info
 from kinemill.environments.legged.body import Body, load_body
 from kinemill.environments.legged.physics import MujocoWarp
+from kinemill.environments.legged.robot_file import RobotOptions
 from kinemill.environments.legged.robots import Gauge, LeggedRobots
-from kinemill.errors import BadInput
+from kinemill.environments.mujoco_model import model_sources
 from kinemill.task.bounds import PositiveQuantity, Quantity, QuantityOrZero, Seconds
 from kinemill.task.document import Task
 from kinemill.task.environment import KINDS, Environment
@@ -30,7 +31,6 @@ from kinemill.task.web_overrides import LOCAL
 Command = tuple[Quantity, Quantity, Quantity]
 
 START_STD = 0.02  # rad, standard deviation of the joints at the start of an episode
-_BODY = "body.xml"
 
 
 @KINDS.register("legged")
@@ -41,9 +41,31 @@ class LeggedEnvironment(Environment):
     """
 
     type: Literal["legged"] = "legged"
-    body: Annotated[str, LOCAL] = Field(
-        description="MJCF file, relative to the task file: a trunk with a free joint, hinge joints "
-        "with a position servo each, spheres under the feet, and a keyframe `stance`"
+    robot: Annotated[str, LOCAL] = Field(
+        description="MJCF or URDF file of the robot, relative to the task file; its meshes are in "
+        "the same folder or below"
+    )
+    gains: dict[str, tuple[PositiveQuantity, QuantityOrZero]] = Field(
+        default={},
+        description="servos by name pattern of joints: proportional gain, N·m/rad, and derivative "
+        "gain, N·m·s/rad; default: those of the position actuators. Torque motors become "
+        "servos with the stiffness and damping of their joint, else with the gain that reaches "
+        "the largest torque at 0.5 rad and critical damping",
+    )
+    locked: list[str] = Field(
+        default=[], description="name patterns of joints that do not move, such as antennas"
+    )
+    feet: list[str] = Field(
+        default=[],
+        description="bodies that stand on the ground; default: those that are lowest in stance",
+    )
+    stance: dict[str, Quantity] = Field(
+        default={},
+        description="joint angles of standing, rad; default: those of the keyframe `stance`, "
+        "`home`, `stand` or `standing`, else the zero position",
+    )
+    self_collision: bool = Field(
+        default=False, description="whether parts of the robot collide with each other"
     )
     commands: Annotated[list[Command], Field(min_length=1)] = Field(
         default=[(0.13, 0.0, 0.0)],
@@ -56,8 +78,8 @@ class LeggedEnvironment(Environment):
     )
     fallen: PositiveQuantity | None = Field(
         default=None,
-        description="height of the trunk below which the robot has fallen, m; default: 0.7 of its "
-        "height in stance",
+        description="height of the trunk's mass center below which the robot has fallen, m; "
+        "default: 0.7 of its height in stance",
     )
     push: QuantityOrZero = Field(
         default=0.1, description="largest velocity change of the trunk by a push, m/s"
@@ -70,34 +92,49 @@ class LeggedEnvironment(Environment):
         "Evaluation always uses mujoco",
     )
 
-    @field_validator("body")
+    @field_validator("robot")
     @classmethod
     def _resolve_from_the_task(cls, value: str, info: ValidationInfo) -> str:
         return from_task_folder(value, info)
 
     @property
-    def body_path(self) -> Path:
-        """Path of the MJCF file."""
-        return Path(self.body)
+    def robot_path(self) -> Path:
+        """Path of the model file."""
+        return Path(self.robot)
 
     def sources(self) -> dict[str, Path]:
-        """Return the MJCF file.
+        """Return the model file, what it includes, and its meshes.
 
         Raises:
-            BadInput: The body is not usable.
+            BadInput: The robot is not usable, or a file is missing.
         """
-        load_body(self.body_path)
-        return {_BODY: self.body_path}
+        self.body()
+        return model_sources(self.robot_path, f"environment.robot: {self.robot}")
 
     def at(self, folder: Path) -> "LeggedEnvironment":
-        """Return the environment with the MJCF file that `folder` holds."""
-        return self.model_copy(update={"body": str(folder / _BODY)})
+        """Return the environment with the model file that `folder` holds."""
+        return self.model_copy(update={"robot": str(folder / self.robot_path.name)})
+
+    def body(self) -> Body:
+        """Return the body of the robot.
+
+        Raises:
+            BadInput: The file is not usable, or a setting names what it lacks.
+        """
+        options = RobotOptions(
+            gains=self.gains,
+            locked=tuple(self.locked),
+            feet=tuple(self.feet),
+            stance=self.stance,
+            self_collision=self.self_collision,
+        )
+        return load_body(self.robot_path, options)
 
     def make(self, task: Task, *, render: bool = False) -> "LeggedEnv":
         """Return the environment.
 
         Raises:
-            BadInput: The body is not usable, or `dt` is no multiple of the physics' time step.
+            BadInput: As `body`.
         """
         robots = self._robots(task.dt, 1)
         return LeggedEnv(robots, self.commands, (self.push, self.push_every), render=render)
@@ -106,7 +143,7 @@ class LeggedEnvironment(Environment):
         """Return robots to train in, for a training on a torch device.
 
         Raises:
-            BadInput: As `make`; or MuJoCo Warp is required and not installed.
+            BadInput: As `body`; or MuJoCo Warp is required and not installed.
         """
         has_warp = device.type == "cuda" and find_spec("mujoco_warp") is not None
         if self.physics == "warp" or (self.physics == "auto" and has_warp):
@@ -114,14 +151,10 @@ class LeggedEnvironment(Environment):
         return self._robots(task.dt, count)
 
     def _robots(self, dt: float, count: int, **engine: Any) -> LeggedRobots:
-        body = load_body(self.body_path)
-        substeps = round(dt / body.step)
-        if substeps < 1 or abs(substeps * body.step - dt) > 1e-9:
-            fix = f"set dt to a multiple of {body.step} s, such as {4 * body.step}"
-            where = f"environment.type: {self.type}"
-            raise BadInput(where, f"dt {dt} s does not fit the physics", fix=fix)
-        gauge = Gauge(*self.tolerance, self.fallen or 0.7 * float(body.height(body.stance)))
-        return LeggedRobots(body, gauge, count, substeps, **engine)
+        body = self.body()
+        height = float(body.height(body.stance) + body.to_level(body.center)[2])
+        gauge = Gauge(*self.tolerance, self.fallen or 0.7 * height)
+        return LeggedRobots(body, gauge, count, dt, **engine)
 
 
 class LeggedEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):

@@ -1,6 +1,5 @@
 """A robot or mechanism of any MJCF or URDF file in MuJoCo, described by named quantities."""
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from kinemill.environments.gym_types import Env
 from kinemill.environments.kinds._mujoco import MujocoEnv, MujocoRows, Rules, used_names
 from kinemill.environments.mujoco_batch import MujocoModel
-from kinemill.environments.mujoco_model import RobotModel, dependencies, load_model
+from kinemill.environments.mujoco_model import RobotModel, load_model, model_sources
 from kinemill.environments.vector_env import Rows, VectorRows
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
@@ -98,20 +97,13 @@ class MujocoEnvironment(Environment):
         """Return the model file, with the files that it includes or refers to.
 
         Raises:
-            BadInput: The file does not exist.
+            BadInput: One of them does not exist, or is not in the folder of the model.
         """
-        files = [file.resolve() for file in dependencies(Path(self.model))]
-        root = self._root(files)
-        return {str(file.relative_to(root)): file for file in files}
+        return model_sources(Path(self.model), f"environment.model: {self.model}")
 
     def at(self, folder: Path) -> "MujocoEnvironment":
         """Return the environment with the model file that `folder` holds."""
-        files = list(self.sources().values())
-        model = Path(self.model).resolve().relative_to(self._root(files))
-        return self.model_copy(update={"model": str(folder / model)})
-
-    def _root(self, files: list[Path]) -> Path:
-        return Path(os.path.commonpath([file.parent for file in files]))
+        return self.model_copy(update={"model": str(folder / Path(self.model).name)})
 
     def make(self, task: Task, *, render: bool = False) -> Env:
         """Return the environment; an episode has 1000 steps if the task does not set `steps`.

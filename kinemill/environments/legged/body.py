@@ -1,29 +1,32 @@
-"""The body of a legged robot, read from one MJCF file.
+"""The body of a legged robot: its joints, its limits, and where its feet are.
 
-The file describes a trunk with a free joint, hinge joints with one position servo each, spheres
-under the feet and a keyframe `stance`. Symbols: J joints, F feet, K spheres of a foot.
+Symbols: J joints, F feet, K points of a sole.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kinemill.environments.legged.robot_file import Robot, RobotOptions, read_robot
+from kinemill.environments.mujoco_batch import MujocoModel
 from kinemill.errors import BadInput
+from kinemill.registry import nearest
 from kinemill.sim import mujoco
 
 Floats = NDArray[np.float64]
 
-STANCE = "stance"  # name of the keyframe
 _TRUNK = 7  # numbers of the free joint: position and quaternion
+_LEVEL = 0.05  # share of the mass center's height within which points are on the ground
+_POINTS = 4  # of a sole
+_DEFAULT_OPTIONS = RobotOptions()
 
 
 @dataclass(frozen=True)
 class _Link:
-    """One body between trunk and foot: its place in its parent, and its hinge joint, if any."""
+    """One joint or fixed body between trunk and foot: its place in its parent, and its hinge."""
 
     position: Floats  # (3,) m
     rotation: Floats  # (3, 3)
@@ -35,14 +38,16 @@ class _Link:
 
 @dataclass(frozen=True)
 class Foot:
-    """The links from trunk to foot, and the spheres that the foot stands on.
+    """The links from trunk to foot, and the points that the foot stands on.
 
     Attributes:
+        name: of the body.
         links: from the trunk outward.
         centers: (K, 3) m in the frame of the foot.
-        radii: (K,) m.
+        radii: (K,) m, of spheres around the points.
     """
 
+    name: str
     links: tuple[_Link, ...]
     centers: Floats
     radii: Floats
@@ -53,24 +58,28 @@ class Body:
     """A robot body.
 
     Attributes:
-        mjcf: the model as XML.
+        model: a `mujoco.MjModel`.
+        trunk: index of the body with the free joint.
         joints: names, in the order of the servos.
         low: (J,) lower joint limits, rad.
         high: (J,) upper joint limits, rad.
         stance: (J,) joint angles of standing, rad.
         attitude: (4,) quaternion w, x, y, z of the standing trunk.
         level: (3, 3) rotation of the standing trunk to the world.
-        step: time step of the physics, s.
+        center: (3,) mass center of the trunk in its frame, m.
+        step: time step of the file, s.
         feet: one entry per foot.
     """
 
-    mjcf: str
+    model: MujocoModel
+    trunk: int
     joints: tuple[str, ...]
     low: Floats
     high: Floats
     stance: Floats
     attitude: Floats
     level: Floats
+    center: Floats
     step: float
     feet: tuple[Foot, ...]
 
@@ -90,7 +99,7 @@ class Body:
         return tuple(f"{name}_target" for name in self.joints)
 
     def soles(self, joints: Floats) -> Floats:
-        """Return the sphere centers of each foot in the trunk frame: (..., J) -> (..., F, K, 3)."""
+        """Return the points of each sole in the trunk frame: (..., J) -> (..., F, K, 3)."""
         angles = np.asarray(joints, float)
         flat = angles.reshape(-1, len(self.joints))
         feet = [_sphere_centers(foot, flat) for foot in self.feet]
@@ -112,108 +121,168 @@ def columns(joints: int) -> tuple[slice, slice, slice]:
     return slice(7, 7 + joints), slice(7 + joints, end), slice(end, end + 3)
 
 
-def load_body(path: Path) -> Body:
-    """Read a body.
+def load_body(path: Path, options: RobotOptions = _DEFAULT_OPTIONS) -> Body:
+    """Read a body from a model file.
 
     Raises:
-        BadInput: The file does not exist, is no MJCF, or lacks one of the required parts.
+        BadInput: As `read_robot`; or the file has no foot that is named, or that touches the ground
+            in stance.
     """
-    where = f"environment.body: {path}"
-    if not path.is_file():
-        raise BadInput(where, "no such file", expected="an MJCF file, relative to the task file")
-    return body_of(path.read_text(), where)
-
-
-def body_of(mjcf: str, where: str) -> Body:
-    """Parse a body from MJCF text; `where` names it in errors.
-
-    Raises:
-        BadInput: It is not valid MJCF, or lacks what a legged robot needs.
-    """
-    library = mujoco()
-    try:
-        model = library.MjModel.from_xml_string(mjcf)
-    except ValueError as error:
-        raise BadInput(where, f"is not valid MJCF: {error}", expected="an MJCF model") from error
-    _check(library, model, where)
-    hinges = range(1, model.njnt)
-    qpos = np.array(model.key_qpos[_key(library, model)])
+    robot, library = read_robot(path, options), mujoco()
+    model, stance = robot.model, robot.stance
     level = np.zeros(9)
-    library.mju_quat2Mat(level, qpos[3:_TRUNK])
+    library.mju_quat2Mat(level, stance[3:_TRUNK])
     return Body(
-        mjcf=mjcf,
-        joints=tuple(model.joint(joint).name for joint in hinges),
+        model=model,
+        trunk=robot.trunk,
+        joints=tuple(model.joint(joint).name for joint in range(1, model.njnt)),
         low=model.jnt_range[1:, 0].copy(),
         high=model.jnt_range[1:, 1].copy(),
-        stance=qpos[_TRUNK:],
-        attitude=qpos[3:_TRUNK],
+        stance=stance[_TRUNK:],
+        attitude=stance[3:_TRUNK],
         level=level.reshape(3, 3),
+        center=_trunk_center(robot),
         step=float(model.opt.timestep),
-        feet=tuple(_foot(library, model, body) for body in _foot_bodies(model)),
+        feet=_feet(library, robot, options.feet, f"environment.robot: {path}"),
     )
 
 
-def _check(library: ModuleType, model: Any, where: str) -> None:
-    kinds, hinge = list(model.jnt_type), int(library.mjtJoint.mjJNT_HINGE)
-    if not kinds or kinds[0] != int(library.mjtJoint.mjJNT_FREE) or {*kinds[1:]} != {hinge}:
-        expected = "a trunk with a free joint first, then hinge joints only"
-        raise BadInput(where, "has other joints", expected=expected)
-    if list(model.actuator_trnid[:, 0]) != list(range(1, model.njnt)):
-        expected = "one position servo for each hinge joint, in the order of the joints"
-        raise BadInput(
-            where, f"has {model.nu} servos for {model.njnt - 1} joints", expected=expected
-        )
-    if _key(library, model) < 0:
-        expected = f'<key name="{STANCE}" qpos="..."/> with the angles of standing'
-        raise BadInput(where, f"has no keyframe {STANCE!r}", expected=expected)
-    counts = [
-        int((_spheres(model) & (model.geom_bodyid == body)).sum()) for body in _foot_bodies(model)
-    ]
-    if not counts or len({*counts}) > 1:
-        expected = "feet that each stand on the same number of colliding spheres"
-        raise BadInput(where, f"has feet with {counts or 'no'} spheres", expected=expected)
+def _trunk_center(robot: Robot) -> Floats:
+    """Return the mass center of the trunk and of what is fixed to it, in its frame, (3,) m."""
+    model = robot.model
+    data = mujoco().MjData(model)
+    mujoco().mj_kinematics(model, data)
+    fixed = np.flatnonzero(model.body_weldid == model.body_weldid[robot.trunk])
+    mass = model.body_mass[fixed]
+    if not mass.sum():
+        return np.zeros(3)
+    center = (mass[:, None] * data.xipos[fixed]).sum(axis=0) / mass.sum()
+    rotation = data.xmat[robot.trunk].reshape(3, 3)
+    return (center - data.xpos[robot.trunk]) @ rotation
 
 
-def _key(library: ModuleType, model: Any) -> int:
-    return int(library.mj_name2id(model, library.mjtObj.mjOBJ_KEY, STANCE))
+def _feet(
+    library: ModuleType, robot: Robot, named: tuple[str, ...], where: str
+) -> tuple[Foot, ...]:
+    """Return the named feet; without names, the bodies that are lowest in stance."""
+    model, data = robot.model, library.MjData(robot.model)
+    data.qpos[:] = robot.stance
+    library.mj_fwdPosition(model, data)
+    touching = _touching_bodies(model, robot.trunk)
+    names = [_name(model, body) for body in touching]
+    if unknown := [name for name in named if name not in names]:
+        fix = nearest(unknown[0], names)
+        problem = f"{unknown[0]} is no body of the robot that can touch the ground"
+        raise BadInput("environment.feet", problem, fix=fix)
+    if not touching:
+        expected = "shapes that collide (contype, conaffinity) on its feet"
+        raise BadInput(where, "has no part that can touch the ground", expected=expected)
+    points = {body: _points(library, model, body) for body in touching}
+    heights = {
+        body: (at @ data.xmat[body].reshape(3, 3).T + data.xpos[body])[:, 2] - radii
+        for body, (at, radii) in points.items()
+    }
+    lowest = min(heights[body].min() for body in touching)
+    near = _LEVEL * (float(data.subtree_com[robot.trunk, 2]) - lowest)
+    feet = [body for body in touching if heights[body].min() <= lowest + near]
+    if named:
+        feet = [body for body in touching if _name(model, body) in named]
+    made = list[Foot]()
+    for body in feet:
+        at, radii = points[body]
+        rows = _corners(at @ data.xmat[body].reshape(3, 3).T, heights[body], near)
+        links = _links(library, model, body, robot.trunk)
+        made.append(Foot(_name(model, body), links, at[rows], radii[rows]))
+    return tuple(made)
 
 
-def _spheres(model: Any) -> NDArray[np.bool_]:
-    """Return which geoms are colliding spheres of a body, (geoms,)."""
-    sphere = 2  # mjGEOM_SPHERE
-    return (model.geom_type == sphere) & (model.geom_contype > 0) & (model.geom_bodyid > 0)
+def _name(model: MujocoModel, body: int) -> str:
+    return model.body(body).name
 
 
-def _foot_bodies(model: Any) -> list[int]:
-    return sorted({int(body) for body in model.geom_bodyid[_spheres(model)]})
+def _touching_bodies(model: MujocoModel, trunk: int) -> list[int]:
+    """Return the bodies of the robot with shapes that collide, the trunk's own apart."""
+    collides = (model.geom_contype > 0) | (model.geom_conaffinity > 0)
+    bodies = {int(body) for body in model.geom_bodyid[collides]}
+    weld = model.body_weldid
+    return sorted(
+        body for body in bodies if model.body_rootid[body] == trunk and weld[body] != weld[trunk]
+    )
 
 
-def _foot(library: ModuleType, model: Any, body: int) -> Foot:
-    """Return the chain of links from the trunk (body 1) to a foot."""
-    geoms = np.flatnonzero(_spheres(model) & (model.geom_bodyid == body))
+def _points(library: ModuleType, model: MujocoModel, body: int) -> tuple[Floats, Floats]:
+    """Return the points (N, 3) and radii (N,), m, whose hull are the shapes of a body."""
+    at, radii = list[Floats](), list[Floats]()
+    for geom in np.flatnonzero(model.geom_bodyid == body):
+        if not (model.geom_contype[geom] or model.geom_conaffinity[geom]):
+            continue
+        local, radius = _shape(library, model, int(geom))
+        rotation = np.zeros(9)
+        library.mju_quat2Mat(rotation, model.geom_quat[geom])
+        at.append(local @ rotation.reshape(3, 3).T + model.geom_pos[geom])
+        radii.append(np.full(len(local), radius))
+    return np.concatenate(at), np.concatenate(radii)
+
+
+def _shape(library: ModuleType, model: MujocoModel, geom: int) -> tuple[Floats, float]:
+    """Return points (N, 3) in the frame of a shape, m, and the radius around them, m."""
+    kind, size = library.mjtGeom(int(model.geom_type[geom])), model.geom_size[geom]
+    if kind == library.mjtGeom.mjGEOM_SPHERE:
+        return np.zeros((1, 3)), float(size[0])
+    if kind == library.mjtGeom.mjGEOM_CAPSULE:
+        return np.array([[0.0, 0.0, -size[1]], [0.0, 0.0, size[1]]]), float(size[0])
+    if kind == library.mjtGeom.mjGEOM_MESH:
+        mesh = int(model.geom_dataid[geom])
+        first = int(model.mesh_vertadr[mesh])
+        return model.mesh_vert[first : first + model.mesh_vertnum[mesh]].astype(float), 0.0
+    signs = np.array(np.meshgrid(*[[-1.0, 1.0]] * 3, indexing="ij")).reshape(3, -1).T
+    half = (
+        np.array([size[0], size[0], size[1]]) if kind == library.mjtGeom.mjGEOM_CYLINDER else size
+    )
+    return signs * half, 0.0  # the corners of a box, or of the box around another shape
+
+
+def _corners(at: Floats, heights: Floats, near: float) -> NDArray[np.intp]:
+    """Return the rows of the points that a foot stands on: its outermost ones on the ground."""
+    low = np.flatnonzero(heights <= heights.min() + near)
+    rows = [low[np.argmax(at[low] @ [x, y, 0.0])] for x in (-1.0, 1.0) for y in (-1.0, 1.0)]
+    return np.array(rows)
+
+
+def _links(library: ModuleType, model: MujocoModel, body: int, trunk: int) -> tuple[_Link, ...]:
+    """Return the chain of links from the trunk to a body."""
     links = list[_Link]()
-    while body > 1:
-        links.insert(0, _link(library, model, body))
+    while body != trunk:
+        links = [*_links_of(library, model, body), *links]
         body = int(model.body_parentid[body])
-    return Foot(tuple(links), model.geom_pos[geoms].copy(), model.geom_size[geoms, 0].copy())
+    return tuple(links)
 
 
-def _link(library: ModuleType, model: Any, body: int) -> _Link:
-    rotation, joint = np.zeros(9), int(model.body_jntadr[body])
+def _links_of(library: ModuleType, model: MujocoModel, body: int) -> list[_Link]:
+    """Return a body's place in its parent with its first joint, and its other joints."""
+    rotation = np.zeros(9)
     library.mju_quat2Mat(rotation, model.body_quat[body])
-    x, y, z = model.jnt_axis[joint] if joint >= 0 else (0.0, 0.0, 0.0)
-    return _Link(
-        position=model.body_pos[body].copy(),
-        rotation=rotation.reshape(3, 3),
-        joint=joint - 1 if joint >= 0 else None,
-        anchor=model.jnt_pos[joint].copy(),
-        axis=np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]]),
-        reference=float(model.qpos0[model.jnt_qposadr[joint]]) if joint >= 0 else 0.0,
-    )
+    offset, none = (model.body_pos[body].copy(), rotation.reshape(3, 3)), np.zeros(3)
+    first, count = int(model.body_jntadr[body]), int(model.body_jntnum[body])
+    if not count:
+        return [_Link(*offset, None, none, np.zeros((3, 3)), 0.0)]
+    links = list[_Link]()
+    for joint in range(first, first + count):
+        x, y, z = model.jnt_axis[joint]
+        links.append(
+            _Link(
+                *(offset if joint == first else (none, np.eye(3))),
+                joint=joint - 1,
+                anchor=model.jnt_pos[joint].copy(),
+                axis=np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]]),
+                reference=float(model.qpos0[model.jnt_qposadr[joint]]),
+            )
+        )
+    return links
 
 
 def _sphere_centers(foot: Foot, joints: Floats) -> Floats:
-    """Return sphere centers in the trunk frame: (N, J) -> (N, K, 3)."""
+    """Return the points of a sole in the trunk frame: (N, J) -> (N, K, 3)."""
     rotation, position = np.eye(3)[None], np.zeros((len(joints), 3))
     for link in foot.links:
         position = position + rotation @ link.position

@@ -5,7 +5,6 @@ Symbols: B robots, J joints.
 
 import copy
 import importlib
-from types import ModuleType
 from typing import Any, Protocol
 
 import numpy as np
@@ -54,11 +53,7 @@ class MujocoThreads:
     """
 
     def __init__(self, body: Body, count: int, substeps: int) -> None:
-        import mujoco
-
-        library: Any = mujoco
-        model = library.MjModel.from_xml_string(body.mjcf)
-        self._batch = MujocoBatch(model, count, substeps)
+        self._batch = MujocoBatch(body.model, count, substeps)
         self.models = self._batch.models
 
     def update(self, row: int) -> None:
@@ -86,8 +81,6 @@ class MujocoWarp:
     """
 
     def __init__(self, body: Body, count: int, substeps: int, device: str) -> None:
-        import mujoco
-
         try:
             self._warp: Any = importlib.import_module("warp")
             self._library: Any = importlib.import_module("mujoco_warp")
@@ -95,7 +88,7 @@ class MujocoWarp:
             fix = "pip install 'kinemill[warp]', or environment.physics: mujoco"
             raise BadInput("environment.physics: warp", "is not installed", fix=fix) from error
         self._warp.config.quiet = True
-        self.models, self._substeps = _models(mujoco, body, count), substeps
+        self.models, self._substeps = _models(body, count), substeps
         # Two contacts per sphere, four rows per contact, and the joints at their limits.
         contacts = 2 * sum(len(foot.radii) for foot in body.feet)
         rows = 4 * contacts + len(body.joints) + 6
@@ -151,7 +144,6 @@ class MujocoWarp:
         self._stale = False
 
 
-def _models(library: ModuleType, body: Body, count: int) -> list[object]:
+def _models(body: Body, count: int) -> list[object]:
     """Return B equal models."""
-    model = library.MjModel.from_xml_string(body.mjcf)
-    return [copy.copy(model) for _ in range(count)]
+    return [copy.copy(body.model) for _ in range(count)]

@@ -3,6 +3,7 @@
 Symbols: B robots, J joints; q quaternion w, x, y, z from trunk to world.
 """
 
+import math
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ class Gauge:
     Attributes:
         speed: error of the velocity, m/s, at which its reward is 1/e; success stays below it.
         turn: error of the turning rate, rad/s, at which its reward is 1/e.
-        fallen: height of the trunk, m, below which the robot has fallen.
+        fallen: height of the trunk's mass center, m, below which the robot has fallen.
     """
 
     speed: float
@@ -44,8 +45,8 @@ class LeggedRobots:
         body: of all of them.
         gauge: the scales of reward, success and falls.
         count: B.
-        substeps: steps of the physics in one time step.
-        physics: factory of the engine, called with body, count and substeps.
+        dt: time step of the task, s; that of the physics is a whole part of it, at most the file's.
+        physics: factory of the engine, called with body, count and steps of the physics in `dt`.
 
     Attributes:
         position: (B, 7 + J) trunk position, m, q, and joints, rad.
@@ -61,14 +62,16 @@ class LeggedRobots:
         body: Body,
         gauge: Gauge,
         count: int,
-        substeps: int,
+        dt: float,
         physics: Callable[[Body, int, int], LeggedPhysics] = MujocoThreads,
     ) -> None:
         import mujoco
 
         self._library: Any = mujoco
         self.body, self.gauge = body, gauge
-        self.dt, self.physics = substeps * body.step, physics(body, count, substeps)
+        substeps = max(1, math.ceil(dt / body.step - 1e-9))
+        body.model.opt.timestep = dt / substeps
+        self.dt, self.physics = dt, physics(body, count, substeps)
         self._nominal = copy(self.physics.models[0])
         self._data = self._library.MjData(self._nominal)
         size = 7 + len(body.joints)
@@ -144,8 +147,9 @@ class LeggedRobots:
     @property
     def has_fallen(self) -> NDArray[np.bool_]:
         """Whether each robot has fallen, (B,)."""
-        x, y = self.position[:, 4], self.position[:, 5]
-        return (self.position[:, 2] < self.gauge.fallen) | (1 - 2 * (x * x + y * y) < _TILT)
+        up = self.rotation[:, 2]
+        height = self.position[:, 2] + up @ self.body.center
+        return (height < self.gauge.fallen) | (up[:, 2] < _TILT)
 
     def heading_velocity(self) -> Floats:
         """Return velocity along and across the heading, m/s, and turning rate, rad/s, (B, 3)."""
@@ -182,7 +186,9 @@ class LeggedRobots:
 
     def body_positions(self, row: int) -> tuple[Floats, list[int]]:
         """Return positions (bodies, 3), m, of one robot, trunk first, and each body's parent."""
-        data, model = self._data, self.physics.models[row]
+        data, model, trunk = self._data, self.physics.models[row], self.body.trunk
         data.qpos[:] = self.position[row]
         self._library.mj_kinematics(model, data)
-        return data.xpos[1:].copy(), [int(parent) - 1 for parent in model.body_parentid[1:]]
+        own = np.flatnonzero(model.body_rootid == trunk)
+        rows = {int(body): index for index, body in enumerate(own)}
+        return data.xpos[own].copy(), [rows.get(int(model.body_parentid[body]), -1) for body in own]

@@ -18,12 +18,13 @@ class WalkerEnvironment(LeggedEnvironment):
     """Settings of the biped, which differ from those of `legged` in their defaults alone."""
 
     type: Literal["walker"] = "walker"
-    body: Annotated[str, LOCAL] = Field(default="", description="MJCF file; default: the biped")
+    robot: Annotated[str, LOCAL] = Field(default="", description="MJCF file; default: the biped")
     fallen: PositiveQuantity | None = Field(
-        default=0.1, description="height of the trunk below which the robot has fallen, m"
+        default=0.13,
+        description="height of the trunk's mass center below which the robot has fallen, m",
     )
 
     @property
-    def body_path(self) -> Path:
+    def robot_path(self) -> Path:
         """Path of the MJCF file."""
-        return Path(self.body) if self.body else BODY
+        return Path(self.robot) if self.robot else BODY

@@ -1,0 +1,170 @@
+"""The physics of a motion draft: what a legged robot observes, and its environment."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from kinemill.draft.column import Column
+from kinemill.environments.legged.body import Body, load_body
+from kinemill.environments.legged.robot_file import RobotOptions
+from kinemill.errors import BadInput
+from kinemill.ingest.clock import Floats
+from kinemill.ingest.columns import Table
+from kinemill.ingest.name_heuristics import guess
+
+SECONDS = 20.0  # length of an episode
+COMMANDS = 8  # largest number of commands of clips that the trials use
+TRUNK = {  # channel: its columns, the best one first, and its unit
+    **{
+        f"trunk_{axis}": ((f"root_quat[{index}]", f"root_quat_{axis}", f"trunk_{axis}"), "1")
+        for index, axis in enumerate("xyzw")
+    },
+    **{
+        f"turn_{axis}": (
+            (f"world_angular_vel[{index}]", f"world_angular_vel_{axis}", f"turn_{axis}"),
+            "rad/s",
+        )
+        for index, axis in enumerate("xyz")
+    },
+}
+TRUNK_ATTITUDE = tuple(TRUNK)[:4]
+MIRRORED = ("trunk_x", "trunk_z", "turn_x", "turn_z")  # opposite in a mirror image
+_STILL = 1e-3  # rad, largest movement and offset of a joint that can be locked
+
+
+@dataclass(frozen=True)
+class Physics:
+    """A legged robot that can follow the clips.
+
+    Attributes:
+        joints: the columns of its joints by name, in the order of the robot.
+        trunk: channels of attitude and turning rate.
+        velocities: channels of the joints' velocities.
+        locked: joints that do not move in the clips.
+        robot: its model file.
+    """
+
+    joints: dict[str, str]
+    trunk: list[Column]
+    velocities: list[Column]
+    locked: list[str]
+    robot: Path
+
+    def environment(self, commands: Sequence[Column], step: float) -> tuple[str, ...]:
+        """Return the lines of `environment` and `promote`.
+
+        Args:
+            commands: channels of the commands.
+            step: time step of the task, s.
+        """
+        means = [
+            [float(np.mean(values)) for _, values in column.samples.values()] for column in commands
+        ]
+        every = np.array(means).T.round(2) + 0.0 if len(means) == 3 else np.zeros((0, 3))
+        drawn = np.unique(every, axis=0)
+        rows = np.linspace(0, len(drawn) - 1, min(COMMANDS, len(drawn))).round().astype(int)
+        spelled = ", ".join(f"[{x:g}, {y:g}, {yaw:g}]" for x, y, yaw in drawn[rows])
+        locked = f"  locked: [{', '.join(self.locked)}]  # at rest in all clips"
+        return (
+            "environment:",
+            "  type: legged",
+            f"  robot: {self.robot.absolute()}",
+            *([locked] if self.locked else []),
+            f"  steps: {round(SECONDS / step)}  # {SECONDS:g} s",
+            *([f"  commands: [{spelled}]  # m/s, m/s, rad/s, of clips"] if spelled else []),
+            "  push: 0.1  # m/s, once a second",
+            "  randomize: {friction: [0.8, 1.2], mass: [0.9, 1.1]}",
+            "  trials: {episodes: 50, n_eval_episodes: 8}",
+            "promote: {metric: success}  # of the trials",
+        )
+
+
+VALIDATE = (
+    "  stuck: {on_fault: warn}  # an attitude may rest",
+    *(
+        f"  {check}: {{on_fault: warn}}  # velocities of clips are differences of frames"
+        for check in ("velocity", "slip", "spike")
+    ),
+    "  placeholder: {on_fault: split}  # velocities of the first frame",
+)
+
+
+def find_physics(
+    tables: Sequence[Table], joints: Mapping[str, str], robot: Path
+) -> tuple[Physics | None, str]:
+    """Return the physics of the clips' robot, and what was concluded.
+
+    Args:
+        tables: the clips.
+        joints: their columns by joint.
+        robot: its model file.
+    """
+    try:
+        still = _still_joints(tables, joints, load_body(robot))
+        body = load_body(robot, RobotOptions(locked=tuple(still)))
+    except BadInput as error:
+        return None, f"physics: none, {error}"
+    if missing := [name for name in body.joints if name not in joints]:
+        return None, f"physics: none, the clips have no {', '.join(missing)}"
+    sources = {
+        **TRUNK,
+        **{
+            f"{name}_velocity": ((_velocity(joints[name]), f"{name}_velocity"), "rad/s")
+            for name in body.joints
+        },
+    }
+    columns = {channel: _column(channel, *one, tables) for channel, one in sources.items()}
+    if absent := [channel for channel, column in columns.items() if column is None]:
+        return None, f"physics: none, the clips have no column for {', '.join(absent[:4])}"
+    usable = [column for column in columns.values() if column]
+    feet = ", ".join(one.name for one in body.feet)
+    physics = Physics(
+        {name: joints[name] for name in body.joints},
+        [
+            replace(column, kind="quaternion") if column.channel in TRUNK_ATTITUDE else column
+            for column in usable[: len(TRUNK)]
+        ],
+        [
+            replace(column, derivative_of=joints[name])
+            for name, column in zip(body.joints, usable[len(TRUNK) :], strict=True)
+        ],
+        still,
+        robot,
+    )
+    return physics, f"physics: {len(body.joints)} servos; feet: {feet}"
+
+
+def _still_joints(tables: Sequence[Table], joints: Mapping[str, str], body: Body) -> list[str]:
+    """Return the joints of the body that rest at the model's own zero in all clips."""
+    zero = dict(zip(body.joints, body.model.qpos0[7:].tolist(), strict=True))
+
+    def is_still(name: str) -> bool:
+        if name not in joints:
+            return True
+        values: list[Floats] = [table.values[joints[name]][1] for table in tables]
+        return all(float(np.abs(own - zero[name]).max(initial=0.0)) < _STILL for own in values)
+
+    return [name for name in body.joints if is_still(name)]
+
+
+def _velocity(column: str) -> str:
+    return column.replace("joints_pos", "joints_vel")
+
+
+def _column(
+    channel: str, sources: Sequence[str], unit: str, tables: Sequence[Table]
+) -> Column | None:
+    """Return a channel that all clips have; None if one lacks it."""
+    own = [next((name for name in sources if name in table.values), None) for table in tables]
+    if None in own:
+        return None
+    samples = {
+        (table.path, table.part): table.values[name]
+        for table, name in zip(tables, own, strict=True)
+        if name
+    }
+    names = [name for name in sources if name in own]
+    role = replace(guess(names[0], channel), role="state")
+    return Column(role, names, samples, unit=unit, sure=True, channel=channel)

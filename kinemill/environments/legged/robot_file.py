@@ -1,0 +1,352 @@
+"""The model file of a robot, ready to be simulated: any MJCF, or URDF by MuJoCo's compiler.
+
+A legged robot needs one free joint, hinge joints with a position servo each, and level ground. What
+a file has in another form is changed in memory: torque motors become servos, joints are locked,
+ground and a free joint are added, and parts of the robot no longer collide with each other. What is
+only seen is left out: a batch of simulations holds hundreds of copies of the model.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinemill.environments.mujoco_batch import MujocoModel
+from kinemill.errors import BadInput
+from kinemill.registry import nearest
+from kinemill.sim import mujoco
+
+Floats = NDArray[np.float64]
+Gains = tuple[float, float]  # N·m/rad and N·m·s/rad
+
+STANCES = ("stance", "home", "stand", "standing")  # names of keyframes, the first one counts
+_HULL = 64  # largest number of points of a mesh that touch other shapes
+_FULL_FORCE = 0.5  # rad, error at which a motor without stated gains pushes with all its force
+
+
+@dataclass(frozen=True)
+class RobotOptions:
+    """What a task states about a robot that its file does not.
+
+    Attributes:
+        gains: proportional and derivative gain of servos, N·m/rad and N·m·s/rad, by name pattern
+            of joints.
+        locked: name patterns of joints that do not move.
+        feet: names of the bodies that stand on the ground; empty: found from the model.
+        stance: joint angles of standing by joint, rad; others are those of the file.
+        self_collision: whether parts of the robot collide with each other.
+    """
+
+    gains: Mapping[str, Gains] = field(default_factory=dict[str, Gains])
+    locked: tuple[str, ...] = ()
+    feet: tuple[str, ...] = ()
+    stance: Mapping[str, float] = field(default_factory=dict[str, float])
+    self_collision: bool = False
+
+
+@dataclass(frozen=True)
+class Servo:
+    """A position servo: torque kp (target - angle) - kv rate, within ±limit.
+
+    Attributes:
+        kp: N·m/rad.
+        kv: N·m·s/rad.
+        limit: N·m; None: unlimited.
+    """
+
+    kp: float
+    kv: float
+    limit: float | None
+
+
+@dataclass(frozen=True)
+class Robot:
+    """A robot that is ready to be simulated.
+
+    Attributes:
+        model: a `mujoco.MjModel`.
+        trunk: index of the body with the free joint.
+        stance: (7 + J,) position of standing: trunk at its place in the file, quaternion, joints.
+    """
+
+    model: MujocoModel
+    trunk: int
+    stance: Floats
+
+
+def read_robot(path: Path, options: RobotOptions) -> Robot:
+    """Read a model file and make it ready.
+
+    Raises:
+        BadInput: It does not exist, cannot be read, is no single robot with hinge joints, or has
+            motors whose gains are unknown; or an option names something that it lacks.
+    """
+    library, where = mujoco(), f"environment.robot: {path}"
+    spec = _read(library, path, where)
+    for mesh in spec.meshes:
+        mesh.maxhullvert = min(mesh.maxhullvert, _HULL) if mesh.maxhullvert > 0 else _HULL
+    trunk = _trunk(library, spec, where)
+    original = _compiled(spec, where)
+    stance, attitude = _keyframe(library, original)
+    for element in [*spec.keys, *spec.sensors, *spec.actuators]:
+        spec.delete(element)
+    _lock(spec, trunk, options.locked)
+    joints = _hinges(library, trunk, where)
+    _serve(library, spec, original, options.gains, where)
+    _contacts(library, spec, trunk, self_collision=options.self_collision)
+    _simplify(library, spec, _compiled(spec, where))
+    model = _compiled(spec, where)
+    qpos = model.qpos0.copy()
+    for joint in range(1, model.njnt):
+        low, high = model.jnt_range[joint]
+        name = model.joint(joint).name
+        qpos[6 + joint] = np.clip(stance.get(name, float(qpos[6 + joint])), low, high)
+    for name, angle in options.stance.items():
+        if name not in joints:
+            problem, fix = f"{name} is no joint of the robot", nearest(name, joints)
+            raise BadInput("environment.stance", problem, fix=fix)
+        qpos[6 + model.joint(name).id] = angle
+    qpos[3:7] = qpos[3:7] if attitude is None else attitude
+    return Robot(model, int(model.jnt_bodyid[0]), qpos)
+
+
+def _read(library: ModuleType, path: Path, where: str) -> MujocoModel:
+    if not path.is_file():
+        raise BadInput(where, "no such file", expected="an MJCF or URDF file")
+    try:
+        spec = library.MjSpec.from_file(str(path))
+    except ValueError as error:
+        problem = f"is not valid MJCF or URDF: {error}"
+        raise BadInput(where, problem, expected="a model that MuJoCo reads") from error
+    spec.compiler.fusestatic = False  # else the root of a URDF becomes a part of the world
+    return spec
+
+
+def _compiled(spec: MujocoModel, where: str) -> MujocoModel:
+    try:
+        return spec.compile()
+    except ValueError as error:
+        problem = f"cannot be compiled: {error}"
+        raise BadInput(where, problem, expected="a model that MuJoCo compiles") from error
+
+
+def _trunk(library: ModuleType, spec: MujocoModel, where: str) -> MujocoModel:
+    """Return the body with the free joint; one is added to a robot that has none."""
+    free = [own for own in spec.joints if own.type == library.mjtJoint.mjJNT_FREE]
+    if len(free) > 1:
+        names = ", ".join(own.parent.name for own in free)
+        raise BadInput(where, f"has free joints in {names}", expected="one robot")
+    if free:
+        return free[0].parent
+    roots = [own for own in spec.worldbody.bodies if own.find_all("joint")]
+    if len(roots) != 1:
+        expected = "one robot: a tree of bodies with hinge joints"
+        raise BadInput(
+            where, f"has {len(roots)} bodies with joints on the world", expected=expected
+        )
+    roots[0].add_freejoint()
+    return roots[0]
+
+
+def _keyframe(library: ModuleType, model: MujocoModel) -> tuple[dict[str, float], Floats | None]:
+    """Return joint angles of standing by joint, and the trunk's quaternion (4,), of a keyframe."""
+    kind = library.mjtObj.mjOBJ_KEY
+    keys = [library.mj_name2id(model, kind, name) for name in STANCES]
+    key = next((key for key in keys if key >= 0), None)
+    angles, attitude = dict[str, float](), None
+    if key is None:
+        return angles, attitude
+    for joint in range(model.njnt):
+        first = model.jnt_qposadr[joint]
+        if model.jnt_type[joint] == library.mjtJoint.mjJNT_FREE:
+            attitude = model.key_qpos[key, first + 3 : first + 7].copy()
+        else:
+            angles[model.joint(joint).name] = float(model.key_qpos[key, first])
+    return angles, attitude
+
+
+def _lock(spec: MujocoModel, trunk: MujocoModel, patterns: tuple[str, ...]) -> None:
+    joints = [own for own in trunk.find_all("joint") if own.name]
+    names = [own.name for own in joints]
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            problem, fix = f"{pattern} is no joint of the robot", nearest(pattern, names)
+            raise BadInput("environment.locked", problem, fix=fix)
+    for own, name in zip(joints, names, strict=True):
+        if any(fnmatchcase(name, pattern) for pattern in patterns):
+            spec.delete(own)
+
+
+def _hinges(library: ModuleType, trunk: MujocoModel, where: str) -> list[str]:
+    """Return the names of the joints, all of which are hinges."""
+    free, hinge = library.mjtJoint.mjJNT_FREE, library.mjtJoint.mjJNT_HINGE
+    joints = [own for own in trunk.find_all("joint") if own.type != free]
+    others = [own.name or "a joint" for own in joints if own.type != hinge]
+    if others or not joints:
+        problem = f"{', '.join(others)} is no hinge" if others else "has no joints"
+        fix = f"lock them: environment.locked: [{', '.join(others)}]" if others else None
+        raise BadInput(where, problem, expected="hinge joints after the free joint", fix=fix)
+    if not all(own.name for own in joints):
+        raise BadInput(where, "has joints without a name", expected="a name for each joint")
+    return [own.name for own in joints]
+
+
+def _serve(
+    library: ModuleType,
+    spec: MujocoModel,
+    original: MujocoModel,
+    gains: Mapping[str, Gains],
+    where: str,
+) -> None:
+    """Give each hinge a position servo, in the order of the joints."""
+    free, used_patterns, unknown = library.mjtJoint.mjJNT_FREE, set[str](), list[str]()
+    joints = [own for own in spec.joints if own.type != free]
+    for joint in joints:
+        pattern = next((own for own in gains if fnmatchcase(joint.name, own)), "")
+        used_patterns.add(pattern)
+        servo = _servo(library, original, joint.name, gains.get(pattern))
+        if servo is None:
+            unknown.append(joint.name)
+        else:
+            _add_servo(library, spec, original, joint, servo)
+    if unknown:
+        names = ", ".join(unknown)
+        fix = f"state them: environment.gains: {{{unknown[0]}: [KP, KV]}}, or environment.locked"
+        raise BadInput(
+            where, f"has no actuator for {names}", expected="one for each joint", fix=fix
+        )
+    for pattern in gains:
+        if pattern not in used_patterns:
+            problem = f"{pattern} is no joint of the robot that moves"
+            fix = nearest(pattern, [own.name for own in joints])
+            raise BadInput("environment.gains", problem, fix=fix)
+
+
+def _add_servo(
+    library: ModuleType, spec: MujocoModel, original: MujocoModel, joint: Any, servo: Servo
+) -> None:
+    index = original.joint(joint.name).id
+    if original.jnt_stiffness[index] > 0.0:  # now gains of the servo
+        joint.stiffness, joint.damping = np.zeros(3), np.zeros(3)
+    ends = (-np.pi, np.pi)
+    if original.jnt_limited[index]:
+        low, high = original.jnt_range[index]
+        ends = (float(low), float(high))
+    joint.range = np.degrees(ends) if spec.compiler.degree else ends
+    joint.limited = True
+    added = spec.add_actuator(name=joint.name, target=joint.name)
+    added.trntype = library.mjtTrn.mjTRN_JOINT
+    added.gaintype = library.mjtGain.mjGAIN_FIXED
+    added.biastype = library.mjtBias.mjBIAS_AFFINE
+    added.gainprm[0], added.biasprm[1], added.biasprm[2] = servo.kp, -servo.kp, -servo.kv
+    added.ctrllimited, added.ctrlrange = True, ends
+    added.forcelimited = servo.limit is not None
+    if servo.limit is not None:
+        added.forcerange = (-servo.limit, servo.limit)
+
+
+def _servo(
+    library: ModuleType, model: MujocoModel, joint: str, gains: Gains | None
+) -> Servo | None:
+    """Return the servo of a joint: stated, that of the file, or made of its motor; else None."""
+    index = model.joint(joint).id
+    is_own = model.actuator_trntype == int(library.mjtTrn.mjTRN_JOINT)
+    own = np.flatnonzero(is_own & (model.actuator_trnid[:, 0] == index))
+    if not len(own):
+        return Servo(*gains, None) if gains else None
+    actuator = int(own[0])
+    gear = abs(float(model.actuator_gear[actuator, 0]))
+    limit = _largest_torque(model, actuator, index, gear)
+    if gains:
+        return Servo(*gains, limit)
+    gain, bias = model.actuator_gainprm[actuator], model.actuator_biasprm[actuator]
+    if bias[1] < 0.0:
+        return Servo(gear * gear * gain[0], -gear * gear * bias[2], limit)
+    if np.any(bias != 0.0) or limit is None:
+        return None
+    if model.jnt_stiffness[index] > 0.0:  # how files for Isaac Gym state the gains of a motor
+        dof = model.jnt_dofadr[index]
+        return Servo(float(model.jnt_stiffness[index]), float(model.dof_damping[dof]), limit)
+    kp = limit / _FULL_FORCE
+    return Servo(kp, 2.0 * np.sqrt(kp * _inertia(library, model, index)), limit)
+
+
+def _largest_torque(model: MujocoModel, actuator: int, joint: int, gear: float) -> float | None:
+    """Return the largest torque of an actuator at its joint, N·m; None: unlimited."""
+    limits = list[float]()
+    if model.actuator_forcelimited[actuator]:
+        limits.append(gear * float(np.abs(model.actuator_forcerange[actuator]).max()))
+    is_motor = not np.any(model.actuator_biasprm[actuator])
+    if is_motor and model.actuator_ctrllimited[actuator]:
+        largest = float(np.abs(model.actuator_ctrlrange[actuator]).max())
+        limits.append(gear * float(model.actuator_gainprm[actuator, 0]) * largest)
+    if model.jnt_actfrclimited[joint]:
+        limits.append(float(np.abs(model.jnt_actfrcrange[joint]).max()))
+    return min(limits, default=None)
+
+
+def _inertia(library: ModuleType, model: MujocoModel, joint: int) -> float:
+    """Return the inertia about a joint at the file's own position, kg·m²."""
+    data, dof = library.MjData(model), int(model.jnt_dofadr[joint])
+    library.mj_forward(model, data)
+    unit, response = np.zeros((1, model.nv)), np.zeros((1, model.nv))
+    unit[0, dof] = 1.0
+    library.mj_mulM(model, data, response[0], unit[0])
+    return float(response[0, dof])
+
+
+def _contacts(
+    library: ModuleType, spec: MujocoModel, trunk: MujocoModel, *, self_collision: bool
+) -> None:
+    """Let the robot collide with the ground, which is added if there is none."""
+    plane = library.mjtGeom.mjGEOM_PLANE
+    of_robot = {own.id for own in trunk.find_all("geom")}
+    has_ground = False
+    for geom in spec.geoms:
+        if not geom.contype and not geom.conaffinity:
+            continue
+        if geom.id not in of_robot:
+            geom.contype, geom.conaffinity = 1, 1
+            has_ground = has_ground or geom.type == plane
+        elif not self_collision:
+            geom.contype, geom.conaffinity = 0, 1
+    if not has_ground:
+        spec.worldbody.add_geom(type=plane, size=[0.0, 0.0, 1.0], contype=1, conaffinity=1)
+
+
+def _simplify(library: ModuleType, spec: MujocoModel, model: MujocoModel) -> None:
+    """Leave out shapes without contacts, the inside of meshes, and textures."""
+    for body in spec.bodies:
+        if model.body_mass[body.id] > 0.0:
+            body.explicitinertial, body.mass = True, model.body_mass[body.id]
+            body.ipos, body.iquat = model.body_ipos[body.id], model.body_iquat[body.id]
+            body.inertia, body.fullinertia = model.body_inertia[body.id], np.full(6, np.nan)
+    spec.compiler.inertiafromgeom = library.mjtInertiaFromGeom.mjINERTIAFROMGEOM_FALSE
+    original_meshes, meshes = list(spec.meshes), dict[int, str]()
+    for geom in list(spec.geoms):
+        index = geom.id
+        if not geom.contype and not geom.conaffinity:
+            spec.delete(geom)
+        elif geom.type == library.mjtGeom.mjGEOM_MESH:
+            mesh = int(model.geom_dataid[index])
+            if mesh not in meshes:
+                meshes[mesh] = f"hull_{mesh}"
+                spec.add_mesh(name=meshes[mesh], uservert=_hull(model, mesh).ravel())
+            geom.meshname = meshes[mesh]
+            geom.pos, geom.quat = model.geom_pos[index], model.geom_quat[index]
+        geom.material = ""
+    for element in [*original_meshes, *spec.materials, *spec.textures]:
+        spec.delete(element)
+
+
+def _hull(model: MujocoModel, mesh: int) -> Floats:
+    """Return the vertices of a mesh's convex hull, (N, 3) m, which alone touch other shapes."""
+    first, graph = int(model.mesh_vertadr[mesh]), int(model.mesh_graphadr[mesh])
+    count = int(model.mesh_graph[graph])
+    rows = model.mesh_graph[graph + 2 + count : graph + 2 + 2 * count]
+    return model.mesh_vert[first + rows].astype(float)
