@@ -39,4 +39,6 @@ def _checkpoint(home: Home, run_id: str) -> list[str]:
         return []
     folders = (home.root / link.folder).glob(f"{_CHECKPOINT}*")
     steps = [int(folder.name.removeprefix(_CHECKPOINT)) for folder in folders]
-    return [f"the checkpoint of step {max(steps)} of {total_steps(home, link)}"] if steps else []
+    total = total_steps(home, link)
+    end = f" of {total}" if total is not None else ""
+    return [f"the checkpoint of step {max(steps)}{end}"] if steps else []
