@@ -22,6 +22,11 @@ from kinemill.verify.document import LogEvaluation
 from kinemill.verify.results import ChannelAccuracy
 
 
+ShadowOption = Annotated[
+    bool, typer.Option("--shadow", help="Compare champion and challenger on new logs.")
+]
+
+
 def evaluate(
     model: ModelName,
     logs: Annotated[
@@ -48,10 +53,7 @@ def evaluate(
         str | None, typer.Option("--variant", help="Policies: variant of the environment.")
     ] = None,
     folder: ModelFolder = None,
-    shadow: Annotated[
-        bool,
-        typer.Option("--shadow", help="Compare champion and challenger on new logs."),
-    ] = False,
+    shadow: ShadowOption = False,
     watch: Annotated[
         bool, typer.Option("--watch", help="With --shadow: check for new logs every 5 s.")
     ] = False,

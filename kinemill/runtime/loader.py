@@ -61,12 +61,9 @@ def load(
         CorruptArtifact: a file is missing, is not listed, differs from the digest it was published
             with, or its metadata contradict `io.yaml`.
     """
-    if non_finite not in ("raise", "pass"):
-        raise BadInput("non_finite", repr(non_finite), expected="'raise' or 'pass'")
-    if out_of_limits not in ("raise", "pass"):
-        raise BadInput("out_of_limits", repr(out_of_limits), expected="'raise' or 'pass'")
-    if engine not in ("onnx", "auto", "c"):
-        raise BadInput("engine", repr(engine), expected="'onnx', 'auto' or 'c'")
+    _check_choice("non_finite", non_finite, "raise", "pass")
+    _check_choice("out_of_limits", out_of_limits, "raise", "pass")
+    _check_choice("engine", engine, "onnx", "auto", "c")
     execution = Execution(threads, provider)
     file = _model_file(where)
     sums = read_sums(file.parent) if (file.parent / SUMS).is_file() else None
@@ -88,6 +85,12 @@ def load(
     if engine != "onnx":
         _attach_native_engine(simulator, step_file, must=engine == "c")
     return simulator
+
+
+def _check_choice(name: str, value: object, *choices: str) -> None:
+    if value not in choices:
+        *first, last = map(repr, choices)
+        raise BadInput(name, repr(value), expected=f"{', '.join(first)} or {last}")
 
 
 def load_simulator(where: str | Path, **settings: Any) -> Simulator:

@@ -91,6 +91,12 @@ def fit(
     if state.losses:  # patience ended between two points of the curve
         _report_losses(state, learn, tracker)
     tracker.flush()
+    _check_finite(state, objective)
+    return state, training.best
+
+
+def _check_finite(state: State, objective: Objective) -> None:
+    """Raise Diverged if no validation error was ever finite."""
     if not math.isfinite(state.best):
         raise Diverged(
             objective.monitor,
@@ -98,7 +104,6 @@ def fit(
             expected="a model whose rollouts stay finite on the validation split",
             fix="lower learn.optimizer.lr or learn.horizon",
         )
-    return state, training.best
 
 
 def batches_of(objective: Objective, learn: Learn) -> Batches:
