@@ -21,7 +21,6 @@ from kinemill.cli.output import (
 from kinemill.verify.document import LogEvaluation
 from kinemill.verify.results import ChannelAccuracy
 
-
 ShadowOption = Annotated[
     bool, typer.Option("--shadow", help="Compare champion and challenger on new logs.")
 ]
