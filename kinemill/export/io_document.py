@@ -86,6 +86,8 @@ class IoDocument:
         history: rows before the first prediction, of a dynamics model.
         derived: states that the files estimate, each with the state whose derivative it is.
         belief: carries with the uncertainty of an ensemble; None without one.
+        servos: `kp` (N·m/rad), `kv` (N·m·s/rad) and `limit` (N·m) of the position servo that each
+            action of a policy commands; empty where actions are something else.
         choices: number of choices of each action of a policy; 0 for a continuous one.
         dt_unit: unit of `dt`.
         not_finite: what a value that is not finite does.
@@ -105,6 +107,9 @@ class IoDocument:
     history: int | None = None
     derived: dict[str, str] = field(default_factory=dict[str, str])
     belief: Belief | None = None
+    servos: dict[str, dict[str, float | None]] = field(
+        default_factory=dict[str, dict[str, float | None]]
+    )
     choices: dict[str, int] = field(default_factory=dict[str, int])
     dt_unit: str = "s"
     not_finite: str = _NOT_FINITE

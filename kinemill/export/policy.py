@@ -48,8 +48,17 @@ def write_policy(
     folder: Path,
     settings: Export | None = None,
     lineage: Mapping[str, str] | None = None,
+    more: Mapping[str, object] | None = None,
 ) -> ExportSummary:
     """Write the files of a policy into `folder`, compare them with it, and return the summary.
+
+    Args:
+        module: the policy.
+        interface: its names, order, units and limits.
+        folder: an empty folder.
+        settings: of the export.
+        lineage: digests of what the policy was made from.
+        more: further metadata, as JSON: the `servos` of its actions.
 
     Raises:
         Blocked: The exported policy returns NaN, or differs from the trained one.
@@ -60,7 +69,8 @@ def write_policy(
     if settings.also:
         raise BadInput("export", f"asks for {', '.join(settings.also)}", expected=f"{POLICY} alone")
     safe = safe_action(interface, settings)
-    metadata = _metadata(interface, safe, {"dataset": interface.dataset, **(lineage or {})})
+    sources = {"dataset": interface.dataset, **(lineage or {})}
+    metadata = _metadata(interface, safe, sources, more or {})
     graph = trace(module, interface, optimize=settings.optimize)
     model = policy_model(graph, interface, metadata).SerializeToString(deterministic=True)
     (folder / POLICY).write_bytes(model)
@@ -99,10 +109,13 @@ def safe_action(interface: PolicyInterface, settings: Export) -> dict[str, float
 
 
 def _metadata(
-    interface: PolicyInterface, safe: Mapping[str, float], lineage: Mapping[str, str]
+    interface: PolicyInterface,
+    safe: Mapping[str, float],
+    lineage: Mapping[str, str],
+    more: Mapping[str, object],
 ) -> dict[str, str]:
-    more = {"safe_action": safe, "lineage": lineage, "precision": "fp32"}
-    return interface.to_metadata() | {name: json.dumps(part) for name, part in more.items()}
+    parts = {"safe_action": safe, "lineage": lineage, "precision": "fp32", **more}
+    return interface.to_metadata() | {name: json.dumps(part) for name, part in parts.items()}
 
 
 def trace(
@@ -193,6 +206,7 @@ def io_document(
         ],
         choices=dict(zip(layout.actions, interface.choices, strict=True)),
         safe_action=dict(safe),
+        servos=json.loads(metadata.get("servos", "{}")),
         lineage=json.loads(metadata["lineage"]),
         opset=OPSET,
         versions=interface.versions,

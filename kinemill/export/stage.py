@@ -42,7 +42,8 @@ def run(task: Task, home: Home, model: ArtifactRef, dataset: ArtifactRef | None 
 
             interface = policy.describe(step, document["task"], document["dataset"])
             lineage = {"model": model.digest, **_environment_sources(task, home, dataset)}
-            summary = policy.write_policy(step, interface, folder, task.export, lineage)
+            more = {"servos": document["servos"]} if document.get("servos") else {}
+            summary = policy.write_policy(step, interface, folder, task.export, lineage, more)
             return to_json_value(summary)
         rows = load_dataset(home, dataset) if dataset else None
         extras = Extras(task.export, rows, {"model": model.digest})

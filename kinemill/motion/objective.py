@@ -67,6 +67,7 @@ class Motion(MotionSettings):
             from kinemill.runtime.policy_layout import PolicyLayout
 
             check_environment(task, PolicyLayout.from_json(description["layout"]))
+            description["servos"] = task.environment.servos()
         return description
 
     def rebuild(self, description: Json, weights: dict[str, Any]) -> TorchModule:

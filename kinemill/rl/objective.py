@@ -286,7 +286,12 @@ class Reinforcement(Learn):
             for wrapper in environment_of(task).wrappers
             if wrapper.scope == "policy"
         ]
-        return {"layout": data.document.layout.to_json(), "wrappers": wrappers}
+        servos = environment_of(task).servos()
+        return {
+            "layout": data.document.layout.to_json(),
+            "wrappers": wrappers,
+            **({"servos": servos} if servos else {}),
+        }
 
     def rebuild(self, description: Json, weights: dict[str, Any]) -> TorchModule:
         """Return an `Actor`."""

@@ -79,6 +79,7 @@ class Policy:
         finite: reject NaN and infinity in observations.
         bounded: reject values beyond the limits of their channel.
         safe: declared safe values by action, see `safe_action`.
+        servos: of the actions, see `servos`.
     """
 
     def __init__(
@@ -89,9 +90,10 @@ class Policy:
         finite: bool = True,
         bounded: bool = False,
         safe: Mapping[str, float] | None = None,
+        servos: Mapping[str, dict[str, float | None]] | None = None,
     ) -> None:
         self.interface, self._engine, self._finite = interface, engine, finite
-        self._safe = dict(safe or {})
+        self._safe, self._servos = dict(safe or {}), dict(servos or {})
         self._lock = Lock()  # `act` and `reset` may be called by different threads
         self._observations = ObservationReader(interface, finite=finite, bounded=bounded)
         self.reset()
@@ -119,8 +121,10 @@ class Policy:
         expected = [*interface.layout.inputs, *(item.name for item in interface.carry)]
         if engine.inputs != expected:
             raise BadInput(where, f"its inputs are {engine.inputs}", expected=f"{expected}")
-        safe = json.loads(engine.properties.get("safe_action", "{}"))
-        return cls(interface, engine, finite=finite, bounded=bounded, safe=safe)
+        safe, servos = (
+            json.loads(engine.properties.get(name, "{}")) for name in ("safe_action", "servos")
+        )
+        return cls(interface, engine, finite=finite, bounded=bounded, safe=safe, servos=servos)
 
     @property
     def observation(self) -> tuple[str, ...]:
@@ -151,6 +155,15 @@ class Policy:
     def safe_action(self) -> Array:
         """Safe action (A,): declared values, else the value within limits closest to 0."""
         return safe_values(self._safe, self.actions, self.limits)
+
+    @property
+    def servos(self) -> dict[str, dict[str, float | None]]:
+        """`kp`, `kv` and `limit` of the position servo that each action commands.
+
+        N·m/rad, N·m·s/rad and N·m (None: unlimited); empty where actions command no servos. On a
+        robot with other gains the policy does not do what it learned.
+        """
+        return self._servos
 
     def reset(self, seed: int = 0) -> None:
         """Start an episode with empty memory; random numbers follow from `seed`."""

@@ -221,6 +221,14 @@ class Environment(Plugin):
         del folder
         return self
 
+    def servos(self) -> dict[str, dict[str, float | None]]:
+        """Return `kp`, `kv` and `limit` of the position servo that each action commands.
+
+        They are N·m/rad, N·m·s/rad and N·m, by action; empty where actions command no servos. They
+        are part of an exported policy: on a robot with other gains it does not do the same.
+        """
+        return {}
+
     def lineage(self) -> dict[str, str]:
         """Return the kinemill artifacts it depends on, such as a version of a dynamics model."""
         return {}

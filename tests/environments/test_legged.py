@@ -112,6 +112,12 @@ def test_channels_are_those_of_the_body_and_it_stands_for_two_seconds(task):
     assert robot.robots.position[0, 2] == pytest.approx(0.17, abs=0.005)  # m
 
 
+def test_the_task_states_the_servos_of_its_actions(task):
+    servos = task.environment.servos()
+    assert len(servos) == 8
+    assert servos["front_left_hip_target"] == {"kp": 20.0, "kv": 0.5, "limit": None}
+
+
 def test_the_card_freezes_the_body(task, tmp_path):
     (source,) = task.environment.sources().values()
     assert source == tmp_path / "dog.xml"

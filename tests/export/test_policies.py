@@ -32,6 +32,16 @@ def test_the_file_does_what_the_policy_in_torch_does(folders, kind):
     assert float(cases.allowed.max()) < 1e-3 * 10.0 or kind is Chooser
 
 
+def test_the_gains_of_servos_go_with_the_policy(folders, tmp_path):
+    module = Gains()
+    servos = {"force": {"kp": 35.0, "kv": 1.3, "limit": None}}
+    interface = describe(module, "cart", "d" * 64)
+    write_policy(module, interface, tmp_path, more={"servos": servos})
+    assert load(tmp_path).servos == servos
+    assert yaml.safe_load((tmp_path / "io.yaml").read_text())["servos"] == servos
+    assert load(folders[Gains]).servos == {}
+
+
 def test_memory_travels_from_step_to_step_and_an_episode_begins_without(folders):
     policy = load(folders[Gains])
     first = policy.act([0.0, 0.05, 0.0])

@@ -5,6 +5,7 @@ Symbols: J joints.
 """
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -129,6 +130,13 @@ class LeggedEnvironment(Environment):
             self_collision=self.self_collision,
         )
         return load_body(self.robot_path, options)
+
+    def servos(self) -> dict[str, dict[str, float | None]]:
+        """Return `kp`, `kv` and `limit` of the servo of each joint target."""
+        body = self.body()
+        return {
+            name: asdict(servo) for name, servo in zip(body.action_names, body.servos, strict=True)
+        }
 
     def make(self, task: Task, *, render: bool = False) -> "LeggedEnv":
         """Return the environment.

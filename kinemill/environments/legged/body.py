@@ -10,7 +10,7 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import NDArray
 
-from kinemill.environments.legged.robot_file import Robot, RobotOptions, read_robot
+from kinemill.environments.legged.robot_file import Robot, RobotOptions, Servo, read_robot, servo_of
 from kinemill.environments.mujoco_batch import MujocoModel
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
@@ -69,6 +69,7 @@ class Body:
         center: (3,) mass center of the trunk in its frame, m.
         step: time step of the file, s.
         feet: one entry per foot.
+        servos: one entry per joint.
     """
 
     model: MujocoModel
@@ -82,6 +83,7 @@ class Body:
     center: Floats
     step: float
     feet: tuple[Foot, ...]
+    servos: tuple[Servo, ...]
 
     @property
     def observation_names(self) -> tuple[str, ...]:
@@ -144,6 +146,7 @@ def load_body(path: Path, options: RobotOptions = _DEFAULT_OPTIONS) -> Body:
         center=_trunk_center(robot),
         step=float(model.opt.timestep),
         feet=_feet(library, robot, options.feet, f"environment.robot: {path}"),
+        servos=tuple(servo_of(model, index) for index in range(model.nu)),
     )
 
 

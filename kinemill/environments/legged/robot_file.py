@@ -276,6 +276,13 @@ def _servo(
     return Servo(kp, 2.0 * np.sqrt(kp * _inertia(library, model, index)), limit)
 
 
+def servo_of(model: MujocoModel, index: int) -> Servo:
+    """Return an actuator of the model of a `Robot`."""
+    limited, ends = model.actuator_forcelimited[index], model.actuator_forcerange[index]
+    kp, kv = float(model.actuator_gainprm[index, 0]), -float(model.actuator_biasprm[index, 2])
+    return Servo(kp, kv, float(ends[1]) if limited else None)
+
+
 def _largest_torque(model: MujocoModel, actuator: int, joint: int, gear: float) -> float | None:
     """Return the largest torque of an actuator at its joint, N·m; None: unlimited."""
     limits = list[float]()

@@ -82,5 +82,5 @@ def test_an_environment_of_other_channels_is_refused(shared_data, tmp_path):
     with pytest.raises(BadInput, match=r"expected .*legged"):
         wrong.learn.describe(wrong, data)
     assert np.isclose(task.learn.describe(task, data)["cycle"], 0.4235, atol=1e-3)
-    with pytest.raises(BadInput, match="next value of no joint"):
+    with pytest.raises(BadInput, match="next value of no observed joint"):
         load_task(WALKER, SHORT | other)
