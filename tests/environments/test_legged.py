@@ -127,12 +127,23 @@ def test_the_card_freezes_the_body(task, tmp_path):
     assert pinned.many(task, 3, torch.device("cpu")).position.shape == (3, 15)
 
 
-def test_the_image_shows_the_robot(task):
-    environment = make_environment(task, render=True)
+def colors(environment) -> int:
     environment.reset(seed=0)
     image = environment.render()
     assert image.shape == (192, 192, 3)
-    assert len(np.unique(image.reshape(-1, 3), axis=0)) > 3
+    return len(np.unique(image.reshape(-1, 3), axis=0))
+
+
+def test_the_image_shows_the_robot(task):
+    assert colors(make_environment(task, render=True)) > 3
+
+
+def test_the_image_shows_a_robot_whose_trunk_frame_is_on_the_ground(task, shared_data):
+    robot = str(shared_data / "awd_robots" / "go_bdx" / "scene.xml")
+    environment = task.environment.model_copy(update={"robot": robot})
+    assert environment.body().height(environment.body().stance) < 0.0
+    other = task.model_copy(update={"environment": environment})
+    assert colors(make_environment(other, render=True)) > 3
 
 
 SERVO = '<position joint="front_left_hip" kp="20"/>'

@@ -160,8 +160,7 @@ class LeggedEnvironment(Environment):
 
     def _robots(self, dt: float, count: int, **engine: Any) -> LeggedRobots:
         body = self.body()
-        height = float(body.height(body.stance) + body.to_level(body.center)[2])
-        gauge = Gauge(*self.tolerance, self.fallen or 0.7 * height)
+        gauge = Gauge(*self.tolerance, self.fallen or 0.7 * body.standing_height)
         return LeggedRobots(body, gauge, count, dt, **engine)
 
 
@@ -234,7 +233,7 @@ class LeggedEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
         from kinemill.environments.kinds._raster import Bar, Disc, draw
 
         robots, body = self.robots, self.robots.body
-        size = float(body.height(body.stance))  # m; all lengths below are relative to it
+        size = body.standing_height  # m; all lengths below are relative to it
         origin = np.array([robots.position[0, 0], 0.7 * size])
         positions, parents = robots.body_positions(0)
         at = [(float(x), float(z)) for x, z in positions[:, [0, 2]] - origin]
@@ -253,7 +252,7 @@ class LeggedEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
         for foot, color in zip(soles[::-1, :, [0, 2]] - origin, (light, dark), strict=False):
             x, z = foot[:, 0], float(foot[:, 1].mean())
             shapes.append(Bar((float(x.min()), z), (float(x.max()), z), 0.042 * size, color))
-        shapes.append(Disc((at[0][0], at[0][1] + 0.28 * size), 0.35 * size, dark))
+        shapes.append(Disc(at[0], 0.3 * size, dark))
         return draw(shapes, 192, 1.4 * size)
 
 

@@ -111,6 +111,11 @@ class Body:
         """Rotate points (..., 3) from the trunk frame, tilted as in stance, to level ground."""
         return points @ self.level.T
 
+    @property
+    def standing_height(self) -> float:
+        """Height of the trunk's mass center in stance, m; its frame may be on the ground."""
+        return float(self.height(self.stance) + self.to_level(self.center)[2])
+
     def height(self, joints: Floats) -> Floats:
         """Return the trunk height with the lowest foot on the ground: (..., J) -> (...), m."""
         radii = np.array([foot.radii for foot in self.feet])

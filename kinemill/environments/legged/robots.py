@@ -185,10 +185,17 @@ class LeggedRobots:
         return np.concatenate(parts, axis=1).astype(np.float32)
 
     def body_positions(self, row: int) -> tuple[Floats, list[int]]:
-        """Return positions (bodies, 3), m, of one robot, trunk first, and each body's parent."""
+        """Return positions (bodies, 3), m, of one robot, trunk first, and each body's parent.
+
+        The trunk, and what is fixed to it, is at its mass center.
+        """
         data, model, trunk = self._data, self.physics.models[row], self.body.trunk
         data.qpos[:] = self.position[row]
         self._library.mj_kinematics(model, data)
         own = np.flatnonzero(model.body_rootid == trunk)
         rows = {int(body): index for index, body in enumerate(own)}
-        return data.xpos[own].copy(), [rows.get(int(model.body_parentid[body]), -1) for body in own]
+        positions = data.xpos[own].copy()
+        positions[model.body_weldid[own] == model.body_weldid[trunk]] = (
+            data.xmat[trunk].reshape(3, 3) @ self.body.center + data.xpos[trunk]
+        )
+        return positions, [rows.get(int(model.body_parentid[body]), -1) for body in own]
