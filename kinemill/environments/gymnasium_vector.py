@@ -12,7 +12,7 @@ environment:
 | elsewhere | `NEXT_STEP` | impossible: the step after the last one ignores the action of that row |
 
 Gymnasium's own vector environments are of the first kind, with `NEXT_STEP`. Only there does each
-row have a seed and randomized parameters of its own.
+row have its own seed and randomized parameters.
 
 Symbols: B rows, D numbers observed.
 """
@@ -200,7 +200,8 @@ def row_axes(two: VectorEnv, three: VectorEnv) -> dict[str, int]:
 def trial(make: MakeVector, randomize: Ranges) -> str:
     """Return why rows do not move as single copies do; empty if they do.
 
-    Rows with different starts and parameters step beside one copy each, and change order halfway.
+    Rows with different starts and parameters are compared with single copies, and change order
+    halfway.
     """
     restart, random = Restart(make, randomize), np.random.default_rng(0)
     rows, singles = make(_TRIAL_ROWS), [make(1) for _ in range(_TRIAL_ROWS)]

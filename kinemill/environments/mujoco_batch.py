@@ -1,4 +1,4 @@
-"""Many copies of one MuJoCo model that advance at once, on all cores of the machine.
+"""Many copies of one MuJoCo model that advance in parallel, on all cores of the machine.
 
 The engine of the environment kinds `mujoco` and `legged`. Each copy has its own model, so that
 mass, friction, gains and damping may differ. A step depends on state and control alone: the solver

@@ -92,7 +92,7 @@ def _is_urdf(path: Path) -> bool:
 
 
 def _meshes_of_urdf(path: Path) -> list[Path]:
-    """Return the meshes of a URDF: MuJoCo looks for them beside it, without their folders."""
+    """Return the meshes of a URDF: MuJoCo looks for them in its folder, without theirs."""
     names = re.findall(r'filename\s*=\s*"([^"]+)"', path.read_text())
     files = [path.parent / Path(name).name for name in dict.fromkeys(names)]
     return [file for file in files if file.is_file()]

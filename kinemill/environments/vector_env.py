@@ -26,7 +26,7 @@ class Advanced(NamedTuple):
     Attributes:
         states: after the step, (B, S).
         rewards: (B,).
-        terminated: whether each episode ended by itself, (B,).
+        terminated: whether each episode reached a terminal state, (B,).
         success: whether each episode would be a success if it ended here, (B,); None: not known.
     """
 
@@ -118,7 +118,7 @@ class Episodes:
         Args:
             row: which.
             observation: the last one, (D,).
-            ended: whether it ended by itself; if not, it was cut off.
+            ended: whether it reached a terminal state; if not, it was truncated.
             success: whether it was one; None: not known.
         """
         stats = summed(

@@ -36,7 +36,7 @@ class Episode:
         inputs: what was observed, by input of a policy: (T, ...), or (T+1, ...) with rewards.
         actions: (T, A); of a choice its number.
         rewards: (T,) of the environment; None: not known.
-        terminated: whether the episode ended by itself and was not cut off.
+        terminated: whether the episode reached a terminal state and was not truncated.
     """
 
     inputs: dict[str, NDArray[Any]]

@@ -1,7 +1,7 @@
 """IMPALA (Espeholt et al., 2018): actors step copies of the policy, a learner corrects by V-trace.
 
-Workers that run beside the learner (processes, Ray actors) begin the next rollout before the
-update, so their policy lags behind. Copies in this process begin after it: their lag is 0.
+Concurrent workers (processes, Ray actors) begin the next rollout before the update, so their policy
+lags behind. Copies in this process begin after it: their lag is 0.
 
 Symbols: T steps, B environments, N = T B, E numbers that a network gets, A actions.
 """

@@ -18,7 +18,7 @@ class Worker(Protocol):
     """Some copies, in this process or elsewhere, that one call at a time is sent to.
 
     Attributes:
-        concurrent: whether a call runs beside this process until its result is fetched.
+        concurrent: whether a call runs concurrently until its result is fetched.
     """
 
     concurrent: bool

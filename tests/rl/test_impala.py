@@ -128,7 +128,7 @@ def test_copies_in_this_process_do_not_lag():
 
 
 class Concurrent(LocalWorker):
-    """A worker that counts as one beside the learner, and dies when it is told to."""
+    """A worker that counts as concurrent, and dies on request."""
 
     concurrent = True
 
@@ -145,8 +145,8 @@ class Concurrent(LocalWorker):
         self.is_dead, self._copies = False, Copies(self._make, 2)
 
 
-def beside(task):
-    """Return a learner with two workers beside it, and the workers."""
+def with_workers(task):
+    """Return a learner with two concurrent workers, and the workers."""
     site = site_of(task)
     make = copy_factory(task, [])
     workers = [Concurrent(make), Concurrent(make)]
@@ -156,17 +156,17 @@ def beside(task):
 
 @pytest.mark.parametrize("order", ["fixed", "arrival"])
 def test_workers_beside_the_learner_act_with_the_policy_before_the_last_update(order):
-    learner, _ = beside(impala(order=order))
+    learner, _ = with_workers(impala(order=order))
     values = learner.advance(320, 1)
     assert values["policy_lag_max"] == 1.0
     assert values["policy_lag"] == pytest.approx(0.9)  # of ten updates the first has no lag
-    again, _ = beside(impala(order=order))
+    again, _ = with_workers(impala(order=order))
     again.advance(320, 1)
     assert pack_tensors(learner.state()[0]) == pack_tensors(again.state()[0])
 
 
 def test_a_worker_that_died_is_replaced_with_new_episodes():
-    learner, workers = beside(impala())
+    learner, workers = with_workers(impala())
     learner.advance(64, 1)
     workers[1].is_dead = True
     assert learner.advance(320, None)["replaced_actors"] == 1.0

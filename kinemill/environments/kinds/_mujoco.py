@@ -1,4 +1,4 @@
-"""The environment of the kind `mujoco`: many rows at once, or one.
+"""The environment of the kind `mujoco`: a batch of rows, or a single one.
 
 A row holds the physics state (n), sensor values (N), controls (U) and the factors of randomized
 parameters (P), so that what comes next follows from it alone.
