@@ -225,6 +225,20 @@ def test_stiffness_and_damping_of_joints_with_motors_are_the_gains(body_of):
     np.testing.assert_allclose(model.jnt_range[1], np.radians([-1.5, 1.5]))
 
 
+def test_stiff_damping_of_a_servo_does_not_diverge(task):
+    """Damping of 5 N·m·s/rad on 1e-3 kg·m²: Euler's method is unstable from 2 I / dt = 0.4 on."""
+    euler = quadruped(servos=motors()).replace("implicitfast", "Euler")
+    task.environment.robot_path.write_text(euler)
+    own = task.environment.model_copy(update={"gains": {"*": (20.0, 5.0)}})
+    robots = make_environment(task.model_copy(update={"environment": own})).unwrapped.robots
+    robots.begin([0], np.zeros((1, 3)), np.full((1, 8), 0.02), np.zeros((1, 8)), np.zeros((1, 2)))
+    rates = []
+    for _ in range(50):
+        robots.advance(np.zeros((1, 8)))
+        rates.append(np.abs(robots.velocity[0, 6:]).max())
+    assert max(rates[10:]) < 0.1  # rad/s; with Euler's method a thousand
+
+
 def test_a_task_states_gains_feet_stance_and_locks_joints(body_of):
     body = body_of(
         quadruped(),

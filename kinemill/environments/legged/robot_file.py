@@ -210,6 +210,10 @@ def _serve(
         pattern = next((own for own in gains if fnmatchcase(joint.name, own)), "")
         used_patterns.add(pattern)
         servo = _servo(library, original, joint.name, gains.get(pattern))
+        if gains.get(pattern) or not _has_position_servo(library, original, joint.name):
+            # Euler's method is implicit in the damping of joints, not in that of actuators: with
+            # damping that becomes the servo's it diverges at kv dt > 2 I.
+            spec.option.integrator = library.mjtIntegrator.mjINT_IMPLICITFAST
         if servo is None:
             unknown.append(joint.name)
         else:
@@ -255,11 +259,9 @@ def _servo(
 ) -> Servo | None:
     """Return the servo of a joint: stated, that of the file, or made of its motor; else None."""
     index = model.joint(joint).id
-    is_own = model.actuator_trntype == int(library.mjtTrn.mjTRN_JOINT)
-    own = np.flatnonzero(is_own & (model.actuator_trnid[:, 0] == index))
-    if not len(own):
+    actuator = _actuator(library, model, index)
+    if actuator is None:
         return Servo(*gains, None) if gains else None
-    actuator = int(own[0])
     gear = abs(float(model.actuator_gear[actuator, 0]))
     limit = _largest_torque(model, actuator, index, gear)
     if gains:
@@ -274,6 +276,18 @@ def _servo(
         return Servo(float(model.jnt_stiffness[index]), float(model.dof_damping[dof]), limit)
     kp = limit / _FULL_FORCE
     return Servo(kp, 2.0 * np.sqrt(kp * _inertia(library, model, index)), limit)
+
+
+def _actuator(library: ModuleType, model: MujocoModel, joint: int) -> int | None:
+    """Return the index of the first actuator of a joint."""
+    is_own = model.actuator_trntype == int(library.mjtTrn.mjTRN_JOINT)
+    own = np.flatnonzero(is_own & (model.actuator_trnid[:, 0] == joint))
+    return int(own[0]) if len(own) else None
+
+
+def _has_position_servo(library: ModuleType, model: MujocoModel, joint: str) -> bool:
+    actuator = _actuator(library, model, model.joint(joint).id)
+    return actuator is not None and bool(model.actuator_biasprm[actuator, 1] < 0.0)
 
 
 def servo_of(model: MujocoModel, index: int) -> Servo:
