@@ -9,7 +9,7 @@ WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? n + 1 : 4))
 STAMP := .venv/.installed-$(EXTRAS)
 DOCS_STAMP := .venv/.installed-docs
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-dagster docs screenshots docs-version wheel test-wheel lint format ui bench prove-accuracy prove-league prove-transfer prove-calibration prove-gate prove-scale prove-control prove-kills prove-guard prove-machines prove-reinforcement prove-imitation prove-motion prove-walker constraints clean
+.PHONY: help setup demo test test-slow test-dagster docs screenshots docs-version wheel test-wheel lint format ui bench prove-accuracy prove-league prove-transfer prove-calibration prove-gate prove-scale prove-control prove-kills prove-guard prove-machines prove-reinforcement prove-imitation prove-motion prove-walker prove-gpu constraints clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -127,6 +127,11 @@ prove-motion: setup ## policies from reference clips on clips they never saw, re
 
 prove-walker: setup ## a biped that learns to walk in physics (15 min on 2 cores), rewrites docs/results.md
 	$(BIN)/python -m benchmarks.prove_walker
+
+GPU_PYTHON ?= $(shell command -v $(BIN)/python || echo python3)
+
+prove-gpu: ## training, inference and simulation on a GPU (8 min), or at toy size without one
+	$(GPU_PYTHON) -m benchmarks.gpu --write
 
 constraints: setup $(DOCS_STAMP) ## pin what is installed now
 	(echo '# Versions tested together on Python 3.11 to 3.13 (`make test-wheel`). Rewrite with `make constraints`.'; \

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks import ROOT, replace_section, table
 
-PROOFS = ("prove_", "kill")  # which take longer, and are asked for by name
+PROOFS = ("prove_", "kill", "gpu")  # which take longer, and are asked for by name
 NAMES = sorted(
     path.stem
     for path in Path(__file__).parent.glob("*.py")

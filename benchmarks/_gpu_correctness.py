@@ -1,0 +1,335 @@
+"""Section `correctness`: resume, mixed precision, process groups and memory on the device."""
+
+import gc
+import json
+import math
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+
+from benchmarks import ROOT
+from benchmarks._gpu_cases import MLP, QUIET, WIDE, fitted, pendulums, task_of
+from benchmarks._gpu_child import GROUP_OF_ONE, RESULT
+from benchmarks._gpu_rows import Bench, NotRun
+from kinemill.errors import TrainingFailed
+from kinemill.task.protocols import NullReporter
+from kinemill.train.checkpoint import checkpoints
+
+CLOSE = 0.05  # relative deviation of the mean loss of a training in low precision
+NEAR = 2e-4  # deviation of weights between one process and two: sums in another order
+LEAK = 2.0  # MiB of device memory that may stay
+PATIENCE = 60.0  # s for one process
+
+
+def measure(bench: Bench) -> None:
+    """Run every check; each is a case of its own."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        _check_resume(bench, folder)
+        _check_precision(bench, folder)
+        _check_groups(bench, folder)
+        _check_cancel(bench, folder)
+        _check_kill(bench, folder)
+        _check_out_of_memory(bench, folder)
+
+
+def _device(bench: Bench) -> str:
+    return bench.device.type
+
+
+def _size(bench: Bench) -> tuple[int, int]:
+    return bench.size((64, 256), (4, 60))
+
+
+# --- resume -------------------------------------------------------------------------------------
+
+
+def _check_resume(bench: Bench, folder: Path) -> None:
+    """SIGKILL in the middle of a deterministic training, and compare the resumed weights."""
+    for name, more in {"eager": {}, "AMP bf16 and dropout": _DROPPED}.items():
+        work = f"resume after SIGKILL, {name}: same weights, bit by bit"
+        with bench.case(work):
+            steps = bench.size(400, 60)
+            settings = {"deterministic": True, "steps": steps, "batch_size": 32, **more}
+            settings |= {"save_every": 10, "log_every": 5, "eval_every": 20, "ema": 0.9}
+            settings |= {"device": _device(bench), "size": _size(bench)}
+            whole, cut = folder / f"{name}-whole", folder / f"{name}-cut"
+            _finish(_start(whole, settings))
+            killed = _start(cut, settings)
+            reached = _kill_at(killed, steps // 3)
+            written = len(checkpoints(cut))
+            resumed = _finish(_start(cut, settings))
+            one, other = load_file(whole / RESULT), load_file(cut / RESULT)
+            apart = max(float((one[key] - other[key]).abs().max()) for key in one)
+            same = all(torch.equal(one[key], other[key]) for key in one)
+            went_on = written > 0 and resumed and resumed[0] > reached - 10
+            note = f"killed at step {reached}, went on at {resumed[0] if resumed else '-'}"
+            goal = "difference 0"
+            reached_goal = same and bool(went_on)
+            bench.row(work, apart, "weights", goal=goal, is_reached=reached_goal, note=note)
+
+
+_DROPPED = {"amp": "bf16", "model": MLP | {"dropout": 0.1}}
+
+
+def _start(folder: Path, settings: dict[str, Any], **world: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "benchmarks._gpu_child", str(folder), json.dumps(settings)]
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=os.environ | world,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _finish(process: subprocess.Popen[str], seconds: float = PATIENCE) -> list[int]:
+    """Wait for a process, and return the steps that it printed.
+
+    Raises:
+        RuntimeError: It failed or takes too long; the message is its last line.
+    """
+    try:
+        out, err = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        raise
+    if process.returncode:
+        lines = [line for line in err.strip().splitlines() if line.strip()]
+        raise RuntimeError(next((x for x in lines if "Duplicate GPU" in x), (lines or [""])[-1]))
+    return [int(line) for line in out.split() if line.isdigit()]
+
+
+def _kill_at(process: subprocess.Popen[str], step: int) -> int:
+    """Send SIGKILL at the first step from `step` on; return the step that was reached."""
+    assert process.stdout is not None
+    reached = 0
+    for line in process.stdout:
+        reached = int(line) if line.strip().isdigit() else reached
+        if reached >= step:
+            break
+    process.kill()
+    process.communicate()
+    return reached
+
+
+# --- precision ----------------------------------------------------------------------------------
+
+
+def _check_precision(bench: Bench, folder: Path) -> None:
+    """Compare the losses of low precision with float32, over a whole training."""
+    data = pendulums(*_size(bench))
+    steps = bench.size(400, 20)
+    common = {"steps": steps, "eval_every": steps, "save_every": 10 * steps, "batch_size": 64}
+    for name, model, ways in (
+        ("MLP 3x64", MLP, {"AMP bf16": {"amp": "bf16"}, "AMP fp16": {"amp": "fp16"}}),
+        ("MLP 2x512", WIDE, {"matmul medium (TF32 or bf16)": {"matmul": "medium"}}),
+    ):
+        exact = math.nan
+        with bench.case(f"{name}, float32: mean loss"):
+            exact = _mean_loss(bench, data, folder / f"{name}-exact", model=model, **common)
+            bench.row(f"{name}, float32: mean loss", exact, "loss")
+        for way, settings in ways.items():
+            work = f"{name}, {way}: mean loss against float32"
+            with bench.case(work):
+                more = {"model": model, **common, **settings}
+                loss = _mean_loss(bench, data, folder / work.replace("/", "-"), **more)
+                off = abs(loss / exact - 1.0)
+                goal = f"within {CLOSE:.0%}"
+                bench.row(work, off, "relative", goal=goal, is_reached=off <= CLOSE)
+
+
+def _mean_loss(bench: Bench, data: Any, folder: Path, **settings: Any) -> float:
+    state, _ = fitted(data, bench.device, folder, **settings)
+    losses = [value for _, value in state.history["train/loss"]]
+    return sum(losses) / len(losses)
+
+
+# --- process groups -----------------------------------------------------------------------------
+
+
+def _check_groups(bench: Bench, folder: Path) -> None:
+    """Train in process groups of one and two, with NCCL on a GPU and with gloo on a CPU."""
+    backend = "gloo" if bench.is_toy else "NCCL"
+    settings = {"steps": bench.size(200, 20), "batch_size": 33, "device": _device(bench)}
+    settings |= {"log_every": 5, "save_every": 1000, "size": _size(bench)}
+    alone = folder / "alone"
+    with bench.case(f"{backend}, one process"):
+        world = {GROUP_OF_ONE: "1"}
+        _finish(_start(alone, dict(settings), **_world(1, 0, _port()), **world))
+        bench.row(f"{backend}, one process", None, "", goal="trains", is_reached=True)
+    work = f"{backend}, two processes on one device: weights against one process"
+    with bench.case(work):
+        port = _port()
+        started = [
+            _start(folder / f"rank{rank}", dict(settings), **_world(2, rank, port))
+            for rank in range(2)
+        ]
+        errors = [_error_of(process) for process in started]
+        if any(errors):
+            first = next(filter(None, errors))
+            if "Duplicate GPU" in first or "invalid usage" in first:
+                message = f"{backend} refuses two processes on one GPU"
+                raise NotRun(message)
+            raise RuntimeError(first)
+        one, two = load_file(alone / RESULT), load_file(folder / "rank0" / RESULT)
+        apart = max(float((one[key] - two[key]).abs().max()) for key in one)
+        goal = f"at most {NEAR:g}"
+        bench.row(work, apart, "weights", goal=goal, is_reached=apart <= NEAR)
+
+
+def _error_of(process: subprocess.Popen[str]) -> str:
+    try:
+        _finish(process)
+    except (RuntimeError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    return ""
+
+
+def _world(size: int, rank: int, port: int) -> dict[str, str]:
+    address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    return {"WORLD_SIZE": str(size), "RANK": str(rank), "LOCAL_RANK": str(rank), **address}
+
+
+def _port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+# --- memory -------------------------------------------------------------------------------------
+
+
+def _check_cancel(bench: Bench, folder: Path) -> None:
+    """Cancel a training in this process, and look at what torch still holds."""
+    work = "device memory after a canceled training"
+    with bench.case(work):
+        before = _held(bench)
+        _canceled(bench, folder / "canceled")
+        left = _held(bench) - before
+        bench.row(work, left, "MiB", goal=f"at most {LEAK:g}", is_reached=left <= LEAK)
+
+
+def _canceled(bench: Bench, folder: Path) -> None:
+    class Canceling(NullReporter):
+        def advance(self, stage: str, done: int, total: int, note: str = "") -> None:
+            del stage, total, note
+            if done >= 20:
+                raise KeyboardInterrupt
+
+    from kinemill.train.loop import fit
+
+    data = pendulums(*_size(bench))
+    task = task_of(steps=100, log_every=10, batch_size=64, device=_device(bench))
+    module, objective = task.learn.prepare(task, data, data, bench.device)
+    try:
+        fit(module, objective, task.learn, folder, (NullReporter(), Canceling()))
+    except KeyboardInterrupt:
+        return
+    message = "the training was not canceled"
+    raise RuntimeError(message)
+
+
+def _held(bench: Bench) -> float:
+    """Return the MiB of device memory that tensors of this process hold; 0 on a CPU."""
+    gc.collect()
+    if bench.is_toy:
+        return 0.0
+    torch.cuda.synchronize()
+    torch.cuda.empty_cache()
+    return torch.cuda.memory_allocated() / 2**20
+
+
+def _check_kill(bench: Bench, folder: Path) -> None:
+    """SIGKILL a training in another process, and look at the free memory of the card."""
+    work = "device memory after SIGKILL of a training"
+    with bench.case(work):
+        if bench.is_toy:
+            message = "a CPU has no memory of its own"
+            raise NotRun(message)
+        before, _ = torch.cuda.mem_get_info()
+        settings = {"steps": 100_000, "log_every": 5, "device": "cuda", "size": _size(bench)}
+        process = _start(folder / "killed", settings)
+        _kill_at(process, 10)
+        used = (before - torch.cuda.mem_get_info()[0]) / 2**20
+        began = time.monotonic()
+        while time.monotonic() - began < 10.0:  # the driver frees it after the process has ended
+            left = (before - torch.cuda.mem_get_info()[0]) / 2**20
+            if left <= 32.0:
+                break
+            time.sleep(0.1)
+        note = f"{used:.0f} MiB at the signal, {time.monotonic() - began:.1f} s until free"
+        bench.row(work, left, "MiB", goal="at most 32", is_reached=left <= 32.0, note=note)
+
+
+def _check_out_of_memory(bench: Bench, folder: Path) -> None:
+    """Run out of memory, with and without `halve_batch`."""
+    for halve in (False, True):
+        work = f"out of memory, halve_batch {'on' if halve else 'off'}"
+        with bench.case(work):
+            before = _held(bench)
+            failure, pieces = _out_of_memory(bench, folder / work, halve=halve)
+            left = _held(bench) - before
+            if halve:
+                is_right, note = not failure and pieces > 1, f"{pieces} micro-batches a step"
+            else:
+                is_right = "out of memory with" in failure and "windows at once" in failure
+                note = failure
+            goal = f"{'trains on' if halve else 'a message with sizes'}, at most {LEAK:g} MiB left"
+            is_reached = is_right and left <= LEAK
+            bench.row(work, left, "MiB", goal=goal, is_reached=is_reached, note=note[:200])
+
+
+def _out_of_memory(bench: Bench, folder: Path, *, halve: bool) -> tuple[str, int]:
+    """Train where only an eighth of the batch fits; return the error and the micro-batches."""
+    from kinemill.train.loop import fit
+
+    size = bench.size(65_536, 64)
+    data = pendulums(*bench.size((512, 256), (4, 60)))
+    settings = {"halve_batch": halve, "batch_size": size, "steps": 4, "horizon": 16}
+    task = task_of(device=_device(bench), eval_every=4, **settings)
+    module, objective = task.learn.prepare(task, data, data, bench.device)
+    with _limited(bench, objective, size // 8) as limited:
+        try:
+            state, _ = fit(module, limited, task.learn, folder, QUIET)
+        except TrainingFailed as error:
+            return str(error), 1
+    return "", state.pieces
+
+
+@contextmanager
+def _limited(bench: Bench, objective: Any, windows: int) -> Any:
+    """Limit the memory: of the card to what `windows` windows take; on a CPU by a fault."""
+    if bench.is_toy:
+
+        def loss(which: Any, *rest: Any) -> Any:
+            if which.shape[1] > windows:
+                raise torch.OutOfMemoryError
+            return objective.loss(which, *rest)
+
+        yield replace(objective, loss=loss)
+        return
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    which = torch.arange(windows, device=bench.device).expand(1, -1)
+    objective.loss(which, 0).backward()
+    peak = torch.cuda.max_memory_allocated()
+    torch.cuda.empty_cache()
+    share = 1.1 * peak / torch.cuda.get_device_properties(0).total_memory
+    torch.cuda.set_per_process_memory_fraction(share)
+    try:
+        yield objective
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)

@@ -1,0 +1,266 @@
+"""Section `inference`: parity in ONNX Runtime by the verification, rollouts, and MPPI.
+
+Symbols: B batch, H history, T horizon, S states, A actions.
+"""
+
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks import EXAMPLES
+from benchmarks._gpu_cases import GRU, MLP, begin, pendulums, task_of
+from benchmarks._gpu_rows import Bench, NotRun, require, seconds_of
+
+MODELS = {
+    "MLP 3x64": {"model": MLP | {"activation": "tanh"}},
+    "GRU 128": {"model": GRU, "history": 11},
+}
+STATE_STEPS, HORIZON = 1_000_000, 25
+PROVIDERS = {
+    "CUDA": ("cuda", "CUDAExecutionProvider"),
+    "TensorRT": ("tensorrt", "TensorrtExecutionProvider"),
+}
+
+
+def measure(bench: Bench) -> None:
+    """Measure each model, then the controller."""
+    data = pendulums(*bench.size((64, 256), (4, 60)))
+    for name, settings in MODELS.items():
+        with tempfile.TemporaryDirectory() as folder:
+            exported = _export(bench, name, settings, data, Path(folder))
+            _rollouts(bench, name, exported)
+    _control(bench)
+
+
+def _export(bench: Bench, name: str, settings: Any, data: Any, folder: Path) -> Any:
+    """Return the module and, if the libraries are there, the folder of its files and the data."""
+    torch.manual_seed(0)
+    module = begin(data, torch.device("cpu"), task_of(**settings)).module.eval()
+    files = None
+    with bench.case(f"{name}: export"):
+        require("onnx", "onnxscript", "onnxruntime")
+        write_files(task_of(**settings), module, folder)
+        files = folder
+        bench.row(f"{name}: export", None, "", goal="is written", is_reached=True)
+        _parity(bench, name, (task_of(**settings), module, data), folder)
+    return module, files
+
+
+def write_files(task: Any, module: Any, folder: Path) -> None:
+    """Export a step with the description of its task."""
+    from kinemill.export.interface import describe
+    from kinemill.export.step_files import write_model
+
+    _name_checkout(folder)
+    description = {
+        "task": task.name,
+        "dataset": "0" * 64,
+        "units": {name: task.channels[name].unit for name in task.columns},
+        "limits": {name: task.channels[name].limits for name in task.columns},
+    }
+    write_model(module, describe(description, module), folder)
+
+
+def _name_checkout(folder: Path) -> None:
+    """Let a checkout that is not installed have a version, which files carry."""
+    import sys
+
+    try:
+        version("kinemill")
+    except PackageNotFoundError:
+        from kinemill import __version__
+
+        about = folder / "about" / "kinemill-0.dist-info"
+        about.mkdir(parents=True)
+        text = f"Metadata-Version: 2.1\nName: kinemill\nVersion: {__version__}\n"
+        (about / "METADATA").write_text(text)
+        sys.path.append(str(about.parent))
+
+
+def _parity(bench: Bench, name: str, trained: Any, folder: Path) -> None:
+    """Compare the files with the step as the verification does, on every provider."""
+    task, module, data = trained
+    import onnxruntime
+
+    from kinemill.verify.dynamics import DynamicsSubject
+
+    rows = DynamicsSubject(folder, module, data, task.verify).compare_with_torch()
+    available = onnxruntime.get_available_providers()
+    for provider, (_, full) in {"CPU": ("", "CPUExecutionProvider"), **PROVIDERS}.items():
+        work = f"{name}: parity on {provider}, by the verification"
+        with bench.case(work):
+            if full not in available:
+                message = f"this onnxruntime has {', '.join(available)}"
+                raise NotRun(message)
+            own = [row for row in rows if row.probe.endswith(f", {provider}")]
+            own = [row for row in rows if "," not in row.probe] if provider == "CPU" else own
+            if not own:
+                message = "the provider did not start"
+                raise RuntimeError(message)
+            worst = max(own, key=lambda row: row.ratio)
+            is_reached = all(row.passed for row in own)
+            note = f"{len(own)} comparisons, worst {worst.call} {worst.error}"
+            goal = "at most 1"
+            bench.row(
+                work, worst.ratio, "of tolerance", goal=goal, is_reached=is_reached, note=note
+            )
+
+
+def _rollouts(bench: Bench, name: str, exported: Any) -> None:
+    """Roll out STATE_STEPS in torch, as a CUDA graph, and in ONNX Runtime."""
+    module, folder = exported
+    batch = bench.size(STATE_STEPS // HORIZON, 4)
+    horizon = bench.size(HORIZON, 3)
+    inputs = [
+        torch.randn(batch, rows, columns)
+        for rows, columns in ((module.history, 2), (module.history - 1, 1), (horizon, 1))
+    ]
+    title = f"{name}: rollout of {batch} x {horizon}"
+    devices = {"torch on the CPU": torch.device("cpu"), "torch": bench.device}
+    for how, device in devices.items():
+        with bench.case(f"{title}, {how}"):
+            step, tensors = module.to(device), [one.to(device) for one in inputs]
+            with torch.inference_mode():
+                call = lambda s=step, t=tensors: s.rollout(*t)  # noqa: E731
+                _report(bench, f"{title}, {how}", call, batch * horizon, device)
+    with bench.case(f"{title}, CUDA graph"):
+        call = graphed_rollout(module.to(bench.device), [one.to(bench.device) for one in inputs])
+        _report(bench, f"{title}, CUDA graph", call, batch * horizon, bench.device)
+    arrays = [one.numpy() for one in inputs]
+    for how in ("cpu", "cuda", "tensorrt"):
+        work = f"{title}, ONNX Runtime {how}"
+        with bench.case(work):
+            simulator = _simulator(folder, how)
+            call = lambda s=simulator: s.rollout(*arrays)  # noqa: E731
+            _report(bench, work, call, batch * horizon, torch.device("cpu"))
+    module.cpu()
+
+
+def graphed_rollout(module: Any, inputs: list[torch.Tensor]) -> Any:
+    """Return a call of the rollout, captured as a CUDA graph where there is a GPU."""
+    if inputs[0].device.type != "cuda":
+        return torch.inference_mode()(lambda: module.rollout(*inputs))
+    with torch.inference_mode():
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(3):
+                module.rollout(*inputs)
+        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            kept = module.rollout(*inputs)
+
+    def replay() -> Any:
+        graph.replay()
+        return kept
+
+    return replay
+
+
+def _simulator(folder: Path | None, provider: str) -> Any:
+    if folder is None:
+        message = "the model was not exported"
+        raise NotRun(message)
+    import onnxruntime
+
+    from kinemill.runtime import load_simulator
+
+    full = dict(PROVIDERS.values()).get(provider)
+    available = onnxruntime.get_available_providers()
+    if full is not None and full not in available:
+        message = f"this onnxruntime has {', '.join(available)}"
+        raise NotRun(message)
+    return load_simulator(folder, provider=provider, non_finite="pass")
+
+
+def _report(bench: Bench, work: str, call: Any, steps: int, device: torch.device) -> None:
+    at_least, most = bench.size(1.0, 0.01), bench.size(10_000, 3)
+    rate = steps / seconds_of(call, device, at_least=at_least, most=most)
+    bench.row(work, rate, "state-steps/s")
+
+
+class TorchModel:
+    """A `kinemill.control` model: rollouts by torch on a device, plans in and states out.
+
+    Args:
+        step: what is rolled out.
+        device: where.
+    """
+
+    def __init__(self, step: Any, device: torch.device) -> None:
+        self.step, self.device = step.to(device), device
+
+    @property
+    def history(self) -> int:
+        """Rows known before the first prediction, H."""
+        return self.step.history
+
+    @torch.inference_mode()
+    def rollout(self, states: Any, past_actions: Any, actions: Any) -> Any:
+        """Try actions (B, T, A) after states (H, S) and past actions (H-1, A): (B, T, S)."""
+        plans = torch.from_numpy(np.asarray(actions, np.float32)).to(self.device)
+        start, past = (
+            torch.from_numpy(np.asarray(rows, np.float32))
+            .to(self.device)
+            .expand(len(plans), -1, -1)
+            for rows in (states, past_actions)
+        )
+        return self.step.rollout(start, past, plans).cpu().numpy()
+
+
+def _control(bench: Bench) -> None:
+    """Measure MPPI with 16,384 samples x 50 steps on the swing-up's model of random weights."""
+    from kinemill.control import LearnedModel
+
+    samples, horizon = bench.size((16_384, 50), (16, 5))
+    task, step = _controlled(samples, horizon)
+    work = f"MPPI {samples} x {horizon}, rollouts by"
+    cpu = torch.device("cpu")
+    _hertz(bench, f"{work} torch on the CPU", task, lambda: TorchModel(step, cpu))
+    _hertz(bench, f"{work} torch", task, lambda: TorchModel(step, bench.device))
+    with tempfile.TemporaryDirectory() as name:
+        files: Path | None = None
+        with bench.case("MPPI: export"):
+            require("onnx", "onnxscript", "onnxruntime")
+            write_files(task, step.cpu(), Path(name))
+            files = Path(name)
+        for provider in ("cpu", *(short for short, _ in PROVIDERS.values())):
+            model = partial(lambda short: LearnedModel(_simulator(files, short)), provider)
+            _hertz(bench, f"{work} ONNX Runtime {provider}", task, model)
+
+
+def _controlled(samples: int, horizon: int) -> tuple[Any, Any]:
+    """Return the task of the swing-up, and a step of random weights."""
+    from kinemill.task import load_task
+    from kinemill.train.layout import layout_of
+    from kinemill.train.step import make_step
+
+    keys = {"samples": samples, "horizon": horizon, "knots": horizon}
+    overrides = {f"control.controller.{key}": value for key, value in keys.items()}
+    task = load_task(EXAMPLES / "cart_pole_swing_up.yaml", overrides)
+    layout = layout_of(task)
+    torch.manual_seed(0)
+    ones = {"state_std": len(layout.states), "feature_std": layout.features}
+    scale = {name: torch.ones(size) for name, size in ones.items()}
+    scale["feature_mean"] = torch.zeros(layout.features)
+    scale["output_mean"] = torch.zeros(len(layout.outputs))
+    scale["output_std"] = torch.full((len(layout.outputs),), 0.05)
+    return task, make_step(task.learn.model, layout, scale).eval()
+
+
+def _hertz(bench: Bench, work: str, task: Any, model: Callable[[], Any]) -> None:
+    """Report the actions a second of the task's controller on a model."""
+    from kinemill.control import make_planner
+
+    with bench.case(work):
+        planner = make_planner(task, [model()])
+        call = partial(planner.act, np.array([[0.1, 0.2, 0.0, 0.0]]), np.zeros((0, 1)))
+        at_least, most = bench.size(2.0, 0.01), bench.size(200, 2)
+        bench.row(work, 1.0 / seconds_of(call, bench.device, at_least=at_least, most=most), "Hz")

@@ -1,0 +1,125 @@
+"""Section `pixels`: steps a second of a diffusion policy that sees 96 x 96 images, as PushT has.
+
+Images are random: speed does not depend on what they show. The success of such a policy takes
+hours of training, and is measured by `make prove-imitation`.
+"""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks._gpu_cases import begin
+from benchmarks._gpu_rows import Bench, seconds_of
+from kinemill.dataset import PackedDataset, PackedEpisode
+from kinemill.task.document import Task
+from kinemill.train.demonstrations import Demonstrations
+
+STEPS = 200_000  # of a full training
+STATES, ACTIONS = ["x", "y"], ["target_x", "target_y"]
+
+
+class RandomImages(Demonstrations):
+    """Demonstrations whose images are random numbers, not files."""
+
+    def __init__(self, packed: PackedDataset, side: int) -> None:
+        shapes, channels = {"image": [side, side, 3]}, {"image": "image"}
+        media: Any = SimpleNamespace(
+            media=SimpleNamespace(shapes=shapes, channels=channels, views={})
+        )
+        super().__init__(packed, media)
+        self._images = np.random.default_rng(0).integers(
+            0, 256, (len(packed.values), side, side, 3), np.uint8
+        )
+
+    def pictures(self, channel: str, rows: Any, epoch: int = 0) -> torch.Tensor:
+        """Return images at rows, (...,) -> (..., H, W, 3) uint8."""
+        del channel, epoch
+        return torch.from_numpy(self._images[rows])
+
+
+def measure(bench: Bench) -> None:
+    """Measure training steps and actions, in float32 and with AMP."""
+    side = bench.size(96, 16)
+    data = RandomImages(_packed(*bench.size((40, 130), (4, 30))), side)
+    for name, how in {"float32": {}, "AMP bf16": {"amp": "bf16"}}.items():
+        work = f"diffusion from pixels, {name}"
+        with bench.case(work):
+            task = _task(bench, **how)
+            run = begin(data, bench.device, task)
+            at_least, most = bench.size(4.0, 0.01), bench.size(10_000, 2)
+            seconds = seconds_of(run, bench.device, at_least=at_least, most=most)
+            batch = task.learn.batch_size
+            note = f"{STEPS} steps would take {STEPS * seconds / 3600:.2g} h"
+            bench.row(work, batch / seconds, "sequences/s", note=note)
+            if name == "float32":
+                _act(bench, run.module.eval())
+
+
+def _act(bench: Bench, module: Any) -> None:
+    """Measure one action of the trained policy, everything counted on the device."""
+    work = "diffusion from pixels, one action"
+    with bench.case(work):
+        layout = module.layout
+        named = {
+            "image": torch.zeros(1, *layout.images["image"], dtype=torch.uint8),
+            "observation": torch.zeros(1, len(layout.observation)),
+        }
+        inputs = [
+            named.get(name, torch.zeros(1, 1, dtype=torch.int64)).to(bench.device)
+            for name in layout.inputs
+        ]
+        carry = module.initial_carry(1)
+        with torch.inference_mode():
+            call = lambda: module(*inputs, *carry)  # noqa: E731
+            at_least, most = bench.size(1.0, 0.01), bench.size(1000, 2)
+            seconds = seconds_of(call, bench.device, at_least=at_least, most=most)
+        bench.row(work, 1.0 / seconds, "Hz")
+
+
+def _task(bench: Bench, **learn: Any) -> Task:
+    head = {"type": "diffusion", **bench.size({}, {"steps": 2, "width": 16, "condition": 8})}
+    model = {"type": "mlp", "hidden_sizes": bench.size([512, 512], [8])}
+    position = {"role": "state", "unit": "m"}
+    target = {"role": "action", "unit": "m", "limits": [-1, 1]}
+    channels = {name: position for name in STATES} | {name: target for name in ACTIONS}
+    return Task.model_validate(
+        {
+            "task": "pushing",
+            "dt": 0.1,
+            "channels": channels | {"image": {"role": "image"}},
+            "learn": {
+                "type": "imitation",
+                "model": model,
+                "head": head,
+                "seq_len": 2,
+                "chunk": {"length": bench.size(16, 2), "n_action_steps": bench.size(8, 1)},
+                "batch_size": bench.size(64, 4),
+                "compile": "off",
+                **learn,
+            },
+        }
+    )
+
+
+def _packed(episodes: int, rows: int) -> PackedDataset:
+    count, random = episodes + 2, np.random.default_rng(1)
+    values = random.uniform(-1, 1, (count * rows, 4)).astype(np.float32)
+    splits = ["train"] * episodes + ["validation", "test"]
+    return PackedDataset(
+        task="pushing",
+        dt=0.1,
+        states=STATES,
+        actions=ACTIONS,
+        units=dict.fromkeys([*STATES, *ACTIONS], "m"),
+        angles=[],
+        episodes=[
+            PackedEpisode(f"run{k}", f"run{k}", f"run{k}", split, k * rows, (k + 1) * rows)
+            for k, split in enumerate(splits)
+        ],
+        values=values,
+        mean=np.zeros(4),
+        std=np.ones(4),
+        delta_std=np.ones(2),
+    )

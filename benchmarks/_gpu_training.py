@@ -1,0 +1,188 @@
+"""Section `training`: windows learned a second, share of kernels, arithmetic and memory.
+
+What a card reaches is measured first: copies within its memory, and products of large matrices.
+"""
+
+from functools import partial
+from typing import Any
+
+import torch
+from torch.profiler import ProfilerActivity, profile
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks._gpu_cases import GRU, MLP, TRANSFORMER, Run, begin, pendulums, task_of
+from benchmarks._gpu_rows import Bench, NotRun, seconds_of, wait
+from kinemill.train.batch_memory import bytes_per_window
+
+# name, settings of `learn`: how the steps of a training are made
+MODES = {
+    "eager": {},
+    "eager, AMP bf16": {"amp": "bf16"},
+    "compiled": {"compile": "on"},
+}
+SLOWEST = "eager"
+PROFILED = 20  # steps
+
+
+def measure(bench: Bench) -> None:
+    """Measure the limits of the card, then each model, batch and mode."""
+    limits = card_limits(bench)
+    data = pendulums(*bench.size((1024, 512), (4, 60)))
+    large = bench.size(16_384, 64)
+    reference = _cpu_reference(bench, data)
+    _model(bench, data, ("MLP 3x64", {"model": MLP}), (256, large), limits, reference)
+    recurrent = {"model": GRU, "history": 11, "horizon": 9}
+    attentive = {"model": TRANSFORMER, "history": 16}
+    if bench.is_toy:
+        recurrent |= {"model": GRU | {"hidden_size": 8}, "horizon": 2}
+        attentive["model"] = TRANSFORMER | {"size": 8, "layers": 1}
+    _model(bench, data, ("GRU 128", recurrent), (large,), limits, None)
+    _model(bench, data, ("transformer 4x128", attentive), (large,), limits, None)
+
+
+def card_limits(bench: Bench) -> dict[str, float]:
+    """Return and report what the device reaches: bytes/s of a copy, FLOP/s of matrix products."""
+    limits = dict[str, float]()
+    with bench.case("copy within the memory"):
+        source = torch.empty(bench.size(2**30, 2**16), dtype=torch.float32, device=bench.device)
+        target = torch.empty_like(source)
+        seconds = _timed(bench, partial(target.copy_, source))
+        limits["bytes"] = 2 * source.nbytes / seconds
+        bench.row("copy within the memory", limits["bytes"] / 1e12, "TB/s, read and written")
+        source = target = None  # 8 GiB that the cases below need
+    for name, dtype, precision in (
+        ("bf16", torch.bfloat16, "highest"),
+        ("float32", torch.float32, "highest"),
+        ("TF32", torch.float32, "high"),
+    ):
+        with bench.case(f"matrix product, {name}"):
+            size = bench.size(8192, 64)
+            one = torch.randn(size, size, device=bench.device, dtype=dtype)
+            torch.set_float32_matmul_precision(precision)
+            seconds = _timed(bench, lambda one=one: one @ one)
+            torch.set_float32_matmul_precision("highest")
+            limits[name] = 2 * size**3 / seconds
+            bench.row(f"matrix product, {name}", limits[name] / 1e12, "TFLOP/s")
+    return limits
+
+
+def _timed(bench: Bench, call: Any, seconds: float = 2.0) -> float:
+    at_least = bench.size(seconds, 0.01)
+    return seconds_of(call, bench.device, at_least=at_least, most=bench.size(100_000, 4))
+
+
+def _cpu_reference(bench: Bench, data: Any) -> float | None:
+    """Return the windows a second of MLP 3x64 at batch 256 on this machine's CPU, one thread."""
+    reference = None
+    with bench.case("MLP 3x64, batch 256, CPU, eager"):
+        size = min(256, bench.size(256, 64))
+        run = begin(data, torch.device("cpu"), task_of(model=MLP, batch_size=size, device="cpu"))
+        at_least = bench.size(3.0, 0.01)
+        most = bench.size(100_000, 4)
+        seconds = seconds_of(run, torch.device("cpu"), at_least=at_least, most=most)
+        reference = size / seconds
+        bench.row("MLP 3x64, batch 256, CPU, eager", reference, "windows/s")
+    return reference
+
+
+def _model(
+    bench: Bench,
+    data: Any,
+    named: tuple[str, dict[str, Any]],
+    sizes: tuple[int, ...],
+    limits: dict[str, float],
+    reference: float | None,
+) -> None:
+    """Measure one model in every mode.
+
+    Args:
+        bench: where rows go.
+        data: to learn from.
+        named: name and settings of the model.
+        sizes: of batches; the share of kernels is measured at the last.
+        limits: of the card.
+        reference: windows a second of the first size on the CPU; None: not compared.
+    """
+    name, settings = named
+    for batch in sizes:
+        for mode, how in MODES.items():
+            work = f"{name}, batch {batch}, {mode}"
+            with bench.case(work):
+                batch_size = min(batch, bench.size(batch, 64))
+                task = task_of(batch_size=batch_size, **settings, **how)
+                run = begin(data, bench.device, task)
+                rate = batch_size / _timed(bench, run)
+                _speed(bench, work, rate, (mode, reference if batch == sizes[0] else None))
+                if batch == sizes[-1]:
+                    _usage(bench, work, run, rate, limits)
+
+
+def _speed(bench: Bench, work: str, rate: float, against: tuple[str, float | None]) -> None:
+    """Report windows a second; the goal of the fastest mode is 20 times the CPU."""
+    mode, reference = against
+    if reference is None:
+        bench.row(work, rate, "windows/s")
+        return
+    ratio, has_goal = rate / reference, mode != SLOWEST and not bench.is_toy
+    is_reached = ratio >= 20 if has_goal else None
+    goal = "20 times the CPU, in the fastest mode"
+    bench.row(work, rate, "windows/s", goal=goal, is_reached=is_reached, note=f"{ratio:.3g} x CPU")
+
+
+def _usage(bench: Bench, work: str, run: Run, rate: float, limits: dict[str, float]) -> None:
+    """Report the share of time in kernels, and FLOP/s and bytes/s against the card's limits."""
+    share = kernel_share(run, bench.device)
+    reached = None if bench.is_toy else share >= 0.5
+    title = f"{work}: time in kernels"
+    bench.row(title, share, "share", goal="at least 0.5", is_reached=reached)
+    windows = run.batches.size
+    flops = flops_of(run) / windows * rate
+    precision = "bf16" if run.task.learn.amp == "bf16" else "float32"
+    peak = limits.get(precision)
+    note = f"{100 * flops / peak:.3g} % of the measured {precision} products" if peak else ""
+    bench.row(f"{work}: arithmetic", flops / 1e12, "TFLOP/s", note=note)
+    # Every value that is kept for the backward pass is written once and read once.
+    moved = 2 * bytes_per_window(run.objective, bench.device) * rate
+    peak = limits.get("bytes")
+    note = f"at least; {100 * moved / peak:.3g} % of the measured copy" if peak else "at least"
+    bench.row(f"{work}: memory", moved / 1e12, "TB/s", note=note)
+
+
+def kernel_share(run: Run, device: torch.device) -> float:
+    """Return the time in kernels over the time of PROFILED steps, by torch's profiler.
+
+    On a CPU it is the time within operations.
+    """
+    for _ in range(3):
+        run()
+    wait(device)
+    on_gpu = device.type == "cuda"
+    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]
+    seconds = _seconds(run, device)  # without the profiler, which slows the host down
+    with profile(activities=activities, acc_events=True) as profiler:
+        _seconds(run, device)
+    events = profiler.key_averages()
+    spent = sum(e.self_device_time_total if on_gpu else e.self_cpu_time_total for e in events)
+    if on_gpu and not spent:
+        message = "the profiler saw no kernel: CUPTI is missing or not permitted"
+        raise NotRun(message)
+    return spent * 1e-6 / seconds
+
+
+def _seconds(run: Run, device: torch.device) -> float:
+    import time
+
+    began = time.perf_counter()
+    for _ in range(PROFILED):
+        run()
+    wait(device)
+    return time.perf_counter() - began
+
+
+def flops_of(run: Run) -> int:
+    """Return the FLOPs of matrix products of one step, forward and backward."""
+    which = run.batches.at(0).to(next(run.module.parameters()).device)
+    with FlopCounterMode(display=False) as counter:
+        run.objective.loss(which, 0).backward()
+    run.module.zero_grad(set_to_none=True)
+    return counter.get_total_flops()

@@ -1,0 +1,105 @@
+"""`make prove-gpu`: a failure is a row and not the end, and the same code runs on a CPU."""
+
+import json
+import time
+
+import pytest
+import torch
+
+from benchmarks import _gpu_correctness, _gpu_pixels, _gpu_search, _gpu_training, gpu
+from benchmarks._gpu_cases import MLP, begin, pendulums, task_of
+from benchmarks._gpu_rows import Bench, SectionOver
+
+FAILING = {
+    "fails": gpu.Section("tests.benchmarks.failing_section", 0.5),
+    "ends": gpu.Section("tests.benchmarks.ending_section", 60.0),
+}
+
+
+@pytest.fixture
+def bench(tmp_path):
+    return Bench("tested", tmp_path / "rows.jsonl", is_toy=True, ends=time.monotonic() + 600.0)
+
+
+def rows_of(bench):
+    return [json.loads(line) for line in bench.report.read_text().splitlines()]
+
+
+def test_a_failure_a_hang_and_a_crash_are_rows_and_the_rest_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(gpu, "SECTIONS", FAILING)
+    monkeypatch.setattr(gpu, "GRACE", 0.5)
+    report = gpu.prove(["fails", "ends"], tmp_path, 60.0, is_toy=True)
+    found = [(row["section"], row["work"], row["status"]) for row in report["rows"]]
+    assert found == [
+        ("fails", "fails", "failed"),
+        ("fails", "is missing", "not run"),
+        ("fails", "works", "passed"),
+        ("fails", "whole section", "failed"),
+        ("ends", "works", "measured"),
+        ("ends", "whole section", "failed"),
+    ]
+    notes = [row["note"] for row in report["rows"]]
+    assert notes[0] == "ValueError: broken"
+    assert notes[3] == "killed after 1 s"
+    assert notes[5] == "ended with 3: the driver is gone"
+    assert json.loads((tmp_path / "gpu.json").read_text()) == report
+    table = (tmp_path / "gpu.md").read_text()
+    assert "No GPU" in table
+    assert "| fails | works | 12.5 | Hz | at least 10 | passed |" in table
+
+
+def test_no_section_starts_without_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(gpu, "SECTIONS", FAILING)
+    report = gpu.prove(["fails", "ends"], tmp_path, 10.0, is_toy=True)
+    assert [row["note"] for row in report["rows"]] == ["the time was over"] * 2
+
+
+def test_the_limits_of_all_sections_fit_into_the_whole_time():
+    assert sum(section.seconds for section in gpu.SECTIONS.values()) <= 600.0
+    assert gpu.TOTAL <= 8 * 60
+
+
+def test_a_section_stops_before_the_next_case_when_its_time_is_over(tmp_path):
+    late = Bench("tested", tmp_path / "rows.jsonl", is_toy=True, ends=time.monotonic() - 1.0)
+    with pytest.raises(SectionOver), late.case("late"):
+        pytest.fail("the case began")
+    assert [row["status"] for row in rows_of(late)] == ["not run"]
+
+
+def test_the_cases_of_training_run_on_a_cpu(bench, monkeypatch):
+    monkeypatch.setattr(_gpu_training, "MODES", {"eager": {}})
+    limits = _gpu_training.card_limits(bench)
+    assert set(limits) == {"bytes", "bf16", "float32", "TF32"}
+    data = pendulums(4, 60)
+    _gpu_training._model(bench, data, ("MLP 3x64", {"model": MLP}), (64,), limits, 1.0)
+    rows = {row["work"]: row for row in rows_of(bench)}
+    assert {row["status"] for row in rows.values()} == {"measured"}
+    # 24 x 64 + 2 x 64 x 64 + 64 x 1 weights or more; a multiplication and an addition each, and
+    # twice that backward, but for the inputs of the first layer: some 60,000 FLOP a window.
+    run = begin(data, torch.device("cpu"), task_of(batch_size=64))
+    assert 50_000 < _gpu_training.flops_of(run) / 64 < 100_000
+
+
+def test_the_checks_of_precision_and_memory_run_on_a_cpu(bench, tmp_path):
+    _gpu_correctness._check_precision(bench, tmp_path)
+    _gpu_correctness._check_cancel(bench, tmp_path)
+    _gpu_correctness._check_out_of_memory(bench, tmp_path)
+    rows = rows_of(bench)
+    assert len(rows) == 8
+    assert {row["status"] for row in rows} == {"passed", "measured"}
+    assert rows[-1]["note"] == "8 micro-batches a step"
+
+
+def test_ensembles_and_images_run_on_a_cpu(bench):
+    assert _gpu_search._steps_per_second(bench, pendulums(4, 60), 2) > 0
+    _gpu_pixels.measure(bench)
+    assert {row["status"] for row in rows_of(bench)} == {"measured"}
+
+
+@pytest.mark.slow  # starts a dozen processes and compiles
+def test_all_sections_run_on_a_cpu(tmp_path):
+    report = gpu.prove(list(gpu.SECTIONS), tmp_path, 3600.0, is_toy=True)
+    failed = [row for row in report["rows"] if row["status"] == "failed"]
+    assert failed == []
+    assert {row["section"] for row in report["rows"]} == set(gpu.SECTIONS)
+    assert len(report["rows"]) > 50
