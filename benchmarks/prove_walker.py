@@ -20,9 +20,8 @@ import torch
 from benchmarks import ROOT, replace_section
 from benchmarks.prove_motion import CLIPS, data_of
 from kinemill.environments import make_environment
-from kinemill.motion.gait_reference import Reference
-from kinemill.motion.gait_setup import fit_family, scale_of, select_clips
-from kinemill.motion.tracking_fit import rebuild_policy
+from kinemill.motion.gait_reference import GaitReference
+from kinemill.motion.gait_setup import fit_family, make_policy, scale_of, select_clips
 from kinemill.motion.tracking_policy import TrackingPolicy
 from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.store import ArtifactRef
@@ -55,7 +54,7 @@ class Walking(Protocol):
 class Playing:
     """Plays the gait back, whatever happens; with `still`, it stands instead."""
 
-    def __init__(self, reference: Reference, *, still: bool = False) -> None:
+    def __init__(self, reference: GaitReference, *, still: bool = False) -> None:
         self._reference, self._still, self.phase = reference, still, 0.0
 
     def begin(self, observation: Any) -> None:
@@ -90,7 +89,7 @@ class Learned:
         return target[0].numpy()
 
 
-def joints_at(reference: Reference, phase: float, observation: Any) -> Any:
+def joints_at(reference: GaitReference, phase: float, observation: Any) -> Any:
     """Return the joints of the gait that is commanded, (10,) rad."""
     which = [reference.row_of(observation[27:30])]
     return reference.at(np.array([phase]), which).joints[0]
@@ -113,7 +112,7 @@ class Walk:
     success: float
 
 
-def evaluate(task: Task, walking: Walking, reference: Reference, trials: int) -> Walk:
+def evaluate(task: Task, walking: Walking, reference: GaitReference, trials: int) -> Walk:
     """Try something that walks, from the starts of the task's own trials."""
     environment, results = make_environment(task), list[list[float]]()
     core: Any = environment.unwrapped
@@ -140,16 +139,16 @@ def prepared() -> tuple[Task, Home, tuple[ArtifactRef, ArtifactRef]]:
     return task, home, data_of(task, home, CLIPS)
 
 
-def reference_for(task: Task, data: Any) -> Reference:
+def reference_for(task: Task, data: Any) -> GaitReference:
     """Return the gaits of a task's clips."""
     learn: Any = task.learn
     about = learn.describe(task, data)
     clips = select_clips(learn, task, data[1], "train")
-    family = rebuild_policy(learn, about).family
+    family = make_policy(about)
     assert family.layout == PolicyLayout.from_json(about["layout"])
     family.load_gaits(fit_family(learn, task, clips)[0], scale_of(clips))
     environment: Any = make_environment(task).unwrapped
-    return Reference(family.eval(), clips.mean_commands(), environment.robots.body)
+    return GaitReference(family.eval(), clips.mean_commands(), environment.robots.body)
 
 
 def main() -> None:

@@ -15,6 +15,10 @@ from kinemill.validate.cycles import STILL, Floats, cycle_of
 
 _NAMED = 8  # clips that a message names
 _FIX = "set learn.cycle, s, or leave clips out with learn.motions or dataset.unused"
+_TRACK = (
+    "; motions that repeat nothing are tracked in physics: environment: {type: legged, "
+    "robot: FILE, clips: [FILES]}"
+)
 
 
 def check_cycles(
@@ -55,7 +59,7 @@ def check_cycles(
             where,
             f"clips repeat nothing, or not twice: {_spell(odd)}",
             expected="motions that repeat themselves, such as a gait, for at least two cycles",
-            fix=_FIX,
+            fix=_FIX + _TRACK,
         ) from error
     short = {name: clip for name, clip in curves.items() if len(clip) < 2.0 * cycle}
     if short:

@@ -203,6 +203,12 @@ class GaitPolicy(PolicyModule):
         scaled = (command - self.command_mean) / self.command_std
         return _bounded(scaled @ self.regression[:-1] + self.regression[-1], _MAX_EXPECTED)
 
+    def advance(self, phase: Tensor, latent: Tensor) -> Tensor:
+        """Return φ (B, 1), rad, one row later, below π: float32 would lose precision over hours."""
+        del latent
+        phase = phase + self.phase_step
+        return torch.where(phase > torch.pi, phase - 2.0 * torch.pi, phase)
+
     def bounded_targets(self, joints: Tensor) -> Tensor:
         """Return targets of all joints (B, A) within limits, from those that move (B, J), rad.
 

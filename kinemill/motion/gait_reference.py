@@ -3,14 +3,17 @@
 Symbols: B rows, J joints, F feet, E clips, C commands, φ phase, rad.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from kinemill.environments.kinds.legged import START_STD
 from kinemill.environments.legged.body import Body
+from kinemill.environments.legged.clips import Pose
+from kinemill.environments.legged.robots import LeggedRobots
 from kinemill.motion.gait_policy import GaitPolicy
 
 Floats = NDArray[np.float64]
@@ -20,26 +23,7 @@ _LIFT = 0.002  # m, height above the lowest foot at which a foot bears 1/e of th
 _SMOOTH = 0.06  # share of a cycle over which the trunk's velocity is averaged
 
 
-@dataclass(frozen=True)
-class Pose:
-    """Gaits at some phases.
-
-    Attributes:
-        joints: (B, J) rad.
-        rates: (B, J) rad/s.
-        feet: (B, F, 3) centers of the soles relative to the trunk, along level ground, m.
-        height: (B,) of the trunk, m.
-        velocity: (B, 2) of the trunk along its heading and across, m/s.
-    """
-
-    joints: Floats
-    rates: Floats
-    feet: Floats
-    height: Floats
-    velocity: Floats
-
-
-class Reference:
+class GaitReference:
     """The gaits of a family, by command.
 
     Args:
@@ -69,6 +53,10 @@ class Reference:
         self._rows: dict[bytes, int] = {}
         for row, command in enumerate(self.commands):
             self._rows.setdefault(_key(command), row)
+
+    def rows_of(self, commands: Sequence[Sequence[float]]) -> list[int]:
+        """Return the rows of the commands of an environment in `commands`; new ones are added."""
+        return [self.row_of(np.array(command)) for command in commands]
 
     def row_of(self, command: Floats) -> int:
         """Return the row of a command (3,) in `commands`; a new command is appended."""
@@ -133,7 +121,66 @@ class Reference:
             feet=values[:, 2 * count : -3].reshape(len(values), -1, 3),
             height=values[:, -3],
             velocity=values[:, -2:],
+            up=np.broadcast_to(self._body.level[2], (len(values), 3)),
         )
+
+    def advance(self, phases: Floats, command_rows: NDArray[np.intp]) -> Floats:
+        """Return the phases (B,), rad, one row later."""
+        del command_rows
+        return phases + self.phase_step
+
+    def draw_phases(
+        self, random: np.random.Generator, command_rows: NDArray[np.intp] | list[int]
+    ) -> Floats:
+        """Return random phases (B,), rad, for rows (B,) of `commands`."""
+        return random.uniform(0.0, 2.0 * np.pi, len(command_rows))
+
+    def begin(
+        self,
+        robots: LeggedRobots,
+        rows: NDArray[np.intp],
+        command_rows: NDArray[np.intp],
+        inside: NDArray[np.bool_],
+        random: np.random.Generator,
+    ) -> Floats:
+        """Start episodes of some robots; return their phases (N,), rad.
+
+        Args:
+            robots: all of them.
+            rows: indices of the N robots.
+            command_rows: (N,) rows of `commands`.
+            inside: (N,) whether at a random phase of the gait; the others start in stance.
+            random: source of phases and of noise on the joints.
+        """
+        command, phase = self.commands[command_rows], self.draw_phases(random, command_rows)
+        pose = self.at(phase, command_rows)
+        joints = np.where(inside[:, None], pose.joints, self._body.stance)
+        joints = joints + random.normal(0.0, START_STD, joints.shape)
+        rates = np.where(inside[:, None], pose.rates, 0.0)
+        velocity = np.where(inside[:, None], pose.velocity, 0.0)
+        robots.begin(rows, command, joints, rates, velocity)
+        for index in np.flatnonzero(~inside):
+            phase[index] = self.nearest_phase(joints[index], command[index])
+        return phase
+
+    def task_reward(self, robots: LeggedRobots, pose: Pose) -> Floats:
+        """Return the environment's reward, 0 to 1, (B,): that of the command."""
+        del pose
+        return robots.command_reward()
+
+    def has_ended(self, robots: LeggedRobots, pose: Pose) -> NDArray[np.bool_]:
+        """Return whether each robot has fallen, (B,)."""
+        del pose
+        return robots.has_fallen
+
+    def is_over(self, phases: Floats, command_rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """Return whether motions are over at phases (B,), (B,): a gait never is."""
+        del command_rows
+        return np.zeros(len(phases), bool)
+
+    def is_success(self, robots: LeggedRobots, row: int, *, ended: bool) -> bool:
+        """Return whether the episode of a robot that is over was a success."""
+        return not ended and float(robots.speed_error()[row]) < robots.gauge.speed
 
     def nearest_phase(self, joints: Floats, command: Floats) -> float:
         """Return the phase, rad, that explains joints (J,) best under a command (3,)."""

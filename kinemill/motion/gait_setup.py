@@ -97,8 +97,8 @@ def select_clips(learn: MotionSettings, task: Task, data: Demonstrations, split:
     return Clips(data.observed(names), columns, commands, spans)
 
 
-def describe(learn: MotionSettings, task: Task, data: Sequence[Demonstrations]) -> Json:
-    """Return the JSON object of `Motion.describe`."""
+def describe_layout(learn: MotionSettings, task: Task, data: Demonstrations) -> Json:
+    """Return the layout, units, limits and standard deviations of `Motion.describe`."""
     names = learn.observed_channels(task.channels)
     own = [*names, *task.actions]
     limits = {name: task.channels[name].limits for name in own}
@@ -110,8 +110,19 @@ def describe(learn: MotionSettings, task: Task, data: Sequence[Demonstrations]) 
         limits={name: ends for name, ends in limits.items() if ends is not None},
         choices=(0,) * len(task.actions),
     )
-    packed = data[0].packed
+    packed = data.packed
     std = dict(zip(packed.columns, packed.std.tolist(), strict=True))
+    return {
+        "layout": layout.to_json(),
+        "units": layout.units,
+        "limits": {name: layout.limits.get(name) for name in layout.units},
+        "train_std": {name: std[name] for name in layout.actions},
+        "angles": [name for name in names if task.channels[name].kind == "angle"],
+    }
+
+
+def describe(learn: MotionSettings, task: Task, data: Sequence[Demonstrations]) -> Json:
+    """Return the JSON object of `Motion.describe` for a policy of gaits."""
     clips = select_clips(learn, task, data[1], "train")
     gaits, moving_targets = fit_family(learn, task, clips)
     sizes = GaitSizes(
@@ -124,11 +135,7 @@ def describe(learn: MotionSettings, task: Task, data: Sequence[Demonstrations]) 
         hidden=learn.hidden_size,
     )
     return {
-        "layout": layout.to_json(),
-        "units": layout.units,
-        "limits": {name: layout.limits.get(name) for name in layout.units},
-        "train_std": {name: std[name] for name in layout.actions},
-        "angles": [name for name in names if task.channels[name].kind == "angle"],
+        **describe_layout(learn, task, data[0]),
         "sizes": sizes.to_json(),
         "cycle": gaits.cycle * task.dt,
     }

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from kinemill.motion.gait_reference import Floats, Reference
+from kinemill.motion.reference import Floats, Reference
 from kinemill.rl.sb3 import moments, refill
 
 BATCH = 2048  # steps of the policy, and as many of the gaits, for each training of the prior
@@ -64,7 +64,7 @@ class MotionPrior(nn.Module):
         """Return random steps of the gaits, (BATCH, 2 J)."""
         reference = self._reference
         rows = random.integers(reference.clips, size=BATCH)
-        phases = random.uniform(0.0, 2.0 * np.pi, BATCH)
+        phases = reference.draw_phases(random, rows)
         previous, joints = (
             reference.at(phases + advance, rows).joints for advance in (0.0, reference.phase_step)
         )

@@ -1,9 +1,9 @@
-"""Motion tracking: the reward of a policy that follows reference gaits in physics.
+"""Motion tracking: the reward of a policy that follows gaits or clips in physics.
 
-Each joint target is the gait at the next phase plus a correction by the policy. The reward is a
-weighted sum of the environment's and of imitation (Peng et al. 2018, section 5): pose, velocity,
-feet, and the trunk's attitude, height and velocity. Most episodes start inside the gait at a random
-phase (reference-state initialization), the others as in an evaluation.
+Each joint target is the reference at the next phase plus a correction by the policy. The reward is
+a weighted sum of the environment's and of imitation (Peng et al. 2018, section 5): pose, velocity,
+feet, and the trunk's attitude, height and velocity. Most episodes start inside the motion at a
+random phase (reference-state initialization), the others as in an evaluation.
 
 Symbols: B robots, J joints, F feet, φ phase, rad.
 """
@@ -16,12 +16,13 @@ from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
 from kinemill.environments.gym_types import Info
-from kinemill.environments.kinds.legged import START_STD, LeggedEnvironment
+from kinemill.environments.kinds.legged import LeggedEnvironment
+from kinemill.environments.legged.clips import Pose
 from kinemill.environments.legged.robots import LeggedRobots
 from kinemill.environments.vector_env import EPISODE, summed
-from kinemill.motion.gait_reference import Floats, Pose, Reference
 from kinemill.motion.motion_prior import MotionPrior
 from kinemill.motion.policy_inputs import policy_inputs
+from kinemill.motion.reference import Floats, Reference
 from kinemill.motion.settings import TrackingSettings
 
 REACH = 0.35  # rad, largest correction of a joint target
@@ -38,7 +39,7 @@ class Tracking:
         environment: settings of the robots.
         dt: time step of the task, s.
         robots: B.
-        reference: the gaits to track.
+        reference: the gaits or clips to track.
         prior: a motion prior and its share of the imitation reward, or None.
         settings: weights of the reward, and how training episodes start.
     """
@@ -66,7 +67,7 @@ class Tracking:
         self._correction, self._returns = np.zeros((count, joints)), np.zeros(count)
         self._sums, self._squares = np.zeros((count, joints)), np.zeros((count, joints))
         self._masks = np.ones((count, 0))
-        self._task_rows = [reference.row_of(np.array(command)) for command in environment.commands]
+        self._task_rows = reference.rows_of(environment.commands)
         self.action_space = Box(-1.0, 1.0, (joints,), np.float32)
         shape = self.reset([0, *[None] * (count - 1)])[0].shape[1:]
         self.observation_space = Box(-np.inf, np.inf, shape, np.float32)
@@ -80,7 +81,7 @@ class Tracking:
         return self._inputs(), self._masks
 
     def _begin(self, rows: NDArray[np.intp]) -> None:
-        """Start inside a gait, or in stance, under a command of the task or of a clip."""
+        """Start inside a motion, or as in an evaluation, with a command of task or clip."""
         random, count, reference = self._random, len(rows), self._reference
         ranges = sorted(self._environment.randomize.items())
         for row in rows if ranges else ():
@@ -91,17 +92,8 @@ class Tracking:
         of_task = np.array(self._task_rows)[random.integers(len(self._task_rows), size=count)]
         is_of_task = random.random(count) < self._settings.task_commands
         command_rows = np.where(is_of_task, of_task, of_clip)
-        command = reference.commands[command_rows]
         inside = random.random(count) < self._settings.gait_starts
-        phase = random.uniform(0.0, 2.0 * np.pi, count)
-        pose = reference.at(phase, command_rows)
-        joints = np.where(inside[:, None], pose.joints, self._body.stance)
-        joints = joints + random.normal(0.0, START_STD, joints.shape)
-        rates = np.where(inside[:, None], pose.rates, 0.0)
-        velocity = np.where(inside[:, None], pose.velocity, 0.0)
-        self._robots.begin(rows, command, joints, rates, velocity)
-        for index in np.flatnonzero(~inside):
-            phase[index] = reference.nearest_phase(joints[index], command[index])
+        phase = reference.begin(self._robots, rows, command_rows, inside, random)
         self._phase[rows], self._command_rows[rows] = phase, command_rows
         for totals in (self._correction, self._returns, self._sums, self._squares):
             totals[rows] = 0.0
@@ -114,7 +106,7 @@ class Tracking:
         """
         robots = self._robots
         self._correction = np.clip(np.asarray(actions, float), -1.0, 1.0)
-        self._phase += self._reference.phase_step
+        self._phase = self._reference.advance(self._phase, self._command_rows)
         pose = self._reference.at(self._phase, self._command_rows)
         targets = pose.joints + REACH * self._correction
         targets = np.clip(
@@ -124,15 +116,16 @@ class Tracking:
         robots.advance(targets)
         pushed = (robots.steps % self._push_rows == 0)[:, None] * self._push[:, None]
         robots.push(pushed * self._random.uniform(-1.0, 1.0, (len(pushed), 2)))
-        task, imitation = robots.command_reward(), self._imitation(pose)
+        task, imitation = self._reference.task_reward(robots, pose), self._imitation(pose)
         if self._prior is not None:
             prior, share = self._prior
             imitation += share * (prior.reward(previous, robots.position[:, 7:]) - imitation)
         self._returns += task
         self._sums += targets
         self._squares += targets * targets
-        ended = robots.has_fallen
-        dones, inputs = ended | (robots.steps >= self._limit), self._inputs()
+        ended = self._reference.has_ended(robots, pose)
+        is_over = self._reference.is_over(self._phase, self._command_rows)
+        dones, inputs = ended | is_over | (robots.steps >= self._limit), self._inputs()
         infos: list[dict[str, Any]] = [{} for _ in dones]
         rows = np.flatnonzero(dones)
         if len(rows):
@@ -147,8 +140,7 @@ class Tracking:
     def _final_info(self, row: int, inputs: Observations, ended: bool) -> Info:
         episode = (float(self._returns[row]), int(self._robots.steps[row]), ended)
         stats = summed(episode, (self._sums[row], self._squares[row]))
-        error = float(self._robots.speed_error()[row])
-        stats["success"] = float(not ended and error < self._robots.gauge.speed)
+        stats["success"] = float(self._reference.is_success(self._robots, row, ended=ended))
         return {"terminal_observation": inputs, "TimeLimit.truncated": not ended, EPISODE: stats}
 
     def _inputs(self) -> Observations:
@@ -161,15 +153,13 @@ class Tracking:
         """Return the imitation reward of each robot, (B,)."""
         robots, body, weights = self._robots, self._body, self._settings.reward
         rotation, joints = robots.rotation, robots.position[:, 7:]
-        pitch = _pitch(rotation) - _pitch(body.level[None])
-        roll = _roll(rotation) - _roll(body.level[None])
+        tilt = rotation[:, 2] - pose.up  # pitch and roll, while they are small
         sink = np.minimum(0.0, robots.position[:, 2] - pose.height)
         drift = np.square(robots.heading_velocity()[:, :2] - pose.velocity).sum(axis=1)
         feet = body.to_level(body.soles(joints).mean(axis=-2)) - pose.feet
         joint_rates = robots.velocity[:, 6:] - pose.rates
         root = (
-            weights.attitude_decay * pitch**2
-            + weights.attitude_decay * roll**2
+            weights.attitude_decay * np.square(tilt).sum(axis=1)
             + weights.height_decay * sink**2
             + weights.trunk_velocity_decay * drift
         )
@@ -183,11 +173,3 @@ class Tracking:
 
     def close(self) -> None:
         """Do nothing: no process or file is open."""
-
-
-def _pitch(rotation: Floats) -> Floats:
-    return np.arcsin(np.clip(-rotation[:, 2, 0], -1.0, 1.0))
-
-
-def _roll(rotation: Floats) -> Floats:
-    return np.arctan2(rotation[:, 2, 1], rotation[:, 2, 2])

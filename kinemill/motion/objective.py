@@ -37,10 +37,16 @@ class Motion(MotionSettings):
         }
 
     def check_clips(self, task: Task, clips: Mapping[str, Mapping[str, Any]]) -> None:
-        """Raise BadInput if the training clips have no common cycle, or are shorter than two."""
-        from kinemill.motion.clip_cycles import check_cycles
+        """Raise BadInput if the clips cannot be learned from.
 
-        check_cycles(self, task, clips)
+        Gaits need a common cycle, twice; clips that an environment tracks have to be readable and
+        within the limits of the robot.
+        """
+        from kinemill.motion.clip_cycles import check_cycles
+        from kinemill.motion.tracking_fit import clips_of
+
+        if clips_of(task) is None:
+            check_cycles(self, task, clips)
 
     def setup_function(self) -> Callable[..., object]:
         """Return the function that prepares a training."""
@@ -59,16 +65,11 @@ class Motion(MotionSettings):
     def describe(self, task: Task, data: Any) -> Json:
         """Return the policy's layout, units, limits, standard deviations and sizes."""
         from kinemill.motion.gait_setup import describe
+        from kinemill.motion.tracking_fit import describe_tracking
 
-        description = describe(self, task, data)
-        description["physics"] = task.environment is not None
-        if task.environment is not None:
-            from kinemill.motion.tracking_fit import check_environment
-            from kinemill.runtime.policy_layout import PolicyLayout
-
-            check_environment(task, PolicyLayout.from_json(description["layout"]))
-            description["servos"] = task.environment.servos()
-        return description
+        if task.environment is None:
+            return {**describe(self, task, data), "physics": False}
+        return {**describe_tracking(self, task, data), "physics": True}
 
     def rebuild(self, description: Json, weights: dict[str, Any]) -> TorchModule:
         """Return a `GaitPolicy`, or a `TrackingPolicy` if it was trained in an environment."""

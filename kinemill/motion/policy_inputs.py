@@ -7,14 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.environments.legged.body import columns
-from kinemill.motion.gait_reference import Floats, Reference
+from kinemill.motion.reference import Floats, Reference
 
 RATE_SCALE, TURN_SCALE = 0.1, 0.25  # factors of joint rates and of the trunk's rates
 COMMAND_UNITS = (0.1, 0.1, 0.5)  # divisors of a command: m/s, m/s, rad/s
 
 
 def input_size(joints: int) -> int:
-    """Return E: up, trunk rates, joints, joint rates, command, phase, correction, next gait."""
+    """Return E: up, trunk rates, joints, joint rates, command, phase, correction, next pose."""
     return 3 + 3 + joints + joints + 3 + 2 + joints + joints
 
 
@@ -31,7 +31,7 @@ def policy_inputs(
         observations: (B, 10 + 2 J), as the robots return them.
         phases: (B,) rad.
         corrections: (B, J) of the step before, in units of `motion_tracking.REACH`.
-        reference: the gaits.
+        reference: the gaits or clips.
         command_rows: (B,) rows of `reference.commands`.
     """
     joints, rates, command = columns(len(reference.middle))

@@ -1,4 +1,4 @@
-"""Stage two: from a family of gaits to a policy in physics, by reinforcement learning.
+"""Stage two: from gaits or clips to a policy in physics, by reinforcement learning.
 
 Loop, checkpoints, resume and evaluation are those of `learn.type: reinforcement`
 (`kinemill.rl.training_loop`). The environment (`motion_tracking`) and the policy
@@ -11,13 +11,23 @@ from typing import Any
 import torch
 
 from kinemill.environments.kinds.legged import LeggedEnvironment
+from kinemill.environments.legged.clips import ClipTable
 from kinemill.errors import BadInput
+from kinemill.motion.clip_reference import ClipFamily, ClipReference
 from kinemill.motion.gait_policy import GaitPolicy
-from kinemill.motion.gait_reference import Floats, Reference
-from kinemill.motion.gait_setup import fit_family, make_policy, scale_of, select_clips
+from kinemill.motion.gait_reference import GaitReference
+from kinemill.motion.gait_setup import (
+    describe,
+    describe_layout,
+    fit_family,
+    make_policy,
+    scale_of,
+    select_clips,
+)
 from kinemill.motion.motion_prior import MotionPrior
 from kinemill.motion.motion_tracking import Tracking
 from kinemill.motion.policy_inputs import input_size
+from kinemill.motion.reference import Reference
 from kinemill.motion.settings import MotionSettings
 from kinemill.motion.tracking_policy import TrackingPolicy
 from kinemill.rl.learner import Learner, Site
@@ -43,14 +53,55 @@ def fit_tracking(
         description: as `Motion.describe` returned it.
         bench: device, folder and listeners of the training.
     """
-    learn = task.learn
+    learn, environment = task.learn, task.environment
     assert isinstance(learn, MotionSettings)
-    clips = select_clips(learn, task, data[1], "train")
+    assert isinstance(environment, LeggedEnvironment)  # `check_environment`
     torch.manual_seed(learn.seed)
-    family = make_policy(description)
-    family.load_gaits(fit_family(learn, task, clips)[0], scale_of(clips))
+    family, table = make_family(description), clips_of(task)
+    reference: Reference
+    if isinstance(family, ClipFamily):
+        assert table is not None
+        family.load_clips(table)
+        reference = ClipReference(table, environment.clip_error)
+    else:
+        clips = select_clips(learn, task, data[1], "train")
+        family.load_gaits(fit_family(learn, task, clips)[0], scale_of(clips))
+        reference = GaitReference(family.eval(), clips.mean_commands(), environment.body())
     own_task = task.model_copy(update={"learn": learn.in_physics})
-    return _TrackingLoop(own_task, family, (clips.mean_commands(), learn), bench).run()
+    layout = PolicyLayout.from_json(description["layout"])
+    return _TrackingLoop(own_task, layout, (family, reference, learn), bench).run()
+
+
+def clips_of(task: Task) -> ClipTable | None:
+    """Return the clips that a task's environment tracks; None for gaits.
+
+    Raises:
+        BadInput: They cannot be read, or leave the limits of the robot.
+    """
+    own = task.environment
+    return own.clip_table(task) if isinstance(own, LeggedEnvironment) else None
+
+
+def describe_tracking(learn: MotionSettings, task: Task, data: Sequence[Demonstrations]) -> Json:
+    """Return the JSON object of `Motion.describe` for a policy in physics.
+
+    Raises:
+        BadInput: As `check_environment` and `clips_of`.
+    """
+    check_environment(task, PolicyLayout.from_json(describe_layout(learn, task, data[0])["layout"]))
+    assert isinstance(task.environment, LeggedEnvironment)
+    table, servos = clips_of(task), {"servos": task.environment.servos()}
+    if table is None:
+        return {**describe(learn, task, data), **servos}
+    sizes = {"clips": len(table.ends), "rows": table.joints.shape[1]}
+    return {**describe_layout(learn, task, data[0]), **servos, "clips": sizes}
+
+
+def make_family(description: Json) -> GaitPolicy | ClipFamily:
+    """Return the gaits or clips of a description, without their values."""
+    if "clips" not in description:
+        return make_policy(description)
+    return ClipFamily(PolicyLayout.from_json(description["layout"]), **description["clips"])
 
 
 def rebuild_policy(learn: MotionSettings, description: Json) -> TrackingPolicy:
@@ -58,7 +109,7 @@ def rebuild_policy(learn: MotionSettings, description: Json) -> TrackingPolicy:
     layout, physics = PolicyLayout.from_json(description["layout"]), learn.in_physics
     joints = len(layout.actions)
     core = physics.algorithm.core(physics, input_size(joints), joints)
-    return TrackingPolicy(layout, make_policy(description), core)
+    return TrackingPolicy(layout, make_family(description), core)
 
 
 def check_environment(task: Task, layout: PolicyLayout) -> None:
@@ -93,26 +144,25 @@ class _TrackingLoop(TrainingLoop):
 
     Args:
         task: its `learn` part that of reinforcement.
-        family: the gaits to track.
-        motion: commands of the clips, (E, 3), and the settings of motion tracking.
+        layout: what the policy observes, and its actions.
+        motion: the gaits or clips to track as a part of the policy, the same for the training, and
+            the settings of motion tracking.
         bench: device, folder and listeners of the training.
     """
 
     def __init__(
         self,
         task: Task,
-        family: GaitPolicy,
-        motion: tuple[Floats, MotionSettings],
+        layout: PolicyLayout,
+        motion: tuple[GaitPolicy | ClipFamily, Reference, MotionSettings],
         bench: TrainingContext,
     ) -> None:
-        super().__init__(task, family.layout, bench)
-        environment, (commands, self._motion) = task.environment, motion
+        super().__init__(task, layout, bench)
+        environment, (family, self._reference, self._motion) = task.environment, motion
         assert isinstance(environment, LeggedEnvironment)  # `check_environment`
         self._environment, self._family = environment, family.eval()
-        body = environment.make(task).robots.body
-        self._reference = Reference(self._family, commands, body)
         learn: Any = task.learn
-        self._prior = MotionPrior(self._reference, len(body.joints), learn.seed)
+        self._prior = MotionPrior(self._reference, len(self._reference.middle), learn.seed)
         if learn.runner.type not in ("auto", "native"):
             where = f"learn.physics.runner: {learn.runner.type}"
             raise BadInput(where, "robots are simulated as one batch", expected="auto or native")

@@ -1,13 +1,14 @@
-"""Tracking policy: the gait at an advancing phase, plus a correction by a network.
+"""Tracking policy: a gait or clip at an advancing phase, plus a correction by a network.
 
-The phase starts where the family of gaits fits the first joints best and then advances at the rate
-of the clips. Symbols: B batch, J joints, φ phase.
+The phase of a gait starts where the family fits the first joints best, that of a clip at its start;
+then it advances at the rate of the clips. Symbols: B batch, J joints, φ phase.
 """
 
 import torch
 from torch import Tensor
 
 from kinemill.environments.legged.body import columns
+from kinemill.motion.clip_reference import ClipFamily
 from kinemill.motion.gait_policy import GaitPolicy, count_step
 from kinemill.motion.motion_tracking import REACH
 from kinemill.motion.policy_inputs import COMMAND_UNITS, RATE_SCALE, TURN_SCALE
@@ -20,11 +21,13 @@ class TrackingPolicy(PolicyModule):
 
     Args:
         layout: observations as `LeggedRobots.observe` returns them; actions: joint targets.
-        family: the gaits of these joints.
+        family: the gaits or clips of these joints, a module.
         core: the network of the corrections, from `policy_inputs` to (B, J).
     """
 
-    def __init__(self, layout: PolicyLayout, family: GaitPolicy, core: Core) -> None:
+    family: GaitPolicy | ClipFamily
+
+    def __init__(self, layout: PolicyLayout, family: GaitPolicy | ClipFamily, core: Core) -> None:
         super().__init__(layout)
         self.family, self.core = family, core
         self._joints, self._rates, self._command = columns(len(layout.actions))
@@ -48,10 +51,8 @@ class TrackingPolicy(PolicyModule):
         # Not clamp: some runtimes turn NaN into a bound, and NaN has to stay NaN.
         correction = torch.where(correction > 1.0, 1.0, correction)
         correction = torch.where(correction < -1.0, -1.0, correction)
-        phase = phase + self.family.phase_step
+        phase = self.family.advance(phase, latent)
         target = self.family.curve(phase, latent)[:, 0] + REACH * correction
-        # Wrap the phase: float32 would lose precision over hours.
-        phase = torch.where(phase > torch.pi, phase - 2.0 * torch.pi, phase)
         return self.family.bounded_targets(target), phase, count_step(begun), correction
 
     def _gait_inputs(

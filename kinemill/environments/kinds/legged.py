@@ -19,6 +19,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from kinemill.environments.gym_types import Info
 from kinemill.environments.legged.body import Body, load_body
+from kinemill.environments.legged.clips import ClipTable, read_clips
 from kinemill.environments.legged.physics import MujocoWarp
 from kinemill.environments.legged.robot_file import RobotOptions
 from kinemill.environments.legged.robots import Gauge, LeggedRobots
@@ -32,6 +33,8 @@ from kinemill.task.web_overrides import LOCAL
 Command = tuple[Quantity, Quantity, Quantity]
 
 START_STD = 0.02  # rad, standard deviation of the joints at the start of an episode
+_CLIPS = "clips"  # folder of the clips in a card
+TRACKED = 0.95  # share of a clip that a successful episode lasts
 
 
 @KINDS.register("legged")
@@ -72,6 +75,19 @@ class LeggedEnvironment(Environment):
         default=[(0.13, 0.0, 0.0)],
         description="forward and left velocity, m/s, and turning rate, rad/s; each reset draws one",
     )
+    clips: Annotated[list[str], LOCAL] = Field(
+        default=[],
+        description="files of clips to track, relative to the task file, in a format that the task "
+        "reads; each reset draws one, whose mean command selects it. An episode starts in the "
+        "first pose of its clip and ends with it; one with `LoopMode: Wrap` repeats itself. "
+        "Default: none, velocity commands are followed",
+    )
+    clip_error: PositiveQuantity = Field(
+        default=0.2,
+        description="error of the joints, rad, root mean square, at which the reward of a robot "
+        "that tracks clips is 1/e; an episode that lasts 95 % of its clip with a smaller mean "
+        "error is a success",
+    )
     tolerance: tuple[PositiveQuantity, PositiveQuantity] = Field(
         default=(0.1, 0.5),
         description="error of velocity, m/s, and of turning rate, rad/s, at which the reward is "
@@ -80,7 +96,8 @@ class LeggedEnvironment(Environment):
     fallen: PositiveQuantity | None = Field(
         default=None,
         description="height of the trunk's mass center below which the robot has fallen, m; "
-        "default: 0.7 of its height in stance",
+        "default: 0.7 of its height in stance. A robot that tracks a clip has fallen where it is "
+        "below the clip by as much as this is below standing",
     )
     push: QuantityOrZero = Field(
         default=0.1, description="largest velocity change of the trunk by a push, m/s"
@@ -98,23 +115,30 @@ class LeggedEnvironment(Environment):
     def _resolve_from_the_task(cls, value: str, info: ValidationInfo) -> str:
         return from_task_folder(value, info)
 
+    @field_validator("clips")
+    @classmethod
+    def _resolve_clips(cls, value: list[str], info: ValidationInfo) -> list[str]:
+        return [from_task_folder(one, info) for one in value]
+
     @property
     def robot_path(self) -> Path:
         """Path of the model file."""
         return Path(self.robot)
 
     def sources(self) -> dict[str, Path]:
-        """Return the model file, what it includes, and its meshes.
+        """Return the model file, what it includes, its meshes, and the clips.
 
         Raises:
             BadInput: The robot is not usable, or a file is missing.
         """
         self.body()
-        return model_sources(self.robot_path, f"environment.robot: {self.robot}")
+        clips = {f"{_CLIPS}/{Path(one).name}": Path(one) for one in self.clips}
+        return model_sources(self.robot_path, f"environment.robot: {self.robot}") | clips
 
     def at(self, folder: Path) -> "LeggedEnvironment":
-        """Return the environment with the model file that `folder` holds."""
-        return self.model_copy(update={"robot": str(folder / self.robot_path.name)})
+        """Return the environment with the files that `folder` holds."""
+        clips = [str(folder / _CLIPS / Path(one).name) for one in self.clips]
+        return self.model_copy(update={"robot": str(folder / self.robot_path.name), "clips": clips})
 
     def body(self) -> Body:
         """Return the body of the robot.
@@ -131,6 +155,15 @@ class LeggedEnvironment(Environment):
         )
         return load_body(self.robot_path, options)
 
+    def clip_table(self, task: Task) -> ClipTable | None:
+        """Return the clips to track, on the time step of a task; None if there are none.
+
+        Raises:
+            BadInput: As `body` and `read_clips`.
+        """
+        paths = [Path(one) for one in self.clips]
+        return read_clips(paths, task, self.body()) if paths else None
+
     def servos(self) -> dict[str, dict[str, float | None]]:
         """Return `kp`, `kv` and `limit` of the servo of each joint target."""
         body = self.body()
@@ -142,10 +175,13 @@ class LeggedEnvironment(Environment):
         """Return the environment.
 
         Raises:
-            BadInput: As `body`.
+            BadInput: As `body` and `clip_table`.
         """
-        robots = self._robots(task.dt, 1)
-        return LeggedEnv(robots, self.commands, (self.push, self.push_every), render=render)
+        robots, pushes = self._robots(task.dt, 1), (self.push, self.push_every)
+        clips = self.clip_table(task)
+        if clips is not None:
+            return ClipEnv(robots, clips, self.clip_error, pushes, render=render)
+        return LeggedEnv(robots, self.commands, pushes, render=render)
 
     def many(self, task: Task, count: int, device: Any) -> LeggedRobots:
         """Return robots to train in, for a training on a torch device.
@@ -205,15 +241,19 @@ class LeggedEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
     def reset(
         self, *, seed: int | None = None, options: Mapping[str, object] | None = None
     ) -> tuple[NDArray[np.float32], Info]:
-        """Start in stance on level ground, with noise on the joints; return (D,) and info."""
+        """Start on level ground, with noise on the joints; return (D,) and info."""
         super().reset(seed=seed)
         del options
+        self._begin()
+        return self.robots.observe()[0], {}
+
+    def _begin(self) -> None:
+        """Start in stance under a command."""
         command = self.commands[int(self.np_random.integers(len(self.commands)))]
         stance = self.robots.body.stance
         joints = stance + self.np_random.normal(0.0, START_STD, len(stance))
         rates = np.zeros((1, len(stance)))
         self.robots.begin([0], np.array([command]), joints[None], rates, np.zeros((1, 2)))
-        return self.robots.observe()[0], {}
 
     def step(
         self, action: NDArray[np.float32]
@@ -224,9 +264,13 @@ class LeggedEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
         robots.advance(np.clip(action, space.low, space.high).astype(float)[None])
         if self._push and robots.steps[0] % self._push_rows == 0:
             robots.push(self.np_random.uniform(-self._push, self._push, (1, 2)))
+        return robots.observe()[0], *self._step_result()
+
+    def _step_result(self) -> tuple[float, bool, bool, Info]:
+        """Return reward, whether it has fallen, whether it is cut off, and info."""
+        robots = self.robots
         info = {"is_success": bool(robots.is_success()[0])}
-        reward, has_fallen = float(robots.command_reward()[0]), bool(robots.has_fallen[0])
-        return robots.observe()[0], reward, has_fallen, False, info
+        return float(robots.command_reward()[0]), bool(robots.has_fallen[0]), False, info
 
     def render(self) -> NDArray[np.uint8]:
         """Return an image from the side with the trunk in its middle, (H, W, 3) uint8."""
@@ -254,6 +298,56 @@ class LeggedEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
             shapes.append(Bar((float(x.min()), z), (float(x.max()), z), 0.042 * size, color))
         shapes.append(Disc(at[0], 0.3 * size, dark))
         return draw(shapes, 192, 1.4 * size)
+
+
+class ClipEnv(LeggedEnv):
+    """The same robot, which tracks clips from their first pose to their end.
+
+    `info` has the share of the clip that a step is, `tracked`: its sum is the share survived.
+
+    Args:
+        robots: one robot.
+        clips: to track.
+        tolerance: error of the joints at which the reward is 1/e, rad.
+        pushes: largest velocity change, m/s, and interval, s.
+        render: whether `render()` returns images.
+    """
+
+    def __init__(
+        self,
+        robots: LeggedRobots,
+        clips: ClipTable,
+        tolerance: float,
+        pushes: tuple[float, float],
+        *,
+        render: bool = False,
+    ) -> None:
+        commands = [(float(x), float(y), float(yaw)) for x, y, yaw in clips.commands]
+        super().__init__(robots, commands, pushes, render=render)
+        self.clips, self._tolerance, self._clip, self._errors = clips, tolerance, 0, 0.0
+
+    def _begin(self) -> None:
+        """Start in the first pose of a clip."""
+        self._clip, self._errors = int(self.np_random.integers(len(self.commands))), 0.0
+        pose = self.clips.at(np.zeros(1), [self._clip])
+        noise = self.np_random.normal(0.0, START_STD, pose.joints.shape)
+        self.robots.begin_clip([0], self.clips.commands[[self._clip]], pose, noise)
+
+    def _step_result(self) -> tuple[float, bool, bool, Info]:
+        """Return reward, whether it has left the clip, whether the clip is over, and info."""
+        robots, steps = self.robots, int(self.robots.steps[0])
+        pose = self.clips.at(np.array([float(steps)]), [self._clip])
+        error, has_left = float(robots.joint_error(pose)[0]), bool(robots.has_left(pose)[0])
+        self._errors += error
+        end, loops = int(self.clips.ends[self._clip]), bool(self.clips.loops[self._clip])
+        has_lasted = not has_left if loops else steps >= TRACKED * end
+        info = {
+            "is_success": has_lasted and self._errors < steps * self._tolerance,
+            "tracked": 1.0 / end,
+            "joint_error": error / end,
+        }
+        reward = float(np.exp(-((error / self._tolerance) ** 2)))
+        return reward, has_left, steps >= end and not loops, info
 
 
 def _units(body: Body) -> dict[str, str]:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.environments.legged.body import Body, Floats
+from kinemill.environments.legged.clips import ClipPose, Pose, rotations
 from kinemill.environments.legged.physics import LeggedPhysics, MujocoThreads
 from kinemill.environments.mujoco_batch import scale_model
 from kinemill.errors import BadInput
@@ -121,6 +122,23 @@ class LeggedRobots:
         self.command[rows], self.smooth[rows], self.mean[rows] = command, command, 0.0
         self.steps[rows] = 0
 
+    def begin_clip(
+        self, rows: list[int] | NDArray[np.intp], command: Floats, pose: ClipPose, noise: Floats
+    ) -> None:
+        """Start an episode of some robots in poses of clips, along x.
+
+        Args:
+            rows: indices of the N robots.
+            command: (N, 3).
+            pose: N of them.
+            noise: (N, J) added to the joints, rad.
+        """
+        self.begin(rows, command, pose.joints + noise, pose.rates, pose.velocity)
+        self.position[rows, 2] = pose.height
+        self.position[rows, 3:7] = pose.attitude
+        self.velocity[rows, 2] = pose.climb
+        self.velocity[rows, 3:6] = pose.turn
+
     def advance(self, targets: Floats) -> None:
         """Simulate one time step with joint targets (B, J), rad."""
         self.position, self.velocity = self.physics.advance(self.position, self.velocity, targets)
@@ -136,13 +154,7 @@ class LeggedRobots:
     @property
     def rotation(self) -> Floats:
         """Rotation matrices from trunk to world, (B, 3, 3)."""
-        w, x, y, z = self.position[:, 3:7].T
-        rows = [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-        ]
-        return np.moveaxis(np.array(rows), 2, 0)
+        return rotations(self.position[:, 3:7])
 
     @property
     def has_fallen(self) -> NDArray[np.bool_]:
@@ -150,6 +162,21 @@ class LeggedRobots:
         up = self.rotation[:, 2]
         height = self.position[:, 2] + up @ self.body.center
         return (height < self.gauge.fallen) | (up[:, 2] < _TILT)
+
+    def has_left(self, pose: Pose) -> NDArray[np.bool_]:
+        """Whether each robot has left the pose of its clip, (B,).
+
+        Its trunk is tilted otherwise, or lower by as much as a fall is below standing.
+        """
+        up = self.rotation[:, 2]
+        drop = self.body.standing_height - self.gauge.fallen
+        height = self.position[:, 2] + up @ self.body.center
+        lowest = pose.height + pose.up @ self.body.center - drop
+        return (height < lowest) | (np.einsum("bi,bi->b", up, pose.up) < _TILT)
+
+    def joint_error(self, pose: Pose) -> Floats:
+        """Return the root mean square of the joints' deviations from a pose, rad, (B,)."""
+        return np.sqrt(np.square(self.position[:, 7:] - pose.joints).mean(axis=1))
 
     def heading_velocity(self) -> Floats:
         """Return velocity along and across the heading, m/s, and turning rate, rad/s, (B, 3)."""

@@ -13,7 +13,7 @@ from kinemill.environments.legged.physics import MujocoThreads, MujocoWarp
 from kinemill.environments.legged.robots import Gauge, LeggedRobots
 from kinemill.errors import BadInput
 from kinemill.motion.gait_policy import ClipScale, GaitPolicy, GaitSizes
-from kinemill.motion.gait_reference import Reference
+from kinemill.motion.gait_reference import GaitReference
 from kinemill.motion.gaits import fit_gaits
 from kinemill.motion.motion_prior import BATCH, MotionPrior
 from kinemill.motion.motion_tracking import REACH, Tracking
@@ -190,7 +190,7 @@ def test_what_is_exported_does_in_torch_what_it_learned_in_numpy(family):
     torch.manual_seed(0)
     core = Perceptron([WIDTH, 16, 10], "tanh")
     policy = TrackingPolicy(family.layout, family, core).eval()
-    reference = Reference(family, np.array([[0.13, 0.0, 0.0]]), BODY)
+    reference = GaitReference(family, np.array([[0.13, 0.0, 0.0]]), BODY)
     environment = make_environment(task())
     observation, _ = environment.reset(seed=1)
     phase = np.array([reference.nearest_phase(observation[7:17], observation[27:30])])
@@ -213,7 +213,7 @@ def walks(family: GaitPolicy, count: int, **environment) -> Tracking:
     """The tracking of one command, to be learned in."""
     own = task(**environment)
     walkers = own.environment.many(own, count, torch.device("cpu"))
-    reference = Reference(family, np.array([[0.13, 0.0, 0.0]]), BODY)
+    reference = GaitReference(family, np.array([[0.13, 0.0, 0.0]]), BODY)
     return Tracking(own.environment, own.dt, walkers, reference)
 
 
@@ -253,7 +253,7 @@ def test_a_parameter_that_it_lacks_is_refused_before_it_learns(family):
 
 def test_a_foot_that_bears_stays_where_it_is(family):
     """The trunk's velocity is the gait's, so that on average it is the command."""
-    reference = Reference(family, np.array([[0.13, 0.0, 0.0], [0.05, 0.1, 0.3]]), BODY)
+    reference = GaitReference(family, np.array([[0.13, 0.0, 0.0], [0.05, 0.1, 0.3]]), BODY)
     phases = np.linspace(0.0, 2.0 * np.pi, 400, endpoint=False)
     for which, command in enumerate(reference.commands):
         pose = reference.at(phases, np.full(400, which))
@@ -274,7 +274,7 @@ def test_the_plug_in_joins_by_its_entry_point():
 
 
 def test_a_motion_prior_learns_to_tell_the_gaits_steps_from_others(family):
-    reference = Reference(family, np.array([[0.05, 0.0, 0.0], [0.15, 0.0, 0.0]]), BODY)
+    reference = GaitReference(family, np.array([[0.05, 0.0, 0.0], [0.15, 0.0, 0.0]]), BODY)
     prior, random = MotionPrior(reference, 10, seed=0), np.random.default_rng(1)
 
     def clip() -> tuple[np.ndarray, np.ndarray]:

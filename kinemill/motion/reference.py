@@ -1,0 +1,83 @@
+"""Reference motion: what robots that train in physics follow, a gait or a clip.
+
+Symbols: B robots, J joints, E clips, C commands, φ phase, rad.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinemill.environments.legged.clips import Pose
+from kinemill.environments.legged.robots import LeggedRobots
+
+Floats = NDArray[np.float64]
+Rows = NDArray[np.intp]
+
+
+class Reference(Protocol):
+    """Poses by phase and command.
+
+    Attributes:
+        phase_step: advance of the phase per row, rad.
+        middle: mean joint angles, (J,), rad.
+        clips: E.
+        commands: (C, 3), those of the clips first: m/s, m/s, rad/s.
+    """
+
+    phase_step: float
+    middle: Floats
+    clips: int
+    commands: Floats
+
+    def rows_of(self, commands: Sequence[Sequence[float]]) -> list[int]:
+        """Return the rows in `commands` from which episodes with a command of the task draw."""
+        ...
+
+    def at(self, phases: Floats, command_rows: Rows | list[int]) -> Pose:
+        """Return poses at phases (B,) for rows (B,) of `commands`."""
+        ...
+
+    def advance(self, phases: Floats, command_rows: Rows) -> Floats:
+        """Return the phases (B,), rad, one row later."""
+        ...
+
+    def draw_phases(self, random: np.random.Generator, command_rows: Rows | list[int]) -> Floats:
+        """Return random phases (B,), rad, for rows (B,) of `commands`."""
+        ...
+
+    def begin(
+        self,
+        robots: LeggedRobots,
+        rows: Rows,
+        command_rows: Rows,
+        inside: NDArray[np.bool_],
+        random: np.random.Generator,
+    ) -> Floats:
+        """Start episodes of some robots; return their phases (N,), rad.
+
+        Args:
+            robots: all of them.
+            rows: indices of the N robots.
+            command_rows: (N,) rows of `commands`.
+            inside: (N,) whether at a random phase; the others start as in an evaluation.
+            random: source of phases and of noise on the joints.
+        """
+        ...
+
+    def task_reward(self, robots: LeggedRobots, pose: Pose) -> Floats:
+        """Return the environment's reward, 0 to 1, (B,)."""
+        ...
+
+    def has_ended(self, robots: LeggedRobots, pose: Pose) -> NDArray[np.bool_]:
+        """Return whether each robot has failed, (B,)."""
+        ...
+
+    def is_over(self, phases: Floats, command_rows: Rows) -> NDArray[np.bool_]:
+        """Return whether the motions of rows (B,) of `commands` are over at phases (B,), (B,)."""
+        ...
+
+    def is_success(self, robots: LeggedRobots, row: int, *, ended: bool) -> bool:
+        """Return whether the episode of a robot that is over was a success."""
+        ...

@@ -1,0 +1,208 @@
+"""Clips that repeat nothing: read, checked, tracked in physics, trained and exported."""
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks._clips import task_text, write_clip
+from benchmarks.prove_motion import data_of
+from kinemill.environments import make_environment
+from kinemill.environments.kinds.legged import ClipEnv
+from kinemill.errors import BadInput
+from kinemill.motion.clip_reference import ClipFamily, ClipReference
+from kinemill.motion.motion_tracking import REACH, Tracking
+from kinemill.motion.policy_inputs import input_size, policy_inputs
+from kinemill.motion.tracking_fit import clips_of
+from kinemill.motion.tracking_policy import TrackingPolicy
+from kinemill.rl.networks import Perceptron
+from kinemill.runtime.policy_layout import PolicyLayout
+from kinemill.store.home import Home
+from kinemill.task import load_task
+from kinemill.task.protocols import NullReporter
+from kinemill.train import load_model
+from kinemill.train import stage as train
+from tests.environments.test_legged import HIPS, quadruped
+
+DT, RATE = 0.02, 50
+JOINTS = tuple(f"{leg}_{joint}" for leg in HIPS for joint in ("hip", "knee"))
+SETTINGS = """
+dataset: {test: [{rows: [80, null]}], validation: {tail: 0.2}}
+learn:
+  type: motion
+  physics:
+    algorithm: {type: ppo, n_steps: 16}
+    num_envs: 8
+    batch_size: 64
+    steps: 256
+    eval_every: 128
+    model: {type: mlp, hidden_sizes: [16]}
+environment:
+  type: legged
+  robot: dog.xml
+  clips: [clips/crouch.json]
+  push: 0
+  trials: {episodes: 2, n_eval_episodes: 2}
+"""
+
+
+def crouch(depth: float, rows: int = 100) -> dict[str, np.ndarray]:
+    """Bend all legs by `depth` rad and stretch them again; the feet stay below the hips."""
+    bend = depth * 0.5 * (1.0 - np.cos(2.0 * np.pi * np.arange(rows) / (rows - 1)))
+    return {name: -2.0 * bend if name.endswith("knee") else bend for name in JOINTS}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "dog.xml").write_text(quadruped())
+    zero = {"Vel_x": 0.0, "Vel_y": 0.0, "Yaw": 0.0}
+    write_clip(tmp_path / "clips" / "crouch.json", crouch(0.6), RATE, **zero)
+    write_clip(
+        tmp_path / "clips" / "bow.json", crouch(0.3, 60), RATE, loops=True, **zero | {"Yaw": 1.0}
+    )
+    (tmp_path / "dog.yaml").write_text(task_text("dog", JOINTS, DT, SETTINGS))
+    return tmp_path
+
+
+def task_of(folder, *clips: str, **changed):
+    paths = [str(folder / "clips" / f"{name}.json") for name in clips or ("crouch",)]
+    return load_task(folder / "dog.yaml", {"environment.clips": paths, **changed})
+
+
+def test_height_and_rates_are_those_of_legs_that_bend(folder):
+    """Two links of 80 mm and a sole of 10 mm; the hip is 10 mm in front of the leg, 5 mm above."""
+    table, bend = clips_of(task_of(folder)), crouch(0.6)["front_left_hip"]
+    steps = np.arange(99.0)
+    pose = table.at(steps, [0] * 99)
+    np.testing.assert_allclose(pose.joints[:, 0], bend[:99], atol=1e-5)
+    height = 0.005 + 0.165 * np.cos(bend[:99]) - 0.01 * np.sin(bend[:99])
+    np.testing.assert_allclose(pose.height, height, atol=1e-5)
+    np.testing.assert_allclose(pose.rates[1:-1, 0], (bend[2:99] - bend[:97]) / (2 * DT), atol=1e-3)
+    np.testing.assert_allclose(pose.up, [[0.0, 0.0, 1.0]] * 99, atol=1e-9)
+    np.testing.assert_allclose(pose.velocity.mean(axis=0), 0.0, atol=1e-3)
+
+
+def test_a_clip_ends_and_a_loop_goes_on(folder):
+    table = clips_of(task_of(folder, "crouch", "bow"))
+    assert table.ends.tolist() == [98, 58]  # targets one row later cost the last row
+    assert table.loops.tolist() == [False, True]
+    far = table.at(np.array([500.0, 58.0, 59.0]), [0, 1, 1]).joints
+    np.testing.assert_allclose(far[0], table.joints[0, 98])
+    np.testing.assert_allclose(far[1], table.joints[1, 0], atol=1e-9)
+    np.testing.assert_allclose(far[2], table.joints[1, 1])
+
+
+def test_a_clip_outside_the_limits_is_named_with_frame_joint_value_and_limit(folder):
+    write_clip(folder / "clips" / "deep.json", crouch(1.2), RATE, Vel_x=0.0, Vel_y=0.0, Yaw=0.0)
+    task, home = task_of(folder, "deep"), Home(folder / "home")
+    message = r"deep\.json.*front_left_knee -2\.0\d+ rad in frame 3\d .*limits -2 to 2"
+    with pytest.raises(BadInput, match=message):
+        data_of(task, home, folder / "clips")
+    assert not (home.store / "dataset").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "message"),
+    [
+        ("crouch", {"Yaw": 1.0}, "crouch.json and bow.json have the same command"),
+        ("missing", {}, r"missing\.json.*no such file"),
+    ],
+)
+def test_clips_that_cannot_be_used_are_named(folder, name, changed, message):
+    zero = {"Vel_x": 0.0, "Vel_y": 0.0, "Yaw": 0.0}
+    write_clip(folder / "clips" / "crouch.json", crouch(0.6), RATE, **zero | changed)
+    with pytest.raises(BadInput, match=message):
+        clips_of(task_of(folder, name, "bow"))
+
+
+def play(environment: ClipEnv, targets) -> tuple[int, dict, float]:
+    environment.reset(seed=0)
+    rows, over, total, shares = 0, False, 0.0, 0.0
+    while not over:
+        rows += 1
+        _, reward, fell, cut, info = environment.step(targets(rows).astype(np.float32))
+        total, shares, over = total + reward, shares + info["tracked"], fell or cut
+    return rows, info | {"share": shares}, total / rows
+
+
+def test_a_clip_played_back_is_a_success_and_standing_is_not(folder):
+    environment = make_environment(task_of(folder))
+    table = clips_of(task_of(folder))
+    rows, info, reward = play(environment, lambda step: table.joints[0, min(step, 98)])
+    assert rows == 98
+    assert info["is_success"]
+    assert info["share"] == pytest.approx(1.0)
+    assert reward > 0.8
+    _, info, still = play(environment, lambda step: np.zeros(8))
+    assert not info["is_success"]
+    assert still < 0.6
+
+
+def test_the_pose_of_the_clip_is_where_training_starts(folder):
+    task = task_of(folder)
+    tracking = tracking_of(task, 64)
+    robots, reference = tracking._robots, tracking._reference
+    phases = tracking._phase
+    assert phases.max() > 0.5 * np.pi
+    assert (phases == 0.0).sum() >= 4  # a fifth starts as in an evaluation
+    pose = reference.at(phases, np.zeros(64, int))
+    np.testing.assert_allclose(robots.position[:, 2], pose.height)
+    np.testing.assert_allclose(robots.velocity[:, 6:], pose.rates)
+    assert robots.joint_error(pose).max() < 0.06
+    rewards, ends = [], []
+    for _ in range(120):
+        _, reward, done, infos, _ = tracking.step(np.zeros((64, 8)))
+        rewards.append(reward)
+        ends += [info for info, over in zip(infos, done, strict=True) if over]
+    assert np.mean(rewards) > 0.6
+    assert len(ends) >= 64
+    assert all(info["TimeLimit.truncated"] for info in ends)  # none fell: the clip was over
+    assert {info["kinemill_episode"]["success"] for info in ends} == {1.0}
+
+
+def tracking_of(task, count: int) -> Tracking:
+    reference = ClipReference(clips_of(task), task.environment.clip_error)
+    robots = task.environment.many(task, count, torch.device("cpu"))
+    return Tracking(task.environment, DT, robots, reference)
+
+
+def test_what_is_exported_does_in_torch_what_it_learned_in_numpy(folder):
+    """Of two clips, the one whose command is nearest; one ends within the rows, one loops."""
+    task = task_of(folder, "crouch", "bow")
+    table, robot = clips_of(task), make_environment(task).unwrapped
+    layout = PolicyLayout(DT, robot.observation_names, robot.action_names, {}, {}, (0,) * 8)
+    family = ClipFamily(layout, 2, table.joints.shape[1])
+    family.load_clips(table)
+    torch.manual_seed(0)
+    core = Perceptron([input_size(8), 16, 8], "tanh")
+    policy, reference = TrackingPolicy(layout, family, core).eval(), ClipReference(table, 0.2)
+    random = np.random.default_rng(0)
+    observations = random.normal(0.0, 0.3, (2, 26)).astype(np.float32)
+    observations[:, 3] = 1.0
+    observations[:, -3:] = [[0.0, 0.0, 0.2], [0.0, 0.0, 0.8]]
+    phase, rows, added, carry = np.zeros(2), np.arange(2), np.zeros((2, 8)), policy.initial_carry(2)
+    with torch.no_grad():
+        for _ in range(130):
+            inputs = policy_inputs(observations, phase, added, reference, rows)
+            added = core(torch.from_numpy(inputs))[0].numpy().clip(-1, 1)
+            phase = reference.advance(phase, rows)
+            target = reference.at(phase, rows).joints + REACH * added
+            actual, *carry = policy(torch.from_numpy(observations), *carry)
+            np.testing.assert_allclose(actual.numpy(), target, atol=2e-4)
+    lost = torch.full((2, 26), torch.nan)
+    assert policy(lost, *policy.initial_carry(2))[0].isnan().all()
+
+
+def test_a_clip_is_learned_and_its_policy_is_restored(folder):
+    task, home = task_of(folder), Home(folder / "home")
+    refs = data_of(task, home, folder / "clips")
+    model = train.run(task, home, *refs, (NullReporter(), NullReporter()))
+    policy = load_model(home.root / model.ref.path)
+    assert isinstance(policy, TrackingPolicy)
+    np.testing.assert_allclose(policy.family.table[0].numpy(), clips_of(task).joints[0], atol=1e-6)
+
+
+def test_acyclic_clips_without_physics_are_refused_with_the_way_to_track_them(folder):
+    task = load_task(folder / "dog.yaml").model_copy(update={"environment": None})
+    with pytest.raises(BadInput, match=r"repeat nothing.*clips: \[FILES\]"):
+        task.learn.check_clips(task, {"crouch.json": crouch(0.6)})
