@@ -107,20 +107,30 @@ class Run:
 
     def __call__(self) -> None:
         """Make one step."""
-        self.steps(self.batches.at(self.done), self.done)
+        self.steps(self.done)
         self.done += 1
 
 
-def begin(data: Any, device: torch.device, task: Task) -> Run:
-    """Return a new training of a task on a device."""
+def begin(data: Any, device: torch.device, task: Task, *, waits: bool | None = None) -> Run:
+    """Return a new training of a task on a device.
+
+    Args:
+        data: to learn from.
+        device: of the training.
+        task: with its settings.
+        waits: whether every step waits for the device; None: as a training does, on a CPU always.
+    """
     learn: Any = task.learn
     torch.set_num_threads(learn.threads)
     module, objective = learn.prepare(task, data, data, device)
     optimizer = learn.optimizer.build(p for p in module.parameters() if p.requires_grad)
     scaler = scaler_of(learn.amp, device)
     training = Training(module, optimizer, None, scaler, State(pieces=learn.accumulate))
-    steps = Steps(training, objective, learn, NullReporter())
-    return Run(task, module, objective, steps, batches_of(objective, learn))
+    batches = batches_of(objective, learn)
+    steps = Steps(training, objective, learn, NullReporter(), batches)
+    if waits is not None:
+        steps._is_for_device = lambda: not waits
+    return Run(task, module, objective, steps, batches)
 
 
 def fitted(data: Any, device: torch.device, folder: Path, **learn: Any) -> tuple[Any, dict]:

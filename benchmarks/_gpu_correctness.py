@@ -56,7 +56,7 @@ def _size(bench: Bench) -> tuple[int, int]:
 
 def _check_resume(bench: Bench, folder: Path) -> None:
     """SIGKILL in the middle of a deterministic training, and compare the resumed weights."""
-    for name, more in {"eager": {}, "AMP bf16 and dropout": _DROPPED}.items():
+    for name, more in {"float32": {}, "CUDA graph, AMP bf16, dropout": _DROPPED}.items():
         work = f"resume after SIGKILL, {name}: same weights, bit by bit"
         with bench.case(work):
             steps = bench.size(400, 60)
@@ -79,7 +79,7 @@ def _check_resume(bench: Bench, folder: Path) -> None:
             bench.row(work, apart, "weights", goal=goal, is_reached=reached_goal, note=note)
 
 
-_DROPPED = {"amp": "bf16", "model": MLP | {"dropout": 0.1}}
+_DROPPED = {"cuda_graph": "on", "amp": "bf16", "model": MLP | {"dropout": 0.1}}
 
 
 def _start(folder: Path, settings: dict[str, Any], **world: str) -> subprocess.Popen[str]:
@@ -133,22 +133,33 @@ def _check_precision(bench: Bench, folder: Path) -> None:
     data = pendulums(*_size(bench))
     steps = bench.size(400, 20)
     common = {"steps": steps, "eval_every": steps, "save_every": 10 * steps, "batch_size": 64}
-    for name, model, ways in (
-        ("MLP 3x64", MLP, {"AMP bf16": {"amp": "bf16"}, "AMP fp16": {"amp": "fp16"}}),
-        ("MLP 2x512", WIDE, {"matmul medium (TF32 or bf16)": {"matmul": "medium"}}),
+    products = {f"matmul {way}": {"matmul": way} for way in ("high", "medium")}
+    for name, own, ways in (
+        ("MLP 3x64", {"model": MLP}, _LOWERED | _GRAPHS),
+        ("MLP 3x64, SGD", _SGD, {"CUDA graph": _GRAPH}),
+        ("MLP 2x512", {"model": WIDE}, products),
     ):
         exact = math.nan
         with bench.case(f"{name}, float32: mean loss"):
-            exact = _mean_loss(bench, data, folder / f"{name}-exact", model=model, **common)
+            exact = _mean_loss(bench, data, folder / f"{name}-exact", **own, **common)
             bench.row(f"{name}, float32: mean loss", exact, "loss")
         for way, settings in ways.items():
             work = f"{name}, {way}: mean loss against float32"
             with bench.case(work):
-                more = {"model": model, **common, **settings}
+                more = {**own, **common, **settings}
                 loss = _mean_loss(bench, data, folder / work.replace("/", "-"), **more)
                 off = abs(loss / exact - 1.0)
                 goal = f"within {CLOSE:.0%}"
                 bench.row(work, off, "relative", goal=goal, is_reached=off <= CLOSE)
+
+
+_GRAPH = {"cuda_graph": "on"}
+_LOWERED = {f"AMP {way}": {"amp": way} for way in ("bf16", "fp16")}
+_GRAPHS = {
+    "CUDA graph": _GRAPH,
+    "CUDA graph, AMP fp16": _GRAPH | {"amp": "fp16"},
+}
+_SGD = {"model": MLP, "optimizer": {"type": "sgd"}}
 
 
 def _mean_loss(bench: Bench, data: Any, folder: Path, **settings: Any) -> float:

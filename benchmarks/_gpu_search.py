@@ -23,13 +23,16 @@ def measure(bench: Bench) -> None:
     trials = bench.size(TRIALS, 4)
     alone = 0.0
     with bench.case("one training"):
-        alone = _steps_per_second(bench, data, 1)
+        alone = _steps_per_second(bench, data, 1, "off")
         bench.row("one training", alone, "steps/s")
-    goal = f"8 times one after the other, of {TRIALS}"
-    work = f"{trials} trainings as one batched program"
-    with bench.case(work):
-        together = trials * _steps_per_second(bench, data, trials)
-        _compare(bench, work, together, (alone, goal))
+    with bench.case("one training, CUDA graph"):
+        rate = _steps_per_second(bench, data, 1, "on")
+        _compare(bench, "one training, CUDA graph", rate, (alone, ""))
+    for graph, goal in (("off", ""), ("on", "8 times one after the other")):
+        work = f"{trials} trainings as one batched program{', CUDA graph' * (graph == 'on')}"
+        with bench.case(work):
+            together = trials * _steps_per_second(bench, data, trials, graph)
+            _compare(bench, work, together, (alone, goal))
     work = f"{bench.size(PROCESSES, 2)} trainings in processes on one device"
     with bench.case(work):
         rate = _in_processes(bench, bench.size(PROCESSES, 2))
@@ -52,9 +55,9 @@ def _compare(bench: Bench, work: str, rate: float, against: tuple[float, str]) -
     bench.row(work, rate, "steps/s, all together", goal=goal, is_reached=is_reached, note=note)
 
 
-def _steps_per_second(bench: Bench, data: Any, members: int) -> float:
-    task = task_of(model=MLP, batch_size=256, ensemble=members)
-    run = begin(data, bench.device, task)
+def _steps_per_second(bench: Bench, data: Any, members: int, graph: str) -> float:
+    task = task_of(model=MLP, batch_size=256, ensemble=members, cuda_graph=graph)
+    run = begin(data, bench.device, task, waits=False)
     at_least, most = bench.size(3.0, 0.01), bench.size(100_000, 4)
     return 1.0 / seconds_of(run, bench.device, at_least=at_least, most=most)
 

@@ -47,12 +47,12 @@ class Section:
 
 
 SECTIONS = {
-    "training": Section("benchmarks._gpu_training", 150.0),
-    "correctness": Section("benchmarks._gpu_correctness", 130.0),
-    "inference": Section("benchmarks._gpu_inference", 70.0),
-    "search": Section("benchmarks._gpu_search", 60.0),
-    "pixels": Section("benchmarks._gpu_pixels", 40.0),
-    "simulation": Section("benchmarks._gpu_simulation", 70.0),
+    "training": Section("benchmarks._gpu_training", 140.0),
+    "correctness": Section("benchmarks._gpu_correctness", 120.0),
+    "inference": Section("benchmarks._gpu_inference", 60.0),
+    "search": Section("benchmarks._gpu_search", 50.0),
+    "pixels": Section("benchmarks._gpu_pixels", 35.0),
+    "simulation": Section("benchmarks._gpu_simulation", 60.0),
 }
 
 

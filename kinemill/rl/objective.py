@@ -59,6 +59,7 @@ _UNUSED = (
     "ema",
     "amp",
     "compile",
+    "cuda_graph",
     "matmul",
     "freeze",
     "eval_callback",

@@ -131,10 +131,15 @@ class Learn(Plugin):
         default="auto",
         description="compile the training step (torch.compile); auto: if that saves time",
     )
-    matmul: Literal["auto", "highest", "medium"] = Field(
+    cuda_graph: Literal["on", "off"] = Field(
+        default="off",
+        description="capture the training step as a CUDA graph; without effect on a CPU",
+    )
+    matmul: Literal["auto", "highest", "high", "medium"] = Field(
         default="auto",
-        description="precision of float32 matrix multiplication; medium: bfloat16 units; auto: "
-        "medium if matrices are large, it is faster and the gradient stays close",
+        description="precision of float32 matrix multiplication; high: TF32 on a GPU; medium: "
+        "bfloat16 units; auto: medium on a CPU if matrices are large, it is faster and the "
+        "gradient stays close",
     )
     threads: Processes = Field(
         default=1, description="CPU threads; small models are slower with two on a busy machine"

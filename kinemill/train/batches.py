@@ -31,11 +31,20 @@ class Batches:
 
     def at(self, step: int) -> Tensor:
         """Return the window indices (M, B) int64 of a step, a row for each of M seeds."""
+        epoch, first = self.position(step)
+        return self.orders(epoch)[:, first : first + self.size]
+
+    def position(self, step: int) -> tuple[int, int]:
+        """Return the epoch of a step, and the place of its first window in the order of it."""
         epoch, position = divmod(step, self.windows // self.size)
+        return epoch, position * self.size
+
+    def orders(self, epoch: int) -> Tensor:
+        """Return the window indices (M, W) int64 of an epoch, in order."""
         if epoch != self._epoch:
             self._orders = torch.stack([self._order(seed, epoch) for seed in self.seeds])
             self._epoch = epoch
-        return self._orders[:, position * self.size : (position + 1) * self.size]
+        return self._orders
 
     def _order(self, seed: int, epoch: int) -> Tensor:
         generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63)

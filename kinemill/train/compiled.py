@@ -14,8 +14,6 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value
 from torch.utils._python_dispatch import TorchDispatchMode
 
-Update = Callable[[Tensor, float], tuple[Tensor, Tensor]]
-
 # Medians over five models on two busy cores; other machines are within a factor of two.
 OVERHEAD = 5e-6  # s per operation that compilation saves
 COMPILE_TIME = 4.0, 0.03  # s, constant and per operation
@@ -32,9 +30,41 @@ class _Loss(nn.Module):
         return self.loss(batch)
 
 
+class CompiledStep:
+    """One whole training step, `(batch, learning rate) -> (loss, norm of the gradient)`.
+
+    Args:
+        program: of the batch and of the scalars (3,) that `scalars` returns.
+        counts: steps of each parameter, in the optimizer's state.
+        weights: of the module, flat.
+        betas: decay of both moments.
+    """
+
+    def __init__(
+        self,
+        program: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
+        counts: Tensor,
+        weights: Tensor,
+        betas: tuple[float, float],
+    ) -> None:
+        self.program, self._counts, self._weights, self._betas = program, counts, weights, betas
+        self._done = int(counts[0])
+
+    def scalars(self, rate: float) -> tuple[float, float, float]:
+        """Count one more step, and return its rate and the corrections of both moments."""
+        self._counts.add_(1.0)
+        self._done += 1
+        b1, b2 = self._betas
+        return rate, 1.0 - b1**self._done, 1.0 - b2**self._done
+
+    def __call__(self, batch: Tensor, rate: float) -> tuple[Tensor, Tensor]:
+        """Make one step."""
+        return self.program(batch, self._weights.new_tensor(self.scalars(rate)))
+
+
 def compiled(
     module: nn.Module, loss: Callable[[Tensor], Tensor], optimizer: torch.optim.AdamW, clip: float
-) -> Update:
+) -> CompiledStep:
     """Return one whole training step, `(batch, learning rate) -> (loss, norm of the gradient)`.
 
     The module's parameters and the optimizer's state become views of the flat vectors, so they are
@@ -70,8 +100,9 @@ def compiled(
         second.mul_(b2).addcmul_(gradient, gradient, value=1.0 - b2)
         moved = flat * (1.0 - rate * decay)
         moved = moved - rate / correct1 * first / ((second / correct2).sqrt() + eps)
-        # A step that is not finite leaves the weights unchanged, for the NaN diagnosis.
-        flat.copy_(torch.where(torch.isfinite(value + norm), moved, flat))
+        # A step that is not finite leaves the weights unchanged, for the NaN diagnosis; so does a
+        # rate of NaN, for all steps after it.
+        flat.copy_(torch.where(torch.isfinite(value + norm + rate), moved, flat))
         return value, norm
 
     # The compiler caches by code object, so each training needs its own.
@@ -82,13 +113,10 @@ def compiled(
         options["cpp_wrapper"] = True
     program: Any = torch.compile(step, fullgraph=True, dynamic=False, options=options)
 
-    def update(batch: Tensor, rate: float) -> tuple[Tensor, Tensor]:
-        counts.add_(1.0)
-        done = float(counts[0])
-        scalars = weights.new_tensor((rate, 1.0 - b1**done, 1.0 - b2**done))
+    def advance(batch: Tensor, scalars: Tensor) -> tuple[Tensor, Tensor]:
         return program(weights, first, second, batch, scalars)
 
-    return update
+    return CompiledStep(advance, counts, weights, (b1, b2))
 
 
 def _flattened(

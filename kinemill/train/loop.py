@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -66,37 +67,62 @@ def fit(
     learn = learn.with_steps(objective.windows)
     training = _begin(module, learn, folder, progress)
     state, batches = training.state, batches_of(objective, learn)
-    update = Steps(training, objective, learn, progress)
+    update = Steps(training, objective, learn, progress, batches)
+    points = list[int]()  # steps whose losses the device has, and the curve not yet
     began = time.monotonic() - state.seconds
     _evaluate_start(training, objective, learn, tracker, watch)
     is_over = False
     while state.step < learn.total_steps and not is_over and not _out_of_patience(state, learn):
-        state.losses.append(update(batches.at(state.step), state.step))
+        update(state.step)
         state.step += 1
         is_over = state.step == learn.total_steps or is_time_over()
-        if training.average is not None:
-            training.average.update(state.step)
-        if state.step % learn.log_every == 0 or is_over:
-            _report_losses(state, learn, tracker)
+        training.average_weights()
+        milestones = _Milestones.after(state.step, learn, is_over=is_over)
+        points += [state.step] if milestones.point else []
+        if milestones.evaluation or milestones.checkpoint or not update.is_deferred:
+            _report_losses(state, update, points, (learn, tracker))
+        if milestones.point:
             progress.advance("model", state.step, learn.total_steps, _note(state, learn, objective))
-        if state.step % learn.eval_every == 0 or is_over:
+        if milestones.evaluation:
             _evaluate(training, objective, learn, tracker, watch)
             progress.log_message(
                 f"step {state.step}/{learn.total_steps}: {_note(state, learn, objective)}"
             )
-        if is_due(state.step, state.step - 1, learn) and process_group().is_rank_zero:
-            state.seconds = time.monotonic() - began
-            write_checkpoint(folder, *training.to_checkpoint(), Retention.of(learn))
+        if milestones.checkpoint:
+            _save(training, learn, folder, began)
     state.seconds = time.monotonic() - began
     if state.losses:  # patience ended between two points of the curve
-        _report_losses(state, learn, tracker)
+        _report_losses(state, update, [state.step], (learn, tracker))
     tracker.flush()
-    _check_finite(state, objective)
-    return state, training.best
+    return _checked(state, objective), training.best
 
 
-def _check_finite(state: State, objective: Objective) -> None:
-    """Raise Diverged if no validation error was ever finite."""
+@dataclass(frozen=True)
+class _Milestones:
+    """What follows a step: a point of the curve, an evaluation, a checkpoint."""
+
+    point: bool
+    evaluation: bool
+    checkpoint: bool
+
+    @classmethod
+    def after(cls, step: int, learn: Learn, *, is_over: bool) -> "_Milestones":
+        return cls(
+            point=step % learn.log_every == 0 or is_over,
+            evaluation=step % learn.eval_every == 0 or is_over,
+            checkpoint=is_due(step, step - 1, learn),
+        )
+
+
+def _save(training: Training, learn: Learn, folder: Path, began: float) -> None:
+    """Write a checkpoint, unless another process does."""
+    if process_group().is_rank_zero:
+        training.state.seconds = time.monotonic() - began
+        write_checkpoint(folder, *training.to_checkpoint(), Retention.of(learn))
+
+
+def _checked(state: State, objective: Objective) -> State:
+    """Return the state, or raise Diverged if no validation error was ever finite."""
     if not math.isfinite(state.best):
         raise Diverged(
             objective.monitor,
@@ -104,6 +130,7 @@ def _check_finite(state: State, objective: Objective) -> None:
             expected="a model whose rollouts stay finite on the validation split",
             fix="lower learn.optimizer.lr or learn.horizon",
         )
+    return state
 
 
 def batches_of(objective: Objective, learn: Learn) -> Batches:
@@ -178,16 +205,29 @@ def _evaluate(
     tracker.log_metrics(peaks(next(module.parameters()).device), state.step)
 
 
-def _report_losses(state: State, learn: Learn, tracker: Tracker) -> None:
-    mean = sum(state.losses) / len(state.losses)
-    state.losses.clear()
-    _report(state, {"train/loss": mean, "lr": learning_rate(state.step - 1, learn)}, tracker)
+def _report_losses(
+    state: State, update: Steps, points: list[int], listeners: tuple[Learn, Tracker]
+) -> None:
+    """Collect the losses of all steps, and report their means up to each point of the curve."""
+    learn, tracker = listeners
+    state.losses += update.collect()
+    first = state.step - len(state.losses)
+    for point in points:
+        count = point - first
+        mean = sum(state.losses[:count]) / count
+        del state.losses[:count]
+        first = point
+        _report(state, {"train/loss": mean, "lr": learning_rate(point - 1, learn)}, tracker, point)
+    points.clear()
 
 
-def _report(state: State, values: dict[str, float], tracker: Tracker) -> None:
-    state.record(values)
+def _report(
+    state: State, values: dict[str, float], tracker: Tracker, step: int | None = None
+) -> None:
+    at = state.step if step is None else step
+    state.record(values, at)
     finite = {name: value for name, value in values.items() if math.isfinite(value)}
-    tracker.log_metrics(finite, state.step)
+    tracker.log_metrics(finite, at)
 
 
 def _note(state: State, learn: Learn, objective: Objective) -> str:

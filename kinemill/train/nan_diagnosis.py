@@ -18,10 +18,16 @@ _SMALL = 0.01  # of the highest rate so far: a schedule has brought the rate of 
 
 
 class NotFinite(Exception):
-    """The loss of a step or the norm of its gradient is not finite; the weights are unchanged."""
+    """The loss of a step or the norm of its gradient is not finite; the weights are unchanged.
 
-    def __init__(self, loss: float, norm: float) -> None:
-        self.loss, self.norm = loss, norm
+    Args:
+        loss: of the step.
+        norm: of its gradient.
+        step: its number; None: the step that is being made.
+    """
+
+    def __init__(self, loss: float, norm: float, step: int | None = None) -> None:
+        self.loss, self.norm, self.step = loss, norm, step
 
 
 def checked(loss: float, norm: float, *, norm_too: bool = True) -> float:

@@ -33,15 +33,21 @@ class KeyedNoise:
 
     def below(self, probability: float, *shape: int) -> Tensor:
         """Return a bool tensor that is true with a probability."""
-        return (self._draw(torch.rand, shape) < probability).to(self._device)
+        return self._sent(self._draw(torch.rand, shape) < probability)
 
     def uniform(self, *shape: int) -> Tensor:
         """Return a tensor of the uniform distribution over [0, 1)."""
-        return self._draw(torch.rand, shape).to(self._device)
+        return self._sent(self._draw(torch.rand, shape))
 
     def normal(self, *shape: int) -> Tensor:
         """Return a tensor of the standard normal distribution."""
-        return self._draw(torch.randn, shape).to(self._device)
+        return self._sent(self._draw(torch.randn, shape))
+
+    def _sent(self, drawn: Tensor) -> Tensor:
+        """Return the tensor on the device; a GPU does not wait for it, nor the host for the GPU."""
+        if self._device.type != "cuda":
+            return drawn.to(self._device)
+        return drawn.pin_memory().to(self._device, non_blocking=True)
 
     def _draw(self, sample: Callable[..., Tensor], shape: tuple[int, ...]) -> Tensor:
         """Return random numbers (M B, ...) for the windows of all members, member by member."""

@@ -37,6 +37,8 @@ class Objective:
         weights: (windows,) float64, how often each is drawn over the mean; None: all equally often.
         members: M; their parameters are stacked along the first axis.
         steady: whether the loss of windows is the same at every training step.
+        static: whether a step of any batch is the same sequence of operations on the device, apart
+            from torch's random numbers, so that it can be a CUDA graph.
         suspect: window numbers (M, B), training step -> which of them is not finite, and in what;
             None: nobody knows.
         evaluate_start: whether the initial weights are evaluated too, and kept if none are better.
@@ -49,5 +51,6 @@ class Objective:
     weights: Tensor | None = None
     members: int = 1
     steady: bool = False
+    static: bool = False
     suspect: Callable[[Tensor, int], Suspect] | None = None
     evaluate_start: bool = False

@@ -1,4 +1,4 @@
-"""Optimizer step: gradient accumulation over micro-batches, gradient clipping, compilation.
+"""Optimizer steps: one by one, as a compiled program, or on the device without waiting for it.
 
 Symbols: M members of an ensemble (1 without), B windows of a batch.
 """
@@ -10,13 +10,16 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from kinemill.errors import BadInput
+from kinemill.errors import BadInput, Diverged
 from kinemill.task.learn import Learn
 from kinemill.task.own_code import has_own_code
 from kinemill.task.protocols import Progress
 from kinemill.train.amp import MIN_SCALE, in_precision, lowered
+from kinemill.train.batches import Batches
 from kinemill.train.compiled import compiled, has_compiler, operations_of, pays
 from kinemill.train.ddp import process_group
+from kinemill.train.device_steps import SETTING, DeviceSteps
+from kinemill.train.gradients import clip, gradient_of, max_norm
 from kinemill.train.memory import is_out_of_memory, make_room, out_of_memory
 from kinemill.train.nan_diagnosis import NotFinite, checked, explained
 from kinemill.train.objective import Objective
@@ -34,43 +37,109 @@ class Steps:
         objective: of the training, see `objective.Objective`.
         learn: settings.
         progress: who hears how steps are made.
+        batches: window numbers of each step.
+
+    Raises:
+        BadInput: `learn.cuda_graph` is on, and a step cannot be a CUDA graph.
     """
 
     def __init__(
-        self, training: Training, objective: Objective, learn: Learn, progress: Progress
+        self,
+        training: Training,
+        objective: Objective,
+        learn: Learn,
+        progress: Progress,
+        batches: Batches,
     ) -> None:
         self.training, self.learn, self._progress = training, learn, progress
+        self._batches, self._losses = batches, list[float]()
         self.device = next(training.module.parameters()).device
         self.parts = lowered(training.module, learn.amp) if learn.amp != "off" else []
         self.objective = self._in_precision(objective) if self.parts else objective
         self._update: Update | None = None
+        self._on_device: DeviceSteps | None = None
+        self._check_graph()
 
-    def __call__(self, batch: Tensor, step: int) -> float:
-        """Make one step from window numbers (M, B); return the loss, the mean over the members.
+    @property
+    def is_deferred(self) -> bool:
+        """Whether losses stay on the device until `collect`, which waits for it."""
+        return self._on_device is not None
+
+    def __call__(self, step: int) -> None:
+        """Make one step; its loss, the mean over the members, is for `collect`.
 
         Raises:
             TrainingFailed: loss or gradient is not finite, or memory does not suffice.
         """
         while True:
             try:
-                if self._update is None:
-                    self._update = self._made(batch)
-                return self._update(batch, step)
+                self._make(step)
             except NotFinite as fault:
-                about = self.training.module, self.objective, self.learn
-                raise explained(fault, *about, (batch, step)) from None
+                raise self._explained(fault, step) from None
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
-                windows = math.ceil(batch.shape[1] / self.training.state.pieces)
+                size = self._batches.size
+                windows = math.ceil(size / self.training.state.pieces)
                 failure = out_of_memory(f"step {step}", self.training.module, self.learn, windows)
                 if not self.learn.halve_batch or windows == 1:
                     raise failure from error
+            else:
+                return
             self._halve(failure.problem)  # out here, where the failed step holds nothing any more
+
+    def collect(self) -> list[float]:
+        """Return the losses of the steps since the last call, in order.
+
+        Raises:
+            TrainingFailed: loss or gradient of one of them is not finite.
+        """
+        if self._on_device is not None:
+            try:
+                self._losses += self._on_device.collect()
+            except NotFinite as fault:
+                raise self._explained(fault, 0) from None
+        losses, self._losses = self._losses, []
+        return losses
+
+    def _make(self, step: int) -> None:
+        if self._on_device is None and self._update is None:
+            self._decide(self._batches.at(step))
+            if self._is_for_device():
+                self._on_device = DeviceSteps(
+                    self.training, self.objective, self.learn, self._batches
+                )
+                self._report_how()
+            else:
+                self._update = self._made()
+        if self._on_device is not None:
+            with multiplied(self.training.state.matmul or "highest"):
+                self._on_device(step)
+        elif self._update is not None:
+            self._losses.append(self._update(self._batches.at(step), step))
+
+    def _explained(self, fault: NotFinite, step: int) -> Diverged:
+        at = step if fault.step is None else fault.step
+        about = self.training.module, self.objective, self.learn
+        return explained(fault, *about, (self._batches.at(at), at))
+
+    def _is_for_device(self) -> bool:
+        """Return whether steps leave their losses on the device, and never wait for it."""
+        return self.device.type == "cuda" and reason_against_device(self.training) is None
+
+    def _check_graph(self) -> None:
+        if self.learn.cuda_graph == "off" or self.device.type != "cuda":
+            return
+        against = reason_against_graph(self.training, self.objective, self.learn)
+        if against:
+            where = f"{SETTING}: on"
+            raise BadInput(where, f"a CUDA graph cannot hold an update {against}", fix="set it off")
 
     def _halve(self, why: str) -> None:
         state = self.training.state
         self.training.optimizer.zero_grad(set_to_none=True)
+        self._losses = self.collect()
+        self._on_device = None
         make_room()
         state.pieces, state.compiled, self._update = 2 * state.pieces, False, None
         self._progress.log_message(f"{why}: a step is {state.pieces} micro-batches from here on")
@@ -82,9 +151,8 @@ class Steps:
 
         return dataclasses.replace(objective, loss=loss)
 
-    def _made(self, batch: Tensor) -> Update:
+    def _made(self) -> Update:
         """Return what makes one step; a training that goes on does so in the way it began."""
-        self._decide(batch)
         state = self.training.state
         how = state.matmul or "highest"
         # One that began alone may go on in several processes, whose gradients are to be added up.
@@ -95,9 +163,19 @@ class Steps:
             with multiplied(how):
                 return update(batch, step)
 
-        self._progress.log_message("steps are compiled") if state.compiled else None
-        self._progress.log_message("steps multiply in bfloat16") if how == "medium" else None
+        self._report_how()
         return multiplying if how != "highest" else update
+
+    def _report_how(self) -> None:
+        state = self.training.state
+        if state.compiled:
+            self._progress.log_message("steps are compiled")
+        if self._on_device is not None and self.learn.cuda_graph == "on":
+            self._progress.log_message("steps are a CUDA graph")
+        if state.matmul == "medium":
+            self._progress.log_message("steps multiply in bfloat16")
+        if state.matmul == "high":
+            self._progress.log_message("steps multiply in TF32 on a GPU")
 
     def _decide(self, batch: Tensor) -> None:
         state, learn = self.training.state, self.learn
@@ -132,6 +210,24 @@ def reason_against(training: Training, objective: Objective, learn: Learn) -> st
     return None if has_compiler() else "without a C++ compiler"
 
 
+def reason_against_device(training: Training) -> str | None:
+    """Return why every step has to wait for the device; None if it need not."""
+    if not getattr(training.optimizer, "_step_supports_amp_scaling", False):
+        return "of an optimizer without a fused kernel, such as rmsprop"
+    if process_group().size > 1:
+        return "of several processes (compute)"
+    return None
+
+
+def reason_against_graph(training: Training, objective: Objective, learn: Learn) -> str | None:
+    """Return why the update cannot be a CUDA graph; None if it can."""
+    if not objective.static:
+        return "that changes from step to step (horizon schedule, noise, teacher forcing, sampling)"
+    if has_own_code(learn):
+        return "with code of your own"
+    return reason_against_device(training)
+
+
 def is_to_be_compiled(
     training: Training, objective: Objective, learn: Learn, batch: Tensor
 ) -> bool:
@@ -146,7 +242,8 @@ def is_to_be_compiled(
     Raises:
         BadInput: `learn.compile` is on, and it cannot be.
     """
-    if learn.compile == "off":
+    # What compilation saves was measured on CPUs; on a GPU a CUDA graph saves most of it.
+    if learn.compile == "off" or (learn.compile == "auto" and batch.device.type == "cuda"):
         return False
     against = reason_against(training, objective, learn)
     if learn.compile == "on" and against:
@@ -165,7 +262,7 @@ def as_program(training: Training, objective: Objective, learn: Learn) -> Update
     module, optimizer = training.module, training.optimizer
     device = next(module.parameters()).device
     assert isinstance(optimizer, torch.optim.AdamW)  # or `reason_against` would have told
-    program = compiled(module, lambda some: objective.loss(some, 0), optimizer, _most(learn))
+    program = compiled(module, lambda some: objective.loss(some, 0), optimizer, max_norm(learn))
 
     def update(batch: Tensor, step: int) -> float:
         rate = learn.schedule.rate(step, learn.optimizer.lr, learn.total_steps)
@@ -188,12 +285,12 @@ def one_by_one(training: Training, objective: Objective, learn: Learn) -> Update
         optimizer.zero_grad(set_to_none=True)
         loss = gradient(batch, step)
         if scaler is None:
-            norm = clip(module, _most(learn), objective.members)
+            norm = clip(module, max_norm(learn), objective.members).item()
             value = checked(loss.item() / objective.members, norm)
             optimizer.step()
             return value
         scaler.unscale_(optimizer)
-        norm = clip(module, _most(learn), objective.members)
+        norm = clip(module, max_norm(learn), objective.members).item()
         # An overflow of the scaled gradient costs this step alone, and halves the scale.
         alone = scaler.get_scale() <= MIN_SCALE
         value = checked(loss.item() / objective.members, norm, norm_too=alone)
@@ -202,48 +299,3 @@ def one_by_one(training: Training, objective: Objective, learn: Learn) -> Update
         return value
 
     return update
-
-
-def gradient_of(training: Training, objective: Objective) -> Callable[[Tensor, int], Tensor]:
-    """Return what leaves the gradient of a batch (M, B) in the parameters and returns its loss.
-
-    The gradient of several micro-batches is their mean, weighted by their sizes, which is that of
-    the whole batch; noise and sampling are drawn for the whole batch, too. Drop-out is drawn for
-    each. With several processes a batch is split among them in the same way.
-    """
-    device, scaler = next(training.module.parameters()).device, training.scaler
-    pieces, own = training.state.pieces, process_group()
-    parameters = list(training.module.parameters())
-
-    def whole(batch: Tensor, step: int) -> Tensor:
-        loss = objective.loss(batch.to(device), step)
-        (loss if scaler is None else scaler.scale(loss)).backward()
-        return loss
-
-    def in_pieces(batch: Tensor, step: int) -> Tensor:
-        windows, total = batch.shape[1], torch.zeros((), device=device)
-        first, part = own.share(batch)
-        for piece in part.tensor_split(min(pieces, part.shape[1]), dim=1):
-            share = piece.shape[1] / windows
-            loss = objective.loss(piece.to(device), step, (first, windows)) * share
-            (loss if scaler is None else scaler.scale(loss)).backward()
-            first, total = first + piece.shape[1], total + loss.detach()
-        return own.add(parameters, total)
-
-    return whole if pieces == 1 and own.size == 1 else in_pieces
-
-
-def _most(learn: Learn) -> float:
-    return learn.grad_clip if learn.grad_clip is not None else math.inf
-
-
-def clip(module: torch.nn.Module, most: float, members: int) -> float:
-    """Scale the gradients of each member down to a norm of `most`; return the largest norm."""
-    if members == 1:
-        return torch.nn.utils.clip_grad_norm_(module.parameters(), most).item()
-    gradients = [value.grad for value in module.parameters() if value.grad is not None]
-    norms = torch.stack([part.flatten(1).norm(dim=1) for part in gradients]).norm(dim=0)  # (M,)
-    factors = (most / (norms + 1e-6)).clamp(max=1.0)  # 1e-6 as torch has it
-    for part in gradients:
-        part.mul_(factors.view(-1, *(1 for _ in part.shape[1:])))
-    return norms.max().item()

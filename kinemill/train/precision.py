@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-Matmul = Literal["highest", "medium"]
+Matmul = Literal["highest", "high", "medium"]
 
 SMALLEST = 256  # rows of a batch, and both sizes of a weight, below which nobody looks
 ROUNDS = 5

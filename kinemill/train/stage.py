@@ -24,7 +24,7 @@ from kinemill.train.warm_start import CURVES, DESCRIPTION, WEIGHTS, description_
 VERSION = 2
 _UNHASHED_KEYS = (  # settings of `learn` that do not change the weights, but for rounding
     *("log_every", "save_every", "keep", "eval_callback"),
-    *("device", "threads", "halve_batch"),
+    *("device", "threads", "halve_batch", "cuda_graph"),
 )
 
 

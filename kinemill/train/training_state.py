@@ -53,11 +53,12 @@ class State:
     reached: bool = False
     saved: int = 0
 
-    def record(self, values: dict[str, float]) -> None:
-        """Append one point of each series at the current step; NaN becomes None."""
+    def record(self, values: dict[str, float], step: int | None = None) -> None:
+        """Append one point of each series at a step, by default the current; NaN becomes None."""
+        at = self.step if step is None else step
         for name, value in values.items():
             point = value if math.isfinite(value) else None
-            self.history.setdefault(name, []).append([self.step, point])
+            self.history.setdefault(name, []).append([at, point])
 
     def to_json(self) -> Json:
         """Return the numbers as JSON; an infinite `best` becomes None."""
@@ -94,6 +95,11 @@ class Training:
     def __post_init__(self) -> None:
         if not self.best:
             self.keep_best()
+
+    def average_weights(self) -> None:
+        """Take the weights after this step into the average, if there is one."""
+        if self.average is not None:
+            self.average.update(self.state.step)
 
     def keep_best(self) -> None:
         """Store the current weights as the best."""

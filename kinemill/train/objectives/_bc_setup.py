@@ -63,6 +63,7 @@ def prepare(
         windows=len(train),
         weights=None if bool((train.weights == 1.0).all()) else train.weights,
         steady=cloning.steady,
+        static=cloning.steady,
     )
 
 

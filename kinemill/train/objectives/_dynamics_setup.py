@@ -57,6 +57,7 @@ def prepare(
         weights=window_weights(data[1], layout, learn.horizon),
         members=rollouts.members,
         steady=rollouts.steady,
+        static=rollouts.static,
         suspect=Suspects(rollouts, data[1]),
     )
 

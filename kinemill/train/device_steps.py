@@ -1,0 +1,178 @@
+"""Training steps that never wait for a GPU, optionally as a CUDA graph.
+
+The host only launches work. Window numbers go to the device once per epoch, and losses stay there
+until the loop collects them. A step whose loss or gradient is not finite freezes the weights from
+there on, on the device itself, so that the NaN diagnosis finds them as they were before that step,
+however late the host learns of it.
+
+Symbols: M members of an ensemble (1 without), B windows of a batch.
+"""
+
+import torch
+from torch import Tensor
+
+from kinemill.task.learn import Learn
+from kinemill.train.amp import MIN_SCALE
+from kinemill.train.batches import Batches
+from kinemill.train.compiled import CompiledStep, compiled
+from kinemill.train.cuda_graph import CudaGraph
+from kinemill.train.gradients import clip, gradient_of, max_norm
+from kinemill.train.nan_diagnosis import NotFinite
+from kinemill.train.objective import Objective
+from kinemill.train.training_state import Training
+
+SPAN = 1024  # steps whose losses the device keeps
+SETTING = "learn.cuda_graph"
+
+
+class DeviceSteps:
+    """The updates of a training on its device.
+
+    The optimizer has to be fused: such a kernel skips its work where `found_inf` is 1, as torch's
+    `GradScaler` uses it.
+
+    Args:
+        training: what changes.
+        objective: of the training, see `objective.Objective`.
+        learn: settings.
+        batches: window numbers of each step.
+    """
+
+    def __init__(
+        self, training: Training, objective: Objective, learn: Learn, batches: Batches
+    ) -> None:
+        self._training, self._objective, self._learn = training, objective, learn
+        device = next(training.module.parameters()).device
+        self._gradient = gradient_of(training, objective)
+        self._batches = _DeviceBatches(batches, device)
+        self._batch = torch.zeros(objective.members, batches.size, dtype=torch.int64, device=device)
+        # Fused kernels read a rate of float32 on CUDA; a CPU takes that of Python as it is.
+        exact = torch.float32 if device.type == "cuda" else torch.float64
+        self._rate = torch.zeros((), dtype=exact, device=device)
+        self._failed = torch.zeros((), device=device)
+        self._latest = torch.zeros(3, device=device)  # loss, norm, whether a step has failed
+        self._records = torch.zeros(SPAN, 3, device=device)
+        self._step, self._first, self._count = 0, 0, 0
+        self._collected = list[float]()
+        self._scalars = torch.zeros(3, device=device)  # see `CompiledStep.scalars`
+        self._compiled: CompiledStep | None = None
+        if training.state.compiled:
+            assert isinstance(training.optimizer, torch.optim.AdamW)
+            most = max_norm(learn)
+            self._compiled = compiled(
+                training.module, lambda some: objective.loss(some, 0), training.optimizer, most
+            )
+        self._is_graph = learn.cuda_graph == "on" and device.type == "cuda"
+        for group in training.optimizer.param_groups:
+            group["lr"] = self._rate
+            if self._is_graph and "capturable" in group:
+                group["capturable"] = True
+        update = self._update if self._compiled is None else self._update_compiled
+        self._work = CudaGraph(update, SETTING) if self._is_graph else update
+
+    def __call__(self, step: int) -> None:
+        """Launch one step; steps are made in order.
+
+        Raises:
+            NotFinite: An earlier step was not finite, which is seen here when SPAN of them are
+                full.
+        """
+        if self._count == SPAN:
+            self._fetch()
+        if self._count == 0:
+            self._first = step
+        learn = self._learn
+        self._step = step
+        torch.manual_seed((learn.seed * 1_000_003 + step) % 2**63)  # of drop-out
+        self._batch.copy_(self._batches.at(step))
+        rate = learn.schedule.rate(step, learn.optimizer.lr, learn.total_steps)
+        self._rate.fill_(rate)
+        if self._compiled is not None:
+            for scalar, value in zip(self._scalars, self._compiled.scalars(rate), strict=True):
+                scalar.fill_(value)
+        self._work()
+        self._records[self._count].copy_(self._latest)
+        self._count += 1
+
+    def collect(self) -> list[float]:
+        """Wait for all steps, and return the losses of those not collected yet, in order.
+
+        Raises:
+            NotFinite: A loss or gradient was not finite; the weights are as before that step.
+        """
+        self._fetch()
+        losses, self._collected = self._collected, []
+        return losses
+
+    def _fetch(self) -> None:
+        if not self._count:
+            return
+        rows: list[list[float]] = self._records[: self._count].tolist()
+        self._count = 0
+        for number, (loss, norm, failed) in enumerate(rows):
+            if failed:
+                raise NotFinite(loss, norm, self._first + number)
+            self._collected.append(loss / self._objective.members)
+
+    def _update(self) -> None:
+        """Make the step of `_batch` at `_rate`, and leave loss and norm in `_latest`."""
+        training, optimizer = self._training, self._training.optimizer
+        optimizer.zero_grad(set_to_none=True)
+        loss = self._gradient(self._batch, self._step).detach()
+        scaler = training.scaler
+        if scaler is not None:
+            # A gradient of NaN makes the scaler skip this step.
+            is_fine = loss.isfinite() & (self._failed == 0)
+            self._add_to_gradients(torch.where(is_fine, 0.0, torch.nan))
+            scaler.unscale_(optimizer)
+        norm = clip(training.module, max_norm(self._learn), self._objective.members)
+        is_bad = ~norm.isfinite()
+        if scaler is not None:
+            # An overflow of the scaled gradient costs this step alone, and halves the scale.
+            is_bad = is_bad & (scaler.scale(torch.ones_like(loss)) <= MIN_SCALE)
+        is_bad = is_bad | ~loss.isfinite()
+        self._failed.copy_(torch.maximum(self._failed, is_bad.to(self._failed.dtype)))
+        self._latest.copy_(torch.stack([loss, norm, self._failed]))
+        if scaler is not None:
+            scaler.step(optimizer)
+            scaler.update()
+            return
+        fused: object = optimizer
+        setattr(fused, "grad_scale", None)  # noqa: B010 - torch declares neither
+        setattr(fused, "found_inf", self._failed)  # noqa: B010
+        optimizer.step()
+        delattr(fused, "grad_scale")
+        delattr(fused, "found_inf")
+
+    def _update_compiled(self) -> None:
+        """Make the same step by the compiled program, at the rate in `_scalars`."""
+        assert self._compiled is not None
+        rate = torch.where(self._failed > 0, torch.nan, self._scalars[:1])
+        loss, norm = self._compiled.program(self._batch, torch.cat([rate, self._scalars[1:]]))
+        is_bad = ~(loss.isfinite() & norm.isfinite())
+        self._failed.copy_(torch.maximum(self._failed, is_bad.to(self._failed.dtype)))
+        self._latest.copy_(torch.stack([loss, norm, self._failed]))
+
+    def _add_to_gradients(self, value: Tensor) -> None:
+        for parameter in self._training.module.parameters():
+            if parameter.grad is not None:
+                parameter.grad.add_(value)
+
+
+class _DeviceBatches:
+    """Batches of the device: the order of an epoch is sent once, from pinned memory."""
+
+    def __init__(self, batches: Batches, device: torch.device) -> None:
+        self._batches, self._device = batches, device
+        self._epoch, self._orders = -1, torch.empty(0, 0, dtype=torch.int64)
+
+    def at(self, step: int) -> Tensor:
+        """Return the window numbers (M, B) of a step, on the device."""
+        epoch, position = self._batches.position(step)
+        if epoch != self._epoch:
+            orders = self._batches.orders(epoch)
+            if self._device.type == "cuda":
+                orders = orders.pin_memory()
+            self._orders = orders.to(self._device, non_blocking=True)
+            self._epoch = epoch
+        return self._orders[:, position : position + self._batches.size]

@@ -1,0 +1,61 @@
+"""Gradient of a batch: gradient accumulation over micro-batches, processes, gradient clipping.
+
+Symbols: M members of an ensemble (1 without), B windows of a batch.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from kinemill.task.learn import Learn
+from kinemill.train.ddp import process_group
+from kinemill.train.objective import Objective
+from kinemill.train.training_state import Training
+
+
+def gradient_of(training: Training, objective: Objective) -> Callable[[Tensor, int], Tensor]:
+    """Return what leaves the gradient of a batch (M, B) in the parameters and returns its loss.
+
+    The gradient of several micro-batches is their mean, weighted by their sizes, which is that of
+    the whole batch; noise and sampling are drawn for the whole batch, too. Drop-out is drawn for
+    each. With several processes a batch is split among them in the same way.
+    """
+    device, scaler = next(training.module.parameters()).device, training.scaler
+    pieces, own = training.state.pieces, process_group()
+    parameters = list(training.module.parameters())
+
+    def whole(batch: Tensor, step: int) -> Tensor:
+        loss = objective.loss(batch.to(device), step)
+        (loss if scaler is None else scaler.scale(loss)).backward()
+        return loss
+
+    def in_pieces(batch: Tensor, step: int) -> Tensor:
+        windows, total = batch.shape[1], torch.zeros((), device=device)
+        first, part = own.share(batch)
+        for piece in part.tensor_split(min(pieces, part.shape[1]), dim=1):
+            share = piece.shape[1] / windows
+            loss = objective.loss(piece.to(device), step, (first, windows)) * share
+            (loss if scaler is None else scaler.scale(loss)).backward()
+            first, total = first + piece.shape[1], total + loss.detach()
+        return own.add(parameters, total)
+
+    return whole if pieces == 1 and own.size == 1 else in_pieces
+
+
+def max_norm(learn: Learn) -> float:
+    """Return the largest norm of a gradient; infinity without a limit."""
+    return learn.grad_clip if learn.grad_clip is not None else math.inf
+
+
+def clip(module: torch.nn.Module, most: float, members: int) -> Tensor:
+    """Scale the gradients of each member down to a norm of `most`; return the largest norm."""
+    if members == 1:
+        return torch.nn.utils.clip_grad_norm_(module.parameters(), most)
+    gradients = [value.grad for value in module.parameters() if value.grad is not None]
+    norms = torch.stack([part.flatten(1).norm(dim=1) for part in gradients]).norm(dim=0)  # (M,)
+    factors = (most / (norms + 1e-6)).clamp(max=1.0)  # 1e-6 as torch has it
+    for part in gradients:
+        part.mul_(factors.view(-1, *(1 for _ in part.shape[1:])))
+    return norms.max()

@@ -1,0 +1,210 @@
+"""Steps that do not wait for the device: the same numbers as steps that do, on any device."""
+
+import copy
+import json
+
+import pytest
+import torch
+
+from kinemill.errors import BadInput, Diverged
+from kinemill.task.protocols import NullReporter
+from kinemill.train import device_steps
+from kinemill.train.amp import scaler_of
+from kinemill.train.compiled import has_compiler
+from kinemill.train.loop import batches_of, fit
+from kinemill.train.nan_diagnosis import NotFinite
+from kinemill.train.optimizer_step import Steps, one_by_one, reason_against_graph
+from kinemill.train.training_state import State, Training
+from tests.train.conftest import pendulum_task
+
+CPU, QUIET = torch.device("cpu"), (NullReporter(), NullReporter())
+DROPPED = {"model": {"type": "mlp", "hidden_sizes": [16], "dropout": 0.2}}
+CASES = {
+    "adamw": {},
+    "adam": {"optimizer": {"type": "adam", "weight_decay": 0.1}},
+    "sgd": {"optimizer": {"type": "sgd", "nesterov": True}},
+    "drop-out": DROPPED,
+    "bf16": {"amp": "bf16"},
+    "fp16": {"amp": "fp16", **DROPPED},
+    "micro-batches": {"accumulate": 3, "batch_size": 11},
+    "ensemble": {"ensemble": 3, **DROPPED},
+    "likelihood": {"loss": "gaussian", "grad_clip": 0.1},
+    "noise": {"noise": {"velocity": 0.1}, "teacher_forcing": {"steps": 40}},
+    "warm-up": {"schedule": {"type": "cosine_warmup"}},
+}
+
+
+def training_of(packed, **learn):
+    task = pendulum_task(patience=None, compile="off", **learn)
+    module, objective = task.learn.prepare(task, packed, packed, CPU)
+    optimizer = task.learn.optimizer.build(p for p in module.parameters() if p.requires_grad)
+    state, scaler = State(pieces=task.learn.accumulate), scaler_of(task.learn.amp, CPU)
+    return task.learn, Training(module, optimizer, None, scaler, state), objective
+
+
+@pytest.fixture
+def as_on_gpu(monkeypatch):
+    """Let a training on the CPU make its steps as one on a GPU does."""
+    monkeypatch.setattr(Steps, "_is_for_device", lambda _: True)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_losses_weights_and_curves_are_those_of_steps_that_wait(case, packed, tmp_path, as_on_gpu):
+    task = pendulum_task(patience=None, compile="off", **CASES[case], log_every=7)
+
+    def train(folder):
+        module, objective = task.learn.prepare(task, packed, packed, CPU)
+        state, best = fit(module, objective, task.learn, tmp_path / folder, QUIET)
+        return state, best, module.state_dict()
+
+    deferred = train("deferred")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Steps, "_is_for_device", lambda _: False)
+        waiting = train("waiting")
+    assert deferred[0].history == waiting[0].history
+    assert len(deferred[0].history["train/loss"]) == 9  # every 7 of 60 steps, and the last
+    for one, other in zip(deferred[1:], waiting[1:], strict=True):
+        assert all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+class Cut(NullReporter):
+    def advance(self, stage, done, total, note=""):
+        if done >= 40:
+            raise KeyboardInterrupt
+
+
+def test_a_killed_training_goes_on_bit_for_bit(packed, tmp_path, as_on_gpu):
+    task = pendulum_task(patience=None, compile="off", ema=0.9, save_every=15, **CASES["fp16"])
+
+    def train(folder, progress):
+        module, objective = task.learn.prepare(task, packed, packed, CPU)
+        return fit(module, objective, task.learn, tmp_path / folder, (NullReporter(), progress))
+
+    whole, best = train("whole", NullReporter())
+    with pytest.raises(KeyboardInterrupt):
+        train("cut", Cut())
+    again, found = train("cut", NullReporter())
+    assert json.dumps(again.history) == json.dumps(whole.history)
+    assert all(torch.equal(value, found[name]) for name, value in best.items())
+
+
+@pytest.mark.parametrize("learn", [{}, {"amp": "fp16"}], ids=["float32", "fp16"])
+def test_a_loss_that_is_not_finite_freezes_the_weights_until_it_is_noticed(packed, learn):
+    learn, training, objective = training_of(packed, **learn)
+    batches = batches_of(objective, learn)
+    broken = int(batches.at(5)[0, 3])
+    steps = device_steps.DeviceSteps(training, spoiled(objective, broken), learn, batches)
+    for step in range(5):
+        steps(step)
+    assert len(steps.collect()) == 5
+    before = copy.deepcopy(training.module.state_dict())
+    for step in range(5, 12):
+        steps(step)
+    with pytest.raises(NotFinite) as fault:
+        steps.collect()
+    assert fault.value.step == 5
+    assert fault.value.loss != fault.value.loss  # NaN
+    after = training.module.state_dict()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+
+
+def spoiled(objective, window):
+    """Return an objective whose loss is NaN for batches with a window."""
+    from dataclasses import replace
+
+    def loss(which, *rest):
+        factor = torch.where((which == window).any(), torch.nan, 1.0)
+        return objective.loss(which, *rest) * factor
+
+    return replace(objective, loss=loss)
+
+
+def test_the_error_names_the_step_and_not_the_one_that_noticed(packed, tmp_path, as_on_gpu):
+    task = pendulum_task(patience=None, compile="off", eval_every=30, save_every=1000)
+    module, objective = task.learn.prepare(task, packed, packed, CPU)
+    broken = int(batches_of(objective, task.learn).at(4)[0, 0])
+    with pytest.raises(Diverged, match="step 4"):
+        fit(module, spoiled(objective, broken), task.learn, tmp_path, QUIET)
+
+
+def test_the_device_keeps_more_losses_than_its_buffer_holds(packed, monkeypatch):
+    monkeypatch.setattr(device_steps, "SPAN", 4)
+    learn, training, objective = training_of(packed)
+    other = copy.deepcopy(training)
+    steps = device_steps.DeviceSteps(training, objective, learn, batches_of(objective, learn))
+    for step in range(11):
+        steps(step)
+    losses = steps.collect()
+    again, objective = training_of(packed)[1:]
+    again.module.load_state_dict(other.module.state_dict())
+    update, batches = one_by_one(again, objective, learn), batches_of(objective, learn)
+    assert losses == [update(batches.at(step), step) for step in range(11)]
+
+
+def test_memory_that_runs_out_halves_the_batch_and_keeps_all_losses(packed, tmp_path, as_on_gpu):
+    from dataclasses import replace
+
+    task = pendulum_task(patience=None, compile="off", halve_batch=True)
+    module, objective = task.learn.prepare(task, packed, packed, CPU)
+    calls = []
+
+    def loss(which, *rest):
+        calls.append(which.shape[1])
+        if which.shape[1] > 16 and len(calls) > 10:
+            raise torch.OutOfMemoryError
+        return objective.loss(which, *rest)
+
+    state, _ = fit(module, replace(objective, loss=loss), task.learn, tmp_path, QUIET)
+    assert state.pieces == 2
+    assert [step for step, _ in state.history["train/loss"]] == [10, 20, 30, 40, 50, 60]
+
+
+def test_what_cannot_be_a_graph_is_named(packed):
+    for settings, reason in (
+        ({"horizon_schedule": {"steps": 9}}, "changes from step to step"),
+        ({"noise": {"velocity": 0.1}}, "changes from step to step"),
+        ({"optimizer": {"type": "rmsprop"}}, "without a fused kernel"),
+    ):
+        learn, training, objective = training_of(packed, **settings)
+        assert reason in reason_against_graph(training, objective, learn)
+    for settings in ({}, {"ensemble": 2}, {"amp": "fp16"}, {"optimizer": {"type": "sgd"}}, DROPPED):
+        learn, training, objective = training_of(packed, **settings)
+        assert reason_against_graph(training, objective, learn) is None
+
+
+def test_a_graph_that_is_wanted_and_cannot_be_is_refused(packed):
+    learn, training, objective = training_of(packed, cuda_graph="on", horizon_schedule={"steps": 9})
+    batches = batches_of(objective, learn)
+    steps = Steps(training, objective, learn, NullReporter(), batches)  # no effect on a CPU
+    steps.device = torch.device("cuda")
+    with pytest.raises(BadInput, match=r"learn\.cuda_graph: on.*changes from step to step"):
+        steps._check_graph()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("case", sorted(set(CASES) - {"noise"}))
+def test_a_graph_makes_the_same_steps_on_a_gpu(case, packed, tmp_path):
+    def train(graph):
+        task = pendulum_task(patience=None, compile="off", **CASES[case], cuda_graph=graph)
+        module, objective = task.learn.prepare(task, packed, packed, torch.device("cuda"))
+        state, _ = fit(module, objective, task.learn, tmp_path / graph, QUIET)
+        return [value for _, value in state.history["train/loss"]]
+
+    assert train("on") == pytest.approx(train("off"), rel=1e-4)
+
+
+@pytest.mark.slow  # compiles twice
+@pytest.mark.skipif(not has_compiler(), reason="no C++ compiler to compile with")
+def test_compiled_steps_are_those_that_wait(packed, tmp_path, as_on_gpu):
+    task = pendulum_task(patience=None, compile="on")
+
+    def train(folder):
+        module, objective = task.learn.prepare(task, packed, packed, CPU)
+        return fit(module, objective, task.learn, tmp_path / folder, QUIET)[0]
+
+    deferred = train("deferred")
+    assert deferred.compiled
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Steps, "_is_for_device", lambda _: False)
+        assert deferred.history == train("waiting").history
