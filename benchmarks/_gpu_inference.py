@@ -90,8 +90,10 @@ def _parity(bench: Bench, name: str, trained: Any, folder: Path) -> None:
 
     from kinemill.verify.dynamics import DynamicsSubject
 
-    rows = DynamicsSubject(folder, module, data, task.verify).compare_with_torch()
     available = onnxruntime.get_available_providers()
+    wanted = [short for short, full in PROVIDERS.values() if full in available]
+    settings = task.verify.model_copy(update={"providers": wanted})
+    rows = DynamicsSubject(folder, module, data, settings).compare_with_torch()
     for provider, (_, full) in {"CPU": ("", "CPUExecutionProvider"), **PROVIDERS}.items():
         work = f"{name}: parity on {provider}, by the verification"
         with bench.case(work):

@@ -10,6 +10,7 @@ from kinemill.api.models import ModelLike
 from kinemill.api.progress import ShowProgress, counted, reporter
 from kinemill.api.training import TaskLike, resolve_task
 from kinemill.errors import BadInput
+from kinemill.runtime.session import Execution
 from kinemill.store import Json
 from kinemill.store.home import Home
 from kinemill.task.document import Task
@@ -92,6 +93,7 @@ def rollout(
     seconds: float | None = None,
     explore: float = 0.0,
     threads: int = 1,
+    provider: str = "cpu",
     to: str | Path | None = None,
     overrides: Mapping[str, object] | None = None,
     progress: ShowProgress = True,
@@ -108,6 +110,7 @@ def rollout(
         seconds: length of an episode; default: the task's.
         explore: noise on the actions, relative to half the range.
         threads: CPU threads of the model.
+        provider: where ONNX Runtime executes the model: `cpu`, `cuda`, `tensorrt`.
         to: folder for the logs; default: the drop folder.
         overrides: dotted key to value.
         progress: show progress; or a callback, see `Update`.
@@ -120,7 +123,7 @@ def rollout(
     own = task_with_controller(task, controller, overrides)
     if own.learn.gives == "policy":
         raise BadInput(f"task {own.name}", "learns a policy", fix="use rollout_policy")
-    name, act = planner(own, controller, model, threads)
+    name, act = planner(own, controller, model, Execution(threads, provider))
     seeds, folder = range(seed, seed + episodes), log_folder(own, to)
     numbered = counted(seeds, len(seeds), "rollout", reporter(progress))
     runs = run_and_log(own, (name, act), numbered, folder, seconds=seconds, explore=explore)
@@ -191,7 +194,7 @@ def task_with_controller(
 
 
 def planner(
-    task: Task, controller: str | None, model: ModelLike, threads: int
+    task: Task, controller: str | None, model: ModelLike, execution: Execution
 ) -> "tuple[str, Policy]":
     """Return the name and the object that chooses actions: a planner, or a baseline."""
     from kinemill.control import learned_model, make_planner, plain_policy, uncertain_physics
@@ -201,9 +204,10 @@ def planner(
     if controller in PLAIN:
         return str(controller), plain_policy(task, str(controller))
     if model == "true":
-        return settings.type, make_planner(task, uncertain_physics(task, threads))
+        return settings.type, make_planner(task, uncertain_physics(task, execution.threads))
     where = model_address(task.name, model)
-    return settings.type, make_planner(task, [learned_model(task, where, threads)])
+    learned = learned_model(task, where, execution.threads, execution.provider)
+    return settings.type, make_planner(task, [learned])
 
 
 def log_folder(task: Task, to: str | Path | None) -> Path:

@@ -40,6 +40,9 @@ Explore = Annotated[
     ),
 ]
 Threads = Annotated[int, typer.Option("--threads", min=1, help="CPU threads of the model.")]
+Provider = Annotated[
+    str, typer.Option("--provider", help="Execute the model on cpu, cuda or tensorrt.")
+]
 Report = Annotated[
     Path | None, typer.Option("--report", help="HTML report to write, with animations.")
 ]
@@ -74,6 +77,7 @@ class _Rollout:
         controller: name of it; None: the task's own.
         model: of the planner, or the policy.
         threads: of the model.
+        provider: of ONNX Runtime, for the model.
         seeds: of the initial states.
         to: folder for the logs.
         as_json: whether to print one document.
@@ -83,6 +87,7 @@ class _Rollout:
     controller: str | None
     model: str
     threads: int
+    provider: str
     seeds: range
     to: Path
     as_json: bool
@@ -98,6 +103,7 @@ def rollout(
     seconds: Seconds = None,
     explore: Explore = 0.0,
     threads: Threads = 1,
+    provider: Provider = "cpu",
     report: Report = None,
     expert: Expert = False,
     workers: Workers = 1,
@@ -120,7 +126,8 @@ def rollout(
     for note in loaded.notes:
         notify(note)
     seeds = range(seed, seed + episodes)
-    options = _Rollout(loaded, controller, model, threads, seeds, log_folder(loaded, to), as_json)
+    folder = log_folder(loaded, to)
+    options = _Rollout(loaded, controller, model, threads, provider, seeds, folder, as_json)
     if expert:
         _demonstrate(options, workers, failures=failures)
         return
@@ -143,9 +150,11 @@ def _demonstrate(options: _Rollout, workers: int, *, failures: bool) -> None:
     """Record demonstrations of a planner, a trained policy, or the environment's own expert."""
     from kinemill.api.rollouts import planner
     from kinemill.cli.collect_demos import demonstrate, load_expert
+    from kinemill.runtime.session import Execution
 
     task, model = options.task, None if options.model == "champion" else options.model
-    named = (task, options.controller, options.model, options.threads)
+    execution = Execution(options.threads, options.provider)
+    named = (task, options.controller, options.model, execution)
     plans = planner(*named)[1] if options.controller else None
     demonstrate(
         task,
@@ -175,6 +184,7 @@ def _control(options: _Rollout, seconds: float | None, explore: float, report: P
         seconds=seconds,
         explore=explore,
         threads=options.threads,
+        provider=options.provider,
         to=options.to,
     )
     summary = result.document

@@ -42,19 +42,25 @@ class LearnedModel:
         return self.simulator.rollout(histories, past, plans)
 
 
-def learned_model(task: Task, where: str | Path, threads: int = 1) -> LearnedModel:
+def learned_model(
+    task: Task, where: str | Path, threads: int = 1, provider: str = "cpu"
+) -> LearnedModel:
     """Load a model for a task.
 
     Args:
         task: whose channels it must have.
         where: a folder, or an address such as `models:/TASK@champion`.
         threads: of ONNX Runtime.
+        provider: where the model is executed, see `kinemill.runtime.load`; native code on a CPU.
 
     Raises:
         BadInput: there is no such model, or it is of other channels or of another time step.
     """
     # A plan that the model cannot follow is bad, not an error.
-    simulator = load_simulator(where, threads=threads, non_finite="pass", engine="auto")
+    engine = "auto" if provider == "cpu" else "onnx"
+    simulator = load_simulator(
+        where, threads=threads, provider=provider, non_finite="pass", engine=engine
+    )
     expected = (tuple(task.states), tuple(task.actions))
     if (names := (simulator.states, simulator.actions)) != expected:
         raise BadInput(where, f"is of the channels {names}", expected=f"{expected}")

@@ -43,9 +43,9 @@ def load(
             such a file or of a variant, `rollout.int8.onnx`; or an address in the registry,
             `models:/TASK@champion` or `models:/TASK/3`.
         threads: threads of ONNX Runtime; one is faster than two for small models.
-        provider: where ONNX Runtime executes the model: `cpu`, `cuda` (with the package
-            onnxruntime-gpu), or the name of any other of its execution providers. Small models
-            are faster on the CPU; a GPU pays off for thousands of rows in a batch.
+        provider: where ONNX Runtime executes the model: `cpu`, `cuda` or `tensorrt` (with the
+            package onnxruntime-gpu), or the name of any other of its execution providers. Small
+            models are faster on the CPU; a GPU pays off for thousands of rows in a batch.
         non_finite: for NaN or infinity in an input, `raise` an error, or `pass`: all outputs of
             that row of the batch are NaN, and of no other row.
         out_of_limits: for values beyond the limits of their channel, `raise` an error or `pass`.

@@ -7,8 +7,12 @@ from typing import Any
 
 from kinemill.errors import BadInput
 
-_CPU = "CPUExecutionProvider"
-_PROVIDERS = {"cpu": _CPU, "cuda": "CUDAExecutionProvider"}  # short names of ONNX Runtime's
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+# Short names of ONNX Runtime's.
+PROVIDERS = {"cpu": CPU, "cuda": CUDA, "tensorrt": "TensorrtExecutionProvider"}
+# CUDA rounds inputs of matrix products to TF32 by default, which parity is not checked with.
+_OPTIONS = {CUDA: {"use_tf32": "0"}}
+_NEXT = {PROVIDERS["tensorrt"]: [CUDA]}  # what executes operators that a provider lacks, then a CPU
 
 
 @dataclass(frozen=True)
@@ -17,7 +21,7 @@ class Execution:
 
     Attributes:
         threads: threads of one operation on the CPU.
-        provider: `cpu`, `cuda`, or the name of any provider of ONNX Runtime, such as
+        provider: `cpu`, `cuda`, `tensorrt`, or the name of any provider of ONNX Runtime, such as
             `CoreMLExecutionProvider`.
     """
 
@@ -36,22 +40,34 @@ class Execution:
             raise BadInput("threads", str(self.threads), expected="1 or more")
         available = ort.get_available_providers()
         if self.provider_name not in available:
-            short = [name for name, one in _PROVIDERS.items() if one in available]
-            names = short + [name for name in available if name not in _PROVIDERS.values()]
-            fix = "for `cuda` install onnxruntime-gpu in place of onnxruntime"
+            short = [name for name, one in PROVIDERS.items() if one in available]
+            names = short + [name for name in available if name not in PROVIDERS.values()]
+            fix = "for `cuda` and `tensorrt` install onnxruntime-gpu in place of onnxruntime"
             expected = f"one of {', '.join(names)}"
             raise BadInput("provider", f"{self.provider!r} is not here", expected=expected, fix=fix)
 
     @property
     def provider_name(self) -> str:
         """The provider as ONNX Runtime calls it."""
-        return _PROVIDERS.get(self.provider, self.provider)
+        return PROVIDERS.get(self.provider, self.provider)
+
+
+def with_fallbacks(provider: str, available: Sequence[str]) -> list[tuple[str, dict[str, str]]]:
+    """Return a provider with its options, and those that execute operators that it lacks.
+
+    Args:
+        provider: as ONNX Runtime calls it.
+        available: providers of this ONNX Runtime.
+    """
+    others = [name for name in _NEXT.get(provider, []) if name in available]
+    names = dict.fromkeys([provider, *others, CPU])
+    return [(name, _OPTIONS.get(name, {})) for name in names]
 
 
 def open_session(where: Path, model: bytes, execution: Execution) -> Any:
     """Return an `onnxruntime.InferenceSession` of a model.
 
-    Operators that another provider lacks are executed on the CPU.
+    Operators that another provider lacks are executed on the CPU, those of TensorRT by CUDA.
 
     Args:
         where: source of the model, for messages.
@@ -69,7 +85,7 @@ def open_session(where: Path, model: bytes, execution: Execution) -> Any:
     options.log_severity_level = 3
     provider = execution.provider_name
     try:
-        providers = list(dict.fromkeys([provider, _CPU]))
+        providers = with_fallbacks(provider, ort.get_available_providers())
         session = ort.InferenceSession(model, options, providers=providers)
         _ = session.get_inputs(), session.get_modelmeta().custom_metadata_map  # text, or it raises
     except Exception as error:  # ONNX Runtime raises a dozen unrelated types

@@ -1,7 +1,7 @@
 """The `verify` part of a task file: how the exported model is verified."""
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import (
     BeforeValidator,
@@ -67,6 +67,12 @@ class Verify(Settings):
     )
     symmetry: Symmetry | None = Field(
         default=None, description="mirror symmetry of the robot; default: no check"
+    )
+    providers: list[Literal["cuda", "tensorrt"]] = Field(
+        default=[],
+        description="execution providers of ONNX Runtime on which a dynamics model must be in "
+        "parity; default: CUDA where it is available",
+        exclude_if=lambda value: not value,
     )
     baselines: dict[
         BaselineName,

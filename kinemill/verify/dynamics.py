@@ -163,7 +163,13 @@ class DynamicsSubject:
         return [
             *compare(pair, references),
             *try_comparison("long rollout", far, lambda: [compare_long(pair, far)]),
-            *compare_providers(self.folder, self.exported.threaded, pair, references[0]),
+            *compare_providers(
+                self.folder,
+                self.exported.threaded,
+                pair,
+                references[0],
+                self.settings.providers,
+            ),
         ]
 
     @cached_property

@@ -8,13 +8,13 @@ import numpy as np
 from onnxruntime import InferenceSession
 
 from kinemill.runtime import Interface, Simulator
-from kinemill.verify.parity import Pair, Parity, Reference, compare_both
+from kinemill.runtime.session import CUDA, PROVIDERS, with_fallbacks
+from kinemill.verify.parity import Pair, Parity, Reference, compare_both, failed_parity
 from kinemill.verify.test_inputs import Array, Arrays
 
 # Providers that compute in float32 as a CPU does; Core ML and NPUs round to half precision.
-ACCELERATORS = {"CUDAExecutionProvider": "CUDA", "ROCMExecutionProvider": "ROCm"}
-_EXACT = {"CUDAExecutionProvider": {"use_tf32": "0"}}
-_CPU = "CPUExecutionProvider"
+ACCELERATORS = {CUDA: "CUDA", "ROCMExecutionProvider": "ROCm"}
+REQUIRED = {"cuda": "CUDA", "tensorrt": "TensorRT"}  # by `verify.providers`
 THREADS = 2  # robots use one
 
 
@@ -65,18 +65,38 @@ class Sessions:
 
 
 def compare_providers(
-    folder: Path, threaded: Simulator, pair: Pair, reference: Reference
+    folder: Path,
+    threaded: Simulator,
+    pair: Pair,
+    reference: Reference,
+    required: Sequence[str] = (),
 ) -> list[Parity]:
-    """Compare with THREADS threads, and on every available accelerator."""
+    """Compare with THREADS threads, and on accelerators.
+
+    Args:
+        folder: with step.onnx and rollout.onnx.
+        threaded: the files with THREADS threads.
+        pair: the files on one thread, and the trained step.
+        reference: evaluations of the step.
+        required: `verify.providers`, each of which has to be there; none: every available one.
+    """
     named = _with_suffix(reference, f"{THREADS} threads")
     rows = compare_both(replace(pair, simulator=threaded), named)
     rows = [replace(row, threads=THREADS) for row in rows]
-    for provider in available_accelerators():
+    names = {PROVIDERS[name]: REQUIRED[name] for name in required}
+    for provider, suffix in (names or _available()).items():
+        named = _with_suffix(reference, suffix)
         sessions = open_on(folder, pair.simulator.interface, provider)
         if sessions is not None:
-            named = _with_suffix(reference, ACCELERATORS[provider])
             rows += compare_both(replace(pair, simulator=sessions), named)
+        elif required:
+            missing = RuntimeError(f"{provider} of verify.providers is not available here")
+            rows += [failed_parity(call, named.probe, missing) for call in ("step", "rollout")]
     return rows
+
+
+def _available() -> dict[str, str]:
+    return {name: ACCELERATORS[name] for name in available_accelerators()}
 
 
 def _with_suffix(reference: Reference, suffix: str) -> Reference:
@@ -95,9 +115,11 @@ def open_on(folder: Path, interface: Interface, provider: str) -> Sessions | Non
     """Open both files on an accelerator; None if the machine has none of this kind."""
     import onnxruntime as ort
 
+    if provider not in ort.get_available_providers():
+        return None
     options = ort.SessionOptions()
     options.log_severity_level = 3
-    providers = [(provider, _EXACT.get(provider, {})), *({_CPU} - {provider})]
+    providers = with_fallbacks(provider, ort.get_available_providers())
     opened = [
         ort.InferenceSession((folder / name).read_bytes(), options, providers=providers)
         for name in ("step.onnx", "rollout.onnx")

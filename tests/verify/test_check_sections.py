@@ -276,6 +276,14 @@ def test_the_files_run_on_whatever_else_is_present(exported):
     np.testing.assert_allclose(mine[0], other[0], atol=1e-6)
 
 
+def test_a_provider_that_is_required_and_not_there_fails(exported, pendulum):
+    settings = Verify(horizon=5, providers=["tensorrt"])
+    rows = DynamicsSubject(exported, random_step("mlp"), pendulum, settings).compare_with_torch()
+    failed = [row for row in rows if not row.passed]
+    assert {row.call for row in failed} == {"step", "rollout"}
+    assert "TensorrtExecutionProvider of verify.providers is not available" in failed[0].error
+
+
 def test_out_of_limits_is_an_error_where_that_is_asked_for_and_passed_on_otherwise(exported):
     strict, lenient = load(exported, out_of_limits="raise"), load(exported)
     states, past, actions = (
