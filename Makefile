@@ -122,8 +122,8 @@ prove-reinforcement: setup ## time to what counts as solved, 5 seeds beside stab
 prove-imitation: setup ## success of policies learned from demonstrations, 3 seeds, rewrites docs/results.md
 	$(BIN)/python -m benchmarks.prove_imitation
 
-prove-motion: setup ## policies from reference clips on clips they never saw, rewrites docs/results.md
-	$(BIN)/python -m benchmarks.prove_motion
+prove-motion: setup ## policies from reference clips, without and in physics (hours; ROW=squat for one), rewrites docs/results.md
+	$(BIN)/python -m benchmarks.prove_motion $(if $(ROW),--row $(ROW))
 
 prove-walker: setup ## a biped that learns to walk in physics (15 min on 2 cores), rewrites docs/results.md
 	$(BIN)/python -m benchmarks.prove_walker

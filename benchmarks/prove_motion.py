@@ -1,11 +1,16 @@
-"""Policies from reference clips, judged on clips and commands they never saw: `make prove-motion`.
+"""Policies from reference clips, on clips and commands they never saw: `make prove-motion`.
 
-For each robot and seed the chain up to `train` runs in a home of its own under `var/prove/`, or
-PROVE_HOME. The policy goes on from its own output for 25 rows from every row of the held-out clip,
-beside a linear model on as many rows of history, fitted on the same training clips; and for 1,000
-rows from the first one.
+The row `gaits`, without physics: for each robot and seed the chain up to `train` runs in a home of
+its own under `var/prove/`, or PROVE_HOME. The policy goes on from its own output for 25 rows from
+every row of the held-out clip, beside a linear model on as many rows of history, fitted on the same
+training clips; and for 1,000 rows from the first one.
+
+The other rows are robots in physics from their own models, see `_motion_rows`: `go_bdx` and
+`mini_bdx` walk under a held-out command, `squat`, `wave` and `crouch` are clips of amp_humanoid
+that repeat nothing. Each resumes where it was stopped; `--row NAME` selects one.
 """
 
+import argparse
 import json
 import os
 import statistics
@@ -41,6 +46,7 @@ CLIPS = ROOT.parent / "shared" / "data" / "awd_motion"
 HOMES = Path(os.environ.get("PROVE_HOME", ROOT / "var" / "prove"))
 SEEDS = range(int(os.environ.get("SEEDS", "3")))
 TASKS = ("go_bdx", "mini_bdx")
+TRIALS = 100  # in physics
 LONG = 1000  # rows of its own output
 
 
@@ -125,11 +131,8 @@ def prove(name: str, seed: int) -> Walk:
     return Walk(**json.loads(path.read_text()))
 
 
-def main() -> None:
-    """Prove every robot and rewrite the section `motion` of docs/results.md."""
-    if not CLIPS.is_dir():
-        sys.exit(f"{CLIPS} is not here: the proof reads clips kept beside the checkout")
-    torch.set_num_threads(1)
+def prove_gaits() -> None:
+    """Prove every robot without physics and rewrite the section `motion` of docs/results.md."""
     lines = [
         "| robot | policy, rad | linear on 20 rows, rad | staying, rad | 1,000 rows: finite | "
         "range over the clips' | error, rad |",
@@ -148,6 +151,42 @@ def main() -> None:
     text = "\n".join(lines) + "\n"
     replace_section("motion", text)
     print(text)
+
+
+def prove_physics(names: list[str], steps: int | None, trials: int) -> None:
+    """Prove rows in physics, and rewrite the section `motion_physics` with all that are known.
+
+    Runs with `steps` of their own are only printed.
+    """
+    from benchmarks._motion_rows import HEAD, STEPS, PhysicsRow, prove_row
+
+    for name in names:
+        print("\n".join([*HEAD, prove_row(name, steps, trials).line()]), flush=True)
+    paths = [HOMES / f"motion-physics-{name}-{STEPS[name]}" / "row-100.json" for name in STEPS]
+    if steps is None and trials == TRIALS:
+        lines = [PhysicsRow.read(path).line() for path in paths if path.is_file()]
+        replace_section("motion_physics", "\n".join([*HEAD, *lines]) + "\n")
+
+
+def main() -> None:
+    """Prove the rows that are named, by default all."""
+    from benchmarks._motion_rows import ROBOTS, STEPS
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    rows = ["gaits", *STEPS]
+    parser.add_argument("--row", action="append", choices=rows, help="repeatable; default: all")
+    parser.add_argument("--steps", type=int, help="of a training in physics; for a smoke test")
+    parser.add_argument("--trials", type=int, default=TRIALS, help="in physics")
+    options = parser.parse_args()
+    names = options.row or rows
+    for folder in (CLIPS, ROBOTS):
+        if not folder.is_dir():
+            sys.exit(f"{folder} is not here: the proof reads data kept beside the checkout")
+    torch.set_num_threads(1)
+    if "gaits" in names:
+        prove_gaits()
+    if in_physics := [name for name in names if name != "gaits"]:
+        prove_physics(in_physics, options.steps, options.trials)
 
 
 if __name__ == "__main__":

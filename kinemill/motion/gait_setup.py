@@ -177,10 +177,14 @@ def make_policy(description: Json) -> GaitPolicy:
 
 
 def fit_family(learn: MotionSettings, task: Task, clips: Clips) -> tuple[Gaits, list[int]]:
-    """Return the gaits of training clips, and the indices of the targets that move."""
+    """Return the gaits of training clips, and the indices of the targets that move.
+
+    In physics all of them do: a joint at rest in the clips is a servo that has to hold its angle.
+    """
     angles, scale = clips.angles(), scale_of(clips)
     std = np.sqrt(np.mean([clip.var(axis=0) for clip in angles], axis=0))
-    moving_targets = np.flatnonzero(std > STILL).tolist()
+    moves = std > STILL if task.environment is None else np.ones(len(std), bool)
+    moving_targets = np.flatnonzero(moves).tolist()
     commands = (clips.mean_commands() - scale.command_mean) / scale.command_std
     cycle = learn.cycle / task.dt if learn.cycle else 0.0
     curves = [clip[:, moving_targets] for clip in angles]

@@ -10,6 +10,7 @@ from kinemill.environments import make_environment
 from kinemill.environments.kinds.legged import ClipEnv
 from kinemill.errors import BadInput
 from kinemill.motion.clip_reference import ClipFamily, ClipReference
+from kinemill.motion.gait_setup import Clips, fit_family
 from kinemill.motion.motion_tracking import REACH, Tracking
 from kinemill.motion.policy_inputs import input_size, policy_inputs
 from kinemill.motion.tracking_fit import clips_of
@@ -200,6 +201,22 @@ def test_a_clip_is_learned_and_its_policy_is_restored(folder):
     policy = load_model(home.root / model.ref.path)
     assert isinstance(policy, TrackingPolicy)
     np.testing.assert_allclose(policy.family.table[0].numpy(), clips_of(task).joints[0], atol=1e-6)
+
+
+def test_a_joint_at_rest_in_the_clips_of_a_gait_is_tracked_in_physics(folder):
+    """The hips stay at 0.1 rad; knees bend every 20 rows."""
+    phase = 2.0 * np.pi * np.arange(200) / 20.0
+    joints = [np.full(200, 0.1) if k % 2 == 0 else -0.2 + 0.1 * np.sin(phase) for k in range(8)]
+    observed = np.zeros((200, 26), np.float32)
+    observed[:, 7:15] = np.stack(joints, axis=1)
+    task = task_of(folder)
+    clips = Clips(observed, list(range(7, 15)), [23, 24, 25], [(0, 200)])
+    gaits, moving = fit_family(task.learn, task, clips)
+    assert moving == list(range(8))
+    np.testing.assert_allclose(gaits.mean[0, ::2], 0.1, atol=1e-6)
+    np.testing.assert_allclose(gaits.mean[1:, ::2], 0.0, atol=1e-6)
+    still = task.model_copy(update={"environment": None})
+    assert fit_family(still.learn, still, clips)[1] == [1, 3, 5, 7]
 
 
 def test_acyclic_clips_without_physics_are_refused_with_the_way_to_track_them(folder):
