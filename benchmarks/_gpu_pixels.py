@@ -6,6 +6,7 @@ hours of training, and is measured by `make prove-imitation`.
 
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
@@ -14,9 +15,11 @@ from benchmarks._gpu_cases import begin
 from benchmarks._gpu_rows import Bench, seconds_of
 from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.task.document import Task
+from kinemill.train import demonstrations
 from kinemill.train.demonstrations import Demonstrations
 
 STEPS = 200_000  # of a full training
+CACHE = ("CACHE_BYTES", "CACHE_SHARE")
 STATES, ACTIONS = ["x", "y"], ["target_x", "target_y"]
 
 
@@ -43,9 +46,12 @@ def measure(bench: Bench) -> None:
     """Measure training steps and actions, in float32 and with AMP."""
     side = bench.size(96, 16)
     data = RandomImages(_packed(*bench.size((40, 130), (4, 30))), side)
-    for name, how in {"float32": {}, "AMP bf16": {"amp": "bf16"}}.items():
+    modes = {"float32": {}, "AMP bf16": {"amp": "bf16"}, "images prefetched": {}}
+    for name, how in modes.items():
         work = f"diffusion from pixels, {name}"
-        with bench.case(work):
+        factor = 0 if name == "images prefetched" else 1
+        sizes = {key: factor * getattr(demonstrations, key) for key in CACHE}
+        with bench.case(work), mock.patch.multiple(demonstrations, **sizes):
             task = _task(bench, **how)
             run = begin(data, bench.device, task)
             at_least, most = bench.size(4.0, 0.01), bench.size(10_000, 2)

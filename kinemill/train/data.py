@@ -8,9 +8,11 @@ from torch import Tensor
 
 from kinemill.dataset import PackedDataset
 from kinemill.errors import BadInput
+from kinemill.store.machine import GIB
 from kinemill.train.coordinate_network import SCALE as COORDINATE_STD
 from kinemill.train.estimator import Estimator, estimator_weights, known_rows
 from kinemill.train.layout import Layout
+from kinemill.train.memory import gpu_memory
 from kinemill.train.scaling import coordinate_scale, feature_scale
 
 
@@ -168,7 +170,20 @@ def window_weights(dataset: PackedDataset, layout: Layout, horizon: int) -> Tens
 
 
 def on_device(windows: Windows, device: torch.device) -> Windows:
-    """Return the same windows with their tensors on `device`."""
+    """Return the same windows with their tensors on `device`.
+
+    Raises:
+        BadInput: They do not fit into the free memory of a GPU.
+    """
+    needed = sum(
+        one.nbytes for one in (windows.values, windows.starts, windows.outputs) if one is not None
+    )
+    if device.type == "cuda" and needed > (memory := gpu_memory(device)).free:
+        raise BadInput(
+            "learn.device: cuda",
+            f"the rows of the dataset take {needed / GIB:.3g} GiB, and {memory}",
+            fix="set learn.device: cpu, or select fewer recordings",
+        )
     return Windows(
         windows.values.to(device),
         windows.starts.to(device),

@@ -17,8 +17,10 @@ from kinemill.errors import BadInput
 from kinemill.runtime.policy_layout import OBSERVATION, PolicyLayout
 from kinemill.store import ArtifactRef
 from kinemill.store.home import Home
+from kinemill.train.memory import gpu_memory
 
 CACHE_BYTES = 2**30  # bytes of pictures that are kept in memory; more are read batch by batch
+CACHE_SHARE = 0.25  # of the free memory of a GPU, which is more on most
 
 
 @dataclass(eq=False)
@@ -147,7 +149,7 @@ class Feed:
 
     def _cached(self, name: str) -> Tensor | None:
         size = len(self._used) * int(np.prod(self._layout.images[name]))
-        if self._data.changing(name) or size > CACHE_BYTES:
+        if self._data.changing(name) or size > _cache_bytes(self._device):
             return None
         return self._data.pictures(name, self._used).to(self._device)
 
@@ -157,17 +159,36 @@ class Feed:
         still = not any(self._data.changing(name) for name in self._layout.texts)
         return still and all(one is not None for one in self._pictures.values())
 
-    def at(self, rows: Tensor, epoch: int = 0) -> dict[str, Tensor]:
-        """Return the inputs of a policy at rows (B,), by name."""
+    @property
+    def is_read(self) -> bool:
+        """Whether pictures are read batch by batch."""
+        return any(one is None for one in self._pictures.values())
+
+    def read(self, rows: NDArray[np.int64], epoch: int) -> dict[str, Tensor]:
+        """Return the pictures at rows (B,) that are not in memory, by name, on the CPU."""
+        names = [name for name, cached in self._pictures.items() if cached is None]
+        return {name: self._data.pictures(name, rows, epoch) for name in names}
+
+    def at(
+        self, rows: Tensor, epoch: int = 0, read: dict[str, Tensor] | None = None
+    ) -> dict[str, Tensor]:
+        """Return the inputs of a policy at rows (B,), by name.
+
+        Args:
+            rows: of the demonstrations.
+            epoch: of the training, which seeds augmentations.
+            read: what `read` returned for the same rows, on the device; None: it is read now.
+        """
+        if read is None and self.is_read:
+            read = self.read(rows.cpu().numpy(), epoch)
         values: dict[str, Tensor] = {}
         if self._layout.observation:
             values[OBSERVATION] = self._numbers.index_select(0, rows)
         for name, cached in self._pictures.items():
             if cached is not None:
                 values[name] = cached.index_select(0, self._cache_rows.index_select(0, rows))
-            else:
-                read = self._data.pictures(name, rows.cpu().numpy(), epoch)
-                values[name] = read.to(self._device)
+            elif read is not None:
+                values[name] = read[name].to(self._device)
         for name in self._layout.texts:
             table, index = self._text_tables(epoch)[name]
             values[name] = table.index_select(0, index.index_select(0, rows))
@@ -185,6 +206,13 @@ class Feed:
 
     def _on_device(self, pair: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         return pair[0].to(self._device), pair[1].to(self._device)
+
+
+def _cache_bytes(device: torch.device) -> float:
+    """Return the bytes of the pictures of one channel that are kept on a device."""
+    if device.type != "cuda":
+        return CACHE_BYTES
+    return max(CACHE_BYTES, CACHE_SHARE * gpu_memory(device).free)
 
 
 def as_bytes(text: str, length: int) -> NDArray[np.uint8]:

@@ -41,6 +41,8 @@ class Objective:
             from torch's random numbers, so that it can be a CUDA graph.
         suspect: window numbers (M, B), training step -> which of them is not finite, and in what;
             None: nobody knows.
+        prefetch: window numbers (M, B) on the CPU, the step after the current one -> None; begins
+            to load what its loss needs. None: the loss loads nothing.
         evaluate_start: whether the initial weights are evaluated too, and kept if none are better.
     """
 
@@ -53,4 +55,5 @@ class Objective:
     steady: bool = False
     static: bool = False
     suspect: Callable[[Tensor, int], Suspect] | None = None
+    prefetch: Callable[[Tensor, int], None] | None = None
     evaluate_start: bool = False

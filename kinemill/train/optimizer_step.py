@@ -71,6 +71,7 @@ class Steps:
         Raises:
             TrainingFailed: loss or gradient is not finite, or memory does not suffice.
         """
+        self._prefetch(step + 1)
         while True:
             try:
                 self._make(step)
@@ -101,6 +102,12 @@ class Steps:
                 raise self._explained(fault, 0) from None
         losses, self._losses = self._losses, []
         return losses
+
+    def _prefetch(self, step: int) -> None:
+        """Begin to load what a step needs; one of several processes loads only its part, later."""
+        begin = self.objective.prefetch
+        if begin is not None and step < self.learn.total_steps and process_group().size == 1:
+            begin(self._batches.at(step), step)
 
     def _make(self, step: int) -> None:
         if self._on_device is None and self._update is None:

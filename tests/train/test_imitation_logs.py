@@ -256,9 +256,10 @@ def test_pictures_come_from_memory_and_from_files_alike(tmp_path, home, monkeypa
     layout = task.learn.prepare(task, data, data, torch.device("cpu"))[0].layout
     used, rows = np.arange(5, 60, 3), torch.tensor([8, 56, 5])
     expected = data.pictures("camera", rows.numpy())
-    cached = Feed(data, layout, "cpu", used)
+    cpu = torch.device("cpu")
+    cached = Feed(data, layout, cpu, used)
     monkeypatch.setattr("kinemill.train.demonstrations.CACHE_BYTES", 0)
-    read = Feed(data, layout, "cpu", used)
+    read = Feed(data, layout, cpu, used)
     assert (cached.steady, read.steady) == (True, False)
     assert torch.equal(cached.at(rows)["camera"], expected)
     assert torch.equal(read.at(rows)["camera"], expected)

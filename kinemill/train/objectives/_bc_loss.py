@@ -3,7 +3,7 @@
 Symbols: B batch, K rows of a window, R rows that are learned at, T actions of a chunk, A actions.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +16,10 @@ from kinemill.models.networks.graph_noise import GraphNoise
 from kinemill.train.bc_policy import BCPolicy
 from kinemill.train.demonstrations import Demonstrations, Feed
 from kinemill.train.noise import KeyedNoise
+from kinemill.train.prefetch import Part, Prefetch
 
 MAX_SEQUENCES = 2048  # sequences of validation, evenly spread
 CHUNK = 256  # of them at once
-Part = tuple[int, int]  # of a part of a batch: first sequence, sequences of the whole batch
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +99,8 @@ class Cloning:
         size = min(learn.batch_size * learn.accumulate, len(train))
         self._epoch_steps = len(train) // size
         self._usual_rows = train.rows_learned(module)
+        self._prefetcher = Prefetch(module.action_std.device) if train.feed.is_read else None
+        self._rows = train.rows.cpu().numpy() if train.feed.is_read else None
 
     @property
     def steady(self) -> bool:
@@ -109,26 +111,48 @@ class Cloning:
         """Return the loss on sequences (1, B) at a training step."""
         keyed = None if part is None else (1, part)
         noise = KeyedNoise(self.learn.seed, step, which.device, keyed)
-        total, _ = self._losses(self.train, which.flatten(), noise, step // self._epoch_steps)
+        read = (
+            self._prefetcher.take(step, which.numel(), part)
+            if self._prefetcher is not None
+            else None
+        )
+        about = (noise, step // self._epoch_steps, read)
+        total, _ = self._losses(self.train, which.flatten(), *about)
         # A constant divisor, not the number of recorded rows, lets parts of a batch add up to it.
         return total / (which.numel() * self._usual_rows)
 
+    @property
+    def prefetch(self) -> Callable[[Tensor, int], None] | None:
+        """What begins to read the images of the next step; None if all are in memory."""
+        return self._prefetch if self._prefetcher is not None else None
+
+    def _prefetch(self, which: Tensor, step: int) -> None:
+        assert self._prefetcher is not None
+        assert self._rows is not None
+        rows, epoch = self._rows[which.flatten().numpy()].reshape(-1), step // self._epoch_steps
+        self._prefetcher.request(step, which.numel(), lambda: self.train.feed.read(rows, epoch))
+
     def _losses(
-        self, samples: Samples, which: Tensor, noise: KeyedNoise, epoch: int
+        self,
+        samples: Samples,
+        which: Tensor,
+        noise: KeyedNoise,
+        epoch: int,
+        read: dict[str, Tensor] | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return the sum of losses over recorded rows, and their number."""
-        conditions, rows, there = self._conditions(samples, which, epoch)
+        conditions, rows, there = self._conditions(samples, which, epoch, read)
         targets, mask = samples.future_actions(rows, self.module.chunk.length)
         losses = self.module.head.loss(conditions, self.module.scaled(targets), mask, noise)
         return (losses * there).sum(), there.sum()
 
     def _conditions(
-        self, samples: Samples, which: Tensor, epoch: int
+        self, samples: Samples, which: Tensor, epoch: int, read: dict[str, Tensor] | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return conditions of the head (B R, E), their rows (B R,), and their mask (B R,)."""
         observed = samples.rows.index_select(0, which)
         there = samples.there.index_select(0, which)
-        features = self.module.see(samples.feed.at(observed.flatten(), epoch))
+        features = self.module.see(samples.feed.at(observed.flatten(), epoch, read))
         conditions = self.module.conditions(features.view(*observed.shape, -1), there)
         count = conditions.shape[1]
         rows, there = observed[:, -count:].flatten(), there[:, -count:].flatten()

@@ -64,6 +64,7 @@ def prepare(
         weights=None if bool((train.weights == 1.0).all()) else train.weights,
         steady=cloning.steady,
         static=cloning.steady,
+        prefetch=cloning.prefetch,
     )
 
 
