@@ -52,7 +52,8 @@ def build(
         BadInput: there is no log of such a format, or none of its columns can be learned.
         BadLog: the only log cannot be read.
     """
-    every, problems = read_tables(source, rate)
+    read = read_tables(source, rate)
+    every = read.tables
     selected = list(zip(every, choose_all(every, is_policy=is_policy), strict=True))
     used, unused, optional = with_common_columns(selected)
     tables = [table for table, _ in used]
@@ -82,10 +83,11 @@ def build(
         step,
         channels,
         left_out,
-        problems | unused,
+        read.problems | unused,
         bridged_gap(channels, dt),
         no_action=no_action,
         joints=stated,
+        exclude=read.exclude,
     )
 
 

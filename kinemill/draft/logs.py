@@ -1,26 +1,52 @@
-"""Logs of a draft: the files of a folder that a reader can read, as tables."""
+"""Logs of a draft: the files of a folder that a reader can read, as tables.
 
+Files whose name says that they are plans (`desired/step.csv`) have the columns of logs, but nobody
+measured them: a model of them would learn the planner's model of the robot.
+"""
+
+import fnmatch
 import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from kinemill.draft.schema_inference import form_of, survey
 from kinemill.errors import BadInput
 from kinemill.ingest.columns import Table
 from kinemill.ingest.file_stat import is_file, is_folder
+from kinemill.ingest.name_heuristics import split_words
 from kinemill.task import READERS
 
 MOST_LOGS = 40  # logs of a folder that are read
+PLANNED = "a plan by its name, and no measurement"
 _MODELS = (".xml", ".mjcf", ".urdf")  # of robots
+_PLAN_WORDS = {"des", "desired", "plan", "plans", "planned", "nominal", "setpoint", "setpoints"}
 
 
-def read_tables(source: Path, rate: float | None) -> tuple[list[Table], dict[str, str]]:
-    """Return the tables of the logs, and why others cannot be read, by name."""
+@dataclass(frozen=True)
+class LogTables:
+    """What the logs of a draft contain.
+
+    Attributes:
+        tables: one for each part of a log.
+        problems: why other files are not used, by name.
+        exclude: patterns of file names that are no logs, for `ingest.exclude`.
+    """
+
+    tables: list[Table]
+    problems: dict[str, str] = field(default_factory=dict[str, str])
+    exclude: list[str] = field(default_factory=list[str])
+
+
+def read_tables(source: Path, rate: float | None) -> LogTables:
+    """Read the logs of a draft: a log, or a folder of logs."""
     if is_file(source):
-        return survey(source, rate)[:MOST_LOGS], {}
+        return LogTables(survey(source, rate)[:MOST_LOGS])
     if not is_folder(source):
         raise BadInput(source, "is no file and no folder", fix="name a log, or a folder of logs")
-    tables, problems = list[Table](), dict[str, str]()
-    for path in _logs(source):
+    logs, plans = _without_plans(source, _logs(source))
+    tables, problems = list[Table](), {str(path.relative_to(source)): PLANNED for path in plans}
+    for path in logs[:MOST_LOGS]:
         try:
             tables += survey(path, rate)[: MOST_LOGS - len(tables)]
         except (BadInput, OSError) as error:
@@ -35,7 +61,30 @@ def read_tables(source: Path, rate: float | None) -> tuple[list[Table], dict[str
             expected=f"files with the suffix {', '.join(_endings())}",
             fix=_robot_hint(source),
         )
-    return tables, problems
+    return LogTables(tables, problems, _patterns(source, plans, logs))
+
+
+def _without_plans(folder: Path, paths: list[Path]) -> tuple[list[Path], list[Path]]:
+    """Return measured logs, and plans; names that call most files plans mean something else."""
+    plans = [path for path in paths if _plan_words(path.relative_to(folder))]
+    if 2 * len(plans) > len(paths):
+        return paths, []
+    return [path for path in paths if path not in plans], plans
+
+
+def _plan_words(relative: Path) -> set[str]:
+    return _PLAN_WORDS & {word for part in relative.parts for word in split_words(part)}
+
+
+def _patterns(folder: Path, plans: Iterable[Path], logs: Iterable[Path]) -> list[str]:
+    """Return patterns that match all plans and no log: words, or whole names."""
+    measured = [str(path.relative_to(folder)) for path in logs]
+    patterns = list[str]()
+    for path in plans:
+        name, word = str(path.relative_to(folder)), f"*{min(_plan_words(path.relative_to(folder)))}*"
+        is_apart = fnmatch.fnmatchcase(name, word) and not fnmatch.filter(measured, word)
+        patterns.append(word if is_apart else name)
+    return list(dict.fromkeys(patterns))
 
 
 def _logs(folder: Path) -> list[Path]:
@@ -46,7 +95,7 @@ def _logs(folder: Path) -> list[Path]:
         if name.lower().endswith(_endings()) and not name.startswith((".", "~"))
     ]
     forms = ((path, form_of(path)) for path in sorted(paths) if is_file(path))
-    return [p for p, form in forms if form and not READERS[form].describes(p)][:MOST_LOGS]
+    return [p for p, form in forms if form and not READERS[form].describes(p)]
 
 
 def _robot_hint(folder: Path) -> str | None:

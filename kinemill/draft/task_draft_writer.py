@@ -66,6 +66,7 @@ class Draft:
     joints: list[LimitFinding] = field(default_factory=list[LimitFinding])  # of a robot file
     text: str = ""  # description of the task; empty: the one of the logs
     remarks: list[str] = field(default_factory=list[str])  # conclusions about the whole task
+    exclude: list[str] = field(default_factory=list[str])  # `ingest.exclude`: files that are no logs
 
     @property
     def logs(self) -> list[Path]:
@@ -242,6 +243,7 @@ def _ingest(draft: Draft) -> list[str]:
     rate = draft.tables[0].rate
     parts += [f"rate: {rate:.12g}"] if rate else []
     parts += [f"resample: {{max_gap: {draft.max_gap:g}}}"] if draft.max_gap else []
+    parts += [f"exclude: [{', '.join(map(_text, draft.exclude))}]"] if draft.exclude else []
     parts += draft.part.ingest
     if draft.experiments:
         spelled = (_experiment(draft, table) for table in draft.experiments.values())

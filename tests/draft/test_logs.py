@@ -2,7 +2,8 @@
 
 import pytest
 
-from kinemill.draft.logs import read_tables
+from kinemill.draft.builder import draft
+from kinemill.draft.logs import PLANNED, read_tables
 from kinemill.errors import BadInput
 
 
@@ -17,3 +18,32 @@ def test_an_empty_folder_is_refused_with_the_suffixes_of_logs(tmp_path):
     with pytest.raises(BadInput, match=r"holds no log for a draft.*\.csv") as refused:
         read_tables(tmp_path, None)
     assert "--robot" not in str(refused.value)
+
+
+def _log(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = (f"{0.01 * at:.2f},{0.1 * (at % 7)},{at % 5}" for at in range(60))
+    path.write_text("\n".join(["time,position,torque", *rows]))
+
+
+def test_plans_next_to_measurements_are_left_out_by_a_pattern_in_the_task(tmp_path):
+    for name in ("swing.csv", "step.csv", "desired/swing.csv", "descent.csv"):
+        _log(tmp_path / name)
+    read = read_tables(tmp_path, None)
+    assert {table.path.name for table in read.tables} == {"swing.csv", "step.csv", "descent.csv"}
+    assert read.problems == {"desired/swing.csv": PLANNED}
+    assert 'exclude: ["*desired*"]' in draft("arm", tmp_path)
+
+
+def test_a_word_within_other_names_excludes_plans_by_their_whole_names(tmp_path):
+    for name in ("describe.csv", "step.csv", "step-des.csv", "Plan/x.csv", "drop.csv"):
+        _log(tmp_path / name)
+    read = read_tables(tmp_path, None)
+    assert (len(read.tables), read.exclude) == (3, ["Plan/x.csv", "step-des.csv"])
+
+
+def test_logs_that_are_all_called_plans_are_logs(tmp_path):
+    for name in ("plan-1.csv", "plan-2.csv", "step.csv"):
+        _log(tmp_path / name)
+    read = read_tables(tmp_path, None)
+    assert (len(read.tables), read.problems, read.exclude) == (3, {}, [])
