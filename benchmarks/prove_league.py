@@ -22,14 +22,40 @@ from pathlib import Path
 from typing import TypedDict
 
 from benchmarks import ROOT, replace_section
+from benchmarks.prove_accuracy import free_run, rms
+from kinemill import runtime
+from kinemill.dataset import load_dataset
+from kinemill.dataset import stage as dataset_stage
+from kinemill.ingest import stage as ingest
 from kinemill.store import publish_document, read_document, read_json
 from kinemill.store.home import Home
+from kinemill.task import load_task
 from kinemill.task.portfolio import RESULTS
+from kinemill.validate import stage as validate
 
 DATA = ROOT.parent / "shared" / "data"
 BUDGET = 480.0  # s of the portfolio; the whole run has to end within LIMIT
 LIMIT = 600  # s of `kinemill new` and `kinemill run` together
 RESULT = "result.json"
+
+
+@dataclass(frozen=True)
+class Published:
+    """Errors in free run over the whole test stretch: Champneys et al. 2024, arXiv 2405.10779.
+
+    Attributes:
+        known: measured rows that a simulation starts from; a model with more history gets more.
+        unit: of the errors.
+        scale: of the unit in that of the channel.
+        best: smallest error.
+        gru: error of a GRU.
+    """
+
+    known: int
+    unit: str
+    scale: float
+    best: float
+    gru: float
 
 
 @dataclass(frozen=True)
@@ -41,12 +67,14 @@ class DataSet:
         source: log or folder in the data.
         test: `dataset.test` as its publisher states it; None: as drafted.
         rate: sampling rate of logs without timestamps, Hz.
+        published: errors that others reached.
     """
 
     name: str
     source: str
     test: tuple[object, ...] | None = None
     rate: float | None = None
+    published: "Published | None" = None
 
 
 SETS = (
@@ -62,8 +90,18 @@ SETS = (
     DataSet("buck_converter", "buck_converter", ("*buck_valid*",)),
     DataSet("dc_generator", "dc_generator", None, 1.0),
     DataSet("rlc", "rlc_sim", ("*RLC_data_test*",)),
-    DataSet("silverbox", "silverbox", ({"rows": [100, 40575]},), 610.35),
-    DataSet("cascaded_tanks", "cascaded_tanks/dataBenchmark.mat"),
+    DataSet(
+        "silverbox",
+        "silverbox",
+        ({"rows": [100, 40575]},),
+        610.35,
+        Published(50, "mV", 1e-3, best=0.26, gru=2.80),
+    ),
+    DataSet(
+        "cascaded_tanks",
+        "cascaded_tanks/dataBenchmark.mat",
+        published=Published(5, "V", 1.0, best=0.191, gru=0.396),
+    ),
 )
 
 
@@ -139,7 +177,7 @@ def _play(entry: DataSet, budget: float) -> LeagueResult:
     drafted = _kinemill("new", entry.name, "--from", source, *rate)
     if drafted.returncode != 0:
         return LeagueResult(entry.name, f"new: {_last_line(drafted.stderr)}", budget=budget)
-    test = ["--set", f"dataset.test={json.dumps(entry.test)}"] if entry.test else []
+    test = [f"--set=dataset.test={json.dumps(entry.test)}"] if entry.test else []
     options = ["--logs", source, "--set", f"learn.budget={budget}", *test, "--json"]
     trained = _kinemill("run", entry.name, *options)
     if trained.returncode not in {0, 1} or not trained.stdout.strip():
@@ -168,7 +206,7 @@ def _kinemill(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", code, *arguments],
         cwd=project(),
-        env={**os.environ, **_places(), "OMP_NUM_THREADS": "2"},
+        env={**os.environ, **_places(), "OMP_NUM_THREADS": str(len(os.sched_getaffinity(0)))},
         capture_output=True,
         text=True,
         check=False,
@@ -198,6 +236,40 @@ def _trained(task: str, selection: Selection) -> dict[str, float]:
     (own,) = [one["version"] for one in selection["candidates"] if one["candidate"] == "trained"]
     (version,) = [one for one in listed if one["version"] == own]
     return {name: value for name, value in version["metrics"]["nrmse"].items() if value}
+
+
+def simulations(entries: Sequence[DataSet]) -> str:
+    """Return errors in free run beside published ones, as a table in Markdown."""
+    lines = [
+        "| free run over the test stretch | unit | kinemill | published GRU | best published "
+        "| ratio to the best |",
+        "|---|---|---|---|---|---|",
+    ]
+    for entry in entries:
+        if (published := entry.published) is not None:
+            error = _free_run_error(entry, published)
+            cells = [entry.name, published.unit, _number(error), f"{published.gru:g}"]
+            cells += [f"{published.best:g}", _number(error / published.best)]
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, ""])
+
+
+def _free_run_error(entry: DataSet, published: Published) -> float:
+    """Return the root mean square error of the trained model over the test stretch."""
+    folder = project() / "results" / entry.name / "model"
+    if not folder.is_dir():
+        listed = json.loads(_kinemill("model", "list", entry.name, "--json").stdout)["versions"]
+        trained = f"{entry.name}:{min(one['version'] for one in listed)}"
+        _kinemill("model", "export", trained, "--to", str(folder)).check_returncode()
+    model, home = runtime.load(folder), Home(project() / "var")
+    changed = {"dataset.test": entry.test} if entry.test else {}
+    task = load_task(project() / "tasks" / f"{entry.name}.yaml", changed)
+    recordings = ingest.run(task, home, DATA / entry.source).artifact.ref
+    episodes = validate.run(task, home, recordings).ref
+    dataset = load_dataset(home, dataset_stage.run(task, home, episodes).ref)
+    (test,) = dataset.of("test")
+    known = max(published.known, model.history)
+    return rms(free_run(model, dataset, test, known)) / published.scale
 
 
 def _last_line(text: str) -> str:
@@ -248,7 +320,7 @@ def main() -> None:
         result = play(entry, options.budget)
         print(table([result]).splitlines()[2], flush=True)
     done = [one for one in SETS if (project() / "results" / one.name / RESULT).is_file()]
-    text = table([play(one, options.budget) for one in done])
+    text = "\n".join([table([play(one, options.budget) for one in done]), simulations(done)])
     replace_section("league", text)
     print(text)
 

@@ -81,7 +81,10 @@ def _patterns(folder: Path, plans: Iterable[Path], logs: Iterable[Path]) -> list
     measured = [str(path.relative_to(folder)) for path in logs]
     patterns = list[str]()
     for path in plans:
-        name, word = str(path.relative_to(folder)), f"*{min(_plan_words(path.relative_to(folder)))}*"
+        name, word = (
+            str(path.relative_to(folder)),
+            f"*{min(_plan_words(path.relative_to(folder)))}*",
+        )
         is_apart = fnmatch.fnmatchcase(name, word) and not fnmatch.filter(measured, word)
         patterns.append(word if is_apart else name)
     return list(dict.fromkeys(patterns))

@@ -66,7 +66,9 @@ class Draft:
     joints: list[LimitFinding] = field(default_factory=list[LimitFinding])  # of a robot file
     text: str = ""  # description of the task; empty: the one of the logs
     remarks: list[str] = field(default_factory=list[str])  # conclusions about the whole task
-    exclude: list[str] = field(default_factory=list[str])  # `ingest.exclude`: files that are no logs
+    exclude: list[str] = field(
+        default_factory=list[str]
+    )  # `ingest.exclude`: files that are no logs
 
     @property
     def logs(self) -> list[Path]:

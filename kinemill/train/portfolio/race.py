@@ -167,12 +167,11 @@ class _Race:
         for one in self._results:
             seconds[one.name] = seconds.get(one.name, 0.0) + one.seconds
         for one in finalists(self._bars.order(self._results), seconds) if self._folds else []:
-            if self._spent + len(self._folds) * seconds[one.name] <= end:
-                result = self._cross_validate(one, seconds[one.name], end)
-                if result is not None:
-                    held_out[one.name] = result
-                    text = f"score {score_text(result.score)} on recordings left out of its fit"
-                    self._context.listeners[1].log_message(f"{one.name}: {text}")
+            result = self._cross_validate(one, end)
+            if result is not None:
+                held_out[one.name] = result
+                text = f"score {score_text(result.score)} on recordings left out of its fit"
+                self._context.listeners[1].log_message(f"{one.name}: {text}")
             if not held_out:
                 return winner  # it comes first
         if winner.name not in held_out:
@@ -191,13 +190,23 @@ class _Race:
     def _held_out_bars(self) -> Bars:
         return Bars.of(one for one in self._held_out.values() if one.round == 0)
 
-    def _cross_validate(
-        self, result: CandidateResult, seconds: float, end: float
-    ) -> CandidateResult | None:
-        """Return the errors of a candidate on new recordings; None if there is no time."""
-        began = time.monotonic()
+    def _cross_validate(self, result: CandidateResult, end: float) -> CandidateResult | None:
+        """Return the errors of a candidate on new recordings; None if there is no time.
+
+        Where its whole training takes too long, the folds are trained as long as in an earlier
+        round, and the errors are projected.
+        """
+        rounds = [one for one in self._results if one.name == result.name and not one.failure]
+        rounds = [one for one in rounds if one.round <= result.round]
+        while rounds:
+            seconds = sum(one.seconds for one in rounds)
+            if self._spent + len(self._folds) * seconds <= end:
+                break
+            rounds.pop()
+        else:
+            return None
+        began, errors = time.monotonic(), list[CandidateErrors]()
         try:
-            errors: list[CandidateErrors] = []
             with time_limit(end - self._spent):
                 for number, fold in enumerate(self._folds):
                     candidate, step = self._candidates[result.name], result.step_seconds
@@ -208,7 +217,7 @@ class _Race:
             return None
         finally:
             self._spent += time.monotonic() - began
-        return averaged(result, errors)
+        return projected(averaged(rounds[-1], errors), rounds[-1], result)
 
     def _end_of_rounds(self) -> float:
         """Return the time that has passed at the end of all rounds, s."""

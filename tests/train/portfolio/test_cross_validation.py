@@ -55,6 +55,14 @@ def test_a_finalist_is_the_best_of_its_family_and_quick_ones_come_first_after_th
     assert [one.name.split(",")[0] for one in selected] == ["narx", "linear", "rigid body"]
 
 
+def test_quick_families_are_finalists_even_if_many_come_before_them():
+    slow = [replace(result(f"slow {at}, history 1"), seconds=30.0) for at in range(8)]
+    ordered = [*slow, replace(result("linear, history 4"), seconds=0.1)]
+    selected = finalists(ordered, {one.name: one.seconds for one in ordered})
+    names = [one.name.split(",")[0] for one in selected]
+    assert names == ["slow 0", "linear", "slow 1", "slow 2", "slow 3", "slow 4", "slow 5"]
+
+
 def test_errors_are_the_mean_of_the_folds_and_one_that_diverges_counts():
     folds = [CandidateErrors({1: 0.1, 25: 0.2}, 0.3), CandidateErrors({1: 0.3, 25: 0.4}, 0.5)]
     mean = averaged(result("a"), folds)

@@ -13,7 +13,7 @@ import torch
 from kinemill.errors import BadInput
 from kinemill.store import read_json
 from kinemill.task.plugins import MODELS
-from kinemill.task.portfolio import RESULTS, Candidate
+from kinemill.task.portfolio import RESULTS, Candidate, CandidateResult
 from kinemill.task.protocols import NullReporter, WarmStart
 from kinemill.train import stage
 from kinemill.train.context import PORTFOLIO, TrainingContext
@@ -259,3 +259,27 @@ def test_a_finalist_that_diverges_on_new_recordings_is_not_selected(packed, tmp_
     assert best not in measured
     lines = context.listeners[1].lines
     assert f"{best}: score not finite on recordings left out of its fit" in lines
+
+
+def test_folds_of_a_long_training_train_as_long_as_its_first_round(packed, tmp_path, monkeypatch):
+    """Without, the family that takes longest would win without any cross-validation."""
+    task, trainings = task_without_model(budget=2.0), []
+    network = Candidate("slow, history 1", {"history": 1, "model": {"type": "mlp"}}, trains=True)
+    short = CandidateResult(
+        network.name, "mlp", 1, seconds=0.05, errors={1: 0.2, 20: 0.4}, free_run=0.4, score=0.3
+    )
+    long = replace(short, round=2, seconds=0.2, errors={1: 0.1, 20: 0.1}, free_run=0.1, score=0.1)
+
+    def errors_on(fits, fold, finalist, step, seconds, number):
+        del fits, fold, finalist, step, number
+        trainings.append(seconds)
+        return CandidateErrors({1: 0.3, 20: 0.8}, 0.8)
+
+    monkeypatch.setattr(race, "folds_of", lambda *_: [None] * 3)
+    monkeypatch.setattr(CandidateFits, "errors_on", errors_on)
+    context = context_in(tmp_path)
+    whole = race._Race(task.learn, task, (packed, packed), context)
+    whole._candidates, whole._results = {network.name: network}, [short, long]
+    held_out = whole._cross_validate(long, end=0.4)
+    assert trainings == [0.05] * 3
+    assert held_out.errors == pytest.approx({1: 0.15, 20: 0.2})
