@@ -38,13 +38,25 @@ class LogTables:
     exclude: list[str] = field(default_factory=list[str])
 
 
-def read_tables(source: Path, rate: float | None) -> LogTables:
-    """Read the logs of a draft: a log, or a folder of logs."""
+def read_tables(source: Path, rate: float | None, *, is_motion: bool = False) -> LogTables:
+    """Read the logs of a draft: a log, or a folder of logs.
+
+    Args:
+        source: the log or folder.
+        rate: rows per second, Hz, of logs without timestamps, unless they state it.
+        is_motion: whether the logs are motions to be tracked: plans are what is asked for.
+
+    Raises:
+        BadInput: there is none.
+        BadLog: the only log cannot be read.
+    """
     if is_file(source):
         return LogTables(survey(source, rate)[:MOST_LOGS])
     if not is_folder(source):
         raise BadInput(source, "is no file and no folder", fix="name a log, or a folder of logs")
-    logs, plans = _without_plans(source, _logs(source))
+    logs, plans = _logs(source), list[Path]()
+    if not is_motion:
+        logs, plans = _without_plans(source, logs)
     tables, problems = list[Table](), {str(path.relative_to(source)): PLANNED for path in plans}
     for path in logs[:MOST_LOGS]:
         try:

@@ -59,7 +59,8 @@ def build_motion(
         BadInput: there is no clip, or none names its joints.
         BadLog: the only clip cannot be read.
     """
-    tables, problems = read_tables(source, rate)
+    read = read_tables(source, rate, is_motion=True)
+    tables, problems = read.tables, read.problems
     clips = _one_robot(tables, source, robot)
     tables = clips.tables
     physics, conclusion = find_physics(tables, clips.joints, robot.path) if robot else (None, "")

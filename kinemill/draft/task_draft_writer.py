@@ -1,6 +1,7 @@
 """Task draft writer: spell a draft as a task file, one line per channel, inferences in comments."""
 
 import re
+import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,11 @@ from kinemill.ingest.columns import Table
 
 _ALONE = "the end of the only log; name another log when there is one"
 TEST = 0.2  # test share of a single log
+BLOCKS = 0.15  # share of validation; in blocks of each log where these are long
+LAGS = 100  # rows that a block has to leave beyond the horizon, for models with a long history
+STEPS = 25  # of a horizon at most
+FAST, SLOW = 0.02, 0.1  # s; a robot's logs in between have a horizon of 0.5 s
+_IN_BLOCKS = f"{{blocks: {BLOCKS}}}"
 MANY_LOGS = 20  # with fewer logs, shares by hash may leave a side of the split empty
 NAMED = 20  # omitted columns that are named per reason
 
@@ -89,8 +95,7 @@ def write_task(draft: Draft) -> str:
     """Spell a draft as a task file."""
     logs = f"{len(draft.logs)} logs" if len(draft.logs) > 1 else draft.logs[0].name
     text = draft.text or next((table.text for table in draft.tables if table.text), "")
-    horizon = max(5, min(25, round(0.5 / draft.dt)))
-    verify = [f"verify: {{horizon: {horizon}, stride: 5}}"]
+    verify = [f"verify: {{horizon: {_horizon(draft)}, stride: 5}}"]
     channels = {column.guess.name: column.channel for column in draft.columns}
     lines = [
         f"# Drafted by kinemill new from {_quiet(logs)}: check every comment.",
@@ -270,16 +275,18 @@ def _dataset(draft: Draft) -> str:
     if draft.experiments:
         *_, (part, table) = draft.experiments.items()
         names = ", ".join(map(_quiet, list(table.sources.values())[:3]))
-        rules = f'validation: {{blocks: 0.15}}, test: ["*/{part}"]'
+        rules = f'validation: {_IN_BLOCKS}, test: ["*/{part}"]'
         return f"dataset: {{group_by: part, {rules}}}  # as the columns {names} are named"
     by, units = split_units(draft)
     if len(draft.tables) >= MANY_LOGS:
-        return f"dataset: {{{by}validation: {{blocks: 0.15}}, test: 0.2}}"
+        rows = statistics.median(_rows(table, draft.dt) for table in draft.tables)
+        is_long = BLOCKS * rows >= _horizon(draft) + LAGS
+        return f"dataset: {{{by}validation: {_IN_BLOCKS if is_long else BLOCKS}, test: {TEST}}}"
     last = units[-1] if len(units) > 1 else _sibling(draft.logs[-1])
     if last is None:
-        rows = f"{{rows: [{round((1.0 - TEST) * _rows(draft))}, null]}}"
-        return f"dataset: {{validation: {{blocks: 0.15}}, test: [{rows}]}}  # {_ALONE}"
-    return f"dataset: {{{by}validation: {{blocks: 0.15}}, test: [{last}]}}  # name your own"
+        rows = f"{{rows: [{round((1.0 - TEST) * _rows(draft.tables[0], draft.dt))}, null]}}"
+        return f"dataset: {{validation: {_IN_BLOCKS}, test: [{rows}]}}  # {_ALONE}"
+    return f"dataset: {{{by}validation: {_IN_BLOCKS}, test: [{last}]}}  # name your own"
 
 
 def split_units(draft: Draft) -> tuple[str, list[str]]:
@@ -305,13 +312,24 @@ def _sibling(log: Path) -> str | None:
     return _pattern(max(others).name) if others else None
 
 
-def _rows(draft: Draft) -> int:
-    """Return the number of time steps of the only log."""
-    (table,) = draft.tables
+def _rows(table: Table, dt: float) -> int:
+    """Return the number of time steps of a log."""
     first, last = (
         end(float(end(seconds)) for seconds, _ in table.values.values()) for end in (min, max)
     )
-    return int((last - first) / draft.dt) + 1
+    return int((last - first) / dt) + 1
+
+
+def _horizon(draft: Draft) -> int:
+    """Return the steps of `verify.horizon`.
+
+    Half a second tells what a robot's joints do. Rows far apart are of slow processes, such as
+    levels of tanks, of which half a second tells nothing.
+    """
+    if FAST <= draft.dt <= SLOW:
+        return max(5, min(STEPS, round(0.5 / draft.dt)))
+    shortest = min((_rows(table, draft.dt) for table in draft.tables if table.values), default=0)
+    return STEPS if draft.dt < FAST else max(5, min(STEPS, shortest // 20))
 
 
 def quote(name: str) -> str:

@@ -19,6 +19,8 @@ from kinemill.task.plugins import MODELS, Model, pick_or_none
 from kinemill.task.portfolio import Candidate, TaskFacts
 from kinemill.task.protocols import TorchModule
 
+MANY = 4  # states with an action each; fewer have few weights anyway
+
 
 @MODELS.register("linear")
 class Linear(Model):
@@ -53,7 +55,7 @@ class Linear(Model):
 
     @classmethod
     def candidates(cls, facts: TaskFacts) -> Sequence[Candidate]:
-        """Propose a linear model with a residual perceptron."""
+        """Propose linear models of each state alone, and one with a residual perceptron."""
         residual = {"type": "mlp", "hidden_sizes": [64, 64], "activation": "silu"}
         settings: dict[str, Any] = {
             "model": {"type": "linear", "residual": residual},
@@ -62,7 +64,7 @@ class Linear(Model):
             "optimizer": {"lr": 1e-3},
         }
         name = f"linear with residual network, history {facts.history}"
-        return [Candidate(name, settings, trains=True)]
+        return [*_of_each_state(facts), Candidate(name, settings, trains=True)]
 
     def build_for(self, layout: ModelLayout, scale: Mapping[str, Any]) -> TorchModule:
         """Make the network of a dynamics model, `local` or not."""
@@ -120,3 +122,26 @@ class Linear(Model):
 
         residual = self.residual.build(*sizes) if self.residual else None
         return LinearNetwork(*sizes, self.ridge, mask, residual)
+
+
+def _of_each_state(facts: TaskFacts) -> list[Candidate]:
+    """Propose models without coupling, for many joints that follow a command each.
+
+    The command of a joint has its index. A full model of 26 joints has 26 times the weights, and
+    learns from a few logs that joints move together, which holds for their tasks alone.
+    """
+    if facts.pairs or not MANY <= len(facts.states) == len(facts.actions):
+        return []
+    return [
+        Candidate(
+            f"linear, each state alone, history {rows}",
+            {
+                "model": {"type": "linear", "local": True, "ridge": 1e-6},
+                "history": rows,
+                "outputs": facts.deltas,
+                "optimizer": {"lr": 1e-4},
+            },
+        )
+        for rows in facts.histories
+        if rows > 1
+    ]

@@ -130,6 +130,9 @@ def register_candidates(
     progress.log_message(f"{why}; {name} is the next candidate")
     made = _make(task, home, produced, (references, name), progress)
     second = Candidate(name, made, stage.run(task, home, made, evidence=evidence))
+    if second.registration.decision == "refused":
+        # Both are: the result of the run is the trained model, which users look at next.
+        stage.return_challenger(task, home, second.registration.version, first.version)
     return Candidates(trained, second, why)
 
 

@@ -28,7 +28,14 @@ from kinemill.register.model_version import create_version
 from kinemill.register.reregistration import decided_before, wishes
 from kinemill.register.saved_task import save_task, task_content
 from kinemill.register.verdict import Verdict
-from kinemill.register.versions import CHALLENGER, CHAMPION, Version, find_version, versions_of
+from kinemill.register.versions import (
+    CHALLENGER,
+    CHAMPION,
+    Version,
+    aliases_of,
+    find_version,
+    versions_of,
+)
 from kinemill.store import Artifact, ArtifactRef, Json, digest, open_ref, summary_of
 from kinemill.store.documents import from_json_value, to_json_value
 from kinemill.store.fault_injection import fault_point
@@ -163,6 +170,24 @@ def run(
         decide(tracking, task, version, evidence or make_measurements(task, home, produced.dataset))
         decided = find_version(tracking.home, task.name, f":{version.number}")
         return _registration(decided, "done" if decided.decision == CHAMPION else "refused")
+
+
+def return_challenger(task: Task, home: Home, holder: int, version: int) -> None:
+    """Give the alias `challenger` from one refused version back to an earlier one.
+
+    Nothing changes if another version has become challenger since.
+
+    Args:
+        task: the task of both.
+        home: where the registry lives.
+        holder: number of the version that has the alias.
+        version: number of the version that gets it.
+    """
+    with guarded(home, task.name):
+        is_registered(home, task.name)
+        if aliases_of(home, task.name).get(CHALLENGER) == holder:
+            change = Change(aliases={CHALLENGER: version})
+            commit_change(open_tracking(home), task.name, change)
 
 
 def _record(tracking: Tracking, task: Task, version: Version, dataset: ArtifactRef) -> None:

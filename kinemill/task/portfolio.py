@@ -149,6 +149,7 @@ class CandidateResult:
         failure: why the candidate failed; empty if it did not.
         new_recordings: error at the longest horizon on recordings that were held out of a fit, in
             standard deviations; None: not measured, or not finite.
+        ridge: penalty on its weights; 0 without one.
     """
 
     name: str
@@ -163,3 +164,11 @@ class CandidateResult:
     score: float | None = None
     failure: str = ""
     new_recordings: float | None = None
+    ridge: float = 0.0
+
+    @classmethod
+    def empty(cls, candidate: Candidate, number: int) -> "CandidateResult":
+        """Return the result of a candidate in a round before anything is measured."""
+        model = candidate.settings["model"]
+        ridge = float(model.get("ridge", 0.0))
+        return cls(candidate.name, model["type"], number, ridge=ridge)

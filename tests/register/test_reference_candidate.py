@@ -2,6 +2,7 @@
 
 import pytest
 
+from kinemill.register import reference_candidate, stage
 from kinemill.register.reference_candidate import (
     Candidate,
     Candidates,
@@ -11,6 +12,7 @@ from kinemill.register.reference_candidate import (
 )
 from kinemill.register.stage import Registration
 from kinemill.register.verdict import Verdict
+from kinemill.register.versions import CHALLENGER, aliases_of
 from kinemill.task import load_task
 from tests.register.conftest import Claims
 
@@ -93,3 +95,25 @@ def test_a_model_that_the_gate_accepts_is_the_only_candidate(chain):
         "why": "no reference is better",
         "candidates": [{"candidate": "trained", "version": 1, "decision": "champion"}],
     }
+
+
+def test_of_two_refused_candidates_the_result_of_the_run_is_the_challenger(chain, monkeypatch):
+    """Users and `kinemill model evaluate` look at the challenger next."""
+
+    def challenger():
+        return aliases_of(chain.home, chain.task.name)[CHALLENGER]
+
+    trained, reference = chain.produce(0.5), chain.produce(0.6)
+    monkeypatch.setattr(reference_candidate, "exportable", lambda *_: "linear")
+    monkeypatch.setattr(reference_candidate, "_make", lambda *_: reference)
+    evidence = Claims(0.95)  # persistence has 0.9
+    made = [
+        register_candidates(chain.task, chain.home, trained, trained.dataset, evidence=evidence)
+        for _ in range(2)  # the second time as after a crash
+    ]
+    for one in made:
+        assert one.reference.registration.decision == one.result.registration.decision == "refused"
+        assert (one.result.registration.version, challenger()) == (1, 1)
+    newer = stage.run(chain.task, chain.home, chain.produce(0.7), evidence=evidence)
+    register_candidates(chain.task, chain.home, trained, trained.dataset, evidence=evidence)
+    assert challenger() == newer.version == 3

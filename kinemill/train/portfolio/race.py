@@ -177,7 +177,7 @@ class _Race:
         if winner.name not in held_out:
             return winner
         self._held_out = held_out
-        best = self._held_out_bars().order(held_out.values())[0].name
+        best = self._held_out_bars().likely_best(held_out.values(), self._bars.order(self._results))
         last = max(self._rows.horizons)
         self._results = [
             replace(one, new_recordings=(held_out[one.name].errors or {})[last])
@@ -272,7 +272,7 @@ class _Race:
     def _skip(self, candidate: Candidate) -> None:
         """List a candidate that the budget leaves no time for."""
         self._candidates[candidate.name] = candidate
-        empty = CandidateResult(candidate.name, candidate.settings["model"]["type"], 1)
+        empty = CandidateResult.empty(candidate, 1)
         why = f"not tried: no time is left of learn.budget ({self._learn.budget:g} s)"
         self._results.append(replace(empty, failure=why))
 
@@ -298,7 +298,7 @@ class _Race:
     def _measure(self, candidate: Candidate, number: int, seconds: float) -> CandidateResult:
         """Train and measure a candidate; a failure is a result too."""
         began = time.monotonic()
-        empty = CandidateResult(candidate.name, candidate.settings["model"]["type"], number)
+        empty = CandidateResult.empty(candidate, number)
         try:
             with time_limit(self._most_seconds(candidate, seconds)):
                 result = self._fits.result_of(candidate, empty, seconds)
@@ -338,7 +338,8 @@ class _Race:
             state, best = fit(module, objective, learn, self._context.folder, listeners)
         module.load_state_dict(best)
         errors = self._rows.errors_of(module.to("cpu").eval())
-        trained = measured(CandidateResult(last.name, last.type, LAST), module, errors)
+        empty = CandidateResult.empty(self._candidates[last.name], LAST)
+        trained = measured(empty, module, errors)
         trained = replace(trained, seconds=state.seconds, steps=state.step)
         is_better = self._is_better(trained, last, winner)
         first, second = (trained, winner) if is_better else (winner, trained)

@@ -8,7 +8,12 @@ from kinemill.task.portfolio import CandidateResult
 from kinemill.train.portfolio.validation_errors import LARGEST, SMALLEST, counted
 
 LEEWAY = 1.05  # times the smallest error of the references at the longest horizon
-TIE = 1.03  # ranks up to so many times the smallest are a tie: the fewest parameters come first
+# Ranks up to so many times the smallest are a tie: the fewest parameters come first, then the
+# largest penalty.
+TIE = 1.03
+# Scores on recordings left out of a fit are means over three folds, of a few recordings each:
+# within this ratio their order is chance, and the order on the validation split decides.
+FOLDS_TIE = 1.1
 FREE_RUN = 0  # key of the free run beside steps of horizons
 
 
@@ -49,7 +54,7 @@ class Bars:
         return last in self.errors and error > LEEWAY * self.errors[last]
 
     def order(self, results: Iterable[CandidateResult]) -> list[CandidateResult]:
-        """Return all results, the best first; in a tie those with the fewest parameters.
+        """Return all results, the best first; in a tie the simplest ones.
 
         Those that are behind a reference at the longest horizon come after all others.
         """
@@ -59,7 +64,25 @@ class Bars:
         level, tier = TIE * self.rank(ranked[0]), self.is_behind(ranked[0])
         tied = [one for one in ranked if self.is_behind(one) == tier and self.rank(one) <= level]
         rest = ranked[len(tied) :]
-        return [*sorted(tied, key=lambda one: one.parameters), *rest]
+        return [*sorted(tied, key=lambda one: (one.parameters, -one.ridge)), *rest]
+
+    def likely_best(
+        self, held_out: Iterable[CandidateResult], validated: Iterable[CandidateResult]
+    ) -> str:
+        """Return the name of the result that is likely to be the best on new recordings.
+
+        Args:
+            held_out: results on recordings left out of their fits; these are their bars.
+            validated: results on the validation split in order, with all of these candidates.
+        """
+        first, *others = self.order(held_out)
+        level, tier = FOLDS_TIE * (first.score or 0.0), self.is_behind(first)
+        tied = {
+            one.name
+            for one in others
+            if one.score is not None and one.score <= level and self.is_behind(one) == tier
+        }
+        return next(one.name for one in validated if one.name in {first.name, *tied})
 
 
 def _errors(result: CandidateResult) -> dict[int, float]:

@@ -1,5 +1,7 @@
 """Order of candidates: what a reference does better costs, and in a tie the simple one wins."""
 
+from dataclasses import replace
+
 import pytest
 
 from kinemill.task.portfolio import CandidateResult
@@ -47,6 +49,15 @@ def test_a_tie_goes_to_fewer_parameters(factor, first):
     assert Bars({}).order([large, small])[0].name == first
 
 
+def test_a_tie_of_as_many_parameters_goes_to_the_larger_penalty():
+    errors = {1: 0.01, 5: 0.05, 25: 0.1}
+    free, penalized = (
+        replace(result(name, errors, run), ridge=ridge)
+        for name, run, ridge in (("free", 0.3, 1e-6), ("penalized", 0.301, 0.1))
+    )
+    assert Bars({}).order([free, penalized])[0].name == "penalized"
+
+
 def test_free_runs_without_skill_are_no_bar():
     """Both predict nothing after a whole episode, so neither loses for it."""
     lucky = result("lucky", {1: 0.01, 25: 0.2}, 0.81)
@@ -71,3 +82,14 @@ def test_a_candidate_behind_a_reference_at_the_longest_horizon_comes_after_all_o
     assert bars.rank(steady) < bars.rank(exact)
     assert bars.order([steady, exact]) == [exact, steady]
     assert bars.order([result("mlp", {1: 0.001, 25: 0.0104}, 0.001), exact])[0].name == "mlp"
+
+
+def test_among_scores_on_new_recordings_that_differ_by_chance_validation_decides():
+    errors = {1: 0.01, 5: 0.05, 25: 0.1}
+    first, close, far = (
+        result(name, {k: factor * v for k, v in errors.items()}, 0.3 * factor)
+        for name, factor in (("first", 1.0), ("close", 1.04), ("far", 1.3))
+    )
+    bars = Bars.of([first, close, far])
+    assert bars.likely_best([first, close, far], [far, close, first]) == "close"
+    assert bars.likely_best([first, far], [far, first]) == "first"

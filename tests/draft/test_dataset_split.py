@@ -1,0 +1,27 @@
+"""How a draft splits its logs, and how far ahead it verifies."""
+
+import pytest
+
+from kinemill.draft.builder import draft
+
+
+def _logs(folder, count, rows, dt):
+    for number in range(count):
+        lines = (f"{dt * at:.6g},{(at * (number + 2)) % 17},{at % 5}" for at in range(rows))
+        (folder / f"log-{number:02}.csv").write_text("\n".join(["time,position,torque", *lines]))
+
+
+@pytest.mark.parametrize(
+    ("count", "rows", "validation"),
+    [(20, 300, "0.15"), (20, 1500, "{blocks: 0.15}"), (5, 300, "{blocks: 0.15}")],
+)
+def test_many_short_logs_validate_on_whole_logs(tmp_path, count, rows, validation):
+    """Blocks of 45 rows would leave no window to models with a history of 10 rows."""
+    _logs(tmp_path, count, rows, 0.05)
+    assert f"dataset: {{validation: {validation}, test: " in draft("arm", tmp_path)
+
+
+@pytest.mark.parametrize(("dt", "horizon"), [(0.001, 25), (0.05, 10), (0.1, 5), (4.0, 15)])
+def test_slow_processes_are_verified_over_more_than_half_a_second(tmp_path, dt, horizon):
+    _logs(tmp_path, 2, 300, dt)
+    assert f"verify: {{horizon: {horizon}, stride: 5}}" in draft("arm", tmp_path)
