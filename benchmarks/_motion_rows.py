@@ -41,8 +41,11 @@ from kinemill.train.demonstrations import Demonstrations
 ROBOTS = ROOT.parent / "shared" / "data" / "awd_robots"
 Floats = NDArray[np.float64]
 
-STEPS = {"go_bdx": 6_000_000, "mini_bdx": 6_000_000, "squat": 2_000_000, "wave": 2_000_000,
-         "crouch": 2_000_000}  # fmt: skip
+_OF_CLIP, _OF_GAIT = 250_000, 6_000_000
+STEPS = {
+    **dict.fromkeys(("squat", "wave", "crouch"), _OF_CLIP),
+    **dict.fromkeys(("go_bdx", "mini_bdx"), _OF_GAIT),
+}
 SEED = 7_000_000  # of the first trial, apart from those of the tasks
 CLIP_RATE, CLIP_SECONDS = 30, 8.0  # Hz, s
 _AT_ONCE = 25  # trials

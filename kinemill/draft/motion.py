@@ -17,7 +17,7 @@ import numpy as np
 from kinemill.draft.column import Column, identifier
 from kinemill.draft.logs import read_tables
 from kinemill.draft.mirror_pairs import ROUNDED, Mirror, find_mirror
-from kinemill.draft.motion_physics import MIRRORED, VALIDATE, find_physics
+from kinemill.draft.motion_physics import MIRRORED, VALIDATE, Physics, find_physics
 from kinemill.draft.ranges import with_range
 from kinemill.draft.robot_file import RobotFile
 from kinemill.draft.schema_inference import form_of
@@ -27,6 +27,7 @@ from kinemill.errors import BadInput
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.columns import Table
 from kinemill.ingest.name_heuristics import guess
+from kinemill.validate.cycles import STILL, cycle_of
 
 JSON_FORM = "motion_json"
 COMMANDS = {  # channel: its columns, the best one first, and its unit
@@ -38,6 +39,8 @@ LATERAL = ("command_y", "command_yaw")  # opposite in a mirror image
 LOOP = "Wrap"  # `LoopMode` of a clip that repeats itself
 TEST = 0.2  # share of the only clip
 VALIDATION = 0.2  # share of each clip, at its end
+_NAMED = 4  # clips that a remark names
+_SHORTEST = "  min_steps: 10  # parts of a clip are test and validation"
 _NAMED_JOINT = re.compile(r"joints_pos\[(?!\d+\])(.+)\]\Z")
 
 
@@ -69,8 +72,12 @@ def build_motion(
     columns, findings = _with_limits(columns, robot)
     commands = _commands(tables)
     limits = {column.channel: column.limits for column in columns}
-    mirror = find_mirror([*clips.joints], *_arrays(columns, commands), limits)
+    angles, means = _arrays(columns, commands)
+    odd = [table.path for table, own in zip(tables, angles, strict=True) if not _repeats(own)]
+    mirror = find_mirror([*clips.joints], angles, means, limits)
     columns, obstacle = _mirrored_limits(columns, mirror)
+    if odd:
+        obstacle = f"mirror: none, as {_spell_paths(odd)} have no cycle"
     targets = [
         replace(
             column,
@@ -94,12 +101,13 @@ def build_motion(
         problems | clips.unused,
         joints=findings,
         part=LearnPart(
-            learn=(*_LEARN[:2], *physics.environment(commands, step)) if physics else _LEARN,
+            learn=_learn(physics, commands, step, [table.path for table in tables], odd=odd),
             augment=() if obstacle else tuple(_augment(mirror, commands, observed)),
             ingest=tuple(_ingest(clips, is_mixed=is_mixed)),
             dataset=_dataset(tables, step),
             validate=(
                 *(VALIDATE if physics else ()),
+                *((_SHORTEST,) if odd else ()),
                 *(_loop_closure([*clips.joints]) if loops == len(tables) else ()),
             ),
         ),
@@ -108,9 +116,42 @@ def build_motion(
             f"command: {', '.join(c.channel for c in commands) or 'none in all clips'}",
             f"loop mode: {LOOP} in {loops} of {len(tables)} clips",
             obstacle or _spell(mirror),
+            *([_spell_odd(odd, is_physical=physics is not None)] if odd else []),
             *([conclusion] if conclusion else []),
         ],
     )
+
+
+def _repeats(angles: Floats) -> bool:
+    """Return whether a clip (n, J) has a cycle, twice."""
+    try:
+        cycle_of([angles[:, angles.std(axis=0) > STILL]])
+    except BadInput:
+        return False
+    return True
+
+
+def _learn(
+    physics: Physics | None, commands: list[Column], step: float, clips: list[Path], *, odd: object
+) -> tuple[str, ...]:
+    """Return the lines from `learn` on; clips that have no cycle are tracked in physics."""
+    if physics is None:
+        return _LEARN
+    if odd:
+        return (*_LEARN[:1], "  type: motion  # clips in physics", *physics.track_clips(clips))
+    return (*_LEARN[:2], *physics.environment(commands, step))
+
+
+def _spell_odd(odd: list[Path], *, is_physical: bool) -> str:
+    if is_physical:
+        return f"cycles: none in {_spell_paths(odd)}; all clips are tracked in physics as they are"
+    fix = "--robot FILE drafts their tracking in physics; without it the dataset is refused"
+    return f"cycles: none in {_spell_paths(odd)}; {fix}"
+
+
+def _spell_paths(paths: list[Path]) -> str:
+    names = ", ".join(path.name for path in paths[:_NAMED])
+    return names + (f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else "")
 
 
 _LEARN = (

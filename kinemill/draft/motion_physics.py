@@ -52,8 +52,26 @@ class Physics:
     locked: list[str]
     robot: Path
 
+    def track_clips(self, clips: Sequence[Path]) -> tuple[str, ...]:
+        """Return the lines of `environment` and `promote` for clips that repeat nothing."""
+        names = ", ".join(str(path.absolute()) for path in clips)
+        return (
+            *self._robot_lines(),
+            f"  clips: [{names}]  # each selected by its command",
+            *_TRIALS,
+        )
+
+    def _robot_lines(self) -> tuple[str, ...]:
+        locked = f"  locked: [{', '.join(self.locked)}]  # at rest in all clips"
+        return (
+            "environment:",
+            "  type: legged",
+            f"  robot: {self.robot.absolute()}",
+            *([locked] if self.locked else []),
+        )
+
     def environment(self, commands: Sequence[Column], step: float) -> tuple[str, ...]:
-        """Return the lines of `environment` and `promote`.
+        """Return the lines of `environment` and `promote` for gaits.
 
         Args:
             commands: channels of the commands.
@@ -66,21 +84,20 @@ class Physics:
         drawn = np.unique(every, axis=0)
         rows = np.linspace(0, len(drawn) - 1, min(COMMANDS, len(drawn))).round().astype(int)
         spelled = ", ".join(f"[{x:g}, {y:g}, {yaw:g}]" for x, y, yaw in drawn[rows])
-        locked = f"  locked: [{', '.join(self.locked)}]  # at rest in all clips"
         return (
-            "environment:",
-            "  type: legged",
-            f"  robot: {self.robot.absolute()}",
-            *([locked] if self.locked else []),
+            *self._robot_lines(),
             f"  steps: {round(SECONDS / step)}  # {SECONDS:g} s",
             *([f"  commands: [{spelled}]  # m/s, m/s, rad/s, of clips"] if spelled else []),
-            "  push: 0.1  # m/s, once a second",
-            "  randomize: {friction: [0.8, 1.2], mass: [0.9, 1.1]}",
-            "  trials: {episodes: 50, n_eval_episodes: 8}",
-            "promote: {metric: success}  # of the trials",
+            *_TRIALS,
         )
 
 
+_TRIALS = (
+    "  push: 0.1  # m/s, once a second",
+    "  randomize: {friction: [0.8, 1.2], mass: [0.9, 1.1]}",
+    "  trials: {episodes: 50, n_eval_episodes: 8}",
+    "promote: {metric: success}  # of the trials",
+)
 VALIDATE = (
     "  stuck: {on_fault: warn}  # an attitude may rest",
     *(

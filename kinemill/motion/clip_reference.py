@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from kinemill.environments.kinds.legged import START_STD
-from kinemill.environments.legged.clips import ClipPose, ClipTable, Pose
+from kinemill.environments.legged.clips import COMMAND_UNITS, ClipPose, ClipTable, Pose
 from kinemill.environments.legged.robots import LeggedRobots
-from kinemill.motion.policy_inputs import COMMAND_UNITS
 from kinemill.motion.reference import Floats, Rows
 from kinemill.train.policy import PolicyLayout
 

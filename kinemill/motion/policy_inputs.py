@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.environments.legged.body import columns
+from kinemill.environments.legged.clips import COMMAND_UNITS
 from kinemill.motion.reference import Floats, Reference
 
 RATE_SCALE, TURN_SCALE = 0.1, 0.25  # factors of joint rates and of the trunk's rates
-COMMAND_UNITS = (0.1, 0.1, 0.5)  # divisors of a command: m/s, m/s, rad/s
 
 
 def input_size(joints: int) -> int:

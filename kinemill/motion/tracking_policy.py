@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from kinemill.environments.legged.body import columns
+from kinemill.environments.legged.clips import COMMAND_UNITS
 from kinemill.motion.clip_reference import ClipFamily
 from kinemill.motion.gait_policy import GaitPolicy, count_step
 from kinemill.motion.motion_tracking import REACH
-from kinemill.motion.policy_inputs import COMMAND_UNITS, RATE_SCALE, TURN_SCALE
+from kinemill.motion.policy_inputs import RATE_SCALE, TURN_SCALE
 from kinemill.rl.networks import Core
 from kinemill.train.policy import PolicyLayout, PolicyModule
 

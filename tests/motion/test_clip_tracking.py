@@ -1,11 +1,15 @@
 """Clips that repeat nothing: read, checked, tracked in physics, trained and exported."""
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 
 from benchmarks._clips import task_text, write_clip
 from benchmarks.prove_motion import data_of
+from kinemill.draft.motion import build_motion
+from kinemill.draft.own_logs import check_own_logs
+from kinemill.draft.robot_file import read_robot
 from kinemill.environments import make_environment
 from kinemill.environments.kinds.legged import ClipEnv
 from kinemill.errors import BadInput
@@ -217,6 +221,55 @@ def test_a_joint_at_rest_in_the_clips_of_a_gait_is_tracked_in_physics(folder):
     np.testing.assert_allclose(gaits.mean[1:, ::2], 0.0, atol=1e-6)
     still = task.model_copy(update={"environment": None})
     assert fit_family(still.learn, still, clips)[1] == [1, 3, 5, 7]
+
+
+def test_a_draft_from_clips_without_a_cycle_tracks_them_in_physics(folder, tmp_path):
+    (folder / "clips" / "bow.json").unlink()
+    robot = read_robot(folder / "dog.xml")
+    draft = build_motion("bend", folder / "clips", None, robot)
+    assert any("cycles: none in crouch.json" in one for one in draft.remarks)
+    path = tmp_path / "bend.yaml"
+    path.write_text(check_own_logs(draft).text)
+    task = load_task(path)
+    assert task.environment.clips == [str(folder / "clips" / "crouch.json")]
+    assert clips_of(task).ends.tolist() == [98]
+    refs = data_of(task, Home(folder / "home"), folder / "clips")
+    assert len(refs) == 2
+    alone = build_motion("bend", folder / "clips")
+    assert any("--robot FILE" in one for one in alone.remarks)
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet", "npz"])
+def test_clips_are_the_same_in_every_format(folder, form):
+    """A table with a time column; arrays by the names of its columns."""
+    joints = crouch(0.6)
+    columns = {
+        "time": np.arange(100) * DT,
+        **dict(zip(("qx", "qy", "qz", "qw"), np.eye(4)[[3] * 100].T, strict=True)),
+        **{f"{name}_angle": own for name, own in joints.items()},
+        "select": np.zeros(100),
+    }
+    path, frame = folder / "clips" / f"crouch.{form}", pl.DataFrame(columns)
+    if form == "npz":
+        np.savez(path, **columns)
+    elif form == "csv":
+        frame.write_csv(path)
+    else:
+        frame.write_parquet(path)
+    sources = {f"channels.trunk_{axis}.source": f"q{axis}" for axis in "xyzw"}
+    sources |= {f"channels.{name}.source": f"{name}_angle" for name in JOINTS}
+    sources |= {f"channels.{name}_target.source": f"{name}_angle" for name in JOINTS}
+    rest = [f"turn_{axis}" for axis in "xyz"] + [f"{name}_velocity" for name in JOINTS]
+    rest += [f"command_{axis}" for axis in ("x", "y", "yaw")]
+    sources |= {f"channels.{name}.source": "select" for name in rest}
+    task = load_task(
+        folder / "dog.yaml",
+        {**sources, "environment.clips": [str(path)], "ingest.format": form, "ingest.time": "time"},
+    )
+    expected = clips_of(task_of(folder)).at(np.arange(99.0), [0] * 99)
+    actual = clips_of(task).at(np.arange(99.0), [0] * 99)
+    np.testing.assert_allclose(actual.joints, expected.joints, atol=1e-6)
+    np.testing.assert_allclose(actual.height, expected.height, atol=1e-6)
 
 
 def test_acyclic_clips_without_physics_are_refused_with_the_way_to_track_them(folder):

@@ -25,6 +25,8 @@ from kinemill.task.document import Task
 TRUNK = ("trunk_x", "trunk_y", "trunk_z", "trunk_w")
 COMMAND = ("command_x", "command_y", "command_yaw")
 LOOP = "Wrap"  # `LoopMode` of a reference motion that repeats itself
+COMMAND_UNITS = (0.1, 0.1, 0.5)  # m/s, m/s, rad/s by which commands are compared
+_APART = 0.05  # smallest distance of two commands, in these units
 _LIFT = 0.002  # m, height above the lowest foot at which a foot bears 1/e of the load
 _SMOOTH = 0.1  # s over which the velocity of the trunk is averaged
 _OUTSIDE = 1e-3  # rad by which a clip may leave the limits of a joint: rounding
@@ -159,13 +161,15 @@ def read_clips(paths: Sequence[Path], task: Task, body: Body) -> ClipTable:
             fix="draft the task: kinemill new NAME --learn motion --from CLIPS --robot FILE",
         )
     clips = [_read(path, task, body) for path in paths]
-    named = dict[bytes, str]()
-    for clip in clips:
-        other = named.setdefault(clip.command.round(6).tobytes(), clip.name)
-        if other != clip.name:
+    for index, clip in enumerate(clips):
+        for other in clips[:index]:
+            apart = np.linalg.norm((clip.command - other.command) / COMMAND_UNITS)
+            if apart > _APART:
+                continue
             raise BadInput(
                 "environment.clips",
-                f"{other} and {clip.name} have the same command {clip.command.tolist()}",
+                f"{other.name} and {clip.name} have the same command "
+                f"{clip.command.round(4).tolist()}",
                 expected="a command of its own for each clip: it selects the clip",
                 fix="give each clip another number as command_x, command_y or command_yaw",
             )
