@@ -3,6 +3,9 @@
 Symbols: B batch, H history, T horizon, S states, A actions.
 """
 
+import atexit
+import shutil
+import sys
 import tempfile
 from collections.abc import Callable
 from functools import partial
@@ -57,7 +60,7 @@ def write_files(task: Any, module: Any, folder: Path) -> None:
     from kinemill.export.interface import describe
     from kinemill.export.step_files import write_model
 
-    _name_checkout(folder)
+    _name_checkout()
     description = {
         "task": task.name,
         "dataset": "0" * 64,
@@ -67,20 +70,20 @@ def write_files(task: Any, module: Any, folder: Path) -> None:
     write_model(module, describe(description, module), folder)
 
 
-def _name_checkout(folder: Path) -> None:
+def _name_checkout() -> None:
     """Let a checkout that is not installed have a version, which files carry."""
-    import sys
-
     try:
         version("kinemill")
     except PackageNotFoundError:
         from kinemill import __version__
 
-        about = folder / "about" / "kinemill-0.dist-info"
-        about.mkdir(parents=True)
+        folder = Path(tempfile.mkdtemp(prefix="kinemill-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        about = folder / "kinemill-0.dist-info"
+        about.mkdir()
         text = f"Metadata-Version: 2.1\nName: kinemill\nVersion: {__version__}\n"
         (about / "METADATA").write_text(text)
-        sys.path.append(str(about.parent))
+        sys.path.append(str(folder))
 
 
 def _parity(bench: Bench, name: str, trained: Any, folder: Path) -> None:
@@ -222,7 +225,12 @@ def _control(bench: Bench) -> None:
     from kinemill.control import LearnedModel
 
     samples, horizon = bench.size((16_384, 50), (16, 5))
-    task, step = _controlled(samples, horizon)
+    task: Any = None
+    with bench.case(f"MPPI {samples} x {horizon}"):
+        require("pint", "scipy")
+        task, step = _controlled(samples, horizon)
+    if task is None:
+        return
     work = f"MPPI {samples} x {horizon}, rollouts by"
     cpu = torch.device("cpu")
     _hertz(bench, f"{work} torch on the CPU", task, lambda: TorchModel(step, cpu))

@@ -10,7 +10,7 @@ import torch
 
 from benchmarks import ROOT
 from benchmarks._gpu_cases import MLP, begin, pendulums, task_of
-from benchmarks._gpu_rows import Bench, NotRun, replace_polars, seconds_of
+from benchmarks._gpu_rows import Bench, NotRun, seconds_of
 
 TRIALS, PROCESSES = 32, 8
 MEASURED = 5.0  # s that processes train at the same time
@@ -65,7 +65,7 @@ def _steps_per_second(bench: Bench, data: Any, members: int, graph: str) -> floa
 def _in_processes(bench: Bench, count: int) -> float:
     """Return the steps a second of processes that train at the same time, summed."""
     arguments = json.dumps({"toy": bench.is_toy, "seconds": bench.size(MEASURED, 0.2)})
-    command = [sys.executable, "-m", "benchmarks._gpu_search", arguments]
+    command = [sys.executable, "-c", _CODE, arguments]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     started = [subprocess.Popen(command, cwd=ROOT, **pipes) for _ in range(count)]
     try:
@@ -83,10 +83,19 @@ def _in_processes(bench: Bench, count: int) -> float:
             process.wait()
 
 
-def _train(is_toy: bool, seconds: float) -> None:
+_CODE = """
+import json, sys
+from benchmarks._gpu_rows import replace_polars
+replace_polars()
+from benchmarks._gpu_search import train
+train(**json.loads(sys.argv[1]))
+"""
+
+
+def train(toy: bool, seconds: float) -> None:
     """Train as one of several processes: warm up, wait for the word, print steps a second."""
-    device = torch.device("cpu" if is_toy else "cuda")
-    data = pendulums(*((4, 60) if is_toy else (256, 256)))
+    device = torch.device("cpu" if toy else "cuda")
+    data = pendulums(*((4, 60) if toy else (256, 256)))
     run = begin(data, device, task_of(model=MLP, batch_size=256))
     for _ in range(20):
         run()
@@ -98,9 +107,3 @@ def _train(is_toy: bool, seconds: float) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize()
     print((run.done - before) / (time.perf_counter() - began), flush=True)
-
-
-if __name__ == "__main__":
-    replace_polars()
-    options = json.loads(sys.argv[1])
-    _train(options["toy"], options["seconds"])

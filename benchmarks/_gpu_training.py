@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -185,12 +186,24 @@ def kernel_share(run: Run, device: torch.device) -> float:
     seconds = _seconds(run, device)  # without the profiler, which slows the host down
     with profile(activities=activities, acc_events=True) as profiler:
         _seconds(run, device)
-    events = profiler.key_averages()
-    spent = sum(e.self_device_time_total if on_gpu else e.self_cpu_time_total for e in events)
+    spent = kernel_time(profiler.events(), on_gpu=on_gpu)
     if on_gpu and not spent:
         message = "the profiler saw no kernel: CUPTI is missing or not permitted"
         raise NotRun(message)
     return spent * 1e-6 / seconds
+
+
+def kernel_time(events: Any, *, on_gpu: bool) -> float:
+    """Return the time in kernels, us; the host's events repeat that of kernels they launched."""
+    if not on_gpu:
+        return sum(event.self_cpu_time_total for event in events)
+    kernels = [event for event in events if event.device_type == DeviceType.CUDA]
+    copies, notes = ("Memcpy", "Memset"), "is_user_annotation"
+    return sum(
+        event.self_device_time_total
+        for event in kernels
+        if not event.name.startswith(copies) and not getattr(event, notes, False)
+    )
 
 
 def _seconds(run: Run, device: torch.device) -> float:

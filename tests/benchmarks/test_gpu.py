@@ -2,16 +2,18 @@
 
 import json
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
+from torch.autograd import DeviceType
 
 from benchmarks import _gpu_correctness, _gpu_pixels, _gpu_search, _gpu_training, gpu
 from benchmarks._gpu_cases import MLP, begin, pendulums, task_of
 from benchmarks._gpu_rows import Bench, SectionOver
 
 FAILING = {
-    "fails": gpu.Section("tests.benchmarks.failing_section", 0.5),
+    "fails": gpu.Section("tests.benchmarks.failing_section", 0.25),
     "ends": gpu.Section("tests.benchmarks.ending_section", 60.0),
 }
 
@@ -40,7 +42,7 @@ def test_a_failure_a_hang_and_a_crash_are_rows_and_the_rest_goes_on(tmp_path, mo
     ]
     notes = [row["note"] for row in report["rows"]]
     assert notes[0] == "ValueError: broken"
-    assert notes[3] == "killed after 1 s"
+    assert notes[3] == "killed after 2 s"
     assert notes[5] == "ended with 3: the driver is gone"
     assert json.loads((tmp_path / "gpu.json").read_text()) == report
     table = (tmp_path / "gpu.md").read_text()
@@ -78,6 +80,20 @@ def test_the_cases_of_training_run_on_a_cpu(bench, monkeypatch):
     # twice that backward, but for the inputs of the first layer: some 60,000 FLOP a window.
     run = begin(data, torch.device("cpu"), task_of(batch_size=64))
     assert 50_000 < _gpu_training.flops_of(run) / 64 < 100_000
+
+
+def test_the_time_of_kernels_counts_once_and_without_copies():
+    def event(device, name, spent, *, annotated=False):
+        about = {"device_type": device, "name": name, "self_device_time_total": spent}
+        return SimpleNamespace(**about, is_user_annotation=annotated)
+
+    events = [
+        event(DeviceType.CPU, "aten::mm", 30.0),
+        event(DeviceType.CUDA, "gemm", 30.0),
+        event(DeviceType.CUDA, "Memcpy HtoD", 5.0),
+        event(DeviceType.CUDA, "a step", 99.0, annotated=True),
+    ]
+    assert _gpu_training.kernel_time(events, on_gpu=True) == 30.0
 
 
 def test_the_checks_of_precision_and_memory_run_on_a_cpu(bench, tmp_path):
