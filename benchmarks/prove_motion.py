@@ -160,12 +160,14 @@ def prove_physics(names: list[str], steps: int | None, trials: int) -> None:
     """
     from benchmarks._motion_rows import HEAD, STEPS, PhysicsRow, prove_row
 
+    paths = [
+        HOMES / f"motion-physics-{name}-{STEPS[name]}" / f"row-{TRIALS}.json" for name in STEPS
+    ]
     for name in names:
         print("\n".join([*HEAD, prove_row(name, steps, trials).line()]), flush=True)
-    paths = [HOMES / f"motion-physics-{name}-{STEPS[name]}" / "row-100.json" for name in STEPS]
-    if steps is None and trials == TRIALS:
-        lines = [PhysicsRow.read(path).line() for path in paths if path.is_file()]
-        replace_section("motion_physics", "\n".join([*HEAD, *lines]) + "\n")
+        if steps is None and trials == TRIALS:
+            lines = [PhysicsRow.read(path).line() for path in paths if path.is_file()]
+            replace_section("motion_physics", "\n".join([*HEAD, *lines]) + "\n")
 
 
 def main() -> None:
