@@ -162,8 +162,10 @@ class _Race:
 
     def _best_on_new_recordings(self, winner: CandidateResult) -> CandidateResult:
         """Return the best finalist of a cross-validation; the winner if there is none."""
-        end, held_out = self._spent + CROSS * self._learn.budget, dict[str, CandidateResult]()
-        seconds = dict[str, float]()
+        # Time that earlier rounds left goes to the folds: a long training is projected from a
+        # shorter one only where it has to be.
+        end = max(self._spent + CROSS * self._learn.budget, (1.0 - LEAST) * self._learn.budget)
+        held_out, seconds = dict[str, CandidateResult](), dict[str, float]()
         for one in self._results:
             seconds[one.name] = seconds.get(one.name, 0.0) + one.seconds
         for one in finalists(self._bars.order(self._results), seconds) if self._folds else []:
