@@ -29,11 +29,10 @@ from kinemill.store import (
     to_json_value,
     write_document,
 )
-from kinemill.store.digests import file_digest
 from kinemill.store.home import Home
 from kinemill.task import Task
 
-VERSION = 2
+VERSION = 3
 DOCUMENT, SOURCES = "environment.json", "sources"
 _LIBRARIES = ("gymnasium", "mujoco", "Box2D", "numpy")
 
@@ -123,7 +122,6 @@ def make_card(task: Task, home: Home) -> Artifact:
     part, lineage, libraries = task.part("environment", "control"), own.lineage(), _versions()
     inputs: Json = {
         **part,  # some rewards depend on `control`
-        "sources": {name: file_digest(path) for name, path in sources.items()},
         "lineage": lineage,
         "libraries": libraries,
         "version": VERSION,

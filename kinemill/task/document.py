@@ -221,9 +221,15 @@ class Task(Settings):
         return self.channels[channel].resample.max_gap or self.max_gap
 
     def part(self, *names: str) -> Json:
-        """Return parts of the task as JSON, for digests; `part("learn", "dt")`."""
+        """Return parts of the task as JSON, for digests; `part("learn", "dt")`.
+
+        Raises:
+            BadInput: There is no such part, or the environment lacks a file.
+        """
         whole = self.model_dump(mode="json", by_alias=True)
         unknown = set(names) - set(whole)
         if unknown:
             raise BadInput(f"task {self.name}", f"has no part {sorted(unknown)}")
+        if "environment" in names and self.environment is not None:
+            whole["environment"] = self.environment.content()
         return {name: whole[name] for name in names}

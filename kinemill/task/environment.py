@@ -15,7 +15,7 @@ from pydantic import (
 
 from kinemill.errors import BadInput
 from kinemill.registry import Registry, nearest
-from kinemill.store import Json
+from kinemill.store import Json, file_digest
 from kinemill.task.bounds import Count, Quantity, RatioOrZero, Seed, Steps
 from kinemill.task.plugins import Plugin, Settings, pick
 from kinemill.task.protocols import TorchModule
@@ -220,6 +220,15 @@ class Environment(Plugin):
         """Return the environment with `sources` in `folder`, where it supports that."""
         del folder
         return self
+
+    def content(self) -> Json:
+        """Return the settings with the digests of `sources`, wherever these are, for keys.
+
+        Raises:
+            BadInput: One of them does not exist.
+        """
+        files = {name: file_digest(path) for name, path in self.sources().items()}
+        return {**self.at(Path()).model_dump(mode="json", by_alias=True), "files": files}
 
     def servos(self) -> dict[str, dict[str, float | None]]:
         """Return `kp`, `kv` and `limit` of the position servo that each action commands.

@@ -75,6 +75,19 @@ def task(tmp_path):
     return load_task(tmp_path / "dog.yaml")
 
 
+def test_keys_depend_on_what_the_model_file_holds_and_not_on_where_it_is(task, tmp_path):
+    before = task.part("environment")
+    (moved := tmp_path / "moved").mkdir()
+    for name in ("dog.xml", "dog.yaml"):
+        (moved / name).write_bytes((tmp_path / name).read_bytes())
+    assert load_task(moved / "dog.yaml").part("environment") == before
+    (tmp_path / "dog.xml").write_text(quadruped().replace('kp="20"', 'kp="21"'))
+    assert task.part("environment") != before
+    (tmp_path / "dog.xml").unlink()
+    with pytest.raises(BadInput, match=r"dog\.xml"):
+        task.part("environment")
+
+
 @pytest.fixture
 def body_of(tmp_path):
     def load(mjcf: str, name: str = "dog.xml", **options):
