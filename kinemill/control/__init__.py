@@ -9,7 +9,9 @@ to k+1. Each controller is a file of `kinemill.control.controllers`.
 """
 
 from kinemill.control.closed_loop import Episode, run_episode
+from kinemill.control.controlled_plant import ControlledPlant, EpisodeFailed, GuardedPlant
 from kinemill.control.cost import Cost
+from kinemill.control.exploration import Exploration
 from kinemill.control.learned_dynamics import LearnedModel, learned_model
 from kinemill.control.model import Model
 from kinemill.control.online_planner import Online
@@ -19,8 +21,12 @@ from kinemill.control.planner import Planner, make_planner
 from kinemill.control.policies import Idle, Policy, Shaken, plain_policy
 
 __all__ = [
+    "ControlledPlant",
     "Cost",
     "Episode",
+    "EpisodeFailed",
+    "Exploration",
+    "GuardedPlant",
     "Idle",
     "LearnedModel",
     "Model",

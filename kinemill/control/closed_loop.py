@@ -8,12 +8,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kinemill.control.controlled_plant import ControlledPlant
 from kinemill.control.cost import Cost, control_of
+from kinemill.control.exploration import Exploration
 from kinemill.control.physics import Robot
 from kinemill.control.plan import Floats
 from kinemill.control.policies import Policy, action_limits
 from kinemill.errors import BadInput
 from kinemill.task.document import Task
+
+NO_NOISE = Exploration()
 
 
 @dataclass(frozen=True)
@@ -47,9 +51,9 @@ def run_episode(
     policy: Policy,
     seed: int,
     *,
-    robot: Robot | None = None,
+    robot: ControlledPlant | None = None,
     seconds: float | None = None,
-    explore: float = 0.0,
+    explore: Exploration = NO_NOISE,
 ) -> Episode:
     """Let a policy run the robot.
 
@@ -61,27 +65,28 @@ def run_episode(
         seed: of the start and of the policy's randomness.
         robot: what it acts on; default: the task's plant.
         seconds: length; default: that of the task.
-        explore: noise on the actions, in halves of their range, so that logs show more.
+        explore: noise on the actions.
 
     Raises:
         BadInput: fewer steps than the policy wants to know.
+        EpisodeFailed: the plant does not answer, or a `GuardedPlant` found a state that may not be.
     """
     robot, steps = robot or Robot(task), round((seconds or control_of(task).seconds) / task.dt)
     if steps <= policy.history:
         raise BadInput("seconds", f"make {steps} steps", expected=f"more than {policy.history}")
     limits = np.clip(action_limits(task), *robot.limits)
-    noise = explore * (limits[1] - limits[0]) / 2.0
-    random, spent = np.random.default_rng([seed, 2]), list[float]()
-    states, actions = [draw_start(task, seed)], list[Floats]()
-    robot.reset(states[0])
+    noise = explore.draw(steps, limits, np.random.default_rng([seed, 2]))
+    spent, actions = list[float](), list[Floats]()
+    states = [robot.reset(draw_start(task, seed))]
     policy.reset(seed)
-    for _ in range(steps):
+    for disturbance in noise:
+        robot.heartbeat()
         began = time.perf_counter()
         action = choose(policy, states, actions, limits)
         spent.append(time.perf_counter() - began)
-        action = np.clip(action + noise * random.standard_normal(len(noise)), *limits)
-        actions.append(action)
-        states.append(robot.step(action))
+        actions.append(np.clip(action + disturbance, *limits))
+        robot.act(actions[-1])
+        states.append(robot.observe())
     return _cost_report(task, np.stack(states), np.stack(actions), float(np.median(spent)))
 
 

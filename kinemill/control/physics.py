@@ -79,9 +79,13 @@ class Robot:
             problem = f"lacks {', '.join(unseen) or 'an action'}"
             raise BadInput(where, problem, expected="a channel for every joint and motor")
 
-    @cached_property
+    @property
     def limits(self) -> Floats:
         """What the motors give, lowest and highest, in the order of the task's actions (2, A)."""
+        return self._limits
+
+    @cached_property
+    def _limits(self) -> Floats:
         return self.plant.model().actuator_ctrlrange.T[:, self.actions]
 
     def to_plant(self, states: Floats) -> Floats:
@@ -90,16 +94,30 @@ class Robot:
         ordered[..., self.states] = states
         return ordered
 
-    def reset(self, state: Floats) -> None:
-        """Set the state (S,)."""
-        self._advance, self._low, self._high = self.plant.stepper(self.to_plant(state))
+    def reset(self, start: Floats) -> Floats:
+        """Set the state (S,), and return it."""
+        self._advance, self._low, self._high = self.plant.stepper(self.to_plant(start))
+        self._state = start
+        return start
 
-    def step(self, action: Floats) -> Floats:
-        """Hold the action (A,) for one time step; return the state (S,) after it."""
+    def act(self, action: Floats) -> None:
+        """Hold the action (A,) for one time step."""
         command = np.empty(len(self.actions))
         command[self.actions] = action
         after = self._advance(np.clip(command, self._low, self._high), self.plant.period)
-        return after[self.states]
+        self._state = after[self.states]
+
+    def observe(self) -> Floats:
+        """Return the state (S,) after the last action."""
+        return self._state
+
+    def heartbeat(self) -> None:
+        """Do nothing: a simulation waits for its controller."""
+
+    def step(self, action: Floats) -> Floats:
+        """Hold the action (A,) for one time step; return the state (S,) after it."""
+        self.act(action)
+        return self._state
 
 
 class TruePhysics:

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kinemill.control.closed_loop import Episode, run_episode
+from kinemill.control.exploration import Exploration
 from kinemill.control.physics import Robot
 from kinemill.control.policies import Policy
+from kinemill.errors import BadInput
 from kinemill.sim import Table, table_csv
 from kinemill.store import Json, digest, publish_file
 from kinemill.task.document import Task
@@ -50,11 +51,12 @@ def run_and_log(
         seconds: length of a run; default: that of the task.
         explore: noise on the actions, in halves of their range.
     """
-    robot, episodes, rows = Robot(task), list[Episode](), list[Json]()
+    robot, noise = Robot(task), Exploration(explore)
+    episodes, rows = list[Episode](), list[Json]()
     name, act = policy
     for seed in seeds:
-        episode = run_episode(task, act, seed, robot=robot, seconds=seconds, explore=explore)
-        path = write_log(task, robot, episode, folder, f"{name}-{seed:04d}")
+        episode = run_episode(task, act, seed, robot=robot, seconds=seconds, explore=noise)
+        path = write_log(task, episode, folder, f"{name}-{seed:04d}")
         episodes.append(episode)
         rows.append(
             {
@@ -73,21 +75,40 @@ def run_and_log(
     return Runs(episodes, document)
 
 
-def table_of(task: Task, robot: Robot, episode: Episode) -> Table:
-    """Return columns (N,) by name; row k holds a state and the action held from then on."""
-    states = robot.to_plant(episode.states[:-1])
-    commands = np.empty(episode.actions.shape)
-    commands[:, robot.actions] = episode.actions
-    return robot.plant.table(_stamps(task, len(states)), states, commands)
+def log_table(task: Task, episode: Episode) -> Table:
+    """Return columns (N,) by name; row k holds a state and the action held from then on.
+
+    The columns are named by the first `source` of each channel, or by the channel.
+
+    Raises:
+        BadInput: a channel or the time is converted on its way from the log.
+    """
+    if task.ingest.time_unit != "s":
+        problem = f"is {task.ingest.time_unit}, and logs of episodes are written in s"
+        raise BadInput("ingest.time_unit", problem, expected="s")
+    stamps = np.arange(len(episode.actions), dtype=np.float64) * task.dt
+    table: Table = {task.ingest.time[0]: stamps}
+    columns = [*episode.states[:-1].T, *episode.actions.T]
+    for name, column in zip([*task.states, *task.actions], columns, strict=True):
+        table[_column(task, name)] = column
+    return table
 
 
-def _stamps(task: Task, rows: int) -> NDArray[np.float64]:
-    return np.arange(rows, dtype=np.float64) * task.dt
+def _column(task: Task, name: str) -> str:
+    """Return the column that a channel is written to."""
+    channel = task.channels[name]
+    if not channel.source:
+        return name
+    first = channel.source[0]
+    if (first.scale, first.offset, first.unit or channel.unit) != (1.0, 0.0, channel.unit):
+        problem = f"is converted from {first.name!r}"
+        raise BadInput(f"channel {name!r}", problem, expected="the unit of the log as its unit")
+    return first.name
 
 
-def write_log(task: Task, robot: Robot, episode: Episode, folder: Path, name: str) -> Path:
+def write_log(task: Task, episode: Episode, folder: Path, name: str) -> Path:
     """Write one run as CSV; its name ends in a digest of the content, so none replaces another."""
-    content = table_csv(table_of(task, robot, episode))
+    content = table_csv(log_table(task, episode))
     path = folder / f"{name}-{digest(content)[:8]}.csv"
     if not path.is_file():
         publish_file(path, content.encode())

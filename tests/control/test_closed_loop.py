@@ -14,6 +14,7 @@ from kinemill.control import (
     run_episode,
     uncertain_physics,
 )
+from kinemill.control.exploration import Exploration
 from kinemill.control.recorded_runs import run_and_log
 from kinemill.control.report import page
 from kinemill.errors import BadInput
@@ -67,7 +68,7 @@ def test_a_run_follows_from_its_seed():
 
 def test_exploring_adds_noise_of_the_size_asked_for():
     task = load_task("pendulum", {"control.seconds": 40})
-    result = run_episode(task, plain_policy(task, "zero"), 0, explore=0.1)
+    result = run_episode(task, plain_policy(task, "zero"), 0, explore=Exploration(0.1))
     # 2,000 normal numbers know their standard deviation to 1.6 %; 4 of these.
     assert result.actions.std() == pytest.approx(0.1, rel=0.065)  # N·m, of a half range of 1
 
