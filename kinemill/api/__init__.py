@@ -15,6 +15,7 @@ functions that use them.
 
 from kinemill.api.batch_simulation import Trajectories, simulate_batch
 from kinemill.api.evaluation import Evaluation, evaluate
+from kinemill.api.learning_loop import learn_in_loop
 from kinemill.api.models import LoadedModel
 from kinemill.api.policy_evaluation import PolicyResults, evaluate_policy
 from kinemill.api.progress import Update
@@ -58,6 +59,7 @@ __all__ = [
     "evaluate",
     "evaluate_policy",
     "from_frames",
+    "learn_in_loop",
     "load_task",
     "make_dataset",
     "make_task",

@@ -17,6 +17,8 @@ from kinemill.cli.output import (
     document,
     logs_path,
     notify,
+    quantity,
+    table,
 )
 
 _REFUSED = 1
@@ -45,7 +47,8 @@ def run(
     """Run the pipeline for a task.
 
     Reads logs, trains, verifies and registers a model. Cached stages are skipped. The exit
-    code is 1 if the gate refuses the model.
+    code is 1 if the gate refuses the model. A task with a `loop` part runs its rounds, and
+    the exit code is 1 if they miss its target.
 
     Example: kinemill run my_robot --logs path/to/logs
     """
@@ -111,6 +114,9 @@ def run_task(
         why = f"{effective.name} learns in its environment, without logs"
         raise BadInput(f"--logs {logs}", why, fix="leave it out")
     warn(Home.resolve().root, notify)
+    if effective.loop is not None:
+        _run_loop(task, folder, changed, resume=resume, as_json=as_json)
+        return
     try:
         result = project("pipelines.run").run_chain(
             task, changed, logs=folder, resume=resume, show_progress=True
@@ -125,4 +131,47 @@ def run_task(
         verified = project("pipelines.run").verification_of(task, result.version)
         run_summary(result, verified, is_kept=is_kept)
     if result.status == "refused":
+        raise typer.Exit(_REFUSED)
+
+
+def _run_loop(
+    task: str, logs: Path | None, changed: Mapping[str, object], *, resume: bool, as_json: bool
+) -> None:
+    """Run the learning loop of a task and print its document or its table."""
+    from kinemill.api.progress import StderrProgress
+    from kinemill.api.project import project
+    from kinemill.errors import BadInput
+
+    for option, is_set, fix in (
+        ("--logs", logs is not None, "put them into the drop folder: kinemill data ingest"),
+        ("--resume", resume, "leave it out: a loop always continues where it ended"),
+    ):
+        if is_set:
+            raise BadInput(option, "has no meaning for a task with a `loop` part", fix=fix)
+    summary = project("pipelines.loop").run_loop(task, changed, StderrProgress())
+    if as_json:
+        document(summary)
+    else:
+        table(
+            f"rounds of {summary['task']}",
+            ["round", "robot, steps", "successes", "version", "alias", "nrmse", "wall, s"],
+            [
+                [
+                    row["number"],
+                    row["steps"],
+                    f"{row['successes']} of {row['trials']}",
+                    row["version"],
+                    row["alias"] or "",
+                    row["nrmse"],
+                    row["wall"],
+                ]
+                for row in summary["rounds"]
+            ],
+        )
+        typer.echo(
+            f"{summary['status']}: {summary['successes']} of {summary['trials']} succeed after "
+            f"{quantity(summary['seconds_of_robot'])} s of the robot"
+        )
+        typer.echo(f"report  {summary['report']}")
+    if summary["status"] == "missed":
         raise typer.Exit(_REFUSED)

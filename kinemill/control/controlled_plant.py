@@ -70,6 +70,9 @@ class GuardedPlant:
         task: its channels' `limits` apply to all states that have some.
         plant: what acts.
         limits: narrower ones by state, lowest and highest, in the state's unit.
+
+    Attributes:
+        steps: of the episode so far.
     """
 
     def __init__(
@@ -78,7 +81,7 @@ class GuardedPlant:
         plant: ControlledPlant,
         limits: Mapping[str, tuple[float, float]] | None = None,
     ) -> None:
-        self._task, self._plant, self._step = task, plant, 0
+        self._task, self._plant, self.steps = task, plant, 0
         unlimited = (-np.inf, np.inf)
         ends = [
             (limits or {}).get(name) or task.channels[name].limits or unlimited
@@ -93,7 +96,7 @@ class GuardedPlant:
 
     def reset(self, start: Floats) -> Floats:
         """Begin an episode near `start` (S,), and return the actual state (S,)."""
-        self._step = 0
+        self.steps = 0
         return self._checked(self._plant.reset(start))
 
     def observe(self) -> Floats:
@@ -102,7 +105,7 @@ class GuardedPlant:
         Raises:
             EpisodeFailed: a number is not finite or beyond its limits, or there is no answer.
         """
-        self._step += 1
+        self.steps += 1
         return self._checked(self._plant.observe())
 
     def act(self, action: Floats) -> None:
@@ -121,7 +124,7 @@ class GuardedPlant:
         limits = self._plant.limits
         self._plant.act(np.clip(np.zeros(limits.shape[1]), *limits))
         problem, expected, fix = fault
-        where = f"{self._task.name}, step {self._step} ({self._step * self._task.dt:.3g} s)"
+        where = f"{self._task.name}, step {self.steps} ({self.steps * self._task.dt:.3g} s)"
         raise EpisodeFailed(where, problem, expected=expected, fix=fix)
 
     def _problem(self, state: Floats) -> tuple[str, str, str] | None:

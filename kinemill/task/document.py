@@ -26,6 +26,7 @@ from kinemill.task.control import Control
 from kinemill.task.environment import Environment, pick_environment
 from kinemill.task.export import Export
 from kinemill.task.learn import Learn
+from kinemill.task.loop import Loop
 from kinemill.task.plugins import (
     AUGMENTATIONS,
     CHECKS,
@@ -136,6 +137,9 @@ class Task(Settings):
         SerializeAsAny[Environment] | None, BeforeValidator(pick_environment)
     ] = Field(default=None, description="the environment in which a policy acts and is evaluated")
     control: Control | None = Field(default=None, description="the objective of a controller")
+    loop: Loop | None = Field(
+        default=None, description="the learning loop: rounds of collecting and training"
+    )
     tune: Tune = Field(default=Tune(), description="hyperparameter search")
 
     _path: Path | None = PrivateAttr(default=None)

@@ -316,6 +316,7 @@ def _problems(task: Task) -> list[Problem]:
     policy = task.learn.gives == "policy"
     parts += [(("augment", index), item) for index, item in enumerate(task.augment)]
     parts += [(("control",), task.control)] if task.control else []
+    parts += [(("loop",), task.loop)] if task.loop else []
     parts += [(("export",), task.export), (("verify",), task.verify)]
     parts += [(("environment",), task.environment)] if task.environment else []
     modeled: list[tuple[Location, Settings]] = []
@@ -333,6 +334,9 @@ def _problems(task: Task) -> list[Problem]:
         errors.append((("channels",), "is missing or empty"))
     if not task.learn.from_logs and task.environment is None:
         errors.append((("environment",), f"is missing; {task.learn.type} needs one"))
+    if task.loop is not None and (policy or task.control is None):
+        what = "needs a `control` part, and `learn.type: dynamics`"
+        errors.append((("loop",), what))
     unfit = task.promote.unfit(
         policy=policy, environment=task.environment is not None, horizon=task.verify.horizon
     )

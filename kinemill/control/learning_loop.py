@@ -1,0 +1,222 @@
+"""The learning loop: rounds that collect episodes and train on all of them, and their journal.
+
+    loops/TASK/round-002/episode-000.json     one for each episode, after its log is published
+    loops/TASK/round-002/round.json           the result of the round, written last
+
+A loop that is killed continues after the last episode or stage that finished. Training, export and
+verification are those of the pipeline; this module collects and keeps the journal.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kinemill.control.closed_loop import run_episode
+from kinemill.control.controlled_plant import ControlledPlant, EpisodeFailed, GuardedPlant
+from kinemill.control.exploration import Exploration
+from kinemill.control.policies import Policy
+from kinemill.control.recorded_runs import write_log
+from kinemill.errors import BadInput
+from kinemill.store import from_json_value, publish_json, read_json, to_json_value
+from kinemill.task.document import Task
+from kinemill.task.loop import Loop
+
+FOLDER = "loops"
+SEEDS = 1000  # between the first seeds of two rounds, above those of `verify.closed_loop`
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class EpisodeRecord:
+    """One episode that a round collected.
+
+    Attributes:
+        seed: of start, actions and noise.
+        steps: of the plant, those of a failed episode included.
+        success: whether it ended as `control.success` says.
+        cost: summed, see `closed_loop.Episode`; 0 if the episode failed.
+        log: name of its log file; "" if the episode failed.
+        error: why it failed; "" if it did not.
+    """
+
+    seed: int
+    steps: int
+    success: bool
+    cost: float
+    log: str
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class RoundRecord:
+    """One round.
+
+    Attributes:
+        number: from 0.
+        episodes: what it collected before it trained.
+        steps: of the plant since the first round, this one included.
+        version: that it registered.
+        alias: of the version at the end of the round.
+        gate: names of the gate's rules that failed.
+        successes, trials: of the closed-loop episodes of the verification; 0 of 0 without any.
+        nrmse: error of the version on test episodes at the horizon; None if not measured.
+        coverage: share of the test states in the 90 % intervals of an ensemble, the mean over
+            channels and steps; None for a model without uncertainty.
+        wall, cpu: seconds that it took, those of earlier attempts left out.
+    """
+
+    number: int
+    episodes: list[EpisodeRecord]
+    steps: int
+    version: int
+    alias: str | None
+    gate: list[str]
+    successes: int
+    trials: int
+    nrmse: float | None
+    coverage: float | None
+    wall: float
+    cpu: float
+
+    @property
+    def collected(self) -> list[EpisodeRecord]:
+        """The episodes that are logged."""
+        return [episode for episode in self.episodes if not episode.error]
+
+
+def loop_of(task: Task) -> Loop:
+    """Return the `loop` part of a task.
+
+    Raises:
+        BadInput: it has none.
+    """
+    if task.loop is None:
+        fix = "see docs/learning-loop.md"
+        raise BadInput(task.path or f"task {task.name}", "has no `loop` part", fix=fix)
+    return task.loop
+
+
+@dataclass(frozen=True)
+class Journal:
+    """What a loop has finished, in a folder of the home."""
+
+    folder: Path
+
+    def rounds(self) -> list[RoundRecord]:
+        """Return the finished rounds."""
+        records = list[RoundRecord]()
+        while (path := self._round(len(records))).is_file():
+            records.append(from_json_value(read_json(path), RoundRecord, path))
+        return records
+
+    def episodes(self, number: int) -> list[EpisodeRecord]:
+        """Return the episodes of a round so far, failed ones included."""
+        paths = sorted(self._round(number).parent.glob("episode-*.json"))
+        return [from_json_value(read_json(path), EpisodeRecord, path) for path in paths]
+
+    def add_episode(self, number: int, record: EpisodeRecord) -> None:
+        """Record an episode whose log is published."""
+        index = len(self.episodes(number))
+        path = self._round(number).parent / f"episode-{index:03d}.json"
+        publish_json(path, to_json_value(record))
+
+    def finish(self, record: RoundRecord) -> None:
+        """Record a round whose version is registered."""
+        publish_json(self._round(record.number), to_json_value(record))
+
+    def _round(self, number: int) -> Path:
+        return self.folder / f"round-{number:03d}" / "round.json"
+
+
+@dataclass(frozen=True)
+class Collector:
+    """Collects the episodes of a round.
+
+    Attributes:
+        task: with the parts `control` and `loop`.
+        plant: what acts; its states are checked.
+        journal: of the loop.
+        logs: drop folder of the task.
+        report: takes a line for each episode.
+    """
+
+    task: Task
+    plant: ControlledPlant
+    journal: Journal
+    logs: Path
+    report: Report
+
+    def collect(self, number: int, name: str, policy: Policy) -> list[EpisodeRecord]:
+        """Run the episodes that a round still lacks.
+
+        Args:
+            number: of the round.
+            name: of the policy, with which the names of the logs begin.
+            policy: chooses the actions.
+
+        Returns:
+            All episodes of the round.
+
+        Raises:
+            EpisodeFailed: an episode failed. It is recorded, the episodes before are kept, and the
+                next call replaces it by one of another seed.
+        """
+        for seed in self._missing(number):
+            record, failure = self._episode(number, name, policy, seed)
+            self.journal.add_episode(number, record)
+            if failure is not None:
+                raise failure
+            result = "success" if record.success else "no success"
+            self.report(
+                f"round {number}, episode {seed}: {result}, cost {record.cost:.3g}, "
+                f"{record.steps} steps"
+            )
+        return self.journal.episodes(number)
+
+    def _missing(self, number: int) -> Iterator[int]:
+        """Yield the seeds of the episodes that a round still needs."""
+        loop = loop_of(self.task)
+        count = loop.random_episodes if number == 0 else loop.episodes
+        done = self.journal.episodes(number)
+        missing = count - sum(not episode.error for episode in done)
+        first = SEEDS * (number + 1) + 100 * SEEDS * loop.seed + len(done)
+        yield from range(first, first + missing)
+
+    def _episode(
+        self, number: int, name: str, policy: Policy, seed: int
+    ) -> tuple[EpisodeRecord, EpisodeFailed | None]:
+        """Run and log one episode; return its record, and the error that ended it."""
+        loop, guarded = loop_of(self.task), GuardedPlant(self.task, self.plant, self._limits)
+        try:
+            episode = run_episode(
+                self.task,
+                policy,
+                seed,
+                robot=guarded,
+                seconds=loop.random_seconds if number == 0 else None,
+                explore=Exploration(loop.explore if number else 0.0, loop.color),
+            )
+            if not np.isfinite(episode.cost):
+                raise EpisodeFailed(
+                    f"{self.task.name}, episode {seed}",
+                    f"the cost is {episode.cost}",
+                    expected="a finite number",
+                    fix="check the formulas of control.cost and control.derived",
+                )
+        except EpisodeFailed as error:
+            return EpisodeRecord(seed, guarded.steps, False, 0.0, "", str(error)), error
+        path = write_log(self.task, episode, self.logs, f"{name}-{seed:06d}")
+        steps = len(episode.actions)
+        return EpisodeRecord(seed, steps, episode.success, episode.cost, path.name), None
+
+    @property
+    def _limits(self) -> dict[str, tuple[float, float]]:
+        return dict(loop_of(self.task).limits)
+
+
+def total_steps(rounds: list[RoundRecord], episodes: list[EpisodeRecord]) -> int:
+    """Return the steps of the plant in finished rounds and in the episodes of the present one."""
+    finished = rounds[-1].steps if rounds else 0
+    return finished + sum(episode.steps for episode in episodes)

@@ -1,0 +1,65 @@
+"""The `loop` part of a task file: learn from episodes that the model's own controller collects."""
+
+from collections.abc import Mapping
+
+from pydantic import Field
+
+from kinemill.registry import nearest
+from kinemill.task.bounds import Count, Fraction, RatioOrZero, Seconds, Seed, Steps
+from kinemill.task.channels import Channel
+from kinemill.task.control import Problems, Range
+from kinemill.task.plugins import Settings
+
+
+class Loop(Settings):
+    """Rounds of collecting episodes and training on all of them."""
+
+    rounds: Count = Field(default=5, description="largest number of rounds")
+    random_episodes: Count = Field(
+        default=4, description="episodes of random actions that the first round learns from"
+    )
+    random_seconds: Seconds | None = Field(
+        default=None, description="length of these, s; default: `control.seconds`"
+    )
+    episodes: Count = Field(
+        default=2, description="episodes that each further round collects with the last model"
+    )
+    explore: RatioOrZero = Field(
+        default=0.1,
+        description="standard deviation of the noise on their actions, in halves of the action's "
+        "range",
+    )
+    color: float = Field(
+        default=1.0,
+        ge=0.0,
+        le=4.0,
+        description="exponent of the noise's power spectrum 1 / f^color: 0 white, 1 pink, 2 red",
+    )
+    limits: dict[str, Range] = Field(
+        default={},
+        description="state: lowest and highest value while collecting; an episode beyond them "
+        "stops the round; default: the `limits` of the channels",
+    )
+    target: Fraction | None = Field(
+        default=None,
+        description="share of the `verify.closed_loop` episodes that must succeed; the loop ends "
+        "after the round that reaches it; default: all rounds run",
+    )
+    warm_start: bool = Field(
+        default=True, description="start each training from the version of the round before"
+    )
+    refit_steps: Steps | None = Field(
+        default=None, description="`learn.steps` of these trainings; default: as in the first"
+    )
+    seed: Seed = Field(default=0, description="seed of starts, random actions and noise")
+
+    def problems(self, channels: Mapping[str, Channel]) -> Problems:
+        """Return limits of channels that are no states, or in the wrong order."""
+        states = [name for name, channel in channels.items() if channel.role == "state"]
+        errors: Problems = []
+        for name, (low, high) in self.limits.items():
+            if name not in states:
+                errors.append((("limits", name), f"no state {name!r}; {nearest(name, states)}"))
+            elif low >= high:
+                errors.append((("limits", name), f"{low:g} is not below {high:g}"))
+        return errors
