@@ -23,16 +23,10 @@ from kinemill.task.bounds import (
     Width,
 )
 from kinemill.task.channels import Channel
-from kinemill.task.expressions import FUNCTIONS, Expression
+from kinemill.task.expressions import FUNCTIONS, Expression, Formula
 from kinemill.task.plugins import Plugin, Settings, pick
 
 Problems = list[tuple[tuple[str | int, ...], str]]
-
-
-def _formula(value: object) -> str:
-    text = str(value)
-    _ = Expression(text).names
-    return text
 
 
 def _number(value: object) -> object:
@@ -48,7 +42,6 @@ def _number(value: object) -> object:
     return float(formula.value({}))
 
 
-Formula = Annotated[str, BeforeValidator(_formula)]
 Number = Annotated[Quantity, BeforeValidator(_number)]
 Range = tuple[Number, Number]
 

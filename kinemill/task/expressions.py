@@ -1,17 +1,22 @@
 """Arithmetic expressions in task files, such as `-0.6 * cos(pole_angle)`: parsed, never executed.
 
-Allowed are numbers, names, `pi`, + - * / ** and the functions listed here.
+Allowed are numbers, names, `pi`, + - * / ** and the functions listed here; `min` and `max` take two
+values, the others one.
 """
 
 import ast
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
 
 from kinemill.registry import nearest
 
-FUNCTIONS = ("sin", "cos", "tan", "tanh", "exp", "sqrt", "abs")
+_PAIRED = {"min": "minimum", "max": "maximum"}
+FUNCTIONS = ("sin", "cos", "tan", "tanh", "exp", "sqrt", "abs", *_PAIRED)
 _BINARY: dict[type[ast.operator], str] = {
     ast.Add: "add",
     ast.Sub: "subtract",
@@ -20,6 +25,7 @@ _BINARY: dict[type[ast.operator], str] = {
     ast.Pow: "power",
 }
 _UNARY: dict[type[ast.unaryop], str] = {ast.USub: "negative", ast.UAdd: "positive"}
+Operations = Callable[[str], Callable[..., Any]]
 _LONGEST = 500  # characters; longer text could exhaust the parser
 
 
@@ -63,7 +69,19 @@ class Expression:
 
     def value(self, values: Mapping[str, object]) -> Any:
         """Evaluate the formula for numbers or arrays by name, all of one shape."""
-        return _value(self.tree, values)
+        import numpy as np
+
+        return _value(self.tree, values, lambda name: getattr(np, name))
+
+    def value_by(self, operation: Operations, values: Mapping[str, object]) -> Any:
+        """Evaluate the formula by the operations of another library than numpy.
+
+        Args:
+            operation: returns the function of a name of numpy, such as `add` or `sin`; arguments
+                can be floats.
+            values: by name.
+        """
+        return _value(self.tree, values, operation)
 
 
 def _check(node: ast.expr, text: str) -> None:
@@ -89,30 +107,42 @@ def _check_call(node: ast.Call, text: str) -> None:
     if name not in FUNCTIONS:
         message = f"{name!r} in {text!r} is not a function; {nearest(name, list(FUNCTIONS))}"
         raise ValueError(message)
-    if len(node.args) != 1 or node.keywords:
-        message = f"{ast.unparse(node)!r} in {text!r}: {name} takes one value"
+    count = 2 if name in _PAIRED else 1
+    if len(node.args) != count or node.keywords:
+        values = "two values" if count == 2 else "one value"
+        message = f"{ast.unparse(node)!r} in {text!r}: {name} takes {values}"
         raise ValueError(message)
-    _check(node.args[0], text)
+    for argument in node.args:
+        _check(argument, text)
 
 
 def _is_number(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and type(node.value) in {int, float}
 
 
-def _value(node: ast.expr, values: Mapping[str, object]) -> Any:
-    import numpy as np
-
+def _value(node: ast.expr, values: Mapping[str, object], operation: Operations) -> Any:
     match node:
         case ast.BinOp():
-            operation = getattr(np, _BINARY[type(node.op)])
-            return operation(_value(node.left, values), _value(node.right, values))
+            arguments = [_value(one, values, operation) for one in (node.left, node.right)]
+            return operation(_BINARY[type(node.op)])(*arguments)
         case ast.UnaryOp():
-            return getattr(np, _UNARY[type(node.op)])(_value(node.operand, values))
+            return operation(_UNARY[type(node.op)])(_value(node.operand, values, operation))
         case ast.Call():
-            return getattr(np, ast.unparse(node.func))(_value(node.args[0], values))
+            name = ast.unparse(node.func)
+            arguments = [_value(one, values, operation) for one in node.args]
+            return operation(_PAIRED.get(name, name))(*arguments)
         case ast.Name():
-            return np.pi if node.id == "pi" else values[node.id]
+            return math.pi if node.id == "pi" else values[node.id]
         case ast.Constant():
             return float(node.value)  # pyright: ignore[reportArgumentType]
         case _:
             raise AssertionError(ast.unparse(node))
+
+
+def _formula(value: object) -> str:
+    text = str(value)
+    _ = Expression(text).names
+    return text
+
+
+Formula = Annotated[str, BeforeValidator(_formula)]

@@ -13,8 +13,8 @@ from pydantic import (
 from kinemill.registry import nearest
 from kinemill.task.bounds import CountOrZero, Ratio, RowCount
 from kinemill.task.channels import Channel
-from kinemill.task.control import Formula, Problems
-from kinemill.task.expressions import Expression
+from kinemill.task.control import Problems
+from kinemill.task.expressions import Expression, Formula
 from kinemill.task.plugins import BASELINES, Baseline, Settings, pick
 from kinemill.task.promote import REFERENCES
 

@@ -1,6 +1,6 @@
 """Summary of a trained model, stored with the artifact `model`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kinemill.store import Json, StoredSummary
 from kinemill.store.numbers import Number
@@ -34,6 +34,7 @@ class LearnFacts:
         reached: whether reinforcement learning reached its target return.
         final: result of the best policy on new seeds, as `Trials.document` returns it.
         reference: name of the reference that was published as a model; None if it is none.
+        fitted: value of each named parameter of own equations, in its unit.
     """
 
     parameters: int
@@ -45,6 +46,7 @@ class LearnFacts:
     reached: bool | None = None
     final: Json | None = None
     reference: str | None = None
+    fitted: dict[str, float] = field(default_factory=dict[str, float])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -72,6 +72,8 @@ class Supervised(Learn):
         bench.listeners[0].log_params(dotted(task.part("learn")) | sizes)
         learn._note_sizes(parameters, objective.windows, bench)
         state, best = fit(module, objective, learn, bench.folder, bench.listeners, watch)
+        module.load_state_dict(best)
+        fitted = _named_parameters(module, bench)
         return Trained(
             weights=best,
             history=state.history,
@@ -84,6 +86,7 @@ class Supervised(Learn):
                 windows=objective.windows,
                 train_loss=state.history["train/loss"][-1][1],
                 epochs=round(state.step / learn.epoch_steps(objective.windows), 2),
+                fitted=fitted,
             ),
         )
 
@@ -94,6 +97,18 @@ class Supervised(Learn):
             text += f"; {self.epochs} epochs are {self.total_steps} steps"
             note_steps(bench.folder, self.total_steps)
         bench.listeners[1].log_message(text)
+
+
+def _named_parameters(module: Any, bench: TrainingContext) -> dict[str, float]:
+    """Report and return the parameters of own equations by name; none of other models."""
+    from kinemill.train.ensemble import Ensemble
+
+    if isinstance(module, Ensemble) or not hasattr(module.network, "parameters_by_name"):
+        return {}
+    fitted = module.network.parameters_by_name()
+    text = ", ".join(f"{name} {value:.4g}" for name, value in fitted.items())
+    bench.listeners[1].log_message(f"fitted parameters: {text}")
+    return fitted
 
 
 class Demonstrated(Supervised):

@@ -14,7 +14,7 @@ from kinemill.export.step_files import write_model
 from kinemill.task.document import Task
 from kinemill.train.layout import layout_of
 from kinemill.train.step import Step, make_step
-from tests.models.options import LEARN
+from tests.models.options import LEARN, LEAST
 
 SCALE = {
     "state_std": torch.tensor([1.3, 2.0]),
@@ -38,7 +38,7 @@ def task_of(model: dict, history: int, **learn) -> Task:
 def random_step(model: str | dict = "mlp", history: int = 4, network=None, **learn) -> Step:
     """Return a step with random weights; `network` replaces the architecture's own."""
     torch.manual_seed(3)
-    settings = {"type": model} if isinstance(model, str) else model
+    settings = {"type": model, **LEAST.get(model, {})} if isinstance(model, str) else model
     task = task_of(settings, history, **LEARN.get(settings["type"], {}), **learn)
     layout = layout_of(task)
     scale = SCALE

@@ -8,6 +8,7 @@ whole cross product is slow.
 import copy
 import ctypes
 import itertools
+import json
 import subprocess
 from typing import get_args
 
@@ -40,7 +41,7 @@ WINDOWS, HISTORIES = get_args(Window), (1, 4)
 ACTION = {"torque": {"role": "action", "unit": "N*m", "limits": [-6, 6]}}
 # What a member of a family needs beyond its defaults.
 NEEDS = {"dead_zone": {"width": 0.3}, "cos_sin": {"period": 3.0}}
-EQUATIONS = {"rigid_body", "physics"}  # want accelerations
+EQUATIONS = {"rigid_body", "physics", "equations"}  # want accelerations
 ALPHA = {"alpha": {"relation": "derivative", "of": "speed"}}
 
 
@@ -56,6 +57,9 @@ def states_of(kind: str) -> dict:
 
 def settings_of(model: str) -> dict:
     settings = {"type": model, **OPTIONS.get(model, {})}
+    if model == "equations":  # of the channels of this file
+        renamed = json.dumps(settings).replace("angle", "position").replace("velocity", "speed")
+        settings = json.loads(renamed)
     return settings | ({"drives": {"torque": "position"}} if model == "rigid_body" else {})
 
 

@@ -21,7 +21,7 @@ from kinemill.store import file_digest
 from kinemill.task.export import Export
 from kinemill.task.plugins import MODELS
 from tests.export.conftest import DESCRIPTION, batch, own_rows, published, random_step
-from tests.models.options import MORE, OPTIONS
+from tests.models.options import LEAST, MORE, OPTIONS
 
 
 def kinds_of(folder: Path) -> set[str]:
@@ -39,7 +39,7 @@ def angle_free(difference: np.ndarray) -> float:
 
 
 # The defaults without a history, every option with one. An export takes seconds.
-CASES = [({"type": name}, 1) for name in sorted(MODELS)]
+CASES = [({"type": name, **LEAST.get(name, {})}, 1) for name in sorted(MODELS)]
 CASES += [({"type": name, **OPTIONS.get(name, {})}, 4) for name in sorted(MODELS)]
 CASES += [({"type": name, **options}, 4) for name, options in MORE]
 WITHOUT_HISTORY = {"mlp", "gru", "rigid_body"}  # one of each kind; the others nightly

@@ -2,7 +2,7 @@
 
 ALPHA = {"alpha": {"relation": "derivative", "of": "velocity"}}
 # What else a task has to say for a model.
-LEARN = {"rigid_body": {"outputs": ALPHA}, "physics": {"outputs": ALPHA}}
+LEARN = {name: {"outputs": ALPHA} for name in ("rigid_body", "physics", "equations")}
 
 RECURRENT = {"hidden_size": 7, "layers": 2, "dropout": 0.3, "bias": False, "layer_norm": True}
 OPTIONS = {
@@ -53,7 +53,34 @@ OPTIONS = {
     "narx": {"terms": 12, "degree": 2, "rows": 3, "ridge": 1e-3},
     "physics": {"ridge": 1e-3, "coupling": False, "friction": "stribeck"},
     "pnlss": {"size": 3, "degree": 2},
+    "equations": {
+        "parameters": {"gravity": 9.0, "drag": 0.0, "warming": 0.1},
+        "hidden": {"heat": 2.0},
+        "terms": {"friction": "drag * max(abs(velocity), 0.1) ** 1.5"},
+        "equations": {
+            "heat": "heat + dt * min(warming * velocity ** 2 - heat, 5)",
+            "alpha": "torque - gravity * sin(angle) - friction * tanh(velocity) - heat / 2",
+        },
+        "start_std": 0.1,
+        "residual": {"type": "gru", "hidden_size": 5},
+    },
     "latent": {"size": 3, "hidden_size": 5, "activation": "elu", "start": "subspace"},
+}
+
+PENDULUM = {
+    "parameters": {"gravity": 9.0},
+    "equations": {"alpha": "torque - gravity * sin(angle) - velocity"},
+}
+# Without these settings a model means nothing.
+LEAST = {
+    "equations": {
+        "parameters": {"gravity": 9.0},
+        "hidden": {"heat": 2.0},
+        "equations": {
+            "heat": "heat + dt * (velocity ** 2 - heat)",
+            "alpha": "torque - gravity * sin(angle) - heat * velocity",
+        },
+    }
 }
 
 ROD = """
@@ -68,6 +95,7 @@ ROD = """
 """
 # What one choice of a model's options leaves out.
 MORE = [
+    ("equations", PENDULUM),
     ("rigid_body", {"mass": "mjcf", "mjcf": ROD, "joints": {"angle": "hinge"}, "delay": 1}),
     ("rigid_body", {"friction": "viscous"}),
     ("rigid_body", {"friction": "stribeck", "residual": {"type": "mlp"}}),

@@ -7,10 +7,10 @@ from kinemill.task import MODELS
 from kinemill.task.document import Task
 from kinemill.train.layout import Output, make_layout
 from kinemill.train.step import SCALES
-from tests.models.options import MORE, OPTIONS
+from tests.models.options import LEAST, MORE, OPTIONS
 
 HISTORY, BATCH = 4, 6
-CASES = [(name, {}) for name in MODELS] + list(OPTIONS.items()) + MORE
+CASES = [(name, LEAST.get(name, {})) for name in MODELS] + list(OPTIONS.items()) + MORE
 TASK = Task.model_validate(
     {
         "task": "pendulum",

@@ -19,6 +19,11 @@ def test_arrays_go_through_element_by_element():
     np.testing.assert_allclose(actual, [[math.pi, math.pi + 1]], atol=1e-15)
 
 
+def test_the_smaller_and_the_larger_of_two_values():
+    actual = Expression("min(a, 1) + 10 * max(a, 0)").value({"a": np.array([-1.0, 0.5, 2.0])})
+    np.testing.assert_array_equal(actual, [-1.0, 5.5, 21.0])
+
+
 def test_names_are_what_has_to_be_known():
     assert Expression("sin(a) * 2 + pi * tip").names == {"a", "tip"}
 
@@ -27,11 +32,12 @@ def test_names_are_what_has_to_be_known():
     "text",
     [
         "__import__('os')", "a.b", "a[0]", "lambda: 1", "open(a)", "a if b else c", "'text'",
-        "True", "1j", "a == b", "sin(a, b)", "sin(x=a)", "a; b", "", "a.__class__()", "(a := 1)",
+        "True", "1j", "a == b", "sin(a, b)", "sin(x=a)", "min(a)", "a; b", "",
+        "a.__class__()", "(a := 1)",
     ],
 )  # fmt: skip
 def test_what_is_no_arithmetic_is_refused(text):
-    with pytest.raises(ValueError, match=r"is no|neither|takes one"):
+    with pytest.raises(ValueError, match=r"is no|neither|takes (one|two)"):
         _ = Expression(text).names
 
 

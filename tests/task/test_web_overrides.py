@@ -55,6 +55,7 @@ TEXT = {
         "exclude",
         "parts",
     ),
+    *("parameters", "hidden", "terms", "equations"),  # names, and formulas, which are parsed
     *("unused", "validation", "test", "metric", "cron", "format", "formula", "memory"),
     *("eval_variant", "policies", "score", "random_agents"),
     *("randomize", "start", "variant", "plant", "derived", "max_rate", "vary", "safe_action"),

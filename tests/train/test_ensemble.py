@@ -9,6 +9,7 @@ from kinemill.train import load_model
 from kinemill.train import stage as train
 from kinemill.train.batches import MEMBER_STRIDE
 from kinemill.train.loop import fit
+from tests.models.options import LEAST
 from tests.train.conftest import pendulum_task, publish
 
 QUIET = (NullReporter(), NullReporter())
@@ -77,7 +78,8 @@ def test_an_ensemble_goes_on_bit_for_bit(packed, tmp_path, learn):
 def test_a_rollout_is_the_mean_of_what_the_members_say_on_their_own(packed, model):
     """Angles by their short differences; each member runs on its own predictions alone."""
     outputs = {"alpha": {"relation": "derivative", "of": "velocity"}}
-    _, module, _ = prepared(packed, ensemble=2, model={"type": model}, outputs=outputs)
+    settings = {"type": model, **LEAST.get(model, {})}
+    _, module, _ = prepared(packed, ensemble=2, model=settings, outputs=outputs)
     module.eval()
     windows = data(packed)
     with torch.no_grad():

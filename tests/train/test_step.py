@@ -7,7 +7,7 @@ from kinemill.task import MODELS
 from kinemill.train.data import scale_of
 from kinemill.train.layout import Output, layout_of, make_layout
 from kinemill.train.step import Step, make_step
-from tests.models.options import LEARN
+from tests.models.options import LEARN, LEAST
 from tests.train.conftest import pendulum_task
 
 H, T, B = 3, 5, 4
@@ -15,7 +15,7 @@ H, T, B = 3, 5, 4
 
 def step_of(packed, model="mlp", outputs=None, integrator="semi_implicit") -> Step:
     torch.manual_seed(0)
-    settings = MODELS[model](type=model)
+    settings = MODELS[model].model_validate({"type": model, **LEAST.get(model, {})})
     task = pendulum_task(**LEARN.get(model, {"outputs": outputs or {}}), integrator=integrator)
     layout = layout_of(task)  # history 3
     return make_step(settings, layout, scale_of(packed, layout)).eval()

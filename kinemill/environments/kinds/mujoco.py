@@ -15,10 +15,10 @@ from kinemill.environments.vector_env import Rows, VectorRows
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
 from kinemill.task.bounds import QuantityOrZero
-from kinemill.task.control import Formula, Reached
+from kinemill.task.control import Reached
 from kinemill.task.document import Task
 from kinemill.task.environment import KINDS, Environment, Range
-from kinemill.task.expressions import Expression
+from kinemill.task.expressions import Expression, Formula
 from kinemill.task.hooks import from_task_folder
 from kinemill.task.web_overrides import LOCAL
 

@@ -1,4 +1,4 @@
-"""Base of networks with hidden states that an encoder estimates once from the history.
+"""Bases of networks with hidden states that an encoder estimates once from the history.
 
 Symbols: B batch, F features, H rows of history, m inputs, O outputs, x hidden states (B, size).
 """
@@ -17,10 +17,57 @@ MOST_FUTURE = 20  # rows of the future that subspace identification looks at
 Bounds = Sequence[tuple[float, float] | None]
 
 
-class EncodedStateNetwork(Network):
+class HiddenStateNetwork(Network):
+    """Carries a window (B, H - 1, F), rows so far (B, 1), and x (B, size).
+
+    x is zero until the history is full, and then what a linear encoder makes of the history.
+
+    Args:
+        size: number of hidden states.
+        inputs: F.
+        history: H.
+
+    Attributes:
+        settled: value of each part of the carry, by its index, that no longer matters once the
+            history is full.
+    """
+
+    def __init__(self, size: int, inputs: int, history: int) -> None:
+        super().__init__()
+        self.history = history
+        self.carry_shapes = ((history - 1, inputs), (1,), (size,))
+        self.settled = {0: 0.0, 1: float(history)}
+        self.encoder = nn.Linear(history * inputs, size)
+
+    def present(self, features: Tensor, window: Tensor, count: Tensor, x: Tensor) -> Tensor:
+        """Return x at the row of `features`: the encoder sets it once, when the history is full."""
+        rows = torch.cat([window, features.unsqueeze(1)], dim=1)
+        after = count - (self.history - 1)  # rows since the history was full
+        is_full = torch.clamp(1.0 - after.abs(), min=0.0)  # 1 or 0
+        return x + is_full * (self.encoder(rows.flatten(1)) - x)
+
+    def after(
+        self, features: Tensor, window: Tensor, count: Tensor, x: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Return the carry after the row of `features`, with x of the next row."""
+        rows = torch.cat([window, features.unsqueeze(1)], dim=1)
+        is_known = torch.clamp(count + 2.0 - self.history, min=0.0, max=1.0)  # 1 or 0
+        return rows[:, 1:], torch.clamp(count + 1.0, max=float(self.history)), is_known * x
+
+    def at_start(self, features: Tensor) -> tuple[Tensor, ...]:
+        """Return the carry after fewer than H rows, features (B, K, F)."""
+        batch, rows, _ = features.shape
+        window, missing = features, self.history - 1 - rows
+        if missing:
+            window = torch.cat([features.new_zeros(batch, missing, features.shape[2]), window], 1)
+        count = features.new_full((batch, 1), float(rows))
+        return window, count, features.new_zeros(batch, self.encoder.out_features)
+
+
+class EncodedStateNetwork(HiddenStateNetwork):
     """(B, F), window (B, H - 1, F), rows so far (B, 1), x (B, size) -> (B, O), carry.
 
-    x is zero until the history is full. From then on outputs follow from x and the inputs alone.
+    Once the history is full, outputs follow from x and the inputs alone.
 
     Args:
         size: number of hidden states.
@@ -28,10 +75,6 @@ class EncodedStateNetwork(Network):
         history: H.
         bounds: of each output, where its sensor saturates, in scaled units; None: nowhere.
         input_columns: columns of the features that act on the hidden states, m numbers.
-
-    Attributes:
-        settled: value of each part of the carry, by its index, that no longer matters once the
-            history is full.
     """
 
     fits_sequences = False
@@ -43,11 +86,7 @@ class EncodedStateNetwork(Network):
     def __init__(
         self, size: int, inputs: int, history: int, bounds: Bounds, input_columns: Sequence[int]
     ) -> None:
-        super().__init__()
-        self.history = history
-        self.carry_shapes = ((history - 1, inputs), (1,), (size,))
-        self.settled = {0: 0.0, 1: float(history)}
-        self.encoder = nn.Linear(history * inputs, size)
+        super().__init__(size, inputs, history)
         self.sharpness = nn.Parameter(torch.full((len(bounds),), 2.0))  # logarithm
         limited = torch.tensor([1.0 if limits else 0.0 for limits in bounds])
         low, high = torch.tensor([limits or (-1.0, 1.0) for limits in bounds]).unbind(1)
@@ -82,27 +121,16 @@ class EncodedStateNetwork(Network):
 
     def warm_up(self, features: Tensor) -> tuple[Tensor, ...]:
         """Return the carry after features (B, K, F)."""
-        batch, rows, _ = features.shape
-        if rows >= self.history:
-            return self.replay(features)
-        window, missing = features, self.history - 1 - rows
-        if missing:
-            window = torch.cat([features.new_zeros(batch, missing, features.shape[2]), window], 1)
-        count = features.new_full((batch, 1), float(rows))
-        return window, count, features.new_zeros(batch, self.encoder.out_features)
+        enough = features.shape[1] >= self.history
+        return self.replay(features) if enough else self.at_start(features)
 
     def forward(
         self, features: Tensor, window: Tensor, count: Tensor, x: Tensor
     ) -> tuple[Tensor, ...]:
-        """Advance one row; the encoder sets the hidden states once, when the history is full."""
-        rows = torch.cat([window, features.unsqueeze(1)], dim=1)
-        after = count - (self.history - 1)  # rows since the history was full
-        is_full = torch.clamp(1.0 - after.abs(), min=0.0)  # 1 or 0
-        x = x + is_full * (self.encoder(rows.flatten(1)) - x)
+        """Advance one row."""
+        x = self.present(features, window, count, x)
         x, outputs = self.advance(x, features.index_select(1, self.input_columns))
-        is_known = torch.clamp(1.0 + after, min=0.0, max=1.0)  # 1 or 0
-        count = torch.clamp(count + 1.0, max=float(self.history))
-        return self.saturate(outputs), rows[:, 1:], count, is_known * x
+        return self.saturate(outputs), *self.after(features, window, count, x)
 
     def saturate(self, y: Tensor) -> Tensor:
         """Keep outputs (B, O) softly between their bounds."""

@@ -146,7 +146,7 @@ class Dynamics(Supervised):
     )
 
     def problems(self, channels: Mapping[str, Channel]) -> list[tuple[tuple[str | int, ...], str]]:
-        """Return problems of outputs, relations and encodings."""
+        """Return problems of outputs, relations, encodings and the model."""
         problems = problems_of(channels, self.outputs, self.relations, self.integrator)
         inputs = {name: one for name, one in channels.items() if one.role != "output"}
         problems += [
@@ -154,6 +154,8 @@ class Dynamics(Supervised):
             for where, what in self.encoding.problems(inputs, self.window)
         ]
         problems += self._own_problems()
+        if self.model is not None:
+            problems += [(("model", *where), what) for where, what in self.model.problems(inputs)]
         problems += unknown_channels(list(self.noise), inputs, "noise")
         if isinstance(self.weights, dict):
             roles = ("state", "output")

@@ -1,0 +1,113 @@
+"""Difference equations of a task file, with parameters and hidden states that are fitted.
+
+For a system whose equations are known and whose numbers are not: tanks, valves, thermal models,
+tendons, motors with a current loop. This is a gray-box model (Bohlin, Springer, 2006). Fit it
+with `learn.gauss_newton`: it has few parameters, and these differ too much in their reach for one
+learning rate.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
+
+from kinemill.errors import BadInput
+from kinemill.models._layout import ModelLayout
+from kinemill.registry import nearest
+from kinemill.task.bounds import Quantity, QuantityOrZero
+from kinemill.task.channels import Channel
+from kinemill.task.expressions import FUNCTIONS, Expression, Formula
+from kinemill.task.plugins import MODELS, Model, pick_or_none
+from kinemill.task.protocols import TorchModule
+
+STEP = "dt"  # name of the time step in formulas, s
+
+
+@MODELS.register("equations")
+class Equations(Model):
+    """Own difference equations with unknown parameters; for processes with known equations."""
+
+    type: Literal["equations"] = "equations"
+    parameters: dict[str, Quantity] = Field(
+        default={}, description="name: value that the fit starts from"
+    )
+    hidden: dict[str, Quantity] = Field(
+        default={},
+        description="state that no sensor measures: its usual value; a linear encoder estimates it "
+        "from the history",
+    )
+    terms: dict[str, Formula] = Field(
+        default={}, description="name: a formula that those below it can use"
+    )
+    equations: dict[str, Formula] = Field(
+        default={},
+        description="hidden state: formula of its next value, of states, actions, hidden states, "
+        "parameters, terms and `dt`; name in `learn.outputs`: of what its relation says, `equal`: "
+        "the next value, `delta`: the change in a step, `derivative`: the rate",
+    )
+    start_std: QuantityOrZero = Field(
+        default=0.0,
+        description="relative standard deviation of random starts, for gauss_newton.n_init",
+    )
+    residual: Annotated[
+        SerializeAsAny[Model] | None, BeforeValidator(pick_or_none(MODELS, Model))
+    ] = Field(default=None, description="another model, of the residual outputs")
+
+    @model_validator(mode="after")
+    def _are_complete(self) -> "Equations":
+        own = [*self.parameters, *self.hidden, *self.terms]
+        for name in own:
+            if own.count(name) > 1 or name in (*FUNCTIONS, "pi", STEP) or not name.isidentifier():
+                message = f"{name!r} is used twice, or no name that a formula can have"
+                raise ValueError(message)
+        if not self.equations:
+            message = "equations: there are none"
+            raise ValueError(message)
+        if missing := [name for name in self.hidden if name not in self.equations]:
+            message = f"equations: the hidden state {missing[0]!r} has none"
+            raise ValueError(message)
+        return self
+
+    def problems(self, channels: Mapping[str, Channel]) -> list[tuple[tuple[str | int, ...], str]]:
+        """Return names in formulas that stand for nothing, and names of channels used again."""
+        problems = list[tuple[tuple[str | int, ...], str]]()
+        allowed = {name for name, one in channels.items() if one.role in {"state", "action"}}
+        for key in ("parameters", "hidden", "terms"):
+            names = getattr(self, key)
+            problems += [((key, name), "is a channel") for name in names if name in channels]
+        allowed |= {STEP, *self.parameters, *self.hidden}
+        for key in ("terms", "equations"):
+            for name, text in getattr(self, key).items():
+                for unknown in sorted(Expression(text).names - allowed):
+                    hint = nearest(unknown, sorted(allowed))
+                    problems.append(((key, name), f"{unknown!r} stands for nothing; {hint}"))
+                allowed |= {name} if key == "terms" else set()
+        return problems
+
+    def build_for(self, layout: ModelLayout, scale: Mapping[str, Any]) -> TorchModule:
+        """Make the `EquationsNetwork`; its outputs (B, O) are in their own units.
+
+        Raises:
+            BadInput: The equations are not those of the outputs, or the integrator is rk4 and
+                hidden states are advanced once a step.
+        """
+        from kinemill.models.networks.equations import EquationsNetwork
+
+        outputs = [name for name, _ in layout.outputs]
+        own = [name for name in self.equations if name not in self.hidden]
+        if sorted(own) != sorted(outputs):
+            raise BadInput(
+                "learn.model.equations",
+                f"formulas of {sorted(own)}",
+                expected=f"one of each of learn.outputs {sorted(outputs)}, and of hidden states",
+                fix="learn.outputs: {NAME: {relation: equal, of: STATE}}, or name them alike",
+            )
+        if self.hidden and layout.integrator == "rk4":
+            raise BadInput(
+                "learn.model.hidden",
+                "with learn.integrator: rk4",
+                expected="semi_implicit or euler: hidden states advance once a step",
+            )
+        residual, sizes = self.residual, (layout.features, len(outputs))
+        make_residual = residual and (lambda: residual.build(*sizes, layout.history))
+        return EquationsNetwork(self, layout, scale, make_residual)

@@ -1,0 +1,121 @@
+"""Equations of a task file: a tank above another, of which only the lower one is measured."""
+
+import numpy as np
+import pytest
+import torch
+
+from kinemill.errors import BadInput, TaskError
+from kinemill.task import load_task
+from kinemill.task.document import Task
+from kinemill.train.data import Windows
+from kinemill.train.dynamics_settings import GaussNewton
+from kinemill.train.gauss_newton import fit_rollouts
+from kinemill.train.layout import layout_of
+from kinemill.train.objectives._dynamics_setup import error_of
+from kinemill.train.step import SCALES, make_step
+
+HISTORY, HORIZON = 4, 60
+TRUE = {"fill": 0.3, "drain": 0.25, "brim": 4.0}
+TASK_START = {"fill": 0.2, "drain": 0.2, "brim": 5.0}
+DRAFT = """
+task: tanks
+dt: 0.5
+channels:
+  level: {role: state, unit: V}
+  pump: {role: action, unit: V}
+learn:
+  type: dynamics
+  outputs: {level: {relation: equal, of: level}}
+  model:
+    type: equations
+    parameters: {fill: 0.2, drain: 0.2, brim: 5.0}
+    hidden: {upper: 2.0}
+    terms:
+      outflow: drain * sqrt(max(upper, 0.01))
+    equations:
+      upper: min(upper + dt * (fill * pump - outflow), brim)
+      level: level + dt * (outflow - drain * sqrt(max(level, 0.01)))
+  history: 4
+  horizon: 60
+"""
+
+
+def task_of(tmp_path, text=DRAFT) -> Task:
+    (tmp_path / "tanks.yaml").write_text(text)
+    return load_task(tmp_path / "tanks.yaml")
+
+
+def tanks(seed):
+    """Rows of the level and the pump; the upper tank runs over at times, and nobody sees it."""
+    random = np.random.default_rng(seed)
+    upper, level, rows = 2.0, 1.0, []
+    for pump in np.repeat(random.uniform(0.0, 4.0, size=60), 12):
+        rows.append((level, pump))
+        outflow = TRUE["drain"] * np.sqrt(max(upper, 0.01))
+        level += 0.5 * (outflow - TRUE["drain"] * np.sqrt(max(level, 0.01)))
+        upper = min(upper + 0.5 * (TRUE["fill"] * pump - outflow), TRUE["brim"])
+    return torch.tensor(np.array(rows), dtype=torch.float32)
+
+
+def windows_of(rows):
+    starts = torch.arange(0, len(rows) - HISTORY - HORIZON)
+    return Windows(rows, starts, HISTORY, HORIZON, 1)
+
+
+def start(task, rows):
+    """The model before its fit, with the scales of the rows."""
+    level = rows[:, :1]
+    parts = (level.std(0), rows.mean(0), rows.std(0), level.mean(0), level.std(0))
+    scale = dict(zip(SCALES, (part.double() for part in parts), strict=True))
+    torch.manual_seed(0)
+    return make_step(task.learn.model, layout_of(task), scale)
+
+
+def test_it_finds_the_parameters_and_the_level_that_nobody_measures(tmp_path):
+    rows = tanks(0)
+    windows, step = windows_of(rows), start(task_of(tmp_path), rows)
+    before = error_of(step, windows)
+    fit_rollouts(step, windows, torch.arange(len(windows)), GaussNewton(windows=100, iterations=40))
+    assert step.network.parameters_by_name() == pytest.approx(TRUE, rel=0.05)
+    assert error_of(step, windows) < 1e-2 * before
+    assert error_of(step, windows_of(tanks(1))) < 1e-2 * before
+
+
+def test_random_starts_differ(tmp_path):
+    rows, task = (
+        tanks(0),
+        task_of(tmp_path, DRAFT.replace("    hidden:", "    start_std: 0.3\n    hidden:")),
+    )
+    network = start(task, rows).network
+    first, second = (network.parameters_by_name(), TASK_START)
+    assert all(0.0 < abs(first[name] / second[name] - 1.0) < 1.5 for name in second)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (("upper + dt", "top + dt"), "'top' stands for nothing"),
+        (("{upper: 2.0}", "{level: 2.0}"), "level"),
+        (("parameters: {fill: 0.2", "parameters: {pump: 1.0, fill: 0.2"), "pump.* is a channel"),
+        (("{upper: 2.0}", "{upper: 2.0, third: 1.0}"), "the hidden state 'third' has none"),
+        (("drain: 0.2, brim", "dt: 0.2, brim"), "'dt' is used twice, or no name"),
+        (("min(upper", "least(upper"), "'least' in .* is not a function"),
+        (("min(upper + dt * (fill * pump - outflow), brim)", "min(upper)"), "min takes two values"),
+        (("outflow: drain", "late: outflow\n      outflow: drain"), "'outflow' stands for nothing"),
+    ],
+)  # fmt: skip
+def test_formulas_that_mean_nothing_are_named(tmp_path, changed, message):
+    with pytest.raises(TaskError, match=message):
+        task_of(tmp_path, DRAFT.replace(*changed))
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (("outputs: {level:", "outputs: {next:"), r"formulas of \['level'\].*\['next'\]"),
+        (("  history: 4", "  integrator: rk4\n  history: 4"), "rk4"),
+    ],
+)
+def test_equations_that_do_not_fit_the_outputs_are_refused(tmp_path, changed, message):
+    with pytest.raises(BadInput, match=message):
+        start(task_of(tmp_path, DRAFT.replace(*changed)), tanks(0))
