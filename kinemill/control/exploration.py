@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kinemill.augment.colored_noise import colored
 from kinemill.control.plan import Floats
 
 
@@ -32,8 +33,7 @@ class Exploration:
 def colored_noise(steps: int, actions: int, color: float, random: np.random.Generator) -> Floats:
     """Draw noise (N, A) of expected variance 1 with the power spectrum 1 / f^color.
 
-    Timmer and König 1995: Gaussian Fourier coefficients, scaled by f^(-color / 2). The mean over
-    the episode is zero for any color other than 0.
+    Its mean over the episode is zero for any color other than 0, see `augment.colored_noise`.
 
     Args:
         steps: N.
@@ -41,15 +41,5 @@ def colored_noise(steps: int, actions: int, color: float, random: np.random.Gene
         color: 0 is white, 1 pink, 2 red (a random walk).
         random: generator.
     """
-    if color == 0.0 or steps < 2:
-        return random.standard_normal((steps, actions))
-    count = steps // 2
-    scale = np.arange(1, count + 1, dtype=float) ** (-color / 2.0)
-    draws = random.standard_normal((2, count, actions)) * scale[:, None]
-    spectrum = np.zeros((count + 1, actions), dtype=complex)
-    spectrum[1:] = draws[0] + 1j * draws[1]
-    power = 2.0 * np.square(scale)  # of the real and the imaginary part, in both half planes
-    if steps % 2 == 0:  # the highest frequency has one real coefficient, in one half plane
-        spectrum[-1].imag = 0.0
-        power[-1] /= 4.0
-    return np.fft.irfft(spectrum, steps, axis=0) * steps / np.sqrt(2.0 * power.sum())
+    white = random.standard_normal((steps, actions))
+    return white if color == 0.0 else colored(white, color)

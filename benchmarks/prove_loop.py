@@ -1,0 +1,191 @@
+"""Learning loops from nothing to a controller: `make prove-loop`.
+
+For each row and each of 5 seeds, in a home of its own under `prove/loop/` of KINEMILL_HOME: the
+learning loop until its target or its budget of steps, then 16 starts that neither the loop nor its
+verification used, without exploration noise. Settings were chosen with seed 0, which is not among
+these. What is finished is kept, so a stopped proof continues where it ended. `--row NAME` proves
+one row, `--seeds N` fewer seeds; rows that did not run are marked.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks import replace_section
+from kinemill.store import publish_json
+from kinemill.store.home import Home
+from kinemill.task import load_task
+
+STARTS, FIRST_START = 16, 90_000_000
+REACHED = 15  # of 16
+_RIGID = (  # equations of motion in place of the network of the task
+    "learn.integrator=rk4",
+    "learn.model={type: rigid_body, delay: 0}",
+    "learn.horizon=10",
+    "learn.horizon_schedule=null",
+    "learn.gauss_newton={windows: 1024}",
+    "learn.steps=100",
+    "learn.eval_every=50",
+)
+_LOOP = (
+    "loop.target=0.93",
+    "verify.closed_loop=16",
+    "dataset.validation=0.2",
+    "dataset.test=0.2",
+    "promote.allow_reference=false",
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the proof: a task, its overrides, and its budget in steps of the plant."""
+
+    task: str
+    model: str
+    budget: int
+    settings: tuple[str, ...]
+
+
+ROWS = {
+    "cart_pole_swing_up": Row("cart_pole_swing_up_loop", "rigid body", 10_000, ()),
+    "pendulum": Row(
+        "pendulum",
+        "rigid body",
+        2_000,
+        (
+            *_RIGID,
+            *_LOOP,
+            "learn.outputs={acceleration: {relation: derivative, of: velocity}}",
+            "loop.rounds=3",
+            "loop.random_episodes=4",
+            "loop.random_seconds=4",
+            "loop.episodes=1",
+        ),
+    ),
+    "double_cart_pole": Row(
+        "double_cart_pole",
+        "rigid body",
+        30_000,
+        (*_LOOP, "loop.rounds=12", "loop.random_episodes=6", "loop.random_seconds=5"),
+    ),
+    "cart_pole_swing_up, network": Row(
+        "cart_pole_swing_up_loop",
+        "ensemble of 5 networks",
+        10_000,
+        (
+            "learn.integrator=semi_implicit",
+            "learn.model={type: mlp, hidden_sizes: [64, 64], activation: silu}",
+            "learn.ensemble=5",
+            "learn.gauss_newton=null",
+            "learn.horizon=4",
+            "learn.horizon_schedule={first: 1, steps: 500}",
+            "learn.steps=2500",
+            "learn.eval_every=250",
+            "loop.refit_steps=1500",
+            "loop.rounds=9",
+        ),
+    ),
+}
+
+
+def kept() -> Path:
+    """Return the folder of what is finished."""
+    return Home.resolve().root / "prove" / "loop"
+
+
+def kinemill(home: Path, *arguments: str) -> dict[str, Any]:
+    """Run a command in a home, and return its document; a missed target is an answer too."""
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("kinemill")), *arguments, "--json"],
+        env={**os.environ, "KINEMILL_HOME": str(home)},
+        check=False,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    if done.returncode > 1:
+        sys.exit(f"kinemill {' '.join(arguments)} ended with code {done.returncode}")
+    return json.loads(done.stdout)
+
+
+def one_seed(name: str, seed: int) -> dict[str, Any]:
+    """Return the result of one loop, from an earlier call if it finished."""
+    row, folder = ROWS[name], name.replace(", ", "-")
+    path = kept() / f"{folder}-{seed}.json"
+    if not path.is_file():
+        publish_json(path, _proved(row, seed, kept() / f"{folder}-{seed}"))
+    return json.loads(path.read_text())
+
+
+def _proved(row: Row, seed: int, home: Path) -> dict[str, Any]:
+    """Run one loop, and the version that it ended with from new starts."""
+    settings = (*row.settings, f"loop.seed={seed}", f"learn.seed={seed}")
+    looped = kinemill(home, "run", row.task, *(word for key in settings for word in ("--set", key)))
+    starts = ["--episodes", str(STARTS), "--seed", str(FIRST_START + STARTS * seed)]
+    model = ["--model", f"models:/{row.task}/{looped['version']}"]
+    rolled = kinemill(
+        home, "model", "rollout", row.task, *model, *starts, "--to", str(home / "starts")
+    )
+    rounds = looped["rounds"]
+    return {
+        "steps": looped["steps"],
+        "verified": looped["successes"],
+        "successes": rolled["successes"],
+        "rounds": [[one["steps"], one["successes"]] for one in rounds],
+        "champion": any(one["alias"] == "champion" for one in rounds),
+        "wall": sum(one["wall"] for one in rounds),
+        "cpu": sum(one["cpu"] for one in rounds),
+    }
+
+
+def table_row(name: str, seeds: Sequence[int]) -> str:
+    """Return the line of a row in docs/results.md, from the seeds that ran."""
+    row = ROWS[name]
+    results = [one_seed(name, seed) for seed in seeds]
+    if not results:
+        return f"| {name} | {row.model} | {row.budget:,} | not run | | | | |"
+    dt = load_task(row.task).dt
+    reached = sum(one["successes"] >= REACHED and one["steps"] <= row.budget for one in results)
+    steps = sorted(one["steps"] for one in results)
+    each = ", ".join(str(one["successes"]) for one in results)
+    wall, cpu = (sorted(one[key] for one in results)[len(results) // 2] for key in ("wall", "cpu"))
+    return (
+        f"| {name} | {row.model} | {row.budget:,} | {reached} of {len(results)} "
+        f"| {each} of {STARTS} | {steps[0]:,} to {steps[-1]:,} ({steps[0] * dt:.0f} to "
+        f"{steps[-1] * dt:.0f} s) | {wall:.0f} | {cpu:.0f} |"
+    )
+
+
+def finished(name: str, seeds: Sequence[int]) -> list[int]:
+    """Return the seeds of a row with a kept result."""
+    folder = name.replace(", ", "-")
+    return [seed for seed in seeds if (kept() / f"{folder}-{seed}.json").is_file()]
+
+
+def main() -> None:
+    """Prove what was asked for, and rewrite the section with all that is finished."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--row", choices=list(ROWS), action="append")
+    parser.add_argument("--seeds", type=int, default=5)
+    chosen = parser.parse_args()
+    seeds = range(1, 1 + chosen.seeds)
+    for name in chosen.row or ROWS:
+        for seed in seeds:
+            sys.stdout.write(f"{name}, seed {seed}: {json.dumps(one_seed(name, seed))}\n")
+            sys.stdout.flush()
+    lines = [table_row(name, finished(name, seeds)) for name in ROWS]
+    head = (
+        "| task | model | budget, steps | seeds that reach 15 of 16 | successes from new starts "
+        "| steps of the plant (time) | wall, s | processor, s |"
+    )
+    text = "\n".join([head, "|---|---|---|---|---|---|---|---|", *lines])
+    replace_section("loop", f"{text}\n")
+
+
+if __name__ == "__main__":
+    main()
