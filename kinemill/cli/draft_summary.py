@@ -85,7 +85,9 @@ def warn_of_losses(checked: CheckedDraft) -> None:
     for check, why in checked.draft.warned.items():
         notify(f"validate.{check} only warns: {why}; check the channels that it names")
     if checked.cut:
-        notify(f"{len(checked.cut)} of {every} logs lose rows, for the reasons above")
+        most = max(one["dropped_rows"] / (one["dropped_rows"] + one["rows"]) for one in checked.cut)
+        share = f"at most {max(most, 0.001):.1%} of one log"
+        notify(f"{len(checked.cut)} of {every} logs lose rows, {share}, for the reasons above")
     if checked.refused:
         names = _named([str(entry["file"]).rpartition("/")[2] for entry in checked.refused])
         notify(f"{len(checked.refused)} of {every} logs would be quarantined: {names}")

@@ -10,17 +10,27 @@ import typer
 from kinemill.store import Json
 
 MOST_REASONS = 4  # reasons shown per log; `kinemill data show` prints all
+PER_CHECK = 2  # reasons of a check that are spelled out where several logs are listed
 NARROWEST, WIDEST = 60, 120  # columns of text
 _WIDTH = 12  # columns
 _ACCEPTED = {"episodes": "accepted"}  # of logs, which may have several episodes
 
 
 def show_files(title: str, files: Sequence[Json]) -> None:
-    """Print the outcome of each log, its first reasons, and the number of logs per outcome."""
+    """Print the outcome of each log, its first reasons, and the number of logs per outcome.
+
+    What a check finds in many logs is spelled out for the first of them, and counted for the
+    others.
+    """
     typer.echo(title)
+    printed, most_of_one = Counter[str](), PER_CHECK if len(files) > 1 else MOST_REASONS
     for file in files:
         typer.echo(f"{file['outcome']:<{_WIDTH}} {spell_name(file['file'])}{_size(file)}")
-        show_reasons(file["reasons"], MOST_REASONS)
+        reasons = sorted(file["reasons"], key=lambda one: printed[one["check"]] >= most_of_one)
+        unprinted = sum(printed[one["check"]] < most_of_one for one in reasons)
+        most = max(min(unprinted, MOST_REASONS), 0 if file["episodes"] else 1)
+        printed.update(one["check"] for one in reasons[:most])
+        show_reasons(reasons, most)
     counted = Counter(_ACCEPTED.get(file["outcome"], file["outcome"]) for file in files)
     text = ", ".join(f"{count} {result}" for result, count in sorted(counted.items()))
     logs = "1 log" if len(files) == 1 else f"{len(files)} logs"
@@ -36,7 +46,7 @@ def _size(file: Json) -> str:
 
 def show_reasons(reasons: Sequence[Json], most: int | None = None) -> None:
     """Print reasons as indented paragraphs; count those beyond `most` by check."""
-    listed = reasons if most is None or len(reasons) <= most + 1 else reasons[:most]
+    listed = reasons if most is None or (most and len(reasons) <= most + 1) else reasons[:most]
     columns = min(max(shutil.get_terminal_size((WIDEST, 24)).columns, NARROWEST), WIDEST)
     wrap = textwrap.TextWrapper(
         columns, initial_indent="    - ", subsequent_indent="      ", break_on_hyphens=False
@@ -46,7 +56,8 @@ def show_reasons(reasons: Sequence[Json], most: int | None = None) -> None:
     if len(listed) < len(reasons):
         rest = Counter(reason["check"] for reason in reasons[len(listed) :])
         kinds = ", ".join(f"{check} {count}" for check, count in sorted(rest.items()))
-        typer.echo(f"    - and {len(reasons) - len(listed)} more: {kinds}")
+        more = f"and {len(reasons) - len(listed)} more" if listed else "as above"
+        typer.echo(f"    - {more}: {kinds}")
 
 
 def spell_reason(reason: Json) -> str:

@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from kinemill.cli.app import app
-from kinemill.cli.log_results import MOST_REASONS, show_reasons
+from kinemill.cli.log_results import MOST_REASONS, show_files, show_reasons
 from kinemill.errors import BadInput
 from tests.cli.conftest import bytes_under, spike
 
@@ -144,3 +144,18 @@ def test_files_that_are_left_alone_are_named(swing, log, home, tmp_path):
     assert "a.csv: 1 episode" in done.stdout
     assert "ignored (no log: no reader recognizes it): notes.pdf\n" in done.stderr
     assert "ignored (a link out of the folder): out.csv\n" in done.stderr
+
+
+def test_what_a_check_finds_in_many_logs_is_spelled_out_for_the_first(capsys):
+    reason = {"check": "stuck", "channel": "x", "where": "rows 1-9", "found": "0 m for 1 s",
+              "expected": "", "fix": ""}  # fmt: skip
+    accepted = {"outcome": "episodes", "episodes": 1, "rows": 90, "reasons": [reason]}
+    refused = {"outcome": "quarantined", "episodes": 0, "rows": 0, "reasons": [reason]}
+    files = [{**accepted, "file": f"{number}.csv"} for number in range(4)]
+    show_files("logs", [*files, {**refused, "file": "5.csv"}])
+    lines = capsys.readouterr().out.splitlines()
+    sentence, counted = "    - stuck x, rows 1-9: 0 m for 1 s", "    - as above: stuck 1"
+    assert [line for line in lines if line.startswith("    ")] == [
+        *(sentence, sentence, counted, counted),
+        sentence,  # why a log is refused is always told
+    ]
