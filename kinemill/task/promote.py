@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, field_validator
 
 from kinemill.registry import nearest
-from kinemill.task.bounds import Count, Quantity, Ratio, RatioOrZero, RowCount, Seconds
+from kinemill.task.bounds import Count, Fraction, Quantity, Ratio, RatioOrZero, RowCount, Seconds
 from kinemill.task.channels import Channel
 from kinemill.task.plugins import Settings
 
@@ -102,6 +102,10 @@ class Promote(Settings):
     max_size: Ratio | None = Field(default=None, description="size of the ONNX files, MB")
     max_diverged: float | None = Field(
         default=None, ge=0.0, le=1.0, description="largest fraction of long rollouts that diverge"
+    )
+    min_success: Fraction | None = Field(
+        default=None,
+        description="smallest share of the `verify.closed_loop` episodes that must succeed",
     )
     max_data_age: Annotated[Seconds, BeforeValidator(_seconds)] | None = Field(
         default=None, description="age of the dataset at the decision, s or `30 days`"

@@ -24,6 +24,7 @@ RANK = (
     "interval",
     "channels",
     "stability",
+    "closed_loop",
     "interface",
     "evidence",
     "latency",

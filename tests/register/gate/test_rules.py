@@ -20,7 +20,7 @@ from kinemill.register.gate.rules import (
 from kinemill.verify.check_results import CallLatency, CheckSummary
 from kinemill.verify.checklist import Gate
 from kinemill.verify.document import ModelKind, Verification
-from kinemill.verify.results import Metrics, Stability, WindowCounts
+from kinemill.verify.results import ClosedLoop, LoopEpisode, Metrics, Stability, WindowCounts
 from tests.register.conftest import BASELINES, HISTORY, paired
 
 NAN = math.nan
@@ -29,6 +29,7 @@ ALL = {
     "max_channel_loss": 0.1,
     "max_size": 1.0,
     "max_diverged": 0.01,
+    "min_success": 0.75,
     "max_data_age": 86400.0,
     "min_test_episodes": 2,
     "approval": True,
@@ -57,6 +58,11 @@ def _champion(model=0.1, reference=0.2, interval=(0.4, 0.6), **changes):
     return Champion(4, **(fields | changes))
 
 
+def _closed_loop(successes, episodes):
+    runs = [LoopEpisode(seed, 1.0, seed < successes, 500) for seed in range(episodes)]
+    return ClosedLoop("pendulum", runs, successes, 1.0, 9.0, 5.0)
+
+
 def _good(task, **changes):
     """A contest that passes every rule there is."""
     settings = task.verify.model_copy(update={"latency_p99_ms": 1.0})
@@ -68,6 +74,7 @@ def _good(task, **changes):
         summary=CheckSummary(True, True, True, CallLatency(p99=0.5)),
         windows=WindowCounts(count=12, history=HISTORY),
         stability=Stability(1000, 32, 0.0, {}, None),
+        closed_loop=_closed_loop(3, 4),
     )
     whole = GateInputs(
         task,
@@ -159,6 +166,15 @@ def test_fewer_windows_than_the_gate_itself_finds_are_no_verification(task):
         windows = WindowCounts(**values)
         other = replace(good, verification=replace(good.verification, windows=windows))
         assert _refused(other) == ["measured"]
+
+
+@pytest.mark.parametrize(("successes", "episodes"), [(2, 4), (0, 0)])
+def test_a_model_that_its_controller_fails_with_is_refused(task, successes, episodes):
+    good = _good(task)
+    verified = replace(good.verification, closed_loop=_closed_loop(successes, episodes))
+    other = replace(good, verification=verified)
+    assert _refused(other) == ["closed_loop"]
+    assert _refused(_with(other, min_success=None)) == []
 
 
 def test_one_channel_may_not_pay_for_the_others(task):
