@@ -152,12 +152,15 @@ def table_row(name: str, seeds: Sequence[int]) -> str:
     dt = load_task(row.task).dt
     reached = sum(one["successes"] >= REACHED and one["steps"] <= row.budget for one in results)
     steps = sorted(one["steps"] for one in results)
+    low, high = steps[0], steps[-1]
+    needed = f"{low:,} ({low * dt:.0f} s)"
+    if high > low:
+        needed = f"{low:,} to {high:,} ({low * dt:.0f} to {high * dt:.0f} s)"
     each = ", ".join(str(one["successes"]) for one in results)
     wall, cpu = (sorted(one[key] for one in results)[len(results) // 2] for key in ("wall", "cpu"))
     return (
         f"| {name} | {row.model} | {row.budget:,} | {reached} of {len(results)} "
-        f"| {each} of {STARTS} | {steps[0]:,} to {steps[-1]:,} ({steps[0] * dt:.0f} to "
-        f"{steps[-1] * dt:.0f} s) | {wall:.0f} | {cpu:.0f} |"
+        f"| {each} of {STARTS} | {needed} | {wall:.0f} | {cpu:.0f} |"
     )
 
 
