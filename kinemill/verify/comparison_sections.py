@@ -81,7 +81,7 @@ def comparison_section(document: Assessment) -> str:
     return (
         "<h2>Against the best reference</h2><p>Error of this model / error of the best reference "
         "at each horizon and on each channel; below 1 this model is better. Below it the 95 % "
-        f"interval and the reference.{_counting(states)}{_left_out(document)}</p>"
+        f"interval and the reference.{_counting(states, document)}{_left_out(document)}</p>"
         f'<div class="legend">{key}</div>'
         + table(heads, rows, numbers_from=1, even=True)
         + _every_reference(document)
@@ -167,8 +167,10 @@ def _interval(comparison: Comparison) -> str:
     return f"{number(comparison.low)} – {number(comparison.high)}"
 
 
-def _counting(states: set[str]) -> str:
+def _counting(states: set[str], document: Assessment) -> str:
     """Say which of the comparisons count in the gate."""
+    if document.counted and not document.counted.horizons:
+        return " The gate does not count them: the episodes in the environment decide."
     text = (
         " The gate counts each of them, and leaves out what promote.horizons and promote.channels "
         "of the task leave out."

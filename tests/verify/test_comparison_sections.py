@@ -11,6 +11,7 @@ from kinemill.verify.comparison_sections import (
     horizons_card,
     verified_head,
 )
+from kinemill.verify.losses import Counted
 from kinemill.verify.results import ChannelError, Metrics
 from tests.verify.documents import UNITS, against, comparison, document
 
@@ -88,3 +89,11 @@ def test_the_tables_of_the_terminal_fit_80_columns(capsys):
     assert max(len(line.rstrip()) for line in message.splitlines()) <= 80
     assert "4.25 worse" in message
     assert "1.5 not counted" in message
+
+
+def test_actions_of_a_policy_that_its_environment_judges_do_not_count():
+    judged = verified(_1=lines(WORSE, BEHIND))
+    section = comparison_section(replace(judged, counted=Counted((), None, 0.02)))
+    assert ("worse", "4.25 ×") in STATE.findall(comparison_section(judged))
+    assert ("uncounted", "4.25 ×") in STATE.findall(section)
+    assert "the episodes in the environment decide" in section

@@ -17,6 +17,7 @@ from kinemill.export.policy_cases import Cases, make_cases
 from kinemill.export.summary import ExportSummary
 from kinemill.runtime import Policy, PolicyInterface
 from kinemill.task.document import Task
+from kinemill.task.promote import RETURN, SUCCESS
 from kinemill.task.verify import Verify
 from kinemill.train.demonstrations import Demonstrations
 from kinemill.train.policy import PolicyModule
@@ -26,6 +27,7 @@ from kinemill.verify.check_results import Parity
 from kinemill.verify.checklist import Gate, finite, gate
 from kinemill.verify.document import Verification
 from kinemill.verify.execution_providers import THREADS
+from kinemill.verify.losses import Counted
 from kinemill.verify.parity import BATCHES, failed_parity
 from kinemill.verify.policies.action_errors import MODEL, HeldOut, measure_held_out
 from kinemill.verify.policies.episode_inputs import logged_probe, recorded_probe
@@ -211,6 +213,8 @@ class PolicySubject:
             shares = {who: one.success for who, one in by_actor.items() if one.success is not None}
             if trials.model.success is not None:
                 metrics = replace(metrics, success=shares)
+        promote = self.task.promote
+        in_environment = promote.metric in (RETURN, SUCCESS)  # there its actions show their worth
         return Verification(
             form="policy",
             metrics=metrics,
@@ -220,6 +224,7 @@ class PolicySubject:
             },
             gains={RANDOM: gain_of(trials.model, trials.random)} if trials else {},
             windows=windows,
+            counted=Counted((), None, promote.margin) if trials and in_environment else None,
             trials={who: trial_results(one) for who, one in by_actor.items()},
             torch_trials=trials.torch_trials() if trials else None,
             c99=self.exported_summary.c99 if self.exported_summary else None,
