@@ -59,7 +59,8 @@ def test_a_model_whose_rollouts_diverge_is_refused_and_the_rerun_repeats_the_rea
     assert first.returncode == 1, first.stderr
     again = run(logs, *settings)
     message = [lines_of(done.stdout) for done in (first, again)]
-    assert (message[0][0], message[1][0]) == (f"{TASK}: refused", f"{TASK}: unchanged")
+    assert f"{TASK}: refused" in message[0]
+    assert f"{TASK}: unchanged" in message[1]
     for done, lines in zip((first, again), message, strict=True):
         assert "Traceback" not in done.stderr + done.stdout
         (gate,) = [line for line in lines if line.startswith("gate refused: ")]

@@ -109,11 +109,12 @@ def test_every_head_trains_and_acts_alike_in_torch_and_onnx_runtime(head, tmp_pa
     chunk = {"length": 4, "n_action_steps": 2, "ensemble": 0.1}
     settings = {"type": head, **SMALL.get(head, {})}
     task, module, objective = made(head=settings, chunk=chunk, seq_len=2)
-    state, _ = fit(module, objective, task.learn, tmp_path, QUIET)
+    state, _ = fit(module, objective, task.learn, tmp_path / "training", QUIET)
     losses = [value for _, value in state.history["train/loss"]]
     assert losses[-1] < losses[0]
-    write_policy(module.eval(), describe(module, "arm", "d"), tmp_path)
-    ours, theirs = as_policy(module), load(tmp_path)
+    (tmp_path / "policy").mkdir()
+    write_policy(module.eval(), describe(module, "arm", "d"), tmp_path / "policy")
+    ours, theirs = as_policy(module), load(tmp_path / "policy")
     random, acted = np.random.default_rng(0), {}
     for seed in (1, 2):
         ours.reset(seed)

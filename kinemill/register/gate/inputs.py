@@ -42,8 +42,8 @@ class Paired:
     Attributes:
         model: `promote.metric` of the challenger; infinite where its rollouts diverge.
         reference: that of the other model.
-        headline: comparison by `promote.metric` at the horizon; None for a return, a success rate,
-            or a value that was only claimed.
+        headline: comparison by `promote.metric` at the horizon; None for a return or a success
+            rate, and where there was none.
         interval: 95 % of model / reference, or of model - reference where more is better.
         horizons: comparisons at every horizon and channel; empty for policies.
         itself: whether the challenger predicts the same as this reference.

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from kinemill.register.gate.inputs import Paired
 from kinemill.task import Task
 from kinemill.task.promote import ACTIONS, NRMSE, REFERENCES, RETURN
+from kinemill.verify.comparison import NRMSE as MEAN
+from kinemill.verify.comparison import Comparison
 from kinemill.verify.document import Verification
 from kinemill.verify.results import NO_INTERVAL
 
@@ -60,20 +62,19 @@ def claimed(verification: Verification, metric: Metric) -> dict[str, float]:
     }
 
 
-def claimed_interval(
-    verification: Verification, metric: Metric, opponent: str
-) -> tuple[float, float]:
-    """Return the interval of model / opponent in a verification; NaN if missing.
+def _claimed_gain(verification: Verification, metric: Metric, opponent: str) -> tuple[float, float]:
+    """Return the interval of model - opponent in a verification; NaN if missing."""
+    gain = verification.gains.get(opponent)
+    return (gain.by_name(metric.name) if gain else None) or NO_INTERVAL
 
-    For metrics where larger is better: the interval of model - opponent.
-    """
-    if metric.larger:
-        gain = verification.gains.get(opponent)
-        return (gain.by_name(metric.name) if gain else None) or NO_INTERVAL
+
+def _claimed_comparison(
+    verification: Verification, metric: Metric, opponent: str
+) -> Comparison | None:
+    """Return the comparison of the errors of actions in a verification; None if missing."""
     steps = str(verification.windows.horizon)
     by_channel = verification.against.get(opponent, {}).get(steps, {})
-    comparison = by_channel.get(metric.channel or NRMSE)
-    return (comparison.low, comparison.high) if comparison else NO_INTERVAL
+    return by_channel.get(metric.channel or MEAN)
 
 
 def claimed_count(verification: Verification, metric: Metric) -> int:
@@ -109,6 +110,11 @@ def claims(task: Task, verification: Verification) -> dict[str, Paired]:
         reference = values.get(name, math.nan)
         if not metric.larger and name in values and not math.isfinite(reference):
             reference = math.inf
-        interval = claimed_interval(verification, metric, name)
-        pairs[name] = Paired(model, reference, interval=interval)
+        if metric.larger:
+            interval = _claimed_gain(verification, metric, name)
+            pairs[name] = Paired(model, reference, interval=interval)
+        elif comparison := _claimed_comparison(verification, metric, name):
+            pairs[name] = Paired.of(model, reference, comparison, {})
+        else:
+            pairs[name] = Paired(model, reference, interval=NO_INTERVAL)
     return pairs

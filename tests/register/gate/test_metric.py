@@ -5,9 +5,12 @@ import math
 import pytest
 
 from kinemill.register.gate.evaluation import evaluate
+from kinemill.register.gate.metric import claims
 from kinemill.register.gate.rules import Champion, GateInputs, RowOverlap
 from kinemill.task import load_task
+from kinemill.task.document import Task
 from tests.register.conftest import Claims, verification, without_part
+from tests.verify.documents import against, document
 
 # Of position 0.01 m is claimed, and 0.03 m of `linear`; on average the challenger is worse. What is
 # done, and which line refuses it.
@@ -61,3 +64,22 @@ def test_without_a_trick_every_line_holds(task):
     assert result["beats_champion"].expected == (
         "<= 0.049 (champion version 1, position: 0.05, margin 0.02)"
     )
+
+
+def test_actions_of_a_policy_have_the_interval_and_the_episodes_of_its_verification():
+    task = Task.model_validate(
+        {
+            "task": "arm",
+            "dt": 0.02,
+            "channels": {
+                "angle": {"role": "state", "unit": "rad"},
+                "torque": {"role": "action", "unit": "N*m"},
+            },
+            "learn": {"type": "imitation", "model": {"type": "mlp"}},
+        }
+    )
+    compared = {"repeat": against(0.5, 0.4, 0.63)}
+    paired = claims(task, document(0.1, {"repeat": 0.2, "linear": 0.3}, against=compared))
+    assert paired["repeat"].interval == (0.4, 0.63)
+    assert paired["repeat"].headline.effective_n == 12.0
+    assert all(math.isnan(edge) for edge in paired["linear"].interval)  # it was not compared
