@@ -61,7 +61,7 @@ def kept() -> Path:
 
 
 def kinemill(home: Path, *arguments: str) -> dict[str, Any]:
-    """Run a command in a home, and return its document; a refusal of the gate is an answer too."""
+    """Run a command in a home, and return its document, also for a refusal or a missed target."""
     done = subprocess.run(
         [str(Path(sys.executable).with_name("kinemill")), *arguments, "--json"],
         env={**os.environ, "KINEMILL_HOME": str(home)},

@@ -265,7 +265,7 @@ def _trained(task: str, selection: Selection) -> dict[str, float]:
 
 
 def simulations(entries: Sequence[DataSet]) -> str:
-    """Return errors in free run beside published ones, as a table in Markdown."""
+    """Return errors in free run next to published ones, as a table in Markdown."""
     lines = [
         "| free run over the test stretch | unit | defaults | tuned task | published GRU "
         "| best published | ratio to the best |",
@@ -282,7 +282,7 @@ def simulations(entries: Sequence[DataSet]) -> str:
 
 
 def by_channel(entries: Sequence[DataSet]) -> str:
-    """Return errors at the horizon beside those of tuned tasks, as a table in Markdown."""
+    """Return errors at the horizon next to those of tuned tasks, as a table in Markdown."""
     lines = [
         "| set | channel | unit | defaults | tuned task | ratio |",
         "|---|---|---|---|---|---|",

@@ -1,6 +1,6 @@
 """Learning loops from nothing to a controller: `make prove-loop`.
 
-For each row and each of 5 seeds, in a home of its own under `prove/loop/` of KINEMILL_HOME: the
+For each row and each of 5 seeds, in a separate home under `prove/loop/` of KINEMILL_HOME: the
 learning loop until its target or its budget of steps, then 16 starts that neither the loop nor its
 verification used, without exploration noise. Settings were chosen with seed 0, which is not among
 these. What is finished is kept, so a stopped proof continues where it ended. `--row NAME` proves
@@ -9,8 +9,6 @@ one row, `--seeds N` fewer seeds; rows that did not run are marked.
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import replace_section
+from benchmarks.prove_control import kinemill
 from kinemill.store import publish_json
 from kinemill.store.home import Home
 from kinemill.task import load_task
@@ -99,20 +98,6 @@ def kept() -> Path:
     return Home.resolve().root / "prove" / "loop"
 
 
-def kinemill(home: Path, *arguments: str) -> dict[str, Any]:
-    """Run a command in a home, and return its document; a missed target is an answer too."""
-    done = subprocess.run(
-        [str(Path(sys.executable).with_name("kinemill")), *arguments, "--json"],
-        env={**os.environ, "KINEMILL_HOME": str(home)},
-        check=False,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    if done.returncode > 1:
-        sys.exit(f"kinemill {' '.join(arguments)} ended with code {done.returncode}")
-    return json.loads(done.stdout)
-
-
 def one_seed(name: str, seed: int) -> dict[str, Any]:
     """Return the result of one loop, from an earlier call if it finished."""
     row, folder = ROWS[name], name.replace(", ", "-")
@@ -171,7 +156,7 @@ def finished(name: str, seeds: Sequence[int]) -> list[int]:
 
 
 def main() -> None:
-    """Prove what was asked for, and rewrite the section with all that is finished."""
+    """Run the selected rows, and rewrite the section with all finished ones."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--row", choices=list(ROWS), action="append")
     parser.add_argument("--seeds", type=int, default=5)

@@ -323,8 +323,8 @@ def _rows(table: Table, dt: float) -> int:
 def _horizon(draft: Draft) -> int:
     """Return the steps of `verify.horizon`.
 
-    Half a second tells what a robot's joints do. Rows far apart are of slow processes, such as
-    levels of tanks, of which half a second tells nothing.
+    Half a second shows what a robot's joints do. Rows far apart are of slow processes, such as
+    levels of tanks, of which half a second shows nothing.
     """
     if FAST <= draft.dt <= SLOW:
         return max(5, min(STEPS, round(0.5 / draft.dt)))

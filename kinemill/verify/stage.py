@@ -81,8 +81,8 @@ def inputs(
     refs = {"onnx_model": onnx_model, "model": model, "dataset": dataset, "references": references}
     parts = task.part("verify") | {name: ref.digest for name, ref in refs.items() if ref}
     if task.learn.gives == "policy":
-        judged_by = {"metric": task.promote.metric, "margin": task.promote.margin}
-        return parts | judged_by | task.part("environment", "channels", "dt")
+        parts |= {"metric": task.promote.metric, "margin": task.promote.margin}
+        return parts | task.part("environment", "channels", "dt")
     from kinemill.verify.losses import Counted
 
     counted = to_json_value(Counted.of(task.promote, task.verify.horizon))

@@ -92,8 +92,8 @@ def test_the_tables_of_the_terminal_fit_80_columns(capsys):
 
 
 def test_actions_of_a_policy_that_its_environment_judges_do_not_count():
-    judged = verified(_1=lines(WORSE, BEHIND))
-    section = comparison_section(replace(judged, counted=Counted((), None, 0.02)))
-    assert ("worse", "4.25 ×") in STATE.findall(comparison_section(judged))
+    counting = verified(_1=lines(WORSE, BEHIND))
+    section = comparison_section(replace(counting, counted=Counted((), None, 0.02)))
+    assert ("worse", "4.25 ×") in STATE.findall(comparison_section(counting))
     assert ("uncounted", "4.25 ×") in STATE.findall(section)
     assert "the episodes in the environment decide" in section
