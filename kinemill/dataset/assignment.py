@@ -14,7 +14,13 @@ from pathlib import Path
 
 from kinemill.dataset.catalog import Version, dataset_versions
 from kinemill.dataset.listing import scan_listing
-from kinemill.dataset.split import SplitContext, SplitEpisode, named_side, position
+from kinemill.dataset.split import (
+    SplitContext,
+    SplitEpisode,
+    named_side,
+    position,
+    splits_of,
+)
 from kinemill.store import digest, from_json_value, read_json, to_json_value
 from kinemill.store.formats import Format
 from kinemill.store.home import Home
@@ -56,8 +62,10 @@ def assign_sides(
         bring_new(home, folder := _folder(home, task))
         assigned = stored_sides(task, home)
         context = replace(context, assigned=assigned)
-        empty = _empty_sides(rules, listed, context)
-        new = fill_sides(rules, listed, context, used_recordings(home, task) if empty else set())
+        splits = splits_of(rules, listed, context)
+        if not _empty_sides(rules, splits):
+            return replace(context, splits=splits)
+        new = fill_sides(rules, listed, context, used_recordings(home, task))
         for unit, side in new.items():
             entry = FORMAT.stamp(to_json_value(Assignment(unit, side)))
             publish_shared(home, folder / f"{digest(unit)[:32]}.json", entry)
@@ -93,10 +101,11 @@ def fill_sides(
     """
     listed = list(episodes)
     free = [one for one in listed if _is_free(rules, one, context)]
-    current = {context.key(rules, one): context.side(rules, one) for one in free}
+    splits = splits_of(rules, listed, context)
+    current = {context.key(rules, one): splits[one.id] for one in free}
     fixed = {context.key(rules, one) for one in listed if one.recording in used}
     new: dict[str, str] = {}
-    for side in _empty_sides(rules, listed, context):
+    for side in _empty_sides(rules, splits):
         count = Counter(current.values())
         ranked = sorted(
             (unit for unit, own in current.items() if count[own] > 1 and unit not in fixed),
@@ -115,12 +124,10 @@ def _is_free(rules: Dataset, episode: SplitEpisode, context: SplitContext) -> bo
     return named is None and not assigned and episode.id not in context.training
 
 
-def _empty_sides(
-    rules: Dataset, episodes: Iterable[SplitEpisode], context: SplitContext
-) -> list[str]:
+def _empty_sides(rules: Dataset, splits: Mapping[str, str]) -> list[str]:
     """Return the empty splits among training and those given by a share."""
     shares = [side for side in _SHARES if isinstance(getattr(rules, side), float)]
-    present = {context.side(rules, one) for one in episodes}
+    present = set(splits.values())
     return [side for side in (*shares, "train") if side not in present]
 
 

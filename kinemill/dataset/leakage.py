@@ -31,9 +31,7 @@ def find_torn_duplicates(
 ) -> NearDuplicates:
     """Count the near-duplicates that stay together, and list those in different splits."""
     groups: dict[str, dict[str, set[str]]] = {}
-    for episode in episodes:
-        unit = unit_of(rules, episode)
-        root = context.duplicates.get(unit, context.roots.get(unit, unit))
+    for root, episode in _duplicated(rules, episodes, context):
         splits = groups.setdefault(root, {})
         if (side := context.side(rules, episode)) != "unused":
             splits.setdefault(side, set()).add(episode.name)
@@ -71,9 +69,7 @@ def _trained_duplicates(
     """Return, by recording, its near-duplicates that are trained on."""
     groups: dict[str, set[str]] = {}
     members: dict[str, set[str]] = {}
-    for episode in episodes:
-        unit = unit_of(rules, episode)
-        root = context.duplicates.get(unit, unit)
+    for root, episode in _duplicated(rules, episodes, context):
         groups.setdefault(root, set())
         members.setdefault(episode.recording, set()).add(root)
         if context.side(rules, episode) == "train":
@@ -82,6 +78,18 @@ def _trained_duplicates(
         recording: set[str]().union(*(groups[root] for root in roots)) - {recording}
         for recording, roots in members.items()
     }
+
+
+def _duplicated(
+    rules: Dataset, episodes: Iterable[SplitEpisode], context: SplitContext
+) -> Iterator[tuple[str, SplitEpisode]]:
+    """Yield each episode of a unit that repeats another or is originals, with its root."""
+    roots = {**context.roots, **context.duplicates}
+    originals = set(roots.values())
+    for episode in episodes if roots else ():
+        unit = unit_of(rules, episode)
+        if unit in roots or unit in originals:
+            yield roots.get(unit, unit), episode
 
 
 def _repeated_rows(dataset: PackedDataset, pieces: Sequence[PackedEpisode]) -> float:
