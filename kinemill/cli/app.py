@@ -113,6 +113,10 @@ _ADMIN: Commands = {
     "backup": ("maintenance.backup", "Back up the home while it is in use."),
     "restore": ("maintenance.restore", "Restore the home from a backup."),
     "upgrade": ("maintenance.upgrade", "Upgrade the home to the installed versions."),
+    "rebuild-catalog": (
+        "maintenance.rebuild_catalog",
+        "Rebuild the catalog of recordings from the store.",
+    ),
     "rebuild-registry": (
         "maintenance.rebuild_registry",
         "Rebuild the registry from the store.",

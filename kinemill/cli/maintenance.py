@@ -1,4 +1,4 @@
-"""Maintenance commands of a home: gc, backup, restore and upgrade."""
+"""Maintenance commands of a home: gc, backup, restore, upgrade and rebuild."""
 
 import re
 from pathlib import Path
@@ -211,6 +211,24 @@ def _show(report: Json, *, why: bool) -> None:
     typer.echo(
         f"{report['home']}: {spell_size(old_size)}, {spell_size(old_size - new_size)} {would}"
     )
+
+
+def rebuild_catalog(as_json: JsonOption = False) -> None:
+    """Rebuild the catalog of recordings from the store.
+
+    Example: kinemill admin rebuild-catalog
+    """
+    from kinemill.maintenance.rebuild_catalog import rebuild_catalog as rebuild
+    from kinemill.store.home import Home
+
+    summary = rebuild(Home.resolve())
+    if as_json:
+        document(summary)
+        return
+    rows = [[task, line["recordings"], line["next"]] for task, line in summary["tasks"].items()]
+    table(f"catalog of {summary['home']}", ["task", "recordings", "next ingest"], rows)
+    if summary["backup"]:
+        notify(f"the catalog as it was is in {summary['backup']}")
 
 
 def rebuild_registry(as_json: JsonOption = False) -> None:

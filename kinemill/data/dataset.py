@@ -197,8 +197,8 @@ def _ingest(
     report = ingest.run(task, home, data.write(task, home), progress)
     own = {str(log["hash"]) for log in report.files}
     entries = list(snapshots.Snapshot(home, report.artifact.ref))
-    selected = [entry for entry in entries if entry["hash"] in own]
+    selected = [entry for entry in entries if entry.hash in own]
     if len(selected) == len(entries):
         return report.artifact.ref, report
     # Frames of earlier calls stay recordings of the task, but are no part of this dataset.
-    return snapshots.publish(home, task.name, selected).ref, report
+    return snapshots.publish_some(home, task.name, selected).ref, report

@@ -1,73 +1,41 @@
-"""Ingest index: names the snapshot of all recordings of a task, so that no full listing is needed.
+"""Ingest index: the last snapshot of all recordings of a task, so that only changes are checked.
 
-`store/index/<task>/recordings.json` names the snapshot, the digest of the ingest rules and the
-decisions it includes. New recordings are noted in `store/pending/<task>.json` before they are
-entered, so that a crash loses none. Without the index, every recording is checked once, which also
-repairs damaged ones.
+The catalog has the recordings, the digest of the rules by which they were read, and the decisions
+that they include. `store/index/<task>/recordings.json` names the snapshot. It is removed when an
+artifact of the task turns out to be damaged; then every recording is checked once, which also
+repairs damaged ones. New recordings are noted in `store/pending/<task>.json` before they are
+entered, so that a crash loses none.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
+from kinemill import catalog
+from kinemill.catalog import CatalogHead
 from kinemill.errors import CorruptArtifact
-from kinemill.ingest.snapshot import Snapshot
-from kinemill.store import ArtifactRef, Json, as_json, aside_of, index_path, publish_json, read_json
-from kinemill.store.atomic_write import Move
+from kinemill.store import ArtifactRef, index_path, publish_json, read_json
 from kinemill.store.home import Home
 
-FORMAT = 1
 _INDEX = "recordings.json"
 
 
-@dataclass(frozen=True)
-class Index:
-    """A snapshot, the digest of its ingest rules, and the decisions it includes."""
-
-    rules: str
-    snapshot: ArtifactRef
-    barred: frozenset[str] = frozenset()
-    released: frozenset[str] = frozenset()
+def load_index(home: Home, task: str) -> CatalogHead | None:
+    """Return the last change of a task's recordings; None if all must be checked."""
+    return catalog.read_head(home, task) if last_snapshot(home, task) else None
 
 
-def load_index(home: Home, task: str) -> tuple[Index, Snapshot] | None:
-    """Return the index of a task and its snapshot; None if either is missing or damaged."""
+def last_snapshot(home: Home, task: str) -> ArtifactRef | None:
+    """Return the last snapshot of all recordings of a task; None without an index."""
     try:
-        document = read_json(index_path(home, task, _INDEX))
-        if document["format"] != FORMAT:
-            return None
-        ref = ArtifactRef.from_json(document["snapshot"])
-        sets = (frozenset(document["barred"]), frozenset(document["released"]))
-        return Index(document["rules"], ref, *sets), Snapshot(home, ref)
+        return ArtifactRef.from_json(read_json(index_path(home, task, _INDEX))["snapshot"])
     except (FileNotFoundError, CorruptArtifact, KeyError, TypeError):
         return None  # the index is only a cache
 
 
-def save_index(home: Home, task: str, index: Index) -> None:
-    """Save the index of a published snapshot."""
-    publish_json(index_path(home, task, _INDEX), _document(index))
-
-
-def stage_index(home: Home, task: str, index: Index) -> Move:
-    """Write the index to a temporary file, and return the move that publishes it."""
-    path = index_path(home, task, _INDEX)
-    aside = aside_of(path)
-    aside.write_bytes(as_json(_document(index)))
-    return Move(aside, path)
-
-
-def _document(index: Index) -> Json:
-    return {
-        "format": FORMAT,
-        "rules": index.rules,
-        "snapshot": index.snapshot.to_json(),
-        "barred": sorted(index.barred),
-        "released": sorted(index.released),
-    }
-
-
-def clear_pending(home: Home, task: str) -> None:
-    """Clear the pending recordings: the index includes all of them."""
+def save_index(home: Home, task: str, snapshot: ArtifactRef) -> None:
+    """Save the index of a published snapshot; all pending recordings are in it."""
+    if last_snapshot(home, task) != snapshot:
+        publish_json(index_path(home, task, _INDEX), {"snapshot": snapshot.to_json()})
     _pending(home, task).unlink(missing_ok=True)
 
 

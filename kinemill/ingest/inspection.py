@@ -1,8 +1,8 @@
 """Inspection: find recordings and show how logs are read, without writing into the home."""
 
-from collections.abc import Iterable
 from pathlib import Path
 
+from kinemill.catalog import RecordingSet
 from kinemill.errors import BadInput
 from kinemill.ingest import membership
 from kinemill.ingest.decisions import current_decisions
@@ -60,24 +60,19 @@ def _by_hash(task: Task, home: Home, which: str) -> list[str]:
 def _by_name(task: Task, home: Home, which: str) -> list[str]:
     """Return the hashes of recordings by their name at first ingest, or its last part.
 
-    The last snapshot is searched first; all members only for names that it does not hold.
+    The catalog is asked for the full name first; all members are read only for other names.
     """
-    index = load_index(home, task.name)
-    listed = ((entry["hash"], entry["name"]) for entry in index[1]) if index else ()
-    return _match_names(listed, which) or _match_names(
-        ((member.hash, member.name) for member in members(home, task.name).values()), which
-    )
-
-
-def _match_names(listed: Iterable[tuple[str, str]], which: str) -> list[str]:
-    """Return the hashes with the full name; without any, those whose last part matches."""
-    which = valid_text(which)
+    which, head = valid_text(which), load_index(home, task.name)
+    if head:
+        entries = RecordingSet(home, task.name, head.change).named(which)
+        if entries:
+            return [entry.hash for entry in entries]
     last, exact, close = Path(which).name, list[str](), list[str]()
-    for hash_, name in listed:
-        if name == which:
-            exact.append(hash_)
-        elif Path(name).name == last:
-            close.append(hash_)
+    for member in members(home, task.name).values():
+        if member.name == which:
+            exact.append(member.hash)
+        elif Path(member.name).name == last:
+            close.append(member.hash)
     return exact or close
 
 

@@ -11,12 +11,13 @@ Partitions change neither recordings nor datasets. Artifacts are those of a task
 import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
 from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
 
+from kinemill.catalog import CatalogEntry, totals_of
 from kinemill.errors import BadInput
 from kinemill.ingest.file_stat import FileStat, stat_of
 from kinemill.ingest.files import drop_folder, scan
@@ -24,7 +25,7 @@ from kinemill.ingest.membership import Member, members
 from kinemill.ingest.metadata import OWN, name_groups, read_attributes, read_sidecar
 from kinemill.ingest.scan_cache import open_scan_cache
 from kinemill.ingest.snapshot import Snapshot
-from kinemill.store import ArtifactRef, Json, digest
+from kinemill.store import ArtifactRef, digest
 from kinemill.store.home import Home
 from kinemill.task import Task
 
@@ -153,7 +154,7 @@ def recordings_by_partition(
         BadInput: there are more partitions than Dagster shows.
         CorruptArtifact: the snapshot is damaged.
     """
-    entries = by_partition(task, home, Snapshot(home, recordings), lambda entry: entry["hash"])
+    entries = by_partition(task, home, Snapshot(home, recordings), lambda entry: entry.hash)
     return [count_recordings(key, each) for key, each in entries.items()]
 
 
@@ -178,17 +179,13 @@ def by_partition(
     return dict(sorted(groups.items()))
 
 
-def count_recordings(key: str, entries: Iterable[Json]) -> PartitionRecordings:
+def count_recordings(key: str, entries: Iterable[CatalogEntry]) -> PartitionRecordings:
     """Return the counts of one partition from its entries in a snapshot."""
-    listed = sorted(entries, key=lambda entry: entry["hash"])
+    listed = sorted(entries, key=lambda entry: entry.hash)
     return PartitionRecordings(
         key=key,
-        recordings=len(listed),
-        quarantined=sum(not entry["tracks"] for entry in listed),
-        tracks=sum(entry["tracks"] for entry in listed),
-        rows=sum(entry["rows"] for entry in listed),
-        dropped_rows=sum(entry["dropped_rows"] for entry in listed),
-        digest=digest([[entry["ref"]["digest"], entry.get("released", False)] for entry in listed]),
+        **asdict(totals_of(listed)),
+        digest=digest([[entry.ref.digest, entry.released] for entry in listed]),
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from kinemill.catalog import CatalogEntry
 from kinemill.errors import BadLog, spell_failure
 from kinemill.ingest.files import readers, recognize
 from kinemill.ingest.media import store_media
@@ -45,18 +46,15 @@ def load_recordings(home: Home, ref: ArtifactRef) -> list[Recording]:
     return [open_recording(home, entry) for entry in Snapshot(home, ref)]
 
 
-def open_recording(home: Home, entry: Json) -> Recording:
+def open_recording(home: Home, entry: CatalogEntry) -> Recording:
     """Return the recording of a snapshot's entry, after checking its bytes.
 
     Raises:
         CorruptArtifact: it is damaged.
     """
-    ref = ArtifactRef.from_json(entry["ref"])
-    folder = open_ref(home, ref)
-    released = entry.get("released", False)
-    return Recording(
-        entry["hash"], entry["name"], ref, folder, RecordingSummary.read_folder(folder), released
-    )
+    folder = open_ref(home, entry.ref)
+    summary = RecordingSummary.read_folder(folder)
+    return Recording(entry.hash, entry.name, entry.ref, folder, summary, entry.released)
 
 
 def reading_rules(task: Task) -> Json:

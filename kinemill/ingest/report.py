@@ -4,12 +4,13 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from functools import cached_property
 
+from kinemill.catalog import CatalogEntry
 from kinemill.ingest.decisions import Decision
 from kinemill.ingest.file_stat import FileStat
 from kinemill.ingest.membership import Member, find_member
 from kinemill.ingest.raw import Reason, reason
 from kinemill.ingest.snapshot import Snapshot
-from kinemill.store import Artifact, ArtifactRef, Json, summary_of
+from kinemill.store import Artifact, Json, summary_of
 from kinemill.store.home import Home
 from kinemill.task import Task
 
@@ -40,22 +41,22 @@ class Reporter:
         """
         decision = self._decisions.get(hash_)
         if decision and decision.bars:
-            return _report(file_stat, hash_, "known", {}, [decision.reason(self._task.name)])
+            return _report(file_stat, hash_, "known", None, [decision.reason(self._task.name)])
         entry = self._snapshot.find(hash_)
         if entry:
             return self._read(file_stat, entry)
         member = find_member(self._home, self._task.name, hash_)
         if member is None or self._task.ingest.wants(member.name):
             return unstable(file_stat, self._unfinished.get(hash_, _CHANGED))
-        return _report(file_stat, hash_, "known", {}, [_excluded_reason(member)])
+        return _report(file_stat, hash_, "known", None, [_excluded_reason(member)])
 
-    def _read(self, file_stat: FileStat, entry: Json) -> Json:
-        first = entry["hash"] in self._entered and file_stat.label == entry["name"]
-        verdict = "episodes" if entry["tracks"] else "quarantined"
+    def _read(self, file_stat: FileStat, entry: CatalogEntry) -> Json:
+        first = entry.hash in self._entered and file_stat.label == entry.name
+        verdict = "episodes" if entry.tracks else "quarantined"
         reasons: list[Reason] = []
-        if entry["reasons"]:
-            reasons = summary_of(self._home, ArtifactRef.from_json(entry["ref"]))["reasons"]
-        return _report(file_stat, entry["hash"], verdict if first else "known", entry, reasons)
+        if entry.reasons:
+            reasons = summary_of(self._home, entry.ref)["reasons"]
+        return _report(file_stat, entry.hash, verdict if first else "known", entry, reasons)
 
 
 @dataclass(frozen=True)
@@ -108,21 +109,25 @@ def _sort_entries(entries: list[Json]) -> list[Json]:
 
 
 def _report(
-    file_stat: FileStat, hash_: str | None, status: str, summary: Json, reasons: list[Reason]
+    file_stat: FileStat,
+    hash_: str | None,
+    status: str,
+    entry: CatalogEntry | None,
+    reasons: list[Reason],
 ) -> Json:
     return {
         "file": file_stat.label,
         "hash": hash_,
         "outcome": status,
-        "episodes": summary.get("tracks", 0),
-        "rows": summary.get("rows", 0),
+        "episodes": entry.tracks if entry else 0,
+        "rows": entry.rows if entry else 0,
         "reasons": reasons,
     }
 
 
 def unstable(file_stat: FileStat, why: str) -> Json:
     """Return the entry of a file that is incomplete or cannot be read."""
-    return _report(file_stat, None, "unstable", {}, [unread(why)])
+    return _report(file_stat, None, "unstable", None, [unread(why)])
 
 
 def unread(why: str) -> Reason:

@@ -8,32 +8,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from kinemill import catalog
+from kinemill.catalog import CatalogEntry, RecordingSet, SetRules
 from kinemill.ingest import snapshot as snapshots
 from kinemill.ingest.appended_logs import supersede
 from kinemill.ingest.decisions import Decision
 from kinemill.ingest.file_stat import FileStat
-from kinemill.ingest.index import (
-    Index,
-    add_pending,
-    clear_pending,
-    load_index,
-    pending,
-    save_index,
-    stage_index,
-)
+from kinemill.ingest.index import add_pending, load_index, pending, save_index
 from kinemill.ingest.membership import Member, find_member, members, name_new_members
 from kinemill.ingest.partitions import member_key, member_keys
 from kinemill.ingest.recording import Job, record
 from kinemill.ingest.recordings import reading_rules
 from kinemill.ingest.snapshot import entry_of
-from kinemill.store import Artifact, Json, digest
-from kinemill.store.atomic_write import Move
+from kinemill.store import Artifact, digest
 from kinemill.store.fault_injection import fault_point
 from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.task.protocols import Progress
 
 Contents = Mapping[FileStat, str]
+Changes = dict[str, CatalogEntry | None]  # by content hash; None excludes a recording
 UnchangedFiles = Mapping[FileStat, bytes]
 
 
@@ -47,7 +41,7 @@ class UpdateResult:
 
 
 class SnapshotUpdate:
-    """One ingest: the task, the decisions, and the previous snapshot if the rules are equal."""
+    """One ingest: the task, the decisions, and the last change if its rules are equal."""
 
     def __init__(
         self, task: Task, home: Home, decisions: Mapping[str, Decision], described: set[FileStat]
@@ -60,8 +54,8 @@ class SnapshotUpdate:
         )
         self._rules = digest(reading_rules(task))
         self._pending = pending(home, task.name)
-        index = load_index(home, task.name)
-        self._previous = index if index and index[0].rules == self._rules else None
+        head = load_index(home, task.name)
+        self._head = head if head and head.by.rules == self._rules else None
 
     def take(
         self, read: Contents, unchanged: UnchangedFiles, earlier: Contents, progress: Progress
@@ -98,20 +92,20 @@ class SnapshotUpdate:
         entries = [entry for entry in changes.values() if entry and self._is_in(key, entry)]
         if not entries:
             return None
-        snapshot = snapshots.publish(self._home, self._task.name, entries)
+        snapshot = snapshots.publish_some(self._home, self._task.name, entries)
         return UpdateResult(snapshot, entered, unfinished)
 
-    def _is_in(self, key: str, entry: Json) -> bool:
+    def _is_in(self, key: str, entry: CatalogEntry) -> bool:
         """Return whether a recording is in a partition: a copy of it may be in another one."""
-        member = find_member(self._home, self._task.name, entry["hash"])
+        member = find_member(self._home, self._task.name, entry.hash)
         return member is not None and member_key(self._task, member) == key
 
     def _record(
         self, requested: set[str], contents: list[tuple[FileStat, str]], progress: Progress
-    ) -> tuple[dict[str, Json | None], frozenset[str], dict[str, str]]:
+    ) -> tuple[Changes, frozenset[str], dict[str, str]]:
         """Read recordings; return their entries, the new ones, and why others were not read."""
         jobs, entered = self._jobs(requested - self._barred, name_new_members(contents))
-        changes: dict[str, Json | None] = dict.fromkeys(requested)
+        changes: Changes = dict.fromkeys(requested)
         unfinished = dict[str, str]()
         for member, artifact in record(jobs, progress, first=lambda: self._note(entered)):
             if isinstance(artifact, str):
@@ -128,14 +122,12 @@ class SnapshotUpdate:
             add_pending(self._home, self._task.name, entered)
             fault_point("ingest.noted")
 
-    def _exclude_superseded(
-        self, read: Contents, earlier: Contents, changes: Mapping[str, Json | None]
-    ) -> dict[str, Json | None]:
+    def _exclude_superseded(self, read: Contents, earlier: Contents, changes: Changes) -> Changes:
         """Exclude recordings whose bytes a longer file of the same name begins with."""
-        superseded: dict[str, Json | None] = {}
+        superseded: Changes = {}
         for file_stat, hash_ in read.items():
             entry = changes.get(hash_)
-            if entry and entry["tracks"]:
+            if entry and entry.tracks:
                 grown, previous_hash = (file_stat.path, hash_), earlier.get(file_stat)
                 if made := supersede(self._task, self._home, grown, previous_hash, self._decisions):
                     superseded[made.recording] = None
@@ -158,33 +150,24 @@ class SnapshotUpdate:
 
     def _requested_hashes(self, read: Contents, unchanged: UnchangedFiles) -> set[str]:
         """Return the hashes of all recordings to check."""
-        if self._previous is None:
+        if self._head is None:
             existing = members(self._home, self._task.name)
             return {*read.values(), *(hash_.hex() for hash_ in unchanged.values()), *existing}
-        index, snapshot = self._previous
-        decided_anew = (index.barred ^ self._barred) | (index.released ^ self._released)
+        by = self._head.by
+        decided_anew = (by.barred ^ self._barred) | (by.released ^ self._released)
+        last = RecordingSet(self._home, self._task.name, self._head.change)
+        known = last.present(read.values())
         # A file with a new stat and known content can only have a new side-car.
-        new = {h for s, h in read.items() if s in self._described or snapshot.find(h) is None}
+        new = {h for s, h in read.items() if s in self._described or h not in known}
         return {*new, *self._pending, *decided_anew}
 
-    def _publish(self, changes: Mapping[str, Json | None]) -> Artifact | None:
-        """Publish the snapshot with these changes, and its index."""
+    def _publish(self, changes: Changes) -> Artifact | None:
+        """Enter the changes in the catalog, and publish the snapshot; None if it is empty."""
         home, task = self._home, self._task.name
-
-        def index_of(artifact: Artifact) -> Index:
-            return Index(self._rules, artifact.ref, self._barred, self._released)
-
-        def after(artifact: Artifact) -> list[Move]:
-            return [stage_index(home, task, index_of(artifact))]
-
-        if self._previous is None:
-            entries = [entry for entry in changes.values() if entry]
-            artifact = snapshots.publish(home, task, entries, after) if entries else None
-        else:
-            index, snapshot = self._previous
-            artifact = snapshots.amend(home, task, snapshot, changes, after)
-            if artifact and artifact is snapshot.artifact and index_of(artifact) != index:
-                save_index(home, task, index_of(artifact))
-        if artifact:
-            clear_pending(home, task)
+        by = SetRules(self._rules, self._barred, self._released)
+        head = catalog.amend(home, task, changes, by, whole=self._head is None)
+        if not head.totals.recordings:
+            return None
+        artifact = snapshots.publish(home, task, head)
+        save_index(home, task, artifact.ref)
         return artifact

@@ -2,7 +2,8 @@
 
 An artifact depends on another if its manifest's `inputs` hold the digest of the other's manifest,
 if one of its JSON documents names the other's folder, or, for a dataset, if its `inputs` hold the
-digest of the set of episodes that the other published.
+digest of the set of episodes that the other published. A snapshot of recordings depends on those
+of its set that have left the catalog since; the others are needed anyway.
 """
 
 import hashlib
@@ -14,6 +15,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from kinemill import catalog
+from kinemill.ingest import snapshot
 from kinemill.store import MANIFEST, SUMMARY, Json, canonical
 from kinemill.store.home import Home
 
@@ -109,9 +112,12 @@ def _read_all(home: Home) -> Iterator[_Read]:
 
 def _read_one(home: Home, manifest: Path) -> _Read:
     folder, text = manifest.parent, manifest.read_bytes()
+    stage, task = folder.parts[-3:-1]
     documents = [path for path in folder.glob("*.json") if path.name not in (MANIFEST, SUMMARY)]
     paths = {match.decode() for path in documents for match in _PATH.findall(path.read_bytes())}
-    stage, task = folder.parts[-3:-1]
+    if stage == snapshot.STAGE and (folder / snapshot.SNAPSHOT).is_file():
+        set_ = _parse((folder / snapshot.SNAPSHOT).read_bytes()).get("set", "")
+        paths |= catalog.ended_paths(home, task, set_)
     return _Read(
         path=folder.relative_to(home.root).as_posix(),
         stage=stage,

@@ -3,6 +3,7 @@
 - inputs and files of registered versions, champion or not;
 - each task's newest dataset, the latest artifact of each stage, and those that its caches refer
   to, which include quarantined recordings;
+- recordings in the catalog;
 - artifacts given to a run that is active or ended a short while ago;
 - artifacts that were published or found cached since then.
 
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from kinemill import catalog
 from kinemill.dataset import dataset_versions
 from kinemill.dataset import find_version as find_dataset
 from kinemill.errors import BadInput, KinemillError
@@ -62,6 +64,8 @@ def roots(home: Home, graph: Graph, used_since: float) -> Iterator[Root]:
         yield from _named_in(path, f"latest {path.stem} of {path.parent.name}")
     for path in sorted(home.store.glob("index/*/*.json")):
         yield from _named_in(path, f"index of the next ingest of {path.parent.name}")
+    for task, path in catalog.live_paths(home):
+        yield Root(path, f"recording of {task}, in the catalog")
     yield from _newest(graph)
     yield from _handed_on(home, used_since)
     for node in graph.nodes.values():

@@ -15,9 +15,8 @@ _WAIT = 60.0  # s for a lock
 
 
 def databases(home: Home) -> Iterator[Path]:
-    """Yield MLflow's and Dagster's databases of a home, and caches that are databases."""
-    if home.mlflow_db.is_file():
-        yield home.mlflow_db
+    """Yield MLflow's and Dagster's databases of a home, its catalog, and caches."""
+    yield from (path for path in (home.mlflow_db, home.catalog_db) if path.is_file())
     others = [*home.dagster.rglob("*.db"), *home.store.glob("index/*/*.sqlite")]
     yield from (path for path in sorted(others) if is_database(path))
 

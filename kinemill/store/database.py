@@ -1,7 +1,8 @@
 """Optional PostgreSQL database shared by several machines.
 
 `KINEMILL_DATABASE=postgresql://USER:PASSWORD@HOST:5432/NAME` replaces the SQLite files of one
-machine by one database, with a separate schema per library: `dagster`, `mlflow` and `optuna`.
+machine by one database, with a separate schema for each of `dagster`, `mlflow` and `optuna`, and
+`kinemill` for the catalog of recordings.
 Locks then also hold between machines, as advisory locks, which the server releases when the
 connection of the holder ends.
 """
@@ -16,7 +17,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 from kinemill.errors import BadInput, Unreachable
 
 VARIABLE = "KINEMILL_DATABASE"
-Schema = Literal["dagster", "mlflow", "optuna"]
+Schema = Literal["dagster", "kinemill", "mlflow", "optuna"]
 _SCHEMES = {"postgresql", "postgres"}
 
 

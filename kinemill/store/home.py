@@ -162,6 +162,11 @@ class Home:
         return self.root / "mlflow.db"
 
     @property
+    def catalog_db(self) -> Path:
+        """SQLite file of the catalog of recordings."""
+        return self.root / "catalog.db"
+
+    @property
     def has_registry(self) -> bool:
         """Whether an MLflow database exists: a shared one, or this home's own file."""
         return database() is not None or self.mlflow_db.is_file()

@@ -14,12 +14,13 @@ new member rewrites only its shard and the groups above it, at most log16(shards
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 LARGEST = 128  # members of a shard, about; a set of four times as many is one shard
 _QUARTERS = "wxyz"
 _MODULUS = 1 << 256
 
+T = TypeVar("T")
 Json = dict[str, Any]
 Nodes = dict[str, Json]
 
@@ -44,17 +45,28 @@ def holds(name: str, hash_: str) -> bool:
     return name_of(hash_, 2 * len(name) - half) == name
 
 
-def grouped(entries: Iterable[Json], cuts: int, key: str = "hash") -> dict[str, list[Json]]:
+def bounds(name: str) -> tuple[str, str]:
+    """Return the first hash that belongs to a shard, and the first one after it."""
+    first, width = name, len(name)
+    if name and name[-1] in _QUARTERS:
+        quarter = _QUARTERS.index(name[-1])
+        first = f"{name[:-1]}{4 * quarter:x}"
+    step = 4 if first != name else 1
+    stop = int(first or "0", 16) + step
+    return first, f"{stop:0{width}x}" if width and stop < 16**width else "g"
+
+
+def grouped(entries: Iterable[T], cuts: int, hash_of: Callable[[T], str]) -> dict[str, list[T]]:
     """Return entries by shard, each shard sorted by hash.
 
     Args:
-        entries: members, each with its content hash in hex.
+        entries: members of the set.
         cuts: how many times the set is cut.
-        key: where an entry has its hash.
+        hash_of: returns the content hash of an entry, in hex.
     """
-    shards: dict[str, list[Json]] = {}
-    for entry in sorted(entries, key=lambda item: item[key]):
-        shards.setdefault(name_of(entry[key], cuts), []).append(entry)
+    shards: dict[str, list[T]] = {}
+    for entry in sorted(entries, key=hash_of):
+        shards.setdefault(name_of(hash_of(entry), cuts), []).append(entry)
     return shards
 
 
@@ -74,13 +86,12 @@ class Tree:
         depth: length of a shard's name.
 
     Args:
-        listed: output of `listed` for the root's nodes; older formats list all shards, or `digits`
-            of two cuts each.
+        listed: output of `listed` for the root's nodes.
         open_group: returns what was listed of a group, given its node.
     """
 
     def __init__(self, listed: Json, open_group: Callable[[Json], Json]) -> None:
-        self.cuts: int = listed["cuts"] if "cuts" in listed else 2 * listed["digits"]
+        self.cuts: int = listed["cuts"]
         self.depth = _depth(self.cuts)
         self._root, self._open = listed, open_group
         self.nodes = cache(self._nodes)
@@ -96,11 +107,6 @@ class Tree:
             node = self.nodes(group[:-1]).get(group)
             listed = self._open(node) if node else {}
         return dict(sorted((listed.get("groups") or listed.get("shards") or {}).items()))
-
-    @property
-    def flat(self) -> bool:
-        """Whether it has many shards and no groups (older format)."""
-        return self.depth > 1 and "shards" in self._root
 
     def shards(self) -> Iterator[tuple[str, Json]]:
         """Yield the names and nodes of all shards, sorted."""
@@ -118,10 +124,7 @@ class Tree:
 
     def shard(self, name: str) -> Json | None:
         """Return the shard of a name, if there is one."""
-        nodes = self.nodes()
-        for length in range(1, self.depth):
-            nodes = nodes if name in nodes else self.nodes(name[:length])  # there it is flat
-        return nodes.get(name)
+        return self.nodes(name[:-1]).get(name)
 
 
 def listed(cuts: int, nodes: Nodes, group: str = "") -> Json:
@@ -144,8 +147,6 @@ def amended(
         changes: nodes of new or changed shards by name, None for those that are gone.
         publish: publishes a group, given its name and nodes, and returns its own node.
     """
-    if previous and previous.flat:
-        previous, changes = None, {**dict(previous.shards()), **changes}
     depth = _depth(cuts)
 
     def below(group: str) -> Nodes:
@@ -159,16 +160,17 @@ def amended(
     return below("")
 
 
-def totals(shards: Iterable[Json], names: Iterable[str]) -> dict[str, int]:
-    """Return the sums of some numbers over all shards."""
-    every = list(shards)
-    return {name: sum(shard[name] for shard in every) for name in names}
-
-
 def set_digest(digests: Iterable[bytes]) -> str:
     """Return a digest of a set of sha256 digests, 32 bytes each: their sum modulo 2^256, in hex.
 
     No order changes it. Sums of disjoint sets add up (Bellare and Micciancio 1997, AdHash), so a
     shard's is found without the others. It detects accidental differences, not adversarial ones.
     """
-    return f"{sum(int.from_bytes(item, 'big') for item in digests) % _MODULUS:064x}"
+    return set_difference(digests, [])
+
+
+def set_difference(digests: Iterable[bytes], without: Iterable[bytes]) -> str:
+    """Return the digest of a set of digests, or of sums of them, without some others."""
+    total = sum(int.from_bytes(item, "big") for item in digests)
+    total -= sum(int.from_bytes(item, "big") for item in without)
+    return f"{total % _MODULUS:064x}"

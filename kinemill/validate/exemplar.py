@@ -12,13 +12,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from kinemill.catalog import CatalogEntry
 from kinemill.ingest import Recording
 from kinemill.ingest.recordings import open_recording
 from kinemill.ingest.rows import read_rows
 from kinemill.ingest.snapshot import Snapshot
 from kinemill.reports.charts import POINTS, Band, Line, Whisker, axis_label, line_chart, thinned
 from kinemill.reports.svg_grid import MOST, sheet
-from kinemill.store import ArtifactRef, Json
+from kinemill.store import ArtifactRef
 from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.validate.clips import commands_of, joints_of
@@ -37,11 +38,11 @@ def recording_sheet(task: Task, home: Home, recordings: ArtifactRef) -> str | No
     Return None if no recording of the sample could be read.
     """
     snapshot = Snapshot(home, recordings)
-    sample = sorted(islice(snapshot, SAMPLE), key=lambda entry: entry["name"])
-    entry = _median([one for one in sample if one["tracks"]])
+    sample = sorted(islice(snapshot, SAMPLE), key=lambda entry: entry.name)
+    entry = _median([one for one in sample if one.tracks])
     if entry is None:
         return None
-    bars = [(one["rows"] - one["dropped_rows"], one["dropped_rows"]) for one in sample]
+    bars = [(one.rows - one.dropped_rows, one.dropped_rows) for one in sample]
     first = "rows of the log, by recording" + _of(len(sample), len(snapshot))
     charts = [(first, _bars(bars)), *_channels(task, open_recording(home, entry), [])]
     return sheet(charts, SIZE, 1, {"model": "read", "bad": "left out"})
@@ -57,15 +58,15 @@ def episode_sheet(
     """
     snapshot = Snapshot(home, recordings)
     evaluated = {one.recording: one for one in islice(_evaluated(home, episodes), SAMPLE)}
-    entries = [one for hash_ in evaluated if (one := snapshot.find(hash_)) and one["tracks"]]
-    faulty = [one for one in entries if _cut(evaluated[one["hash"]])]
+    entries = [one for hash_ in evaluated if (one := snapshot.find(hash_)) and one.tracks]
+    faulty = [one for one in entries if _cut(evaluated[one.hash])]
     entry = _median(faulty or entries)
     if entry is None:
         return None
     sample = sorted(evaluated.values(), key=lambda one: one.name)
     bars = [(accepted, whole - accepted) for accepted, whole in (_seconds(one) for one in sample)]
     first = "seconds, by recording" + _of(len(sample), len(snapshot))
-    example = evaluated[entry["hash"]]
+    example = evaluated[entry.hash]
     charts = [
         (first, _bars(bars)),
         *_channels(task, open_recording(home, entry), _bands(example)),
@@ -78,9 +79,9 @@ def _evaluated(home: Home, episodes: ArtifactRef) -> Iterable[EvaluatedRecording
         yield from read_evaluated(home, shard)
 
 
-def _median(entries: Sequence[Json]) -> Json | None:
+def _median(entries: Sequence[CatalogEntry]) -> CatalogEntry | None:
     """Return the recording with the median number of rows; of equal ones the first by hash."""
-    ranked = sorted(entries, key=lambda one: (one["rows"], one["hash"]))
+    ranked = sorted(entries, key=lambda one: (one.rows, one.hash))
     return ranked[len(ranked) // 2] if ranked else None
 
 

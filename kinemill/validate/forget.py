@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
+from kinemill import catalog
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.ingest.decisions import Decision, current_decisions, decide
 from kinemill.ingest.membership import Member, forget_member, raw_path
@@ -76,6 +77,7 @@ def forget(task: Task, home: Home, member: Member, because: str = "") -> Decisio
             withdraw(home, stored.raw)
             stored.raw.unlink()
         forget_duplicates(home, task, member.hash)
+        catalog.forget(home, task.name, member.hash)
         forget_member(home, task.name, member)
     return made
 

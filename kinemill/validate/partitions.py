@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from kinemill.catalog import CatalogEntry
 from kinemill.ingest.partitions import PartitionCounts, by_partition
 from kinemill.ingest.recordings import open_recording
 from kinemill.ingest.snapshot import Snapshot
@@ -75,11 +76,11 @@ def validate_partition(
     entries, items = list(Snapshot(home, recordings)), list[EvaluatedRecording]()
     work, reporter = partial(_evaluate, task, home, rules(task)), progress or NullReporter()
     row = 8 * len(task.columns)  # bytes
-    for group, results in in_groups(work, entries, lambda entry: row * entry["rows"]):
+    for group, results in in_groups(work, entries, lambda entry: row * entry.rows):
         evaluated = list(results)
         publish_staged(home, [one.staged for one in evaluated if one.staged])
         items += [one.item for one in evaluated]
-        reporter.advance("validate", len(items), len(entries), group[-1]["name"])
+        reporter.advance("validate", len(items), len(entries), group[-1].name)
     counts = _count(key, items)
 
     def build(folder: Path) -> Json:
@@ -95,7 +96,7 @@ def validate_partition(
     return get_or_build(home, STAGE, task.name, inputs, build), counts
 
 
-def _evaluate(task: Task, home: Home, task_rules: Json, entry: Json) -> NewResult:
+def _evaluate(task: Task, home: Home, task_rules: Json, entry: CatalogEntry) -> NewResult:
     return evaluate_recording(task, home, open_recording(home, entry), task_rules)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
+from kinemill.catalog import CatalogEntry
 from kinemill.errors import CorruptArtifact
 from kinemill.ingest.index import load_index
 from kinemill.ingest.recordings import reading_rules
@@ -30,13 +31,13 @@ from kinemill.store import (
 )
 from kinemill.store.atomic_write import Move
 from kinemill.store.home import Home
-from kinemill.store.shards import Nodes, Tree
+from kinemill.store.shards import Nodes, Tree, bounds, cuts_for, grouped, name_of
 from kinemill.task import Task
 from kinemill.validate import table
 from kinemill.validate.episodes import rules
 from kinemill.validate.shard_results import EvaluatedRecording, open_shard
 
-VERSION = 6  # of the published episodes
+VERSION = 7  # of the published episodes
 EPISODES = "episodes.json"
 FORMAT = 2
 
@@ -45,7 +46,8 @@ FORMAT = 2
 class PreviousSnapshot:
     """The last published episodes, if the same rules made them."""
 
-    recordings: str
+    recordings: str  # digest of the snapshot
+    set: str  # digest of its set of entries
     tree: Tree
     artifact: Artifact
 
@@ -78,10 +80,10 @@ def last_shards(task: Task, home: Home) -> Tree | None:
 
     None if other rules or other recordings than the current ones made them.
     """
-    previous, index = find_previous(home, task.name, made_by(task)), load_index(home, task.name)
-    if previous is None or index is None or index[0].rules != digest(reading_rules(task)):
+    previous, head = find_previous(home, task.name, made_by(task)), load_index(home, task.name)
+    if previous is None or head is None or head.by.rules != digest(reading_rules(task)):
         return None
-    return previous.tree if index[0].snapshot.digest == previous.recordings else None
+    return previous.tree if head.set == previous.set else None
 
 
 def open_tree(home: Home, folder: Path) -> Tree:
@@ -131,8 +133,9 @@ def find_previous(home: Home, task: str, made_by: str) -> PreviousSnapshot | Non
             return None
         folder = open_ref(home, pointer.snapshot)
         artifact = Artifact(pointer.snapshot, read_json(folder / SUMMARY), cached=True)
-        recordings = read_json(folder / EPISODES)["recordings"]
-        return PreviousSnapshot(recordings, open_tree(home, folder), artifact)
+        document = read_json(folder / EPISODES)
+        about = (document["recordings"], document["set"])
+        return PreviousSnapshot(*about, open_tree(home, folder), artifact)
     except (FileNotFoundError, CorruptArtifact, KeyError, TypeError):
         return None  # it is only a cache
 
@@ -149,11 +152,10 @@ class PreviousResults:
     """
 
     def __init__(self, home: Home, previous: PreviousSnapshot | None, snapshot: Snapshot) -> None:
-        was, now = previous.tree if previous else None, snapshot.tree
-        same_cuts = was is not None and was.cuts == now.cuts and not now.flat
-        self.tree = was if same_cuts else None
-        changed, self.removed_shards = _differences(self.tree, now)
-        self.changed = {name: snapshot.shard(name) for name in changed}
+        was, cuts = previous.tree if previous else None, cuts_for(len(snapshot))
+        hashes = snapshot.changed_since(previous.set) if previous else None
+        self.tree = was if was and was.cuts == cuts and hashes is not None else None
+        self.changed, self.removed_shards = _changed_shards(self.tree, snapshot, cuts, hashes)
         old = dict(was.shards()) if was and not self.tree else self._of_changed()
         opened = {
             name: open_shard(home, ArtifactRef.from_json(node["ref"])) for name, node in old.items()
@@ -164,7 +166,7 @@ class PreviousResults:
             for name, shard in opened.items()
             for item in shard.recordings
         }
-        remaining = {entry["hash"] for entries in self.changed.values() for entry in entries}
+        remaining = {entry.hash for entries in self.changed.values() for entry in entries}
         self.removed = frozenset(set(self._items) - remaining)
         self.sketches = sum(node["sketches"] for node in (was.nodes() if was else {}).values())
         self.sketches -= sum(self._items[hash_][1].sketches for hash_ in self.removed)
@@ -175,12 +177,12 @@ class PreviousResults:
         nodes = {name: self.tree.shard(name) for name in names} if self.tree else {}
         return {name: node for name, node in nodes.items() if node}
 
-    def find(self, entry: Json) -> EvaluatedRecording | None:
+    def find(self, entry: CatalogEntry) -> EvaluatedRecording | None:
         """Return the previous result of a recording, if ingest and release are unchanged."""
-        _, item = self._items.get(entry["hash"], ("", None))
-        if item is None or item.read != entry["ref"]["digest"]:
+        _, item = self._items.get(entry.hash, ("", None))
+        if item is None or item.read != entry.ref.digest:
             return None
-        return item if item.released == entry.get("released", False) else None
+        return item if item.released == entry.released else None
 
     def rows(self, task: Task, items: Iterable[EvaluatedRecording]) -> pl.DataFrame:
         """Return one row per episode of recordings that `find` returned."""
@@ -192,22 +194,20 @@ class PreviousResults:
         return pl.concat([table.empty(task), *tables])
 
 
-def _differences(was: Tree | None, now: Tree, group: str = "") -> tuple[list[str], list[str]]:
-    """Compare recordings with their previous results; unchanged groups are not opened.
+def _changed_shards(
+    tree: Tree | None, snapshot: Snapshot, cuts: int, hashes: set[str] | None
+) -> tuple[dict[str, list[CatalogEntry]], list[str]]:
+    """Return the entries of new and changed shards by name, and the names of removed shards.
 
-    Returns:
-        names of the new or changed shards, and of the removed ones.
+    Args:
+        tree: the previous shards; None if all are made anew.
+        snapshot: the recordings.
+        cuts: how many times the set is cut.
+        hashes: content hashes of the entries that differ from the previous set.
     """
-    changed, removed = list[str](), list[str]()
-    old, new = was.nodes(group) if was else {}, now.nodes(group)
-    for name, node in new.items():
-        if name in old and old[name]["recordings_digest"] == node["ref"]["digest"]:
-            continue
-        if len(name) == now.depth:
-            changed.append(name)
-            continue
-        inner = _differences(was, now, name)
-        changed, removed = [*changed, *inner[0]], [*removed, *inner[1]]
-    for name in sorted(old.keys() - new.keys()):
-        removed += [shard for shard, _ in was.below(name)] if was else []
-    return changed, removed
+    if tree is None or hashes is None:
+        return grouped(snapshot, cuts, lambda entry: entry.hash), []
+    names = sorted({name_of(hash_, cuts) for hash_ in hashes})
+    entries = {name: snapshot.within(*bounds(name)) for name in names}
+    changed = {name: each for name, each in entries.items() if each}
+    return changed, [name for name in names if name not in changed and tree.shard(name)]

@@ -9,6 +9,7 @@ from kinemill.store import (
     Artifact,
     ArtifactRef,
     Json,
+    digest,
     from_json_value,
     summary_of,
     to_json_value,
@@ -16,7 +17,7 @@ from kinemill.store import (
 )
 from kinemill.store.atomic_write import Move
 from kinemill.store.home import Home
-from kinemill.store.shards import Nodes, Tree, amended, listed
+from kinemill.store.shards import Nodes, Tree, amended, cuts_for, listed
 from kinemill.store.transaction import GetOrBuild, publish_all
 from kinemill.task import Task
 from kinemill.validate import merge
@@ -46,9 +47,7 @@ class Publisher:
         nodes: Nodes = {}
 
         def make(get_or_build: GetOrBuild) -> Artifact:
-            made = {
-                name: self._shard(get_or_build, name, *results) for name, results in pending.items()
-            }
+            made = {name: self._shard(get_or_build, *results) for name, results in pending.items()}
             nodes.update({name: node for name, (node, _) in made.items()})
             return [artifact for _, artifact in made.values()][-1]
 
@@ -73,20 +72,20 @@ class Publisher:
             duplicates: pairs of near-duplicates.
             after: returns the moves that follow the publication.
         """
-        cuts = self._snapshot.tree.cuts
+        cuts = cuts_for(len(self._snapshot))
         recordings = self._snapshot.artifact.ref.digest
         key = inputs(self._task, self._snapshot.artifact.ref)
 
         def make(get_or_build: GetOrBuild) -> Artifact:
             made = {
-                name: self._shard(get_or_build, name, *results)[0]
-                for name, results in pending.items()
+                name: self._shard(get_or_build, *results)[0] for name, results in pending.items()
             }
             group = partial(self._group, get_or_build)
             nodes = amended(previous, cuts, {**changes, **made}, group)
 
             def build(folder: Path) -> Json:
-                write_json(folder / EPISODES, {"recordings": recordings, **listed(cuts, nodes)})
+                about = {"recordings": recordings, "set": self._snapshot.set}
+                write_json(folder / EPISODES, {**about, **listed(cuts, nodes)})
                 merged = self._merge_nodes(nodes)
                 return to_json_value(describe(self._task, folder, merged, duplicates))
 
@@ -95,22 +94,23 @@ class Publisher:
         return publish_all(self._home, make, after)
 
     def _shard(
-        self, get_or_build: GetOrBuild, name: str, shard: Shard, schema: list[CheckResult]
+        self, get_or_build: GetOrBuild, shard: Shard, schema: list[CheckResult]
     ) -> tuple[Json, Artifact]:
-        recordings, cut = self._snapshot.known_by(name), self._snapshot.tree.cuts > 0
-        key = {"recordings": recordings, "rules": self._rules}
+        read = [[one.recording, one.name, one.read, one.released] for one in shard.recordings]
+        key = {"recordings": digest(read), "rules": self._rules}
+        cut = cuts_for(len(self._snapshot)) > 0
         artifact = make_shard(get_or_build, self._task, key, shard, schema, cut=cut)
-        return self._node(recordings, artifact), artifact
+        return self._node(artifact), artifact
 
     def _group(self, get_or_build: GetOrBuild, name: str, nodes: Nodes) -> Json:
-        recordings = self._snapshot.known_by(name)
-        key = {"recordings": recordings, "rules": self._rules, "version": VERSION}
+        parts = {part: node["ref"]["digest"] for part, node in nodes.items()}
 
         def build(folder: Path) -> Json:
-            write_json(folder / EPISODES, listed(self._snapshot.tree.cuts, nodes, name))
+            write_json(folder / EPISODES, listed(cuts_for(len(self._snapshot)), nodes, name))
             return to_json_value(merge.bounded(self._merge_nodes(nodes)))
 
-        return self._node(recordings, get_or_build(GROUP, self._task.name, key, build))
+        key = {"parts": parts, "version": VERSION}
+        return self._node(get_or_build(GROUP, self._task.name, key, build))
 
     def _merge_nodes(self, nodes: Nodes) -> PartSummary:
         refs = [ArtifactRef.from_json(node["ref"]) for node in nodes.values()]
@@ -120,8 +120,8 @@ class Publisher:
         path = self._home.root / ref.path
         return from_json_value(summary_of(self._home, ref), PartSummary, path)
 
-    def _node(self, recordings: str, artifact: Artifact) -> Json:
+    def _node(self, artifact: Artifact) -> Json:
         summary = from_json_value(artifact.summary, PartSummary, Path(artifact.ref.path))
         self._summaries[artifact.ref] = summary
         counts = {key: getattr(summary, key) for key in merge.COUNTS}
-        return {"recordings_digest": recordings, "ref": artifact.ref.to_json(), **counts}
+        return {"ref": artifact.ref.to_json(), **counts}

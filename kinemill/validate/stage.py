@@ -11,6 +11,7 @@ from pathlib import Path
 
 import polars as pl
 
+from kinemill.catalog import CatalogEntry
 from kinemill.errors import CorruptArtifact
 from kinemill.ingest.recordings import open_recording
 from kinemill.ingest.snapshot import Snapshot
@@ -139,9 +140,11 @@ def load_checks(home: Home, ref: ArtifactRef) -> list[CheckResult]:
     return read_checks(open_ref(home, ref))
 
 
-def _batches(shards: Mapping[str, list[Json]]) -> Iterator[dict[str, list[Json]]]:
+def _batches(
+    shards: Mapping[str, list[CatalogEntry]],
+) -> Iterator[dict[str, list[CatalogEntry]]]:
     """Yield shards of recordings, sized so that their results fit into memory."""
-    batch: dict[str, list[Json]] = {}
+    batch: dict[str, list[CatalogEntry]] = {}
     for name in sorted(shards):
         batch[name] = shards[name]
         if sum(len(each) for each in batch.values()) >= BATCH:
@@ -151,7 +154,7 @@ def _batches(shards: Mapping[str, list[Json]]) -> Iterator[dict[str, list[Json]]
         yield batch
 
 
-def _evaluate_entry(task: Task, home: Home, task_rules: Json, entry: Json) -> NewResult:
+def _evaluate_entry(task: Task, home: Home, task_rules: Json, entry: CatalogEntry) -> NewResult:
     return evaluate_recording(task, home, open_recording(home, entry), task_rules)
 
 
@@ -190,35 +193,34 @@ class _Validation:
 
         return publisher.everything(old.tree, published, pending, duplicates, after)
 
-    def _evaluate(self, entries: list[Json]) -> dict[str, NewResult]:
+    def _evaluate(self, entries: list[CatalogEntry]) -> dict[str, NewResult]:
         """Evaluate recordings, and publish the results in groups."""
         work = partial(_evaluate_entry, self._task, self._home, self._rules)
         columns = len(self._task.columns)
         evaluated: dict[str, NewResult] = {}
-        for group, each in in_groups(work, entries, lambda entry: 8 * columns * entry["rows"]):
+        for group, each in in_groups(work, entries, lambda entry: 8 * columns * entry.rows):
             group_results = list[NewResult]()
             for entry, one in zip(group, each, strict=True):
                 group_results.append(one)
                 self._remaining -= 1
-                message = f"{entry['name']}: {len(one.item.episodes)} episodes"
+                message = f"{entry.name}: {len(one.item.episodes)} episodes"
                 done = self._total - self._remaining
                 self._progress.advance("validate", done, self._total, message)
             publish_staged(self._home, [one.staged for one in group_results if one.staged])
-            evaluated |= {
-                entry["hash"]: one for entry, one in zip(group, group_results, strict=True)
-            }
+            evaluated |= {entry.hash: one for entry, one in zip(group, group_results, strict=True)}
         return evaluated
 
     def _shard(
-        self, entries: list[Json], evaluated: Mapping[str, NewResult], old: PreviousResults
+        self,
+        entries: list[CatalogEntry],
+        evaluated: Mapping[str, NewResult],
+        old: PreviousResults,
     ) -> Shard:
-        cached = {e["hash"]: item for e in entries if (item := old.find(e))}
-        items = cached | {
-            e["hash"]: evaluated[e["hash"]].item for e in entries if e["hash"] in evaluated
-        }
-        new = rows_of(self._task, (evaluated[e["hash"]] for e in entries if e["hash"] in evaluated))
-        rows = pl.concat([old.rows(self._task, cached.values()), new])
-        return Shard([items[entry["hash"]] for entry in entries], rows.sort("episode"))
+        cached = {one.hash: item for one in entries if (item := old.find(one))}
+        new = [evaluated[one.hash] for one in entries if one.hash in evaluated]
+        items = cached | {one.item.recording: one.item for one in new}
+        rows = pl.concat([old.rows(self._task, cached.values()), rows_of(self._task, new)])
+        return Shard([items[one.hash] for one in entries], rows.sort("episode"))
 
     def _register_duplicates(
         self,

@@ -71,7 +71,16 @@ def test_commands_are_in_their_groups():
             "tune", "transfer",
         ],
         "runs": ["start", "list", "show", "metrics", "cancel"],
-        "admin": ["gc", "backup", "restore", "upgrade", "rebuild-registry", "users", "alerts"],
+        "admin": [
+            "gc",
+            "backup",
+            "restore",
+            "upgrade",
+            "rebuild-catalog",
+            "rebuild-registry",
+            "users",
+            "alerts",
+        ],
     }  # fmt: skip
 
 

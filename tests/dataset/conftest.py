@@ -124,7 +124,7 @@ def publish(home, contents, quarantine=(), task="arm"):
 
     def build_all(folder):
         shards = {"": {"ref": shard.to_json()}}
-        (folder / "episodes.json").write_text(json.dumps({"digits": 0, "shards": shards}))
+        (folder / "episodes.json").write_text(json.dumps({"cuts": 0, "shards": shards}))
         (folder / "quarantine.json").write_text(json.dumps(quarantine))
         (folder / "checks.json").write_text("[]")
         entries = [to_json_value(entry) for item in items for entry in item.entries()]

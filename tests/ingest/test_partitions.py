@@ -130,7 +130,7 @@ def test_one_partition_is_read_alone_and_the_rest_is_not_lost(arm, home):
         drop(home, name, first=ord(name[-5]))
     age()
     report = ingest.run(arm, home, partition="right")
-    assert [entry["name"] for entry in Snapshot(home, report.artifact.ref)] == ["right/b.csv"]
+    assert [entry.name for entry in Snapshot(home, report.artifact.ref)] == ["right/b.csv"]
     assert [one.name for one in members(home, "arm").values()] == ["right/b.csv"]
     everything = ingest.run(arm, home)
     assert [entry["outcome"] for entry in everything.fresh] == ["episodes", "episodes"]
@@ -189,7 +189,7 @@ def test_a_log_that_grew_supersedes_its_beginning_in_a_partition_run(arm, home):
     ingest.run(arm, home, partition="right")
     report = ingest.run(arm, home, partition="left")
     (entry,) = Snapshot(home, report.artifact.ref)
-    assert entry["rows"] == 32
+    assert entry.rows == 32
 
 
 def test_an_empty_partition_is_an_error(arm, home):

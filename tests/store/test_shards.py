@@ -6,7 +6,18 @@ from itertools import pairwise
 import pytest
 
 from kinemill.store import shards
-from kinemill.store.shards import Tree, amended, cuts_for, grouped, holds, listed, name_of
+from kinemill.store.shards import (
+    Tree,
+    amended,
+    bounds,
+    cuts_for,
+    grouped,
+    holds,
+    listed,
+    name_of,
+    set_difference,
+    set_digest,
+)
 
 
 class Shelf:
@@ -33,11 +44,11 @@ class Shelf:
 
 
 def members(count):
-    return [{"hash": hashlib.sha256(str(n).encode()).hexdigest()} for n in range(count)]
+    return [hashlib.sha256(str(n).encode()).hexdigest() for n in range(count)]
 
 
 def cut(entries, cuts):
-    return {name: {"members": len(each)} for name, each in grouped(entries, cuts).items()}
+    return {name: {"members": len(each)} for name, each in grouped(entries, cuts, str).items()}
 
 
 @pytest.mark.parametrize(
@@ -65,16 +76,16 @@ def test_every_member_is_found_in_its_shard(cuts):
     assert dict(tree.shards()) == nodes
     assert [name for name, _ in tree.shards()] == sorted(nodes)
     for entry in entries[:50]:
-        name = name_of(entry["hash"], cuts)
+        name = name_of(entry, cuts)
         assert tree.shard(name) == nodes[name]
-        assert [other for other in nodes if holds(other, entry["hash"])] == [name]
+        assert [other for other in nodes if holds(other, entry)] == [name]
 
 
 @pytest.mark.parametrize("cuts", range(6))
 def test_shards_in_order_hold_their_members_in_order(cuts):
-    every = [one["hash"] for each in grouped(members(900), cuts).values() for one in each]
+    every = [one for each in grouped(members(900), cuts, str).values() for one in each]
     assert every == sorted(every)
-    assert [*grouped(members(900), cuts)] == sorted(grouped(members(900), cuts))
+    assert [*grouped(members(900), cuts, str)] == sorted(grouped(members(900), cuts, str))
 
 
 def test_a_member_of_a_shard_or_group_that_there_is_not_is_not_found():
@@ -89,7 +100,7 @@ def test_one_more_member_touches_the_groups_above_its_shard_alone():
     tree = shelf.tree(6, amended(None, 6, cut(entries, 6), shelf.group(6)))
     assert shelf.published == 16 + 256
     shelf.published = shelf.opened = 0
-    name = entries[0]["hash"][:3]
+    name = entries[0][:3]
     nodes = amended(tree, 6, {name: {"members": 99}}, shelf.group(6))
     assert (shelf.published, shelf.opened) == (2, 2)
     again = shelf.tree(6, nodes)
@@ -101,7 +112,7 @@ def test_equal_sets_have_equal_groups_however_they_came():
     whole = amended(None, 4, cut(entries, 4), shelf.group(4))
     nodes: dict = {}
     for first, last in pairwise([0, 1, 150, 151, 400]):
-        now, new = cut(entries[:last], 4), {one["hash"][:2] for one in entries[first:last]}
+        now, new = cut(entries[:last], 4), {one[:2] for one in entries[first:last]}
         previous = shelf.tree(4, nodes) if nodes else None
         nodes = amended(previous, 4, {name: now[name] for name in new}, shelf.group(4))
     assert nodes == whole
@@ -125,33 +136,27 @@ def test_four_shards_have_a_group_of_their_own():
     assert shelf.published == 16 + 256
     assert [*tree.nodes("3f")] == ["3fw", "3fx", "3fy", "3fz"]
     shelf.published = shelf.opened = 0
-    name = name_of(entries[0]["hash"], 5)
+    name = name_of(entries[0], 5)
     amended(tree, 5, {name: {"members": 99}}, shelf.group(5))
     assert shelf.published == 2
 
 
-def test_a_tree_from_before_there_were_quarters_is_read():
-    entries, shelf = members(700), Shelf()
-    nodes = cut(entries, 4)
-    root = listed(4, amended(None, 4, nodes, shelf.group(4)))
-    tree = Tree({"digits": 2, "groups": root["groups"]}, shelf.open)
-    assert (tree.cuts, dict(tree.shards())) == (4, nodes)
-    name = entries[7]["hash"][:2]
-    assert tree.shard(name) == nodes[name]
+@pytest.mark.parametrize("cuts", range(7))
+def test_the_bounds_of_a_shard_hold_its_members_alone(cuts):
+    entries = sorted(members(2000))
+    for name, each in grouped(entries, cuts, str).items():
+        first, stop = bounds(name)
+        assert [one for one in entries if first <= one < stop] == each
+    assert bounds("") == ("", "g")
+    assert bounds("ffz") == ("ffc", "g")
 
 
-def test_many_shards_from_before_there_were_groups_are_read_and_grouped_at_the_next_change():
-    entries, shelf = members(700), Shelf()
-    nodes = cut(entries, 4)
-    flat = Tree({"digits": 2, "shards": nodes}, shelf.open)
-    assert flat.flat
-    assert dict(flat.shards()) == nodes
-    name = entries[0]["hash"][:2]
-    assert flat.shard(name) == nodes[name]
-    grown = amended(flat, 4, {name: {"members": 9}}, shelf.group(4))
-    whole = amended(None, 4, {**nodes, name: {"members": 9}}, shelf.group(4))
-    assert grown == whole
-    assert sorted(grown) == list("0123456789abcdef")
+def test_a_digest_of_a_set_takes_members_in_any_order_and_lets_them_go():
+    some = [hashlib.sha256(str(n).encode()).digest() for n in range(5)]
+    assert set_digest(some) == set_digest(some[::-1]) != set_digest(some[1:])
+    whole = bytes.fromhex(set_digest(some))
+    assert set_difference([whole], some[:2]) == set_digest(some[2:])
+    assert set_difference([whole], some) == set_digest([])
 
 
 def test_the_cut_follows_the_size_that_is_set(monkeypatch):

@@ -8,10 +8,13 @@ import numpy as np
 import polars as pl
 import pytest
 
+from kinemill import catalog
+from kinemill.catalog import SetRules
 from kinemill.ingest import snapshot
 from kinemill.ingest.rows import SUFFIX, write_rows
 from kinemill.ingest.snapshot import entry_of
 from kinemill.store import ArtifactRef, digest, get_or_build
+from kinemill.store.home import Home
 from kinemill.task import Task, load_task
 from tests.conftest import EXAMPLES
 
@@ -100,12 +103,14 @@ def _record_one(home, task, name: str, frames: list[pl.DataFrame]):
 def record(home) -> Callable[[Task, Frames], ArtifactRef]:
     """Publish recordings as ingest does: name -> frames of its tracks (none: unreadable)."""
 
-    def publish(task: Task, frames: Frames) -> ArtifactRef:
+    def publish(task: Task, frames: Frames, home: Home = home) -> ArtifactRef:
         entries = [
             entry_of(digest(name), name, _record_one(home, task, name, tracks), released=False)
             for name, tracks in frames.items()
         ]
-        return snapshot.publish(home, task.name, entries).ref
+        changes = {entry.hash: entry for entry in entries}
+        head = catalog.amend(home, task.name, changes, SetRules(), whole=True)
+        return snapshot.publish(home, task.name, head).ref
 
     return publish
 

@@ -1,0 +1,40 @@
+"""Catalog: one database of what is known about the recordings of all tasks.
+
+It holds rows about published artifacts and no bytes of its own, so it can be rebuilt from the store
+(`kinemill admin rebuild-catalog`). The names below are the public API.
+"""
+
+from kinemill.catalog.database import discard, transaction
+from kinemill.catalog.recordings import (
+    CatalogEntry,
+    CatalogHead,
+    RecordingSet,
+    SetRules,
+    Totals,
+    amend,
+    change_of,
+    ended_paths,
+    forget,
+    live_paths,
+    read_head,
+    set_digest_of,
+    totals_of,
+)
+
+__all__ = [
+    "CatalogEntry",
+    "CatalogHead",
+    "RecordingSet",
+    "SetRules",
+    "Totals",
+    "amend",
+    "change_of",
+    "discard",
+    "ended_paths",
+    "forget",
+    "live_paths",
+    "read_head",
+    "set_digest_of",
+    "totals_of",
+    "transaction",
+]

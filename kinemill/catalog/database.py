@@ -1,0 +1,167 @@
+"""Connection to the catalog: `catalog.db` in the home, or a schema of the shared database.
+
+SQLite is used in WAL mode, so that readers never wait for a writer. A write transaction takes the
+write lock at its beginning, so two writers wait for each other instead of failing.
+"""
+
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    create_engine,
+    delete,
+    event,
+    insert,
+    inspect,
+    select,
+)
+from sqlalchemy.exc import DatabaseError, InterfaceError, OperationalError
+from sqlalchemy.pool import NullPool
+
+from kinemill.catalog import tables
+from kinemill.errors import BadInput, CorruptArtifact, KinemillError, Unreachable
+from kinemill.store.database import address_of, database, make_schema, spell
+from kinemill.store.disk_space import convert_disk_errors
+from kinemill.store.fault_injection import fault_point
+from kinemill.store.home import Home
+
+SCHEMA = "kinemill"
+_WAIT = 600.0  # s for the write lock; a transaction takes milliseconds
+_REBUILD = "kinemill admin rebuild-catalog fills a new one; recordings and decisions are kept"
+
+
+@contextmanager
+def transaction(home: Home, *, write: bool = False) -> Generator[Connection]:
+    """Open the catalog for one transaction, which is committed at the end of the block.
+
+    A catalog that does not exist is created by a writer; a reader finds it empty.
+
+    Args:
+        home: its home.
+        write: whether the block changes rows.
+
+    Raises:
+        CorruptArtifact: The database is damaged.
+        BadInput: A newer kinemill has written it.
+        DiskFull: No space is left on the disk; nothing was changed.
+        Unreachable: The shared database does not respond.
+    """
+    shared = address_of(SCHEMA)
+    if shared is None and not write and not home.catalog_db.is_file():
+        address = "sqlite://"
+    elif shared is None:
+        home.make()
+        url = URL.create("sqlite", database=str(home.catalog_db))  # quotes `?` and `%` in the path
+        address = url.render_as_string()
+    else:
+        address = shared
+    with _errors(home), convert_disk_errors(home.root):
+        engine = _engine(address, os.getpid()).execution_options(write=write)
+        with engine.begin() as connection:
+            _prepare(home, connection, write=write or address == "sqlite://")
+            yield connection
+            if write:
+                fault_point("catalog.written")
+        if write:
+            fault_point("catalog.committed")
+
+
+@lru_cache(maxsize=8)
+def _engine(address: str, process: int) -> Engine:
+    """Return the engine of an address in this process; connections are not shared after a fork."""
+    del process
+    if not address.startswith("sqlite"):
+        make_schema(SCHEMA)
+        return create_engine(address, poolclass=NullPool)
+    engine = create_engine(address, poolclass=NullPool, connect_args={"timeout": _WAIT})
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _: object) -> None:
+        connection.isolation_level = None  # transactions are begun below
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA cache_size = -65536")  # KiB
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        write = connection.get_execution_options().get("write")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    _ = configure, begin
+    return engine
+
+
+def _prepare(home: Home, connection: Connection, *, write: bool) -> None:
+    """Create the tables if there are none; refuse those of another format."""
+    if not inspect(connection).has_table(tables.about.name):
+        if not write:
+            raise CorruptArtifact(where(home), "holds no catalog", fix=_REBUILD)
+        tables.metadata.create_all(connection)
+        connection.execute(insert(tables.about).values(format=tables.FORMAT))
+    found = connection.execute(select(tables.about.c.format)).scalar()
+    if found == tables.FORMAT:
+        return
+    newer = isinstance(found, int) and found > tables.FORMAT
+    raise BadInput(
+        where(home),
+        f"is a catalog of format {found}",
+        expected=f"format {tables.FORMAT}",
+        fix="update kinemill: another version of it uses this catalog" if newer else _REBUILD,
+    )
+
+
+def discard(home: Home) -> Path | None:
+    """Remove all rows of the catalog; return where the file of before is kept, if there was one.
+
+    Call it while no other process uses the home.
+    """
+    if address_of(SCHEMA) is not None:
+        with transaction(home, write=True) as connection:
+            for table in tables.metadata.sorted_tables:
+                if table is not tables.about:
+                    connection.execute(delete(table))
+        return None
+    if not home.catalog_db.is_file():
+        return None
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    aside = home.catalog_db.with_name(f"{home.catalog_db.name}.before-{stamp}")
+    for ending in ("-wal", "-shm", ""):  # the database last: a crash in between can be repeated
+        path = home.catalog_db.with_name(home.catalog_db.name + ending)
+        if path.exists():
+            path.rename(aside.with_name(aside.name + ending))
+    return aside
+
+
+def where(home: Home) -> str:
+    """Return the place of the catalog for messages, without a password."""
+    shared = database()
+    return f"{spell(shared)}, schema {SCHEMA}" if shared else str(home.catalog_db)
+
+
+@contextmanager
+def _errors(home: Home) -> Generator[None]:
+    """Convert errors of the database to those that a user can act on."""
+    try:
+        yield
+    except (OperationalError, InterfaceError) as error:
+        problem = _first_line(error)
+        if database() is not None:
+            raise Unreachable(where(home), f"does not respond ({problem})") from error
+        fix = "check the permissions and the disk, or wait for the program that holds its lock"
+        raise KinemillError(where(home), f"cannot be used ({problem})", fix=fix) from error
+    except DatabaseError as error:
+        raise CorruptArtifact(
+            where(home), f"is damaged ({_first_line(error)})", fix=_REBUILD
+        ) from error
+
+
+def _first_line(error: DatabaseError | InterfaceError) -> str:
+    return (str(error.orig).splitlines() or [""])[0]

@@ -1,0 +1,375 @@
+"""Sets of recordings: append-only rows, so that any earlier set can be read.
+
+A change appends rows and updates the head of its task in one transaction: the number of the change,
+the totals, and the digest of the set. The digest is a sum over the entries, so its update costs the
+same among a thousand and a million recordings.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    insert,
+    or_,
+    select,
+    update,
+)
+
+from kinemill.catalog.database import transaction
+from kinemill.catalog.tables import heads, recordings, sets
+from kinemill.store import ArtifactRef, digest
+from kinemill.store.home import Home
+from kinemill.store.shards import set_difference, set_digest
+
+_BATCH = 500  # values of one IN clause
+
+
+@dataclass(frozen=True)
+class CatalogEntry:
+    """A recording of a task.
+
+    Attributes:
+        hash: content hash, sha256 in hex.
+        name: of the log at first ingest.
+        ref: artifact with its tracks.
+        tracks: number of tracks; 0 if it could not be read.
+        rows: number of rows of the log.
+        dropped_rows: number of rows that could not be read.
+        reasons: number of findings while it was read.
+        released: whether a user released it from quarantine.
+    """
+
+    hash: str
+    name: str
+    ref: ArtifactRef
+    tracks: int
+    rows: int
+    dropped_rows: int
+    reasons: int
+    released: bool = False
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Sums over the recordings of a set."""
+
+    recordings: int = 0
+    quarantined: int = 0
+    tracks: int = 0
+    rows: int = 0
+    dropped_rows: int = 0
+
+    def plus(self, entry: CatalogEntry, sign: int = 1) -> "Totals":
+        """Return the sums with one more recording, or with one less for `sign` -1."""
+        return Totals(
+            self.recordings + sign,
+            self.quarantined + sign * (not entry.tracks),
+            self.tracks + sign * entry.tracks,
+            self.rows + sign * entry.rows,
+            self.dropped_rows + sign * entry.dropped_rows,
+        )
+
+
+@dataclass(frozen=True)
+class SetRules:
+    """What a set of recordings depends on besides their bytes.
+
+    Attributes:
+        rules: digest of the rules by which they were read.
+        barred: content hashes of the recordings that decisions exclude.
+        released: content hashes of those that users released from quarantine.
+    """
+
+    rules: str = ""
+    barred: frozenset[str] = frozenset()
+    released: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class CatalogHead:
+    """The last change of a task's recordings.
+
+    Attributes:
+        change: number of the change, from 1.
+        set: digest of the set of recordings.
+        by: what the set depends on besides their bytes.
+        totals: sums over the recordings.
+    """
+
+    change: int
+    set: str
+    by: SetRules
+    totals: Totals
+
+
+class RecordingSet:
+    """The recordings of a task after one of its changes."""
+
+    def __init__(self, home: Home, task: str, change: int) -> None:
+        self._home, self._task, self.change = home, task, change
+
+    def __iter__(self) -> Iterator[CatalogEntry]:
+        """Yield the entries, sorted by hash."""
+        return self.within("", "g")
+
+    def within(self, first: str, stop: str) -> Iterator[CatalogEntry]:
+        """Yield the entries with hashes from `first` up to `stop`, excluded, sorted by hash."""
+        query = (
+            self._query()
+            .where(recordings.c.hash >= first, recordings.c.hash < stop)
+            .order_by(recordings.c.hash)
+        )
+        with transaction(self._home) as connection:
+            for row in connection.execute(query).yield_per(1000):
+                yield _entry(row)
+
+    def find(self, hash_: str) -> CatalogEntry | None:
+        """Return the entry of a recording, or None."""
+        with transaction(self._home) as connection:
+            row = connection.execute(self._query().where(recordings.c.hash == hash_)).first()
+        return _entry(row) if row else None
+
+    def present(self, hashes: Iterable[str]) -> set[str]:
+        """Return those of some content hashes that have an entry."""
+        query = select(recordings.c.hash).where(
+            recordings.c.task == self._task, _counts(self.change)
+        )
+        with transaction(self._home) as connection:
+            return {
+                row[0]
+                for some in _batches(hashes)
+                for row in connection.execute(query.where(recordings.c.hash.in_(some)))
+            }
+
+    def named(self, name: str) -> list[CatalogEntry]:
+        """Return the entries with this name, sorted by hash."""
+        query = self._query().where(recordings.c.name == name).order_by(recordings.c.hash)
+        with transaction(self._home) as connection:
+            return [_entry(row) for row in connection.execute(query)]
+
+    def changed_since(self, change: int) -> set[str]:
+        """Return the content hashes of the entries that differ between two changes."""
+        first, last = sorted((change, self.change))
+        table, hashes = recordings.c, set[str]()
+        with transaction(self._home) as connection:
+            for column in (table.added, table.removed):
+                query = select(table.hash).where(
+                    table.task == self._task, column > first, column <= last
+                )
+                hashes.update(row[0] for row in connection.execute(query))
+        return hashes
+
+    def _query(self) -> Select[Any]:
+        return select(recordings).where(recordings.c.task == self._task, _counts(self.change))
+
+
+def _counts(change: int) -> Any:
+    """Return the condition that a row counts after a change."""
+    table = recordings.c
+    return and_(table.added <= change, or_(table.removed.is_(None), table.removed > change))
+
+
+def read_head(home: Home, task: str) -> CatalogHead | None:
+    """Return the last change of a task's recordings; None if the catalog has none."""
+    with transaction(home) as connection:
+        return _head(connection, task)
+
+
+def change_of(home: Home, task: str, set_: str) -> int | None:
+    """Return the number of a change after which a task had this set of recordings, or None."""
+    query = select(sets.c.change).where(sets.c.task == task, sets.c.set == set_)
+    with transaction(home) as connection:
+        return connection.execute(query).scalar()
+
+
+def amend(
+    home: Home,
+    task: str,
+    changes: Mapping[str, CatalogEntry | None],
+    by: SetRules,
+    *,
+    whole: bool = False,
+) -> CatalogHead:
+    """Change the recordings of a task in one transaction, and return the new head.
+
+    Entries that are the same as before change nothing. Call it under the lock of the task's ingest.
+
+    Args:
+        home: its home.
+        task: name of the task.
+        changes: new entries by content hash; None removes a recording.
+        by: what the new set depends on.
+        whole: whether `changes` names all recordings, so that all others are removed.
+    """
+    with transaction(home, write=True) as connection:
+        head = _head(connection, task) or CatalogHead(0, set_digest([]), SetRules(), Totals())
+        before = _rows_of(connection, task, None if whole else changes)
+        wanted = {**dict.fromkeys(before), **changes} if whole else changes
+        new = {hash_: one for hash_, one in wanted.items() if before.get(hash_) != one}
+        old = [before[hash_] for hash_ in new if hash_ in before]
+        _write(connection, task, head.change + 1, old, new)
+        made = CatalogHead(head.change + bool(new), *_sums(head, old, new.values(), by))
+        if made != head:
+            _set_head(connection, task, made)
+    return made
+
+
+def _write(
+    connection: Connection,
+    task: str,
+    change: int,
+    old: Iterable[CatalogEntry],
+    new: Mapping[str, CatalogEntry | None],
+) -> None:
+    table = recordings.c
+    if ended := [{"of": one.hash, "until": change} for one in old]:
+        end = update(recordings).where(
+            table.task == task, table.hash == bindparam("of"), table.removed.is_(None)
+        )
+        connection.execute(end.values(removed=bindparam("until")), ended)
+    if rows := [_row(task, change, one) for one in new.values() if one]:
+        connection.execute(insert(recordings), rows)
+
+
+def _sums(
+    head: CatalogHead, old: list[CatalogEntry], new: Iterable[CatalogEntry | None], by: SetRules
+) -> tuple[str, SetRules, Totals]:
+    """Return set, rules and totals of a head after entries were replaced."""
+    added = [one for one in new if one]
+    set_ = set_difference([bytes.fromhex(head.set), *map(_digest, added)], map(_digest, old))
+    totals = head.totals
+    for sign, entries in ((-1, old), (1, added)):
+        for one in entries:
+            totals = totals.plus(one, sign)
+    return set_, by, totals
+
+
+def totals_of(entries: Iterable[CatalogEntry]) -> Totals:
+    """Return the sums over some entries."""
+    totals = Totals()
+    for entry in entries:
+        totals = totals.plus(entry)
+    return totals
+
+
+def set_digest_of(entries: Iterable[CatalogEntry]) -> str:
+    """Return the digest of a set of entries, as a head has it."""
+    return set_digest(_digest(entry) for entry in entries)
+
+
+def _digest(entry: CatalogEntry) -> bytes:
+    return bytes.fromhex(digest(asdict(entry)))
+
+
+def live_paths(home: Home) -> Iterator[tuple[str, str]]:
+    """Yield task and path of the artifact of every recording that counts."""
+    query = select(recordings.c.task, recordings.c.path).where(recordings.c.removed.is_(None))
+    with transaction(home) as connection:
+        for row in connection.execute(query).yield_per(1000):
+            yield row.task, row.path
+
+
+def ended_paths(home: Home, task: str, set_: str) -> set[str]:
+    """Return the artifacts of an earlier set of recordings that count no more."""
+    change = change_of(home, task, set_)
+    if change is None:
+        return set()
+    table = recordings.c
+    query = select(table.path).where(
+        table.task == task, table.removed > change, table.added <= change
+    )
+    with transaction(home) as connection:
+        return {row[0] for row in connection.execute(query)}
+
+
+def forget(home: Home, task: str, hash_: str) -> None:
+    """Delete every row of a recording, and with them the earlier sets of the task.
+
+    Args:
+        home: its home.
+        task: name of the task.
+        hash_: content hash of the recording.
+    """
+    head = read_head(home, task)
+    if head is None:
+        return
+    head = amend(home, task, {hash_: None}, head.by)
+    with transaction(home, write=True) as connection:
+        table = recordings.c
+        connection.execute(delete(recordings).where(table.task == task, table.hash == hash_))
+        connection.execute(delete(sets).where(sets.c.task == task, sets.c.set != head.set))
+
+
+def _head(connection: Connection, task: str) -> CatalogHead | None:
+    row = connection.execute(select(heads).where(heads.c.task == task)).first()
+    if row is None:
+        return None
+    sums = {field.name: getattr(row, field.name) for field in fields(Totals)}
+    barred, released = (frozenset(json.loads(text)) for text in (row.barred, row.released))
+    by = SetRules(row.rules, barred, released)
+    return CatalogHead(row.change, row.set, by, Totals(**sums))
+
+
+def _set_head(connection: Connection, task: str, head: CatalogHead) -> None:
+    connection.execute(delete(heads).where(heads.c.task == task))
+    connection.execute(
+        insert(heads).values(
+            task=task,
+            change=head.change,
+            set=head.set,
+            rules=head.by.rules,
+            barred=json.dumps(sorted(head.by.barred)),
+            released=json.dumps(sorted(head.by.released)),
+            **asdict(head.totals),
+        )
+    )
+    connection.execute(delete(sets).where(sets.c.task == task, sets.c.set == head.set))
+    connection.execute(insert(sets).values(task=task, set=head.set, change=head.change))
+
+
+def _rows_of(
+    connection: Connection, task: str, hashes: Iterable[str] | None
+) -> dict[str, CatalogEntry]:
+    """Return the entries that count, of some recordings or of all, by content hash."""
+    query = select(recordings).where(recordings.c.task == task, recordings.c.removed.is_(None))
+    if hashes is None:
+        return {row.hash: _entry(row) for row in connection.execute(query)}
+    return {
+        row.hash: _entry(row)
+        for some in _batches(hashes)
+        for row in connection.execute(query.where(recordings.c.hash.in_(some)))
+    }
+
+
+def _batches(hashes: Iterable[str]) -> Iterator[list[str]]:
+    remaining = iter(hashes)
+    while some := list(islice(remaining, _BATCH)):
+        yield some
+
+
+def _row(task: str, change: int, entry: CatalogEntry) -> dict[str, Any]:
+    values = {**vars(entry), **entry.ref.to_json(), "task": task, "added": change}
+    del values["ref"]
+    return values
+
+
+def _entry(row: Row[Any]) -> CatalogEntry:
+    return CatalogEntry(
+        row.hash,
+        row.name,
+        ArtifactRef(row.path, row.digest),
+        row.tracks,
+        row.rows,
+        row.dropped_rows,
+        row.reasons,
+        row.released,
+    )
