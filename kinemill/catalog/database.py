@@ -106,13 +106,13 @@ def _prepare(home: Home, connection: Connection, *, write: bool) -> None:
             raise CorruptArtifact(where(home), "holds no catalog", fix=_REBUILD)
         tables.metadata.create_all(connection)
         connection.execute(insert(tables.about).values(format=tables.FORMAT))
-    found = connection.execute(select(tables.about.c.format)).scalar()
-    if found == tables.FORMAT:
+    number = connection.execute(select(tables.about.c.format)).scalar()
+    if number == tables.FORMAT:
         return
-    newer = isinstance(found, int) and found > tables.FORMAT
+    newer = isinstance(number, int) and number > tables.FORMAT
     raise BadInput(
         where(home),
-        f"is a catalog of format {found}",
+        f"is a catalog of format {number}",
         expected=f"format {tables.FORMAT}",
         fix="update kinemill: another version of it uses this catalog" if newer else _REBUILD,
     )

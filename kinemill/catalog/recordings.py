@@ -212,10 +212,10 @@ def amend(
     """
     with transaction(home, write=True) as connection:
         head = _head(connection, task) or CatalogHead(0, set_digest([]), SetRules(), Totals())
-        before = _rows_of(connection, task, None if whole else changes)
-        wanted = {**dict.fromkeys(before), **changes} if whole else changes
-        new = {hash_: one for hash_, one in wanted.items() if before.get(hash_) != one}
-        old = [before[hash_] for hash_ in new if hash_ in before]
+        present = _rows_of(connection, task, None if whole else changes)
+        requested = {**dict.fromkeys(present), **changes} if whole else changes
+        new = {hash_: one for hash_, one in requested.items() if present.get(hash_) != one}
+        old = [present[hash_] for hash_ in new if hash_ in present]
         _write(connection, task, head.change + 1, old, new)
         made = CatalogHead(head.change + bool(new), *_sums(head, old, new.values(), by))
         if made != head:

@@ -156,9 +156,9 @@ class SnapshotUpdate:
         by = self._head.by
         decided_anew = (by.barred ^ self._barred) | (by.released ^ self._released)
         last = RecordingSet(self._home, self._task.name, self._head.change)
-        known = last.present(read.values())
+        present = last.present(read.values())
         # A file with a new stat and known content can only have a new side-car.
-        new = {h for s, h in read.items() if s in self._described or h not in known}
+        new = {h for s, h in read.items() if s in self._described or h not in present}
         return {*new, *self._pending, *decided_anew}
 
     def _publish(self, changes: Changes) -> Artifact | None:

@@ -1,0 +1,119 @@
+"""The catalog's database: made by writers, damaged, of another format, and shared."""
+
+import sqlite3
+from multiprocessing import get_context
+
+import pytest
+from sqlalchemy import insert, select
+
+from kinemill import catalog
+from kinemill.catalog import SetRules, database, tables, transaction
+from kinemill.errors import BadInput, CorruptArtifact, KinemillError
+from kinemill.store.home import Home
+from tests.catalog.test_recordings import changed, entry, names
+from tests.deploy.conftest import database as shared  # noqa: F401  (fixture)
+from tests.deploy.conftest import postgres  # noqa: F401  (fixture)
+
+
+def test_a_reader_finds_no_catalog_empty_and_makes_none(home):
+    with transaction(home) as connection:
+        assert connection.execute(select(tables.recordings)).all() == []
+    assert not home.catalog_db.exists()
+
+
+def test_what_fails_is_not_committed(home):
+    changed(home, entry(1))
+
+    def fail():
+        with transaction(home, write=True) as connection:
+            connection.execute(insert(tables.sets).values(task="arm", set="x", change=9))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert catalog.change_of(home, "arm", "x") is None
+
+
+def test_a_reader_sees_the_state_of_its_beginning_while_another_writes(home):
+    changed(home, entry(1))
+    with transaction(home) as connection:
+        query = select(tables.recordings.c.name)
+        assert connection.execute(query).scalars().all() == ["1.csv"]
+        changed(home, entry(2))
+        assert connection.execute(query).scalars().all() == ["1.csv"]
+
+
+@pytest.mark.parametrize("content", [b"no database at all, " * 400, None])
+def test_a_damaged_catalog_is_said_and_how_to_rebuild_it(home, content):
+    changed(home, *(entry(number) for number in range(500)))
+    with sqlite3.connect(home.catalog_db) as opened:
+        opened.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    whole = home.catalog_db.read_bytes()
+    home.catalog_db.write_bytes(content or whole[:4096] + bytes(len(whole) - 4096))
+    with pytest.raises(CorruptArtifact, match=r"catalog\.db: is damaged.*rebuild-catalog"):
+        names(home, changed(home, entry(500)))
+
+
+def test_a_catalog_of_a_newer_kinemill_is_refused(home, monkeypatch):
+    monkeypatch.setattr(tables, "FORMAT", 7)
+    changed(home, entry(1))
+    monkeypatch.undo()
+    for write in (False, True):
+        with (
+            pytest.raises(BadInput, match=r"format 7.*expected format 1.*update kinemill"),
+            transaction(home, write=write),
+        ):
+            pass
+
+
+def test_a_catalog_that_may_not_be_opened_is_an_error_with_its_place(home):
+    home.root.mkdir(exist_ok=True)
+    home.catalog_db.mkdir()
+    with pytest.raises(KinemillError, match=r"catalog\.db: cannot be used"):
+        changed(home, entry(1))
+
+
+def test_what_is_discarded_is_kept_beside(home):
+    assert catalog.discard(home) is None
+    head = changed(home, entry(1))
+    aside = catalog.discard(home)
+    assert aside.name.startswith("catalog.db.before-")
+    assert catalog.read_head(home, "arm") is None
+    aside.rename(home.catalog_db)
+    assert catalog.read_head(home, "arm") == head
+
+
+def _append(root, first):
+    for number in range(first, first + 20):
+        changed(Home(root), entry(number), task=f"arm_{first}")
+
+
+def test_processes_that_make_one_catalog_at_once_agree(home):
+    context = get_context("spawn")
+    writers = [context.Process(target=_append, args=(home.root, first)) for first in (0, 100)]
+    for one in writers:
+        one.start()
+    for one in writers:
+        one.join(120)
+    assert [one.exitcode for one in writers] == [0, 0]
+    assert [len(names(home, catalog.read_head(home, t), t)) for t in ("arm_0", "arm_100")] == [
+        20
+    ] * 2
+
+
+def test_a_shared_database_holds_the_catalog_of_all_machines(home, tmp_path, request):
+    request.getfixturevalue("shared")
+    head = changed(home, entry(1), entry(2))
+    elsewhere = Home(tmp_path / "elsewhere")
+    assert names(elsewhere, catalog.read_head(elsewhere, "arm")) == ["1.csv", "2.csv"]
+    later = changed(elsewhere, entry(3), gone=[1])
+    assert names(home, later) == ["2.csv", "3.csv"]
+    assert names(home, head) == ["1.csv", "2.csv"]
+    assert not home.catalog_db.exists()
+    assert "schema kinemill" in database.where(home)
+    assert "@" not in database.where(home)
+    catalog.forget(home, "arm", entry(2).hash)
+    assert names(home, catalog.read_head(home, "arm")) == ["3.csv"]
+    assert catalog.discard(home) is None
+    assert catalog.read_head(home, "arm") is None
+    assert catalog.amend(home, "arm", {}, SetRules()).totals.recordings == 0
