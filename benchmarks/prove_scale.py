@@ -4,9 +4,10 @@ Two homes are filled through the library, `var/prove/scale-<number>/`, with logs
 channels, one in fifty broken). What is there already is kept, so a stopped proof goes on. Filling
 leaves out fsync, which a proof does not need; measuring does not. Then each work is done in one
 home right after the other, `ROUNDS` times: a new log is ingested and validated to a published
-snapshot, named alone or found in its folder; nothing new; what the sensor does when nothing
-changed; the dataset version and the training set with the new episodes; pages of the quarantine, of
-the versions, of one of them and of what two differ in. Wall time is what a person waits for; on a
+snapshot, named alone or found in its folder; nothing new; what the sensor does when nothing has
+changed, with a watch on the folder as in the server, and by scanning; the dataset version and the
+training set with the new episodes; pages of the quarantine, of the versions, of one of them and of
+what two differ in. Wall time is what a person waits for; on a
 machine that does other work the ratio of CPU time says more about what grows.
 """
 
@@ -34,7 +35,7 @@ from kinemill.dataset import (
 )
 from kinemill.dataset import stage as dataset_stage
 from kinemill.ingest import stage as ingest
-from kinemill.ingest.arrivals import find_new_logs
+from kinemill.ingest.arrivals import find_new_logs, watch_new_logs
 from kinemill.process import tune_process
 from kinemill.store import ArtifactRef, atomic_write
 from kinemill.store.home import Home
@@ -170,7 +171,8 @@ def _works(place: Place) -> dict[str, Callable[[], object]]:
         "add a log that is named": lambda: take(place, alone),
         "add a log found in its folder": lambda: take(place, place.logs),
         "take a folder with nothing new": lambda: take(place, place.logs),
-        "tick of the sensor, nothing new": lambda: find_new_logs(TASK, home, place.logs),
+        "tick of the sensor, nothing new": lambda: watch_new_logs(TASK, home, place.logs),
+        "tick of the sensor, scanning": lambda: find_new_logs(TASK, home, place.logs),
         "dataset with two new episodes": lambda: dataset_stage.run(TASK, home, _last(place)),
         "training set of that": lambda: augment.run(TASK, home, find_version(home, name).ref),
         "first page of the quarantine": lambda: held_back(TASK, home, 0, 100),

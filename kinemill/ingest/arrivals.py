@@ -1,7 +1,9 @@
 """Arrivals: which logs of a drop folder are complete and were not read yet, for the log sensor.
 
-No tick reads a large log. Up to `WHOLE` bytes a file is identified by its sha256, as in the store;
-above that by its size, a sample of its blocks, and the stats of files that were read before.
+A tick that finds nothing new is remembered with a watch on the folder: until something changes
+there, the next ticks look at no file. No tick reads a large log. Up to `WHOLE` bytes a file is
+identified by its sha256, as in the store; above that by its size, a sample of its blocks, and the
+stats of files that were read before.
 """
 
 import hashlib
@@ -12,6 +14,7 @@ from typing import NamedTuple
 
 from kinemill.ingest.file_stat import CachedFiles, Entry, FileStat, stat_of
 from kinemill.ingest.files import ScanResult, empty_scan, scan
+from kinemill.ingest.folder_watch import Scanned, begin_scan
 from kinemill.ingest.membership import is_member
 from kinemill.ingest.scan_cache import open_scan_cache
 from kinemill.store import file_digest
@@ -38,6 +41,26 @@ class NewLogs(NamedTuple):
     any_read: bool
 
 
+def watch_new_logs(task: Task, home: Home, folder: Path, now: float | None = None) -> NewLogs:
+    """Do the same as `find_new_logs`, in a process that lives on and calls it again.
+
+    The folder is watched: it is scanned only if it has changed since a scan that found nothing new.
+    """
+    key = open_scan_cache(task, home, folder).path
+    quiet = _quiet.pop(key, None)
+    if quiet is None or not quiet[0].holds:
+        scanned = begin_scan(folder)
+        arrived, is_final = _examine(task, home, folder, now)
+        if scanned is None or not is_final:
+            return arrived
+        quiet = scanned, arrived
+    _quiet[key] = quiet
+    return quiet[1]
+
+
+_quiet: dict[Path, tuple[Scanned, NewLogs]] = {}  # of this process
+
+
 def find_new_logs(task: Task, home: Home, folder: Path, now: float | None = None) -> NewLogs:
     """Return which complete logs under `folder` no ingest has read.
 
@@ -50,10 +73,16 @@ def find_new_logs(task: Task, home: Home, folder: Path, now: float | None = None
         folder: a drop folder; a missing one holds no logs.
         now: s since the epoch.
     """
+    return _examine(task, home, folder, now)[0]
+
+
+def _examine(task: Task, home: Home, folder: Path, now: float | None) -> tuple[NewLogs, bool]:
+    """Return the new logs, and whether they are none until something in the folder changes."""
     read = open_scan_cache(task, home, folder).files
-    waiting = _settled_files(task, _scan_folder(task, folder, read), now)
+    logs = _scan_folder(task, folder, read).logs
+    waiting = _settled_files(task, logs, now)
     if not waiting:
-        return NewLogs(frozenset(), more=False, any_read=bool(read))
+        return NewLogs(frozenset(), more=False, any_read=bool(read)), not logs
     history, contents = _ReadHistory(task, home, folder, read), _contents(waiting)
     new = {
         content
@@ -61,7 +90,9 @@ def find_new_logs(task: Task, home: Home, folder: Path, now: float | None = None
         if content and not history.has(file_stat, content)
     }
     any_read = bool(read) or len(new) < sum(1 for content in contents.values() if content)
-    return NewLogs(frozenset(new), more=len(contents) < len(waiting), any_read=any_read)
+    more = len(contents) < len(waiting)
+    is_final = len(logs) == len(contents) and all(contents.values()) and not new
+    return NewLogs(frozenset(new), more=more, any_read=any_read), is_final
 
 
 class _ReadHistory:
@@ -105,12 +136,10 @@ def _scan_folder(task: Task, folder: Path, read: CachedFiles) -> ScanResult:
     return scan(task, folder, read) if stat_of(folder) else empty_scan()
 
 
-def _settled_files(task: Task, result: ScanResult, now: float | None) -> list[FileStat]:
-    """Return the files that are new or changed, and complete."""
+def _settled_files(task: Task, logs: list[FileStat], now: float | None) -> list[FileStat]:
+    """Return those of the new or changed files that are complete."""
     moment = time.time() if now is None else now
-    return [
-        file_stat for file_stat in result.logs if file_stat.age(moment) >= task.ingest.min_file_age
-    ]
+    return [one for one in logs if one.age(moment) >= task.ingest.min_file_age]
 
 
 def _contents(waiting: list[FileStat]) -> dict[FileStat, str]:

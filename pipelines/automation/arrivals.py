@@ -94,11 +94,11 @@ def next_run(
     task: Task, home: Home, state: SensorState, runs: Runs, moment: float | None = None
 ) -> Call:
     """Decide at `moment` (s since the epoch) whether the logs in the drop folder need a run."""
-    from kinemill.ingest.arrivals import find_new_logs
+    from kinemill.ingest.arrivals import watch_new_logs
     from kinemill.ingest.files import drop_folder
 
     now = time.time() if moment is None else moment
-    arrived = find_new_logs(task, home, drop_folder(task, home))
+    arrived = watch_new_logs(task, home, drop_folder(task, home))
     if arrived.more:
         return Call(None, "still scanning new files", state)
     request = _request_id(task, arrived.ids) if arrived.ids or arrived.any_read else ""

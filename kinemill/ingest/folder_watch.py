@@ -1,0 +1,114 @@
+"""Folder watch: whether anything below a folder has changed since it was scanned.
+
+The kernel reports changes (inotify on Linux, through watchdog), so a process that stays alive need
+not look at a million unchanged files. It reports only changes made on this machine: a folder of a
+network file system is not watched, and a watched folder is scanned again after `TRUSTED`, in case a
+report was lost. A report arrives up to a second after the change.
+"""
+
+import logging
+import os
+import stat
+import threading
+import time
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+import psutil
+from watchdog.events import (
+    EVENT_TYPE_CLOSED_NO_WRITE,
+    EVENT_TYPE_OPENED,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
+from watchdog.observers import Observer
+
+from kinemill.ingest.file_stat import real_path, stat_of
+
+TRUSTED = 600.0  # s
+_READ = {EVENT_TYPE_OPENED, EVENT_TYPE_CLOSED_NO_WRITE}  # reading a log changes nothing
+# File systems on which every change is made, and reported, by this machine.
+_LOCAL = {"apfs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "overlay", "tmpfs", "xfs", "zfs"}
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class FolderWatch(FileSystemEventHandler):
+    """Counts the changes below a folder while this process lives.
+
+    Attributes:
+        folder: the folder.
+        inode: of the folder, to tell it from another one under its name.
+        changes: number of changes until now.
+    """
+
+    folder: Path
+    inode: int
+    changes: int = 0
+    _counting: threading.Lock = field(default_factory=threading.Lock)
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        """Count an event that may change what a scan finds."""
+        if event.event_type not in _READ:
+            with self._counting:
+                self.changes += 1
+
+
+@dataclass(frozen=True)
+class Scanned:
+    """When a folder was scanned.
+
+    Attributes:
+        watch: its watch.
+        changes: number of changes before the scan.
+        at: time of the scan, s of the monotonic clock.
+    """
+
+    watch: FolderWatch
+    changes: int
+    at: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether another scan would find the same."""
+        status = stat_of(self.watch.folder)
+        is_same = status is not None and status.st_ino == self.watch.inode
+        is_recent = time.monotonic() - self.at < TRUSTED
+        return is_same and is_recent and self.changes == self.watch.changes
+
+
+def begin_scan(folder: Path) -> Scanned | None:
+    """Note the state of a folder before it is scanned; None if it cannot be watched.
+
+    The first call starts the watch, which ends with the process.
+    """
+    folder = real_path(folder)
+    status = stat_of(folder)
+    if status is None or not stat.S_ISDIR(status.st_mode):
+        return None
+    watch = _watch(folder, status.st_ino, os.getpid())
+    return Scanned(watch, watch.changes, time.monotonic()) if watch else None
+
+
+@lru_cache(maxsize=256)
+def _watch(folder: Path, inode: int, process: int) -> FolderWatch | None:
+    """Start a watch, once for each folder and process."""
+    del process
+    if _file_system(folder) not in _LOCAL:
+        return None
+    observer, watch = Observer(), FolderWatch(folder, inode)
+    try:
+        observer.schedule(watch, str(folder), recursive=True)
+        observer.start()
+    except OSError as error:  # such as too many watched folders: the scans go on
+        _log.warning("%s is scanned at every tick, since it cannot be watched: %s", folder, error)
+        return None
+    return watch
+
+
+def _file_system(folder: Path) -> str:
+    """Return the type of the file system of a folder; empty if unknown."""
+    mounts = {Path(one.mountpoint): one.fstype for one in psutil.disk_partitions(all=True)}
+    return next((mounts[one] for one in (folder, *folder.parents) if one in mounts), "")
