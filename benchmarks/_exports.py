@@ -90,7 +90,7 @@ def pendulum_data(seed: int = 0) -> PackedDataset:
         units=DESCRIPTION["units"],
         angles=["angle"],
         episodes=episodes,
-        values=np.concatenate(parts).astype(np.float32),
+        segments=[np.concatenate(parts).astype(np.float32)],
         mean=train.mean(axis=0),
         std=train.std(axis=0),
         delta_std=np.diff(train[:, :2], axis=0).std(axis=0),

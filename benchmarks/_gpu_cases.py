@@ -53,7 +53,7 @@ def pendulums(episodes: int, rows: int) -> PackedDataset:
         units={"angle": "rad", "velocity": "rad/s", "torque": "N*m"},
         angles=["angle"],
         episodes=of_split,
-        values=values.reshape(-1, 3),
+        segments=[values.reshape(-1, 3)],
         mean=train.mean((0, 1)).astype(float),
         std=train.std((0, 1)).astype(float),
         delta_std=np.diff(train[..., :2], axis=1).std((0, 1)).astype(float),

@@ -124,7 +124,7 @@ def _packed(episodes: int, rows: int) -> PackedDataset:
             PackedEpisode(f"run{k}", f"run{k}", f"run{k}", split, k * rows, (k + 1) * rows)
             for k, split in enumerate(splits)
         ],
-        values=values,
+        segments=[values],
         mean=np.zeros(4),
         std=np.ones(4),
         delta_std=np.ones(2),

@@ -80,7 +80,7 @@ class Robot:
             units={**dict.fromkeys(self.states, "m"), "force": "N"},
             angles=[],
             episodes=episodes,
-            values=values,
+            segments=[values],
             mean=train.mean(axis=0),
             std=train.std(axis=0),
             delta_std=np.diff(train[:, : len(self.states)], axis=0).std(axis=0),

@@ -1,39 +1,58 @@
 """The augmentation stage: training episodes of a dataset and their copies.
 
-Copies depend on their original alone, so threads process a few originals at a time and the rows are
-written as they come.
+The training set links the training segments of its dataset. Each of them has at most one segment of
+copies. Copies depend on their original and the task alone, so the segment of copies is linked too
+if the previous training set has it.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 
 from kinemill.augment._augmentation import Rows, Signals
 from kinemill.augment._copies import Content, copies
 from kinemill.dataset import (
-    AuxRows,
     Media,
     PackedDataset,
     PackedEpisode,
     View,
-    create_values,
-    load_aux,
-    load_dataset,
-    save_aux,
+    dataset_versions,
+    scan_listing,
+)
+from kinemill.dataset.aux_arrays import write_aux, write_media
+from kinemill.dataset.listing import EPISODE, write_listing
+from kinemill.dataset.packed import (
+    episode_table,
+    read_description,
+    read_packed,
     write_description,
 )
-from kinemill.errors import BadInput
-from kinemill.store import Artifact, ArtifactRef, Json, StoredSummary, get_or_build, to_json_value
+from kinemill.dataset.segments import VALUES, Segment, link_segment, write_segment
+from kinemill.errors import BadInput, CorruptArtifact
+from kinemill.store import (
+    Artifact,
+    ArtifactRef,
+    Json,
+    StoredSummary,
+    digest,
+    get_or_build,
+    open_ref,
+    peek,
+    read_document,
+    to_json_value,
+    write_document,
+)
 from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.validate.apply_checks import apply_checks_to_track
 
-VERSION = 3
-WORKERS = 4  # episodes in memory at a time, with their copies
+STAGE, VERSION = "training_set", 4
+WORKERS = 4  # threads
 
 
 @dataclass
@@ -55,7 +74,7 @@ class _CopyCounts:
 
 @dataclass
 class _WithCopies:
-    """An original with its copies, sorted by id, and the counts of each augmentation."""
+    """An original, then its copies sorted by id, and the counts of each augmentation."""
 
     contents: list[Content]
     counts_by_plugin: list[_CopyCounts] = field(default_factory=list[_CopyCounts])
@@ -127,11 +146,31 @@ def run(task: Task, home: Home, dataset: ArtifactRef, workers: int | None = None
     """
     return get_or_build(
         home,
-        "training_set",
+        STAGE,
         task.name,
         inputs(task, dataset),
-        lambda folder: _build(task, _open(home, dataset), folder, workers),
+        lambda folder: _build(
+            task, open_ref(home, dataset), folder, _find_previous(task, home, dataset), workers
+        ),
     )
+
+
+@dataclass(frozen=True)
+class _Copied:
+    """An augmented copy in a segment of copies; `original` is the id of its episode."""
+
+    id: str
+    original: str
+    rows: int
+    views: list[View]
+
+
+@dataclass(frozen=True)
+class CopiedSegment:
+    """Content of `copies-KEY.json`: the copies of one segment, and the counts of each plug-in."""
+
+    episodes: list[_Copied]
+    counts: list[_CopyCounts]
 
 
 @dataclass(frozen=True)
@@ -143,40 +182,141 @@ class _Source:
     media: Media | None
 
     def content(self, episode: PackedEpisode) -> Content:
-        aux = load_aux(self.folder, episode) if self.media else None
+        aux = self.media.load(self.folder, episode) if self.media else None
         return Content(episode, self.dataset.rows(episode), aux)
 
 
-def _open(home: Home, ref: ArtifactRef) -> _Source:
-    dataset, folder = load_dataset(home, ref), home.root / ref.path
-    return _Source(dataset, folder, Media.read(folder))
+def _find_previous(task: Task, home: Home, dataset: ArtifactRef) -> Path | None:
+    """Return the training set of the latest other version, if it can be read."""
+    for version in dataset_versions(home, task.name, limit=2) if task.augment else ():
+        artifact = peek(home, STAGE, task.name, digest(inputs(task, version.ref)))
+        if artifact and version.ref != dataset:
+            try:
+                return open_ref(home, artifact.ref)
+            except CorruptArtifact:
+                return None
+    return None
 
 
-def _build(task: Task, source: _Source, folder: Path, workers: int | None) -> Json:
-    dataset, aux, views = source.dataset, list[AuxRows](), dict[str, list[View]]()
-    counts_by_plugin = [_CopyCounts() for _ in task.augment]
-    episodes: list[PackedEpisode] = []
-    aside, stop = folder / "rows.aside", 0
-    with aside.open("wb") as file:
-        for result in _copy_all(task, source, workers or min(WORKERS, os.cpu_count() or 1)):
-            for index, counts in enumerate(result.counts_by_plugin):
-                counts_by_plugin[index] += counts
-            for content in result.contents:
-                file.write(np.ascontiguousarray(content.values, np.float32).data)
-                start, stop = stop, stop + len(content.values)
-                episodes.append(replace(content.episode, start=start, stop=stop))
-                aux += [content.aux] if content.aux else []
-                views |= {content.episode.id: list(content.views)} if content.views else {}
-    packed = create_values(folder, stop, len(dataset.columns))
-    if stop:
-        packed[:] = np.memmap(aside, np.float32, "r", shape=packed.shape)
-    packed.flush()
-    aside.unlink()
-    write_description(folder, replace(dataset, episodes=episodes, values=packed))
-    if source.media:
-        save_aux(folder, aux, source.media.of({one.recording for one in episodes}, views))
-    originals = len(dataset.of("train"))
-    return to_json_value(_summary(task, counts_by_plugin, originals, len(episodes), stop))
+def _build(
+    task: Task, source: Path, folder: Path, previous: Path | None, workers: int | None
+) -> Json:
+    about = read_description(source)
+    columns = scan_listing(source).select([*EPISODE, "rows"])
+    table = columns.filter(pl.col("split") == "train").sort("start").collect()
+    originals, stop = _training(about.segments, int(table["rows"].sum())), 0
+    for one in originals:
+        link_segment(source, folder, one.key)
+        stop += one.rows
+    segments, added = list(originals), list[CopiedSegment]()
+    if task.augment:
+        copier = _Copier(task, source, folder, previous, workers)
+        for segment, episodes in copier.of_segments(originals):
+            copied = copier.copy(segment, episodes)
+            added.append(copied)
+            if rows := sum(one.rows for one in copied.episodes):
+                segments.append(Segment(copier.key(segment, episodes), rows))
+        table = pl.concat([table, copier.table(added, stop).select(table.columns)])
+    write_listing(folder, table)
+    write_description(folder, replace(about, segments=segments))
+    if media := Media.read(source):
+        views = {one.id: one.views for each in added for one in each.episodes if one.views}
+        recordings = media.of(set(table["recording"].to_list()))
+        write_media(folder, replace(media, recordings=recordings, segments=segments, views=views))
+    counts = [_CopyCounts() for _ in task.augment]
+    for each in added:
+        for index, own in enumerate(each.counts):
+            counts[index] += own
+    number = len(table) - sum(len(each.episodes) for each in added)
+    rows = sum(one.rows for one in segments)
+    return to_json_value(_summary(task, counts, number, len(table), rows))
+
+
+def _training(segments: Sequence[Segment], rows: int) -> list[Segment]:
+    """Return the segments of the training split, which come first; `rows` is its number of rows."""
+    stops = np.cumsum([one.rows for one in segments])
+    last = int(np.searchsorted(stops, rows)) + 1 if rows else 0
+    # The statistics are those of the dataset, so the moments of segments are not needed.
+    return [Segment(one.key, one.rows) for one in segments[:last]]
+
+
+class _Copier:
+    """Copies of the training episodes of a dataset, one segment of copies for each segment.
+
+    Args:
+        task: task with the augmentations.
+        source: folder of the dataset.
+        folder: folder of the training set.
+        previous: folder of the previous training set.
+        workers: number of threads.
+    """
+
+    def __init__(
+        self, task: Task, source: Path, folder: Path, previous: Path | None, workers: int | None
+    ) -> None:
+        self._task, self._folder, self._previous = task, folder, previous
+        self._workers = workers or min(WORKERS, os.cpu_count() or 1)
+        dataset, media = read_packed(source), Media.read(source)
+        self._source = _Source(dataset, source, media)
+        aux = list(media.units) if media else []
+        self._signals = Signals([*dataset.columns, *aux], task.channels, dataset.dt)
+        self._settings = digest([task.part("augment", "channels", "dt", "validate"), VERSION])
+
+    def of_segments(
+        self, segments: Sequence[Segment]
+    ) -> Iterator[tuple[Segment, list[PackedEpisode]]]:
+        """Yield each training segment with its episodes."""
+        episodes, stop = iter(self._source.dataset.of("train")), 0
+        for segment in segments:
+            stop, own = stop + segment.rows, list[PackedEpisode]()
+            while not own or own[-1].stop < stop:
+                own.append(next(episodes))
+            yield segment, own
+
+    def key(self, segment: Segment, episodes: Sequence[PackedEpisode]) -> str:
+        """Return the key of a segment of copies; seeds of copies contain the ids of episodes."""
+        return digest([self._settings, segment.key, [one.id for one in episodes]])[:32]
+
+    def copy(self, segment: Segment, episodes: Sequence[PackedEpisode]) -> CopiedSegment:
+        """Link the copies of a segment, or make them."""
+        key = self.key(segment, episodes)
+        name = f"copies-{key}.json"
+        if self._previous and (self._previous / name).is_file():
+            link_segment(self._previous, self._folder, key)
+            return read_document(self._folder / name, CopiedSegment)
+        counts = [_CopyCounts() for _ in self._task.augment]
+        contents, copied = list[Content](), list[_Copied]()
+        with ThreadPoolExecutor(self._workers) as pool:
+            for result in pool.map(self._copy_one, episodes):
+                for index, own in enumerate(result.counts_by_plugin):
+                    counts[index] += own
+                original, *others = result.contents
+                contents += others
+                copied += [
+                    _Copied(one.episode.id, original.episode.id, len(one.values), list(one.views))
+                    for one in others
+                ]
+        if contents:
+            rows = np.concatenate([one.values for one in contents], dtype=np.float32)
+            write_segment(self._folder, VALUES, key, rows)
+            if aux := [one.aux for one in contents if one.aux]:
+                write_aux(self._folder, key, aux)
+        made = CopiedSegment(copied, counts)
+        write_document(self._folder / name, made)
+        return made
+
+    def _copy_one(self, episode: PackedEpisode) -> _WithCopies:
+        return _copy(self._task, self._source.content(episode), self._signals)
+
+    def table(self, added: Sequence[CopiedSegment], start: int) -> pl.DataFrame:
+        """Return a table of the copies, whose rows begin at `start`."""
+        originals = {one.id: one for one in self._source.dataset.of("train")}
+        episodes = list[PackedEpisode]()
+        for one in (one for each in added for one in each.episodes):
+            own = replace(originals[one.original], id=one.id, start=start, stop=start + one.rows)
+            episodes.append(own)
+            start += one.rows
+        return episode_table(episodes)
 
 
 def _summary(
@@ -205,20 +345,6 @@ def _summary(
             )
         )
     return TrainingSetSummary(episodes=episodes, rows=rows, added=added, augmentations=lines)
-
-
-def _copy_all(task: Task, source: _Source, workers: int) -> Iterator[_WithCopies]:
-    """Yield each original with its copies, in the order of ids, a few in memory at a time."""
-    dataset, aux = source.dataset, list(source.media.units) if source.media else []
-    originals = sorted(dataset.of("train"), key=lambda episode: episode.id)
-    signals = Signals([*dataset.columns, *aux], task.channels, dataset.dt)
-
-    def copy_one(episode: PackedEpisode) -> _WithCopies:
-        return _copy(task, source.content(episode), signals)
-
-    with ThreadPoolExecutor(workers) as pool:
-        for first in range(0, len(originals), workers):
-            yield from pool.map(copy_one, originals[first : first + workers])
 
 
 def _copy(task: Task, original: Content, signals: Signals) -> _WithCopies:

@@ -11,7 +11,7 @@ Example:
 """
 
 from kinemill.dataset import stage
-from kinemill.dataset.aux_arrays import AuxRows, Media, View, load_aux, save_aux
+from kinemill.dataset.aux_arrays import AuxRows, Media, View
 from kinemill.dataset.catalog import FORMAT as CATALOG
 from kinemill.dataset.catalog import Version, dataset_versions, find_version, publish_unpacked
 from kinemill.dataset.inspection import diff_datasets, list_datasets, show_dataset
@@ -20,9 +20,8 @@ from kinemill.dataset.media import Frames, MediaSet, load_media
 from kinemill.dataset.packed import (
     PackedDataset,
     PackedEpisode,
-    create_values,
     load_dataset,
-    write_description,
+    write_packed,
 )
 from kinemill.dataset.stage import VERSION
 from kinemill.dataset.summary import DatasetSummary
@@ -39,18 +38,15 @@ __all__ = [
     "PackedEpisode",
     "Version",
     "View",
-    "create_values",
     "dataset_versions",
     "diff_datasets",
     "find_version",
     "list_datasets",
-    "load_aux",
     "load_dataset",
     "load_media",
     "publish_unpacked",
-    "save_aux",
     "scan_listing",
     "show_dataset",
     "stage",
-    "write_description",
+    "write_packed",
 ]

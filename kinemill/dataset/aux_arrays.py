@@ -1,14 +1,14 @@
 """Auxiliary arrays next to the packed rows: outputs, observations, rewards, references to media.
 
-Each array has one row for each row of the dataset. Images and texts stay with their recordings; a
-dataset version refers to those by path and digest.
+Each array has one row for each row of the dataset, in the same segments. Images and texts stay with
+their recordings; a dataset version refers to those by path and digest.
 
 Symbols: N rows of all episodes, K outputs, observations and rewards, in this order, M image and
 text channels.
 """
 
 from collections.abc import Iterable, Sequence, Set
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +16,20 @@ import polars as pl
 from numpy.typing import NDArray
 
 from kinemill.dataset.packed import NUMBERS, PackedDataset, PackedEpisode
+from kinemill.dataset.segments import (
+    Segment,
+    SegmentedRows,
+    create_segment,
+    map_segments,
+    path_of,
+    write_segment,
+)
 from kinemill.errors import BadInput
 from kinemill.ingest.media import RECORDING
 from kinemill.store import Json, publish_document, read_document, read_json
 from kinemill.task import Task
 
-REFERENCES, MEDIA = "references.npy", "media.json"
+REFERENCES, MEDIA = "references", "media.json"
 
 
 @dataclass(frozen=True)
@@ -61,6 +69,7 @@ class Media:
         units: unit of each number.
         recordings: artifact reference of each recording, by its content hash.
         shapes: height, width and colors of each image channel.
+        segments: segments of the arrays.
         views: augmentations of images and texts by episode, in the order of application.
     """
 
@@ -68,12 +77,25 @@ class Media:
     units: dict[str, str]
     recordings: dict[str, dict[str, str]]
     shapes: dict[str, list[int]]
+    segments: list[Segment]
     views: dict[str, list[View]] = field(default_factory=dict[str, list[View]])
 
-    def of(self, recordings: Set[str], views: dict[str, list[View]]) -> "Media":
-        """Return the description for a subset of the recordings, with other views."""
-        own = {hash_: ref for hash_, ref in self.recordings.items() if hash_ in recordings}
-        return replace(self, recordings=own, views=views)
+    def of(self, recordings: Set[str]) -> dict[str, dict[str, str]]:
+        """Return the artifact references of some recordings."""
+        return {hash_: ref for hash_, ref in self.recordings.items() if hash_ in recordings}
+
+    def load(self, folder: Path, episode: PackedEpisode) -> AuxRows:
+        """Return the auxiliary rows of one episode in a dataset's folder, memory-mapped."""
+        stop = 0
+        for one in self.segments:
+            start, stop = stop, stop + one.rows
+            if episode.start < stop:
+                break
+        else:
+            raise AssertionError(f"{episode.id} lies after the last segment")
+        numbers, references = _map(folder, one.key)
+        rows = slice(episode.start - start, episode.stop - start)
+        return AuxRows(numbers[rows], references[rows])
 
     @classmethod
     def read(cls, folder: Path) -> "Media | None":
@@ -88,92 +110,93 @@ class AuxWriter:
     Args:
         task: task with the channels.
         folder: folder of the version.
-        rows: total number of rows.
     """
 
-    def __init__(self, task: Task, folder: Path, rows: int) -> None:
+    def __init__(self, task: Task, folder: Path) -> None:
         self._task, self._folder = task, folder
         self._names = [name for name in task.numbers if name not in task.columns]
-        self._numbers = np.lib.format.open_memmap(
-            folder / NUMBERS, mode="w+", dtype=np.float32, shape=(rows, len(self._names))
-        )
-        self._references = np.lib.format.open_memmap(
-            folder / REFERENCES, mode="w+", dtype=np.int32, shape=(rows, len(task.media))
-        )
         self._recordings = dict[str, dict[str, str]]()
         self._shapes = dict[str, list[int]]()
 
-    def copy_from(
-        self, folder: Path, runs: Iterable[tuple[slice, slice]], recordings: Set[str]
-    ) -> None:
+    def open(self, key: str, rows: int) -> None:
+        """Create the arrays of a segment; the calls that follow write to it."""
+        shapes = (rows, len(self._names)), (rows, len(self._task.media))
+        self._numbers = create_segment(self._folder, NUMBERS, key, shapes[0], np.float32)
+        self._references = create_segment(self._folder, REFERENCES, key, shapes[1], np.int32)
+
+    def refer(self, folder: Path, recordings: Set[str]) -> None:
+        """Refer to recordings as the previous version in `folder` does."""
+        if recordings and (previous := Media.read(folder)):
+            # All recordings have every image channel, in the same shapes.
+            self._shapes |= previous.shapes
+            self._recordings |= previous.of(recordings)
+
+    def copy_from(self, folder: Path, runs: Iterable[tuple[slice, slice]]) -> None:
         """Copy rows from the previous version.
 
         Args:
             folder: folder of that version.
-            runs: rows here, and the corresponding rows there.
-            recordings: hashes of the recordings of these rows.
+            runs: rows of the open segment, and the corresponding rows there.
         """
         previous = Media.read(folder)
-        if previous is None or not recordings:
+        if previous is None:
             return
-        numbers, references = _map(folder)
+        numbers, references = (
+            SegmentedRows(map_segments(folder, kind, previous.segments))
+            for kind in (NUMBERS, REFERENCES)
+        )
         for new, old in runs:
-            self._numbers[new], self._references[new] = numbers[old], references[old]
-        # All recordings have every image channel, in the same shapes.
-        self._shapes |= previous.shapes
-        self._recordings |= previous.of(recordings, {}).recordings
+            self._numbers[new] = numbers.view(old.start, old.stop)
+            self._references[new] = references.view(old.start, old.stop)
 
-    def add(self, packed: PackedEpisode, frame: pl.DataFrame, path: Path) -> None:
+    def add(self, rows: slice, recording: str, name: str, frame: pl.DataFrame, path: Path) -> None:
         """Write the auxiliary rows of an episode, or of a piece of one.
 
         Args:
-            packed: its rows in the packed array.
+            rows: its rows in the open segment.
+            recording: content hash of its recording.
+            name: name of its recording.
             frame: its content.
             path: file of the episode.
 
         Raises:
             BadInput: Images of one channel differ in shape between recordings.
         """
-        rows = slice(packed.start, packed.stop)
         self._numbers[rows] = frame.select(self._names).to_numpy().reshape(frame.height, -1)
         self._references[rows] = frame.select(self._task.media).to_numpy().reshape(frame.height, -1)
-        if self._task.media and packed.recording not in self._recordings:
-            recording = read_json(path.parent / RECORDING)
-            self._recordings[packed.recording] = recording["ref"]
-            _check_shapes(recording["shapes"], packed.name, self._shapes)
+        if self._task.media and recording not in self._recordings:
+            about = read_json(path.parent / RECORDING)
+            self._recordings[recording] = about["ref"]
+            _check_shapes(about["shapes"], name, self._shapes)
 
-    def finish(self) -> None:
-        """Flush the arrays and write the description."""
-        self._numbers.flush()
-        self._references.flush()
+    def finish(self, segments: Sequence[Segment]) -> None:
+        """Write the description; `segments` are those of the version."""
         channels = self._task.channels
         media = Media(
             {name: channels[name].role for name in [*self._names, *self._task.media]},
             {name: channels[name].unit for name in self._names},
             dict(sorted(self._recordings.items())),
             self._shapes,
+            [Segment(one.key, one.rows) for one in segments],
         )
-        publish_document(self._folder / MEDIA, media)
+        write_media(self._folder, media)
 
 
-def open_aux(task: Task, folder: Path, rows: int) -> AuxWriter | None:
+def open_aux(task: Task, folder: Path) -> AuxWriter | None:
     """Return a writer of auxiliary arrays; None if the task has no such channels."""
     needed = task.media or any(name not in task.columns for name in task.numbers)
-    return AuxWriter(task, folder, rows) if needed else None
+    return AuxWriter(task, folder) if needed else None
 
 
-def save_aux(folder: Path, contents: Sequence[AuxRows], media: Media) -> None:
-    """Write auxiliary arrays, episode after episode, and their description."""
-    np.save(folder / NUMBERS, np.concatenate([one.numbers for one in contents]))
-    np.save(folder / REFERENCES, np.concatenate([one.references for one in contents]))
+def write_media(folder: Path, media: Media) -> None:
+    """Write the description of the auxiliary arrays of a version."""
     publish_document(folder / MEDIA, media)
 
 
-def load_aux(folder: Path, episode: PackedEpisode) -> AuxRows:
-    """Return the auxiliary rows of one episode, memory-mapped."""
-    numbers, references = _map(folder)
-    rows = slice(episode.start, episode.stop)
-    return AuxRows(numbers[rows], references[rows])
+def write_aux(folder: Path, key: str, contents: Sequence[AuxRows]) -> None:
+    """Write the auxiliary arrays of a segment, episode after episode."""
+    write_segment(folder, NUMBERS, key, np.concatenate([one.numbers for one in contents]))
+    write_segment(folder, REFERENCES, key, np.concatenate([one.references for one in contents]))
 
 
 def episode_values(
@@ -183,12 +206,13 @@ def episode_values(
     values = dict(zip(dataset.columns, dataset.rows(episode).T, strict=True))
     media = Media.read(folder)
     if media and media.units:
-        values |= dict(zip(media.units, load_aux(folder, episode).numbers.T, strict=True))
+        values |= dict(zip(media.units, media.load(folder, episode).numbers.T, strict=True))
     return values
 
 
-def _map(folder: Path) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    numbers, references = (np.load(folder / f, mmap_mode="r") for f in (NUMBERS, REFERENCES))
+def _map(folder: Path, key: str) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    paths = (path_of(folder, kind, key) for kind in (NUMBERS, REFERENCES))
+    numbers, references = (np.load(path, mmap_mode="r") for path in paths)
     return numbers, references
 
 

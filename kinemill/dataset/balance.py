@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from kinemill.dataset.multi_task import EpisodeSet, metadata_of
 from kinemill.dataset.packed import PackedEpisode
+from kinemill.dataset.split import Piece
 from kinemill.errors import BadInput
 from kinemill.store.home import Home
 from kinemill.task import Task
@@ -48,7 +49,7 @@ def classes_of(task: Task, home: Home, collected: EpisodeSet) -> dict[str, str]:
 
 
 def weights_of(
-    episodes: Sequence[PackedEpisode], classes: Mapping[str, str], power: float
+    episodes: Sequence[Piece | PackedEpisode], classes: Mapping[str, str], power: float
 ) -> list[float]:
     """Return the sampling weight of each episode's rows; the mean over training rows is 1.
 

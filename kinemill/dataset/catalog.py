@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import polars as pl
+
 from kinemill.dataset.listing import write_listing
 from kinemill.dataset.summary import DatasetSummary
 from kinemill.errors import BadInput, CorruptArtifact
@@ -213,7 +215,7 @@ def publish_unpacked(
     rules = task.part("dt", "channels", "dataset")
 
     def build_empty(folder: Path) -> Json:
-        write_listing(folder, [], [], {})
+        write_listing(folder, pl.DataFrame())
         return {**to_json_value(DatasetSummary({}, {}, {})), **build(folder)}
 
     key = {"task": rules, "columns": [], "shortest": 0, **inputs}

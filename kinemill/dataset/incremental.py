@@ -1,36 +1,33 @@
-"""Reuse rows of the previous version, so that only new episodes are read.
+"""Reuse the previous version: link its segments, and copy rows into segments that changed.
 
-`sources.parquet` lists the pieces of a version, used ones first, in the order of their rows: which
-rows of which episode of which validation artifact. This identifies the content. If the new version
-has the same piece, its rows are copied from the previous version, after the same integrity check as
-on loading. `moments.npy` has the means and squares of each used piece, (P, 2, C + S).
-
-If the previous version is gone, damaged or has other channels, every episode is read.
+A piece is the same if it holds the same rows of the same episode of the same validation artifact.
+Files of the previous version pass the same integrity check as on loading. If the previous version
+is gone, damaged or has other channels, every episode is read.
 
 Symbols: P used pieces, C channels, S states.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from kinemill.dataset.catalog import dataset_versions
-from kinemill.dataset.packed import VALUES, Floats, Packed
-from kinemill.dataset.split import Piece, SplitEpisode
+from kinemill.dataset.listing import scan_listing
+from kinemill.dataset.packed import read_description
+from kinemill.dataset.segments import VALUES, Segment, SegmentedRows, map_segments
+from kinemill.dataset.split import SplitEpisode
 from kinemill.errors import CorruptArtifact
 from kinemill.store import MANIFEST, Json, digest, open_ref, read_json
 from kinemill.store.home import Home
 
-SOURCES, MOMENTS = "sources.parquet", "moments.npy"
-_SCHEMA = {
-    "episode": pl.String, "artifact": pl.String, "first": pl.Int64, "last": pl.Int64,
-    "start": pl.Int64, "begins": pl.Int64,
-}  # fmt: skip
+MOMENTS = "moments"  # files with the moments of each piece
+_SOURCE = ["episode", "artifact", "first", "rows"]
 
 
 class PublishedEpisode(SplitEpisode, Protocol):
@@ -42,40 +39,51 @@ class PublishedEpisode(SplitEpisode, Protocol):
         ...
 
 
-class Source(NamedTuple):
-    """Rows `first` to `last` (exclusive) of an episode of a validation artifact."""
-
-    episode: str
-    artifact: str
-    first: int
-    last: int
-
-
 @dataclass(frozen=True, eq=False)
 class PreviousVersion:
     """The previous version of a task's dataset.
 
     Attributes:
         folder: folder of its files.
-        starts: (P,) first packed row of each used piece.
-        numbers: index of each piece in `starts` and `moments`.
-        begins: first row of an episode in its recording, by id and artifact, where known.
+        segments: its segments, in the order of their rows.
     """
 
     folder: Path
-    starts: NDArray[np.int64]
-    numbers: Mapping[Source, int]
-    begins: Mapping[tuple[str, str], int]
+    segments: list[Segment]
 
-    @property
-    def values(self) -> Packed:
+    @cached_property
+    def by_key(self) -> Mapping[str, Segment]:
+        """Its segments by key."""
+        return {one.key: one for one in self.segments}
+
+    @cached_property
+    def values(self) -> SegmentedRows[np.float32]:
         """(N, C) packed rows, memory-mapped."""
-        return np.load(self.folder / VALUES, mmap_mode="r")
+        return SegmentedRows(map_segments(self.folder, VALUES, self.segments))
 
-    @property
-    def moments(self) -> Floats:
-        """(P, 2, C + S) moments of the used pieces."""
-        return np.load(self.folder / MOMENTS)
+    @cached_property
+    def moments(self) -> SegmentedRows[np.float64]:
+        """(P, 2 * (C + S)) moments of the used pieces, memory-mapped."""
+        return SegmentedRows(map_segments(self.folder, MOMENTS, self.segments))
+
+    @cached_property
+    def begins(self) -> Mapping[tuple[str, str], int]:
+        """First row of an episode in its recording, by id and artifact, where known."""
+        table = scan_listing(self.folder).filter(pl.col("begins").is_not_null())
+        rows = table.select("episode", "artifact", "begins").collect().rows()
+        return {(episode, artifact): row for episode, artifact, row in rows}
+
+    def find(self, pieces: pl.DataFrame) -> pl.DataFrame:
+        """Return `start` and `number` of each piece here, in the order of `pieces`; null if new."""
+        return pieces.select(_SOURCE).join(
+            self._used, on=_SOURCE, how="left", maintain_order="left"
+        )
+
+    @cached_property
+    def _used(self) -> pl.DataFrame:
+        used = scan_listing(self.folder).select(*_SOURCE, "start")
+        used = used.filter(pl.col("start").is_not_null()).sort("start")
+        return used.with_row_index("number").collect()
 
 
 def find_previous(home: Home, task: str, inputs: Json) -> PreviousVersion | None:
@@ -90,57 +98,19 @@ def find_previous(home: Home, task: str, inputs: Json) -> PreviousVersion | None
     if version is None or version.status(home) != "ready":
         return None
     old = read_json(version.folder(home) / MANIFEST)["inputs"]
-    if old.get("version") != inputs["version"] or _packing_digest(old) != _packing_digest(inputs):
+    if old.get("version") != inputs["version"] or packing_of(old) != packing_of(inputs):
         return None
     try:
-        return _read(open_ref(home, version.ref))
+        folder = open_ref(home, version.ref)
     except CorruptArtifact:
         return None
+    return PreviousVersion(folder, read_description(folder).segments)
 
 
-def _packing_digest(inputs: Json) -> str:
+def packing_of(inputs: Json) -> str:
     """Return a digest of the settings that determine how an episode is packed."""
     channels = {key: inputs["task"][key] for key in ("dt", "channels")}
     return digest([inputs["columns"], channels])
-
-
-def _read(folder: Path) -> PreviousVersion:
-    table = pl.read_parquet(folder / SOURCES, glob=False)
-    used = table.filter(pl.col("start").is_not_null())
-    begins = table.filter(pl.col("begins").is_not_null())["episode", "artifact", "begins"]
-    sources = map(Source._make, used.select(Source._fields).iter_rows())
-    return PreviousVersion(
-        folder,
-        used["start"].to_numpy(),
-        {source: number for number, source in enumerate(sources)},
-        {(episode, artifact): row for episode, artifact, row in begins.rows()},
-    )
-
-
-def sources_of(pieces: Sequence[Piece], episodes: Mapping[str, PublishedEpisode]) -> list[Source]:
-    """Return the source of the rows of each piece."""
-    return [
-        Source(piece.episode, episodes[piece.episode].artifact, piece.first, piece.last)
-        for piece in pieces
-    ]
-
-
-def write_sources(
-    folder: Path, sources: Sequence[Source], starts: Sequence[int], begins: Mapping[str, int]
-) -> None:
-    """Write the sources of all pieces of a version.
-
-    Args:
-        folder: folder of the version.
-        sources: sources of the used pieces in the order of their rows, then of unused ones.
-        starts: first packed rows of the used pieces.
-        begins: first row of an episode in its recording, by id, where known.
-    """
-    unused = [None] * (len(sources) - len(starts))
-    columns = dict(zip(Source._fields, zip(*sources, strict=True), strict=True))
-    rows = {"start": [*starts, *unused], "begins": [begins.get(one.episode) for one in sources]}
-    table = pl.DataFrame(columns | rows, schema=_SCHEMA)
-    table.write_parquet(folder / SOURCES, compression="lz4")
 
 
 def runs(

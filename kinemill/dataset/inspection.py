@@ -9,7 +9,7 @@ from typing import Any, cast
 import polars as pl
 
 from kinemill.dataset.catalog import Version, count, dataset_versions, find_version
-from kinemill.dataset.listing import page, scan_listing
+from kinemill.dataset.listing import PUBLIC, page, scan_listing
 from kinemill.dataset.summary import ChannelStatistics
 from kinemill.errors import CorruptArtifact
 from kinemill.store import Json, digest, open_ref
@@ -74,7 +74,7 @@ def show_dataset(
         "list": {
             "total": totals["len"].item(),
             "offset": offset,
-            "episodes": page(episodes, offset, limit),
+            "episodes": page(episodes.select(PUBLIC), offset, limit),
         },
     }
 
@@ -107,7 +107,7 @@ def diff_datasets(
     again from the same recording.
     """
     a, b = (find_version(home, task, which) for which in (first, second))
-    old, new = (scan_listing(one.folder(home)) for one in (a, b))
+    old, new = (scan_listing(one.folder(home)).select(PUBLIC) for one in (a, b))
     joined = old.join(new, on="id", how="full", suffix="_b", coalesce=True)
     in_both = pl.col("split").is_not_null() & pl.col("split_b").is_not_null()
     kinds = {

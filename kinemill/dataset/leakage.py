@@ -83,7 +83,7 @@ def _trained_duplicates(
 def _duplicated(
     rules: Dataset, episodes: Iterable[SplitEpisode], context: SplitContext
 ) -> Iterator[tuple[str, SplitEpisode]]:
-    """Yield each episode of a unit that repeats another or is originals, with its root."""
+    """Yield each episode of a unit that repeats another or is repeated, with its root."""
     roots = {**context.roots, **context.duplicates}
     originals = set(roots.values())
     for episode in episodes if roots else ():
@@ -138,7 +138,7 @@ def _search_rows(
 
 def _scaled(dataset: PackedDataset, first: int, stop: int) -> Floats:
     """Return rows (N, C) divided by the std of each channel; angles as sines and cosines."""
-    values = np.asarray(dataset.values[first:stop], dtype=np.float64)
+    values = dataset.view(first, stop).astype(np.float64)
     scaled = list[NDArray[np.float64]]()
     for number, name in enumerate(dataset.columns):
         if name in dataset.angles:

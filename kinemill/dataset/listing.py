@@ -1,54 +1,50 @@
-"""Table of a version's episodes, which is read page by page."""
+"""Table of a version's pieces, which is read page by page: `episodes.parquet`.
 
-from collections.abc import Mapping
+A piece is identified by which rows of which episode of which validation artifact it holds. If the
+next version has the same piece, its rows are copied; see `kinemill.dataset.incremental`.
+"""
+
 from pathlib import Path
 
 import polars as pl
 
-from kinemill.dataset.packed import PackedEpisode
-from kinemill.dataset.split import Piece
 from kinemill.store import Json
 
 LISTING = "episodes.parquet"
-_SCHEMA = {
+# Fields of `kinemill.dataset.packed.PackedEpisode`, in their order.
+EPISODE = ["id", "recording", "name", "split", "start", "stop", "task", "weight"]
+PUBLIC = ["id", "split", "recording", "name", "group", "rows", "first", "start", "stop"]
+SCHEMA = {
     "id": pl.String, "split": pl.String, "recording": pl.String, "name": pl.String,
     "group": pl.String, "rows": pl.Int64, "first": pl.Int64, "start": pl.Int64, "stop": pl.Int64,
+    "episode": pl.String, "artifact": pl.String, "begins": pl.Int64,
+    "task": pl.String, "weight": pl.Float64,
 }  # fmt: skip
 _PAGE = 4096  # rows of a row group: the unit of reading
 
 
-def write_listing(
-    folder: Path, pieces: list[Piece], packed: list[PackedEpisode], groups: Mapping[str, str]
-) -> None:
-    """Write one row per piece, unused ones included, sorted by id.
+def write_listing(folder: Path, table: pl.DataFrame) -> None:
+    """Write the pieces of a version, unused ones included, sorted by id.
 
     Args:
         folder: folder of the version.
-        pieces: all pieces, with their first row in the episode.
-        packed: used pieces, with their rows in the packed array.
-        groups: session by recording.
+        table: pieces with some columns of `SCHEMA`; `first` is their first row in the episode,
+            `start` and `stop` are their packed rows, null for an unused one.
     """
-    spans = {episode.id: (episode.start, episode.stop) for episode in packed}
-    rows = [
-        (
-            piece.id,
-            piece.split,
-            piece.recording,
-            piece.name,
-            groups.get(piece.recording),
-            piece.rows,
-            piece.first,
-            *spans.get(piece.id, (None, None)),
-        )
-        for piece in sorted(pieces, key=lambda piece: piece.id)
-    ]
-    table = pl.DataFrame(rows, schema=_SCHEMA, orient="row")
+    missing = [pl.lit(None, kind).alias(name) for name, kind in SCHEMA.items() if name not in table]
+    table = table.with_columns(missing).select(*SCHEMA).cast(pl.Schema(SCHEMA)).sort("id")
     table.write_parquet(folder / LISTING, compression="lz4", row_group_size=_PAGE)
 
 
 def scan_listing(folder: Path) -> pl.LazyFrame:
     """Return a lazy table of the episodes of a version, sorted by id."""
     return pl.scan_parquet(folder / LISTING, glob=False)
+
+
+def read_used(folder: Path) -> pl.DataFrame:
+    """Return the columns `EPISODE` of the used pieces of a version, in the order of their rows."""
+    used = scan_listing(folder).select(EPISODE).filter(pl.col("start").is_not_null())
+    return used.sort("start").collect()
 
 
 def page(frame: pl.LazyFrame, offset: int, limit: int) -> list[Json]:

@@ -14,7 +14,7 @@ from typing import Any, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from kinemill.dataset.aux_arrays import Media, View, load_aux
+from kinemill.dataset.aux_arrays import Media, View
 from kinemill.dataset.packed import PackedEpisode, read_packed
 from kinemill.errors import BadInput
 from kinemill.ingest.media import image_file, text_file
@@ -93,7 +93,7 @@ class MediaSet:
         """
         column, views = self._column(episode, channel, "image")
         stored = self._stored(self.episodes[episode].recording, channel, image_file(channel))
-        aux = load_aux(self.folder, self.episodes[episode])
+        aux = self.media.load(self.folder, self.episodes[episode])
         return Frames(stored, np.asarray(aux.references[:, column]), views, epoch)
 
     def texts(self, episode: str, channel: str, epoch: int = 0) -> list[str]:
@@ -105,13 +105,15 @@ class MediaSet:
         """
         column, views = self._column(episode, channel, "text")
         stored = self._stored(self.episodes[episode].recording, channel, text_file(channel))
-        references = load_aux(self.folder, self.episodes[episode]).references[:, column].tolist()
+        references = (
+            self.media.load(self.folder, self.episodes[episode]).references[:, column].tolist()
+        )
         texts = {at: self._rephrase(stored[at], views, epoch) for at in set(references)}
         return [texts[at] for at in references]
 
     def numbers(self, episode: str) -> NDArray[np.float32]:
         """Return the outputs, observations and rewards of an episode, (T, K) in task units."""
-        return load_aux(self.folder, self._episode(episode)).numbers
+        return self.media.load(self.folder, self._episode(episode)).numbers
 
     def batch(self, channel: str, rows: NDArray[np.int64], epoch: int = 0) -> Pictures:
         """Return the images at rows of the dataset, (...,) -> (..., H, W, 3) uint8.

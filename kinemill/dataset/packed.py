@@ -1,14 +1,23 @@
-"""Packed episodes: one array of rows, one description, and sliding windows within episodes.
+"""Packed episodes: segments of rows, one description, and sliding windows within episodes.
+
+The rows of a version are cut into segments. Each is a file of its own, which never changes and
+which versions share by hard link; see `kinemill.dataset.segments`. Readers see one array.
 
 Symbols: N rows of all episodes, C channels (states, then actions), S states, Y output channels.
 """
 
-from dataclasses import dataclass, field
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
+from kinemill.dataset.listing import EPISODE, SCHEMA, read_used, write_listing
+from kinemill.dataset.segments import VALUES, Segment, SegmentedRows, map_segments, write_segment
 from kinemill.errors import BadInput
 from kinemill.store import (
     ArtifactRef,
@@ -22,11 +31,11 @@ from kinemill.store.formats import Format
 from kinemill.store.home import Home
 from kinemill.task import Task
 
-VALUES, DESCRIPTION = "values.npy", "dataset.json"
-NUMBERS = "numbers.npy"  # outputs, then observations and rewards
+DESCRIPTION = "dataset.json"
+NUMBERS = "numbers"  # files of outputs, then observations and rewards
 SPLITS = ("train", "validation", "test")
 
-FORMAT = Format("dataset description", 2)  # 1 had no tasks and weights, which have defaults
+FORMAT = Format("dataset description", 3)
 
 Floats = NDArray[np.float64]
 Packed = NDArray[np.float32]
@@ -34,7 +43,7 @@ Packed = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class PackedEpisode:
-    """An episode within the packed rows: `values[start:stop]`.
+    """An episode within the packed rows: `start` to `stop`, within one segment.
 
     Attributes:
         id: id of the episode, or of a piece of it.
@@ -81,7 +90,7 @@ class Description:
     actions: list[str]
     units: dict[str, str]
     angles: list[str]
-    episodes: list[PackedEpisode]
+    segments: list[Segment]
     statistics: Statistics
     outputs: list[str] = field(default_factory=list[str])
 
@@ -89,6 +98,8 @@ class Description:
 @dataclass(frozen=True, eq=False)
 class PackedDataset:
     """A dataset version: rows, episodes, and statistics of training.
+
+    `rows` and `take` read from the segments; `values` joins several of them in memory.
 
     Attributes:
         task: name of the task.
@@ -98,7 +109,7 @@ class PackedDataset:
         units: unit of each channel.
         angles: states that are angles, rad, unwrapped within an episode.
         episodes: train, validation, test episodes, each sorted by id.
-        values: (N, C) float32 in task units.
+        segments: rows one segment after the other, each (n, C) float32 in task units.
         mean: (C,) mean of the training rows.
         std: (C,) standard deviation of the training rows; 0 for a constant channel.
         delta_std: (S,) standard deviation of state[k+1] - state[k] in training.
@@ -113,7 +124,7 @@ class PackedDataset:
     units: dict[str, str]
     angles: list[str]
     episodes: list[PackedEpisode]
-    values: Packed
+    segments: Sequence[Packed]
     mean: Floats
     std: Floats
     delta_std: Floats
@@ -125,7 +136,7 @@ class PackedDataset:
         cls,
         task: Task,
         episodes: list[PackedEpisode],
-        values: Packed,
+        segments: Sequence[Packed],
         statistics: tuple[Floats, Floats, Floats],
     ) -> "PackedDataset":
         """Return packed rows with a task's names and units; `statistics`: mean, std, delta_std."""
@@ -137,14 +148,40 @@ class PackedDataset:
             {name: task.channels[name].unit for name in [*task.columns, *task.outputs]},
             [name for name in task.states if task.channels[name].kind == "angle"],
             episodes,
-            values,
+            segments,
             *statistics,
             outputs=task.outputs,
         )
 
+    @cached_property
+    def _joined(self) -> SegmentedRows[np.float32]:
+        return SegmentedRows(self.segments)
+
+    @cached_property
+    def values(self) -> Packed:
+        """All rows (N, C): memory-mapped if there is one segment, else a copy in memory."""
+        return self.view(0, self.total_rows)
+
+    @property
+    def total_rows(self) -> int:
+        """N, the number of rows of all episodes."""
+        return len(self._joined)
+
+    def copy_values(self) -> Packed:
+        """Return a new writable array of all rows (N, C), read segment by segment."""
+        return self._joined.copy()
+
+    def view(self, start: int, stop: int) -> Packed:
+        """Return the rows `start` to `stop`, (n, C): a view within one segment, else a copy."""
+        return self._joined.view(start, stop)
+
+    def take(self, rows: NDArray[np.int64]) -> Packed:
+        """Return rows by number, (...,) -> (..., C), without joining the segments."""
+        return self._joined.take(rows)
+
     @property
     def columns(self) -> list[str]:
-        """Names of the columns of `values`: states, then actions."""
+        """Names of the columns of the rows: states, then actions."""
         return [*self.states, *self.actions]
 
     def of(self, split: str) -> list[PackedEpisode]:
@@ -160,7 +197,7 @@ class PackedDataset:
 
     def rows(self, episode: PackedEpisode) -> Packed:
         """Return the (rows, C) float32 view of one episode."""
-        return self.values[episode.start : episode.stop]
+        return self.view(episode.start, episode.stop)
 
     def window_starts(self, split: str, length: int, stride: int = 1) -> NDArray[np.int64]:
         """Return the first row of every window of `length` rows that lies inside one episode.
@@ -180,34 +217,46 @@ class PackedDataset:
         return np.concatenate([np.empty(0, np.int64), *starts])
 
 
-def create_values(
-    folder: Path, rows: int, columns: int
-) -> np.memmap[tuple[int, ...], np.dtype[np.float32]]:
-    """Create the file of packed rows in `folder` and return it as a writable (rows, columns) map.
-
-    Rows are written to disk one episode at a time, which bounds the memory of packing.
-    """
-    return np.lib.format.open_memmap(
-        folder / VALUES, mode="w+", dtype=np.float32, shape=(rows, columns)
-    )
-
-
-def write_description(folder: Path, dataset: PackedDataset) -> None:
-    """Write `dataset.json`, which `load_dataset` reads next to the rows."""
-    description = Description(
+def describe(dataset: PackedDataset, segments: list[Segment]) -> Description:
+    """Return the description of a version with these segments."""
+    return Description(
         task=dataset.task,
         dt=dataset.dt,
         states=dataset.states,
         actions=dataset.actions,
         units=dataset.units,
         angles=dataset.angles,
-        episodes=dataset.episodes,
+        segments=segments,
         statistics=Statistics(
             dataset.mean.tolist(), dataset.std.tolist(), dataset.delta_std.tolist()
         ),
         outputs=dataset.outputs,
     )
+
+
+def write_description(folder: Path, description: Description) -> None:
+    """Write `dataset.json`; the episodes are listed in `episodes.parquet`."""
     write_json(folder / DESCRIPTION, FORMAT.stamp(to_json_value(description)))
+
+
+def write_packed(folder: Path, dataset: PackedDataset) -> None:
+    """Write a dataset that is in memory, its outputs included, one segment for each split."""
+    segments, episodes, stop = list[Segment](), list[PackedEpisode](), 0
+    for split in SPLITS:
+        if not (own := dataset.of(split)):
+            continue
+        values = np.concatenate([dataset.rows(one) for one in own])
+        segment = Segment(hashlib.sha256(values.tobytes()).hexdigest()[:32], len(values))
+        segments.append(segment)
+        write_segment(folder, VALUES, segment.key, values)
+        if dataset.output_values is not None:
+            outputs = [dataset.output_values[one.start : one.stop] for one in own]
+            write_segment(folder, NUMBERS, segment.key, np.concatenate(outputs))
+        for one in own:
+            start, stop = stop, stop + one.rows
+            episodes.append(replace(one, start=start, stop=stop))
+    write_listing(folder, episode_table(episodes))
+    write_description(folder, describe(dataset, segments))
 
 
 def load_dataset(home: Home, ref: ArtifactRef) -> PackedDataset:
@@ -219,12 +268,29 @@ def load_dataset(home: Home, ref: ArtifactRef) -> PackedDataset:
     return read_packed(open_ref(home, ref))
 
 
+def episode_table(episodes: Sequence[PackedEpisode]) -> pl.DataFrame:
+    """Return a table of episodes with the columns of `kinemill.dataset.listing`."""
+    names = ["id", "recording", "name", "split", "start", "stop", "rows", "task", "weight"]
+    columns = {name: [getattr(one, name) for one in episodes] for name in names}
+    return pl.DataFrame(columns, schema={name: SCHEMA[name] for name in names})
+
+
+def episodes_of(table: pl.DataFrame) -> list[PackedEpisode]:
+    """Return the episodes that a table with the columns of `PackedEpisode` lists, in its order."""
+    return [PackedEpisode(*row) for row in table.select(EPISODE).iter_rows()]
+
+
+def read_description(folder: Path) -> Description:
+    """Read `dataset.json` of a dataset or training set without verifying its digest."""
+    path = folder / DESCRIPTION
+    return from_json_value(FORMAT.open(path, read_json(path)), Description, path)
+
+
 def read_packed(folder: Path) -> PackedDataset:
     """Read the folder of a dataset or training set without verifying its digests."""
-    path = folder / DESCRIPTION
-    about = from_json_value(FORMAT.open(path, read_json(path)), Description, path)
+    about = read_description(folder)
     outputs = len(about.outputs)
-    numbers = np.load(folder / NUMBERS, mmap_mode="r")[:, :outputs] if outputs else None
+    numbers = SegmentedRows(map_segments(folder, NUMBERS, about.segments)) if outputs else None
     return PackedDataset(
         about.task,
         about.dt,
@@ -232,11 +298,11 @@ def read_packed(folder: Path) -> PackedDataset:
         about.actions,
         about.units,
         about.angles,
-        about.episodes,
-        np.load(folder / VALUES, mmap_mode="r"),
+        episodes_of(read_used(folder)),
+        map_segments(folder, VALUES, about.segments),
         np.asarray(about.statistics.mean, np.float64),
         np.asarray(about.statistics.std, np.float64),
         np.asarray(about.statistics.delta_std, np.float64),
         about.outputs,
-        numbers,
+        numbers.view(0, len(numbers))[:, :outputs] if numbers else None,
     )

@@ -1,9 +1,9 @@
-"""Write the packed rows of a version: copied from the previous version, or read from episodes.
+"""Write the segments of a version: linked or copied from the previous version, or read anew.
 
 Symbols: n rows of a piece, P pieces, k columns, C channels, S states.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import pi
 from pathlib import Path
 from typing import Protocol
@@ -12,13 +12,16 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from kinemill.dataset import segments
 from kinemill.dataset.aux_arrays import open_aux
-from kinemill.dataset.incremental import MOMENTS, PreviousVersion, PublishedEpisode, Source, runs
+from kinemill.dataset.incremental import MOMENTS, PreviousVersion, PublishedEpisode, runs
+from kinemill.dataset.listing import write_listing
 from kinemill.dataset.packed import (
     Floats,
+    Packed,
     PackedDataset,
-    PackedEpisode,
-    create_values,
+    describe,
+    episodes_of,
     write_description,
 )
 from kinemill.dataset.precision import (
@@ -28,8 +31,19 @@ from kinemill.dataset.precision import (
     merge_extents,
     refuse_lost_motion,
 )
-from kinemill.dataset.split import Piece
+from kinemill.dataset.segments import (
+    VALUES,
+    Segment,
+    SegmentMoments,
+    create_segment,
+    cut,
+    key_of,
+    link_segment,
+    map_segments,
+    write_segment,
+)
 from kinemill.errors import CorruptArtifact
+from kinemill.store import Json, digest
 from kinemill.task import Task
 
 
@@ -47,80 +61,106 @@ class ReadableEpisode(PublishedEpisode, Protocol):
 
 
 class RowWriter:
-    """Writer of the rows of a version, with their statistics and auxiliary arrays.
+    """Writer of the segments of a version, with their statistics and auxiliary arrays.
 
     Args:
         task: task with the channels.
         folder: folder of the version.
-        pieces: used pieces in the order of their rows.
-        packed: their rows in the packed array.
+        previous: version whose segments and rows are reused.
     """
 
-    def __init__(
-        self, task: Task, folder: Path, pieces: Sequence[Piece], packed: list[PackedEpisode]
-    ) -> None:
-        self._task, self._folder, self._pieces, self._packed = task, folder, pieces, packed
-        columns, states = len(task.columns), len(task.states)
-        self._values = create_values(folder, packed[-1].stop, columns)
-        self._moments: Floats = np.zeros((len(pieces), 2, columns + states))
-        self._aux = open_aux(task, folder, packed[-1].stop)
+    def __init__(self, task: Task, folder: Path, previous: PreviousVersion | None) -> None:
+        self._task, self._folder, self._previous = task, folder, previous
+        self._format = digest([task.columns, task.part("dt", "channels")])
+        self._aux = open_aux(task, folder)
         self._aux_names = [name for name in task.numbers if name not in task.columns]
         self._extents: list[Extent] = []
+        self._segments: list[Segment] = []
 
-    def copy_from(self, previous: PreviousVersion | None, sources: Sequence[Source]) -> list[int]:
-        """Copy rows of the previous version; return the indices of the pieces still to be read."""
-        if previous is None:
-            return list(range(len(sources)))
-        numbers = np.array([previous.numbers.get(source, -1) for source in sources])
-        copied = np.flatnonzero(numbers >= 0)
-        self._moments[copied] = previous.moments[numbers[copied]]
-        starts = np.array([one.start for one in self._packed])
-        stops = np.array([one.stop for one in self._packed])
-        old_starts = np.full(len(numbers), -1)
-        old_starts[copied] = previous.starts[numbers[copied]]
-        spans, values = list(runs(starts, stops, old_starts)), previous.values
-        for new, old in spans:
-            self._values[new] = values[old]
-        if self._aux:
-            recordings = {self._pieces[number].recording for number in copied.tolist()}
-            self._aux.copy_from(previous.folder, spans, recordings)
-        return np.flatnonzero(numbers < 0).tolist()
+    def write(self, table: pl.DataFrame, episodes: Mapping[str, ReadableEpisode]) -> PackedDataset:
+        """Write all segments and the description; return the dataset.
 
-    def read(self, number: int, episode: ReadableEpisode) -> None:
-        """Read the rows of a piece from its episode."""
-        piece, packed = self._pieces[number], self._packed[number]
-        frame = episode.read().slice(piece.first, piece.rows)
-        content = _content(self._task, episode, piece, frame)
-        deltas = np.diff(content[:, : len(self._task.states)], axis=0)
-        self._moments[number] = np.concatenate([moments(content), moments(deltas)], axis=1)
-        self._values[packed.start : packed.stop] = content
-        if self._aux:
-            self._aux.add(packed, frame, episode.path)
-        if self._aux_names and len(frame) > 1:
-            numbers = frame.select(self._aux_names).to_numpy().astype(np.float64)
-            self._extents.append(extent_of_rows(self._aux_names, numbers))
-
-    def finish(self) -> PackedDataset:
-        """Flush and describe all files; return the dataset.
+        Args:
+            table: pieces as `kinemill.dataset.listing` lists them, unused ones last, the others in
+                the order of their rows.
+            episodes: accepted episodes by id.
 
         Raises:
             BadInput: float32 loses the motion of a channel.
+            CorruptArtifact: An episode has a value that is no finite float32.
         """
+        used, training = table.filter(pl.col("start").is_not_null()), 0
+        most = max(1, segments.LARGEST // (4 * len(self._task.columns)))
+        for split in used.partition_by("split", maintain_order=True):
+            for first, last in cut(split["id"], split["rows"].to_numpy(), most):
+                self._segments.append(self._segment(split[first:last], episodes))
+            training = training or len(self._segments)  # training comes first
         for extent in self._all_extents():
             refuse_lost_motion(self._task, extent)
-        self._values.flush()
-        np.save(self._folder / MOMENTS, self._moments)
         if self._aux:
-            self._aux.finish()
-        columns = len(self._task.columns)
-        rows = np.array([one.rows for one in self._packed if one.split == "train"])
-        own = self._moments[: len(rows)]  # training comes first
-        mean, std = join(rows, own[:, :, :columns])
-        delta_std = join(rows - 1, own[:, :, columns:])[1]
-        statistics = (mean, std, delta_std)
-        dataset = PackedDataset.of_task(self._task, self._packed, self._values, statistics)
-        write_description(self._folder, dataset)
+            self._aux.finish(self._segments)
+        arrays = map_segments(self._folder, VALUES, self._segments)
+        statistics = _statistics(self._segments[:training], len(self._task.columns))
+        dataset = PackedDataset.of_task(self._task, episodes_of(used), arrays, statistics)
+        write_description(self._folder, describe(dataset, self._segments))
+        write_listing(self._folder, table)
         return dataset
+
+    def _segment(self, pieces: pl.DataFrame, episodes: Mapping[str, ReadableEpisode]) -> Segment:
+        """Link the segment of some pieces, or write it."""
+        key, previous = key_of(self._format, pieces), self._previous
+        recordings = set(pieces["recording"].to_list())
+        if previous and (segment := previous.by_key.get(key)):
+            link_segment(previous.folder, self._folder, key)
+            if self._aux:
+                self._aux.refer(previous.folder, recordings)
+            return segment
+        rows, columns = pieces["rows"].to_numpy(), len(self._task.columns)
+        total, stops = int(rows.sum()), np.cumsum(rows)
+        values = create_segment(self._folder, VALUES, key, (total, columns), np.float32)
+        moments = np.zeros((len(rows), 2, columns + len(self._task.states)))
+        if self._aux:
+            self._aux.open(key, total)
+        new = np.arange(len(rows))
+        if previous:
+            new = self._copy(previous, pieces, values, moments)
+        for number in new.tolist():
+            piece, stop = pieces.row(number, named=True), int(stops[number])
+            own = slice(stop - piece["rows"], stop)
+            values[own], moments[number] = self._read(piece, episodes[piece["episode"]], own)
+        values.flush()
+        write_segment(self._folder, MOMENTS, key, moments.reshape(len(rows), -1))
+        return Segment(key, total, _merge_pieces(rows, moments, columns))
+
+    def _copy(
+        self, previous: PreviousVersion, pieces: pl.DataFrame, values: Packed, moments: Floats
+    ) -> NDArray[np.int64]:
+        """Copy what the previous version has; return the numbers of the pieces still to be read."""
+        matches = previous.find(pieces)
+        starts = matches["start"].fill_null(-1).to_numpy()
+        numbers, stops = matches["number"].fill_null(0).to_numpy(), np.cumsum(pieces["rows"])
+        copied = np.flatnonzero(starts >= 0)
+        if len(copied):
+            moments[copied] = previous.moments.take(numbers[copied]).reshape(-1, *moments.shape[1:])
+        spans = list(runs(stops - pieces["rows"].to_numpy(), stops, starts))
+        for own, old in spans:
+            values[own] = previous.values.view(old.start, old.stop)
+        if self._aux:
+            self._aux.copy_from(previous.folder, spans)
+            self._aux.refer(previous.folder, set(pieces["recording"].gather(copied).to_list()))
+        return np.flatnonzero(starts < 0)
+
+    def _read(self, piece: Json, episode: ReadableEpisode, own: slice) -> tuple[Floats, Floats]:
+        """Return the rows (n, C) of a piece and their moments (2, C + S), read from its episode."""
+        frame = episode.read().slice(piece["first"], piece["rows"])
+        content = _content(self._task, episode, piece["first"], frame)
+        deltas = np.diff(content[:, : len(self._task.states)], axis=0)
+        if self._aux:
+            self._aux.add(own, piece["recording"], piece["name"], frame, episode.path)
+        if self._aux_names and len(frame) > 1:
+            numbers = frame.select(self._aux_names).to_numpy().astype(np.float64)
+            self._extents.append(extent_of_rows(self._aux_names, numbers))
+        return content, np.concatenate([moments(content), moments(deltas)], axis=1)
 
     def coarse(self) -> list[str]:
         """Return a sentence for each channel that float32 holds coarsely."""
@@ -129,19 +169,44 @@ class RowWriter:
 
     def _all_extents(self) -> list[Extent]:
         """Return the extents of states and actions, and of other numbers of the pieces read."""
-        names, columns = self._task.columns, len(self._task.columns)
-        rows = np.array([one.rows for one in self._packed])
-        own = self._moments[:, :, :columns]
-        mean, std = join(rows, own)
-        delta_std = join(rows - 1, self._moments[:, :, columns:])[1]
+        columns = len(self._task.columns)
+        parts = [one.moments for one in self._segments if one.moments]
+        mean, std, delta_std = _statistics(self._segments, columns)
         change = np.concatenate([delta_std, std[len(delta_std) :]])
-        reach = np.abs(own[:, 0]) + 3.0 * np.sqrt(own[:, 1] / rows[:, None])
-        within = np.sqrt(own[:, 1].sum(axis=0) / rows.sum())
-        extent = Extent(names, mean, reach.max(axis=0), std, within, change)
+        reach = np.max([one.reach for one in parts], axis=0)
+        within = np.sqrt(np.sum([one.within for one in parts], axis=0) / self._rows)
+        extent = Extent(self._task.columns, mean, reach, std, within, change)
         return [extent, merge_extents(self._extents)] if self._extents else [extent]
 
+    @property
+    def _rows(self) -> int:
+        return sum(one.rows for one in self._segments)
 
-def _content(task: Task, episode: ReadableEpisode, piece: Piece, frame: pl.DataFrame) -> Floats:
+
+def _merge_pieces(rows: NDArray[np.int64], own: Floats, columns: int) -> SegmentMoments:
+    """Return the moments of a segment, given those of its pieces (P, 2, C + S)."""
+    mean, squares = merge(rows, own[:, :, :columns])
+    delta_mean, delta_squares = merge(rows - 1, own[:, :, columns:])
+    reach = np.abs(own[:, 0, :columns]) + 3.0 * np.sqrt(own[:, 1, :columns] / rows[:, None])
+    return SegmentMoments(
+        [*mean.tolist(), *delta_mean.tolist()],
+        [*squares.tolist(), *delta_squares.tolist()],
+        own[:, 1, :columns].sum(axis=0).tolist(),
+        reach.max(axis=0).tolist(),
+        int((rows - 1).sum()),
+    )
+
+
+def _statistics(listed: Sequence[Segment], columns: int) -> tuple[Floats, Floats, Floats]:
+    """Return mean and std (C,) of the rows of segments, and std (S,) of the changes of states."""
+    parts = [(one.rows, one.moments) for one in listed if one.moments]
+    own = np.array([[part.mean, part.squares] for _, part in parts])
+    mean, std = join(np.array([rows for rows, _ in parts]), own[:, :, :columns])
+    changes = np.array([part.changes for _, part in parts])
+    return mean, std, join(changes, own[:, :, columns:])[1]
+
+
+def _content(task: Task, episode: ReadableEpisode, first: int, frame: pl.DataFrame) -> Floats:
     """Return the (n, C) float64 rows of a piece, angles shifted to start within half a turn."""
     content = np.array(frame.select(task.columns).to_numpy(), np.float64)
     for column, name in enumerate(task.columns):
@@ -152,7 +217,7 @@ def _content(task: Task, episode: ReadableEpisode, piece: Piece, frame: pl.DataF
     if len(bad):
         row, column = bad[0]
         raise CorruptArtifact(
-            f"episode {episode.id}, row {piece.first + row}, {task.columns[column]}",
+            f"episode {episode.id}, row {first + row}, {task.columns[column]}",
             f"{content[row, column]}",
             expected="a finite number, which validation ensures",
         )
@@ -180,9 +245,19 @@ def moments(rows: Floats) -> Floats:
 
 
 def join(counts: NDArray[np.int64], pieces: Floats) -> tuple[Floats, Floats]:
-    """Return mean and standard deviation, (k,) each, of the rows of all pieces.
+    """Return mean and standard deviation, (k,) each, of the rows of all pieces; see `merge`."""
+    mean, squares = merge(counts, pieces)
+    # Divide by n: the deviation of these rows, not an estimate for a population.
+    return mean, np.sqrt(squares / max(int(counts.sum()), 1))
 
-    Chan, Golub and LeVeque 1983, eq. (2.1), for all pieces at once: no cancellation.
+
+def merge(counts: NDArray[np.int64], pieces: Floats) -> tuple[Floats, Floats]:
+    """Return mean and sum of squares about it, (k,) each, of the rows of all pieces.
+
+    Chan, Golub and LeVeque 1983, eq. (2.1), for all pieces at once: no cancellation. Sums are taken
+    in pairs, so with u = 2^-53 the mean is off by at most (log2 P + 4) u max|x - x_0|, and the
+    squares by the factor (log2 P + 6) u and the square of that error in the mean. Pieces merge to
+    segments and segments to a version, so both bounds count twice.
 
     Args:
         counts: (P,) rows of each piece.
@@ -194,8 +269,7 @@ def join(counts: NDArray[np.int64], pieces: Floats) -> tuple[Floats, Floats]:
     first = pieces[0, 0]
     mean = first + _pairwise_sum(counts[:, None] * (pieces[:, 0] - first)) / counts.sum()
     squares = _pairwise_sum(pieces[:, 1] + counts[:, None] * (pieces[:, 0] - mean) ** 2)
-    # Divide by n: the deviation of these rows, not an estimate for a population.
-    return mean, np.sqrt(squares / counts.sum())
+    return mean, squares
 
 
 def _pairwise_sum(values: Floats) -> Floats:

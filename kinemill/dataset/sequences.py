@@ -46,7 +46,7 @@ class Sequences:
         """Return (B, K, S) observed states and (B, T, A) actions in task units."""
         states = len(dataset.states)
         observed, actions = self.observed[batch], self.actions[batch]
-        return dataset.values[observed][..., :states], dataset.values[actions][..., states:]
+        return dataset.take(observed)[..., :states], dataset.take(actions)[..., states:]
 
 
 def make_sequences(

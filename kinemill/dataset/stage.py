@@ -1,24 +1,19 @@
-"""Dataset stage: pack accepted episodes into one array of rows, with split and statistics."""
+"""Dataset stage: pack accepted episodes into segments of rows, with split and statistics."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
+import polars as pl
 
 from kinemill.dataset.assignment import assign_sides
 from kinemill.dataset.balance import classes_of, weights_of
 from kinemill.dataset.catalog import STAGE, enter
-from kinemill.dataset.incremental import (
-    PreviousVersion,
-    find_previous,
-    sources_of,
-    write_sources,
-)
+from kinemill.dataset.incremental import PreviousVersion, find_previous
 from kinemill.dataset.leakage import find_torn_duplicates, measure_leakage
-from kinemill.dataset.listing import write_listing
+from kinemill.dataset.listing import SCHEMA
 from kinemill.dataset.multi_task import EpisodeSet, collect_episodes
-from kinemill.dataset.packed import SPLITS, PackedEpisode
+from kinemill.dataset.packed import SPLITS
 from kinemill.dataset.row_writer import ReadableEpisode, RowWriter
 from kinemill.dataset.split import (
     Piece,
@@ -35,7 +30,7 @@ from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.validate.summary import EpisodesSummary
 
-VERSION = 8
+VERSION = 9
 
 
 @dataclass(frozen=True)
@@ -134,21 +129,12 @@ def pack(
     pieces = cut_pieces(task.dataset, episodes, task.validation.min_steps, context)
     check_sides(task, pieces, context)
     check_rows(task, pieces)
-    unused = [piece for piece in pieces if piece.split == "unused"]
-    used = sorted(
-        (piece for piece in pieces if piece.split != "unused"),
-        key=lambda piece: (SPLITS.index(piece.split), piece.id),
-    )
-    packed = _pack_episodes(used, task, labels or Labels())
     by_id = {episode.id: episode for episode in episodes}
-    sources = sources_of([*used, *unused], by_id)
-    writer = RowWriter(task, folder, used, packed)
-    for number in writer.copy_from(previous, sources[: len(used)]):
-        writer.read(number, by_id[used[number].episode])
-    write_sources(folder, sources, [one.start for one in packed], begins)
-    dataset = writer.finish()
+    table = _table(task, pieces, by_id, context, labels or Labels())
+    writer = RowWriter(task, folder, previous)
+    dataset = writer.write(table, by_id)
     check_trainable(task, dataset, folder)
-    write_listing(folder, pieces, packed, context.groups)
+    unused = [piece for piece in pieces if piece.split == "unused"]
     counts, rows = count_rows(dataset)
     names = {name for one in episodes for name in names_of(one.name, one.part)}
     return DatasetSummary(
@@ -176,23 +162,36 @@ def _begins(
     return {one.id: begin(one) for one in episodes}
 
 
-def _pack_episodes(pieces: list[Piece], task: Task, labels: Labels) -> list[PackedEpisode]:
-    """Return the rows of each piece in the packed array, with sampling weights."""
-    stops = np.cumsum([piece.rows for piece in pieces]).tolist()
-    packed = [
-        PackedEpisode(
-            piece.id,
-            piece.recording,
-            piece.name,
-            piece.split,
-            start,
-            stop,
-            labels.tasks.get(piece.episode, ""),
-        )
-        for piece, start, stop in zip(pieces, [0, *stops[:-1]], stops, strict=True)
-    ]
+def _table(
+    task: Task,
+    pieces: Sequence[Piece],
+    episodes: Mapping[str, ReadableEpisode],
+    context: SplitContext,
+    labels: Labels,
+) -> pl.DataFrame:
+    """Return a table of all pieces in the order of their rows, unused ones last."""
+    columns = {
+        name: [getattr(piece, name) for piece in pieces]
+        for name in ("id", "split", "recording", "name", "rows", "first", "episode")
+    }
+    groups, tasks, begins = context.groups, labels.tasks, context.starts
+    columns["group"] = [groups.get(one) for one in columns["recording"]]
+    columns["artifact"] = [episodes[one].artifact for one in columns["episode"]]
+    columns["begins"] = [begins.get(one) for one in columns["episode"]]
+    columns["task"] = [tasks.get(one, "") for one in columns["episode"]]
+    columns["weight"] = _weights(task, pieces, labels)
+    table = pl.DataFrame(columns, schema_overrides=SCHEMA)
+    is_used, stop = pl.col("split") != "unused", pl.col("rows").cum_sum()
+    order = pl.col("split").replace_strict([*SPLITS, "unused"], range(len(SPLITS) + 1))
+    return table.sort(order, "id").with_columns(
+        pl.when(is_used).then(stop - pl.col("rows")).alias("start"),
+        pl.when(is_used).then(stop).alias("stop"),
+    )
+
+
+def _weights(task: Task, pieces: Sequence[Piece], labels: Labels) -> list[float]:
+    """Return the sampling weight of each piece."""
     if task.dataset.balance is None or not labels.classes:
-        return packed
+        return [1.0] * len(pieces)
     classes = {piece.id: labels.classes[piece.episode] for piece in pieces}
-    weights = weights_of(packed, classes, task.dataset.balance.power)
-    return [replace(one, weight=weight) for one, weight in zip(packed, weights, strict=True)]
+    return weights_of(pieces, classes, task.dataset.balance.power)

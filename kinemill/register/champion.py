@@ -86,7 +86,7 @@ class LoadedChampion:
         which = np.searchsorted(stops, positions, side="right")
         starts = np.array([episode.start for episode in episodes])
         offsets = stops - np.array([episode.rows for episode in episodes])
-        return np.asarray(self._packed.values[starts[which] + positions - offsets[which]])
+        return self._packed.take(starts[which] + positions - offsets[which])
 
     @cached_property
     def _cataloged(self) -> DatasetVersion:

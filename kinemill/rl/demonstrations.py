@@ -47,7 +47,7 @@ class Episode:
 
 def is_dataset(start: WarmStart) -> bool:
     """Return whether a start is a dataset of demonstrations and not a model."""
-    return (Path(start.folder) / packed.VALUES).is_file()
+    return (Path(start.folder) / packed.DESCRIPTION).is_file()
 
 
 def demonstrated(

@@ -109,7 +109,7 @@ def make_windows(
     if most is not None and len(starts) > most:
         starts = starts[np.linspace(0, len(starts) - 1, most).astype(np.int64)]
     return Windows(
-        values=torch.from_numpy(np.array(dataset.values, dtype=np.float32)),
+        values=torch.from_numpy(dataset.copy_values()),
         starts=torch.from_numpy(np.asarray(starts, dtype=np.int64)),
         history=layout.history,
         horizon=horizon,

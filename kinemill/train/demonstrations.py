@@ -65,7 +65,7 @@ class Demonstrations:
         if missing := [name for name in names if name not in names_known]:
             where = f"dataset of {self.packed.task}"
             raise BadInput(where, f"has no {', '.join(missing)}", expected=", ".join(names_known))
-        previous = np.maximum(np.arange(len(self.packed.values)) - 1, self.first_rows)
+        previous = np.maximum(np.arange(self.packed.total_rows) - 1, self.first_rows)
         whole = [self.packed.values[:, : len(self.packed.states)], self.actions[previous]]
         if self.media and numbers:
             whole.append(self._aux_numbers(len(numbers)))
@@ -73,7 +73,7 @@ class Demonstrations:
 
     def _aux_numbers(self, count: int) -> NDArray[np.float32]:
         assert self.media is not None
-        values = np.zeros((len(self.packed.values), count), np.float32)
+        values = np.zeros((self.packed.total_rows, count), np.float32)
         for one in self.packed.episodes:
             values[one.start : one.stop] = self.media.numbers(one.id)
         return values
@@ -81,7 +81,7 @@ class Demonstrations:
     def text_table(self, channel: str, length: int, epoch: int = 0) -> tuple[Tensor, Tensor]:
         """Return the distinct texts (U, L) uint8, and the text of each row, (N,) int64."""
         numbers_of: dict[str, int] = {}
-        index = torch.zeros(len(self.packed.values), dtype=torch.int64)
+        index = torch.zeros(self.packed.total_rows, dtype=torch.int64)
         for one in self.packed.episodes:
             texts = self.texts(one.id, channel, epoch)
             own = [numbers_of.setdefault(text, len(numbers_of)) for text in texts]
@@ -106,7 +106,7 @@ class Demonstrations:
     @cached_property
     def first_rows(self) -> NDArray[np.int64]:
         """The first row of the episode that each row is of, (N,)."""
-        values = np.arange(len(self.packed.values))
+        values = np.arange(self.packed.total_rows)
         for one in self.packed.episodes:
             values[one.start : one.stop] = one.start
         return values
@@ -114,7 +114,7 @@ class Demonstrations:
     @cached_property
     def last_rows(self) -> NDArray[np.int64]:
         """The last row of the episode that each row is of, (N,)."""
-        values = np.arange(len(self.packed.values))
+        values = np.arange(self.packed.total_rows)
         for one in self.packed.episodes:
             values[one.start : one.stop] = one.stop - 1
         return values
@@ -141,7 +141,7 @@ class Feed:
         self._numbers = torch.from_numpy(data.observed(layout.observation)).to(device)
         self._texts: dict[str, tuple[Tensor, Tensor]] = {}
         self._epoch = -1
-        rows = np.arange(len(data.packed.values))
+        rows = np.arange(data.packed.total_rows)
         self._used = rows if used is None else used
         numbers_of = np.searchsorted(self._used, rows)  # of rows that are not used it means nothing
         self._cache_rows = torch.from_numpy(numbers_of).to(device)

@@ -99,11 +99,9 @@ def estimator_weights(dataset: PackedDataset, layout: Layout) -> Tensor:
         )
     picked = starts[np.linspace(0, len(starts) - 1, min(len(starts), MOST)).astype(np.int64)]
     index = picked[:, None] + np.arange(rows)
+    windows = dataset.take(index).astype(np.float64)
     weights = [
-        _fit(
-            dataset.values[index, parent].astype(np.float64),
-            dataset.values[index, column].astype(np.float64),
-        )
+        _fit(windows[:, :, parent], windows[:, :, column])
         for column, parent in zip(*columns_of(layout), strict=True)
     ]
     return torch.from_numpy(np.stack(weights))

@@ -52,7 +52,7 @@ def rollout_error(module: Any, packed: PackedDataset, steps: tuple[int, int, int
     if len(starts) > WINDOWS:
         starts = starts[np.linspace(0, len(starts) - 1, WINDOWS).astype(np.int64)]
     count = len(packed.states)
-    values = torch.from_numpy(np.array(packed.values, dtype=np.float32))
+    values = torch.from_numpy(packed.copy_values())
     windows = Windows(values, torch.from_numpy(starts), history, horizon, count)
     scale = torch.from_numpy(np.where(packed.std > 1e-12, packed.std, 1.0)[:count])
     angles = [packed.states.index(name) for name in packed.angles]

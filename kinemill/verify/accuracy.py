@@ -28,7 +28,10 @@ def gather(
     dataset: PackedDataset, starts: NDArray[np.int64], history: int, horizon: int
 ) -> Windows:
     """Cut windows that begin at rows `starts` (W,) out of a dataset."""
-    return cut_windows(dataset.values, len(dataset.states), starts, history, horizon)
+    length = history + horizon
+    rows = dataset.take(starts[:, None] + np.arange(length)).reshape(-1, len(dataset.columns))
+    firsts = np.arange(len(starts)) * length
+    return cut_windows(rows, len(dataset.states), firsts, history, horizon)
 
 
 def window_starts(dataset: PackedDataset, split: str, rows: int, stride: int) -> NDArray[np.int64]:

@@ -132,7 +132,7 @@ def _whole(dataset: PackedDataset, episodes: list[PackedEpisode], history: int) 
     longest = max(_steps(episode, history) for episode in episodes)
     offsets = np.arange(history + longest)
     rows = np.stack([np.minimum(one.start + offsets, one.stop - 1) for one in episodes])
-    values = np.asarray(dataset.values)[rows].astype(np.float64)
+    values = dataset.take(rows).astype(np.float64)
     states, actions = np.split(values, [len(dataset.states)], axis=2)
     return Windows(
         states=states[:, :history],

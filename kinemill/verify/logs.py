@@ -13,6 +13,7 @@ import polars as pl
 
 from kinemill.dataset import Media, MediaSet, PackedDataset, PackedEpisode
 from kinemill.dataset.aux_arrays import open_aux
+from kinemill.dataset.segments import Segment
 from kinemill.errors import BadInput
 from kinemill.ingest.decisions import current_decisions
 from kinemill.ingest.files import require_channels, scan
@@ -180,7 +181,7 @@ def _pack(task: Task, episodes: list[_Episode]) -> PackedDataset:
     states = len(task.states)
     moved = np.concatenate([np.diff(part[:, :states], axis=0) for part in parts])
     statistics = values.mean(axis=0), values.std(axis=0), moved.std(axis=0)
-    dataset = PackedDataset.of_task(task, packed, values.astype(np.float32), statistics)
+    dataset = PackedDataset.of_task(task, packed, [values.astype(np.float32)], statistics)
     outputs = [
         one.others.select(task.outputs).to_numpy().reshape(len(one.rows), -1) for one in episodes
     ]
@@ -191,12 +192,15 @@ def _media(
     task: Task, home: Home, episodes: list[_Episode], rows: PackedDataset, folder: Path
 ) -> MediaSet | None:
     """Write the additional channels to `folder` as a dataset has them."""
-    writer = open_aux(task, folder, len(rows.values))
+    writer = open_aux(task, folder)
     if writer is None:
         return None
+    segment = Segment("logs", rows.total_rows)
+    writer.open(segment.key, segment.rows)
     for one, packed in zip(episodes, rows.episodes, strict=True):
-        writer.add(packed, one.others, one.file)
-    writer.finish()
+        own = slice(packed.start, packed.stop)
+        writer.add(own, packed.recording, packed.name, one.others, one.file)
+    writer.finish([segment])
     media = Media.read(folder)
     assert media is not None
     recordings = {one.recording: one.file.parent for one in episodes}

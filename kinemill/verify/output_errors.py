@@ -98,7 +98,7 @@ def _regressors(
     dataset: PackedDataset, rows: NDArray[np.int64], scale: tuple[Floats, Floats] | None
 ) -> tuple[Floats, tuple[Floats, Floats]]:
     """Return scaled regressors of rows (N,) with a constant, and their mean and deviation."""
-    values = np.asarray(dataset.values)[rows].astype(np.float64)
+    values = dataset.take(rows).astype(np.float64)
     angle = np.array([name in dataset.angles for name in dataset.columns])
     turned = values[:, angle]
     parts = np.concatenate([values[:, ~angle], np.cos(turned), np.sin(turned)], axis=1)

@@ -78,7 +78,7 @@ def residuals_of(
             continue
         parts = [starts[first : first + CHUNK] for first in range(0, len(starts), CHUNK)]
         errors = [deviations(predictor, gather(dataset, p, history, 1), angle)[:, 0] for p in parts]
-        present = np.asarray(dataset.values)[starts + history - 1].astype(np.float64)
+        present = dataset.take(starts + history - 1).astype(np.float64)
         series.append(Series(np.concatenate(errors), present[:, :states], present[:, states:]))
         rows += len(starts)
     return series

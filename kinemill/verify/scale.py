@@ -86,9 +86,10 @@ def scale_of(dataset: PackedDataset, columns: NDArray[np.int64], angle: NDArray[
     turns for ever would otherwise have an endless spread, and no error would count.
     """
     episodes = dataset.of("train") or dataset.episodes
-    values = np.asarray(dataset.values)
-    std = _std([values[one.start : one.stop, columns] for one in episodes], angle)
-    sample = np.concatenate([values[rows][:, columns] for rows in _sample(episodes)])
+    std = _std([dataset.rows(one)[:, columns] for one in episodes], angle)
+    sample = np.concatenate(
+        [dataset.view(rows.start, rows.stop)[:, columns] for rows in _sample(episodes)]
+    )
     resolution = np.array([_resolution(column) for column in sample.T])
     std = np.where(std > 0.0, np.maximum(std, resolution), 0.0)
     return Scale(std, resolution)

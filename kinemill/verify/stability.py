@@ -48,7 +48,7 @@ def _leaves(values: Floats, limits: tuple[float, float]) -> NDArray[np.bool_]:
 def _reach(simulator: Simulator, dataset: PackedDataset) -> tuple[Floats, Floats]:
     """Return the range of each state: its limits, else the values in training."""
     count = len(simulator.states)
-    rows = [np.asarray(dataset.values)[one.start : one.stop, :count] for one in dataset.of("train")]
+    rows = [dataset.rows(one)[:, :count] for one in dataset.of("train")]
     low = np.min([part.min(axis=0) for part in rows], axis=0).astype(np.float64)
     high = np.max([part.max(axis=0) for part in rows], axis=0).astype(np.float64)
     for index, name in enumerate(simulator.states):

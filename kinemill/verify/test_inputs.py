@@ -124,10 +124,9 @@ def long_probe(dataset: PackedDataset, interface: Interface, rows: int, steps: i
     stops = np.sort([item.stop for item in dataset.of("test")])
     stop = stops[np.searchsorted(stops, starts, side="right")]
     now, count = starts + interface.history - 1, len(interface.states)
-    values = np.asarray(dataset.values)
-    past = values[starts[:, None] + np.arange(interface.history)]
+    past = dataset.take(starts[:, None] + np.arange(interface.history))
     rows_of_actions = now[:, None] + np.arange(steps) % (stop - now)[:, None]
-    future = values[rows_of_actions][:, :, count:]
+    future = dataset.take(rows_of_actions)[:, :, count:]
     return window_probe(f"{steps} steps", past[:, :, :count], past[:, :-1, count:], future)
 
 
@@ -141,7 +140,7 @@ def _bounds(dataset: PackedDataset, interface: Interface) -> tuple[Floats, Float
 
     An angle spans a whole turn at least, which tests that it is wrapped.
     """
-    rows = [np.asarray(dataset.values)[item.start : item.stop] for item in dataset.of("train")]
+    rows = [dataset.rows(item) for item in dataset.of("train")]
     low = np.min([part.min(axis=0) for part in rows], axis=0).astype(np.float64)
     high = np.max([part.max(axis=0) for part in rows], axis=0).astype(np.float64)
     for index, name in enumerate((*interface.states, *interface.actions)):

@@ -9,12 +9,12 @@ from kinemill.augment import stage as augment
 from kinemill.dataset import (
     PackedDataset,
     PackedEpisode,
-    create_values,
     load_dataset,
-    write_description,
+    write_packed,
 )
 from kinemill.errors import BadInput
 from kinemill.store import get_or_build
+from kinemill.store.home import Home
 from kinemill.task import load_task
 from tests.augment.conftest import CHANNELS, DT, make_task, swing
 
@@ -37,12 +37,11 @@ def publish(home, scale: float = 1.0):
     dataset = PackedDataset(
         "arm", DT, list(CHANNELS)[:4], ["torque", "valve"],
         {name: channel["unit"] for name, channel in CHANNELS.items()}, ["angle"],
-        episodes, values, ones, 2 * ones, 3 * ones[:4],
+        episodes, [values[:600], values[600:]], ones, 2 * ones, 3 * ones[:4],
     )  # fmt: skip
 
     def build(folder):
-        create_values(folder, *values.shape)[:] = values
-        write_description(folder, dataset)
+        write_packed(folder, dataset)
         return {}
 
     return get_or_build(home, "dataset", "arm", {"scale": scale}, build).ref, dataset
@@ -207,3 +206,28 @@ def test_a_share_of_the_episodes_is_touched_and_always_the_same_one(home):
         assert line["share"] == line["added"] / 2
         touched[seed] = line["added"]
     assert len(set(touched.values())) > 1
+
+
+def test_copies_of_unchanged_segments_are_shared_with_the_previous_training_set(home, tmp_path):
+    task = make_task({**NOISE, "copies": 2}, MIRROR)
+    refs = [publish(home, scale)[0] for scale in (1.0, 2.0)]  # only validation and test differ
+    first, second = (home.root / augment.run(task, home, ref).ref.path for ref in refs)
+    (copied,) = first.glob("copies-*.json")
+    for name in (copied.name, copied.with_suffix(".npy").name.replace("copies", "values")):
+        assert (first / name).samefile(second / name)
+    other = Home(tmp_path / "other")
+    alone = augment.run(task, other, publish(other, 2.0)[0])
+    expected = {one.name: one.read_bytes() for one in (other.root / alone.ref.path).iterdir()}
+    assert {one.name: one.read_bytes() for one in second.iterdir()} == expected
+
+
+def test_damaged_copies_of_the_previous_training_set_are_made_anew(home):
+    task = make_task(NOISE)
+    refs = [publish(home, scale)[0] for scale in (1.0, 2.0)]
+    first = home.root / augment.run(task, home, refs[0]).ref.path
+    key = next(first.glob("copies-*.json")).stem.removeprefix("copies-")
+    path = first / f"values-{key}.npy"
+    sound = path.read_bytes()
+    path.write_bytes(sound[:-1] + bytes([sound[-1] ^ 1]))
+    second = home.root / augment.run(task, home, refs[1]).ref.path
+    assert (second / path.name).read_bytes() == sound

@@ -2,12 +2,12 @@
 
 import json
 
+import polars as pl
 import pytest
 
 from kinemill.dataset import catalog, diff_datasets, list_datasets, show_dataset
 from kinemill.dataset import stage as dataset_stage
 from kinemill.dataset.listing import LISTING, write_listing
-from kinemill.dataset.split import Piece
 from kinemill.store import publish_json
 from tests.dataset.conftest import make_task, publish
 
@@ -16,7 +16,14 @@ MANY = 20_000
 
 def pieces(first, last, side="train"):
     return [
-        Piece(f"{k:016x}-0000", f"{k:016x}-0000", f"{k:064x}", f"run-{k:06d}.csv", side, 0, 50)
+        {
+            "id": f"{k:016x}-0000",
+            "recording": f"{k:064x}",
+            "name": f"run-{k:06d}.csv",
+            "split": side,
+            "first": 0,
+            "rows": 50,
+        }
         for k in range(first, last)
     ]
 
@@ -33,7 +40,7 @@ def two(home, contents):
     after = [*pieces(10, MANY - 5), *pieces(MANY - 5, MANY, "validation"), *pieces(MANY, MANY + 7)]
     for folder, listed in zip(folders, (old, after), strict=True):
         (folder / LISTING).unlink()
-        write_listing(folder, listed, [], {})
+        write_listing(folder, pl.DataFrame(listed))
     return folders
 
 

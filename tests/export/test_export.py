@@ -253,7 +253,7 @@ def test_the_first_comparison_is_on_rows_of_training(tmp_path):
     """A sound model of a small channel is not refused for what it does at 1 rad/s."""
     step = random_step("mlp", 1, network=Steep())
     _, rows = own_rows()
-    rows = dataclasses.replace(rows, values=1e-5 * rows.values, std=1e-5 * rows.std)
+    rows = dataclasses.replace(rows, segments=[1e-5 * rows.values], std=1e-5 * rows.std)
     write_model(copy.deepcopy(step), describe(DESCRIPTION, step), tmp_path, Extras(Export(), rows))
     far = load(tmp_path, non_finite="pass").rollout(
         np.ones((1, 1, 2), np.float32),

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from kinemill.dataset.listing import write_listing
 from kinemill.export.bundle import write_interface
 from kinemill.register import Produced, stage
 from kinemill.register.commit import commit
@@ -331,7 +332,7 @@ def _pack(folder: Path) -> None:
     rows = np.empty((80, 3), dtype=np.float32)
     rows[:, :2] = np.where(np.arange(80) % 2 == 0, 1.0, -1.0)[:, None]
     rows[:, 2] = 2.0
-    np.save(folder / "values.npy", rows)
+    np.save(folder / "values-cart.npy", rows)
     episodes = [
         {"id": f"{split}-0000", "recording": split, "name": split, "split": split}
         | {"start": start, "stop": start + 40}
@@ -345,12 +346,12 @@ def _pack(folder: Path) -> None:
         "actions": ["force"],
         "units": {"position": "m", "velocity": "m/s", "force": "N"},
         "angles": [],
-        "episodes": episodes,
+        "segments": [{"key": "cart", "rows": len(rows)}],
         "statistics": statistics,
     }
-    publish_json(folder / "dataset.json", described)
-    listed = [one | {"group": None, "rows": 40, "first": 0} for one in episodes]
-    pl.DataFrame(listed).write_parquet(folder / "episodes.parquet")
+    publish_json(folder / "dataset.json", {"format": 3, **described})
+    listed = [one | {"rows": 40, "first": 0, "task": "", "weight": 1.0} for one in episodes]
+    write_listing(folder, pl.DataFrame(listed))
 
 
 def enroll(home, number, aliases=None):

@@ -45,7 +45,7 @@ def demonstrations(states=("position", "target"), dt=0.1, shift=0.0) -> PackedDa
         units={states[0]: "m", states[1]: "m", "action_0": "1"},
         angles=[],
         episodes=episodes,
-        values=values,
+        segments=[values],
         mean=values.mean(0),
         std=values.std(0),
         delta_std=np.ones(2),

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from kinemill.dataset import load_dataset
 from kinemill.dataset import stage as dataset_stage
+from kinemill.dataset.packed import read_packed
 from kinemill.errors import CorruptArtifact
 from kinemill.store.formats import Format
 from tests.dataset.conftest import make_task, publish, spin
@@ -50,22 +50,12 @@ def test_others_are_refused_with_what_to_do(document, said):
         LENGTH.open(PATH, document)
 
 
-def test_a_dataset_described_in_the_first_format_is_read(home):
-    """Format 1 had no number, no tasks and no weights."""
+def test_a_dataset_of_a_later_format_asks_for_an_update(home):
     episodes = publish(home, [spin(f"{name}.csv") for name in ("a", "val", "test")])
     ref = dataset_stage.run(make_task(), home, episodes).ref
     path = home.root / ref.path / "dataset.json"
-    result = json.loads(path.read_text())
-    assert result.pop("format") == 2
-    for episode in result["episodes"]:
-        del episode["task"], episode["weight"]
-    from kinemill.dataset.packed import read_packed
-
-    previous = load_dataset(home, ref)
-    path.write_text(json.dumps(result))
-    assert read_packed(path.parent).episodes == previous.episodes
-    path.write_text(json.dumps({**result, "format": 3}))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format": 4}))
     with pytest.raises(
-        CorruptArtifact, match=r"dataset description with format 3.*update kinemill"
+        CorruptArtifact, match=r"dataset description with format 4.*update kinemill"
     ):
         read_packed(path.parent)

@@ -54,7 +54,7 @@ def packed(values: dict[str, list[np.ndarray]]) -> PackedDataset:
         units={"angle": "rad", "speed": "rad/s", "torque": "N*m"},
         angles=["angle"],
         episodes=episodes,
-        values=whole,
+        segments=[whole],
         mean=train.mean(0),
         std=train.std(0),
         delta_std=np.ones(2),
@@ -74,4 +74,4 @@ def demonstrations(rows: int = 40, runs: int = 4) -> Demonstrations:
 
 
 def scaled(data: Demonstrations, factor: float) -> Demonstrations:
-    return Demonstrations(replace(data.packed, values=data.packed.values * np.float32(factor)))
+    return Demonstrations(replace(data.packed, segments=[data.packed.values * np.float32(factor)]))

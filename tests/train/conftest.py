@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kinemill.dataset import PackedDataset, PackedEpisode, create_values, write_description
+from kinemill.dataset import PackedDataset, PackedEpisode, write_packed
 from kinemill.store import ArtifactRef, get_or_build
 from kinemill.task.document import Task
 
@@ -68,7 +68,7 @@ def packed() -> PackedDataset:
         units={"angle": "rad", "velocity": "rad/s", "torque": "N*m"},
         angles=["angle"],
         episodes=episodes,
-        values=np.concatenate(rows).astype(np.float32),
+        segments=[np.concatenate(rows).astype(np.float32)],
         mean=train.mean(0),
         std=train.std(0),
         delta_std=np.concatenate([np.diff(run[:, :2], axis=0) for run in runs["train"]]).std(0),
@@ -77,10 +77,7 @@ def packed() -> PackedDataset:
 
 def publish(home, packed) -> ArtifactRef:
     def build(folder):
-        values = create_values(folder, *packed.values.shape)
-        values[:] = packed.values
-        values.flush()
-        write_description(folder, packed)
+        write_packed(folder, packed)
         return {}
 
     return get_or_build(home, "dataset", "pendulum", {"of": "tests"}, build).ref

@@ -43,7 +43,7 @@ def test_a_bad_number_in_the_data_is_named_by_episode_row_and_channel(
 ):
     values = packed.values.copy()
     values[2 * ROWS + 40, 1] = bad  # row 40 of the third episode, velocity
-    broken = replace(packed, values=values)
+    broken = replace(packed, segments=[values])
     module, objective, learn = ready(broken, packed, save_every=1, batch_size=16, **others)
     with pytest.raises(TrainingFailed) as caught:
         fit(module, objective, learn, tmp_path, QUIET)

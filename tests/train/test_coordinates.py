@@ -35,7 +35,7 @@ def without_velocity(packed):
         packed,
         states=["position"],
         units={name: packed.units[name] for name in ("position", "force")},
-        values=packed.values[:, remaining],
+        segments=[packed.values[:, remaining]],
         mean=packed.mean[remaining],
         std=packed.std[remaining],
         delta_std=packed.delta_std[:1],

@@ -59,7 +59,7 @@ def packed_echo(rows: int = 300, column=None) -> PackedDataset:
             PackedEpisode("a", "a", "a.csv", "train", 0, rows),
             PackedEpisode("b", "b", "b.csv", "validation", rows, 2 * rows),
         ],
-        values=values.astype(np.float32),
+        segments=[values.astype(np.float32)],
         mean=values[:rows].mean(0),
         std=values[:rows].std(0),
         delta_std=np.diff(values[:rows, :1], axis=0).std(0),

@@ -56,7 +56,7 @@ def sticking(packed):
     ]
     changes = np.concatenate([np.diff(run[:, :2], axis=0) for run in runs])
     statistics = {"mean": values.mean(0), "std": values.std(0), "delta_std": changes.std(0)}
-    return replace(packed, values=values.astype(np.float32), episodes=episodes, **statistics)
+    return replace(packed, segments=[values.astype(np.float32)], episodes=episodes, **statistics)
 
 
 def drift_of(packed, friction):

@@ -105,7 +105,7 @@ def packed_cart(rows=(40, 25, 30), seed=0, far=1.0) -> PackedDataset:
         units={"angle": "rad", "place": "m", "speed": "m/s", "force": "N"},
         angles=["angle"],
         episodes=episodes,
-        values=np.concatenate(parts),
+        segments=[np.concatenate(parts)],
         mean=train.mean(0),
         std=train.std(0),
         delta_std=deltas.std(0),

@@ -1,6 +1,7 @@
 """What rollouts of training are fed with, and how their errors count, by hand from the module."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -150,7 +151,7 @@ def test_a_noise_that_is_there_is_found(packed, tmp_path):
     random = np.random.default_rng(0)
     values = packed.values.copy()
     values[:, 1] += 0.2 * random.standard_normal(len(values)).astype(np.float32)
-    noisy = packed.__class__(**{**vars(packed), "values": values})
+    noisy = replace(packed, segments=[values])
     module, objective, learn = prepared(
         noisy,
         loss="gaussian",

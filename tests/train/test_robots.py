@@ -28,7 +28,7 @@ def two_robots():
     episodes = [first, replace(last, start=2 * ROWS, stop=3 * ROWS)]
     episodes.insert(1, replace(first, id="c", start=ROWS, stop=2 * ROWS, task="mirrored"))
     values = np.concatenate([own[:ROWS], other, own[ROWS:]]).astype(np.float32)
-    return replace(dataset, episodes=episodes, values=values)
+    return replace(dataset, episodes=episodes, segments=[values])
 
 
 def model_trained(folder, **learn):

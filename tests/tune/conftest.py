@@ -71,7 +71,7 @@ def packed_with(test: np.ndarray) -> PackedDataset:
         units={"angle": "rad", "velocity": "rad/s", "torque": "N*m"},
         angles=["angle"],
         episodes=episodes,
-        values=np.concatenate([rows for _, rows in runs]).astype(np.float32),
+        segments=[np.concatenate([rows for _, rows in runs]).astype(np.float32)],
         mean=np.concatenate(train).mean(0),
         std=np.concatenate(train).std(0),
         delta_std=np.concatenate([np.diff(rows[:, :2], axis=0) for rows in train]).std(0),

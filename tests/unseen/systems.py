@@ -277,7 +277,7 @@ def packed_of(system: System, runs: Mapping[str, Sequence[Array]]) -> PackedData
         units={name: one["unit"] for name, one in system.channels.items()},
         angles=[name for name in states if system.channels[name].get("kind") == "angle"],
         episodes=episodes,
-        values=np.concatenate(rows).astype(np.float32),
+        segments=[np.concatenate(rows).astype(np.float32)],
         mean=train.mean(0),
         std=train.std(0),
         delta_std=np.concatenate(deltas).std(0),

@@ -44,7 +44,7 @@ def pack(runs: dict[str, list[np.ndarray]], angles=("angle",)) -> PackedDataset:
         units={"angle": "rad", "velocity": "rad/s", "torque": "N*m"},
         angles=list(angles),
         episodes=episodes,
-        values=values.astype(np.float32),
+        segments=[values.astype(np.float32)],
         mean=train.mean(axis=0),
         std=train.std(axis=0),
         delta_std=np.concatenate([np.diff(run[:, :2], axis=0) for run in runs["train"]]).std(

@@ -25,7 +25,7 @@ def free(pendulum):
         task="free",
         actions=[],
         units=UNITS,
-        values=pendulum.values[:, :2].copy(),
+        segments=[pendulum.values[:, :2].copy()],
         mean=pendulum.mean[:2],
         std=pendulum.std[:2],
     )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from kinemill.dataset import create_values, write_description
+from kinemill.dataset import write_packed
 from kinemill.runtime.window_metrics import predict
 from kinemill.store import get_or_build
 from kinemill.train import load_model
@@ -30,10 +30,7 @@ def test_a_pendulum_is_linear_in_sines_and_so_better_described(references, pendu
 
 def test_they_are_published_once_and_come_back_as_they_were(home, pendulum):
     def dataset(folder):
-        values = create_values(folder, *pendulum.values.shape)
-        values[:] = pendulum.values
-        values.flush()
-        write_description(folder, pendulum)
+        write_packed(folder, pendulum)
         return {}
 
     ref, task = get_or_build(home, "dataset", "pendulum", {}, dataset).ref, pendulum_task()

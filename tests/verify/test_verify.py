@@ -8,7 +8,7 @@ import onnx
 import pytest
 from safetensors.torch import save_file
 
-from kinemill.dataset import create_values, write_description
+from kinemill.dataset import write_packed
 from kinemill.errors import Blocked
 from kinemill.export import stage as export
 from kinemill.export.bundle import seal
@@ -26,10 +26,7 @@ def refs(home, pendulum) -> dict[str, ArtifactRef]:
     """A dataset and a model with random weights, published as their stages would."""
 
     def dataset(folder):
-        values = create_values(folder, *pendulum.values.shape)
-        values[:] = pendulum.values
-        values.flush()
-        write_description(folder, pendulum)
+        write_packed(folder, pendulum)
         return {}
 
     def model(folder):

@@ -36,7 +36,7 @@ def output_comparisons(
     names = [name for name in rows.outputs if all(name in one.outputs for one in models)]
     if not names or rows.output_values is None:
         return {}
-    values = replace(rows, values=rows.output_values)
+    values = replace(rows, segments=[rows.output_values])
     columns = np.array([rows.outputs.index(name) for name in names])
     scale = scale_of(values, columns, np.zeros(len(names), dtype=bool))
     own, other = (_errors(one, rows, names, errors) for one in models)

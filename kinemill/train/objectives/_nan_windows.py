@@ -38,7 +38,7 @@ class Suspects:
     def _in_data(self, window: int) -> Suspect | None:
         """Return the first number of a window that is not finite, if there is one."""
         first, train = self._first(window), self._rollouts.train
-        rows = self._data.values[first : first + train.history + train.horizon]
+        rows = self._data.view(first, first + train.history + train.horizon)
         bad = np.argwhere(~np.isfinite(rows))
         if len(bad) == 0:
             return None

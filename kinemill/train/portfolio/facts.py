@@ -79,8 +79,7 @@ def _steps(dataset: PackedDataset) -> tuple[Floats, Floats]:
     starts = dataset.window_starts("train", 2)
     if len(starts) > ROWS:
         starts = starts[np.linspace(0, len(starts) - 1, ROWS).astype(np.int64)]
-    values = np.asarray(dataset.values)
-    return values[starts].astype(np.float64), values[starts + 1].astype(np.float64)
+    return (dataset.take(starts).astype(np.float64), dataset.take(starts + 1).astype(np.float64))
 
 
 def _standardized(values: Floats) -> Floats:

@@ -86,7 +86,7 @@ class ValidationRows:
         if len(starts) > WINDOWS:
             starts = starts[np.linspace(0, len(starts) - 1, WINDOWS).astype(np.int64)]
         self._history, self._horizon, self._longest = history, horizon, longest
-        values = torch.from_numpy(np.array(dataset.values, dtype=np.float32))
+        values = torch.from_numpy(dataset.copy_values())
         self._windows = Windows(
             values, torch.from_numpy(np.asarray(starts)), history, horizon, count
         )

@@ -138,7 +138,7 @@ def _whole(
     steps = np.array([min(one.rows - history, LONGEST) for one in episodes])
     offsets = np.arange(history + steps.max())
     rows = np.stack([np.minimum(one.start + offsets, one.stop - 1) for one in episodes])
-    values = np.asarray(dataset.values)[rows].astype(np.float64)
+    values = dataset.take(rows).astype(np.float64)
     states, actions = np.split(values, [len(dataset.states)], axis=2)
     past, future_actions = actions[:, : history - 1], actions[:, history - 1 : -1]
     return Windows(states[:, :history], past, future_actions, states[:, history:]), steps

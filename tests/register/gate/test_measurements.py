@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from kinemill import runtime
+from kinemill.dataset import PackedDataset, PackedEpisode, write_packed
 from kinemill.export.bundle import write_interface
 from kinemill.register.gate.measurements import DynamicsMeasurements
 from kinemill.register.gate.smoke_test import serve_zero_window
-from kinemill.store import get_or_build, publish_json
+from kinemill.store import get_or_build
 from kinemill.task import load_task
 from tests.export.documents import io_of
 from tests.register.conftest import interface, rollout_model, step_model
@@ -58,24 +59,24 @@ def six_episodes(tracked_home):
         rows = np.empty((210, 3), dtype=np.float32)
         rows[:, :2] = np.where(np.arange(210) % 2 == 0, 1.0, -1.0)[:, None]
         rows[:, 2] = np.arange(210) // 30
-        np.save(folder / "values.npy", rows)
         splits = ["train", *["test"] * 6]
-        episodes = [
-            {"id": f"e{n}", "recording": f"r{n}", "name": f"r{n}", "split": split}
-            | {"start": 30 * n, "stop": 30 * n + 30}
-            for n, split in enumerate(splits)
-        ]
-        described = {
-            "task": "cart",
-            "dt": 0.02,
-            "states": ["position", "velocity"],
-            "actions": ["force"],
-            "units": {"position": "m", "velocity": "m/s", "force": "N"},
-            "angles": [],
-            "episodes": episodes,
-            "statistics": {"mean": [0.0] * 3, "std": [1.0] * 3, "delta_std": [2.0, 2.0]},
-        }
-        publish_json(folder / "dataset.json", described)
+        dataset = PackedDataset(
+            task="cart",
+            dt=0.02,
+            states=["position", "velocity"],
+            actions=["force"],
+            units={"position": "m", "velocity": "m/s", "force": "N"},
+            angles=[],
+            episodes=[
+                PackedEpisode(f"e{n}", f"r{n}", f"r{n}", split, 30 * n, 30 * n + 30)
+                for n, split in enumerate(splits)
+            ],
+            segments=[rows],
+            mean=np.zeros(3),
+            std=np.ones(3),
+            delta_std=np.full(2, 2.0),
+        )
+        write_packed(folder, dataset)
         return {}
 
     return get_or_build(tracked_home, "dataset", "cart", {"six": 1}, build).ref

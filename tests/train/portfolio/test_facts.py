@@ -20,7 +20,7 @@ def two_joints(packed, rows=400):
     other = replace(episode, id="v", split="validation")
     names = {"states": ["p", "q", "v", "w"], "actions": ["a", "b"], "angles": []}
     statistics = {"mean": values.mean(0), "std": values.std(0), "delta_std": values.std(0)[:4]}
-    return replace(packed, values=values, episodes=[episode, other], **names, **statistics)
+    return replace(packed, segments=[values], episodes=[episode, other], **names, **statistics)
 
 
 def test_each_action_drives_the_coordinate_that_it_accelerates(packed):

@@ -97,7 +97,7 @@ def test_the_test_split_is_not_read(packed, tmp_path):
     test = replace(test, stop=test.start + len(poison))
     other = replace(
         packed,
-        values=np.concatenate([packed.values, poison]),
+        segments=[np.concatenate([packed.values, poison])],
         episodes=[*packed.episodes, test],
     )
     closed = []
