@@ -41,7 +41,7 @@ recordings = Table(
     Column("released", Boolean, nullable=False),
     sqlite_with_rowid=False,
 )
-Index("recordings_name", recordings.c.task, recordings.c.name)
+Index("recordings_name", recordings.c.name)
 Index("recordings_added", recordings.c.task, recordings.c.added)
 Index(
     "recordings_removed",
