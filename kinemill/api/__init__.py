@@ -19,6 +19,7 @@ from kinemill.api.learning_loop import learn_in_loop
 from kinemill.api.models import LoadedModel
 from kinemill.api.policy_evaluation import PolicyResults, evaluate_policy
 from kinemill.api.progress import Update
+from kinemill.api.recordings import search_recordings
 from kinemill.api.registry import (
     Registered,
     Verification,
@@ -69,6 +70,7 @@ __all__ = [
     "rollout",
     "rollout_policy",
     "run",
+    "search_recordings",
     "simulate",
     "simulate_batch",
     "train",

@@ -61,7 +61,7 @@ _DATA: Commands = {
     "check": ("data.check", "Check logs against a task without storing them."),
     "ingest": ("data.ingest", "Read logs into the store."),
     "list": ("data.list_recordings", "List the recordings of a task with their status."),
-    "search": ("data.search_recordings", "Find recordings by name or content hash."),
+    "search": ("search.search_recordings", "Find recordings by a query."),
     "show": ("quarantine.show_recording", "Show the status, faults and decisions of a recording."),
     "view": ("view.view", "Plot a recording on an HTML page."),
     "drift": ("drift.drift", "List new episodes on which the champion is too wrong."),

@@ -106,41 +106,15 @@ def list_recordings(
 
     Example: kinemill data list my_robot
     """
-    _list(task, "*", offset, limit, as_json=as_json)
-
-
-def search_recordings(
-    task: TaskName,
-    pattern: Annotated[
-        str, typer.Argument(help="Pattern of the name, such as 'run_*', or hash prefix.")
-    ],
-    limit: Limit = 100,
-    offset: Offset = 0,
-    as_json: JsonOption = False,
-) -> None:
-    """Find recordings by name or content hash.
-
-    Example: kinemill data search my_robot '2026-11-0*'
-    """
-    _list(task, pattern, offset, limit, as_json=as_json)
-
-
-def _list(name: str, pattern: str, offset: int, limit: int, *, as_json: bool) -> None:
-    from fnmatch import fnmatchcase
-
     from kinemill.store.home import Home
     from kinemill.task import load_task
     from kinemill.validate.recording_status import recording_statuses
 
-    task = load_task(name)
-    matches = [
-        item
-        for item in recording_statuses(task, Home.resolve())
-        if fnmatchcase(item.member.name, pattern) or item.member.hash.startswith(pattern)
-    ]
-    lines = [item.to_json() for item in matches[offset:][:limit]]
+    loaded = load_task(task)
+    every = [*recording_statuses(loaded, Home.resolve())]
+    lines = [item.to_json() for item in every[offset:][:limit]]
     if as_json:
-        document({"task": task.name, "total": len(matches), "recordings": lines})
+        document({"task": loaded.name, "total": len(every), "recordings": lines})
         return
     rows = [
         [spell_name(line["name"]), line["recording"][:16]]
@@ -148,7 +122,7 @@ def _list(name: str, pattern: str, offset: int, limit: int, *, as_json: bool) ->
         for line in lines
     ]
     columns = ["name", "recording", "status", "episodes", "rows"]
-    table(f"recordings of {task.name}, {len(lines)} of {len(matches)}", columns, rows)
+    table(f"recordings of {loaded.name}, {len(lines)} of {len(every)}", columns, rows)
 
 
 def _print_ignored(ignored: dict[str, str]) -> None:

@@ -1,7 +1,8 @@
 """Summary of a recording, stored with the artifact `recording`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from kinemill.ingest.channel_stats import ChannelStats
 from kinemill.ingest.raw import Reason
 from kinemill.store import StoredSummary
 
@@ -36,6 +37,9 @@ class RecordingSummary(StoredSummary):
         dropped_rows: rows that are in no track.
         tracks: in the order of time, by part; empty if nothing could be read.
         reasons: why rows were dropped, or why nothing could be read.
+        channels: statistics over all tracks, by channel.
+        start: time of the first stamp, s since 1970 in UTC; None if the clock of the log does not
+            count from there.
     """
 
     hash: str
@@ -44,3 +48,5 @@ class RecordingSummary(StoredSummary):
     dropped_rows: int
     tracks: list[TrackFile]
     reasons: list[Reason]
+    channels: dict[str, ChannelStats] = field(default_factory=dict[str, ChannelStats])
+    start: float | None = None

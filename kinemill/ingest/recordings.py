@@ -6,6 +6,7 @@ from pathlib import Path
 
 from kinemill.catalog import CatalogEntry
 from kinemill.errors import BadLog, spell_failure
+from kinemill.ingest.channel_stats import channel_stats
 from kinemill.ingest.files import readers, recognize
 from kinemill.ingest.media import store_media
 from kinemill.ingest.membership import Member
@@ -20,7 +21,7 @@ from kinemill.store.home import Home
 from kinemill.store.json_io import valid_text
 from kinemill.task import Source, Task
 
-VERSION = 7
+VERSION = 8
 STAGE = "recording"
 _OPTIONAL = ("texts", "derived", "of", "cutoff", "expression")  # keys that most channels lack
 
@@ -111,6 +112,10 @@ def read_into(task: Task, member: Member, raw: Path, folder: Path) -> RecordingS
         dropped_rows=sum(tracks.dropped_rows for _, tracks in parts),
         tracks=listed,
         reasons=[_of_part(part, item) for part, tracks in parts for item in tracks.reasons],
+        channels=channel_stats(
+            [frame for _, tracks in parts for frame in tracks.frames], task.numbers
+        ),
+        start=min((t.start for _, t in parts if t.start is not None), default=None),
     )
 
 

@@ -17,6 +17,7 @@ from kinemill.ingest.clock import Clock, Floats, Rows, read_clock, usable
 from kinemill.ingest.raw import TIME, RawLog, Reason, Signal
 from kinemill.task import Source, Task
 
+_YEAR_2000, _YEAR_2100 = 946_684_800.0, 4_102_444_800.0  # s since 1970
 _STRETCHES, _STRETCH = 20, 1000  # stretches of a long log that are sampled, and rows of each
 
 
@@ -186,11 +187,29 @@ def _of_table(frame: pl.DataFrame, task: Task) -> list[_Shared]:
 
 def _first_stamp(shared: list[_Shared]) -> float | None:
     """Return the earliest first timestamp of the topics, as logged."""
+    return min(_first_stamps([one.signal.time for one in shared]), default=None)
+
+
+def _first_stamps(times: list[pl.Series]) -> list[float]:
+    """Return the first usable timestamp of each clock that has one, as logged."""
     stamps: list[float] = []
-    for one in shared:
-        time = one.signal.time
-        stamps += time.filter(usable(time)).head(1).to_list()
-    return min(stamps, default=None)
+    for time in times:
+        first = time.head(1)  # nearly always usable; then the others are not looked at
+        good = first.filter(usable(first))
+        stamps += (good if len(good) else time.filter(usable(time)).head(1)).to_list()
+    return stamps
+
+
+def absolute_start(log: RawLog) -> float | None:
+    """Return the first timestamp of a log, s since 1970 in UTC; None if it is no date from then.
+
+    A clock that counts from 1970 shows a time between the years 2000 and 2100 in the unit it was
+    read in. Others count from a start of the recorder.
+    """
+    clocks = {id(signal.time): signal.time for signal in log.signals.values()}
+    times = [*clocks.values()] if clocks else [log.frame[TIME]]
+    start = min(_first_stamps(times), default=-1.0) / log.ticks
+    return start if _YEAR_2000 <= start < _YEAR_2100 else None
 
 
 def _in_units(

@@ -17,7 +17,7 @@ from kinemill.ingest.channels import on_grid
 from kinemill.ingest.clock import EXACT, Floats
 from kinemill.ingest.computed import add_computed
 from kinemill.ingest.raw import MAX_LISTED, TIME, Images, RawLog, Reason, Texts, reason
-from kinemill.ingest.topics import Piece, Span, Topic, read_topics
+from kinemill.ingest.topics import Piece, Span, Topic, absolute_start, read_topics
 from kinemill.task import Task
 
 _TICKS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
@@ -30,7 +30,8 @@ class Tracks:
     """The usable stretches of one log: frames of `time_s` and the task's recorded channels.
 
     Rows are samples; those of a log with several clocks are counted for each clock. Columns of
-    images and texts are Int32 and refer to `media`.
+    images and texts are Int32 and refer to `media`. `start` is the time of the first stamp, s since
+    1970 in UTC, if the clock of the log counts from there.
     """
 
     frames: list[pl.DataFrame]
@@ -38,6 +39,7 @@ class Tracks:
     dropped_rows: int
     reasons: list[Reason]
     media: dict[str, Images | Texts] = field(default_factory=dict[str, Images | Texts])
+    start: float | None = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def make_tracks(log: RawLog, task: Task) -> Tracks:
         reasons.append(_too_short(short, total, topics, log.ticks, task))
     else:
         reasons += doubtful_unit(log, max(topic.usual_step() for topic in topics), task)
-    return Tracks(frames, rows, lost + total - rows, reasons, log.media)
+    return Tracks(frames, rows, lost + total - rows, reasons, log.media, absolute_start(log))
 
 
 def _no_media(log: RawLog, task: Task) -> list[Reason]:

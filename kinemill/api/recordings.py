@@ -1,0 +1,59 @@
+"""Find recordings of a task by metadata, time, channel statistics, check results and tags."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from kinemill.api.training import TaskLike, resolve_task
+from kinemill.store.home import Home
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from kinemill.search import SearchResult
+    from kinemill.task import Task
+
+
+def search_recordings(
+    task: "TaskLike",
+    query: str = "",
+    columns: Sequence[str] | None = None,
+    *,
+    offset: int = 0,
+    limit: int | None = None,
+) -> "pl.DataFrame":
+    """Return the recordings of a task that match a query, sorted by name.
+
+    Example:
+        km.search_recordings("arm", "robot = 'r7' and max(elbow_velocity) > 20 and not quarantined")
+
+    Args:
+        task: a task, its name or file.
+        query: a condition, see docs/data.md; "" matches every recording.
+        columns: properties such as `status`, keys of the metadata, or statistics such as
+            `max(torque)`, in the unit of the channel. Default: the usual ones, and those that the
+            query names.
+        offset: number of rows to skip.
+        limit: maximum number of rows; default: all.
+
+    Raises:
+        QueryError: The query is wrong; the message has the position.
+        BadInput: A column or a dataset version is unknown.
+    """
+    return search_page(resolve_task(task), query, columns, offset=offset, limit=limit).frame
+
+
+def search_page(
+    task: "Task",
+    query: str = "",
+    columns: Sequence[str] | None = None,
+    *,
+    offset: int = 0,
+    limit: int | None = None,
+) -> "SearchResult":
+    """Return what `search_recordings` does, and the number of all matches."""
+    from kinemill.dataset.recording_splits import recording_splits
+    from kinemill.search.run import Page, search, usual_columns
+
+    home = Home.resolve()
+    page = Page(columns or usual_columns(query), offset, limit)
+    return search(task, home, query, page, lambda which: recording_splits(home, task.name, which))

@@ -1,0 +1,16 @@
+"""Query language of recordings: text to a checked syntax tree, without data.
+
+    from kinemill.query import check, parse
+
+    query = check(parse("robot = 'r7' and max(elbow_velocity) > 20"), units, metadata=None)
+
+`kinemill.search` runs a query on the recordings of a task; the task file checks its own,
+`dataset.where`, when it is loaded.
+"""
+
+from kinemill.query.checks import Vocabulary, check, uses
+from kinemill.query.errors import QueryError
+from kinemill.query.parser import parse
+from kinemill.query.syntax import Query, spell
+
+__all__ = ["Query", "QueryError", "Vocabulary", "check", "parse", "spell", "uses"]

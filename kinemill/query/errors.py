@@ -1,0 +1,27 @@
+"""Error of a query, with the position in its text."""
+
+from kinemill.errors import BadInput
+
+
+class QueryError(BadInput):
+    """A query is wrong at one position.
+
+    Args:
+        position: of the first wrong character, from 1.
+        problem: what is wrong there.
+        expected: what was expected instead.
+        fix: what to do, such as the nearest valid name.
+    """
+
+    def __init__(
+        self, position: int, problem: str, *, expected: str | None = None, fix: str | None = None
+    ) -> None:
+        self.position = position
+        super().__init__(f"query, character {position}", problem, expected=expected, fix=fix)
+
+    @property
+    def message(self) -> str:
+        """The error without `query`, for a setting that holds one."""
+        parts = [f"character {self.position}: {self.problem}"]
+        parts += [f"expected {self.expected}"] if self.expected else []
+        return "; ".join([*parts, self.fix] if self.fix else parts)

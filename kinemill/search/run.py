@@ -1,0 +1,209 @@
+"""Search: run a query on the recordings of a task."""
+
+from collections.abc import Callable, Iterator, Sequence, Set
+from dataclasses import dataclass
+
+import polars as pl
+
+from kinemill.errors import BadInput
+from kinemill.query import QueryError, Vocabulary, check, parse, uses
+from kinemill.query.checks import META, PROPERTIES, Uses, metadata_key
+from kinemill.query.syntax import Among, And, Compare, Name, Not, Number, Or, Query, Text, spelled
+from kinemill.registry import nearest
+from kinemill.search.compile import Context, compile_query
+from kinemill.search.rows import statistic_columns
+from kinemill.search.tags import tags_by_recording
+from kinemill.search.view import View, open_view
+from kinemill.store.home import Home
+from kinemill.task import Task
+from kinemill.task.units import factor
+
+COLUMNS = ("name", "recording", "status", "start", "seconds", "episodes")
+KEY, NAME = "recording", "name"
+LATEST = "latest"
+_NOTHING = Uses(frozenset(), frozenset(), frozenset())
+
+VersionReader = Callable[[str], pl.DataFrame]
+"""Returns `recording` and its list `split` of a dataset version, given its number or `latest`."""
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """Recordings that match a query.
+
+    Attributes:
+        total: number of recordings that match.
+        frame: rows of this page, sorted by name.
+    """
+
+    total: int
+    frame: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class Page:
+    """Which columns and rows of the matching recordings are returned.
+
+    Attributes:
+        columns: properties, keys of the metadata, or statistics such as `max(torque)`.
+        offset: number of rows to skip.
+        limit: maximum number of rows; None: all.
+    """
+
+    columns: Sequence[str] = COLUMNS
+    offset: int = 0
+    limit: int | None = None
+
+
+def search(
+    task: Task,
+    home: Home,
+    query: str = "",
+    page: Page | None = None,
+    versions: VersionReader | None = None,
+) -> SearchResult:
+    """Return the recordings of a task that match a query.
+
+    Args:
+        task: the task of the recordings.
+        home: where they are stored.
+        query: see `kinemill.query`; "" matches every recording.
+        page: columns and rows to return.
+        versions: reads dataset versions; None: the query may name none.
+
+    Raises:
+        QueryError: The query is wrong.
+        BadInput: A column is unknown.
+    """
+    return search_view(open_view(task, home), home, query, page, versions)
+
+
+def search_view(
+    view: View,
+    home: Home,
+    query: str = "",
+    page: Page | None = None,
+    versions: VersionReader | None = None,
+) -> SearchResult:
+    """Return the rows of a view that match a query; see `search`."""
+    page = page or Page()
+    keys = view.metadata_keys()
+    vocabulary = Vocabulary(units_of(view.task), factor, keys, versions=versions is not None)
+    tree = _parsed(query, vocabulary)
+    stored = {name: _column(name, view.task, keys) for name in page.columns}
+    frame = _matching(view, home, tree, {*stored.values(), KEY, NAME}, versions).collect()
+    total = frame.height
+    if page.limit is not None and page.offset + page.limit < total:
+        frame = frame.bottom_k(page.offset + page.limit, by=[NAME, KEY])
+    frame = frame.sort(NAME, KEY).slice(page.offset, page.limit)
+    return SearchResult(
+        total, frame.select(pl.col(own).alias(name) for name, own in stored.items())
+    )
+
+
+def matching_recordings(view: View, home: Home, query: str) -> pl.Series:
+    """Return the content hashes of the rows of a view that match a query without versions.
+
+    Raises:
+        QueryError: The query is wrong.
+    """
+    units = units_of(view.task)
+    tree = _parsed(query, Vocabulary(units, factor, view.metadata_keys(), versions=False))
+    return _matching(view, home, tree, {KEY}, None).collect()[KEY]
+
+
+def usual_columns(query: str) -> list[str]:
+    """Return the columns to show for a query: the usual ones, and those that it names.
+
+    Raises:
+        QueryError: The text is no query.
+    """
+    read = uses(parse(query)) if query.strip() else _NOTHING
+    statistics = {one.column for one in read.statistics}
+    named = [*sorted(read.properties - {"version"}), *sorted(read.metadata), *sorted(statistics)]
+    return [*dict.fromkeys([*COLUMNS, *named])]
+
+
+def units_of(task: Task) -> dict[str, str]:
+    """Return the unit of each channel that has statistics."""
+    return {name: task.channels[name].unit for name in task.numbers}
+
+
+def _parsed(query: str, vocabulary: Vocabulary) -> Query | None:
+    return check(parse(query), vocabulary) if query.strip() else None
+
+
+def _column(name: str, task: Task, keys: Sequence[str]) -> str:
+    """Return the column of the view that a user names.
+
+    Raises:
+        BadInput: There is no such column.
+    """
+    statistics = statistic_columns(task)
+    if name in {*PROPERTIES, *statistics} - {"version"}:
+        return name
+    if metadata_key(name) in keys:
+        return f"{META}{metadata_key(name)}"
+    names = [*PROPERTIES, *keys, *statistics]
+    raise BadInput(f"column {name!r}", "unknown", fix=nearest(name, names))
+
+
+def _matching(
+    view: View, home: Home, query: Query | None, columns: Set[str], versions: VersionReader | None
+) -> pl.LazyFrame:
+    """Return the matching rows of a view with some columns, unsorted."""
+    read = uses(query) if query else _NOTHING
+    needed = columns | read.properties | {f"{META}{key}" for key in read.metadata}
+    needed |= {statistic.column for statistic in read.statistics}
+    frame = view.scan(needed - {"tag", "split", "version"})
+    if "tag" in needed:
+        frame = _with_lists(frame, tags_by_recording(home, view.task.name))
+    named = [*_versions(query)] if query else []
+    own_split = {_split_version(named)} if "split" in needed else set[str]()
+    listings = {which: versions(which) for which in {*named, *own_split}} if versions else {}
+    for which in own_split:
+        frame = _with_lists(frame, listings[which])
+    if query:
+        rows = frame  # before the filter
+
+        def distinct(column: str) -> pl.Series:
+            return rows.select(pl.col(column).unique()).collect()[column]
+
+        members = {which: listing[KEY] for which, listing in listings.items()}
+        frame = rows.filter(compile_query(query, Context(members, distinct)))
+    return frame.select(sorted(columns))
+
+
+def _with_lists(frame: pl.LazyFrame, lists: pl.DataFrame) -> pl.LazyFrame:
+    """Return rows with a column of lists, which are empty for rows without one."""
+    (name,) = (column for column in lists.columns if column != KEY)
+    joined = frame.join(lists.lazy(), on=KEY, how="left")
+    return joined.with_columns(pl.col(name).fill_null(pl.lit([], pl.List(pl.String))))
+
+
+def _versions(query: Query) -> Iterator[str]:
+    """Yield the dataset versions that a query names, as they are written."""
+    match query:
+        case And() | Or():
+            for part in query.parts:
+                yield from _versions(part)
+        case Not():
+            yield from _versions(query.part)
+        case Compare(column=Name("version"), value=Text() | Number() as value):
+            yield spelled(value)
+        case Among(column=Name("version")):
+            yield from map(spelled, query.values)
+        case _:
+            pass
+
+
+def _split_version(named: Sequence[str]) -> str:
+    """Return the version whose split a query means: the one that it names, else the latest.
+
+    Raises:
+        QueryError: It names several.
+    """
+    if len({*named}) > 1:
+        problem = f"`split` could be that of {len({*named})} versions"
+        raise QueryError(1, problem, expected="one version in a query with `split`")
+    return named[0] if named else LATEST

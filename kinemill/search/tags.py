@@ -1,0 +1,173 @@
+"""Tags and notes on recordings and on spans of time in them: who, when and why.
+
+One file per act, `store/tags/<task>/<number>.json`, numbered in order and never changed. A tag
+holds until it is removed from its recordings. Tags are no part of any artifact.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+
+import polars as pl
+
+from kinemill.errors import BadInput
+from kinemill.store import from_json_value, publish_shared, read_json, to_json_value
+from kinemill.store.formats import Format
+from kinemill.store.home import Home
+from kinemill.store.locks import current_user, lock, now
+from kinemill.store.remote_sync import bring_new
+
+FORMAT = Format("tag", 1)
+LONGEST = 100  # characters of a tag
+
+
+@dataclass(frozen=True)
+class TagDetails:
+    """What a tag is about, and who sets it.
+
+    Attributes:
+        start_s: first time, s since the first stamp; None: the beginning.
+        stop_s: last time, s; None: the end.
+        note: further text.
+        who: name of a plug-in; None: the user.
+    """
+
+    start_s: float | None = None
+    stop_s: float | None = None
+    note: str = ""
+    who: str | None = None
+
+
+@dataclass(frozen=True)
+class Tag:
+    """One act: a tag was set on recordings, or removed from them.
+
+    Attributes:
+        number: of the act, from 1.
+        recordings: content hashes.
+        tag: its text.
+        who: a person, or the name of a plug-in.
+        when: ISO 8601, UTC.
+        removed: whether the act removes the tag.
+        start_s: first time that it is about, s since the first stamp; None: the beginning.
+        stop_s: last time that it is about, s; None: the end.
+        note: further text.
+    """
+
+    number: int
+    recordings: list[str]
+    tag: str
+    who: str
+    when: str
+    removed: bool = False
+    start_s: float | None = None
+    stop_s: float | None = None
+    note: str = ""
+
+
+def _folder(home: Home, task: str) -> Path:
+    return home.store / "tags" / task
+
+
+def tag_acts(home: Home, task: str) -> list[Tag]:
+    """Return every act of a task, oldest first.
+
+    Raises:
+        CorruptArtifact: An act cannot be read.
+    """
+    paths = sorted(_folder(home, task).glob("*.json"))
+    return [from_json_value(FORMAT.open(path, read_json(path)), Tag, path) for path in paths]
+
+
+def current_tags(home: Home, task: str) -> list[Tag]:
+    """Return the tags that hold, oldest first, each with the recordings that still have it."""
+    removed, current = dict[str, set[str]](), list[Tag]()
+    for act in reversed(tag_acts(home, task)):
+        later = removed.setdefault(act.tag, set())
+        if act.removed:
+            later |= {*act.recordings}
+        elif remaining := [hash_ for hash_ in act.recordings if hash_ not in later]:
+            current.append(replace(act, recordings=remaining))
+    return current[::-1]
+
+
+def tags_by_recording(home: Home, task: str) -> pl.DataFrame:
+    """Return `recording` and `tag`, the list of its tags, for each recording that has one."""
+    tags = dict[str, set[str]]()
+    for one in current_tags(home, task):
+        for hash_ in one.recordings:
+            tags.setdefault(hash_, set()).add(one.tag)
+    return pl.DataFrame(
+        {"recording": [*tags], "tag": [sorted(every) for every in tags.values()]},
+        schema={"recording": pl.String, "tag": pl.List(pl.String)},
+    )
+
+
+def add_tag(
+    home: Home,
+    task: str,
+    recordings: Sequence[str],
+    tag: str,
+    details: TagDetails | None = None,
+) -> Tag:
+    """Set a tag on recordings until it is removed.
+
+    Args:
+        home: holds the tags.
+        task: name of the task.
+        recordings: content hashes.
+        tag: its text.
+        details: span of time, note and author.
+
+    Raises:
+        BadInput: The tag is empty or too long, or the span has no length.
+    """
+    own = details or TagDetails()
+    ends = [end for end in (own.start_s, own.stop_s) if end is not None]
+    rising = all(earlier < later for earlier, later in pairwise(ends))
+    if not rising or not all(math.isfinite(end) and end >= 0.0 for end in ends):
+        raise BadInput(
+            f"tag {tag!r}",
+            f"the span from {own.start_s} to {own.stop_s} s is invalid",
+            expected="times from 0 s, the first one before the last one",
+        )
+    act = Tag(0, [*recordings], _checked(tag), own.who or current_user(), now())
+    return _publish(home, task, replace(act, start_s=own.start_s, stop_s=own.stop_s, note=own.note))
+
+
+def remove_tag(
+    home: Home, task: str, recordings: Sequence[str], tag: str, *, who: str | None = None
+) -> Tag:
+    """Remove a tag, with all its spans and notes, from recordings.
+
+    Raises:
+        BadInput: One of the recordings does not have the tag.
+    """
+    tagged = {
+        hash_ for one in current_tags(home, task) if one.tag == tag for hash_ in one.recordings
+    }
+    if missing := [hash_ for hash_ in recordings if hash_ not in tagged]:
+        problem = f"is no tag of {len(missing)} recordings, such as {missing[0][:16]}"
+        raise BadInput(f"tag {tag!r}", problem, fix=f"kinemill data tags {task} lists them")
+    about = Tag(0, [*recordings], tag, who or current_user(), now(), removed=True)
+    return _publish(home, task, about)
+
+
+def _checked(tag: str) -> str:
+    if not tag.strip() or len(tag) > LONGEST or not tag.isprintable():
+        problem = "is empty" if not tag.strip() else "has too many or unprintable characters"
+        raise BadInput(f"tag {tag!r}"[:200], problem, expected=f"1 to {LONGEST} characters")
+    return tag
+
+
+def _publish(home: Home, task: str, act: Tag) -> Tag:
+    folder = _folder(home, task)
+    with lock(home, f"tags-{task}"):
+        bring_new(home, folder)
+        number = max((int(path.stem) for path in folder.glob("*.json")), default=0) + 1
+        made = replace(act, number=number)
+        content = FORMAT.stamp(to_json_value(made))
+        publish_shared(home, folder / f"{number:06d}.json", content)
+    return made

@@ -1,0 +1,61 @@
+"""`kinemill data search`: a table for people, JSON, and files."""
+
+import polars as pl
+import pytest
+
+import kinemill.api as km
+from kinemill.errors import BadInput
+from kinemill.query import QueryError
+from tests.cli.conftest import spike
+
+
+@pytest.fixture
+def three(swing, log, evaluated):
+    """Two good logs of one robot, and one with a spike that cuts rows out of it."""
+    for name, phase in (("a.csv", 0.0), ("b.csv", 1.0)):
+        log(name, phase=phase).with_name(f"{name}.meta.yaml").write_text("robot: r7\n")
+    path = log("c.csv", phase=2.0, spoil=spike)
+    evaluated(swing(), path.parent)
+
+
+def test_a_query_lists_recordings_with_the_columns_that_it_names(three, kinemill):
+    query = "robot = 'r7' and max(velocity) < 300 deg/s"
+    listed = kinemill("data", "search", "swing", query, "--json")
+    assert (listed["task"], listed["query"], listed["total"]) == ("swing", query, 2)
+    first = listed["recordings"][0]
+    assert (first["name"], first["status"], first["robot"]) == ("a.csv", "accepted", "r7")
+    assert first["max(velocity)"] == pytest.approx(4.5, abs=0.01)
+    text = kinemill("data", "search", "swing", query)
+    assert "recordings of swing, 2 of 2" in text
+    assert "c.csv" not in text
+
+
+def test_pages_and_columns_are_chosen(three, kinemill):
+    listed = kinemill(
+        "data", "search", "swing", "--columns", "name,found", "--limit", 1, "--offset", 2, "--json"
+    )
+    assert listed["total"] == 3
+    assert listed["recordings"] == [{"name": "c.csv", "found": ["limits", "rate"]}]
+
+
+def test_all_matches_are_written_to_a_file(three, kinemill, tmp_path):
+    for suffix, read in ((".csv", pl.read_csv), (".parquet", pl.read_parquet)):
+        to = tmp_path / f"matches{suffix}"
+        listed = kinemill("data", "search", "swing", "--to", to, "--limit", 1, "--json")
+        assert (listed["total"], listed["file"]) == (3, str(to))
+        assert read(to)["name"].to_list() == ["a.csv", "b.csv", "c.csv"]
+    with pytest.raises(BadInput, match=r"expected \.csv or \.parquet"):
+        kinemill("data", "search", "swing", "--to", tmp_path / "matches.txt")
+    with pytest.raises(BadInput, match="create the folder"):
+        kinemill("data", "search", "swing", "--to", tmp_path / "none" / "matches.csv")
+
+
+def test_an_error_names_the_character(three, kinemill):
+    with pytest.raises(QueryError, match=r"character 1: no recording has .* did you mean 'robot'"):
+        kinemill("data", "search", "swing", "robt = 'r7'")
+
+
+def test_python_returns_the_same_rows(three, kinemill):
+    frame = km.search_recordings("swing", "max(velocity) > 80", ["name", "max(velocity)"])
+    assert frame.rows() == [("c.csv", 88.0)]
+    assert km.search_recordings("swing", limit=2).height == 2
