@@ -185,9 +185,9 @@ def matching_versions(texts: pl.Series, operator: str, value: str) -> pl.Series:
     parts = versions.str.strip_prefix("v").str.split_exact(".", _PARTS)
     fields = parts.struct.rename_fields(names).struct.unnest()
     numbers = fields.select(pl.col(names).cast(pl.Int64, strict=False).fill_null(0))
-    wanted = [int(part) for part in value.removeprefix("v").split(".")]
+    limits = [int(part) for part in value.removeprefix("v").split(".")]
     test = pl.lit(operator in {"<=", ">="})
     for index in reversed(range(_PARTS)):
-        number, part = pl.col(names[index]), wanted[index] if index < len(wanted) else 0
+        number, part = pl.col(names[index]), limits[index] if index < len(limits) else 0
         test = _apply(number, operator[0], pl.lit(part)) | ((number == part) & test)
     return versions.filter(numbers.select(test.alias("test"))["test"])
