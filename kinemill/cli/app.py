@@ -62,6 +62,8 @@ _DATA: Commands = {
     "ingest": ("data.ingest", "Read logs into the store."),
     "list": ("data.list_recordings", "List the recordings of a task with their status."),
     "search": ("search.search_recordings", "Find recordings by a query."),
+    "tag": ("tags.tag", "Tag a recording, or a span of time in it."),
+    "tags": ("tags.list_tags", "List the tags of a task's recordings."),
     "show": ("quarantine.show_recording", "Show the status, faults and decisions of a recording."),
     "view": ("view.view", "Plot a recording on an HTML page."),
     "drift": ("drift.drift", "List new episodes on which the champion is too wrong."),

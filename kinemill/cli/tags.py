@@ -1,0 +1,75 @@
+"""`kinemill data tag` and `kinemill data tags`: mark recordings, and list the marks."""
+
+from typing import Annotated
+
+import typer
+
+from kinemill.cli.data import Recording
+from kinemill.cli.log_results import spell_name
+from kinemill.cli.output import JsonOption, Limit, Offset, TaskName, document, table
+
+_HASH = 16  # characters of a content hash in a table
+
+
+def tag(
+    task: TaskName,
+    recording: Recording,
+    name: Annotated[str, typer.Argument(metavar="TAG", help="Text of the tag.")],
+    start: Annotated[
+        float | None, typer.Option("--from", help="First time it is about, s.")
+    ] = None,
+    stop: Annotated[float | None, typer.Option("--to", help="Last time it is about, s.")] = None,
+    note: Annotated[str, typer.Option("--note", help="Further text.")] = "",
+    remove: Annotated[bool, typer.Option("--remove", help="Remove the tag.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Tag a recording, or a span of time in it.
+
+    Example: kinemill data tag my_robot run1.csv slip --from 1.2 --to 3.4
+    """
+    from kinemill.ingest.inspection import find_member
+    from kinemill.search.tags import TagDetails, add_tag, remove_tag
+    from kinemill.store import to_json_value
+    from kinemill.store.home import Home
+    from kinemill.task import load_task
+
+    loaded, home = load_task(task), Home.resolve()
+    member = find_member(loaded, home, recording)
+    if remove:
+        act = remove_tag(home, loaded.name, [member.hash], name)
+    else:
+        details = TagDetails(start, stop, note)
+        act = add_tag(home, loaded.name, [member.hash], name, details)
+    if as_json:
+        document({"task": loaded.name, "name": member.name, **to_json_value(act)})
+        return
+    done = "is removed from" if act.removed else "is set on"
+    typer.echo(f"{act.tag} {done} {spell_name(member.name)} ({member.hash[:_HASH]})")
+
+
+def list_tags(
+    task: TaskName, limit: Limit = 100, offset: Offset = 0, as_json: JsonOption = False
+) -> None:
+    """List the tags of a task's recordings.
+
+    Example: kinemill data tags my_robot
+    """
+    from kinemill.ingest.membership import find_member
+    from kinemill.search.tags import current_tags
+    from kinemill.store.home import Home
+    from kinemill.task import load_task
+
+    loaded, home = load_task(task), Home.resolve()
+    every = [(one, hash_) for one in current_tags(home, loaded.name) for hash_ in one.recordings]
+    lines: list[dict[str, object]] = []
+    for one, hash_ in every[offset:][:limit]:
+        member = find_member(home, loaded.name, hash_)
+        about = {"recording": hash_, "name": member.name if member else None, "tag": one.tag}
+        span = {"start_s": one.start_s, "stop_s": one.stop_s}
+        lines.append(about | span | {"note": one.note, "who": one.who, "when": one.when})
+    if as_json:
+        document({"task": loaded.name, "total": len(every), "tags": lines})
+        return
+    columns = ["name", "tag", "start_s", "stop_s", "note", "who", "when"]
+    rows = [[spell_name(str(line["name"])), *(line[key] for key in columns[1:])] for line in lines]
+    table(f"tags of {loaded.name}, {len(lines)} of {len(every)}", columns, rows)
