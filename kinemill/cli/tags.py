@@ -61,12 +61,21 @@ def list_tags(
 
     loaded, home = load_task(task), Home.resolve()
     every = [(one, hash_) for one in current_tags(home, loaded.name) for hash_ in one.recordings]
-    lines: list[dict[str, object]] = []
+    lines: list[dict[str, str | float | None]] = []
     for one, hash_ in every[offset:][:limit]:
         member = find_member(home, loaded.name, hash_)
-        about = {"recording": hash_, "name": member.name if member else None, "tag": one.tag}
-        span = {"start_s": one.start_s, "stop_s": one.stop_s}
-        lines.append(about | span | {"note": one.note, "who": one.who, "when": one.when})
+        lines.append(
+            {
+                "recording": hash_,
+                "name": member.name if member else None,
+                "tag": one.tag,
+                "start_s": one.start_s,
+                "stop_s": one.stop_s,
+                "note": one.note,
+                "who": one.who,
+                "when": one.when,
+            }
+        )
     if as_json:
         document({"task": loaded.name, "total": len(every), "tags": lines})
         return
