@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 
 from kinemill.export._graph import DISAGREEMENT, ESTIMATED, OPSET, OUTPUTS
 from kinemill.export.io_document import ChannelSpec, FileSpec, IoDocument, TensorSpec
 from kinemill.export.step import TrainedStep, carries
-from kinemill.runtime import Belief, Interface
+from kinemill.runtime import Belief, Conformal, Interface
 from kinemill.store import Json
 from kinemill.train.ensemble import Ensemble
 
@@ -63,6 +64,13 @@ def _belief(step: TrainedStep) -> Belief | None:
     names = [f"carry_{sum(has_elements[:index])}" for index in range(len(has_elements))]
     covariance = "" if belief.covariance is None else names[belief.covariance]
     return Belief(belief.members, names[belief.offsets], covariance, belief.measured)
+
+
+def with_conformal(interface: Interface, conformal: Conformal | None) -> Interface:
+    """Return the interface of a model with uncertainty, with a correction of its deviations."""
+    if interface.belief is None:
+        return interface
+    return replace(interface, belief=replace(interface.belief, conformal=conformal))
 
 
 def io_document(

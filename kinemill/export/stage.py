@@ -6,7 +6,7 @@ from kinemill.store import Artifact, ArtifactRef, Json, get_or_build, open_ref, 
 from kinemill.store.home import Home
 from kinemill.task.document import Task
 
-VERSION = 6
+VERSION = 7
 
 
 def inputs(task: Task, model: ArtifactRef, dataset: ArtifactRef | None = None) -> Json:
@@ -30,7 +30,8 @@ def run(task: Task, home: Home, model: ArtifactRef, dataset: ArtifactRef | None 
 
     def build(folder: Path) -> Json:
         from kinemill.dataset import load_dataset
-        from kinemill.export.interface import describe
+        from kinemill.export.conformal import conform
+        from kinemill.export.interface import describe, with_conformal
         from kinemill.export.step_files import Extras, write_model
         from kinemill.train import load_model
         from kinemill.train.warm_start import described
@@ -47,7 +48,10 @@ def run(task: Task, home: Home, model: ArtifactRef, dataset: ArtifactRef | None 
             return to_json_value(summary)
         rows = load_dataset(home, dataset) if dataset else None
         extras = Extras(task.export, rows, {"model": model.digest})
-        return to_json_value(write_model(step, describe(document, step), folder, extras))
+        interface = describe(document, step)
+        if task.export.conformal:
+            interface = with_conformal(interface, conform(step, interface, rows))
+        return to_json_value(write_model(step, interface, folder, extras))
 
     return get_or_build(home, "onnx_model", task.name, inputs(task, model, dataset), build)
 

@@ -19,7 +19,7 @@ from kinemill.task import Task
 from kinemill.tracking import Tracking
 from kinemill.verify.document import VERIFICATION, Verification, read_verification
 
-_ON_PAPER = ("verified", "parity", "precision", "latency", "stability", "closed_loop")
+_ON_PAPER = ("verified", "parity", "precision", "latency", "stability", "closed_loop", "coverage")
 _VERDICTS = (VERIFICATION, "report.html", "cases.npz", SUMS)  # not part of the model
 
 

@@ -37,6 +37,21 @@ class Carry:
 
 
 @dataclass(frozen=True)
+class Conformal:
+    """Correction of standard deviations, by step (T,) and state (S,): scale * sqrt(σ² + floor²).
+
+    Attributes:
+        scale: factors, (T, S); the last row holds for all later steps.
+        floor: smallest deviations before scaling, (T, S), in units.
+        windows: validation windows that they are from.
+    """
+
+    scale: tuple[tuple[float, ...], ...]
+    floor: tuple[tuple[float, ...], ...]
+    windows: int
+
+
+@dataclass(frozen=True)
 class Belief:
     """Carries that hold the uncertainty of an ensemble.
 
@@ -45,12 +60,14 @@ class Belief:
         offsets: carry with the states of the members minus the predicted one, (E, S).
         covariance: carry with the mean covariance that the members predict, (S, S); or "".
         measured: variance of a measurement of each state, squared units; empty without covariance.
+        conformal: correction from validation episodes; None without one.
     """
 
     members: int
     offsets: str
     covariance: str
     measured: tuple[float, ...]
+    conformal: Conformal | None = None
 
 
 @dataclass(frozen=True)
@@ -197,7 +214,18 @@ def _belief(value: Json | None) -> Belief | None:
     if value is None:
         return None
     measured = tuple(float(variance) for variance in value["measured"])
-    return Belief(value["members"], value["offsets"], value["covariance"], measured)
+    conformal = _conformal(value.get("conformal"))
+    return Belief(value["members"], value["offsets"], value["covariance"], measured, conformal)
+
+
+def _conformal(value: Json | None) -> Conformal | None:
+    if value is None:
+        return None
+    scale, floor = (
+        tuple(tuple(float(one) for one in row) for row in value[name])
+        for name in ("scale", "floor")
+    )
+    return Conformal(scale, floor, value["windows"])
 
 
 def wrapped(difference: NDArray[Any], angle: NDArray[np.bool_]) -> NDArray[Any]:

@@ -6,6 +6,7 @@ Symbols: B batch, H history, T horizon, S states, A actions, Y outputs.
 import importlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -212,9 +213,20 @@ class Simulator:
         return members_of(self.interface, *outputs)
 
     def rollout_deviation(
-        self, states: ArrayLike, past_actions: ArrayLike, actions: ArrayLike
+        self,
+        states: ArrayLike,
+        past_actions: ArrayLike,
+        actions: ArrayLike,
+        *,
+        conformal: bool = True,
     ) -> tuple[Array, Array]:
-        """Predict with standard deviations; arguments as in `rollout`.
+        """Predict with standard deviations; other arguments as in `rollout`.
+
+        Args:
+            states: (B, H, S).
+            past_actions: (B, H-1, A).
+            actions: (B, T, A).
+            conformal: apply the correction from validation episodes, if the model has one.
 
         Returns:
             The states (B, T, S), and their standard deviations in the same units.
@@ -226,6 +238,8 @@ class Simulator:
         paths = [f"path_{name}" for name in (belief.offsets, belief.covariance) if name]
         names = ["next_states", *paths]
         next_states, offsets, *covariance = self._roll(names, states, past_actions, actions)
+        if not conformal:
+            belief = replace(belief, conformal=None)
         return next_states, deviation_of(belief, offsets, covariance[0] if covariance else None)
 
     def _roll(

@@ -35,6 +35,11 @@ class Export(Settings):
         description="data type of the exported model and its tensors; use float64 if the "
         "`precision` check of the verification reports that float32 loses too much",
     )
+    conformal: bool = Field(
+        default=False,
+        description="correct the standard deviations of a model with uncertainty so that 90 % "
+        "intervals cover 90 % of the errors on the validation episodes",
+    )
     loss: Ratio = Field(
         default=0.05, description="largest allowed relative increase of the error of a variant"
     )
@@ -48,6 +53,7 @@ class Export(Settings):
         """Return the settings that do not apply to a policy."""
         what = "applies to dynamics models only; a policy is exported in float32 alone"
         errors: list[Problem] = [(("precision",), what)] if self.precision != "float32" else []
+        errors += [(("conformal",), what)] if self.conformal else []
         return errors + ([(("also",), what)] if self.also else [])
 
     def problems(self, channels: Mapping[str, Channel]) -> list[Problem]:

@@ -107,6 +107,11 @@ class Promote(Settings):
         default=None,
         description="smallest share of the `verify.closed_loop` episodes that must succeed",
     )
+    coverage: tuple[Fraction, Fraction] | None = Field(
+        default=None,
+        description="lowest and highest share of the test windows in the 90 % intervals of a model "
+        "with uncertainty, the mean over states, after every step up to verify.horizon",
+    )
     max_data_age: Annotated[Seconds, BeforeValidator(_seconds)] | None = Field(
         default=None, description="age of the dataset at the decision, s or `30 days`"
     )

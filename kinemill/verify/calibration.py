@@ -4,13 +4,14 @@ Symbols: W windows, T horizon, S states.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import numpy as np
 
 from kinemill.errors import BadInput
 from kinemill.runtime import Simulator, wrapped
+from kinemill.runtime.uncertainty import corrected
 from kinemill.runtime.window_metrics import QUIETLY, Floats, Windows
 from kinemill.verify.results import CalibrationCurves
 from kinemill.verify.test_inputs import Array
@@ -30,6 +31,7 @@ class Calibration:
         deviation: root mean square of the standard deviations given, (T, S), in units.
         rmse: what they should have been, (T, S), in units.
         windows: W.
+        uncorrected: `coverage` without the conformal correction; None of a model without one.
     """
 
     channels: tuple[str, ...]
@@ -38,18 +40,24 @@ class Calibration:
     deviation: Floats
     rmse: Floats
     windows: int
+    uncorrected: Floats | None = None
 
     def curves(self) -> CalibrationCurves:
         """Return coverage by level and channel, after each step, and both sizes of the error."""
         return CalibrationCurves(
             windows=self.windows,
-            coverage={
-                f"{level:g}": dict(zip(self.channels, by_step.T.tolist(), strict=True))
-                for level, by_step in zip(self.levels, self.coverage, strict=True)
-            },
+            coverage=self._by_channel(self.coverage),
+            uncorrected=None if self.uncorrected is None else self._by_channel(self.uncorrected),
             deviation=dict(zip(self.channels, self.deviation.T.tolist(), strict=True)),
             rmse=dict(zip(self.channels, self.rmse.T.tolist(), strict=True)),
         )
+
+    def _by_channel(self, coverage: Floats) -> dict[str, dict[str, list[float]]]:
+        """Return shares (L, T, S) by level and channel, T numbers each."""
+        return {
+            f"{level:g}": dict(zip(self.channels, by_step.T.tolist(), strict=True))
+            for level, by_step in zip(self.levels, coverage, strict=True)
+        }
 
     def line(self, step: int = -1) -> str:
         """Say in one line how often the truth lay inside at a step, on average over channels."""
@@ -105,14 +113,22 @@ def calibrate(
         return None
     skip = windows.states.shape[1] - simulator.history
     errors, deviations = list[Floats](), list[Array]()
+    conformal = simulator.interface.belief.conformal
     angle = np.array([name in simulator.interface.angles for name in simulator.states])
     for first in range(0, len(windows.truth), CHUNK):
         some = slice(first, first + CHUNK)
         predicted, deviation = simulator.rollout_deviation(
-            windows.states[some, skip:], windows.past_actions[some, skip:], windows.actions[some]
+            windows.states[some, skip:],
+            windows.past_actions[some, skip:],
+            windows.actions[some],
+            conformal=False,
         )
         errors.append(wrapped(predicted - windows.truth[some], angle))
         deviations.append(deviation)
-    return calibration_of(
-        simulator.states, np.concatenate(errors), np.concatenate(deviations), levels
-    )
+    error, deviation = np.concatenate(errors), np.concatenate(deviations)
+    stated = calibration_of(simulator.states, error, deviation, levels)
+    if conformal is None:
+        return stated
+    after = np.sqrt(corrected(conformal, np.square(deviation, dtype=np.float64)))
+    result = calibration_of(simulator.states, error, after, levels)
+    return replace(result, uncorrected=stated.coverage)

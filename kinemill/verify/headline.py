@@ -45,6 +45,7 @@ _CAUSES = {  # rule of the gate: what a refusal means; {} is what the line is ab
     "evidence": "there is too little test data",
     "channels": "{} became worse than the champion's",
     "stability": "its long rollouts diverge",
+    "coverage": "its intervals cover too few or too many of the test windows",
     "closed_loop": "its controller does not succeed often enough",
     "interface": "its interface is not the champion's",
     "latency": "it is too slow",

@@ -269,10 +269,18 @@ def _calibration(analysis: Analysis) -> str:
         for index, channel in enumerate(calibration.channels)
     ]
     heads = ["Channel", *(f"in {level:.0%} intervals" for level in calibration.levels)]
+    uncorrected = calibration.uncorrected
+    correction = (
+        "The model has no conformal correction."
+        if uncorrected is None
+        else "Standard deviations have a conformal correction from validation episodes, made for "
+        f"90 % intervals. Without it, {uncorrected[-1, -1].mean():.0%} of the windows lie in the "
+        f"{calibration.levels[-1]:.0%} interval after the last step, the mean over channels."
+    )
     return (
         "<h2>Calibration of the uncertainty</h2><p>Share of windows whose measured value lies in "
         "the interval that the model states, over seconds ahead; dashed is the nominal share. "
-        "Below the dashes the stated uncertainty is too small.</p>"
+        f"Below the dashes the stated uncertainty is too small. {correction}</p>"
         + coverages(calibration, model)
         + f"<p>After {model.horizon} steps, the stated standard deviation and the error:</p>"
         + table([*heads, "stated deviation", "RMSE"], rows, numbers_from=1, even=True)

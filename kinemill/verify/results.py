@@ -194,11 +194,13 @@ class CalibrationCurves:
     Attributes:
         windows: number of windows.
         coverage: share of windows inside the interval, by its level, such as `0.9`, and channel.
+        uncorrected: `coverage` without the conformal correction; None of a model without one.
         deviation, rmse: stated standard deviation and RMSE by channel, in its unit.
     """
 
     windows: int
     coverage: dict[str, dict[str, list[Number]]]
+    uncorrected: dict[str, dict[str, list[Number]]] | None
     deviation: dict[str, list[Number]]
     rmse: dict[str, list[Number]]
 

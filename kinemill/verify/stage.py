@@ -24,7 +24,7 @@ from kinemill.task.document import Task
 from kinemill.task.protocols import NullReporter, Progress
 from kinemill.verify.document import VerificationSummary
 
-VERSION = 18
+VERSION = 19
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,16 @@ from kinemill.register.gate.rules import (
 from kinemill.verify.check_results import CallLatency, CheckSummary
 from kinemill.verify.checklist import Gate
 from kinemill.verify.document import ModelKind, Verification
-from kinemill.verify.results import ClosedLoop, LoopEpisode, Metrics, Stability, WindowCounts
+from kinemill.verify.results import (
+    AnalysisResults,
+    CalibrationCurves,
+    ClosedLoop,
+    LoopEpisode,
+    Metrics,
+    ResidualStatistics,
+    Stability,
+    WindowCounts,
+)
 from tests.register.conftest import BASELINES, HISTORY, paired
 
 NAN = math.nan
@@ -30,6 +39,7 @@ ALL = {
     "max_size": 1.0,
     "max_diverged": 0.01,
     "min_success": 0.75,
+    "coverage": (0.85, 0.95),
     "max_data_age": 86400.0,
     "min_test_episodes": 2,
     "approval": True,
@@ -63,6 +73,13 @@ def _closed_loop(successes, episodes):
     return ClosedLoop("pendulum", runs, successes, 1.0, 9.0, 5.0)
 
 
+def _calibrated(*shares):
+    """An analysis with these shares in 90 % intervals after each step, and the same + 0.02."""
+    coverage = {"position": list(shares), "velocity": [share + 0.02 for share in shares]}
+    curves = CalibrationCurves(12, {"0.9": coverage}, None, {}, {})
+    return AnalysisResults({}, ResidualStatistics(0, 0, 0.0, {}), [], curves)
+
+
 def _good(task, **changes):
     """A contest that passes every rule there is."""
     settings = task.verify.model_copy(update={"latency_p99_ms": 1.0})
@@ -75,6 +92,7 @@ def _good(task, **changes):
         windows=WindowCounts(count=12, history=HISTORY),
         stability=Stability(1000, 32, 0.0, {}, None),
         closed_loop=_closed_loop(3, 4),
+        analysis=_calibrated(0.9, 0.86),
     )
     whole = GateInputs(
         task,
@@ -175,6 +193,28 @@ def test_a_model_that_its_controller_fails_with_is_refused(task, successes, epis
     other = replace(good, verification=verified)
     assert _refused(other) == ["closed_loop"]
     assert _refused(_with(other, min_success=None)) == []
+
+
+@pytest.mark.parametrize(
+    ("shares", "worst"),
+    [((0.9, 0.83, 0.9), 0.84), ((0.9, 0.95), 0.96), ((NAN, 0.9), None), ((0.9, NAN), None)],
+)
+def test_intervals_that_cover_too_little_or_too_much_are_refused(task, shares, worst):
+    good = _good(task)
+    verified = replace(good.verification, analysis=_calibrated(*shares))
+    other = replace(good, verification=verified)
+    (verdict,) = [one for one in evaluate(other) if not one.passed]
+    assert verdict.rule == "coverage"
+    assert verdict.value == (to_json_number(NAN) if worst is None else pytest.approx(worst))
+    assert _refused(_with(other, coverage=None)) == []
+
+
+def test_a_model_without_uncertainty_covers_nothing(task):
+    good = _good(task)
+    analysis = replace(good.verification.analysis, calibration=None)
+    for absent in (analysis, None):
+        other = replace(good, verification=replace(good.verification, analysis=absent))
+        assert _refused(other) == ["coverage"]
 
 
 def test_one_channel_may_not_pay_for_the_others(task):

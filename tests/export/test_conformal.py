@@ -1,0 +1,137 @@
+"""Conformal correction: a known Gaussian, too few windows, and a model that carries it."""
+
+import copy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from kinemill.errors import BadInput
+from kinemill.export.conformal import HORIZON, conform, correction_of
+from kinemill.export.interface import describe, with_conformal
+from kinemill.export.step_files import write_model
+from kinemill.runtime import load
+from kinemill.runtime.uncertainty import corrected
+from kinemill.runtime.window_metrics import cut_windows
+from kinemill.train.ensemble import Ensemble
+from kinemill.train.ensemble_member import Member, Noise
+from kinemill.verify.calibration import calibrate, calibration_of
+from tests.export.conftest import DESCRIPTION, own_rows
+
+W, T = 20_000, 3
+MANY = np.full(T, 1e9)
+
+
+def gaussian(seed, spread):
+    """Errors (W, T, 2) with a deviation of their own in each window, stated `spread` too small."""
+    random = np.random.default_rng(seed)
+    std = np.exp(random.normal(size=(W, T, 2))) * np.arange(1, T + 1)[:, None]
+    return random.normal(size=std.shape) * std, np.square(std / spread)
+
+
+@pytest.mark.parametrize("spread", [0.5, 1.0, 4.0])
+def test_intervals_of_any_size_become_those_of_90_percent(spread):
+    conformal = correction_of(*gaussian(0, spread), MANY)
+    errors, variance = gaussian(1, spread)
+    deviation = np.sqrt(corrected(conformal, variance))
+    found = calibration_of(["angle", "velocity"], errors, deviation, (0.9,)).coverage
+    # 0.0064 is three standard deviations of a share of 20,000, and twice the shares are estimated.
+    np.testing.assert_allclose(found, 0.9, atol=0.0128)
+
+
+def test_few_independent_windows_widen_the_intervals():
+    """With n = 19 the quantile is at 0.9 (1 + 1/19) = 0.947, with 9 and fewer it is the largest."""
+    errors, variance = np.linspace(0.0, 1.0, 1001)[:, None, None], np.full((1001, 1, 1), 1e6)
+    scales = [
+        correction_of(errors, variance, np.array([n])).scale[0][0] for n in (1e9, 19.0, 9.0, 1.0)
+    ]
+    np.testing.assert_allclose(
+        np.array(scales) / scales[-1], [0.9, 0.9 * 20 / 19, 1.0, 1.0], rtol=1e-3
+    )
+
+
+def test_a_state_without_errors_keeps_its_deviation():
+    conformal = correction_of(np.zeros((9, 1, 2)), np.ones((9, 1, 2)), np.ones(1))
+    assert (conformal.scale, conformal.floor) == (((1.0, 1.0),), ((0.0, 0.0),))
+
+
+def test_members_that_agree_have_the_floor():
+    errors = np.random.default_rng(0).normal(size=(W, 1, 1))
+    conformal = correction_of(errors, np.zeros((W, 1, 1)), np.array([1e9]))
+    assert conformal.floor[0][0] == pytest.approx(0.1, rel=0.02)
+    deviation = np.sqrt(corrected(conformal, np.zeros((W, 1, 1))))
+    found = calibration_of(["angle"], errors, deviation, (0.9,)).coverage
+    assert found.item() == pytest.approx(0.9, abs=1e-3)
+
+
+def test_steps_after_the_last_have_the_correction_of_the_last():
+    conformal = correction_of(*gaussian(0, 1.0), MANY)
+    variance = corrected(conformal, np.ones((1, T + 2, 2)))
+    np.testing.assert_array_equal(variance[:, T:], variance[:, [T - 1, T - 1]])
+
+
+@pytest.fixture(scope="module")
+def noisy_rows():
+    """Two members, the dataset one of them made with noise, and its validation half."""
+    step, rows = own_rows(800)
+    random = np.random.default_rng(1)
+    rows.values[:, :2] += random.normal(size=(len(rows.values), 2)) * [0.01, 0.05]
+    (whole,) = rows.episodes
+    halves = [
+        replace(whole, id=split, split=split, start=first, stop=first + 400)
+        for split, first in (("validation", 0), ("test", 400))
+    ]
+    other = copy.deepcopy(step)
+    with torch.no_grad():
+        for value in other.parameters():
+            value.mul_(0.9)
+    module = Ensemble([Member(one, Noise(4, 2, 2)) for one in (step, other)]).eval()
+    return module, replace(rows, episodes=halves)
+
+
+def test_the_files_carry_the_correction_and_the_simulator_applies_it(noisy_rows, tmp_path):
+    module, rows = noisy_rows
+    interface = describe(DESCRIPTION, module)
+    conformal = conform(module, interface, rows)
+    assert np.shape(conformal.scale) == (HORIZON, 2)
+    write_model(copy.deepcopy(module), with_conformal(interface, conformal), tmp_path)
+    simulator = load(tmp_path)
+    assert simulator.interface.belief.conformal == conformal
+    starts = rows.window_starts("validation", simulator.history + HORIZON)
+    windows = cut_windows(rows.values, 2, starts, simulator.history, HORIZON)
+    found = calibrate(simulator, windows)
+    # The same windows: at least 90 %, and few more, since (1 + 1/n) is at most 8/7 here.
+    assert (found.coverage[1] >= 0.899).all()
+    assert not np.allclose(found.coverage, found.uncorrected)
+    parts = windows.states, windows.past_actions, windows.actions
+    _, deviation = simulator.rollout_deviation(*parts)
+    _, stated = simulator.rollout_deviation(*parts, conformal=False)
+    variance = corrected(conformal, np.square(stated, dtype=float))
+    np.testing.assert_allclose(deviation, np.sqrt(variance), rtol=1e-5)
+
+
+def test_a_model_without_uncertainty_has_nothing_to_correct(noisy_rows):
+    module, rows = noisy_rows
+    with pytest.raises(BadInput, match=r"learn\.ensemble"):
+        conform(module.member.step, describe(DESCRIPTION, module), rows)
+
+
+def test_predictions_that_diverge_are_refused(noisy_rows):
+    module, rows = noisy_rows
+    values = rows.values.copy()
+    values[100, 2] = np.nan
+    with pytest.raises(BadInput, match="not finite"):
+        conform(module, describe(DESCRIPTION, module), replace(rows, segments=[values]))
+
+
+def test_validation_episodes_that_are_too_short_are_refused(noisy_rows):
+    module, rows = noisy_rows
+    short = [replace(one, stop=one.start + module.rows) for one in rows.episodes]
+    interface = describe(DESCRIPTION, module)
+    for few in (replace(rows, episodes=short), replace(rows, episodes=[]), None):
+        with pytest.raises(BadInput, match="more than the history"):
+            conform(module, interface, few)
+    longer = [replace(one, stop=one.stop + 7) for one in short]
+    found = conform(module, interface, replace(rows, episodes=longer))
+    assert np.shape(found.scale) == (7, 2)
