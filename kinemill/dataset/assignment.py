@@ -132,13 +132,18 @@ def _empty_sides(rules: Dataset, splits: Mapping[str, str]) -> list[str]:
 
 
 def used_recordings(home: Home, task: Task) -> set[str]:
-    """Return the recordings of the newest readable version under the same rules."""
-    expected = _rules_digest(task)
+    """Return the recordings of the readable versions under the same rules.
+
+    The newest one has all of them, unless `dataset.where` selected others from version to version.
+    """
+    expected, used = _rules_digest(task), set[str]()
     for version in dataset_versions(home, task.name):
         if version.status(home) == "ready" and _version_rules_digest(home, version) == expected:
-            listing = scan_listing(version.folder(home)).select("recording").collect()
-            return set(listing["recording"].to_list())
-    return set()
+            listing = scan_listing(version.folder(home)).select("recording").unique().collect()
+            used.update(listing["recording"])
+            if task.dataset.where is None:
+                break
+    return used
 
 
 def _version_rules_digest(home: Home, version: Version) -> str:

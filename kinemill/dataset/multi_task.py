@@ -11,7 +11,10 @@ from kinemill.dataset.split import SplitContext, SplitEpisode, unit_of
 from kinemill.errors import BadInput
 from kinemill.ingest.membership import find_member
 from kinemill.ingest.metadata import PROBLEM, metadata
-from kinemill.store import ArtifactRef
+from kinemill.query import QueryError
+from kinemill.search.run import matching_recordings
+from kinemill.search.view import open_view
+from kinemill.store import ArtifactRef, digest
 from kinemill.store.home import Home
 from kinemill.task import Task, load_task
 from kinemill.task.component_file import sibling
@@ -34,12 +37,14 @@ class EpisodeSet:
         context: sessions, near-duplicates, and episodes that are for training alone.
         tasks: task of each joined episode, by id.
         digests: digest of the episodes of each joined task.
+        selected: digest of the own episodes that `dataset.where` selects; "" without a rule.
     """
 
     episodes: list[Episode]
     context: SplitContext
     tasks: dict[str, str] = field(default_factory=dict[str, str])
     digests: dict[str, str] = field(default_factory=dict[str, str])
+    selected: str = ""
 
 
 def collect_episodes(task: Task, home: Home, episodes: ArtifactRef) -> EpisodeSet:
@@ -50,10 +55,32 @@ def collect_episodes(task: Task, home: Home, episodes: ArtifactRef) -> EpisodeSe
             episodes; or the session of a recording is unknown.
     """
     own = load_episodes(home, episodes)
-    collected = EpisodeSet(own, _context(task, home, own))
+    selected = ""
+    if task.dataset.where is not None:
+        own = _select(task, home, own, task.dataset.where)
+        selected = digest(sorted([one.id, one.artifact] for one in own))
+    collected = EpisodeSet(own, _context(task, home, own), selected=selected)
     for joined in task.dataset.join:
         collected = _join(task, home, collected, joined)
     return collected
+
+
+def _select(task: Task, home: Home, episodes: list[Episode], query: str) -> list[Episode]:
+    """Return the episodes of the recordings that match a query.
+
+    Raises:
+        BadInput: No recording has a key of the metadata that the query names, or none matches.
+    """
+    where = f"{task.path or task.name}: dataset.where"
+    try:
+        matches = set(matching_recordings(open_view(task, home), home, query))
+    except QueryError as error:
+        raise BadInput(where, error.message) from error
+    selected = [one for one in episodes if one.recording in matches]
+    if episodes and not selected:
+        problem = f"matches no recording with an accepted episode, of {len(episodes)} episodes"
+        raise BadInput(where, problem, fix=f'try it: kinemill data search {task.name} "{query}"')
+    return selected
 
 
 def _context(task: Task, home: Home, episodes: Iterable[SplitEpisode]) -> SplitContext:
@@ -87,11 +114,12 @@ def _join(task: Task, home: Home, collected: EpisodeSet, joined: Joined) -> Epis
         )
     else:
         context = replace(context, training=context.training | {one.id for one in added})
-    return EpisodeSet(
-        [*collected.episodes, *added],
-        context,
-        collected.tasks | {one.id: other.name for one in added},
-        collected.digests | {other.name: EpisodesSummary.read(home, ref).digest},
+    return replace(
+        collected,
+        episodes=[*collected.episodes, *added],
+        context=context,
+        tasks=collected.tasks | {one.id: other.name for one in added},
+        digests=collected.digests | {other.name: EpisodesSummary.read(home, ref).digest},
     )
 
 

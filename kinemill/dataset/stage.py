@@ -58,7 +58,7 @@ def inputs(
     """
     context = collected.context
     return {
-        "episodes": EpisodesSummary.read(home, episodes).digest,
+        "episodes": collected.selected or EpisodesSummary.read(home, episodes).digest,
         "task": task.part("dt", "channels", "dataset"),
         "columns": task.columns,  # digests sort keys, but the order of channels matters
         "shortest": task.validation.min_steps,

@@ -312,7 +312,11 @@ def _scalar_above(value: object, key: str) -> str | None:
 
 def _problems(task: Task) -> list[Problem]:
     """Collect the problems of plug-ins and channels that involve each other."""
-    parts: list[tuple[Location, Settings]] = [(("ingest",), task.ingest), (("tune",), task.tune)]
+    parts: list[tuple[Location, Settings]] = [
+        (("ingest",), task.ingest),
+        (("dataset",), task.dataset),
+        (("tune",), task.tune),
+    ]
     policy = task.learn.gives == "policy"
     parts += [(("augment", index), item) for index, item in enumerate(task.augment)]
     parts += [(("control",), task.control)] if task.control else []

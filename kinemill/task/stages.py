@@ -14,12 +14,14 @@ from pydantic import (
     model_validator,
 )
 
+from kinemill.query import QueryError, Vocabulary, check, parse
 from kinemill.registry import nearest
 from kinemill.store import Json
 from kinemill.task.bounds import Frequency, RowCount, Seconds, SecondsOrZero, Steps, StepsOrZero
 from kinemill.task.channels import Channel, Sources, unit_problem
 from kinemill.task.own_code import OWN_SCHEMA
-from kinemill.task.plugins import CHECKS, READERS, Settings, pick_own
+from kinemill.task.plugins import CHECKS, MEDIA, READERS, Settings, pick_own
+from kinemill.task.units import factor
 from kinemill.task.web_overrides import LOCAL
 
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
@@ -316,6 +318,11 @@ class Dataset(Settings):
     balance: Balance | None = Field(
         default=None, description="sampling weights of classes in training; default: none"
     )
+    where: str | None = Field(
+        default=None,
+        description="query that the task's own recordings must match; default: all",
+        exclude_if=lambda value: value is None,
+    )
     near_duplicates: Literal["together", "apart"] = Field(
         default="together",
         description="near-duplicates: `together` assigns them to the split of the first one; "
@@ -330,6 +337,27 @@ class Dataset(Settings):
         default=0.2, description="share of the recordings, name patterns, or rows"
     )
     unused: Choice = Field(default=[], description="name patterns or rows that belong to no split")
+
+    @field_validator("where")
+    @classmethod
+    def _is_query(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                parse(value)
+            except QueryError as error:
+                raise ValueError(error.message) from error
+        return value
+
+    def problems(self, channels: Mapping[str, Channel]) -> list[tuple[tuple[str | int, ...], str]]:
+        """Return what `where` names that no query of a dataset can: unknown channels, versions."""
+        if self.where is None:
+            return []
+        units = {name: one.unit for name, one in channels.items() if one.role not in MEDIA}
+        try:
+            check(parse(self.where), Vocabulary(units, factor, versions=False))
+        except QueryError as error:
+            return [(("where",), error.message)]
+        return []
 
     @field_validator("validation", "test", "unused", mode="before")
     @classmethod

@@ -56,6 +56,7 @@ TEXT = {
         "parts",
     ),
     *("parameters", "hidden", "terms", "equations"),  # names, and formulas, which are parsed
+    "where",  # a query, which is parsed
     *("unused", "validation", "test", "metric", "cron", "format", "formula", "memory"),
     *("eval_variant", "policies", "score", "random_agents"),
     *("randomize", "start", "variant", "plant", "derived", "max_rate", "vary", "safe_action"),
