@@ -3,7 +3,8 @@
 The kernel reports changes (inotify on Linux, through watchdog), so a process that stays alive need
 not look at a million unchanged files. It reports only changes made on this machine: a folder of a
 network file system is not watched, and a watched folder is scanned again after `TRUSTED`, in case a
-report was lost. A report arrives up to a second after the change.
+report was lost. A report arrives up to a second after the change; the folder's own time of change
+tells of a new file in it at once.
 """
 
 import logging
@@ -63,18 +64,23 @@ class Scanned:
     Attributes:
         watch: its watch.
         changes: number of changes before the scan.
+        mtime_ns: of the folder before the scan, ns since the epoch.
         at: time of the scan, s of the monotonic clock.
     """
 
     watch: FolderWatch
     changes: int
+    mtime_ns: int
     at: float
 
     @property
     def holds(self) -> bool:
         """Whether another scan would find the same."""
         status = stat_of(self.watch.folder)
-        is_same = status is not None and status.st_ino == self.watch.inode
+        is_same = status is not None and (status.st_ino, status.st_mtime_ns) == (
+            self.watch.inode,
+            self.mtime_ns,
+        )
         is_recent = time.monotonic() - self.at < TRUSTED
         return is_same and is_recent and self.changes == self.watch.changes
 
@@ -89,7 +95,9 @@ def begin_scan(folder: Path) -> Scanned | None:
     if status is None or not stat.S_ISDIR(status.st_mode):
         return None
     watch = _watch(folder, status.st_ino, os.getpid())
-    return Scanned(watch, watch.changes, time.monotonic()) if watch else None
+    if watch is None:
+        return None
+    return Scanned(watch, watch.changes, status.st_mtime_ns, time.monotonic())
 
 
 @lru_cache(maxsize=256)

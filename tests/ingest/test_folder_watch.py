@@ -158,3 +158,14 @@ def test_a_folder_that_cannot_be_watched_is_scanned_at_every_tick(
 
 def test_what_is_not_there_is_not_watched(tmp_path):
     assert begin_scan(tmp_path / "missing") is None
+
+
+def test_a_new_file_in_the_folder_is_seen_before_its_report(
+    task, home, tmp_path, scans, monkeypatch
+):
+    monkeypatch.setattr(folder_watch.FolderWatch, "on_any_event", lambda *_: None)
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    settle(task, home, logs, scans)
+    write(logs / "a.csv")
+    assert len(watch_new_logs(task, home, logs).ids) == 1
