@@ -76,8 +76,8 @@ def replace_section(name: str, text: str) -> None:
     begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
     page = RESULTS.read_text()
     head, _, rest = page.partition(begin)
-    _, found, tail = rest.partition(end)
-    if not found:
+    _, end_marker, tail = rest.partition(end)
+    if not end_marker:
         message = f"{RESULTS.name} has no section {begin} … {end}"
         raise ValueError(message)
     RESULTS.write_text(f"{head}{begin}\n{text}{end}{tail}")
@@ -88,9 +88,9 @@ def one_thread() -> Iterator[None]:
     """Keep torch to one thread, as kinemill's small models do."""
     import torch
 
-    before = torch.get_num_threads()
+    previous = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(previous)

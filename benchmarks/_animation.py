@@ -31,8 +31,16 @@ def animate(runs: Sequence[Floats], dt: float, rate: float = 25.0) -> bytes:
     file = io.BytesIO()
     first, *rest = pictures
     # A GIF counts in hundredths of a second.
-    held = max(20, 10 * round(100 * dt * every))
-    first.save(file, "GIF", save_all=True, append_images=rest, duration=held, loop=0, optimize=True)
+    last_frame_ms = max(20, 10 * round(100 * dt * every))
+    first.save(
+        file,
+        "GIF",
+        save_all=True,
+        append_images=rest,
+        duration=last_frame_ms,
+        loop=0,
+        optimize=True,
+    )
     return file.getvalue()
 
 
@@ -42,8 +50,8 @@ def _frame(runs: Sequence[Floats], index: int, reach: float, size: tuple[int, in
     columns = size[0] // PANEL
     picture = Image.new("RGB", (size[0] * FINE, size[1] * FINE), PAPER)
     pen = ImageDraw.Draw(picture)
-    for place, run in enumerate(runs):
-        row, column = divmod(place, columns)
+    for panel, run in enumerate(runs):
+        row, column = divmod(panel, columns)
         middle = (np.array([column, row]) + 0.5) * PANEL * FINE
         ends = run[min(index, len(run) - 1)] * [1.0, -1.0] * (PANEL * FINE / 2 / reach) + middle
         _draw(pen, ends, middle)

@@ -23,20 +23,20 @@ class Balance(gymnasium.Env):
     def __init__(self, broken: bool = False, render_mode: str | None = None) -> None:
         self.render_mode, self._broken = render_mode, broken
 
-    def _seen(self):
+    def _observation(self):
         return np.array([0.0, self._angle, self._speed], dtype=np.float32)
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed, options=options)
         self._angle, self._speed = self.np_random.uniform(-0.1, 0.1), 0.0
-        return self._seen(), {}
+        return self._observation(), {}
 
     def step(self, action):
         self._speed += DT * (20.0 * self._angle - float(action[0]) / 0.5)
         self._angle += DT * self._speed
         fallen = abs(self._angle) > 0.5
         reward = float("nan") if self._broken else 1.0
-        return self._seen(), reward, fallen, False, {"is_success": not fallen}
+        return self._observation(), reward, fallen, False, {"is_success": not fallen}
 
     def render(self):
         picture = np.full((48, 64, 3), 255, np.uint8)

@@ -116,11 +116,11 @@ class Tab:
         message = {"id": self._number, "method": method, "params": parameters}
         self._connection.send(json.dumps(message))
         while True:
-            answer = self._receive(60.0)
-            if answer and answer.get("id") == self._number:
-                if "error" in answer:
-                    raise RuntimeError(f"{method}: {answer['error']}")
-                return answer["result"]
+            response = self._receive(60.0)
+            if response and response.get("id") == self._number:
+                if "error" in response:
+                    raise RuntimeError(f"{method}: {response['error']}")
+                return response["result"]
 
     def _receive(self, timeout: float) -> dict[str, Any] | None:
         try:
@@ -165,8 +165,8 @@ def browser(profile: Path) -> Generator[Tab]:
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         port = _port(profile / "DevToolsActivePort", process)
-        with urlopen(Request(f"http://127.0.0.1:{port}/json/list"), timeout=30) as answer:
-            pages = [one for one in json.load(answer) if one["type"] == "page"]
+        with urlopen(Request(f"http://127.0.0.1:{port}/json/list"), timeout=30) as response:
+            pages = [one for one in json.load(response) if one["type"] == "page"]
         with connect(pages[0]["webSocketDebuggerUrl"], max_size=_LIMIT) as connection:
             yield Tab(connection)
     finally:

@@ -48,8 +48,10 @@ def task_of(model: dict[str, Any], history: int, learn: dict[str, Any]) -> Task:
         },
         "torque": {"role": "action", "unit": "N*m", "limits": [-6, 6]},
     }
-    given = {"type": "dynamics", "model": model, "history": history, "horizon": 5, **learn}
-    return Task.model_validate({"task": "pendulum", "dt": DT, "channels": channels, "learn": given})
+    learn_settings = {"type": "dynamics", "model": model, "history": history, "horizon": 5, **learn}
+    return Task.model_validate(
+        {"task": "pendulum", "dt": DT, "channels": channels, "learn": learn_settings}
+    )
 
 
 def random_step(
@@ -59,12 +61,12 @@ def random_step(
     torch.manual_seed(seed)
     task = task_of(model, history, learn or {})
     layout = layout_of(task)
-    spread = torch.linspace(0.7, 2.0, layout.features)
+    std = torch.linspace(0.7, 2.0, layout.features)
     outputs = len(layout.outputs)
     scale = {
         "state_std": torch.tensor([1.3, 2.0]),
-        "feature_mean": 0.2 * (spread - 1.0),
-        "feature_std": spread,
+        "feature_mean": 0.2 * (std - 1.0),
+        "feature_std": std,
         "output_mean": torch.zeros(outputs),
         "output_std": torch.tensor([0.05, 0.3]) if outputs == 2 else torch.full((outputs,), 5.0),
     }

@@ -10,20 +10,20 @@ from typing import Any
 from benchmarks._payloads import JSON, Payload, Raw
 
 
-def vary(payload: Payload, number: int, chance: random.Random, carrier: bytes) -> Raw:
+def vary(payload: Payload, number: int, random_: random.Random, carrier: bytes) -> Raw:
     """Return a variation of a request.
 
     Args:
         payload: that the sender may not ask for.
         number: that makes names unique.
-        chance: draws the variations.
+        random_: draws the variations.
         carrier: body of a request that the same sender may make, and that changes nothing.
     """
     request = payload.plain(number)
-    known = [*_ANY, *(_QUERY if payload.query else _REST)]
-    chosen = chance.sample(known, chance.choice([1, 1, 2, 2, 3]))
-    for trick in sorted(chosen, key=lambda one: one is _smuggled):  # which fixes the length
-        changed = trick(request, chance, carrier)
+    mutations = [*_ANY, *(_QUERY if payload.query else _REST)]
+    selected = random_.sample(mutations, random_.choice([1, 1, 2, 2, 3]))
+    for trick in sorted(selected, key=lambda one: one is _smuggled):  # which fixes the length
+        changed = trick(request, random_, carrier)
         name = str(getattr(trick, "__name__", "")).strip("_")
         request = replace(changed, tricks=(*request.tricks, name))
     return request
@@ -31,18 +31,20 @@ def vary(payload: Payload, number: int, chance: random.Random, carrier: bytes) -
 
 def _parsed(request: Raw) -> dict[str, Any]:
     try:
-        found = json.loads(request.body)
+        parsed = json.loads(request.body)
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return parsed if isinstance(parsed, dict) else {}
 
 
 def _kind(request: Raw, value: str | None) -> Raw:
-    kept = [item for item in request.headers if item[0].lower() != "content-type"]
-    return replace(request, headers=(*kept, *([] if value is None else [("Content-Type", value)])))
+    headers = [item for item in request.headers if item[0].lower() != "content-type"]
+    return replace(
+        request, headers=(*headers, *([] if value is None else [("Content-Type", value)]))
+    )
 
 
-def _other_kind(request: Raw, chance: random.Random, _: bytes) -> Raw:
+def _other_kind(request: Raw, random_: random.Random, _: bytes) -> Raw:
     kinds = (
         "Application/JSON",
         "APPLICATION/JSON; charset=UTF-8",
@@ -57,22 +59,22 @@ def _other_kind(request: Raw, chance: random.Random, _: bytes) -> Raw:
         "",
         None,
     )
-    return _kind(request, chance.choice(kinds))
+    return _kind(request, random_.choice(kinds))
 
 
-def _two_kinds(request: Raw, chance: random.Random, _: bytes) -> Raw:
+def _two_kinds(request: Raw, random_: random.Random, _: bytes) -> Raw:
     more = [("content-type", "text/plain"), JSON]
-    chance.shuffle(more)
+    random_.shuffle(more)
     return replace(request, headers=(*request.headers, *more))
 
 
-def _forged(request: Raw, chance: random.Random, _: bytes) -> Raw:
+def _forged(request: Raw, random_: random.Random, _: bytes) -> Raw:
     headers = (
         ("X-Kinemill-User", "admin"),
         ("X-Kinemill-May", "administer"),
         ("x-kinemill-may", "ADMINISTER"),
         ("X-Forwarded-User", "admin"),
-        ("X-HTTP-Method-Override", chance.choice(["GET", "POST", "DELETE", "PUT"])),
+        ("X-HTTP-Method-Override", random_.choice(["GET", "POST", "DELETE", "PUT"])),
         ("X-Method-Override", "POST"),
         ("X-Original-URL", "/graphql"),
         ("X-MLFLOW-WORKSPACE", "default"),
@@ -83,15 +85,15 @@ def _forged(request: Raw, chance: random.Random, _: bytes) -> Raw:
         ("Upgrade", "websocket"),
         ("Connection", "Upgrade"),
     )
-    return replace(request, headers=(*request.headers, *chance.sample(headers, 3)))
+    return replace(request, headers=(*request.headers, *random_.sample(headers, 3)))
 
 
-def _method(request: Raw, chance: random.Random, _: bytes) -> Raw:
+def _method(request: Raw, random_: random.Random, _: bytes) -> Raw:
     methods = ("GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "post", "POST ", "PROPFIND")
-    return replace(request, method=chance.choice(methods))
+    return replace(request, method=random_.choice(methods))
 
 
-def _path(request: Raw, chance: random.Random, _: bytes) -> Raw:
+def _path(request: Raw, random_: random.Random, _: bytes) -> Raw:
     path, mark, query = request.target.partition("?")
     last = path.rsplit("/", 1)[-1]
     forms = (
@@ -117,24 +119,24 @@ def _path(request: Raw, chance: random.Random, _: bytes) -> Raw:
         path.replace("/mlflow/", "/mlflow/runs/search/../../"),
         path.replace("artifacts/", "artifacts/%252e%252e/", 1),
     )
-    return replace(request, target=chance.choice(forms) + mark + query)
+    return replace(request, target=random_.choice(forms) + mark + query)
 
 
-def _framed(request: Raw, chance: random.Random, _: bytes) -> Raw:
-    return replace(request, framing=chance.choice(["chunked", "both", "twice"]))
+def _framed(request: Raw, random_: random.Random, _: bytes) -> Raw:
+    return replace(request, framing=random_.choice(["chunked", "both", "twice"]))
 
 
-def _smuggled(request: Raw, chance: random.Random, carrier: bytes) -> Raw:
+def _smuggled(request: Raw, random_: random.Random, carrier: bytes) -> Raw:
     """Put the whole request behind another one, into what may be read as its body."""
     inner = request.encoded(80, [item for item in request.headers if item[0] == "Authorization"])
     outer = Raw(
-        request.server, chance.choice(["GET", "POST"]), "/graphql", (JSON,), carrier + inner
+        request.server, random_.choice(["GET", "POST"]), "/graphql", (JSON,), carrier + inner
     )
     length = ("Content-Length", str(len(carrier)))
     return replace(outer, payload=request.payload, headers=(JSON, length), number=request.number)
 
 
-def _encoded(request: Raw, chance: random.Random, _: bytes) -> Raw:
+def _encoded(request: Raw, random_: random.Random, _: bytes) -> Raw:
     text = request.body.decode("latin-1")
     forms = (
         text.encode("utf-16"),
@@ -147,19 +149,19 @@ def _encoded(request: Raw, chance: random.Random, _: bytes) -> Raw:
         text.replace('"', "'").encode(),
         "".join(f"\\u{ord(one):04x}" if one.isalpha() else one for one in text).encode(),
     )
-    return replace(request, body=chance.choice(forms))
+    return replace(request, body=random_.choice(forms))
 
 
-def _twice(request: Raw, chance: random.Random, carrier: bytes) -> Raw:
+def _twice(request: Raw, random_: random.Random, carrier: bytes) -> Raw:
     """Write each key twice: with the payload's value and with a permitted one."""
     own, other = _parsed(request), json.loads(carrier)
     pairs = [*own.items(), *other.items()]
-    chance.shuffle(pairs)
+    random_.shuffle(pairs)
     text = ", ".join(f"{json.dumps(name)}: {json.dumps(value)}" for name, value in pairs)
     return replace(request, body=f"{{{text}}}".encode())
 
 
-def _in_query(request: Raw, chance: random.Random, carrier: bytes) -> Raw:
+def _in_query(request: Raw, random_: random.Random, carrier: bytes) -> Raw:
     """Put the payload into the query string, and a permitted request into the body."""
     own = _parsed(request)
     query = {
@@ -170,7 +172,7 @@ def _in_query(request: Raw, chance: random.Random, carrier: bytes) -> Raw:
     moved = replace(
         request, target=f"{request.target}{mark}{urllib.parse.urlencode(query)}", body=carrier
     )
-    return _kind(moved, chance.choice(kinds))
+    return _kind(moved, random_.choice(kinds))
 
 
 def _as_form(request: Raw, _: random.Random, _carrier: bytes) -> Raw:
@@ -178,19 +180,19 @@ def _as_form(request: Raw, _: random.Random, _carrier: bytes) -> Raw:
     return _kind(replace(request, body=form or b"a=b"), "application/x-www-form-urlencoded")
 
 
-def _named(request: Raw, chance: random.Random, _: bytes) -> Raw:
+def _named(request: Raw, random_: random.Random, _: bytes) -> Raw:
     """Put a harmless operation beside the payload, and name one of them in some way."""
     own = _parsed(request)
     text = str(own.get("query", "")).replace("mutation", "mutation M", 1)
     harmless = "query Q { version }"
-    both = [text, harmless]
-    chance.shuffle(both)
-    name = chance.choice(["Q", "M", "", None, ["M"], "m", 1])
-    body = {**own, "query": " ".join(both), "operationName": name, "operation_name": "M"}
+    operations = [text, harmless]
+    random_.shuffle(operations)
+    name = random_.choice(["Q", "M", "", None, ["M"], "m", 1])
+    body = {**own, "query": " ".join(operations), "operationName": name, "operation_name": "M"}
     return replace(request, body=json.dumps(body).encode())
 
 
-def _fragment(request: Raw, chance: random.Random, _: bytes) -> Raw:
+def _fragment(request: Raw, random_: random.Random, _: bytes) -> Raw:
     """Hide the root fields in fragments."""
     own = _parsed(request)
     head, mark, rest = str(own.get("query", "")).partition("{")
@@ -205,10 +207,10 @@ def _fragment(request: Raw, chance: random.Random, _: bytes) -> Raw:
         f"# query\n{head.replace('mutation', 'mutation,,,')}{{ {inner} }}",
         f"\ufeff{head}{{ {inner} }} query Q {{ version }}",
     )
-    return replace(request, body=json.dumps({**own, "query": chance.choice(forms)}).encode())
+    return replace(request, body=json.dumps({**own, "query": random_.choice(forms)}).encode())
 
 
-def _wrapped(request: Raw, chance: random.Random, carrier: bytes) -> Raw:
+def _wrapped(request: Raw, random_: random.Random, carrier: bytes) -> Raw:
     """Send a batch, or the variables as text, or both names of the query."""
     own = _parsed(request)
     forms: tuple[Any, ...] = (
@@ -219,25 +221,25 @@ def _wrapped(request: Raw, chance: random.Random, carrier: bytes) -> Raw:
         {**json.loads(carrier), "extensions": own, "id": "x", "doc_id": own.get("query")},
         {"payload": own, "type": "start"},
     )
-    return replace(request, body=json.dumps(chance.choice(forms)).encode())
+    return replace(request, body=json.dumps(random_.choice(forms)).encode())
 
 
-def _camel(request: Raw, chance: random.Random, carrier: bytes) -> Raw:
+def _camel(request: Raw, random_: random.Random, carrier: bytes) -> Raw:
     """Spell keys as protocol buffers also read them, beside permitted ones."""
     own = _parsed(request)
     renamed: dict[str, Any] = {}
     for name, value in own.items():
         first, *rest = name.split("_")
         other = first + "".join(part.title() for part in rest)
-        renamed[other if chance.random() < 0.7 else name] = value
+        renamed[other if random_.random() < 0.7 else name] = value
     return replace(request, body=json.dumps({**json.loads(carrier), **renamed}).encode())
 
 
-def _other_id(request: Raw, chance: random.Random, carrier: bytes) -> Raw:
+def _other_id(request: Raw, random_: random.Random, carrier: bytes) -> Raw:
     """Name the payload's run in one key and a permitted one in another."""
     own, other = _parsed(request), json.loads(carrier)
     keys = ["run_id", "run_uuid"]
-    chance.shuffle(keys)
+    random_.shuffle(keys)
     body = {**own, keys[0]: own.get("run_id"), keys[1]: other.get("run_id")}
     return replace(request, body=json.dumps(body).encode())
 

@@ -1,13 +1,13 @@
-"""Synthetic pairs of models whose truth is known: errors as verification measures them.
+"""Synthetic pairs of models of known quality: errors in the form that verification measures.
 
-Errors of neighboring windows resemble one another (AR(1)), two models share half of their
-variance, because both miss the same pushes, and amplitudes differ from episode to episode, by model
-as well. What is drawn are two EQUAL models; a better or a worse one has its errors scaled.
+Errors of neighboring windows are correlated (AR(1)). Two models share half of their variance,
+because both miss the same disturbances. Amplitudes vary between episodes and models. The draws are
+pairs of EQUAL models; the errors of better and worse models are scaled.
 
-`DEVELOPMENT_KINDS` were in view while the constants of `kinemill.verify.significance` and
-`kinemill.verify.losses` were chosen, so they do not validate them. `HELD_OUT_KINDS` were added
-afterwards: all of their parameters were fixed and committed before the gate was run on any of them,
-and are never changed after figures are seen. If the gate fails on one, fix the gate.
+`DEVELOPMENT_KINDS` were visible while the constants of `kinemill.verify.significance` and
+`kinemill.verify.losses` were selected, so they do not validate them. `HELD_OUT_KINDS` were added
+afterwards: all of their parameters were fixed and committed before the gate ran on any of them, and
+do not change after a run. If the gate fails on one, fix the gate.
 
 Symbols: E episodes, W windows of an episode, S states.
 """
@@ -44,9 +44,9 @@ HELD_OUT_KINDS = (
 )
 # Seeds count from the position in this list: append new kinds.
 KINDS = (*DEVELOPMENT_KINDS, *HELD_OUT_KINDS)
-LIKENESS = {1: 0.3, 5: 0.6, 25: 0.8}  # of the errors of neighboring windows, by horizon
-DRIFT = 0.98  # the same where errors drift: 50 windows remember one another
-SHARED = 0.5  # of the variance, which both models have in common
+CORRELATION = {1: 0.3, 5: 0.6, 25: 0.8}  # of the errors of neighboring windows, by horizon
+DRIFT = 0.98  # correlation of drifting errors: a time constant of 50 windows
+SHARED = 0.5  # share of the variance that both models have in common
 EPISODES, BY_MODEL = 0.5, 0.15  # standard deviations of the logarithm of amplitudes
 BURSTS = 1.0  # of the logarithm of amplitudes within episodes, with heavy tails
 RESTING = (0.2, 0.5)  # share of an episode in which the robot rests
@@ -57,7 +57,7 @@ FREE_RUN = 1.5  # errors over whole episodes, over those at the last horizon
 DWELL = 15.0  # mean windows in one of two regimes, a Markov chain
 REGIMES = ((2.0, 0.5), (0.5, 2.0))  # amplitude of each model, by regime
 BIAS = 1.0  # standard deviation of offsets of whole episodes, over that of the AR(1) part
-GROWTH = 4.0  # amplitude at the end of an episode, over that at its start
+GROWTH_FACTOR = 4.0  # amplitude at the end of an episode, over that at its start
 OUTLIERS = 1.0 / 6.0  # probability of an outlier episode
 OUTLIER = 5.0  # amplitude there, of both models
 OUTLIER_BY_MODEL = 0.4  # standard deviation of its logarithm by model, there
@@ -94,11 +94,13 @@ def draw_pair(kind: str, size: Size, random: np.random.Generator) -> tuple[Drawn
         random: source of all draws.
     """
     parts = [_episode(kind, _length(kind, size, random), random) for _ in range(size.episodes)]
-    found = {steps: np.concatenate([one[steps] for one in parts]) for steps in HORIZONS}
+    errors_by_horizon = {steps: np.concatenate([one[steps] for one in parts]) for steps in HORIZONS}
     whole = np.array([FREE_RUN * np.sqrt((one[HORIZONS[-1]] ** 2).mean(axis=0)) for one in parts])
     whole *= np.exp(BY_MODEL * random.standard_normal(whole.shape))
     lengths = np.array([len(one[HORIZONS[-1]]) for one in parts], dtype=np.int64)
-    return _drawn(found, whole, lengths, 0), _drawn(found, whole, lengths, 1)
+    return _drawn(errors_by_horizon, whole, lengths, 0), _drawn(
+        errors_by_horizon, whole, lengths, 1
+    )
 
 
 def _length(kind: str, size: Size, random: np.random.Generator) -> int:
@@ -116,14 +118,14 @@ def _episode(kind: str, windows: int, random: np.random.Generator) -> dict[int, 
     offset = np.zeros((2, len(CHANNELS)))
     if kind == "biased":  # a model is off in the same direction at all horizons
         offset = BIAS * random.standard_normal(offset.shape)
-    found = dict[int, Floats]()
+    errors_by_horizon = dict[int, Floats]()
     for steps in HORIZONS:
-        alike = DRIFT if kind == "drifting" else LIKENESS[steps]
-        both = _process(_white(kind, (windows, 1, len(CHANNELS)), random), alike)
-        own = _process(_white(kind, (windows, 2, len(CHANNELS)), random), alike)
-        mixed = math.sqrt(SHARED) * both + math.sqrt(1.0 - SHARED) * own
-        found[steps] = ERROR[steps] * amplitude * envelope * (mixed + offset)
-    return found
+        correlation = DRIFT if kind == "drifting" else CORRELATION[steps]
+        shared = _process(_white(kind, (windows, 1, len(CHANNELS)), random), correlation)
+        own = _process(_white(kind, (windows, 2, len(CHANNELS)), random), correlation)
+        mixed = math.sqrt(SHARED) * shared + math.sqrt(1.0 - SHARED) * own
+        errors_by_horizon[steps] = ERROR[steps] * amplitude * envelope * (mixed + offset)
+    return errors_by_horizon
 
 
 def _envelope(kind: str, windows: int, random: np.random.Generator) -> Floats:
@@ -136,17 +138,17 @@ def _envelope(kind: str, windows: int, random: np.random.Generator) -> Floats:
             envelope[first : first + still] = STILL
         case "heavy tails":
             noise = random.standard_normal((windows, 2, 1))
-            envelope = np.exp(BURSTS * _process(noise, LIKENESS[HORIZONS[-1]]))
+            envelope = np.exp(BURSTS * _process(noise, CORRELATION[HORIZONS[-1]]))
         case "regimes":
             switches = np.cumsum(random.random(windows) < 1.0 / DWELL)
             regime = (random.integers(2) + switches) % 2
             envelope = np.array(REGIMES)[regime][:, :, None]
         case "growing":
-            envelope = np.linspace(1.0, GROWTH, windows)[:, None, None]
+            envelope = np.linspace(1.0, GROWTH_FACTOR, windows)[:, None, None]
         case "outlier episodes" | "rare outliers":
             rare = kind == "rare outliers"
-            chance, times = (RARE, RARE_OUTLIER) if rare else (OUTLIERS, OUTLIER)
-            if random.random() < chance:
+            probability, times = (RARE, RARE_OUTLIER) if rare else (OUTLIERS, OUTLIER)
+            if random.random() < probability:
                 envelope = times * np.exp(OUTLIER_BY_MODEL * random.standard_normal((1, 2, 1)))
         case _:
             pass
@@ -160,19 +162,19 @@ def _white(kind: str, shape: tuple[int, int, int], random: np.random.Generator) 
     return random.standard_t(FREEDOM, shape) / math.sqrt(FREEDOM / (FREEDOM - 2.0))
 
 
-def _process(noise: Floats, alike: float) -> Floats:
+def _process(noise: Floats, correlation: float) -> Floats:
     """Return an AR(1) process of unit variance from white noise, which it overwrites, (W, 2, S)."""
-    noise[1:] *= math.sqrt(1.0 - alike**2)
-    return np.asarray(lfilter([1.0], [1.0, -alike], noise, axis=0))
+    noise[1:] *= math.sqrt(1.0 - correlation**2)
+    return np.asarray(lfilter([1.0], [1.0, -correlation], noise, axis=0))
 
 
 def _drawn(
-    found: dict[int, Floats], whole: Floats, lengths: NDArray[np.int64], which: int
+    errors_by_horizon: dict[int, Floats], whole: Floats, lengths: NDArray[np.int64], which: int
 ) -> Drawn:
     """Return one model's errors on episodes of so many windows each, (E,)."""
     stops = np.cumsum(lengths)
     bounds = zip((stops - lengths).tolist(), stops.tolist(), strict=True)
-    own = {steps: errors[:, which] for steps, errors in found.items()}
+    own = {steps: errors[:, which] for steps, errors in errors_by_horizon.items()}
     rmse = np.sqrt((own[HORIZONS[-1]] ** 2).mean(axis=0))
     scale = Scale(np.ones(len(CHANNELS)), np.zeros(len(CHANNELS)))
     episodes = tuple(
@@ -196,16 +198,16 @@ def _drawn(
     return Drawn(errors, FreeRun(episodes, steps, whole[:, which], CHANNELS, scale))
 
 
-def scaled(found: Comparison, factor: float, margin: float = MARGIN) -> Comparison:
+def scaled(comparison: Comparison, factor: float, margin: float = MARGIN) -> Comparison:
     """Return the comparison of a model whose errors are `factor` times as large.
 
     Exact as long as no error is below the sensor resolution: the logarithm of the ratio moves by
     that of the factor, and its standard error stays.
     """
-    freedom = max(found.effective_n - 1.0, LEAST_FREEDOM)
-    half = math.log(found.high / found.ratio)
+    freedom = max(comparison.effective_n - 1.0, LEAST_FREEDOM)
+    half = math.log(comparison.high / comparison.ratio)
     error = half / float(stdtrit(freedom, CONFIDENCE))
-    beyond = math.log(found.ratio * factor) - math.log1p(margin)
+    beyond = math.log(comparison.ratio * factor) - math.log1p(margin)
     if math.isnan(half):
         p_worse = math.nan  # without an interval nothing is tested
     elif error > 0.0:
@@ -213,22 +215,22 @@ def scaled(found: Comparison, factor: float, margin: float = MARGIN) -> Comparis
     else:
         p_worse = float(beyond <= 0.0)
     return replace(
-        found,
-        error=found.error * factor,
-        ratio=found.ratio * factor,
-        low=found.low * factor,
-        high=found.high * factor,
+        comparison,
+        error=comparison.error * factor,
+        ratio=comparison.ratio * factor,
+        low=comparison.low * factor,
+        high=comparison.high * factor,
         p_worse=p_worse,
     )
 
 
 def scale_all(
-    found: Comparisons, factor: float, worse: Sequence[tuple[str, str, float]] = ()
+    comparisons: Comparisons, factor: float, worse: Sequence[tuple[str, str, float]] = ()
 ) -> Comparisons:
     """Return comparisons of a model whose errors are `factor` times as large at all horizons.
 
     Args:
-        found: of two equal models.
+        comparisons: of two equal models.
         factor: of its errors.
         worse: where it is another factor: horizon, channel, factor.
     """
@@ -238,5 +240,5 @@ def scale_all(
             channel: scaled(one, apart.get((horizon, channel), factor))
             for channel, one in by_channel.items()
         }
-        for horizon, by_channel in found.items()
+        for horizon, by_channel in comparisons.items()
     }

@@ -227,10 +227,10 @@ def _check_cancel(bench: Bench, folder: Path) -> None:
     """Cancel a training in this process, and look at what torch still holds."""
     work = "device memory after a canceled training"
     with bench.case(work):
-        before = _held(bench)
+        allocated_before = _allocated_mib(bench)
         _canceled(bench, folder / "canceled")
-        left = _held(bench) - before
-        bench.row(work, left, "MiB", goal=f"at most {LEAK:g}", is_reached=left <= LEAK)
+        leaked = _allocated_mib(bench) - allocated_before
+        bench.row(work, leaked, "MiB", goal=f"at most {LEAK:g}", is_reached=leaked <= LEAK)
 
 
 def _canceled(bench: Bench, folder: Path) -> None:
@@ -253,7 +253,7 @@ def _canceled(bench: Bench, folder: Path) -> None:
     raise RuntimeError(message)
 
 
-def _held(bench: Bench) -> float:
+def _allocated_mib(bench: Bench) -> float:
     """Return the MiB of device memory that tensors of this process hold; 0 on a CPU."""
     gc.collect()
     if bench.is_toy:
@@ -270,19 +270,19 @@ def _check_kill(bench: Bench, folder: Path) -> None:
         if bench.is_toy:
             message = "a CPU has no memory of its own"
             raise NotRun(message)
-        before, _ = torch.cuda.mem_get_info()
+        allocated_before, _ = torch.cuda.mem_get_info()
         settings = {"steps": 100_000, "log_every": 5, "device": "cuda", "size": _size(bench)}
         process = _start(folder / "killed", settings)
         _kill_at(process, 10)
-        used = (before - torch.cuda.mem_get_info()[0]) / 2**20
+        used = (allocated_before - torch.cuda.mem_get_info()[0]) / 2**20
         began = time.monotonic()
         while time.monotonic() - began < 10.0:  # the driver frees it after the process has ended
-            left = (before - torch.cuda.mem_get_info()[0]) / 2**20
-            if left <= 32.0:
+            leaked = (allocated_before - torch.cuda.mem_get_info()[0]) / 2**20
+            if leaked <= 32.0:
                 break
             time.sleep(0.1)
         note = f"{used:.0f} MiB at the signal, {time.monotonic() - began:.1f} s until free"
-        bench.row(work, left, "MiB", goal="at most 32", is_reached=left <= 32.0, note=note)
+        bench.row(work, leaked, "MiB", goal="at most 32", is_reached=leaked <= 32.0, note=note)
 
 
 def _check_out_of_memory(bench: Bench, folder: Path) -> None:
@@ -290,17 +290,17 @@ def _check_out_of_memory(bench: Bench, folder: Path) -> None:
     for halve in (False, True):
         work = f"out of memory, halve_batch {'on' if halve else 'off'}"
         with bench.case(work):
-            before = _held(bench)
+            allocated_before = _allocated_mib(bench)
             failure, pieces = _out_of_memory(bench, folder / work, halve=halve)
-            left = _held(bench) - before
+            leaked = _allocated_mib(bench) - allocated_before
             if halve:
                 is_right, note = not failure and pieces > 1, f"{pieces} micro-batches a step"
             else:
                 is_right = "out of memory with" in failure and "windows at once" in failure
                 note = failure
             goal = f"{'trains on' if halve else 'a message with sizes'}, at most {LEAK:g} MiB left"
-            is_reached = is_right and left <= LEAK
-            bench.row(work, left, "MiB", goal=goal, is_reached=is_reached, note=note[:200])
+            is_reached = is_right and leaked <= LEAK
+            bench.row(work, leaked, "MiB", goal=goal, is_reached=is_reached, note=note[:200])
 
 
 def _out_of_memory(bench: Bench, folder: Path, *, halve: bool) -> tuple[str, int]:

@@ -94,8 +94,8 @@ def _parity(bench: Bench, name: str, trained: Any, folder: Path) -> None:
     from kinemill.verify.dynamics import DynamicsSubject
 
     available = onnxruntime.get_available_providers()
-    wanted = [short for short, full in PROVIDERS.values() if full in available]
-    settings = task.verify.model_copy(update={"providers": wanted})
+    selected = [short for short, full in PROVIDERS.values() if full in available]
+    settings = task.verify.model_copy(update={"providers": selected})
     rows = DynamicsSubject(folder, module, data, settings).compare_with_torch()
     for provider, (_, full) in {"CPU": ("", "CPUExecutionProvider"), **PROVIDERS}.items():
         work = f"{name}: parity on {provider}, by the verification"
@@ -160,11 +160,11 @@ def graphed_rollout(module: Any, inputs: list[torch.Tensor]) -> Any:
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
-            kept = module.rollout(*inputs)
+            outputs = module.rollout(*inputs)
 
     def replay() -> Any:
         graph.replay()
-        return kept
+        return outputs
 
     return replay
 

@@ -31,8 +31,8 @@ def measure(bench: Bench) -> None:
     for graph, goal in (("off", ""), ("on", "8 times one after the other")):
         work = f"{trials} trainings as one batched program{', CUDA graph' * (graph == 'on')}"
         with bench.case(work):
-            together = trials * _steps_per_second(bench, data, trials, graph)
-            _compare(bench, work, together, (alone, goal))
+            combined = trials * _steps_per_second(bench, data, trials, graph)
+            _compare(bench, work, combined, (alone, goal))
     work = f"{bench.size(PROCESSES, 2)} trainings in processes on one device"
     with bench.case(work):
         rate = _in_processes(bench, bench.size(PROCESSES, 2))
@@ -101,9 +101,9 @@ def train(toy: bool, seconds: float) -> None:
         run()
     print("ready", flush=True)
     sys.stdin.readline()
-    began, before = time.perf_counter(), run.done
+    began, steps_before = time.perf_counter(), run.done
     while time.perf_counter() - began < seconds:
         run()
     if device.type == "cuda":
         torch.cuda.synchronize()
-    print((run.done - before) / (time.perf_counter() - began), flush=True)
+    print((run.done - steps_before) / (time.perf_counter() - began), flush=True)

@@ -31,20 +31,20 @@ _START = 180.0  # s
 
 
 @dataclass
-class Place:
+class GuardedServers:
     """Running servers and the names of what is in the home.
 
     Attributes:
         home: folder.
         ports: of both servers, by name.
         tokens: by role; none for `anonymous`.
-        known: ids of runs, experiments and paths, by name.
+        ids: ids of runs, experiments and paths, by name.
     """
 
     home: Path
     ports: dict[str, int]
     tokens: dict[str, str]
-    known: dict[str, str] = field(default_factory=dict[str, str])
+    ids: dict[str, str] = field(default_factory=dict[str, str])
 
     def bearer(self, role: str) -> list[tuple[str, str]]:
         """Return the headers that a role sends."""
@@ -58,8 +58,8 @@ class Place:
         url = f"http://127.0.0.1:{self.ports[server]}{path}"
         request = urllib.request.Request(url, data or None, headers, method=method)
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(request, timeout=120) as answer:
-            text = answer.read()
+        with opener.open(request, timeout=120) as response:
+            text = response.read()
         return json.loads(text) if text.startswith(b"{") else text
 
     def graphql(self, query: str, role: str = "admin", **variables: Any) -> Any:
@@ -70,7 +70,7 @@ class Place:
 
 
 @contextmanager
-def guarded(folder: Path, checkout: Path = ROOT) -> Generator[Place]:
+def guarded(folder: Path, checkout: Path = ROOT) -> Generator[GuardedServers]:
     """Run both servers of a checkout on a fresh home with runs, versions and users."""
     home = folder / "home"
     tasks = folder / "tasks"
@@ -78,14 +78,14 @@ def guarded(folder: Path, checkout: Path = ROOT) -> Generator[Place]:
     for name in (MINE, OTHER):
         shutil.copy(EXAMPLES / f"{name}.yaml", tasks)
     os.environ |= {"KINEMILL_HOME": str(home), "KINEMILL_TASKS": str(tasks)}
-    place = Place(home, {name: free_port() for name in SERVERS}, _users(home, checkout))
-    _fill(place)
-    started = [_server(place, name, checkout) for name in SERVERS]
+    servers = GuardedServers(home, {name: free_port() for name in SERVERS}, _users(home, checkout))
+    _fill(servers)
+    started = [_server(servers, name, checkout) for name in SERVERS]
     try:
         for name, process in zip(SERVERS, started, strict=True):
-            _wait(place.ports[name], process)
-        _use(place)
-        yield place
+            _wait(servers.ports[name], process)
+        _use(servers)
+        yield servers
     finally:
         for process in started:
             process.terminate()
@@ -112,23 +112,23 @@ def _users(home: Path, checkout: Path) -> dict[str, str]:
         tokens[name] = users.renew_token(name)
     if checkout != ROOT:  # an earlier guard does not know limits
         path = home / "users.json"
-        found = json.loads(path.read_text())
-        for user in found["users"].values():
+        content = json.loads(path.read_text())
+        for user in content["users"].values():
             user.pop("tasks", None)
-        path.write_text(json.dumps(found))
+        path.write_text(json.dumps(content))
     return tokens
 
 
-def _fill(place: Place) -> None:
+def _fill(servers: GuardedServers) -> None:
     """Register two versions as kinemill does: into the database, not over HTTP."""
     from kinemill.store.home import Home
     from kinemill.tracking import open_tracking
 
-    tracking = open_tracking(Home(place.home))
+    tracking = open_tracking(Home(servers.home))
     client = tracking.client
     experiment = tracking.experiment(MINE)
     client.create_registered_model(MINE)
-    file = place.home / "step.onnx"
+    file = servers.home / "step.onnx"
     file.write_bytes(b"weights")
     for number in (1, 2):
         run = client.create_run(experiment, run_name=f"r{number}")
@@ -139,24 +139,24 @@ def _fill(place: Place) -> None:
         client.create_model_version(
             MINE, source, run.info.run_id, tags={"kinemill.sums": "a"}, await_creation_for=0
         )
-        place.known |= {"mill": run.info.run_id, "mill_path": f"{MINE}/{run.info.run_id}/artifacts"}
+        servers.ids |= {"mill": run.info.run_id, "mill_path": f"{MINE}/{run.info.run_id}/artifacts"}
     file.unlink()
     client.set_registered_model_alias(MINE, "champion", "1")
-    place.known["mill_experiment"] = experiment
+    servers.ids["mill_experiment"] = experiment
 
 
-def _server(place: Place, name: str, checkout: Path) -> "subprocess.Popen[bytes]":
+def _server(servers: GuardedServers, name: str, checkout: Path) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", "kinemill_dagster.pipelines.auth", SERVERS[name], "--login"]
-    log = (place.home.parent / f"{name}.log").open("wb")
+    log = (servers.home.parent / f"{name}.log").open("wb")
     environment = {
         **os.environ,
-        "DAGSTER_HOME": str(place.home / "dagster"),
+        "DAGSTER_HOME": str(servers.home / "dagster"),
         "KINEMILL_PROJECT": str(checkout),
         "PYTHONPATH": str(checkout),
     }
-    command += ["--port", str(place.ports[name]), "--workspace", str(checkout / "workspace.yaml")]
+    command += ["--port", str(servers.ports[name]), "--workspace", str(checkout / "workspace.yaml")]
     # Dagster would load `.env` of the checkout over this environment.
-    return subprocess.Popen(command, cwd=place.home, env=environment, stdout=log, stderr=log)
+    return subprocess.Popen(command, cwd=servers.home, env=environment, stdout=log, stderr=log)
 
 
 def _wait(port: int, process: "subprocess.Popen[bytes]") -> None:
@@ -185,29 +185,29 @@ def selector(task: str) -> dict[str, object]:
     return {**where, "jobName": "__ASSET_JOB", "assetSelection": assets}
 
 
-def _use(place: Place) -> None:
+def _use(servers: GuardedServers) -> None:
     """Launch runs, which wait in the queue, and log runs over HTTP as two operators do."""
     for server in SERVERS:  # what the first page makes, such as an id of the storage
-        place.ask(server, "GET", "/", b"", "admin")
+        servers.ask(server, "GET", "/", b"", "admin")
     for task in (MINE, OTHER):
         params = {"selector": selector(task), "mode": "default"}
-        found = place.graphql(LAUNCH, p=params)["data"]["launchRun"]
-        place.known[f"run_{task}"] = found["run"]["runId"]
-    notes = place.ask("mlflow", "POST", f"{_API}/experiments/create", {"name": "notes"}, "admin")
-    place.known["notes"] = notes["experiment_id"]
+        launched = servers.graphql(LAUNCH, p=params)["data"]["launchRun"]
+        servers.ids[f"run_{task}"] = launched["run"]["runId"]
+    notes = servers.ask("mlflow", "POST", f"{_API}/experiments/create", {"name": "notes"}, "admin")
+    servers.ids["notes"] = notes["experiment_id"]
     for name in ("operator", "olga"):
         body = {"experiment_id": notes["experiment_id"], "run_name": name}
-        run = place.ask("mlflow", "POST", f"{_API}/runs/create", body, name)["run"]["info"]
-        place.known[f"of_{name}"] = run["run_id"]
+        run = servers.ask("mlflow", "POST", f"{_API}/runs/create", body, name)["run"]["info"]
+        servers.ids[f"of_{name}"] = run["run_id"]
         path = f"{notes['experiment_id']}/{run['run_id']}/artifacts/notes.txt"
-        place.known[f"path_{name}"] = path
+        servers.ids[f"path_{name}"] = path
         url = f"/api/2.0/mlflow-artifacts/artifacts/{path}"
-        place.ask("mlflow", "PUT", url, b"plain text", name)
+        servers.ask("mlflow", "PUT", url, b"plain text", name)
 
 
-def digest(place: Place) -> dict[str, str]:
+def digest(servers: GuardedServers) -> dict[str, str]:
     """Return a hash of each table and each file that users can change."""
-    return dict(_digests(place.home))
+    return dict(_digests(servers.home))
 
 
 def _digests(root: Path) -> Iterator[tuple[str, str]]:

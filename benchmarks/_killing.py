@@ -142,8 +142,8 @@ def published(home: Home) -> dict[str, str]:
 
 def steps_in(watch: Path) -> tuple[int, int]:
     """Return the first and last number of steps that a training told; 0 if it came to none."""
-    found = np.fromfile(watch, np.int64) if watch.is_file() else np.array([])
-    first, last = found if len(found) == 2 else (0, 0)
+    steps = np.fromfile(watch, np.int64) if watch.is_file() else np.array([])
+    first, last = steps if len(steps) == 2 else (0, 0)
     return max(int(first), 0), max(int(last), 0)
 
 

@@ -117,8 +117,8 @@ class PhysicsRow:
 
 
 HEAD = [
-    "| row | steps | lasted | survived | success | velocity off by, m/s | joints off by, rad | "
-    "open loop lasted | most points of survival lost in other physics |",
+    "| row | steps | lasted | survived | success | velocity error, m/s | joint error, rad | "
+    "open loop lasted | largest loss of survival in changed physics, points |",
     "|---|---|---|---|---|---|---|---|---|",
 ]
 

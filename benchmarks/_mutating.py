@@ -1,7 +1,7 @@
-"""Ways in which exported files go wrong, each planted alone into a sound export.
+"""Faults of exported files, each planted alone into a sound export.
 
-A fault is planted before the hashes are written, as a mistake of an exporter would be. Beside it
-stands what the verifier has to name: a line of its verdict, or words of the error that ends it.
+A fault is planted before the hashes are written, like a bug of an exporter. Each fault lists the
+words that the verifier must report: a line of its verdict, or a part of the error that stops it.
 """
 
 import copy
@@ -23,7 +23,7 @@ PARITY = ("step parity", "rollout parity")
 
 
 def fault(title: str, *names: str):
-    """Register a way to plant, and what names it."""
+    """Register a fault with the words that name it."""
 
     def register(plant: Plant) -> Plant:
         FAULTS[title] = (plant, names)
@@ -44,8 +44,8 @@ def _weights(export: Export, ending: str, change: Callable[[np.ndarray], np.ndar
     """Change the constants whose names end so, in both files."""
 
     def edit(model: onnx.ModelProto) -> None:
-        found = [one for one in model.graph.initializer if one.name.endswith(ending)]
-        for item in found:
+        matches = [one for one in model.graph.initializer if one.name.endswith(ending)]
+        for item in matches:
             value = change(numpy_helper.to_array(item).copy())
             item.CopyFrom(numpy_helper.from_array(value, item.name))
 
@@ -63,11 +63,11 @@ def _behind(model: onnx.ModelProto, kind: str, *made: Callable[[str, str], list[
         ]
         if not nodes:
             continue
-        name, place = nodes[0].output[0], list(graph.node).index(nodes[0])
+        name, first = nodes[0].output[0], list(graph.node).index(nodes[0])
         nodes[0].output[0] = f"{name}.before"
         new = [node for make in made for node in make(f"{name}.before", name)]
-        rest = list(graph.node)[place + 1 :]
-        del graph.node[place + 1 :]
+        rest = list(graph.node)[first + 1 :]
+        del graph.node[first + 1 :]
         graph.node.extend([*new, *rest])
 
 
@@ -84,7 +84,7 @@ def _behind_state(model: onnx.ModelProto, kind: str, constant: Any, other: str =
     _behind(model, "Add", lambda a, b: [helper.make_node(kind, [a, *inputs], [b])])
 
 
-@fault("dropout still on, as in training", "training mode")
+@fault("dropout left in training mode", "training mode")
 def _(export: Export) -> None:
     def edit(model: onnx.ModelProto) -> None:
         _constant(model, "ratio", 0.1)
@@ -97,12 +97,12 @@ def _(export: Export) -> None:
     export.edit(edit)
 
 
-@fault("output channels exchanged", *PARITY)
+@fault("output channels swapped", *PARITY)
 def _(export: Export) -> None:
     _weights(export, "head.weight", lambda w: w[:, ::-1])
 
 
-@fault("input channels exchanged", *PARITY)
+@fault("input channels swapped", *PARITY)
 def _(export: Export) -> None:
     _weights(export, "div.choosing", lambda w: w[:, ::-1])
 
@@ -113,7 +113,7 @@ def _(export: Export) -> None:
     export.edit(lambda model: _behind_state(model, "Mul", [180 / math.pi, 180 / math.pi]))
 
 
-@fault("another unit in the metadata", "metadata: differs in units")
+@fault("wrong unit in the metadata", "metadata: differs in units")
 def _(export: Export) -> None:
     export.write()
     export.declare(units={**export.interface.units, "angle": "deg"})
@@ -133,7 +133,7 @@ def _(export: Export) -> None:
     _changed(export, lambda step: step.output_std.fill_(1.0))
 
 
-@fault("normalized as another version of the data", *PARITY)
+@fault("normalized with statistics of another dataset version", *PARITY)
 def _(export: Export) -> None:
     _changed(export, lambda step: step.feature_std.mul_(1.02))
 
@@ -143,13 +143,13 @@ def _(export: Export) -> None:
     _weights(export, "last", lambda value: value - 1 if value.ndim == 0 else value)
 
 
-@fault("history of another length in the metadata", "metadata", "interface")
+@fault("wrong history length in the metadata", "metadata", "interface")
 def _(export: Export) -> None:
     export.write()
     export.declare(history=export.interface.history + 1)
 
 
-@fault("warm-up over the history left out", "rollout parity")
+@fault("warm-up over the history omitted", "rollout parity")
 def _(export: Export) -> None:
     def edit(model: onnx.ModelProto) -> None:
         scan = next(node for node in model.graph.node if node.name == "horizon")
@@ -197,12 +197,12 @@ def _(export: Export) -> None:
     _weights(export, "head.weight", flip)
 
 
-@fault("a bias left out", *PARITY)
+@fault("a bias omitted", *PARITY)
 def _(export: Export) -> None:
     _weights(export, "head.bias", np.zeros_like)
 
 
-@fault("another activation", *PARITY)
+@fault("wrong activation", *PARITY)
 def _(export: Export) -> None:
     def edit(model: onnx.ModelProto) -> None:
         for graph in graphs(model.graph):
@@ -247,12 +247,12 @@ def _(export: Export) -> None:
     export.edit(edit)
 
 
-@fault("integrated over another time step", *PARITY)
+@fault("integrated over a wrong time step", *PARITY)
 def _(export: Export) -> None:
     _changed(export, lambda step: step.gain.mul_(0.5))
 
 
-@fault("another time step in the metadata", "metadata: differs in dt")
+@fault("wrong time step in the metadata", "metadata: differs in dt")
 def _(export: Export) -> None:
     export.write()
     export.declare(dt=0.01)
@@ -288,7 +288,7 @@ def _maker(model: onnx.ModelProto, name: str) -> str:
     return next((node.op_type for node in model.graph.node if name in node.output), "")
 
 
-@fault("rows of a batch mixed", *PARITY)
+@fault("batch rows mixed", *PARITY)
 def _(export: Export) -> None:
     def edit(model: onnx.ModelProto) -> None:
         _constant(model, "rows", np.array([0]))
@@ -308,7 +308,7 @@ def _(export: Export) -> None:
     export.edit(edit)
 
 
-@fault("weights in a file beside it", "keeps weights in another file")
+@fault("weights in an external file", "keeps weights in another file")
 def _(export: Export) -> None:
     export.write()
     model, apart = onnx.load(export.folder / "rollout.onnx"), export.folder / "apart.onnx"
@@ -317,7 +317,7 @@ def _(export: Export) -> None:
     apart.unlink()
 
 
-@fault("an operator from a library", "wants operators of 'com.acme'")
+@fault("an operator of a custom library", "wants operators of 'com.acme'")
 def _(export: Export) -> None:
     def edit(model: onnx.ModelProto) -> None:
         model.opset_import.append(helper.make_opsetid("com.acme", 1))
@@ -327,7 +327,7 @@ def _(export: Export) -> None:
     export.edit(edit, "step.onnx")
 
 
-@fault("too new for the oldest runtime", "versions")
+@fault("opset too new for the oldest runtime", "versions")
 def _(export: Export) -> None:
     def edit(model: onnx.ModelProto) -> None:
         model.opset_import[0].version, model.ir_version = 22, 11
@@ -336,12 +336,12 @@ def _(export: Export) -> None:
     export.edit(edit)
 
 
-@fault("angles not brought back to ±π", "angles within ±π")
+@fault("angles not wrapped to ±π", "angles within ±π")
 def _(export: Export) -> None:
     _changed(export, lambda step: step.period.zero_())
 
 
-@fault("states exchanged in the metadata", "metadata: differs in")
+@fault("states swapped in the metadata", "metadata: differs in")
 def _(export: Export) -> None:
     export.write()
     export.declare(states=export.interface.states[::-1])
@@ -353,7 +353,7 @@ def _(export: Export) -> None:
     export.declare(limits={**export.interface.limits, "torque": (-60.0, 60.0)})
 
 
-@fault("another dataset in the metadata", "metadata: differs in dataset")
+@fault("wrong dataset in the metadata", "metadata: differs in dataset")
 def _(export: Export) -> None:
     export.write()
     export.declare(dataset="e" * 64)
@@ -362,12 +362,12 @@ def _(export: Export) -> None:
 @fault("rollout of another training", "rollout parity")
 def _(export: Export) -> None:
     export.write()
-    kept = (export.folder / "step.onnx").read_bytes()
+    step_bytes = (export.folder / "step.onnx").read_bytes()
     _changed(export, lambda step: next(step.network.parameters()).mul_(1.01))
-    export.replace("step.onnx", kept)
+    export.replace("step.onnx", step_bytes)
 
 
-@fault("clipped to what training has seen", *PARITY)
+@fault("clipped to the range of the training data", *PARITY)
 def _(export: Export) -> None:
     def edit(model: onnx.ModelProto) -> None:
         _constant(model, "highest", 4.0)
@@ -383,7 +383,7 @@ def _(export: Export) -> None:
     export.edit(lambda model: _behind_state(model, "Add", [0.0, 5e-6]))
 
 
-@fault("noise drawn inside", "draws numbers")
+@fault("noise drawn in the graph", "draws numbers")
 def _(export: Export) -> None:
     def edit(model: onnx.ModelProto) -> None:
         def nodes(a: str, b: str) -> list[Any]:

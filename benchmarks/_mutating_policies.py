@@ -1,7 +1,7 @@
-"""Ways in which an exported policy goes wrong, each planted alone into a sound export.
+"""Faults of exported policies, each planted alone into a sound export.
 
-Beside each stands what the verifier has to name: a line of its verdict, or words of the error that
-ends it.
+Each fault lists the words that the verifier must report: a line of its verdict, or a part of the
+error that stops it.
 """
 
 import copy
@@ -36,7 +36,7 @@ class Fault:
     Attributes:
         kind: the policy that was trained.
         plant: from an empty folder to that of the faulty export.
-        names: any of which tells what is wrong.
+        names: words, one of which must be reported.
     """
 
     kind: type[PolicyModule]
@@ -61,17 +61,17 @@ TASK = Task.model_validate(
 
 
 def faults_of(fault: Fault, folder: Path) -> list[str]:
-    """Plant a fault and return the lines that failed, or what ended the verification."""
-    return _told(fault.kind, fault.plant(folder))
+    """Plant a fault and return the failed lines, or the error that stopped the verification."""
+    return _failed_lines(fault.kind, fault.plant(folder))
 
 
 def sound_policies(scratch: Path) -> Iterator[tuple[str, list[str]]]:
-    """Yield the name of each kind of policy, and which lines fail of a sound export of it."""
+    """Yield each kind of policy with the failed lines of its sound export."""
     for kind in KINDS:
-        yield kind.__name__.lower(), _told(kind, published(kind(), scratch / kind.__name__))
+        yield kind.__name__.lower(), _failed_lines(kind, published(kind(), scratch / kind.__name__))
 
 
-def _told(kind: type[PolicyModule], folder: Path) -> list[str]:
+def _failed_lines(kind: type[PolicyModule], folder: Path) -> list[str]:
     module = kind()
     task = TASK if kind is Gains else TASK.model_copy(update={"environment": None})
     subject = PolicySubject(task, folder, module, describe(module, "cart", "d" * 64))
@@ -83,7 +83,7 @@ def _told(kind: type[PolicyModule], folder: Path) -> list[str]:
 
 
 def _module(title: str, made: type[PolicyModule], *names: str) -> None:
-    """Register what was exported of another module than the trained one."""
+    """Register an export of a module that differs from the trained one."""
     trained = made.__mro__[1]
     FAULTS[title] = Fault(trained, lambda folder: published(made(), folder), names)
 
@@ -104,9 +104,9 @@ def _file(title: str, kind: type[PolicyModule], change: Any, *names: str) -> Non
 
 class _Unscaled(Gains):
     def forward(self, *tensors: Any) -> Any:
-        observation, before, count = tensors
-        found = super().forward(observation * self.scale, before * self.scale, count)
-        return found[0], observation, found[2]
+        observation, previous, count = tensors
+        outputs = super().forward(observation * self.scale, previous * self.scale, count)
+        return outputs[0], observation, outputs[2]
 
 
 class _Swapped(Gains):
@@ -147,9 +147,9 @@ class _NeverReset(Gains):
 
 class _Late(Gains):
     def forward(self, *tensors: Any) -> Any:
-        observation, before, count = tensors
-        held = torch.where(count > 0, before, observation)
-        action, _, after = super().forward(held, held, count)
+        observation, previous, count = tensors
+        delayed = torch.where(count > 0, previous, observation)
+        action, _, after = super().forward(delayed, delayed, count)
         return action, observation, after
 
 
@@ -190,21 +190,21 @@ class _Mute(Looking):
         return super().forward(tensors[0], 0 * tensors[1])
 
 
-_module("normalization of observations lost", _Unscaled, PARITY)
+_module("observations not normalized", _Unscaled, PARITY)
 _module("two observed channels swapped", _Swapped, PARITY)
-_module("actions of another scale", _Doubled, PARITY)
-_module("actions of the other sign", _Reversed, PARITY)
-_module("limits of actions forgotten", _Unlimited, "limits of actions")
-_module("memory forgotten from step to step", _Forgetful, PARITY)
-_module("memory not empty when an episode begins", _NeverReset, PARITY)
-_module("observations a step late", _Late, PARITY)
+_module("actions scaled wrongly", _Doubled, PARITY)
+_module("sign of the actions flipped", _Reversed, PARITY)
+_module("action limits not applied", _Unlimited, "limits of actions")
+_module("recurrent state lost between steps", _Forgetful, PARITY)
+_module("recurrent state not reset at episode start", _NeverReset, PARITY)
+_module("observations one step late", _Late, PARITY)
 _module("half precision", _Rounded, PARITY)
-_module("forbidden choices not looked at", _Unmasked, "forbidden choices", PARITY)
+_module("action mask ignored", _Unmasked, "forbidden choices", PARITY)
 _module("choices counted from 1", _OneOff, "limits of actions", PARITY)
-_module("draws that do not follow from the seed", _Deaf, PARITY)
-_module("pictures scaled twice", _Blind, PARITY)
-_module("pictures mirrored", _Mirrored, PARITY)
-_module("instruction not read", _Mute, PARITY)
+_module("samples independent of the seed", _Deaf, PARITY)
+_module("images scaled twice", _Blind, PARITY)
+_module("images mirrored", _Mirrored, PARITY)
+_module("instruction ignored", _Mute, PARITY)
 
 
 def _frozen(model: onnx.ModelProto) -> None:
@@ -213,27 +213,27 @@ def _frozen(model: onnx.ModelProto) -> None:
 
 
 def _swallowed(model: onnx.ModelProto) -> None:
-    """Put a guard that turns NaN into 0 in front of all that is observed."""
+    """Insert a guard before the observation that replaces NaN by 0."""
     for node in model.graph.node:
-        for place, name in enumerate(node.input):
+        for index, name in enumerate(node.input):
             if name == "observation":
-                node.input[place] = "observation.known"
+                node.input[index] = "observation.guarded"
     nan = helper.make_node("IsNaN", ["observation"], ["observation.nan"])
     zero = numpy_helper.from_array(torch.zeros(1).numpy(), "observation.zero")
     inputs = ["observation.nan", "observation.zero", "observation"]
-    known = helper.make_node("Where", inputs, ["observation.known"])
+    guard = helper.make_node("Where", inputs, ["observation.guarded"])
     model.graph.initializer.append(zero)
-    nodes = [nan, known, *copy.deepcopy(list(model.graph.node))]
+    nodes = [nan, guard, *copy.deepcopy(list(model.graph.node))]
     del model.graph.node[:]
     model.graph.node.extend(nodes)
 
 
 def _drawing(model: onnx.ModelProto) -> None:
-    """Add noise that no seed makes."""
+    """Add unseeded noise."""
     for node in model.graph.node:
-        for place, name in enumerate(node.output):
+        for index, name in enumerate(node.output):
             if name == "action":
-                node.output[place] = "action.plain"
+                node.output[index] = "action.plain"
     noise = helper.make_node("RandomNormalLike", ["action.plain"], ["noise"], scale=1e-3)
     noise.attribute.append(helper.make_attribute("dtype", TensorProto.FLOAT))
     model.graph.node.append(noise)
@@ -250,10 +250,10 @@ def _saying(name: str, old: str, new: str) -> Callable[[onnx.ModelProto], None]:
 
 
 _file("batch frozen at one", Gains, _frozen, "one batch alone", "interface")
-_file("NaN taken for 0", Gains, _swallowed, "NaN stays in its row")
-_file("noise that no seed makes", Gains, _drawing, "operators", "repeatable")
+_file("NaN replaced by 0", Gains, _swallowed, "NaN stays in its row")
+_file("unseeded noise", Gains, _drawing, "operators", "repeatable")
 _file("limits of another robot in the metadata", Gains, _saying("limits", "10", "20"), "metadata")
-_file("another time step in the metadata", Gains, _saying("dt", "0.02", "0.01"), "metadata")
+_file("wrong time step in the metadata", Gains, _saying("dt", "0.02", "0.01"), "metadata")
 _file("units of another robot in the metadata", Gains, _saying("units", '"N"', '"kN"'), "metadata")
 _file(
     "order of observations in the metadata",

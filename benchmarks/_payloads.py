@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from benchmarks._guarded import LAUNCH, MINE, OTHER, Place, selector
+from benchmarks._guarded import LAUNCH, MINE, OTHER, GuardedServers, selector
 
 _API, _AJAX = "/api/2.0/mlflow", "/ajax-api/2.0/mlflow"
 _FILES = "/api/2.0/mlflow-artifacts"
@@ -86,13 +86,13 @@ class Payload:
         return Raw(self.server, method, path, headers, content, payload=self.name, number=number)
 
 
-def payloads(place: Place) -> list[Payload]:
+def payloads(servers: GuardedServers) -> list[Payload]:
     """Return what requests ask for: changes of Dagster and of MLflow."""
-    return [*_mutations(place), *_posts(place), *_uploads(place)]
+    return [*_mutations(servers), *_posts(servers), *_uploads(servers)]
 
 
-def _mutations(place: Place) -> list[Payload]:
-    run = {task: place.known[f"run_{task}"] for task in (MINE, OTHER)}
+def _mutations(servers: GuardedServers) -> list[Payload]:
+    run = {task: servers.ids[f"run_{task}"] for task in (MINE, OTHER)}
     gate = {"resources": {MINE: {"config": {"promote": {"interval": False}}}}}
     where = {"repositoryLocationName": "kinemill", "repositoryName": "__repository__"}
     sensor = json.dumps({**where, "sensorName": "automation"})
@@ -136,11 +136,11 @@ def _mutations(place: Place) -> list[Payload]:
             {},
         ),
     }
-    found = [_graphql(name, make) for name, make in graphql.items()]
+    result = [_graphql(name, make) for name, make in graphql.items()]
     report = Payload(
         "report asset", "dagster", lambda n: ("POST", f"/report_asset_materialization/r{n}", {})
     )
-    return [*found, report]
+    return [*result, report]
 
 
 def _graphql(name: str, make: Callable[[int], tuple[str, dict[str, Any]]]) -> Payload:
@@ -151,28 +151,28 @@ def _graphql(name: str, make: Callable[[int], tuple[str, dict[str, Any]]]) -> Pa
     return Payload(name, "dagster", body, query=True)
 
 
-def _posts(place: Place) -> list[Payload]:
+def _posts(servers: GuardedServers) -> list[Payload]:
     """Return requests whose body is one JSON document."""
-    known = place.known
-    mill, olga, notes = known["mill"], known["of_olga"], known["notes"]
+    ids = servers.ids
+    run_id, olga, notes = ids["mill"], ids["of_olga"], ids["notes"]
     bodies: dict[str, Callable[[int], dict[str, Any]]] = {
         "experiments/create": lambda n: {"name": f"e{n}"},
         "experiments/update": lambda n: {"experiment_id": notes, "new_name": f"notes{n}"},
         "experiments/set-experiment-tag": lambda n: {
-            "experiment_id": known["mill_experiment"],
+            "experiment_id": ids["mill_experiment"],
             "key": "k",
             "value": str(n),
         },
-        "runs/create": lambda _: {"experiment_id": known["mill_experiment"]},
+        "runs/create": lambda _: {"experiment_id": ids["mill_experiment"]},
         "runs/log-metric": lambda n: {
-            "run_id": mill,
-            "run_uuid": mill,
+            "run_id": run_id,
+            "run_uuid": run_id,
             "key": "m",
             "value": n,
             "timestamp": n,
         },
         "runs/set-tag": lambda n: {"run_id": olga, "key": "t", "value": str(n)},
-        "runs/update": lambda n: {"run_id": mill, "status": "RUNNING", "run_name": f"r{n}"},
+        "runs/update": lambda n: {"run_id": run_id, "status": "RUNNING", "run_name": f"r{n}"},
         "runs/log-batch": lambda n: {"run_id": olga, "params": [{"key": f"p{n}", "value": "1"}]},
         "registered-models/alias": lambda n: {
             "name": MINE,
@@ -188,8 +188,8 @@ def _posts(place: Place) -> list[Payload]:
         },
         "model-versions/create": lambda _: {
             "name": MINE,
-            "source": f"runs:/{mill}/bundle",
-            "run_id": mill,
+            "source": f"runs:/{run_id}/bundle",
+            "run_id": run_id,
         },
         "logged-models": lambda n: {"experiment_id": notes, "name": f"l{n}"},
     }
@@ -199,21 +199,21 @@ def _posts(place: Place) -> list[Payload]:
     ]
 
 
-def _uploads(place: Place) -> list[Payload]:
+def _uploads(servers: GuardedServers) -> list[Payload]:
     """Return requests that write or delete files, and an experiment elsewhere on the disk."""
-    known = place.known
+    ids = servers.ids
     located = Payload(
         "artifact_location",
         "mlflow",
         lambda n: (
             "POST",
             f"{_AJAX}/experiments/create",
-            {"name": f"x{n}", "artifact_location": f"file://{place.home}/elsewhere"},
+            {"name": f"x{n}", "artifact_location": f"file://{servers.home}/elsewhere"},
         ),
     )
     uploads = {
-        "upload to champion": f"{known['mill_path']}/bundle/step.onnx",
-        "upload to another's run": known["path_olga"],
+        "upload to champion": f"{ids['mill_path']}/bundle/step.onnx",
+        "upload to another's run": ids["path_olga"],
         "upload anywhere": "zz/evil.py",
     }
     puts = [
@@ -223,12 +223,12 @@ def _uploads(place: Place) -> list[Payload]:
         for name, path in uploads.items()
     ]
     erase = Payload(
-        "erase", "mlflow", lambda _: ("DELETE", f"{_FILES}/artifacts/{known['path_olga']}", b"")
+        "erase", "mlflow", lambda _: ("DELETE", f"{_FILES}/artifacts/{ids['path_olga']}", b"")
     )
     form = Payload(
         "upload form",
         "mlflow",
-        lambda n: ("POST", f"{_AJAX}/upload-artifact?run_uuid={known['mill']}&path=u{n}.txt", b"x"),
+        lambda n: ("POST", f"{_AJAX}/upload-artifact?run_uuid={ids['mill']}&path=u{n}.txt", b"x"),
     )
     tracked = Payload("trace", "mlflow", lambda n: ("POST", "/v1/traces", b"%d" % n))
     return [located, *puts, erase, form, tracked]

@@ -47,12 +47,12 @@ def reach(task: Task, name: str) -> float:
 
 def _pair(values: Values, task: Task, random) -> tuple[str, str] | None:
     """Return a (velocity, position) that moves: rms of at least 5 % of the limits."""
-    moving = [
+    candidates = [
         pair
         for pair in pairs(task)
         if np.sqrt(np.mean(values[pair[0]] ** 2)) > 0.05 * reach(task, pair[0])
     ]
-    return moving[random.integers(len(moving))] if moving else None
+    return candidates[random.integers(len(candidates))] if candidates else None
 
 
 def _noise(values: Values, task: Task, velocity: str, position: str) -> float:
@@ -72,18 +72,18 @@ def _changed(values: Values, name: str, column, channels, size: str) -> Planted:
     return Planted({**values, name: column}, channels, size)
 
 
-def _place(rows: int, length: int, random) -> slice:
+def _random_slice(rows: int, length: int, random) -> slice:
     start = int(random.integers(5, rows - length - 5))
     return slice(start, start + length)
 
 
-@kind("beyond its limits", "limits")
+@kind("out of limits", "limits")
 def beyond_limits(values: Values, task: Task, random) -> Planted | None:
     """Hold a limited channel 5 to 20 % of its limits beyond one of them, for 3 to 20 rows."""
     limited = [name for name in task.columns if task.channels[name].limits]
     name, share, sign = limited[random.integers(len(limited))], _share(random), _sign(random)
     low, high = task.channels[name].limits
-    where = _place(len(values[name]), int(random.integers(3, 21)), random)
+    where = _random_slice(len(values[name]), int(random.integers(3, 21)), random)
     column = values[name].copy()
     column[where] = (high if sign > 0 else low) + sign * share * reach(task, name)
     return _changed(values, name, column, (name,), f"{share:.0%}")
@@ -91,7 +91,7 @@ def beyond_limits(values: Values, task: Task, random) -> Planted | None:
 
 def _spike(values: Values, name: str, task: Task, random) -> Planted:
     share, column = _share(random), values[name].copy()
-    column[_place(len(column), int(random.integers(1, 3)), random)] += (
+    column[_random_slice(len(column), int(random.integers(1, 3)), random)] += (
         _sign(random) * share * reach(task, name)
     )
     return _changed(values, name, column, (name,), f"{share:.0%} of {name}")
@@ -132,7 +132,7 @@ def frozen_sensor(values: Values, task: Task, random) -> Planted | None:
     if pair is None:
         return None
     seconds, name = float(random.uniform(0.6, 1.5)), pair[int(random.integers(2))]
-    where = _place(len(values[name]), round(seconds / task.dt), random)
+    where = _random_slice(len(values[name]), round(seconds / task.dt), random)
     if np.sqrt(np.mean(values[pair[0]][where] ** 2)) < 0.05 * reach(task, pair[0]):
         return None
     if name == pair[0]:  # what it would hide is how its position leaves a straight line
@@ -229,17 +229,20 @@ def flipped(values: Values, task: Task, random) -> Planted | None:
 @kind("swapped channels", "swapped")
 def swapped(values: Values, task: Task, random) -> Planted | None:
     """Exchange two velocities, or two positions, of one unit."""
-    known = list(pairs(task))
-    if len(known) < 2 or task.channels[known[0][0]].unit != task.channels[known[1][0]].unit:
+    candidates = list(pairs(task))
+    if (
+        len(candidates) < 2
+        or task.channels[candidates[0][0]].unit != task.channels[candidates[1][0]].unit
+    ):
         return None
     which = int(random.integers(2))
     if not all(
         np.sqrt(np.mean(values[velocity] ** 2)) > 0.05 * reach(task, velocity)
-        for velocity, _ in known
+        for velocity, _ in candidates
     ):
         return None
-    one, other = known[0][which], known[1][which]
-    names = (*known[0], *known[1])
+    one, other = candidates[0][which], candidates[1][which]
+    names = (*candidates[0], *candidates[1])
     return Planted({**values, one: values[other], other: values[one]}, names, f"{one}, {other}")
 
 
@@ -271,5 +274,5 @@ def wrong_rate(values: Values, task: Task, random) -> Planted | None:
         for velocity, _ in pairs(task)
     ):
         return None
-    known = len(list(pairs(task)))
-    return Planted(played, (None,) if known > 1 else (None, *pair), f"{factor:g} times")
+    count = len(list(pairs(task)))
+    return Planted(played, (None,) if count > 1 else (None, *pair), f"{factor:g} times")

@@ -30,10 +30,10 @@ class Gains(PolicyModule):
         return ((3,), (1,))  # the observation before, and how many there were
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
-        observation, before, count = tensors
-        before = torch.where(count > 0, before, observation)
-        seen = torch.cat([observation / self.scale, before / self.scale], dim=1)
-        return self.layer(seen).clamp(-10.0, 10.0), observation, count + 1.0
+        observation, previous, count = tensors
+        previous = torch.where(count > 0, previous, observation)
+        features = torch.cat([observation / self.scale, previous / self.scale], dim=1)
+        return self.layer(features).clamp(-10.0, 10.0), observation, count + 1.0
 
 
 class Chooser(PolicyModule):
@@ -107,8 +107,8 @@ class Looking(PolicyModule):
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         camera, order = tensors
-        seen = self.filter(camera.float().permute(0, 3, 1, 2) / 255.0).mean(dim=(1, 2))
-        turn = seen[:, 3:].mean(dim=1, keepdim=True) - seen[:, :3].mean(dim=1, keepdim=True)
+        features = self.filter(camera.float().permute(0, 3, 1, 2) / 255.0).mean(dim=(1, 2))
+        turn = features[:, 3:].mean(dim=1, keepdim=True) - features[:, :3].mean(dim=1, keepdim=True)
         speed = (order > 0).float().sum(dim=1, keepdim=True) / 10.0
         return (torch.cat([speed, turn.clamp(-1.0, 1.0)], dim=1),)
 

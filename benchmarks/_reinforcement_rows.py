@@ -249,7 +249,7 @@ ROWS = {
         },
         has_no_rows=True,
     ),
-    "pendulum swing-up, PPO in the learned model, tried in true physics": Row(
+    "pendulum swing-up, PPO in the learned model, tested in true physics": Row(
         "pendulum_swing_up", None, None, {"environment.trials.episodes": 100}, learned=True
     ),
     "LunarLander-v3, PPO": Row(

@@ -30,8 +30,10 @@ def free_port() -> int:
 @contextmanager
 def postgres() -> Generator[str]:
     """Run a PostgreSQL server on a folder of its own; yield its address without a database."""
-    found = shutil.which("initdb") or next((str(one) for one in _BINARIES.glob("*/bin/initdb")), "")
-    if not found:
+    executable = shutil.which("initdb") or next(
+        (str(one) for one in _BINARIES.glob("*/bin/initdb")), ""
+    )
+    if not executable:
         message = "PostgreSQL's initdb is not installed (apt install postgresql)"
         raise Missing(message)
     # It refuses to run as root, and other users cannot enter root's folders.
@@ -40,9 +42,9 @@ def postgres() -> Generator[str]:
     if as_user:
         shutil.chown(folder, "nobody")
     data, port = folder / "data", free_port()
-    initdb = [found, "-D", str(data), "-U", "kinemill", "-A", "trust", "--no-sync"]
+    initdb = [executable, "-D", str(data), "-U", "kinemill", "-A", "trust", "--no-sync"]
     subprocess.run([*as_user, *initdb], check=True, capture_output=True, cwd=folder)
-    control = [*as_user, str(Path(found).with_name("pg_ctl")), "-D", str(data), "-w"]
+    control = [*as_user, str(Path(executable).with_name("pg_ctl")), "-D", str(data), "-w"]
     options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1"
     start = [*control, "-o", options, "-l", str(folder / "log"), "start"]
     subprocess.run(start, check=True, stdout=subprocess.DEVNULL, cwd=folder)

@@ -56,8 +56,8 @@ class Robot:
         channels: dict[str, Any] = {name: {"role": "state", "unit": "m"} for name in self.states}
         channels["force"] = {"role": "action", "unit": "N"}
         learn = {"type": "dynamics", "model": {**model}, "history": history, "horizon": 2}
-        given = {"task": self.name, "dt": DT, "channels": channels, "learn": learn}
-        return Task.model_validate(given)
+        settings = {"task": self.name, "dt": DT, "channels": channels, "learn": learn}
+        return Task.model_validate(settings)
 
     @cached_property
     def dataset(self) -> PackedDataset:
@@ -107,7 +107,7 @@ def _forces(rows: int, random: np.random.Generator, hold: int = 10) -> Rows:
     return np.repeat(random.uniform(-1.0, 1.0, rows // hold + 1), hold)[:rows]
 
 
-def _linear(matrix: Rows, gain: Rows, seen: Rows) -> Simulate:
+def _linear(matrix: Rows, gain: Rows, sensors: Rows) -> Simulate:
     """Return x' = A x + B u (1/s), seen through C, sampled exactly; the force is held."""
     size = len(matrix)
     whole = np.zeros((size + 1, size + 1))
@@ -115,11 +115,11 @@ def _linear(matrix: Rows, gain: Rows, seen: Rows) -> Simulate:
     step = torch.linalg.matrix_exp(torch.from_numpy(whole)).numpy()
 
     def simulate(rows: int, random: np.random.Generator) -> Rows:
-        state, found = np.zeros(size), np.zeros((rows, len(seen) + 1))
+        state, rows_out = np.zeros(size), np.zeros((rows, len(sensors) + 1))
         for index, force in enumerate(_forces(rows, random)):
-            found[index] = *(seen @ state), force
+            rows_out[index] = *(sensors @ state), force
             state = step[:size, :size] @ state + step[:size, size] * force
-        return found
+        return rows_out
 
     return simulate
 
@@ -132,9 +132,9 @@ def structure(sensors: int = 3, modes: int = 9) -> Robot:
     still, whole = np.zeros((modes, modes)), np.eye(modes)
     matrix = np.block([[still, whole], [np.diag(-stiffness), np.diag(-damping)]])
     gain = np.concatenate([np.zeros(modes), random.uniform(0.5, 1.0, modes)])
-    seen = random.uniform(-1.0, 1.0, (sensors, modes)) @ matrix[modes:]
+    sensor_matrix = random.uniform(-1.0, 1.0, (sensors, modes)) @ matrix[modes:]
     names = tuple(f"a{index}" for index in range(sensors))
-    return Robot("structure", names, _linear(matrix, gain, seen))
+    return Robot("structure", names, _linear(matrix, gain, sensor_matrix))
 
 
 def axis() -> Robot:
@@ -164,8 +164,8 @@ def far(offset: float = 1e4) -> Robot:
     near = axis().simulate
 
     def simulate(rows: int, random: np.random.Generator) -> Rows:
-        found = near(rows, random)
-        return found + np.array([offset, offset, 0.0]) * FAR_SPREAD
+        rows_out = near(rows, random)
+        return rows_out + np.array([offset, offset, 0.0]) * FAR_SPREAD
 
     return Robot("far", ("motor", "load"), simulate)
 
@@ -176,16 +176,16 @@ FAR_SPREAD = 1.0  # m, about the spread of the positions of `axis`
 SENSED = 1e-3  # noise of the tilt, of a spread of about 1
 
 
-def unstable(growth: float = 1.5) -> Robot:
+def unstable(gain: float = 1.5) -> Robot:
     """Return a robot that a controller keeps from falling: x grows `growth`-fold a step without."""
 
     def simulate(rows: int, random: np.random.Generator) -> Rows:
-        state, found = 0.0, np.zeros((rows, 2))
+        state, rows_out = 0.0, np.zeros((rows, 2))
         for index, push in enumerate(_forces(rows, random)):
-            force = push - (growth - 0.5) * state
-            found[index] = state + SENSED * random.standard_normal(), force
-            state = growth * state + force
-        return found
+            force = push - (gain - 0.5) * state
+            rows_out[index] = state + SENSED * random.standard_normal(), force
+            state = gain * state + force
+        return rows_out
 
     return Robot("unstable", ("tilt",), simulate)
 
@@ -224,23 +224,23 @@ class Sound:
 
 def sound_models() -> Sequence[Sound]:
     """Return all of them: twelve of many lags, then offsets, stiff and unstable ones."""
-    found, exact = list[Sound](), {"type": "linear", "ridge": 0.0}
+    models, exact = list[Sound](), {"type": "linear", "ridge": 0.0}
     for robot in (axis(), structure(), structure(1, 6)):
         for history in (20, 40, 80, 120):
             title = f"linear, {history} lags, {len(robot.states)} states of {robot.name}"
             loses = len(robot.states) == 1 and history <= 40
-            found.append(Sound(title, robot, exact, history, loses))
+            models.append(Sound(title, robot, exact, history, loses))
     polynomial = {"type": "polynomial", "degree": 2, "rows": 2, "ridge": 1e-16}
     for history in (20, 40, 80, 120):
-        found.append(Sound(f"polynomial, {history} lags", structure(), polynomial, history))
+        models.append(Sound(f"polynomial, {history} lags", structure(), polynomial, history))
     for history in (1, 4, 20):
         title = f"1e4 spreads from zero, {history} lags"
-        found.append(Sound(title, far(), exact, history, loses=history == 4))
-    found += [
+        models.append(Sound(title, far(), exact, history, loses=history == 4))
+    models += [
         Sound("stiff", stiff(), exact, 1),
         Sound("stiff, 10 lags", stiff(), exact, 10),
         Sound("unstable, 1.2 a step", unstable(1.2), exact, 1),
         Sound("unstable, 1.6 a step", unstable(1.6), exact, 1),
         Sound("unstable, 1.6 a step, 10 lags", unstable(1.6), exact, 10),
     ]
-    return found
+    return models

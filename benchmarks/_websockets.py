@@ -5,13 +5,13 @@ import random
 from contextlib import suppress
 from dataclasses import replace
 
-from benchmarks._guarded import Place
+from benchmarks._guarded import GuardedServers
 from benchmarks._payloads import Raw
 
 _SECONDS = 2.0  # for an answer to a message
 
 
-def as_message(request: Raw, chance: random.Random) -> Raw:
+def as_message(request: Raw, random_: random.Random) -> Raw:
     """Return a request as a message of a websocket, varied."""
     text, harmless = request.body.decode(), '{"query": "{ version }"}'
     forms = (
@@ -25,17 +25,17 @@ def as_message(request: Raw, chance: random.Random) -> Raw:
         f'{{"type": "start", "id": "1", "payload": {{"query": "query Q {{ version }}",'
         f' "operation_name": "M", "extensions": {text}}}}}',
     )
-    body = chance.choice(forms).encode()
+    body = random_.choice(forms).encode()
     return replace(request, method="GET", headers=(), body=body, tricks=("websocket",))
 
 
-def send_message(place: Place, role: str, request: Raw) -> int:
+def send_message(servers: GuardedServers, role: str, request: Raw) -> int:
     """Open a websocket, send a message; return 101, or 0 where the server closes it."""
     from websockets.exceptions import WebSocketException
     from websockets.sync.client import connect
 
-    port = place.ports["dagster"]
-    headers = dict(place.bearer(role))
+    port = servers.ports["dagster"]
+    headers = dict(servers.bearer(role))
     with suppress(WebSocketException, OSError, TimeoutError):
         url = f"ws://127.0.0.1:{port}{request.target}"
         origin = f"http://127.0.0.1:{port}"

@@ -32,7 +32,7 @@ IDLE = 60.0  # s of the idle measurement
 WARM_UP, PER_TASK = 60.0, 0.5  # s until the daemon has loaded the tasks
 LOGS = 20  # reactions per number of tasks
 LIMITS = {10: (0.05, 15.0), 200: (0.15, 30.0)}
-LOADING = 3.0  # s, limit
+LOAD_LIMIT = 3.0  # s, limit
 TASK = """\
 task: {name}
 dt: 0.02
@@ -96,7 +96,7 @@ def _measure_dagster_alone(folder: Path, idle: float) -> float:
     start = [sys.executable, "-m", "dagster", "code-server", "start", "--socket", str(socket)]
     command = [*start, "--location-name", "one", "-f", str(folder / "one.py")]
     try:
-        with _running(folder, command, socket, folder / "workspace.yaml") as processes:
+        with _run_servers(folder, command, socket, folder / "workspace.yaml") as processes:
             return _idle_share(processes, WARM_UP, idle)
     finally:
         del os.environ["DAGSTER_HOME"]
@@ -124,17 +124,17 @@ def _measure(count: int, folder: Path, logs: int, idle: float) -> list[Row]:
         row(f"idle daemon, {count} tasks", "cores", share, {"limit": limits[0]}),
         row(f"log to started run, {count} tasks, median", "s", statistics.median(delays), {}),
         row(f"log to started run, {count} tasks, p95", "s", slowest, {"limit": limits[1]}),
-        row(f"load the definitions, {count} tasks", "s", seconds, {"limit": LOADING}),
-        row(f"load the definitions, {count} tasks, processor", "s", processor, {}),
+        row(f"load the definitions, {count} tasks", "s", seconds, {"limit": LOAD_LIMIT}),
+        row(f"load the definitions, {count} tasks, CPU", "s", processor, {}),
     ]
 
 
 def _idle_share(processes: list[int], warm_up: float, idle: float) -> float:
     """Return the processor share of processes and their descendants after a warm-up, cores."""
     time.sleep(warm_up)
-    before = _processor_seconds(processes)
+    usage_before = _processor_seconds(processes)
     time.sleep(idle)
-    return (_processor_seconds(processes) - before) / idle
+    return (_processor_seconds(processes) - usage_before) / idle
 
 
 @contextmanager
@@ -146,12 +146,14 @@ def _served(project: Path) -> Generator[list[int]]:
         if code is None:
             message = "the workspace file does not list the definitions"
             raise RuntimeError(message)
-        with _running(project, code.command(), code.socket, code.workspace) as processes:
+        with _run_servers(project, code.command(), code.socket, code.workspace) as processes:
             yield processes
 
 
 @contextmanager
-def _running(project: Path, code: list[str], socket: Path, workspace: Path) -> Generator[list[int]]:
+def _run_servers(
+    project: Path, code: list[str], socket: Path, workspace: Path
+) -> Generator[list[int]]:
     """Run a code server and Dagster's daemon as its client; yield their process ids."""
     from kinemill_dagster.pipelines.serve import Server, start, stop
     from kinemill_dagster.pipelines.service import daemon_arguments
@@ -172,11 +174,13 @@ def _time_loading() -> tuple[float, float]:
     """Return the median wall time and processor time of three loads, s."""
     walls, processors = list[float](), list[float]()
     for _ in range(3):
-        began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+        began, usage_before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run([sys.executable, "-c", _LOAD], check=True, capture_output=True)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         walls.append(time.perf_counter() - began)
-        processors.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        processors.append(
+            after.ru_utime + after.ru_stime - usage_before.ru_utime - usage_before.ru_stime
+        )
     return statistics.median(walls), statistics.median(processors)
 
 

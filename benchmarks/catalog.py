@@ -1,8 +1,8 @@
-"""The catalog alone, among a thousand and a million recordings: `python -m benchmarks.catalog`.
+"""Time catalog queries among 1,000 and 1,000,000 recordings: `python -m benchmarks.catalog`.
 
-Two catalogs are filled with synthetic rows, in changes of 20,000, `var/prove/catalog-<number>/`;
-what is there already is kept. Then each query is made `ROUNDS` times, in one catalog right after
-the other. Rewrites the section `catalog` of docs/results.md.
+Fills two catalogs with synthetic rows, 20,000 per commit, in `var/prove/catalog-<number>/`;
+existing rows are reused. Then runs each query `ROUNDS` times, alternating between the catalogs.
+Rewrites the section `catalog` of docs/results.md.
 """
 
 import argparse
@@ -20,14 +20,14 @@ from kinemill.catalog import CatalogEntry, RecordingSet, SetRules
 from kinemill.store import ArtifactRef
 from kinemill.store.home import Home
 
-FEW, MANY, BATCH = 1_000, 1_000_000, 20_000
+SMALL, LARGE, BATCH = 1_000, 1_000_000, 20_000
 TASK, RULES = "arm", SetRules("rules")
 
 Works = dict[str, Callable[[], object]]
 
 
 def entry(number: int) -> CatalogEntry:
-    """Return the entry of a recording that nobody made."""
+    """Return the entry of a synthetic recording."""
     hash_ = hashlib.sha256(str(number).encode()).hexdigest()
     ref = ArtifactRef(f"store/recording/{TASK}/{hash_[:32]}", hash_[::-1])
     name = f"{number // 1000:03d}/log-{number:06d}.csv"
@@ -35,7 +35,7 @@ def entry(number: int) -> CatalogEntry:
 
 
 def fill(home: Home, recordings: int) -> float:
-    """Enter what is missing; return the recordings entered per second, 0 if none was missing."""
+    """Add missing rows; return the recordings added per second, 0 if none was missing."""
     head = catalog.read_head(home, TASK)
     first, began = head.totals.recordings if head else 0, time.perf_counter()
     for start in range(first, recordings, BATCH):
@@ -45,19 +45,21 @@ def fill(home: Home, recordings: int) -> float:
 
 
 def works(home: Home) -> Works:
-    """Return what is measured."""
+    """Return the measured queries by name."""
     number = time.time_ns()
-    new, known = entry(number), [entry(one) for one in range(1000)]
+    new, existing = entry(number), [entry(one) for one in range(1000)]
     head = catalog.read_head(home, TASK)
     assert head
     last = RecordingSet(home, TASK, head.change)
     return {
-        "enter one recording": lambda: catalog.amend(home, TASK, {new.hash: new}, RULES),
-        "find a recording by its hash": lambda: last.find(known[17].hash),
-        "find a recording by its name": lambda: last.named(known[17].name),
-        "which of 1,000 logs are recordings": lambda: last.present(one.hash for one in known),
-        "what the last change changed": lambda: last.changed_since(head.change - 1),
-        "totals and digest of all": lambda: catalog.read_head(home, TASK),
+        "add one recording": lambda: catalog.amend(home, TASK, {new.hash: new}, RULES),
+        "look up a recording by hash": lambda: last.find(existing[17].hash),
+        "look up a recording by name": lambda: last.named(existing[17].name),
+        "filter 1,000 logs for known recordings": lambda: last.present(
+            one.hash for one in existing
+        ),
+        "changes of the last commit": lambda: last.changed_since(head.change - 1),
+        "totals and digest": lambda: catalog.read_head(home, TASK),
     }
 
 
@@ -72,10 +74,10 @@ def table(homes: dict[int, Home]) -> str:
                 work[what]()
                 seconds = time.perf_counter() - began
                 spent.setdefault(what, {}).setdefault(recordings, []).append(seconds)
-    few, many = homes
-    lines = [f"| work | among {few:,} | among {many:,} | ratio |", "|---|---|---|---|"]
+    small, large = homes
+    lines = [f"| work | among {small:,} | among {large:,} | ratio |", "|---|---|---|---|"]
     for what, measured in spent.items():
-        one, other = measured[few][1:], measured[many][1:]  # the first round warms up
+        one, other = measured[small][1:], measured[large][1:]  # the first round warms up
         ratio = statistics.median(b / a for a, b in zip(one, other, strict=True))
         cells = " | ".join(f"{1e3 * statistics.median(each):.1f} ms" for each in (one, other))
         lines.append(f"| {what} | {cells} | {ratio:.2f} |")
@@ -85,18 +87,18 @@ def table(homes: dict[int, Home]) -> str:
 def main() -> None:
     """Fill and measure both catalogs."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--recordings", type=int, default=MANY)
+    parser.add_argument("--recordings", type=int, default=LARGE)
     parser.add_argument("--folder", type=Path, default=ROOT / "var" / "prove")
-    chosen = parser.parse_args()
-    sizes = (FEW, chosen.recordings)
-    homes = {number: Home(chosen.folder / f"catalog-{number}") for number in sizes}
+    options = parser.parse_args()
+    sizes = (SMALL, options.recordings)
+    homes = {number: Home(options.folder / f"catalog-{number}") for number in sizes}
     rates = [fill(home, number) for number, home in homes.items()]
     text = table(homes)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-    size = homes[chosen.recordings].catalog_db.stat().st_size / 1e6
-    text += f"\nThe larger file has {size:.0f} MB; this process had at most {memory:.0f} MB"
-    text += f", and entered {rates[-1]:,.0f} recordings per second.\n" if rates[-1] else ".\n"
-    if chosen.recordings >= MANY:
+    size = homes[options.recordings].catalog_db.stat().st_size / 1e6
+    text += f"\nThe larger file is {size:.0f} MB; peak memory of the process is {memory:.0f} MB."
+    text += f" It was filled at {rates[-1]:,.0f} recordings per second.\n" if rates[-1] else "\n"
+    if options.recordings >= LARGE:
         replace_section("catalog", text)
     sys.stdout.write(text)
 

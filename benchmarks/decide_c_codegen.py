@@ -132,10 +132,10 @@ def _measure_rollout(step: Path, emx: str, shapes: list[list[int]]) -> None:
     states, actions = shapes[0][1], shapes[1][1]
     rows = random.normal(size=(BATCH, HISTORY, states)).astype(np.float32)
     past = random.normal(size=(BATCH, HISTORY - 1, actions)).astype(np.float32)
-    ahead = random.normal(size=(BATCH, HORIZON, actions)).astype(np.float32)
+    future_actions = random.normal(size=(BATCH, HORIZON, actions)).astype(np.float32)
     rollout = compile_rollout(step.read_bytes())
     theirs = _emx(step, emx, BATCH, 2 * len(shapes) - 1)
-    columns = [np.ascontiguousarray(ahead[:, k]) for k in range(HORIZON)]
+    columns = [np.ascontiguousarray(future_actions[:, k]) for k in range(HORIZON)]
     buffers = [np.zeros((BATCH, *shape[1:]), np.float32) for shape in (shapes[0], shapes[2]) * 2]
 
     def loop() -> None:
@@ -147,7 +147,7 @@ def _measure_rollout(step: Path, emx: str, shapes: list[list[int]]) -> None:
             theirs.call(*(part.ctypes.data for part in parts))
             source, target = target, source
 
-    seconds = interleaved({"kinemill": lambda: rollout(rows, past, ahead), "emx": loop})
+    seconds = interleaved({"kinemill": lambda: rollout(rows, past, future_actions), "emx": loop})
     for maker, value in seconds.items():
         print(f"rollout of {BATCH}, {maker}: {value / BATCH / HORIZON * 1e9:.0f} ns a state step")
 

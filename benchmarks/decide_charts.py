@@ -34,11 +34,11 @@ def charts() -> list[Chart]:
         return [Line(name, name, x, random.standard_normal(points).cumsum()) for name in names]
 
     models = ("persistence", "constant_velocity", "linear", "linear_sincos", "physics", "model")
-    growth = [chart(models, 26) for _ in range(4)]
+    sizes = [chart(models, 26) for _ in range(4)]
     rollouts = [chart(("linear", "truth", "model"), 45) for _ in range(3 * 8)]
     residuals = [chart(("model",), 51) for _ in range(16)]
     recording = [chart(("model",), 20_000) for _ in range(4)]
-    return [*growth, *rollouts, *residuals, *recording]
+    return [*sizes, *rollouts, *residuals, *recording]
 
 
 def draw_own(lines: Sequence[Line]) -> str:

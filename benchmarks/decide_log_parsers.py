@@ -106,8 +106,8 @@ def _damage(
             signal.alarm(0)
         reported += damaged
         for name, values in stamps.items():
-            known = np.isin(values, truth.get(name, []))
-            right, wrong = right + int(known.sum()), wrong + int((~known).sum())
+            is_true_value = np.isin(values, truth.get(name, []))
+            right, wrong = right + int(is_true_value.sum()), wrong + int((~is_true_value).sum())
     total = sum(map(len, truth.values())) * len(files)
     return (
         f"{failed} of {len(files)} refused, damage reported in {reported}, "

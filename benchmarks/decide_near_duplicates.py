@@ -77,11 +77,13 @@ def compare(task: Task, count: int, home: Home) -> None:
     for name, search in searches.items():
         began = time.perf_counter()
         candidates = search(shapes)
-        found = time.perf_counter()
+        queried = time.perf_counter()
         results = {at: duplicates(courses, at, near) for at, near in enumerate(candidates)}
         seconds = time.perf_counter() - began
         size = sum(map(len, candidates)) / count
-        show(name, results, truth, seconds, f"search {found - began:.2f} s, {size:.1f} candidates")
+        show(
+            name, results, truth, seconds, f"search {queried - began:.2f} s, {size:.1f} candidates"
+        )
     print(f"faiss flat, one more recording: {1e3 * add_one(shapes, home.root / 'flat'):.1f} ms")
 
 

@@ -65,13 +65,13 @@ class Score:
 
 def real_episodes() -> list[Episode]:
     """Return the stretches of the real logs, on their tasks' time steps."""
-    found: list[Episode] = []
+    episodes: list[Episode] = []
     for folder, (name, dt) in SETS.items():
         task = load_task(EXAMPLES / f"{name}.yaml", {"dt": dt})
         for path in sorted((DATA / folder).glob("*.csv")):
             if task.ingest.wants(path.name):
-                found += _cut(path.name, task, *_read(path, task), UNSOUND.get(path.name, []))
-    return found
+                episodes += _cut(path.name, task, *_read(path, task), UNSOUND.get(path.name, []))
+    return episodes
 
 
 def _read(path: Path, task: Task) -> tuple[np.ndarray, Values]:
@@ -112,7 +112,7 @@ def _cut(
 def simulated_episodes(seed: int, logs: int = SIMULATED) -> list[Episode]:
     """Return stretches of a simulated cart-pole, on its task's time step."""
     task, simulator = load_task(EXAMPLES / "cart_pole.yaml"), SIMULATORS["cart_pole"]()
-    found: list[Episode] = []
+    episodes: list[Episode] = []
     for number in range(logs):
         table = simulator.log(15.0, np.random.default_rng([seed, number]))
         stamps = table["timestamp"]
@@ -122,8 +122,8 @@ def simulated_episodes(seed: int, logs: int = SIMULATED) -> list[Episode]:
             for name in task.columns
         }
         cut = _cut(f"cart_pole-{number}", task, grid, values, [])
-        found += [Episode(each.name, task, each.values, real=False) for each in cut]
-    return found
+        episodes += [Episode(each.name, task, each.values, real=False) for each in cut]
+    return episodes
 
 
 def plant(
@@ -144,36 +144,38 @@ def plant(
                 continue
             score.planted += 1
             score.real += episode.real
-            found = apply_checks_to_track(planted.values, episode.task).findings
+            findings = apply_checks_to_track(planted.values, episode.task).findings
             named = any(
-                item.check in names and item.fault.channel in planted.channels for item in found
+                item.check in names and item.fault.channel in planted.channels for item in findings
             )
-            score.caught += bool(found)
+            score.caught += bool(findings)
             score.named += named
             if not named:
-                told = sorted({f"{item.check}({item.fault.channel})" for item in found})
-                score.missed.append(f"{episode.name}: {planted.size}: {', '.join(told) or 'none'}")
+                reported = sorted({f"{item.check}({item.fault.channel})" for item in findings})
+                score.missed.append(
+                    f"{episode.name}: {planted.size}: {', '.join(reported) or 'none'}"
+                )
         scores[title] = score
     return scores
 
 
-def blamed(episodes: list[Episode]) -> list[str]:
+def false_alarms(episodes: list[Episode]) -> list[str]:
     """Return what is found in episodes that are sound."""
-    found: list[str] = []
+    names: list[str] = []
     for episode in episodes:
         verdict = apply_checks_to_track(episode.values, episode.task)
         if verdict.findings:
             first = verdict.findings[0]
-            found.append(
+            names.append(
                 f"{episode.name}: {first.check}({first.fault.channel}) {first.fault.found}"
             )
-    return found
+    return names
 
 
 def page(scores: dict[str, Score], clean: list[Episode], wrong: list[str], seed: int) -> str:
     """Return the table and what it sums up to, as Markdown."""
     lines = [
-        "| defect | planted (real) | caught | caught and named | share |",
+        "| defect | planted (real) | detected | detected and named | share |",
         "|---|---|---|---|---|",
     ]
     for title, score in scores.items():
@@ -193,7 +195,7 @@ def page(scores: dict[str, Score], clean: list[Episode], wrong: list[str], seed:
     lines.append(f"| **all** | {planted} ({real}) | {caught} | {named} | **{share:.1%}** |")
     sound = sum(episode.real for episode in clean)
     lines.append(
-        f"| clean, blamed | {len(clean)} ({sound}) | {len(wrong)} | | "
+        f"| clean, false alarms | {len(clean)} ({sound}) | {len(wrong)} | | "
         f"**{len(wrong) / max(1, len(clean)):.1%}** |"
     )
     return "\n".join(lines) + f"\n\nSeed {seed}.\n"
@@ -201,14 +203,14 @@ def page(scores: dict[str, Score], clean: list[Episode], wrong: list[str], seed:
 
 def main() -> None:
     """Plant, judge, print, and rewrite the section `defects` of docs/results.md."""
-    chosen = argparse.ArgumentParser(description=__doc__)
-    chosen.add_argument("--seed", type=int, default=0)
-    chosen.add_argument("--json", action="store_true", help="a document in place of the table")
-    chosen.add_argument("--missed", action="store_true", help="list what was missed as well")
-    options = chosen.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", action="store_true", help="a document in place of the table")
+    parser.add_argument("--missed", action="store_true", help="list what was missed as well")
+    options = parser.parse_args()
     real, simulated = real_episodes(), simulated_episodes(options.seed)
     clean = [*real, *simulated]
-    scores, wrong = plant(real, simulated, options.seed), blamed(clean)
+    scores, wrong = plant(real, simulated, options.seed), false_alarms(clean)
     text = page(scores, clean, wrong, options.seed)
     if options.json:
         document = {title: vars(score) for title, score in scores.items()}

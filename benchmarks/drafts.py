@@ -131,7 +131,7 @@ def measure(folder: str, pattern: str, each: int) -> tuple[Count, Count]:
 def table(counts: list[tuple[Count, Count]]) -> str:
     """Return the counts as a Markdown table."""
     lines = [
-        "| logs | sound | draft from one log: checked | cut | quarantined | by | "
+        "| logs | sound | draft from one log: checked | cut | quarantined | failed checks | "
         "draft from all: cut | quarantined |",
         "|---|---|---|---|---|---|---|---|",
     ]

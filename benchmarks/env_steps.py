@@ -23,7 +23,7 @@ from kinemill.task.reinforcement import RUNNERS
 
 TASKS = {"CartPole-v1": "cartpole_rl", "arm (MJCF)": "arm"}
 COUNTS, STEPS, ROUNDS = (8, 64), 1600, 7  # environment steps of one call, of all copies together
-FEW = COUNTS[0]
+SMALL = COUNTS[0]
 
 
 def ordinary(name: str) -> gymnasium.Env[Any, Any]:
@@ -38,20 +38,22 @@ def opened(name: str, count: int) -> dict[str, Any]:
     task: Task = load_task(EXAMPLES / f"{name}.yaml")
     make, plain = copy_factory(task, []), partial(ordinary, name)
     native = native_factory(task, layout_of(task, plain()), [])
-    sides = {
+    environments = {
         runner: RUNNERS[runner].model_validate({"type": runner}).open(make, native, count)
-        for runner in ("native", "in_process", *(["processes"] if count == FEW else []))
+        for runner in ("native", "in_process", *(["processes"] if count == SMALL else []))
     }
     same_step = AutoresetMode.SAME_STEP
-    sides["Gymnasium SyncVectorEnv"] = SyncVectorEnv([plain] * count, autoreset_mode=same_step)
-    if count == FEW:
-        sides["Gymnasium AsyncVectorEnv"] = AsyncVectorEnv(
+    environments["Gymnasium SyncVectorEnv"] = SyncVectorEnv(
+        [plain] * count, autoreset_mode=same_step
+    )
+    if count == SMALL:
+        environments["Gymnasium AsyncVectorEnv"] = AsyncVectorEnv(
             [plain] * count, context="spawn", autoreset_mode=same_step
         )
-    sides["SB3 DummyVecEnv"] = DummyVecEnv([plain] * count)
-    for one in sides.values():
+    environments["SB3 DummyVecEnv"] = DummyVecEnv([plain] * count)
+    for one in environments.values():
         one.reset()
-    return sides
+    return environments
 
 
 def walk(environment: Any, actions: Any) -> None:
@@ -62,17 +64,17 @@ def walk(environment: Any, actions: Any) -> None:
 
 def rates(name: str, count: int) -> dict[str, float]:
     """Return environment steps per second of each side."""
-    sides = opened(name, count)
-    space = sides["native"].action_space
+    environments = opened(name, count)
+    space = environments["native"].action_space
     space.seed(0)
     actions = np.array([[space.sample() for _ in range(count)] for _ in range(STEPS // count)])
     cases: dict[str, Callable[[], object]] = {
-        side: partial(walk, environment, actions) for side, environment in sides.items()
+        side: partial(walk, environment, actions) for side, environment in environments.items()
     }
     try:
         seconds = interleaved(cases, ROUNDS)
     finally:
-        for environment in sides.values():
+        for environment in environments.values():
             environment.close()
     return {side: actions.shape[0] * count / each for side, each in seconds.items()}
 
@@ -82,8 +84,8 @@ def measure() -> list[Row]:
     rows = list[Row]()
     for label, name in TASKS.items():
         for count in COUNTS:
-            found = rates(name, count)
-            rows.append(row(f"{label}, {count} copies", "steps/s", found.pop("native"), found))
+            rate = rates(name, count)
+            rows.append(row(f"{label}, {count} copies", "steps/s", rate.pop("native"), rate))
     return rows
 
 

@@ -97,11 +97,11 @@ def prove(names: Sequence[str], out: Path, seconds: float, *, is_toy: bool) -> d
     began = time.monotonic()
     report = {"machine": machine(is_toy=is_toy), "seconds": 0.0, "rows": list[Any]()}
     for name in names:
-        left = seconds - (time.monotonic() - began) - GRACE
-        if left < SHORTEST:
+        remaining = seconds - (time.monotonic() - began) - GRACE
+        if remaining < SHORTEST:
             report["rows"].append(_section_row(name, "not run", "the time was over"))
             continue
-        limit = min(left, SECTIONS[name].seconds * (ON_CPU if is_toy else 1.0))
+        limit = min(remaining, SECTIONS[name].seconds * (ON_CPU if is_toy else 1.0))
         report["rows"] += in_process(name, out, limit, is_toy=is_toy)
         report["seconds"] = round(time.monotonic() - began, 1)
         (out / "gpu.json").write_text(json.dumps(report, indent=1) + "\n")

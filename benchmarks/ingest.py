@@ -88,7 +88,9 @@ def simulate(rows: int, seed: int) -> pl.DataFrame:
     columns = {"time": DT * np.arange(rows) + random.uniform(0.0, 1e-4, rows)}
     for joint in range(JOINTS):
         torque = 4.0 * _smooth(random.normal(size=rows))
-        angle, velocity = _answer(torque, stiffness=20.0 * (joint + 1), damping=0.5 * (joint + 1))
+        angle, velocity = _trajectory(
+            torque, stiffness=20.0 * (joint + 1), damping=0.5 * (joint + 1)
+        )
         noise = random.normal(size=(2, rows)) * [[1e-5], [3e-3]]
         columns[f"joint{joint}_angle"] = angle + noise[0]
         columns[f"joint{joint}_velocity"] = velocity + noise[1]
@@ -102,7 +104,7 @@ def _smooth(noise):
     return np.clip(smooth / smooth.std(), -2.0, 2.0)
 
 
-def _answer(torque, stiffness, damping):
+def _trajectory(torque, stiffness, damping):
     """Return angle and velocity (n,) of a joint that torque (n,) / 5 holds against its spring."""
     plant = np.array([[0.0, 1.0], [-stiffness, -damping]]), np.array([[0.0], [stiffness / 5]])
     *discrete, _ = cont2discrete((*plant, np.eye(2), np.zeros((2, 1))), DT)
@@ -110,7 +112,7 @@ def _answer(torque, stiffness, damping):
     return [lfilter(numerator, denominator, torque) for numerator in numerators]
 
 
-def mill(arm: Task, home: Home, logs: Path) -> int:
+def run_pipeline(arm: Task, home: Home, logs: Path) -> int:
     """Take the logs of a folder from CSV to validated, published episodes; return their rows."""
     recordings = ingest.run(arm, home, logs).artifact.ref
     return int(validate.run(arm, home, recordings).summary["rows"])
@@ -178,7 +180,7 @@ def _rounds(
     for number in range(ROUNDS + 1):
         home = Home(folder / f"home{number}")
         began = time.perf_counter()
-        kept = mill(arm, home, logs)
+        episodes = run_pipeline(arm, home, logs)
         spent = {"ours": time.perf_counter() - began}
         for name, call in references.items():
             began = time.perf_counter()
@@ -186,8 +188,8 @@ def _rounds(
             spent[name] = time.perf_counter() - began
         if not keep:
             shutil.rmtree(home.root)
-        if kept < 0.99 * rows:
-            message = f"{kept} of {rows} rows were accepted"
+        if episodes < 0.99 * rows:
+            message = f"{episodes} of {rows} rows were accepted"
             raise ValueError(message)
         if number:
             for name, value in spent.items():
@@ -225,7 +227,7 @@ def _memory(folder: Path) -> Row:
             peaks[number] = _peak(folder / "home", logs)
     ours = peaks.pop(FILES[-1])
     return {
-        "work": f"largest resident size, {FILES[-1]} files of {len(content) / 1e6:.0f} MB",
+        "work": f"peak resident memory, {FILES[-1]} files of {len(content) / 1e6:.0f} MB",
         "unit": "MB",
         "ours": ours,
         "references": {f"{count} of them": peak for count, peak in peaks.items()},
@@ -234,7 +236,7 @@ def _memory(folder: Path) -> Row:
 
 
 def _peak(home: Path, logs: Path) -> float:
-    """Return the largest resident size, MB, of a process that takes in the logs of a folder."""
+    """Return the peak resident memory, MB, of a process that takes in the logs of a folder."""
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.ingest", "--peak", str(home), str(logs)],
         cwd=ROOT,
@@ -264,10 +266,10 @@ def table(rows: list[Row]) -> str:
     for each in rows:
         for reference, value in each["references"].items():
             low, high = each.get("spread", {}).get(reference, (None, None))
-            spread = "" if low is None else f" ({low:.2f} to {high:.2f})"
+            ratio_range = "" if low is None else f" ({low:.2f} to {high:.2f})"
             lines.append(
                 f"| {each['work']} | {each['unit']} | {each['ours']:,.3g} | "
-                f"{reference}: {value:,.3g} | {each['ratios'][reference]:.2f}{spread} |"
+                f"{reference}: {value:,.3g} | {each['ratios'][reference]:.2f}{ratio_range} |"
             )
     return "\n".join(lines) + "\n"
 
@@ -277,7 +279,7 @@ def main() -> None:
     tune_process()  # as every process of kinemill's
     if "--peak" in sys.argv:
         home, logs = map(Path, sys.argv[-2:])
-        mill(task(), Home(home), logs)
+        run_pipeline(task(), Home(home), logs)
         print(_largest_resident())
         return
     rows = measure()

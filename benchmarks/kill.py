@@ -29,7 +29,7 @@ from kinemill.store.home import Home
 from kinemill.train.warm_start import WEIGHTS
 
 KILLS, AT_ONCE = 100, 2
-BESIDE = 0.1  # share of kills before the first step, and after the last, over those between
+OUTSIDE_SHARE = 0.1  # share of kills before the first step, and after the last, over those between
 LOOK_EVERY, AFTER, ASIDE = 0.001, 0.02, 0.3  # s between looks; at most, after a look told to kill
 
 
@@ -91,7 +91,7 @@ def kill_one(trainings: Trainings, whole: Whole, draw: str) -> Trial:
 
 def _wait(process: Any, watch: Path, steps: int, moments: random.Random) -> None:
     """Wait for a moment, evenly over the steps of a training and somewhat before and after."""
-    at = moments.uniform(-BESIDE, 1.0 + BESIDE) * steps
+    at = moments.uniform(-OUTSIDE_SHARE, 1.0 + OUTSIDE_SHARE) * steps
     while process.is_alive() and steps_in(watch)[1] < min(at, steps):
         time.sleep(LOOK_EVERY)
     time.sleep(moments.uniform(0.0, AFTER if 0.0 < at < steps else ASIDE))
@@ -99,14 +99,14 @@ def _wait(process: Any, watch: Path, steps: int, moments: random.Random) -> None
 
 def _after(trainings: Trainings, home: Home, whole: Whole, early: int) -> Trial:
     """Go on with the training that was killed in a home, and compare."""
-    before, after = home.root / "before", home.root / "after"
-    _, reached = steps_in(before)
-    trainings.finish(home, after)
-    first, _ = steps_in(after)
-    found = published(home)
+    home_before, home_after = home.root / "before", home.root / "after"
+    _, reached = steps_in(home_before)
+    trainings.finish(home, home_after)
+    first, _ = steps_in(home_after)
+    digests = published(home)
     resumed = first - 1 if first else reached  # all its steps were done, or even published
-    names = sorted(found.keys() | whole.files.keys())
-    differs = tuple(name for name in names if found.get(name) != whole.files.get(name))
+    names = sorted(digests.keys() | whole.files.keys())
+    differs = tuple(name for name in names if digests.get(name) != whole.files.get(name))
     return Trial(early, reached, resumed, differs)
 
 
@@ -138,31 +138,31 @@ def rows(trials: list[Trial], whole: Whole) -> list[Row]:
     rest = float(sum(not trial.differs for trial in trials))
     within = sum(0 < trial.reached < whole.steps for trial in trials)
     return [
-        row("weights identical (sha256) after SIGKILL", "trainings", weights, {"killed": kills}),
-        row("curves, picture, summary too", "trainings", rest, {"killed": kills}),
-        row("steps lost to a kill, most", "steps", float(max(lost)), between),
+        row("identical weights (sha256) after SIGKILL", "trainings", weights, {"killed": kills}),
+        row("identical curves, figure and summary", "trainings", rest, {"killed": kills}),
+        row("steps lost to a kill, maximum", "steps", float(max(lost)), between),
         row("steps lost to a kill, median", "steps", float(statistics.median(lost)), between),
         row("killed between first and last step", "trainings", float(within), {}),
-        row(f"{whole.steps} steps without a kill, start to end", "s", whole.seconds, {}),
+        row(f"{whole.steps} steps without a kill, total", "s", whole.seconds, {}),
     ]
 
 
 def main() -> int:
     """Kill, compare, print; return 1 where a training did not go on as it should."""
-    asked = argparse.ArgumentParser(description=__doc__)
-    asked.add_argument("--kills", type=int, default=KILLS)
-    asked.add_argument("--seed", type=int, default=0)
-    asked.add_argument("--json", action="store_true", help="print figures, and leave the page")
-    given = asked.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=KILLS)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", action="store_true", help="print figures, and leave the page")
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        trials, whole = measure(given.kills, given.seed, Path(folder))
-    found = rows(trials, whole)
-    if given.json:
-        print(json.dumps({"rows": found}))
+        trials, whole = measure(options.kills, options.seed, Path(folder))
+    result_rows = rows(trials, whole)
+    if options.json:
+        print(json.dumps({"rows": result_rows}))
     else:
-        print(f"## kill\n\n{table(found)}")
-        if given.kills >= KILLS:
-            replace_section("kill", table(found))
+        print(f"## kill\n\n{table(result_rows)}")
+        if options.kills >= KILLS:
+            replace_section("kill", table(result_rows))
     well = all(not trial.differs and trial.lost <= SAVE_EVERY for trial in trials)
     return 0 if well else 1
 

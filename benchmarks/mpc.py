@@ -1,10 +1,9 @@
-"""Model-predictive path integral control: 256 plans of 25 steps, on a learned model and on physics.
+"""Rate of model-predictive path integral control (MPPI): 256 plans of 25 steps.
 
-One action from a measured state, everything counted: drawing plans, rolling them out, their costs.
-The learned model has the shipped task's shape and random weights, compiled, on one thread, and the
-same in ONNX Runtime;
-the true model is the plant in `mujoco.rollout` on two, with one RK4 step a time step as the plant
-is simulated, and with one Euler step, the least that can be computed. Rollouts alone come apart.
+Measures one action from a measured state in total (sampling, rollouts, costs), and its rollouts
+alone. The learned model has the size of the shipped task and random weights: compiled to C on one
+thread, and in ONNX Runtime. The true model is the plant in `mujoco.rollout` on two threads: one RK4
+step per time step, as the plant is simulated, and one Euler step, the cheapest integrator.
 """
 
 import tempfile
@@ -37,22 +36,24 @@ class Euler(CartPoleSwingUp):
 
 
 def measure() -> list[Row]:
-    """Return actions, and rollouts, a second."""
+    """Return actions and rollouts per second."""
     keys = {f"control.controller.{key}": value for key, value in SETTINGS.items()}
     task = load_task("cart_pole_swing_up", keys)
     models = {
         "ours": LearnedModel(_simulator(task, "c")),
-        "the same in ONNX Runtime": LearnedModel(_simulator(task, "onnx")),
+        "ONNX Runtime": LearnedModel(_simulator(task, "onnx")),
         "mujoco.rollout, RK4, 2 threads": TruePhysics(task, threads=2),
         "mujoco.rollout, Euler, 2 threads": TruePhysics(task, threads=2, plant=Euler()),
     }
     state, past = np.array([[0.1, 0.2, 0.0, 0.0]]), np.zeros((0, 1))
     actions = np.random.default_rng(0).uniform(-10, 10, (SAMPLES, HORIZON, 1))
     planners = {name: make_planner(task, [model]) for name, model in models.items()}
-    acting = {name: _called(planner.act, state, past) for name, planner in planners.items()}
-    rolling = {name: _called(model.rollout, state, past, actions) for name, model in models.items()}
+    act_calls = {name: _called(planner.act, state, past) for name, planner in planners.items()}
+    rollout_calls = {
+        name: _called(model.rollout, state, past, actions) for name, model in models.items()
+    }
     with one_thread():
-        return [_row(WORK, "Hz", acting), _row(f"its rollouts alone, {WORK}", "Hz", rolling)]
+        return [_row(WORK, "Hz", act_calls), _row(f"rollouts only, {WORK}", "Hz", rollout_calls)]
 
 
 def _called(function, *arguments):

@@ -1,8 +1,8 @@
-"""Planted faults: what the verification of exported files catches, and whom it blames falsely.
+"""Detection rate and false alarms of the verification of exported files.
 
-`python -m benchmarks.mutations` plants every fault alone into a sound export, before its hashes are
-written, and judges exports of every architecture as they are; the section `mutations` of
-docs/results.md is rewritten.
+`python -m benchmarks.mutations` plants every fault alone into a sound export before its hashes are
+written, and verifies unchanged exports of every architecture. Rewrites the section `mutations` of
+docs/results.md.
 """
 
 import argparse
@@ -32,21 +32,21 @@ _EQUAL = {
 
 def _sound() -> list[tuple[str, dict[str, Any], int, dict[str, Any]]]:
     """Return title, model, history and further keys of `learn` of every sound export."""
-    found: list[tuple[str, dict[str, Any], int, dict[str, Any]]] = []
+    models: list[tuple[str, dict[str, Any], int, dict[str, Any]]] = []
     for activation in ("relu", "silu", "gelu", "tanh", "elu"):
         model = {"type": "mlp", "hidden_sizes": [32, 32], "activation": activation}
-        found.append((f"mlp, {activation}", model, 4, {}))
+        models.append((f"mlp, {activation}", model, 4, {}))
     for history in (1, 2, 10):
-        found.append((f"mlp, history {history}", {"type": "mlp"}, history, {}))
+        models.append((f"mlp, history {history}", {"type": "mlp"}, history, {}))
     for kind in ("gru", "lstm", "rnn"):
         for layers, history in ((1, 4), (2, 10)):
             model = {"type": kind, "hidden_size": 24, "layers": layers}
-            found.append((f"{kind}, {layers} layers", model, history, {}))
+            models.append((f"{kind}, {layers} layers", model, history, {}))
     for norm in (True, False):
         model = {"type": "transformer", "size": 12, "heads": 3, "layers": 1, "layer_norm": norm}
-        found.append((f"transformer{', normalized' if norm else ''}", model, 6, {}))
+        models.append((f"transformer{', normalized' if norm else ''}", model, 6, {}))
     linear = {"type": "linear", "residual": {"type": "gru", "hidden_size": 5}}
-    found += [
+    models += [
         ("mlp, dropout", {"type": "mlp", "dropout": 0.3}, 4, {}),
         ("mlp, layer norm", {"type": "mlp", "layer_norm": True}, 4, {}),
         ("gru, dropout", {"type": "gru", "layers": 2, "dropout": 0.3, "hidden_size": 16}, 4, {}),
@@ -62,62 +62,62 @@ def _sound() -> list[tuple[str, dict[str, Any], int, dict[str, Any]]]:
         ("ensemble of mlp", {"type": "mlp"}, 4, {"ensemble": 3}),
         ("ensemble of gru", {"type": "gru", "hidden_size": 16}, 4, {"ensemble": 2}),
     ]
-    return found
+    return models
 
 
 SOUND = _sound()
 
 
 @dataclass(frozen=True)
-class Found:
-    """What verification said of one export.
+class ExportCheck:
+    """Failed lines of the verification of one export.
 
     Attributes:
         title: of the fault or of the sound export.
-        wanted: words that name the fault; empty for a sound export.
-        told: lines that failed.
+        expected: words that name the fault; empty for a sound export.
+        failures: lines that failed.
     """
 
     title: str
-    wanted: tuple[str, ...]
-    told: list[str]
+    expected: tuple[str, ...]
+    failures: list[str]
 
     @property
-    def caught(self) -> bool:
-        """Whether anything was said."""
-        return bool(self.told)
+    def is_detected(self) -> bool:
+        """Whether any line failed."""
+        return bool(self.failures)
 
     @property
-    def named(self) -> bool:
-        """Whether it was said what is wrong."""
-        return any(word in line for word in self.wanted for line in self.told)
+    def is_named(self) -> bool:
+        """Whether a failed line names the fault."""
+        return any(word in line for word in self.expected for line in self.failures)
 
 
-def plant(titles: list[str], data: PackedDataset, scratch: Path) -> list[Found]:
-    """Plant faults, each into an export of its own."""
-    step, found = random_step(BASE), list[Found]()
+def plant(titles: list[str], data: PackedDataset, scratch: Path) -> list[ExportCheck]:
+    """Plant each fault into a separate export."""
+    step, checks = random_step(BASE), list[ExportCheck]()
     for number, title in enumerate(titles):
-        make, wanted = FAULTS[title]
+        make, expected = FAULTS[title]
         export = Export(step, scratch / f"fault-{number}")
         make(export)
-        found.append(Found(title, wanted, export.faults(data)))
-    return found
+        checks.append(ExportCheck(title, expected, export.faults(data)))
+    return checks
 
 
-def clean(titles: list[str], data: PackedDataset, scratch: Path) -> list[Found]:
-    """Judge sound exports as they are."""
-    found = list[Found]()
+def clean(titles: list[str], data: PackedDataset, scratch: Path) -> list[ExportCheck]:
+    """Verify unchanged sound exports."""
+    checks = list[ExportCheck]()
     for number, (title, model, history, learn) in enumerate(SOUND):
         if title in titles:
             export = Export(random_step(model, history, number, learn), scratch / f"sound-{number}")
             export.write()
-            found.append(Found(title, (), export.faults(data)))
-    return found
+            checks.append(ExportCheck(title, (), export.faults(data)))
+    return checks
 
 
-def clean_fitted(titles: list[str], scratch: Path) -> list[Found]:
-    """Judge sound models whose rounding is unusual; `precision` is no blame where it is lost."""
-    found = list[Found]()
+def clean_fitted(titles: list[str], scratch: Path) -> list[ExportCheck]:
+    """Verify sound models with unusual rounding; `precision` must fail exactly where it is lost."""
+    checks = list[ExportCheck]()
     for number, one in enumerate(sound_models()):
         if one.title in titles:
             (folder := scratch / f"fitted-{number}").mkdir()
@@ -126,49 +126,52 @@ def clean_fitted(titles: list[str], scratch: Path) -> list[Found]:
             lost = [line for line in said if line.startswith("precision: ")]
             wrong = [line for line in said if line not in lost]
             if bool(lost) != one.loses:
-                wrong += lost or ["precision: a loss that was not said"]
-            found.append(Found(one.title, (), wrong))
-    return found
+                wrong += lost or ["precision: a loss that was not reported"]
+            checks.append(ExportCheck(one.title, (), wrong))
+    return checks
 
 
-def plant_in_policies(titles: list[str], scratch: Path) -> list[Found]:
-    """Plant faults of policies, each into an export of its own."""
+def plant_in_policies(titles: list[str], scratch: Path) -> list[ExportCheck]:
+    """Plant each fault of a policy into a separate export."""
     return [
-        Found(f"policy: {title}", one.names, faults_of(one, scratch / f"policy-{number}"))
+        ExportCheck(f"policy: {title}", one.names, faults_of(one, scratch / f"policy-{number}"))
         for number, title in enumerate(titles)
         if (one := OF_POLICIES[title])
     ]
 
 
-def page(planted: list[Found], sound: list[Found]) -> str:
-    """Return the table and what it sums up to, as Markdown."""
-    lines = ["| planted fault | caught | named | first of what was said |", "|---|---|---|---|"]
+def page(planted: list[ExportCheck], sound: list[ExportCheck]) -> str:
+    """Return the table with its totals, as Markdown."""
+    lines = ["| planted fault | detected | named | first message |", "|---|---|---|---|"]
     for one in planted:
-        told = next((line for line in one.told if any(word in line for word in one.wanted)), "")
-        said = (told or (one.told or ["nothing"])[0]).replace("|", "/").splitlines()[0]
-        marks = ["yes" if answer else "**no**" for answer in (one.caught, one.named)]
+        failures = next(
+            (line for line in one.failures if any(word in line for word in one.expected)), ""
+        )
+        said = (failures or (one.failures or ["nothing"])[0]).replace("|", "/").splitlines()[0]
+        marks = ["yes" if is_true else "**no**" for is_true in (one.is_detected, one.is_named)]
         lines.append(f"| {one.title} | {' | '.join(marks)} | {_short(said)} |")
-    caught, named = (sum(getattr(one, key) for one in planted) for key in ("caught", "named"))
-    blamed = [one for one in sound if one.caught]
-    lines.append(f"| **all {len(planted)}** | **{caught}** | **{named}** | |")
-    lines.append(f"| **{len(sound)} sound exports** | **{len(blamed)} blamed** | | |")
+    detected = sum(one.is_detected for one in planted)
+    named = sum(one.is_named for one in planted)
+    alarms = [one for one in sound if one.is_detected]
+    lines.append(f"| **all {len(planted)}** | **{detected}** | **{named}** | |")
+    lines.append(f"| **{len(sound)} sound exports** | **{len(alarms)} false alarms** | | |")
     names = "; ".join(one.title for one in sound)
-    wrong = "".join(f"\n\nBlamed: {one.title}: {'; '.join(one.told)}." for one in blamed)
+    wrong = "".join(f"\n\nFalse alarm: {one.title}: {'; '.join(one.failures)}." for one in alarms)
     return "\n".join(lines) + f"\n\nSound: {names}.{wrong}\n"
 
 
 def _short(text: str) -> str:
-    """Leave folders out, and what is too long."""
+    """Shorten paths to file names, and the text to 110 characters."""
     words = [word.rpartition("/")[2] if word.startswith("/") else word for word in text.split()]
-    told = " ".join(words)
-    return told if len(told) <= 110 else f"{told[:109]}…"
+    failures = " ".join(words)
+    return failures if len(failures) <= 110 else f"{failures[:109]}…"
 
 
 def main() -> None:
-    """Plant, judge, print, and rewrite the section `mutations` of docs/results.md."""
-    chosen = argparse.ArgumentParser(description=__doc__)
-    chosen.add_argument("--json", action="store_true", help="a document in place of the table")
-    options = chosen.parse_args()
+    """Plant, verify, print, and rewrite the section `mutations` of docs/results.md."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
+    options = parser.parse_args()
     data = pendulum_data()
     with tempfile.TemporaryDirectory() as scratch, one_thread():
         planted = plant(list(FAULTS), data, Path(scratch))
@@ -176,13 +179,16 @@ def main() -> None:
         sound += clean_fitted([one.title for one in sound_models()], Path(scratch))
         planted += plant_in_policies(list(OF_POLICIES), Path(scratch))
         sound += [
-            Found(f"policy, {name}", (), told) for name, told in sound_policies(Path(scratch))
+            ExportCheck(f"policy, {name}", (), failures)
+            for name, failures in sound_policies(Path(scratch))
         ]
     text = page(planted, sound)
     if options.json:
         document = {
-            kind: [vars(one) | {"caught": one.caught, "named": one.named} for one in found]
-            for kind, found in (("planted", planted), ("sound", sound))
+            kind: [
+                vars(one) | {"detected": one.is_detected, "named": one.is_named} for one in checks
+            ]
+            for kind, checks in (("planted", planted), ("sound", sound))
         }
         print(json.dumps({**document, "table": text}))
         return

@@ -23,7 +23,9 @@ TASK = "cart_pole"
 OVERRIDES = {"learn.steps": 200, "learn.compile": "off"}  # what is beside the training is measured
 SERVED = 50  # tasks of the code location
 IDLE = 60.0  # s that the pages are left alone before their memory is read
-_LOADING = "from kinemill_dagster.pipelines.definitions import defs; defs.get_repository_def()"
+_LOAD_DEFINITIONS = (
+    "from kinemill_dagster.pipelines.definitions import defs; defs.get_repository_def()"
+)
 
 
 def measure() -> list[Row]:
@@ -38,13 +40,24 @@ def _overhead(folder: Path) -> list[Row]:
 
     Each run works on a copy of that home, which a short run on other logs has made.
     """
-    before, logs, standing = folder / "before", folder / "logs", folder / "standing"
-    for place, seed in ((before, 1), (logs, 2)):
-        made = [sys.executable, "-m", "kinemill.sim", TASK, "--to", place, "--seed", str(seed)]
+    first_logs, logs, existing_home = folder / "before", folder / "logs", folder / "standing"
+    for logs_folder, seed in ((first_logs, 1), (logs, 2)):
+        made = [
+            sys.executable,
+            "-m",
+            "kinemill.sim",
+            TASK,
+            "--to",
+            logs_folder,
+            "--seed",
+            str(seed),
+        ]
         _run(made, folder)
     kinemill = Path(sys.executable).parent / "kinemill"
     settings = [f"--set={key}={value}" for key, value in OVERRIDES.items()]
-    _run([kinemill, "run", TASK, "--logs", before, "--set=learn.steps=20"], standing, (0, 1))
+    _run(
+        [kinemill, "run", TASK, "--logs", first_logs, "--set=learn.steps=20"], existing_home, (0, 1)
+    )
     commands = {
         "chain": [kinemill, "run", TASK, "--logs", logs, *settings],
         "library": [sys.executable, "-m", "benchmarks.orchestration", "--library", logs],
@@ -52,15 +65,15 @@ def _overhead(folder: Path) -> list[Row]:
     seconds: dict[str, list[float]] = {name: [] for name in commands}
     for _ in range(ROUNDS):
         for name, command in commands.items():
-            home = shutil.copytree(standing, folder / "home")
+            home = shutil.copytree(existing_home, folder / "home")
             seconds[name].append(_run(command, home, (0, 1)))  # the gate may refuse it
             shutil.rmtree(home)
     differences = [a - b for a, b in zip(*seconds.values(), strict=True)]
     own, others = (statistics.median(values) for values in seconds.values())
     return [
-        row(f"chain of {TASK}, {OVERRIDES['learn.steps']} steps", "s", own, {"library": others}),
-        row("chain minus library, median of pairs", "s", statistics.median(differences), {}),
-        row("chain minus library, largest of pairs", "s", max(differences), {}),
+        row(f"pipeline of {TASK}, {OVERRIDES['learn.steps']} steps", "s", own, {"library": others}),
+        row("pipeline minus library, median of pairs", "s", statistics.median(differences), {}),
+        row("pipeline minus library, maximum of pairs", "s", max(differences), {}),
     ]
 
 
@@ -71,7 +84,7 @@ def _definitions(folder: Path) -> list[Row]:
     for number in range(SERVED):
         name = f"{TASK}_{number}"
         (tasks / f"{name}.yaml").write_text(text.replace(f"task: {TASK}", f"task: {name}", 1))
-    command = [sys.executable, "-c", _LOADING]
+    command = [sys.executable, "-c", _LOAD_DEFINITIONS]
     imports = [sys.executable, "-c", "import dagster"]
     spent = [
         (_run(command, folder / "home", KINEMILL_TASKS=str(tasks)), _run(imports, folder / "home"))
@@ -100,7 +113,7 @@ def _pages(folder: Path) -> list[Row]:
         finally:
             served.terminate()
             served.wait(60)
-    return [row(f"pages, idle: {len(family)} processes, PSS", "MB", mega, {})]
+    return [row(f"servers, idle: {len(family)} processes, PSS", "MB", mega, {})]
 
 
 def _until_serving(served: "subprocess.Popen[str]") -> None:
@@ -165,9 +178,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--library", type=Path)
-    asked = parser.parse_args()
-    if asked.library:
+    options = parser.parse_args()
+    if options.library:
         tune_process()
-        library(asked.library)
+        library(options.library)
     else:
         main("orchestration", measure)

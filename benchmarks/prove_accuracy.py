@@ -59,10 +59,10 @@ def prove(task: str, seed: int) -> Path:
         RuntimeError: the chain failed, or its verification did.
     """
     home = home_of(task)
-    kept = home.root / f"seed-{seed}"
-    document_file = kept.with_suffix(".json")  # not in the folder: its files are sealed
+    result_folder = home.root / f"seed-{seed}"
+    document_file = result_folder.with_suffix(".json")  # not in the folder: its files are sealed
     if document_file.is_file():
-        return kept
+        return result_folder
     arguments = ["--json", "--logs", str(DATA / SETS[task]), "--set", f"learn.seed={seed}"]
     done = _kinemill(home, "run", task, *arguments)
     document = json.loads(done.stdout) if done.stdout else {}
@@ -71,10 +71,12 @@ def prove(task: str, seed: int) -> Path:
         raise RuntimeError(message)
     candidates = document["selection"]["candidates"]
     (version,) = [one["version"] for one in candidates if one["candidate"] == "trained"]
-    shutil.rmtree(kept, ignore_errors=True)
-    _kinemill(home, "model", "export", f"{task}:{version}", "--to", str(kept)).check_returncode()
+    shutil.rmtree(result_folder, ignore_errors=True)
+    _kinemill(
+        home, "model", "export", f"{task}:{version}", "--to", str(result_folder)
+    ).check_returncode()
     document_file.write_text(done.stdout)
-    return kept
+    return result_folder
 
 
 def _kinemill(home: Home, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -102,30 +104,35 @@ def references(task: str, dataset: PackedDataset) -> dict[str, Any]:
     return fit_references(load_task(task), dataset).predictors()
 
 
-def spread(found: list[float], digits: int = 3) -> str:
+def mean_and_std(values: list[float], digits: int = 3) -> str:
     """Spell the mean over seeds and their standard deviation."""
-    deviation = statistics.stdev(found) if len(found) > 1 else 0.0
-    return f"**{statistics.mean(found):.{digits}g}** ± {deviation:.1g}"
+    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
+    return f"**{statistics.mean(values):.{digits}g}** ± {deviation:.1g}"
 
 
 def by_channel(task: str) -> Lines:
     """Return the errors at the horizon, by channel: rows of a table."""
     dataset, models = pack(task), simulators(task)
-    rivals = references(task, dataset)
-    history = max(one.history for one in (*models, *rivals.values()))
+    reference_results = references(task, dataset)
+    history = max(one.history for one in (*models, *reference_results.values()))
     errors = [evaluate(model, dataset, history=history) for model in models]
-    others = {name: evaluate(rivals[name], dataset, history=history) for name in FAMILIES}
+    others = {
+        name: evaluate(reference_results[name], dataset, history=history) for name in FAMILIES
+    }
     rows: Lines = []
     for index, name in enumerate(dataset.states):
         own = [float(one.rmse[index]) for one in errors]
-        known = [float(one.rmse[index]) for one in others.values()]
-        ratio = [value / known[-1] for value in own]
-        told = " | ".join(f"{value:.3g}" for value in known)
+        reference_errors = [float(one.rmse[index]) for one in others.values()]
+        ratio = [value / reference_errors[-1] for value in own]
+        reference_cells = " | ".join(f"{value:.3g}" for value in reference_errors)
         unit = dataset.units[name]
-        rows.append(f"| {task} | {name} | {unit} | {spread(own)} | {told} | {spread(ratio, 2)} |")
+        rows.append(
+            f"| {task} | {name} | {unit} | {mean_and_std(own)} | {reference_cells} "
+            f"| {mean_and_std(ratio, 2)} |"
+        )
     sincos = others["linear_sincos"]
     ratio = [float((one.rmse / sincos.rmse).mean()) for one in errors]
-    return [*rows, f"| {task} | mean over channels | | | | | | {spread(ratio, 2)} |"]
+    return [*rows, f"| {task} | mean over channels | | | | | | {mean_and_std(ratio, 2)} |"]
 
 
 def other_days() -> Lines:
@@ -139,8 +146,8 @@ def other_days() -> Lines:
         history = max(models[0].history, linear.history)
         reference = evaluate(linear, dataset, history=history).rmse
         ratios = [evaluate(one, dataset, history=history).rmse / reference for one in models]
-        columns = " | ".join(spread([float(one[i]) for one in ratios], 2) for i in range(4))
-        mean = spread([float(one.mean()) for one in ratios], 2)
+        columns = " | ".join(mean_and_std([float(one[i]) for one in ratios], 2) for i in range(4))
+        mean = mean_and_std([float(one.mean()) for one in ratios], 2)
         rows.append(f"| {run}{' (replayed)' if run in REPLAYED else ''} | {columns} | {mean} |")
     return rows
 
@@ -158,22 +165,22 @@ def by_limb() -> Lines:
 
     return [
         f"| {limb} | {'rad' if 'arm' in limb else '1'} "
-        f"| {spread([of(one, slice(*joints)) for one in errors])} "
+        f"| {mean_and_std([of(one, slice(*joints)) for one in errors])} "
         f"| {of(reference, slice(*joints)):.3g} |"
         for limb, joints in JOINTS.items()
     ]
 
 
-def free_run(model: Any, dataset: PackedDataset, episode: PackedEpisode, known: int) -> Any:
+def free_run(model: Any, dataset: PackedDataset, episode: PackedEpisode, warmup: int) -> Any:
     """Return the errors (rows - known,) of a simulation that sees `known` rows and the actions."""
     rows, states = dataset.rows(episode)[None], len(dataset.states)
-    first, history = known - model.history, slice(known - model.history, known)
+    first, history = warmup - model.history, slice(warmup - model.history, warmup)
     predicted = model.rollout(
         rows[:, history, :states],
-        rows[:, first : known - 1, states:],
-        rows[:, known - 1 : -1, states:],
+        rows[:, first : warmup - 1, states:],
+        rows[:, warmup - 1 : -1, states:],
     )
-    return (predicted - rows[:, known:, :states])[0, :, 0].astype(np.float64)
+    return (predicted - rows[:, warmup:, :states])[0, :, 0].astype(np.float64)
 
 
 def simulations() -> Lines:
@@ -187,12 +194,12 @@ def simulations() -> Lines:
         "silverbox, arrow": (arrow, None, "2.80", "0.26"),
     }
     for name, (episode, until, *published) in stretches.items():
-        found = [1e3 * rms(free_run(model, dataset, episode, 50)[:until]) for model in models]
-        rows.append(f"| {name} | mV | {spread(found)} | {' | '.join(published)} |")
+        errors = [1e3 * rms(free_run(model, dataset, episode, 50)[:until]) for model in models]
+        rows.append(f"| {name} | mV | {mean_and_std(errors)} | {' | '.join(published)} |")
     dataset, models = pack("cascaded_tanks"), simulators("cascaded_tanks")
     (test,) = dataset.of("test")
-    found = [rms(free_run(model, dataset, test, 5)) for model in models]
-    return [*rows, f"| cascaded_tanks | V | {spread(found)} | 0.396 | 0.191 |"]
+    errors = [rms(free_run(model, dataset, test, 5)) for model in models]
+    return [*rows, f"| cascaded_tanks | V | {mean_and_std(errors)} | 0.396 | 0.191 |"]
 
 
 def rms(errors: Any) -> float:
@@ -205,11 +212,11 @@ def report() -> str:
     names = f"task | channel | unit | kinemill | {' | '.join(FAMILIES)}"
     joints = "shoulder | elbow | shoulder velocity | elbow velocity"
     tables = {
-        f"| {names} | of linear_sincos |": [
+        f"| {names} | ratio to linear_sincos |": [
             *by_channel("double_pendulum"),
             *by_channel("simple_pendulum"),
         ],
-        f"| double pendulum, another day, of linear_sincos | {joints} | mean |": other_days(),
+        f"| double pendulum, another day, ratio to linear_sincos | {joints} | mean |": other_days(),
         "| g1, mean over 25 steps | unit | kinemill | linear |": by_limb(),
         "| free-run simulation | unit | kinemill | published GRU | best published |": simulations(),
     }

@@ -73,8 +73,8 @@ def verified(name: str) -> Verification | None:
     """Return the newest verification.json of a set; None if it did not run."""
     if not (home_of(name) / "run.json").is_file():
         return None
-    found = (home_of(name) / "store" / "verification" / name).glob("*/verification.json")
-    newest = max(found, key=lambda path: path.stat().st_mtime, default=None)
+    documents = (home_of(name) / "store" / "verification" / name).glob("*/verification.json")
+    newest = max(documents, key=lambda path: path.stat().st_mtime, default=None)
     return read_verification(newest.parent) if newest else None
 
 
@@ -104,10 +104,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Prove the sets and rewrite the section `calibration` of docs/results.md."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--set", choices=list(SETS), action="append")
-    chosen = parser.parse_args(arguments).set or list(SETS)
+    selected = parser.parse_args(arguments).set or list(SETS)
     if not DATA.is_dir():
         sys.exit(f"{DATA} is not here: the proof reads real logs kept beside the checkout")
-    for name in chosen:
+    for name in selected:
         prove(name)
     heads = [f"{step} step{'s' * (step > 1)}" for step in STEPS]
     head = f"| set | nrmse | correction | {' | '.join(heads)} | steps with 85 to 95 % |"

@@ -43,7 +43,8 @@ CONTESTANTS = ("true", "champion", "zero", "random")
 EPISODES, SECONDS = 200, 6.0  # 20 minutes of logs
 THREADS = os.cpu_count() or 1
 ROUNDS, RUNS, ROUND_TASK = 3, 16, "cart_pole_swing_up"
-FEW = (  # of 16 logs some in each split; a network that is shorter at it and tame where no log was
+# Every split gets some of the 16 logs. The network trains fast and stays bounded outside the data.
+SMALL_NETWORK = (
     "ingest.min_file_age=0",
     "dataset.validation=0.2",
     "dataset.test=0.2",
@@ -55,7 +56,7 @@ RANGES = {"hanging": (0.0, 1.05), "level": (1.05, 2.09), "upright": (2.09, 3.15)
 IMAGES = ROOT / "docs" / "images"
 
 
-def kept() -> Path:
+def results_folder() -> Path:
     """Return the folder of what is finished."""
     return Home.resolve().root / "prove" / "control"
 
@@ -76,7 +77,7 @@ def kinemill(home: Path, *arguments: str) -> dict[str, Any]:
 
 def champion(task: str) -> tuple[Path, dict[str, Any]]:
     """Return the home with a task's champion, and the document of the chain that made it."""
-    home, document = kept() / task, kept() / f"{task}.json"
+    home, document = results_folder() / task, results_folder() / f"{task}.json"
     if not document.is_file():
         logs = home / "logs" / task
         write_logs(logs, task, episodes=EPISODES, seconds=SECONDS, noise=False, broken=False)
@@ -91,14 +92,14 @@ def champion(task: str) -> tuple[Path, dict[str, Any]]:
 
 def episode(name: str, contestant: str, seed: int, home: Path) -> Episode:
     """Run one start, or return what came of it the last time."""
-    path = kept() / f"{name}-{contestant}" / f"{seed}.json"
+    path = results_folder() / f"{name}-{contestant}" / f"{seed}.json"
     if path.is_file():
         raw = json.loads(path.read_text())
         return Episode(**raw | {key: np.array(raw[key]) for key in ("states", "actions")})
-    found = run_episode(load_task(name), policy(name, contestant, home), seed)
-    raw = vars(found) | {key: getattr(found, key).tolist() for key in ("states", "actions")}
+    rollout = run_episode(load_task(name), policy(name, contestant, home), seed)
+    raw = vars(rollout) | {key: getattr(rollout, key).tolist() for key in ("states", "actions")}
     publish_json(path, raw)
-    return found
+    return rollout
 
 
 def policy(name: str, contestant: str, home: Path) -> Any:
@@ -134,7 +135,9 @@ def prove_task(name: str, seeds: Sequence[int]) -> list[str]:
 def show(name: str, runs: Sequence[Episode], seeds: Sequence[int]) -> None:
     """Write the report, and the moving picture that the pages show."""
     task = load_task(name)
-    publish_file(kept() / f"{name}.html", page(task, "the champion", runs, seeds).encode())
+    publish_file(
+        results_folder() / f"{name}.html", page(task, "the champion", runs, seeds).encode()
+    )
     IMAGES.mkdir(exist_ok=True)
     publish_file(IMAGES / f"control-{name}.gif", animate(links(task, runs), task.dt))
 
@@ -159,23 +162,23 @@ def spans(name: str) -> dict[str, float]:
     dataset = load_dataset(home, find_version(home, name).ref)
     tests = [each for each in dataset.episodes if each.split == "test"]
     rows = np.concatenate([dataset.values[each.start : each.stop] for each in tests])
-    found = dict(zip(dataset.states, np.ptp(rows, axis=0).tolist(), strict=False))
-    return found | {angle: 2 * np.pi for angle in dataset.angles}
+    ranges = dict(zip(dataset.states, np.ptp(rows, axis=0).tolist(), strict=False))
+    return ranges | {angle: 2 * np.pi for angle in dataset.angles}
 
 
 def prove_rounds(seeds: Sequence[int]) -> list[str]:
     """Close the loop: random pushes, then three champions, each learning from the one before."""
-    home, rows = kept() / "rounds", list[str]()
+    home, rows = results_folder() / "rounds", list[str]()
     for number in range(ROUNDS):
-        path = kept() / f"round-{number}.json"
+        path = results_folder() / f"round-{number}.json"
         if not path.is_file():
             publish_json(path, one_round(home, number, seeds))
-        found = json.loads(path.read_text())
-        errors = " | ".join(f"{found['errors'][name]:.3g}" for name in RANGES)
+        result = json.loads(path.read_text())
+        errors = " | ".join(f"{result['errors'][name]:.3g}" for name in RANGES)
         minutes = RUNS * (number + 1) * load_task(ROUND_TASK).control.seconds / 60
         rows.append(
-            f"| {number + 1} | {minutes:.1f} | {found['alias'] or 'refused'} | {errors} "
-            f"| {found['successes']} of {RUNS} |"
+            f"| {number + 1} | {minutes:.1f} | {result['alias'] or 'refused'} | {errors} "
+            f"| {result['successes']} of {RUNS} |"
         )
     print("\n".join(rows))
     return rows
@@ -187,7 +190,9 @@ def one_round(home: Path, number: int, seeds: Sequence[int]) -> dict[str, Any]:
         kinemill(
             home, "model", "rollout", ROUND_TASK, "--controller", "random", "--episodes", str(RUNS)
         )
-    chain = kinemill(home, "run", ROUND_TASK, *(word for key in FEW for word in ("--set", key)))
+    chain = kinemill(
+        home, "run", ROUND_TASK, *(word for key in SMALL_NETWORK for word in ("--set", key))
+    )
     first = ["--seed", str(1000 * (number + 1)), "--episodes", str(RUNS), "--explore", "0.05"]
     rolled = kinemill(home, "model", "rollout", ROUND_TASK, *first)
     return {
@@ -229,7 +234,7 @@ def write_section(rows: Iterable[str], errors: Iterable[str], rounds: Iterable[s
     """Rewrite the section `control` of docs/results.md."""
     where = " | ".join(f"{name}, rad" for name in RANGES)
     text = [
-        "| task | plans tried on | success | summed cost | of true physics | Hz |",
+        "| task | planning model | success | total cost | ratio to true physics | Hz |",
         "|---|---|---|---|---|---|",
         *rows,
         "",
@@ -249,14 +254,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--task", choices=[*TASKS, "rounds"], action="append")
     parser.add_argument("--seeds", type=int, default=20)
-    chosen = parser.parse_args()
-    wanted, seeds = chosen.task or [*TASKS, "rounds"], range(chosen.seeds)
-    tasks = [name for name in TASKS if name in wanted]
+    options = parser.parse_args()
+    cases, seeds = options.task or [*TASKS, "rounds"], range(options.seeds)
+    tasks = [name for name in TASKS if name in cases]
     rows = [row for name in tasks for row in prove_task(name, seeds)]
     errors = [row for name in tasks for row in accuracy(name)]
     print("\n".join(errors))
-    rounds = prove_rounds(seeds) if "rounds" in wanted else []
-    if not chosen.task:
+    rounds = prove_rounds(seeds) if "rounds" in cases else []
+    if not options.task:
         write_section(rows, errors, rounds)
 
 

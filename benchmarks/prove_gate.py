@@ -1,12 +1,13 @@
-"""The gate on 1,000 pairs of models of known truth, for each kind and size: `make prove-gate`.
+"""False promotions and power of the gate on synthetic pairs of models: `make prove-gate`.
 
-Each pair is drawn as verification would measure it (see `_gate_pairs`), and goes through the rules
-of the gate that compare: beats, interval, no_worse, evidence. Two equal models may be told apart in
-at most 5 % of the cases; how many better ones are found is the power. PAIRS is another number.
+Draws 1,000 pairs per kind and size as verification would measure them (see `_gate_pairs`), and
+applies the comparing rules of the gate: beats, interval, no_worse, evidence. Equal models may be
+promoted in at most 5 % of the cases; the share of promoted better models is the power. The
+environment variable PAIRS sets the number of pairs.
 
-The constants of the statistics were chosen with the development kinds in view. The held-out kinds
-were added later, with parameters that were fixed before the first run on them and are not changed
-after it. They validate the constants; the development kinds do not.
+The constants of the statistics were selected with the development kinds visible. The held-out kinds
+were added later; their parameters were fixed before the first run and did not change afterwards.
+They validate the constants; the development kinds do not.
 """
 
 import os
@@ -37,7 +38,7 @@ from kinemill.verify.comparison import NRMSE, Comparison, Comparisons
 from kinemill.verify.document import Verification
 
 PAIRS = int(os.environ.get("PAIRS", "1000"))
-ASKED = ("beats", "interval", "no_worse", "evidence")
+COMPARING_RULES = ("beats", "interval", "no_worse", "evidence")
 SIZES = (Size(1, 200), Size(3, 150), Size(5, 60), Size(8, 60), Size(20, 60), Size(20, 200))
 # Truths: errors of the model over those of the reference.
 EQUAL, WORSE = "equal", "10 % worse"
@@ -52,24 +53,24 @@ GROUPS = {
     "Held-out kinds": HELD_OUT_KINDS,
 }
 Cells = Mapping[tuple[str, Size], "Cell"]
-RIVAL, WEAK, WEAKER = "linear", "persistence", 5.0
+STRONG, WEAK, WEAKER = "linear", "persistence", 5.0
 PICTURE = ROOT / "docs" / "images" / "gate-power.png"
 
 
 @dataclass
 class Cell:
-    """What the gate decided in one cell: pairs of one kind, on test splits of one size.
+    """Decisions of the gate in one cell: pairs of one kind, on test splits of one size.
 
     Attributes:
-        decided: how often by truth: `champion`, `provisional` or `refused`.
-        covered: intervals of equal models that hold 1.
-        known: pairs with an interval.
-        detectable: stated smallest improvement that would be found, of each pair.
+        decided: count by truth of `champion`, `provisional` and `refused`.
+        covered: number of intervals of equal models that contain 1.
+        intervals: number of pairs with an interval.
+        detectable: smallest improvement that the report states as detectable, by pair.
     """
 
     decided: dict[str, Counter[str]] = field(default_factory=dict[str, Counter[str]])
     covered: int = 0
-    known: int = 0
+    intervals: int = 0
     detectable: list[float] = field(default_factory=list[float])
 
     def count(self, truth: str, decision: str) -> None:
@@ -77,12 +78,12 @@ class Cell:
         self.decided.setdefault(truth, Counter())[decision] += 1
 
     def share(self, truth: str, decision: str = "champion") -> float:
-        """Return how often the gate decided so."""
+        """Return the share of a decision."""
         return self.decided[truth][decision] / self.decided[truth].total()
 
 
 def simulate(task: Task, kind: str, size: Size, pairs: int) -> Cell:
-    """Let the gate decide about pairs of one kind, under every truth."""
+    """Run the gate on pairs of one kind, under every truth."""
     random = np.random.default_rng([KINDS.index(kind), size.episodes, size.windows])
     cell, last = Cell(), str(HORIZONS[-1])
     for _ in range(pairs):
@@ -90,7 +91,7 @@ def simulate(task: Task, kind: str, size: Size, pairs: int) -> Cell:
         equal = compare((model.errors, model.run), (reference.errors, reference.run))
         headline = equal[last][NRMSE]
         if np.isfinite(headline.high):
-            cell.known += 1
+            cell.intervals += 1
             cell.covered += headline.low <= 1.0 <= headline.high
         cell.detectable.append(headline.detectable)
         weak = scale_all(equal, 1.0 / WEAKER)
@@ -101,60 +102,63 @@ def simulate(task: Task, kind: str, size: Size, pairs: int) -> Cell:
     return cell
 
 
-def decide(task: Task, model: Drawn, found: tuple[Comparisons, Comparisons], size: Size) -> str:
-    """Return what the gate decides on a model, where there is no champion yet.
+def decide(
+    task: Task, model: Drawn, comparisons: tuple[Comparisons, Comparisons], size: Size
+) -> str:
+    """Return the decision of the gate on a model, without a current champion.
 
     Args:
-        task: says what is asked.
-        model: how much there is of it.
-        found: it beside its rival, and beside a reference that is far worse.
+        task: settings of the gate.
+        model: errors of the challenger.
+        comparisons: its comparisons with a strong and with a weak reference.
         size: of the test split.
     """
-    references = {name: _paired(one) for name, one in zip((RIVAL, WEAK), found, strict=True)}
-    error = references[RIVAL].model
+    references = {name: _paired(one) for name, one in zip((STRONG, WEAK), comparisons, strict=True)}
+    error = references[STRONG].model
     measured = Measured(error, {}, len(model.errors.starts), size.episodes, 1)
     absent = {name: "not simulated" for name in REFERENCES if name not in references}
-    contest = GateInputs(
+    gate_inputs = GateInputs(
         task, Verification(), measured=measured, references=references, absent=absent
     )
-    verdicts = [line for name in ASKED for line in RULES[name](contest)]
-    ended = conclude(contest, verdicts)
+    verdicts = [line for name in COMPARING_RULES for line in RULES[name](gate_inputs)]
+    ended = conclude(gate_inputs, verdicts)
     return "provisional" if ended.provisional else ended.decision
 
 
-def _paired(found: Comparisons) -> Paired:
-    headline: Comparison = found[str(HORIZONS[-1])][NRMSE]
-    return Paired.of(headline.error, headline.reference, headline, found)
+def _paired(comparisons: Comparisons) -> Paired:
+    headline: Comparison = comparisons[str(HORIZONS[-1])][NRMSE]
+    return Paired.of(headline.error, headline.reference, headline, comparisons)
 
 
 def table(cells: Cells) -> Iterator[str]:
-    """Yield the rows about promotions in every cell."""
+    """Yield the rows of promotions by cell."""
     yield (
         "| errors | test episodes x windows | equal | 10 % worse | 2 % better | 10 % better | "
-        "one channel worse | provisional | interval holds the truth |"
+        "one channel worse | provisional | coverage of the interval |"
     )
     yield "|---" * 9 + "|"
     for (kind, size), cell in cells.items():
         shares = [cell.share(truth) for truth in (EQUAL, WORSE, "2 % better", "10 % better", TRADE)]
-        told = " | ".join(f"{share:.1%}" for share in shares)
-        held = f"{cell.covered / cell.known:.1%}" if cell.known else "no interval"
-        yield f"| {kind} | {size} | {told} | {cell.share(EQUAL, 'provisional'):.1%} | {held} |"
+        share_cells = " | ".join(f"{share:.1%}" for share in shares)
+        coverage = f"{cell.covered / cell.intervals:.1%}" if cell.intervals else "no interval"
+        provisional = f"{cell.share(EQUAL, 'provisional'):.1%}"
+        yield f"| {kind} | {size} | {share_cells} | {provisional} | {coverage} |"
 
 
 def curve(cells: Cells) -> Iterator[str]:
-    """Yield the rows of the power: how often a model that is so much better becomes champion."""
-    yield f"| errors | test | {' | '.join(CURVE)} | stated for 80 % |"
+    """Yield the rows of the power: share of better models that become champion."""
+    yield f"| errors | test | {' | '.join(CURVE)} | reported for 80 % |"
     yield "|---" * (len(CURVE) + 3) + "|"
     for (kind, size), cell in cells.items():
-        found = " | ".join(f"{cell.share(truth):.0%}" for truth in CURVE)
+        share_cells = " | ".join(f"{cell.share(truth):.0%}" for truth in CURVE)
         finite = [value for value in cell.detectable if np.isfinite(value)]
         stated = f"{np.median(finite):.0%}" if finite else "none"
         if size.episodes >= _least():
-            yield f"| {kind} | {size} | {found} | {stated} |"
+            yield f"| {kind} | {size} | {share_cells} | {stated} |"
 
 
 def draw(powers: Mapping[tuple[str, Size], Sequence[float]]) -> None:
-    """Draw how often a better model becomes champion: a row for each group, a panel for each kind.
+    """Plot the share of better models that become champion: one row per group, one panel per kind.
 
     Args:
         powers: shares of champions for 0 % better and each improvement of CURVE, by cell.
@@ -190,7 +194,7 @@ def draw(powers: Mapping[tuple[str, Size], Sequence[float]]) -> None:
 
 
 def powers_of(cells: Cells) -> dict[tuple[str, Size], list[float]]:
-    """Return what `draw` draws; smaller test splits give no established champion."""
+    """Return the data of `draw`; smaller test splits give no established champion."""
     return {
         (kind, size): [cell.share(truth) for truth in (EQUAL, *CURVE)]
         for (kind, size), cell in cells.items()
@@ -214,24 +218,24 @@ def worst_share(cells: Cells) -> float:
 def page(cells: Cells) -> list[str]:
     """Return the lines of the section: false promotions of both groups, then the power."""
     groups = {
-        title: {place: cell for place, cell in cells.items() if place[0] in kinds}
+        title: {key: cell for key, cell in cells.items() if key[0] in kinds}
         for title, kinds in GROUPS.items()
     }
     worst = ", ".join(f"{worst_share(own):.1%} of {title}" for title, own in groups.items())
-    told = "at most 5 % in every cell" if worst_share(cells) <= ALLOWED else "MORE THAN 5 %"
+    verdict = "at most 5 % in every cell" if worst_share(cells) <= ALLOWED else "MORE THAN 5 %"
     text = [
         f"{PAIRS} pairs in each cell. False promotions (a model that is equal or worse becomes an "
-        f"established champion) in the worst cell: {worst.lower()}; {told}.",
+        f"established champion) in the worst cell: {worst.lower()}; {verdict}.",
     ]
     for title, own in groups.items():
         text += ["", f"{title}:", "", *table(own)]
     text += [
         "",
-        "*One channel worse*: 30 % better but for one channel after 1 step, 50 % worse there. "
-        "*Provisional*: equal models that would be champion until there are more test episodes.",
+        "*One channel worse*: 30 % better, except one channel that is 50 % worse after 1 step. "
+        "*Provisional*: share of equal models that become provisional champion.",
         "",
-        "How often a better model becomes champion, by how much smaller its errors are; beside it "
-        "the improvement that reports state as found in 80 % of the cases (median).",
+        "Share of better models that become champion, by reduction of the error. Last column: the "
+        "improvement that reports state as detectable in 80 % of the cases (median).",
     ]
     for title, own in groups.items():
         text += ["", f"{title}:", "", *curve(own)]

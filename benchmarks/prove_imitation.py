@@ -1,11 +1,11 @@
-"""Policies learned from demonstrations: `make prove-imitation`.
+"""Success of policies trained from demonstrations: `make prove-imitation`.
 
-Per task and seed, in folders of their own under `prove/imitation/` of KINEMILL_HOME: an expert's
-demonstrations, the chain up to a trained policy, then the trials of the task file, in ONNX Runtime.
-Beside it the expert, for the obstacle plain cloning, and for the targets the same policy told
-another instruction. g1_lerobot is judged on its last four episodes, by the next action. What is
-finished is kept; `--task NAME` proves one, `--seeds N` fewer seeds, `--table` nothing. The table
-goes to docs/results.md when all of it is there.
+For each task and seed, in separate folders under `prove/imitation/` of KINEMILL_HOME: record an
+expert's demonstrations, run the pipeline up to a trained policy, then run the trials of the task
+file in ONNX Runtime. References: the expert; plain behavior cloning for the obstacle; the same
+policy with the instruction of another episode for the targets. g1_lerobot is evaluated by the next
+action on its last four episodes. Finished results are reused. Options: `--task NAME`, `--seeds N`;
+`--table` only writes the table. The table is written to docs/results.md when it is complete.
 """
 
 import argparse
@@ -48,15 +48,15 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 SEEDS = 3
 G1 = ROOT.parent / "shared" / "data" / "g1_lerobot"
 ARMS, HISTORY, OWN_HISTORY = 14, 10, 8  # joints in rad, before the hands; rows that linear ones see
-Found = dict[str, Any]
+Figures = dict[str, Any]
 Array = NDArray[Any]
 
 
-class Misled:
-    """A policy that is told what another episode was told.
+class WrongInstruction:
+    """A policy that receives the instruction of another episode.
 
     Args:
-        policy: acts.
+        policy: the policy.
         said: instructions of other episodes.
     """
 
@@ -65,17 +65,17 @@ class Misled:
         self.interface = policy.interface
 
     def reset(self, seed: int) -> None:
-        """Draw an instruction, by the seed."""
+        """Draw an instruction from the seed."""
         self._now = self._said[int(np.random.default_rng([seed, 5]).integers(len(self._said)))]
         self._policy.reset(seed)
 
     def act(self, observation: Any) -> Any:
-        """Act on what is seen and on the other instruction."""
+        """Act on the observation and the other instruction."""
         return self._policy.act({**observation, "instruction": self._now})
 
 
-def kept() -> Path:
-    """Return the folder of what is finished."""
+def results_folder() -> Path:
+    """Return the folder of finished results."""
     return Home.resolve().root / "prove" / "imitation"
 
 
@@ -83,11 +83,11 @@ def learned(case: str, seed: int, logs: Path) -> tuple[Any, Path, Any, float]:
     """Return task, home, dataset and the seconds of training of a case's policy, exported."""
     name, changed = CASES[case]
     task = load_task(name, {**changed, "learn.seed": seed})
-    home = Home(kept() / name / "home")
+    home = Home(results_folder() / name / "home")
     recordings = ingest.run(task, home, logs).artifact.ref
     dataset = dataset_stage.run(task, home, validate.run(task, home, recordings).ref).ref
     began = time.monotonic()
-    outcome = train.run(
+    artifact = train.run(
         task,
         home,
         dataset,
@@ -95,39 +95,39 @@ def learned(case: str, seed: int, logs: Path) -> tuple[Any, Path, Any, float]:
         (NullReporter(), NullReporter()),
     )
     seconds = time.monotonic() - began
-    module = load_model(home.root / outcome.ref.path)
-    folder = kept() / f"{case}-{seed}"
+    module = load_model(home.root / artifact.ref.path)
+    folder = results_folder() / f"{case}-{seed}"
     folder.mkdir(parents=True, exist_ok=True)
     write_policy(module, describe(module, task.name, dataset.digest), folder)
     return task, folder, (home, dataset), seconds
 
 
-def tried(task: Any, policy: Any) -> Trials:
-    """Try a policy from the starts that are kept for it."""
+def run_trials(task: Any, policy: Any) -> Trials:
+    """Run the trials of a policy."""
     trials = task.environment.trials
     return try_policy(task, policy, range(trials.seed, trials.seed + trials.episodes))
 
 
 def by_expert(task: Any) -> Trials:
-    """Try the expert from the same starts."""
+    """Run the expert from the same initial states."""
     environment, trials = make_environment(task), task.environment.trials
     expert = task.environment.expert(environment)
     seeds = range(trials.seed, trials.seed + trials.episodes)
     return summed([run_episode(task, environment, expert, seed, keep=False) for seed in seeds], 0)
 
 
-def prove(case: str, seed: int) -> Found:
+def prove(case: str, seed: int) -> Figures:
     """Return the figures of one case and seed, closed loop."""
     name = CASES[case][0]
-    logs, count = kept() / name / "logs", DEMONSTRATIONS[name]
+    logs, count = results_folder() / name / "logs", DEMONSTRATIONS[name]
     if not logs.is_dir():
         begun = logs.with_name("begun")
         demonstrate(load_task(name), begun, range(count))
         begun.rename(logs)
     task, folder, _, seconds = learned(case, seed, logs)
     policy = load(folder)
-    own, expert = tried(task, policy), by_expert(task)
-    found: Found = {
+    own, expert = run_trials(task, policy), by_expert(task)
+    figures: Figures = {
         "success": own.success,
         "success_interval": own.interval()["success"],
         "expert": expert.success,
@@ -137,19 +137,22 @@ def prove(case: str, seed: int) -> Found:
     if name == "targets":
         environment = make_environment(task)
         said = [environment.reset(seed=k)[0]["instruction"] for k in range(60)]
-        found["shuffled"] = tried(task, Misled(policy, said)).success
-    return found
+        figures["shuffled"] = run_trials(task, WrongInstruction(policy, said)).success
+    return figures
 
 
-def prove_g1(seed: int) -> Found:
-    """Return next-action errors of the arms, rad, on the last four episodes, and of the simple.
+def prove_g1(seed: int) -> Figures:
+    """Return next-action errors of the arms, rad, on the last four episodes, and of the references.
 
-    An episode's first row does not count: what was commanded before it is not known.
+    The first row of an episode does not count: the command before it is unknown.
     """
     task, folder, (home, dataset), seconds = learned("g1", seed, G1)
     data = Demonstrations.open(home, dataset)
     states = len(task.states)
-    seen, acted = data.observed(task.learn.observations).astype(float), np.array(data.actions)
+    observations, acted = (
+        data.observed(task.learn.observations).astype(float),
+        np.array(data.actions),
+    )
     acted = acted[:, :ARMS].astype(float)
     policy, predicted = load(folder), list[Array]()
     for one in data.packed.of("test"):
@@ -157,39 +160,39 @@ def prove_g1(seed: int) -> Found:
         rows = data.observed(task.learn.observations)[one.start : one.stop]
         predicted.append(np.stack([policy.act(row)[:ARMS] for row in rows]))
     own = [
-        _linear(data, seen[:, [joint, states + joint]], acted[:, [joint]], OWN_HISTORY)
+        _linear(data, observations[:, [joint, states + joint]], acted[:, [joint]], OWN_HISTORY)
         for joint in range(ARMS)
     ]
-    wanted = _of(data, "test", acted)
-    answers = {
+    recorded = _of(data, "test", acted)
+    predictions = {
         "policy": np.concatenate(predicted),
-        "repeat": _of(data, "test", seen[:, states : states + ARMS]),
-        "linear": _linear(data, seen, acted, HISTORY),
+        "repeat": _of(data, "test", observations[:, states : states + ARMS]),
+        "linear": _linear(data, observations, acted, HISTORY),
         "own_linear": np.concatenate(own, axis=1),
     }
     later = np.concatenate([np.arange(one.rows) > 0 for one in data.packed.of("test")])
     errors = {
-        name: float(np.sqrt(((answer - wanted)[later] ** 2).mean()))
-        for name, answer in answers.items()
+        name: float(np.sqrt(((prediction - recorded)[later] ** 2).mean()))
+        for name, prediction in predictions.items()
     }
     return {**errors, "unit": "rad", "seconds": seconds}
 
 
-def _linear(data: Demonstrations, seen: Array, acted: Array, rows: int) -> Array:
-    """Fit actions (N, A) on so many rows of what is seen (N, D); return those of the test split."""
-    inputs = _windows(data, seen, rows, "train")
+def _linear(data: Demonstrations, observations: Array, acted: Array, rows: int) -> Array:
+    """Fit actions (N, A) to `rows` rows of observations (N, D); return the test split's actions."""
+    inputs = _windows(data, observations, rows, "train")
     weights = np.linalg.lstsq(inputs, _of(data, "train", acted), rcond=None)[0]
-    return _windows(data, seen, rows, "test") @ weights
+    return _windows(data, observations, rows, "test") @ weights
 
 
-def _windows(data: Demonstrations, seen: Array, rows: int, split: str) -> Array:
-    """Return histories of what is seen, flat and with a constant; the first row goes before it."""
-    found = list[Array]()
+def _windows(data: Demonstrations, observations: Array, rows: int, split: str) -> Array:
+    """Return flat histories with a constant column; the first row pads the start of an episode."""
+    histories = list[Array]()
     for one in data.packed.of(split):
-        own = seen[one.start : one.stop]
-        places = np.maximum(np.arange(len(own))[:, None] + np.arange(1 - rows, 1), 0)
-        found.append(np.c_[own[places].reshape(len(own), -1), np.ones(len(own))])
-    return np.concatenate(found)
+        own = observations[one.start : one.stop]
+        indices = np.maximum(np.arange(len(own))[:, None] + np.arange(1 - rows, 1), 0)
+        histories.append(np.c_[own[indices].reshape(len(own), -1), np.ones(len(own))])
+    return np.concatenate(histories)
 
 
 def _of(data: Demonstrations, split: str, values: Array) -> Array:
@@ -197,63 +200,69 @@ def _of(data: Demonstrations, split: str, values: Array) -> Array:
     return np.concatenate([values[one.start : one.stop] for one in data.packed.of(split)])
 
 
-def kept_results() -> dict[str, list[Found]]:
-    """Return what is finished, by case, in the order of seeds."""
+def finished_results() -> dict[str, list[Figures]]:
+    """Return finished results by case, ordered by seed."""
     return {
-        case: [json.loads(path.read_text()) for path in sorted(kept().glob(f"{case}-[0-9].json"))]
+        case: [
+            json.loads(path.read_text())
+            for path in sorted(results_folder().glob(f"{case}-[0-9].json"))
+        ]
         for case in CASES
     }
 
 
-def table(found: Mapping[str, list[Found]]) -> Iterator[str]:
+def table(results: Mapping[str, list[Figures]]) -> Iterator[str]:
     """Yield the lines of the table of all cases."""
 
     def figures(case: str, name: str, digits: int = 3) -> str:
-        return ", ".join(f"{one[name]:.{digits}f}" for one in found[case])
+        return ", ".join(f"{one[name]:.{digits}f}" for one in results[case])
 
-    yield "| proof | seeds | policy | 95 % of the mean | beside it |"
+    yield "| task | seeds | policy | 95 % interval of the mean | references |"
     yield "|---|---|---|---|---|"
-    beside = {
+    reference_cells = {
         "reach": f"expert {figures('reach', 'expert')}",
         "obstacle": f"expert {figures('obstacle', 'expert')}; "
-        f"plain cloning {figures('obstacle_plain', 'success')}",
+        f"plain behavior cloning {figures('obstacle_plain', 'success')}",
         "targets": f"expert {figures('targets', 'expert')}; "
-        f"told what another episode was {figures('targets', 'shuffled')}",
+        f"instruction of another episode {figures('targets', 'shuffled')}",
     }
-    for case, others in beside.items():
-        low, high = bootstrap([one["success"] for one in found[case]])
+    for case, others in reference_cells.items():
+        low, high = bootstrap([one["success"] for one in results[case]])
         what = f"`{case}`, {DEMONSTRATIONS[case]} demonstrations: success"
         own = f"**{figures(case, 'success')}** | {low:.3f} to {high:.3f}"
-        yield f"| {what} | {len(found[case])} | {own} | {others} |"
-    low, high = bootstrap([one["policy"] for one in found["g1"]])
-    first = found["g1"][0]
+        yield f"| {what} | {len(results[case])} | {own} | {others} |"
+    low, high = bootstrap([one["policy"] for one in results["g1"]])
+    first = results["g1"][0]
     yield (
-        f"| `g1_policy`: next action of the arms, last 4 episodes, rad | {len(found['g1'])} "
+        f"| `g1_policy`: next action of the arms, last 4 episodes, rad | {len(results['g1'])} "
         f"| **{figures('g1', 'policy', 5)}** | {low:.5f} to {high:.5f} "
-        f"| linear on {HISTORY} rows {first['linear']:.5f}; linear, each joint on its own "
-        f"{OWN_HISTORY} rows {first['own_linear']:.5f}; the last action {first['repeat']:.5f} |"
+        f"| linear on {HISTORY} rows {first['linear']:.5f}; linear, one joint per "
+        f"model, {OWN_HISTORY} rows {first['own_linear']:.5f}; "
+        f"last action repeated {first['repeat']:.5f} |"
     )
 
 
 def main() -> None:
-    """Prove what is asked for and is not finished; write the table when all of it is there."""
+    """Run the selected cases that are not finished; write the table when it is complete."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--task", choices=list(CASES), action="append")
     parser.add_argument("--seeds", type=int, default=SEEDS)
-    parser.add_argument("--table", action="store_true", help="of what is kept; prove nothing")
+    parser.add_argument(
+        "--table", action="store_true", help="write the table of finished results only"
+    )
     options = parser.parse_args()
     for case in () if options.table else options.task or CASES:
         for seed in range(options.seeds):
-            path = kept() / f"{case}-{seed}.json"
+            path = results_folder() / f"{case}-{seed}.json"
             if not path.is_file():
                 path.parent.mkdir(parents=True, exist_ok=True)
                 publish_json(path, prove_g1(seed) if case == "g1" else prove(case, seed))
             print(case, seed, path.read_text().strip(), flush=True)
-    found = kept_results()
-    if missing := [case for case, its in found.items() if len(its) < SEEDS]:
-        print(f"no table yet: {', '.join(missing)} want {SEEDS} seeds")
+    results = finished_results()
+    if missing := [case for case, its in results.items() if len(its) < SEEDS]:
+        print(f"no table yet: {', '.join(missing)} need {SEEDS} seeds")
         return
-    replace_section("imitation", "\n".join(table(found)) + "\n")
+    replace_section("imitation", "\n".join(table(results)) + "\n")
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ class Published:
     """Errors in free run over the whole test stretch: Champneys et al. 2024, arXiv 2405.10779.
 
     Attributes:
-        known: measured rows that a simulation starts from; a model with more history gets more.
+        warmup: measured rows that a simulation starts from; a model with more history gets more.
         unit: of the errors.
         scale: of the unit in that of the channel.
         best: smallest error.
@@ -56,7 +56,7 @@ class Published:
         tuned: row of the task that was tuned for it, in the section `accuracy` of the results.
     """
 
-    known: int
+    warmup: int
     unit: str
     scale: float
     best: float
@@ -200,9 +200,9 @@ def play(entry: DataSet, budget: float) -> LeagueResult:
 def _play(entry: DataSet, budget: float) -> LeagueResult:
     source = str(DATA / entry.source)
     rate = ["--rate", str(entry.rate)] if entry.rate else []
-    drafted = _kinemill("new", entry.name, "--from", source, *rate)
-    if drafted.returncode != 0:
-        return LeagueResult(entry.name, f"new: {_last_line(drafted.stderr)}", budget=budget)
+    draft = _kinemill("new", entry.name, "--from", source, *rate)
+    if draft.returncode != 0:
+        return LeagueResult(entry.name, f"new: {_last_line(draft.stderr)}", budget=budget)
     test = [f"--set=dataset.test={json.dumps(entry.test)}"] if entry.test else []
     options = ["--logs", source, "--set", f"learn.budget={budget}", *test, "--json"]
     trained = _kinemill("run", entry.name, *options)
@@ -232,14 +232,14 @@ def _kinemill(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", code, *arguments],
         cwd=project(),
-        env={**os.environ, **_places(), "OMP_NUM_THREADS": str(len(os.sched_getaffinity(0)))},
+        env={**os.environ, **_gate_states(), "OMP_NUM_THREADS": str(len(os.sched_getaffinity(0)))},
         capture_output=True,
         text=True,
         check=False,
     )
 
 
-def _places() -> dict[str, str]:
+def _gate_states() -> dict[str, str]:
     """Return the variables of the league's own project; the benchmarks have that of examples."""
     folder = project()
     return {
@@ -326,8 +326,8 @@ def _free_run_error(entry: DataSet, published: Published) -> float:
     episodes = validate.run(task, home, recordings).ref
     dataset = load_dataset(home, dataset_stage.run(task, home, episodes).ref)
     (test,) = dataset.of("test")
-    known = max(published.known, model.history)
-    return rms(free_run(model, dataset, test, known)) / published.scale
+    warmup = max(published.warmup, model.history)
+    return rms(free_run(model, dataset, test, warmup)) / published.scale
 
 
 def _last_line(text: str) -> str:
@@ -338,7 +338,8 @@ def _last_line(text: str) -> str:
 def table(results: Sequence[LeagueResult]) -> str:
     """Return the results as a table in Markdown, with the geometric mean of the ratios."""
     lines = [
-        "| set | family | nRMSE | best reference | its | ratio | quarantined | gate | serves | s |",
+        "| set | family | nRMSE | best reference | its nRMSE | ratio | quarantined | gate | serves "
+        "| s |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for one in results:

@@ -93,7 +93,7 @@ ROWS = {
 }
 
 
-def kept() -> Path:
+def results_folder() -> Path:
     """Return the folder of what is finished."""
     return Home.resolve().root / "prove" / "loop"
 
@@ -101,9 +101,9 @@ def kept() -> Path:
 def one_seed(name: str, seed: int) -> dict[str, Any]:
     """Return the result of one loop, from an earlier call if it finished."""
     row, folder = ROWS[name], name.replace(", ", "-")
-    path = kept() / f"{folder}-{seed}.json"
+    path = results_folder() / f"{folder}-{seed}.json"
     if not path.is_file():
-        publish_json(path, _proved(row, seed, kept() / f"{folder}-{seed}"))
+        publish_json(path, _proved(row, seed, results_folder() / f"{folder}-{seed}"))
     return json.loads(path.read_text())
 
 
@@ -152,7 +152,7 @@ def table_row(name: str, seeds: Sequence[int]) -> str:
 def finished(name: str, seeds: Sequence[int]) -> list[int]:
     """Return the seeds of a row with a kept result."""
     folder = name.replace(", ", "-")
-    return [seed for seed in seeds if (kept() / f"{folder}-{seed}.json").is_file()]
+    return [seed for seed in seeds if (results_folder() / f"{folder}-{seed}.json").is_file()]
 
 
 def main() -> None:
@@ -160,16 +160,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--row", choices=list(ROWS), action="append")
     parser.add_argument("--seeds", type=int, default=5)
-    chosen = parser.parse_args()
-    seeds = range(1, 1 + chosen.seeds)
-    for name in chosen.row or ROWS:
+    options = parser.parse_args()
+    seeds = range(1, 1 + options.seeds)
+    for name in options.row or ROWS:
         for seed in seeds:
             sys.stdout.write(f"{name}, seed {seed}: {json.dumps(one_seed(name, seed))}\n")
             sys.stdout.flush()
     lines = [table_row(name, finished(name, seeds)) for name in ROWS]
     head = (
         "| task | model | budget, steps | seeds that reach 15 of 16 | successes from new starts "
-        "| steps of the plant (time) | wall, s | processor, s |"
+        "| steps of the plant (time) | wall, s | CPU, s |"
     )
     text = "\n".join([head, "|---|---|---|---|---|---|---|---|", *lines])
     replace_section("loop", f"{text}\n")

@@ -33,7 +33,7 @@ def measure() -> list[Row]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         database, store = stack.enter_context(postgres()), stack.enter_context(s3())
-        both = {
+        services = {
             "KINEMILL_DATABASE": new_database(database),
             "KINEMILL_REMOTE": new_bucket(store)[0],
             **s3_environment(store),
@@ -42,25 +42,25 @@ def measure() -> list[Row]:
         rows = [row(work, "s", seconds, {}) for work, seconds in alone.items()]
         usual = dict(zip(("first", "again"), alone.values(), strict=True))
         one = {"KINEMILL_DATABASE": new_database(database)}
-        for name, environment in {"PostgreSQL": one, "PostgreSQL, S3": both}.items():
-            found = _first_and_again(name, folder / name, environment)
-            for (work, seconds), reference in zip(found.items(), usual.values(), strict=True):
+        for name, environment in {"PostgreSQL": one, "PostgreSQL, S3": services}.items():
+            durations = _first_and_again(name, folder / name, environment)
+            for (work, seconds), reference in zip(durations.items(), usual.values(), strict=True):
                 rows.append(row(work, "s", seconds, {"SQLite, files": reference}))
-        elsewhere = folder / "another machine"
-        (elsewhere / "logs" / _TASK).mkdir(parents=True)
-        seconds = _run(elsewhere, both, ["run", _TASK])
+        second_home = folder / "another machine"
+        (second_home / "logs" / _TASK).mkdir(parents=True)
+        seconds = _run(second_home, services, ["run", _TASK])
         rows.append(
             row("PostgreSQL, S3: on another machine", "s", seconds, {"first": usual["first"]})
         )
         cluster = stack.enter_context(ray_head())
         for _ in range(2):
             add_node(cluster)
-        seconds = _run(folder / "ray", {"RAY_ADDRESS": cluster.address}, _ON_RAY)
+        seconds = _run(folder / "ray", {"RAY_ADDRESS": cluster.address}, _RAY_COMMAND)
         rows.append(row("SQLite, files, Ray: first", "s", seconds, {"local": usual["first"]}))
         return rows
 
 
-_ON_RAY = ["run", _TASK, "--set", "compute.type=ray"]
+_RAY_COMMAND = ["run", _TASK, "--set", "compute.type=ray"]
 
 
 def _first_and_again(name: str, home: Path, environment: dict[str, str]) -> dict[str, float]:
@@ -73,7 +73,7 @@ def _first_and_again(name: str, home: Path, environment: dict[str, str]) -> dict
 
 def _run(home: Path, environment: dict[str, str], command: list[str]) -> float:
     """Return the seconds of a command on a home."""
-    if command is _ON_RAY:
+    if command is _RAY_COMMAND:
         write = [sys.executable, "-m", "kinemill.sim", _TASK, "--to", str(home / "logs" / _TASK)]
         subprocess.run(write, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     began = time.perf_counter()

@@ -1,15 +1,14 @@
-"""How fast policies reach what counts as solved: `make prove-reinforcement`.
+"""Training time until policies solve their environments: `make prove-reinforcement`.
 
-Five seeds of each row, each beside stable-baselines3 with its own tuned settings (those of its
-"zoo") in the same process, one after the other, with the same evaluations: 20 episodes every so
-many steps, from the same starts each time, and from 20 new ones where the target is reached. Time
-is that of the training, evaluations included, imports not: of the clock, and of the processor,
-which a busy machine hardly changes. Ratios are of pairs that ran one after the other; all are
-medians over seeds, with the lowest and the highest. `return` is the mean of 100 episodes from
-starts that neither saw. The swing-up is learned in a model of its own for each seed, made first as
-a user would: 24 logs of 15 s that the seed draws, then `kinemill run pendulum`. What is finished is
-kept under `prove/reinforcement/` of KINEMILL_HOME; `--row NAME`, `--seeds N`, `--report` alone
-rewrites the table of docs/results.md.
+Runs five seeds of each row, kinemill and stable-baselines3 with the tuned settings of its "zoo", in
+the same process, one after the other, with the same evaluations: 20 episodes at regular intervals
+from the same initial states, and from 20 new ones where the target is reached. Times are wall-clock
+and CPU time of the training, including evaluations, excluding imports. Ratios are those of pairs
+that ran one after the other. Cells are medians over seeds with minimum and maximum. `return` is the
+mean of 100 episodes from unseen initial states. Each seed of the swing-up trains in its own
+dynamics model, created as a user would: 24 logs of 15 s, then `kinemill run pendulum`. Finished
+results are kept under `prove/reinforcement/` of KINEMILL_HOME. Options: `--row NAME`, `--seeds N`;
+`--report` only rewrites the table of docs/results.md.
 """
 
 import argparse
@@ -32,13 +31,13 @@ from kinemill.store.home import Home
 from kinemill.task.protocols import NullReporter
 
 SEEDS, EPISODES = 5, 100
-TIMES, SIDES = ("seconds", "processor"), ("ours", "theirs")
+TIMES, LIBRARIES = ("seconds", "processor"), ("ours", "theirs")
 IMPORTS = ("torch._dynamo", "stable_baselines3", "kinemill.rl.training_loop", "kinemill.rl.sb3")
 PARTS = ("stepping", "evaluation", "learning")
 HEAD = (
-    "| task | seeds that reached it | return, fresh starts | s | s of the processor | "
-    "stable-baselines3: reached | return | s | s of the processor | ours / theirs: s | "
-    "processor |\n|---|---|---|---|---|---|---|---|---|---|---|"
+    "| task | seeds that reached the target | return, unseen starts | s | CPU s | "
+    "stable-baselines3: reached | return | s | CPU s | ratio: s | "
+    "ratio: CPU s |\n|---|---|---|---|---|---|---|---|---|---|---|"
 )
 PARTS_HEAD = (
     "| side | environment steps | environment, s | evaluations, s | rest, s | total, s | "
@@ -46,49 +45,49 @@ PARTS_HEAD = (
 )
 
 
-def kept() -> Path:
-    """Return the folder of what is finished."""
+def results_folder() -> Path:
+    """Return the folder of finished results."""
     return Home.resolve().root / "prove" / "reinforcement"
 
 
 def dynamics(seed: int) -> Path:
-    """Return the exported model of a simulated pendulum, learned as a user would from its logs.
+    """Return the exported model of a simulated pendulum, trained from its logs as a user would.
 
     Args:
-        seed: of the logs; what was learned from them is kept.
+        seed: of the logs. The trained model is reused.
     """
     from kinemill.register import fetch_bundle
     from kinemill.sim import write_logs
 
-    home = kept() / f"dynamics-{seed}"
+    home = results_folder() / f"dynamics-{seed}"
     if not Home(home).has_registry:
         write_logs(home / "given", "pendulum", seed=seed)
-        given = ["--logs", str(home / "given"), "--set", "ingest.min_file_age=0"]
-        done = kinemill(home, "run", "pendulum", *given)
+        log_options = ["--logs", str(home / "given"), "--set", "ingest.min_file_age=0"]
+        done = kinemill(home, "run", "pendulum", *log_options)
         if done["alias"] != "champion":
             sys.exit(f"pendulum: no champion from the logs of seed {seed}: {done['gate']}")
     return Path(fetch_bundle("models:/pendulum@champion", home))
 
 
 class Timed(NullReporter):
-    """Hears how long a training took so far."""
+    """Records the elapsed time of a training."""
 
     seconds = 0.0
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Keep the time."""
+        """Store the elapsed time."""
         del step
         self.seconds = metrics.get("seconds", self.seconds)
 
 
 class Spent:
-    """Seconds of the processor by part of a training."""
+    """CPU seconds by part of a training."""
 
     def __init__(self) -> None:
         self.seconds = dict.fromkeys(("stepping", "evaluation", "final"), 0.0)
 
     def of(self, part: Callable[..., str], call: Callable[..., Any]) -> Callable[..., Any]:
-        """Return a call that adds its time to a part, which depends on its arguments."""
+        """Wrap a call so that its CPU time is added to a part, chosen by its arguments."""
 
         def timed(*args: Any, **more: Any) -> Any:
             began = time.process_time()
@@ -100,15 +99,15 @@ class Spent:
         return timed
 
     def document(self, total: float) -> dict[str, float]:
-        """Return the seconds of all parts, of which `total` contains the final evaluation."""
+        """Return the seconds of all parts; `total` includes the final evaluation."""
         processor = total - self.seconds["final"]
-        known = self.seconds["stepping"] + self.seconds["evaluation"]
+        measured = self.seconds["stepping"] + self.seconds["evaluation"]
         parts = {key: self.seconds[key] for key in ("stepping", "evaluation")}
-        return {"processor": processor, **parts, "learning": processor - known}
+        return {"processor": processor, **parts, "learning": processor - measured}
 
 
 def ours(row: Row, seed: int) -> dict[str, Any]:
-    """Train once, in a home of its own."""
+    """Train once with kinemill, in a separate home."""
     from kinemill.environments.card import make_card
     from kinemill.rl.evaluation import Evaluator
     from kinemill.rl.vec_env import CopiesEnv
@@ -119,7 +118,7 @@ def ours(row: Row, seed: int) -> dict[str, Any]:
     if row.learned:
         changed["environment.model"] = str(dynamics(seed))
     task = load_task(row.task, changed)
-    heard, parts = Timed(), Spent()
+    reporter, parts = Timed(), Spent()
     CopiesEnv.step_wait = parts.of(lambda *_: "stepping", CopiesEnv.step_wait)
     final = task.environment.trials.episodes
     Evaluator.run = parts.of(
@@ -129,11 +128,11 @@ def ours(row: Row, seed: int) -> dict[str, Any]:
         home = Home(Path(folder))
         card = make_card(task, home)
         spent = time.process_time()
-        summary = train.run(task, home, card.ref, card.ref, (heard, NullReporter())).summary
+        summary = train.run(task, home, card.ref, card.ref, (reporter, NullReporter())).summary
         spent = time.process_time() - spent
     return {
         "reached": summary["reached"],
-        "seconds": heard.seconds,
+        "seconds": reporter.seconds,
         **parts.document(spent),
         "steps": summary["steps"],
         "return": summary["final"]["return"],
@@ -142,7 +141,7 @@ def ours(row: Row, seed: int) -> dict[str, Any]:
 
 
 def theirs(row: Row, seed: int) -> dict[str, Any]:
-    """Train once with stable-baselines3, its tuned settings, evaluated as often as ours."""
+    """Train once with stable-baselines3 and its tuned settings, with the same evaluations."""
     import numpy as np
     import torch
     from stable_baselines3.common.callbacks import BaseCallback
@@ -155,34 +154,36 @@ def theirs(row: Row, seed: int) -> dict[str, Any]:
     settings = dict(library["settings"])
     for name in library.get("falling", ()):
         first = settings[name]
-        settings[name] = lambda left, first=first: left * first
+        settings[name] = lambda remaining, first=first: remaining * first
 
     if std := library.get("action_noise"):  # of a single action
         settings["action_noise"] = NormalActionNoise(np.zeros(1), np.full(1, std))
 
     class Until(BaseCallback):
-        """Evaluates from the same starts, at the target from new ones too, and then ends."""
+        """Evaluates from the same initial states; at the target also from new ones, then stops."""
 
         reached = False
-        due = library["every"]
+        next_evaluation = library["every"]
 
         def _on_step(self) -> bool:
-            if self.num_timesteps < self.due:
+            if self.num_timesteps < self.next_evaluation:
                 return True
-            self.due += library["every"]
-            found = self._returned(seed + 10**5)
-            if found >= row.target:
-                found = (found + self._returned(seed + 10**5 + self.num_timesteps)) / 2
-            self.reached = bool(found >= row.target)
+            self.next_evaluation += library["every"]
+            mean_return = self._mean_return(seed + 10**5)
+            if mean_return >= row.target:
+                mean_return = (
+                    mean_return + self._mean_return(seed + 10**5 + self.num_timesteps)
+                ) / 2
+            self.reached = bool(mean_return >= row.target)
             return not self.reached
 
-        def _returned(self, first: int) -> float:
-            place = make_vec_env(library["id"], 1, seed=first)
-            return float(evaluate_policy(self.model, place, 20)[0])
+        def _mean_return(self, first: int) -> float:
+            environment = make_vec_env(library["id"], 1, seed=first)
+            return float(evaluate_policy(self.model, environment, 20)[0])
 
     environment, parts = make_vec_env(library["id"], library["copies"], seed=seed), Spent()
     environment.step_wait = parts.of(lambda: "stepping", environment.step_wait)
-    Until._returned = parts.of(lambda *_: "evaluation", Until._returned)
+    Until._mean_return = parts.of(lambda *_: "evaluation", Until._mean_return)
     package = importlib.import_module(library.get("package", "stable_baselines3"))
     kind = getattr(package, library["class"])
     watch, began, spent = Until(), time.perf_counter(), time.process_time()
@@ -201,19 +202,19 @@ def theirs(row: Row, seed: int) -> dict[str, Any]:
 
 
 def file_of(name: str, seed: int) -> Path:
-    """Return where a result is kept."""
+    """Return the path of a result."""
     short = "".join(one if one.isalnum() else "_" for one in name.lower())
-    return kept() / f"{short}-{seed}.json"
+    return results_folder() / f"{short}-{seed}.json"
 
 
-def prove(name: str, seed: int, wanted: Sequence[str] = SIDES) -> None:
-    """Do one seed of one row, ours first for even seeds; what is finished is not done again."""
-    for module in IMPORTS:  # else the side that comes first would pay for both
+def prove(name: str, seed: int, libraries: Sequence[str] = LIBRARIES) -> None:
+    """Run one seed of one row, kinemill first for even seeds; finished results are skipped."""
+    for module in IMPORTS:  # otherwise the first side would pay for the imports of both
         importlib.import_module(module)
     row, path = ROWS[name], file_of(name, seed)
     done: dict[str, Any] = read_json(path) if path.is_file() else {}
-    for side in SIDES if seed % 2 == 0 else SIDES[::-1]:
-        if side in done or side not in wanted or (side == "theirs" and not row.library):
+    for side in LIBRARIES if seed % 2 == 0 else LIBRARIES[::-1]:
+        if side in done or side not in libraries or (side == "theirs" and not row.library):
             continue
         done[side] = (ours if side == "ours" else theirs)(row, seed)
         publish_json(path, done)
@@ -221,15 +222,15 @@ def prove(name: str, seed: int, wanted: Sequence[str] = SIDES) -> None:
 
 
 def finished(name: str) -> list[Any]:
-    """Return the results of a row that are kept, one for each seed."""
+    """Return the finished results of a row, one per seed."""
     return [read_json(path) for k in range(SEEDS) if (path := file_of(name, k)).is_file()]
 
 
 def report(is_ordinary: bool = False) -> str:
-    """Return the table of what is finished; lines of other rows are those of docs/results.md.
+    """Return the table of finished results; other rows are copied from docs/results.md.
 
     Args:
-        is_ordinary: whether it is the table in which both sides step ordinary environments.
+        is_ordinary: whether to return the table in which both sides step ordinary environments.
     """
     page, lines = RESULTS.read_text(), [HEAD]
     for name, row in ROWS.items():
@@ -244,75 +245,78 @@ def report(is_ordinary: bool = False) -> str:
 
 
 def parts() -> str:
-    """Return where the processor's time goes in CartPole, ours with both runners."""
-    sides = {
+    """Return the CPU time of CartPole by part, kinemill with both runners."""
+    rows = {
         "kinemill, `native`": (CART, "ours"),
         "kinemill, `in_process`": (ORDINARY_CART, "ours"),
         "stable-baselines3": (ORDINARY_CART, "theirs"),
     }
     lines = [PARTS_HEAD]
-    for side, (name, key) in sides.items():
+    for side, (name, key) in rows.items():
         runs = [one[key] for one in finished(name) if key in one]
         steps = [one["steps"] for one in runs]
-        cells = [spread([one[part] for one in runs]) for part in (*PARTS, "processor")]
+        cells = [median_and_range([one[part] for one in runs]) for part in (*PARTS, "processor")]
         each = [
-            spread([1e6 * one[part] / one["steps"] for one in runs])
+            median_and_range([1e6 * one[part] / one["steps"] for one in runs])
             for part in ("stepping", "learning")
         ]
-        lines.append(f"| {' | '.join([side, spread(steps, 0), *cells, *each])} |")
+        lines.append(f"| {' | '.join([side, median_and_range(steps, 0), *cells, *each])} |")
     return "\n".join(lines) + "\n"
 
 
-def _line(name: str, row: Row, found: Sequence[Any]) -> str:
-    own = [one["ours"] for one in found if "ours" in one]
-    other = [one["theirs"] for one in found if "theirs" in one]
-    pairs = [one for one in found if len(one) == len(SIDES)]
+def _line(name: str, row: Row, results: Sequence[Any]) -> str:
+    own = [one["ours"] for one in results if "ours" in one]
+    other = [one["theirs"] for one in results if "theirs" in one]
+    pairs = [one for one in results if len(one) == len(LIBRARIES)]
     bound = f" within {row.within:g} s" if row.within else ""
     aim = "" if row.target is None else f": {row.target:g}{bound}"
     cells = [name + aim, *_cells(row, own)]
     if pairs:
         shares = [[one["ours"][key] / one["theirs"][key] for one in pairs] for key in TIMES]
-        cells += [*_cells(row, other), *(spread(ratios, 2) for ratios in shares)]
+        cells += [*_cells(row, other), *(median_and_range(ratios, 2) for ratios in shares)]
     return f"| {' | '.join([*cells, *['-'] * (11 - len(cells))])} |"
 
 
-def _cells(row: Row, found: Sequence[Any]) -> list[str]:
-    """Say of one side how many seeds reached the target, what they return, and how long it took."""
-    wins = [one["success"] for one in found if one.get("success") is not None]
-    solved = sum(one["reached"] for one in found)
+def _cells(row: Row, results: Sequence[Any]) -> list[str]:
+    """Return seeds that reached the target, returns and times of one side."""
+    wins = [one["success"] for one in results if one.get("success") is not None]
+    solved = sum(one["reached"] for one in results)
     return [
-        f"{len(found)} seeds" if row.target is None else f"{solved} of {len(found)}",
-        spread([one["return"] for one in found]) + (f", success {spread(wins, 2)}" if wins else ""),
-        *(spread([one[key] for one in found]) for key in TIMES),
+        f"{len(results)} seeds" if row.target is None else f"{solved} of {len(results)}",
+        median_and_range([one["return"] for one in results])
+        + (f", success {median_and_range(wins, 2)}" if wins else ""),
+        *(median_and_range([one[key] for one in results]) for key in TIMES),
     ]
 
 
-def spread(values: Sequence[float], digits: int = 1) -> str:
-    """Say the median of some values, with the lowest and the highest."""
+def median_and_range(values: Sequence[float], digits: int = 1) -> str:
+    """Format the median of values with minimum and maximum."""
     ends = f"{min(values):.{digits}f} to {max(values):.{digits}f}"
     return f"{statistics.median(values):.{digits}f} ({ends})"
 
 
 def main() -> None:
-    """Prove what is asked for; each seed in a process of its own."""
+    """Run the selected rows, each seed in a separate process."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--row", choices=list(ROWS), help="one row alone")
+    parser.add_argument("--row", choices=list(ROWS), help="run one row only")
     parser.add_argument("--seeds", type=int, default=SEEDS)
-    parser.add_argument("--one", type=int, help="this seed, in this process")
-    parser.add_argument("--side", choices=SIDES, action="append", help="default: both, in turn")
-    parser.add_argument("--report", action="store_true", help="rewrite the table alone")
-    parser.add_argument("--json", action="store_true", help="print what is finished as JSON")
-    given = parser.parse_args()
-    if given.one is not None:
-        prove(given.row, given.one, given.side or SIDES)
+    parser.add_argument("--one", type=int, help="run this seed in this process")
+    parser.add_argument(
+        "--side", choices=LIBRARIES, action="append", help="default: both, alternating"
+    )
+    parser.add_argument("--report", action="store_true", help="only rewrite the table")
+    parser.add_argument("--json", action="store_true", help="print finished results as JSON")
+    options = parser.parse_args()
+    if options.one is not None:
+        prove(options.row, options.one, options.side or LIBRARIES)
         return
-    for seed in () if given.report or given.json else range(given.seeds):
-        for name in [given.row] if given.row else ROWS:
+    for seed in () if options.report or options.json else range(options.seeds):
+        for name in [options.row] if options.row else ROWS:
             command = [sys.executable, "-m", "benchmarks.prove_reinforcement", "--row", name]
-            sides = [word for side in given.side or () for word in ("--side", side)]
-            subprocess.run([*command, "--one", str(seed), *sides], check=True)
-    if given.json:
-        files = sorted(kept().glob("*.json"))
+            library_options = [word for side in options.side or () for word in ("--side", side)]
+            subprocess.run([*command, "--one", str(seed), *library_options], check=True)
+    if options.json:
+        files = sorted(results_folder().glob("*.json"))
         print(json.dumps({path.stem: read_json(path) for path in files}, indent=2))
         return
     tables = {"reinforcement": report(), "reinforcement-ordinary": report(is_ordinary=True)}
@@ -320,7 +324,7 @@ def main() -> None:
         tables["reinforcement-parts"] = parts()
     for section, text in tables.items():
         print(f"## {section}\n\n{text}")
-        if not given.row:
+        if not options.row:
             replace_section(section, text)
 
 

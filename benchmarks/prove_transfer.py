@@ -46,10 +46,12 @@ def new_task(folder: Path) -> Path:
     return path
 
 
-def run(kept: Path, home: Path, task: str, logs: str, overrides: dict[str, Any]) -> dict[str, Any]:
+def run(
+    result_file: Path, home: Path, task: str, logs: str, overrides: dict[str, Any]
+) -> dict[str, Any]:
     """Run the chain once, or return what it printed the last time."""
-    if kept.is_file():
-        return json.loads(kept.read_text())
+    if result_file.is_file():
+        return json.loads(result_file.read_text())
     command = [str(Path(sys.executable).with_name("kinemill")), "run", task, "--json"]
     command += ["--logs", str(DATA / logs)]
     for key, value in overrides.items():
@@ -63,7 +65,7 @@ def run(kept: Path, home: Path, task: str, logs: str, overrides: dict[str, Any])
     )
     if done.returncode not in (0, 1):
         sys.exit(done.returncode)
-    kept.write_text(done.stdout)
+    result_file.write_text(done.stdout)
     return json.loads(done.stdout)
 
 
@@ -90,13 +92,13 @@ def _rate(home: Path) -> float:
     return read_yaml(new_task(home)).value["learn"]["optimizer"]["lr"]
 
 
-def lines(name: str, found: list[dict[str, dict[str, Any]]]) -> list[str]:
+def lines(name: str, results: list[dict[str, dict[str, Any]]]) -> list[str]:
     """Return the table rows of one model: each channel, then the mean over channels."""
     rows: list[str] = []
-    test = found[0]["anew"]["metrics"]["test"]
+    test = results[0]["anew"]["metrics"]["test"]
     for channel, errors in test.items():
         pair = [
-            _told([one[who]["metrics"]["test"][channel]["rmse"]["model"] for one in found])
+            _cell([one[who]["metrics"]["test"][channel]["rmse"]["model"] for one in results])
             for who in ("anew", "from A.0")
         ]
         rows.append(
@@ -104,18 +106,18 @@ def lines(name: str, found: list[dict[str, dict[str, Any]]]) -> list[str]:
             f"{errors['rmse']['linear']:.3g} | {errors['rmse']['linear_sincos']:.3g} |"
         )
     pair = [
-        _told([one[who]["metrics"]["nrmse"]["model"] for one in found])
+        _cell([one[who]["metrics"]["nrmse"]["model"] for one in results])
         for who in ("anew", "from A.0")
     ]
-    nrmse = found[0]["anew"]["metrics"]["nrmse"]
+    nrmse = results[0]["anew"]["metrics"]["nrmse"]
     tail = f"{nrmse['linear']:.3g} | {nrmse['linear_sincos']:.3g} |"
     return [*rows, f"| {name} | nrmse | 1 | {pair[0]} | {pair[1]} | {tail}"]
 
 
-def _told(found: list[float]) -> str:
-    if len(found) == 1:
-        return f"**{found[0]:.3g}**"
-    return f"**{statistics.median(found):.3g}** ({', '.join(f'{one:.3g}' for one in found)})"
+def _cell(values: list[float]) -> str:
+    if len(values) == 1:
+        return f"**{values[0]:.3g}**"
+    return f"**{statistics.median(values):.3g}** ({', '.join(f'{one:.3g}' for one in values)})"
 
 
 def main() -> None:
@@ -123,7 +125,7 @@ def main() -> None:
     if not DATA.is_dir():
         sys.exit(f"{DATA} is not here: the proof reads real logs kept beside the checkout")
     rows = [
-        "| model | channel | unit | anew | from A.0 | linear | linear_sincos |",
+        "| model | channel | unit | from scratch | from A.0 | linear | linear_sincos |",
         "|---|---|---|---|---|---|---|",
     ]
     for name in MODELS:

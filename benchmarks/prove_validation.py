@@ -40,18 +40,18 @@ def ratios(home: Home, recording: str) -> dict[str, float]:
     dataset = dataset_stage.run(task, home, validate.run(task, home, recordings, QUIET).ref).ref
     training_set = augment.run(task, home, dataset).ref
     model = train.run(task, home, dataset, training_set, (QUIET, QUIET)).ref
-    known = load_references(home, stage.run(task, home, dataset).ref)
+    references_ = load_references(home, stage.run(task, home, dataset).ref)
     trained = runtime.load(open_ref(home, export.run(task, home, model, dataset).ref))
-    reference, rows = known.items[REFERENCE].strongest, load_dataset(home, dataset)
+    reference, rows = references_.items[REFERENCE].strongest, load_dataset(home, dataset)
     history = max(trained.history, reference.history)
-    found: dict[str, float] = {}
+    result: dict[str, float] = {}
     for split in ("validation", "test"):
         errors = [
             evaluate(one, rows, split, [task.verify.horizon], task.verify.stride, history)
             for one in (trained, reference)
         ]
-        found[split] = errors[0].nrmse / errors[1].nrmse
-    return found
+        result[split] = errors[0].nrmse / errors[1].nrmse
+    return result
 
 
 def main() -> None:
@@ -62,8 +62,8 @@ def main() -> None:
     ]
     for recording in RECORDINGS:
         with tempfile.TemporaryDirectory() as folder:
-            found = ratios(Home(Path(folder)), recording)
-        lines.append(f"| {recording} | {found['validation']:.2f} | {found['test']:.2f} |")
+            result = ratios(Home(Path(folder)), recording)
+        lines.append(f"| {recording} | {result['validation']:.2f} | {result['test']:.2f} |")
         print(lines[-1], flush=True)
     replace_section("validation", "\n".join(lines) + "\n")
 

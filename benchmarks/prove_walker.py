@@ -37,7 +37,7 @@ HOMES = Path(os.environ.get("PROVE_HOME", ROOT / "var" / "prove"))
 STEPS = os.environ.get("STEPS")
 
 
-class Walking(Protocol):
+class Walker(Protocol):
     """What walks: phase of the gait it is in, and targets from what is observed."""
 
     phase: float
@@ -112,18 +112,18 @@ class Walk:
     success: float
 
 
-def evaluate(task: Task, walking: Walking, reference: GaitReference, trials: int) -> Walk:
+def evaluate(task: Task, walker: Walker, reference: GaitReference, trials: int) -> Walk:
     """Try something that walks, from the starts of the task's own trials."""
     environment, results = make_environment(task), list[list[float]]()
     core: Any = environment.unwrapped
     assert task.environment is not None
     for seed in range(task.environment.trials.seed, task.environment.trials.seed + trials):
         observation, _ = environment.reset(seed=seed)
-        walking.begin(observation)
+        walker.begin(observation)
         off, over, info = list[float](), False, dict[str, Any]()
         while not over:
-            observation, _, fell, cut, info = environment.step(walking.act(observation))
-            gait = joints_at(reference, walking.phase, observation)
+            observation, _, fell, cut, info = environment.step(walker.act(observation))
+            gait = joints_at(reference, walker.phase, observation)
             off.append(float(np.abs(observation[7:17] - gait).mean()))
             over = fell or cut
         speed = float(core.robots.speed_error()[0])
@@ -166,11 +166,11 @@ def main() -> None:
     trials = int(os.environ.get("TRIALS", "50"))
     rows = {
         f"policy after {steps:,} steps": evaluate(task, Learned(policy), reference, trials),
-        "gait played back": evaluate(task, Playing(reference), reference, trials),
-        "standing": evaluate(task, Playing(reference, still=True), reference, trials),
+        "open-loop gait": evaluate(task, Playing(reference), reference, trials),
+        "standing still": evaluate(task, Playing(reference, still=True), reference, trials),
     }
     lines = [
-        "| what walks | stands, s | velocity off by, m/s | joints off by, rad | success |",
+        "| policy | standing time, s | velocity error, m/s | joint error, rad | success |",
         "|---|---|---|---|---|",
         *(
             f"| {name} | {one.seconds:.2f} | {one.velocity:.3f} | {one.joints:.3f} | "

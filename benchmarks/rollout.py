@@ -91,19 +91,19 @@ def _measure(name, step, simulator, compiled, batch) -> Row:
     if name in PEERS and (onyx := PEERS[name](step.history, *tensors)):
         cases["onyxengine 0.1.15"] = onyx
     calls = CALLS[batch]
-    repeated = {case: _repeat(call, calls) for case, call in cases.items()}
-    seconds = interleaved(repeated, ROUNDS)
+    repeated_calls = {case: _repeat(call, calls) for case, call in cases.items()}
+    seconds = interleaved(repeated_calls, ROUNDS)
     rate = {case: calls * batch * HORIZON / value for case, value in seconds.items()}
     ours = rate.pop("ours")
     return row(f"roll out {name}, {HORIZON} steps, batch {batch}", "state-steps/s", ours, rate)
 
 
 def _repeat(call, times):
-    def several():
+    def repeat_calls():
         for _ in range(times):
             call()
 
-    return several
+    return repeat_calls
 
 
 def _onyx_mlp(history, states, past, actions):
@@ -126,9 +126,9 @@ def _onyx_mlp(history, states, past, actions):
     model = modeling.MLP(config).eval()
     # It wants an action for the row after the last as well, and never looks at it.
     every = torch.cat([past, actions, actions[:, -1:]], dim=1)
-    known = {name: states[..., index : index + 1] for index, name in enumerate(STATES)}
-    acting = {name: every[..., index : index + 1] for index, name in enumerate(ACTIONS)}
-    return lambda: model.simulate(known, acting, HORIZON)
+    state_columns = {name: states[..., index : index + 1] for index, name in enumerate(STATES)}
+    action_columns = {name: every[..., index : index + 1] for index, name in enumerate(ACTIONS)}
+    return lambda: model.simulate(state_columns, action_columns, HORIZON)
 
 
 PEERS = {"MLP 3x64": _onyx_mlp}

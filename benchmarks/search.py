@@ -32,7 +32,7 @@ from kinemill.search.view import View
 from kinemill.store.home import Home
 from kinemill.task import Task
 
-FEW, MANY = 1_000, 1_000_000
+SMALL, LARGE = 1_000, 1_000_000
 CHANNELS = 30
 BATCHES, SINGLE = 8, 40  # tables of a view, and recordings that are replaced one by one
 QUERIES = {
@@ -112,12 +112,12 @@ def measure(folder: Path, home: Home) -> dict[str, list[float]]:
     return spent
 
 
-def table(few: dict[str, list[float]], many: dict[str, list[float]], recordings: int) -> str:
+def table(small: dict[str, list[float]], large: dict[str, list[float]], recordings: int) -> str:
     """Return a Markdown table: medians in ms with least and most, and their ratio."""
-    lines = [f"| search | among {FEW:,} | among {recordings:,} | ratio |", "|---|---|---|---|"]
-    for what, seconds in many.items():
-        ratio = statistics.median(seconds) / statistics.median(few[what])
-        lines.append(f"| {what} | {_cell(few[what])} | {_cell(seconds)} | {ratio:.1f} |")
+    lines = [f"| search | among {SMALL:,} | among {recordings:,} | ratio |", "|---|---|---|---|"]
+    for what, seconds in large.items():
+        ratio = statistics.median(seconds) / statistics.median(small[what])
+        lines.append(f"| {what} | {_cell(small[what])} | {_cell(seconds)} | {ratio:.1f} |")
     return "\n".join(lines) + "\n"
 
 
@@ -129,28 +129,28 @@ def _cell(seconds: list[float]) -> str:
 
 def main() -> None:
     """Measure; `--peak FOLDER` is how this calls itself for its memory."""
-    asked = argparse.ArgumentParser(description=__doc__)
-    asked.add_argument("--recordings", type=int, default=MANY)
-    asked.add_argument("--json", action="store_true", help="print figures, not a table")
-    asked.add_argument("--peak", type=Path, help=argparse.SUPPRESS)
-    given = asked.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--recordings", type=int, default=LARGE)
+    parser.add_argument("--json", action="store_true", help="print figures, not a table")
+    parser.add_argument("--peak", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
     tune_process()  # as every process of kinemill's
-    if given.peak:
-        seconds = measure(given.peak, Home(given.peak))
+    if options.peak:
+        seconds = measure(options.peak, Home(options.peak))
         print(json.dumps({"seconds": seconds, "megabytes": _largest_resident()}))
         return
     results = list[dict[str, dict[str, list[float]]]]()
     with tempfile.TemporaryDirectory() as scratch:
-        for recordings in (FEW, given.recordings):
+        for recordings in (SMALL, options.recordings):
             folder = Path(scratch) / str(recordings)
             write(folder, recordings)
             command = [sys.executable, "-m", "benchmarks.search", "--peak", str(folder)]
             done = subprocess.run(command, check=True, capture_output=True, text=True)
             results.append(json.loads(done.stdout))
-    few, many = results
-    text = table(few["seconds"], many["seconds"], given.recordings)
-    print(json.dumps({"few": few, "many": many}) if given.json else text)
-    print(f"{many['megabytes']:.0f} MB resident at most", file=sys.stderr)
+    small, large = results
+    text = table(small["seconds"], large["seconds"], options.recordings)
+    print(json.dumps({"few": small, "many": large}) if options.json else text)
+    print(f"{large['megabytes']:.0f} MB resident at most", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ def measure() -> list[Row]:
     )
     rate = {name: 1 / value for name, value in seconds.items()}
     ours = rate.pop("kinemill")
-    return [row("`--help`", "answers/s", ours, {f"{n} --help": value for n, value in rate.items()})]
+    return [row("`--help`", "calls/s", ours, {f"{n} --help": value for n, value in rate.items()})]
 
 
 def _help(command):

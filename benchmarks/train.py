@@ -55,13 +55,13 @@ def _measure(model, history, horizon, batch, steps) -> list[Row]:
         cases["ours"](1)
         spent = time.perf_counter() - began
         done = [row(f"compile {_named(task)}, batch {batch}", "s", spent, {})]
-    cases["one operation after the other"] = _Eager(task, layout, windows, batch)
+    cases["torch eager"] = _Eager(task, layout, windows, batch)
     cases["DataLoader over TensorDataset"] = _Loaded(task, layout, windows, batch)
     if model is GRU:
-        cases["DataLoader, window encoded again at each step"] = _Reencoding(layout, windows, batch)
+        cases["DataLoader, window re-encoded at each step"] = _Reencoding(layout, windows, batch)
     seconds = interleaved({name: lambda work=work: work(steps) for name, work in cases.items()})
     rate = {name: steps * batch / value for name, value in seconds.items()}
-    ours = rate.pop("ours", rate["one operation after the other"])
+    ours = rate.pop("ours", rate["torch eager"])
     return [row(f"train {_named(task)}, batch {batch}", "windows/s", ours, rate), *done]
 
 
@@ -107,8 +107,8 @@ class _Eager:
         return self.error(*self.windows.gather(which))
 
     def error(self, states, past, actions, truth):
-        found = self.module.rollout(states, past, actions)
-        return self.module.wrap(found - truth).square().mean()
+        prediction = self.module.rollout(states, past, actions)
+        return self.module.wrap(prediction - truth).square().mean()
 
     def update(self, loss):
         self.optimizer.zero_grad(set_to_none=True)
@@ -173,15 +173,15 @@ class _Reencoding(_Loaded):
         self.feed = iter(())
 
     def error(self, states, past, actions, truth):
-        acting = torch.cat([past, actions], dim=1)
-        length, found = states.shape[1], []
+        all_actions = torch.cat([past, actions], dim=1)
+        length, predictions = states.shape[1], []
         for k in range(actions.shape[1]):
-            rows = torch.cat([self.encoded(states), acting[:, k : k + length]], dim=2)
-            answer, _ = self.module["gru"](rows)
-            state = states[:, -1] + self.module["head"](answer[:, -1])
-            found.append(state)
+            rows = torch.cat([self.encoded(states), all_actions[:, k : k + length]], dim=2)
+            output, _ = self.module["gru"](rows)
+            state = states[:, -1] + self.module["head"](output[:, -1])
+            predictions.append(state)
             states = torch.cat([states[:, 1:], state.unsqueeze(1)], dim=1)
-        return (torch.stack(found, dim=1) - truth).square().mean()
+        return (torch.stack(predictions, dim=1) - truth).square().mean()
 
     def encoded(self, states):
         angle = states[..., self.angles]

@@ -1,6 +1,7 @@
-"""The table of `make prove-imitation`, from figures that are kept."""
+"""The table of `make prove-imitation`, from finished results."""
 
 import json
+from collections import Counter
 
 from benchmarks import prove_imitation
 
@@ -10,7 +11,7 @@ def closed_loop(success, **others):
 
 
 def test_the_table_shows_every_seed_of_every_case(tmp_path, monkeypatch):
-    """A mean of 0.9 and 1.0 drawn anew lies between them; seeds stand in their order."""
+    """The bootstrap mean of 0.9 and 1.0 lies between them; seeds keep their order."""
     monkeypatch.setenv("KINEMILL_HOME", str(tmp_path))
     errors = {"policy": 0.0018, "linear": 0.0019, "own_linear": 0.00185, "repeat": 0.0048}
     figures = {
@@ -19,27 +20,27 @@ def test_the_table_shows_every_seed_of_every_case(tmp_path, monkeypatch):
         "targets": closed_loop(0.97, shuffled=0.34),
         "g1": errors,
     }
-    prove_imitation.kept().mkdir(parents=True)
+    prove_imitation.results_folder().mkdir(parents=True)
     for case, result in figures.items():
-        (prove_imitation.kept() / f"{case}-0.json").write_text(json.dumps(result))
+        (prove_imitation.results_folder() / f"{case}-0.json").write_text(json.dumps(result))
     for seed, success in enumerate((0.9, 1.0)):
-        path = prove_imitation.kept() / f"obstacle-{seed}.json"
+        path = prove_imitation.results_folder() / f"obstacle-{seed}.json"
         path.write_text(json.dumps(closed_loop(success)))
-    lines = list(prove_imitation.table(prove_imitation.kept_results()))
+    lines = list(prove_imitation.table(prove_imitation.finished_results()))
     assert len(lines) == 6
     reach, obstacle, targets, humanoid = lines[2:]
     assert "| 1 | **1.000** | 1.000 to 1.000 | expert 1.000 |" in reach
     assert "| 2 | **0.900, 1.000** | 0.900 to 1.000 |" in obstacle
-    assert "plain cloning 0.110" in obstacle
-    assert "told what another episode was 0.340" in targets
+    assert "plain behavior cloning 0.110" in obstacle
+    assert "instruction of another episode 0.340" in targets
     assert "**0.00180**" in humanoid
-    assert "0.00190; linear, each joint on its own 8 rows 0.00185; the last action" in humanoid
+    assert "0.00190; linear, one joint per model, 8 rows 0.00185; last action repeated" in humanoid
 
 
-def test_a_policy_is_told_what_another_episode_was():
-    """Each of three instructions about a third of the time, whatever the own one says."""
+def test_a_policy_receives_the_instruction_of_another_episode():
+    """Each of three instructions appears in about a third of the episodes."""
 
-    class Listening:
+    class RecordingPolicy:
         interface = "of the policy"
         messages = []
 
@@ -50,13 +51,11 @@ def test_a_policy_is_told_what_another_episode_was():
             self.messages.append(observation["instruction"])
             return observation["camera"]
 
-    misled = prove_imitation.Misled(Listening(), ["red", "green", "blue"])
-    assert misled.interface == "of the policy"
+    policy = prove_imitation.WrongInstruction(RecordingPolicy(), ["red", "green", "blue"])
+    assert policy.interface == "of the policy"
     for seed in range(300):
-        misled.reset(seed)
-        assert misled.act({"camera": seed, "instruction": "its own"}) == seed
-    assert {word: Listening.messages.count(word) > 70 for word in set(Listening.messages)} == {
-        "red": True,
-        "green": True,
-        "blue": True,
-    }
+        policy.reset(seed)
+        assert policy.act({"camera": seed, "instruction": "its own"}) == seed
+    counts = Counter(RecordingPolicy.messages)
+    assert set(counts) == {"red", "green", "blue"}
+    assert min(counts.values()) > 70
