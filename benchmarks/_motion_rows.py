@@ -5,6 +5,7 @@ checkpoint, and its results are read again where they exist. The exported file a
 """
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from benchmarks import ROOT
 from benchmarks._clips import task_text, write_clip
+from benchmarks._onboard import Onboard, build_onboard
 from benchmarks.prove_motion import CLIPS, HOMES, data_of
 from kinemill.draft.motion import build_motion
 from kinemill.draft.own_logs import check_own_logs
@@ -33,6 +35,7 @@ from kinemill.runtime.integrity import POLICY
 from kinemill.sim import mujoco
 from kinemill.store.home import Home
 from kinemill.task import Task, load_task
+from kinemill.task.export import Export
 from kinemill.task.protocols import NullReporter
 from kinemill.train import load_model
 from kinemill.train import stage as train
@@ -85,6 +88,8 @@ class PhysicsRow:
         policy: results of the exported policy.
         open_loop: those of the reference without corrections.
         transfer: those of the policy in other physics, by name.
+        onboard: share of trials that the C++ example with the policy's C code survived, from the
+            first of the same starts; None: not run.
     """
 
     name: str
@@ -93,6 +98,7 @@ class PhysicsRow:
     policy: Tracked
     open_loop: Tracked
     transfer: dict[str, Tracked] = field(default_factory=dict[str, Tracked])
+    onboard: float | None = None
 
     @classmethod
     def read(cls, path: Path) -> "PhysicsRow":
@@ -112,14 +118,15 @@ class PhysicsRow:
             f"| {self.name} | {self.steps:,} in {self.minutes:.0f} min | **{one.lasted:.1%}** | "
             f"{one.survived:.0%} | {one.success:.0%} | "
             f"{'' if velocity is None else f'{velocity:.3f}'} | {one.joints:.3f} | "
-            f"{self.open_loop.lasted:.1%} | {lost:+.0f} ({worst[0]}) |"
+            f"{self.open_loop.lasted:.1%} | {lost:+.0f} ({worst[0]}) | "
+            f"{'' if self.onboard is None else f'{self.onboard:.0%}'} |"
         )
 
 
 HEAD = [
     "| row | steps | lasted | survived | success | velocity error, m/s | joint error, rad | "
-    "open loop lasted | largest loss of survival in changed physics, points |",
-    "|---|---|---|---|---|---|---|---|---|",
+    "open loop lasted | largest loss of survival in changed physics, points | survived, C++ |",
+    "|---|---|---|---|---|---|---|---|---|---|",
 ]
 
 
@@ -157,11 +164,7 @@ def prove_row(name: str, steps: int | None, trials: int) -> PhysicsRow:
     minutes = _add_minutes(root, (time.perf_counter() - began) / 60.0)
     module = load_model(home.root / model.ref.path)
     assert isinstance(module, TrackingPolicy)
-    exported = root / "export"
-    exported.mkdir(exist_ok=True)
-    write_policy(module, describe(module, task.name, refs[0].digest), exported)
-    policy = load(exported / POLICY)
-    assert isinstance(policy, Policy)
+    policy, onboard = _export(module, task, refs[0].digest, root)
     test, off = task, clip_error
     if name.endswith("_bdx"):
         test, off = _held_out(task, home, refs[0], module)
@@ -177,9 +180,25 @@ def prove_row(name: str, steps: int | None, trials: int) -> PhysicsRow:
             other: run(changed, policy, min(trials, _TRANSFER_TRIALS))
             for other, changed in _transfers(test).items()
         },
+        run_trials(test, onboard, min(trials, _AT_ONCE), off=lambda *_: 0.0).survived,
     )
+    onboard.close()
     path.write_text(json.dumps(asdict(row)))
     return row
+
+
+def _export(module: TrackingPolicy, task: Task, dataset: str, root: Path) -> tuple[Policy, Onboard]:
+    """Return the exported policy, and the C++ example with its C code."""
+    folder, environment = root / "export", task.environment
+    assert isinstance(environment, LeggedEnvironment)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    servos = {"servos": environment.servos()}
+    interface = describe(module, task.name, dataset)
+    write_policy(module, interface, folder, Export(c99=True), more=servos)
+    policy = load(folder / POLICY)
+    assert isinstance(policy, Policy)
+    return policy, Onboard(build_onboard(folder, root / "onboard"))
 
 
 class _Printer(NullReporter):
@@ -272,6 +291,7 @@ def _clip_task(name: str, root: Path, steps: int) -> tuple[Task, Path]:
     steps: {steps}
     eval_every: {every}
     save_every: {every}
+    patience: 2
 """
     return load_task(clip_task(name, root, settings)), root / "clips"
 

@@ -8,12 +8,16 @@ import sys
 import numpy as np
 import pytest
 
+from benchmarks._onboard import build_onboard
 from benchmarks._policies import Chooser, Gains
 from kinemill.export.bundle import seal
 from kinemill.export.c99 import generate
+from kinemill.export.policy import describe, write_policy
 from kinemill.runtime import load
+from kinemill.task.export import Export
 from tests.conftest import ROOT
 from tests.export.conftest import published, random_step
+from tests.motion.policies import SERVOS, of_gaits
 
 EXAMPLES = ROOT / "examples"
 
@@ -83,3 +87,37 @@ def test_the_c_plus_plus_example_of_the_step_runs_as_the_onnx_file(folder, tmp_p
     for _ in range(25):
         state, *carry = simulator.step(state, np.zeros((1, 1), np.float32), *carry)
     np.testing.assert_allclose([float(line) for line in done.stdout.split()], state[0], atol=1e-6)
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="needs g++")
+def test_the_c_plus_plus_example_of_a_legged_robot_acts_as_the_onnx_file(tmp_path):
+    """A motion, an incomplete observation, the rest of it, and the motion from its start."""
+    module = of_gaits()
+    more = {"servos": SERVOS}
+    folder = tmp_path / "policy"
+    folder.mkdir()
+    write_policy(module, describe(module, "dog", "d" * 64), folder, Export(c99=True), more=more)
+    program = build_onboard(folder, tmp_path / "run")
+    random = np.random.default_rng(0)
+    observed = random.normal(0.0, 0.3, (30, len(module.layout.observation))).astype(np.float32)
+    observed[:, 3] = 1.0
+    lines = [" ".join(f"{value:.9g}" for value in row) for row in observed]
+    done = subprocess.run(
+        [program, "--free"],
+        input="\n".join([*lines[:10], "1 2 x", *lines[10:], "reset", *lines[:5], ""]),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    actual = np.array([[float(value) for value in row.split()] for row in done.stdout.splitlines()])
+    policy, expected = load(folder), []
+    for rows in (observed, observed[:5]):
+        carry = policy.initial_carry(1)
+        for row in rows:
+            action, carry = policy.step({"observation": row[None]}, carry)
+            expected.append(action[0])
+    expected.insert(10, expected[9])  # held: the observation was not complete
+    np.testing.assert_allclose(actual, expected, atol=1e-5)
+    errors = done.stderr.splitlines()
+    assert errors[0] == "servo 0: kp 20 N m/rad, kv 0.5 N m s/rad, at most 3.40282e+38 N m"
+    assert errors[-1] == "no action: the observation is not complete"

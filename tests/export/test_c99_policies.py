@@ -17,14 +17,17 @@ from kinemill.export.bundle import deliver
 from kinemill.export.c99 import parity
 from kinemill.export.c99.compiler import compiler
 from kinemill.export.c99.policy_source import generate_policy
+from kinemill.export.policy import describe, write_policy
 from kinemill.export.policy_cases import play, random_inputs
 from kinemill.rl.actor import Actor
 from kinemill.rl.networks import LSTMCore, Perceptron
 from kinemill.runtime import load
+from kinemill.task.export import Export
 from kinemill.task.plugins import OBJECTIVES
 from kinemill.train.objectives._bc_setup import assemble
 from kinemill.train.policy import PolicyLayout
 from tests.export.test_c99 import SANE, STRICT
+from tests.motion.policies import SERVOS, of_clips, of_gaits
 
 # Reads rows of inputs; writes rows of action and carry.
 DRIVER = """
@@ -108,6 +111,8 @@ def gru():
 
 
 KINDS = {
+    "clips": of_clips,
+    "gaits": of_gaits,
     "wrapped": wrapped,
     "gru": gru,
     "memory": Gains,
@@ -173,6 +178,16 @@ def test_the_header_names_channels_units_and_limits(made):
         assert f"]: {name}, {interface.layout.units[name]}" in header
     for low, high in interface.limits.values():
         assert f", {low:g} to {high:g}" in header
+
+
+def test_the_header_has_the_gains_of_servos_and_the_safe_action(tmp_path):
+    policy = of_clips()
+    interface = describe(policy, "dog", "d" * 64)
+    write_policy(policy, interface, tmp_path, Export(c99=True), more={"servos": SERVOS})
+    header = (tmp_path / "policy.h").read_text()
+    assert "#define DOG_KP {20.0f, 21.0f, 22.0f, 23.0f} /* N m/rad" in header
+    assert "#define DOG_LIMIT {FLT_MAX, FLT_MAX, FLT_MAX, FLT_MAX} /* N m;" in header
+    assert "#define DOG_SAFE_ACTION {0.0f, 0.0f, 0.0f, 0.0f}" in header
 
 
 def test_the_summary_says_what_a_microcontroller_needs(tmp_path):

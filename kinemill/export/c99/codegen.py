@@ -13,6 +13,7 @@ from kinemill.export.c99.kernels import (
     DENSE,
     DENSE_LANES,
     DOTS,
+    LOOKUP,
     NORMALIZE,
     PRODUCT,
     SINES,
@@ -23,6 +24,7 @@ from kinemill.export.c99.program import (
     Call,
     Dense,
     Each,
+    Lookup,
     Numbers,
     Operand,
     Product,
@@ -56,6 +58,7 @@ def functions(programs: Mapping[str, Program], lanes: int) -> str:
         "softmax(": SOFTMAX,
         "product(": PRODUCT,
         "dots(": DOTS,
+        "row_at(": LOOKUP,
     }
     texts += [ANGLES] if "sines(" in used else []
     texts += [text for call, text in kernels.items() if call in used]
@@ -152,6 +155,22 @@ class _Emitter:
         pointers = ", ".join(self._pointer(first) for first in (one.x, one.y, one.out))
         return [f"    product({pointers}, {one.rows}, {one.inner}, {one.columns});"]
 
+    def lookup(self, one: Lookup) -> list[str]:
+        """Write the choice of one row of a table."""
+        index, lanes = self._item(Operand(one.index, 0), 1), self._lanes > 1
+        row = f"{_times(one.count, f'row_at({index}, {one.rows})')} + i"
+        if one.table < 0:
+            value = f"{self._name}_constants[{_plus(-1 - one.table, row)}]"
+        else:
+            array, first = self._array(one.table)
+            place = _plus(first, row)
+            value = f"{array}[({place}) * LANES + l]" if lanes else f"{array}[{place}]"
+        loops = [f"for (int i = 0; i < {one.count}; ++i)"]
+        loops += ["for (int l = 0; l < LANES; ++l)"] if lanes else []
+        lines = [f"{'    ' * (depth + 1)}{loop}" for depth, loop in enumerate(loops)]
+        result = self._item(Operand(one.out, 1), 2)
+        return [*lines, f"{'    ' * (len(loops) + 1)}{result} = {value};"]
+
     def _results(self) -> list[str]:
         """Write the copies of what a program gives."""
         lines, start, ids = list[str](), 0, self._program.outputs
@@ -175,6 +194,7 @@ _WRITE: dict[type, Any] = {
     Dense: _Emitter.dense,
     Product: _Emitter.product,
     Call: _Emitter.call,
+    Lookup: _Emitter.lookup,
 }
 
 

@@ -187,3 +187,11 @@ static void dots(const float *restrict w, const float *restrict x, float *restri
     }
 }
 """
+
+LOOKUP = """\
+/* One row of a table; an index beyond its ends reads the first or last row, NaN the first. */
+static int row_at(float index, int rows)
+{
+    return !(index > 0.0f) ? 0 : index < (float)(rows - 1) ? (int)index : rows - 1;
+}
+"""

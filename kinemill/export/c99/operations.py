@@ -60,8 +60,35 @@ def _moved(move: Callable[[Values, onnx.NodeProto, Ids], Array]) -> Operation:
 
 
 def _gather(values: Values, node: onnx.NodeProto, x: Ids) -> Ids:
-    index = values.constant(node.input[1]).astype(np.int64)
-    return np.take(x, index, axis=attributes(node).get("axis", 0))
+    axis = attributes(node).get("axis", 0)
+    if not values.is_constant(node.input[1]):
+        return _looked_up(values, np.moveaxis(x, axis, 0), values.ids(node.input[1]))
+    return np.take(x, values.constant(node.input[1]).astype(np.int64), axis=axis)
+
+
+def _gather_nd(values: Values, node: onnx.NodeProto, x: Ids) -> Ids:
+    index = values.ids(node.input[1])
+    if index.shape[-1] != 1 or attributes(node).get("batch_dims", 0):
+        what = f"{node.name} selects along several axes by indices computed at run time"
+        raise BadInput("C99", what, expected="along the first one", fix="run it with ONNX Runtime")
+    return _looked_up(values, x, index[..., 0])
+
+
+def _gather_elements(values: Values, node: onnx.NodeProto, x: Ids) -> Ids:
+    axis, index = attributes(node).get("axis", 0) % x.ndim, values.ids(node.input[1])
+    rows, places = np.moveaxis(x, axis, 0), np.moveaxis(index, axis, 0)
+    found = np.empty(places.shape, np.int64)
+    for place in np.ndindex(places.shape):
+        column = rows[(slice(None), *place[1:])]
+        found[place] = values.program.lookup(column[:, None], places[place])[0]
+    return np.moveaxis(found, 0, axis)
+
+
+def _looked_up(values: Values, table: Ids, index: Ids) -> Ids:
+    """Return rows of a table (N, ...) by indices (...) computed at run time."""
+    flat = table.reshape(len(table), -1)
+    rows = [values.program.lookup(flat, own) for own in index.reshape(-1, 1)]
+    return np.stack(rows).reshape(*index.shape, *table.shape[1:])
 
 
 def _slice(values: Values, node: onnx.NodeProto, x: Ids) -> Ids:
@@ -115,9 +142,8 @@ def _cast(values: Values, node: onnx.NodeProto) -> None:
     to, x = attributes(node)["to"], values.ids(node.input[0])
     if to == onnx.TensorProto.BOOL:
         x = values.program.each("({0} != 0.0f ? 1.0f : 0.0f)", x)
-    elif to not in REAL:
-        what = f"{node.name} makes integers at run time"
-        raise BadInput("C99", what, expected="floats", fix="run it with ONNX Runtime")
+    elif to not in REAL:  # whole numbers are floats, which are exact up to 2^24
+        x = values.program.each("truncf({0})", x)
     values.put(node.output[0], x)
 
 
@@ -168,8 +194,14 @@ def _mean(values: Values, node: onnx.NodeProto) -> None:
     values.put(node.output[0], values.program.each("{0} * {1}", total, share))
 
 
-def _best(values: Values, node: onnx.NodeProto) -> None:
-    """Add the index of the highest element along one axis, the first one of equal ones."""
+def _mod(values: Values, node: onnx.NodeProto) -> None:
+    """Add the remainder with the sign of the divisor, or with that of the dividend (`fmod`)."""
+    is_c = attributes(node).get("fmod", 0)
+    _each("fmodf({0}, {1})" if is_c else "({0} - {1} * floorf({0} / {1}))")(values, node)
+
+
+def _best(values: Values, node: onnx.NodeProto, sign: str = ">") -> None:
+    """Add the index of the highest element (`<`: lowest) along an axis, the first of equal ones."""
     x, settings = values.ids(node.input[0]), attributes(node)
     axis = settings.get("axis", 0) % x.ndim
     if settings.get("select_last_index", 0):
@@ -178,8 +210,9 @@ def _best(values: Values, node: onnx.NodeProto) -> None:
     index = values.program.constant(np.zeros(highest.shape))
     for number, row in enumerate(rows, 1):
         here = values.program.constant(np.full(row.shape, float(number)))
-        index = values.program.each("({0} > {1} ? {2} : {3})", row, highest, here, index)
-        highest = values.program.each(MAX, highest, row)
+        form = f"({{0}} {sign} {{1}} ? {{2}} : {{3}})"
+        index = values.program.each(form, row, highest, here, index)
+        highest = values.program.each(MAX if sign == ">" else MIN, highest, row)
     values.put(
         node.output[0], np.expand_dims(index, axis) if settings.get("keepdims", 1) else index
     )
@@ -272,8 +305,11 @@ OPERATIONS: dict[str, Operation] = {
     "Sin": _call("sines"),
     "Cos": _call("cosines"),
     "Clip": _clip,
+    "Mod": _mod,
     "Pow": _pow,
     "Gather": _moved(_gather),
+    "GatherND": _moved(_gather_nd),
+    "GatherElements": _moved(_gather_elements),
     "Slice": _moved(_slice),
     "Reshape": _moved(_reshape),
     "Flatten": _moved(_flatten),
@@ -292,6 +328,7 @@ OPERATIONS: dict[str, Operation] = {
     "ReduceMin": _reduced(MIN),
     "ReduceMean": _mean,
     "ArgMax": _best,
+    "ArgMin": lambda values, node: _best(values, node, "<"),
     "LayerNormalization": normalize,
     "Softmax": softmax,
 }

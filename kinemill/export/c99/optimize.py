@@ -10,7 +10,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from kinemill.export.c99.program import Dense, Each, Ids, Operand, Product, Program, Statement
+from kinemill.export.c99.program import (
+    Dense,
+    Each,
+    Ids,
+    Lookup,
+    Operand,
+    Product,
+    Program,
+    Statement,
+)
 
 Span = tuple[int, int]  # first element, and the one after the last
 
@@ -33,6 +42,10 @@ def _reads(one: Statement) -> Iterator[Span]:
     elif isinstance(one, Product):
         yield one.x, one.x + one.rows * one.inner
         yield one.y, one.y + one.inner * one.columns
+    elif isinstance(one, Lookup):
+        yield one.index, one.index + 1
+        if one.table >= 0:
+            yield one.table, one.table + one.rows * one.count
     else:
         yield one.x, one.x + one.count
 
@@ -139,4 +152,7 @@ def _moved(one: Statement, moved: Callable[[int], int]) -> Statement:
         return replace(one, out=moved(one.out), operands=operands)
     if isinstance(one, Product):
         return replace(one, out=moved(one.out), x=moved(one.x), y=moved(one.y))
+    if isinstance(one, Lookup):
+        table = one.table if one.table < 0 else moved(one.table)
+        return replace(one, out=moved(one.out), index=moved(one.index), table=table)
     return replace(one, out=moved(one.out), x=moved(one.x))

@@ -122,7 +122,8 @@ def compare_policy(act: Callable[..., None], interface: PolicyInterface, folder:
             f"{interface.task}: policy.c",
             f"differs from the trained policy by up to {np.max(off):.3g}",
             expected="equal values up to rounding",
-            fix="remove export.c99, and report a bug in kinemill",
+            fix="remove export.c99: C code has float32 only, and this policy may need float64 "
+            "inside, as gaits from clips alone do; else report a bug in kinemill",
         )
     return float(off.max(initial=0.0))
 

@@ -4,6 +4,8 @@ Symbols: D numbers observed, M choices of a mask, A actions, C elements of the c
 of one row.
 """
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -11,7 +13,7 @@ import numpy as np
 import onnx
 
 from kinemill.errors import BadInput
-from kinemill.export.c99.codegen import functions
+from kinemill.export.c99.codegen import functions, spelled
 from kinemill.export.c99.program import Ids, Program
 from kinemill.export.c99.source import (
     BARE,
@@ -37,6 +39,8 @@ class PolicyProgram:
         carried: C.
         core: (inputs, carry (C,)) -> (action (A,), next carry (C,)), units of the task.
         guarded: whether NaN in an input gives NaN in every output.
+        safe_action: by action.
+        servos: by action `kp`, `kv` and `limit` of the servo that it commands; empty for others.
     """
 
     interface: PolicyInterface
@@ -44,6 +48,8 @@ class PolicyProgram:
     carried: int
     core: Program
     guarded: bool
+    safe_action: dict[str, float]
+    servos: dict[str, dict[str, float | None]]
 
 
 def read_policy(model: bytes) -> PolicyProgram:
@@ -78,7 +84,9 @@ def read_policy(model: bytes) -> PolicyProgram:
     core = compile_graph(proto.graph, outputs, inputs)
     require_stack(core)
     sizes = {name: inputs[name].size for name in shapes}
-    return PolicyProgram(interface, sizes, start - sum(sizes.values()), core, guarded)
+    safe, servos = (json.loads(properties.get(name, "{}")) for name in ("safe_action", "servos"))
+    carried = start - sum(sizes.values())
+    return PolicyProgram(interface, sizes, carried, core, guarded, safe, servos)
 
 
 def generate_policy(model: bytes) -> Source:
@@ -120,11 +128,13 @@ def _header(program: PolicyProgram, name: str) -> str:
 #ifndef {big}_POLICY_H
 #define {big}_POLICY_H
 
+#include <float.h>
+
 #define {big}_OBSERVATIONS {program.sizes.get(OBSERVATION, 0)}
 {masked}#define {big}_ACTIONS {len(layout.actions)}
 #define {big}_CARRY {program.carried}
 #define {big}_DT {float(interface.dt)!r} /* s from one call to the next */
-
+{_tables(program, big)}
 /* Return the action to send now and to hold for {big}_DT, within its limits.
 {mask} * carry: the memory of the policy, all zeros at the start of an episode, changed in place;
  * choices are whole numbers from 0; a NaN or infinity in an input gives NaN in every output. */
@@ -132,6 +142,31 @@ void {name}_act({_parameters(program)});
 
 #endif
 """
+
+
+def _tables(program: PolicyProgram, big: str) -> str:
+    """Return initializers of arrays by action: the safe action, and the gains of its servos."""
+    actions, servos = program.interface.layout.actions, program.servos
+    lines = list[str]()
+    if program.safe_action:
+        values = [program.safe_action[name] for name in actions]
+        lines.append(_initializer(f"{big}_SAFE_ACTION", values, "if the policy cannot act"))
+    rows = [servos[name] for name in actions] if servos else []
+    for key, unit in _GAINS.items() if rows else ():
+        lines.append(_initializer(f"{big}_{key.upper()}", [row[key] for row in rows], unit))
+    return "".join(lines)
+
+
+_GAINS = {
+    "kp": "N m/rad, of the servos",
+    "kv": "N m s/rad",
+    "limit": "N m; FLT_MAX: not stated",
+}
+
+
+def _initializer(name: str, values: Sequence[float | None], text: str) -> str:
+    numbers = ", ".join("FLT_MAX" if value is None else spelled(value) for value in values)
+    return f"#define {name} {{{numbers}}} /* {text} */\n"
 
 
 def _range(interface: PolicyInterface, name: str) -> str:

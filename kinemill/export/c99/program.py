@@ -71,7 +71,21 @@ class Call:
     more: tuple[float, ...] = ()
 
 
-Statement = Each | Dense | Product | Call
+@dataclass(frozen=True)
+class Lookup:
+    """`out[i] = table[index * count + i]` for i below `count`, the index computed at run time.
+
+    The index is cut to 0 ... `rows` - 1, and NaN reads row 0. A negative `table` is in constants.
+    """
+
+    out: int
+    table: int
+    index: int
+    rows: int
+    count: int
+
+
+Statement = Each | Dense | Product | Call | Lookup
 
 
 @dataclass
@@ -156,6 +170,16 @@ class Program:
         if first >= 0 and np.array_equal(flat, np.arange(first, first + flat.size)):
             return first
         return int(self.each("{0}", flat)[0])
+
+    def lookup(self, table: Ids, index: Ids) -> Ids:
+        """Add the choice of one row of a table: (rows, count), () -> (count,)."""
+        rows, count = table.shape
+        out, flat = self.make((count,)), table.reshape(-1)
+        first = int(flat[0])
+        if not np.array_equal(flat, first - np.arange(flat.size)) or first >= 0:
+            first = self.contiguous(table)
+        self.statements.append(Lookup(int(out[0]), first, self.contiguous(index), rows, count))
+        return out
 
     def dense(self, x: Ids, weight: Numbers, bias: Numbers) -> Ids:
         """Add a layer for every row of x (..., I): weight (I, O), bias (O,) -> (..., O)."""
