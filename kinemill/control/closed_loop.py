@@ -13,6 +13,7 @@ from kinemill.control.cost import Cost, control_of
 from kinemill.control.exploration import Exploration
 from kinemill.control.physics import Robot
 from kinemill.control.plan import Floats
+from kinemill.control.planner import Planner
 from kinemill.control.policies import Policy, action_limits
 from kinemill.errors import BadInput
 from kinemill.task.document import Task
@@ -30,6 +31,7 @@ class Episode:
         cost: of all steps, as the task's `control.cost` says, terminal weights left out.
         success: whether it ended as `control.success` says.
         seconds: a policy's time for one action, the median, s.
+        refused: steps at which a planner refused all plans, see `control.uncertainty`.
     """
 
     states: Floats
@@ -37,6 +39,7 @@ class Episode:
     cost: float
     success: bool
     seconds: float
+    refused: int = 0
 
 
 def draw_start(task: Task, seed: int) -> Floats:
@@ -87,7 +90,10 @@ def run_episode(
         actions.append(np.clip(action + disturbance, *limits))
         robot.act(actions[-1])
         states.append(robot.observe())
-    return _cost_report(task, np.stack(states), np.stack(actions), float(np.median(spent)))
+    cost, success = _outcome(task, np.stack(states), np.stack(actions))
+    refused = policy.refused if isinstance(policy, Planner) else 0
+    seconds = float(np.median(spent))
+    return Episode(np.stack(states), np.stack(actions), cost, success, seconds, refused)
 
 
 def choose(policy: Policy, states: list[Floats], actions: list[Floats], limits: Floats) -> Floats:
@@ -99,14 +105,8 @@ def choose(policy: Policy, states: list[Floats], actions: list[Floats], limits: 
     return np.asarray(policy.act(np.stack(states[-rows:]), past), dtype=float)
 
 
-def _cost_report(task: Task, states: Floats, actions: Floats, seconds: float) -> Episode:
-    cost = Cost(task)
-    rest = np.zeros(actions.shape[1])
+def _outcome(task: Task, states: Floats, actions: Floats) -> tuple[float, bool]:
+    """Return the cost and the success of an episode, (N+1, S) and (N, A)."""
+    cost, rest = Cost(task), np.zeros(actions.shape[1])
     costs = cost.step_costs(states[1:], actions, rest, states[0])
-    return Episode(
-        states,
-        actions,
-        float(costs.sum() * task.dt),
-        cost.reached(states[1:], actions),
-        seconds,
-    )
+    return float(costs.sum() * task.dt), cost.reached(states[1:], actions)

@@ -4,10 +4,16 @@ from pathlib import Path
 
 import numpy as np
 
+from kinemill.control.cost import control_of
 from kinemill.control.plan import Floats
+from kinemill.control.trajectory_sampling import sample_trajectories
 from kinemill.errors import BadInput
 from kinemill.runtime import Simulator, load_simulator
+from kinemill.runtime.uncertainty import belief_of
+from kinemill.task.control import Uncertainty
 from kinemill.task.document import Task
+
+_PLAIN = Uncertainty()
 
 
 class LearnedModel:
@@ -17,12 +23,23 @@ class LearnedModel:
 
     Args:
         simulator: loaded with `kinemill.runtime.load`.
+        uncertainty: how plans go through an ensemble, and which are refused.
+
+    Raises:
+        BadInput: `uncertainty` needs an ensemble or a learned variance, and the model has none.
     """
 
-    def __init__(self, simulator: Simulator) -> None:
-        self.simulator = simulator
+    def __init__(self, simulator: Simulator, uncertainty: Uncertainty = _PLAIN) -> None:
+        self.simulator, self._uncertainty = simulator, uncertainty
         belief = simulator.interface.belief
         self._members = belief is not None and belief.members > 1
+        self._is_sampled = uncertainty.propagation == "ts_1" or uncertainty.sample_noise
+        self._most = np.array([uncertainty.max_std.get(name, np.inf) for name in simulator.states])
+        if self._is_sampled or uncertainty.max_std:
+            belief = belief_of(simulator.interface, "control.uncertainty: the model")
+        if uncertainty.sample_noise and belief is not None and not belief.covariance:
+            problem, fix = "the model has no learned variance", "train with learn.loss: gaussian"
+            raise BadInput("control.uncertainty.sample_noise", problem, fix=fix)
 
     @property
     def history(self) -> int:
@@ -33,13 +50,22 @@ class LearnedModel:
         """Try actions (B, T, A) after states (H, S) and past actions (H-1, A).
 
         Returns:
-            (B, T, S), of an ensemble (M, B, T, S).
+            (B, T, S), of an ensemble (M, B, T, S). A refused plan holds NaN.
         """
         plans = np.asarray(actions, dtype=np.float32)
-        histories, past = _repeat(states, len(plans)), _repeat(past_actions, len(plans))
-        if self._members:
-            return np.moveaxis(self.simulator.rollout_members(histories, past, plans), 1, 0)
-        return self.simulator.rollout(histories, past, plans)
+        data = _repeat(states, len(plans)), _repeat(past_actions, len(plans)), plans
+        if self._is_sampled:
+            # The same numbers for all plans and steps: costs differ by the plans alone.
+            random = np.random.default_rng(0)
+            paths, deviation = sample_trajectories(self.simulator, self._uncertainty, data, random)
+        elif self._uncertainty.max_std:
+            paths, deviation = self.simulator.rollout_belief(*data)
+        else:
+            run = self.simulator.rollout_members if self._members else self.simulator.rollout
+            paths, deviation = run(*data), None
+        if deviation is not None:
+            paths[~(deviation <= self._most).all(axis=(1, 2))] = np.nan
+        return np.moveaxis(paths, 1, 0) if paths.ndim == 4 else paths
 
 
 def learned_model(
@@ -48,7 +74,7 @@ def learned_model(
     """Load a model for a task.
 
     Args:
-        task: whose channels it must have.
+        task: whose channels it must have, with a `control` part.
         where: a folder, or an address such as `models:/TASK@champion`.
         threads: of ONNX Runtime.
         provider: where the model is executed, see `kinemill.runtime.load`; native code on a CPU.
@@ -66,7 +92,7 @@ def learned_model(
         raise BadInput(where, f"is of the channels {names}", expected=f"{expected}")
     if abs(simulator.dt - task.dt) > 1e-9:
         raise BadInput(where, f"has a step of {simulator.dt:g} s", expected=f"{task.dt:g} s")
-    return LearnedModel(simulator)
+    return LearnedModel(simulator, control_of(task).uncertainty)
 
 
 def _repeat(rows: Floats, count: int) -> Floats:

@@ -24,6 +24,9 @@ from kinemill.task.document import Task
 class Planner:
     """A controller at work: it remembers its plan and the action it gave last.
 
+    Where no plan has a finite cost, because the model cannot follow it or
+    `control.uncertainty.max_std` refuses it, the action is zero, or the nearest within limits.
+
     Args:
         controller: how plans are drawn and updated.
         models: M models; each simulates every plan.
@@ -31,6 +34,9 @@ class Planner:
         limits: lowest and highest action, (2, A).
         max_change: largest change of an action in one step, (A,); infinite where it is free.
         risk: how the models' costs become one.
+
+    Attributes:
+        refused: steps since `reset` at which no plan had a finite cost.
     """
 
     controller: Controller
@@ -62,7 +68,7 @@ class Planner:
         self._random = np.random.default_rng(seed)
         self._rest = (rest - (high + low) / 2.0) / half
         self.plan = Plan(np.tile(self._rest, (self._knots, 1)))
-        self.last = rest
+        self.last, self.refused = rest, 0
 
     def act(self, states: Floats, past_actions: Floats) -> Floats:
         """Choose the next action.
@@ -74,13 +80,17 @@ class Planner:
         Returns:
             (A,), within limits and rates.
         """
-        self.plan = Plan(self._shift @ self.plan.knots, self.plan.std)
+        self.plan, is_refused = Plan(self._shift @ self.plan.knots, self.plan.std), True
         for iteration in range(self.controller.iterations):
             drawn = self.controller.draw(self.plan, iteration, self._random)
             knots = np.clip(drawn, -1.0, 1.0)
             costs = self.costs(states, past_actions, self.actions(knots))
             if np.isfinite(costs).any():
                 self.plan = self.controller.update(self.plan, knots, costs)
+                is_refused = False
+        if is_refused:
+            self.refused += 1
+            self.plan = Plan(np.tile(self._rest, (self._knots, 1)))
         self.last = self._first(self.plan.knots)
         return self.last
 

@@ -106,7 +106,7 @@ class Equations(Model):
             raise BadInput(
                 "learn.model.hidden",
                 "with learn.integrator: rk4",
-                expected="semi_implicit or euler: hidden states advance once a step",
+                expected="another integrator: hidden states advance once a step",
             )
         residual, sizes = self.residual, (layout.features, len(outputs))
         make_residual = residual and (lambda: residual.build(*sizes, layout.history))

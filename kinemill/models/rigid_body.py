@@ -127,7 +127,7 @@ class RigidBody(Model):
                 raise BadInput(
                     f"learn.model.{key}",
                     f"{getattr(self, key)}, with learn.integrator: rk4",
-                    expected=f"semi_implicit or euler: the {key} is updated once a step",
+                    expected=f"another integrator: the {key} is updated once a step",
                 )
         residual, sizes = self.residual, (layout.features, len(coordinates.positions))
         make_residual = residual and (lambda: residual.build(*sizes, layout.history))

@@ -235,12 +235,36 @@ class Simulator:
             BadInput: As in `rollout`, or the model has no uncertainty.
         """
         belief = belief_of(self.interface, self._where)
+        next_states, offsets, covariance = self._belief(states, past_actions, actions)
+        if not conformal:
+            belief = replace(belief, conformal=None)
+        return next_states, deviation_of(belief, offsets, covariance)
+
+    def rollout_belief(
+        self, states: ArrayLike, past_actions: ArrayLike, actions: ArrayLike
+    ) -> tuple[Array, Array]:
+        """Return `rollout_members` and the deviations of `rollout_deviation` of one rollout.
+
+        Returns:
+            (B, E, T, S) and (B, T, S).
+
+        Raises:
+            BadInput: As in `rollout`, or the model has no uncertainty.
+        """
+        belief = belief_of(self.interface, self._where)
+        next_states, offsets, covariance = self._belief(states, past_actions, actions)
+        members = members_of(self.interface, next_states, offsets)
+        return members, deviation_of(belief, offsets, covariance)
+
+    def _belief(
+        self, states: ArrayLike, past_actions: ArrayLike, actions: ArrayLike
+    ) -> tuple[Array, Array, Array | None]:
+        """Return states (B, T, S), offsets (B, T, E, S), covariances (B, T, S, S) or None."""
+        belief = belief_of(self.interface, self._where)
         paths = [f"path_{name}" for name in (belief.offsets, belief.covariance) if name]
         names = ["next_states", *paths]
         next_states, offsets, *covariance = self._roll(names, states, past_actions, actions)
-        if not conformal:
-            belief = replace(belief, conformal=None)
-        return next_states, deviation_of(belief, offsets, covariance[0] if covariance else None)
+        return next_states, offsets, covariance[0] if covariance else None
 
     def _roll(
         self, names: list[str], states: ArrayLike, past_actions: ArrayLike, actions: ArrayLike

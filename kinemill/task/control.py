@@ -151,11 +151,27 @@ class Risk(Settings):
 
 
 class Uncertainty(Settings):
-    """Uncertain physics: plants with randomly drawn parameters."""
+    """What a plan meets where the model or the plant is uncertain."""
 
-    members: Width = Field(default=1, description="models on which each plan is evaluated")
+    members: Width = Field(
+        default=1, description="true physics: plants on which each plan is evaluated"
+    )
     vary: dict[str, Annotated[float, Field(gt=0.0, lt=1.0)]] = Field(
-        default={}, description="parameter of the plant: the largest relative change"
+        default={}, description="true physics: parameter of the plant, the largest relative change"
+    )
+    propagation: Literal["ts_inf", "ts_1"] = Field(
+        default="ts_inf",
+        description="trajectory sampling of PETS through an ensemble. ts_inf: each member goes on "
+        "from its own prediction; ts_1: members are drawn anew at every step",
+    )
+    sample_noise: bool = Field(
+        default=False,
+        description="add noise of the learned variance (`learn.loss: gaussian`) to every step",
+    )
+    max_std: dict[str, PositiveQuantity] = Field(
+        default={},
+        description="state: largest standard deviation of a prediction, in its unit; a plan beyond "
+        "it is refused, and where all plans are, the action is zero",
     )
 
 
@@ -188,7 +204,7 @@ class Control(Settings):
         default=Risk(), description="reduction of the costs of several predictions to one number"
     )
     uncertainty: Uncertainty = Field(
-        default=Uncertainty(), description="penalty on plans where the model is uncertain"
+        default=Uncertainty(), description="uncertain models and plants, and plans to refuse"
     )
     controller: Annotated[
         SerializeAsAny[Controller], BeforeValidator(pick(CONTROLLERS, Controller))
@@ -209,6 +225,10 @@ class Control(Settings):
         actions = [name for name in roles if roles[name] == "action"]
         errors = _unknown(self.start, states, "state", "start")
         errors += _unknown(self.max_rate, actions, "action", "max_rate")
+        errors += [
+            (("uncertainty", *where), text)
+            for where, text in _unknown(self.uncertainty.max_std, states, "state", "max_std")
+        ]
         if not actions:
             errors.append((("cost",), "control needs a channel of role action"))
         for name in actions:

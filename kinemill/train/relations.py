@@ -19,7 +19,7 @@ from kinemill.task.plugins import Settings
 from kinemill.task.units import factor, is_derivative
 
 Array = NDArray[np.float64]
-Integrator = Literal["euler", "semi_implicit", "rk4"]
+Integrator = Literal["euler", "semi_implicit", "trapezoidal", "rk4"]
 Problems = list[tuple[tuple[str | int, ...], str]]
 Kind = Literal["derivative", "delta", "equal"]
 
@@ -99,11 +99,20 @@ def integrate(
             drift[source, column] += times
             if item.relation == "equal":
                 drift[column, column] -= 1.0
-            if integrator == "semi_implicit" or item.relation == "equal":  # the parent at k+1
-                drift[:, column] += times * drift[:, source]
-                gain[:, column] += times * gain[:, source]
+            times *= _share_of_next(item, integrator)
+            drift[:, column] += times * drift[:, source]
+            gain[:, column] += times * gain[:, source]
             settled.add(name)
     return drift, gain
+
+
+def _share_of_next(item: Follows, integrator: str) -> float:
+    """Return how much of the parent is that of k+1: all, half (x += Δ (v + v') / 2) or nothing."""
+    if item.relation == "equal":
+        return 1.0
+    if integrator == "trapezoidal" and item.relation == "derivative":
+        return 0.5
+    return 0.0 if integrator in ("euler", "rk4") else 1.0
 
 
 def _times(item: Follows, task: Task, name: str) -> float:
@@ -198,7 +207,7 @@ def _wrong_unit(item: Follows, unit: str, parent: str) -> str | None:
 
 def _of_rk4(outputs: Mapping[str, Output], relations: Mapping[str, Follows]) -> Problems:
     """Return relations other than derivatives, which rk4 cannot integrate."""
-    expected = "rk4 needs derivatives; use semi_implicit or euler"
+    expected = "rk4 needs derivatives; use another one"
     if not outputs:
         return [(("integrator",), f"without `outputs` each state's delta is predicted; {expected}")]
     pairs = [(("outputs", name, "relation"), item.relation) for name, item in outputs.items()]

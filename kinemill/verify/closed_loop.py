@@ -31,7 +31,7 @@ def closed_loop(task: Task, folder: Path) -> tuple[ClosedLoop, str] | None:
     results = ClosedLoop(
         plant=task.control.plant,
         episodes=[
-            LoopEpisode(seed, run.cost, run.success, len(run.actions))
+            LoopEpisode(seed, run.cost, run.success, len(run.actions), run.refused)
             for seed, run in zip(seeds, runs, strict=True)
         ],
         successes=sum(run.success for run in runs),

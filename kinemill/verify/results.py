@@ -274,12 +274,13 @@ class PrecisionResults:
 
 @dataclass(frozen=True)
 class LoopEpisode:
-    """One episode of a controller that plans with the model."""
+    """One episode of a controller that plans with the model; at `refused` steps without a plan."""
 
     seed: int
     cost: Number
     success: bool
     steps: int
+    refused: int = 0
 
 
 @dataclass(frozen=True)

@@ -225,7 +225,8 @@ class RigidBodyNetwork(Network):
             acceleration = acceleration + rest * self.output_std
         next_v = torch.clamp(v + self.dt * acceleration, -self.max_velocity, self.max_velocity)
         if self.has_observer:
-            next_q = q + self.dt * (next_v if self.integrator == "semi_implicit" else v)
+            mean_v = {"semi_implicit": next_v, "trapezoidal": (v + next_v) / 2.0}
+            next_q = q + self.dt * mean_v.get(self.integrator, v)
             after.append(torch.cat([torch.ones_like(q[:, :1]), next_q, next_v], dim=1))
         if isinstance(friction, LuGre) and bristles is not None:
             after.append(friction.advance(bristles, clipped, next_v))
