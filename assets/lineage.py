@@ -14,6 +14,7 @@ from kinemill_dagster.resources.links import described
 
 EXTERNAL = {"external": "reported"}
 LOGS, CHAMPION, ROBOTS = "logs", "champion", "robots"
+ROLLOUTS = "rollouts"  # of tasks with `loop.automatic`, see `assets/rollouts.py`
 _CHAMPION_OF = re.compile(r"models:/([a-z][a-z0-9_]*)@champion")
 # Which asset reads a part of the task file that can name a champion.
 _READERS, _OTHERS = {"learn": "model", "environment": "dataset"}, "verification"
@@ -71,6 +72,11 @@ def asset_tags(task: Task) -> dict[str, str]:
     tags = {"kinemill/task": task.name, "kinemill/learn": task.learn.type}
     # Dagster allows no colon or slash, as in `my_net.py:Net`, and 63 characters.
     return tags | ({"kinemill/model": re.sub(r"[^\w.-]", "_", model)[-63:]} if model else {})
+
+
+def loop_assets(task: Task) -> list[str]:
+    """Return `rollouts` for a task whose learning loop runs in Dagster."""
+    return [ROLLOUTS] if task.loop is not None and task.loop.automatic else []
 
 
 def external_deps(task: Task, asset: str) -> list[dg.AssetKey]:

@@ -12,11 +12,12 @@ from kinemill.store import Json
 _LISTED = 50  # rows of a table in the catalog
 
 DESCRIPTIONS = {
-    "summary": "the model, its errors in units, the best reference, whether to trust it",
+    "summary": "the model, its errors in units, the best reference, whether to trust it; of "
+    "rollouts, how far the learning loop is",
     "recordings": "recordings in the snapshot",
     "quarantined": "recordings without an accepted episode",
     "tracks": "continuous stretches found in the recordings",
-    "episodes": "episodes, accepted or in each split",
+    "episodes": "episodes, accepted or in each split; of rollouts, each one of the round",
     "rows": "rows at the task's time step",
     "rows_read": "rows of the logs, at the logs' own rates",
     "dropped_rows": "rows left out, with the reasons in the table",

@@ -139,7 +139,9 @@ def show(name: str, runs: Sequence[Episode], seeds: Sequence[int]) -> None:
         results_folder() / f"{name}.html", page(task, "the champion", runs, seeds).encode()
     )
     IMAGES.mkdir(exist_ok=True)
-    publish_file(IMAGES / f"control-{name}.gif", animate(links(task, runs), task.dt))
+    publish_file(
+        IMAGES / f"control-{name}.gif", animate(links(task, [run.states for run in runs]), task.dt)
+    )
 
 
 def accuracy(name: str) -> list[str]:

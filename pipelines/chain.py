@@ -13,7 +13,7 @@ import dagster as dg
 
 from kinemill.task import Task
 from kinemill_dagster.assets import stages_of
-from kinemill_dagster.assets.lineage import external_assets
+from kinemill_dagster.assets.lineage import external_assets, loop_assets
 from kinemill_dagster.assets.stage import ChainSettings
 from kinemill_dagster.pipelines.alerts import ALERTS
 from kinemill_dagster.pipelines.automation import automation_sensors, conditions_of
@@ -42,7 +42,7 @@ def chain(task: Task, *, web: bool = True) -> Sequence[dg.AssetsDefinition]:
     settings = ChainSettings(task, resources, conditions_of(task))
     with warnings.catch_warnings():  # resources of an asset and code references are beta features
         warnings.simplefilter("ignore", dg.BetaWarning)
-        return [_make(stage, settings) for stage in stages_of(task)]
+        return [_make(stage, settings) for stage in (*stages_of(task), *loop_assets(task))]
 
 
 def _make(stage: str, settings: ChainSettings) -> dg.AssetsDefinition:
@@ -90,6 +90,13 @@ def definitions_of(
     )
 
 
+def pipeline_assets(task: Task) -> dg.AssetSelection:
+    """Return the assets of a task without its rollouts: what a run of its pipeline makes."""
+    group = dg.AssetSelection.groups(task.name)
+    keys = [dg.AssetKey([task.name, asset]) for asset in loop_assets(task)]
+    return group - dg.AssetSelection.assets(*keys) if keys else group
+
+
 def chain_job(task: Task, *, web: bool = True) -> dg.JobDefinition:
     """Return a job of all assets of one task, for a run in this process.
 
@@ -99,7 +106,7 @@ def chain_job(task: Task, *, web: bool = True) -> dg.JobDefinition:
     """
     whole = dg.define_asset_job(
         task.name,
-        selection=dg.AssetSelection.groups(task.name),
+        selection=pipeline_assets(task),
         description=task.description or f"The full pipeline of {task.name}.",
         tags=task_tags(task),
     )

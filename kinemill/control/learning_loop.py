@@ -7,7 +7,7 @@ A loop that is killed continues after the last episode or stage that finished. T
 verification are those of the pipeline; this module collects and keeps the journal.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +39,7 @@ class EpisodeRecord:
         cost: summed, see `closed_loop.Episode`; 0 if the episode failed.
         log: name of its log file; "" if the episode failed.
         error: why it failed; "" if it did not.
+        refused: steps at which the planner refused all plans.
     """
 
     seed: int
@@ -47,6 +48,7 @@ class EpisodeRecord:
     cost: float
     log: str
     error: str = ""
+    refused: int = 0
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,12 @@ class Journal:
         paths = sorted(self._round(number).parent.glob("episode-*.json"))
         return [from_json_value(read_json(path), EpisodeRecord, path) for path in paths]
 
+    def missing(self, task: Task, number: int) -> int:
+        """Return how many episodes a round still needs."""
+        loop = loop_of(task)
+        needed = loop.random_episodes if number == 0 else loop.episodes
+        return needed - sum(not episode.error for episode in self.episodes(number))
+
     def add_episode(self, number: int, record: EpisodeRecord) -> None:
         """Record an episode whose log is published."""
         index = len(self.episodes(number))
@@ -177,12 +185,9 @@ class Collector:
 
     def _missing(self, number: int) -> Iterator[int]:
         """Yield the seeds of the episodes that a round still needs."""
-        loop = loop_of(self.task)
-        count = loop.random_episodes if number == 0 else loop.episodes
-        done = self.journal.episodes(number)
-        missing = count - sum(not episode.error for episode in done)
-        first = SEEDS * (number + 1) + 100 * SEEDS * loop.seed + len(done)
-        yield from range(first, first + missing)
+        done = len(self.journal.episodes(number))
+        first = SEEDS * (number + 1) + 100 * SEEDS * loop_of(self.task).seed + done
+        yield from range(first, first + self.journal.missing(self.task, number))
 
     def _episode(
         self, number: int, name: str, policy: Policy, seed: int
@@ -208,15 +213,29 @@ class Collector:
         except EpisodeFailed as error:
             return EpisodeRecord(seed, guarded.steps, False, 0.0, "", str(error)), error
         path = write_log(self.task, episode, self.logs, f"{name}-{seed:06d}")
-        steps = len(episode.actions)
-        return EpisodeRecord(seed, steps, episode.success, episode.cost, path.name), None
+        steps, refused = len(episode.actions), episode.refused
+        good = EpisodeRecord(seed, steps, episode.success, episode.cost, path.name, refused=refused)
+        return good, None
 
     @property
     def _limits(self) -> dict[str, tuple[float, float]]:
         return dict(loop_of(self.task).limits)
 
 
-def total_steps(rounds: list[RoundRecord], episodes: list[EpisodeRecord]) -> int:
+def is_finished(task: Task, rounds: Sequence[RoundRecord]) -> bool:
+    """Return whether a loop has reached its target, or all its rounds."""
+    return len(rounds) >= loop_of(task).rounds or is_reached(task, rounds)
+
+
+def is_reached(task: Task, rounds: Sequence[RoundRecord]) -> bool:
+    """Return whether the last round reached `loop.target`."""
+    target = loop_of(task).target
+    if target is None or not rounds or not rounds[-1].trials:
+        return False
+    return rounds[-1].successes >= target * rounds[-1].trials
+
+
+def total_steps(rounds: Sequence[RoundRecord], episodes: Sequence[EpisodeRecord]) -> int:
     """Return the steps of the plant in finished rounds and in the episodes of the present one."""
     finished = rounds[-1].steps if rounds else 0
     return finished + sum(episode.steps for episode in episodes)

@@ -1,24 +1,34 @@
-"""One page about a learning loop: success and error over seconds of the robot, and each round."""
+"""One page about a learning loop: the learning curve, what each round added, and films.
 
-from collections.abc import Sequence
+Symbols: N rows of an episode, S states.
+"""
+
+from collections.abc import Mapping, Sequence
 from html import escape
 
 import numpy as np
 
 from kinemill.control.learning_loop import RoundRecord
+from kinemill.control.plan import Floats
+from kinemill.control.report import links
+from kinemill.reports.animation import animated_links
 from kinemill.reports.charts import Line, axis_label, line_chart, number
 from kinemill.reports.components import card, figure, html_page, table
+from kinemill.runtime import wrapped
 from kinemill.task.document import Task
 
 _SIZE = (700, 260)  # px
+_CELLS = 5  # per state, over its range in all rounds
+Runs = Mapping[str, Floats]  # states (N, S) of an episode by the name of its log
 
 
-def loop_page(task: Task, rounds: Sequence[RoundRecord]) -> str:
+def loop_page(task: Task, rounds: Sequence[RoundRecord], runs: Runs) -> str:
     """Return the page as one HTML document without links to anything outside.
 
     Args:
         task: with a `loop` part.
         rounds: the finished rounds, at least one.
+        runs: states of the collected episodes; one that is missing is not in films and cells.
     """
     sections = [
         f'<header><div><div class="eyebrow">Learning loop</div><h1>{escape(task.name)}</h1></div>'
@@ -26,6 +36,8 @@ def loop_page(task: Task, rounds: Sequence[RoundRecord]) -> str:
         _cards(task, rounds),
         f"<h2>Learning curve</h2>{_curves(task, rounds)}",
         f"<h2>Rounds</h2>{_rounds(task, rounds)}",
+        f"<h2>What each round added</h2>{_added(task, rounds, runs)}",
+        f"<h2>Films</h2>{_films(task, rounds, runs)}",
         f"<h2>Episodes</h2>{_episodes(rounds)}",
     ]
     return html_page(f"{task.name}: learning loop", sections)
@@ -91,6 +103,77 @@ def _rounds(task: Task, rounds: Sequence[RoundRecord]) -> str:
     return table(heads, rows, 7)
 
 
+def _added(task: Task, rounds: Sequence[RoundRecord], runs: Runs) -> str:
+    """Return a table of what each round changed: states, error, successes."""
+    shares = new_states(task, [_runs_of(each, runs) for each in rounds])
+    rows: list[list[str]] = []
+    for index, (each, share) in enumerate(zip(rounds, shares, strict=True)):
+        before = rounds[index - 1] if index else None
+        error = np.nan
+        if before and before.nrmse and each.nrmse is not None:
+            error = 100.0 * (each.nrmse / before.nrmse - 1.0)
+        gained = each.successes - before.successes if before else each.successes
+        rows.append(
+            [
+                str(each.number),
+                f"{sum(one.steps for one in each.episodes) * task.dt:.0f}",
+                number(100.0 * share),
+                number(error),
+                f"{gained:+d}",
+            ]
+        )
+    heads = ["round", "robot, s", "rows in new states, %", "change of nrmse, %", "successes"]
+    text = (
+        f"New states: cells that no earlier round visited, {_CELLS} for each state over its range "
+        "in all rounds. The nrmse is that of different test episodes in each round."
+    )
+    return f"{table(heads, rows, 5)}<p>{text}</p>"
+
+
+def new_states(task: Task, rounds: Sequence[Sequence[Floats]]) -> list[float]:
+    """Return for each round the share of its rows in cells that no earlier round visited.
+
+    Args:
+        task: whose angles are wrapped.
+        rounds: for each the states (N, S) of its episodes; a round without any has NaN.
+    """
+    angle = np.array([task.channels[name].kind == "angle" for name in task.states])
+    whole = [wrapped(np.concatenate(runs), angle) if runs else None for runs in rounds]
+    known = [rows for rows in whole if rows is not None]
+    if not known:
+        return [np.nan] * len(rounds)
+    low, high = np.concatenate(known).min(axis=0), np.concatenate(known).max(axis=0)
+    width = np.where(high > low, high - low, 1.0)
+    visited, shares = set[tuple[int, ...]](), list[float]()
+    for rows in whole:
+        if rows is None:
+            shares.append(np.nan)
+            continue
+        places = np.minimum((rows - low) / width * _CELLS, _CELLS - 1).astype(int)
+        cells = [tuple(row) for row in places.tolist()]
+        shares.append(float(np.mean([cell not in visited for cell in cells])))
+        visited.update(cells)
+    return shares
+
+
+def _films(task: Task, rounds: Sequence[RoundRecord], runs: Runs) -> str:
+    """Return a moving picture of the episodes of each round."""
+    panels: list[str] = []
+    for each in rounds:
+        if not (shown := _runs_of(each, runs)):
+            continue
+        good = sum(one.success for one in each.collected)
+        by = "random actions" if each.number == 0 else f"version {rounds[each.number - 1].version}"
+        text = f"Round {each.number}, {by}: {good} of {len(each.collected)} episodes succeed"
+        drawn = animated_links(links(task, shown), task.dt, text)
+        panels.append(f'<div class="panel">{drawn}<p>{text}, with exploration noise.</p></div>')
+    return "".join(panels)
+
+
+def _runs_of(each: RoundRecord, runs: Runs) -> list[Floats]:
+    return [runs[one.log] for one in each.collected if one.log in runs]
+
+
 def _episodes(rounds: Sequence[RoundRecord]) -> str:
     rows = [
         [
@@ -100,8 +183,10 @@ def _episodes(rounds: Sequence[RoundRecord]) -> str:
             escape(one.log),
             number(one.cost),
             str(one.steps),
+            str(one.refused),
         ]
         for each in rounds
         for one in each.episodes
     ]
-    return table(["round", "seed", "result", "log", "cost", "steps"], rows, 4)
+    heads = ["round", "seed", "result", "log", "cost", "steps", "steps without a plan"]
+    return table(heads, rows, 4)

@@ -42,18 +42,15 @@ def motion(task: Task, episodes: Sequence[Episode], seeds: Sequence[int]) -> str
     """Return a panel with a moving picture of the first runs."""
     which = ", ".join(str(seed) for seed in seeds[:PICTURED])
     title = f"Starts {which}, row by row" if "," in which else f"Start {which}"
-    drawn = animated_links(links(task, episodes), task.dt, title)
+    drawn = animated_links(links(task, [one.states for one in episodes]), task.dt, title)
     return f'<div class="panel">{drawn}<p>{title}, in real time.</p></div>'
 
 
-def links(task: Task, episodes: Sequence[Episode]) -> list[Floats]:
-    """Return the ends of the plant's links, (N, P, 2) m, in the first runs."""
+def links(task: Task, runs: Sequence[Floats]) -> list[Floats]:
+    """Return the ends of the plant's links, (N, P, 2) m, in the first runs (N, S)."""
     robot = Robot(task)
     joints = len(robot.plant.joints)
-    return [
-        robot.plant.points(robot.to_plant(episode.states)[:, :joints])
-        for episode in episodes[:PICTURED]
-    ]
+    return [robot.plant.points(robot.to_plant(states)[:, :joints]) for states in runs[:PICTURED]]
 
 
 def signals(task: Task, episodes: Sequence[Episode], seeds: Sequence[int]) -> str:

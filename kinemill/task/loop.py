@@ -52,6 +52,11 @@ class Loop(Settings):
         default=None, description="`learn.steps` of these trainings; default: as in the first"
     )
     seed: Seed = Field(default=0, description="seed of starts, random actions and noise")
+    automatic: bool = Field(
+        default=False,
+        description="in Dagster: the champion collects the next round on the simulated plant when "
+        "the version of the last round is registered",
+    )
 
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return limits of channels that are no states, or in the wrong order."""

@@ -10,7 +10,13 @@ import dagster as dg
 from kinemill.errors import KinemillError
 from kinemill.task import Task
 from kinemill_dagster.assets import stages_of
-from kinemill_dagster.assets.lineage import CHAMPION, LOGS, upstream_champions
+from kinemill_dagster.assets.lineage import (
+    CHAMPION,
+    LOGS,
+    ROLLOUTS,
+    loop_assets,
+    upstream_champions,
+)
 from kinemill_dagster.pipelines.automation import age, drift
 from kinemill_dagster.pipelines.automation.arrivals import next_run, read_state, runs_of
 from kinemill_dagster.pipelines.automation.tick import Decision, current_tick
@@ -20,6 +26,11 @@ from kinemill_dagster.resources.tags import AT_NIGHT, AUTOMATIC, SOON, WHY
 
 _AGE_INTERVAL = 600.0  # s between two looks at the registry's database; ages are days
 Condition = dg.AutomationCondition[dg.AssetKey]
+_NEXT_OF_LOOP = {
+    "failed": "an episode failed; check the plant, then materialize rollouts",
+    "training": "waits for the version of the present round",
+    "done": "finished",
+}
 
 
 def conditions_of(task: Task) -> dict[str, Condition]:
@@ -50,6 +61,8 @@ def conditions_of(task: Task) -> dict[str, Condition]:
         changed = dg.AutomationCondition.data_version_changed()
         new = dg.AutomationCondition.any_deps_match(changed).allow(keys).since_last_handled()
         conditions.setdefault(asset, []).append(_when_idle(new) & NewUpstreamChampion(task))
+    for asset in loop_assets(task):
+        conditions[asset] = [_when_idle(LoopContinues(task))]
     return {asset: _any(listed) for asset, listed in conditions.items()}
 
 
@@ -169,6 +182,36 @@ class NewUpstreamChampion(TaskCondition):
         names = sorted({name for names in upstream_champions(task).values() for name in names})
         why = f"new champion of {', '.join(names)}"
         return Decision(dg.RunRequest(tags={**AUTOMATIC, **SOON, WHY: why}), why, cursor)
+
+
+class LoopContinues(TaskCondition):
+    """A round of the learning loop can be collected; see `register.loop_round`."""
+
+    text = "the version of the last round is registered, and the loop has neither reached its "
+    text += "target nor all its rounds"
+
+    def decide(self, task: Task, cursor: str | None) -> Decision:
+        """Request one collection per round, when no run of the task is active.
+
+        A failed episode stops the loop until a user materializes the asset: a robot may need
+        repair.
+        """
+        from kinemill.register.loop_round import loop_state
+
+        tick = current_tick()
+        state = loop_state(task, tick.home)
+        if state.status != "collect":
+            return Decision(None, f"learning loop: {_NEXT_OF_LOOP[state.status]}", cursor)
+        if state.key == cursor:
+            return Decision(None, "learning loop: already requested", cursor)
+        if runs_of(tick.instance, task.name).going():
+            return Decision(None, "learning loop: checked again after the active run", cursor)
+        why = f"learning loop, round {len(state.rounds) + (not state.missing)}"
+        request = dg.RunRequest(
+            asset_selection=[dg.AssetKey([task.name, ROLLOUTS])],
+            tags={**AUTOMATIC, **SOON, WHY: why},
+        )
+        return Decision(request, why, state.key)
 
 
 class ChampionDrifts(TaskCondition):

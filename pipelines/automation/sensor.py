@@ -9,6 +9,7 @@ import dagster as dg
 from kinemill.errors import KinemillError
 from kinemill.task import Task
 from kinemill_dagster.assets import stages_of
+from kinemill_dagster.assets.lineage import loop_assets
 from kinemill_dagster.pipelines.automation.tick import Tick, open_tick
 from kinemill_dagster.resources.partitions import run_tags
 from kinemill_dagster.resources.tags import PARTITION, task_tags
@@ -44,7 +45,9 @@ class TaskAutomationSensor(dg.AutomationConditionSensorDefinition):
         self._tasks = {task.name: task for task in tasks}
         # By key: Dagster compares the group of every asset with each of many groups.
         keys = [
-            dg.AssetKey([task.name, asset]) for task in tasks for asset in stages_of(task).values()
+            dg.AssetKey([task.name, asset])
+            for task in tasks
+            for asset in (*stages_of(task).values(), *loop_assets(task))
         ]
         with warnings.catch_warnings():  # evaluation in the code server is a beta feature
             warnings.simplefilter("ignore", dg.BetaWarning)

@@ -15,6 +15,7 @@ import pytest
 from kinemill.control import EpisodeFailed, Robot, TruePhysics
 from kinemill.control.learning_loop import Journal
 from kinemill.errors import Blocked, TrainingFailed
+from kinemill.register import loop_round
 from kinemill.store.home import Home
 from kinemill.task import load_task
 from kinemill.task.protocols import NullReporter
@@ -49,8 +50,8 @@ class Pipeline:
         self.home, self.successes, self.events = home, [0, 0, 0, 0, 0, 0], 10**9
         self.versions, self.calls = [], []
         monkeypatch.setattr(loop, "run_chain", self.run)
-        monkeypatch.setattr(loop, "verification_of", self.verification)
-        monkeypatch.setattr(loop, "learned_model", lambda task, _: TruePhysics(task))
+        monkeypatch.setattr(loop, "registered", self.registered)
+        monkeypatch.setattr(loop_round, "learned_model", lambda task, _: TruePhysics(task))
         for name in ("add_episode", "finish"):
             monkeypatch.setattr(Journal, name, self.counted(getattr(Journal, name)))
 
@@ -76,12 +77,13 @@ class Pipeline:
         version = self.versions.index(logs) + 1
         self.calls.append((version, dict(overrides)))
         self.count()
-        metrics = SimpleNamespace(nrmse={"model": 1.0 / version})
-        return SimpleNamespace(version=version, alias="challenger", gate=[], metrics=metrics)
+        return SimpleNamespace(version=version)
 
-    def verification(self, _, version):
-        closed = SimpleNamespace(successes=self.successes[version - 1], episodes=[None] * 4)
-        return SimpleNamespace(closed_loop=closed, analysis=None)
+    def registered(self, _, task, number):
+        metrics = SimpleNamespace(nrmse={"model": 1.0 / number})
+        version = SimpleNamespace(number=number, aliases=["challenger"], gate=[], metrics=metrics)
+        closed = SimpleNamespace(successes=self.successes[number - 1], episodes=[None] * 4)
+        return version, SimpleNamespace(closed_loop=closed, analysis=None)
 
 
 @pytest.fixture

@@ -1,0 +1,59 @@
+"""Rollouts: logs of the next round of the learning loop, collected with the champion.
+
+Tasks with `loop.automatic` have this asset. Each run records the round whose version was registered
+last, then runs the episodes of the next round on the simulated plant: with the champion, or with
+the newest version while there is no champion, or with random actions while there is no version.
+Every episode is a log in the drop folder, and the pipeline learns from it as from any other log.
+The next version makes the next rollouts due, until the loop reaches its target or its rounds.
+"""
+
+import warnings
+from dataclasses import asdict
+from typing import Any
+
+import dagster as dg
+
+from kinemill_dagster.assets.lineage import CHAMPION, ROLLOUTS, asset_tags
+from kinemill_dagster.assets.metadata import build_metadata, table
+from kinemill_dagster.assets.stage import ChainSettings, Lines, get_task_resource
+from kinemill_dagster.resources.links import described, report_link
+from kinemill_dagster.resources.retryable import note_fault
+
+
+def make(settings: ChainSettings) -> dg.AssetsDefinition:
+    """Make the asset `rollouts` of a task with a `loop` part."""
+    task = settings.task
+    with warnings.catch_warnings():  # resources of an asset are a beta feature
+        warnings.simplefilter("ignore", dg.BetaWarning)
+
+        @dg.asset(
+            name=ROLLOUTS,
+            key_prefix=[task.name],
+            deps=[dg.AssetKey([task.name, name]) for name in ("registered_model", CHAMPION)],
+            group_name=task.name,
+            kinds={"robot"},
+            owners=task.owners,
+            tags=asset_tags(task),
+            description=described(__doc__ or "", task.name),
+            automation_condition=settings.conditions.get(ROLLOUTS),
+            required_resource_keys={task.name},
+            resource_defs=settings.resources,
+        )
+        def rollouts(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
+            from kinemill.register.loop_round import REPORT, continue_loop, journal_of
+
+            resource = get_task_resource(context)
+            try:
+                state = continue_loop(resource.task, resource.home, Lines(context).log_message)
+            except Exception as error:
+                note_fault(context.instance, context.run.run_id, error)
+                raise
+            page = journal_of(resource.task, resource.home).folder / REPORT
+            metadata = build_metadata(
+                summary=state.summary,
+                episodes=table([asdict(episode) for episode in state.episodes]),
+                report=report_link(resource.home, page) if state.rounds else None,
+            )
+            return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(state.key))
+
+    return rollouts
