@@ -106,10 +106,18 @@ def _module(
     if start is not None:
         start_weights(module, start, {name: task.channels[name].unit for name in task.columns})
     freeze(module, learn.freeze)
-    if start is not None and newton is not None and isinstance(module, Step):
-        first_windows = drawn(len(train), learn.seed, 0)
-        _fit_rollouts(module, train, first_windows, newton, newton.seconds)
-    return module
+    if start is None or newton is None or not isinstance(module, Step):
+        return module
+    half = newton.model_copy(update={"seconds": newton.seconds and newton.seconds / 2.0})
+    _fit_rollouts(module, train, drawn(len(train), learn.seed, 0), half, half.seconds)
+    if learn.freeze:
+        return module
+    # The fit has local minima: one that little data led to may not be left with more of them.
+    anew = learn.model_copy(update={"gauss_newton": half})
+    fresh = _module(anew, task, data, windows, None)
+    std = module.state_std
+    is_better = error_of(module, watch, std) <= error_of(fresh, watch, std)  # never true for NaN
+    return module if is_better else fresh
 
 
 def _fit_rollouts(
@@ -134,13 +142,14 @@ def drawn(windows: int, seed: int, member: int) -> Tensor:
 
 
 @torch.no_grad()
-def error_of(step: Step, windows: Windows) -> float:
-    """Return the mean squared error of a step's rollouts, in standard deviations."""
+def error_of(step: Step, windows: Windows, std: Tensor | None = None) -> float:
+    """Return the mean squared error of a step's rollouts, in `std` (S,), or in its own ones."""
+    unit = step.state_std if std is None else std
     every = torch.arange(len(windows), device=windows.values.device)
     sums = []
     for some in every.split(EXAMPLES):
         states, past_actions, actions, truth = windows.gather(some)
-        missed = step.wrap(step.rollout(states, past_actions, actions) - truth) / step.state_std
+        missed = step.wrap(step.rollout(states, past_actions, actions) - truth) / unit
         sums.append(missed.square().mean((1, 2)))
     return float(torch.cat(sums).mean())
 
