@@ -142,7 +142,7 @@ def drawn(windows: int, seed: int, member: int) -> Tensor:
 
 
 @torch.no_grad()
-def error_of(step: Step, windows: Windows, std: Tensor | None = None) -> float:
+def error_of(step: Step | Ensemble, windows: Windows, std: Tensor | None = None) -> float:
     """Return the mean squared error of a step's rollouts, in `std` (S,), or in its own ones."""
     unit = step.state_std if std is None else std
     every = torch.arange(len(windows), device=windows.values.device)
