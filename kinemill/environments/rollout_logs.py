@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from kinemill.environments.evaluation import bootstrap, run_episode, try_policy
-from kinemill.environments.factory import make_environment
+from kinemill.environments.evaluation import bootstrap, try_policy
+from kinemill.environments.film import film_episode
 from kinemill.environments.logs import write_episode
 from kinemill.errors import BadInput
 from kinemill.reports.gif import animated_image
@@ -82,16 +82,13 @@ def film_policy(
     Raises:
         BadInput: the environment draws no pictures.
     """
-    environment, made = make_environment(task, render=True, variant=variant), list[str]()
-    try:
-        for seed in seeds[:FILMED]:
-            frames = run_episode(task, environment, policy, seed, keep=False, render=True).frames
-            if frames is None or frames.ndim != 4:
-                where = f"environment of {task.name}"
-                raise BadInput(where, "draws no pictures", expected="render() -> (H, W, 3) uint8")
-            path = folder / f"{task.name}-{seed:06d}.webp"
-            publish_file(path, animated_image(frames, task.dt, wide=480))
-            made.append(str(path))
-    finally:
-        environment.close()
+    made = list[str]()
+    for seed in seeds[:FILMED]:
+        film = film_episode(task, policy, seed, variant=variant)
+        if film is None:
+            where = f"environment of {task.name}"
+            raise BadInput(where, "draws no pictures", expected="render() -> (H, W, 3) uint8")
+        path = folder / f"{task.name}-{seed:06d}.webp"
+        publish_file(path, animated_image(film.pictures, film.every * task.dt, wide=480))
+        made.append(str(path))
     return made

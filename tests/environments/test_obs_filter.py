@@ -7,6 +7,7 @@ import torch
 
 from kinemill.environments.demonstrations import demonstrate
 from kinemill.environments.evaluation import try_policy
+from kinemill.environments.film import film_episode
 from kinemill.environments.obs_filter import narrowed
 from kinemill.environments.rollout_logs import film_policy, roll_out
 from kinemill.export.policy import describe, write_policy
@@ -17,7 +18,6 @@ from kinemill.train.policy import PolicyLayout, PolicyModule
 from kinemill.train.policy_runner import as_policy
 from kinemill.verify.policies.episode_inputs import recorded_probe
 from kinemill.verify.policies.subject import PolicySubject
-from kinemill.verify.policies.trials import record_frames
 from kinemill.verify.verifier import run_checks
 from tests.conftest import EXAMPLES
 
@@ -95,8 +95,8 @@ def test_it_is_verified_and_tried_on_what_it_met(task, folder):
     assert subject.probes[0].name == "observations met"
 
 
-def test_it_is_record_frames(task, folder, tmp_path):
-    assert record_frames(task, load(folder), 3).shape[0] == 13
+def test_it_is_filmed(task, folder, tmp_path):
+    assert film_episode(task, load(folder), 3).pictures.shape[0] == 13
     (video,) = film_policy(task, load(folder), [3], tmp_path)
     assert video.endswith("targets-000003.webp")
 

@@ -304,6 +304,7 @@ class ClipEnv(LeggedEnv):
     """The same robot, which tracks clips from their first pose to their end.
 
     `info` has the share of the clip that a step is, `tracked`: its sum is the share survived.
+    The index of the clip is `clip`.
 
     Args:
         robots: one robot.
@@ -324,22 +325,22 @@ class ClipEnv(LeggedEnv):
     ) -> None:
         commands = [(float(x), float(y), float(yaw)) for x, y, yaw in clips.commands]
         super().__init__(robots, commands, pushes, render=render)
-        self.clips, self._tolerance, self._clip, self._errors = clips, tolerance, 0, 0.0
+        self.clips, self._tolerance, self.clip, self._errors = clips, tolerance, 0, 0.0
 
     def _begin(self) -> None:
         """Start in the first pose of a clip."""
-        self._clip, self._errors = int(self.np_random.integers(len(self.commands))), 0.0
-        pose = self.clips.at(np.zeros(1), [self._clip])
+        self.clip, self._errors = int(self.np_random.integers(len(self.commands))), 0.0
+        pose = self.clips.at(np.zeros(1), [self.clip])
         noise = self.np_random.normal(0.0, START_STD, pose.joints.shape)
-        self.robots.begin_clip([0], self.clips.commands[[self._clip]], pose, noise)
+        self.robots.begin_clip([0], self.clips.commands[[self.clip]], pose, noise)
 
     def _step_result(self) -> tuple[float, bool, bool, Info]:
         """Return reward, whether it has left the clip, whether the clip is over, and info."""
         robots, steps = self.robots, int(self.robots.steps[0])
-        pose = self.clips.at(np.array([float(steps)]), [self._clip])
+        pose = self.clips.at(np.array([float(steps)]), [self.clip])
         error, has_left = float(robots.joint_error(pose)[0]), bool(robots.has_left(pose)[0])
         self._errors += error
-        end, loops = int(self.clips.ends[self._clip]), bool(self.clips.loops[self._clip])
+        end, loops = int(self.clips.ends[self.clip]), bool(self.clips.loops[self.clip])
         has_lasted = not has_left if loops else steps >= TRACKED * end
         info = {
             "is_success": has_lasted and self._errors < steps * self._tolerance,

@@ -6,7 +6,7 @@ ground and a free joint are added, and parts of the robot no longer collide with
 only seen is left out: a batch of simulations holds hundreds of copies of the model.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kinemill.environments.legged.film import Scene
 from kinemill.environments.mujoco_batch import MujocoModel
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
@@ -113,6 +114,27 @@ def read_robot(path: Path, options: RobotOptions) -> Robot:
         qpos[6 + model.joint(name).id] = angle
     qpos[3:7] = qpos[3:7] if attitude is None else attitude
     return Robot(model, int(model.jnt_bodyid[0]), qpos)
+
+
+def read_scene(path: Path, joints: Sequence[str]) -> Scene:
+    """Read a model file for pictures of a robot that `read_robot` accepts.
+
+    Args:
+        path: of the file.
+        joints: J names.
+    """
+    library, where = mujoco(), f"environment.robot: {path}"
+    spec = _read(library, path, where)
+    trunk, plane = _trunk(library, spec, where), library.mjtGeom.mjGEOM_PLANE
+    if not any(geom.type == plane for geom in spec.geoms):
+        spec.worldbody.add_geom(type=plane, size=[0.0, 0.0, 1.0])
+    model = _compiled(spec, where)
+    rest, angles = model.qpos0.copy(), _keyframe(library, model)[0]
+    for name, angle in angles.items():
+        rest[model.joint(name).qposadr[0]] = angle
+    first = int(model.jnt_qposadr[model.body_jntadr[model.body(trunk.name).id]])
+    columns = [*range(first, first + 7), *(model.joint(name).qposadr[0] for name in joints)]
+    return Scene(model, rest, np.array(columns, np.intp))
 
 
 def _read(library: ModuleType, path: Path, where: str) -> MujocoModel:

@@ -8,7 +8,10 @@ from html import escape
 
 import numpy as np
 
-from kinemill.environments.evaluation import Trials
+from kinemill.environments.evaluation import Recorded, Trials
+from kinemill.environments.film import film_episode
+from kinemill.environments.kinds.legged import LeggedEnvironment
+from kinemill.environments.legged.clips import COMMAND, TRUNK, Clip, ClipTable
 from kinemill.reports.charts import Line, axis_label, line_chart, number
 from kinemill.reports.components import card, figure, legend, name_of, table
 from kinemill.rl.drawing import CRITIC
@@ -21,7 +24,6 @@ from kinemill.verify.learning_curves import training_section
 from kinemill.verify.networks import critic_section, network_section
 from kinemill.verify.policies.action_errors import HeldOut
 from kinemill.verify.policies.subject import PolicySubject
-from kinemill.verify.policies.trials import record_frames
 from kinemill.verify.policies.viewer import episode_viewer
 from kinemill.verify.report_sections import Parts, error_table, limits_text
 from kinemill.verify.results import PolicyGain
@@ -158,7 +160,30 @@ def _episode(subject: PolicySubject) -> str:
     if subject.trials is None or not subject.trials.model.episodes:
         return ""
     episode = subject.trials.model.episodes[0]
-    return episode_viewer(episode, record_frames(subject.task, subject.policy, episode.seed))
+    motion = _recorded_motion(subject, episode)
+    film = film_episode(subject.task, subject.policy, episode.seed, motion=motion)
+    return episode_viewer(episode, film)
+
+
+def _recorded_motion(subject: PolicySubject, episode: Recorded) -> ClipTable | None:
+    """Return the logged motion of a legged robot whose command is nearest to an episode's."""
+    data, environment = subject.demonstrations, subject.task.environment
+    if data is None or not isinstance(environment, LeggedEnvironment):
+        return None
+    body = environment.body()
+    names = [*TRUNK, *body.joints, *COMMAND]
+    logged = [one for split in ("test", "train") for one in data.packed.of(split)]
+    if not logged or any(name not in (*data.packed.columns, *data.roles) for name in names):
+        return None
+    observed = data.observed(names).astype(np.float64)
+    command = episode.observations["observation"][0][-len(COMMAND) :]
+    commands = [observed[one.start : one.stop, -len(COMMAND) :].mean(axis=0) for one in logged]
+    nearest = int(np.linalg.norm(np.array(commands) - command, axis=1).argmin())
+    one = logged[nearest]
+    rows = observed[one.start : one.stop]
+    attitude, joints = rows[:, [3, 0, 1, 2]], rows[:, len(TRUNK) : -len(COMMAND)]
+    clip = Clip(f"the log {one.name}", joints, attitude, commands[nearest], loops=True)
+    return ClipTable([clip], body, subject.task.dt)
 
 
 def _actions(subject: PolicySubject) -> str:

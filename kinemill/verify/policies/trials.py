@@ -7,7 +7,6 @@ Symbols: N steps, T observations, A actions.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +16,8 @@ from kinemill.environments.evaluation import (
     RandomPolicy,
     Recorded,
     Trials,
-    run_episode,
     try_policy,
 )
-from kinemill.environments.gym_types import Env
 from kinemill.environments.layout import layout_of
 from kinemill.errors import BadInput
 from kinemill.export.policy_cases import action_scale
@@ -233,28 +230,3 @@ def _relative_difference(one: Recorded, other: Recorded, interface: PolicyInterf
     choices = np.array(interface.choices)
     scale = action_scale(first.astype(np.float32)[None], interface)
     return np.abs(first - second) / np.where(choices > 0, 0.5, NEAR * scale)
-
-
-def renders(environment: Env) -> bool:
-    """Return whether an environment draws pictures on this machine, such as without a display."""
-    environment.reset(seed=0)
-    try:
-        frame: Any = environment.render()
-        return np.ndim(frame) == 3
-    except Exception:  # noqa: BLE001 - drivers and libraries raise unrelated types
-        return False
-
-
-def record_frames(task: Task, policy: Policy, seed: int) -> NDArray[np.uint8] | None:
-    """Return pictures (N+1, H, W, 3) of one episode; None where the environment renders none."""
-    try:
-        environment = make_environment(task, render=True)
-    except BadInput:  # its class takes no `render_mode`
-        return None
-    try:
-        if not renders(environment):
-            return None
-        frames = run_episode(task, environment, policy, seed, keep=False, render=True).frames
-    finally:
-        environment.close()
-    return frames if frames is not None and frames.ndim == 4 else None

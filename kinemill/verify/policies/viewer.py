@@ -14,27 +14,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.environments.evaluation import Recorded
+from kinemill.environments.film import Film
 from kinemill.reports.components import name_of
 
 MOST_STEPS, MOST_FRAMES, MOST_ROWS = 400, 120, 12
-WIDE = 320  # px of the longer side of a frame
+SIZE, WIDE = (320, 320), (480, 240)  # px at most of a frame, and of two side by side
 _HEIGHT, _LENGTH = 100.0, 1000.0  # of a chart, in its own units
 
 Floats = NDArray[np.float64]
 
 
-def episode_viewer(episode: Recorded, frames: NDArray[np.uint8] | None) -> str:
+def episode_viewer(episode: Recorded, film: Film | None) -> str:
     """Return the section of an episode.
 
     Args:
         episode: kept in full.
-        frames: (N+1, H, W, 3); None: the environment draws none.
+        film: pictures of it; None: the environment draws none.
     """
     count = len(episode.rewards)
     every = max(1, -(-count // MOST_STEPS))
     steps = list(range(0, count, every))
     series = {name: values[steps] for name, values in series_of(episode).items()}
-    pictures, frame = _pictures(frames, steps)
+    pictures, frame = _pictures(film, steps)
     data = {
         "step": steps,
         "time": [round(step * episode.layout.dt, 6) for step in steps],
@@ -44,8 +45,11 @@ def episode_viewer(episode: Recorded, frames: NDArray[np.uint8] | None) -> str:
         "frame": frame,
     }
     content = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
-    image = '<img class="frame" alt="frame of the environment">' if pictures else ""
-    note = "" if pictures else " The environment draws no pictures on this machine."
+    kind = "frame wide" if film is not None and _is_wide(film) else "frame"
+    image = f'<img class="{kind}" alt="frame of the environment">' if pictures else ""
+    note = " The environment draws no pictures on this machine."
+    if film is not None and pictures:
+        note = f" {escape(film.note)}" if film.note else ""
     script = importlib.resources.files("kinemill.reports").joinpath("rollout.js").read_text("utf-8")
     return (
         f"<h2>One episode</h2><p>Seed {episode.seed}, {count} steps, return "
@@ -104,20 +108,26 @@ def _chart(values: Floats) -> str:
     )
 
 
-def _pictures(frames: NDArray[np.uint8] | None, steps: list[int]) -> tuple[list[str], list[int]]:
-    """Return the frames as data URLs, and for each step the index of its frame."""
+def _pictures(film: Film | None, steps: list[int]) -> tuple[list[str], list[int]]:
+    """Return the pictures as data URLs, and for each step the index of its picture."""
     from PIL import Image
 
-    if frames is None or len(frames) <= steps[-1]:
+    if film is None or len(film.pictures) <= steps[-1] // film.every:
         return [], []
-    every = max(1, -(-len(steps) // MOST_FRAMES))
+    of_steps = [step // film.every for step in steps]
+    rows = sorted(set(of_steps))
+    rows = rows[:: max(1, -(-len(rows) // MOST_FRAMES))]
     urls = list[str]()
-    for step in steps[::every]:
-        picture, file = Image.fromarray(frames[step]), io.BytesIO()
-        picture.thumbnail((WIDE, WIDE), Image.Resampling.BOX)
+    for row in rows:
+        picture, file = Image.fromarray(film.pictures[row]), io.BytesIO()
+        picture.thumbnail(WIDE if _is_wide(film) else SIZE, Image.Resampling.BOX)
         picture.save(file, "WEBP", quality=60, method=2)
         urls.append(f"data:image/webp;base64,{b64encode(file.getvalue()).decode('ascii')}")
-    return urls, [index // every for index in range(len(steps))]
+    return urls, [int(np.searchsorted(rows, one, side="right")) - 1 for one in of_steps]
+
+
+def _is_wide(film: Film) -> bool:
+    return film.pictures.shape[2] > 1.5 * film.pictures.shape[1]
 
 
 def _number(value: float) -> float | None:
