@@ -18,7 +18,12 @@ from kinemill.draft.logs import read_tables
 from kinemill.draft.ranges import with_range
 from kinemill.draft.robot_file import RobotFile
 from kinemill.draft.selection import choose_all, join_columns, with_common_columns
-from kinemill.draft.stated_limits import match_joints, with_robot_units, with_stated_limits
+from kinemill.draft.stated_limits import (
+    match_joints,
+    with_log_limits,
+    with_robot_units,
+    with_stated_limits,
+)
 from kinemill.draft.task_draft_writer import Draft, write_task
 from kinemill.draft.timing import bridged_gap, time_step
 from kinemill.errors import BadInput
@@ -75,7 +80,7 @@ def build(
     related.sort(key=lambda column: column.guess.role == "action")
     dt, channels = time_step(tables, step), name_channels(related)
     channels, stated = with_stated_limits(channels, joints, robot) if robot else (channels, [])
-    channels = [with_range(column) for column in channels]
+    channels = [with_range(with_log_limits(column)) for column in channels]
     return Draft(
         name,
         tables,

@@ -31,6 +31,7 @@ class Column:
     offset: float = 0.0  # added to the log's values, in the log's unit
     scale: float = 1.0  # factor on the log's values
     derivative_of: str | None = None
+    stated_range: tuple[float, float] | None = None  # that all logs state, in the log's unit
     limits: tuple[float, float] | None = None
     observed_range: tuple[float, float] | None = None
     lead: int = 0  # rows by which the channel is ahead of its column

@@ -15,7 +15,15 @@ import polars as pl
 from kinemill.draft.experiments import find_experiments, named, split_table
 from kinemill.errors import BadInput, BadLog
 from kinemill.ingest.clock import Floats
-from kinemill.ingest.columns import Samples, Table, read_text, stamped, table_of, usual_step
+from kinemill.ingest.columns import (
+    Samples,
+    Table,
+    attributes_by_column,
+    read_text,
+    stamped,
+    table_of,
+    usual_step,
+)
 from kinemill.ingest.file_stat import is_file
 from kinemill.ingest.name_heuristics import ASIDE, Guess, guess, is_stamp, split_words
 from kinemill.ingest.raw import TIME, Header, RawLog, Reader, Unreadable
@@ -67,7 +75,8 @@ def survey(path: Path, rate: float | None = None) -> list[Table]:
     if form is None or form == "csv":
         return split_table(read_text(path, rate))
     reader: Reader = READERS[form]
-    about, listed = reader.about(path), _header(reader, path)
+    listed = _header(reader, path)
+    about = reader.about(path)
     tables = list[Table]()
     if experiments := find_experiments(listed):
         every = {name for one in experiments for name in one.columns.values()}
@@ -78,7 +87,15 @@ def survey(path: Path, rate: float | None = None) -> list[Table]:
     else:
         result = _everything(reader, path, listed, rate)
         tables = [_table(path, log, result, rate) for log in result.logs]
-    return [replace(one, labels={**one.labels, **about.labels}, text=about.text) for one in tables]
+    return [
+        replace(
+            one,
+            labels={**one.labels, **about.labels},
+            text=about.text,
+            attributes=attributes_by_column(about.columns, one),
+        )
+        for one in tables
+    ]
 
 
 def _everything(reader: Reader, path: Path, listed: list[str], rate: float | None) -> _ReadResult:

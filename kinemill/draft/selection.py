@@ -9,7 +9,7 @@ from kinemill.draft.column import Column
 from kinemill.draft.column_relations import letter_columns
 from kinemill.draft.optional_columns import GAIN, error_reduction
 from kinemill.ingest.columns import Table
-from kinemill.ingest.header_units import bracketed_unit
+from kinemill.ingest.header_units import bracketed_unit, known_unit
 from kinemill.ingest.name_heuristics import (
     ASIDE,
     COMMAND,
@@ -132,7 +132,9 @@ def _choose(table: Table, instead: dict[str, str]) -> Choice:
     """
     selected: dict[str, Guess] = {}
     others = letter_columns(table)
-    guesses = [_with_header_unit(guess(name, table.labels.get(name, ""))) for name in table.values]
+    guesses = [
+        _with_stated_unit(guess(name, table.labels.get(name, "")), table) for name in table.values
+    ]
     duplicates = _find_duplicates(table)
     commanded = any(one.role == "action" and not _is_current(one) for one in guesses)
     for name_guess in sorted(guesses, key=lambda item: item.preference):
@@ -161,12 +163,13 @@ def _choose(table: Table, instead: dict[str, str]) -> Choice:
     return dict(sorted(selected.items(), key=lambda item: order.index(item[1].name))), others
 
 
-def _with_header_unit(one: Guess) -> Guess:
-    """Return a guess with the unit that the header states in brackets.
+def _with_stated_unit(one: Guess, table: Table) -> Guess:
+    """Return a guess with the unit that the log states, as an attribute or in brackets.
 
     A column without a telling name is a position or a velocity by its unit.
     """
-    unit = bracketed_unit(one.label or one.name) or one.unit
+    stated = known_unit(table.attributes_of(one.name).unit)
+    unit = stated or bracketed_unit(one.label or one.name) or one.unit
     if one.what != "unknown" or one.role != "state":
         return replace(one, unit=unit)
     return replace(one, unit=unit, what=_BY_UNIT.get(unit or "", one.what))
@@ -205,4 +208,8 @@ def _column(readings: list[tuple[Table, Guess]]) -> Column:
     samples = {
         (table.path, table.part): table.values[name_guess.name] for table, name_guess in readings
     }
-    return Column(first, names, samples)
+    stated = {
+        table.attributes_of(one.name).range_of(split_index(one.name)[1]) for table, one in readings
+    }
+    stated_range = stated.pop() if len(stated) == 1 else None  # logs that differ state none
+    return Column(first, names, samples, stated_range=stated_range)

@@ -1,8 +1,9 @@
-"""Stated limits of a draft: the limits of a robot file, for the channels of its joints.
+"""Stated limits of a draft: those of a robot file for its joints, and valid ranges of the logs.
 
 A column belongs to the joint whose name it has, without words such as `pos`, `tau` or `joint`. What
-a robot file states is a hard limit of the channel, unless most logs contradict it: then a unit, a
-name or the file is wrong, and the draft reports it instead of cutting most of its own logs.
+a robot file or the metadata of the logs state is a hard limit of the channel, unless most logs
+contradict it: then a unit, a name or the file is wrong, and the draft reports it instead of cutting
+most of its own logs. A robot file goes before the logs.
 """
 
 from collections.abc import Callable
@@ -155,10 +156,8 @@ def _limited(column: Column, joint: JointLimits, path: Path) -> tuple[Column, Li
         return column, LimitFinding(joint.name, column.channel, "", stated, is_open)
     ends, what = stated
     spelled = f"{ends[0]:g} to {ends[1]:g} {column.unit}"
-    beyond = _logs_beyond(column, ends)
-    logs = len({log for log, _ in column.samples})
-    often = [log for log, (_, _, share) in beyond.items() if share > RARE]
-    if len(often) > CONTRADICTED * logs:
+    beyond, logs = _logs_beyond(column, ends), len({log for log, _ in column.samples})
+    if _is_contradicted(beyond, logs):
         finding = f"contradicted by {_name_logs(beyond, logs)}: check unit, name and {path.name}"
         note = f"{path.name} states {spelled}, which most logs exceed"
         own = replace(column, notes=[*column.notes, note])
@@ -167,6 +166,27 @@ def _limited(column: Column, joint: JointLimits, path: Path) -> tuple[Column, Li
     note = f"limits: {what} of joint {joint.name} in {path.name}"
     own = replace(column, limits=ends, notes=[*column.notes, note])
     return own, LimitFinding(joint.name, column.channel, spelled, finding, bool(beyond))
+
+
+def with_log_limits(column: Column) -> Column:
+    """Set the valid range that all logs state as limits, if there are none of a robot file."""
+    if column.stated_range is None or column.limits or column.role in {"observation", "output"}:
+        return column
+    low, high = sorted(column.converted(np.array(column.stated_range)).tolist())
+    beyond, logs = _logs_beyond(column, (low, high)), len({log for log, _ in column.samples})
+    if _is_contradicted(beyond, logs):
+        spelled = f"{low:g} to {high:g} {column.unit}"
+        note = f"the logs state a range of {spelled}, and exceed it: {_name_logs(beyond, logs)}"
+        return replace(column, notes=[*column.notes, note])
+    own = f", exceeded in {_name_logs(beyond, logs)}" if beyond else ""
+    note = f"limits: valid range stated in the logs{own}"
+    return replace(column, limits=(low, high), notes=[*column.notes, note])
+
+
+def _is_contradicted(beyond: dict[str, tuple[int, float, float]], logs: int) -> bool:
+    """Return whether so many samples of so many logs are beyond limits that these are wrong."""
+    often = [log for log, (_, _, share) in beyond.items() if share > RARE]
+    return len(often) > CONTRADICTED * logs
 
 
 def _stated(column: Column, joint: JointLimits) -> tuple[Ends, str] | str:

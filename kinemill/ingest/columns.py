@@ -5,6 +5,7 @@ columns (`draft/schema_inference.py`).
 """
 
 import csv
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import polars as pl
 from kinemill.errors import BadLog
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.name_heuristics import is_stamp, split_words
-from kinemill.ingest.raw import unique_names
+from kinemill.ingest.raw import ColumnAttributes, split_index, unique_names
 
 HEAD = 1 << 18  # bytes of a text table that hold its header
 MOST = 1_000_000  # rows read
@@ -41,6 +42,7 @@ class Table:
         experiment: which of several experiments side by side in the file this is; empty: the only.
         sources: names of its columns in the file, where they differ from those of the first
             experiment, which `values` has.
+        attributes: what the log states of its columns, by column without the index of an element.
     """
 
     path: Path
@@ -55,6 +57,11 @@ class Table:
     own_clocks: bool = False
     experiment: str = ""
     sources: dict[str, str] = field(default_factory=dict[str, str])
+    attributes: dict[str, ColumnAttributes] = field(default_factory=dict[str, ColumnAttributes])
+
+    def attributes_of(self, name: str) -> ColumnAttributes:
+        """Return what the log states of a column, or of the vector that it is an element of."""
+        return self.attributes.get(split_index(name)[0], ColumnAttributes())
 
     @property
     def step(self) -> float:
@@ -187,3 +194,21 @@ def _time_unit(name: str, stamps: Floats) -> tuple[str, float]:
         relative = "ms"
     unit = named or epoch or relative
     return unit, _TICKS[unit]
+
+
+def attributes_by_column(
+    stated: Mapping[str, ColumnAttributes], table: Table
+) -> dict[str, ColumnAttributes]:
+    """Return what a log states of the columns of a table.
+
+    Args:
+        stated: attributes by the full path of a column; that of a column of an episode begins with
+            the group of the episode.
+        table: columns by their names below that group.
+    """
+    found: dict[str, ColumnAttributes] = {}
+    for name in dict.fromkeys(split_index(table.sources.get(one, one))[0] for one in table.values):
+        grouped = (one for path, one in stated.items() if path.endswith(f"/{name}"))
+        if (one := stated.get(name) or next(grouped, None)) is not None:
+            found[name] = one
+    return found

@@ -27,9 +27,14 @@ def stated_unit(column: str) -> str | None:
 @cache
 def bracketed_unit(column: str) -> str | None:
     """Return the unit in brackets at the end of a column's name, or None."""
-    if (match := _STATED.search(column)) is None:
-        return None
-    text = match[1].strip()
+    match = _STATED.search(column)
+    return known_unit(match[1]) if match else None
+
+
+@cache
+def known_unit(text: str) -> str | None:
+    """Return the unit that a text spells, or None if it spells none."""
+    text = text.strip()
     text = _SPELLED.get(text, UNITS.get(text.lower(), text))
     try:
         return check_unit(text)

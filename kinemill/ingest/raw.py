@@ -5,6 +5,7 @@ columns by name with `match_columns`, reads only those, and raises `Unreadable` 
 with several runs is a list of `RawLog`, one for each `part`.
 """
 
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -134,16 +135,40 @@ class Header(Exception):
 
 
 @dataclass(frozen=True)
+class ColumnAttributes:
+    """What a log states of one of its columns.
+
+    Attributes:
+        unit: unit of its values; empty if none is stated.
+        low: lowest valid value, in that unit; NaN if none is stated. One for each element of a
+            vector, or one for all.
+        high: highest valid value, as `low`.
+    """
+
+    unit: str = ""
+    low: tuple[float, ...] = (math.nan,)
+    high: tuple[float, ...] = (math.nan,)
+
+    def range_of(self, element: int | None) -> tuple[float, float] | None:
+        """Return the valid range of a column, or of an element of a vector; None if it is open."""
+        index = element or 0
+        low, high = (ends[index if len(ends) > index else 0] for ends in (self.low, self.high))
+        return (low, high) if math.isfinite(low) and math.isfinite(high) and low < high else None
+
+
+@dataclass(frozen=True)
 class About:
-    """Descriptions of a log in other files.
+    """Descriptions of a log, in its metadata or in other files.
 
     Args:
         labels: descriptive names of its columns, by their names in the log.
         text: instruction of the log.
+        columns: attributes of its columns, by name without the index of an element.
     """
 
     labels: dict[str, str] = field(default_factory=dict[str, str])
     text: str = ""
+    columns: dict[str, ColumnAttributes] = field(default_factory=dict[str, ColumnAttributes])
 
 
 def refused_part(part: str, reasons: list[Reason]) -> RawLog:
@@ -167,7 +192,7 @@ class Reader:
         shared: whether other files have the suffix too; unrecognized ones are no logs, unless the
             task sets this format.
         describes: returns whether a file of this format only describes logs next to it.
-        about: returns descriptions of a log from files next to it.
+        about: returns descriptions of a log from its metadata, or from files next to it.
         attributes: returns attributes in the log, such as the serial number of a robot; may raise
             anything if the file is damaged.
     """

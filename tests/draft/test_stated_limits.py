@@ -1,6 +1,9 @@
-"""Limits that a robot file states: read in SI units, matched by name, hard unless contradicted."""
+"""Limits that a robot file or the logs state: in SI units, hard unless most logs exceed them."""
 
+import h5py
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from kinemill.draft.builder import build
@@ -151,3 +154,96 @@ def test_a_channel_of_unknown_unit_gets_no_limit(tmp_path, robot, task_of):
     assert task_of(draft).channels["elbow_cmd"].limits is None
     (finding,) = [one for one in draft.joints if one.channel == "elbow_cmd"]
     assert finding.finding.startswith("the unit of the channel is unknown")
+
+
+def write_hdf5(path, attributes, scale=1.0):
+    """A log with a position in degrees and a torque, as vectors of two joints."""
+    position = scale * np.stack([40.0 * np.sin(3 * SECONDS), 10.0 * np.cos(2 * SECONDS)], axis=1)
+    torque = np.stack([5.0 * np.sin(5 * SECONDS), 2.0 * np.cos(7 * SECONDS)], axis=1)
+    with h5py.File(path, "w") as file:
+        file["time"] = SECONDS
+        for name, values in {"joint_pos": position, "joint_torque": torque}.items():
+            file[name] = values
+            file[name].attrs.update(attributes.get(name, {}))
+
+
+CF = {
+    "joint_pos": {"units": "deg", "valid_min": [-90.0, -45.0], "valid_max": [90.0, 45.0]},
+    "joint_torque": {"units": "N*m", "valid_range": [-8.0, 8.0]},
+}
+
+
+def limits_of(draft):
+    return {column.channel: column.limits and (*np.round(column.limits, 4),) for column in draft}
+
+
+def test_units_and_valid_ranges_in_attributes_of_hdf5_are_hard_limits(tmp_path):
+    """CF conventions: 90 degrees are 1.5708 rad; one range for all elements, or one for each."""
+    write_hdf5(tmp_path / "log.h5", CF)
+    columns = build("arm", tmp_path / "log.h5").columns
+    assert limits_of(columns) == {
+        "joint_pos_0": (-1.5708, 1.5708),
+        "joint_pos_1": (-0.7854, 0.7854),
+        "joint_torque_0": (-8.0, 8.0),
+        "joint_torque_1": (-8.0, 8.0),
+    }
+    assert [column.unit for column in columns] == ["rad", "rad", "N*m", "N*m"]
+    assert "limits: valid range stated in the logs" in columns[0].notes
+
+
+def test_metadata_of_fields_of_parquet_state_the_same(tmp_path):
+    stated = {b"units": b"deg", b"valid_min": b"-90", b"valid_max": b"90"}
+    fields = [pa.field("time", pa.float64()), pa.field("pos", pa.float64(), metadata=stated)]
+    fields.append(pa.field("torque", pa.float64(), metadata={b"valid_range": b"[-8, 8]"}))
+    columns = [SECONDS, 40.0 * np.sin(3 * SECONDS), 5.0 * np.sin(5 * SECONDS)]
+    table = pa.table([pa.array(column) for column in columns], schema=pa.schema(fields))
+    pq.write_table(table, tmp_path / "log.parquet")
+    assert limits_of(build("arm", tmp_path / "log.parquet").columns) == {
+        "pos": (-1.5708, 1.5708),
+        "torque": (-8.0, 8.0),
+    }
+
+
+def test_a_valid_range_that_the_logs_exceed_is_reported_and_cuts_nothing(tmp_path):
+    write_hdf5(tmp_path / "log.h5", CF, scale=4.0)
+    position = build("arm", tmp_path / "log.h5").columns[0]
+    assert position.limits is None
+    assert any("the logs state a range of -1.5708 to 1.5708 rad" in one for one in position.notes)
+
+
+def test_logs_that_state_different_ranges_state_none(tmp_path):
+    for number, high in enumerate((8.0, 9.0)):
+        stated = {"joint_torque": {"units": "N*m", "valid_range": [-8.0, high]}}
+        write_hdf5(tmp_path / f"{number}.h5", stated)
+    limits = limits_of(build("arm", tmp_path).columns)
+    assert (limits["joint_torque_0"], limits["joint_torque_1"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [
+        {"units": "see page 3", "valid_range": [8.0, -8.0]},
+        {"units": 5, "valid_range": "wide"},
+        {"units": np.arange(9), "valid_min": np.nan, "valid_max": np.inf},
+    ],
+    ids=["unknown unit, no range", "texts", "not finite"],
+)
+def test_attributes_that_state_nothing_are_skipped(tmp_path, stated):
+    write_hdf5(tmp_path / "log.h5", {"joint_torque": stated})
+    torque = build("arm", tmp_path / "log.h5").columns[-1]
+    assert (torque.role, torque.limits, torque.unit) == ("action", None, "N*m")
+
+
+def test_a_robot_file_goes_before_the_metadata_of_the_logs(tmp_path):
+    (tmp_path / "arm.urdf").write_text(
+        '<robot name="arm"><link name="a"/><joint name="shoulder" type="revolute">'
+        '<limit lower="-1" upper="1" velocity="6" effort="12"/></joint></robot>'
+    )
+    with h5py.File(tmp_path / "log.h5", "w") as file:
+        file["time"] = SECONDS
+        file["shoulder_pos"] = np.sin(3 * SECONDS)
+        file["shoulder_pos"].attrs.update(units="rad", valid_range=[-2.0, 2.0])
+        file["shoulder_torque"] = 5.0 * np.sin(5 * SECONDS)
+    robot = read_robot(tmp_path / "arm.urdf")
+    position = build("arm", tmp_path / "log.h5", robot=robot).columns[0]
+    assert position.limits == (-1.0, 1.0)

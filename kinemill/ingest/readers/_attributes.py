@@ -1,17 +1,26 @@
-"""Attributes of a file, as text under names.
+"""Attributes of a file, as text under names, and attributes of its columns.
 
-They are read at first ingest and become metadata of the recording, not part of its identity.
-Attributes that cannot be read are skipped, so that they never cost a recording.
+Those of the file are read at first ingest and become metadata of the recording, not part of its
+identity. Those of columns serve drafts: units and valid ranges, by the names of the CF conventions
+for climate and forecast metadata 1.11, appendix A (`units`, `valid_range`, `valid_min`,
+`valid_max`), and `unit`. Attributes that cannot be read are skipped, so that they never cost a
+recording.
 """
 
 import json
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 
+from kinemill.ingest.raw import ColumnAttributes
+
 MOST, LONGEST = 64, 1000  # largest number of attributes, and of characters of each
+MOST_COLUMNS, WIDEST = 10_000, 4096  # columns whose attributes are read, and their elements
+_UNITS = ("units", "unit")
+_RANGES = ("valid_range", "valid_min", "valid_max")
 
 
 def texts(pairs: Iterable[tuple[str, object]]) -> dict[str, str]:
@@ -70,3 +79,62 @@ def of_parquet(path: Path) -> dict[str, str]:
     return texts(
         (key.decode("utf-8", "replace"), value) for key, value in pairs.items() if key not in own
     )
+
+
+def columns_of_hdf5(path: Path) -> dict[str, ColumnAttributes]:
+    """Return the attributes of the data sets of a file, by their paths in it."""
+    import h5py
+
+    columns: dict[str, ColumnAttributes] = {}
+
+    def visit(name: str, item: object) -> bool | None:
+        if isinstance(item, h5py.Dataset):
+            kinds = {
+                key: item.attrs.get_id(key) for key in (*_UNITS, *_RANGES) if key in item.attrs
+            }
+            small = [key for key, kind in kinds.items() if np.prod(kind.shape or 1) <= WIDEST]
+            if attributes := _column({key: item.attrs[key] for key in small}):
+                columns[name] = attributes
+        return True if len(columns) >= MOST_COLUMNS else None  # True ends the visit
+
+    with h5py.File(path, "r", locking=False) as file:
+        file.visititems(visit)  # hard links only
+    return columns
+
+
+def columns_of_parquet(path: Path) -> dict[str, ColumnAttributes]:
+    """Return the attributes of the columns of a file: metadata of their fields, numbers as text."""
+    from pyarrow.parquet import read_schema
+
+    columns: dict[str, ColumnAttributes] = {}
+    for one in [*read_schema(path)][:MOST_COLUMNS]:
+        pairs: dict[bytes, bytes] = one.metadata or {}
+        own = {key.decode("utf-8", "replace"): value for key, value in pairs.items()}
+        if attributes := _column({key: own[key] for key in (*_UNITS, *_RANGES) if key in own}):
+            columns[one.name] = attributes
+    return columns
+
+
+def _column(stated: Mapping[str, object]) -> ColumnAttributes | None:
+    """Return the attributes of a column; None if it states none that can be read."""
+    unit = next((text for key in _UNITS if (text := _text(stated.get(key)))), "")
+    whole = _numbers(stated.get("valid_range"))
+    if len(whole) == 2:
+        low, high = whole[:1], whole[1:]
+    else:
+        low, high = (_numbers(stated.get(key)) for key in ("valid_min", "valid_max"))
+    attributes = ColumnAttributes(unit, low or (math.nan,), high or (math.nan,))
+    return attributes if unit or low or high else None
+
+
+def _numbers(value: object) -> tuple[float, ...]:
+    """Return an attribute as numbers; none if it holds anything else."""
+    if isinstance(value, bytes):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return ()
+    try:
+        return tuple(np.asarray(value, dtype=np.float64).reshape(-1).tolist())
+    except (TypeError, ValueError):
+        return ()

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from kinemill.ingest.raw import RawLog, Reader, Unreadable
+from kinemill.ingest.raw import About, RawLog, Reader, Unreadable
 from kinemill.ingest.readers._arrays import (
     Array,
     Values,
@@ -24,7 +24,7 @@ from kinemill.ingest.readers._arrays import (
     size_problem,
     unusable_array,
 )
-from kinemill.ingest.readers._attributes import of_hdf5
+from kinemill.ingest.readers._attributes import columns_of_hdf5, of_hdf5
 from kinemill.ingest.readers._tree import read_tree
 from kinemill.task import Task
 from kinemill.task.plugins import READERS
@@ -257,8 +257,22 @@ def _recognizes(head: bytes) -> bool:
     return starts and not head.startswith(b"MATLAB")
 
 
+def _about(path: Path) -> About:
+    """Return units and valid ranges of the data sets.
+
+    Raises:
+        Unreadable: the file is damaged.
+    """
+    try:
+        if trouble := damaged_heap(path):  # reading texts from it could loop forever
+            raise ValueError(trouble)
+        return About(columns=columns_of_hdf5(path))
+    except _DAMAGE as error:
+        raise damaged_file("HDF5", error) from error
+
+
 READERS.register("hdf5")(
-    Reader((".h5", ".hdf5", ".hdf", ".he5"), _recognizes, read, attributes=of_hdf5)
+    Reader((".h5", ".hdf5", ".hdf", ".he5"), _recognizes, read, about=_about, attributes=of_hdf5)
 )
 
 

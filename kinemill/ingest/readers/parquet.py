@@ -6,7 +6,7 @@ reads the bytes, because polars crashes on some damaged files.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,6 +15,7 @@ import polars as pl
 from kinemill.ingest.raw import (
     TICKS,
     TIME,
+    About,
     Images,
     RawLog,
     Reader,
@@ -26,9 +27,10 @@ from kinemill.ingest.raw import (
     row_numbers,
 )
 from kinemill.ingest.readers._arrays import LARGEST, WIDEST, damaged_file
-from kinemill.ingest.readers._attributes import of_parquet
+from kinemill.ingest.readers._attributes import columns_of_parquet, of_parquet
 from kinemill.ingest.readers._lerobot import COUNTERS, episodes
-from kinemill.ingest.readers._lerobot_meta import about, dataset_of
+from kinemill.ingest.readers._lerobot_meta import about as about_lerobot
+from kinemill.ingest.readers._lerobot_meta import dataset_of
 from kinemill.ingest.readers._table_media import is_picture, media_columns, read_media
 from kinemill.task import Task
 from kinemill.task.plugins import READERS
@@ -188,13 +190,18 @@ def _time(name: str, schema: Mapping[str, pl.DataType], task: Task) -> tuple[pl.
     return wide, task.ingest.ticks
 
 
+def _about(path: Path) -> About:
+    """Return labels and tasks of a LeRobot data set, and units and valid ranges of the columns."""
+    return replace(about_lerobot(path), columns=columns_of_parquet(path))
+
+
 READERS.register("parquet")(
     Reader(
         (".parquet", ".pq"),
         lambda head: head.startswith(MAGIC),
         read,
         describes=lambda path: dataset_of(path, "meta") is not None,
-        about=about,
+        about=_about,
         attributes=of_parquet,
     )
 )
