@@ -65,7 +65,7 @@ class WatchedRunLauncher(dg.DefaultRunLauncher):
         return CheckRunHealthResult(WorkerStatus.FAILED, f"its process {said[0]} is gone")
 
     def _awaits_server(self, run: dg.DagsterRun, said_at: float) -> bool:
-        """Tell whether a run died with its code server, and the daemon may have no other one yet.
+        """Return whether a run died with its code server, and the daemon may have no other one yet.
 
         Dagster launches the next attempt in the moment a run fails; where no code server answers
         then, there is none. A daemon that came after the run has a server of its own.

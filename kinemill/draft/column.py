@@ -45,13 +45,13 @@ class Column:
 
     @property
     def reasons(self) -> list[str]:
-        """What the draft concluded, and from what."""
+        """The draft's conclusion and its evidence."""
         by_name = "" if self.guess.what == "unknown" else f"{self.guess.what} by name"
         return [by_name or "a column that changes", *self.comments]
 
     @property
     def comments(self) -> list[str]:
-        """What a task file says about the channel."""
+        """Settings of the channel in a task file."""
         unit = [] if self.sure else ["unit?"]
         handling = ["predicted, not fed back"] if self.role == "output" else []
         return [*handling, *unit, *self.notes]

@@ -1,10 +1,10 @@
 """Derivatives of a draft: which velocity is the derivative of which position, from the data.
 
 The integral of a velocity over short windows follows its position. A robust line through all
-windows gives the factor between the two, which tells the units: 57.3 is deg/s against rad, 1/6 is
-rpm against deg. Windows that agree with the line must be a majority; so a log with faults still
+windows gives the factor between the two, which determines the units: 57.3 is deg/s against rad, 1/6
+is rpm against deg. Windows that agree with the line must be a majority; so a log with faults still
 shows the relation, and `derivative_of` keeps the checks on that find these faults. A late velocity
-is shifted first. A clock that starts anew, or a gap, only leaves out the windows across it.
+is shifted first. Windows across a clock reset or a gap are skipped.
 """
 
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ SURE = 0.9  # the same, where neither a name nor a unit suggests the relation
 MOST_LOGS = 3  # logs that are compared, for a column that no name calls a velocity
 SAME = 0.1  # the same, for a column that no name calls a velocity
 NEAR = 0.3  # relative distance of a factor from that of two units
-LATE = 0.01  # s of delay from which a shift is tried
+LATE = 0.01  # s of delay from which a shift is tested
 UNITS = {  # velocity units by position unit
     "rad": ("rad/s", "deg/s", "rpm"),
     "deg": ("deg/s", "rad/s", "rpm"),
@@ -194,7 +194,7 @@ def _is_close(ratio: float, unit_factor: float, tolerance: float = NEAR) -> bool
 
 
 def _position(column: Column, relation: Relation | None) -> Column:
-    """Return a position with the unit that its velocity tells, where its name states none."""
+    """Return a position with the unit derived from its velocity, if its name states none."""
     if relation is None or relation.units is None or column.guess.unit:
         return column
     unit = relation.units[0]
@@ -208,7 +208,7 @@ def _position(column: Column, relation: Relation | None) -> Column:
 
 
 def _velocity(column: Column, relation: Relation | None, placed: list[Column]) -> Column:
-    """Return a velocity with its position, units, and what was unusual about them."""
+    """Return a velocity with its position, units, and unusual findings."""
     if relation is None:
         return _unrelated(column, placed) if column.guess.what == "velocity" else column
     parent = next(item for item in placed if item.guess.name == relation.position)
@@ -243,7 +243,7 @@ def _notes(
         when = "after" if relation.late > 0.0 else "before"
         yield f"comes {abs(relation.late):.2g} s {when} the slope of {relation.position}"
     if column.guess.index and parent.guess.index and parent.guess.index != column.guess.index:
-        yield f"follows {relation.position}, not the position of its own number: exchanged columns?"
+        yield f"follows {relation.position}, not the position with its number: swapped columns?"
 
 
 def _full_name(column: Column) -> str:

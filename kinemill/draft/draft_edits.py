@@ -87,7 +87,7 @@ def _channel(old: Json, row: ChannelRow, names: Mapping[str, str]) -> Json:
     dropped |= set[str]() if row.role in _MODELED and not row.derived else {"observed_range"}
     is_same_unit = str(old.get("unit", "")) == row.unit
     if not is_same_unit and not isinstance(old.get("source", ""), str):
-        dropped.add("observed_range")  # values of a column with its own unit are converted anew
+        dropped.add("observed_range")  # values of a column with a unit are converted again
     new: Json = {"role": row.role}
     if row.role not in _MEDIA:
         new["unit"] = old.get("unit", "") if is_same_unit else row.unit

@@ -1,4 +1,4 @@
-"""Draft preview: what a draft concluded, for a form in which a user edits it.
+"""Draft preview: conclusions of a draft, for a form in which a user edits it.
 
 The document has the task file's content and, for each channel, its column, range, reasons, and a
 curve of a log.
@@ -28,7 +28,7 @@ class ChannelPreview(BaseModel):
         channel: its name.
         columns: names in logs; the first one present is used.
         low, high: smallest and largest value in the logs, in the channel's unit; None without any.
-        reasons: what the draft concluded, and from what.
+        reasons: the draft's conclusions and evidence.
         comment: of the channel in the task file.
         seconds, values: curve of the first log, s and the channel's unit; empty for images.
     """
@@ -46,7 +46,7 @@ class ChannelPreview(BaseModel):
 
 
 class DraftPreview(BaseModel):
-    """A draft of a task, and what a check of its own logs found.
+    """A draft of a task, and the findings on its own logs.
 
     Attributes:
         task: content of the task file.

@@ -1,4 +1,4 @@
-"""Draft, or check, in a process of its own: `python -m kinemill.draft.draft_process FOLDER`.
+"""Draft or check in a separate process: `python -m kinemill.draft.draft_process FOLDER`.
 
 The folder holds `order.json` and the logs in `logs/`. The result is one line of JSON on stdout. The
 process has half of the machine's memory at most, so that a faulty log does not end the server.
@@ -22,7 +22,7 @@ _SHARE = 0.5  # of the memory
 
 
 class Order(BaseModel):
-    """What to do.
+    """Job of the process.
 
     Attributes:
         name: of the task.

@@ -1,8 +1,8 @@
 """Imitation drafts: a task that learns a policy from demonstrations, by behavior cloning.
 
 Channels are those of a dynamics draft, and images, instructions and goals that the policy observes.
-The network, its encoders and its head follow from what the demonstrations hold; they plan several
-actions at once if the demonstrations follow plans (`plan_evidence.py`).
+The network, its encoders and its head follow from the content of the demonstrations; they predict
+several actions per step if the demonstrations follow plans (`plan_evidence.py`).
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Input evidence of a draft: which columns without a telling name are inputs, from the data.
+"""Input evidence of a draft: which columns without a descriptive name are inputs, from the data.
 
 An input of an open-loop experiment drives the outputs, and nothing drives it: its past improves the
 prediction of an output, and no other column's past improves its own (Granger 1969). Two linear
@@ -37,7 +37,7 @@ class _Roles:
 
 
 def infer_inputs(columns: list[Column]) -> tuple[list[Column], str]:
-    """Make the inputs among states without telling names actions; return why not, if unclear.
+    """Turn inputs among unnamed states into actions; return the reason if unclear.
 
     Columns are returned unchanged if all names show a role, or there is an action already.
     """

@@ -1,7 +1,7 @@
 """Logs of a draft: the files of a folder that a reader can read, as tables.
 
-Files whose name says that they are plans (`desired/step.csv`) have the columns of logs, but nobody
-measured them: a model of them would learn the planner's model of the robot.
+Files whose name marks them as plans (`desired/step.csv`) have the columns of logs, but are not
+measured: a model of them would learn the planner's model of the robot.
 """
 
 import fnmatch
@@ -25,7 +25,7 @@ _PLAN_WORDS = {"des", "desired", "plan", "plans", "planned", "nominal", "setpoin
 
 @dataclass(frozen=True)
 class LogTables:
-    """What the logs of a draft contain.
+    """Content of the logs of a draft.
 
     Attributes:
         tables: one for each part of a log.
@@ -44,7 +44,7 @@ def read_tables(source: Path, rate: float | None, *, is_motion: bool = False) ->
     Args:
         source: the log or folder.
         rate: rows per second, Hz, of logs without timestamps, unless they state it.
-        is_motion: whether the logs are motions to be tracked: plans are what is asked for.
+        is_motion: whether the logs are motions to be tracked; plans are then used.
 
     Raises:
         BadInput: there is none.

@@ -1,7 +1,7 @@
 """Media of a draft: the images and instructions of demonstrations, as their reader finds them.
 
-The reader of a format decides what it can read: it reads every candidate as an image and as
-a text, and refuses the others. Instructions are columns with a telling name, attributes such as
+The reader of a format decides: it reads every candidate as an image and as
+a text, and refuses the others. Instructions are columns with a descriptive name, attributes such as
 `@language`, and the tasks of a LeRobot data set.
 """
 
@@ -35,7 +35,7 @@ class Medium:
         shape: height, width and colors of an image.
         texts: meaning of each number, for a text that logs store as numbers.
         max_gap: longest usual time between two images with their own timestamps, s.
-        notes: what the draft concluded, and from what.
+        notes: the draft's conclusions and evidence.
     """
 
     channel: str
@@ -49,7 +49,7 @@ class Medium:
 
 @dataclass(frozen=True)
 class MediaOfLogs:
-    """The media of demonstrations, the only instruction if there is one, and what is left out."""
+    """The media of demonstrations, the only instruction if there is one, and the omitted media."""
 
     media: list[Medium]
     instruction: str
@@ -140,7 +140,7 @@ def _named(media: Iterable[Medium], used_names: set[str]) -> list[Medium]:
 
 @dataclass(frozen=True)
 class _Content:
-    """What a part of a log holds under a name, and the longest usual time between two of it, s."""
+    """Media of a part of a log under a name, and the longest usual time between two, s."""
 
     source: str
     content: Images | Texts
@@ -148,7 +148,7 @@ class _Content:
 
 
 def _contents(table: Table, names: list[str], role: str) -> list[_Content]:
-    """Return what a reader finds under names in all parts of a log, as images or as texts."""
+    """Return media under names in all parts of a log, as images or as texts."""
     reader = READERS[form_of(table.path) or "csv"]
     # One numeric column, because a single text for all rows has no number of rows.
     number = Channel.model_validate(

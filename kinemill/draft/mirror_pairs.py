@@ -1,10 +1,10 @@
 """Mirror pairs of a motion draft: left and right joints, and which signs a mirror image changes.
 
 Pairs follow from names. The sign follows from the clips: half a cycle later, the right leg of a
-gait does what the left one did, with the same sign or the opposite one. In a curve, joints that
-turn about the vertical (`yaw`) move both legs the same way, so theirs is the sign that fits a
-linear model of the joint over the command, whose image has the opposite lateral parts. Of joints at
-rest, stated limits give the sign if those of one side are the opposite of the other's.
+gait moves as the left one did, with the same or the opposite sign. In a curve, joints that turn
+about the vertical (`yaw`) move both legs the same way, so theirs is the sign that fits a linear
+model of the joint over the command, whose image has the opposite lateral parts. Of joints at rest,
+stated limits give the sign if those of one side are the opposite of the other's.
 
 Symbols: n rows and P rows of a cycle, E clips, M numbers of a command, F terms of a Fourier series.
 """
@@ -24,7 +24,7 @@ from kinemill.validate.cycles import STILL, cycle_of, fourier
 PARTNERS = {"left": "right", "l": "r"}
 LATERAL = {"yaw", "roll"}  # of a joint in the plane, whose sign a mirror image changes
 TURNING = "yaw"
-ROUNDED = 1e-3  # rad between limits that are meant to be equal
+ROUNDED = 1e-3  # rad, tolerance of equal limits
 CLEAR = 1.5  # ratio of the misfits of both signs, from which one is clear
 HARMONICS = 6
 RIDGE = 0.05  # of the commands, relative to their largest value
@@ -104,7 +104,7 @@ def partner(joint: str) -> str | None:
 
 
 def _letter(joint: str, letter: str) -> int | None:
-    """Return where a letter stands as a word of a name; None if it does not."""
+    """Return the position of a letter as a word of a name; None if it does not."""
     at = 0
     for part in joint.replace("-", "_").split("_"):
         if part.lower() == letter:

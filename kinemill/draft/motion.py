@@ -2,7 +2,7 @@
 
 Each joint is a state, and its next value an action. Clips of other robots in the same folder are
 named and left out. With the model file of a legged robot, the task learns in physics too: trunk and
-joint velocities are observed. What `learn.type: motion` does not learn from is left out.
+joint velocities are observed. Columns that `learn.type: motion` does not use are omitted.
 """
 
 import json

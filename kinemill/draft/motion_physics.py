@@ -1,4 +1,4 @@
-"""The physics of a motion draft: what a legged robot observes, and its environment."""
+"""Physics of a motion draft: observations of a legged robot, and its environment."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -111,7 +111,7 @@ VALIDATE = (
 def find_physics(
     tables: Sequence[Table], joints: Mapping[str, str], robot: Path
 ) -> tuple[Physics | None, str]:
-    """Return the physics of the clips' robot, and what was concluded.
+    """Return the physics of the clips' robot, and the conclusions.
 
     Args:
         tables: the clips.

@@ -1,4 +1,4 @@
-"""Tasks without a task file: `gym:ID` stands for the task that is drafted from an environment.
+"""Tasks without a task file: `gym:ID` is the task drafted from an environment.
 
 The draft is a file of the home, written when the address is first used. A task file of the project
 with the same name takes its place.

@@ -1,6 +1,6 @@
 """Optional columns of a draft: does a column that some logs lack pay for the logs that it costs?
 
-Every log must have all channels of a task. So a column that only most logs have is a channel if the
+Every log must have all channels of a task. A column that only most logs have is a channel if the
 motion depends on it, and is left out otherwise: two linear models predict how the other states
 change over a few rows, one with the column and one without it, and are compared on rows that they
 were not fitted to.
@@ -53,7 +53,7 @@ def _gain(rows: Floats, states: list[int]) -> float | None:
         return None
     scaled = (rows - rows.mean(axis=0)) / np.where(stds > 0.0, stds, 1.0)
     inputs = np.column_stack([scaled, np.ones(len(scaled))])[1:-HORIZON]
-    # The last change stands for a velocity that may not be measured.
+    # The last change replaces a velocity that may not be measured.
     inputs = np.column_stack([np.diff(scaled[:, :-1], axis=0)[:-HORIZON], inputs])
     changes = scaled[1 + HORIZON :, states] - scaled[1:-HORIZON, states]
     without = np.delete(inputs, -2, axis=1)

@@ -1,7 +1,7 @@
 """A draft checked against the logs that it was made from, before anybody trains on it.
 
 A check that refuses many of these logs whole describes the robot, or a mistake of the draft, and no
-fault of a log: it becomes a warning. What it finds in fewer logs is a fault of these, and is
+fault of a log: it becomes a warning. Findings in fewer logs are faults of these logs, and are
 reported.
 """
 

@@ -2,8 +2,8 @@
 
 Each row is compared with the most similar rows of other demonstrations. Where demonstrators act on
 the observation alone, similar rows have similar actions. Where they differ, and keep differing for
-some rows, they follow a plan, and a policy that plans several actions at once can follow one too
-(Zhao et al. 2023). White noise on the actions keeps no difference and calls for no plan. If the
+some rows, they follow a plan, and a policy that predicts several actions per step can follow one
+too (Zhao et al. 2023). White noise on the actions keeps no difference and calls for no plan. If the
 actions of several similar rows form two groups, the demonstrations go different ways, and their
 mean is none of them.
 
@@ -35,7 +35,7 @@ FEWEST = 50  # pairs of similar rows that decide
 
 @dataclass(frozen=True)
 class Plans:
-    """What demonstrations show.
+    """Evidence of plans in demonstrations.
 
     Attributes:
         length: rows for which a difference lasts; 1 without plans.

@@ -1,11 +1,11 @@
 """Ranges of a draft: what logs showed is a warning, and hard limits need agreeing recordings.
 
-A range seen in one log says how the robot moved there, and nothing about what it can do: torques of
-a log that pulls one way span [0.5, 1.3] N*m. So a draft writes `observed_range`, which only warns.
-`limits`, which cut rows out, are written where at least `AGREEING` recordings agree: each one lies
-within the range of all others, widened by `NEW` of it. With 20 recordings that agree, fewer than
-one of 21 further ones leaves the range that all have shown, and the limits lie more than half of
-this range beyond it.
+A range seen in one log shows how the robot moved there, not its limits: torques of
+a log that pulls one way span [0.5, 1.3] N*m. A draft therefore writes `observed_range`, which only
+warns. `limits`, which cut rows out, are written where at least `AGREEING` recordings agree: each
+one lies within the range of all others, widened by `NEW` of it. With 20 recordings that agree,
+fewer than one of 21 further ones leaves the range that all have shown, and the limits lie more than
+half of this range beyond it.
 """
 
 from dataclasses import replace

@@ -148,7 +148,7 @@ def _try(task: Task) -> Trials:
     if not np.isfinite(trials.returns).all() or not all(np.isfinite(one).all() for one in numbers):
         raise BadInput(
             f"environment of {task.name}",
-            "random actions bring a reward or an observation that is not finite",
+            "random actions lead to a reward or an observation that is not finite",
             expected="finite numbers",
             fix="correct what `step` returns",
         )

@@ -131,7 +131,7 @@ def _header(reader: Reader, path: Path) -> list[str]:
         reader.read(path, _asking([], _Clock([], None)))
     except Header as header:
         return list(dict.fromkeys(header.names))
-    raise BadLog(path, "its reader does not tell what it holds", fix="write the task by hand")
+    raise BadLog(path, "its reader does not list its content", fix="write the task by hand")
 
 
 def _is_stamp(name: str) -> bool:

@@ -21,7 +21,7 @@ from kinemill.ingest.name_heuristics import (
 )
 from kinemill.ingest.raw import split_index
 
-# Meaning of a column whose name does not tell it.
+# Meaning of a column without a descriptive name.
 _BY_UNIT: dict[str, str] = {
     **{unit: "position" for unit in ("rad", "deg")},
     **{unit: "velocity" for unit in ("rpm", "rad/s", "deg/s", "m/s")},
@@ -128,7 +128,7 @@ def _choose(table: Table, instead: dict[str, str]) -> Choice:
 
     Args:
         table: the log.
-        instead: roles of what is chosen otherwise than by its name.
+        instead: roles of columns that are selected otherwise than by name.
     """
     selected: dict[str, Guess] = {}
     others = letter_columns(table)
@@ -166,7 +166,7 @@ def _choose(table: Table, instead: dict[str, str]) -> Choice:
 def _with_stated_unit(one: Guess, table: Table) -> Guess:
     """Return a guess with the unit that the log states, as an attribute or in brackets.
 
-    A column without a telling name is a position or a velocity by its unit.
+    A column without a descriptive name is a position or a velocity by its unit.
     """
     stated = known_unit(table.attributes_of(one.name).unit)
     unit = stated or bracketed_unit(one.label or one.name) or one.unit

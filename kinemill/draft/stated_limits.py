@@ -1,9 +1,9 @@
 """Stated limits of a draft: those of a robot file for its joints, and valid ranges of the logs.
 
-A column belongs to the joint whose name it has, without words such as `pos`, `tau` or `joint`. What
-a robot file or the metadata of the logs state is a hard limit of the channel, unless most logs
-contradict it: then a unit, a name or the file is wrong, and the draft reports it instead of cutting
-most of its own logs. A robot file goes before the logs.
+A column belongs to the joint whose name it has, without words such as `pos`, `tau` or `joint`. A
+limit of a robot file or of the metadata of the logs is a hard limit of the channel, unless most
+logs contradict it: then a unit, a name or the file is wrong, and the draft reports it instead of
+cutting most of its own logs. A robot file takes precedence over the logs.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ CONTRADICTED = 0.5  # share of the logs beyond a limit, above which it is no lim
 RARE = 0.01  # share of the samples of a log beyond a limit that may be faults
 UNKNOWN_UNIT = "the unit of the channel is unknown: state it, and draft again"
 MOST_NAMES = 5  # logs that a finding names
-# Words that say which quantity of a joint a name means, or that it is a joint.
+# Words that name the quantity of a joint, or mark a joint.
 GENERIC = {
     *("pos", "position", "positions", "q", "qpos", "angle", "angles", "theta", "th"),
     *("vel", "velocity", "velocities", "qd", "dq", "qvel", "omega", "speed", "rate"),
@@ -38,14 +38,15 @@ GENERIC = {
 
 @dataclass(frozen=True)
 class LimitFinding:
-    """What a robot file states of one channel, or why a joint limits none.
+    """Limits of one channel in a robot file, or the reason why a joint limits none.
 
     Attributes:
         joint: name of the joint.
         channel: channel of the draft; empty if the joint has none.
         limits: range in the channel's unit; empty if there is none.
-        finding: what was concluded.
-        is_notable: whether it is a comment in the task file: nothing was limited as stated.
+        finding: the conclusion.
+        is_notable: whether it is a comment in the task file, because the stated limit was not
+            applied.
     """
 
     joint: str
@@ -126,7 +127,7 @@ def _with_unit(column: Column, joint: JointLimits, path: Path) -> Column:
 def with_stated_limits(
     columns: list[Column], joints: dict[str, JointLimits], robot: RobotFile
 ) -> tuple[list[Column], list[LimitFinding]]:
-    """Set the limits that a robot file states; return what was concluded of each joint.
+    """Set the limits of a robot file; return the conclusion for each joint.
 
     Args:
         columns: channels with their units.
@@ -190,7 +191,7 @@ def _is_contradicted(beyond: dict[str, tuple[int, float, float]], logs: int) -> 
 
 
 def _stated(column: Column, joint: JointLimits) -> tuple[Ends, str] | str:
-    """Return the limits of a column in its unit, and what they limit; or why it has none."""
+    """Return the limits of a column in its unit with the quantity, or the reason for none."""
     if not column.sure:
         if column.role == "action" and joint.command and not joint.is_servo:
             return joint.command, "control"

@@ -68,7 +68,7 @@ class Draft:
     warned: dict[str, str] = field(default_factory=dict[str, str])  # checks that warn, and why
     media: list[Medium] = field(default_factory=list[Medium])
     part: LearnPart = DYNAMICS
-    no_action: str = ""  # why no column without a telling name is an action
+    no_action: str = ""  # reason why no column without a descriptive name is an action
     joints: list[LimitFinding] = field(default_factory=list[LimitFinding])  # of a robot file
     text: str = ""  # description of the task; empty: the one of the logs
     remarks: list[str] = field(default_factory=list[str])  # conclusions about the whole task
@@ -99,7 +99,7 @@ def write_task(draft: Draft) -> str:
     channels = {column.guess.name: column.channel for column in draft.columns}
     lines = [
         f"# Drafted by kinemill new from {_quiet(logs)}: check every comment.",
-        "# observed_range is what these logs showed, with a margin: outside of it is a warning.",
+        "# observed_range is the range of these logs with a margin; values outside are warnings.",
         "# State a joint's own range as limits: values outside are cut out.",
         *(f"# {_quiet(remark)}." for remark in draft.remarks),
         f"task: {draft.name}",
@@ -123,7 +123,7 @@ def write_task(draft: Draft) -> str:
 
 
 def _validate(draft: Draft) -> list[str]:
-    """Set rules that lose no rows to what only a person can tell from the robot's own behavior."""
+    """Set rules so that no rows are lost to effects that may be normal for the robot."""
     reasons = {"dead_band": "of a sensor or a drive: a model can learn it", **draft.warned}
     return [
         "validate:",
@@ -290,7 +290,7 @@ def _dataset(draft: Draft) -> str:
 
 
 def split_units(draft: Draft) -> tuple[str, list[str]]:
-    """Return the key of `dataset` that splits logs, and quoted patterns of what it assigns.
+    """Return the key of `dataset` that splits logs, and quoted patterns of the assigned logs.
 
     These are the parts of an only log, else the logs. Patterns match names relative to the ingested
     folder.
@@ -323,8 +323,8 @@ def _rows(table: Table, dt: float) -> int:
 def _horizon(draft: Draft) -> int:
     """Return the steps of `verify.horizon`.
 
-    Half a second shows what a robot's joints do. Rows far apart are of slow processes, such as
-    levels of tanks, of which half a second shows nothing.
+    Half a second is the time scale of a robot's joints. Rows far apart are of slow processes, such
+    as levels of tanks, of which half a second shows nothing.
     """
     if FAST <= draft.dt <= SLOW:
         return max(5, min(STEPS, round(0.5 / draft.dt)))

@@ -62,7 +62,7 @@ def create_task_file(target: Path, text: str) -> None:
 
 
 def exists(target: Path) -> BadInput:
-    """Return the error for a task file that is there already."""
+    """Return the error for an existing task file."""
     fix = "choose another name, or another file with --to"
     return BadInput(target, "is there already", fix=fix)
 

@@ -31,7 +31,7 @@ def fit_line(every: list[tuple[Floats, Floats]]) -> tuple[float, float] | None:
     size = np.maximum(np.abs(expected), np.abs(own))
     usual = min(_trimmed_rms(expected), _trimmed_rms(own))
     is_moving = size > APART * usual
-    # What is mostly an offset, such as a command that is constant in each log, follows nothing.
+    # A column that is mostly an offset, such as a constant command, follows nothing.
     if usual == 0.0 or not is_moving.any() or abs(offset) > _trimmed_rms(expected):
         return None
     close = np.abs(own - expected) <= APART * np.maximum(size, usual)

@@ -1,8 +1,9 @@
-"""Environments that policies act in: made from a task, wrapped, tried, and logged.
+"""Environments of policies: built from a task, wrapped, evaluated and logged.
 
-What `make_environment` returns is what a policy acts in, in the robot's units: a `gymnasium.Env`
-that observes a vector, or a dict of the policy's inputs. Modules that a policy has inside (stacked
-frames, scaled actions, normalized observations) are no part of it, see `learning_environment`.
+`make_environment` returns the environment of a policy, in the robot's units: a `gymnasium.Env`
+whose observation is a vector, or a dict of the policy's inputs. Modules that a policy has inside
+(stacked frames, scaled actions, normalized observations) are no part of it, see
+`learning_environment`.
 
 Symbols: N steps, D numbers observed, A actions, M choices.
 """

@@ -1,6 +1,6 @@
-"""What the environments of a task with a `control` part share: starts, rewards, success, pictures.
+"""Shared parts of environments with a `control` part: initial states, rewards, success, images.
 
-The reward of a step is what it costs, negative: -dt (sum of the terms of `control.cost`).
+The reward of a step is its negative cost: -dt (sum of the terms of `control.cost`).
 
 Symbols: B rows, S states, A actions.
 """
@@ -13,7 +13,7 @@ from kinemill.control.policies import action_limits
 from kinemill.task.document import Task
 
 Floats = NDArray[np.float64]
-_LARGEST = 1e4  # reward of a step, at most so much away from zero, where a model leaves its data
+_LARGEST = 1e4  # bound on the absolute reward of a step, for models outside their data
 
 
 class Controlled:

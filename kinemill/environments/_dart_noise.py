@@ -1,8 +1,8 @@
 """DART noise: perturb the expert during demonstrations, so that they show recoveries.
 
-Noise is added to actions as they are carried out, while logs hold what the expert chose (Laskey et
-al. 2017, DART). Who learns from it has seen what to do beside the expert's own way, where its own
-errors bring it.
+Adds noise to executed actions, while logs hold the expert's choice (Laskey et
+al. 2017, DART). The demonstrations then show how to recover from states that a policy's own errors
+lead to.
 """
 
 from typing import Any

@@ -1,6 +1,6 @@
-"""The environment of the kind `learned`: many rows at once, or one.
+"""The environment of the kind `learned`, for a batch of rows or one.
 
-A row's state holds what the model has to know: H states, H - 1 actions before them, and the
+A row's state holds the inputs of the model: H states, H - 1 actions before them, and the
 action before the present one, so that what comes next follows from it alone.
 """
 
@@ -21,7 +21,7 @@ from kinemill.task.document import Task
 class LearnedBatch:
     """A `kinemill.environments.vector_env.Batch` that a learned simulator moves.
 
-    Before an episode the robot is taken to have stood at its start, without an action.
+    Before an episode, the robot is assumed to rest at its initial state, with action zero.
 
     Args:
         task: with a `control` part, of the model's channels.
@@ -78,8 +78,8 @@ class LearnedEnv(gymnasium.Env[Any, Any]):
     Args:
         task: with a `control` part.
         folder: of the exported model.
-        limit: steps of an episode, at the last of which it tells whether it was a success.
-        render: whether it draws pictures.
+        limit: steps of an episode; the last one reports whether it was a success.
+        render: whether it renders images.
     """
 
     metadata = {"render_modes": ["rgb_array"]}
@@ -132,6 +132,6 @@ def make_learned_environment(task: Task, folder: Path, steps: int | None, *, ren
 
 
 def learned_rows(task: Task, folder: Path, steps: int | None, count: int) -> Rows:
-    """Return so many rows that are predicted at once."""
+    """Return `count` rows that are predicted in one batch."""
     batch = LearnedBatch(task, folder)
     return Rows(batch, count, steps or batch.rules.steps)

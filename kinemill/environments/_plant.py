@@ -18,8 +18,8 @@ class PlantEnv(gymnasium.Env[Any, Any]):
 
     Args:
         task: with a `control` part.
-        limit: steps of an episode, at the last of which it tells whether it was a success.
-        render: whether it draws pictures.
+        limit: steps of an episode; the last one reports whether it was a success.
+        render: whether it renders images.
     """
 
     metadata = {"render_modes": ["rgb_array"]}
@@ -33,7 +33,7 @@ class PlantEnv(gymnasium.Env[Any, Any]):
         self.observation_names = tuple(task.states)
 
     def _motors(self, space: Any) -> Box[np.float32]:
-        """Return the limits of the task, narrowed to what the plant's motors give."""
+        """Return the limits of the task, narrowed to the limits of the plant's motors."""
         low, high = np.clip((space.low, space.high), *self._robot.limits).astype(np.float32)
         return gymnasium.spaces.Box(low, high, dtype=np.float32)
 

@@ -16,8 +16,8 @@ def limited(environment: Env, steps: int | None, named: str) -> Env:
 
     Args:
         environment: a `gymnasium.Env`.
-        steps: after which an episode is cut off; None: as the environment says.
-        named: which it is, for an error's sake.
+        steps: after which an episode is cut off; None: the limit of the environment.
+        named: its name, for error messages.
     """
     if steps is not None:
         return TimeLimit(environment, steps)
@@ -33,7 +33,7 @@ def _has_limit(environment: object) -> bool:
 
 
 class Ending(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """Refuses an episode that does not end by itself within `LONGEST` steps.
+    """Raises an error if an episode does not end within `LONGEST` steps.
 
     Args:
         env: what nothing limits.

@@ -25,7 +25,7 @@ def vector_space(environment: Env, where: str) -> Box[np.float32]:
     vector = space.spaces.get(OBSERVATION) if isinstance(space, Dict) else space
     if not isinstance(vector, Box) or len(vector.shape) != 1:
         fix = "leave it out: the environment observes images alone"
-        raise BadInput(where, f"wants a vector of numbers, not {space}", fix=fix)
+        raise BadInput(where, f"expects a vector of numbers, not {space}", fix=fix)
     return vector
 
 
@@ -36,10 +36,10 @@ def has_vector(environment: Env) -> bool:
 
 
 class OnVector(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """Replaces the vector that is observed, or an image beside it.
+    """Replaces the observed vector or an observed image.
 
     Args:
-        env: what it goes around.
+        env: the wrapped environment.
         space: of the new value.
         change: makes it of the old one.
         begin: is called before each episode.
@@ -93,8 +93,8 @@ def image_parts(space: object) -> dict[str, Box[np.uint8]]:
 class PackedImages(gymnasium.Wrapper[Any, Any, Any, Any]):
     """Observes one row: the numbers, then the pixels of each image; the mask stays, texts go.
 
-    Pixels alone stay uint8, a quarter of the memory of a replay buffer; beside numbers they are
-    float32.
+    Pixel-only observations stay uint8, a quarter of the memory of a replay buffer; with numbers
+    they are float32.
 
     Args:
         env: an environment that observes images.

@@ -26,7 +26,7 @@ class Demonstration:
     Attributes:
         seed: of its start.
         episode_return: sum of rewards.
-        success: what the environment says at its end; None: nothing.
+        success: as reported by the environment at its end; None: nothing.
         rows: of the log.
         file: the log; None where a failure was left out.
     """
@@ -62,18 +62,18 @@ def demonstrations(
     workers: int = 1,
     failures: bool = False,
 ) -> Iterator[Demonstration]:
-    """Write one log for each seed, and yield what was done, in the order of the seeds.
+    """Write one log for each seed, and yield the demonstrations in the order of the seeds.
 
     Args:
         task: with an `environment` part.
         folder: where logs go.
-        seeds: of the starts, and of what an expert draws.
-        expert: who acts, one that pickle takes; default: the environment's own.
+        seeds: of the initial states and of an expert's randomness.
+        expert: the acting policy, picklable; default: the environment's own.
         workers: processes.
         failures: whether episodes that the environment calls failures are written, too.
 
     Raises:
-        BadInput: there is no environment, or nobody has written an expert for it.
+        BadInput: there is no environment, or it has no expert.
         ProcessLost: a process was ended from outside.
     """
     environment_of(task)

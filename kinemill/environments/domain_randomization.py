@@ -14,7 +14,7 @@ from kinemill.environments.gym_types import Env, Options, Reset
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
 
-_STREAM = 11  # a random stream of its own for each episode's seed
+_STREAM = 11  # a separate random stream for each episode's seed
 
 
 class DomainRandomization(gymnasium.Wrapper[Any, Any, Any, Any]):

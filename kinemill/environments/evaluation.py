@@ -24,7 +24,7 @@ _RESAMPLES = 2000  # of a bootstrap; the ends of an interval then move by a few 
 
 
 class Agent(Protocol):
-    """What chooses actions; in several processes it has to be one that pickle takes."""
+    """A policy; it must be picklable if several processes are used."""
 
     def reset(self, seed: int) -> None:
         """Begin an episode; all randomness follows from the seed."""
@@ -41,14 +41,14 @@ class Recorded:
 
     Attributes:
         seed: of its start.
-        observations: all that was shown, by input of a policy, (N+1, ...), the first is the start.
-        actions: (N, A) or, for a single choice, (N,), as the environment got them.
+        observations: by input of a policy, (N+1, ...), the first is the start.
+        actions: (N, A) or, for a single choice, (N,), as passed to the environment.
         rewards: (N,).
         layout: names of what the environment shows and of the actions.
-        terminated: whether it ended by itself; if not, it was cut off.
+        terminated: whether it terminated; otherwise it was truncated.
         success: what the environment says at the end; None: nothing.
         events: sums over the episode of the numbers in `info`.
-        frames: pictures (N+1, H, W, 3) uint8, if they were wanted.
+        frames: images (N+1, H, W, 3) uint8, if requested.
         commands: (N, A), what the policy chose; None where every action is within limits.
         step_events: numbers in `info` by name, (N,) each; NaN in steps without one.
     """
@@ -75,15 +75,15 @@ class Recorded:
 
 @dataclass(frozen=True)
 class Trials:
-    """What came of some episodes.
+    """Results of episodes.
 
     Attributes:
         returns: sum of rewards of each.
-        successes: what the environment says of each; empty where it says nothing.
+        successes: as reported by the environment; empty if it reports none.
         lengths: steps of each.
         seeds: of their starts.
-        episodes: the first of them in full, as many as were wanted.
-        ended: whether each ended by itself and was not cut off.
+        episodes: the first of them in full, as many as requested.
+        ended: whether each terminated and was not truncated.
     """
 
     returns: tuple[float, ...]
@@ -100,7 +100,7 @@ class Trials:
 
     @property
     def success(self) -> float | None:
-        """The share of successes; None where the environment says nothing."""
+        """The share of successes; None if the environment reports nothing."""
         return float(np.mean(self.successes)) if self.successes else None
 
     def interval(self) -> dict[str, tuple[float, float]]:
@@ -124,7 +124,7 @@ class Trials:
 
 
 def bootstrap(values: Sequence[float]) -> tuple[float, float]:
-    """Return where the mean of some values lies, 95 %, by drawing them anew with replacement."""
+    """Return the 95 % bootstrap interval of the mean of some values."""
     sample, random = np.asarray(values, dtype=float), np.random.default_rng(0)
     means = sample[random.integers(len(sample), size=(_RESAMPLES, len(sample)))].mean(axis=1)
     low, high = np.quantile(means, (0.025, 0.975))
@@ -144,9 +144,9 @@ def try_policy(
 
     Args:
         task: with an `environment` part.
-        policy: chooses the actions; for several workers one that pickle takes.
+        policy: chooses the actions; picklable if there are several workers.
         seeds: of the starts, and of the policy's randomness.
-        variant: the name of settings that differ; default: what `trials` says.
+        variant: name of the changed settings; default: that of `trials`.
         workers: processes.
         record: how many of the episodes, from the first on, are returned in full; default: none.
 
@@ -212,10 +212,10 @@ def run_episode(
     """Run one episode from a seeded start to its end.
 
     An action beyond the limits of the environment or of the task is clipped before it is applied.
-    A policy that says by its `interface` what it sees is shown no more, in its own order.
+    A policy with an `interface` receives only its own inputs, in its own order.
 
     Args:
-        task: which names what is shown.
+        task: names the observations.
         environment: as `make_environment` returns it.
         policy: chooses the actions.
         seed: of the start, and of the policy's randomness.

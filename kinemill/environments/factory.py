@@ -9,7 +9,7 @@ from kinemill.registry import nearest
 from kinemill.task.document import Task
 from kinemill.task.environment import Environment, Range
 
-Estimates = Sequence[Mapping[str, Any]]  # of each wrapper, what it estimated
+Estimates = Sequence[Mapping[str, Any]]  # statistics of each wrapper
 
 
 def environment_of(task: Task, variant: str | None = None) -> Environment:
@@ -37,7 +37,7 @@ def environment_of(task: Task, variant: str | None = None) -> Environment:
 def make_environment(
     task: Task, *, render: bool = False, variant: str | None = None, seed: int | None = None
 ) -> Env:
-    """Return what a policy acts in: with its limit of time, and parameters drawn at each reset.
+    """Return the environment of a policy: with a time limit, and parameters drawn at each reset.
 
     Observations and actions of other spaces are flattened, see `native.standard_spaces`.
 
@@ -101,7 +101,7 @@ def learning_environment(
     inner: Callable[[Env], Env] | None = None,
     is_packed: bool = True,
 ) -> Env:
-    """Return what a network learns in: all wrappers on, those of the policy and of training too.
+    """Return the environment of a training: with the wrappers of the policy and of training.
 
     Args:
         task: with an `environment` part.

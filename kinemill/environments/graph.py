@@ -1,4 +1,4 @@
-"""Wrappers of a policy in torch: what they do to observations and actions, inside the graph.
+"""Wrappers of a policy in torch: their changes to observations and actions, inside the graph.
 
 Symbols: B batch, D numbers observed, E numbers after the adapter, A actions.
 """
@@ -42,7 +42,7 @@ class Adapter(nn.Module):
     def observe(
         self, x: Tensor, first: Tensor, carry: tuple[Tensor, ...]
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Return what the network sees.
+        """Return the observation of the network.
 
         Args:
             x: (B, D).
@@ -56,7 +56,7 @@ class Adapter(nn.Module):
         return x, carry
 
     def act(self, action: Tensor) -> Tensor:
-        """Turn actions (B, A) of what is outside into those of what is inside."""
+        """Convert outer actions (B, A) to actions of the wrapped environment."""
         return action
 
     def inner_action(self, action: Tensor) -> Tensor:
@@ -70,7 +70,7 @@ class Adapter(nn.Module):
         return action
 
     def load(self, estimates: Mapping[str, object]) -> None:
-        """Take what the wrapper estimated, arrays by name of a buffer."""
+        """Load the statistics of the wrapper, arrays by name of a buffer."""
         for name, value in estimates.items():
             own: Tensor = getattr(self, name)
             own.copy_(torch.as_tensor(value, dtype=own.dtype))
@@ -119,7 +119,7 @@ class Stacked(Adapter):
     def observe(
         self, x: Tensor, first: Tensor, carry: tuple[Tensor, ...]
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Append (B, D) to what was seen before."""
+        """Append (B, D) to the earlier observations."""
         previous = torch.where(first > 0.5, x.repeat(1, self._count - 1), carry[0])
         stack = torch.cat([previous, x], dim=1)
         return stack, (stack[:, self._inputs :],)

@@ -1,7 +1,7 @@
 """The vectorized form that a Gymnasium environment registers itself, as `VectorRows`.
 
 A learner starts the next episode of a row in the step that ends the last one, and needs the last
-observation for the value of a truncated episode. How a row is started anew depends on the vector
+observation for the value of a truncated episode. How a row is reset depends on the vector
 environment:
 
 | its state | autoreset mode | how |
@@ -53,7 +53,7 @@ def vector_rows(
 ) -> Callable[[int], VectorRows] | None:
     """Return a factory of B rows by the `vector_entry_point` of an id; None without one.
 
-    None, too, where the vector environment cannot do what the ordinary one does; the log has the
+    Also None if the vector environment lacks a feature of the ordinary one; the log states the
     reason.
 
     Args:
@@ -85,7 +85,7 @@ def vector_rows(
 def _restart_of(
     make: MakeVector, randomize: Ranges
 ) -> tuple[str, Callable[[], "Restart | None"] | None]:
-    """Return a factory of what starts rows anew; or the reason why there is none."""
+    """Return a factory of row resets, or the reason why there is none."""
     single = make(1)
     spaces = single.single_observation_space, single.single_action_space
     if not _is_vector(*spaces):
@@ -114,10 +114,10 @@ def _is_number(value: object) -> bool:
 
 
 class Restart:
-    """Starts rows of a vector environment anew with the entries of copies that were reset.
+    """Resets rows of a vector environment by copying the entries of copies that were reset.
 
     Args:
-        make: factory of the vector environment with so many copies.
+        make: factory of the vector environment by number of copies.
         randomize: lowest and highest value of parameters that each episode draws.
     """
 
@@ -157,7 +157,7 @@ class Restart:
         return observation
 
     def entries(self, vector: VectorEnv) -> list[Entries]:
-        """Return a copy of what the arrays hold of each row."""
+        """Return a copy of the arrays of all rows."""
         arrays = [
             np.moveaxis(np.array(getattr(vector.unwrapped, name)), axis, 0)
             for name, axis in self._axes.items()
@@ -237,7 +237,7 @@ class GymnasiumRows:
         vector: the vector environment.
         count: rows, B.
         limit: steps after which an episode is cut off.
-        restart: starts rows anew; None: the vector environment does so itself, or its `reset`
+        restart: resets rows; None: the vector environment does so itself, or its `reset`
             takes a `reset_mask`. One seed then determines the starts of all rows.
     """
 
@@ -301,7 +301,7 @@ class GymnasiumRows:
 
 
 def _first_step(vector: VectorEnv, seed: int = 0) -> None:
-    """Reset and step once, so that every array is there."""
+    """Reset and step once, so that every array exists."""
     vector.reset(seed=seed)
     vector.action_space.seed(seed)
     vector.step(vector.action_space.sample())
@@ -309,7 +309,7 @@ def _first_step(vector: VectorEnv, seed: int = 0) -> None:
 
 
 def _step(vector: VectorEnv, actions: object) -> Stepped:
-    """Step a vector environment; what it returns is numpy, whatever it computes in."""
+    """Step a vector environment; the result is numpy, for any array library."""
     batch = np.asarray(actions).astype(vector.action_space.dtype)
     observed, rewards, ended, cut, infos = vector.step(batch)
     return (

@@ -17,7 +17,7 @@ Maker = Callable[[], Any]
 
 
 class ObjectEnvironment(Environment):
-    """What a function makes: a class of environments, or what returns a new one each time."""
+    """Return a factory of environments: a class, or a function that returns a new one."""
 
     live: ClassVar[bool] = True
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -50,7 +50,7 @@ class ObjectWrapper(Wrapper):
 def name_of(thing: object) -> str:
     """Return what an object calls itself, and a word that no other has.
 
-    Nobody can tell whether an object does what it did last time, so nothing is taken for known.
+    An object may behave differently next time, so its results are not cached.
     """
     called = getattr(thing, "__qualname__", type(thing).__qualname__)
     return f"{called} {uuid4().hex}"

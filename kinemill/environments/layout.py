@@ -1,4 +1,4 @@
-"""Names, order, units and limits of what a policy sees and gives in an environment."""
+"""Names, order, units and limits of a policy's observations and actions in an environment."""
 
 from typing import Any
 
@@ -15,9 +15,9 @@ Array = NDArray[Any]
 
 
 def layout_of(task: Task, environment: Env) -> PolicyLayout:
-    """Return what a policy sees and gives, names from the task's channels or the spaces.
+    """Return observations and actions of a policy, named after the task's channels or the spaces.
 
-    An environment may have `observation_names`, `action_names` and `units` (by name) of its own.
+    An environment may define `observation_names`, `action_names` and `units` (by name).
 
     Args:
         task: whose `environment` it is.

@@ -1,8 +1,8 @@
-"""Episodes of a policy as logs that ingest reads: what a logger on the robot would have written.
+"""Episodes of a policy as logs that ingest reads, like those of a logger on the robot.
 
 Where there are numbers alone it is CSV: `time`, a column for each number observed and each action,
 and `reward`. With images or texts it is HDF5: `episode_0/observations/<name>`, `actions`,
-`rewards`, a text as the attribute `@<name>`. Channels of the task stand where it looks for them.
+`rewards`, a text as the attribute `@<name>`. Columns have the names of the task's channels.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from kinemill.store import digest, publish_file
 from kinemill.task.document import Task
 
 Array = NDArray[Any]
-# Not lzf: what it makes of the same numbers differs from time to time by a few bytes.
+# Not lzf: its output for the same numbers may differ by a few bytes.
 COMMANDED = "_commanded"  # ends the column of an action before it was clipped to its limits
 _PACKED: dict[str, Any] = {"compression": "gzip", "compression_opts": 1, "track_times": False}
 
@@ -28,8 +28,8 @@ def write_episode(task: Task, episode: Recorded, folder: Path) -> Path:
     """Write one episode as a log; its name ends in a digest, so none replaces another.
 
     Row k holds an observation and the action that is held from then on; the last observation,
-    after which nothing was done, is left out. An action is what the environment got; where limits
-    changed it, the log also holds what was chosen, as `<action>_commanded`.
+    after which nothing was done, is left out. An action is the value passed to the environment; if
+    limits changed it, the log also has the commanded value, as `<action>_commanded`.
 
     Args:
         task: whose channels and time step it has.

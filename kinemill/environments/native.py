@@ -1,7 +1,7 @@
 """Native spaces of Gymnasium environments: described for a policy, and flattened for it.
 
-`standard_spaces` is the rule of every environment of a task: whatever it observes and takes, its
-policy gets a vector, images and a mask, and returns a vector.
+`standard_spaces` is the rule of every environment of a task: its policy receives a vector, images
+and a mask, and returns a vector.
 """
 
 import warnings
@@ -154,7 +154,7 @@ def _choices(space: Discrete | MultiDiscrete) -> NativeSpace:
 
 
 class FlatObservation(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """Observes one vector of all numbers and choices, beside images, texts and the mask.
+    """Observes one vector of all numbers and choices, plus images, texts and the mask.
 
     A choice is one number for each of its values, 1 for the observed one. Strings are left out.
 

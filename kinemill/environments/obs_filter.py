@@ -6,10 +6,10 @@ from kinemill.runtime.policy_layout import MASK, OBSERVATION, PolicyLayout
 
 
 def seen_by(policy: object, observation: object, available: PolicyLayout) -> object:
-    """Return what a policy sees of what an environment shows.
+    """Return the part of an observation that a policy uses.
 
     Args:
-        policy: one that says by its `interface` what it sees, or any other, which sees it all.
+        policy: with an `interface` that lists its inputs; without one, it uses all.
         observation: as the environment gives it: (..., D), or a mapping with it and media by name.
         available: names of it.
     """
@@ -18,14 +18,14 @@ def seen_by(policy: object, observation: object, available: PolicyLayout) -> obj
 
 
 def narrowed(observation: Any, own: PolicyLayout, available: PolicyLayout) -> Any:
-    """Return of what is `available` the part that `own` names, in the order of `own`.
+    """Return the `own` part of the `available` observation, in the order of `own`.
 
     Names that are not shown cannot be picked: all is returned then, by its place.
 
     Args:
         observation: (..., D), or a mapping with it and media by name; each may be of many steps.
-        own: what is seen.
-        available: what there is.
+        own: names to return.
+        available: names of the observation.
     """
     media = [*own.images, *own.texts]
     same = own.observation == available.observation and media == [

@@ -17,7 +17,7 @@ def step_table(episodes: Sequence[Recorded]) -> pl.DataFrame:
 
     Columns: `seed`, `step`, `time_s`, `reward`, `terminated` (of the last step), `action/NAME` and
     `observation/NAME` in the units of the layout, and `event/NAME`, which is null in steps without
-    one. A row holds what was observed before the action. Images and texts are left out.
+    one. A row holds the observation before the action. Images and texts are left out.
     """
     tables = [_steps(one) for one in episodes]
     return pl.concat(tables, how="diagonal") if tables else pl.DataFrame()

@@ -1,4 +1,4 @@
-"""Environments that compute many episodes at once, as arrays.
+"""Environments that compute many episodes in parallel, as arrays.
 
 Symbols: B rows, S numbers of a state, D numbers observed.
 """
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from kinemill.environments.gym_types import Info
 
-EPISODE = "kinemill_episode"  # of `info`, at the end of an episode: what it was like
+EPISODE = "kinemill_episode"  # key of `info` at the end of an episode: its statistics
 
 Floats = NDArray[np.float64]
 # observations (B, D), rewards (B,), dones (B,), infos, masks (B, M)
@@ -47,7 +47,7 @@ class Batch(Protocol):
         ...
 
     def observe(self, states: Floats) -> NDArray[np.float32]:
-        """Return what is seen of states, (B, S) -> (B, D)."""
+        """Return observations of states, (B, S) -> (B, D)."""
         ...
 
     def advance(self, states: Floats, actions: object) -> Advanced:
@@ -56,7 +56,7 @@ class Batch(Protocol):
 
 
 class VectorRows(Protocol):
-    """Episodes side by side, each begun anew in the step that ends it.
+    """Parallel episodes, each reset in the step that ends it.
 
     Attributes:
         masked: whether an action mask is observed.
@@ -77,7 +77,7 @@ class VectorRows(Protocol):
         ...
 
     def close(self) -> None:
-        """Free what is held."""
+        """Release resources."""
         ...
 
 
@@ -113,7 +113,7 @@ class Episodes:
         ended: bool,
         success: bool | None = None,
     ) -> Info:
-        """Return the `info` of a row whose episode is over, and forget that episode.
+        """Return the `info` of a row whose episode is over, and clear its statistics.
 
         Args:
             row: which.
@@ -146,7 +146,7 @@ class Rows:
     Args:
         batch: the environment.
         count: rows, B.
-        limit: steps after which an episode is cut off, which is no end of its own.
+        limit: steps after which an episode is truncated.
     """
 
     masked = False
@@ -193,7 +193,7 @@ def summed(episode: tuple[float, int, bool], actions: tuple[Floats, Floats]) -> 
     """Return what an episode was like; `kinemill.rl.episode_stats` sums it.
 
     Args:
-        episode: its return, its steps, and whether it ended by itself.
+        episode: its return, its steps, and whether it terminated.
         actions: their sums and sums of squares over its steps, (A,) each.
     """
     episode_return, steps, ended = episode

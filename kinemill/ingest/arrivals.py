@@ -1,7 +1,7 @@
 """Arrivals: which logs of a drop folder are complete and were not read yet, for the log sensor.
 
-A tick that finds nothing new is remembered with a watch on the folder: until something changes
-there, the next ticks look at no file. No tick reads a large log. Up to `WHOLE` bytes a file is
+A tick that finds nothing new is cached together with a watch on the folder: until something changes
+there, the next ticks stat no file. No tick reads a large log. Up to `WHOLE` bytes a file is
 identified by its sha256, as in the store; above that by its size, a sample of its blocks, and the
 stats of files that were read before.
 """
@@ -42,7 +42,7 @@ class NewLogs(NamedTuple):
 
 
 def watch_new_logs(task: Task, home: Home, folder: Path, now: float | None = None) -> NewLogs:
-    """Do the same as `find_new_logs`, in a process that lives on and calls it again.
+    """Do the same as `find_new_logs` in a long-running process that calls it repeatedly.
 
     The folder is watched: it is scanned only if it has changed since a scan that found nothing new.
     """
@@ -96,7 +96,7 @@ def _examine(task: Task, home: Home, folder: Path, now: float | None) -> tuple[N
 
 
 class _ReadHistory:
-    """What was read of a folder before: content hashes, and large files by size."""
+    """Earlier results of a folder: content hashes, and large files by size."""
 
     def __init__(self, task: Task, home: Home, folder: Path, read: CachedFiles) -> None:
         self._task, self._home, self._folder = task.name, home, str(folder)

@@ -39,7 +39,7 @@ class Table:
         labels: other names of columns, where they are more descriptive.
         text: instruction of the log.
         own_clocks: whether topics have their own timestamps.
-        experiment: which of several experiments side by side in the file this is; empty: the only.
+        experiment: name of the experiment, if the file holds several side by side; empty otherwise.
         sources: names of its columns in the file, where they differ from those of the first
             experiment, which `values` has.
         attributes: what the log states of its columns, by column without the index of an element.

@@ -1,10 +1,10 @@
 """Folder watch: whether anything below a folder has changed since it was scanned.
 
-The kernel reports changes (inotify on Linux, through watchdog), so a process that stays alive need
-not look at a million unchanged files. It reports only changes made on this machine: a folder of a
-network file system is not watched, and a watched folder is scanned again after `TRUSTED`, in case a
-report was lost. A report arrives up to a second after the change; the folder's own time of change
-tells of a new file in it at once.
+The kernel reports changes (inotify on Linux, through watchdog), so a long-running process need not
+stat a million unchanged files. It reports only changes made on this machine: a folder of a network
+file system is not watched, and a watched folder is scanned again after `TRUSTED`, in case a report
+was lost. A report arrives up to a second after the change; the folder's own time of change tells of
+a new file in it at once.
 """
 
 import logging
@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class FolderWatch(FileSystemEventHandler):
-    """Counts the changes below a folder while this process lives.
+    """Counts the changes below a folder during the life of this process.
 
     Attributes:
         folder: the folder.
@@ -110,7 +110,7 @@ def _watch(folder: Path, inode: int, process: int) -> FolderWatch | None:
     try:
         observer.schedule(watch, str(folder), recursive=True)
         observer.start()
-    except OSError as error:  # such as too many watched folders: the scans go on
+    except OSError as error:  # such as too many watched folders: fall back to scans
         _log.warning("%s is scanned at every tick, since it cannot be watched: %s", folder, error)
         return None
     return watch

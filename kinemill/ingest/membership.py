@@ -96,7 +96,7 @@ def stage_entry(home: Home, task: str, member: Member, *, anew: bool = False) ->
         home: holds the memberships.
         task: name of the task.
         member: the recording.
-        anew: overwrite the existing entry.
+        anew: whether to overwrite the existing entry.
 
     Returns:
         the move that publishes it; none if it is a member already.

@@ -39,7 +39,7 @@ _READINGS = {
 # Inputs of a controller, which are actions of the closed loop where no command is logged.
 REFERENCE = {"des", "desired", "ref", "reference", "target", "goal", "plan", "setpoint",
              "setpoints", "vir", "virtual"}  # fmt: skip
-# Sensors without a state: what they show follows from the motion.
+# Sensors without a state: their values follow from the motion.
 SENSOR = {"sensor", "contact", "external", "grf", "ft", "strain"}
 # Disturbances and friction models are neither states nor commands; counters count rows;
 # diagnostics of an estimate, a sensor or a run are no part of the robot.

@@ -292,7 +292,7 @@ def _find(
     key = f"channels.{channel}.source" if channel else "ingest.time"
     duplicates = [name for name in names if split_index(name)[0] in candidates]
     if named is not None:
-        problem, fix = f"column {named!r} stands {names.count(named)} times", "correct the header"
+        problem, fix = f"column {named!r} appears {names.count(named)} times", "correct the header"
     elif duplicates:
         problem = f"{len(duplicates)} columns named {split_index(duplicates[0])[0]!r}"
         fix = f"name one of them at `{key}`: {_list_names(duplicates)}"

@@ -126,7 +126,7 @@ def _of_part(part: str, item: Reason) -> Reason:
 def _store_parts(task: Task, form: str, raw: Path, folder: Path) -> list[tuple[str, Tracks]]:
     """Read a log and write its media into `folder`; a log that trips a reader has no tracks.
 
-    A library that decodes damaged bytes may raise anything. That concerns this log alone.
+    A library that decodes damaged bytes may raise anything. This affects this log only.
 
     Raises:
         OSError: the store cannot be read or written, which concerns every log.
@@ -161,7 +161,7 @@ def _read(task: Task, form: str, raw: Path) -> list[tuple[str, Tracks]]:
 def read_parts(reader: Reader, path: Path, task: Task) -> list[RawLog]:
     """Read a file once, or once for each experiment that `ingest.parts` names.
 
-    A part has its own columns and its own clock, and becomes tracks of its own. A part that cannot
+    A part has its own columns and its own clock, and becomes separate tracks. A part that cannot
     be read does not affect the others.
 
     Raises:

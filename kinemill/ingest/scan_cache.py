@@ -1,9 +1,9 @@
 """Scan cache: stats and hashes of files at the last ingest; unchanged files are not read again.
 
 Each folder of logs has a cache `store/index/<task>/sights-<folder>` and a file with the changes
-since it was written, `sights-<folder>-since`, so that one new log among many appends a few lines. A
-lost file costs reading its logs once more. Each file begins with the sha256 of the rest, a Parquet
-table; the second also hashes the digest of the first, so that they belong together.
+since it was written, `sights-<folder>-since`, so that one new log among many appends a few lines.
+If a cache file is lost, its logs are read again. Each file begins with the sha256 of the rest, a
+Parquet table; the second also hashes the digest of the first, so that they belong together.
 """
 
 import hashlib
@@ -59,7 +59,7 @@ class ScanCache:
     first: _Table = _NONE
 
     def hash_before(self, file_stat: FileStat) -> str | None:
-        """Return the sha256 last read under a file's name, whatever its stat is now."""
+        """Return the sha256 last read under a file's name, regardless of its current stat."""
         entry = self.files.get(file_stat.name)
         return entry[1].hex() if entry else None
 

@@ -55,7 +55,7 @@ _FOLD = 4  # disk space per byte of a new log: raw, recording, episodes, dataset
 
 
 def inputs(task: Task, member: Member) -> Json:
-    """Return what the key of one recording is made of."""
+    """Return the parts of the key of one recording."""
     return recordings.recording_inputs(task, member)
 
 

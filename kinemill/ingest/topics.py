@@ -1,7 +1,7 @@
 """The topics of a log: each clock is split at resets and gaps, then intersected with the others.
 
-A simulator that starts an episode resets its clock to zero. Then timestamps alone no longer tell
-episodes apart, so samples also carry the number of clock resets before them.
+A simulator that starts an episode resets its clock to zero. Timestamps alone then no longer
+distinguish episodes, so samples also carry the number of clock resets before them.
 
 Symbols: N rows of a clock as logged, n of them with a usable timestamp, C channels, t time in s.
 """

@@ -1,8 +1,8 @@
 """Tracks: continuous stretches of a log on the task's grid, in the task's units.
 
 Each clock of a log (one for a table, one for each topic of a bag) is split at resets and gaps. A
-track is a stretch that lies inside one piece of every clock; every channel is resampled by its own
-method. Nothing is interpolated across a gap.
+track is a stretch inside one piece of every clock; every channel is resampled by its own method.
+Nothing is interpolated across a gap.
 
 Symbols: n samples of a clock, m steps of a grid, C channels, t time in s.
 """
@@ -44,7 +44,7 @@ class Tracks:
 
 @dataclass(frozen=True)
 class _Stretch:
-    """A stretch that lies inside one piece of every clock.
+    """A stretch inside one piece of every clock.
 
     `samples` are those of each topic that its grid needs: the ones inside, and at either edge the
     neighbor outside, if the piece continues; `rows` counts the ones inside.
@@ -56,7 +56,7 @@ class _Stretch:
 
 
 def make_tracks(log: RawLog, task: Task) -> Tracks:
-    """Bring a raw log to the task's clock, units and grid.
+    """Convert a raw log to the task's clock, units and grid.
 
     Missing and infinite values become NaN, and so do the steps next to them; validation decides
     about NaN.
@@ -265,7 +265,7 @@ def _too_short(rows: int, total: int, topics: list[Topic], ticks: float, task: T
         expected=f"stretches of at least {task.dt:.3g} s without a gap of {task.max_gap:.3g} s",
         fix=f"if the timestamps are in {unit}, set `ingest.time_unit: {unit}`"
         if unit
-        else "if the log is meant to be slow, raise `dt` or `ingest.resample.max_gap`",
+        else "if the log is intentionally slow, raise `dt` or `ingest.resample.max_gap`",
     )
 
 

@@ -9,7 +9,7 @@ from kinemill.sim import SIMULATORS, write_logs
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write logs as the arguments say; return the exit code."""
+    """Write logs with the settings of the arguments; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m kinemill.sim", description=__doc__)
     parser.add_argument("system", help=f"one of {', '.join(SIMULATORS)}")
     parser.add_argument("--to", type=Path, required=True, metavar="FOLDER")

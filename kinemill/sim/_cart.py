@@ -30,7 +30,7 @@ _POLE = """
 
 
 class Cart(Plant):
-    """A motor-driven cart between two end stops; its poles are alike, thin uniform rods."""
+    """A motor-driven cart between two end stops; its poles are identical thin uniform rods."""
 
     cart_mass: PositiveQuantity = 1.0  # kg
     pole_mass: PositiveQuantity = 0.2  # kg; light enough for the cart to lead, but felt by it

@@ -1,4 +1,4 @@
-"""What goes wrong with real logs, done to good ones on purpose: table in, file content out.
+"""Defects of real logs, injected into good ones: table in, file content out.
 
 Each defect is placed by the content of its log, so it needs no randomness. The first column holds
 the time stamps; a column called `q*` is a measurement.
@@ -32,7 +32,7 @@ def nan_stretch(table: Table) -> str:
 
 
 def stuck_encoder(table: Table) -> str:
-    """Freeze the last position where it moves most, while its velocity goes on."""
+    """Freeze the last position where it moves most, while its velocity continues."""
     name = [name for name in table if name.startswith("qpos")][-1]
     column = table[name].copy()
     length = _middle(table).stop - _middle(table).start
@@ -51,7 +51,7 @@ def time_reversal(table: Table) -> str:
 
 
 def truncated(table: Table) -> str:
-    """Cut the last line inside its last number, so that what is left still reads as one."""
+    """Cut the last line inside its last number, so that the rest is still a valid number."""
     return csv(table)[:-5]
 
 

@@ -97,7 +97,7 @@ def dummy_overrides(task: Task, dummy: Dummy | None = None, below: str = "") -> 
 
 
 def _column(task: Task, name: str) -> str:
-    """Return the channel whose column a channel is read from: its own, or what it will be next."""
+    """Return the channel whose column a channel is read from: itself, or its next state."""
     own = task.channels[name]
     if own.role != "action" or not own.resample.lead or not own.source:
         return name
@@ -189,7 +189,7 @@ def _gain(omega: NDArray[np.float64], middle: float, *, spring: bool) -> Waves:
 
 
 def _fit(task: Task, chain: Json) -> Json:
-    """Return a chain of signals, (n,) each, moved and scaled alike into what the task allows."""
+    """Return a chain of signals, (n,) each, with an offset and a scale within the limits."""
     first, *_ = chain
     bounds, middle = task.channels[first].limits, 0.0
     scale = np.inf if bounds else 1.0  # without limits a signal of about 1, in its unit

@@ -1,8 +1,8 @@
-"""Made-up logs with pictures and texts, as HDF5: the layout of robot learning.
+"""Synthetic logs with images and texts, as HDF5 in the layout of robot learning data sets.
 
 `time`; `observations/`, `actions/`, `rewards/` and `images/` with one data set for each channel;
-texts are attributes. In a picture a disc stands where the first two states are in their range, and
-a bar is as long as the first action: what a policy must see is there.
+texts are attributes. In an image, the position of a disc shows the first two states within their
+range, and the length of a bar shows the first action, so a policy can learn from the image.
 """
 
 import io
@@ -14,7 +14,7 @@ from kinemill.sim._dummy_settings import Dummy
 from kinemill.sim._table import Table
 from kinemill.task import Task
 
-SIZE = (64, 64)  # height and width, where nobody says
+SIZE = (64, 64)  # default height and width
 RADIUS = 0.12  # of the disc, over the height
 GROUPS = {"action": "actions", "reward": "rewards", "image": "images"}
 

@@ -1,9 +1,9 @@
-"""Made-up clips of a robot that walks: each joint repeats itself, a little otherwise by command.
+"""Synthetic clips of a walking robot: each joint is periodic and depends on the command.
 
 Joint j at phase φ under commands u (M,), each within ±1 and the same all through a clip, is
-q_j(φ) = m_j + a_j Σ_k Re[(c_jk + Σ_m u_m d_jkm) e^{ikφ}], so clips differ along M directions and
-what a command does can be learned. c, d, and the length of the cycle are those of the robot, the
-same in all its clips; u and the phase at which a clip begins are its own. a_j keeps q_j and its
+q_j(φ) = m_j + a_j Σ_k Re[(c_jk + Σ_m u_m d_jkm) e^{ikφ}], so clips differ along M directions, and
+the effect of a command can be learned. c, d, and the length of the cycle are those of the robot,
+the same in all its clips; u and the initial phase are specific to a clip. a_j keeps q_j and its
 derivatives within limits and jumps, whatever the command. An action is the joint that it is the
 target of, one time step later.
 """
@@ -28,12 +28,12 @@ COMMANDS = 0.2  # m/s and rad/s, at most, where a command has no limits
 
 
 def repeats(task: Task) -> bool:
-    """Tell whether a task learns motions that go round, and so has joints that actions follow."""
+    """Return whether a task learns periodic motions, and so has joints that actions follow."""
     return task.learn.type == "motion"
 
 
 def gait_overrides(task: Task) -> Json:
-    """Return what a task of motions must be told beside what every task is."""
+    """Return the additional settings of a motion task."""
     overrides: dict[str, Any] = {"learn.motions": ["*"]}
     learn: Any = task.learn
     if task.environment is not None:  # a first try of learning in physics: two updates
@@ -100,7 +100,7 @@ def _here(family: Waves, command: Floats) -> Waves:
 def _within(
     task: Task, orders: Mapping[str, int], family: Waves, omega: Floats
 ) -> tuple[float, float]:
-    """Return the middle and the scale of a joint by which nothing leaves what the task allows.
+    """Return the center and the scale that keep a joint within the task's limits.
 
     Args:
         task: whose limits and jumps they are.
@@ -108,7 +108,7 @@ def _within(
         family: (M + 1, K) of the joint.
         omega: (K,) rad/s.
     """
-    sizes = np.abs(family).sum(axis=0)  # at most, whatever the command
+    sizes = np.abs(family).sum(axis=0)  # at most, for any command
     jumps: Mapping[str, float] = getattr(getattr(task.validation, "max_jump", None), "bounds", {})
     middle, scales = 0.0, list[float]()
     for name, order in orders.items():

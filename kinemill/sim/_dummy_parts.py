@@ -1,4 +1,4 @@
-"""What made-up logs are made of: sums of sines, rotations, channels that belong together.
+"""Parts of synthetic logs: sums of sines, rotations, related channels.
 
 Symbols: n rows, K sines.
 """

@@ -1,4 +1,4 @@
-"""What made-up logs can be told: how many, how long, how wide, with which pictures and texts."""
+"""Settings of synthetic logs: number, length, dimensions, images and texts."""
 
 from typing import Annotated
 
@@ -17,7 +17,7 @@ class Dummy(Settings):
         default=8, description="logs; the first two are for test and validation"
     )
     samples: Annotated[int, Field(ge=20, le=10_000_000)] | None = Field(
-        default=None, description="rows of each; default: enough to train and judge on"
+        default=None, description="rows of each; default: enough to train and evaluate"
     )
     image: tuple[Pixels, Pixels] | None = Field(
         default=None, description="height and width; default: the channel's `shape`, or 64 x 64"

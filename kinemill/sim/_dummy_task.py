@@ -6,12 +6,12 @@ from kinemill.sim._dummy_settings import Dummy
 
 
 def dummy_task(name: str, dummy: Dummy) -> str:
-    """Return a task file: positions with velocities, actions, and a camera or texts if asked for.
+    """Return a task file: positions with velocities, actions, and optionally a camera or texts.
 
     Args:
         name: of the task.
-        dummy: `states` positions (default 2) and `actions`; `image` asks for a camera, and
-            instructions of one's own for a channel of them.
+        dummy: `states` positions (default 2) and `actions`; `image` adds a camera, custom
+            instructions add a channel of texts.
     """
     import yaml
 
@@ -31,7 +31,7 @@ def dummy_task(name: str, dummy: Dummy) -> str:
         channels["instruction"] = {"role": "text"}
     document = {
         "task": name,
-        "description": "Made up: a robot of some dimensions that nobody built.",
+        "description": "Synthetic: a robot of the given dimensions.",
         "dt": 0.02,
         "channels": channels,
         "learn": {"type": "dynamics", "model": {"type": "mlp"}},

@@ -30,7 +30,7 @@ class Simulator(Protocol):
 SIMULATORS: Registry[Callable[[], Simulator]] = Registry("kinemill.sim", "simulated robot")
 
 
-def write_logs(  # noqa: PLR0913, what a person may choose
+def write_logs(  # noqa: PLR0913, the settings of a user
     folder: Path,
     system: str = "cart_pole",
     *,
@@ -41,11 +41,11 @@ def write_logs(  # noqa: PLR0913, what a person may choose
     noise: bool = True,
     broken: bool = True,
 ) -> list[Path]:
-    """Write `episodes` logs of a simulated robot into `folder`, and a few broken ones beside them.
+    """Write `episodes` logs of a simulated robot into `folder`, and a few broken ones.
 
     Each log depends on the seed, its own name and its length alone: more episodes add files and
-    change none, and any number of workers writes the same bytes. A file that is there already with
-    the same bytes is left alone.
+    change none, and any number of workers writes the same bytes. Existing files with the same
+    content are not rewritten.
 
     Args:
         folder: made if needed; every file appears in it whole or not at all.

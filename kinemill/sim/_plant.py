@@ -1,4 +1,4 @@
-"""What all plants are: a MuJoCo model, the names of what is measured, and a controller's period.
+"""Base class of all plants: a MuJoCo model, the names of the channels, and the control period.
 
 Symbols: N rows, Q joints, A motors. A state is (2 Q,): the joints' positions, then their rates.
 """
@@ -30,7 +30,7 @@ def mujoco() -> ModuleType:
 
 
 class Plant(Settings):
-    """A robot in MuJoCo, without sensor noise; a subclass says which."""
+    """A robot in MuJoCo without sensor noise; subclasses define the robot."""
 
     joints: ClassVar[tuple[str, ...]] = ()
     motors: ClassVar[tuple[str, ...]] = ()
@@ -87,7 +87,7 @@ class Plant(Settings):
         return mujoco().MjModel.from_xml_string(self.mjcf())
 
     def log(self, seconds: float, random: np.random.Generator) -> Table:
-        """Return what a perfect logger writes in `seconds`: columns by name, one row a period.
+        """Return the log of `seconds` without sensor errors: columns by name, one row per period.
 
         Row k holds the state at its stamp and the command that is held from then on.
         """

@@ -1,4 +1,4 @@
-"""What a logger keeps, and how it writes that down."""
+"""Columns of a log, and its CSV text."""
 
 import numpy as np
 from numpy.typing import NDArray

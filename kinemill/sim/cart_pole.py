@@ -41,7 +41,7 @@ class CartPole(Cart):
         return self.model_copy(update=perfect | {"cart_noise": 0.0, "pole_noise": 0.0})
 
     def log(self, seconds: float, random: np.random.Generator) -> Table:
-        """Return what a logger on the robot writes in `seconds`: columns by name, one row a period.
+        """Return the log of `seconds`: columns by name, one row per period.
 
         Row k holds the state measured at its stamp and the force that is held from then on.
         """
@@ -62,7 +62,7 @@ class CartPole(Cart):
         return np.array([random.uniform(-0.3, 0.3), random.uniform(-2.5, 2.5), 0.0, 0.0])
 
     def command(self, push: Signal, state: Signal) -> Signal:
-        """Return the force (1,) that excites, and brings the cart back to the middle."""
+        """Return the force (1,) that excites the cart and returns it to the center."""
         stiffness, damping = self.centering
         return push - stiffness * state[0] - damping * state[2]
 

@@ -20,7 +20,7 @@ class CartPoleSwingUp(CartPole):
     period: Count = 1
     jitter: QuantityOrZero = 0.0
     excitation: tuple[QuantityOrZero, QuantityOrZero] = (3.0, 10.0)
-    pump: QuantityOrZero = 0.8  # N·s/rad: what is let go below the top gets there
+    pump: QuantityOrZero = 0.8  # N·s/rad: a pole released below the top comes to rest
     cart_quantum: QuantityOrZero = 0.0
     pole_counts: Count | None = None
     cart_noise: QuantityOrZero = 0.0

@@ -47,7 +47,7 @@ class DoubleCartPole(Cart):
         return pushes(self.excitation, 1, t, random)
 
     def command(self, push: Signal, state: Signal) -> Signal:
-        """Return the force (1,) that excites, and brings the cart back to the middle.
+        """Return the force (1,) that excites the cart and returns it to the center.
 
         Near the top it balances under half of the excitation, until that throws the poles over.
         """

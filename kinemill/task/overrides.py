@@ -145,7 +145,7 @@ def apply(value: Json, changes: Json) -> list[str]:
 
 
 def _chooses(value: object) -> bool:
-    """Tell whether a part of `tune.space` is a choice, that is, one value and not a mapping."""
+    """Return whether a part of `tune.space` is a choice, that is, one value and not a mapping."""
     return isinstance(value, Mapping) and (SELECT in value or RANGE in value)
 
 

@@ -167,7 +167,7 @@ class Ingest(Settings):
         return _TICKS[unit] if isinstance(unit, str) else 1.0 / unit
 
     def wants(self, name: str) -> bool:
-        """Tell whether a log of this name (relative to its folder) belongs to the task."""
+        """Return whether a log of this name (relative to its folder) belongs to the task."""
         if self.meta.is_sidecar(name):
             return False
         return _matches(name, self.include) and not _matches(name, self.exclude)

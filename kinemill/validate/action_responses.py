@@ -1,11 +1,11 @@
 """Action outliers: recordings in which an action seems inverted, or two actions exchanged.
 
-One log alone does not show in which direction its robot should move. So each recording is reduced
-to the products of its accelerations and its actions, without what its own states explain. For each
-recording, the response of all others predicts its accelerations. The recording is an outlier if
-this prediction is better with the sign of one action inverted, or with two actions exchanged.
-Joints are not tested in this way: the sign of a pole's response to the force on its cart depends on
-the direction in which the pole points.
+One log alone does not show in which direction its robot should move. Each recording is therefore
+reduced to the products of its accelerations and its actions, without what its own states explain.
+For each recording, the response of all others predicts its accelerations. The recording is an
+outlier if this prediction is better with the sign of one action inverted, or with two actions
+exchanged. Joints are not tested in this way: the sign of a pole's response to the force on its cart
+depends on the direction in which the pole points.
 
 Symbols: r recordings, a actions, v velocities; u actions and y accelerations less what the states
 explain, `uu` (r, a, a) and `uy` (r, a, v) their mean products, `yy` (r, v) the mean square of the
@@ -223,7 +223,7 @@ def _changes(task: Task) -> Iterator[tuple[str, list[str], Array]]:
     for i, name in enumerate(actions):
         signs = np.ones(len(actions))
         signs[i] = -1.0
-        yield f"as if {name}, or what it drives, were inverted", [name], np.diag(signs)
+        yield f"as if {name}, or its actuator, were inverted", [name], np.diag(signs)
     for i, j in combinations(range(len(actions)), 2):
         one, other = actions[i], actions[j]
         if task.channels[one].unit == task.channels[other].unit:

@@ -1,6 +1,6 @@
 """Backfill: ingest and validate a range of recordings again by the current rules.
 
-Results are published one by one, without a snapshot. So after a change of rules, a large task can
+Results are published one by one, without a snapshot. After a change of rules, a large task can
 be processed in ranges, one after the other or on several machines. The next run then finds all
 results cached.
 """

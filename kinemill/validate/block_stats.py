@@ -1,7 +1,7 @@
-"""What one pass over a channel tells: its extremes, its steps and its sum, block by block.
+"""Statistics of one pass over a channel: extremes, steps and sum of each block.
 
-Checks, the table of episodes and the sketches ask for the same few numbers; a `Track` remembers
-them, so that a long log comes out of memory once for all.
+Checks, the table of episodes and the sketches need the same few numbers; a `Track` caches them, so
+that a long log is read from memory only once.
 """
 
 from math import isfinite
@@ -104,7 +104,7 @@ def mean_and_deviation(values: Values, name: str) -> tuple[float, float]:
 
 
 def may_rest(values: Array, rows: int, tolerance: float) -> bool:
-    """Tell whether (n,) may have so many rows in which no step is larger than `tolerance`.
+    """Return whether (n,) can contain `rows` rows without a step larger than `tolerance`.
 
     Two rows that lie half as far apart are in any such stretch, and differ by no more than the
     steps between them; so few are looked at.

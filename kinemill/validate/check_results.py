@@ -1,7 +1,7 @@
 """Results of the validation checks, and the checks of accepted episodes that polars computes.
 
-Great Expectations passes an empty table and a column of NaN. So the checks below run first: there
-are rows, and their values are finite numbers.
+Great Expectations passes an empty table and a column of NaN. The checks below therefore run first:
+the table has rows, and all values are finite.
 """
 
 from collections.abc import Mapping
@@ -28,14 +28,14 @@ NEAR_DUPLICATES, UNIT_OUTLIERS, ACTION_OUTLIERS = (
 )
 _CROSS_RECORDING = {
     NEAR_DUPLICATES: "no two recordings contain the same run",
-    UNIT_OUTLIERS: "no recording moves so much more than the others that its units are doubtful",
+    UNIT_OUTLIERS: "no recording moves so much more than the others that its units seem wrong",
     ACTION_OUTLIERS: "no recording responds as if an action were inverted, or two were exchanged",
 }
 
 
 @dataclass(frozen=True)
 class Outlier:
-    """A recording that differs from the others: its channels, what was found, and a fix."""
+    """A recording that differs from the others: its channels, the finding, and a fix."""
 
     recording: str
     channels: list[str]

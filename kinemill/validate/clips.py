@@ -104,7 +104,7 @@ def leading_joint(clips: Sequence[Clip]) -> int:
 def clip_section(task: Task, values: Mapping[str, NDArray[np.generic]]) -> str:
     """Return a clip's cycle, its commands, and joints over its phase as HTML.
 
-    Nothing of a task that learns no motion, or where no row is known.
+    Returns nothing if the task learns no motion, or if no row is known.
 
     Args:
         task: of which channels are.

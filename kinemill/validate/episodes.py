@@ -43,7 +43,7 @@ from kinemill.validate.measures import Measured
 from kinemill.validate.report_samples import FaultSpan, TrackStrip
 
 STAGE, VERSION = "validated", 10
-SCHEMA = "schema"  # check of one episode against the bounds that all accepted ones must keep
+SCHEMA = "schema"  # check of one episode against the bounds of all accepted episodes
 MAX_REASONS = 20  # listed reasons per check and recording; the rest are counted
 
 
@@ -253,7 +253,7 @@ def _evaluate_track(
     for start, stop in verdict.pieces:
         number = len(results.episodes)
         piece = frame.slice(start, stop - start)
-        # A piece that is the whole track reuses what the checks have computed for the track.
+        # A piece that is the whole track reuses the values that the checks computed.
         untouched = piece.height == frame.height and not verdict.repaired
         own = values if untouched else _track_of(piece, task)
         row = table.row(episode_id(recording.hash, number), own, task)
@@ -294,7 +294,7 @@ def episode_id(recording: str, number: int) -> str:
 
 
 def _broken(row: table.Row, bounds: list[Bound]) -> tuple[str, str] | None:
-    """Return the first column of an episode's row that is out of bounds, and what was expected."""
+    """Return the first column of an episode's row that is out of bounds, with the expectation."""
     for column, value in row.items():
         if isinstance(value, float) and not isfinite(value):
             return column, "a finite number"

@@ -1,8 +1,8 @@
-"""The schema of accepted episodes, asked of Great Expectations: one suite, generated from the task.
+"""Schema of accepted episodes in Great Expectations: one suite, generated from the task.
 
 It looks at the table of `kinemill.validate.table`, one row an episode, in float64 (float32 costs it
 ten times as much), and only after `sound_rows` passed, because it passes an empty table and a
-column of NaN. Means and deviations are not asked about: those of values within limits are sane.
+column of NaN. Means and deviations have no bounds: if values are within limits, so are they.
 Every bound is two-sided and finite: a one-sided one passes infinity. No Data Docs: they fetch
 scripts and a logo from the network when looked at.
 """
@@ -30,7 +30,7 @@ EPISODE = "episode"  # column with the names
 
 @dataclass(frozen=True)
 class Bound:
-    """What one column of the table may hold, both ends included."""
+    """Bounds of one column of the table, both ends included."""
 
     check: str
     column: str
@@ -45,7 +45,7 @@ class Bound:
 
 @dataclass(frozen=True)
 class BoundResult:
-    """What Great Expectations said to one bound: failing (episode, value), or why it raised."""
+    """Result of one bound in Great Expectations: failing (episode, value), or the exception."""
 
     bound: Bound
     passed: bool
@@ -81,11 +81,11 @@ def _channel(task: Task, name: str) -> Iterable[Bound]:
 
 
 def schema_checks(task: Task, table: pl.DataFrame) -> list[CheckResult]:
-    """Ask Great Expectations about a table that `sound_rows` passed; one result a channel.
+    """Validate a table that `sound_rows` passed with Great Expectations; one result per channel.
 
     Args:
-        task: what the suite is generated from.
-        table: one row an accepted episode.
+        task: settings from which the suite is generated.
+        table: one row per accepted episode.
     """
     results = validate_table(table, bounds_of(task))
     groups: dict[str, list[BoundResult]] = {}
@@ -99,7 +99,7 @@ def schema_checks(task: Task, table: pl.DataFrame) -> list[CheckResult]:
 
 
 def skipped_checks(task: Task, why: str) -> list[CheckResult]:
-    """Return the schema's results when it cannot be asked: failed, because nothing was shown."""
+    """Return the results of a schema that could not be evaluated: failed."""
     names = dict.fromkeys(bound.check for bound in bounds_of(task))
     plans = planned_checks(task)
     return [plans[name].make_result(False, {"error": f"{NOT_RUN}: {why}"}) for name in names]
@@ -129,10 +129,9 @@ def _values(group: list[BoundResult], episodes: int) -> Json:
 def validate_table(table: pl.DataFrame, bounds: list[Bound]) -> list[BoundResult]:
     """Let Great Expectations compare `table` with `bounds`, and look for episodes named twice.
 
-    First all bounds are asked about in one expectation for each end, because every expectation
-    costs 4 ms, whatever it looks at; only where that fails, which bounds are broken, and then by
-    which episodes. An expectation that raised has failed, with its own message; so has one that
-    gave no answer.
+    First evaluates all bounds in one expectation per end, because each expectation costs 4 ms for
+    any content. Only if that fails, evaluates the bounds one by one, then the episodes. An
+    expectation that raised has failed, with its own message; so has one that gave no answer.
     """
     with _LOCK:
         return _validate_table(table, bounds)
@@ -151,10 +150,10 @@ def _validate_table(table: pl.DataFrame, bounds: list[Bound]) -> list[BoundResul
 
 
 def _all_hold(table: pl.DataFrame, bounds: list[Bound]) -> bool:
-    """Ask whether every value lies within its bounds and no episode is named twice.
+    """Return whether every value is within its bounds and every episode name is unique.
 
     The table is turned so that a row holds one value with its bounds: a comparison of columns then
-    is one of all bounds, each with its own. What is missing or no number does not hold.
+    is one of all bounds, each with its own. Missing values and non-numbers fail.
     """
     columns = {bound.column for bound in bounds}
     if len(columns) < len(bounds) or not columns <= set(table.columns):
@@ -202,7 +201,7 @@ def _batches() -> Any:
 
 
 def _validate_bounds(batch: Any, bounds: list[Bound], form: Json) -> dict[Bound, BoundResult]:
-    """Return what a batch of Great Expectations answers to bounds, in one of its formats."""
+    """Return the result of bounds on a batch of Great Expectations, in one of its formats."""
     gx, kinds = _great_expectations()
     expectations = [
         kinds.ExpectColumnValuesToBeUnique(column=EPISODE)

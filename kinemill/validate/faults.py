@@ -1,4 +1,4 @@
-"""What a physical check finds, and what every one of them looks like.
+"""Findings of physical checks, and the base classes of all checks.
 
 Symbols: n rows of an episode, k row index, dt time step in s.
 """
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class Track(dict[str, Array]):
-    """Values of a track, channel -> (n,), that remember what checks worked out about them."""
+    """Values of a track, channel -> (n,), with a cache of intermediate results of checks."""
 
     def __init__(self, values: Values) -> None:
         super().__init__(values)
@@ -30,11 +30,11 @@ class Track(dict[str, Array]):
 
 
 def memoize(values: Values, key: Hashable, compute: Callable[[], T]) -> T:
-    """Return what `compute` says about values, asked once for each key where they are a `Track`.
+    """Return `compute(values)`, cached by key if the values are a `Track`.
 
     Args:
         values: channel -> (n,), not changed afterwards.
-        key: who asks, and with which settings.
+        key: the check and its settings.
         compute: makes the answer.
     """
     if not isinstance(values, Track):
@@ -48,7 +48,7 @@ def memoize(values: Values, key: Hashable, compute: Callable[[], T]) -> T:
 class Fault:
     """Rows `start` to `stop` (not included) of an episode that cannot be trusted, and why.
 
-    `repairable`: values between good rows that interpolation may put back, where the task allows.
+    `repairable`: values between good rows that interpolation may replace, if the task allows it.
     `correct`: makes of channel -> (n,) those channels that change, (n,), without loss; done
     unless the task says otherwise for this check.
     """
@@ -67,12 +67,11 @@ Rule = Literal["warn", "split", "cut", "quarantine", "repair"]
 
 
 class CheckSettings(Settings):
-    """What every physical check can be told: what to do about what it finds."""
+    """Settings of every physical check: the reaction to findings."""
 
     on_fault: Rule | None = Field(
         default=None,
-        description="in place of validate.on_fault, for what this check finds; warn: it is told, "
-        "and every row goes on",
+        description="replaces validate.on_fault for this check; warn: report, and keep every row",
     )
     repair_rows: RowCount | None = Field(
         default=None, description="in place of validate.repair_rows"
@@ -84,16 +83,18 @@ PHASES: tuple[Phase, ...] = ("identity", "stretch", "pattern", "outlier", "episo
 
 
 class Check(Protocol):
-    """A physical check: its settings, and how it looks at an episode.
+    """A physical check: its settings and its method.
 
-    `phase` says when it looks, and what it is given. "identity": all rows, before anything else is
-    judged; a log in another unit or with channels exchanged would fail every check after it.
-    "stretch": stretches of rows without NaN, of which it says which are faulty. "pattern", then
-    "outlier": all rows, those found faulty so far as NaN, so that what has a recognizable form is
-    named by it. "episode": likewise, last; one spike does not condemn an episode, and it takes all
-    or none.
+    `phase` sets when the check runs and what it receives:
 
-    One that is also `MeasuringCheck` reports numbers about every track, faulty or not.
+    - "identity": all rows, first. A log in wrong units or with swapped channels would fail every
+      later check.
+    - "stretch": stretches of rows without NaN.
+    - "pattern", then "outlier": all rows, with rows that are already faulty as NaN, so that faults
+      with a recognizable form are named by the more specific check.
+    - "episode": the same, last. It rejects a whole episode or nothing, so one spike does not.
+
+    A `MeasuringCheck` also reports numbers for every track, faulty or not.
     """
 
     phase: ClassVar[Phase]
@@ -104,7 +105,7 @@ class Check(Protocol):
 
 
 class MeasuringCheck(Protocol):
-    """A check that reports what it measures, beside what it finds."""
+    """A check that reports measurements in addition to findings."""
 
     def measure(self, values: Values, task: Task) -> dict[str, float]:
         """Return numbers by name about channel -> (n,), faulty rows being NaN."""
@@ -122,7 +123,7 @@ def checks_of(task: Task) -> dict[str, Check]:
 
 
 def measuring_checks(task: Task) -> dict[str, MeasuringCheck]:
-    """Return the checks of a task that report what they measure, by name."""
+    """Return the checks of a task that report measurements, by name."""
     checks = {name: getattr(task.validation, name) for name in CHECKS}
     return {name: check for name, check in checks.items() if hasattr(type(check), "measure")}
 

@@ -1,4 +1,4 @@
-"""What positions and velocities say about each other, and how much of it is noise.
+"""Consistency of positions and velocities, and the noise of their difference.
 
 Symbols: x position, v its velocity, dt time step in s, k row, m windows. Noise is measured in the
 log itself, so that a check needs no number of the robot: the error of the quiet rows around a row
@@ -17,10 +17,10 @@ from kinemill.validate.block_stats import whole
 from kinemill.validate.faults import Array, Values, memoize, runs
 
 BLOCK = 25  # rows over which noise is taken as constant
-_QUIET = 0.75  # quantile of a block's errors that stands for its noise
+_QUIET = 0.75  # quantile of a block's errors that estimates its noise
 _ROUNDS = 5  # of reweighting; the third digit is settled after four
-_CONSTANT = 1e-3  # spread over mean of windows below which all of them say the same
-_FIT_WINDOWS = 200  # windows that a fit looks at: neighbors say nearly the same
+_CONSTANT = 1e-3  # standard deviation over mean of windows below which all windows are equivalent
+_FIT_WINDOWS = 200  # windows used by a fit: neighbors are nearly equal
 MANY = 20_000  # windows from which on only some are compared, spread evenly over a log
 _SAMPLE = 20_000  # rows from which on noise is that of rows spread evenly over a log
 
@@ -64,7 +64,7 @@ def slope_error(velocity: Array, position: Array, dt: float) -> Array:
 
 
 def reach_of(values: Array, channel: Channel) -> float:
-    """Return half of what a channel (n,) can reach: its limits, or twice its own deviation.
+    """Return half the range of a channel (n,): from its limits, or twice its standard deviation.
 
     An angle reaches half a turn at most, however often it goes round. An element of a quaternion
     reaches 1, also in a plane, where some elements show the rounding of zero and nothing else.
@@ -229,7 +229,8 @@ def slope_and_offset(integral: Array, moved: Array, window: float) -> tuple[floa
         weighted = weight * off
         variance = float(weighted @ off)
         if variance <= total * (_CONSTANT * x_mean) ** 2 and x_mean:
-            return y_mean / x_mean, 0.0  # at constant speed nobody can tell scale from offset
+            # At constant speed, scale and offset cannot be distinguished.
+            return y_mean / x_mean, 0.0
         if variance <= 0.0:
             return float("inf") if float(np.ptp(y)) > 0.0 else 1.0, 0.0
         slope = float(weighted @ (y - y_mean)) / variance
@@ -291,14 +292,14 @@ def scale_of(
 
 
 def minutes(factor: float) -> bool:
-    """Tell whether a factor is that of minutes to seconds, and not the 57.3 of degrees."""
+    """Return whether a factor is that of minutes to seconds, and not the 57.3 of degrees."""
     return abs(max(factor, 1.0 / factor) / 60.0 - 1.0) < 0.02
 
 
 def rms(values: Array) -> float:
     """Return the root of the mean square of (n,).
 
-    Not by BLAS, whose threads wait for each other by spinning, on cores that judge other logs.
+    Avoids BLAS: its threads spin while they wait, on cores that check other logs.
     """
     return float(np.sqrt(np.einsum("i,i", values, values) / len(values)))
 

@@ -1,8 +1,8 @@
-"""NaN, infinite and huge values: looked for first, always, whatever the task says.
+"""NaN, infinite and huge values. This check always runs, and runs first.
 
-A dataset keeps float32, which cannot hold what is beyond 3.4e38, nor the square of what is beyond
-1e19. Nothing can learn from them, and every other check, and Great Expectations, passes a
-column of NaN: comparisons with it are false.
+A dataset stores float32, which overflows above 3.4e38, and above 1e19 when squared. Training fails
+on them, and all other checks and Great Expectations pass a column of NaN, because comparisons with
+NaN are false.
 """
 
 import numpy as np

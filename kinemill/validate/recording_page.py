@@ -156,7 +156,7 @@ def _legend() -> str:
         '<span><i class="edge-value"></i>value</span><span><i class="edge-limit"></i>limits</span>'
         '<span><i class="box found"></i>finding in this channel</span>'
         '<span><i class="box mended"></i>repaired</span>'
-        '<span><i class="box lost"></i>left out</span></div>'
+        '<span><i class="box lost"></i>removed</span></div>'
     )
 
 

@@ -40,7 +40,7 @@ def _because(result: CheckOutcome) -> str:
     """Format why logs have no accepted data, which explains the failed checks."""
     reasons: list[str] = result.values["because"]
     more = f"; and {len(reasons) - _NAMED} more; " if len(reasons) > _NAMED else "; "
-    return f"nothing was accepted of these logs: {'; '.join(reasons[:_NAMED])}{more}"
+    return f"no rows of these logs were accepted: {'; '.join(reasons[:_NAMED])}{more}"
 
 
 def _name(failing: object) -> str:

@@ -110,5 +110,5 @@ def merge_parts(parts: Iterable[Samples]) -> Samples:
 
 
 def truncate(part: Samples) -> Samples:
-    """Return as many recordings as one of 16 parts keeps; hashes spread faulty ones evenly."""
+    """Reduce samples to the size of one of 16 parts; hashes distribute faulty ones evenly."""
     return Samples(part.faulty[:_FAULTY_OF_PART], part.sound[:_SOUND_OF_PART])

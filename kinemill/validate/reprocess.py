@@ -1,7 +1,7 @@
 """Reprocess recordings after rules changed, limited to what the change affects.
 
-Every result is stored under the digest of its rules. So unaffected results are cache hits, and
-results of earlier rules stay: old datasets remain readable.
+Every result is stored under the digest of its rules. Unaffected results are cache hits, and results
+of earlier rules are kept: old datasets remain readable.
 """
 
 from dataclasses import dataclass

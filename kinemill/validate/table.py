@@ -1,4 +1,4 @@
-"""One row an episode: what Great Expectations, the page and drift look at, in float64.
+"""One row per episode: the float64 table that Great Expectations, the report and drift use.
 
 Columns: episode, rows, duration_s, nulls, and for every channel `<channel>:min`, `:max`, `:mean`,
 `:std`, `:max_jump` (in the channel's unit, angles the short way round) and `:nonfinite` (rows).
@@ -22,7 +22,7 @@ def columns_of(task: Task) -> list[str]:
 
 
 def summarize(frame: pl.DataFrame, task: Task) -> pl.DataFrame:
-    """Summarize episodes, all at once.
+    """Summarize all episodes in one table.
 
     Args:
         frame: rows of many episodes, one after the other: `episode` and the task's columns.
@@ -63,7 +63,7 @@ def _about(episode: str, rows: int, nulls: int, task: Task) -> Row:
 
 
 def _row_with_nulls(episode: str, frame: pl.DataFrame, task: Task) -> Row:
-    """Summarize one episode that may lack values: what is known of it, and how much is not."""
+    """Summarize one episode with missing values: statistics of the others, and counts."""
     nulls = sum(frame[name].null_count() for name in task.columns)
     row_values = _about(episode, frame.height, nulls, task)
     for name in task.columns:
@@ -72,7 +72,7 @@ def _row_with_nulls(episode: str, frame: pl.DataFrame, task: Task) -> Row:
         statistics = dict.fromkeys(STATISTICS) | {"max_jump": 0.0, "nonfinite": 0.0}
         if len(finite):
             statistics = _statistics(Track({name: finite}), name, task)
-            if series.null_count():  # no step from before a null to what is after it
+            if series.null_count():  # no step across a null
                 jump = _largest_step(series.to_numpy(), task.channels[name].kind)
                 statistics["max_jump"] = jump
         row_values |= {f"{name}:{what}": value for what, value in statistics.items()}
@@ -80,7 +80,7 @@ def _row_with_nulls(episode: str, frame: pl.DataFrame, task: Task) -> Row:
 
 
 def _statistics(values: Values, name: str, task: Task) -> dict[str, float | None]:
-    """Return the statistics of a channel (n,); NaN are left out of least and largest values."""
+    """Return the statistics of a channel (n,); NaN are ignored in minimum and maximum."""
     own, kind = values[name], task.channels[name].kind
     mean, deviation = mean_and_deviation(values, name)
     if whole(values, name):

@@ -10,7 +10,10 @@ import numpy as np
 from kinemill.validate.faults import Array, runs
 
 _DIRECT = 200_000  # products from which a Fourier transform is faster than sums one by one
-_STRETCHES, _STRETCH = 20, 4096  # of a longer log in which a lag is looked for, of so many rows
+_STRETCHES, _STRETCH = (
+    20,
+    4096,
+)  # blocks of a longer log that are searched for a lag, and rows of each
 
 
 def lag(velocity: Array, position: Array, dt: float, *, finite: bool = False) -> float:
@@ -18,7 +21,7 @@ def lag(velocity: Array, position: Array, dt: float, *, finite: bool = False) ->
 
     The shift of the slope that leaves the smallest rest, to a part of a row by the parabola through
     the best three. Both are averaged over five rows, for the encoder's sake. Within 0.25 s.
-    Whoever knows that all rows are `finite` says so.
+    Pass `finite` if all rows are known to be finite.
     """
     first, last = 0, len(velocity)
     if not finite:

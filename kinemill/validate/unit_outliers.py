@@ -1,7 +1,7 @@
 """Unit outliers: recordings whose channels differ from the others by the factor of a unit.
 
 Each shard counts the standard deviations of its episodes in bins of an eighth of an octave, and
-lists the episodes with the largest ones. So the usual deviation over all recordings is known to
+lists the episodes with the largest ones. The usual deviation over all recordings is known to
 5 % without reading any recording again.
 """
 

@@ -21,7 +21,7 @@ from kinemill.runtime.window_metrics import (
 from kinemill.verify.errors import Errors, horizons_of
 from kinemill.verify.scale import training_scale
 
-CHUNK = 1024  # windows predicted at once, bounds memory
+CHUNK = 1024  # windows per prediction batch, bounds memory
 
 
 def gather(
@@ -70,10 +70,10 @@ def evaluate(
 
     Args:
         predictor: a `Simulator` or a baseline.
-        dataset: what to measure on; channels in the predictor's order.
+        dataset: evaluation data; channels in the predictor's order.
         split: `train`, `validation` or `test`.
-        horizon: steps of its own predictions, T; or the steps after which errors are kept, T among
-            them. Default those of `horizons_of`.
+        horizon: steps of its own predictions, T; or the steps at which errors are stored, including
+            T. Default those of `horizons_of`.
         stride: rows between the starts of windows.
         history: rows of history in each window, default the predictor's own; pass the longest of
             several predictors to measure all on the same windows.
@@ -128,6 +128,6 @@ def _same_channels(predictor: Predictor, dataset: PackedDataset) -> None:
 
 
 def episodes_of(dataset: PackedDataset, split: str, starts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the number of the episode of `split` that each of the rows `starts` lies in, (W,)."""
+    """Return the episode number in `split` of each of the rows `starts`, (W,)."""
     first_rows = np.sort([item.start for item in dataset.of(split)])
     return (np.searchsorted(first_rows, starts, side="right") - 1).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Calibration: how often the truth lies within the stated uncertainty of a model.
+"""Calibration: coverage of a model's stated uncertainty.
 
 Symbols: W windows, T horizon, S states.
 """
@@ -17,7 +17,7 @@ from kinemill.verify.results import CalibrationCurves
 from kinemill.verify.test_inputs import Array
 
 LEVELS = (0.5, 0.9)
-CHUNK = 1024  # windows predicted at once, bounds memory
+CHUNK = 1024  # windows per prediction batch, bounds memory
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,11 @@ class Calibration:
 
     Attributes:
         channels: names of the S states.
-        levels: of the intervals, such as 0.9: nine of ten truths should lie inside.
-        coverage: share of the windows whose truth did, by level, step and channel: (L, T, S).
-        deviation: root mean square of the standard deviations given, (T, S), in units.
-        rmse: what they should have been, (T, S), in units.
+        levels: of the intervals, such as 0.9: 90 % of the true values should be inside.
+        coverage: share of windows whose true value is inside, by level, step and channel: (L, T,
+            S).
+        deviation: root mean square of the stated standard deviations, (T, S), in units.
+        rmse: the actual errors, (T, S), in units.
         windows: W.
         uncorrected: `coverage` without the conformal correction; None of a model without one.
     """
@@ -60,7 +61,7 @@ class Calibration:
         }
 
     def line(self, step: int = -1) -> str:
-        """Say in one line how often the truth lay inside at a step, on average over channels."""
+        """Describe the coverage at a step in one line, averaged over channels."""
         shares = self.coverage[:, step].mean(axis=1)
         text = (
             f"{share:.0%} in {level:.0%} intervals"
@@ -76,7 +77,7 @@ def calibration_of(
     """Compare errors with the standard deviations that were given for them, as of a Gaussian.
 
     An interval of level p reaches from -z to z standard deviations, z the quantile (1 + p) / 2 of
-    the normal distribution. What is not finite lies in no interval.
+    the normal distribution. Non-finite values are in no interval.
 
     Args:
         channels: names of the S states.

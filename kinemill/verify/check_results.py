@@ -79,7 +79,7 @@ class Structure:
         bytes: its size.
         opset: of ONNX's own operators; 0 if it names none.
         ir: version of the format.
-        producer: who wrote it, with version.
+        producer: exporter and version.
         operators: how many nodes of each, those of subgraphs counted once.
         parameters: numbers in its constants.
     """
@@ -147,7 +147,7 @@ class CheckSummary:
 
     Attributes:
         passed: whether every check passed.
-        parity: whether the files compute what was trained.
+        parity: whether the files match the trained model.
         precision: whether rounding is negligible; None for policies.
         latency_ms: of a rollout, or one action.
     """

@@ -124,7 +124,7 @@ def _files(document: Verification) -> str:
 
 
 def _variants(document: Verification) -> str:
-    """Return what the same model in fewer bits costs, and which was left out for it."""
+    """Return the section on quantized variants: their errors, and variants that were rejected."""
     if not document.variants:
         return ""
     rows = [
@@ -140,14 +140,14 @@ def _variants(document: Verification) -> str:
     ]
     heads = ["", "Variant", "nRMSE", "float32", "Allowed", "Test", "float32", "Both files", ""]
     return (
-        "<h2>In fewer bits</h2><p>The same model with its layers rounded, measured beside the "
+        "<h2>Quantized variants</h2><p>The same model with quantized layers, compared with the "
         "original on training windows, which decide, and on the test split.</p>"
         + table(heads, rows)
     )
 
 
 def _c99(document: Verification) -> str:
-    """Return what the C code needs of a microcontroller, and how long it took here."""
+    """Return the section on C code: its memory on a microcontroller, and its run time here."""
     facts = document.c99
     if facts is None:
         return ""

@@ -116,7 +116,7 @@ def horizons_card(document: Assessment) -> str:
 
 
 def free_run_text(document: Assessment) -> str:
-    """Say over which channels whole episodes count in the gate, and why not over the others."""
+    """Describe the channels whose whole episodes count in the gate, and why others do not."""
     cells = [cell for (horizon, _), cell in cells_of(document).items() if horizon == FREE_RUN]
     uncounted = [
         cell.channel for cell in cells if cell.state == "uncounted" and cell.channel != NRMSE
@@ -147,7 +147,7 @@ def _channel_name(channel: str, document: Assessment) -> str:
 
 
 def _cell(cell: Cell | None) -> str:
-    """Return ratio, interval and name of the reference, colored by who is better."""
+    """Return ratio, interval and name of the reference, colored by the better one."""
     if cell is None:
         return '<span class="state">–</span>'
     comparison = cell.comparison
@@ -168,7 +168,7 @@ def _interval(comparison: Comparison) -> str:
 
 
 def _counting(states: set[str], document: Assessment) -> str:
-    """Say which of the comparisons count in the gate."""
+    """Describe which comparisons count in the gate."""
     if document.counted and not document.counted.horizons:
         return " The gate does not count them: the episodes in the environment decide."
     text = (

@@ -34,7 +34,7 @@ def check_contract(simulator: Simulator, strict: Simulator, probes: Sequence[Pro
         gate("angles within ±π", _angles_beyond_turn(simulator, probes), "within -π to π rad"),
         rejects_invalid_inputs(
             refusals(strict, probes[0]),
-            "a clear error for NaN, infinity, text, other shapes, and what is beyond limits",
+            "a clear error for NaN, infinity, text, other shapes, and values outside limits",
         ),
     ]
 
@@ -126,7 +126,7 @@ def refusals(simulator: Simulator, probe: Probe) -> list[Refusal]:
 
 
 def _beyond_limits(simulator: Simulator, states: NDArray[np.float32]) -> NDArray[np.float32] | None:
-    """Return states of which one lies above its upper limit; None if none has limits."""
+    """Return states, one of which is above its upper limit; None if none has limits."""
     for index, name in enumerate(simulator.states):
         low, high = simulator.limits.get(name, (0.0, np.inf))
         if np.isfinite(high):

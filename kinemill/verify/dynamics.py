@@ -201,7 +201,7 @@ class DynamicsSubject:
 
     @cached_property
     def variants(self) -> tuple[list[Gate], dict[str, float]]:
-        """Gate of each variant in fewer bits, and its nRMSE on the test split beside `fp32`."""
+        """Gate of each quantized variant, and its nRMSE on the test split compared with `fp32`."""
         windows = held_out_windows(self.dataset, self.exported.interface, self.settings.horizon)
         gates, errors = list[Gate](), dict[str, float]()
         for path in sorted(self.folder.glob("rollout.*.onnx")):

@@ -81,11 +81,11 @@ def _unmodeled(document: Verification) -> str:
         [name_of(one.channel), f"{one.share:.0%}", *map(escape, ADVICE[one.effect])]
         for one in document.unmodeled[:LISTED]
     ]
-    head = ["channel", "share of the residuals", "explained by", "what to try"]
+    head = ["channel", "share of the residuals", "explained by", "suggestion"]
     return (
-        "<h2>What the model misses</h2><p>Terms that explain errors one step ahead on the "
-        "validation and training splits: the share of their variance on rows that the terms were "
-        "not fitted to, beyond what is linear in the present row. Shares of one channel overlap. "
+        "<h2>Unmodeled effects</h2><p>Terms that explain one-step errors on the validation and "
+        "training splits: the share of their variance on rows not used in the fit, in addition to "
+        "linear terms of the current row. Shares of one channel overlap. "
         "Where no effect is listed, the rest is noise, or comes from something that no channel "
         "measures.</p>" + table(head, rows, fixed=True)
     )

@@ -58,8 +58,8 @@ class UnmodeledEffect:
     Attributes:
         channel: name of a state.
         effect: key of `ADVICE`.
-        share: share of the variance of the residuals that its terms explain, on rows that their
-            weights were not fitted to, beyond what the linear terms explain.
+        share: share of the variance of the residuals that its terms explain, on rows not used in
+            the fit, in addition to the linear terms.
     """
 
     channel: str

@@ -232,8 +232,8 @@ def _page(evaluation: Evaluation, summary: LogEvaluation) -> str:
         _logs(evaluation),
     ]
     footer = (
-        "Made by kinemill from the exported ONNX file alone. The numbers are in evaluation.json "
-        "beside this page."
+        "Made by kinemill from the exported ONNX file alone. The numbers are in evaluation.json in "
+        "this folder."
     )
     return html_page(f"{title}: evaluation", sections, footer)
 

@@ -106,7 +106,7 @@ class ExportedDynamics:
         return simulator.rollout(*probe.windows)
 
     def agreement(self, name: str, probe: Probe, one: Array, other: Array) -> Gate:
-        """Compare rollouts (N, T, S) within what one bit of float32 in the inputs changes."""
+        """Compare rollouts (N, T, S) up to the effect of one float32 bit in the inputs."""
         reach = np.maximum(np.abs(other.astype(np.float64)).max(axis=(0, 1)), 1.0)
         off = np.abs(wrapped(one.astype(np.float64) - other, self.angle)) / reach
         passed = bool((off <= np.maximum(SAME, TIMES * self._rounding(probe) / reach)).all())

@@ -19,7 +19,7 @@ from kinemill.verify.errors import Errors, is_moving
 from kinemill.verify.labels import label
 
 _TIME = "time from the start of the prediction, s"
-_DRAWN = ("champion", "model")  # in rollouts, beside the best reference
+_DRAWN = ("champion", "model")  # in rollouts, compared with the best reference
 MOST = 12  # channels pictured; of more, those with the largest error
 
 
@@ -227,7 +227,7 @@ def cross_correlations(analysis: Analysis) -> str:
 
 
 def coverages(calibration: Calibration, errors: Errors) -> str:
-    """Draw how often the truth lies inside of each interval over time ahead, one chart a state."""
+    """Plot the coverage of each interval over the prediction time, one chart per state."""
     time = np.arange(1, errors.horizon + 1, dtype=np.float64) * errors.dt
     labels = ("time ahead, s", "share of windows")
     ends, charts = np.array([time[0], time[-1]]), list[str]()

@@ -131,14 +131,14 @@ def worse_findings(document: Assessment) -> list[Cell]:
 
 @dataclass(frozen=True)
 class _Rules:
-    """What counts, which reference the model is (None: none), and `verify.horizon`, T."""
+    """Rules of the gate for comparisons: counted ones, the reference that is the model, and T."""
 
     counted: Counted
     own: str | None
     last: int
 
     def count(self, horizon: str, channel: str, reference: str) -> bool:
-        """Tell whether the gate counts the comparison with a reference at a place."""
+        """Return whether the gate counts a comparison with a reference at a horizon, channel."""
         if reference in peers_of(self.own) and not counts_between_peers(
             horizon, channel, self.last
         ):
@@ -150,7 +150,7 @@ class _Rules:
 def _losses(
     compared: Mapping[str, Comparisons], rules: _Rules
 ) -> dict[tuple[str, str], list[Loss]]:
-    """Return by horizon and channel what the gate counts as lost."""
+    """Return by horizon and channel the comparisons that the gate counts as losses."""
     losses: dict[tuple[str, str], list[Loss]] = {}
     lines = all_losses(compared, rules.counted, rules.own, rules.last).values()
     for one in (loss for some in lines for loss in some):

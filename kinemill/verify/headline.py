@@ -32,11 +32,11 @@ from kinemill.verify.results import NO_INTERVAL, Accuracy
 
 Tone = Literal["good", "warning", "bad"]
 _CHANNELS = 4  # channels named; of more, the three whose error compares worst
-_CAUSES = {  # rule of the gate: what a refusal means; {} is what the line is about
+_CAUSES = {  # rule of the gate: meaning of a refusal; {} is the subject of the line
     "verified": "the exported files failed verification",
     "finite": "its predictions diverge",
     "precision": "float32 is not precise enough for it",
-    "parity": "the exported files do not compute what was trained",
+    "parity": "the exported files do not match the trained model",
     "serves": "it does not load in the serving runtime",
     "independent": "its test data repeat its training data",
     "no_worse": "it is significantly worse than {}",
@@ -60,7 +60,7 @@ class Headline:
     """One or two sentences, and their tone.
 
     Attributes:
-        performance: what the model is, its errors, the best reference; plain text.
+        performance: the model, its errors, the best reference; plain text.
         verdict: whether to trust it, and why; plain text.
         tone: `good` if the model can be trusted, `warning` if that is open, `bad` if not.
     """
@@ -96,7 +96,7 @@ class GateDecision:
     Attributes:
         decision: `champion`, `refused` or `waiting` (for approval); None while undecided.
         failed: lines of the gate that failed, root causes first.
-        provisional: what a champion with too little test data lacks, and what to do; else empty.
+        provisional: missing test data of a provisional champion, and the fix; else empty.
         address: of the version, as `cart_pole:3`.
         champion: the version that was champion at the decision; None without one.
         former: whether another version has become champion since.
@@ -117,13 +117,13 @@ def headline(document: Assessment, decision: GateDecision | None = None) -> Head
 
     Args:
         document: a verification or an evaluation.
-        decision: what the registry decided; None before that, and for an evaluation.
+        decision: of the registry; None before that, and for an evaluation.
     """
     return replace(verdict_of(document, decision), performance=performance(document))
 
 
 def performance(document: Assessment) -> str:
-    """Return the sentence about what a model is, its errors in units, and the best reference."""
+    """Return the sentence about the kind of model, its errors in units, and the best reference."""
     if document.form == "policy":
         return _policy(document)
     metrics, seconds = document.metrics, document.windows.seconds
@@ -156,7 +156,7 @@ def verdict_of(document: Assessment, decision: GateDecision | None = None) -> He
 
 
 def decision_text(decision: GateDecision) -> Headline:
-    """Return what the registry decided, and why, in one sentence, alone."""
+    """Return the decision of the registry and its reason, in one sentence."""
     name = decision.address or "It"
     if decision.decision == "champion":
         return _champion_words(decision, name)
@@ -286,7 +286,7 @@ def diverging_steps(accuracy: Mapping[str, Accuracy]) -> list[tuple[int, str]]:
 
 
 def _policy(document: Assessment) -> str:
-    """Return what a policy reaches in its environment, or how its actions differ from logs."""
+    """Return a policy's return in its environment, or the error of its actions on logs."""
     metrics = document.metrics
     if metrics.returns:
         return f"{_returns(document, metrics.returns)}{_successes(metrics.success or {})}."

@@ -1,6 +1,6 @@
 """Learning curves of a training: errors, returns, successes and lengths over its steps.
 
-Drawn from what the stage `model` publishes, its curves and its summary. Actions and events are
+Data are the curves and the summary that the stage `model` publishes. Actions and events are
 counted by reinforcement alone, in the episodes that it learned from.
 """
 
@@ -19,7 +19,7 @@ from kinemill.verify.portfolio_section import portfolio_section
 
 HEADING = '<h2 id="training">Training</h2>'
 MOST = 12  # small charts: of actions, and of events
-PANELS = {  # what is drawn in one chart, each curve in its color
+PANELS = {  # curves of one chart with their colors
     "error": {
         "train/loss": "model",
         "validation/single_step": "linear",
@@ -41,7 +41,7 @@ PANELS = {  # what is drawn in one chart, each curve in its color
 _UNITS = {"return": "mean of episodes", "success": "share of episodes", "length": "steps"}
 _STEPS = "training steps"
 _ACTION, _EVENT = "episodes/action/", "episodes/event/"
-_INNER = ("learner/", "lr", "horizon")  # of the algorithm: nothing that is asked for first
+_INNER = ("learner/", "lr", "horizon")  # of the algorithm: shown last
 
 Points = Sequence[tuple[int, float]]
 Curves = Mapping[str, Points]
@@ -76,7 +76,7 @@ def training_section(model: Path | None) -> str:
 
 
 def _panels(curves: Curves, best: int) -> str:
-    """Draw what there is of errors and of outcomes, one alone as wide as the page."""
+    """Plot errors and outcomes if present; a single chart has the full width."""
     there = [what for what, styles in PANELS.items() if not curves.keys().isdisjoint(styles)]
     is_grid = len(there) > 1
     charts = [_panel(what, curves, best, (520, 252) if is_grid else (700, 242)) for what in there]
@@ -128,7 +128,7 @@ def _actions(curves: Curves) -> str:
 
 
 def _events(curves: Curves) -> str:
-    """Draw what the environment counts in its `info`, summed over an episode."""
+    """Plot the counts in the environment's `info`, summed over an episode."""
     named = {
         name.removeprefix(_EVENT): points
         for name, points in curves.items()

@@ -1,6 +1,6 @@
 """Losses: horizons and channels at which a model is significantly worse than a reference.
 
-Each pair of horizon and channel is a hypothesis of its own, so some look bad by chance. The
+Each pair of horizon and channel is a separate hypothesis, so some fail by chance. The
 procedure of Holm (1979) bounds the chance of a single false one among all of them, however they
 depend on each other. Of several references only the strongest at a horizon and on a channel is
 tested there, so that many references do not hide a loss.
@@ -117,7 +117,7 @@ def peers_of(own: str | None) -> tuple[str, ...]:
 
 
 def counts_between_peers(horizon: str, channel: str, last: int) -> bool:
-    """Tell whether two references are compared at a horizon and on a channel; `last` is T."""
+    """Return whether two references are compared at a horizon and on a channel; `last` is T."""
     return horizon in (str(last), FREE_RUN) and channel == NRMSE
 
 
@@ -149,9 +149,9 @@ def losses(
 ) -> dict[str, list[Loss]]:
     """Return where a model is worse than each of several references.
 
-    A reference that diverges somewhere is none there, and a channel that never moves in training
-    has no error; everything else that was not compared is a loss. Significance is tested against
-    the strongest reference at each horizon and on each channel.
+    A reference that diverges is not compared, and a channel that never moves in training has no
+    error; every other missing comparison is a loss. Significance is tested against the strongest
+    reference at each horizon and on each channel.
 
     Args:
         compared: the model with each reference, by its name.
@@ -180,7 +180,7 @@ def _strongest(tested: Sequence[Loss]) -> list[Loss]:
 
     Weaker references there would only ask for more evidence of every loss: of six references, twice
     the error on one channel would be found in 8 episodes in 39 % of the cases instead of 68 %. The
-    champion has a margin of its own, and is tested apart.
+    champion has a separate margin, and is tested separately.
     """
     strongest: dict[tuple[str, str, bool], Loss] = {}
     for line in tested:
@@ -239,7 +239,7 @@ def _gross(line: Loss) -> bool:
 
 
 def _has_skill(line: Loss) -> bool:
-    """Tell whether the reference is closer to the truth than guessing; always within windows."""
+    """Return whether the reference beats a constant prediction; always true within windows."""
     comparison = line.comparison
     return line.horizon != FREE_RUN or (comparison is not None and comparison.reference <= SKILL)
 

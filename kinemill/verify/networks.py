@@ -77,8 +77,8 @@ def critic_section(path: Path) -> str:
         Block(one["name"], one["title"], one["below"], tuple(one["after"])) for one in content
     ]
     return (
-        "<h2>The critic</h2><p>What the training estimated values with. Its observation comes "
-        f"after the wrappers of the policy; it is no part of the exported file.</p>{_panel(blocks)}"
+        "<h2>The critic</h2><p>The value network of the training. Its observation follows the "
+        f"wrappers of the policy; it is not part of the exported file.</p>{_panel(blocks)}"
     )
 
 

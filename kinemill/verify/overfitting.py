@@ -3,10 +3,10 @@
 The rule, on evaluations v (validation error over rollouts) and t (training loss), both since the
 horizon and the share of truth fed no longer change. "Last" is the median over the last fifth of
 the evaluations, three at least, "before" that over as many before them; with fewer than eight
-evaluations nothing is said.
+evaluations there is no result.
 
-- over-fitted: v came down to its best and rose after it, last v >= 1.1 best v, while t went on
-  falling, last t <= 0.95 t around the best.
+- over-fitted: v came down to its best and rose after it, last v >= 1.1 best v, while t continued to
+fall, last t <= 0.95 t around the best.
 - under-fitted, stopped too early: v still fell, last v <= 0.9 before v, with its best among the
   last, and t fell, last t <= 0.95 before t.
 - under-fitted, cannot: the training error itself, the root of t, stays above half a spread of the
@@ -51,7 +51,7 @@ class _Course:
 
 
 def fitting_of(curves: Json, learn: Json) -> FitDiagnosis | None:
-    """Say whether a training over- or under-fitted; None where its curves do not show either.
+    """Describe whether a training over- or under-fitted; None where its curves do not show either.
 
     Args:
         curves: history.json, points [step, value] by name.
@@ -68,14 +68,14 @@ def fitting_of(curves: Json, learn: Json) -> FitDiagnosis | None:
 
 
 def fitting_in(model: Path) -> FitDiagnosis | None:
-    """Say the same of a trained model in its folder; nothing if it was made without a training."""
+    """Describe the same of a trained model in its folder; empty if it has no training curves."""
     if not (model / CURVES).is_file():
         return None
     return fitting_of(read_json(model / CURVES), described(model)["learn"])
 
 
 def fitting_section(diagnosis: FitDiagnosis | None) -> str:
-    """Return what the curves of the training show; nothing if they show neither."""
+    """Return the finding of the training curves, or nothing."""
     if diagnosis is None:
         return ""
     return (
@@ -123,7 +123,7 @@ def _between(points: Points, after: int, until: int) -> float | None:
 
 
 def _fell(earlier: float, later: float) -> bool:
-    """Tell whether a loss fell by 5 % of its size; that of a likelihood may be negative."""
+    """Return whether a loss fell by 5 % of its absolute value; likelihoods may be negative."""
     return later <= earlier - (1.0 - FALL) * abs(earlier)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from kinemill.verify.comparison import Comparison
 
-_TWICE = 2.0  # from here on an error is so many times another, not so many percent more
+_TWICE = 2.0  # ratio from which a factor is stated instead of a percentage
 _SAME = 0.005  # a smaller relative difference rounds to 0 %
 
 
@@ -36,7 +36,7 @@ def amount(value: float) -> str:
 
 
 def less_or_more(ratio: float) -> str:
-    """Say how an error compares with another: `37 % less error than`, `4.25 times the error of`."""
+    """Describe the ratio of two errors: `37 % less error than`, `4.25 times the error of`."""
     if ratio >= _TWICE:
         return f"{amount(ratio)} times the error of"
     if abs(1.0 - ratio) < _SAME:

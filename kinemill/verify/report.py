@@ -55,7 +55,7 @@ def page(verdict: Verdict, document: Verification) -> str:
     ]
     footer = (
         "Made by kinemill from the exported ONNX files alone. "
-        "The numbers are in verification.json beside this page."
+        "The numbers are in verification.json in this folder."
     )
     return html_page(f"{task}: verification", sections, footer)
 

@@ -240,7 +240,7 @@ def _residuals(analysis: Analysis) -> str:
     """Return the section of one-step residuals: whiteness and correlation with inputs."""
     residuals = analysis.residuals
     inputs = (
-        "<p>Correlation with the action so many steps before, for the input with the largest one. "
+        "<p>Correlation with earlier actions by lag in steps, for the input with the largest one. "
         "Outside the band on the right, the model lacks an effect of this input; on the left, the "
         "logs were recorded in closed loop.</p>" + cross_correlations(analysis)
         if analysis.dataset.actions
@@ -248,9 +248,9 @@ def _residuals(analysis: Analysis) -> str:
     )
     return (
         "<h2>Residuals</h2><p>Autocorrelation of the model's errors one step ahead, by lags in "
-        f"steps, over {residuals.rows} rows. Of white noise 99 % lies between the dashed "
-        "lines, and the Ljung-Box p is above 0.01; sensor noise in the states alone already makes "
-        "neighboring errors alike.</p>" + autocorrelations(analysis) + inputs
+        f"steps, over {residuals.rows} rows. For white noise, 99 % is between the dashed lines and "
+        "the Ljung-Box p is above 0.01. Sensor noise in the states alone already correlates "
+        "neighboring errors.</p>" + autocorrelations(analysis) + inputs
     )
 
 
@@ -278,9 +278,9 @@ def _calibration(analysis: Analysis) -> str:
         f"{calibration.levels[-1]:.0%} interval after the last step, the mean over channels."
     )
     return (
-        "<h2>Calibration of the uncertainty</h2><p>Share of windows whose measured value lies in "
-        "the interval that the model states, over seconds ahead; dashed is the nominal share. "
-        f"Below the dashes the stated uncertainty is too small. {correction}</p>"
+        "<h2>Calibration of the uncertainty</h2><p>Share of windows whose measured value is in the "
+        "stated interval, over the prediction time in s; dashed: nominal share. Below it, the "
+        f"stated uncertainty is too small. {correction}</p>"
         + coverages(calibration, model)
         + f"<p>After {model.horizon} steps, the stated standard deviation and the error:</p>"
         + table([*heads, "stated deviation", "RMSE"], rows, numbers_from=1, even=True)

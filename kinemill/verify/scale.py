@@ -113,7 +113,7 @@ def _std(parts: list[NDArray[np.float32]], angle: NDArray[np.bool_]) -> Floats:
 
 
 def _sample(episodes: list[PackedEpisode]) -> list[slice]:
-    """Return the first rows of each episode, so many that all are at most `RESOLUTION_ROWS`."""
+    """Return the first rows of each episode, at most `RESOLUTION_ROWS` in total."""
     share = min(1.0, RESOLUTION_ROWS / max(sum(one.rows for one in episodes), 1))
     return [slice(one.start, one.start + max(int(one.rows * share), 1)) for one in episodes]
 
@@ -139,7 +139,7 @@ def _resolution(values: NDArray[np.float32]) -> float:
 
 
 def _is_grid(gaps: Floats, step: float) -> bool:
-    """Tell whether gaps between levels are multiples of a step."""
+    """Return whether gaps between levels are multiples of a step."""
     counted = gaps / step
     # The error of the step adds up over a gap; from a quarter of a step on all is a coincidence.
     allowed = np.clip(ON_GRID**2 * counted, ON_GRID, 0.25)

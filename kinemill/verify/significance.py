@@ -155,7 +155,7 @@ class LeftOut:
     Attributes:
         whole: RMS error over all blocks, (M, S).
         remaining: RMS error without each block, (M, B, S).
-        share: of the squared error that lies in each block, (M, B, S).
+        share: of the squared error in each block, (M, B, S).
         std: in training, (S,); NaN of a channel that never moves.
         blocks: that were left out.
     """
@@ -171,7 +171,7 @@ class LeftOut:
 def leave_out(lengths: Sequence[Blocks], scale: Scale) -> list[LeftOut]:
     """Return the errors without one block after the other, for blocks of each length.
 
-    An error below what the sensor resolves counts as its floor.
+    An error below the sensor resolution counts as the resolution.
     """
     std = np.where(scale.std > 0.0, scale.std, np.nan)
     least, results = scale.floor**2, list[LeftOut]()
@@ -251,7 +251,7 @@ def _effective(left_out: LeftOut, indexes: NDArray[np.int64]) -> float:
     """Return how many independent blocks there are, (sum m)² / sum m².
 
     The share m of a block is that of the squared error in it, of each channel as much as it weighs
-    in the average, and of each model alike: what a model did there at all can change the ratio.
+    in the average, and of each model equally, because each can change the ratio.
     """
     weight = left_out.whole[:, indexes]
     weight = weight / weight.sum(axis=1, keepdims=True)

@@ -202,7 +202,7 @@ def _page(frame: pl.DataFrame, interface: Interface, text: str) -> str:
         '<header><div><div class="eyebrow">Simulation</div>'
         f"<h1>{interface.task}</h1></div></header>",
         f"<h2>States and actions over seconds</h2>{legend(styles)}",
-        f'<div class="stack">{"".join(charts)}</div><h2>What was simulated</h2>',
+        f'<div class="stack">{"".join(charts)}</div><h2>Settings</h2>',
         table(["", ""], facts),
     ]
     return html_page(f"{interface.task}: simulation", sections)

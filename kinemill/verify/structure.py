@@ -128,7 +128,7 @@ def _count(tensor: TensorProto) -> int:
 
 def _outside(path: Path, model: onnx.ModelProto) -> list[str]:
     faults = [
-        f"{tensor.name or 'a constant'} lies in another file"
+        f"{tensor.name or 'a constant'} is in another file"
         for tensor in _tensors(model)
         if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data
     ]

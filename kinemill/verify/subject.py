@@ -1,4 +1,4 @@
-"""What verification needs of a model or policy: the protocols `Exported` and `Subject`.
+"""Requirements of verification on a model or policy: the protocols `Exported` and `Subject`.
 
 Dynamics models (`dynamics`) and policies (`policies.subject`) satisfy both. `Exported` is the
 folder alone, for `kinemill model verify FOLDER`. `Subject` adds the trained network and the data.

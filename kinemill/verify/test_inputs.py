@@ -104,7 +104,7 @@ def make_probes(dataset: PackedDataset, interface: Interface, horizon: int) -> l
 
 
 def held_out_windows(dataset: PackedDataset, interface: Interface, horizon: int) -> Windows:
-    """Return the windows of `held_out_probe`, with what was measured after them."""
+    """Return the windows of `held_out_probe`, with the measured values after them."""
     starts = window_starts(dataset, "test", interface.history + horizon, 1)
     spaced = np.linspace(0, len(starts) - 1, min(MOST, len(starts))).astype(np.int64)
     return gather(dataset, starts[spaced], interface.history, horizon)

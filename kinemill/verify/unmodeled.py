@@ -1,10 +1,10 @@
 """Unmodeled effects: groups of terms that explain the residuals of a model one step ahead.
 
 A complete model leaves residuals that no function of the known rows explains. Each group of terms
-stands for one physical effect, and the group that explains residuals names what the model lacks.
-Residuals are of the validation and training splits, because a change of the model that follows
-from them must not see the test split. The position of a measured velocity is left out, because
-forces show in the velocity. Symbols: n rows, F terms, S states, A actions, C = S + A columns.
+models one physical effect; the group that explains residuals names the missing effect. Residuals
+are of the validation and training splits, because a change of the model that follows from them must
+not see the test split. The position of a measured velocity is left out, because forces show in the
+velocity. Symbols: n rows, F terms, S states, A actions, C = S + A columns.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,7 +35,7 @@ def unmodeled_effects(
 ) -> list[UnmodeledEffect]:
     """Return the effects that explain residuals, the largest share first.
 
-    Of shares that are equal to a tenth, the effect with fewer terms comes first.
+    If shares differ by less than a tenth, the effect with fewer terms comes first.
 
     Args:
         series: residuals of the validation and training splits, by episode.

@@ -45,9 +45,9 @@ class Verdict:
     """Results of verification.
 
     Attributes:
-        subject: the verified model, with what it measured.
+        subject: the verified model, with its measurements.
         checks: results of the checks.
-        gates: all lines of the verdict, those about measurements among them.
+        gates: all lines of the verdict, including those on measurements.
         latency: of each call, ms.
         throughput: of batches, steps/s.
         cold_start: times of a fresh process.

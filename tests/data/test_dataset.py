@@ -66,5 +66,5 @@ def test_a_dataset_of_frames_has_no_rows_of_earlier_frames(home):
 
 def test_nothing_accepted_blocks(home):
     wild = from_frames({"run": swing(0).with_columns(velocity=pl.lit(99.0))}, dt=0.02)
-    with pytest.raises(Blocked, match=r"nothing was accepted of these logs: run\.parquet: limits"):
+    with pytest.raises(Blocked, match=r"no rows of these logs were accepted: run\.parquet: limits"):
         make_dataset(rod(), wild, home=home)

@@ -172,7 +172,7 @@ def test_a_repeated_name_is_addressed_by_its_number(write, task):
 def test_a_header_that_numbers_a_repeated_name_itself_is_ambiguous(write, task):
     log = write("a.csv", "time,x,x,x[1],velocity,torque\n0,1,2,3,9,9\n0.01,1,2,3,8,9\n")
     (reason,) = refusal(log, with_source(task, "x[1]"))
-    assert reason["found"] == "column 'x[1]' stands 2 times"
+    assert reason["found"] == "column 'x[1]' appears 2 times"
 
 
 def test_an_unwanted_name_may_stand_twice(write, task):

@@ -169,7 +169,7 @@ def test_a_chunk_that_claims_to_unpack_to_gigabytes_is_not_unpacked(tmp_path, ar
     content[at + 9 + 16 : at + 9 + 24] = claim.to_bytes(8, "little")
     path.write_bytes(content)
     log = read(path, arm)
-    assert "says that it unpacks to" in str(log.reasons[0]["found"])
+    assert "declares an unpacked size of" in str(log.reasons[0]["found"])
 
 
 def test_a_bomb_in_a_chunk_is_not_unpacked_beyond_what_it_claims(tmp_path, arm):

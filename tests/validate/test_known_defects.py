@@ -81,7 +81,7 @@ def test_the_tanks_level_is_clipped_at_ten_volt(evaluated):
         result = [slice(item.fault.start, item.fault.stop) for item in verdict.findings]
         assert all((values["level"][where] == 10.0).all() for where in result)
         rows += [(where.start, where.stop) for where in result]
-        assert verdict.pieces == [(0, 1024)]  # it is told, and learned from
+        assert verdict.pieces == [(0, 1024)]  # it is reported, and used for training
     # Twice in the experiment to learn from, and twice in the one to test with.
     assert sorted(rows) == [(150, 177), (152, 165), (722, 746), (892, 912)]
 

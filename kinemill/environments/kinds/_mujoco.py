@@ -29,7 +29,7 @@ Ranges = Mapping[str, tuple[float, float]]
 
 @dataclass(frozen=True)
 class Rules:
-    """What is observed, done and rewarded, in named quantities.
+    """Observations, actions and rewards, in named quantities.
 
     Attributes:
         observe: names of observations (D,).
@@ -37,7 +37,7 @@ class Rules:
         derived: name: formula.
         reward: name of a part: formula; the reward is their sum.
         healthy: formula: lowest and highest value; an episode ends outside.
-        success: what has to be close to its target.
+        success: quantities that must be close to their targets.
         start: position or velocity: lowest and highest value at the start.
         start_noise: standard deviation of all other positions of hinges and slides, rad or m, and
             of velocities, rad/s or m/s.
@@ -93,7 +93,7 @@ class MujocoRows:
 
     Args:
         robot: the model with its names.
-        rules: what is observed, done and rewarded.
+        rules: observations, actions and rewards.
         count: rows, B.
         substeps: physics steps of one time step.
         randomize: lowest and highest factor of parameters that each episode draws.

@@ -1,4 +1,4 @@
-"""What the small robots in a plane share: MuJoCo, commands held for a row, parameters that vary.
+"""Shared parts of the small planar robots: MuJoCo, commands held for a row, parameters that vary.
 
 Parameters for `environment.randomize` and `environment.variants`, all factors but two: `mass`,
 `friction` (of joints), `gain` (of motors), `delay` (rows until a command acts), `camera` (m by
@@ -114,7 +114,7 @@ class Planar(gymnasium.Env[Any, Any]):
 
     @abstractmethod
     def observe(self) -> Any:
-        """Return what a policy observes."""
+        """Return the observation of a policy."""
 
     @abstractmethod
     def evaluate(self) -> tuple[float, bool, bool]:
@@ -122,4 +122,4 @@ class Planar(gymnasium.Env[Any, Any]):
 
     @abstractmethod
     def shapes(self) -> list[Disc | Bar]:
-        """Return what there is to be drawn."""
+        """Return the shapes to draw."""

@@ -53,9 +53,9 @@ def draw(
 
     Args:
         shapes: in the plane, m.
-        pixels: height and width of the picture, n.
-        reach: m from the middle of the picture to its edge.
-        camera: what is in the middle of the picture, m.
+        pixels: height and width of the image, n.
+        reach: m from the center of the image to its edge.
+        camera: point at the center of the image, m.
         light: factor on all colors.
 
     Returns:

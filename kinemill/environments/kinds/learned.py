@@ -1,4 +1,4 @@
-"""A learned simulator in the place of physics: what a dynamics task exported, step by step."""
+"""A learned simulator instead of physics: the exported model of a dynamics task, step by step."""
 
 import importlib
 from collections.abc import Callable, Mapping
@@ -30,8 +30,8 @@ class LearnedEnvironment(Environment):
 
     type: Literal["learned"] = "learned"
     model: Annotated[str, MODEL] = Field(
-        description="of the dynamics: models:/TASK@champion, models:/TASK/3, or a folder of an "
-        "exported model beside the task file"
+        description="of the dynamics: models:/TASK@champion, models:/TASK/3, or a model folder "
+        "relative to the task file"
     )
     start: dict[str, Range] = Field(
         default={},
@@ -49,7 +49,7 @@ class LearnedEnvironment(Environment):
         return value if value.startswith("models:/") else from_task_folder(value, info)
 
     def problems(self, channels: Mapping[str, Channel]) -> list[tuple[tuple[str | int, ...], str]]:
-        """Return starts of what is no state, too."""
+        """Return initial values, including those of channels that are no states."""
         states = [name for name, one in channels.items() if one.role == "state"]
         unknown = [name for name in self.start if name not in states]
         return [
@@ -65,7 +65,7 @@ class LearnedEnvironment(Environment):
         """
         if not self.model.startswith("models:/"):
             return Path(self.model)
-        # By name: the registry lies above this layer.
+        # By name: the registry is in a higher layer.
         return Path(importlib.import_module("kinemill.register").fetch_bundle(self.model))
 
     def sources(self) -> dict[str, Path]:
@@ -104,7 +104,7 @@ class LearnedEnvironment(Environment):
         return make_learned_environment(self._begun(task), self.folder(), self.steps, render=render)
 
     def vectorized(self, task: Task) -> Callable[[int], Rows] | None:
-        """Return what makes so many copies that are predicted at once."""
+        """Return a factory of copies that are predicted in one batch."""
         if self.physics == "plant":
             return None
         from kinemill.environments._learned_simulator import learned_rows

@@ -41,7 +41,7 @@ TRACKED = 0.95  # share of a clip that a successful episode lasts
 class LeggedEnvironment(Environment):
     """A legged robot in MuJoCo that follows velocity commands.
 
-    `randomize` and `variants` know mass, friction, gain and push.
+    `randomize` and `variants` change mass, friction, gain and push.
     """
 
     type: Literal["legged"] = "legged"

@@ -29,7 +29,7 @@ _STEPS = 1000  # of an episode without `steps`, as Gymnasium's MuJoCo environmen
 class MujocoEnvironment(Environment):
     """A robot in MuJoCo by its MJCF or URDF file, with a reward of named quantities.
 
-    `randomize` and `variants` know mass, friction, gain and damping as factors.
+    `randomize` and `variants` have factors on mass, friction, gain and damping.
     """
 
     type: Literal["mujoco"] = "mujoco"

@@ -16,9 +16,9 @@ from kinemill.task.document import Task
 from kinemill.task.environment import KINDS, Environment
 
 START, GOAL, RADIUS, NEAR = -0.45, 0.4, 0.11, 0.04  # m
-# The expert: m beside the obstacle's middle that it passes, m before it that it turns, m/s.
+# The expert: lateral distance to the obstacle, m; distance before it at which it turns, m; m/s.
 WIDE, TURN, SPEED = 0.25, 0.33, 0.4
-_STREAM = 23  # a random stream of its own for each episode's seed
+_STREAM = 23  # a separate random stream for each episode's seed
 
 
 @KINDS.register("obstacle")
@@ -63,7 +63,7 @@ class ObstaclePlane(Gantry):
 
 
 class EitherSide:
-    """The expert: straight on, then to a point beside the obstacle, then to the goal."""
+    """The expert: straight ahead, then to a point next to the obstacle, then to the goal."""
 
     def __init__(self) -> None:
         self._side = 1.0

@@ -9,9 +9,9 @@ from kinemill.task.environment import KINDS, Environment
 
 @KINDS.register("plant")
 class PlantEnvironment(Environment):
-    """True physics; an episode is `control.seconds` long unless `steps` says otherwise.
+    """True physics; an episode lasts `control.seconds` unless `steps` is set.
 
-    `randomize` and `variants` speak of the plant's own parameters: mass, length, damping.
+    `randomize` and `variants` change the plant's parameters: mass, length, damping.
     """
 
     type: Literal["plant"] = "plant"

@@ -1,4 +1,4 @@
-"""An environment of one's own: `module:Class`, or `file.py:Class` beside the task file."""
+"""A custom environment: `module:Class`, or `file.py:Class` relative to the task file."""
 
 import sys
 from pathlib import Path
@@ -23,7 +23,7 @@ class PythonEnvironment(Environment):
 
     type: Literal["python"] = "python"
     path: Annotated[str, CODE] = Field(
-        description="`module:Class`, or `file.py:Class` beside the task file"
+        description="`module:Class`, or `file.py:Class` relative to the task file"
     )
     arguments: Annotated[dict[str, Any], LOCAL] = Field(
         default={}, description="of the class, by name"
@@ -74,7 +74,7 @@ class PythonEnvironment(Environment):
         return {"environment.py": path}
 
     def at(self, folder: Path) -> "PythonEnvironment":
-        """Return the same with the class of the copy in `folder`, if it is in a file of its own."""
+        """Return the same with the class of the copy in `folder`, if it is in a separate file."""
         if file_of(self.path) is None:
             return self
         name = self.path.rpartition(":")[2]

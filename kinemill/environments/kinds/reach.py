@@ -1,4 +1,4 @@
-"""A planar arm of two links that is to bring its tip to a target and hold it there.
+"""A planar arm of two links that must move its tip to a target and hold it there.
 
 MJCF of our own: links of 0.2 m and 0.2 kg in a horizontal plane, motors in the joints. The elbow
 bends one way only, so that each place has one posture.
@@ -54,7 +54,7 @@ class Reach(Environment):
         return ReachArm(max(1, round(task.dt / 0.005)), render=render)
 
     def expert(self, environment: object) -> Agent:
-        """Return who holds the posture that brings the tip to the target."""
+        """Return an expert that holds the posture at the target."""
         del environment
         return Postures()
 

@@ -1,7 +1,7 @@
-"""Three colored targets and an instruction that names one: what a robot is told, it has to see.
+"""Three colored targets and an instruction that names one, to be found in the image.
 
-Places and colors are drawn anew for each episode. What is observed is the tool's place and rates,
-a picture and the instruction; where the targets are is in the picture alone.
+Positions and colors are drawn for each episode. Observations are the tool's position and velocity,
+an image and the instruction; only the image shows the targets.
 """
 
 from typing import Any, ClassVar, Literal
@@ -44,7 +44,7 @@ class Targets(Environment):
         return TargetsPlane(sizes, max(1, round(task.dt / 0.01)), render=render)
 
     def expert(self, environment: Any) -> Agent:
-        """Return who knows where the targets are."""
+        """Return an expert that knows the target positions."""
         return Informed(environment.unwrapped)
 
 
@@ -104,7 +104,7 @@ class TargetsPlane(Gantry):
 
 
 class Informed:
-    """The expert: straight to the named target, whose place it is told.
+    """The expert: moves straight to the named target, whose position it knows.
 
     Args:
         plane: that knows it.

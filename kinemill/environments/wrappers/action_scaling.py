@@ -1,4 +1,4 @@
-"""Actions within [-1, 1], whatever the limits of the robot's are."""
+"""Actions within [-1, 1], scaled to the limits of the robot."""
 
 from collections.abc import Mapping
 from typing import Literal

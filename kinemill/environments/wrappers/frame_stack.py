@@ -20,9 +20,7 @@ class FrameStack(Wrapper):
 
     scope = "policy"
     type: Literal["frame_stack"] = "frame_stack"
-    frames: int = Field(
-        default=4, ge=2, le=1024, description="observations that a network sees at once"
-    )
+    frames: int = Field(default=4, ge=2, le=1024, description="number of stacked observations")
 
     def wrap(self, environment: Env, estimates: Mapping[str, object]) -> Env:
         """Return the environment with stacked vectors (D,) and images (N, H, W, C).
@@ -70,7 +68,7 @@ class FrameStack(Wrapper):
         return OnVector(environment, space, change, last.clear, part)
 
     def module(self, layout: object, inputs: int) -> TorchModule:
-        """Return the same in torch, what was seen before in the carry."""
+        """Return the same in torch, with earlier observations in the carry."""
         from kinemill.environments.graph import Stacked
 
         del layout

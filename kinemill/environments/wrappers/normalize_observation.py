@@ -12,7 +12,7 @@ from kinemill.task.bounds import Steps
 from kinemill.task.environment import WRAPPERS, Wrapper
 from kinemill.task.protocols import TorchModule
 
-_LEAST = 1e-4  # spread of a number that hardly changes, in its unit
+_LEAST = 1e-4  # minimum standard deviation, in the number's unit
 
 
 @WRAPPERS.register("normalize_observation")

@@ -1,4 +1,4 @@
-"""Rewards of a size that critics learn well; returns are told in the environment's own."""
+"""Rewards scaled for critics; returns are reported in the environment's unit."""
 
 from collections.abc import Mapping
 from typing import Literal

@@ -95,19 +95,19 @@ def unpack(record: Record) -> bytes:
         compression = record.payload[32 : 32 + name].decode()
         data = record.payload[start:]
         if size > LARGEST_CHUNK:
-            raise Damaged(f"says that it unpacks to {size / 1e9:.3g} GB")
+            raise Damaged(f"declares an unpacked size of {size / 1e9:.3g} GB")
         out = _decompress(compression, data, size)
     except (struct.error, UnicodeDecodeError) as error:
         raise Damaged(str(error)) from error
     if record.cut:
         return out[:size]
     if len(out) != size or (crc and zlib.crc32(out) != crc):
-        raise Damaged("does not unpack to what its size and checksum say")
+        raise Damaged("unpacked data does not match its size and checksum")
     return out
 
 
 def _decompress(compression: str, data: bytes, size: int) -> bytes:
-    """Decompress at most `size` + 1 bytes, whatever size the data claims."""
+    """Decompress at most `size` + 1 bytes, regardless of the declared size."""
     import lz4.frame
     import zstandard
 

@@ -269,7 +269,7 @@ def _undecoded_reasons(topic: _Topic, channel: str) -> list[Reason]:
             stretches(rows).replace("row", "message"),
             f"{len(rows)} of {len(topic.order) + len(rows)} messages cannot be decoded",
             channel=channel,
-            expected="messages as the topic's schema says",
+            expected="messages as declared in the topic's schema",
             fix="nothing to do: these messages are left out",
         )
     ]
@@ -280,7 +280,7 @@ def _no_message(topic: str) -> Reason:
         "encoding",
         f"topic {topic}",
         "none of its messages can be decoded",
-        expected="messages as the topic's schema says",
+        expected="messages as declared in the topic's schema",
         fix="check with the program that wrote the log, or name fields of another topic",
     )
 

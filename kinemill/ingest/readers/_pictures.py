@@ -200,6 +200,6 @@ def _other_shape(channel: str, shape: tuple[int, ...], spec: Channel) -> Reason:
         "first picture",
         f"is {list(shape)}",
         channel=channel,
-        expected=f"{list(spec.shape or ())}, as the task says",
+        expected=f"{list(spec.shape or ())}, as set in the task",
         fix=f"correct `channels.{channel}.shape`",
     )

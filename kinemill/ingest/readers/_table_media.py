@@ -42,7 +42,7 @@ def media_columns(schema: Mapping[str, pl.DataType], task: Task) -> dict[str, st
 
 
 def read_media(column: pl.Series, channel: str, task: Task) -> tuple[Images | Texts, pl.Series]:
-    """Return what a column holds, and which of it each row has, (rows,) Float64.
+    """Return the distinct values of a column, and the index of each row's value, (rows,) Float64.
 
     A row without one has that of the row before it; the first ones that of the first.
 
@@ -87,7 +87,7 @@ def _fits(kind: pl.DataType, spec: Channel) -> bool:
 
 
 def _decode_texts(column: pl.Series, channel: str, spec: Channel) -> pl.Series:
-    """Return the texts that a column of numbers stands for, as the task says.
+    """Return the texts of a column of numbers, from the mapping in the task.
 
     Raises:
         Unreadable: it holds a number that the task does not explain.
@@ -101,7 +101,7 @@ def _decode_texts(column: pl.Series, channel: str, spec: Channel) -> pl.Series:
                 f"holds {unknown[0]}",
                 channel=channel,
                 expected=f"one of {', '.join(map(str, spec.texts))}",
-                fix=f"say what it means at `channels.{channel}.texts`",
+                fix=f"define it at `channels.{channel}.texts`",
             )
         )
     return column.replace_strict(spec.texts, default=None, return_dtype=pl.String)

@@ -1,8 +1,8 @@
-"""Files of named arrays (HDF5, NPZ, MATLAB): what they declare, and columns from what they hold.
+"""Files of named arrays (HDF5, NPZ, MATLAB): declared sizes, and columns of their arrays.
 
 A file is a tree of arrays under names with `/` in them. A part, one episode, is a group of that
 tree; a channel's source is the name of an array below the part (`obs/joint_pos[3]`), or with a
-leading `/` of one anywhere in the file. Nothing is read before its declared size was judged.
+leading `/` of one anywhere in the file. Declared sizes are checked before anything is read.
 
 Symbols: N rows of a part, C columns of an array.
 """
@@ -39,7 +39,7 @@ class Tree(Protocol):
     """The arrays of one file."""
 
     def groups(self, stop_at: Callable[[str], bool]) -> Iterator[str]:
-        """Yield the names of all groups, without a leading `/`, but none below a wanted one."""
+        """Yield the names of all groups, without a leading `/`, skipping those below `stop_at`."""
         ...
 
     def arrays(self, group: str) -> dict[str, Array]:
@@ -130,7 +130,7 @@ def _source_names(task: Task) -> list[str]:
 
 
 def _rate(tree: Tree, part: str, names: list[str], task: Task) -> float | None:
-    """Return the rows per second, Hz, that a file states beside the channels or further out."""
+    """Return the rate of rows, Hz, from the group of the channels or a parent group."""
     available = set(names)
     first = next((name for name in [*_source_names(task), *task.channels] if name in available), "")
     near = first if first.startswith("/") else f"{part}/{first}"
@@ -183,7 +183,7 @@ def _common_rows(counts: dict[str, int], task: Task) -> tuple[int, list[Reason]]
     fewest, most = min(counts.values()), max(counts.values())
     if fewest == most and fewest > 0:
         return fewest, []
-    # Who acts is rewarded for it, and may have been told what to do in every step.
+    # Episodes of learning agents have rewards, and may have an instruction per step.
     role = {name: task.channels[name].role for name in counts if name != TIME}
     action_rows = {counts[name] for name in role if role[name] in {"action", "reward"}}
     observation_rows = {

@@ -1,8 +1,8 @@
-"""What is in a PX4 ULog file: the records of its topics, and what became of it.
+"""Records of the topics of a PX4 ULog file, and its damage.
 
 The format is PX4's (docs.px4.io, "ULog File Format", version 1): a header of 16 bytes, then records
-of a size (uint16), a type (one letter) and a payload, without checksums. After damage reading goes
-on behind the next synchronization record.
+of a size (uint16), a type (one letter) and a payload, without checksums. After damage, reading
+resumes after the next synchronization record.
 """
 
 import re
@@ -45,7 +45,7 @@ class Topic:
 
 @dataclass
 class Contents:
-    """What a walk through a file found."""
+    """Result of reading a file."""
 
     formats: dict[str, str] = field(default_factory=dict[str, str])
     topics: dict[str, Topic] = field(default_factory=dict[str, Topic])
@@ -53,7 +53,7 @@ class Contents:
     damaged: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])  # bytes
     records: int = 0
     cut: int | None = None  # byte at which the record begins in which the file ends
-    unclosed: bool = False  # the logger wrote what it writes at the start, and not at the end
+    unclosed: bool = False  # the file has the records of the start but not those of the end
     appended: list[int] = field(default_factory=list[int])
     said: dict[str, str | int] = field(default_factory=dict[str, str | int])  # of the controller
 
@@ -62,7 +62,7 @@ def read_records(data: bytes) -> Contents:
     """Go through all records of a file.
 
     Raises:
-        Unreadable: it is no ULog file, or needs what is not known here.
+        Unreadable: the file is no ULog file, or uses an unsupported feature.
     """
     if not data.startswith(MAGIC) or len(data) < 16:
         raise Unreadable(whole_file("does not begin as a ULog file does"))

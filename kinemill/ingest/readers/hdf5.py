@@ -64,7 +64,7 @@ def read(path: Path, task: Task) -> RawLog | list[RawLog]:
 def read_file(
     path: Path, task: Task, what: str, *, columns_first: bool = False
 ) -> RawLog | list[RawLog]:
-    """Read an HDF5 file; in MATLAB files columns come first, and the format has another name."""
+    """Read an HDF5 file. MATLAB files store columns first and are reported as MATLAB."""
     import h5py
 
     try:

@@ -51,7 +51,7 @@ class _State:
     reasons: list[Reason] = field(default_factory=list[Reason])
     n_messages: Counter[int] = field(default_factory=Counter[int])  # messages by channel
     lost: Counter[int] = field(default_factory=Counter[int])
-    damaged: bool = False  # whether the last chunk was; its index shows what is lost
+    damaged: bool = False  # whether the last chunk was; its index shows the loss
 
 
 def read(path: Path, task: Task) -> RawLog:

@@ -156,7 +156,9 @@ def _file_reasons(contents: Contents, size: int, short: int) -> list[Reason]:
             _cut(f"byte {contents.cut}", f"the file ends at byte {size} inside a record")
         )
     elif contents.unclosed:
-        reasons.append(_cut("end of file", "the logger did not write what it writes when it stops"))
+        reasons.append(
+            _cut("end of file", "the records that the logger writes when it stops are missing")
+        )
     for start, stop in contents.damaged[:MAX_LISTED]:
         reasons.append(
             _damage(f"bytes {start}-{stop}", f"{stop - start} bytes that are no records")

@@ -45,5 +45,5 @@ class A2C(ActorCritic):
         return partial(stable_baselines3.A2C, policy, **settings)
 
     def compatible(self, other: str) -> bool:
-        """Tell whether the networks are the same."""
+        """Return whether the networks are the same."""
         return other in ("ppo", "a2c", "maskable_ppo", "impala")

@@ -56,5 +56,5 @@ class PPO(ActorCritic):
         }
 
     def compatible(self, other: str) -> bool:
-        """Tell whether the networks are the same."""
+        """Return whether the networks are the same."""
         return other in ("ppo", "a2c", "maskable_ppo", "impala")

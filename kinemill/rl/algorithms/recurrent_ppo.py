@@ -75,5 +75,5 @@ class RecurrentPPO(PPO):
         return "has no effect: cloning trains no memory"
 
     def compatible(self, other: str) -> bool:
-        """Tell whether the networks are the same."""
+        """Return whether the networks are the same."""
         return other == self.type

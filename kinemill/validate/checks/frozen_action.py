@@ -1,8 +1,8 @@
 """An action that keeps one value although it otherwise changes in every row: lost commands.
 
 A controller holds zero and the ends of the range on purpose, and the command of a passive joint
-never changes. So the check applies only to actions that change in nearly every other row, and to
-values that no controller holds.
+never changes. The check therefore applies only to actions that change in nearly every other row,
+and to values that no controller holds.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """A channel outside of the range that other logs showed: new motion, another unit, or a fault.
 
 A range seen in some logs is no physical limit: a robot that was pulled one way may be pulled the
-other way tomorrow. So the finding is a warning, until a person states `limits`.
+other way tomorrow. The finding is a warning until a user sets `limits`.
 """
 
 from typing import ClassVar, Literal

@@ -2,7 +2,7 @@
 
 A value is compared with the mean of its neighbors, and with the prediction of the paired position
 or velocity. It must differ from both by more than the noise of the surrounding rows and a fraction
-of the channel's span. So neither a hard stop nor a noisy sensor is a fault.
+of the channel's span. A hard stop or a noisy sensor is therefore no fault.
 """
 
 from typing import ClassVar, Literal

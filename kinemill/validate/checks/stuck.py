@@ -123,7 +123,7 @@ class Stuck(CheckSettings):
         for other in task.states:
             usual, here = np.std(values[other]), np.std(values[other][slice(*where)])
             if other != name and usual > 0 and here > usual / 4:
-                return f"{other} moves, and {name} never rests elsewhere"
+                return f"{other} moves, and {name} never rests at another value"
         return None
 
 

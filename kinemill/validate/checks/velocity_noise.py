@@ -1,8 +1,8 @@
 """A velocity that differs from its position's slope row by row: noise, or another quantity.
 
 `velocity` compares both over half a second, in which noise cancels. This check compares rows. A
-slope is noisy, too: a position with steps of 2.9 mrad at 500 Hz has a slope error of 1.5 rad/s. So
-a difference counts only if it is several times the noise of the slope.
+slope is noisy, too: a position with steps of 2.9 mrad at 500 Hz has a slope error of 1.5 rad/s. A
+difference therefore counts only if it is several times the noise of the slope.
 
 Symbols: x position, v velocity, n rows.
 """

@@ -1,6 +1,7 @@
 """Measure a champion on new episodes: each recording once, published by shard.
 
-A new recording costs its own measurement and the writing of its shard, whatever their number.
+The cost of a new recording is its own measurement and one shard write, for any number of
+recordings.
 """
 
 from dataclasses import dataclass

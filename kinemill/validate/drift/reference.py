@@ -57,7 +57,7 @@ class Reference:
     held_out: HeldOut
 
     def usual(self, windows: int) -> Floats:
-        """Return the 95 % quantile (S,) of the errors of held-out stretches of so many windows.
+        """Return the 95 % quantile (S,) of the errors of held-out stretches of `windows` windows.
 
         Stretches are as long as the evaluated episode if held-out episodes are long enough, because
         the error of a short stretch varies more. With fewer than five such stretches they are cut

@@ -2,8 +2,9 @@
 
 It compares units: a unit is a recording, or one part of a recording that has several. Units are
 numbered in the order in which they arrive. Each unit is stored under its own LSH keys. A key holds
-the earliest `ROOM` units, and one unit is compared with at most `MAX_COMPARED` others. So a search
-costs the same among a thousand and a hundred thousand units, even if all runs are similar.
+the earliest `ROOM` units, and one unit is compared with at most `MAX_COMPARED` others. A search
+therefore takes the same time among a thousand and a hundred thousand units, even if all runs are
+similar.
 """
 
 import json

@@ -1,9 +1,9 @@
 """LSH keys: locality-sensitive hashing of recordings, so that few pairs are compared.
 
 The course of a sketch is hashed by the signs of random projections (Charikar 2002, section 3): two
-courses at an angle θ agree in one sign with probability 1 - θ/π. So duplicates nearly always share
-one of `TABLES` keys of `SIGNS` signs, and independent runs almost never do. A search also tries the
-keys of a log that begins or ends slightly earlier or later.
+courses at an angle θ agree in one sign with probability 1 - θ/π. Duplicates therefore nearly always
+share one of `TABLES` keys of `SIGNS` signs, and independent runs almost never do. A search also
+tries the keys of a log that begins or ends slightly earlier or later.
 
 Symbols: p points of a sketch, q points of a shape, s states, c courses, m moves of both ends.
 """
@@ -84,7 +84,7 @@ def _length(seconds: float | Array) -> NDArray[np.int64]:
 
 
 def _shapes(courses: Sequence[Course]) -> NDArray[np.int64]:
-    """Return a number for each move and table, (c, m, tables): on which sides of planes it lies.
+    """Return the hash of each move and table, (c, m, tables): its sides of the planes.
 
     A state at rest has little shape.
     """
@@ -102,7 +102,7 @@ def _shapes(courses: Sequence[Course]) -> NDArray[np.int64]:
 
 
 def _moved(points: _Singles) -> _Singles:
-    """Return (c, p, s) points as if logs had begun and ended elsewhere: (c, m, q, s)."""
+    """Return (c, p, s) points as if logs had started and ended at other rows: (c, m, q, s)."""
     row, part = _positions()
     lower = points[:, row]
     return np.asarray(lower + part[..., None] * (points[:, row + 1] - lower), np.float32)

@@ -31,7 +31,7 @@ _COUNTED = ("units", "pairs")  # count(*) would read whole tables
 
 
 def connect(path: Path, task: Task) -> tuple[sqlite3.Connection, bool]:
-    """Open the file and begin a transaction; one that cannot be read, or is foreign, is made anew.
+    """Open the file and begin a transaction. An unreadable or foreign file is replaced.
 
     Returns:
         the connection, and whether the tables are empty because they were made just now.

@@ -1,7 +1,7 @@
 """Similarity of two recordings: the criterion for near-duplicates.
 
 The criterion is local: it depends on the sketches of two recordings and on the task, and on no
-other recording. So adding data changes no earlier result. Near-duplicates have equally long
+other recording. Adding data therefore changes no earlier result. Near-duplicates have equally long
 episodes whose states follow the same course, or first rows that are equal number by number, as in
 a log that was appended to after it was read.
 
@@ -30,9 +30,18 @@ NOISES = 4.0  # times its noise, and
 STILL = 0.01  # of half of its limits: a state that deviates by less is at rest
 SHIFT = 0.03  # of its duration by which one log may start earlier or later than the other
 RESOLVED = 0.5  # of a state's deviation that its course must have
-COARSE, FAR = 4, 3.0  # every so many points tell who is farther than so many times `ALIKE`
-STRETCHES, STRETCH = 20, 1000  # in which the noise of a long log is looked for, of so many rows
-STEP, FINER = 0.5, 5  # points between the shifts that are tried first, and how many are then
+COARSE, FAR = (
+    4,
+    3.0,
+)  # stride of the coarse distance, and the factor on `ALIKE` above which it rejects
+STRETCHES, STRETCH = (
+    20,
+    1000,
+)  # blocks in which the noise of a long log is estimated, and rows of each
+STEP, FINER = (
+    0.5,
+    5,
+)  # stride of the shifts of the coarse search, and number of shifts that are refined
 
 Signs = NDArray[np.bool_]
 

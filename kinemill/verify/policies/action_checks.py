@@ -44,7 +44,7 @@ def check_contract(policy: Policy, strict: Policy, probes: Sequence[Probe]) -> l
         _reset(policy, first),
         rejects_invalid_inputs(
             refusals(strict, first),
-            "a clear error for NaN, text, other shapes, and what is beyond limits",
+            "a clear error for NaN, text, other shapes, and values outside limits",
         ),
     ]
 
@@ -126,7 +126,7 @@ def refusals(policy: Policy, probe: Probe) -> list[Refusal]:
         calls["NaN"] = lambda: policy.step({**inputs, OBSERVATION: nan}, carry)
         extreme = _beyond_limits(policy, numbers)
         if extreme is not None:
-            calls["what is beyond a limit"] = lambda: policy.step(
+            calls["values outside a limit"] = lambda: policy.step(
                 {**inputs, OBSERVATION: extreme}, carry
             )
     for name in policy.interface.layout.images:

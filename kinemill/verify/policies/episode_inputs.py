@@ -140,4 +140,4 @@ def recorded_probe(episodes: Sequence[Recorded], interface: PolicyInterface) -> 
     if interface.layout.seeded:
         seeds = [[step_seed(one.seed, k) for k in range(steps)] for one in episodes]
         inputs[SEED] = np.array(seeds, np.int64)[..., None]
-    return Probe("observations met", inputs)
+    return Probe("recorded observations", inputs)

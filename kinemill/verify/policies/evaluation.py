@@ -52,7 +52,7 @@ class PolicyMeasurement:
         source: the policy.
         on_logs: None if no logs were given.
         environment: environment of the trials; None without trials.
-        trials: episodes by name of who acts, `model` first.
+        trials: episodes by name of the policy, `model` first.
         notes: remarks.
     """
 
@@ -100,8 +100,8 @@ class PolicyMeasurement:
             _facts(document),
         ]
         footer = (
-            "Made by kinemill from the exported ONNX file. The numbers are in evaluation.json "
-            "beside this page."
+            "Made by kinemill from the exported ONNX file. The numbers are in evaluation.json in "
+            "this folder."
         )
         return html_page(f"{title}: evaluation", sections, footer)
 
@@ -173,7 +173,7 @@ def _values(values: ActionValues | None) -> str:
     return (
         "<h2>Values of actions</h2><p>Discounted return that the critic of "
         f"{escape(values.critic)} expects after an action, with {values.discount:g} a step. A "
-        "critic is less reliable for actions that its training never tried.</p>"
+        f"critic is less reliable for actions outside its training data.</p>"
         + table(["", "Value"], rows, numbers_from=1)
     )
 

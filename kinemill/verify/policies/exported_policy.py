@@ -104,7 +104,7 @@ class ExportedPolicy:
         del probe
         off = np.abs(one.astype(np.float64) - other)
         passed = bool((off <= NEAR * allowed_of(other, [other], self.interface)).all())
-        return Gate(name, passed, f"{float(off.max()):.1e} apart", "the same but for rounding")
+        return Gate(name, passed, f"{float(off.max()):.1e} apart", "equal up to rounding")
 
     def nan_calls(self, probe: Probe) -> list[Call]:
         """Return the policy at its second step, with NaN in numbers, mask and carry."""

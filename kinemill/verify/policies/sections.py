@@ -110,7 +110,7 @@ def returns_section(trials: Mapping[str, Trials], gains: Mapping[str, PolicyGain
     """Return the table and the chart of returns, `model` first, all from the same starts.
 
     Args:
-        trials: by name of who acts.
+        trials: by name of the policy.
         gains: of `model` over the others.
     """
     rows = list[list[str]]()

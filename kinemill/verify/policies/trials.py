@@ -29,8 +29,8 @@ from kinemill.verify.results import TorchTrials, TrialResults
 from kinemill.verify.test_inputs import Array
 
 EPISODES = 5  # of the policy in torch
-SAME = 1e-5  # of the largest observation: equal but for rounding
-NEAR = 1e-3  # of the scale of an action: equal but for rounding
+SAME = 1e-5  # of the largest observation: equal up to rounding
+NEAR = 1e-3  # of the scale of an action: equal up to rounding
 RETURNS = 1e-3  # relative difference of mean returns that passes
 SIGMAS = 4.0  # standard errors; a normal variable exceeds them once in 16,000 times
 
@@ -215,7 +215,7 @@ def compare_episodes(
 
 
 def _equal(one: Array, other: Array) -> NDArray[np.bool_]:
-    """Return for each step whether two observations (T, ...) are equal but for rounding, (T,)."""
+    """Return for each step whether two observations (T, ...) are equal up to rounding, (T,)."""
     first, second = (part.reshape(len(part), -1).astype(np.float64) for part in (one, other))
     reach = np.maximum(np.abs(first).max(axis=0, initial=0.0), 1e-6)
     return (np.abs(first - second) <= SAME * reach).all(axis=1)

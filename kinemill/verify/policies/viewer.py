@@ -63,7 +63,7 @@ def episode_viewer(episode: Recorded, film: Film | None) -> str:
 
 
 def series_of(episode: Recorded) -> dict[str, Floats]:
-    """Return what is drawn of an episode by name, (N,) each: reward, return, actions, events."""
+    """Return the curves of an episode by name, (N,) each: reward, return, actions, events."""
     count = len(episode.rewards)
     actions = episode.actions.reshape(count, -1).astype(np.float64)
     named = {name: actions[:, k] for k, name in enumerate(episode.layout.actions[:MOST_ROWS])}
@@ -97,7 +97,7 @@ def _chart(values: Floats) -> str:
             continue
         x = _LENGTH * index / max(len(values) - 1, 1)
         y = 0.95 * _HEIGHT - scale * (float(value) - low) if scale else _HEIGHT / 2
-        # `h0` makes a dot of a value that stands alone.
+        # `h0` draws an isolated value as a dot.
         parts.append(f"L{x:.1f} {y:.1f}" if is_open else f"M{x:.1f} {y:.1f}h0")
         is_open = True
     label = escape(f"{low:.4g} to {high:.4g}")

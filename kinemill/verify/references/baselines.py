@@ -34,7 +34,7 @@ class ConstantVelocity:
 
     Attributes:
         rates: (S, S): what each state (row) adds to others (column) in one time step.
-        moved: which states go on by their last change from row to row, (S,), 0 or 1.
+        moved: which states continue with their last change from row to row, (S,), 0 or 1.
         angle: which states are angles, (S,).
         history: rows of history, 2 where the last change counts.
     """

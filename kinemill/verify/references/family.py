@@ -54,12 +54,12 @@ class Reference:
 
     @property
     def strongest(self) -> Predictor:
-        """What a model is compared with over windows."""
+        """Reference for comparisons over windows."""
         return self.best.predictor
 
     @property
     def stable(self) -> Predictor | None:
-        """What a model is compared with over whole episodes."""
+        """Reference for comparisons over whole episodes."""
         return self.stable_member.predictor if self.stable_member else None
 
     @property
@@ -79,9 +79,9 @@ class References:
 
     Attributes:
         items: by name, simplest first.
-        left_out: families that are no reference here, and why.
+        left_out: omitted families, with reasons.
         chosen_on: the split that members were chosen on.
-        digest: of what was published; empty if it was not.
+        digest: of the published references; empty if unpublished.
     """
 
     items: Mapping[str, Reference]
@@ -101,7 +101,7 @@ class References:
 
     @property
     def history(self) -> int:
-        """The longest history that one of them knows, rows."""
+        """The longest history of all references, rows."""
         every = [*self.predictors().values(), *self.free_run().values()]
         return max(one.history for one in every)
 

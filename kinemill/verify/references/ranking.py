@@ -29,7 +29,7 @@ class _Group:
         fitted: each of them.
         errors: of each, (M, K).
         stacked: all of them as one predictor.
-        is_stable: whether each stays bounded over whole episodes; empty: not tried yet.
+        is_stable: whether each stays bounded over whole episodes; empty: not tested yet.
     """
 
     fitted: list[Fitted]
@@ -103,7 +103,7 @@ def is_stable(
 ) -> Candidate | None:
     """Return the strongest member that stays bounded over whole episodes; None if none does.
 
-    Members that no other family surpasses at any horizon come first: a reference that becomes
+    Members that no other family beats at any horizon come first: a reference that becomes
     champion must not be worse than any other reference.
 
     Args:

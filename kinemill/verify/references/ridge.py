@@ -18,7 +18,7 @@ from kinemill.verify.references.specs import Spec
 
 ROWS = 8192  # training windows processed in one batch, bounds memory
 FITTED = 20_000  # training windows that are enough, or
-PER_TERM = 30  # so many for each term: what more would add is below 2 % of the noise
+PER_TERM = 30  # rows per term: more rows change less than 2 % of the noise
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,12 @@ from kinemill.verify.errors import horizons_of, is_moving, normalized
 from kinemill.verify.references.baselines import Persistence
 
 ROLLED = 30_000  # window-steps that a member is ranked by: 1,200 windows of 25 steps
-LEAST = 100  # windows that a member is ranked by in any case, where there are so many
+LEAST = 100  # minimum number of windows for ranking, if available
 LONGEST = 2000  # steps of a whole validation episode
 EPISODES = 16  # whole validation episodes, the longest
 BOUNDED = 3.0  # spreads, of an error over whole episodes that is bounded,
-RESTING = 0.5  # of the error of persistence in training: validation rows with less hardly move
-WORSE = 2.0  # or so many times the error of persistence
+RESTING = 0.5  # of the persistence error in training: below it, validation rows are nearly at rest
+WORSE = 2.0  # or this multiple of the persistence error
 
 
 @dataclass(frozen=True)

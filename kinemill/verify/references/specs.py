@@ -8,7 +8,7 @@ from kinemill.task.portfolio import Structure
 from kinemill.train.portfolio.facts import channel_facts
 
 LEFT_OUT = {
-    "linear_sincos": "no state is an angle: it would be `linear` once more",
+    "linear_sincos": "no state is an angle: it would be identical to `linear`",
     "physics": "no state is the derivative of another one (`derivative_of`)",
 }
 
@@ -19,8 +19,7 @@ class Spec:
 
     Attributes:
         name: of the family.
-        task: whose channels it is of.
-        structures: that are tried, each with several histories and ridges.
+        task: with the channels. structures: candidates, each with several histories and ridges.
     """
 
     name: str
@@ -28,7 +27,7 @@ class Spec:
     structures: tuple[Structure, ...]
 
     def task_of(self, structure: Structure, history: int, ridge: float) -> Task:
-        """Return the task that trains a member: default settings of `learn` but for the model."""
+        """Return the task that trains a member: default settings of `learn`, except the model."""
         settings = structure.settings(history, ridge)
         learn = OBJECTIVES["dynamics"].model_validate({"type": "dynamics", **settings})
         return self.task.model_copy(update={"learn": learn})
