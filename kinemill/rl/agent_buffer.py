@@ -29,7 +29,7 @@ def agent_advantages(
 
     A transition of an agent goes from one of its turns to its next one: rewards that it gets in
     between are summed up. Where a rollout ends before the next turn, the value of the last turn
-    stands for what would follow.
+    replaces the missing rewards.
 
     Args:
         rewards: of all agents at each turn, (T, B, N).

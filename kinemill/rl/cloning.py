@@ -46,7 +46,7 @@ class ClonedSteps:
 
     Attributes:
         rows: observations behind the wrappers, (N, E).
-        actions: (N, A) in front of the wrappers: what the network is to choose.
+        actions: (N, A) in front of the wrappers: targets of the network.
         masks: allowed choices (N, M); None: all.
         transitions: for a replay buffer; None: rewards are not known.
     """
@@ -138,8 +138,8 @@ def fit_actor(
 
     Args:
         loss: of rows (B, E), actions (B, A) and masks (B, M) or None.
-        parameters: of all networks; those that the loss does not depend on stay as they are.
-        steps: what is demonstrated.
+        parameters: of all networks; those that the loss does not depend on do not change.
+        steps: demonstrated steps.
         settings: number of steps, batch size and learning rate.
         seed: of the order.
         device: of the networks.

@@ -33,7 +33,7 @@ class Episode:
     """A demonstrated episode, in task units.
 
     Attributes:
-        inputs: what was observed, by input of a policy: (T, ...), or (T+1, ...) with rewards.
+        inputs: observations, by input of a policy: (T, ...), or (T+1, ...) with rewards.
         actions: (T, A); of a choice its number.
         rewards: (T,) of the environment; None: not known.
         terminated: whether the episode reached a terminal state and was not truncated.
@@ -161,14 +161,14 @@ def require_names(
 
     Args:
         where: of the error.
-        kind: plural noun of what is named.
-        required: names that are needed.
-        available: names that there are.
-        partial: whether further names may be known.
+        kind: plural noun of the names.
+        required: required names.
+        available: existing names.
+        partial: whether further names are allowed.
         of_task: whether the task needs the names, not the demonstrations.
 
     Raises:
-        BadInput: Names are missing or, unless `partial`, superfluous; the message says which.
+        BadInput: Names are missing or, unless `partial`, superfluous.
     """
     required, available = list(required), list(available)
     missing = [name for name in required if name not in available]
@@ -182,7 +182,7 @@ def require_names(
         parts += [f"lacks the {kind} {', '.join(extra)} of the task"] if extra else []
         problem = " and ".join(parts)
     names = ", ".join(available) or "none"
-    fix = "name the channels of both tasks alike"
+    fix = "use the same channel names in both tasks"
     whose = "the demonstrations have" if of_task else "the task has"
     raise BadInput(where, problem, expected=f"{whose} {names}", fix=fix)
 
@@ -190,7 +190,7 @@ def require_names(
 def _require_equal(
     where: str, kind: str, actual: Mapping[str, object], expected: Mapping[str, object]
 ) -> None:
-    """Pass if entries that both have are equal; the unit 1 may stand for any.
+    """Pass if entries that both have are equal; the unit 1 matches any.
 
     Raises:
         BadInput: One differs.

@@ -26,7 +26,7 @@ class Call:
     Attributes:
         function: of tensors (B, ...) to one tensor or several.
         inputs: example by name.
-        output: name of what it returns.
+        output: name of the result.
     """
 
     function: Callable[..., object]

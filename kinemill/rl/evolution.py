@@ -53,7 +53,7 @@ class EvolutionLearner:
         return self._steps
 
     def advance(self, until: int, seed: int | None) -> dict[str, float]:
-        """Let generations follow each other until so many steps were taken, or a few more."""
+        """Run generations until `steps` steps are taken, or a few more."""
         if seed is not None:
             seed_all(seed)
             self._random = np.random.default_rng(seed)

@@ -97,7 +97,7 @@ class Impala(A2C):
         return self
 
     def _begin_round(self) -> None:
-        """Forget rollouts of earlier episodes; all that is drawn follows from torch's seed."""
+        """Discard rollouts of earlier episodes; all draws follow from torch's seed."""
         environment = self.env
         assert isinstance(environment, CopiesEnv)
         assert isinstance(self._last_obs, np.ndarray)

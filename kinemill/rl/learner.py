@@ -1,4 +1,4 @@
-"""What an algorithm makes, and what it is given: the one interface between loop and library."""
+"""Interface between the training loop and an algorithm: `Learner` and its inputs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from kinemill.train.checkpoint import Groups
 
 @dataclass(frozen=True)
 class Site:
-    """What a learner is given.
+    """Inputs of a learner.
 
     Attributes:
         learn: the `learn` part of the task.
-        layout: what the policy sees and gives outside.
+        layout: observations and actions of the policy, without wrappers.
         environment: a `VecEnv` of stable-baselines3, copies with all wrappers on.
         device: torch device.
-        callbacks: of the user's, of stable-baselines3's kind.
+        callbacks: of the user, as in stable-baselines3.
     """
 
     learn: Any
@@ -38,7 +38,7 @@ class Site:
 
 
 class Learner(Protocol):
-    """What learns, a round at a time."""
+    """A learner that trains round by round."""
 
     @property
     def step(self) -> int:
@@ -46,7 +46,7 @@ class Learner(Protocol):
         ...
 
     def advance(self, until: int, seed: int | None) -> dict[str, float]:
-        """Learn until so many steps were seen, or a few more.
+        """Train until `steps` steps are collected, or a few more.
 
         Args:
             until: steps since the beginning of the training.
@@ -54,7 +54,7 @@ class Learner(Protocol):
                 on their way go on.
 
         Returns:
-            What the algorithm has to say, by name, such as its losses.
+            Metrics of the algorithm by name, such as its losses.
         """
         ...
 
@@ -94,8 +94,8 @@ class Cloner(Learner, Protocol):
         """Fit the actor, and return numbers such as the loss by name.
 
         Args:
-            steps: what is demonstrated.
-            settings: how.
+            steps: demonstrated steps.
+            settings: of behavior cloning.
             seed: of the order of the steps.
         """
         ...

@@ -1,4 +1,4 @@
-"""Making a training's site: what is known beforehand, and the copies that are acted in."""
+"""Set up a training: known facts, and the copies of the environment."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -53,10 +53,10 @@ def open_site(
 
 
 def check_algorithm(algorithm: Algorithm, layout: PolicyLayout) -> None:
-    """Pass if an algorithm can learn what a policy has to do.
+    """Check that an algorithm can train the policy.
 
     Raises:
-        BadInput: it cannot; the message says why.
+        BadInput: It cannot, for the stated reason.
     """
     kind = _kind_of_actions(layout)
     where = f"learn.algorithm.type: {algorithm.type}"
@@ -72,10 +72,10 @@ def check_algorithm(algorithm: Algorithm, layout: PolicyLayout) -> None:
         raise BadInput(where, problem, fix=fix)
     if layout.mask and not (algorithm.masked or layout.agents):
         fix = "learn.algorithm.type: maskable_ppo"
-        raise BadInput(where, "does not know of choices that are forbidden", fix=fix)
+        raise BadInput(where, "does not support masked actions", fix=fix)
     if algorithm.needs_mask and not layout.mask:
         fix = "learn.algorithm.type: ppo"
-        raise BadInput(where, "wants an environment that observes `action_mask`", fix=fix)
+        raise BadInput(where, "needs an environment that observes `action_mask`", fix=fix)
     if layout.images and not algorithm.reads_images:
         readers = [name for name in ALGORITHMS if ALGORITHMS[name].reads_images]
         problem, expected = f"observes {', '.join(layout.images)}", "a vector of numbers alone"
@@ -149,7 +149,7 @@ def copy_with_stats(task: Task, estimates: Estimates) -> Env:
 def native_factory(
     task: Task, layout: PolicyLayout, estimates: Estimates
 ) -> Callable[[int], VectorRows] | None:
-    """Return what makes copies that are computed at once, where the environment has that."""
+    """Return a factory of vectorized copies, if the environment has one."""
     own: Any = task.environment
     bare = own.vectorized(task)
     if bare is None or layout.images or any(wrapper.scope != "policy" for wrapper in own.wrappers):

@@ -1,4 +1,4 @@
-"""Actions of numbers and choices at once: Gaussian and categorical distributions side by side.
+"""Actions with both numbers and choices: Gaussian and categorical distributions side by side.
 
 Symbols: B batch, A actions, O outputs of the network: one per number, one per choice.
 """

@@ -1,4 +1,4 @@
-"""The networks of policies, in plain operations that ONNX Runtime does alike, NaN included."""
+"""Networks of policies, in basic operations that give the same results in ONNX Runtime."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from kinemill.task.reinforcement import NetworkSettings
 
 
 class Core(nn.Module):
-    """What turns (B, E) and a carry into (B, outputs) and the carry for the next step."""
+    """A network that maps (B, E) and a carry to (B, outputs) and the carry of the next step."""
 
     carry_shapes: tuple[tuple[int, ...], ...] = ()
 
@@ -89,7 +89,7 @@ class Extractor(nn.Module):
         features: numbers that it gives.
 
     Raises:
-        BadInput: the model remembers.
+        BadInput: The model is recurrent.
     """
 
     def __init__(self, learn: NetworkSettings, inputs: int, features: int) -> None:
@@ -109,7 +109,7 @@ class Extractor(nn.Module):
         if any(0 not in shape for shape in self.network.carry_shapes):
             where = f"learn.model.type: {model.type}"
             fix = "learn.algorithm.type: recurrent_ppo has a memory, the wrapper frame_stack too"
-            raise BadInput(where, "remembers, which this algorithm cannot train", fix=fix)
+            raise BadInput(where, "is recurrent, which this algorithm cannot train", fix=fix)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, features)."""
@@ -121,7 +121,7 @@ class Extractor(nn.Module):
 class AgentExtractors(nn.Module):
     """A network for each policy of agents that act in turns; features of idle ones are zero.
 
-    A layer on top of all features is then a layer of its own for the network in use. Agents that
+    A layer on top of all features then acts as a separate layer for the network in use. Agents that
     share a network are distinguished by a one-hot at its input.
 
     Args:
@@ -198,7 +198,7 @@ class LSTMCore(Core):
 
     Args:
         inputs: E.
-        memory: numbers that it remembers.
+        memory: size of the recurrent state.
         sizes: hidden sizes of the layers, then outputs.
         bend: name of the activation.
     """

@@ -1,4 +1,4 @@
-"""Reinforcement: learn what to do by trying it in an environment, judged by what that brings."""
+"""Reinforcement learning: train a policy in an environment, evaluated by its return."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, TypeVar

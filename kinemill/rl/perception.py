@@ -1,4 +1,4 @@
-"""Perception: images of an observation as features, beside its numbers.
+"""Perception: images of an observation as features, in addition to its numbers.
 
 A network of reinforcement learning gets one row: the numbers, then the pixels of each image, whose
 stacked frames follow each other. `Perception` encodes the pixels and passes the numbers on.

@@ -1,7 +1,7 @@
 """Deep Q-learning of stable-baselines3 and sb3-contrib, with options that they do not have.
 
-Training runs in rounds, each of which is a whole training for the library. What it computes from
-the share of the training is computed from the steps of all rounds here.
+Training runs in rounds, each of which is a whole training for the library. Schedules over the share
+of the training use the steps of all rounds.
 """
 
 from collections.abc import Callable

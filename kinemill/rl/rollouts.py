@@ -21,7 +21,7 @@ from kinemill.rl.mixed_actions import MixedDistribution
 
 @dataclass(frozen=True)
 class RolloutJob:
-    """What a worker needs to act.
+    """Data that a worker needs to act.
 
     Attributes:
         learn: settings of the policy's network.

@@ -253,8 +253,8 @@ class LibraryLearner:
         """Fit the actor to demonstrated actions; critics and optimizers stay as they are.
 
         Args:
-            steps: what is demonstrated.
-            settings: how.
+            steps: demonstrated steps.
+            settings: of behavior cloning.
             seed: of the order of the steps.
         """
         algorithm, policy = self._site.learn.algorithm, self.model.policy
@@ -345,7 +345,7 @@ def fill_replay(
 
 
 def _replay_tensors(buffer: ReplayBuffer) -> dict[str, Tensor]:
-    """Return what a replay buffer holds."""
+    """Return the contents of a replay buffer."""
     rows = buffer.buffer_size if buffer.full else buffer.pos
     names = [*_REPLAY, *(["priorities"] if isinstance(buffer, PrioritizedReplay) else [])]
     return {name: torch.from_numpy(getattr(buffer, name)[:rows]) for name in names}

@@ -1,6 +1,6 @@
 """Copies of an environment, stepped one after the other in one process.
 
-A copy whose episode ends starts the next one at once. The last observation is in
+A copy whose episode ends starts the next one immediately. The last observation is in
 `terminal_observation` of its `info`; `TimeLimit.truncated` marks an episode that was cut off, so
 that the value of its last state still counts.
 """

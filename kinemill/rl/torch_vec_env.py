@@ -1,4 +1,4 @@
-"""Copies that are computed at once, with the wrappers of the policy around them, in torch.
+"""Vectorized copies with the wrappers of the policy, in torch.
 
 These are the very modules that go into the policy, so that training and robot see the same.
 """
@@ -22,7 +22,7 @@ class AdaptedRows:
     Args:
         rows: of the environment.
         adapters: from the innermost one outwards.
-        known: what each was estimated to know.
+        known: statistics of each.
     """
 
     masked = False

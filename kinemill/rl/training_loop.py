@@ -1,9 +1,9 @@
 """The loop of reinforcement learning: rounds, evaluations, checkpoints, the best policy kept.
 
-A round begins new episodes, and is over after some evaluations. A checkpoint lies between two
-rounds, and a round depends on what is in it and on the seed alone: who goes on from it gets the
-same weights, bit for bit, as who was never interrupted. Episodes that a round leaves unfinished
-count as cut off, not as ended.
+A round begins new episodes, and is over after some evaluations. Checkpoints are written between
+rounds, and a round depends only on the checkpoint and the seed: a resumed training has the same
+weights, bit for bit, as an uninterrupted one. Episodes that a round leaves unfinished count as cut
+off, not as ended.
 """
 
 import hashlib
@@ -64,11 +64,11 @@ MONITOR, STATISTICS = "evaluation/return", "statistics.csv"
 
 @dataclass
 class Training:
-    """What changes from round to round.
+    """State that changes from round to round.
 
     Attributes:
         state: the numbers; `best` is the highest mean return, negative.
-        known: of each wrapper, what it estimated.
+        known: statistics of each wrapper.
         best: weights of the best policy.
     """
 
@@ -82,12 +82,13 @@ def fit(task: Task, layout: PolicyLayout, bench: TrainingContext) -> Trained:
 
     Args:
         task: with an `environment` part, and `learn` of type reinforcement.
-        layout: what a policy sees and gives there.
-        bench: where to work.
+        layout: observations and actions of the policy.
+        bench: the training context.
 
     Raises:
         TrainingFailed: weights are not finite.
-        BadInput: the algorithm cannot act there, or what it starts from is of other networks.
+        BadInput: The algorithm does not support the environment, or the warm start has other
+            networks.
     """
     return TrainingLoop(task, layout, bench).run()
 
@@ -96,9 +97,9 @@ class TrainingLoop:
     """One training.
 
     Args:
-        task: what to learn, and where.
-        layout: what a policy sees and gives there.
-        bench: where to work.
+        task: with the environment.
+        layout: observations and actions of the policy.
+        bench: the training context.
     """
 
     def __init__(self, task: Task, layout: PolicyLayout, bench: TrainingContext) -> None:
@@ -176,7 +177,7 @@ class TrainingLoop:
     def _initial_estimates(
         self, episodes: Sequence[Episode]
     ) -> list[dict[str, NDArray[np.generic]]]:
-        """Return what the wrappers know: from what is started from, else from random steps.
+        """Return the statistics of the wrappers: from the warm start, else from random steps.
 
         Args:
             episodes: demonstrations, whose observations count as well.
@@ -280,9 +281,8 @@ class TrainingLoop:
     def _evaluate(self, learner: Learner, number: int) -> Trials:
         """Look how good the policy is; keep it if it is the best so far, or reaches the target.
 
-        All are compared from the same starts: where these differ, the best of many, each tried
-        from others, would be the one with the easiest. The target is to be reached from new ones
-        too.
+        All are compared from the same initial states: with different ones, the best of many would
+        be the one with the easiest. The target is to be reached from new ones too.
         """
         state, learn = self._training.state, self._learn
         policy = self.policy(learner)
@@ -314,7 +314,7 @@ class TrainingLoop:
         return actor
 
     def _seeds(self, *what: str | int, count: int | None = None) -> list[int]:
-        """Return seeds of starts that neither trials nor anything else is tried from."""
+        """Return seeds of initial states that nothing else uses, trials included."""
         trials: Settings = self._own.trials
         random = np.random.default_rng(derive_seed(self._learn.seed, *what))
         later, count = trials.seed + trials.episodes, count or trials.n_eval_episodes
@@ -400,7 +400,7 @@ class TrainingLoop:
 
 
 def curves_csv(history: Json) -> str:
-    """Spell curves as CSV, one line an evaluation; what was not known is empty."""
+    """Format curves as CSV, one line per evaluation; missing values are empty."""
     steps = sorted({step for points in history.values() for step, _ in points})
     estimates = [dict(points) for points in history.values()]
     lines = [",".join(["step", *history])]

@@ -15,7 +15,7 @@ from kinemill.rl.sync_vec_env import call
 
 
 class Worker(Protocol):
-    """Some copies, in this process or elsewhere, that one call at a time is sent to.
+    """A group of copies, in this process or another, that receives one call at a time.
 
     Attributes:
         concurrent: whether a call runs concurrently until its result is fetched.
@@ -124,7 +124,7 @@ class CopiesEnv(VecEnv):
         """Return the render mode of each copy, which is None.
 
         Raises:
-            AttributeError: Another attribute is asked for.
+            AttributeError: Another attribute is requested.
         """
         del indices
         if attr_name != "render_mode":

@@ -60,8 +60,8 @@ def v_trace(
         log_ratios: log pi(a|x) - log mu(a|x) of the learner's policy and of the actor's, (T, B).
         rewards: (T, B).
         values: V(x_t), (T, B).
-        next_values: V of the observation after each step, (T, B): 0 where an episode ended by
-            itself, the value of its last observation where it was cut off.
+        next_values: V of the observation after each step, (T, B): 0 where an episode terminated,
+            the value of its last observation where it was truncated.
         dones: whether an episode is over after each step, (T, B).
         settings: discounts and bounds.
     """

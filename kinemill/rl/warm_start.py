@@ -1,4 +1,4 @@
-"""Starting from what another training learned: networks, critics too, and what wrappers know."""
+"""Warm start from another training: networks, including critics, and statistics of wrappers."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Memory that a batch takes in a training step, compared with what is free before the first step.
+"""Memory of a batch in a training step, compared with free memory before the first step.
 
 A step keeps intermediate values of its forward pass for the backward pass. Their size is measured
 on two and on four windows. The difference, which is that of two windows, grows with the batch; the
@@ -64,7 +64,7 @@ def _too_large(
     return BadInput(
         where,
         f"a step takes about {needed / GIB:.3g} GiB, and {memory}",
-        expected=f"at most {fits} windows at once",
+        expected=f"at most {fits} windows per micro-batch",
         fix=fix,
     )
 

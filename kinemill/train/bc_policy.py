@@ -1,6 +1,6 @@
 """Behavior cloning policy: encoder, network, head and chunks, in task units.
 
-Symbols: B batch, K rows of a window, F features, E numbers the head asks for, T actions of a chunk,
+Symbols: B batch, K rows of a window, F features, E inputs of the head, T actions of a chunk,
 A actions of a row.
 """
 
@@ -27,9 +27,8 @@ class Memory:
 
     Attributes:
         rows: K, of a window.
-        carried: whether it carries a state of its own, as recurrent ones do, and learns at each row
-            of a window; if not, it sees the last K rows, and at an episode's start the first one
-            in place of those before.
+        carried: whether it carries a recurrent state and trains on each row of a window. If not, it
+            sees the last K rows; the first row of an episode pads its start.
     """
 
     rows: int
@@ -40,9 +39,9 @@ class BCPolicy(PolicyModule):
     """A policy learned from demonstrations.
 
     Args:
-        layout: what it sees and gives.
+        layout: its observations and actions.
         parts: sight; network (B, F), carry -> (B, E), carry; head.
-        memory: how the network remembers.
+        memory: of the network.
         chunk: how actions are planned.
         scale: `action_mean`, `action_std` (A,) float64.
     """

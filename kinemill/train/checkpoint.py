@@ -41,7 +41,7 @@ class Retention:
 
     Attributes:
         last: number of newest checkpoints.
-        every: the first checkpoint after each so many steps is permanent; None: none is.
+        every: the first checkpoint after each multiple of these steps is permanent; None: none is.
     """
 
     last: int = 2
@@ -246,7 +246,7 @@ def _read_intact(checkpoint: Path) -> tuple[bytes, Json]:
     """Return the tensors' bytes and the state of an intact checkpoint.
 
     Raises:
-        CorruptArtifact: A byte differs from what was written.
+        CorruptArtifact: The content differs from the written one.
     """
     index, tensors = checkpoint / INDEX, checkpoint / TENSORS
     for path in (index, tensors):

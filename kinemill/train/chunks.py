@@ -1,4 +1,4 @@
-"""Action chunks: how many actions are planned at once, replanning, temporal ensembling.
+"""Action chunks: number of predicted actions, replanning, temporal ensembling.
 
 Between two plans actions come from a queue. With `ensemble: m` plans overlap: an action is the mean
 of all that were ever planned for its moment, the i-th plan, oldest first, weighted exp(-m i)
@@ -16,9 +16,9 @@ from kinemill.task.plugins import Settings
 
 
 class Chunk(Settings):
-    """Number of actions that are planned at once, and how plans are combined."""
+    """Number of actions per prediction, and how predictions are combined."""
 
-    length: RowCount = Field(default=1, description="actions that are planned at once")
+    length: RowCount = Field(default=1, description="actions per prediction")
     n_action_steps: RowCount = Field(default=1, description="rows from one plan to the next")
     ensemble: RatioOrZero | None = Field(
         default=None,

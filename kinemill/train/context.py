@@ -7,7 +7,7 @@ from typing import Any
 from kinemill.task.protocols import Progress, Tracker, WarmStart
 from kinemill.train.summary import LearnFacts
 
-PORTFOLIO = "portfolio"  # folder of candidates beside the checkpoints of a training
+PORTFOLIO = "portfolio"  # folder of candidates next to the checkpoints of a training
 
 Listeners = tuple[Tracker, Progress]
 
@@ -20,7 +20,7 @@ class TrainingContext:
         folder: of checkpoints, kept for a rerun.
         listeners: tracker and progress.
         device: torch device.
-        start: the model that `learn.start_from` stands for, if it is set.
+        start: the model of `learn.start_from`, if it is set.
     """
 
     folder: Path

@@ -1,4 +1,4 @@
-"""A network that predicts in coordinates of its own, as one of physical values.
+"""Adapter that lets a network predict in custom coordinates.
 
 Symbols: B batch, S states, K coordinates, F features.
 """

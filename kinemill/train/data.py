@@ -124,10 +124,10 @@ def make_windows(
 def surplus_rows(layout: Layout) -> int:
     """Return the rows before the history of a training window, for estimates of derived states.
 
-    A model that remembers rows would learn from a filter that looks ahead what comes after the
-    present: NARX models of a pendulum had an nRMSE of 0.041 so, and 0.017 from estimates. One that
-    sees the present alone is trained from the filtered value, because the error of an estimate
-    biases it: rigid bodies had 0.022 so, and 0.025 from estimates.
+    A model with a history would learn the future from a filter that looks ahead: NARX models of a
+    pendulum had an nRMSE of 0.041 so, and 0.017 from estimates. One that sees the present alone is
+    trained from the filtered value, because the error of an estimate biases it: rigid bodies had
+    0.022 so, and 0.025 from estimates.
     """
     return known_rows(layout) - layout.history if layout.derived and layout.history > 1 else 0
 

@@ -2,7 +2,7 @@
 
 Every process holds the whole model and processes its part of each batch. The gradients are summed,
 so that all processes make the same step. Rank zero evaluates, writes and reports, and broadcasts
-what the others need. A single process is a group of size one without overhead.
+data for the others. A single process is a group of size one without overhead.
 
 `torch.nn.parallel.DistributedDataParallel` needs one forward call per step, which rollouts,
 ensembles under `vmap` and micro-batches do not have. Summing the gradients is all that it would do

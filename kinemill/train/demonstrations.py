@@ -55,7 +55,7 @@ class Demonstrations:
     def observed(self, names: Sequence[str]) -> NDArray[np.float32]:
         """Return the observed numbers, (N, D) in task units; of an action, the previous value.
 
-        What acted before an episode's first row is not known; its first action stands for it.
+        The action before the first row of an episode is unknown; its first action replaces it.
 
         Raises:
             BadInput: the dataset has no such channel.
@@ -124,10 +124,10 @@ class Feed:
     """Inputs of a policy at rows of demonstrations, on a device.
 
     Args:
-        data: where it is from.
-        layout: what is seen.
-        device: where tensors are wanted.
-        used: rows that are asked for, sorted; None: any.
+        data: the demonstrations.
+        layout: observations of the policy.
+        device: of the tensors.
+        used: requested rows, sorted; None: any.
     """
 
     def __init__(

@@ -3,7 +3,7 @@
 The host only launches work. Window numbers go to the device once per epoch, and losses stay there
 until the loop collects them. A step whose loss or gradient is not finite freezes the weights from
 there on, on the device itself, so that the NaN diagnosis finds them as they were before that step,
-however late the host learns of it.
+even if the host detects it later.
 
 Symbols: M members of an ensemble (1 without), B windows of a batch.
 """

@@ -15,7 +15,7 @@ def pick_device(name: str) -> Any:
     """Return the torch device `name`, or for `auto` the first one available.
 
     Raises:
-        BadInput: the one wanted is not there.
+        BadInput: The requested device does not exist.
     """
     import torch
 
@@ -31,7 +31,7 @@ def pick_device(name: str) -> Any:
             "learn.device",
             f"{name}, which torch {torch.__version__} does not find on this machine",
             expected=" or ".join(["auto", *(name for name in PREFERRED if available[name])]),
-            fix="`kinemill doctor` says which torch and which GPU there are",
+            fix="`kinemill doctor` lists the installed torch and the GPUs",
         )
     return torch.device(name)
 

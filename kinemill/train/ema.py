@@ -1,9 +1,9 @@
 """EMA: exponential moving average of the weights, used for validation and export.
 
-Polyak and Juditsky (1992) average all steps, an exponential moving average forgets the first ones.
-Its bias toward where it starts is taken out as Kingma and Ba (2015, section 3) do for moments:
-after k steps it is Σ β^(k-i) w_i (1 - β) / (1 - β^k), i from 1 to k, so the first average is the
-first weights, β grows on its own from 0 to `learn.ema`, and no warm-up has to be chosen.
+Polyak and Juditsky (1992) average all steps, an exponential moving average discounts the first
+ones. Its bias toward where it starts is taken out as Kingma and Ba (2015, section 3) do for
+moments: after k steps it is Σ β^(k-i) w_i (1 - β) / (1 - β^k), i from 1 to k, so the first average
+is the first weights, β grows on its own from 0 to `learn.ema`, and no warm-up has to be chosen.
 """
 
 from collections.abc import Generator

@@ -1,8 +1,8 @@
 """Ensembles: steps that differ by initialization and data order; disagreement is uncertainty.
 
 All members are one batched program: parameters of equal name are stacked, and `vmap` runs the step
-over them. Each member goes on from its own prediction, so a rollout holds a bundle of trajectories.
-Their mean is the next state; how far each lies off it travels in the carry.
+over them. Each member continues from its own prediction, so a rollout consists of one trajectory
+per member. Their mean is the next state; the offset of each member is in the carry.
 
 Symbols: B batch, E members, H history, T horizon, S states, A actions, Y channels that are
 predicted but not fed back, P covariance.
@@ -26,7 +26,7 @@ class Belief:
     Attributes:
         members: E.
         offsets: members' states minus the predicted one, (E, S).
-        covariance: what the members say of themselves, (S, S); None if nothing.
+        covariance: variance stated by the members, (S, S); None if nothing.
         measured: variance of a measurement of each state, S numbers in squared units; may be empty.
     """
 
@@ -40,8 +40,9 @@ class Ensemble(nn.Module):
     """(state (B, S), action (B, A), carry...) -> (next_state (B, S), carry...), as a `Step`.
 
     The carry is that of the members (B, E, ...), then their offsets (B, E, S), then P (B, S, S) if
-    they have noise, then the prediction itself (B, S). Where the state given is that prediction,
-    members go on from where each was; any other state was measured, and all start from there.
+    they have noise, then the prediction itself (B, S). If the given state equals that prediction,
+    each member continues from its own state. Any other state is a measurement, and all members
+    start from it.
 
     Args:
         members: of equal layout, with or without noise.
@@ -106,7 +107,7 @@ class Ensemble(nn.Module):
         return tuple(like.new_zeros(batch, *shape) for shape in self.carry_shapes)
 
     def wrap(self, state: Tensor) -> Tensor:
-        """Bring angles into [-π, π]."""
+        """Wrap angles to [-π, π]."""
         return self.member.step.wrap(state)
 
     def each(self, method: str, *arguments: Tensor, shared: tuple[bool, ...]) -> tuple[Tensor, ...]:
@@ -118,7 +119,7 @@ class Ensemble(nn.Module):
             shared: which of them are the same for all members.
 
         Returns:
-            What the method returns, (B, E, ...) each.
+            Results of the method, (B, E, ...) each.
         """
         if self.copies is not None:
             return self._one_by_one(method, arguments, shared)
@@ -209,8 +210,8 @@ class Ensemble(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return the rollout (B, T, S), its members' offsets (B, T, E, S), variances (B, T, S).
 
-        The variance is what the members say of themselves, measurement included; zero without
-        noise. The whole one is that plus the variance of the offsets.
+        The variance is that stated by the members, including measurement noise; zero without noise.
+        The whole one is that plus the variance of the offsets.
         """
         carry, state, belief = self.warm_up(states, past_actions), states[:, -1], self.belief
         predicted, offsets, variances = list[Tensor](), list[Tensor](), list[Tensor]()

@@ -11,7 +11,7 @@ from torch.nn import functional
 from kinemill.train.robots import robots_set
 from kinemill.train.step import Step
 
-WIDTH = 64  # of the hidden layer behind the variance: it is smoother than what it belongs to
+WIDTH = 64  # size of the hidden layer of the variance, which is smoother than the mean
 SMALLEST, LARGEST, FIRST = -10.0, 0.5, -4.0  # log variances in spreads of the outputs, at first
 MEASURED = 0.02  # spreads of the states, at first
 
@@ -19,7 +19,7 @@ MEASURED = 0.02  # spreads of the states, at first
 class Noise(nn.Module):
     """Noise of one step: softly bounded log variance of each output, and R.
 
-    The bounds are learned (Chua et al. 2018, appendix A.1); `slack` is what the loss adds for them.
+    The bounds are learned (Chua et al. 2018, appendix A.1); `slack` is their term in the loss.
     """
 
     def __init__(self, features: int, outputs: int, states: int) -> None:
@@ -105,8 +105,8 @@ class Member(nn.Module):
             past_actions: (B, H-1, A).
             actions: (B, T, A).
             truth: (B, T, S).
-            fed: (B, T) bool, where the step goes on from the truth instead of its prediction.
-            robots: (B,) which robot each row is of, if the network tells them apart.
+            fed: (B, T) bool, where the step continues from the truth instead of its prediction.
+            robots: (B,) robot of each row, if the network distinguishes robots.
 
         Returns:
             Predictions and their variances, (B, T, S + Y) each; without noise the variances are

@@ -1,9 +1,9 @@
 """`learn.eval_callback`: a function of the user that is called at each evaluation.
 
 It is called as `function(simulator, task)` and returns numbers by name, which are logged as eval/*.
-It only watches: no weights depend on it, so it is not part of what a model's key is made of, and a
-model that is there already is not trained again because somebody wants to see more. A module has
-to be importable (installed, or in a folder on PYTHONPATH); a file is named relative to the task's.
+It only observes: no weights depend on it, so it is not part of a model's key, and an existing model
+is not trained again if it changes. A module has to be importable (installed, or in a folder on
+PYTHONPATH); a file is named relative to the task's.
 """
 
 from collections.abc import Callable, Mapping
@@ -82,7 +82,7 @@ def load_callback(target: str | None, task: Task) -> Callable[[object], dict[str
             raise
         except Exception as error:
             message = f"raised {type(error).__name__}: {error}"
-            raise BadInput(where, message, fix="mend it, or leave it out") from error
+            raise BadInput(where, message, fix="fix it, or remove it") from error
         return _numbers(where, numbers)
 
     return evaluate

@@ -19,7 +19,7 @@ class Encodings(Settings):
 
     scale: Scale = Field(
         default="z_score",
-        description="of features that name none of their own, from the training split alone: "
+        description="default of features, from the training split only: "
         "z_score (mean 0, standard deviation 1), range (lowest and highest become -1 and 1), none, "
         "or [low, high], which become -1 and 1",
     )

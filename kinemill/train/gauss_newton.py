@@ -102,7 +102,7 @@ class _Problem:
         pull = self._ridge * self._rollouts.count(self._horizon)
         square.diagonal().add_(pull)
         gradient = gradient + pull * (flat - self._first)
-        # What hardly shows in the errors may not run away: all are held by the mean a little.
+        # Damping by the mean keeps parameters bounded that hardly affect the errors.
         scale = square.diagonal() + 1e-3 * square.diagonal().mean()
         while damping <= HOPELESS:
             moved = flat - torch.linalg.solve(square + torch.diag(damping * scale), gradient)

@@ -46,10 +46,10 @@ def check_resume(
     """Pass if a training would resume the task's latest unfinished one, or its model is cached.
 
     Args:
-        task: what to learn and how.
+        task: with the `learn` part.
         home: where checkpoints are kept.
         data: the dataset and the training set.
-        start: the model that `learn.start_from` stands for, if it is set.
+        start: the model of `learn.start_from`, if it is set.
         among: names of the folders of trainings to consider; None: all.
 
     Raises:
@@ -74,10 +74,10 @@ def join_training(
     """Train as a process of rank 1 or higher, see `kinemill.train.ddp`.
 
     Args:
-        task: what to learn and how.
+        task: with the `learn` part.
         home: where the data are kept.
         data: the dataset and the training set.
-        start: the model that `learn.start_from` stands for, if it is set.
+        start: the model of `learn.start_from`, if it is set.
     """
     import torch
 

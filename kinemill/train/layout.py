@@ -52,10 +52,10 @@ class Layout:
         dt: time step Δ, s.
         drift: D (S, S), see `train.relations`.
         gain: Q (O, S).
-        integrator: how outputs that are derivatives become states.
-        window: `carried`: the network carries what it remembers from step to step; `sliding`: it
-            starts anew at each step from the last `history` rows.
-        encodings: how a network sees each state, then each action; their scale is given.
+        integrator: of outputs that are derivatives.
+        window: `carried`: the network carries its state from step to step; `sliding`: it starts at
+            each step from the last `history` rows.
+        encodings: of each state, then of each action, with scales.
         output_channels: names of the channels that are predicted but not fed back.
         derived: states that no sensor measures, each with the state whose derivative it is.
         estimator_rows: measured rows that derived states are estimated from; 1 without any.

@@ -1,7 +1,7 @@
 """Training loop with early stopping on the validation error.
 
-Everything that the next step depends on is in the checkpoint, and batches follow from the seed and
-the step alone, so a killed training goes on as if nothing had happened.
+The checkpoint holds everything that the next step depends on, and batches follow from the seed and
+the step alone, so a killed training resumes with identical results.
 """
 
 import math
@@ -49,12 +49,12 @@ def fit(
     The first step after a `time_limit` is the last one.
 
     Args:
-        module: what learns.
-        objective: what it is to minimize.
+        module: to train.
+        objective: to minimize.
         learn: settings.
         folder: of checkpoints.
-        listeners: who records metrics, and who watches.
-        watch: asked at each evaluation, with the weights that are judged.
+        listeners: tracker and progress.
+        watch: called at each evaluation, with the evaluated weights.
 
     Returns:
         The final state, and the weights that had the smallest watched validation error.
@@ -99,7 +99,7 @@ def fit(
 
 @dataclass(frozen=True)
 class _Milestones:
-    """What follows a step: a point of the curve, an evaluation, a checkpoint."""
+    """Work after a step: a point of the curve, an evaluation, a checkpoint."""
 
     point: bool
     evaluation: bool
@@ -156,7 +156,7 @@ def _begin(module: torch.nn.Module, learn: Learn, folder: Path, progress: Progre
     )
     if saved is not None:
         training.restore(*saved)
-        progress.log_message(f"going on from the checkpoint at step {training.state.step}")
+        progress.log_message(f"resuming from the checkpoint at step {training.state.step}")
     return training
 
 
@@ -171,7 +171,7 @@ def _evaluate_start(
     tracker: Tracker,
     watch: Watch | None,
 ) -> None:
-    """Evaluate the initial weights of a new training, if the objective asks for it."""
+    """Evaluate the initial weights of a new training, if the objective requests it."""
     if objective.evaluate_start and training.state.step == 0:
         _evaluate(training, objective, learn, tracker, watch)
 

@@ -14,7 +14,7 @@ _SIGNS = ("can't allocate memory", "out of memory", "alloc_failed", "not enough 
 
 def peaks(device: torch.device) -> dict[str, float]:
     """Return the peak memory of this process, GiB: of the host, and of its GPU."""
-    unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2): bytes there, KiB elsewhere
+    unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2): bytes on macOS, KiB on Linux
     host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     memory = {"memory/host_peak_gib": host / GIB}
     if device.type == "cuda":
@@ -56,9 +56,9 @@ def out_of_memory(
 
     Args:
         where: such as `step 3`.
-        module: what learns.
+        module: to train.
         learn: settings of the training.
-        windows: that went through it at once.
+        windows: size of the micro-batch.
     """
     device = next(module.parameters()).device
     parameters = sum(value.numel() for value in module.parameters())
@@ -67,7 +67,7 @@ def out_of_memory(
     )
     return TrainingFailed(
         where,
-        f"out of memory with {windows} windows at once{f' ({rows})' if rows else ''}, "
+        f"out of memory with {windows} windows per micro-batch{f' ({rows})' if rows else ''}, "
         f"{parameters} parameters on {device}; {free_now(device)}",
         expected="a step that fits",
         fix="halve learn.batch_size and double learn.accumulate, which learns the same, or let "

@@ -48,11 +48,11 @@ def explained(
     learn: Learn,
     at: tuple[Tensor, int],
 ) -> Diverged:
-    """Return the error that says where a fault came from; weights are as before the step.
+    """Return the error with the origin of a fault; weights are as before the step.
 
     Args:
-        fault: what was found.
-        module: what learns.
+        fault: the finding.
+        module: to train.
         objective: see `objective.Objective`; its loss as the step took it.
         learn: settings of the training.
         at: window numbers (M, B) of the batch, and the step.
@@ -89,7 +89,7 @@ def _advice(suspect: Suspect | None, learn: Any, step: int) -> str:
 
 
 def _narrowed(module: torch.nn.Module, objective: Objective, batch: Tensor, step: int) -> Tensor:
-    """Return the windows (M, 1) that are not finite by themselves, or more if only together."""
+    """Return the windows (M, 1) that are not finite individually, or groups that are not."""
     first, last = 0, batch.shape[1]
     while last - first > 1:
         middle = (first + last) // 2

@@ -1,4 +1,4 @@
-"""What a training minimizes, and what a loss that is not finite is blamed on."""
+"""Objective of a training, and the cause of a loss that is not finite."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Suspect:
-    """What is to blame.
+    """Cause of a loss that is not finite.
 
     Attributes:
         window: its place in the data, `window from row 3 of episode run7`.
         channel: the channel at fault.
-        message: what is wrong with it there.
+        message: the problem.
         in_data: whether the data themselves are not finite.
     """
 
@@ -25,7 +25,7 @@ class Suspect:
 
 @dataclass(frozen=True)
 class Objective:
-    """What the loop minimizes and monitors.
+    """Objective that the loop minimizes and monitors.
 
     Attributes:
         loss: window numbers (M, B), training step -> scalar loss with gradient, summed over the M
@@ -40,7 +40,7 @@ class Objective:
         static: whether a step of any batch is the same sequence of operations on the device, apart
             from torch's random numbers, so that it can be a CUDA graph.
         suspect: window numbers (M, B), training step -> which of them is not finite, and in what;
-            None: nobody knows.
+            None: unknown.
         prefetch: window numbers (M, B) on the CPU, the step after the current one -> None; begins
             to load what its loss needs. None: the loss loads nothing.
         evaluate_start: whether the initial weights are evaluated too, and kept if none are better.

@@ -15,10 +15,10 @@ class ObsEncoder(nn.Module):
     """Inputs by name -> (B, F).
 
     Args:
-        layout: what is seen.
-        angles: which of the numbers observed are angles.
-        scale: `observation_mean` and `observation_std` (D,), float64; of angles they count not.
-        encoders: network by name of an image or a text, each with the numbers it gives.
+        layout: of the observations.
+        angles: which observed numbers are angles.
+        scale: `observation_mean` and `observation_std` (D,), float64; unused for angles.
+        encoders: network and output size by name of an image or a text.
     """
 
     observation_mean: Tensor

@@ -33,10 +33,10 @@ class Steps:
     """The updates of a training. How they are made is decided once; the training's state keeps it.
 
     Args:
-        training: what changes.
+        training: its state.
         objective: of the training, see `objective.Objective`.
         learn: settings.
-        progress: who hears how steps are made.
+        progress: receives how steps are executed.
         batches: window numbers of each step.
 
     Raises:
@@ -104,7 +104,7 @@ class Steps:
         return losses
 
     def _prefetch(self, step: int) -> None:
-        """Begin to load what a step needs; one of several processes loads only its part, later."""
+        """Begin to load the data of a step; one of several processes loads only its part, later."""
         begin = self.objective.prefetch
         if begin is not None and step < self.learn.total_steps and process_group().size == 1:
             begin(self._batches.at(step), step)
@@ -159,10 +159,10 @@ class Steps:
         return dataclasses.replace(objective, loss=loss)
 
     def _made(self) -> Update:
-        """Return what makes one step; a training that goes on does so in the way it began."""
+        """Return the step function; a resumed training uses the one it started with."""
         state = self.training.state
         how = state.matmul or "highest"
-        # One that began alone may go on in several processes, whose gradients are to be added up.
+        # A single-process training may resume in several processes, whose gradients are summed.
         make = as_program if state.compiled and process_group().size == 1 else one_by_one
         update = make(self.training, self.objective, self.learn)
 
@@ -241,7 +241,7 @@ def is_to_be_compiled(
     """Return whether the updates of a training are compiled, see `learn.compile`.
 
     Args:
-        training: what changes.
+        training: its state.
         objective: of the training.
         learn: settings.
         batch: window numbers (M, B) to count operations with.
@@ -257,7 +257,7 @@ def is_to_be_compiled(
         raise BadInput("learn.compile: on", f"nothing compiles an update {against}", fix="say auto")
     if against or learn.compile == "on":
         return not against
-    if has_own_code(learn):  # may do what the compiler does not see, or not accept
+    if has_own_code(learn):  # may use code that the compiler cannot trace
         return False
     operations = operations_of(lambda some: objective.loss(some, 0), batch)
     training.module.zero_grad(set_to_none=True)
@@ -268,7 +268,9 @@ def as_program(training: Training, objective: Objective, learn: Learn) -> Update
     """Return the compiled update; the first call compiles it."""
     module, optimizer = training.module, training.optimizer
     device = next(module.parameters()).device
-    assert isinstance(optimizer, torch.optim.AdamW)  # or `reason_against` would have told
+    assert isinstance(
+        optimizer, torch.optim.AdamW
+    )  # otherwise `reason_against` would have reported it
     program = compiled(module, lambda some: objective.loss(some, 0), optimizer, max_norm(learn))
 
     def update(batch: Tensor, step: int) -> float:

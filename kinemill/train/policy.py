@@ -4,8 +4,8 @@ The tensors come in this order, those that a policy lacks left out: `observation
 each image (B, H, W, C) uint8, each text (B, L) uint8, `action_mask` (B, M) float32, `seed` (B, 1)
 int64, then the carry, float32, zeros before the first step of an episode. Out come `action` (B, A)
 float32 and the carry for the step after. Everything between a robot's units and the network is
-inside: scaling, histories, chunks and their queue, sampling by the seed, limits. So the module is
-what is trained, exported, verified and run.
+inside: scaling, histories, chunks and their queue, sampling by the seed, limits. The same module is
+    trained, exported, verified and run.
 
 Symbols: B batch, D numbers observed, A actions, M choices, L bytes of a text.
 """
@@ -24,7 +24,7 @@ class PolicyModule(nn.Module):
     """A policy, see the top of this file.
 
     Args:
-        layout: what it sees and gives.
+        layout: its observations and actions.
     """
 
     def __init__(self, layout: PolicyLayout) -> None:

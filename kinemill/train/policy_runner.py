@@ -1,6 +1,6 @@
 """Run a policy in torch with the memory, seeds and checks of an exported one.
 
-So a policy is tried while it is trained: `try_policy(task, as_policy(module), seeds)`.
+It evaluates a policy during training: `try_policy(task, as_policy(module), seeds)`.
 """
 
 import torch
@@ -77,8 +77,8 @@ def as_policy(module: PolicyModule, task: str = "", *, finite: bool = True) -> P
     """Return a policy that runs in torch, with the memory, seeds and checks of an exported one.
 
     Args:
-        module: the policy; what it learns later counts at once.
+        module: the policy; later weights take effect immediately.
         task: its name, for messages.
-        finite: refuse NaN and infinity in what was observed.
+        finite: refuse NaN and infinity in observations.
     """
     return Policy(interface_of(module, task), TorchRunning(module), finite=finite)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 Matmul = Literal["highest", "high", "medium"]
 
-SMALLEST = 256  # rows of a batch, and both sizes of a weight, below which nobody looks
+SMALLEST = 256  # rows of a batch, and sizes of a weight, below which the check is skipped
 ROUNDS = 5
 GAIN = 1.2  # times as fast, or it is not worth it
 OFF = 0.01  # largest relative deviation of the loss, and of the gradient

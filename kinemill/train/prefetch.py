@@ -1,4 +1,4 @@
-"""Prefetch: a thread loads what the next step needs, while the current step is computed.
+"""Prefetch: a thread loads the data of the next step while the current step is computed.
 
 Symbols: B windows of a batch, R rows of each window.
 """
@@ -15,7 +15,7 @@ Part = tuple[int, int]  # of a part of a batch: first window, windows of the who
 
 @dataclass(frozen=True)
 class _Batch:
-    """What is being loaded for a step, and the number of its windows."""
+    """The load in progress for a step, and the number of its windows."""
 
     step: int
     windows: int
@@ -26,7 +26,7 @@ class Prefetch:
     """Tensors (B R, ...) of the next step by name, loaded in one thread.
 
     Args:
-        device: where they are wanted; they are sent to a GPU from pinned memory, without waiting.
+        device: of the tensors; they are sent to a GPU from pinned memory, without waiting.
     """
 
     def __init__(self, device: torch.device) -> None:

@@ -1,10 +1,10 @@
 """Readout of a dynamics step: outputs that are predicted but not fed back, such as forces.
 
-An output y is a function of the present row: y = h(x, u), with feed-through of the action. What the
-readout sees is the same for every model family: the encoded row, the outputs of the network (often
-accelerations), and what the network carries of earlier rows. It is linear with random tanh features
-(Rahimi and Recht 2007, "Random features for large-scale kernel machines"), fitted in closed form;
-then all its weights are trained with the network, in the same loss.
+An output y is a function of the present row: y = h(x, u), with feed-through of the action. The
+inputs of the readout are the same for every model family: the encoded row, the outputs of the
+network (often accelerations), and its carry. It is linear with random tanh features (Rahimi and
+Recht 2007, "Random features for large-scale kernel machines"), fitted in closed form; then all its
+weights are trained with the network, in the same loss.
 
 Symbols: N rows, K numbers seen, Y outputs.
 """
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from kinemill.train.data import Windows
 
 WIDTH = 64  # tanh features
-ROWS = 8192  # rows that are encoded at once
+ROWS = 8192  # rows per encoding batch
 RIDGE = 1e-4  # penalty on scaled weights, relative to the rows fitted
 CONSTANT = 1e-9  # a smaller standard deviation, relative to the mean, counts as 1
 
@@ -45,7 +45,7 @@ class Readout(nn.Module):
             self.register_buffer(f"{name}_std", torch.ones(size))
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return the outputs (N, Y) of what is seen (N, K)."""
+        """Return the outputs (N, Y) of inputs (N, K)."""
         return self.linear(self._features(inputs)) * self.output_std + self.output_mean
 
     def _features(self, inputs: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ Kind = Literal["derivative", "delta", "equal"]
 
 
 class Output(Settings):
-    """What one output of the network means for the state channel `of`.
+    """Relation of one output of the network to the state channel `of`.
 
     derivative: d(of)/dt, integrated over one time step; delta: of[k+1] - of[k]; equal: of[k+1].
     """
@@ -116,7 +116,7 @@ def _share_of_next(item: Follows, integrator: str) -> float:
 
 
 def _times(item: Follows, task: Task, name: str) -> float:
-    """Return what the parent is multiplied by: Δ for a derivative, which deg/s of rad may be."""
+    """Return the factor of the parent: Δ for a derivative, which deg/s of rad may be."""
     if item.relation != "derivative":
         return 1.0
     parent, unit = task.channels[item.parent].unit, task.channels[name].unit
@@ -131,7 +131,8 @@ def problems_of(
 ) -> Problems:
     """Return problems of outputs and relations: (key below `learn`, message).
 
-    Unknown names, states given twice or by nobody, cycles, units, and rk4 of what is no derivative.
+    Unknown names, states with two outputs or none, cycles, units, and rk4 of an output that is no
+    derivative.
     """
     states = [name for name, channel in channels.items() if channel.role == "state"]
     if not states:
@@ -222,4 +223,4 @@ def _unclear(state: str, rates: list[str]) -> str | None:
     if not rates:
         return f"nothing predicts {state!r}; give it an output, or a state that is its derivative"
     of = " and ".join(repr(name) for name in rates)
-    return f"{of} are both the derivative of {state!r}; give {state!r} an output of its own"
+    return f"{of} are both the derivative of {state!r}; give {state!r} a separate output"

@@ -1,8 +1,8 @@
 """Resume an interrupted training from its checkpoints, or report why they cannot be used.
 
-The folder of a training is named by the digest of all that its weights depend on, so that one with
-other settings or data starts afresh in a folder of its own. `inputs.json` in it holds what that
-digest is of: who asks to go on hears what has changed instead.
+The folder of a training is named by the digest of all inputs of its weights, so a training with
+other settings or data starts in a new folder. `inputs.json` in it holds these inputs: a refused
+resume reports the changes.
 """
 
 from collections.abc import Collection, Iterator
@@ -24,7 +24,7 @@ def key_of(inputs: Json) -> str:
 
 
 def note_inputs(folder: Path, inputs: Json) -> None:
-    """Store the inputs of a training in `folder`, unless they are there."""
+    """Store the inputs of a training in `folder`, unless they exist."""
     if not (folder / INPUTS).is_file():
         publish_json(folder / INPUTS, inputs)
 
@@ -65,8 +65,8 @@ def refuse_changes(folder: Path, inputs: Json) -> None:
         "resume",
         f"the training that stopped after step {step} had {'; '.join(changes(previous, inputs))}",
         expected="the same settings and data",
-        fix="undo what changed, or start afresh without --resume; to go on from its weights with "
-        "other settings is learn.start_from",
+        fix="undo the change, or start again without --resume; use learn.start_from to "
+        "continue from its weights with other settings",
     )
 
 

@@ -86,7 +86,7 @@ def _of_transformed(dataset: PackedDataset, layout: Layout, name: str) -> tuple[
             f"learn.features: {transform.type}",
             f"feature {name!r} is not finite in the training split",
             expected="finite features of finite channels",
-            fix="bound what it divides by or takes the root of, as in torch.clamp(x, min=1e-6)",
+            fix="bound divisors and arguments of roots, as in torch.clamp(x, min=1e-6)",
         )
     return mean, std
 

@@ -125,7 +125,7 @@ class Rollouts:
         }
         step.requires_grad_(False)  # forward mode needs no graph
         self._size = sum(self._packed.sizes)
-        # Parameters, horizon, and what they visited.
+        # Parameters, horizon, and the visited states.
         self._latest: tuple[Tensor, int, Tensor] | None = None
 
     def named(self, flat: Tensor, prefix: str = "") -> dict[str, Tensor]:
@@ -159,7 +159,7 @@ class Rollouts:
             value.copy_(part)
 
     def _parts(self, flat: Tensor, horizon: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield errors (N,) and their slopes (N, P), some steps of all windows at once."""
+        """Yield errors (N,) and their slopes (N, P), a block of steps of all windows per item."""
         if self._size > MOST_VALUES:
             yield self._along_the_rollout(flat, horizon)
             return
@@ -198,7 +198,7 @@ class Rollouts:
         return self._latest[2]
 
     def _missed(self, visited: Tensor) -> Tensor:
-        """Return the errors (T, B, S) of what a rollout visited."""
+        """Return the errors (T, B, S) of the states of a rollout."""
         values = visited[1 - self._packed.lead :, :, : self._packed.states]
         truth = self._window[3][:, : len(values)].transpose(0, 1)
         return self._step.wrap(values - truth) / self._step.state_std

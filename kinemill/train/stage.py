@@ -22,7 +22,7 @@ from kinemill.train.summary import ModelSummary, StartModel
 from kinemill.train.warm_start import CURVES, DESCRIPTION, WEIGHTS, description_of
 
 VERSION = 2
-_UNHASHED_KEYS = (  # settings of `learn` that do not change the weights, but for rounding
+_UNHASHED_KEYS = (  # settings of `learn` that change the weights by rounding at most
     *("log_every", "save_every", "keep", "eval_callback"),
     *("device", "threads", "halve_batch", "cuda_graph"),
 )
@@ -31,7 +31,7 @@ _UNHASHED_KEYS = (  # settings of `learn` that do not change the weights, but fo
 def inputs(
     task: Task, dataset: ArtifactRef, training_set: ArtifactRef, start: WarmStart | None
 ) -> Json:
-    """Return what the model depends on; a model to start from counts by its digest.
+    """Return the inputs of the model; a warm start counts by its digest.
 
     Raises:
         BadInput: `learn.start_from` is set and `start` is not.
@@ -61,12 +61,12 @@ def run(
     """Train in this process and publish the best weights; resume from a checkpoint if there is one.
 
     Args:
-        task: what to learn and how.
+        task: with the `learn` part.
         home: of the artifacts, and of checkpoints under `runs/`.
         dataset: with the validation split and the statistics.
-        training_set: data to learn from.
+        training_set: training data.
         listeners: tracker and progress.
-        start: the model that `learn.start_from` stands for, if it is set.
+        start: the model of `learn.start_from`, if it is set.
 
     Raises:
         TrainingFailed: Loss or gradient is not finite.
@@ -108,7 +108,7 @@ def run(
 
 
 def _broadcast(message: bytes) -> None:
-    """Tell the other processes of the group whether to train; empty: the model is cached."""
+    """Broadcast whether to train to the other processes of the group; empty: a cache hit."""
     from kinemill.train.ddp import process_group
 
     process_group().broadcast(message)

@@ -32,9 +32,9 @@ class Step(nn.Module):
     front of its carry instead, rows (B, K, ...) of them in `warm_up`, and gives outputs in their
     own units: rad/s² for the derivative of a velocity.
 
-    What is carried depends on `layout.window`. `carried`: what the network carries; before it, the
-    previous row, if coordinates count from it. `sliding`: the last H - 1 rows as they were measured
-    or predicted; the network goes over all of them again at each step.
+    The carry depends on `layout.window`. `carried`: the carry of the network; before it, the
+    previous row, if coordinates are relative to it. `sliding`: the last H - 1 rows as they were
+    measured or predicted; the network processes all of them at each step.
 
     Args:
         layout: order of channels, relations, integration, encodings, window.
@@ -52,7 +52,7 @@ class Step(nn.Module):
     output_mean: Tensor
     output_std: Tensor
 
-    lowered: torch.dtype | None = None  # what the network runs in while it learns so, `mixed`
+    lowered: torch.dtype | None = None  # precision of the network in training, `mixed`
 
     def __init__(self, layout: Layout, network: Any, scale: Mapping[str, Tensor]) -> None:
         super().__init__()
@@ -120,7 +120,7 @@ class Step(nn.Module):
         return tuple(self.drift.new_zeros(batch, *shape) for shape in shapes)
 
     def wrap(self, state: Tensor) -> Tensor:
-        """Bring angles into [-π, π] by a - 2π round(a / 2π), which keeps NaN (atan2 does not)."""
+        """Wrap angles to [-π, π] by a - 2π round(a / 2π), which keeps NaN (atan2 does not)."""
         return state - self.period * torch.round(state * self.frequency)
 
     def network_inputs(self, rows: Tensor, origin: Tensor | None) -> tuple[Tensor, ...]:
@@ -221,7 +221,7 @@ class Step(nn.Module):
         return next_state, self.readout(self._readout_row(state, action, outputs, carry)), *after
 
     def readout_inputs(self, states: Tensor, actions: Tensor) -> Tensor:
-        """Return what the readout sees at the last row of (B, H, S), (B, H, A): (B, K)."""
+        """Return the inputs of the readout at the last row of (B, H, S), (B, H, A): (B, K)."""
         carry = self.warm_up(states, actions[:, :-1])
         state, action = states[:, -1], actions[:, -1]
         outputs, *_ = self.predict_outputs(state, action, *carry)

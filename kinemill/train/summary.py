@@ -22,7 +22,7 @@ class StartModel:
 
 @dataclass(frozen=True, kw_only=True)
 class LearnFacts:
-    """Numbers of a training that depend on what was learned.
+    """Numbers of a training that depend on its result.
 
     Attributes:
         parameters: number of weights.

@@ -35,10 +35,10 @@ class Supervised(Learn):
 
         Args:
             task: the `Task` whose `learn` this is.
-            dataset: what `open` returned first, with the validation split.
-            training_set: what it returned second, to learn from.
+            dataset: first result of `open`, with the validation split.
+            training_set: its second result.
             device: torch device of the training.
-            start: the `Start` that `start_from` stands for, if it is set.
+            start: the `WarmStart` of `start_from`, if it is set.
 
         Raises:
             BadInput: a split is empty or its episodes too short; the model to start from is of

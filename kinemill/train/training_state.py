@@ -1,7 +1,7 @@
 """State of a training: all that the next step depends on, and its form in a checkpoint.
 
-Batches, drop-out and noise follow from the seed and the step alone, and a checkpoint lies between
-two steps, so that neither random states nor a place within a batch have to be remembered.
+Batches, drop-out and noise follow from the seed and the step alone, and checkpoints are written
+between steps, so neither random states nor a position within a batch are stored.
 """
 
 import math
@@ -32,7 +32,7 @@ class State:
         compiled: whether its steps are; None: not decided yet.
         matmul: how its steps multiply; None: not decided yet.
         pieces: micro-batches of a step, more than `learn.accumulate` where memory did not suffice.
-        scaler: what torch's `GradScaler` remembers; None without one.
+        scaler: state of torch's `GradScaler`; None without one.
         losses: since the last point of the curve.
         history: the curves, points [step, value].
         reached: whether a target return was, of reinforcement.
@@ -74,7 +74,7 @@ class State:
 
 @dataclass
 class Training:
-    """What changes from step to step.
+    """State that changes from step to step.
 
     Attributes:
         module: what learns.

@@ -28,7 +28,7 @@ def start_weights(module: Any, start: WarmStart, units: Mapping[str, str]) -> No
     A single earlier model is where every member of an ensemble starts.
 
     Args:
-        module: what is to be trained.
+        module: to train.
         start: the earlier model.
         units: of the task's channels.
 
@@ -117,7 +117,7 @@ def freeze(module: nn.Module, patterns: list[str]) -> None:
     """Freeze the parameters that match one of the patterns.
 
     Args:
-        module: what is to be trained.
+        module: to train.
         patterns: as in `network.layers.*`; names are those in the step, also of an ensemble.
 
     Raises:

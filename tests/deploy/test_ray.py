@@ -102,7 +102,7 @@ def test_a_training_on_ray_makes_the_same_model_and_its_node_may_die(
     assert not training.is_running() or training.status() == psutil.STATUS_ZOMBIE
     message = messages(workspace.home)
     assert "Ray: attempt 1 of 2: a node is lost" in message
-    assert "going on from the checkpoint at step" in message
+    assert "resuming from the checkpoint at step" in message
 
     plain = Workspace(Home(tmp_path / "plain"), workspace.tasks)
     plain.enter(monkeypatch)

@@ -89,7 +89,7 @@ def ended_well(served, root, attempts):
 
     assert until(done, "the last attempt", 900) == ["FAILURE"] * (attempts - 1) + ["SUCCESS"]
     lines = said(served, served.attempts(root)[-1]["runId"])
-    assert [line for line in lines if line.startswith("going on from the checkpoint at step")]
+    assert [line for line in lines if line.startswith("resuming from the checkpoint at step")]
 
 
 def test_cancel_means_cancel(served):

@@ -41,4 +41,4 @@ def test_to_resume_is_to_go_on_or_to_hear_why_not(copy):
     with open_instance(copy.home) as instance:
         (latest,) = instance.get_runs(limit=1)
         message = [entry.user_message for entry in instance.all_logs(latest.run_id)]
-    assert any(line.startswith("going on from the checkpoint at step") for line in message)
+    assert any(line.startswith("resuming from the checkpoint at step") for line in message)

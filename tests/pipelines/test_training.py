@@ -111,7 +111,7 @@ def test_kills_lose_nothing_and_leave_nobody_behind(copy):
     with open_instance(copy.home) as instance:
         run_id = instance.get_runs(limit=1)[0].run_id
         lines = [entry.user_message for entry in instance.all_logs(run_id)]
-    assert [line for line in lines if re.match(r"going on from the checkpoint at step \d+", line)]
+    assert [line for line in lines if re.match(r"resuming from the checkpoint at step \d+", line)]
 
 
 @pytest.mark.slow

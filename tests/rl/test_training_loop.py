@@ -359,7 +359,7 @@ def test_what_cannot_be_gone_on_from_is_told(home, changed, message):
     [
         (CART, "sac", "cannot learn choice actions"),
         (DOORS, "ppo", "maskable_ppo"),
-        (CART, "maskable_ppo", "wants an environment that observes `action_mask`"),
+        (CART, "maskable_ppo", "needs an environment that observes `action_mask`"),
     ],
 )
 def test_an_algorithm_that_cannot_act_there_is_refused(environment, algorithm, message):

@@ -175,7 +175,7 @@ def test_out_of_memory_says_what_did_not_fit_and_what_to_change(packed, tmp_path
     parameters = sum(value.numel() for value in module.parameters())
     with pytest.raises(
         TrainingFailed,
-        match=rf"step 0: out of memory with 64 windows at once \(history 3 \+ horizon 4\), "
+        match=rf"step 0: out of memory with 64 windows per micro-batch \(history 3 \+ horizon 4\), "
         rf"{parameters} parameters on cpu; \d+\.\d\d of \d+\.\d\d GiB of the host are free; .*"
         r"halve learn\.batch_size and double learn\.accumulate.*learn\.halve_batch",
     ):
@@ -207,14 +207,14 @@ def test_batches_that_do_not_fit_are_halved_and_learn_the_same(packed, tmp_path)
     module, objective, learn = full(packed, 20, optimizer=optimizer, halve_batch=True, steps=80)
     again = Said()
     fit(module, objective, learn, tmp_path / "halved", (NullReporter(), again))
-    assert again.said[0] == "going on from the checkpoint at step 60"
+    assert again.said[0] == "resuming from the checkpoint at step 60"
     assert not any("micro-batches" in said for said in again.said)
 
 
 @pytest.mark.slow
 def test_one_window_that_does_not_fit_is_an_error_even_so(packed, tmp_path):
     module, objective, learn = full(packed, 0, halve_batch=True)
-    with pytest.raises(TrainingFailed, match="out of memory with 1 windows at once"):
+    with pytest.raises(TrainingFailed, match="out of memory with 1 windows per micro-batch"):
         fit(module, objective, learn, tmp_path, QUIET)
 
 

@@ -132,7 +132,7 @@ def test_killed_and_started_again_they_end_in_the_very_same_weights(processes, r
     assert time.monotonic() - began < 30  # s; gloo's own patience is 30 minutes, ours 10
     assert read_checkpoint(tmp_path / "rank0")[1]["step"] == 20
     assert finish(processes(tmp_path, 2)) == [0, 0]
-    assert result(tmp_path)[3][0] == "going on from the checkpoint at step 20"
+    assert result(tmp_path)[3][0] == "resuming from the checkpoint at step 20"
     assert result(tmp_path)[:3] == result(runs[0])[:3]
     # One process goes on from what two left, too.
     alone = tmp_path / "alone"

@@ -54,7 +54,7 @@ def test_a_killed_training_goes_on_bit_for_bit(packed, tmp_path):
     module, objective = fresh()
     watcher = Watcher()
     state, best = fit(module, objective, learn, tmp_path / "cut", (watcher, watcher))
-    assert watcher.said[0] == "going on from the checkpoint at step 40"
+    assert watcher.said[0] == "resuming from the checkpoint at step 40"
     assert state.step == 60
     for name, value in whole.items():
         assert torch.equal(value, best[name]), name

@@ -66,7 +66,7 @@ class Lags(Terms):
         self.center.copy_(mean)
 
     def wrap(self, values: Tensor) -> Tensor:
-        """Bring angles into [-π, π]."""
+        """Wrap angles to [-π, π]."""
         return values - self.period * torch.round(values * self.frequency)
 
     def forward(self, rows: Tensor) -> Tensor:

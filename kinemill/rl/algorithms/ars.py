@@ -23,9 +23,9 @@ class ARS(Algorithm):
     head: ClassVar[Head] = "squashed"
     type: Literal["ars"] = "ars"
     n_delta: Count = Field(
-        default=8, description="tried forwards and backwards", examples=[8, 16, 32]
+        default=8, description="evaluated forwards and backwards", examples=[8, 16, 32]
     )
-    n_top: Count | None = Field(default=None, description="that count; default: all")
+    n_top: Count | None = Field(default=None, description="used in the update; default: all")
     delta_std: Ratio = Field(
         default=0.05, description="length of a direction, per weight", examples=[0.02, 0.05, 0.1]
     )

@@ -1,4 +1,4 @@
-"""Deep Q-network (Mnih et al., 2015): the value of each choice, from all remembered steps."""
+"""Deep Q-network (Mnih et al., 2015): the value of each choice, from a replay buffer."""
 
 from typing import Any, ClassVar, Literal
 

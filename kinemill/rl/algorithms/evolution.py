@@ -1,7 +1,7 @@
 """Evolution strategies (Salimans et al., 2017): the gradient of the return of perturbed policies.
 
-Perturbations come in mirrored pairs; what counts is the rank of a return, not its size. All
-members of a generation begin at the same start, each in a copy of the environment of its own.
+Perturbations come in mirrored pairs; what counts is the rank of a return, not its size. All members
+of a generation start from the same initial state, each in a separate copy of the environment.
 
     g = 1 / (n s) sum_i w(R_i) e_i,   w: ranks, evenly between -1/2 and 1/2
 """

@@ -1,4 +1,4 @@
-"""PPO with a memory, an LSTM in actor and critic, for what one observation does not show."""
+"""PPO with an LSTM in actor and critic, for partially observed environments."""
 
 from collections.abc import Callable
 from functools import partial
@@ -43,7 +43,7 @@ class RecurrentPPO(PPO):
         if plain_models(site.learn) is None or self.critic == "shared":
             where = "learn.algorithm: recurrent_ppo"
             expected = "model: {type: mlp}, no drop-out, and a separate critic like it"
-            raise BadInput(where, "has a memory of its own", expected=expected)
+            raise BadInput(where, "already has an LSTM", expected=expected)
         settings = self.settings(site.learn)
         settings["policy_kwargs"] |= {"lstm_hidden_size": self.lstm_hidden_size}
         return partial(sb3_contrib.RecurrentPPO, "MlpLstmPolicy", **settings)

@@ -1,4 +1,4 @@
-"""Soft actor-critic (Haarnoja et al., 2018): return and entropy, from all steps remembered."""
+"""Soft actor-critic (Haarnoja et al., 2018): return and entropy, from a replay buffer."""
 
 from typing import Literal
 

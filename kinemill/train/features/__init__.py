@@ -1,7 +1,7 @@
-"""Feature encoding, one file per kind: what a network sees of a channel.
+"""Feature encoding of a channel, one file per kind.
 
 A member of the family is an `Encoding` with `encode(values) -> features`; see `dead_zone.py`.
-Scaling of the features, from the training split alone, is done for all alike by `train.step`.
+`train.step` scales all features with statistics of the training split.
 """
 
 from kinemill.task.plugins import ENCODINGS

@@ -1,4 +1,4 @@
-"""A coordinate, counted from another row: where its zero lies does not matter."""
+"""A coordinate relative to another row, so its origin does not matter."""
 
 from typing import Literal
 
@@ -11,8 +11,8 @@ from kinemill.task.plugins import ENCODINGS, Encoding, Origin
 class Relative(Encoding):
     """Settings of the row that values count from.
 
-    `previous` makes differences between consecutive rows. `first` and `last` are the oldest and the
-    newest row of a window that slides; a carried window moves on and knows neither.
+    `previous` gives differences between consecutive rows. `first` and `last` are the oldest and
+    newest row of a sliding window; a carried window has neither.
     """
 
     type: Literal["relative"] = "relative"

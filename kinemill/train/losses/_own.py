@@ -17,7 +17,7 @@ class OwnLoss(OwnCode, Loss):
     protocol: ClassVar[type[Loss]] = Loss
 
     def terms(self, error: V) -> V:
-        """Return what the function makes of errors (..., T, C).
+        """Return the function's loss terms of errors (..., T, C).
 
         Raises:
             BadInput: It fails, or returns something else than a tensor of that shape.

@@ -123,7 +123,7 @@ class Cloning:
 
     @property
     def prefetch(self) -> Callable[[Tensor, int], None] | None:
-        """What begins to read the images of the next step; None if all are in memory."""
+        """Starts to read the images of the next step; None if all are in memory."""
         return self._prefetch if self._prefetcher is not None else None
 
     def _prefetch(self, which: Tensor, step: int) -> None:

@@ -23,7 +23,7 @@ from kinemill.train.objectives._env_evaluation import FAILURE, EnvEvaluation
 from kinemill.train.obs_encoder import ObsEncoder
 from kinemill.train.transfer import freeze, start_policy
 
-FITTED = 8192  # sequences shown at once to a network that is fitted
+FITTED = 8192  # sequences per batch of a network that is fitted
 Scale = Mapping[str, Tensor]
 _ENCODER_SCALES = ("observation_mean", "observation_std")
 

@@ -29,7 +29,7 @@ from kinemill.train.step import Step
 from kinemill.train.time_limit import check_time
 from kinemill.train.transfer import freeze, start_weights
 
-EXAMPLES = 8192  # windows shown at once to a network that is fitted
+EXAMPLES = 8192  # windows per batch of a network that is fitted
 FITTED = 100_000  # evenly spread windows of a fit at most; more would move the weights little
 VALIDATION_WINDOWS = 2048  # evenly spread; more would cost time and move the error little
 Data = tuple[PackedDataset, PackedDataset]

@@ -36,7 +36,7 @@ class EnvEvaluation:
         """Return the metrics; `missed` is the failure rate, and the loss breaks ties.
 
         Raises:
-            BadInput: success is to decide, and the environment says nothing of it.
+            BadInput: Success selects the policy, and the environment does not report it.
         """
         errors = self._cloning.evaluate()
         trials = try_policy(self._task, as_policy(self._cloning.module), self.seeds)
@@ -47,5 +47,5 @@ class EnvEvaluation:
             errors[FAILURE] = 1.0 - trials.success + _TIE * (0.5 + math.atan(loss) / math.pi)
         elif self._cloning.learn.checkpoint == "success":
             where = "learn.checkpoint: success"
-            raise BadInput(where, "the environment says nothing of it (info['is_success'])")
+            raise BadInput(where, "the environment does not report it (info['is_success'])")
         return errors

@@ -18,7 +18,7 @@ from kinemill.train.noise import KeyedNoise
 from kinemill.train.robots import robots_set
 
 BOUNDS = 0.01  # weight of the bounds on the variance, Chua et al. 2018
-CHUNK = 512  # windows judged at once
+CHUNK = 512  # windows per evaluation batch
 SAMPLED = 4096  # training windows that set the weights of `weights: relative`
 SMALLEST = 1e-12  # squared error, in spreads: a channel that is exact at first divides by no zero
 
@@ -30,10 +30,10 @@ class Rollouts:
 
     Args:
         learn: settings of `objectives.dynamics`.
-        module: what is trained, a `Step` or an `Ensemble`.
-        train: windows to learn from.
-        watch: windows to judge by.
-        robots: which robot each window is of, training (W,) and validation (V,); None: one robot.
+        module: to train, a `Step` or an `Ensemble`.
+        train: training windows.
+        watch: validation windows.
+        robots: robot of each window, training (W,) and validation (V,); None: one robot.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Rollouts:
         """Return the inverse mean squared error before training, (T, C), scaled to mean 1.
 
         One step ahead errors are a hundred times smaller than 25 steps ahead. In a plain mean they
-        count for nothing, and training gives away what a least-squares fit had one step ahead.
+        have no weight, and training loses the one-step accuracy of a least-squares fit.
         """
         count = min(len(self.train), SAMPLED)
         which = torch.linspace(0, len(self.train) - 1, count, device=self.std.device).long()
@@ -130,7 +130,7 @@ class Rollouts:
         fed = torch.zeros(len(flat), horizon, dtype=torch.bool, device=flat.device)
         if forcing is not None:
             fed = noise.below(forcing.at(step), len(flat), horizon)
-        own = truth[..., : len(self.std)]  # what a rollout continues from
+        own = truth[..., : len(self.std)]  # state that a rollout continues from
         data = [states, past, actions, own, fed, *([robots] if robots is not None else [])]
         if self.ensemble is None:
             predicted, variance = Member(self.module, None).unroll(*data)
@@ -188,7 +188,7 @@ def disturbed(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return history (B, H, S), (B, H-1, A) and actions (B, T, A) with noise of stds (S + A,).
 
-    What is to be predicted stays as it is, so a model learns to go back to it.
+    The targets do not change, so a model learns to return to them.
     """
     count = states.shape[2]
     pairs = ((states, stds[:count]), (past, stds[count:]), (actions, stds[count:]))

@@ -74,7 +74,7 @@ class Dynamics(Supervised):
         SerializeAsAny[Transform] | None, BeforeValidator(pick_or_none(TRANSFORMS, Transform))
     ] = Field(
         default=None,
-        description="features of your own in place of `encoding`: `file.py:function` beside the "
+        description="custom features instead of `encoding`: `file.py:function` relative to the "
         "task file, all channels of a row -> features by name",
         exclude_if=lambda value: value is None,
     )
@@ -82,14 +82,14 @@ class Dynamics(Supervised):
         SerializeAsAny[Coordinates] | None, BeforeValidator(pick_or_none(COORDINATES, Coordinates))
     ] = Field(
         default=None,
-        description="coordinates of your own in which the network predicts: `file.py:Class` beside "
-        "the task file, with `encode` of all states and its inverse `decode`",
+        description="custom coordinates of the predictions: `file.py:Class` relative to the task "
+        "file, with `encode` of all states and its inverse `decode`",
         exclude_if=lambda value: value is None,
     )
     window: Window = Field(
         default="carried",
         description="carried: recurrent models carry their hidden state through a rollout; "
-        "sliding: they go over the last `history` rows anew at each step",
+        "sliding: they process the last `history` rows again at each step",
     )
     model: Annotated[SerializeAsAny[Model] | None, BeforeValidator(pick_or_none(MODELS, Model))] = (
         Field(
@@ -113,10 +113,11 @@ class Dynamics(Supervised):
         default=None, description="how the horizon grows while training; default: it does not"
     )
     teacher_forcing: TeacherForcing | None = Field(
-        default=None, description="how often rollouts of training go on from the truth; never"
+        default=None, description="share of training steps that continue from the truth; never"
     )
     noise: dict[str, PositiveQuantity] = Field(
-        default={}, description="std, in the channel's unit, added to what a rollout starts from"
+        default={},
+        description="std, in the channel's unit, added to the initial states of a rollout",
     )
     weights: Literal["variance", "unit", "relative"] | dict[str, Weight] = Field(
         default="variance",
@@ -129,8 +130,8 @@ class Dynamics(Supervised):
         Literal["squared", "gaussian"] | SerializeAsAny[Loss], BeforeValidator(_pick_loss)
     ] = Field(
         default="squared",
-        description="gaussian: the variance of each prediction is learned too; or a loss of your "
-        "own, `file.py:function` beside the task file, errors -> terms",
+        description="gaussian: the variance of each prediction is learned too; or a custom loss, "
+        "`file.py:function` relative to the task file, errors -> terms",
     )
     ensemble: int = Field(default=1, ge=1, le=32, description="members, trained as one program")
     gauss_newton: GaussNewton | None = Field(
@@ -192,7 +193,7 @@ class Dynamics(Supervised):
                 problems.append((("model",), text))
         if self.features is not None and self.encoding.channels:
             where = ("encoding", "channels")
-            problems.append((where, "has no effect beside `features`; compute them there"))
+            problems.append((where, "has no effect with `features`; compute them there"))
         if self.coordinates is not None:
             excluded = {
                 "outputs": bool(self.outputs),
@@ -264,7 +265,7 @@ class Dynamics(Supervised):
         """Return the tasks that have an embedding, this one first.
 
         Raises:
-            BadInput: they are to be told apart, but there is one alone.
+            BadInput: Robots shall be distinguished, but there is only one.
         """
         from kinemill.train.robots import robots_of
 

@@ -34,8 +34,8 @@ class Imitation(Demonstrated):
     )
     seq_len: RowCount = Field(
         default=1,
-        description="rows up to the present that are seen; recurrent models learn through so many "
-        "and carry on",
+        description="observed rows up to the present; recurrent models train through this many "
+        "and carry their state",
     )
     stride: RowCount = Field(default=1, description="rows between the presents of two sequences")
     model: Annotated[SerializeAsAny[Model], BeforeValidator(pick(MODELS, Model))] = Field(
@@ -44,12 +44,12 @@ class Imitation(Demonstrated):
     head: Annotated[SerializeAsAny[Head], BeforeValidator(pick(HEADS, Head))] = Field(
         default_factory=lambda: usual(HEADS), description="how the network comes to actions"
     )
-    chunk: Chunk = Field(default=Chunk(), description="actions that are planned at once")
+    chunk: Chunk = Field(default=Chunk(), description="actions per prediction")
     image: Annotated[SerializeAsAny[ImageEncoder], BeforeValidator(pick(IMAGES, ImageEncoder))] = (
-        Field(default_factory=lambda: usual(IMAGES), description="what sees each image")
+        Field(default_factory=lambda: usual(IMAGES), description="encoder of each image")
     )
     text: Annotated[SerializeAsAny[TextEncoder], BeforeValidator(pick(TEXTS, TextEncoder))] = Field(
-        default_factory=lambda: usual(TEXTS), description="what reads each text"
+        default_factory=lambda: usual(TEXTS), description="encoder of each text"
     )
     text_bytes: Width = Field(default=64, description="of a text that are looked at")
     eval_in_env: bool = Field(
@@ -59,8 +59,8 @@ class Imitation(Demonstrated):
     )
     checkpoint: Literal["loss", "action", "success"] = Field(
         default="loss",
-        description="what marks the best weights on validation episodes: the loss, the error of "
-        "the next action, or success when it is tried",
+        description="metric that selects the best weights: loss or error of the next action on "
+        "validation episodes, or success in the environment",
     )
 
     def problems(self, channels: Mapping[str, Channel]) -> list[tuple[tuple[str | int, ...], str]]:

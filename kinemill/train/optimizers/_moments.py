@@ -1,4 +1,4 @@
-"""What Adam and AdamW have in common: steps scaled by running means of gradients and squares."""
+"""Shared parts of Adam and AdamW: steps scaled by running means of gradients and squares."""
 
 from collections.abc import Callable, Iterable
 
@@ -9,7 +9,7 @@ from kinemill.task.plugins import Optimizer
 
 
 class Moments(Optimizer):
-    """Settings of Adam and of AdamW; each has a weight decay of its own kind."""
+    """Settings of Adam and of AdamW; each has its own kind of weight decay."""
 
     lr: LearningRate = Field(default=1e-3, description="peak of the learning rate")
     weight_decay: RatioOrZero = Field(default=0.0, description="L2 penalty on the weights")

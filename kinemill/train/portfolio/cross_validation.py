@@ -1,8 +1,8 @@
 """Cross-validation of finalists over whole recordings, before one of them is selected.
 
 A validation split of blocks comes from the recordings that training has seen. There a model with
-many terms can be the best and still diverge on a new recording. So the finalists are fitted anew
-without some of the recordings, and measured on these.
+many terms can be the best and still diverge on a new recording. The finalists are therefore fitted
+again without some of the recordings, and measured on these.
 """
 
 import math
@@ -18,7 +18,7 @@ from kinemill.train.portfolio.validation_errors import CandidateErrors, Validati
 FOLDS = 3  # groups of recordings, each held out once
 STEPS = 250  # of free runs; there are several folds, and long runs would take most of the time
 FINALISTS = 6  # families whose best member is a finalist
-QUICK = 2.0  # s; families that take less are finalists in any case: folds cost hardly any time
+QUICK = 2.0  # s; faster families are always finalists, because their folds cost little time
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def finalists(
 ) -> list[CandidateResult]:
     """Return the best member of the first and of all quick families.
 
-    The first comes first, then the quick ones. A simple model that is mediocre on the recordings
+    The leader is first, then the fast ones. A simple model that is mediocre on the recordings
     that all have seen can be the best on a new one.
 
     Args:

@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 
 
 def channel_facts(task: Task) -> TaskFacts:
-    """Return what the channels of a task tell, without its data."""
+    """Return facts about the channels of a task, without its data."""
     channels, states = task.channels, task.states
     parents = [channels[name].derivative_of for name in states]
     return TaskFacts(

@@ -7,8 +7,8 @@ import numpy as np
 from kinemill.dataset import PackedDataset
 from kinemill.task.portfolio import HISTORIES
 
-# Share of the windows that a longer history has to leave. Windows of the test split are what a
-# model is measured on; those of the validation split only rank candidates, all on the same rows.
+# Minimum share of the windows that remain with a longer history. Windows of the test split are what
+# a model is measured on; those of the validation split only rank candidates, all on the same rows.
 SHARES = {"train": 0.8, "validation": 0.6, "test": 0.9}
 SHORT = 4  # rows that any history may have, as long as no episode loses all its windows
 

@@ -1,4 +1,4 @@
-"""What is measured of a candidate: the time of a step, its errors and its size."""
+"""Measurements of a candidate: the time of a step, its errors and its size."""
 
 import math
 import time

@@ -251,7 +251,7 @@ class _Race:
         """Train candidates in rounds; the better half of a round continues.
 
         Fits of few parameters come first. Where a budget is too small for all, the others are
-        listed as not tried.
+        listed as not tested.
         """
         budget = self._learn.budget
         candidates = sorted(candidates, key=lambda one: "gauss_newton" not in one.settings)
@@ -275,7 +275,7 @@ class _Race:
         """List a candidate that the budget leaves no time for."""
         self._candidates[candidate.name] = candidate
         empty = CandidateResult.empty(candidate, 1)
-        why = f"not tried: no time is left of learn.budget ({self._learn.budget:g} s)"
+        why = f"not tested: learn.budget is used up ({self._learn.budget:g} s)"
         self._results.append(replace(empty, failure=why))
 
     def _history(self, best: CandidateResult | None) -> int:
@@ -286,7 +286,7 @@ class _Race:
         return best if best is not None and best.score is not None else None
 
     def _attempt(self, candidate: Candidate, number: int, seconds: float) -> CandidateResult:
-        """Return the result of a candidate in a round, from the file if it is there."""
+        """Return the result of a candidate in a round, from the file if it exists."""
         self._candidates[candidate.name] = candidate
         earlier = self._earlier.get((candidate.name, number))
         result = earlier or self._measure(candidate, number, seconds)
@@ -320,7 +320,7 @@ class _Race:
         progress.log_message(f"{result.name}: {text}, {result.seconds:.1f} s")
 
     def finish(self, winner: CandidateResult) -> Trained:
-        """Train with what is left of the budget, and return the best weights.
+        """Train with the remaining budget, and return the best weights.
 
         A winner that was fitted in closed form has nothing to gain. The best of the candidates that
         learn is trained in its place, and published if it becomes better.

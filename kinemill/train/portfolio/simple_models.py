@@ -24,7 +24,7 @@ class _Sequence:
 
     Attributes:
         structure: of a simple model.
-        histories: what is left of them, rows.
+        histories: remaining ones, rows.
         best: smallest score so far.
         waited: histories since then.
     """
@@ -51,7 +51,7 @@ class SimpleModels:
         has_time: whether there is time for more.
 
     Attributes:
-        results: of what was fitted, in that order.
+        results: of the fits, in order.
     """
 
     def __init__(

@@ -17,7 +17,7 @@ from kinemill.train.data import Windows
 from kinemill.train.time_limit import check_time
 
 WINDOWS = 1024  # evenly spaced; more windows change the error little
-BATCH = 512  # windows rolled out at once
+BATCH = 512  # windows per rollout batch
 EPISODES, LONGEST = 8, 1000  # whole episodes of the free run, and their steps
 # Free runs between these have no skill, as in the gate: the differences between them are chance.
 SKILL, GROSS = 0.8, 2.4
@@ -44,7 +44,7 @@ class CandidateErrors:
 
         A geometric mean weighs a factor of two equally at every horizon, so that small errors of
         one step count as much as large errors of long rollouts. Free runs of unstable or chaotic
-        robots drift apart: errors between `SKILL` and `GROSS` count alike.
+        robots drift apart: errors between `SKILL` and `GROSS` count equally.
         """
         if not all(map(math.isfinite, self.by_horizon.values())):
             return math.inf
@@ -54,7 +54,7 @@ class CandidateErrors:
 
 
 def counted(free_run: float) -> float:
-    """Return the error in free run as it counts: all errors without skill count alike."""
+    """Return the capped free-run error: all errors without skill count equally."""
     return SKILL if SKILL < free_run <= GROSS else free_run
 
 
@@ -106,8 +106,8 @@ class ValidationRows:
         """Return the errors of a dynamics model.
 
         Args:
-            module: a `train.step.Step` or an ensemble. It starts from what a robot measures:
-                derived states are estimated.
+            module: a `train.step.Step` or an ensemble. It starts from measured states: derived
+                states are estimated.
         """
         late = self._history - module.rows
         sums = torch.zeros(self._horizon, dtype=torch.float64)

@@ -1,6 +1,6 @@
 """Learning rates over the steps, one file each: arithmetic of the step alone.
 
-So a resumed training needs nothing remembered. Each equals torch's own scheduler.
+A resumed training therefore needs no stored state. Each equals torch's own scheduler.
 """
 
 from kinemill.task.plugins import SCHEDULES

@@ -1,4 +1,4 @@
-"""What several schedules are made of."""
+"""Shared parts of schedules."""
 
 import math
 from abc import abstractmethod

@@ -19,7 +19,8 @@ class Spec:
 
     Attributes:
         name: of the family.
-        task: with the channels. structures: candidates, each with several histories and ridges.
+        task: with the channels.
+        structures: candidates, each with several histories and ridges.
     """
 
     name: str
