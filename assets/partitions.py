@@ -71,7 +71,7 @@ def report_partitions(
     Args:
         context: of an asset with partitions.
         task: the task.
-        home: holds what was reported.
+        home: holds the reported partitions.
         counts: the partitions.
         metadata: by partition.
 

@@ -57,7 +57,7 @@ class Checks:
 
 @dataclass(frozen=True)
 class ChainSettings:
-    """What all assets of a task share.
+    """Shared state of all assets of a task.
 
     Attributes:
         task: the task.
@@ -286,7 +286,7 @@ def emit(
 
     Args:
         context: of the asset.
-        artifact: what the asset made.
+        artifact: result of the asset.
         metadata: of the materialization.
         results: results of its checks; None: they are not evaluated in this run.
         data_version: default: the digest of the artifact.

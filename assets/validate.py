@@ -1,9 +1,9 @@
 """Episodes: the valid stretches of the recordings, and the reasons for rejecting the others.
 
-Input: recordings. Physical checks decide what is cut out, split or quarantined, as configured by
-the task; a schema suite generated from the task checks the accepted episodes. The suite's checks
-and the quarantined share block the pipeline; other findings are warnings. Units are the task's,
-rows at its time step. Rebuilt when the recordings or the task's `validate` part change.
+Input: recordings. Physical checks remove rows, split or quarantine episodes, as configured by the
+task; a schema suite generated from the task checks the accepted episodes. The suite's checks and
+the quarantined share block the pipeline; other findings are warnings. Units are the task's, rows at
+its time step. Rebuilt when the recordings or the task's `validate` part change.
 """
 
 import dagster as dg

@@ -1,6 +1,6 @@
 """One code server for the webserver and the daemon, which load the definitions once.
 
-With a Python module in the workspace, each of them starts a code server of its own, and the daemon
+With a Python module in the workspace, each of them starts a separate code server, and the daemon
 replaces its server every 60 s: with 10 tasks that is half of the idle processor time, and 200 tasks
 are not loaded within 60 s. Here both are clients of one server, `dagster code-server`, on a Unix
 socket that only this user can open. It loads them again when a task file changed, or when the

@@ -59,7 +59,7 @@ class TaskScaffolder(dg.Scaffolder[ScaffoldParams]):
             BadInput: the format is Python, or the component is appended to another one.
         """
         if request.scaffold_format != "yaml" or request.append:
-            fix = "scaffold it into a folder of its own, with --format yaml"
+            fix = "scaffold it into a separate folder, with --format yaml"
             raise BadInput(
                 request.target_path, f"must be the only one in a {COMPONENT_FILE}", fix=fix
             )

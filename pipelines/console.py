@@ -26,7 +26,7 @@ _COUNTED = re.compile(r"\w+ (?P<done>\d+)/(?P<total>\d+) ")
 _PACED = re.compile(r"\d steps/s")
 _WAITING = "waiting for "  # prefix of messages about a lock's holder
 _WIDTH = 20  # columns of a bar
-_PIPES = "[pipes] "  # begins what Dagster says of a training process that a signal ended
+_PIPES = "[pipes] "  # start of Dagster's message on a training process that a signal ended
 _MARKS = {"waiting": "·", "done": "✓", "failed": "✗", "stopped": "■"}
 _STYLES = {"waiting": "dim", "running": "bold", "done": "green", "failed": "red", "stopped": "dim"}
 

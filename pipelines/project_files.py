@@ -105,7 +105,7 @@ _WRITTEN = re.compile(
 
 @dataclass(frozen=True)
 class Scaffold:
-    """What `make_project` created: paths relative to the project, and notes for the user."""
+    """Files that `make_project` created: paths relative to the project, and notes for the user."""
 
     root: Path
     created: list[str]

@@ -63,14 +63,14 @@ def registry_events(tasks: Sequence[str]) -> dg.SensorDefinition:
 
 @dataclass
 class NewEvents:
-    """What a tick of the sensor found: events of the champion assets, and messages to webhooks."""
+    """Result of a sensor tick: events of the champion assets, and messages to webhooks."""
 
     assets: list[dg.AssetMaterialization] = field(default_factory=list[dg.AssetMaterialization])
     messages: list[Message] = field(default_factory=list[Message])
 
 
 def new_events(home: Home, task: str, reported: dict[str, int], events: NewEvents) -> None:
-    """Add what is new about a task after the last reported record, and note the last one.
+    """Add events of a task after the last reported record, and store the last one.
 
     Args:
         home: the home with the ledgers.

@@ -86,7 +86,7 @@ def _tune(
     from kinemill_dagster.pipelines.run import (
         make_until,
         run_chain,
-    )  # which knows all jobs, this one too
+    )  # which has all jobs, including this one
     from kinemill_dagster.resources.training import start_of
     from kinemill_dagster.resources.tune_processes import search_elsewhere
 

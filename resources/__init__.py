@@ -1,1 +1,1 @@
-"""Connections between the assets and what lies outside: store, references, compute, alerts."""
+"""Connections of the assets to the outside: store, references, compute, alerts."""

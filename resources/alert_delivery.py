@@ -26,8 +26,8 @@ from kinemill_dagster.resources.alerts import OLD, Alerts, folder, sent, setting
 
 TRIES = 5
 FIRST_WAIT = 30.0  # s after the first failure; doubled after each: 30 s, 1, 2, 4 min
-LIMIT = 15.0  # s for one call; what connects and then trickles has no limit of its own
-_STALE = 86400.0  # s; an older alert is dropped even if it was never tried
+LIMIT = 15.0  # s for one call; a connection that trickles data has no other limit
+_STALE = 86400.0  # s; an older alert is dropped even if no delivery was attempted
 
 
 class _Busy(Exception):
@@ -116,9 +116,9 @@ def send(url: SecretStr, note: Json, limit: float = LIMIT) -> str | None:
     """Send one alert to one address.
 
     Args:
-        url: an address that apprise knows.
+        url: an address of apprise.
         note: with `title`, `body`, `link`, `kind`.
-        limit: s until the call is given up; holds in the main thread of a process.
+        limit: timeout of the call, s; works in the main thread of a process.
 
     Returns:
         why it failed, without the address; None if it was taken.
@@ -128,7 +128,7 @@ def send(url: SecretStr, note: Json, limit: float = LIMIT) -> str | None:
     logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)  # it would name the address
     target = apprise.Apprise()
     if not target.add(url.get_secret_value()):
-        return "apprise knows no such address"
+        return "apprise does not support this address"
     body = f"{note['body']}\n{note['link']}".strip()
     kind = apprise.NotifyType.INFO if note["kind"] == "test" else apprise.NotifyType.WARNING
 

@@ -1,18 +1,19 @@
 """Alerts: messages about events, each sent once to its receivers.
 
-One file, `alerts.yaml` in the home (or the one that `KINEMILL_ALERTS` names), says who hears:
+One file, `alerts.yaml` in the home (or the one that `KINEMILL_ALERTS` names), defines the
+recipients:
 
-    urls: ["slack://...", "mailto://..."]        # any address that apprise knows
+    urls: ["slack://...", "mailto://..."]        # any address of apprise
     on: [failure, refused, promoted]             # default: all kinds
     quarantine_share: 0.2                        # from which share of the recordings on
-    stalled_after: 1800                          # s without a word of a run
+    stalled_after: 1800                          # s without an event of a run
     routes: [{urls: ["json://..."], tasks: [g1], owners: [ada], on: [drift]}]
     webhooks: {origins: ["https://..."]}         # which addresses MLflow's webhooks may use
 
-`alert` only writes a file under `alerts/waiting/`, so it costs nothing and waits for nobody; a
-separate process (`resources.alert_delivery`) sends it. The file name is derived from the event, so
-an event is sent once, however often it is noticed. Addresses are secrets: they are read when
-they are needed, and neither logged nor kept anywhere else; people see `#1 slack`.
+`alert` only writes a file under `alerts/waiting/`, so it never blocks; a separate process
+(`resources.alert_delivery`) sends it. The file name is derived from the event, so an event is sent
+once, however often it is noticed. Addresses are secrets: they are read when they are needed, and
+neither logged nor kept anywhere else; people see `#1 slack`.
 """
 
 import ipaddress
@@ -46,7 +47,7 @@ Kind = Literal[
     "memory",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-OLD = 30 * 86400.0  # s; what happened before is no news, and what was told may be forgotten
+OLD = 30 * 86400.0  # s; older events are ignored, and older sent alerts may be deleted
 
 
 _SCHEME = re.compile(r"([a-z0-9]{1,16})://")  # all of an address that people may see
@@ -151,7 +152,7 @@ def settings(home: Home) -> Alerts | None:
     """Read the routes of alerts; None without a file.
 
     Raises:
-        BadInput: the file is not there, or does not say what it must; no address is in the message.
+        BadInput: The file is missing or invalid; the message contains no address.
     """
     named = os.environ.get(VARIABLE)
     path = Path(named).expanduser() if named else home.root / "alerts.yaml"
@@ -175,10 +176,10 @@ class Event:
     """The event of an alert.
 
     Attributes:
-        key: the same for the same event, whoever notices it.
-        at: when it happened, s since the epoch; None: now.
-        task: whose it is, or "".
-        owner: who asked for it, or "".
+        key: the same for the same event, from any process.
+        at: time of the event, s since the epoch; None: now.
+        task: name of the task, or "".
+        owner: user who started it, or "".
     """
 
     key: str
@@ -190,18 +191,18 @@ class Event:
 def alert(home: Home, kind: Kind, title: str, body: str, link: str = "", *, event: Event) -> bool:
     """Queue an alert for sending, once for an event.
 
-    What happened before alerts were first asked for is no news.
+    Events before alerts were configured are ignored.
 
     Args:
-        home: of whatever it is about.
+        home: of the event.
         kind: of event.
         title: one line.
-        body: what happened, and what to do.
-        link: page that shows more.
-        event: what it is about.
+        body: the event and the fix.
+        link: page with details.
+        event: identity of the event.
 
     Returns:
-        whether it is news, and somebody is to hear it.
+        whether the alert is new and has recipients.
     """
     if not is_news(home, kind, event):
         return False

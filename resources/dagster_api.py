@@ -143,7 +143,7 @@ def reload_code(socket: Path) -> bool:
 
 
 def is_answering(socket: str) -> bool:
-    """Return whether the code server on a Unix socket, and the one that it stands for, answer."""
+    """Return whether the code server on a Unix socket and its proxied server respond."""
     from dagster._core.errors import DagsterUserCodeUnreachableError
     from dagster._grpc.client import DagsterGrpcClient
 

@@ -1,10 +1,10 @@
 """IO manager: references between assets as small JSON files, per run and the latest of each.
 
-`refs/runs/<run>/<task>/<asset>.json` is what an asset handed on in one run: the next stages of that
-run read it, whatever other runs do meanwhile. `refs/latest/<task>/<asset>.json` is what a stage run
-by itself starts from. A run of one partition writes `<asset>@<digest of the partition>.json`.
-`refs/latest/<task>/rules.note.json` names the rules of the last whole run
-that registered a model. An asset whose blocking check failed hands nothing on, so no file moves.
+`refs/runs/<run>/<task>/<asset>.json` is the output of an asset in one run: later stages of that run
+read it, independently of other runs. `refs/latest/<task>/<asset>.json` is the input of a stage that
+runs alone. A run of one partition writes `<asset>@<digest of the partition>.json`.
+`refs/latest/<task>/rules.note.json` names the rules of the last whole run that registered a model.
+An asset whose blocking check failed hands nothing on, so no file moves.
 """
 
 from pathlib import Path

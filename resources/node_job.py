@@ -1,6 +1,6 @@
 """Actor on a node of a Ray cluster that starts, polls and ends a process.
 
-The process dies with this actor, and the actor with its node or with the process that asked for it.
+The process ends with this actor, and the actor ends with its node or with its requesting process.
 """
 
 import os
@@ -16,14 +16,14 @@ from kinemill.process import exit_with_parent
 from kinemill.store.project import project_root
 from kinemill_dagster.resources.compute.local import end
 
-_TAIL = 2000  # bytes of the process's own output that are told
+_TAIL = 2000  # bytes of the process's output that are reported
 
 
 class Node:
     """A process on the node where this actor is; all methods run in one thread."""
 
     def __init__(self) -> None:
-        # Ray's workers outlive their raylet, and would go on beside those that replace them.
+        # Ray's workers outlive their raylet, and would run in parallel with their replacements.
         exit_with_parent(os.getppid())
         self._folder = tempfile.TemporaryDirectory(prefix="kinemill-")
         self._messages = Path(self._folder.name) / "messages"

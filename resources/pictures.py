@@ -92,7 +92,7 @@ def error_growth(home: Home, task: str, verification: ArtifactRef) -> Path:
 
 
 def returns_drawn(trials: Mapping[str, TrialResults]) -> str:
-    """Return an SVG of the returns of all episodes, from the least to the most, by who acted."""
+    """Return an SVG of the returns of all episodes, sorted, by policy."""
     styles = dict(zip(trials, _WHO, strict=False))
     lines = [
         Line(who, styles[who], np.linspace(0.0, 1.0, len(trial.returns)), np.sort(returns))

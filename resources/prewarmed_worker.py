@@ -1,9 +1,9 @@
 """A training process that is started before there is a job, while the data are made ready.
 
-What a child imports takes it about five seconds, the most of what a run costs beside the library's
-own work. A spare has that behind it when the job comes; one that is not needed ends with the run.
-`python -m kinemill_dagster.resources.prewarmed_worker PARENT_PID LIBRARY...` waits for one line on
-stdin, the order. At the end of stdin it exits.
+Imports take a child about five seconds, most of the overhead of a run. A spare has that behind it
+when the job comes; one that is not needed ends with the run. `python -m
+kinemill_dagster.resources.prewarmed_worker PARENT_PID LIBRARY...` waits for one line on stdin, the
+order. At the end of stdin it exits.
 """
 
 import importlib
@@ -29,7 +29,7 @@ class PrewarmedWorker:
     """At most one process that waits for a job; it dies with this one.
 
     Args:
-        libraries: what it imports before.
+        libraries: modules to import in advance.
     """
 
     def __init__(self, *libraries: str) -> None:

@@ -62,8 +62,8 @@ def send(process: psutil.Process, what: signal.Signals) -> None:
 def end_with_ancestors() -> None:
     """End this process, without a word, soon after its parent or its parent's parent has ended.
 
-    PR_SET_PDEATHSIG would not do: it tells of the thread that forked, and a server's threads come
-    and go. Children that asked for it end with us.
+    PR_SET_PDEATHSIG does not suffice: it fires when the forking thread ends, and a server's threads
+    are short-lived. Children that requested it end with this process.
     """
     ancestors = psutil.Process().parents()[:_ANCESTORS]
     threading.Thread(target=_watch, args=(ancestors,), daemon=True, name="ancestors").start()

@@ -1,7 +1,7 @@
 """New logs read by the nodes of a Ray cluster: `python -m resources.ray_ingest JOB`, once a worker.
 
-The nodes see the folder of logs under the same path, and share the home or the remote store. What
-they read is published as any reading is; the ingest that follows finds it there.
+The nodes see the folder of logs under the same path, and share the home or the remote store. Their
+results are published like those of a local ingest; the following ingest finds them.
 """
 
 import os
@@ -25,13 +25,14 @@ def read_on_nodes(
 ) -> None:
     """Read new logs on the workers of the task's cluster, if there are enough logs.
 
-    Where that fails nothing is lost: the ingest reads what they have not, and `report` hears why.
+    If that fails, nothing is lost: the ingest reads the remaining logs, and `report` receives the
+    reason.
 
     Args:
-        task: its `compute` says which cluster, how many workers, and from how many logs.
-        home: the workers' too, or they share its remote store.
-        folder: where the logs are; default: the drop folder.
-        report: hears what becomes of it.
+        task: its `compute` sets the cluster, the workers, and the minimum number of logs.
+        home: shared by the workers, directly or through its remote store.
+        folder: with the logs; default: the drop folder.
+        report: receives progress messages.
     """
     settings, source = task.compute, (folder or drop_folder(task, home)).resolve()
     if not isinstance(settings, Ray) or not source.is_dir():
@@ -71,7 +72,7 @@ def main() -> None:
     job = read_json(Path(sys.argv[1]))
     task = Task.model_validate(job["task"])
     if isinstance(task.compute, Ray):
-        # Nobody else knows how many of the node's cores the cluster lends this worker.
+        # Only this worker knows how many cores of the node the cluster assigns to it.
         os.environ["LOKY_MAX_CPU_COUNT"] = str(max(1, int(task.compute.cpus)))
     share = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     read_ahead(task, Home.resolve(), Path(job["folder"]), share)

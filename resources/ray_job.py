@@ -1,13 +1,12 @@
 """Run a job on the nodes of a Ray cluster: `python -m resources.ray_job SETTINGS PARENT_PID`.
 
-This process stands for the one on the cluster: it lives as long as that does, hands on what that
-says to Dagster and to its own output, ends with its exit code, and takes it along when it is ended
-itself. So whoever starts, watches and ends processes need not know of Ray; and Ray's own threads
-and signal handlers stay out of Dagster.
+This process represents the one on the cluster: it runs as long, forwards its messages to Dagster
+and its output, exits with its exit code, and terminates it when it is terminated. Process handling
+therefore needs no knowledge of Ray, and Ray's threads and signal handlers stay out of Dagster.
 
-On each node an actor starts the job as its child. With several workers each is told its rank as
-torchrun would. When a node dies, Ray says so of its actor: the others are ended, and all of them
-are started again where there is room, `retries` times; a training goes on from its last checkpoint.
+On each node an actor starts the job as its child. With several workers, each receives its rank as
+with torchrun. When a node dies, Ray reports its actor as dead: the others are terminated, and all
+are restarted on free nodes, up to `retries` times; a training resumes from its last checkpoint.
 """
 
 import json
@@ -36,8 +35,8 @@ from kinemill_dagster.resources.remote_job import RemoteJob, taken_up
 
 LOST = os.EX_TEMPFAIL  # exit code: the node died, or there is no cluster; another attempt may do
 _LOOK_EVERY = 0.3  # s
-_TIMEOUT = 60.0  # s without an answer after which a node is taken for dead
-_NOTICED = 5.0  # s after which Ray says that a node died, to those whose partner was on it
+_TIMEOUT = 60.0  # s without a response after which a node counts as dead
+_NOTICED = 5.0  # s after which Ray reports the death of a node to its partners
 _ROOM = 300.0  # s that may pass until the cluster has room
 
 
@@ -82,7 +81,7 @@ class _Attempt:
             num_cpus=settings.cpus,
             num_gpus=settings.gpus,
             scheduling_strategy="SPREAD",
-            max_restarts=0,  # what it did is lost with its node: we start all of them again
+            max_restarts=0,  # its work is lost with its node: restart all workers
         )
         self._nodes = [actor.remote() for _ in range(settings.workers)]
 
@@ -138,7 +137,7 @@ class _Attempt:
         for rank, (node, code) in enumerate(zip(self._nodes, codes, strict=True)):
             if code:
                 said = self._ray.get(node.said.remote(), timeout=_TIMEOUT)
-                _log(f"worker {rank} ended with code {code}; it last said: {said}")
+                _log(f"worker {rank} ended with code {code}; last output: {said}")
         failed = next(code for code in codes if code)
         if failed < 0:
             message = f"a worker was killed by signal {-failed}"

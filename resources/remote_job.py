@@ -1,10 +1,9 @@
 """Job for a process on another machine: `python -m resources.remote_job` runs it there.
 
 A job names a module, its arguments, and the small files that it needs, and travels as
-JSON in the environment, `KINEMILL_ERRAND`. Where it arrives the files are put into that machine's
-home (`KINEMILL_HOME`), and what they say of the first machine's home is said of this one. Data, and
-what is made of it, come from and go to what the machines share (`kinemill.store.remote_sync`), or
-lie in a folder that all of them see.
+JSON in the environment, `KINEMILL_ERRAND`. The receiving machine puts the files into its home
+(`KINEMILL_HOME`) and replaces paths of the first machine's home. Data and results are exchanged
+through the shared object store (`kinemill.store.remote_sync`) or a shared folder.
 """
 
 import json
@@ -31,9 +30,9 @@ class RemoteJob:
     """A job.
 
     Args:
-        module: that is run as a program.
-        arguments: of it; `{home}` and `{parent}` stand for the folder and the process there.
-        home: the folder in which the files lie on the machine that sends them.
+        module: run as a program.
+        arguments: of it; `{home}` and `{parent}` are replaced by the folder and the process there.
+        home: folder of the files on the sending machine.
         files: their contents, by path in the home.
     """
 
@@ -54,11 +53,11 @@ class RemoteJob:
         """Return the environment variables to send, including the job.
 
         Args:
-            home: the folder that is the home there; None: that machine knows.
+            home: the folder that is the home there; None: the setting of that machine.
         """
         passed = {key: value for key, value in os.environ.items() if key.startswith(_PASSED_ON)}
         passed.pop("KINEMILL_HOME", None)
-        passed.pop("KINEMILL_PROJECT", None)  # the project may lie elsewhere, too
+        passed.pop("KINEMILL_PROJECT", None)  # the project may have another path, too
         if home is not None:
             passed["KINEMILL_HOME"] = home
         return {**passed, VARIABLE: json.dumps(asdict(self))}

@@ -1,8 +1,8 @@
 """Retry rules: which failures are temporary, so that a run is started again.
 
 A process that was killed, a locked database, a connection that broke: infrastructure. Bad input, a
-refused check, a training that diverged: they would come out the same. Dagster starts a run whose
-process died again by itself (`run_retries`); one whose step failed it does not, unless tagged.
+refused check, a training that diverged: they would come out the same. Dagster retries a run whose
+process died (`run_retries`); it retries a failed step only if the run is tagged.
 """
 
 import errno
@@ -22,9 +22,9 @@ _NUMBERS = {
     errno.EHOSTUNREACH,
     errno.ENETUNREACH,
 }
-# What SQLite, and MLflow and SQLAlchemy around it, say of a database that somebody else holds.
+# Messages of SQLite, MLflow and SQLAlchemy for a database locked by another process.
 _LOCKED = ("database is locked", "database table is locked", "unable to open database file")
-# What psycopg2 says of a PostgreSQL that was started again, or that the net does not lead to.
+# Messages of psycopg2 for a PostgreSQL server that restarted or is unreachable.
 _AWAY = ("connection to server", "server closed the connection", "terminating connection")
 
 

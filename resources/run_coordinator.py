@@ -1,8 +1,8 @@
-"""Run coordinator: each run belongs to whoever launched it on the web pages or in a terminal.
+"""Run coordinator: each run belongs to the user who launched it on the web pages or in a terminal.
 
-The guard of the pages says who asks (`pipelines/auth`). An administrator may launch for somebody
-else, by the tag `kinemill/owner`; for all others it is what the guard says, whatever the request
-claims. The limits of runs at once for each owner act on it.
+The guard of the pages identifies the user (`pipelines/auth`). An administrator may launch for
+another user, by the tag `kinemill/owner`; for all others the guard sets it, regardless of the
+request. The limits of concurrent runs per owner use it.
 
 A run of assets gets the tags of their task here: two runs of one task never run at once, and none
 takes longer than `compute.run_timeout`.

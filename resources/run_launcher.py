@@ -21,7 +21,7 @@ from kinemill_dagster.resources.database_listeners import install_listeners
 from kinemill_dagster.resources.processes import boot_id, family_of, send, wait_for
 from kinemill_dagster.resources.tags import BOOT, MAX_RETRIES
 
-PATIENCE = 3.0  # s that a canceled run has to end by itself: it then tells MLflow
+PATIENCE = 3.0  # s in which a canceled run can end gracefully and report to MLflow
 _AFTER = 1.0  # s that SIGKILL may take
 _ANOTHER = 75.0  # s after which the daemon has a code server again; it looks every 60
 _HERE = {"localhost", "127.0.0.1", "::1"}
@@ -30,9 +30,9 @@ _HERE = {"localhost", "127.0.0.1", "::1"}
 class WatchedRunLauncher(dg.DefaultRunLauncher):
     """Dagster's own launcher, which also answers whether a started run still has its process.
 
-    Without it a run stays STARTED for ever when its process was killed together with the server
-    that had launched it, or was a `kinemill run`; and as two runs of one task never run at once,
-    nothing of that task would start again. The daemon asks every `run_monitoring` interval.
+    Without it, a run stays STARTED forever if its process was killed together with the server that
+    launched it, or was a `kinemill run`. Since two runs of one task never run concurrently, no run
+    of that task would start again. The daemon checks every `run_monitoring` interval.
 
     A canceled run has a few seconds to end; then its processes are killed, so that no process
     that hangs in a library keeps the GPU. Training loses nothing by that: its checkpoints are
@@ -58,7 +58,7 @@ class WatchedRunLauncher(dg.DefaultRunLauncher):
         """Check the process that the run recorded."""
         said = None if _is_elsewhere(run) else self._said(run)
         if said is None:
-            return CheckRunHealthResult(WorkerStatus.RUNNING)  # it has not said, or cannot be seen
+            return CheckRunHealthResult(WorkerStatus.RUNNING)  # unknown, or not visible
         if _process(run, *said) or self._awaits_server(run, said[1]):
             return CheckRunHealthResult(WorkerStatus.RUNNING)
         self._lost.pop(run.run_id, None)
@@ -68,7 +68,7 @@ class WatchedRunLauncher(dg.DefaultRunLauncher):
         """Return whether a run died with its code server, and the daemon may have no other one yet.
 
         Dagster launches the next attempt in the moment a run fails; where no code server answers
-        then, there is none. A daemon that came after the run has a server of its own.
+        then, there is none. A daemon that started after the run has another server.
         """
         path = json.loads(run.tags.get(GRPC_INFO_TAG, "{}")).get("socket")
         if path is None or psutil.Process().create_time() > said_at or is_answering(path):
@@ -79,7 +79,7 @@ class WatchedRunLauncher(dg.DefaultRunLauncher):
     def terminate(self, run_id: str) -> bool:
         """End a run with all its processes within 5 s; return whether it ended.
 
-        Who was told to end is not started again, also when what told it was its time limit.
+        A run that was terminated is not retried, including by its time limit.
         """
         run = self._instance.get_run_by_id(run_id)
         if run is None or run.is_finished:
@@ -92,7 +92,7 @@ class WatchedRunLauncher(dg.DefaultRunLauncher):
         if process is None:
             return is_accepted
         if not is_accepted:
-            send(process, signal.SIGINT)  # what the code server would have had it send itself
+            send(process, signal.SIGINT)  # the event that the code server would have sent
         for member in wait_for(family, PATIENCE):
             send(member, signal.SIGKILL)
         is_ended = not wait_for(family, _AFTER)

@@ -5,11 +5,11 @@ import dagster as dg
 from kinemill.task import Task
 
 TASK = "kinemill/task"  # one run of a task at a time
-OWNER = "kinemill/owner"  # for whom it runs; each has a share of the places
-WHY = "kinemill/why"  # what it was started for, when nobody did it by hand
+OWNER = "kinemill/owner"  # owner of the run; each owner has a share of the slots
+WHY = "kinemill/why"  # reason of an automatic start
 BOOT = "kinemill/boot"  # which start of the machine its process belongs to
 FAULT = "kinemill/fault"  # why a step failed: `passing` or `lasting`
-RESUME = "kinemill/resume"  # go on with the latest unfinished training of the task, or fail
+RESUME = "kinemill/resume"  # resume the latest unfinished training of the task, or fail
 
 PARTITIONS, ALL = "kinemill/partitions", "all"  # a run that reads all partitions of a task
 
@@ -21,11 +21,11 @@ RETRIED_BY = "dagster/auto_retry_run_id"  # the run that resumed a failed one
 RETRY_STEPS = "dagster/retry_on_asset_or_op_failure"
 RUN_KEY = "dagster/run_key"
 
-# Started by hand it is 0, which Dagster assumes; what nobody waits for comes after that.
+# Manual runs have 0, Dagster's default; automatic runs have a lower priority.
 SOON, AT_NIGHT = {PRIORITY: "-1"}, {PRIORITY: "-2"}
 AUTOMATIC = {OWNER: "kinemill"}
 
-# Who asks, and what they may do, as the guard of the web pages tells the server behind it.
+# User and permissions of a request, passed by the guard of the web pages to the server.
 USER_HEADER, USER_MAY_HEADER = "X-Kinemill-User", "X-Kinemill-May"
 
 

@@ -70,9 +70,9 @@ def define_task_resource(task: Task, *, web: bool = True) -> dg.ResourceDefiniti
     """Make the resource of one task; its config are overrides, spelled as in the task file.
 
     Args:
-        task: as its file has it.
-        web: whoever reaches the server writes the config. Otherwise a user of this machine does:
-            it may name code and files, and was checked before Dagster is asked.
+        task: from its file.
+        web: whether users of the server write the config. Otherwise a user of this machine does: it
+            may name code and files, and is already checked.
     """
     form = launchpad(task)
     schema = form if web else dg.Permissive()
@@ -95,12 +95,12 @@ def define_task_resource(task: Task, *, web: bool = True) -> dg.ResourceDefiniti
     return dg.ResourceDefinition(
         resource_fn=start,
         config_schema=dg.Field(schema, is_required=False),
-        description=f"Overrides of {form.path.name} for this run; the rest stays as it is there.",
+        description=f"Overrides of {form.path.name} for this run; other values are unchanged.",
     )
 
 
 class Form(dg.Shape):
-    """The launchpad's form of a task; what is filled in is checked as a whole, with the task.
+    """The launchpad's form of a task; values are checked together, with the task.
 
     Args:
         fields: of the form.
@@ -108,7 +108,7 @@ class Form(dg.Shape):
     """
 
     def __new__(cls, fields: Mapping[str, dg.Field], task: Task) -> "Form":
-        """Make a form of its own: Dagster would share one between all that look alike."""
+        """Create a separate form: Dagster would share one between identical forms."""
         del fields, task
         made = object.__new__(cls)
         made._initialized = False
@@ -119,7 +119,7 @@ class Form(dg.Shape):
         self.path = task.path or Path(f"{task.name}.yaml")
 
     def effective(self, value: Json, *, web: bool = True) -> Task:
-        """Return the task with what is filled in, over the web or by a user of this machine.
+        """Return the task with the form's values, set over the web or by a user of this machine.
 
         Raises:
             KinemillError: a key or value that the task cannot have, with its bound.
@@ -131,10 +131,10 @@ class Form(dg.Shape):
         return changed
 
     def post_process(self, value: Json) -> Json:
-        """Refuse what the task cannot have; Dagster asks this before it launches a run.
+        """Refuse invalid values; Dagster calls this before it launches a run.
 
         Raises:
-            PostProcessingError: which says so in the launchpad.
+            PostProcessingError: Shown in the launchpad.
         """
         try:
             if value:
@@ -205,7 +205,7 @@ def _is_one_model(annotation: object) -> bool:
 def _spelled_by_field(part: BaseModel) -> bool:
     """Return whether a task file writes the part as its fields."""
     names = {info.alias or name for name, info in type(part).model_fields.items()}
-    spelled: Any = part.model_dump(by_alias=True)  # whatever a serializer of its own makes of it
+    spelled: Any = part.model_dump(by_alias=True)  # for any custom serializer
     return isinstance(spelled, dict) and set(spelled) == names
 
 

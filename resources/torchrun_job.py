@@ -1,9 +1,8 @@
 """A training in several processes: `python -m resources.torchrun_job JOB PARENT_PID PROCESSES`.
 
-This process is torchrun's agent. It looks ten times a second whether one of them ended, and ends
-the others then: nobody waits for one that is lost. There are no restarts here; the run is started
-again, and goes on from the checkpoint. The processes end with this one, however that ends, and this
-one with its parent.
+This process is torchrun's agent. It polls ten times a second whether one of them ended, and then
+terminates the others. It does not restart them: the run is retried and resumes from the checkpoint.
+The processes end with this one, however that ends, and this one with its parent.
 """
 
 import os
@@ -24,7 +23,7 @@ def run(job: str, processes: int) -> int:
 
     A process that was killed is EX_TEMPFAIL: another attempt may do.
     """
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # or torchrun says so, at length
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # or torchrun prints long messages
     try:
         torchrun(
             [

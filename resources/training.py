@@ -23,12 +23,12 @@ def train_elsewhere(
     dataset: ArtifactRef,
     training_set: ArtifactRef,
 ) -> Artifact:
-    """Return the model for this task and data, trained in a process of its own unless known.
+    """Return the model for this task and data, trained in a separate process unless cached.
 
     Raises:
-        TrainingFailed: the training ended without a model; its MLflow run says so too.
+        TrainingFailed: The training ended without a model; its MLflow run is marked as failed.
         ProcessLost: it was ended from outside.
-        BadInput: the run is to go on with a training that had other settings or data.
+        BadInput: The run must resume a training that had other settings or data.
     """
     from kinemill.tracking import lock
     from kinemill.train import check_resume, find_model
@@ -134,9 +134,7 @@ def write_job(
     from kinemill.tracking import end_orphans, log_dataset, open_tracking, start_run
     from kinemill.tracking.run_links import DAGSTER_RUN
 
-    end_orphans(
-        resource.home
-    )  # of trainings whose every process was killed: nobody else ended them
+    end_orphans(resource.home)  # of trainings whose processes were all killed
     folder = _folder(resource, dataset, training_set, start)
     settings = {"task": resource.task.name, "dt": resource.task.dt}
     tags = {DAGSTER_RUN: dagster_run}

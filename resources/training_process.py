@@ -1,6 +1,6 @@
 """Training process: `python -m kinemill_dagster.resources.training_process JOB PARENT_PID`.
 
-It knows no Dagster, only Pipes: lines go to the run that started it, metrics to MLflow. Of several
+It uses only Dagster Pipes: lines go to the run that started it, metrics to MLflow. Of several
 processes that share a training (`RANK`, `WORLD_SIZE`) the first alone does so.
 """
 

@@ -80,7 +80,7 @@ class Workers:
                 # The next one would read the same bad input, and find no room either.
                 if self.died > _MOST_DEATHS or code in {BadInput.exit_code, DiskFull.exit_code}:
                     raise self._failure(number, code, how)
-                progress.log_message(f"worker {number} {how}; another one goes on with its trial")
+                progress.log_message(f"worker {number} {how}; another one continues its trial")
                 self.start(number)
 
     def repeat(self, progress: Progress) -> None:
@@ -111,8 +111,8 @@ class Workers:
             return full_system(self.search.folder) or DiskFull(self.search.folder, last)
         return TrainingFailed(
             f"worker {number} of {self.search.name}",
-            f"{how}; it last said: {said or 'nothing'}",
-            fix="the same command goes on from where the search is",
+            f"{how}; last output: {said or 'nothing'}",
+            fix="run the same command to continue the search",
         )
 
 
@@ -120,7 +120,7 @@ def _worker(search: Search, job: Path, number: int) -> tuple[list[str], dict[str
     """Return the module of a worker, its arguments and its environment.
 
     Raises:
-        BadInput: workers on other machines would not know of each other's trials.
+        BadInput: Workers on other machines would not see each other's trials.
     """
     module, compute = "kinemill.tune.worker", search.task().compute
     if not isinstance(compute, Ray):
@@ -129,7 +129,7 @@ def _worker(search: Search, job: Path, number: int) -> tuple[list[str], dict[str
     if remote() and not database():
         raise BadInput(
             "KINEMILL_DATABASE",
-            "is not set, and the nodes have homes of their own",
+            "is not set, and the nodes have separate homes",
             fix="share a database, or leave KINEMILL_REMOTE out and share the home's folder",
         )
     where = f"{HOME}/{job.relative_to(search.home.root).as_posix()}"
@@ -152,7 +152,7 @@ def search_elsewhere(
 
     Raises:
         TrainingFailed: the workers died over and over, or no trial has a result.
-        BadInput: this machine has too few cores for so many workers.
+        BadInput: This machine has too few cores for this number of workers.
     """
     check_processes("workers", workers, each=4)
     with (
@@ -208,5 +208,5 @@ def _nothing(search: Search, trials: list[TrialRecord]) -> TrainingFailed:
     return TrainingFailed(
         search.name,
         f"no trial has a result; the first: {why}",
-        fix="the same command goes on; give it more --timeout or --trials, or mend tune.space",
+        fix="run the same command with a larger --timeout or --trials, or fix tune.space",
     )

@@ -41,7 +41,7 @@ _TRANSLATED = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: IPv4 behind a tr
 
 
 def allowed_webhooks(home: Home) -> Webhooks:
-    """Return which addresses webhooks may use; read anew, so that a change needs no restart.
+    """Return which addresses webhooks may use; read on each call, so a change needs no restart.
 
     Raises:
         BadInput: `alerts.yaml` is invalid, or machines share the database without a shared key.

@@ -1,4 +1,4 @@
-"""An augmentation of one's own: a sensor that shakes with one slow sine."""
+"""A custom augmentation: a sensor that shakes with one slow sine."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""A baseline of one's own: each state decays."""
+"""A custom baseline: each state decays."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""A physical check of one's own: more energy than the robot can have."""
+"""A custom physical check: more energy than the robot can have."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""Coordinates of one's own in which the network predicts: an invertible transform of all states."""
+"""Custom coordinates of the predictions: an invertible transform of all states."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""Features of one's own, computed of all channels of a row together."""
+"""Custom features, computed from all channels of a row."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""A loss of one's own: squares near zero, straight lines for outliers (Huber 1964)."""
+"""A custom loss: squares near zero, straight lines for outliers (Huber 1964)."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""A network of one's own for dynamics models and policies."""
+"""A custom network for dynamics models and policies."""
 
 import torch
 from torch import Tensor, nn

@@ -4,7 +4,7 @@
     pip install numpy onnxruntime
     python run_bundle.py model
 
-Everything a program needs to know is in the file's own metadata: names, units, dt, history, limits.
+The file's metadata has everything that a program needs: names, units, dt, history, limits.
 """
 
 import json
@@ -18,7 +18,7 @@ HORIZON = 25  # steps
 
 
 def open_model(path):
-    """Return a session on one thread, and what the file says about itself."""
+    """Return a session on one thread, and the metadata of the file."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
@@ -45,7 +45,7 @@ def step_by_step(session, about, inputs):
     """Predict the same one step at a time, as a robot does: (1, T, S)."""
     carry = {
         item["name"]: np.zeros((1, *item["shape"]), np.float32) for item in about["carry"]
-    }  # what the model remembers; nothing yet
+    }  # recurrent state of the model; empty at first
     names = ["next_state", *(f"next_{name}" for name in carry)]
 
     def advance(state, action):
@@ -53,7 +53,7 @@ def step_by_step(session, about, inputs):
         carry.update(zip(carry, found[1:], strict=True))
         return found[0]
 
-    for k in range(about["history"] - 1):  # let it see the past; what it predicts is not needed
+    for k in range(about["history"] - 1):  # process the history; its predictions are not needed
         advance(inputs["states"][:, k], inputs["past_actions"][:, k])
     state, predicted = inputs["states"][:, -1], []
     for k in range(inputs["actions"].shape[1]):

@@ -4,7 +4,7 @@
     pip install numpy onnxruntime
     python run_policy.py policy
 
-Everything a program needs to know is in the file's own metadata: names, units, dt, limits, choices.
+The file's metadata has everything that a program needs: names, units, dt, limits, choices.
 """
 
 import json
@@ -18,7 +18,7 @@ STEPS = 5
 
 
 def open_policy(path):
-    """Return a session on one thread, and what the file says about itself."""
+    """Return a session on one thread, and the metadata of the file."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
@@ -44,7 +44,7 @@ def act(session, about, inputs, steps):
     """Act for some steps in a row from the beginning of an episode: (steps, A)."""
     carry = {
         item["name"]: np.zeros((1, *item["shape"]), np.float32) for item in about["carry"]
-    }  # what the policy remembers; nothing yet
+    }  # recurrent state of the policy; empty at first
     names, actions = ["action", *(f"next_{name}" for name in carry)], []
     for _ in range(steps):
         action, *after = session.run(names, inputs | carry)
@@ -54,7 +54,7 @@ def act(session, about, inputs, steps):
 
 
 def main(folder):
-    """Print what the policy does where all is zero."""
+    """Print the action of the policy for an observation of zeros."""
     session, about = open_policy(Path(folder) / "policy.onnx")
     found = act(session, about, nothing_observed(about), STEPS)
     print(f"{about['task']}: {STEPS} steps of {about['dt']} s, all observed numbers 0")

@@ -28,7 +28,7 @@ TIMEOUT = 1.0  # s until the computer considers the robot lost
 
 
 class SocketPlant:
-    """The computer's side: a `ControlledPlant` that asks the robot over a socket.
+    """The computer's side: a `ControlledPlant` that talks to the robot over a socket.
 
     Args:
         address: host and port of the robot.
@@ -42,7 +42,7 @@ class SocketPlant:
         self._file = None
 
     def reset(self, start):
-        """Bring the robot near `start` (S,), and return its actual state (S,)."""
+        """Move the robot close to `start` (S,), and return its actual state (S,)."""
         return self._state(self._ask({"reset": list(map(float, start))}))
 
     def observe(self):
@@ -76,7 +76,7 @@ class SocketPlant:
                 raise ConnectionError("the robot closed the connection")
             return json.loads(line)
         except (OSError, ValueError) as error:
-            with contextlib.suppress(OSError):  # what was not sent cannot be flushed
+            with contextlib.suppress(OSError):  # unsent data cannot be flushed
                 self.close()
             self._file = None
             host, port = self.address
@@ -95,7 +95,7 @@ class RobotSide:
     """The robot's side: a clock that holds the last action, and a watchdog.
 
     Args:
-        plant: what is measured and moved: here `kinemill.control.Robot`, there drivers.
+        plant: the robot: here `kinemill.control.Robot`, on hardware its drivers.
         dt: s between two measurements.
         patience: s without a message until the action is zero.
     """

@@ -6,7 +6,8 @@ three parts are chosen together as one number, so that exactly the combinations 
 allowed; the mask forbids all others. An episode ends when no piece that is left fits anywhere.
 
 The reward of a cut is the area of the piece over that of a sheet, less `opening` when it is the
-first one out of its sheet; so the return grows with what is cut and falls with the sheets used.
+first one out of its sheet; so the return grows with the cut area and falls with the number of
+sheets.
 
 `StructuredStockCutting` decides the same in two sub-steps, each with its own observation, choices
 and mask: `piece` selects a kind, then `cut` selects how it is turned and the sheet.
@@ -28,11 +29,11 @@ class StockCutting(gymnasium.Env):
     """Cut rectangles out of sheets.
 
     Args:
-        sheets: how many there are.
+        sheets: number of sheets.
         size: width and height of each, cells.
         kinds: of pieces that are ordered.
         most: ordered of each kind.
-        opening: what the first cut out of a sheet costs.
+        opening: cost of the first cut from a sheet.
         render_mode: `rgb_array`, or None.
     """
 
@@ -93,7 +94,7 @@ class StockCutting(gymnasium.Env):
         seen = self._seen()
         over = not seen["action_mask"].any()
         if over:
-            seen["action_mask"][:] = 1  # nobody chooses any more; a mask of zeros is no choice
+            seen["action_mask"][:] = 1  # the episode is over; a mask of zeros would be invalid
         info = {"cut": area, "sheets_opened": float(fresh)}
         if over:
             info["is_success"] = bool(self._left.sum() == 0)

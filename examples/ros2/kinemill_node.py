@@ -24,7 +24,7 @@ from kinemill.task import load_task
 
 
 class KinemillNode(Node):
-    """Holds the watchdog, and asks it once every dt."""
+    """Holds the watchdog, and calls it once every dt."""
 
     def __init__(self):
         super().__init__("kinemill")
@@ -48,7 +48,7 @@ class KinemillNode(Node):
         self.guard.observe(np.asarray(message.data, np.float32))
 
     def tick(self):
-        """Send a command, and say why if it is the safe one."""
+        """Send a command, and log the reason if it is the safe action."""
         command = self.guard.act()
         self.commands.publish(Float32MultiArray(data=command.action.tolist()))
         if command.safe:
@@ -57,7 +57,7 @@ class KinemillNode(Node):
 
 
 def main():
-    """Run until it is told to stop; the last command is the safe one."""
+    """Run until it is stopped; the last command is the safe action."""
     rclpy.init()
     node = KinemillNode()
     try:

@@ -13,7 +13,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD = 10.0  # s for the headers of a request
 BODY = 30.0  # s without a byte of a body
-MOST = 512  # connections; a process may have 1,024 open files where nobody raised the limit
+MOST = 512  # connections; a process may have 1,024 open files by default
 _log = logging.getLogger("kinemill.guard")
 
 

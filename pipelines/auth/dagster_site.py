@@ -228,7 +228,7 @@ def _names_gate(config: Mapping[str, object]) -> bool:
 
 
 def _op_configs(config: Mapping[str, object], *keys: str) -> list[Mapping[str, Any]]:
-    """Return the configuration of each op, or what it holds under some keys."""
+    """Return the configuration of each op, or its values under some keys."""
     configs: list[Any] = []
     for kind in ("ops", "solids"):
         configs += [one.get("config") for one in _mappings(_values(config.get(kind)))]

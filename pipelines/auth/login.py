@@ -55,7 +55,7 @@ class Entrance:
         if opened.login and not users:
             what = f"--host {self.host}" if self.host not in HERE else "--login"
             fix = "add one: kinemill admin users add NAME --role admin"
-            raise BadInput(what, "needs users who log in, and there are none", fix=fix)
+            raise BadInput(what, "needs users who log in, but there are none", fix=fix)
         return opened
 
     def flags(self, port: int) -> list[str]:

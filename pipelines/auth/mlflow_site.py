@@ -301,7 +301,7 @@ def _check_open(run: Run, user: str) -> None:
 def _check_owner(run: Run, user: str) -> None:
     if run.owner != user:
         raise Refused(
-            403, f"{run.id} belongs to {run.owner or 'kinemill'}, who alone may change it"
+            403, f"{run.id} belongs to {run.owner or 'kinemill'}, and only this user may change it"
         )
 
 

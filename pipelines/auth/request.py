@@ -1,4 +1,4 @@
-"""Parse an HTTP request once; the servers receive only what is rebuilt from the parsed value.
+"""Parse an HTTP request once; the servers receive only requests rebuilt from the parsed value.
 
 Two programs that parse the same bytes can disagree: about the case of a content type, the second of
 two equal keys, a query string with a body, an encoded slash. The guard therefore parses a request

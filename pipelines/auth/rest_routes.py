@@ -76,7 +76,7 @@ _CHANGES = (
     _Change("POST", ("models", _ANY, "promote"), Promote, Permission.PROMOTE),
     _Change("POST", ("models", _ANY, "approve"), Approve, Permission.PROMOTE),
     _Change("POST", ("models", _ANY, "rollback"), Rollback, Permission.PROMOTE),
-    # Robots report what they installed; a token that only reads is enough.
+    # Robots report installed versions; a read-only token is enough.
     _Change("POST", ("models", _ANY, _ANY, "installations"), Installation, Permission.LOOK),
 )
 

@@ -131,7 +131,7 @@ def _attention(rows: Sequence[_Row]) -> str:
     if not lines:
         return ""
     more = f"<p>and {len(lines) - _LISTED} more</p>" if len(lines) > _LISTED else ""
-    listed = table(["Task", "What needs attention"], lines[:_LISTED], fixed=True)
+    listed = table(["Task", "Needs attention"], lines[:_LISTED], fixed=True)
     return f"<h2>Needs attention</h2>{listed}{more}"
 
 

@@ -38,7 +38,7 @@ class Uploads:
             yield
 
     def check(self, path: str) -> None:
-        """Check an authorized upload against what is being closed.
+        """Check an authorized upload against objects that are being closed.
 
         Raises:
             Refused: its run is being finished.

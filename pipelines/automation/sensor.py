@@ -87,7 +87,7 @@ def _with_open_instance(context: dg.SensorEvaluationContext) -> dg.SensorEvaluat
     the processor time of a tick without news.
     """
     ref = context.instance_ref
-    if ref is None:  # in a test, with an instance of its own
+    if ref is None:  # in a test, with a separate instance
         return context
     if not _opened or _opened[0][0] != ref:
         _opened[:] = [(ref, dg.DagsterInstance.from_ref(ref))]
@@ -116,7 +116,7 @@ def _request(task: Task, tick: Tick) -> dg.RunRequest:
     every = [dg.AssetKey([task.name, asset]) for asset in stages_of(task).values()]
     try:
         of_partitions = run_tags(task, tick.home, tick.instance)
-    except (KinemillError, OSError) as error:  # the run fails with it, and other tasks go on
+    except (KinemillError, OSError) as error:  # the run fails with it; other tasks continue
         tick.warn(f"{task.name}: {error}")
         of_partitions = {}
     tags = {**first.tags, **of_partitions, **task_tags(task)}

@@ -1,4 +1,4 @@
-"""What the conditions of one evaluation share: home, time, task files, and their decisions."""
+"""Shared state of the conditions of one evaluation: home, time, task files, and their decisions."""
 
 import time
 from collections.abc import Generator
@@ -34,7 +34,7 @@ class Tick:
     """One evaluation of the conditions.
 
     Attributes:
-        instance: Dagster's instance, which knows the runs.
+        instance: Dagster's instance, with the runs.
         home: the home of kinemill.
         moment: time of the evaluation, s since the epoch.
         events: new states of external assets.

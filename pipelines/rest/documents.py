@@ -1,6 +1,6 @@
 """Bodies of requests to REST, and documents of its responses that no stage of the chain has.
 
-The guard validates a body with the same model as the server, and forwards what the model accepted.
+The guard validates a body with the same model as the server, and forwards the validated body.
 """
 
 import re
@@ -313,7 +313,7 @@ class DraftDocument(BaseModel):
         name, learn, rate: of the task to be.
         created_at: ISO 8601, UTC; the draft is deleted a day later.
         logs: its logs.
-        preview: what was concluded from them; None before `build`.
+        preview: conclusions from them; None before `build`.
     """
 
     id: str
@@ -400,6 +400,6 @@ class ResolvedVersion(BaseModel):
 
 
 class Problem(BaseModel):
-    """An error: what is wrong, what was expected, and what to do."""
+    """An error: the problem, the expectation, and the fix."""
 
     message: str

@@ -1,7 +1,7 @@
 """Drafts of new tasks in the home: `drafts/ID/` with its logs and its preview.
 
 A draft belongs to the user who started it; others cannot see it. It is deleted after a day, and a
-user has few at once.
+user may have few at a time.
 """
 
 import errno
@@ -91,16 +91,16 @@ class Draft:
             _copy(source, target, room)
 
     def preview(self) -> DraftPreview | None:
-        """Return what was concluded from the logs; None before."""
+        """Return the conclusions from the logs; None before."""
         file = self.folder / _PREVIEW
         return DraftPreview.model_validate_json(file.read_bytes()) if file.is_file() else None
 
     def keep_preview(self, preview: DraftPreview) -> None:
-        """Store what was concluded from the logs."""
+        """Store the conclusions from the logs."""
         publish_file(self.folder / _PREVIEW, preview.model_dump_json().encode())
 
     def require_preview(self) -> DraftPreview:
-        """Return what was concluded from the logs.
+        """Return the conclusions from the logs.
 
         Raises:
             BadInput: nothing was, yet.
@@ -126,7 +126,7 @@ class Draft:
         """Check that the logs can be put into a drop folder.
 
         Raises:
-            BadInput: another log of the same name is there.
+            BadInput: Another log of the same name exists.
         """
         for source, target in self._targets(drop).items():
             if target.exists() and not _is_same(source, target):
@@ -146,7 +146,7 @@ class Draft:
         return {path: drop / path.relative_to(self.logs) for path in self.files()}
 
     def delete(self) -> None:
-        """Delete it with its logs; links elsewhere stay."""
+        """Delete it with its logs; files outside are kept."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

@@ -168,7 +168,7 @@ def create_task(body: CreateTask, request: Request, service: ServiceOf) -> Creat
 
 
 def _text(task: Json, draft: Draft | None) -> str:
-    """Spell a task file; comments of the draft stay at channels that nobody edited."""
+    """Format a task file; unedited channels keep the comments of the draft."""
     preview = draft.preview() if draft else None
     if preview is None:
         return spell_task(task, {})

@@ -58,7 +58,7 @@ async def receive_log(
         folder: of the file; created if it does not exist.
         name: of the file.
         largest: most bytes.
-        where: what the folder is, for errors.
+        where: name of the folder, for errors.
 
     Raises:
         BadInput: the name is in use or would be ignored, or the file is too large.

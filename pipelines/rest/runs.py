@@ -125,7 +125,7 @@ async def stream_metrics(
 
 
 class _Follower:
-    """What is new about one run at each look.
+    """Yields the news of one run at each poll.
 
     Attributes:
         ended: whether the last look saw the end of the run.

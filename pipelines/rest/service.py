@@ -1,4 +1,4 @@
-"""What the endpoints of REST need: the home, the runs, and the user of a request."""
+"""Context of REST endpoints: the home, the runs, and the user of a request."""
 
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Page of a draft: a table of its channels with curves, main settings, and what was concluded."""
+"""Page of a draft: a table of its channels with curves, main settings, and conclusions."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -43,15 +43,15 @@ def draft_page(draft: DraftDocument, preview: DraftPreview) -> str:
 
     Args:
         draft: the draft.
-        preview: what was concluded from its logs.
+        preview: conclusions from its logs.
     """
     task = make_task(preview.task, web=True)
     logs = "1 log" if len(draft.logs) == 1 else f"{len(draft.logs)} logs"
     sections = [
         f'<header><div><div class="eyebrow">New task</div><h1>{escape(draft.name)}</h1></div>'
         "</header>",
-        f"<p>{logs}; learn type {escape(task.learn.type)}. Check each channel: what ends in "
-        "<b>?</b> is a guess. Values outside <b>limits</b> are cut out.</p>",
+        f"<p>{logs}; learn type {escape(task.learn.type)}. Check each channel: values that end in "
+        f"<b>?</b> are guesses. Values outside <b>limits</b> are cut out.</p>",
         f'<form class="draft" data-draft="{draft.id}">',
         "<h2>Channels</h2>",
         _channels(preview),
@@ -170,7 +170,7 @@ def _notes(preview: DraftPreview) -> str:
 
 
 def _results(files: Sequence[Json], dataset: str | None) -> str:
-    """Return what a check of the logs found, as `console.js` writes it after the next check."""
+    """Return the findings of a check of the logs, in the format that `console.js` writes."""
     rows = [
         [
             escape(str(file["file"])),

@@ -81,7 +81,7 @@ def setting_input(setting: Setting) -> str:
 
 
 def options(values: Sequence[str], selected: str, texts: Sequence[str] = ()) -> str:
-    """Return the options of a `select`; `texts` are what the user reads, by default the values."""
+    """Return the options of a `select`; `texts` are the labels, by default the values."""
     return "".join(
         f'<option value="{escape(one)}"{" selected" if one == selected else ""}>'
         f"{escape(text)}</option>"

@@ -31,7 +31,7 @@ def run(context: dg.AssetExecutionContext, job: Path, settings: Kubernetes) -> N
     """Run the training that `job` describes in a pod, until it ends or its time is over.
 
     Raises:
-        BadInput: the pod could neither read the home nor what it shares.
+        BadInput: The pod could read neither the home nor shared storage.
         ProcessLost: the pod was evicted or killed, or Kubernetes does not answer.
         TrainingFailed: it ran out of time, or could not train.
     """
@@ -73,7 +73,7 @@ def environment(job: Path) -> dict[str, str]:
 
 
 def pod_spec(home: Home, settings: Kubernetes) -> Json:
-    """Return the specification of the pod, but for its image, command and variables.
+    """Return the specification of the pod, except image, command and variables.
 
     Raises:
         BadInput: it could read neither the home nor what machines share.
@@ -89,7 +89,7 @@ def pod_spec(home: Home, settings: Kubernetes) -> Json:
     if settings.gpus:
         resources[_GPU] = str(settings.gpus)
     return {
-        "restartPolicy": "Never",  # Dagster starts the run again, and it goes on where it was
+        "restartPolicy": "Never",  # Dagster retries the run, which resumes
         "activeDeadlineSeconds": int(settings.max_runtime),
         "terminationGracePeriodSeconds": _GRACE,
         "automountServiceAccountToken": False,
@@ -114,4 +114,4 @@ def _failure(problem: str) -> KinemillError:
     kind = ProcessLost if passing else TrainingFailed
     last = problem.strip().splitlines()
     text = os.linesep.join(last[-12:])
-    return kind("pod of the training", text, fix="a rerun goes on from the last checkpoint")
+    return kind("pod of the training", text, fix="a rerun resumes from the last checkpoint")

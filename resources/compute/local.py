@@ -50,13 +50,13 @@ def watch(
 
     Args:
         context: of the run.
-        job: the file that describes the training; the child's own output goes beside it.
-        settings: with the time that there is.
-        module: of ours, and its arguments.
-        environment: beside this one.
+        job: the file that describes the training; the child's output is written next to it.
+        settings: with the time limit.
+        module: of kinemill, and its arguments.
+        environment: additional variables.
 
     Raises:
-        ProcessLost: the child was killed, or says by EX_TEMPFAIL that another attempt may do.
+        ProcessLost: The child was killed, or requests a retry with EX_TEMPFAIL.
         TrainingFailed: it ran out of time, or could not train.
         Diverged: the loss is not finite any more.
         DiskFull: there was no room for a checkpoint or the model.
@@ -87,7 +87,7 @@ def watch(
             raise TrainingFailed(
                 "compute.max_runtime",
                 f"training was stopped after {settings.max_runtime:g} s",
-                fix="raise it or lower learn.steps; a rerun goes on from the last checkpoint",
+                fix="raise it or lower learn.steps; a rerun resumes from the last checkpoint",
             ) from error
         finally:
             end(child)
@@ -121,6 +121,6 @@ def _failure(code: int, log: Path) -> KinemillError:
     kind = ProcessLost if code < 0 or code == os.EX_TEMPFAIL else TrainingFailed
     return kind(
         "training process",
-        f"{how}; it last said: {text or 'nothing'}",
-        fix="a rerun goes on from the last checkpoint",
+        f"{how}; last output: {text or 'nothing'}",
+        fix="a rerun resumes from the last checkpoint",
     )

@@ -1,4 +1,4 @@
-"""Training on a Ray cluster: a process here stands for the workers on its nodes."""
+"""Training on a Ray cluster: a local process represents the workers on its nodes."""
 
 import os
 from pathlib import Path
@@ -18,7 +18,7 @@ def run(context: dg.AssetExecutionContext, job: Path, settings: Ray) -> None:
     """Run the training that `job` describes on the cluster, until it ends or its time is over.
 
     Raises:
-        ProcessLost: nodes died more often than is tried again, or there is no cluster.
+        ProcessLost: Nodes died more often than `retries`, or there is no cluster.
         TrainingFailed: it ran out of time, or could not train.
     """
     home = Home(Path(read_json(job)["home"]))

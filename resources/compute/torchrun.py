@@ -22,7 +22,7 @@ def run(context: dg.AssetExecutionContext, job: Path, settings: Torchrun) -> Non
     Raises:
         ProcessLost: one of the processes was killed; the others ended with it.
         TrainingFailed: it ran out of time, or could not train.
-        BadInput: this machine has too few cores for so many processes.
+        BadInput: This machine has too few cores for this number of processes.
     """
     check_processes("compute.processes", settings.processes, each=_SHARED)
     us = str(os.getpid())

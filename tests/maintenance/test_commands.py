@@ -58,5 +58,5 @@ def test_alerts_that_nobody_asked_for_are_said_and_a_test_that_fails_too(home):
     (home.root / "alerts.yaml").write_text("urls: ['nonsense://secret']")
     message = kinemill("admin", "alerts", "test", "--json")
     assert message.exit_code == 1
-    assert "apprise knows no such address" in message.stdout
+    assert "apprise does not support this address" in message.stdout
     assert "secret" not in message.stdout

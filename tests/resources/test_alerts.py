@@ -166,7 +166,7 @@ def test_a_wrong_address_is_said_in_the_log_and_not_spelled(requests, url):
     home = requests(f"{url}{SECRET}")
     announce(home)
     alert_delivery.send_due(home)
-    assert "apprise knows no such address" in log_of(home)
+    assert "apprise does not support this address" in log_of(home)
     assert SECRET not in log_of(home)
 
 

@@ -1,4 +1,4 @@
-"""From clips to a policy in physics: trained, killed and gone on with, rebuilt."""
+"""From clips to a policy in physics: trained, killed, resumed, rebuilt."""
 
 from pathlib import Path
 
@@ -37,11 +37,11 @@ SHORT = {
 
 
 class Killed(Exception):
-    """What ends a training in the middle of this test."""
+    """Stops a training in the middle of this test."""
 
 
 class Killer(NullReporter):
-    """Ends a training after so many steps."""
+    """Stops a training after `steps` steps."""
 
     def __init__(self, after: int) -> None:
         self._after = after

@@ -1,4 +1,4 @@
-"""The biped: it stands by itself, falls when pushed over, and standing is no success."""
+"""The biped stands without control, falls when pushed over, and standing still is no success."""
 
 from importlib.metadata import entry_points
 
