@@ -99,10 +99,10 @@ def test_kills_lose_nothing_and_leave_nobody_behind(copy):
     _, message = run.communicate()
     assert run.returncode == 3
     assert "was killed by signal 9" in message
-    assert "goes on from the last checkpoint" in message
+    assert "resumes from the last checkpoint" in message
     assert statuses(copy.home) == ["FINISHED", "KILLED", "KILLED"]
 
-    # And a rerun goes on and ends with a champion, the store intact.
+    # A rerun resumes and ends with a champion, the store intact.
     document = run_chain(TASK, LONG)
     assert (document.status, document.alias) == ("done", "champion")
     assert find_version(copy.home, TASK, "@champion").number == 2
