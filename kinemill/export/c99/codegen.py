@@ -163,8 +163,8 @@ class _Emitter:
             value = f"{self._name}_constants[{_plus(-1 - one.table, row)}]"
         else:
             array, first = self._array(one.table)
-            place = _plus(first, row)
-            value = f"{array}[({place}) * LANES + l]" if lanes else f"{array}[{place}]"
+            offset = _plus(first, row)
+            value = f"{array}[({offset}) * LANES + l]" if lanes else f"{array}[{offset}]"
         loops = [f"for (int i = 0; i < {one.count}; ++i)"]
         loops += ["for (int l = 0; l < LANES; ++l)"] if lanes else []
         lines = [f"{'    ' * (depth + 1)}{loop}" for depth, loop in enumerate(loops)]

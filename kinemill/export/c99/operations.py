@@ -76,12 +76,12 @@ def _gather_nd(values: Values, node: onnx.NodeProto, x: Ids) -> Ids:
 
 def _gather_elements(values: Values, node: onnx.NodeProto, x: Ids) -> Ids:
     axis, index = attributes(node).get("axis", 0) % x.ndim, values.ids(node.input[1])
-    rows, places = np.moveaxis(x, axis, 0), np.moveaxis(index, axis, 0)
-    found = np.empty(places.shape, np.int64)
-    for place in np.ndindex(places.shape):
-        column = rows[(slice(None), *place[1:])]
-        found[place] = values.program.lookup(column[:, None], places[place])[0]
-    return np.moveaxis(found, 0, axis)
+    rows, positions = np.moveaxis(x, axis, 0), np.moveaxis(index, axis, 0)
+    result = np.empty(positions.shape, np.int64)
+    for position in np.ndindex(positions.shape):
+        column = rows[(slice(None), *position[1:])]
+        result[position] = values.program.lookup(column[:, None], positions[position])[0]
+    return np.moveaxis(result, 0, axis)
 
 
 def _looked_up(values: Values, table: Ids, index: Ids) -> Ids:
