@@ -1,4 +1,4 @@
-"""What tests share: the real logs beside the checkout, and a home of one's own."""
+"""Shared fixtures: the real logs next to the checkout, and a separate home."""
 
 import os
 import shutil

@@ -42,7 +42,7 @@ def kinemill(*arguments, **environment):
 
 
 def wrapped(cause):
-    """What a library makes of an error, as SQLAlchemy and Dagster do."""
+    """An error wrapped by a library, as in SQLAlchemy and Dagster."""
     try:
         try:
             raise cause

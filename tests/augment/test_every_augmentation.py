@@ -1,4 +1,4 @@
-"""What every member of the family promises, the newest included."""
+"""Contract of every augmentation, including plug-ins."""
 
 import copy
 import runpy

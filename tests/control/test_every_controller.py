@@ -1,4 +1,4 @@
-"""What every controller does, whichever it is."""
+"""Contract of every controller."""
 
 import numpy as np
 import pytest

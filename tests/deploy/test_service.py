@@ -11,7 +11,7 @@ from kinemill_dagster.pipelines.auth.users import Users
 
 
 class Became(Exception):
-    """What a process would have become."""
+    """Records the program that a process would execute."""
 
 
 @pytest.fixture

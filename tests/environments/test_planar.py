@@ -118,7 +118,7 @@ def digests(folder):
 
 @pytest.mark.slow  # 120 episodes with pictures, in four processes
 def test_demonstrations_are_the_same_bytes_for_any_number_of_workers(tmp_path):
-    """So many, for what a compressor makes of equal arrays may differ once in some dozen times."""
+    """Repeated, because a compressor's output for equal arrays may rarely differ."""
     randomize = {"mass": [0.5, 2.0], "friction": [0.5, 2.0], "light": [0.6, 1.2], "delay": [0, 2]}
     task, seeds = task_of("targets", randomize=randomize | {"camera": [-0.05, 0.05]}), range(60)
     alone = demonstrate(task, tmp_path / "one", seeds, failures=True)

@@ -114,7 +114,7 @@ def test_the_folded_step_rolls_out_like_the_trained_one(model, tmp_path):
 
 
 def input_columns(transposed=False):
-    """What a step sees: cosine and sine of column 0 of (x, a), then the others, through a layer."""
+    """Features of a step: cosine and sine of column 0 of (x, a), the others, then a layer."""
     weight = np.arange(8.0).reshape(4, 2) - 3.0
     constants = {"W": weight.T if transposed else weight, "b": [0.5, -0.5]}
     nodes = [

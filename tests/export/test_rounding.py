@@ -1,4 +1,4 @@
-"""What rounding is sampled to be, against float32 itself in many orders of summation."""
+"""Sampled rounding errors, compared with float32 sums in many orders."""
 
 import numpy as np
 import pytest

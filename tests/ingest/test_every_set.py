@@ -1,6 +1,6 @@
 """Every set of real logs through a task of its own: counts of files, parts, rows, and quarantine.
 
-What the README of the data says is wrong with them is in `tests/validate/test_known_defects.py`.
+Defects listed in the README of the data are tested in `tests/validate/test_known_defects.py`.
 """
 
 import numpy as np

@@ -27,7 +27,7 @@ def statuses(report) -> dict[str, str]:
 
 
 def bytes_under(folder) -> dict[str, bytes]:
-    """What a home holds, without the caches that say what need not be looked at."""
+    """Files of a home, without the scan caches."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))

@@ -1,4 +1,4 @@
-"""What every architecture must do, so that a new one is tested before its author writes a test."""
+"""Contract of every architecture; new ones are tested automatically."""
 
 import pytest
 import torch
@@ -42,7 +42,7 @@ def network(request):
 
 
 def inputs(network, *leading):
-    """What a network sees: features, and the values behind them if it is a physical one."""
+    """Inputs of a network: features, and their values for physical models."""
     features = torch.randn(*leading, 4)
     if not getattr(network, "physical", False):
         return (features,)

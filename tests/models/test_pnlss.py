@@ -70,7 +70,7 @@ def start(windows, rows):
 
 
 def test_it_finds_the_hardening_spring_and_goes_on_beyond_the_training():
-    """What remains is the start by a linear encoder, also at 1.5 times the amplitude."""
+    """The remaining error is that of a linear encoder's initial state, also at 1.5 x amplitude."""
     rows = oscillation(1.0, 0)
     windows, wider = windows_of(rows), windows_of(oscillation(1.5, 1))
     step = start(windows, rows)

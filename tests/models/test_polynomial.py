@@ -23,7 +23,7 @@ def test_more_products_than_anybody_can_learn_are_refused():
 
 
 def test_it_starts_as_the_least_squares_solution_over_all_products():
-    """What a cubic made is found again, to float32."""
+    """The coefficients of a cubic are identified to float32 precision."""
     random = torch.Generator().manual_seed(0)
     features = torch.randn(500, 4, 2, generator=random)
     y, u = features[:, -1, 0], features[:, -1, 1]

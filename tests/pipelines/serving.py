@@ -30,7 +30,7 @@ TERMINATE = "mutation($id: String!) { terminateRun(runId: $id) { __typename } }"
 
 
 def selector(task):
-    """What GraphQL selects for a run of all assets of a task."""
+    """GraphQL selection of a run of all assets of a task."""
     assets = [{"path": [task, asset]} for asset in stages_of(load_task(task)).values()]
     return {**REPOSITORY, "jobName": "__ASSET_JOB", "assetSelection": assets}
 

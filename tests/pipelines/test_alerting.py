@@ -1,4 +1,4 @@
-"""What is told of runs and of what they came to: once, whoever looks how often."""
+"""Alerts about runs and their results are sent once, for any number of observers."""
 
 import json
 import sqlite3

@@ -196,7 +196,7 @@ def _stale(workspace):
 
 
 def _state(workspace):
-    """What a run may change: outcomes, trainings started, MLflow runs, versions."""
+    """Everything that a run may change: artifacts, trainings, MLflow runs, versions."""
     tracking = open_tracking(workspace.home)
     runs = tracking.client.search_runs([tracking.experiment(TASK)])
     return {

@@ -13,7 +13,7 @@ from kinemill_dagster.pipelines.console import LineView, LiveView
 
 
 def drawn(note, state="running"):
-    """What the line of the model's stage looks like."""
+    """Pattern of the console line of the model stage."""
     console = Console(file=io.StringIO(), width=120, force_terminal=True, color_system=None)
     view = LiveView(console, ["model"])
     view.stages.states["model"], view.stages.notes["model"] = state, note

@@ -1,4 +1,4 @@
-"""What Dagster loads, and what it does not."""
+"""Definitions that Dagster loads, and code that it does not."""
 
 import json
 import subprocess

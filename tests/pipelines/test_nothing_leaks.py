@@ -110,7 +110,7 @@ def test_a_run_tries_to_reach_nobody_else(ran):
 
 
 def test_the_whole_demo_needs_nobody_else(tmp_path, monkeypatch):
-    """What `make demo` runs: logs, training, verification, registry, on the shipped task."""
+    """The steps of `make demo`: logs, training, verification, registry, on the shipped task."""
     monkeypatch.delenv("KINEMILL_TASKS", raising=False)
     done = run_alone(tmp_path, "demo")
     assert done.returncode == 0, done.stderr[-2000:]

@@ -1,4 +1,4 @@
-"""What dagster.yaml and our tags make Dagster do: who waits, who is first, what is tried again."""
+"""Effects of dagster.yaml and run tags: queueing, priorities, retries."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""What is put right after runs that could not end by themselves."""
+"""Cleanup after runs that were killed."""
 
 import sqlite3
 import subprocess

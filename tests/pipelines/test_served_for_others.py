@@ -89,7 +89,7 @@ def other_folder(served, tmp_path):
 
 
 def message(process):
-    """What a command says, and its exit code."""
+    """Output of a command, and its exit code."""
     out, err = process.communicate(timeout=120)
     return process.returncode, out, err
 

@@ -240,7 +240,7 @@ def test_the_asset_graph_can_be_seen(served, arrived, tmp_path):
 
 
 def message(*arguments):
-    """What a command prints as JSON."""
+    """JSON output of a command."""
     result = CliRunner().invoke(app, [*arguments, "--json"], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout)

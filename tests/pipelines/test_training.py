@@ -72,7 +72,7 @@ def statuses(home):
 
 
 def health_of_started(home):
-    """What the daemon would find out about the processes of runs that say they are running."""
+    """Health checks of the daemon on processes of runs in the state STARTED."""
     with open_instance(home) as instance:
         started = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
         return [instance.run_launcher.check_run_worker_health(run) for run in started]

@@ -1,4 +1,4 @@
-"""Who becomes champion: measured anew on the same windows, better by the margin."""
+"""A challenger becomes champion if it is better by the margin on the same windows."""
 
 import numpy as np
 import pytest

@@ -1,6 +1,6 @@
 """Registered versions whose files would run something, or read elsewhere: refused, never executed.
 
-Whoever may write to MLflow and the store may stamp a version with any tags, and hashes that fit.
+An attacker with write access to MLflow and the store can set any tags and matching hashes.
 """
 
 import pickle

@@ -1,4 +1,4 @@
-"""What plain MLflow clients see, who have never heard of kinemill."""
+"""Versions as plain MLflow clients see them, without kinemill."""
 
 from pathlib import Path
 

@@ -221,7 +221,7 @@ def test_plain_mlflow_loads_a_champion_and_its_answers_are_those_of_act(with_cha
 
 @pytest.mark.parametrize("kind", [Chooser, Sampler, Looking])
 def test_plain_mlflow_takes_pictures_texts_masks_and_seeds(policy_folders, tmp_path, kind):
-    """What MLflow makes of each kind of tensor that a policy sees, from the files of a version."""
+    """MLflow signatures of each kind of observation tensor, from the files of a version."""
     import mlflow.pyfunc
 
     bundle = tmp_path / "bundle"

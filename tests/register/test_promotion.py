@@ -1,4 +1,4 @@
-"""Who is champion by a person's word: approved, promoted, rolled back; and by whom it is kept."""
+"""Manual decisions about the champion: approval, promotion, rollback, and their audit."""
 
 import os
 import shutil

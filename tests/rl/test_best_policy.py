@@ -10,7 +10,7 @@ from tests.rl.test_training_loop import published, rl_task
 
 @pytest.fixture
 def evaluations(monkeypatch):
-    """What evaluations said in turn, once filled in; afterwards the seeds of each."""
+    """Scripted results of evaluations, and the seeds of each."""
     said, seeds, run = [], [], Evaluator.run
 
     def announce(self, policy, seeds_used):

@@ -1,4 +1,4 @@
-"""What a machine cannot hold is refused before environments are made."""
+"""Settings that exceed the machine's memory are refused before environments are created."""
 
 import pytest
 

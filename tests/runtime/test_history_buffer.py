@@ -1,4 +1,4 @@
-"""What was observed, written by one thread and read by others."""
+"""A history of observations, written by one thread and read by others."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor

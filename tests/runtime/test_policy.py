@@ -1,4 +1,4 @@
-"""What a robot does with a policy: numbers by order or by name, pictures, texts, choices."""
+"""Use of a policy on a robot: numbers by order or by name, images, texts, choices."""
 
 import json
 import pickle

@@ -1,4 +1,4 @@
-"""What an override means: a mapping merges, whoever asks, and `config` shows what a run records."""
+"""Overrides merge mappings in every interface, and `config` shows the recorded values."""
 
 import copy
 import json

@@ -73,7 +73,7 @@ def test_the_short_form_takes_overrides(own):
 
 
 def test_the_text_of_the_file_is_part_of_the_task(own, tmp_path):
-    """So it is in every stage key, and other processes and recorded tasks need no file."""
+    """The code is in every stage key, and other processes and recorded tasks need no file."""
     task = own()
     before = task.part("learn")
     (tmp_path / "my_net.py").write_text(NET + "\n# changed\n")

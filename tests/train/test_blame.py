@@ -1,4 +1,4 @@
-"""What is not finite, or does not fit into memory: the run stops, and says where and what to do."""
+"""Non-finite values and out-of-memory errors stop a run and report location and fix."""
 
 import re
 from dataclasses import replace

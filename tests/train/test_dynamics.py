@@ -1,4 +1,4 @@
-"""What training minimizes, and what it watches, worked out by hand from the module itself."""
+"""Training and validation loss of dynamics models, computed by hand from the module."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What may be switched on in a training: averaged weights, micro-batches, low precision."""
+"""Options of a training: averaged weights, micro-batches, low precision."""
 
 import copy
 import os

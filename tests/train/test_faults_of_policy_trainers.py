@@ -1,6 +1,6 @@
 """Faults known in public trainers of policies: a test named after each, so that none is ours.
 
-What is tried at length stands elsewhere: every head through ONNX in `test_imitation`, killed and
+Longer tests are in other files: every head through ONNX in `test_imitation`, killed and
 resumed reinforcement in `test_reinforcement`, demonstrations by several workers in
 `tests/environments/test_planar`, rollouts by several in `tests/cli/test_rollout_policies`.
 """
@@ -147,7 +147,7 @@ def test_weights_alone_that_are_called_a_resume(tmp_path, home):
 
 @pytest.mark.parametrize("ends", [None, 3])
 def test_a_truncation_that_is_treated_as_terminal(ends):
-    """What the critic expects after the limit of time counts in the reward there: 1 + 0.8 x 10."""
+    """At the time limit, the reward includes the critic's value: 1 + 0.8 x 10."""
     where = {"type": "python", "path": "tests.environments.plants:Steady", "steps": 3}
     where["arguments"] = {"ends": ends} if ends else {}
     algorithm = {"type": "a2c", "gamma": 0.8, "n_steps": 6}

@@ -1,4 +1,4 @@
-"""What a network sees: every encoding, its scale, where it counts from, and what is refused."""
+"""Network inputs: every encoding, its scale, its origin, and refused settings."""
 
 import json
 import math

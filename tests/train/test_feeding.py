@@ -1,4 +1,4 @@
-"""What rollouts of training are fed with, and how their errors count, by hand from the module."""
+"""Inputs of training rollouts and weights of their errors, computed by hand from the module."""
 
 import math
 from dataclasses import replace

@@ -140,7 +140,7 @@ class Clock:
 
 @pytest.mark.parametrize("seconds", [1.0, 4.0, 9.0, 200.0])
 def test_a_deadline_ends_it_with_the_best_parameters_so_far(packed, seconds, monkeypatch):
-    """Whatever is interrupted, the errors are not larger than before, and without end the same."""
+    """After any interruption, errors are not larger than before; without one they are equal."""
     clock = Clock()
     monkeypatch.setattr(sensitivities, "time", clock)
     monkeypatch.setattr(gauss_newton, "time", clock)

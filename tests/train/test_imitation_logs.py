@@ -220,7 +220,7 @@ def test_a_number_that_the_task_does_not_explain_is_told(tmp_path, home):
 
 
 def test_dummy_logs_with_pictures_and_instructions_reach_a_policy(tmp_path, home):
-    """What `kinemill run TASK --dummy` trains on, for a task of imitation."""
+    """Training data of `kinemill run TASK --dummy` for an imitation task."""
     sources = trajectories(tmp_path)
     task = task_of(tmp_path, sources, media=True)
     dummy = Dummy(episodes=5, samples=40, image=(8, 8), instructions=["go", "stop"])

@@ -1,4 +1,4 @@
-"""What the next step needs is loaded by a thread, and the training is the same with and without."""
+"""A thread loads the data of the next step; training results are the same with and without it."""
 
 import threading
 import time

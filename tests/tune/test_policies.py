@@ -156,7 +156,7 @@ LEARN = {"batch_size": 16, "steps": 6, "eval_every": 3, "save_every": 3, "log_ev
 
 
 def test_cloning_is_searched_on_episodes_shorter_than_any_rollout(tmp_path, home):
-    """What predictions of dynamics are judged over, 25 steps, no policy has to know of."""
+    """The evaluation horizon of dynamics models, 25 steps, does not apply to policies."""
     learn = {"type": "imitation", "model": {"type": "mlp", "hidden_sizes": [8]}, **LEARN}
     space = {"learn": {"seq_len": {"select": [1, 3]}, "optimizer": {"lr": {"range": [1e-3, 1e-2]}}}}
     task = written(tmp_path, task="arm", learn=learn, tune={"space": space, "startup": 1})

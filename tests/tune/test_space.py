@@ -121,7 +121,7 @@ def test_a_wrong_space_is_told_with_line_and_key(task_file, space, message):
 
 @pytest.mark.parametrize("model", list(MODELS))
 def test_the_default_space_never_raises(model):
-    """That of a peer does: its own default cannot be sampled."""
+    """The space of another plug-in can: its default cannot be sampled."""
     attempted, untold = 0, []
     for path in TASKS:
         try:

@@ -19,7 +19,7 @@ Runs = Mapping[str, Sequence[Array]]  # episodes by split
 
 @dataclass(frozen=True, repr=False)
 class Verdict:
-    """What a run of the chain says.
+    """Result of a pipeline run.
 
     Attributes:
         home: where it ran.
@@ -30,7 +30,7 @@ class Verdict:
     document: RunDocument
 
     def __repr__(self) -> str:
-        """What a failed assertion shows: the selection and the rules that did not pass."""
+        """Message of a failed assertion: the selection and the failed rules."""
         lines = [line for line in self.document.gate if not line.passed]
         return f"{self.document.selection}, {self.document.metrics}, {lines}"
 
@@ -46,7 +46,7 @@ class Verdict:
 
     @property
     def provisional(self) -> str:
-        """What the gate had too little test data of; empty if it had enough."""
+        """Rules with insufficient test data; empty if there are none."""
         return self.document.provisional
 
     @property

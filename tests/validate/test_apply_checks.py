@@ -1,4 +1,4 @@
-"""What becomes of a track with faults, and who is charged for the rows."""
+"""Result of a track with faults, and the checks charged with dropped rows."""
 
 import numpy as np
 import pytest

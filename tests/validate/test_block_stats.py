@@ -1,4 +1,4 @@
-"""What one pass over a channel tells, against NumPy; and the screen before a search for rest."""
+"""Block statistics compared with NumPy, and the prefilter of the search for rest."""
 
 import numpy as np
 from hypothesis import given

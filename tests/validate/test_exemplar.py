@@ -1,4 +1,4 @@
-"""What the catalog draws of recordings and episodes: the middle one, with what was cut."""
+"""Plots of recordings and episodes: the median one, with removed rows."""
 
 import re
 import xml.etree.ElementTree as ET

@@ -1,4 +1,4 @@
-"""What the README of the real logs says is wrong with them, note by note, found by their tasks."""
+"""Defects listed in the README of the real logs, each found by the task of the set."""
 
 import json
 

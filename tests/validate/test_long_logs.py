@@ -1,4 +1,4 @@
-"""What is looked at in stretches or in some windows of a long log is as true as of a short one."""
+"""Sampled checks of long logs give the same results as full checks of short ones."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What a check is told to do about its own faults, in place of what the task says for all."""
+"""`on_fault` of a single check replaces the task's setting."""
 
 import numpy as np
 import pytest

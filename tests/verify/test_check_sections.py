@@ -1,4 +1,4 @@
-"""What a model does far ahead, under noise, without input, mirrored; and how times are taken."""
+"""Checks of long rollouts, noise, zero input and symmetry, and timing."""
 
 import shutil
 from types import SimpleNamespace

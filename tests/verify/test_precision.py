@@ -1,4 +1,4 @@
-"""What float32 loses, in units, and float64 as the way out."""
+"""Precision loss of float32 in units, and float64 as the fix."""
 
 import math
 

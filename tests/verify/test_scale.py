@@ -1,4 +1,4 @@
-"""What errors count in: the spread of the training rows, and what the sensor resolves."""
+"""Scale of errors: standard deviation of the training rows, and sensor resolution."""
 
 import numpy as np
 import pytest

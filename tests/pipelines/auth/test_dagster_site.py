@@ -1,4 +1,4 @@
-"""What requests to Dagster need, and which tasks they change."""
+"""Permissions of requests to Dagster, and the tasks that they change."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What requests to MLflow need, and what is closed for all."""
+"""Permissions of requests to MLflow, and routes closed for all."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What reaches a server: one spelling of each request, whatever the client sent."""
+"""Servers receive one canonical form of each request, for any form that a client sends."""
 
 import json
 

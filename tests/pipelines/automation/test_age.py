@@ -1,4 +1,4 @@
-"""What the age of a champion asks for: a training, where logs came since it was trained."""
+"""An old champion requests a training if logs arrived since it was trained."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""What new logs in the drop folder request: once for what is new, never for a growing file."""
+"""New logs in the drop folder request a run once; growing files never do."""
 
 import builtins
 import json

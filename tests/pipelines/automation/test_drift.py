@@ -1,4 +1,4 @@
-"""What drift requests: a training, once for every set of recordings that drift."""
+"""Drift requests a training, once per set of drifting recordings."""
 
 import json
 

@@ -15,7 +15,7 @@ HEADERS = {"X-Kinemill-User": "otto", "X-Kinemill-May": "operate"}
 
 @dataclass
 class Site:
-    """What tests use of a server."""
+    """A server for tests."""
 
     home: Home
     instance: dg.DagsterInstance

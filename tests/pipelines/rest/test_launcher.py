@@ -1,4 +1,4 @@
-"""What the launcher asks Dagster, and what it makes of the answers."""
+"""Requests of the launcher to Dagster, and its handling of the responses."""
 
 import pytest
 

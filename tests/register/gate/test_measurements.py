@@ -1,4 +1,4 @@
-"""What the gate finds out by itself: errors on the test split, and whether a model serves."""
+"""Measurements of the gate: errors on the test split, and whether a model can be served."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""What is usual, and the two distances of distributions, by numbers known otherwise."""
+"""Reference errors, and two distances of distributions, compared with independent values."""
 
 from pathlib import Path
 
