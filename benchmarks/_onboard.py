@@ -65,11 +65,11 @@ class Onboard:
             assert process.stdin is not None
             process.stdin.write(" ".join(f"{value:.9g}" for value in row) + "\n")
             process.stdin.flush()
-        answers = list[list[float]]()
+        replies = list[list[float]]()
         for process in self._processes:
             assert process.stdout is not None
-            answers.append([float(value) for value in process.stdout.readline().split()])
-        return np.array(answers, np.float32), carry
+            replies.append([float(value) for value in process.stdout.readline().split()])
+        return np.array(replies, np.float32), carry
 
     def close(self) -> None:
         """End the processes."""

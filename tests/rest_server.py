@@ -111,7 +111,7 @@ def rest_app(home: Home, instance, query):
 
 
 @contextmanager
-def serving(home: Home, instance, query, **users):
+def serve(home: Home, instance, query, **users):
     """Serve REST on loopback, with users by role; yield address and tokens by name."""
 
     def job_of_run(run):
@@ -119,10 +119,10 @@ def serving(home: Home, instance, query, **users):
         return record and (f"{record.tags[TASK]}_chain", [])
 
     site = DagsterSite(lambda job: job.removesuffix("_chain"), job_of_run)
-    known = Users(home)
+    users_ = Users(home)
     for name, role in users.items():
-        known.put(name, role, "correct horse battery")
-    rules = Rules(site, known, "ada", home_token(home), login=bool(users))
+        users_.put(name, role, "correct horse battery")
+    rules = Rules(site, users_, "ada", home_token(home), login=bool(users))
     guarded = Guard(rest_app(home, instance, query), rules)
     config = uvicorn.Config(
         guarded, host="127.0.0.1", port=0, log_level="critical", timeout_graceful_shutdown=1
@@ -134,7 +134,7 @@ def serving(home: Home, instance, query, **users):
         thread.join(0.05)
     port = server.servers[0].sockets[0].getsockname()[1]
     try:
-        yield f"http://127.0.0.1:{port}", {name: known.renew_token(name) for name in users}
+        yield f"http://127.0.0.1:{port}", {name: users_.renew_token(name) for name in users}
     finally:
         server.should_exit = True
         thread.join(20)

@@ -379,10 +379,10 @@ def _operation(title: str, operation: Schema, schemas: Schema) -> str:
         rows.append(("", "body", "", "the file"))
     if rows:
         parts += ["", table(("parameter", "in", "default", "description"), rows)]
-    answer = next(one for code, one in operation["responses"].items() if code.startswith("2"))
-    returned = _name(answer.get("content", {}).get("application/json", {}).get("schema", {}))
-    if returned in schemas:
-        fields = ", ".join(f"`{name}`" for name in schemas[returned].get("properties", {}))
+    response = next(one for code, one in operation["responses"].items() if code.startswith("2"))
+    result_name = _name(response.get("content", {}).get("application/json", {}).get("schema", {}))
+    if result_name in schemas:
+        fields = ", ".join(f"`{name}`" for name in schemas[result_name].get("properties", {}))
         parts += ["", f"Returns {fields}."]
     return "\n".join(parts)
 

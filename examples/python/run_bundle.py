@@ -49,9 +49,9 @@ def step_by_step(session, about, inputs):
     names = ["next_state", *(f"next_{name}" for name in carry)]
 
     def advance(state, action):
-        found = session.run(names, {"state": state, "action": action, **carry})
-        carry.update(zip(carry, found[1:], strict=True))
-        return found[0]
+        outputs = session.run(names, {"state": state, "action": action, **carry})
+        carry.update(zip(carry, outputs[1:], strict=True))
+        return outputs[0]
 
     for k in range(about["history"] - 1):  # process the history; its predictions are not needed
         advance(inputs["states"][:, k], inputs["past_actions"][:, k])
@@ -67,10 +67,10 @@ def main(folder):
     rollout, about = open_model(Path(folder) / "rollout.onnx")
     step, _ = open_model(Path(folder) / "step.onnx")
     inputs = at_rest(about)
-    found = roll_out(rollout, inputs)
-    apart = np.abs(found - step_by_step(step, about, inputs)).max()
+    prediction = roll_out(rollout, inputs)
+    apart = np.abs(prediction - step_by_step(step, about, inputs)).max()
     print(f"{about['task']}: {HORIZON} steps of {about['dt']} s from rest")
-    for name, value in zip(about["states"], found[0, -1], strict=True):
+    for name, value in zip(about["states"], prediction[0, -1], strict=True):
         print(f"  {name}: {value:.6g} {about['units'][name]}")
     print(f"rollout.onnx and step.onnx differ by {apart:.1g}")
 

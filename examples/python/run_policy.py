@@ -56,11 +56,11 @@ def act(session, about, inputs, steps):
 def main(folder):
     """Print the action of the policy for an observation of zeros."""
     session, about = open_policy(Path(folder) / "policy.onnx")
-    found = act(session, about, nothing_observed(about), STEPS)
+    actions_ = act(session, about, nothing_observed(about), STEPS)
     print(f"{about['task']}: {STEPS} steps of {about['dt']} s, all observed numbers 0")
-    for name, values in zip(about["actions"], found.T, strict=True):
-        shown = ", ".join(f"{value:.6g}" for value in values)
-        print(f"  {name}: {shown} {about['units'][name]}")
+    for name, values in zip(about["actions"], actions_.T, strict=True):
+        action_text = ", ".join(f"{value:.6g}" for value in values)
+        print(f"  {name}: {action_text} {about['units'][name]}")
 
 
 if __name__ == "__main__":

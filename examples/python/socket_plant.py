@@ -87,8 +87,8 @@ class SocketPlant:
                 fix="check the robot and the cable, then run the loop again",
             ) from error
 
-    def _state(self, answer):
-        return np.array(answer["state"], dtype=float)
+    def _state(self, reply):
+        return np.array(reply["state"], dtype=float)
 
 
 class RobotSide:
@@ -103,37 +103,37 @@ class RobotSide:
     def __init__(self, plant: ControlledPlant, dt: float, patience: float = PATIENCE) -> None:
         self._plant, self._dt, self._patience = plant, dt, patience
         self._rest = np.clip(np.zeros(plant.limits.shape[1]), *plant.limits)
-        self._action, self._state, self._heard = self._rest, None, 0.0
-        self._ticks = self._due = 0
+        self._action, self._state, self._last_message = self._rest, None, 0.0
+        self._ticks = self._due_tick = 0
         self._changed = threading.Condition()
         self.applied = []  # actions, newest last
         threading.Thread(target=self._run, daemon=True).start()
 
-    def answer(self, message):
+    def handle(self, message):
         """Return the answer to one message."""
         with self._changed:
-            self._heard = time.monotonic()
+            self._last_message = time.monotonic()
             if "reset" in message:
                 self._action = self._rest
                 self._state = self._plant.reset(np.array(message["reset"]))
-                self._due = self._ticks
+                self._due_tick = self._ticks
             elif "act" in message:
-                self._action, self._due = np.array(message["act"]), self._ticks + 1
+                self._action, self._due_tick = np.array(message["act"]), self._ticks + 1
             elif "observe" in message:
-                self._changed.wait_for(lambda: self._ticks >= self._due, timeout=10 * self._dt)
+                self._changed.wait_for(lambda: self._ticks >= self._due_tick, timeout=10 * self._dt)
             else:
                 return {"alive": True}
             return {"state": list(map(float, self._state))}
 
     def _run(self):
-        due = time.monotonic()
+        next_tick = time.monotonic()
         while True:
-            due += self._dt
-            time.sleep(max(0.0, due - time.monotonic()))
+            next_tick += self._dt
+            time.sleep(max(0.0, next_tick - time.monotonic()))
             with self._changed:
                 if self._state is None:
                     continue
-                is_alive = time.monotonic() - self._heard < self._patience
+                is_alive = time.monotonic() - self._last_message < self._patience
                 applied = self._action if is_alive else self._rest
                 self._plant.act(applied)
                 self._state = self._plant.observe()
@@ -148,7 +148,7 @@ def serve(robot, address=ADDRESS):
     class Lines(socketserver.StreamRequestHandler):
         def handle(self):
             for line in self.rfile:
-                self.wfile.write((json.dumps(robot.answer(json.loads(line))) + "\n").encode())
+                self.wfile.write((json.dumps(robot.handle(json.loads(line))) + "\n").encode())
 
     socketserver.ThreadingTCPServer.allow_reuse_address = True
     socketserver.ThreadingTCPServer.daemon_threads = True

@@ -72,8 +72,8 @@ class StockCutting(gymnasium.Env):
         width, height = self.size
         self._cut = np.zeros((self.sheets, height, width), bool)
         self._pieces = self.np_random.integers(1, [width, height // 2 + 1], (self.kinds, 2))
-        self._left = self.np_random.integers(1, self.most + 1, self.kinds)
-        return self._seen(), {}
+        self._remaining = self.np_random.integers(1, self.most + 1, self.kinds)
+        return self._observation(), {}
 
     def step(self, action: int) -> Any:
         """Cut one piece.
@@ -82,29 +82,33 @@ class StockCutting(gymnasium.Env):
             ValueError: it does not fit, or none of its kind is ordered.
         """
         kind, turned, sheet = self.parts_of(action)
-        place = self._place(kind, turned, sheet)
-        if self._left[kind] == 0 or place is None:
+        position = self._find_position(kind, turned, sheet)
+        if self._remaining[kind] == 0 or position is None:
             message = f"piece {kind}, turned: {turned}, cannot be cut out of sheet {sheet}"
             raise ValueError(message)
         fresh = not self._cut[sheet].any()
         width, height = self._shape(kind, turned)
-        self._cut[sheet, place[0] : place[0] + height, place[1] : place[1] + width] = True
-        self._left[kind] -= 1
+        self._cut[sheet, position[0] : position[0] + height, position[1] : position[1] + width] = (
+            True
+        )
+        self._remaining[kind] -= 1
         area = width * height / (self.size[0] * self.size[1])
-        seen = self._seen()
-        over = not seen["action_mask"].any()
+        observation = self._observation()
+        over = not observation["action_mask"].any()
         if over:
-            seen["action_mask"][:] = 1  # the episode is over; a mask of zeros would be invalid
+            observation["action_mask"][:] = (
+                1  # the episode is over; a mask of zeros would be invalid
+            )
         info = {"cut": area, "sheets_opened": float(fresh)}
         if over:
-            info["is_success"] = bool(self._left.sum() == 0)
-        return seen, area - self.opening * fresh, over, False, info
+            info["is_success"] = bool(self._remaining.sum() == 0)
+        return observation, area - self.opening * fresh, over, False, info
 
     def _shape(self, kind: int, turned: bool) -> tuple[int, int]:
         width, height = map(int, self._pieces[kind])
         return (height, width) if turned else (width, height)
 
-    def _place(self, kind: int, turned: bool, sheet: int) -> tuple[int, int] | None:
+    def _find_position(self, kind: int, turned: bool, sheet: int) -> tuple[int, int] | None:
         """Return the lowest, then leftmost place where a piece fits."""
         width, height = self._shape(kind, turned)
         if width > self.size[0] or height > self.size[1]:
@@ -116,13 +120,13 @@ class StockCutting(gymnasium.Env):
         free = np.argwhere(inside + sums[:-height, :-width] == 0)
         return None if len(free) == 0 else (int(free[0, 0]), int(free[0, 1]))
 
-    def _seen(self) -> dict[str, Any]:
+    def _observation(self) -> dict[str, Any]:
         mask = np.zeros(self.action_space.n, np.int8)
         for action in range(len(mask)):
             kind, turned, sheet = self.parts_of(action)
-            if self._left[kind] and self._place(kind, turned, sheet) is not None:
+            if self._remaining[kind] and self._find_position(kind, turned, sheet) is not None:
                 mask[action] = 1
-        pieces = np.column_stack([self._pieces / max(self.size), self._left / self.most])
+        pieces = np.column_stack([self._pieces / max(self.size), self._remaining / self.most])
         numbers = np.concatenate([self._cut.reshape(-1), pieces.reshape(-1)])
         return {"observation": numbers.astype(np.float32), "action_mask": mask}
 

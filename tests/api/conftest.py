@@ -64,12 +64,12 @@ def in_rod_home(rod_home, monkeypatch) -> Path:
 
 @pytest.fixture(scope="session")
 def training(rod_home) -> km.Training:
-    before = os.environ.get("KINEMILL_HOME")
+    home_before = os.environ.get("KINEMILL_HOME")
     os.environ["KINEMILL_HOME"] = str(rod_home)
     try:
         return km.train(rod(), logs_of(0, 1, 2, 3, 4), progress=False, track=False)
     finally:
-        if before is None:
+        if home_before is None:
             del os.environ["KINEMILL_HOME"]
         else:
-            os.environ["KINEMILL_HOME"] = before
+            os.environ["KINEMILL_HOME"] = home_before

@@ -48,10 +48,10 @@ def test_trajectories_of_several_lengths_start_from_states_by_name(in_rod_home, 
 def test_measured_rows_stay_when_the_start_is_moved(in_rod_home, training):
     (name,) = logs_of(7).frames
     moved = km.simulate_batch(training, logs_of(7), states={name: {"angle": 0.5}}, steps=3)[name]
-    kept = km.simulate_batch(training, logs_of(7), steps=3)[name]
+    simulated = km.simulate_batch(training, logs_of(7), steps=3)[name]
     assert moved.frame["angle"][0] == pytest.approx(0.5)
     assert moved.frame["angle_measured"].to_numpy() == pytest.approx(
-        kept.frame["angle_measured"].to_numpy()
+        simulated.frame["angle_measured"].to_numpy()
     )
 
 

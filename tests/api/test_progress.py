@@ -2,12 +2,12 @@ from kinemill.api.progress import NotebookDisplay, Update, in_notebook, reporter
 
 
 def test_a_callback_receives_every_report():
-    seen = list[Update]()
-    report = reporter(seen.append)
+    updates = list[Update]()
+    report = reporter(updates.append)
     report.log_message("waiting")
     report.advance("train", 1, 2, "loss 0.1")
     report.log_metrics({"train/loss": 0.1}, 5)
-    assert seen == [
+    assert updates == [
         Update(message="waiting"),
         Update("train", 1, 2, "loss 0.1"),
         Update(metrics={"train/loss": 0.1}, step=5),

@@ -46,10 +46,10 @@ def huber(error: Tensor, delta: float = 1.0) -> Tensor:
     return functional.huber_loss(error, zeros, reduction="none", delta=delta)
 
 
-def scaled(values, signals, random, spread: float = 0.1):
+def scaled(values, signals, random, std: float = 0.1):
     """Scale all values."""
     del signals
-    return values * random.uniform(1 - spread, 1 + spread)
+    return values * random.uniform(1 - std, 1 + std)
 
 
 def hold(states, past_actions, actions):

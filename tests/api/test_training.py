@@ -21,14 +21,14 @@ def test_a_training_has_a_simulator_and_curves(training):
 
 
 def test_plots_leave_the_backend_of_a_notebook_alone(training):
-    before = mpl.get_backend()
+    backend = mpl.get_backend()
     training.plot()
-    assert mpl.get_backend() == before
+    assert mpl.get_backend() == backend
 
 
 def test_a_second_training_is_cached_and_reports_progress(in_rod_home, training):
-    seen = list[km.Update]()
-    again = km.train(rod(), logs_of(0, 1, 2, 3, 4), progress=seen.append, track=False)
+    updates = list[km.Update]()
+    again = km.train(rod(), logs_of(0, 1, 2, 3, 4), progress=updates.append, track=False)
     assert again.cached
     assert again.trained == training.trained
     assert again.exported == training.exported
@@ -38,16 +38,16 @@ def test_a_second_training_is_cached_and_reports_progress(in_rod_home, training)
 def test_overrides_change_a_task_object(in_rod_home, training):
     dataset = training.dataset
     task = km.load_task({"task": "rod"} | rod().model_dump(mode="json", by_alias=True))
-    seen = list[km.Update]()
+    updates = list[km.Update]()
     changed = km.train(
-        task, dataset, overrides={"learn.steps": 10}, progress=seen.append, track=False
+        task, dataset, overrides={"learn.steps": 10}, progress=updates.append, track=False
     )
     assert changed.task.learn.steps == 10
     assert changed.data == training.data
     assert changed.trained != training.trained
-    stages = {update.stage for update in seen if update.stage}
+    stages = {update.stage for update in updates if update.stage}
     assert "model" in stages
-    assert any("train/loss" in update.metrics for update in seen)
+    assert any("train/loss" in update.metrics for update in updates)
 
 
 def test_a_command_finds_a_task_of_python_by_name(in_rod_home, training):

@@ -31,8 +31,8 @@ def test_a_failure_a_hang_and_a_crash_are_rows_and_the_rest_goes_on(tmp_path, mo
     monkeypatch.setattr(gpu, "SECTIONS", FAILING)
     monkeypatch.setattr(gpu, "GRACE", 0.5)
     report = gpu.prove(["fails", "ends"], tmp_path, 60.0, is_toy=True)
-    found = [(row["section"], row["work"], row["status"]) for row in report["rows"]]
-    assert found == [
+    statuses = [(row["section"], row["work"], row["status"]) for row in report["rows"]]
+    assert statuses == [
         ("fails", "fails", "failed"),
         ("fails", "is missing", "not run"),
         ("fails", "works", "passed"),

@@ -104,9 +104,9 @@ def test_processes_that_make_one_catalog_at_once_agree(home):
 def test_a_shared_database_holds_the_catalog_of_all_machines(home, tmp_path, request):
     request.getfixturevalue("shared")
     head = changed(home, entry(1), entry(2))
-    elsewhere = Home(tmp_path / "elsewhere")
-    assert names(elsewhere, catalog.read_head(elsewhere, "arm")) == ["1.csv", "2.csv"]
-    later = changed(elsewhere, entry(3), gone=[1])
+    other_home = Home(tmp_path / "elsewhere")
+    assert names(other_home, catalog.read_head(other_home, "arm")) == ["1.csv", "2.csv"]
+    later = changed(other_home, entry(3), removed=[1])
     assert names(home, later) == ["2.csv", "3.csv"]
     assert names(home, head) == ["1.csv", "2.csv"]
     assert not home.catalog_db.exists()

@@ -21,8 +21,8 @@ def entry(number, **changes):
     return replace(made, **changes)
 
 
-def changed(home, *entries, gone=(), task="arm", whole=False):
-    changes = {one.hash: one for one in entries} | {digest(number): None for number in gone}
+def changed(home, *entries, removed=(), task="arm", whole=False):
+    changes = {one.hash: one for one in entries} | {digest(number): None for number in removed}
     return catalog.amend(home, task, changes, BY, whole=whole)
 
 
@@ -32,8 +32,8 @@ def names(home, head, task="arm"):
 
 def test_a_change_appends_and_every_earlier_set_can_be_read(home):
     first = changed(home, entry(1), entry(2))
-    second = changed(home, entry(3), entry(1, rows=50), gone=[2])
-    third = changed(home, gone=[1, 3])
+    second = changed(home, entry(3), entry(1, rows=50), removed=[2])
+    third = changed(home, removed=[1, 3])
     assert [one.change for one in (first, second, third)] == [1, 2, 3]
     assert names(home, first) == ["1.csv", "2.csv"]
     assert names(home, second) == ["1.csv", "3.csv"]
@@ -53,8 +53,8 @@ def test_equal_sets_have_equal_digests_and_totals_however_they_came(home):
     head = changed(home, *some)
     assert head.set == catalog.set_digest_of(reversed(some))
     assert head.totals == catalog.totals_of(some) == Totals(7, 4, 3, 700, 14)
-    changed(home, entry(9), gone=[0])
-    again = changed(home, some[0], gone=[9])
+    changed(home, entry(9), removed=[0])
+    again = changed(home, some[0], removed=[9])
     assert (again.set, again.totals, again.change) == (head.set, head.totals, 3)
     assert catalog.change_of(home, "arm", head.set) == 3
     one_by_one = [changed(home, one, task="leg") for one in some][-1]
@@ -64,7 +64,7 @@ def test_equal_sets_have_equal_digests_and_totals_however_they_came(home):
 
 def test_what_is_the_same_changes_nothing_and_other_rules_keep_the_set(home):
     head = changed(home, entry(1))
-    assert changed(home, entry(1), gone=[5]) == head
+    assert changed(home, entry(1), removed=[5]) == head
     assert catalog.read_head(home, "arm") == head
     other = SetRules("other rules", frozenset([digest(5)]), frozenset([digest(1)]))
     made = catalog.amend(home, "arm", {}, other)

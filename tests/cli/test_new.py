@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 
 from kinemill.errors import BadInput
 from kinemill.task import load_task
-from tests.draft.demonstrations import SIDES, write_demonstrations
+from tests.draft.demonstrations import DIRECTIONS, write_demonstrations
 
 
 def test_a_drafted_task_is_among_the_tasks_and_takes_its_log(swing, log, kinemill):
@@ -172,7 +172,7 @@ def test_a_draft_from_clips_runs_to_a_policy(tracked_home, shared_data, tmp_path
 @pytest.mark.slow
 def test_a_draft_from_demonstrations_runs_to_a_policy(tracked_home, tmp_path):
     path = tmp_path / "reach.yaml"
-    folder = write_demonstrations(tmp_path / "demos", 6, image=True, texts=SIDES)
+    folder = write_demonstrations(tmp_path / "demos", 6, image=True, texts=DIRECTIONS)
     command("new", "reach", "--learn", "imitation", "--from", folder, "--to", path)
     options = ("--set", "learn.steps=20", "--set", "learn.eval_every=10", "--json")
     message = json.loads(command("run", path, "--logs", folder, *options))

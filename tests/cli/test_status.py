@@ -13,7 +13,7 @@ from kinemill.tracking.jsonl import JsonLines
 from kinemill.tracking.run_links import TrainingLink, note_training
 from kinemill_dagster.pipelines.rest import runs
 from tests.cli.conftest import TASK
-from tests.rest_server import ScriptedDagster, repository, serving
+from tests.rest_server import ScriptedDagster, repository, serve
 
 ONE, TWO = "1a2b3c4d-0000-0000-0000-000000000000", "1a2b9999-0000-0000-0000-000000000000"
 
@@ -28,7 +28,7 @@ def dagster(home, tmp_path, monkeypatch):
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # nobody; and not asked for us
     with dg.DagsterInstance.ephemeral() as instance:
         made = ScriptedDagster(instance, [repository("l", "swing")])
-        with serving(home, instance, made.query, otto="operator") as (url, tokens):
+        with serve(home, instance, made.query, otto="operator") as (url, tokens):
             monkeypatch.setenv("KINEMILL_URL", url)
             monkeypatch.setenv("KINEMILL_TOKEN", tokens["otto"])
             yield made

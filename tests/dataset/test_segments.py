@@ -74,10 +74,12 @@ def test_a_new_version_writes_the_segment_of_the_new_episode_and_links_the_other
     task = make_task()
     old = dataset_stage.run(task, home, publish(home, contents)).ref
     new = dataset_stage.run(task, home, publish(home, [*contents, spin("new.csv", 4.0)])).ref
-    before, after = inodes(home, old), inodes(home, new)
-    assert len(before) > 8
-    assert len(set(before.values()) - set(after.values())) == 1
-    assert 1 <= len(set(after.values()) - set(before.values())) <= 2  # two if it was cut
+    inodes_before, inodes_after = inodes(home, old), inodes(home, new)
+    assert len(inodes_before) > 8
+    assert len(set(inodes_before.values()) - set(inodes_after.values())) == 1
+    assert (
+        1 <= len(set(inodes_after.values()) - set(inodes_before.values())) <= 2
+    )  # two if it was cut
     packed = load_dataset(home, new)
     assert [one.name for one in packed.episodes if one.name == "new.csv"] == ["new.csv"]
     np.testing.assert_allclose(packed.std, packed.values[: 31 * 50].std(axis=0), rtol=1e-5)

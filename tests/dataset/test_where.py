@@ -39,8 +39,10 @@ def splits(home, artifact):
 def test_only_recordings_that_match_are_packed_and_none_changes_its_split(home, episodes):
     every = splits(home, stage.run(ruled(), home, episodes))
     assert len(every) == 12
-    kept = " or ".join(f"name = '{name}'" for name, split in every.items() if split != "train")
-    for query in (f"robot = 'r0' or {kept}", f"robot = 'r1' or {kept}"):
+    query_text = " or ".join(
+        f"name = '{name}'" for name, split in every.items() if split != "train"
+    )
+    for query in (f"robot = 'r0' or {query_text}", f"robot = 'r1' or {query_text}"):
         names = search(arm(), home, query, Page(["name"])).frame["name"].to_list()
         assert splits(home, stage.run(ruled(query), home, episodes)) == {
             name: every[name] for name in names

@@ -13,8 +13,8 @@ BLOCK = re.compile(r"^```python\n(?P<code>.*?)^```$", re.M | re.S)
 
 
 def test_the_page_shows_every_file_of_the_example():
-    shown = set(re.findall(r"--8<-- \"examples/own_code/([\w.]+)\"", PAGE))
-    assert shown == {path.name for path in (ROOT / "examples" / "own_code").glob("*.*")}
+    included = set(re.findall(r"--8<-- \"examples/own_code/([\w.]+)\"", PAGE))
+    assert included == {path.name for path in (ROOT / "examples" / "own_code").glob("*.*")}
 
 
 def test_the_notebook_of_the_page_runs(home, tmp_path):

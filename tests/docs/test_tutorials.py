@@ -85,8 +85,8 @@ def cells() -> list[str]:
 
 
 def test_the_page_of_the_notebook_has_its_cells():
-    shown = [code for language, _, code in blocks("notebook.md") if language == "python"]
-    assert [code.rstrip("\n") for code in shown] == cells()
+    page_code = [code for language, _, code in blocks("notebook.md") if language == "python"]
+    assert [code.rstrip("\n") for code in page_code] == cells()
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 
 ROWS = 60
-SIDES = ("to the left", "to the right")
+DIRECTIONS = ("to the left", "to the right")
 
 
 def write_demonstrations(
@@ -19,17 +19,17 @@ def write_demonstrations(
     folder.mkdir()
     random = np.random.default_rng(0)
     for number in range(count):
-        target, place = random.uniform(-0.5, 0.5, 2), random.uniform(-0.5, 0.5, 2)
-        places, actions = [], []
+        target, position = random.uniform(-0.5, 0.5, 2), random.uniform(-0.5, 0.5, 2)
+        positions, actions = [], []
         for _ in range(ROWS):
-            action = 2.0 * (target - place) + random.normal(0.0, 0.01, 2)
-            places.append(place)
+            action = 2.0 * (target - position) + random.normal(0.0, 0.01, 2)
+            positions.append(position)
             actions.append(action)
-            place = place + 0.05 * action
+            position = position + 0.05 * action
         with h5py.File(folder / f"demo_{number:02}.h5", "w") as file:
             file.attrs["fps"] = 20.0
             group = file.create_group("episode_0")
-            group["observations/place"] = np.array(places)
+            group["observations/place"] = np.array(positions)
             group["observations/target"] = np.tile(target, (ROWS, 1))
             group["actions"] = np.array(actions)
             if image:

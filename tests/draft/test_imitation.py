@@ -11,13 +11,13 @@ from kinemill.draft.imitation import build_imitation
 from kinemill.draft.own_logs import check_own_logs
 from kinemill.draft.plan_evidence import find_plans
 from kinemill.errors import BadInput
-from tests.draft.demonstrations import SIDES, write_demonstrations
+from tests.draft.demonstrations import DIRECTIONS, write_demonstrations
 from tests.ingest.messages import START, run, write_mcap
 from tests.ingest.test_message_media import png
 
 
 def test_demonstrations_with_images_and_instructions_get_both_encoders(tmp_path, task_of):
-    folder = write_demonstrations(tmp_path / "demos", 4, image=True, texts=SIDES)
+    folder = write_demonstrations(tmp_path / "demos", 4, image=True, texts=DIRECTIONS)
     draft = build_imitation("reach", folder)
     task = task_of(draft)
     assert task.learn.type == "imitation"
@@ -197,7 +197,7 @@ def test_messages_give_slower_commands_cameras_and_instructions(tmp_path, task_o
     folder.mkdir()
     for number in range(3):
         messages = [one for one in run(seconds=4.0) if one[0] == "/joints"]
-        messages += [("/task", START, {"data": SIDES[number % 2]})]
+        messages += [("/task", START, {"data": DIRECTIONS[number % 2]})]
         for row in range(80):
             stamp = START + row * 50_000_000
             messages.append(("/command", stamp, {"data": float(np.sin(row))}))

@@ -146,13 +146,15 @@ def test_limits_of_a_robot_file_tell_the_signs_of_joints_at_rest(clips, tmp_path
     assert any(remark.startswith("physics: none, ") for remark in draft.remarks)
 
 
-@pytest.mark.parametrize(("robot", "moving"), [("go_bdx", 10), ("mini_bdx", 12)])
-def test_the_model_file_of_a_legged_robot_gives_its_physics(shared_data, task_of, robot, moving):
+@pytest.mark.parametrize(("robot", "moving_joints"), [("go_bdx", 10), ("mini_bdx", 12)])
+def test_the_model_file_of_a_legged_robot_gives_its_physics(
+    shared_data, task_of, robot, moving_joints
+):
     model = shared_data / "awd_robots" / robot / "scene.xml"
     draft = build_motion("biped", shared_data / "awd_motion", robot=read_robot(model))
     task = task_of(draft)
     joints = task.environment.body().joints
-    assert len(joints) == moving
+    assert len(joints) == moving_joints
     assert not {"left_antenna", "right_antenna", "head_yaw"} & {*joints}  # at rest in all clips
     assert task.environment.sources()["scene.xml"] == model.resolve()
     layout = (task.learn.observed_channels(task.channels), tuple(task.actions))

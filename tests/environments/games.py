@@ -64,7 +64,7 @@ class Countdown(AECEnv):
 
     def reset(self, seed=None, options=None):
         self.agents = list(self.possible_agents)
-        self.left, self.agent_selection = 12, "first"
+        self.remaining, self.agent_selection = 12, "first"
         self.rewards = dict.fromkeys(self.agents, 0.0)
         self._cumulative_rewards = dict(self.rewards)
         self.terminations = dict.fromkeys(self.agents, False)
@@ -72,17 +72,20 @@ class Countdown(AECEnv):
         self.infos = {agent: {} for agent in self.agents}
 
     def observe(self, agent):
-        sticks = (np.arange(12) < self.left).astype(np.float32)
-        return {"observation": sticks, "action_mask": (np.arange(3) < self.left).astype(np.int8)}
+        sticks = (np.arange(12) < self.remaining).astype(np.float32)
+        return {
+            "observation": sticks,
+            "action_mask": (np.arange(3) < self.remaining).astype(np.int8),
+        }
 
     def step(self, action):
         if self.terminations[self.agent_selection]:
             self._was_dead_step(action)
             return
-        assert 1 + action <= self.left
-        self.left -= 1 + int(action)
+        assert 1 + action <= self.remaining
+        self.remaining -= 1 + int(action)
         other = "second" if self.agent_selection == "first" else "first"
-        if self.left == 0:
+        if self.remaining == 0:
             self.rewards = {self.agent_selection: 1.0, other: -1.0}
             self.terminations = dict.fromkeys(self.agents, True)
         self.agent_selection = other

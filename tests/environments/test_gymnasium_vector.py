@@ -23,13 +23,13 @@ class Counter(gymnasium.Env):
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
         self.start, self.steps = self.np_random.random(), 0
-        return self._seen(), {}
+        return self._observation(), {}
 
     def step(self, action):
         self.steps += 1
-        return self._seen(), float(action), self.steps >= self.last, False, {}
+        return self._observation(), float(action), self.steps >= self.last, False, {}
 
-    def _seen(self):
+    def _observation(self):
         return np.array([self.start, self.steps], np.float32)
 
 
@@ -119,15 +119,15 @@ def test_each_row_has_a_seed_and_a_time_limit():
         steps.append(rows.step(np.array([0, 1, 0]))[0])
     again, _ = rows.reset([6, 5, 5])
     assert np.array_equal(again, first[[1, 0, 2]])
-    for before in steps:
-        assert np.array_equal(rows.step(np.array([1, 0, 0]))[0], before[[1, 0, 2]])
+    for previous_step in steps:
+        assert np.array_equal(rows.step(np.array([1, 0, 0]))[0], previous_step[[1, 0, 2]])
 
 
 def test_rows_draw_parameters_for_each_episode():
     """The period of the fall of each row is that of a single cart-pole with its parameters."""
     rows = rows_of(4, randomize={"gravity": [2.0, 20.0], "force_mag": [5.0, 15.0]}, steps=7)
     state, _ = rows.reset(range(4))
-    inner, seen = rows._vector.unwrapped, list[float]()
+    inner, gravities = rows._vector.unwrapped, list[float]()
     for _ in range(3):
         copies = [gymnasium.make("CartPole-v1").unwrapped for _ in range(4)]
         for row, one in enumerate(copies):
@@ -137,7 +137,7 @@ def test_rows_draw_parameters_for_each_episode():
                 inner.gravity[row],
                 inner.force_mag[row],
             )
-        seen += inner.gravity.tolist()
+        gravities += inner.gravity.tolist()
         for step in range(7):
             actions = np.array([step % 2, 1, 0, 1])
             state, _, _, infos, _ = rows.step(actions)
@@ -145,5 +145,5 @@ def test_rows_draw_parameters_for_each_episode():
                 expected = one.step(actions[row])[0]
                 ours = infos[row].get("terminal_observation", state[row])
                 assert ours == pytest.approx(expected, abs=1e-5)
-    assert len({*seen}) == 12
-    assert 2.0 <= min(seen) < max(seen) <= 20.0
+    assert len({*gravities}) == 12
+    assert 2.0 <= min(gravities) < max(gravities) <= 20.0

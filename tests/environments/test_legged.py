@@ -76,13 +76,13 @@ def task(tmp_path):
 
 
 def test_keys_depend_on_what_the_model_file_holds_and_not_on_where_it_is(task, tmp_path):
-    before = task.part("environment")
+    settings = task.part("environment")
     (moved := tmp_path / "moved").mkdir()
     for name in ("dog.xml", "dog.yaml"):
         (moved / name).write_bytes((tmp_path / name).read_bytes())
-    assert load_task(moved / "dog.yaml").part("environment") == before
+    assert load_task(moved / "dog.yaml").part("environment") == settings
     (tmp_path / "dog.xml").write_text(quadruped().replace('kp="20"', 'kp="21"'))
-    assert task.part("environment") != before
+    assert task.part("environment") != settings
     (tmp_path / "dog.xml").unlink()
     with pytest.raises(BadInput, match=r"dog\.xml"):
         task.part("environment")
@@ -326,6 +326,6 @@ def test_robots_as_their_authors_published_them_are_ready(shared_data, file, joi
         data.qpos[:] = [0, 0, 0, 1, 0, 0, 0, *angles]
         mujoco.mj_kinematics(body.model, data)
         for foot, points in zip(body.feet, body.soles(angles), strict=True):
-            place = data.body(foot.name)
-            expected = foot.centers @ place.xmat.reshape(3, 3).T + place.xpos
+            body_point = data.body(foot.name)
+            expected = foot.centers @ body_point.xmat.reshape(3, 3).T + body_point.xpos
             np.testing.assert_allclose(points, expected, atol=1e-12)

@@ -105,7 +105,7 @@ def test_an_environment_of_a_single_agent_takes_no_settings_of_agents():
 
 
 def test_an_image_of_an_agent_is_refused():
-    class Looks(gymnasium.Env):
+    class ImageAgent(gymnasium.Env):
         observation_spaces = {"eye": gymnasium.spaces.Box(0, 255, (9, 9, 3), np.uint8)}
         action_spaces = {"eye": gymnasium.spaces.Discrete(2)}
         agent_selection = "eye"
@@ -113,4 +113,4 @@ def test_an_image_of_an_agent_is_refused():
     from kinemill.environments.turns import TurnEnv
 
     with pytest.raises(BadInput, match="numbers, choices and action_mask"):
-        TurnEnv(Looks())
+        TurnEnv(ImageAgent())

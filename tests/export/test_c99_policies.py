@@ -135,14 +135,14 @@ def run(folder, rows, *flags):
     big = source.name.upper()
     masked = f", in + {big}_OBSERVATIONS" if f"{big}_MASK" in source.header else ""
     call = f"{source.name}_act(in{masked}, carry, action)"
-    with tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory() as folder_name:
         for name in ("policy.c", "policy.h"):
-            shutil.copy(folder / name, place)
-        (Path(place) / "main.c").write_text(DRIVER.format(big=big, call=call))
+            shutil.copy(folder / name, folder_name)
+        (Path(folder_name) / "main.c").write_text(DRIVER.format(big=big, call=call))
         files = ["main.c", "policy.c", "-o", "main", "-lm"]
-        subprocess.run([compiler(), *STRICT, *flags, *files], cwd=place, check=True)
+        subprocess.run([compiler(), *STRICT, *flags, *files], cwd=folder_name, check=True)
         done = subprocess.run(
-            [Path(place) / "main"],
+            [Path(folder_name) / "main"],
             input=rows.astype(np.float32).tobytes(),
             capture_output=True,
             check=True,

@@ -23,21 +23,21 @@ W, T = 20_000, 3
 MANY = np.full(T, 1e9)
 
 
-def gaussian(seed, spread):
-    """Errors (W, T, 2) with a deviation of their own in each window, stated `spread` too small."""
+def gaussian(seed, scale):
+    """Errors (W, T, 2) with a deviation of their own in each window, stated `scale` too small."""
     random = np.random.default_rng(seed)
     std = np.exp(random.normal(size=(W, T, 2))) * np.arange(1, T + 1)[:, None]
-    return random.normal(size=std.shape) * std, np.square(std / spread)
+    return random.normal(size=std.shape) * std, np.square(std / scale)
 
 
-@pytest.mark.parametrize("spread", [0.5, 1.0, 4.0])
-def test_intervals_of_any_size_become_those_of_90_percent(spread):
-    conformal = correction_of(*gaussian(0, spread), MANY)
-    errors, variance = gaussian(1, spread)
+@pytest.mark.parametrize("scale", [0.5, 1.0, 4.0])
+def test_intervals_of_any_size_become_those_of_90_percent(scale):
+    conformal = correction_of(*gaussian(0, scale), MANY)
+    errors, variance = gaussian(1, scale)
     deviation = np.sqrt(corrected(conformal, variance))
-    found = calibration_of(["angle", "velocity"], errors, deviation, (0.9,)).coverage
+    result = calibration_of(["angle", "velocity"], errors, deviation, (0.9,)).coverage
     # 0.0064 is three standard deviations of a share of 20,000, and twice the shares are estimated.
-    np.testing.assert_allclose(found, 0.9, atol=0.0128)
+    np.testing.assert_allclose(result, 0.9, atol=0.0128)
 
 
 def test_few_independent_windows_widen_the_intervals():
@@ -61,8 +61,8 @@ def test_members_that_agree_have_the_floor():
     conformal = correction_of(errors, np.zeros((W, 1, 1)), np.array([1e9]))
     assert conformal.floor[0][0] == pytest.approx(0.1, rel=0.02)
     deviation = np.sqrt(corrected(conformal, np.zeros((W, 1, 1))))
-    found = calibration_of(["angle"], errors, deviation, (0.9,)).coverage
-    assert found.item() == pytest.approx(0.9, abs=1e-3)
+    result = calibration_of(["angle"], errors, deviation, (0.9,)).coverage
+    assert result.item() == pytest.approx(0.9, abs=1e-3)
 
 
 def test_steps_after_the_last_have_the_correction_of_the_last():
@@ -100,10 +100,10 @@ def test_the_files_carry_the_correction_and_the_simulator_applies_it(noisy_rows,
     assert simulator.interface.belief.conformal == conformal
     starts = rows.window_starts("validation", simulator.history + HORIZON)
     windows = cut_windows(rows.values, 2, starts, simulator.history, HORIZON)
-    found = calibrate(simulator, windows)
+    result = calibrate(simulator, windows)
     # The same windows: at least 90 %, and few more, since (1 + 1/n) is at most 8/7 here.
-    assert (found.coverage[1] >= 0.899).all()
-    assert not np.allclose(found.coverage, found.uncorrected)
+    assert (result.coverage[1] >= 0.899).all()
+    assert not np.allclose(result.coverage, result.uncorrected)
     parts = windows.states, windows.past_actions, windows.actions
     _, deviation = simulator.rollout_deviation(*parts)
     _, stated = simulator.rollout_deviation(*parts, conformal=False)
@@ -129,9 +129,9 @@ def test_validation_episodes_that_are_too_short_are_refused(noisy_rows):
     module, rows = noisy_rows
     short = [replace(one, stop=one.start + module.rows) for one in rows.episodes]
     interface = describe(DESCRIPTION, module)
-    for few in (replace(rows, episodes=short), replace(rows, episodes=[]), None):
+    for too_few in (replace(rows, episodes=short), replace(rows, episodes=[]), None):
         with pytest.raises(BadInput, match="more than the history"):
-            conform(module, interface, few)
+            conform(module, interface, too_few)
     longer = [replace(one, stop=one.stop + 7) for one in short]
-    found = conform(module, interface, replace(rows, episodes=longer))
-    assert np.shape(found.scale) == (7, 2)
+    result = conform(module, interface, replace(rows, episodes=longer))
+    assert np.shape(result.scale) == (7, 2)

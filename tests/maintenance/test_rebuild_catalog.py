@@ -55,11 +55,15 @@ def _entries(home):
 def test_a_rebuilt_catalog_is_the_same_and_the_next_ingest_reads_nothing(home, task, monkeypatch):
     recordings = ingest.run(task, home).artifact.ref
     episodes = validate.run(task, home, recordings).ref
-    before = catalog.read_head(home, "drive")
+    head_before = catalog.read_head(home, "drive")
     result = rebuild_catalog(home)
     assert "catalog.db.before-" in result["backup"]
     after = catalog.read_head(home, "drive")
-    assert (after.set, after.by, after.totals) == (before.set, before.by, before.totals)
+    assert (after.set, after.by, after.totals) == (
+        head_before.set,
+        head_before.by,
+        head_before.totals,
+    )
     assert after.totals.recordings == 3
     monkeypatch.setattr("kinemill.ingest.recording.read_into", None)
     assert ingest.run(task, home).artifact.ref == recordings

@@ -18,11 +18,14 @@ def make(kind, *inputs, **settings):
 
 @pytest.mark.parametrize(("cell", "reference"), [("gru", torch.nn.GRU), ("lstm", torch.nn.LSTM)])
 def test_a_recurrent_block_is_the_cell_of_torch(cell, reference):
-    block, known = make("recurrent", Signal((5, 3)), cell=cell, size=4), reference(3, 4)
-    known.weight_ih_l0.data, known.bias_ih_l0.data = block.input.weight, block.input.bias
-    known.weight_hh_l0.data, known.bias_hh_l0.data = block.recurrent.weight, block.recurrent.bias
+    block, torch_cell = make("recurrent", Signal((5, 3)), cell=cell, size=4), reference(3, 4)
+    torch_cell.weight_ih_l0.data, torch_cell.bias_ih_l0.data = block.input.weight, block.input.bias
+    torch_cell.weight_hh_l0.data, torch_cell.bias_hh_l0.data = (
+        block.recurrent.weight,
+        block.recurrent.bias,
+    )
     rows = torch.randn(2, 5, 3)
-    expected, _ = known(rows.transpose(0, 1))
+    expected, _ = torch_cell(rows.transpose(0, 1))
     torch.testing.assert_close(block(rows), expected[-1])
 
 

@@ -74,11 +74,11 @@ def start(task, rows):
 def test_it_finds_the_parameters_and_the_level_that_nobody_measures(tmp_path):
     rows = tanks(0)
     windows, step = windows_of(rows), start(task_of(tmp_path), rows)
-    before = error_of(step, windows)
+    error_before = error_of(step, windows)
     fit_rollouts(step, windows, torch.arange(len(windows)), GaussNewton(windows=100, iterations=40))
     assert step.network.parameters_by_name() == pytest.approx(TRUE, rel=0.05)
-    assert error_of(step, windows) < 1e-2 * before
-    assert error_of(step, windows_of(tanks(1))) < 1e-2 * before
+    assert error_of(step, windows) < 1e-2 * error_before
+    assert error_of(step, windows_of(tanks(1))) < 1e-2 * error_before
 
 
 def test_random_starts_differ(tmp_path):

@@ -119,8 +119,8 @@ class Served:
 
     def has_loaded(self, task):
         """Whether Dagster has the assets of a task."""
-        asked = "{ assetNodes { groupName } }"
-        return task in {one["groupName"] for one in self.ask(asked)["assetNodes"]}
+        query_text = "{ assetNodes { groupName } }"
+        return task in {one["groupName"] for one in self.ask(query_text)["assetNodes"]}
 
     def status(self, run_id):
         """How a run stands."""

@@ -60,7 +60,7 @@ TOKENS = ("(", ")", ",", "=", "!=", "and", "or", "not", "in", "like", "max", "mi
 TOKENS = (*TOKENS, "'c'", "3", "-2.5deg", "2026-01-02", "tag", "accepted")
 
 
-def outcome(text):
+def parse_result(text):
     """The query of a text, or the error that it is none."""
     try:
         return parse(text)
@@ -70,7 +70,7 @@ def outcome(text):
 
 @given(st.text(max_size=200) | st.lists(st.sampled_from(TOKENS)).map(" ".join))
 def test_any_text_is_a_query_or_an_error_at_one_of_its_characters(text):
-    result = outcome(text)
+    result = parse_result(text)
     if isinstance(result, QueryError):
         assert 1 <= result.position <= len(text) + 1
     else:

@@ -163,7 +163,7 @@ def refused(actual):
 @pytest.fixture(scope="session")
 def once_crowned(tmp_path_factory, empty_database, by_gain):
     """A home with a champion that brings 30."""
-    folder = tmp_path_factory.mktemp("crowned")
+    folder = tmp_path_factory.mktemp("champion_home")
     (folder / "cart.yaml").write_text(yaml.safe_dump(TASK))
     home = Home(folder / "home")
     home.root.mkdir()

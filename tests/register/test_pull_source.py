@@ -25,7 +25,7 @@ from kinemill.runtime import download
 from kinemill.runtime.download import run_stored_cases
 from kinemill.store.home import Home
 from tests.conftest import ROOT
-from tests.rest_server import ScriptedDagster, serving
+from tests.rest_server import ScriptedDagster, serve
 
 
 def fine(folder):
@@ -181,7 +181,7 @@ def server(chain, source, task, monkeypatch):
     monkeypatch.setenv("KINEMILL_TASKS", str(task.path.parent))
     with (
         dg.DagsterInstance.ephemeral() as instance,
-        serving(chain.home, instance, ScriptedDagster(instance).query, rob="viewer") as served,
+        serve(chain.home, instance, ScriptedDagster(instance).query, rob="viewer") as served,
     ):
         url, tokens = served
         yield url, tokens["rob"]

@@ -42,9 +42,11 @@ def test_the_table_is_what_the_code_does(name):
     "name", [name for name in ALGORITHMS if issubclass(ALGORITHMS[name], Replaying)]
 )
 def test_a_sampled_step_has_not_ended_where_a_time_limit_cut_it_off(name):
-    place = {**place_of(name), "steps": 4}
+    environment = {**place_of(name), "steps": 4}
     settings = {**settings_of(name), "learning_starts": 1000}
-    learner = rl_task(place, settings).learn.algorithm.learner(site_of(rl_task(place, settings)))
+    learner = rl_task(environment, settings).learn.algorithm.learner(
+        site_of(rl_task(environment, settings))
+    )
     learner.advance(40, 0)
     buffer = learner.model.replay_buffer
     assert buffer.dones[: buffer.pos].sum() >= 10
@@ -67,8 +69,8 @@ def test_the_value_of_a_recurrent_policy_goes_on_behind_a_time_limit():
 
 
 def test_evolution_acts_with_and_without_masks():
-    for place in (POINT, place_of("evolution")):
-        task = rl_task(place, "evolution", num_envs=4)
+    for environment in (POINT, place_of("evolution")):
+        task = rl_task(environment, "evolution", num_envs=4)
         learner = task.learn.algorithm.learner(site_of(task))
         learner.advance(64, 1)  # a forbidden choice is an error of the environment
         assert learner.step >= 64

@@ -64,7 +64,7 @@ def cloning(environment=POINT, algorithm="ppo", **learn):
     return rl_task(environment, algorithm, pretrain=settings, **learn)
 
 
-def cloned(task, start):
+def clone_policy(task, start):
     """Return the learner after cloning, and the return of its policy at step 0."""
     layout = layout_of(task, make_environment(task))
     loop = TrainingLoop(task, layout, bench(start=start))
@@ -72,9 +72,9 @@ def cloned(task, start):
     loop._training.estimates = loop._initial_estimates(episodes)
     site = loop.site()
     learner = loop.learner(site)
-    before = {name: value.clone() for name, value in learner.restart_weights().items()}
+    weights_before = {name: value.clone() for name, value in learner.restart_weights().items()}
     loop._clone(learner, site, episodes)
-    return learner, before, loop._training
+    return learner, weights_before, loop._training
 
 
 def random_return(environment):
@@ -87,13 +87,13 @@ def random_return(environment):
 def test_a_cloned_policy_acts_like_the_demonstrations_at_step_0(home, name):
     """The expert moves 1 m at most; ten random pushes of up to 2 m cost 20 and more."""
     task = cloning(NORMALIZED, {**settings_of(name), "features": 16})
-    learner, before, training = cloned(task, data_start(home))
+    learner, weights_before, training = clone_policy(task, data_start(home))
     assert random_return(POINT) < -10.0
     assert training.state.history["pretrain/return"][0][1] > -3.0
     after = learner.restart_weights()
-    critics = [one for one in before if "critic" in one or "value" in one]
+    critics = [one for one in weights_before if "critic" in one or "value" in one]
     assert critics
-    assert all(torch.equal(before[one], after[one]) for one in critics)  # fresh
+    assert all(torch.equal(weights_before[one], after[one]) for one in critics)  # fresh
     targets = [one for one in after if one.startswith("actor_target.")]
     for target in targets:
         assert torch.equal(after[target], after[target.replace("_target", "")])
@@ -101,19 +101,19 @@ def test_a_cloned_policy_acts_like_the_demonstrations_at_step_0(home, name):
 
 
 def test_a_gaussian_keeps_enough_deviation_to_explore(home):
-    narrow, _, _ = cloned(cloning(pretrain={"min_std": 1e-3}), data_start(home))
-    learner, _, _ = cloned(cloning(pretrain={"min_std": 0.4}), data_start(home))
+    narrow, _, _ = clone_policy(cloning(pretrain={"min_std": 1e-3}), data_start(home))
+    learner, _, _ = clone_policy(cloning(pretrain={"min_std": 0.4}), data_start(home))
     std = [one.model.policy.log_std.exp().item() for one in (narrow, learner)]
     assert std[0] < 0.5
     assert std[1] == pytest.approx(0.8)  # 0.4 of half the range, 2 m
 
 
-@pytest.mark.parametrize(("place", "name"), [(CART, "a2c"), (DOORS, "maskable_ppo")])
-def test_choices_are_cloned_too_with_their_masks(home, place, name):
+@pytest.mark.parametrize(("spec", "name"), [(CART, "a2c"), (DOORS, "maskable_ppo")])
+def test_choices_are_cloned_too_with_their_masks(home, spec, name):
     """A policy decides alike in each state, so the likelihood of its choices goes to 1."""
-    teacher = start_in(published(rl_task(place, name, steps=64), home))
-    task = cloning(place, name, start_from=teacher.folder, pretrain={"episodes": 10, "steps": 300})
-    _, _, training = cloned(task, teacher)
+    teacher = start_in(published(rl_task(spec, name, steps=64), home))
+    task = cloning(spec, name, start_from=teacher.folder, pretrain={"episodes": 10, "steps": 300})
+    _, _, training = clone_policy(task, teacher)
     first, last = (
         training.state.history[f"pretrain/{key}"][0][1] for key in ("first_loss", "loss")
     )
@@ -173,15 +173,15 @@ def test_an_imitation_policy_starts_a_reinforcement_and_remains_the_best_policy(
 def test_demonstrated_steps_enter_the_replay_buffer(home):
     """A policy of PPO fills the buffer of SAC: rewards scaled, cut episodes marked."""
     teacher = start_in(published(rl_task(steps=64), home))
-    place = {**POINT, "wrappers": [{"type": "reward_scaling", "factor": 0.5}, "action_scaling"]}
+    spec = {**POINT, "wrappers": [{"type": "reward_scaling", "factor": 0.5}, "action_scaling"]}
     task = cloning(
-        place,
+        spec,
         "sac",
         start_from=teacher.folder,
         pretrain={"episodes": 3, "replay": True, "steps": 1},
         num_envs=1,
     )
-    learner, _, _ = cloned(task, teacher)
+    learner, _, _ = clone_policy(task, teacher)
     buffer = learner.model.replay_buffer
     assert buffer.pos == 30
     ends = buffer.dones[:30, 0].astype(bool)
@@ -202,13 +202,13 @@ def test_demonstrated_steps_enter_the_replay_buffer(home):
 )
 def test_demonstrations_of_another_robot_are_refused(home, how, message):
     with pytest.raises(BadInput, match=message):
-        cloned(cloning(), data_start(home, **how))
+        clone_policy(cloning(), data_start(home, **how))
 
 
 def test_a_policy_with_other_observations_or_actions_is_refused(home):
     teacher = start_in(published(rl_task(steps=64), home))
     with pytest.raises(BadInput, match="has the observations position, target, unknown to the"):
-        cloned(cloning(CART, start_from=teacher.folder), teacher)
+        clone_policy(cloning(CART, start_from=teacher.folder), teacher)
     with pytest.raises(BadInput, match=r"learn\.pretrain: \{\} to clone its actions"):
         published(rl_task(POINT, "sac", start_from=teacher.folder), home, start=teacher)
 

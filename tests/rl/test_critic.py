@@ -32,8 +32,8 @@ def test_values_are_those_of_the_library_over_the_scale_of_rewards(home, name):
         row, carry = critic.encode([torch.from_numpy(observation)[None]], carry)
         scaled = np.full((1, 1), 0.2 * step - 0.5, np.float32)
         action = 2.0 * scaled  # of a point that is pushed with up to 2 N
-        seen = torch.from_numpy(stacked[:1])
-        expected = library.model.policy.critic(seen, torch.from_numpy(scaled))
+        one_row = torch.from_numpy(stacked[:1])
+        expected = library.model.policy.critic(one_row, torch.from_numpy(scaled))
         expected = torch.cat([*expected], dim=-1)
         value = expected.min() if name == "sac" else expected.mean()
         assert critic.values(row, torch.from_numpy(action)).item() == pytest.approx(

@@ -87,9 +87,9 @@ def test_on_policy_v_trace_gives_the_returns_of_generalized_advantage_estimation
     assert actual.advantages.numpy() == pytest.approx(buffer.advantages, abs=1e-5)
 
 
-def impala(runner="in_process", place=POINT, **settings):
+def impala(runner="in_process", spec=POINT, **settings):
     algorithm = {"type": "impala", "n_steps": 8, **settings}
-    return rl_task(place, algorithm, num_envs=4, runner=runner)
+    return rl_task(spec, algorithm, num_envs=4, runner=runner)
 
 
 def learned(task, steps=320, seed=1):
@@ -106,16 +106,16 @@ PIXELS = {**SPACES, "path": "tests.environments.spaces:Pixels", "wrappers": ["fr
 
 
 @pytest.mark.filterwarnings("ignore:.*text")
-@pytest.mark.parametrize("place", [POINT, CART, SPACES, PIXELS])
-def test_a_rollout_has_the_likelihoods_of_the_learner(place):
+@pytest.mark.parametrize("spec", [POINT, CART, SPACES, PIXELS])
+def test_a_rollout_has_the_likelihoods_of_the_learner(spec):
     """Numbers, choices, both in one action, and images: without a lag each ratio is 1."""
-    learner = impala(place=place).learn.algorithm.learner(site_of(impala(place=place)))
+    learner = impala(spec=spec).learn.algorithm.learner(site_of(impala(spec=spec)))
     learner.advance(32, 1)
     (rollout,) = learner.model._collect()
     rows, actions = (
         torch.tensor(one).flatten(0, 1) for one in (rollout.rows[:-1], rollout.actions)
     )
-    single = actions[:, 0] if place == CART else actions
+    single = actions[:, 0] if spec == CART else actions
     _, log_probs, _ = learner.model.policy.evaluate_actions(rows, single)
     behavior = torch.tensor(rollout.log_probs).flatten()
     assert log_probs.detach().numpy() == pytest.approx(behavior.numpy(), abs=1e-4)

@@ -11,7 +11,7 @@ from kinemill.rl.algorithms.dqn import DQN
 from kinemill.rl.prioritized_replay import PrioritizedReplay, SumTree
 from kinemill.rl.q_learning import DuelingNetwork, mean_layer
 
-SEEN = Box(-1.0, 1.0, (3,), np.float32)
+OBSERVATIONS = Box(-1.0, 1.0, (3,), np.float32)
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 8, 13])
@@ -38,7 +38,7 @@ def test_sums_follow_each_change_and_can_be_computed_again():
 def replay(steps=20, beta=1.0, alpha=1.0):
     buffer = PrioritizedReplay(
         16,
-        SEEN,
+        OBSERVATIONS,
         Discrete(2),
         n_envs=2,
         alpha=alpha,
@@ -92,7 +92,9 @@ def test_an_overwritten_step_has_the_priority_of_a_new_one():
 
 
 def test_both_streams_of_a_dueling_network_are_one_layer():
-    network = DuelingNetwork(SEEN, Discrete(4), FlattenExtractor(SEEN), 3, [8], nn.Tanh)
+    network = DuelingNetwork(
+        OBSERVATIONS, Discrete(4), FlattenExtractor(OBSERVATIONS), 3, [8], nn.Tanh
+    )
     network.split()
     x = torch.randn(50, 3)
     merged = nn.Sequential(*network.q_net, network.last_layer())

@@ -88,7 +88,7 @@ def test_extremes_of_actions_are_those_of_one_episode_in_both_runners():
         assert (stats["action/0/min"], stats["action/0/max"]) == ends
 
 
-class Heard(NullReporter):
+class RecordingReporter(NullReporter):
     """Keeps messages and metrics."""
 
     def __init__(self):
@@ -105,15 +105,15 @@ def test_each_evaluation_has_a_table_and_the_same_metrics(home):
     from kinemill.environments.card import make_card
     from kinemill.train import stage as train
 
-    heard = Heard()
+    reporter = RecordingReporter()
     task = rl_task(POINT, steps=128, eval_every=64)
     card = make_card(task, home).ref
-    train.run(task, home, card, card, (heard, heard))
-    tables = [message for message in heard.messages if is_statistics(message)]
+    train.run(task, home, card, card, (reporter, reporter))
+    tables = [message for message in reporter.messages if is_statistics(message)]
     assert len(tables) == 2
     assert "new best policy" in tables[0]
     assert "event pushed" in tables[0]  # a number in `info`
-    metrics = [values for _, values in heard.metrics if "evaluation/return" in values]
+    metrics = [values for _, values in reporter.metrics if "evaluation/return" in values]
     names = {"episodes/evaluation_std", "episodes/evaluation_min", "episodes/evaluation_max"}
     names |= {"episodes/return_std", "episodes/return_min", "episodes/return_max"}
     names |= {"episodes/action/action_0/min", "episodes/event/pushed", "steps_per_second"}

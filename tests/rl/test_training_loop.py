@@ -208,21 +208,21 @@ def test_a_chosen_checkpoint_holds_the_whole_state(home, tmp_path, name):
     from kinemill.store.home import Home
 
     algorithm = {**settings_of(name), **({"learning_starts": 20} if name == "sac" else {})}
-    place = {**POINT, "wrappers": [{"type": "normalize_observation", "steps": 50}]}
-    expected = published(rl_task(place, algorithm), Home(tmp_path / "other"))
-    published(rl_task(place, algorithm, steps=128, keep={"every": 64}), home)
+    point = {**POINT, "wrappers": [{"type": "normalize_observation", "steps": 50}]}
+    expected = published(rl_task(point, algorithm), Home(tmp_path / "other"))
+    published(rl_task(point, algorithm, steps=128, keep={"every": 64}), home)
     first, *_ = sorted(home.runs.glob("point/*/checkpoint-*"))
-    again = published(rl_task(place, algorithm, start_from=str(first)), home, None, start_in(first))
+    again = published(rl_task(point, algorithm, start_from=str(first)), home, None, start_in(first))
     for file in ("weights.safetensors", "history.json"):
         assert (expected / file).read_bytes() == (again / file).read_bytes(), file
 
 
 def test_a_checkpoint_of_other_networks_is_refused(home):
     published(rl_task(steps=64, keep={"every": 64}), home)
-    (chosen,) = home.runs.glob("point/*/checkpoint-*")
-    other = rl_task(model={"type": "mlp", "hidden_sizes": [9]}, start_from=str(chosen))
+    (checkpoint,) = home.runs.glob("point/*/checkpoint-*")
+    other = rl_task(model={"type": "mlp", "hidden_sizes": [9]}, start_from=str(checkpoint))
     with pytest.raises(BadInput, match="is a checkpoint of another algorithm or of other networks"):
-        published(other, home, None, start_in(chosen))
+        published(other, home, None, start_in(checkpoint))
 
 
 def test_weights_alone_are_nothing_to_resume_and_other_settings_neither(home):

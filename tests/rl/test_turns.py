@@ -71,13 +71,16 @@ def test_players_of_pettingzoo_train_with_their_own_rewards(home, name, algorith
             over = inside.terminations[agent]
             action = None if over else training.policy.act(inside.observe(agent), agent=agent)
             inside.step(action)
-        assert inside.left == 0
+        assert inside.remaining == 0
         return
     observations, _ = inside.reset(seed=2)
     while inside.agents:
-        actions = {a: training.policy.act(seen, agent=a) for a, seen in observations.items()}
+        actions = {
+            a: training.policy.act(own_observation, agent=a)
+            for a, own_observation in observations.items()
+        }
         observations, *_ = inside.step(actions)
-    assert all(np.isfinite(seen).all() for seen in observations.values())
+    assert all(np.isfinite(own_observation).all() for own_observation in observations.values())
 
 
 def test_an_algorithm_of_a_single_agent_names_those_that_train_agents(home):

@@ -24,13 +24,13 @@ def test_a_gpu_computes_in_float32_and_lacking_operators_fall_back():
 @pytest.fixture
 def opened(monkeypatch):
     """An ONNX Runtime that claims to have a GPU, and what it was asked for."""
-    asked = []
+    requests = []
 
     class Session:
         started = [TENSORRT, CUDA, CPU]
 
         def __init__(self, model, options, providers):
-            asked.append((model, [name for name, _ in providers]))
+            requests.append((model, [name for name, _ in providers]))
 
         def get_inputs(self):
             return []
@@ -43,7 +43,7 @@ def opened(monkeypatch):
 
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [TENSORRT, CUDA, CPU])
     monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
-    return Session, asked
+    return Session, requests
 
 
 def test_tensorrt_is_opened_before_cuda_and_a_cpu(opened):

@@ -103,8 +103,8 @@ def test_tags_are_conditions(five, names, task, home):
     add_tag(home, task.name, hashes, "slip")
     assert names("tag = 'slip'") == ["a.csv", "b.csv"]
     assert names("not tag like 's*' and robot = 'r8'") == ["c.csv", "d.csv"]
-    shown = search(task, home, "robot = 'r7'", Page(["tag"])).frame["tag"].to_list()
-    assert shown == [["slip"], ["slip"]]
+    tags = search(task, home, "robot = 'r7'", Page(["tag"])).frame["tag"].to_list()
+    assert tags == [["slip"], ["slip"]]
 
 
 def test_splits_and_versions_are_those_of_their_listings(five, names, task, home):

@@ -37,9 +37,9 @@ def test_a_view_is_written_once_and_only_new_rows_after_that(task, home, logs, u
     for number in range(8):
         folder = logs(f"{number}.csv", number)
     update(task, folder)
-    before = files(task, home)
+    files_before = files(task, home)
     assert len(open_view(task, home)) == 8
-    assert files(task, home) == before
+    assert files(task, home) == files_before
     every = update(task, logs("late.csv", 99))
     assert [(one.rows, one.deleted_rows) for one in every.pointer.segments] == [(8, 0), (1, 0)]
     assert len(every) == 9
@@ -88,8 +88,8 @@ def test_a_changed_recording_replaces_its_row(task, home, logs, update):
     update(task, logs("b.csv", 2))
     assert open_view(task, home).metadata_keys() == []
     update(task, logs("a.csv", 1, robot="r7"))  # the same log, with a side-car since now
-    found = search(task, home, "robot = 'r7'", Page(["name"])).frame["name"].to_list()
-    assert (found, len(open_view(task, home))) == (["a.csv"], 2)
+    values = search(task, home, "robot = 'r7'", Page(["name"])).frame["name"].to_list()
+    assert (values, len(open_view(task, home))) == (["a.csv"], 2)
 
 
 def test_a_forgotten_recording_is_gone_and_the_others_keep_their_status(task, home, logs, update):
@@ -106,8 +106,8 @@ def test_other_rules_build_another_view(task, home, logs, update):
     coarse = arm(dt=0.02)
     assert status(coarse, home) == {"a.csv": "not validated"}
     update(coarse, logs("a.csv", 1))
-    found = search(coarse, home, "validated", Page(["seconds"])).frame["seconds"].to_list()
-    assert found == pytest.approx([0.58])  # 30 rows, 0.02 s apart
+    values = search(coarse, home, "validated", Page(["seconds"])).frame["seconds"].to_list()
+    assert values == pytest.approx([0.58])  # 30 rows, 0.02 s apart
 
 
 def test_a_pattern_of_names_is_metadata_without_reading_again(task, home, logs, update):

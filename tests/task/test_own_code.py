@@ -75,12 +75,12 @@ def test_the_short_form_takes_overrides(own):
 def test_the_text_of_the_file_is_part_of_the_task(own, tmp_path):
     """The code is in every stage key, and other processes and recorded tasks need no file."""
     task = own()
-    before = task.part("learn")
+    part_before = task.part("learn")
     (tmp_path / "my_net.py").write_text(NET + "\n# changed\n")
-    assert own().part("learn") != before
+    assert own().part("learn") != part_before
     (tmp_path / "my_net.py").unlink()
     again = Task.model_validate(task.model_dump(mode="json", by_alias=True))
-    assert again.part("learn") == before
+    assert again.part("learn") == part_before
     content = task.model_dump(mode="json", by_alias=True)
     changed = recorded_task(content, task.path, {"learn.model.width": 2}, "version 1")
     assert (changed.learn.model.width, changed.learn.model.source) == (2, NET)
@@ -106,9 +106,9 @@ def test_the_text_of_the_file_is_part_of_the_task(own, tmp_path):
 def test_a_file_that_cannot_be_used_is_refused(own, tmp_path, text, message):
     (tmp_path / "other.py").write_text("")
     (tmp_path / "my_net.py").write_text(text)
-    found = problem(own)
-    assert message in found
-    assert "arm.yaml:9: learn.model" in found
+    error_text = problem(own)
+    assert message in error_text
+    assert "arm.yaml:9: learn.model" in error_text
 
 
 def test_a_missing_file_is_refused_with_the_nearest(own):
@@ -186,9 +186,9 @@ def test_a_web_request_may_send_the_whole_settings_back(own, tmp_path):
     """A search does so; the code is that of the task file."""
     same = {"learn.model": {"type": "my_net.py:Net", "source": NET, "width": 5}}
     assert own(overrides=same, web=True).learn.model.width == 5
-    elsewhere = {"learn.loss": {"type": "my_net.py:huber", "source": NET}}
+    overrides_ = {"learn.loss": {"type": "my_net.py:huber", "source": NET}}
     with pytest.raises(TaskError, match="web requests cannot choose"):
-        own(overrides=elsewhere, web=True)
+        own(overrides=overrides_, web=True)
 
 
 def test_a_task_of_the_web_names_no_code(tmp_path, monkeypatch):
@@ -203,8 +203,8 @@ def test_a_task_of_the_web_names_no_code(tmp_path, monkeypatch):
 
 
 def test_a_family_without_own_code_says_so(own):
-    found = problem(own, overrides={"learn.optimizer": {"type": "my_net.py:Net"}})
-    assert "takes no own code" in found
+    error_text = problem(own, overrides={"learn.optimizer": {"type": "my_net.py:Net"}})
+    assert "takes no own code" in error_text
 
 
 def test_a_plugin_class_of_a_file_is_a_plugin(own, tmp_path):
@@ -232,7 +232,7 @@ def test_names_of_checks_and_baselines_are_free(own):
 def test_the_example_uses_every_place():
     path = ROOT / "examples" / "own_code" / "rod.yaml"
     task = load_task(path)
-    found = [
+    error_text = [
         task.learn.model,
         task.learn.loss,
         task.learn.features,
@@ -241,7 +241,7 @@ def test_the_example_uses_every_place():
         *task.validation.checks.values(),
         *task.verify.baselines.values(),
     ]
-    assert len({one.type for one in found}) == 7
+    assert len({one.type for one in error_text}) == 7
     from jsonschema import Draft202012Validator
 
     schema = Draft202012Validator(task_schema())

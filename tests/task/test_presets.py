@@ -38,9 +38,9 @@ def test_a_variable_replaces_all_folders(project, tmp_path, monkeypatch):
 
 
 def test_presets_are_named_settings_of_every_task():
-    known = list_presets()
-    assert {"wrappers", "model"} <= set(known)
-    for part, names in known.items():
+    presets = list_presets()
+    assert {"wrappers", "model"} <= set(presets)
+    for part, names in presets.items():
         for name in names:
             load_task("cartpole_rl", preset_overrides([f"{part}={name}"]))
     task = load_task("cartpole_rl", preset_overrides(["wrappers=vector_obs", "model=small"]))
@@ -53,17 +53,17 @@ def test_presets_are_named_settings_of_every_task():
 
 
 def test_a_preset_means_the_same_in_the_launchpad():
-    given = preset_overrides(["algorithm=evolution", "model=wide"])
-    direct = load_task("cartpole_rl", given)
-    again = load_task("cartpole_rl", nested(given))
+    overrides_ = preset_overrides(["algorithm=evolution", "model=wide"])
+    direct = load_task("cartpole_rl", overrides_)
+    again = load_task("cartpole_rl", nested(overrides_))
     assert direct.learn == again.learn
     assert (direct.learn.algorithm.type, direct.learn.num_envs) == ("evolution", 32)
 
 
 @pytest.mark.parametrize(
-    ("item", "told"),
+    ("item", "message"),
     [("model", "not part=preset"), ("modle=small", "'model'"), ("model=smal", "'small'")],
 )
-def test_a_preset_that_is_not_there_is_told(item, told):
-    with pytest.raises(BadInput, match=told):
+def test_an_unknown_preset_is_refused(item, message):
+    with pytest.raises(BadInput, match=message):
         preset_overrides([item])

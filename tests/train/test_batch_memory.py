@@ -45,8 +45,8 @@ def test_a_batch_of_more_windows_than_there_are_is_refused_with_their_number(hom
 def test_a_batch_of_all_windows_and_a_default_batch_of_few_are_fine(ready, packed):
     learn, objective = ready(batch_size=WINDOWS)
     check_batch(learn, objective, CPU)
-    few = objective.__class__(objective.loss, objective.evaluate, objective.monitor, 100)
-    check_batch(ready(batch_size=256)[0], few, CPU)
+    small = objective.__class__(objective.loss, objective.evaluate, objective.monitor, 100)
+    check_batch(ready(batch_size=256)[0], small, CPU)
 
 
 @pytest.mark.parametrize(
@@ -56,8 +56,8 @@ def test_the_memory_of_a_window_is_that_of_large_batches(ready, settings):
     """Measured with 2 and 4 windows, and with 64."""
     _, objective = ready(**settings)
     each = bytes_per_window(objective, CPU)
-    kept = [batch_memory._kept_bytes(objective, CPU, count) for count in (64, 128)]
-    assert each == pytest.approx((kept[1] - kept[0]) / 64, rel=0.05)
+    kept_bytes = [batch_memory._kept_bytes(objective, CPU, count) for count in (64, 128)]
+    assert each == pytest.approx((kept_bytes[1] - kept_bytes[0]) / 64, rel=0.05)
 
 
 def test_a_batch_beyond_the_free_memory_is_refused_with_sizes_that_fit(ready, free):

@@ -83,9 +83,9 @@ def test_a_killed_training_goes_on_bit_for_bit(packed, tmp_path, as_on_gpu):
     whole, best = train("whole", NullReporter())
     with pytest.raises(KeyboardInterrupt):
         train("cut", Cut())
-    again, found = train("cut", NullReporter())
+    again, resumed = train("cut", NullReporter())
     assert json.dumps(again.history) == json.dumps(whole.history)
-    assert all(torch.equal(value, found[name]) for name, value in best.items())
+    assert all(torch.equal(value, resumed[name]) for name, value in best.items())
 
 
 @pytest.mark.parametrize("learn", [{}, {"amp": "fp16"}], ids=["float32", "fp16"])
@@ -97,7 +97,7 @@ def test_a_loss_that_is_not_finite_freezes_the_weights_until_it_is_noticed(packe
     for step in range(5):
         steps(step)
     assert len(steps.collect()) == 5
-    before = copy.deepcopy(training.module.state_dict())
+    weights_before = copy.deepcopy(training.module.state_dict())
     for step in range(5, 12):
         steps(step)
     with pytest.raises(NotFinite) as fault:
@@ -105,7 +105,7 @@ def test_a_loss_that_is_not_finite_freezes_the_weights_until_it_is_noticed(packe
     assert fault.value.step == 5
     assert fault.value.loss != fault.value.loss  # NaN
     after = training.module.state_dict()
-    assert all(torch.equal(value, after[name]) for name, value in before.items())
+    assert all(torch.equal(value, after[name]) for name, value in weights_before.items())
 
 
 def spoiled(objective, window):

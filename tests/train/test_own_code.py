@@ -79,17 +79,17 @@ def test_a_baseline_is_compared_with_the_model(train, folder):
 
 
 def test_a_changed_file_trains_again_and_the_old_model_stays(train, folder):
-    before, net = train(), folder / "my_net.py"
+    first_model, net = train(), folder / "my_net.py"
     text = net.read_text()
     net.write_text(text.replace("torch.tanh(", "torch.sin("))
     try:
         changed = train()
         assert not changed.cached
-        assert changed.trained != before.trained
-        assert changed.data == before.data  # the data do not depend on the network
+        assert changed.trained != first_model.trained
+        assert changed.data == first_model.data  # the data do not depend on the network
     finally:
         net.write_text(text)
-    assert train().trained == before.trained
+    assert train().trained == first_model.trained
 
 
 def test_a_check_of_ones_own_puts_rows_into_quarantine(train):

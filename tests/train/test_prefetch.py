@@ -20,31 +20,31 @@ TOY = Bench("tested", Path("unused"), is_toy=True, ends=time.monotonic())
 
 
 def test_rows_of_a_batch_and_of_its_parts():
-    ahead, value = Prefetch(CPU), torch.arange(12)  # 4 windows of 3 rows
-    ahead.request(7, 4, lambda: {"camera": value})
-    assert torch.equal(ahead.take(7, 4, None)["camera"], value)
-    assert torch.equal(ahead.take(7, 1, (1, 4))["camera"], value[3:6])
-    assert torch.equal(ahead.take(7, 2, (2, 4))["camera"], value[6:])
-    assert ahead.take(6, 4, None) is None
-    assert ahead.take(7, 2, None) is None  # another batch at the same step
-    ahead.request(8, 4, lambda: {"camera": -value})
-    assert torch.equal(ahead.take(7, 4, None)["camera"], value)  # the step before is still there
-    assert torch.equal(ahead.take(8, 4, None)["camera"], -value)
-    ahead.request(9, 4, lambda: {"camera": value})
-    assert ahead.take(7, 4, None) is None
+    prefetch, value = Prefetch(CPU), torch.arange(12)  # 4 windows of 3 rows
+    prefetch.request(7, 4, lambda: {"camera": value})
+    assert torch.equal(prefetch.take(7, 4, None)["camera"], value)
+    assert torch.equal(prefetch.take(7, 1, (1, 4))["camera"], value[3:6])
+    assert torch.equal(prefetch.take(7, 2, (2, 4))["camera"], value[6:])
+    assert prefetch.take(6, 4, None) is None
+    assert prefetch.take(7, 2, None) is None  # another batch at the same step
+    prefetch.request(8, 4, lambda: {"camera": -value})
+    assert torch.equal(prefetch.take(7, 4, None)["camera"], value)  # the step before is still there
+    assert torch.equal(prefetch.take(8, 4, None)["camera"], -value)
+    prefetch.request(9, 4, lambda: {"camera": value})
+    assert prefetch.take(7, 4, None) is None
 
 
 def test_an_error_of_the_thread_is_raised_where_the_tensors_are_taken():
     def load():
         raise CorruptArtifact("front.npy", "is damaged")
 
-    ahead = Prefetch(CPU)
-    ahead.request(1, 4, load)
+    prefetch = Prefetch(CPU)
+    prefetch.request(1, 4, load)
     with pytest.raises(CorruptArtifact, match="is damaged"):
-        ahead.take(1, 4, None)
+        prefetch.take(1, 4, None)
 
 
-class Watched(RandomImages):
+class RecordingImages(RandomImages):
     """Keeps the names of the threads that read training images."""
 
     def pictures(self, channel, rows, epoch=0):
@@ -58,22 +58,22 @@ def test_images_are_read_outside_the_training_thread_and_are_the_same(
 ):
     task = _task(TOY, accumulate=pieces, steps=12, eval_every=12, log_every=1)
 
-    def train(folder, *, ahead):
+    def train(folder, *, prefetch):
         packed = _packed(4, 30)
-        train, watch = Watched(packed, 16), RandomImages(packed, 16)
+        train, watch = RecordingImages(packed, 16), RandomImages(packed, 16)
         module, objective = task.learn.prepare(task, watch, train, CPU)
-        assert ahead is None or objective.prefetch is not None
-        if not ahead:
+        assert prefetch is None or objective.prefetch is not None
+        if not prefetch:
             objective = replace(objective, prefetch=None)
         state, _ = fit(module, objective, task.learn, tmp_path / folder, QUIET)
         return state.history, getattr(train, "threads", [])
 
-    in_memory, names = train("memory", ahead=None)
+    in_memory, names = train("memory", prefetch=None)
     assert len(names) == 1  # before the training
     monkeypatch.setattr("kinemill.train.demonstrations.CACHE_BYTES", 0)
-    without, names = train("without", ahead=False)
+    without, names = train("without", prefetch=False)
     assert {name for name in names} == {"MainThread"}
-    with_thread, names = train("with", ahead=True)
+    with_thread, names = train("with", prefetch=True)
     assert in_memory == without == with_thread
     read_first = [name for name in names if name == "MainThread"]
     assert len(read_first) == pieces  # the first step has no step before it

@@ -83,7 +83,7 @@ def test_logs_that_do_not_fit_the_policy_are_refused(pendulum, observed, action,
         measure_logs(as_policy(Other()), Logs(Path("logs"), pendulum, ("a.csv",), ()))
 
 
-SEEN = PolicyLayout(
+OBSERVED = PolicyLayout(
     0.05,
     ("goal",),
     ("push",),
@@ -130,12 +130,12 @@ def test_observations_images_and_texts_of_logs_reach_the_policy(tmp_path, home):
         }
         write_episode(
             task,
-            Recorded(seed, observations, pushes[seed], np.zeros(12), SEEN, True, None),
+            Recorded(seed, observations, pushes[seed], np.zeros(12), OBSERVED, True, None),
             folder,
         )
     logs = read_logs(task, home, folder)
     data = Demonstrations(logs.rows, logs.media)
-    inputs = Feed(data, SEEN, torch.device("cpu")).at(torch.tensor([0, 11, 12, 23]))
+    inputs = Feed(data, OBSERVED, torch.device("cpu")).at(torch.tensor([0, 11, 12, 23]))
     assert np.array_equal(inputs["observation"], goals[[0, 0, 1, 1], [0, 11, 0, 11]])
     assert np.array_equal(inputs["camera"], frames[[0, 0, 1, 1], [0, 11, 0, 11]])
     assert [bytes(one.numpy()).rstrip(b"\0") for one in inputs["instruction"]] == [

@@ -14,7 +14,7 @@ from kinemill.task import load_task
 from kinemill_dagster.pipelines.auth.users import Users
 from kinemill_dagster.pipelines.rest import draft_store, drafts
 from tests.pipelines.rest.conftest import make_site
-from tests.rest_server import repository, serving
+from tests.rest_server import repository, serve
 
 LOGS = ("run-0000.csv", "run-0001.csv")
 
@@ -379,7 +379,7 @@ def test_roles_tasks_and_other_sites_behind_the_guard(site, draft, preview):
     """A draft needs an operator, a task needs a promoter, and no other site can send either."""
     roles = {"vera": "viewer", "otto": "operator", "pat": "promoter"}
     task, new = {"task": preview.task, "draft": draft}, {"name": "arm"}
-    with serving(site.home, site.instance, site.dagster.query, **roles) as (url, tokens):
+    with serve(site.home, site.instance, site.dagster.query, **roles) as (url, tokens):
         assert ask(url, "drafts", None, new)[0] == 401
         for path in ("drafts", f"drafts/{draft}/build", f"drafts/{draft}/check", "tasks"):
             assert ask(url, path, tokens["vera"], task)[0] == 403, path

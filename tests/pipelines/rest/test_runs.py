@@ -11,7 +11,7 @@ from kinemill.tracking.jsonl import JsonLines
 from kinemill.tracking.run_links import TrainingLink, note_training
 from kinemill_dagster.pipelines.auth.users import home_token
 from kinemill_dagster.pipelines.rest import runs
-from tests.rest_server import ScriptedDagster, serving
+from tests.rest_server import ScriptedDagster, serve
 
 ONE, TWO = "1a2b3c4d-0000-0000-0000-000000000000", "1a2b9999-0000-0000-0000-000000000000"
 
@@ -166,7 +166,7 @@ def test_requests_are_answered_while_sixty_streams_are_open(workspace):
         dagster = ScriptedDagster(instance)
         run = dagster.add("tiny", status=dg.DagsterRunStatus.STARTED)
         with ExitStack() as streams:
-            address, _ = streams.enter_context(serving(workspace.home, instance, dagster.query))
+            address, _ = streams.enter_context(serve(workspace.home, instance, dagster.query))
             token = home_token(workspace.home)
             limits = httpx.Limits(max_connections=None)
             client = streams.enter_context(

@@ -95,7 +95,7 @@ def test_equal_outputs_are_no_loss(data, errors):
 
 
 def test_outputs_that_only_one_has_are_compared_by_their_interface(data, errors):
-    both = Fake(data, 0.1), Fake(data, 0.1, outputs=("temperature",))
-    assert set(output_comparisons(both, data, errors, 0.02)["1"]) == {"temperature"}
+    two_models = Fake(data, 0.1), Fake(data, 0.1, outputs=("temperature",))
+    assert set(output_comparisons(two_models, data, errors, 0.02)["1"]) == {"temperature"}
     plain = replace(data, outputs=[], output_values=None)
-    assert output_comparisons(both, plain, errors, 0.02) == {}
+    assert output_comparisons(two_models, plain, errors, 0.02) == {}

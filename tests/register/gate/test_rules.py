@@ -46,7 +46,7 @@ ALL = {
 }
 
 
-def _contest(task, model=0.1, champion=None, references=BASELINES, **promote):
+def _gate_inputs(task, model=0.1, champion=None, references=BASELINES, **promote):
     """A contest of a model with this error at every horizon and channel."""
     changed = task.model_copy(update={"promote": task.promote.model_copy(update=promote)})
     summary = CheckSummary(latency_ms=CallLatency(p99=0.1))
@@ -110,8 +110,8 @@ def _good(task, **changes):
     return replace(whole, **changes)
 
 
-def _refused(contest):
-    return [verdict.rule for verdict in evaluate(contest) if not verdict.passed]
+def _refused(gate_inputs):
+    return [verdict.rule for verdict in evaluate(gate_inputs) if not verdict.passed]
 
 
 def test_what_passes_every_rule_passes_the_gate(task):
@@ -295,13 +295,15 @@ def test_the_first_model_ever_has_all_but_a_champion_to_beat(task):
     ],
 )
 def test_the_margin_is_relative_and_only_finite_models_beat(task, model, reference, passed):
-    inputs = _contest(task, model, references={"linear": reference}, beats=["linear"], margin=0.02)
+    inputs = _gate_inputs(
+        task, model, references={"linear": reference}, beats=["linear"], margin=0.02
+    )
     (verdict,) = RULES["beats"](inputs)
     assert verdict.passed is passed
 
 
 def test_only_the_named_references_are_asked_about(task):
-    verdicts = evaluate(_contest(task, beats=["linear_sincos"], champion=Champion(1)))
+    verdicts = evaluate(_gate_inputs(task, beats=["linear_sincos"], champion=Champion(1)))
     named = ("beats", "interval", "no_worse")
     assert [item.rule for item in verdicts if any(is_of(name, item.rule) for name in named)] == [
         f"{name}_linear_sincos" for name in named
@@ -309,7 +311,7 @@ def test_only_the_named_references_are_asked_about(task):
 
 
 def test_a_champion_that_is_the_very_same_model_is_no_obstacle(task):
-    inputs = _contest(task, beats=["champion"], champion=Champion(4, same=True))
+    inputs = _gate_inputs(task, beats=["champion"], champion=Champion(4, same=True))
     (verdict,) = RULES["beats"](inputs)
     assert (verdict.passed, verdict.value) == (True, "champion version 4 is the same model")
 
@@ -342,8 +344,8 @@ def test_a_test_split_that_repeats_the_training_rows_measures_memory(task, repea
     assert "near_duplicates: apart" in advice("independent")
 
 
-def _failing(good, name, found, what):
-    document, line = good.verification, Gate(name, False, found, "at most 0.002 m")
+def _failing(good, name, failed_line, what):
+    document, line = good.verification, Gate(name, False, failed_line, "at most 0.002 m")
     summary = replace(document.summary, **{what: False})
     return replace(good, verification=replace(document, summary=summary, gates=[line]))
 

@@ -91,13 +91,13 @@ def test_the_family_that_holds_the_equation_wins(packed, tmp_path):
 
 def test_the_test_split_is_not_read(packed, tmp_path):
     """Rows of the test split that are not a number change no error."""
-    poison = np.full((60, 3), np.nan, dtype=np.float32)
+    nan_rows = np.full((60, 3), np.nan, dtype=np.float32)
     first = packed.episodes[0]
     test = replace(first, id="t", split="test", start=len(packed.values))
-    test = replace(test, stop=test.start + len(poison))
+    test = replace(test, stop=test.start + len(nan_rows))
     other = replace(
         packed,
-        segments=[np.concatenate([packed.values, poison])],
+        segments=[np.concatenate([packed.values, nan_rows])],
         episodes=[*packed.episodes, test],
     )
     closed = []
@@ -207,9 +207,9 @@ def test_a_small_budget_is_kept_and_the_rest_is_listed_as_not_tried(packed, tmp_
     waiting = [one for one in results if "not tried" in one["failure"]]
     assert waiting
     assert all("learn.budget (0.3 s)" in one["failure"] for one in waiting)
-    before = [one for one in results if one["round"] < race.LAST]
-    longest = max(one["seconds"] for one in before)
-    assert sum(one["seconds"] for one in before) <= (1.0 - race.LEAST) * 0.3 + longest
+    earlier = [one for one in results if one["round"] < race.LAST]
+    longest = max(one["seconds"] for one in earlier)
+    assert sum(one["seconds"] for one in earlier) <= (1.0 - race.LEAST) * 0.3 + longest
     assert trained.facts.family not in {one["name"] for one in waiting}
 
 

@@ -160,7 +160,7 @@ class Robot:
 
 
 @pytest.fixture(scope="session")
-def crowned(tmp_path_factory) -> Path:
+def champion_home(tmp_path_factory) -> Path:
     """Eight logs of six seconds, the last two held out, and the champion made on them."""
     root = tmp_path_factory.mktemp("robot")
     shutil.copy(EXAMPLES / "cart_pole.yaml", root)
@@ -183,9 +183,9 @@ def _open(root: Path) -> Robot:
 
 
 @pytest.fixture
-def robot(crowned, tmp_path) -> Robot:
+def robot(champion_home, tmp_path) -> Robot:
     """A robot of one's own, with its champion."""
-    shutil.copytree(crowned, tmp_path / "robot")
+    shutil.copytree(champion_home, tmp_path / "robot")
     made = _open(tmp_path / "robot")
     made.crown()
     return made
