@@ -90,7 +90,7 @@ def run_episode(
         actions.append(np.clip(action + disturbance, *limits))
         robot.act(actions[-1])
         states.append(robot.observe())
-    cost, success = _outcome(task, np.stack(states), np.stack(actions))
+    cost, success = _cost_and_success(task, np.stack(states), np.stack(actions))
     refused = policy.refused if isinstance(policy, Planner) else 0
     seconds = float(np.median(spent))
     return Episode(np.stack(states), np.stack(actions), cost, success, seconds, refused)
@@ -105,7 +105,7 @@ def choose(policy: Policy, states: list[Floats], actions: list[Floats], limits: 
     return np.asarray(policy.act(np.stack(states[-rows:]), past), dtype=float)
 
 
-def _outcome(task: Task, states: Floats, actions: Floats) -> tuple[float, bool]:
+def _cost_and_success(task: Task, states: Floats, actions: Floats) -> tuple[float, bool]:
     """Return the cost and the success of an episode, (N+1, S) and (N, A)."""
     cost, rest = Cost(task), np.zeros(actions.shape[1])
     costs = cost.step_costs(states[1:], actions, rest, states[0])

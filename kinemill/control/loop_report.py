@@ -108,11 +108,11 @@ def _added(task: Task, rounds: Sequence[RoundRecord], runs: Runs) -> str:
     shares = new_states(task, [_runs_of(each, runs) for each in rounds])
     rows: list[list[str]] = []
     for index, (each, share) in enumerate(zip(rounds, shares, strict=True)):
-        before = rounds[index - 1] if index else None
+        previous = rounds[index - 1] if index else None
         error = np.nan
-        if before and before.nrmse and each.nrmse is not None:
-            error = 100.0 * (each.nrmse / before.nrmse - 1.0)
-        gained = each.successes - before.successes if before else each.successes
+        if previous and previous.nrmse and each.nrmse is not None:
+            error = 100.0 * (each.nrmse / previous.nrmse - 1.0)
+        gained = each.successes - previous.successes if previous else each.successes
         rows.append(
             [
                 str(each.number),
@@ -139,18 +139,18 @@ def new_states(task: Task, rounds: Sequence[Sequence[Floats]]) -> list[float]:
     """
     angle = np.array([task.channels[name].kind == "angle" for name in task.states])
     whole = [wrapped(np.concatenate(runs), angle) if runs else None for runs in rounds]
-    known = [rows for rows in whole if rows is not None]
-    if not known:
+    visits = [rows for rows in whole if rows is not None]
+    if not visits:
         return [np.nan] * len(rounds)
-    low, high = np.concatenate(known).min(axis=0), np.concatenate(known).max(axis=0)
+    low, high = np.concatenate(visits).min(axis=0), np.concatenate(visits).max(axis=0)
     width = np.where(high > low, high - low, 1.0)
     visited, shares = set[tuple[int, ...]](), list[float]()
     for rows in whole:
         if rows is None:
             shares.append(np.nan)
             continue
-        places = np.minimum((rows - low) / width * _CELLS, _CELLS - 1).astype(int)
-        cells = [tuple(row) for row in places.tolist()]
+        indices = np.minimum((rows - low) / width * _CELLS, _CELLS - 1).astype(int)
+        cells = [tuple(row) for row in indices.tolist()]
         shares.append(float(np.mean([cell not in visited for cell in cells])))
         visited.update(cells)
     return shares
@@ -160,12 +160,12 @@ def _films(task: Task, rounds: Sequence[RoundRecord], runs: Runs) -> str:
     """Return a moving picture of the episodes of each round."""
     panels: list[str] = []
     for each in rounds:
-        if not (shown := _runs_of(each, runs)):
+        if not (pictured := _runs_of(each, runs)):
             continue
         good = sum(one.success for one in each.collected)
         by = "random actions" if each.number == 0 else f"version {rounds[each.number - 1].version}"
         text = f"Round {each.number}, {by}: {good} of {len(each.collected)} episodes succeed"
-        drawn = animated_links(links(task, shown), task.dt, text)
+        drawn = animated_links(links(task, pictured), task.dt, text)
         panels.append(f'<div class="panel">{drawn}<p>{text}, with exploration noise.</p></div>')
     return "".join(panels)
 

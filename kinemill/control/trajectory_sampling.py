@@ -21,7 +21,7 @@ from kinemill.runtime.interface import wrapped
 from kinemill.runtime.uncertainty import belief_of, deviation_of
 from kinemill.task.control import Uncertainty
 
-_JITTER = 1e-6  # of a variance: a step that moves few states has a singular covariance
+_JITTER = 1e-5  # of a variance: a step that moves few states has a singular covariance
 
 
 def sample_trajectories(
@@ -70,7 +70,7 @@ def sample_trajectories(
 
 
 def _permuted(carries: list[Any], random: np.random.Generator) -> list[Any]:
-    """Give the particles of each plan to other members: all carries (B, E, ...) alike."""
+    """Give the particles of each plan to other members: all carries (B, E, ...) in the same way."""
     shape = carries[-1].shape[:2]
     order = np.argsort(random.random(shape), axis=1)
     rows = np.arange(shape[0])[:, None]
@@ -78,11 +78,17 @@ def _permuted(carries: list[Any], random: np.random.Generator) -> list[Any]:
 
 
 def _noise(covariance: Floats, members: int, random: np.random.Generator) -> Floats:
-    """Draw noise (B, E, S) of covariances (B, S, S)."""
+    """Draw noise (B, E, S) of covariances (B, S, S); NaN for a covariance that is not finite."""
     variance = np.diagonal(covariance, axis1=1, axis2=2)
     scale = np.sqrt(np.where(variance > 0.0, variance, 1.0))
-    alike = covariance / (scale[:, :, None] * scale[:, None, :])
-    factor = np.linalg.cholesky(alike + _JITTER * np.eye(alike.shape[1]))
-    drawn = random.standard_normal((len(alike), members, alike.shape[1]))
+    correlation = covariance / (scale[:, :, None] * scale[:, None, :])
+    is_finite: Floats = np.isfinite(correlation).all(axis=(1, 2))
+    one = np.eye(correlation.shape[1])
+    factor = np.linalg.cholesky(
+        np.where(is_finite[:, None, None], correlation, one) + _JITTER * one
+    )
+    drawn = random.standard_normal((len(covariance), members, covariance.shape[1]))
     noise = np.einsum("bij,bej->bei", factor, drawn) * scale[:, None, :]
-    return np.where(variance[:, None, :] > 0.0, noise, 0.0).astype(np.float32)
+    noise = np.where(variance[:, None, :] > 0.0, noise, 0.0).astype(np.float32)
+    noise[~is_finite] = np.nan
+    return noise

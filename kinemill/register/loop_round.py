@@ -70,10 +70,10 @@ class LoopState:
     def summary(self) -> str:
         """How far the loop is, in words."""
         last = self.rounds[-1] if self.rounds else None
-        found = f"{last.successes} of {last.trials} succeed" if last else "nothing learned yet"
+        successes = f"{last.successes} of {last.trials} succeed" if last else "nothing learned yet"
         if self.is_finished:
-            return f"finished after {len(self.rounds)} rounds: {found}"
-        return f"{len(self.episodes)} episodes of round {len(self.rounds)}; so far {found}"
+            return f"finished after {len(self.rounds)} rounds: {successes}"
+        return f"{len(self.episodes)} episodes of round {len(self.rounds)}; so far {successes}"
 
     @property
     def key(self) -> str:

@@ -107,6 +107,13 @@ class Promote(Settings):
         default=None,
         description="smallest share of the `verify.closed_loop` episodes that must succeed",
     )
+    max_refused: float | None = Field(
+        default=None,
+        ge=0.0,
+        le=1.0,
+        description="largest share of the steps of these episodes at which the planner refuses "
+        "all plans, see `control.uncertainty.max_std`",
+    )
     coverage: tuple[Fraction, Fraction] | None = Field(
         default=None,
         description="lowest and highest share of the test windows in the 90 % intervals of a model "

@@ -95,7 +95,13 @@ def _closed_loop(document: Verification, motion: str) -> str:
     if loop is None:
         return ""
     rows = [
-        [str(one.seed), "yes" if one.success else "no", number(one.cost), str(one.steps)]
+        [
+            str(one.seed),
+            "yes" if one.success else "no",
+            number(one.cost),
+            str(one.steps),
+            str(one.refused),
+        ]
         for one in loop.episodes
     ]
     return (
@@ -103,7 +109,7 @@ def _closed_loop(document: Verification, motion: str) -> str:
         f"{escape(loop.plant)}: {loop.successes} of {len(rows)} episodes succeed, at a "
         f"cost of {number(loop.cost)} (doing nothing: {number(loop.idle_cost)}); one "
         f"action takes {number(loop.action_ms)} ms.</p>"
-        + table(["Start", "Success", "Cost", "Steps"], rows, numbers_from=2)
+        + table(["Start", "Success", "Cost", "Steps", "Without a plan"], rows, numbers_from=2)
         + motion
     )
 

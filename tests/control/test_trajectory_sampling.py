@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from kinemill.control import LearnedModel, make_planner
+from kinemill.control import LearnedModel, make_planner, trajectory_sampling
 from kinemill.errors import BadInput
 from kinemill.export.interface import describe
 from kinemill.export.step_files import write_model
@@ -91,6 +91,17 @@ def test_sampled_noise_has_the_learned_variance(folders):
     own = np.sqrt(deviation[0, 0] ** 2 - apart[0, 0] - measured)
     # 8,000 normal numbers know their standard deviation to 0.8 %; 4 of these.
     np.testing.assert_allclose((sampled - plain)[:, :, 0].std(axis=(0, 1)), own, rtol=0.035)
+
+
+def test_a_step_whose_covariance_is_not_finite_or_singular_has_noise_of_its_own_kind():
+    covariance = np.array([[[4.0, 2.0], [2.0, 1.0]], [[np.nan] * 2] * 2, [[9.0, 0.0], [0.0, 0.0]]])
+    random = np.random.default_rng(0)
+    singular, lost, still = trajectory_sampling._noise(covariance, 4000, random)
+    np.testing.assert_allclose(singular[:, 0], 2.0 * singular[:, 1], atol=0.05)
+    assert singular[:, 0].std() == pytest.approx(2.0, rel=0.05)
+    assert np.isnan(lost).all()
+    assert still[:, 0].std() == pytest.approx(3.0, rel=0.05)
+    assert (still[:, 1] == 0.0).all()
 
 
 def test_plans_beyond_the_largest_deviation_are_refused(folders):

@@ -59,7 +59,17 @@ TEXT = {
     "where",  # a query, which is parsed
     *("unused", "validation", "test", "metric", "cron", "format", "formula", "memory"),
     *("eval_variant", "policies", "score", "random_agents"),
-    *("randomize", "start", "variant", "plant", "derived", "max_rate", "vary", "safe_action"),
+    *(
+        "randomize",
+        "start",
+        "variant",
+        "plant",
+        "derived",
+        "max_rate",
+        "max_std",
+        "vary",
+        "safe_action",
+    ),
     *(
         "checks",
         "baselines",

@@ -195,6 +195,19 @@ def test_a_model_that_its_controller_fails_with_is_refused(task, successes, epis
     assert _refused(_with(other, min_success=None)) == []
 
 
+@pytest.mark.parametrize(("refused", "passes"), [(0, True), (100, True), (101, False)])
+def test_a_planner_that_finds_no_plan_at_too_many_steps_is_refused(task, refused, passes):
+    """4 episodes of 500 steps; 100 of these 2,000 are 5 %."""
+    good = _with(_good(task), max_refused=0.05)
+    loop = _closed_loop(3, 4)
+    runs = [replace(loop.episodes[0], refused=refused), *loop.episodes[1:]]
+    verified = replace(good.verification, closed_loop=replace(loop, episodes=runs))
+    other = replace(good, verification=verified)
+    assert _refused(other) == ([] if passes else ["closed_loop_refused"])
+    nothing = replace(good.verification, closed_loop=None)
+    assert "closed_loop_refused" in _refused(replace(good, verification=nothing))
+
+
 @pytest.mark.parametrize(
     ("shares", "worst"),
     [((0.9, 0.83, 0.9), 0.84), ((0.9, 0.95), 0.96), ((NAN, 0.9), None), ((0.9, NAN), None)],

@@ -9,15 +9,27 @@ from kinemill.register.gate.rules import RULES, GateInputs, Verdict, to_json_num
 def evaluate(inputs: GateInputs) -> list[Verdict]:
     """Pass if at least a share `promote.min_success` of the closed-loop episodes succeeds.
 
-    The episodes are the `verify.closed_loop` ones of the verification, in the simulated plant.
+    With `promote.max_refused`, the planner also has to find a plan within
+    `control.uncertainty.max_std` at all but this share of their steps. The episodes are the
+    `verify.closed_loop` ones of the verification, in the simulated plant.
 
     Refused: collect more episodes where the controller fails (kinemill model rollout, or more
     loop.rounds), or give control.controller more samples or a longer horizon.
     """
-    bound = inputs.task.promote.min_success
-    if bound is None:
-        return []
-    closed = inputs.verification.closed_loop
-    share = closed.successes / len(closed.episodes) if closed and closed.episodes else math.nan
-    expected = f"share of successes >= {bound:g}"
-    return [Verdict("closed_loop", bound <= share <= 1.0, to_json_number(share), expected)]
+    promote, closed = inputs.task.promote, inputs.verification.closed_loop
+    episodes = closed.episodes if closed else []
+    verdicts: list[Verdict] = []
+    if (least := promote.min_success) is not None:
+        share = sum(one.success for one in episodes) / len(episodes) if episodes else math.nan
+        expected = f"share of successes >= {least:g}"
+        verdicts.append(
+            Verdict("closed_loop", least <= share <= 1.0, to_json_number(share), expected)
+        )
+    if (most := promote.max_refused) is not None:
+        steps = sum(one.steps for one in episodes)
+        share = sum(one.refused for one in episodes) / steps if steps else math.nan
+        expected = f"share of steps without a plan <= {most:g}"
+        verdicts.append(
+            Verdict("closed_loop_refused", 0.0 <= share <= most, to_json_number(share), expected)
+        )
+    return verdicts
