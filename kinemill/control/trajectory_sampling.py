@@ -82,7 +82,7 @@ def _noise(covariance: Floats, members: int, random: np.random.Generator) -> Flo
     variance = np.diagonal(covariance, axis1=1, axis2=2)
     scale = np.sqrt(np.where(variance > 0.0, variance, 1.0))
     correlation = covariance / (scale[:, :, None] * scale[:, None, :])
-    is_finite: Floats = np.isfinite(correlation).all(axis=(1, 2))
+    is_finite: Floats = np.logical_and.reduce(np.isfinite(correlation), axis=(1, 2))
     one = np.eye(correlation.shape[1])
     factor = np.linalg.cholesky(
         np.where(is_finite[:, None, None], correlation, one) + _JITTER * one
