@@ -14,6 +14,7 @@ functions that use them.
 """
 
 from kinemill.api.batch_simulation import Trajectories, simulate_batch
+from kinemill.api.edits import edit_recording, list_edits, undo_edit
 from kinemill.api.evaluation import Evaluation, evaluate
 from kinemill.api.learning_loop import learn_in_loop
 from kinemill.api.models import LoadedModel
@@ -57,10 +58,12 @@ __all__ = [
     "TuneResult",
     "Update",
     "Verification",
+    "edit_recording",
     "evaluate",
     "evaluate_policy",
     "from_frames",
     "learn_in_loop",
+    "list_edits",
     "load_task",
     "make_dataset",
     "make_task",
@@ -75,5 +78,6 @@ __all__ = [
     "simulate_batch",
     "train",
     "tune",
+    "undo_edit",
     "verify",
 ]

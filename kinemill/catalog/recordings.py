@@ -87,11 +87,13 @@ class SetRules:
         rules: digest of the rules by which they were read.
         barred: content hashes of the recordings that decisions exclude.
         released: content hashes of those that users released from quarantine.
+        edits: content hash and digest of the edits of those that users edited.
     """
 
     rules: str = ""
     barred: frozenset[str] = frozenset()
     released: frozenset[str] = frozenset()
+    edits: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -317,7 +319,8 @@ def _head(connection: Connection, task: str) -> CatalogHead | None:
         return None
     sums = {field.name: getattr(row, field.name) for field in fields(Totals)}
     barred, released = (frozenset(json.loads(text)) for text in (row.barred, row.released))
-    by = SetRules(row.rules, barred, released)
+    edits = frozenset((hash_, edit) for hash_, edit in json.loads(row.edits))
+    by = SetRules(row.rules, barred, released, edits)
     return CatalogHead(row.change, row.set, by, Totals(**sums))
 
 
@@ -331,6 +334,7 @@ def _set_head(connection: Connection, task: str, head: CatalogHead) -> None:
             rules=head.by.rules,
             barred=json.dumps(sorted(head.by.barred)),
             released=json.dumps(sorted(head.by.released)),
+            edits=json.dumps(sorted(head.by.edits)),
             **asdict(head.totals),
         )
     )

@@ -18,7 +18,7 @@ from sqlalchemy import (
     text,
 )
 
-FORMAT = 1  # of the tables; no program uses a catalog of another format
+FORMAT = 2  # of the tables; no program uses a catalog of another format
 
 metadata = MetaData()
 
@@ -60,6 +60,7 @@ heads = Table(
     Column("rules", String(64), nullable=False),
     Column("barred", Text, nullable=False),  # JSON list of content hashes
     Column("released", Text, nullable=False),
+    Column("edits", Text, nullable=False),  # JSON list of [content hash, digest of its edits]
     Column("recordings", BigInteger, nullable=False),
     Column("quarantined", BigInteger, nullable=False),
     Column("tracks", BigInteger, nullable=False),

@@ -64,6 +64,8 @@ _DATA: Commands = {
     "search": ("search.search_recordings", "Find recordings by a query."),
     "tag": ("tags.tag", "Tag a recording, or a span of time in it."),
     "tags": ("tags.list_tags", "List the tags of a task's recordings."),
+    "edit": ("edits.edit", "Edit how a recording is read, until it is undone."),
+    "edits": ("edits.list_edits", "List the edits of a task's recordings: who, when and why."),
     "show": ("quarantine.show_recording", "Show the status, faults and decisions of a recording."),
     "view": ("view.view", "Plot a recording on an HTML page."),
     "drift": ("drift.drift", "List new episodes on which the champion is too wrong."),

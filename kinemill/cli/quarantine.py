@@ -109,18 +109,23 @@ def _decision(made: Mapping[str, object] | None) -> str:
 
 def _show(task: Task, home: Home, which: str, *, as_json: bool) -> None:
     from kinemill.ingest.decisions import audit, current_decisions
+    from kinemill.ingest.edit_recording import edit_rows
     from kinemill.ingest.inspection import find_member
     from kinemill.validate.recording_status import status_of
 
     member = find_member(task, home, which)
     status = status_of(task, home, member, current_decisions(home, task.name).get(member.hash))
     trail = [made.to_json() for made in audit(home, task.name) if made.recording == member.hash]
-    summary = {"task": task.name, **status.to_json(), "audit": trail}
+    edits = [vars(row) for row in edit_rows(task, home, member.hash) if row.undone is None]
+    summary = {"task": task.name, **status.to_json(), "edits": edits, "audit": trail}
     if as_json:
         document(summary)
         return
     typer.echo(f"{spell_name(member.name)} ({member.hash[:16]}): {status.status}")
     show_reasons(status.reasons)
+    if edits:
+        keys = ["number", "edit", "who", "when", "because"]
+        table("edits", keys, [[item[key] for key in keys] for item in edits])
     if not trail:
         return
     columns = ["decision", "who", "when", "because"]

@@ -35,6 +35,7 @@ def view(
 
     Example: kinemill data view my_robot run1.csv
     """
+    from kinemill.ingest.edit_recording import edit_rows
     from kinemill.ingest.inspection import find_member
     from kinemill.store import publish_file
     from kinemill.store.home import Home
@@ -51,7 +52,8 @@ def view(
     if rerun:
         write_rrd(loaded, recording, target, number)
     else:
-        publish_file(target, draw(loaded, recording, number).encode())
+        edits = [row for row in edit_rows(loaded, home, member.hash) if row.undone is None]
+        publish_file(target, draw(loaded, recording, number, edits).encode())
     if as_json:
         document(
             {"task": loaded.name, "recording": member.hash, "episode": number, "file": str(target)}

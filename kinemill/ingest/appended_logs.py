@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kinemill.ingest.decisions import Decision, decide
 from kinemill.ingest.file_stat import stat_of
-from kinemill.ingest.membership import find_member
+from kinemill.ingest.membership import Member, find_member
 from kinemill.store.home import Home
 from kinemill.task import Task
 
@@ -40,6 +40,21 @@ def supersede(
     Returns:
         the decision; None if there is nothing to exclude, or it is excluded already.
     """
+    member = find_grown(task, home, grown, previous_hash, decisions)
+    if member is None:
+        return None
+    because = f"continues in {grown[1][:16]}, which begins with its {member.bytes} bytes"
+    return decide(home, task.name, (member.hash, member.name), "supersede", because)
+
+
+def find_grown(
+    task: Task,
+    home: Home,
+    grown: tuple[Path, str],
+    previous_hash: str | None,
+    decisions: Mapping[str, Decision],
+) -> Member | None:
+    """Return the recording that a file was before it grew; None if it is another log, or kept."""
     path, hash_ = grown
     if previous_hash is None or previous_hash == hash_ or previous_hash in decisions:
         return None
@@ -47,10 +62,7 @@ def supersede(
     now = stat_of(path)
     if member is None or now is None or not 0 < member.bytes < now.st_size:
         return None
-    if not _begins_with(path, member.bytes, previous_hash):
-        return None
-    because = f"continues in {hash_[:16]}, which begins with its {member.bytes} bytes"
-    return decide(home, task.name, (previous_hash, member.name), "supersede", because)
+    return member if _begins_with(path, member.bytes, previous_hash) else None
 
 
 def _begins_with(path: Path, count: int, hash_: str) -> bool:

@@ -7,6 +7,7 @@ about a recording is current until it is withdrawn:
 - `reject`: it is excluded, and its bytes are kept;
 - `forget`: it is excluded, and its stored data is deleted;
 - `supersede`: a longer recording of the same name replaces it;
+- `merge`: an edit merges it into another recording; no file of its own;
 - `withdraw`: the previous decision no longer applies.
 """
 
@@ -14,17 +15,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from kinemill.errors import CorruptArtifact
+from kinemill.errors import BadInput, CorruptArtifact
+from kinemill.ingest.edits import merges
 from kinemill.ingest.raw import Reason, reason
 from kinemill.store import Json, publish_shared, read_json
 from kinemill.store.home import Home
 from kinemill.store.locks import current_user, lock, now
 from kinemill.store.remote_sync import bring_new
 
-Kind = Literal["release", "reject", "forget", "supersede", "withdraw"]
+Kind = Literal["release", "reject", "forget", "supersede", "merge", "withdraw"]
 
 FORMAT = 1
-_BARRED = {"reject": "rejected", "forget": "forgotten", "supersede": "superseded"}
+_BARRED = {
+    "reject": "rejected",
+    "forget": "forgotten",
+    "supersede": "superseded",
+    "merge": "merged",
+}
+_UNDO = {
+    "forget": "kinemill data forget {} {} --undo withdraws the decision",
+    "merge": "kinemill data edits {} lists the edit, and data edit --undo withdraws it",
+}
 BARRED_STATUSES = frozenset(_BARRED.values())
 
 
@@ -56,15 +67,27 @@ class Decision:
 
     def reason(self, task: str) -> Reason:
         """Return why a file with this content is excluded."""
-        undo = "forget {} {} --undo" if self.decision == "forget" else "quarantine {} undo {}"
+        withdraw = "kinemill data quarantine undo {} {} withdraws the decision"
+        fix = _UNDO.get(self.decision, withdraw).format(task, self.recording[:16])
         said = f", because: {self.because}" if self.because else ""
         return reason(
             self.status,
             "file",
             f"{self.status} by {self.who} on {self.when}{said}",
             expected="nothing: the decision excludes it",
-            fix=f"kinemill {undo.format(task, self.recording[:16])} withdraws the decision",
+            fix=fix,
         )
+
+    def require_not_merged(self, task: str) -> None:
+        """Check that the recording is one of its own, about which a user can decide.
+
+        Raises:
+            BadInput: An edit merged it into another one.
+        """
+        if self.decision == "merge":
+            item = self.reason(task)
+            problem = f"is {item['found']}"
+            raise BadInput(self.name, problem, expected="a recording of its own", fix=item["fix"])
 
 
 def _folder(home: Home, task: str) -> Path:
@@ -95,9 +118,19 @@ def _read(path: Path) -> Decision:
 
 
 def current_decisions(home: Home, task: str) -> dict[str, Decision]:
-    """Return the current decision by content hash; recordings without one are omitted."""
+    """Return the current decision by content hash; recordings without one are omitted.
+
+    A recording that is merged into another one counts as decided on, while that one is used.
+    """
     last = {decision.recording: decision for decision in audit(home, task)}
-    return {hash_: item for hash_, item in last.items() if item.decision != "withdraw"}
+    current = {hash_: item for hash_, item in last.items() if item.decision != "withdraw"}
+    barred = {hash_ for hash_, item in current.items() if item.bars}
+    for other, (hash_, edit) in merges(home, task).items():
+        if edit.change and not barred & {other, hash_}:  # else the other is a recording again
+            because = f"it continues {hash_[:16]}"
+            about = (edit.number, other, edit.change.other_name, "merge")
+            current[other] = Decision(*about, edit.who, edit.when, because)
+    return current
 
 
 def decide(

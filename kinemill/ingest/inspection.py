@@ -6,6 +6,7 @@ from kinemill.catalog import RecordingSet
 from kinemill.errors import BadInput
 from kinemill.ingest import membership
 from kinemill.ingest.decisions import current_decisions
+from kinemill.ingest.edited_log import edits_of
 from kinemill.ingest.index import load_index
 from kinemill.ingest.membership import Member, members
 from kinemill.ingest.recording_summary import RecordingSummary
@@ -78,7 +79,8 @@ def _by_name(task: Task, home: Home, which: str) -> list[str]:
 
 def read_before(task: Task, home: Home, member: Member) -> Artifact | None:
     """Return the recording as read by the task's present rules, or None if it was not."""
-    return peek(home, STAGE, task.name, digest(recording_inputs(task, member)))
+    inputs = recording_inputs(task, member, edits_of(home, task.name, member.hash))
+    return peek(home, STAGE, task.name, digest(inputs))
 
 
 def as_recording(home: Home, member: Member, artifact: Artifact, *, released: bool) -> Recording:
@@ -91,12 +93,12 @@ def as_recording(home: Home, member: Member, artifact: Artifact, *, released: bo
 def read_aside(task: Task, home: Home, path: Path, folder: Path) -> Recording:
     """Read a log into `folder`, a scratch folder outside of the home, exactly as ingest would.
 
-    A log with known bytes keeps its name at first ingest and its decisions.
+    A log with known bytes keeps its name at first ingest, its decisions and its edits.
     """
     hash_ = file_digest(path)
     fresh = membership.new_member(hash_, valid_text(path.name), path.stat().st_size)
     member = membership.find_member(home, task.name, hash_) or fresh
     decision = current_decisions(home, task.name).get(hash_)
     released = decision is not None and decision.decision == "release"
-    summary = read_into(task, member, path, folder)
+    summary = read_into(task, member, path, folder, edits_of(home, task.name, hash_))
     return Recording(hash_, member.name, ArtifactRef("", ""), folder, summary, released)

@@ -113,6 +113,9 @@ class RawLog:
 
     `media` reads images and texts; the column or signal of such a channel holds the row of the
     image, or the index of the text.
+
+    A user splits a log at `splits`, and leaves out the spans `excluded`, both in s since its first
+    timestamp.
     """
 
     frame: pl.DataFrame
@@ -124,6 +127,8 @@ class RawLog:
     signals: dict[str, Signal] = field(default_factory=dict[str, Signal])
     breaks: list[int] = field(default_factory=list[int])  # timestamps after which samples are lost
     media: dict[str, Images | Texts] = field(default_factory=dict[str, Images | Texts])
+    splits: list[float] = field(default_factory=list[float])
+    excluded: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
 
 
 class Header(Exception):

@@ -5,6 +5,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kinemill.ingest.edited_log import edits_of
 from kinemill.ingest.membership import Member, Moved, keep_raw, stage_entry
 from kinemill.ingest.metadata import describe
 from kinemill.ingest.recordings import STAGE, read_into, recording_inputs
@@ -46,14 +47,17 @@ def _read_aside(job: Job) -> _Read:
     """Read one recording, and stage the artifacts that are missing."""
     task, home, member, source = job
     moves: list[Move] = []
+    edits = edits_of(home, task.name, member.hash)
 
     def build(folder: Path) -> Json:
         raw, moved = keep_raw(home, member, source)
         moves.extend(moved)
-        return to_json_value(read_into(task, member, raw, folder))
+        edits.fetch(home)
+        return to_json_value(read_into(task, member, raw, folder, edits))
 
     try:
-        artifact = stage_artifact(home, STAGE, task.name, recording_inputs(task, member), build)
+        inputs = recording_inputs(task, member, edits)
+        artifact = stage_artifact(home, STAGE, task.name, inputs, build)
         described = describe(task, member, source)
         entry = stage_entry(home, task.name, described, anew=described is not member)
     except Moved as error:

@@ -40,6 +40,7 @@ class RecordingSummary(StoredSummary):
         channels: statistics over all tracks, by channel.
         start: time of the first stamp, s since 1970 in UTC; None if the clock of the log does not
             count from there.
+        merged: content hashes of the recordings that edits merge into this one.
     """
 
     hash: str
@@ -50,3 +51,4 @@ class RecordingSummary(StoredSummary):
     reasons: list[Reason]
     channels: dict[str, ChannelStats] = field(default_factory=dict[str, ChannelStats])
     start: float | None = None
+    merged: list[str] = field(default_factory=list[str])

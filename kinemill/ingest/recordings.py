@@ -7,6 +7,7 @@ from pathlib import Path
 from kinemill.catalog import CatalogEntry
 from kinemill.errors import BadLog, spell_failure
 from kinemill.ingest.channel_stats import channel_stats
+from kinemill.ingest.edited_log import NO_EDITS, LogEdits, read_edited
 from kinemill.ingest.files import readers, recognize
 from kinemill.ingest.media import store_media
 from kinemill.ingest.membership import Member
@@ -65,15 +66,16 @@ def reading_rules(task: Task) -> Json:
     return {"version": VERSION, "columns": task.columns, **_own_part(task), **patterns, **meta}
 
 
-def recording_inputs(task: Task, member: Member) -> Json:
-    """Return the inputs of the key of a recording."""
-    return {
+def recording_inputs(task: Task, member: Member, edits: LogEdits = NO_EDITS) -> Json:
+    """Return the inputs of the key of a recording, with the edits that hold for it."""
+    inputs = {
         "version": VERSION,
         "hash": member.hash,
         "suffix": member.suffix,
         "columns": task.columns,
         "task": _own_part(task),
     }
+    return inputs | ({"edits": edits.to_json()} if edits else {})
 
 
 def _own_part(task: Task) -> Json:
@@ -95,10 +97,12 @@ def _own_part(task: Task) -> Json:
     }
 
 
-def read_into(task: Task, member: Member, raw: Path, folder: Path) -> RecordingSummary:
-    """Read the bytes at `raw`, write the tracks into `folder`, and return the summary."""
+def read_into(
+    task: Task, member: Member, raw: Path, folder: Path, edits: LogEdits = NO_EDITS
+) -> RecordingSummary:
+    """Read the bytes at `raw` with edits, write the tracks into `folder`, return the summary."""
     form = recognize(task, raw)
-    parts, listed = _store_parts(task, form, raw, folder), list[TrackFile]()
+    parts, listed = _store_parts(task, form, raw, folder, edits), list[TrackFile]()
     for part, frame in [(part, frame) for part, tracks in parts for frame in tracks.frames]:
         index = len(listed)
         name = f"track-{index:04d}{SUFFIX}"
@@ -116,6 +120,7 @@ def read_into(task: Task, member: Member, raw: Path, folder: Path) -> RecordingS
             [frame for _, tracks in parts for frame in tracks.frames], task.numbers
         ),
         start=min((t.start for _, t in parts if t.start is not None), default=None),
+        merged=sorted(edits.merged),
     )
 
 
@@ -123,7 +128,9 @@ def _of_part(part: str, item: Reason) -> Reason:
     return {**item, "where": f"{part}, {item['where']}"} if part else item
 
 
-def _store_parts(task: Task, form: str, raw: Path, folder: Path) -> list[tuple[str, Tracks]]:
+def _store_parts(
+    task: Task, form: str, raw: Path, folder: Path, edits: LogEdits
+) -> list[tuple[str, Tracks]]:
     """Read a log and write its media into `folder`; a log that trips a reader has no tracks.
 
     A library that decodes damaged bytes may raise anything. This affects this log only.
@@ -132,7 +139,7 @@ def _store_parts(task: Task, form: str, raw: Path, folder: Path) -> list[tuple[s
         OSError: the store cannot be read or written, which concerns every log.
     """
     try:
-        return store_media(_read(task, form, raw), folder)
+        return store_media(_read(task, form, raw, edits), folder)
     except Exception as error:
         if not is_fault_of_content(error):
             raise
@@ -143,10 +150,10 @@ def _store_parts(task: Task, form: str, raw: Path, folder: Path) -> list[tuple[s
         return [("", Tracks([], 0, 0, [reason(*where, expected=expected, fix=fix)]))]
 
 
-def _read(task: Task, form: str, raw: Path) -> list[tuple[str, Tracks]]:
+def _read(task: Task, form: str, raw: Path, edits: LogEdits) -> list[tuple[str, Tracks]]:
     """Read a log: the tracks of each of its parts, or of the nameless one that is all of it."""
     try:
-        logs = read_parts(readers(task)[form], raw, task)
+        logs = read_edited(task, raw, edits, read_logs)
         return [(valid_text(log.part), make_tracks(log, task)) for log in logs]
     except Unreadable as error:
         reasons = error.reasons
@@ -156,6 +163,15 @@ def _read(task: Task, form: str, raw: Path) -> list[tuple[str, Tracks]]:
         expected = error.expected or f"a log that {form} can read"
         reasons = [reason("format", where, error.problem, expected=expected, fix=fix)]
     return [("", Tracks([], 0, 0, reasons))]
+
+
+def read_logs(task: Task, path: Path) -> list[RawLog]:
+    """Read a file in its format, without edits.
+
+    Raises:
+        Unreadable: It cannot be read as the task describes it.
+    """
+    return read_parts(readers(task)[recognize(task, path)], path, task)
 
 
 def read_parts(reader: Reader, path: Path, task: Task) -> list[RawLog]:

@@ -6,6 +6,7 @@ from kinemill import catalog
 from kinemill.catalog import CatalogEntry, SetRules
 from kinemill.ingest import snapshot
 from kinemill.ingest.decisions import current_decisions
+from kinemill.ingest.edited_log import edit_digests
 from kinemill.ingest.index import pending, save_index
 from kinemill.ingest.inspection import read_before
 from kinemill.ingest.membership import members
@@ -46,7 +47,8 @@ def refill(task: Task, home: Home) -> Refilled:
                 )
             else:
                 unread += 1
-        by = SetRules(digest(reading_rules(task)), barred, released)
+        edits = edit_digests(home, task.name)
+        by = SetRules(digest(reading_rules(task)), barred, released, edits)
         head = catalog.amend(home, task.name, entries, by, whole=True)
         if entries and not unread:
             save_index(home, task.name, snapshot.publish(home, task.name, head).ref)

@@ -11,8 +11,10 @@ from pathlib import Path
 from kinemill import catalog
 from kinemill.catalog import CatalogEntry, RecordingSet, SetRules
 from kinemill.ingest import snapshot as snapshots
-from kinemill.ingest.appended_logs import supersede
+from kinemill.ingest.appended_logs import find_grown, supersede
 from kinemill.ingest.decisions import Decision
+from kinemill.ingest.edited_log import edit_digests
+from kinemill.ingest.edits import carry_over
 from kinemill.ingest.file_stat import FileStat
 from kinemill.ingest.index import add_pending, load_index, pending, save_index
 from kinemill.ingest.membership import Member, find_member, members, name_new_members
@@ -52,6 +54,7 @@ class SnapshotUpdate:
         self._released = frozenset(
             hash_ for hash_, made in decisions.items() if made.decision == "release"
         )
+        self._edits = edit_digests(home, task.name)  # as of before anything is read
         self._rules = digest(reading_rules(task))
         self._pending = pending(home, task.name)
         head = load_index(home, task.name)
@@ -68,6 +71,7 @@ class SnapshotUpdate:
             earlier: content hashes read before under the names of changed files.
             progress: receives each recording.
         """
+        self._carry_edits_over(read, earlier)
         requested = self._requested_hashes(read, unchanged)
         contents = list(read.items())
         if requested - set(read.values()):
@@ -85,6 +89,7 @@ class SnapshotUpdate:
 
         New recordings stay pending until the snapshot of all recordings includes them.
         """
+        self._carry_edits_over(read, earlier)
         existing = {hash_ for hash_, of in member_keys(self._task, self._home).items() if of == key}
         requested = existing | set(read.values())
         changes, entered, unfinished = self._record(requested, list(read.items()), progress)
@@ -122,6 +127,18 @@ class SnapshotUpdate:
             add_pending(self._home, self._task.name, entered)
             fault_point("ingest.noted")
 
+    def _carry_edits_over(self, read: Contents, earlier: Contents) -> None:
+        """Apply the edits of a recording to the longer one that takes its place."""
+        home, task = self._home, self._task.name
+        edited = {hash_ for hash_, _ in self._edits}
+        for file_stat, hash_ in read.items():
+            previous, grown = earlier.get(file_stat), (file_stat.path, hash_)
+            if previous in edited and find_grown(
+                self._task, home, grown, previous, self._decisions
+            ):
+                carry_over(home, task, previous, hash_)
+        self._edits = edit_digests(home, task)
+
     def _exclude_superseded(self, read: Contents, earlier: Contents, changes: Changes) -> Changes:
         """Exclude recordings whose bytes a longer file of the same name begins with."""
         superseded: Changes = {}
@@ -155,6 +172,7 @@ class SnapshotUpdate:
             return {*read.values(), *(hash_.hex() for hash_ in unchanged.values()), *existing}
         by = self._head.by
         decided_anew = (by.barred ^ self._barred) | (by.released ^ self._released)
+        decided_anew |= {hash_ for hash_, _ in by.edits ^ self._edits}
         last = RecordingSet(self._home, self._task.name, self._head.change)
         present = last.present(read.values())
         # A file with a new stat and known content can only have a new side-car.
@@ -164,7 +182,7 @@ class SnapshotUpdate:
     def _publish(self, changes: Changes) -> Artifact | None:
         """Enter the changes in the catalog, and publish the snapshot; None if it is empty."""
         home, task = self._home, self._task.name
-        by = SetRules(self._rules, self._barred, self._released)
+        by = SetRules(self._rules, self._barred, self._released, self._edits)
         head = catalog.amend(home, task, changes, by, whole=self._head is None)
         if not head.totals.recordings:
             return None

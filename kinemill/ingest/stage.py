@@ -11,6 +11,8 @@ from pathlib import Path
 from kinemill.errors import BadInput
 from kinemill.ingest import recordings
 from kinemill.ingest.decisions import current_decisions, decisions_elsewhere
+from kinemill.ingest.edited_log import NO_EDITS, LogEdits
+from kinemill.ingest.edits import edits_elsewhere
 from kinemill.ingest.file_stat import NOTHING, FileStat, is_file, read_file_stat, stat_of
 from kinemill.ingest.files import (
     ScanResult,
@@ -54,9 +56,9 @@ VERSION: int = recordings.VERSION
 _FOLD = 4  # disk space per byte of a new log: raw, recording, episodes, dataset
 
 
-def inputs(task: Task, member: Member) -> Json:
+def inputs(task: Task, member: Member, edits: LogEdits = NO_EDITS) -> Json:
     """Return the parts of the key of one recording."""
-    return recordings.recording_inputs(task, member)
+    return recordings.recording_inputs(task, member, edits)
 
 
 def run(
@@ -160,6 +162,7 @@ def _write_cache(
 def _sync_with_remote(task: Task, home: Home) -> None:
     """Fetch the recordings and decisions of other machines."""
     decisions_elsewhere(home, task.name)
+    edits_elsewhere(home, task.name)
     sync_members(home, task.name, lambda new: add_pending(home, task.name, new))
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from kinemill.ingest.channels import Channel, convert_units
-from kinemill.ingest.clock import Clock, Floats, Rows, read_clock, usable
+from kinemill.ingest.clock import EXACT, Clock, Floats, Rows, read_clock, usable
 from kinemill.ingest.raw import TIME, RawLog, Reason, Signal
 from kinemill.task import Source, Task
 
@@ -131,6 +131,7 @@ def read_topics(log: RawLog, task: Task) -> tuple[list[Topic], list[Reason]]:
     shared = _by_clock(log.signals, task) if log.signals else _of_table(log.frame, task)
     origin = _first_stamp(shared) if len(shared) > 1 or log.breaks else None
     breaks = [(stamp - origin) / log.ticks for stamp in log.breaks] if origin is not None else []
+    breaks += _chosen_breaks(log, EXACT * task.dt)
     clocks = [
         read_clock(one.signal.time, log.ticks, one.max_gap, task.dt, origin, breaks)
         for one in shared
@@ -146,6 +147,12 @@ def read_topics(log: RawLog, task: Task) -> tuple[list[Topic], list[Reason]]:
         reasons += clock.reasons if len(shared) == 1 else _of_topic(one, clock.reasons)
         odd += issues
     return topics, reasons + odd
+
+
+def _chosen_breaks(log: RawLog, exact: float) -> list[float]:
+    """Return the times in s before which the splits and excluded spans of a log start or end."""
+    starts = [*log.splits, *(start for start, _ in log.excluded)]
+    return [*(time - exact for time in starts), *(stop + exact for _, stop in log.excluded)]
 
 
 def _take_rows(order: Rows | None, rows: Rows) -> Rows | None:
@@ -206,10 +213,36 @@ def absolute_start(log: RawLog) -> float | None:
     A clock that counts from 1970 shows a time between the years 2000 and 2100 in the unit it was
     read in. Others count from a start of the recorder.
     """
-    clocks = {id(signal.time): signal.time for signal in log.signals.values()}
-    times = [*clocks.values()] if clocks else [log.frame[TIME]]
-    start = min(_first_stamps(times), default=-1.0) / log.ticks
+    start = min(_first_stamps(_times(log)), default=-1.0) / log.ticks
     return start if _YEAR_2000 <= start < _YEAR_2100 else None
+
+
+def _times(log: RawLog) -> list[pl.Series]:
+    """Return the timestamps of each clock of a log."""
+    clocks = {id(signal.time): signal.time for signal in log.signals.values()}
+    return [*clocks.values()] if clocks else [log.frame[TIME]]
+
+
+def stamp_range(log: RawLog) -> tuple[float, float]:
+    """Return the first and the largest usable timestamp of a log, as logged; 0 without one."""
+    good = [time.filter(usable(time)) for time in _times(log)]
+    every = pl.concat(good) if good else pl.Series(dtype=pl.Int64)
+    first = min(_first_stamps(_times(log)), default=0.0)
+    return first, float(every.to_numpy().max(initial=first))
+
+
+def last_time(log: RawLog) -> float | None:
+    """Return the largest time of a log, s since its first timestamp; None without columns."""
+    if not log.signals and not log.frame.width:
+        return None
+    first, last = stamp_range(log)
+    return (last - first) / log.ticks
+
+
+def usual_distance(log: RawLog) -> float:
+    """Return the usual distance of two timestamps of the slowest clock of a log, s."""
+    steps = [np.diff(time.filter(usable(time)).to_numpy()) for time in _times(log)]
+    return max((float(np.median(each)) for each in steps if len(each)), default=0.0) / log.ticks
 
 
 def _in_units(

@@ -73,6 +73,8 @@ def make_tracks(log: RawLog, task: Task) -> Tracks:
     if task.ingest.on_time_reversal == "quarantine" and back:
         return Tracks([], 0, lost + total, reasons)
     stretches = _shared_stretches(topics, EXACT * task.dt)
+    stretches, excluded = _without_excluded(stretches, log)
+    total -= excluded
     long = [item for item in stretches if len(_grid(item.span, task.dt)) > 1]
     frames = [frame for item in long if (frame := _frame(item, topics, task)).height > 1]
     rows = sum(item.rows for item in long)
@@ -118,6 +120,14 @@ def _shared_stretches(topics: list[Topic], exact: float) -> list[_Stretch]:
         ]
         stretches.append(_Stretch(span, near, sum(there.stop - there.start for there in inside)))
     return stretches
+
+
+def _without_excluded(stretches: list[_Stretch], log: RawLog) -> tuple[list[_Stretch], int]:
+    """Return the stretches outside of the excluded spans, and the number of rows inside."""
+    middles = [0.5 * (item.span.start + item.span.stop) for item in stretches]
+    inside = [any(a <= middle <= b for a, b in log.excluded) for middle in middles]
+    rows = sum(item.rows for item, out in zip(stretches, inside, strict=True) if out)
+    return [item for item, out in zip(stretches, inside, strict=True) if not out], rows
 
 
 def _overlaps(

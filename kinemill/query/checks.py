@@ -40,13 +40,15 @@ PROPERTIES: dict[str, Kind] = {
     "start": "time",
     "found": "set",
     "tag": "set",
+    "edited": "set",
     "split": "set",
     "version": "version",
 }
 NOT_VALIDATED = "not validated"
-STATUSES = ("accepted", "partly", "quarantined", "released", "rejected", "superseded")
-WORDS = (*STATUSES, "validated")
+STATUSES = ("accepted", "partly", "quarantined", "released", "rejected", "superseded", "merged")
+WORDS = (*STATUSES, "validated", "edited")
 SPLITS = ("train", "validation", "test", "unused")
+EDITS = ("exclude", "split", "merge", "rename", "scale", "offset", "unit")
 META = "meta."  # prefix that makes any name a key of the metadata
 
 Conversion = Callable[[str, str], tuple[float, float]]  # (source, target) to scale and offset
@@ -89,7 +91,7 @@ def metadata_key(name: str) -> str:
 
 
 def uses(query: Query) -> Uses:
-    """Return the columns that a query reads; a status word reads `status`."""
+    """Return the columns that a query reads; a status word reads `status`, `edited` itself."""
     operands = [*_operands(query)]
     names = {one.name for one in operands if isinstance(one, Name)}
     own = frozenset(names & PROPERTIES.keys())
@@ -105,7 +107,7 @@ def _operands(query: Query) -> Iterator[Operand]:
         case Not():
             yield from _operands(query.part)
         case Word():
-            yield Name("status")
+            yield Name("edited" if query.word == "edited" else "status")
         case Among():
             yield query.column
         case Compare():
@@ -280,7 +282,7 @@ def _check_version(value: Literal) -> None:
 
 def _check_choice(name: str, value: Text) -> None:
     """Check a text that can have few values."""
-    choices = {"status": (*STATUSES, NOT_VALIDATED), "split": SPLITS}.get(name)
+    choices = {"status": (*STATUSES, NOT_VALIDATED), "split": SPLITS, "edited": EDITS}.get(name)
     if choices and value.value not in choices:
         fix = nearest(value.value, list(choices))
         raise QueryError(value.position, f"{value.value!r} is no {name}", fix=fix)

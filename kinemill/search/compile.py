@@ -67,14 +67,20 @@ def compile_query(query: Query, context: Context) -> pl.Expr:
         case Not():
             return compile_query(query.part, context).not_()
         case Word():
-            validated = pl.col("status") != NOT_VALIDATED
-            return validated if query.word == "validated" else pl.col("status") == query.word
+            return _compile_word(query.word)
         case Among():
             tests = [_compare(query.column, "=", value, context) for value in query.values]
             return reduce(pl.Expr.or_, tests).fill_null(value=False)
         case Compare():
             test = _compare(query.column, query.operator, query.value, context)
             return test.fill_null(value=False)
+
+
+def _compile_word(word: str) -> pl.Expr:
+    if word == "edited":
+        return pl.col("edited").list.len() > 0
+    validated = pl.col("status") != NOT_VALIDATED
+    return validated if word == "validated" else pl.col("status") == word
 
 
 def _compare(

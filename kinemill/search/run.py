@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from kinemill.errors import BadInput
+from kinemill.ingest.decisions import current_decisions
+from kinemill.ingest.edits import current_edits, merges
 from kinemill.query import QueryError, Vocabulary, check, parse, uses
 from kinemill.query.checks import META, PROPERTIES, Uses, metadata_key
 from kinemill.query.syntax import Among, And, Compare, Name, Not, Number, Or, Query, Text, spelled
@@ -155,9 +157,13 @@ def _matching(
     read = uses(query) if query else _NOTHING
     needed = columns | read.properties | {f"{META}{key}" for key in read.metadata}
     needed |= {statistic.column for statistic in read.statistics}
-    frame = view.scan(needed - {"tag", "split", "version"})
+    frame = view.scan(needed - {"tag", "split", "version", "edited"})
     if "tag" in needed:
         frame = _with_lists(frame, tags_by_recording(home, view.task.name))
+    if "edited" in needed:
+        frame = _with_lists(frame, _edits_by_recording(home, view.task.name))
+    if "status" in needed:
+        frame = _with_merged(frame, home, view.task.name)
     named = [*_versions(query)] if query else []
     own_split = {_split_version(named)} if "split" in needed else set[str]()
     listings = {which: versions(which) for which in {*named, *own_split}} if versions else {}
@@ -172,6 +178,26 @@ def _matching(
         members = {which: listing[KEY] for which, listing in listings.items()}
         frame = rows.filter(compile_query(query, Context(members, distinct)))
     return frame.select(sorted(columns))
+
+
+def _edits_by_recording(home: Home, task: str) -> pl.DataFrame:
+    """Return `recording` and `edited`, the kinds of its edits, for each recording with some."""
+    edits = {
+        hash_: sorted({edit.change.kind for edit in edits if edit.change})
+        for hash_, edits in current_edits(home, task).items()
+    }
+    schema = {KEY: pl.String, "edited": pl.List(pl.String)}
+    return pl.DataFrame({KEY: [*edits], "edited": [*edits.values()]}, schema)
+
+
+def _with_merged(frame: pl.LazyFrame, home: Home, task: str) -> pl.LazyFrame:
+    """Return rows with the status of recordings that edits merge into others."""
+    if not merges(home, task):
+        return frame
+    decided = current_decisions(home, task).items()
+    merged = [hash_ for hash_, made in decided if made.decision == "merge"]
+    status = pl.when(pl.col(KEY).is_in(merged)).then(pl.lit("merged"))
+    return frame.with_columns(status.otherwise(pl.col("status")).alias("status"))
 
 
 def _with_lists(frame: pl.LazyFrame, lists: pl.DataFrame) -> pl.LazyFrame:

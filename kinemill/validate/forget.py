@@ -16,7 +16,7 @@ from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.ingest.decisions import Decision, current_decisions, decide
 from kinemill.ingest.membership import Member, forget_member, raw_path
 from kinemill.ingest.recordings import STAGE as READ
-from kinemill.store import SUMMARY, read_json
+from kinemill.store import MANIFEST, SUMMARY, file_digest, read_json
 from kinemill.store.home import Home
 from kinemill.store.locks import lock
 from kinemill.store.remote_sync import withdraw
@@ -53,12 +53,26 @@ def stored_data(task: Task, home: Home, member: Member) -> StoredData:
 
 
 def _artifact_folders(task: Task, home: Home, hash_: str) -> Iterator[Path]:
+    """Yield the artifacts of a recording, and of others that it was merged into, if only once."""
+    merged = set[str]()  # digests of artifacts of others that hold rows of the recording
     for stage in (READ, EVALUATED, MEASURED):
         for summary in sorted((home.store / stage / task.name).glob(f"*/{SUMMARY}")):
             # The recording of a damaged artifact is unknown; the next run moves it aside.
             with suppress(CorruptArtifact):
-                if read_json(summary).get("hash") == hash_:
-                    yield summary.parent
+                document, folder = read_json(summary), summary.parent
+                if document.get("hash") == hash_:
+                    yield folder
+                elif hash_ in document.get("merged", ()) or _is_made_of(folder, merged):
+                    merged.add(file_digest(folder / MANIFEST))
+                    yield folder
+
+
+def _is_made_of(folder: Path, digests: set[str]) -> bool:
+    """Return whether an artifact was made of one of some others."""
+    if not digests:
+        return False
+    inputs = read_json(folder / MANIFEST)["inputs"]
+    return bool({inputs.get("recording"), inputs.get("episodes")} & digests)
 
 
 def forget(task: Task, home: Home, member: Member, because: str = "") -> Decision:
@@ -68,6 +82,8 @@ def forget(task: Task, home: Home, member: Member, because: str = "") -> Decisio
     """
     with lock(home, f"ingest-{task.name}"):
         previous = current_decisions(home, task.name).get(member.hash)
+        if previous:
+            previous.require_not_merged(task.name)
         made = previous if previous and previous.decision == "forget" else None
         made = made or decide(home, task.name, (member.hash, member.name), "forget", because)
         stored = stored_data(task, home, member)

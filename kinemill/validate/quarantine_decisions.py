@@ -44,13 +44,17 @@ def withdraw(task: Task, home: Home, which: str, because: str = "") -> Decision:
         BadInput: The recording does not exist, or has no decision.
     """
     member = find_member(task, home, which)
-    if member.hash not in current_decisions(home, task.name):
+    made = current_decisions(home, task.name).get(member.hash)
+    if made is None:
         raise BadInput(member.name, "has no decision", fix="there is nothing to undo")
+    made.require_not_merged(task.name)
     return decide(home, task.name, (member.hash, member.name), "withdraw", because)
 
 
 def _decide(task: Task, home: Home, member: Member, decision: Kind, because: str) -> Decision:
     earlier = current_decisions(home, task.name).get(member.hash)
+    if earlier:
+        earlier.require_not_merged(task.name)
     if earlier and earlier.decision == decision:
         raise BadInput(
             member.name,

@@ -12,6 +12,7 @@ import polars as pl
 
 from kinemill.errors import BadInput
 from kinemill.ingest import Recording
+from kinemill.ingest.edit_recording import EditRow
 from kinemill.ingest.recording_summary import TrackFile
 from kinemill.ingest.rows import read_rows
 from kinemill.reports.charts import POINTS, Band, Line, axis_label, line_chart, number, thinned
@@ -47,13 +48,16 @@ class Stretch:
         return self.frame["time_s"].to_numpy()
 
 
-def view(task: Task, recording: Recording, episode: int | None = None) -> str:
+def view(
+    task: Task, recording: Recording, episode: int | None = None, edits: Sequence[EditRow] = ()
+) -> str:
     """Return the page of a recording as HTML.
 
     Args:
         task: channels, units, limits and checks.
         recording: an ingested recording.
         episode: number of an accepted episode to show alone; default: all tracks.
+        edits: edits that it was read with.
 
     Raises:
         BadInput: The episode does not exist.
@@ -64,6 +68,7 @@ def view(task: Task, recording: Recording, episode: int | None = None) -> str:
     body = [
         _header(task, recording, episode),
         _cards(recording, stretches, pieces),
+        _edits(edits),
         *(_cycle(task, stretch, window) for stretch in _most_findings(selected)),
         _legend(),
         *(_track(task, stretch, window) for stretch in _most_findings(selected)),
@@ -141,6 +146,15 @@ def _cards(recording: Recording, stretches: Sequence[Stretch], episodes: int) ->
         ("Findings", str(n_findings), "", f"{len(recording.summary.reasons)} during ingest"),
     ]
     return f'<div class="cards" style="margin-top:20px">{"".join(card(*c) for c in cards)}</div>'
+
+
+def _edits(edits: Sequence[EditRow]) -> str:
+    """Return the edits of the recording as HTML; empty without any."""
+    if not edits:
+        return ""
+    rows = [[str(row.number), row.edit, row.who, row.when, row.because] for row in edits]
+    cells = [[escape(cell) for cell in row] for row in rows]
+    return f"<h2>Edits</h2>{table(['No.', 'Edit', 'Who', 'When', 'Because'], cells)}"
 
 
 def _cycle(task: Task, stretch: Stretch, window: Window | None) -> str:

@@ -27,7 +27,7 @@ from kinemill.validate.episodes import rules, validated_inputs
 from kinemill.validate.stage import load_checks
 from kinemill.validate.summary import EpisodesSummary
 
-_OWN = {"hash", "suffix"}  # inputs that belong to the recording and not to the rules
+_OWN = {"hash", "suffix", "edits"}  # inputs that belong to the recording and not to the rules
 
 
 @dataclass(frozen=True)

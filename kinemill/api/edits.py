@@ -1,0 +1,192 @@
+"""Edit recordings reversibly: exclude, split, merge, rename and re-scale; list and undo edits."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, TypedDict, Unpack, cast
+
+from kinemill.api.training import TaskLike, resolve_task
+from kinemill.errors import BadInput
+from kinemill.ingest.edits import KINDS, Edit, EditChange
+from kinemill.store.home import Home
+from kinemill.task import Task
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from kinemill.ingest.membership import Member
+
+
+class EditArguments(TypedDict, total=False):
+    """What an edit changes: exactly one of the kinds. Times are s since the first stamp.
+
+    Attributes:
+        exclude: first and last time of a span that is left out, s.
+        split: time at which the recording is cut into two tracks, s.
+        part: name of the part of the log that these times are of; needed if it has several.
+        merge: recording that continues this one.
+        max_gap: longest time without samples between both, s; default: that of the task.
+        rename: channel and the column that holds it.
+        scale: channel and the factor of its recorded values.
+        offset: channel and the summand of its recorded values, in the unit of the column.
+        unit: channel and the unit of its recorded values.
+    """
+
+    exclude: tuple[float, float]
+    split: float
+    part: str
+    merge: str
+    max_gap: float
+    rename: tuple[str, str]
+    scale: tuple[str, float]
+    offset: tuple[str, float]
+    unit: tuple[str, str]
+
+
+def edit_recording(
+    task: "TaskLike",
+    recording: str | None = None,
+    *,
+    where: str | None = None,
+    because: str = "",
+    **change: Unpack[EditArguments],
+) -> Edit:
+    """Edit how recordings are read until it is undone; the bytes of their logs never change.
+
+    The next ingest or run reads the recordings with the edit.
+
+    Example:
+        km.edit_recording("arm", "run1.csv", exclude=(3.2, 4.5), because="gripper was stuck")
+        km.edit_recording("arm", where="robot = 'r7'", unit=("angle", "deg"))
+
+    Args:
+        task: a task, its name or file.
+        recording: name, content hash or its beginning, or id of an episode.
+        where: a query, see docs/data.md: edits all recordings that match, in place of one.
+        because: reason, kept with the edit.
+        **change: exactly one of the kinds of `EditArguments`.
+
+    Raises:
+        BadInput: The edit does not fit a recording; the message names it. Nothing is changed.
+    """
+    return edit_members(resolve_task(task), recording, where, change, because)
+
+
+def edit_members(
+    task: Task,
+    recording: str | None,
+    where: str | None,
+    change: Mapping[str, object],
+    because: str,
+) -> Edit:
+    """Do what `edit_recording` does, with `EditArguments` as a mapping; None is no argument."""
+    from kinemill.ingest import edit_recording as edits
+
+    home = Home.resolve()
+    arguments = cast(
+        "EditArguments", {name: own for name, own in change.items() if own is not None}
+    )
+    members = _selected(task, home, recording, where)
+    return edits.edit(task, home, members, _change(task, home, arguments), because)
+
+
+def undo_edit(
+    task: "TaskLike",
+    recording: str | None = None,
+    number: int | None = None,
+    *,
+    where: str | None = None,
+    because: str = "",
+) -> list[Edit]:
+    """Withdraw an edit; the next ingest finds the recordings as they were read before it.
+
+    Args:
+        task: a task, its name or file.
+        recording: name, content hash or its beginning, or id of an episode.
+        number: number of the edit; default: the last one of each recording.
+        where: a query that selects the recordings, in place of one.
+        because: reason, kept with the act.
+
+    Raises:
+        BadInput: A recording has no such edit.
+    """
+    from kinemill.ingest import edit_recording as edits
+
+    own, home = resolve_task(task), Home.resolve()
+    return edits.undo(own, home, _selected(own, home, recording, where), number, because)
+
+
+def list_edits(task: "TaskLike", recording: str | None = None) -> "pl.DataFrame":
+    """Return the edits of a task's recordings, one row per edit and recording, oldest first.
+
+    Columns: number, recording (content hash), name, kind, edit (in words), who, when, because, and
+    `undone`, the time at which it was withdrawn, or null.
+
+    Args:
+        task: a task, its name or file.
+        recording: restricts the edits to those of one recording.
+    """
+    import polars as pl
+
+    from kinemill.ingest.edit_recording import EditRow, edit_rows
+    from kinemill.ingest.inspection import find_member
+
+    own, home = resolve_task(task), Home.resolve()
+    hash_ = None if recording is None else find_member(own, home, recording).hash
+    texts = {name: pl.String for name in EditRow.__dataclass_fields__ if name != "number"}
+    rows = [vars(row) for row in edit_rows(own, home, hash_)]
+    return pl.DataFrame(rows, schema={"number": pl.Int64, **texts})
+
+
+def _selected(task: Task, home: Home, recording: str | None, where: str | None) -> "list[Member]":
+    """Return the recordings that a name or a query selects.
+
+    Raises:
+        BadInput: None or both are stated, or nothing matches.
+    """
+    from kinemill.ingest import membership
+    from kinemill.ingest.inspection import find_member
+
+    if (recording is None) == (where is None):
+        problem = "neither a recording nor a query" if where is None else "a recording and a query"
+        fix = 'name a recording, or select several with --where "QUERY"'
+        raise BadInput("edit", f"has {problem}", expected="one of both", fix=fix)
+    if recording is not None:
+        return [find_member(task, home, recording)]
+    from kinemill.api.recordings import search_page
+
+    hashes = search_page(task, where or "", ["recording"]).frame["recording"]
+    members = [membership.find_member(home, task.name, hash_) for hash_ in hashes]
+    return [member for member in members if member is not None]
+
+
+def _change(task: Task, home: Home, arguments: EditArguments) -> EditChange:
+    """Return the one change that arguments describe.
+
+    Raises:
+        BadInput: None or several are stated, or the other recording of a merge is unknown.
+    """
+    from kinemill.ingest.inspection import find_member
+
+    named = [kind for kind in KINDS if kind in arguments]
+    if len(named) != 1:
+        problem = f"{' and '.join(named)} at once" if named else "no change"
+        expected = f"one of {', '.join(KINDS)}"
+        raise BadInput("edit", f"names {problem}", expected=expected, fix="make one edit at a time")
+    part = arguments.get("part", "")
+    if "exclude" in arguments:
+        start, stop = arguments["exclude"]
+        return EditChange("exclude", start_s=float(start), stop_s=float(stop), part=part)
+    if "split" in arguments:
+        return EditChange("split", start_s=float(arguments["split"]), part=part)
+    if "merge" in arguments:
+        other = find_member(task, home, arguments["merge"])
+        gap = arguments.get("max_gap", task.max_gap)
+        return EditChange("merge", other=other.hash, other_name=other.name, max_gap_s=float(gap))
+    if "rename" in arguments:
+        channel, column = arguments["rename"]
+        return EditChange("rename", channel=channel, column=column)
+    if "unit" in arguments:
+        channel, unit = arguments["unit"]
+        return EditChange("unit", channel=channel, unit=unit)
+    kind = "scale" if "scale" in arguments else "offset"
+    channel, value = arguments.get("scale") or arguments.get("offset") or ("", 0.0)
+    return EditChange(kind, channel=channel, value=float(value))

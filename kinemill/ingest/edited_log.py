@@ -1,0 +1,228 @@
+"""Edited log: read a log with the edits that hold for its recording.
+
+Edits of a channel change the column, unit, factor or offset that the reader uses. Edits of times
+split the clock of the log; nothing is interpolated across such a split.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from kinemill.errors import BadInput
+from kinemill.ingest.continued_logs import continue_log
+from kinemill.ingest.edits import Edit, EditChange, current_edits
+from kinemill.ingest.membership import Member, find_member, keep_raw, raw_path
+from kinemill.ingest.raw import RawLog, Unreadable, reason
+from kinemill.ingest.topics import last_time
+from kinemill.registry import nearest
+from kinemill.store import Json, digest, to_json_value
+from kinemill.store.home import Home
+from kinemill.task import Source, Task
+from kinemill.task.units import factor
+
+ReadLogs = Callable[[Task, Path], list[RawLog]]  # reads the parts of a file
+
+
+@dataclass(frozen=True)
+class LogEdits:
+    """The edits that hold for one recording, each channel and kind once.
+
+    Attributes:
+        changes: in the order in which they are applied; the last one of a channel and kind.
+        merged: recordings that continue this one, in the order of time, by content hash.
+    """
+
+    changes: Sequence[EditChange] = ()
+    merged: Mapping[str, "MergedLog"] = field(default_factory=dict[str, "MergedLog"])
+
+    def __bool__(self) -> bool:
+        return bool(self.changes)
+
+    def to_json(self) -> list[Json]:
+        """Return what the key of the recording has of them: no names, dates or authors."""
+        listed: list[Json] = []
+        for change in self.changes:
+            values = to_json_value(replace(change, other_name=""))
+            if merged := self.merged.get(change.other):
+                values |= {"suffix": merged.member.suffix, "edits": merged.edits.to_json()}
+            listed.append({key: value for key, value in values.items() if value not in ("", 0.0)})
+        return listed
+
+    def fetch(self, home: Home) -> None:
+        """Check the stored bytes of merged recordings, and download missing ones.
+
+        Raises:
+            CorruptArtifact: The bytes of one are missing or damaged.
+        """
+        for one in self.merged.values():
+            keep_raw(home, one.member, None)
+
+
+@dataclass(frozen=True)
+class MergedLog:
+    """A recording that continues another one: its stored bytes and its own edits."""
+
+    member: Member
+    raw: Path
+    edits: LogEdits
+
+
+NO_EDITS = LogEdits()
+
+
+def edits_of(home: Home, task: str, hash_: str) -> LogEdits:
+    """Return the edits that hold for a recording."""
+    current = current_edits(home, task)
+    return resolve(home, task, current[hash_]) if hash_ in current else NO_EDITS
+
+
+def edit_digests(home: Home, task: str) -> frozenset[tuple[str, str]]:
+    """Return content hash and a digest of its edits for each recording that has some."""
+    return frozenset(
+        (hash_, digest(resolve(home, task, edits).to_json()))
+        for hash_, edits in current_edits(home, task).items()
+    )
+
+
+def resolve(home: Home, task: str, edits: Sequence[Edit]) -> LogEdits:
+    """Return the effect of edits of one recording; a later one of a channel replaces earlier ones.
+
+    A merged recording that is no member any more is left out: its bytes were forgotten.
+    """
+    last, merged = dict[object, EditChange](), dict[str, MergedLog]()
+    for change in (edit.change for edit in edits if edit.change):
+        if change.kind == "merge":
+            member = find_member(home, task, change.other)
+            if member is None:
+                continue
+            own = edits_of(home, task, change.other)
+            merged[change.other] = MergedLog(member, raw_path(home, member), own)
+        key = (change.kind, change.channel) if change.channel else change
+        last.pop(key, None)
+        last[key] = change
+    return LogEdits(tuple(last.values()), merged)
+
+
+def read_edited(task: Task, raw: Path, edits: LogEdits, read: ReadLogs) -> list[RawLog]:
+    """Read a log with its edits, and the recordings that are merged into it.
+
+    Raises:
+        Unreadable: An edit does not fit the log or the task, or the log cannot be read.
+    """
+    if not edits:
+        return read(task, raw)
+    own = _with_sources(task, [change for change in edits.changes if change.channel])
+    logs = read(own, raw)
+    for change in edits.changes:
+        if change.kind == "merge":
+            one = edits.merged[change.other]
+            others = read_edited(task, one.raw, one.edits, read)
+            logs = [continue_log(logs, others, change, task)]
+        elif change.kind in {"exclude", "split"}:
+            logs = _cut(logs, change)
+    return logs
+
+
+def bad_edit(
+    change: EditChange, problem: str, *, expected: str, fix: str, channel: str | None = None
+) -> Unreadable:
+    """Return the error of an edit that does not fit a log or a task."""
+    text = f"the edit to {change.spell()}: {problem}"
+    return Unreadable(reason("edit", "log", text, expected=expected, fix=fix, channel=channel))
+
+
+def _with_sources(task: Task, changes: Sequence[EditChange]) -> Task:
+    """Return the task with the columns, units, factors and offsets of edited channels."""
+    for change in reversed(changes):  # the first edit is applied to the recorded value
+        _check_channel(change, task)
+        name = change.channel
+        channel = task.channels[name]
+        sources = _edited(channel.source or [Source(name=name)], change)
+        channels = {**task.channels, name: channel.model_copy(update={"source": sources})}
+        parts = {
+            part: {own: _edited(s, change) if own == name else s for own, s in columns.items()}
+            for part, columns in task.ingest.parts.items()
+        }
+        ingest = task.ingest.model_copy(update={"parts": parts})
+        task = task.model_copy(update={"channels": channels, "ingest": ingest})
+    return task
+
+
+def _edited(sources: Sequence[Source], change: EditChange) -> list[Source]:
+    """Return the columns of a channel as one edit changes them."""
+    if change.kind == "rename":
+        return [sources[0].model_copy(update={"name": change.column})]
+    if change.kind == "unit":
+        return [one.model_copy(update={"unit": change.unit}) for one in sources]
+    if change.kind == "scale":
+        return [one.model_copy(update={"scale": one.scale * change.value}) for one in sources]
+    return [
+        one.model_copy(update={"offset": one.offset + one.scale * change.value}) for one in sources
+    ]
+
+
+def _check_channel(change: EditChange, task: Task) -> None:
+    """Check that an edit of a channel has a meaning under the present task.
+
+    Raises:
+        Unreadable: The channel is unknown or computed, or the unit or number does not fit.
+    """
+    name = change.channel
+    if name not in task.logged_numbers:
+        what = "is computed" if name in task.numbers else "holds no numbers"
+        problem = f"the channel {name!r} " + (what if name in task.channels else "does not exist")
+        fix = nearest(name, task.logged_numbers)
+        expected = "a channel of numbers that a column of the log gives"
+        raise bad_edit(change, problem, expected=expected, fix=fix, channel=name)
+    if change.kind == "unit":
+        target = task.channels[name].unit
+        try:
+            factor(change.unit, target)
+        except BadInput as error:
+            expected = f"a unit that converts to {target}"
+            fix = f"name another unit: {error.fix}" if error.fix else "name another unit"
+            raise bad_edit(
+                change, f"unit {change.unit!r} {error.problem}", expected=expected, fix=fix,
+                channel=name,
+            ) from error  # fmt: skip
+    if change.kind in {"scale", "offset"} and (
+        not math.isfinite(change.value) or (change.kind == "scale" and change.value == 0.0)
+    ):
+        expected = "a finite number" + (" other than 0" if change.kind == "scale" else "")
+        fix = f"write --{change.kind} {name}=2.5, for example"
+        raise bad_edit(
+            change, f"{change.value:g} is no {change.kind}", expected=expected, fix=fix,
+            channel=name,
+        )  # fmt: skip
+
+
+def _cut(logs: list[RawLog], change: EditChange) -> list[RawLog]:
+    """Return the parts of a log, one of them split or without a span of time."""
+    names = [log.part for log in logs]
+    if len(logs) > 1 and change.part not in names:
+        problem = f"has no part {change.part!r}" if change.part else "has several parts"
+        fix = f"name one with --part: {', '.join(names[:8])}"
+        raise bad_edit(change, f"the log {problem}", expected=f"one of {len(names)} parts", fix=fix)
+    return [_cut_one(log, change) if change.part in {"", log.part} else log for log in logs]
+
+
+def _cut_one(log: RawLog, change: EditChange) -> RawLog:
+    """Return a log that is split, or without a span of time.
+
+    Raises:
+        Unreadable: The times are outside of the log.
+    """
+    end = last_time(log)
+    if end is None:
+        return log  # it could not be read; its reasons tell why
+    start, stop = change.start_s, change.stop_s if change.kind == "exclude" else change.start_s
+    inside = 0.0 < start < end if change.kind == "split" else start <= end and stop >= 0.0
+    if not inside or not math.isfinite(start + stop) or start > stop:
+        expected = f"a time between 0 and {end:.6g} s, the length of the recording"
+        fix = "name times in s since the first stamp, as `kinemill data view` draws them"
+        problem = "the times are outside of the recording" if start <= stop else "it ends too early"
+        raise bad_edit(change, problem, expected=expected, fix=fix)
+    if change.kind == "split":
+        return replace(log, splits=[*log.splits, start])
+    return replace(log, excluded=[*log.excluded, (start, stop)])

@@ -1,0 +1,176 @@
+"""Edits of recordings: manual corrections of how logs are read. Raw bytes never change.
+
+One file per act, `store/edits/<task>/<number>.json`, numbered in order and never changed. An edit
+holds until an act of the kind `undo` withdraws it. The key of a recording's artifact has the edits
+that hold for it, so an edit affects no other recording, and undoing one finds the earlier artifact.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from kinemill.store import Json, from_json_value, publish_shared, read_json, to_json_value
+from kinemill.store.fault_injection import fault_point
+from kinemill.store.formats import Format
+from kinemill.store.home import Home
+from kinemill.store.locks import lock, now
+from kinemill.store.remote_sync import bring_new
+
+FORMAT = Format("edit", 1)
+EditKind = Literal["exclude", "split", "merge", "rename", "scale", "offset", "unit"]
+KINDS: tuple[EditKind, ...] = ("exclude", "split", "merge", "rename", "scale", "offset", "unit")
+
+
+@dataclass(frozen=True)
+class EditChange:
+    """What an edit changes. Times are s since the first stamp of the recording.
+
+    Attributes:
+        kind: what is done.
+        start_s: first excluded time, or the time at which the recording is split.
+        stop_s: last excluded time.
+        part: name of the part of the log that the times are of; "" if it has one.
+        channel: the channel that is recorded differently.
+        column: column that holds it (`rename`).
+        value: factor (`scale`) or summand (`offset`) of its recorded values.
+        unit: unit of its recorded values (`unit`).
+        other: content hash of the recording that continues this one (`merge`).
+        other_name: its name.
+        max_gap_s: longest time without samples between both, s (`merge`).
+    """
+
+    kind: EditKind
+    start_s: float = 0.0
+    stop_s: float = 0.0
+    part: str = ""
+    channel: str = ""
+    column: str = ""
+    value: float = 0.0
+    unit: str = ""
+    other: str = ""
+    other_name: str = ""
+    max_gap_s: float = 0.0
+
+    def spell(self) -> str:
+        """Return the change in words."""
+        part = f" of {self.part}" if self.part else ""
+        texts: dict[EditKind, str] = {
+            "exclude": f"exclude {self.start_s:g} to {self.stop_s:g} s{part}",
+            "split": f"split at {self.start_s:g} s{part}",
+            "merge": f"merge {self.other_name} ({self.other[:16]})",
+            "rename": f"read {self.channel} from the column {self.column}",
+            "unit": f"read {self.channel} in {self.unit}",
+            "scale": f"multiply {self.channel} by {self.value:g}",
+            "offset": f"add {self.value:g} to {self.channel}",
+        }
+        return texts[self.kind]
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One act: recordings were edited, or an edit of them was withdrawn.
+
+    Attributes:
+        number: of the act, from 1.
+        recordings: content hashes.
+        change: what is changed; None for an act that withdraws an edit.
+        who: a user.
+        when: ISO 8601, UTC.
+        because: reason given by the user; may be empty.
+        undoes: number of the edit that the act withdraws, or None.
+    """
+
+    number: int
+    recordings: list[str]
+    change: EditChange | None
+    who: str
+    when: str
+    because: str = ""
+    undoes: int | None = None
+
+
+def _folder(home: Home, task: str) -> Path:
+    return home.store / "edits" / task
+
+
+def edits_elsewhere(home: Home, task: str) -> None:
+    """Fetch the edits of other machines."""
+    bring_new(home, _folder(home, task))
+
+
+def edit_acts(home: Home, task: str) -> Sequence[Edit]:
+    """Return every act of a task, oldest first.
+
+    Raises:
+        CorruptArtifact: An act cannot be read; without it a recording would be read differently.
+    """
+    folder = _folder(home, task)
+    if not folder.is_dir():
+        return ()
+    stats = ((path.name, path.stat()) for path in sorted(folder.glob("*.json")))
+    return _read_all(folder, tuple((name, stat.st_ino, stat.st_mtime_ns) for name, stat in stats))
+
+
+@lru_cache(maxsize=8)  # asked for each recording; a restored home has other inodes or times
+def _read_all(folder: Path, files: tuple[tuple[str, int, int], ...]) -> Sequence[Edit]:
+    paths = [folder / name for name, _, _ in files]
+    return tuple(from_json_value(FORMAT.open(path, read_json(path)), Edit, path) for path in paths)
+
+
+def current_edits(home: Home, task: str) -> Mapping[str, Sequence[Edit]]:
+    """Return the edits that hold by content hash of the recording, oldest first."""
+    acts = edit_acts(home, task)
+    withdrawn = {(act.undoes, hash_) for act in acts if act.undoes for hash_ in act.recordings}
+    current = dict[str, list[Edit]]()
+    for act in acts:
+        for hash_ in act.recordings if act.change else ():
+            if (act.number, hash_) not in withdrawn:
+                current.setdefault(hash_, []).append(act)
+    return current
+
+
+def merges(home: Home, task: str) -> dict[str, tuple[str, Edit]]:
+    """Return, by content hash, the recordings that others continue with: whose, and the edit."""
+    return {
+        edit.change.other: (hash_, edit)
+        for hash_, edits in current_edits(home, task).items()
+        for edit in edits
+        if edit.change and edit.change.kind == "merge"
+    }
+
+
+def record_act(home: Home, task: str, act: Edit) -> Edit:
+    """Record an edit of recordings, or the withdrawal of one, permanently.
+
+    Args:
+        home: holds the edits.
+        task: name of the task.
+        act: what to record; it gets a number.
+    """
+    folder = _folder(home, task)
+    with lock(home, f"edits-{task}"):
+        edits_elsewhere(home, task)
+        number = max((int(path.stem) for path in folder.glob("*.json")), default=0) + 1
+        made = replace(act, number=number)
+        fault_point("edit.numbered")
+        content: Json = FORMAT.stamp(to_json_value(made))
+        publish_shared(home, folder / f"{number:06d}.json", content)
+        fault_point("edit.recorded")
+    return made
+
+
+def carry_over(home: Home, task: str, previous: str, grown: str) -> None:
+    """Apply the edits of a recording to the longer one that begins with its bytes.
+
+    A merge is left out: the log continues in its own file. An edit that anybody withdrew from the
+    longer recording is not applied again.
+    """
+    acts = [act for act in edit_acts(home, task) if grown in act.recordings]
+    earlier = {act.change for act in acts}
+    for edit in current_edits(home, task).get(previous, ()):
+        if edit.change and edit.change.kind != "merge" and edit.change not in earlier:
+            because = f"as of {previous[:16]}, which this recording continues"
+            carried = replace(edit, recordings=[grown], when=now(), because=because)
+            record_act(home, task, carried)

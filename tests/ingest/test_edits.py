@@ -1,0 +1,48 @@
+"""Acts of edits: numbered, never changed, and read again if another process adds one."""
+
+import getpass
+import json
+
+import pytest
+
+from kinemill.errors import CorruptArtifact
+from kinemill.ingest.edits import Edit, EditChange, current_edits, edit_acts, record_act
+
+ONE, OTHER = "a" * 64, "b" * 64
+SPLIT = EditChange("split", start_s=1.5)
+
+
+def act(*hashes: str, change: EditChange | None = SPLIT, undoes: int | None = None) -> Edit:
+    who, when = getpass.getuser(), "2026-11-24T20:00:00+00:00"
+    return Edit(0, [*hashes], change, who, when, "a test", undoes)
+
+
+def test_an_edit_is_withdrawn_from_one_recording_and_holds_for_the_other(home):
+    record_act(home, "arm", act(ONE, OTHER))
+    record_act(home, "arm", act(ONE, change=None, undoes=1))
+    assert [one.number for one in edit_acts(home, "arm")] == [1, 2]
+    assert [*current_edits(home, "arm")] == [OTHER]
+    assert not current_edits(home, "leg")
+
+
+def test_an_act_of_another_process_is_seen(home):
+    record_act(home, "arm", act(ONE))
+    assert len(current_edits(home, "arm")[ONE]) == 1
+    path = home.store / "edits" / "arm" / "000001.json"
+    document = json.loads(path.read_text()) | {"number": 2}
+    path.with_name("000002.json").write_text(json.dumps(document))
+    assert len(current_edits(home, "arm")[ONE]) == 2
+
+
+@pytest.mark.parametrize("content", ["{", json.dumps({"format": 2}), '{"format": 1}'])
+def test_an_act_that_cannot_be_read_stops_everything(home, content):
+    record_act(home, "arm", act(ONE))
+    (home.store / "edits" / "arm" / "000002.json").write_text(content)
+    with pytest.raises(CorruptArtifact):
+        current_edits(home, "arm")
+
+
+def test_changes_are_spelled_for_people():
+    assert SPLIT.spell() == "split at 1.5 s"
+    assert EditChange("exclude", 3.2, 4.5, "left").spell() == "exclude 3.2 to 4.5 s of left"
+    assert EditChange("unit", channel="q", unit="deg").spell() == "read q in deg"
