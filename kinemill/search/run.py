@@ -35,7 +35,7 @@ class SearchResult:
 
     Attributes:
         total: number of recordings that match.
-        frame: rows of this page, sorted by name.
+        frame: rows of this page, sorted by name unless the page has another order.
     """
 
     total: int
@@ -50,11 +50,15 @@ class Page:
         columns: properties, keys of the metadata, or statistics such as `max(torque)`.
         offset: number of rows to skip.
         limit: maximum number of rows; None: all.
+        sort: column by which the rows are sorted, then by name; rows without a value come last.
+        descending: whether the largest value comes first.
     """
 
     columns: Sequence[str] = COLUMNS
     offset: int = 0
     limit: int | None = None
+    sort: str = NAME
+    descending: bool = False
 
 
 def search(
@@ -93,11 +97,17 @@ def search_view(
     vocabulary = Vocabulary(units_of(view.task), factor, keys, versions=versions is not None)
     tree = _parsed(query, vocabulary)
     stored = {name: _column(name, view.task, keys) for name in page.columns}
-    frame = _matching(view, home, tree, {*stored.values(), KEY, NAME}, versions).collect()
-    total = frame.height
-    if page.limit is not None and page.offset + page.limit < total:
-        frame = frame.bottom_k(page.offset + page.limit, by=[NAME, KEY])
-    frame = frame.sort(NAME, KEY).slice(page.offset, page.limit)
+    by = _column(page.sort, view.task, keys)
+    frame = _matching(view, home, tree, {*stored.values(), KEY, NAME, by}, versions).collect()
+    total, order = frame.height, [NAME, KEY]
+    if by == NAME and not page.descending:
+        if page.limit is not None and page.offset + page.limit < total:
+            frame = frame.bottom_k(page.offset + page.limit, by=order)
+        frame = frame.sort(order)
+    else:
+        down = [page.descending, False, False]
+        frame = frame.sort(pl.col(by), NAME, KEY, descending=down, nulls_last=True)
+    frame = frame.slice(page.offset, page.limit)
     return SearchResult(
         total, frame.select(pl.col(own).alias(name) for name, own in stored.items())
     )

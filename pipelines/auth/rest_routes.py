@@ -25,6 +25,7 @@ from kinemill_dagster.pipelines.rest.documents import (
     Rollback,
     StartDraft,
     StartRun,
+    TagRecording,
 )
 
 PREFIX = ("api", "v1")
@@ -66,6 +67,7 @@ _CHANGES = (
     _Change("POST", ("tasks", _ANY, "check"), None, Permission.OPERATE),
     _Change("POST", ("tasks", _ANY, "settings"), CheckSettings, Permission.LOOK),
     _Change("POST", ("tasks", _ANY, "quarantine"), DecideRecording, Permission.OPERATE),
+    _Change("POST", ("tasks", _ANY, "tags"), TagRecording, Permission.OPERATE),
     _Change("POST", ("drafts",), StartDraft, Permission.OPERATE),
     _Change("PUT", ("drafts", _ANY, "logs", _ANY), None, Permission.OPERATE),
     _Change("POST", ("drafts", _ANY, "build"), BuildDraft, Permission.OPERATE),

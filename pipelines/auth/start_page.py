@@ -170,7 +170,7 @@ def _tasks(rows: Sequence[_Row]) -> str:
 
 def _forms(task: str) -> str:
     """Return the links to the forms of a task, each on one line."""
-    forms = {"start": "Start a run", "quarantine": "Quarantine"}
+    forms = {"start": "Start a run", "recordings": "Recordings", "quarantine": "Quarantine"}
     return "<br>".join(
         f'<a style="white-space: nowrap" href="{CONSOLE}/{form}/{escape(task)}">{text}</a>'
         for form, text in forms.items()

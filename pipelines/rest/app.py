@@ -9,7 +9,15 @@ from fastapi.responses import JSONResponse
 from kinemill import __version__
 from kinemill.errors import BadInput, Blocked, KinemillError, Unreachable, spell_failure
 from kinemill.failures import as_known_failure
-from kinemill_dagster.pipelines.rest import drafts, logs, models, quarantine, runs, tasks
+from kinemill_dagster.pipelines.rest import (
+    drafts,
+    logs,
+    models,
+    quarantine,
+    recordings,
+    runs,
+    tasks,
+)
 from kinemill_dagster.pipelines.rest.documents import Problem
 from kinemill_dagster.pipelines.rest.run_documents import UnknownRun
 from kinemill_dagster.pipelines.rest.service import NotHere, Service
@@ -52,6 +60,7 @@ def describe_app() -> FastAPI:
         drafts.router,
         logs.router,
         quarantine.router,
+        recordings.router,
         runs.router,
         models.router,
     ):

@@ -166,6 +166,23 @@ class DecideRecording(Body):
     because: Reason = ""
 
 
+class TagRecording(Body):
+    """Set a tag on a recording, or remove one."""
+
+    recording: str = Field(
+        min_length=1, max_length=1000, description="Name, content hash or its beginning."
+    )
+    tag: str = Field(default="", max_length=100, description="Text of the tag to set.")
+    remove: str = Field(default="", max_length=100, description="Tag to remove; in place of `tag`.")
+    note: str = Field(default="", max_length=2000, description="Further text.")
+    start_s: float | None = Field(
+        default=None, ge=0.0, le=1e9, description="First time it is about, s; default: the start."
+    )
+    stop_s: float | None = Field(
+        default=None, ge=0.0, le=1e9, description="Last time it is about, s; default: the end."
+    )
+
+
 class Installation(Body):
     """A version that a robot installed."""
 

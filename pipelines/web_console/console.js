@@ -292,6 +292,10 @@ function setUpDecision(form) {
     if (event.submitter && event.submitter.name) body[event.submitter.name] = event.submitter.value;
     try {
       const result = await send(form.dataset.path, body);
+      if (form.dataset.path.endsWith("/tags")) {
+        location.reload();
+        return;
+      }
       const done = result.aliases ? "now: " + (result.aliases.join(", ") || "no alias")
         : "recorded: " + result.decision;
       say(form, done, "good");

@@ -1,6 +1,6 @@
 """Routes of the console; they only read, and REST changes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from starlette.requests import Request
@@ -15,6 +15,12 @@ from kinemill.validate.recording_status import held_back
 from kinemill_dagster.pipelines.rest.draft_store import open_draft
 from kinemill_dagster.pipelines.rest.drafts import list_log_folders
 from kinemill_dagster.pipelines.rest.service import NotHere, Service
+from kinemill_dagster.pipelines.web_console.catalog_page import catalog_page
+from kinemill_dagster.pipelines.web_console.catalog_rows import (
+    read_request,
+    read_rows,
+    recording_page,
+)
 from kinemill_dagster.pipelines.web_console.decision_page import decision_page, quarantine_page
 from kinemill_dagster.pipelines.web_console.draft_page import draft_page
 from kinemill_dagster.pipelines.web_console.layout import PREFIX
@@ -28,6 +34,18 @@ _HELD_BACK = 100  # recordings on a page
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; connect-src 'self'; "
     "style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'",
+    "Cache-Control": "no-store",
+}
+# The query of the catalog is a form that only reads: the browser sends it as a part of the address.
+_FORM_HEADERS = {
+    **_HEADERS,
+    "Content-Security-Policy": _HEADERS["Content-Security-Policy"].replace(
+        "form-action 'none'", "form-action 'self'"
+    ),
+}
+_SANDBOX = {  # a page of recorded names and values: it neither loads nor sends anything
+    "Content-Security-Policy": "sandbox allow-scripts; default-src 'none'; style-src "
+    "'unsafe-inline'; script-src 'unsafe-inline'; img-src data:",
     "Cache-Control": "no-store",
 }
 
@@ -45,6 +63,8 @@ def console_routes(service: Service) -> list[Route]:
         Route(f"{PREFIX}/runs/{{run}}", pages.run),
         Route(f"{PREFIX}/versions/{{task}}/{{number:int}}", pages.version),
         Route(f"{PREFIX}/quarantine/{{task}}", pages.quarantine),
+        Route(f"{PREFIX}/recordings/{{task}}", pages.catalog),
+        Route(f"{PREFIX}/recordings/{{task}}/{{recording}}", pages.recording),
     ]
 
 
@@ -95,11 +115,26 @@ class _Pages:
 
         return _respond(page)
 
+    def catalog(self, request: Request) -> Response:
+        def page() -> str:
+            task = self._service.task(request.path_params["task"])
+            query = read_request(request.query_params)
+            return catalog_page(task.name, query, read_rows(task, self._service.home, query))
 
-def _respond(page: Callable[[], str]) -> Response:
+        return _respond(page, _FORM_HEADERS)
+
+    def recording(self, request: Request) -> Response:
+        def page() -> str:
+            task = self._service.task(request.path_params["task"])
+            return recording_page(task, self._service.home, request.path_params["recording"])
+
+        return _respond(page, _SANDBOX)
+
+
+def _respond(page: Callable[[], str], headers: Mapping[str, str] = _HEADERS) -> Response:
     """Return a page, or the error that it ends in as text."""
     try:
-        return HTMLResponse(page(), headers=_HEADERS)
+        return HTMLResponse(page(), headers=headers)
     except KinemillError as error:
         status = 404 if isinstance(error, BadInput) else 500
         return PlainTextResponse(f"{error}\n", status)

@@ -73,6 +73,11 @@ def decided(method, path, **body):
             {"tiny"},
         ),
         (
+            lambda: decided("POST", "tasks/tiny/tags", recording="a.csv", tag="slip"),
+            Permission.OPERATE,
+            {"tiny"},
+        ),
+        (
             lambda: decided("POST", "models/tiny/2/installations", robot="left"),
             Permission.LOOK,
             set(),
@@ -113,6 +118,9 @@ def test_the_server_receives_what_was_validated():
         ("POST", "models/tiny/promote", {"version": 0}, 400),
         ("POST", "models/tiny/promote", {"version": 1, "who": "ada"}, 400),
         ("POST", "tasks/tiny/quarantine", {"decision": "forget", "recording": "a"}, 400),
+        ("POST", "tasks/tiny/tags", {"recording": "a", "tag": "x" * 101}, 400),
+        ("POST", "tasks/tiny/tags", {"recording": "a", "tag": "x", "who": "ada"}, 400),
+        ("DELETE", "tasks/tiny/tags", {}, 405),
         ("POST", "drafts", {"name": "../arm"}, 400),
         ("POST", "drafts", {"name": "arm", "logs": [{"folder": "x", "path": "/etc"}]}, 400),
         ("POST", "drafts", {"name": "arm", "rate": 0.0}, 400),

@@ -1,0 +1,31 @@
+"""Thumbnails: one curve per channel, a gap where a value is missing, and few points."""
+
+import re
+
+import numpy as np
+
+from kinemill.reports.thumbnail import HEIGHT, POINTS, WIDTH, thumbnail
+
+
+def test_each_channel_fills_its_own_strip():
+    time = np.linspace(0.0, 1.0, 50)
+    text = thumbnail(time, {"angle": np.sin(6 * time), "torque": 1e6 * time})
+    first, second = re.findall(r' d="([^"]+)"', text)
+    heights = [float(y) for _, y in re.findall(r"[ML]([\d.]+) ([\d.]+)", second)]
+    assert min(heights) >= HEIGHT
+    assert max(heights) <= 2 * HEIGHT
+    assert f'viewBox="0 0 {WIDTH} {2 * HEIGHT}"' in text
+    assert first.startswith("M1.0 ")
+
+
+def test_a_missing_value_leaves_a_gap_and_a_long_log_few_points():
+    values = np.ones(10_000)
+    values[2000:8000] = np.nan
+    (path,) = re.findall(r' d="([^"]+)"', thumbnail(np.arange(10_000.0), {"q<": values}))
+    assert path.count("M") == 2
+    assert len(re.findall("[ML]", path)) <= 2 * POINTS
+    assert "nan" not in path
+
+
+def test_without_a_value_nothing_is_drawn():
+    assert ' d=""' in thumbnail(np.arange(3.0), {"q": np.full(3, np.nan)})
