@@ -41,7 +41,7 @@ from kinemill.store import ArtifactRef, atomic_write
 from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.validate import stage as validate
-from kinemill.validate.previous_snapshot import latest_episodes
+from kinemill.validate.published import latest_episodes
 from kinemill.validate.recording_status import held_back
 
 FEW, MANY = 1_000, 100_000

@@ -5,6 +5,7 @@ It holds rows about published artifacts and no bytes of its own, so it can be re
 """
 
 from kinemill.catalog.database import discard, transaction
+from kinemill.catalog.history import change_of, ended_paths, live_paths
 from kinemill.catalog.recordings import (
     CatalogEntry,
     CatalogHead,
@@ -12,10 +13,7 @@ from kinemill.catalog.recordings import (
     SetRules,
     Totals,
     amend,
-    change_of,
-    ended_paths,
     forget,
-    live_paths,
     read_head,
     set_digest_of,
     totals_of,

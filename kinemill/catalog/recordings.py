@@ -5,32 +5,28 @@ the totals, and the digest of the set. The digest is a sum over the entries, so 
 same among a thousand and a million recordings.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
-from itertools import islice
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import (
-    Connection,
-    Row,
-    Select,
-    and_,
-    bindparam,
-    delete,
-    insert,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import Connection, Row, Select, delete, insert, select
 
 from kinemill.catalog.database import transaction
-from kinemill.catalog.tables import heads, recordings, sets
+from kinemill.catalog.history import (
+    Head,
+    batches,
+    changed_between,
+    counts,
+    end,
+    forget_earlier,
+    head_of,
+    live,
+    set_head,
+)
+from kinemill.catalog.set_digest import set_difference, set_digest
+from kinemill.catalog.tables import recordings
 from kinemill.store import ArtifactRef, digest
 from kinemill.store.home import Home
-from kinemill.store.shards import set_difference, set_digest
-
-_BATCH = 500  # values of one IN clause
 
 
 @dataclass(frozen=True)
@@ -140,15 +136,24 @@ class RecordingSet:
             row = connection.execute(self._query().where(recordings.c.hash == hash_)).first()
         return _entry(row) if row else None
 
+    def find_all(self, hashes: Iterable[str]) -> dict[str, CatalogEntry]:
+        """Return the entries of some recordings that have one, by hash."""
+        with transaction(self._home) as connection:
+            return {
+                row.hash: _entry(row)
+                for some in batches(hashes)
+                for row in connection.execute(self._query().where(recordings.c.hash.in_(some)))
+            }
+
     def present(self, hashes: Iterable[str]) -> set[str]:
         """Return those of some content hashes that have an entry."""
         query = select(recordings.c.hash).where(
-            recordings.c.task == self._task, _counts(self.change)
+            recordings.c.task == self._task, counts(recordings, self.change)
         )
         with transaction(self._home) as connection:
             return {
                 row[0]
-                for some in _batches(hashes)
+                for some in batches(hashes)
                 for row in connection.execute(query.where(recordings.c.hash.in_(some)))
             }
 
@@ -161,38 +166,18 @@ class RecordingSet:
 
     def changed_since(self, change: int) -> set[str]:
         """Return the content hashes of the entries that differ between two changes."""
-        first, last = sorted((change, self.change))
-        table, hashes = recordings.c, set[str]()
-        with transaction(self._home) as connection:
-            for column in (table.added, table.removed):
-                query = select(table.hash).where(
-                    table.task == self._task, column > first, column <= last
-                )
-                hashes.update(row[0] for row in connection.execute(query))
-        return hashes
+        return changed_between(self._home, self._task, recordings, change, self.change)
 
     def _query(self) -> Select[Any]:
-        return select(recordings).where(recordings.c.task == self._task, _counts(self.change))
-
-
-def _counts(change: int) -> Any:
-    """Return the condition that a row counts after a change."""
-    table = recordings.c
-    # The sum keeps SQLite from reading nearly all rows through the index on `added`.
-    return and_(table.added + 0 <= change, or_(table.removed.is_(None), table.removed > change))
+        return select(recordings).where(
+            recordings.c.task == self._task, counts(recordings, self.change)
+        )
 
 
 def read_head(home: Home, task: str) -> CatalogHead | None:
     """Return the last change of a task's recordings; None if the catalog has none."""
     with transaction(home) as connection:
         return _head(connection, task)
-
-
-def change_of(home: Home, task: str, set_: str) -> int | None:
-    """Return the number of a change after which a task had this set of recordings, or None."""
-    query = select(sets.c.change).where(sets.c.task == task, sets.c.set == set_)
-    with transaction(home) as connection:
-        return connection.execute(query).scalar()
 
 
 def amend(
@@ -234,12 +219,7 @@ def _write(
     old: Iterable[CatalogEntry],
     new: Mapping[str, CatalogEntry | None],
 ) -> None:
-    table = recordings.c
-    if ended := [{"of": one.hash, "until": change} for one in old]:
-        end = update(recordings).where(
-            table.task == task, table.hash == bindparam("of"), table.removed.is_(None)
-        )
-        connection.execute(end.values(removed=bindparam("until")), ended)
+    end(connection, recordings, task, (one.hash for one in old), change)
     if rows := [_row(task, change, one) for one in new.values() if one]:
         connection.execute(insert(recordings), rows)
 
@@ -274,27 +254,6 @@ def _digest(entry: CatalogEntry) -> bytes:
     return bytes.fromhex(digest(asdict(entry)))
 
 
-def live_paths(home: Home) -> Iterator[tuple[str, str]]:
-    """Yield task and path of the artifact of every recording that counts."""
-    query = select(recordings.c.task, recordings.c.path).where(recordings.c.removed.is_(None))
-    with transaction(home) as connection:
-        for row in connection.execute(query).yield_per(1000):
-            yield row.task, row.path
-
-
-def ended_paths(home: Home, task: str, set_: str) -> set[str]:
-    """Return the artifacts of an earlier set of recordings that count no more."""
-    change = change_of(home, task, set_)
-    if change is None:
-        return set()
-    table = recordings.c
-    query = select(table.path).where(
-        table.task == task, table.removed > change, table.added <= change
-    )
-    with transaction(home) as connection:
-        return {row[0] for row in connection.execute(query)}
-
-
 def forget(home: Home, task: str, hash_: str) -> None:
     """Delete every row of a recording, and with them the earlier sets of the task.
 
@@ -306,60 +265,39 @@ def forget(home: Home, task: str, hash_: str) -> None:
     head = read_head(home, task)
     if head is None:
         return
-    head = amend(home, task, {hash_: None}, head.by)
+    amend(home, task, {hash_: None}, head.by)
     with transaction(home, write=True) as connection:
         table = recordings.c
         connection.execute(delete(recordings).where(table.task == task, table.hash == hash_))
-        connection.execute(delete(sets).where(sets.c.task == task, sets.c.set != head.set))
+        if last := head_of(connection, task, recordings):
+            forget_earlier(connection, recordings, task, last)
 
 
 def _head(connection: Connection, task: str) -> CatalogHead | None:
-    row = connection.execute(select(heads).where(heads.c.task == task)).first()
-    if row is None:
+    head = head_of(connection, task, recordings)
+    if head is None:
         return None
-    sums = {field.name: getattr(row, field.name) for field in fields(Totals)}
-    barred, released = (frozenset(json.loads(text)) for text in (row.barred, row.released))
-    edits = frozenset((hash_, edit) for hash_, edit in json.loads(row.edits))
-    by = SetRules(row.rules, barred, released, edits)
-    return CatalogHead(row.change, row.set, by, Totals(**sums))
+    barred, released = (frozenset(head.document[key]) for key in ("barred", "released"))
+    edits = frozenset((hash_, edit) for hash_, edit in head.document["edits"])
+    by = SetRules(head.rules, barred, released, edits)
+    return CatalogHead(head.change, head.set, by, Totals(**head.document["totals"]))
 
 
 def _set_head(connection: Connection, task: str, head: CatalogHead) -> None:
-    connection.execute(delete(heads).where(heads.c.task == task))
-    connection.execute(
-        insert(heads).values(
-            task=task,
-            change=head.change,
-            set=head.set,
-            rules=head.by.rules,
-            barred=json.dumps(sorted(head.by.barred)),
-            released=json.dumps(sorted(head.by.released)),
-            edits=json.dumps(sorted(head.by.edits)),
-            **asdict(head.totals),
-        )
-    )
-    connection.execute(delete(sets).where(sets.c.task == task, sets.c.set == head.set))
-    connection.execute(insert(sets).values(task=task, set=head.set, change=head.change))
+    document = {
+        "totals": asdict(head.totals),
+        "barred": sorted(head.by.barred),
+        "released": sorted(head.by.released),
+        "edits": sorted(head.by.edits),
+    }
+    set_head(connection, task, recordings, Head(head.change, head.set, head.by.rules, document))
 
 
 def _rows_of(
     connection: Connection, task: str, hashes: Iterable[str] | None
 ) -> dict[str, CatalogEntry]:
     """Return the entries that count, of some recordings or of all, by content hash."""
-    query = select(recordings).where(recordings.c.task == task, recordings.c.removed.is_(None))
-    if hashes is None:
-        return {row.hash: _entry(row) for row in connection.execute(query)}
-    return {
-        row.hash: _entry(row)
-        for some in _batches(hashes)
-        for row in connection.execute(query.where(recordings.c.hash.in_(some)))
-    }
-
-
-def _batches(hashes: Iterable[str]) -> Iterator[list[str]]:
-    remaining = iter(hashes)
-    while some := list(islice(remaining, _BATCH)):
-        yield some
+    return {row.hash: _entry(row) for row in live(connection, recordings, task, hashes)}
 
 
 def _row(task: str, change: int, entry: CatalogEntry) -> dict[str, Any]:

@@ -1,14 +1,17 @@
 """Tables of the catalog.
 
-`recordings` is append-only: each change of a task's recordings has a sequence number. A row counts
-from the change `added` on, until the change `removed`, which is null while it counts. So the set of
-recordings after any change can be read at any later time.
+`recordings` and `evaluated` are append-only: each change of a task has a sequence number. A row
+counts from the change `added` on, until the change `removed`, which is null while it counts. So the
+set after any change can be read at any later time. `documents`, `episodes` and `findings` belong to
+the row of `evaluated` with the same task, hash and `added`. `outliers` holds those of the last
+change only, because they depend on the other recordings.
 """
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Float,
     Index,
     Integer,
     MetaData,
@@ -18,60 +21,127 @@ from sqlalchemy import (
     text,
 )
 
-FORMAT = 2  # of the tables; no program uses a catalog of another format
+FORMAT = 3  # of the tables; no program uses a catalog of another format
 
 metadata = MetaData()
 
 about = Table("about", metadata, Column("format", Integer, nullable=False))
 
+
+def _key() -> tuple[Column[str], Column[str], Column[int]]:
+    return (
+        Column("task", String, primary_key=True),
+        Column("hash", String(64), primary_key=True),
+        Column("added", BigInteger, primary_key=True, autoincrement=False),
+    )
+
+
+def _numbers(*names: str) -> list[Column[int]]:
+    return [Column(name, BigInteger, nullable=False) for name in names]
+
+
+def _index(name: str, *columns: Column[str] | Column[int], where: str = "") -> None:
+    """Create an index, of the rows that fulfill a condition if one is given."""
+    condition = text(where) if where else None
+    Index(name, *columns, sqlite_where=condition, postgresql_where=condition)
+
+
 recordings = Table(
     "recordings",
     metadata,
-    Column("task", String, primary_key=True),
-    Column("hash", String(64), primary_key=True),
-    Column("added", BigInteger, primary_key=True, autoincrement=False),
+    *_key(),
     Column("removed", BigInteger),
     Column("name", Text, nullable=False),
     Column("path", Text, nullable=False),
     Column("digest", String(64), nullable=False),
-    Column("tracks", BigInteger, nullable=False),
-    Column("rows", BigInteger, nullable=False),
-    Column("dropped_rows", BigInteger, nullable=False),
-    Column("reasons", BigInteger, nullable=False),
+    *_numbers("tracks", "rows", "dropped_rows", "reasons"),
     Column("released", Boolean, nullable=False),
     sqlite_with_rowid=False,
 )
 Index("recordings_name", recordings.c.name)
-Index("recordings_added", recordings.c.task, recordings.c.added)
-Index(
-    "recordings_removed",
-    recordings.c.task,
-    recordings.c.removed,
-    sqlite_where=text("removed IS NOT NULL"),
-    postgresql_where=text("removed IS NOT NULL"),
+
+evaluated = Table(
+    "evaluated",
+    metadata,
+    *_key(),
+    Column("removed", BigInteger),
+    Column("name", Text, nullable=False),
+    Column("read", String(64), nullable=False),  # digest of the ingested recording
+    Column("path", Text, nullable=False),  # of the artifact with its episodes; "" without one
+    Column("digest", String(64), nullable=False),
+    Column("released", Boolean, nullable=False),
+    *_numbers("episodes", "rows", "dropped_rows", "sketches", "faulty", "held_back"),
+    sqlite_with_rowid=False,
+)
+# The conditions below are repeated literally in queries: SQLite uses such an index only then.
+HELD_BACK = "evaluated.held_back = 1 AND evaluated.removed IS NULL"
+FAULTY = "evaluated.faulty = 1 AND evaluated.removed IS NULL"
+QUARANTINED = "evaluated.episodes = 0 AND evaluated.removed IS NULL"
+for _name, _condition in (("held_back", HELD_BACK), ("faulty", FAULTY)):
+    _where = _condition.replace("evaluated.", "")
+    _index(f"evaluated_{_name}", evaluated.c.task, evaluated.c.hash, where=_where)
+_index(
+    "evaluated_quarantined",
+    evaluated.c.task,
+    evaluated.c.name,
+    where=QUARANTINED.replace("evaluated.", ""),
+)
+for _table in (recordings, evaluated):
+    _index(f"{_table.name}_added", _table.c.task, _table.c.added)
+    _index(f"{_table.name}_removed", _table.c.task, _table.c.removed, where="removed IS NOT NULL")
+
+documents = Table("documents", metadata, *_key(), Column("document", Text, nullable=False))
+
+episodes = Table(
+    "episodes",
+    metadata,
+    *_key(),
+    Column("id", String, primary_key=True),
+    *_numbers("rows"),
+    Column("start_s", Float, nullable=False),
+    Column("file", Text, nullable=False),
+    Column("part", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+findings = Table(
+    "findings",
+    metadata,
+    Column("task", String, primary_key=True),
+    Column("check", String, primary_key=True),
+    Column("hash", String(64), primary_key=True),
+    Column("added", BigInteger, primary_key=True, autoincrement=False),
+    *_numbers("count", "rows"),  # findings, and dropped rows
+    sqlite_with_rowid=False,
+)
+
+outliers = Table(
+    "outliers",
+    metadata,
+    Column("task", String, primary_key=True),
+    Column("check", String, primary_key=True),
+    Column("hash", String(64), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("document", Text, nullable=False),  # JSON
+    sqlite_with_rowid=False,
 )
 
 heads = Table(
     "heads",
     metadata,
     Column("task", String, primary_key=True),
+    Column("kind", String, primary_key=True),  # name of the table of the set
     Column("change", BigInteger, nullable=False),  # number of the last change
-    Column("set", String(64), nullable=False),  # digest of the set of recordings
+    Column("set", String(64), nullable=False),  # digest of the set
     Column("rules", String(64), nullable=False),
-    Column("barred", Text, nullable=False),  # JSON list of content hashes
-    Column("released", Text, nullable=False),
-    Column("edits", Text, nullable=False),  # JSON list of [content hash, digest of its edits]
-    Column("recordings", BigInteger, nullable=False),
-    Column("quarantined", BigInteger, nullable=False),
-    Column("tracks", BigInteger, nullable=False),
-    Column("rows", BigInteger, nullable=False),
-    Column("dropped_rows", BigInteger, nullable=False),
+    Column("document", Text, nullable=False),  # JSON
 )
 
 sets = Table(
     "sets",
     metadata,
     Column("task", String, primary_key=True),
+    Column("kind", String, primary_key=True),
     Column("set", String(64), primary_key=True),
     Column("change", BigInteger, nullable=False),
 )

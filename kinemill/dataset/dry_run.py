@@ -13,7 +13,7 @@ from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.validate import load_episodes
 from kinemill.validate.dry_run import AcceptedEpisode
-from kinemill.validate.previous_snapshot import latest_episodes
+from kinemill.validate.published import latest_episodes
 
 
 def dataset_problem(

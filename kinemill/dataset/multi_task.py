@@ -22,7 +22,7 @@ from kinemill.task.stages import Joined
 from kinemill.validate import load_episodes
 from kinemill.validate.duplicates.registry import duplicate_groups
 from kinemill.validate.episodes import Episode
-from kinemill.validate.previous_snapshot import latest_episodes
+from kinemill.validate.published import latest_episodes
 from kinemill.validate.summary import EpisodesSummary
 
 _EQUAL = ("role", "kind", "unit")  # attributes of a channel that must be equal

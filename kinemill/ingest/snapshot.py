@@ -84,6 +84,12 @@ class Snapshot:
         """Return the entry of a recording, or None."""
         return self._stored.find(hash_) if self._listed is None else self._listed.get(hash_)
 
+    def find_all(self, hashes: Iterable[str]) -> dict[str, CatalogEntry]:
+        """Return the entries of some recordings that have one, by hash."""
+        if self._listed is None:
+            return self._stored.find_all(hashes)
+        return {hash_: self._listed[hash_] for hash_ in hashes if hash_ in self._listed}
+
     def changed_since(self, set_: str) -> set[str] | None:
         """Return the hashes of the entries that differ from an earlier set; None if unknown."""
         if self._listed is not None:

@@ -2,8 +2,8 @@
 
 An artifact depends on another if its manifest's `inputs` hold the digest of the other's manifest,
 if one of its JSON documents names the other's folder, or, for a dataset, if its `inputs` hold the
-digest of the set of episodes that the other published. A snapshot of recordings depends on those
-of its set that have left the catalog since; the others are needed anyway.
+digest of the set of episodes that the other published. A snapshot of recordings or episodes depends
+on those of its set that have left the catalog since; the others are needed anyway.
 """
 
 import hashlib
@@ -16,13 +16,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kinemill import catalog
+from kinemill.catalog.tables import evaluated, recordings
 from kinemill.ingest import snapshot
 from kinemill.store import MANIFEST, SUMMARY, Json, canonical
 from kinemill.store.home import Home
+from kinemill.validate import published
 
 _DIGEST = re.compile(r'"([0-9a-f]{64})"')
 _PATH = re.compile(rb'"(store/[a-z_]+/[a-z0-9_]+/[0-9a-f]{32})"')
 _EPISODES = "episodes"
+_SETS = (  # stage, file that names a set, and table of the set
+    (snapshot.STAGE, snapshot.SNAPSHOT, recordings),
+    (_EPISODES, published.EPISODES, evaluated),
+)
 
 
 @dataclass(frozen=True)
@@ -115,9 +121,10 @@ def _read_one(home: Home, manifest: Path) -> _Read:
     stage, task = folder.parts[-3:-1]
     documents = [path for path in folder.glob("*.json") if path.name not in (MANIFEST, SUMMARY)]
     paths = {match.decode() for path in documents for match in _PATH.findall(path.read_bytes())}
-    if stage == snapshot.STAGE and (folder / snapshot.SNAPSHOT).is_file():
-        set_ = _parse((folder / snapshot.SNAPSHOT).read_bytes()).get("set", "")
-        paths |= catalog.ended_paths(home, task, set_)
+    for of, name, table in _SETS:
+        if stage == of and (folder / name).is_file():
+            set_ = _parse((folder / name).read_bytes()).get("set", "")
+            paths |= catalog.ended_paths(home, task, set_, table)
     return _Read(
         path=folder.relative_to(home.root).as_posix(),
         stage=stage,

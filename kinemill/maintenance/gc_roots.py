@@ -13,9 +13,11 @@ Raw bytes, drop folders, memberships, decisions, catalogs and audit logs are nev
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from kinemill import catalog
+from kinemill.catalog.tables import evaluated, recordings
 from kinemill.dataset import dataset_versions
 from kinemill.dataset import find_version as find_dataset
 from kinemill.errors import BadInput, KinemillError
@@ -64,7 +66,7 @@ def roots(home: Home, graph: Graph, used_since: float) -> Iterator[Root]:
         yield from _named_in(path, f"latest {path.stem} of {path.parent.name}")
     for path in sorted(home.store.glob("index/*/*.json")):
         yield from _named_in(path, f"index of the next ingest of {path.parent.name}")
-    for task, path in catalog.live_paths(home):
+    for task, path in chain(*(catalog.live_paths(home, one) for one in (recordings, evaluated))):
         yield Root(path, f"recording of {task}, in the catalog")
     yield from _newest(graph)
     yield from _handed_on(home, used_since)

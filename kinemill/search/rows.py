@@ -79,7 +79,7 @@ def row_of(task: Task, home: Home, source: Source) -> Row:
         "name": member.name,
         "status": _status(source),
         "bytes": member.bytes,
-        "episodes": len(source.evaluated.episodes) if source.evaluated else None,
+        "episodes": source.evaluated.episodes if source.evaluated else None,
         "found": _checks_with_findings(source, summary),
         **(_numbers(task, summary) if summary else {}),
     }
@@ -102,8 +102,8 @@ def _status(source: Source) -> str:
 
 def _checks_with_findings(source: Source, summary: RecordingSummary | None) -> list[str] | None:
     """Return the names of the checks that reported something, sorted; None if it is not known."""
-    if source.evaluated:
-        return sorted({str(item["check"]) for item in source.evaluated.reasons})
+    if source.details:
+        return sorted({str(item["check"]) for item in source.details.reasons})
     return sorted({str(item["check"]) for item in summary.reasons}) if summary else None
 
 

@@ -16,12 +16,12 @@ from uuid import uuid4
 import polars as pl
 
 from kinemill.errors import CorruptArtifact
-from kinemill.search.changes import ViewState
+from kinemill.search.changes import Position
 from kinemill.store import aside_of, publish_document, read_document
 from kinemill.store.atomic_write import Move, settle
 from kinemill.store.fault_injection import fault_point
 
-FORMAT = 1
+FORMAT = 2
 POINTER = "view.json"
 _SUFFIX = ".arrow"
 _RATIO = 4  # a segment with at least this many times the rows of the next is not merged with it
@@ -51,7 +51,7 @@ class Pointer:
 
     format: int
     rules: str
-    state: ViewState
+    position: Position
     segments: list[Segment] = field(default_factory=list[Segment])
 
 

@@ -8,7 +8,7 @@ import polars as pl
 
 from kinemill.query.checks import META
 from kinemill.search import changes
-from kinemill.search.changes import Changes, ViewState
+from kinemill.search.changes import Changes, Position
 from kinemill.search.rows import CONTENT, OTHERS, STAMP, frame_of, row_of, schema
 from kinemill.search.segments import FORMAT, KEY, Pointer, Segments
 from kinemill.store import digest, index_path
@@ -94,19 +94,19 @@ def open_view(task: Task, home: Home) -> View:
     rules = digest([VERSION, changes.rules_digest(task)])
     segments = Segments(index_path(home, task.name, FOLDER))
     pointer = segments.read(rules)
-    if pointer and pointer.state.position == _position(task, home, pointer):
+    if pointer and pointer.position == _position(task, home, pointer):
         return View(task, segments, pointer)
     with lock(home, f"search-{task.name}"):
-        pointer = segments.read(rules) or Pointer(FORMAT, rules, ViewState())
+        pointer = segments.read(rules) or Pointer(FORMAT, rules, Position())
         position = _position(task, home, pointer)
         view = View(task, segments, pointer)
-        if pointer.state.position != position:
+        if pointer.position != position:
             view = _update(view, home, position)
     return view
 
 
 def _position(task: Task, home: Home, pointer: Pointer) -> changes.Position:
-    return changes.current_position(task, home, pointer.state.position)
+    return changes.current_position(task, home, pointer.position)
 
 
 def _update(view: View, home: Home, position: changes.Position) -> View:
@@ -117,11 +117,11 @@ def _update(view: View, home: Home, position: changes.Position) -> View:
     empty = pl.LazyFrame(schema={KEY: pl.String, STAMP: pl.Int64, CONTENT: pl.Int64})
     frame = pl.concat([empty, *(one.select(columns) for one in rows)]).collect()
     stamps = dict(zip(frame[KEY], frame[STAMP], strict=True))
-    change = Changes(task, home, position, pointer.state, stamps)
+    change = Changes(task, home, position, pointer.position, stamps)
     changed = frame.filter(pl.col(KEY).is_in(change.changed))
     contents = {hash_: (stamp, content) for hash_, stamp, content in changed.iter_rows()}
     published = view.segments.update(
-        Pointer(FORMAT, pointer.rules, change.state, pointer.segments),
+        Pointer(FORMAT, pointer.rules, position, pointer.segments),
         _batches(task, home, change, contents),
         change.removed,
     )

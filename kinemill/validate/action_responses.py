@@ -9,16 +9,17 @@ depends on the direction in which the pole points.
 
 Symbols: r recordings, a actions, v velocities; u actions and y accelerations less what the states
 explain, `uu` (r, a, a) and `uy` (r, a, v) their mean products, `yy` (r, v) the mean square of the
-accelerations; G (r, v, a) the response of all recordings but one, by least squares. A shard keeps
-the sums, and the recordings that the others of the shard explain least, so that a new recording
-needs no access to earlier ones.
+accelerations; G (r, v, a) the response of a sample of recordings without the own one, by least
+squares.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kinemill.task import Task
 from kinemill.validate.check_results import Outlier
@@ -31,7 +32,6 @@ MIN_SECONDS = 2.0  # of an episode; shorter ones respond by chance
 MIN_EXPLAINED = 0.05  # share of the accelerations that the others must explain after the change
 MIN_GAIN = 0.05  # additional share that the change must explain; correct logs stay below 0.02
 MIN_OF_OWN = 0.5  # minimum ratio to the share that the recording's own response explains
-MAX_LISTED = 20  # listed recordings of a shard
 
 Products = tuple[Array, Array, Array]
 
@@ -45,29 +45,27 @@ class ActionProducts:
     yy: list[float]
 
 
-@dataclass(frozen=True)
-class ListedProducts:
-    """The products of a listed recording."""
+class Responding(NamedTuple):
+    """A recording with a response: content hash, name of the log, products."""
 
-    recording: str
+    hash: str
+    name: str
     products: ActionProducts
 
 
 @dataclass(frozen=True)
-class ResponseSums:
-    """Sums over the recordings of a shard.
+class ResponseReference:
+    """Sums for least squares over a sample of recordings.
 
     Attributes:
-        recordings: number of recordings with a response.
-        square: (v x a x a) in one row.
-        product: (v x a) in one row.
-        listed: the recordings that the others explain least.
+        members: content hashes of the recordings.
+        square: (v, a, a).
+        product: (v, a).
     """
 
-    recordings: int
-    square: list[float]
-    product: list[float]
-    listed: list[ListedProducts]
+    members: frozenset[str]
+    square: Array
+    product: Array
 
 
 def action_products(values: Values, task: Task) -> ActionProducts | None:
@@ -94,89 +92,58 @@ def action_products(values: Values, task: Task) -> ActionProducts | None:
     )
 
 
-def gather(products: Mapping[str, ActionProducts | None]) -> ResponseSums | None:
-    """Return the sums of a shard; None if no recording has a response.
+def make_response_reference(products: Mapping[str, ActionProducts]) -> ResponseReference | None:
+    """Return the sums over recordings, by content hash; None if they are too few."""
+    if len(products) <= MIN_OTHERS:
+        return None
+    return ResponseReference(frozenset(products), *_sums(_stack([*products.values()])))
+
+
+def find_action_outliers(
+    recordings: Sequence[Responding], reference: ResponseReference, task: Task
+) -> list[tuple[str, Outlier]]:
+    """Return the recordings whose actions seem inverted or exchanged, with their content hashes.
 
     Args:
-        products: by recording; None is left out.
-    """
-    listed = [ListedProducts(name, one) for name, one in sorted(products.items()) if one]
-    if not listed:
-        return None
-    square, product = _sums(_stack(listed))
-    return truncate(
-        ResponseSums(len(listed), square.ravel().tolist(), product.ravel().tolist(), listed)
-    )
-
-
-def merge_parts(parts: Iterable[ResponseSums | None]) -> ResponseSums | None:
-    """Merge the sums of several shards; None if no shard has any."""
-    present = [part for part in parts if part is not None]
-    if not present:
-        return None
-    return ResponseSums(
-        sum(part.recordings for part in present),
-        np.sum([part.square for part in present], axis=0).tolist(),
-        np.sum([part.product for part in present], axis=0).tolist(),
-        [one for part in present for one in part.listed],
-    )
-
-
-def truncate(part: ResponseSums) -> ResponseSums:
-    """Return a part with as many listed recordings as a shard keeps: those least explained."""
-    if len(part.listed) <= MAX_LISTED:
-        return part
-    own = _stack(part.listed)
-    order = np.argsort(_explained(_others(own, *_shaped(part, own)), *own))[:MAX_LISTED]
-    return replace(part, listed=[part.listed[at] for at in sorted(order.tolist())])
-
-
-def _shaped(part: ResponseSums, own: Products) -> tuple[Array, Array]:
-    """Return the sums of a part, (v, a, a) and (v, a)."""
-    velocities, actions = own[2].shape[1], own[0].shape[1]
-    square = np.array(part.square).reshape(velocities, actions, actions)
-    return square, np.array(part.product).reshape(velocities, actions)
-
-
-def find_action_outliers(part: ResponseSums | None, task: Task) -> list[Outlier]:
-    """Return recordings whose actions seem inverted or exchanged.
-
-    Args:
-        part: sums over all shards.
+        recordings: recordings with a response, of the sample or not.
+        reference: sums over the sample.
         task: its channels.
     """
-    if part is None or part.recordings <= MIN_OTHERS:
+    if not recordings:
         return []
-    own = _stack(part.listed)
-    responses = _others(own, *_shaped(part, own))
+    own = _stack([one.products for one in recordings])
+    members = np.array([one.hash in reference.members for one in recordings])
+    responses = _others(own, members, reference)
     as_it_is = _explained(responses, *own)
     least = np.maximum(MIN_EXPLAINED, MIN_OF_OWN * _explained(_own(own), *own))
-    best, which = np.maximum(as_it_is + MIN_GAIN, least), np.full(len(part.listed), -1)
+    best, which = np.maximum(as_it_is + MIN_GAIN, least), np.full(len(recordings), -1)
     changes = list(_changes(task))
     for number, (_, _, change) in enumerate(changes):
         explained = _explained(responses, change.T @ own[0] @ change, change.T @ own[1], own[2])
         better = explained > best
         best, which = np.where(better, explained, best), np.where(better, number, which)
-    outliers = [
-        Outlier(
-            part.listed[at].recording,
-            changes[which[at]][1],
-            f"{changes[which[at]][0]}: the response of the other recordings then explains "
-            f"{best[at]:.0%} of its accelerations, and now {max(0.0, float(as_it_is[at])):.0%}",
-            "compare the wiring and the columns with the other logs, and set `source` "
-            "({name: ..., scale: -1} inverts), or reject the recording",
+    return [
+        (
+            recordings[at].hash,
+            Outlier(
+                recordings[at].name,
+                changes[which[at]][1],
+                f"{changes[which[at]][0]}: the response of the other recordings then explains "
+                f"{best[at]:.0%} of its accelerations, and now {max(0.0, float(as_it_is[at])):.0%}",
+                "compare the wiring and the columns with the other logs, and set `source` "
+                "({name: ..., scale: -1} inverts), or reject the recording",
+            ),
         )
         for at in np.flatnonzero(which >= 0).tolist()
     ]
-    return sorted(outliers, key=lambda outlier: outlier.recording)
 
 
-def _stack(listed: list[ListedProducts]) -> Products:
+def _stack(listed: list[ActionProducts]) -> Products:
     """Return `uu` (r, a, a), `uy` (r, a, v) and `yy` (r, v) of recordings."""
-    actions = round(len(listed[0].products.uu) ** 0.5)
-    uu = np.array([one.products.uu for one in listed])
-    uy = np.array([one.products.uy for one in listed])
-    yy = np.array([one.products.yy for one in listed])
+    actions = round(len(listed[0].uu) ** 0.5)
+    uu = np.array([one.uu for one in listed])
+    uy = np.array([one.uy for one in listed])
+    yy = np.array([one.yy for one in listed])
     return (
         uu.reshape(-1, actions, actions),
         uy.reshape(-1, actions, yy.shape[1]),
@@ -193,11 +160,12 @@ def _sums(own: Products) -> tuple[Array, Array]:
     return np.einsum("rij,rv->vij", uu, 1.0 / yy), np.einsum("riv,rv->vi", uy, 1.0 / yy)
 
 
-def _others(own: Products, square: Array, product: Array) -> Array:
-    """Return the responses G (r, v, a) of all recordings but one, given the sums over all."""
+def _others(own: Products, members: NDArray[np.bool_], reference: ResponseReference) -> Array:
+    """Return the responses G (r, v, a) of the sample, without the own recording of a member."""
     uu, uy, yy = own
-    others = square - uu[:, None] / yy[:, :, None, None]
-    return _solve(others, product - (uy / yy[:, None]).transpose(0, 2, 1))
+    weights = members[:, None] / yy  # (r, v)
+    square = reference.square - uu[:, None] * weights[:, :, None, None]
+    return _solve(square, reference.product - (uy * weights[:, None]).transpose(0, 2, 1))
 
 
 def _own(own: Products) -> Array:

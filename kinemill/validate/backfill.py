@@ -21,7 +21,7 @@ from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.task.protocols import NullReporter, Progress
 from kinemill.validate.episodes import rules
-from kinemill.validate.shard_results import evaluate_recording
+from kinemill.validate.evaluation import evaluate_recording
 
 BATCH = 4096  # recordings whose results are in memory
 

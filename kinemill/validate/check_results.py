@@ -132,6 +132,16 @@ def planned_checks(task: Task) -> dict[str, PlannedCheck]:
     }
 
 
+def row_expectations(task: Task) -> dict[str, str]:
+    """Return what `sound_rows` expects, by check."""
+    least = task.validation.min_steps
+    return {
+        "row_counts": f"at least {least} rows",
+        "no_nulls": "no null",
+        "finite_values": "finite numbers",
+    }
+
+
 def sound_rows(task: Task, table: pl.DataFrame) -> list[CheckResult]:
     """Check accepted episodes: enough rows, no nulls, finite values.
 
@@ -155,14 +165,13 @@ def sound_rows(task: Task, table: pl.DataFrame) -> list[CheckResult]:
     wild = ~np.isfinite(values)
     wild[:, lost] |= values[:, lost] != 0.0
     wild &= ~empty
-    plans = planned_checks(task)
-    return [
-        _row_check(plans["row_counts"], table, short, f"at least {least} rows"),
-        _row_check(plans["no_nulls"], table, np.logical_or.reduce(missing, axis=1), "no null"),
-        _row_check(
-            plans["finite_values"], table, np.logical_or.reduce(wild, axis=1), "finite numbers"
-        ),
-    ]
+    plans, expected = planned_checks(task), row_expectations(task)
+    failing = {
+        "row_counts": short,
+        "no_nulls": np.logical_or.reduce(missing, axis=1),
+        "finite_values": np.logical_or.reduce(wild, axis=1),
+    }
+    return [_row_check(plans[name], table, rows, expected[name]) for name, rows in failing.items()]
 
 
 def _row_check(

@@ -4,7 +4,7 @@ The chart is one SVG: the number of rows of each recording, and the channels of 
 median length. Hashes are random, so the first recordings by hash are a fair sample.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 
@@ -24,8 +24,8 @@ from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.validate.clips import commands_of, joints_of
 from kinemill.validate.cycles import STILL
-from kinemill.validate.previous_snapshot import shards_of
-from kinemill.validate.shard_results import EvaluatedRecording, read_evaluated
+from kinemill.validate.evaluation import Details
+from kinemill.validate.published import open_results
 
 SAMPLE = 60  # recordings in the chart
 SIZE = (700, 152)  # px of a chart
@@ -57,26 +57,24 @@ def episode_sheet(
     among all if there are none. Return None if no recording of the sample has a row.
     """
     snapshot = Snapshot(home, recordings)
-    evaluated = {one.recording: one for one in islice(_evaluated(home, episodes), SAMPLE)}
-    entries = [one for hash_ in evaluated if (one := snapshot.find(hash_)) and one.tracks]
-    faulty = [one for one in entries if _cut(evaluated[one.hash])]
+    evaluated = {
+        row.hash: (row.name, Details.parse(document, home))
+        for row, document in open_results(home, episodes).first(SAMPLE)
+    }
+    entries = [one for one in snapshot.find_all(evaluated).values() if one.tracks]
+    faulty = [one for one in entries if _cut(evaluated[one.hash][1])]
     entry = _median(faulty or entries)
     if entry is None:
         return None
-    sample = sorted(evaluated.values(), key=lambda one: one.name)
-    bars = [(accepted, whole - accepted) for accepted, whole in (_seconds(one) for one in sample)]
+    sample = [details for _, details in sorted(evaluated.values(), key=lambda one: one[0])]
+    bars = [(accepted, whole - accepted) for accepted, whole in map(_seconds, sample)]
     first = "seconds, by recording" + _of(len(sample), len(snapshot))
-    example = evaluated[entry.hash]
+    _, example = evaluated[entry.hash]
     charts = [
         (first, _bars(bars)),
         *_channels(task, open_recording(home, entry), _bands(example)),
     ]
     return sheet(charts, SIZE, 1, {"model": "accepted", "bad": "left out; findings are darker"})
-
-
-def _evaluated(home: Home, episodes: ArtifactRef) -> Iterable[EvaluatedRecording]:
-    for shard in shards_of(home, episodes):
-        yield from read_evaluated(home, shard)
 
 
 def _median(entries: Sequence[CatalogEntry]) -> CatalogEntry | None:
@@ -85,12 +83,12 @@ def _median(entries: Sequence[CatalogEntry]) -> CatalogEntry | None:
     return ranked[len(ranked) // 2] if ranked else None
 
 
-def _cut(evaluated: EvaluatedRecording) -> bool:
+def _cut(evaluated: Details) -> bool:
     """Return whether a track has both findings and accepted rows."""
     return any(track.faults and track.accepted for track in evaluated.strip)
 
 
-def _seconds(evaluated: EvaluatedRecording) -> tuple[float, float]:
+def _seconds(evaluated: Details) -> tuple[float, float]:
     """Return the accepted and the total duration of a recording, s."""
     accepted = sum(stop - start for track in evaluated.strip for start, stop in track.accepted)
     return accepted, sum(track.stop - track.start for track in evaluated.strip)
@@ -153,7 +151,7 @@ def _curve(frames: Sequence[pl.DataFrame], name: str) -> Line:
     return Line(name, "value", np.concatenate(x), np.concatenate(y))
 
 
-def _bands(evaluated: EvaluatedRecording) -> list[Band]:
+def _bands(evaluated: Details) -> list[Band]:
     """Return bands for dropped stretches and for findings."""
     bands = list[Band]()
     for track in evaluated.strip:

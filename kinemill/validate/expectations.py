@@ -55,7 +55,7 @@ class BoundResult:
 
 
 _LOCK = Lock()  # Great Expectations has one context at a time, and that one table
-_UNIQUE = Bound("schema_episodes", EPISODE, 0.0, 0.0)
+UNIQUE = Bound("schema_episodes", EPISODE, 0.0, 0.0)
 
 
 def bounds_of(task: Task) -> list[Bound]:
@@ -139,8 +139,8 @@ def validate_table(table: pl.DataFrame, bounds: list[Bound]) -> list[BoundResult
 
 def _validate_table(table: pl.DataFrame, bounds: list[Bound]) -> list[BoundResult]:
     if _all_hold(table, bounds):
-        return [BoundResult(bound, passed=True) for bound in [*bounds, _UNIQUE]]
-    batch, every = _batch(table), [*bounds, _UNIQUE]
+        return [BoundResult(bound, passed=True) for bound in [*bounds, UNIQUE]]
+    batch, every = _batch(table), [*bounds, UNIQUE]
     results = _validate_bounds(batch, every, {"result_format": "BOOLEAN_ONLY"})
     broken = [bound for bound in every if not results[bound].passed]
     if broken:

@@ -24,6 +24,7 @@ from kinemill.task import Task
 from kinemill.validate.drift.evaluate import STAGE as MEASURED
 from kinemill.validate.duplicates.registry import forget_duplicates
 from kinemill.validate.episodes import STAGE as EVALUATED
+from kinemill.validate.results import Results
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,8 @@ def forget(task: Task, home: Home, member: Member, because: str = "") -> Decisio
             stored.raw.unlink()
         forget_duplicates(home, task, member.hash)
         catalog.forget(home, task.name, member.hash)
+        with lock(home, f"validate-{task.name}"):
+            Results(task, home).forget(member.hash)
         forget_member(home, task.name, member)
     return made
 

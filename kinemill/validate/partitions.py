@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from kinemill.catalog import CatalogEntry
+from kinemill.catalog.evaluations import Evaluation
 from kinemill.ingest.partitions import PartitionCounts, by_partition
 from kinemill.ingest.recordings import open_recording
 from kinemill.ingest.snapshot import Snapshot
@@ -24,14 +25,9 @@ from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.task.protocols import NullReporter, Progress
 from kinemill.validate.episodes import rules
-from kinemill.validate.previous_snapshot import shards_of
+from kinemill.validate.evaluation import NewResult, evaluate_recording
+from kinemill.validate.published import open_results
 from kinemill.validate.report_samples import QuarantinedRecording
-from kinemill.validate.shard_results import (
-    EvaluatedRecording,
-    NewResult,
-    evaluate_recording,
-    read_evaluated,
-)
 from kinemill.validate.summary import QUARANTINE
 
 STAGE, VERSION = "episodes_partition", 1
@@ -52,9 +48,7 @@ def episodes_by_partition(task: Task, home: Home, episodes: ArtifactRef) -> list
         BadInput: there are more partitions than Dagster shows.
         CorruptArtifact: the episodes are damaged.
     """
-    shards = shards_of(home, episodes)
-    evaluated = (item for shard in shards for item in read_evaluated(home, shard))
-    items = by_partition(task, home, evaluated, lambda item: item.recording)
+    items = by_partition(task, home, open_results(home, episodes), lambda item: item.hash)
     return [_count(key, each) for key, each in items.items()]
 
 
@@ -73,21 +67,21 @@ def validate_partition(
     Returns:
         an artifact with the partition's quarantined recordings, and its counts.
     """
-    entries, items = list(Snapshot(home, recordings)), list[EvaluatedRecording]()
+    entries, items = list(Snapshot(home, recordings)), list[NewResult]()
     work, reporter = partial(_evaluate, task, home, rules(task)), progress or NullReporter()
     row = 8 * len(task.columns)  # bytes
     for group, results in in_groups(work, entries, lambda entry: row * entry.rows):
         evaluated = list(results)
         publish_staged(home, [one.staged for one in evaluated if one.staged])
-        items += [one.item for one in evaluated]
+        items += evaluated
         reporter.advance("validate", len(items), len(entries), group[-1].name)
-    counts = _count(key, items)
+    counts = _count(key, (item.row for item in items))
 
     def build(folder: Path) -> Json:
         quarantined = [
-            QuarantinedRecording(item.recording, item.name, item.reasons, 0)
+            QuarantinedRecording(item.row.hash, item.row.name, item.details.reasons, 0)
             for item in items
-            if not item.episodes
+            if not item.row.episodes
         ]
         write_document(folder / QUARANTINE, quarantined[:_LISTED])
         return to_json_value(counts)
@@ -100,14 +94,14 @@ def _evaluate(task: Task, home: Home, task_rules: Json, entry: CatalogEntry) -> 
     return evaluate_recording(task, home, open_recording(home, entry), task_rules)
 
 
-def _count(key: str, items: Iterable[EvaluatedRecording]) -> PartitionEpisodes:
-    listed = sorted(items, key=lambda item: item.recording)
+def _count(key: str, rows: Iterable[Evaluation]) -> PartitionEpisodes:
+    listed = sorted(rows, key=lambda row: row.hash)
     return PartitionEpisodes(
         key=key,
         recordings=len(listed),
-        accepted=sum(len(item.episodes) for item in listed),
-        quarantined=sum(not item.episodes for item in listed),
-        rows=sum(episode.rows for item in listed for episode in item.episodes),
-        dropped_rows=sum(sum(item.dropped.values()) for item in listed),
-        digest=digest([[item.read, item.ref.digest if item.ref else None] for item in listed]),
+        accepted=sum(row.episodes for row in listed),
+        quarantined=sum(not row.episodes for row in listed),
+        rows=sum(row.rows for row in listed),
+        dropped_rows=sum(row.dropped_rows for row in listed),
+        digest=digest([[row.read, row.ref.digest or None] for row in listed]),
     )

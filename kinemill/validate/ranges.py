@@ -1,10 +1,7 @@
 """Lowest and highest value of each channel by episode, as bars for a chart.
 
-Neighboring episodes share a bar, so that a hundred thousand episodes need as much space as a
-hundred.
+Neighboring episodes share a bar, so that many episodes need as much space as a hundred.
 """
-
-from collections.abc import Iterable
 
 import polars as pl
 
@@ -19,7 +16,7 @@ def ranges(table: pl.DataFrame, task: Task) -> Bars:
     """Return the bars of each channel.
 
     Args:
-        table: one row per accepted episode.
+        table: one row per episode, with `<channel>:min` and `<channel>:max`.
         task: its channels.
     """
     each = max(1, -(-table.height // BARS))
@@ -35,21 +32,3 @@ def ranges(table: pl.DataFrame, task: Task) -> Bars:
         .drop("index")
     )
     return {name: grouped.select(f"{name}:min", f"{name}:max").rows() for name in task.columns}
-
-
-def merge_parts(parts: Iterable[Bars]) -> Bars:
-    """Concatenate the bars of several parts."""
-    every = list(parts)
-    names = dict.fromkeys(name for each in every for name in each)
-    return {name: [bar for each in every for bar in each.get(name, [])] for name in names}
-
-
-def truncate(part: Bars) -> Bars:
-    """Merge neighboring bars until one of 16 parts has its share of `BARS`."""
-    return {name: _shared(bars) for name, bars in part.items()}
-
-
-def _shared(bars: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    each = max(1, -(-len(bars) // (BARS // 16)))
-    groups = (bars[first : first + each] for first in range(0, len(bars), each))
-    return [(min(low for low, _ in some), max(high for _, high in some)) for some in groups]

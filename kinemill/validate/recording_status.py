@@ -6,18 +6,18 @@ Read-only: recordings that were not processed under the current rules are report
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from kinemill.catalog import evaluations
+from kinemill.catalog.evaluations import Evaluation
 from kinemill.ingest.decisions import Decision, current_decisions
 from kinemill.ingest.inspection import as_recording, read_before
 from kinemill.ingest.membership import Member, find_member, members
 from kinemill.ingest.raw import Reason
 from kinemill.ingest.recording_summary import RecordingSummary
-from kinemill.store import ArtifactRef, Json, digest, peek
+from kinemill.store import Json, digest, peek
 from kinemill.store.home import Home
-from kinemill.store.shards import holds
 from kinemill.task import Task
 from kinemill.validate.episodes import STAGE, EpisodeFile, RecordingResult, rules, validated_inputs
-from kinemill.validate.previous_snapshot import last_shards
-from kinemill.validate.shard_results import EvaluatedRecording, read_evaluated
+from kinemill.validate.published import is_current
 
 NOT_VALIDATED = "not validated"
 
@@ -100,7 +100,7 @@ def held_back(task: Task, home: Home, offset: int = 0, limit: int | None = None)
     """Return recordings that are not accepted as a whole, or that have a manual decision.
 
     Those with a decision come first, then the others by content hash; a page is sorted by name.
-    If the last validation is up to date, only the shards of the page are read.
+    If the last validation is up to date, only the recordings of the page are read.
 
     Args:
         task: the task of the recordings.
@@ -108,8 +108,7 @@ def held_back(task: Task, home: Home, offset: int = 0, limit: int | None = None)
         offset: number of recordings to skip.
         limit: maximum number to return; default: all.
     """
-    shards = last_shards(task, home)
-    if shards is None:
+    if not is_current(task, home):
         every = [item for item in recording_statuses(task, home) if item.status != "accepted"]
         incomplete = [item for item in every if item.status != NOT_VALIDATED or item.reasons]
         return HeldBackPage(
@@ -117,30 +116,11 @@ def held_back(task: Task, home: Home, offset: int = 0, limit: int | None = None)
         )
     decisions = current_decisions(home, task.name)
     special = [_decided_on(task, home, made) for made in decisions.values()]
-    total, listed = len(special), special[offset:][:limit]
-    queue = [*shards.nodes().items()]
-    while queue:
-        name, node = queue.pop(0)
-        decided = {hash_ for hash_ in decisions if holds(name, hash_)}
-        full = limit is not None and len(listed) >= limit
-        count = node["held_back"]
-        if not count or (not decided and (full or total + count <= offset)):
-            total += count
-            continue
-        if len(name) < shards.depth:
-            queue = [*shards.nodes(name).items(), *queue]
-            continue
-        items = [it for it in _held_back(home, node) if it.recording not in decided]
-        room = None if limit is None else limit - len(listed)
-        listed += [_undecided(task, home, it) for it in items[max(0, offset - total) :][:room]]
-        total += len(items)
-    return HeldBackPage(total, _by_name(listed))
-
-
-def _held_back(home: Home, node: Json) -> list[EvaluatedRecording]:
-    """Return the recordings of a shard that are not accepted as a whole, sorted by hash."""
-    ref = ArtifactRef.from_json(node["ref"])
-    return [item for item in read_evaluated(home, ref) if item.held_back]
+    listed, skipped = special[offset:][:limit], max(0, offset - len(special))
+    room = None if limit is None else limit - len(listed)
+    total, rows = evaluations.held_back(home, task.name, decisions, skipped, room)
+    listed += [_undecided(task, home, row) for row in rows]
+    return HeldBackPage(len(special) + total, _by_name(listed))
 
 
 def _by_name(statuses: list[RecordingStatus]) -> list[RecordingStatus]:
@@ -156,8 +136,8 @@ def _decided_on(task: Task, home: Home, decision: Decision) -> RecordingStatus:
     return status_of(task, home, member, decision)
 
 
-def _undecided(task: Task, home: Home, item: EvaluatedRecording) -> RecordingStatus:
-    named = Member(item.recording, item.name, 0, "")
+def _undecided(task: Task, home: Home, row: Evaluation) -> RecordingStatus:
+    named = Member(row.hash, row.name, 0, "")
     return status_of(task, home, find_member(home, task.name, named.hash) or named, None)
 
 

@@ -3,6 +3,7 @@
 The page is one file that opens offline. Names and texts come from logs, so jinja2 escapes them.
 """
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ def render(
     checks: list[CheckResult],
     bars: Bars,
     samples: list[RecordingSample],
+    spans: Mapping[str, tuple[float, float]] | None = None,
 ) -> str:
     """Return the page as HTML.
 
@@ -31,6 +33,7 @@ def render(
         checks: all results.
         bars: ranges of the episodes (`kinemill.validate.ranges`).
         samples: recordings to show (`kinemill.validate.report_samples`).
+        spans: smallest and largest value over all episodes by `/channel`; default: of the bars.
     """
     ordered = sorted(samples, key=lambda item: (not item.reasons, item.name))
     return _template().render(
@@ -40,7 +43,11 @@ def render(
         failed=[check for check in checks if not check.passed],
         passed=[check for check in checks if check.passed],
         strips=_strips(ordered[:SOUND]),
-        channels=[_ranges(task, name, bars[name]) for name in task.columns if bars.get(name)],
+        channels=[
+            _ranges(task, name, bars[name], (spans or {}).get(f"/{name}"))
+            for name in task.columns
+            if bars.get(name)
+        ],
         quarantine=[item for item in samples if not item.episodes],
         partly=[item for item in samples if item.episodes and item.reasons],
     )
@@ -102,11 +109,13 @@ def _strips(samples: list[RecordingSample]) -> Json:
     return {"rows": rows, "end": end}
 
 
-def _ranges(task: Task, name: str, bars: list[tuple[float, float]]) -> Json:
+def _ranges(
+    task: Task, name: str, bars: list[tuple[float, float]], whole: tuple[float, float] | None
+) -> Json:
     """Return the lowest and highest values of a channel as bars in percent of the chart."""
     channel = task.channels[name]
     lows, highs = [bar[0] for bar in bars], [bar[1] for bar in bars]
-    low, high = min(lows), max(highs)
+    low, high = whole or (min(lows), max(highs))
     span = channel.limits or (low, high)
     bottom, top = min(low, span[0]), max(high, span[1])
     height = (top - bottom) or 1.0

@@ -1,17 +1,19 @@
-"""Validation stage: check each recording, store the results in shards, check across recordings.
+"""Validation stage: evaluate each recording, enter the results in the catalog, publish the report.
 
-An unchanged shard of recordings is not read, and in a changed shard only new recordings are
-evaluated. So a new recording costs its own evaluation and the writing of one shard, whatever the
-number of recordings.
+Only recordings that changed since the last validation are evaluated. If the rules have changed, or
+the index is lost, every recording is looked at; unchanged results are then found in the store. The
+results are entered first, then the artifact that names them is published, so a process that is
+killed in between leaves results that the next validation finds.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
 
-import polars as pl
-
 from kinemill.catalog import CatalogEntry
+from kinemill.catalog.evaluations import Evaluation, ListedEpisode, last_set, read_head
+from kinemill.catalog.history import Head, batches
 from kinemill.errors import CorruptArtifact
 from kinemill.ingest.recordings import open_recording
 from kinemill.ingest.snapshot import Snapshot
@@ -20,41 +22,41 @@ from kinemill.store import (
     Artifact,
     ArtifactRef,
     Json,
+    Staged,
     open_ref,
     publish_staged,
+    stage_artifact,
+    to_json_value,
+    write_document,
 )
-from kinemill.store.atomic_write import Move
+from kinemill.store.atomic_write import settle
 from kinemill.store.fault_injection import fault_point
 from kinemill.store.home import Home
+from kinemill.store.locks import lock
 from kinemill.task import Task
 from kinemill.task.protocols import NullReporter, Progress
-from kinemill.validate import merge
 from kinemill.validate.check_results import CheckResult
 from kinemill.validate.duplicates.index import Sketched
 from kinemill.validate.duplicates.registry import DuplicatePairs, register_duplicates
 from kinemill.validate.episodes import Episode, rules
-from kinemill.validate.previous_snapshot import (
+from kinemill.validate.evaluation import NewResult, evaluate_recording, sketches_of
+from kinemill.validate.published import (
+    EPISODES,
+    STAGE,
     VERSION,
-    PreviousResults,
-    PreviousSnapshot,
+    EpisodesDocument,
     find_previous,
     inputs,
+    latest_episodes,
     made_by,
-    shards_of,
+    open_results,
+    read_episodes,
+    rules_digest,
     stage_pointer,
 )
-from kinemill.validate.publish import Publisher, ShardChecks
-from kinemill.validate.shard_results import (
-    EpisodeEntry,
-    NewResult,
-    Shard,
-    evaluate_recording,
-    open_shard,
-    read_evaluated,
-    rows_of,
-    sketches_of,
-)
-from kinemill.validate.summary import read_checks
+from kinemill.validate.results import Results, Update
+from kinemill.validate.row_checks import check_rows
+from kinemill.validate.summary import describe, read_checks
 
 BATCH = 4096  # recordings whose results are in memory
 
@@ -64,7 +66,6 @@ __all__ = [
     "list_episodes",
     "load_checks",
     "load_episodes",
-    "load_table",
     "run",
 ]
 
@@ -86,18 +87,20 @@ def run(
     Returns:
         The published episodes, checks and report page; cached if nothing has changed.
     """
-    by = made_by(task)
-    previous = find_previous(home, task.name, by)
-    if previous and previous.recordings == recordings.digest:
-        return previous.artifact
-    validating = _Validation(task, home, progress or NullReporter(), by)
-    try:
-        artifact = validating.run(recordings, previous)
-    except CorruptArtifact:
-        if previous is None:
-            raise
-        artifact = validating.run(recordings, None)  # which rebuilds damaged artifacts
-    fault_point("validate.published")
+    progress = progress or NullReporter()
+    # A second validation blocks here, reports the lock holder, then reads the cached result.
+    with lock(home, f"validate-{task.name}", progress.log_message):
+        previous = find_previous(task, home)
+        if previous and read_episodes(home, previous.ref).recordings == recordings.digest:
+            return previous
+        validating = _Validation(task, home, Snapshot(home, recordings), progress)
+        try:
+            artifact = validating.run(is_known=latest_episodes(home, task.name) is not None)
+        except CorruptArtifact:
+            if previous is None:
+                raise
+            artifact = validating.run(is_known=False)  # which rebuilds damaged artifacts
+        fault_point("validate.published")
     return artifact
 
 
@@ -123,16 +126,9 @@ def load_episodes(home: Home, ref: ArtifactRef) -> list[Episode]:
     ]
 
 
-def list_episodes(home: Home, ref: ArtifactRef) -> Iterator[EpisodeEntry]:
-    """Yield the accepted episodes, sorted by id, reading one shard after the other."""
-    for shard in shards_of(home, ref):
-        for item in read_evaluated(home, shard):
-            yield from item.entries()
-
-
-def load_table(home: Home, ref: ArtifactRef) -> pl.DataFrame:
-    """Return one row per accepted episode, with the columns of `kinemill.validate.table`."""
-    return pl.concat([open_shard(home, shard).table for shard in shards_of(home, ref)])
+def list_episodes(home: Home, ref: ArtifactRef) -> Iterator[ListedEpisode]:
+    """Yield the accepted episodes, sorted by id."""
+    return open_results(home, ref).episodes()
 
 
 def load_checks(home: Home, ref: ArtifactRef) -> list[CheckResult]:
@@ -140,18 +136,12 @@ def load_checks(home: Home, ref: ArtifactRef) -> list[CheckResult]:
     return read_checks(open_ref(home, ref))
 
 
-def _batches(
-    shards: Mapping[str, list[CatalogEntry]],
-) -> Iterator[dict[str, list[CatalogEntry]]]:
-    """Yield shards of recordings, sized so that their results fit into memory."""
-    batch: dict[str, list[CatalogEntry]] = {}
-    for name in sorted(shards):
-        batch[name] = shards[name]
-        if sum(len(each) for each in batch.values()) >= BATCH:
-            yield batch
-            batch = {}
-    if batch:
-        yield batch
+@dataclass(frozen=True)
+class _Batch:
+    """Recordings to evaluate, and the content hashes of results that count no more."""
+
+    entries: list[CatalogEntry] = field(default_factory=list[CatalogEntry])
+    removed: list[str] = field(default_factory=list[str])
 
 
 def _evaluate_entry(task: Task, home: Home, task_rules: Json, entry: CatalogEntry) -> NewResult:
@@ -159,84 +149,121 @@ def _evaluate_entry(task: Task, home: Home, task_rules: Json, entry: CatalogEntr
 
 
 class _Validation:
-    """One validation of a task's recordings."""
+    """One validation of a task's recordings, under the lock of the task."""
 
-    def __init__(self, task: Task, home: Home, progress: Progress, by: str) -> None:
-        self._task, self._home, self._progress, self._by = task, home, progress, by
-        self._rules = rules(task)
+    def __init__(self, task: Task, home: Home, snapshot: Snapshot, progress: Progress) -> None:
+        self._task, self._home, self._progress = task, home, progress
+        self._snapshot, self._rules = snapshot, rules(task)
+        self._done = self._total = 0
 
-    def run(self, recordings: ArtifactRef, previous: PreviousSnapshot | None) -> Artifact:
-        """Evaluate the new recordings of the snapshot, and publish."""
-        snapshot = Snapshot(self._home, recordings)
-        old = PreviousResults(self._home, previous, snapshot)
-        entries = (entry for each in old.changed.values() for entry in each)
-        self._remaining = self._total = sum(old.find(entry) is None for entry in entries)
+    def run(self, *, is_known: bool) -> Artifact:
+        """Evaluate the new recordings of the snapshot, and publish.
+
+        Args:
+            is_known: whether results of the same rules in the catalog are still trusted.
+        """
+        by = rules_digest(self._task)
+        head = read_head(self._home, self._task.name) or Head()
+        is_known = is_known and head.rules == by
+        results = Results(self._task, self._home)
         duplicates: DuplicatePairs | None = None
-        publisher = Publisher(self._task, self._home, snapshot)
-        published: dict[str, Json | None] = dict.fromkeys(old.removed_shards)
-        pending: dict[str, ShardChecks] = {}  # in one batch, the last
-        for batch in _batches(old.changed):
-            new = [entry for each in batch.values() for entry in each if old.find(entry) is None]
-            evaluated = self._evaluate(new)
-            shards = {name: self._shard(each, evaluated, old) for name, each in batch.items()}
-            tables = {name: shard.schema_rows for name, shard in shards.items()}
-            tables = {name: rows for name, rows in tables.items() if not rows.is_empty()}
+        update: Update | None = None
+        for batch in self._batches(head, is_known=is_known):
+            if update is not None:
+                results.enter(update, head.rules if is_known else "")
+            new = self._evaluate(batch.entries)
             # Sequentially: concurrent calls would only compete for the GIL.
-            duplicates = self._register_duplicates(evaluated.values(), previous, old)
-            schema = merge.schema_of(self._task, tables)
-            published |= publisher.shards(pending)
-            pending = {name: (shard, schema.get(name, [])) for name, shard in shards.items()}
-        duplicates = duplicates or self._register_duplicates([], previous, old)
+            duplicates = self._register_duplicates(new, batch.removed, is_known=is_known)
+            update = Update(check_rows(self._task, new), batch.removed)
+        duplicates = duplicates or self._register_duplicates([], [], is_known=is_known)
+        results.complete(update or Update(), by, self._snapshot.set)
+        return self._publish(results, duplicates)
 
-        def after(artifact: Artifact) -> list[Move]:
-            return [stage_pointer(self._home, self._task.name, self._by, artifact)]
+    def _batches(self, head: Head, *, is_known: bool) -> Iterator[_Batch]:
+        """Yield what differs from the last validation, so that the results fit into memory."""
+        last = head.document.get("recordings", "")
+        hashes = self._snapshot.changed_since(last) if is_known and last else None
+        if hashes is None:
+            yield from self._compared(is_known=is_known)
+            return
+        self._total = len(hashes)
+        for some in batches(sorted(hashes), BATCH):
+            entries = self._snapshot.find_all(some)
+            yield _Batch([*entries.values()], [one for one in some if one not in entries])
 
-        return publisher.everything(old.tree, published, pending, duplicates, after)
+    def _compared(self, *, is_known: bool) -> Iterator[_Batch]:
+        """Yield what differs from the results in the catalog, comparing every recording."""
+        self._total, results = len(self._snapshot), last_set(self._home, self._task.name)
+        previous = ""
+        for some in batches(self._snapshot, BATCH):
+            present = {one.hash: one for one in results.between(previous, some[-1].hash)}
+            previous = some[-1].hash
+            entries = [e for e in some if not (is_known and _is_of(present.get(e.hash), e))]
+            gone = [*(present.keys() - {one.hash for one in some})]
+            self._done += len(some) - len(entries)
+            yield _Batch(entries, sorted(gone))
+        if rest := [one.hash for one in results.between(previous, "g")]:
+            yield _Batch(removed=rest)
 
-    def _evaluate(self, entries: list[CatalogEntry]) -> dict[str, NewResult]:
+    def _evaluate(self, entries: Sequence[CatalogEntry]) -> list[NewResult]:
         """Evaluate recordings, and publish the results in groups."""
         work = partial(_evaluate_entry, self._task, self._home, self._rules)
         columns = len(self._task.columns)
-        evaluated: dict[str, NewResult] = {}
+        evaluated = list[NewResult]()
         for group, each in in_groups(work, entries, lambda entry: 8 * columns * entry.rows):
             group_results = list[NewResult]()
             for entry, one in zip(group, each, strict=True):
                 group_results.append(one)
-                self._remaining -= 1
-                message = f"{entry.name}: {len(one.item.episodes)} episodes"
-                done = self._total - self._remaining
-                self._progress.advance("validate", done, self._total, message)
+                self._done += 1
+                message = f"{entry.name}: {one.row.episodes} episodes"
+                self._progress.advance("validate", self._done, self._total, message)
             publish_staged(self._home, [one.staged for one in group_results if one.staged])
-            evaluated |= {entry.hash: one for entry, one in zip(group, group_results, strict=True)}
+            evaluated += group_results
         return evaluated
 
-    def _shard(
-        self,
-        entries: list[CatalogEntry],
-        evaluated: Mapping[str, NewResult],
-        old: PreviousResults,
-    ) -> Shard:
-        cached = {one.hash: item for one in entries if (item := old.find(one))}
-        new = [evaluated[one.hash] for one in entries if one.hash in evaluated]
-        items = cached | {one.item.recording: one.item for one in new}
-        rows = pl.concat([old.rows(self._task, cached.values()), rows_of(self._task, new)])
-        return Shard([items[one.hash] for one in entries], rows.sort("episode"))
-
     def _register_duplicates(
-        self,
-        evaluated: Iterable[NewResult],
-        previous: PreviousSnapshot | None,
-        old: PreviousResults,
+        self, evaluated: Sequence[NewResult], removed: Sequence[str], *, is_known: bool
     ) -> DuplicatePairs:
         """Register which of the new recordings are near-duplicates."""
         new = [sketched for item in evaluated for sketched in item.sketches]
+        gone = {*removed}
+        results = last_set(self._home, self._task.name)
 
         def registered() -> Iterator[Sketched]:
-            for shard in shards_of(self._home, previous.artifact.ref) if previous else ():
-                for item in read_evaluated(self._home, shard):
-                    if item.recording not in old.removed:
-                        yield from sketches_of(self._home, item)
+            for row in results if is_known else ():
+                if row.hash not in gone:
+                    yield from sketches_of(self._home, row)
 
+        total = 0
+        if is_known:
+            left = (row for row, _ in results.find(gone).values())
+            total = Results(self._task, self._home).totals["sketches"]
+            total -= sum(row.sketches for row in left)
         return register_duplicates(
-            self._task, self._home, new, registered, total=old.sketches, removed=old.removed
+            self._task, self._home, new, registered, total=total, removed=removed
         )
+
+    def _publish(self, results: Results, duplicates: DuplicatePairs) -> Artifact:
+        """Publish the artifact that names the results, and the pointer to it."""
+        home, task = self._home, self._task
+        recordings = self._snapshot.artifact.ref
+
+        def build(folder: Path) -> Json:
+            document = EpisodesDocument(recordings.digest, results.head.set)
+            write_document(folder / EPISODES, document)
+            return to_json_value(describe(task, folder, results, duplicates))
+
+        made = stage_artifact(home, STAGE, task.name, inputs(task, recordings), build)
+        move = stage_pointer(home, task.name, made_by(task), made.ref)
+        try:
+            if isinstance(made, Staged):
+                return publish_staged(home, [made], after=[move])[0]
+            settle([move])
+            return made
+        finally:
+            move.aside.unlink(missing_ok=True)
+
+
+def _is_of(row: Evaluation | None, entry: CatalogEntry) -> bool:
+    """Return whether a result is that of an entry of the catalog."""
+    return row is not None and (row.read, row.released) == (entry.ref.digest, entry.released)

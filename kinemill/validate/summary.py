@@ -1,18 +1,16 @@
 """Summary of all episodes of a task: checks, quarantine list, report page, numbers."""
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kinemill.store import StoredSummary, read_document, to_json_value, write_document
+import polars as pl
+
+from kinemill.catalog.tables import FAULTY as FAULTY_ROWS
+from kinemill.store import Json, StoredSummary, read_document, to_json_value, write_document
 from kinemill.task import Task
-from kinemill.validate import (
-    action_responses,
-    expectations,
-    measures,
-    report,
-    table,
-    unit_outliers,
-)
+from kinemill.validate import expectations, measures, ranges, report, table
 from kinemill.validate.check_results import (
     ACTION_OUTLIERS,
     MAX_LISTED,
@@ -22,13 +20,22 @@ from kinemill.validate.check_results import (
     is_skipped,
     physical_names,
     planned_checks,
+    row_expectations,
     sound_rows,
 )
 from kinemill.validate.duplicates.registry import DuplicatePairs
-from kinemill.validate.merge import PartSummary
-from kinemill.validate.report_samples import QuarantinedRecording, RecordingSample
+from kinemill.validate.report_samples import (
+    FAULTY,
+    SOUND,
+    QuarantinedRecording,
+    RecordingSample,
+    shortened,
+)
+from kinemill.validate.results import Results
+from kinemill.validate.totals import Item, Totals
 
 CHECKS, QUARANTINE, PAGE = "checks.json", "quarantine.json", "page.html"
+SOUND_ROWS = "evaluated.faulty = 0 AND evaluated.removed IS NULL"
 
 
 @dataclass(frozen=True)
@@ -82,19 +89,22 @@ def read_checks(folder: Path) -> list[CheckResult]:
 
 
 def describe(
-    task: Task, folder: Path, merged: PartSummary, duplicates: DuplicatePairs
+    task: Task, folder: Path, results: Results, duplicates: DuplicatePairs
 ) -> EpisodesSummary:
     """Write checks, quarantine list and page; return the summary.
 
     Args:
         task: its checks.
         folder: where to write.
-        merged: merged summaries of all shards.
+        results: results of all recordings.
         duplicates: pairs of near-duplicates.
     """
-    checks = _checks(task, merged, duplicates)
+    totals, sample = results.totals, results.sample()
+    faulty = [_shown(item) for item in results.first(FAULTY, FAULTY_ROWS)]
+    sound = [_shown(item) for item in results.first(SOUND, SOUND_ROWS)]
+    checks = _checks(task, results, totals, sample, duplicates)
+    checks = [_with_fix(task, check, faulty) for check in checks]
     write_document(folder / CHECKS, checks)
-    faulty = merged.samples.faulty
     quarantined = [
         QuarantinedRecording(one.recording, one.name, one.reasons, one.omitted)
         for one in faulty
@@ -102,49 +112,124 @@ def describe(
     ]
     write_document(folder / QUARANTINE, quarantined)
     summary = EpisodesSummary(
-        accepted=merged.accepted,
-        recordings=merged.recordings,
-        quarantined=merged.quarantined,
-        faulty=merged.faulty,
-        held_back=merged.held_back,
-        rows=merged.rows,
-        dropped=merged.dropped,
-        failing=merged.failing,
-        digest=merged.digest,
-        dropped_rows=sum(merged.dropped.values()),
+        accepted=totals["episodes"],
+        recordings=totals["recordings"],
+        quarantined=totals["quarantined"],
+        faulty=totals["faulty"],
+        held_back=totals["held_back"],
+        rows=totals["rows"],
+        dropped=totals.dropped,
+        failing=results.quarantined_names(MAX_LISTED),
+        digest=totals.episodes,
+        dropped_rows=sum(totals.dropped.values()),
         checks=[CheckState(check.name, check.passed, check.blocking) for check in checks],
     )
-    samples = [*faulty, *merged.samples.sound]
-    (folder / PAGE).write_text(report.render(task, summary, checks, merged.ranges, samples))
+    bars = ranges.ranges(_statistics(task, sample), task)
+    page = report.render(task, summary, checks, bars, [*faulty, *sound], totals.spans)
+    (folder / PAGE).write_text(page)
     return summary
 
 
-def _checks(task: Task, merged: PartSummary, duplicates: DuplicatePairs) -> list[CheckResult]:
+def _shown(item: Item) -> RecordingSample:
+    row, details = item
+    return shortened(
+        RecordingSample(row.hash, row.name, details.reasons, 0, row.episodes, details.strip)
+    )
+
+
+def _statistics(task: Task, sample: list[Item]) -> pl.DataFrame:
+    """Return the smallest and largest value of each channel and episode of the sample."""
+    names = [f"{channel}:{what}" for channel in task.columns for what in ("min", "max")]
+    values = {
+        name: [value for _, details in sample for value in details.statistics.get(name, [])]
+        for name in names
+    }
+    return pl.DataFrame(values, schema=dict.fromkeys(names, pl.Float64))
+
+
+def _checks(
+    task: Task,
+    results: Results,
+    totals: Totals,
+    sample: list[Item],
+    duplicates: DuplicatePairs,
+) -> list[CheckResult]:
     """Return the result of every check, blocking ones first."""
-    plans = planned_checks(task)
-    results = {check.name: check for check in [*_amounts(task, merged), *merged.checks]}
-    if not merged.accepted:
+    made = {check.name: check for check in _amounts(task, totals, results)}
+    if totals["episodes"]:
+        made |= {check.name: check for check in _of_episodes(task, totals, results)}
+    else:
         nothing = sound_rows(task, table.empty(task))
         failed = [check.name for check in nothing if not check.passed]
         skipped = expectations.skipped_checks(task, f"{', '.join(failed)} failed")
-        results |= {check.name: check for check in [*nothing, *skipped]}
-    for name in physical_names(task):
-        if numbers := merged.measured.get(name):
-            result = results[f"physics_{name}"]
-            values = {**result.values, "measured": measures.spans(numbers)}
-            results[result.name] = replace(result, values=values)
-    accepted = merged.recordings - merged.quarantined
-    units = unit_outliers.find_unit_outliers(merged.unit_stds, accepted, task)
-    actions = action_responses.find_action_outliers(merged.responses, task)
-    listed = {
-        NEAR_DUPLICATES: (duplicates.total, to_json_value(duplicates.nearest)),
-        UNIT_OUTLIERS: (len(units), [outlier.to_json() for outlier in units]),
-        ACTION_OUTLIERS: (len(actions), [outlier.to_json() for outlier in actions]),
+        made |= {check.name: check for check in [*nothing, *skipped]}
+    measured = measures.summarize(
+        (track for _, details in sample for track in details.measured), totals.spans
+    )
+    made |= {check.name: check for check in _physics(task, totals, results, measured)}
+    made |= {check.name: check for check in _across(task, results, duplicates)}
+    return [made[name] for name in planned_checks(task)]
+
+
+def _of_episodes(task: Task, totals: Totals, results: Results) -> list[CheckResult]:
+    """Return the checks of accepted episodes, from the failures stored with each recording."""
+    schema = Counter(bound.check for bound in expectations.bounds_of(task))
+    schema[expectations.UNIQUE.check] += 1
+    values: dict[str, Json] = {
+        name: {"episodes": totals["episodes"], "expected": expected}
+        for name, expected in row_expectations(task).items()
     }
-    for name, (total, some) in listed.items():
-        values = {"found": total, "failing": some[:MAX_LISTED]}
-        results[name] = plans[name].make_result(not total, values)
-    return [_with_fix(task, results[name], merged.samples.faulty) for name in plans]
+    values |= {
+        name: {"episodes": totals["checked"], "expectations": count}
+        for name, count in schema.items()
+    }
+    return [_of_rule(task, name, own, totals, results) for name, own in values.items()]
+
+
+def _of_rule(task: Task, name: str, values: Json, totals: Totals, results: Results) -> CheckResult:
+    failed = totals.checks.get(name, (0, 0, 0))[0]
+    broken = [details.broken[name] for _, details in results.faulty(name)] if failed else []
+    failing = [item for one in broken for item in one.failing][:MAX_LISTED]
+    errors = dict.fromkeys(one.error for one in broken if one.error)
+    values = {**values, "failed": failed, "failing": failing}
+    values |= {"error": "; ".join(errors)} if errors else {}
+    return planned_checks(task)[name].make_result(not failed, values)
+
+
+def _physics(
+    task: Task,
+    totals: Totals,
+    results: Results,
+    measured: Mapping[str, Mapping[str, list[float]]],
+) -> list[CheckResult]:
+    """Return for each physical check its number of findings, recordings and dropped rows."""
+    plans, listed = planned_checks(task), list[CheckResult]()
+    for name in physical_names(task):
+        found, rows, recordings = totals.checks.get(f"physics_{name}", (0, 0, 0))
+        items = results.faulty(f"physics_{name}") if found else []
+        reasons = [
+            {"recording": row.name, **reason}
+            for row, details in items
+            for reason in details.reasons
+            if reason["check"] == name
+        ]
+        values: Json = {"faults": found, "rows": rows, "recordings": recordings}
+        values["failing"] = reasons[:MAX_LISTED]
+        if own := measured.get(name):
+            values["measured"] = own
+        listed.append(plans[f"physics_{name}"].make_result(not found, values))
+    return listed
+
+
+def _across(task: Task, results: Results, duplicates: DuplicatePairs) -> list[CheckResult]:
+    """Return the checks that compare recordings with each other."""
+    found = {name: results.outliers(name, MAX_LISTED) for name in (UNIT_OUTLIERS, ACTION_OUTLIERS)}
+    found[NEAR_DUPLICATES] = (duplicates.total, to_json_value(duplicates.nearest)[:MAX_LISTED])
+    plans = planned_checks(task)
+    return [
+        plans[name].make_result(not total, {"found": total, "failing": some})
+        for name, (total, some) in found.items()
+    ]
 
 
 def _with_fix(task: Task, check: CheckResult, faulty: list[RecordingSample]) -> CheckResult:
@@ -168,18 +253,19 @@ def _first_reason(one: RecordingSample) -> str:
     return f"{one.name}: {what}, {first['where']}: {first['found']}; {first['fix']}"
 
 
-def _amounts(task: Task, merged: PartSummary) -> list[CheckResult]:
+def _amounts(task: Task, totals: Totals, results: Results) -> list[CheckResult]:
     plans = planned_checks(task)
     allowed = task.validation.max_quarantined_share
-    share = merged.quarantined / max(1, merged.recordings)
+    share = totals["quarantined"] / max(1, totals["recordings"])
     values = {
         "share": share,
         "expected": f"at most {allowed:g}",
-        "quarantined": merged.quarantined,
-        "recordings": merged.recordings,
-        "failing": merged.failing,
+        "quarantined": totals["quarantined"],
+        "recordings": totals["recordings"],
+        "failing": results.quarantined_names(MAX_LISTED),
     }
+    accepted = totals["episodes"]
     return [
-        plans["accepted_not_empty"].make_result(merged.accepted > 0, {"episodes": merged.accepted}),
+        plans["accepted_not_empty"].make_result(accepted > 0, {"episodes": accepted}),
         plans["quarantined_share"].make_result(share <= allowed, values),
     ]

@@ -26,7 +26,9 @@ def test_what_fails_is_not_committed(home):
 
     def fail():
         with transaction(home, write=True) as connection:
-            connection.execute(insert(tables.sets).values(task="arm", set="x", change=9))
+            connection.execute(
+                insert(tables.sets).values(task="arm", kind="recordings", set="x", change=9)
+            )
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):

@@ -8,6 +8,7 @@ import pytest
 
 from kinemill import catalog
 from kinemill.catalog import CatalogEntry, RecordingSet, SetRules, Totals
+from kinemill.catalog.tables import recordings
 from kinemill.store import ArtifactRef, digest
 from kinemill.store.fault_injection import VARIABLE, passings
 
@@ -93,12 +94,12 @@ def test_artifacts_that_count_and_those_that_an_earlier_set_had(home):
     old, new = entry(1), entry(1, rows=50)
     first = changed(home, old, entry(2))
     changed(home, replace(new, ref=ArtifactRef("store/recording/arm/new", digest("new"))))
-    assert dict.fromkeys(path for _, path in catalog.live_paths(home)).keys() == {
+    assert dict.fromkeys(path for _, path in catalog.live_paths(home, recordings)).keys() == {
         "store/recording/arm/new",
         entry(2).ref.path,
     }
-    assert catalog.ended_paths(home, "arm", first.set) == {old.ref.path}
-    assert catalog.ended_paths(home, "arm", digest("no set")) == set()
+    assert catalog.ended_paths(home, "arm", first.set, recordings) == {old.ref.path}
+    assert catalog.ended_paths(home, "arm", digest("no set"), recordings) == set()
 
 
 def test_a_forgotten_recording_leaves_no_row_and_no_set_that_had_it(home):

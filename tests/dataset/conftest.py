@@ -8,11 +8,15 @@ import numpy as np
 import polars as pl
 import pytest
 
-from kinemill.store import digest, get_or_build, to_json_value, write_document
-from kinemill.store.shards import set_digest
+from kinemill import catalog
+from kinemill.catalog import evaluations
+from kinemill.catalog.evaluations import EpisodeRow, Evaluation, EvaluationSet, NewEvaluation
+from kinemill.catalog.history import Head
+from kinemill.catalog.set_digest import set_digest
+from kinemill.store import get_or_build, to_json_value, write_document
 from kinemill.task import Task
-from kinemill.validate.episodes import EpisodeFile
-from kinemill.validate.shard_results import EVALUATED, EvaluatedRecording
+from kinemill.validate.evaluation import Details
+from kinemill.validate.published import EPISODES, EpisodesDocument
 from kinemill.validate.summary import EpisodesSummary
 
 
@@ -80,28 +84,38 @@ def contents() -> list[Content]:
     return [spin("val.csv", speed=1.0), spin("a.csv"), spin("test.csv", 9.0, 20.0), spin("b.csv")]
 
 
-def _recording(content, ref, episode):
-    return EvaluatedRecording(
-        recording=content.recording,
+def _entry(content, ref):
+    row = Evaluation(
+        hash=content.recording,
         name=content.name,
-        read="",
+        read=content.artifact,
         ref=ref,
-        episodes=[episode],
-        reasons=[],
-        dropped={},
-        findings={},
-        measured=[],
-        strip=[],
-        products=None,
-        sketches=0,
-        held_back=False,
         released=False,
+        episodes=1,
+        rows=content.rows,
+        dropped_rows=0,
+        sketches=0,
+        faulty=False,
+        held_back=False,
     )
+    episode = EpisodeRow(content.id, content.rows, 0.0, "episode-0000.parquet", "")
+    details = Details([], {}, {}, [], [], None, {}, set_digest([]))
+    return NewEvaluation(row, json.dumps(to_json_value(details)), [episode], {})
+
+
+def _enter(home, task, entries):
+    """Let a task have these results and no others; return the digest of the set."""
+    with catalog.transaction(home, write=True) as connection:
+        head = evaluations.head_in(connection, task) or Head()
+        present = [*EvaluationSet(home, task, head.change, connection)]
+        change, set_ = evaluations.replace(connection, task, head, present, entries)
+        evaluations.save_head(connection, task, Head(change, set_, "rules"), named=True)
+    return set_
 
 
 def publish(home, contents, quarantine=(), task="arm"):
     """Publish episodes in the store format of `validate`; return the reference."""
-    items = []
+    entries = []
     for content in contents:
 
         def build(folder, content=content):
@@ -111,27 +125,18 @@ def publish(home, contents, quarantine=(), task="arm"):
         one = get_or_build(
             home, "validated", task, {"of": content.recording, "rows": content.rows}, build
         )
-        episode = EpisodeFile(content.id, content.rows, 0.0, "episode-0000.parquet")
-        items.append(_recording(content, one.ref, episode))
-    items.sort(key=lambda item: item.recording)
-
-    def build_shard(folder):
-        write_document(folder / EVALUATED, items)
-        return {}
-
-    key = {"of": [[item.recording, to_json_value(item.episodes)] for item in items]}
-    shard = get_or_build(home, "episodes_shard", task, key, build_shard).ref
+        entries.append(_entry(content, one.ref))
+    set_ = _enter(home, task, entries)
+    count = len(entries)
 
     def build_all(folder):
-        shards = {"": {"ref": shard.to_json()}}
-        (folder / "episodes.json").write_text(json.dumps({"cuts": 0, "shards": shards}))
+        write_document(folder / EPISODES, EpisodesDocument("", set_))
         (folder / "quarantine.json").write_text(json.dumps(quarantine))
         (folder / "checks.json").write_text("[]")
-        entries = [to_json_value(entry) for item in items for entry in item.entries()]
-        of = set_digest(bytes.fromhex(digest(entry)) for entry in entries)
-        count = len(items)
-        return to_json_value(EpisodesSummary(count, count, 0, 0, 0, 0, {}, [], of, 0, []))
+        summary = EpisodesSummary(count, count, 0, 0, 0, 0, {}, [], set_, 0, [])
+        return to_json_value(summary)
 
+    key = {"set": set_, "ids": sorted(one.id for one in contents)}
     return get_or_build(
         home, "episodes", task, {**key, "quarantine": list(quarantine)}, build_all
     ).ref

@@ -38,7 +38,7 @@ def tasks(tmp_path):
 
 def publish_last(home, contents, task):
     ref = publish(home, contents, task=task)
-    pointer = {"format": 2, "rules": "", "snapshot": ref.to_json()}
+    pointer = {"format": 3, "rules": "", "snapshot": ref.to_json()}
     publish_json(index_path(home, task, "episodes.json"), pointer)
     return ref
 

@@ -15,7 +15,7 @@ from kinemill.ingest import partitions
 from kinemill.ingest.membership import members
 from kinemill.store.home import Home
 from kinemill.task import load_task
-from kinemill.validate import shard_results
+from kinemill.validate import evaluation
 from kinemill_dagster.pipelines.chain import chain_job, definitions_of
 from kinemill_dagster.pipelines.instance import open_instance
 from kinemill_dagster.pipelines.run import make_until
@@ -158,7 +158,7 @@ def test_a_second_run_reports_nothing_and_a_new_log_its_partition_alone(robots, 
 
 def test_a_backfill_of_one_partition_reads_and_checks_no_other(robots, monkeypatch):
     evaluated = []
-    original = shard_results.evaluate_recording
+    original = evaluation.evaluate_recording
     monkeypatch.setattr(
         "kinemill.validate.partitions.evaluate_recording",
         lambda task, home, recording, rules: (

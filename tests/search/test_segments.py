@@ -6,7 +6,7 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kinemill.search.changes import ViewState
+from kinemill.search.changes import Position
 from kinemill.search.segments import FORMAT, Pointer, Segments
 
 
@@ -25,7 +25,7 @@ steps = st.lists(st.tuples(st.dictionaries(keys, st.integers(0, 9)), st.sets(key
 @given(steps)
 def test_segments_hold_what_a_dictionary_would(tmp_path_factory, steps):
     segments = Segments(tmp_path_factory.mktemp("segments"))
-    pointer, expected = Pointer(FORMAT, "rules", ViewState()), dict[str, int]()
+    pointer, expected = Pointer(FORMAT, "rules", Position()), dict[str, int]()
     for new, removed in steps:
         pointer = segments.update(pointer, [rows(new)], removed)
         expected = {k: v for k, v in expected.items() if k not in removed} | new
@@ -40,13 +40,13 @@ def test_segments_hold_what_a_dictionary_would(tmp_path_factory, steps):
 def test_batches_of_different_columns_become_one_segment(tmp_path):
     segments = Segments(tmp_path)
     batches = [rows({"a": 1}), rows({"b": 2}).with_columns(more=pl.lit("x"))]
-    pointer = segments.update(Pointer(FORMAT, "rules", ViewState()), iter(batches), set())
+    pointer = segments.update(Pointer(FORMAT, "rules", Position()), iter(batches), set())
     (frame,) = segments.scan(pointer.segments)
     assert frame.collect().rows() == [("a", 1, None), ("b", 2, "x")]
 
 
 def test_a_pointer_of_other_rules_is_not_read(tmp_path):
     segments = Segments(tmp_path)
-    segments.update(Pointer(FORMAT, "rules", ViewState()), [rows({"a": 1})], set())
+    segments.update(Pointer(FORMAT, "rules", Position()), [rows({"a": 1})], set())
     assert segments.read("rules") is not None
     assert segments.read("others") is None

@@ -12,19 +12,27 @@ from kinemill.task import load_task
 from kinemill.validate import load_checks
 from kinemill.validate import stage as validate
 from kinemill.validate.action_responses import (
-    MAX_LISTED,
+    Responding,
     action_products,
     find_action_outliers,
-    gather,
-    merge_parts,
+    make_response_reference,
 )
 from tests.conftest import EXAMPLES
 from tests.validate.test_wider_physics import make_arm_task
 
 
 def outliers(task, logs):
-    part = gather({name: action_products(values, task) for name, values in logs.items()})
-    return [(one.recording, one.channels) for one in find_action_outliers(part, task)]
+    products = {name: action_products(values, task) for name, values in logs.items()}
+    return among(task, products, products)
+
+
+def among(task, sample, products):
+    """Name and channels of the outliers among `products`, compared with a sample of recordings."""
+    present = {name: one for name, one in sample.items() if one}
+    reference = make_response_reference(present)
+    recordings = [Responding(name, name, one) for name, one in products.items() if one]
+    found = find_action_outliers(recordings, reference, task) if reference else []
+    return sorted((one.recording, one.channels) for _, one in found)
 
 
 def pushed_arm(seed: int, task, rows: int = 1000):
@@ -74,7 +82,7 @@ def test_four_recordings_are_too_few_to_say_which_one_is_wrong(arm):
     assert outliers(task, four) == []
 
 
-def test_shards_come_to_the_same_as_one_and_keep_few_by_name(arm):
+def test_a_recording_is_compared_with_a_sample_that_it_need_not_belong_to(arm):
     task, logs = arm
     products = {
         f"{name}-{copy}": action_products(values, task)
@@ -83,14 +91,14 @@ def test_shards_come_to_the_same_as_one_and_keep_few_by_name(arm):
     }
     wrong = {**logs["run3"], "torque": -logs["run3"]["torque"]}
     products["wrong"] = action_products(wrong, task)
-    whole = gather(products)
-    assert (whole.recordings, len(whole.listed)) == (33, MAX_LISTED)
+    whole = among(task, products, products)
+    assert whole == [("wrong", ["torque"])]
     names = sorted(products)
-    parts = [gather({name: products[name] for name in names[k::3]}) for k in range(3)]
-    assert gather({"still": None}) is None
-    merged = find_action_outliers(merge_parts([*parts, None]), task)
-    assert merged == find_action_outliers(whole, task)
-    assert [one.recording for one in merged] == ["wrong"]
+    sample = {name: products[name] for name in names[:20]}
+    assert "wrong" not in sample
+    parts = [{name: products[name] for name in names[k::3]} for k in range(3)]
+    assert sorted(one for part in parts for one in among(task, sample, part)) == whole
+    assert make_response_reference({name: products[name] for name in names[:4]}) is None
 
 
 def test_short_runs_and_robots_at_rest_have_no_answer(arm):

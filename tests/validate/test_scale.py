@@ -15,13 +15,14 @@ from kinemill.catalog import SetRules
 from kinemill.errors import CorruptArtifact
 from kinemill.ingest import snapshot
 from kinemill.ingest.snapshot import Snapshot
-from kinemill.store import digest, open_ref, shards
+from kinemill.store import digest, open_ref
 from kinemill.store.home import Home
-from kinemill.validate import load_checks, measures, report_samples
+from kinemill.validate import episodes as episodes_module
+from kinemill.validate import load_checks, load_episodes, results, stage
 from kinemill.validate import stage as validate
-from kinemill.validate.previous_snapshot import open_tree
-from kinemill.validate.report_samples import RecordingSample
-from kinemill.validate.stage import list_episodes, load_table
+from kinemill.validate.evaluation import Details
+from kinemill.validate.published import open_results
+from kinemill.validate.stage import list_episodes
 from kinemill.validate.summary import read_quarantine
 from tests.validate.conftest import as_frame
 
@@ -88,67 +89,75 @@ def one_more(home, task, record, frames, count):
     return opened, result[0]
 
 
-def test_one_more_recording_opens_hardly_more_files_among_many(
-    home, pendulum, record, some, unsynced, monkeypatch
-):
-    monkeypatch.setattr(shards, "LARGEST", 4)
+def test_one_more_recording_opens_no_more_files_among_many(home, pendulum, record, some, unsynced):
     frames = {name: some[name] for name in ("0.csv", "4.csv", "broken.csv")}
     task = pendulum(max_quarantined_share=1.0)
     short, _ = one_more(home, task, record, frames, 60)
-    many, published = one_more(home, task, record, frames, 1000)
-    tree = open_tree(home, open_ref(home, published.ref))
-    assert tree.cuts == 4
-    assert len([*tree.shards()]) > 240
-    # One group of episodes lies in between. It is opened, and written by three files that are read
-    # back; of each of its 16 parts the manifest and the numbers are read.
-    assert many.total() - short.total() <= 12 + 16 * 4
-    assert many["episodes_shard"] <= short["episodes_shard"] + 4
-    assert many["recordings"] == short["recordings"]
+    many, _ = one_more(home, task, record, frames, 1000)
+    assert many.total() <= short.total()
 
 
-def test_parts_come_to_the_same_as_the_whole(
+def all_of(home, ref):
+    """What is published of some episodes, but for the number of the change."""
+    rows = [(row, Details.parse(text, home)) for row, text in open_results(home, ref).first()]
+    folder = open_ref(home, ref)
+    return rows, load_checks(home, ref), [*list_episodes(home, ref)], read_quarantine(folder)
+
+
+def test_few_recordings_at_a_time_come_to_the_same_as_all_at_once(
     pendulum, record, some, unsynced, monkeypatch, tmp_path
 ):
     task = pendulum(max_quarantined_share=1.0)
-    result = {}
-    for largest, cuts in ((512, 0), (4, 2), (1, 3)):
-        monkeypatch.setattr(shards, "LARGEST", largest)
-        home = Home(tmp_path / f"{cuts} cuts")
+    made = {}
+    for batch, sample in ((4096, 512), (3, 512), (3, 20)):
+        monkeypatch.setattr(stage, "BATCH", batch)
+        monkeypatch.setattr(results, "SAMPLE", sample)
+        home = Home(tmp_path / f"{batch} {sample}")
         published = validate.run(task, home, record(task, some, home))
-        folder = open_ref(home, published.ref)
-        assert open_tree(home, folder).cuts == cuts
-        checks = {check.name: check for check in load_checks(home, published.ref)}
-        episodes = [*list_episodes(home, published.ref)]
-        table = load_table(home, published.ref)
-        result[cuts] = published.summary, checks, episodes, read_quarantine(folder), table
-    summary, checks, *_ = result[0]
-    assert (summary["accepted"], summary["quarantined"]) == (39, 2)
-    assert checks["physics_velocity"].values["recordings"] == 1
-    assert checks["unit_outliers"].values["failing"][0]["recording"] == "2.csv"
-    for cuts in (2, 3):
-        assert result[cuts][:-1] == result[0][:-1]
-        assert result[cuts][-1].equals(result[0][-1])
+        made[batch, sample] = published.ref, all_of(home, published.ref)
+    _, (_, checks, episodes, _) = made[4096, 512]
+    assert made[3, 512] == made[4096, 512]
+    named = {check.name: check for check in checks}
+    assert len(episodes) == 39
+    assert named["physics_velocity"].values["recordings"] == 1
+    other = {check.name: check for check in made[3, 20][1][1]}
+    for result in (named, other):  # the few recordings of the sample do not include the outlier
+        (outlier,) = result["unit_outliers"].values["failing"]
+        assert outlier["recording"] == "2.csv"
+    assert made[3, 20][1][0] == made[4096, 512][1][0]
 
 
 def test_adding_one_by_one_comes_to_the_same_as_all_at_once(
-    home, pendulum, record, some, unsynced, monkeypatch
+    home, pendulum, record, some, unsynced, tmp_path
 ):
-    monkeypatch.setattr(shards, "LARGEST", 2)
     task = pendulum(max_quarantined_share=1.0)
     names = sorted(some)
-    for count in (1, 3, 30, 38, 40):
+    for count in (1, 3, 30, 38, 40, 5, 40):
         ref = record(task, {name: some[name] for name in names[:count]})
         published = validate.run(task, home, ref)
+        assert published.summary["recordings"] == count
+    expected = all_of(home, published.ref)
     (home.store / "index" / task.name / "episodes.json").unlink()
     again = validate.run(task, home, ref)
     assert (again.cached, again.ref) == (True, published.ref)
-    fewer = validate.run(task, home, record(task, {name: some[name] for name in names[:5]}))
-    assert fewer.summary["recordings"] == 5
+    elsewhere = Home(tmp_path / "elsewhere")
+    whole = validate.run(task, elsewhere, record(task, some, elsewhere))
+    assert whole.ref == published.ref
+    assert all_of(elsewhere, whole.ref) == expected
 
 
-@pytest.mark.parametrize("stage", ["episodes_shard", "episodes_group", "episodes"])
-def test_what_is_damaged_is_made_anew(home, pendulum, record, some, unsynced, monkeypatch, stage):
-    monkeypatch.setattr(shards, "LARGEST", 2)
+def test_an_earlier_set_can_still_be_read(home, pendulum, record, some, unsynced):
+    task = pendulum(max_quarantined_share=1.0)
+    names = sorted(some)
+    first = validate.run(task, home, record(task, {name: some[name] for name in names[:5]}))
+    listed = [*list_episodes(home, first.ref)]
+    validate.run(task, home, record(task, {name: some[name] for name in names[2:9]}))
+    assert [*list_episodes(home, first.ref)] == listed
+    assert len(listed) == first.summary["accepted"]
+
+
+@pytest.mark.parametrize("stage", ["validated", "episodes"])
+def test_what_is_damaged_is_made_anew(home, pendulum, record, some, unsynced, stage):
     task = pendulum(max_quarantined_share=1.0)
     names = sorted(some)
     previous = validate.run(task, home, record(task, {name: some[name] for name in names[:39]}))
@@ -156,30 +165,48 @@ def test_what_is_damaged_is_made_anew(home, pendulum, record, some, unsynced, mo
         if file.name != "MANIFEST.json":
             file.write_bytes(file.read_bytes()[:-2] + b" \n")
     with pytest.raises(CorruptArtifact):
-        list(list_episodes(home, previous.ref))
+        [one.path for one in load_episodes(home, previous.ref)]
     published = validate.run(task, home, record(task, some))
     assert published.summary["recordings"] == 40
-    assert len([*list_episodes(home, published.ref)]) == published.summary["accepted"]
+    episodes = load_episodes(home, published.ref)
+    assert len([one.path for one in episodes]) == published.summary["accepted"]
 
 
-def test_a_part_keeps_no_more_numbers_than_its_share_and_the_extremes_of_all():
-    parts = [
-        measures.gather([{"rate": {"lag": float(16 * n + k)}} for n in range(100)])
-        for k in range(16)
-    ]
-    every = measures.merge_parts(measures.truncate(part) for part in parts)["rate"]
-    assert len(every["lag"].values) == 512
-    assert measures.spans(every)["lag"][::2] == [0.0, 1599.0]
-    one = measures.NumberSummary(1.0, 5.0, [1.0, 5.0, 2.0])
-    assert measures.spans({"lag": one}) == {"lag": [1.0, 2.0, 5.0]}
-
-
-def test_a_part_shows_some_of_its_recordings_and_says_how_many_reasons_it_left_out():
-    reasons = [{"check": "limits"}] * 11
-    part = report_samples.gather(
-        RecordingSample(f"{n:03d}", "", reasons if n % 2 else [], 0, 0, []) for n in range(300)
+def test_a_lost_catalog_is_filled_by_the_next_validation(
+    home, pendulum, record, some, unsynced, monkeypatch
+):
+    task = pendulum(max_quarantined_share=1.0)
+    published = validate.run(task, home, record(task, some))
+    expected = all_of(home, published.ref)
+    catalog.discard(home)
+    monkeypatch.setattr(
+        episodes_module, "apply_checks_to_track", lambda *_: pytest.fail("judged again")
     )
-    assert (len(part.faulty), len(part.sound)) == (100, 60)
-    assert (len(part.faulty[0].reasons), part.faulty[0].omitted) == (8, 3)
-    merged = report_samples.merge_parts(2 * [report_samples.truncate(part)])
-    assert (len(merged.faulty), len(merged.sound)) == (32, 8)
+    again = validate.run(task, home, record(task, some))
+    assert again.ref == published.ref
+    assert all_of(home, again.ref) == expected
+
+
+def test_a_validation_that_was_stopped_between_two_steps_goes_on(
+    home, pendulum, record, some, unsynced, monkeypatch, tmp_path
+):
+    task = pendulum(max_quarantined_share=1.0)
+    monkeypatch.setattr(stage, "BATCH", 3)
+    names = sorted(some)
+    validate.run(task, home, record(task, {name: some[name] for name in names[:20]}))
+    ref, real, calls = record(task, some), results.Results.enter, []
+
+    def stopped(*arguments):
+        real(*arguments)
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as during:
+        during.setattr(results.Results, "enter", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            validate.run(task, home, ref)
+    published = validate.run(task, home, ref)
+    elsewhere = Home(tmp_path / "elsewhere")
+    assert validate.run(task, elsewhere, record(task, some, elsewhere)).ref == published.ref
+    assert all_of(elsewhere, published.ref) == all_of(home, published.ref)

@@ -11,7 +11,7 @@ from kinemill.validate.apply_checks import apply_checks_to_track
 from kinemill.validate.faults import checks_of, measuring_checks
 from kinemill.validate.motion import noise, slope_and_offset
 from kinemill.validate.time_lag import lag
-from tests.validate.conftest import as_frame, make_task
+from tests.validate.conftest import make_task
 
 
 def faults(task, check, values):
@@ -473,24 +473,22 @@ def test_a_loss_at_the_end_of_a_track_has_nothing_to_interpolate_from(pendulum, 
 
 
 def test_a_recording_all_in_degrees_stands_out_of_the_others(pendulum, swing):
-    import polars as pl
-
-    from kinemill.validate.table import summarize
-
     task = pendulum()
-    runs = {str(k): swing(phase=0.3 * k) for k in range(4)}
-    runs["4"] = {name: np.degrees(values) for name, values in swing().items()}
-    frames = [as_frame(item).with_columns(episode=pl.lit(name)) for name, item in runs.items()]
-    table = summarize(pl.concat(frames), task)
-    shards = [
-        table.filter(pl.col("episode").is_in(names)) for names in (["0", "4"], ["1", "2", "3"])
+    runs = {f"run {k}": swing(phase=0.3 * k) for k in range(4)}
+    runs["run 4"] = {name: np.degrees(values) for name, values in swing().items()}
+    statistics = {
+        run: {f"{name}:std": [float(np.std(own))] for name, own in values.items()}
+        for run, values in runs.items()
+    }
+    usual = unit_outliers.usual_stds([*statistics.values()], task)
+    (outlier,) = [
+        one
+        for run, own in statistics.items()
+        for one in unit_outliers.find_unit_outliers(run, own, usual, task)
     ]
-    names = {name: f"run {name}" for name in runs}
-    parts = [unit_outliers.unit_stds(shard, names, task) for shard in shards]
-    merged = unit_outliers.merge_parts(parts)
-    (outlier,) = unit_outliers.find_unit_outliers(merged, len(runs), task)
     assert (outlier.recording, outlier.channels) == ("run 4", ["angle", "velocity"])
     assert "in degrees" in outlier.actual
+    assert unit_outliers.usual_stds([*statistics.values()][:2], task) == {}
 
 
 @pytest.mark.parametrize(("factor", "result"), [(1.0, 0), (1.2, 1)])

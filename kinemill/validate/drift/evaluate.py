@@ -1,28 +1,24 @@
-"""Measure a champion on new episodes: each recording once, published by shard.
+"""Measure a champion on new episodes: each recording once."""
 
-The cost of a new recording is its own measurement and one shard write, for any number of
-recordings.
-"""
-
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from math import isfinite
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kinemill.catalog.evaluations import ListedEpisode
 from kinemill.ingest.rows import read_rows
 from kinemill.runtime import Simulator, wrapped
 from kinemill.runtime.window_metrics import Floats
 from kinemill.store import (
-    ArtifactRef,
     Json,
     from_json_value,
     get_or_build,
     open_ref,
-    read_document,
     to_json_value,
-    write_document,
 )
 from kinemill.store.home import Home
 from kinemill.task import Task
@@ -35,10 +31,8 @@ from kinemill.validate.drift.documents import (
     RecordingMeasurement,
 )
 from kinemill.validate.drift.reference import Reference, squares_of
-from kinemill.validate.shard_results import EvaluatedRecording, read_evaluated
 
-STAGE, SHARD, VERSION = "drift_recording", "drift_shard", 2
-RECORDINGS = "recordings.json"
+STAGE, VERSION = "drift_recording", 2
 
 
 @dataclass(frozen=True)
@@ -69,39 +63,27 @@ class DriftEvaluator:
     used: frozenset[str]
     progress: Progress
 
-    def shard(self, shard: ArtifactRef) -> list[RecordingMeasurement]:
-        """Measure the new recordings of a shard of episodes, or return the cached result."""
-        inputs = {"reference": self.reference.ref.digest, "shard": shard.digest, "version": VERSION}
+    def recordings(self, episodes: Iterable[ListedEpisode]) -> Iterator[RecordingMeasurement]:
+        """Measure the new recordings, or return their cached results.
 
-        def build(folder: Path) -> Json:
-            unseen = (
-                item for item in read_evaluated(self.home, shard) if item.recording not in self.used
-            )
-            new = [item for item in unseen if item.episodes]
-            measured: list[RecordingMeasurement] = []
-            for done, item in enumerate(new, 1):
-                episodes = self.recording(item)
-                measured.append(RecordingMeasurement(item.recording, item.name, episodes))
-                self.progress.advance("drift", done, len(new), item.name)
-            write_document(folder / RECORDINGS, measured)
-            return {"new": len(new)}
+        Args:
+            episodes: all accepted episodes, sorted by recording.
+        """
+        unseen = (one for one in episodes if one.recording not in self.used)
+        for done, (hash_, each) in enumerate(groupby(unseen, lambda one: one.recording), 1):
+            listed = list(each)
+            measured = self._recording(hash_, listed)
+            self.progress.advance("drift", done, done, listed[0].name)
+            yield RecordingMeasurement(hash_, listed[0].name, measured)
 
-        artifact = get_or_build(self.home, SHARD, self.task.name, inputs, build)
-        if not artifact.summary["new"]:
-            return []
-        path = open_ref(self.home, artifact.ref) / RECORDINGS
-        return read_document(path, list[RecordingMeasurement])
-
-    def recording(self, item: EvaluatedRecording) -> list[EpisodeMeasurement]:
+    def _recording(self, hash_: str, episodes: list[ListedEpisode]) -> list[EpisodeMeasurement]:
         """Measure the episodes of a recording, or return the cached result."""
-        ref = item.ref
-        if ref is None:
-            return []
+        ref = episodes[0].ref
 
         def build(_: Path) -> Json:
             folder = open_ref(self.home, ref)
-            episodes = [self._measure(one.id, folder / one.file) for one in item.episodes]
-            return to_json_value(_Measured(item.recording, episodes))
+            measured = [self._measure(one.id, folder / one.file) for one in episodes]
+            return to_json_value(_Measured(hash_, measured))
 
         inputs = {"reference": self.reference.ref.digest, "episodes": ref.digest}
         inputs |= {"version": VERSION}

@@ -31,7 +31,7 @@ from kinemill.validate.drift.documents import (
 )
 from kinemill.validate.drift.evaluate import DriftEvaluator
 from kinemill.validate.drift.reference import Reference, make_reference, open_simulator
-from kinemill.validate.previous_snapshot import shards_of
+from kinemill.validate.stage import list_episodes
 
 
 def find_drift(
@@ -65,8 +65,7 @@ def find_drift(
         return _publish_latest(home, _empty_report(task, NOT_COMPARABLE, str(error)))
     verdicts = [
         _verdict(task, measured, recording)
-        for shard in shards_of(home, episodes)
-        for recording in evaluator.shard(shard)
+        for recording in evaluator.recordings(list_episodes(home, episodes))
         for measured in recording.episodes
     ]
     return _publish_latest(home, _report(task, champion, evaluator.reference, verdicts))

@@ -1,0 +1,398 @@
+"""Results of validation: one row per evaluated recording, with its episodes and findings.
+
+A row holds what pages and totals select by; its document holds the rest. Both follow from the
+artifact of the recording alone, so the rows can be rebuilt from the store. Call the functions that
+write under the lock of the task's validation.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    Executable,
+    Row,
+    Select,
+    TextClause,
+    delete,
+    func,
+    insert,
+    select,
+    text,
+    union,
+)
+
+from kinemill.catalog import history
+from kinemill.catalog.database import transaction
+from kinemill.catalog.history import (
+    Head,
+    batches,
+    counts,
+    end,
+    forget_earlier,
+    head_of,
+    set_head,
+)
+from kinemill.catalog.set_digest import set_difference
+from kinemill.catalog.tables import (
+    HELD_BACK,
+    QUARANTINED,
+    documents,
+    episodes,
+    evaluated,
+    findings,
+    outliers,
+)
+from kinemill.store import ArtifactRef, digest
+from kinemill.store.home import Home
+
+_BELONGING = (documents, episodes, findings)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The result of a recording, without its document.
+
+    Attributes:
+        hash: content hash.
+        name: name of the log.
+        read: digest of the ingested recording.
+        ref: artifact with its episodes; an empty reference for a recording without tracks.
+        released: whether a user released it from quarantine.
+        episodes: number of accepted episodes.
+        rows: number of accepted rows.
+        dropped_rows: number of rows that validation dropped.
+        sketches: number of sketches for the search for near-duplicates.
+        faulty: whether there are findings.
+        held_back: whether some of its rows are not accepted.
+    """
+
+    hash: str
+    name: str
+    read: str
+    ref: ArtifactRef
+    released: bool
+    episodes: int
+    rows: int
+    dropped_rows: int
+    sketches: int
+    faulty: bool
+    held_back: bool
+
+    @property
+    def digest(self) -> bytes:
+        """Digest of what the row depends on, 32 bytes."""
+        return bytes.fromhex(
+            digest([self.hash, self.name, self.read, self.ref.digest, self.released])
+        )
+
+
+@dataclass(frozen=True)
+class EpisodeRow:
+    """An accepted episode: a file in the artifact of its recording."""
+
+    id: str
+    rows: int
+    start_s: float
+    file: str
+    part: str
+
+
+@dataclass(frozen=True)
+class ListedEpisode:
+    """An accepted episode with its recording, as a dataset lists it."""
+
+    id: str
+    recording: str
+    name: str
+    rows: int
+    ref: ArtifactRef
+    file: str
+    part: str
+
+
+@dataclass(frozen=True)
+class NewEvaluation:
+    """A row to add, with what belongs to it.
+
+    Attributes:
+        row: the row.
+        document: everything else about the recording, as JSON.
+        episodes: accepted episodes.
+        findings: number of findings and of dropped rows by check.
+    """
+
+    row: Evaluation
+    document: str
+    episodes: list[EpisodeRow]
+    findings: Mapping[str, tuple[int, int]]
+
+
+class EvaluationSet:
+    """The evaluated recordings of a task after one of its changes.
+
+    Args:
+        home: its home.
+        task: name of the task.
+        change: number of the change.
+        connection: an open transaction; default: one for each query.
+    """
+
+    def __init__(
+        self, home: Home, task: str, change: int, connection: Connection | None = None
+    ) -> None:
+        self._home, self._task, self.change = home, task, change
+        self._connection = connection
+
+    def __iter__(self) -> Iterator[Evaluation]:
+        """Yield the rows, sorted by hash."""
+        return self.between("", "g")
+
+    def between(self, after: str, last: str) -> Iterator[Evaluation]:
+        """Yield the rows with hashes after one and up to another, included, sorted by hash."""
+        query = self._query().where(evaluated.c.hash > after, evaluated.c.hash <= last)
+        for row in self._rows(query.order_by(evaluated.c.hash)):
+            yield _evaluation(row)
+
+    def find(self, hashes: Iterable[str]) -> dict[str, tuple[Evaluation, str]]:
+        """Return the rows of some recordings with their documents, by hash."""
+        query = self._with_documents()
+        return {
+            row.hash: (_evaluation(row), row.document)
+            for some in batches(hashes)
+            for row in self._rows(query.where(evaluated.c.hash.in_(some)))
+        }
+
+    def first(self, limit: int | None = None, where: str = "") -> Iterator[tuple[Evaluation, str]]:
+        """Yield the first rows by hash with their documents.
+
+        Args:
+            limit: maximum number; default: all.
+            where: an SQL condition on the table `evaluated`.
+        """
+        query = self._with_documents(text(where) if where else None)
+        for row in self._rows(query.order_by(evaluated.c.hash).limit(limit)):
+            yield _evaluation(row), row.document
+
+    def changed_since(self, change: int) -> set[str]:
+        """Return the content hashes of the rows that differ between two changes."""
+        return history.changed_between(self._home, self._task, evaluated, change, self.change)
+
+    def episodes(self, hashes: Iterable[str] | None = None) -> Iterator[ListedEpisode]:
+        """Yield the accepted episodes of all recordings, or of some, sorted by recording and id."""
+        of, row = episodes.c, evaluated.c
+        joined = (of.task == row.task) & (of.hash == row.hash) & (of.added == row.added)
+        query = (
+            select(of.id, of.hash, row.name, of.rows, row.path, row.digest, of.file, of.part)
+            .join_from(evaluated, episodes, joined)
+            .where(row.task == self._task, counts(evaluated, self.change))
+            .order_by(row.hash, of.id)
+        )
+        parts = (
+            [query]
+            if hashes is None
+            else [query.where(row.hash.in_(some)) for some in batches(sorted(hashes))]
+        )
+        for part in parts:
+            for one in self._rows(part):
+                ref = ArtifactRef(one.path, one.digest)
+                yield ListedEpisode(one.id, one.hash, one.name, one.rows, ref, one.file, one.part)
+
+    def _query(self, where: TextClause | None = None) -> Select[Any]:
+        query = select(evaluated).where(evaluated.c.task == self._task)
+        return query.where(counts(evaluated, self.change) if where is None else where)
+
+    def _with_documents(self, where: TextClause | None = None) -> Select[Any]:
+        of, row = documents.c, evaluated.c
+        joined = (of.task == row.task) & (of.hash == row.hash) & (of.added == row.added)
+        return self._query(where).add_columns(of.document).join(documents, joined)
+
+    def _rows(self, query: Executable) -> Iterator[Row[Any]]:
+        if self._connection is not None:
+            yield from self._connection.execute(query).yield_per(1000)
+            return
+        with transaction(self._home) as connection:
+            yield from connection.execute(query).yield_per(1000)
+
+
+def read_head(home: Home, task: str) -> Head | None:
+    """Return the last change of a task's results; None if the catalog has none."""
+    with transaction(home) as connection:
+        return head_of(connection, task, evaluated)
+
+
+def head_in(connection: Connection, task: str) -> Head | None:
+    """Return the last change of a task's results in an open transaction."""
+    return head_of(connection, task, evaluated)
+
+
+def changed_after(connection: Connection, task: str, change: int) -> list[str]:
+    """Return the content hashes of the rows that changed after a change, sorted."""
+    query = union(
+        *(
+            select(evaluated.c.hash).where(evaluated.c.task == task, column > change)
+            for column in (evaluated.c.added, evaluated.c.removed)
+        )
+    )
+    return sorted(row[0] for row in connection.execute(query))
+
+
+def last_set(home: Home, task: str) -> EvaluationSet:
+    """Return the results of a task after the last change; without any, an empty set."""
+    head = read_head(home, task)
+    return EvaluationSet(home, task, head.change if head else 0)
+
+
+def replace(
+    connection: Connection,
+    task: str,
+    head: Head,
+    old: Iterable[Evaluation],
+    new: Iterable[NewEvaluation],
+) -> tuple[int, str]:
+    """Replace rows in an open transaction; return the number of the change, and the new set.
+
+    Args:
+        connection: from `transaction`.
+        task: name of the task.
+        head: the last change; the caller sets the new one.
+        old: rows that count no more.
+        new: rows that count from now on.
+    """
+    ended, added = list(old), list(new)
+    change = head.change + bool(ended or added)
+    end(connection, evaluated, task, (one.hash for one in ended), change)
+    rows = [_row(task, change, one.row) for one in added]
+    belonging = {table: list[dict[str, Any]]() for table in _BELONGING}
+    for one in added:
+        key = {"task": task, "hash": one.row.hash, "added": change}
+        belonging[documents].append({**key, "document": one.document})
+        belonging[episodes] += [{**key, **vars(episode)} for episode in one.episodes]
+        belonging[findings] += [
+            {**key, "check": check, "count": count, "rows": lost}
+            for check, (count, lost) in one.findings.items()
+        ]
+    for table, values in {evaluated: rows, **belonging}.items():
+        if values:
+            connection.execute(insert(table), values)
+    digests = [bytes.fromhex(head.set), *(one.row.digest for one in added)]
+    return change, set_difference(digests, (one.digest for one in ended))
+
+
+def set_outliers(
+    connection: Connection,
+    task: str,
+    listed: Iterable[tuple[str, str, str, str]],
+    replaced: Iterable[str] | None,
+) -> None:
+    """Replace the outliers of some recordings, or of all.
+
+    Args:
+        connection: from `transaction`.
+        task: name of the task.
+        listed: check, content hash, name of the recording, and the outlier as JSON.
+        replaced: content hashes whose outliers are removed; None: all.
+    """
+    every = delete(outliers).where(outliers.c.task == task)
+    if replaced is None:
+        connection.execute(every)
+    else:
+        for some in batches(replaced):
+            connection.execute(every.where(outliers.c.hash.in_(some)))
+    names = ("check", "hash", "name", "document")
+    if rows := [{"task": task, **dict(zip(names, one, strict=True))} for one in listed]:
+        connection.execute(insert(outliers), rows)
+
+
+def find_outliers(home: Home, task: str, check: str, limit: int) -> tuple[int, list[str]]:
+    """Return the number of outliers of a check, and the first ones by name, as JSON."""
+    of = outliers.c
+    this = (of.task == task) & (of.check == check)
+    query = select(of.document).where(this).order_by(of.name, of.hash).limit(limit)
+    with transaction(home) as connection:
+        total = connection.execute(select(func.count()).where(this)).scalar_one()
+        return total, [row[0] for row in connection.execute(query)]
+
+
+def quarantined_names(home: Home, task: str, limit: int) -> list[str]:
+    """Return the first names of recordings without an accepted episode, sorted."""
+    query = select(evaluated.c.name).where(evaluated.c.task == task, text(QUARANTINED))
+    with transaction(home) as connection:
+        ordered = query.order_by(evaluated.c.name).limit(limit)
+        return [row[0] for row in connection.execute(ordered)]
+
+
+def held_back(
+    home: Home, task: str, without: Iterable[str], offset: int, limit: int | None
+) -> tuple[int, list[Evaluation]]:
+    """Return the number of recordings that are not accepted as a whole, and a page of them by hash.
+
+    Args:
+        home: its home.
+        task: name of the task.
+        without: content hashes that are left out.
+        offset: number of recordings to skip.
+        limit: maximum number to return; default: all.
+    """
+    left_out = set(without)
+    query = select(evaluated).where(evaluated.c.task == task, text(HELD_BACK))
+    these = select(func.count()).where(evaluated.c.task == task, text(HELD_BACK))
+    with transaction(home) as connection:
+        total = connection.execute(these).scalar_one() - sum(
+            connection.execute(these.where(evaluated.c.hash.in_(some))).scalar_one()
+            for some in batches(left_out)
+        )
+        every = connection.execute(query.order_by(evaluated.c.hash)).yield_per(200)
+        rows = (_evaluation(row) for row in every if row.hash not in left_out)
+        return total, [*islice(rows, offset, None if limit is None else offset + limit)]
+
+
+def faulty(home: Home, task: str, check: str, limit: int) -> list[str]:
+    """Return the content hashes of the first recordings with findings of a check, sorted."""
+    of, row = findings.c, evaluated.c
+    joined = (of.task == row.task) & (of.hash == row.hash) & (of.added == row.added)
+    query = (
+        select(of.hash)
+        .join_from(findings, evaluated, joined)
+        .where(of.task == task, of.check == check, row.removed.is_(None))
+        .order_by(of.hash)
+        .limit(limit)
+    )
+    with transaction(home) as connection:
+        return [row[0] for row in connection.execute(query)]
+
+
+def forget(connection: Connection, task: str, head: Head, hash_: str) -> None:
+    """Delete every row of a recording, and with them the earlier sets of the task."""
+    for table in (evaluated, outliers, *_BELONGING):
+        connection.execute(delete(table).where(table.c.task == task, table.c.hash == hash_))
+    forget_earlier(connection, evaluated, task, head)
+
+
+def save_head(connection: Connection, task: str, head: Head, *, named: bool) -> None:
+    """Replace the head of a task's results; `named` tells whether the set is complete."""
+    set_head(connection, task, evaluated, head, named=named)
+
+
+def _row(task: str, change: int, one: Evaluation) -> dict[str, Any]:
+    values = {**asdict(one), **one.ref.to_json(), "task": task, "added": change}
+    del values["ref"]
+    return values | {"faulty": int(one.faulty), "held_back": int(one.held_back)}
+
+
+def _evaluation(row: Row[Any]) -> Evaluation:
+    return Evaluation(
+        row.hash,
+        row.name,
+        row.read,
+        ArtifactRef(row.path, row.digest),
+        row.released,
+        row.episodes,
+        row.rows,
+        row.dropped_rows,
+        row.sketches,
+        bool(row.faulty),
+        bool(row.held_back),
+    )

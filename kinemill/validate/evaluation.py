@@ -1,0 +1,204 @@
+"""Evaluate one recording: its row in the catalog, and the document that belongs to the row."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import polars as pl
+
+from kinemill.catalog.evaluations import EpisodeRow, Evaluation, ListedEpisode, NewEvaluation
+from kinemill.catalog.set_digest import set_digest
+from kinemill.ingest import Recording
+from kinemill.ingest.raw import Reason
+from kinemill.store import (
+    Artifact,
+    ArtifactRef,
+    Json,
+    Staged,
+    canonical,
+    digest,
+    from_json_value,
+    summary_of,
+    to_json_value,
+)
+from kinemill.store.home import Home
+from kinemill.store.json_io import parse_json
+from kinemill.task import Task
+from kinemill.validate import table
+from kinemill.validate.action_responses import ActionProducts
+from kinemill.validate.duplicates.index import Sketched
+from kinemill.validate.episodes import RecordingResult, validate_recording
+from kinemill.validate.measures import Measured
+from kinemill.validate.report_samples import TrackStrip
+
+NO_ARTIFACT = ArtifactRef("", "")  # of a recording without tracks
+KEPT = ("min", "max", "std")  # statistics of each channel and episode in the document
+
+
+@dataclass(frozen=True)
+class BrokenRule:
+    """Accepted episodes of one recording that fail a check of accepted episodes.
+
+    Attributes:
+        failed: number of failures.
+        failing: the first ones.
+        error: why the check could not be made; empty if it was made.
+    """
+
+    failed: int
+    failing: list[str | Json]
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Details:
+    """What is stored about an evaluated recording besides its row.
+
+    Attributes:
+        reasons: findings of ingest and validation.
+        dropped: dropped rows by check.
+        findings: number of findings by check.
+        measured: numbers of the checks, by track.
+        strip: tracks for the report.
+        products: products of actions and accelerations.
+        statistics: `KEPT` statistics of each channel, one value per episode.
+        episodes: digest of the set of its episodes.
+        broken: checks of accepted episodes that fail.
+    """
+
+    reasons: list[Reason]
+    dropped: dict[str, int]
+    findings: dict[str, int]
+    measured: list[Measured]
+    strip: list[TrackStrip]
+    products: ActionProducts | None
+    statistics: dict[str, list[float | None]]
+    episodes: str
+    broken: dict[str, BrokenRule] = field(default_factory=dict[str, BrokenRule])
+
+    @classmethod
+    def parse(cls, document: str, home: Home) -> "Details":
+        """Return the details in a document of the catalog.
+
+        Raises:
+            CorruptArtifact: A field is missing or has another type.
+        """
+        path = home.catalog_db
+        return from_json_value(parse_json(path, document.encode()), cls, path)
+
+    def counts(self) -> dict[str, tuple[int, int]]:
+        """Return the number of findings and of dropped rows by the full name of the check."""
+        own = {
+            f"physics_{check}": (count, self.dropped.get(check, 0))
+            for check, count in self.findings.items()
+        }
+        return own | {check: (one.failed, 0) for check, one in self.broken.items()}
+
+
+@dataclass(frozen=True)
+class NewResult:
+    """A newly evaluated recording; `staged` is the artifact to publish, unless it was cached."""
+
+    row: Evaluation
+    details: Details
+    result: RecordingResult
+    staged: Staged | None = None
+
+    @property
+    def sketches(self) -> list[Sketched]:
+        """Sketches for comparison with other recordings."""
+        return _sketches(self.row, self.result)
+
+    def entry(self) -> NewEvaluation:
+        """Return what the catalog stores."""
+        episodes = [EpisodeRow(**vars(one)) for one in self.result.episodes]
+        document = canonical(to_json_value(self.details))
+        return NewEvaluation(self.row, document, episodes, self.details.counts())
+
+
+def evaluate_recording(task: Task, home: Home, recording: Recording, task_rules: Json) -> NewResult:
+    """Evaluate a recording, or return the cached result.
+
+    Args:
+        task: checks and fault handling.
+        home: where results are stored.
+        recording: any recording; without tracks nothing is evaluated.
+        task_rules: `rules(task)`, computed once for all recordings.
+    """
+    artifact: Artifact | Staged | None = None
+    if recording.summary.tracks:
+        artifact = validate_recording(task, home, recording, task_rules)
+    result = RecordingResult.of(artifact) if artifact else RecordingResult(recording.hash)
+    reasons = [*recording.summary.reasons, *result.reasons]
+    lost = sum(result.dropped.values())
+    row = Evaluation(
+        recording.hash,
+        recording.name,
+        recording.ref.digest,
+        artifact.ref if artifact else NO_ARTIFACT,
+        recording.released,
+        len(result.episodes),
+        sum(episode.rows for episode in result.episodes),
+        lost,
+        len(result.sketches),
+        bool(reasons),
+        bool(recording.summary.dropped_rows + lost or not result.episodes),
+    )
+    details = Details(
+        reasons,
+        result.dropped,
+        result.findings,
+        result.measured,
+        result.strip,
+        result.products,
+        _statistics(task, result),
+        set_digest(bytes.fromhex(digest(asdict(one))) for one in listed(row, result)),
+    )
+    return NewResult(row, details, result, artifact if isinstance(artifact, Staged) else None)
+
+
+def _statistics(task: Task, result: RecordingResult) -> dict[str, list[float | None]]:
+    if not result.episodes:
+        return {}
+    names = [f"{channel}:{what}" for channel in task.columns for what in KEPT]
+    return {
+        name: [value if isinstance(value, float) else None for value in result.table[name]]
+        for name in names
+    }
+
+
+def listed(row: Evaluation, result: RecordingResult) -> list[ListedEpisode]:
+    """Return the accepted episodes of a recording as a dataset lists them."""
+    return [
+        ListedEpisode(one.id, row.hash, row.name, one.rows, row.ref, one.file, one.part)
+        for one in result.episodes
+    ]
+
+
+def rows_of(task: Task, evaluated: list[NewResult]) -> pl.DataFrame:
+    """Return one row per episode of newly evaluated recordings."""
+    columns: dict[str, list[str | float | None]] = {name: [] for name in table.columns_of(task)}
+    for each in evaluated:
+        for name, values in each.result.table.items():
+            columns[name] += values
+    return pl.DataFrame(columns, schema=table.empty(task).schema)
+
+
+def sketches_of(home: Home, row: Evaluation) -> list[Sketched]:
+    """Return the sketches of a recording that was evaluated before.
+
+    Raises:
+        CorruptArtifact: Its artifact is damaged.
+    """
+    if not row.sketches:
+        return []
+    path: Path = home.root / row.ref.path
+    return _sketches(row, from_json_value(summary_of(home, row.ref), RecordingResult, path))
+
+
+def _sketches(row: Evaluation, result: RecordingResult) -> list[Sketched]:
+    return [
+        Sketched(
+            row.hash, f"{row.name}/{each.part}" if each.part else row.name, each.sketch, each.part
+        )
+        for each in result.sketches
+    ]

@@ -1,0 +1,122 @@
+"""Totals over all evaluated recordings: sums that are updated with each changed recording.
+
+A recording that leaves is subtracted. Only where its value is the smallest or largest of all is
+the next one unknown: then `is_exact` is false, and the totals must be summed again from all rows.
+That happens to one in N/2 recordings that leave, so it costs the same among any number.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from kinemill.catalog.evaluations import Evaluation
+from kinemill.catalog.set_digest import set_difference, set_digest
+from kinemill.validate.evaluation import Details
+
+Span = tuple[float, float]  # smallest and largest value
+Item = tuple[Evaluation, Details]
+K = TypeVar("K", str, int)
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Totals over evaluated recordings.
+
+    Attributes:
+        counts: number of `recordings`; of those without an accepted episode (`quarantined`), with a
+            finding (`faulty`) or not accepted as a whole (`held_back`); accepted `episodes` and
+            `rows`; accepted episodes that no user released (`checked`); `sketches`.
+        dropped: dropped rows by check.
+        checks: number of findings, of dropped rows and of recordings by check.
+        spans: smallest and largest number by `check/name`, and value by `/channel`.
+        episodes: digest of the set of episodes.
+        is_exact: whether `spans` are those of the present recordings.
+    """
+
+    counts: dict[str, int] = field(default_factory=dict[str, int])
+    dropped: dict[str, int] = field(default_factory=dict[str, int])
+    checks: dict[str, tuple[int, int, int]] = field(default_factory=dict[str, tuple[int, int, int]])
+    spans: dict[str, Span] = field(default_factory=dict[str, Span])
+    episodes: str = set_digest([])
+    is_exact: bool = True
+
+    def __getitem__(self, name: str) -> int:
+        """Return one of the counts."""
+        return self.counts.get(name, 0)
+
+    def changed(self, old: Iterable[Item], new: Iterable[Item]) -> "Totals":
+        """Return the totals after recordings were replaced."""
+        counts, dropped = Counter(self.counts), Counter(self.dropped)
+        checks = {check: Counter(dict(enumerate(own))) for check, own in self.checks.items()}
+        spans, is_exact = dict(self.spans), self.is_exact
+        digests = {-1: list[bytes](), 1: [bytes.fromhex(self.episodes)]}
+        for sign, items in ((-1, old), (1, new)):
+            for row, details in items:
+                _add(counts, _counts_of(row), sign)
+                _add(dropped, details.dropped, sign)
+                for check, (found, lost) in details.counts().items():
+                    own = checks.setdefault(check, Counter())
+                    _add(own, {0: found, 1: lost, 2: 1}, sign)
+                digests[sign].append(bytes.fromhex(details.episodes))
+                for name, values in spans_of(details):
+                    if sign > 0:
+                        spans[name] = _union(spans.get(name), values)
+                    else:
+                        is_exact &= not _touches(spans.get(name), values)
+        return Totals(
+            _positive(counts),
+            _positive(dropped),
+            {
+                check: (own[0], own[1], own[2])
+                for check, own in sorted(checks.items())
+                if any(own.values())
+            },
+            dict(sorted(spans.items())),
+            set_difference(digests[1], digests[-1]),
+            is_exact,
+        )
+
+
+def _counts_of(row: Evaluation) -> dict[str, int]:
+    return {
+        "recordings": 1,
+        "quarantined": int(not row.episodes),
+        "faulty": int(row.faulty),
+        "held_back": int(row.held_back),
+        "episodes": row.episodes,
+        "rows": row.rows,
+        "checked": 0 if row.released else row.episodes,
+        "sketches": row.sketches,
+    }
+
+
+def spans_of(details: Details) -> Iterator[tuple[str, Span]]:
+    """Yield the smallest and largest numbers of a recording, by the name of `Totals.spans`."""
+    for track in details.measured:
+        for check, numbers in track.items():
+            for name, value in numbers.items():
+                yield f"{check}/{name}", (value, value)
+    for column, values in details.statistics.items():
+        channel, _, what = column.rpartition(":")
+        known = [value for value in values if value is not None]
+        if what == "min" and known:
+            most = [one for one in details.statistics[f"{channel}:max"] if one is not None]
+            yield f"/{channel}", (min(known), max(most, default=min(known)))
+
+
+def _add(to: "Counter[K]", values: Mapping[K, int], sign: int) -> None:
+    for key, value in values.items():
+        to[key] += sign * value
+
+
+def _positive(counter: Counter[str]) -> dict[str, int]:
+    return {key: value for key, value in sorted(counter.items()) if value}
+
+
+def _union(one: Span | None, other: Span) -> Span:
+    return (min(one[0], other[0]), max(one[1], other[1])) if one else other
+
+
+def _touches(every: Span | None, own: Span) -> bool:
+    return every is None or own[0] <= every[0] or own[1] >= every[1]
