@@ -31,7 +31,7 @@ from kinemill.validate.measures import Measured
 from kinemill.validate.report_samples import TrackStrip
 
 NO_ARTIFACT = ArtifactRef("", "")  # of a recording without tracks
-KEPT = ("min", "max", "std")  # statistics of each channel and episode in the document
+STORED = ("min", "max", "std")  # statistics of each channel and episode in the document
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Details:
         measured: numbers of the checks, by track.
         strip: tracks for the report.
         products: products of actions and accelerations.
-        statistics: `KEPT` statistics of each channel, one value per episode.
+        statistics: `STORED` statistics of each channel, one value per episode.
         episodes: digest of the set of its episodes.
         broken: checks of accepted episodes that fail.
     """
@@ -159,7 +159,7 @@ def evaluate_recording(task: Task, home: Home, recording: Recording, task_rules:
 def _statistics(task: Task, result: RecordingResult) -> dict[str, list[float | None]]:
     if not result.episodes:
         return {}
-    names = [f"{channel}:{what}" for channel in task.columns for what in KEPT]
+    names = [f"{channel}:{what}" for channel in task.columns for what in STORED]
     return {
         name: [value if isinstance(value, float) else None for value in result.table[name]]
         for name in names

@@ -22,7 +22,7 @@ from kinemill.validate.unit_outliers import find_unit_outliers, usual_stds
 
 SAMPLE = 512  # recordings with tracks
 
-Found = tuple[str, str, Outlier]  # check, content hash, outlier
+FoundOutlier = tuple[str, str, Outlier]  # check, content hash, outlier
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def make_reference(task: Task, sample: Sequence[Item]) -> OutlierReference:
 
 def find_outliers(
     task: Task, reference: OutlierReference, items: Sequence[Item]
-) -> Iterator[Found]:
+) -> Iterator[FoundOutlier]:
     """Yield the outliers among some recordings."""
     for row, details in items:
         for one in find_unit_outliers(row.name, details.statistics, reference.stds, task):

@@ -195,11 +195,11 @@ class Results:
         items: Sequence[Item],
         replaced: Sequence[str],
     ) -> None:
-        found = (
+        rows = (
             (check, hash_, one.recording, json.dumps(one.to_json()))
             for check, hash_, one in find_outliers(self._task, reference, items)
         )
-        evaluations.set_outliers(connection, self._task.name, found, replaced)
+        evaluations.set_outliers(connection, self._task.name, rows, replaced)
 
     def _items(self, rows: Iterator[tuple[evaluations.Evaluation, str]]) -> Iterator[Item]:
         return ((row, Details.parse(document, self.home)) for row, document in rows)

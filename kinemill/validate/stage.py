@@ -199,9 +199,9 @@ class _Validation:
             present = {one.hash: one for one in results.between(previous, some[-1].hash)}
             previous = some[-1].hash
             entries = [e for e in some if not (is_known and _is_of(present.get(e.hash), e))]
-            gone = [*(present.keys() - {one.hash for one in some})]
+            removed = [*(present.keys() - {one.hash for one in some})]
             self._done += len(some) - len(entries)
-            yield _Batch(entries, sorted(gone))
+            yield _Batch(entries, sorted(removed))
         if rest := [one.hash for one in results.between(previous, "g")]:
             yield _Batch(removed=rest)
 
@@ -226,19 +226,19 @@ class _Validation:
     ) -> DuplicatePairs:
         """Register which of the new recordings are near-duplicates."""
         new = [sketched for item in evaluated for sketched in item.sketches]
-        gone = {*removed}
+        without = {*removed}
         results = last_set(self._home, self._task.name)
 
         def registered() -> Iterator[Sketched]:
             for row in results if is_known else ():
-                if row.hash not in gone:
+                if row.hash not in without:
                     yield from sketches_of(self._home, row)
 
         total = 0
         if is_known:
-            left = (row for row, _ in results.find(gone).values())
+            rows = (row for row, _ in results.find(without).values())
             total = Results(self._task, self._home).totals["sketches"]
-            total -= sum(row.sketches for row in left)
+            total -= sum(row.sketches for row in rows)
         return register_duplicates(
             self._task, self._home, new, registered, total=total, removed=removed
         )

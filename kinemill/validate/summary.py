@@ -100,8 +100,8 @@ def describe(
         duplicates: pairs of near-duplicates.
     """
     totals, sample = results.totals, results.sample()
-    faulty = [_shown(item) for item in results.first(FAULTY, FAULTY_ROWS)]
-    sound = [_shown(item) for item in results.first(SOUND, SOUND_ROWS)]
+    faulty = [_sample_of(item) for item in results.first(FAULTY, FAULTY_ROWS)]
+    sound = [_sample_of(item) for item in results.first(SOUND, SOUND_ROWS)]
     checks = _checks(task, results, totals, sample, duplicates)
     checks = [_with_fix(task, check, faulty) for check in checks]
     write_document(folder / CHECKS, checks)
@@ -130,7 +130,7 @@ def describe(
     return summary
 
 
-def _shown(item: Item) -> RecordingSample:
+def _sample_of(item: Item) -> RecordingSample:
     row, details = item
     return shortened(
         RecordingSample(row.hash, row.name, details.reasons, 0, row.episodes, details.strip)
@@ -167,7 +167,7 @@ def _checks(
         (track for _, details in sample for track in details.measured), totals.spans
     )
     made |= {check.name: check for check in _physics(task, totals, results, measured)}
-    made |= {check.name: check for check in _across(task, results, duplicates)}
+    made |= {check.name: check for check in _cross_recording(task, results, duplicates)}
     return [made[name] for name in planned_checks(task)]
 
 
@@ -205,30 +205,32 @@ def _physics(
     """Return for each physical check its number of findings, recordings and dropped rows."""
     plans, listed = planned_checks(task), list[CheckResult]()
     for name in physical_names(task):
-        found, rows, recordings = totals.checks.get(f"physics_{name}", (0, 0, 0))
-        items = results.faulty(f"physics_{name}") if found else []
+        faults, rows, recordings = totals.checks.get(f"physics_{name}", (0, 0, 0))
+        items = results.faulty(f"physics_{name}") if faults else []
         reasons = [
             {"recording": row.name, **reason}
             for row, details in items
             for reason in details.reasons
             if reason["check"] == name
         ]
-        values: Json = {"faults": found, "rows": rows, "recordings": recordings}
+        values: Json = {"faults": faults, "rows": rows, "recordings": recordings}
         values["failing"] = reasons[:MAX_LISTED]
         if own := measured.get(name):
             values["measured"] = own
-        listed.append(plans[f"physics_{name}"].make_result(not found, values))
+        listed.append(plans[f"physics_{name}"].make_result(not faults, values))
     return listed
 
 
-def _across(task: Task, results: Results, duplicates: DuplicatePairs) -> list[CheckResult]:
+def _cross_recording(task: Task, results: Results, duplicates: DuplicatePairs) -> list[CheckResult]:
     """Return the checks that compare recordings with each other."""
-    found = {name: results.outliers(name, MAX_LISTED) for name in (UNIT_OUTLIERS, ACTION_OUTLIERS)}
-    found[NEAR_DUPLICATES] = (duplicates.total, to_json_value(duplicates.nearest)[:MAX_LISTED])
+    by_check = {
+        name: results.outliers(name, MAX_LISTED) for name in (UNIT_OUTLIERS, ACTION_OUTLIERS)
+    }
+    by_check[NEAR_DUPLICATES] = (duplicates.total, to_json_value(duplicates.nearest)[:MAX_LISTED])
     plans = planned_checks(task)
     return [
         plans[name].make_result(not total, {"found": total, "failing": some})
-        for name, (total, some) in found.items()
+        for name, (total, some) in by_check.items()
     ]
 
 

@@ -55,9 +55,9 @@ class Totals:
             for row, details in items:
                 _add(counts, _counts_of(row), sign)
                 _add(dropped, details.dropped, sign)
-                for check, (found, lost) in details.counts().items():
+                for check, (count, lost) in details.counts().items():
                     own = checks.setdefault(check, Counter())
-                    _add(own, {0: found, 1: lost, 2: 1}, sign)
+                    _add(own, {0: count, 1: lost, 2: 1}, sign)
                 digests[sign].append(bytes.fromhex(details.episodes))
                 for name, values in spans_of(details):
                     if sign > 0:
@@ -99,10 +99,10 @@ def spans_of(details: Details) -> Iterator[tuple[str, Span]]:
                 yield f"{check}/{name}", (value, value)
     for column, values in details.statistics.items():
         channel, _, what = column.rpartition(":")
-        known = [value for value in values if value is not None]
-        if what == "min" and known:
-            most = [one for one in details.statistics[f"{channel}:max"] if one is not None]
-            yield f"/{channel}", (min(known), max(most, default=min(known)))
+        lows = [value for value in values if value is not None]
+        if what == "min" and lows:
+            highs = [one for one in details.statistics[f"{channel}:max"] if one is not None]
+            yield f"/{channel}", (min(lows), max(highs, default=min(lows)))
 
 
 def _add(to: "Counter[K]", values: Mapping[K, int], sign: int) -> None:

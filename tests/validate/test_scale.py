@@ -24,6 +24,8 @@ from kinemill.validate.evaluation import Details
 from kinemill.validate.published import open_results
 from kinemill.validate.stage import list_episodes
 from kinemill.validate.summary import read_quarantine
+from tests.deploy.conftest import database as shared  # noqa: F401  (fixture)
+from tests.deploy.conftest import postgres  # noqa: F401  (fixture)
 from tests.validate.conftest import as_frame
 
 _alerts: list[str] = []
@@ -210,3 +212,18 @@ def test_a_validation_that_was_stopped_between_two_steps_goes_on(
     elsewhere = Home(tmp_path / "elsewhere")
     assert validate.run(task, elsewhere, record(task, some, elsewhere)).ref == published.ref
     assert all_of(elsewhere, published.ref) == all_of(home, published.ref)
+
+
+def test_a_shared_database_gives_the_same_as_a_file(
+    home, pendulum, record, some, unsynced, tmp_path, request
+):
+    task, names = pendulum(max_quarantined_share=1.0), sorted(some)
+    ref = validate.run(task, home, record(task, some)).ref
+    expected = ref, all_of(home, ref)
+    request.getfixturevalue("shared")
+    elsewhere = Home(tmp_path / "elsewhere")
+    for count in (5, 40):
+        few = {name: some[name] for name in names[:count]}
+        published = validate.run(task, elsewhere, record(task, few, elsewhere))
+    assert (published.ref, all_of(elsewhere, published.ref)) == expected
+    assert not elsewhere.catalog_db.exists()
