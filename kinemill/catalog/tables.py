@@ -79,7 +79,12 @@ FAULTY = "evaluated.faulty = 1 AND evaluated.removed IS NULL"
 QUARANTINED = "evaluated.episodes = 0 AND evaluated.removed IS NULL"
 for _name, _condition in (("held_back", HELD_BACK), ("faulty", FAULTY)):
     _where = _condition.replace("evaluated.", "")
-    _index(f"evaluated_{_name}", evaluated.c.task, evaluated.c.hash, where=_where)
+    # With the column of the condition, else SQLite prefers the primary key.
+    _index(
+        f"evaluated_{_name}",
+        *(evaluated.c[column] for column in ("task", _name, "hash")),
+        where=_where,
+    )
 _index(
     "evaluated_quarantined",
     evaluated.c.task,
