@@ -17,7 +17,6 @@ from sqlalchemy import (
     Select,
     TextClause,
     delete,
-    func,
     insert,
     select,
     text,
@@ -37,6 +36,7 @@ from kinemill.catalog.history import (
 )
 from kinemill.catalog.set_digest import set_difference
 from kinemill.catalog.tables import (
+    ANY_CHECK,
     HELD_BACK,
     QUARANTINED,
     documents,
@@ -272,48 +272,13 @@ def replace(
         belonging[episodes] += [{**key, **vars(episode)} for episode in one.episodes]
         belonging[findings] += [
             {**key, "check": check, "count": count, "rows": lost}
-            for check, (count, lost) in one.findings.items()
+            for check, (count, lost) in (_marks(one.row) | one.findings).items()
         ]
     for table, values in {evaluated: rows, **belonging}.items():
         if values:
             connection.execute(insert(table), values)
     digests = [bytes.fromhex(head.set), *(one.row.digest for one in added)]
     return change, set_difference(digests, (one.digest for one in ended))
-
-
-def set_outliers(
-    connection: Connection,
-    task: str,
-    listed: Iterable[tuple[str, str, str, str]],
-    replaced: Iterable[str] | None,
-) -> None:
-    """Replace the outliers of some recordings, or of all.
-
-    Args:
-        connection: from `transaction`.
-        task: name of the task.
-        listed: check, content hash, name of the recording, and the outlier as JSON.
-        replaced: content hashes whose outliers are removed; None: all.
-    """
-    every = delete(outliers).where(outliers.c.task == task)
-    if replaced is None:
-        connection.execute(every)
-    else:
-        for some in batches(replaced):
-            connection.execute(every.where(outliers.c.hash.in_(some)))
-    names = ("check", "hash", "name", "document")
-    if rows := [{"task": task, **dict(zip(names, one, strict=True))} for one in listed]:
-        connection.execute(insert(outliers), rows)
-
-
-def find_outliers(home: Home, task: str, check: str, limit: int) -> tuple[int, list[str]]:
-    """Return the number of outliers of a check, and the first ones by name, as JSON."""
-    of = outliers.c
-    this = (of.task == task) & (of.check == check)
-    query = select(of.document).where(this).order_by(of.name, of.hash).limit(limit)
-    with transaction(home) as connection:
-        total = connection.execute(select(func.count()).where(this)).scalar_one()
-        return total, [row[0] for row in connection.execute(query)]
 
 
 def quarantined_names(home: Home, task: str, limit: int) -> list[str]:
@@ -327,7 +292,7 @@ def quarantined_names(home: Home, task: str, limit: int) -> list[str]:
 def held_back(
     home: Home, task: str, without: Iterable[str], offset: int, limit: int | None
 ) -> tuple[int, list[Evaluation]]:
-    """Return the number of recordings that are not accepted as a whole, and a page of them by hash.
+    """Return a page of the recordings that are not accepted as a whole, by hash.
 
     Args:
         home: its home.
@@ -335,33 +300,42 @@ def held_back(
         without: content hashes that are left out.
         offset: number of recordings to skip.
         limit: maximum number to return; default: all.
+
+    Returns:
+        how many of the recordings that are left out are not accepted as a whole, and the page.
     """
     left_out = set(without)
-    query = select(evaluated).where(evaluated.c.task == task, text(HELD_BACK))
-    these = select(func.count()).where(evaluated.c.task == task, text(HELD_BACK))
+    query = _with_finding(select(evaluated), task, HELD_BACK)
     with transaction(home) as connection:
-        total = connection.execute(these).scalar_one() - sum(
-            connection.execute(these.where(evaluated.c.hash.in_(some))).scalar_one()
+        omitted = sum(
+            len(connection.execute(query.where(evaluated.c.hash.in_(some))).all())
             for some in batches(left_out)
         )
-        every = connection.execute(query.order_by(evaluated.c.hash)).yield_per(200)
+        every = connection.execute(query.order_by(findings.c.hash)).yield_per(200)
         rows = (_evaluation(row) for row in every if row.hash not in left_out)
-        return total, [*islice(rows, offset, None if limit is None else offset + limit)]
+        return omitted, [*islice(rows, offset, None if limit is None else offset + limit)]
 
 
 def faulty(home: Home, task: str, check: str, limit: int) -> list[str]:
     """Return the content hashes of the first recordings with findings of a check, sorted."""
+    query = _with_finding(select(findings.c.hash), task, check).order_by(findings.c.hash)
+    with transaction(home) as connection:
+        return [row[0] for row in connection.execute(query.limit(limit))]
+
+
+def _with_finding(query: Select[Any], task: str, check: str) -> Select[Any]:
+    """Return a query of rows that count and have findings of a check."""
     of, row = findings.c, evaluated.c
     joined = (of.task == row.task) & (of.hash == row.hash) & (of.added == row.added)
-    query = (
-        select(of.hash)
-        .join_from(findings, evaluated, joined)
-        .where(of.task == task, of.check == check, row.removed.is_(None))
-        .order_by(of.hash)
-        .limit(limit)
+    return query.select_from(findings.join(evaluated, joined)).where(
+        of.task == task, of.check == check, row.removed.is_(None)
     )
-    with transaction(home) as connection:
-        return [row[0] for row in connection.execute(query)]
+
+
+def _marks(row: Evaluation) -> dict[str, tuple[int, int]]:
+    """Return the entries by which pages find a recording."""
+    marks = {ANY_CHECK: row.faulty, HELD_BACK: row.held_back}
+    return {check: (1, 0) for check, holds in marks.items() if holds}
 
 
 def forget(connection: Connection, task: str, head: Head, hash_: str) -> None:

@@ -73,18 +73,8 @@ evaluated = Table(
     *_numbers("episodes", "rows", "dropped_rows", "sketches", "faulty", "held_back"),
     sqlite_with_rowid=False,
 )
-# The conditions below are repeated literally in queries: SQLite uses such an index only then.
-HELD_BACK = "evaluated.held_back = 1 AND evaluated.removed IS NULL"
-FAULTY = "evaluated.faulty = 1 AND evaluated.removed IS NULL"
+# The condition is repeated literally in queries: SQLite uses such an index only then.
 QUARANTINED = "evaluated.episodes = 0 AND evaluated.removed IS NULL"
-for _name, _condition in (("held_back", HELD_BACK), ("faulty", FAULTY)):
-    _where = _condition.replace("evaluated.", "")
-    # With the column of the condition, else SQLite prefers the primary key.
-    _index(
-        f"evaluated_{_name}",
-        *(evaluated.c[column] for column in ("task", _name, "hash")),
-        where=_where,
-    )
 _index(
     "evaluated_quarantined",
     evaluated.c.task,
@@ -119,6 +109,8 @@ findings = Table(
     *_numbers("count", "rows"),  # findings, and dropped rows
     sqlite_with_rowid=False,
 )
+# Entries of `findings` for all recordings with any finding, and for those not accepted as a whole.
+ANY_CHECK, HELD_BACK = "*", "*held back"
 
 outliers = Table(
     "outliers",

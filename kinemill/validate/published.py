@@ -74,6 +74,11 @@ def latest_episodes(home: Home, task: str) -> ArtifactRef | None:
     return read_document(path, Pointer).snapshot if path.is_file() else None
 
 
+def is_indexed(home: Home, task: str) -> bool:
+    """Return whether no artifact of a task turned out to be damaged since its last validation."""
+    return index_path(home, task, EPISODES).is_file()
+
+
 def inputs(task: Task, recordings: ArtifactRef) -> Json:
     """Return the inputs of the artifact key of the published episodes."""
     return {"recordings": recordings.digest, **_rules_of(task)}

@@ -18,6 +18,7 @@ from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.validate.episodes import STAGE, EpisodeFile, RecordingResult, rules, validated_inputs
 from kinemill.validate.published import is_current
+from kinemill.validate.results import Results
 
 NOT_VALIDATED = "not validated"
 
@@ -118,9 +119,10 @@ def held_back(task: Task, home: Home, offset: int = 0, limit: int | None = None)
     special = [_decided_on(task, home, made) for made in decisions.values()]
     listed, skipped = special[offset:][:limit], max(0, offset - len(special))
     room = None if limit is None else limit - len(listed)
-    total, rows = evaluations.held_back(home, task.name, decisions, skipped, room)
+    omitted, rows = evaluations.held_back(home, task.name, decisions, skipped, room)
     listed += [_undecided(task, home, row) for row in rows]
-    return HeldBackPage(len(special) + total, _by_name(listed))
+    total = len(special) + Results(task, home).totals["held_back"] - omitted
+    return HeldBackPage(total, _by_name(listed))
 
 
 def _by_name(statuses: list[RecordingStatus]) -> list[RecordingStatus]:

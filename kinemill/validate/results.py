@@ -11,9 +11,10 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from kinemill.catalog import evaluations, transaction
+from kinemill.catalog import evaluations, outliers, transaction
 from kinemill.catalog.evaluations import EvaluationSet
 from kinemill.catalog.history import Head, batches
+from kinemill.catalog.tables import ANY_CHECK
 from kinemill.store import Json, from_json_value, to_json_value
 from kinemill.store.home import Home
 from kinemill.task import Task
@@ -90,9 +91,9 @@ class Results:
         """Return the recordings that all others are compared with."""
         return self.first(SAMPLE, _WITH_TRACKS)
 
-    def faulty(self, check: str) -> list[Item]:
+    def faulty(self, check: str = ANY_CHECK, limit: int = MAX_LISTED) -> list[Item]:
         """Return the first recordings with findings of a check, by content hash."""
-        return self.find(evaluations.faulty(self.home, self._task.name, check, MAX_LISTED))
+        return self.find(evaluations.faulty(self.home, self._task.name, check, limit))
 
     def quarantined_names(self, limit: int) -> list[str]:
         """Return the first names of recordings without an accepted episode, sorted."""
@@ -100,7 +101,7 @@ class Results:
 
     def outliers(self, check: str, limit: int) -> tuple[int, list[Json]]:
         """Return the number of outliers of a check, and the first ones by name."""
-        total, listed = evaluations.find_outliers(self.home, self._task.name, check, limit)
+        total, listed = outliers.find_outliers(self.home, self._task.name, check, limit)
         return total, [json.loads(one) for one in listed]
 
     def enter(self, update: Update, rules: str) -> None:
@@ -182,7 +183,7 @@ class Results:
     ) -> Totals:
         """Find the outliers among all rows; return the totals of all rows."""
         totals = Totals()
-        evaluations.set_outliers(connection, self._task.name, [], None)
+        outliers.replace_outliers(connection, self._task.name, [], None)
         for items in batches(self._items(rows.first()), _CHUNK):
             self._set_outliers(connection, reference, items, [])
             totals = totals.changed([], items)
@@ -199,7 +200,7 @@ class Results:
             (check, hash_, one.recording, json.dumps(one.to_json()))
             for check, hash_, one in find_outliers(self._task, reference, items)
         )
-        evaluations.set_outliers(connection, self._task.name, rows, replaced)
+        outliers.replace_outliers(connection, self._task.name, rows, replaced)
 
     def _items(self, rows: Iterator[tuple[evaluations.Evaluation, str]]) -> Iterator[Item]:
         return ((row, Details.parse(document, self.home)) for row, document in rows)

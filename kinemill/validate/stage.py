@@ -47,7 +47,7 @@ from kinemill.validate.published import (
     EpisodesDocument,
     find_previous,
     inputs,
-    latest_episodes,
+    is_indexed,
     made_by,
     open_results,
     read_episodes,
@@ -88,20 +88,30 @@ def run(
         The published episodes, checks and report page; cached if nothing has changed.
     """
     progress = progress or NullReporter()
+    if cached := _find_cached(task, home, recordings):
+        return cached
     # A second validation blocks here, reports the lock holder, then reads the cached result.
     with lock(home, f"validate-{task.name}", progress.log_message):
+        if cached := _find_cached(task, home, recordings):
+            return cached
         previous = find_previous(task, home)
-        if previous and read_episodes(home, previous.ref).recordings == recordings.digest:
-            return previous
         validating = _Validation(task, home, Snapshot(home, recordings), progress)
         try:
-            artifact = validating.run(is_known=latest_episodes(home, task.name) is not None)
+            artifact = validating.run(is_known=is_indexed(home, task.name))
         except CorruptArtifact:
             if previous is None:
                 raise
             artifact = validating.run(is_known=False)  # which rebuilds damaged artifacts
         fault_point("validate.published")
     return artifact
+
+
+def _find_cached(task: Task, home: Home, recordings: ArtifactRef) -> Artifact | None:
+    """Return the last published episodes if they are those of a snapshot by the present rules."""
+    previous = find_previous(task, home)
+    if previous and read_episodes(home, previous.ref).recordings == recordings.digest:
+        return previous
+    return None
 
 
 def load_episodes(home: Home, ref: ArtifactRef) -> list[Episode]:

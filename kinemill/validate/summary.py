@@ -7,7 +7,6 @@ from pathlib import Path
 
 import polars as pl
 
-from kinemill.catalog.tables import FAULTY as FAULTY_ROWS
 from kinemill.store import Json, StoredSummary, read_document, to_json_value, write_document
 from kinemill.task import Task
 from kinemill.validate import expectations, measures, ranges, report, table
@@ -100,7 +99,7 @@ def describe(
         duplicates: pairs of near-duplicates.
     """
     totals, sample = results.totals, results.sample()
-    faulty = [_sample_of(item) for item in results.first(FAULTY, FAULTY_ROWS)]
+    faulty = [_sample_of(item) for item in results.faulty(limit=FAULTY)]
     sound = [_sample_of(item) for item in results.first(SOUND, SOUND_ROWS)]
     checks = _checks(task, results, totals, sample, duplicates)
     checks = [_with_fix(task, check, faulty) for check in checks]

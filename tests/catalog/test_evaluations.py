@@ -6,6 +6,7 @@ from kinemill import catalog
 from kinemill.catalog import evaluations
 from kinemill.catalog.evaluations import EpisodeRow, Evaluation, EvaluationSet, NewEvaluation
 from kinemill.catalog.history import Head
+from kinemill.catalog.outliers import find_outliers, replace_outliers
 from kinemill.store import ArtifactRef, digest
 from tests.deploy.conftest import database as shared  # noqa: F401  (fixture)
 from tests.deploy.conftest import postgres  # noqa: F401  (fixture)
@@ -63,10 +64,10 @@ def test_every_earlier_set_keeps_its_rows_documents_and_episodes(place):
 def test_a_page_of_what_is_held_back_leaves_out_decided_ones(place):
     changed(place, *(result(number, episodes=number % 2) for number in range(40)))
     every = sorted(digest(number) for number in range(0, 40, 2))
-    total, rows = evaluations.held_back(place, "arm", [], 5, 3)
-    assert (total, [row.hash for row in rows]) == (20, every[5:8])
-    total, rows = evaluations.held_back(place, "arm", [every[0], every[6], digest(1)], 4, None)
-    assert (total, [row.hash for row in rows]) == (18, [every[5], *every[7:]])
+    omitted, rows = evaluations.held_back(place, "arm", [], 5, 3)
+    assert (omitted, [row.hash for row in rows]) == (0, every[5:8])
+    omitted, rows = evaluations.held_back(place, "arm", [every[0], every[6], digest(1)], 4, None)
+    assert (omitted, [row.hash for row in rows]) == (2, [every[5], *every[7:]])
     assert evaluations.quarantined_names(place, "arm", 3) == ["0.csv", "10.csv", "12.csv"]
 
 
@@ -86,12 +87,12 @@ def test_outliers_are_replaced_for_some_recordings_or_for_all(place):
         return [("units", digest(number), f"{number}.csv", str(number)) for number in some]
 
     with catalog.transaction(place, write=True) as connection:
-        evaluations.set_outliers(connection, "arm", listed(3, 1, 2), None)
-        evaluations.set_outliers(connection, "arm", listed(5), [digest(1), digest(9)])
-    assert evaluations.find_outliers(place, "arm", "units", 2) == (3, ["2", "3"])
+        replace_outliers(connection, "arm", listed(3, 1, 2), None)
+        replace_outliers(connection, "arm", listed(5), [digest(1), digest(9)])
+    assert find_outliers(place, "arm", "units", 2) == (3, ["2", "3"])
     with catalog.transaction(place, write=True) as connection:
-        evaluations.set_outliers(connection, "arm", [], None)
-    assert evaluations.find_outliers(place, "arm", "units", 2) == (0, [])
+        replace_outliers(connection, "arm", [], None)
+    assert find_outliers(place, "arm", "units", 2) == (0, [])
 
 
 def test_a_forgotten_recording_leaves_no_row_and_no_set_that_had_it(place):
