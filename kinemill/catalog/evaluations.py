@@ -272,7 +272,7 @@ def replace(
         belonging[episodes] += [{**key, **vars(episode)} for episode in one.episodes]
         belonging[findings] += [
             {**key, "check": check, "count": count, "rows": lost}
-            for check, (count, lost) in (_marks(one.row) | one.findings).items()
+            for check, (count, lost) in {**_marks(one.row), **one.findings}.items()
         ]
     for table, values in {evaluated: rows, **belonging}.items():
         if values:
