@@ -36,6 +36,13 @@ class Motion(MotionSettings):
             "validation": history | {"rows after it": EVALUATION_ROWS},
         }
 
+    def imitates_actions(self, task: Task) -> bool:
+        """Return whether it learns from the clips alone.
+
+        In physics a target differs from the clip's next angle by what the servo needs to reach it.
+        """
+        return task.environment is None
+
     def check_clips(self, task: Task, clips: Mapping[str, Mapping[str, Any]]) -> None:
         """Raise BadInput if the clips cannot be learned from.
 

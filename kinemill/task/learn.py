@@ -231,6 +231,15 @@ class Learn(Plugin):
         del task
         return {}
 
+    def imitates_actions(self, task: Any) -> bool:
+        """Return whether the actions in logs are what a policy should do, so that it has errors.
+
+        Args:
+            task: the `Task` whose `learn` this is.
+        """
+        del task
+        return True
+
     def check_clips(self, task: Any, clips: Mapping[str, Mapping[str, object]]) -> None:
         """Raise BadInput if the training episodes are unusable.
 

@@ -13,6 +13,7 @@ from kinemill.draft.robot_file import read_robot
 from kinemill.environments import make_environment
 from kinemill.environments.kinds.legged import ClipEnv
 from kinemill.errors import BadInput
+from kinemill.export.policy import describe
 from kinemill.motion.clip_reference import ClipFamily, ClipReference
 from kinemill.motion.gait_setup import Clips, fit_family
 from kinemill.motion.motion_tracking import REACH, Tracking
@@ -26,7 +27,10 @@ from kinemill.task import load_task
 from kinemill.task.protocols import NullReporter
 from kinemill.train import load_model
 from kinemill.train import stage as train
+from kinemill.train.demonstrations import Demonstrations
+from kinemill.verify.policies.subject import PolicySubject
 from tests.environments.test_legged import HIPS, quadruped
+from tests.motion.policies import of_clips
 
 DT, RATE = 0.02, 50
 JOINTS = tuple(f"{leg}_{joint}" for leg in HIPS for joint in ("hip", "knee"))
@@ -270,6 +274,15 @@ def test_clips_are_the_same_in_every_format(folder, form):
     actual = clips_of(task).at(np.arange(99.0), [0] * 99)
     np.testing.assert_allclose(actual.joints, expected.joints, atol=1e-6)
     np.testing.assert_allclose(actual.height, expected.height, atol=1e-6)
+
+
+def test_a_policy_in_physics_has_no_errors_of_actions(folder):
+    """Its targets lead the clip by what the servos need: the clip's angles are not its actions."""
+    module, task = of_clips(), task_of(folder)
+    trained = describe(module, "dog", "d" * 64)
+    logs = Demonstrations(None)
+    assert PolicySubject(task, folder, module, trained, logs).held_out is None
+    assert task.learn.imitates_actions(task.model_copy(update={"environment": None}))
 
 
 def test_acyclic_clips_without_physics_are_refused_with_the_way_to_track_them(folder):

@@ -168,10 +168,10 @@ class PolicySubject:
 
     @cached_property
     def held_out(self) -> HeldOut | None:
-        """Differences from the actions of held-out logs; None without logs."""
-        if self.demonstrations is None:
-            return None
+        """Differences from the actions of held-out logs; None if it does not imitate them."""
         learn = self.task.learn
+        if self.demonstrations is None or not learn.imitates_actions(self.task):
+            return None
         history = getattr(learn, "history", None) or getattr(learn, "seq_len", 1)
         return measure_held_out(self.policy, self.demonstrations, history)
 
