@@ -56,6 +56,19 @@ class ClipReference:
         is_again = self._table.loops[command_rows] & (later > end - 0.5 * self.phase_step)
         return np.where(is_again, later - end, np.minimum(later, end))
 
+    def next_rows(self, command_rows: Rows, random: np.random.Generator) -> Rows | None:
+        """Return other clips than those of rows (B,)."""
+        return (command_rows + random.integers(1, self.clips, len(command_rows))) % self.clips
+
+    def after_change(self, phases: Floats) -> Floats:
+        """Return the start of clips (B,)."""
+        return np.zeros_like(phases)
+
+    def can_change(self, phases: Floats, command_rows: Rows) -> NDArray[np.bool_]:
+        """Return whether clips are over, or at the start of a repetition, (B,)."""
+        is_at_start = self._table.loops[command_rows] & (phases < 0.5 * self.phase_step)
+        return is_at_start | self.is_over(phases, command_rows)
+
     def draw_phases(self, random: np.random.Generator, command_rows: Rows | list[int]) -> Floats:
         """Return random phases (B,), rad, of clips (B,), before their last row."""
         ends = self._table.ends[command_rows]
@@ -147,6 +160,30 @@ class ClipFamily(nn.Module):
         """Return 0 (B, 1): an episode starts where its clip starts."""
         del latent
         return 0.0 * joints[:, :1]
+
+    def selected(self, command: Tensor, phase: Tensor, begun: Tensor) -> Tensor:
+        """Return the clip (B, 1) that commands (B, 3) select once the present one may end.
+
+        It may at its end, or at the start of a repetition: a jump of the targets within a clip
+        throws robots over.
+        """
+        present = torch.where(begun > 0.5, begun - 1.0, 0.0)
+        clip = present.long()[:, 0]
+        end = (self.ends[clip] * self.phase_step).unsqueeze(1)
+        is_at_start = phase < 0.5 * self.phase_step
+        is_over = phase > end - 0.5 * self.phase_step
+        is_loop = self.loops[clip].unsqueeze(1) > 0.5
+        # Not where: ONNX Runtime selects no booleans.
+        may_end = (is_loop & is_at_start) | (~is_loop & is_over) | (begun < 0.5)
+        return torch.where(may_end, self.expected_latent(command), present)
+
+    def followed(self, command: Tensor, latent: Tensor) -> Tensor:
+        """Return the commands (B, 3) of clips (B, 1); NaN in a command stays NaN."""
+        return self.commands[latent.long()[:, 0]] + 0.0 * command
+
+    def begun(self, begun: Tensor, latent: Tensor) -> Tensor:
+        """Return 1 + the index of the clip (B, 1): another one starts from its beginning."""
+        return 1.0 + latent + 0.0 * begun
 
     def advance(self, phase: Tensor, latent: Tensor) -> Tensor:
         """Return the phases (B, 1), rad, one row later, at most that of the clip's end."""

@@ -209,6 +209,21 @@ class GaitPolicy(PolicyModule):
         phase = phase + self.phase_step
         return torch.where(phase > torch.pi, phase - 2.0 * torch.pi, phase)
 
+    def selected(self, command: Tensor, phase: Tensor, begun: Tensor) -> Tensor:
+        """Return z (B, R) of commands (B, M): a gait changes at any phase."""
+        del phase, begun
+        return self.expected_latent(command)
+
+    def followed(self, command: Tensor, latent: Tensor) -> Tensor:
+        """Return the commands (B, M) themselves."""
+        del latent
+        return command
+
+    def begun(self, begun: Tensor, latent: Tensor) -> Tensor:
+        """Return 1 (B, 1): under another command the phase goes on."""
+        del latent
+        return count_step(begun)
+
     def bounded_targets(self, joints: Tensor) -> Tensor:
         """Return targets of all joints (B, A) within limits, from those that move (B, J), rad.
 

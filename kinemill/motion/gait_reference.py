@@ -129,6 +129,21 @@ class GaitReference:
         del command_rows
         return phases + self.phase_step
 
+    def next_rows(
+        self, command_rows: NDArray[np.intp], random: np.random.Generator
+    ) -> NDArray[np.intp] | None:
+        """Return None: gaits follow any command."""
+        del command_rows, random
+
+    def after_change(self, phases: Floats) -> Floats:
+        """Return the same phases (B,): the gaits of a family are aligned in phase."""
+        return phases
+
+    def can_change(self, phases: Floats, command_rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """Return that a gait may end anywhere, (B,)."""
+        del command_rows
+        return np.ones(len(phases), bool)
+
     def draw_phases(
         self, random: np.random.Generator, command_rows: NDArray[np.intp] | list[int]
     ) -> Floats:

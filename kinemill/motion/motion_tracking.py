@@ -61,6 +61,7 @@ class Tracking:
         self._robots, self._body = robots, robots.body
         self._limit = environment.steps or np.inf
         self._push_rows = max(1, round(environment.push_every / dt))
+        self._change_rows = round((environment.command_every or 0.0) / dt)
         self._push = np.full(count, environment.push)
         self._random = np.random.default_rng(0)
         self._phase, self._command_rows = np.zeros(count), np.zeros(count, int)
@@ -88,10 +89,7 @@ class Tracking:
             factors = {name: random.uniform(*ends) for name, ends in ranges}
             self._robots.vary(int(row), factors)
             self._push[row] = factors.get("push", self._environment.push)
-        of_clip = random.integers(reference.clips, size=count)
-        of_task = np.array(self._task_rows)[random.integers(len(self._task_rows), size=count)]
-        is_of_task = random.random(count) < self._settings.task_commands
-        command_rows = np.where(is_of_task, of_task, of_clip)
+        command_rows = self._draw_commands(count)
         inside = random.random(count) < self._settings.gait_starts
         phase = reference.begin(self._robots, rows, command_rows, inside, random)
         self._phase[rows], self._command_rows[rows] = phase, command_rows
@@ -124,8 +122,21 @@ class Tracking:
         self._sums += targets
         self._squares += targets * targets
         ended = self._reference.has_ended(robots, pose)
-        is_over = self._reference.is_over(self._phase, self._command_rows)
-        dones, inputs = ended | is_over | (robots.steps >= self._limit), self._inputs()
+        dones = ended | (robots.steps >= self._limit)
+        if self._change_rows:
+            self._change_commands(np.flatnonzero(~dones))
+        else:
+            dones |= self._reference.is_over(self._phase, self._command_rows)
+        inputs = self._inputs()
+        infos = self._restart(dones, ended, inputs)
+        weights = self._settings.reward
+        rewards = (weights.task * task + weights.imitation * imitation).astype(np.float32)
+        return inputs, rewards, dones, infos, self._masks
+
+    def _restart(
+        self, dones: NDArray[np.bool_], ended: NDArray[np.bool_], inputs: Observations
+    ) -> list[dict[str, Any]]:
+        """Begin new episodes where one is over, with their `inputs`; return the infos of steps."""
         infos: list[dict[str, Any]] = [{} for _ in dones]
         rows = np.flatnonzero(dones)
         if len(rows):
@@ -133,9 +144,29 @@ class Tracking:
                 infos[row] = self._final_info(int(row), inputs[row].copy(), bool(ended[row]))
             self._begin(rows)
             inputs[rows] = self._inputs()[rows]
-        weights = self._settings.reward
-        rewards = (weights.task * task + weights.imitation * imitation).astype(np.float32)
-        return inputs, rewards, dones, infos, self._masks
+        return infos
+
+    def _change_commands(self, rows: NDArray[np.intp]) -> None:
+        """Give other commands to those of some robots that had theirs long enough."""
+        robots, reference = self._robots, self._reference
+        is_due = robots.steps[rows] - robots.since[rows] >= self._change_rows
+        is_due &= reference.can_change(self._phase[rows], self._command_rows[rows])
+        if not len(rows := rows[is_due]):
+            return
+        following = reference.next_rows(self._command_rows[rows], self._random)
+        if following is None:
+            following = self._draw_commands(len(rows))
+        self._command_rows[rows] = following
+        self._phase[rows] = reference.after_change(self._phase[rows])
+        robots.change_command(rows, reference.commands[following])
+
+    def _draw_commands(self, count: int) -> NDArray[np.intp]:
+        """Return random rows of the reference's commands, those of the task or of clips."""
+        random = self._random
+        of_clip = random.integers(self._reference.clips, size=count)
+        of_task = np.array(self._task_rows)[random.integers(len(self._task_rows), size=count)]
+        is_of_task = random.random(count) < self._settings.task_commands
+        return np.where(is_of_task, of_task, of_clip)
 
     def _final_info(self, row: int, inputs: Observations, ended: bool) -> Info:
         episode = (float(self._returns[row]), int(self._robots.steps[row]), ended)

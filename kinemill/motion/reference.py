@@ -43,6 +43,18 @@ class Reference(Protocol):
         """Return the phases (B,), rad, one row later."""
         ...
 
+    def next_rows(self, command_rows: Rows, random: np.random.Generator) -> Rows | None:
+        """Return rows to change to from rows (B,); None: any row of the task."""
+        ...
+
+    def after_change(self, phases: Floats) -> Floats:
+        """Return the phases (B,), rad, right after another command."""
+        ...
+
+    def can_change(self, phases: Floats, command_rows: Rows) -> NDArray[np.bool_]:
+        """Return whether the motions of rows (B,) may end at phases (B,), (B,)."""
+        ...
+
     def draw_phases(self, random: np.random.Generator, command_rows: Rows | list[int]) -> Floats:
         """Return random phases (B,), rad, for rows (B,) of `commands`."""
         ...

@@ -10,7 +10,7 @@ from torch import Tensor
 from kinemill.environments.legged.body import columns
 from kinemill.environments.legged.clips import COMMAND_UNITS
 from kinemill.motion.clip_reference import ClipFamily
-from kinemill.motion.gait_policy import GaitPolicy, count_step
+from kinemill.motion.gait_policy import GaitPolicy
 from kinemill.motion.motion_tracking import REACH
 from kinemill.motion.policy_inputs import RATE_SCALE, TURN_SCALE
 from kinemill.rl.networks import Core
@@ -35,15 +35,16 @@ class TrackingPolicy(PolicyModule):
 
     @property
     def carry_shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Shapes of phase, whether the phase is known, and the last correction."""
+        """Shapes of phase, of what it is known of (0: of nothing), and of the last correction."""
         return (1,), (1,), (len(self.layout.actions),)
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Return targets (B, J), rad, and the carry."""
         observation, phase, begun, correction = tensors
-        latent = self.family.expected_latent(observation[:, self._command])
+        latent = self.family.selected(observation[:, self._command], phase, begun)
         first = self.family.phase_of(observation[:, self._joints], latent)
-        phase = torch.where(begun > 0.5, phase, first)
+        now = self.family.begun(begun, latent)
+        phase = torch.where((begun - now).abs() < 0.5, phase, first)
         parts = [
             _trunk_inputs(observation),
             *self._gait_inputs(observation, phase, correction, latent),
@@ -54,7 +55,7 @@ class TrackingPolicy(PolicyModule):
         correction = torch.where(correction < -1.0, -1.0, correction)
         phase = self.family.advance(phase, latent)
         target = self.family.curve(phase, latent)[:, 0] + REACH * correction
-        return self.family.bounded_targets(target), phase, count_step(begun), correction
+        return self.family.bounded_targets(target), phase, now, correction
 
     def _gait_inputs(
         self, observation: Tensor, phase: Tensor, correction: Tensor, latent: Tensor
@@ -65,7 +66,8 @@ class TrackingPolicy(PolicyModule):
             observation[:, self._joints] - middle,
             RATE_SCALE * observation[:, self._rates],
         )
-        command = observation[:, self._command] / observation.new_tensor(COMMAND_UNITS)
+        command = self.family.followed(observation[:, self._command], latent)
+        command = command / observation.new_tensor(COMMAND_UNITS)
         return joints, rates, command, phase.cos(), phase.sin(), correction, next_joints
 
 

@@ -147,6 +147,53 @@ def test_a_clip_played_back_is_a_success_and_standing_is_not(folder):
     assert still < 0.6
 
 
+SEQUENCE = {"environment.command_every": 1.0, "environment.steps": 600}
+
+
+def test_a_policy_changes_between_clips_by_command_without_falling(folder):
+    """12 s of the clips alone: one of 1.96 s in turn with one that repeats itself each 1.16 s."""
+    task = task_of(folder, "crouch", "bow", **SEQUENCE)
+    policy, environment = untrained(task), make_environment(task).unwrapped
+    with torch.no_grad():
+        for weights in policy.core.parameters():
+            weights.zero_()
+    observation, _ = environment.reset(seed=0)
+    carry, played, off = policy.initial_carry(1), [environment.clip], []
+    for _ in range(600):
+        with torch.no_grad():
+            target, *carry = policy(torch.from_numpy(observation[None]), *carry)
+        observation, _, has_left, is_cut, info = environment.step(target[0].numpy())
+        assert not has_left
+        assert not is_cut
+        off.append(info["joint_error"] * environment.clips.ends[environment.clip])
+        if environment.clip != played[-1]:
+            played.append(environment.clip)
+    assert info["is_success"]
+    assert len(played) == 8
+    assert np.mean(off) < 0.06  # rad: a phase that went on would be off by up to 0.6
+
+
+def test_training_changes_clips_as_trials_do(folder):
+    tracking = tracking_of(task_of(folder, "crouch", "bow", **SEQUENCE), 16)
+    rows, phases, ends = [], [], 0
+    for _ in range(300):
+        _, reward, done, _, _ = tracking.step(np.zeros((16, 8)))
+        rows.append(tracking._command_rows.copy())
+        phases.append(tracking._phase.copy())
+        ends += int(done.sum())
+        assert (tracking._robots.command[:, 2] == np.array([0.0, 1.0])[rows[-1]]).all()
+    changed = np.diff(rows, axis=0) != 0
+    assert ends == 0
+    assert (changed.sum(axis=0) >= 3).all()
+    assert (np.array(phases[1:])[changed] == 0.0).all()
+    assert reward.mean() > 0.6
+
+
+def test_a_change_of_clips_needs_two_clips_and_an_end(folder):
+    with pytest.raises(BadInput, match="command_every: needs steps, and two clips"):
+        task_of(folder, **SEQUENCE)
+
+
 def test_the_pose_of_the_clip_is_where_training_starts(folder):
     task = task_of(folder)
     tracking = tracking_of(task, 64)
@@ -169,6 +216,16 @@ def test_the_pose_of_the_clip_is_where_training_starts(folder):
     assert {info["kinemill_episode"]["success"] for info in ends} == {1.0}
 
 
+def untrained(task) -> TrackingPolicy:
+    """A policy of the task's clips, with a random network."""
+    table, robot = clips_of(task), make_environment(task).unwrapped
+    layout = PolicyLayout(DT, robot.observation_names, robot.action_names, {}, {}, (0,) * 8)
+    family = ClipFamily(layout, len(table.ends), table.joints.shape[1])
+    family.load_clips(table)
+    torch.manual_seed(0)
+    return TrackingPolicy(layout, family, Perceptron([input_size(8), 16, 8], "tanh")).eval()
+
+
 def tracking_of(task, count: int) -> Tracking:
     reference = ClipReference(clips_of(task), task.environment.clip_error)
     robots = task.environment.many(task, count, torch.device("cpu"))
@@ -177,22 +234,18 @@ def tracking_of(task, count: int) -> Tracking:
 
 def test_what_is_exported_does_in_torch_what_it_learned_in_numpy(folder):
     """Of two clips, the one whose command is nearest; one ends within the rows, one loops."""
-    task = task_of(folder, "crouch", "bow")
-    table, robot = clips_of(task), make_environment(task).unwrapped
-    layout = PolicyLayout(DT, robot.observation_names, robot.action_names, {}, {}, (0,) * 8)
-    family = ClipFamily(layout, 2, table.joints.shape[1])
-    family.load_clips(table)
-    torch.manual_seed(0)
-    core = Perceptron([input_size(8), 16, 8], "tanh")
-    policy, reference = TrackingPolicy(layout, family, core).eval(), ClipReference(table, 0.2)
+    policy = untrained(task := task_of(folder, "crouch", "bow"))
+    core, reference = policy.core, ClipReference(clips_of(task), 0.2)
     random = np.random.default_rng(0)
     observations = random.normal(0.0, 0.3, (2, 26)).astype(np.float32)
     observations[:, 3] = 1.0
     observations[:, -3:] = [[0.0, 0.0, 0.2], [0.0, 0.0, 0.8]]
     phase, rows, added, carry = np.zeros(2), np.arange(2), np.zeros((2, 8)), policy.initial_carry(2)
+    exact = observations.copy()
+    exact[:, -3:] = reference.commands  # the policy sees the command of its clip
     with torch.no_grad():
         for _ in range(130):
-            inputs = policy_inputs(observations, phase, added, reference, rows)
+            inputs = policy_inputs(exact, phase, added, reference, rows)
             added = core(torch.from_numpy(inputs))[0].numpy().clip(-1, 1)
             phase = reference.advance(phase, rows)
             target = reference.at(phase, rows).joints + REACH * added

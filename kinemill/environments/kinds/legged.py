@@ -5,7 +5,7 @@ Symbols: J joints.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,7 +15,7 @@ import gymnasium
 import numpy as np
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from kinemill.environments.gym_types import Info
 from kinemill.environments.legged.body import Body, load_body
@@ -75,6 +75,12 @@ class LeggedEnvironment(Environment):
         default=[(0.13, 0.0, 0.0)],
         description="forward and left velocity, m/s, and turning rate, rad/s; each reset draws one",
     )
+    command_every: Seconds | None = Field(
+        default=None,
+        description="s after which a robot gets another command, in training and in trials; with "
+        "`clips`, once its clip or a repetition of it is over. Success is measured since the "
+        "last change. Default: one command an episode",
+    )
     clips: Annotated[list[str], LOCAL] = Field(
         default=[],
         description="files of clips to track, relative to the task file, in a format that the task "
@@ -119,6 +125,16 @@ class LeggedEnvironment(Environment):
     @classmethod
     def _resolve_clips(cls, value: list[str], info: ValidationInfo) -> list[str]:
         return [from_task_folder(one, info) for one in value]
+
+    @model_validator(mode="after")
+    def _check_changes(self) -> "LeggedEnvironment":
+        if (
+            self.command_every is not None
+            and self.clips
+            and (self.steps is None or len(self.clips) < 2)
+        ):
+            raise ValueError("command_every: needs steps, and two clips to change between")
+        return self
 
     @property
     def robot_path(self) -> Path:
@@ -177,11 +193,11 @@ class LeggedEnvironment(Environment):
         Raises:
             BadInput: As `body` and `clip_table`.
         """
-        robots, pushes = self._robots(task.dt, 1), (self.push, self.push_every)
-        clips = self.clip_table(task)
+        robots, clips = self._robots(task.dt, 1), self.clip_table(task)
+        schedule = Schedule(self.push, self.push_every, self.command_every)
         if clips is not None:
-            return ClipEnv(robots, clips, self.clip_error, pushes, render=render)
-        return LeggedEnv(robots, self.commands, pushes, render=render)
+            return ClipEnv(robots, clips, self.clip_error, schedule, render=render)
+        return LeggedEnv(robots, self.commands, schedule, render=render)
 
     def many(self, task: Task, count: int, device: Any) -> LeggedRobots:
         """Return robots to train in, for a training on a torch device.
@@ -200,13 +216,28 @@ class LeggedEnvironment(Environment):
         return LeggedRobots(body, gauge, count, dt, **engine)
 
 
+@dataclass(frozen=True)
+class Schedule:
+    """What happens to a robot at intervals.
+
+    Attributes:
+        push: largest velocity change, m/s.
+        push_every: s between two pushes.
+        command_every: s between two commands; None: one an episode.
+    """
+
+    push: float
+    push_every: float
+    command_every: float | None = None
+
+
 class LeggedEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
     """Observes attitude, rates, joints and command; takes joint targets.
 
     Args:
         robots: one robot.
         commands: forward and left velocity, m/s, and turning rate, rad/s.
-        pushes: largest velocity change, m/s, and interval, s.
+        schedule: pushes, and changes of the command.
         render: whether `render()` returns images.
     """
 
@@ -216,13 +247,14 @@ class LeggedEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
         self,
         robots: LeggedRobots,
         commands: list[Command],
-        pushes: tuple[float, float],
+        schedule: Schedule,
         *,
         render: bool = False,
     ) -> None:
         body = robots.body
         self.robots, self.dt, self.commands = robots, robots.dt, commands
-        self._push, self._push_rows = pushes[0], max(1, round(pushes[1] / self.dt))
+        self._push, self._push_rows = schedule.push, max(1, round(schedule.push_every / self.dt))
+        self._command_rows = round((schedule.command_every or 0.0) / self.dt)
         self.observation_names, self.action_names = body.observation_names, body.action_names
         self.units = _units(body)
         self.action_space = Box(body.low.astype(np.float32), body.high.astype(np.float32))
@@ -264,7 +296,15 @@ class LeggedEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
         robots.advance(np.clip(action, space.low, space.high).astype(float)[None])
         if self._push and robots.steps[0] % self._push_rows == 0:
             robots.push(self.np_random.uniform(-self._push, self._push, (1, 2)))
-        return robots.observe()[0], *self._step_result()
+        result = self._step_result()
+        if self._command_rows and robots.steps[0] - robots.since[0] >= self._command_rows:
+            self._change_command()
+        return robots.observe()[0], *result
+
+    def _change_command(self) -> None:
+        """Draw another command."""
+        command = self.commands[int(self.np_random.integers(len(self.commands)))]
+        self.robots.change_command([0], np.array([command]))
 
     def _step_result(self) -> tuple[float, bool, bool, Info]:
         """Return reward, whether it has fallen, whether it is cut off, and info."""
@@ -310,7 +350,7 @@ class ClipEnv(LeggedEnv):
         robots: one robot.
         clips: to track.
         tolerance: error of the joints at which the reward is 1/e, rad.
-        pushes: largest velocity change, m/s, and interval, s.
+        schedule: pushes, and changes of the command.
         render: whether `render()` returns images.
     """
 
@@ -319,12 +359,12 @@ class ClipEnv(LeggedEnv):
         robots: LeggedRobots,
         clips: ClipTable,
         tolerance: float,
-        pushes: tuple[float, float],
+        schedule: Schedule,
         *,
         render: bool = False,
     ) -> None:
         commands = [(float(x), float(y), float(yaw)) for x, y, yaw in clips.commands]
-        super().__init__(robots, commands, pushes, render=render)
+        super().__init__(robots, commands, schedule, render=render)
         self.clips, self._tolerance, self.clip, self._errors = clips, tolerance, 0, 0.0
 
     def _begin(self) -> None:
@@ -334,13 +374,22 @@ class ClipEnv(LeggedEnv):
         noise = self.np_random.normal(0.0, START_STD, pose.joints.shape)
         self.robots.begin_clip([0], self.clips.commands[[self.clip]], pose, noise)
 
+    def _change_command(self) -> None:
+        """Start another clip, once this one or a repetition of it is over."""
+        robots, count = self.robots, len(self.commands)
+        lasted, end = int(robots.steps[0] - robots.since[0]), int(self.clips.ends[self.clip])
+        if lasted % end == 0 if self.clips.loops[self.clip] else lasted >= end:
+            self.clip = (self.clip + int(self.np_random.integers(1, count))) % count
+            robots.change_command([0], self.clips.commands[[self.clip]])
+
     def _step_result(self) -> tuple[float, bool, bool, Info]:
         """Return reward, whether it has left the clip, whether the clip is over, and info."""
         robots, steps = self.robots, int(self.robots.steps[0])
-        pose = self.clips.at(np.array([float(steps)]), [self.clip])
+        pose = self.clips.at((robots.steps - robots.since).astype(float), [self.clip])
         error, has_left = float(robots.joint_error(pose)[0]), bool(robots.has_left(pose)[0])
         self._errors += error
-        end, loops = int(self.clips.ends[self.clip]), bool(self.clips.loops[self.clip])
+        end = int(self.clips.ends[self.clip])
+        loops = bool(self._command_rows or self.clips.loops[self.clip])
         has_lasted = not has_left if loops else steps >= TRACKED * end
         info = {
             "is_success": has_lasted and self._errors < steps * self._tolerance,

@@ -53,9 +53,10 @@ class LeggedRobots:
         position: (B, 7 + J) trunk position, m, q, and joints, rad.
         velocity: (B, 6 + J) trunk velocity, m/s in the world and rad/s in its own frame; joints.
         command: (B, 3) forward and left velocity, m/s, and turning rate, rad/s.
-        mean: (B, 3) the velocity in the sense of `command`, averaged over the episode.
+        mean: (B, 3) the velocity in the sense of `command`, averaged since it was given.
         smooth: (B, 3) the same, averaged over the last `SMOOTH` s.
         steps: (B,) since the start of the episode.
+        since: (B,) the step at which the command was given.
     """
 
     def __init__(
@@ -78,7 +79,7 @@ class LeggedRobots:
         size = 7 + len(body.joints)
         self.position, self.velocity = np.zeros((count, size)), np.zeros((count, size - 1))
         self.command, self.mean, self.smooth = (np.zeros((count, 3)) for _ in range(3))
-        self.steps = np.zeros(count, int)
+        self.steps, self.since = np.zeros(count, int), np.zeros(count, int)
 
     def vary(self, row: int, factors: dict[str, float]) -> None:
         """Scale mass, friction and servo gain of one robot relative to its body's own.
@@ -120,7 +121,12 @@ class LeggedRobots:
             [velocity, np.zeros((count, 1)), turn[:, None] * body.level[2], rates], axis=1
         )
         self.command[rows], self.smooth[rows], self.mean[rows] = command, command, 0.0
-        self.steps[rows] = 0
+        self.steps[rows], self.since[rows] = 0, 0
+
+    def change_command(self, rows: list[int] | NDArray[np.intp], command: Floats) -> None:
+        """Give some robots another command (N, 3) within their episode."""
+        self.command[rows], self.mean[rows] = command, 0.0
+        self.since[rows] = self.steps[rows]
 
     def begin_clip(
         self, rows: list[int] | NDArray[np.intp], command: Floats, pose: ClipPose, noise: Floats
@@ -144,7 +150,7 @@ class LeggedRobots:
         self.position, self.velocity = self.physics.advance(self.position, self.velocity, targets)
         self.steps += 1
         velocity = self.heading_velocity()
-        self.mean += (velocity - self.mean) / self.steps[:, None]
+        self.mean += (velocity - self.mean) / (self.steps - self.since)[:, None]
         self.smooth += (velocity - self.smooth) * min(1.0, self.dt / SMOOTH)
 
     def push(self, change: Floats) -> None:
