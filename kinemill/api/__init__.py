@@ -20,7 +20,7 @@ from kinemill.api.learning_loop import learn_in_loop
 from kinemill.api.models import LoadedModel
 from kinemill.api.policy_evaluation import PolicyResults, evaluate_policy
 from kinemill.api.progress import Update
-from kinemill.api.recordings import search_recordings
+from kinemill.api.recordings import export_recordings, search_recordings
 from kinemill.api.registry import (
     Registered,
     Verification,
@@ -61,6 +61,7 @@ __all__ = [
     "edit_recording",
     "evaluate",
     "evaluate_policy",
+    "export_recordings",
     "from_frames",
     "learn_in_loop",
     "list_edits",

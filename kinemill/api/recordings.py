@@ -1,6 +1,7 @@
 """Find recordings of a task by metadata, time, channel statistics, check results and tags."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kinemill.api.training import TaskLike, resolve_task
@@ -9,6 +10,7 @@ from kinemill.store.home import Home
 if TYPE_CHECKING:
     import polars as pl
 
+    from kinemill.dataset.exporters import ExportReport
     from kinemill.search import SearchResult
     from kinemill.task import Task
 
@@ -40,6 +42,41 @@ def search_recordings(
         BadInput: A column or a dataset version is unknown.
     """
     return search_page(resolve_task(task), query, columns, offset=offset, limit=limit).frame
+
+
+def export_recordings(
+    task: "TaskLike",
+    query: str,
+    folder: str | Path,
+    form: str = "parquet",
+    *,
+    version: str = "latest",
+) -> "ExportReport":
+    """Write the episodes of the recordings that match a query to a new folder, with a task file.
+
+    Episodes, names, units and sides are those of a dataset version. Recordings that it does not
+    hold are left out.
+
+    Example:
+        km.export_recordings("arm", "robot = 'r7' and accepted", "r7", "hdf5")
+
+    Args:
+        task: a task, its name or file.
+        query: a condition, see docs/data.md.
+        folder: a new folder.
+        form: csv, hdf5, lerobot, mcap or parquet.
+        version: dataset version: number, digest prefix, or `latest`.
+
+    Raises:
+        QueryError: The query is wrong.
+        BadInput: The folder exists, or the version holds none of the recordings.
+    """
+    from kinemill.dataset.exporters import export_data
+
+    own = resolve_task(task)
+    hashes = search_page(own, query, ["recording"]).frame["recording"]
+    out = Path(folder).expanduser().resolve()
+    return export_data(own, Home.resolve(), form, out, version, hashes.to_list())
 
 
 def search_page(

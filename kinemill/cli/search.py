@@ -7,6 +7,7 @@ import typer
 
 from kinemill.cli.log_results import spell_name
 from kinemill.cli.output import JsonOption, Limit, Offset, TaskName, document, notify, table
+from kinemill.task.document import Task
 
 _HASH = 16  # characters of a content hash in a table
 
@@ -18,6 +19,12 @@ def search_recordings(
     to: Annotated[
         Path | None, typer.Option("--to", help="Write all matches to a .csv or .parquet file.")
     ] = None,
+    export: Annotated[
+        Path | None, typer.Option("--export", help="Write their episodes to a new folder.")
+    ] = None,
+    form: Annotated[
+        str, typer.Option("--format", help="Of --export: csv, hdf5, lerobot, mcap or parquet.")
+    ] = "parquet",
     limit: Limit = 100,
     offset: Offset = 0,
     as_json: JsonOption = False,
@@ -31,6 +38,9 @@ def search_recordings(
     from kinemill.task import load_task
 
     loaded = load_task(task)
+    if export is not None:
+        _export(loaded, query, export, form, as_json=as_json)
+        return
     named = [name.strip() for name in columns.split(",") if name.strip()] or None
     if to is not None:
         check_target(to)
@@ -47,6 +57,19 @@ def search_recordings(
     else:
         title = f"recordings of {loaded.name}, {page.frame.height} of {page.total}"
         table(title, page.frame.columns, [_cells(row) for row in rows])
+
+
+def _export(task: Task, query: str, folder: Path, form: str, *, as_json: bool) -> None:
+    from kinemill.api.recordings import export_recordings
+
+    report = export_recordings(task, query, folder, form)
+    if as_json:
+        document(report)
+        return
+    counts = ", ".join(f"{number} {split}" for split, number in report.episodes.items())
+    notify(
+        f"{task.name}/v{report.version} as {report.format}: {counts} episodes in {report.folder}"
+    )
 
 
 def _cells(row: dict[str, object]) -> list[object]:

@@ -5,6 +5,7 @@ version. It appears completely or not at all.
 """
 
 import shutil
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,12 @@ class ExportReport:
 
 
 def export_data(
-    task: Task, home: Home, form: str, out: Path | None = None, which: str = LATEST
+    task: Task,
+    home: Home,
+    form: str,
+    out: Path | None = None,
+    which: str = LATEST,
+    recordings: Collection[str] | None = None,
 ) -> ExportReport:
     """Write the episodes of a dataset version to a folder.
 
@@ -64,14 +70,17 @@ def export_data(
         form: name of a writer, such as `hdf5`.
         out: a new folder; default `exports/<task>/v<number>-<form>` of the home.
         which: number, digest prefix, or `latest`.
+        recordings: content hashes; only their episodes are written. None: all.
 
     Raises:
-        BadInput: Unknown format or version, or the folder exists.
+        BadInput: Unknown format or version, the folder exists, or no episode is of `recordings`.
         CorruptArtifact: The version is damaged.
     """
     write = WRITERS[form]
     version = find_version(home, task.name, which)
     dataset = load_dataset(home, version.ref)
+    if recordings is not None:
+        dataset = _of_recordings(dataset, recordings, version.number)
     folder = out or home.root / "exports" / task.name / f"v{version.number}-{form}"
     if folder.exists():
         raise BadInput(folder, "is there already", fix="name another folder")
@@ -98,6 +107,25 @@ def export_data(
         files,
         left_out,
     )
+
+
+def _of_recordings(
+    dataset: PackedDataset, recordings: Collection[str], number: int
+) -> PackedDataset:
+    """Return the dataset with the episodes of some recordings alone.
+
+    Raises:
+        BadInput: It has no episode of them.
+    """
+    hashes = frozenset(recordings)
+    episodes = [one for one in dataset.episodes if one.recording in hashes]
+    if not episodes:
+        where = f"{dataset.task}, dataset version {number}"
+        problem = f"has no episode of the {len(hashes)} recordings"
+        expected = "recordings that the version holds: add `and version = N` to the query"
+        fix = f"kinemill run {dataset.task} makes a version of the present recordings"
+        raise BadInput(where, problem, expected=expected, fix=fix)
+    return replace(dataset, episodes=episodes)
 
 
 def _task_file(task: Task, rules: Json, dataset: PackedDataset, export: Export) -> str:

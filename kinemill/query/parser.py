@@ -33,7 +33,7 @@ from kinemill.query.tokens import COMPARISONS, Token, tokenize
 from kinemill.registry import nearest
 
 DEEPEST = 50  # brackets and negations inside of each other
-_SETS = ("found", "tag")  # columns that hold several texts
+_SETS = ("found", "tag", "edited")  # columns that hold several texts
 _FLIPPED = {"=": "=", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
 

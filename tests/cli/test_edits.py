@@ -43,7 +43,12 @@ def test_an_edit_is_made_listed_shown_searched_and_undone(
     kinemill("data", "view", "swing", "a.csv", "--out", page)
     assert "Edits</h2>" in page.read_text()
     assert "exclude 2.9 to 3.2 s" in page.read_text()
-    for query in ("edited", "edited = 'exclude'", "not edited = 'split' and edited"):
+    for query in (
+        "edited",
+        "edited('exclude')",
+        "edited = 'exclude'",
+        "not edited = 'split' and edited",
+    ):
         found = kinemill("data", "search", "swing", query, "--json")["recordings"]
         assert [(one["name"], one["edited"]) for one in found] == [("a.csv", ["exclude"])]
     assert kinemill("data", "search", "swing", "not edited", "--json")["total"] == 2

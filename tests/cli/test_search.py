@@ -4,8 +4,12 @@ import polars as pl
 import pytest
 
 import kinemill.api as km
+from kinemill.dataset import stage as dataset_stage
 from kinemill.errors import BadInput
+from kinemill.ingest import stage as ingest
 from kinemill.query import QueryError
+from kinemill.store.home import Home
+from kinemill.task import load_task
 from tests.cli.conftest import spike
 
 
@@ -48,6 +52,26 @@ def test_all_matches_are_written_to_a_file(three, kinemill, tmp_path):
         kinemill("data", "search", "swing", "--to", tmp_path / "matches.txt")
     with pytest.raises(BadInput, match="create the folder"):
         kinemill("data", "search", "swing", "--to", tmp_path / "none" / "matches.csv")
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv", "hdf5"])
+def test_the_episodes_of_a_search_are_exported(
+    three, swing, home, evaluated, kinemill, tmp_path, form
+):
+    dataset_stage.run(swing(), home, evaluated(swing(), tmp_path / "swing-logs").ref)
+    out = tmp_path / "out"
+    options = ("--export", out, "--format", form)
+    made = kinemill("data", "search", "swing", "robot = 'r7'", *options, "--json")
+    assert made["episodes"] == {"train": 1, "validation": 1, "test": 1}  # a.csv, its end, b.csv
+    assert 1150 < made["rows"] <= 1200
+    again = load_task(out / "swing.yaml")
+    report = ingest.run(again, Home(tmp_path / "other"), out)
+    assert report.artifact.summary["tracks"] == 3
+    assert report.artifact.summary["rows"] == made["rows"]
+    with pytest.raises(BadInput, match="is there already"):
+        kinemill("data", "search", "swing", "robot = 'r7'", *options)
+    with pytest.raises(BadInput, match="no episode of the 0 recordings"):
+        km.export_recordings("swing", "robot = 'r9'", tmp_path / "none", form)
 
 
 def test_an_error_names_the_character(three, kinemill):
