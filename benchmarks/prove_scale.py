@@ -1,14 +1,13 @@
-"""What one more recording costs among a thousand and among a hundred thousand: `make prove-scale`.
+"""Cost of one more recording among 1,000 and among 100,000: `make prove-scale`.
 
-Two homes are filled through the library, `var/prove/scale-<number>/`, with logs of 0.6 s (three
-channels, one in fifty broken). What is there already is kept, so a stopped proof goes on. Filling
-leaves out fsync, which a proof does not need; measuring does not. Then each work is done in one
-home right after the other, `ROUNDS` times: a new log is ingested and validated to a published
-snapshot, named alone or found in its folder; nothing new; what the sensor does when nothing has
-changed, with a watch on the folder as in the server, and by scanning; the dataset version and the
-training set with the new episodes; pages of the quarantine, of the versions, of one of them and of
-what two differ in. Wall time is what a person waits for; on a
-machine that does other work the ratio of CPU time says more about what grows.
+Fills two homes through the library, `var/prove/scale-<number>/`, with logs of 0.6 s (three
+channels, one in fifty broken). Existing recordings are reused, so an interrupted run resumes.
+Filling skips fsync; measuring does not. Then runs each operation `ROUNDS` times, alternating
+between the homes: ingest and validate a new log, named or found by a scan; a scan without new logs;
+the sensor tick without changes, with a watch on the folder as in the server, and by scanning; the
+dataset version and the training set with the new episodes; pages of the quarantine, of the
+versions, of one version and of the difference of two. On a machine with other jobs, the ratio of
+CPU time is more reliable than that of wall time.
 """
 
 import argparse
@@ -44,9 +43,9 @@ from kinemill.validate import stage as validate
 from kinemill.validate.published import latest_episodes
 from kinemill.validate.recording_status import held_back
 
-FEW, MANY = 1_000, 100_000
-BATCH = 20_000  # recordings taken between two lines of progress
-BROKEN = 50  # one log in so many has a torque beyond the limits
+SMALL, LARGE = 1_000, 100_000
+BATCH = 20_000  # recordings between two lines of progress
+BROKEN = 50  # every 50th log has a torque outside the limits
 DT, STEPS = 0.01, 60  # s
 SWINGS = 6  # in a log; with three, one in ten of 20,000 is the same run as another by chance
 TASK = Task.model_validate(
@@ -66,7 +65,7 @@ TASK = Task.model_validate(
 
 
 @dataclass(frozen=True)
-class Place:
+class FilledHome:
     """A home filled with a number of recordings, and the folder their logs came from."""
 
     recordings: int
@@ -84,7 +83,7 @@ class Place:
 
 
 def write(path: Path, number: int) -> None:
-    """Write a log of its own: swings at once, with speeds, rates and phases by its number."""
+    """Write a unique log: a sum of swings with speeds, rates and phases from its number."""
     random, t = np.random.default_rng(number), DT * np.arange(STEPS)[:, None]
     speed, phase = random.uniform(0.3, 2.0, SWINGS), random.uniform(0.0, 6.3, SWINGS)
     rate = random.uniform(5.0, 50.0, SWINGS)  # rad/s
@@ -97,21 +96,21 @@ def write(path: Path, number: int) -> None:
     path.write_text("\n".join(["time,angle,velocity,torque", *rows, ""]))
 
 
-def fill(place: Place) -> None:
-    """Deliver what is missing, and take it."""
-    for start in range(0, place.recordings, BATCH):
-        numbers = range(start, min(start + BATCH, place.recordings))
-        missing = [n for n in numbers if not (place.logs / _name(n)).is_file()]
+def fill(filled: FilledHome) -> None:
+    """Write the missing logs, then ingest and validate them."""
+    for start in range(0, filled.recordings, BATCH):
+        numbers = range(start, min(start + BATCH, filled.recordings))
+        missing = [n for n in numbers if not (filled.logs / _name(n)).is_file()]
         for number in missing:
-            write(place.logs / _name(number), number)
+            write(filled.logs / _name(number), number)
         if missing:
             began = time.perf_counter()
             with _unsynced():
-                take(place, place.logs)
+                ingest_and_validate(filled, filled.logs)
             spent = time.perf_counter() - began
             print(f"{numbers.stop} recordings, {len(missing) / spent:.0f}/s", file=sys.stderr)
     with _unsynced():
-        take(place, place.logs)
+        ingest_and_validate(filled, filled.logs)
 
 
 def _name(number: int) -> str:
@@ -120,23 +119,23 @@ def _name(number: int) -> str:
 
 @contextmanager
 def _unsynced() -> Generator[None]:
-    """Leave out fsync and syncfs: what is filled need not outlive the machine's fall."""
-    before = os.fsync, atomic_write.MAX_SEPARATE
+    """Skip fsync and syncfs: filled data need not survive a power loss."""
+    original = os.fsync, atomic_write.MAX_SEPARATE
     os.fsync, atomic_write.MAX_SEPARATE = lambda _: None, sys.maxsize
     try:
         yield
     finally:
-        os.fsync, atomic_write.MAX_SEPARATE = before
+        os.fsync, atomic_write.MAX_SEPARATE = original
 
 
-def take(place: Place, logs: Path) -> None:
-    """Ingest and validate what is new, to published snapshots."""
-    recordings = ingest.run(TASK, place.home, logs).artifact.ref
-    validate.run(TASK, place.home, recordings)
+def ingest_and_validate(filled: FilledHome, logs: Path) -> None:
+    """Ingest and validate new logs, and publish the snapshots."""
+    recordings = ingest.run(TASK, filled.home, logs).artifact.ref
+    validate.run(TASK, filled.home, recordings)
 
 
 class Spent(NamedTuple):
-    """Seconds that one piece of work took: on the wall, and of all cores together."""
+    """Seconds of one operation: wall-clock, and CPU time of all cores."""
 
     wall: float
     cpu: float
@@ -145,11 +144,11 @@ class Spent(NamedTuple):
 Measured = dict[str, dict[int, list[Spent]]]
 
 
-def measure(places: list[Place]) -> Measured:
-    """Return what each round took, by what was done and number of recordings."""
+def measure(filled_homes: list[FilledHome]) -> Measured:
+    """Return the times of each round, by operation and number of recordings."""
     spent: Measured = {}
     for number in range(ROUNDS + 1):
-        works = {place.recordings: _works(place) for place in places}
+        works = {filled.recordings: _works(filled) for filled in filled_homes}
         for what in next(iter(works.values())):
             for recordings, each in works.items():
                 wall, cpu = time.perf_counter(), time.process_time()
@@ -160,56 +159,60 @@ def measure(places: list[Place]) -> Measured:
     return spent
 
 
-def _works(place: Place) -> dict[str, Callable[[], object]]:
-    """Return what is measured, in order; two new logs are written at once, one for each way."""
+def _works(filled: FilledHome) -> dict[str, Callable[[], object]]:
+    """Return the operations in order; writes two new logs, one for each way to add it."""
     fresh = time.time_ns() // BROKEN * BROKEN + 1  # not a broken one
-    alone, among = place.root / "new" / f"{fresh}.csv", place.logs / "new" / f"{fresh + 1}.csv"
+    alone, among = filled.root / "new" / f"{fresh}.csv", filled.logs / "new" / f"{fresh + 1}.csv"
     write(alone, fresh)
     write(among, fresh + 1)
-    home, name = place.home, TASK.name
+    home, name = filled.home, TASK.name
     return {
-        "add a log that is named": lambda: take(place, alone),
-        "add a log found in its folder": lambda: take(place, place.logs),
-        "take a folder with nothing new": lambda: take(place, place.logs),
-        "tick of the sensor, nothing new": lambda: watch_new_logs(TASK, home, place.logs),
-        "tick of the sensor, scanning": lambda: find_new_logs(TASK, home, place.logs),
-        "dataset with two new episodes": lambda: dataset_stage.run(TASK, home, _last(place)),
-        "training set of that": lambda: augment.run(TASK, home, find_version(home, name).ref),
+        "add a named log": lambda: ingest_and_validate(filled, alone),
+        "add a log by scanning its folder": lambda: ingest_and_validate(filled, filled.logs),
+        "scan a folder without new logs": lambda: ingest_and_validate(filled, filled.logs),
+        "sensor tick without new logs": lambda: watch_new_logs(TASK, home, filled.logs),
+        "sensor tick by scanning": lambda: find_new_logs(TASK, home, filled.logs),
+        "dataset version with two new episodes": lambda: dataset_stage.run(
+            TASK, home, _last(filled)
+        ),
+        "training set of that version": lambda: augment.run(
+            TASK, home, find_version(home, name).ref
+        ),
         "first page of the quarantine": lambda: held_back(TASK, home, 0, 100),
         "page of dataset versions": lambda: list_datasets(home, name),
-        "one version with a page of episodes": lambda: show_dataset(home, name),
-        "what two versions differ in": lambda: diff_datasets(home, name, *_newest_two(place)),
+        "page of one version with episodes": lambda: show_dataset(home, name),
+        "difference of two versions": lambda: diff_datasets(home, name, *_newest_two(filled)),
     }
 
 
-def _last(place: Place) -> ArtifactRef:
-    """Return the episodes that were published last."""
-    ref = latest_episodes(place.home, TASK.name)
+def _last(filled: FilledHome) -> ArtifactRef:
+    """Return the last published episodes."""
+    ref = latest_episodes(filled.home, TASK.name)
     assert ref
     return ref
 
 
-def _newest_two(place: Place) -> tuple[str, str]:
-    newest = find_version(place.home, TASK.name).number
+def _newest_two(filled: FilledHome) -> tuple[str, str]:
+    newest = find_version(filled.home, TASK.name).number
     return str(max(newest - 1, 1)), str(newest)
 
 
 def table(measured: Measured) -> str:
-    """Return a Markdown table: medians in ms with least and most, CPU ms; medians of ratios."""
-    few, many = next(iter(measured.values()))
+    """Return a Markdown table: medians in ms with minimum and maximum, CPU ms; ratio medians."""
+    small, large = next(iter(measured.values()))
     lines = [
-        f"| work | among {few:,} | among {many:,} | ratio | CPU | CPU | ratio |",
+        f"| work | among {small:,} | among {large:,} | ratio | CPU | CPU | ratio |",
         "|---|---|---|---|---|---|---|",
     ]
-    for what, found in measured.items():
-        walls, cpus = ([[one[at] for one in found[n]] for n in (few, many)] for at in (0, 1))
+    for what, by_size in measured.items():
+        walls, cpus = ([[one[at] for one in by_size[n]] for n in (small, large)] for at in (0, 1))
         cells = [*map(_cell, walls), _ratio(walls), *map(_middle, cpus), _ratio(cpus)]
         lines.append(f"| {what} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
-def _ratio(both: list[list[float]]) -> str:
-    return f"{statistics.median(many / few for few, many in zip(*both, strict=True)):.2f}"
+def _ratio(samples: list[list[float]]) -> str:
+    return f"{statistics.median(large / small for small, large in zip(*samples, strict=True)):.2f}"
 
 
 def _middle(values: list[float]) -> str:
@@ -222,19 +225,23 @@ def _cell(values: list[float]) -> str:
 
 def main() -> None:
     """Fill both homes, measure them, and rewrite the section `scale` of docs/results.md."""
-    asked = argparse.ArgumentParser(description=__doc__)
-    asked.add_argument("--recordings", type=int, default=MANY)
-    asked.add_argument("--folder", type=Path, default=ROOT / "var" / "prove")
-    asked.add_argument("--json", action="store_true", help="print figures, and leave the page")
-    given = asked.parse_args()
-    tune_process()  # as every process of kinemill's
-    places = [Place(n, given.folder / f"scale-{n}") for n in (FEW, given.recordings)]
-    for place in places:
-        fill(place)
-    measured = measure(places)
-    if given.json:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--recordings", type=int, default=LARGE)
+    parser.add_argument("--folder", type=Path, default=ROOT / "var" / "prove")
+    parser.add_argument(
+        "--json", action="store_true", help="print figures; do not rewrite the page"
+    )
+    options = parser.parse_args()
+    tune_process()  # as in every process of kinemill
+    filled_homes = [
+        FilledHome(n, options.folder / f"scale-{n}") for n in (SMALL, options.recordings)
+    ]
+    for filled in filled_homes:
+        fill(filled)
+    measured = measure(filled_homes)
+    if options.json:
         print(json.dumps({"seconds": measured}))
-    elif given.recordings >= MANY:
+    elif options.recordings >= LARGE:
         replace_section("scale", table(measured))
     print(table(measured), file=sys.stderr)
 

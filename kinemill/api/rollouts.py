@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from kinemill.reports.picture import Picture
 
 PLAIN = ("zero", "random")  # baselines without planning
-FILMS = "films"
+VIDEOS = "videos"
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,18 +161,18 @@ def rollout_policy(
     Raises:
         BadInput: there is no such policy or variant.
     """
-    from kinemill.environments.rollout_logs import averages, film_policy, roll_out
+    from kinemill.environments.rollout_logs import averages, record_videos, roll_out
     from kinemill.runtime import load_policy
 
     own = resolve_task(task, overrides)
     where = model_address(own.name, model)
     policy, seeds, folder = load_policy(where), range(seed, seed + episodes), log_folder(own, to)
-    document: Json = {"task": own.name, "model": where, "variant": variant, "films": []}
+    document: Json = {"task": own.name, "model": where, "variant": variant, "videos": []}
     rolled = roll_out(own, policy, seeds, folder, variant=variant, workers=workers)
     document |= averages(list(counted(rolled, len(seeds), "rollout", reporter(progress))))
     if video:
-        films = Home.resolve().root / FILMS / own.name
-        document["films"] = film_policy(own, policy, seeds, films, variant=variant)
+        videos = Home.resolve().root / VIDEOS / own.name
+        document["videos"] = record_videos(own, policy, seeds, videos, variant=variant)
     return Rollout(own, document, folder, seeds)
 
 

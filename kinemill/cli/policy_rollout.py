@@ -82,5 +82,5 @@ def _print(summary: Json, to: Path) -> None:
     if summary["success"] is not None:
         text += f", {summary['success']:.1%} succeeded"
     typer.echo(f"{text}; {len(summary['episodes'])} logs in {to}")
-    for path in summary["films"]:
-        typer.echo(f"film  {path}")
+    for path in summary["videos"]:
+        typer.echo(f"video  {path}")

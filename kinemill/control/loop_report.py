@@ -1,4 +1,4 @@
-"""One page about a learning loop: the learning curve, what each round added, and films.
+"""One page about a learning loop: the learning curve, what each round added, and videos.
 
 Symbols: N rows of an episode, S states.
 """
@@ -28,7 +28,7 @@ def loop_page(task: Task, rounds: Sequence[RoundRecord], runs: Runs) -> str:
     Args:
         task: with a `loop` part.
         rounds: the finished rounds, at least one.
-        runs: states of the collected episodes; one that is missing is not in films and cells.
+        runs: states of the collected episodes; one that is missing is not in videos and cells.
     """
     sections = [
         f'<header><div><div class="eyebrow">Learning loop</div><h1>{escape(task.name)}</h1></div>'
@@ -37,7 +37,7 @@ def loop_page(task: Task, rounds: Sequence[RoundRecord], runs: Runs) -> str:
         f"<h2>Learning curve</h2>{_curves(task, rounds)}",
         f"<h2>Rounds</h2>{_rounds(task, rounds)}",
         f"<h2>What each round added</h2>{_added(task, rounds, runs)}",
-        f"<h2>Films</h2>{_films(task, rounds, runs)}",
+        f"<h2>Videos</h2>{_videos(task, rounds, runs)}",
         f"<h2>Episodes</h2>{_episodes(rounds)}",
     ]
     return html_page(f"{task.name}: learning loop", sections)
@@ -156,7 +156,7 @@ def new_states(task: Task, rounds: Sequence[Sequence[Floats]]) -> list[float]:
     return shares
 
 
-def _films(task: Task, rounds: Sequence[RoundRecord], runs: Runs) -> str:
+def _videos(task: Task, rounds: Sequence[RoundRecord], runs: Runs) -> str:
     """Return a moving picture of the episodes of each round."""
     panels: list[str] = []
     for each in rounds:

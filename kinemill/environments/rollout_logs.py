@@ -1,4 +1,4 @@
-"""Rollouts: a policy's episodes as logs that ingest reads, and as films."""
+"""Rollouts: a policy's episodes as logs that ingest reads, and as videos."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from kinemill.environments.evaluation import bootstrap, try_policy
-from kinemill.environments.film import film_episode
 from kinemill.environments.logs import write_episode
+from kinemill.environments.video import record_video
 from kinemill.errors import BadInput
 from kinemill.reports.gif import animated_image
 from kinemill.runtime import Policy
@@ -15,7 +15,7 @@ from kinemill.store import Json, publish_file
 from kinemill.task.document import Task
 
 AT_ONCE = 16  # episodes held in memory
-FILMED = 3  # episodes that are filmed
+RECORDED = 3  # episodes that are recorded
 
 
 def roll_out(
@@ -69,7 +69,7 @@ def averages(episodes: Sequence[Json]) -> Json:
     return document
 
 
-def film_policy(
+def record_videos(
     task: Task,
     policy: Policy,
     seeds: Sequence[int],
@@ -77,18 +77,18 @@ def film_policy(
     *,
     variant: str | None = None,
 ) -> list[str]:
-    """Film the first episodes, as animated pictures (WebP), and return their files.
+    """Record the first episodes, as animated pictures (WebP), and return their files.
 
     Raises:
         BadInput: the environment draws no pictures.
     """
     made = list[str]()
-    for seed in seeds[:FILMED]:
-        film = film_episode(task, policy, seed, variant=variant)
-        if film is None:
+    for seed in seeds[:RECORDED]:
+        video = record_video(task, policy, seed, variant=variant)
+        if video is None:
             where = f"environment of {task.name}"
             raise BadInput(where, "draws no pictures", expected="render() -> (H, W, 3) uint8")
         path = folder / f"{task.name}-{seed:06d}.webp"
-        publish_file(path, animated_image(film.pictures, film.every * task.dt, wide=480))
+        publish_file(path, animated_image(video.pictures, video.every * task.dt, wide=480))
         made.append(str(path))
     return made

@@ -206,9 +206,9 @@ def attributes_by_column(
             the group of the episode.
         table: columns by their names below that group.
     """
-    found: dict[str, ColumnAttributes] = {}
+    attributes_: dict[str, ColumnAttributes] = {}
     for name in dict.fromkeys(split_index(table.sources.get(one, one))[0] for one in table.values):
         grouped = (one for path, one in stated.items() if path.endswith(f"/{name}"))
         if (one := stated.get(name) or next(grouped, None)) is not None:
-            found[name] = one
-    return found
+            attributes_[name] = one
+    return attributes_

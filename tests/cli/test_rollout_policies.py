@@ -54,8 +54,8 @@ def test_episodes_are_logs_that_ingest_reads(home, path, policy_folders):
     report = ingest.run(task, home, home.logs("balancing"))
     assert [entry["outcome"] for entry in report.files] == ["episodes"] * 3
     assert [entry["rows"] for entry in report.files] == [30] * 3
-    assert len(result["films"]) == 3
-    with Image.open(result["films"][0]) as video:
+    assert len(result["videos"]) == 3
+    with Image.open(result["videos"][0]) as video:
         assert 2 <= video.n_frames <= 11  # 15 a second of 0.6 s, equal ones together
 
 

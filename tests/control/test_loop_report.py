@@ -1,4 +1,4 @@
-"""The page of a learning loop: what each round added, and its films."""
+"""The page of a learning loop: what each round added, and its videos."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def test_new_states_are_cells_that_no_earlier_round_visited():
     assert np.isnan(new_states(TASK, [[first], []])[1])
 
 
-def test_the_page_has_films_of_the_logs_and_says_what_each_round_added(tmp_path):
+def test_the_page_has_videos_of_the_logs_and_says_what_each_round_added(tmp_path):
     logs = run_and_log(TASK, ("random", plain_policy(TASK, "random")), range(3), tmp_path)
     names = sorted(path.name for path in tmp_path.iterdir())
     runs = {name: read_states(TASK, tmp_path / name) for name in names[:2]}

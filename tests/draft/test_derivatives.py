@@ -118,12 +118,12 @@ def test_a_clock_that_starts_anew_hides_no_derivative(tmp_path):
     assert channel(draft, "omega").derivative_of == "theta"
 
 
-def test_exchanged_velocities_are_told(tmp_path):
+def test_swapped_velocities_are_reported(tmp_path):
     random = np.random.default_rng(6)
     (x1, v1), (x2, v2) = motion(random), motion(random)
     draft = draft_of(tmp_path, pos1=x1, pos2=x2, vel1=v2, vel2=v1, tau1=np.cos(TIME))
     assert channel(draft, "vel1").derivative_of == "pos2"
-    assert any("exchanged columns?" in note for note in channel(draft, "vel1").notes)
+    assert any("swapped columns?" in note for note in channel(draft, "vel1").notes)
 
 
 def test_an_unrelated_velocity_follows_no_position(tmp_path):

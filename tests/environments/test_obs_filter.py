@@ -7,9 +7,9 @@ import torch
 
 from kinemill.environments.demonstrations import demonstrate
 from kinemill.environments.evaluation import try_policy
-from kinemill.environments.film import film_episode
 from kinemill.environments.obs_filter import narrowed
-from kinemill.environments.rollout_logs import film_policy, roll_out
+from kinemill.environments.rollout_logs import record_videos, roll_out
+from kinemill.environments.video import record_video
 from kinemill.export.policy import describe, write_policy
 from kinemill.ingest import stage as ingest
 from kinemill.runtime import load
@@ -92,12 +92,12 @@ def test_it_is_verified_and_tried_on_what_it_met(task, folder):
     assert list(satisfied.inputs) == ["observation", "camera"]
     assert (satisfied.inputs["observation"][0] == first["observation"][:12, [1, 0]]).all()
     assert (satisfied.inputs["camera"][0] == first["camera"][:12]).all()
-    assert subject.probes[0].name == "observations met"
+    assert subject.probes[0].name == "recorded observations"
 
 
-def test_it_is_filmed(task, folder, tmp_path):
-    assert film_episode(task, load(folder), 3).pictures.shape[0] == 13
-    (video,) = film_policy(task, load(folder), [3], tmp_path)
+def test_it_is_recorded(task, folder, tmp_path):
+    assert record_video(task, load(folder), 3).pictures.shape[0] == 13
+    (video,) = record_videos(task, load(folder), [3], tmp_path)
     assert video.endswith("targets-000003.webp")
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import polars as pl
 
 from kinemill.environments.evaluation import try_policy
-from kinemill.environments.film import Film, renders
 from kinemill.environments.step_log import step_table, write_steps
+from kinemill.environments.video import Video, renders
 from kinemill.verify.policies.viewer import episode_viewer
 from tests.environments.plants import Point, Toward
 from tests.environments.test_environments import POINT, task_in
@@ -40,7 +40,7 @@ def data_of(page: str) -> dict:
 def test_the_viewer_holds_frames_rewards_actions_and_events_of_each_step():
     one = episodes()[0]
     frames = np.zeros((6, 8, 8, 3), np.uint8)
-    page = episode_viewer(one, Film(frames))
+    page = episode_viewer(one, Video(frames))
     data = data_of(page)
     assert data["step"] == [0, 1, 2, 3, 4]
     assert data["values"][0] == [float(f"{reward:.5g}") for reward in one.rewards]
@@ -56,7 +56,7 @@ def test_the_viewer_holds_frames_rewards_actions_and_events_of_each_step():
 def test_a_long_episode_is_thinned_and_one_without_pictures_says_so():
     task = task_in({**POINT, "steps": 1000, "arguments": {"edge": 1e9}})
     long = try_policy(task, Toward(), [0], record=1).episodes[0]
-    data = data_of(episode_viewer(long, Film(np.zeros((1001, 4, 4, 3), np.uint8))))
+    data = data_of(episode_viewer(long, Video(np.zeros((1001, 4, 4, 3), np.uint8))))
     assert len(data["step"]) <= 400
     assert len(data["frames"]) <= 120
     assert max(data["frame"]) == len(data["frames"]) - 1

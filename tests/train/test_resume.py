@@ -66,7 +66,7 @@ def test_other_settings_are_named_with_both_values(home, stopped):
     ):
         assert change in messages
     assert "learn.steps" not in messages
-    assert "start afresh without --resume" in messages
+    assert "start again without --resume" in messages
 
 
 def test_other_data_is_named(home, stopped):

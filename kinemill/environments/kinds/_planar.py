@@ -30,7 +30,7 @@ USUAL = {
     "light": 1.0,
 }
 Vector = NDArray[np.float64]
-FILMED = 192  # pixels across a picture of `render`
+RECORDED = 192  # pixels across a picture of `render`
 
 
 class Planar(gymnasium.Env[Any, Any]):
@@ -101,7 +101,7 @@ class Planar(gymnasium.Env[Any, Any]):
 
     def render(self) -> NDArray[np.uint8]:
         """Return a picture (n, n, 3) uint8."""
-        return self.picture(FILMED)
+        return self.picture(RECORDED)
 
     def picture(self, pixels: int) -> Picture:
         """Draw the plane as the camera sees it."""

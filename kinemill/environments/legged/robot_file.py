@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kinemill.environments.legged.film import Scene
+from kinemill.environments.legged.video import Scene
 from kinemill.environments.mujoco_batch import MujocoModel
 from kinemill.errors import BadInput
 from kinemill.registry import nearest

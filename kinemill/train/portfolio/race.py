@@ -275,7 +275,7 @@ class _Race:
         """List a candidate that the budget leaves no time for."""
         self._candidates[candidate.name] = candidate
         empty = CandidateResult.empty(candidate, 1)
-        why = f"not tested: learn.budget is used up ({self._learn.budget:g} s)"
+        why = f"not tested: learn.budget ({self._learn.budget:g} s) is used up"
         self._results.append(replace(empty, failure=why))
 
     def _history(self, best: CandidateResult | None) -> int:

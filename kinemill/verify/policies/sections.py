@@ -9,9 +9,9 @@ from html import escape
 import numpy as np
 
 from kinemill.environments.evaluation import Recorded, Trials
-from kinemill.environments.film import film_episode
 from kinemill.environments.kinds.legged import LeggedEnvironment
 from kinemill.environments.legged.clips import COMMAND, TRUNK, Clip, ClipTable
+from kinemill.environments.video import record_video
 from kinemill.reports.charts import Line, axis_label, line_chart, number
 from kinemill.reports.components import card, figure, legend, name_of, table
 from kinemill.rl.drawing import CRITIC
@@ -161,8 +161,8 @@ def _episode(subject: PolicySubject) -> str:
         return ""
     episode = subject.trials.model.episodes[0]
     motion = _recorded_motion(subject, episode)
-    film = film_episode(subject.task, subject.policy, episode.seed, motion=motion)
-    return episode_viewer(episode, film)
+    video = record_video(subject.task, subject.policy, episode.seed, motion=motion)
+    return episode_viewer(episode, video)
 
 
 def _recorded_motion(subject: PolicySubject, episode: Recorded) -> ClipTable | None:

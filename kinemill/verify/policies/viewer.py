@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.environments.evaluation import Recorded
-from kinemill.environments.film import Film
+from kinemill.environments.video import Video
 from kinemill.reports.components import name_of
 
 MOST_STEPS, MOST_FRAMES, MOST_ROWS = 400, 120, 12
@@ -24,18 +24,18 @@ _HEIGHT, _LENGTH = 100.0, 1000.0  # of a chart, in its own units
 Floats = NDArray[np.float64]
 
 
-def episode_viewer(episode: Recorded, film: Film | None) -> str:
+def episode_viewer(episode: Recorded, video: Video | None) -> str:
     """Return the section of an episode.
 
     Args:
         episode: kept in full.
-        film: pictures of it; None: the environment draws none.
+        video: pictures of it; None: the environment draws none.
     """
     count = len(episode.rewards)
     every = max(1, -(-count // MOST_STEPS))
     steps = list(range(0, count, every))
     series = {name: values[steps] for name, values in series_of(episode).items()}
-    pictures, frame = _pictures(film, steps)
+    pictures, frame = _pictures(video, steps)
     data = {
         "step": steps,
         "time": [round(step * episode.layout.dt, 6) for step in steps],
@@ -45,11 +45,11 @@ def episode_viewer(episode: Recorded, film: Film | None) -> str:
         "frame": frame,
     }
     content = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
-    kind = "frame wide" if film is not None and _is_wide(film) else "frame"
+    kind = "frame wide" if video is not None and _is_wide(video) else "frame"
     image = f'<img class="{kind}" alt="frame of the environment">' if pictures else ""
     note = " The environment draws no pictures on this machine."
-    if film is not None and pictures:
-        note = f" {escape(film.note)}" if film.note else ""
+    if video is not None and pictures:
+        note = f" {escape(video.note)}" if video.note else ""
     script = importlib.resources.files("kinemill.reports").joinpath("rollout.js").read_text("utf-8")
     return (
         f"<h2>One episode</h2><p>Seed {episode.seed}, {count} steps, return "
@@ -108,26 +108,26 @@ def _chart(values: Floats) -> str:
     )
 
 
-def _pictures(film: Film | None, steps: list[int]) -> tuple[list[str], list[int]]:
+def _pictures(video: Video | None, steps: list[int]) -> tuple[list[str], list[int]]:
     """Return the pictures as data URLs, and for each step the index of its picture."""
     from PIL import Image
 
-    if film is None or len(film.pictures) <= steps[-1] // film.every:
+    if video is None or len(video.pictures) <= steps[-1] // video.every:
         return [], []
-    of_steps = [step // film.every for step in steps]
+    of_steps = [step // video.every for step in steps]
     rows = sorted(set(of_steps))
     rows = rows[:: max(1, -(-len(rows) // MOST_FRAMES))]
     urls = list[str]()
     for row in rows:
-        picture, file = Image.fromarray(film.pictures[row]), io.BytesIO()
-        picture.thumbnail(WIDE if _is_wide(film) else SIZE, Image.Resampling.BOX)
+        picture, file = Image.fromarray(video.pictures[row]), io.BytesIO()
+        picture.thumbnail(WIDE if _is_wide(video) else SIZE, Image.Resampling.BOX)
         picture.save(file, "WEBP", quality=60, method=2)
         urls.append(f"data:image/webp;base64,{b64encode(file.getvalue()).decode('ascii')}")
     return urls, [int(np.searchsorted(rows, one, side="right")) - 1 for one in of_steps]
 
 
-def _is_wide(film: Film) -> bool:
-    return film.pictures.shape[2] > 1.5 * film.pictures.shape[1]
+def _is_wide(video: Video) -> bool:
+    return video.pictures.shape[2] > 1.5 * video.pictures.shape[1]
 
 
 def _number(value: float) -> float | None:

@@ -204,7 +204,7 @@ def test_a_small_budget_is_kept_and_the_rest_is_listed_as_not_tried(packed, tmp_
     learn = task.learn.model_copy(update={"budget": 0.3})
     trained, _ = train(task.model_copy(update={"learn": learn}), packed, tmp_path)
     results = results_of(trained)
-    waiting = [one for one in results if "not tried" in one["failure"]]
+    waiting = [one for one in results if "not tested" in one["failure"]]
     assert waiting
     assert all("learn.budget (0.3 s)" in one["failure"] for one in waiting)
     earlier = [one for one in results if one["round"] < race.LAST]

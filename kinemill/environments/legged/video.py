@@ -3,7 +3,7 @@
 MuJoCo selects the graphics library when it is imported, and drivers may crash: a separate process
 renders, with EGL (on a GPU or in software) unless MUJOCO_GL names another library.
 
-`python -m kinemill.environments.legged.film FOLDER` renders `poses.npy` of `robot.mjb` there.
+`python -m kinemill.environments.legged.video FOLDER` renders `poses.npy` of `robot.mjb` there.
 
 Symbols: N rows, P robots side by side, J joints, Q coordinates of a scene, K pictures.
 """
@@ -49,7 +49,9 @@ class Scene:
     columns: NDArray[np.intp]
 
 
-def film(scene: Scene, height: float, poses: Sequence[Floats]) -> tuple[NDArray[np.uint8], int]:
+def render_video(
+    scene: Scene, height: float, poses: Sequence[Floats]
+) -> tuple[NDArray[np.uint8], int]:
     """Render robots side by side.
 
     Args:
@@ -86,7 +88,7 @@ def film(scene: Scene, height: float, poses: Sequence[Floats]) -> tuple[NDArray[
             )
         except subprocess.TimeoutExpired:
             raise _unavailable(graphics, f"took more than {_TIMEOUT:g} s") from None
-        path = folder / "film.npz"
+        path = folder / "video.npz"
         if done.returncode or not path.is_file():
             lines = [line for line in done.stderr.splitlines() if line.strip()]
             reason = lines[-1].strip() if lines else f"exit code {done.returncode}"
@@ -130,7 +132,7 @@ def _main(folder: Path) -> None:
         most = min(MOST, max(2, int(BUDGET / max(time.perf_counter() - began, 1e-6))))
         every = max(1, -(-rows // most))
         pictures = [first, *(picture(row) for row in range(every, rows, every))]
-    np.savez(folder / "film.npz", allow_pickle=False, pictures=np.stack(pictures), every=every)
+    np.savez(folder / "video.npz", allow_pickle=False, pictures=np.stack(pictures), every=every)
 
 
 def _camera(library: Any, height: float) -> Any:

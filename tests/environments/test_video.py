@@ -1,13 +1,13 @@
-"""Films of robots from their own model, next to the clip; drawn where there are no graphics."""
+"""Videos of robots from their own model, next to the clip; drawn where there are no graphics."""
 
 import numpy as np
 import pytest
 
 from benchmarks._clips import task_text, write_clip
-from kinemill.environments.film import film_episode
-from kinemill.environments.legged.film import MOST, SIZE, film
 from kinemill.environments.legged.robot_file import read_scene
-from kinemill.environments.rollout_logs import film_policy
+from kinemill.environments.legged.video import MOST, SIZE, render_video
+from kinemill.environments.rollout_logs import record_videos
+from kinemill.environments.video import record_video
 from kinemill.errors import BadInput
 from kinemill.task import load_task
 from tests.environments.test_legged import quadruped
@@ -39,13 +39,13 @@ def task(tmp_path):
     return load_task(tmp_path / "dog.yaml")
 
 
-def film_pose(task, rows: int):
-    """Film a robot that stands; skip the test without graphics."""
+def record_pose(task, rows: int):
+    """Record a robot that stands; skip the test without graphics."""
     body = task.environment.body()
     pose = np.concatenate([[0, 0, 0.2], body.attitude, body.stance])
     scene = read_scene(task.environment.robot_path, JOINTS)
     try:
-        return film(scene, body.standing_height, [np.tile(pose, (rows, 1))])
+        return render_video(scene, body.standing_height, [np.tile(pose, (rows, 1))])
     except BadInput as error:
         pytest.skip(str(error))
 
@@ -56,8 +56,8 @@ def top_of_trunk(picture: np.ndarray) -> int:
 
 
 def test_the_clip_is_left_of_the_run_in_the_robots_own_model(task):
-    film_pose(task, 1)
-    own = film_episode(task, Still(), 0)
+    record_pose(task, 1)
+    own = record_video(task, Still(), 0)
     assert own is not None
     assert own.note == "The robot's own model: left crouch.json, right the run."
     assert own.every == 1
@@ -68,19 +68,19 @@ def test_the_clip_is_left_of_the_run_in_the_robots_own_model(task):
 
 
 def test_a_long_episode_has_a_bounded_number_of_pictures(task):
-    pictures, every = film_pose(task, 1001)
+    pictures, every = record_pose(task, 1001)
     assert len(pictures) == -(-1001 // every) <= MOST
 
 
 def test_without_graphics_it_is_drawn_and_the_reason_is_given(task, tmp_path, monkeypatch):
     monkeypatch.setenv("MUJOCO_GL", "none")
-    own = film_episode(task, Still(), 0)
+    own = record_video(task, Still(), 0)
     assert own is not None
     assert own.note.startswith(
         "Drawn, not rendered from the robot's model: offscreen graphics (none)"
     )
     assert own.pictures.shape[1:3] == (192, 192)
-    (path,) = film_policy(task, Still(), [0], tmp_path)
+    (path,) = record_videos(task, Still(), [0], tmp_path)
     assert path.endswith(".webp")
     with pytest.raises(BadInput, match=r"offscreen graphics \(none\).*MUJOCO_GL"):
-        film(read_scene(tmp_path / "dog.xml", JOINTS), 0.2, [np.zeros((1, 15))])
+        render_video(read_scene(tmp_path / "dog.xml", JOINTS), 0.2, [np.zeros((1, 15))])

@@ -1,4 +1,4 @@
-"""Films of episodes: a robot from its own model next to the motion it follows, or the environment.
+"""Videos of episodes: a robot from its own model next to the motion it follows, or the environment.
 
 Symbols: N steps, K pictures.
 """
@@ -16,8 +16,8 @@ from kinemill.environments.gym_types import Env, Info, Options, Reset, Transitio
 from kinemill.environments.kinds.legged import ClipEnv, LeggedEnv, LeggedEnvironment
 from kinemill.environments.legged.body import Body
 from kinemill.environments.legged.clips import ClipTable
-from kinemill.environments.legged.film import film
 from kinemill.environments.legged.robot_file import read_scene
+from kinemill.environments.legged.video import render_video
 from kinemill.errors import BadInput
 from kinemill.task.document import Task
 
@@ -25,7 +25,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Film:
+class Video:
     """Pictures of one episode.
 
     Attributes:
@@ -39,15 +39,15 @@ class Film:
     note: str = ""
 
 
-def film_episode(
+def record_video(
     task: Task,
     policy: Agent,
     seed: int,
     *,
     variant: str | None = None,
     motion: ClipTable | None = None,
-) -> Film | None:
-    """Film one episode; None if the environment draws nothing on this machine.
+) -> Video | None:
+    """Record one episode; None if the environment draws nothing on this machine.
 
     Args:
         task: with an environment.
@@ -65,7 +65,7 @@ def film_episode(
         note = ""
         if isinstance(environment.unwrapped, LeggedEnv):
             try:
-                return _film_robot(task, environment, policy, seed, motion)
+                return _record_robot(task, environment, policy, seed, motion)
             except BadInput as error:
                 note = f"Drawn, not rendered from the robot's model: {error}."
         if not renders(environment):
@@ -73,7 +73,7 @@ def film_episode(
         frames = run_episode(task, environment, policy, seed, keep=False, render=True).frames
     finally:
         environment.close()
-    return Film(frames, note=note) if frames is not None and frames.ndim == 4 else None
+    return Video(frames, note=note) if frames is not None and frames.ndim == 4 else None
 
 
 def renders(environment: Env) -> bool:
@@ -86,9 +86,9 @@ def renders(environment: Env) -> bool:
         return False
 
 
-def _film_robot(
+def _record_robot(
     task: Task, environment: Env, policy: Agent, seed: int, motion: ClipTable | None
-) -> Film:
+) -> Video:
     """Render an episode, on the left the motion and on the right the robot."""
     recorder = _PoseRecorder(environment)
     run_episode(task, recorder, policy, seed, keep=False)
@@ -100,11 +100,11 @@ def _film_robot(
     if isinstance(core, ClipEnv):
         motion, clip = core.clips, core.clip
     if motion is None:
-        pictures, every = film(scene, height, [poses])
-        return Film(pictures, every, "The robot's own model.")
+        pictures, every = render_video(scene, height, [poses])
+        return Video(pictures, every, "The robot's own model.")
     reference = _poses_of(motion, clip, len(poses), task.dt)
-    pictures, every = film(scene, height, [reference, poses])
-    return Film(
+    pictures, every = render_video(scene, height, [reference, poses])
+    return Video(
         pictures, every, f"The robot's own model: left {motion.names[clip]}, right the run."
     )
 
