@@ -27,7 +27,7 @@ def png(level: int) -> bytes:
     return content.getvalue()
 
 
-def filmed() -> list:
+def camera_messages() -> list:
     """The run of an arm, a camera at 10 Hz, an instruction said before and one after 1 s."""
     texts = [
         ("/task", START - 5_000_000, {"data": "lift"}),
@@ -53,7 +53,7 @@ def camera_task(tmp_path):
 
 
 def test_pictures_and_texts_of_topics_go_with_the_steps(camera_task, logs, home):
-    write_mcap(logs / "a.mcap", filmed())
+    write_mcap(logs / "a.mcap", camera_messages())
     (recording,) = load_recordings(home, ingest.run(camera_task, home, logs).artifact.ref)
     assert recording.summary.reasons == []
     (track,) = recording.summary.tracks
@@ -72,7 +72,7 @@ def test_pictures_and_texts_of_topics_go_with_the_steps(camera_task, logs, home)
 
 
 def test_what_is_not_there_names_the_nearest_topic(camera_task, logs):
-    write_mcap(logs / "a.mcap", [message for message in filmed() if message[0] != "/task"])
+    write_mcap(logs / "a.mcap", [message for message in camera_messages() if message[0] != "/task"])
     with pytest.raises(Unreadable) as error:
         read(logs / "a.mcap", camera_task)
     (reason,) = error.value.reasons
@@ -82,7 +82,7 @@ def test_what_is_not_there_names_the_nearest_topic(camera_task, logs):
 def test_a_topic_of_something_else_is_no_camera(camera_task, logs):
     messages = [
         (topic, stamp, {"data": base64.b64encode(b"noise").decode()} if topic == "/camera" else m)
-        for topic, stamp, m in filmed()
+        for topic, stamp, m in camera_messages()
     ]
     write_mcap(logs / "a.mcap", messages)
     with pytest.raises(Unreadable) as error:
