@@ -22,6 +22,11 @@ _FLAGS = (
 _START = 60.0  # s until the browser listens
 _IDLE = 1.0  # s without a request after which a page counts as loaded
 _LIMIT = 300_000_000  # bytes of a message; a screenshot is one
+_LEFT = "Inspected target navigated or closed"  # the browser's words
+
+
+class PageLeft(RuntimeError):
+    """The page was left for another one while a script ran in it."""
 
 
 class Tab:
@@ -74,10 +79,17 @@ class Tab:
         """
         deadline = time.monotonic() + wait
         contains = f"(document.body?.innerText ?? '').includes({json.dumps(text)})"
-        while not self.evaluate(contains):
+        while not self._is_true(contains):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the page does not show {text!r} within {wait:g} s")
             self._receive(0.2)
+
+    def _is_true(self, script: str) -> bool:
+        """Return whether an expression is true; a page that is just left has no value."""
+        try:
+            return bool(self.evaluate(script))
+        except PageLeft:
+            return False
 
     def evaluate(self, script: str) -> Any:
         """Return the value of an expression in the page; a promise is awaited.
@@ -119,6 +131,8 @@ class Tab:
             response = self._receive(60.0)
             if response and response.get("id") == self._number:
                 if "error" in response:
+                    if _LEFT in str(response["error"]):
+                        raise PageLeft(method)
                     raise RuntimeError(f"{method}: {response['error']}")
                 return response["result"]
 

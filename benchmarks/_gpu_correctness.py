@@ -296,7 +296,7 @@ def _check_out_of_memory(bench: Bench, folder: Path) -> None:
             if halve:
                 is_right, note = not failure and pieces > 1, f"{pieces} micro-batches a step"
             else:
-                is_right = "out of memory with" in failure and "windows at once" in failure
+                is_right = "out of memory with" in failure and "windows per micro-batch" in failure
                 note = failure
             goal = f"{'trains on' if halve else 'a message with sizes'}, at most {LEAK:g} MiB left"
             is_reached = is_right and leaked <= LEAK

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, TypedDict, Unpack, cast
 
 from kinemill.api.training import TaskLike, resolve_task
 from kinemill.errors import BadInput
-from kinemill.ingest.edits import KINDS, Edit, EditChange
 from kinemill.store.home import Home
 from kinemill.task import Task
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from kinemill.ingest.edits import Edit, EditChange
     from kinemill.ingest.membership import Member
 
 
@@ -48,7 +48,7 @@ def edit_recording(
     where: str | None = None,
     because: str = "",
     **change: Unpack[EditArguments],
-) -> Edit:
+) -> "Edit":
     """Edit how recordings are read until it is undone; the bytes of their logs never change.
 
     The next ingest or run reads the recordings with the edit.
@@ -76,7 +76,7 @@ def edit_members(
     where: str | None,
     change: Mapping[str, object],
     because: str,
-) -> Edit:
+) -> "Edit":
     """Do what `edit_recording` does, with `EditArguments` as a mapping; None is no argument."""
     from kinemill.ingest import edit_recording as edits
 
@@ -95,7 +95,7 @@ def undo_edit(
     *,
     where: str | None = None,
     because: str = "",
-) -> list[Edit]:
+) -> "list[Edit]":
     """Withdraw an edit; the next ingest finds the recordings as they were read before it.
 
     Args:
@@ -158,12 +158,13 @@ def _selected(task: Task, home: Home, recording: str | None, where: str | None) 
     return [member for member in members if member is not None]
 
 
-def _change(task: Task, home: Home, arguments: EditArguments) -> EditChange:
+def _change(task: Task, home: Home, arguments: EditArguments) -> "EditChange":
     """Return the one change that arguments describe.
 
     Raises:
         BadInput: None or several are stated, or the other recording of a merge is unknown.
     """
+    from kinemill.ingest.edits import KINDS, EditChange
     from kinemill.ingest.inspection import find_member
 
     named = [kind for kind in KINDS if kind in arguments]

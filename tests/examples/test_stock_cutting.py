@@ -27,7 +27,7 @@ def test_exactly_what_fits_is_allowed():
                 refused += 1
                 with pytest.raises(ValueError, match="cannot be cut"):
                     inner.step(int(random.choice(forbidden)))
-            cut, remaining = inner._cut.sum(), inner._left.copy()
+            cut, remaining = inner._cut.sum(), inner._remaining.copy()
             action = int(random.choice(np.flatnonzero(observed["action_mask"])))
             kind, turned, sheet = inner.parts_of(action)
             assert action == (kind * 2 + turned) * inner.sheets + sheet
@@ -35,7 +35,7 @@ def test_exactly_what_fits_is_allowed():
             over = ended or cut_off
             area = int(np.prod(inner._pieces[kind]))
             assert inner._cut.sum() - cut == area
-            assert (remaining - inner._left).tolist() == [int(k == kind) for k in range(4)]
+            assert (remaining - inner._remaining).tolist() == [int(k == kind) for k in range(4)]
             assert reward == pytest.approx(area / 36 - 0.5 * info["sheets_opened"])
     assert refused > 5
 
