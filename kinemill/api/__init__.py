@@ -20,7 +20,13 @@ from kinemill.api.learning_loop import learn_in_loop
 from kinemill.api.models import LoadedModel
 from kinemill.api.policy_evaluation import PolicyResults, evaluate_policy
 from kinemill.api.progress import Update
-from kinemill.api.recordings import export_recordings, search_recordings
+from kinemill.api.recordings import (
+    delete_view,
+    export_recordings,
+    list_views,
+    save_view,
+    search_recordings,
+)
 from kinemill.api.registry import (
     Registered,
     Verification,
@@ -58,6 +64,7 @@ __all__ = [
     "TuneResult",
     "Update",
     "Verification",
+    "delete_view",
     "edit_recording",
     "evaluate",
     "evaluate_policy",
@@ -65,6 +72,7 @@ __all__ = [
     "from_frames",
     "learn_in_loop",
     "list_edits",
+    "list_views",
     "load_task",
     "make_dataset",
     "make_task",
@@ -74,6 +82,7 @@ __all__ = [
     "rollout",
     "rollout_policy",
     "run",
+    "save_view",
     "search_recordings",
     "simulate",
     "simulate_batch",

@@ -79,6 +79,56 @@ def export_recordings(
     return export_data(own, Home.resolve(), form, out, version, hashes.to_list())
 
 
+def save_view(task: "TaskLike", name: str, query: str) -> None:
+    """Save a query under a name, so that `@name` stands for it in queries and `dataset.where`.
+
+    Example:
+        km.save_view("arm", "good_r7", "robot = 'r7' and accepted")
+        km.search_recordings("arm", "@good_r7 and max(torque) > 20")
+
+    Args:
+        task: a task, its name or file.
+        name: of the view; an earlier query of this name is replaced.
+        query: a condition, see docs/data.md; it may name other views.
+
+    Raises:
+        BadInput: The name has characters that no view may have.
+        QueryError: The query is wrong, or refers to the view itself.
+    """
+    from kinemill.search.saved_views import save_view as publish
+
+    publish(resolve_task(task), Home.resolve(), name, query)
+
+
+def list_views(task: "TaskLike") -> "pl.DataFrame":
+    """Return the saved queries of a task: `name`, `query`, `who` and `when`, sorted by name."""
+    import polars as pl
+
+    from kinemill.search.saved_views import saved_views
+
+    columns = ("name", "query", "who", "when")
+    every = saved_views(Home.resolve(), resolve_task(task).name).values()
+    return pl.DataFrame(
+        {column: [getattr(one, column) for one in every] for column in columns},
+        schema=dict.fromkeys(columns, pl.String),
+    )
+
+
+def delete_view(task: "TaskLike", name: str) -> None:
+    """Delete a view.
+
+    Args:
+        task: a task, its name or file.
+        name: of the view.
+
+    Raises:
+        BadInput: There is no such view, or another view or `dataset.where` of the task uses it.
+    """
+    from kinemill.search.saved_views import delete_view as publish
+
+    publish(resolve_task(task), Home.resolve(), name)
+
+
 def search_page(
     task: "Task",
     query: str = "",
@@ -92,5 +142,5 @@ def search_page(
     from kinemill.search.run import Page, search, usual_columns
 
     home = Home.resolve()
-    page = Page(columns or usual_columns(query), offset, limit)
+    page = Page(columns or usual_columns(task, home, query), offset, limit)
     return search(task, home, query, page, lambda which: recording_splits(home, task.name, which))

@@ -25,6 +25,7 @@ from kinemill.dataset.split import (
 )
 from kinemill.dataset.summary import DatasetSummary, channel_statistics, count_rows
 from kinemill.dataset.trainable import check_published, check_rows, check_sides, check_trainable
+from kinemill.search.saved_views import with_resolved_rule
 from kinemill.store import Artifact, ArtifactRef, Json, digest, get_or_build, to_json_value
 from kinemill.store.home import Home
 from kinemill.task import Task
@@ -50,7 +51,7 @@ def inputs(
     makes no new version.
 
     Args:
-        task: task with the `dataset` part.
+        task: task with the `dataset` part, whose rule names no view.
         home: home that holds the artifacts.
         episodes: artifact of the validation stage.
         collected: its episodes and those of joined tasks, with their split assignments.
@@ -87,7 +88,7 @@ def run(task: Task, home: Home, episodes: ArtifactRef) -> Artifact:
     context = assign_sides(task, home, collected.episodes, collected.context)
     collected = replace(collected, context=context)
     labels = Labels(collected.tasks, classes_of(task, home, collected))
-    key = inputs(task, home, episodes, collected, labels)
+    key = inputs(with_resolved_rule(task, home), home, episodes, collected, labels)
 
     def build(folder: Path) -> Json:
         previous = find_previous(home, task.name, key)

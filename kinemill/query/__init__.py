@@ -12,5 +12,16 @@ from kinemill.query.checks import Vocabulary, check, uses
 from kinemill.query.errors import QueryError
 from kinemill.query.parser import parse
 from kinemill.query.syntax import Query, spell
+from kinemill.query.views import expand, view_names
 
-__all__ = ["Query", "QueryError", "Vocabulary", "check", "parse", "spell", "uses"]
+__all__ = [
+    "Query",
+    "QueryError",
+    "Vocabulary",
+    "check",
+    "expand",
+    "parse",
+    "spell",
+    "uses",
+    "view_names",
+]

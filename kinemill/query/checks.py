@@ -22,7 +22,9 @@ from kinemill.query.syntax import (
     Query,
     Statistic,
     Text,
+    View,
     Word,
+    parts_of,
     spelled,
 )
 from kinemill.registry import nearest
@@ -100,12 +102,9 @@ def uses(query: Query) -> Uses:
 
 
 def _operands(query: Query) -> Iterator[Operand]:
+    for part in parts_of(query):
+        yield from _operands(part)
     match query:
-        case And() | Or():
-            for part in query.parts:
-                yield from _operands(part)
-        case Not():
-            yield from _operands(query.part)
         case Word():
             yield Name("edited" if query.word == "edited" else "status")
         case Among():
@@ -114,10 +113,14 @@ def _operands(query: Query) -> Iterator[Operand]:
             yield query.column
             if isinstance(query.value, Name | Statistic):
                 yield query.value
+        case _:
+            pass
 
 
 def check(query: Query, vocabulary: Vocabulary) -> Query:
     """Return a query whose numbers are in the units of their channels.
+
+    The query of a view that was looked up replaces the view; another view stays as it is.
 
     Args:
         query: the syntax tree.
@@ -131,6 +134,8 @@ def check(query: Query, vocabulary: Vocabulary) -> Query:
             return replace(query, parts=tuple(check(part, vocabulary) for part in query.parts))
         case Not():
             return Not(check(query.part, vocabulary))
+        case View():
+            return _check_view(query, vocabulary)
         case Word():
             _check_word(query, vocabulary)
             return query
@@ -140,6 +145,15 @@ def check(query: Query, vocabulary: Vocabulary) -> Query:
             return replace(query, values=tuple(values))
         case Compare():
             return _check_comparison(query, vocabulary)
+
+
+def _check_view(view: View, vocabulary: Vocabulary) -> Query:
+    if view.query is None:
+        return view
+    try:
+        return check(view.query, vocabulary)
+    except QueryError as error:
+        raise error.within(view.name, view.position) from error
 
 
 def _check_word(word: Word, vocabulary: Vocabulary) -> None:

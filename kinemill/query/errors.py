@@ -19,6 +19,16 @@ class QueryError(BadInput):
         self.position = position
         super().__init__(f"query, character {position}", problem, expected=expected, fix=fix)
 
+    def within(self, view: str, position: int) -> "QueryError":
+        """Return the error for a query that names a view with this error.
+
+        Args:
+            view: name of the view.
+            position: of its name in the query.
+        """
+        problem = f"in the view @{view}, character {self.position}: {self.problem}"
+        return QueryError(position, problem, expected=self.expected, fix=self.fix)
+
     @property
     def message(self) -> str:
         """The error without `query`, for a setting that holds one."""

@@ -3,7 +3,7 @@
     query      = conjunction {"or" conjunction}
     conjunction = negation {"and" negation}
     negation   = "not" negation | primary
-    primary    = "(" query ")" | operand [test] | literal operator operand
+    primary    = "(" query ")" | "@" view | operand [test] | literal operator operand
     test       = operator value | ["not"] "in" "(" literal {"," literal} ")"
                | ["not"] ("like" | "~") text
     operand    = name | function "(" name ")" | name "(" text ")"
@@ -27,6 +27,7 @@ from kinemill.query.syntax import (
     Query,
     Statistic,
     Text,
+    View,
     Word,
 )
 from kinemill.query.tokens import COMPARISONS, Token, tokenize
@@ -108,6 +109,8 @@ class _Parser:
         if self._next.kind in {"text", "number", "date"}:
             return self._flipped(self._literal())
         start = self._next
+        if start.kind == "view":
+            return View(self._advance().value, position=start.position)
         if start.kind != "name":
             raise self._unexpected("a condition, such as `robot = 'r7'` or `quarantined`")
         column = self._operand()

@@ -98,6 +98,21 @@ class Word:
 
 
 @dataclass(frozen=True)
+class View:
+    """A saved query as a condition: `@good_runs`.
+
+    Attributes:
+        name: without the @.
+        query: its own query; None: not looked up.
+        position: in the text of the query that names it.
+    """
+
+    name: str
+    query: "Query | None" = None
+    position: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True)
 class Not:
     """Negation."""
 
@@ -118,12 +133,17 @@ class Or:
     parts: tuple["Query", ...]
 
 
-Query = And | Or | Not | Compare | Among | Word
+Query = And | Or | Not | Compare | Among | Word | View
 
 
 def spell(query: Query) -> str:
-    """Return the text of a query: `parse(spell(query)) == query`."""
+    """Return the text of a query: `parse(spell(query)) == query`.
+
+    The query of a view that was looked up replaces its name.
+    """
     match query:
+        case View():
+            return spell(query.query) if query.query else f"@{query.name}"
         case And():
             return " and ".join(_inner(part, And) for part in query.parts)
         case Or():
@@ -132,15 +152,34 @@ def spell(query: Query) -> str:
             return f"not {_inner(query.part, Not)}"
         case Word():
             return _name(query.word)
-        case Among():
-            values = ", ".join(_value(value) for value in query.values)
-            return f"{_value(query.column)} in ({values})"
-        case Compare():
-            return f"{_value(query.column)} {query.operator} {_value(query.value)}"
+        case Among() | Compare():
+            return _condition(query)
+
+
+def parts_of(query: Query) -> tuple[Query, ...]:
+    """Return the queries that a query is made of; none of a condition."""
+    match query:
+        case And() | Or():
+            return query.parts
+        case Not():
+            return (query.part,)
+        case View():
+            return (query.query,) if query.query else ()
+        case _:
+            return ()
+
+
+def _condition(query: Among | Compare) -> str:
+    if isinstance(query, Compare):
+        return f"{_value(query.column)} {query.operator} {_value(query.value)}"
+    values = ", ".join(_value(value) for value in query.values)
+    return f"{_value(query.column)} in ({values})"
 
 
 def _inner(query: Query, outer: type[object]) -> str:
     """Return the text of a part, in brackets where precedence or grouping needs them."""
+    if isinstance(query, View) and query.query:
+        return _inner(query.query, outer)
     needs = Or if outer is Or else And | Or
     return f"({spell(query)})" if isinstance(query, needs) else spell(query)
 

@@ -1,4 +1,4 @@
-"""Tokens of a query: names, texts, numbers with units, dates, operators and brackets."""
+"""Tokens of a query: names, views, texts, numbers with units, dates, operators and brackets."""
 
 import re
 from collections.abc import Iterator
@@ -20,6 +20,7 @@ _PATTERN = re.compile(
     | (?P<text>'[^']*'|"[^"]*")
     | (?P<name>[^\W\d][\w.]*)
     | `(?P<quoted>[^`]*)`
+    | @(?P<view>[^\W\d][\w.-]*)
     | (?P<operator><=|>=|!=|[<>=~])(?!=)
     | (?P<bracket>[(),])
     """,
@@ -30,10 +31,11 @@ _UNIT = re.compile(r"\s*([^\W\d_]|[°%])[\w°%*/^·.]*")
 _SPELLINGS = {"==": "=", "<>": "!=", "&&": "and", "||": "or", "!": "not", "&": "and", "|": "or"}
 _SPELLINGS_PATTERN = re.compile("|".join(map(re.escape, sorted(_SPELLINGS, key=len, reverse=True))))
 
-Kind = Literal["name", "keyword", "text", "number", "date", "operator", "bracket", "end"]
+Kind = Literal["name", "view", "keyword", "text", "number", "date", "operator", "bracket", "end"]
 _KINDS: dict[str, Kind] = {
     "name": "name",
     "quoted": "name",
+    "view": "view",
     "date": "date",
     "operator": "operator",
     "bracket": "bracket",
@@ -62,7 +64,7 @@ class Token:
             return "the end of the query"
         if self.kind == "text":
             return f"the text {self.value!r}" if len(self.value) < 40 else "a long text"
-        return f"`{self.value}`"
+        return f"`@{self.value}`" if self.kind == "view" else f"`{self.value}`"
 
 
 def tokenize(text: str) -> list[Token]:
@@ -117,6 +119,9 @@ def _unit(text: str, at: int) -> str:
 def _unknown(text: str, at: int) -> QueryError:
     """Return the error for characters that begin no token."""
     character = text[at]
+    if character == "@":
+        expected = "the name of a view, such as `@good_runs`"
+        return QueryError(at + 1, "`@` is followed by no name", expected=expected)
     if character in "'\"`":
         problem = f"the quote {character} is not closed"
         return QueryError(at + 1, problem, expected=f"{character} at its end")

@@ -22,6 +22,7 @@ from kinemill.query.syntax import (
     Query,
     Statistic,
     Text,
+    View,
     Word,
     spelled,
 )
@@ -66,6 +67,8 @@ def compile_query(query: Query, context: Context) -> pl.Expr:
             return pl.any_horizontal(*(compile_query(part, context) for part in query.parts))
         case Not():
             return compile_query(query.part, context).not_()
+        case View():
+            raise AssertionError(query.name)  # `check` replaced it
         case Word():
             return _compile_word(query.word)
         case Among():

@@ -8,14 +8,15 @@ import polars as pl
 from kinemill.errors import BadInput
 from kinemill.ingest.decisions import current_decisions
 from kinemill.ingest.edits import current_edits, merges
-from kinemill.query import QueryError, Vocabulary, check, parse, uses
+from kinemill.query import QueryError, Vocabulary, check, uses
 from kinemill.query.checks import META, PROPERTIES, Uses, metadata_key
-from kinemill.query.syntax import Among, And, Compare, Name, Not, Number, Or, Query, Text, spelled
+from kinemill.query.syntax import Among, Compare, Name, Number, Query, Text, parts_of, spelled
 from kinemill.registry import nearest
 from kinemill.search.compile import Context, compile_query
 from kinemill.search.rows import statistic_columns
+from kinemill.search.saved_views import parse_with_views
 from kinemill.search.tags import tags_by_recording
-from kinemill.search.view import View, open_view
+from kinemill.search.view import View, open_view, units_of
 from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.task.units import factor
@@ -95,7 +96,7 @@ def search_view(
     page = page or Page()
     keys = view.metadata_keys()
     vocabulary = Vocabulary(units_of(view.task), factor, keys, versions=versions is not None)
-    tree = _parsed(query, vocabulary)
+    tree = _parsed(query, vocabulary, home, view.task)
     stored = {name: _column(name, view.task, keys) for name in page.columns}
     by = _column(page.sort, view.task, keys)
     frame = _matching(view, home, tree, {*stored.values(), KEY, NAME, by}, versions).collect()
@@ -119,30 +120,28 @@ def matching_recordings(view: View, home: Home, query: str) -> pl.Series:
     Raises:
         QueryError: The query is wrong.
     """
-    units = units_of(view.task)
-    tree = _parsed(query, Vocabulary(units, factor, view.metadata_keys(), versions=False))
+    keys, units = view.metadata_keys(), units_of(view.task)
+    vocabulary = Vocabulary(units, factor, keys, versions=False)
+    tree = _parsed(query, vocabulary, home, view.task)
     return _matching(view, home, tree, {KEY}, None).collect()[KEY]
 
 
-def usual_columns(query: str) -> list[str]:
-    """Return the columns to show for a query: the usual ones, and those that it names.
+def usual_columns(task: Task, home: Home, query: str) -> list[str]:
+    """Return the columns to show for a query: the usual ones, and those that it or its views name.
 
     Raises:
         QueryError: The text is no query.
     """
-    read = uses(parse(query)) if query.strip() else _NOTHING
+    read = uses(parse_with_views(home, task.name, query)) if query.strip() else _NOTHING
     statistics = {one.column for one in read.statistics}
     named = [*sorted(read.properties - {"version"}), *sorted(read.metadata), *sorted(statistics)]
     return [*dict.fromkeys([*COLUMNS, *named])]
 
 
-def units_of(task: Task) -> dict[str, str]:
-    """Return the unit of each channel that has statistics."""
-    return {name: task.channels[name].unit for name in task.numbers}
-
-
-def _parsed(query: str, vocabulary: Vocabulary) -> Query | None:
-    return check(parse(query), vocabulary) if query.strip() else None
+def _parsed(query: str, vocabulary: Vocabulary, home: Home, task: Task) -> Query | None:
+    if not query.strip():
+        return None
+    return check(parse_with_views(home, task.name, query), vocabulary)
 
 
 def _column(name: str, task: Task, keys: Sequence[str]) -> str:
@@ -219,12 +218,9 @@ def _with_lists(frame: pl.LazyFrame, lists: pl.DataFrame) -> pl.LazyFrame:
 
 def _versions(query: Query) -> Iterator[str]:
     """Yield the dataset versions that a query names, as they are written."""
+    for part in parts_of(query):
+        yield from _versions(part)
     match query:
-        case And() | Or():
-            for part in query.parts:
-                yield from _versions(part)
-        case Not():
-            yield from _versions(query.part)
         case Compare(column=Name("version"), value=Text() | Number() as value):
             yield spelled(value)
         case Among(column=Name("version")):

@@ -85,6 +85,11 @@ class View:
         return frame.with_columns(added).drop(OTHERS)
 
 
+def units_of(task: Task) -> dict[str, str]:
+    """Return the unit of each channel that has statistics."""
+    return {name: task.channels[name].unit for name in task.numbers}
+
+
 def open_view(task: Task, home: Home) -> View:
     """Return the view of a task's recordings, brought up to date.
 

@@ -36,7 +36,7 @@ def read_request(values: Mapping[str, str]) -> CatalogRequest:
 def read_rows(task: Task, home: Home, request: CatalogRequest) -> CatalogRows:
     """Return the recordings of a page; a wrong query is a part of the page."""
     try:
-        columns = [*usual_columns(request.query), "tag"]
+        columns = [*usual_columns(task, home, request.query), "tag"]
         if request.sort not in columns:
             columns.append(request.sort)
         named, first = [*dict.fromkeys(columns)], request.page * ROWS

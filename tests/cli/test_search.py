@@ -83,3 +83,21 @@ def test_python_returns_the_same_rows(three, kinemill):
     frame = km.search_recordings("swing", "max(velocity) > 80", ["name", "max(velocity)"])
     assert frame.rows() == [("c.csv", 88.0)]
     assert km.search_recordings("swing", limit=2).height == 2
+
+
+def test_a_query_is_saved_listed_used_and_deleted(three, kinemill):
+    kinemill("data", "search", "swing", "robot = 'r7'", "--save", "r7", "--json")
+    km.save_view("swing", "calm", "@r7 and max(velocity) < 80")
+    listed = kinemill("data", "views", "swing", "--json")
+    assert [(one["name"], one["query"]) for one in listed["views"]] == [
+        ("calm", "@r7 and max(velocity) < 80"), ("r7", "robot = 'r7'"),
+    ]  # fmt: skip
+    assert km.list_views("swing")["name"].to_list() == ["calm", "r7"]
+    assert "@calm" in kinemill("data", "views", "swing")
+    found = kinemill("data", "search", "swing", "@calm", "--json")
+    assert [one["name"] for one in found["recordings"]] == ["a.csv", "b.csv"]
+    assert km.search_recordings("swing", "not @r7")["name"].to_list() == ["c.csv"]
+    with pytest.raises(BadInput, match="view @r7: is used by the view @calm"):
+        kinemill("data", "views", "swing", "--delete", "r7")
+    km.delete_view("swing", "calm")
+    assert kinemill("data", "views", "swing", "--delete", "@r7", "--json")["total"] == 0

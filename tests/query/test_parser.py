@@ -18,6 +18,7 @@ from kinemill.query.syntax import (
     Or,
     Statistic,
     Text,
+    View,
     Word,
 )
 from kinemill.query.tokens import COMPARISONS, LONGEST
@@ -37,6 +38,7 @@ conditions = (
     | st.builds(Compare, columns, st.just("like"), texts)
     | st.builds(Among, columns, st.lists(literals, min_size=1, max_size=4).map(tuple))
     | st.builds(Word, names)
+    | st.builds(View, st.from_regex(r"[a-z_][\w.-]{0,8}", fullmatch=True))
 )
 queries = st.recursive(
     conditions,
