@@ -47,29 +47,39 @@ def _folder(home: Home, task: str) -> Path:
     return home.store / "views" / task
 
 
+def fetch_views(home: Home, task: str) -> None:
+    """Fetch the views of other machines.
+
+    Raises:
+        Unreachable: The object store did not respond.
+    """
+    bring_new(home, _folder(home, task))
+
+
 def saved_views(home: Home, task: str) -> dict[str, SavedView]:
-    """Return the views of a task by name, those of other machines included.
+    """Return the views of a task by name.
 
     Raises:
         CorruptArtifact: An act cannot be read.
-        Unreachable: The object store did not respond.
     """
-    folder = _folder(home, task)
-    bring_new(home, folder)
-    paths = sorted(folder.glob("*.json"))
+    paths = sorted(_folder(home, task).glob("*.json"))
     acts = [from_json_value(FORMAT.open(path, read_json(path)), SavedView, path) for path in paths]
     last = {act.name: act for act in acts}
     return {name: last[name] for name in sorted(last) if last[name].query is not None}
 
 
 def parse_with_views(home: Home, task: str, query: str) -> Query:
-    """Return the syntax tree of a query with the queries of its views.
+    """Return the syntax tree of a query with the queries of its views, fetched before.
 
     Raises:
         QueryError: The text is no query, or a view is unknown or refers to itself.
+        Unreachable: The object store did not respond.
     """
     tree = parse(query)
-    return expand(tree, _texts(saved_views(home, task))) if any(view_names(tree)) else tree
+    if not any(view_names(tree)):
+        return tree
+    fetch_views(home, task)
+    return expand(tree, _texts(saved_views(home, task)))
 
 
 def with_resolved_rule(task: Task, home: Home) -> Task:
@@ -112,6 +122,7 @@ def _publish(task: Task, home: Home, name: str, query: str | None) -> SavedView:
     folder = _folder(home, task.name)
     keys = [] if query is None else open_view(task, home).metadata_keys()
     with lock(home, f"views-{task.name}"):
+        fetch_views(home, task.name)
         current = saved_views(home, task.name)
         if query is None:
             _check_unused(task, current, name)

@@ -71,6 +71,15 @@ def _folder(home: Home, task: str) -> Path:
     return home.store / "tags" / task
 
 
+def fetch_tags(home: Home, task: str) -> None:
+    """Fetch the tags that other machines set.
+
+    Raises:
+        Unreachable: The object store did not respond.
+    """
+    bring_new(home, _folder(home, task))
+
+
 def tag_acts(home: Home, task: str) -> list[Tag]:
     """Return every act of a task, oldest first.
 
@@ -145,6 +154,7 @@ def remove_tag(
     Raises:
         BadInput: One of the recordings does not have the tag.
     """
+    fetch_tags(home, task)
     tagged = {
         hash_ for one in current_tags(home, task) if one.tag == tag for hash_ in one.recordings
     }
@@ -165,7 +175,7 @@ def _checked(tag: str) -> str:
 def _publish(home: Home, task: str, act: Tag) -> Tag:
     folder = _folder(home, task)
     with lock(home, f"tags-{task}"):
-        bring_new(home, folder)
+        fetch_tags(home, task)
         number = max((int(path.stem) for path in folder.glob("*.json")), default=0) + 1
         made = replace(act, number=number)
         content = FORMAT.stamp(to_json_value(made))

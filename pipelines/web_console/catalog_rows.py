@@ -15,6 +15,7 @@ from kinemill.query import QueryError
 from kinemill.reports.thumbnail import thumbnail
 from kinemill.search.output import as_json_rows
 from kinemill.search.run import Page, search, usual_columns
+from kinemill.search.saved_views import saved_views
 from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.validate.recording_page import view
@@ -35,6 +36,7 @@ def read_request(values: Mapping[str, str]) -> CatalogRequest:
 
 def read_rows(task: Task, home: Home, request: CatalogRequest) -> CatalogRows:
     """Return the recordings of a page; a wrong query is a part of the page."""
+    views = [*saved_views(home, task.name)]
     try:
         columns = [*usual_columns(task, home, request.query), "tag"]
         if request.sort not in columns:
@@ -49,11 +51,11 @@ def read_rows(task: Task, home: Home, request: CatalogRequest) -> CatalogRows:
             lambda which: recording_splits(home, task.name, which),
         )
     except (QueryError, BadInput) as error:
-        return CatalogRows(problem=str(error))
+        return CatalogRows(problem=str(error), views=views)
     rows = as_json_rows(result.frame)
     hashes = [str(row["recording"]) for row in rows]
     drawn = {hash_: _thumbnail(task, home, hash_) for hash_ in hashes}
-    return CatalogRows(result.total, rows, drawn)
+    return CatalogRows(result.total, rows, drawn, views=views)
 
 
 def recording_page(task: Task, home: Home, which: str) -> str:

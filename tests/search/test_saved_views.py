@@ -7,6 +7,8 @@ from kinemill.query import QueryError
 from kinemill.search import search
 from kinemill.search.run import Page, usual_columns
 from kinemill.search.saved_views import delete_view, save_view, saved_views
+from kinemill.search.tags import add_tag
+from kinemill.store.home import Home
 from tests.search.conftest import arm
 
 
@@ -74,3 +76,12 @@ def test_a_damaged_view_is_an_error_and_not_a_missing_view(task, home, three):
     (home.store / "views" / "arm" / "000001.json").write_text("{")
     with pytest.raises(CorruptArtifact):
         search(task, home, "@good")
+
+
+def test_another_machine_uses_the_views_and_tags(task, home, names, three, tmp_path, monkeypatch):
+    monkeypatch.setenv("KINEMILL_REMOTE", f"file://{tmp_path}/shared")
+    other = Home(tmp_path / "other")
+    recording = search(task, home, "name = 'a.csv'", Page(["recording"])).frame["recording"].item()
+    save_view(arm(), other, "slipped", "tag('slip')")
+    add_tag(other, "arm", [recording], "slip")
+    assert names("@slipped") == ["a.csv"]

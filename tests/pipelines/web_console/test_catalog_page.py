@@ -6,7 +6,9 @@ from html import unescape
 import pytest
 from starlette.testclient import TestClient
 
+from kinemill.search.saved_views import save_view
 from kinemill.search.tags import current_tags
+from kinemill.task import load_task
 from kinemill_dagster.pipelines.instance import open_instance
 from kinemill_dagster.pipelines.web_console.catalog_page import (
     CatalogRequest,
@@ -75,6 +77,18 @@ def test_a_wrong_query_is_explained_on_the_page(client):
     assert "did you mean" in unescape(page(client, sort="secondsx").text)
     assert client.get("/kinemill/console/recordings/nothing").status_code == 404
     assert client.get("/kinemill/console/recordings/tiny/nothing").status_code == 404
+
+
+def test_saved_views_are_linked_and_used_in_queries(client, copy):
+    task = load_task("tiny")
+    save_view(task, copy.home, "good", "accepted")
+    text = page(client, "@good and rows > 1").text
+    assert names(text) == names(page(client, "accepted and rows > 1").text)
+    address = re.search(r'href="(\S+)">@good</a>', text)[1]
+    assert names(client.get(unescape(address)).text) == names(page(client, "accepted").text)
+    wrong = unescape(page(client, "@goood").text)
+    assert "there is no view @goood; did you mean 'good'?" in wrong
+    assert ">@good</a>" in wrong
 
 
 def test_names_queries_and_tags_are_text():
