@@ -22,10 +22,10 @@ _FLAGS = (
 _START = 60.0  # s until the browser listens
 _IDLE = 1.0  # s without a request after which a page counts as loaded
 _LIMIT = 300_000_000  # bytes of a message; a screenshot is one
-_LEFT = "Inspected target navigated or closed"  # the browser's words
+_NAVIGATED = "Inspected target navigated or closed"  # the browser's words
 
 
-class PageLeft(RuntimeError):
+class PageNavigated(RuntimeError):
     """The page was left for another one while a script ran in it."""
 
 
@@ -88,7 +88,7 @@ class Tab:
         """Return whether an expression is true; a page that is just left has no value."""
         try:
             return bool(self.evaluate(script))
-        except PageLeft:
+        except PageNavigated:
             return False
 
     def evaluate(self, script: str) -> Any:
@@ -131,8 +131,8 @@ class Tab:
             response = self._receive(60.0)
             if response and response.get("id") == self._number:
                 if "error" in response:
-                    if _LEFT in str(response["error"]):
-                        raise PageLeft(method)
+                    if _NAVIGATED in str(response["error"]):
+                        raise PageNavigated(method)
                     raise RuntimeError(f"{method}: {response['error']}")
                 return response["result"]
 
