@@ -44,7 +44,7 @@ class Onboard:
         self._program, self._processes = program, list[subprocess.Popen[str]]()
 
     def initial_carry(self, batch: int) -> list[NDArray[np.float32]]:
-        """Start a process for each robot; they keep the carry, and return it to nobody."""
+        """Start a process for each robot; each keeps its carry."""
         self.close()
         command = [self._program, "--free"]
         for _ in range(batch):

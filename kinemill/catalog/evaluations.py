@@ -258,8 +258,8 @@ def replace(
         connection: from `transaction`.
         task: name of the task.
         head: the last change; the caller sets the new one.
-        old: rows that count no more.
-        new: rows that count from now on.
+        old: rows that are no longer current.
+        new: rows that become current.
     """
     ended, added = list(old), list(new)
     change = head.change + bool(ended or added)
@@ -346,7 +346,7 @@ def forget(connection: Connection, task: str, head: Head, hash_: str) -> None:
 
 
 def save_head(connection: Connection, task: str, head: Head, *, named: bool) -> None:
-    """Replace the head of a task's results; `named` tells whether the set is complete."""
+    """Replace the head of a task's results; `named` states whether the set is complete."""
     set_head(connection, task, evaluated, head, named=named)
 
 

@@ -69,7 +69,7 @@ def head_of(connection: Connection, task: str, table: Table) -> Head | None:
 def set_head(
     connection: Connection, task: str, table: Table, head: Head, *, named: bool = True
 ) -> None:
-    """Replace the head; `named` tells whether the set can be found by its digest from now on."""
+    """Replace the head; `named` states whether the set can be found by its digest from now on."""
     of = {"task": task, "kind": table.name}
     connection.execute(delete(heads).where(heads.c.task == task, heads.c.kind == table.name))
     values = {"change": head.change, "set": head.set, "rules": head.rules}
@@ -116,7 +116,7 @@ def live(
 def end(
     connection: Connection, table: Table, task: str, hashes: Iterable[str], change: int
 ) -> None:
-    """Let the rows of some recordings count no more, from a change on."""
+    """Mark the rows of some recordings as removed at a change."""
     if ended := [{"of": hash_, "until": change} for hash_ in hashes]:
         this = and_(
             table.c.task == task, table.c.hash == bindparam("of"), table.c.removed.is_(None)
@@ -133,7 +133,7 @@ def live_paths(home: Home, table: Table) -> Iterator[tuple[str, str]]:
 
 
 def ended_paths(home: Home, task: str, set_: str, table: Table) -> set[str]:
-    """Return the artifacts of an earlier set of a task that count no more."""
+    """Return the artifacts of an earlier set of a task that are no longer current."""
     change = change_of(home, task, set_, table)
     if change is None:
         return set()

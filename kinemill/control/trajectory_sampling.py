@@ -1,12 +1,12 @@
 """Trajectory sampling through an ensemble (Chua et al. 2018, section 5.1).
 
-A plan is rolled out as particles, each of which goes on from its own state:
+A plan is rolled out as particles, each of which continues from its own state:
 
     s_p[k+1] ~ N(μ_b(s_p[k], a[k]), Σ(s[k], a[k]))        b = b(p, k)
 
-TS-infinity: b depends on p alone, a particle stays with one member. TS-1: members are drawn anew at
-every step, here as a random permutation of the particles of a plan, so that each member moves as
-many of them. Σ is the mean of the variances that the members predict at the mean state.
+TS-infinity: b depends on p alone, a particle stays with one member. TS-1: members are drawn again
+at every step, here as a random permutation of the particles of a plan, so that each member moves
+the same number. Σ is the mean of the variances that the members predict at the mean state.
 
 Symbols: B plans, E members and particles of a plan, T horizon, S states, A actions.
 """

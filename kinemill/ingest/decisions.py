@@ -7,7 +7,7 @@ about a recording is current until it is withdrawn:
 - `reject`: it is excluded, and its bytes are kept;
 - `forget`: it is excluded, and its stored data is deleted;
 - `supersede`: a longer recording of the same name replaces it;
-- `merge`: an edit merges it into another recording; no file of its own;
+- `merge`: an edit merges it into another recording; it has no decision file;
 - `withdraw`: the previous decision no longer applies.
 """
 

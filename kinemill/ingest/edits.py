@@ -113,7 +113,7 @@ def edit_acts(home: Home, task: str) -> Sequence[Edit]:
     return _read_all(folder, tuple((name, stat.st_ino, stat.st_mtime_ns) for name, stat in stats))
 
 
-@lru_cache(maxsize=8)  # asked for each recording; a restored home has other inodes or times
+@lru_cache(maxsize=8)  # called for each recording; a restored home has other inodes or times
 def _read_all(folder: Path, files: tuple[tuple[str, int, int], ...]) -> Sequence[Edit]:
     paths = [folder / name for name, _, _ in files]
     return tuple(from_json_value(FORMAT.open(path, read_json(path)), Edit, path) for path in paths)
@@ -164,7 +164,7 @@ def record_act(home: Home, task: str, act: Edit) -> Edit:
 def carry_over(home: Home, task: str, previous: str, grown: str) -> None:
     """Apply the edits of a recording to the longer one that begins with its bytes.
 
-    A merge is left out: the log continues in its own file. An edit that anybody withdrew from the
+    A merge is left out: the log continues in its own file. An edit that a user withdrew from the
     longer recording is not applied again.
     """
     acts = [act for act in edit_acts(home, task) if grown in act.recordings]

@@ -3,8 +3,8 @@
 The kernel reports changes (inotify on Linux, through watchdog), so a long-running process need not
 stat a million unchanged files. It reports only changes made on this machine: a folder of a network
 file system is not watched, and a watched folder is scanned again after `TRUSTED`, in case a report
-was lost. A report arrives up to a second after the change; the folder's own time of change tells of
-a new file in it at once.
+was lost. A report arrives up to a second after the change; the folder's modification time shows
+a new file in it immediately.
 """
 
 import logging

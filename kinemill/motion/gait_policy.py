@@ -220,7 +220,7 @@ class GaitPolicy(PolicyModule):
         return command
 
     def begun(self, begun: Tensor, latent: Tensor) -> Tensor:
-        """Return 1 (B, 1): under another command the phase goes on."""
+        """Return 1 (B, 1): under another command the phase continues."""
         del latent
         return count_step(begun)
 

@@ -161,8 +161,8 @@ class Uncertainty(Settings):
     )
     propagation: Literal["ts_inf", "ts_1"] = Field(
         default="ts_inf",
-        description="trajectory sampling of PETS through an ensemble. ts_inf: each member goes on "
-        "from its own prediction; ts_1: members are drawn anew at every step",
+        description="trajectory sampling of PETS through an ensemble. ts_inf: each member "
+        "continues from its own prediction; ts_1: members are drawn again at every step",
     )
     sample_noise: bool = Field(
         default=False,

@@ -51,7 +51,7 @@ class BrokenRule:
 
 @dataclass(frozen=True)
 class Details:
-    """What is stored about an evaluated recording besides its row.
+    """Details of an evaluated recording that its row does not hold.
 
     Attributes:
         reasons: findings of ingest and validation.

@@ -29,7 +29,7 @@ _WITH_TRACKS = "evaluated.path != '' AND evaluated.removed IS NULL"
 
 @dataclass(frozen=True)
 class Update:
-    """New results, and the content hashes of recordings whose results count no more."""
+    """New results, and the content hashes of recordings whose results are no longer current."""
 
     new: Sequence[NewResult] = ()
     removed: Sequence[str] = ()

@@ -148,7 +148,7 @@ def load_checks(home: Home, ref: ArtifactRef) -> list[CheckResult]:
 
 @dataclass(frozen=True)
 class _Batch:
-    """Recordings to evaluate, and the content hashes of results that count no more."""
+    """Recordings to evaluate, and the content hashes of results that are no longer current."""
 
     entries: list[CatalogEntry] = field(default_factory=list[CatalogEntry])
     removed: list[str] = field(default_factory=list[str])

@@ -182,7 +182,7 @@ def test_a_lost_catalog_is_filled_by_the_next_validation(
     expected = all_of(home, published.ref)
     catalog.discard(home)
     monkeypatch.setattr(
-        episodes_module, "apply_checks_to_track", lambda *_: pytest.fail("judged again")
+        episodes_module, "apply_checks_to_track", lambda *_: pytest.fail("evaluated again")
     )
     again = validate.run(task, home, record(task, some))
     assert again.ref == published.ref

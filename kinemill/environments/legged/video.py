@@ -1,4 +1,4 @@
-"""Pictures of robots from their own model, rendered offscreen by MuJoCo in a process of its own.
+"""Pictures of robots from their own model, rendered offscreen by MuJoCo in a separate process.
 
 MuJoCo selects the graphics library when it is imported, and drivers may crash: a separate process
 renders, with EGL (on a GPU or in software) unless MUJOCO_GL names another library.
@@ -107,7 +107,7 @@ def _unavailable(graphics: str, reason: str) -> BadInput:
 
 
 def _main(folder: Path) -> None:
-    """Render within the budget: the first picture tells how many there can be."""
+    """Render within the budget: the time of the first picture limits their number."""
     import mujoco
 
     library: Any = mujoco
