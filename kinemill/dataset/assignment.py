@@ -55,21 +55,32 @@ def assign_sides(
         context: sessions and near-duplicates.
     """
     rules = task.dataset
-    if not any(isinstance(getattr(rules, side), float) for side in _SHARES):
+    if not _has_share(rules):
         return context
     listed = list(episodes)
     with lock(home, f"sides-{task.name}"):
-        bring_new(home, folder := _folder(home, task))
-        assigned = stored_sides(task, home)
+        assigned = known_sides(task, home)
         context = replace(context, assigned=assigned)
         splits = splits_of(rules, listed, context)
-        if not _empty_sides(rules, splits):
+        if not empty_sides(rules, splits.values()):
             return replace(context, splits=splits)
         new = fill_sides(rules, listed, context, used_recordings(home, task))
         for unit, side in new.items():
             entry = FORMAT.stamp(to_json_value(Assignment(unit, side)))
-            publish_shared(home, folder / f"{digest(unit)[:32]}.json", entry)
+            publish_shared(home, _folder(home, task) / f"{digest(unit)[:32]}.json", entry)
     return replace(context, assigned={**assigned, **new})
+
+
+def _has_share(rules: Dataset) -> bool:
+    return any(isinstance(getattr(rules, side), float) for side in _SHARES)
+
+
+def known_sides(task: Task, home: Home) -> dict[str, str]:
+    """Return `stored_sides` after those of other machines are fetched; none without a share."""
+    if not _has_share(task.dataset):
+        return {}
+    bring_new(home, _folder(home, task))
+    return stored_sides(task, home)
 
 
 def stored_sides(task: Task, home: Home) -> dict[str, str]:
@@ -105,7 +116,7 @@ def fill_sides(
     current = {context.key(rules, one): splits[one.id] for one in free}
     fixed = {context.key(rules, one) for one in listed if one.recording in used}
     new: dict[str, str] = {}
-    for side in _empty_sides(rules, splits):
+    for side in empty_sides(rules, splits.values()):
         count = Counter(current.values())
         ranked = sorted(
             (unit for unit, own in current.items() if count[own] > 1 and unit not in fixed),
@@ -124,10 +135,10 @@ def _is_free(rules: Dataset, episode: SplitEpisode, context: SplitContext) -> bo
     return named is None and not assigned and episode.id not in context.training
 
 
-def _empty_sides(rules: Dataset, splits: Mapping[str, str]) -> list[str]:
-    """Return the empty splits among training and those given by a share."""
+def empty_sides(rules: Dataset, splits: Iterable[str]) -> list[str]:
+    """Return the splits among training and those given by a share that no episode has."""
     shares = [side for side in _SHARES if isinstance(getattr(rules, side), float)]
-    present = set(splits.values())
+    present = set(splits)
     return [side for side in (*shares, "train") if side not in present]
 
 

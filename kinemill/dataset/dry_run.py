@@ -6,7 +6,7 @@ from dataclasses import replace
 from kinemill.dataset.assignment import fill_sides, stored_sides, used_recordings
 from kinemill.dataset.multi_task import roots_of
 from kinemill.dataset.precision import Extent, merge_extents, refuse_lost_motion
-from kinemill.dataset.split import Piece, SplitContext, SplitEpisode
+from kinemill.dataset.split import Piece, SplitContext, SplitEpisode, piece_table
 from kinemill.dataset.trainable import check_rows, check_split
 from kinemill.errors import BadInput
 from kinemill.store.home import Home
@@ -41,7 +41,7 @@ def dataset_problem(
         if new:
             refuse_lost_motion(task, _extent(task, new))
         if task.dataset.group_by not in {"recording", "part"} or not split:
-            check_rows(task, [_as_training(one) for one in accepted])
+            check_rows(task, piece_table(map(_as_training, accepted)))
         elif new:
             _check_split(task, home, [*own, *new], new)
     except BadInput as error:

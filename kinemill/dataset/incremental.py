@@ -1,4 +1,7 @@
-"""Reuse the previous version: link its segments, and copy rows into segments that changed.
+"""Reuse the previous version: its listing, its segments, and rows in segments that changed.
+
+Usually a new version differs in a few recordings. Then only their episodes are listed and cut, so
+most of the cost does not grow with the number of recordings.
 
 A piece is the same if it holds the same rows of the same episode of the same validation artifact.
 Files of the previous version pass the same integrity check as on loading. If the previous version
@@ -7,7 +10,7 @@ is gone, damaged or has other channels, every episode is read.
 Symbols: P used pieces, C channels, S states.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,16 +20,33 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from kinemill.dataset.catalog import dataset_versions
+from kinemill.catalog import change_of
+from kinemill.catalog.tables import evaluated
+from kinemill.dataset.assignment import empty_sides
+from kinemill.dataset.catalog import Version, dataset_versions
 from kinemill.dataset.listing import scan_listing
 from kinemill.dataset.packed import read_description
 from kinemill.dataset.segments import VALUES, Segment, SegmentedRows, map_segments
-from kinemill.dataset.split import SplitEpisode
+from kinemill.dataset.split import SplitEpisode, ranges, unit_column
 from kinemill.errors import CorruptArtifact
-from kinemill.store import MANIFEST, Json, digest, open_ref, read_json
+from kinemill.store import (
+    MANIFEST,
+    ArtifactRef,
+    Json,
+    digest,
+    index_path,
+    open_ref,
+    publish_document,
+    read_document,
+    read_json,
+)
 from kinemill.store.home import Home
+from kinemill.task import Dataset, Task
+from kinemill.validate.duplicates.registry import duplicate_groups
+from kinemill.validate.published import open_results, read_episodes
 
 MOMENTS = "moments"  # files with the moments of each piece
+SOURCE = "dataset.json"  # in the index of the task
 _SOURCE = ["episode", "artifact", "first", "rows"]
 
 
@@ -73,17 +93,22 @@ class PreviousVersion:
         rows = table.select("episode", "artifact", "begins").collect().rows()
         return {(episode, artifact): row for episode, artifact, row in rows}
 
-    def find(self, pieces: pl.DataFrame) -> pl.DataFrame:
-        """Return `start` and `number` of each piece here, in the order of `pieces`; null if new."""
-        return pieces.select(_SOURCE).join(
-            self._used, on=_SOURCE, how="left", maintain_order="left"
-        )
+    def locate(self, pieces: pl.DataFrame) -> pl.DataFrame:
+        """Return pieces with `old_start` and `old_number`, their place here; null for a new one.
 
-    @cached_property
-    def _used(self) -> pl.DataFrame:
-        used = scan_listing(self.folder).select(*_SOURCE, "start")
-        used = used.filter(pl.col("start").is_not_null()).sort("start")
-        return used.with_row_index("number").collect()
+        Pieces of `unchanged` have these columns already.
+        """
+        if "old_start" in pieces.columns:
+            return pieces
+        used = _with_places(scan_listing(self.folder).select(*_SOURCE, "start").collect())
+        used = used.filter(pl.col("old_start").is_not_null()).drop("start")
+        return pieces.join(used, on=_SOURCE, how="left", maintain_order="left")
+
+
+def _with_places(listing: pl.DataFrame) -> pl.DataFrame:
+    """Return a listing with the first row and the number of each used piece."""
+    number = pl.col("start").rank("ordinal").cast(pl.Int64) - 1  # null for an unused piece
+    return listing.with_columns(pl.col("start").alias("old_start"), number.alias("old_number"))
 
 
 def find_previous(home: Home, task: str, inputs: Json) -> PreviousVersion | None:
@@ -100,11 +125,104 @@ def find_previous(home: Home, task: str, inputs: Json) -> PreviousVersion | None
     old = read_json(version.folder(home) / MANIFEST)["inputs"]
     if old.get("version") != inputs["version"] or packing_of(old) != packing_of(inputs):
         return None
+    return _open(home, version)
+
+
+def _open(home: Home, version: Version) -> PreviousVersion | None:
     try:
         folder = open_ref(home, version.ref)
     except CorruptArtifact:
         return None
     return PreviousVersion(folder, read_description(folder).segments)
+
+
+@dataclass(frozen=True)
+class UnchangedPieces:
+    """What a new version keeps of the previous one.
+
+    Attributes:
+        previous: the previous version.
+        table: pieces of the recordings that have not changed, with their places.
+        changed: content hashes of all other recordings.
+    """
+
+    previous: PreviousVersion
+    table: pl.DataFrame
+    changed: Set[str]
+
+    def repeats(self, rules: Dataset) -> dict[str, str]:
+        """Return what the units of these pieces repeat, by unit."""
+        found = self.table.filter(pl.col("repeats").is_not_null())
+        return dict(found.select(unit_column(rules), pl.col("repeats")).iter_rows())
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A version, by its digest, and the set of validation results that it was made of."""
+
+    version: str
+    results: str
+
+
+def note_source(home: Home, task: str, version: str, episodes: ArtifactRef) -> None:
+    """Note which results a version was made of, for `find_unchanged`."""
+    path = index_path(home, task, SOURCE)
+    source = _Source(version, read_episodes(home, episodes).set)
+    if not path.is_file() or read_document(path, _Source) != source:
+        publish_document(path, source)
+
+
+def find_unchanged(
+    task: Task, home: Home, episodes: ArtifactRef, settings: Json
+) -> UnchangedPieces | None:
+    """Return the pieces of the previous version that a new one has as well, without cutting any.
+
+    The new version is the same as without them. None if all pieces must be cut: the rules look at
+    other recordings or at rows, the settings differ, or the previous version cannot be read.
+
+    Args:
+        task: task with the `dataset` part.
+        home: home that holds the versions.
+        episodes: artifact of the validation stage.
+        settings: inputs of the new version that do not depend on its recordings.
+    """
+    version, path = (
+        next(dataset_versions(home, task.name, limit=1), None),
+        index_path(home, task.name, SOURCE),
+    )
+    if version is None or not path.is_file() or version.status(home) != "ready":
+        return None
+    source, old = read_document(path, _Source), read_json(version.folder(home) / MANIFEST)["inputs"]
+    is_same = digest({key: old.get(key) for key in settings}) == digest(settings)
+    before = change_of(home, task.name, source.results, evaluated)
+    if source.version != version.ref.digest or not is_same or before is None:
+        return None
+    if _considers_others(task.dataset) or (previous := _open(home, version)) is None:
+        return None
+    changed = open_results(home, episodes).changed_since(before)
+    table = _with_places(scan_listing(previous.folder).collect())
+    table = table.filter(~pl.col("recording").is_in(changed))
+    moved = set(table.filter(_repeats_differ(task, home))["recording"])
+    table = table.filter(~pl.col("recording").is_in(moved)) if moved else table
+    if empty_sides(task.dataset, table["side"].unique()):
+        return None  # which recording fills an empty split depends on all of them
+    return UnchangedPieces(previous, table, changed | moved)
+
+
+def _considers_others(rules: Dataset) -> bool:
+    """Return whether pieces depend on more than their recording and its near-duplicates."""
+    by_session = rules.group_by not in {"recording", "part"}
+    by_rows = any(ranges(rules, side) for side in ("unused", "test", "validation"))
+    return bool(rules.where or rules.join or rules.balance) or by_session or by_rows
+
+
+def _repeats_differ(task: Task, home: Home) -> pl.Expr:
+    """Return whether the unit of a piece now repeats another recording than before."""
+    repeats, unit = duplicate_groups(home, task.name), unit_column(task.dataset)
+    if not repeats:
+        return pl.col("repeats").is_not_null()
+    current = unit.replace_strict(repeats, default=None, return_dtype=pl.String)
+    return pl.col("repeats").ne_missing(current)
 
 
 def packing_of(inputs: Json) -> str:

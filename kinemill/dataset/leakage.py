@@ -8,13 +8,16 @@ excitation again.
 Symbols: N rows, C columns, L rows of a window.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
-from kinemill.dataset.packed import Floats, PackedDataset, PackedEpisode
-from kinemill.dataset.split import SplitContext, SplitEpisode, unit_of
+from kinemill.dataset.listing import total_rows
+from kinemill.dataset.packed import Floats, ListedEpisodes, PackedDataset, PackedEpisode
+from kinemill.dataset.split import SplitContext, unit_column
 from kinemill.dataset.summary import Leakage, NearDuplicates
 from kinemill.task import Dataset
 
@@ -27,83 +30,103 @@ MOTION = 0.1  # minimum deviation of a window, relative to the data: rest repeat
 
 
 def find_torn_duplicates(
-    rules: Dataset, episodes: Iterable[SplitEpisode], context: SplitContext
+    rules: Dataset, table: pl.DataFrame, context: SplitContext
 ) -> NearDuplicates:
-    """Count the near-duplicates that stay together, and list those in different splits."""
+    """Count the near-duplicates that stay together, and list those in different splits.
+
+    Args:
+        rules: the task's `dataset` part.
+        table: pieces of all episodes, as `kinemill.dataset.listing` lists them.
+        context: near-duplicates.
+    """
     groups: dict[str, dict[str, set[str]]] = {}
-    for root, episode in _duplicated(rules, episodes, context):
-        splits = groups.setdefault(root, {})
-        if (side := context.side(rules, episode)) != "unused":
-            splits.setdefault(side, set()).add(episode.name)
+    for one in _duplicated(rules, table, context):
+        splits = groups.setdefault(one.root, {})
+        if one.side != "unused":
+            splits.setdefault(one.side, set()).add(one.name)
     torn = [splits for splits in groups.values() if len(splits) > 1]
     listed = [{side: sorted(names) for side, names in one.items()} for one in torn[:LISTED]]
     return NearDuplicates(len(context.roots), len(torn), listed)
 
 
 def measure_leakage(
-    rules: Dataset,
-    episodes: Iterable[SplitEpisode],
-    context: SplitContext,
-    dataset: PackedDataset,
+    rules: Dataset, table: pl.DataFrame, context: SplitContext, dataset: PackedDataset
 ) -> dict[str, Leakage]:
     """Return the shares of validation and test rows that repeat training rows.
 
     The share of repeated stretches is estimated from sampled windows.
+
+    Args:
+        rules: the task's `dataset` part.
+        table: pieces of all episodes, as `kinemill.dataset.listing` lists them.
+        context: near-duplicates.
+        dataset: the packed rows.
     """
-    trained = _trained_duplicates(rules, episodes, context)
+    repeating = _repeating_training(rules, table, context)
     leakage: dict[str, Leakage] = {}
     for side in ("validation", "test"):
-        pieces = dataset.of(side)
-        total = sum(piece.rows for piece in pieces) or 1
-        duplicates = [piece for piece in pieces if trained.get(piece.recording)]
-        rest = [piece for piece in pieces if not trained.get(piece.recording)]
-        leakage[side] = Leakage(
-            sum(piece.rows for piece in duplicates) / total, _repeated_rows(dataset, rest) / total
-        )
+        pieces = dataset.table.filter(pl.col("split") == side)
+        rest = pieces.filter(~pl.col("recording").is_in(repeating))
+        rows, others = total_rows(pieces), total_rows(rest)
+        repeated = _repeated_rows(dataset, rest)
+        leakage[side] = Leakage((rows - others) / (rows or 1), repeated / (rows or 1))
     return leakage
 
 
-def _trained_duplicates(
-    rules: Dataset, episodes: Iterable[SplitEpisode], context: SplitContext
-) -> dict[str, set[str]]:
-    """Return, by recording, its near-duplicates that are trained on."""
-    groups: dict[str, set[str]] = {}
-    members: dict[str, set[str]] = {}
-    for root, episode in _duplicated(rules, episodes, context):
-        groups.setdefault(root, set())
-        members.setdefault(episode.recording, set()).add(root)
-        if context.side(rules, episode) == "train":
-            groups[root].add(episode.recording)
-    return {
-        recording: set[str]().union(*(groups[root] for root in roots)) - {recording}
-        for recording, roots in members.items()
-    }
+def _repeating_training(rules: Dataset, table: pl.DataFrame, context: SplitContext) -> list[str]:
+    """Return the recordings with a near-duplicate, other than themselves, that is trained on."""
+    trained: dict[str, set[str]] = {}
+    roots: dict[str, set[str]] = {}
+    for one in _duplicated(rules, table, context):
+        roots.setdefault(one.recording, set()).add(one.root)
+        if one.side == "train":
+            trained.setdefault(one.root, set()).add(one.recording)
+    return [
+        recording
+        for recording, own in roots.items()
+        if any(trained.get(root, set()) - {recording} for root in own)
+    ]
+
+
+class _Duplicated(NamedTuple):
+    """An episode of a unit that repeats another or is repeated."""
+
+    root: str
+    recording: str
+    name: str
+    side: str
 
 
 def _duplicated(
-    rules: Dataset, episodes: Iterable[SplitEpisode], context: SplitContext
-) -> Iterator[tuple[str, SplitEpisode]]:
-    """Yield each episode of a unit that repeats another or is repeated, with its root."""
-    roots = {**context.roots, **context.duplicates}
-    originals = set(roots.values())
-    for episode in episodes if roots else ():
-        unit = unit_of(rules, episode)
-        if unit in roots or unit in originals:
-            yield roots.get(unit, unit), episode
+    rules: Dataset, table: pl.DataFrame, context: SplitContext
+) -> Iterator[_Duplicated]:
+    """Yield each episode of a unit that repeats another or is repeated."""
+    roots: dict[str, str] = {**context.roots, **context.duplicates}
+    if not roots:
+        return
+    units = table.with_columns(unit=unit_column(rules))
+    found = units.filter(pl.col("unit").is_in([*roots, *set(roots.values())]))
+    episodes = found.unique("episode", keep="first", maintain_order=True)
+    root = pl.col("unit").replace(roots)
+    for one in episodes.select(root, "recording", "name", "side").iter_rows():
+        yield _Duplicated(*one)
 
 
-def _repeated_rows(dataset: PackedDataset, pieces: Sequence[PackedEpisode]) -> float:
+def _repeated_rows(dataset: PackedDataset, pieces: pl.DataFrame) -> float:
     """Return the number of rows of pieces that recur in training rows of their recording."""
-    training: dict[str, list[PackedEpisode]] = {}
-    for episode in dataset.of("train"):
-        training.setdefault(episode.recording, []).append(episode)
-    cut = [piece for piece in pieces if piece.recording in training]
-    sampled = cut[:: max(1, len(cut) // PIECES)][:PIECES]
+    training = dataset.table.filter(pl.col("split") == "train")
+    cut = pieces.filter(pl.col("recording").is_in(training["recording"].unique().implode()))
+    sampled = ListedEpisodes(cut.gather_every(max(1, len(cut) // PIECES)).head(PIECES))
     if not sampled:
         return 0.0
-    shares = [_repeated_share(dataset, piece, training[piece.recording]) for piece in sampled]
+    recordings = [one.recording for one in sampled]
+    trained = ListedEpisodes(training.filter(pl.col("recording").is_in(recordings)))
+    shares = [
+        _repeated_share(dataset, piece, [o for o in trained if o.recording == piece.recording])
+        for piece in sampled
+    ]
     share = float(np.average(shares, weights=[piece.rows for piece in sampled]))
-    return share * sum(piece.rows for piece in cut)
+    return share * total_rows(cut)
 
 
 def _repeated_share(

@@ -1,7 +1,9 @@
 """Table of a version's pieces, which is read page by page: `episodes.parquet`.
 
 A piece is identified by which rows of which episode of which validation artifact it holds. If the
-next version has the same piece, its rows are copied; see `kinemill.dataset.incremental`.
+next version has the same piece, its rows are copied; see `kinemill.dataset.incremental`. `part` is
+the part of the recording, `side` the split of the whole episode before rows are cut out, and
+`repeats` the recording or part that the unit of the episode repeats.
 """
 
 from pathlib import Path
@@ -19,6 +21,7 @@ SCHEMA = {
     "group": pl.String, "rows": pl.Int64, "first": pl.Int64, "start": pl.Int64, "stop": pl.Int64,
     "episode": pl.String, "artifact": pl.String, "begins": pl.Int64,
     "task": pl.String, "weight": pl.Float64,
+    "part": pl.String, "side": pl.String, "repeats": pl.String,
 }  # fmt: skip
 _PAGE = 4096  # rows of a row group: the unit of reading
 
@@ -42,9 +45,14 @@ def scan_listing(folder: Path) -> pl.LazyFrame:
 
 
 def read_used(folder: Path) -> pl.DataFrame:
-    """Return the columns `EPISODE` of the used pieces of a version, in the order of their rows."""
-    used = scan_listing(folder).select(EPISODE).filter(pl.col("start").is_not_null())
+    """Return the columns `EPISODE` and `rows` of the used pieces, in the order of their rows."""
+    used = scan_listing(folder).select(*EPISODE, "rows").filter(pl.col("start").is_not_null())
     return used.sort("start").collect()
+
+
+def total_rows(pieces: pl.DataFrame) -> int:
+    """Return the number of rows of all pieces of a table."""
+    return int(pieces["rows"].sum())
 
 
 def page(frame: pl.LazyFrame, offset: int, limit: int) -> list[Json]:

@@ -7,6 +7,7 @@ no dependency edge: later episodes of the other task join when this task is next
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
+from kinemill.dataset.incremental import UnchangedPieces
 from kinemill.dataset.split import SplitContext, SplitEpisode, unit_of
 from kinemill.errors import BadInput
 from kinemill.ingest.membership import find_member
@@ -33,11 +34,12 @@ class EpisodeSet:
     """All episodes of a dataset, the task's own first.
 
     Attributes:
-        episodes: of all tasks; no recording occurs in two tasks.
+        episodes: of all tasks, without those of `unchanged`; no recording occurs in two tasks.
         context: sessions, near-duplicates, and episodes that are for training alone.
         tasks: task of each joined episode, by id.
         digests: digest of the episodes of each joined task.
         selected: digest of the own episodes that `dataset.where` selects; "" without a rule.
+        unchanged: what is kept of the previous version; None if all episodes are listed.
     """
 
     episodes: list[Episode]
@@ -45,6 +47,18 @@ class EpisodeSet:
     tasks: dict[str, str] = field(default_factory=dict[str, str])
     digests: dict[str, str] = field(default_factory=dict[str, str])
     selected: str = ""
+    unchanged: UnchangedPieces | None = None
+
+
+def changed_episodes(
+    task: Task, home: Home, episodes: ArtifactRef, unchanged: UnchangedPieces
+) -> EpisodeSet:
+    """Return the episodes of changed recordings, with near-duplicates among all recordings."""
+    own = load_episodes(home, episodes, unchanged.changed)
+    duplicates = unchanged.repeats(task.dataset) | duplicates_of(task, home, own)
+    roots = {} if task.dataset.near_duplicates == "apart" else duplicates
+    context = SplitContext(roots=roots, duplicates=duplicates)
+    return EpisodeSet(own, context, unchanged=unchanged)
 
 
 def collect_episodes(task: Task, home: Home, episodes: ArtifactRef) -> EpisodeSet:

@@ -7,10 +7,11 @@ Symbols: N rows of all episodes, C channels (states, then actions), S states, Y 
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 import polars as pl
@@ -71,6 +72,35 @@ class PackedEpisode:
         return self.stop - self.start
 
 
+class ListedEpisodes(Sequence[PackedEpisode]):
+    """The episodes of a table, which become objects on first use.
+
+    Args:
+        table: the columns `kinemill.dataset.listing.EPISODE` and `rows`, one row for each episode.
+    """
+
+    def __init__(self, table: pl.DataFrame) -> None:
+        self.table = table
+
+    @cached_property
+    def _objects(self) -> list[PackedEpisode]:
+        return [PackedEpisode(*row) for row in self.table.select(EPISODE).iter_rows()]
+
+    def __len__(self) -> int:
+        return self.table.height
+
+    def __iter__(self) -> Iterator[PackedEpisode]:
+        return iter(self._objects)
+
+    @overload
+    def __getitem__(self, index: int) -> PackedEpisode: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[PackedEpisode]: ...
+    def __getitem__(self, index: int | slice) -> PackedEpisode | list[PackedEpisode]:
+        """Return one episode, or several."""
+        return self._objects[index]
+
+
 @dataclass(frozen=True)
 class Statistics:
     """Statistics of the training rows: (C,) `mean` and `std`, (S,) `delta_std`."""
@@ -123,7 +153,7 @@ class PackedDataset:
     actions: list[str]
     units: dict[str, str]
     angles: list[str]
-    episodes: list[PackedEpisode]
+    episodes: Sequence[PackedEpisode]
     segments: Sequence[Packed]
     mean: Floats
     std: Floats
@@ -135,7 +165,7 @@ class PackedDataset:
     def of_task(
         cls,
         task: Task,
-        episodes: list[PackedEpisode],
+        episodes: Sequence[PackedEpisode],
         segments: Sequence[Packed],
         statistics: tuple[Floats, Floats, Floats],
     ) -> "PackedDataset":
@@ -161,6 +191,12 @@ class PackedDataset:
     def values(self) -> Packed:
         """All rows (N, C): memory-mapped if there is one segment, else a copy in memory."""
         return self.view(0, self.total_rows)
+
+    @cached_property
+    def table(self) -> pl.DataFrame:
+        """Table of the episodes, in their order, with the columns `EPISODE` and `rows`."""
+        listed = self.episodes
+        return listed.table if isinstance(listed, ListedEpisodes) else episode_table(listed)
 
     @property
     def total_rows(self) -> int:
@@ -190,9 +226,7 @@ class PackedDataset:
         Raises:
             BadInput: Unknown split.
         """
-        if split not in SPLITS:
-            where = f"split {split!r}"
-            raise BadInput(where, "unknown", expected=f"one of {', '.join(SPLITS)}")
+        _require_split(split)
         return [episode for episode in self.episodes if episode.split == split]
 
     def rows(self, episode: PackedEpisode) -> Packed:
@@ -210,11 +244,17 @@ class PackedDataset:
         if length < 1 or stride < 1:
             where = "a window's length and stride"
             raise BadInput(where, f"{length} and {stride}", expected="both >= 1")
-        starts = [
-            np.arange(episode.start, episode.stop - length + 1, stride, dtype=np.int64)
-            for episode in self.of(split)
-        ]
-        return np.concatenate([np.empty(0, np.int64), *starts])
+        _require_split(split)
+        own = self.table.filter(pl.col("split") == split)
+        starts = own["start"].to_numpy()
+        counts = np.maximum(0, (own["stop"].to_numpy() - starts - length) // stride + 1)
+        numbers = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        return np.repeat(starts, counts) + stride * numbers
+
+
+def _require_split(split: str) -> None:
+    if split not in SPLITS:
+        raise BadInput(f"split {split!r}", "unknown", expected=f"one of {', '.join(SPLITS)}")
 
 
 def describe(dataset: PackedDataset, segments: list[Segment]) -> Description:
@@ -275,11 +315,6 @@ def episode_table(episodes: Sequence[PackedEpisode]) -> pl.DataFrame:
     return pl.DataFrame(columns, schema={name: SCHEMA[name] for name in names})
 
 
-def episodes_of(table: pl.DataFrame) -> list[PackedEpisode]:
-    """Return the episodes that a table with the columns of `PackedEpisode` lists, in its order."""
-    return [PackedEpisode(*row) for row in table.select(EPISODE).iter_rows()]
-
-
 def read_description(folder: Path) -> Description:
     """Read `dataset.json` of a dataset or training set without verifying its digest."""
     path = folder / DESCRIPTION
@@ -298,7 +333,7 @@ def read_packed(folder: Path) -> PackedDataset:
         about.actions,
         about.units,
         about.angles,
-        episodes_of(read_used(folder)),
+        ListedEpisodes(read_used(folder)),
         map_segments(folder, VALUES, about.segments),
         np.asarray(about.statistics.mean, np.float64),
         np.asarray(about.statistics.std, np.float64),

@@ -18,10 +18,10 @@ from kinemill.dataset.incremental import MOMENTS, PreviousVersion, PublishedEpis
 from kinemill.dataset.listing import write_listing
 from kinemill.dataset.packed import (
     Floats,
+    ListedEpisodes,
     Packed,
     PackedDataset,
     describe,
-    episodes_of,
     write_description,
 )
 from kinemill.dataset.precision import (
@@ -83,13 +83,15 @@ class RowWriter:
         Args:
             table: pieces as `kinemill.dataset.listing` lists them, unused ones last, the others in
                 the order of their rows.
-            episodes: accepted episodes by id.
+            episodes: by id, at least those that the previous version lacks.
 
         Raises:
             BadInput: float32 loses the motion of a channel.
             CorruptArtifact: An episode has a value that is no finite float32.
         """
         used, training = table.filter(pl.col("start").is_not_null()), 0
+        if self._previous:
+            used = self._previous.locate(used)
         most = max(1, segments.LARGEST // (4 * len(self._task.columns)))
         for split in used.partition_by("split", maintain_order=True):
             for first, last in cut(split["id"], split["rows"].to_numpy(), most):
@@ -101,7 +103,7 @@ class RowWriter:
             self._aux.finish(self._segments)
         arrays = map_segments(self._folder, VALUES, self._segments)
         statistics = _statistics(self._segments[:training], len(self._task.columns))
-        dataset = PackedDataset.of_task(self._task, episodes_of(used), arrays, statistics)
+        dataset = PackedDataset.of_task(self._task, ListedEpisodes(used), arrays, statistics)
         write_description(self._folder, describe(dataset, self._segments))
         write_listing(self._folder, table)
         return dataset
@@ -109,11 +111,10 @@ class RowWriter:
     def _segment(self, pieces: pl.DataFrame, episodes: Mapping[str, ReadableEpisode]) -> Segment:
         """Link the segment of some pieces, or write it."""
         key, previous = key_of(self._format, pieces), self._previous
-        recordings = set(pieces["recording"].to_list())
         if previous and (segment := previous.by_key.get(key)):
             link_segment(previous.folder, self._folder, key)
             if self._aux:
-                self._aux.refer(previous.folder, recordings)
+                self._aux.refer(previous.folder, set(pieces["recording"]))
             return segment
         rows, columns = pieces["rows"].to_numpy(), len(self._task.columns)
         total, stops = int(rows.sum()), np.cumsum(rows)
@@ -136,9 +137,8 @@ class RowWriter:
         self, previous: PreviousVersion, pieces: pl.DataFrame, values: Packed, moments: Floats
     ) -> NDArray[np.int64]:
         """Copy what the previous version has; return the numbers of the pieces still to be read."""
-        matches = previous.find(pieces)
-        starts = matches["start"].fill_null(-1).to_numpy()
-        numbers, stops = matches["number"].fill_null(0).to_numpy(), np.cumsum(pieces["rows"])
+        starts = pieces["old_start"].fill_null(-1).to_numpy()
+        numbers, stops = pieces["old_number"].fill_null(0).to_numpy(), np.cumsum(pieces["rows"])
         copied = np.flatnonzero(starts >= 0)
         if len(copied):
             moments[copied] = previous.moments.take(numbers[copied]).reshape(-1, *moments.shape[1:])

@@ -110,11 +110,9 @@ def key_of(settings: str, sources: pl.DataFrame) -> str:
         settings: digest of the settings that determine how an episode is packed.
         sources: `episode`, `artifact`, `first` and `rows` of its pieces, in order.
     """
-    lines = sources.select(
-        pl.concat_str("episode", "artifact", "first", "rows", separator=" ")
-    ).to_series()
-    text = "\n".join([settings, *lines.to_list()])
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    line = pl.concat_str("episode", "artifact", "first", "rows", separator=" ")
+    lines = sources.select(line.str.join("\n")).item()
+    return hashlib.sha256(f"{settings}\n{lines}".encode()).hexdigest()[:32]
 
 
 def cut(ids: pl.Series, rows: NDArray[np.int64], most: int) -> Iterator[tuple[int, int]]:

@@ -16,12 +16,15 @@ from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
+import polars as pl
 
+from kinemill.dataset.listing import SCHEMA
 from kinemill.task import Dataset
 from kinemill.task.stages import EpisodeShare, Rows
 
 MOST_BLOCKS, BLOCK_ROWS = 4, 300  # of validation in an episode; rows of each of several blocks
 _NAMED = ("unused", "test", "validation")  # by precedence
+_PIECE = ("id", "split", "recording", "name", "rows", "first", "episode")
 
 
 class SplitEpisode(Protocol):
@@ -69,6 +72,13 @@ class Piece:
     def rows(self) -> int:
         """Number of time steps."""
         return self.last - self.first
+
+
+def piece_table(pieces: Iterable[Piece]) -> pl.DataFrame:
+    """Return a table of pieces, one row for each."""
+    listed = list(pieces)
+    columns = {name: [getattr(piece, name) for piece in listed] for name in _PIECE}
+    return pl.DataFrame(columns, schema={name: SCHEMA[name] for name in _PIECE})
 
 
 @dataclass(frozen=True)
@@ -132,6 +142,16 @@ def unit_of(rules: Dataset, episode: SplitEpisode) -> str:
     """Return the unit that is never torn apart: the recording, or a part of it."""
     by_part = rules.group_by == "part" and episode.part
     return f"{episode.recording}/{episode.part}" if by_part else episode.recording
+
+
+def unit_column(rules: Dataset) -> pl.Expr:
+    """Return `unit_of` the episodes of a table with the columns `recording` and `part`."""
+    recording, part = pl.col("recording"), pl.col("part")
+    if rules.group_by != "part":
+        return recording
+    return (
+        pl.when(part == "").then(recording).otherwise(pl.concat_str(recording, part, separator="/"))
+    )
 
 
 def named_side(rules: Dataset, name: str, group: str | None = None, part: str = "") -> str | None:

@@ -6,13 +6,18 @@ from pathlib import Path
 
 import polars as pl
 
-from kinemill.dataset.assignment import assign_sides
+from kinemill.dataset.assignment import assign_sides, known_sides
 from kinemill.dataset.balance import classes_of, weights_of
 from kinemill.dataset.catalog import STAGE, enter
-from kinemill.dataset.incremental import PreviousVersion, find_previous
+from kinemill.dataset.incremental import (
+    PreviousVersion,
+    find_previous,
+    find_unchanged,
+    note_source,
+)
 from kinemill.dataset.leakage import find_torn_duplicates, measure_leakage
-from kinemill.dataset.listing import SCHEMA
-from kinemill.dataset.multi_task import EpisodeSet, collect_episodes
+from kinemill.dataset.listing import SCHEMA, total_rows
+from kinemill.dataset.multi_task import EpisodeSet, changed_episodes, collect_episodes
 from kinemill.dataset.packed import SPLITS
 from kinemill.dataset.row_writer import ReadableEpisode, RowWriter
 from kinemill.dataset.split import (
@@ -20,7 +25,10 @@ from kinemill.dataset.split import (
     SplitContext,
     cut_pieces,
     names_of,
+    patterns,
+    piece_table,
     ranges,
+    unit_of,
     unmatched_patterns,
 )
 from kinemill.dataset.summary import DatasetSummary, channel_statistics, count_rows
@@ -28,10 +36,10 @@ from kinemill.dataset.trainable import check_published, check_rows, check_sides,
 from kinemill.search.saved_views import with_resolved_rule
 from kinemill.store import Artifact, ArtifactRef, Json, digest, get_or_build, to_json_value
 from kinemill.store.home import Home
-from kinemill.task import Task
+from kinemill.task import Dataset, Task
 from kinemill.validate.summary import EpisodesSummary
 
-VERSION = 9
+VERSION = 10
 
 
 @dataclass(frozen=True)
@@ -59,15 +67,22 @@ def inputs(
     """
     context = collected.context
     return {
+        **_settings(task, context),
         "episodes": collected.selected or EpisodesSummary.read(home, episodes).digest,
+        "groups": digest(context.groups),
+        "repeats": digest([context.roots, context.duplicates]),
+        "classes": digest(labels.classes),
+        "join": collected.digests,
+    }
+
+
+def _settings(task: Task, context: SplitContext) -> Json:
+    """Return the inputs that do not depend on the recordings."""
+    return {
         "task": task.part("dt", "channels", "dataset"),
         "columns": task.columns,  # digests sort keys, but the order of channels matters
         "shortest": task.validation.min_steps,
-        "groups": digest(context.groups),
-        "repeats": digest([context.roots, context.duplicates]),
         "assigned": digest(context.assigned),
-        "classes": digest(labels.classes),
-        "join": collected.digests,
         "version": VERSION,
     }
 
@@ -84,29 +99,40 @@ def run(task: Task, home: Home, episodes: ArtifactRef) -> Artifact:
         BadInput: A split is empty, no model of the task's `learn` part can be trained on it, or
             the session of a recording is unknown.
     """
-    collected = collect_episodes(task, home, episodes)
-    context = assign_sides(task, home, collected.episodes, collected.context)
-    collected = replace(collected, context=context)
+    collected = _collect(task, home, episodes)
     labels = Labels(collected.tasks, classes_of(task, home, collected))
     key = inputs(with_resolved_rule(task, home), home, episodes, collected, labels)
 
     def build(folder: Path) -> Json:
-        previous = find_previous(home, task.name, key)
-        summary = pack(task, collected.episodes, folder, context, labels, previous)
-        return to_json_value(summary)
+        unchanged = collected.unchanged
+        previous = unchanged.previous if unchanged else find_previous(home, task.name, key)
+        return to_json_value(pack(task, collected, folder, labels, previous))
 
     artifact = get_or_build(home, STAGE, task.name, key, build)
     if artifact.cached:
         check_published(task, home.root / artifact.ref.path)
     enter(home, task.name, artifact.ref)
+    note_source(home, task.name, artifact.ref.digest, episodes)
     return artifact
+
+
+def _collect(task: Task, home: Home, episodes: ArtifactRef) -> EpisodeSet:
+    """Return the episodes of a version with their split assignments; if possible changed ones."""
+    known = SplitContext(assigned=known_sides(task, home))
+    unchanged = find_unchanged(task, home, episodes, _settings(task, known))
+    if unchanged is None:
+        collected = collect_episodes(task, home, episodes)
+        context = assign_sides(task, home, collected.episodes, collected.context)
+    else:
+        collected = changed_episodes(task, home, episodes, unchanged)
+        context = replace(collected.context, assigned=known.assigned)
+    return replace(collected, context=context)
 
 
 def pack(
     task: Task,
-    episodes: Sequence[ReadableEpisode],
+    collected: EpisodeSet,
     folder: Path,
-    context: SplitContext | None = None,
     labels: Labels | None = None,
     previous: PreviousVersion | None = None,
 ) -> DatasetSummary:
@@ -114,9 +140,9 @@ def pack(
 
     Args:
         task: task with the `dataset` part.
-        episodes: all accepted episodes.
+        collected: accepted episodes, or the changed ones and the pieces of all others; sessions
+            and near-duplicates, which stay together.
         folder: folder to write to.
-        context: sessions and near-duplicates, which stay together.
         labels: tasks of joined episodes, and the classes that are balanced.
         previous: version from which rows of unchanged episodes are copied; the bytes written are
             the same as without it.
@@ -125,28 +151,40 @@ def pack(
         BadInput: A split is empty, or no model can be trained on it.
         CorruptArtifact: An episode has a value that is no finite float32.
     """
-    begins = _begins(task, episodes, previous)
-    context = replace(context or SplitContext(), starts=begins)
-    pieces = cut_pieces(task.dataset, episodes, task.validation.min_steps, context)
-    check_sides(task, pieces, context)
-    check_rows(task, pieces)
+    rules, episodes = task.dataset, collected.episodes
+    context = replace(collected.context, starts=_begins(task, episodes, previous))
     by_id = {episode.id: episode for episode in episodes}
+    pieces = cut_pieces(rules, episodes, task.validation.min_steps, context)
     table = _table(task, pieces, by_id, context, labels or Labels())
+    if collected.unchanged:
+        table = pl.concat([collected.unchanged.table, table], how="diagonal")
+    table = _ordered(table)
+    check_sides(task, table, context)
+    check_rows(task, table)
     writer = RowWriter(task, folder, previous)
     dataset = writer.write(table, by_id)
     check_trainable(task, dataset, folder)
-    unused = [piece for piece in pieces if piece.split == "unused"]
+    unused = table.filter(pl.col("split") == "unused")
     counts, rows = count_rows(dataset)
-    names = {name for one in episodes for name in names_of(one.name, one.part)}
     return DatasetSummary(
         counts | {"unused": len(unused)},
-        rows | {"unused": sum(piece.rows for piece in unused)},
+        rows | {"unused": total_rows(unused)},
         channel_statistics(dataset),
-        unmatched_patterns(task.dataset, names, context.groups),
+        _unmatched(rules, table, context),
         writer.coarse(),
-        find_torn_duplicates(task.dataset, episodes, context),
-        measure_leakage(task.dataset, episodes, context, dataset),
+        find_torn_duplicates(rules, table, context),
+        measure_leakage(rules, table, context, dataset),
     )
+
+
+def _unmatched(rules: Dataset, table: pl.DataFrame, context: SplitContext) -> list[str]:
+    """Return the split patterns that match nothing."""
+    sides = ("unused", "test", "validation")
+    if not any([*patterns(rules, side), *ranges(rules, side)] for side in sides):
+        return []
+    named = table.select("name", "part").unique(maintain_order=True).iter_rows()
+    names = {one for name, part in named for one in names_of(name, part)}
+    return unmatched_patterns(rules, names, context.groups)
 
 
 def _begins(
@@ -170,18 +208,26 @@ def _table(
     context: SplitContext,
     labels: Labels,
 ) -> pl.DataFrame:
-    """Return a table of all pieces in the order of their rows, unused ones last."""
+    """Return a table of some pieces with the columns of a listing except `start` and `stop`."""
+    rules, groups = task.dataset, context.groups
+    sides = {one.id: context.side(rules, one) for one in episodes.values()}
+    of = [episodes[piece.episode] for piece in pieces]
     columns = {
-        name: [getattr(piece, name) for piece in pieces]
-        for name in ("id", "split", "recording", "name", "rows", "first", "episode")
+        "group": [groups.get(one.recording) for one in of],
+        "artifact": [one.artifact for one in of],
+        "begins": [context.starts.get(one.id) for one in of],
+        "task": [labels.tasks.get(one.id, "") for one in of],
+        "weight": _weights(task, pieces, labels),
+        "part": [one.part for one in of],
+        "side": [sides[one.id] for one in of],
+        "repeats": [context.duplicates.get(unit_of(rules, one)) for one in of],
     }
-    groups, tasks, begins = context.groups, labels.tasks, context.starts
-    columns["group"] = [groups.get(one) for one in columns["recording"]]
-    columns["artifact"] = [episodes[one].artifact for one in columns["episode"]]
-    columns["begins"] = [begins.get(one) for one in columns["episode"]]
-    columns["task"] = [tasks.get(one, "") for one in columns["episode"]]
-    columns["weight"] = _weights(task, pieces, labels)
-    table = pl.DataFrame(columns, schema_overrides=SCHEMA)
+    kinds = {name: SCHEMA[name] for name in columns}
+    return piece_table(pieces).hstack(pl.DataFrame(columns, schema=kinds))
+
+
+def _ordered(table: pl.DataFrame) -> pl.DataFrame:
+    """Return all pieces in the order of their rows, unused ones last, with their places."""
     is_used, stop = pl.col("split") != "unused", pl.col("rows").cum_sum()
     order = pl.col("split").replace_strict([*SPLITS, "unused"], range(len(SPLITS) + 1))
     return table.sort(order, "id").with_columns(

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import polars as pl
+
 from kinemill.dataset.packed import SPLITS, PackedDataset
 from kinemill.store import StoredSummary
 
@@ -91,8 +93,10 @@ class DatasetSummary(StoredSummary):
 
 def count_rows(dataset: PackedDataset) -> tuple[dict[str, int], dict[str, int]]:
     """Return the number of episodes and of rows by split."""
-    episodes = {split: len(dataset.of(split)) for split in SPLITS}
-    return episodes, {split: sum(one.rows for one in dataset.of(split)) for split in SPLITS}
+    counts = dataset.table.group_by("split").agg(pl.len(), pl.sum("rows"))
+    by_split = {split: (episodes, rows) for split, episodes, rows in counts.iter_rows()}
+    episodes, rows = ({split: by_split.get(split, (0, 0))[at] for split in SPLITS} for at in (0, 1))
+    return episodes, rows
 
 
 def channel_statistics(dataset: PackedDataset) -> dict[str, ChannelStatistics]:

@@ -5,18 +5,18 @@ The checks run before the dataset is published.
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from kinemill.dataset.aux_arrays import episode_values
 from kinemill.dataset.packed import PackedDataset, read_packed
 from kinemill.dataset.split import (
-    Piece,
     SplitContext,
     SplitEpisode,
     cut_pieces,
+    piece_table,
     unmatched_patterns,
 )
 from kinemill.errors import BadInput
@@ -28,31 +28,12 @@ _NAMED = 8  # recordings or episodes listed in a message
 Values = Mapping[str, NDArray[np.floating]]
 
 
-class SplitRows(Protocol):
-    """A number of rows of a recording in one split."""
-
-    @property
-    def name(self) -> str:
-        """Name of the recording."""
-        ...
-
-    @property
-    def split(self) -> str:
-        """Train, validation, test or unused."""
-        ...
-
-    @property
-    def rows(self) -> int:
-        """Number of time steps."""
-        ...
-
-
-def check_sides(task: Task, pieces: list[Piece], context: SplitContext | None = None) -> None:
+def check_sides(task: Task, pieces: pl.DataFrame, context: SplitContext | None = None) -> None:
     """Refuse an empty split, with the reason and a fix.
 
     Args:
         task: task with the `dataset` part.
-        pieces: pieces of all episodes.
+        pieces: `split` and `name` of the pieces of all episodes.
         context: sessions and near-duplicates.
 
     Raises:
@@ -61,13 +42,14 @@ def check_sides(task: Task, pieces: list[Piece], context: SplitContext | None = 
     rules, where = task.dataset, f"{task.path or task.name}: dataset"
     groups = context.groups if context else {}
     repeating = len(context.roots) if context else 0
-    if not pieces:
+    if pieces.is_empty():
         raise BadInput(where, "no episode was accepted", fix="see the reasons in quarantine")
-    names = sorted(set(groups.values()) if groups else {piece.name for piece in pieces})
+    present = set(pieces["split"].unique())
     units = f"values of {rules.group_by}" if groups else "recordings"
     for side in ("test", "validation", "train"):
-        if any(piece.split == side for piece in pieces):
+        if side in present:
             continue
+        names = sorted(set(groups.values()) if groups else set(pieces["name"].unique()))
         listed = ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
         repeats = f" ({repeating} near-duplicates stay with what they repeat)" if repeating else ""
         raise BadInput(
@@ -106,21 +88,25 @@ def _fix(rules: Dataset, side: str, names: list[str], repeating: int) -> str:
     return "lower the shares, narrow the patterns, or add recordings"
 
 
-def check_rows(task: Task, pieces: Iterable[SplitRows]) -> None:
+def check_rows(task: Task, pieces: pl.DataFrame) -> None:
     """Refuse a split in which no episode is long enough for one window.
+
+    Args:
+        task: task with the `learn` part.
+        pieces: `split`, `name` and `rows` of the pieces of all episodes.
 
     Raises:
         BadInput: Names the split, its recordings with their lengths, and the settings to change.
     """
-    listed = list(pieces)
     for split, parts in task.learn.needed_rows(task).items():
-        own = sorted((one for one in listed if one.split == split), key=lambda one: -one.rows)
-        needed = sum(parts.values())
-        if not own or own[0].rows >= needed:
+        own, needed = pieces.filter(pl.col("split") == split), sum(parts.values())
+        if own.filter(pl.col("rows") >= needed).height or own.is_empty():
             continue
+        longest = own.sort("rows", descending=True, maintain_order=True).head(_NAMED)
         settings = " or ".join(name for name in parts if "." in name)
         move = "" if split == "train" else f"choose a longer recording with dataset.{split}, "
-        names = ", ".join(f"{one.name} {one.rows} rows" for one in own[:_NAMED])
+        lines = longest.select("name", "rows").iter_rows()
+        names = ", ".join(f"{name} {rows} rows" for name, rows in lines)
         more = f" and {len(own) - _NAMED} shorter" if len(own) > _NAMED else ""
         raise BadInput(
             f"{task.path or task.name}: dataset, {split} split",
@@ -142,7 +128,7 @@ def check_trainable(task: Task, dataset: PackedDataset, folder: Path) -> None:
     Raises:
         BadInput: An episode is too short, or the training clips cannot be learned from.
     """
-    check_rows(task, dataset.episodes)
+    check_rows(task, dataset.table)
     if task.learn.reads_clips:
         clips: dict[str, Values] = {}
         for episode in dataset.of("train"):
@@ -178,8 +164,9 @@ def check_split(
         BadInput: A split is empty, or as for `check_trainable`.
     """
     pieces = cut_pieces(task.dataset, episodes, task.validation.min_steps, context)
-    check_sides(task, pieces, context)
-    check_rows(task, pieces)
+    table = piece_table(pieces)
+    check_sides(task, table, context)
+    check_rows(task, table)
     clips = {
         piece.name: {
             name: own[piece.first : piece.last] for name, own in values[piece.episode].items()

@@ -6,7 +6,7 @@ results are entered first, then the artifact that names them is published, so a 
 killed in between leaves results that the next validation finds.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
@@ -114,8 +114,16 @@ def _find_cached(task: Task, home: Home, recordings: ArtifactRef) -> Artifact | 
     return None
 
 
-def load_episodes(home: Home, ref: ArtifactRef) -> list[Episode]:
-    """Return the accepted episodes; the bytes of each are verified when they are read."""
+def load_episodes(
+    home: Home, ref: ArtifactRef, hashes: Iterable[str] | None = None
+) -> list[Episode]:
+    """Return the accepted episodes; the bytes of each are verified when they are read.
+
+    Args:
+        home: where they are stored.
+        ref: published episodes.
+        hashes: content hashes of their recordings; default: all.
+    """
 
     @cache  # episodes of one recording share a folder
     def opened(where: ArtifactRef) -> Path:
@@ -132,7 +140,7 @@ def load_episodes(home: Home, ref: ArtifactRef) -> list[Episode]:
             one.ref.digest,
             one.part,
         )
-        for one in list_episodes(home, ref)
+        for one in open_results(home, ref).episodes(hashes)
     ]
 
 

@@ -107,8 +107,11 @@ def _enter(home, task, entries):
     """Let a task have these results and no others; return the digest of the set."""
     with catalog.transaction(home, write=True) as connection:
         head = evaluations.head_in(connection, task) or Head()
-        present = [*EvaluationSet(home, task, head.change, connection)]
-        change, set_ = evaluations.replace(connection, task, head, present, entries)
+        present = {one.digest: one for one in EvaluationSet(home, task, head.change, connection)}
+        digests = {one.row.digest for one in entries}
+        old = [one for digest, one in present.items() if digest not in digests]
+        new = [one for one in entries if one.row.digest not in present]
+        change, set_ = evaluations.replace(connection, task, head, old, new)
         evaluations.save_head(connection, task, Head(change, set_, "rules"), named=True)
     return set_
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kinemill.dataset import load_dataset, segments
+from kinemill.dataset import dataset_versions, load_dataset, multi_task, segments
 from kinemill.dataset import stage as dataset_stage
-from kinemill.dataset.incremental import runs
+from kinemill.dataset.incremental import find_unchanged, runs
 from kinemill.errors import CorruptArtifact
 from kinemill.ingest import stage as ingest
 from kinemill.sim import Dummy, dummy_overrides, write_dummy_logs
@@ -20,6 +20,7 @@ from kinemill.task import load_task
 from kinemill.validate import load_episodes
 from kinemill.validate import stage as validate
 from tests.dataset.conftest import make_task, publish, spin
+from tests.dataset.test_near_duplicates import note
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -103,11 +104,52 @@ def test_a_last_version_that_is_gone_or_of_other_channels_is_not_taken_over_from
     assert load_dataset(home, first)
 
 
+SHARES = {"validation": 0.3, "test": 0.3}
+
+
+@pytest.mark.parametrize("rules", [SHARES, {}, {"validation": {"tail": 0.4}, "group_by": "part"}])
+def test_only_episodes_of_changed_recordings_are_listed(home, tmp_path, monkeypatch, rules):
+    task = make_task(**rules)
+    names = ["val.csv", "test.csv", *(f"run{number}.csv" for number in range(30))]
+    before = [spin(name, speed=1.0 + number / 9) for number, name in enumerate(names)]
+    now = [*before[:-1], *NEW]  # one is gone, and three are new
+    dataset_stage.run(task, home, publish(home, before))
+    note(home, before[5], before[3])
+    listed = list[str]()
+
+    def load(home, ref, hashes=None):
+        own = load_episodes(home, ref, hashes)
+        listed.extend(one.name for one in own)
+        return own
+
+    monkeypatch.setattr(multi_task, "load_episodes", load)
+    ref = dataset_stage.run(task, home, publish(home, now)).ref
+    assert sorted(listed) == sorted([before[5].name, *(one.name for one in NEW)])
+    note(Home(tmp_path / "anew"), before[5], before[3])
+    assert files_of(home, ref) == made_anew(tmp_path, task, now)
+
+
+@pytest.mark.parametrize(
+    "rules", [{"test": [{"rows": [10, 30], "of": "a*"}]}, {"balance": {"group_by": "recording"}}]
+)
+def test_rules_on_other_recordings_or_rows_list_every_episode(home, contents, rules):
+    task, episodes = make_task(**rules), publish(home, contents)
+    dataset_stage.run(task, home, episodes)
+    version = next(dataset_versions(home, "arm"))
+    settings = {"version": dataset_stage.VERSION}
+    assert find_unchanged(task, home, episodes, settings) is None
+    assert find_unchanged(make_task(), home, episodes, settings)
+    assert find_unchanged(make_task(), home, episodes, {"version": 0}) is None
+    shutil.rmtree(home.root / version.ref.path)
+    assert find_unchanged(make_task(), home, episodes, settings) is None
+
+
 RULES = st.sampled_from(
     [
         {},
         {"validation": {"tail": 0.4}},
         {"unused": ["a*"]},
+        {"test": 0.3, "validation": 0.2},
         {"unused": [{"rows": [5, 12], "of": "b*"}]},
         {"test": ["test*", {"rows": [10, 30], "of": "c*"}]},
     ]

@@ -1,12 +1,13 @@
 """Near-duplicates in a split: on one side, for ever, and told where a rule tears them apart."""
 
+import polars as pl
 import pytest
 
 from kinemill.dataset import DatasetSummary, show_dataset
 from kinemill.dataset import stage as dataset_stage
 from kinemill.dataset.leakage import find_torn_duplicates
 from kinemill.dataset.multi_task import roots_of
-from kinemill.dataset.split import SplitContext, cut_pieces, position
+from kinemill.dataset.split import SplitContext, cut_pieces, piece_table, position
 from kinemill.dataset.summary import NearDuplicates
 from kinemill.errors import BadInput
 from kinemill.store import publish_json
@@ -40,7 +41,9 @@ def test_a_repeat_is_on_the_side_of_what_it_repeats_and_nobody_else_moves(home):
     assert all(after[f"run{k + 30}.csv"] == after[f"run{k}.csv"] for k in range(30))
     assert all(after[f"run{k}.csv"] == alone[f"run{k}.csv"] for k in range(30))
     assert sum(after[name] != alone[name] for name in after) >= 5  # else this proves nothing
-    assert find_torn_duplicates(rules.dataset, runs, context) == NearDuplicates(recordings=30)
+    table = piece_table(cut_pieces(rules.dataset, runs, context=context))
+    table = table.with_columns(pl.col("split").alias("side"))
+    assert find_torn_duplicates(rules.dataset, table, context) == NearDuplicates(recordings=30)
 
 
 def test_repeats_that_patterns_put_apart_are_told(home, contents):

@@ -10,11 +10,18 @@ from hypothesis import strategies as st
 
 from kinemill.dataset import load_dataset
 from kinemill.dataset import stage as dataset_stage
+from kinemill.dataset.multi_task import EpisodeSet
 from kinemill.dataset.packed import read_packed
 from kinemill.dataset.row_writer import join, moments, whole_turns
+from kinemill.dataset.split import SplitContext
 from kinemill.dataset.stage import pack
 from kinemill.errors import BadInput, CorruptArtifact
 from tests.dataset.conftest import Content, make_task, publish, spin
+
+
+def pack_all(task, contents, folder):
+    """Pack episodes without a previous version."""
+    return pack(task, EpisodeSet(contents, SplitContext()), folder)
 
 
 def test_every_row_comes_back_in_the_task_order_states_first(home, contents):
@@ -87,18 +94,18 @@ def test_a_changed_byte_in_the_packed_rows_is_noticed(home, contents):
 
 
 def test_validation_and_test_data_cannot_change_the_statistics(tmp_path, contents):
-    plain = pack(make_task(), contents, tmp_path).statistics
+    plain = pack_all(make_task(), contents, tmp_path).statistics
     wild = [
         content if content.name in {"a.csv", "b.csv"} else spin(content.name, 1e3, -50.0, 77)
         for content in contents
     ]
-    assert pack(make_task(), wild, tmp_path).statistics == plain
+    assert pack_all(make_task(), wild, tmp_path).statistics == plain
 
 
 def test_statistics_are_those_of_the_training_rows(tmp_path, contents):
     # Two training episodes of 50 rows: torque counts 0..49, whose standard deviation is
     # sqrt((50^2 - 1) / 12) = 14.4308697; the angle grows by 0.03 rad in every row.
-    statistics = pack(make_task(), contents, tmp_path).statistics
+    statistics = pack_all(make_task(), contents, tmp_path).statistics
     assert statistics["torque"].mean == pytest.approx(24.5, rel=1e-12)
     assert statistics["torque"].std == pytest.approx(14.430869689661812, rel=1e-12)
     assert statistics["speed"].std == pytest.approx(0.0, abs=1e-12)
@@ -111,7 +118,7 @@ def test_delta_std_does_not_see_the_jump_of_a_wrapped_angle(tmp_path, contents):
     angle = np.concatenate([[0.0], np.cumsum(np.tile([1.0, 1.2], 50))])
     turning = Content("a.csv", np.stack([angle, angle * 0, angle * 0], axis=1))
     others = [content for content in contents if content.name in {"val.csv", "test.csv"}]
-    statistics = pack(make_task(), [turning, *others], tmp_path).statistics
+    statistics = pack_all(make_task(), [turning, *others], tmp_path).statistics
     assert statistics["angle"].delta_std == pytest.approx(0.1, rel=1e-9)
 
 
@@ -153,14 +160,14 @@ def test_what_never_changes_deviates_by_nothing_at_all(sizes, value):
 def test_a_non_finite_value_is_refused_with_its_place(tmp_path, contents):
     contents[1].values[7, 1] = np.nan
     with pytest.raises(CorruptArtifact, match="row 7, speed"):
-        pack(make_task(), contents, tmp_path)
+        pack_all(make_task(), contents, tmp_path)
     contents[1].values[7, 1] = 1e300
     with pytest.raises(CorruptArtifact, match=r"row 7, speed: 1e\+300"):
-        pack(make_task(), contents, tmp_path)
+        pack_all(make_task(), contents, tmp_path)
 
 
 def test_unused_recordings_are_counted_but_not_packed(tmp_path, contents):
-    summary = pack(make_task(unused=["b*", "nope*"]), contents, tmp_path)
+    summary = pack_all(make_task(unused=["b*", "nope*"]), contents, tmp_path)
     assert summary.episodes == {"train": 1, "validation": 1, "test": 1, "unused": 1}
     assert summary.rows["unused"] == 50
     assert summary.unmatched == ["unused: 'nope*'"]
@@ -185,7 +192,7 @@ def test_windows_never_cross_episodes(tmp_path_factory, sizes, length, stride):
 
 
 def packed(contents, folder):
-    pack(make_task(), contents, folder)
+    pack_all(make_task(), contents, folder)
     return read_packed(folder)
 
 
@@ -198,6 +205,6 @@ def test_a_window_of_no_rows_and_an_unknown_split_are_refused(tmp_path, contents
 
 
 def test_a_tail_is_packed_beside_the_validation_of_others(tmp_path, contents):
-    summary = pack(make_task(validation={"tail": 0.4}), contents, tmp_path)
+    summary = pack_all(make_task(validation={"tail": 0.4}), contents, tmp_path)
     assert summary.episodes == {"train": 3, "validation": 3, "test": 1, "unused": 0}
     assert summary.rows == {"train": 90, "validation": 60, "test": 50, "unused": 0}
