@@ -1,22 +1,25 @@
 """Arrivals: which logs of a drop folder are complete and were not read yet, for the log sensor.
 
-A tick that finds nothing new is cached together with a watch on the folder: until something changes
-there, the next ticks stat no file. No tick reads a large log. Up to `WHOLE` bytes a file is
+The first tick scans the folder and watches it. The next ones stat only the files that changed, or
+that an earlier tick could not finish. No tick reads a large log. Up to `WHOLE` bytes a file is
 identified by its sha256, as in the store; above that by its size, a sample of its blocks, and the
 stats of files that were read before.
 """
 
 import hashlib
 import time
+from collections.abc import Set
 from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
 from kinemill.ingest.file_stat import CachedFiles, Entry, FileStat, stat_of
-from kinemill.ingest.files import ScanResult, empty_scan, scan
+from kinemill.ingest.files import scan, scan_named
 from kinemill.ingest.folder_watch import Scanned, begin_scan
 from kinemill.ingest.membership import is_member
-from kinemill.ingest.scan_cache import open_scan_cache
+from kinemill.ingest.scan_cache import open_scan_cache, scan_cache_path
 from kinemill.store import file_digest
 from kinemill.store.home import Home
 from kinemill.task import Task
@@ -41,24 +44,47 @@ class NewLogs(NamedTuple):
     any_read: bool
 
 
+@dataclass(frozen=True)
+class _Watched:
+    """What the last tick found in a watched folder.
+
+    Attributes:
+        scanned: when the folder was scanned, and the changes until the last tick.
+        pending: names of logs that the next tick examines again.
+        any_read: whether any log of the folder was ever read.
+    """
+
+    scanned: Scanned
+    pending: Set[str]
+    any_read: bool
+
+    def find_candidates(self) -> Set[str] | None:
+        """Return the names of files that may be new logs; None if only a scan can find them."""
+        changed = self.scanned.find_changes()
+        return None if changed is None else self.pending | changed
+
+
+_watched: dict[Path, _Watched] = {}  # of this process, by scan cache
+
+
 def watch_new_logs(task: Task, home: Home, folder: Path, now: float | None = None) -> NewLogs:
     """Do the same as `find_new_logs` in a long-running process that calls it repeatedly.
 
-    The folder is watched: it is scanned only if it has changed since a scan that found nothing new.
+    The folder is watched: after the first scan, only files that changed are examined.
     """
-    key = open_scan_cache(task, home, folder).path
-    quiet = _quiet.pop(key, None)
-    if quiet is None or not quiet[0].holds:
-        scanned = begin_scan(folder)
-        arrived, is_final = _examine(task, home, folder, now)
-        if scanned is None or not is_final:
-            return arrived
-        quiet = scanned, arrived
-    _quiet[key] = quiet
-    return quiet[1]
-
-
-_quiet: dict[Path, tuple[Scanned, NewLogs]] = {}  # of this process
+    key = scan_cache_path(task, home, folder)
+    before, scanned = _watched.pop(key, None), begin_scan(folder)
+    names = before.find_candidates() if before and scanned else None
+    if before and names is not None and not names:
+        _watched[key] = before
+        return NewLogs(frozenset(), more=False, any_read=before.any_read)
+    arrived, pending = _examine(task, home, folder, now, names)
+    if before and names is not None:
+        arrived = arrived._replace(any_read=arrived.any_read or before.any_read)
+    if scanned:
+        at = scanned.at if before is None or names is None else before.scanned.at
+        _watched[key] = _Watched(replace(scanned, at=at), pending, arrived.any_read)
+    return arrived
 
 
 def find_new_logs(task: Task, home: Home, folder: Path, now: float | None = None) -> NewLogs:
@@ -76,23 +102,36 @@ def find_new_logs(task: Task, home: Home, folder: Path, now: float | None = None
     return _examine(task, home, folder, now)[0]
 
 
-def _examine(task: Task, home: Home, folder: Path, now: float | None) -> tuple[NewLogs, bool]:
-    """Return the new logs, and whether they are none until something in the folder changes."""
+def _examine(
+    task: Task, home: Home, folder: Path, now: float | None, names: Set[str] | None = None
+) -> tuple[NewLogs, Set[str]]:
+    """Return the new logs of a folder, or of some of its files, and the names of pending ones.
+
+    A log is pending until it is read: it is new, incomplete, unreadable, or left for the next tick.
+    """
     read = open_scan_cache(task, home, folder).files
-    logs = _scan_folder(task, folder, read).logs
+    logs = _list_logs(task, folder, read, names)
     waiting = _settled_files(task, logs, now)
-    if not waiting:
-        return NewLogs(frozenset(), more=False, any_read=bool(read)), not logs
-    history, contents = _ReadHistory(task, home, folder, read), _contents(waiting)
+    contents = _contents(waiting)
+    history = _ReadHistory(task, home, folder, read)
     new = {
-        content
+        file_stat: content
         for file_stat, content in contents.items()
         if content and not history.has(file_stat, content)
     }
-    any_read = bool(read) or len(new) < sum(1 for content in contents.values() if content)
+    finished = {one.name for one, content in contents.items() if content and one not in new}
+    any_read = bool(read) or bool(finished)
     more = len(contents) < len(waiting)
-    is_final = len(logs) == len(contents) and all(contents.values()) and not new
-    return NewLogs(frozenset(new), more=more, any_read=any_read), is_final
+    arrived = NewLogs(frozenset(new.values()), more=more, any_read=any_read)
+    return arrived, {one.name for one in logs} - finished
+
+
+def _list_logs(
+    task: Task, folder: Path, read: CachedFiles, names: Set[str] | None
+) -> list[FileStat]:
+    if names is not None:
+        return scan_named(task, folder, read, names)
+    return scan(task, folder, read).logs if stat_of(folder) else []
 
 
 class _ReadHistory:
@@ -100,11 +139,19 @@ class _ReadHistory:
 
     def __init__(self, task: Task, home: Home, folder: Path, read: CachedFiles) -> None:
         self._task, self._home, self._folder = task.name, home, str(folder)
-        self._contents = {hash_.hex() for _, hash_ in read.values()}
-        self._large: dict[int, list[tuple[str, Entry]]] = {}
-        for name, entry in read.items():
+        self._read = read
+
+    @cached_property
+    def _contents(self) -> set[bytes]:
+        return {hash_ for _, hash_ in self._read.values()}
+
+    @cached_property
+    def _large(self) -> dict[int, list[tuple[str, Entry]]]:
+        large: dict[int, list[tuple[str, Entry]]] = {}
+        for name, entry in self._read.items():
             if entry[0][0] > WHOLE:
-                self._large.setdefault(entry[0][0], []).append((name, entry))
+                large.setdefault(entry[0][0], []).append((name, entry))
+        return large
 
     def has(self, file_stat: FileStat, content: str) -> bool:
         """Return whether a log was read, under any name.
@@ -113,7 +160,8 @@ class _ReadHistory:
         that a run reads right after writing them. Their recordings are members.
         """
         if file_stat.size <= WHOLE:
-            return content in self._contents or is_member(self._home, self._task, content)
+            is_known = is_member(self._home, self._task, content)
+            return is_known or bytes.fromhex(content) in self._contents
         return any(
             self._is_same(file_stat, content, name, entry)
             for name, entry in self._large.get(file_stat.size, [])
@@ -130,10 +178,6 @@ class _ReadHistory:
         with suppress(OSError):
             return _sample(Path(self._folder, name), size) == content
         return False
-
-
-def _scan_folder(task: Task, folder: Path, read: CachedFiles) -> ScanResult:
-    return scan(task, folder, read) if stat_of(folder) else empty_scan()
 
 
 def _settled_files(task: Task, logs: list[FileStat], now: float | None) -> list[FileStat]:

@@ -3,7 +3,7 @@
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ from kinemill.ingest.file_stat import (
     read_file_stat,
     real_path,
     stat_key,
+    stat_of,
 )
 from kinemill.ingest.raw import Reader
 from kinemill.store.home import Home
@@ -113,7 +114,27 @@ def scan(task: Task, folder: Path, cached: CachedFiles | None = None) -> ScanRes
     )
 
 
-def _entry_key(entry: os.DirEntry[str]) -> StatKey | None:
+def scan_named(task: Task, folder: Path, cached: CachedFiles, names: Set[str]) -> list[FileStat]:
+    """Return those of some files under `folder` that `scan` would list as logs, sorted.
+
+    Args:
+        task: defines which files are logs.
+        folder: the folder.
+        cached: stats and content hashes of files that were read, by name.
+        names: names of files, relative to the folder; they need not exist.
+    """
+    result, admitted = empty_scan(), readers(task)
+    for name in names:
+        known, entry = cached.get(name), Path(folder, name)
+        is_hidden = any(part.startswith(".") for part in name.split("/"))
+        if is_hidden or stat_of(entry) is None or is_folder(entry):
+            continue
+        if known is None or _entry_key(entry) != known[0]:
+            _classify(task, folder, name, entry, admitted, result)
+    return sorted(result.logs)
+
+
+def _entry_key(entry: os.DirEntry[str] | Path) -> StatKey | None:
     """Return the stat key of a directory entry; a file with a cached key is that regular file."""
     try:
         return stat_key(entry.stat())
@@ -125,7 +146,7 @@ def _classify(
     task: Task,
     folder: Path,
     name: str,
-    entry: os.DirEntry[str],
+    entry: os.DirEntry[str] | Path,
     admitted: dict[str, Reader],
     result: ScanResult,
 ) -> None:
@@ -147,7 +168,7 @@ def _classify(
         result.ignored[file_stat.label] = "no log: no reader recognizes it"
 
 
-def _stat_entry(folder: Path, name: str, entry: os.DirEntry[str]) -> FileStat | str:
+def _stat_entry(folder: Path, name: str, entry: os.DirEntry[str] | Path) -> FileStat | str:
     """Return the stat of a file, or why it is ignored.
 
     Raises:
@@ -168,14 +189,14 @@ def why_unread(error: OSError) -> str:
     return f"cannot be read: {error.strerror or error}"
 
 
-def _leads_out(entry: os.DirEntry[str], folder: Path) -> bool:
+def _leads_out(entry: os.DirEntry[str] | Path, folder: Path) -> bool:
     """Return whether a link leads out of the folder; such files are not read."""
-    return not real_path(Path(entry.path)).is_relative_to(real_path(folder))
+    return not real_path(Path(entry)).is_relative_to(real_path(folder))
 
 
-def _has_log_suffix(entry: os.DirEntry[str], admitted: dict[str, Reader]) -> bool:
+def _has_log_suffix(entry: os.DirEntry[str] | Path, admitted: dict[str, Reader]) -> bool:
     """Return whether a file has the suffix of a log; of a shared suffix, the content decides."""
-    name, path = entry.name.lower(), Path(entry.path)
+    name, path = entry.name.lower(), Path(entry)
     ending = [
         reader
         for reader in admitted.values()

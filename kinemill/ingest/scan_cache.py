@@ -1,7 +1,7 @@
 """Scan cache: stats and hashes of files at the last ingest; unchanged files are not read again.
 
-Each folder of logs has a cache `store/index/<task>/sights-<folder>` and a file with the changes
-since it was written, `sights-<folder>-since`, so that one new log among many appends a few lines.
+Each folder of logs has a cache `store/index/<task>/scan-<folder>` and a file with the changes
+since it was written, `scan-<folder>-since`, so that one new log among many appends a few lines.
 If a cache file is lost, its logs are read again. Each file begins with the sha256 of the rest, a
 Parquet table; the second also hashes the digest of the first, so that they belong together.
 """
@@ -97,12 +97,17 @@ class ScanCache:
         _changes_path(self.path).unlink(missing_ok=True)
 
 
-def open_scan_cache(task: Task, home: Home, folder: Path) -> ScanCache:
-    """Return the cache of the files of `folder`; an empty one if it is missing or damaged."""
+def scan_cache_path(task: Task, home: Home, folder: Path) -> Path:
+    """Return the file of the cache of `folder`; there need not be one."""
     # The cache depends on the rules that define which files are logs.
     of = [task.ingest.format, task.ingest.include, task.ingest.exclude, task.ingest.meta.sidecar]
     name = digest([*of, str(real_path(folder))])[:16]
-    path = index_path(home, task.name, f"sights-{name}")
+    return index_path(home, task.name, f"scan-{name}")
+
+
+def open_scan_cache(task: Task, home: Home, folder: Path) -> ScanCache:
+    """Return the cache of the files of `folder`; an empty one if it is missing or damaged."""
+    path = scan_cache_path(task, home, folder)
     first = _table(path)
     if first is _NONE:
         return ScanCache(path)

@@ -114,7 +114,7 @@ def test_a_lost_or_damaged_memory_of_looks_costs_one_reading(home, take, write, 
     write("a.csv", swing)
     write("b.csv", swing[:50])
     _, names, _ = take()
-    (cache_file,) = (home.store / "index" / "pendulum").glob("sights-*")
+    (cache_file,) = (home.store / "index" / "pendulum").glob("scan-*")
     content = cache_file.read_bytes()
     for damage in (content[:-1], content[:40] + b"\0" + content[41:], b""):
         cache_file.write_bytes(damage)
@@ -130,7 +130,7 @@ def test_what_is_new_since_is_kept_beside_and_losing_that_costs_the_reading_of_i
     for name in ("a.csv", "b.csv"):
         write(name, swing[len(name) :])
     take()
-    (cache_file,) = (home.store / "index" / "pendulum").glob("sights-*")
+    (cache_file,) = (home.store / "index" / "pendulum").glob("scan-*")
     content = cache_file.read_bytes()
     write("c.csv", swing[:50])
     write("a.csv", swing[9:])
@@ -155,11 +155,11 @@ def test_many_changes_are_brought_into_the_first_file(home, logs, take, write, s
     monkeypatch.setattr(scan_cache, "_MIN_CHANGES", 2)
     write("a.csv", swing)
     take()
-    (cache_file,) = (home.store / "index" / "pendulum").glob("sights-*")
+    (cache_file,) = (home.store / "index" / "pendulum").glob("scan-*")
     for number in range(5):
         write(f"b{number}.csv", swing[10 + number :])
         assert take()[2] == [f"b{number}.csv"]
-        remaining = len(list(cache_file.parent.glob("sights-*-since")))
+        remaining = len(list(cache_file.parent.glob("scan-*-since")))
         assert remaining == (number not in {2})
     (logs / "b0.csv").unlink()
     assert take()[2] == []

@@ -88,7 +88,41 @@ def test_a_tick_scans_after_a_change_alone_and_finds_it(task, home, tmp_path, sc
     settle(task, home, logs, scans)
     (logs / where).rename(logs / "renamed.csv")
     (logs / "first.csv").unlink()
-    until(lambda: watch_new_logs(task, home, logs) and scans)
+    write(logs / "third.csv", shift=2.0)
+    until(lambda: watch_new_logs(task, home, logs).ids)
+    assert watch_new_logs(task, home, logs) == find_new_logs(task, home, logs)
+
+
+def test_after_a_change_only_the_changed_files_are_examined(task, home, tmp_path, scans):
+    logs = tmp_path / "logs"
+    write(logs / "deep" / "first.csv")
+    ingest.run(task, home, logs)
+    settle(task, home, logs, scans)
+    for number, name in enumerate(["a.csv", "deep/b.csv", ".hidden.csv", "c.csv.part", "d.txt"]):
+        write(logs / name, shift=1.0 + number)
+    until(lambda: len(watch_new_logs(task, home, logs).ids) == 2)
+    assert scans == []
+    assert len(find_new_logs(task, home, logs).ids) == 2
+    scans.clear()
+    (logs / "c.csv.part").rename(logs / "c.csv")
+    until(lambda: len(watch_new_logs(task, home, logs).ids) == 3)
+    (logs / "a.csv").unlink()
+    assert len(watch_new_logs(task, home, logs).ids) == 2
+    assert scans == []
+    write(logs / "new" / "e.csv", shift=9.0)  # a new folder: what it holds was not reported
+    until(lambda: len(watch_new_logs(task, home, logs).ids) == 3)
+    assert scans != []
+
+
+def test_too_many_changes_lead_to_a_scan(task, home, tmp_path, scans, monkeypatch):
+    monkeypatch.setattr(folder_watch, "MAX_CHANGES", 3)
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    settle(task, home, logs, scans)
+    for number in range(5):
+        write(logs / f"{number}.csv", shift=number)
+    until(lambda: len(watch_new_logs(task, home, logs).ids) == 5)
+    assert scans != []
 
 
 def test_a_log_that_is_incomplete_is_looked_at_until_it_is_old_enough(task, home, tmp_path, scans):
@@ -98,8 +132,9 @@ def test_a_log_that_is_incomplete_is_looked_at_until_it_is_old_enough(task, home
     write(tmp_path / "logs" / "a.csv")
     for _ in range(2):
         assert not watch_new_logs(task, home, tmp_path / "logs").ids
-    assert len(scans) == 2
+    assert len(scans) == 1
     assert watch_new_logs(task, home, tmp_path / "logs", now=time.time() + 100).ids
+    assert len(scans) == 1
 
 
 def test_other_rules_and_other_folders_are_scanned_apart(task, home, tmp_path, scans):
@@ -160,7 +195,7 @@ def test_what_is_not_there_is_not_watched(tmp_path):
     assert begin_scan(tmp_path / "missing") is None
 
 
-def test_a_new_file_in_the_folder_is_seen_before_its_report(
+def test_a_new_file_in_the_folder_is_found_without_a_report(
     task, home, tmp_path, scans, monkeypatch
 ):
     monkeypatch.setattr(folder_watch.FolderWatch, "on_any_event", lambda *_: None)
