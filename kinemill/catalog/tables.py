@@ -4,7 +4,8 @@
 counts from the change `added` on, until the change `removed`, which is null while it counts. So the
 set after any change can be read at any later time. `documents`, `episodes` and `findings` belong to
 the row of `evaluated` with the same task, hash and `added`. `outliers` holds those of the last
-change only, because they depend on the other recordings.
+change only, because they depend on the other recordings. `duplicates` holds the notes on
+near-duplicates, which never change.
 """
 
 from sqlalchemy import (
@@ -21,7 +22,7 @@ from sqlalchemy import (
     text,
 )
 
-FORMAT = 3  # of the tables; no program uses a catalog of another format
+FORMAT = 4  # of the tables; no program uses a catalog of another format
 
 metadata = MetaData()
 
@@ -120,6 +121,16 @@ outliers = Table(
     Column("hash", String(64), primary_key=True),
     Column("name", Text, nullable=False),
     Column("document", Text, nullable=False),  # JSON
+    sqlite_with_rowid=False,
+)
+
+duplicates = Table(
+    "duplicates",
+    metadata,
+    Column("task", String, primary_key=True),
+    Column("hash", String(64), primary_key=True),
+    Column("part", String, primary_key=True),  # "" for the recording as a whole
+    Column("root", Text, nullable=False),
     sqlite_with_rowid=False,
 )
 

@@ -3,7 +3,8 @@
 When a recording is evaluated for the first time and repeats an earlier one, the note
 `store/duplicates/<task>/<recording>.json` names its root: the root of the earliest recording that
 it repeats. Notes never change, so later data move no episode to another split. Within one batch,
-recordings are registered in the order of their hashes.
+recordings are registered in the order of their hashes. The catalog holds a copy of the notes, so
+that reading all of them opens no file.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
+from kinemill.catalog import duplicates as catalog_notes
 from kinemill.store import as_json, aside_of, from_json_value, read_json, to_json_value
 from kinemill.store.atomic_write import Move, settle
 from kinemill.store.fault_injection import fault_point
@@ -58,6 +60,11 @@ class DuplicateNote:
     root: str | None
     parts: dict[str, str]
 
+    @property
+    def roots(self) -> dict[str, str]:
+        """Root of the recording as a whole, under "", and of each of its parts."""
+        return self.parts if self.root is None else {"": self.root, **self.parts}
+
 
 def register_duplicates(
     task: Task,
@@ -89,18 +96,32 @@ def register_duplicates(
             index.add(registered())
         _register(task, home, index, fresh)
         fault_point("duplicates.registered")
+        _enter_notes(home, task.name)
         return DuplicatePairs(*index.pairs(MAX_PAIRS))
 
 
 def duplicate_groups(home: Home, task: str) -> dict[str, str]:
     """Return the root of every recording that repeats another, and of every `recording/part`."""
+    paths, known = _paths(home, task), catalog_notes.noted(home, task)
     groups: dict[str, str] = {}
-    for path in sorted(_folder(home, task).glob("*.json")):
-        note = _read(path)
-        if note.root is not None:
-            groups[note.recording] = note.root
-        groups |= {f"{note.recording}/{part}": root for part, root in note.parts.items()}
+    for recording in sorted(paths):
+        roots = known.get(recording) or _read(paths[recording]).roots
+        for part, root in roots.items():
+            groups[f"{recording}/{part}" if part else recording] = root
     return groups
+
+
+def _enter_notes(home: Home, task: str) -> None:
+    """Let the catalog hold the notes of the store and no others."""
+    paths, known = _paths(home, task), catalog_notes.noted(home, task)
+    new, gone = paths.keys() - known, known.keys() - paths
+    if new or gone:
+        notes = {recording: _read(paths[recording]).roots for recording in sorted(new)}
+        catalog_notes.enter(home, task, notes, gone)
+
+
+def _paths(home: Home, task: str) -> dict[str, Path]:
+    return {path.stem: path for path in _folder(home, task).glob("*.json")}
 
 
 def forget_duplicates(home: Home, task: Task, recording: str) -> None:
@@ -109,6 +130,7 @@ def forget_duplicates(home: Home, task: Task, recording: str) -> None:
         index.forget(recording)
         withdraw(home, path := _path(home, task.name, recording))
         path.unlink(missing_ok=True)
+        catalog_notes.enter(home, task.name, {}, [recording])
 
 
 def _folder(home: Home, task: str) -> Path:

@@ -7,8 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kinemill import catalog
+from kinemill.catalog import duplicates as catalog_notes
+from kinemill.store import publish_json
 from kinemill.task import load_task
 from kinemill.validate.duplicates import index as duplicate_index
+from kinemill.validate.duplicates import registry
 from kinemill.validate.duplicates.index import ROOM, Sketched, open_index
 from kinemill.validate.duplicates.lsh import keys, probes
 from kinemill.validate.duplicates.registry import (
@@ -266,6 +270,28 @@ def test_what_is_gone_is_in_no_pair_and_what_is_forgotten_has_no_note(home):
     forget_duplicates(home, task, items[2].recording)
     assert add(task, home, [], total=1).total == 0
     assert duplicate_groups(home, task.name) == {items[1].recording: items[0].recording}
+
+
+def test_the_catalog_holds_a_copy_of_all_notes(home, monkeypatch):
+    task, values = make_task(), make_swing(500)
+    items = [sketched(task, name, noisy(values, 0.02, k)) for k, name in enumerate("abcd")]
+    items.sort(key=lambda item: item.recording)
+    root, other, late, later = (item.recording for item in items)
+    add(task, home, items[:2])
+    publish_json(  # of another machine
+        home.store / "duplicates" / task.name / f"{late}.json",
+        {"format": 1, "recording": late, "root": root, "parts": {"left": f"{root}/right"}},
+    )
+    groups = {other: root, late: root, f"{late}/left": f"{root}/right"}
+    assert duplicate_groups(home, task.name) == groups
+    catalog.discard(home)
+    add(task, home, items[3:], total=2)
+    with monkeypatch.context() as patched:
+        patched.setattr(registry, "_read", None)
+        assert duplicate_groups(home, task.name) == {**groups, later: root}
+    forget_duplicates(home, task, late)
+    assert duplicate_groups(home, task.name) == {other: root, later: root}
+    assert set(catalog_notes.noted(home, task.name)) == {other, later}
 
 
 def test_parts_of_a_file_are_compared_each_by_itself(home):
