@@ -15,32 +15,32 @@ from kinemill.store.home import Home
 Roots = Mapping[str, str]  # by part of a recording; "" for the recording as a whole
 
 
-def noted(home: Home, task: str) -> dict[str, dict[str, str]]:
+def read_notes(home: Home, task: str) -> dict[str, dict[str, str]]:
     """Return the roots of the parts of every recording with rows, by content hash."""
     with transaction(home) as connection:
-        return _noted(connection, task)
+        return _read_rows(connection, task)
 
 
 def enter(home: Home, task: str, notes: Mapping[str, Roots], without: Iterable[str] = ()) -> None:
     """Add the rows of some recordings unless they exist, and delete those of others."""
     with transaction(home, write=True) as connection:
-        known, table = _noted(connection, task), duplicates.c
+        present, table = _read_rows(connection, task), duplicates.c
         rows = [
             {"task": task, "hash": hash_, "part": part, "root": root}
             for hash_, roots in notes.items()
-            if hash_ not in known
+            if hash_ not in present
             for part, root in roots.items()
         ]
         for some in batches(rows):
             connection.execute(insert(duplicates), some)
         for hashes in batches(without):
-            gone = (table.task == task) & table.hash.in_(hashes)
-            connection.execute(delete(duplicates).where(gone))
+            unwanted = (table.task == task) & table.hash.in_(hashes)
+            connection.execute(delete(duplicates).where(unwanted))
 
 
-def _noted(connection: Connection, task: str) -> dict[str, dict[str, str]]:
+def _read_rows(connection: Connection, task: str) -> dict[str, dict[str, str]]:
     query = select(duplicates).where(duplicates.c.task == task)
-    found = dict[str, dict[str, str]]()
+    notes = dict[str, dict[str, str]]()
     for row in connection.execute(query):
-        found.setdefault(row.hash, {})[row.part] = row.root
-    return found
+        notes.setdefault(row.hash, {})[row.part] = row.root
+    return notes

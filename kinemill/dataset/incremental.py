@@ -152,8 +152,8 @@ class UnchangedPieces:
 
     def repeats(self, rules: Dataset) -> dict[str, str]:
         """Return what the units of these pieces repeat, by unit."""
-        found = self.table.filter(pl.col("repeats").is_not_null())
-        return dict(found.select(unit_column(rules), pl.col("repeats")).iter_rows())
+        repeating = self.table.filter(pl.col("repeats").is_not_null())
+        return dict(repeating.select(unit_column(rules), pl.col("repeats")).iter_rows())
 
 
 @dataclass(frozen=True)
@@ -194,12 +194,12 @@ def find_unchanged(
         return None
     source, old = read_document(path, _Source), read_json(version.folder(home) / MANIFEST)["inputs"]
     is_same = digest({key: old.get(key) for key in settings}) == digest(settings)
-    before = change_of(home, task.name, source.results, evaluated)
-    if source.version != version.ref.digest or not is_same or before is None:
+    change = change_of(home, task.name, source.results, evaluated)
+    if source.version != version.ref.digest or not is_same or change is None:
         return None
     if _considers_others(task.dataset) or (previous := _open(home, version)) is None:
         return None
-    changed = open_results(home, episodes).changed_since(before)
+    changed = open_results(home, episodes).changed_since(change)
     table = _with_places(scan_listing(previous.folder).collect())
     table = table.filter(~pl.col("recording").is_in(changed))
     moved = set(table.filter(_repeats_differ(task, home))["recording"])

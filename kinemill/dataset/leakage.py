@@ -68,8 +68,8 @@ def measure_leakage(
         pieces = dataset.table.filter(pl.col("split") == side)
         rest = pieces.filter(~pl.col("recording").is_in(repeating))
         rows, others = total_rows(pieces), total_rows(rest)
-        repeated = _repeated_rows(dataset, rest)
-        leakage[side] = Leakage((rows - others) / (rows or 1), repeated / (rows or 1))
+        repeated_rows = _repeated_rows(dataset, rest)
+        leakage[side] = Leakage((rows - others) / (rows or 1), repeated_rows / (rows or 1))
     return leakage
 
 
@@ -105,8 +105,8 @@ def _duplicated(
     if not roots:
         return
     units = table.with_columns(unit=unit_column(rules))
-    found = units.filter(pl.col("unit").is_in([*roots, *set(roots.values())]))
-    episodes = found.unique("episode", keep="first", maintain_order=True)
+    related = units.filter(pl.col("unit").is_in([*roots, *set(roots.values())]))
+    episodes = related.unique("episode", keep="first", maintain_order=True)
     root = pl.col("unit").replace(roots)
     for one in episodes.select(root, "recording", "name", "side").iter_rows():
         yield _Duplicated(*one)

@@ -118,14 +118,14 @@ def run(task: Task, home: Home, episodes: ArtifactRef) -> Artifact:
 
 def _collect(task: Task, home: Home, episodes: ArtifactRef) -> EpisodeSet:
     """Return the episodes of a version with their split assignments; if possible changed ones."""
-    known = SplitContext(assigned=known_sides(task, home))
-    unchanged = find_unchanged(task, home, episodes, _settings(task, known))
+    assigned = SplitContext(assigned=known_sides(task, home))
+    unchanged = find_unchanged(task, home, episodes, _settings(task, assigned))
     if unchanged is None:
         collected = collect_episodes(task, home, episodes)
         context = assign_sides(task, home, collected.episodes, collected.context)
     else:
         collected = changed_episodes(task, home, episodes, unchanged)
-        context = replace(collected.context, assigned=known.assigned)
+        context = replace(collected.context, assigned=assigned.assigned)
     return replace(collected, context=context)
 
 
@@ -179,8 +179,8 @@ def pack(
 
 def _unmatched(rules: Dataset, table: pl.DataFrame, context: SplitContext) -> list[str]:
     """Return the split patterns that match nothing."""
-    sides = ("unused", "test", "validation")
-    if not any([*patterns(rules, side), *ranges(rules, side)] for side in sides):
+    splits = ("unused", "test", "validation")
+    if not any([*patterns(rules, side), *ranges(rules, side)] for side in splits):
         return []
     named = table.select("name", "part").unique(maintain_order=True).iter_rows()
     names = {one for name, part in named for one in names_of(name, part)}
@@ -210,7 +210,7 @@ def _table(
 ) -> pl.DataFrame:
     """Return a table of some pieces with the columns of a listing except `start` and `stop`."""
     rules, groups = task.dataset, context.groups
-    sides = {one.id: context.side(rules, one) for one in episodes.values()}
+    side_of = {one.id: context.side(rules, one) for one in episodes.values()}
     of = [episodes[piece.episode] for piece in pieces]
     columns = {
         "group": [groups.get(one.recording) for one in of],
@@ -219,7 +219,7 @@ def _table(
         "task": [labels.tasks.get(one.id, "") for one in of],
         "weight": _weights(task, pieces, labels),
         "part": [one.part for one in of],
-        "side": [sides[one.id] for one in of],
+        "side": [side_of[one.id] for one in of],
         "repeats": [context.duplicates.get(unit_of(rules, one)) for one in of],
     }
     kinds = {name: SCHEMA[name] for name in columns}

@@ -45,7 +45,7 @@ class NewLogs(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Watched:
+class _LastTick:
     """What the last tick found in a watched folder.
 
     Attributes:
@@ -64,7 +64,7 @@ class _Watched:
         return None if changed is None else self.pending | changed
 
 
-_watched: dict[Path, _Watched] = {}  # of this process, by scan cache
+_last_ticks: dict[Path, _LastTick] = {}  # of this process, by scan cache
 
 
 def watch_new_logs(task: Task, home: Home, folder: Path, now: float | None = None) -> NewLogs:
@@ -73,17 +73,17 @@ def watch_new_logs(task: Task, home: Home, folder: Path, now: float | None = Non
     The folder is watched: after the first scan, only files that changed are examined.
     """
     key = scan_cache_path(task, home, folder)
-    before, scanned = _watched.pop(key, None), begin_scan(folder)
-    names = before.find_candidates() if before and scanned else None
-    if before and names is not None and not names:
-        _watched[key] = before
-        return NewLogs(frozenset(), more=False, any_read=before.any_read)
+    last, scanned = _last_ticks.pop(key, None), begin_scan(folder)
+    names = last.find_candidates() if last and scanned else None
+    if last and names is not None and not names:
+        _last_ticks[key] = last
+        return NewLogs(frozenset(), more=False, any_read=last.any_read)
     arrived, pending = _examine(task, home, folder, now, names)
-    if before and names is not None:
-        arrived = arrived._replace(any_read=arrived.any_read or before.any_read)
+    if last and names is not None:
+        arrived = arrived._replace(any_read=arrived.any_read or last.any_read)
     if scanned:
-        at = scanned.at if before is None or names is None else before.scanned.at
-        _watched[key] = _Watched(replace(scanned, at=at), pending, arrived.any_read)
+        at = scanned.at if last is None or names is None else last.scanned.at
+        _last_ticks[key] = _LastTick(replace(scanned, at=at), pending, arrived.any_read)
     return arrived
 
 

@@ -125,11 +125,11 @@ def scan_named(task: Task, folder: Path, cached: CachedFiles, names: Set[str]) -
     """
     result, admitted = empty_scan(), readers(task)
     for name in names:
-        known, entry = cached.get(name), Path(folder, name)
+        cached_entry, entry = cached.get(name), Path(folder, name)
         is_hidden = any(part.startswith(".") for part in name.split("/"))
         if is_hidden or stat_of(entry) is None or is_folder(entry):
             continue
-        if known is None or _entry_key(entry) != known[0]:
+        if cached_entry is None or _entry_key(entry) != cached_entry[0]:
             _classify(task, folder, name, entry, admitted, result)
     return sorted(result.logs)
 

@@ -73,8 +73,8 @@ class FolderWatch(FileSystemEventHandler):
         with self._lock:
             count = self.changes - number
             names = set(list(self._last)[len(self._last) - count :]) if count else set[str | None]()
-        known = {name for name in names if name is not None}
-        return known if count <= MAX_CHANGES and len(known) == len(names) else None
+        labels = {name for name in names if name is not None}
+        return labels if count <= MAX_CHANGES and len(labels) == len(names) else None
 
     def _name(self, path: str | bytes) -> str:
         return os.path.relpath(os.fsdecode(path), self.folder)

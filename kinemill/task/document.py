@@ -32,8 +32,10 @@ from kinemill.task.plugins import (
     CHECKS,
     MEDIA,
     OBJECTIVES,
+    TAGGERS,
     Plugin,
     Settings,
+    Tagger,
     pick,
     usual,
 )
@@ -107,6 +109,9 @@ class Task(Settings):
         alias="validate",
         default_factory=lambda: validate_settings()(),  # noqa: PLW0108  (late: imports the checks)
         description="checks of recordings, one key per check",
+    )
+    tag: list[Annotated[SerializeAsAny[Tagger], BeforeValidator(pick(TAGGERS, Tagger))]] = Field(
+        default=[], description="plug-ins that tag recordings after validation"
     )
     dataset: Dataset = Field(
         default=Dataset(), description="assignment of episodes to training, validation and test"

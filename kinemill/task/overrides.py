@@ -26,6 +26,7 @@ from kinemill.task.plugins import (
     OBJECTIVES,
     OPTIMIZERS,
     SCHEDULES,
+    TAGGERS,
     TRANSFORMS,
 )
 from kinemill.task.reinforcement import ALGORITHMS, RUNNERS
@@ -50,6 +51,7 @@ _FAMILIES: dict[tuple[str, ...], Registry[Any]] = {
     ("learn", "optimizer"): OPTIMIZERS,
     ("learn", "schedule"): SCHEDULES,
     ("augment",): AUGMENTATIONS,
+    ("tag",): TAGGERS,
     ("validate", "checks", "*"): CHECKS,
     ("verify", "baselines", "*"): BASELINES,
     ("compute",): TARGETS,

@@ -203,6 +203,24 @@ class Schedule(Plugin):
         """
 
 
+class Tagger(Plugin):
+    """Settings of a plug-in that tags recordings after validation."""
+
+    def problems(self, channels: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
+        """Return the settings that the channels do not admit."""
+        del channels
+        return []
+
+    @abstractmethod
+    def find_tags(self, episodes: Sequence[Mapping[str, Array]], dt: float) -> Iterable[str]:
+        """Return the tags of a recording.
+
+        Args:
+            episodes: channel -> (n,) in task units, of each accepted episode.
+            dt: time step, s.
+        """
+
+
 MEDIA = ("image", "text")  # roles stored once per recording; steps hold references
 
 AUGMENTATIONS: Registry[type[Plugin]] = Registry(
@@ -237,6 +255,9 @@ SCHEDULES: Registry[type[Schedule]] = Registry(
 )
 CHECKS: Registry[type[Settings]] = Registry(
     "kinemill.validate.checks", "physical check", own="kinemill.validate.checks._own:OwnCheck"
+)
+TAGGERS: Registry[type[Tagger]] = Registry(
+    "kinemill.search.taggers", "tagger", own="kinemill.search.taggers._own:OwnTagger"
 )
 READERS: Registry[Any] = Registry("kinemill.ingest.readers", "log format")
 

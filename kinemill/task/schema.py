@@ -32,6 +32,7 @@ from kinemill.task.plugins import (
     OBJECTIVES,
     OPTIMIZERS,
     SCHEDULES,
+    TAGGERS,
     TRANSFORMS,
     Baseline,
     Coordinates,
@@ -41,6 +42,7 @@ from kinemill.task.plugins import (
     Optimizer,
     Plugin,
     Schedule,
+    Tagger,
     Transform,
 )
 from kinemill.task.reinforcement import ALGORITHMS, RUNNERS, Algorithm, Runner
@@ -56,6 +58,7 @@ _FAMILIES: dict[type[BaseModel], Registry[Any]] = {
     Model: MODELS,
     Loss: LOSSES,
     Transform: TRANSFORMS,
+    Tagger: TAGGERS,
     Coordinates: COORDINATES,
     Baseline: BASELINES,
     Encoding: ENCODINGS,

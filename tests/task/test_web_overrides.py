@@ -20,6 +20,7 @@ TEXT = {
     *(
         "name",
         "type",
+        "channel",
         "description",
         "owners",
         "unit",

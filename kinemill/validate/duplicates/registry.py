@@ -102,10 +102,10 @@ def register_duplicates(
 
 def duplicate_groups(home: Home, task: str) -> dict[str, str]:
     """Return the root of every recording that repeats another, and of every `recording/part`."""
-    paths, known = _paths(home, task), catalog_notes.noted(home, task)
+    paths, copies = _paths(home, task), catalog_notes.read_notes(home, task)
     groups: dict[str, str] = {}
     for recording in sorted(paths):
-        roots = known.get(recording) or _read(paths[recording]).roots
+        roots = copies.get(recording) or _read(paths[recording]).roots
         for part, root in roots.items():
             groups[f"{recording}/{part}" if part else recording] = root
     return groups
@@ -113,11 +113,11 @@ def duplicate_groups(home: Home, task: str) -> dict[str, str]:
 
 def _enter_notes(home: Home, task: str) -> None:
     """Let the catalog hold the notes of the store and no others."""
-    paths, known = _paths(home, task), catalog_notes.noted(home, task)
-    new, gone = paths.keys() - known, known.keys() - paths
-    if new or gone:
+    paths, copies = _paths(home, task), catalog_notes.read_notes(home, task)
+    new, lost = paths.keys() - copies, copies.keys() - paths
+    if new or lost:
         notes = {recording: _read(paths[recording]).roots for recording in sorted(new)}
-        catalog_notes.enter(home, task, notes, gone)
+        catalog_notes.enter(home, task, notes, lost)
 
 
 def _paths(home: Home, task: str) -> dict[str, Path]:

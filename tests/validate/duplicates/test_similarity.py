@@ -291,7 +291,7 @@ def test_the_catalog_holds_a_copy_of_all_notes(home, monkeypatch):
         assert duplicate_groups(home, task.name) == {**groups, later: root}
     forget_duplicates(home, task, late)
     assert duplicate_groups(home, task.name) == {other: root, later: root}
-    assert set(catalog_notes.noted(home, task.name)) == {other, later}
+    assert set(catalog_notes.read_notes(home, task.name)) == {other, later}
 
 
 def test_parts_of_a_file_are_compared_each_by_itself(home):
