@@ -120,13 +120,13 @@ def read_states(task: Task, path: Path) -> Floats:
     """Return the states (N, S) of a log that `write_log` wrote.
 
     Raises:
-        BadInput: the file is not there, or lacks a column.
+        BadInput: the file does not exist, or lacks a column.
     """
     import polars as pl
 
     columns = [_column(task, name) for name in task.states]
     if not path.is_file():
-        raise BadInput(path, "is not there", expected="a log of the learning loop")
+        raise BadInput(path, "does not exist", expected="a log of the learning loop")
     table = pl.read_csv(path)
     if missing := [name for name in columns if name not in table.columns]:
         raise BadInput(path, f"has no column {missing[0]!r}", expected=", ".join(columns))

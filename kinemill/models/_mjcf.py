@@ -41,7 +41,7 @@ class TreeJoint(Settings):
 
 
 class TreeBody(Settings):
-    """A rigid body; its parent comes before it."""
+    """A rigid body; its parent precedes it."""
 
     name: str = Field(description="name of the body")
     parent: int = Field(ge=-1, le=65_536, description="index of the parent; -1 is the world")
@@ -67,7 +67,7 @@ class Bodies(Settings):
 
     gravity: Vector = Field(description="acceleration of gravity in the world's frame, m/s²")
     bodies: tuple[TreeBody, ...] = Field(
-        description="bodies of the tree; a parent comes before its children"
+        description="bodies of the tree; a parent precedes its children"
     )
 
     @property
@@ -77,7 +77,13 @@ class Bodies(Settings):
 
 
 def read_bodies(value: object, info: ValidationInfo) -> object:
-    """Read a MuJoCo model: its XML text, or its file relative to the task file."""
+    """Read a MuJoCo model: its XML text, or its file relative to the task file.
+
+    A value that is not text passes unchanged, because saved settings hold the `Bodies`.
+
+    Raises:
+        ValueError: The file does not exist, or is not a MuJoCo model of hinges and slides.
+    """
     if not isinstance(value, str):
         return value
     import mujoco
@@ -100,7 +106,7 @@ Mjcf = Annotated[Bodies | None, BeforeValidator(read_bodies)]
 
 
 def bodies_of(model: Any) -> Bodies:
-    """Return the bodies and joints of a compiled `mujoco.MjModel`.
+    """Return the bodies and joints of a compiled `mujoco.MjModel`, in SI units.
 
     Raises:
         ValueError: It has other joints than hinges and slides, or loops.
@@ -115,7 +121,7 @@ def bodies_of(model: Any) -> Bodies:
     }
     bodies = list[TreeBody]()
     for number in range(1, model.nbody):
-        body = model.body(number)
+        body = model.body(number)  # body 0 is the world, so the parent's index shifts by one
         first, count = int(model.body_jntadr[number]), int(model.body_jntnum[number])
         bodies.append(
             TreeBody(

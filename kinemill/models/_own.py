@@ -1,11 +1,12 @@
-"""A network of the user's own: an `nn.Module` class in a file of the project.
+"""A user-defined network: an `nn.Module` class in a file of the project.
 
     class Net(nn.Module):
         def __init__(self, inputs: int, outputs: int, history: int, width: int = 64): ...
         def forward(self, rows: Tensor) -> Tensor: ...  # (B, H, F) -> (B, O)
 
-A module with `carry_shapes` and `warm_up` is a network as `Model.build` describes it, and is used
-as it is. A subclass of `kinemill.task.plugins.Model` is a plug-in as those of this folder.
+A module with `carry_shapes` and `warm_up` already is a network as `Model.build` describes it, and
+is called row by row. A subclass of `kinemill.task.plugins.Model` is a plug-in like those of this
+folder.
 """
 
 from typing import ClassVar
@@ -17,7 +18,7 @@ from kinemill.task.protocols import TorchModule
 
 
 class OwnModel(OwnCode, Model):
-    """Settings of a network of the user's own; its parameters are the settings."""
+    """Settings of a user-defined network: the parameters of its constructor."""
 
     arguments: ClassVar[tuple[str, ...]] = ("inputs", "outputs", "history")
     needed: ClassVar[tuple[str, ...]] = ("inputs", "outputs")
@@ -25,10 +26,10 @@ class OwnModel(OwnCode, Model):
     protocol: ClassVar[type[Model]] = Model
 
     def build(self, inputs: int, outputs: int, history: int) -> TorchModule:
-        """Make the module, and a `WindowNetwork` around it.
+        """Make the module, and the `CarryNetwork` or `WindowNetwork` around it.
 
         Raises:
-            BadInput: The code fails, or makes something that cannot be trained.
+            BadInput: The code fails, or its result cannot be trained.
         """
         from torch import nn
 

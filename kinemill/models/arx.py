@@ -1,8 +1,8 @@
 """A linear model of the last rows, as levels of the newest row and changes from row to row (ARX).
 
-The autoregressive model with exogenous inputs of Ljung, System Identification (1999), chapter 4. In
-levels and changes it is the same model as in raw rows, but a penalty on its weights favors constant
-changes, and float32 does not have to cancel large numbers. Its initial weights are the
+The autoregressive model with exogenous inputs of Ljung, System Identification (1999), chapter 4.
+Levels and changes span the same model as raw rows. They make a penalty on the weights favor
+constant changes, and avoid cancellation of large numbers in float32. The initial weights are the
 least-squares solution over all training rows.
 """
 

@@ -47,13 +47,13 @@ class Composed(Model):
         """Make the `RowComposed`, a network of a row of numbers and pixels.
 
         Args:
-            parts: of the row.
-            frames: stacked in it.
-            numbers: of all frames, before the pixels.
-            outputs: of the network.
+            parts: parts of the row, with their columns.
+            frames: number of stacked frames in the row.
+            numbers: count of the numbers of all frames, which precede the pixels.
+            outputs: number of outputs.
 
         Raises:
-            BadInput: A block reads what there is not.
+            BadInput: A block reads an unknown part or block.
         """
         from kinemill.models.networks.composed import RowComposed
 

@@ -42,7 +42,7 @@ class Equations(Model):
     equations: dict[str, Formula] = Field(
         default={},
         description="hidden state: formula of its next value, of states, actions, hidden states, "
-        "parameters, terms and `dt`; name in `learn.outputs`: of what its relation says, `equal`: "
+        "parameters, terms and `dt`; name in `learn.outputs`: as defined by its relation, `equal`: "
         "the next value, `delta`: the change in a step, `derivative`: the rate",
     )
     start_std: QuantityOrZero = Field(
@@ -69,7 +69,7 @@ class Equations(Model):
         return self
 
     def problems(self, channels: Mapping[str, Channel]) -> list[tuple[tuple[str | int, ...], str]]:
-        """Return names in formulas that stand for nothing, and names of channels used again."""
+        """Return unknown names in formulas, and names that are channels."""
         problems = list[tuple[tuple[str | int, ...], str]]()
         allowed = {name for name, one in channels.items() if one.role in {"state", "action"}}
         for key in ("parameters", "hidden", "terms"):
@@ -80,7 +80,7 @@ class Equations(Model):
             for name, text in getattr(self, key).items():
                 for unknown in sorted(Expression(text).names - allowed):
                     hint = nearest(unknown, sorted(allowed))
-                    problems.append(((key, name), f"{unknown!r} stands for nothing; {hint}"))
+                    problems.append(((key, name), f"{unknown!r} is unknown; {hint}"))
                 allowed |= {name} if key == "terms" else set()
         return problems
 
@@ -100,7 +100,7 @@ class Equations(Model):
                 "learn.model.equations",
                 f"formulas of {sorted(own)}",
                 expected=f"one of each of learn.outputs {sorted(outputs)}, and of hidden states",
-                fix="learn.outputs: {NAME: {relation: equal, of: STATE}}, or name them alike",
+                fix="learn.outputs: {NAME: {relation: equal, of: STATE}}, or rename them",
             )
         if self.hidden and layout.integrator == "rk4":
             raise BadInput(

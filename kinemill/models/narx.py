@@ -5,7 +5,7 @@ Identification (2013). All linear terms of `arx` are in it. Products of levels a
 non-smooth functions such as dry friction needs, are added one by one, in the order in which they
 reduce the error of one step (orthogonal forward regression, section 3.2). How many of them stay is
 decided by the error in free run over a share of the training rows that is left out of the
-selection, because an error of one step says little about a rollout.
+selection, because an error of one step does not predict that of a rollout.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ from kinemill.task.plugins import MODELS
 from kinemill.task.portfolio import Candidate, TaskFacts
 from kinemill.task.protocols import TorchModule
 
-MAX_CHANNELS = 60  # of tasks for which a portfolio tries it
+MAX_CHANNELS = 60  # in a task, up to which a portfolio includes it
 MAX_PARAMETERS, MAX_TERMS = 200, 30  # of a model that is fitted to rollouts
 SHORT, LONG = 5, 20  # histories to try in addition to the best in closed form, rows
 

@@ -5,8 +5,8 @@ M(q) dv/dt + c(q, v) + g(q) = B u - friction, see `kinemill.models.networks.mech
 delay, or through learned weights on its newest rows. A residual model can be added.
 
 Measured velocities are noisy, and a rollout of a pendulum depends on the initial velocity. With
-`observer`, an estimate of the velocity runs through the history beside the measurement and is
-corrected by a share of the innovation (Luenberger, 1966); in a rollout the innovation is zero.
+`observer`, a Luenberger observer (1966) predicts position and velocity through the history and
+corrects the measured velocity by a share of the innovation. In a rollout the innovation is zero.
 """
 
 from collections.abc import Mapping, Sequence
@@ -83,6 +83,7 @@ class RigidBody(Model):
         count = len(facts.pairs)
         if not count or len(facts.states) != 2 * count or count > MAX_COORDINATES:
             return []
+        # `pairs` maps velocity to position, so the order is that of the velocities among states.
         hinges = [facts.pairs[name] in facts.angles for name in facts.states if name in facts.pairs]
         chain = hinges == sorted(hinges) and any(hinges)
         rows = min(10, facts.longest)
@@ -135,12 +136,17 @@ class RigidBody(Model):
 
 
 def locate(settings: RigidBody, layout: ModelLayout) -> Any:
-    """Return the `Coordinates`: the position below each acceleration, and what actions drive."""
+    """Return the `Coordinates`: the position of each acceleration, and what each action drives.
+
+    Raises:
+        BadInput: Outputs, slides, joints or drives do not fit the equations of motion.
+    """
     from kinemill.models.networks.rigid_body import Coordinates
 
     states, velocities, positions = layout.states, list[int](), list[int]()
     for name, output in layout.outputs:
         rate = states.index(output.of)
+        # `drift[v, q]` is not zero where the integration of v moves q.
         below = [column for column in range(len(states)) if layout.drift[rate, column] != 0.0]
         if output.relation != "derivative" or len(below) != 1:
             raise BadInput(
@@ -159,10 +165,11 @@ def locate(settings: RigidBody, layout: ModelLayout) -> Any:
         )
     names = [states[column] for column in positions]
     hinges = [layout.angles[column] for column in positions]
+    # Sorted means False before True: the chain's equations hold for slides before hinges only.
     if settings.mass == "chain" and hinges != sorted(hinges):
         raise BadInput(
             "learn.model.mass: chain",
-            f"a slide comes after the hinge {names[hinges.index(True)]!r}",
+            f"a slide follows the hinge {names[hinges.index(True)]!r}",
             expected="slides first, or mass: free",
         )
     joints = _joints(settings, names, hinges)

@@ -1,9 +1,9 @@
 """Agents that act in turns: players of a game, or the sub-steps of one decision.
 
-One policy file acts for all of them. Its observation (D,) is a one-hot of the agent whose turn it
-is, then a block of numbers for each network; its action (A,) and its mask (M,) have one block for
-each network as well. Blocks of networks that are not used in a turn hold zeros, and their masks
-allow choice 0 alone. Agents that share a network share its blocks.
+One policy file acts for all of them. Its observation (D,) is a one-hot of the acting agent, then a
+block of numbers for each network; its action (A,) and its mask (M,) have one block for each network
+as well. Blocks of networks that are not used in a turn hold zeros, and their masks allow choice 0
+alone. Agents that share a network share its blocks.
 
 Symbols: N agents, D numbers observed, A actions, M choices.
 """
@@ -28,7 +28,7 @@ class Agent:
     """An agent, and its part of the tensors of the policy.
 
     Attributes:
-        name: of the agent.
+        name: name of the agent.
         policy: name of its network, which other agents may share.
         observation: space of its observations.
         keys: parts of the observation that are numbers or choices, in order.
@@ -91,6 +91,7 @@ class Turns:
     @cached_property
     def is_masked(self) -> bool:
         """Whether choices are forbidden in some turns."""
+        # With several networks, the choices of those that are not used are forbidden.
         own = any(_has_mask(agent.observation) for agent in self.agents.values())
         unused = len({agent.policy for agent in self.agents.values()}) > 1
         return any(self.choices) and (own or unused)
@@ -99,7 +100,7 @@ class Turns:
         """Return an agent.
 
         Raises:
-            BadInput: There is none of this name.
+            BadInput: No agent has this name.
         """
         if name not in self.agents:
             expected = f"one of {', '.join(self.agents)}"
@@ -107,15 +108,15 @@ class Turns:
         return self.agents[name]
 
     def encode(self, name: str, value: object, mask: ArrayLike | None = None) -> dict[str, Array]:
-        """Return an agent's observation as the policy gets it: `observation`, and `action_mask`.
+        """Return an agent's observation for the policy: `observation` (D,), `action_mask` (M,).
 
         Args:
-            name: of the agent.
-            value: its observation, in its own space.
-            mask: its allowed choices; None: those of the observation, else all.
+            name: name of the agent.
+            value: observation in the space of the agent.
+            mask: allowed choices of the agent; None: those of the observation, else all.
 
         Raises:
-            BadInput: There is no such agent, or the mask has another size.
+            BadInput: The agent is unknown, or the mask has another size.
         """
         agent = self.agent(name)
         parts = encode(agent.observation, agent.keys, value)
@@ -128,12 +129,12 @@ class Turns:
         return {OBSERVATION: numbers, MASK: self._mask(agent, own)}
 
     def decode(self, name: str, action: object) -> object:
-        """Return the action (A,) of the policy as an agent takes it, in its own space."""
+        """Return the action (A,) of the policy in the space of an agent, in physical units."""
         agent = self.agent(name)
         return decode(agent.action, self.own(name, action))
 
     def own(self, name: str, action: object) -> Array:
-        """Return the values of an agent in the action (A,) of the policy."""
+        """Return the values of an agent in the action (A,) of the policy, in the same units."""
         return np.asarray(action).reshape(-1)[slice(*self.agent(name).actions)]
 
     def _mask(self, agent: Agent, own: Array | None) -> Array:

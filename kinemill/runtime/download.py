@@ -30,7 +30,7 @@ _SHORT = 12
 _ASIDE = ".aside-"
 _STALE = 3600.0  # s after which a folder in staging is abandoned
 
-Check = Callable[[Path], tuple[bool, str]]  # loads and runs a bundle: whether it works, and why not
+Check = Callable[[Path], tuple[bool, str]]  # loads and runs a bundle: success, and a message
 
 
 def run_stored_cases(folder: Path) -> tuple[bool, str]:
@@ -38,11 +38,12 @@ def run_stored_cases(folder: Path) -> tuple[bool, str]:
     arguments = ["-m", "kinemill.runtime", "verify", str(folder), "--calls=1"]
     process = run_python(arguments, _ANSWERING)
     if process is None:
-        return False, f"gave no answer within {_ANSWERING:g} s"
+        return False, f"did not respond within {_ANSWERING:g} s"
     if process.returncode == 0:
         return True, "answered"
-    said = [line.strip() for line in (process.stdout + process.stderr).splitlines() if line.strip()]
-    failed = [line for line in said if line.startswith("FAILED")] or said[-1:]
+    output = (process.stdout + process.stderr).splitlines()
+    lines = [line.strip() for line in output if line.strip()]
+    failed = [line for line in lines if line.startswith("FAILED")] or lines[-1:]
     return False, f"ended with code {process.returncode}: {'; '.join(failed) or 'no message'}"
 
 
@@ -60,9 +61,7 @@ def check_bundle(folder: Path, sums: str) -> None:
             raise CorruptArtifact(folder / name, "is missing or its bytes have changed")
 
 
-def pull(
-    source: Source, to: Path, try_it: Callable[[Path], tuple[bool, str]] = run_stored_cases
-) -> Json:
+def pull(source: Source, to: Path, try_it: Check = run_stored_cases) -> Json:
     """Download the current version to the folder `to`, or keep the installed one.
 
     Args:
@@ -82,7 +81,7 @@ def pull(
     """
     to = to.expanduser().absolute()
     if to.exists() and not to.is_symlink():
-        raise BadInput(to, "is there and was not pulled", expected="a folder that is not there yet")
+        raise BadInput(to, "exists and was not pulled", expected="a folder that does not exist yet")
     installed = _installed(to)
     try:
         ref = source.resolve()
@@ -113,7 +112,7 @@ def watch(
     every: float = 5.0,
     try_it: Check = run_stored_cases,
 ) -> None:
-    """Pull periodically until `stop` is set; report changes and failures.
+    """Pull every `every` seconds until `stop` is set; report changes and failures.
 
     An unreachable registry or a missing version does not end the loop.
     """
@@ -171,6 +170,7 @@ def _install(source: Source, ref: VersionRef, to: Path, try_it: Check) -> None:
         if target.exists():  # damaged, else `to` would link to it
             target.rename(target.parent / f"{_ASIDE}{uuid4().hex}")
         settle([Move(aside, target)])
+        # A symbolic link cannot be changed; a second one is renamed over it.
         link = to.parent / f".{to.name}-{uuid4().hex}"
         link.symlink_to(target.relative_to(to.parent), target_is_directory=True)
         os.replace(link, to)  # noqa: PTH105 - one rename: the old or the new, never none

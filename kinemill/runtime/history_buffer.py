@@ -35,25 +35,25 @@ class HistoryBuffer:
         return self._rows
 
     def add(self, state: Array, action: Array | None) -> None:
-        """Add a state (S,), and the action (A,) applied at it if known.
+        """Add a state (S,), and the action (A,) applied at it if known, in task units.
 
         Raises:
-            BadInput: The action at the previous state is not known.
+            BadInput: The action at the previous state is unknown.
         """
         with self._write_lock:
             if self._rows and self._rows[-1][1] is None:
                 raise BadInput(
                     "observe",
-                    "which action led to this state is not known",
+                    "the action that led to this state is unknown",
                     fix="call apply(action) after each observe(state), or observe(state, action)",
                 )
             self._rows = (*self._rows, (state, action))[-self._history :]
 
     def apply(self, action: Array) -> None:
-        """Set the action (A,) applied at the last state.
+        """Set the action (A,) applied at the last state, in task units.
 
         Raises:
-            BadInput: There is no state yet.
+            BadInput: No state was observed yet.
         """
         with self._write_lock:
             if not self._rows:
@@ -80,6 +80,7 @@ class HistoryBuffer:
         if len(rows) < self._history:
             problem, expected = f"{len(rows)} observed", f"{self._history} states"
             raise BadInput("predict", problem, expected=expected)
+        # The action of the newest row is left out: the sequences to predict replace it.
         past = [action for _, action in rows[:-1] if action is not None]
         actions = np.zeros((self._history - 1, self._actions), dtype=np.float32)
         actions[:] = past if past else actions

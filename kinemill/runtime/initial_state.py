@@ -19,7 +19,7 @@ def hold(
 ) -> tuple[Array, Array]:
     """Return a constant history: states (1, H, S) and actions (1, H-1, A).
 
-    A derived state, such as the velocity of a position, lets its position move evenly instead.
+    For a derived state, such as a velocity, the history of its position is a line with that slope.
 
     Args:
         interface: interface of the model.
@@ -36,7 +36,8 @@ def hold(
         if name not in interface.derived:
             states[..., channel_index("state", name, interface.states)] = _number(name, value)
     for name, parent in interface.derived.items():
-        rate = _number(name, state.get(name, 0.0))  # its history leads to the present position
+        # Times before now are negative, so that the line ends at the given position.
+        rate = _number(name, state.get(name, 0.0))
         offsets = np.arange(1 - rows, 1) * interface.dt
         states[..., interface.states.index(name)] = rate
         states[..., interface.states.index(parent)] += rate * offsets
@@ -53,7 +54,7 @@ def move(interface: Interface, states: Array, initial: Mapping[str, ArrayLike]) 
     Args:
         interface: interface of the model.
         states: history (B, H, S).
-        initial: present value by name of state, a number or (B,).
+        initial: current value by name of state, a number or (B,).
 
     Raises:
         BadInput: A name is unknown, or a value is not finite or not (B,).
@@ -91,7 +92,7 @@ def channel_index(what: str, name: str, names: tuple[str, ...]) -> int:
     close = get_close_matches(name, names, n=1)
     raise BadInput(
         f"{what} {name!r}",
-        "is not known to the model",
+        "is not a channel of the model",
         expected=f"one of {', '.join(names) or 'none'}",
         fix=f"did you mean {close[0]!r}?" if close else None,
     )

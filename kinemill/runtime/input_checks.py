@@ -32,6 +32,7 @@ def as_input(
             `finite`, a value is NaN or infinite.
     """
     array = _as_floats(name, value, dtype)
+    # `_fits` is cheap and runs at every step of a robot; the explanation is only made on failure.
     if not _fits(array, axes):
         _check_shape(name, array, axes)
     if finite and not np.isfinite(array).all():
@@ -74,7 +75,7 @@ def _fits(array: Array, axes: Sequence[Axis]) -> bool:
 
 
 def to_array(name: str, value: object) -> NDArray[Any]:
-    """Return the argument of a caller as an array of any shape and type.
+    """Return an argument as an array (...) of its type.
 
     Raises:
         BadInput: Rows have different lengths, or numpy cannot read the tensor.

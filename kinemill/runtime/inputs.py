@@ -49,12 +49,12 @@ class Inputs:
         return as_input("actions", value, self._future, finite=self.finite, dtype=self.dtype)
 
     def state(self, value: ArrayLike) -> Array:
-        """Return one state (S,); derived ones may be left out."""
+        """Return one state (S,) in task units; derived ones may be left out."""
         value = self._with_derived(value)
         return as_input("state", value, [self._state], finite=self.finite, dtype=self.dtype)
 
     def measured(self, value: ArrayLike) -> Array:
-        """Return a copy of one state (S,); NaN and values beyond limits pass."""
+        """Return a copy of one state (S,) in task units; NaN and values beyond limits pass."""
         value = self._with_derived(value)
         channels = self._state.channels
         axes = [Axis("states", len(channels), channels)]
@@ -70,7 +70,7 @@ class Inputs:
         return states
 
     def action(self, value: ArrayLike) -> Array:
-        """Return one action (A,)."""
+        """Return one action (A,) in task units."""
         return as_input("action", value, [self._action], finite=self.finite, dtype=self.dtype)
 
     def now(self, state: ArrayLike, action: ArrayLike) -> tuple[Array, Array]:

@@ -43,7 +43,7 @@ class Conformal:
     Attributes:
         scale: factors, (T, S); the last row holds for all later steps.
         floor: smallest deviations before scaling, (T, S), in units.
-        windows: validation windows that they are from.
+        windows: number of validation windows they were computed from.
     """
 
     scale: tuple[tuple[float, ...], ...]

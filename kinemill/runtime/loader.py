@@ -57,9 +57,9 @@ def load(
         A `Simulator`, or a `Policy`.
 
     Raises:
-        BadInput: there is no such model, or the registry extra is not installed.
-        CorruptArtifact: a file is missing, is not listed, differs from the digest it was published
-            with, or its metadata contradict `io.yaml`.
+        BadInput: The model does not exist, or the registry extra is not installed.
+        CorruptArtifact: A file is missing, is not listed, differs from its published digest, or its
+            metadata contradict `io.yaml`.
     """
     _check_choice("non_finite", non_finite, "raise", "pass")
     _check_choice("out_of_limits", out_of_limits, "raise", "pass")
@@ -133,13 +133,13 @@ def _model_file(where: str | Path) -> Path:
         where = _fetch(str(where))
     path = Path(where).expanduser()
     if path.is_dir():
-        path = path.resolve()  # `kinemill model pull --watch` may swap a link to it meanwhile
+        path = path.resolve()  # `kinemill model pull --watch` may replace the link while we read
         refuse_folder(path)
         check_names(path, read_sums(path))
         path = path / (POLICY if (path / POLICY).is_file() else ROLLOUT)
     if not path.is_file():
         expected = f"a folder with {ROLLOUT} or {POLICY}, or that file"
-        raise BadInput(path, "is not there", expected=expected)
+        raise BadInput(path, "does not exist", expected=expected)
     return path
 
 

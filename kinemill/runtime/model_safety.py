@@ -68,7 +68,7 @@ def refuse_folder(folder: Path) -> None:
                 path,
                 what,
                 expected="ONNX files and text files",
-                fix="nothing of this folder was opened; do not load it with other tools",
+                fix="no file of this folder was opened; do not load it with other tools",
             )
 
 
@@ -92,7 +92,7 @@ def _python_flavor(path: Path) -> str:
 
 
 def refuse_link(path: Path) -> None:
-    """Check that a path is no symbolic link.
+    """Check that a path is not a symbolic link.
 
     Raises:
         BadInput: The path is a link.
@@ -110,20 +110,20 @@ def refuse_model(where: Path, content: bytes) -> None:
     """Check that an ONNX file reads no other file and has no custom operators.
 
     Raises:
-        BadInput: The file is unsafe, or no ONNX file.
+        BadInput: The file is unsafe, or not an ONNX file.
     """
     if not content:
         raise BadInput(where, "is empty", expected="a model")
     try:
         problem = next(_problems("Model", memoryview(content), 0), "")
     except (ValueError, IndexError) as error:
-        raise BadInput(where, f"is no ONNX file ({error})", expected="a model") from error
+        raise BadInput(where, f"is not an ONNX file ({error})", expected="a model") from error
     if problem:
         raise BadInput(
             where,
             problem,
             expected="a self-contained model with standard ONNX operators",
-            fix="nothing of it was opened; export the model again",
+            fix="it was not opened; export the model again",
         )
 
 

@@ -29,11 +29,11 @@ class NativeSpace:
     Attributes:
         kind: `numbers`, `choices` (integers), `image`, `text` (uint8), `string`, `mask`, `dict`
             or `tuple`.
-        shape: of a value; a single choice has none.
-        dtype: of a value.
+        shape: shape of a value; () for a single choice.
+        dtype: type of a value.
         choices: number of choices of each integer, in C order.
         start: lowest value of each integer.
-        keys: of a dict.
+        keys: keys of a dict.
         parts: spaces of a dict, a tuple or a mask.
     """
 
@@ -80,9 +80,9 @@ class NativeSpaces:
     """Spaces of an environment that differ from those of its policy.
 
     Attributes:
-        observation: of the environment; None: as the policy gets it.
+        observation: space of the environment; None: as the policy gets it.
         keys: parts of the vector, in order.
-        action: of the environment; None: as the policy returns it.
+        action: space of the environment; None: as the policy returns it.
     """
 
     observation: NativeSpace | None = None
@@ -106,12 +106,15 @@ def named_parts(space: NativeSpace) -> dict[str, NativeSpace]:
 
 
 def encode(space: NativeSpace, keys: tuple[str, ...], value: object) -> dict[str, Array]:
-    """Return an observation as a policy gets it: the vector (D,), images, texts and the mask.
+    """Return an observation as the policy gets it.
 
     Args:
-        space: of the environment.
+        space: space of the environment.
         keys: parts of the vector, in order.
-        value: as the environment observes it.
+        value: observation of the environment.
+
+    Returns:
+        The vector (D,), images (H, W, C), texts (L,) and the mask (M,) by name.
     """
     alone = IMAGE if space.kind == "image" else OBSERVATION
     values = {name or alone: (part, own) for name, part, own in _walk(space, value)}
@@ -145,7 +148,7 @@ def action_count(space: NativeSpace) -> int:
 
 
 def fits(space: NativeSpace, value: object) -> bool:
-    """Return whether a value is of a space, by its structure and shapes."""
+    """Return whether a value has the structure and shapes of a space."""
     if space.kind == "dict":
         pairs = zip(space.keys, space.parts, strict=True)
         return isinstance(value, Mapping) and all(
@@ -188,7 +191,7 @@ def _vector(space: NativeSpace, value: object) -> Array:
     if bool(((indices < 0) | (indices >= counts)).any()):
         raise BadInput("observation", f"is {value}", expected=f"choices from {space.start}")
     vector = np.zeros(int(counts.sum()), np.float32)
-    vector[np.cumsum(counts) - counts + indices] = 1.0
+    vector[np.cumsum(counts) - counts + indices] = 1.0  # first column of each choice, plus value
     return vector
 
 
@@ -214,5 +217,6 @@ def _to_image(pixels: Array) -> Array:
         return np.concatenate([_to_image(frame) for frame in pixels], axis=-1)
     if pixels.ndim == 2:
         return pixels[..., None]
+    # Environments disagree on the order, and the space does not state it; a small axis is colors.
     first = pixels.shape[0] < min(pixels.shape[1:]) and pixels.shape[0] <= _MOST_CHANNELS
     return np.ascontiguousarray(np.moveaxis(pixels, 0, -1)) if first else pixels

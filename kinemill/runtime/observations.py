@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from kinemill.errors import BadInput
 from kinemill.runtime.agents import Turns
 from kinemill.runtime.initial_state import channel_index
-from kinemill.runtime.input_checks import Array, Axis, as_input, to_array
+from kinemill.runtime.input_checks import Array, Axis, as_input, same_batch, to_array
 from kinemill.runtime.native_spaces import encode, fits
 from kinemill.runtime.policy_interface import PolicyInterface
 from kinemill.runtime.policy_layout import MASK, OBSERVATION, SEED
@@ -45,7 +45,7 @@ class ObservationReader:
         """Return the tensors of one observation, a batch of one.
 
         Args:
-            observation: as the environment of the policy has it; or numbers (D,) in the order of
+            observation: an observation of the policy's environment; or numbers (D,) in the order of
                 the interface, or a mapping by name of input or of observed number. Unknown names
                 are ignored.
             mask: allowed choices (M,); None: the mask of the observation, else all.
@@ -74,12 +74,14 @@ class ObservationReader:
         return made
 
     def many(self, inputs: Mapping[str, ArrayLike]) -> Inputs:
-        """Return the tensors (B, ...) of a batch by name of input; without a mask all are allowed.
+        """Return the tensors of a batch by name of input: (B, D), (B, M), images (B, H, W, C).
+
+        Without a mask, all choices are allowed.
 
         Raises:
             BadInput: As in `one`, or batch sizes differ.
         """
-        made, sizes = dict[str, NDArray[Any]](), dict[str, int]()
+        made = dict[str, NDArray[Any]]()
         for name, (shape, kind) in self._shapes.items():
             if name not in inputs and name != MASK:
                 raise self._lacking(name, inputs)
@@ -90,26 +92,22 @@ class ObservationReader:
                 continue
             else:
                 made[name] = _whole(name, inputs[name], shape, kind)
-            sizes[name] = len(made[name])
-        batch = next(iter(sizes.values()), 1)
+        batch = len(next(iter(made.values()))) if made else 1
         if self._layout.mask:
             rows: Any = inputs.get(MASK)
             rows = np.ones((batch, self._layout.mask)) if rows is None else rows
             made[MASK] = self._allowed_rows(rows)
-            sizes[MASK] = len(made[MASK])
-        if any(size != batch for size in sizes.values()):
-            problem = ", ".join(f"{name} has {size}" for name, size in sizes.items())
-            raise BadInput("batch", problem, expected="the same batch size in all")
+        same_batch(**made)
         return {name: made[name] for name in self._layout.inputs}
 
     def turn(
         self, agent: str, observation: object, mask: ArrayLike | None
     ) -> dict[str, NDArray[np.generic]]:
-        """Return the observation of one agent as the policy gets it.
+        """Return the observation of one agent as the policy gets it: (D,), and a mask (M,).
 
         Args:
-            agent: whose turn it is.
-            observation: in the space of this agent.
+            agent: name of the acting agent.
+            observation: observation in the space of this agent.
             mask: allowed choices of this agent; None: those of its observation, else all.
 
         Raises:
@@ -124,7 +122,7 @@ class ObservationReader:
         return self.turns.encode(agent, observation, mask)
 
     def _only(self, observation: object) -> dict[str, object]:
-        """Return an observation that is no mapping as the only input of the policy."""
+        """Return an observation that is not a mapping as the only input of the policy."""
         inputs = [name for name in self._layout.inputs if name not in (MASK, SEED)]
         if len(inputs) != 1:
             expected = f"a mapping with {', '.join(inputs)}"

@@ -56,7 +56,7 @@ class OnnxEngine:
         return OnnxEngine, self._arguments
 
     def __call__(self, feed: Inputs) -> list[Array]:
-        """Return the action and the next carry."""
+        """Return the action (B, A) and the next carry."""
         return self._session.run(self._names, feed)
 
     @property
@@ -79,7 +79,7 @@ class Policy:
         finite: reject NaN and infinity in observations.
         bounded: reject values beyond the limits of their channel.
         safe: declared safe values by action, see `safe_action`.
-        servos: of the actions, see `servos`.
+        servos: servo gains by action, see `servos`.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class Policy:
         """Open the bytes of `policy.onnx`.
 
         Raises:
-            BadInput: The bytes are no policy of kinemill.
+            BadInput: The bytes are not a policy of kinemill.
         """
         engine = OnnxEngine(where, model, execution)
         interface = PolicyInterface.from_metadata(where, engine.properties)
@@ -143,7 +143,7 @@ class Policy:
 
     @property
     def limits(self) -> dict[str, tuple[float, float]]:
-        """Lowest and highest value by name; first and last choice of a discrete action."""
+        """Lowest and highest value by name, in `units`; for a discrete action of its choices."""
         return self.interface.limits
 
     @property
@@ -153,15 +153,15 @@ class Policy:
 
     @property
     def safe_action(self) -> Array:
-        """Safe action (A,): declared values, else the value within limits closest to 0."""
+        """Safe action (A,) in `units`: declared values, else the one within limits closest to 0."""
         return safe_values(self._safe, self.actions, self.limits)
 
     @property
     def servos(self) -> dict[str, dict[str, float | None]]:
         """`kp`, `kv` and `limit` of the position servo that each action commands.
 
-        N·m/rad, N·m·s/rad and N·m (None: unlimited); empty where actions command no servos. On a
-        robot with other gains the policy does not do what it learned.
+        N·m/rad, N·m·s/rad and N·m (None: unlimited); empty where actions command no servos. With
+        other gains on the robot, its motion differs from that of the training.
         """
         return self._servos
 
@@ -173,7 +173,7 @@ class Policy:
 
     @property
     def agents(self) -> tuple[str, ...]:
-        """Names of the agents that act in turns; none for a policy of a single one."""
+        """Names of the agents that act in turns; empty for a policy of a single agent."""
         return tuple(agent.name for agent in self.interface.layout.agents)
 
     def act(
@@ -184,15 +184,15 @@ class Policy:
         Args:
             observation: numbers (D,) in the order of `observation`, or a mapping by name of input
                 or of observed number. Images are uint8 (H, W, C); a text may be a str. An
-                observation as the environment of the training has it, such as a choice or a
-                nested dict, is converted.
+                observation of the training environment, such as a choice or a nested dict, is
+                converted.
             mask: allowed choices (M,), 1 or True each.
-            agent: one of `agents`, whose turn it is. Observation, mask and action are its own.
+            agent: the acting one of `agents`. Observation, mask and action are in its spaces.
 
         Returns:
             (A,) float32 in the units of `units`; (A,) int64 if all actions are discrete, or an int
-            for a single one. The array is a copy. `act_native` returns it as the environment
-            takes it.
+            for a single one. The array is a copy. `act_native` returns the action in the space of
+            the environment.
 
         Raises:
             BadInput: The observation is invalid; the memory of the policy is unchanged.
@@ -222,7 +222,7 @@ class Policy:
     ) -> object:
         """Return the action in the space of the environment, such as a dict of matrices.
 
-        It is what `env.step` of the bare Gymnasium environment takes; see `act` for the rest.
+        `env.step` of the unwrapped Gymnasium environment accepts it. Arguments are those of `act`.
         """
         action, layout = self.act(observation, mask, agent=agent), self.interface.layout
         if agent is not None:

@@ -53,7 +53,7 @@ class PolicyInterface:
 
     @property
     def limits(self) -> dict[str, tuple[float, float]]:
-        """Lowest and highest value by name; first and last choice of a discrete action."""
+        """Lowest and highest value by name, in `units`; for a discrete action of its choices."""
         choices = zip(self.layout.actions, self.choices, strict=True)
         return self.layout.limits | {name: (0.0, count - 1.0) for name, count in choices if count}
 

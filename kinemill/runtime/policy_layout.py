@@ -29,7 +29,7 @@ class PolicyLayout:
         mask: width of `action_mask`, one column per choice; or 0.
         seeded: whether the policy samples, from the input `seed`.
         native: spaces of the environment where they differ, see `native_spaces`.
-        agents: that act in turns, see `kinemill.runtime.agents`; none: a single one.
+        agents: agents that act in turns, see `kinemill.runtime.agents`; empty: a single one.
     """
 
     dt: float

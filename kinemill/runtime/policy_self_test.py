@@ -38,7 +38,7 @@ def read_cases(path: Path) -> Arrays:
 
 
 def parity(policy: Policy, cases: Arrays) -> list[Line]:
-    """Compare the file with the trained policy, for all cases in one batch and for each alone."""
+    """Compare actions (N, T, A) of the file with those of the trained policy, batched and alone."""
     batched = play(policy, cases)
     alone = [play(policy, cases, slice(n, n + 1)) for n in range(len(batched))]
     return [
@@ -68,6 +68,7 @@ def compared(name: str, actions: NDArray[np.float32], cases: Arrays) -> Line:
     allowed = cases["allowed"]
     off = np.abs(actions.astype(np.float64) - cases["action"])
     passed = bool((off <= allowed).all() and np.isfinite(actions).all())
+    # Discrete actions have a tolerance of 0: any difference is then a huge share.
     share = np.where(off > 0.0, off / np.where(allowed > 0.0, allowed, np.finfo(float).tiny), 0.0)
     worst = float(np.max(np.where(np.isfinite(share), share, np.inf), initial=0.0))
     message = f"{worst:.0%} of the tolerance" if worst < 1e6 else "other choices, or none"
@@ -83,7 +84,7 @@ def try_policy(policy: Policy, folder: Path, calls: int) -> tuple[list[Line], La
 
 
 def control_step(policy: Policy, cases: Arrays) -> Callable[[], object]:
-    """Return a function that computes one action, as a control loop does."""
+    """Return a function that computes one action (A,) of the first case, as a control loop does."""
     one = {
         name.removeprefix(_PREFIX): np.ascontiguousarray(part[0, 0])
         for name, part in cases.items()

@@ -61,7 +61,7 @@ class ServerSource:
     """Registry of a kinemill server, with an optional token.
 
     Attributes:
-        url: of its web pages, such as `http://host:3000`.
+        url: address of its web pages, such as `http://host:3000`.
         task: name of the task.
         which: `@alias` or `:number`.
         token: bearer token of a user, if the server requires one.
@@ -78,7 +78,7 @@ class ServerSource:
         """Look the version up.
 
         Raises:
-            BadInput: There is no such version.
+            BadInput: The version does not exist.
         """
         query = urllib.parse.urlencode({"robot": self.robot} if self.robot else {})
         version = json.loads(self._send(f"{self.which.removeprefix(':')}/resolve?{query}"))
@@ -130,9 +130,9 @@ class ServerSource:
 def _message(url: str, error: urllib.error.HTTPError) -> str:
     """Return the message of a response that refuses a request."""
     try:
-        return f"{url} says: {json.loads(error.read())['message']}"
+        return f"{url} responded: {json.loads(error.read())['message']}"
     except (ValueError, LookupError, TypeError):
-        return f"{url} is no kinemill server, or knows no such version"
+        return f"{url} is not a kinemill server, or has no such version"
 
 
 def address_parts(model: str) -> tuple[str, str]:

@@ -45,7 +45,10 @@ def verify(folder: Path, *, calls: int = CALLS, bound_ms: float | None = None) -
     Args:
         folder: a folder with `sha256sums` and `cases.npz`.
         calls: calls in each of the five blocks of the latency measurement.
-        bound_ms: limit of the 99th percentile of the latency of a rollout, or of `act`; or None.
+        bound_ms: limit of the 99th percentile of the latency of a rollout, or of `act`, ms.
+
+    Returns:
+        `lines` of the checks, and with intact files `task`, `latency_ms` and versions.
 
     Raises:
         BadInput: The folder holds no model, or a file that may run code.
@@ -133,7 +136,7 @@ def hashes(folder: Path) -> Line:
 
 
 def read_cases(folder: Path) -> Arrays:
-    """Return the stored cases (N, ...): inputs, expected states and allowed differences.
+    """Return the stored cases: inputs, expected states and allowed differences (N, T, S).
 
     Raises:
         CorruptArtifact: The file is missing or invalid.
@@ -151,7 +154,7 @@ def read_cases(folder: Path) -> Arrays:
 
 
 def parity(simulator: Simulator, cases: Arrays) -> list[Line]:
-    """Compare both files with the trained model, for all cases in one batch and for each alone."""
+    """Compare states (N, T, S) of both files with those of the trained model, batched and alone."""
     inputs = [cases[name] for name in INPUTS]
     batched = simulator.rollout(*inputs)
     alone = [simulator.rollout(*(part[[n]] for part in inputs)) for n in range(len(batched))]
@@ -188,7 +191,7 @@ def _compared(name: str, predicted: Array, simulator: Simulator, cases: Arrays) 
 
 
 def runs(variant: Simulator, name: str, cases: Arrays) -> Line:
-    """Check that a quantized variant runs; its accuracy was measured at export."""
+    """Check that a quantized variant returns finite (N, T, S); export measured its accuracy."""
     predicted = variant.rollout(*(cases[part] for part in INPUTS))
     passed = bool(np.isfinite(predicted).all())
     return line(f"{name} runs", passed, "finite" if passed else "not finite", "finite")

@@ -8,11 +8,11 @@ from typing import Any
 from kinemill.errors import BadInput
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
-# Short names of ONNX Runtime's.
+# Our short names of the providers of ONNX Runtime.
 PROVIDERS = {"cpu": CPU, "cuda": CUDA, "tensorrt": "TensorrtExecutionProvider"}
-# CUDA rounds inputs of matrix products to TF32 by default, which parity is not checked with.
+# By default CUDA rounds inputs of matrix products to TF32; parity is checked without it.
 _OPTIONS = {CUDA: {"use_tf32": "0"}}
-_NEXT = {PROVIDERS["tensorrt"]: [CUDA]}  # what executes operators that a provider lacks, then a CPU
+_NEXT = {PROVIDERS["tensorrt"]: [CUDA]}  # fallbacks for operators that a provider lacks, then CPU
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,10 @@ class Execution:
     provider: str = "cpu"
 
     def __post_init__(self) -> None:
-        """Check both.
+        """Check the values.
 
         Raises:
-            BadInput: fewer than one thread, or a provider that is not available.
+            BadInput: Fewer than one thread, or a provider that is not available.
         """
         import onnxruntime as ort
 
@@ -44,11 +44,13 @@ class Execution:
             names = short + [name for name in available if name not in PROVIDERS.values()]
             fix = "for `cuda` and `tensorrt` install onnxruntime-gpu in place of onnxruntime"
             expected = f"one of {', '.join(names)}"
-            raise BadInput("provider", f"{self.provider!r} is not here", expected=expected, fix=fix)
+            raise BadInput(
+                "provider", f"{self.provider!r} is not available", expected=expected, fix=fix
+            )
 
     @property
     def provider_name(self) -> str:
-        """The provider as ONNX Runtime calls it."""
+        """The provider's name in ONNX Runtime."""
         return PROVIDERS.get(self.provider, self.provider)
 
 
@@ -56,8 +58,8 @@ def with_fallbacks(provider: str, available: Sequence[str]) -> list[tuple[str, d
     """Return a provider with its options, and those that execute operators that it lacks.
 
     Args:
-        provider: as ONNX Runtime calls it.
-        available: providers of this ONNX Runtime.
+        provider: name in ONNX Runtime.
+        available: providers of the installed ONNX Runtime.
     """
     others = [name for name in _NEXT.get(provider, []) if name in available]
     names = dict.fromkeys([provider, *others, CPU])
@@ -87,11 +89,12 @@ def open_session(where: Path, model: bytes, execution: Execution) -> Any:
     try:
         providers = with_fallbacks(provider, ort.get_available_providers())
         session = ort.InferenceSession(model, options, providers=providers)
-        _ = session.get_inputs(), session.get_modelmeta().custom_metadata_map  # text, or it raises
+        # Both raise here for bytes that are not UTF-8, instead of later in the caller.
+        _ = session.get_inputs(), session.get_modelmeta().custom_metadata_map
     except Exception as error:  # ONNX Runtime raises a dozen unrelated types
         raise BadInput(where, f"ONNX Runtime cannot load it: {error}") from error
     if session.get_providers()[0] != provider:  # ONNX Runtime falls back without an error
-        fix = "look for missing libraries of the GPU, or use provider='cpu'"
+        fix = "install the missing GPU libraries, or use provider='cpu'"
         raise BadInput("provider", f"{execution.provider!r} does not start", fix=fix)
     return session
 

@@ -82,7 +82,7 @@ class Simulator:
 
     @property
     def safe_action(self) -> Array:
-        """Safe action (A,) that the task declares."""
+        """Safe action (A,) in `units`: declared values, else the one within limits closest to 0."""
         return safe_values(self._safe, self.actions, self.limits)
 
     def compile(self) -> None:
@@ -94,7 +94,7 @@ class Simulator:
         """
         if self._arguments[2] is None:
             step_path = self._where.with_name("step.onnx")
-            raise BadInput(step_path, "is not there", expected="the source of the C code")
+            raise BadInput(step_path, "does not exist", expected="the source of the C code")
         # Imported by name: optional on a robot, and in a higher layer.
         compiling = importlib.import_module("kinemill.export.native_library")
         self.use_compiled(compiling.compile_rollout(self._arguments[2]))
@@ -144,7 +144,7 @@ class Simulator:
 
     @property
     def limits(self) -> dict[str, tuple[float, float]]:
-        """Lowest and highest physical value by channel, where defined."""
+        """Lowest and highest physical value by channel, in `units`, where defined."""
         return self.interface.limits
 
     def rollout(
@@ -158,11 +158,11 @@ class Simulator:
         """Predict T steps, with predictions fed back.
 
         Args:
-            states: (B, H, S), the last row is the present; states of `interface.derived` can be
-                left out, or hold any finite number.
+            states: (B, H, S), the last row is the current one; states of `interface.derived` can
+                be left out, or hold any finite number.
             past_actions: (B, H-1, A), the actions between those states.
-            actions: (B, T, A), the first one acts from the present on.
-            initial: other present values by name of state, a number or (B,); the whole history of
+            actions: (B, T, A), the first one acts from the current state on.
+            initial: other current values by name of state, a number or (B,); the whole history of
                 that state is shifted by the difference.
 
         Returns:
@@ -183,7 +183,7 @@ class Simulator:
 
         Returns:
             The states (B, T, S) after each of `actions`, and the outputs (B, T, Y) at the row of
-            each action: the first ones belong to the present state.
+            each action: the first ones belong to the current state.
 
         Raises:
             BadInput: As in `rollout`, or the model has no outputs.
@@ -206,7 +206,7 @@ class Simulator:
         """Return the predictions of each of E members, (B, E, T, S); arguments as in `rollout`.
 
         Raises:
-            BadInput: As in `rollout`, or the model is no ensemble.
+            BadInput: As in `rollout`, or the model is not an ensemble.
         """
         offsets = f"path_{belief_of(self.interface, self._where).offsets}"
         outputs = self._roll(["next_states", offsets], states, past_actions, actions)
@@ -243,7 +243,7 @@ class Simulator:
     def rollout_belief(
         self, states: ArrayLike, past_actions: ArrayLike, actions: ArrayLike
     ) -> tuple[Array, Array]:
-        """Return `rollout_members` and the deviations of `rollout_deviation` of one rollout.
+        """Return the results of `rollout_members` and `rollout_deviation` from one rollout.
 
         Returns:
             (B, E, T, S) and (B, T, S).
@@ -362,7 +362,7 @@ class Simulator:
         return self._open_step()(state, action, *carry)
 
     def step_outputs(self, state: ArrayLike, action: ArrayLike, *carry: ArrayLike) -> Array:
-        """Return the outputs (B, Y) at a state (B, S) under an action (B, A), as `step` takes them.
+        """Return the outputs (B, Y) at a state (B, S) under an action (B, A); carry as in `step`.
 
         Raises:
             BadInput: As in `step`, or the model has no outputs.
@@ -373,11 +373,11 @@ class Simulator:
     def _open_step(self) -> Step:
         if self._step is None:
             step_path = self._where.with_name("step.onnx")
-            raise BadInput(step_path, "is not there", expected="both files")
+            raise BadInput(step_path, "does not exist", expected="both files")
         return self._step
 
     def observe(self, state: ArrayLike, action: ArrayLike | None = None) -> None:
-        """Add a measured state to the history, with the action applied at it.
+        """Add a measured state to the history, with the action applied at it, in `units`.
 
         Args:
             state: (S,), measured now.
@@ -385,7 +385,7 @@ class Simulator:
                 `predict`), then call `apply`.
 
         Raises:
-            BadInput: As in `rollout`, or the action at the previous state is not known.
+            BadInput: As in `rollout`, or the action at the previous state is unknown.
         """
         measured = self._inputs.state(state)
         if action is None and not self.actions:
@@ -402,7 +402,7 @@ class Simulator:
         return self._inputs.measured(state)
 
     def apply(self, action: ArrayLike) -> None:
-        """Remember the action (A,) that acts from the last observed state to the next."""
+        """Set the action (A,), in `units`, that acts from the last observed state to the next."""
         self._observed.apply(self._inputs.action(action).copy())
 
     def forget(self) -> None:

@@ -71,14 +71,14 @@ def open_step(
         properties: metadata of the rollout, which both files share.
 
     Raises:
-        BadInput: The file is no step.onnx, or of another model.
+        BadInput: The file is not a step.onnx, or of another model.
     """
     names = ["state", "action", *(item.name for item in inputs.interface.carry)]
     session = open_with(where, model, execution, names, f"{names}")
     if session.get_modelmeta().custom_metadata_map != properties:
         raise BadInput(
             where,
-            "is of another model than the rollout.onnx beside it",
+            "is of another model than the rollout.onnx of its folder",
             expected="two files of one export",
             fix="export the model again",
         )

@@ -39,7 +39,7 @@ _STAMP = "stamp of another clock"
 
 @dataclass(frozen=True)
 class Command:
-    """What to send to the robot.
+    """A command for the robot.
 
     Attributes:
         action: (A,), within the limits.
@@ -114,8 +114,8 @@ class Watchdog:
         used until it is stale.
 
         Raises:
-            BadInput: The shape or type is invalid, or the stamp is no number. NaN is accepted and
-                leads to the safe action.
+            BadInput: The shape or type is invalid, or the stamp is not a number. NaN is accepted
+                and leads to the safe action.
         """
         measured = self._measured(state)
         when = self._clock() if stamp is None else _seconds(stamp)
@@ -136,7 +136,7 @@ class Watchdog:
 
     @property
     def safe_action(self) -> Array:
-        """The safe action (A,)."""
+        """The safe action (A,), in the units of the model."""
         return self._safe.copy()
 
     def act(self) -> Command:
@@ -179,6 +179,7 @@ class Watchdog:
                 future.set_exception(RuntimeError(repr(error)))
 
     def _ask_controller(self, state: object) -> Command:
+        # One call at a time: a queue of requests would make a slow controller act on old states.
         if self._pending is not None and not self._pending.done():
             return self._fall_back("the controller is still late")
         self._pending = Future()
@@ -186,6 +187,7 @@ class Watchdog:
         try:
             value = self._pending.result(timeout=self._deadline)
         except Late as late:
+            # The controller itself may raise a TimeoutError, which is not a missed deadline.
             if self._pending.done() and self._pending.exception(0) is late:
                 return self._fall_back("the controller failed", repr(late))
             return self._fall_back("over-run", f"more than {self._deadline:g} s")
@@ -211,7 +213,7 @@ def _seconds(stamp: float) -> float:
     """Return a stamp as a number.
 
     Raises:
-        BadInput: It is no number.
+        BadInput: It is not a number.
     """
     try:
         return float(stamp)

@@ -25,7 +25,7 @@ class Predictor(Protocol):
         ...
 
     def rollout(self, states: Floats, past_actions: Floats, actions: Floats) -> NDArray[Any]:
-        """(W, H, S), (W, H-1, A), (W, T, A) -> (W, T, S)."""
+        """Predict T steps: (W, H, S), (W, H-1, A), (W, T, A) -> (W, T, S)."""
         ...
 
 

@@ -46,7 +46,7 @@ def actions_of(frame: pl.DataFrame, names: Sequence[str], dt: float, path: objec
 
 def _read(path: Path) -> pl.DataFrame:
     if not path.is_file():
-        raise BadInput(path, "is not there", expected=f"a file, {' or '.join(SUFFIXES)}")
+        raise BadInput(path, "does not exist", expected=f"a file, {' or '.join(SUFFIXES)}")
     if path.suffix not in SUFFIXES:
         raise BadInput(path, f"ends in {path.suffix!r}", expected=" or ".join(SUFFIXES))
     try:

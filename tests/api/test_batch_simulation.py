@@ -62,7 +62,7 @@ def test_threads_and_provider_can_be_chosen(in_rod_home, training):
         for threads in (1, 2)
     )
     assert one == pytest.approx(two, abs=1e-5)
-    with pytest.raises(BadInput, match=r"'tpu' is not here; expected one of cpu"):
+    with pytest.raises(BadInput, match=r"'tpu' is not available; expected one of cpu"):
         km.Execution(provider="tpu")
     with pytest.raises(BadInput, match="expected 1 or more"):
         km.Execution(threads=0)

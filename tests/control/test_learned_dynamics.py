@@ -63,5 +63,5 @@ def test_a_model_of_another_robot_is_refused(folders):
     assert learned_model(load_task("pendulum"), folders[0]).history == 3
     with pytest.raises(BadInput, match="is of the channels"):
         learned_model(load_task("cart_pole_swing_up"), folders[0])
-    with pytest.raises(BadInput, match="is not there"):
+    with pytest.raises(BadInput, match="does not exist"):
         learned_model(load_task("pendulum"), folders[0] / "nowhere")

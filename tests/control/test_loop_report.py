@@ -50,7 +50,7 @@ def test_the_page_has_videos_of_the_logs_and_says_what_each_round_added(tmp_path
 
 
 def test_a_log_that_is_not_there_or_lacks_a_column_is_an_error(tmp_path):
-    with pytest.raises(BadInput, match="is not there"):
+    with pytest.raises(BadInput, match="does not exist"):
         read_states(TASK, tmp_path / "a.csv")
     (tmp_path / "a.csv").write_text("timestamp,qpos_rod\n0,1\n")
     with pytest.raises(BadInput, match="no column 'qvel_rod'"):

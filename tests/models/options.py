@@ -1,4 +1,4 @@
-"""Each architecture with every option away from its default, as conformance tests take it."""
+"""Each architecture with every option changed from its default, for the conformance tests."""
 
 ALPHA = {"alpha": {"relation": "derivative", "of": "velocity"}}
 # What else a task has to say for a model.

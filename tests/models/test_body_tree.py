@@ -1,4 +1,4 @@
-"""A tree of bodies from a MuJoCo model: against MuJoCo, with wrong masses learned anew, refused."""
+"""A tree of bodies from a MuJoCo model: against MuJoCo, learned masses, rejected models."""
 
 import mujoco
 import numpy as np
@@ -48,7 +48,7 @@ JOINTS = ("rail", "yaw", "pitch", "elbow")
 
 
 def swing(order=(0, 1, 2, 3)):
-    """Yield q, v, force and what MuJoCo says of them, each (1, 4), as coordinates are ordered."""
+    """Yield q, v, force and the results of MuJoCo, each (1, 4), in the order of coordinates."""
     model, random = mujoco.MjModel.from_xml_string(ARM), np.random.default_rng(0)
     data, position = mujoco.MjData(model), np.argsort(order)
     for _ in range(20):
@@ -69,7 +69,7 @@ def test_a_tree_accelerates_as_mujoco_says(order):
 
 
 def test_wrong_masses_are_learned_from_accelerations():
-    """A tool that is twice as heavy as told: where it shows, in M and in gravity, it is found."""
+    """A tool with twice the mass of the model file is identified from M and gravity."""
     wrong = ARM.replace('mass="0.3"', 'mass="0.15"')
     tree = Tree(bodies_of(mujoco.MjModel.from_xml_string(wrong)), (0, 1, 2, 3)).double()
     inputs = [torch.cat(parts) for parts in zip(*swing(), strict=True)]

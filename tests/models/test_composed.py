@@ -91,7 +91,7 @@ def test_blocks_read_their_own_part_else_the_block_before():
 @pytest.mark.parametrize(
     ("blocks", "message"),
     [
-        ({"x": {"type": "dense", "of": ["armm"]}}, "x.of: armm: is no part or block.*'arm'"),
+        ({"x": {"type": "dense", "of": ["armm"]}}, "x.of: armm: is not a part or block.*'arm'"),
         ({"x": {"type": "recurrent", "of": ["arm"]}}, "x: block recurrent.*frame_stack"),
         ({"x": {"type": "embedding", "of": ["arm"]}}, "set `values`"),
         ({"x": {"type": "conv", "of": ["arm"]}}, "expected one image"),

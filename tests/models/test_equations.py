@@ -1,4 +1,4 @@
-"""Equations of a task file: a tank above another, of which only the lower one is measured."""
+"""Equations of a task file: two tanks in cascade, of which the lower one is measured."""
 
 import numpy as np
 import pytest
@@ -46,7 +46,7 @@ def task_of(tmp_path, text=DRAFT) -> Task:
 
 
 def tanks(seed):
-    """Rows of the level and the pump; the upper tank runs over at times, and nobody sees it."""
+    """Return rows of level and pump; the unmeasured upper tank overflows at times."""
     random = np.random.default_rng(seed)
     upper, level, rows = 2.0, 1.0, []
     for pump in np.repeat(random.uniform(0.0, 4.0, size=60), 12):
@@ -94,14 +94,14 @@ def test_random_starts_differ(tmp_path):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        (("upper + dt", "top + dt"), "'top' stands for nothing"),
+        (("upper + dt", "top + dt"), "'top' is unknown"),
         (("{upper: 2.0}", "{level: 2.0}"), "level"),
         (("parameters: {fill: 0.2", "parameters: {pump: 1.0, fill: 0.2"), "pump.* is a channel"),
         (("{upper: 2.0}", "{upper: 2.0, third: 1.0}"), "the hidden state 'third' has none"),
         (("drain: 0.2, brim", "dt: 0.2, brim"), "'dt' is used twice, or no name"),
         (("min(upper", "least(upper"), "'least' in .* is not a function"),
         (("min(upper + dt * (fill * pump - outflow), brim)", "min(upper)"), "min takes two values"),
-        (("outflow: drain", "late: outflow\n      outflow: drain"), "'outflow' stands for nothing"),
+        (("outflow: drain", "late: outflow\n      outflow: drain"), "'outflow' is unknown"),
     ],
 )  # fmt: skip
 def test_formulas_that_mean_nothing_are_named(tmp_path, changed, message):

@@ -36,7 +36,7 @@ def build(relation="equal", **settings):
 
 
 def test_an_output_comes_up_to_its_limit_and_no_further():
-    """The limits 0 and 10 V are -2 and 3 in spreads; between them nothing changes."""
+    """The limits 0 and 10 V are -2 and 3 standard deviations; values between them stay."""
     network = build(limits={"level": (0.0, 10.0)})
     result = network.saturate(torch.tensor([[-50.0], [0.5], [2.9], [50.0]])).flatten()
     assert result[0].item() == pytest.approx(-2.0, abs=1e-6)

@@ -1,4 +1,4 @@
-"""The linear model in closed form, and the network on what it leaves over."""
+"""The linear model in closed form, and the network on its residual."""
 
 from types import SimpleNamespace
 
@@ -15,7 +15,7 @@ INPUTS, OUTPUTS, HISTORY = 3, 2, 4
 
 
 def batches(weight, bias, count=5, rows=200):
-    """Random features (N, H, F) and what a linear map makes of them, in turn."""
+    """Yield batches of random features (N, H, F) and their images under a linear map."""
     for seed in range(count):
         features = torch.randn(rows, HISTORY, INPUTS, generator=torch.Generator().manual_seed(seed))
         yield features, features.flatten(1) @ weight.T + bias
@@ -38,7 +38,7 @@ def test_it_starts_as_the_least_squares_solution_whatever_learns_the_rest(truth,
 
 
 def test_the_ridge_keeps_weights_of_repeated_columns_small(truth):
-    """Twice the same column: without a penalty their weights are anything that adds up."""
+    """The same column twice: without a penalty only the sum of its weights is determined."""
 
     def doubled():
         for features, expected in batches(*truth):
@@ -102,7 +102,7 @@ def test_local_joints_see_themselves_and_their_own_command():
 
 
 def driven(ridge):
-    """Return a policy's network for two arms of two joints, its layout's sizes and made-up rows."""
+    """Return a policy's network for two arms of two joints, sizes and synthetic rows."""
     joints = ("left_a", "left_b", "right_a", "right_b")
     goals = tuple(f"{name}_goal" for name in joints)
     layout = SimpleNamespace(observation=joints + goals, actions=goals)
@@ -112,7 +112,7 @@ def driven(ridge):
 
 
 def test_an_action_sees_how_others_of_its_group_change_and_not_where_they_are():
-    """Exact without ridge; with much of it the others count nothing, and what is its own stays."""
+    """Exact without ridge; a large ridge removes the weights of other joints only."""
     network, features = driven(0.0)
     change = features[:, -1] - features[:, -2]
     expected = 0.7 * features[:, -1, 4:] + 0.3 * change[:, [5, 4, 7, 6]]

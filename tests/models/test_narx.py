@@ -1,4 +1,4 @@
-"""Forward selection of terms: a system whose equation has three of them, and what bounds it."""
+"""Forward selection of terms: a system with three terms, and the bounds of the selection."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def windows(rows=3000, history=3, seed=0):
 
 
 def test_it_finds_the_equation_and_nothing_else():
-    """The error of other rows stands for that in free run; the smallest exact model stays."""
+    """The error of other rows replaces that in free run; the smallest exact model is kept."""
     network, other = network_of(ridge=1e-12), windows(seed=1)
 
     def error():
@@ -58,7 +58,7 @@ def test_it_finds_the_equation_and_nothing_else():
 
 
 def test_the_order_is_that_of_the_error_reduction():
-    """Three orthogonal columns with weights 1, 3 and 2; the fourth is the first once more."""
+    """Three orthogonal columns with weights 1, 3 and 2; the fourth repeats the first."""
     columns = torch.linalg.qr(
         torch.randn(200, 5, generator=torch.Generator().manual_seed(0)).double()
     )

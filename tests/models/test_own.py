@@ -1,4 +1,4 @@
-"""A network of the user's own: its contract, and why it cannot be exported."""
+"""User-defined networks: their contract, and errors of an export."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The recurrent cells compute what torch's own compute, which are the reference."""
+"""Recurrent cells against the cells of torch."""
 
 import pytest
 import torch
@@ -33,7 +33,7 @@ def test_with_the_same_weights_and_sequence_the_carry_is_the_same(ours, torchs, 
 
 @pytest.mark.parametrize(("ours", "torchs"), PAIRS)
 def test_what_goes_up_is_normalized_and_what_is_carried_is_not(ours, torchs):
-    """Two layers of torch's own, with `torch.nn.LayerNorm` after each, are the reference."""
+    """Two layers of torch, with `torch.nn.LayerNorm` after each, are the reference."""
     torch.manual_seed(2)
     network = ours(hidden_size=7, layers=2, layer_norm=True).build(inputs=3, outputs=2, history=6)
     below, expected = torch.randn(4, 5, 3), []

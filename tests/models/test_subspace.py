@@ -1,4 +1,4 @@
-"""Subspace identification: a linear system that we know, of which one output is measured."""
+"""Subspace identification of a known linear system with one measured output."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def test_it_finds_the_modes_of_the_system():
 
 
 def test_it_predicts_from_the_past_alone():
-    """Ten steps ahead of rows that it has not seen, to a thousandth of the output."""
+    """Ten steps ahead on held-out rows, to a thousandth of the output."""
     model, (features, outputs) = identify(*sequences(), [1], HISTORY, 4), sequences(seed=1)
     (own, driven, shift), (read, level) = model.update, model.head
     x = features[:, :HISTORY].flatten(1) @ model.encoder[0].T + model.encoder[1]

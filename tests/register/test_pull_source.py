@@ -122,7 +122,7 @@ def test_what_was_pulled_and_damaged_since_is_pulled_again(source, tmp_path):
 def test_a_folder_of_somebody_elses_is_left_alone_and_what_is_not_there_is_said(source, tmp_path):
     mine = tmp_path / "mine"
     mine.mkdir()
-    with pytest.raises(BadInput, match="is there and was not pulled"):
+    with pytest.raises(BadInput, match="exists and was not pulled"):
         pull(source, mine)
     with pytest.raises(BadInput, match="cart:7: is not a version"):
         pull(OfHome(source.home, "cart", ":7"), tmp_path / "model")

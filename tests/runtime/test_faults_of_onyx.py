@@ -1,4 +1,4 @@
-"""Faults of onyxengine 0.1.15's `simulate`, each of which must never be ours."""
+"""Regression tests: faults of `simulate` in onyxengine 0.1.15 that kinemill must not have."""
 
 import json
 
@@ -21,7 +21,7 @@ def inputs(seed=0, rows=3):
 
 
 def test_a_second_call_leaves_the_result_of_the_first_alone(folder):
-    """Onyx hands out its own buffer, and zeroes it at the next call of the same shape."""
+    """Onyx returns its internal buffer, and zeroes it at the next call of the same shape."""
     simulator = load(folder)
     first = simulator.rollout(*inputs(0))
     stored = first.copy()
@@ -50,7 +50,7 @@ def test_a_number_that_is_none_is_an_error_not_a_silent_trajectory(which, bad, f
 
 
 def test_large_finite_numbers_are_no_error(folder):
-    """Their squares overflow, which the quick look at the inputs must not take for infinity."""
+    """Their squares overflow; the fast check of the inputs must not report infinity."""
     arguments = inputs()
     arguments[2][0, 0, 0] = 1e30
     assert load(folder).rollout(*arguments).shape == (3, 5, 2)
@@ -58,7 +58,7 @@ def test_large_finite_numbers_are_no_error(folder):
 
 @pytest.mark.parametrize("dt", [0.0, -0.02, None, "0.02"])
 def test_a_time_step_of_nothing_is_an_error(dt, folder, tmp_path):
-    """Onyx takes dt = 0, its default, and integrates nothing without a word."""
+    """Onyx accepts dt = 0, its default, and never changes the state; kinemill raises an error."""
     model = onnx.load(folder / "rollout.onnx")
     for item in model.metadata_props:
         if item.key == "dt":

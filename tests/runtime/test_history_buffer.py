@@ -1,4 +1,4 @@
-"""A history of observations, written by one thread and read by others."""
+"""History buffer: one thread writes, other threads read."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor

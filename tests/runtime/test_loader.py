@@ -30,7 +30,7 @@ def test_rollout_onnx_alone_is_enough_to_run_it(folder, tmp_path):
     inputs = [part.numpy() for part in batch(2, 4, 5)]
     result, expected = load(alone).rollout(*inputs), load(folder).rollout(*inputs)
     np.testing.assert_array_equal(result, expected)
-    with pytest.raises(BadInput, match=r"step.onnx: is not there"):
+    with pytest.raises(BadInput, match=r"step.onnx: does not exist"):
         load(alone).step(inputs[0][:, -1], inputs[2][:, 0], np.zeros((2, 1, 128)))
 
 
@@ -115,7 +115,7 @@ def test_channels_that_are_swapped_in_the_metadata_are_found(name, folder):
 
 
 def test_what_is_no_model_is_said_so(folder, tmp_path):
-    with pytest.raises(BadInput, match="nowhere: is not there"):
+    with pytest.raises(BadInput, match="nowhere: does not exist"):
         load(tmp_path / "nowhere")
     with pytest.raises(BadInput, match=r"its inputs are \['state', 'action', 'carry_0'\]"):
         load(folder / "step.onnx")

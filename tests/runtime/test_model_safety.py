@@ -1,4 +1,4 @@
-"""Model folders that would run something, or read elsewhere: refused, and nothing of them runs."""
+"""Model folders that would run code or read other files are rejected before any code runs."""
 
 import os
 import pickle
@@ -30,7 +30,7 @@ MESSAGES = {
 
 
 class Canary:
-    """Says that it was run."""
+    """Record that it was run."""
 
     def __init__(self, path):
         self.path = str(path)
@@ -215,7 +215,7 @@ def test_no_cut_and_no_flipped_bit_gets_past_as_another_error(folder):
 
 
 def test_a_robot_refuses_with_numpy_and_onnxruntime_alone(folder):
-    """The runtime must not need the onnx package to look through a file."""
+    """The runtime checks a file without the onnx package."""
     program = (
         "import sys\nsys.modules['onnx'] = None\nfrom kinemill.runtime import load\n"
         f"load({str(folder)!r})\nassert not [m for m in sys.modules if m.startswith('torch')]"

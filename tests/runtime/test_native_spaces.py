@@ -1,4 +1,4 @@
-"""Native spaces: what an environment observes and takes, converted with numpy alone."""
+"""Native spaces: conversion of observations and actions, with numpy alone."""
 
 import json
 from dataclasses import asdict

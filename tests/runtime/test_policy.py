@@ -1,4 +1,4 @@
-"""Use of a policy on a robot: numbers by order or by name, images, texts, choices."""
+"""A policy on a robot: numbers by order or by name, images, texts, choices."""
 
 import json
 import pickle

@@ -1,4 +1,4 @@
-"""`python -m kinemill.runtime verify`: a sound copy passes, each damage is named."""
+"""`python -m kinemill.runtime verify`: an intact copy passes, each damage is reported."""
 
 import json
 import subprocess

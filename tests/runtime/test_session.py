@@ -1,4 +1,4 @@
-"""Execution providers: which are asked for, with which options, in which order."""
+"""Execution providers: names, options and order."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,7 +23,7 @@ def test_a_gpu_computes_in_float32_and_lacking_operators_fall_back():
 
 @pytest.fixture
 def opened(monkeypatch):
-    """An ONNX Runtime that claims to have a GPU, and what it was asked for."""
+    """Replace ONNX Runtime by one that reports a GPU, and record the requested providers."""
     requests = []
 
     class Session:

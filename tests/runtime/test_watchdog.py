@@ -1,4 +1,4 @@
-"""The watchdog: the declared safe action whenever there is nothing better, and in time."""
+"""Watchdog: it sends the declared safe action after each fault, within the deadline."""
 
 import threading
 import time
@@ -27,7 +27,7 @@ def simulator(tmp_path_factory):
 
 
 class Clock:
-    """Seconds that pass when told."""
+    """A clock that the test advances."""
 
     now = 10.0
 

@@ -35,7 +35,7 @@ def test_actions_that_cannot_be_used_are_refused_with_their_row(text, message, t
 
 
 def test_a_file_of_another_kind_or_none_at_all_is_refused(tmp_path):
-    with pytest.raises(BadInput, match="is not there"):
+    with pytest.raises(BadInput, match="does not exist"):
         read_actions(tmp_path / "a.csv", ["torque"], DT)
     with pytest.raises(BadInput, match=r"ends in '.txt'; expected .csv or .parquet"):
         read_actions(write(tmp_path / "a.txt", "torque\n1\n"), ["torque"], DT)

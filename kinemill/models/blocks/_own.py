@@ -1,4 +1,4 @@
-"""A block of the user's own: an `nn.Module` class in a file of the project.
+"""A user-defined block: an `nn.Module` class in a file of the project.
 
 class Pool(nn.Module):
     def __init__(self, shapes: list[tuple[int, ...]], width: int = 64): ...
@@ -15,7 +15,7 @@ from kinemill.task.protocols import TorchModule
 
 
 class OwnBlock(OwnCode, Block):
-    """Settings of a block of the user's own; its parameters are the settings."""
+    """Settings of a user-defined block: the parameters of its constructor."""
 
     arguments: ClassVar[tuple[str, ...]] = ("shapes",)
     by_name: ClassVar[bool] = True
@@ -23,10 +23,10 @@ class OwnBlock(OwnCode, Block):
     protocol: ClassVar[type[Block]] = Block
 
     def build(self, inputs: Sequence[Signal]) -> TorchModule:
-        """Make the module of inputs with these shapes.
+        """Make the module for inputs with these shapes.
 
         Raises:
-            BadInput: The code fails, or makes something that is no module.
+            BadInput: The code fails, or its result is not a `torch.nn.Module`.
         """
         from torch import nn
 

@@ -1,4 +1,4 @@
-"""Modules of the perception blocks, in plain operations that ONNX Runtime does alike.
+"""Modules of the perception blocks, in operations with the same result in ONNX Runtime.
 
 Symbols: B batch, N elements, T steps, F features, D width.
 """
@@ -20,8 +20,8 @@ class DenseBlock(nn.Module):
 
     Args:
         inputs: F.
-        sizes: of the layers.
-        bend: name of the activation.
+        sizes: units of each layer.
+        activation_name: name of the activation.
         layer_norm: whether hidden values are normalized.
     """
 
@@ -35,7 +35,7 @@ class DenseBlock(nn.Module):
         self._activation = activation(activation_name)
 
     def forward(self, first: Tensor, *others: Tensor) -> Tensor:
-        """Return the values of the last layer."""
+        """Return the last layer: (..., F), or several (B, ...), -> (..., last size)."""
         x = joined([first, *others]) if others else first
         for layer, norm in zip(self.layers, self.norms, strict=True):
             x = self._activation(norm(layer(x)))
@@ -46,12 +46,12 @@ class ConcatenationBlock(nn.Module):
     """Inputs (B, ...) -> (B, sum of their sizes)."""
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """Return all values in one row."""
+        """Return all values in one row: each (B, ...) -> (B, sum of sizes)."""
         return joined(inputs)
 
 
 def joined(inputs: Sequence[Tensor]) -> Tensor:
-    """Concatenate inputs (B, ...) as rows."""
+    """Concatenate inputs, each (B, ...), as rows (B, sum of sizes)."""
     rows = [one.flatten(1) for one in inputs]
     return torch.cat(rows, dim=1) if len(rows) > 1 else rows[0]
 
@@ -60,7 +60,7 @@ class ImageBlock(nn.Module):
     """Image (B, C, H, W) in [0, 1] -> features (B, size).
 
     Args:
-        encoder: of images and texts, which are none here.
+        encoder: network of an image and a text; the text is empty here.
     """
 
     def __init__(self, encoder: nn.Module) -> None:
@@ -68,7 +68,8 @@ class ImageBlock(nn.Module):
         self.encoder = encoder
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return the features."""
+        """Return the features: (B, C, H, W) -> (B, size)."""
+        # An empty slice is a text (B, 0) with the batch of the image, also in an export.
         return self.encoder(image, image.flatten(1)[:, :0])
 
 
@@ -92,11 +93,12 @@ class EmbeddingBlock(nn.Module):
         self.register_buffer("values", torch.arange(max(choices)).float(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the vectors."""
+        """Return the vectors: (B, sum of choices), or integers (B, K), -> (B, K, D) or (B, D)."""
         rows = x.flatten(1)
         if self._is_one_hot:
             parts = rows.split(list(self._choices), dim=1)
         else:
+            # A comparison instead of an index: an input out of range gives zeros, not an error.
             is_value = (rows.unsqueeze(-1) - self.values).abs() < 0.5
             parts = is_value.to(x.dtype).unbind(dim=1)
         vectors = [
@@ -121,7 +123,8 @@ class RecurrentBlock(nn.Module):
         self.input, self.recurrent = nn.Linear(inputs, gates * size), nn.Linear(size, gates * size)
 
     def forward(self, sequence: Tensor) -> Tensor:
-        """Return the last state."""
+        """Return the last state: (B, T, F) -> (B, D)."""
+        # The products with the inputs of all rows need no state, so one call computes them.
         rows = self.input(sequence.flatten(2))
         hidden = rows.new_zeros(rows.shape[0], self._size)
         cell = hidden
@@ -158,9 +161,10 @@ class AttentionBlock(nn.Module):
         self.norms = nn.ModuleList(nn.LayerNorm(size) for _ in range(layers))
 
     def forward(self, elements: Tensor, present: Tensor | None = None) -> Tensor:
-        """Return the pooled elements, or all."""
+        """Return the pooled elements, or all: (B, N, F), (B, N) -> (B, D) or (B, N, D)."""
         x = self.embed(elements.flatten(1, -2))
         weight = torch.ones_like(x[..., 0]) if present is None else present.flatten(1)
+        # 0 * weight keeps a NaN in `present` visible in the result.
         away = torch.where(weight > 0.5, 0.0 * weight, 0.0 * weight + _NEVER)
         for mixer, projection, norm in zip(self.mixers, self.projections, self.norms, strict=True):
             query, key, value = (
@@ -175,6 +179,6 @@ class AttentionBlock(nn.Module):
         if self._pool == "max":
             return (x + away.unsqueeze(-1)).amax(dim=1)
         share = (away > 0.5 * _NEVER).to(x.dtype)
-        total = share.sum(dim=1, keepdim=True)
+        total = share.sum(dim=1, keepdim=True)  # 0 for an empty set, whose mean is defined as 0
         share = share / torch.where(total > 0.0, total, torch.ones_like(total))
         return (x * share.unsqueeze(-1)).sum(dim=1)

@@ -46,6 +46,7 @@ class Tree(nn.Module):
         super().__init__()
         self.bodies, self.order = bodies.bodies, order
         count, joints = len(bodies.bodies), bodies.joints
+        # `index` inverts `order`: the joint of each coordinate.
         index = torch.empty(len(joints), dtype=torch.long)
         index[list(order)] = torch.arange(len(joints))
         buffers = {
@@ -72,7 +73,7 @@ class Tree(nn.Module):
                 self.register_buffer(f"{name}_{number}", matrix, persistent=False)
 
     def initialize(self, inertia: Tensor) -> None:
-        """Do nothing, because the masses are known."""
+        """Ignore `inertia`, kg·m² or kg, because the masses are known."""
 
     def forward(self, q: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Return M (B, n, n) and c + g (B, n) of q, v (B, n)."""
@@ -91,7 +92,7 @@ class Tree(nn.Module):
             for joint in body.joints:
                 frame = self._move_joint(frame, joint, next(columns), q, v)
             frames.append(frame)
-            if frame.axes:
+            if frame.axes:  # a body without joints above it never moves, so it adds nothing
                 inertial = (masses[number], centers[number], inertias[number])
                 added_mass, added_forces = self._contribution(frame, number, *inertial, q.shape[1])
                 mass, forces = mass + added_mass, forces + added_forces
@@ -119,11 +120,13 @@ class Tree(nn.Module):
         velocity = axis * rate
         if joint.kind == "slide":
             step = axis * angle
+            # 2 ω × v_rel: the body slides along an axis that rotates with its parent.
             coriolis = 2.0 * _cross(frame.omega, velocity)
             acceleration = frame.acceleration + _lever(step, frame) + coriolis
             position = frame.position + step
             axes = (*frame.axes, (column, False, axis, position))
             return _Frame(frame.rotation, position, frame.omega, acceleration, frame.alpha, axes)
+        # A hinge: go from the origin to the anchor, turn there, and go back in the turned frame.
         arm = frame.rotation @ q.new_tensor(joint.anchor)
         anchor, acceleration = frame.position + arm, frame.acceleration + _lever(arm, frame)
         rotation = frame.rotation @ axis_rotation(q.new_tensor(joint.axis), angle)
@@ -158,6 +161,7 @@ class Tree(nn.Module):
         moment = moment + _cross(frame.omega, _matvec(world_inertia, frame.omega))
         zero = torch.zeros_like(frame.omega)
         linear, angular = [zero] * coordinates, [zero] * coordinates
+        # Columns of the Jacobians: a × (com - anchor) and a for a hinge, a and 0 for a slide.
         for column, hinge, axis, anchor in frame.axes:
             linear[column] = zero + (_cross(axis, com - anchor) if hinge else axis)
             angular[column] = zero + axis if hinge else zero

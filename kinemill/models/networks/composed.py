@@ -28,7 +28,7 @@ class BlockGraph(nn.Module):
         outputs: O.
 
     Raises:
-        BadInput: A block reads what there is not, or fails on zeros.
+        BadInput: A block reads an unknown part or block, or fails on zeros.
     """
 
     def __init__(
@@ -44,12 +44,12 @@ class BlockGraph(nn.Module):
             )
             self._reads.append((name, reads))
             previous = name
-        # A name of torch's own, such as `forward`, is no name of a module.
+        # A list, because torch refuses attribute names such as `forward` as keys of a ModuleDict.
         self.blocks = nn.ModuleList(modules.values())
         self.head = nn.Linear(readable[previous].size, outputs)
 
     def forward(self, parts: Mapping[str, Tensor]) -> Tensor:
-        """Return (B, O)."""
+        """Return the outputs: parts by name, each (B, ...), -> (B, O)."""
         values = dict(parts)
         for (name, reads), block in zip(self._reads, self.blocks, strict=True):
             values[name] = block(*(values[one] for one in reads))
@@ -59,7 +59,9 @@ class BlockGraph(nn.Module):
 def _of(name: str, read: str, readable: Mapping[str, Signal]) -> Signal:
     if read not in readable:
         fix = nearest(read, list(readable))
-        raise BadInput(f"model composed: blocks.{name}.of: {read}", "is no part or block", fix=fix)
+        raise BadInput(
+            f"model composed: blocks.{name}.of: {read}", "is not a part or block", fix=fix
+        )
     return readable[read]
 
 
@@ -67,11 +69,12 @@ def _made(name: str, block: Block, inputs: Sequence[Signal]) -> tuple[nn.Module,
     """Return the module of a block, and the shape of its result.
 
     Raises:
-        BadInput: It cannot read its inputs, or returns something else than one tensor (B, ...).
+        BadInput: It cannot read its inputs, or does not return one tensor (B, ...).
     """
     where = f"model composed: blocks.{name}"
     try:
         module: Any = block.build(inputs)
+        # A run on zeros finds the shape of the result; a batch of 2 shows that axis 0 is the batch.
         with torch.no_grad():
             result = module.eval()(*(torch.zeros(2, *one.shape) for one in inputs))
         module.train()
@@ -122,7 +125,7 @@ class RowComposed(Network):
         return (part.columns[1] - part.columns[0]) // (height * width * colors)
 
     def forward(self, row: Tensor) -> tuple[Tensor]:
-        """Return the outputs."""
+        """Return the outputs: (B, E) -> (B, O)."""
         numbers = row[:, : self._numbers].unflatten(1, (self._frames, -1)) if self._numbers else row
         values = dict[str, Tensor]()
         for part in self._parts:
@@ -130,6 +133,7 @@ class RowComposed(Network):
             if part.is_image:
                 height, width, colors = part.shape
                 shape = (-1, self._image_frames(part), height, width, colors)
+                # Environments write (T, height, width, colors); convolutions read colors first.
                 pixels = row[:, columns].reshape(shape).permute(0, 1, 4, 2, 3)
                 values[part.name] = pixels.flatten(1, 2) / 255.0
             else:
@@ -156,10 +160,10 @@ class WindowComposed(Network):
         self.graph = BlockGraph(blocks, {WHOLE: Signal((history, inputs))}, outputs)
 
     def warm_up(self, features: Tensor) -> tuple[Tensor]:
-        """Return the window, which is the features (B, H - 1, F) themselves."""
+        """Return the window: features (B, H - 1, F), unchanged."""
         return (features,)
 
     def forward(self, features: Tensor, window: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the outputs (B, O) and the next window."""
+        """Return the outputs (B, O) and the next window (B, H - 1, F)."""
         window = torch.cat([window, features.unsqueeze(1)], dim=1)
         return self.graph({WHOLE: window}), window[:, 1:]

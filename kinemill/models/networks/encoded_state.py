@@ -13,14 +13,14 @@ from torch.nn import functional
 from kinemill.models.networks.layers import Network
 from kinemill.models.networks.subspace import StateSpace, identify
 
-MOST_FUTURE = 20  # rows of the future that subspace identification looks at
+MOST_FUTURE = 20  # rows of the future that subspace identification reads
 Bounds = Sequence[tuple[float, float] | None]
 
 
 class HiddenStateNetwork(Network):
     """Carries a window (B, H - 1, F), rows so far (B, 1), and x (B, size).
 
-    x is zero until the history is full, and then what a linear encoder makes of the history.
+    x is zero until the history is full; a linear encoder then computes it from the history.
 
     Args:
         size: number of hidden states.
@@ -40,7 +40,12 @@ class HiddenStateNetwork(Network):
         self.encoder = nn.Linear(history * inputs, size)
 
     def present(self, features: Tensor, window: Tensor, count: Tensor, x: Tensor) -> Tensor:
-        """Return x at the row of `features`: the encoder sets it once, when the history is full."""
+        """Return x (B, size) at the row of `features` (B, F).
+
+        The encoder sets it once, when the history is full.
+        """
+        # Arithmetic instead of a branch: each row of a batch may be at another row of its history,
+        # and an ONNX graph has one path.
         rows = torch.cat([window, features.unsqueeze(1)], dim=1)
         after = count - (self.history - 1)  # rows since the history was full
         is_full = torch.clamp(1.0 - after.abs(), min=0.0)  # 1 or 0
@@ -49,7 +54,7 @@ class HiddenStateNetwork(Network):
     def after(
         self, features: Tensor, window: Tensor, count: Tensor, x: Tensor
     ) -> tuple[Tensor, ...]:
-        """Return the carry after the row of `features`, with x of the next row."""
+        """Return the carry after the row of `features` (B, F), with x (B, size) of the next row."""
         rows = torch.cat([window, features.unsqueeze(1)], dim=1)
         is_known = torch.clamp(count + 2.0 - self.history, min=0.0, max=1.0)  # 1 or 0
         return rows[:, 1:], torch.clamp(count + 1.0, max=float(self.history)), is_known * x
@@ -100,7 +105,7 @@ class EncodedStateNetwork(HiddenStateNetwork):
         """Advance one row: x (B, size), inputs (B, m) -> x (B, size), outputs (B, O)."""
 
     def start_as(self, model: StateSpace) -> None:
-        """Set the weights of `advance` to a linear model, if `fits_sequences` is true."""
+        """Set the weights of `advance` to a linear model; called if `fits_sequences` is true."""
         raise NotImplementedError
 
     @torch.no_grad()
@@ -127,7 +132,7 @@ class EncodedStateNetwork(HiddenStateNetwork):
     def forward(
         self, features: Tensor, window: Tensor, count: Tensor, x: Tensor
     ) -> tuple[Tensor, ...]:
-        """Advance one row."""
+        """Advance one row: (B, F), carry -> outputs (B, O), carry."""
         x = self.present(features, window, count, x)
         x, outputs = self.advance(x, features.index_select(1, self.input_columns))
         return self.saturate(outputs), *self.after(features, window, count, x)

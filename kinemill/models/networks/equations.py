@@ -36,7 +36,7 @@ class EquationsNetwork(HiddenStateNetwork):
     """`(state (B, S), action (B, A), features (B, F), carry...) -> outputs (B, O), carry`.
 
     Parameters are learned as shares of their first value (of 1 if that is zero), so that one
-    penalty suits all. Without hidden states nothing but the carry of the residual is carried.
+    penalty fits all. Without hidden states, the carry is that of the residual alone.
 
     Args:
         settings: formulas, parameters and hidden states.
@@ -73,6 +73,7 @@ class EquationsNetwork(HiddenStateNetwork):
             usual = torch.tensor(list(settings.hidden.values()), dtype=torch.float32)
             with torch.no_grad():
                 size = torch.where(usual == 0.0, torch.ones_like(usual), usual)
+                # Start near the usual values: a small share of the encoder's random weights.
                 self.encoder.weight.mul_(0.1 * size.unsqueeze(1))
                 self.encoder.bias.copy_(usual)
         else:
@@ -85,7 +86,7 @@ class EquationsNetwork(HiddenStateNetwork):
             self.carry_shapes = (*self.carry_shapes, *self.residual.carry_shapes)
 
     def parameters_by_name(self) -> dict[str, float]:
-        """Return the fitted parameters in their units."""
+        """Return the fitted parameters by name, in the units of the task file's formulas."""
         return dict(zip(self.names, (self.share * self.unit).tolist(), strict=True))
 
     def warm_up(self, states: Tensor, actions: Tensor, features: Tensor) -> tuple[Tensor, ...]:
@@ -126,7 +127,7 @@ class EquationsNetwork(HiddenStateNetwork):
 
 
 def operation(name: str) -> Callable[..., Any]:
-    """Return the operation of numpy's name `name` for floats and tensors; NaN stays NaN."""
+    """Return the operation with numpy's name `name`, for floats and tensors; NaN stays NaN."""
     if name in _OPERATORS:
         return _OPERATORS[name]
     return lambda value: getattr(torch, name)(torch.as_tensor(value))
@@ -136,7 +137,7 @@ def _power(base: Any, exponent: Any) -> Any:
     return torch.pow(torch.as_tensor(base), exponent)
 
 
-# By absolute values, because ONNX Runtime's own Min and Max turn NaN into a number.
+# By absolute values, because the Min and Max operators of ONNX Runtime turn NaN into a number.
 def _minimum(one: Any, other: Any) -> Any:
     return 0.5 * (one + other - abs(one - other))
 

@@ -33,7 +33,7 @@ class Viscous(nn.Module):
         return functional.softplus(self.viscous) * v + self.constant
 
     def accelerate(self, mass: Tensor, forces: Tensor, v: Tensor, bristles: Tensor) -> Tensor:
-        """Return the accelerations (B, n) under M (B, n, n), forces (B, n) and friction."""
+        """Return the accelerations, rad/s² or m/s²: M (B, n, n), others (B, n) -> (B, n)."""
         del bristles
         return solve(mass, forces - self(v))
 
@@ -135,9 +135,11 @@ class LuGre(Viscous):
         stiffness, limit = self._stiffness(), self._limit(v)
         damping = 2.0 * torch.sqrt(stiffness * (mass * self.identity).sum(2))
         slope = self.dt * stiffness + damping  # of the force with respect to v⁺
+        # Implicit Euler: v⁺ = v + Δ a in the force, so Δ · slope moves to the mass matrix.
         force = bristles + slope * v
         acceleration = solve(mass + torch.diag_embed(self.dt * slope), forces - force)
-        # Bristles that cannot hold slide instead.
+        # Two solves: first as if all bristles stick, then with those that break away held at their
+        # limit. What a break-away does to other joints waits for the next step.
         after = bristles + self.dt * stiffness * (v + self.dt * acceleration)
         is_sliding = after.abs() > limit
         force = torch.where(is_sliding, torch.clamp(after, -limit, limit), force)
@@ -162,7 +164,7 @@ class LuGre(Viscous):
 def make_friction(
     kind: str, velocity_std: Tensor, position_std: Tensor, dt: float
 ) -> Viscous | LuGre:
-    """Return friction of a kind, for coordinates with these standard deviations (n,)."""
+    """Return friction of a kind, for coordinates with these standard deviations (n,) and Δ in s."""
     if kind == "lugre":
         return LuGre(velocity_std, position_std, dt)
     if kind == "viscous":

@@ -20,7 +20,7 @@ _STEP, _INDEX = 1_597_334_677, 1_380_917_953
 
 
 class GraphNoise:
-    """Random numbers for one row of each episode; each call returns new ones.
+    """Random numbers for one row of each episode; each call returns new numbers.
 
     Args:
         seed: (B, 1) int64.
@@ -28,6 +28,7 @@ class GraphNoise:
     """
 
     def __init__(self, seed: Tensor, step: Tensor) -> None:
+        # The seed is mixed before the step is added: a sum of both would repeat for other pairs.
         self._key = mix((mix(seed % PRIME) + step.to(torch.int64) * _STEP) % PRIME)
         self._count = 0
 
@@ -36,6 +37,7 @@ class GraphNoise:
         index = torch.arange(self._count + 1, self._count + 1 + count, device=self._key.device)
         self._count += count
         whole = mix((self._key + index * _INDEX) % PRIME)
+        # + 0.5 excludes 0, whose logarithm `normal` cannot take.
         return (whole.to(torch.float32) + 0.5) / PRIME
 
     def normal(self, count: int) -> Tensor:
@@ -45,7 +47,7 @@ class GraphNoise:
 
 
 def mix(x: Tensor) -> Tensor:
-    """Hash integers in [0, PRIME) to integers in [0, PRIME)."""
+    """Hash int64 numbers (...) in [0, PRIME) to numbers (...) in [0, PRIME)."""
     for a, c in _ROUNDS:
         x = (x * x + a * x + c) % PRIME
     return x

@@ -22,11 +22,11 @@ class NoiseSource(Protocol):
     """Random tensors of a training step, reproducible from seed and step."""
 
     def normal(self, *shape: int) -> Tensor:
-        """Return a tensor of the standard normal distribution."""
+        """Return a tensor of this shape from the standard normal distribution."""
         ...
 
     def uniform(self, *shape: int) -> Tensor:
-        """Return a tensor of the uniform distribution over [0, 1)."""
+        """Return a tensor of this shape from the uniform distribution over [0, 1)."""
         ...
 
 
@@ -84,7 +84,7 @@ class DeterministicHead(HeadModule):
         return condition.reshape(-1, self.length, self.actions)
 
     def loss(self, condition: Tensor, target: Tensor, mask: Tensor, noise: NoiseSource) -> Tensor:
-        """Return the mean squared or absolute error."""
+        """Return the mean squared or absolute error: (B, T, A), mask (B, T) -> (B,)."""
         del noise
         error = self(condition, None) - target
         error = error.abs() if self.absolute else error.square()
@@ -116,7 +116,10 @@ class MixtureHead(HeadModule):
         return torch.log_softmax(weights, dim=-1), rest[..., : self.size], std.log()
 
     def forward(self, condition: Tensor, noise: GraphNoise | None) -> Tensor:
-        """Sample a component, then its actions; one component per chunk keeps actions coherent."""
+        """Sample a component, then its actions: (B, E) -> (B, T, A).
+
+        One component per chunk keeps its actions coherent.
+        """
         assert noise is not None
         weights, means, log_std = self.parts(condition)
         # Inverse transform: the first component whose cumulative probability reaches the number.
@@ -131,7 +134,7 @@ class MixtureHead(HeadModule):
         return chunk.reshape(-1, self.length, self.actions)
 
     def loss(self, condition: Tensor, target: Tensor, mask: Tensor, noise: NoiseSource) -> Tensor:
-        """Return the negative log-likelihood per recorded number."""
+        """Return the negative log-likelihood per recorded number: (B, T, A), (B, T) -> (B,)."""
         del noise
         weights, means, log_std = self.parts(condition)
         error = (target.flatten(1).unsqueeze(1) - means) / log_std.exp()
@@ -142,7 +145,10 @@ class MixtureHead(HeadModule):
 
 
 class Denoiser(nn.Module):
-    """(B, N), time (B, 1) in [0, 1], condition (B, E) -> (B, N), an MLP with residuals."""
+    """(B, N), time (B, 1) in [0, 1], condition (B, E) -> (B, N), an MLP with residuals.
+
+    Time enters by the positional encoding of Mildenhall et al. (2020), eq. 4.
+    """
 
     frequencies: Tensor
 
@@ -158,7 +164,7 @@ class Denoiser(nn.Module):
         self.register_buffer("frequencies", frequencies, persistent=False)
 
     def forward(self, noisy: Tensor, time: Tensor, condition: Tensor) -> Tensor:
-        """Return the clean chunk, or its velocity."""
+        """Return the clean chunk, or its velocity: (B, N), (B, 1), (B, E) -> (B, N)."""
         phase = time * self.frequencies
         inputs = torch.cat([noisy, torch.sin(phase), torch.cos(phase), condition], dim=1)
         hidden = self.embed(inputs)
@@ -227,9 +233,10 @@ class DiffusionHead(SamplingHead):
         return next_signal * clean + next_noise / noise * (x - signal * clean)
 
     def loss(self, condition: Tensor, target: Tensor, mask: Tensor, noise: NoiseSource) -> Tensor:
-        """Return the squared error of the predicted clean chunk."""
+        """Return the squared error of the predicted clean chunk: (B, T, A), (B, T) -> (B,)."""
         clean = target.flatten(1)
         time = noise.uniform(len(clean), 1)
+        # x_t = α x_0 + σ ε with the cosine schedule, whose α² + σ² is 1.
         angle = 0.5 * math.pi * time
         noisy = angle.cos() * clean + angle.sin() * noise.normal(len(clean), self.size)
         error = self.denoiser(noisy, time, condition) - clean
@@ -245,7 +252,7 @@ class FlowHead(SamplingHead):
         return x + self.denoiser(x, time, condition) / self.steps
 
     def loss(self, condition: Tensor, target: Tensor, mask: Tensor, noise: NoiseSource) -> Tensor:
-        """Return the squared error of the velocity at a random time."""
+        """Return the squared error of the velocity at a random time: (B, T, A), (B, T) -> (B,)."""
         end = target.flatten(1)
         start, time = noise.normal(len(end), self.size), noise.uniform(len(end), 1)
         velocity = self.denoiser((1.0 - time) * start + time * end, time, condition)
@@ -253,5 +260,8 @@ class FlowHead(SamplingHead):
 
 
 def signal_and_noise(time: float) -> tuple[float, float]:
-    """Return the amplitudes of signal and noise at a time in [0, 1], the cosine schedule."""
+    """Return the amplitudes of signal and noise at a time in [0, 1].
+
+    The cosine schedule of Nichol and Dhariwal (2021), eq. 17, without its offset.
+    """
     return math.cos(0.5 * math.pi * time), math.sin(0.5 * math.pi * time)

@@ -73,11 +73,12 @@ class ConvEncoder(nn.Module):
         self.register_buffer("grid", torch.stack([down, columns], 1), persistent=False)
 
     def forward(self, image: Tensor, text: Tensor) -> Tensor:
-        """Return the features, with shapes as in the class."""
+        """Return the features: (B, C, H, W), (B, X) -> (B, E)."""
         x = image - 0.5
         for layer in self.layers:
             x = functional.silu(layer(x))
         x = x.flatten(2)
+        # Standardized scores: one temperature then fits bright and dark images alike.
         centered = x - x.mean(-1, keepdim=True)
         std = (centered * centered).mean(-1, keepdim=True).sqrt()
         scores = centered / (std + 1e-3)
@@ -111,6 +112,7 @@ class NatureEncoder(nn.Module):
                 nn.Conv2d(64, 64, 3, stride=1, padding=1),
             ]
         )
+        # Sizes after the three convolutions: floor((n - 4) / 4) + 1, half of that, the same.
         positions = ((height - 4) // 4 + 1) // 2 * (((width - 4) // 4 + 1) // 2)
         if not positions:
             expected = "8 pixels or more on each side"
@@ -118,7 +120,7 @@ class NatureEncoder(nn.Module):
         self.head = nn.Linear(64 * positions + text_size, size)
 
     def forward(self, image: Tensor, text: Tensor) -> Tensor:
-        """Return the features, with shapes as in the class."""
+        """Return the features: (B, C, H, W), (B, X) -> (B, E)."""
         x = image
         for layer in self.layers:
             x = torch.relu(layer(x))
@@ -147,7 +149,7 @@ class ViTBlock(nn.Module):
         self.up, self.down = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the features, with shapes as in the class."""
+        """Mix the patches: (B, P, width) -> (B, P, width)."""
         parts = self.query_key_value(self.attention_norm(x)).chunk(3, dim=-1)
         query, key, value = (
             part.unflatten(-1, (self.heads, self.width)).transpose(1, 2) for part in parts
@@ -192,7 +194,7 @@ class ViTEncoder(nn.Module):
         self.head = nn.Linear(width, size)
 
     def forward(self, image: Tensor, text: Tensor) -> Tensor:
-        """Return the features, with shapes as in the class."""
+        """Return the features: (B, C, H, W), (B, X) -> (B, E)."""
         x = self.embed(image - 0.5).flatten(2).transpose(1, 2) + self.position
         if self.text is not None:
             x = torch.cat([self.text(text).unsqueeze(1), x], dim=1)

@@ -59,14 +59,15 @@ class Lags(Terms):
         waves = 2 * int(angle.sum()) if self.trigonometric else 0
         first, per_row = int(plain.sum()) + waves, len(angle) + waves
         self.columns = len(angle)
+        # Terms of a shorter history come first, as `Terms` requires for the choice of a history.
         self.counts = tuple(first + per_row * rows for rows in range(history))
 
     def center_on(self, mean: Tensor) -> None:
-        """Subtract a mean (C,) from the levels."""
+        """Subtract a mean (C,), in task units, from the levels."""
         self.center.copy_(mean)
 
     def wrap(self, values: Tensor) -> Tensor:
-        """Wrap angles to [-π, π]."""
+        """Wrap the angles of (..., C) to [-π, π] rad; other columns stay."""
         return values - self.period * torch.round(values * self.frequency)
 
     def forward(self, rows: Tensor) -> Tensor:

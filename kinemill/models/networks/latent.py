@@ -59,6 +59,7 @@ class LatentNetwork(EncodedStateNetwork):
     def initialize(self, lag: float) -> None:
         """Set the weights to a chain of lags of `lag` rows each, whose last states are read."""
         outputs, size = self.head.weight.shape
+        # dx = (previous state - x) / lag: a first-order lag per state, the input enters the first.
         weight = self.linear.weight.mul_(0.1 / lag)
         weight[:, :size] += (torch.diag(torch.ones(size - 1), -1) - torch.eye(size)) / lag
         weight[0, size:] += 1.0 / lag
@@ -68,7 +69,7 @@ class LatentNetwork(EncodedStateNetwork):
         self.head.weight.copy_(torch.eye(size).flip(0)[torch.arange(outputs) % size])
 
     def start_as(self, model: StateSpace) -> None:
-        """Set the weights to a linear model, the network's part to zero."""
+        """Set the weights to a linear model, and those of the nonlinear part to zero."""
         transition, driven, shift = model.update
         size = len(transition)
         self.linear.weight.copy_(torch.cat([transition - torch.eye(size), driven], dim=1))
@@ -78,7 +79,7 @@ class LatentNetwork(EncodedStateNetwork):
         self.down.weight.zero_()
 
     def advance(self, x: Tensor, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Advance one row, see `EncodedStateNetwork`."""
+        """Advance one row: (B, size), (B, m) -> (B, size), outputs (B, O)."""
         joined = torch.cat([x, inputs], dim=1)
         x = x + self.linear(joined) + self.down(self.act(self.up(joined)))
         return x, self.head(x)

@@ -46,7 +46,7 @@ class _Settings(Protocol):
 
 @dataclass(frozen=True)
 class LayerOptions:
-    """Options of hidden layers, as the settings of several models spell them."""
+    """Options of hidden layers, named as in the settings of the models."""
 
     activation: str = "tanh"
     dropout: float = 0.0
@@ -70,11 +70,11 @@ def activation(name: str) -> Callable[[Tensor], Tensor]:
 
 
 def _relu(x: Tensor) -> Tensor:
-    """Return max(x, 0) such that NaN stays NaN; ONNX Runtime's own Relu turns NaN into 0."""
+    """Return max(x, 0) such that NaN stays NaN; the Relu of ONNX Runtime turns NaN into 0."""
     return 0.5 * (x + x.abs())
 
 
 def clamp(x: Tensor, bound: float) -> Tensor:
-    """Clamp (...) to ± `bound` such that NaN stays NaN; ONNX Runtime's own Clip may lose it."""
+    """Clamp (...) to ± `bound` such that NaN stays NaN; the Clip of ONNX Runtime may lose it."""
     limit = torch.full_like(x, bound)
     return torch.where(x > bound, limit, torch.where(x < -bound, -limit, x))

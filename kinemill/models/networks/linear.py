@@ -103,7 +103,7 @@ class LinearNetwork(Network):
         return outputs, window[:, 1:], *after
 
     def fit(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
-        """Set the linear part to the least-squares solution; (N, H, F) and targets (N, O)."""
+        """Set the linear part to the least-squares solution of (N, H, F) and targets (N, O)."""
         weight, bias = least_squares(batches, self.ridge, self.feature_mask)
         self.linear.weight.copy_(weight)
         self.linear.bias.copy_(bias)
@@ -137,6 +137,7 @@ def least_squares(
             torch.cat([triangle, part]) if len(triangle) else part, mode="r"
         ).R
     lhs, rhs = triangle[:, :width], triangle[:, width:]
+    # Tikhonov as further rows of the least-squares problem: sqrt(ridge · rows) on the diagonal.
     root = (ridge * rows) ** 0.5
     if mask is None:
         penalty = torch.full((width,), root).double()
@@ -150,6 +151,7 @@ def least_squares(
         projected, count = lhs @ basis, whole.shape[1]
         penalty = torch.full((basis.shape[1],), root).double()
         if differences.shape[1]:
+            # RᵀR = XᵀX, so R yields the means and variances of the columns without the rows.
             mean = projected.T @ lhs[:, -1] / rows  # the last column is of ones
             square = (projected * projected).sum(0) / rows - mean * mean
             penalty = root * square.clamp_min(0.0).sqrt()
@@ -164,6 +166,7 @@ def _solve(lhs: Tensor, rhs: Tensor, penalty: Tensor) -> Tensor:
     """Return the weights that minimize the squared error and their penalized squares."""
     lhs = torch.cat([lhs, torch.diag(penalty)])
     rhs = torch.cat([rhs, rhs.new_zeros(len(penalty), rhs.shape[1])])
+    # gelsd uses singular values: columns that repeat each other share their weight.
     return torch.linalg.lstsq(lhs, rhs, driver="gelsd").solution
 
 

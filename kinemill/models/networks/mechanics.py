@@ -3,7 +3,8 @@
 Symbols: B batch, n coordinates q (rad or m), v their rates, M (n, n) mass matrix, c the Coriolis
 and centrifugal terms, g the gradient of the potential, b generalized forces; M dv/dt + c + g = b.
 
-All are plain operations on small slices, which ONNX export supports.
+ONNX export supports all operations here. It has no automatic differentiation, so derivatives are
+written out.
 """
 
 import math
@@ -55,6 +56,7 @@ class Chain(nn.Module):
         angle = theta * self.hinge
         if hasattr(self, "axis"):
             angle = angle + self.axis * (1.0 - self.hinge)
+        # H = R Rᵀ with a positive diagonal: any weights give a positive definite mass matrix.
         root = torch.tril(self.coupling, -1) + torch.diag(torch.exp(self.inertia))
         constant = root @ root.T
         difference = angle.unsqueeze(2) - angle.unsqueeze(1)
@@ -63,6 +65,7 @@ class Chain(nn.Module):
         forces = (constant * torch.sin(difference) * squares).sum(2)
         forces = forces + self.weight * torch.sin(angle) * self.hinge
         forces = forces + self.tilt * torch.cos(angle)
+        # From the angles θ = S q back to q: M_q = Sᵀ M S, and forces by Sᵀ (virtual work).
         return self.summed.T @ mass @ self.summed, forces @ self.summed
 
 
@@ -119,6 +122,7 @@ class Free(nn.Module):
         speed = v.unsqueeze(2)
         momentum = lower.transpose(1, 2) @ speed  # Lᵀ v
         turned = (slopes.transpose(2, 3) @ speed.unsqueeze(1)).squeeze(3)  # (∂L/∂q_k)ᵀ v
+        # c = Ṁ v - ½ ∂(vᵀ M v)/∂q with M = L Lᵀ: L̇ Lᵀ v + L L̇ᵀ v - (∂L/∂q_k)ᵀ v · Lᵀ v.
         forces = rate @ momentum + lower @ (rate.transpose(1, 2) @ speed) - turned @ momentum
         hills = torch.tanh(self.hills(inputs))
         climb = (1.0 - hills.square()).unsqueeze(1) * (slope @ self.hills.weight.T)
@@ -140,7 +144,10 @@ class Free(nn.Module):
 
 
 def solve(mass: Tensor, forces: Tensor) -> Tensor:
-    """Return x of M x = b by an unrolled Cholesky factorization: (B, n, n), (B, n) -> (B, n)."""
+    """Return x of M x = b by an unrolled Cholesky factorization: (B, n, n), (B, n) -> (B, n).
+
+    ONNX has no operator for a linear solve.
+    """
     count = forces.shape[1]
     factor: list[list[Tensor]] = []
     for i in range(count):
@@ -150,7 +157,7 @@ def solve(mass: Tensor, forces: Tensor) -> Tensor:
             row.append(rest / factor[j][j])
         row.append(torch.sqrt(mass[:, i, i] - _dot(row, row, mass)))
         factor.append(row)
-    half: list[Tensor] = []
+    half: list[Tensor] = []  # L y = b forward, then Lᵀ x = y backward
     for i in range(count):
         half.append((forces[:, i] - _dot(factor[i][:i], half, mass)) / factor[i][i])
     whole: list[Tensor] = []

@@ -83,7 +83,7 @@ class MechanicsTerms(Terms):
         self.counts = tuple(newest + count for count in self.lags.counts)
 
     def center_on(self, mean: Tensor) -> None:
-        """Subtract a mean (C,) from the levels."""
+        """Subtract a mean (C,), in task units, from the levels."""
         self.lags.center_on(mean)
 
     def forward(self, rows: Tensor) -> Tensor:
@@ -123,7 +123,7 @@ def _outer(columns: Tensor, factors: Tensor) -> Tensor:
 
 
 def velocity_products(pairs: int, hinges: int) -> tuple[list[int], list[int]]:
-    """Return the columns of both factors of each product of velocities."""
+    """Return the columns of both factors of each product of velocities, P numbers each."""
     indices = list(combinations_with_replacement(range(pairs), 2))
     if len(indices) * (1 + 2 * hinges) > MAX_PRODUCTS:
         indices = [(number, number) for number in range(pairs)]
@@ -131,7 +131,11 @@ def velocity_products(pairs: int, hinges: int) -> tuple[list[int], list[int]]:
 
 
 def angle_sums(hinges: int) -> list[list[float]]:
-    """Return the sums of hinge angles whose sines and cosines are terms: rows of integers."""
+    """Return the sums of K hinge angles whose sines and cosines are terms: rows of K integers.
+
+    Gravity and centrifugal forces of a linkage depend on sums and differences of its angles, and
+    sin 2 q is twice the product sin q cos q.
+    """
     unit = [[float(row == column) for column in range(hinges)] for row in range(hinges)]
     sums = [*unit, *([2.0 * value for value in row] for row in unit)]
     if hinges <= MAX_SUMMED_HINGES:

@@ -38,11 +38,11 @@ class MLPNetwork(Network):
         self.dropout = nn.Dropout(options.dropout)
 
     def warm_up(self, features: Tensor) -> tuple[Tensor]:
-        """(B, H - 1, F) -> (B, (H - 1) F)."""
+        """Return the window: (B, H - 1, F) -> (B, (H - 1) F)."""
         return (features.flatten(1),)
 
     def forward(self, features: Tensor, window: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the outputs (B, O) and the next window."""
+        """Return the outputs (B, O) and the next window (B, (H - 1) F)."""
         window = torch.cat([window, features], dim=1)
         hidden = window
         for layer, norm in zip(self.layers, self.norms, strict=True):

@@ -26,7 +26,7 @@ class Narx(Regression):
 
     @property
     def selection_rows(self) -> int:
-        """Most training rows that the selection takes."""
+        """Largest number of training rows for the selection, which bounds its memory."""
         return CELLS // len(self.terms.candidates())
 
     def select(self, batches: Iterable[tuple[Tensor, ...]], error: Callable[[], float]) -> None:
@@ -36,7 +36,7 @@ class Narx(Regression):
 
         Args:
             batches: windows (N, H, ...) and outputs (N, O), as for `fit`.
-            error: returns the error of the present weights in free run over other rows.
+            error: returns the error of the current weights in free run over other rows.
         """
         terms = self.terms
         parts = [
@@ -50,12 +50,13 @@ class Narx(Regression):
         candidates, linear = terms.candidates(), terms.lags(rows)
         library = products(terms.values(rows), candidates)
         order = forward_selection(linear, library, targets, len(terms.factors))
-        del library
+        del library  # up to 64 MB, and overwritten by the selection
         terms.factors.zero_()
         terms.factors[: len(order)] = candidates[order]
+        # One QR decomposition serves all sizes: the first k selected terms are its upper left part.
         triangle = Triangle()
         triangle.add(terms(rows), targets)
-        terms.to(self.gain)
+        terms.to(self.gain)  # back to the device and type of the network
 
         def error_with(size: int) -> float:
             self.set(self._padded(triangle.solution(linear.shape[1] + size, self.ridge)))
@@ -63,6 +64,7 @@ class Narx(Regression):
             return value if math.isfinite(value) else math.inf
 
         errors = {size: error_with(size) for size in _sizes(len(order))}
+        # The smallest model within about 1 % of the best error: further terms fit noise.
         enough = min(errors.values()) / GAIN
         size = next(size for size in sorted(errors) if errors[size] <= enough)
         terms.factors[size:] = 0  # products of the constant, which have no weight
@@ -100,6 +102,7 @@ def forward_selection(linear: Tensor, library: Tensor, targets: Tensor, most: in
         most: largest number of candidates.
     """
     start = torch.cat([torch.ones_like(linear[:, :1]), linear], dim=1)
+    # Project the linear terms out once; after that only single directions have to be removed.
     basis = torch.linalg.qr(start / start.norm(dim=0).clamp_min(SMALLEST)).Q
     library /= library.norm(dim=0).clamp_min(SMALLEST)
     library -= basis @ (basis.T @ library)
@@ -112,6 +115,7 @@ def forward_selection(linear: Tensor, library: Tensor, targets: Tensor, most: in
         reduction = torch.where(squares > COLLINEAR, reduction, 0.0)
         best = int(reduction.argmax())
         ratio = float(reduction[best]) / total if total > 0.0 else 0.0
+        # Schwarz (1978): a term must lower N ln(error) by more than ln N.
         if ratio < 1.0 and math.log1p(-ratio) + penalty >= 0.0:
             return order
         order.append(best)

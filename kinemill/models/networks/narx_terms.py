@@ -85,6 +85,7 @@ class NarxTerms(Terms):
 
     def _size(self, levels: int, rows: int, degree: int) -> tuple[int, int, bool]:
         """Return the most rows and factors, and whether there are mixed products."""
+        # Number of monomials up to degree d of n values: C(n + d, d), minus constant and linear.
         for factors in range(degree, 0, -1):
             for newest, mixes in product(range(rows, 0, -1), (factors > 1, False)):
                 smooth = levels + (newest - 1) * self.columns
@@ -114,7 +115,7 @@ class NarxTerms(Terms):
         return torch.tensor(padded, dtype=torch.long).reshape(-1, degree)
 
     def center_on(self, mean: Tensor) -> None:
-        """Subtract a mean (C,) from the levels of the lags; `scale_to` scales the factors."""
+        """Subtract a mean (C,), in task units, from the levels; `scale_to` scales the factors."""
         self.lags.center_on(mean)
 
     def scale_to(self, rows: Tensor) -> None:
@@ -122,7 +123,8 @@ class NarxTerms(Terms):
         newest = rows[:, 0]
         self.center.copy_(newest.mean(0))
         self.std.copy_(_positive(newest.std(0)))
-        # Of a velocity or a current zero matters, of a level far from zero its mean.
+        # The kink of |x| belongs at zero for a velocity or a current, at the mean for a level that
+        # is far from zero.
         self.rest.copy_(torch.where(self.center.abs() < self.std, 0.0, self.center))
         if self.history > 1:
             change = self.lags.wrap(newest - rows[:, 1])
@@ -143,7 +145,7 @@ class NarxTerms(Terms):
             rough = torch.cat([rough, change[:, 0, : self.states]], dim=1)
         parts += [torch.tanh(rough / width) for width in WIDTHS]
         parts.append(rough.abs())
-        # Not by a clamp, because ONNX Runtime's own Clip may lose NaN.
+        # Not by a clamp, because the Clip operator of ONNX Runtime may lose NaN.
         parts += [
             rough - 0.5 * ((rough + half).abs() - (rough - half).abs()) for half in DEAD_ZONES
         ]
@@ -155,7 +157,7 @@ class NarxTerms(Terms):
 
 
 def products(values: Tensor, factors: Tensor) -> Tensor:
-    """Return products of values: (B, Z), columns (K, D) -> (B, K)."""
+    """Return products of values: (B, Z), columns (K, D) int64 -> (B, K)."""
     gathered = values.index_select(1, factors.flatten()).unflatten(1, (-1, factors.shape[1]))
     return reduce(torch.mul, gathered.unbind(2))
 

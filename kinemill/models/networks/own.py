@@ -1,4 +1,4 @@
-"""Networks of the user's own: what they see, and checks before a training.
+"""User-defined networks: what they receive, and the checks before a training.
 
 Symbols: B batch, H history, F features, O outputs.
 """
@@ -27,8 +27,8 @@ class OwnNetwork(Network):
     """A user's module as a network.
 
     Args:
-        module: of the user.
-        where: names it in errors.
+        module: the user's module.
+        where: name of the module in errors.
         sizes: F, O, H.
     """
 
@@ -69,20 +69,21 @@ class OwnNetwork(Network):
             raise BadInput(self.where, problem, expected=expected)
         if any(one.requires_grad for one in self.parameters()) and not tensors[0].requires_grad:
             fix = "use torch operations only: numpy, .item() and .detach() cut the gradient"
-            raise BadInput(self.where, "gives outputs without a gradient", fix=fix)
+            raise BadInput(self.where, "returns outputs without a gradient", fix=fix)
 
     def shapes(self) -> list[tuple[int, ...]]:
         """Return the shapes of the results for a batch of `example`."""
         return [(_ROWS, self.sizes[1])]
 
     def check_export(self) -> None:
-        """Export the module to ONNX, so that one that cannot be exported is not trained first.
+        """Export the module to ONNX, so that a failure shows before the training, not after it.
 
         Raises:
             BadInput: An operator has no form in ONNX, or the code depends on values.
         """
         module, batch = _Positional(self.module), torch.export.Dim("batch")
         example = tuple(one.to(_device(self)) for one in self.example())
+        # `eval()` below also reaches the modules of `self`; `finally` restores the mode.
         is_training, module.training = self.training, False
         try:
             with warnings.catch_warnings(), torch.no_grad():
@@ -117,22 +118,22 @@ class WindowNetwork(OwnNetwork):
         return f"(B, {self.history}, {self.inputs}) -> (B, {self.sizes[1]})"
 
     def example(self) -> tuple[Tensor, ...]:
-        """Return a window of zeros."""
+        """Return a window of zeros (batch, H, F)."""
         return (torch.zeros(_ROWS, self.history, self.inputs),)
 
     def warm_up(self, features: Tensor) -> tuple[Tensor]:
-        """(B, H - 1, F) -> (B, (H - 1) F)."""
+        """Return the window: (B, H - 1, F) -> (B, (H - 1) F)."""
         return (features.flatten(1),)
 
     def forward(self, features: Tensor, window: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the outputs (B, O) and the next window."""
+        """Return the outputs (B, O) and the next window (B, (H - 1) F)."""
         window = torch.cat([window, features], dim=1)
         outputs = self.module(window.view(-1, self.history, self.inputs))
         return outputs, window[:, self.inputs :]
 
 
 class CarryNetwork(OwnNetwork):
-    """A module that carries what it remembers: (B, F), carry... -> (B, O), carry..."""
+    """A module with a carry: (B, F), carry... -> (B, O), carry..."""
 
     def __init__(self, module: nn.Module, where: str, sizes: tuple[int, int, int]) -> None:
         super().__init__(module, where, sizes)
@@ -145,7 +146,7 @@ class CarryNetwork(OwnNetwork):
         return f"(B, {self.sizes[0]}){carry} -> (B, {self.sizes[1]}){carry}"
 
     def example(self) -> tuple[Tensor, ...]:
-        """Return zeros as features and carry."""
+        """Return zeros as features (batch, F) and carry."""
         shapes = [(self.sizes[0],), *self.carry_shapes]
         return tuple(torch.zeros(_ROWS, *shape) for shape in shapes)
 
@@ -164,7 +165,7 @@ class CarryNetwork(OwnNetwork):
 
 
 class _Positional(nn.Module):
-    """A module with positional arguments alone, whatever their names."""
+    """A module with positional arguments, so that `dynamic_shapes` needs no argument names."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
@@ -183,12 +184,13 @@ def _device(module: nn.Module) -> torch.device:
 
 
 def own_networks(module: nn.Module) -> list[OwnNetwork]:
-    """Return the networks of the user in a module."""
+    """Return the user-defined networks in a module."""
     return [one for one in module.modules() if isinstance(one, OwnNetwork)]
 
 
 def export_error(error: BaseException, where: str) -> BadInput:
     """Return why a module cannot be exported to ONNX: file, line, operator and what to do."""
+    # torch.onnx wraps the error: its causes name the operator and the line of the user's code.
     texts = list[str]()
     one: BaseException | None = error
     while one is not None:

@@ -44,7 +44,7 @@ class PnlssNetwork(EncodedStateNetwork):
         nn.init.zeros_(self.terms.weight)  # random products would grow without bound
 
     def start_as(self, model: StateSpace) -> None:
-        """Set the weights to a linear model, those of products to zero."""
+        """Set the weights to a linear model, and those of products to zero."""
         transition, driven, shift = model.update
         read, through, level = model.direct
         self.linear.weight.copy_(torch.cat([transition, driven], dim=1))
@@ -54,7 +54,7 @@ class PnlssNetwork(EncodedStateNetwork):
         self.terms.weight.zero_()
 
     def advance(self, x: Tensor, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Advance one row, see `EncodedStateNetwork`."""
+        """Advance one row: (B, size), (B, m) -> (B, size), outputs (B, O)."""
         joined = torch.cat([x, inputs], dim=1)
         x = self.linear(joined) + self.terms(self.products(joined))
         return x, self.head(torch.cat([x, inputs], dim=1))

@@ -27,11 +27,11 @@ class Products(nn.Module):
             self.register_buffer(f"columns_{degree}", torch.tensor(columns), persistent=False)
 
     def forward(self, values: Tensor) -> Tensor:
-        """Return all products, those of degree 2 first."""
+        """Return all products, those of degree 2 first: (B, width) -> (B, count)."""
         return torch.cat([self.of_degree(values, degree) for degree in self.degrees], dim=1)
 
     def of_degree(self, values: Tensor, degree: int) -> Tensor:
-        """(B, width) -> (B, monomials of one degree)."""
+        """Return the products of one degree: (B, width) -> (B, monomials)."""
         columns = self.get_buffer(f"columns_{degree}")
         factors = values.index_select(1, columns.flatten()).unflatten(1, (-1, degree))
         return reduce(torch.mul, factors.unbind(2))
@@ -64,22 +64,22 @@ class PolynomialNetwork(Network):
         self.head = nn.Linear(history * inputs + self.products.count, outputs)
 
     def warm_up(self, features: Tensor) -> tuple[Tensor]:
-        """Return the window, which is the features (B, H - 1, F) themselves."""
+        """Return the window: features (B, H - 1, F), unchanged."""
         return (features,)
 
     def forward(self, features: Tensor, window: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the outputs (B, O) and the next window."""
+        """Return the outputs (B, O) and the next window (B, H - 1, F)."""
         window = torch.cat([window, features.unsqueeze(1)], dim=1)
         return self.head(self.terms(window)), window[:, 1:]
 
     def terms(self, window: Tensor) -> Tensor:
-        """(B, H, F) -> (B, P): all values of the window, then the monomials by degree."""
+        """Return all values of the window, then the monomials by degree: (B, H, F) -> (B, P)."""
         flat = window.flatten(1)
         newest = flat[:, flat.shape[1] - self.width :]
         return torch.cat([flat, self.products(newest)], dim=1)
 
     def fit(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
-        """Set all weights to the least-squares solution; (N, H, F) and targets (N, O)."""
+        """Set all weights to the least-squares solution of (N, H, F) and targets (N, O)."""
         terms = ((self.terms(features), targets) for features, targets in batches)
         weight, bias = least_squares(terms, self.ridge)
         self.head.weight.copy_(weight)

@@ -59,7 +59,7 @@ class RecurrentNetwork(Network):
 
     def warm_up(self, features: Tensor) -> tuple[Tensor, ...]:
         """Return the memories after features (B, K, F), from zero memories."""
-        # Not len(features): an exporter takes that for a constant, and the batch would be fixed.
+        # Not len(features): torch.export makes it a constant, which would fix the batch size.
         batch = features.shape[0]
         carry = tuple(features.new_zeros(batch, *shape) for shape in self.carry_shapes)
         for row in features.unbind(1):
@@ -90,7 +90,7 @@ class RNNNetwork(RecurrentNetwork):
     gates: ClassVar[int] = 1
 
     def cell(self, from_input: Tensor, from_hidden: Tensor, *memory: Tensor) -> tuple[Tensor, ...]:
-        """Return h'."""
+        """Return h': (B, U), (B, U) -> (B, U)."""
         del memory  # `from_hidden` holds it
         return (self.activation(from_input + from_hidden),)
 
@@ -101,7 +101,7 @@ class GRUNetwork(RecurrentNetwork):
     gates: ClassVar[int] = 3
 
     def cell(self, from_input: Tensor, from_hidden: Tensor, *memory: Tensor) -> tuple[Tensor, ...]:
-        """Return h' = (1 - z) n + z h; r, z: reset and update gate, n: candidate."""
+        """Return h' = (1 - z) n + z h, (B, U); r, z: reset and update gate, n: candidate."""
         (h,) = memory
         xr, xz, xn = from_input.chunk(3, dim=1)
         hr, hz, hn = from_hidden.chunk(3, dim=1)
@@ -117,7 +117,7 @@ class LSTMNetwork(RecurrentNetwork):
     memories: ClassVar[int] = 2
 
     def cell(self, from_input: Tensor, from_hidden: Tensor, *memory: Tensor) -> tuple[Tensor, ...]:
-        """Return h' = o tanh c', c' = f c + i g; i, f, o: input, forget, output gate."""
+        """Return h' = o tanh c' and c' = f c + i g, (B, U); i, f, o: input, forget, output gate."""
         _, c = memory
         i, f, g, o = (from_input + from_hidden).chunk(4, dim=1)
         c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)

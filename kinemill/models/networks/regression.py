@@ -30,7 +30,7 @@ class Terms(nn.Module):
     columns: int
 
     def center_on(self, mean: Tensor) -> None:
-        """Subtract a mean (C,) from the columns, because large offsets would cost digits."""
+        """Subtract a mean (C,), in task units, because large offsets would cost digits."""
         raise NotImplementedError
 
 
@@ -74,7 +74,7 @@ class Regression(Network):
     def forward(
         self, state: Tensor, action: Tensor, features: Tensor, *carry: Tensor
     ) -> tuple[Tensor, ...]:
-        """Return the outputs after this row, and the window with it."""
+        """Return the outputs (B, O) after this row, and the next window (B, H - 1, C)."""
         del features
         rows = torch.cat([state, action], dim=-1).unsqueeze(1)
         if self.history > 1:
@@ -83,11 +83,12 @@ class Regression(Network):
         return (outputs, rows[:, :-1]) if self.history > 1 else (outputs,)
 
     def fit(self, batches: Iterable[tuple[Tensor, ...]]) -> None:
-        """Set the weights to the least-squares solution; windows (N, H, ...), outputs (N, O)."""
+        """Set the weights to the least-squares solution of windows (N, H, ...), outputs (N, O)."""
         triangle = Triangle()
         with torch.no_grad():
             for number, (states, actions, _, targets) in enumerate(batches):
                 rows = torch.cat([states, actions], dim=-1).double().cpu()
+                # The first batch sets the centers: all batches must be in the same coordinates.
                 if number == 0 and not self.holds_scale:
                     self.terms.center_on(rows.mean((0, 1)))
                 triangle.add(self.terms.cpu().double()(rows.flip(1)), targets.double().cpu())
@@ -152,6 +153,7 @@ class Triangle:
                 constant is not penalized.
         """
         width, count = self.triangle.shape[1] - self.outputs, terms + 1
+        # Row 0 of R belongs to the column of ones: r_0j = ± Σ x_j / √N.
         mean = self.triangle[0] / self.triangle[0, 0]  # of each column
         lhs, rhs = self.triangle[1:count, 1:count], self.triangle[1:count, width:]
         std = lhs.norm(dim=0) / self.rows**0.5
@@ -160,6 +162,7 @@ class Triangle:
         penalty = torch.eye(terms, dtype=torch.float64) * (max(ridge, 0.0) * self.rows) ** 0.5
         stack = torch.cat([lhs * gain, penalty])
         target = torch.cat([rhs, rhs.new_zeros(terms, self.outputs)])
+        # gelsy: QR with column pivoting, which copes with terms that repeat each other.
         weight = torch.linalg.lstsq(stack, target, driver="gelsy").solution
         bias = mean[width:] - (mean[1:count] * gain) @ weight
         return Solution(gain, weight.T, bias)

@@ -95,11 +95,12 @@ class Actuators(nn.Module):
             self.delay = nn.Parameter(torch.logit(initial).repeat(len(driven)))
 
     def forward(self, actions: Tensor) -> Tensor:
-        """(B, 1 + D, A) -> (B, n)."""
+        """Return the forces, N·m or N: (B, 1 + D, A), oldest first -> (B, n)."""
         if self.filtered:
             return (actions * self.weight).sum(1) @ self.target
         newest = actions[:, -1]
         if self.longest:
+            # A triangle of width 1 around the delay: linear interpolation with a gradient.
             distance = (self.age - self.longest * torch.sigmoid(self.delay)).abs()
             newest = (actions * torch.clamp(1.0 - distance, min=0.0)).sum(1)
         return (self.gain * newest) @ self.target
@@ -117,7 +118,7 @@ class Equations(nn.Module):
     def forward(
         self, q: Tensor, v: Tensor, actions: Tensor, bristles: Tensor | None = None
     ) -> Tensor:
-        """Return the accelerations (B, n); the forces of bristles (B, n) are zero by default."""
+        """Return the accelerations (B, n), rad/s² or m/s²; bristles (B, n) default to no force."""
         mass, forces = self.mechanics(q, v)
         bristles = torch.zeros_like(v) if bristles is None else bristles
         return self.friction.accelerate(mass, self.actuators(actions) - forces, v, bristles)
@@ -186,7 +187,11 @@ class RigidBodyNetwork(Network):
         self.carry_shapes = (*window, *prediction, *bristles, *rest)
 
     def fit(self, batches: Iterable[tuple[Tensor, ...]]) -> None:
-        """Set the largest velocity, and the inertia to std of forces over std of accelerations."""
+        """Set the largest velocity, and the inertia to std of forces over std of accelerations.
+
+        Args:
+            batches: windows of states (N, K, S), actions (N, K, A), and tensors that are ignored.
+        """
         target, max_velocity = self.equations.actuators.target, torch.zeros_like(self.max_velocity)
         forces, accelerations = list[Tensor](), list[Tensor]()
         for states, actions, *_ in batches:
@@ -230,6 +235,7 @@ class RigidBodyNetwork(Network):
             after.append(torch.cat([torch.ones_like(q[:, :1]), next_q, next_v], dim=1))
         if isinstance(friction, LuGre) and bristles is not None:
             after.append(friction.advance(bristles, clipped, next_v))
+        # Relative to the measured velocity, so that integration from the state yields `next_v`.
         return (next_v - measured) / self.dt, *after, *residual_carry
 
     def estimate(self, q: Tensor, measured: Tensor, predicted: Tensor) -> Tensor:
@@ -250,7 +256,15 @@ def make_equations(
     scale: Mapping[str, Tensor],
     delay: int,
 ) -> Equations:
-    """Return the equations of motion with initial parameters; `delay` as in `Actuators`."""
+    """Return the equations of motion with initial parameters.
+
+    Args:
+        settings: of the model.
+        coordinates: where positions, velocities and actions are.
+        layout: of the task.
+        scale: `state_std` (S,) in training.
+        delay: longest delay of an action, rows.
+    """
     hinges = tuple(layout.angles[column] for column in coordinates.positions)
     position_std = scale["state_std"][list(coordinates.positions)].float()
     velocity_std = scale["state_std"][list(coordinates.velocities)].float()
@@ -272,7 +286,7 @@ def initialize_from_joints(
     joints: Mapping[int, TreeJoint],
     driven: Sequence[int],
 ) -> None:
-    """Set the initial gears and friction to those of the joints by coordinate, if positive."""
+    """Set the initial gears, and positive friction, to those of the joints by coordinate."""
     with torch.no_grad():
         for column, joint in joints.items():
             sizes = [(friction.viscous, joint.viscous)]

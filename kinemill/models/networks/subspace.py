@@ -54,17 +54,20 @@ def identify(
     following = features[:, 1 : history + 1].flatten(1)[:, mask]
     future_inputs = columns[:, history - 1 : -1].flatten(1)
     future = outputs[:, history - 1 :].flatten(1)
+    # future = L_p past + L_u future inputs; L_p past is Γ x, the response to the present state.
     weight, _ = _regress(torch.cat([past, future_inputs], dim=1), future)
     observed = weight[: past.shape[1]]  # (past, f O)
     mean = past.mean(0)
     scores = (past - mean) @ observed
     variances, directions = torch.linalg.eigh(scores.T @ scores / len(scores))
     order = variances.argsort(descending=True)[:size]
+    # States along directions without variance stay zero.
     is_real = variances[order] > 1e-10 * variances.max()
     scale = torch.where(is_real, variances[order].clamp_min(1e-300).rsqrt(), 0.0)
     encode = observed @ directions[:, order] * scale  # (past, up to n)
     encode = torch.nn.functional.pad(encode, (0, size - encode.shape[1]))
     state, after = (past - mean) @ encode, (following - mean) @ encode
+    # The states at rows k and k + 1 are known now, so A, B, C and D follow by regression.
     moved, shift = _regress(torch.cat([state, columns[:, history - 1]], dim=1), after)
     read, level = _regress(after, outputs[:, history - 1])
     through, offset = _regress(
@@ -78,7 +81,7 @@ def identify(
 
 
 def stable(matrix: Tensor) -> Tensor:
-    """Return a matrix (n, n) with the eigenvalues of magnitude above SLOWEST scaled to it."""
+    """Return the matrix (n, n) with eigenvalues above SLOWEST in magnitude scaled down to it."""
     values, vectors = torch.linalg.eig(matrix)
     if float(values.abs().max()) <= SLOWEST:
         return matrix

@@ -42,7 +42,7 @@ class BytesEncoder(nn.Module):
 
 
 class WordsEncoder(nn.Module):
-    """Sum of learned word vectors; the graph finds the words in the bytes itself.
+    """Sum of learned word vectors; the graph splits the bytes into words.
 
     Letters, digits and bytes over 127 belong to words, all else separates them. ASCII is
     case-insensitive. A word is identified by the polynomial Σ byte · r^index modulo 2³¹ - 1.

@@ -56,7 +56,7 @@ class TransformerBlock(nn.Module):
         self.register_buffer("mask", mask, persistent=False)
 
     def forward(self, x: Tensor, newest_only: bool) -> Tensor:
-        """(B, H, D) -> (B, H, D), or (B, 1, D) of the newest row."""
+        """Mix the rows: (B, H, D) -> (B, H, D), or (B, 1, D) of the newest row."""
         normal = self.attention_norm(x)
         query = self.split(self.query(normal[:, -1:] if newest_only else normal))
         key, value = (self.split(part) for part in self.key_value(normal).chunk(2, dim=-1))
@@ -68,7 +68,7 @@ class TransformerBlock(nn.Module):
         return x + self.dropout(self.down(hidden))
 
     def split(self, x: Tensor) -> Tensor:
-        """(B, H, D) -> (B, heads, H, D / heads)."""
+        """Split by head: (B, H, D) -> (B, heads, H, D / heads)."""
         return x.unflatten(-1, (self.heads, self.width)).transpose(1, 2)
 
 
@@ -105,11 +105,11 @@ class TransformerNetwork(Network):
         self.head = nn.Linear(sizes.size, outputs, bias=options.bias)
 
     def warm_up(self, features: Tensor) -> tuple[Tensor]:
-        """Return the window, which is the features (B, H - 1, F) themselves."""
+        """Return the window: features (B, H - 1, F), unchanged."""
         return (features,)
 
     def forward(self, features: Tensor, window: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the outputs (B, O) and the next window."""
+        """Return the outputs (B, O) and the next window (B, H - 1, F)."""
         window = torch.cat([window, features.unsqueeze(1)], dim=1)
         x = self.embed(window) + self.position
         for index, block in enumerate(self.blocks):

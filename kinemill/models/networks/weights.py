@@ -17,7 +17,7 @@ def load_weights(network: nn.Module, checkpoint: str, where: str) -> None:
     from safetensors.torch import load_file
 
     if not Path(checkpoint).is_file():
-        raise BadInput(where, f"there is no file {checkpoint}", fix="nothing is downloaded here")
+        raise BadInput(where, f"{checkpoint} does not exist", fix="nothing is downloaded here")
     weights, expected = load_file(checkpoint), network.state_dict()
     if differences := different_weights(weights, expected):
         raise BadInput(

@@ -59,7 +59,7 @@ def ask(
         np.savez(inputs_file, allow_pickle=False, **arrays)
         done = run_python(["-c", code, str(folder), str(inputs_file), str(output_file)], timeout)
         if done is None:
-            return None, f"gave no answer within {timeout:g} s"
+            return None, f"did not respond within {timeout:g} s"
         if done.returncode or not output_file.is_file():
             last = (done.stderr.strip().splitlines() or ["it printed nothing"])[-1]
             return None, f"ended with code {done.returncode}: {last}"

@@ -1,4 +1,4 @@
-"""Encoders: places in pictures, words in texts, weights from a file on this machine."""
+"""Encoders: positions in images, words in texts, weights from a local file."""
 
 import numpy as np
 import onnxruntime
@@ -22,7 +22,7 @@ def onnx_of(network, example, path):
 
 
 def test_a_bright_dot_is_found_where_it_is():
-    """The place that a channel answers to moves with the dot, down and across alike."""
+    """The position of a channel's maximum follows the dot, down and across."""
     encoder = IMAGES["conv"].model_validate({"type": "conv", "channels": [1], "size": 2})
     network = encoder.build((16, 16, 3))
     with torch.no_grad():
@@ -111,5 +111,5 @@ def test_a_checkpoint_on_this_machine_is_taken_and_another_encoder_refused(tmp_p
     wide = IMAGES["conv"].model_validate({"type": "conv", "channels": [5]}).build((16, 16, 3))
     with pytest.raises(BadInput, match="is of another encoder"):
         load_weights(wide, str(tmp_path / "eye.safetensors"), "here")
-    with pytest.raises(BadInput, match="there is no file"):
+    with pytest.raises(BadInput, match="does not exist"):
         load_weights(wide, str(tmp_path / "none.safetensors"), "here")

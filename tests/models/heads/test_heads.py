@@ -1,4 +1,4 @@
-"""Heads: the same numbers from a seed everywhere, and both ways where demonstrations differ."""
+"""Heads: reproducible random numbers, and both modes of demonstrations with two modes."""
 
 import numpy as np
 import pytest
@@ -45,7 +45,7 @@ def test_normal_draws_have_the_tails_of_a_normal_distribution():
 
 
 def test_draws_are_whole_numbers_mixed_as_written():
-    """The same by Python's own integers, for a negative and a huge seed too."""
+    """The same numbers from Python integers, also for a negative and a very large seed."""
     prime = 2**31 - 1
     rounds = ((1812433253, 1540483477), (1664525381, 739982445), (1103515245, 97654321))
 
@@ -61,7 +61,7 @@ def test_draws_are_whole_numbers_mixed_as_written():
 
 
 def trained(name, expected, steps=500):
-    """Train a head on the same demonstrations for a condition that says nothing."""
+    """Train a head on the same demonstrations with a constant condition."""
     torch.manual_seed(0)
     head = HEADS[name].model_validate({"type": name, **SETTINGS[name]}).build(2, 1)
     messages = torch.nn.Parameter(torch.zeros(1, head.condition_size))

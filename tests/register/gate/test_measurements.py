@@ -48,7 +48,7 @@ def test_the_process_that_dies_of_a_model_is_told_and_nothing_else_dies(bundle, 
     assert serve_zero_window(bundle(0.5)) == (False, "ended with code -8: it printed nothing")
     monkeypatch.setattr(smoke_test, "_ROLL_OUT", "import time; time.sleep(60)")
     monkeypatch.setattr(smoke_test, "TIMEOUT", 0.2)
-    assert serve_zero_window(bundle(0.5)) == (False, "gave no answer within 0.2 s")
+    assert serve_zero_window(bundle(0.5)) == (False, "did not respond within 0.2 s")
 
 
 @pytest.fixture
