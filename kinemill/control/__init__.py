@@ -1,11 +1,11 @@
-"""Model-predictive control by sampling, on a learned simulator or on true physics.
+"""Model-predictive control by sampling, on a learned simulator or on the true physics.
 
     planner = make_planner(task, [LearnedModel(runtime.load("models:/cart_pole@champion"))])
     action = planner.act(states, past_actions)                      # (H, S), (H-1, A) -> (A,)
 
-Symbols: B plans tried at once, H history, T horizon, K knots of a plan, S states, A actions,
-M models that simulate it. Tensors are batch first, in the task's units. Action k acts from state k
-to k+1. Each controller is a file of `kinemill.control.controllers`.
+Symbols: B plans in a batch, H history, T horizon, K knots of a plan, S states, A actions, M models
+that simulate each plan. Tensors are batch first, in task units. Action k acts from state k to k+1.
+Each controller is a file of `kinemill.control.controllers`.
 """
 
 from kinemill.control.closed_loop import Episode, run_episode

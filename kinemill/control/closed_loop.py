@@ -1,4 +1,4 @@
-"""The closed loop: a policy on the robot, from a drawn start to the end of an episode.
+"""Closed loop: a policy on the robot, from a random start to the end of an episode.
 
 Symbols: N steps, S states, A actions.
 """
@@ -23,15 +23,15 @@ NO_NOISE = Exploration()
 
 @dataclass(frozen=True)
 class Episode:
-    """What happened in one run.
+    """Result of one run, in task units.
 
     Attributes:
         states: (N+1, S), the first is the start.
         actions: (N, A), action k acts from state k to k+1; within limits of task and motors.
-        cost: of all steps, as the task's `control.cost` says, terminal weights left out.
-        success: whether it ended as `control.success` says.
-        seconds: a policy's time for one action, the median, s.
-        refused: steps at which a planner refused all plans, see `control.uncertainty`.
+        cost: integral of `control.cost` over all steps, without terminal weights.
+        success: whether the end meets `control.success`.
+        seconds: median computation time of an action, s.
+        refused: steps at which a planner rejected all plans, see `control.uncertainty`.
     """
 
     states: Floats
@@ -43,7 +43,7 @@ class Episode:
 
 
 def draw_start(task: Task, seed: int) -> Floats:
-    """Draw the state (S,) that an episode begins with."""
+    """Draw the initial state (S,) of an episode from `control.start`, in task units."""
     control, random = control_of(task), np.random.default_rng([seed, 1])
     ranges = [control.start.get(name, (0.0, 0.0)) for name in task.states]
     return np.array([random.uniform(low, high) for low, high in ranges])
@@ -58,26 +58,27 @@ def run_episode(
     seconds: float | None = None,
     explore: Exploration = NO_NOISE,
 ) -> Episode:
-    """Let a policy run the robot.
+    """Run one episode of a policy on the robot.
 
-    Until the policy has the rows it wants to know, the action is zero.
+    Until the policy has the history it needs, the action is zero.
 
     Args:
-        task: with a `control` part.
+        task: task with a `control` part.
         policy: chooses the actions.
-        seed: of the start and of the policy's randomness.
-        robot: what it acts on; default: the task's plant.
-        seconds: length; default: that of the task.
+        seed: seed of the start and of all random numbers of the policy.
+        robot: plant to act on; default: the task's plant.
+        seconds: length of the episode, s; default: that of the task.
         explore: noise on the actions.
 
     Raises:
-        BadInput: fewer steps than the policy wants to know.
-        EpisodeFailed: the plant does not answer, or a `GuardedPlant` found a state that may not be.
+        BadInput: The episode is not longer than the history of the policy.
+        EpisodeFailed: The plant does not respond, or a `GuardedPlant` found a forbidden state.
     """
     robot, steps = robot or Robot(task), round((seconds or control_of(task).seconds) / task.dt)
     if steps <= policy.history:
         raise BadInput("seconds", f"make {steps} steps", expected=f"more than {policy.history}")
     limits = np.clip(action_limits(task), *robot.limits)
+    # A stream for each use of the seed: the noise must not depend on how the start was drawn.
     noise = explore.draw(steps, limits, np.random.default_rng([seed, 2]))
     spent, actions = list[float](), list[Floats]()
     states = [robot.reset(draw_start(task, seed))]
@@ -97,7 +98,10 @@ def run_episode(
 
 
 def choose(policy: Policy, states: list[Floats], actions: list[Floats], limits: Floats) -> Floats:
-    """Return the action (A,) after what is known; nothing is done until that suffices."""
+    """Return the action (A,) after lists of states (S,) and actions (A,), in task units.
+
+    It is zero, or the nearest value within limits (2, A), until the policy has its history.
+    """
     rows = policy.history
     if len(states) < rows:
         return np.clip(np.zeros_like(limits[0]), *limits)

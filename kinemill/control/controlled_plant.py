@@ -1,4 +1,4 @@
-"""What a controller acts on: the simulated plant, or a robot in its place.
+"""The plant in a closed loop: a simulation, or a robot in its place.
 
     class MyRobot:                                # see docs/learning-loop.md
         limits = np.array([[-10.0], [10.0]])      # (2, A)
@@ -21,9 +21,9 @@ from kinemill.task.document import Task
 
 
 class EpisodeFailed(KinemillError):
-    """An episode ended early: no answer, a state beyond its limits, or numbers that are not finite.
+    """An episode ended early: no response, a state beyond its limits, or non-finite numbers.
 
-    Its rows are not logged. Episodes that ended before it are kept.
+    Its rows are not logged. Earlier episodes are kept.
     """
 
     exit_code = 1
@@ -32,7 +32,7 @@ class EpisodeFailed(KinemillError):
 class ControlledPlant(Protocol):
     """A robot or a simulated plant in closed loop.
 
-    Every method raises `EpisodeFailed` when the plant does not answer in time.
+    Every method raises `EpisodeFailed` when the plant does not respond in time.
     """
 
     @property
@@ -41,38 +41,38 @@ class ControlledPlant(Protocol):
         ...
 
     def reset(self, start: Floats) -> Floats:
-        """Begin an episode near the state `start` (S,), and return the actual state (S,)."""
+        """Begin an episode near `start` (S,); return the actual state (S,), in task units."""
         ...
 
     def observe(self) -> Floats:
         """Return the next state (S,), one time step after the action was sent.
 
-        On a robot this waits for the next measurement, so it sets the pace of the loop.
+        On a robot this waits for the next measurement, which sets the rate of the loop.
         """
         ...
 
     def act(self, action: Floats) -> None:
-        """Send the action (A,), which is held until the next one."""
+        """Send the action (A,) in task units, which is held until the next one."""
         ...
 
     def heartbeat(self) -> None:
         """Report that the controller is alive, and check that the plant is.
 
-        Called once before every action. The robot stops its motors when heartbeats stay away.
+        Called once before every action. Without heartbeats the robot stops its motors.
         """
         ...
 
 
 class GuardedPlant:
-    """A plant whose states are checked; at the first that may not be, its motors are stopped.
+    """A plant whose states are checked; at the first forbidden state, its motors are stopped.
 
     Args:
-        task: its channels' `limits` apply to all states that have some.
-        plant: what acts.
-        limits: narrower ones by state, lowest and highest, in the state's unit.
+        task: the `limits` of its channels apply to the states that have them.
+        plant: plant to check.
+        limits: narrower limits by state, lowest and highest, in the state's unit.
 
     Attributes:
-        steps: of the episode so far.
+        steps: steps of the episode so far.
     """
 
     def __init__(
@@ -95,21 +95,22 @@ class GuardedPlant:
         return self._plant.limits
 
     def reset(self, start: Floats) -> Floats:
-        """Begin an episode near `start` (S,), and return the actual state (S,)."""
+        """Begin an episode near `start` (S,); return the actual state (S,), in task units."""
         self.steps = 0
         return self._checked(self._plant.reset(start))
 
     def observe(self) -> Floats:
-        """Return the next state (S,).
+        """Return the next state (S,), in task units.
 
         Raises:
-            EpisodeFailed: a number is not finite or beyond its limits, or there is no answer.
+            EpisodeFailed: A number is not finite or beyond its limits, or the plant does not
+                respond.
         """
         self.steps += 1
         return self._checked(self._plant.observe())
 
     def act(self, action: Floats) -> None:
-        """Send the action (A,)."""
+        """Send the action (A,), in task units."""
         self._plant.act(action)
 
     def heartbeat(self) -> None:
@@ -122,6 +123,7 @@ class GuardedPlant:
         if fault is None:
             return state
         limits = self._plant.limits
+        # Stop before raising: the caller may take long to handle the error.
         self._plant.act(np.clip(np.zeros(limits.shape[1]), *limits))
         problem, expected, fix = fault
         where = f"{self._task.name}, step {self.steps} ({self.steps * self._task.dt:.3g} s)"

@@ -3,8 +3,8 @@
     J = Σ_k dt Σ_i wᵢ ℓᵢ(x[k+1], u[k]) + Σ_i vᵢ ℓᵢ(x[T], u[T-1])        k = 0 ... T-1
 
 wᵢ is a term's `weight`, vᵢ its `terminal`; ℓ is e², 1 - cos e or e, with e the quantity minus its
-target, or for `rate` the square of its change per second. Derived quantities are worked out from
-the states of the rollout itself, whichever model it came from.
+target, or for `rate` the square of its change per second. Derived quantities are computed from the
+states of the rollout, so they need no support from the model.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -33,7 +33,7 @@ def control_of(task: Task) -> Control:
     """Return the `control` part of a task.
 
     Raises:
-        BadInput: it has none.
+        BadInput: The task has no `control` part.
     """
     if task.control is None:
         raise BadInput(
@@ -49,31 +49,34 @@ class Cost:
     """The cost of a task, over any number of leading axes.
 
     Args:
-        task: with a `control` part.
+        task: task with a `control` part.
     """
 
     def __init__(self, task: Task) -> None:
         self.control, self.dt = control_of(task), task.dt
         self._channels, self._states, self._actions = task.channels, task.states, task.actions
         aims = {aim.of: aim.of for aim in [*self.control.cost, *self.control.success]}
-        texts = aims | self.control.derived  # a name stands for its formula
+        texts = aims | self.control.derived  # the name of a derived quantity means its formula
         self._formulas = {name: Expression(text) for name, text in texts.items()}
         self._angles = [self.control.is_angle(term, task.channels) for term in self.control.cost]
 
     def quantities(self, states: Floats, actions: Floats, names: Iterable[str]) -> Quantities:
-        """Return channels, derived quantities and formulas by name; (..., S), (..., A) -> (...)."""
+        """Return channels, derived quantities and formulas by name: (..., S), (..., A) -> (...).
+
+        Channels are in task units.
+        """
         values: dict[str, Floats] = {name: states[..., i] for i, name in enumerate(self._states)}
         values |= {name: actions[..., i] for i, name in enumerate(self._actions)}
         for name in names:
-            self._work_out(name, values)
+            self._evaluate(name, values)
         return values
 
-    def _work_out(self, name: str, values: dict[str, Floats]) -> None:
-        """Add a quantity, and those it is made of, to what is known."""
+    def _evaluate(self, name: str, values: dict[str, Floats]) -> None:
+        """Add a quantity, and those that its formula needs, to `values`."""
         if name not in values:
             formula = self._formulas[name]
             for needed in sorted(formula.names):
-                self._work_out(needed, values)
+                self._evaluate(needed, values)
             values[name] = formula.value(values)
 
     def step_costs(
@@ -85,14 +88,17 @@ class Cost:
             states: (..., T, S) after each action.
             actions: (..., T, A).
             previous: (A,), the action before the first.
-            start: (S,), the state that the first one acts on.
+            start: (S,), the state before the first action.
+
+        Returns:
+            (..., T).
         """
         terms = self._terms(states, actions, previous, start)
         each = (term.weight * SHAPES[term.shape](error) for term, error in terms)
         return sum(each, np.zeros(states.shape[:-1]))
 
     def total(self, states: Floats, actions: Floats, previous: Floats, start: Floats) -> Floats:
-        """Return J of whole plans, (..., T, S) and (..., T, A) -> (...); see `step_costs`."""
+        """Return J of plans of T steps: (..., T, S), (..., T, A) -> (...); see `step_costs`."""
         whole = np.zeros(states.shape[:-2])
         for term, error in self._terms(states, actions, previous, start):
             whole += term.weight * self.dt * _summed(term.shape, error)
@@ -103,7 +109,7 @@ class Cost:
     def _terms(
         self, states: Floats, actions: Floats, previous: Floats, start: Floats
     ) -> Iterator[tuple[Term, Floats]]:
-        """Yield each term with what its ℓ is of, (..., T)."""
+        """Yield each term with the argument of its ℓ, (..., T)."""
         terms = self.control.cost
         values = self.quantities(states, actions, (term.of for term in terms))
         rates = [term.of for term in terms if term.shape == "rate"]
@@ -120,7 +126,7 @@ class Cost:
             yield term, error / self.dt if term.shape == "rate" else error
 
     def reached(self, states: Floats, actions: Floats) -> bool:
-        """Tell whether an episode, (N, S) and (N, A), ended as `success` says."""
+        """Return whether the last `hold` s of an episode, (N, S) and (N, A), meet `success`."""
         rows = max(1, round(self.control.hold / self.dt))
         aims = self.control.success
         values = self.quantities(states[-rows:], actions[-rows:], (aim.of for aim in aims))
@@ -135,6 +141,6 @@ class Cost:
 
 def _summed(shape: str, error: Floats) -> Floats:
     """Return Σ ℓ over the last axis: (..., T) -> (...)."""
-    if SHAPES[shape] is np.square:  # at once: squares that are written and read take twice as long
+    if SHAPES[shape] is np.square:  # fused: writing and reading the squares takes twice as long
         return np.einsum("...t,...t->...", error, error)
     return np.einsum("...t->...", SHAPES[shape](error))

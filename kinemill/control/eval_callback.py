@@ -1,9 +1,9 @@
-"""How well a model controls while it still learns: `learn.eval_callback` of tasks with `control`.
+"""Evaluation callback: success in closed loop while a model is trained, for tasks with `control`.
 
     learn:
       eval_callback: kinemill.control.eval_callback:closed_loop
 
-The task's controller plans on the model, on the task's simulated plant, from a few drawn starts.
+The task's controller plans with the model and acts on the task's simulated plant.
 """
 
 from typing import Protocol
@@ -16,7 +16,7 @@ from kinemill.control.plan import Floats
 from kinemill.control.planner import make_planner
 from kinemill.task.document import Task
 
-SEEDS = range(2)  # starts; each costs as much as `control.seconds` of planning takes
+SEEDS = range(2)  # starts; each takes the computation time of one episode
 
 
 class _Simulator(Protocol):
@@ -26,13 +26,13 @@ class _Simulator(Protocol):
 
 
 class _Learning:
-    """A simulator on which many plans are tried from one history."""
+    """A simulator that rolls out many plans from one history."""
 
     def __init__(self, simulator: _Simulator) -> None:
         self._simulator, self.history = simulator, simulator.history
 
     def rollout(self, states: Floats, past_actions: Floats, actions: Floats) -> Floats:
-        """Try actions (B, T, A) after states (H, S), past actions (H-1, A): (B, T, S)."""
+        """Roll out actions (B, T, A) after states (H, S), past actions (H-1, A) -> (B, T, S)."""
         plans = np.asarray(actions, dtype=np.float32)
         histories = np.broadcast_to(states, (len(plans), *np.shape(states)))
         past = np.broadcast_to(past_actions, (len(plans), *np.shape(past_actions)))
@@ -40,19 +40,19 @@ class _Learning:
 
 
 def closed_loop(simulator: _Simulator, task: Task) -> dict[str, float]:
-    """Run the closed loop from a few starts, the same ones each time.
+    """Run the closed loop from two starts, the same ones at each evaluation.
 
-    Of an ensemble the mean prediction is planned on.
+    With an ensemble, the planner uses the mean prediction.
 
     Args:
-        simulator: `history`, and `rollout` as that of `kinemill.runtime.Simulator`.
-        task: with a `control` part.
+        simulator: `history` H, and `rollout` as that of `kinemill.runtime.Simulator`.
+        task: task with a `control` part.
 
     Returns:
         `cost`, the mean over the starts, and `success`, the share of them that succeeded.
 
     Raises:
-        BadInput: the task has no `control` part.
+        BadInput: The task has no `control` part.
     """
     control_of(task)
     planner = make_planner(task, [_Learning(simulator)])

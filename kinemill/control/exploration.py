@@ -1,7 +1,8 @@
-"""Colored noise for exploration: neighboring actions are alike, so that the robot gets somewhere.
+"""Colored noise for exploration: successive actions are correlated.
 
 White noise averages out within the time constants of a robot. Noise with a power spectrum of
-1 / f^color reaches farther with the same amplitude (Pinneri et al. 2020, Eberhard et al. 2023).
+1 / f^color moves the robot farther at the same amplitude (Pinneri et al. 2020, Eberhard et al.
+2023).
 """
 
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from kinemill.control.plan import Floats
 
 @dataclass(frozen=True)
 class Exploration:
-    """Noise on the actions of an episode, so that its log shows more.
+    """Noise on the actions of an episode, so that its log covers more states.
 
     Attributes:
         std: standard deviation, in halves of the range of an action.

@@ -1,4 +1,4 @@
-"""A learned simulator behind the interface of a controller."""
+"""A learned simulator with the interface that controllers need."""
 
 from pathlib import Path
 
@@ -17,13 +17,13 @@ _PLAIN = Uncertainty()
 
 
 class LearnedModel:
-    """A `kinemill.runtime.Simulator`, simulating many plans from one history.
+    """A `kinemill.runtime.Simulator` that rolls out many plans from one history.
 
-    Of an ensemble every member is asked, so that `control.risk` weighs where they disagree.
+    An ensemble predicts with every member, so that `control.risk` can weigh their disagreement.
 
     Args:
         simulator: loaded with `kinemill.runtime.load`.
-        uncertainty: how plans go through an ensemble, and which are refused.
+        uncertainty: how an ensemble propagates plans, and which plans are rejected.
 
     Raises:
         BadInput: `uncertainty` needs an ensemble or a learned variance, and the model has none.
@@ -43,19 +43,19 @@ class LearnedModel:
 
     @property
     def history(self) -> int:
-        """Rows known before the first prediction, H."""
+        """Rows before the first prediction, H."""
         return self.simulator.history
 
     def rollout(self, states: Floats, past_actions: Floats, actions: Floats) -> Floats:
-        """Try actions (B, T, A) after states (H, S) and past actions (H-1, A).
+        """Roll out actions (B, T, A) after states (H, S) and past actions (H-1, A), in task units.
 
         Returns:
-            (B, T, S), of an ensemble (M, B, T, S). A refused plan holds NaN.
+            (B, T, S), of an ensemble (M, B, T, S). A rejected plan holds NaN.
         """
         plans = np.asarray(actions, dtype=np.float32)
         data = _repeat(states, len(plans)), _repeat(past_actions, len(plans)), plans
         if self._is_sampled:
-            # The same numbers for all plans and steps: costs differ by the plans alone.
+            # The same random numbers for all control steps: only the plans make costs differ.
             random = np.random.default_rng(0)
             paths, deviation = sample_trajectories(self.simulator, self._uncertainty, data, random)
         elif self._uncertainty.max_std:
@@ -74,15 +74,15 @@ def learned_model(
     """Load a model for a task.
 
     Args:
-        task: whose channels it must have, with a `control` part.
+        task: task with a `control` part; the model must have its channels.
         where: a folder, or an address such as `models:/TASK@champion`.
-        threads: of ONNX Runtime.
-        provider: where the model is executed, see `kinemill.runtime.load`; native code on a CPU.
+        threads: threads of ONNX Runtime.
+        provider: execution provider, see `kinemill.runtime.load`; native code on a CPU.
 
     Raises:
-        BadInput: there is no such model, or it is of other channels or of another time step.
+        BadInput: The model does not exist, or has other channels or another time step.
     """
-    # A plan that the model cannot follow is bad, not an error.
+    # `non_finite="pass"`: a plan that diverges in the model is a bad plan, not an error.
     engine = "auto" if provider == "cpu" else "onnx"
     simulator = load_simulator(
         where, threads=threads, provider=provider, non_finite="pass", engine=engine

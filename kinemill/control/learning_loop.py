@@ -1,10 +1,10 @@
-"""The learning loop: rounds that collect episodes and train on all of them, and their journal.
+"""Learning loop: rounds that collect episodes and train on all of them, and their journal.
 
     loops/TASK/round-002/episode-000.json     one for each episode, after its log is published
     loops/TASK/round-002/round.json           the result of the round, written last
 
-A loop that is killed continues after the last episode or stage that finished. Training, export and
-verification are those of the pipeline; this module collects and keeps the journal.
+A loop that is killed continues after the last episode or stage that finished. The pipeline trains,
+exports and verifies; this module collects episodes and writes the journal.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +24,7 @@ from kinemill.task.document import Task
 from kinemill.task.loop import Loop
 
 FOLDER = "loops"
-SEEDS = 1000  # between the first seeds of two rounds, above those of `verify.closed_loop`
+SEEDS = 1000  # seeds per round; the first round starts above the seeds of `verify.closed_loop`
 Report = Callable[[str], None]
 
 
@@ -33,13 +33,13 @@ class EpisodeRecord:
     """One episode that a round collected.
 
     Attributes:
-        seed: of start, actions and noise.
-        steps: of the plant, those of a failed episode included.
-        success: whether it ended as `control.success` says.
-        cost: summed, see `closed_loop.Episode`; 0 if the episode failed.
+        seed: seed of start, actions and noise.
+        steps: steps of the plant, also of a failed episode.
+        success: whether the end meets `control.success`.
+        cost: see `closed_loop.Episode`; 0 if the episode failed.
         log: name of its log file; "" if the episode failed.
-        error: why it failed; "" if it did not.
-        refused: steps at which the planner refused all plans.
+        error: message of the failure; "" if it did not fail.
+        refused: steps at which the planner rejected all plans.
     """
 
     seed: int
@@ -56,17 +56,17 @@ class RoundRecord:
     """One round.
 
     Attributes:
-        number: from 0.
-        episodes: what it collected before it trained.
-        steps: of the plant since the first round, this one included.
-        version: that it registered.
-        alias: of the version at the end of the round.
+        number: number of the round, from 0.
+        episodes: episodes that it collected before the training.
+        steps: steps of the plant since the first round, including this one.
+        version: registered version.
+        alias: alias of the version at the end of the round.
         gate: names of the gate's rules that failed.
-        successes, trials: of the closed-loop episodes of the verification; 0 of 0 without any.
+        successes, trials: closed-loop episodes of the verification; 0 of 0 without any.
         nrmse: error of the version on test episodes at the horizon; None if not measured.
         coverage: share of the test states in the 90 % intervals of an ensemble, the mean over
             channels and steps; None for a model without uncertainty.
-        wall, cpu: seconds that it took, those of earlier attempts left out.
+        wall, cpu: time of the last attempt, s.
     """
 
     number: int
@@ -84,7 +84,7 @@ class RoundRecord:
 
     @property
     def collected(self) -> list[EpisodeRecord]:
-        """The episodes that are logged."""
+        """Episodes with a log."""
         return [episode for episode in self.episodes if not episode.error]
 
 
@@ -92,7 +92,7 @@ def loop_of(task: Task) -> Loop:
     """Return the `loop` part of a task.
 
     Raises:
-        BadInput: it has none.
+        BadInput: The task has no `loop` part.
     """
     if task.loop is None:
         fix = "see docs/learning-loop.md"
@@ -102,7 +102,7 @@ def loop_of(task: Task) -> Loop:
 
 @dataclass(frozen=True)
 class Journal:
-    """What a loop has finished, in a folder of the home."""
+    """Finished rounds and episodes of a loop, in a folder of the home."""
 
     folder: Path
 
@@ -119,7 +119,7 @@ class Journal:
         return [from_json_value(read_json(path), EpisodeRecord, path) for path in paths]
 
     def missing(self, task: Task, number: int) -> int:
-        """Return how many episodes a round still needs."""
+        """Return the number of episodes that a round still needs."""
         loop = loop_of(task)
         needed = loop.random_episodes if number == 0 else loop.episodes
         return needed - sum(not episode.error for episode in self.episodes(number))
@@ -143,11 +143,11 @@ class Collector:
     """Collects the episodes of a round.
 
     Attributes:
-        task: with the parts `control` and `loop`.
-        plant: what acts; its states are checked.
-        journal: of the loop.
+        task: task with the parts `control` and `loop`.
+        plant: plant, whose states are checked.
+        journal: journal of the loop.
         logs: drop folder of the task.
-        report: takes a line for each episode.
+        report: receives a line for each episode.
     """
 
     task: Task
@@ -160,16 +160,16 @@ class Collector:
         """Run the episodes that a round still lacks.
 
         Args:
-            number: of the round.
-            name: of the policy, with which the names of the logs begin.
+            number: number of the round.
+            name: name of the policy, the prefix of log names.
             policy: chooses the actions.
 
         Returns:
             All episodes of the round.
 
         Raises:
-            EpisodeFailed: an episode failed. It is recorded, the episodes before are kept, and the
-                next call replaces it by one of another seed.
+            EpisodeFailed: An episode failed. It is recorded, earlier episodes are kept, and the
+                next call replaces it by one with another seed.
         """
         for seed in self._missing(number):
             record, failure = self._episode(number, name, policy, seed)
@@ -185,7 +185,7 @@ class Collector:
 
     def _missing(self, number: int) -> Iterator[int]:
         """Yield the seeds of the episodes that a round still needs."""
-        done = len(self.journal.episodes(number))
+        done = len(self.journal.episodes(number))  # failed ones count: their seeds are not reused
         first = SEEDS * (number + 1) + 100 * SEEDS * loop_of(self.task).seed + done
         yield from range(first, first + self.journal.missing(self.task, number))
 
@@ -223,7 +223,7 @@ class Collector:
 
 
 def is_finished(task: Task, rounds: Sequence[RoundRecord]) -> bool:
-    """Return whether a loop has reached its target, or all its rounds."""
+    """Return whether a loop has reached its target or its number of rounds."""
     return len(rounds) >= loop_of(task).rounds or is_reached(task, rounds)
 
 
@@ -236,6 +236,6 @@ def is_reached(task: Task, rounds: Sequence[RoundRecord]) -> bool:
 
 
 def total_steps(rounds: Sequence[RoundRecord], episodes: Sequence[EpisodeRecord]) -> int:
-    """Return the steps of the plant in finished rounds and in the episodes of the present one."""
+    """Return the steps of the plant in finished rounds and in the episodes of the current round."""
     finished = rounds[-1].steps if rounds else 0
     return finished + sum(episode.steps for episode in episodes)

@@ -1,4 +1,4 @@
-"""One page about a learning loop: the learning curve, what each round added, and videos.
+"""Report page of a learning loop: learning curve, contribution of each round, and videos.
 
 Symbols: N rows of an episode, S states.
 """
@@ -23,12 +23,12 @@ Runs = Mapping[str, Floats]  # states (N, S) of an episode by the name of its lo
 
 
 def loop_page(task: Task, rounds: Sequence[RoundRecord], runs: Runs) -> str:
-    """Return the page as one HTML document without links to anything outside.
+    """Return the page as one self-contained HTML document.
 
     Args:
-        task: with a `loop` part.
+        task: task with a `loop` part.
         rounds: the finished rounds, at least one.
-        runs: states of the collected episodes; one that is missing is not in videos and cells.
+        runs: states of the collected episodes; a missing one is left out of videos and cells.
     """
     sections = [
         f'<header><div><div class="eyebrow">Learning loop</div><h1>{escape(task.name)}</h1></div>'
@@ -104,7 +104,7 @@ def _rounds(task: Task, rounds: Sequence[RoundRecord]) -> str:
 
 
 def _added(task: Task, rounds: Sequence[RoundRecord], runs: Runs) -> str:
-    """Return a table of what each round changed: states, error, successes."""
+    """Return a table of the changes by round: states, error, successes."""
     shares = new_states(task, [_runs_of(each, runs) for each in rounds])
     rows: list[list[str]] = []
     for index, (each, share) in enumerate(zip(rounds, shares, strict=True)):
@@ -134,8 +134,8 @@ def new_states(task: Task, rounds: Sequence[Sequence[Floats]]) -> list[float]:
     """Return for each round the share of its rows in cells that no earlier round visited.
 
     Args:
-        task: whose angles are wrapped.
-        rounds: for each the states (N, S) of its episodes; a round without any has NaN.
+        task: defines which states are angles.
+        rounds: states (N, S) of the episodes of each round; a round without any has NaN.
     """
     angle = np.array([task.channels[name].kind == "angle" for name in task.states])
     whole = [wrapped(np.concatenate(runs), angle) if runs else None for runs in rounds]
@@ -157,7 +157,7 @@ def new_states(task: Task, rounds: Sequence[Sequence[Floats]]) -> list[float]:
 
 
 def _videos(task: Task, rounds: Sequence[RoundRecord], runs: Runs) -> str:
-    """Return a moving picture of the episodes of each round."""
+    """Return an animation of the episodes of each round."""
     panels: list[str] = []
     for each in rounds:
         if not (pictured := _runs_of(each, runs)):

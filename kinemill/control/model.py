@@ -1,4 +1,4 @@
-"""What a controller needs to know of a model: how long a history, and a rollout."""
+"""Interface of a model for a controller: length of the history, and a rollout."""
 
 from typing import Protocol
 
@@ -6,23 +6,23 @@ from kinemill.control.plan import Floats
 
 
 class Model(Protocol):
-    """A simulator, learned or true."""
+    """A simulator, learned or physical."""
 
     @property
     def history(self) -> int:
-        """Rows known before the first prediction, H; the last of them is the present."""
+        """Rows before the first prediction, H; the last of them is the current one."""
         ...
 
     def rollout(self, states: Floats, past_actions: Floats, actions: Floats) -> Floats:
-        """Try actions from one history.
+        """Roll out actions from one history.
 
         Args:
-            states: (H, S) in task units, the last row is the present.
+            states: (H, S) in task units, the last row is the current one.
             past_actions: (H-1, A), the actions between those states.
-            actions: (B, T, A), the first acts from the present on.
+            actions: (B, T, A), the first acts from the current state on.
 
         Returns:
-            (B, T, S), the states after each of `actions`, or (M, B, T, S) as the M members of an
-            ensemble see them. A plan that the model cannot follow holds NaN.
+            (B, T, S), the states after each of `actions`, or (M, B, T, S) as predicted by the M
+            members of an ensemble. NaN marks a plan that diverges in the model.
         """
         ...

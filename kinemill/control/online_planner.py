@@ -1,4 +1,4 @@
-"""A planner on a robot: it keeps the history that a model wants to know, of what was really sent.
+"""A planner on a robot, with the history of measured states and of actions that were sent.
 
     controller = Online(planner, simulator)
     guard = Watchdog(simulator, controller, max_age=..., deadline=..., sent=controller.sent)
@@ -18,22 +18,22 @@ from kinemill.runtime.input_checks import Array
 
 
 class Online:
-    """From the newest state (S,) to an action (A,), for `kinemill.runtime.Watchdog`.
+    """Controller of `kinemill.runtime.Watchdog`: newest state (S,) -> action (A,), in task units.
 
-    Until it has seen enough, and after a gap, it rests at the safe action.
+    Until its history is full, and after a gap in it, it returns the safe action.
 
     Args:
-        policy: a planner, or any policy that wants the last H rows.
-        simulator: whose safe action it rests at.
+        policy: a planner, or another policy with a history of H rows.
+        simulator: model that declares the safe action.
     """
 
     def __init__(self, policy: Policy, simulator: Simulator) -> None:
         self._policy, self._rest = policy, simulator.safe_action
-        self._lock = threading.Lock()  # it is asked in one thread, and told in another
+        self._lock = threading.Lock()  # the watchdog calls this object and `sent` in two threads
         self._past: deque[tuple[Array, Array]] = deque(maxlen=policy.history - 1)
 
     def __call__(self, state: Array) -> Floats:
-        """Choose the action from `state` on."""
+        """Choose the action (A,) at `state` (S,)."""
         with self._lock:
             past = list(self._past)
         if len(past) < self._policy.history - 1:
@@ -43,7 +43,7 @@ class Online:
         return self._policy.act(states, actions.reshape(len(past), len(self._rest)))
 
     def sent(self, action: Array, state: Array | None) -> None:
-        """Record the action (A,) that was sent, and the state (S,) before; None if not measured."""
+        """Record the sent action (A,), and the state (S,) before it or None, in task units."""
         with self._lock:
             if state is None:
                 self._past.clear()

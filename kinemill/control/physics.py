@@ -1,6 +1,6 @@
-"""The plant of a task in MuJoCo: as the robot to control, and as a model that knows it all.
+"""The plant of a task in MuJoCo: as the robot to control, and as a model without error.
 
-A task's channels are matched to the plant's joints through their `source` names, as in its logs.
+The `source` names of the task's channels match them to the plant's joints, as in its logs.
 Symbols: B batch, T horizon, S states, A actions, Q joints.
 """
 
@@ -19,10 +19,13 @@ from kinemill.task.document import Task
 
 
 def make_plant(task: Task, parameters: dict[str, float] | None = None) -> Plant:
-    """Return the plant that the `control` part of a task names, with other parameters if given.
+    """Return the plant of the `control` part of a task, with other parameters if given.
+
+    Parameters are in the units of the plant's fields.
 
     Raises:
-        BadInput: no control part, a robot that is no plant, an unknown parameter, or another dt.
+        BadInput: The task has no control part, the robot is not a `Plant`, a parameter is unknown,
+            or dt differs from the plant's.
     """
     name = control_of(task).plant
     plant: Any = SIMULATORS[name]()
@@ -40,10 +43,10 @@ def make_plant(task: Task, parameters: dict[str, float] | None = None) -> Plant:
 
 
 def _columns(task: Task, names: Sequence[str], available: Sequence[str]) -> list[int]:
-    """Return where each of the task's channels is among the plant's columns.
+    """Return the plant's column of each of the task's channels.
 
     Raises:
-        BadInput: a channel without a column, or one that is converted on its way from the log.
+        BadInput: A channel has no column, or is converted when its log is read.
     """
     columns: list[int] = []
     for name in names:
@@ -51,21 +54,21 @@ def _columns(task: Task, names: Sequence[str], available: Sequence[str]) -> list
         sources = [item for item in channel.source if item.name in available]
         if not sources:
             where = f"channel {name!r}"
-            raise BadInput(where, "is nothing that the plant has", expected=", ".join(available))
+            raise BadInput(where, "is not a column of the plant", expected=", ".join(available))
         first = sources[0]
         if (first.scale, first.offset, first.unit or channel.unit) != (1.0, 0.0, channel.unit):
             message = f"is converted from {first.name!r}"
-            raise BadInput(f"channel {name!r}", message, expected="the plant's own unit")
+            raise BadInput(f"channel {name!r}", message, expected="the unit of the plant")
         columns.append(available.index(first.name))
     return columns
 
 
 class Robot:
-    """The plant with a task's channels: what a controller acts on.
+    """The plant with a task's channels, for closed loops.
 
     Args:
-        task: with a `control` part.
-        plant: in place of the task's own, such as one with other parameters.
+        task: task with a `control` part.
+        plant: replaces the task's plant, for example by one with other parameters.
     """
 
     def __init__(self, task: Task, plant: Plant | None = None) -> None:
@@ -81,7 +84,7 @@ class Robot:
 
     @property
     def limits(self) -> Floats:
-        """What the motors give, lowest and highest, in the order of the task's actions (2, A)."""
+        """Lowest and highest command of the motors, in the order of the task's actions (2, A)."""
         return self._limits
 
     @cached_property
@@ -89,13 +92,13 @@ class Robot:
         return self.plant.model().actuator_ctrlrange.T[:, self.actions]
 
     def to_plant(self, states: Floats) -> Floats:
-        """Bring states (..., S) into the plant's order (..., 2 Q)."""
+        """Reorder states (..., S) to the plant's order (..., 2 Q): positions, then velocities."""
         ordered = np.empty(states.shape)
         ordered[..., self.states] = states
         return ordered
 
     def reset(self, start: Floats) -> Floats:
-        """Set the state (S,), and return it."""
+        """Set the state (S,), rad, m and their rates, and return it."""
         self._advance, self._low, self._high = self.plant.stepper(self.to_plant(start))
         self._state = start
         return start
@@ -108,7 +111,7 @@ class Robot:
         self._state = after[self.states]
 
     def observe(self) -> Floats:
-        """Return the state (S,) after the last action."""
+        """Return the state (S,) after the last action, rad, m and their rates."""
         return self._state
 
     def heartbeat(self) -> None:
@@ -121,12 +124,12 @@ class Robot:
 
 
 class TruePhysics:
-    """A model that is the plant itself, rolled out by `mujoco.rollout` on some threads.
+    """The plant as a model, rolled out by `mujoco.rollout` on several threads.
 
     Args:
-        task: with a `control` part.
-        threads: of the rollout.
-        plant: in place of the task's own.
+        task: task with a `control` part.
+        threads: threads of the rollout.
+        plant: replaces the task's plant.
     """
 
     history = 1
@@ -140,12 +143,12 @@ class TruePhysics:
         self._rollout: Any = Rollout(nthread=threads if threads > 1 else 0)
 
     def rollout(self, states: Floats, past_actions: Floats, actions: Floats) -> Floats:
-        """Try actions (B, T, A) from the last of states (H, S) -> (B, T, S)."""
+        """Roll out actions (B, T, A) from the last of states (H, S) -> (B, T, S)."""
         del past_actions
         period, plans = self.robot.plant.period, np.asarray(actions, dtype=float)
         commands = np.empty(plans.shape)
         commands[..., self.robot.actions] = plans
-        repeated_commands = np.repeat(commands, period, axis=1)
+        repeated_commands = np.repeat(commands, period, axis=1)  # one row per step of physics
         now = self.robot.to_plant(np.asarray(states, dtype=float)[-1])
         start = np.tile(np.concatenate([[0.0], now]), (len(plans), 1))  # time first
         trajectories, _ = self._rollout.rollout(self._model, self._data, start, repeated_commands)
@@ -153,7 +156,7 @@ class TruePhysics:
 
 
 def uncertain_physics(task: Task, threads: int = 1, seed: int = 0) -> list[TruePhysics]:
-    """Return the models of `control.uncertainty`: the plant, and others with drawn parameters."""
+    """Return the models of `control.uncertainty`: the plant, and others with random parameters."""
     uncertainty, random = control_of(task).uncertainty, np.random.default_rng(seed)
     models = [TruePhysics(task, threads)]
     for _ in range(uncertainty.members - 1):

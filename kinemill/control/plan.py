@@ -1,4 +1,4 @@
-"""A plan: knots within [-1, 1] of the actions' ranges, and how far around them to look."""
+"""A plan: knots within [-1, 1] of the actions' ranges, and the standard deviation of samples."""
 
 import math
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ Floats = NDArray[Any]
 
 @dataclass(frozen=True)
 class Plan:
-    """What a controller remembers from one step to the next.
+    """State of a controller between control steps.
 
     Attributes:
-        knots: (K, A), from the present to the end of the horizon.
-        std: (K, A), the standard deviation to draw with, of those controllers that fit it.
+        knots: (K, A), from now to the end of the horizon.
+        std: (K, A), standard deviation of samples; None for controllers that do not fit it.
     """
 
     knots: Floats
@@ -30,16 +30,17 @@ class Plan:
         random: np.random.Generator,
         min_noise_scale: float = 1.0,
     ) -> Floats:
-        """Draw knots (B, K, A); the first are this plan itself.
+        """Draw knots (B, K, A); the first sample is this plan.
 
         Args:
             samples: B.
-            std: standard deviation, of all or (K, A), of the plans that vary most.
+            std: largest standard deviation, a number or (K, A).
             random: numpy generator.
-            min_noise_scale: factor on `std` of the plan that varies least; geometric in between.
+            min_noise_scale: factor on `std` of the sample with the least noise; the factors of the
+                others rise to 1 as a geometric series.
         """
         noise = normal(random, (samples, *self.knots.shape))
-        # In place and in one precision: to convert takes longer than to add.
+        # In place and in float32: a conversion takes longer than the sum.
         if min_noise_scale != 1.0:
             noise *= _shares(min_noise_scale, samples)
         noise *= std
@@ -48,14 +49,14 @@ class Plan:
         return noise
 
     def moved(self, knots: Floats, std: Floats | None = None) -> "Plan":
-        """Return the plan with other knots (K, A), and with their std (K, A) if it is fitted."""
+        """Return a plan with these knots (K, A), and with their std (K, A) if it is fitted."""
         return Plan(knots, std)
 
 
 def normal(random: np.random.Generator, shape: tuple[int, ...]) -> Floats:
-    """Draw from N(0, 1) in pairs (Box and Muller 1958), float32.
+    """Draw float32 numbers of a shape from N(0, 1) in pairs (Box and Muller 1958).
 
-    That is a third of the time of numpy's own normal numbers, which come one by one.
+    This takes a third of the time of numpy's normal numbers, which are drawn one by one.
     """
     count = math.prod(shape)
     radius, angle = random.random((2, (count + 1) // 2), dtype=np.float32)

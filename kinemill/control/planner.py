@@ -1,7 +1,8 @@
 """Receding horizon planner: from the newest measurement to the next action by sampling.
 
-One step: shift the last plan by dt; then `iterations` times draw knots, make actions of them within
-limits and rates, roll them out on every model, weigh the models' costs, update the plan.
+One step shifts the last plan by dt. Then, `iterations` times, it draws knots, converts them to
+actions within limits and rates, rolls them out on every model, combines the costs of the models,
+and updates the plan.
 """
 
 from collections.abc import Sequence
@@ -22,18 +23,18 @@ from kinemill.task.document import Task
 
 @dataclass
 class Planner:
-    """A controller at work: it remembers its plan and the action it gave last.
+    """A controller with its state: the plan and the last action.
 
-    Where no plan has a finite cost, because the model cannot follow it or
-    `control.uncertainty.max_std` refuses it, the action is zero, or the nearest within limits.
+    If no plan has a finite cost, because all diverge in the model or exceed
+    `control.uncertainty.max_std`, the action is zero, or the nearest value within limits.
 
     Args:
         controller: how plans are drawn and updated.
         models: M models; each simulates every plan.
-        cost: what they are judged by.
-        limits: lowest and highest action, (2, A).
+        cost: cost of a plan.
+        limits: lowest and highest action, (2, A), in task units.
         max_change: largest change of an action in one step, (A,); infinite where it is free.
-        risk: how the models' costs become one.
+        risk: how the costs of the models become one.
 
     Attributes:
         refused: steps since `reset` at which no plan had a finite cost.
@@ -57,11 +58,11 @@ class Planner:
 
     @property
     def history(self) -> int:
-        """Rows of the longest history that a model wants."""
+        """Rows of the longest history that a model needs, H."""
         return max(model.history for model in self.models)
 
     def reset(self, seed: int) -> None:
-        """Forget the plan; all randomness from here on follows from the seed."""
+        """Drop the plan; all random numbers from here on follow from the seed."""
         low, high = self.limits
         rest = np.clip(np.zeros_like(low), low, high)
         half = (high - low) / 2.0
@@ -74,7 +75,7 @@ class Planner:
         """Choose the next action.
 
         Args:
-            states: (H, S), the last row is the present.
+            states: (H, S) in task units, the last row is the current one.
             past_actions: (H-1, A), the actions between those states.
 
         Returns:
@@ -95,7 +96,7 @@ class Planner:
         return self.last
 
     def _first(self, knots: Floats) -> Floats:
-        """Return the first action that knots (K, A) stand for, (A,)."""
+        """Return the first action (A,) of knots (K, A)."""
         low, high = self.limits
         share = np.clip(self._spline[0] @ knots, -1.0, 1.0)
         action = low + (share + 1.0) * ((high - low) / 2.0)
@@ -104,10 +105,7 @@ class Planner:
         return self.last + np.clip(action - self.last, -self.max_change, self.max_change)
 
     def actions(self, knots: Floats) -> Floats:
-        """Return the actions that knots (B, K, A) stand for, (B, T, A), in their units.
-
-        In the precision of the knots.
-        """
+        """Return the actions of knots in task units: (B, K, A) -> (B, T, A), in the same type."""
         low, high = self.limits.astype(knots.dtype, copy=False)
         share = knots if self._is_identity else self._between(knots)
         actions = share + 1.0
@@ -119,7 +117,7 @@ class Planner:
         """Return the spline through knots (B, K, A) within [-1, 1], (B, T, A)."""
         samples, count, width = knots.shape
         spline = self._spline_32 if knots.dtype == np.float32 else self._spline.T
-        # One product of matrices: B small ones take three times as long.
+        # One large matrix product: B small ones take three times as long.
         values = np.swapaxes(knots, 1, 2).reshape(-1, count) @ spline
         return np.clip(np.swapaxes(values.reshape(samples, width, -1), 1, 2), -1.0, 1.0)
 
@@ -131,7 +129,7 @@ class Planner:
         return slowed
 
     def costs(self, states: Floats, past_actions: Floats, actions: Floats) -> Floats:
-        """Return what plans (B, T, A) cost, (B,); one that a model cannot follow costs inf."""
+        """Return the costs (B,) of plans (B, T, A); a plan that diverges in a model costs inf."""
         each = [self._cost(model, states, past_actions, actions) for model in self.models]
         costs = np.concatenate([one.reshape(-1, len(actions)) for one in each])
         return RISKS[self.risk.type](costs, self.risk) if len(costs) > 1 else costs[0]
@@ -140,7 +138,7 @@ class Planner:
         rows = model.history
         past = past_actions[len(past_actions) - (rows - 1) :]
         predicted = model.rollout(states[len(states) - rows :], past, actions)
-        with np.errstate(over="ignore", invalid="ignore"):  # a model may run away; that costs inf
+        with np.errstate(over="ignore", invalid="ignore"):  # a model may diverge; that costs inf
             costs = self.cost.total(predicted, actions, self.last, states[-1])
         return np.where(np.isfinite(costs), costs, np.inf)
 
@@ -151,16 +149,16 @@ def make_planner(
     """Return the planner of a task.
 
     Args:
-        task: with a `control` part.
+        task: task with a `control` part.
         models: each simulates every plan.
-        controller: in place of the task's own.
+        controller: replaces the task's controller.
 
     Raises:
-        BadInput: the task has no `control` part, or there is no model.
+        BadInput: The task has no `control` part, or `models` is empty.
     """
     control = control_of(task)
     if not models:
-        raise BadInput("models", "there is none", expected="at least one to try plans on")
+        raise BadInput("models", "is empty", expected="one or more models to roll plans out")
     rates = [control.max_rate.get(name, np.inf) * task.dt for name in task.actions]
     return Planner(
         controller or control.controller,

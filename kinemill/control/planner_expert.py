@@ -1,4 +1,4 @@
-"""A planner as an expert: it acts on what an environment shows, and remembers what it needs."""
+"""A planner as an expert in an environment: it keeps the history of observations and actions."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -10,11 +10,11 @@ from kinemill.task.document import Task
 
 
 class PlannerExpert:
-    """Acts in an environment that observes the task's states, as a `plant` does.
+    """Expert for environments whose observations are the task's states, such as `plant`.
 
     Args:
-        task: whose states and actions they are.
-        policy: plans from states and past actions.
+        task: defines states, actions and limits.
+        policy: planner, from states and past actions.
     """
 
     def __init__(self, task: Task, policy: Policy) -> None:
@@ -22,7 +22,7 @@ class PlannerExpert:
         self._states, self._actions = list[Floats](), list[Floats]()
 
     def reset(self, seed: int) -> None:
-        """Begin an episode; what is drawn follows from the seed."""
+        """Begin an episode; all random numbers follow from the seed."""
         self._policy.reset(seed)
         self._states, self._actions = [], []
 

@@ -1,4 +1,4 @@
-"""Policies without a plan: nothing at all, and anything; what a controller has to beat."""
+"""Baseline policies of a controller: no action, and random actions."""
 
 from typing import Protocol
 
@@ -9,11 +9,11 @@ from kinemill.task.document import Task
 
 
 class Policy(Protocol):
-    """What chooses actions: a `Planner`, or one of these."""
+    """Chooses actions: a `Planner`, or a baseline."""
 
     @property
     def history(self) -> int:
-        """Rows that `act` wants to know."""
+        """Rows of history that `act` needs, H."""
         ...
 
     def reset(self, seed: int) -> None:
@@ -21,23 +21,23 @@ class Policy(Protocol):
         ...
 
     def act(self, states: Floats, past_actions: Floats) -> Floats:
-        """Choose the next action (A,) after states (H, S) and past actions (H-1, A)."""
+        """Choose the next action: states (H, S), past actions (H-1, A) -> (A,), in task units."""
         ...
 
 
 def plain_policy(task: Task, name: str) -> Policy:
-    """Return the policy called `zero` or `random` for a task."""
+    """Return the policy `zero` or `random` for a task."""
     limits = action_limits(task)
     return Idle(limits) if name == "zero" else Shaken(limits)
 
 
 def action_limits(task: Task) -> Floats:
-    """Return the lowest and highest actions of a task, (2, A)."""
+    """Return the lowest and highest actions of a task, (2, A), in task units."""
     return np.array([task.channels[name].limits for name in task.actions], dtype=float).T
 
 
 class Idle:
-    """No action.
+    """The zero action, clipped to the limits.
 
     Args:
         limits: lowest and highest action, (2, A).
@@ -49,20 +49,20 @@ class Idle:
         self._rest = np.clip(np.zeros_like(limits[0]), *limits)
 
     def reset(self, seed: int) -> None:
-        """Remember nothing."""
+        """Do nothing: the policy has no state."""
 
     def act(self, states: Floats, past_actions: Floats) -> Floats:
-        """Return zeros (A,), or the nearest action within the limits."""
+        """Return zeros (A,), or the nearest action within the limits, in task units."""
         del states, past_actions
         return self._rest
 
 
 class Shaken:
-    """Actions drawn evenly from the whole range, each held for a few steps.
+    """Actions from the uniform distribution over their range, each held for a few steps.
 
     Args:
         limits: lowest and highest action, (2, A).
-        held: steps that each is held.
+        repeat: steps that each action is held.
     """
 
     history = 1
@@ -72,12 +72,12 @@ class Shaken:
         self.reset(0)
 
     def reset(self, seed: int) -> None:
-        """Begin anew; all randomness follows from the seed."""
+        """Begin an episode; all random numbers follow from the seed."""
         self._random, self._count = np.random.default_rng(seed), 0
         self._action = self._limits.mean(axis=0)
 
     def act(self, states: Floats, past_actions: Floats) -> Floats:
-        """Return a random action (A,), or repeat the last one."""
+        """Return a random action (A,) in task units, or repeat the last one."""
         del states, past_actions
         if self._count % self._repeat == 0:
             self._action = self._random.uniform(*self._limits)

@@ -1,6 +1,6 @@
-"""Several runs in a row, each written as a raw log in the plant's own columns.
+"""Runs of a policy, each written as a raw log with the columns of the plant.
 
-The log is what a logger on the robot would have written, so it can be ingested as any other.
+The log has the form that a logger on the robot writes, so the ingest stage reads it.
 """
 
 from collections.abc import Iterable
@@ -22,11 +22,11 @@ from kinemill.task.document import Task
 
 @dataclass(frozen=True)
 class Runs:
-    """What happened, and where it was written.
+    """Episodes, and their summary.
 
     Attributes:
         episodes: the runs.
-        document: the same as JSON: `runs`, `successes`, summed `cost`.
+        document: JSON with `runs`, `successes` and the summed `cost`.
     """
 
     episodes: list[Episode]
@@ -42,14 +42,14 @@ def run_and_log(
     seconds: float | None = None,
     explore: float = 0.0,
 ) -> Runs:
-    """Let a policy run the task's plant once for each seed, and write every run as a log.
+    """Run a policy on the task's plant once for each seed, and write every run as a log.
 
     Args:
-        task: with a `control` part.
-        policy: its name, with which those of the logs begin, and itself.
-        seeds: of starts and of the policy's randomness.
-        folder: where they go, each whole or not at all.
-        seconds: length of a run; default: that of the task.
+        task: task with a `control` part.
+        policy: name, the prefix of log names, and the policy.
+        seeds: seeds of starts and of the random numbers of the policy.
+        folder: folder of the logs; each is written as a whole or not at all.
+        seconds: length of a run, s; default: that of the task.
         explore: noise on the actions, in halves of their range.
     """
     robot, noise = Robot(task), Exploration(explore)
@@ -82,7 +82,7 @@ def log_table(task: Task, episode: Episode) -> Table:
     The columns are named by the first `source` of each channel, or by the channel.
 
     Raises:
-        BadInput: a channel or the time is converted on its way from the log.
+        BadInput: A channel or the time is converted when a log is read.
     """
     if task.ingest.time_unit != "s":
         problem = f"is {task.ingest.time_unit}, and logs of episodes are written in s"
@@ -117,10 +117,10 @@ def write_log(task: Task, episode: Episode, folder: Path, name: str) -> Path:
 
 
 def read_states(task: Task, path: Path) -> Floats:
-    """Return the states (N, S) of a log that `write_log` wrote.
+    """Return the states (N, S), in task units, of a log that `write_log` wrote.
 
     Raises:
-        BadInput: the file does not exist, or lacks a column.
+        BadInput: The file does not exist, or lacks a column.
     """
     import polars as pl
 

@@ -1,4 +1,4 @@
-"""One page about some runs of a controller: successes, costs, signals and moving pictures."""
+"""Report page of runs of a controller: successes, costs, signals and animations."""
 
 from collections.abc import Sequence
 from html import escape
@@ -19,13 +19,13 @@ PICTURED = 6  # runs in the animation, and in each chart
 
 
 def page(task: Task, title: str, episodes: Sequence[Episode], seeds: Sequence[int]) -> str:
-    """Return the page as one HTML document without links to anything outside.
+    """Return the page as one self-contained HTML document.
 
     Args:
-        task: with a `control` part.
-        title: which controller on which model, such as `mppi on the champion`.
+        task: task with a `control` part.
+        title: controller and model, such as `mppi on the champion`.
         episodes: the runs.
-        seeds: of each.
+        seeds: seed of each run.
     """
     sections = [
         f'<header><div><div class="eyebrow">Closed loop</div><h1>{escape(task.name)}</h1></div>'
@@ -39,7 +39,7 @@ def page(task: Task, title: str, episodes: Sequence[Episode], seeds: Sequence[in
 
 
 def motion(task: Task, episodes: Sequence[Episode], seeds: Sequence[int]) -> str:
-    """Return a panel with a moving picture of the first runs."""
+    """Return a panel with an animation of the first runs."""
     which = ", ".join(str(seed) for seed in seeds[:PICTURED])
     title = f"Starts {which}, row by row" if "," in which else f"Start {which}"
     drawn = animated_links(links(task, [one.states for one in episodes]), task.dt, title)
@@ -47,14 +47,14 @@ def motion(task: Task, episodes: Sequence[Episode], seeds: Sequence[int]) -> str
 
 
 def links(task: Task, runs: Sequence[Floats]) -> list[Floats]:
-    """Return the ends of the plant's links, (N, P, 2) m, in the first runs (N, S)."""
+    """Return the ends of the plant's links in the first runs: each (N, S) -> (N, P, 2), m."""
     robot = Robot(task)
     joints = len(robot.plant.joints)
     return [robot.plant.points(robot.to_plant(states)[:, :joints]) for states in runs[:PICTURED]]
 
 
 def signals(task: Task, episodes: Sequence[Episode], seeds: Sequence[int]) -> str:
-    """Return a chart of each channel, and of what the task's cost derives from them."""
+    """Return a chart of each channel and of each derived quantity of the task's cost."""
     cost = Cost(task)
     charts: list[str] = []
     for name in [*task.columns, *cost.control.derived]:

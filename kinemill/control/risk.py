@@ -1,4 +1,4 @@
-"""Risk: the costs that M models expect of each of B plans, (M, B), become one each, (B,).
+"""Risk measures: costs of B plans by M models (M, B) -> one cost of each plan (B,).
 
 average     mean over models                    worst, best    the largest, the smallest
 exponential log(mean(exp(a J))) / a             (Whittle 1981; a > 0 averse, a < 0 seeking)
@@ -35,34 +35,34 @@ def best(costs: Floats, risk: Risk) -> Floats:
 def exponential(costs: Floats, risk: Risk) -> Floats:
     """Return the certainty equivalent under exponential utility: costs (M, B) -> (B,).
 
-    Without aversion it is the mean.
+    It is the mean for an aversion of 0.
     """
     a = risk.aversion
     if abs(a) < 1e-9:
         return costs.mean(axis=0)
-    # Counted from the decisive end, so that exp neither overflows nor loses all.
+    # log-sum-exp relative to the largest term, so that exp neither overflows nor underflows.
     decisive = costs.max(axis=0) if a > 0 else costs.min(axis=0)
     shifted = np.exp(a * (costs - np.where(np.isfinite(decisive), decisive, 0.0)))
     return decisive + np.log(shifted.mean(axis=0)) / a
 
 
 def value_at_risk(costs: Floats, risk: Risk) -> Floats:
-    """Return the cost that a share `level` of the models does not exceed: (M, B) -> (B,)."""
+    """Return the quantile of the costs at `level`: (M, B) -> (B,)."""
     return np.quantile(costs, risk.level, axis=0, method="inverted_cdf")
 
 
 def cvar(costs: Floats, risk: Risk) -> Floats:
-    """Return the mean over the worst 1 - level of the models: costs (M, B) -> (B,).
+    """Return the mean over the worst share 1 - level of the models: costs (M, B) -> (B,).
 
-    The last of these models counts in part.
+    If the share is not a whole number of models, the last one has a partial weight.
     """
     count = len(costs)
     tail = (1.0 - risk.level) * count
-    # How much of each model, worst first, lies in the tail: 1, ..., 1, a part, 0, ..., 0.
+    # Weight of each model in the tail, worst first: 1, ..., 1, a part, 0, ..., 0.
     share = np.clip(tail - np.arange(count), 0.0, 1.0)
     share = share if tail >= 1.0 else np.eye(count)[0]
     descending = np.sort(costs, axis=0)[::-1]
-    counted = np.where(share[:, None] > 0.0, descending, 0.0)
+    counted = np.where(share[:, None] > 0.0, descending, 0.0)  # 0 · inf would be NaN
     return np.tensordot(share / share.sum(), counted, axes=1)
 
 

@@ -1,7 +1,7 @@
-"""Splines as matrices: what lies at some times is linear in the knots, and worked out once.
+"""Splines as matrices: values at given times are linear in the knots.
 
-Symbols: K knots at times 0, 1, ..., K-1; N times. Before the first and after the last knot their
-own values hold.
+A planner computes the matrices once. Symbols: K knots at times 0, 1, ..., K-1; N times. Before the
+first and after the last knot, the spline has the value of that knot.
 """
 
 from collections.abc import Callable
@@ -13,6 +13,7 @@ from kinemill.control.plan import Floats
 
 def zero(times: Floats, knots: int) -> Floats:
     """Hold each knot until the next: times (N,) -> (N, K)."""
+    # + 1e-9: a time of 0.9999… that should be 1 belongs to knot 1.
     index = np.clip(np.floor(times + 1e-9), 0, knots - 1).astype(int)
     return np.eye(knots)[index]
 
@@ -53,9 +54,9 @@ SPLINES: dict[str, Callable[[Floats, int], Floats]] = {
 
 
 def matrices(spline: str, knots: int, horizon: int) -> tuple[Floats, Floats]:
-    """Return what turns knots into a plan's actions (T, K), and into its knots a step later (K, K).
+    """Return the matrices from knots to actions (T, K), and to knots one step later (K, K).
 
-    The first knot is the present, the last one the last action of the horizon.
+    The first knot belongs to the current step, the last one to the last step of the horizon.
     """
     each = (horizon - 1) / (knots - 1) if knots > 1 else 1.0  # steps between two knots
     form = SPLINES[spline]

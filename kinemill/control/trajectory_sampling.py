@@ -1,12 +1,12 @@
 """Trajectory sampling through an ensemble (Chua et al. 2018, section 5.1).
 
-A plan is rolled out as particles, each of which continues from its own state:
+A plan is rolled out as particles, each with a separate state:
 
     s_p[k+1] ~ N(μ_b(s_p[k], a[k]), Σ(s[k], a[k]))        b = b(p, k)
 
-TS-infinity: b depends on p alone, a particle stays with one member. TS-1: members are drawn again
-at every step, here as a random permutation of the particles of a plan, so that each member moves
-the same number. Σ is the mean of the variances that the members predict at the mean state.
+TS-infinity: b depends on p alone, a particle stays with one member. TS-1: members are drawn at
+every step, here as a random permutation of the particles of a plan, so that each member moves the
+same number of particles. Σ is the mean of the variances that the members predict at the mean state.
 
 Symbols: B plans, E members and particles of a plan, T horizon, S states, A actions.
 """
@@ -39,7 +39,7 @@ def sample_trajectories(
         random: draws members and noise.
 
     Raises:
-        BadInput: the model is no ensemble, or has no step.onnx.
+        BadInput: The model is not an ensemble, or has no step.onnx.
     """
     histories, past, plans = data
     interface = simulator.interface
@@ -56,12 +56,14 @@ def sample_trajectories(
         if uncertainty.sample_noise and covariance is not None:
             noise = _noise(carry[covariance], belief.members, random)
             carry[offsets] = carry[offsets] + noise
+            # The noise is in the particles now; the model must not add its variance again.
             carry[covariance] = np.zeros_like(carry[covariance])
         elif covariance is not None:
             own.append(carry[covariance])
         apart.append(carry[offsets])
         particles.append(wrapped(state[:, None] + carry[offsets], angle))
         if uncertainty.propagation == "ts_1":
+            # The carries up to the offsets are those of the members; all move together.
             carry[: offsets + 1] = _permuted(carry[: offsets + 1], random)
     deviation = deviation_of(
         belief, np.stack(apart, axis=1), np.stack(own, axis=1) if own else None
@@ -70,7 +72,7 @@ def sample_trajectories(
 
 
 def _permuted(carries: list[Any], random: np.random.Generator) -> list[Any]:
-    """Give the particles of each plan to other members: all carries (B, E, ...) in the same way."""
+    """Permute the particles of each plan among members: all carries (B, E, ...) in the same way."""
     shape = carries[-1].shape[:2]
     order = np.argsort(random.random(shape), axis=1)
     rows = np.arange(shape[0])[:, None]
@@ -79,6 +81,7 @@ def _permuted(carries: list[Any], random: np.random.Generator) -> list[Any]:
 
 def _noise(covariance: Floats, members: int, random: np.random.Generator) -> Floats:
     """Draw noise (B, E, S) of covariances (B, S, S); NaN for a covariance that is not finite."""
+    # Factor correlations instead of covariances: states of different units differ by decades.
     variance = np.diagonal(covariance, axis1=1, axis2=2)
     scale = np.sqrt(np.where(variance > 0.0, variance, 1.0))
     correlation = covariance / (scale[:, :, None] * scale[:, None, :])

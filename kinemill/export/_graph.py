@@ -23,18 +23,18 @@ def value(name: str, *shape: Dim) -> onnx.ValueInfoProto:
 
 
 def shape_of(info: onnx.ValueInfoProto) -> list[Dim]:
-    """Return the declared shape, symbols as names."""
+    """Return the declared shape; symbolic sizes are names."""
     dims = info.type.tensor_type.shape.dim
     return [dim.dim_param or dim.dim_value for dim in dims]
 
 
 def integers(name: str, values: int | list[int]) -> onnx.TensorProto:
-    """Make an int64 constant."""
+    """Make an int64 constant, () of a number or (n,) of a list."""
     return numpy_helper.from_array(np.asarray(values, dtype=np.int64), name)
 
 
 def scalar(name: str, number: float) -> onnx.TensorProto:
-    """Make a float32 constant without axes."""
+    """Make a float32 constant of shape ()."""
     return numpy_helper.from_array(np.asarray(number, dtype=np.float32), name)
 
 
@@ -54,7 +54,7 @@ class Guard:
         ]
 
     def watch(self, names: list[str]) -> None:
-        """Sum up the inputs `names`, each (B, ...), to (B, 1)."""
+        """Sum 0 times the inputs `names`, each (B, ...), to (B, 1)."""
         flat = [f"guard.flat.{name}" for name in names]
         for name, out in zip(names, flat, strict=True):
             self._node("Flatten", [name], out, axis=1)
@@ -77,10 +77,12 @@ class Guard:
 
 
 def disagreement(offsets: str, axis: int) -> tuple[list[onnx.NodeProto], onnx.TensorProto]:
-    """Return the nodes of the disagreement of an ensemble, sqrt(mean of squared offsets).
+    """Return nodes and a constant for the disagreement of an ensemble.
+
+    It is sqrt(mean of squared offsets) over the members: (B, ..., E, S) -> (B, ..., S).
 
     Args:
-        offsets: states of the members minus the prediction, with members along `axis`.
+        offsets: tensor with the states of the members minus the prediction, members along `axis`.
         axis: the axis to reduce.
     """
     nodes = [
@@ -137,6 +139,7 @@ def finished(
     Raises:
         onnx.checker.ValidationError: The graph is not valid.
     """
+    # Graphs are built in float32 and widened here as a whole, so that no builder needs a dtype.
     if properties.get("dtype") == '"float64"':
         widen(graph)
     model = helper.make_model(

@@ -49,10 +49,10 @@ def write_sums(folder: Path) -> None:
 
 
 def write_interface(folder: Path, document: IoDocument) -> None:
-    """Write `io.yaml` beside the ONNX files of a folder, and `seal` it."""
+    """Write `io.yaml` into a folder with ONNX files, and `seal` it."""
     import yaml
 
-    # As a string and back: YAML would write a list that occurs twice as a reference.
+    # Through JSON, which copies lists: YAML would write a list that occurs twice as a reference.
     plain = json.loads(json.dumps(to_json_value(document), allow_nan=False))
     (folder / IO).write_bytes(yaml.safe_dump(plain, sort_keys=False).encode())
     seal(folder)
@@ -60,6 +60,7 @@ def write_interface(folder: Path, document: IoDocument) -> None:
 
 def seal(folder: Path) -> None:
     """Write the digest of `io.yaml` into each ONNX file, then list all files in `sha256sums`."""
+    # Digest of io.yaml first, sums last: each step covers the files of the step before.
     io = (folder / IO).read_bytes()
     for path in sorted(folder.glob("*.onnx")):
         path.write_bytes(_sealed(path.read_bytes(), io))
@@ -80,7 +81,7 @@ def _sealed(content: bytes, io: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class Delivery:
-    """A delivered bundle: its folder, sha256 by file, and facts about the C code that was added."""
+    """A delivered bundle: folder, sha256 by file, and facts about added C code."""
 
     folder: str
     files: dict[str, str]
@@ -92,7 +93,7 @@ def deliver(bundle: Path, to: Path, *, c99: bool = False) -> Delivery:
 
     Args:
         bundle: a registered bundle.
-        to: the target, a missing or empty folder.
+        to: target, a missing or empty folder.
         c99: add the C code if it is missing, and compare it with the ONNX file.
 
     Raises:
@@ -102,7 +103,7 @@ def deliver(bundle: Path, to: Path, *, c99: bool = False) -> Delivery:
     from kinemill.export.c99.parity import write_c99, write_policy_c99
 
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
-        raise BadInput(to, "is there already", expected="a new folder, or an empty one")
+        raise BadInput(to, "exists and is not empty", expected="a new folder, or an empty one")
     aside, c99_result = aside_of(to), None
     try:
         aside.mkdir()
@@ -114,7 +115,7 @@ def deliver(bundle: Path, to: Path, *, c99: bool = False) -> Delivery:
             c99_result = (write_policy_c99 if policy else write_c99)(aside, model)
             write_sums(aside)
         if to.is_dir():
-            to.rmdir()
+            to.rmdir()  # fails if a file was added meanwhile, so nothing is overwritten
         aside.rename(to)
     finally:
         shutil.rmtree(aside, ignore_errors=True)

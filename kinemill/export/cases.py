@@ -16,13 +16,16 @@ from kinemill.runtime import Interface, wrapped
 from kinemill.runtime.window_metrics import Floats, Windows, cut_windows
 
 CASES, HORIZON = 8, 25
-TOLERANCE = 1e-5  # at least, in standard deviations of a channel, as in verification
+TOLERANCE = 1e-5  # smallest tolerance, in standard deviations of a channel, as in verification
 
 Arrays = dict[str, NDArray[np.float32]]
 
 
 def training_windows(rows: PackedDataset, history: int, horizon: int, most: int) -> Windows | None:
-    """Return up to `most` evenly spaced training windows; None if all episodes are too short."""
+    """Return up to `most` evenly spaced training windows; None if all episodes are too short.
+
+    A window has `history` known rows (W, H, S) and `horizon` rows to predict (W, T, S).
+    """
     length = history + horizon
     starts = [
         np.arange(one.start, one.stop - length + 1)
@@ -37,7 +40,7 @@ def training_windows(rows: PackedDataset, history: int, horizon: int, most: int)
 
 
 def make_cases(step: TrainedStep, interface: Interface, rows: PackedDataset | None) -> Arrays:
-    """Return inputs, expected next states and the tolerance of a runtime.
+    """Return inputs, expected next states (N, T, S) and the tolerance of a runtime.
 
     Args:
         step: the trained step.
@@ -65,6 +68,7 @@ def _expected(step: TrainedStep, interface: Interface, inputs: Arrays, std: Floa
 
 def _allowed(exact: Floats, rounding: Floats, std: Floats) -> Floats:
     """Return the tolerance of each number (N, T, S); it never decreases along a rollout."""
+    # One state's rounding reaches all others through the network, so the worst one counts for all.
     worst = (rounding / std).max(axis=2, keepdims=True) * std
     floor = np.maximum(TOLERANCE * std, np.spacing(np.abs(exact).astype(np.float32)))
     return np.maximum.accumulate(np.maximum(FACTOR * worst, floor), axis=1)
@@ -80,7 +84,7 @@ def _as_inputs(windows: Windows) -> Arrays:
 
 
 def _random_inputs(interface: Interface) -> Arrays:
-    """Draw windows uniformly within the limits from a fixed seed; the first one is at rest."""
+    """Draw windows uniformly within the limits; the first one holds the values closest to 0."""
     random = np.random.default_rng(0)
 
     def draw(names: tuple[str, ...], steps: int) -> NDArray[np.float32]:

@@ -28,10 +28,10 @@ from kinemill.runtime.window_metrics import QUIETLY, Floats, cut_windows
 from kinemill.train.ensemble import Ensemble
 
 WHERE = "export.conformal"
-HORIZON = 50  # steps that are corrected one by one; the correction of the last holds after it
-LEVEL, MOST, CHUNK = 0.9, 2048, 256  # of the intervals; windows; windows at once, bounds memory
-FLOOR = 0.1  # of the RMSE on validation windows
-DIGITS = 4  # of the numbers in the metadata
+HORIZON = 50  # steps with separate corrections; later steps use that of the last one
+LEVEL, MOST, CHUNK = 0.9, 2048, 256  # of the intervals; windows; windows in memory
+FLOOR = 0.1  # share of the RMSE on validation windows
+DIGITS = 4  # significant digits in the metadata
 
 
 def conform(step: TrainedStep, interface: Interface, rows: PackedDataset | None) -> Conformal:
@@ -63,7 +63,7 @@ def conform(step: TrainedStep, interface: Interface, rows: PackedDataset | None)
     ]
     errors, variance = (np.concatenate(part) for part in zip(*parts, strict=True))
     if not (np.isfinite(errors).all() and np.isfinite(variance).all()):
-        message = "predictions on validation episodes are not finite"
+        message = "its predictions on validation episodes are not finite"
         raise BadInput(WHERE, message, fix="train with longer rollouts (learn.horizon)")
     used = [one.rows - history for one in episodes if one.rows >= history + horizon]
     independent = [sum(length // steps for length in used) for steps in range(1, horizon + 1)]
@@ -76,17 +76,21 @@ def correction_of(errors: Floats, variance: Floats, independent: Floats) -> Conf
 
     Args:
         errors: prediction minus truth, (W, T, S), finite.
-        variance: that the model states, (W, T, S), in squared units, finite.
-        independent: windows that do not overlap, at least one, by step (T,).
+        variance: variance that the model predicts, (W, T, S), in squared units, finite.
+        independent: number of windows that do not overlap, at least one, by step (T,).
+
+    Returns:
+        Scale and floor (T, S), see the module.
     """
     floor = FLOOR * np.sqrt(np.square(errors).mean(axis=0))
     scores = np.abs(errors) / np.sqrt(variance + floor**2)
     scores = np.nan_to_num(scores, nan=0.0)  # 0 / 0: neither an error nor a deviation
+    # (1 + 1/n) 0.9: the finite-sample correction of split conformal prediction.
     levels = np.minimum(LEVEL * (1.0 + 1.0 / independent), 1.0)
     quantiles = np.array(
         [np.quantile(scores[:, index], level, axis=0) for index, level in enumerate(levels)]
     )
-    # A state without any error, such as a constant one, keeps the deviation that is stated.
+    # A state without any error, such as a constant one, keeps the predicted deviation.
     scale = np.where(quantiles > 0.0, quantiles / NormalDist().inv_cdf((1.0 + LEVEL) / 2.0), 1.0)
     return Conformal(_table(scale), _table(floor), len(errors))
 
@@ -98,7 +102,7 @@ def _errors(
     starts: NDArray[np.int64],
     horizon: int,
 ) -> tuple[Floats, Floats]:
-    """Return errors and stated variances of the windows that begin at rows, (W, T, S) both."""
+    """Return errors and predicted variances of the windows that begin at `starts`, (W, T, S)."""
     windows = cut_windows(rows.values, len(rows.states), starts, interface.history, horizon)
     parts = (windows.states, windows.past_actions, windows.actions)
     states, past, actions = (torch.from_numpy(part.astype(np.float32)) for part in parts)

@@ -15,14 +15,12 @@ from onnx import helper, numpy_helper, shape_inference
 
 from kinemill.export._graph import needed_nodes
 
-MAX_CHANNELS, MAX_OFFSET = (
-    32,
-    8.0,
-)  # channels that a matrix scales as fast; mean over std that rounding allows
+MAX_CHANNELS = 32  # channels up to which a matrix product is as fast as scaling
+MAX_OFFSET = 8.0  # mean over standard deviation that rounding permits
 
 Doubles = NDArray[np.float64]
 Layer = tuple[Doubles, Doubles]
-Part = tuple[str, int]  # of a concatenation: its name, and how many columns it has
+Part = tuple[str, int]  # input of a concatenation: name and number of columns
 
 
 def fold(core: onnx.GraphProto) -> onnx.GraphProto:
@@ -38,7 +36,7 @@ class _ConstantFolder:
 
     def __init__(self, core: onnx.GraphProto) -> None:
         self._core = core
-        self.nodes = [copy.copy(node) for node in core.node]  # a message is copied whole
+        self.nodes = [copy.copy(node) for node in core.node]  # a deep copy for protobuf messages
         self._values = {item.name: numpy_helper.to_array(item) for item in core.initializer}
         self._shapes = _shapes(core)
         self._zeros = {name for name, value in self._values.items() if not value.any()}
@@ -185,7 +183,7 @@ class _ConstantFolder:
         return True
 
     def _select_from_part(self, node: onnx.NodeProto) -> bool:
-        """Select columns directly from the only part of a concatenation that holds them."""
+        """Select columns directly from the part of a concatenation that holds all of them."""
         index, parts = self._selected_columns(node)
         if index is None:
             return False
@@ -202,8 +200,8 @@ class _ConstantFolder:
     def _fold_column_choice(self, layer: onnx.NodeProto) -> bool:
         """Replace a column selection before a layer by zero weights in the layer.
 
-        A column that is not selected is an input in another form, such as its cosine, so that NaN
-        still propagates.
+        NaN still propagates: a column that is not selected enters the layer in another form, such
+        as its cosine.
         """
         joined = self._maker(layer.input[0]) if layer.op_type == "Gemm" else None
         if joined is None or joined.op_type != "Concat" or not self._is_plain(layer):
@@ -261,12 +259,12 @@ class _ConstantFolder:
         return next((one for one in self.nodes if name in one.output), None)
 
     def _has_one_reader(self, output: str) -> bool:
-        """Return whether exactly one node reads an output, which is no output of the graph."""
+        """Return whether exactly one node reads an output that is not an output of the graph."""
         listeners = sum(list(one.input).count(output) for one in self.nodes)
         return listeners == 1 and output not in self._outputs
 
     def _own(self, name: str, output: str) -> str:
-        """Return the name for a changed constant: its own one unless other nodes use it."""
+        """Return the name for a changed constant: a new one if other nodes use the old value."""
         shared = sum(list(one.input).count(name) for one in self.nodes) > 1
         return f"{output}.{name}" if shared else name
 

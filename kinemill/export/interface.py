@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 
+import numpy as np
+
 from kinemill.export._graph import DISAGREEMENT, ESTIMATED, OPSET, OUTPUTS
 from kinemill.export.io_document import ChannelSpec, FileSpec, IoDocument, TensorSpec
 from kinemill.export.step import TrainedStep, carries
@@ -44,6 +46,18 @@ def describe(model: Json, step: TrainedStep) -> Interface:
     )
 
 
+def safe_action(
+    actions: Sequence[str], limits: Mapping[str, tuple[float, float]], declared: Mapping[str, float]
+) -> dict[str, float]:
+    """Return the safe action of a watchdog by name, in the units of the actions.
+
+    It is the declared value, else the value within limits closest to 0.
+    """
+    free = (-np.inf, np.inf)
+    rest = {name: float(np.clip(0.0, *limits.get(name, free))) for name in actions}
+    return {name: declared.get(name, value) for name, value in rest.items()}
+
+
 def uncertainty_carries(interface: Interface) -> tuple[str, ...]:
     """Return the carries with the uncertainty; a rollout returns them for every step."""
     belief = interface.belief
@@ -51,7 +65,7 @@ def uncertainty_carries(interface: Interface) -> tuple[str, ...]:
 
 
 def beliefs(interface: Interface) -> int:
-    """Return the number of carries, the last ones, that warm-up does not update."""
+    """Return the number of carries at the end of the list that warm-up does not update."""
     names = [item.name for item in interface.carry]
     return len(names) - names.index(interface.belief.offsets) if interface.belief else 0
 
@@ -61,13 +75,14 @@ def _belief(step: TrainedStep) -> Belief | None:
     if not isinstance(step, Ensemble):
         return None
     belief, has_elements = step.belief, [0 not in shape for shape in step.carry_shapes]
+    # Empty carries are not exported, so a name counts only the carries with elements before it.
     names = [f"carry_{sum(has_elements[:index])}" for index in range(len(has_elements))]
     covariance = "" if belief.covariance is None else names[belief.covariance]
     return Belief(belief.members, names[belief.offsets], covariance, belief.measured)
 
 
 def with_conformal(interface: Interface, conformal: Conformal | None) -> Interface:
-    """Return the interface of a model with uncertainty, with a correction of its deviations."""
+    """Return the interface with a correction of its standard deviations, if it has any."""
     if interface.belief is None:
         return interface
     return replace(interface, belief=replace(interface.belief, conformal=conformal))
@@ -76,7 +91,7 @@ def with_conformal(interface: Interface, conformal: Conformal | None) -> Interfa
 def io_document(
     interface: Interface, files: Sequence[str], metadata: Mapping[str, str]
 ) -> IoDocument:
-    """Return io.yaml: every tensor of all files with name, shape, channels, units and meaning."""
+    """Return the content of io.yaml: name, shape, channels, units and meaning of every tensor."""
     return IoDocument(
         producer=f"kinemill {interface.versions['kinemill']}",
         form="dynamics",
@@ -142,7 +157,7 @@ def _states_meaning(interface: Interface) -> str:
     meaning = "past states, the last is now"
     if not interface.derived:
         return meaning
-    return f"{meaning}; {', '.join(interface.derived)}: any finite number, estimated inside"
+    return f"{meaning}; {', '.join(interface.derived)}: any finite number, the file estimates it"
 
 
 def _disagreement(interface: Interface, leading: Axes) -> list[TensorSpec]:

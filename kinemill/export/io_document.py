@@ -14,12 +14,12 @@ class TensorSpec:
     """One input or output of an ONNX file.
 
     Attributes:
-        name: of the tensor.
+        name: name of the tensor.
         dtype: `float32`, `float64`, `uint8` or `int64`.
         shape: sizes; free ones by name: `batch`, `horizon`.
-        meaning: what it holds.
+        meaning: content of the tensor.
         channels: names along the last axis; empty for a tensor without channels.
-        units: their units.
+        units: units of the channels.
     """
 
     name: str
@@ -30,11 +30,11 @@ class TensorSpec:
     units: list[str] = field(default_factory=list[str])
 
     def as_next(self, meaning: str) -> "TensorSpec":
-        """Return the output `next_NAME` with the value of this input after the call."""
+        """Return the output `next_NAME`, with the shape of this input, for its next value."""
         return replace(self, name=f"next_{self.name}", meaning=meaning)
 
     def as_path(self) -> "TensorSpec":
-        """Return the output `path_NAME` with the value of this input after each action."""
+        """Return the output `path_NAME`, (B, horizon, ...), for its value after each action."""
         shape = [self.shape[0], "horizon", *self.shape[1:]]
         return replace(
             self, name=f"path_{self.name}", shape=shape, meaning=f"{self.meaning} after each action"
@@ -54,9 +54,9 @@ class ChannelSpec:
     """One channel.
 
     Attributes:
-        name: of the channel.
+        name: name of the channel.
         role: `state`, `action`, `output` or `observation`.
-        unit: of its values.
+        unit: unit of its values.
         limits: lowest and highest physical value; None where undefined.
         kind: `angle` or `linear`; None for a policy.
     """
@@ -76,22 +76,22 @@ class IoDocument:
         producer: name and version of the exporting program.
         task: name of the task.
         dt: time step, s.
-        channels: in the order of the tensors.
+        channels: channels in the order of the tensors.
         safe_action: value of each action for a watchdog.
-        lineage: digests of what the model was made from.
-        opset: version of ONNX's operators.
-        versions: of the exporting libraries.
+        lineage: digests of the inputs of the model.
+        opset: version of the ONNX operators.
+        versions: versions of the exporting libraries.
         files: tensors by file name.
         form: `dynamics` or `policy`.
         history: rows before the first prediction, of a dynamics model.
         derived: states that the files estimate, each with the state whose derivative it is.
         belief: carries with the uncertainty of an ensemble; None without one.
         servos: `kp` (N·m/rad), `kv` (N·m·s/rad) and `limit` (N·m) of the position servo that each
-            action of a policy commands; empty where actions are something else.
+            action of a policy commands; empty if actions command no servos.
         choices: number of choices of each action of a policy; 0 for a continuous one.
         dt_unit: unit of `dt`.
-        not_finite: what a value that is not finite does.
-        format: number of this format.
+        not_finite: effect of a value that is not finite.
+        format: version of this format.
     """
 
     producer: str

@@ -25,7 +25,7 @@ def compile_rollout(step: bytes) -> CompiledRollout:
 def _compiled(step: bytes) -> CompiledRollout:
     parts = read(step)
     if parts.interface.belief is not None:
-        raise BadInput("step.onnx", "is of an ensemble", expected="one model to compile")
+        raise BadInput("step.onnx", "is of an ensemble", expected="a single model")
     lanes = lanes_of(parts)
     with tempfile.TemporaryDirectory(prefix="kinemill-c-") as folder:
         sources = [Path(folder) / f"rollout_{count}.c" for count in sorted({1, lanes})]
@@ -37,6 +37,6 @@ def _compiled(step: bytes) -> CompiledRollout:
 
 
 def lanes_of(parts: Parts) -> int:
-    """Return how many rows run in parallel: as many as the stack of a thread holds."""
+    """Return the number of rows that run in parallel: as many as the stack of a thread holds."""
     one = 4 * max(parts.core.elements, parts.warm.elements)
     return next((lanes for lanes in (LANES, LANES // 4) if lanes * one <= STACK), 1)

@@ -19,7 +19,7 @@ from kinemill.export._graph import OPSET, finished, value
 from kinemill.export.bundle import write_interface
 from kinemill.export.c99.parity import write_policy_c99
 from kinemill.export.constant_folding import fold
-from kinemill.export.interface import LIBRARIES
+from kinemill.export.interface import LIBRARIES, safe_action
 from kinemill.export.io_document import ChannelSpec, FileSpec, IoDocument, TensorSpec
 from kinemill.export.policy_cases import Cases, make_cases
 from kinemill.export.step import cleaned, export_any, guarded
@@ -56,8 +56,8 @@ def write_policy(
         module: the policy.
         interface: its names, order, units and limits.
         folder: an empty folder.
-        settings: of the export.
-        lineage: digests of what the policy was made from.
+        settings: the `export` part of the task.
+        lineage: digests of the inputs of the policy.
         more: further metadata, as JSON: the `servos` of its actions.
 
     Raises:
@@ -67,8 +67,10 @@ def write_policy(
     """
     settings = settings or Export()
     if settings.also:
-        raise BadInput("export", f"asks for {', '.join(settings.also)}", expected=f"{POLICY} alone")
-    safe = safe_action(interface, settings)
+        problem = f"has the variants {', '.join(settings.also)}"
+        raise BadInput("export.also", problem, expected=f"{POLICY} alone")
+    _check_safe_action(interface, settings)
+    safe = safe_action(interface.layout.actions, interface.limits, settings.safe_action)
     sources = {"dataset": interface.dataset, **(lineage or {})}
     metadata = _metadata(interface, safe, sources, more or {})
     graph = trace(module, interface, optimize=settings.optimize)
@@ -90,22 +92,18 @@ def write_policy(
     )
 
 
-def safe_action(interface: PolicyInterface, settings: Export) -> dict[str, float]:
-    """Return the safe action of a watchdog: declared, else the value within limits closest to 0.
+def _check_safe_action(interface: PolicyInterface, settings: Export) -> None:
+    """Check that declared safe values are of actions of the policy, within their limits.
 
     Raises:
-        BadInput: A declared name is no action of the policy, or its value is beyond its limits.
+        BadInput: A name is unknown, or a value is beyond its limits.
     """
-    actions, safe = interface.layout.actions, dict[str, float]()
+    actions = interface.layout.actions
     for name, declared in settings.safe_action.items():
         low, high = interface.limits.get(name, (-np.inf, np.inf))
         if name not in actions or not low <= declared <= high:
             expected = f"one of {', '.join(actions)}, within its limits"
             raise BadInput(f"export.safe_action: {name}", f"is {declared:g}", expected=expected)
-    for name in actions:
-        low, high = interface.limits.get(name, (-np.inf, np.inf))
-        safe[name] = settings.safe_action.get(name, float(np.clip(0.0, low, high)))
-    return safe
 
 
 def _metadata(
@@ -122,7 +120,7 @@ def trace(
     module: PolicyModule, interface: PolicyInterface, *, optimize: bool = True
 ) -> onnx.GraphProto:
     """Return the graph (inputs, carry_i...) -> (action, next_carry_i...), any batch."""
-    bare = Bare(copy.deepcopy(module).cpu().float()).eval()
+    bare = Bare(copy.deepcopy(module).cpu().float()).eval()  # the caller's module keeps its device
     shapes = interface.shapes()
     kinds = {name: getattr(torch, kind) for name, (_, kind) in shapes.items()}
     example = [torch.zeros(2, *shapes[name][0], dtype=kinds[name]) for name in shapes]
@@ -183,13 +181,13 @@ def _compare(policy: Policy, cases: Cases) -> None:
 def io_document(
     interface: PolicyInterface, safe: Mapping[str, float], metadata: Mapping[str, str]
 ) -> IoDocument:
-    """Return io.yaml: every tensor with name, type, shape, channels, units and meaning."""
+    """Return the content of io.yaml: name, shape, channels, units and meaning of every tensor."""
     layout, carry = interface.layout, _carry(interface)
     action = TensorSpec(
         ACTION,
         "float32",
         ["batch", len(layout.actions)],
-        "to be sent now, and held for dt; choices as whole numbers",
+        "send now, and hold for dt; choices are whole numbers",
         list(layout.actions),
         [layout.units[name] for name in layout.actions],
     )
@@ -215,16 +213,16 @@ def io_document(
 
 
 _MEANINGS = {
-    OBSERVATION: "what is measured now",
-    "action_mask": "1 for each choice that is allowed, 0 for others; of each action in turn",
-    "seed": "what draws follow from; another one at each step of an episode",
+    OBSERVATION: "measured now",
+    "action_mask": "1 for each choice that is allowed, 0 for others; action after action",
+    "seed": "seed of the random numbers; another one at each step of an episode",
 }
 
 
 def _inputs(interface: PolicyInterface) -> list[TensorSpec]:
     layout, tensors = interface.layout, list[TensorSpec]()
     for name, (shape, kind) in interface.shapes().items():
-        meaning = "picture, height x width x channels, 0 to 255"
+        meaning = "image, height x width x channels, 0 to 255"
         if name in layout.texts:
             meaning = "text in UTF-8, truncated or padded with zeros"
         channels = list(layout.observation) if name == OBSERVATION else []

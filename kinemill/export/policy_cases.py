@@ -15,16 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.export.rounding import FACTOR, UNIT, Rounding, rounded
-from kinemill.runtime import Policy, PolicyInterface
+from kinemill.runtime import PolicyInterface
 from kinemill.runtime.observations import Inputs
 from kinemill.runtime.policy import step_seed
 from kinemill.runtime.policy_layout import MASK, OBSERVATION, SEED
+from kinemill.runtime.policy_self_test import play
 from kinemill.train.policy import PolicyModule
 from kinemill.train.policy_runner import as_policy
 
 CASES, STEPS = 8, 25
 PICTURED = (4, 5)  # cases and steps of a policy with images, which are large
-TOLERANCE = 1e-5  # at least, relative to the scale of an action
+TOLERANCE = 1e-5  # smallest tolerance, relative to the scale of an action
 _BIT = 2.0 * UNIT["float32"]
 _INSTRUCTION = "pick up the red cube and put it on the left green plate "
 
@@ -36,7 +37,7 @@ class Cases:
     """Consecutive steps from the start of an episode.
 
     Attributes:
-        inputs: by name, (N, T, ...).
+        inputs: inputs by name, (N, T, ...).
         action: actions of the trained policy, (N, T, A).
         allowed: tolerance of each number, (N, T, A); 0 for discrete actions.
     """
@@ -55,7 +56,7 @@ class Cases:
         return {name: np.ascontiguousarray(part[:, step]) for name, part in self.inputs.items()}
 
     def arrays(self) -> Arrays:
-        """Return all arrays by name, as stored in `cases.npz`."""
+        """Return all arrays by name, (N, T, ...), as stored in `cases.npz`."""
         inputs = {f"input.{name}": part for name, part in self.inputs.items()}
         return inputs | {"action": self.action, "allowed": self.allowed}
 
@@ -65,12 +66,12 @@ def make_cases(
     interface: PolicyInterface,
     inputs: Mapping[str, NDArray[np.generic]] | None = None,
 ) -> Cases:
-    """Return inputs, actions of the trained policy and the tolerance of a runtime.
+    """Return inputs, actions (N, T, A) of the trained policy and the tolerance of a runtime.
 
     Args:
         module: the trained policy.
         interface: interface of the policy.
-        inputs: by name, (N, T, ...); None draws them within the limits.
+        inputs: inputs by name, (N, T, ...); None draws them within the limits.
     """
     values = dict(inputs) if inputs is not None else random_inputs(interface)
     plain = copy.deepcopy(module).cpu().float().eval()
@@ -79,17 +80,6 @@ def make_cases(
     with Rounding(0):
         perturbed.append(play(as_policy(plain, finite=False), values))
     return Cases(values, action, allowed_of(action, perturbed, interface))
-
-
-def play(policy: Policy, inputs: Mapping[str, NDArray[np.generic]]) -> NDArray[np.float32]:
-    """Return the actions (N, T, A) of a policy for inputs (N, T, ...), with its carry fed back."""
-    rows, steps = next(iter(inputs.values())).shape[:2]
-    carry, actions = policy.initial_carry(rows), list[NDArray[np.float32]]()
-    for step in range(steps):
-        now = {name: np.ascontiguousarray(part[:, step]) for name, part in inputs.items()}
-        action, carry = policy.step(now, carry)
-        actions.append(action)
-    return np.stack(actions, axis=1)
 
 
 def _perturb(inputs: Arrays) -> Arrays:
@@ -121,12 +111,12 @@ def allowed_of(
     allowed = np.maximum(FACTOR * distance, floor)
     choices = np.array(interface.choices)
     allowed = np.where(choices > 0, np.where(distance > 0.0, choices, 0.0), allowed)
-    # Once a case differs, its memory differs at all later steps.
+    # Once a case differs, its carry differs at all later steps.
     return np.maximum.accumulate(allowed, axis=1).astype(np.float32)
 
 
 def action_scale(action: NDArray[np.float32], interface: PolicyInterface) -> NDArray[np.float64]:
-    """Return the scale of each action (A,): half the range of its limits, else its deviation."""
+    """Return the scale (A,) of actions (N, T, A): half the range of limits, else the deviation."""
     flat = action.reshape(-1, action.shape[-1]).astype(np.float64)
     scale = np.maximum(flat.std(axis=0), 1e-3 * np.abs(flat).max(axis=0, initial=0.0))
     for index, name in enumerate(interface.layout.actions):
@@ -139,7 +129,10 @@ def action_scale(action: NDArray[np.float32], interface: PolicyInterface) -> NDA
 def random_inputs(
     interface: PolicyInterface, cases: int = 0, steps: int = 0, seed: int = 0
 ) -> Arrays:
-    """Draw inputs (N, T, ...) within the limits; numbers of the first case are at rest."""
+    """Draw inputs (N, T, ...) within the limits, in their units.
+
+    Numbers of the first case are the values closest to 0.
+    """
     layout, random = interface.layout, np.random.default_rng(seed)
     usual = PICTURED if layout.images else (CASES, STEPS)
     shape = (cases or usual[0], steps or usual[1])

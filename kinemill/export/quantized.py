@@ -32,7 +32,11 @@ Core = onnx.GraphProto
 
 
 def half(core: Core) -> Core:
-    """Return a step whose layers compute in half precision."""
+    """Return a step whose layers compute in half precision.
+
+    Raises:
+        BadInput: A weight exceeds the range of half precision.
+    """
     graph, made = onnx.GraphProto(), list[onnx.NodeProto]()
     graph.CopyFrom(core)
     weights = {item.name: item for item in graph.initializer}
@@ -108,7 +112,7 @@ def eight_bits(core: Core, interface: Interface, simulator: Simulator, windows: 
 
 @contextmanager
 def _quiet() -> Generator[None]:
-    """Suppress the advice of the quantizer to fold constants, which was done before."""
+    """Suppress the warning of the quantizer about constant folding, which was done before."""
     logging.disable(logging.WARNING)
     try:
         yield
@@ -127,6 +131,7 @@ def _batches(
         action = windows.actions[:, k].astype(np.float32)
         yield {"state": state, "action": action, **dict(zip(names, carry, strict=True))}
         _, *carry = simulator.step(state, action, *carry)
+        # Measured states, not predictions: the ranges must be those of real data.
         state = windows.truth[:, k].astype(np.float32)
 
 
@@ -166,7 +171,14 @@ class Loss:
 
 
 def loss_of(variant: Simulator, original: Simulator, windows: Windows, most: float) -> Loss:
-    """Measure a variant against the original."""
+    """Measure the nRMSE of a variant and of the original on windows (W, T, S).
+
+    Args:
+        variant: the quantized model.
+        original: the float32 model.
+        windows: training windows.
+        most: allowed relative increase of the error.
+    """
     errors = [_nrmse(one, windows) for one in (variant, original)]
     return Loss(errors[0], errors[1], (1.0 + most) * errors[1], _fault(variant, windows))
 
@@ -208,6 +220,6 @@ def windows_of(rows: PackedDataset | None, history: int) -> Windows:
     windows = training_windows(rows, history, HORIZON, CALIBRATION) if rows else None
     if windows is None:
         short = f"no training episode has {history + HORIZON} rows"
-        what = short if rows else "there are no data"
-        raise BadInput("export.also", what, expected="windows to scale and to measure them on")
+        what = short if rows else "there is no dataset"
+        raise BadInput("export.also", what, expected="windows for calibration and measurement")
     return windows

@@ -37,9 +37,9 @@ def rollout_model(
     metadata: Mapping[str, str] | None = None,
     estimator: onnx.GraphProto | None = None,
 ) -> onnx.ModelProto:
-    """Return rollout.onnx: (states, past_actions, actions) -> (next_states, next_carry_i...).
+    """Return rollout.onnx: (B, H, S), (B, H-1, A), (B, T, A) -> (B, T, S), next_carry_i...
 
-    With output channels it also returns `outputs`, at the rows of `actions`.
+    With output channels it also returns `outputs` (B, T, Y), at the rows of `actions`.
 
     Args:
         core: graph of the step, see `trace`.
@@ -123,7 +123,7 @@ def _guard(interface: Interface, outputs: list[onnx.ValueInfoProto]) -> Guard:
 def _start(
     interface: Interface,
 ) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto], list[str]]:
-    """Return nodes for the present state, the earlier states and a carry of zeros."""
+    """Return nodes for the current state, the earlier states and a carry of zeros."""
     first, last = interface.surplus, interface.history - 1
     states = f"unguarded.{ESTIMATED}" if interface.derived else "states"
     nodes = [helper.make_node("Gather", [states, "last"], ["present"], axis=1)]
@@ -237,7 +237,7 @@ def _body(
     outputs: list[onnx.ValueInfoProto],
 ) -> onnx.GraphProto:
     """Return a copy of the nodes that `outputs` need; weights stay in the outer graph."""
-    # A history window is warmed up without the network, which its carry does not depend on.
+    # Only the needed nodes: the carry of a history window does not depend on the network.
     nodes = needed_nodes(core.node, {item.name for item in outputs})
     own = {name for node in nodes for name in node.output}
     own |= {item.name for item in core.input}

@@ -1,4 +1,4 @@
-"""Rounding: how far correct float32 evaluations of one module differ on the same inputs.
+"""Rounding: the distance between correct float32 evaluations of a module on the same inputs.
 
 Two runtimes that evaluate one module in float32 agree up to rounding. Its size depends on the
 module and its inputs: sums of large terms that cancel lose most digits, integrators almost none. It
@@ -50,9 +50,7 @@ _Module = TypeVar("_Module", bound=nn.Module)
 UNIT = {"float32": 2.0**-24, "float64": 2.0**-53}  # unit roundoff
 FACTOR = 10.0  # times the largest sampled distance, see above
 COPIES, APART = 3, 1  # samples with perturbed results, and with perturbed parameters
-_POOL = (
-    1 << 16
-)  # random numbers, reused from random offsets: drawing them anew costs more than sums
+_POOL = 1 << 16  # random numbers, reused from random offsets: drawing new ones costs more than sums
 
 _ATEN = torch.ops.aten
 _PRODUCTS = {_ATEN.mm: 0, _ATEN.bmm: 0, _ATEN.mv: 0, _ATEN.addmm: 1, _ATEN.baddbmm: 1}
@@ -142,7 +140,7 @@ class Rounding(TorchDispatchMode):
         return torch.addcmul(value, self._noise(value), size, value=terms**0.5 * self._unit)
 
     def _noise(self, like: Tensor) -> Tensor:
-        """Return random numbers within -1 and 1, from a random offset of the pool."""
+        """Return random numbers in [-1, 1) of a shape, from a random offset of the pool."""
         count, start = like.numel(), self._random.randrange(_POOL)
         while start + count > len(self._pool):
             self._pool = torch.cat([self._pool, self._pool])
@@ -165,7 +163,7 @@ def _sizes(
 
 
 def rounded(module: _Module, seed: int = 0, precision: Dtype = "float32") -> _Module:
-    """Return a copy whose parameters differ by one bit, up or down.
+    """Return a copy whose parameters (...) differ by one bit, up or down.
 
     An export may fold a scale into a layer, which rounds its weights again.
     """
@@ -191,7 +189,7 @@ class Evaluations:
     others: list[tuple[Floats, ...]]
 
     def part(self, index: int) -> tuple[Floats, list[Floats]]:
-        """Return one output in float64, and in the other evaluations."""
+        """Return one output (B, ...) in float64, and in the other evaluations."""
         return self.exact[index], [each[index] for each in self.others]
 
 
@@ -209,7 +207,8 @@ def evaluate(
         inputs: float32, each (B, ...).
         precision: precision of the runtimes.
     """
-    plain = step.apart() if hasattr(step, "apart") else copy.deepcopy(step)  # vmap draws no numbers
+    # `apart`: inside vmap, the perturbations could not be drawn.
+    plain = step.apart() if hasattr(step, "apart") else copy.deepcopy(step)
     precise, tensors = (
         plain.cpu().double().eval(),
         [torch.from_numpy(part).double() for part in inputs],

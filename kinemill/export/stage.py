@@ -10,7 +10,7 @@ VERSION = 7
 
 
 def inputs(task: Task, model: ArtifactRef, dataset: ArtifactRef | None = None) -> Json:
-    """Return what the key of the artifact is made of; arguments as in `run`."""
+    """Return the inputs that define the key of the artifact; arguments as in `run`."""
     own = {"model": model.digest, **task.part("export"), "version": VERSION}
     return own | ({"dataset": dataset.digest} if dataset else {})
 

@@ -1,4 +1,7 @@
-"""The step as an ONNX graph: traced by torch, cleaned of what only the exporter needs."""
+"""The step as an ONNX graph: traced by torch, without the exporter's annotations.
+
+Symbols: B batch, R rows of history, S states, A actions.
+"""
 
 import copy
 import functools
@@ -80,11 +83,11 @@ def carries(step: TrainedStep) -> tuple[Carry, ...]:
 
 
 def trace(step: TrainedStep, interface: Interface, *, optimize: bool = True) -> onnx.GraphProto:
-    """Return the graph (state, action, carry_i...) -> (next_state, next_carry_i..., outputs).
+    """Return the graph of a step for any batch size, with `outputs` if the interface has any.
 
-    The batch is free. `outputs` is there if the interface has output channels.
+    state (B, S), action (B, A), carry_i... -> next_state (B, S), next_carry_i..., outputs (B, Y).
     """
-    # vmap has no graph
+    # `apart`: torch.export cannot trace the vmap of an ensemble.
     whole = step.apart() if isinstance(step, Ensemble) else copy.deepcopy(step)
     dtype = getattr(torch, interface.dtype)
     module = WithoutEmptyCarry(whole.cpu().to(dtype)).eval()
@@ -146,8 +149,13 @@ def _outputs(interface: Interface) -> list[str]:
 def export_any(module: nn.Module, example: tuple[Tensor, ...], **named: Any) -> Any:
     """Export a module with torch to one file, without warnings.
 
+    Args:
+        module: module to trace.
+        example: arguments of a batch of 2, each (2, ...).
+        named: further arguments of `torch.onnx.export`.
+
     Raises:
-        BadInput: Own code cannot be exported; the message names its file and operator.
+        BadInput: User-defined code cannot be exported; the message names its file and operator.
     """
     _read_operators_once()
     with warnings.catch_warnings(), torch.no_grad():
@@ -171,10 +179,10 @@ def export_any(module: nn.Module, example: tuple[Tensor, ...], **named: Any) -> 
 
 @functools.cache
 def _read_operators_once() -> None:
-    """Let torch parse the sources of its 500 ONNX operators in the first export of a process only.
+    """Cache torch's list of its 500 ONNX operators for the process.
 
-    It does so in every export, which is 0.9 of the 2.3 s of a small network. The name is private:
-    with a release of onnxscript that lacks it, exports take that long again.
+    Otherwise every export parses their sources, 0.9 of the 2.3 s of a small network. The name is
+    private: a release of onnxscript without it makes exports slower, not wrong.
     """
     name = "onnxscript._framework_apis.torch_2_11"
     if importlib.util.find_spec(name):
@@ -183,7 +191,7 @@ def _read_operators_once() -> None:
 
 
 def cleaned(model: onnx.ModelProto, inputs: Values, outputs: Values) -> onnx.GraphProto:
-    """Inline functions; drop stack traces (paths of this machine) and inferred shapes."""
+    """Inline functions; drop stack traces, which contain local paths, and inferred shapes."""
     graph = inliner.inline_local_functions(model).graph
     del graph.value_info[:]
     del graph.metadata_props[:]
@@ -219,6 +227,8 @@ def guarded(
     core: onnx.GraphProto, checked: list[str]
 ) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
     """Return nodes and constants of a graph whose outputs are NaN if an input has a NaN.
+
+    Rows are independent: a NaN in row b of an input (B, ...) affects row b of the outputs only.
 
     Args:
         core: a graph with float32 outputs.

@@ -15,7 +15,7 @@ from kinemill.export._graph import OPSET
 from kinemill.export.bundle import write_interface
 from kinemill.export.c99.parity import write_c99
 from kinemill.export.cases import Arrays, make_cases
-from kinemill.export.interface import io_document
+from kinemill.export.interface import io_document, safe_action
 from kinemill.export.quantized import eight_bits, half, loss_of, windows_of
 from kinemill.export.rollout import rollout_model
 from kinemill.export.step import (
@@ -94,26 +94,19 @@ def _metadata(interface: Interface, extras: Extras) -> dict[str, str]:
     """Return the metadata of a model: interface, safe action, lineage, precision."""
     lineage = {"dataset": interface.dataset, **extras.lineage}
     more: dict[str, object] = {
-        "safe_action": safe_action(interface, extras.settings),
+        "safe_action": safe_action(
+            interface.actions, interface.limits, extras.settings.safe_action
+        ),
         "lineage": lineage,
         "precision": "fp32" if interface.dtype == "float32" else "fp64",
     }
     return interface.to_metadata() | {name: json.dumps(value) for name, value in more.items()}
 
 
-def safe_action(interface: Interface, settings: Export) -> dict[str, float]:
-    """Return the safe action of a watchdog: declared, else the value within limits closest to 0."""
-    safe = dict[str, float]()
-    for name in interface.actions:
-        low, high = interface.limits.get(name, (-np.inf, np.inf))
-        safe[name] = settings.safe_action.get(name, float(np.clip(0.0, low, high)))
-    return safe
-
-
 def _models(
     graphs: Graphs, interface: Interface, metadata: Mapping[str, str], variant: str = ""
 ) -> dict[str, bytes]:
-    """Return step and rollout by file name; the names of a variant contain its own."""
+    """Return step and rollout by file name; the names of a variant contain the name of it."""
     core, estimator = graphs
     version, between = interface.versions["kinemill"], f".{variant}" if variant else ""
     made = {
@@ -149,7 +142,7 @@ def _variant(
 
 
 def warm_up() -> None:
-    """Export a tiny module, so that torch loads its exporter."""
+    """Export a tiny module, so that torch loads its exporter before a stage needs it."""
     export_any(torch.nn.Linear(1, 1).eval(), (torch.zeros(1, 1),))
 
 
@@ -176,8 +169,9 @@ def _check_loads(interface: Interface, folder: Path) -> None:
 def _compare(folder: Path, cases: Arrays) -> None:
     """Run the first steps of the parity cases and reject gross differences.
 
-    The cases are rows of training: a polynomial of a channel that stays within 0.005 m diverges
-    from a start at 1 m, however right its export is. `verify` checks small differences.
+    The cases are rows of training, because random inputs mislead: a polynomial of a channel that
+    stays within 0.005 m diverges from 1 m, also if its export is right. `verify` checks small
+    differences.
 
     Raises:
         Blocked: The exported step returns NaN, or differs grossly.

@@ -21,7 +21,7 @@ class C99Facts:
 
     Attributes:
         weights, scratch: constants, and memory on the stack, bytes.
-        multiplications: of one step.
+        multiplications: multiply-adds of one step.
         difference: largest difference from step.onnx, or from the trained policy.
         latency_us: measured on this machine.
     """
@@ -39,7 +39,7 @@ class VariantLoss:
 
     Attributes:
         passed: whether it was published.
-        nrmse, nrmse_fp32: of its rollouts on training windows, and of the float32 model.
+        nrmse, nrmse_fp32: errors of its rollouts on training windows, and of the float32 model.
         allowed: the largest allowed `nrmse`.
         why: another fault, or "".
     """
@@ -58,11 +58,11 @@ class ExportSummary(StoredSummary):
     Attributes:
         actions: names of the actions.
         carry: name and shape of each part of the carry, for one row.
-        opset: version of ONNX's operators.
+        opset: version of the ONNX operators.
         bytes: size of each ONNX file.
         variants: loss of each variant, published or left out.
         c99: facts about the C code; None without it.
-        history, states: known rows and names of the states of a dynamics model.
+        history, states: rows of history and names of the states of a dynamics model.
         observation, inputs: observed channels and all inputs of a policy.
     """
 

@@ -3,7 +3,7 @@
 Symbols: N cases, T steps, A actions.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -39,23 +39,24 @@ def read_cases(path: Path) -> Arrays:
 
 def parity(policy: Policy, cases: Arrays) -> list[Line]:
     """Compare actions (N, T, A) of the file with those of the trained policy, batched and alone."""
-    batched = play(policy, cases)
-    alone = [play(policy, cases, slice(n, n + 1)) for n in range(len(batched))]
+    batched = play(policy, inputs_of(cases))
+    alone = [play(policy, inputs_of(cases, slice(n, n + 1))) for n in range(len(batched))]
     return [
         compared("policy parity", batched, cases),
         compared("policy parity, batch 1", np.concatenate(alone), cases),
     ]
 
 
-def play(policy: Policy, cases: Arrays, rows: slice = slice(None)) -> NDArray[np.float32]:
-    """Return the actions (N, T, A) of a policy, with its carry fed back."""
-    inputs = {
-        name.removeprefix(_PREFIX): part[rows]
-        for name, part in cases.items()
-        if name.startswith(_PREFIX)
-    }
-    count, steps = cases["action"][rows].shape[:2]
-    carry, actions = policy.initial_carry(count), list[NDArray[np.float32]]()
+def inputs_of(cases: Arrays, rows: slice = slice(None)) -> Arrays:
+    """Return the inputs (N, T, ...) of stored cases by name."""
+    named = ((name, part) for name, part in cases.items() if name.startswith(_PREFIX))
+    return {name.removeprefix(_PREFIX): part[rows] for name, part in named}
+
+
+def play(policy: Policy, inputs: Mapping[str, NDArray[np.generic]]) -> NDArray[np.float32]:
+    """Return the actions (N, T, A) of a policy for inputs (N, T, ...), with its carry fed back."""
+    rows, steps = next(iter(inputs.values())).shape[:2]
+    carry, actions = policy.initial_carry(rows), list[NDArray[np.float32]]()
     for step in range(steps):
         now = {name: np.ascontiguousarray(part[:, step]) for name, part in inputs.items()}
         action, carry = policy.step(now, carry)
@@ -85,10 +86,6 @@ def try_policy(policy: Policy, folder: Path, calls: int) -> tuple[list[Line], La
 
 def control_step(policy: Policy, cases: Arrays) -> Callable[[], object]:
     """Return a function that computes one action (A,) of the first case, as a control loop does."""
-    one = {
-        name.removeprefix(_PREFIX): np.ascontiguousarray(part[0, 0])
-        for name, part in cases.items()
-        if name.startswith(_PREFIX)
-    }
+    one = {name: np.ascontiguousarray(part[0, 0]) for name, part in inputs_of(cases).items()}
     policy.reset()
     return lambda: policy.act(one)

@@ -1,4 +1,4 @@
-"""A cart on a line, as a task and as a model whose every number is known."""
+"""A cart on a line, as a task and as a model with known parameters."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ DT = 0.1
 
 
 def sled_task(**control) -> Task:
-    """A mass of 1 kg pushed by up to 2 N; the plant is there for the names alone."""
+    """Return a task of a mass of 1 kg under up to 2 N; the plant only provides names."""
     return Task.model_validate(
         {
             "task": "sled",
@@ -31,7 +31,7 @@ def sled_task(**control) -> Task:
 
 
 class Sled:
-    """x'' = u / mass, semi-implicit: what a sled does, for a planner; it knows two rows."""
+    """Model of a sled for a planner, x'' = u / mass, semi-implicit, with two rows of history."""
 
     history = 2
 

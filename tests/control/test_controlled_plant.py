@@ -11,7 +11,7 @@ TASK = load_task("cart_pole_swing_up", {"control.seconds": 2})
 
 
 class Recorded(Robot):
-    """The plant of the task, with what was sent to it, and a fault of its sensor at a step."""
+    """Plant that records the sent actions, and has a sensor fault at one step."""
 
     def __init__(self, fault: tuple[int, float] = (-1, 0.0)) -> None:
         super().__init__(TASK)

@@ -1,4 +1,4 @@
-"""Costs by hand, and derived quantities that follow the states they are given."""
+"""Costs against values computed by hand, and derived quantities of given states."""
 
 import numpy as np
 import pytest
@@ -61,7 +61,7 @@ def test_an_angle_is_compared_the_short_way_round():
 
 
 def test_the_tip_is_where_the_predicted_angles_put_it():
-    """Not where the plant's own bodies were when it was last stepped."""
+    """They do not depend on the last step of the plant."""
     task = load_task("double_cart_pole")
     cost, random = Cost(task), np.random.default_rng(0)
     states = random.normal(size=(5, 4, 6))

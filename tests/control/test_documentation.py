@@ -1,4 +1,4 @@
-"""The page on control names every key, controller and shape."""
+"""The documentation page on control names every key, controller and shape."""
 
 from kinemill.control.cost import SHAPES
 from kinemill.control.risk import RISKS

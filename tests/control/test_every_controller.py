@@ -118,7 +118,7 @@ def test_dial_anneals_over_iterations_and_lets_the_far_end_vary(monkeypatch):
 
 
 def test_the_worst_case_keeps_away_from_what_only_one_model_fears():
-    """Two sleds, one of which is believed to hit a wall when it is pushed."""
+    """Return two models of a sled; one predicts a collision with a wall when it is pushed."""
 
     class Wall(Sled):
         def rollout(self, states, past_actions, actions):

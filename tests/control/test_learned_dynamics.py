@@ -1,4 +1,4 @@
-"""Learned models behind the interface of a controller: each plan as the simulator sees it."""
+"""Learned models with the interface of controllers: each plan as the simulator predicts it."""
 
 import copy
 
@@ -22,7 +22,7 @@ PLANS = np.random.default_rng(0).uniform(-1, 1, (5, 7, 1))
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    """A model of three rows of history, and an ensemble of two."""
+    """Return a model with three rows of history, and an ensemble of two members."""
     step, result = random_step("mlp", 3), []
     second = copy.deepcopy(step)
     for value in second.parameters():

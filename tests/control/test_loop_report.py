@@ -1,4 +1,4 @@
-"""The page of a learning loop: what each round added, and its videos."""
+"""Report page of a learning loop: contribution of each round, and videos."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def record(number, logs, successes, **changed):
 
 
 def test_new_states_are_cells_that_no_earlier_round_visited():
-    """Angles 0 to 1 rad, then half of that again and half beyond, then nothing new."""
+    """Angles 0 to 1 rad; then half of them repeated and half new; then all repeated."""
     first = np.stack([np.linspace(0.0, 0.99, 100), np.zeros(100)], axis=1)
     second = np.stack([np.linspace(0.5, 1.99, 100), np.zeros(100)], axis=1)
     whole, half, none = new_states(TASK, [[first], [second], [first, second]])

@@ -1,4 +1,4 @@
-"""A controller behind the watchdog plans on the history that really happened."""
+"""A planner behind the watchdog uses the history of actions that were sent."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ def simulator(step_folders):
 
 
 class Counting:
-    """Answers with how often it was asked, and keeps what it was told."""
+    """Policy that returns its number of calls, and records its arguments."""
 
     history = 3
 

@@ -1,4 +1,4 @@
-"""Risk measures of four models' costs, by hand."""
+"""Risk measures of the costs of four models, against values computed by hand."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Splines against scipy and by hand."""
+"""Splines against scipy and values computed by hand."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Trajectory sampling through an ensemble: who moves a particle, and the noise of each step."""
+"""Trajectory sampling through an ensemble: members of particles, and the noise of each step."""
 
 import copy
 
@@ -23,7 +23,7 @@ PLANS = np.random.default_rng(0).uniform(-1, 1, (3, 6, 1))
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    """Two members alone, the pair of them, and the pair with noise."""
+    """Return two single models, their ensemble, and the ensemble with noise."""
     first = random_step("mlp", 1)
     second = copy.deepcopy(first)
     for value in second.parameters():

@@ -18,10 +18,11 @@ from kinemill.export.c99 import parity
 from kinemill.export.c99.compiler import compiler
 from kinemill.export.c99.policy_source import generate_policy
 from kinemill.export.policy import describe, write_policy
-from kinemill.export.policy_cases import play, random_inputs
+from kinemill.export.policy_cases import random_inputs
 from kinemill.rl.actor import Actor
 from kinemill.rl.networks import LSTMCore, Perceptron
 from kinemill.runtime import load
+from kinemill.runtime.policy_self_test import play
 from kinemill.task.export import Export
 from kinemill.task.plugins import OBJECTIVES
 from kinemill.train.objectives._bc_setup import assemble

@@ -9,8 +9,9 @@ import yaml
 from benchmarks._policies import KINDS, Chooser, Gains, Looking, Sampler, published
 from kinemill.errors import BadInput, Blocked
 from kinemill.export.policy import describe, write_policy
-from kinemill.export.policy_cases import make_cases, play, random_inputs
+from kinemill.export.policy_cases import make_cases, random_inputs
 from kinemill.runtime import Policy, load
+from kinemill.runtime.policy_self_test import play
 from kinemill.train.policy_runner import as_policy
 
 
@@ -122,5 +123,5 @@ def test_a_policy_that_gives_nan_is_not_exported(tmp_path):
 
 
 def test_policies_have_no_variants(tmp_path):
-    with pytest.raises(BadInput, match=r"asks for int8; expected policy\.onnx alone"):
+    with pytest.raises(BadInput, match=r"has the variants int8; expected policy\.onnx alone"):
         published(Gains(), tmp_path, also=["int8"])

@@ -95,7 +95,7 @@ def test_one_that_loses_too_much_is_left_out_and_said_so(rows, tmp_path):
 def test_int8_without_windows_to_scale_it_on_is_refused(tmp_path):
     step = random_step("mlp")
     extras = Extras(Export(also=["int8"]))
-    with pytest.raises(BadInput, match=r"export\.also: there are no data"):
+    with pytest.raises(BadInput, match=r"export\.also: there is no dataset"):
         write_model(step, describe(DESCRIPTION, step), tmp_path, extras)
 
 

@@ -12,10 +12,11 @@ from benchmarks.prove_motion import evaluate, learn
 from kinemill.dataset import stage as dataset_stage
 from kinemill.errors import BadInput
 from kinemill.export.policy import describe, write_policy
-from kinemill.export.policy_cases import make_cases, play, random_inputs
+from kinemill.export.policy_cases import make_cases, random_inputs
 from kinemill.ingest import stage as ingest
 from kinemill.motion.gaits import fit_gaits, fourier
 from kinemill.runtime import load
+from kinemill.runtime.policy_self_test import play
 from kinemill.store.home import Home
 from kinemill.task import load_task
 from kinemill.task.plugins import OBJECTIVES

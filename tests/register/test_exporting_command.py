@@ -51,5 +51,5 @@ def test_any_version_can_be_had_with_c_and_nothing_is_overwritten(kinemill, tmp_
     assert "cart version 1:" in done.output
     assert "of stack" in done.output
     assert f"python -m kinemill.runtime verify {tmp_path / 'other'}" in done.output
-    with pytest.raises(BadInput, match="is there already; expected a new folder"):
+    with pytest.raises(BadInput, match="exists and is not empty; expected a new folder"):
         kinemill("cart", "--to", folder)

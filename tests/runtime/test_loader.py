@@ -120,7 +120,7 @@ def test_what_is_no_model_is_said_so(folder, tmp_path):
     with pytest.raises(BadInput, match=r"its inputs are \['state', 'action', 'carry_0'\]"):
         load(folder / "step.onnx")
     (tmp_path / "noise.onnx").write_bytes(b"noise")
-    with pytest.raises(BadInput, match=r"noise.onnx: is no ONNX file"):
+    with pytest.raises(BadInput, match=r"noise.onnx: is not an ONNX file"):
         load(tmp_path / "noise.onnx")
     with pytest.raises(BadInput, match="threads: 0"):
         load(folder, threads=0)

@@ -129,6 +129,6 @@ def test_a_delivered_bundle_is_whole_and_may_hold_c(folder, tmp_path):
     assert {"step.c", "step.h", "io.yaml"} <= set(result.files)
     assert result.c99.difference < 1e-5
     assert verify(tmp_path / "to", calls=5)["passed"]
-    with pytest.raises(BadInput, match="is there already"):
+    with pytest.raises(BadInput, match="exists and is not empty"):
         deliver(folder, tmp_path / "to")
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".aside")]

@@ -1,1 +1,1 @@
-"""Sampling controllers, one file each: how plans are drawn, and what their costs say."""
+"""Sampling controllers, one file each: how they draw plans and update them by their costs."""

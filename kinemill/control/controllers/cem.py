@@ -1,9 +1,9 @@
-"""Cross-entropy method (Rubinstein 1999; Kobilarov 2012): a normal distribution fitted to the best.
+"""Cross-entropy method (Rubinstein 1999; Kobilarov 2012): fit a normal distribution to the best.
 
     uⁱ = μ + s εⁱ,  εⁱ ~ N(0, 1)        E = the n plans of least cost
     μ ← mean of E        s ← max(standard deviation of E, s₀)
 
-s is the standard deviation of each knot, reset to σ before every step of control.
+s is the standard deviation of each knot, reset to σ at the first iteration of each control step.
 """
 
 from typing import Literal
@@ -24,16 +24,16 @@ class CEM(Controller):
     iterations: Count = Field(
         default=2, description="rounds of drawing and updating plans per control step"
     )
-    elites: Count = Field(default=16, description="n, the plans that count")
-    least_noise: Ratio = Field(default=0.05, description="s₀, so that it never stops")
+    elites: Count = Field(default=16, description="n, number of plans to fit")
+    least_noise: Ratio = Field(default=0.05, description="s₀, which keeps the search alive")
 
     def draw(self, plan: Plan, iteration: int, random: np.random.Generator) -> Floats:
-        """Draw knots (B, K, A): the plan itself, then plans around it."""
+        """Draw knots (B, K, A) in [-1, 1]: the plan itself, then plans around it."""
         std = self.noise if iteration == 0 or plan.std is None else plan.std
         return plan.around(self.samples, std, random, self.min_noise_scale)
 
     def update(self, plan: Plan, knots: Floats, costs: Floats) -> Plan:
-        """Fit mean and std to the knots (B, K, A) of least cost (B,); costs not finite are out."""
+        """Fit mean and std to the knots (B, K, A) of least cost (B,), without infinite costs."""
         elites = min(self.elites, int(np.isfinite(costs).sum()))
         best = knots[np.argsort(costs)[:elites]]
         return plan.moved(best.mean(axis=0), np.maximum(best.std(axis=0), self.least_noise))

@@ -2,8 +2,8 @@
 
     σ(n, k) = σ exp(-(n / N) / β₁ - (1 - k / K) / β₂)        uⁱ = μ + σ(n, k) εⁱ
 
-n is the iteration of N, coarse to fine; k the knot of K, those far ahead being the least certain.
-Plans are averaged as in MPPI.
+n is the iteration of N, from coarse to fine; k is the knot of K, whose noise grows with its time
+ahead. Plans are averaged as in MPPI.
 """
 
 from typing import Literal
@@ -29,9 +29,11 @@ class DIAL(Controller):
         default=0.6,
         description="standard deviation of a knot before annealing, in half action ranges",
     )
-    temperature: Ratio = Field(default=0.1, description="as in mppi, in spreads")
+    temperature: Ratio = Field(
+        default=0.1, description="λ as in mppi, in standard deviations of the costs"
+    )
     beta_opt_iter: Ratio = Field(default=1.0, description="β₁; large: no annealing")
-    beta_horizon: Ratio = Field(default=1.0, description="β₂; large: all knots alike")
+    beta_horizon: Ratio = Field(default=1.0, description="β₂; large: equal noise of all knots")
 
     def draw(self, plan: Plan, iteration: int, random: np.random.Generator) -> Floats:
         """Draw knots (B, K, A): the plan itself, then plans around it."""
@@ -41,5 +43,5 @@ class DIAL(Controller):
         return plan.around(self.samples, std[:, None], random, self.min_noise_scale)
 
     def update(self, plan: Plan, knots: Floats, costs: Floats) -> Plan:
-        """Average knots (B, K, A) by their costs (B,)."""
+        """Average knots (B, K, A) by their costs (B,), as MPPI does."""
         return plan.moved(weighted_mean(knots, costs, self.temperature, "spread"))

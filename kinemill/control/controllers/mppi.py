@@ -2,8 +2,8 @@
 
     uⁱ = μ + σ εⁱ,  εⁱ ~ N(0, 1)        wⁱ = exp(-(J(uⁱ) - min J) / λ)        μ ← Σ wⁱ uⁱ / Σ wⁱ
 
-λ is the temperature: small means the best alone, large the average of all. Measured in standard
-deviations of the costs it suits every robot, near its goal and far away, without tuning.
+λ is the temperature: a small one selects the best plan, a large one averages all. In standard
+deviations of the costs, one value works at any scale of the cost.
 """
 
 from typing import Literal
@@ -23,7 +23,8 @@ class MPPI(Controller):
     type: Literal["mppi"] = "mppi"
     temperature: Ratio = Field(default=0.1, description="λ, in the unit below")
     unit: Literal["spread", "cost"] = Field(
-        default="spread", description="spread: standard deviations of the costs; cost: as it is"
+        default="spread",
+        description="spread: standard deviations of the costs; cost: the unit of the cost",
     )
 
     def draw(self, plan: Plan, iteration: int, random: np.random.Generator) -> Floats:
@@ -41,6 +42,7 @@ def weighted_mean(knots: Floats, costs: Floats, temperature: float, unit: str) -
     finite = np.isfinite(costs)
     valid = costs if finite.all() else costs[finite]
     scale = float(valid.std()) if unit == "spread" else 1.0
+    # Relative to the least cost, so that exp cannot overflow; an infinite cost weighs 0.
     weight = np.exp((valid.min() - costs) / max(temperature * scale, 1e-12))
     weight /= weight.sum()
     mean = weight.astype(knots.dtype, copy=False) @ knots.reshape(len(knots), -1)

@@ -2,7 +2,7 @@
 
     uⁱ = μ + σ εⁱ,  εⁱ ~ N(0, 1)        μ ← uᵇ,  b = argmin J(uⁱ)
 
-The last plan is among those tried, so a plan never gets worse by the model's own measure.
+The previous plan is among the samples, so the cost by the model never rises from one to the next.
 """
 
 from typing import Literal

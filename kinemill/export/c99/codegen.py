@@ -32,17 +32,17 @@ from kinemill.export.c99.program import (
     Statement,
 )
 
-BY_LANE = ("normalize", "softmax")  # kernels that go over each lane on its own
-WIDTH, WIDTH_LANES = 64, 8  # outputs of a layer at once: what fits the registers
-NARROW, PARTS = 8, 32  # outputs so few of inputs so many are summed up in parts
+BY_LANE = ("normalize", "softmax")  # kernels with a separate loop for each lane
+WIDTH, WIDTH_LANES = 64, 8  # outputs of a layer in one block, as many as the registers hold
+NARROW, PARTS = 8, 32  # a layer of at most 8 outputs and 32 or more inputs uses the kernel `dots`
 
 
 def functions(programs: Mapping[str, Program], lanes: int) -> str:
-    """Return the C of programs, each a function `name(in, out)`, and of what they call.
+    """Return the C of programs, each a function `name(in, out)`, and of the kernels they call.
 
     Args:
-        programs: by name.
-        lanes: rows at once; the C wants LANES defined so.
+        programs: programs by name.
+        lanes: rows in parallel; the C code needs LANES defined as this number.
     """
     emitted = [_Emitter(name, program, lanes) for name, program in programs.items()]
     texts = [text for one in emitted for text in one.tables]
@@ -73,7 +73,7 @@ class _Emitter:
         self._name, self._program, self._lanes = name, program, lanes
         self.widths: set[int] = set()
         self.tables: list[str] = []
-        self._named: dict[bytes, str] = {}  # layers by their table: equal ones share it
+        self._named: dict[bytes, str] = {}  # names of tables by content: equal layers share one
         if program.constants:
             self.tables.append(_table(f"{name}_constants", np.array(program.constants)))
         self._lines = [line for one in program.statements for line in self._statement(one)]
@@ -118,6 +118,7 @@ class _Emitter:
         """Write a layer, block after block of its outputs."""
         inputs, outputs = one.weight.shape
         rows = np.vstack([one.bias, one.weight])
+        # Few outputs leave most of a vector register idle, so the sum over inputs is vectorized.
         if self._lanes == 1 and outputs <= NARROW and inputs >= PARTS:
             name = self._layer([rows.T])
             x, y = self._pointer(one.x), self._pointer(one.out)
@@ -135,7 +136,7 @@ class _Emitter:
         return lines
 
     def _layer(self, blocks: list[Numbers]) -> str:
-        """Return the name of the table that holds blocks of a layer, one after the other."""
+        """Return the name of the table that holds the blocks of a layer in sequence."""
         values = np.concatenate([block.reshape(-1) for block in blocks])
         key = values.tobytes()
         if key not in self._named:
@@ -156,7 +157,7 @@ class _Emitter:
         return [f"    product({pointers}, {one.rows}, {one.inner}, {one.columns});"]
 
     def lookup(self, one: Lookup) -> list[str]:
-        """Write the choice of one row of a table."""
+        """Write the lookup of one row of a table."""
         index, lanes = self._item(Operand(one.index, 0), 1), self._lanes > 1
         row = f"{_times(one.count, f'row_at({index}, {one.rows})')} + i"
         if one.table < 0:
@@ -172,11 +173,11 @@ class _Emitter:
         return [*lines, f"{'    ' * (len(loops) + 1)}{result} = {value};"]
 
     def _results(self) -> list[str]:
-        """Write the copies of what a program gives."""
+        """Write the copies of the results of a program, one for each contiguous stretch."""
         lines, start, ids = list[str](), 0, self._program.outputs
         while start < len(ids):
             rest = ids[start:]
-            # Inputs and memory are two arrays, although their numbers follow one another.
+            # Inputs and memory are two arrays in C, although their ids are consecutive.
             apart = (np.diff(rest) != 1) | (rest[1:] == self._program.inputs)
             breaks = np.flatnonzero(apart)
             count = int(breaks[0]) + 1 if len(breaks) else len(rest)
@@ -208,7 +209,7 @@ def _times(factor: int, index: str) -> str:
 
 
 def spelled(value: float) -> str:
-    """Spell a float32 in C, to the last bit."""
+    """Return the C literal of a number, exact as float32: 9 digits restore all 24 bits."""
     text = f"{float(np.float32(value)):.9g}"
     return f"{text}f" if re.search(r"[.e]", text) else f"{text}.0f"
 

@@ -1,7 +1,8 @@
 """C compiler: compile generated code to a shared library and load it.
 
 Only code generated from an ONNX file in this process is compiled, never files of a model folder, so
-that a downloaded model cannot run code. The library is in a private folder, removed after loading.
+that a downloaded model cannot run code. The library is in a private folder that is removed after
+loading.
 """
 
 import ctypes
@@ -15,9 +16,9 @@ from pathlib import Path
 from kinemill.errors import BadInput
 
 COMPILERS = ("cc", "gcc", "clang")
-# Contracted to fused multiply-add, as ONNX Runtime does; NaN and infinity keep their meaning.
+# Fused multiply-add, as in ONNX Runtime. No -ffast-math: NaN and infinity must propagate.
 FLAGS = ("-std=gnu99", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math")
-# Fastest first: not every compiler knows this processor.
+# Fastest first: a compiler may not support the flags of this processor.
 TARGETS = (("-march=native", "-mprefer-vector-width=512"), ("-march=native",), ())
 SECONDS = 120.0
 

@@ -147,7 +147,7 @@ static void dense_{width}(
 }}
 """
 
-# The same for several rows at once; gcc and clang keep such vectors in registers.
+# The same for several rows in parallel; gcc and clang keep such vectors in registers.
 DENSE_LANES = """\
 static void dense_{width}(
     const float *restrict w, const float *restrict x, float *restrict y, int inputs)
@@ -166,8 +166,8 @@ static void dense_{width}(
 }}
 """
 
-# A layer of few outputs: its weights hold, output after output, first the bias. Sixteen sums
-# do not wait for one another.
+# A layer of few outputs: its weights hold, output after output, first the bias. Sixteen independent
+# sums hide the latency of an addition.
 DOTS = """\
 static void dots(const float *restrict w, const float *restrict x, float *restrict y, int inputs,
     int outputs)

@@ -82,7 +82,7 @@ def _dense(values: Values, x: Ids, weight: Numbers) -> Ids:
 def normalize(values: Values, node: onnx.NodeProto) -> None:
     """Normalize the last axes (layer normalization, Ba et al. 2016), then scale and shift them.
 
-    The shape stays: the mean and the variance are over all elements from `axis` on.
+    (...) -> (...); mean and variance are over all elements from `axis` on.
     """
     settings, x = attributes(node), values.ids(node.input[0])
     epsilon = float(settings.get("epsilon", 1e-5))
@@ -95,7 +95,7 @@ def normalize(values: Values, node: onnx.NodeProto) -> None:
 
 
 def softmax(values: Values, node: onnx.NodeProto) -> None:
-    """Add exp(x - max) / sum along one axis; the shape stays."""
+    """Add exp(x - max) / sum along one axis: (...) -> (...)."""
     axis, x = attributes(node).get("axis", -1), values.ids(node.input[0])
     last = np.moveaxis(x, axis, -1)
     result = _by_row(last, last.shape[-1], lambda row: values.program.call("softmax", row))

@@ -51,7 +51,7 @@ def _call(kernel: str) -> Operation:
 
 
 def _moved(move: Callable[[Values, onnx.NodeProto, Ids], Array]) -> Operation:
-    """Make an operation that moves elements and computes nothing."""
+    """Make an operation that only moves elements: numpy moves their ids at generation time."""
 
     def operation(values: Values, node: onnx.NodeProto) -> None:
         values.put(node.output[0], move(values, node, values.ids(node.input[0])))
@@ -142,7 +142,7 @@ def _cast(values: Values, node: onnx.NodeProto) -> None:
     to, x = attributes(node)["to"], values.ids(node.input[0])
     if to == onnx.TensorProto.BOOL:
         x = values.program.each("({0} != 0.0f ? 1.0f : 0.0f)", x)
-    elif to not in REAL:  # whole numbers are floats, which are exact up to 2^24
+    elif to not in REAL:  # integers are floats at run time, exact up to 2^24
         x = values.program.each("truncf({0})", x)
     values.put(node.output[0], x)
 
@@ -201,7 +201,7 @@ def _mod(values: Values, node: onnx.NodeProto) -> None:
 
 
 def _best(values: Values, node: onnx.NodeProto, sign: str = ">") -> None:
-    """Add the index of the highest element (`<`: lowest) along an axis, the first of equal ones."""
+    """Add the index of the highest element along an axis (`<`: lowest), the first of equal ones."""
     x, settings = values.ids(node.input[0]), attributes(node)
     axis = settings.get("axis", 0) % x.ndim
     if settings.get("select_last_index", 0):
@@ -229,6 +229,7 @@ def _clip(values: Values, node: onnx.NodeProto) -> None:
 
 def _pow(values: Values, node: onnx.NodeProto) -> None:
     form, operands = "powf({0}, {1})", [values.ids(name) for name in node.input]
+    # Small powers as products: powf is slow, and its last bit differs between C libraries.
     if values.is_constant(node.input[1]) and (exponent := values.constant(node.input[1])).size == 1:
         product = {2.0: "{0} * {0}", 3.0: "{0} * {0} * {0}"}.get(float(exponent.reshape(())))
         if product:

@@ -1,7 +1,7 @@
 """Optimize a program: fuse loops, and reuse memory of elements that are no longer read.
 
-Before, every element has its own index and is written once, so the order of statements does not
-matter. Afterwards it does.
+Before, every element has a unique index and is written once, as in static single assignment.
+Afterwards several elements share an address, so the order of statements matters.
 """
 
 from bisect import bisect_right
@@ -26,6 +26,7 @@ Span = tuple[int, int]  # first element, and the one after the last
 
 def tidy(program: Program) -> None:
     """Fuse loops, then reuse memory; both change the program in place."""
+    # In this order: fusion needs each element to be written once, which reuse ends.
     _join(program)
     _reuse(program)
 
@@ -102,9 +103,9 @@ def _without_gaps(one: Each) -> Each:
 
 
 def _reuse(program: Program) -> None:
-    """Assign memory that is no longer read to later statements."""
+    """Give later statements the memory of elements that no later statement reads."""
     starts = [first for first, _ in program.chunks]
-    last: dict[int, int] = {}  # by chunk: the last statement that writes or reads it
+    last: dict[int, int] = {}  # last statement that writes or reads each chunk
     for time, one in enumerate(program.statements):
         for first, _ in [(one.out, 0), *_reads(one)]:
             if first >= program.inputs:

@@ -1,8 +1,11 @@
-"""Parity of the C code and the ONNX file, and the latency of the C code."""
+"""Parity of the C code and the ONNX file, and latency of the C code.
+
+Symbols: S states, A actions, C elements of the carry, N cases, T steps.
+"""
 
 import ctypes
-import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +20,9 @@ from kinemill.runtime import Simulator, load, wrapped
 from kinemill.runtime.integrity import ROLLOUT
 from kinemill.runtime.policy_interface import PolicyInterface
 from kinemill.runtime.self_test import CASES
+from kinemill.runtime.timing import CALLS, timed
 
-STEPS, SAME = 200, 1e-5  # relative to the largest number of a tensor, as verification has it
-BLOCKS, CALLS = 5, 1000
+STEPS, SAME = 200, 1e-5  # steps; tolerance relative to the largest number, as in verification
 
 Array = NDArray[np.float32]
 
@@ -35,7 +38,7 @@ class Compiled:
 
     def __init__(self, folder: Path, source: Source, flags: tuple[str, ...] = ()) -> None:
         library = compile_shared([folder / "step.c"], flags)
-        self.at = getattr(library, f"{source.name}_step")  # of four addresses
+        self.at = getattr(library, f"{source.name}_step")  # takes four addresses
         self.at.argtypes = [ctypes.c_void_p] * 4
         self.at.restype = None
         self.outputs = getattr(library, f"{source.name}_outputs", None)
@@ -96,12 +99,12 @@ def write_policy_c99(folder: Path, policy: bytes) -> C99Facts:
 
 
 def compare_policy(act: Callable[..., None], interface: PolicyInterface, folder: Path) -> float:
-    """Run the parity cases of a bundle in C; return the largest difference.
+    """Run the parity cases (N, T, ...) of a bundle in C; return the largest difference.
 
     Args:
         act: the function of policy.c, called with addresses.
-        interface: of the policy.
-        folder: with the cases of the trained policy.
+        interface: interface of the policy.
+        folder: folder with the cases of the trained policy.
 
     Raises:
         Blocked: An action differs by more than rounding.
@@ -123,13 +126,13 @@ def compare_policy(act: Callable[..., None], interface: PolicyInterface, folder:
             f"differs from the trained policy by up to {np.max(off):.3g}",
             expected="equal values up to rounding",
             fix="remove export.c99: C code has float32 only, and this policy may need float64 "
-            "inside, as gaits from clips alone do; else report a bug in kinemill",
+            "inside, as gaits from clips alone do; otherwise report a bug in kinemill",
         )
     return float(off.max(initial=0.0))
 
 
 def compare(compiled: Compiled, simulator: Simulator) -> float:
-    """Run both for many steps, each with its own carry; return the largest difference.
+    """Run both for 200 steps, each with a separate carry; return the largest difference.
 
     States are random at every step, so that a diverging model stays comparable.
 
@@ -179,24 +182,14 @@ def _outputs(
 
 
 def _timed(function: Callable[..., None], sizes: Sequence[int]) -> LatencyPercentiles:
-    """Return percentiles of the best of a few blocks of calls, us; the worst call is of that one.
+    """Return percentiles of the time of a call, us.
 
-    The loops are bounded, so what is above the median is the machine, not the code.
+    All loops are bounded, so differences between calls are those of the machine, not of the code.
 
     Args:
         function: called with addresses of zeros.
-        sizes: of its arguments.
+        sizes: number of elements of each argument.
     """
-    parts = [np.zeros(max(size, 1), np.float32) for size in sizes]
-    pointers = [part.ctypes.data for part in parts]
-    blocks = list[NDArray[np.float64]]()
-    for _ in range(BLOCKS):
-        times = np.empty(CALLS)
-        for index in range(CALLS):
-            began = time.perf_counter_ns()
-            function(*pointers)
-            times[index] = (time.perf_counter_ns() - began) / 1e3
-        blocks.append(times)
-    best = min(blocks, key=lambda times: float(np.percentile(times, 99)))
-    p50, p99 = np.percentile(best, [50, 99])
-    return LatencyPercentiles(float(p50), float(p99), float(best.max()))
+    parts = [np.zeros(max(size, 1), np.float32) for size in sizes]  # keeps the addresses valid
+    times = timed(partial(function, *(part.ctypes.data for part in parts)), CALLS)
+    return LatencyPercentiles(*(1e3 * times[name] for name in ("p50", "p99", "worst")))

@@ -39,8 +39,8 @@ class PolicyProgram:
         carried: C.
         core: (inputs, carry (C,)) -> (action (A,), next carry (C,)), units of the task.
         guarded: whether NaN in an input gives NaN in every output.
-        safe_action: by action.
-        servos: by action `kp`, `kv` and `limit` of the servo that it commands; empty for others.
+        safe_action: safe value by action, in task units.
+        servos: by action `kp`, `kv` and `limit` of the servo that it commands; or empty.
     """
 
     interface: PolicyInterface
@@ -56,8 +56,8 @@ def read_policy(model: bytes) -> PolicyProgram:
     """Translate a policy.onnx.
 
     Raises:
-        BadInput: it reads images, texts or random seeds, holds an operation that is not translated,
-            needs too much stack, or is none of kinemill's.
+        BadInput: It reads images, texts or random seeds, holds an unsupported operation, needs too
+            much stack, or was not exported by kinemill.
     """
     proto = onnx.load_from_string(model)
     properties = {item.key: item.value for item in proto.metadata_props}
@@ -67,7 +67,7 @@ def read_policy(model: bytes) -> PolicyProgram:
         raise BadInput(
             "C99",
             f"the policy reads {', '.join(other)}",
-            expected="a policy of numbers, whose actions are not drawn",
+            expected="a policy of numbers that does not sample its actions",
             fix="run it with ONNX Runtime",
         )
     tensors = {name: shape for name, (shape, _) in shapes.items()}
@@ -90,12 +90,12 @@ def read_policy(model: bytes) -> PolicyProgram:
 
 
 def generate_policy(model: bytes) -> Source:
-    """Return C99 of a policy.onnx: one function that maps what is observed to the action.
+    """Return C99 of a policy.onnx: one function from the observation (D,) to the action (A,).
 
-    Scaling, memory, squashing and limits are inside.
+    It contains scaling, carry, squashing and limits.
 
     Raises:
-        BadInput: as `read_policy`.
+        BadInput: As in `read_policy`.
     """
     program = read_policy(model)
     name = identifier(program.interface.task)
@@ -123,7 +123,7 @@ def _header(program: PolicyProgram, name: str) -> str:
 /* The policy of {name}, made by kinemill {version("kinemill")} from policy.onnx.
 {lists} *
  * {4 * core.numbers} bytes of constants, {4 * core.elements} bytes of stack,
- * {core.multiplications} multiplications a call; no allocation, no state of its own.
+ * {core.multiplications} multiplications per call; no allocation, no static state.
  */
 #ifndef {big}_POLICY_H
 #define {big}_POLICY_H

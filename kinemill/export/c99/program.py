@@ -1,8 +1,9 @@
 """Program of a step: loops over numbered memory, for one row of the batch.
 
 Every element of every tensor has an id: inputs from 0 on, then computed elements; constants have
-negative ids. Operations that only move data (Gather, Slice, Concat, ...) are done by numpy on the
-ids during generation. Loops remain for run time, and copies where a layer needs contiguous inputs.
+negative ids. Operations that only move data (Gather, Slice, Concat, ...) cost nothing at run time:
+numpy applies them to the ids during generation. Loops remain, and copies where a layer needs
+contiguous inputs.
 """
 
 from bisect import bisect_right
@@ -17,7 +18,7 @@ from kinemill.errors import BadInput
 
 Ids = NDArray[np.int64]
 Numbers = NDArray[np.float32]
-Array = NDArray[Any]  # of any type that ONNX has
+Array = NDArray[Any]  # any type of ONNX
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Call:
 class Lookup:
     """`out[i] = table[index * count + i]` for i below `count`, the index computed at run time.
 
-    The index is cut to 0 ... `rows` - 1, and NaN reads row 0. A negative `table` is in constants.
+    The index is clamped to 0 ... `rows` - 1; NaN reads row 0. A negative `table` is in constants.
     """
 
     out: int
@@ -151,7 +152,7 @@ class Program:
         return np.arange(start, start + count).reshape(shape)
 
     def each(self, form: str, *operands: Ids) -> Ids:
-        """Add loops that compute `form` for all elements of operands, broadcast as by numpy."""
+        """Add loops that compute `form` for all elements of operands, broadcast as in numpy."""
         broadcast = np.broadcast_arrays(*operands)
         out, flat = self.make(broadcast[0].shape), [item.reshape(-1) for item in broadcast]
         # One loop for each stretch in which every operand has elements at equal distances.
@@ -176,6 +177,7 @@ class Program:
         rows, count = table.shape
         out, flat = self.make((count,)), table.reshape(-1)
         first = int(flat[0])
+        # Consecutive constants have descending ids; any other table is copied to memory first.
         if not np.array_equal(flat, first - np.arange(flat.size)) or first >= 0:
             first = self.contiguous(table)
         self.statements.append(Lookup(int(out[0]), first, self.contiguous(index), rows, count))

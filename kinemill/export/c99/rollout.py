@@ -1,9 +1,9 @@
-"""C of whole rollouts, for a computer with gcc or clang: row after row, or many at once."""
+"""C code of whole rollouts, for gcc or clang: one row at a time, or several rows in parallel."""
 
 from kinemill.export.c99.codegen import functions
 from kinemill.export.c99.source import Parts, sizes_of
 
-LANES = 16  # rows at once where there are many: a vector register or two
+LANES = 16  # rows in parallel: 16 float32 fill one AVX-512 register, or two of AVX
 
 _TYPE = """\
 typedef float row __attribute__((vector_size(4 * LANES), may_alias));

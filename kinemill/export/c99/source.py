@@ -22,7 +22,7 @@ from kinemill.export.c99.values import Values
 from kinemill.runtime import Interface
 
 BARE = "unguarded."
-STACK = 1 << 20  # bytes that a step may need; the smallest stacks of threads on a PC hold it
+STACK = 1 << 20  # bytes of stack that a step may use; usual stacks of threads on a PC are larger
 ASCII = str.maketrans({"·": "*", "²": "^2", "³": "^3", "°": "deg", "µ": "u", "μ": "u", "Ω": "Ohm"})
 
 
@@ -36,7 +36,7 @@ class Source:
         code: step.c.
         weights: bytes of constants.
         scratch: bytes of stack that a step needs.
-        multiplications: of one step, each with an addition.
+        multiplications: multiply-adds of one step.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Parts:
         interface: channels, units and shapes.
         core: (state (S,), carry (C,), action (A,)) -> (next state (S,), next carry (C,)), units of
             the task.
-        warm: (state, carry, action) -> next carry, without what only a prediction needs.
+        warm: (state, carry, action) -> next carry, without operations for the next state.
         outputs: (state, carry, action) -> channels that are predicted but not fed back (Y,); or
             None.
         guarded: whether NaN in an input gives NaN in every output.
@@ -72,8 +72,8 @@ def read(model: bytes) -> Parts:
     """Translate a step.onnx.
 
     Raises:
-        BadInput: it holds an operation that is not translated, needs too much stack, is not in
-            float32, or is none of kinemill's.
+        BadInput: It holds an unsupported operation, needs too much stack, is not in float32, or was
+            not exported by kinemill.
     """
     proto = onnx.load_from_string(model)
     properties = {item.key: item.value for item in proto.metadata_props}
@@ -106,10 +106,10 @@ def read(model: bytes) -> Parts:
 
 
 def require_stack(core: Program) -> None:
-    """Check that a thread's stack holds the memory of a program.
+    """Check that the memory of a program fits on the stack of a thread.
 
     Raises:
-        BadInput: it needs more.
+        BadInput: It needs more than `STACK` bytes.
     """
     if 4 * core.elements > STACK:
         raise BadInput(
@@ -124,12 +124,12 @@ def compile_graph(graph: onnx.GraphProto, outputs: list[str], inputs: Mapping[st
     """Return the program that computes `outputs` for one row.
 
     Args:
-        graph: of plain operations.
+        graph: graph without subgraphs.
         outputs: names of its tensors.
         inputs: ids by input, from 0 on, without gaps, each with a leading batch of 1.
 
     Raises:
-        BadInput: it holds an operation that is not known here, or one whose sizes are not.
+        BadInput: An operation is unsupported, or its sizes are computed at run time.
     """
     program = Program(sum(item.size for item in inputs.values()))
     constants = {item.name: numpy_helper.to_array(item) for item in graph.initializer}
@@ -140,8 +140,8 @@ def compile_graph(graph: onnx.GraphProto, outputs: list[str], inputs: Mapping[st
         if node.op_type not in OPERATIONS or node.domain not in ("", "ai.onnx"):
             raise BadInput(
                 "C99",
-                f"the step holds {node.op_type}, which is not translated",
-                expected=f"operations out of {', '.join(sorted(OPERATIONS))}",
+                f"the step holds {node.op_type}, which is not supported",
+                expected=f"one of the operations {', '.join(sorted(OPERATIONS))}",
                 fix="run it with ONNX Runtime",
             )
         OPERATIONS[node.op_type](values, node)
@@ -177,16 +177,16 @@ def _count(inputs: dict[str, Ids]) -> int:
 
 
 def sizes_of(interface: Interface) -> tuple[int, int, int]:
-    """Return how many numbers state, action and carry are."""
+    """Return the number of elements of state, action and carry: S, A, C."""
     carried = sum(int(np.prod(item.shape)) for item in interface.carry)
     return len(interface.states), len(interface.actions), carried
 
 
 def generate(model: bytes) -> Source:
-    """Return C99 of a step.onnx, one row at a time, after any C compiler's taste.
+    """Return portable C99 of a step.onnx, for one row.
 
     Raises:
-        BadInput: it holds an operation that is not translated, or is none of kinemill's.
+        BadInput: As in `read`.
     """
     parts = read(model)
     name = identifier(parts.interface.task)
@@ -201,10 +201,10 @@ def generate(model: bytes) -> Source:
 
 
 def identifier(task: str) -> str:
-    """Return a name for C.
+    """Return the name of a task as a C identifier.
 
     Raises:
-        BadInput: a task could not be called so.
+        BadInput: It is not a valid name of a task.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", task):
         raise BadInput("task", repr(task), expected="lower-case letters, digits and _")
@@ -224,7 +224,7 @@ def _header(parts: Parts, name: str) -> str:
 /* One step of the model of {name}, made by kinemill {version("kinemill")} from step.onnx.
 {lists} *
  * {4 * parts.core.numbers} bytes of constants, {4 * parts.core.elements} bytes of stack,
- * {parts.core.multiplications} multiplications a step; no allocation, no state of its own.
+ * {parts.core.multiplications} multiplications per step; no allocation, no static state.
  */
 #ifndef {macro}
 #define {macro}
@@ -232,13 +232,13 @@ def _header(parts: Parts, name: str) -> str:
 #define {big}_STATES {states}
 #define {big}_ACTIONS {actions}
 #define {big}_CARRY {carry}
-#define {big}_HISTORY {interface.history} /* steps until a prediction has seen all it wants */
+#define {big}_HISTORY {interface.history} /* measured steps before a prediction */
 #define {big}_DT {float(interface.dt)!r} /* s */
 
 /* Advance by one time step.
- * state: now; action: acts from now on; next_state: a step later, may be `state` itself;
- * carry: what the model remembers, all zeros before the first step, changed in place; angles come
- * out within [-pi, pi]; a NaN or infinity in an input gives NaN in every output. */
+ * state: now; action: acts from now on; next_state: one step later, may be the array `state`;
+ * carry: the memory of the model, all zeros before the first step, changed in place; angles are
+ * within [-pi, pi]; a NaN or infinity in an input gives NaN in every output. */
 void {name}_step(const float *state, const float *action, float *carry, float *next_state);
 {_outputs_header(interface, name)}
 #endif
@@ -246,20 +246,20 @@ void {name}_step(const float *state, const float *action, float *carry, float *n
 
 
 def _outputs_header(interface: Interface, name: str) -> str:
-    """Return the declaration of the outputs; nothing without any."""
+    """Return the declaration of the function of the outputs, or ""."""
     if not interface.outputs:
         return ""
     return f"""
 #define {name.upper()}_OUTPUTS {len(interface.outputs)}
 
-/* Return what is predicted but not fed back, at `state` under `action`; `carry` as before a step,
- * and not changed. */
+/* Return the predicted channels that are not fed back, at `state` under `action`; `carry` is that
+ * before a step, and is not changed. */
 void {name}_outputs(const float *state, const float *action, const float *carry, float *output);
 """
 
 
 def comment(line: str) -> str:
-    """Spell a line within a comment: names from a model must not end it, nor begin another.
+    """Return a line within a C comment; names from a model must not end it or begin another.
 
     Outside ASCII, a backslash (it joins lines) and `??` (it begins a trigraph) become `_`.
     """
@@ -297,7 +297,7 @@ void {name}_step(const float *state, const float *action, float *carry, float *n
 
 
 def _outputs_code(parts: Parts, name: str) -> str:
-    """Return the function of the outputs; nothing without any."""
+    """Return the function of the outputs, or ""."""
     count = len(parts.interface.outputs)
     if not count:
         return ""
@@ -320,7 +320,7 @@ void {name}_outputs(const float *state, const float *action, const float *carry,
 
 
 def copied(to: str, source: str, count: int) -> str:
-    """Return the line that copies an array; nothing for an empty one."""
+    """Return the line that copies an array, or "" for an empty one."""
     return f"    memcpy({to}, {source}, {count} * sizeof(float));\n" if count else ""
 
 

@@ -14,7 +14,7 @@ from kinemill.export.c99.program import Array, Ids, Program
 
 
 class Values:
-    """Constants by name, and element ids by name of everything else."""
+    """Values of constants, and element ids of all other tensors, by name."""
 
     def __init__(self, program: Program, ids: dict[str, Ids], constants: dict[str, Array]) -> None:
         self.program, self._ids, self._constants = program, ids, constants
@@ -30,7 +30,7 @@ class Values:
         return (self._constants[name] if name in self._constants else self._ids[name]).shape
 
     def constant(self, name: str) -> Array:
-        """Return a constant.
+        """Return the value (...) of a constant.
 
         Raises:
             BadInput: The tensor is computed at run time.
@@ -49,11 +49,11 @@ class Values:
         self._ids[name] = ids
 
     def hold(self, name: str, value: Array) -> None:
-        """Set the value of a constant."""
+        """Set the value (...) of a constant."""
         self._constants[name] = value
 
     def fold(self, node: onnx.NodeProto) -> bool:
-        """Evaluate a node whose inputs are all constants; return whether it is one."""
+        """Evaluate a node if all its inputs are constants; return whether they are."""
         names = [name for name in node.input if name]
         if not all(name in self._constants for name in names):
             return False

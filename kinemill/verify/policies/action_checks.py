@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from kinemill.export.policy_cases import play
 from kinemill.runtime import Policy
 from kinemill.runtime.policy_layout import MASK, OBSERVATION
+from kinemill.runtime.policy_self_test import play
 from kinemill.verify.checklist import Gate, gate
 from kinemill.verify.contract_checks import (
     Refusal,

@@ -12,11 +12,11 @@ import numpy as np
 import onnx
 
 from kinemill.errors import BadInput
-from kinemill.export.policy_cases import allowed_of, play
+from kinemill.export.policy_cases import allowed_of
 from kinemill.runtime import Policy, PolicyInterface, load
 from kinemill.runtime.integrity import POLICY
 from kinemill.runtime.policy_layout import MASK, OBSERVATION, SEED
-from kinemill.runtime.policy_self_test import parity, read_cases
+from kinemill.runtime.policy_self_test import parity, play, read_cases
 from kinemill.runtime.self_test import CASES
 from kinemill.verify.checklist import Gate, gate, try_check
 from kinemill.verify.files import read_model
