@@ -68,7 +68,7 @@ class Narx(LagModel):
         """Make the network `Narx`.
 
         Raises:
-            BadInput: there are too many channels.
+            BadInput: There are too many channels.
         """
         from kinemill.models.networks import narx
         from kinemill.models.networks.lag_terms import relative_columns

@@ -1,4 +1,4 @@
-"""The registry: every verified model is a version; the gate decides which one robots load.
+"""Registry: every verified model is a version; the gate decides which one robots load.
 
 Input: a verification and its model. Output: a version in MLflow with signature, files, lineage and
 decision, with the alias `challenger`, and `champion` if every rule of the gate passes. Rebuilt when
@@ -7,8 +7,8 @@ the verification or the task's `promote` part changes. The champion is not part 
     from kinemill.register import stage
     registration = stage.run(task, home, stage.Produced(verification, onnx_model, model, dataset))
 
-Names below are imported on first use: `kinemill models` takes 0.5 s and `kinemill pull` 0.4 s, with
-all of them 1.0 s, because the gate reads datasets with polars.
+Names below are imported on first use: the gate imports polars to read datasets, which would double
+the start time of `kinemill model list` and `kinemill model pull` to 1 s.
 """
 
 import importlib

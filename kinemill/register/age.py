@@ -1,12 +1,12 @@
-"""Age of the champion, read from the database tables because MLflow takes seconds to import."""
+"""Age of the champion, read from the database tables, because importing MLflow takes seconds."""
 
 from dataclasses import dataclass
 from typing import Any
 
 from kinemill.register import tags
+from kinemill.register.mlflow_tables import connected
 from kinemill.register.versions import CHAMPION
 from kinemill.store.home import Home
-from kinemill.tracking import tracking_uri
 
 _CHAMPION = """
 SELECT v.version, v.creation_time, t.value AS dataset
@@ -30,14 +30,9 @@ def champion_term(home: Home, task: str) -> ChampionTerm | None:
     """Return the champion of a task with its registration time and dataset, or None."""
     if not home.has_registry:
         return None
-    row = _query(tracking_uri(home), dataset=tags.DATASET, task=task, alias=CHAMPION)
+    from sqlalchemy import text
+
+    values = {"dataset": tags.DATASET, "task": task, "alias": CHAMPION}
+    with connected(home) as connection:
+        row: Any = connection.execute(text(_CHAMPION), values).first()
     return ChampionTerm(int(row.version), row.creation_time / 1000.0, row.dataset) if row else None
-
-
-def _query(uri: str, **values: str) -> Any:
-    from sqlalchemy import create_engine, text
-    from sqlalchemy.pool import NullPool
-
-    engine = create_engine(uri, poolclass=NullPool)
-    with engine.connect() as connection:
-        return connection.execute(text(_CHAMPION), values).first()

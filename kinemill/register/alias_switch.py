@@ -47,7 +47,7 @@ class Event:
 
     Attributes:
         at: ISO 8601, UTC.
-        who: the user, or the account of the service.
+        who: user, or account of the service.
         what: type of the event.
         version: number of the version.
         previous: the champion that it replaced, or None.
@@ -80,7 +80,7 @@ def move_champion(tracking: Tracking, task: str, version: int, expected: int | N
     Call it under `guarded`.
 
     Raises:
-        ChampionChanged: another version is champion.
+        ChampionChanged: Another version is champion.
     """
     aliases_now = aliases_of(tracking.home, task)
     if aliases_now.get(CHAMPION) != expected:
@@ -95,18 +95,20 @@ def changed(task: str, current: int | None, expected: int | None) -> ChampionCha
     """Return the error that names the current champion."""
     return ChampionChanged(
         task,
-        f"the champion changed: it is now {_name(current)}",
-        expected=_name(expected),
+        f"the champion changed: it is now {name_of_version(current)}",
+        expected=name_of_version(expected),
         fix=f"list the versions with kinemill model list {task}, then repeat the command",
     )
 
 
-def _name(number: int | None) -> str:
+def name_of_version(number: int | None) -> str:
+    """Return `version 3`, or `none` without a version."""
     return f"version {number}" if number else "none"
 
 
 def same_event(one: Event, other: Event) -> bool:
     """Return whether an event repeats the previous one; a canary with a new share does not."""
+    # The share of a canary is part of its reason.
     grown = other.what == "canary" and one.why != other.why
     return (one.what, one.version, one.previous) == (
         other.what,
@@ -129,5 +131,5 @@ def last_champion(tracking: Tracking, task: str) -> int | None:
 
 
 def notes_of(home: Home, task: str) -> dict[str, str]:
-    """Return kinemill's tags of a registered model; empty if there is no such model."""
+    """Return the kinemill tags of a registered model; empty if it does not exist."""
     return read_tables(home, task).notes

@@ -1,4 +1,4 @@
-"""Audit log of a task: who made which version champion, when, and why."""
+"""Audit log of a task: user, version, time and reason of each change of the champion."""
 
 import json
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class Audit:
     """Audit trail of a task.
 
     Attributes:
-        task: its name.
+        task: name of the task.
         champion: number of the champion; None without one.
         events: oldest first.
         gaps: differences between MLflow and the ledger, with the fix, such as a champion alias
@@ -34,8 +34,8 @@ def audit(home: Home, task: str) -> Audit:
     """Return the audit trail of a task.
 
     Raises:
-        BadInput: the task has no version.
-        CorruptArtifact: the ledger of the task is damaged.
+        BadInput: The task has no version.
+        CorruptArtifact: The ledger of the task is damaged.
     """
     gaps = list[str]()
     try:

@@ -20,7 +20,7 @@ def make_bundle(
     home: Home, task: str, onnx_model: ArtifactRef, verification: ArtifactRef
 ) -> Artifact:
     """Publish the files of an exported model and of its verification as one folder."""
-    from kinemill.export.bundle import assemble  # which imports polars
+    from kinemill.export.bundle import assemble  # imports polars
 
     model_folder, verification_folder = open_ref(home, onnx_model), open_ref(home, verification)
 

@@ -1,9 +1,9 @@
 """Canary release: a version that only a share of the robots gets, selected by robot name.
 
-The canary is set in the registry, so no robot has to be changed: robots that pull `TASK@canary` get
-its version if they are in the share, else the champion. The selection is a hash of robot name and
-version. A robot keeps its version while the share grows, and another version selects other robots.
-Without a canary all robots get the champion.
+The registry stores the canary, so no robot needs a new configuration: robots that pull
+`TASK@canary` get its version if they are in the share, else the champion. A hash of robot name and
+version selects the robots. A robot keeps its version while the share grows, and another version
+selects other robots. Without a canary all robots get the champion.
 """
 
 import json
@@ -33,22 +33,22 @@ def start_canary(
 
     Args:
         task: name of the task.
-        home: where the registry lives.
+        home: home with the registry.
         which: `:number` or `@alias`.
-        share: of the robots, above 0, at most 1.
+        share: share of the robots, above 0, at most 1.
         force: allow a version that the gate refused; needs `why`.
-        why: the reason, for the audit trail.
+        why: reason for the audit trail.
 
     Raises:
-        BadInput: no such version, a refused version, or a share out of range.
-        Blocked: the version does not load or predict.
+        BadInput: The version does not exist or was refused, or the share is out of range.
+        Blocked: The version does not load or predict.
     """
     if not 0.0 < share <= 1.0:
         raise BadInput("--share", f"is {share:g}", expected="above 0, at most 1")
     tracking = open_registry(home, task)
     version = find_version(tracking.home, task, which)
     if CHAMPION in version.aliases:
-        raise BadInput(version.name, "is champion: every robot has it")
+        raise BadInput(version.name, "is champion: every robot loads it")
     if version.decision not in _TRUSTED and not (force and why):
         fix = f"kinemill model why {task}:{version.number}; --force --why REASON overrides the gate"
         raise BadInput(version.name, "has not passed the gate", fix=fix)
@@ -67,7 +67,7 @@ def end_canary(task: str, home: Home, *, why: str = "") -> Json:
     """End the canary: all robots get the champion.
 
     Raises:
-        BadInput: there is no canary.
+        BadInput: The task has no canary.
     """
     with guarded(home, task):
         tracking = open_registry(home, task)

@@ -37,25 +37,25 @@ class LoadedChampion:
 
     @property
     def version(self) -> int:
-        """Its version in the registry."""
+        """Number of the version in the registry."""
         return self.registered.number
 
     @property
     def model(self) -> str:
-        """The sha256 of its rollout.onnx."""
+        """Digest of rollout.onnx, sha256."""
         return self.registered.tags[tags.ONNX]
 
     @property
     def dataset(self) -> str:
-        """The digest of the dataset it was trained and evaluated on."""
+        """Digest of the dataset of its training and evaluation."""
         return self.registered.tags[tags.DATASET]
 
     def used(self) -> frozenset[str]:
         """Return the content hashes of the recordings in any split of its dataset.
 
         Raises:
-            BadInput: the dataset was never in this home.
-            CorruptArtifact: it is missing or damaged.
+            BadInput: The dataset was never in this home.
+            CorruptArtifact: It is missing or damaged.
         """
         version = self._cataloged
         if version.status(self.home) != "ready":
@@ -68,10 +68,10 @@ class LoadedChampion:
         return frozenset(listed.select(pl.col("recording").unique()).collect()["recording"])
 
     def held_out(self, most: int) -> Iterator[tuple[str, str, NDArray[np.float32]]]:
-        """Yield id, name and rows (N, C) of up to `most` validation and test episodes.
+        """Yield id, name and rows (N, C), in task units, of up to `most` held-out episodes.
 
-        If there are more, those with the smallest content hashes: a selection that does not depend
-        on the content.
+        They are validation and test episodes. If there are more, those with the smallest content
+        hashes are selected, which is random with respect to the content.
         """
         episodes = [*self._packed.of("validation"), *self._packed.of("test")]
         for episode in sorted(episodes, key=_by_hash)[:most]:
@@ -82,6 +82,7 @@ class LoadedChampion:
         episodes = self._packed.of("train")
         stops = np.cumsum([episode.rows for episode in episodes])
         total = int(stops[-1])
+        # Positions count training rows only; map them to rows of the packed file.
         positions = np.linspace(0, total - 1, min(most, total)).astype(np.int64)
         which = np.searchsorted(stops, positions, side="right")
         starts = np.array([episode.start for episode in episodes])
@@ -102,10 +103,10 @@ def _by_hash(episode: PackedEpisode) -> tuple[str, int]:
 
 
 def load_champion(home: Home, task: str) -> LoadedChampion | None:
-    """Return the champion of a task, or None while it has none.
+    """Return the champion of a task, or None without one.
 
     Raises:
-        CorruptArtifact: its files are missing or damaged, in the store and in MLflow.
+        CorruptArtifact: Its files are missing or damaged, in the store and in MLflow.
     """
     if not is_registered(home, task):
         return None

@@ -14,12 +14,12 @@ class ChampionChange:
     Attributes:
         task: name of the task.
         version: number of the version.
-        aliases: its aliases afterwards.
-        decision: of the gate; None while undecided.
+        aliases: aliases of the version after the change.
+        decision: decision of the gate; None while undecided.
         provisional: why the champion is provisional; "" if it is not.
-        previous_champion: number of the champion before; None without one.
+        previous_champion: number of the previous champion; None without one.
         gate: verdicts of the gate.
-        differs: differences of its interface from that of the champion before.
+        differs: differences of its interface from that of the previous champion.
     """
 
     task: str
@@ -35,7 +35,7 @@ class ChampionChange:
     def of(
         cls, version: Version, previous: int | None, differs: Sequence[str] = ()
     ) -> "ChampionChange":
-        """Return the result for a version, as it is after the change."""
+        """Return the result for a version, read after the change."""
         return cls(
             task=version.task,
             version=version.number,

@@ -1,8 +1,8 @@
 """Commit a change of the registry: to the ledger first, then to MLflow.
 
-The ledger record holds the decision: who, why, from which version, to which, when. It is on disk
-before MLflow changes. MLflow stores the number of the last applied record. If a process dies in
-between, the next command detects that and applies the record again. Applying a record is
+A ledger record holds the decision with user, reason, time, and the champions before and after. It
+is on disk before MLflow changes. MLflow stores the number of the last applied record. If a process
+dies in between, the next command detects that and applies the record again. Applying a record is
 idempotent.
 """
 
@@ -28,10 +28,11 @@ from kinemill.tracking import Tracking
 
 
 def commit(tracking: Tracking, task: str, change: Change, event: Event | None = None) -> None:
-    """Record a change, with the event that goes into the audit trail, and apply it to MLflow.
+    """Record a change with its event for the audit trail, and apply it to MLflow.
 
     Call it under `guarded`, after `kinemill.register.consistency` compared ledger and MLflow.
     """
+    # Write-ahead order: record, apply, mark as applied. A crash after any step can be completed.
     with lock(tracking.home, f"ledger-{task}"):
         if event is not None:
             change = replace(change, notes={**_note(tracking, task, event), **change.notes})
@@ -46,13 +47,13 @@ def _expect_applied(tracking: Tracking, task: str) -> None:
     """Raise unless MLflow shows all records.
 
     Raises:
-        RegistryMismatch: MLflow shows another ledger than this machine's.
+        RegistryMismatch: MLflow was written from another ledger than that of this machine.
     """
     applied = notes_of(tracking.home, task).get(tags.APPLIED, "0")
     if applied != str(next_number(tracking.home, task) - 1):
         raise RegistryMismatch(
             ledger_folder(tracking.home, task),
-            f"is not the ledger of the registry, which shows {applied} records",
+            f"is not the ledger of the registry, which has {applied} records",
             fix="share KINEMILL_HOME, or the store with KINEMILL_REMOTE, among the machines",
         )
 
@@ -88,7 +89,7 @@ def apply(tracking: Tracking, task: str, change: Change) -> None:
 
 
 def _stamp(tracking: Tracking, task: str, change: Change) -> None:
-    """Write the changed tags of versions; the hidden ones are one tag with all of them."""
+    """Write the changed tags of versions; hidden tags are stored as one."""
     versions = read_ledger(tracking.home, task).versions if change.tags else {}
     for number, stamped in change.tags.items():
         for name, value in tags.pack(versions[number].tags).items():

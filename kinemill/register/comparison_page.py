@@ -1,4 +1,4 @@
-"""The page of `kinemill model compare`: two versions side by side, self-contained HTML."""
+"""Report page of `kinemill model compare`: two versions side by side, self-contained HTML."""
 
 import math
 from html import escape

@@ -46,14 +46,14 @@ class ComparedVersion:
 
 @dataclass(frozen=True, kw_only=True)
 class Compared:
-    """What both kinds of comparison have.
+    """Fields of both kinds of comparison.
 
     Attributes:
         task: name of the task.
         dataset: number of the dataset version, the newer of the two.
         a, b: the versions.
         differs: differences of their interfaces.
-        better: the better one; None where the interval holds a tie.
+        better: the better version; None if the difference is not significant.
     """
 
     task: str
@@ -76,7 +76,7 @@ class Compared:
 
 @dataclass(frozen=True)
 class ComparedErrors:
-    """nRMSE of both, `b` / `a` with its paired 95 % interval, and the detectable difference."""
+    """nRMSE of both, paired 95 % interval of `b` / `a`, and the detectable difference."""
 
     a: Number
     b: Number
@@ -85,7 +85,7 @@ class ComparedErrors:
 
     @property
     def ratio(self) -> float:
-        """Error of `b` over that of `a`; NaN where there is none."""
+        """Error of `b` over that of `a`, no unit; NaN if undefined."""
         return ratio_of(self.b, self.a)
 
 
@@ -99,7 +99,7 @@ class ComparedChannel:
 
     @property
     def ratio(self) -> float:
-        """Error of `b` over that of `a`; NaN where there is none."""
+        """Error of `b` over that of `a`, no unit; NaN if undefined."""
         return ratio_of(self.b.rmse, self.a.rmse)
 
 
@@ -156,5 +156,5 @@ class PolicyComparison(Compared):
 
 
 def ratio_of(one: float, other: float) -> float:
-    """Return `one` / `other`; NaN where that is not finite."""
+    """Return `one` / `other`, or NaN if that is not finite."""
     return one / other if other and np.isfinite(one) else float("nan")

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from kinemill.errors import BadInput
 from kinemill.register import tags
+from kinemill.register.alias_switch import name_of_version
 from kinemill.register.commit import apply, finish
 from kinemill.register.ledger import (
     Change,
@@ -37,9 +38,9 @@ def open_registry(home: Home, task: str) -> Tracking:
     """Open the registry of a task with at least one version, after comparing it with the ledger.
 
     Raises:
-        BadInput: the task has no version.
+        BadInput: The task has no version.
         RegistryMismatch: MLflow differs from the ledger.
-        KinemillError: the database is lost or damaged.
+        KinemillError: The database is lost or damaged.
     """
     require_registry(home, task)
     return open_tracking(home)
@@ -49,9 +50,9 @@ def require_registry(home: Home, task: str) -> None:
     """Compare the registry of a task with its ledger, without MLflow, which takes 2 s to import.
 
     Raises:
-        BadInput: the task has no version.
+        BadInput: The task has no version.
         RegistryMismatch: MLflow differs from the ledger.
-        KinemillError: the database is lost or damaged.
+        KinemillError: The database is lost or damaged.
     """
     if not is_registered(home, task):
         raise BadInput(task, "has no version yet", fix=f"kinemill run {task}")
@@ -62,7 +63,7 @@ def is_registered(home: Home, task: str) -> bool:
 
     Raises:
         RegistryMismatch: MLflow differs from the ledger.
-        KinemillError: the database is lost or damaged.
+        KinemillError: The database is lost or damaged.
     """
     if not home.has_registry:
         if ledger_tasks(home):
@@ -77,7 +78,7 @@ def check_all(home: Home) -> None:
 
     Raises:
         RegistryMismatch: MLflow differs from the ledger.
-        KinemillError: the database is lost or damaged.
+        KinemillError: The database is lost or damaged.
     """
     for task in ledger_tasks(home):
         is_registered(home, task)
@@ -88,7 +89,7 @@ def check_registry(home: Home, task: str) -> None:
 
     Raises:
         RegistryMismatch: MLflow differs from the ledger.
-        KinemillError: the database is damaged.
+        KinemillError: The database is damaged.
     """
     if differing := mismatches(home, task):
         more = f"; and {len(differing) - _MOST} more" if len(differing) > _MOST else ""
@@ -105,7 +106,7 @@ def mismatches(home: Home, task: str) -> list[str]:
     ledger, state = read_ledger(home, task), read_tables(home, task)
     if not list(differences(ledger, state)):
         return []
-    with lock(home, f"ledger-{task}"):  # repeat under the lock: a commit may have been in progress
+    with lock(home, f"ledger-{task}"):  # read again: a commit may have been in progress before
         ledger, state = read_ledger(home, task), read_tables(home, task)
         if state.applied == ledger.number - 1 and _complete(home, ledger, state):
             state = read_tables(home, task)
@@ -113,7 +114,7 @@ def mismatches(home: Home, task: str) -> list[str]:
 
 
 def _complete(home: Home, ledger: Ledger, state: RegistryState) -> bool:
-    """Apply the last record again; return False if another client changed the registry meanwhile.
+    """Apply the last record again; return False if another client changed the registry.
 
     If the champion alias is on neither the previous nor the next champion, another client moved it.
     The record then stays unapplied, and the mismatch is reported.
@@ -147,7 +148,8 @@ def differences(ledger: Ledger, state: RegistryState) -> Iterator[str]:
     for alias in _OURS:
         recorded, current = ledger.aliases.get(alias), state.aliases.get(alias)
         if recorded != current:
-            yield f"@{alias} is {_name(current)}, but {_name(recorded)} by the last decision"
+            names = name_of_version(current), name_of_version(recorded)
+            yield f"@{alias} is {names[0]}, but {names[1]} by the last decision"
     notes = {name: value for name, value in state.notes.items() if name != tags.APPLIED}
     if names := _unlike(without_events(ledger.notes), notes):
         yield f"the model has another {', '.join(names)}"
@@ -168,7 +170,3 @@ def _of_versions(ledger: Ledger, state: RegistryState) -> Iterator[str]:
 def _unlike(recorded: Mapping[str, str], current: Mapping[str, str]) -> list[str]:
     """Return the names of tags whose values differ, sorted."""
     return sorted(name for name in {*recorded, *current} if recorded.get(name) != current.get(name))
-
-
-def _name(number: int | None) -> str:
-    return f"version {number}" if number else "none"

@@ -1,4 +1,4 @@
-"""Decide about a version: evaluate the gate, publish the decision, then apply it."""
+"""Decision about a version: evaluate the gate, publish the decision, then apply it."""
 
 import json
 import tempfile
@@ -49,7 +49,7 @@ def decide(tracking: Tracking, task: Task, version: Version, evidence: Measureme
     record, the next command completes the decision.
 
     Raises:
-        ChampionChanged: another MLflow client moved the champion while the version was evaluated.
+        ChampionChanged: Another MLflow client moved the champion while the version was evaluated.
     """
     commit(tracking, task.name, Change(aliases={CHALLENGER: version.number}))
     verdicts, conclusion, champion, champion_errors = _evaluate(tracking, task, version, evidence)

@@ -6,14 +6,10 @@ and is allowed. So neither MLflow's pages nor its clients can delete a champion,
 model.
 """
 
-from collections.abc import Generator
-from contextlib import contextmanager
-from typing import Any
-
+from kinemill.register.mlflow_tables import connected
 from kinemill.register.versions import CHAMPION
 from kinemill.tracking import Tracking
 
-_WAIT = 120.0  # s to wait for a locked database
 TRIGGER = "kinemill_champion_stays"
 _MESSAGE = (
     "this version is champion: robots load it. Make another one champion first "
@@ -43,7 +39,8 @@ def protect(tracking: Tracking) -> None:
     """Create the trigger, unless it exists."""
     from sqlalchemy import text
 
-    with _connected(tracking) as (connection, kind):
+    with connected(tracking.home) as connection:
+        kind = connection.dialect.name
         if connection.execute(text(_EXISTS[kind]), {"name": TRIGGER}).first() is None:
             connection.execute(text(_SQLITE if kind == "sqlite" else _POSTGRES))
 
@@ -52,17 +49,6 @@ def release(tracking: Tracking) -> None:
     """Drop the trigger, to forget a task; the next registration creates it again."""
     from sqlalchemy import text
 
-    with _connected(tracking) as (connection, kind):
-        where = "" if kind == "sqlite" else " ON registered_model_aliases"
+    with connected(tracking.home) as connection:
+        where = "" if connection.dialect.name == "sqlite" else " ON registered_model_aliases"
         connection.execute(text(f"DROP TRIGGER IF EXISTS {TRIGGER}{where}"))
-
-
-@contextmanager
-def _connected(tracking: Tracking) -> Generator[tuple[Any, str]]:
-    from sqlalchemy import create_engine
-    from sqlalchemy.pool import NullPool
-
-    connect_options = {"timeout": _WAIT} if tracking.uri.startswith("sqlite") else {}
-    engine: Any = create_engine(tracking.uri, poolclass=NullPool, connect_args=connect_options)
-    with engine.begin() as connection:
-        yield connection, engine.dialect.name

@@ -1,4 +1,4 @@
-"""The document of one pipeline run, as `kinemill run --json` prints it."""
+"""Document of one pipeline run, which `kinemill run --json` prints."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,7 @@ class CandidateDecision:
 
 @dataclass(frozen=True)
 class Selection:
-    """The candidates of a run, as commands print them.
+    """Candidates of a run, printed by commands.
 
     Attributes:
         selected: name of the candidate that is the result of the run.
@@ -53,7 +53,7 @@ class EpisodeCounts:
 
 @dataclass(frozen=True)
 class RunDocument:
-    """Result of one pipeline run, as `kinemill run --json` prints it.
+    """Result of one pipeline run.
 
     Attributes:
         task: name of the task.
@@ -62,7 +62,7 @@ class RunDocument:
         episodes: counts of the data.
         dataset: short digest of the dataset; None if the run made none.
         metrics: errors, or for policies in an environment the outcomes, by name of the model. The
-            champion's value is the one that the gate measured; NaN without a champion.
+            gate measured the champion's value; NaN without a champion.
         verification: results of the first checks; None if nothing was verified.
         selection: the candidates of the run; None for a policy.
         version: number of the version; None if nothing was registered.

@@ -44,8 +44,8 @@ class NewVersion:
     """A version that a record adds.
 
     Attributes:
-        number: of the version.
-        run_id: of the MLflow run that trained it.
+        number: number of the version.
+        run_id: id of the MLflow run that trained it.
         source: address of its files in MLflow.
     """
 
@@ -63,7 +63,7 @@ class Change:
         tags: tags by version number.
         descriptions: markdown by version number.
         aliases: version number by alias.
-        notes: tags of the registered model, audit trail and canary included.
+        notes: tags of the registered model, with audit trail and canary.
     """
 
     created: NewVersion | None = None
@@ -133,7 +133,7 @@ def changes(home: Home, task: str) -> Iterator[Change]:
     """Yield the records of a task, oldest first.
 
     Raises:
-        CorruptArtifact: a record is damaged or missing.
+        CorruptArtifact: A record is damaged or missing.
     """
     folder = ledger_folder(home, task)
     _fetch_records(home, folder)
@@ -150,7 +150,7 @@ def read_ledger(home: Home, task: str) -> Ledger:
     """Return the state of a task; empty without records.
 
     Raises:
-        CorruptArtifact: a record is damaged or missing.
+        CorruptArtifact: A record is damaged or missing.
     """
     ledger = Ledger(task)
     for change in changes(home, task):
@@ -165,7 +165,7 @@ def read_ledger(home: Home, task: str) -> Ledger:
 
 
 def append(home: Home, task: str, change: Change) -> int:
-    """Write the next record of a task to disk and return its number. Needs the ledger's lock."""
+    """Write the next record of a task to disk and return its number. Call under the lock."""
     number = next_number(home, task)
     publish(
         home, ledger_folder(home, task) / f"{number:06d}.json", FORMAT.stamp(to_json_value(change))
@@ -174,7 +174,7 @@ def append(home: Home, task: str, change: Change) -> int:
 
 
 def next_number(home: Home, task: str) -> int:
-    """Return the number of the next record of a task. Needs the ledger's lock."""
+    """Return the number of the next record of a task. Call under the ledger's lock."""
     folder = ledger_folder(home, task)
     _fetch_records(home, folder)
     return sum(1 for _ in folder.glob("[0-9]*.json")) + 1

@@ -26,14 +26,14 @@ def recordings_of(
     """Return the recordings that a model version was trained and evaluated on.
 
     Args:
-        home: where the registry lives.
+        home: home with the registry.
         task: name of the task.
         which: `@alias`, `:number`, or "" for the champion, else the newest.
         offset: number of recordings to skip.
         limit: maximum number of recordings.
 
     Raises:
-        BadInput: no such version, or its dataset is not in this home.
+        BadInput: The version does not exist, or its dataset is not in this home.
     """
     require_registry(home, task)
     model = find_version(home, task, which)
@@ -63,12 +63,12 @@ def uses_of(home: Home, task: str, recording: str) -> Json:
     """Return the dataset and model versions that use a recording, newest first.
 
     Args:
-        home: where the registry lives.
+        home: home with the registry.
         task: name of the task.
-        recording: its content hash, a prefix of it, or its name when first ingested.
+        recording: content hash, a prefix of it, or the name when first ingested.
 
     Raises:
-        BadInput: the task has no such recording.
+        BadInput: The recording is not one of the task.
     """
     models = versions_of(home, task) if is_registered(home, task) else []
     matches = _members(home, task, recording)

@@ -1,4 +1,4 @@
-"""Documents about versions, and the folder of a version's files."""
+"""Documents of versions, and the folder of a version's files."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,16 +71,16 @@ class VersionDocument(VersionLine):
 
     Attributes:
         task: name of the task.
-        decision: of the gate; None while undecided.
+        decision: decision of the gate; None while undecided.
         headline: one sentence about the model.
         run_id: MLflow run of its training.
         address: `models:/TASK/NUMBER`.
         description: text for MLflow's pages, markdown.
-        lineage: digests of what it was built from, the commit, and where training started.
-        folder: of its files.
+        lineage: digests of its inputs, commit, and origin of a warm start.
+        folder: folder of its files.
         files: sha256 by file name.
         report: path of the report with the decision; None while undecided.
-        tags: as recorded.
+        tags: recorded tags.
     """
 
     task: str
@@ -106,8 +106,8 @@ def show(task: str, home: Home, which: str = "") -> VersionDocument:
     """Return the document of one version, named by `@alias`, `:number` or "".
 
     Raises:
-        BadInput: there is no such version.
-        CorruptArtifact: the recorded path is outside of the home.
+        BadInput: The version does not exist.
+        CorruptArtifact: The recorded path is outside of the home.
     """
     require_registry(home, task)
     item = find_version(home, task, which)
@@ -138,11 +138,11 @@ def fetch_bundle(address: str, home: Home | Path | str | None = None) -> Path:
 
     Args:
         address: `models:/TASK@champion` or `models:/TASK/3`.
-        home: where the registry lives; default `KINEMILL_HOME`.
+        home: home with the registry; default: `KINEMILL_HOME`.
 
     Raises:
-        BadInput: invalid address, or no such version.
-        CorruptArtifact: the version's files are missing or changed, in the store and in MLflow.
+        BadInput: The address is invalid, or the version does not exist.
+        CorruptArtifact: The version's files are missing or changed, in the store and in MLflow.
     """
     task, which = parse_address(address, address)
     where = home if isinstance(home, Home) else Home.resolve(home)

@@ -1,7 +1,8 @@
-"""Rounds of the learning loop and the registry: what collects a round, and what a round made.
+"""Rounds of the learning loop in the registry: the policy that collects, and the new version.
 
-`kinemill run` runs whole rounds. In Dagster a round is two runs: the asset `rollouts` collects, and
-the pipeline learns from the new logs. Both keep the journal of `control.learning_loop`.
+`kinemill run` runs whole rounds. In Dagster a round is two runs: the asset `rollouts` collects
+episodes, and the pipeline learns from the new logs. Both write the journal of
+`control.learning_loop`.
 """
 
 from collections.abc import Sequence
@@ -41,14 +42,14 @@ Status = Literal["collect", "failed", "training", "done"]
 
 @dataclass(frozen=True)
 class LoopState:
-    """How far a loop is.
+    """Progress of a loop.
 
     Attributes:
-        rounds: the finished ones.
-        episodes: of the present round, failed ones included.
-        missing: episodes that the present round still lacks.
+        rounds: the finished rounds.
+        episodes: episodes of the current round, including failed ones.
+        missing: number of episodes that the current round still needs.
         version: the newest version if it is newer than that of the last round, else None.
-        is_finished: whether the loop has reached its target or all its rounds.
+        is_finished: whether the loop has reached its target or its number of rounds.
     """
 
     rounds: list[RoundRecord]
@@ -59,7 +60,7 @@ class LoopState:
 
     @property
     def status(self) -> Status:
-        """What comes next: to collect, a repair, a version of the present round, or nothing."""
+        """Next step: `collect`, repair (`failed`), a new version (`training`), or none (`done`)."""
         if self.is_finished:
             return "done"
         if self.missing:
@@ -68,7 +69,7 @@ class LoopState:
 
     @property
     def summary(self) -> str:
-        """How far the loop is, in words."""
+        """Progress of the loop as text."""
         last = self.rounds[-1] if self.rounds else None
         successes = f"{last.successes} of {last.trials} succeed" if last else "nothing learned yet"
         if self.is_finished:
@@ -77,12 +78,12 @@ class LoopState:
 
     @property
     def key(self) -> str:
-        """Text that changes whenever the loop has moved on."""
+        """Text that changes with every step of the loop."""
         return f"{len(self.rounds)}-{len(self.episodes)}-{self.version or 0}"
 
 
 def loop_state(task: Task, home: Home) -> LoopState:
-    """Return how far the loop of a task is."""
+    """Return the progress of the loop of a task."""
     journal = journal_of(task, home)
     rounds = journal.rounds()
     versions = versions_of(home, task.name) if is_registered(home, task.name) else []
@@ -113,7 +114,7 @@ def round_record(
     version: Version,
     verification: Verification,
 ) -> RoundRecord:
-    """Return the record of the round after `rounds`, whose episodes led to a version."""
+    """Return the record of the round after `rounds`, with the version that it registered."""
     closed, analysis = verification.closed_loop, verification.analysis
     calibration = analysis.calibration if analysis else None
     return RoundRecord(
@@ -133,17 +134,17 @@ def round_record(
 
 
 def coverage_of(calibration: CalibrationCurves) -> float:
-    """Return the share of states in the 90 % intervals, the mean over channels and steps."""
+    """Return the share of states in the 90 % intervals, averaged over channels and steps."""
     return float(np.mean(list(calibration.coverage["0.9"].values())))
 
 
 def finish_round(task: Task, home: Home, record: RoundRecord, report: Report) -> None:
-    """Record a round, and publish the page of the loop with it."""
+    """Record a round, and publish the report page of the loop."""
     journal = journal_of(task, home)
     journal.finish(record)
     rounds, folder = journal.rounds(), drop_folder(task, home)
     logs = [one.log for each in rounds for one in each.collected]
-    # A user may have moved logs after they were read.
+    # A user may have moved logs after the ingest.
     runs = {log: read_states(task, folder / log) for log in logs if (folder / log).is_file()}
     publish_file(journal.folder / REPORT, loop_page(task, rounds, runs).encode())
     report(
@@ -153,7 +154,7 @@ def finish_round(task: Task, home: Home, record: RoundRecord, report: Report) ->
 
 
 def make_policy(task: Task, address: str | None) -> tuple[str, Policy]:
-    """Return name and policy of what collects: a planner on a model, or random actions."""
+    """Return name and policy that collects episodes: a planner on a model, or random actions."""
     if address is None:
         return "random", plain_policy(task, "random")
     return control_of(task).controller.type, make_planner(task, [learned_model(task, address)])
@@ -164,17 +165,17 @@ def continue_loop(
 ) -> LoopState:
     """Record the round whose version was registered, then collect the next one.
 
-    The champion collects, or the newest version while there is no champion, or random actions while
-    there is no version. Does nothing while the present round waits for its version.
+    The champion collects; without a champion the newest version does, and without a version random
+    actions do. Does nothing while the current round waits for its version.
 
     Args:
-        task: with a `loop` part.
-        home: where journal, logs and registry are.
-        report: takes a line for each episode and round.
-        plant: in place of the simulated plant of the task.
+        task: task with a `loop` part.
+        home: home with journal, logs and registry.
+        report: receives a line for each episode and round.
+        plant: replaces the simulated plant of the task.
 
     Raises:
-        EpisodeFailed: the plant failed; the episodes before are kept, and the champion stays.
+        EpisodeFailed: The plant failed; earlier episodes are kept, and the champion stays.
     """
     journal = journal_of(task, home)
     with lock(home, f"loop-{task.name}", report):

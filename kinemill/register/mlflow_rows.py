@@ -1,7 +1,7 @@
-"""The rows of a version in MLflow's tables, copied to the store so that MLflow can be rebuilt.
+"""Rows of a version in MLflow's tables, copied to the store so that MLflow can be rebuilt.
 
 They are the experiment, the run with its parameters and metrics, the training dataset, the logged
-model and the version. Tags and aliases of the version change later and are in the ledger.
+model and the version. Tags and aliases of the version can change later; the ledger holds them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ from kinemill.store.home import Home
 from kinemill.tracking.database import artifact_root
 
 FORMAT = Format("registry rows", 1)
-# In the order of foreign keys, with the condition that selects the rows of a version.
+# Tables in the order of their foreign keys, with the column that selects the rows of a version.
 _TABLES = {
     "experiments": "experiment_id",
     "experiment_tags": "experiment_id",
@@ -92,7 +92,7 @@ def put_rows(home: Home, task: str, number: int, connection: Connection) -> None
     """Write the rows of a version to MLflow's tables if they are missing or differ.
 
     Raises:
-        CorruptArtifact: the rows are missing from the store or damaged.
+        CorruptArtifact: The rows are missing from the store or damaged.
     """
     from sqlalchemy import MetaData, text
 

@@ -25,8 +25,8 @@ class Row(Entry):
     """A version in MLflow, including tags of other programs.
 
     Attributes:
-        created: s since the epoch.
-        stored: the tags as MLflow stores them, see `kinemill.register.tags.pack`.
+        created: time of creation, s since the epoch.
+        stored: tags in the form that MLflow stores, see `kinemill.register.tags.pack`.
     """
 
     created: float = 0.0
@@ -57,7 +57,7 @@ def read_tables(home: Home, task: str) -> RegistryState:
     """Return the state of a task from MLflow's tables.
 
     Raises:
-        KinemillError: the database is damaged, or holds no registry.
+        KinemillError: The database is damaged, or holds no registry.
     """
     from sqlalchemy import text
     from sqlalchemy.exc import DatabaseError, OperationalError
@@ -65,26 +65,26 @@ def read_tables(home: Home, task: str) -> RegistryState:
     parameters = {"task": task, "own": f"{tags.OWN}%"}
     try:
         with connected(home) as connection:
-            ask: Any = lambda query: connection.execute(text(query), parameters)  # noqa: E731
+            run: Any = lambda query: connection.execute(text(query), parameters)  # noqa: E731
             state = RegistryState()
-            for number, run_id, source, description, created in ask(_VERSIONS):
+            for number, run_id, source, description, created in run(_VERSIONS):
                 state.versions[int(number)] = Row(
                     run_id or "",
                     source or "",
                     description=description or "",
                     created=(created or 0) / 1000.0,
                 )
-            for number, key, value in ask(_TAGS):
+            for number, key, value in run(_TAGS):
                 if row := state.versions.get(int(number)):
                     row.stored[key] = value or ""
             for row in state.versions.values():
                 row.tags = tags.unpack(row.stored)
-            state.notes = {key: value for key, value in ask(_NOTES)}
-            state.aliases = {alias: int(number) for alias, number in ask(_ALIASES)}
+            state.notes = {key: value for key, value in run(_NOTES)}
+            state.aliases = {alias: int(number) for alias, number in run(_ALIASES)}
             return state
     except OperationalError as error:
         if "no such table" not in str(error) and "does not exist" not in str(error):
-            raise  # locked, or the server does not answer
+            raise  # locked, or the server does not respond
         raise damaged_database(home, "holds no registry") from error
     except (DatabaseError, ValueError, TypeError, OverflowError) as error:
         message = str(getattr(error, "orig", error)).splitlines()[0]
@@ -93,7 +93,7 @@ def read_tables(home: Home, task: str) -> RegistryState:
 
 @contextmanager
 def connected(home: Home) -> Generator[Any]:
-    """Open MLflow's database for a transaction, and close it."""
+    """Open MLflow's database for one transaction, and close it."""
     from sqlalchemy import create_engine
     from sqlalchemy.pool import NullPool
 

@@ -1,4 +1,4 @@
-"""Create a model version in MLflow: model signature, files, tags, and lineage both ways."""
+"""Creation of a model version in MLflow: signature, files, tags, and lineage in both directions."""
 
 import importlib
 import json
@@ -33,11 +33,11 @@ def create_version(
     crash after it leaves a complete version without a decision.
 
     Args:
-        tracking: the home's MLflow.
-        task: the task; its name is that of the registered model.
+        tracking: MLflow of the home.
+        task: the task, whose name is that of the registered model.
         bundle: folder of the bundle.
-        run_id: the run that trained the model.
-        stamped: the tags of the version.
+        run_id: id of the run that trained the model.
+        stamped: tags of the version.
 
     Returns:
         The number of the new version.
@@ -82,9 +82,9 @@ def save(bundle: Path, folder: Path, run_id: str, model_id: str) -> None:
         model,
         str(folder),
         signature=signature(model),
-        # Given explicitly because MLflow needs 3 s to detect them,
+        # Given explicitly, because MLflow needs 3 s to detect them.
         pip_requirements=[f"{name}=={installed(name)}" for name in REQUIREMENTS],
-        # and moves the weights out of the model in memory.
+        # With external data, MLflow would move the weights out of the model in memory.
         save_as_external_data=False,
         onnx_execution_providers=["CPUExecutionProvider"],
         mlflow_model=Model(artifact_path="model", run_id=run_id, model_id=model_id),

@@ -1,4 +1,4 @@
-"""Compare two versions of a policy from the same starts in the task's environment."""
+"""Comparison of two versions of a policy from the same starts in the task's environment."""
 
 from dataclasses import dataclass
 from html import escape
@@ -34,8 +34,8 @@ class ComparedPolicies:
 
 
 def policy_comparison(trials: ComparedPolicies) -> PolicyComparison:
-    """Return comparison.json."""
-    from kinemill.verify.policies.subject import gain_of  # which imports onnx
+    """Return the content of comparison.json."""
+    from kinemill.verify.policies.subject import gain_of  # imports onnx
 
     first, second = trials.trials
     gain, success = gain_of(second, first), None

@@ -60,17 +60,17 @@ def approve(
 
     Args:
         task: task of the version.
-        home: where the registry lives.
+        home: home with the registry.
         which: `:number` or `@alias`.
         breaking: approve an interface that differs from the champion's.
-        why: the reason, for the audit trail.
+        why: reason for the audit trail.
         evidence: measurements for the gate; default: the test split of the version's dataset.
 
     Returns:
-        The version with its new decision, and the champion before.
+        The version with its new decision, and the previous champion.
 
     Raises:
-        BadInput: there is no such version, or it passed the gate before.
+        BadInput: The version does not exist, or it passed the gate before.
     """
     with guarded(home, task.name):
         tracking = open_registry(home, task.name)
@@ -105,16 +105,16 @@ def promote(
 
     Args:
         task: the task.
-        home: where the registry lives.
+        home: home with the registry.
         which: `:number` or `@alias`.
-        expected: the champion to replace; default: the current one.
+        expected: champion to replace; default: the current one.
         force: allow a version that the gate refused; needs `why`.
-        why: the reason, for the audit trail.
+        why: reason for the audit trail.
 
     Raises:
-        BadInput: there is no such version, it was refused, or `why` is missing.
-        Blocked: the version does not load or predict.
-        ChampionChanged: the champion changed meanwhile.
+        BadInput: The version does not exist, it was refused, or `why` is missing.
+        Blocked: The version does not load or predict.
+        ChampionChanged: Another version became champion since the lookup.
     """
     tracking = open_registry(home, task.name)
     if expected == _LOOK_UP:
@@ -143,15 +143,15 @@ def rollback(
 
     Args:
         task: the task.
-        home: where the registry lives.
+        home: home with the registry.
         to: `:number`; default: the champion that the current one replaced.
-        expected: the champion to replace; default: the current one.
-        why: the reason, for the audit trail.
+        expected: champion to replace; default: the current one.
+        why: reason for the audit trail.
 
     Raises:
-        BadInput: there is no previous champion, or no such version.
-        Blocked: the version does not load or predict.
-        ChampionChanged: the champion changed meanwhile.
+        BadInput: The task has had no previous champion, or the version does not exist.
+        Blocked: The version does not load or predict.
+        ChampionChanged: Another version became champion since the lookup.
     """
     tracking = open_registry(home, task.name)
     if expected == _LOOK_UP:
@@ -189,8 +189,8 @@ def _move(task: Task, tracking: Tracking, version: Version, event: Event) -> Cha
     """Smoke-test the version, then move the alias if the champion is still the expected one."""
     if CHAMPION in version.aliases:
         raise BadInput(version.name, "is champion already")
-    answered, text = serves(tracking, version, serve_zero_window)
-    if not answered:
+    is_served, text = serves(tracking, version, serve_zero_window)
+    if not is_served:
         raise Blocked(
             version.name,
             f"{text}; the champion stays",

@@ -1,4 +1,4 @@
-"""Provenance chain: from a registered version back to its recordings, each link by digest."""
+"""Provenance chain: from a registered version back to its recordings, linked by digests."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ class Link:
 
     Attributes:
         stage: the stage that built it.
-        digest: digest by which the next stage refers to it.
-        folder: its folder; None if it is no longer in this home.
+        digest: digest of the artifact in the inputs of the next stage.
+        folder: folder of the artifact; None if it was deleted from this home.
         summary: summary of the stage.
     """
 

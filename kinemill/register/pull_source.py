@@ -22,9 +22,10 @@ __all__ = ["OfHome", "ServerSource", "Source", "VersionRef", "pull", "watch"]
 
 @dataclass(frozen=True)
 class OfHome:
-    """The registry of a home, or of a shared database; `which` is `@alias` or `:number`.
+    """Source in the registry of a home or of a shared database.
 
-    `@canary` is the canary version if the robot is in its share, else the champion.
+    `which` is `@alias` or `:number`. `@canary` is the canary version if the robot is in its share,
+    else the champion.
     """
 
     home: Home
@@ -46,7 +47,7 @@ class OfHome:
             version = find_version(self.home, self.task, which)
         except SQLAlchemyError as error:
             raise Unreachable(
-                self.task, f"the registry does not answer: {str(error).splitlines()[0]}"
+                self.task, f"the registry does not respond: {str(error).splitlines()[0]}"
             ) from error
         return VersionRef(version.number, version.tags[tags.SUMS], version.provisional)
 

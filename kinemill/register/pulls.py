@@ -1,4 +1,4 @@
-"""Pulls: which robot installed which version, and when.
+"""Pulls: robot, version and time of each installation.
 
 `pulls/<task>.jsonl` of the home has one line per installation, appended and never changed. A robot
 that pulls from a server reports to it over REST; see `pipelines/rest/models.py`.
@@ -25,7 +25,7 @@ class Pull:
         at: time, ISO 8601 in UTC.
         robot: name of the robot.
         version: number of the installed version.
-        user: who pulled.
+        user: user who pulled.
     """
 
     at: str
@@ -38,7 +38,7 @@ def record_pull(home: Home, task: str, robot: str, version: int, user: str) -> N
     """Append a pull, unless the robot's last one is of the same version.
 
     Raises:
-        OSError: the home cannot be written.
+        OSError: The home cannot be written.
     """
     robot = valid_text(robot)[:_LONGEST]
     last = deployed(home, task).get(robot)
@@ -61,12 +61,12 @@ def pulls_of(home: Home, task: str) -> list[Pull]:
     """Return the pulls of a task's versions, oldest first.
 
     Raises:
-        CorruptArtifact: a line of the list is damaged.
+        CorruptArtifact: A line of the list is damaged.
     """
     path = _path(home, task)
     if not path.is_file():
         return []
-    *lines, _ = path.read_bytes().split(b"\n")  # after the last newline: a line being written
+    *lines, _ = path.read_bytes().split(b"\n")  # without the last line, which may be incomplete
     pulls = list[Pull]()
     for number, line in enumerate(lines, 1):
         try:
@@ -74,7 +74,7 @@ def pulls_of(home: Home, task: str) -> list[Pull]:
         except (ValueError, TypeError) as error:
             raise CorruptArtifact(
                 f"{path}:{number}",
-                f"is no record of a pull ({error})",
+                f"is not a record of a pull ({error})",
                 expected="one JSON object per line",
                 fix="correct the line, or move the file away; robots are recorded at the next pull",
             ) from error
@@ -85,7 +85,7 @@ def deployed(home: Home, task: str) -> dict[str, Pull]:
     """Return the last pull of every robot, by its name.
 
     Raises:
-        CorruptArtifact: the list is damaged.
+        CorruptArtifact: The list is damaged.
     """
     return {pull.robot: pull for pull in pulls_of(home, task)}
 

@@ -1,9 +1,8 @@
-"""Rebuild the registry in MLflow from the store: versions, aliases and audit trail, as recorded.
+"""Rebuild the registry in MLflow from the store: versions, aliases and audit trail.
 
 Versions keep their numbers, tags, runs and files. A readable database is repaired in place, so runs
-and versions of other clients stay; an unreadable one is replaced. A copy of the old file is kept
-next to it in either case. Runs without a version are not in the store and are lost with the
-database.
+and versions of other clients stay; an unreadable one is replaced. The old file is copied first in
+both cases. Runs without a version are not in the store and are lost with the database.
 """
 
 import shutil
@@ -37,12 +36,12 @@ def rebuild_registry(home: Home) -> Json:
     """Rebuild the registry in MLflow from the ledgers, for every task.
 
     Returns:
-        home, `backup` (copy of the old database file, or null), and for each task its versions,
-        champion, and `unlike` (differences of MLflow from the ledger before the rebuild).
+        `home`, `backup` (copy of the old database file, or null), and in `tasks` for each task the
+        number of its versions and its champion.
 
     Raises:
-        BadInput: the home is in use: processes have the database open.
-        KinemillError: files are missing from the store.
+        BadInput: The home is in use: processes have the database open.
+        KinemillError: Files are missing from the store.
     """
     tasks = ledger_tasks(home)
     if not tasks:
@@ -55,7 +54,7 @@ def rebuild_registry(home: Home) -> Json:
         ledgers = [read_ledger(home, task) for task in tasks]
         backup = None if database() else _keep(home)
         tracking = open_tracking(home)
-        release(tracking)  # an alias that another client set may have to be deleted
+        release(tracking)  # the rebuild may delete an alias that another client set
         rebuilt = {ledger.task: _rebuild(tracking, ledger) for ledger in ledgers}
         protect(tracking)
         for task in tasks:
@@ -68,14 +67,14 @@ def _keep(home: Home) -> Path | None:
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     aside = home.root / f"mlflow.db.before-{stamp}"
     with lock(home, "mlflow"):
-        there = home.mlflow_db.is_file()
-        if there and _is_readable(home):
+        exists = home.mlflow_db.is_file()
+        if exists and _is_readable(home):
             shutil.copyfile(home.mlflow_db, aside)
-        elif there:
+        elif exists:
             home.mlflow_db.rename(aside)
         if not home.mlflow_db.is_file():
             create_database(home)
-    return aside if there else None
+    return aside if exists else None
 
 
 def _is_readable(home: Home) -> bool:
@@ -96,6 +95,8 @@ def _rebuild(tracking: Tracking, ledger: Ledger) -> Json:
     fault_point("rebuild.rows")
     apply(tracking, task, _state(ledger, read_tables(home, task)))
     _delete_unknown_tags(tracking, ledger)
+    # Marked as applied before the files are uploaded: missing files are reported by `pull`, a
+    # missing mark would stop every command.
     finish(tracking, task, ledger.number)
     for number in sorted(ledger.versions):
         _restore_files(tracking, ledger, number)

@@ -1,8 +1,8 @@
 """The best reference as the second candidate of a run.
 
-The gate compares a trained model with the references on test episodes. Where it refuses the model
-because a reference is as good or better, the strongest reference that can be exported goes through
-export, verification and the same gate. Both become versions, so nothing is hidden.
+The gate compares a trained model with the references on test episodes. If it refuses the model
+because a reference is as good or better, the strongest reference that can be exported is exported,
+verified and evaluated by the same gate. Both become versions, so both decisions are on record.
 
 The validation split does not decide between the two. It is often the end of recordings that both
 were fitted to, where a flexible model has a smaller error than on an unseen recording. The ratio
@@ -35,8 +35,8 @@ from kinemill.task.promote import REFERENCES
 from kinemill.task.protocols import NullReporter, Progress
 
 TRAINED = "trained"
-_PUBLISHED = 2  # code version of publishing a reference as a model
-_RULES = ("beats", "interval", "no_worse")  # that compare with references
+_PUBLISHED = 2  # code version of the artifact of a published reference
+_RULES = ("beats", "interval", "no_worse")  # rules that compare with references
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ class Candidate:
 
     Attributes:
         name: `trained`, or the name of the reference.
-        produced: the artifacts that it was registered from.
-        registration: its version and decision.
+        produced: artifacts of the candidate.
+        registration: version and decision of the candidate.
     """
 
     name: str
@@ -79,7 +79,7 @@ class Candidates:
         reference = self.reference
         if reference is None or not reference.is_champion:
             return self.trained
-        # A reference that was champion before this training is the opponent that won.
+        # A reference with an older version was champion before this run: the opponent that won.
         newer = reference.registration.version > self.trained.registration.version
         return reference if newer else self.trained
 
@@ -106,15 +106,15 @@ def register_candidates(
     """Register the trained model, and the best reference if the gate found a reference better.
 
     Args:
-        task: its `promote` part holds the rules.
-        home: where the registry is.
+        task: task with the rules in its `promote` part.
+        home: home with the registry.
         produced: artifacts of the trained model.
-        references: see `kinemill.verify.references`; None if there are none, as for policies.
+        references: see `kinemill.verify.references`; None for policies.
         evidence: measurements for the gate; default: the test split.
         progress: receives a message about the second candidate and the progress of verification.
 
     Raises:
-        Blocked: the files of the reference cannot be exported or run.
+        Blocked: The files of the reference cannot be exported or run.
     """
     first = stage.run(task, home, produced, evidence=evidence)
     trained, progress = Candidate(TRAINED, produced, first), progress or NullReporter()
@@ -131,7 +131,7 @@ def register_candidates(
     made = _make(task, home, produced, (references, name), progress)
     second = Candidate(name, made, stage.run(task, home, made, evidence=evidence))
     if second.registration.decision == "refused":
-        # Both are: the result of the run is the trained model, which users look at next.
+        # Both are refused: the trained model is the result of the run, so it gets the alias back.
         stage.return_challenger(task, home, second.registration.version, first.version)
     return Candidates(trained, second, why)
 
@@ -139,7 +139,7 @@ def register_candidates(
 def lost_to_references(registration: Registration) -> list[str]:
     """Return the failed rules that compare with a reference; none unless the gate refused.
 
-    Rules that failed only because of too little test data do not count: the reference has no more.
+    Rules that failed only for lack of test data do not count, because the reference has no more.
     """
     if registration.decision != "refused":
         return []
@@ -203,10 +203,10 @@ def _make(
 def publish_reference(
     task: Task, home: Home, dataset: ArtifactRef, references: ArtifactRef, name: str
 ) -> ArtifactRef:
-    """Publish a reference like a trained model; its description names it.
+    """Publish a reference as a trained model, with its name in the description.
 
     Raises:
-        ValueError: it cannot be exported, see `exportable`.
+        ValueError: It cannot be exported, see `exportable`.
     """
     from kinemill.train import load_model
     from kinemill.train.summary import ModelSummary

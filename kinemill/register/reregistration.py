@@ -1,7 +1,7 @@
-"""Detect a model that was already decided on, verified again by a newer kinemill.
+"""Detection of a decided model that a newer kinemill verified again.
 
 The key of a version contains the digest of its verification, which changes when a newer kinemill
-checks more. If files, data, task rules and results are the same, the decision stands.
+checks more. If files, data, task rules and results are the same, the earlier decision is kept.
 """
 
 import math
@@ -24,7 +24,10 @@ _VERDICTS = (VERIFICATION, "report.html", "cases.npz", SUMS)  # not part of the 
 
 
 def wishes(task: Task) -> str:
-    """Return the digest of a task's rules for challengers, without default values."""
+    """Return the digest of a task's rules for challengers, without default values.
+
+    A new setting with a default therefore does not change the digest of old tasks.
+    """
     parts = {"promote": task.promote, "verify": task.verify}
     return digest(
         {

@@ -1,4 +1,4 @@
-"""Compose the document of one pipeline run from the results of its stages."""
+"""Composition of the document of one pipeline run from the results of its stages."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,9 +22,9 @@ class RunFacts:
         cached: number of ingested files without new data.
         episodes: summary of the stage `episodes`.
         dataset: digest of the dataset.
-        verification: the document of the verification.
-        selection: the candidates of the run.
-        registration: the registration of the selected one.
+        verification: document of the verification.
+        selection: candidates of the run.
+        registration: registration of the selected candidate.
         report: path of the report with the decision.
         seconds: wall time by stage, s.
         warnings: warnings about the dataset.

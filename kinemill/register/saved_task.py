@@ -1,6 +1,6 @@
-"""The task that a version was made with, overrides included, for later evaluations.
+"""The task of a version with its overrides, for later evaluations.
 
-The task file may have changed since, or the version was made with `--set`. So the whole task is
+The task file may have changed since, and `--set` may have overridden it. So the whole task is
 stored in `store/registry/TASK/tasks/` and checked against the digest in the version's tags.
 """
 
@@ -21,7 +21,7 @@ FORMAT = Format("recorded task", 1)
 
 
 def task_content(task: Task) -> Json:
-    """Return all keys of a task, as they are stored and hashed."""
+    """Return all keys of a task as JSON, for storage and digests."""
     return task.model_dump(mode="json", by_alias=True)
 
 
@@ -36,14 +36,14 @@ def task_of(
     """Return the task that a version was made with; for versions of other clients `task`.
 
     Args:
-        home: where the store lives.
+        home: home with the store.
         task: the current task file.
         version: a version of the task.
-        overrides: dotted key to value, on top of the recorded task.
+        overrides: value by dotted key, which replace values of the recorded task.
 
     Raises:
-        CorruptArtifact: the recorded task is damaged.
-        TaskError: an override is invalid, or a file that the task names is missing.
+        CorruptArtifact: The recorded task is damaged.
+        TaskError: An override is invalid, or a file that the task names is missing.
     """
     path = _file(home, task.name, version.number)
     if not has_file(home, path):

@@ -1,6 +1,6 @@
-"""Shadow evaluation: measure champion and challenger on logs as they arrive.
+"""Shadow evaluation: measure champion and challenger on new logs.
 
-Models by their predictions, policies by their actions; see `kinemill.verify.policies`.
+Models are measured by their predictions, policies by their actions; see `kinemill.verify.policies`.
 
 Each new log is measured once for the pair, on the same windows, as `kinemill model evaluate` does.
 The result is one line of `shadow/<task>/<champion>-<challenger>.jsonl`. Logs that either model was
@@ -41,11 +41,11 @@ RIGHT = (CHAMPION, CHALLENGER, "neither")
 
 @dataclass(frozen=True)
 class Shadow:
-    """A champion and the challenger in its shadow.
+    """A champion and a challenger, measured on the same logs.
 
     Attributes:
-        task: sets the log format and the horizon.
-        home: where the registry and the record are.
+        task: task that defines the log format and the horizon.
+        home: home with the registry and the record.
         champion: the champion.
         challenger: the version to compare.
     """
@@ -64,7 +64,7 @@ class Shadow:
     def look(self, folder: Path) -> Iterator[Json]:
         """Measure both on every log in `folder` that is not yet recorded; yield its line.
 
-        A log without an accepted episode of sufficient length is recorded with `why`.
+        A log without an accepted episode of sufficient length is recorded with the reason `why`.
         """
         with lock(self.home, f"shadow-{self.task.name}"):
             recorded = {line["recording"] for line in self.lines()}
@@ -91,7 +91,7 @@ class Shadow:
         return lines
 
     def summary(self) -> Json:
-        """Count the wins of each, over the logs that neither had seen."""
+        """Count the logs on which each has the smaller error, over logs that neither had used."""
         counted = [line for line in self.lines() if line.get("right")]
         ratios = [line["ratio"] for line in counted if line["ratio"] is not None]
         return {
@@ -168,7 +168,7 @@ class Shadow:
 
     @cached_property
     def models(self) -> dict[str, Any]:
-        """Both models, loaded, by alias."""
+        """Both loaded models by alias."""
         tracking = open_tracking(self.home)
         versions = {CHAMPION: self.champion, CHALLENGER: self.challenger}
         return {
@@ -211,12 +211,12 @@ def shadow(
 
     Args:
         task: the task. The recorded task of the champion sets the log format and the horizon.
-        home: where the registry lives.
-        overrides: dotted key to value, on top of that task.
+        home: home with the registry.
         which: `@alias` or `:number` of the challenger.
+        overrides: value by dotted key, which replace values of that task.
 
     Raises:
-        BadInput: there is no champion or no such version, both are the same version, or their
+        BadInput: The champion or the version does not exist, both are the same version, or their
             channels differ.
     """
     tracking = open_registry(home, task.name)

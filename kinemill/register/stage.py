@@ -1,9 +1,9 @@
-"""Register a verified bundle as a version with a decision; safe to kill at any point.
+"""Register stage: a verified bundle becomes a version with a decision; safe to kill at any point.
 
-The order makes it safe: 1. the version is created in MLflow with its key, files and tags; 2. the
+The order makes that safe: 1. the version is created in MLflow with its key, files and tags; 2. the
 ledger records it; 3. the gate evaluates it, and one record holds the whole decision. A run that
-finds a version with the key but without a decision resumes at step 3. A file lock of the task is
-held.
+finds a version with the key but without a decision resumes at step 3. The stage holds the lock of
+the task.
 """
 
 import json
@@ -60,7 +60,7 @@ class Produced:
         onnx_model: the exported model.
         model: the trained model, or a reference published as one.
         dataset: the dataset, or the card of the environment.
-        trained: the model trained in the same run, where `model` is a reference.
+        trained: the model trained in the same run, if `model` is a reference.
         run_id: MLflow run of the training; None: find it, or create a new run.
     """
 
@@ -87,7 +87,7 @@ class Registration:
         decision: the decision of the gate: champion, waiting or refused.
         provisional: why a champion is provisional; "" if it is not.
         headline: one sentence about the model.
-        champion_errors: what the gate measured of the champion: errors by channel, return, success.
+        champion_errors: measurements of the champion: errors by channel, return, success.
         bundle: folder of the files that a robot downloads, relative to the home.
         logged_model: id of MLflow's logged model.
         previous_champion: number of the champion at the decision; None without one.
@@ -118,7 +118,7 @@ class Registration:
 
 
 def inputs(task: Task, produced: Produced) -> Json:
-    """Return what the key of a version is made of: the artifacts and rules, not the champion."""
+    """Return the inputs that define the key of a version: artifacts and rules, not the champion."""
     return {
         "verification": produced.verification.digest,
         **task.part("promote"),
@@ -137,10 +137,10 @@ def run(
     """Register a verified model as challenger and let the gate decide about promotion.
 
     Args:
-        task: with the rules of the gate.
-        home: where the registry lives.
+        task: task with the rules of the gate.
+        home: home with the registry.
         produced: artifacts of the previous stages.
-        commit: commit of the code; default: from `kinemill.store.provenance`.
+        commit: commit of the code; default: that of `kinemill.store.provenance`.
         evidence: measurements for the gate; default: the test split of the dataset, or trials in
             the environment.
 
@@ -173,13 +173,13 @@ def run(
 
 
 def return_challenger(task: Task, home: Home, holder: int, version: int) -> None:
-    """Give the alias `challenger` from one refused version back to an earlier one.
+    """Move the alias `challenger` from one refused version back to an earlier one.
 
     Nothing changes if another version has become challenger since.
 
     Args:
-        task: the task of both.
-        home: where the registry lives.
+        task: task of both versions.
+        home: home with the registry.
         holder: number of the version that has the alias.
         version: number of the version that gets it.
     """
@@ -224,9 +224,10 @@ def _registration(version: Version, status: Status) -> Registration:
 
 
 def _find(tracking: Tracking, task: str, key: str, stamped: Mapping[str, str]) -> Version | None:
-    """Return the version with this key, recorded, or left unrecorded by a process that died.
+    """Return the version with this key, also one that a killed process left unrecorded.
 
-    A version of another MLflow client with the same key counts only with the same tags.
+    An unrecorded version must have the same tags, because another MLflow client may have copied the
+    key.
     """
     recorded = read_ledger(tracking.home, task).versions
     for version in versions_of(tracking.home, task):

@@ -1,7 +1,7 @@
 """Names of tags of versions and runs in MLflow.
 
-MLflow lists all tags of a version, so only those that users filter by, and that robots read, are
-tags of their own there (`VISIBLE`). The others are one JSON object in the tag `kinemill.internal`.
+MLflow lists all tags of a version, so only tags that users filter by or robots read are separate
+tags there (`VISIBLE`). The others are one JSON object in the tag `kinemill.internal`.
 """
 
 import json
@@ -57,7 +57,7 @@ VISIBLE = frozenset(
 
 
 def pack(stamped: Mapping[str, str]) -> dict[str, str]:
-    """Return the tags of a version as MLflow stores them, `decision` as the last one."""
+    """Return the tags of a version in the form that MLflow stores; `decision` is the last one."""
     hidden = {
         name: value
         for name, value in sorted(stamped.items())
@@ -71,8 +71,8 @@ def pack(stamped: Mapping[str, str]) -> dict[str, str]:
 def unpack(stored: Mapping[str, str]) -> dict[str, str]:
     """Return the tags of a version from those that MLflow stores.
 
-    A value of `kinemill.internal` that kinemill did not write stays a tag, and a hidden name that
-    is stored as a tag of its own as well counts: both differ from the ledger.
+    Changes by other clients stay visible, so that they differ from the ledger: an invalid value of
+    `kinemill.internal` stays a tag, and a separate tag replaces the hidden one of the same name.
     """
     try:
         value: Json = json.loads(stored.get(INTERNAL, "{}"))

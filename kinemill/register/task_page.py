@@ -1,4 +1,4 @@
-"""HTML page of a task: its champion, and the error of its versions over time."""
+"""Report page of a task: its champion, and the error of its versions over time."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -24,8 +24,8 @@ def task_page(task: str, versions: Sequence[Version], address: Callable[[int], s
     """Return the page of a task as one HTML document.
 
     Args:
-        task: its name.
-        versions: newest first.
+        task: name of the task.
+        versions: versions, newest first.
         address: returns the URL of a version's page.
     """
     sections = [

@@ -1,4 +1,4 @@
-"""A verdict: one line of a decision, as the gate makes it and the registry stores it."""
+"""Verdict: one line of a decision of the gate."""
 
 from dataclasses import asdict, dataclass
 
@@ -13,11 +13,10 @@ class Verdict:
 
     Attributes:
         rule: name of the line.
-        passed: whether it holds.
+        passed: whether the condition holds.
         value: the result.
         expected: the condition.
-        undecided: whether it failed only because of too little test data, which makes a champion
-            provisional.
+        undecided: whether it failed only for lack of test data, which makes a champion provisional.
     """
 
     rule: str

@@ -1,4 +1,4 @@
-"""Compare two versions: errors by channel and horizon, on the same test split."""
+"""Comparison of two versions: errors by channel and horizon, on the same test split."""
 
 from dataclasses import dataclass, replace
 
@@ -58,13 +58,13 @@ def compare(task: Task, home: Home, a: str, b: str) -> ComparedVersions | Compar
     Args:
         task: the task. The recorded task of the version with the newer dataset sets the horizon
             and the stride of windows.
-        home: where the registry lives.
+        home: home with the registry.
         a: `:number` or `@alias`.
-        b: the other one.
+        b: `:number` or `@alias`.
 
     Raises:
-        BadInput: there is no such version, or their inputs differ.
-        CorruptArtifact: files of a version or the dataset are missing.
+        BadInput: The version does not exist, or their inputs differ.
+        CorruptArtifact: Files of a version or the dataset are missing.
     """
     tracking = open_registry(home, task.name)
     first, second = (find_version(tracking.home, task.name, which) for which in (a, b))
@@ -95,7 +95,7 @@ def compare(task: Task, home: Home, a: str, b: str) -> ComparedVersions | Compar
 def comparison_document(
     compared: ComparedVersions | ComparedPolicies,
 ) -> DynamicsComparison | PolicyComparison:
-    """Return comparison.json."""
+    """Return the content of comparison.json."""
     if isinstance(compared, ComparedPolicies):
         return policy_comparison(compared)
     first, second = compared.errors

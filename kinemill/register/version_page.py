@@ -1,6 +1,6 @@
-"""HTML page of one version: provenance, data, training, errors and decision.
+"""Report page of one version: provenance, data, training, errors and decision.
 
-Self-contained: works offline, on a phone, light and dark.
+The HTML is self-contained, fits phones, and has a light and a dark style.
 """
 
 import math
@@ -28,11 +28,9 @@ from kinemill.verify.findings import best_reference
 from kinemill.verify.labels import label
 from kinemill.verify.learning_curves import HEADING, training_section
 
-_REJECTED, _REASON = (
-    30,
-    ("check", "channel", "where", "found", "expected"),
-)  # number and columns of listed reasons
-_SAID = {  # numbers of a stage's summary in the provenance table
+_REJECTED = 30  # largest number of listed reasons
+_REASON = ("check", "channel", "where", "found", "expected")  # columns of a reason
+_SUMMARY = {  # numbers of a stage's summary in the provenance table
     "recordings": ("recordings", "tracks", "rows"),
     "episodes": ("accepted", "quarantined", "rows"),
     "dataset": ("episodes", "rows"),
@@ -46,9 +44,9 @@ def version_page(home: Home, version: Version, decide: str = "") -> str:
     """Return the page of a version as one HTML document.
 
     Args:
-        home: where its artifacts are.
+        home: home with its artifacts.
         version: the version.
-        decide: URL of the form to promote it or to roll back; "" without one.
+        decide: URL of the form for promotion and rollback; "" without one.
     """
     links = provenance_of(home, version)
     model = next((link.folder for link in links if link.stage == "model"), None)
@@ -155,12 +153,12 @@ def _onnx(version: Version) -> str:
     return "policy.onnx" if policy else "rollout.onnx"
 
 
-def _code(said: str) -> tuple[str, str]:
+def _code(state: str) -> tuple[str, str]:
     """Return the commit, if any, and a description of the code state."""
-    commit = said.removesuffix(CHANGED)
+    commit = state.removesuffix(CHANGED)
     if fullmatch("[0-9a-f]{40}", commit) is None:
-        return "", said if said not in ("", "unknown") else "unknown: built outside of git"
-    changed = " and uncommitted changes" if commit != said else ""
+        return "", state if state not in ("", "unknown") else "unknown: built outside of git"
+    changed = " and uncommitted changes" if commit != state else ""
     return commit, f"commit{changed}"
 
 
@@ -168,7 +166,7 @@ def _text(link: Link) -> str:
     if "random" in link.summary:
         return "the card of an environment"
     parts: list[str] = []
-    for name in _SAID.get(link.stage, ()):
+    for name in _SUMMARY.get(link.stage, ()):
         value = link.summary.get(name)
         if isinstance(value, dict):
             value = sum(value.values())

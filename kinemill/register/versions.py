@@ -1,4 +1,4 @@
-"""Read the registry: versions of a task, their aliases and their files."""
+"""Versions of a task, with their aliases and files, read from the registry."""
 
 import json
 import re
@@ -20,7 +20,7 @@ from kinemill.tracking import Tracking, open_tracking
 from kinemill.verify.results import Metrics
 
 CHAMPION, CHALLENGER = "champion", "challenger"
-NEWEST = "@newest"  # not an MLflow alias; MLflow reserves `latest`
+NEWEST = "@newest"  # of kinemill, not an MLflow alias; MLflow reserves `latest`
 SHORT = 12  # displayed characters of a digest
 
 _ADDRESS = re.compile(r"models:/(?P<task>[a-z][a-z0-9_]*)(?P<which>@[\w-]+|/[0-9]+)\Z")
@@ -71,7 +71,7 @@ class Version:
 
     @property
     def metrics(self) -> Metrics:
-        """The errors of the model and the baselines on the test split."""
+        """Errors of the model and the baselines on the test split, in units of their channels."""
         recorded = json.loads(self.tags.get(tags.METRICS, "{}"))
         return from_json_value(recorded, Metrics, Path(self.name))
 
@@ -87,7 +87,7 @@ class Version:
 
     @property
     def name(self) -> str:
-        """The version as an address."""
+        """Address of the version."""
         return f"models:/{self.task}/{self.number}"
 
 
@@ -115,12 +115,12 @@ def versions_of(home: Home, task: str) -> list[Version]:
 
 
 def find_version(home: Home, task: str, which: str = "") -> Version:
-    """Return the version that `@alias`, `@newest`, `:3`, `/3` or "" names.
+    """Return the version named `@alias`, `@newest`, `:3`, `/3` or "".
 
-    Without a name: the champion, else the newest.
+    "" is the champion, else the newest version.
 
     Raises:
-        BadInput: the task has no version, or none with that name.
+        BadInput: The task has no version, or none with that name.
     """
     versions = versions_of(home, task)
     if not versions:
@@ -148,7 +148,7 @@ def parse_address(address: str, where: object) -> tuple[str, str]:
     """Parse an address into the task and the version name for `find_version`.
 
     Raises:
-        BadInput: it is not an address; the error names `where` it was given.
+        BadInput: It is not an address; the error contains `where`, the source of the address.
     """
     parsed = _ADDRESS.match(address)
     if parsed is None:
@@ -160,7 +160,7 @@ def bundle_folder(home: Home, version: Version) -> Path:
     """Return the verified folder of a version's bundle: from the store, else MLflow's copy.
 
     Raises:
-        CorruptArtifact: both are damaged, or the recorded path is outside of the home.
+        CorruptArtifact: Both are damaged, or the recorded path is outside of the home.
     """
     stamped = version.tags
     if not {tags.BUNDLE, tags.BUNDLE_DIGEST, tags.SUMS} <= set(stamped):
@@ -200,8 +200,8 @@ def copy_bundle(tracking: Tracking, version: Version, folder: Path) -> None:
     """Copy MLflow's bundle of a version into an empty folder, hash-checked.
 
     Raises:
-        CorruptArtifact: a file is missing or has changed.
-        MlflowException, OSError: the copy does not exist or cannot be reached.
+        CorruptArtifact: A file is missing or has changed.
+        MlflowException, OSError: The copy does not exist or cannot be reached.
     """
     from mlflow.artifacts import download_artifacts
 

@@ -1,4 +1,4 @@
-"""Resolve `learn.start_from`: the registered version or folder that training starts from."""
+"""Resolution of `learn.start_from`: the registered version or folder that training starts from."""
 
 from pathlib import Path
 
@@ -19,13 +19,13 @@ from kinemill.train.warm_start import is_checkpoint
 
 
 def start_of(task: Task, home: Home) -> WarmStart | None:
-    """Return the model that `learn.start_from` refers to now, or None to start from scratch.
+    """Return the model that `learn.start_from` currently refers to; None: start from scratch.
 
     An alias is resolved, so that the trained model records the version.
 
     Raises:
-        BadInput: no such version or folder.
-        CorruptArtifact: the version's weights are missing or damaged, also in MLflow, or the
+        BadInput: The version or folder does not exist.
+        CorruptArtifact: The version's weights are missing or damaged, also in MLflow, or the
             recorded path is outside of the home.
     """
     address = task.learn.start_from
@@ -55,7 +55,7 @@ def _folder(task: Task, address: str) -> WarmStart:
     """Return the model or checkpoint in a folder, relative to the task file.
 
     Raises:
-        BadInput: There is none, or a checkpoint for a learn type that cannot start from one.
+        BadInput: It does not exist, or is a checkpoint and the learn type needs a model.
     """
     base = task.path.parent if task.path else Path()
     start = start_in((base / Path(address).expanduser()).resolve())
@@ -73,7 +73,7 @@ def _dataset(task: Task, address: str, home: Home) -> WarmStart:
     """Return a dataset version of a task: the latest, or `datasets:/TASK/3`.
 
     Raises:
-        BadInput: No such version, or a learn type that starts from models only.
+        BadInput: The version does not exist, or the learn type starts from models only.
         CorruptArtifact: Its files are missing or damaged.
     """
     if task.learn.type != "reinforcement":
@@ -89,8 +89,8 @@ def start_in_version(version: Version, home: Home) -> WarmStart:
     """Return the networks that were trained for a version.
 
     Raises:
-        KeyError: the version names no model.
-        CorruptArtifact: they are missing or damaged, or outside of the home.
+        KeyError: The version has no model in its tags.
+        CorruptArtifact: They are missing or damaged, or outside of the home.
     """
     _require_inside(version, home)
     ref = trained_in(version)
@@ -103,10 +103,10 @@ def _require_inside(version: Version, home: Home) -> None:
 
 
 def trained_in(version: Version) -> ArtifactRef:
-    """Return the model that was trained for a version, not the reference that it may serve.
+    """Return the trained model of a version, also if the version itself is a reference.
 
     Raises:
-        KeyError: the version names no model.
+        KeyError: The version has no model in its tags.
     """
     stamped = version.tags
     if tags.REFERENCE not in stamped:

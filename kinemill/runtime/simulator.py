@@ -89,7 +89,7 @@ class Simulator:
         """Compile `rollout` to native code and use it from now on.
 
         Raises:
-            BadInput: step.onnx is missing, cannot be compiled, or the results differ.
+            BadInput: Step.onnx is missing, cannot be compiled, or the results differ.
             ModuleNotFoundError: `onnx` is not installed.
         """
         if self._arguments[2] is None:

@@ -38,7 +38,7 @@ def window_starts(dataset: PackedDataset, split: str, rows: int, stride: int) ->
     """Return the first rows (W,) of the windows of `split`.
 
     Raises:
-        BadInput: no episode of the split is long enough.
+        BadInput: No episode of the split is long enough.
     """
     starts = np.asarray(dataset.window_starts(split, rows, stride), dtype=np.int64)
     if len(starts) == 0:
@@ -79,7 +79,7 @@ def evaluate(
             several predictors to measure all on the same windows.
 
     Raises:
-        BadInput: other channels than the dataset's, or no window.
+        BadInput: Other channels than the dataset's, or no window.
     """
     _same_channels(predictor, dataset)
     history_rows = max(history or 0, predictor.history)

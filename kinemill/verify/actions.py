@@ -24,7 +24,7 @@ def read_actions(path: Path, names: Sequence[str], dt: float) -> Floats:
         dt: time step of the model, s; a column of time, if there is one, has to agree.
 
     Raises:
-        BadInput: no such file, a column is missing or no number, a value is not finite, or the
+        BadInput: No such file, a column is missing or no number, a value is not finite, or the
             time does not go by steps of `dt`.
     """
     return actions_of(_read(path), names, dt, path)

@@ -105,7 +105,7 @@ def analyze(
             unstable reference is left out or replaced by a stable one of its family.
 
     Raises:
-        BadInput: other channels than the dataset's, or no episode is long enough.
+        BadInput: Other channels than the dataset's, or no episode is long enough.
     """
     whole, scale = whole or predictors, measurement.scale or training_scale(dataset)
     horizon, stride, margin = measurement.horizon, measurement.stride, measurement.margin

@@ -52,7 +52,7 @@ def verify_folder(folder: Path) -> FolderCheck:
     """Check the folder of a model or policy without its task.
 
     Raises:
-        BadInput: there is no model, or an unsafe one.
+        BadInput: There is no model, or an unsafe one.
         CorruptArtifact: `sha256sums` cannot be read.
     """
     check_folder(folder)
@@ -97,7 +97,7 @@ def check_folder(folder: Path) -> None:
     """Reject a folder that must not be opened.
 
     Raises:
-        BadInput: it is no folder, or a file in it or below it is unsafe.
+        BadInput: It is no folder, or a file in it or below it is unsafe.
     """
     if not folder.is_dir():
         raise BadInput(folder, "is no folder", expected="the folder of a model")

@@ -86,7 +86,7 @@ def calibration_of(
         levels: between 0 and 1.
 
     Raises:
-        BadInput: the two differ in shape, or a level is not between 0 and 1.
+        BadInput: The two differ in shape, or a level is not between 0 and 1.
     """
     if errors.shape != deviation.shape or errors.ndim != 3 or not len(errors):
         text = f"errors are {errors.shape}, deviations {deviation.shape}"

@@ -83,7 +83,7 @@ def cold_start(folder: Path) -> ColdStart:
     """Measure a folder in a new process.
 
     Raises:
-        RuntimeError: the process failed.
+        RuntimeError: The process failed.
     """
     done = subprocess.run(
         [sys.executable, __file__, str(folder)], capture_output=True, text=True, check=False

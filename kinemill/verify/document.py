@@ -208,7 +208,7 @@ def read_verification(folder: Path) -> Verification:
     """Read `verification.json` in a folder.
 
     Raises:
-        CorruptArtifact: it is not valid JSON, or a field has another type.
+        CorruptArtifact: It is not valid JSON, or a field has another type.
     """
     return read_document(folder / VERIFICATION, Verification)
 

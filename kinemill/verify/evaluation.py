@@ -116,7 +116,7 @@ def evaluate_logs(
         whole: references over whole episodes; default: `opponents`.
 
     Raises:
-        BadInput: the model has other channels, or no episode is long enough.
+        BadInput: The model has other channels, or no episode is long enough.
     """
     if differing := unlike(simulator.interface, logs.rows):
         raise BadInput(

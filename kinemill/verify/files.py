@@ -19,7 +19,7 @@ def read_models(folder: Path) -> dict[Path, onnx.ModelProto]:
     """Read both files of a model and its variants, such as `step.int8.onnx`.
 
     Raises:
-        BadInput: one of both is missing, or a file is no ONNX.
+        BadInput: One of both is missing, or a file is no ONNX.
     """
     variants = {path.name for path in folder.glob("*.onnx")} - set(FILES)
     models: dict[Path, onnx.ModelProto] = {}
@@ -34,7 +34,7 @@ def read_model(path: Path) -> onnx.ModelProto:
     """Read one file without external data.
 
     Raises:
-        BadInput: it is no ONNX.
+        BadInput: It is no ONNX.
     """
     try:
         return onnx.load(path, load_external_data=False)

@@ -71,7 +71,7 @@ def read_logs(task: Task, home: Home, path: Path) -> Logs:
         path: a log or a folder.
 
     Raises:
-        BadInput: there is no such log, no episode is accepted, or the task declares no channels.
+        BadInput: There is no such log, no episode is accepted, or the task declares no channels.
     """
     require_channels(task)
     if not path.exists():
@@ -107,8 +107,8 @@ def read_episode(task: Task, home: Home, which: str) -> Logs:
         which: id of an episode, or name or hash of a recording.
 
     Raises:
-        BadInput: there is none, or no episode is accepted.
-        CorruptArtifact: its raw bytes are missing or damaged.
+        BadInput: There is none, or no episode is accepted.
+        CorruptArtifact: Its raw bytes are missing or damaged.
     """
     member = find_member(task, home, which)
     raw, _ = keep_raw(home, member, None)

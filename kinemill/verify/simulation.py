@@ -45,7 +45,7 @@ class Start:
         """Return the same start with `steps` actions alone.
 
         Raises:
-            BadInput: there are fewer.
+            BadInput: There are fewer.
         """
         if steps is None:
             return self
@@ -63,7 +63,7 @@ def start_of_rows(rows: Floats, interface: Interface, at: int, text: str) -> Sta
     """Start within measured rows (N, S + A): row `at` is the present.
 
     Raises:
-        BadInput: fewer than H rows lead to row `at`, or none follows it.
+        BadInput: Fewer than H rows lead to row `at`, or none follows it.
     """
     history, states = interface.history, len(interface.states)
     first, last = history - 1, len(rows) - 2
@@ -89,7 +89,7 @@ def moved(simulator: Simulator, start: Start, initial: Mapping[str, float]) -> S
     """Return a start with other present values of some states.
 
     Raises:
-        BadInput: a name or value in `initial` that cannot be used.
+        BadInput: A name or value in `initial` that cannot be used.
     """
     if not initial:
         return start
@@ -104,7 +104,7 @@ def simulate(simulator: Simulator, starts: Sequence[Start]) -> list[pl.DataFrame
     where it is known.
 
     Raises:
-        BadInput: a value in a start that cannot be used.
+        BadInput: A value in a start that cannot be used.
     """
     by_steps: dict[int, list[int]] = {}
     for index, start in enumerate(starts):
@@ -163,7 +163,7 @@ def check_ending(path: Path, endings: tuple[str, ...]) -> None:
     """Reject a file with an unsupported ending, before the simulation.
 
     Raises:
-        BadInput: it is another one.
+        BadInput: It is another one.
     """
     if path.suffix not in endings:
         raise BadInput(path, f"ends in {path.suffix!r}", expected=" or ".join(endings))

@@ -113,7 +113,7 @@ def run(
         progress: receives messages.
 
     Raises:
-        Blocked: the files cannot be run, or the process ended without a result.
+        Blocked: The files cannot be run, or the process ended without a result.
     """
     references: ArtifactRef | None = None
     if task.learn.gives == "dynamics":

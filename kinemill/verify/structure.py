@@ -93,7 +93,7 @@ def read_interface(path: Path, model: onnx.ModelProto) -> Interface:
     """Read the metadata of a file.
 
     Raises:
-        BadInput: kinemill did not write it.
+        BadInput: Kinemill did not write it.
     """
     properties = {item.key: item.value for item in model.metadata_props}
     return Interface.from_metadata(path, properties)

@@ -75,7 +75,7 @@ def verify_files(subject: Subject) -> Verdict:
     """Run every check of a model or policy, and measure it.
 
     Raises:
-        Blocked: the files cannot be run, so nothing can be measured.
+        Blocked: The files cannot be run, so nothing can be measured.
     """
     checks = run_checks(subject)
     exported, limit = subject.exported, subject.settings.latency_p99_ms
@@ -94,7 +94,7 @@ def run_checks(subject: Subject) -> Checks:
     """Run the checks of the exported files.
 
     Raises:
-        Blocked: the files cannot be run, so nothing can be measured.
+        Blocked: The files cannot be run, so nothing can be measured.
     """
     exported = subject.exported
     models = exported.models()

@@ -150,5 +150,5 @@ def test_members_of_an_ensemble_are_models_too():
 
 
 def test_without_a_model_there_is_no_planner(sled):
-    with pytest.raises(BadInput, match="at least one"):
+    with pytest.raises(BadInput, match="is empty; expected one or more"):
         make_planner(sled, [])

@@ -101,7 +101,7 @@ def test_a_damaged_list_of_pulls_names_its_line(home):
     record_pull(home, "arm", "left", 1, "ada")
     path = home.root / "pulls" / "arm.jsonl"
     path.write_text(path.read_text() + "{}\n{cut")
-    with pytest.raises(CorruptArtifact, match=r"arm\.jsonl:2: is no record of a pull"):
+    with pytest.raises(CorruptArtifact, match=r"arm\.jsonl:2: is not a record of a pull"):
         deployed(home, "arm")
 
 

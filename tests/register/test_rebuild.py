@@ -262,7 +262,7 @@ def test_an_experiment_that_took_the_number_of_a_lost_one_stays(full):
 def test_a_record_is_written_only_on_top_of_what_mlflow_shows(full):
     change = Change(aliases={"champion": 1})
     open_tracking(full.home).client.set_registered_model_tag("cart", tags.APPLIED, "99")
-    with pytest.raises(RegistryMismatch, match="is not the ledger of the registry, which shows 99"):
+    with pytest.raises(RegistryMismatch, match="is not the ledger of the registry, which has 99"):
         commit(open_tracking(full.home), "cart", change)
 
 

@@ -45,7 +45,7 @@ class NarxTerms(Terms):
         terms: K.
 
     Raises:
-        BadInput: there are too many channels.
+        BadInput: There are too many channels.
     """
 
     center: Tensor

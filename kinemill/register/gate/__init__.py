@@ -7,8 +7,8 @@ Input: a verified challenger, the champion and their measurements on the test sp
     verdicts = evaluate(inputs)
     conclusion = conclude(inputs, verdicts)
 
-`kinemill.verify.significance` and `kinemill.verify.losses` hold the statistics, because the report
-of a verification shows them as well.
+The statistics are in `kinemill.verify.significance` and `kinemill.verify.losses`, because reports
+of verifications show them as well.
 """
 
 from kinemill.register.gate.evaluation import (

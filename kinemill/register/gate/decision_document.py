@@ -1,4 +1,4 @@
-"""Gate decision as a document: all verdicts in JSON, in the HTML report and in markdown."""
+"""Document of a gate decision: all verdicts in JSON, in the HTML report and in markdown."""
 
 import html
 from collections.abc import Sequence
@@ -19,10 +19,10 @@ VERSION = 4
 
 @dataclass(frozen=True)
 class DecisionFacts:
-    """What was decided.
+    """A decision about a version.
 
     Attributes:
-        task, version: the version.
+        task, version: name of the task, and number of the version.
         decision: `champion`, `waiting` or `refused`.
         provisional: why a champion is provisional, and what to do; empty if it is not.
         previous_champion: number of the champion at the decision; None without one.
@@ -39,7 +39,7 @@ class DecisionFacts:
 
 @dataclass(frozen=True)
 class Decision(DecisionFacts):
-    """`decision.json`: what was decided, its headline and all lines of the gate."""
+    """Content of `decision.json`: the decision, its headline and all lines of the gate."""
 
     headline: str = ""
     gate: list[Verdict] = field(default_factory=list[Verdict])
@@ -55,8 +55,8 @@ def make_decision(
     """Publish `decision.json` and the report with the decision.
 
     Args:
-        home: where the store lives.
-        facts: what was decided.
+        home: home with the store.
+        facts: the decision.
         verdicts: the gate's lines.
         bundle: folder of the bundle with the report to complete.
         performance: the sentence about errors and the best reference.

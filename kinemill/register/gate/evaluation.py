@@ -1,4 +1,4 @@
-"""The promotion gate: evaluate every rule of the family for one challenger."""
+"""Evaluation of all gate rules for one challenger."""
 
 import json
 from collections.abc import Sequence
@@ -29,13 +29,13 @@ from kinemill.task import Task
 from kinemill.tracking import Tracking
 from kinemill.verify.document import Verification
 
-_MUST = ("states", "actions", "dt", "angles")  # or the two cannot be fed the same episodes
+_MUST = ("states", "actions", "dt", "angles")  # equal, or the two cannot run on the same episodes
 _POLICY = ("observation", "actions", "dt", "choices", "images", "texts", "mask")
 
 
 @dataclass(frozen=True)
 class CurrentChampion:
-    """The champion by its alias: a version, or the number of one that was deleted."""
+    """The champion by its alias: a version, or the number of a deleted version."""
 
     tracking: Tracking
     number: int
@@ -43,7 +43,7 @@ class CurrentChampion:
 
     @property
     def is_provisional(self) -> bool:
-        """Whether there was too little test data when it became champion."""
+        """Whether it became champion with too little test data."""
         return self.version is not None and bool(self.version.provisional)
 
     @property
@@ -54,7 +54,7 @@ class CurrentChampion:
 
 @dataclass(frozen=True)
 class Challenger:
-    """What is known about a challenger before evaluation: files, verification, approval."""
+    """Facts about a challenger before its evaluation: files, verification, smoke test, approval."""
 
     folder: Path
     verification: Verification
@@ -64,7 +64,7 @@ class Challenger:
 
 @dataclass(frozen=True)
 class Conclusion:
-    """What follows from the verdicts.
+    """Conclusion from the verdicts.
 
     Attributes:
         decision: `waiting` if only the approval is missing.
@@ -81,10 +81,10 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
 
 
 def conclude(inputs: GateInputs, verdicts: Sequence[Verdict]) -> Conclusion:
-    """Return what follows from the verdicts.
+    """Return the conclusion from the verdicts.
 
-    If all failed lines lack test data only, the challenger becomes provisional champion. An
-    established champion is not replaced that way.
+    If all failed lines failed only for lack of test data, the challenger becomes provisional
+    champion. An established champion is not replaced that way.
     """
     failed = [item for item in verdicts if not item.passed]
     waits = any(item.rule == "approval" for item in failed)
@@ -112,13 +112,13 @@ def make_gate_inputs(
     """Measure a challenger and the champion, and return the inputs of all rules.
 
     Args:
-        task: its `promote` part configures the rules.
+        task: task that configures the rules in its `promote` part.
         challenger: the version to evaluate.
-        current: the champion; None if there never was one.
-        evidence: measures models for the gate.
+        current: the champion; None if the task never had one.
+        evidence: measurements of models for the gate.
     """
     folder = challenger.folder
-    # A bundle that failed the smoke test in a separate process could crash this process as well.
+    # Load it only if it passed the smoke test in a separate process: it could crash this one.
     model, findings = None, Findings(problem=challenger.served[1])
     if challenger.served[0]:
         model, findings = _measure_challenger(folder, evidence)

@@ -25,7 +25,7 @@ class Measured:
         channels: RMSE at the horizon by channel, in its unit.
         windows: number of windows.
         episodes: number of test episodes in which they begin.
-        history: known rows at the start of each window; 0 for trials.
+        history: rows of history at the start of each window; 0 for trials.
     """
 
     error: float
@@ -40,11 +40,11 @@ class Paired:
     """The challenger and one other model on the same rows, or from the same starts.
 
     Attributes:
-        model: `promote.metric` of the challenger; infinite where its rollouts diverge.
-        reference: that of the other model.
+        model: `promote.metric` of the challenger; infinite if its rollouts diverge.
+        reference: `promote.metric` of the other model.
         headline: comparison by `promote.metric` at the horizon; None for a return or a success
-            rate, and where there was none.
-        interval: 95 % of model / reference, or of model - reference where more is better.
+            rate, or without a comparison.
+        interval: 95 % interval of model / reference, or of model - reference if more is better.
         horizons: comparisons at every horizon and channel; empty for policies.
         itself: whether the challenger predicts the same as this reference.
     """
@@ -126,16 +126,16 @@ class GateInputs:
     """Inputs of the gate rules.
 
     Attributes:
-        task: its `promote` part configures the rules.
-        verification: the verification document of the challenger.
-        champion: None if there never was one.
-        measured: the challenger's errors, taken again from the registered files.
-        references: the challenger compared with each reference there is on this data, by name.
-        absent: references that this data has none of, and why.
+        task: task that configures the rules in its `promote` part.
+        verification: verification document of the challenger.
+        champion: the champion; None if the task never had one.
+        measured: errors of the challenger, measured again with the registered files.
+        references: comparisons of the challenger with each reference on this data, by name.
+        absent: reason by name for each reference that does not exist for this data.
         problem: why the challenger could not be measured.
-        size: of the challenger's ONNX files, bytes.
-        age: of its dataset, s.
-        served: whether the serving runtime loaded it and got an answer, and what came of it.
+        size: size of the challenger's ONNX files, bytes.
+        age: age of its dataset, s.
+        served: whether the serving runtime loaded it and predicted, and a message.
         approval: approval by a user, if any.
         overlap: shares of its validation and test data that repeat its training data.
     """
@@ -155,7 +155,10 @@ class GateInputs:
 
 
 def number(value: object) -> float:
-    """Return a measured number as float; anything else, such as null, is NaN and passes no rule."""
+    """Return a measured number as float; other values, such as null, are NaN, which passes no rule.
+
+    The unit is unchanged.
+    """
     return float(value) if isinstance(value, int | float) else math.nan
 
 
@@ -169,10 +172,10 @@ class Findings:
     """The gate's measurements of a challenger.
 
     Attributes:
-        measured: its errors; None if it could not be measured.
-        references: the challenger compared with each reference on the same rows, by name; empty
-            for a policy, whose verification contains the comparison.
-        absent: references that do not exist for this data, and why.
+        measured: errors; None if it could not be measured.
+        references: comparisons with each reference on the same rows, by name; empty for a policy,
+            whose verification contains the comparison.
+        absent: reason by name for each reference that does not exist for this data.
         problem: why it could not be measured.
     """
 
@@ -205,7 +208,7 @@ class Measurements(Protocol):
         """Measure a loaded model, and compare it with the references.
 
         Raises:
-            BadInput: it cannot be measured on this test split.
+            BadInput: It cannot be measured on this test split.
         """
         ...
 
@@ -213,18 +216,18 @@ class Measurements(Protocol):
         """Compare two loaded models.
 
         Raises:
-            BadInput: they cannot be measured on this test split.
+            BadInput: They cannot be measured on this test split.
         """
         ...
 
     def serve(self, folder: Path) -> tuple[bool, str]:
-        """Return whether the bundle in `folder` loads and predicts in a fresh process, and why."""
+        """Return whether the bundle in `folder` predicts in a new process, and a message."""
         ...
 
     def age(self) -> float:
-        """Return how long ago the dataset was made, s."""
+        """Return the age of the dataset, s."""
         ...
 
     def measure_overlap(self) -> RowOverlap:
-        """Return how much of validation and test repeats the training rows."""
+        """Return the shares of validation and test rows that repeat training rows."""
         ...

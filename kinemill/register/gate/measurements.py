@@ -1,4 +1,4 @@
-"""The gate's own measurements: errors on the test split, and a smoke test in a fresh process."""
+"""Measurements by the gate: errors on the test split, and a smoke test in a new process."""
 
 import time
 from dataclasses import dataclass, replace
@@ -89,9 +89,7 @@ class DynamicsMeasurements:
             rows = simulator.history + settings.horizon
             starts = window_starts(self._rows, SPLIT, rows, settings.stride)[:1]
         except BadInput:
-            return serve_zero_window(
-                folder
-            )  # no test episode is long enough, which is not its fault
+            return serve_zero_window(folder)  # no test episode is long enough for a window
         return serve(folder, gather(self._rows, starts, simulator.history, settings.horizon))
 
     def age(self) -> float:
@@ -114,7 +112,7 @@ class DynamicsMeasurements:
         return load_references(self.home, built.ref)
 
     def _history(self, *models: Predictor) -> int:
-        """Return the number of known rows at the start of each window: the longest history."""
+        """Return the rows of history at the start of each window: the longest of all models."""
         references = (
             *self._references.predictors().values(),
             *self._references.free_run().values(),
@@ -148,7 +146,7 @@ def age_of(home: Home, task: Task, dataset: ArtifactRef) -> float:
 
 
 def overlap_of(home: Home, dataset: ArtifactRef) -> RowOverlap:
-    """Return how much of validation and test of a dataset repeats its training rows."""
+    """Return the shares of validation and test rows of a dataset that repeat training rows."""
     leakage = DatasetSummary.read(home, dataset).independence
     if not leakage:
         return RowOverlap()

@@ -1,4 +1,4 @@
-"""The gate's metric, `promote.metric`: as measured by the gate and as claimed by a verification."""
+"""Metric of the gate, `promote.metric`: measured by the gate, and claimed by a verification."""
 
 import math
 from dataclasses import dataclass
@@ -85,9 +85,9 @@ def claimed_count(verification: Verification, metric: Metric) -> int:
 
 
 def claimed_history(verification: Verification, metric: Metric) -> int:
-    """Return the number of known rows per window in a verification; -1 if missing.
+    """Return the rows of history per window in a verification; -1 if missing.
 
-    0 for policies, which keep their own history.
+    0 for policies, which store their history in the carry.
     """
     if not metric.steps:
         return 0
@@ -98,8 +98,8 @@ def claimed_history(verification: Verification, metric: Metric) -> int:
 def claims(task: Task, verification: Verification) -> dict[str, Paired]:
     """Return a policy's comparison with each reference, from its verification.
 
-    Missing values are NaN, which passes no rule. An error that is not finite means divergence; such
-    a return is invalid.
+    Missing values are NaN, which passes no rule. An error that is not finite means divergence; a
+    return that is not finite is invalid.
     """
     metric = metric_of(task)
     values, pairs = claimed(verification, metric), dict[str, Paired]()

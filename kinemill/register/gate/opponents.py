@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
-from kinemill.register.gate.inputs import Champion, GateInputs, Paired
+from kinemill.register.gate.inputs import NO_CHAMPION, Champion, GateInputs, Paired
 from kinemill.register.gate.metric import metric_of
+from kinemill.register.verdict import Verdict
 from kinemill.task.promote import REFERENCES, TRIVIAL
 from kinemill.verify.losses import Horizons
 
@@ -24,8 +25,8 @@ def own_reference(inputs: GateInputs) -> str | None:
 def to_beat(inputs: GateInputs) -> list[str]:
     """Return the names of the models to beat: `promote.beats`, champion included.
 
-    A challenger that is a reference has to beat the trivial references and the champion. It only
-    must not be worse than the others, among which it was selected on validation.
+    A challenger that is a reference has to beat the trivial references and the champion. It was
+    selected among the other references on validation data, so it only must not be worse than them.
     """
     opponents = metric_of(inputs.task).opponents
     own = own_reference(inputs)
@@ -35,7 +36,7 @@ def to_beat(inputs: GateInputs) -> list[str]:
 
 
 def is_absent(inputs: GateInputs, name: str) -> bool:
-    """Return whether this reference does not exist for this data, while others do."""
+    """Return whether this reference does not exist for this data, but another one does."""
     others = [one for one in metric_of(inputs.task).opponents if one in inputs.references]
     return name in inputs.absent and bool(others)
 
@@ -66,6 +67,29 @@ def _champion(inputs: GateInputs) -> dict[str, Paired]:
     if champion is None or champion.paired is None or CHAMPION not in to_beat(inputs):
         return {}
     return {CHAMPION: champion.paired}
+
+
+def verdict_without_measurement(
+    rule: str, inputs: GateInputs, expected: str, *, is_measured: bool
+) -> Verdict | None:
+    """Return the verdict on a missing, identical or unmeasured champion; None if it was measured.
+
+    Args:
+        rule: name of the line.
+        inputs: the inputs of the gate.
+        expected: condition of the rule for a measured champion.
+        is_measured: whether the measurements that the rule needs exist.
+    """
+    champion = inputs.champion
+    if champion is None:
+        return Verdict(rule, True, NO_CHAMPION, f"{NO_CHAMPION}, or {expected}")
+    if champion.same:
+        return Verdict(rule, True, "the same model", expected)
+    if is_measured:
+        return None
+    agreed = is_break_approved(champion, inputs)
+    value = "approved as breaking" if agreed else champion.problem or "was not measured"
+    return Verdict(rule, agreed, value, expected)
 
 
 def is_break_approved(champion: Champion, inputs: GateInputs) -> bool:

@@ -1,4 +1,4 @@
-"""Compare the outputs of two models, such as forces, on the same rows as their states.
+"""Comparison of the outputs of two models, such as forces, on the same rows as their states.
 
 Symbols: W windows, H history, T horizon, Y outputs.
 """
@@ -24,14 +24,14 @@ def output_comparisons(
 ) -> Mapping[str, Mapping[str, Comparison]]:
     """Compare the outputs that both models have, by steps as text and by name.
 
-    After k steps the output is that of the row k ahead, which needs k predicted states; at the
-    horizon it is that of the last row but one, the last that an action is known of.
+    After k steps the output belongs to the row k ahead, which needs k predicted states. At the
+    horizon T it belongs to row T - 1, the last row with a known action.
 
     Args:
         models: challenger and champion.
-        rows: the dataset, with the outputs that were measured.
-        errors: of the challenger's states; its windows and horizons are used.
-        margin: of `Comparison.p_worse`.
+        rows: the dataset with measured outputs.
+        errors: errors of the challenger's states, which define windows and horizons.
+        margin: margin of `Comparison.p_worse`.
     """
     names = [name for name in rows.outputs if all(name in one.outputs for one in models)]
     if not names or rows.output_values is None:

@@ -1,4 +1,7 @@
-"""Roll out two models on the same rows and compare them at all horizons and in free run."""
+"""Rollouts of two models on the same rows, compared at all horizons and in free run.
+
+Symbols: W windows, S states.
+"""
 
 import math
 from dataclasses import dataclass, replace
@@ -21,7 +24,7 @@ SPLIT = "test"
 # Tolerances between a reference and its exported float32 files: a share of the error, and rounding
 # in units of the training std.
 _TOLERANCE, _ROUNDING = 0.01, 1e-5
-# Used where there is no error to compare.
+# For channels without an error to compare.
 _NOTHING = Comparison(math.nan, math.nan, math.nan, math.nan, 0.0, "blocks", math.nan, math.nan)
 
 
@@ -38,12 +41,12 @@ def roll_out(model: Predictor, rows: PackedDataset, task: Task, history: int) ->
 
     Args:
         model: the model to roll out.
-        rows: rows of the dataset.
-        task: sets the horizons and the stride of windows.
-        history: number of known rows at the start.
+        rows: the dataset.
+        task: task that sets the horizons and the stride of windows.
+        history: rows of history at the start.
 
     Raises:
-        BadInput: the channels differ from the dataset's, or there is no window.
+        BadInput: The channels differ from the dataset's, or no episode is as long as a window.
     """
     return RolledOut(errors_of(model, rows, task, history), free_run(model, rows, SPLIT, history))
 
@@ -97,7 +100,7 @@ def _runs_alone(run: FreeRun) -> dict[str, Comparison]:
 def is_same_model(own: RolledOut, other: RolledOut) -> bool:
     """Return whether two models are the same except for rounding.
 
-    In every window the difference of their predictions is a small part of their errors.
+    At every horizon the difference of their predictions is a small part of their errors.
     """
     return all(
         _rms(error - other.errors.by_horizon[steps], own)

@@ -1,7 +1,4 @@
-"""The gate's measurements of policies: trials from the same starts, or errors on logs.
-
-Symbols: N number of episodes.
-"""
+"""Measurements of policies by the gate: trials from the same starts, or errors on logs."""
 
 import math
 from dataclasses import dataclass, field
@@ -38,8 +35,8 @@ class PolicyMeasurements:
     """Measurements of policies in the task's environment, or on the test split of its logs.
 
     Attributes:
-        task: sets the metric.
-        home: where the data are.
+        task: task that sets the metric.
+        home: home with the data.
         dataset: training dataset of the challenger, or the card of its environment.
     """
 
@@ -78,6 +75,7 @@ class PolicyMeasurements:
 
     def trials(self, policy: Policy) -> Trials:
         """Return the trials of a policy in the environment; each policy runs once."""
+        # By identity: the stored policy keeps its id from being reused.
         cached = self._trials.get(id(policy))
         if cached is None:
             cached = self._trials[id(policy)] = policy, _run(self._world, policy)
@@ -109,7 +107,7 @@ class PolicyMeasurements:
         """Return the errors of a policy's actions on the test split.
 
         Raises:
-            BadInput: its actions differ from the dataset's.
+            BadInput: Its actions differ from the dataset's.
         """
         from kinemill.verify.policies.action_errors import actions_on_logs, errors_of, scored_rows
 
@@ -131,7 +129,7 @@ def _run(task: Task, policy: Policy) -> Trials:
     """Run a policy from every start.
 
     Raises:
-        BadInput: it does not fit the environment.
+        BadInput: It does not fit the environment.
     """
     from kinemill.verify.policies.trials import trial_seeds  # which imports torch
 

@@ -1,7 +1,7 @@
-"""Causes of a refusal, ordered: root causes first, then the lines that follow from them.
+"""Causes of a refusal: root causes first, then the lines that follow from them.
 
 A model that diverges also fails parity, all comparisons with references and the repeated
-measurement, but only one of these lines names what to fix.
+measurement, but only one of these lines needs a fix.
 """
 
 from collections.abc import Sequence

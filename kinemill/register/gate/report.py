@@ -1,4 +1,4 @@
-"""Explain a decision: the gate's verdicts with a fix for each that failed."""
+"""Explanation of a decision: the gate's verdicts with a fix for each failed one."""
 
 import inspect
 from collections.abc import Sequence
@@ -21,15 +21,15 @@ _DIVERGED = (
     "predictions diverge: train with a longer learn.horizon or a smaller model; the report shows "
     "the first step that diverges. The lines that follow from it need no separate fix"
 )
-_EFFECTS = 3  # that a model misses
-_ADVICE = "Refused:"  # in the docstring of a rule: the fix follows
+_EFFECTS = 3  # largest number of effects that a model misses
+_ADVICE = "Refused:"  # precedes the fix in the docstring of a rule
 
 
 def why(home: Home, task: str, which: str = "") -> Json:
     """Explain why a version is or is not champion.
 
     Args:
-        home: where the registry lives.
+        home: home with the registry.
         task: name of the task.
         which: `:number`, `@alias`, or "" for the newest version.
 
@@ -41,7 +41,7 @@ def why(home: Home, task: str, which: str = "") -> Json:
         expected, and `fix` for failed ones), report.
 
     Raises:
-        BadInput: there is no such version.
+        BadInput: The version does not exist.
     """
     require_registry(home, task)
     version = find_version(home, task, which or NEWEST)

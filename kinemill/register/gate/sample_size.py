@@ -1,4 +1,4 @@
-"""Sample size behind a decision: episodes, and independent blocks of rows."""
+"""Sample size of a decision: episodes, and independent blocks of rows."""
 
 import math
 from dataclasses import dataclass
@@ -11,19 +11,19 @@ _ROUNDING = 1e-9  # effective sample sizes are sums of rounded shares
 
 @dataclass(frozen=True)
 class SampleSize:
-    """Sample size behind a decision.
+    """Sample size of a decision.
 
     Attributes:
         episodes: number of test episodes with windows, or of trials.
-        blocks: smallest number of independent blocks over the comparisons; NaN if all comparisons
-            use whole episodes or trials, or there is no comparison.
+        blocks: smallest number of independent blocks over the comparisons; NaN without comparisons,
+            or if all comparisons use whole episodes or trials.
     """
 
     episodes: int
     blocks: float = math.nan
 
     def lacks(self, inputs: GateInputs) -> list[str]:
-        """Return what is insufficient, as text; empty if there is enough."""
+        """Return the insufficient amounts as text; empty if all are sufficient."""
         promote = inputs.task.promote
         lacking = list[str]()
         if not self.episodes >= promote.min_test_episodes:
@@ -56,7 +56,7 @@ def sample_size_of(inputs: GateInputs) -> SampleSize:
 
 
 def is_enough(inputs: GateInputs) -> bool:
-    """Return whether there is as much test data as the task requires."""
+    """Return whether the test data are as many as the task requires."""
     return not sample_size_of(inputs).lacks(inputs)
 
 

@@ -1,4 +1,4 @@
-"""Smoke test: a fresh process loads a bundle and predicts, as a robot would."""
+"""Smoke test: a new process loads a bundle and predicts, as a robot would."""
 
 import tempfile
 from collections.abc import Mapping
@@ -20,42 +20,42 @@ _ROLL_OUT = """
 import sys
 import numpy as np
 from kinemill.runtime import load
-folder, asked, answered = sys.argv[1:]
-with np.load(asked) as given:
-    feed = [given[name] for name in ("states", "past_actions", "actions")]
-np.save(answered, load(folder).rollout(*feed))
+folder, inputs_file, output_file = sys.argv[1:]
+with np.load(inputs_file) as inputs:
+    feed = [inputs[name] for name in ("states", "past_actions", "actions")]
+np.save(output_file, load(folder).rollout(*feed))
 """
 _ACT = """
 import sys
 import numpy as np
 from kinemill.runtime import load
-folder, asked, answered = sys.argv[1:]
-with np.load(asked) as given:
-    steps = {name: given[name] for name in given.files}
+folder, inputs_file, output_file = sys.argv[1:]
+with np.load(inputs_file) as inputs:
+    steps = {name: inputs[name] for name in inputs.files}
 policy = load(folder)
 policy.reset(seed=0)
 length = len(next(iter(steps.values())))
 acts = [policy.act({name: part[k] for name, part in steps.items()}) for k in range(length)]
-np.save(answered, np.array(acts, dtype=float).reshape(length, -1))
+np.save(output_file, np.array(acts, dtype=float).reshape(length, -1))
 """
 
 
-def ask(
+def run_bundle(
     code: str, folder: Path, arrays: Mapping[str, NDArray[np.generic]], timeout: float
 ) -> tuple[Any, str]:
-    """Run code on a bundle and arrays in a fresh process, and return the result.
+    """Run code on a bundle and arrays (...) in a new process, and return the result.
 
     Args:
-        code: Python; its arguments are the folder, the input file and the output file.
-        folder: of the bundle.
+        code: Python code; its arguments are the folder, the input file and the output file.
+        folder: folder of the bundle.
         arrays: arrays by name.
-        timeout: s.
+        timeout: time limit, s.
 
     Returns:
         The array and an empty text; or None and the reason.
     """
     with tempfile.TemporaryDirectory(prefix="kinemill-serve-") as scratch:
-        inputs_file, output_file = Path(scratch) / "asked.npz", Path(scratch) / "answered.npy"
+        inputs_file, output_file = Path(scratch) / "inputs.npz", Path(scratch) / "output.npy"
         np.savez(inputs_file, allow_pickle=False, **arrays)
         done = run_python(["-c", code, str(folder), str(inputs_file), str(output_file)], timeout)
         if done is None:
@@ -67,7 +67,7 @@ def ask(
 
 
 def serve_policy(folder: Path) -> tuple[bool, str]:
-    """Load the policy in `folder` in a fresh process and run it for some steps.
+    """Load the policy in `folder` in a new process and run it for some steps.
 
     The test passes if every number is finite and equal to the result in this process.
     """
@@ -76,7 +76,7 @@ def serve_policy(folder: Path) -> tuple[bool, str]:
     policy = load(folder / POLICY)
     inputs = random_inputs(policy.interface, cases=2)
     steps = {name: part[0] for name, part in inputs.items()}
-    actions, text = ask(_ACT, folder, steps, TIMEOUT)
+    actions, text = run_bundle(_ACT, folder, steps, TIMEOUT)
     if actions is None:
         return False, text
     policy.reset(seed=0)
@@ -91,7 +91,7 @@ def serve_policy(folder: Path) -> tuple[bool, str]:
 
 
 def serve_zero_window(folder: Path) -> tuple[bool, str]:
-    """Load a bundle in a fresh process and predict from zeros, which needs no data."""
+    """Load a bundle in a new process and predict from zeros, which needs no data."""
     if (folder / POLICY).is_file():
         return serve_policy(folder)
     simulator = load(folder)
@@ -106,13 +106,13 @@ def serve_zero_window(folder: Path) -> tuple[bool, str]:
 
 
 def serve(folder: Path, windows: Windows) -> tuple[bool, str]:
-    """Load the bundle in `folder` in a fresh process and roll it out over windows.
+    """Load the bundle in `folder` in a new process and roll it out over windows (W, T, S).
 
     The test passes if every number is finite and equal to the result in this process.
     """
     feed = windows.states, windows.past_actions, windows.actions
     names = ("states", "past_actions", "actions")
-    prediction, text = ask(_ROLL_OUT, folder, dict(zip(names, feed, strict=True)), TIMEOUT)
+    prediction, text = run_bundle(_ROLL_OUT, folder, dict(zip(names, feed, strict=True)), TIMEOUT)
     if prediction is None:
         return False, text
     expected = load(folder, non_finite="pass").rollout(*feed)
@@ -124,4 +124,4 @@ def serve(folder: Path, windows: Windows) -> tuple[bool, str]:
         or not float(np.abs(prediction - expected).max()) <= allowed
     ):
         return False, "returns other values than in this process"
-    return True, f"answered {prediction.shape[1]} steps"
+    return True, f"predicted {prediction.shape[1]} steps"

@@ -179,7 +179,7 @@ def measure_logs(policy: Policy, logs: Logs) -> HeldOut:
     """Measure the errors of a policy's actions on logs, and of repeating the last action.
 
     Raises:
-        BadInput: the policy has other actions, or observes channels that the logs lack, or no
+        BadInput: The policy has other actions, or observes channels that the logs lack, or no
             episode has two rows.
     """
     layout, packed, data = policy.interface.layout, logs.rows, Demonstrations(logs.rows, logs.media)

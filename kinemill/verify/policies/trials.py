@@ -160,7 +160,7 @@ def require_layout(task: Task, policy: Policy, variant: str | None = None) -> No
     """Pass if a policy can act in the environment of a task, which may not be its own.
 
     Raises:
-        BadInput: the environment lacks observations of the policy, or takes other actions.
+        BadInput: The environment lacks observations of the policy, or takes other actions.
     """
     environment = make_environment(task, variant=variant)
     try:

@@ -58,7 +58,7 @@ def fit_references(
         longest: rows of history at most; None: as many as the splits allow.
 
     Raises:
-        BadInput: no episode is long enough for one window.
+        BadInput: No episode is long enough for one window.
     """
     verify, most = task.verify, longest or HISTORIES[-1]
     histories = [rows for rows in histories_of(dataset, verify.horizon) if rows <= most]

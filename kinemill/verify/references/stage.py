@@ -88,7 +88,7 @@ def run(task: Task, home: Home, dataset: ArtifactRef) -> Artifact:
         dataset: training rows are fitted, validation rows select.
 
     Raises:
-        BadInput: no episode is long enough for one window.
+        BadInput: No episode is long enough for one window.
     """
 
     def build(folder: Path) -> Json:
@@ -115,7 +115,7 @@ def load_references(home: Home, ref: ArtifactRef) -> References:
     """Return the references that `run` published.
 
     Raises:
-        CorruptArtifact: a file is missing or damaged.
+        CorruptArtifact: A file is missing or damaged.
     """
     folder = open_ref(home, ref)
     document = read_document(folder / FILE, Document)

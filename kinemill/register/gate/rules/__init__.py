@@ -2,7 +2,8 @@
 
 A rule maps `GateInputs` to verdicts: none if the task does not enable it, else one per comparison,
 named `<rule>` or `<rule>_<what>`. A verdict passes only if a comparison is true, so NaN never
-passes. Dagster shows the docstring of a rule. `kinemill model why` prints what follows `Refused:`.
+passes. Dagster shows the docstring of a rule. `kinemill model why` prints the text after
+`Refused:`.
 """
 
 from collections.abc import Callable

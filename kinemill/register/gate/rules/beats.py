@@ -60,7 +60,7 @@ def _against(name: str, inputs: GateInputs) -> Verdict:
         return _compared(inputs, rule, paired, who)
     if is_absent(inputs, name):
         paired = f"no reference on this data: {inputs.absent[name]}"
-        return Verdict(rule, True, paired, "beaten, where it is one")
+        return Verdict(rule, True, paired, "beaten, where it exists")
     return Verdict(rule, False, "was not measured", f"better than {who}")
 
 
@@ -136,9 +136,8 @@ def compare_more(
     """
     who, most = about
     required = reference + margin * abs(reference)
-    bound = (
-        min(required, most) if reference <= most else required
-    )  # a reference above the limit shows that the limit is wrong
+    # A reference above the largest value shows that the largest value is wrong.
+    bound = min(required, most) if reference <= most else required
     # False for NaN on either side.
     passed = bound <= model and model > reference and math.isfinite(model)
     sign, at_maximum = ">=" if bound > reference else ">", ", the maximum" * (reference == most)

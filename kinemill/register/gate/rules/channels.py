@@ -5,8 +5,8 @@ Errors are RMSE at the horizon per channel, in its unit, of both models on the s
 
 import math
 
-from kinemill.register.gate.opponents import is_break_approved
-from kinemill.register.gate.rules import NO_CHAMPION, RULES, Champion, GateInputs, Measured, Verdict
+from kinemill.register.gate.opponents import verdict_without_measurement
+from kinemill.register.gate.rules import RULES, GateInputs, Measured, Verdict
 
 
 @RULES.register("channels")
@@ -20,19 +20,14 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
     if allowed is None:
         return []
     expected = f"<= {1.0 + allowed:g} x champion, each channel"
-    if champion is None:
-        return [Verdict("channels", passed=True, value=NO_CHAMPION, expected=expected)]
-    if champion.same:
-        return [Verdict("channels", passed=True, value="the same model", expected=expected)]
-    if champion.measured is None or champion.challenger is None:
-        return [_unknown(champion, inputs, expected)]
-    return [_worst(champion.measured, champion.challenger, allowed, expected)]
-
-
-def _unknown(champion: Champion, inputs: GateInputs, expected: str) -> Verdict:
-    agreed = is_break_approved(champion, inputs)
-    value = "approved as breaking" if agreed else champion.problem or "was not measured"
-    return Verdict("channels", agreed, value, expected)
+    own = champion.challenger if champion else None
+    reference = champion.measured if champion else None
+    is_measured = own is not None and reference is not None
+    if line := verdict_without_measurement("channels", inputs, expected, is_measured=is_measured):
+        return [line]
+    assert own is not None
+    assert reference is not None
+    return [_worst(reference, own, allowed, expected)]
 
 
 def _worst(champion: Measured, challenger: Measured, allowed: float, expected: str) -> Verdict:

@@ -1,4 +1,4 @@
-"""The stated uncertainty is right on the test episodes, if the task sets a range of coverage."""
+"""The predicted uncertainty is right on the test episodes, if the task sets a range of coverage."""
 
 import math
 

@@ -9,9 +9,9 @@ from kinemill.register.gate.rules import RULES, GateInputs, Verdict
 def evaluate(inputs: GateInputs) -> list[Verdict]:
     """Pass if at most `promote.max_repeated` of the test rows repeat training rows.
 
-    Counted are near-duplicates of training recordings, and rows that repeat training rows of the
-    same recording. RowOverlap validation rows are reported only, since no rule uses them. With
-    `dataset.near_duplicates: apart` near-duplicates are reported only.
+    Near-duplicates of training recordings count, and rows that repeat training rows of the same
+    recording. Repeated validation rows are only reported. With `dataset.near_duplicates: apart`,
+    near-duplicates are only reported as well.
 
     Refused: put near-duplicates on the same side in `dataset`, or use whole recordings for the
     test split; `kinemill data datasets show` lists them. If the task is one repeated motion, set

@@ -16,8 +16,8 @@ TOLERANCE = 0.01  # relative; rounding differs between processors, and rollouts 
 def evaluate(inputs: GateInputs) -> list[Verdict]:
     """Pass if the registered files, measured again, have the verified error on the same windows.
 
-    Windows are the same if their number and their known rows are equal. The known rows are the
-    longest history of the model and all references.
+    Windows are the same if their number and their history are equal. The history is the longest
+    of the model and all references.
 
     Refused: the verification is of other files, rows or data than are registered; repeat
     kinemill run with the same logs. If it fails again, the model is not deterministic. If the

@@ -14,10 +14,10 @@ from kinemill.register.gate.opponents import (
     CHAMPION,
     compared,
     is_absent,
-    is_break_approved,
     own_reference,
+    verdict_without_measurement,
 )
-from kinemill.register.gate.rules import NO_CHAMPION, RULES, Champion, GateInputs, Verdict
+from kinemill.register.gate.rules import RULES, GateInputs, Verdict
 from kinemill.task.promote import FREE_RUN
 from kinemill.verify.losses import Counted, Horizons, Loss, all_losses, peers_of
 
@@ -60,28 +60,15 @@ def _line(
 ) -> Verdict | None:
     rule = f"no_worse_{name}"
     if name == own_reference(inputs) or is_absent(inputs, name):
-        return None  # `beats` reports it
+        return None  # the rule `beats` reports it
     expected = f"nowhere significantly worse: {', '.join(map(at_horizon, horizons))}"
     if name in compared_models:
         if losses[name]:
             return Verdict(rule, False, _format_losses(losses[name]), expected)
         return _nowhere(rule, compared_models[name], horizons, expected)
     if name == CHAMPION:
-        return _unmeasured_champion(rule, inputs, expected)
+        return verdict_without_measurement(rule, inputs, expected, is_measured=False)
     return Verdict(rule, False, "was not measured", expected)
-
-
-def _unmeasured_champion(rule: str, inputs: GateInputs, expected: str) -> Verdict:
-    champion: Champion | None = inputs.champion
-    if champion is None:
-        return Verdict(
-            rule, passed=True, value=NO_CHAMPION, expected=f"{NO_CHAMPION}, or {expected}"
-        )
-    if champion.same:
-        return Verdict(rule, passed=True, value="the same model", expected=expected)
-    agreed = is_break_approved(champion, inputs)
-    value = "approved as breaking" if agreed else champion.problem or "was not measured"
-    return Verdict(rule, agreed, value, expected)
 
 
 def _format_losses(losses: Sequence[Loss]) -> str:
