@@ -47,7 +47,7 @@ def sample_trajectories(
     names = [carry.name for carry in interface.carry]
     offsets = names.index(belief.offsets)
     covariance = names.index(belief.covariance) if belief.covariance else None
-    angle = np.array([name in interface.angles for name in interface.states])
+    angle = interface.is_angle
     carry = list(simulator.warm_up(histories, past))
     state = simulator.estimate(histories)[:, -1]
     particles, apart, own = list[Floats](), list[Floats](), list[Floats]()

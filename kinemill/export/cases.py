@@ -57,7 +57,7 @@ def make_cases(step: TrainedStep, interface: Interface, rows: PackedDataset | No
 
 def _expected(step: TrainedStep, interface: Interface, inputs: Arrays, std: Floats) -> Arrays:
     exact, others = evaluate(step, rollout, [*inputs.values()], interface.dtype).part(0)
-    angle = np.array([name in interface.angles for name in interface.states])
+    angle = interface.is_angle
     rounding = np.max([np.abs(wrapped(one - exact, angle)) for one in others], axis=0)
     allowed = _allowed(exact, rounding, std)
     return {

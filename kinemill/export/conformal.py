@@ -108,7 +108,7 @@ def _errors(
     states, past, actions = (torch.from_numpy(part.astype(np.float32)) for part in parts)
     with torch.no_grad():
         predicted, offsets, variance = step.bundle(*step.estimate_history(states, past), actions)
-    angle = np.array([name in interface.angles for name in interface.states])
+    angle = interface.is_angle
     errors = wrapped(predicted.double().numpy() - windows.truth, angle)
     return errors, (variance + offsets.square().mean(dim=2)).double().numpy()
 

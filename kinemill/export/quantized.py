@@ -185,7 +185,7 @@ def loss_of(variant: Simulator, original: Simulator, windows: Windows, most: flo
 
 @QUIETLY
 def _nrmse(simulator: Simulator, windows: Windows) -> float:
-    angle = np.array([name in simulator.interface.angles for name in simulator.states])
+    angle = simulator.interface.is_angle
     off = deviations(simulator, windows, angle)
     std = windows.truth.std(axis=(0, 1))
     std = np.where(std > 0.0, std, 1.0)

@@ -180,7 +180,7 @@ def _compare(folder: Path, cases: Arrays) -> None:
     inputs = cases["states"], cases["past_actions"], cases["actions"][:, :STEPS]
     expected, allowed = cases["next_states"][:, :STEPS], GROSS * cases["allowed"][:, :STEPS]
     predicted = simulator.rollout(*inputs)
-    angle = np.array([name in simulator.interface.angles for name in simulator.states])
+    angle = simulator.interface.is_angle
     difference = np.abs(wrapped(predicted - expected, angle))
     if not bool((difference <= allowed).all()):
         what = f"differs from the trained one by up to {difference.max():.3g}"

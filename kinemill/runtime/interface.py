@@ -112,6 +112,11 @@ class Interface:
     memory: int = 0
 
     @property
+    def is_angle(self) -> NDArray[np.bool_]:
+        """Whether each state is an angle, (S,)."""
+        return np.array([name in self.angles for name in self.states])
+
+    @property
     def measured(self) -> tuple[str, ...]:
         """Names of the states that a robot measures: all but the derived ones."""
         return tuple(name for name in self.states if name not in self.derived)

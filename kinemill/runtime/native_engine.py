@@ -58,7 +58,7 @@ def check_same(compiled: CompiledRollout, run: Callable[..., Array], interface: 
     """
     random, history = np.random.default_rng(0), interface.history
     states, actions = len(interface.states), len(interface.actions)
-    angle = np.array([name in interface.angles for name in interface.states])
+    angle = interface.is_angle
     for batch in (1, 17):  # the code for single rows, and lanes with a remainder
         shapes = [(batch, history, states), (batch, history - 1, actions), (batch, 3, actions)]
         inputs = [random.uniform(-1.0, 1.0, shape).astype(np.float32) for shape in shapes]

@@ -181,7 +181,7 @@ def _compared(name: str, predicted: Array, simulator: Simulator, cases: Arrays) 
     """Compare (N, K, S) with the first K steps of the cases; NaN anywhere fails."""
     steps = predicted.shape[1]
     expected, allowed = cases["next_states"][:, :steps], cases["allowed"][:, :steps]
-    angle = np.array([each in simulator.interface.angles for each in simulator.states])
+    angle = simulator.interface.is_angle
     off = np.abs(wrapped(predicted - expected, angle))
     passed = bool((off <= allowed).all() and np.isfinite(predicted).all())
     share = off / np.where(allowed > 0.0, allowed, 1.0)

@@ -30,7 +30,7 @@ def belief_of(interface: Interface, where: object) -> Belief:
 def members_of(interface: Interface, predicted: Array, offsets: Array) -> Array:
     """Return predictions of the members, (B, E, T, S), from (B, T, S) and offsets (B, T, E, S)."""
     own = predicted[:, None] + offsets.transpose(0, 2, 1, 3)
-    angle = np.array([name in interface.angles for name in interface.states])
+    angle = interface.is_angle
     return wrapped(own, angle).astype(np.float32)
 
 

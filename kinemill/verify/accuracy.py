@@ -1,4 +1,4 @@
-"""Errors of a predictor per channel, in units, over the horizon.
+"""Errors of a predictor for each channel, in its unit, at every step of the horizon.
 
 Symbols: W windows, H history, T horizon, S states, A actions.
 """
@@ -21,13 +21,17 @@ from kinemill.runtime.window_metrics import (
 from kinemill.verify.errors import Errors, horizons_of
 from kinemill.verify.scale import training_scale
 
-CHUNK = 1024  # windows per prediction batch, bounds memory
+CHUNK = 1024  # windows in one batch, which bounds memory
 
 
 def gather(
     dataset: PackedDataset, starts: NDArray[np.int64], history: int, horizon: int
 ) -> Windows:
-    """Cut windows that begin at rows `starts` (W,) out of a dataset."""
+    """Cut the windows that begin at rows `starts`, (W,), out of a dataset.
+
+    The windows have states (W, H, S), past actions (W, H-1, A), actions (W, T, A) and measured
+    states (W, T, S), in units.
+    """
     length = history + horizon
     rows = dataset.take(starts[:, None] + np.arange(length)).reshape(-1, len(dataset.columns))
     firsts = np.arange(len(starts)) * length
@@ -53,7 +57,7 @@ def window_starts(dataset: PackedDataset, split: str, rows: int, stride: int) ->
 
 
 def is_angle(dataset: PackedDataset) -> NDArray[np.bool_]:
-    """Tell which states are angles, (S,)."""
+    """Return whether each state is an angle: dataset -> (S,)."""
     return np.array([name in dataset.angles for name in dataset.states])
 
 
@@ -66,20 +70,22 @@ def evaluate(
     stride: int = 5,
     history: int | None = None,
 ) -> Errors:
-    """Measure a predictor under the true actions, fed with its own predictions.
+    """Measure a predictor that gets the true actions and its own predictions as input.
+
+    The errors are (W, S) at each horizon and (T, S) at each step, in units.
 
     Args:
         predictor: a `Simulator` or a baseline.
         dataset: evaluation data; channels in the predictor's order.
         split: `train`, `validation` or `test`.
-        horizon: steps of its own predictions, T; or the steps at which errors are stored, including
-            T. Default those of `horizons_of`.
+        horizon: number of steps to predict, T, with errors stored at the steps of `horizons_of`; or
+            the steps at which errors are stored, the largest of which is T.
         stride: rows between the starts of windows.
-        history: rows of history in each window, default the predictor's own; pass the longest of
-            several predictors to measure all on the same windows.
+        history: rows of history in each window, at least the predictor's own, which is the default.
+            The longest history of several predictors gives all of them the same windows.
 
     Raises:
-        BadInput: Other channels than the dataset's, or no window.
+        BadInput: The channels differ from the dataset's, or no episode has room for a window.
     """
     _same_channels(predictor, dataset)
     history_rows = max(history or 0, predictor.history)
@@ -89,6 +95,7 @@ def evaluate(
     squares = np.zeros((last, len(dataset.states)))
     by_horizon: dict[int, list[Floats]] = {steps: [] for steps in horizons}
     sizes = np.zeros_like(squares)
+    # Only sums over windows are kept for each step: all errors (W, T, S) can exceed the memory.
     for part in _chunks(starts):
         windows = gather(dataset, part, history_rows, last)
         error = deviations(predictor, windows, is_angle(dataset))
@@ -128,6 +135,6 @@ def _same_channels(predictor: Predictor, dataset: PackedDataset) -> None:
 
 
 def episodes_of(dataset: PackedDataset, split: str, starts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the episode number in `split` of each of the rows `starts`, (W,)."""
+    """Return the number within `split` of the episode that holds each row, (W,) -> (W,)."""
     first_rows = np.sort([item.start for item in dataset.of(split)])
     return (np.searchsorted(first_rows, starts, side="right") - 1).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Actions from a table: a CSV or Parquet file with one column an action and one row a time step."""
+"""Actions from a CSV or Parquet file with one column per action and one row per time step."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,31 +12,34 @@ from kinemill.runtime.window_metrics import Floats
 
 TIME = ("time_s", "time", "t")  # columns that may hold the time, s
 SUFFIXES = (".csv", ".parquet")
-OFF = 0.01  # of a time step that a stamp may be off
+OFF = 0.01  # tolerance of a time stamp, as a share of the time step
 
 
 def read_actions(path: Path, names: Sequence[str], dt: float) -> Floats:
-    """Read the actions (T, A) of a file, in the task's units; other columns are left aside.
+    """Read the actions (T, A) of a file, in the units of the task; ignore all other columns.
 
     Args:
         path: .csv or .parquet.
-        names: of the actions, in order.
-        dt: time step of the model, s; a column of time, if there is one, has to agree.
+        names: names of the actions, in order.
+        dt: time step of the model, s. A time column, if the file has one, must have this step.
 
     Raises:
-        BadInput: No such file, a column is missing or no number, a value is not finite, or the
-            time does not go by steps of `dt`.
+        BadInput: The file does not exist, a column is missing or is not numeric, a value is not
+            finite, or the time steps differ from `dt`.
     """
     return actions_of(_read(path), names, dt, path)
 
 
 def actions_of(frame: pl.DataFrame, names: Sequence[str], dt: float, path: object) -> Floats:
-    """Return the actions (T, A) of a frame; `path` names it in errors, as for `read_actions`."""
+    """Return the actions (T, A) of a frame, in its units; see `read_actions`.
+
+    `path` identifies the frame in errors.
+    """
     if missing := [name for name in names if name not in frame.columns]:
         fix = nearest(missing[0], frame.columns)
         raise BadInput(path, f"has no column {', '.join(map(repr, missing))}", fix=fix)
     if not frame.height:
-        raise BadInput(path, "holds no row", expected="one row for each time step")
+        raise BadInput(path, "has no rows", expected="one row for each time step")
     actions = np.stack([_numbers(path, frame, name) for name in names], axis=1) if names else None
     stamps = next((name for name in TIME if name in frame.columns and name not in names), None)
     if stamps:
@@ -58,9 +61,9 @@ def _read(path: Path) -> pl.DataFrame:
 
 
 def _numbers(path: object, frame: pl.DataFrame, name: str) -> Floats:
-    """Return a column as numbers; raise `BadInput` with the first row that is none."""
+    """Return a column as numbers, (T,); raise `BadInput` for the first row that is not one."""
     column = frame[name]
-    if column.dtype == pl.String:  # as soon as one row is no number
+    if column.dtype == pl.String:  # polars reads a column as text if one cell is not a number
         parsed = column.str.strip_chars().cast(pl.Float64, strict=False)
     elif column.dtype.is_numeric():
         parsed = column.cast(pl.Float64)
@@ -84,5 +87,5 @@ def _check_time(path: object, stamps: Floats, dt: float) -> None:
             f"{path}, rows {off[0] + 1} and {off[0] + 2}",
             f"are {steps[off[0]]:.6g} s apart",
             expected=f"the model's time step of {dt:g} s",
-            fix="resample the actions, or leave the column of time out",
+            fix="resample the actions, or remove the time column",
         )

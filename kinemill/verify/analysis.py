@@ -43,14 +43,15 @@ class Analysis:
     """Results of an analysis.
 
     Attributes:
-        dataset: with the episodes.
-        split: of the episodes.
-        predictors: by name; `model` first.
-        errors: over the horizon, by name.
-        free_runs: over whole episodes, by name.
-        comparisons: of the model with each reference, by name, at every horizon and in free run.
-        residuals: of the model, one step ahead.
-        calibration: of the uncertainty that the model states, if it does.
+        dataset: the dataset with the episodes.
+        split: split of the episodes.
+        predictors: predictors by name; `model` first.
+        errors: errors over the horizon, by name.
+        free_runs: errors over whole episodes, by name.
+        comparisons: comparisons of the model with each reference, by name, at every horizon and in
+            free run.
+        residuals: one-step residuals of the model.
+        calibration: calibration of the uncertainty that the model states; None if it states none.
     """
 
     dataset: PackedDataset
@@ -64,7 +65,7 @@ class Analysis:
 
     @property
     def model(self) -> Errors:
-        """Errors of the model itself."""
+        """Errors of the model."""
         return self.errors[MODEL]
 
 
@@ -73,11 +74,11 @@ class Measurement:
     """Settings of an analysis.
 
     Attributes:
-        horizon: steps of own predictions.
+        horizon: number of steps to predict.
         stride: rows between the starts of windows.
-        margin: of `Comparison.p_worse`.
+        margin: margin of `Comparison.p_worse`.
         steps: horizons in addition to those of `horizons_of`; at most `horizon`.
-        scale: of errors; None: that of the dataset's own training rows.
+        scale: scale of errors; None for that of the dataset's own training rows.
     """
 
     horizon: int
@@ -97,15 +98,15 @@ def analyze(
     """Measure every predictor on the same windows and the same episodes.
 
     Args:
-        predictors: by name, `model` first.
-        dataset: channels in their order.
-        split: which episodes.
+        predictors: predictors by name, `model` first.
+        dataset: data with the channels in the order of the predictors.
+        split: split of the episodes.
         measurement: horizon and scale.
-        whole: models over whole episodes, by name, `model` first; default `predictors`. An
-            unstable reference is left out or replaced by a stable one of its family.
+        whole: predictors for whole episodes, by name, `model` first; default `predictors`. The
+            caller leaves out an unstable reference, or replaces it by a stable one of its family.
 
     Raises:
-        BadInput: Other channels than the dataset's, or no episode is long enough.
+        BadInput: The channels differ from the dataset's, or no episode is long enough.
     """
     whole, scale = whole or predictors, measurement.scale or training_scale(dataset)
     horizon, stride, margin = measurement.horizon, measurement.stride, measurement.margin
@@ -137,12 +138,12 @@ def compare(
     reference: tuple[Errors, FreeRun | None],
     margin: float = MARGIN,
 ) -> Comparisons:
-    """Compare a model with a reference at every horizon and, where both have one, in free run.
+    """Compare a model with a reference at every horizon and, if both have one, in free run.
 
     Args:
-        model: errors over the horizon and over whole episodes.
-        reference: the same of the reference, on the same windows and episodes.
-        margin: of `Comparison.p_worse`.
+        model: errors of the model over the horizon and over whole episodes.
+        reference: errors of the reference on the same windows and episodes.
+        margin: margin of `Comparison.p_worse`.
     """
     comparisons = model[0].compare(reference[0], margin)
     if model[1] is not None and reference[1] is not None:
@@ -157,7 +158,10 @@ def _calibration(model: Predictor, dataset: PackedDataset, errors: Errors) -> Ca
 
 
 def window_errors(errors: Errors) -> Floats:
-    """Return the error of each window at the last step, over the spread, averaged, (W,)."""
+    """Return the error of each window at the last step, (W,), in training standard deviations.
+
+    It is the mean over the channels that move in training; infinite if a prediction diverged.
+    """
     moves = is_moving(errors.std)
     relative = np.abs(errors.errors[:, moves]) / errors.std[moves]
     return np.nan_to_num(relative.mean(axis=1), nan=np.inf)
@@ -168,12 +172,12 @@ class EpisodeErrors:
     """The model's errors on one episode.
 
     Attributes:
-        episode: which.
-        windows: that start in it.
-        rmse: at the last step, (S,), in units.
-        error: at the last step, over the spread, averaged.
-        worst_row: the present of its worst window, a row of the episode.
-        free_run: RMSE over the whole of it, (S,), in units.
+        episode: the episode.
+        windows: number of windows that start in it.
+        rmse: RMSE at the last step, (S,), in units.
+        error: mean of `window_errors` over its windows, in training standard deviations.
+        worst_row: current row of its worst window, a row number of the episode.
+        free_run: RMSE over the whole episode, (S,), in units.
     """
 
     episode: PackedEpisode
@@ -201,7 +205,7 @@ def worst_episodes(analysis: Analysis) -> list[EpisodeErrors]:
 
 
 def accuracy(errors: Errors) -> Accuracy:
-    """Return the errors of one model for a document."""
+    """Return the errors of one model as a part of a document."""
     by_channel, (low, high) = errors.intervals()
     return Accuracy(
         nrmse=errors.nrmse,
@@ -227,7 +231,7 @@ def accuracy(errors: Errors) -> Accuracy:
 
 
 def metrics_of(errors: Mapping[str, Errors]) -> Metrics:
-    """Return the errors of each model at the horizon, `model` first, for a document."""
+    """Return the errors of each model at the horizon, `model` first, as a part of a document."""
     if not errors:
         return Metrics()
     model = errors[MODEL]
@@ -246,7 +250,7 @@ def metrics_of(errors: Mapping[str, Errors]) -> Metrics:
 
 
 def window_counts(model: Errors) -> WindowCounts:
-    """Return the test data behind the errors of a model for a document."""
+    """Return the amount of test data behind the errors of a model as a part of a document."""
     return WindowCounts(
         count=len(model.starts),
         history=model.history,
@@ -259,7 +263,7 @@ def window_counts(model: Errors) -> WindowCounts:
 
 
 def analysis_results(analysis: Analysis) -> AnalysisResults:
-    """Return free run, residuals, worst episodes and calibration for a document."""
+    """Return free run, residuals, worst episodes and calibration as a part of a document."""
     model = analysis.model
     return AnalysisResults(
         free_run={

@@ -1,7 +1,7 @@
-"""`kinemill model verify FOLDER`: a model folder without its data and its trained network.
+"""`kinemill model verify FOLDER`: check a model folder without its data and trained network.
 
-Before any file is opened, files that could execute code or read other files are rejected. Then
-hashes are compared, the files are inspected, and last they are run.
+The order is for safety: first reject files that could execute code or read other files, then
+compare hashes, then inspect the files, and only then run them.
 """
 
 import os
@@ -27,13 +27,13 @@ class FolderCheck:
     """Checks of a model folder without its task.
 
     Attributes:
-        folder: the folder.
+        folder: path of the folder.
         passed: whether every check passed.
         gates: lines of the verdict.
-        task, dataset, versions: from the metadata; None and empty if a hash is wrong.
+        task, dataset, versions: values from the metadata; None and empty if a hash is wrong.
         files: contents of each ONNX file.
         latency_ms: latency of each call, ms; empty if a hash is wrong, because nothing is run.
-        cold_start, machine: times of a new process, and where times were measured.
+        cold_start, machine: times of a new process, and the machine that measured times.
     """
 
     folder: str
@@ -52,13 +52,13 @@ def verify_folder(folder: Path) -> FolderCheck:
     """Check the folder of a model or policy without its task.
 
     Raises:
-        BadInput: There is no model, or an unsafe one.
+        BadInput: The folder has no model, or an unsafe file.
         CorruptArtifact: `sha256sums` cannot be read.
     """
     check_folder(folder)
-    gates = [Gate(*line.values()) for line in files_lines(folder)]  # hashes, io.yaml
+    gates = [Gate(*line.values()) for line in files_lines(folder)]  # hashes and io.yaml
     if not all(gate.passed for gate in gates):
-        return FolderCheck(str(folder), False, gates)  # a changed file is not run
+        return FolderCheck(str(folder), False, gates)  # never run a file that was changed
     exported = _open(folder)
     models = exported.models()
     gates += exported.check_files(models)
@@ -94,14 +94,14 @@ def _open(folder: Path) -> Exported:
 
 
 def check_folder(folder: Path) -> None:
-    """Reject a folder that must not be opened.
+    """Reject a folder with unsafe files.
 
     Raises:
-        BadInput: It is no folder, or a file in it or below it is unsafe.
+        BadInput: The path is not a folder, or a file in it or below it is unsafe.
     """
     if not folder.is_dir():
-        raise BadInput(folder, "is no folder", expected="the folder of a model")
-    for name, _, _ in os.walk(folder):  # which follows no link
+        raise BadInput(folder, "is not a folder", expected="the folder of a model")
+    for name, _, _ in os.walk(folder):  # os.walk does not follow links
         part = Path(name)
         refuse_folder(part)
         for path in part.glob("*.onnx"):

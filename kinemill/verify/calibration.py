@@ -17,22 +17,23 @@ from kinemill.verify.results import CalibrationCurves
 from kinemill.verify.test_inputs import Array
 
 LEVELS = (0.5, 0.9)
-CHUNK = 1024  # windows per prediction batch, bounds memory
+CHUNK = 1024  # windows in one batch, which bounds memory
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Share of errors inside the intervals that a model states.
+    """Share of true values inside the intervals that a model states.
 
     Attributes:
         channels: names of the S states.
-        levels: of the intervals, such as 0.9: 90 % of the true values should be inside.
-        coverage: share of windows whose true value is inside, by level, step and channel: (L, T,
-            S).
+        levels: nominal shares of the L intervals, such as 0.9: 90 % of the true values should be
+            inside.
+        coverage: share of windows whose true value is inside, by level, step and channel,
+            (L, T, S).
         deviation: root mean square of the stated standard deviations, (T, S), in units.
         rmse: the actual errors, (T, S), in units.
-        windows: W.
-        uncorrected: `coverage` without the conformal correction; None of a model without one.
+        windows: number of windows, W.
+        uncorrected: `coverage` without the conformal correction; None for a model without one.
     """
 
     channels: tuple[str, ...]
@@ -44,7 +45,7 @@ class Calibration:
     uncorrected: Floats | None = None
 
     def curves(self) -> CalibrationCurves:
-        """Return coverage by level and channel, after each step, and both sizes of the error."""
+        """Return coverage, stated deviation and RMSE after each step as a part of a document."""
         return CalibrationCurves(
             windows=self.windows,
             coverage=self._by_channel(self.coverage),
@@ -54,14 +55,14 @@ class Calibration:
         )
 
     def _by_channel(self, coverage: Floats) -> dict[str, dict[str, list[float]]]:
-        """Return shares (L, T, S) by level and channel, T numbers each."""
+        """Return shares (L, T, S) by level and channel, T numbers for each."""
         return {
             f"{level:g}": dict(zip(self.channels, by_step.T.tolist(), strict=True))
             for level, by_step in zip(self.levels, coverage, strict=True)
         }
 
     def line(self, step: int = -1) -> str:
-        """Describe the coverage at a step in one line, averaged over channels."""
+        """Describe the coverage at a step, averaged over channels, in one line."""
         shares = self.coverage[:, step].mean(axis=1)
         text = (
             f"{share:.0%} in {level:.0%} intervals"
@@ -74,19 +75,19 @@ class Calibration:
 def calibration_of(
     channels: Sequence[str], errors: Floats, deviation: Floats, levels: Sequence[float] = LEVELS
 ) -> Calibration:
-    """Compare errors with the standard deviations that were given for them, as of a Gaussian.
+    """Compare errors with stated standard deviations, for Gaussian intervals.
 
-    An interval of level p reaches from -z to z standard deviations, z the quantile (1 + p) / 2 of
-    the normal distribution. Non-finite values are in no interval.
+    An interval of level p goes from -z to z standard deviations, where z is the quantile (1 + p) / 2
+    of the normal distribution. Values that are not finite lie in no interval.
 
     Args:
         channels: names of the S states.
-        errors: prediction minus truth, (W, T, S), angles the short way round.
-        deviation: (W, T, S), in the same units.
-        levels: between 0 and 1.
+        errors: prediction minus truth, (W, T, S), in units; angles wrapped to [-π, π] rad.
+        deviation: stated standard deviations, (W, T, S), in the same units.
+        levels: nominal shares, each between 0 and 1.
 
     Raises:
-        BadInput: The two differ in shape, or a level is not between 0 and 1.
+        BadInput: The shapes differ, or a level is not between 0 and 1.
     """
     if errors.shape != deviation.shape or errors.ndim != 3 or not len(errors):
         text = f"errors are {errors.shape}, deviations {deviation.shape}"
@@ -109,15 +110,19 @@ def calibration_of(
 def calibrate(
     simulator: Simulator, windows: Windows, levels: Sequence[float] = LEVELS
 ) -> Calibration | None:
-    """Return the calibration of a model on windows; None without a stated uncertainty."""
+    """Return the calibration of a model on W windows; None if it states no uncertainty.
+
+    The result has shares (L, T, S), and deviations and errors (T, S) in units.
+    """
     if simulator.interface.belief is None:
         return None
     skip = windows.states.shape[1] - simulator.history
     errors, deviations = list[Floats](), list[Array]()
     conformal = simulator.interface.belief.conformal
-    angle = np.array([name in simulator.interface.angles for name in simulator.states])
+    angle = simulator.interface.is_angle
     for first in range(0, len(windows.truth), CHUNK):
         some = slice(first, first + CHUNK)
+        # The correction is applied below, so that one rollout gives the coverage with and without.
         predicted, deviation = simulator.rollout_deviation(
             windows.states[some, skip:],
             windows.past_actions[some, skip:],

@@ -9,21 +9,21 @@ from kinemill.store.numbers import Number
 
 @dataclass(frozen=True)
 class Parity:
-    """One comparison with the trained network, at the row and channel that differ most.
+    """One comparison with the trained network, at the row and channel closest to their limit.
 
     Attributes:
-        call: `step`, `rollout`, `long rollout` or `policy`.
+        call: `step`, `rollout`, `long rollout`, `outputs` or `policy`.
         probe: name of the inputs.
         batch: batch size.
-        channel: the worst channel, action or carry.
-        difference: largest difference there, in the channel's unit.
-        allowed: largest difference that passes there.
+        channel: the channel, action or carry.
+        difference: difference there, in the unit of the channel.
+        allowed: largest difference that passes there, in the same unit.
         finite: whether all numbers are finite.
-        passed: difference <= allowed, and finite.
+        passed: whether every difference is at most the allowed one, and finite.
         error: first line of the exception that ended the call; else empty.
-        diverged: whether the trained network itself gives numbers that are not finite.
+        diverged: whether the trained network gives numbers that are not finite.
         steps: consecutive steps of a policy, with its carry.
-        threads: of ONNX Runtime.
+        threads: number of threads of ONNX Runtime.
     """
 
     call: str
@@ -41,7 +41,7 @@ class Parity:
 
     @property
     def ratio(self) -> float:
-        """Difference over allowed difference; infinite where it is not finite."""
+        """Difference divided by the allowed difference; infinite if either is not finite."""
         ratio = self.difference / self.allowed if self.allowed else math.inf
         if self.difference == 0.0:
             ratio = 0.0
@@ -53,7 +53,7 @@ class NanPropagation:
     """The effect of a NaN in one row of one input.
 
     Attributes:
-        call: the function, `step`, `rollout` or `policy`.
+        call: the function: `step`, `rollout` or `policy`.
         tensor: the input with the NaN.
         fills_row: whether every output of that row is NaN.
         is_contained: whether every output of all other rows is finite.
@@ -66,7 +66,7 @@ class NanPropagation:
 
     @property
     def passed(self) -> bool:
-        """Whether NaN is in that row and in no other."""
+        """Whether NaN fills its row and no other."""
         return self.fills_row and self.is_contained
 
 
@@ -75,13 +75,13 @@ class Structure:
     """Contents of one ONNX file.
 
     Attributes:
-        file: its name.
-        bytes: its size.
-        opset: of ONNX's own operators; 0 if it names none.
-        ir: version of the format.
-        producer: exporter and version.
-        operators: how many nodes of each, those of subgraphs counted once.
-        parameters: numbers in its constants.
+        file: name of the file.
+        bytes: size in bytes.
+        opset: version of the standard ONNX operators; 0 if the file does not state it.
+        ir: version of the file format.
+        producer: exporter and its version.
+        operators: number of nodes by operator; a node of a subgraph counts once.
+        parameters: number of values in all constants.
     """
 
     file: str
@@ -95,7 +95,7 @@ class Structure:
 
 @dataclass(frozen=True)
 class Throughput:
-    """Steps/s of one batch size by a number of threads."""
+    """Steps per second with one batch size and number of threads."""
 
     batch: int
     threads: int
@@ -109,8 +109,9 @@ class Latency:
     Attributes:
         p50, p90, p99, p99_9: percentiles.
         jitter: p99 - p50.
-        calls: in each block.
-        blocks: the one with the smallest p99 counts, because other processes share the machine.
+        calls: number of calls in each block.
+        blocks: number of blocks; the one with the smallest p99 counts, because other processes
+            share the machine.
     """
 
     p50: float
@@ -135,7 +136,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class CallLatency:
-    """Latency of the call that a task may limit, ms; NaN where it was not measured."""
+    """Latency of the call that a task can limit, ms; NaN if it was not measured."""
 
     p50: Number = float("nan")
     p99: Number = float("nan")
@@ -149,7 +150,7 @@ class CheckSummary:
         passed: whether every check passed.
         parity: whether the files match the trained model.
         precision: whether rounding is negligible; None for policies.
-        latency_ms: of a rollout, or one action.
+        latency_ms: latency of a rollout, or of one action.
     """
 
     passed: bool = False
@@ -160,7 +161,7 @@ class CheckSummary:
 
 @dataclass(frozen=True)
 class PhysicsResult:
-    """Growth of energy or asymmetry, in standard deviations, and the largest that passes."""
+    """Growth of energy, or asymmetry, in standard deviations, and the largest that passes."""
 
     value: Number
     within: float
@@ -171,8 +172,8 @@ class VariantResult(VariantLoss):
     """Loss of a variant in fewer bits.
 
     Attributes:
-        test, test_fp32: nRMSE on the test split, and that of the float32 model.
-        bytes: size of each of its files; empty if it was left out.
+        test, test_fp32: nRMSE of the variant and of the float32 model on the test split.
+        bytes: size of each file of the variant; empty if it was left out.
     """
 
     test: Number
@@ -185,13 +186,13 @@ class OutputAccuracy:
     """Error of one output.
 
     Attributes:
-        unit: its unit.
-        rmse: root mean square error at the present row, where states are measured.
-        rmse_horizon: the same at the last row of the horizon, from predicted states.
+        unit: unit of the output, also of all errors.
+        rmse: root mean square error at the current row, where states are measured.
+        rmse_horizon: RMSE at the last row of the horizon, from predicted states.
         mean: RMSE of the mean of the training rows.
-        linear: RMSE of a linear map of the present row, fitted to the training rows.
+        linear: RMSE of a linear map of the current row, fitted to the training rows.
         std: standard deviation in the training rows.
-        steps: rows from the present to the last row of the horizon.
+        steps: rows from the current row to the last row of the horizon.
     """
 
     unit: str

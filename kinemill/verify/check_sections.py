@@ -1,6 +1,6 @@
 """Sections of the report about long rollouts, noise, speed, closed loop and files.
 
-All values come from verification.json.
+Every value is from verification.json.
 """
 
 from html import escape
@@ -11,7 +11,7 @@ from kinemill.verify.document import Verification
 
 
 def trial_sections(document: Verification, motion: str = "") -> list[str]:
-    """Return the sections, empty for missing parts; `motion` shows the closed loop, HTML."""
+    """Return the sections as HTML, empty for missing parts; `motion` animates the closed loop."""
     return [
         _stability(document),
         _speed(document),
@@ -41,7 +41,7 @@ def _stability(document: Verification) -> str:
     return (
         f"<h2>Long rollouts and noise</h2><p>{text}. The table shows the change of the prediction "
         f"{noise.steps} steps ahead by noise of {noise.noise:.0%} of a channel's standard "
-        "deviation in all known rows; a gain of 1 keeps the noise as it is.</p>"
+        "deviation in all known rows; with a gain of 1 the noise neither grows nor decays.</p>"
         + table(
             ["Channel", "Leave their limits", "Change by noise", "Gain"],
             rows,
@@ -80,12 +80,12 @@ def _speed(document: Verification) -> str:
         ["Memory of the process", f"{start_times.process_mb:.0f} MB"],
     ]
     return (
-        f"<h2>Speed</h2><p>Batch of one, one thread; the best of {first.blocks} blocks of up to "
-        f"{first.calls} calls. Measured on: {described}.</p>"
+        f"<h2>Speed</h2><p>Batch of one, one thread, the best of {first.blocks} blocks of up to "
+        f"{first.calls} calls. Measured on {described}.</p>"
         + table(heads, calls, numbers_from=1, even=True)
         + '<div class="two">'
         + table(["Batch", "Threads", "Steps a second"], through, numbers_from=0)
-        + table(["In a fresh process", ""], start)
+        + table(["In a new process", ""], start)
         + "</div>"
     )
 
@@ -107,8 +107,8 @@ def _closed_loop(document: Verification, motion: str) -> str:
     return (
         f"<h2>Closed loop</h2><p>The task's controller plans with this model on the simulated "
         f"{escape(loop.plant)}: {loop.successes} of {len(rows)} episodes succeed, at a "
-        f"cost of {number(loop.cost)} (doing nothing: {number(loop.idle_cost)}); one "
-        f"action takes {number(loop.action_ms)} ms.</p>"
+        f"cost of {number(loop.cost)} (zero actions: {number(loop.idle_cost)}). One action takes "
+        f"{number(loop.action_ms)} ms.</p>"
         + table(["Start", "Success", "Cost", "Steps", "Without a plan"], rows, numbers_from=2)
         + motion
     )
@@ -130,7 +130,7 @@ def _files(document: Verification) -> str:
 
 
 def _variants(document: Verification) -> str:
-    """Return the section on quantized variants: their errors, and variants that were rejected."""
+    """Return the section on quantized variants, accepted and rejected, with their errors."""
     if not document.variants:
         return ""
     rows = [
@@ -147,13 +147,13 @@ def _variants(document: Verification) -> str:
     heads = ["", "Variant", "nRMSE", "float32", "Allowed", "Test", "float32", "Both files", ""]
     return (
         "<h2>Quantized variants</h2><p>The same model with quantized layers, compared with the "
-        "original on training windows, which decide, and on the test split.</p>"
+        "original on training windows and on the test split. The training windows decide.</p>"
         + table(heads, rows)
     )
 
 
 def _c99(document: Verification) -> str:
-    """Return the section on C code: its memory on a microcontroller, and its run time here."""
+    """Return the section on C code: its memory, and its run time on this machine."""
     facts = document.c99
     if facts is None:
         return ""
@@ -170,8 +170,8 @@ def _c99(document: Verification) -> str:
         ["Latency, worst", f"{number(facts.latency_us.worst)} µs"],
     ]
     return (
-        f"<h2>In C99</h2><p>{name}.c and {name}.h: no dependencies, no allocation, every loop "
-        f"bounded; compiled here and compared with {original}. Latency is that of one step on the "
-        "machine above; times above the median come from other processes.</p>"
+        f"<h2>C99 code</h2><p>{name}.c and {name}.h have no dependencies, allocate no memory and "
+        f"bound every loop. They were compiled here and compared with {original}. Latency is that "
+        "of one step on the machine above; other processes cause times above the median.</p>"
         + f'<div class="two">{table(["One step", ""], rows)}</div>'
     )

@@ -9,8 +9,8 @@ class Gate:
     """One line of a verdict.
 
     Attributes:
-        name: of the check.
-        passed: whether it holds.
+        name: name of the check.
+        passed: whether the condition holds.
         value: the result, as text.
         expected: the condition, as text.
     """
@@ -22,13 +22,13 @@ class Gate:
 
 
 def gate(name: str, faults: Sequence[str], expected: str, value: str = "no faults") -> Gate:
-    """Return a gate that passes without faults; its value lists up to three of them."""
+    """Return a gate that passes if there are no faults; its value lists up to three of them."""
     more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
     return Gate(name, not faults, "; ".join(faults[:3]) + more if faults else value, expected)
 
 
 def finite(name: str, passed: bool) -> Gate:
-    """Return the gate that requires finite numbers."""
+    """Return a gate that requires finite numbers."""
     return Gate(name, passed, "finite" if passed else "not finite", "finite everywhere")
 
 
@@ -36,7 +36,7 @@ def try_check(name: str, check: Callable[[], list[Gate]]) -> list[Gate]:
     """Run a check; an exception becomes a failed gate."""
     try:
         return check()
-    except Exception as error:  # noqa: BLE001 - ONNX Runtime raises a dozen unrelated types
+    except Exception as error:  # noqa: BLE001 - ONNX Runtime raises many unrelated types
         return [Gate(name, False, first_line(error), "runs")]
 
 

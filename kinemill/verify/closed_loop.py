@@ -1,4 +1,4 @@
-"""Closed loop: a controller that plans with the exported model, on the task's simulated robot."""
+"""Closed loop: a controller plans with the exported model and drives the task's simulated robot."""
 
 from pathlib import Path
 
@@ -13,14 +13,15 @@ from kinemill.verify.results import ClosedLoop, LoopEpisode
 
 
 def closed_loop(task: Task, folder: Path) -> tuple[ClosedLoop, str] | None:
-    """Run the task's controller for `verify.closed_loop` episodes, and once no action at all.
+    """Run `verify.closed_loop` episodes of the task's controller, and the same with zero actions.
 
     Args:
-        task: with a `control` part; without one there is nothing to run.
-        folder: with the exported model.
+        task: the task; nothing runs unless it has a `control` part.
+        folder: folder of the exported model.
 
     Returns:
-        The results of the episodes, and the runs as a moving picture and charts, HTML.
+        The results of the episodes, and an animation and charts of them as HTML; None if nothing
+        runs.
     """
     seeds = range(task.verify.closed_loop)
     if task.control is None or not seeds:

@@ -1,6 +1,6 @@
 """Cold start: load time and first call of a model, measured in a new process.
 
-The process runs this file by its path, so that it imports the runtime alone.
+The process runs this file by its path, so that it imports only the runtime.
 """
 
 import json
@@ -17,9 +17,9 @@ class ColdStart:
     """Times, ms, and memory, MB, of a new process.
 
     Attributes:
-        import_ms: of the runtime.
-        load_ms: of the model.
-        first_call_ms, second_call_ms: of a rollout or an action.
+        import_ms: time to import the runtime.
+        load_ms: time to load the model.
+        first_call_ms, second_call_ms: times of a rollout or an action.
         libraries_mb: memory of the libraries.
         model_mb: memory of the model.
         process_mb: memory of the whole process.
@@ -35,9 +35,9 @@ class ColdStart:
 
 
 def measure(folder: Path) -> ColdStart:
-    """Measure this process."""
+    """Load the model of a folder in this process and measure it."""
     began, initial = time.perf_counter(), _resident()
-    import numpy as np
+    import numpy as np  # here, so that its import time counts
 
     from kinemill.runtime import Policy, load
 
@@ -47,6 +47,7 @@ def measure(folder: Path) -> ColdStart:
     call: Callable[[], object]
     if isinstance(model, Policy):
         blank = {name: np.zeros(*shape) for name, shape in model.interface.shapes().items()}
+        # All choices are allowed, as in most steps: a mask of zeros would allow none.
         blank |= {name: part + 1 for name, part in blank.items() if name == "action_mask"}
         call = lambda: model.act(blank)  # noqa: E731 - the same call twice
     else:
@@ -80,7 +81,7 @@ def _resident() -> float:
 
 
 def cold_start(folder: Path) -> ColdStart:
-    """Measure a folder in a new process.
+    """Measure the model of a folder in a new process.
 
     Raises:
         RuntimeError: The process failed.
@@ -89,11 +90,12 @@ def cold_start(folder: Path) -> ColdStart:
         [sys.executable, __file__, str(folder)], capture_output=True, text=True, check=False
     )
     if done.returncode:
-        message = f"measuring {folder} in a fresh process failed:\n{done.stderr[-2000:]}"
+        message = f"measuring {folder} in a new process failed:\n{done.stderr[-2000:]}"
         raise RuntimeError(message)
     return ColdStart(**json.loads(done.stdout))
 
 
 if __name__ == "__main__":
-    sys.path[0] = str(Path(__file__).resolve().parents[2])  # not this file's own folder
+    # Python put the folder of this file there, whose modules would hide others of the same name.
+    sys.path[0] = str(Path(__file__).resolve().parents[2])
     sys.stdout.write(json.dumps(asdict(measure(Path(sys.argv[1])))))

@@ -157,7 +157,7 @@ def same_by_steps(simulator: Simulator, probe: Probe) -> Gate:
         carry = tuple(rest)
         reached.append(state)
     stepped, rolled = np.stack(reached, axis=1), simulator.rollout(*batch.windows)
-    angle = np.array([name in simulator.interface.angles for name in simulator.states])
+    angle = simulator.interface.is_angle
     off = np.abs(wrapped(rolled.astype(np.float64) - stepped, angle))
     reach = np.maximum(np.abs(stepped.astype(np.float64)).max(axis=(0, 1)), 1.0)
     passed = bool((off <= SAME * reach).all())

@@ -73,7 +73,7 @@ class ExportedDynamics:
     @property
     def angle(self) -> NDArray[np.bool_]:
         """Which states are angles, (S,)."""
-        return np.array([name in self.interface.angles for name in self.interface.states])
+        return self.interface.is_angle
 
     def models(self) -> dict[Path, onnx.ModelProto]:
         """Return every ONNX file of the folder."""

@@ -93,7 +93,7 @@ def asymmetry(simulator: Simulator, probe: Probe, std: Floats, symmetry: Symmetr
         mirror(part, simulator.actions, symmetry) for part in (probe.past_actions, probe.actions)
     )
     image = mirror(simulator.rollout(*probe.windows), simulator.states, symmetry)
-    angle = np.array([name in simulator.interface.angles for name in simulator.states])
+    angle = simulator.interface.is_angle
     off = wrapped(simulator.rollout(states, past, actions).astype(np.float64) - image, angle)
     value = float(np.sqrt(((off / std) ** 2).mean()))
     return PhysicalCheck("symmetry", value, symmetry.within, f"{value:.3g} of a spread apart")

@@ -140,7 +140,7 @@ def _table(interface: Interface, start: Start, predicted: Array, outputs: Array)
         rows = np.concatenate([values, np.full((1, len(names)), np.nan)]).astype(np.float64)
         columns |= {name: rows[:, index] for index, name in enumerate(names)}
     if start.measured is not None:
-        angle = np.array([name in interface.angles for name in interface.states])
+        angle = interface.is_angle
         # Without whole turns between the measured and the simulated angle.
         truth = states - wrapped(states - start.measured, angle)
         columns |= {f"{n}_measured": truth[:, index] for index, n in enumerate(interface.states)}

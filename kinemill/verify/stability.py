@@ -67,7 +67,7 @@ def sensitivity(simulator: Simulator, probe: Probe, std: Floats) -> Sensitivity:
     noisy = probe.states + NOISE * std * rng.standard_normal(probe.states.shape)
     plain = simulator.rollout(*probe.windows)[:, -1].astype(np.float64)
     moved = simulator.rollout(noisy.astype(np.float32), probe.past_actions, probe.actions)[:, -1]
-    angle = np.array([name in simulator.interface.angles for name in simulator.states])
+    angle = simulator.interface.is_angle
     change = np.sqrt((wrapped(moved - plain, angle) ** 2).mean(axis=0))
     return Sensitivity(
         noise=NOISE,

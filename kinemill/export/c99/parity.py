@@ -142,7 +142,7 @@ def compare(compiled: Compiled, simulator: Simulator) -> float:
     states, actions, carried = sizes_of(simulator.interface)
     random, carry = np.random.default_rng(0), np.zeros(max(carried, 1), np.float32)
     after, memory = np.empty(states, np.float32), simulator.initial_carry(1)
-    angle = np.array([name in simulator.interface.angles for name in simulator.states])
+    angle = simulator.interface.is_angle
     angle = np.concatenate([angle, np.zeros(carried, np.bool_)])
     worst = 0.0
     for _ in range(STEPS):

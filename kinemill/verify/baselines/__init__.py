@@ -1,4 +1,5 @@
-"""Baselines of a task, which the verifier compares a model with: own code, or of packages.
+"""Baselines that a task adds to the references: user-defined code, or plug-ins of packages.
 
-A member is a `kinemill.task.plugins.Baseline`; those of every task are `verify.references`.
+A member is a `kinemill.task.plugins.Baseline`. The references of every task are in
+`kinemill.verify.references`.
 """

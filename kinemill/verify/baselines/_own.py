@@ -1,4 +1,4 @@
-"""A baseline of the user's own: a function in a file of the project.
+"""A user-defined baseline: a function in a file of the project.
 
 def hold(states, past_actions, actions): ...  # (W, H, S), (W, H-1, A), (W, T, A) -> (W, T, S)
 """
@@ -15,17 +15,17 @@ from kinemill.verify.test_inputs import Array
 
 
 class OwnBaseline(OwnCode, Baseline):
-    """Settings of a baseline of the user's own."""
+    """Settings of a user-defined baseline."""
 
     arguments: ClassVar[tuple[str, ...]] = ("states", "past_actions", "actions")
     protocol: ClassVar[type[Baseline]] = Baseline
 
     @QUIETLY
     def rollout(self, states: Array, past_actions: Array, actions: Array) -> Floats:
-        """Return what the function predicts: (W, H, S), (W, H-1, A), (W, T, A) -> (W, T, S).
+        """Call the function: (W, H, S), (W, H-1, A), (W, T, A) -> (W, T, S), in units.
 
         Raises:
-            BadInput: It fails, or returns another shape.
+            BadInput: The function fails, or returns another shape.
         """
         inputs = [np.array(part, dtype=np.float64) for part in (states, past_actions, actions)]
         predicted = np.asarray(self.call(*inputs), dtype=np.float64)

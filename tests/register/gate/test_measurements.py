@@ -33,7 +33,7 @@ def bundle(tmp_path):
 
 
 def test_a_model_that_loads_and_answers_serves(bundle):
-    assert serve_zero_window(bundle(0.5)) == (True, "answered 25 steps")
+    assert serve_zero_window(bundle(0.5)) == (True, "predicted 25 steps")
 
 
 def test_a_model_that_answers_nan_does_not_serve(bundle):
