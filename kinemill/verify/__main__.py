@@ -19,7 +19,7 @@ from kinemill.verify.subject import Subject
 
 
 def main(file: Path) -> None:
-    """Do the job in `file`, and write its result or error."""
+    """Run the job in `file`, and write its result or error."""
     job = read_document(file, Job)
     exit_with_parent(job.parent)
     tune_process()

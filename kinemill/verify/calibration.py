@@ -77,8 +77,8 @@ def calibration_of(
 ) -> Calibration:
     """Compare errors with stated standard deviations, for Gaussian intervals.
 
-    An interval of level p goes from -z to z standard deviations, where z is the quantile (1 + p) / 2
-    of the normal distribution. Values that are not finite lie in no interval.
+    An interval of level p goes from -z to z standard deviations, where z is the quantile
+    (1 + p) / 2 of the normal distribution. Values that are not finite lie in no interval.
 
     Args:
         channels: names of the S states.

@@ -7,8 +7,8 @@ from typing import Literal
 from kinemill.store.numbers import Diverging, Number
 
 Unit = Literal["episodes", "blocks"]
-NRMSE = "nrmse"  # names the mean over channels among the channels
-FREE_RUN = "free_run"  # names whole episodes among the horizons
+NRMSE = "nrmse"  # key among the channels: their mean
+FREE_RUN = "free_run"  # key among the horizons: whole episodes
 MARGIN = 0.02  # default of promote.margin
 
 
@@ -17,16 +17,16 @@ class Comparison:
     """One model against one reference on the same rows.
 
     Attributes:
-        error: RMSE of the model over the training spread, of a channel or averaged over channels;
-            infinite where it diverges.
-        reference: the same of the reference.
+        error: RMSE of the model in training standard deviations, of a channel or averaged over
+            channels; infinite if it diverges.
+        reference: the same error of the reference.
         low, high: 95 % interval of `ratio`; NaN with too few independent blocks.
-        effective_n: independent episodes or blocks that carry the comparison.
-        unit: which of the two.
+        effective_n: effective number of independent episodes or blocks.
+        unit: whether `effective_n` counts episodes or blocks.
         detectable: smallest relative improvement that is found with 80 % power; NaN without an
             interval.
-        p_worse: one-sided p-value of being worse than (1 + margin) times the reference: small where
-            the model is worse; NaN without an interval.
+        p_worse: one-sided p-value of the hypothesis that the error is at most (1 + margin) times
+            that of the reference: small if the model is worse; NaN without an interval.
     """
 
     error: Diverging
@@ -40,17 +40,17 @@ class Comparison:
 
     @property
     def ratio(self) -> float:
-        """Error / reference: infinite if the model alone diverges, NaN if the reference does."""
+        """Error / reference: infinite if only the model diverges, NaN if the reference does."""
         if not math.isfinite(self.reference):
             return math.nan
         return self.error / self.reference if self.reference else math.inf
 
 
-# From the horizon in steps, as text, or `free_run`, to `nrmse` or a channel.
+# By horizon (steps as text, or `free_run`), then by channel (a state, or `nrmse`).
 Comparisons = dict[str, dict[str, Comparison]]
 
 
 def final(comparisons: Comparisons) -> Comparison | None:
-    """Return the comparison of nRMSE at the last step; None without one."""
+    """Return the comparison of nRMSE at the longest horizon; None if there is none."""
     last = max((key for key in comparisons if key != FREE_RUN), key=int, default="")
     return comparisons.get(last, {}).get(NRMSE)

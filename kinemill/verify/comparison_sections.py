@@ -1,4 +1,4 @@
-"""Sections of a report about the comparison with references: HTML, from its document."""
+"""Sections of a report about the comparison with references, as HTML, from its document."""
 
 import math
 from dataclasses import replace
@@ -25,12 +25,12 @@ from kinemill.verify.phrases import (
     less_or_more,
 )
 
-DECISION = "<!-- kinemill:decision -->"  # where the registry puts the lines of the gate
+DECISION = "<!-- kinemill:decision -->"  # the registry inserts the lines of the gate here
 HEAD = ("<!-- kinemill:head -->", "<!-- /kinemill:head -->")
 _KEY = (
     ("better", "significantly better than every reference"),
     ("even", "no significant difference"),
-    ("behind", "worse, but not significantly so among all comparisons, or within the margin"),
+    ("behind", "worse, but not significantly among all comparisons, or within the margin"),
     ("worse", "a reference is significantly better: the gate refuses the model"),
     ("uncounted", "not counted"),
 )
@@ -45,9 +45,10 @@ def verified_head(document: Assessment) -> str:
 
 
 def head_section(text: Headline, title: str) -> str:
-    """Return the badge of a page and its first line, between the marks of `HEAD`.
+    """Return the badge of a page and its first line, between the two comments of `HEAD`.
 
-    The registry puts its decision in its place, see `kinemill.register.gate.decision_document`.
+    The registry replaces this part with its decision, see
+    `kinemill.register.gate.decision_document`.
     """
     sign = {"good": "✓", "warning": "…", "bad": "✕"}[text.tone]
     badge = f'<div class="verdict {text.tone}">{sign} {escape(title)}</div></header>'
@@ -79,9 +80,10 @@ def comparison_section(document: Assessment) -> str:
         if state in states
     )
     return (
-        "<h2>Against the best reference</h2><p>Error of this model / error of the best reference "
-        "at each horizon and on each channel; below 1 this model is better. Below it the 95 % "
-        f"interval and the reference.{_counting(states, document)}{_left_out(document)}</p>"
+        "<h2>Comparison with the best reference</h2><p>Error of this model / error of the best "
+        "reference at each horizon and on each channel: below 1, this model is better. The 95 % "
+        "interval and the reference follow."
+        f"{_counting(states, document)}{_left_out(document)}</p>"
         f'<div class="legend">{key}</div>'
         + table(heads, rows, numbers_from=1, even=True)
         + _every_reference(document)
@@ -89,10 +91,10 @@ def comparison_section(document: Assessment) -> str:
 
 
 def best_card(document: Assessment) -> str:
-    """Return the card about the best reference, red where that is better than the model."""
+    """Return the card about the best reference, red if the reference is better than the model."""
     best = best_in(document)
     if best is None:
-        return card("Best reference", "–", "", "none stays finite")
+        return card("Best reference", "–", "", "no reference stays finite")
     comparison = document.comparison(best)
     if comparison is None:
         return card(f"Against {label(best)}", "–", "× its error", "", "")
@@ -104,7 +106,7 @@ def best_card(document: Assessment) -> str:
 
 
 def horizons_card(document: Assessment) -> str:
-    """Return the card that counts the comparisons that a reference wins."""
+    """Return the card with the number of comparisons in which a reference is better."""
     cells = [cell for cell in cells_of(document).values() if cell.state != "uncounted"]
     worse = sum(cell.state == "worse" for cell in cells)
     better = sum(cell.state == "better" for cell in cells)
@@ -116,7 +118,7 @@ def horizons_card(document: Assessment) -> str:
 
 
 def free_run_text(document: Assessment) -> str:
-    """Describe the channels whose whole episodes count in the gate, and why others do not."""
+    """Describe the channels whose whole episodes do not fully count in the gate, and why."""
     cells = [cell for (horizon, _), cell in cells_of(document).items() if horizon == FREE_RUN]
     uncounted = [
         cell.channel for cell in cells if cell.state == "uncounted" and cell.channel != NRMSE
@@ -125,8 +127,8 @@ def free_run_text(document: Assessment) -> str:
         return ""
     return (
         f" On {escape(', '.join(uncounted))} no reference predicts whole episodes (error above "
-        f"{SKILL:g} of the spread in training), so that only an error above "
-        f"{GROSS_WITHOUT_SKILL:g} times the best reference's counts in the gate."
+        f"{SKILL:g} training standard deviations). There the gate counts only an error above "
+        f"{GROSS_WITHOUT_SKILL:g} times that of the best reference."
     )
 
 
@@ -147,7 +149,7 @@ def _channel_name(channel: str, document: Assessment) -> str:
 
 
 def _cell(cell: Cell | None) -> str:
-    """Return ratio, interval and name of the reference, colored by the better one."""
+    """Return ratio, interval and name of the reference, colored by the state of the comparison."""
     if cell is None:
         return '<span class="state">–</span>'
     comparison = cell.comparison
@@ -172,13 +174,13 @@ def _counting(states: set[str], document: Assessment) -> str:
     if document.counted and not document.counted.horizons:
         return " The gate does not count them: the episodes in the environment decide."
     text = (
-        " The gate counts each of them, and leaves out what promote.horizons and promote.channels "
-        "of the task leave out."
+        " The gate counts each of them, except those that promote.horizons and promote.channels of "
+        "the task leave out."
     )
     if "uncounted" in states:
         text += (
-            f" In free run it does not count where the best reference's error is above {SKILL:g} "
-            "of the spread in training: nothing predicts so far."
+            " In free run it does not count a channel on which the error of the best reference is "
+            f"above {SKILL:g} training standard deviations, because no model predicts so far."
         )
     return text
 
@@ -189,12 +191,12 @@ def _left_out(document: Assessment) -> str:
 
 
 def _every_reference(document: Assessment) -> str:
-    """Return the selection of each reference and all comparisons with it, folded."""
+    """Return the selection of each reference and all comparisons with it, collapsed."""
     compared = compared_with(document)
     tables = "".join(_one_reference(name, comparisons) for name, comparisons in compared.items())
     selection = _selection(document)
     return (
-        f"<details><summary>Each reference: how it was chosen, and every comparison</summary>"
+        f"<details><summary>Selection of each reference, and every comparison</summary>"
         f"{selection}{tables}</details>"
     )
 
@@ -223,7 +225,7 @@ def _comparison_cell(comparison: Comparison | None) -> str:
 
 
 def _selection(document: Assessment) -> str:
-    """Return the selected members of each family on validation rows, and the left out families."""
+    """Return the selected members of each family, and the families that were left out."""
     references, own = document.references, own_reference(document)
     if references is None:
         return ""
@@ -239,7 +241,7 @@ def _selection(document: Assessment) -> str:
         return ""
     heads = ["Reference", "Used", "Settings", "Validation nRMSE"]
     split = escape(references.chosen_on or "validation")
-    text = f"<p>Fitted on training rows, chosen on {split} rows; test rows choose nothing.</p>"
+    text = f"<p>Fitted on training rows, selected on {split} rows, without test rows.</p>"
     return text + table(heads, rows, numbers_from=3, fixed=True)
 
 

@@ -14,22 +14,22 @@ from kinemill.runtime import Simulator, wrapped
 from kinemill.verify.checklist import Gate, gate
 from kinemill.verify.test_inputs import Array, Probe
 
-TURN = np.float32(np.pi) * (1 + 1e-6)  # rad, of a rounded half turn
-RUNAWAY = 1e3  # times the inputs of a state: beyond that a rollout has diverged
-SAME = 1e-4  # of the largest value of a channel: allowed difference of steps and rollouts
+TURN = np.float32(np.pi) * (1 + 1e-6)  # π rad with the rounding of float32
+RUNAWAY = 1e3  # multiple of the largest input of a state beyond which a rollout has diverged
+SAME = 1e-4  # allowed difference of steps and rollouts, as a share of a channel's largest value
 
 
 def check_contract(simulator: Simulator, strict: Simulator, probes: Sequence[Probe]) -> list[Gate]:
-    """Check properties that every sound model has, mostly on the first probe.
+    """Check properties that every correct model has, mostly on the first probe.
 
     Args:
         simulator: loaded with `non_finite="pass"`.
         strict: the same model, loaded so that it rejects every invalid input.
-        probes: of at least one row each.
+        probes: test inputs with at least one row each.
     """
     return [
         repeatable(
-            lambda: simulator.rollout(*probes[0].windows), "the same bits for the same input"
+            lambda: simulator.rollout(*probes[0].windows), "identical outputs for the same input"
         ),
         gate("angles within ±π", _angles_beyond_turn(simulator, probes), "within -π to π rad"),
         rejects_invalid_inputs(
@@ -40,9 +40,9 @@ def check_contract(simulator: Simulator, strict: Simulator, probes: Sequence[Pro
 
 
 def repeatable(run: Callable[[], Array], expected: str) -> Gate:
-    """Return the gate that two runs give the same bits."""
+    """Return the gate that two runs return identical arrays, bit for bit; the shape is any."""
     same = bool(np.array_equal(run(), run(), equal_nan=True))
-    value = "the same bits" if same else "other numbers the second time"
+    value = "identical" if same else "different numbers in the second run"
     return Gate("repeatable", same, value, expected)
 
 
@@ -68,16 +68,16 @@ def _angles_beyond_turn(simulator: Simulator, probes: Sequence[Probe]) -> list[s
 def mask_diverged(
     states: NDArray[np.float32], simulator: Simulator, inputs: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Return rollouts (N, T, S) with NaN from the step at which they diverge.
+    """Return rollouts (N, T, S), in units, with NaN from the step at which they diverge.
 
-    From inputs at their limits a sound model may grow without bound. float32 has seven digits: an
-    angle that turns by 1e19 rad in a step has no remainder within π. A row counts until a state
-    that is not an angle is `RUNAWAY` times larger than the inputs.
+    A correct model can grow without bound from inputs at their limits. float32 has seven digits: an
+    angle that turns by 1e19 rad in a step has no meaningful remainder within π. A row counts until
+    a state that is not an angle exceeds `RUNAWAY` times its largest input.
 
     Args:
-        states: of rollouts, (N, T, S).
-        simulator: whose states these are.
-        inputs: largest size of each state in the inputs, (S,): its limits, or what training had.
+        states: states of rollouts, (N, T, S).
+        simulator: the model of these states.
+        inputs: largest absolute value of each state in the inputs, (S,).
     """
     angles = simulator.interface.angles
     counted = [i for i, name in enumerate(simulator.states) if name not in angles and inputs[i] > 0]
@@ -87,13 +87,16 @@ def mask_diverged(
 
 
 def _largest(states: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the largest size of each state, (N, T, S) -> (S,); another gate checks for NaN."""
+    """Return the largest absolute value of each state, (N, T, S) -> (S,).
+
+    NaN is ignored, because another gate checks for it.
+    """
     return np.nan_to_num(np.abs(states), nan=0.0, posinf=np.inf).max(axis=(0, 1))
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """Reaction of the runtime to an invalid input."""
+    """Reaction of the runtime to an invalid input: its name, whether it was refused, the error."""
 
     name: str
     refused: bool
@@ -126,7 +129,7 @@ def refusals(simulator: Simulator, probe: Probe) -> list[Refusal]:
 
 
 def _beyond_limits(simulator: Simulator, states: NDArray[np.float32]) -> NDArray[np.float32] | None:
-    """Return states, one of which is above its upper limit; None if none has limits."""
+    """Return states with one value above its upper limit; None if no state has limits."""
     for index, name in enumerate(simulator.states):
         low, high = simulator.limits.get(name, (0.0, np.inf))
         if np.isfinite(high):
@@ -137,18 +140,18 @@ def _beyond_limits(simulator: Simulator, states: NDArray[np.float32]) -> NDArray
 
 
 def try_invalid(name: str, call: Callable[[], object]) -> Refusal:
-    """Make a call with an invalid input; only a `BadInput` counts as a clear error."""
+    """Call a function with an invalid input; only `BadInput` counts as a clear error."""
     try:
         call()
     except BadInput as error:
         return Refusal(name, True, str(error))
-    except Exception as error:  # noqa: BLE001 - any other exception is no clear error
+    except Exception as error:  # noqa: BLE001 - any other exception is not a clear error
         return Refusal(name, False, f"{name} raised {type(error).__name__}")
     return Refusal(name, False, f"{name} was accepted")
 
 
 def same_by_steps(simulator: Simulator, probe: Probe) -> Gate:
-    """Check that rollout.onnx equals step.onnx fed with its own output."""
+    """Check that a rollout of rollout.onnx equals consecutive steps of step.onnx."""
     batch = probe.first(7)
     carry = simulator.warm_up(batch.states, batch.past_actions)
     state, reached = simulator.estimate(batch.states)[:, -1], list[NDArray[np.float32]]()
@@ -157,9 +160,9 @@ def same_by_steps(simulator: Simulator, probe: Probe) -> Gate:
         carry = tuple(rest)
         reached.append(state)
     stepped, rolled = np.stack(reached, axis=1), simulator.rollout(*batch.windows)
-    angle = simulator.interface.is_angle
-    off = np.abs(wrapped(rolled.astype(np.float64) - stepped, angle))
+    off = np.abs(wrapped(rolled.astype(np.float64) - stepped, simulator.interface.is_angle))
+    # At least 1, so that a channel near zero does not make rounding look large.
     reach = np.maximum(np.abs(stepped.astype(np.float64)).max(axis=(0, 1)), 1.0)
     passed = bool((off <= SAME * reach).all())
-    value = f"{float((off / reach).max()):.1e} of a channel's reach apart"
+    value = f"they differ by {float((off / reach).max()):.1e} of a channel's largest value"
     return Gate("rollout equals steps", passed, value, f"at most {SAME:g}")

@@ -1,6 +1,6 @@
 """Documents of this stage: `verification.json`, `evaluation.json` and the artifact summary.
 
-A part that was not measured is None or empty, so that a rule that needs it never passes.
+A part that was not measured is None or empty, so that a rule of the gate that needs it fails.
 """
 
 from dataclasses import dataclass, field
@@ -52,8 +52,8 @@ class ModelKind:
 
     Attributes:
         kind: type of `learn.model`, such as `mlp`.
-        history: known rows.
-        reference: name of the reference that it is; None for a trained model.
+        history: rows of history.
+        reference: name of the reference that this model is; None for a trained model.
     """
 
     kind: str = ""
@@ -67,10 +67,10 @@ class MemberFacts:
 
     Attributes:
         history: rows of history.
-        ridge: of the regression; None for a reference without weights.
+        ridge: penalty of the regression; None for a reference without weights.
         validation_nrmse: nRMSE on validation windows, at the horizon.
         stable: whether whole validation episodes stay finite and bounded.
-        model: folder of its trained model; None if it is not one.
+        model: name of the folder with its trained model; None if it has none.
     """
 
     history: int
@@ -94,10 +94,10 @@ class ReferencesFacts:
 
     Attributes:
         best: the family with the smallest error at the horizon, on validation rows.
-        chosen_on: the split that members were chosen on.
+        chosen_on: the split on which members were selected.
         digest: digest of the published artifact; empty if it was not published.
         families: families by name, simplest first.
-        left_out: families that are no reference here, and why.
+        left_out: families that are not references here, with the reason.
     """
 
     best: str
@@ -109,12 +109,12 @@ class ReferencesFacts:
 
 @dataclass(frozen=True)
 class Assessment:
-    """Errors of a model and its comparisons: what `verification.json` and `evaluation.json` share.
+    """Errors of a model and its comparisons, in `verification.json` and `evaluation.json`.
 
     Attributes:
         task: name of the task.
         form: `dynamics` or `policy`.
-        passed: whether every check passed; None where nothing was checked.
+        passed: whether every check passed; None if nothing was checked.
         gates: lines of the verdict.
         model: kind of the model; None for policies and evaluations.
         metrics: errors at the horizon, or outcomes of trials.
@@ -122,10 +122,10 @@ class Assessment:
         against: the model compared with each reference, by horizon and channel.
         gains: differences of a policy from `random`, by name.
         outputs: errors of channels that are predicted but not fed back, by name.
-        windows: test data behind the errors.
+        windows: amount of test data behind the errors.
         analysis: free run, residuals, worst episodes, calibration; None for policies.
         references: selection of the references; None without references.
-        counted: comparisons that count in the gate; None: all of them.
+        counted: comparisons that count in the gate; None for all of them.
     """
 
     task: str = ""
@@ -157,16 +157,16 @@ class Verification(Assessment):
         parity: comparisons with the trained network.
         nan: effects of NaN in each input.
         files: contents of each ONNX file.
-        latency_ms: latency of each call, ms; the first may have a limit.
+        latency_ms: latency of each call, ms; a task can limit the first.
         throughput: steps/s of batches.
-        cold_start, machine: times of a new process, and where times were measured.
+        cold_start, machine: times of a new process, and the machine that measured times.
         dataset: digest of the dataset.
         versions: versions of the libraries that made the files.
         precision, sensitivity, stability, physics, closed_loop: checks of dynamics models.
-        c99, variants: the C code, and the loss of each variant in fewer bits.
+        c99, variants: the C code, and the loss of each quantized variant.
         fit_diagnosis: over- or underfitting that the learning curves show.
-        unmodeled: effects that explain residuals of a dynamics model, not on the test split.
-        trials: outcomes in the environment: `model` and `random`.
+        unmodeled: effects that explain residuals of a dynamics model on other splits than `test`.
+        trials: outcomes in the environment of `model` and `random`.
         torch_trials: the same episodes with the policy in torch.
     """
 
@@ -214,13 +214,13 @@ def read_verification(folder: Path) -> Verification:
 
 
 def open_verification(home: Home, ref: ArtifactRef) -> Verification:
-    """Read the document of the artifact `verification`."""
+    """Read the document of an artifact `verification`."""
     return read_verification(open_ref(home, ref))
 
 
 @dataclass(frozen=True)
 class EvaluatedModel:
-    """Model of an evaluation: address, version if it is registered, folder, dataset digest."""
+    """Model of an evaluation: address, version if registered, folder, digest of the dataset."""
 
     name: str
     version: int | None
@@ -241,7 +241,7 @@ class LogsFacts:
 
 @dataclass(frozen=True)
 class ExampleFacts:
-    """A drawn window: its present is row `row` of an episode, `seconds` s from its start."""
+    """A drawn window: its current row is `row` of an episode, `seconds` s after its start."""
 
     title: str
     episode: str
@@ -266,8 +266,8 @@ class ChannelCurves:
 
     Attributes:
         unit: unit of the action, or `share of rows`.
-        by_time: over the time of an episode, at `ActionCurves.seconds`.
-        by_step: at each step after a reset; None for a policy without a memory.
+        by_time: differences over the time of an episode, at `ActionCurves.seconds`.
+        by_step: differences at each step after a reset; None for a policy without memory.
     """
 
     unit: str
@@ -281,8 +281,8 @@ class ActionCurves:
 
     Attributes:
         dt: time step, s.
-        seconds: mean time of the rows of each part, s from the start of their episode.
-        rows: rows of each part.
+        seconds: mean time of the rows of each part of the episodes, s after their start.
+        rows: number of rows of each part.
         channels: differences by action.
     """
 
@@ -294,12 +294,12 @@ class ActionCurves:
 
 @dataclass(frozen=True)
 class ActionValues:
-    """Values of actions in the states of logs: discounted return that a critic expects.
+    """Values of actions in the states of logs: discounted returns that a critic predicts.
 
     Attributes:
         critic: algorithm that trained the critic with the policy.
-        discount: discount of a step.
-        rows: rows that are compared.
+        discount: discount factor of a step.
+        rows: number of rows that are compared.
         logged: mean value of the logged actions.
         policy: mean value of the policy's actions.
         difference: mean of logged minus policy.
@@ -324,14 +324,14 @@ class PolicyEvaluation:
     Attributes:
         task: name of the task.
         source: the policy.
-        logs: logs whose actions were compared.
+        logs: logs with the compared actions.
         actions: differences from the logged actions: `model`, and `repeat`.
         curves: these differences over time.
         values: values of the logged actions; None without a critic of actions.
         environment: environment of the trials, such as `gymnasium, variant heavy`.
-        trials: episodes of `model`, `random`, and `champion` if it is another version.
+        trials: episodes of `model`, `random`, and `champion` if that is another version.
         gains: differences of `model` from the others, from the same starts.
-        notes: remarks, such as why a part is missing.
+        notes: remarks, for example why a part is missing.
     """
 
     task: str

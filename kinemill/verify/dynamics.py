@@ -61,7 +61,7 @@ from kinemill.verify.stability import sensitivity, stability
 from kinemill.verify.test_inputs import Probe, held_out_windows, long_probe, make_probes
 from kinemill.verify.unmodeled import ROWS, unmodeled_effects
 
-CONSTANT = 1e-12  # a smaller standard deviation in training counts as 1, as in the step's scaling
+CONSTANT = 1e-12  # a smaller standard deviation in training counts as 1, as in the scaling of steps
 
 
 @dataclass(frozen=True)
@@ -69,19 +69,19 @@ class DynamicsSubject:
     """An exported dynamics model, the trained step, and the dataset.
 
     Attributes:
-        folder: with step.onnx and rollout.onnx.
+        folder: folder of step.onnx and rollout.onnx.
         step: the trained step in torch, for parity.
-        dataset: with the test split.
+        dataset: dataset with the test split.
         settings: horizon, stride, limit on latency, physical checks.
-        trained: interface of the trained model, for the metadata; None: unknown.
+        trained: interface of the trained model, to check the metadata; None if unknown.
         fit_diagnosis: over- or underfitting that the learning curves show.
         closed_loop: results of the task's controller in its simulator.
-        motion: the same as pictures, HTML.
+        motion: animation of these runs, HTML.
         exported_summary: summary of the export, with C99 and variants.
         model: the kind of the model.
-        references: models to compare with; None: persistence alone.
-        counted: comparisons that count in the gate; None: all.
-        pairs: the position of each velocity that is the derivative of another state.
+        references: models to compare with; None for persistence only.
+        counted: comparisons that count in the gate; None for all.
+        pairs: name of the position by name of its velocity (`derivative_of`).
     """
 
     folder: Path
@@ -119,19 +119,19 @@ class DynamicsSubject:
 
     @property
     def pair(self) -> Pair:
-        """The files and the trained step, to be compared."""
+        """The files and the trained step, for comparison."""
         return Pair(self.simulator, self.step, self.std, self.angle)
 
     @property
     def std(self) -> Floats:
-        """Standard deviation of each state in training, (S,); 1 for a constant state."""
+        """Standard deviation of each state in training, (S,), in units; 1 for a constant state."""
         std = self.dataset.std[: len(self.angle)]
         return np.where(std > CONSTANT, std, 1.0)
 
     @property
     def angle(self) -> NDArray[np.bool_]:
-        """Which states are angles, (S,)."""
-        return self.exported.angle
+        """Whether each state is an angle, (S,)."""
+        return self.exported.interface.is_angle
 
     @property
     def probes(self) -> list[Probe]:
@@ -152,11 +152,11 @@ class DynamicsSubject:
         return evaluate_step(self.pair, self.probes)
 
     def compare_with_torch(self) -> list[Parity]:
-        """Compare on all probes, over a long horizon, and by other threads and providers."""
+        """Compare on all probes, over a long horizon, and with other threads and providers."""
         pair = self.pair
         try:
             references = self.evaluations
-        except Exception as error:  # noqa: BLE001 - files of another interface than the step's
+        except Exception as error:  # noqa: BLE001 - the files may have another interface
             calls = ("step", "rollout", "long rollout")
             return [failed_parity(call, self.probes[0], error) for call in calls]
         far = long_probe(self.dataset, self.exported.interface, LONG_ROWS, LONG)
@@ -176,13 +176,14 @@ class DynamicsSubject:
     def precision(self) -> Precision:
         """Effect of rounding on held-out windows.
 
-        It is that of the trained step in the files' precision: a faulty export does not change it.
+        It is measured with the trained step in the precision of the files, so that a faulty export
+        does not change it.
         """
         steps, reference = self.settings.horizon, self.evaluations[0]
         exact, (rounded, *_) = reference.rollout.part(0)
         truth = held_out_windows(self.dataset, self.exported.interface, steps).truth
         near = near_start(self.pair, reference.probe, exact)
-        last = np.maximum(near.sum(axis=1), 1) - 1
+        last = np.maximum(near.sum(axis=1), 1) - 1  # (N,): last step before the rollout diverges
         error = rms_at(wrapped(exact - truth, self.angle), last)
         return Precision(
             dtype=self.exported.interface.dtype,
@@ -201,7 +202,7 @@ class DynamicsSubject:
 
     @cached_property
     def variants(self) -> tuple[list[Gate], dict[str, float]]:
-        """Gate of each quantized variant, and its nRMSE on the test split compared with `fp32`."""
+        """Gate of each quantized variant, and nRMSE on the test split by variant and for `fp32`."""
         windows = held_out_windows(self.dataset, self.exported.interface, self.settings.horizon)
         gates, errors = list[Gate](), dict[str, float]()
         for path in sorted(self.folder.glob("rollout.*.onnx")):
@@ -209,8 +210,8 @@ class DynamicsSubject:
             loss = loss_of(load(path, non_finite="pass"), self.simulator, windows, math.inf)
             errors |= {name: loss.error, "fp32": loss.original}
             passed = not loss.why and math.isfinite(loss.error)
-            expected = "finite, NaN in its row alone, a rollout equals its steps"
-            gates.append(Gate(f"{name} variant", passed, loss.why or "sound", expected))
+            expected = "finite, NaN only in its row, a rollout equals its steps"
+            gates.append(Gate(f"{name} variant", passed, loss.why or "no faults", expected))
         return gates, errors
 
     def check_behavior(self) -> list[Gate]:
@@ -243,12 +244,12 @@ class DynamicsSubject:
         return stability(self.simulator, self.dataset)
 
     def measure(self) -> list[Gate]:
-        """Measure the errors on the test split; return the gate that they are finite."""
+        """Measure the errors on the test split, and return the gates that they are finite."""
         errors = finite("finite errors", bool(np.isfinite(self.analysis.model.by_step).all()))
         return [errors, *outputs_gate(self.outputs)]
 
     def throughput_of(self) -> tuple[Probe, int, Sequence[int]]:
-        """Return windows of the test split, their horizon, and one and more threads."""
+        """Return windows of the test split, their horizon, and the numbers of threads to time."""
         return self.probes[0], self.probes[0].actions.shape[1], (1, THREADS)
 
     def document(self) -> Verification:
@@ -281,7 +282,7 @@ class DynamicsSubject:
         )
 
     def _variant_results(self, exported: ExportSummary) -> dict[str, VariantResult]:
-        """Return the loss and size of each variant in fewer bits."""
+        """Return the loss and size of each quantized variant."""
         errors = self.variants[1]
         return {
             name: VariantResult(

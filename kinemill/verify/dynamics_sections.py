@@ -1,4 +1,4 @@
-"""The parts of a report that only dynamics models have: HTML."""
+"""The parts of a report that only dynamics models have, as HTML."""
 
 from html import escape
 
@@ -31,7 +31,7 @@ def dynamics_parts(verdict: Verdict, subject: DynamicsSubject, document: Verific
     horizon_ms = model.horizon * model.dt * 1000
     speed = f"p99 {number(times.p99)} ms, {number(horizon_ms / times.p50)} × real time"
     splits = {name: dataset.of(name) for name in ("train", "validation", "test")}
-    text = "Typical is the median window; nine of ten are better than the hard one."
+    text = "The typical window has the median error; nine of ten windows are better than the hard."
     shape = f"(1, {interface.history}, {len(interface.states)})"
     return Parts(
         kind="Model",
@@ -53,7 +53,7 @@ def dynamics_parts(verdict: Verdict, subject: DynamicsSubject, document: Verific
             ],
             trial_sections(document, subject.motion),
         ),
-        checks_note="Accuracy does not decide here; the gate compares it with references and "
+        checks_note="Accuracy is not a check; the gate compares it with the references and the "
         "champion.",
         channels=[
             [name_of(n), role, escape(interface.units[n]), limits_text(interface.limits, n)]
@@ -74,7 +74,7 @@ def dynamics_parts(verdict: Verdict, subject: DynamicsSubject, document: Verific
 
 
 def _unmodeled(document: Verification) -> str:
-    """Return the effects that explain residuals, and what to change; nothing without any."""
+    """Return the effects that explain residuals, with suggestions; empty if there are none."""
     if not document.unmodeled:
         return ""
     rows = [
@@ -85,7 +85,6 @@ def _unmodeled(document: Verification) -> str:
     return (
         "<h2>Unmodeled effects</h2><p>Terms that explain one-step errors on the validation and "
         "training splits: the share of their variance on rows not used in the fit, in addition to "
-        "linear terms of the current row. Shares of one channel overlap. "
-        "Where no effect is listed, the rest is noise, or comes from something that no channel "
-        "measures.</p>" + table(head, rows, fixed=True)
+        "linear terms of the current row. Shares of one channel overlap. The rest is noise, or an "
+        "effect that no channel measures.</p>" + table(head, rows, fixed=True)
     )

@@ -1,4 +1,4 @@
-"""Effects that can explain the residuals of a dynamics model, and the settings to try for each."""
+"""Effects that can explain the residuals of a dynamics model, with the settings to try."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,12 +11,12 @@ Effect = Literal[
 
 ADVICE: dict[Effect, tuple[str, str]] = {
     "linear": (
-        "the present row",
+        "the current row",
         "train longer (learn.steps, or learn.budget without a model). If the share stays, the "
         "states are noisy: a longer learn.history, or rigid_body with observer: true, filters them",
     ),
     "past": (
-        "rows before the present",
+        "rows before the current one",
         "a longer learn.history, or a model with memory: gru, lstm, latent",
     ),
     "friction": (
@@ -53,13 +53,13 @@ ADVICE: dict[Effect, tuple[str, str]] = {
 
 @dataclass(frozen=True)
 class UnmodeledEffect:
-    """An effect that explains residuals of a channel, not measured on the test split.
+    """An effect that explains residuals of a channel on other splits than the test split.
 
     Attributes:
         channel: name of a state.
         effect: key of `ADVICE`.
-        share: share of the variance of the residuals that its terms explain, on rows not used in
-            the fit, in addition to the linear terms.
+        share: share of the variance of the residuals that its terms explain in addition to the
+            linear terms, on rows not used in the fit.
     """
 
     channel: str

@@ -1,4 +1,4 @@
-"""Errors of one predictor: by channel, in units and in training spreads, with intervals.
+"""Errors of one predictor by channel, in units and in training standard deviations.
 
 Symbols: W windows, T horizon, S states.
 """
@@ -30,17 +30,17 @@ class Errors:
 
     Attributes:
         channels: names of the S states.
-        units: their units.
+        units: units of the states.
         dt: time step, s.
         starts: first row of each window in the dataset, (W,).
         history: rows of history in each window, H.
         stride: rows between the starts of windows.
-        by_horizon: prediction minus truth by the steps predicted, (W, S) each; angles wrapped to
-            [-π, π]. The largest key is T, see `horizons_of`.
-        by_step: root mean square over windows after each step, (T, S).
-        mae_by_step: mean absolute error over windows after each step, (T, S).
-        scale: of errors, from the training rows.
-        episode: number of the episode that each window lies in, (W,).
+        by_horizon: prediction minus truth by number of predicted steps, (W, S) each, in units;
+            angles wrapped to [-π, π] rad. The largest key is T, see `horizons_of`.
+        by_step: root mean square over windows after each step, (T, S), in units.
+        mae_by_step: mean absolute error over windows after each step, (T, S), in units.
+        scale: scale of errors, from the training rows.
+        episode: number of the episode of each window, (W,).
     """
 
     channels: tuple[str, ...]
@@ -67,7 +67,7 @@ class Errors:
 
     @property
     def std(self) -> Floats:
-        """Standard deviation of each state in training, (S,), the divisor of nRMSE."""
+        """Standard deviation of each state in training, (S,), in units; the divisor of nRMSE."""
         return self.scale.std
 
     @property
@@ -92,12 +92,12 @@ class Errors:
 
     @property
     def nrmse(self) -> float:
-        """RMSE over the spread of each channel, averaged over those that move in training."""
+        """RMSE / training standard deviation, averaged over the channels that move in training."""
         return float(normalized(self.rmse, self.std))
 
     @property
     def constant(self) -> tuple[str, ...]:
-        """Channels that never move in training: nrmse leaves them out."""
+        """Channels that never move in training, which `nrmse` leaves out."""
         moves = is_moving(self.std)
         return tuple(name for name, one in zip(self.channels, moves, strict=True) if not one)
 
@@ -108,7 +108,7 @@ class Errors:
     @cached_property
     @QUIETLY
     def log_intervals(self) -> tuple[list[Interval], Interval]:
-        """Intervals of log RMSE of each channel (S), and of log nRMSE."""
+        """Intervals of the log RMSE of each of the S channels, and of the log nRMSE."""
         lengths = block_lengths([self.errors**2], self.episode, self.overlap(self.horizon))
         left_out, moves = leave_out(lengths, self.scale), np.flatnonzero(is_moving(self.std))
         apart = [widest(left_out, np.array([index])) for index in range(len(self.channels))]
@@ -116,7 +116,7 @@ class Errors:
 
     @property
     def effective_n(self) -> float:
-        """Number of independent episodes or blocks behind the interval of nRMSE."""
+        """Effective number of independent episodes or blocks for the interval of nRMSE."""
         return self.log_intervals[1].effective_n
 
     @property
@@ -126,12 +126,12 @@ class Errors:
 
     def overlap(self, steps: int) -> int:
         """Return the number of consecutive windows that overlap at a horizon of `steps`."""
-        return -(-steps // self.stride)
+        return -(-steps // self.stride)  # rounded up
 
     def intervals(self) -> tuple[Floats, Floats]:
-        """Return 95 % intervals: of the RMSE per channel (S, 2), and of nrmse (2,).
+        """Return 95 % intervals of the RMSE of each channel, (S, 2), in units, and of nRMSE, (2,).
 
-        NaN where there are too few independent blocks, or where the predictor diverges.
+        They are NaN if there are too few independent blocks, or if the predictor diverges.
         """
         apart, whole = self.log_intervals
         by_channel = [_about(*one) for one in zip(self.rmse.tolist(), apart, strict=True)]
@@ -145,10 +145,11 @@ class Errors:
 
         Args:
             reference: measured on the same windows and with the same scale.
-            margin: of `Comparison.p_worse`.
+            margin: margin of `Comparison.p_worse`.
 
         Returns:
-            By steps, as text; then `nrmse` and each channel that moves in training.
+            Comparisons by number of steps, as text, then by `nrmse` and each channel that moves in
+            training.
         """
         return {
             str(steps): named(
@@ -169,7 +170,7 @@ class Errors:
     def against(
         self, reference: "Errors", channel: str | None = None, margin: float = MARGIN
     ) -> Comparison:
-        """Compare with a reference at the last step, by nrmse or one channel's RMSE."""
+        """Compare with a reference at the last step by nRMSE, or by the RMSE of one channel."""
         squares = self.errors**2, reference.errors**2
         comparisons = compare_squares(
             squares, self.scale, self.episode, self.overlap(self.horizon), margin
@@ -180,25 +181,28 @@ class Errors:
 def named(
     channels: tuple[str, ...], comparisons: list[Comparison], scale: Scale
 ) -> dict[str, Comparison]:
-    """Return comparisons by channel, `nrmse` first; channels that never move are left out."""
+    """Return comparisons by channel, `nrmse` first, without channels that never move."""
     apart = zip(channels, comparisons[1:], is_moving(scale.std), strict=True)
     return {NRMSE: comparisons[0]} | {name: one for name, one, moves in apart if moves}
 
 
 def _about(value: float, sure: Interval) -> tuple[float, float]:
-    """Return the interval of an error from that of its logarithm."""
+    """Return the interval of an error, given the interval of its logarithm."""
     with np.errstate(all="ignore"):
         factor = float(np.exp(sure.half)) if np.isfinite(value) else np.nan
     return value / factor, value * factor
 
 
 def is_moving(std: Floats) -> NDArray[np.bool_]:
-    """Return which channels move at all, (S,), by their standard deviations (S,)."""
+    """Return whether each channel moves in training: standard deviations (S,) -> (S,)."""
     return std > 0.0
 
 
 def normalized(rmse: Floats, std: Floats) -> Any:
-    """Return RMSE (..., S) over spread (S,), averaged over the channels that move at all."""
+    """Divide RMSE by standard deviations and average: (..., S), (S,), in units -> (...).
+
+    Channels that never move in training are left out; NaN if none moves.
+    """
     moves = is_moving(std)
     return (rmse[..., moves] / std[moves]).mean(axis=-1) if moves.any() else np.nan
 

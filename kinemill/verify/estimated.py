@@ -1,7 +1,7 @@
 """References that start from the same measurements as a model with derived states.
 
-A dataset holds derived states, such as velocities, from a filter that looks ahead. No predictor has
-them when a robot runs, so references get the estimates of the model.
+The derived states of a dataset, such as velocities, come from a filter that uses later rows. They
+are not available while a robot runs, so references get the estimates of the model instead.
 
 Symbols: W windows, H history, T horizon, S states, A actions.
 """
@@ -15,7 +15,7 @@ from kinemill.runtime.window_metrics import Floats, Predictor
 
 @dataclass(frozen=True)
 class EstimatedStart:
-    """A reference whose history holds the estimates of a model.
+    """A reference with the estimates of a model in its history.
 
     Attributes:
         reference: the reference.
@@ -31,7 +31,7 @@ class EstimatedStart:
         return max(self.reference.history, self.simulator.history)
 
     def rollout(self, states: Floats, past_actions: Floats, actions: Floats) -> Floats:
-        """(W, H, S), (W, H-1, A), (W, T, A) -> (W, T, S)."""
+        """Predict from estimates: (W, H, S), (W, H-1, A), (W, T, A) -> (W, T, S), in units."""
         history = states.copy()
         last = self.simulator.history
         history[:, -last:] = self.simulator.estimate(states[:, -last:].astype("float32"))
@@ -42,7 +42,7 @@ class EstimatedStart:
 def estimated_starts(
     references: Mapping[str, Predictor], simulator: Simulator
 ) -> dict[str, Predictor]:
-    """Return references that start as `simulator` does; the same if all states are measured."""
+    """Return references that start from the estimates of `simulator`, if it has derived states."""
     if not simulator.interface.derived:
         return dict(references)
     return {name: EstimatedStart(one, simulator) for name, one in references.items()}

@@ -1,4 +1,4 @@
-"""Evaluate a model on any logs, for `kinemill model evaluate`, and write its folder."""
+"""Evaluate a model on any logs, for `kinemill model evaluate`, and write the results."""
 
 import csv
 from collections.abc import Mapping
@@ -54,7 +54,7 @@ from kinemill.verify.report_sections import (
     windows_card,
 )
 
-NAMED = 8  # refused logs in a note
+NAMED = 8  # most refused logs that a note lists
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Evaluation:
         logs: the logs.
         analysis: errors of the model and its references.
         examples: windows to draw and write.
-        source: which model.
+        source: the model.
         notes: remarks on the references and the logs.
         outputs: errors of channels that are predicted but not fed back, by name.
     """
@@ -83,14 +83,15 @@ def references_for(
 ) -> References:
     """Return the references of a dataset, with a history that fits into the logs.
 
-    The published references are used if the logs are long enough; else shorter ones are fitted.
+    They are the published references if the logs are long enough, else new ones with a shorter
+    history.
 
     Args:
-        task: with channels and horizon.
-        home: with the dataset; read only.
-        dataset: its training and validation rows give the references.
+        task: task with channels and horizon.
+        home: home with the dataset; it is not changed.
+        dataset: dataset whose training and validation rows give the references.
         logs: the logs.
-        horizon: steps.
+        horizon: number of steps to predict.
     """
     published = find_references(task, home, dataset)
     longest = max(histories_of(logs.rows, horizon), default=1)
@@ -113,15 +114,13 @@ def evaluate_logs(
         opponents: references by name; see `labels.LABELS`.
         logs: see `read_logs`.
         measurement: horizon and scale.
-        whole: references over whole episodes; default: `opponents`.
+        whole: references for whole episodes; default `opponents`.
 
     Raises:
-        BadInput: The model has other channels, or no episode is long enough.
+        BadInput: The channels of the model differ, or no episode is long enough.
     """
     if differing := unlike(simulator.interface, logs.rows):
-        raise BadInput(
-            "the model", f"has another interface than the task now: {'; '.join(differing)}"
-        )
+        raise BadInput("the model", f"differs from the current task: {'; '.join(differing)}")
     predictors = {MODEL: simulator, **estimated_starts(opponents, simulator)}
     rows = max(one.history for one in predictors.values()) + measurement.horizon
     longest = max(episode.rows for episode in logs.rows.episodes)
@@ -130,7 +129,7 @@ def evaluate_logs(
             logs.path,
             f"the longest accepted episode has {longest} rows",
             expected=f"at least history + horizon = {rows}",
-            fix="take a smaller --horizon, or longer logs",
+            fix="use a smaller --horizon, or longer logs",
         )
     others = estimated_starts(opponents if whole is None else whole, simulator)
     over_episodes = {MODEL: simulator, **others}
@@ -184,7 +183,7 @@ def _example_facts(evaluation: Evaluation, example: Example) -> ExampleFacts:
 
 
 def _write_examples(evaluation: Evaluation, path: Path) -> None:
-    """Write measured and predicted rows of every example, one line a row."""
+    """Write the measured and predicted rows of every example as CSV, one line per row."""
     analysis, rows = evaluation.analysis, evaluation.logs.rows
     model = analysis.model
     starts = model.starts[[example.window for example in evaluation.examples]]
@@ -222,7 +221,7 @@ def _page(evaluation: Evaluation, summary: LogEvaluation) -> str:
     if len(analysis.errors) > 1:
         cards += [best_card(summary), horizons_card(summary)]
     cards.append(windows_card(analysis, "Windows"))
-    text = "They are spread evenly over all windows, from the smallest error to the largest."
+    text = "They are evenly spaced among all windows, from the smallest error to the largest."
     sections = [
         f'<header><div><div class="eyebrow">Model evaluation</div><h1>{escape(title)}</h1></div>'
         f"</header>{lead_section(headline(summary))}",
@@ -232,7 +231,7 @@ def _page(evaluation: Evaluation, summary: LogEvaluation) -> str:
         _logs(evaluation),
     ]
     footer = (
-        "Made by kinemill from the exported ONNX file alone. The numbers are in evaluation.json in "
+        "Made by kinemill from the exported ONNX file only. The numbers are in evaluation.json in "
         "this folder."
     )
     return html_page(f"{title}: evaluation", sections, footer)
@@ -251,7 +250,7 @@ def _logs(evaluation: Evaluation) -> str:
 
 
 def refusal_note(logs: Logs) -> list[str]:
-    """Return the note on refused logs, if any."""
+    """Return a list with the note on refused logs, empty if none was refused."""
     if not logs.refused:
         return []
     more = f" and {len(logs.refused) - NAMED} more" if len(logs.refused) > NAMED else ""

@@ -12,22 +12,22 @@ from kinemill.runtime.session import CUDA, PROVIDERS, with_fallbacks
 from kinemill.verify.parity import Pair, Parity, Reference, compare_both, failed_parity
 from kinemill.verify.test_inputs import Array, Arrays
 
-# Providers that compute in float32 as a CPU does; Core ML and NPUs round to half precision.
+# Providers that compute in float32 like a CPU. Core ML and NPUs round to half precision.
 ACCELERATORS = {CUDA: "CUDA", "ROCMExecutionProvider": "ROCm"}
-REQUIRED = {"cuda": "CUDA", "tensorrt": "TensorRT"}  # by `verify.providers`
-THREADS = 2  # robots use one
+REQUIRED = {"cuda": "CUDA", "tensorrt": "TensorRT"}  # values of `verify.providers`
+THREADS = 2  # robots use one thread
 
 
 @dataclass(frozen=True)
 class Sessions:
-    """The two files as sessions of ONNX Runtime, without checks of the inputs."""
+    """Step and rollout as sessions of ONNX Runtime, without checks of the inputs."""
 
     interface: Interface
     step_session: InferenceSession
     rollout_session: InferenceSession
 
     def rollout(self, states: Array, past_actions: Array, actions: Array) -> Array:
-        """(N, H, S), (N, H-1, A), (N, T, A) -> (N, T, S)."""
+        """Run the rollout: (N, H, S), (N, H-1, A), (N, T, A) -> (N, T, S), in units."""
         feed = {"states": states, "past_actions": past_actions, "actions": actions}
         (rolled,) = self.rollout_session.run(["next_states"], self._contiguous(feed))
         return np.asarray(rolled)
@@ -35,7 +35,7 @@ class Sessions:
     def rollout_outputs(
         self, states: Array, past_actions: Array, actions: Array
     ) -> tuple[Array, Array]:
-        """(N, H, S), (N, H-1, A), (N, T, A) -> (N, T, S), (N, T, Y)."""
+        """Roll out with outputs: (N, H, S), (N, H-1, A), (N, T, A) -> (N, T, S), (N, T, Y)."""
         feed = {"states": states, "past_actions": past_actions, "actions": actions}
         rolled, outputs = self.rollout_session.run(
             ["next_states", "outputs"], self._contiguous(feed)
@@ -43,12 +43,12 @@ class Sessions:
         return np.asarray(rolled), np.asarray(outputs)
 
     def step(self, state: Array, action: Array, *carry: Array) -> tuple[Array, ...]:
-        """(N, S), (N, A), carry -> (N, S), carry."""
+        """Advance one step: (N, S), (N, A), carry -> (N, S), carry."""
         outputs = ["next_state", *(f"next_{item.name}" for item in self.interface.carry)]
         return self._run_step(outputs, state, action, carry)
 
     def step_outputs(self, state: Array, action: Array, *carry: Array) -> Array:
-        """(N, S), (N, A), carry -> (N, Y)."""
+        """Return the outputs of one step: (N, S), (N, A), carry -> (N, Y)."""
         return self._run_step(["outputs"], state, action, carry)[0]
 
     def _run_step(
@@ -71,14 +71,14 @@ def compare_providers(
     reference: Reference,
     required: Sequence[str] = (),
 ) -> list[Parity]:
-    """Compare with THREADS threads, and on accelerators.
+    """Compare the files with THREADS threads and on accelerators with the trained step.
 
     Args:
-        folder: with step.onnx and rollout.onnx.
-        threaded: the files with THREADS threads.
+        folder: folder of step.onnx and rollout.onnx.
+        threaded: the files, loaded with THREADS threads.
         pair: the files on one thread, and the trained step.
         reference: evaluations of the step.
-        required: `verify.providers`, each of which has to be there; none: every available one.
+        required: `verify.providers`: each must be available. If empty, use every available one.
     """
     named = _with_suffix(reference, f"{THREADS} threads")
     rows = compare_both(replace(pair, simulator=threaded), named)
@@ -105,14 +105,14 @@ def _with_suffix(reference: Reference, suffix: str) -> Reference:
 
 
 def available_accelerators() -> Sequence[str]:
-    """Return the accelerators that this ONNX Runtime was built for."""
+    """Return the accelerators that this build of ONNX Runtime supports."""
     import onnxruntime as ort
 
     return [name for name in ACCELERATORS if name in ort.get_available_providers()]
 
 
 def open_on(folder: Path, interface: Interface, provider: str) -> Sessions | None:
-    """Open both files on an accelerator; None if the machine has none of this kind."""
+    """Open both files on an accelerator; None if the machine does not have it."""
     import onnxruntime as ort
 
     if provider not in ort.get_available_providers():
@@ -125,5 +125,6 @@ def open_on(folder: Path, interface: Interface, provider: str) -> Sessions | Non
         for name in ("step.onnx", "rollout.onnx")
     ]
     if any(session.get_providers()[0] != provider for session in opened):
-        return None  # built for it, but the machine has none
+        # ONNX Runtime falls back to the CPU without an error if the machine lacks the accelerator.
+        return None
     return Sessions(interface, *opened)

@@ -1,4 +1,4 @@
-"""The exported files of a dynamics model, checked without the trained network and the data.
+"""Checks of the exported files of a dynamics model that need no trained network and no data.
 
 Symbols: N rows, H history, T horizon, S states, A actions.
 """
@@ -27,11 +27,13 @@ from kinemill.verify.subject import check_batches
 from kinemill.verify.test_inputs import Array, Arrays, Probe, window_probe
 
 ROWS, HORIZON = 64, 25
-BITS = {"fp16": 11, "int8": 7}  # precision of the inputs of a layer, relative to value or range
-ADDS_UP = 32.0  # times: ranges are not filled, and layers follow each other
-TINY = 1e-9  # of a constant channel
-COPIES, BIT = 3, 2.0**-23  # perturbed windows; one bit of float32
-TIMES = 10.0  # the effect of one bit, as in parity with the trained step
+# Precision of the inputs of a layer in bits, relative to the value (fp16) or the range (int8).
+BITS = {"fp16": 11, "int8": 7}
+# Factor on that precision: values fill only a part of their range, and errors of layers add up.
+ADDS_UP = 32.0
+TINY = 1e-9  # change of a constant channel, to avoid division by zero
+COPIES, BIT = 3, 2.0**-23  # number of perturbed copies, and the relative size of a float32 bit
+TIMES = 10.0  # allowed multiple of the effect of one bit, as in parity with the trained step
 UNLIMITED = 1.0  # test range of a channel without limits, in its unit
 
 
@@ -40,7 +42,7 @@ class ExportedDynamics:
     """Exported files of a dynamics model.
 
     Attributes:
-        path: the folder, or the rollout file of a variant in fewer bits.
+        path: the folder, or the rollout file of a quantized variant.
     """
 
     path: Path
@@ -52,28 +54,23 @@ class ExportedDynamics:
 
     @cached_property
     def simulator(self) -> Simulator:
-        """The files, passing NaN on."""
+        """The files, loaded so that NaN inputs are accepted."""
         return load(self.path, non_finite="pass")
 
     @cached_property
     def threaded(self) -> Simulator:
-        """The same with two threads."""
+        """The files, loaded with two threads."""
         return load(self.path, threads=2, non_finite="pass")
 
     @cached_property
     def strict(self) -> Simulator:
-        """The same, rejecting every invalid input."""
+        """The files, loaded so that every invalid input is rejected."""
         return load(self.path, out_of_limits="raise")
 
     @property
     def interface(self) -> Interface:
         """Channels, units and shapes."""
         return self.simulator.interface
-
-    @property
-    def angle(self) -> NDArray[np.bool_]:
-        """Which states are angles, (S,)."""
-        return self.interface.is_angle
 
     def models(self) -> dict[Path, onnx.ModelProto]:
         """Return every ONNX file of the folder."""
@@ -84,7 +81,7 @@ class ExportedDynamics:
         return [line for path, model in models.items() for line in examine(path, model)]
 
     def make_probes(self) -> list[Probe]:
-        """Return windows at rest, then within the limits, from a fixed seed."""
+        """Return one probe: a window of zeros, then random windows within the limits."""
         rng, interface = np.random.default_rng(0), self.interface
 
         def draw(names: tuple[str, ...], steps: int) -> NDArray[np.float32]:
@@ -98,23 +95,24 @@ class ExportedDynamics:
 
         history, states, actions = interface.history, interface.states, interface.actions
         parts = draw(states, history), draw(actions, history - 1), draw(actions, HORIZON)
-        return [window_probe("made up", *parts)]
+        return [window_probe("random", *parts)]
 
     def outputs(self, probe: Probe, threads: int = 1) -> Array:
-        """Return rollouts, (N, T, S)."""
+        """Return the rollouts of a probe, (N, T, S), in units."""
         simulator = self.simulator if threads == 1 else self.threaded
         return simulator.rollout(*probe.windows)
 
     def agreement(self, name: str, probe: Probe, one: Array, other: Array) -> Gate:
         """Compare rollouts (N, T, S) up to the effect of one float32 bit in the inputs."""
         reach = np.maximum(np.abs(other.astype(np.float64)).max(axis=(0, 1)), 1.0)
-        off = np.abs(wrapped(one.astype(np.float64) - other, self.angle)) / reach
+        off = np.abs(wrapped(one.astype(np.float64) - other, self.interface.is_angle)) / reach
+        # A chaotic model amplifies the rounding of another batch size, so a fixed limit would fail.
         passed = bool((off <= np.maximum(SAME, TIMES * self._rounding(probe) / reach)).all())
-        value = f"{float(off.max()):.1e} of a channel's reach apart"
-        return Gate(name, passed, value, f"at most {SAME:g}, or what rounding explains")
+        value = f"they differ by {float(off.max()):.1e} of a channel's largest value"
+        return Gate(name, passed, value, f"at most {SAME:g}, or the effect of rounding")
 
     def _rounding(self, probe: Probe) -> Floats:
-        """Return the change of rollouts by one bit in each input, (N, 1, S)."""
+        """Return the largest change of each rollout by one bit in the inputs, (N, 1, S)."""
         random, one = np.random.default_rng(0), self.outputs(probe)
         changes = list[Floats]()
         for _ in range(COPIES):
@@ -149,7 +147,7 @@ class ExportedDynamics:
         return check_contract(self.simulator, self.strict, probes)
 
     def check_alone(self, probe: Probe) -> list[Gate]:
-        """Check rollout against steps, stored parity cases, and the variants in fewer bits."""
+        """Check that a rollout equals its steps, the stored parity cases, and the variants."""
         gates: list[Gate] = []
         if self._has_cases:
             cases = read_cases(self.path)
@@ -182,20 +180,20 @@ class ExportedDynamics:
     def _check_rounding(self, path: Path) -> Gate:
         """Compare the first step of a variant with the original, within its number of bits.
 
-        Later steps may differ by any amount where motion is chaotic; they must be finite.
+        Later steps can differ by any amount if the motion is chaotic, but must be finite.
         """
         name, cases = path.name.split(".")[1], read_cases(self.path)
         inputs = [cases[part] for part in INPUTS]
         variant = load(path, non_finite="pass").rollout(*inputs)
         if name not in BITS or not np.isfinite(variant).all():
-            return Gate("rounding", False, "not finite or of no known kind", f"one of {[*BITS]}")
-        exact = self.simulator.rollout(*inputs)[:, 0]
-        off = wrapped((variant[:, 0] - exact).astype(np.float64), self.angle)
-        moved = wrapped((exact - inputs[0][:, -1]).astype(np.float64), self.angle)
+            return Gate("rounding", False, "not finite or of unknown kind", f"one of {[*BITS]}")
+        exact, angle = self.simulator.rollout(*inputs)[:, 0], self.interface.is_angle
+        off = wrapped((variant[:, 0] - exact).astype(np.float64), angle)
+        moved = wrapped((exact - inputs[0][:, -1]).astype(np.float64), angle)
         rms_off, rms_moved = (np.sqrt(np.square(part).mean(axis=0)) for part in (off, moved))
         worst, most = float((rms_off / (rms_moved + TINY)).max()), ADDS_UP * 2.0 ** -BITS[name]
-        text = f"{worst:.2g} of what the first step changes"
-        return Gate("rounding", worst <= most, text, f"at most {most:.2g} in {name}")
+        text = f"{worst:.2g} of the change in the first step"
+        return Gate("rounding", worst <= most, text, f"at most {most:.2g} for {name}")
 
     def timed_calls(self, probe: Probe) -> dict[str, TimedCall]:
         """Return a rollout over the probe's horizon and one step."""
@@ -213,7 +211,7 @@ class ExportedDynamics:
 
 
 def check_runs(variant: ExportedDynamics, probe: Probe) -> list[Gate]:
-    """Check one file in fewer bits like the original."""
+    """Run the checks of the original files on a quantized variant."""
     return [
         *check_batches(variant, probe),
         same_by_steps(variant.simulator, probe),

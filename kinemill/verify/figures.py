@@ -12,19 +12,20 @@ from kinemill.reports.charts import Line, Whisker, axis_label, line_chart, numbe
 from kinemill.reports.components import figure
 from kinemill.runtime import wrapped
 from kinemill.runtime.window_metrics import Floats, Windows, predict
-from kinemill.verify.accuracy import gather
+from kinemill.verify.accuracy import gather, is_angle
 from kinemill.verify.analysis import Analysis, window_errors
 from kinemill.verify.calibration import Calibration
 from kinemill.verify.errors import Errors, is_moving
 from kinemill.verify.labels import label
 
 _TIME = "time from the start of the prediction, s"
-_DRAWN = ("champion", "model")  # in rollouts, compared with the best reference
-MOST = 12  # channels pictured; of more, those with the largest error
+_DRAWN = ("champion", "model")  # drawn in rollouts in addition to the best reference
+MOST = 12  # most channels in a figure; of more, those with the largest error are drawn
+_EVEN = (2, 4)  # numbers of charts that fill rows of two
 
 
 def pictured(errors: Errors) -> list[int]:
-    """Return the states to picture, in their order: all, or those with the largest error."""
+    """Return the indexes of the states to draw, in order: all, or those with the largest error."""
     std = errors.std
     relative = np.divide(errors.rmse, std, out=np.zeros_like(std), where=is_moving(std))
     worst = np.argsort(-np.nan_to_num(relative, nan=np.inf), kind="stable")[:MOST]
@@ -32,12 +33,11 @@ def pictured(errors: Errors) -> list[int]:
 
 
 def error_growth(analysis: Analysis) -> str:
-    """Draw RMSE over time ahead, one chart a state, all contestants."""
+    """Draw the RMSE of all predictors over the prediction time, one chart per state."""
     model = analysis.model
     intervals, _ = model.intervals()
     time = np.arange(model.horizon + 1, dtype=np.float64) * model.dt
     indexes, charts = pictured(model), list[str]()
-    even = len(indexes) in (2, 4)
     for index in indexes:
         lines = [
             Line(
@@ -50,19 +50,24 @@ def error_growth(analysis: Analysis) -> str:
         ]
         own = lines[-1].y[np.isfinite(lines[-1].y)].max(initial=0.0)
         every = np.concatenate([line.y for line in lines])
-        # Cut off the errors of a diverging model, which would flatten the others.
+        # Limit the axis, because the errors of a diverging model would flatten all other curves.
         top = min(every[np.isfinite(every)].max(initial=0.0), 8.0 * own or np.inf)
         low, high = intervals[index]
         bars = [Whisker(float(time[-1]), low, high, "model")] if np.isfinite(high) else []
         chart = line_chart(
             lines,
             labels=("time ahead, s", axis_label("RMSE", model.units[index])),
-            size=(520, 252) if even else (340, 212),
+            size=(520, 252) if len(indexes) in _EVEN else (340, 212),
             y=(0.0, 1.05 * top or 1.0),
             whiskers=bars,
         )
         charts.append(figure(model.channels[index], model.units[index], chart))
-    return f'<div class="grid{" even" if even else ""}">{"".join(charts)}</div>'
+    return _grid(charts)
+
+
+def _grid(charts: Sequence[str]) -> str:
+    even = " even" if len(charts) in _EVEN else ""
+    return f'<div class="grid{even}">{"".join(charts)}</div>'
 
 
 @dataclass(frozen=True)
@@ -74,14 +79,17 @@ class Example:
 
 
 def three_examples(errors: Errors) -> list[Example]:
-    """Return the median window, the ninth of ten, and the worst."""
+    """Return the windows with the median error, the 90th percentile, and the largest error."""
     order, last = _ranked(errors)
     ranks = {"Typical": last // 2, "Hard": round(0.9 * last), "Worst": last}
     return [Example(title, int(order[rank])) for title, rank in ranks.items()]
 
 
 def ranked_examples(errors: Errors, count: int) -> list[Example]:
-    """Return `count` windows evenly from the best to the worst; one alone is the median."""
+    """Return `count` windows, evenly spaced from the best to the worst; a single one is the median.
+
+    There are fewer if fewer windows exist.
+    """
     order, last = _ranked(errors)
     count = min(count, last + 1)
     shares = [0.5] if count == 1 else [index / (count - 1) for index in range(count)]
@@ -98,7 +106,7 @@ def _ranked(errors: Errors) -> tuple[NDArray[np.int64], int]:
 
 
 def rollouts(analysis: Analysis, examples: Sequence[Example]) -> str:
-    """Draw windows side by side: truth, model, champion, and the best reference."""
+    """Draw windows side by side: measured values, model, champion and best reference."""
     model, dataset = analysis.model, analysis.dataset
     starts = model.starts[[example.window for example in examples]]
     windows = gather(dataset, starts, model.history, model.horizon)
@@ -128,7 +136,7 @@ def rollouts(analysis: Analysis, examples: Sequence[Example]) -> str:
 
 
 def rollout_models(analysis: Analysis) -> list[str]:
-    """Return the names of the best reference, the champion and the model, the top one last."""
+    """Return the names of the best reference, the champion and the model, in drawing order."""
     errors = {name: one.nrmse for name, one in analysis.errors.items()}
     finite = [name for name in errors if name not in _DRAWN and np.isfinite(errors[name])]
     best = min(finite, key=lambda name: errors[name], default=None)
@@ -136,11 +144,9 @@ def rollout_models(analysis: Analysis) -> list[str]:
 
 
 def unwrapped(analysis: Analysis, name: str, windows: Windows) -> Floats:
-    """Return predictions (W, T, S), angles without whole turns to the continuous truth."""
-    dataset = analysis.dataset
-    angle = np.array([state in dataset.angles for state in dataset.states])
+    """Return predictions (W, T, S), in units, with angles within half a turn of the truth."""
     predicted = predict(analysis.predictors[name], windows)
-    return windows.truth + wrapped(predicted - windows.truth, angle)
+    return windows.truth + wrapped(predicted - windows.truth, is_angle(analysis.dataset))
 
 
 def _position(dataset: PackedDataset, start: int, errors: Errors) -> str:
@@ -164,7 +170,7 @@ def _rollout_chart(
     low, high = measured.min(), measured.max()
     model = lines[-1].y[np.isfinite(lines[-1].y)]
     low, high = min(low, model.min(initial=low)), max(high, model.max(initial=high))
-    room = 0.08 * (high - low) or 0.1
+    room = 0.08 * (high - low) or 0.1  # a constant channel has no range
     ends = (float(low - room), float(high + room))
     labels = (_TIME, axis_label(errors.channels[index], errors.units[index]))
     return line_chart([_start(ends), *lines], labels=labels, size=(340, 182), y=ends)
@@ -182,18 +188,18 @@ def _actions(windows: Windows, index: int, row: int, errors: Errors, label: str)
 
 
 def _start(ends: tuple[float, float]) -> Line:
-    """Return a dashed line where the known past ends, over the range of the vertical axis."""
+    """Return a dashed line at the start of the prediction, over the range of the vertical axis."""
     return Line("start of the prediction", "now", np.zeros(2), np.array(ends))
 
 
 def _times(errors: Errors) -> tuple[Floats, Floats]:
-    """Return seconds of the known rows (H,), up to 0, and of the predicted ones (T+1,), from 0."""
+    """Return times of the known rows (H,), up to 0, and of predictions (T+1,), from 0, in s."""
     past = np.arange(1 - errors.history, 1, dtype=np.float64) * errors.dt
     return past, np.arange(errors.horizon + 1, dtype=np.float64) * errors.dt
 
 
 def autocorrelations(analysis: Analysis) -> str:
-    """Draw the autocorrelation of the model's one-step residuals, one chart a state."""
+    """Draw the autocorrelation of the model's one-step residuals, one chart per state."""
     residuals, model = analysis.residuals, analysis.model
     lags = np.arange(1, residuals.lags + 1, dtype=np.float64)
     charts = [
@@ -204,12 +210,11 @@ def autocorrelations(analysis: Analysis) -> str:
         )
         for index in pictured(model)
     ]
-    even = " even" if len(charts) in (2, 4) else ""
-    return f'<div class="grid{even}">{"".join(charts)}</div>'
+    return _grid(charts)
 
 
 def cross_correlations(analysis: Analysis) -> str:
-    """Draw for each state the correlation of its residuals with the input that explains most."""
+    """Draw the correlation of each state's residuals with the most correlated action."""
     residuals, model, actions = analysis.residuals, analysis.model, analysis.dataset.actions
     taus = np.arange(-residuals.lags, residuals.lags + 1, dtype=np.float64)
     charts = list[str]()
@@ -222,12 +227,11 @@ def cross_correlations(analysis: Analysis) -> str:
         name = f"{model.channels[index]} and {actions[column]}"
         band = float(residuals.cross_band[index, column])
         charts.append(figure(name, "", _stems(taus, residuals.cross[:, index, column], band)))
-    even = " even" if len(charts) in (2, 4) else ""
-    return f'<div class="grid{even}">{"".join(charts)}</div>'
+    return _grid(charts)
 
 
 def coverages(calibration: Calibration, errors: Errors) -> str:
-    """Plot the coverage of each interval over the prediction time, one chart per state."""
+    """Draw the coverage of each interval over the prediction time, one chart per state."""
     time = np.arange(1, errors.horizon + 1, dtype=np.float64) * errors.dt
     labels = ("time ahead, s", "share of windows")
     ends, charts = np.array([time[0], time[-1]]), list[str]()
@@ -243,12 +247,11 @@ def coverages(calibration: Calibration, errors: Errors) -> str:
         charts.append(
             figure(errors.channels[index], "", line_chart(lines, labels=labels, y=(0.0, 1.05)))
         )
-    even = " even" if len(charts) in (2, 4) else ""
-    return f'<div class="grid{even}">{"".join(charts)}</div>'
+    return _grid(charts)
 
 
 def _stems(lags: Floats, values: Floats, band: float) -> str:
-    """Draw a correlation by lags as stems, and the band that noise stays in."""
+    """Draw correlations (L,) by lag as stems, with the 99 % band of white noise."""
     ends = np.array([lags[0], lags[-1]])
     lines = [Line("99 % band", "limit", ends, np.full(2, end)) for end in (-band, band)]
     lines.append(Line("0", "truth", ends, np.zeros(2)))

@@ -1,4 +1,4 @@
-"""The files of a model: reading them, and comparing their metadata with the data."""
+"""Reading the files of a model, and comparing their metadata with the data."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +19,7 @@ def read_models(folder: Path) -> dict[Path, onnx.ModelProto]:
     """Read both files of a model and its variants, such as `step.int8.onnx`.
 
     Raises:
-        BadInput: One of both is missing, or a file is no ONNX.
+        BadInput: Step or rollout is missing, or a file is not an ONNX file.
     """
     variants = {path.name for path in folder.glob("*.onnx")} - set(FILES)
     models: dict[Path, onnx.ModelProto] = {}
@@ -34,12 +34,13 @@ def read_model(path: Path) -> onnx.ModelProto:
     """Read one file without external data.
 
     Raises:
-        BadInput: It is no ONNX.
+        BadInput: It is not an ONNX file.
     """
     try:
         return onnx.load(path, load_external_data=False)
     except DecodeError as error:
-        raise BadInput(path, "is no ONNX", expected="a file that kinemill exported") from error
+        expected = "a file that kinemill exported"
+        raise BadInput(path, "is not an ONNX file", expected=expected) from error
 
 
 def unlike_data(
@@ -53,18 +54,18 @@ def unlike_data(
         try:
             interfaces.append(read_interface(path, model))
         except BadInput:
-            continue  # `examine` has a gate for it
+            continue  # `examine` has a gate for unreadable metadata
     fields = {line.split()[0] for one in interfaces for line in unlike(one, dataset)}
     fields |= {line for one in interfaces for line in _unlike_trained(one, trained)}
     faults = [f"differs in {name}" for name in sorted(fields)]
     if len(interfaces) < len(models) or any(one != interfaces[0] for one in interfaces):
         faults = ["the files have different metadata", *faults]
-    expected = "channels, units, angles, dt of the dataset; all else as in the trained model"
+    expected = "channels, units, angles and dt of the dataset, all else as in the trained model"
     return gate("metadata", faults, expected)
 
 
 def _unlike_trained(interface: Interface, trained: Interface | None) -> list[str]:
-    """Return the fields in which a file differs from the trained model but versions and dtype."""
+    """Return the fields that differ from the trained model, except versions and dtype."""
     if trained is None:
         return []
     return [
@@ -75,7 +76,7 @@ def _unlike_trained(interface: Interface, trained: Interface | None) -> list[str
 
 
 def unlike(interface: Interface, dataset: PackedDataset) -> list[str]:
-    """Return the differences of a model and a dataset, as `units {...}, not {...}`."""
+    """Return the differences of a model and a dataset, such as `units {...}, not {...}`."""
     expected = {
         "states": tuple(dataset.states),
         "actions": tuple(dataset.actions),

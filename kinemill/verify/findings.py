@@ -1,4 +1,4 @@
-"""Comparisons of a model with each reference: which one matters most, and what counts."""
+"""Comparisons of a model with each reference: the most important ones, and which ones count."""
 
 import math
 from collections.abc import Mapping
@@ -25,9 +25,9 @@ from kinemill.verify.losses import (
 from kinemill.verify.phrases import interval_words, less_or_more
 
 MODEL, CHAMPION = "model", "champion"
-# better, worse: significantly. behind: worse by its own interval, but not among so many
-# comparisons, or by less than the margin. even: no significant difference. uncounted: no reference
-# predicts so far, the task leaves it out, or the model is a reference like the other.
+# better, worse: the difference is significant. behind: worse by the interval of this comparison,
+# but not significant among all comparisons, or within the margin. even: no significant difference.
+# uncounted: no reference predicts so far, the task leaves it out, or the model is a reference too.
 State = Literal["better", "worse", "behind", "even", "uncounted"]
 
 
@@ -38,9 +38,10 @@ class Cell:
     Attributes:
         horizon: steps ahead as text, or `free_run`.
         channel: name of a channel, or `nrmse` for their mean.
-        reference: the one with the smallest error; where the model is worse, that by most.
-        comparison: with it.
-        state: how they compare, and whether it counts in the gate.
+        reference: the reference with the smallest error; if the model is worse than some
+            references, the one with the largest ratio.
+        comparison: comparison with this reference.
+        state: result of the comparison, and whether it counts in the gate.
     """
 
     horizon: str
@@ -70,15 +71,15 @@ def horizon_words(horizon: str) -> str:
 
 
 def own_reference(document: Assessment) -> str | None:
-    """Return the name of the reference that the model is; None for a trained one."""
+    """Return the name of the reference that the model is; None for a trained model."""
     return document.model.reference if document.model else None
 
 
 def best_reference(nrmse: Mapping[str, float], own: str | None = None) -> str | None:
-    """Return the reference with the smallest nRMSE at the horizon; None: none is finite.
+    """Return the reference with the smallest nRMSE at the horizon; None if none is finite.
 
     Args:
-        nrmse: by name of the model.
+        nrmse: nRMSE by name of the model.
         own: the reference that the model is, which is not compared with itself.
     """
     references = {
@@ -95,19 +96,19 @@ def best_in(document: Assessment) -> str | None:
 
 
 def history_of(document: Assessment, reference: str) -> int | None:
-    """Return the rows of history of the strongest member of a reference, if they are known."""
+    """Return the rows of history of the strongest member of a reference; None if unknown."""
     families = document.references.families if document.references else {}
     return families[reference].strongest.history if reference in families else None
 
 
 def compared_with(document: Assessment) -> dict[str, Comparisons]:
-    """Return the model compared with each reference but itself, at every horizon."""
+    """Return the comparisons with each reference except the model itself, at every horizon."""
     own = own_reference(document)
     return {name: comparisons for name, comparisons in document.against.items() if name != own}
 
 
 def cells_of(document: Assessment) -> dict[tuple[str, str], Cell]:
-    """Return the comparison that matters most at each horizon and on each channel."""
+    """Return the most important comparison at each horizon and on each channel."""
     compared = compared_with(document)
     horizons = list(dict.fromkeys(key for comparisons in compared.values() for key in comparisons))
     counted = document.counted or Counted(tuple(horizons), None, MARGIN)
@@ -124,21 +125,21 @@ def cells_of(document: Assessment) -> dict[tuple[str, str], Cell]:
 
 
 def worse_findings(document: Assessment) -> list[Cell]:
-    """Return where a reference is significantly better by the gate, the largest ratio first."""
+    """Return the comparisons that the gate counts as losses, the largest ratio first."""
     worse = [cell for cell in cells_of(document).values() if cell.state == "worse"]
     return sorted(worse, key=lambda cell: -cell.comparison.ratio)
 
 
 @dataclass(frozen=True)
 class _Rules:
-    """Rules of the gate for comparisons: counted ones, the reference that is the model, and T."""
+    """Rules of the gate: which comparisons count, the reference that is the model, and T."""
 
     counted: Counted
     own: str | None
     last: int
 
     def count(self, horizon: str, channel: str, reference: str) -> bool:
-        """Return whether the gate counts a comparison with a reference at a horizon, channel."""
+        """Return whether the gate counts a comparison with a reference."""
         if reference in peers_of(self.own) and not counts_between_peers(
             horizon, channel, self.last
         ):
@@ -150,7 +151,7 @@ class _Rules:
 def _losses(
     compared: Mapping[str, Comparisons], rules: _Rules
 ) -> dict[tuple[str, str], list[Loss]]:
-    """Return by horizon and channel the comparisons that the gate counts as losses."""
+    """Return the comparisons that the gate counts as losses, by horizon and channel."""
     losses: dict[tuple[str, str], list[Loss]] = {}
     lines = all_losses(compared, rules.counted, rules.own, rules.last).values()
     for one in (loss for some in lines for loss in some):
@@ -188,7 +189,7 @@ def _state(comparison: Comparison, horizon: str) -> State:
     if comparison.high < 1.0:
         return "better"
     if horizon == FREE_RUN and comparison.reference > SKILL:
-        return "uncounted"
+        return "uncounted"  # see `losses.SKILL`
     return "behind" if comparison.low > 1.0 else "even"
 
 

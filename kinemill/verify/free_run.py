@@ -1,12 +1,13 @@
-"""Free run: simulate whole episodes from their first rows, on the actions alone.
+"""Free run: simulate whole episodes from their first rows and their actions.
 
 Symbols: E episodes, H history, T steps, S states, A actions.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.runtime import wrapped
@@ -17,8 +18,8 @@ from kinemill.verify.errors import named, normalized
 from kinemill.verify.scale import Scale, training_scale
 from kinemill.verify.significance import compare_blocks, episode_blocks
 
-LONGEST = 50_000  # steps of an episode that are run
-BATCH_STEPS = 500_000  # steps run in one batch, padding counted: bounds memory
+LONGEST = 50_000  # most steps of an episode that are simulated
+BATCH_STEPS = 500_000  # most steps in one batch, with padding, which bounds memory
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,11 @@ class FreeRun:
     """Errors of one predictor over whole episodes.
 
     Attributes:
-        episodes: those that are long enough, in the order of `by_episode`.
-        steps: predicted in each, (E,).
-        by_episode: root mean square over the steps of each, (E, S), in units.
+        episodes: episodes that are long enough, in the order of `by_episode`.
+        steps: number of predicted steps of each episode, (E,).
+        by_episode: root mean square error over the steps of each episode, (E, S), in units.
         channels: names of the S states.
-        scale: of errors, from the training rows.
+        scale: scale of errors, from the training rows.
     """
 
     episodes: tuple[PackedEpisode, ...]
@@ -41,7 +42,7 @@ class FreeRun:
 
     @property
     def std(self) -> Floats:
-        """Standard deviation of each state in training, (S,), the divisor of nRMSE."""
+        """Standard deviation of each state in training, (S,), in units; the divisor of nRMSE."""
         return self.scale.std
 
     @property
@@ -51,28 +52,28 @@ class FreeRun:
 
     @property
     def nrmse(self) -> float:
-        """RMSE over spread, averaged over the channels that move."""
+        """RMSE / training standard deviation, averaged over the channels that move in training."""
         return float(normalized(self.rmse, self.std))
 
     def compare(self, reference: "FreeRun", margin: float = MARGIN) -> dict[str, Comparison]:
         """Compare with a reference over the same whole episodes: `nrmse`, then each channel.
 
         Args:
-            reference: run over the same episodes, with the same scale.
-            margin: of `Comparison.p_worse`.
+            reference: free run over the same episodes, with the same scale.
+            margin: margin of `Comparison.p_worse`.
         """
         return named(self.channels, self._compared(reference, margin), self.scale)
 
     def against(
         self, reference: "FreeRun", channel: str | None = None, margin: float = MARGIN
     ) -> Comparison:
-        """Compare with a reference over the same episodes, by nrmse or one channel's RMSE."""
+        """Compare with a reference over the same episodes by nRMSE, or by the RMSE of a channel."""
         comparisons = self._compared(reference, margin)
         return comparisons[0 if channel is None else 1 + self.channels.index(channel)]
 
     @QUIETLY
     def _compared(self, reference: "FreeRun", margin: float) -> list[Comparison]:
-        # An episode is one window: a drift lasts to its end.
+        # A drift lasts to the end of an episode, so parts of it are not independent: one window.
         squares = [run.by_episode**2 for run in (self, reference)]
         return compare_blocks(episode_blocks(squares, self.steps), self.scale, margin)
 
@@ -85,23 +86,22 @@ def free_run(
     history: int,
     scale: Scale | None = None,
 ) -> FreeRun:
-    """Run every episode of a split from its first `history` rows on.
+    """Simulate every episode of a split from its first `history` rows.
 
     Args:
         predictor: a model or reference.
-        dataset: with the episodes.
-        split: which of them.
-        history: rows at the start, at least the predictor's history.
-        scale: of errors; default that of the dataset's own training rows.
+        dataset: dataset with the episodes.
+        split: split of the episodes.
+        history: known rows at the start of each episode, at least the history of the predictor.
+        scale: scale of errors; default that of the dataset's own training rows.
     """
     errors = dict[PackedEpisode, Floats]()
     angle = is_angle(dataset)
     for group in _groups(dataset.of(split), history):
-        windows = _whole(dataset, group, history)
+        windows, counts = whole_episodes(dataset, group, history, LONGEST)
         deviation = wrapped(predict(predictor, windows) - windows.truth, angle)
-        for episode, by_episode in zip(group, deviation, strict=True):
-            steps = _steps(episode, history)
-            errors[episode] = np.sqrt((by_episode[:steps] ** 2).mean(axis=0))
+        for episode, by_episode, count in zip(group, deviation, counts, strict=True):
+            errors[episode] = np.sqrt((by_episode[:count] ** 2).mean(axis=0))
     run = tuple(episode for episode in dataset.of(split) if episode in errors)
     steps = np.array([_steps(episode, history) for episode in run], dtype=np.float64)
     by_episode = np.stack([errors[episode] for episode in run])
@@ -113,7 +113,7 @@ def _steps(episode: PackedEpisode, history: int) -> int:
 
 
 def _groups(episodes: list[PackedEpisode], history: int) -> Iterator[list[PackedEpisode]]:
-    """Yield batches of episodes with similar lengths, so that padding is small."""
+    """Yield batches of episodes with similar lengths, which keeps the padding small."""
     group = list[PackedEpisode]()
     for episode in sorted(episodes, key=lambda one: one.rows):
         steps = _steps(episode, history)
@@ -127,16 +127,24 @@ def _groups(episodes: list[PackedEpisode], history: int) -> Iterator[list[Packed
         yield group
 
 
-def _whole(dataset: PackedDataset, episodes: list[PackedEpisode], history: int) -> Windows:
-    """Stack whole episodes; an ended episode repeats its last row."""
-    longest = max(_steps(episode, history) for episode in episodes)
-    offsets = np.arange(history + longest)
+def whole_episodes(
+    dataset: PackedDataset, episodes: Sequence[PackedEpisode], history: int, longest: int
+) -> tuple[Windows, NDArray[np.int64]]:
+    """Return whole episodes as E windows, and the number of steps of each, (E,).
+
+    The windows have states (E, H, S), past actions (E, H-1, A), actions (E, T, A) and measured
+    states (E, T, S), in units. An episode that ends before T steps repeats its last row.
+
+    Args:
+        dataset: dataset with the episodes.
+        episodes: episodes with more than `history` rows.
+        history: known rows at the start of each episode, H.
+        longest: most steps of an episode.
+    """
+    steps = np.array([min(one.rows - history, longest) for one in episodes])
+    offsets = np.arange(history + steps.max())
     rows = np.stack([np.minimum(one.start + offsets, one.stop - 1) for one in episodes])
     values = dataset.take(rows).astype(np.float64)
     states, actions = np.split(values, [len(dataset.states)], axis=2)
-    return Windows(
-        states=states[:, :history],
-        past_actions=actions[:, : history - 1],
-        actions=actions[:, history - 1 : -1],
-        truth=states[:, history:],
-    )
+    past, following = actions[:, : history - 1], actions[:, history - 1 : -1]
+    return Windows(states[:, :history], past, following, states[:, history:]), steps

@@ -1,7 +1,7 @@
 """Headline of a model: its kind, errors in units, the comparison, and the verdict.
 
-A pure function of a document and of the decision of the registry, so that the terminal, the report,
-MLflow and Dagster all begin with the same words.
+It is a pure function of a document and of the decision of the registry, so that the terminal, the
+report, MLflow and Dagster show the same text.
 """
 
 import math
@@ -31,14 +31,14 @@ from kinemill.verify.phrases import (
 from kinemill.verify.results import NO_INTERVAL, Accuracy
 
 Tone = Literal["good", "warning", "bad"]
-_CHANNELS = 4  # channels named; of more, the three whose error compares worst
-_CAUSES = {  # rule of the gate: meaning of a refusal; {} is the subject of the line
+_CHANNELS = 4  # most channels in a sentence; of more, only the three that compare worst
+_CAUSES = {  # meaning of a refusal by rule of the gate; {} is replaced by the subject of the rule
     "verified": "the exported files failed verification",
     "finite": "its predictions diverge",
     "precision": "float32 is not precise enough for it",
     "parity": "the exported files do not match the trained model",
     "serves": "it does not load in the serving runtime",
-    "independent": "its test data repeat its training data",
+    "independent": "its test data duplicate its training data",
     "no_worse": "it is significantly worse than {}",
     "beats": "it is not better than {}",
     "interval": "it is not significantly better than {}",
@@ -57,12 +57,12 @@ _CAUSES = {  # rule of the gate: meaning of a refusal; {} is the subject of the 
 
 @dataclass(frozen=True)
 class Headline:
-    """One or two sentences, and their tone.
+    """One or two sentences as plain text, and their tone.
 
     Attributes:
-        performance: the model, its errors, the best reference; plain text.
-        verdict: whether to trust it, and why; plain text.
-        tone: `good` if the model can be trusted, `warning` if that is open, `bad` if not.
+        performance: the model, its errors, and the best reference.
+        verdict: whether the model can be used, and why.
+        tone: `good` if the model can be used, `warning` if that is undecided, `bad` if not.
     """
 
     performance: str
@@ -80,12 +80,12 @@ class FailedRule(Protocol):
 
     @property
     def rule(self) -> str:
-        """Name of the line."""
+        """Name of the rule."""
         ...
 
     @property
     def value(self) -> str | float:
-        """The result."""
+        """Result of the rule."""
         ...
 
 
@@ -97,9 +97,9 @@ class GateDecision:
         decision: `champion`, `refused` or `waiting` (for approval); None while undecided.
         failed: lines of the gate that failed, root causes first.
         provisional: missing test data of a provisional champion, and the fix; else empty.
-        address: of the version, as `cart_pole:3`.
-        champion: the version that was champion at the decision; None without one.
-        former: whether another version has become champion since.
+        address: address of the version, such as `cart_pole:3`.
+        champion: the version that was champion before the decision; None if there was none.
+        former: whether another version has become champion since the decision.
         override: whether a user made it champion although the gate refused it.
     """
 
@@ -117,13 +117,13 @@ def headline(document: Assessment, decision: GateDecision | None = None) -> Head
 
     Args:
         document: a verification or an evaluation.
-        decision: of the registry; None before that, and for an evaluation.
+        decision: decision of the registry; None before it decides, and for an evaluation.
     """
     return replace(verdict_of(document, decision), performance=performance(document))
 
 
 def performance(document: Assessment) -> str:
-    """Return the sentence about the kind of model, its errors in units, and the best reference."""
+    """Return the sentence with the kind of model, its errors in units, and the best reference."""
     if document.form == "policy":
         return _policy(document)
     metrics, seconds = document.metrics, document.windows.seconds
@@ -137,7 +137,7 @@ def performance(document: Assessment) -> str:
 
 
 def verdict_of(document: Assessment, decision: GateDecision | None = None) -> Headline:
-    """Return the sentence on whether to trust a model, alone."""
+    """Return only the sentence on whether a model can be used."""
     if decision is not None and decision.decision is not None:
         return decision_text(decision)
     failed = [gate.name for gate in document.gates if not gate.passed]
@@ -164,7 +164,7 @@ def decision_text(decision: GateDecision) -> Headline:
         return Headline("", f"{name} waits for approval: kinemill model approve {name}.", "warning")
     if decision.decision is None:
         message = (
-            "the gate has not decided; its registration was interrupted, kinemill run completes it"
+            "the gate has not decided, because the registration was interrupted; run kinemill run"
         )
         return Headline("", f"{name}: {message}.", "warning")
     if decision.override:
@@ -187,7 +187,7 @@ def _champion_words(decision: GateDecision, name: str) -> Headline:
 
 
 def causes(failed: Sequence[FailedRule], most: int = 2) -> str:
-    """Return why the gate refused a model: the first causes in words, the rest counted."""
+    """Return why the gate refused a model: the first causes in words, and the number of others."""
     message = list(dict.fromkeys(map(_cause, failed)))
     more = len(message) - most
     return listed(message[:most] + ([counted(more, "more reasons")] if more > 0 else []))
@@ -213,7 +213,7 @@ def _unchanged_champion(decision: GateDecision) -> str:
 
 
 def _errors(document: Assessment) -> str:
-    """Return RMSE and unit by channel: all of few channels, of many those that compare worst."""
+    """Return RMSE and unit of all channels, or of those that compare worst if there are many."""
     test = document.metrics.test
     lines = {name: line for name, line in test.items() if not line.note} or test
     names = list(lines)
@@ -237,7 +237,7 @@ def _errors(document: Assessment) -> str:
 def _compared(document: Assessment) -> str:
     best = best_in(document)
     if best is None:
-        return "and no reference stays finite on these data"
+        return "and no reference stays finite on this data"
     comparison, nrmse = document.comparison(best), document.metrics.nrmse
     ratio = comparison.ratio if comparison else math.nan
     if math.isnan(ratio):
@@ -258,7 +258,7 @@ def _bare(ratio: float) -> str:
 
 
 def _worse(document: Assessment, cells: Sequence[Cell]) -> str:
-    """Return in how many comparisons a reference is better, with the worst."""
+    """Return the number of comparisons in which a reference is better, and the worst of them."""
     every = sum(cell.state != "uncounted" for cell in cells_of(document).values())
     worst = cells[0]
     message = f"a reference is better in {len(cells)} of {counted(every, 'comparisons')}"
@@ -266,16 +266,16 @@ def _worse(document: Assessment, cells: Sequence[Cell]) -> str:
 
 
 def _diverging(document: Assessment) -> str:
-    """Return which channel stops being finite first, and after how many steps."""
+    """Return the channel that diverges first, and after how many steps."""
     steps = diverging_steps(document.accuracy)
     if not steps:
-        return "its predictions do not stay finite over the horizon"
+        return "its predictions are not finite over the horizon"
     step, name = min(steps)
     return f"predictions of {name} are not finite from {counted(step, 'steps')} ahead"
 
 
 def diverging_steps(accuracy: Mapping[str, Accuracy]) -> list[tuple[int, str]]:
-    """Return each step and channel at which the predictions of the model are not finite."""
+    """Return all steps and channels at which the predictions of the model are not finite."""
     channels = accuracy[MODEL].channels if MODEL in accuracy else {}
     return [
         (step, name)
@@ -286,7 +286,7 @@ def diverging_steps(accuracy: Mapping[str, Accuracy]) -> list[tuple[int, str]]:
 
 
 def _policy(document: Assessment) -> str:
-    """Return a policy's return in its environment, or the error of its actions on logs."""
+    """Return the sentence with a policy's return in its environment, or its error on logs."""
     metrics = document.metrics
     if metrics.returns:
         return f"{_returns(document, metrics.returns)}{_successes(metrics.success or {})}."

@@ -1,4 +1,4 @@
-"""Names of the models in a comparison, in the words of tables, charts and sentences."""
+"""Names of the models in a comparison, for tables, charts and sentences."""
 
 from kinemill.task.own_code import is_own
 from kinemill.verify.document import ModelKind
@@ -27,12 +27,12 @@ _KINDS = {"arx": "linear model", "mlp": "MLP", "gru": "GRU", "lstm": "LSTM", "tc
 
 
 def label(name: str) -> str:
-    """Return the name for the head of a table or a legend."""
+    """Return the name for a table head or a legend."""
     return LABELS.get(name, name.replace("_", " "))
 
 
 def spoken(name: str, history: int | None = None) -> str:
-    """Return the name for a sentence, with its rows of history where they are known."""
+    """Return the name for a sentence, with the rows of history if there are at least two."""
     text = _NAMES.get(name, name.replace("_", " "))
     if history is None or history < 2:
         return text
@@ -40,7 +40,7 @@ def spoken(name: str, history: int | None = None) -> str:
 
 
 def kind_of(model: ModelKind | None) -> str:
-    """Return the kind of a model for a sentence; `model` if it is not known."""
+    """Return the kind of a model for a sentence; `model` if it is unknown."""
     if model is None:
         return "model"
     if model.reference:

@@ -13,7 +13,7 @@ from kinemill.verify.check_results import Latency, Machine, Throughput
 from kinemill.verify.test_inputs import Probe
 
 WARM_UP, BLOCKS, CALLS = 30, 5, 1000
-BLOCK_SECONDS = 0.12  # of a block without a limit on latency
+BLOCK_SECONDS = 0.12  # target duration of a block if the latency has no limit
 THROUGHPUT_BATCHES, THROUGHPUT_SECONDS = (1, 16, 256), 0.03
 
 
@@ -24,18 +24,20 @@ def latency(calls: Mapping[str, Call], *, whole: bool = False) -> dict[str, Late
     """Time calls with a batch of one, ms.
 
     Args:
-        calls: by name; the first is the one that a task limits.
-        whole: time 1,000 of the first in each block, however long they take: a limit depends on it.
+        calls: calls by name; a task can limit the first.
+        whole: time 1,000 of the first call in each block, however long they take, because a limit
+            depends on the result.
     """
     first = next(iter(calls))
     return {name: timed(call, whole=whole and name == first) for name, call in calls.items()}
 
 
 def timed(call: Call, *, whole: bool) -> Latency:
-    """Time a call; with `whole` 1,000 of them a block, however long they take."""
+    """Time a call; with `whole`, 1,000 times in each block, however long they take."""
     warm = _block(call, WARM_UP)
     seconds = max(float(np.median(warm)) / 1e3, 1e-9)
     calls = CALLS if whole else int(np.clip(BLOCK_SECONDS / seconds, WARM_UP, CALLS))
+    # The block with the smallest p99 counts: other processes only make calls slower, never faster.
     blocks = [np.percentile(_block(call, calls), [50, 90, 99, 99.9]) for _ in range(BLOCKS)]
     p50, p90, p99, p99_9 = (float(value) for value in min(blocks, key=lambda block: block[2]))
     return Latency(p50, p90, p99, p99_9, p99 - p50, calls, BLOCKS)
@@ -56,12 +58,12 @@ def throughput(
     steps: int,
     threads: Sequence[int] = (1,),
 ) -> list[Throughput]:
-    """Return steps/s over batch sizes and numbers of threads.
+    """Return steps/s for each batch size and number of threads.
 
     Args:
-        batch_call: from a batch and a number of threads to the call that is timed.
-        probe: whose rows make the batches.
-        steps: of one row in one call.
+        batch_call: function from a batch and a number of threads to the call to time.
+        probe: test inputs whose rows make the batches.
+        steps: steps of one row in one call.
         threads: numbers of threads of ONNX Runtime.
     """
     results: list[Throughput] = []
@@ -78,7 +80,7 @@ def throughput(
 
 
 def cores() -> int:
-    """Return the number of cores that this process may use."""
+    """Return the number of cores that this process can use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -1,7 +1,7 @@
-"""Learning curves of a training: errors, returns, successes and lengths over its steps.
+"""Learning curves of a training run: errors, returns, successes and lengths over its steps.
 
-Data are the curves and the summary that the stage `model` publishes. Actions and events are
-counted by reinforcement alone, in the episodes that it learned from.
+The data is the curves and the summary that the stage `model` publishes. Only reinforcement
+learning counts actions and events, in its training episodes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,8 +18,8 @@ from kinemill.train.warm_start import CURVES
 from kinemill.verify.portfolio_section import portfolio_section
 
 HEADING = '<h2 id="training">Training</h2>'
-MOST = 12  # small charts: of actions, and of events
-PANELS = {  # curves of one chart with their colors
+MOST = 12  # most charts of actions, and of events
+PANELS = {  # charts, each with the color of each curve
     "error": {
         "train/loss": "model",
         "validation/single_step": "linear",
@@ -41,17 +41,17 @@ PANELS = {  # curves of one chart with their colors
 _UNITS = {"return": "mean of episodes", "success": "share of episodes", "length": "steps"}
 _STEPS = "training steps"
 _ACTION, _EVENT = "episodes/action/", "episodes/event/"
-_INNER = ("learner/", "lr", "horizon")  # of the algorithm: shown last
+_INNER = ("learner/", "lr", "horizon")  # prefixes of the algorithm's own curves, shown last
 
 Points = Sequence[tuple[int, float]]
 Curves = Mapping[str, Points]
 
 
 def training_section(model: Path | None) -> str:
-    """Return curves and statistics of a training; nothing where there is none to show.
+    """Return curves and statistics of a training run as HTML; empty if there are no curves.
 
     Args:
-        model: folder of a trained model; None: it is not in this home.
+        model: folder of a trained model; None if it is not in this home.
     """
     if model is None or not (model / CURVES).is_file():
         return ""
@@ -66,8 +66,8 @@ def training_section(model: Path | None) -> str:
     summary = ModelSummary.read_folder(model)
     best = summary.best_step
     text = (
-        f"Over the steps of training. The weights are those of step {best}, marked in green, the "
-        f"best by <code>{escape(summary.monitor)}</code>."
+        f"Curves over the steps of training. The weights are those of step {best}, marked in "
+        f"green, the best by <code>{escape(summary.monitor)}</code>."
     )
     return (
         f"{HEADING}<p>{text}</p>{_panels(curves, best)}"
@@ -76,7 +76,7 @@ def training_section(model: Path | None) -> str:
 
 
 def _panels(curves: Curves, best: int) -> str:
-    """Plot errors and outcomes if present; a single chart has the full width."""
+    """Draw errors and outcomes, if there are any; a single chart has the full width."""
     there = [what for what, styles in PANELS.items() if not curves.keys().isdisjoint(styles)]
     is_grid = len(there) > 1
     charts = [_panel(what, curves, best, (520, 252) if is_grid else (700, 242)) for what in there]
@@ -84,7 +84,7 @@ def _panels(curves: Curves, best: int) -> str:
 
 
 def _panel(what: str, curves: Curves, best: int, size: tuple[int, int]) -> str:
-    """Draw the curves of one kind, errors by their logarithm where all are positive."""
+    """Draw the curves of one chart; errors are logarithmic if all of them are positive."""
     panel_curves = {name: curves[name] for name in PANELS[what] if name in curves}
     positive = all(value > 0.0 for points in panel_curves.values() for _, value in points)
     log = what == "error" and positive
@@ -104,7 +104,7 @@ def _line(label: str, style: str, points: Points, *, log: bool = False) -> Line:
 
 
 def _actions(curves: Curves) -> str:
-    """Draw the mean and the spread of each action over the episodes that were learned from."""
+    """Draw the mean and standard deviation of each action in the training episodes."""
     names = dict.fromkeys(
         name.removeprefix(_ACTION).rpartition("/")[0] for name in curves if name.startswith(_ACTION)
     )
@@ -123,12 +123,12 @@ def _actions(curves: Curves) -> str:
         )
         for name in list(names)[:MOST]
     ]
-    key = legend({"model": "mean in an episode", "linear": "standard deviation in it"})
+    key = legend({"model": "mean of an episode", "linear": "standard deviation of an episode"})
     return _grid("Actions", charts, len(names), key)
 
 
 def _events(curves: Curves) -> str:
-    """Plot the counts in the environment's `info`, summed over an episode."""
+    """Draw the counts in the environment's `info`, summed over an episode."""
     named = {
         name.removeprefix(_EVENT): points
         for name, points in curves.items()
@@ -138,7 +138,7 @@ def _events(curves: Curves) -> str:
         figure(
             name,
             "",
-            line_chart([_line(name, "model", points)], labels=(_STEPS, "count in an episode")),
+            line_chart([_line(name, "model", points)], labels=(_STEPS, "count per episode")),
         )
         for name, points in list(named.items())[:MOST]
     ]
@@ -148,19 +148,19 @@ def _events(curves: Curves) -> str:
 def _grid(head: str, charts: Sequence[str], count: int, key: str) -> str:
     if not charts:
         return ""
-    more = f" The first {len(charts)} of {count}." if count > len(charts) else ""
-    text = f"In the episodes that were learned from.{more}"
+    more = f" The first {len(charts)} of {count} are shown." if count > len(charts) else ""
+    text = f"Values in the training episodes.{more}"
     return f'<h3>{head}</h3><p>{text}</p>{key}<div class="grid">{"".join(charts)}</div>'
 
 
 def _statistics(curves: Curves, best: int) -> str:
-    """Return a table of all curves; those of the algorithm itself are folded away."""
+    """Return a table of all curves; the algorithm's own curves are collapsed."""
     inner = {name: points for name, points in curves.items() if name.startswith(_INNER)}
     first = [name for styles in PANELS.values() for name in styles]
     others = [name for name in curves if name not in inner and name not in first]
     outer = {name: curves[name] for name in [*first, *others] if name in curves}
     return (f"<h3>Statistics</h3>{_table(outer, best)}" if outer else "") + (
-        f"<details><summary>Of the algorithm</summary>{_table(inner, best)}</details>"
+        f"<details><summary>Curves of the algorithm</summary>{_table(inner, best)}</details>"
     ) * bool(inner)
 
 
@@ -173,7 +173,7 @@ def _table(curves: Curves, best: int) -> str:
 
 
 def _numbers(points: Points, best: int) -> tuple[float, ...]:
-    """Return the first value, that at a step, or the last one before it, the last, the extremes."""
+    """Return the first value, the newest value up to step `best`, the last value, the extremes."""
     values = [value for _, value in points]
     at = [value for step, value in points if step <= best][-1:] or values[:1]
     return values[0], at[0], values[-1], min(values), max(values)

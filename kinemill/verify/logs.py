@@ -1,4 +1,4 @@
-"""Read logs for a measurement by the task's rules, without storing them.
+"""Read logs for a measurement with the rules of the task, without storing them.
 
 Symbols: N rows, C channels (states, then actions).
 """
@@ -28,7 +28,7 @@ from kinemill.task import Task
 from kinemill.validate.episodes import evaluate_into
 from kinemill.verify.document import LogsFacts
 
-SPLIT = "test"  # split of all episodes of such logs
+SPLIT = "test"  # every episode of such logs is in this split
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,11 @@ class Logs:
 
     Attributes:
         path: the log, or the folder of logs.
-        rows: their accepted episodes, all of the split `test`.
+        rows: accepted episodes, all in the split `test`.
         accepted: names of the logs with an accepted episode.
-        refused: names of the logs without one.
-        media: their images, texts, observations and rewards; None without such channels.
-        scratch: folder of `media`, which is deleted with this object.
+        refused: names of the logs without an accepted episode.
+        media: images, texts, observations and rewards; None without such channels.
+        scratch: folder of `media`, which is deleted together with this object.
     """
 
     path: Path
@@ -52,7 +52,7 @@ class Logs:
     scratch: TemporaryDirectory[str] | None = field(default=None, repr=False)
 
     def facts(self) -> LogsFacts:
-        """Return the logs for a document."""
+        """Return the description of the logs as a part of a document."""
         return LogsFacts(
             path=str(self.path),
             accepted=list(self.accepted),
@@ -63,15 +63,15 @@ class Logs:
 
 
 def read_logs(task: Task, home: Home, path: Path) -> Logs:
-    """Read a log, or a folder of logs, like ingest and validate; the home is read only.
+    """Read a log, or a folder of logs, like ingest and validate; the home is not changed.
 
     Args:
-        task: its rules accept episodes.
-        home: with decisions about known recordings.
+        task: task with the rules that accept episodes.
+        home: home with the decisions about known recordings.
         path: a log or a folder.
 
     Raises:
-        BadInput: There is no such log, no episode is accepted, or the task declares no channels.
+        BadInput: The log does not exist, no episode is accepted, or the task declares no channels.
     """
     require_channels(task)
     if not path.exists():
@@ -84,13 +84,13 @@ def read_logs(task: Task, home: Home, path: Path) -> Logs:
     for number, (name, file) in enumerate(logs.items()):
         read, hash_ = _read(task, home, name, file, Path(scratch.name, str(number)))
         (accepted if read else refused).append(name)
-        if hash_ not in hashes:  # a copy is no second measurement
+        if hash_ not in hashes:  # a copy of a log is not an independent measurement
             episodes += read
         hashes.add(hash_)
     if not episodes:
         raise BadInput(
             path,
-            f"holds no episode that {task.name} accepts, in {len(logs)} logs",
+            f"has no episode that {task.name} accepts, in {len(logs)} logs",
             fix=f"kinemill data check {path} --task {task.name} shows the reasons",
         )
     rows = _pack(task, episodes)
@@ -99,16 +99,16 @@ def read_logs(task: Task, home: Home, path: Path) -> Logs:
 
 
 def read_episode(task: Task, home: Home, which: str) -> Logs:
-    """Read an episode of the home, or a whole recording, by the present rules of the task.
+    """Read an episode of the home, or a whole recording, with the current rules of the task.
 
     Args:
-        task: its rules accept episodes.
-        home: with the raw bytes.
+        task: task with the rules that accept episodes.
+        home: home with the raw bytes.
         which: id of an episode, or name or hash of a recording.
 
     Raises:
-        BadInput: There is none, or no episode is accepted.
-        CorruptArtifact: Its raw bytes are missing or damaged.
+        BadInput: It does not exist, or no episode is accepted.
+        CorruptArtifact: The raw bytes are missing or damaged.
     """
     member = find_member(task, home, which)
     raw, _ = keep_raw(home, member, None)
@@ -117,7 +117,7 @@ def read_episode(task: Task, home: Home, which: str) -> Logs:
     named = [episode for episode in episodes if episode.id == which] or episodes
     if not named:
         fix = f"kinemill data show {task.name} {member.hash[:16]}"
-        raise BadInput(which, "holds no accepted episode", fix=fix)
+        raise BadInput(which, "has no accepted episode", fix=fix)
     rows = _pack(task, named)
     media = _media(task, home, named, rows, Path(scratch.name))
     return Logs(Path(member.name), rows, (member.name,), (), media, scratch)
@@ -128,12 +128,12 @@ class _Episode:
     """An accepted episode.
 
     Attributes:
-        id: of the episode.
+        id: id of the episode.
         recording: content hash of its log.
-        name: of its log.
-        file: its rows on disk, which may be deleted.
-        rows: (n, C), angles without whole turns, as in datasets.
-        others: additional channels, one row per step; images and texts are references.
+        name: name of its log.
+        file: file with its rows, which may be deleted already.
+        rows: states and actions, (N, C), in units; angles are continuous, as in datasets.
+        others: additional channels, one row per step; images and texts are references to files.
     """
 
     id: str
@@ -147,7 +147,7 @@ class _Episode:
 def _read(
     task: Task, home: Home, name: str, path: Path, folder: Path
 ) -> tuple[list[_Episode], str]:
-    """Read one log into `folder`; return its accepted episodes, and its content hash."""
+    """Read one log into `folder`; return its accepted episodes and its content hash."""
     hash_ = file_digest(path)
     decision = current_decisions(home, task.name).get(hash_)
     if (decision and decision.bars) or not task.ingest.wants(name):
@@ -157,7 +157,7 @@ def _read(
     episodes = evaluate_into(task, recording, folder).episodes if recording.summary.tracks else []
     read = [_read_episode(task, entry.id, hash_, name, folder / entry.file) for entry in episodes]
     if not task.media or not read:
-        shutil.rmtree(folder)  # rows are in memory; images stay on disk
+        shutil.rmtree(folder)  # all rows are in memory; only images and texts are read from disk
     return read, hash_
 
 
@@ -165,6 +165,7 @@ def _read_episode(task: Task, id_: str, hash_: str, name: str, file: Path) -> _E
     angle = np.array([task.channels[one].kind == "angle" for one in task.columns])
     frame = read_rows(file, task.recorded)
     rows = frame.select(task.columns).to_numpy().astype(np.float64)
+    # As in datasets, an angle starts within half a turn. One offset keeps the episode continuous.
     rows -= np.where(angle, rows[0] - wrapped(rows[0], angle), 0.0)
     return _Episode(id_, hash_, name, file, rows, frame.drop(task.columns))
 
@@ -191,7 +192,7 @@ def _pack(task: Task, episodes: list[_Episode]) -> PackedDataset:
 def _media(
     task: Task, home: Home, episodes: list[_Episode], rows: PackedDataset, folder: Path
 ) -> MediaSet | None:
-    """Write the additional channels to `folder` as a dataset has them."""
+    """Write the additional channels to `folder` in the format of a dataset."""
     writer = open_aux(task, folder)
     if writer is None:
         return None

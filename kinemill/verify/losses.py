@@ -1,9 +1,9 @@
 """Losses: horizons and channels at which a model is significantly worse than a reference.
 
-Each pair of horizon and channel is a separate hypothesis, so some fail by chance. The
-procedure of Holm (1979) bounds the chance of a single false one among all of them, however they
-depend on each other. Of several references only the strongest at a horizon and on a channel is
-tested there, so that many references do not hide a loss.
+Each pair of horizon and channel is a separate hypothesis, so some are rejected by chance. The
+procedure of Holm (1979) bounds the probability of any false rejection among all of them, for any
+dependence between them. At each horizon and on each channel only the strongest reference is tested,
+so that many references do not hide a loss.
 """
 
 import math
@@ -14,17 +14,19 @@ from typing import Literal, Self
 from kinemill.task.promote import FREE_RUN, REFERENCES, TRIVIAL, Promote
 from kinemill.verify.comparison import NRMSE, Comparison
 
-# By horizon, "1" or "25" steps or "free_run", and by channel or "nrmse", the mean over channels.
+# By horizon (steps as text, or "free_run"), then by channel (a state, or "nrmse" for their mean).
 Horizons = Mapping[str, Mapping[str, Comparison]]
 Why = Literal["significant", "gross", "diverges", "not measured"]
 
-CHAMPION = "champion"  # its name among the references
-SIGNIFICANCE = 0.05  # chance of one false loss among all comparisons
-# Without an interval, or with a wide one that hardly excludes a tie, such a ratio is a loss.
+CHAMPION = "champion"  # name of the champion among the references
+SIGNIFICANCE = 0.05  # probability of a false loss among all comparisons
+# A larger ratio of errors is a loss without a test if the interval excludes 1, or if there are too
+# few episodes for an interval.
 GROSS = 2.0
 FEWEST = 2.0  # independent episodes; with fewer an interval is so wide that it excludes nothing
-# Whole episodes on own predictions drift apart: where no reference is closer to the truth than this
-# share of the training spread, predictions carry little information, and only gross failure counts.
+# Errors accumulate over whole episodes. If the error of every reference exceeds this number of
+# training standard deviations, predictions have little information, and only a ratio above the
+# second number counts.
 SKILL, GROSS_WITHOUT_SKILL = 0.8, 3.0
 
 
@@ -33,12 +35,12 @@ class Loss:
     """One comparison in which the model is worse.
 
     Attributes:
-        reference: its name.
-        horizon: `1`, `25`, ... steps, or `free_run`.
+        reference: name of the reference.
+        horizon: number of steps as text, such as `25`, or `free_run`.
         channel: a state, or `nrmse`.
-        why: significantly worse; grossly, which needs no interval; it diverges where the reference
-            does not; or there is no such comparison.
-        comparison: with the numbers; None where there is none.
+        why: the model is significantly worse; grossly worse, which needs no test; diverges but the
+            reference does not; or the comparison is missing.
+        comparison: the comparison; None if it is missing.
     """
 
     reference: str
@@ -54,8 +56,8 @@ class Counted:
 
     Attributes:
         horizons: steps ahead as text, `free_run` last; see `counted_horizons`.
-        channels: names of states; None: all of them and their mean.
-        margin: relative, by which a model may be worse.
+        channels: names of states; None for all of them and their mean.
+        margin: relative difference by which a model may be worse.
     """
 
     horizons: tuple[str, ...]
@@ -64,7 +66,7 @@ class Counted:
 
     @classmethod
     def of(cls, promote: Promote, horizon: int) -> Self:
-        """Return what counts for a task whose `verify.horizon` is `horizon`, steps."""
+        """Return the comparisons that count for a task whose `verify.horizon` is `horizon`."""
         channels = None if promote.channels is None else tuple(promote.channels)
         return cls(counted_horizons(promote, horizon), channels, promote.margin)
 
@@ -75,11 +77,12 @@ class Counted:
 
 
 def counted_horizons(promote: Promote, horizon: int) -> tuple[str, ...]:
-    """Return the horizons at which a model may not be worse, in their order, `free_run` last.
+    """Return the horizons at which a model must not be worse, ascending, `free_run` last.
 
     Args:
-        promote: names them, or none for the default.
-        horizon: `verify.horizon`, T: the default is 1, the square root of T, T and whole episodes.
+        promote: settings with the horizons; if they are None, the default is 1, the square root of
+            T, T and whole episodes.
+        horizon: `verify.horizon`, T.
     """
     if promote.horizons is None:
         steps = {1, round(math.sqrt(horizon)), horizon}
@@ -90,11 +93,11 @@ def counted_horizons(promote: Promote, horizon: int) -> tuple[str, ...]:
 
 
 def holm(p_values: Sequence[float], level: float = SIGNIFICANCE) -> list[bool]:
-    """Return which hypotheses are rejected, with at most `level` as the chance of a false one.
+    """Return whether each hypothesis is rejected; `level` bounds the chance of a false rejection.
 
-    The smallest of m p-values is held against level / m, the next one against level / (m - 1), and
-    so on; the first that is larger ends it. Source: Holm (1979), A simple sequentially rejective
-    multiple test procedure, Scandinavian Journal of Statistics 6, 65-70.
+    The smallest of m p-values is compared with level / m, the next one with level / (m - 1), and so
+    on, until a p-value is larger. Source: Holm (1979), A simple sequentially rejective multiple
+    test procedure, Scandinavian Journal of Statistics 6, 65-70.
     """
     rejected = [False] * len(p_values)
     finite = [1.0 if math.isnan(value) else value for value in p_values]
@@ -107,29 +110,30 @@ def holm(p_values: Sequence[float], level: float = SIGNIFICANCE) -> list[bool]:
 
 
 def peers_of(own: str | None) -> tuple[str, ...]:
-    """Return the references that a model which is the reference `own` is only a peer of.
+    """Return the other non-trivial references if the model is the reference `own`; else none.
 
-    One of two references is often better one step ahead and the other at the horizon. If each had
-    to be no worse than the other everywhere, neither could be champion. The one that was best on
-    validation rows has to be no worse at the horizon and over whole episodes, on average.
+    Often one of two references is better one step ahead and the other at the horizon. If each had
+    to be no worse than the other everywhere, neither could become champion. So the reference that
+    was best on validation rows must be no worse than its peers only at the horizon and over whole
+    episodes, and only in the mean over channels.
     """
     return tuple(name for name in REFERENCES if own and name not in (*TRIVIAL, own))
 
 
 def counts_between_peers(horizon: str, channel: str, last: int) -> bool:
-    """Return whether two references are compared at a horizon and on a channel; `last` is T."""
+    """Return whether a comparison of two references counts; `last` is T."""
     return horizon in (str(last), FREE_RUN) and channel == NRMSE
 
 
 def all_losses(
     compared: Mapping[str, Horizons], counted: Counted, own: str | None, last: int
 ) -> dict[str, list[Loss]]:
-    """Return where a model is worse than references, by `losses`; see `peers_of`.
+    """Return the losses of a model by reference, with fewer comparisons for its peers.
 
     Args:
-        compared: the model with each reference, by its name.
-        counted: what counts.
-        own: the reference that the model is; None: a trained model.
+        compared: comparisons of the model by name of the reference.
+        counted: comparisons that count.
+        own: the reference that the model is; None for a trained model.
         last: `verify.horizon`, T.
     """
     peers = peers_of(own)
@@ -147,16 +151,16 @@ def losses(
     horizons: Sequence[str],
     channels: Sequence[str] | None = None,
 ) -> dict[str, list[Loss]]:
-    """Return where a model is worse than each of several references.
+    """Return the losses of a model by reference.
 
-    A reference that diverges is not compared, and a channel that never moves in training has no
-    error; every other missing comparison is a loss. Significance is tested against the strongest
+    A reference that diverges does not count, and a channel that never moves in training has no
+    error. Every other missing comparison is a loss. Significance is tested against the strongest
     reference at each horizon and on each channel.
 
     Args:
-        compared: the model with each reference, by its name.
-        horizons: those that count, see `counted_horizons`.
-        channels: those that count; None for all of them and their mean.
+        compared: comparisons of the model by name of the reference.
+        horizons: horizons that count, see `counted_horizons`.
+        channels: channels that count; None for all of them and their mean.
     """
     lost: dict[str, list[Loss]] = {name: [] for name in compared}
     tested = list[Loss]()
@@ -178,9 +182,9 @@ def losses(
 def _strongest(tested: Sequence[Loss]) -> list[Loss]:
     """Return the comparison with the strongest reference at each horizon and on each channel.
 
-    Weaker references there would only ask for more evidence of every loss: of six references, twice
-    the error on one channel would be found in 8 episodes in 39 % of the cases instead of 68 %. The
-    champion has a separate margin, and is tested separately.
+    More hypotheses need more evidence for every loss. With tests against all of six references,
+    twice the error on one channel would be found in 39 % of the cases with 8 episodes, instead of
+    68 %. The champion is tested separately, because it has its own margin.
     """
     strongest: dict[tuple[str, str, bool], Loss] = {}
     for line in tested:
@@ -197,7 +201,7 @@ def _ratio(line: Loss) -> float:
 def _compared(
     name: str, comparisons: Horizons, horizons: Sequence[str], channels: Sequence[str] | None
 ) -> Iterator[Loss]:
-    """Yield every comparison that counts, as the loss that it would be."""
+    """Yield every comparison that counts, as a possible loss."""
     for horizon in horizons:
         by_channel = comparisons.get(horizon, {})
         whole = by_channel.get(NRMSE)
@@ -211,7 +215,7 @@ def _compared(
 
 
 def _certain(line: Loss) -> Loss | None:
-    """Return a loss for which no test is needed."""
+    """Return the loss if it is one without a test; else None."""
     comparison = line.comparison
     if comparison is None:
         return line
@@ -239,7 +243,7 @@ def _gross(line: Loss) -> bool:
 
 
 def _has_skill(line: Loss) -> bool:
-    """Return whether the reference beats a constant prediction; always true within windows."""
+    """Return whether the reference predicts well enough to count; always true within windows."""
     comparison = line.comparison
     return line.horizon != FREE_RUN or (comparison is not None and comparison.reference <= SKILL)
 

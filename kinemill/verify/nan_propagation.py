@@ -1,4 +1,4 @@
-"""NaN propagation: a NaN input row gives NaN in every output of that row and in no other row."""
+"""NaN propagation: a NaN in one input row must fill all outputs of that row and of no other."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from kinemill.verify.check_results import NanPropagation
 from kinemill.verify.checklist import Gate, gate
 from kinemill.verify.test_inputs import Array, Arrays
 
-ROWS = 7  # of the batch; the NaN goes into the middle one
+ROWS = 7  # batch size; the NaN is in the middle row
 GATE = "NaN stays in its row"
 
 
@@ -20,7 +20,7 @@ class Call:
     Attributes:
         name: `rollout`, `step` or `policy`.
         inputs: floating-point tensors by name, each (N, ...).
-        run: from these inputs to the outputs, each (N, ...).
+        run: function from these inputs to the outputs, each (N, ...).
     """
 
     name: str
@@ -29,7 +29,7 @@ class Call:
 
 
 def propagate_nan(calls: Sequence[Call]) -> list[NanPropagation]:
-    """Put a NaN at the first, middle and last place of each input, one at a time."""
+    """Run calls with a NaN at the first, middle and last place of each input, one at a time."""
     results: list[NanPropagation] = []
     for call in calls:
         for name, clean in call.inputs.items():
@@ -46,6 +46,6 @@ def propagate_nan(calls: Sequence[Call]) -> list[NanPropagation]:
 
 
 def nan_gate(results: Sequence[NanPropagation]) -> Gate:
-    """Return the gate over all results."""
-    faults = sorted({f"not from {one.tensor}" for one in results if not one.passed})
-    return gate(GATE, faults, "NaN in its row, in no other", f"{len(results)} of them")
+    """Return the gate that every NaN stays in its row."""
+    faults = sorted({f"not for {one.tensor}" for one in results if not one.passed})
+    return gate(GATE, faults, "NaN in its row and in no other", f"{len(results)} tests")

@@ -1,4 +1,4 @@
-"""Graphs of networks: of a policy from its ONNX file, of a critic from its training."""
+"""Diagrams of networks: a policy from its ONNX file, a critic from its training run."""
 
 import json
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ _FUNCTIONS = (
 
 
 def blocks_of(model: onnx.ModelProto) -> list[Block]:
-    """Return inputs, learned matrices and outputs of a graph, and what takes from what."""
+    """Return the inputs, learned matrices and outputs of a graph, with their connections."""
     graph = model.graph
     weights = {item.name: tuple(item.dims) for item in graph.initializer}
     weights |= {
@@ -61,15 +61,15 @@ def _shape(item: onnx.ValueInfoProto) -> str:
 
 
 def network_section(model: onnx.ModelProto) -> str:
-    """Return the section of a report that shows the network."""
+    """Return the section with the diagram of a network as HTML."""
     return (
-        "<h2>The network</h2><p>What goes in, every learned matrix with its size, and what comes "
-        f"out; small, the functions on the way there.</p>{_panel(blocks_of(model))}"
+        "<h2>Network</h2><p>Inputs, every learned matrix with its size, and outputs. Small text "
+        f"shows the functions between them.</p>{_panel(blocks_of(model))}"
     )
 
 
 def critic_section(path: Path) -> str:
-    """Return the section of a report that shows the critics; empty without a file of them."""
+    """Return the section with the diagrams of the critics as HTML; empty if the file is missing."""
     if not path.is_file():
         return ""
     content = json.loads(path.read_text(encoding="utf-8"))
@@ -77,8 +77,8 @@ def critic_section(path: Path) -> str:
         Block(one["name"], one["title"], one["below"], tuple(one["after"])) for one in content
     ]
     return (
-        "<h2>The critic</h2><p>The value network of the training. Its observation follows the "
-        f"wrappers of the policy; it is not part of the exported file.</p>{_panel(blocks)}"
+        "<h2>Critic</h2><p>The value network of the training run, with the observation after the "
+        f"wrappers of the policy. It is not part of the exported file.</p>{_panel(blocks)}"
     )
 
 

@@ -1,8 +1,8 @@
 """Errors of outputs: channels that a model predicts but does not feed back, such as forces.
 
-Two errors are measured. At the present row states are measured, so the error is that of the output
-alone; after the horizon it contains the error of the predicted states. References are the mean of
-the training rows, and a linear map of the present row (cos and sin of angles) fitted to them.
+Two errors are measured. At the current row states are measured, so only the output has an error.
+After the horizon the error includes that of the predicted states. The references are the mean of
+the training rows, and a linear map of the current row (with cos and sin of angles) fitted to them.
 
 Symbols: W windows, N rows, H history, T horizon, S states, C columns, Y outputs.
 """
@@ -21,8 +21,8 @@ from kinemill.verify.accuracy import CHUNK, gather, window_starts
 from kinemill.verify.check_results import OutputAccuracy
 from kinemill.verify.checklist import Gate, finite
 
-MOST_ROWS = 200_000  # training rows that the linear map is fitted to, evenly spaced
-RIDGE = 1e-9  # relative to the rows fitted, so that equal columns can be fitted
+MOST_ROWS = 200_000  # most training rows in the fit of the linear map, evenly spaced
+RIDGE = 1e-9  # penalty relative to the number of rows, which makes equal columns solvable
 
 
 @QUIETLY
@@ -33,13 +33,13 @@ def output_accuracy(
     split: str,
     steps: tuple[int, int],
 ) -> dict[str, OutputAccuracy]:
-    """Return the errors of each output of a model by name; empty without outputs.
+    """Return the errors of each output of a model, in its unit, by name; empty without outputs.
 
     Args:
         simulator: loaded with `non_finite="pass"`.
-        dataset: with the outputs that were measured.
-        training: dataset with the training rows of the references; None: their errors are NaN.
-        split: of `dataset`.
+        dataset: dataset with measured outputs.
+        training: dataset with the training rows of the references; if None, their errors are NaN.
+        split: split of `dataset` to measure.
         steps: the horizon T, and rows between the starts of windows.
     """
     if not simulator.outputs or dataset.output_values is None:
@@ -74,7 +74,10 @@ def output_accuracy(
 def _references(
     dataset: PackedDataset, training: PackedDataset | None, present: NDArray[np.int64]
 ) -> tuple[Floats, Floats, Floats]:
-    """Return the RMSE (Y,) of mean and linear map at rows `present`, and the std in training."""
+    """Return the RMSE of mean and linear map at rows (W,), and the training deviation, (Y,) each.
+
+    All are in the units of the outputs.
+    """
     if training is None or training.output_values is None or not training.of("train"):
         unknown = np.full(len(dataset.outputs), np.nan)
         return unknown, unknown, unknown
@@ -97,7 +100,10 @@ def _references(
 def _regressors(
     dataset: PackedDataset, rows: NDArray[np.int64], scale: tuple[Floats, Floats] | None
 ) -> tuple[Floats, tuple[Floats, Floats]]:
-    """Return scaled regressors of rows (N,) with a constant, and their mean and deviation."""
+    """Return scaled regressors of rows (N,) with a constant, (N, F), and the scale.
+
+    The scale is the mean and standard deviation of each regressor. None: compute it from the rows.
+    """
     values = dataset.take(rows).astype(np.float64)
     angle = np.array([name in dataset.angles for name in dataset.columns])
     turned = values[:, angle]
@@ -110,13 +116,16 @@ def _regressors(
 
 
 def outputs_gate(accuracy: dict[str, OutputAccuracy]) -> list[Gate]:
-    """Return the gate that the errors of outputs are finite; none without outputs."""
+    """Return the gate that the errors of outputs are finite; an empty list without outputs."""
     errors = [value for one in accuracy.values() for value in (one.rmse, one.rmse_horizon)]
     return [finite("finite outputs", bool(np.isfinite(errors).all()))] if errors else []
 
 
 def outputs_section(accuracy: dict[str, OutputAccuracy], dt: float) -> str:
-    """Return the table of the errors of outputs as HTML; nothing without outputs."""
+    """Return the section with the errors of outputs as HTML; empty without outputs.
+
+    `dt` is the time step, s.
+    """
     if not accuracy:
         return ""
     seconds = next(iter(accuracy.values())).steps * dt
@@ -131,9 +140,9 @@ def outputs_section(accuracy: dict[str, OutputAccuracy], dt: float) -> str:
     ]
     return (
         "<h2>Outputs</h2><p>Root mean square error of channels that are predicted but not fed "
-        "back, at the present row, where states are measured, and after the horizon, where they "
-        "are predicted. The linear map and the mean are fitted to the training rows. Bold is best."
-        "</p>" + table(heads, rows, numbers_from=1, even=True)
+        "back, at the current row, where states are measured, and after the horizon, where they "
+        "are predicted. The linear map and the mean are fitted to the training rows. The best is "
+        "bold.</p>" + table(heads, rows, numbers_from=1, even=True)
     )
 
 

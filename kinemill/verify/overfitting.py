@@ -1,17 +1,17 @@
-"""Overfitting and underfitting, as the learning curves of a training show them.
+"""Overfitting and underfitting in the learning curves of a training run.
 
-The rule, on evaluations v (validation error over rollouts) and t (training loss), both since the
-horizon and the share of truth fed no longer change. "Last" is the median over the last fifth of
-the evaluations, three at least, "before" that over as many before them; with fewer than eight
-evaluations there is no result.
+The rules use v, the validation error over rollouts, and t, the training loss. Both count from the
+step at which the horizon and the share of true states in the input no longer change. "Last" is the
+median of the last fifth of the evaluations, at least three, and "before" is the median of as many
+evaluations before them. With fewer than eight evaluations there is no result.
 
-- over-fitted: v came down to its best and rose after it, last v >= 1.1 best v, while t continued to
-fall, last t <= 0.95 t around the best.
+- over-fitted: v fell to its best and then rose, last v >= 1.1 best v, while t continued to fall,
+  last t <= 0.95 t around the best.
 - under-fitted, stopped too early: v still fell, last v <= 0.9 before v, with its best among the
-  last, and t fell, last t <= 0.95 before t.
-- under-fitted, cannot: the training error itself, the root of t, stays above half a spread of the
-  channels (a quarter of their variance is not explained), and no longer falls, last t >= 0.95
-  before t, and v is not far above it, last v <= 1.2 times the root of t.
+  last evaluations, and t fell, last t <= 0.95 before t.
+- under-fitted, too small: the training error, the root of t, is above half a standard deviation of
+  the channels (a quarter of their variance is not explained) and no longer falls,
+  last t >= 0.95 before t, and v is not much larger, last v <= 1.2 times the root of t.
 """
 
 import math
@@ -27,8 +27,8 @@ from kinemill.train.warm_start import CURVES, described
 from kinemill.verify.results import FitDiagnosis
 
 VALIDATION, TRAINING = "validation/multi_step", "train/loss"
-LEAST = 8  # evaluations
-TAIL = 3  # smallest number of evaluations of a median
+LEAST = 8  # smallest number of evaluations that give a result
+TAIL = 3  # smallest number of evaluations for a median
 RISE, FALL, STEEP = 1.1, 0.95, 0.9
 HIGH, NEAR = 0.5, 1.2
 
@@ -51,12 +51,12 @@ class _Course:
 
 
 def fitting_of(curves: Json, learn: Json) -> FitDiagnosis | None:
-    """Describe whether a training over- or under-fitted; None where its curves do not show either.
+    """Return whether a training run over- or under-fitted; None if its curves show neither.
 
     Args:
-        curves: history.json, points [step, value] by name.
-        learn: settings as JSON; `horizon_schedule`, `teacher_forcing` and `loss` decide how the
-            curve is read.
+        curves: history.json, with points [step, value] by name.
+        learn: settings as JSON; `horizon_schedule`, `teacher_forcing` and `loss` change the
+            interpretation of the curves.
     """
     changing = [
         (learn.get(part) or {}).get("steps", 0) for part in ("horizon_schedule", "teacher_forcing")
@@ -68,19 +68,19 @@ def fitting_of(curves: Json, learn: Json) -> FitDiagnosis | None:
 
 
 def fitting_in(model: Path) -> FitDiagnosis | None:
-    """Describe the same of a trained model in its folder; empty if it has no training curves."""
+    """Return the result of `fitting_of` for a model folder; None if it has no training curves."""
     if not (model / CURVES).is_file():
         return None
     return fitting_of(read_json(model / CURVES), described(model)["learn"])
 
 
 def fitting_section(diagnosis: FitDiagnosis | None) -> str:
-    """Return the finding of the training curves, or nothing."""
+    """Return the section with the result as HTML; empty without a result."""
     if diagnosis is None:
         return ""
     return (
         f"<h2>The training {escape(diagnosis.verdict)}</h2><p>The learning curves show it: "
-        f"{escape(diagnosis.text)}. What can help: {escape(diagnosis.fix)}.</p>"
+        f"{escape(diagnosis.text)}. Suggestions: {escape(diagnosis.fix)}.</p>"
     )
 
 
@@ -123,7 +123,7 @@ def _between(points: Points, after: int, until: int) -> float | None:
 
 
 def _fell(earlier: float, later: float) -> bool:
-    """Return whether a loss fell by 5 % of its absolute value; likelihoods may be negative."""
+    """Return whether a loss fell by 5 % of its absolute value; likelihoods can be negative."""
     return later <= earlier - (1.0 - FALL) * abs(earlier)
 
 
@@ -135,11 +135,11 @@ def _over(course: _Course) -> FitDiagnosis | None:
         "over-fitted",
         f"the validation error rose by {course.last / course.best - 1:.0%}, from "
         f"{number(course.best)} at step {course.best_step} to {number(course.last)} at step "
-        f"{course.last_step}, while the training loss fell on from "
-        f"{number(course.train_at_best)} to {number(course.train_last)}; the weights published are "
+        f"{course.last_step}, while the training loss continued to fall from "
+        f"{number(course.train_at_best)} to {number(course.train_last)}; the published weights are "
         f"those of step {course.best_step}",
-        "more or more varied logs, augment, learn.noise, a smaller model, more weight_decay or "
-        "drop-out; fewer learn.steps cost nothing",
+        "more logs, or more varied ones; augment, learn.noise, a smaller model, more weight_decay "
+        "or dropout; fewer learn.steps, without a loss of accuracy",
     )
 
 
@@ -149,8 +149,8 @@ def _early(course: _Course) -> FitDiagnosis | None:
         return None
     return FitDiagnosis(
         "under-fitted",
-        f"it still learned when it stopped at step {course.last_step}: over the last fifth the "
-        f"validation error fell by {1 - course.last / course.previous:.0%}, to "
+        f"it was still learning when it stopped at step {course.last_step}: over the last fifth "
+        f"the validation error fell by {1 - course.last / course.previous:.0%}, to "
         f"{number(course.last)}, and the training loss from {number(course.train_before)} to "
         f"{number(course.train_last)}",
         "more learn.steps, or a higher learn.optimizer.lr",
@@ -166,8 +166,7 @@ def _unable(course: _Course, learn: Mapping[str, object]) -> FitDiagnosis | None
         return None
     return FitDiagnosis(
         "under-fitted",
-        f"the error on the training windows themselves stays at {number(error)} of a channel's "
-        f"spread, about that of validation, {number(course.last)}",
-        "a larger model, a longer learn.history, more steps; or what drives these channels is not "
-        "in the logs",
+        f"the error on the training windows stays at {number(error)} standard deviations of a "
+        f"channel, close to the validation error of {number(course.last)}",
+        "a larger model, a longer learn.history, more steps; or additional channels in the logs",
     )

@@ -1,10 +1,10 @@
-"""Parity: the exported files against the trained network, within what rounding explains.
+"""Parity: the exported files equal the trained network up to the effect of rounding.
 
 The tolerance depends on the model and its inputs. It is sampled around the float64 evaluation, see
-`kinemill.export.rounding`, so that rounding alone never fails an export. Whether rounding costs too
-much accuracy is a separate gate, see `precision`.
+`kinemill.export.rounding`, so that rounding alone does not fail an export. Whether rounding costs
+too much accuracy is a separate gate, see `precision`.
 
-Every comparison requires `difference <= allowed` and finite values: NaN fails it.
+Every comparison requires `difference <= allowed` and finite values; NaN fails it.
 Symbols: N rows, H history, T horizon, S states, A actions, Y outputs.
 """
 
@@ -28,15 +28,16 @@ from kinemill.verify.check_results import Parity
 from kinemill.verify.checklist import Gate, first_line
 from kinemill.verify.test_inputs import Array, Probe
 
-# Of the standard deviation in training: less does not matter. Torch drops 2e-9 of a softplus.
+# Difference in training standard deviations that always passes. That of float64 is not smaller,
+# because torch approximates a softplus to 2e-9.
 TOLERANCE = {"float32": 1e-5, "float64": 1e-6}
 BATCHES = (1, 7, 256)
 LONG, LONG_ROWS = 200, 16
-FAR = 1e3  # standard deviations from its start: beyond it a rollout has diverged
+FAR = 1e3  # distance from its start, in standard deviations, at which a rollout has diverged
 
 
 def parity_gates(rows: Sequence[Parity]) -> list[Gate]:
-    """Return a gate for each call that was compared, with its worst comparison."""
+    """Return a gate for each compared call, with its worst comparison."""
     gates: list[Gate] = []
     for call in dict.fromkeys(row.call for row in rows):
         of_call = [row for row in rows if row.call == call]
@@ -44,7 +45,7 @@ def parity_gates(rows: Sequence[Parity]) -> list[Gate]:
         count = f"{len(of_call)} comparisons"
         text = f"{worst.difference:.2e} in {worst.channel} ({worst.probe}, {count})"
         if any(row.diverged for row in of_call):
-            text = "the trained model itself gives numbers that are not finite"
+            text = "the trained model gives numbers that are not finite"
         if worst.error:
             text = f"batch of {worst.batch}, {worst.probe}: {worst.error}"
         passed = all(row.passed for row in of_call)
@@ -53,7 +54,7 @@ def parity_gates(rows: Sequence[Parity]) -> list[Gate]:
 
 
 def failed_parity(call: str, probe: Probe, error: Exception, rows: int | None = None) -> Parity:
-    """Return the comparison that an exception ended."""
+    """Return a failed comparison for a call that raised an exception."""
     batch = probe.rows if rows is None else rows
     return Parity(call, probe.name, batch, "", math.inf, 0.0, False, False, first_line(error))
 
@@ -67,21 +68,21 @@ class Runner(Protocol):
         ...
 
     def rollout(self, states: Array, past_actions: Array, actions: Array) -> Array:
-        """(N, H, S), (N, H-1, A), (N, T, A) -> (N, T, S)."""
+        """Roll out: (N, H, S), (N, H-1, A), (N, T, A) -> (N, T, S), in units."""
         ...
 
     def rollout_outputs(
         self, states: Array, past_actions: Array, actions: Array
     ) -> tuple[Array, Array]:
-        """(N, H, S), (N, H-1, A), (N, T, A) -> (N, T, S), (N, T, Y)."""
+        """Roll out with outputs: (N, H, S), (N, H-1, A), (N, T, A) -> (N, T, S), (N, T, Y)."""
         ...
 
     def step(self, state: Array, action: Array, *carry: Array) -> tuple[Array, ...]:
-        """(N, S), (N, A), carry -> (N, S), carry."""
+        """Advance one step: (N, S), (N, A), carry -> (N, S), carry."""
         ...
 
     def step_outputs(self, state: Array, action: Array, *carry: Array) -> Array:
-        """(N, S), (N, A), carry -> (N, Y)."""
+        """Return the outputs of one step: (N, S), (N, A), carry -> (N, Y)."""
         ...
 
 
@@ -91,10 +92,10 @@ class Pair:
 
     Attributes:
         simulator: loaded with `non_finite="pass"`.
-        step: in float32.
-        std: standard deviation of each state in training, (S,); 1 for a constant state, as in the
-            scaling of the step.
-        angle: which states are angles, (S,).
+        step: the trained step in float32.
+        std: standard deviation of each state in training, (S,), in units; 1 for a constant state,
+            as in the scaling of the step.
+        angle: whether each state is an angle, (S,).
     """
 
     simulator: Runner
@@ -108,9 +109,10 @@ class Pair:
         return self.simulator.interface.dtype
 
     def floor(self, values: Floats) -> Floats:
-        """Return the difference of `values` (..., S) that always passes, for any model.
+        """Return the difference that passes for any model: values (..., S) -> (..., S), in units.
 
-        Far from zero it is the distance to the next float32: runtimes differ in the last bit.
+        Far from zero it is the distance to the next float32, because runtimes differ in the last
+        bit.
         """
         last_bit = np.spacing(np.abs(values).astype(self.precision)).astype(np.float64)
         return np.maximum(TOLERANCE[self.precision] * self.std, last_bit)
@@ -118,13 +120,13 @@ class Pair:
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """Evaluations of the trained step on a probe: in float64, and by sound runtimes.
+    """Evaluations of the trained step on a probe: in float64, and with different rounding.
 
     Attributes:
         probe: the inputs.
-        carry: after the known rows, in float32: the initial carry of a step.
-        step: evaluations of one step: (N, S), the next carry, then outputs (N, Y) if any.
-        rollout: evaluations of the rollout, (N, T, S), then outputs (N, T, Y) if any.
+        carry: carry after the known rows, in float32, with which a step starts.
+        step: evaluations of one step: states (N, S), the next carry, then outputs (N, Y) if any.
+        rollout: evaluations of the rollout: states (N, T, S), then outputs (N, T, Y) if any.
     """
 
     probe: Probe
@@ -133,7 +135,7 @@ class Reference:
     rollout: Evaluations
 
     def take(self, rows: NDArray[np.int64]) -> "Reference":
-        """Return the rows with these indices."""
+        """Return the rows with these indices, (R,)."""
 
         def of(evaluations: Evaluations) -> Evaluations:
             exact, *others = (
@@ -147,7 +149,7 @@ class Reference:
 
 
 def evaluate_step(pair: Pair, probes: Sequence[Probe]) -> list[Reference]:
-    """Evaluate the trained step on probes of one horizon, all in one batch."""
+    """Evaluate the trained step on probes of the same horizon, all in one batch."""
     names = probes[0].inputs
     inputs = {name: np.concatenate([one.inputs[name] for one in probes]) for name in names}
     batch = Probe("all", inputs)
@@ -171,14 +173,14 @@ def evaluate_step(pair: Pair, probes: Sequence[Probe]) -> list[Reference]:
 
 
 def compare(pair: Pair, references: Sequence[Reference]) -> list[Parity]:
-    """Compare step and rollout on every probe, on the first at several batch sizes."""
+    """Compare step and rollout on every probe, and at several batch sizes on the first."""
     first, *others = references
     batches = [first.take(np.arange(rows) % first.probe.rows) for rows in BATCHES]
     return [row for one in (*batches, *others) for row in compare_both(pair, one)]
 
 
 def compare_both(pair: Pair, reference: Reference) -> list[Parity]:
-    """Compare step and rollout on one probe; a call that raises has failed."""
+    """Compare step, rollout and outputs on one probe; an exception counts as a failure."""
     probe = reference.probe
     return [
         *try_comparison("step", probe, lambda: compare_step(pair, reference)),
@@ -188,15 +190,18 @@ def compare_both(pair: Pair, reference: Reference) -> list[Parity]:
 
 
 def try_comparison(call: str, probe: Probe, run: Callable[[], list[Parity]]) -> list[Parity]:
-    """Run a comparison; an exception becomes a failed one."""
+    """Run a comparison; an exception becomes a failed comparison."""
     try:
         return run()
-    except Exception as error:  # noqa: BLE001 - ONNX Runtime raises a dozen unrelated types
+    except Exception as error:  # noqa: BLE001 - ONNX Runtime raises many unrelated types
         return [failed_parity(call, probe, error)]
 
 
 def compare_step(pair: Pair, reference: Reference) -> list[Parity]:
-    """Compare one step from the end of each window, with the carry that torch computed."""
+    """Compare one step from the end of each window.
+
+    The carry comes from torch, so that a difference is that of the step alone.
+    """
     probe, evaluated = reference.probe, reference.step
     outputs = pair.simulator.step(probe.states[:, -1], probe.actions[:, 0], *reference.carry)
     exact, others = evaluated.part(0)
@@ -214,7 +219,7 @@ def compare_step(pair: Pair, reference: Reference) -> list[Parity]:
 def _compare_carry(
     pair: Pair, probe: Probe, name: str, carry: Array, part: tuple[Floats, list[Floats]]
 ) -> Parity:
-    """Compare a carry; it has no unit, so the floor is a share of its largest value."""
+    """Compare one part of the carry; it has no unit, so the floor is a share of its maximum."""
     exact, others = part
     scale = float(np.abs(exact).max(initial=1.0))
     rounding = max(float(np.abs(one - exact).max(initial=0.0)) for one in others)
@@ -229,10 +234,10 @@ def _compare_carry(
 
 
 def compare_rollout(pair: Pair, reference: Reference, call: str = "rollout") -> Parity:
-    """Compare a rollout, each row until it diverges.
+    """Compare each row of a rollout until it diverges.
 
-    Channels of a rollout are coupled: its rounding is that of the worst channel, in training
-    standard deviations.
+    The channels of a rollout are coupled, so the effect of rounding is that on the worst channel,
+    in training standard deviations.
     """
     probe = reference.probe
     exact, others = reference.rollout.part(0)
@@ -246,7 +251,7 @@ def compare_rollout(pair: Pair, reference: Reference, call: str = "rollout") -> 
 
 
 def compare_outputs(pair: Pair, reference: Reference) -> list[Parity]:
-    """Compare the outputs of one step and along a rollout, until it diverges; none without any."""
+    """Compare the outputs of one step and of a rollout until it diverges; empty without outputs."""
     names, probe = pair.simulator.interface.outputs, reference.probe
     if not names:
         return []
@@ -270,7 +275,7 @@ def _worst_output(
     outputs: Array,
     part: tuple[Floats, list[Floats]],
 ) -> Parity:
-    """Compare outputs (N, T, Y) where (N, T) `near` holds, by the channel closest to its limit."""
+    """Compare outputs (N, T, Y), in units, at the steps where `near` (N, T) is true."""
     exact, others = part
     std = output_std(pair.step)
     difference = _until(near, outputs.astype(np.float64) - exact).max(axis=1)
@@ -283,16 +288,16 @@ def _worst_output(
 
 
 def output_std(step: Step) -> Floats:
-    """Return the standard deviation of each output in training, (Y,), of a step or an ensemble."""
+    """Return the standard deviation of each output in training, (Y,), in units."""
     readout = step_of(step).readout
     return np.ones(0) if readout is None else readout.output_std.double().numpy()
 
 
 def compare_long(pair: Pair, probe: Probe) -> Parity:
-    """Compare a long rollout, in which a model may diverge or be chaotic."""
+    """Compare a long rollout, in which a model can diverge or be chaotic."""
     evaluated = evaluate(pair.step, rollout, probe.windows, pair.precision)
     row = compare_rollout(pair, Reference(probe, (), evaluated, evaluated), "long rollout")
-    # Without a first step close to the start, no value was compared.
+    # A row that diverges in its first step had no value compared, and must not pass.
     ran = bool(near_start(pair, probe, evaluated.exact[0])[:, 0].all())
     return replace(row, passed=row.passed and ran, finite=row.finite and ran)
 
@@ -300,19 +305,22 @@ def compare_long(pair: Pair, probe: Probe) -> Parity:
 def _rounding(
     pair: Pair, near: NDArray[np.bool_], others: Sequence[Floats], exact: Floats
 ) -> Floats:
-    """Return the effect of rounding on each rollout (N, T, S) before it diverges, (N, S)."""
+    """Return the effect of rounding on each rollout before it diverges: (N, T, S) -> (N, S)."""
     off = [_until(near, wrapped(one - exact, pair.angle)).max(axis=1) for one in others]
     return (np.max(off, axis=0) / pair.std).max(axis=1, keepdims=True) * pair.std
 
 
 def near_start(pair: Pair, probe: Probe, exact: Floats) -> NDArray[np.bool_]:
-    """Return the steps before each rollout (N, T, S) diverges, (N, T); NaN has diverged."""
+    """Return whether each step is before the rollout diverges: (N, T, S) -> (N, T).
+
+    NaN counts as divergence, and so does every later step.
+    """
     off = np.abs(exact - probe.states[:, -1:].astype(np.float64)) / pair.std
     return np.logical_and.accumulate((off < FAR).all(axis=2), axis=1)
 
 
 def _until(near: NDArray[np.bool_], values: Floats) -> Floats:
-    """Return sizes (N, T, S) where `near` holds, else 0; NaN there stays NaN."""
+    """Return absolute values (N, T, S) where `near` (N, T) is true, else 0; NaN is kept there."""
     return np.where(near[:, :, None], np.abs(values), 0.0)
 
 
@@ -324,9 +332,9 @@ def _worst(
     names: Sequence[str],
     sound: bool,
 ) -> Parity:
-    """Return the row and channel of `names` where `difference` is closest to, or over, `allowed`.
+    """Return the comparison at the row and channel that is closest to its limit, or above it.
 
-    Both are (N, number of names).
+    `difference` and `allowed` are (N, len(names)), in units.
     """
     distance = np.abs(difference)
     finite = bool(np.isfinite(distance).all() and np.isfinite(allowed).all()) and sound

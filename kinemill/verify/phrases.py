@@ -1,33 +1,33 @@
-"""Phrases for comparisons: ratios of errors, their intervals and their sample size."""
+"""Text for comparisons: ratios of errors, their intervals and their sample size."""
 
 import math
 from collections.abc import Sequence
 
 from kinemill.verify.comparison import Comparison
 
-_TWICE = 2.0  # ratio from which a factor is stated instead of a percentage
-_SAME = 0.005  # a smaller relative difference rounds to 0 %
+_TWICE = 2.0  # from this ratio on, the text has a factor instead of a percentage
+_SAME = 0.005  # a smaller relative difference would round to 0 %
 
 
 def listed(items: Sequence[str]) -> str:
-    """Join items as a sentence does: a, b and c."""
+    """Join items as in a sentence: a, b and c."""
     return " and ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))
 
 
 def percent(share: float, *, bare: bool = False) -> str:
-    """Return a share as percent, with a decimal where 100 % would claim too much."""
+    """Format a share (1.0 is 100 %) as percent, with a decimal if it would round up to 100 %."""
     digits = 1 if 0.99 <= share < 1.0 else 0
     return f"{100.0 * share:,.{digits}f}{'' if bare else ' %'}"
 
 
 def counted(number: float, unit: str) -> str:
-    """Return a count with its unit, which loses its plural s for one; at most one decimal."""
+    """Format a count with its unit, without the plural s for 1, with at most one decimal."""
     text = f"{number:.0f}" if number >= 10 or number == round(number) else f"{number:.1f}"
     return f"{text} {unit.removesuffix('s') if text == '1' else unit}"
 
 
 def amount(value: float) -> str:
-    """Return an error with three digits."""
+    """Format a number in any unit with three significant digits, or all digits from 1,000 on."""
     if not math.isfinite(value):
         return "not finite"
     if abs(value) >= 1000.0:
@@ -36,7 +36,7 @@ def amount(value: float) -> str:
 
 
 def less_or_more(ratio: float) -> str:
-    """Describe the ratio of two errors: `37 % less error than`, `4.25 times the error of`."""
+    """Describe the ratio of two errors, such as `37 % less error than`."""
     if ratio >= _TWICE:
         return f"{amount(ratio)} times the error of"
     if abs(1.0 - ratio) < _SAME:
@@ -45,7 +45,7 @@ def less_or_more(ratio: float) -> str:
 
 
 def interval_words(low: float, high: float) -> str:
-    """Return the 95 % interval of a ratio in the words of `less_or_more`; nothing without one."""
+    """Describe the 95 % interval of a ratio like `less_or_more`; empty without an interval."""
     if not (math.isfinite(low) and math.isfinite(high)):
         return ""
     if high <= 1.0:
@@ -60,7 +60,7 @@ def interval_words(low: float, high: float) -> str:
 
 
 def evidence_words(comparison: Comparison) -> str:
-    """Return the sample size of a comparison and its detectable difference."""
+    """Describe the sample size of a comparison and its detectable difference."""
     if not math.isfinite(comparison.effective_n):
         return ""
     text = counted(comparison.effective_n, f"independent {comparison.unit}")

@@ -24,7 +24,7 @@ class PhysicalCheck:
     Attributes:
         name: `energy` or `symmetry`.
         value: growth or asymmetry, in standard deviations.
-        within: largest value that passes.
+        within: largest value that passes, in the same unit.
         text: the value as text.
     """
 
@@ -35,28 +35,29 @@ class PhysicalCheck:
 
     @property
     def passed(self) -> bool:
-        """Whether the value is within the limit; NaN is not."""
+        """Whether the value is within the limit; false for NaN."""
         return self.value <= self.within
 
     def gate(self) -> Gate:
         """Return the line of the verdict."""
-        return Gate(self.name, self.passed, self.text, f"at most {self.within:.3g} of its spread")
+        expected = f"at most {self.within:.3g} standard deviations"
+        return Gate(self.name, self.passed, self.text, expected)
 
     def result(self) -> PhysicsResult:
-        """Return the check for a document."""
+        """Return the result as a part of a document."""
         return PhysicsResult(self.value, self.within)
 
 
 def physical_checks(
     simulator: Simulator, probe: Probe, std: Floats, settings: Verify
 ) -> list[PhysicalCheck]:
-    """Run the checks that a task declares, on measured windows.
+    """Run the checks that a task declares, on measured windows (N, H, S).
 
     Args:
         simulator: loaded with `non_finite="pass"`.
         probe: measured windows.
-        std: standard deviation of each state in training, (S,).
-        settings: with `energy` and `symmetry`.
+        std: standard deviation of each state in training, (S,), in units.
+        settings: settings with `energy` and `symmetry`.
     """
     checks: list[PhysicalCheck] = []
     if settings.energy:
@@ -68,13 +69,17 @@ def physical_checks(
 
 @QUIETLY
 def energy_growth(simulator: Simulator, probe: Probe, energy: Energy) -> PhysicalCheck:
-    """Return the mean growth of energy without input, over its deviation in the windows."""
+    """Return the mean growth of energy without input, in standard deviations over the windows.
+
+    A loss of energy, such as by friction, counts as no growth.
+    """
     idle = simulator.rollout(probe.states, probe.past_actions, np.zeros_like(probe.actions))
     initial = _energy(simulator, probe.states[:, -1], energy)
     increase = np.maximum(_energy(simulator, idle[:, -1], energy) - initial, 0.0)
     std = float(initial.std())
     value = float(increase.mean() / std) if std > 0.0 else float("nan")
-    return PhysicalCheck("energy", value, energy.within, f"grows by {value:.3g} of its spread")
+    text = f"grows by {value:.3g} standard deviations"
+    return PhysicalCheck("energy", value, energy.within, text)
 
 
 def _energy(simulator: Simulator, states: Array, energy: Energy) -> Floats:
@@ -87,7 +92,10 @@ def _energy(simulator: Simulator, states: Array, energy: Energy) -> Floats:
 
 @QUIETLY
 def asymmetry(simulator: Simulator, probe: Probe, std: Floats, symmetry: Symmetry) -> PhysicalCheck:
-    """Return the RMS difference of a mirrored rollout and the rollout of mirrored inputs."""
+    """Return the RMS difference of a mirrored rollout and the rollout of mirrored inputs.
+
+    It is in standard deviations `std`, (S,), over all windows (N, H, S) and steps.
+    """
     states = mirror(probe.states, simulator.states, symmetry)
     past, actions = (
         mirror(part, simulator.actions, symmetry) for part in (probe.past_actions, probe.actions)
@@ -96,11 +104,12 @@ def asymmetry(simulator: Simulator, probe: Probe, std: Floats, symmetry: Symmetr
     angle = simulator.interface.is_angle
     off = wrapped(simulator.rollout(states, past, actions).astype(np.float64) - image, angle)
     value = float(np.sqrt(((off / std) ** 2).mean()))
-    return PhysicalCheck("symmetry", value, symmetry.within, f"{value:.3g} of a spread apart")
+    text = f"differs by {value:.3g} standard deviations"
+    return PhysicalCheck("symmetry", value, symmetry.within, text)
 
 
 def mirror(values: Array, names: tuple[str, ...], symmetry: Symmetry) -> NDArray[np.float32]:
-    """Return the mirror image of (..., C) values of the channels `names`."""
+    """Mirror values of the C channels `names`, in units: (..., C) -> (..., C)."""
     partner = {one: other for pair in symmetry.swap for one, other in (pair, pair[::-1])}
     order = [names.index(partner.get(name, name)) for name in names]
     sign = np.array([-1.0 if name in symmetry.flip else 1.0 for name in names])

@@ -1,4 +1,4 @@
-"""Figures of matplotlib, for slides, papers and notebooks; the pages draw their own."""
+"""Figures with matplotlib for slides, papers and notebooks; HTML pages have their own charts."""
 
 from collections.abc import Sequence
 
@@ -29,11 +29,11 @@ _BETWEEN = 0.75  # inches between two rows of axes
 
 
 def _color(name: str) -> str:
-    return COLORS.get(name, "#c2410c")  # of a baseline of the user's own
+    return COLORS.get(name, "#c2410c")  # the default is for user-defined baselines
 
 
 def draw_growth(analysis: Analysis) -> Picture:
-    """Draw RMSE over time ahead, one axis a state, all contestants."""
+    """Draw the RMSE of all predictors over the prediction time, one axis per state."""
     model = analysis.model
     indexes = pictured(model)
     figure, axes = panels(len(indexes), min(3, len(indexes)))
@@ -54,7 +54,7 @@ def draw_growth(analysis: Analysis) -> Picture:
 
 
 def draw_examples(analysis: Analysis, examples: Sequence[Example]) -> Picture:
-    """Draw windows, one column each: states with their predictions, then inputs."""
+    """Draw windows, one column each: states with their predictions, then actions."""
     model, dataset = analysis.model, analysis.dataset
     starts = model.starts[[example.window for example in examples]]
     windows = gather(dataset, starts, model.history, model.horizon)
@@ -93,7 +93,7 @@ def draw_examples(analysis: Analysis, examples: Sequence[Example]) -> Picture:
 
 
 def draw_simulation(frame: pl.DataFrame, interface: Interface, text: str) -> Picture:
-    """Draw the states, actions and outputs of a simulation over seconds."""
+    """Draw the states, actions and outputs of a simulation over time, s, with the title `text`."""
     time = frame["time_s"].to_numpy()
     names = [*interface.states, *interface.actions, *interface.outputs]
     drawn, axes = panels(len(names), 1)
@@ -115,13 +115,13 @@ def draw_simulation(frame: pl.DataFrame, interface: Interface, text: str) -> Pic
 
 
 def panels(count: int, columns: int) -> tuple[Picture, list[Axes]]:
-    """Return a figure without a display, and `count` axes of it, `columns` in a row."""
+    """Return a figure that needs no display, and its `count` axes, `columns` per row."""
     rows = -(-count // columns)
     figure = Picture((4.6 * columns, 2.3 * rows + 0.7))
     height = figure.get_figheight()
     bottom, top = 0.5 / height, 1 - 0.35 / height
-    # Room in inches for the label below an axis and the title of the next one: a layout engine
-    # would draw everything twice.
+    # The margins are computed here, in inches, because a layout engine of matplotlib would draw
+    # everything twice.
     each = (height * (top - bottom) - _BETWEEN * (rows - 1)) / rows
     figure.subplots_adjust(0.16 / columns, bottom, 1 - 0.04 / columns, top, 0.25, _BETWEEN / each)
     axes = [figure.add_subplot(rows, columns, index + 1) for index in range(count)]

@@ -1,4 +1,4 @@
-"""Section about the portfolio that selected the model family of a task without `learn.model`."""
+"""Section on the portfolio that selected the model family of a task without `learn.model`."""
 
 from html import escape
 from pathlib import Path
@@ -9,17 +9,18 @@ from kinemill.store import read_document
 from kinemill.task.portfolio import RESULTS, CandidateResult
 
 TEXT = (
-    "The task names no model, so families were compared by their rollouts over the validation "
-    "split. Errors are in standard deviations of the training split; the score is their geometric "
-    "mean, the smaller the better. The first line was selected: candidates that are worse than a "
-    "simple reference at a horizon come later, and in a tie fewer parameters come first. Round 0 "
-    "is fitted in closed form. New recordings: error at the last horizon on whole recordings that "
-    "were left out of a fit; where it was measured, it decides between the finalists."
+    "The task does not set a model, so model families were compared by rollouts over the "
+    "validation split. Errors are in standard deviations of the training split. The score is their "
+    "geometric mean; smaller is better. The first line was selected. Candidates that are worse "
+    "than a simple reference at a horizon come later, and of equal candidates the one with fewer "
+    "parameters comes first. Round 0 is fitted in closed form. “New recordings” is the error at "
+    "the last horizon on whole recordings that were not used in the fit; if it was measured, it "
+    "decides between the finalists."
 )
 
 
 def portfolio_section(model: Path) -> str:
-    """Return a table of all candidates, the best first; nothing if there was no portfolio.
+    """Return a table of all candidates as HTML, the best first; empty if there was no portfolio.
 
     Args:
         model: folder of a trained model.

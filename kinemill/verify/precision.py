@@ -1,9 +1,10 @@
-"""Precision: the accuracy that rounding costs on held-out windows, in units.
+"""Precision: the loss of accuracy by rounding on held-out windows, in units.
 
-Parity allows any difference that rounding explains. This gate compares the trained step in the
-files' precision with itself in float64, and the loss with the model's own error. Errors add up in
-quadrature, so a loss of a fifth of the error adds 2 % to it, the margin of the gate. A loss below
-the sensor resolution, or below a thousandth of the standard deviation in training, is negligible.
+Parity allows any difference that rounding explains. This gate measures the difference of the
+trained step in the precision of the files and in float64, and compares this loss with the error of
+the model. Independent errors add in quadrature, so a loss of a fifth of the error adds 2 % to it,
+which is the margin of the gate. A loss below the sensor resolution, or below a thousandth of the
+standard deviation in training, is negligible.
 
 Symbols: N windows, T horizon, S states.
 """
@@ -18,23 +19,23 @@ from kinemill.runtime.window_metrics import QUIETLY, Floats
 from kinemill.verify.checklist import Gate
 from kinemill.verify.results import ChannelPrecision, PrecisionResults
 
-SHARE = 0.2  # of the model's own error
-LITTLE = 1e-3  # of the standard deviation in training
+SHARE = 0.2  # negligible loss as a share of the model's error: sqrt(1 + 0.2²) = 1.02
+LITTLE = 1e-3  # negligible loss in training standard deviations
 
 
 @dataclass(frozen=True, eq=False)
 class Precision:
-    """RMS at the last step of held-out windows, by state, (S,), in its unit.
+    """RMS values at the last step of held-out windows, by state, (S,) each, in units.
 
-    A window in which the model diverges counts at the last step before that.
+    In a window in which the model diverges, the last step before the divergence counts.
 
     Attributes:
         dtype: data type of the files.
         steps: horizon of the windows.
-        states: names.
-        units: of the states.
-        loss: trained step in the precision of the files minus that in float64.
-        error: trained step in float64 minus truth.
+        states: names of the states.
+        units: units of the states.
+        loss: RMS of the trained step in the precision of the files minus that in float64.
+        error: RMS of the trained step in float64 minus truth.
         allowed: largest negligible loss.
     """
 
@@ -48,12 +49,12 @@ class Precision:
 
     @property
     def passed(self) -> bool:
-        """Whether the loss is negligible on every channel; NaN is not."""
+        """Whether the loss is negligible on every channel; false for NaN."""
         return bool((self.loss <= self.allowed).all())
 
     @property
     def worst(self) -> int:
-        """Index of the state with the largest share of its allowed loss."""
+        """Index of the state with the largest ratio of loss and allowed loss."""
         share = self.loss / self.allowed
         return int(np.argmax(np.where(np.isfinite(share), share, np.inf)))
 
@@ -62,12 +63,12 @@ class Precision:
         at, unit = self.worst, self.units[self.worst]
         value = (
             f"{self.dtype} loses {self.loss[at]:.3g} {unit} of {self.states[at]} over "
-            f"{self.steps} steps; the model's own error is {self.error[at]:.3g} {unit}"
+            f"{self.steps} steps; the error of the model is {self.error[at]:.3g} {unit}"
         )
         return Gate("precision", self.passed, value, f"at most {self.allowed[at]:.3g} {unit}")
 
     def results(self) -> PrecisionResults:
-        """Return loss, error and allowed loss by state for a document."""
+        """Return loss, error and allowed loss by state as a part of a document."""
         rows = zip(self.states, self.units, self.loss, self.error, self.allowed, strict=True)
         return PrecisionResults(
             dtype=self.dtype,
@@ -82,11 +83,17 @@ class Precision:
 
 @QUIETLY
 def rms_at(differences: Floats, last: NDArray[np.int64]) -> Floats:
-    """Return the RMS (S,) of differences (N, T, S) at one step of each window, `last` (N,)."""
+    """Return the RMS at step `last` of each window: (N, T, S), (N,) -> (S,), in units."""
     return np.sqrt(np.square(differences[np.arange(len(last)), last]).mean(axis=0))
 
 
 def negligible_loss(error: Floats, resolution: Floats, std: Floats) -> Floats:
-    """Return the largest negligible loss, (S,), for error, resolution and deviation (S,)."""
+    """Return the largest negligible loss of each state: (S,), (S,), (S,) -> (S,), in units.
+
+    Args:
+        error: RMS error of the model; not finite if it diverges.
+        resolution: sensor resolution.
+        std: standard deviation in training.
+    """
     own = np.where(np.isfinite(error), SHARE * error, 0.0)
     return np.maximum(own, np.maximum(resolution, LITTLE * std))

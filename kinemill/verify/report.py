@@ -1,4 +1,4 @@
-"""report.html: one offline page about a verified model or policy."""
+"""report.html: a page about a verified model or policy that needs no other files."""
 
 from html import escape
 from pathlib import Path
@@ -14,9 +14,10 @@ from kinemill.verify.verifier import Verdict
 
 
 def write(verdict: Verdict, document: Verification, folder: Path) -> None:
-    """Write verification.json, which is `document`, and report.html into `folder`.
+    """Write `document` as verification.json, and report.html, into `folder`.
 
-    The steps of the first trials of a policy in an environment go to `rollouts.parquet`.
+    For a policy with an environment, also write the steps of the first trials to
+    `rollouts.parquet`.
     """
     from kinemill.environments.step_log import write_steps
     from kinemill.verify.policies.trials import EnvironmentTrials
@@ -54,7 +55,7 @@ def page(verdict: Verdict, document: Verification) -> str:
         _facts(verdict, parts),
     ]
     footer = (
-        "Made by kinemill from the exported ONNX files alone. "
+        "Made by kinemill from the exported ONNX files only. "
         "The numbers are in verification.json in this folder."
     )
     return html_page(f"{task}: verification", sections, footer)
@@ -74,13 +75,13 @@ def _checks(verdict: Verdict, parts: Parts) -> str:
     ]
     heads = ["", "Call", "Inputs", "Worst in", "Batch", "Steps", "Threads", "Difference", "Allowed"]
     return (
-        "<h2>Checks of the exported files</h2><p>Run in a separate process on the published files. "
-        f"{parts.checks_note}</p>"
+        "<h2>Checks of the exported files</h2><p>The checks ran in a separate process on the "
+        f"published files. {parts.checks_note}</p>"
         + table(["", "Check", "Result", "Expected"], gates, fixed=True)
         + f"<details><summary>All {len(parity)} comparisons with torch</summary>"
-        "<p>Largest difference from the trained network, in the channel's unit. Allowed is ten "
-        "times the difference of sound evaluations on the same inputs, at least 1e-5 of the "
-        "channel's scale.</p>" + table(heads, parity, numbers_from=4) + "</details>"
+        "<p>Largest difference from the trained network, in the unit of the channel. Ten times the "
+        "effect of rounding on the same inputs is allowed, at least 1e-5 of the scale of the "
+        "channel.</p>" + table(heads, parity, numbers_from=4) + "</details>"
     )
 
 

@@ -1,4 +1,4 @@
-"""Sections of reports about dynamics models: HTML, from one analysis."""
+"""Sections of reports about dynamics models, as HTML, from one analysis."""
 
 import math
 from collections.abc import Collection, Mapping, Sequence
@@ -27,21 +27,21 @@ from kinemill.verify.free_run import FreeRun
 from kinemill.verify.labels import label
 from kinemill.verify.phrases import counted
 
-WORST = 10  # episodes listed
+WORST = 10  # most episodes in the table of the worst ones
 
 
 @dataclass(frozen=True)
 class Parts:
-    """The parts of the page that differ between kinds of models, HTML.
+    """The parts of the page that differ between kinds of models, as HTML.
 
     Attributes:
         kind: `Model` or `Policy`.
         cards: key figures.
-        sections: before and after the checks.
-        checks_note: remark on what decides.
+        sections: sections before and after the checks.
+        checks_note: remark next to the checks on what else the gate compares.
         channels: rows of the table of channels.
         facts: rows of the table of facts.
-        code: how to run the model, Python.
+        code: Python code that runs the model.
     """
 
     kind: str
@@ -54,7 +54,7 @@ class Parts:
 
 
 def limits_text(limits: dict[str, tuple[float, float]], name: str) -> str:
-    """Return the limits of a channel, or a dash."""
+    """Format the limits of a channel, in its unit; a dash if it has none."""
     return "{:g} to {:g}".format(*limits[name]) if name in limits else "–"
 
 
@@ -64,11 +64,11 @@ def analysis_sections(
     """Return the sections about an analysis.
 
     Args:
-        analysis: of the model and its references.
+        analysis: analysis of the model and its references.
         document: the same analysis as a document.
         where: name of the data, as text.
-        examples: rollouts to draw; none: no such section.
-        text: how the examples were chosen.
+        examples: rollouts to draw; if empty, there is no such section.
+        text: sentence on the selection of the examples.
     """
     analysis = _without_itself(analysis, own_reference(document))
     return [
@@ -84,7 +84,7 @@ def analysis_sections(
 
 
 def _without_itself(analysis: Analysis, own: str | None) -> Analysis:
-    """Return an analysis without the reference that the model itself is."""
+    """Return the analysis without the reference that the model is."""
     parts = analysis.predictors, analysis.errors, analysis.free_runs
     predictors, errors, free_runs = (
         {name: one for name, one in part.items() if name != own} for part in parts
@@ -114,12 +114,12 @@ def error_table(
     head: str = "Channel",
     worse: Collection[str] = (),
 ) -> str:
-    """Return the table of RMSE by channel and of nRMSE, with 95 % intervals over windows.
+    """Return the table of RMSE by channel and of nRMSE, with 95 % intervals of window errors.
 
     Args:
-        errors: by model, `model` first.
-        units: of the channels.
-        head: of the first column.
+        errors: errors by model, `model` first.
+        units: units of the channels.
+        head: head of the first column.
         worse: channels, or `nrmse`, on which a reference is significantly better.
     """
     ends = {who: one.intervals() for who, one in errors.items() if isinstance(one, Errors)}
@@ -139,7 +139,7 @@ def error_table(
         for index, channel in enumerate(errors["model"].channels)
     ]
     whole = row(NRMSE, {who: one.nrmse for who, one in errors.items()}, None)
-    rows.append([name_of("nRMSE", "mean of RMSE / spread"), *whole])
+    rows.append([name_of("nRMSE", "mean of RMSE / deviation"), *whole])
     return table([head, *map(label, errors)], rows, numbers_from=1, even=True)
 
 
@@ -149,9 +149,9 @@ def _errors(analysis: Analysis, document: Assessment, where: str) -> str:
     return (
         f"<h2>Error {model.horizon * model.dt:.4g} s ahead</h2>"
         f"<p>Root mean square error on {where}, in each channel's unit, after "
-        f"{model.horizon} steps of own predictions under the true actions; below it the 95 % "
-        f"interval, from {model.effective_n:.0f} independent {model.unit}. Bold is "
-        "best; red: a reference is significantly better.</p>"
+        f"{model.horizon} steps of own predictions with the true actions. Below each error is its "
+        f"95 % interval, from {model.effective_n:.0f} independent {model.unit}. The best is bold; "
+        "red means that a reference is significantly better.</p>"
         + error_table(analysis.errors, model.units, worse=_worse(document, str(model.horizon)))
     )
 
@@ -163,11 +163,11 @@ def _worse(document: Assessment, horizon: str) -> set[str]:
 
 
 def _growth_section(analysis: Analysis) -> str:
-    """Return the charts of errors over time ahead."""
+    """Return the charts of errors over the prediction time."""
     labels = {name: label(name) for name in analysis.errors}
     return (
-        "<h2>How errors grow</h2><p>Root mean square error over seconds ahead; the bar at the end "
-        f"is the model's 95 % interval.{_left_out(analysis.model)}</p>"
+        "<h2>Error over the prediction time</h2><p>Root mean square error by seconds ahead. The "
+        f"bar at the end is the 95 % interval of the model.{_left_out(analysis.model)}</p>"
         + legend(labels)
         + error_growth(analysis)
     )
@@ -177,30 +177,30 @@ def _left_out(model: Errors) -> str:
     count, every = len(pictured(model)), len(model.channels)
     if count == every:
         return ""
-    return f" Shown are the {count} of {every} channels with the largest error."
+    return f" The {count} of {every} channels with the largest error are shown."
 
 
 def _rollouts(analysis: Analysis, examples: Sequence[Example], text: str) -> str:
-    """Return example rollouts with the measured values; `text` names their selection."""
+    """Return example rollouts with the measured values; `text` describes their selection."""
     styles = {name: label(name) for name in reversed(rollout_models(analysis))}
     return (
-        "<h2>Rollouts against the truth</h2><p>Windows over seconds; the dashed "
-        "line is the present. Left of it are the known rows, right of it the model's "
-        f"predictions from its own predictions. {text}{_left_out(analysis.model)}</p>"
+        "<h2>Rollouts and measured values</h2><p>Windows over seconds. Left of the dashed line "
+        "are the known rows, right of it the predictions of the model from its own predictions. "
+        f"{text}{_left_out(analysis.model)}</p>"
         + legend({"truth": "measured"} | styles)
         + rollouts(analysis, examples)
     )
 
 
 def _free_run(analysis: Analysis, document: Assessment) -> str:
-    """Return the section of errors over whole episodes, with those that count."""
+    """Return the section on errors over whole episodes, and which of them count in the gate."""
     model, runs = analysis.model, analysis.free_runs
     longest = runs["model"].steps.max() * model.dt
     return (
         "<h2>Free run</h2><p>Root mean square error over whole episodes, simulated from their "
-        f"first {model.history} rows to their end on the actions alone: {len(runs['model'].steps)} "
-        f"episodes, up to {longest:.4g} s. Of each family of references the "
-        f"best one that stays bounded is shown.{free_run_text(document)}</p>"
+        f"first {model.history} rows and their actions: {len(runs['model'].steps)} episodes of up "
+        f"to {longest:.4g} s. The table has the best member of each family of references that "
+        f"stays bounded.{free_run_text(document)}</p>"
         + error_table(runs, model.units, worse=_worse(document, FREE_RUN))
     )
 
@@ -230,32 +230,35 @@ def _worst(analysis: Analysis) -> str:
     many = len(episodes) > WORST
     which = f"The {WORST} of {len(episodes)} episodes" if many else "Episodes"
     return (
-        f"<h2>Worst episodes</h2><p>{which} with the largest error first; RMSE after "
-        f"{model.horizon} steps, below it over the whole episode.</p>"
+        f"<h2>Worst episodes</h2><p>{which} by error, the largest first: RMSE after "
+        f"{model.horizon} steps, and below it over the whole episode.</p>"
         + table(["Episode", "Windows", "Worst from", *heads], rows, numbers_from=1)
     )
 
 
 def _residuals(analysis: Analysis) -> str:
-    """Return the section of one-step residuals: whiteness and correlation with inputs."""
+    """Return the section on one-step residuals: whiteness and correlation with actions."""
     residuals = analysis.residuals
     inputs = (
-        "<p>Correlation with earlier actions by lag in steps, for the input with the largest one. "
-        "Outside the band on the right, the model lacks an effect of this input; on the left, the "
-        "logs were recorded in closed loop.</p>" + cross_correlations(analysis)
+        "<p>Correlation with earlier actions by lag in steps, for the action with the largest "
+        "correlation. A value outside the band on the right means that the model lacks an effect "
+        "of this action; on the left, that the logs were recorded in closed loop.</p>"
+        + cross_correlations(analysis)
         if analysis.dataset.actions
         else ""
     )
     return (
-        "<h2>Residuals</h2><p>Autocorrelation of the model's errors one step ahead, by lags in "
-        f"steps, over {residuals.rows} rows. For white noise, 99 % is between the dashed lines and "
-        "the Ljung-Box p is above 0.01. Sensor noise in the states alone already correlates "
-        "neighboring errors.</p>" + autocorrelations(analysis) + inputs
+        "<h2>Residuals</h2><p>Autocorrelation of the model's errors one step ahead, by lag in "
+        f"steps, over {residuals.rows} rows. For white noise, 99 % of the values are between the "
+        "dashed lines, and the Ljung-Box p is above 0.01 in 99 % of the cases. Sensor noise in the "
+        "states is enough to correlate neighboring errors.</p>"
+        + autocorrelations(analysis)
+        + inputs
     )
 
 
 def _calibration(analysis: Analysis) -> str:
-    """Return the coverage of the model's intervals; empty without a stated uncertainty."""
+    """Return the section on the coverage of intervals; empty if the model states no uncertainty."""
     calibration, model = analysis.calibration, analysis.model
     if calibration is None:
         return ""
@@ -273,13 +276,13 @@ def _calibration(analysis: Analysis) -> str:
     correction = (
         "The model has no conformal correction."
         if uncorrected is None
-        else "Standard deviations have a conformal correction from validation episodes, made for "
-        f"90 % intervals. Without it, {uncorrected[-1, -1].mean():.0%} of the windows lie in the "
-        f"{calibration.levels[-1]:.0%} interval after the last step, the mean over channels."
+        else "Standard deviations have a conformal correction from validation episodes for 90 % "
+        f"intervals. Without it, {uncorrected[-1, -1].mean():.0%} of the windows are in the "
+        f"{calibration.levels[-1]:.0%} interval after the last step (mean over channels)."
     )
     return (
         "<h2>Calibration of the uncertainty</h2><p>Share of windows whose measured value is in the "
-        "stated interval, over the prediction time in s; dashed: nominal share. Below it, the "
+        "stated interval, over the prediction time in s. Below the dashed nominal share, the "
         f"stated uncertainty is too small. {correction}</p>"
         + coverages(calibration, model)
         + f"<p>After {model.horizon} steps, the stated standard deviation and the error:</p>"

@@ -1,7 +1,7 @@
-"""Residuals one step ahead: whiteness, and independence of the inputs.
+"""Residuals one step ahead: whiteness, and independence of the actions.
 
 The residuals of a complete model are noise: they correlate neither with each other nor with past
-inputs. Symbols: n rows, S states, A actions, L lags, τ a lag in steps.
+actions. Symbols: n rows, S states, A actions, L lags, τ a lag in steps.
 """
 
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ from kinemill.runtime.window_metrics import QUIETLY, Floats, Predictor, deviatio
 from kinemill.verify.accuracy import CHUNK, gather, is_angle
 
 LAGS = 25
-ROWS = 50_000  # at most: the bands are then narrower than any relevant effect
-NORMAL_99 = 2.5758293035489004  # 99 % of a standard normal variable lie within ± this
+ROWS = 50_000  # enough rows: the bands are then narrower than any relevant effect
+NORMAL_99 = 2.5758293035489004  # 99 % of the values of a standard normal variable are within ± this
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class Series:
     """One-step residuals of one episode, row by row.
 
     Attributes:
-        errors: prediction minus truth, (n, S), in units; angles the short way round.
-        states: states that the step starts from, (n, S).
-        actions: actions during the step, (n, A).
+        errors: prediction minus truth, (n, S), in units; angles wrapped to [-π, π] rad.
+        states: states at the start of the step, (n, S), in units.
+        actions: actions during the step, (n, A), in units.
     """
 
     errors: Floats
@@ -35,19 +35,19 @@ class Series:
 
 @dataclass(frozen=True)
 class Residuals:
-    """How far one-step residuals are from white noise.
+    """Statistics that show how one-step residuals differ from white noise.
 
     Attributes:
         rows: number of residuals, n.
-        mean: of each state, (S,), in units.
-        std: of each state, (S,), in units.
+        mean: mean residual of each state, (S,), in units.
+        std: standard deviation of the residuals of each state, (S,), in units.
         auto: autocorrelation at lags 1 to L, (L, S).
-        band: 99 % of the autocorrelations of white noise lie within ± this.
+        band: half width of the 99 % band of the autocorrelations of white noise.
         ljung_box: statistic Q of each state, (S,).
-        p: probability of a Q as large from white noise, (S,).
-        cross: correlation with the action τ steps before, τ from -L to L, (2 L + 1, S, A); a
+        p: probability that white noise gives at least this Q, (S,).
+        cross: correlation with the action τ steps before, τ from -L to L, (2 L + 1, S, A). A
             correlation at negative τ, with later actions, shows feedback in the logs.
-        cross_band: 99 % band of each pair that is not correlated, (S, A).
+        cross_band: half width of the 99 % band of uncorrelated signals, (S, A).
     """
 
     rows: int
@@ -69,7 +69,10 @@ class Residuals:
 def residuals_of(
     predictor: Predictor, dataset: PackedDataset, *splits: str, most: int = ROWS
 ) -> list[Series]:
-    """Predict one step from every row of some splits, whole episodes until `most` are reached."""
+    """Return the one-step residuals of whole episodes, in order, until there are `most` rows.
+
+    Each episode gives errors and states (n, S) and actions (n, A), in units.
+    """
     series, rows = list[Series](), 0
     history, states, angle = predictor.history, len(dataset.states), is_angle(dataset)
     for episode in (one for split in splits for one in dataset.of(split)):
@@ -86,7 +89,10 @@ def residuals_of(
 
 @QUIETLY
 def whiteness(series: list[Series]) -> Residuals:
-    """Correlate residuals with themselves and with the inputs, pooled over episodes."""
+    """Correlate residuals with themselves and with the actions, pooled over episodes.
+
+    Each episode has errors (n, S) and actions (n, A); see `Residuals` for the results.
+    """
     errors = _centered([item.errors for item in series])
     actions = _centered([item.actions for item in series])
     rows = sum(len(part) for part in errors)
@@ -112,12 +118,13 @@ def whiteness(series: list[Series]) -> Residuals:
 
 
 def ljung_box(auto: Floats, rows: int) -> tuple[Floats, Floats]:
-    """Return Q of autocorrelations (L, S) at lags 1 to L of `rows` values, and its p-value.
+    """Return statistic and p-value from autocorrelations at lags 1 to L: (L, S) -> (S,), (S,).
 
-    Q = n (n + 2) Σ r_k² / (n - k), a χ² of L degrees of freedom for white noise
-    (Ljung and Box 1978, Biometrika 65, p. 297, eq. 1.3).
+    Q = n (n + 2) Σ r_k² / (n - k) of n = `rows` values has a χ² distribution with L degrees of
+    freedom for white noise (Ljung and Box 1978, Biometrika 65, p. 297, eq. 1.3).
     """
-    from scipy.special import gammaincc  # as scipy.stats has it, which takes a second to import
+    # The survival function of χ²; importing it from scipy.stats would take a second.
+    from scipy.special import gammaincc
 
     lag = np.arange(1, len(auto) + 1)[:, None]
     q = rows * (rows + 2) * (auto**2 / (rows - lag)).sum(axis=0)
@@ -125,10 +132,11 @@ def ljung_box(auto: Floats, rows: int) -> tuple[Floats, Floats]:
 
 
 def _cross_band(errors: Floats, actions: Floats, rows: int) -> Floats:
-    """Return the 99 % bands, (S, A), from the autocorrelations (L, S) and (L, A) of both.
+    """Return the 99 % bands from the autocorrelations of both: (L, S), (L, A) -> (S, A).
 
-    √n r_τ tends to a normal variable of variance Σ R_e(k) R_u(k), k from -∞ to ∞
-    (Ljung 1999, System Identification, section 16.6); k up to L here, and at least 1.
+    √n r_τ tends to a normal variable with the variance Σ R_e(k) R_u(k), k from -∞ to ∞
+    (Ljung 1999, System Identification, section 16.6). Here |k| is at most L, and the variance is at
+    least 1.
     """
     variance = 1.0 + 2.0 * errors.T @ actions
     return NORMAL_99 * np.sqrt(np.maximum(variance, 1.0) / rows)
@@ -140,7 +148,10 @@ def _centered(parts: list[Floats]) -> list[Floats]:
 
 
 def _correlation(first: list[Floats], second: list[Floats], tau: int) -> Floats:
-    """Return the correlations (P, Q) of left (n, P) at row t with right (n, Q) at row t - tau."""
+    """Correlate `first` at row t with `second` at row t - tau: (n, P), (n, Q) -> (P, Q).
+
+    Both are lists with an array per episode.
+    """
     shape = first[0].shape[1], second[0].shape[1]
     product = np.zeros(shape)
     for one, other in zip(first, second, strict=True):
@@ -151,5 +162,5 @@ def _correlation(first: list[Floats], second: list[Floats], tau: int) -> Floats:
         np.sum([(part**2).sum(axis=0) for part in parts], axis=0) for parts in (first, second)
     ]
     size: NDArray[np.float64] = np.sqrt(np.outer(powers[0], powers[1]))
-    # What never moves is correlated with nothing.
+    # A channel that never moves has no power, and counts as uncorrelated.
     return np.divide(product, size, out=np.zeros(shape), where=size != 0)

@@ -1,4 +1,4 @@
-"""Measured results of a model, as `verification.json` and `evaluation.json` have them.
+"""Measured results of a model in `verification.json` and `evaluation.json`.
 
 Numbers that are not finite are null in JSON, see `kinemill.store.numbers`.
 """
@@ -34,9 +34,9 @@ class Metrics:
 
     Attributes:
         test: errors by channel.
-        nrmse: RMSE over the training spread, averaged over channels, by name of the model.
+        nrmse: RMSE / training standard deviation, averaged over channels, by name of the model.
         returns: mean return of an episode by name of the policy; None without an environment.
-        success: share of episodes that succeed, by name of the policy; None if it is not known.
+        success: share of successful episodes by name of the policy; None if it is unknown.
     """
 
     test: dict[str, ChannelError] = field(default_factory=dict[str, ChannelError])
@@ -45,7 +45,7 @@ class Metrics:
     success: dict[str, Number] | None = None
 
     def trial_metrics(self) -> dict[str, dict[str, Number]]:
-        """Return the outcomes of trials: `return` and `success`, each where it was measured."""
+        """Return the measured outcomes of trials, `return` and `success`."""
         each = {"return": self.returns, "success": self.success}
         return {name: values for name, values in each.items() if values is not None}
 
@@ -61,7 +61,7 @@ class ChannelAccuracy:
     Attributes:
         unit: unit of the channel.
         std: standard deviation in training.
-        resolution: smallest step that recorded values can make.
+        resolution: smallest difference between recorded values.
         rmse, mae, mse: root mean square, mean absolute and mean square error at the horizon.
         interval: 95 % interval of `rmse`.
         mean: RMSE averaged over the steps.
@@ -93,15 +93,15 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class WindowCounts:
-    """Test data behind the errors.
+    """Amount of test data behind the errors.
 
     Attributes:
-        count: windows of a dynamics model, or scored rows of a policy; None: not measured.
-        history: known rows at the start of each window; None: not measured.
-        horizon: steps predicted.
+        count: windows of a dynamics model, or scored rows of a policy; None if not measured.
+        history: known rows at the start of each window; None if not measured.
+        horizon: number of predicted steps.
         stride: rows between the starts of windows.
         seconds: duration of the horizon, s.
-        effective_n: independent episodes or blocks of windows.
+        effective_n: effective number of independent episodes or blocks of windows.
         unit: `episodes` or `blocks`.
         episodes: trials of a policy in its environment.
     """
@@ -172,8 +172,9 @@ class WorstEpisode:
         episode, name: id of the episode, and name of its recording.
         rows: rows of the episode.
         windows: windows that start in it.
-        error: error at the horizon over the training spread, averaged.
-        worst_from: present of its worst window, s from its start.
+        error: error at the horizon in training standard deviations, averaged over windows and
+            channels.
+        worst_from: time of the current row of its worst window, s after its start.
         rmse, free_run: RMSE by channel at the horizon, and over the whole episode.
     """
 
@@ -194,7 +195,7 @@ class CalibrationCurves:
     Attributes:
         windows: number of windows.
         coverage: share of windows inside the interval, by its level, such as `0.9`, and channel.
-        uncorrected: `coverage` without the conformal correction; None of a model without one.
+        uncorrected: `coverage` without the conformal correction; None for a model without one.
         deviation, rmse: stated standard deviation and RMSE by channel, in its unit.
     """
 
@@ -207,7 +208,7 @@ class CalibrationCurves:
 
 @dataclass(frozen=True)
 class AnalysisResults:
-    """Everything that an analysis of a dynamics model measures besides its comparisons."""
+    """Results of an analysis of a dynamics model, except the comparisons."""
 
     free_run: dict[str, FreeRunErrors]
     residuals: ResidualStatistics
@@ -217,7 +218,7 @@ class AnalysisResults:
 
 @dataclass(frozen=True)
 class ChannelSensitivity:
-    """Change of the last prediction by noise, in the unit of the channel, and over the noise."""
+    """Change of the last prediction by noise, in the unit of the channel and over the noise."""
 
     unit: str
     change: Number
@@ -226,7 +227,7 @@ class ChannelSensitivity:
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """Effect of noise of `noise` standard deviations in the known rows after `steps` steps."""
+    """Effect after `steps` steps of noise of `noise` standard deviations in the known rows."""
 
     noise: float
     steps: int
@@ -238,11 +239,11 @@ class Stability:
     """Divergence of long rollouts.
 
     Attributes:
-        steps: of each rollout.
+        steps: number of steps of each rollout.
         rollouts: number of rollouts.
-        diverged: share that is not finite, or far beyond the range of a channel.
-        outside: share that leaves a limit, by state with limits.
-        first_diverged_step: the earliest step at which a rollout diverges; None without one.
+        diverged: share of rollouts that are not finite, or far outside the range of a channel.
+        outside: share of rollouts that leave the limits, by state with limits.
+        first_diverged_step: the earliest step at which a rollout diverges; None if none does.
     """
 
     steps: int
@@ -254,7 +255,7 @@ class Stability:
 
 @dataclass(frozen=True)
 class ChannelPrecision:
-    """RMS of the loss by rounding, of the model's own error and of the allowed loss, in `unit`."""
+    """RMS of the loss by rounding, of the model's error, and the allowed loss, in `unit`."""
 
     unit: str
     loss: Number
@@ -274,7 +275,7 @@ class PrecisionResults:
 
 @dataclass(frozen=True)
 class LoopEpisode:
-    """One episode of a controller that plans with the model; at `refused` steps without a plan."""
+    """One episode of a controller with the model, which found no plan at `refused` steps."""
 
     seed: int
     cost: Number
@@ -290,9 +291,9 @@ class ClosedLoop:
     Attributes:
         plant: name of the simulated robot.
         episodes: each episode.
-        successes: number of episodes that succeed.
-        cost, idle_cost: mean cost of the controller, and of no action from the same starts.
-        action_ms: median time of one action, ms.
+        successes: number of successful episodes.
+        cost, idle_cost: mean cost of the controller, and of zero actions from the same starts.
+        action_ms: median time to compute one action, ms.
     """
 
     plant: str
@@ -323,9 +324,9 @@ class TorchTrials:
 
     Attributes:
         episodes: number of episodes.
-        diverged_at: step at which the observations differ; None where they never do.
+        diverged_at: step at which the observations differ, by episode; None if they never differ.
         onnx_returns, torch_returns: return of each episode.
-        faults: actions that differ although all observations before are equal.
+        faults: actions that differ although all earlier observations are equal.
     """
 
     episodes: int
@@ -353,8 +354,8 @@ class FitDiagnosis:
 
     Attributes:
         verdict: `over-fitted` or `under-fitted`.
-        text: the numbers that show it.
-        fix: what to try.
+        text: the measured reason.
+        fix: suggestions.
     """
 
     verdict: str

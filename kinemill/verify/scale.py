@@ -1,8 +1,8 @@
 """Scale of errors: the standard deviation of each state in the training data.
 
-Errors are divided by the standard deviation of the TRAINING rows. With that of a test split in
-which a joint rests, every error of that joint would look large. Neither the divisor nor an error
-counts below the sensor resolution.
+Errors are divided by the standard deviation of the TRAINING rows: if a joint rests in the test
+split, the deviation of the test rows would make every error of that joint look large. The sensor
+resolution is a lower bound for the divisor and for errors.
 
 Symbols: N rows, S states, E episodes.
 """
@@ -19,15 +19,16 @@ from kinemill.runtime import wrapped
 from kinemill.runtime.window_metrics import Floats
 from kinemill.verify.results import Accuracy
 
-# Rows that the sensor resolution is estimated from; more levels of a sensor are not needed.
+# Rows that are enough to estimate the sensor resolution.
 RESOLUTION_ROWS = 100_000
-# Two or three levels are a mode, such as contact, whose steps are no property of a sensor.
+# A channel with two or three levels is a mode, such as contact: its steps are not a resolution.
 FEWEST_LEVELS = 4
-# Quantile of the gaps between levels that is a small one, though not an outlier.
+# Quantile of the gaps between levels that is small, but not an outlier.
 SMALLEST = 0.02
-# Shares of a step: how far from a multiple of it levels may lie, and how many of them have to.
+# Largest distance of a level from the grid, as a share of the step, and the share of levels that
+# must be so close.
 ON_GRID, MOST = 0.05, 0.95
-# A grid can be distinguished from rounding only where its step is this many float32 steps.
+# A grid is distinguishable from rounding only if its step is at least this many float32 steps.
 ABOVE_ROUNDING = 16.0
 
 
@@ -38,7 +39,7 @@ class Scale:
     Attributes:
         std: standard deviation in training, at least `resolution`, (S,), in units; 0 for a
             state that never moves there.
-        resolution: smallest step that the recorded values can make, (S,), in units.
+        resolution: smallest difference between recorded values, (S,), in units.
     """
 
     std: Floats
@@ -46,7 +47,7 @@ class Scale:
 
     @property
     def floor(self) -> Floats:
-        """RMS of what rounding to the resolution alone does, (S,): a step over the root of 12."""
+        """RMS error of rounding to the resolution, (S,), in units: a step over the root of 12."""
         return self.resolution / np.sqrt(12.0)
 
 
@@ -54,7 +55,10 @@ _SCALES: WeakKeyDictionary[PackedDataset, Scale] = WeakKeyDictionary()
 
 
 def training_scale(dataset: PackedDataset) -> Scale:
-    """Return the scale of errors by the training rows; without training rows, by all rows."""
+    """Return the scale of errors from the training rows, or from all rows without a training split.
+
+    Its arrays are (S,), in units.
+    """
     scale = _SCALES.get(dataset)
     if scale is None:
         angle = np.array([name in dataset.angles for name in dataset.states])
@@ -63,7 +67,7 @@ def training_scale(dataset: PackedDataset) -> Scale:
 
 
 def stated_scale(accuracy: Mapping[str, Accuracy], states: Sequence[str]) -> Scale | None:
-    """Return the scale that the errors of a model state in a document; None if they do not."""
+    """Return the scale (S,), in units, that a document states; None if it states none."""
     channels = accuracy["model"].channels if "model" in accuracy else {}
     if any(name not in channels for name in states):
         return None
@@ -72,18 +76,19 @@ def stated_scale(accuracy: Mapping[str, Accuracy], states: Sequence[str]) -> Sca
 
 
 def training_std(dataset: PackedDataset) -> Floats:
-    """Return the standard deviation of each state in training, (S,), in units.
+    """Return the standard deviation of each state in training: dataset -> (S,), in units.
 
-    It is at least the sensor resolution, and 0 where a state never moves in training.
+    It is at least the sensor resolution, and 0 if a state never moves in training.
     """
     return training_scale(dataset).std
 
 
 def scale_of(dataset: PackedDataset, columns: NDArray[np.int64], angle: NDArray[np.bool_]) -> Scale:
-    """Return the scale of errors of some columns (S,), of which those in `angle` (S,) are angles.
+    """Return the scale of errors, in units, of the columns with these indexes, (S,).
 
-    An angle's standard deviation is taken the short way round, as its errors are: a joint that
-    turns for ever would otherwise have an endless spread, and no error would count.
+    `angle`, (S,), is true for angles. Their deviations from the mean are wrapped, as their errors
+    are: otherwise a joint that keeps turning would have an unbounded standard deviation, and no
+    error would count.
     """
     episodes = dataset.of("train") or dataset.episodes
     std = _std([dataset.rows(one)[:, columns] for one in episodes], angle)
@@ -96,7 +101,10 @@ def scale_of(dataset: PackedDataset, columns: NDArray[np.int64], angle: NDArray[
 
 
 def _std(parts: list[NDArray[np.float32]], angle: NDArray[np.bool_]) -> Floats:
-    """Return the standard deviation of each column over all rows, (S,); 0 where all are equal."""
+    """Return the standard deviation of each column over all rows: (N, S) parts -> (S,).
+
+    It is exactly 0 if all values are equal.
+    """
     rows = sum(len(part) for part in parts)
     turns = sum(np.exp(1j * part[:, angle].astype(np.float64)).sum(axis=0) for part in parts)
     origin = parts[0][0].astype(np.float64)
@@ -119,9 +127,10 @@ def _sample(episodes: list[PackedEpisode]) -> list[slice]:
 
 
 def _resolution(values: NDArray[np.float32]) -> float:
-    """Return the step of the grid on which values (N,) lie, at least that of float32 there.
+    """Return the step of the grid of values (N,), in their unit, at least that of float32.
 
-    Values on no grid, such as those of a simulator or of resampled logs, have none but float32's.
+    Values that are not on a grid, such as those of a simulator or of resampled logs, have the step
+    of float32.
     """
     rounding = float(np.spacing(np.abs(values).max()))
     levels = np.unique(values.astype(np.float64))
@@ -131,7 +140,7 @@ def _resolution(values: NDArray[np.float32]) -> float:
     gaps = gaps[gaps > ABOVE_ROUNDING * rounding]
     if len(gaps) < FEWEST_LEVELS - 1:
         return rounding
-    # The smallest gaps are one step or, where levels were converted to other units, two or three.
+    # The smallest gaps are one step, or two or three if the levels were converted to another unit.
     smallest = gaps.min(), np.quantile(gaps, SMALLEST, method="lower")
     steps = {float(gap) / count for gap in smallest for count in (1, 2, 3)}
     on_grid = [step for step in steps if _is_grid(gaps, step)]
@@ -139,8 +148,8 @@ def _resolution(values: NDArray[np.float32]) -> float:
 
 
 def _is_grid(gaps: Floats, step: float) -> bool:
-    """Return whether gaps between levels are multiples of a step."""
+    """Return whether the gaps between levels are multiples of a step."""
     counted = gaps / step
-    # The error of the step adds up over a gap; from a quarter of a step on all is a coincidence.
+    # The error of the step grows with the gap. Above a quarter of a step, a match is a coincidence.
     allowed = np.clip(ON_GRID**2 * counted, ON_GRID, 0.25)
     return bool((np.abs(counted - np.round(counted)) <= allowed).mean() >= MOST)

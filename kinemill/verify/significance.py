@@ -1,15 +1,16 @@
-"""Significance: which model is better, effective sample size, detectable difference.
+"""Significance of differences between models, effective sample size, detectable difference.
 
-The statistic is log(nRMSE of the model / nRMSE of the reference) on the same windows: a difference
-of log errors, so that it does not matter how large errors are. Its standard error is that of the
-delete-one-block jackknife (Efron 1982, chapter 3) over blocks of consecutive windows (Künsch 1989,
-The jackknife and the bootstrap for general stationary observations), because errors of
-neighboring windows resemble one another. How long they do so is not known: block lengths double
-from one horizon up to whole episodes, and the widest interval counts. In contrast to the test of
-Diebold and Mariano (1995), which compares mean losses, blocks in which the robot rests and both
-models are right neither widen the interval nor count as evidence: the number of independent
-blocks is the effective one, (sum m)² / sum m² over the share m of the squared error in each block
-(Kish 1965).
+The statistic is log(nRMSE of the model / nRMSE of the reference) on the same windows, which does
+not depend on the size of the errors. Its standard error is that of the delete-one-block jackknife
+(Efron 1982, chapter 3) over blocks of consecutive windows (Künsch 1989, The jackknife and the
+bootstrap for general stationary observations), because errors of neighboring windows are
+correlated. The length of this correlation is not known. So block lengths double from one horizon
+up to whole episodes, and the widest interval counts.
+
+Blocks in which the robot rests and both models are right neither widen the interval nor count as
+evidence, unlike in the test of Diebold and Mariano (1995), which compares mean losses. The number
+of independent blocks is the effective one of Kish (1965): (sum m)² / sum m² over the share m of the
+squared error in each block.
 
 Symbols: W windows, S channels, B blocks.
 """
@@ -27,15 +28,15 @@ from kinemill.verify.comparison import MARGIN, Comparison, Unit
 from kinemill.verify.scale import Scale
 
 CONFIDENCE = 0.975  # two-sided 95 %
-POWER = 0.8  # of `detectable`
-# Fewer blocks make a standard error that is itself too uncertain. Whole episodes always count, with
-# at least one degree of freedom: without them shorter blocks would decide, and where one episode
-# has most of the error these are not independent. Then 12.6 % of equal models were found different
-# at 5 test episodes (benchmarks/prove_gate.py, outlier episodes) instead of at most 5 %.
+POWER = 0.8  # power of `detectable`
+# With fewer blocks the standard error is itself too uncertain. Whole episodes always count, with at
+# least one degree of freedom. Without them shorter blocks would decide, which are not independent
+# if one episode has most of the error: 12.6 % of equal models were then found different with 5 test
+# episodes (benchmarks/prove_gate.py, outlier episodes), instead of at most 5 %.
 FEWEST_BLOCKS = 6.0
-FEWEST_ALONE = 3.0  # episodes, where there are no shorter blocks to check them by
+FEWEST_ALONE = 3.0  # fewest episodes if there are no shorter blocks
 LEAST_FREEDOM = 1.0  # degrees of freedom
-_DIGITS = 9  # of effective numbers, which are sums of rounded shares
+_DIGITS = 9  # digits of effective numbers, so that rounding of the shares does not show
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,10 @@ class Interval:
     """Confidence interval of an estimate on a log scale.
 
     Attributes:
-        half: half width of its 95 % interval; NaN with too few independent blocks.
+        half: half width of the 95 % interval; NaN with too few independent blocks.
         error: standard error.
-        effective_n: independent episodes or blocks.
-        unit: which of the two.
+        effective_n: effective number of independent episodes or blocks.
+        unit: whether `effective_n` counts episodes or blocks.
     """
 
     half: float
@@ -56,7 +57,7 @@ class Interval:
 
     @property
     def freedom(self) -> float:
-        """Degrees of freedom of the standard error."""
+        """Degrees of freedom of the standard error, at least `LEAST_FREEDOM`."""
         return max(self.effective_n - 1.0, LEAST_FREEDOM)
 
 
@@ -65,10 +66,10 @@ class Blocks:
     """Squared errors summed over blocks of consecutive windows.
 
     Attributes:
-        sums: of each model that is compared, (M, B, S), in squared units.
-        counts: windows in each block, (B,).
-        unit: whether blocks are whole episodes.
-        fewest: independent blocks that make an interval.
+        sums: sums of squared errors of each of M models, (M, B, S), in squared units.
+        counts: number of windows in each block, (B,).
+        unit: whether the blocks are whole episodes.
+        fewest: fewest independent blocks that give an interval.
     """
 
     sums: Floats
@@ -80,16 +81,19 @@ class Blocks:
 def block_lengths(
     squares: Sequence[Floats], episode: NDArray[np.int64], shortest: int
 ) -> list[Blocks]:
-    """Return the blocks of all lengths, from `shortest` windows, doubling, to whole episodes.
+    """Return blocks of all lengths: `shortest` windows, double, and so on, up to whole episodes.
 
     Args:
-        squares: squared errors of each model at the same windows, (W, S), in their order in time.
-        episode: of each window, (W,); windows of one episode lie together.
-        shortest: windows that overlap one another, so that less is not independent.
+        squares: squared errors of each model on the same windows, (W, S) each, in squared units,
+            in order of time.
+        episode: episode of each window, (W,); windows of one episode are consecutive.
+        shortest: number of windows that overlap each other; shorter blocks are not independent.
     """
     starts = np.flatnonzero(np.diff(episode, prepend=episode[0] - 1))
     size = np.diff(starts, append=len(episode))
-    position = np.arange(len(episode)) - np.repeat(starts, size)
+    position = np.arange(len(episode)) - np.repeat(
+        starts, size
+    )  # number of a window in its episode
     stacked = np.stack(squares)
     blocks, length = list[Blocks](), max(shortest, 1)
     while length < size.max():
@@ -99,11 +103,11 @@ def block_lengths(
 
 
 def episode_blocks(squares: Sequence[Floats], counts: Floats) -> list[Blocks]:
-    """Return blocks that are whole episodes alone.
+    """Return only the blocks that are whole episodes.
 
     Args:
-        squares: mean squared errors of each model over each episode, (E, S).
-        counts: steps that were predicted in each, (E,).
+        squares: mean squared errors of each model over each episode, (E, S) each, in squared units.
+        counts: number of predicted steps of each episode, (E,).
     """
     return [Blocks(np.stack(squares) * counts[:, None], counts, "episodes", FEWEST_ALONE)]
 
@@ -124,15 +128,16 @@ def compare_squares(
     """Compare a model with a reference, averaged over channels and by channel.
 
     Args:
-        squares: squared errors of the model and of the reference at the same windows, (W, S).
-        scale: what errors count in.
-        episode: of each window, (W,), see `block_lengths`.
-        shortest: windows that overlap one another.
-        margin: of `p_worse`.
+        squares: squared errors of the model and of the reference on the same windows, (W, S) each,
+            in squared units.
+        scale: scale of errors.
+        episode: episode of each window, (W,), see `block_lengths`.
+        shortest: number of windows that overlap each other.
+        margin: margin of `p_worse`.
 
     Returns:
-        Of the mean over the channels that move in training first, then of every channel; of one
-        that does not move all numbers are NaN.
+        The comparison of the mean over the channels that move in training, then of every channel.
+        For a channel that does not move, all numbers are NaN.
     """
     return compare_blocks(block_lengths(squares, episode, shortest), scale, margin)
 
@@ -141,7 +146,7 @@ def compare_squares(
 def compare_blocks(
     lengths: Sequence[Blocks], scale: Scale, margin: float = MARGIN
 ) -> list[Comparison]:
-    """Compare a model with a reference; see `compare_squares`."""
+    """Compare a model with a reference by blocks of sums (2, B, S); see `compare_squares`."""
     moves = np.flatnonzero(scale.std > 0.0)
     selections = [moves, *(np.array([index]) for index in range(len(scale.std)))]
     left_out = leave_out(lengths, scale)
@@ -150,14 +155,14 @@ def compare_blocks(
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Errors of each model without one block after the other, in training spreads.
+    """Errors of each model with one block left out at a time, in training standard deviations.
 
     Attributes:
         whole: RMS error over all blocks, (M, S).
         remaining: RMS error without each block, (M, B, S).
-        share: of the squared error in each block, (M, B, S).
-        std: in training, (S,); NaN of a channel that never moves.
-        blocks: that were left out.
+        share: share of the squared error in each block, (M, B, S).
+        std: standard deviation in training, (S,), in units; NaN for a channel that never moves.
+        blocks: the blocks.
     """
 
     whole: Floats
@@ -169,9 +174,10 @@ class LeftOut:
 
 @np.errstate(all="ignore")
 def leave_out(lengths: Sequence[Blocks], scale: Scale) -> list[LeftOut]:
-    """Return the errors without one block after the other, for blocks of each length.
+    """Return the errors with one block left out at a time, for blocks of each length.
 
-    An error below the sensor resolution counts as the resolution.
+    Sums (M, B, S), in squared units, become errors (M, B, S) in training standard deviations. An
+    error below that of rounding to the sensor resolution counts as that error.
     """
     std = np.where(scale.std > 0.0, scale.std, np.nan)
     least, results = scale.floor**2, list[LeftOut]()
@@ -187,7 +193,7 @@ def leave_out(lengths: Sequence[Blocks], scale: Scale) -> list[LeftOut]:
 
 
 def _compare(left_out: Sequence[LeftOut], indexes: NDArray[np.int64], margin: float) -> Comparison:
-    """Compare by the mean over the channels at `indexes`."""
+    """Compare the first model with the second by the mean over the channels at `indexes`."""
     whole = left_out[-1].whole[:, indexes]
     if not len(indexes) or np.isnan(left_out[-1].std[indexes]).any():
         return _without_interval(math.nan, math.nan)
@@ -199,6 +205,7 @@ def _compare(left_out: Sequence[LeftOut], indexes: NDArray[np.int64], margin: fl
     interval = widest(left_out, indexes)
     middle, half = math.log(error / reference), interval.half
     beyond = middle - math.log1p(margin)
+    # Without a standard error, all blocks have the same ratio, and the test is certain.
     steps = beyond / interval.error if interval.error > 0.0 else math.copysign(math.inf, beyond)
     quantile = float(stdtrit(interval.freedom, POWER))
     return Comparison(
@@ -214,17 +221,17 @@ def _compare(left_out: Sequence[LeftOut], indexes: NDArray[np.int64], margin: fl
 
 
 def _without_interval(error: float, reference: float) -> Comparison:
-    """Return the comparison of models of which one diverges, or on a channel that never moves."""
+    """Return a comparison without an interval: a model diverges, or the channel never moves."""
     nan = math.nan
     return Comparison(error, reference, nan, nan, 0.0, "blocks", nan, p_worse=nan)
 
 
 @np.errstate(all="ignore")
 def widest(left_out: Sequence[LeftOut], indexes: NDArray[np.int64]) -> Interval:
-    """Return the widest interval of all block lengths with enough independent blocks.
+    """Return the widest interval among all block lengths with enough independent blocks.
 
-    Of log(error) of one model, of log(error of the first / error of the second) of two; errors are
-    averaged over the channels at `indexes`.
+    For one model it is the interval of log(error), for two that of log(error of the first / error
+    of the second). Errors are averaged over the channels at `indexes`, (I,).
     """
     intervals = [_jackknife(one, indexes) for one in left_out]
     usable = [one for one in intervals if math.isfinite(one.half)]
@@ -234,7 +241,7 @@ def widest(left_out: Sequence[LeftOut], indexes: NDArray[np.int64]) -> Interval:
 
 
 def _jackknife(left_out: LeftOut, indexes: NDArray[np.int64]) -> Interval:
-    """Return the interval by leaving out one block after the other (Efron 1982, eq. 3.3)."""
+    """Return the interval from leaving out one block at a time (Efron 1982, eq. 3.3)."""
     blocks, count = left_out.blocks, len(left_out.blocks.counts)
     effective = _effective(left_out, indexes)
     if count < 2 or effective < blocks.fewest:
@@ -248,10 +255,10 @@ def _jackknife(left_out: LeftOut, indexes: NDArray[np.int64]) -> Interval:
 
 
 def _effective(left_out: LeftOut, indexes: NDArray[np.int64]) -> float:
-    """Return how many independent blocks there are, (sum m)² / sum m².
+    """Return the effective number of independent blocks, (sum m)² / sum m² (Kish 1965).
 
-    The share m of a block is that of the squared error in it, of each channel as much as it weighs
-    in the average, and of each model equally, because each can change the ratio.
+    m is the share of the squared error in a block. Channels have the weight that they have in the
+    average, and all models have the same weight, because each can change the ratio.
     """
     weight = left_out.whole[:, indexes]
     weight = weight / weight.sum(axis=1, keepdims=True)

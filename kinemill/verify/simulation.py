@@ -1,4 +1,4 @@
-"""Simulate from measured rows on, for `kinemill model simulate`, and write tables and plots.
+"""Simulate from measured rows, for `kinemill model simulate`, and write tables and plots.
 
 Symbols: H history, T steps, S states, A actions.
 """
@@ -19,7 +19,7 @@ from kinemill.runtime.window_metrics import Floats
 
 TABLES = (".csv", ".parquet")
 PLOTS = (".png", ".html")
-_BATCH = 4096  # trajectories in one batch
+_BATCH = 4096  # most trajectories in one batch
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,11 @@ class Start:
     """Start of a simulation, and the actions.
 
     Attributes:
-        states: the known rows, (H, S), the last is the present.
-        past_actions: between them, (H-1, A).
-        actions: (T, A), the first acts from the present on.
-        measured: the states that were measured at the present and after each of `actions`,
-            (T + 1, S); None if unknown.
+        states: known rows, (H, S), in units; the last is the current row.
+        past_actions: actions between the known rows, (H-1, A), in units.
+        actions: actions to simulate, (T, A), in units; the first acts from the current row on.
+        measured: states measured at the current row and after each of `actions`, (T + 1, S), in
+            units; None if unknown.
         text: description of the source.
     """
 
@@ -42,17 +42,17 @@ class Start:
     text: str
 
     def first(self, steps: int | None) -> "Start":
-        """Return the same start with `steps` actions alone.
+        """Return the same start with only the first `steps` actions; None keeps all.
 
         Raises:
-            BadInput: There are fewer.
+            BadInput: There are fewer actions.
         """
         if steps is None:
             return self
         if steps > len(self.actions):
             raise BadInput(
                 f"--steps {steps}",
-                f"there are actions for {len(self.actions)} steps alone",
+                f"there are actions for only {len(self.actions)} steps",
                 expected=f"at most {len(self.actions)}",
             )
         measured = None if self.measured is None else self.measured[: steps + 1]
@@ -60,18 +60,18 @@ class Start:
 
 
 def start_of_rows(rows: Floats, interface: Interface, at: int, text: str) -> Start:
-    """Start within measured rows (N, S + A): row `at` is the present.
+    """Return a start with the current row `at` of measured rows (N, S + A), in units.
 
     Raises:
-        BadInput: Fewer than H rows lead to row `at`, or none follows it.
+        BadInput: There are fewer than H rows up to row `at`, or no row after it.
     """
     history, states = interface.history, len(interface.states)
     first, last = history - 1, len(rows) - 2
     if not first <= at <= last:
         raise BadInput(
             f"row {at} of {text}",
-            f"cannot be the present: it has {len(rows)} rows",
-            expected=f"{first} to {last}, as the model knows {history} rows"
+            f"cannot be the current row: there are {len(rows)} rows",
+            expected=f"{first} to {last}, because the model needs {history} rows"
             if first <= last
             else f"at least {history + 1} rows",
         )
@@ -86,10 +86,15 @@ def start_of_rows(rows: Floats, interface: Interface, at: int, text: str) -> Sta
 
 
 def moved(simulator: Simulator, start: Start, initial: Mapping[str, float]) -> Start:
-    """Return a start with other present values of some states.
+    """Return a start with other values of some states in the current row: (H, S) -> (H, S).
+
+    Args:
+        simulator: the model.
+        start: the start.
+        initial: new values by name of the state, in its unit.
 
     Raises:
-        BadInput: A name or value in `initial` that cannot be used.
+        BadInput: A name or value in `initial` is not valid.
     """
     if not initial:
         return start
@@ -97,14 +102,14 @@ def moved(simulator: Simulator, start: Start, initial: Mapping[str, float]) -> S
 
 
 def simulate(simulator: Simulator, starts: Sequence[Start]) -> list[pl.DataFrame]:
-    """Simulate; return one row for the present and one after each action, for each start.
+    """Simulate each start and return its table, with the current row and one row per action.
 
-    Trajectories of the same number of steps are one batch. Columns are `time_s`, the states, the
-    actions and the outputs (null in the last row: nothing acts after it), and `<state>_measured`
-    where it is known.
+    Trajectories with the same number of steps are one batch. The columns are `time_s`, the states,
+    the actions and the outputs (null in the last row, because nothing acts after it), and
+    `<state>_measured` if it is known, all in units.
 
     Raises:
-        BadInput: A value in a start that cannot be used.
+        BadInput: A value in a start is not valid.
     """
     by_steps: dict[int, list[int]] = {}
     for index, start in enumerate(starts):
@@ -140,9 +145,8 @@ def _table(interface: Interface, start: Start, predicted: Array, outputs: Array)
         rows = np.concatenate([values, np.full((1, len(names)), np.nan)]).astype(np.float64)
         columns |= {name: rows[:, index] for index, name in enumerate(names)}
     if start.measured is not None:
-        angle = interface.is_angle
-        # Without whole turns between the measured and the simulated angle.
-        truth = states - wrapped(states - start.measured, angle)
+        # Measured angles within half a turn of simulated ones, so that the curves can be compared.
+        truth = states - wrapped(states - start.measured, interface.is_angle)
         columns |= {f"{n}_measured": truth[:, index] for index, n in enumerate(interface.states)}
     return pl.DataFrame(columns).with_columns(
         pl.col([*interface.actions, *interface.outputs]).fill_nan(None)
@@ -150,7 +154,7 @@ def _table(interface: Interface, start: Start, predicted: Array, outputs: Array)
 
 
 def write_table(frame: pl.DataFrame, path: Path) -> None:
-    """Write a simulation as CSV or Parquet, by the ending of `path`."""
+    """Write a simulation as CSV or Parquet, according to the extension of `path`."""
     check_ending(path, TABLES)
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".parquet":
@@ -160,23 +164,23 @@ def write_table(frame: pl.DataFrame, path: Path) -> None:
 
 
 def check_ending(path: Path, endings: tuple[str, ...]) -> None:
-    """Reject a file with an unsupported ending, before the simulation.
+    """Reject a file with an unsupported extension, before the simulation.
 
     Raises:
-        BadInput: It is another one.
+        BadInput: The extension is not in `endings`.
     """
     if path.suffix not in endings:
         raise BadInput(path, f"ends in {path.suffix!r}", expected=" or ".join(endings))
 
 
 def plot(frame: pl.DataFrame, simulator: Simulator, text: str, path: Path) -> None:
-    """Write a plot: every state, with measured values if there are any, action and output."""
+    """Plot every state, action and output, with measured states if there are any."""
     check_ending(path, PLOTS)
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".html":
         path.write_text(_page(frame, simulator.interface, text), encoding="utf-8")
     else:
-        from kinemill.verify.plots import draw_simulation  # which imports matplotlib
+        from kinemill.verify.plots import draw_simulation  # it imports matplotlib
 
         path.write_bytes(draw_simulation(frame, simulator.interface, text).png())
 

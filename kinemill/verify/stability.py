@@ -13,15 +13,15 @@ from kinemill.verify.results import ChannelSensitivity, Sensitivity, Stability
 from kinemill.verify.test_inputs import Probe, long_probe
 
 STEPS, ROLLOUTS = 1000, 32
-RUN_AWAY = 10.0  # times the range of a channel, beyond its limits
-NOISE = 0.01  # of each state's standard deviation in training
+RUN_AWAY = 10.0  # distance from the range of a channel, in ranges, at which a rollout has diverged
+NOISE = 0.01  # in training standard deviations of each state
 
 
 @QUIETLY
 def stability(simulator: Simulator, dataset: PackedDataset, steps: int = STEPS) -> Stability:
-    """Roll windows of the test split out for `steps` under their measured actions.
+    """Roll out windows of the test split for `steps` steps with their measured actions.
 
-    At the end of its episode the actions of a window start again.
+    At the end of its episode, the actions of a window repeat.
     """
     probe = long_probe(dataset, simulator.interface, ROLLOUTS, steps)
     rolled = simulator.rollout(*probe.windows).astype(np.float64)
@@ -40,13 +40,13 @@ def stability(simulator: Simulator, dataset: PackedDataset, steps: int = STEPS) 
 
 
 def _leaves(values: Floats, limits: tuple[float, float]) -> NDArray[np.bool_]:
-    """Return which rollouts (N, T) leave the limits at any step, (N,)."""
+    """Return whether each rollout leaves the limits at any step: (N, T) -> (N,)."""
     inside = (values >= limits[0]) & (values <= limits[1])
     return inside.sum(axis=1) < values.shape[1]
 
 
 def _reach(simulator: Simulator, dataset: PackedDataset) -> tuple[Floats, Floats]:
-    """Return the range of each state: its limits, else the values in training."""
+    """Return the ends of the range of each state, (S,), (S,): its limits, or values in training."""
     count = len(simulator.states)
     rows = [dataset.rows(one)[:, :count] for one in dataset.of("train")]
     low = np.min([part.min(axis=0) for part in rows], axis=0).astype(np.float64)
@@ -58,17 +58,16 @@ def _reach(simulator: Simulator, dataset: PackedDataset) -> tuple[Floats, Floats
 
 @QUIETLY
 def sensitivity(simulator: Simulator, probe: Probe, std: Floats) -> Sensitivity:
-    """Return the effect of noise in the known states on the last prediction, by state.
+    """Return the effect of noise in the known rows on the last prediction, by state.
 
-    Noise of NOISE standard deviations, from a fixed seed, is added to every known row. `gain` is
-    the RMS change over the noise.
+    Noise of NOISE standard deviations `std`, (S,), in units, from a fixed seed, is added to every
+    known row (N, H, S). `gain` is the RMS change divided by the noise.
     """
     rng = np.random.default_rng(0)
     noisy = probe.states + NOISE * std * rng.standard_normal(probe.states.shape)
     plain = simulator.rollout(*probe.windows)[:, -1].astype(np.float64)
     moved = simulator.rollout(noisy.astype(np.float32), probe.past_actions, probe.actions)[:, -1]
-    angle = simulator.interface.is_angle
-    change = np.sqrt((wrapped(moved - plain, angle) ** 2).mean(axis=0))
+    change = np.sqrt((wrapped(moved - plain, simulator.interface.is_angle) ** 2).mean(axis=0))
     return Sensitivity(
         noise=NOISE,
         steps=probe.actions.shape[1],

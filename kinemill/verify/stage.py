@@ -1,4 +1,4 @@
-"""The stage `verification`: check exported files in a separate process, and publish the results."""
+"""The stage `verification`: check exported files in a separate process and publish the results."""
 
 import json
 import os
@@ -29,15 +29,15 @@ VERSION = 19
 
 @dataclass(frozen=True)
 class Job:
-    """Order to the verification process.
+    """Inputs of the verification process.
 
     Attributes:
         parent: id of the process that started it; it exits with its parent.
         home: folder of the home.
-        folder: of the artifact in staging.
-        result: file for the summary or the error.
+        folder: folder of the artifact in staging.
+        result: path for the summary or the error.
         task: the task file as JSON.
-        onnx_model, model, dataset: artifacts.
+        onnx_model, model, dataset: the artifacts.
         references: artifact with the references; None for policies.
     """
 
@@ -54,7 +54,7 @@ class Job:
 
 @dataclass(frozen=True)
 class JobError:
-    """Why nothing could be verified: the parts of a `Blocked`."""
+    """Why nothing could be verified: the fields of a `Blocked`."""
 
     where: str
     problem: str
@@ -77,7 +77,7 @@ def inputs(
     dataset: ArtifactRef,
     references: ArtifactRef | None,
 ) -> Json:
-    """Return the values that the verification depends on."""
+    """Return the values on which the verification depends."""
     refs = {"onnx_model": onnx_model, "model": model, "dataset": dataset, "references": references}
     parts = task.part("verify") | {name: ref.digest for name, ref in refs.items() if ref}
     if task.learn.gives == "policy":
@@ -99,25 +99,25 @@ def run(
     dataset: ArtifactRef,
     progress: Progress | None = None,
 ) -> Artifact:
-    """Publish verification.json and report.html about an exported model or policy.
+    """Publish verification.json and report.html for an exported model or policy.
 
     The references of a dynamics model are built first if they do not exist.
 
     Args:
-        task: `verify` has the horizon and the limit on latency; `control`, if any, is run in
-            closed loop.
-        home: with the artifacts.
+        task: task with `verify`, the horizon and the limit on latency; its `control`, if any, runs
+            in closed loop.
+        home: home with the artifacts.
         onnx_model: the exported model.
         model: the trained model or policy, for parity.
-        dataset: its test split gives the errors; or the card of the environment.
-        progress: receives messages.
+        dataset: dataset whose test split gives the errors, or the card of the environment.
+        progress: object that receives messages.
 
     Raises:
         Blocked: The files cannot be run, or the process ended without a result.
     """
     references: ArtifactRef | None = None
     if task.learn.gives == "dynamics":
-        from kinemill.verify.references import stage  # which imports polars
+        from kinemill.verify.references import stage  # it imports polars
 
         references = stage.run(task, home, dataset).ref
     refs = onnx_model, model, dataset, references
@@ -161,7 +161,7 @@ def _run_process(task: str, job: Job) -> Json:
 
 
 def _environment() -> dict[str, str]:
-    """Return this environment, with this kinemill on the path and one thread for arithmetic."""
+    """Return this environment with this kinemill on the path and one thread for arithmetic."""
     root = str(Path(kinemill.__file__).resolve().parents[1])
     path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
     return os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}

@@ -1,6 +1,6 @@
 """Contents of an ONNX file, read without running it.
 
-No other file is opened: tensors in external files are found by their declarations.
+No other file is opened: tensors in external files are detected from their declarations.
 """
 
 from collections import Counter
@@ -15,8 +15,8 @@ from kinemill.runtime import Interface
 from kinemill.verify.check_results import Structure
 from kinemill.verify.checklist import Gate, gate
 
-NEWEST_OPSET, NEWEST_IR = 21, 10  # what onnxruntime 1.20 reads, the oldest that is supported
-MOST_BYTES = 2**31 - 1  # protobuf holds no more in one file
+NEWEST_OPSET, NEWEST_IR = 21, 10  # limits of onnxruntime 1.20, the oldest supported version
+MOST_BYTES = 2**31 - 1  # size limit of a protobuf file
 OWN_DOMAINS = ("", "ai.onnx")
 RANDOM = (
     *("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike"),
@@ -29,7 +29,7 @@ Shape = list[int | str]
 
 
 def graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
-    """Yield a graph, and all graphs inside of its nodes."""
+    """Yield a graph and all graphs inside its nodes."""
     yield graph
     for node in graph.node:
         for item in node.attribute:
@@ -38,7 +38,7 @@ def graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
 
 
 def structure(path: Path, model: onnx.ModelProto) -> Structure:
-    """Return the contents of the file `path`, read as `model`."""
+    """Return the contents of the file `path`, which was read as `model`."""
     every = list(graphs(model.graph))
     kinds = Counter(_kind(node) for part in every for node in part.node)
     return Structure(
@@ -53,7 +53,7 @@ def structure(path: Path, model: onnx.ModelProto) -> Structure:
 
 
 def sound(path: Path, model: onnx.ModelProto) -> list[Gate]:
-    """Check that a file is valid, complete, of standard operators and of a supported version."""
+    """Check that a file is valid and complete, with standard operators and a supported version."""
     name, own = path.name, structure(path, model)
     return [
         gate(f"{name} is valid", _invalid(model), "passes the ONNX checker with shape inference"),
@@ -66,7 +66,7 @@ def sound(path: Path, model: onnx.ModelProto) -> list[Gate]:
         gate(
             f"{name} operators",
             _unsupported_operators(model),
-            "ONNX's own operators, which do not draw numbers",
+            "standard ONNX operators without random numbers",
             f"{sum(own.operators.values())} of {len(own.operators)} kinds",
         ),
         gate(
@@ -79,7 +79,7 @@ def sound(path: Path, model: onnx.ModelProto) -> list[Gate]:
 
 
 def examine(path: Path, model: onnx.ModelProto) -> list[Gate]:
-    """Check a file as `sound` does, and its tensors against its metadata."""
+    """Check a file like `sound`, and compare its tensors with its metadata."""
     name, gates = path.name, sound(path, model)
     try:
         interface = read_interface(path, model)
@@ -93,7 +93,7 @@ def read_interface(path: Path, model: onnx.ModelProto) -> Interface:
     """Read the metadata of a file.
 
     Raises:
-        BadInput: Kinemill did not write it.
+        BadInput: The file is not from kinemill.
     """
     properties = {item.key: item.value for item in model.metadata_props}
     return Interface.from_metadata(path, properties)
@@ -108,7 +108,7 @@ def _invalid(model: onnx.ModelProto) -> list[str]:
 
 
 def _tensors(model: onnx.ModelProto) -> Iterator[TensorProto]:
-    """Yield every tensor of a model, with those of attributes and functions."""
+    """Yield every tensor of a model, including those of attributes and functions."""
     functions = [node for function in model.functions for node in function.node]
     for part in graphs(model.graph):
         yield from part.initializer
@@ -144,14 +144,14 @@ def _unsupported_operators(model: onnx.ModelProto) -> list[str]:
     nodes = [node for part in graphs(model.graph) for node in part.node]
     nodes += [node for function in model.functions for node in function.node]
     kinds = {_kind(node) for node in nodes if node.domain not in OWN_DOMAINS}
-    faults = [f"{kind} is not ONNX's own" for kind in sorted(kinds)]
+    faults = [f"{kind} is not a standard ONNX operator" for kind in sorted(kinds)]
     faults += [f"function {one.domain}.{one.name}" for one in model.functions]
     drawn = sorted({node.op_type for node in nodes if node.op_type in RANDOM})
-    return [*faults, *(f"{kind} draws numbers" for kind in drawn), *_training(nodes)]
+    return [*faults, *(f"{kind} draws random numbers" for kind in drawn), *_training(nodes)]
 
 
 def _training(nodes: list[onnx.NodeProto]) -> list[str]:
-    """Return operators in training mode: dropout, normalization over the batch."""
+    """Return the operators in training mode, such as dropout and batch normalization."""
     faults: set[str] = set()
     for node in nodes:
         mode = any(item.name == "training_mode" and item.i for item in node.attribute)
@@ -195,7 +195,7 @@ def _unlike_metadata(graph: onnx.GraphProto, interface: Interface) -> list[str]:
 
 
 def _fits(shape: Shape, expected: Shape) -> bool:
-    """Return whether sizes match, and every named dimension is free."""
+    """Return whether all sizes match and all named dimensions are free."""
     return len(shape) == len(expected) and all(
         isinstance(mine, str) if isinstance(other, str) else mine == other
         for mine, other in zip(shape, expected, strict=True)

@@ -1,7 +1,7 @@
-"""Requirements of verification on a model or policy: the protocols `Exported` and `Subject`.
+"""Protocols that verification requires of a model or policy: `Exported` and `Subject`.
 
-Dynamics models (`dynamics`) and policies (`policies.subject`) satisfy both. `Exported` is the
-folder alone, for `kinemill model verify FOLDER`. `Subject` adds the trained network and the data.
+Dynamics models (`dynamics`) and policies (`policies.subject`) satisfy both. `Exported` is only the
+folder, for `kinemill model verify FOLDER`. `Subject` adds the trained network and the data.
 
 Symbols: N rows, T steps, C output channels.
 """
@@ -33,7 +33,7 @@ class Exported(Protocol):
 
     @property
     def interface(self) -> Interface | PolicyInterface:
-        """Channels, units and shapes, as the metadata state them."""
+        """Channels, units and shapes from the metadata."""
         ...
 
     def models(self) -> dict[Path, onnx.ModelProto]:
@@ -45,35 +45,35 @@ class Exported(Protocol):
         ...
 
     def make_probes(self) -> list[Probe]:
-        """Return synthetic test inputs, the most usual ones first."""
+        """Return synthetic test inputs, the most ordinary ones first."""
         ...
 
     def outputs(self, probe: Probe, threads: int = 1) -> Array:
-        """Return predictions or actions, (N, T, C)."""
+        """Return predictions or actions, (N, T, C), in units."""
         ...
 
     def agreement(self, name: str, probe: Probe, one: Array, other: Array) -> Gate:
-        """Compare two outputs (N, T, C) of the same inputs, within what rounding explains."""
+        """Compare two outputs (N, T, C) of the same inputs, up to the effect of rounding."""
         ...
 
     def nan_calls(self, probe: Probe) -> list[Call]:
-        """Return the functions in which NaN is propagated."""
+        """Return the functions in which to test the propagation of NaN."""
         ...
 
     def check_contract(self, probes: Sequence[Probe]) -> list[Gate]:
-        """Check properties that every sound model has: limits, repeatability, invalid inputs."""
+        """Check the properties of every correct model: limits, repeatability, invalid inputs."""
         ...
 
     def check_alone(self, probe: Probe) -> list[Gate]:
-        """Check the files against each other and against stored parity cases."""
+        """Compare the files with each other and with stored parity cases."""
         ...
 
     def timed_calls(self, probe: Probe) -> dict[str, TimedCall]:
-        """Return the calls whose latency counts, a batch of one; the first may have a limit."""
+        """Return the calls to time, with a batch of one; a task can limit the first."""
         ...
 
     def batch_call(self, probe: Probe, threads: int) -> TimedCall:
-        """Return the call whose throughput counts."""
+        """Return the call whose throughput is measured."""
         ...
 
 
@@ -97,7 +97,7 @@ class Subject(Protocol):
 
     @property
     def probes(self) -> Sequence[Probe]:
-        """Test inputs, measured ones first where there are any."""
+        """Test inputs; measured ones, if there are any, come first."""
         ...
 
     def check_metadata(self, models: dict[Path, onnx.ModelProto]) -> Gate:
@@ -109,11 +109,11 @@ class Subject(Protocol):
         ...
 
     def check_behavior(self) -> list[Gate]:
-        """Run the checks that only this kind of model has."""
+        """Run the checks that are specific to this kind of model."""
         ...
 
     def measure(self) -> list[Gate]:
-        """Measure the accuracy; return the gates about the measurement itself."""
+        """Measure the accuracy, and return the gates on the measurement."""
         ...
 
     def throughput_of(self) -> tuple[Probe, int, Sequence[int]]:
@@ -121,12 +121,12 @@ class Subject(Protocol):
         ...
 
     def document(self) -> Verification:
-        """Return the document with the measurements that only this kind of model has."""
+        """Return the document with the measurements that are specific to this kind of model."""
         ...
 
 
 def check_batches(exported: Exported, probe: Probe, rows: int = 7) -> list[Gate]:
-    """Check that the other rows of a batch, and the number of threads, change no row."""
+    """Check that neither the other rows of a batch nor the number of threads change a row."""
     batch = probe.first(rows)
 
     def alone() -> list[Gate]:

@@ -1,4 +1,4 @@
-"""Test inputs of the exported files: measured windows, limits, zeros, extremes, noise.
+"""Test inputs of the exported files: measured windows, limits, zeros, extremes and random values.
 
 Symbols: N rows, H history, T horizon, S states, A actions.
 """
@@ -14,8 +14,8 @@ from kinemill.runtime import Interface
 from kinemill.runtime.window_metrics import Floats, Windows
 from kinemill.verify.accuracy import gather, window_starts
 
-MOST = 256  # windows of the test split
-CORNERS = 64
+MOST = 256  # most windows of the test split
+CORNERS = 64  # rows of each synthetic probe
 EXTREMES = "extremes"
 
 Array = NDArray[Any]
@@ -27,10 +27,11 @@ class Probe:
     """A batch of test inputs.
 
     Attributes:
-        name: where it comes from.
-        inputs: by tensor name, (N, ...): `states` (N, H, S), `past_actions` (N, H-1, A) and
+        name: source of the values.
+        inputs: tensors by name, in units: `states` (N, H, S), `past_actions` (N, H-1, A) and
             `actions` (N, T, A) of a dynamics model; each input of a policy at T steps, (N, T, ...).
-        is_extreme: whether values lie beyond what can occur, where a sound model may overflow.
+        is_extreme: whether values are outside the possible range, so that a correct model may
+            overflow.
     """
 
     name: str
@@ -44,31 +45,31 @@ class Probe:
 
     @property
     def states(self) -> Array:
-        """(N, H, S)."""
+        """Known states, (N, H, S), in units."""
         return self.inputs["states"]
 
     @property
     def past_actions(self) -> Array:
-        """(N, H-1, A)."""
+        """Actions between the known states, (N, H-1, A), in units."""
         return self.inputs["past_actions"]
 
     @property
     def actions(self) -> Array:
-        """(N, T, A)."""
+        """Actions after the known states, (N, T, A), in units."""
         return self.inputs["actions"]
 
     @property
     def windows(self) -> tuple[Array, Array, Array]:
-        """Arguments of `Simulator.rollout`."""
+        """Arguments of `Simulator.rollout`: (N, H, S), (N, H-1, A), (N, T, A)."""
         return self.states, self.past_actions, self.actions
 
     def take(self, rows: NDArray[np.int64]) -> "Probe":
-        """Return the rows with these indices."""
+        """Return the rows with these indices, (R,)."""
         inputs = {name: part[rows] for name, part in self.inputs.items()}
         return replace(self, inputs=inputs)
 
     def first(self, rows: int) -> "Probe":
-        """Return `rows` rows, repeated from the start when there are fewer."""
+        """Return `rows` rows, repeated from the start if there are fewer."""
         return self.take(np.arange(rows) % self.rows)
 
     def start(self) -> Arrays:
@@ -84,7 +85,7 @@ def window_probe(name: str, states: Array, past_actions: Array, actions: Array) 
 
 
 def make_probes(dataset: PackedDataset, interface: Interface, horizon: int) -> list[Probe]:
-    """Return the probes, measured windows first; random ones come from a fixed seed."""
+    """Return all probes, measured windows first; random values come from a fixed seed."""
     rng = np.random.default_rng(0)
     rows, count = interface.history + horizon, len(dataset.states)
     low, high = _bounds(dataset, interface)
@@ -104,21 +105,21 @@ def make_probes(dataset: PackedDataset, interface: Interface, horizon: int) -> l
 
 
 def held_out_windows(dataset: PackedDataset, interface: Interface, horizon: int) -> Windows:
-    """Return the windows of `held_out_probe`, with the measured values after them."""
+    """Return the windows of `held_out_probe` with the measured values (N, T, S), in units."""
     starts = window_starts(dataset, "test", interface.history + horizon, 1)
     spaced = np.linspace(0, len(starts) - 1, min(MOST, len(starts))).astype(np.int64)
     return gather(dataset, starts[spaced], interface.history, horizon)
 
 
 def held_out_probe(dataset: PackedDataset, interface: Interface, horizon: int) -> Probe:
-    """Return windows of the test split, spread evenly over it."""
+    """Return at most `MOST` evenly spaced windows of the test split."""
     windows = held_out_windows(dataset, interface, horizon)
     every = np.concatenate([windows.past_actions, windows.actions], axis=1)
     return _probe("held-out", windows.states, every, interface.history, horizon)
 
 
 def long_probe(dataset: PackedDataset, interface: Interface, rows: int, steps: int) -> Probe:
-    """Return windows of the test split, with their actions repeated up to `steps` of them."""
+    """Return `rows` windows of the test split with `steps` actions, repeated as necessary."""
     starts = window_starts(dataset, "test", interface.history + 1, 1)
     starts = starts[np.linspace(0, len(starts) - 1, min(rows, len(starts))).astype(np.int64)]
     stops = np.sort([item.stop for item in dataset.of("test")])
@@ -136,9 +137,10 @@ def _probe(name: str, states: Floats, actions: Floats, history: int, horizon: in
 
 
 def _bounds(dataset: PackedDataset, interface: Interface) -> tuple[Floats, Floats]:
-    """Return lowest and highest value per channel: the stated limits, else those in training.
+    """Return the lowest and highest value per channel, (S + A,), (S + A,), in units.
 
-    An angle spans a whole turn at least, which tests that it is wrapped.
+    They are the stated limits, else the limits of the training rows. An angle has a range of at
+    least a whole turn, which tests that it is wrapped.
     """
     rows = [dataset.rows(item) for item in dataset.of("train")]
     low = np.min([part.min(axis=0) for part in rows], axis=0).astype(np.float64)

@@ -1,10 +1,10 @@
 """Unmodeled effects: groups of terms that explain the residuals of a model one step ahead.
 
-A complete model leaves residuals that no function of the known rows explains. Each group of terms
-models one physical effect; the group that explains residuals names the missing effect. Residuals
-are of the validation and training splits, because a change of the model that follows from them must
-not see the test split. The position of a measured velocity is left out, because forces show in the
-velocity. Symbols: n rows, F terms, S states, A actions, C = S + A columns.
+No function of the known rows explains the residuals of a complete model. Each group of terms is a
+model of one physical effect; a group that explains residuals shows that this effect is missing. The
+residuals are from the validation and training splits, because changes of the model that they
+suggest must not depend on the test split. The position of a measured velocity is left out, because
+forces change the velocity. Symbols: n rows, F terms, S states, A actions, C = S + A columns.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,13 +19,13 @@ from kinemill.runtime.window_metrics import QUIETLY, Floats
 from kinemill.verify.effects import Effect, UnmodeledEffect
 from kinemill.verify.residuals import Series
 
-ROWS = 10_000  # residuals: enough for shares of a few percent
-LEAST = 0.05  # share of the variance that an effect must explain
-PER_CHANNEL = 3  # effects listed for a channel
+ROWS = 10_000  # residuals, enough for shares of a few percent
+LEAST = 0.05  # smallest share of the variance of an effect in the result
+PER_CHANNEL = 3  # most effects of a channel in the result
 FOLDS = 4
-LAGS = 5  # rows before the present
-MAX_PAST, MAX_PRODUCTS = 300, 200  # terms; more channels have fewer lags, or no products
-STEP = 0.1  # width of a friction step in standard deviations of the velocity
+LAGS = 5  # rows before the current one
+MAX_PAST, MAX_PRODUCTS = 300, 200  # most terms; many channels have fewer lags, or no products
+STEP = 0.1  # width of the step of dry friction in standard deviations of the velocity
 RIDGE = 1e-6  # penalty on squared weights, relative to the rows
 
 
@@ -35,12 +35,13 @@ def unmodeled_effects(
 ) -> list[UnmodeledEffect]:
     """Return the effects that explain residuals, the largest share first.
 
-    If shares differ by less than a tenth, the effect with fewer terms comes first.
+    Shares are rounded to a tenth for this order; of equal shares the effect with fewer terms comes
+    first.
 
     Args:
-        series: residuals of the validation and training splits, by episode.
-        dataset: channels in their order, and statistics of training.
-        pairs: the position of each velocity that is the derivative of another state.
+        series: residuals of the validation and training splits, by episode: (n, S), in units.
+        dataset: dataset with the order of the channels and the training statistics.
+        pairs: name of the position by name of its velocity.
     """
     parts = [_terms(one, dataset, list(pairs)) for one in series if len(one.errors) > LAGS + FOLDS]
     if not parts:
@@ -80,7 +81,7 @@ def _share(gain: Floats, total: Floats) -> Floats:
 def _terms(
     series: Series, dataset: PackedDataset, velocities: Sequence[str]
 ) -> dict[Effect, Floats]:
-    """Return the terms (n - LAGS, F) of each effect for the rows of an episode but the first."""
+    """Return the terms (n - LAGS, F) of each effect for all rows of an episode after `LAGS`."""
     rows = np.concatenate([series.states, series.actions], axis=1)
     columns, states = dataset.columns, len(dataset.states)
     angle = np.array([name in dataset.angles for name in columns])
@@ -92,7 +93,7 @@ def _terms(
     rates = rates / std[[columns.index(name) for name in velocities]]
     waves = np.concatenate([np.sin(turns), np.cos(turns)], axis=1)
     time = np.linspace(-1.0, 1.0, len(rows))[LAGS:, None]
-    over = np.abs(actions) - 1.0
+    over = np.abs(actions) - 1.0  # saturation is assumed beyond one standard deviation
     return {
         "linear": plain,
         "past": _past(rows, std, angle),
@@ -109,7 +110,7 @@ def _terms(
 
 
 def _past(rows: Floats, std: Floats, angle: NDArray[np.bool_]) -> Floats:
-    """Return the changes between the rows before the present, in standard deviations."""
+    """Return the changes between earlier rows, in standard deviations: (n, C) -> (n - LAGS, F)."""
     changes = wrapped(np.diff(rows, axis=0), angle) / std
     lags = max(1, min(LAGS, MAX_PAST // rows.shape[1]))
     count = len(changes)
@@ -117,7 +118,10 @@ def _past(rows: Floats, std: Floats, angle: NDArray[np.bool_]) -> Floats:
 
 
 def _products(plain: Floats, waves: Floats) -> Floats:
-    """Return the products of channels with each other and with sines and cosines of angles."""
+    """Return products of channels with each other and with sines and cosines of angles.
+
+    (n, P), (n, Q) -> (n, F); without columns if there would be more than `MAX_PRODUCTS`.
+    """
     pairs = list(combinations(range(plain.shape[1]), 2))
     if len(pairs) + plain.shape[1] * waves.shape[1] > MAX_PRODUCTS:
         return np.empty((len(plain), 0))
@@ -127,14 +131,19 @@ def _products(plain: Floats, waves: Floats) -> Floats:
 
 
 def _folds(rows: Sequence[int]) -> NDArray[np.int64]:
-    """Return the fold of each row: whole episodes, or quarters of rows of few episodes."""
+    """Return the fold of each row: whole episodes, or quarters of the rows of few episodes.
+
+    Rows of an episode are correlated, so a fold with a part of an episode would not be independent.
+    """
     if len(rows) >= FOLDS:
         return np.repeat(np.arange(len(rows)) % FOLDS, rows)
     return np.arange(sum(rows)) * FOLDS // sum(rows)
 
 
 class _Moments:
-    """Second moments of terms and residuals, by fold: regressions on any groups follow from them.
+    """Second moments of terms and residuals by fold, from which all regressions are computed.
+
+    One pass over the rows is enough for every group of terms and every fold.
 
     Args:
         groups: terms (n, F) by effect.
@@ -157,7 +166,10 @@ class _Moments:
         self._power = [(errors[mask] ** 2).sum(axis=0) for mask in masks]  # (S,)
 
     def loss(self, names: Sequence[Effect]) -> Floats:
-        """Return the squared error (S,) on the rows of each fold, fitted to the other folds."""
+        """Return the squared error of each state, (S,), in squared units, on rows not fitted.
+
+        Each fold is predicted by a regression on the other folds (cross-validation).
+        """
         columns = np.concatenate([[0], *(self._columns[name] for name in names)]).astype(np.int64)
         square, loss = np.ix_(columns, columns), np.zeros(self._cross[0].shape[1])
         terms, cross = np.sum(self._terms, axis=0), np.sum(self._cross, axis=0)
@@ -169,6 +181,7 @@ class _Moments:
             weights = np.linalg.solve(
                 (terms - own)[square] + penalty, (cross - with_errors)[columns]
             )
+            # |e - X w|² = e'e - 2 w' X'e + w' X'X w, from the moments of the fold.
             explained = 2.0 * (weights * with_errors[columns]).sum(axis=0)
             loss += power - explained + (weights * (own[square] @ weights)).sum(axis=0)
         return loss

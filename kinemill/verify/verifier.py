@@ -48,9 +48,9 @@ class Verdict:
         subject: the verified model, with its measurements.
         checks: results of the checks.
         gates: all lines of the verdict, including those on measurements.
-        latency: of each call, ms.
-        throughput: of batches, steps/s.
-        cold_start: times of a fresh process.
+        latency: latency of each call, ms.
+        throughput: throughput of batches, steps/s.
+        cold_start: times of a new process.
     """
 
     subject: Subject
@@ -67,7 +67,7 @@ class Verdict:
 
     @property
     def call_latency(self) -> Latency:
-        """Latency of the call that a task may limit: a rollout, or one action."""
+        """Latency of the call that a task can limit: a rollout, or one action."""
         return next(iter(self.latency.values()))
 
 
@@ -75,7 +75,7 @@ def verify_files(subject: Subject) -> Verdict:
     """Run every check of a model or policy, and measure it.
 
     Raises:
-        Blocked: The files cannot be run, so nothing can be measured.
+        Blocked: The files cannot run, so nothing can be measured.
     """
     checks = run_checks(subject)
     exported, limit = subject.exported, subject.settings.latency_p99_ms
@@ -94,7 +94,7 @@ def run_checks(subject: Subject) -> Checks:
     """Run the checks of the exported files.
 
     Raises:
-        Blocked: The files cannot be run, so nothing can be measured.
+        Blocked: The files cannot run, so nothing can be measured.
     """
     exported = subject.exported
     models = exported.models()

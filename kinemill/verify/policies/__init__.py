@@ -1,5 +1,5 @@
-"""Verification of policies: the parts that dynamics models do not have.
+"""Verification of policies: the parts that are not shared with dynamics models.
 
 `subject` implements `kinemill.verify.subject.Subject` for a policy: parity with torch over
-consecutive steps, episodes in the environment, errors of actions on held-out logs.
+consecutive steps, episodes in the environment, and errors of actions on held-out logs.
 """

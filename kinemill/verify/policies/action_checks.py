@@ -1,4 +1,4 @@
-"""Contract of every exported policy: actions within limits, choices allowed, resets, errors.
+"""Contract of every exported policy: actions within limits, allowed choices, resets, errors.
 
 Symbols: N rows, T steps, A actions.
 """
@@ -23,20 +23,20 @@ from kinemill.verify.test_inputs import Probe
 
 
 def check_contract(policy: Policy, strict: Policy, probes: Sequence[Probe]) -> list[Gate]:
-    """Check properties that every sound policy has, mostly on the first probe.
+    """Check properties that every correct policy has, mostly on the first probe.
 
     Args:
         policy: loaded with `non_finite="pass"`.
         strict: the same policy, loaded so that it rejects every invalid input.
-        probes: of at least two rows each.
+        probes: test inputs with at least two rows each.
     """
     actions = {probe.name: play(policy, probe.inputs) for probe in probes}
     faults = [f"{name}: {text}" for name, part in actions.items() for text in beyond(policy, part)]
-    expected = "each action within its limits, each choice an existing one"
+    expected = "each action within its limits, each choice one that exists"
     gates = [gate("limits of actions", faults, expected), *out_of_range(policy)]
     if policy.interface.layout.mask:
         faults = [text for one in probes for text in forbidden(policy, one, actions[one.name])]
-        gates.append(gate("forbidden choices", faults, "none is ever chosen"))
+        gates.append(gate("forbidden choices", faults, "never chosen"))
     first = probes[0]
     return [
         *gates,
@@ -50,7 +50,7 @@ def check_contract(policy: Policy, strict: Policy, probes: Sequence[Probe]) -> l
 
 
 def beyond(policy: Policy, actions: NDArray[np.float32]) -> list[str]:
-    """Return faults of actions (N, T, A) beyond their limits or without a choice; NaN is one."""
+    """Return faults of actions (N, T, A), in units: outside limits, NaN, or not a choice."""
     faults: list[str] = []
     for index, name in enumerate(policy.actions):
         values, choices = actions[..., index], policy.interface.choices[index]
@@ -59,12 +59,12 @@ def beyond(policy: Policy, actions: NDArray[np.float32]) -> list[str]:
         if not (low <= least and most <= high):
             faults.append(f"{name} is {least:.6g} to {most:.6g}, not {low:g} to {high:g}")
         elif choices and not bool((values == np.rint(values)).all()):
-            faults.append(f"{name} is no whole number")
+            faults.append(f"{name} is not a whole number")
     return faults
 
 
 def forbidden(policy: Policy, probe: Probe, actions: NDArray[np.float32]) -> list[str]:
-    """Return faults of choices (N, T, A) that a mask forbids."""
+    """Return faults of choices that the mask (N, T, M) forbids: actions (N, T, A) -> texts."""
     faults, first = list[str](), 0
     for index, (name, count) in enumerate(
         zip(policy.actions, policy.interface.choices, strict=True)
@@ -80,7 +80,7 @@ def forbidden(policy: Policy, probe: Probe, actions: NDArray[np.float32]) -> lis
 
 
 def out_of_range(policy: Policy) -> list[Gate]:
-    """Check that impossible observations give finite actions within their limits."""
+    """Check that impossible observations give finite actions within limits."""
     probe = out_of_range_probe(policy.interface)
     if probe is None:
         return []
@@ -88,7 +88,7 @@ def out_of_range(policy: Policy) -> list[Gate]:
     faults = beyond(policy, actions)
     if not np.isfinite(actions).all():
         faults = ["actions are not finite", *faults]
-    expected = "finite actions within limits, for observations at 1e6 times their limits"
+    expected = "finite actions within limits for observations of 1e6 times their limits"
     return [gate("observations out of range", faults, expected)]
 
 
@@ -101,8 +101,8 @@ def _reset(policy: Policy, probe: Probe) -> Gate:
         policy.act(one)
     policy.reset(seed=3)
     same = bool(np.array_equal(first, policy.act(one)))
-    text = "the same" if same else "another action"
-    return Gate("reset", same, text, "the first action of an episode, again after a reset")
+    text = "the same action" if same else "another action"
+    return Gate("reset", same, text, "the same first action after every reset")
 
 
 def refusals(policy: Policy, probe: Probe) -> list[Refusal]:

@@ -1,6 +1,6 @@
 """Differences from logged actions over the time of an episode, and over the steps after a reset.
 
-A difference is a root mean square in the unit of the action; of an action with choices, it is the
+A difference is a root mean square in the unit of the action. For an action with choices, it is the
 share of rows with another choice.
 
 Symbols: N rows, A actions, W windows, H steps of a window.
@@ -19,8 +19,8 @@ from kinemill.verify.document import ActionCurves, ChannelCurves
 from kinemill.verify.logs import SPLIT
 from kinemill.verify.policies.action_errors import HeldOut, policy_inputs, scored_rows
 
-PARTS = 20  # of the longest episode
-BATCH = 256  # windows at once
+PARTS = 20  # parts of the longest episode
+BATCH = 256  # windows in one batch
 
 
 def action_curves(
@@ -29,10 +29,10 @@ def action_curves(
     """Return the differences from the logged actions over time.
 
     Args:
-        policy: to be measured.
-        data: with a test split.
-        measured: its actions there.
-        horizon: steps after a reset, at most half of the median episode.
+        policy: policy to measure.
+        data: data with a test split.
+        measured: actions of the policy on the test split, (N, A).
+        horizon: steps after a reset; at most half of the median episode is used.
         stride: rows between resets.
     """
     longest = max(one.rows for one in data.packed.of(SPLIT))
@@ -68,14 +68,14 @@ def _sizes(policy: Policy, measured: HeldOut, rows: NDArray[np.int64]) -> Floats
 
 
 def _spelled(values: Floats, choices: int) -> list[float]:
-    """Return shares as they are, and the roots of mean squares."""
+    """Return shares unchanged, or the roots of mean squares."""
     return (values if choices else np.sqrt(values)).tolist()
 
 
 def _after_reset(policy: Policy, data: Demonstrations, horizon: int, stride: int) -> Floats:
     """Return the mean size of the difference at each step after a reset, (H, A).
 
-    A policy with a memory is reset at the start of each window, in the middle of episodes.
+    The policy is reset at the start of each window, in the middle of episodes.
     """
     feed = Feed(data, policy.interface.layout, torch.device("cpu"))
     starts = data.packed.window_starts(SPLIT, horizon, stride)

@@ -1,11 +1,11 @@
 """Errors of a policy's actions on logs, compared with two simple policies.
 
-The policy observes each test episode from its start, with its carry; its action at every row is
+The policy observes each test episode from its start, with its carry, and its action at every row is
 compared with the logged one. `repeat` repeats the logged action of the previous row. `linear` is a
-least-squares fit of the present and previous observations on the training split. The first row of
-an episode, which has no previous action, is left out.
+least-squares fit of the current and previous observations on the training split. The first row of
+an episode is left out, because it has no previous action.
 
-Symbols: N rows, E episodes, D numbers observed, A actions, H rows of history of `linear`.
+Symbols: N rows, E episodes, D observed numbers, A actions, H rows of history of `linear`.
 """
 
 import functools
@@ -36,10 +36,10 @@ class HeldOut:
     """Actions on the test split.
 
     Attributes:
-        errors: by policy, `model` first.
+        errors: errors by name of the policy, `model` first.
         episodes: the test episodes.
-        logged: (N, A) of all rows of the dataset.
-        actions: of the model, (N, A), NaN outside the test split.
+        logged: logged actions of all rows of the dataset, (N, A), in units.
+        actions: actions of the model, (N, A), in units; NaN outside the test split.
     """
 
     errors: dict[str, Errors]
@@ -48,19 +48,19 @@ class HeldOut:
     actions: NDArray[np.float32]
 
 
-def measure_held_out(policy: Policy, data: Demonstrations, history: int = 1) -> HeldOut:
+def measure_held_out(policy: Policy, data: Demonstrations, history: int | None = 1) -> HeldOut:
     """Measure a policy and the simple policies on the test split.
 
     Args:
-        policy: to be measured.
-        data: with a test split.
-        history: rows of history of `linear`, with the present one.
+        policy: policy to measure.
+        data: data with a test split.
+        history: rows of history of `linear`, including the current row; None to leave it out.
     """
     rows = scored_rows(data)
     actions = actions_on_logs(policy, data)
     errors = {MODEL: errors_of(actions[rows], data, rows, policy)}
     errors["repeat"] = errors_of(data.actions[rows - 1], data, rows, policy)
-    if policy.observation:
+    if policy.observation and history is not None:
         linear = fit_linear(data, policy.observation, history)
         errors["linear"] = errors_of(linear[rows], data, rows, policy)
     return HeldOut(errors, data.packed.of(SPLIT), data.actions, actions)
@@ -73,14 +73,15 @@ def scored_rows(data: Demonstrations) -> NDArray[np.int64]:
 
 
 def actions_on_logs(policy: Policy, data: Demonstrations) -> NDArray[np.float32]:
-    """Return a policy's action at each row of the test split, (N, A); NaN elsewhere."""
+    """Return the action of a policy at each row of the test split, (N, A), in units; else NaN."""
     episodes, layout = data.packed.of(SPLIT), policy.interface.layout
     actions = np.full(data.actions.shape, np.nan, np.float32)
     if not episodes:
         return actions
     feed, carry = Feed(data, layout, torch.device("cpu")), policy.initial_carry(len(episodes))
     for step in range(max(one.rows for one in episodes)):
-        # Ended episodes stay at their last row; their actions are dropped below.
+        # All episodes run as one batch. An ended episode repeats its last row, and its actions are
+        # not stored.
         rows = np.array([min(one.start + step, one.stop - 1) for one in episodes])
         action, carry = policy.step(policy_inputs(policy, feed, rows, step), carry)
         is_running = np.array([step < one.rows for one in episodes])
@@ -91,9 +92,9 @@ def actions_on_logs(policy: Policy, data: Demonstrations) -> NDArray[np.float32]
 def policy_inputs(
     policy: Policy, feed: Feed, rows: NDArray[np.int64], step: int
 ) -> dict[str, NDArray[np.generic]]:
-    """Return the inputs of a policy at rows (B,), the step of each episode given.
+    """Return the inputs of a policy, (B, ...) each, at rows (B,) and step `step` of the episodes.
 
-    Logs hold no mask, so all choices count as allowed.
+    Logs have no mask, so all choices count as allowed.
     """
     layout = policy.interface.layout
     inputs = {name: part.numpy() for name, part in feed.at(torch.from_numpy(rows)).items()}
@@ -107,7 +108,7 @@ def policy_inputs(
 def errors_of(
     actions: Array, data: Demonstrations, rows: NDArray[np.int64], policy: Policy
 ) -> Errors:
-    """Return the errors of actions (N, A) at rows (N,) of the test split."""
+    """Return the errors of actions (N, A), in units, at rows (N,) of the test split."""
     packed = data.packed
     logged = data.actions[rows].astype(np.float64)
     off = actions.astype(np.float64) - logged
@@ -127,19 +128,28 @@ def errors_of(
 
 
 def action_scale(packed: PackedDataset) -> Scale:
-    """Return the scale of errors of actions: the deviation of each in training."""
+    """Return the scale of errors of actions, (A,), in units: the training standard deviations."""
     columns = np.arange(len(packed.states), len(packed.columns))
     return scale_of(packed, columns, np.zeros(len(columns), dtype=np.bool_))
 
 
 def fit_linear(data: Demonstrations, names: tuple[str, ...], history: int) -> Floats:
-    """Return the actions of a linear model, fitted on the training split, at every row, (N, A)."""
+    """Return the actions (N, A), in units, of a linear model fitted on the training split.
+
+    It is NaN without a training split.
+
+    Args:
+        data: data with a training split.
+        names: observed channels.
+        history: rows of history, H.
+    """
     observed = data.observed(names).astype(np.float64)
     train = [np.arange(one.start, one.stop) for one in data.packed.of("train")]
     if not train:
         return np.full(data.actions.shape, np.nan)
     examples = _examples(data, observed, np.concatenate(train), history)
-    # Only R of a QR decomposition is kept: exact, and of bounded size.
+    # Only R of the QR decomposition is kept: its size does not grow with the rows, and unlike
+    # normal equations it does not square the condition number (Golub and Van Loan, 5.3).
     r = functools.reduce(lambda top, more: _triangle(np.concatenate([top, more])), examples)
     width = r.shape[1] - data.actions.shape[1]
     weights = np.linalg.lstsq(r[:, :width], r[:, width:], rcond=None)[0]
@@ -151,7 +161,7 @@ def fit_linear(data: Demonstrations, names: tuple[str, ...], history: int) -> Fl
     return np.concatenate(parts)
 
 
-ROWS = 8192  # in memory at once
+ROWS = 8192  # rows in one batch, which bounds memory
 
 
 def _triangle(rows: Floats) -> Floats:
@@ -161,7 +171,10 @@ def _triangle(rows: Floats) -> Floats:
 def _features(
     data: Demonstrations, observed: Floats, rows: NDArray[np.int64], history: int
 ) -> Floats:
-    """Return the observations of H rows up to each of `rows` (n,), and a 1: (n, H D + 1)."""
+    """Return the observations of H rows up to each of `rows`, and a 1: (N,) -> (N, H D + 1).
+
+    Before the start of an episode, its first row repeats.
+    """
     lags = [observed[np.maximum(rows - lag, data.first_rows[rows])] for lag in range(history)]
     return np.concatenate([*lags, np.ones((len(rows), 1))], axis=1)
 
@@ -176,7 +189,7 @@ def _examples(
 
 
 def measure_logs(policy: Policy, logs: Logs) -> HeldOut:
-    """Measure the errors of a policy's actions on logs, and of repeating the last action.
+    """Measure a policy and `repeat` on logs, which have no training split for `linear`.
 
     Raises:
         BadInput: The policy has other actions, or observes channels that the logs lack, or no
@@ -191,15 +204,9 @@ def measure_logs(policy: Policy, logs: Logs) -> HeldOut:
     if missing := [name for name in observed if name not in (*packed.columns, *data.roles)]:
         raise BadInput(
             logs.path,
-            f"are read without {', '.join(missing)}, which the policy observes",
+            f"have no {', '.join(missing)}, which the policy observes",
             fix=f"declare {missing[0]} in the channels of the task",
         )
-    rows = scored_rows(data)
-    if not len(rows):
+    if not len(scored_rows(data)):
         raise BadInput(logs.path, "has no episode of two rows", expected="longer logs")
-    actions = actions_on_logs(policy, data)
-    errors = {
-        MODEL: errors_of(actions[rows], data, rows, policy),
-        "repeat": errors_of(data.actions[rows - 1], data, rows, policy),
-    }
-    return HeldOut(errors, packed.of(SPLIT), data.actions, actions)
+    return measure_held_out(policy, data, None)

@@ -1,4 +1,4 @@
-"""Values of logged actions, by the critic that was trained with a policy.
+"""Values of logged actions, from the critic that was trained with a policy.
 
 Symbols: N rows, B episodes.
 """
@@ -20,13 +20,13 @@ from kinemill.verify.policies.action_errors import HeldOut, policy_inputs, score
 def action_values(
     policy: Policy, critic: ActionCritic, data: Demonstrations, measured: HeldOut
 ) -> ActionValues:
-    """Return the values of the logged actions and of the policy's, in the logged states.
+    """Return the values of the logged actions and of the policy's actions in the logged states.
 
     Args:
-        policy: that the critic was trained with.
-        critic: of the same version.
-        data: with a test split.
-        measured: the actions of the policy there.
+        policy: the policy.
+        critic: critic that was trained with this version of the policy.
+        data: data with a test split.
+        measured: actions of the policy on the test split, (N, A).
     """
     logged, own = _values(policy, critic, data, measured)
     rows = scored_rows(data)
@@ -49,7 +49,7 @@ def action_values(
 def _values(
     policy: Policy, critic: ActionCritic, data: Demonstrations, measured: HeldOut
 ) -> tuple[Floats, Floats]:
-    """Return the values of logged and own actions at the rows of the test split, (N,) each."""
+    """Return the values of logged and own actions, (N,) each; NaN outside the test split."""
     episodes, layout = data.packed.of(SPLIT), policy.interface.layout
     feed = Feed(data, layout, torch.device("cpu"))
     carry = list(critic.actor.initial_carry(len(episodes)))

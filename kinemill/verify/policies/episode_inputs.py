@@ -1,6 +1,6 @@
-"""Test inputs of a policy: recorded observations, limits, zeros, extremes and random draws.
+"""Test inputs of a policy: recorded observations, limits, zeros, extremes and random values.
 
-Each probe holds consecutive steps from the start of an episode, to test the carry as well.
+Each probe has consecutive steps from the start of an episode, so that the carry is tested too.
 
 Symbols: N rows, T steps.
 """
@@ -22,9 +22,10 @@ from kinemill.train.demonstrations import Demonstrations, Feed
 from kinemill.verify.test_inputs import Arrays, Probe
 
 ROWS, STEPS, LONG = 256, 3, 200
-EPISODES = 7  # rows over many steps
+EPISODES = 7  # rows of probes with many steps
 PICTURED = (64, 2)  # rows and steps of observations with pictures
-EXTREME, IMPOSSIBLE = 10.0, 1e6  # times the limits: of a broken sensor, and of none
+# Multiples of the limits: values of a broken sensor, and values that no sensor gives.
+EXTREME, IMPOSSIBLE = 10.0, 1e6
 
 
 def make_probes(interface: PolicyInterface) -> list[Probe]:
@@ -33,7 +34,7 @@ def make_probes(interface: PolicyInterface) -> list[Probe]:
     plain = random_inputs(interface, rows, steps, seed=1)
     unchanged = (MASK, SEED)
     zeros = {k: v if k in unchanged else np.zeros_like(v) for k, v in plain.items()}
-    probes = [Probe("drawn", plain), Probe("zeros", zeros)]
+    probes = [Probe("random", plain), Probe("zeros", zeros)]
     if interface.layout.observation:
         probes += [
             Probe("limits", plain | {OBSERVATION: _edges(interface, plain[OBSERVATION].shape)}),
@@ -49,14 +50,21 @@ def make_probes(interface: PolicyInterface) -> list[Probe]:
 
 
 def _firsts(interface: PolicyInterface) -> list[Agent]:
-    """Return an agent for each network of agents that act in turns."""
+    """Return the first agent of each network, if agents act in turns."""
     return list({agent.policy: agent for agent in reversed(interface.layout.agents)}.values())
 
 
 def turn_inputs(interface: PolicyInterface, agent: Agent, plain: Arrays) -> Arrays:
-    """Return inputs (N, T, ...) in which all turns are those of one agent."""
+    """Return inputs (N, T, ...), in units, in which one agent acts at every step.
+
+    Args:
+        interface: interface of the policy.
+        agent: the acting agent.
+        plain: inputs (N, T, ...) whose numbers are used.
+    """
     layout, numbers = interface.layout, plain[OBSERVATION].copy()
     first, stop = agent.columns
+    # The observation has a one-hot code of the acting agent, and zeros in the columns of others.
     own = numbers[..., first:stop].copy()
     numbers[:] = 0.0
     numbers[..., first:stop], numbers[..., layout.agents.index(agent)] = own, 1.0
@@ -73,16 +81,16 @@ def turn_inputs(interface: PolicyInterface, agent: Agent, plain: Arrays) -> Arra
 
 
 def out_of_range_probe(interface: PolicyInterface) -> Probe | None:
-    """Return numbers of 1e6 times the limits; None for a policy without numbers."""
+    """Return observations of 1e6 times their limits; None for a policy without numbers."""
     if not interface.layout.observation:
         return None
     plain = random_inputs(interface, ROWS, STEPS, seed=3)
     numbers = plain[OBSERVATION] * IMPOSSIBLE
-    return Probe("far beyond", plain | {OBSERVATION: numbers}, is_extreme=True)
+    return Probe("out of range", plain | {OBSERVATION: numbers}, is_extreme=True)
 
 
 def _edges(interface: PolicyInterface, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Return numbers at their lower or upper limits, drawn at random."""
+    """Return numbers of this shape, each randomly at its lower or upper limit, in units."""
     layout = interface.layout
     low, high = np.array([layout.limits.get(name, (-1.0, 1.0)) for name in layout.observation]).T
     upper = np.random.default_rng(4).integers(0, 2, shape).astype(bool)
@@ -107,7 +115,10 @@ def logged_probe(data: Demonstrations, interface: PolicyInterface) -> Probe | No
 
 
 def seeds_of(interface: PolicyInterface, rows: int, steps: int) -> Arrays:
-    """Return seeds (N, T, 1) of a stochastic policy, and a mask (N, T, M) that allows all."""
+    """Return seeds (N, T, 1) and a mask (N, T, M) that allows all choices, if the policy has them.
+
+    N is `rows`, T is `steps`.
+    """
     inputs: Arrays = {}
     if interface.layout.seeded:
         seeds = [[step_seed(n, k) for k in range(steps)] for n in range(rows)]
@@ -121,8 +132,8 @@ def recorded_probe(episodes: Sequence[Recorded], interface: PolicyInterface) -> 
     """Return the first steps of recorded episodes; None without episodes.
 
     Args:
-        episodes: in full; the policy was reset with their seeds.
-        interface: of the policy, which may observe a part of them.
+        episodes: complete episodes; the policy was reset with their seeds.
+        interface: interface of the policy, which may observe only a part of the observations.
     """
     episodes = episodes[:EPISODES]
     steps = min([LONG, *(len(one.rewards) for one in episodes)])

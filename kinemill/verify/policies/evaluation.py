@@ -1,4 +1,4 @@
-"""Results of a policy on logs and in an environment, as a document and as a page."""
+"""Results of a policy on logs and in an environment, as a document and as an HTML page."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,12 +28,12 @@ from kinemill.verify.policies.trials import trial_results
 
 @dataclass(frozen=True)
 class LogMeasurement:
-    """A policy on logs.
+    """Results of a policy on logs.
 
     Attributes:
         logs: the logs.
         held_out: actions and their errors.
-        curves: differences over time.
+        curves: differences from the logged actions over time.
         values: values of the logged actions; None without a critic of actions.
     """
 
@@ -45,12 +45,12 @@ class LogMeasurement:
 
 @dataclass(frozen=True)
 class PolicyMeasurement:
-    """Everything that was measured of a policy.
+    """All measurements of a policy.
 
     Attributes:
         task: name of the task.
         source: the policy.
-        on_logs: None if no logs were given.
+        on_logs: results on logs; None without logs.
         environment: environment of the trials; None without trials.
         trials: episodes by name of the policy, `model` first.
         notes: remarks.
@@ -135,7 +135,7 @@ def _log_sections(measured: LogMeasurement) -> str:
     where = f"{len(measured.logs.rows.episodes)} episodes of the logs"
     after = any(one.by_step is not None for one in curves.channels.values())
     text = "Difference from the logged action over the time of an episode" + (
-        ", and over the time after the policy is reset in the middle of it." if after else "."
+        ", and over the time after a reset of the policy in the middle of it." if after else "."
     )
     return (
         errors_section(measured.held_out, where)
@@ -172,9 +172,9 @@ def _values(values: ActionValues | None) -> str:
     ]
     return (
         "<h2>Values of actions</h2><p>Discounted return that the critic of "
-        f"{escape(values.critic)} expects after an action, with {values.discount:g} a step. A "
-        f"critic is less reliable for actions outside its training data.</p>"
-        + table(["", "Value"], rows, numbers_from=1)
+        f"{escape(values.critic)} predicts after an action, with a discount of "
+        f"{values.discount:g} per step. A critic is less reliable for actions outside its training "
+        "data.</p>" + table(["", "Value"], rows, numbers_from=1)
     )
 
 

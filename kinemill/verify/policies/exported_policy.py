@@ -1,4 +1,4 @@
-"""The exported file of a policy, checked without the trained network and its environment.
+"""Checks of the exported file of a policy that need no trained network and no environment.
 
 Symbols: N rows, T steps, A actions.
 """
@@ -28,7 +28,9 @@ from kinemill.verify.policies.episode_inputs import make_probes
 from kinemill.verify.structure import sound
 from kinemill.verify.test_inputs import Array, Arrays, Probe
 
-NEAR = 10.0  # times the rounding allowed against torch: both outputs are of one file
+# Multiple of the tolerance of parity with torch. Both outputs are from the same file, but another
+# batch size or number of threads changes the order of sums.
+NEAR = 10.0
 
 
 @dataclass(frozen=True)
@@ -36,24 +38,24 @@ class ExportedPolicy:
     """The exported file of a policy.
 
     Attributes:
-        folder: with `policy.onnx`.
+        folder: folder of `policy.onnx`.
     """
 
     folder: Path
 
     @cached_property
     def policy(self) -> Policy:
-        """The file, passing NaN on."""
+        """The file, loaded so that NaN inputs are accepted."""
         return load(self.folder / POLICY, non_finite="pass")
 
     @cached_property
     def threaded(self) -> Policy:
-        """The same with two threads."""
+        """The file, loaded with two threads."""
         return load(self.folder / POLICY, threads=2, non_finite="pass")
 
     @cached_property
     def strict(self) -> Policy:
-        """The same, rejecting every invalid input."""
+        """The file, loaded so that every invalid input is rejected."""
         return load(self.folder / POLICY, out_of_limits="raise")
 
     @property
@@ -85,7 +87,7 @@ class ExportedPolicy:
             names = [item.name for item in items]
             faults += [f"{role} are {', '.join(names)}"] if names != expected else []
         faults += [
-            f"{item.name} is of one batch alone"
+            f"{item.name} has a fixed batch size"
             for item in model.graph.input
             if not item.type.tensor_type.shape.dim[0].dim_param
         ]
@@ -96,18 +98,19 @@ class ExportedPolicy:
         return make_probes(self.interface)
 
     def outputs(self, probe: Probe, threads: int = 1) -> Array:
-        """Return actions, (N, T, A)."""
+        """Return the actions for a probe, (N, T, A), in units."""
         return play(self.policy if threads == 1 else self.threaded, probe.inputs)
 
     def agreement(self, name: str, probe: Probe, one: Array, other: Array) -> Gate:
-        """Compare actions (N, T, A) within rounding."""
+        """Compare actions (N, T, A), in units, up to rounding."""
         del probe
         off = np.abs(one.astype(np.float64) - other)
         passed = bool((off <= NEAR * allowed_of(other, [other], self.interface)).all())
-        return Gate(name, passed, f"{float(off.max()):.1e} apart", "equal up to rounding")
+        text = f"they differ by {float(off.max()):.1e}"
+        return Gate(name, passed, text, "equal up to rounding")
 
     def nan_calls(self, probe: Probe) -> list[Call]:
-        """Return the policy at its second step, with NaN in numbers, mask and carry."""
+        """Return the second step of the policy, to test NaN in numbers, mask and carry."""
         policy, inputs = self.policy, probe.first(NAN_ROWS).start()
         _, carry = policy.step(inputs, policy.initial_carry(NAN_ROWS))
         names = [item.name for item in self.interface.carry]
@@ -126,7 +129,7 @@ class ExportedPolicy:
         return check_contract(self.policy, self.strict, probes)
 
     def check_alone(self, probe: Probe) -> list[Gate]:
-        """Check the stored parity cases, where there are any."""
+        """Check the stored parity cases, if there are any."""
         del probe
         if not (self.folder / CASES).is_file():
             return []
@@ -136,7 +139,7 @@ class ExportedPolicy:
         )
 
     def timed_calls(self, probe: Probe) -> dict[str, TimedCall]:
-        """Return `act`, from an observation to an action, and a bare `step`."""
+        """Return `act`, from an observation to an action, and `step`, without conversion."""
         policy, one = self.policy, probe.first(1).start()
         observation = {name: part[0] for name, part in one.items() if name != SEED}
         carry = policy.initial_carry(1)

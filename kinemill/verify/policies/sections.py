@@ -1,4 +1,4 @@
-"""The parts of a report that only policies have: HTML.
+"""The parts of a report that only policies have, as HTML.
 
 Symbols: N steps, A actions.
 """
@@ -29,8 +29,8 @@ from kinemill.verify.report_sections import Parts, error_table, limits_text
 from kinemill.verify.results import PolicyGain
 from kinemill.verify.verifier import Verdict
 
-MOST = 8  # actions in charts
-STEPS, CHOICES = 500, 100  # steps in a chart, and in one of an action with choices
+MOST = 8  # most actions with a chart
+STEPS, CHOICES = 500, 100  # most steps in a chart, and in one of an action with choices
 
 
 def policy_parts(verdict: Verdict, document: Verification) -> Parts:
@@ -66,7 +66,7 @@ def policy_parts(verdict: Verdict, document: Verification) -> Parts:
                 critic_section(subject.source / CRITIC) if subject.source else "",
             ],
         ),
-        checks_note="Returns do not decide here; the gate compares them with the champion's.",
+        checks_note="Returns are not a check; the gate compares them with those of the champion.",
         channels=channels,
         facts=[["Random", "by the seed of `reset`" if layout.seeded else "never"]],
         code="policy = kinemill.runtime.load(FOLDER)      # or "
@@ -90,11 +90,11 @@ def _cards(verdict: Verdict, subject: PolicySubject, document: Verification) -> 
     if subject.held_out:
         error = document.metrics.nrmse["model"]
         rows = f"{document.windows.count} held-out rows"
-        cards.append(card("Error of actions", number(error), "of their spread", rows))
+        cards.append(card("Error of actions", number(error), "of their std", rows))
     text = f"p99 {number(times.p99)} ms; a step takes {subject.trained.dt * 1e3:.4g} ms"
     cards.append(card("One action", number(times.p50), "ms", text))
     passed = sum(row.passed for row in verdict.checks.parity)
-    text = "any batch, two threads, many steps in a row"
+    text = "any batch, two threads, many consecutive steps"
     count = f"{passed} of {len(verdict.checks.parity)}"
     return [*cards, card("Parity with torch", count, "", text)]
 
@@ -110,8 +110,8 @@ def returns_section(trials: Mapping[str, Trials], gains: Mapping[str, PolicyGain
     """Return the table and the chart of returns, `model` first, all from the same starts.
 
     Args:
-        trials: by name of the policy.
-        gains: of `model` over the others.
+        trials: trials by name of the policy.
+        gains: differences of `model` from the others.
     """
     rows = list[list[str]]()
     for who, one in trials.items():
@@ -133,8 +133,8 @@ def returns_section(trials: Mapping[str, Trials], gains: Mapping[str, PolicyGain
     return (
         "<h2>Returns</h2>"
         f"<p>{len(seeds)} episodes, seeds {seeds[0]} to {seeds[-1]}, which training and selection "
-        "never use. In brackets the 95 % bootstrap interval, and of the steps the smallest and "
-        f"the largest number.{compared}</p>"
+        "never use. The 95 % bootstrap interval is in parentheses, and for the steps the smallest "
+        f"and largest number.{compared}</p>"
         + table(["Actions of", "Return", "Success", "Steps"], rows, numbers_from=1)
         + _returns_chart(trials)
     )
@@ -166,7 +166,7 @@ def _episode(subject: PolicySubject) -> str:
 
 
 def _recorded_motion(subject: PolicySubject, episode: Recorded) -> ClipTable | None:
-    """Return the logged motion of a legged robot whose command is nearest to an episode's."""
+    """Return the logged motion of a legged robot with the command closest to that of an episode."""
     data, environment = subject.demonstrations, subject.task.environment
     if data is None or not isinstance(environment, LeggedEnvironment):
         return None
@@ -181,6 +181,7 @@ def _recorded_motion(subject: PolicySubject, episode: Recorded) -> ClipTable | N
     nearest = int(np.linalg.norm(np.array(commands) - command, axis=1).argmin())
     one = logged[nearest]
     rows = observed[one.start : one.stop]
+    # Logs have quaternions as x, y, z, w; clips have w first.
     attitude, joints = rows[:, [3, 0, 1, 2]], rows[:, len(TRUNK) : -len(COMMAND)]
     clip = Clip(f"the log {one.name}", joints, attitude, commands[nearest], loops=True)
     return ClipTable([clip], body, subject.task.dt)
@@ -216,7 +217,7 @@ def _actions(subject: PolicySubject) -> str:
             labels = ("time, s", axis_label(name, policy.units[name]))
             charts.append(figure(name, policy.units[name], line_chart(lines, labels=labels)))
     return (
-        "<h2>Actions against their limits</h2><p>In one episode; dashed are the limits.</p>"
+        "<h2>Actions and their limits</h2><p>Actions of one episode; the limits are dashed.</p>"
         + table(["Action", "Sent", "Limits", "At a limit"], rows, numbers_from=1)
         + f'<div class="grid">{"".join(charts)}</div>'
     )
@@ -244,14 +245,14 @@ def errors_section(held_out: HeldOut, where: str) -> str:
 
     Args:
         held_out: errors and actions.
-        where: rows that they are of, in a sentence.
+        where: name of the data, as text.
     """
     errors = held_out.errors
     model = errors["model"]
     return (
-        f"<h2>Errors of actions</h2><p>Root mean square error on {where}, in each "
-        "action's unit: the policy observes each episode from its start. Below it the 95 % "
-        f"interval, from {model.effective_n:.0f} independent {model.unit}. Bold is best.</p>"
+        f"<h2>Errors of actions</h2><p>Root mean square error on {where}, in each action's unit. "
+        "The policy observes each episode from its start. Below each error is its 95 % interval, "
+        f"from {model.effective_n:.0f} independent {model.unit}. The best is bold.</p>"
         + error_table(errors, model.units, "Action")
         + f'<div class="grid">{"".join(_error_charts(held_out))}</div>'
     )

@@ -1,4 +1,4 @@
-"""A policy as the subject of verification: with the trained network, its environment or logs.
+"""A policy as the subject of verification, with the trained network, its environment or logs.
 
 Symbols: N rows, T steps, A actions.
 """
@@ -41,15 +41,15 @@ RANDOM = "random"
 
 @dataclass(frozen=True)
 class PolicySubject:
-    """An exported policy, the trained one, and the data.
+    """An exported policy, the trained policy, and the data.
 
     Attributes:
-        task: its `environment` comes from the card, if there is one.
-        folder: with `policy.onnx`.
-        module: the trained policy, in torch.
+        task: the task, with the `environment` of the card, if there is a card.
+        folder: folder of `policy.onnx`.
+        module: the trained policy in torch.
         trained: interface of the trained policy.
-        demonstrations: logs with a test split; None if nothing was learned from logs.
-        card: of the environment, for a policy without a dataset.
+        demonstrations: logs with a test split; None if the policy did not learn from logs.
+        card: card of the environment, for a policy without a dataset.
         source: folder of the trained policy, with its learning curves.
         exported_summary: summary of the export, with C99.
     """
@@ -74,7 +74,7 @@ class PolicySubject:
 
     @property
     def policy(self) -> Policy:
-        """The file, passing NaN on."""
+        """The file, loaded so that NaN inputs are accepted."""
         return self.exported.policy
 
     @property
@@ -89,7 +89,7 @@ class PolicySubject:
 
     @property
     def probes(self) -> list[Probe]:
-        """Test inputs: recorded observations first, where there are any."""
+        """Test inputs; recorded observations, if there are any, come first."""
         return self._probes
 
     @cached_property
@@ -98,7 +98,7 @@ class PolicySubject:
         return [*([recorded] if recorded else []), *self.exported.make_probes()]
 
     def _recorded(self) -> Probe | None:
-        """Return observations of the environment, else of held-out logs."""
+        """Return observations of the environment, else of held-out logs, else None."""
         if self.trials is not None:
             return recorded_probe(self.trials.model.episodes, self.exported.interface)
         if self.demonstrations is not None:
@@ -117,10 +117,10 @@ class PolicySubject:
         return gate("metadata", faults, "as in the trained policy")
 
     def compare_with_torch(self) -> list[Parity]:
-        """Compare on all probes, for any batch; on the first by two threads as well."""
+        """Compare on all probes at several batch sizes, and on the first with two threads too."""
         rows = self._compare(self.exported.make_probes())
         if any(row.error for row in rows):
-            return rows  # the environment cannot run a policy that raises
+            return rows  # recorded observations need trials, which a policy that raises cannot run
         recorded = self._recorded()
         return [*(self._compare([recorded]) if recorded else []), *rows]
 
@@ -135,11 +135,11 @@ class PolicySubject:
         return rows
 
     def _compare_batch(self, cases: Cases, probe: Probe, batch: int, threads: int) -> Parity:
-        """Compare the first rows of a probe, all of them in one batch."""
+        """Compare the first `batch` rows of a probe, in one batch."""
         expected, allowed = cases.action[:batch], cases.allowed[:batch]
         try:
             actions = self.exported.outputs(probe.first(batch), threads)
-        except Exception as error:  # noqa: BLE001 - ONNX Runtime raises a dozen unrelated types
+        except Exception as error:  # noqa: BLE001 - ONNX Runtime raises many unrelated types
             return failed_parity("policy", probe, error, batch)
         off = np.abs(actions.astype(np.float64) - expected)
         excess = np.where(np.isfinite(off), off - allowed, np.inf)
@@ -168,7 +168,7 @@ class PolicySubject:
 
     @cached_property
     def held_out(self) -> HeldOut | None:
-        """Differences from the actions of held-out logs; None if it does not imitate them."""
+        """Differences from held-out logged actions; None if the policy does not imitate them."""
         learn = self.task.learn
         if self.demonstrations is None or not learn.imitates_actions(self.task):
             return None
@@ -184,7 +184,7 @@ class PolicySubject:
         return gates
 
     def measure(self) -> list[Gate]:
-        """Return no gate: `check_behavior` has measured everything."""
+        """Return no gates, because `check_behavior` has measured everything."""
         return []
 
     def throughput_of(self) -> tuple[Probe, int, tuple[int, ...]]:
@@ -192,7 +192,7 @@ class PolicySubject:
         return max(self.probes, key=lambda probe: probe.rows), 1, (1,)
 
     def document(self) -> Verification:
-        """Return errors of actions, returns and success, and the comparison with chance."""
+        """Return errors of actions, returns, success, and the comparison with random actions."""
         held_out, trials = self.held_out, self.trials
         errors = held_out.errors if held_out else {}
         metrics, windows = metrics_of(errors), WindowCounts(horizon=1)
@@ -214,7 +214,8 @@ class PolicySubject:
             if trials.model.success is not None:
                 metrics = replace(metrics, success=shares)
         promote = self.task.promote
-        in_environment = promote.metric in (RETURN, SUCCESS)  # there its actions show their worth
+        # Then the gate compares returns, and errors of actions on logs do not count.
+        in_environment = promote.metric in (RETURN, SUCCESS)
         return Verification(
             form="policy",
             metrics=metrics,

@@ -1,6 +1,6 @@
 """Trials in the environment: returns of the policy, of random actions and of the policy in torch.
 
-Returns are compared in pairs: all episodes of a pair start from the same seed.
+Returns are compared in pairs of episodes that start with the same seed.
 
 Symbols: N steps, T observations, A actions.
 """
@@ -28,11 +28,11 @@ from kinemill.verify.checklist import Gate, gate
 from kinemill.verify.results import TorchTrials, TrialResults
 from kinemill.verify.test_inputs import Array
 
-EPISODES = 5  # of the policy in torch
-SAME = 1e-5  # of the largest observation: equal up to rounding
-NEAR = 1e-3  # of the scale of an action: equal up to rounding
+EPISODES = 5  # episodes of the policy in torch
+SAME = 1e-5  # tolerance of rounding, as a share of the largest observation
+NEAR = 1e-3  # tolerance of rounding, as a share of the scale of an action
 RETURNS = 1e-3  # relative difference of mean returns that passes
-SIGMAS = 4.0  # standard errors; a normal variable exceeds them once in 16,000 times
+SIGMAS = 4.0  # standard errors; a normal variable exceeds them with a probability of 1 / 16,000
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,12 @@ class EnvironmentTrials:
     """Episodes of the exported policy, of random actions, and of the policy in torch.
 
     Attributes:
-        model: of the exported policy; the first episodes in full.
-        random: of random actions, from the same starts.
-        torch: the first episodes again by the policy in torch.
-        diverged_at: for each of these, the step at which it differs from the file's; None: never.
-        faults: actions that differ although all observations before are equal.
+        model: episodes of the exported policy; the first of them are recorded.
+        random: episodes of random actions, from the same starts.
+        torch: the first episodes again with the policy in torch.
+        diverged_at: step at which each of these differs from that of the file; None if it never
+            does.
+        faults: actions that differ although all earlier observations are equal.
     """
 
     model: Trials
@@ -54,17 +55,22 @@ class EnvironmentTrials:
     faults: list[str]
 
     def gates(self) -> list[Gate]:
-        """Return the gates about returns and about equal actions."""
+        """Return the gates on returns and on equal actions."""
         is_finite = bool(np.isfinite(self.model.returns).all())
         returns = self.model.returns[: len(self.torch.returns)]
         difference = float(np.mean(returns) - np.mean(self.torch.returns))
         allowed = self._allowed()
         steps = [step for step in self.diverged_at if step is not None]
-        text = f"{len(returns)} episodes" + (f", parted after {min(steps)} steps" if steps else "")
-        faults = [] if is_finite else ["some are not"]
+        later = f", different after {min(steps)} steps" if steps else ""
+        faults = [] if is_finite else ["some are not finite"]
         return [
-            gate("finite returns", faults, "a return of each episode"),
-            gate("closed loop", self.faults, "the policy in torch's own actions", text),
+            gate("finite returns", faults, "a finite return of each episode"),
+            gate(
+                "closed loop",
+                self.faults,
+                "the actions of the policy in torch",
+                f"{len(returns)} episodes{later}",
+            ),
             Gate(
                 "same return",
                 abs(difference) <= allowed,  # false for NaN
@@ -76,7 +82,7 @@ class EnvironmentTrials:
     def _allowed(self) -> float:
         """Return the allowed difference of the mean return.
 
-        After episodes diverge, the difference is random: four standard errors of a difference of
+        After episodes differ, the difference is random: `SIGMAS` standard errors of a difference of
         two means are allowed.
         """
         returns, count = np.asarray(self.model.returns), len(self.torch.returns)
@@ -86,7 +92,7 @@ class EnvironmentTrials:
         return max(near, SIGMAS * float(returns.std()) * float(np.sqrt(2.0 / count)))
 
     def torch_trials(self) -> TorchTrials:
-        """Return the episodes with the policy in torch for a document."""
+        """Return the comparison with the policy in torch as a part of a document."""
         count = len(self.torch.returns)
         return TorchTrials(
             episodes=count,
@@ -98,7 +104,7 @@ class EnvironmentTrials:
 
 
 def trial_results(trials: Trials) -> TrialResults:
-    """Return the outcomes of episodes for a document."""
+    """Return the outcomes of episodes as a part of a document."""
     intervals = trials.interval()
     return TrialResults(
         mean_return=trials.mean_return,
@@ -124,10 +130,10 @@ def run_trials(
     """Run the trials of a task with an environment.
 
     Args:
-        task: with an `environment` part.
+        task: task with an `environment` part.
         policy: the exported file.
         in_torch: the trained policy.
-        interface: of the trained policy.
+        interface: interface of the trained policy.
     """
     seeds = trial_seeds(task)
     first = seeds[:EPISODES]
@@ -157,7 +163,7 @@ def run_random(task: Task, seeds: Sequence[int], variant: str | None = None) -> 
 
 
 def require_layout(task: Task, policy: Policy, variant: str | None = None) -> None:
-    """Pass if a policy can act in the environment of a task, which may not be its own.
+    """Require that a policy can act in the environment of a task, which can be another task's.
 
     Raises:
         BadInput: The environment lacks observations of the policy, or takes other actions.
@@ -174,9 +180,9 @@ def require_layout(task: Task, policy: Policy, variant: str | None = None) -> No
         if name not in (*there.observation, *there.images, *there.texts)
     ]
     if lacking:
-        problem = f"does not show {', '.join(lacking)}, which the policy observes"
+        problem = f"does not have {', '.join(lacking)}, which the policy observes"
         available = (*there.observation, *there.images, *there.texts)
-        raise BadInput(where, problem, expected=f"it shows {', '.join(available)}")
+        raise BadInput(where, problem, expected=f"one of {', '.join(available)}")
     choices = there.choices or (0,) * len(there.actions)
     if (there.actions, choices) != (own.actions, policy.interface.choices):
         raise BadInput(
@@ -197,8 +203,8 @@ def compare_episodes(
     """Compare two episodes until their observations differ.
 
     Returns:
-        The step at which observations differ, or None; and the fault: an action that differs
-        although all observations before are equal; else an empty text.
+        The step at which observations or lengths differ, or None; and the fault, which is an action
+        that differs although all earlier observations are equal, or an empty text.
     """
     steps = min(len(one.rewards), len(other.rewards))
     equal = np.ones(steps + 1, dtype=bool)
@@ -209,20 +215,20 @@ def compare_episodes(
     if bool((off > 1.0).any()):
         step = int(np.flatnonzero((off > 1.0).any(axis=1))[0])
         name = interface.layout.actions[int(off[step].argmax())]
-        return step, f"seed {one.seed}, step {step}: {name} differs, though all before is the same"
+        return step, f"seed {one.seed}, step {step}: {name} differs after equal observations"
     ended = len(one.rewards) == len(other.rewards)
     return (None if same == steps + 1 and ended else min(same, steps)), ""
 
 
 def _equal(one: Array, other: Array) -> NDArray[np.bool_]:
-    """Return for each step whether two observations (T, ...) are equal up to rounding, (T,)."""
+    """Return whether observations are equal up to rounding at each step: (T, ...) -> (T,)."""
     first, second = (part.reshape(len(part), -1).astype(np.float64) for part in (one, other))
     reach = np.maximum(np.abs(first).max(axis=0, initial=0.0), 1e-6)
     return (np.abs(first - second) <= SAME * reach).all(axis=1)
 
 
 def _relative_difference(one: Recorded, other: Recorded, interface: PolicyInterface) -> Floats:
-    """Return the difference of actions over the allowed one, (N, A)."""
+    """Return the difference of actions divided by the allowed difference, (N, A)."""
     count, steps = len(interface.layout.actions), min(len(one.rewards), len(other.rewards))
     first, second = (
         part.actions[:steps].reshape(steps, count).astype(np.float64) for part in (one, other)

@@ -1,6 +1,6 @@
-"""Viewer of one episode in a report: frame, rewards, actions and events, moved by one slider.
+"""Viewer of one episode in a report: frame, rewards, actions and events, with one slider.
 
-It is HTML with an inline script, and loads nothing.
+It is HTML with an inline script that loads no other files.
 """
 
 import importlib.resources
@@ -18,18 +18,18 @@ from kinemill.environments.video import Video
 from kinemill.reports.components import name_of
 
 MOST_STEPS, MOST_FRAMES, MOST_ROWS = 400, 120, 12
-SIZE, WIDE = (320, 320), (480, 240)  # px at most of a frame, and of two side by side
-_HEIGHT, _LENGTH = 100.0, 1000.0  # of a chart, in its own units
+SIZE, WIDE = (320, 320), (480, 240)  # largest size of a frame, and of two side by side, px
+_HEIGHT, _LENGTH = 100.0, 1000.0  # size of a chart in SVG units
 
 Floats = NDArray[np.float64]
 
 
 def episode_viewer(episode: Recorded, video: Video | None) -> str:
-    """Return the section of an episode.
+    """Return the section of an episode as HTML.
 
     Args:
-        episode: kept in full.
-        video: pictures of it; None: the environment draws none.
+        episode: complete episode.
+        video: pictures of the episode; None if the environment draws none.
     """
     count = len(episode.rewards)
     every = max(1, -(-count // MOST_STEPS))
@@ -63,7 +63,7 @@ def episode_viewer(episode: Recorded, video: Video | None) -> str:
 
 
 def series_of(episode: Recorded) -> dict[str, Floats]:
-    """Return the curves of an episode by name, (N,) each: reward, return, actions, events."""
+    """Return reward, return, actions and events of an episode by name, (N,) each, in units."""
     count = len(episode.rewards)
     actions = episode.actions.reshape(count, -1).astype(np.float64)
     named = {name: actions[:, k] for k, name in enumerate(episode.layout.actions[:MOST_ROWS])}
@@ -86,7 +86,7 @@ def _table(series: Mapping[str, Floats]) -> str:
 
 
 def _chart(values: Floats) -> str:
-    """Return a curve (N,) over its range, with a cursor; gaps are left out."""
+    """Return a curve (N,) as SVG with a cursor; values that are not finite leave gaps."""
     finite = values[np.isfinite(values)]
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 0.0)
     scale = _HEIGHT * 0.9 / (high - low) if high > low else 0.0
@@ -109,7 +109,7 @@ def _chart(values: Floats) -> str:
 
 
 def _pictures(video: Video | None, steps: list[int]) -> tuple[list[str], list[int]]:
-    """Return the pictures as data URLs, and for each step the index of its picture."""
+    """Return the pictures as data URLs, and the index of the picture of each step."""
     from PIL import Image
 
     if video is None or len(video.pictures) <= steps[-1] // video.every:

@@ -1,8 +1,8 @@
 """References: simple models of each family, fitted on training rows, selected on validation rows.
 
-A model must beat the best member of each family: `linear` and `linear_sincos` over several lengths
-of history and ridges, `physics` where velocities name their positions (`derivative_of`),
-`constant_velocity`, `persistence`. The test split selects nothing.
+A model must beat the best member of each family. The families are `linear` and `linear_sincos` with
+several lengths of history and ridges, `physics` if velocities declare their positions
+(`derivative_of`), `constant_velocity` and `persistence`. The test split is not used for selection.
 """
 
 from kinemill.verify.references.baselines import ConstantVelocity, Persistence

@@ -22,7 +22,7 @@ class Persistence:
     history: int = 1
 
     def rollout(self, states: Array, past_actions: Array, actions: Array) -> Floats:
-        """Repeat the last known state: (W, H, S), (W, H-1, A), (W, T, A) -> (W, T, S)."""
+        """Repeat the last known state: (W, H, S), (W, H-1, A), (W, T, A) -> (W, T, S), in units."""
         del past_actions
         last = np.asarray(states, dtype=np.float64)[:, -1:]
         return np.repeat(last, np.shape(actions)[1], axis=1)
@@ -30,13 +30,14 @@ class Persistence:
 
 @dataclass(frozen=True)
 class ConstantVelocity:
-    """Extrapolate each state with its present velocity.
+    """Extrapolate each state with its current velocity.
 
     Attributes:
-        rates: (S, S): what each state (row) adds to others (column) in one time step.
-        moved: which states continue with their last change from row to row, (S,), 0 or 1.
-        angle: which states are angles, (S,).
-        history: rows of history, 2 where the last change counts.
+        rates: change of each state (column) in one time step per unit of another state (row),
+            (S, S).
+        moved: 1 for states that continue their last change from row to row, else 0, (S,).
+        angle: whether each state is an angle, (S,).
+        history: rows of history, 2 if the last change counts.
     """
 
     rates: Floats
@@ -46,7 +47,7 @@ class ConstantVelocity:
 
     @QUIETLY
     def rollout(self, states: Array, past_actions: Array, actions: Array) -> Floats:
-        """Extrapolate: (W, H, S), (W, H-1, A), (W, T, A) -> (W, T, S)."""
+        """Extrapolate: (W, H, S), (W, H-1, A), (W, T, A) -> (W, T, S), in units."""
         del past_actions
         history_states = np.asarray(states, dtype=np.float64)
         change = history_states[:, -1] @ self.rates
@@ -60,9 +61,10 @@ class ConstantVelocity:
 
 
 def constant_velocities(task: Task, angle: NDArray[np.bool_]) -> list[ConstantVelocity]:
-    """Return the variants: velocities as measured where there are any, and by the last two rows.
+    """Return the variants: with measured velocities, and with the change of the last two rows.
 
-    A velocity stays constant. A state without one continues its last change, or stays constant.
+    A velocity stays constant. A state without a velocity continues its last change, or stays
+    constant. `angle`, (S,), is true for angles.
     """
     states = task.states
     count = len(states)
@@ -72,6 +74,7 @@ def constant_velocities(task: Task, angle: NDArray[np.bool_]) -> list[ConstantVe
         if position not in states or derived[states.index(position)]:
             continue
         column, channel = states.index(position), task.channels[name]
+        # A velocity can have another unit than its position per second, such as rpm and rad.
         unit = task.channels[position].unit
         rates[row, column] = task.dt * factor(f"({channel.unit})*s", unit)[0]
         derived[column], velocities[row] = 1.0, 1.0

@@ -1,4 +1,4 @@
-"""Members of one history, rolled out as one batch: they share all but their weights.
+"""Members with the same history, rolled out as one batch: only their weights differ.
 
 Symbols: M members, W windows, F terms, O outputs.
 """
@@ -13,7 +13,7 @@ from kinemill.train.step import Step
 
 
 class Heads(nn.Module):
-    """M linear maps, each for its own part of the batch: (M W, F) -> (M W, O)."""
+    """M linear maps, each for a separate part of the batch: (M W, F) -> (M W, O)."""
 
     weight: Tensor
     bias: Tensor
@@ -24,13 +24,13 @@ class Heads(nn.Module):
         self.register_buffer("bias", torch.stack([one.bias for one in solutions]).unsqueeze(1))
 
     def forward(self, terms: Tensor) -> Tensor:
-        """(M W, F) -> (M W, O)."""
+        """Apply each map to its part of the batch, member by member: (M W, F) -> (M W, O)."""
         parts = terms.unflatten(0, (len(self.weight), -1))
         return torch.baddbmm(self.bias, parts, self.weight).flatten(0, 1)
 
 
 def stacked(step: Step, solutions: Sequence[Solution]) -> Step:
-    """Return the step with the weights of all members, rounded to float32 as if exported."""
+    """Return the step with the weights of all members, rounded to float32 as in an export."""
     step.network.gain.copy_(solutions[0].gain)
     step.network.head = Heads(solutions)
     return step.float().double()

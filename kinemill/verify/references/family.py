@@ -7,22 +7,22 @@ from pathlib import Path
 from kinemill.runtime.window_metrics import Predictor
 from kinemill.verify.document import FamilyFacts, MemberFacts, ReferencesFacts
 
-TIE = 0.01  # relative difference of equal errors
-EXACT = 1e-6  # nRMSE of a perfect model: rows are stored in float32
+TIE = 0.01  # errors with a smaller relative difference count as equal
+EXACT = 1e-6  # errors below this count as equal, because rows are stored in float32
 
 
 @dataclass(frozen=True)
 class Member:
-    """One setting of a family.
+    """A member of a family: one combination of settings.
 
     Attributes:
-        predictor: that can be rolled out.
+        predictor: the fitted model.
         history: rows of history.
-        ridge: of the regression; None for a reference without weights.
-        nrmse: on validation windows, at the horizon.
+        ridge: penalty of the regression; None for a reference without weights.
+        nrmse: nRMSE on validation windows, at the horizon.
         stable: whether whole validation episodes stay finite and bounded.
-        folder: of the same as a trained model (`kinemill.train.load_model`), to be exported; None
-            for a reference that is no model.
+        folder: folder with the member as a trained model (`kinemill.train.load_model`), which can
+            be exported; None for a reference that is not a model.
     """
 
     predictor: Predictor
@@ -43,9 +43,9 @@ class Reference:
     """A family of simple models.
 
     Attributes:
-        name: of the family.
+        name: name of the family.
         best: the member with the smallest error at the horizon.
-        stable_member: the best member whose whole-episode rollouts stay bounded; None if none does.
+        stable_member: the best member that stays bounded over whole episodes; None if none does.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Reference:
 
     @property
     def folder(self) -> Path | None:
-        """The stable member as a trained model, to be exported; None: there is none."""
+        """Folder of the stable member as a trained model; None if there is none."""
         return self.stable_member.folder if self.stable_member else None
 
     def facts(self) -> FamilyFacts:
@@ -75,13 +75,13 @@ class Reference:
 
 @dataclass(frozen=True)
 class References:
-    """All families that a model is compared with.
+    """All families with which a model is compared.
 
     Attributes:
-        items: by name, simplest first.
+        items: references by name, simplest first.
         left_out: omitted families, with reasons.
-        chosen_on: the split that members were chosen on.
-        digest: of the published references; empty if unpublished.
+        chosen_on: the split on which members were selected.
+        digest: digest of the published references; empty if they were not published.
     """
 
     items: Mapping[str, Reference]
@@ -93,7 +93,7 @@ class References:
     def best(self) -> str:
         """The family with the smallest error at the horizon, on validation rows.
 
-        Of errors that are all but the same, that of the simplest family.
+        Of families with errors that count as equal, it is the simplest.
         """
         errors = {name: item.best.nrmse for name, item in self.items.items()}
         level = (1.0 + TIE) * max(min(errors.values()), EXACT)
@@ -106,11 +106,11 @@ class References:
         return max(one.history for one in every)
 
     def predictors(self) -> dict[str, Predictor]:
-        """Return what models are compared with over windows."""
+        """Return the references for comparisons over windows, by name."""
         return {name: item.strongest for name, item in self.items.items()}
 
     def free_run(self) -> dict[str, Predictor]:
-        """Return what models are compared with over whole episodes: where a family has one."""
+        """Return the references for comparisons over whole episodes, by name, if stable."""
         return {name: item.stable for name, item in self.items.items() if item.stable is not None}
 
     def facts(self) -> ReferencesFacts:

@@ -1,4 +1,4 @@
-"""Fitting the families of a dataset and choosing their members."""
+"""Fit the families of a dataset and select their members."""
 
 import json
 from collections.abc import Sequence
@@ -48,14 +48,14 @@ def fit_references(
     digest: str = "",
     longest: int | None = None,
 ) -> References:
-    """Fit and choose the references.
+    """Fit and select the references.
 
     Args:
-        task: whose channels and horizon.
-        dataset: rows in the order of its channels.
-        folder: where members are written as trained models; None: nowhere.
-        digest: of the dataset.
-        longest: rows of history at most; None: as many as the splits allow.
+        task: task with channels and horizon.
+        dataset: dataset with the channels in the order of the task.
+        folder: folder to write members to as trained models; None to write none.
+        digest: digest of the dataset.
+        longest: most rows of history; None for as many as the splits allow.
 
     Raises:
         BadInput: No episode is long enough for one window.
@@ -65,9 +65,9 @@ def fit_references(
     if not histories:
         raise BadInput(
             f"references of {task.name}",
-            "no episode of the training split has 2 rows, or none of another split a window",
+            "no training episode has 2 rows, or no episode of the other splits has a window",
             expected="episodes of at least verify.horizon + 1 rows",
-            fix="lower verify.horizon, or give longer logs",
+            fix="lower verify.horizon, or add longer logs",
         )
     ground = ground_of(dataset, histories[-1], verify.horizon, verify.stride, training_std(dataset))
     specs, left_out = specs_of(task)
@@ -89,7 +89,7 @@ def fit_references(
 
 
 def _simple(name: str, predictors: Sequence[Predictor], ground: Ground) -> Reference:
-    """Select among references without weights; persistence is always stable."""
+    """Select among references without weights; persistence always counts as stable."""
     members = [
         Member(
             one,
@@ -111,13 +111,13 @@ def _simple(name: str, predictors: Sequence[Predictor], ground: Ground) -> Refer
 
 @dataclass(frozen=True)
 class Scope:
-    """Where members are fitted, chosen and written.
+    """Data to fit and select members, and the folder to write them to.
 
     Attributes:
-        dataset: whose training rows.
+        dataset: dataset with the training rows.
         ground: the validation rows.
-        folder: where they are written; None: nowhere.
-        digest: of the dataset.
+        folder: folder to write members to; None to write none.
+        digest: digest of the dataset.
     """
 
     dataset: PackedDataset
@@ -136,7 +136,7 @@ def _reference(spec: Spec, scope: Scope, selected: tuple[Candidate, Candidate | 
 
 
 def _made(spec: Spec, scope: Scope, selected: tuple[float, Fitted], *, lasts: bool) -> Member:
-    """Make a member on its own, and write it as a trained model."""
+    """Return the selected member as a separate model, and write it to the folder, if any."""
     import torch
 
     from kinemill.train.data import make_windows

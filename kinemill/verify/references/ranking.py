@@ -1,4 +1,4 @@
-"""Ranking the members of a family by their errors on validation rows.
+"""Rank the members of a family by their errors on validation rows.
 
 Symbols: M members of one structure and history, K horizons, the last of which is `verify.horizon`.
 """
@@ -16,20 +16,22 @@ from kinemill.verify.references.selection import LEAST, Ground
 from kinemill.verify.references.specs import Spec
 from kinemill.verify.references.step_predictor import StepPredictor
 
-COARSE = 4  # each so-manieth of many windows ranks all members; all of them rank those up to
-NEAR = 1.15  # times the smallest, at the horizon or over all horizons
-LEEWAY = 0.05  # relative error at the horizon that is given for smaller errors before it
+# All members are ranked on every fourth of many windows. Members with an error up to 1.15 times the
+# smallest one, at the horizon or over all horizons, are then ranked on all windows.
+COARSE, NEAR = 4, 1.15
+# Relative increase of the error at the horizon that smaller errors at shorter horizons may cost.
+LEEWAY = 0.05
 
 
 @dataclass
 class _Group:
-    """Members of one structure and history, that run as one batch.
+    """Members of one structure and history, which run as one batch.
 
     Attributes:
-        fitted: each of them.
-        errors: of each, (M, K).
-        stacked: all of them as one predictor.
-        is_stable: whether each stays bounded over whole episodes; empty: not tested yet.
+        fitted: the members.
+        errors: nRMSE of each member at each horizon, (M, K).
+        stacked: all members as one predictor.
+        is_stable: whether each member stays bounded over whole episodes; empty before the test.
     """
 
     fitted: list[Fitted]
@@ -40,33 +42,33 @@ class _Group:
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """One member among all of its family."""
+    """A member, as a group and a number in it."""
 
     group: _Group
     number: int
 
     @property
     def fitted(self) -> Fitted:
-        """Its weights."""
+        """Settings and weights."""
         return self.group.fitted[self.number]
 
     @property
     def errors(self) -> Floats:
-        """Its nrmse at each horizon, (K,)."""
+        """NRMSE at each horizon, (K,)."""
         return self.group.errors[self.number]
 
     @property
     def nrmse(self) -> float:
-        """Its nrmse at the horizon."""
+        """NRMSE at the last horizon."""
         return float(self.errors[-1])
 
     @property
     def overall(self) -> float:
-        """The geometric mean of its errors over the horizons."""
+        """Geometric mean of nRMSE over the horizons."""
         return float(np.exp(np.log(np.maximum(self.errors, EXACT)).mean()))
 
     def lasts(self, ground: Ground) -> bool:
-        """Return whether it stays bounded over whole episodes; its group runs as one batch."""
+        """Return whether it stays bounded over whole episodes; tests its whole group in a batch."""
         if not self.group.is_stable:
             every = ground.lasts(self.group.stacked, len(self.group.fitted))
             self.group.is_stable = every.tolist()
@@ -86,14 +88,14 @@ def candidates_of(
     close_groups = list({id(one.group): one.group for one in close}.values())
     for group in close_groups:
         group.errors = ground.errors(group.stacked, len(group.fitted))
-    return _finite(close_groups)  # the others were measured on fewer windows
+    return _finite(close_groups)  # errors of other groups are from fewer windows, not comparable
 
 
 def strongest(candidates: Sequence[Candidate]) -> Candidate:
     """Return the member with the smallest error at the horizon.
 
-    Errors that are all but as small give way to smaller errors before the horizon, as one that is
-    weak one step ahead would let models pass that are worse there.
+    Of members with almost the same error there, it is the one with the smallest errors at shorter
+    horizons: with a reference that is weak one step ahead, models that are worse there would pass.
     """
     return _ordered(candidates)[0]
 
@@ -103,13 +105,13 @@ def is_stable(
 ) -> Candidate | None:
     """Return the strongest member that stays bounded over whole episodes; None if none does.
 
-    Members that no other family beats at any horizon come first: a reference that becomes
+    Members that no other family beats at any horizon come first, because a reference that becomes
     champion must not be worse than any other reference.
 
     Args:
         candidates: members of the family.
-        others: errors of the strongest members of other families, (K,) each.
-        ground: with the whole episodes.
+        others: nRMSE of the strongest member of each other family, (K,) each.
+        ground: data with the whole episodes.
     """
     bars = [(1.0 + TIE) * np.maximum(errors, EXACT) for errors in others]
     unsurpassed = [one for one in candidates if all((one.errors <= bar).all() for bar in bars)]
@@ -118,7 +120,7 @@ def is_stable(
 
 
 def _ordered(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Return members, the strongest first; among equals the shortest history, largest ridge."""
+    """Return members, the strongest first; of equal ones, the shortest history, largest ridge."""
     level = (1.0 + LEEWAY) * max(min(one.nrmse for one in candidates), EXACT)
     among = [one.overall for one in candidates if one.nrmse <= level]
     equal = (1.0 + TIE) * max(min(among), EXACT)

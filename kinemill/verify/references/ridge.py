@@ -1,4 +1,4 @@
-"""Ridge regression of all members of a family from one decomposition of the training rows.
+"""Ridge regression of all members of a family with one decomposition of the training rows.
 
 Symbols: N rows, H history, T horizon, S states, A actions, F terms, O outputs, M members.
 """
@@ -16,9 +16,10 @@ from kinemill.train.step import Step
 from kinemill.verify.accuracy import gather
 from kinemill.verify.references.specs import Spec
 
-ROWS = 8192  # training windows processed in one batch, bounds memory
-FITTED = 20_000  # training windows that are enough, or
-PER_TERM = 30  # rows per term: more rows change less than 2 % of the noise
+ROWS = 8192  # training windows in one batch, which bounds memory
+# Enough training windows in total, or per term if that is more: more rows would change predictions
+# by less than 2 % of the noise.
+FITTED, PER_TERM = 20_000, 30
 
 
 @dataclass(frozen=True)
@@ -26,10 +27,10 @@ class Fitted:
     """A member of a family.
 
     Attributes:
-        structure: its structure.
+        structure: structure of the model.
         history: rows of history.
-        ridge: its penalty.
-        solution: its weights, `kinemill.models.networks.regression.Solution`.
+        ridge: penalty of the regression.
+        solution: the weights, a `kinemill.models.networks.regression.Solution`; None if unknown.
     """
 
     structure: Structure
@@ -39,7 +40,7 @@ class Fitted:
 
 
 def make_step(spec: Spec, dataset: PackedDataset, member: Fitted) -> Step:
-    """Return the step of a member in float64, its weights not yet set."""
+    """Return the step of a member in float64, without its weights."""
     import torch
 
     from kinemill.train.data import scale_of
@@ -54,7 +55,7 @@ def make_step(spec: Spec, dataset: PackedDataset, member: Fitted) -> Step:
 
 
 def fit_groups(spec: Spec, dataset: PackedDataset, histories: list[int]) -> list[list[Fitted]]:
-    """Return a group for each structure and history, with a member for each ridge."""
+    """Return one group per structure and history, each with one member per ridge."""
     return [
         group
         for structure in spec.structures
@@ -76,6 +77,8 @@ def _fit(
     usable = [rows for rows in lengths if counts[rows - 1] <= MOST_TERMS] or lengths[:1]
     if usable[-1] != lengths[-1]:
         step = make_step(spec, dataset, Fitted(structure, usable[-1], 0.0, None))
+    # The terms of a shorter history are the first ones of a longer history, so one decomposition
+    # of the longest history gives the solutions of all.
     triangle = Triangle()
     with torch.inference_mode():
         for terms, outputs in _examples(step, dataset):
@@ -90,7 +93,7 @@ def _fit(
 
 
 def _examples(step: Step, dataset: PackedDataset) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield terms (N, F) and outputs (N, O) of evenly spread training windows, float64."""
+    """Yield terms (N, F) and outputs (N, O) of evenly spaced training windows, float64."""
     import torch
 
     history, terms = step.history, step.network.terms

@@ -1,4 +1,4 @@
-"""Data for selecting members of a family: validation windows and whole validation episodes.
+"""Data to select members of a family: validation windows and whole validation episodes.
 
 Symbols: W windows, H history, T horizon, S states, A actions, M members of one history.
 """
@@ -8,20 +8,23 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kinemill.dataset import PackedDataset, PackedEpisode
+from kinemill.dataset import PackedDataset
 from kinemill.runtime import wrapped
 from kinemill.runtime.window_metrics import QUIETLY, Floats, Predictor, Windows, predict
 from kinemill.verify.accuracy import gather, is_angle, window_starts
 from kinemill.verify.errors import horizons_of, is_moving, normalized
+from kinemill.verify.free_run import whole_episodes
 from kinemill.verify.references.baselines import Persistence
 
-ROLLED = 30_000  # window-steps that a member is ranked by: 1,200 windows of 25 steps
+ROLLED = 30_000  # steps over all windows that rank a member, such as 1,200 windows of 25 steps
 LEAST = 100  # minimum number of windows for ranking, if available
-LONGEST = 2000  # steps of a whole validation episode
-EPISODES = 16  # whole validation episodes, the longest
-BOUNDED = 3.0  # spreads, of an error over whole episodes that is bounded,
-RESTING = 0.5  # of the persistence error in training: below it, validation rows are nearly at rest
-WORSE = 2.0  # or this multiple of the persistence error
+LONGEST = 2000  # most steps of a whole validation episode
+EPISODES = 16  # number of whole validation episodes, the longest ones
+# The error over whole episodes is bounded up to this many training standard deviations, or up to
+# this multiple of the persistence error, if that is larger.
+BOUNDED, WORSE = 3.0, 2.0
+# Below this share of the persistence error in training, validation rows are nearly at rest.
+RESTING = 0.5
 
 
 @dataclass(frozen=True)
@@ -29,13 +32,13 @@ class Ground:
     """The rows that select members.
 
     Attributes:
-        windows: of the validation split, the same present rows for all.
-        whole: whole episodes of it.
-        steps: to be measured of each whole episode, (E,).
-        angle: which states are angles, (S,).
-        std: of the states in training, (S,).
-        bound: error over whole episodes that is bounded, in spreads, (S,).
-        split: they are of.
+        windows: validation windows, with the same current rows for all members.
+        whole: E whole validation episodes.
+        steps: number of steps of each whole episode, (E,).
+        angle: whether each state is an angle, (S,).
+        std: standard deviations of the states in training, (S,), in units.
+        bound: largest error over whole episodes of a stable member, (S,), in standard deviations.
+        split: split of the rows.
     """
 
     windows: Windows
@@ -48,11 +51,11 @@ class Ground:
 
     @QUIETLY
     def errors(self, predictor: Predictor, copies: int = 1, every: int = 1) -> Floats:
-        """Return the nrmse at each of `horizons_of`, (M, 3 or fewer), the last is the horizon.
+        """Return the nRMSE of each member at the K horizons of `horizons_of`, (M, K).
 
         Args:
-            predictor: of M members; it takes and gives M times W rows.
-            copies: M.
+            predictor: all M members in one; it predicts M · W windows, member by member.
+            copies: number of members, M.
             every: use every n-th window.
         """
         windows = _repeat(self.windows, copies, every)
@@ -64,12 +67,12 @@ class Ground:
 
     @QUIETLY
     def lasts(self, predictor: Predictor, copies: int = 1) -> NDArray[np.bool_]:
-        """Return whether whole episodes stay finite and bounded, (M,)."""
+        """Return whether whole episodes of each member stay finite and bounded, (M,)."""
         far = self.far(predictor, copies)
         return np.asarray((np.isfinite(far) & (far <= self.bound)).all(axis=1))
 
     def far(self, predictor: Predictor, copies: int = 1) -> Floats:
-        """Return the RMSE over whole episodes, in spreads, (M, S)."""
+        """Return the RMSE over whole episodes, (M, S), in training standard deviations."""
         predicted = predict(predictor, _repeat(self.whole, copies))
         off = wrapped(
             predicted.reshape(copies, *self.whole.truth.shape) - self.whole.truth, self.angle
@@ -83,17 +86,24 @@ class Ground:
 def ground_of(
     dataset: PackedDataset, history: int, horizon: int, stride: int, std: Floats
 ) -> Ground:
-    """Return validation rows; of a dataset without, training rows.
+    """Return the validation rows, or training rows if no validation episode is long enough.
 
-    Validation rows in which the robot rests, as at the end of many recordings, cannot rank members:
-    then as many training windows are added.
+    Validation rows in which the robot rests, as at the end of many recordings, cannot rank members.
+    In this case as many training windows are added.
+
+    Args:
+        dataset: the dataset.
+        history: rows of history of the longest member, H.
+        horizon: number of steps to predict, T.
+        stride: rows between the starts of windows.
+        std: standard deviations of the states in training, (S,), in units.
     """
     split = "validation" if len(dataset.window_starts("validation", history + horizon)) else "train"
-    window_starts(dataset, split, history + horizon, stride)  # which raises where there is none
+    window_starts(dataset, split, history + horizon, stride)  # raises if there is no window
     windows = _windows(dataset, split, (history, horizon, stride))
     long = sorted(dataset.of(split), key=lambda one: -one.rows)[:EPISODES]
     long = [one for one in long if one.rows > history]
-    whole, steps = _whole(dataset, long, history)
+    whole, steps = whole_episodes(dataset, long, history, LONGEST)
     angle, none = is_angle(dataset), np.zeros(len(std))
 
     def ground(windows: Windows, bound: Floats, split: str) -> Ground:
@@ -110,7 +120,7 @@ def ground_of(
 
 
 def _windows(dataset: PackedDataset, split: str, size: tuple[int, int, int]) -> Windows:
-    """Return evenly spread windows of a split; size is history, horizon, stride."""
+    """Return evenly spaced windows of a split; `size` is history, horizon, stride."""
     history, horizon, stride = size
     starts = dataset.window_starts(split, history + horizon, stride)
     most = max(LEAST, ROLLED // horizon)
@@ -120,7 +130,7 @@ def _windows(dataset: PackedDataset, split: str, size: tuple[int, int, int]) -> 
 
 
 def _joined(one: Windows, other: Windows) -> Windows:
-    """Return all windows of one, and as many of the other, evenly spread."""
+    """Return all windows of `one`, and at most as many evenly spaced windows of `other`."""
     count = len(other.states)
     picked = np.linspace(0, count - 1, min(len(one.states), count)).astype(np.int64)
     return Windows(
@@ -129,19 +139,6 @@ def _joined(one: Windows, other: Windows) -> Windows:
         np.concatenate([one.actions, other.actions[picked]]),
         np.concatenate([one.truth, other.truth[picked]]),
     )
-
-
-def _whole(
-    dataset: PackedDataset, episodes: list[PackedEpisode], history: int
-) -> tuple[Windows, NDArray[np.int64]]:
-    """Stack episodes; an ended episode repeats its last row."""
-    steps = np.array([min(one.rows - history, LONGEST) for one in episodes])
-    offsets = np.arange(history + steps.max())
-    rows = np.stack([np.minimum(one.start + offsets, one.stop - 1) for one in episodes])
-    values = dataset.take(rows).astype(np.float64)
-    states, actions = np.split(values, [len(dataset.states)], axis=2)
-    past, future_actions = actions[:, : history - 1], actions[:, history - 1 : -1]
-    return Windows(states[:, :history], past, future_actions, states[:, history:]), steps
 
 
 def _repeat(windows: Windows, copies: int, every: int = 1) -> Windows:

@@ -1,4 +1,4 @@
-"""Families that are fitted for a task, each as a task that trains its members."""
+"""Families to fit for a task, each as a task that trains its members."""
 
 from dataclasses import dataclass
 
@@ -15,11 +15,11 @@ LEFT_OUT = {
 
 @dataclass(frozen=True)
 class Spec:
-    """A family that is fitted.
+    """A family to fit.
 
     Attributes:
-        name: of the family.
-        task: with the channels.
+        name: name of the family.
+        task: task with the channels.
         structures: candidates, each with several histories and ridges.
     """
 
@@ -28,14 +28,20 @@ class Spec:
     structures: tuple[Structure, ...]
 
     def task_of(self, structure: Structure, history: int, ridge: float) -> Task:
-        """Return the task that trains a member: default settings of `learn`, except the model."""
+        """Return the task that trains a member; all settings of `learn` but the model are default.
+
+        Args:
+            structure: structure of the model.
+            history: rows of history.
+            ridge: penalty on squared weights, relative to the rows.
+        """
         settings = structure.settings(history, ridge)
         learn = OBJECTIVES["dynamics"].model_validate({"type": "dynamics", **settings})
         return self.task.model_copy(update={"learn": learn})
 
 
 def specs_of(task: Task) -> tuple[list[Spec], dict[str, str]]:
-    """Return the families, and why others are left out."""
+    """Return the families to fit, and the reasons why others are left out."""
     facts = channel_facts(task)
     families: dict[str, list[Structure]] = {}
     for model in MODELS:

@@ -42,14 +42,12 @@ FILE = "references.json"
 
 @dataclass(frozen=True)
 class Baseline:
-    """A reference without a model folder; persistence has no rates.
+    """A reference without a model folder; persistence has only a history.
 
     Attributes:
-        history: rows that it sees.
-        rates: of constant velocity, as `moved` and `angle`.
-        moved: see `rates`.
-        angle: see `rates`.
-        own: settings of a baseline of the user's own.
+        history: rows of history.
+        rates, moved, angle: fields of `ConstantVelocity`.
+        own: settings of a user-defined baseline.
     """
 
     history: int
@@ -61,14 +59,17 @@ class Baseline:
 
 @dataclass(frozen=True)
 class Document:
-    """references.json: the facts, and the references without a folder by `family-kind`."""
+    """references.json: the facts, and the references without a folder.
+
+    Keys of `baselines` are `FAMILY-strongest` and `FAMILY-stable`.
+    """
 
     facts: Facts
     baselines: dict[str, Baseline]
 
 
 def inputs(task: Task, dataset: ArtifactRef) -> Json:
-    """Return the values that the references depend on."""
+    """Return the values on which the references depend."""
     own = task.part("verify")["verify"].get("baselines")
     return {
         "dataset": dataset.digest,
@@ -83,9 +84,9 @@ def run(task: Task, home: Home, dataset: ArtifactRef) -> Artifact:
     """Fit and select the references of a dataset, and publish them.
 
     Args:
-        task: its channels give the families, `verify` the horizon.
-        home: with the dataset; receives the references.
-        dataset: training rows are fitted, validation rows select.
+        task: task with the channels, which give the families, and the horizon in `verify`.
+        home: home with the dataset, which receives the references.
+        dataset: dataset with training rows to fit and validation rows to select.
 
     Raises:
         BadInput: No episode is long enough for one window.
@@ -106,7 +107,7 @@ def _key(task: Task, dataset: ArtifactRef) -> Json:
 
 
 def find_references(task: Task, home: Home, dataset: ArtifactRef) -> References | None:
-    """Return the published references of a dataset, or None; nothing is built."""
+    """Return the published references of a dataset, or None; do not build them."""
     artifact = find(home, STAGE, task.name, digest(_key(task, dataset)))
     return load_references(home, artifact.ref) if artifact is not None else None
 

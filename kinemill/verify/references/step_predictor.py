@@ -1,4 +1,4 @@
-"""A step in torch as something that can be measured: rolled out in float64."""
+"""A step in torch as a predictor that rolls out in float64."""
 
 import numpy as np
 
@@ -8,10 +8,10 @@ from kinemill.verify.test_inputs import Array
 
 
 class StepPredictor:
-    """Rolls a `Step` out in float64, with the float32 weights that would be exported.
+    """Roll a `Step` out in float64, with the float32 weights that an export would have.
 
     Args:
-        step: a `kinemill.train.step.Step`; it is turned to float64.
+        step: a `kinemill.train.step.Step`; its weights are converted to float64 in place.
     """
 
     def __init__(self, step: Step) -> None:
@@ -20,7 +20,7 @@ class StepPredictor:
         self.states, self.actions = step.layout.states, step.layout.actions
 
     def rollout(self, states: Array, past_actions: Array, actions: Array) -> Floats:
-        """Feed back predictions: (W, H, S), (W, H-1, A), (W, T, A) -> (W, T, S)."""
+        """Roll out: (W, H, S), (W, H-1, A), (W, T, A) -> (W, T, S), in units."""
         import torch
 
         tensors = (
