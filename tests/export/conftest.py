@@ -36,7 +36,7 @@ def task_of(model: dict, history: int, **learn) -> Task:
 
 
 def random_step(model: str | dict = "mlp", history: int = 4, network=None, **learn) -> Step:
-    """Return a step with random weights; `network` replaces the architecture's own."""
+    """Return a step with random weights; `network` replaces that of the architecture."""
     torch.manual_seed(3)
     settings = {"type": model, **LEAST.get(model, {})} if isinstance(model, str) else model
     task = task_of(settings, history, **LEARN.get(settings["type"], {}), **learn)
@@ -62,7 +62,7 @@ def published(step: Step, folder: Path) -> Path:
 
 
 def batch(rows: int, history: int, horizon: int, seed: int = 0) -> tuple[torch.Tensor, ...]:
-    """(B, H, 2) states, (B, H-1, 1) past actions, (B, T, 1) actions."""
+    """Return random states (B, H, 2), past actions (B, H-1, 1) and actions (B, T, 1)."""
     random = torch.Generator().manual_seed(seed)
     shapes = [(rows, history, 2), (rows, history - 1, 1), (rows, horizon, 1)]
     return tuple(2 * torch.randn(shape, generator=random) for shape in shapes)
@@ -74,7 +74,7 @@ def gru_folder(step_folders) -> Path:
 
 
 def own_rows(rows: int = 400) -> tuple[Step, PackedDataset]:
-    """A pendulum's own step, run under random torques: what the model says is right."""
+    """Return rows of the model itself under random torques, so that its predictions are exact."""
     step = random_step({"type": "mlp", "hidden_sizes": [64, 64]})
     random = np.random.default_rng(0)
     torques = random.uniform(-3, 3, (1, rows - 1, 1)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Documents of exported models, written without exporting one."""
+"""Documents of exported models, written without an export."""
 
 from kinemill.export.io_document import IoDocument
 

@@ -1,4 +1,4 @@
-"""C99 of a step: as its ONNX file says, by a strict compiler, with sanitizers on."""
+"""C99 code of a step equals its ONNX file, compiled strictly and with sanitizers."""
 
 import subprocess
 

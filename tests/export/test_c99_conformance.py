@@ -1,7 +1,7 @@
-"""C of every architecture, channel kind and window: the same numbers as the ONNX files.
+"""C code of every architecture, channel kind and window gives the numbers of the ONNX files.
 
 The architectures, encodings and channel kinds come from the registries and the task model, so a new
-one is tested without an edit here. The fast tests cover each pair of axes that belong together; the
+one is tested without an edit here. The fast tests cover each pair of axes that interact; the
 whole cross product is slow.
 """
 
@@ -46,7 +46,7 @@ ALPHA = {"alpha": {"relation": "derivative", "of": "speed"}}
 
 
 def states_of(kind: str) -> dict:
-    """A position of one kind, and its speed; four elements if it takes four to say it."""
+    """Return the channels of a position of one kind, with four elements if the kind needs them."""
     unit = {"angle": "rad", "quaternion": "1"}.get(kind, "m")
     position = {"role": "state", "kind": kind, "unit": unit}
     speed = {"role": "state", "unit": f"{unit}/s" if unit != "1" else "rad/s", "limits": [-30, 30]}
@@ -64,7 +64,7 @@ def settings_of(model: str) -> dict:
 
 
 def make(settings: dict, channels: dict, *, members: int = 0, **learn):
-    """Return a step with random weights, or an ensemble of such, and its interface."""
+    """Return a step with random weights, or an ensemble of such steps, and its interface."""
     if settings["type"] in EQUATIONS:
         learn = {"outputs": ALPHA, **learn}
     inputs = {"type": "dynamics", "model": settings, "horizon": 5, **learn}
@@ -105,7 +105,7 @@ def ensemble(step, members: int) -> Ensemble:
 
 @pytest.fixture(autouse=True)
 def _quick_compiler(monkeypatch):
-    """Compile rollouts without the optimizations that take most of a compiler's time."""
+    """Compile rollouts without the optimizations that take most of the compile time."""
     monkeypatch.setattr(c_compiler, "FLAGS", ("-std=gnu99", "-O1", "-ffp-contract=fast"))
     monkeypatch.setattr(c_compiler, "TARGETS", ((),))
 
@@ -147,7 +147,7 @@ class Files:
 
 
 class CStep:
-    """step.c by a strict compiler."""
+    """step.c, compiled strictly."""
 
     def __init__(self, files: Files, folder) -> None:
         self.source = generate(files.step_bytes)
@@ -166,7 +166,7 @@ class CStep:
 
 
 def close(result, expected, angles, allowed: float) -> None:
-    """Compare rows (..., S) relative to the largest number of each; NaN equals NaN alone."""
+    """Compare rows (..., S) relative to their largest number; NaN equals only NaN."""
     np.testing.assert_array_equal(np.isfinite(result), np.isfinite(expected))
     result, expected = (np.where(np.isfinite(one), one, 0.0) for one in (result, expected))
     scale = np.maximum(1.0, np.abs(expected).max(axis=-1, keepdims=True, initial=0.0))
@@ -175,7 +175,7 @@ def close(result, expected, angles, allowed: float) -> None:
 
 
 def agree(settings: dict, channels: dict, folder, **learn) -> None:
-    """Export, compile and compare: steps, rollouts, extreme inputs, rows that hold NaN."""
+    """Export, compile and compare steps, rollouts, extreme inputs and rows with NaN."""
     step, interface = make(settings, channels, **learn)
     files = Files(step, interface)
     angles = np.array([name in interface.angles for name in interface.states])
@@ -215,19 +215,19 @@ def agree_rollout(files: Files, result, angles) -> None:
 
 
 def takes(model: str, kind: str) -> bool:
-    """Equations of motion want one coordinate for each velocity, which four elements are not."""
+    """Skip quaternions for equations of motion, which need one coordinate per velocity."""
     return model not in EQUATIONS or kind != "quaternion"
 
 
 def cross():
-    """Yield every architecture, kind, window and history that the architecture takes."""
+    """Yield every valid combination of architecture, kind, window and history."""
     for model, kind, window, history in itertools.product(MODELS, KINDS, WINDOWS, HISTORIES):
         if takes(model, kind):
             yield model, kind, window, history
 
 
 def covering():
-    """Yield each architecture in each window, with kinds and histories in turn."""
+    """Yield each architecture with each window, and cycle through kinds and histories."""
     for position, model in enumerate(MODELS):
         kinds = [kind for kind in KINDS if takes(model, kind)]
         for shift, window in enumerate(WINDOWS):
@@ -266,7 +266,7 @@ def test_each_architecture_kind_window_and_history_runs_the_same_in_c(case, tmp_
 
 
 def test_each_encoding_runs_the_same_in_c(tmp_path):
-    """One channel for each encoding, so that one export covers the family."""
+    """One channel per encoding, so that one export covers all encodings."""
     channels = {f"s_{name}": {"role": "state", "unit": "m"} for name in ENCODINGS}
     selected = {f"s_{name}": {"type": name, **NEEDS.get(name, {})} for name in ENCODINGS}
     agree(
@@ -297,7 +297,7 @@ def test_a_tree_of_bodies_runs_the_same_in_c(tmp_path):
 
 @pytest.mark.parametrize("model", ["gru", pytest.param("rigid_body", marks=pytest.mark.slow)])
 def test_an_ensemble_steps_the_same_in_c(model, tmp_path):
-    """Its members, their offsets and their covariance travel in the carry."""
+    """The carry has the members, their offsets and their covariance."""
     channels = states_of("coordinate") | ACTION
     step, interface = make(settings_of(model), channels, members=2, history=4)
     files = Files(step, interface)

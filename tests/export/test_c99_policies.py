@@ -1,4 +1,4 @@
-"""C99 of a policy: the actions of its ONNX file, by a strict compiler, with sanitizers on."""
+"""C99 code of a policy gives the actions of its ONNX file, compiled strictly with sanitizers."""
 
 import shutil
 import subprocess
@@ -52,7 +52,7 @@ int main(void)
 
 
 def squashed():
-    """A perceptron with squashed actions within limits, as SAC trains them."""
+    """A perceptron with squashed actions within limits, like that of SAC."""
     torch.manual_seed(0)
     names, actions = ("x", "y", "z"), ("left", "right")
     units = dict.fromkeys([*names, *actions], "1")
@@ -61,7 +61,7 @@ def squashed():
 
 
 def remembering():
-    """An LSTM that chooses from two actions with four and three choices."""
+    """An LSTM with two actions of four and three choices."""
     torch.manual_seed(0)
     names, actions = ("x", "y"), ("gear", "lamp")
     layout = PolicyLayout(
@@ -75,7 +75,7 @@ def remembering():
 
 
 def wrapped():
-    """A squashed perceptron behind stacked, normalized observations and scaled actions."""
+    """A squashed perceptron with stacked, normalized observations and scaled actions."""
     torch.manual_seed(0)
     names, actions = ("x", "angle"), ("left", "right")
     units = dict.fromkeys([*names, *actions], "1")
@@ -89,7 +89,7 @@ def wrapped():
 
 
 def gru():
-    """A GRU learned from demonstrations: scaled numbers, a queue of planned actions, limits."""
+    """A GRU for imitation, with scaled numbers, a queue of planned actions, and limits."""
     torch.manual_seed(0)
     learn = OBJECTIVES["imitation"].model_validate(
         {
@@ -130,7 +130,7 @@ def made(request, tmp_path_factory):
 
 
 def run(folder, rows, *flags):
-    """Compile policy.c as in a microcontroller project; run it on rows of inputs."""
+    """Compile policy.c as in a microcontroller project, and run it on rows of inputs."""
     source = generate_policy((folder / "policy.onnx").read_bytes())
     assert (folder / "policy.c").read_text() == source.code
     big = source.name.upper()

@@ -1,4 +1,4 @@
-"""Conformal correction: a known Gaussian, too few windows, and a model that carries it."""
+"""Conformal correction with a known Gaussian, with too few windows, and in an exported model."""
 
 import copy
 from dataclasses import replace
@@ -24,7 +24,7 @@ MANY = np.full(T, 1e9)
 
 
 def gaussian(seed, scale):
-    """Errors (W, T, 2) with a deviation of their own in each window, stated `scale` too small."""
+    """Return errors (W, T, 2) and their stated deviations, which are `scale` times too small."""
     random = np.random.default_rng(seed)
     std = np.exp(random.normal(size=(W, T, 2))) * np.arange(1, T + 1)[:, None]
     return random.normal(size=std.shape) * std, np.square(std / scale)
@@ -41,7 +41,7 @@ def test_intervals_of_any_size_become_those_of_90_percent(scale):
 
 
 def test_few_independent_windows_widen_the_intervals():
-    """With n = 19 the quantile is at 0.9 (1 + 1/19) = 0.947, with 9 and fewer it is the largest."""
+    """With n = 19 the quantile is at 0.9 (1 + 1/19) = 0.947; with 9 or fewer it is the maximum."""
     errors, variance = np.linspace(0.0, 1.0, 1001)[:, None, None], np.full((1001, 1, 1), 1e6)
     scales = [
         correction_of(errors, variance, np.array([n])).scale[0][0] for n in (1e9, 19.0, 9.0, 1.0)
@@ -73,7 +73,7 @@ def test_steps_after_the_last_have_the_correction_of_the_last():
 
 @pytest.fixture(scope="module")
 def noisy_rows():
-    """Two members, the dataset one of them made with noise, and its validation half."""
+    """Return two members, a dataset of one of them with noise, and its validation half."""
     step, rows = own_rows(800)
     random = np.random.default_rng(1)
     rows.values[:, :2] += random.normal(size=(len(rows.values), 2)) * [0.01, 0.05]

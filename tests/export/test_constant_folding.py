@@ -13,7 +13,7 @@ from tests.export.conftest import batch, published, random_step
 
 
 def graph(nodes, constants, width=2):
-    """(B, width) -> y (B, width) by `nodes` of (type, inputs, output)."""
+    """Return a graph from (B, width) to y (B, width) with `nodes` (type, inputs, output)."""
     made = [helper.make_node(kind, inputs, [out]) for kind, inputs, out in nodes]
     sizes = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["batch", width]) for n in "xy"]
     values = [numpy_helper.from_array(np.asarray(v, np.float32), n) for n, v in constants.items()]
@@ -28,7 +28,7 @@ def run(core, x):
 
 
 def test_scale_shift_and_matrix_after_a_layer_become_the_layer():
-    """((x W + b) s + m) G is x (W s G) + (b s + m) G: one operation instead of four."""
+    """((x W + b) s + m) G = x (W s G) + (b s + m) G: one operation instead of four."""
     constants = {"W": [[1, 2], [3, 4]], "b": [1, -1], "s": [2, 3], "m": [5, 7]}
     constants |= {"G": [[1, 1], [0, 2]]}
     core = graph(
@@ -86,7 +86,7 @@ def test_a_layer_that_two_listen_to_and_a_constant_that_spreads_out_stay():
 
 @pytest.mark.parametrize(("mean", "operations"), [(6.0, ["Gemm"]), (60.0, ["Sub", "Div"])])
 def test_scaling_is_one_operation_unless_that_would_cost_digits(mean, operations):
-    """(x - mean) / 2 at x = (7, 8), as one product where the mean is at most 8 spreads away."""
+    """(x - mean) / 2 at x = (7, 8) is one product if the mean is at most 8 deviations from 0."""
     core = graph(
         [("Sub", ["x", "m"], "moved"), ("Div", ["moved", "s"], "y")],
         {"m": [mean, mean], "s": [2.0, 2.0]},

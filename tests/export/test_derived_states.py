@@ -1,4 +1,4 @@
-"""Derived states in the exported files: velocities estimated from measured positions, inside."""
+"""Derived states: exported files estimate velocities from measured positions."""
 
 import copy
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Ensembles of every architecture from their files: as in torch, and their members with them."""
+"""Exported ensembles of every architecture equal those in torch, and so do their members."""
 
 import copy
 
@@ -21,7 +21,7 @@ HISTORY = 4
 
 
 def ensemble(model: str, members: int, history: int = HISTORY, *, noisy: bool = False) -> Ensemble:
-    """Members with random weights, the first the one of `random_step`."""
+    """Return members with random weights; the first is that of `random_step`."""
     step, made = random_step(model, history), []
     for index in range(members):
         one = copy.deepcopy(step)
@@ -73,7 +73,7 @@ def test_every_model_runs_as_an_ensemble_from_its_files(model, tmp_path):
 
 
 def check_disagreement(folder, inputs, offsets):
-    """Both files say how far the members lie apart; offsets are (B, T, E, S)."""
+    """Both files return the deviation between members; offsets are (B, T, E, S)."""
     named = dict(zip(("states", "past_actions", "actions"), inputs, strict=True))
     session = onnxruntime.InferenceSession(folder / "rollout.onnx")
     mean, apart = session.run(["next_states", "disagreement"], named)
@@ -84,7 +84,7 @@ def check_disagreement(folder, inputs, offsets):
 
 
 def noisy_files(history, folder):
-    """Three perceptrons with noise; that of a measurement is 0.1 and 0.2 spreads."""
+    """Three perceptrons with noise; measurements have 0.1 and 0.2 standard deviations."""
     module = ensemble("mlp", 3, history, noisy=True)
     with torch.no_grad():
         module.member.noise.measured.copy_(torch.tensor([0.1, 0.2]).square().log())
@@ -107,7 +107,7 @@ def test_the_deviation_is_that_between_members_and_of_themselves(noisy):
 
 
 def check_deviation(folder, history):
-    """With a constant variance q a step and r a measurement, k steps add up to k q + r."""
+    """With variance q per step and r per measurement, the variance after k steps is k q + r."""
     simulator = load(folder)
     inputs = [part.numpy() for part in batch(5, history, 6)]
     result, deviation = simulator.rollout_deviation(*inputs)

@@ -25,7 +25,7 @@ from tests.models.options import LEAST, MORE, OPTIONS
 
 
 def kinds_of(folder: Path) -> set[str]:
-    """The operations of both files, those inside of Scans among them."""
+    """Return the operations of both files, including those inside Scan operators."""
     graphs = [onnx.load(folder / name).graph for name in ("step.onnx", "rollout.onnx")]
     for graph in graphs:
         graphs += [part.g for node in graph.node for part in node.attribute if part.HasField("g")]
@@ -33,7 +33,7 @@ def kinds_of(folder: Path) -> set[str]:
 
 
 def angle_free(difference: np.ndarray) -> float:
-    """The largest difference; the first state is an angle, where a whole turn is none."""
+    """Return the largest difference; the first state is an angle, compared modulo a whole turn."""
     turns = np.round(difference[..., 0] / (2 * np.pi)) * 2 * np.pi
     return float(np.abs(difference - np.stack([turns, 0 * turns], -1)).max())
 
@@ -160,7 +160,7 @@ def test_io_yaml_names_every_tensor_of_both_files(mlp_folder):
 
 
 class Odd(nn.Module):
-    """A network of what other runtimes are known to lose NaN in, with dropout in training mode."""
+    """A network of operators in which other runtimes lose NaN, with dropout in training mode."""
 
     carry_shapes = ((3, 4),)
 
@@ -197,7 +197,7 @@ def test_dropout_is_off_even_when_exported_in_training_mode(odd):
 
 
 def test_torch_parses_its_operators_in_the_first_export_only():
-    """Otherwise a new onnxscript has made every export twice as slow: look at the export again."""
+    """If this fails, a new onnxscript has made every export twice as slow: check the export."""
     for _ in range(2):
         export_any(torch.nn.Linear(1, 1).eval(), (torch.zeros(1, 1),))
     operators = importlib.import_module("onnxscript._framework_apis.torch_2_11").get_torchlib_ops
@@ -236,7 +236,7 @@ def test_a_step_that_gives_nan_is_refused(tmp_path):
 
 
 class Steep(nn.Module):
-    """The ninth power of a thousand times the velocity: small within 1e-4 rad/s, infinite at 1."""
+    """The ninth power of 1000 times the velocity: small up to 1e-4 rad/s, infinite at 1 rad/s."""
 
     carry_shapes = ()
 
@@ -250,7 +250,7 @@ class Steep(nn.Module):
 
 
 def test_the_first_comparison_is_on_rows_of_training(tmp_path):
-    """A sound model of a small channel is not refused for what it does at 1 rad/s."""
+    """A correct model of a small channel is accepted even if it overflows at 1 rad/s."""
     step = random_step("mlp", 1, network=Steep())
     _, rows = own_rows()
     rows = dataclasses.replace(rows, segments=[1e-5 * rows.values], std=1e-5 * rows.std)

@@ -1,4 +1,4 @@
-"""Policies that reinforcement learned, exported: in ONNX Runtime they do what they do in torch."""
+"""Exported policies of reinforcement learning act in ONNX Runtime as in torch."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ SLOW = pytest.mark.slow
 
 
 class InTorch:
-    """The trained module, one observation at a time."""
+    """Run the trained module on one observation at a time."""
 
     def __init__(self, module):
         self._module = module

@@ -1,4 +1,4 @@
-"""A system that nothing acts on: ONNX Runtime ends the process at a Scan over rows of width 0."""
+"""A system without actions: ONNX Runtime crashes in a Scan over rows of width 0."""
 
 import copy
 

@@ -1,4 +1,4 @@
-"""A policy's file does what the policy in torch does, whatever kind it is of."""
+"""The exported file of every kind of policy acts like the policy in torch."""
 
 import numpy as np
 import onnx

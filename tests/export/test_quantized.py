@@ -1,4 +1,4 @@
-"""Variants in fewer bits: how much smaller, how much worse, and left out where too much."""
+"""Quantized variants: their size, their loss of accuracy, and the limit for leaving them out."""
 
 import copy
 import json

@@ -1,4 +1,4 @@
-"""Encodings, windows, integrators and activations from the files, by the gates of `verify`."""
+"""Exported encodings, windows, integrators and activations pass the gates of `verify`."""
 
 import numpy as np
 import pytest
@@ -66,7 +66,7 @@ def test_it_passes_the_gates_of_verify(way, tmp_path):
 
 
 class EveryActivation(nn.Module):
-    """All of them side by side."""
+    """All encodings together."""
 
     carry_shapes = ()
     names = ("tanh", "silu", "elu", "relu", "leaky_relu", "gelu", "sigmoid")

@@ -1,4 +1,4 @@
-"""A registry to try things on: a task, a tiny ONNX model, and stages with chosen numbers."""
+"""A registry for tests: a task, a tiny ONNX model, and stages with chosen numbers."""
 
 import math
 import shutil
@@ -82,7 +82,7 @@ def interface(**changes) -> Interface:
 
 
 def rollout_model(gain: float, described: Interface) -> onnx.ModelProto:
-    """Next states = last state + gain * action: as a rollout.onnx, without learning anything."""
+    """Return a rollout.onnx: each next state is the last state + gain * action."""
     history, states, actions = described.history, len(described.states), len(described.actions)
     gains = np.full((actions, states), gain, dtype=np.float32)
     graph = helper.make_graph(
@@ -107,7 +107,7 @@ def rollout_model(gain: float, described: Interface) -> onnx.ModelProto:
 
 
 def step_model(gain: float, described: Interface) -> onnx.ModelProto:
-    """Next state = state + gain * action: the step that the rollout repeats."""
+    """Return the step.onnx of that rollout: next state = state + gain * action."""
     states, actions = len(described.states), len(described.actions)
     gains = np.full((actions, states), gain, dtype=np.float32)
     graph = helper.make_graph(
@@ -143,7 +143,7 @@ EPISODES = 6  # of the test split, unless a test says otherwise
 
 
 def comparison(model, reference, interval=None, p_worse=0.99, **changes) -> Comparison:
-    """A comparison of two errors, by default one that is sure to a tenth of the ratio."""
+    """Return a comparison of two errors; the default interval is ± a tenth of the ratio."""
     ratio = model / reference if math.isfinite(reference) and reference else math.nan
     low, high = (0.9 * ratio, 1.1 * ratio) if interval is None else interval
     fields = {"effective_n": 12.0, "unit": "episodes", "detectable": 0.09} | changes
@@ -151,7 +151,7 @@ def comparison(model, reference, interval=None, p_worse=0.99, **changes) -> Comp
 
 
 def paired(model, reference, interval=None, channel=None, **changes) -> Paired:
-    """The challenger against a model with this error, alike at every horizon and channel."""
+    """Compare the challenger with a model of this error, equal at every horizon and channel."""
     one = comparison(model, reference, interval, **changes)
     every = {key: dict.fromkeys((NRMSE, *CHANNELS), one) for key in HORIZONS}
     return Paired.of(model, reference, one, every)
@@ -159,7 +159,7 @@ def paired(model, reference, interval=None, channel=None, **changes) -> Paired:
 
 @dataclass(frozen=True)
 class Claims:
-    """Evidence that finds the numbers a test has chosen; every model serves."""
+    """Evidence with the numbers of a test; every model can be served."""
 
     challenger: float
     champion: float = 0.5
@@ -215,7 +215,7 @@ class Claims:
 
 @dataclass(frozen=True)
 class Chain:
-    """Publishes what the stages before would have, with chosen numbers."""
+    """Publishes the artifacts of earlier stages with chosen numbers."""
 
     home: Home
     task: Task
@@ -223,9 +223,9 @@ class Chain:
     def produce(
         self, nrmse=0.1, *, gain=0.5, passed=True, p99=0.4, without=(), **changes
     ) -> Produced:
-        """Publish a model of this gain and a verification that found this error.
+        """Publish a model with this gain, and a verification with this error.
 
-        The verification lacks what the keys `without` lead to.
+        The verification lacks the part at the keys `without`.
         """
         described = interface(**changes)
         model = self._first_time("model", {"gain": gain}, lambda _: None, **trained())
@@ -253,7 +253,7 @@ class Chain:
         return Produced(verified, exported, model, dataset)
 
     def register(self, nrmse=0.1, *, run_id=None, task=None, evidence=None, champion=0.5, **kwargs):
-        """Register a model that errs so much, against a champion that errs as `champion` says."""
+        """Register a model with this error, and compare it with a champion of error `champion`."""
         produced = self.produce(nrmse, **kwargs)
         claimed = Claims(math.nan if nrmse is None else nrmse, champion)
         choice = task or self.task
@@ -269,7 +269,7 @@ class Chain:
 
 
 def trained(**numbers):
-    """The summary of a trained model, as JSON."""
+    """Return the summary of a trained model as JSON."""
     summary = ModelSummary(
         **{"parameters": 1, "monitor": "validation/nrmse", "best": 0.1} | numbers
     )
@@ -297,7 +297,7 @@ def verification(nrmse, passed=True, p99=0.4) -> Verification:
 
 
 def without_part(document: Verification, *keys: str) -> Verification:
-    """Return a verification without the part that these keys of its JSON lead to."""
+    """Return a verification without the part at these keys of its JSON."""
     values = inner = to_json_value(document)
     for key in keys[:-1]:
         inner = inner[key]
@@ -328,7 +328,7 @@ def _verify(folder: Path, document) -> None:
 
 
 def _pack(folder: Path) -> None:
-    """Two episodes of 40 rows in which both states go 1, -1, 1, ... and the force is 2 N."""
+    """Return two episodes of 40 rows: both states alternate 1, -1, ... and the force is 2 N."""
     rows = np.empty((80, 3), dtype=np.float32)
     rows[:, :2] = np.where(np.arange(80) % 2 == 0, 1.0, -1.0)[:, None]
     rows[:, 2] = 2.0
@@ -355,7 +355,7 @@ def _pack(folder: Path) -> None:
 
 
 def enroll(home, number, aliases=None):
-    """Write a version that another MLflow client made to the ledger, as if it were ours."""
+    """Write a version of another MLflow client to the ledger, like one of kinemill."""
     tracking = open_tracking(home)
     result = find_version(tracking.home, "cart", f":{number}")
     made = NewVersion(number, result.run_id or "", result.source)
@@ -369,7 +369,7 @@ def chain(tracked_home, task) -> Chain:
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory, empty_database):
-    """Homes with so many champions one after the other, each made once and copied afterwards."""
+    """Homes with this number of successive champions; each is built once and then copied."""
     made = {}
 
     def of(champions):
@@ -390,7 +390,7 @@ def template(tmp_path_factory, empty_database):
 
 @pytest.fixture
 def with_champion(chain, template):
-    """Have versions 1 to n been champion, with errors of 0.1, 0.05, 0.025 and gains of 0.5, ..."""
+    """Make versions 1 to n champion in turn, with errors 0.1, 0.05, 0.025 and gains 0.5, ..."""
 
     def fill(champions=1):
         shutil.copytree(template(champions), chain.home.root, dirs_exist_ok=True)

@@ -1,4 +1,4 @@
-"""A canary: a share of the robots, by their names, gets a version before all do."""
+"""A canary: some robots, selected by name, get a version before all others."""
 
 from functools import partial
 
@@ -20,7 +20,7 @@ start = partial(canary.start_canary, "cart")
 
 @pytest.fixture
 def waiting(with_champion, monkeypatch):
-    """Version 1 is champion; version 2 passed all else and waits for approval."""
+    """Version 1 is champion; version 2 passed every rule and waits for approval."""
     chain = with_champion()
     task = load_task(chain.task.path, {"promote.approval": True})
     assert chain.register(0.05, gain=0.6, champion=0.1, task=task).decision == "waiting"

@@ -1,4 +1,4 @@
-"""The champion as earlier stages ask for it."""
+"""The champion for the stages that need it before registration."""
 
 import hashlib
 

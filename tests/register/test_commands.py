@@ -1,4 +1,4 @@
-"""The commands about models, as typed."""
+"""The commands for models, with their arguments."""
 
 import json
 import os

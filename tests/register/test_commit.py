@@ -1,4 +1,4 @@
-"""Decisions that are killed anywhere: the champion resolves, and the audit says who and why."""
+"""Decisions that are killed at any point: the champion resolves, and the audit is complete."""
 
 import multiprocessing
 import random
@@ -54,7 +54,7 @@ LAST = {"approve": 3, "gate": 3}  # passings of `recorded` before the decision i
 
 
 def sound(chain):
-    """Check all that has to hold of a registry, however the last command ended."""
+    """Check all invariants of a registry after a command that may have been killed."""
     assert runtime.load(fetch_bundle("models:/cart@champion", chain.home)).history == 3
     result = audit(chain.home, "cart")
     assert result.gaps == []
@@ -115,7 +115,7 @@ def _full(*_):
 
 
 def random_action(chain, draw, number):
-    """Return a command that changes the registry, as it stands."""
+    """Return a command that changes the registry in its current state."""
     tracking = open_tracking(chain.home)
     champion = find_version(tracking.home, "cart", "@champion").number
     decided = [v.number for v in versions_of(tracking.home, "cart") if v.decision == "champion"]

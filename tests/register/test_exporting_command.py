@@ -1,4 +1,4 @@
-"""`kinemill model export`, as typed: a registered model becomes a folder that runs anywhere."""
+"""`kinemill model export` writes a registered model to a folder that runs anywhere."""
 
 import hashlib
 import json

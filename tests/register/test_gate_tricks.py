@@ -1,4 +1,4 @@
-"""How a challenger might become champion without being better, and that it does not."""
+"""Ways to become champion without a better model, all of which the gate refuses."""
 
 import math
 

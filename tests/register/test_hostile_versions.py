@@ -1,4 +1,4 @@
-"""Registered versions whose files would run something, or read elsewhere: refused, never executed.
+"""Registered versions with files that could run code or read other files are refused.
 
 An attacker with write access to MLflow and the store can set any tags and matching hashes.
 """
@@ -79,7 +79,7 @@ HOSTILE = {
 
 
 def forged(folder):
-    """Write the hashes of all that lies in a folder beside it; return what a version says of it."""
+    """Write the hashes of a folder next to it; return the tags of a version with them."""
     listed = sorted(path for path in folder.iterdir() if path.name != SUMS)
     (folder / SUMS).write_text("".join(f"{file_digest(p)}  {p.name}\n" for p in listed))
     return file_digest(folder / SUMS)
@@ -107,7 +107,7 @@ def crown(chain, folder, stamped):
 
 @pytest.fixture(params=list(HOSTILE), ids=lambda by: by.__name__)
 def hostile(request, sound, tmp_path, canary):
-    """A champion with a bundle in MLflow alone, hashes and all; return the words of its refusal."""
+    """Make a champion with a bundle only in MLflow, with hashes; return the error."""
     folder = tmp_path / "model"
     bundle = shutil.copytree(fetch_bundle(ADDRESS), folder / "bundle")
     for name in (MANIFEST, SUMMARY):  # the store's own, of which robots know nothing

@@ -1,4 +1,4 @@
-"""Registrations that were killed, or made at once: finished, never doubled."""
+"""Registrations that were killed, or run at the same time, are completed exactly once."""
 
 import json
 import signal
@@ -13,7 +13,7 @@ from kinemill.tracking import open_tracking
 
 
 class Killed(BaseException):
-    """Stands for the end of the process in the middle of a registration."""
+    """Simulates the end of the process during a registration."""
 
 
 LOCATIONS = [

@@ -1,4 +1,4 @@
-"""A registration that ends anywhere: the champion stays resolvable, a rerun finishes it once."""
+"""After a registration ends at any point, the champion resolves, and a rerun completes it once."""
 
 import json
 import re

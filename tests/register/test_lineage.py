@@ -1,4 +1,4 @@
-"""Both directions: what a model was made from, and what a recording went into."""
+"""Lineage in both directions: the inputs of a model, and the models of a recording."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The pages of a task and of its versions, made from the registry alone."""
+"""The pages of a task and of its versions, made only from the registry."""
 
 import json
 import re
@@ -16,7 +16,7 @@ VOID = {"meta", "br", "hr", "img", "input", "link", "rect", "line", "path", "cir
 
 
 class Balanced(HTMLParser):
-    """Complains about a tag that is closed in the wrong place, and notes what is fetched."""
+    """Checks that tags are nested correctly, and collects the addresses that a page loads."""
 
     def __init__(self, page):
         super().__init__()

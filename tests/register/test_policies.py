@@ -1,4 +1,4 @@
-"""The gate on policies: what they bring from the same starts decides, and no trick helps."""
+"""The gate for policies: returns from the same starts decide."""
 
 import json
 import math
@@ -71,7 +71,7 @@ def by_gain(tmp_path_factory):
 
 @dataclass(frozen=True)
 class Claims:
-    """Evidence that finds the returns a test has chosen; every policy serves."""
+    """Evidence with the returns of a test; every policy can be served."""
 
     challenger: float
     champion: float = 30.0
@@ -162,7 +162,7 @@ def refused(actual):
 
 @pytest.fixture(scope="session")
 def once_crowned(tmp_path_factory, empty_database, by_gain):
-    """A home with a champion that brings 30."""
+    """A home with a champion whose return is 30."""
     folder = tmp_path_factory.mktemp("champion_home")
     (folder / "cart.yaml").write_text(yaml.safe_dump(TASK))
     home = Home(folder / "home")
@@ -199,7 +199,7 @@ def test_a_policy_that_brings_more_becomes_champion_and_acts_by_its_address(with
 
 
 def test_plain_mlflow_loads_a_champion_and_its_answers_are_those_of_act(with_champion):
-    """Memory goes in and out by hand, zeros at first, as the model's signature says."""
+    """A caller passes the carry in and out, zeros first, as in the model's signature."""
     import mlflow.pyfunc
 
     with open_tracking(with_champion.home).as_default():
@@ -259,7 +259,7 @@ TRICKS = {
 
 
 def evaluated(task, expected_return, evidence, **changes):
-    """Judge as `decide` does, without a registry: the lines that do not hold."""
+    """Judge like `decide`, but without a registry; return the failed lines."""
     comparison, document = evidence.compare(None, None), verification(expected_return, **changes)
     inputs = GateInputs(
         task,
@@ -305,7 +305,7 @@ def lines_of(task, own, champion, low=1.0):
 
 
 def test_a_champion_near_the_ceiling_of_returns_can_be_beaten_and_one_at_it_is_kept(task):
-    """495 and 2 % are 504.9, which no policy can bring where 500 is all there is."""
+    """495 and 2 % are 504.9, which no policy can reach if 500 is the maximum."""
     assert not lines_of(task, 500.0, 495.0)["beats_champion"].passed
     bounded = load_task(task.path, {"promote.ceiling": 500.0})
     better = lines_of(bounded, 500.0, 495.0)["beats_champion"]
@@ -366,7 +366,7 @@ def test_the_gate_tries_policies_itself_from_the_same_starts(chain, by_gain):
 
 
 def test_a_version_made_with_other_trials_is_approved_by_those_it_was_made_with(chain):
-    """As `kinemill run --set environment.trials.episodes=8` makes it; the file says 4 by then."""
+    """The version was made with `--set environment.trials.episodes=8`; the file has 4."""
     waits = load_task(chain.task.path, {"promote.approval": True})
     made = chain.register(60.0, evidence=Claims(60.0), task=waits)
     assert made.decision == "waiting"
@@ -467,7 +467,7 @@ def test_a_metric_that_policies_do_not_have_is_refused(task, requests, message):
 
 
 def drive(folder, task):
-    """Log 3 s of the strong policy with a little noise, as a person would who drives the cart."""
+    """Log 3 s of the strong policy with a little noise, like a person who drives the cart."""
     rng = np.random.default_rng(0)
     folder.mkdir()
     for name in ("a.csv", "b.csv"):

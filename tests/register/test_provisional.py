@@ -1,4 +1,4 @@
-"""Champions with too little test data: provisional, marked everywhere, and replaced more easily."""
+"""Champions with too little test data are provisional, marked as such, and easier to replace."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Pulling a champion's files to a folder: swapped whole, kept when the registry is away."""
+"""Pull the files of a champion to a folder: swapped atomically, kept without a registry."""
 
 import json
 import os
@@ -36,7 +36,7 @@ pull = partial(download.pull, try_it=fine)
 
 
 def gain_of(folder):
-    """The gain of the model in `folder`: the answer to 0 and an action of 1."""
+    """Return the gain of the model in `folder`: its prediction for state 0 and action 1."""
     result = runtime.load(folder).rollout(
         np.zeros((1, 3, 2)), np.zeros((1, 2, 1)), np.ones((1, 1, 1))
     )
@@ -177,7 +177,7 @@ def test_watching_swaps_and_tells_only_what_is_new(chain, source, tmp_path):
 
 @pytest.fixture
 def server(chain, source, task, monkeypatch):
-    """A kinemill server of this registry, and the token of a user who may only read."""
+    """Run a kinemill server of this registry; return it with the token of a read-only user."""
     monkeypatch.setenv("KINEMILL_TASKS", str(task.path.parent))
     with (
         dg.DagsterInstance.ephemeral() as instance,

@@ -72,7 +72,7 @@ def execute(home, *commands):
 
 
 def hang_up(home):
-    """Close the connections that MLflow keeps open: another process would have none."""
+    """Close the connections that MLflow keeps open, as in a new process."""
     client = open_tracking(home).client
     client._tracking_client.store.engine.dispose()
     client._get_registry_client().store.engine.dispose()
@@ -136,7 +136,7 @@ DAMAGE = [
 
 
 def commands(chain, folder):
-    """Every command that reads or writes the registry, by name."""
+    """Return every command that reads or writes the registry, by name."""
     task, home = chain.task, chain.home
     following = load_task(task.path, {"learn.start_from": "models:/cart@champion"})
     return {
@@ -159,7 +159,7 @@ def commands(chain, folder):
 
 
 def message(chain, folder):
-    """All that commands say of the registry, and what a robot gets."""
+    """Return the output of all commands about the registry, and the files that a robot gets."""
     home, robot = chain.home, folder / "robot"
     shutil.rmtree(robot, ignore_errors=True)
     result = download.pull(
@@ -292,7 +292,7 @@ def test_without_a_ledger_there_is_nothing_to_rebuild(chain):
 
 
 def test_a_backup_holds_database_and_ledger_of_one_moment(with_champion, tmp_path, monkeypatch):
-    """A decision that comes while the rest is copied is in neither."""
+    """A decision that is made during the copy is in neither copy."""
     chain = with_champion(1)
     real, came = backups.fault_point, []
 

@@ -1,4 +1,4 @@
-"""When the best reference is offered to the gate, and which candidate a run ends with."""
+"""When the best reference is a candidate for the gate, and which candidate a run returns."""
 
 import pytest
 
@@ -98,7 +98,7 @@ def test_a_model_that_the_gate_accepts_is_the_only_candidate(chain):
 
 
 def test_of_two_refused_candidates_the_result_of_the_run_is_the_challenger(chain, monkeypatch):
-    """Users and `kinemill model evaluate` look at the challenger next."""
+    """The challenger stays the current version for users and `kinemill model evaluate`."""
 
     def challenger():
         return aliases_of(chain.home, chain.task.name)[CHALLENGER]

@@ -72,7 +72,7 @@ def test_a_changed_margin_makes_a_new_version_of_the_same_model(chain):
 
 
 def test_after_an_upgrade_a_model_verified_anew_to_the_same_end_is_unchanged(chain, monkeypatch):
-    """The key holds the digest of the verification, and a newer kinemill's says more."""
+    """The key has the digest of the verification, which has more fields in a newer kinemill."""
     from tests.register import conftest
 
     older, off = conftest.verification, 1.001  # another processor rounds so

@@ -1,4 +1,4 @@
-"""When a model that comes again was decided on before, and when it has to be judged anew."""
+"""When the earlier decision on the same model is reused, and when it is judged again."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from tests.register.conftest import verification
 
 
 def changed(where, change):
-    """A verification with one value otherwise: `changed(("windows", "count"), 3)`."""
+    """Return a verification with one other value: `changed(("windows", "count"), 3)`."""
     document = inner = to_json_value(verification(0.1))
     for key in where[:-1]:
         inner = inner[key]

@@ -1,4 +1,4 @@
-"""A version is evaluated with the task that it was made with, not with the file as it is now."""
+"""A version is evaluated with the task of its training, not with the current task file."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""A challenger in the champion's shadow, on logs as they arrive."""
+"""Shadow evaluation: a challenger and the champion on new logs."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Two versions side by side on the same windows."""
+"""Comparison of two versions on the same windows."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Which model `learn.start_from` stands for: versions by alias and number, folders, mistakes."""
+"""The model of `learn.start_from`: versions by alias and number, folders, errors."""
 
 import shutil
 from dataclasses import replace
@@ -65,7 +65,7 @@ def test_weights_that_are_gone_are_told_of(chain, task):
 
 
 def test_a_version_says_what_its_training_started_from(chain):
-    """The summary of the stage `model` names it, and the tag of the version repeats that."""
+    """The summary of the stage `model` and the tag of the version have the start model."""
     summary = trained(started_from=StartModel("models:/cart/3", "d"))
     made = get_or_build(chain.home, "model", "cart", {"from": "another"}, lambda _: summary)
     produced = replace(chain.produce(0.1), model=made.ref)
@@ -76,7 +76,7 @@ def test_a_version_says_what_its_training_started_from(chain):
 
 
 def test_a_reference_as_champion_stands_for_the_network_trained_beside_it(chain, task):
-    """A network cannot start from a closed-form fit; the one that lost is kept for that."""
+    """A network cannot start from a closed-form fit, so the best network is stored for it."""
     produced = chain.produce(0.1)
     network = get_or_build(chain.home, "model", "cart", {"trained": 1}, lambda _: trained()).ref
 

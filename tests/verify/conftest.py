@@ -1,4 +1,4 @@
-"""A pendulum whose motion we know, as a dataset of a few episodes."""
+"""A dataset of a few episodes of a pendulum with known equations of motion."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ DT = 0.02
 
 
 def pendulum_task(kind="angle", **verify) -> Task:
-    """Return the task of what `pack` packs."""
+    """Return the task of the datasets of `pack`."""
     return Task.model_validate(
         {
             "task": "pendulum",
@@ -54,7 +54,7 @@ def pack(runs: dict[str, list[np.ndarray]], angles=("angle",)) -> PackedDataset:
 
 
 def swing(rows: int, seed: int, *, linear: bool = False) -> np.ndarray:
-    """θ̈ = -9 sin θ - 0.2 θ̇ + u, or with θ for sin θ, at dt: (rows, 3) rad, rad/s, N·m."""
+    """Simulate θ̈ = -9 sin θ - 0.2 θ̇ + u, or with θ for sin θ: (rows, 3) rad, rad/s, N·m."""
     random = np.random.default_rng(seed)
     angle, velocity, out = random.uniform(-1, 1), 0.0, []
     for torque in np.repeat(random.uniform(-3, 3, rows // 10 + 1), 10)[:rows]:

@@ -12,7 +12,7 @@ UNITS = {"angle": "rad", "velocity": "rad/s"}
 
 
 def comparison(ratio, low=NAN, high=NAN, reference=0.2, **more):
-    """A comparison with this ratio of errors and its 95 % interval."""
+    """Return a comparison with this ratio of errors and its 95 % interval."""
     fields = {"effective_n": 12.0, "unit": "episodes", "detectable": 0.09}
     # So surely worse that no correction for the number of comparisons changes it.
     fields |= {"p_worse": 1e-6 if low > 1.02 else 0.9} | more
@@ -20,17 +20,17 @@ def comparison(ratio, low=NAN, high=NAN, reference=0.2, **more):
 
 
 def against(ratio, low=NAN, high=NAN, horizons=None, **more):
-    """Comparisons with this ratio at the horizon, and others."""
+    """Return comparisons with this ratio at the horizon, and with others elsewhere."""
     return {"25": {"nrmse": comparison(ratio, low, high, **more)}} | (horizons or {})
 
 
 def line(unit, note="", **rmse):
-    """The errors on one channel, as JSON."""
+    """Return the errors on one channel as JSON."""
     return {"unit": unit, "rmse": rmse, "note": note}
 
 
 def document(error=0.1, others=None, **more):
-    """A verification with these nRMSE at the horizon."""
+    """Return a verification with these nRMSE at the horizon."""
     nrmse = {"model": error, **(others or {"persistence": 1.0, "linear": 0.2})}
     tenth = {who: value and value / 10 for who, value in nrmse.items()}
     member = {"history": 40, "ridge": 0.1, "validation_nrmse": 0.2, "stable": True, "model": None}
@@ -53,7 +53,7 @@ def document(error=0.1, others=None, **more):
 
 
 def accuracy(**by_step):
-    """The errors of one model by channel after each step, in rad."""
+    """Return the errors of one model by channel after each step, in rad."""
     none = {"std": 1.0, "resolution": 0.0, "interval": (NAN, NAN), "mean": NAN, "mae": NAN}
     none |= {"mse": NAN, "mae_by_step": [], "mse_by_step": []}
     channels = {

@@ -11,7 +11,7 @@ from tests.verify.conftest import DT, pack, swing
 
 
 def ramp(rows: int, speed: float = 2.0) -> np.ndarray:
-    """Turning at `speed` rad/s: angle, velocity, no torque."""
+    """Return rows (rows, 3) that turn at `speed` rad/s: angle, velocity, torque 0."""
     time = np.arange(rows) * DT
     return np.stack([speed * time, np.full(rows, speed), 0 * time], axis=1)
 

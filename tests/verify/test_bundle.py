@@ -1,4 +1,4 @@
-"""A model folder alone: what is found without the data and the network it came from."""
+"""Checks of a model folder without its data and its trained network."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""`kinemill model verify FOLDER` tries the files in fewer bits as it tries the original."""
+"""`kinemill model verify FOLDER` checks quantized files like the original ones."""
 
 import copy
 import json
@@ -20,7 +20,7 @@ from tests.export.conftest import DESCRIPTION, own_rows
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """A model with both variants; it is all but perfect on its own rows, so any loss is allowed."""
+    """Export a model with both variants; it predicts its own rows, so any loss is allowed."""
     step, rows = own_rows()
     folder = tmp_path_factory.mktemp("whole")
     extras = Extras(Export(also=["fp16", "int8"], loss=1e6), rows)

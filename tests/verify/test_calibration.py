@@ -1,4 +1,4 @@
-"""Coverage of intervals: a known Gaussian, one that is too sure, and one that is lost."""
+"""Coverage of intervals: a known Gaussian, too small deviations, and NaN."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ W, T = 20_000, 3
 
 @pytest.fixture
 def normal():
-    """(W, T, 2) errors with standard deviations 0.1 and 2 times 1, 2, 3 over the steps."""
+    """Return errors (W, T, 2) with standard deviations 0.1 and 2, times 1, 2, 3 over the steps."""
     std = np.array([0.1, 2.0]) * np.arange(1, T + 1)[:, None]
     return np.random.default_rng(0).normal(size=(W, T, 2)) * std, np.broadcast_to(std, (W, T, 2))
 

@@ -1,4 +1,4 @@
-"""Checks of long rollouts, noise, zero input and symmetry, and timing."""
+"""Checks of long rollouts, noise, zero input, symmetry, and timing."""
 
 import shutil
 from types import SimpleNamespace
@@ -88,7 +88,7 @@ def test_leaving_physical_limits_is_counted_by_state(pendulum):
 
 
 def test_noise_comes_out_of_a_linear_system_by_the_norm_of_its_power():
-    """0.9^25 of the first state's noise is left, twice the second's comes on top of the other."""
+    """0.9^25 of the noise in the first state remains; the second gets twice that in addition."""
     result = sensitivity(Linear(np.diag([0.9, 1.0])), windows(2000), UNIT)
     assert result.channels["angle"].gain == pytest.approx(0.9**25, rel=0.1)
     assert result.channels["velocity"].gain == pytest.approx(1.0, rel=0.1)
@@ -263,7 +263,7 @@ def test_what_cannot_be_run_has_failed_and_says_why():
 
 
 def test_the_files_run_on_whatever_else_is_present(exported):
-    """Without an accelerator none is named; with one, it is opened or said not to be there."""
+    """Without an accelerator none is listed; with one, it opens or is reported as missing."""
     interface = load(exported).interface
     for provider in available_accelerators():
         sessions = open_on(exported, interface, provider)

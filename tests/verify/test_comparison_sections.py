@@ -1,4 +1,4 @@
-"""The comparison in a report: red where the gate counts a reference as better."""
+"""The comparison in a report is red where the gate counts a reference as better."""
 
 import re
 from dataclasses import replace
@@ -19,7 +19,7 @@ STATE = re.compile(r'class="state (\w+)" title="[^"]*">([^<]+)<')
 
 
 def lines(angle, velocity):
-    """The two channels at one horizon; their mean is as the first of them."""
+    """Return comparisons of two channels at one horizon; their mean equals the first."""
     return {"nrmse": angle, "angle": angle, "velocity": velocity}
 
 

@@ -1,4 +1,4 @@
-"""Angles end at π, on every row that has not run away."""
+"""Angles stay within π on every row that has not diverged."""
 
 from types import SimpleNamespace
 

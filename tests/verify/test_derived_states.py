@@ -1,4 +1,4 @@
-"""A pendulum whose logs hold position and torque alone, beside one with measured velocities."""
+"""A pendulum with logs of only position and torque, and one with measured velocities."""
 
 import numpy as np
 import pytest
@@ -59,7 +59,7 @@ def the_task(velocity: dict) -> Task:
 
 
 def model_of(velocity: dict, folder) -> tuple[Task, Home, dict]:
-    """Ingest, train and export; the logs hold a velocity only if the task measures it."""
+    """Ingest, train and export; the logs have a velocity only if the task measures it."""
     task, home, logs = the_task(velocity), Home(folder / "home"), folder / "logs"
     logs.mkdir(parents=True)
     names = [f"a{seed}" for seed in range(4)] + ["v", "t"]

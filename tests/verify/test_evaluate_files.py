@@ -55,7 +55,7 @@ def verdict(exported, step, pendulum):
 
 
 def changed(exported, folder, change):
-    """Copy the model with every large weight tensor passed through `change`, as a published one."""
+    """Publish a copy of the model with `change` applied to every large weight tensor."""
     for name in ("step.onnx", "rollout.onnx"):
         model = onnx.load(exported / name)
         change(model)
@@ -136,7 +136,7 @@ def test_a_state_that_never_moved_in_training_does_not_ask_for_equal_bits(export
 
 
 def test_far_from_zero_a_step_may_differ_by_the_last_bit_of_float32():
-    """Near 101325 Pa float32 counts in 1/128 Pa, more than 1e-5 of a spread of 10 Pa."""
+    """Near 101325 Pa, float32 has steps of 1/128 Pa, more than 1e-5 of a deviation of 10 Pa."""
     simulator = SimpleNamespace(interface=SimpleNamespace(dtype="float32"))
     pair = Pair(simulator, None, np.array([10.0, 2.0]), np.array([False, False]))
     result = pair.floor(np.array([[101325.0, -3.0]]))
@@ -180,7 +180,7 @@ def test_the_document_has_what_a_run_prints(verdict, pendulum, tmp_path):
 
 
 class Links(html.parser.HTMLParser):
-    """Collects tags, and whatever a browser would fetch."""
+    """Collects tags, and the addresses that a browser would load."""
 
     def __init__(self):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Synthetic pairs of the gate's benchmark: models of a pair are equal, kinds have their figures."""
+"""Synthetic pairs of the gate's benchmark: models of a pair are equal in distribution."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The first line about a model, over all that can be true of one."""
+"""The first line about a model, for every kind of result."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""How far actions are off those of logs: by hand, for policies that are known."""
+"""Differences from logged actions, computed by hand for known policies."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ LAYOUT = PolicyLayout(
 
 
 class Counting(PolicyModule):
-    """Does nothing at first, and 0.1 N·m more at each step of an episode."""
+    """A policy with 0 N·m at the first step, and 0.1 N·m more at each following step."""
 
     def __init__(self, step: float) -> None:
         super().__init__(LAYOUT)

@@ -1,4 +1,4 @@
-"""The section of a report that shows a training: its curves, and a table of what was counted."""
+"""The section of a report on a training run: curves, and a table of statistics."""
 
 import json
 import re

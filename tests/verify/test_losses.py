@@ -1,4 +1,4 @@
-"""Where a model is worse: single comparisons, Holm's procedure, what does not count."""
+"""Losses of a model: single comparisons, Holm's procedure, and comparisons that do not count."""
 
 import math
 
@@ -21,7 +21,7 @@ FINE = one(0.4, low=0.7, p_worse=0.99)
 
 
 def lost(result, *, horizon="1", channel="speed", horizons=("1",), channels=None):
-    """The losses of a model that is fine but for one comparison."""
+    """Return the losses of a model that is worse in one comparison."""
     history = {key: {NRMSE: FINE, "angle": FINE} for key in horizons}
     history[horizon] = history[horizon] | {channel: result}
     return [
@@ -104,7 +104,7 @@ def test_holm_rejects_as_in_the_paper():
 
 
 def test_a_false_loss_among_a_hundred_comparisons_is_as_rare_as_promised():
-    """Equal models: whatever the number of comparisons, 5 % of the tests hold a false loss."""
+    """For equal models and any number of comparisons, 5 % of the tests have a false loss."""
     rng = np.random.default_rng(0)
     rounds, count = 4000, 100
     independent = sum(any(holm(rng.random(count).tolist())) for _ in range(rounds))

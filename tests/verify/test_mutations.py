@@ -1,4 +1,4 @@
-"""A few of the planted faults, one of each kind; the benchmark runs all of them."""
+"""Planted faults, one of each kind; the benchmark runs all of them."""
 
 import pytest
 import torch

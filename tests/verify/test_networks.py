@@ -1,4 +1,4 @@
-"""The graph of a network: what its file says it is made of."""
+"""The diagram of a network from its ONNX file."""
 
 import onnx
 from onnx import TensorProto, helper, numpy_helper
@@ -8,7 +8,7 @@ from kinemill.verify.networks import blocks_of, network_section
 
 
 def two_layers() -> onnx.ModelProto:
-    """sin(x) W -> tanh -> V, and a carry that is x again."""
+    """Return a graph sin(x) W -> tanh -> V with a carry that equals x."""
     import numpy as np
 
     weights = [

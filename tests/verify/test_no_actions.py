@@ -1,4 +1,4 @@
-"""The edge of what is verified: nothing acts, and nothing is known but the present."""
+"""Verification of a model without actions and with only the current row as history."""
 
 import copy
 import dataclasses
@@ -19,7 +19,7 @@ UNITS = {"angle": "rad", "velocity": "rad/s"}
 
 @pytest.fixture
 def free(pendulum):
-    """The pendulum's logs without their torque."""
+    """Return the logs of the pendulum without torque."""
     return dataclasses.replace(
         pendulum,
         task="free",

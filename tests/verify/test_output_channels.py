@@ -78,7 +78,7 @@ def write_log(path, rows: np.ndarray, broken: int | None = None) -> None:
 
 @pytest.fixture(scope="module")
 def chain(tmp_path_factory):
-    """The artifacts of every stage up to the exported model."""
+    """Return the artifacts of every stage up to the exported model."""
     from kinemill.store.home import Home
 
     folder = tmp_path_factory.mktemp("outputs")

@@ -1,4 +1,4 @@
-"""Curves made by a formula, and what the rule in `verify.curves` says of them."""
+"""Results of `kinemill.verify.overfitting` for synthetic curves."""
 
 import json
 import math
@@ -13,7 +13,7 @@ STEPS = 4000
 
 
 def curves(validation, training, every=200):
-    """Curves of functions of the share of the training that is over."""
+    """Return curves as functions of the finished share of the training."""
     return {
         "validation/multi_step": [
             [step, validation(step / STEPS)] for step in range(every, STEPS + 1, every)
@@ -28,7 +28,7 @@ def falling(x):
 
 
 def valley(height):
-    """Down to 0.1 at half the training, up by `height` of it toward the end."""
+    """Fall to 0.1 at half of the training, then rise by the share `height` until the end."""
     return lambda x: 0.1 + (0.5 - x) * 0.4 if x < 0.5 else 0.1 * (1 + height * (x - 0.5) / 0.5)
 
 
@@ -114,7 +114,7 @@ def test_likelihoods_may_be_negative():
 
 
 def test_what_changes_while_it_grows_is_not_looked_at():
-    """A horizon that grows until half way makes the training loss rise: that is no sign."""
+    """A horizon that grows during the first half raises the loss, which is not overfitting."""
     rising = curves(falling, lambda x: 0.4 if x < 0.9 else 0.3)
     assert fitting_of(rising, {}) is not None
     assert fitting_of(rising, {"horizon_schedule": {"steps": 3800}}) is None
@@ -124,7 +124,7 @@ def test_what_changes_while_it_grows_is_not_looked_at():
 
 
 def test_gaps_of_the_curves_are_passed_over():
-    """JSON has no NaN, so an evaluation that was not finite is null."""
+    """JSON has no NaN, so an evaluation that is not finite is null."""
     whole = curves(valley(0.3), falling)
     whole["validation/multi_step"][3][1] = None
     whole["train/loss"][-1][1] = None

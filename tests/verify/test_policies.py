@@ -1,4 +1,4 @@
-"""A sound policy is verified, in its environment and on logs; each fault is named."""
+"""A correct policy passes in its environment and on logs, and each fault is reported."""
 
 import json
 import math
@@ -72,7 +72,7 @@ def test_a_sound_policy_is_verified_in_its_environment(balancing, tmp_path):
     assert document.torch_trials.onnx_returns == document.torch_trials.torch_returns
     assert document.trials["model"].seeds == [1_000_000 + n for n in range(8)]
     assert {row.probe for row in document.parity} == {
-        *("recorded observations", "drawn", "zeros", "limits", "extremes", "many steps")
+        *("recorded observations", "random", "zeros", "limits", "extremes", "many steps")
     }
     assert {row.batch for row in document.parity} >= {1, 7, 256}
     assert {"act", "step"} == set(document.latency_ms)

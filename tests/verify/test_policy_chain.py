@@ -1,4 +1,4 @@
-"""A policy from its environment to an address that robots load, stage by stage."""
+"""All stages of a policy, from its environment to the address that robots load."""
 
 import pytest
 import yaml

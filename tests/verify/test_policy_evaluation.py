@@ -1,4 +1,4 @@
-"""A policy on any logs: how far its actions differ from the logged ones, found by hand."""
+"""A policy on any logs: differences from the logged actions, computed by hand."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Table of a portfolio on the page of a version."""
+"""The table of a portfolio on the page of a version."""
 
 from kinemill.store import publish_document
 from kinemill.task.portfolio import RESULTS, CandidateResult

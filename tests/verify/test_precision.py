@@ -1,4 +1,4 @@
-"""Precision loss of float32 in units, and float64 as the fix."""
+"""Loss of precision by float32 in units, and float64 as the fix."""
 
 import math
 

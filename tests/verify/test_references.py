@@ -1,4 +1,4 @@
-"""References: the best of each family, chosen on validation rows."""
+"""References: the best member of each family on validation rows."""
 
 import numpy as np
 import pytest
@@ -77,7 +77,7 @@ def test_a_linear_system_is_found_whatever_the_history():
 
 
 def test_an_action_moves_the_very_next_state():
-    """x[k+1] = u[k], white noise: exact with the right action, off by a spread with any other."""
+    """x[k+1] = u[k], white noise: exact with the right action, else an error of 1 deviation."""
 
     def echo(seed):
         noise = np.random.default_rng(seed).standard_normal(200)
@@ -107,7 +107,7 @@ def test_the_test_split_chooses_nothing():
 
 
 def test_where_a_coordinate_counts_from_changes_nothing():
-    """An encoder in counts: float32 holds 1e6 + n exactly, so that the rows are the same."""
+    """An encoder in counts: float32 represents 1e6 + n exactly, so the rows are the same."""
 
     def errors(offset):
         def counted(seed):

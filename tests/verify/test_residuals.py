@@ -55,7 +55,7 @@ def test_an_input_that_was_missed_three_steps_ago_is_seen_at_lag_three():
 
 
 def test_residuals_are_one_step_errors_beside_what_acted():
-    """Persistence on θ̇ = 2 rad/s is off by -0.04 rad at every step."""
+    """Persistence at θ̇ = 2 rad/s has an error of -0.04 rad at every step."""
     time = np.arange(60) * DT
     ramp = np.stack([2 * time, np.full(60, 2.0), time], axis=1)
     (result,) = residuals_of(Persistence(), pack({"train": [ramp], "test": [ramp]}), "test")
@@ -70,7 +70,7 @@ def test_residuals_without_any_change_are_no_numbers_divided_by_zero():
 
 
 def test_a_free_run_goes_from_the_first_rows_to_the_end_whatever_the_length():
-    """Persistence on a ramp of n rows is off by 0.04 k rad after k steps: RMSE of 1 ... n - 1."""
+    """Persistence on a ramp of n rows has an error of 0.04 k rad after k steps, k < n."""
     time = np.arange(100) * DT
     ramp = np.stack([2 * time, np.full(100, 2.0), 0 * time], axis=1)
     dataset = pack({"train": [ramp], "test": [ramp[:30], ramp, ramp[:2]]}, angles=())

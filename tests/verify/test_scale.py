@@ -38,7 +38,7 @@ def test_an_encoder_has_the_resolution_of_its_counts_and_a_simulator_that_of_flo
 
 
 def test_levels_two_and_three_steps_apart_lie_on_the_grid_of_one():
-    """A velocity in counts of another clock: no two levels are one step apart."""
+    """A velocity in counts of another clock: the smallest gap between levels is not one step."""
     rows = swing(400, 2)
     counts = np.cumsum(np.random.default_rng(0).choice([2, 3], size=60)) - 70
     rows[:, 1] = 0.011 * np.random.default_rng(1).choice(counts, size=400)

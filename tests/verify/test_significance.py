@@ -1,4 +1,4 @@
-"""Comparisons of errors whose truth is known."""
+"""Comparisons of errors with a known truth."""
 
 import math
 from dataclasses import replace
@@ -17,7 +17,7 @@ SCALE = Scale(np.array([2.0, 1.0]), np.zeros(2))
 
 
 def paired(episodes, windows, *, factor=1.0, seed=0):
-    """Squared errors of a model and a reference (W, 2), the model's `factor` times as large."""
+    """Return squared errors (W, 2) of a model and a reference, with errors in ratio `factor`."""
     random = np.random.default_rng(seed)
     model, reference = random.standard_normal((2, episodes * windows, 2))
     return (factor * model) ** 2, reference**2, np.repeat(np.arange(episodes), windows)
@@ -37,7 +37,7 @@ def test_a_model_three_times_as_good_is_better_at_once():
 
 
 def test_the_jackknife_of_equal_episodes_is_that_of_the_textbook():
-    """One window an episode: leaving out each by hand."""
+    """One window per episode: leave out each episode by hand."""
     model, reference, episode = paired(10, 1, seed=3)
     whole = compare_squares(
         (model[:, :1], reference[:, :1]), Scale(np.ones(1), np.zeros(1)), episode
@@ -110,7 +110,7 @@ def test_fewer_than_six_blocks_of_one_episode_have_no_interval():
 
 
 def test_two_episodes_have_an_interval_of_one_degree_of_freedom():
-    """Where one has most of the error, its blocks would decide, which are not independent."""
+    """If one episode has most of the error, its blocks are not independent and must not decide."""
     model, reference, episode = paired(2, 40)
     model, reference = (np.where(episode[:, None] == 0, 400.0, 1.0) * x for x in (model, reference))
     model = np.where(episode[:, None] == 0, 9.0, 1.0) * model  # apart by more than its blocks are
@@ -128,7 +128,7 @@ def test_two_episodes_have_an_interval_of_one_degree_of_freedom():
 
 
 def test_weaker_references_ask_for_no_more_evidence_of_a_loss():
-    """One loss at p = 0.004 among 12 comparisons counts, whatever other references there are."""
+    """One loss at p = 0.004 among 12 comparisons counts, with any number of other references."""
     model, reference, episode = paired(12, 4)
     (tie, *_) = compare_squares((model, reference), SCALE, episode)
     fine = replace(tie, error=0.2, reference=0.2, p_worse=0.6)
@@ -145,7 +145,7 @@ def test_weaker_references_ask_for_no_more_evidence_of_a_loss():
 
 
 def test_the_detectable_improvement_is_found_four_times_in_five():
-    """Standard error known: 30 episodes of equal size; a model better by just that much."""
+    """With a known standard error, 30 equal episodes, and a model better by exactly that much."""
     scale, episode = Scale(np.ones(1), np.zeros(1)), np.arange(30)
     random, result, sizes = np.random.default_rng(2), 0, []
     for _ in range(300):

@@ -11,7 +11,7 @@ ROWS, EPISODES = 1500, 5
 
 @pytest.fixture(scope="module")
 def rows():
-    """Angle, velocity and torque of episodes: smooth random signals of unit size."""
+    """Return angle, velocity and torque of episodes: smooth random signals of unit size."""
     random = np.random.default_rng(5)
     every = []
     for _ in range(EPISODES):

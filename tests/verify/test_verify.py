@@ -23,7 +23,7 @@ from tests.export.conftest import DESCRIPTION, random_step, task_of
 
 @pytest.fixture
 def refs(home, pendulum) -> dict[str, ArtifactRef]:
-    """A dataset and a model with random weights, published as their stages would."""
+    """Publish a dataset and a model with random weights, as their stages do."""
 
     def dataset(folder):
         write_packed(folder, pendulum)

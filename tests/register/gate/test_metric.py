@@ -1,4 +1,4 @@
-"""The gate with the error of one channel as its metric: what does not win, and what does."""
+"""The gate with the error of one channel as its metric."""
 
 import math
 
@@ -34,7 +34,7 @@ TRICKS = {
 
 
 def lines(task, evidence, nrmse=0.29, without=()):
-    """The gate's lines about a challenger, by rule, as the gate finds them by that evidence."""
+    """Return the gate's lines about a challenger with this evidence, by rule."""
     document = without_part(verification(nrmse), *without)
     comparison, result = evidence.compare(None, None), evidence.measure(None)
     champion = Champion(1, comparison.champion, comparison.challenger, comparison.paired)

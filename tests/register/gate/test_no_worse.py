@@ -1,4 +1,4 @@
-"""A challenger that is better at the horizon, and worse somewhere that counts."""
+"""A challenger that is better at the horizon, but worse in another comparison that counts."""
 
 import math
 from dataclasses import replace
@@ -17,7 +17,7 @@ INF, NAN = math.inf, math.nan
 
 
 def worse_at(horizon, channel, model=1.0, reference=0.3, **changes):
-    """A model at a third of the reference's error, but for one comparison."""
+    """Return a model with a third of the reference's error in all comparisons but one."""
     fields = {"interval": (1.5, 6.0), "p_worse": 1e-6} | changes
     good = paired(0.1, 0.3)
     bad = good.horizons[horizon] | {channel: comparison(model, reference, **fields)}
@@ -54,7 +54,7 @@ def test_worse_at_any_horizon_or_channel_refuses(task, horizon, channel):
 
 
 def test_a_model_with_seven_times_the_error_of_persistence_in_free_run_is_refused(task):
-    """`linear` diverges there, so it is no reference; persistence is one at every horizon."""
+    """`linear` diverges there, so it does not count; persistence counts at every horizon."""
     alone = {name: comparison(3.5, INF) for name in (NRMSE, "position", "velocity")}
     linear = paired(0.1, 0.3)
     linear = replace(linear, horizons={**linear.horizons, FREE_RUN: alone})
@@ -103,7 +103,7 @@ def test_a_reference_that_was_not_compared_at_a_horizon_refuses(task):
 
 
 def of_reference(task, name, **changes):
-    """The lines about a challenger that is the reference `name`, better than linear_sincos."""
+    """Return the lines on a challenger that is the reference `name`, better than linear_sincos."""
     equal = paired(0.25, 0.25, (1.0, 1.0), p_worse=1.0)
     errors = {"persistence": 0.9, "constant_velocity": 0.6, "linear": 0.25, "linear_sincos": 0.25}
     values = {one: paired(0.25, error) for one, error in errors.items()}
@@ -137,7 +137,7 @@ def test_a_reference_still_has_to_beat_the_trivial_ones_and_be_no_worse_than_its
 
 @pytest.mark.parametrize("workspace", [("1", NRMSE), ("5", "velocity"), ("25", "velocity")])
 def test_two_references_that_are_each_better_elsewhere_do_not_block_each_other(task, workspace):
-    """One is better one step ahead, the other at the horizon: else none would be champion."""
+    """One is better one step ahead, the other at the horizon; one of them must become champion."""
     lines = of_reference(task, "linear", linear_sincos=worse_at(*workspace))
     assert lines["no_worse_linear_sincos"].passed
     assert lines["no_worse_linear_sincos"].expected.endswith("after 25 steps, in free run")

@@ -1,4 +1,4 @@
-"""Outputs in the gate: a challenger with a worse force than the champion's is a loss."""
+"""Outputs in the gate: a worse force than that of the champion counts as a loss."""
 
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ HORIZON = 10
 
 
 def dataset():
-    """A pendulum with a force that its states and the torque determine, and a temperature."""
+    """Return a pendulum with a temperature and with a force that depends on states and torque."""
     runs = [swing(300, seed) for seed in range(4)]
     packed = pack({"train": runs[:1], "test": runs[1:]})
     values = np.asarray(packed.values)
@@ -30,7 +30,7 @@ def force(rows):
 
 
 class Fake(Simulator):
-    """Predicts the true force with noise, row by row of a dataset that it knows."""
+    """Predicts the true force of a known dataset with noise, row by row."""
 
     def __init__(self, data, noise, history=3, outputs=("force", "temperature")):
         self.data, self.noise, self.rows_known = data, noise, history
@@ -73,7 +73,7 @@ def losses_of(data, errors, own, other):
 
 
 def test_the_errors_are_those_of_the_rows_ahead(data, errors):
-    """An exact model has none after any number of steps, whatever its history."""
+    """An exact model has no error after any number of steps, with any history."""
     models = Fake(data, 0.0), Fake(data, 0.1, history=5)
     compared = output_comparisons(models, data, errors, 0.02)
     expected = 0.1 / data.output_values[:300, 0].std()

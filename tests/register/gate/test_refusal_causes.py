@@ -1,4 +1,4 @@
-"""Causes of a refusal by rank: what has to be fixed first, and what only follows from it."""
+"""Causes of a refusal in order: root causes first, then their consequences."""
 
 import inspect
 
@@ -12,7 +12,7 @@ from kinemill.register.verdict import Verdict
 
 
 def gate(**values):
-    """Return verdicts by rule and value; None stands for one that passed."""
+    """Return verdicts by rule and value; None means that the rule passed."""
     return [
         Verdict(rule, passed=value is None, value=value or "passed", expected="it")
         for rule, value in values.items()

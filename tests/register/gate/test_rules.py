@@ -47,7 +47,7 @@ ALL = {
 
 
 def _gate_inputs(task, model=0.1, champion=None, references=BASELINES, **promote):
-    """A contest of a model with this error at every horizon and channel."""
+    """Return a contest of a model with this error at every horizon and channel."""
     changed = task.model_copy(update={"promote": task.promote.model_copy(update=promote)})
     summary = CheckSummary(latency_ms=CallLatency(p99=0.1))
     document = Verification(passed=True, metrics=Metrics({}, {"model": model}), summary=summary)
@@ -74,14 +74,14 @@ def _closed_loop(successes, episodes):
 
 
 def _calibrated(*shares):
-    """An analysis with these shares in 90 % intervals after each step, and the same + 0.02."""
+    """Return an analysis with these coverages of 90 % intervals, and with 0.02 more."""
     coverage = {"position": list(shares), "velocity": [share + 0.02 for share in shares]}
     curves = CalibrationCurves(12, {"0.9": coverage}, None, {}, {})
     return AnalysisResults({}, ResidualStatistics(0, 0, 0.0, {}), [], curves)
 
 
 def _good(task, **changes):
-    """A contest that passes every rule there is."""
+    """Return a contest that passes every rule."""
     settings = task.verify.model_copy(update={"latency_p99_ms": 1.0})
     expected = task.promote.model_copy(update=ALL)
     task = task.model_copy(update={"verify": settings, "promote": expected})
@@ -197,7 +197,7 @@ def test_a_model_that_its_controller_fails_with_is_refused(task, successes, epis
 
 @pytest.mark.parametrize(("refused", "passes"), [(0, True), (100, True), (101, False)])
 def test_a_planner_that_finds_no_plan_at_too_many_steps_is_refused(task, refused, passes):
-    """4 episodes of 500 steps; 100 of these 2,000 are 5 %."""
+    """100 steps without a plan in 4 episodes of 500 steps are 5 %."""
     good = _with(_good(task), max_refused=0.05)
     loop = _closed_loop(3, 4)
     runs = [replace(loop.episodes[0], refused=refused), *loop.episodes[1:]]
