@@ -44,7 +44,8 @@ def lowered(module: nn.Module, amp: str) -> list[torch.nn.Module]:
 @contextmanager
 def in_precision(parts: list[Any], amp: str, device: torch.device) -> Generator[None]:
     """Run the networks of `parts` in low precision inside the context."""
-    # The outer, disabled autocast caches the cast weights for all steps of a rollout.
+    # torch clears its cache of cast weights at the end of the outermost autocast. The outer,
+    # disabled one keeps the cache over all steps of a rollout.
     with torch.autocast(device.type, enabled=False):
         for part in parts:
             part.lowered = DTYPES[amp]

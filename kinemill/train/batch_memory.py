@@ -1,8 +1,8 @@
 """Memory of a batch in a training step, compared with free memory before the first step.
 
 A step keeps intermediate values of its forward pass for the backward pass. Their size is measured
-on two and on four windows. The difference, which is that of two windows, grows with the batch; the
-rest, such as weights, does not.
+with two and with four windows. The difference is the memory of two windows and grows with the
+batch. The rest, such as weights, does not.
 """
 
 import math
@@ -18,13 +18,13 @@ from kinemill.train.memory import gpu_memory
 from kinemill.train.objective import Objective
 
 _SMALL, _LARGE = 2, 4  # windows of the two measurements
-_ROOM = 0.8  # share of the free memory that the suggested batch takes
+_ROOM = 0.8  # share of the free memory that the suggested batch uses
 
 
 def check_batch(learn: Learn, objective: Objective, device: torch.device) -> None:
-    """Pass if the training data and the free memory suffice for `learn.batch_size`.
+    """Check that the training data and the free memory suffice for `learn.batch_size` windows.
 
-    Batches up to the default size may exceed the training windows: they hold all of them.
+    A batch up to the default size may exceed the number of training windows: it holds all of them.
 
     Raises:
         BadInput: There are fewer windows, or a batch takes more memory than is free.
@@ -40,7 +40,7 @@ def check_batch(learn: Learn, objective: Objective, device: torch.device) -> Non
         )
     on_gpu = device.type == "cuda"
     each = bytes_per_window(objective, device) * (1.0 if learn.amp == "off" else 0.5)
-    if not each or (on_gpu and learn.halve_batch):  # which then finds the size that fits
+    if not each or (on_gpu and learn.halve_batch):  # `halve_batch` finds the size that fits
         return
     memory = gpu_memory(device) if on_gpu else host_memory()
     windows = min(learn.batch_size, math.ceil(objective.windows / learn.accumulate))
@@ -58,9 +58,7 @@ def _too_large(
     if fits:
         pieces = learn.accumulate * math.ceil(windows / fits)
         size = math.ceil(windows * learn.accumulate / pieces)
-        fix = (
-            f"set learn.batch_size to {size} and learn.accumulate to {pieces}, which learn the same"
-        )
+        fix = f"set learn.batch_size to {size} and learn.accumulate to {pieces} (same gradient)"
     return BadInput(
         where,
         f"a step takes about {needed / GIB:.3g} GiB, and {memory}",
@@ -70,7 +68,7 @@ def _too_large(
 
 
 def bytes_per_window(objective: Objective, device: torch.device) -> float:
-    """Return the bytes that a step keeps for each window; 0 with fewer than four windows."""
+    """Return the memory that a step keeps for each window, bytes; 0 with fewer than 4 windows."""
     if objective.windows < _LARGE:
         return 0.0
     small, large = (_kept_bytes(objective, device, count) for count in (_SMALL, _LARGE))
@@ -88,9 +86,9 @@ def _kept_bytes(objective: Objective, device: torch.device, windows: int) -> int
 
     which = torch.arange(windows, device=device).expand(objective.members, -1)
     random = [device] if device.type == "cuda" else []
-    # Drop-out draws from the generator: the training is the same with and without this.
+    # Drop-out draws from the generator. The fork keeps the training independent of this call.
     with torch.random.fork_rng(random), torch.autograd.graph.saved_tensors_hooks(note, _same):
-        loss = objective.loss(which, 0)  # kept: a freed tensor would give its address to another
+        loss = objective.loss(which, 0)  # bound to a name: a freed address would be counted once
     del loss
     return sum(sizes.values())
 

@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor
 
-MEMBER_STRIDE = 10_007  # between the seeds of members, so that they differ from usual seeds
+MEMBER_STRIDE = 10_007  # distance of members' seeds; a prime far above seeds that users choose
 
 
 def member_seed(seed: int, member: int) -> int:
-    """Return the seed of one member of an ensemble; the first has the seed of the ensemble."""
+    """Return the seed of an ensemble member; member 0 has the seed of the ensemble."""
     return seed + MEMBER_STRIDE * member
 
 
@@ -35,7 +35,7 @@ class Batches:
         return self.orders(epoch)[:, first : first + self.size]
 
     def position(self, step: int) -> tuple[int, int]:
-        """Return the epoch of a step, and the place of its first window in the order of it."""
+        """Return the epoch of a step, and the index of its first window in that epoch's order."""
         epoch, position = divmod(step, self.windows // self.size)
         return epoch, position * self.size
 
@@ -47,6 +47,7 @@ class Batches:
         return self._orders
 
     def _order(self, seed: int, epoch: int) -> Tensor:
+        # Keyed by seed and epoch alone: a resumed training needs no random state.
         generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63)
         order = torch.randperm(self.windows, generator=generator)
         return order if self.weights is None else _weighted(self.weights, generator)[order]

@@ -26,9 +26,9 @@ class Memory:
     """Memory of a network.
 
     Attributes:
-        rows: K, of a window.
-        carried: whether it carries a recurrent state and trains on each row of a window. If not, it
-            sees the last K rows; the first row of an episode pads its start.
+        rows: rows of a window, K.
+        carried: whether the network carries a recurrent state and trains on each row of a window.
+            Otherwise it processes the last K rows, and the first row pads an episode's start.
     """
 
     rows: int
@@ -39,11 +39,11 @@ class BCPolicy(PolicyModule):
     """A policy learned from demonstrations.
 
     Args:
-        layout: its observations and actions.
-        parts: sight; network (B, F), carry -> (B, E), carry; head.
-        memory: of the network.
-        chunk: how actions are planned.
-        scale: `action_mean`, `action_std` (A,) float64.
+        layout: observations and actions of the policy.
+        parts: encoder; network (B, F), carry -> (B, E), carry; head (B, E) -> (B, T, A).
+        memory: memory of the network.
+        chunk: chunk length and how chunks are combined.
+        scale: `action_mean`, `action_std` (A,) float64, task units.
     """
 
     action_mean: Tensor
@@ -71,7 +71,7 @@ class BCPolicy(PolicyModule):
 
     @property
     def carry_shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Shapes of the row count, the network's carry, and the queue."""
+        """Shapes of the row count, the network's carry, and the queue, without the batch."""
         queue = self.chunk.queue_shape(len(self.layout.actions))
         return ((1,), *self._network_shapes, *([queue] if queue else []))
 
@@ -95,12 +95,13 @@ class BCPolicy(PolicyModule):
         else:
             action = chunk[:, 0]
         action = self.limited(action * self.action_std + self.action_mean)
+        # A clamp or a `where` can hide NaN, so each output row is NaN if one of its inputs is.
         nan = nan_of_rows((*inputs.values(), *tensors[len(names) :]))
         carry = (count + 1.0, *after, *queue)
         return action + nan, *(one + nan.reshape(-1, *[1] * (one.dim() - 1)) for one in carry)
 
     def see(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """Return features (B, F) of one row each."""
+        """Encode one row of each episode: inputs by name (B, ...) -> features (B, F)."""
         if self.lowered is None:
             return self.encoder(inputs)
         with torch.autocast(self.action_std.device.type, self.lowered):
@@ -116,8 +117,9 @@ class BCPolicy(PolicyModule):
     def recall(
         self, features: Tensor, count: Tensor, carry: Iterable[Tensor]
     ) -> tuple[Tensor, ...]:
-        """Return the network's output for a row, and its next carry."""
+        """Run the network with its memory: (B, F), (B, 1) rows done, carry -> (B, E), carry."""
         inputs, whole = list(carry), list[Tensor]()
+        # ONNX files cannot hold tensors of size 0: they are no inputs, and are made here.
         for shape in self.network.carry_shapes:
             nothing = features.new_zeros(features.shape[0], *shape) if 0 in shape else None
             whole.append(inputs.pop(0) if nothing is None else nothing)
@@ -135,15 +137,15 @@ class BCPolicy(PolicyModule):
     def conditions(self, features: Tensor, mask: Tensor) -> Tensor:
         """Return the conditions of the head in training: (B, K, F), (B, K) 1 or 0 -> (B, R, E).
 
-        R is 1, for the last row, or K where the network carries a state, which begins as zeros at
-        the first row that is known.
+        R is 1, the last row, or K for a network that carries a state. That state is zero at the
+        first row that the mask includes.
         """
         rows = features.shape[1]
         if not self.memory.carried:
             carry = self._window(features[:, :-1])
             return self.ask(features[:, -1], *carry)[0].unsqueeze(1)
         carry = self._zeros(features)
-        outputs: list[Tensor] = []  # so that torch's compiler reads it
+        outputs: list[Tensor] = []  # torch.compile cannot trace `list[Tensor]()`
         for k in range(rows):
             row = mask[:, k]
             carry = tuple(one * row.reshape(-1, *[1] * (one.dim() - 1)) for one in carry)
@@ -170,9 +172,9 @@ class BCPolicy(PolicyModule):
 
 
 def nan_of_rows(tensors: Iterable[Tensor]) -> Tensor:
-    """Return 0 for each row that is finite, and NaN for others, (B, 1).
+    """Return 0 for each row whose tensors (B, ...) are finite and NaN for others, (B, 1).
 
-    A queue, or a first row that takes the place of a carry, would let a fault pass unseen.
+    Without it a queue, or a first row that replaces the carry, would hide a NaN.
     """
     outputs = [one.flatten(1).mul(0.0).sum(1) for one in tensors if one.is_floating_point()]
     return torch.stack(outputs, dim=1).sum(1, keepdim=True)

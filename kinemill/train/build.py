@@ -22,13 +22,13 @@ def assemble(
     first: Callable[[Step, int], float] | None = None,
     starts: int = 1,
 ) -> Step | Ensemble:
-    """Return a `Step`, or an `Ensemble` of steps; the random weights of a member have its own seed.
+    """Return a `Step`, or an `Ensemble` of steps; each member draws its weights from its own seed.
 
     Args:
         learn: settings of `objectives.dynamics`.
-        layout: of the task.
-        scale: the tensors named in SCALES of `train.step`.
-        robots: number of robots that have embeddings; 1: none has.
+        layout: layout of the task.
+        scale: the tensors named in SCALES of `train.step`, see `data.scale_of`.
+        robots: number of robots that have embeddings; 1: no embeddings.
         first: initializes each step, with its member number, and returns its error.
         starts: random initializations per member; the one with the smallest error is used.
     """
@@ -62,7 +62,7 @@ def _one(learn: Any, layout: Layout, scale: Mapping[str, torch.Tensor], robots: 
 
 
 def step_of(module: Step | Ensemble) -> Step:
-    """Return the step of a module of `assemble`; that of an ensemble has stacked parameters."""
+    """Return the step of a module of `assemble`; in an ensemble its parameters are stacked."""
     return module if isinstance(module, Step) else module.member.step
 
 

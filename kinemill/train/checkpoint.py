@@ -1,8 +1,8 @@
 """Checkpoints: the whole state of a training, written atomically, for a bit-exact resume.
 
-A checkpoint is a folder `checkpoint-000000500/`, named by its step: `tensors.safetensors`, and
-`checkpoint.json` with the state of the loop, the sha256 of the tensors and one of itself. It is
-written to a staging folder, synced, renamed, and read back from the disk. Older checkpoints are
+A checkpoint is a folder `checkpoint-000000500/`, named by its step. It holds `tensors.safetensors`
+and `checkpoint.json`: the state of the loop, the SHA-256 of the tensors and of the file itself. It
+is written to a staging folder, synced, renamed, and read back from the disk. Older checkpoints are
 deleted only when all bytes match. Every checkpoint also holds the best weights so far. See
 `kinemill.train.training_state` for the rest of its content.
 """
@@ -31,7 +31,7 @@ TENSORS = "tensors.safetensors"
 _FORMAT = Format("checkpoint", 2)
 _PREFIX, _ASIDE, _DAMAGED = "checkpoint-", ".aside-", "damaged-"
 
-# Tensors by group (a word without dots) and name; Any, for torch takes a second to import.
+# Tensors by group (a word without dots) and name. Typed Any: importing torch takes a second.
 Groups = dict[str, dict[str, Any]]
 
 
@@ -40,8 +40,8 @@ class Retention:
     """Which checkpoints to keep.
 
     Attributes:
-        last: number of newest checkpoints.
-        every: the first checkpoint after each multiple of these steps is permanent; None: none is.
+        last: number of newest checkpoints to keep.
+        every: steps; the first checkpoint after each multiple is permanent. None: none is.
     """
 
     last: int = 2
@@ -58,7 +58,7 @@ class Retention:
         return [checkpoint for checkpoint in paths[: -self.last] if checkpoint not in permanent]
 
     def permanent(self, paths: list[Path]) -> set[Path]:
-        """Return which of the checkpoints, oldest first, outlast their training."""
+        """Return which of the checkpoints, oldest first, are kept after the training."""
         if self.every is None:
             return set()
         first = dict[int, Path]()
@@ -89,14 +89,14 @@ def write_checkpoint(
     """Publish a checkpoint, verify it, then delete those that are not kept.
 
     Args:
-        folder: of the training.
-        tensors: on any device.
-        state: of the loop, as JSON; its `step` names the checkpoint.
-        retention: which of the older ones to keep.
+        folder: folder of the training.
+        tensors: tensors by group and name, on any device.
+        state: state of the loop, as JSON; its `step` names the checkpoint.
+        retention: which older checkpoints to keep.
 
     Raises:
         TrainingFailed: The disk is full or not writable; existing checkpoints stay.
-        CorruptArtifact: The disk returns other bytes than were written; older checkpoints stay.
+        CorruptArtifact: The disk returns different bytes; older checkpoints stay.
     """
     checkpoint = folder / f"{_PREFIX}{state['step']:09d}"
     with _report_os_errors(checkpoint):
@@ -123,7 +123,7 @@ def _report_os_errors(checkpoint: Path) -> Generator[None]:
 
 def _publish(checkpoint: Path, tensors: Groups, state: Json) -> None:
     content = pack_tensors(tensors)
-    if checkpoint.exists():  # of a lost model that is trained again
+    if checkpoint.exists():  # left by a training whose model was deleted
         _drop(checkpoint)
     aside = aside_of(checkpoint)
     try:
@@ -186,11 +186,11 @@ def _verify(checkpoint: Path) -> None:
 def read_checkpoint(
     folder: Path, report: Callable[[str], None] | None = None
 ) -> tuple[Groups, Json] | None:
-    """Return tensors, on the CPU, and state of the newest intact checkpoint; None if there is none.
+    """Return tensors (on the CPU) and state of the newest intact checkpoint; None without any.
 
     Args:
-        folder: of the training.
-        report: receives a message for each newer one that is damaged; those are renamed.
+        folder: folder of the training.
+        report: receives a message for each damaged newer checkpoint; these are renamed.
 
     Raises:
         CorruptArtifact: All checkpoints are damaged.
@@ -207,7 +207,7 @@ def read_checkpoint(
             continue
         for error in damaged:
             if report is not None:
-                report(f"{error}; the checkpoint before it is used")
+                report(f"{error}; using the checkpoint before it")
             with _report_os_errors(folder):
                 _set_aside(Path(error.where).parent)
         return unpack_tensors(content), state
@@ -221,7 +221,7 @@ def read_checkpoint(
 
 
 def open_checkpoint(checkpoint: Path) -> tuple[Groups, Json]:
-    """Return tensors, on the CPU, and state of one checkpoint.
+    """Return tensors (on the CPU) and state of one checkpoint.
 
     Raises:
         CorruptArtifact: It is damaged.
@@ -264,7 +264,7 @@ def _read_intact(checkpoint: Path) -> tuple[bytes, Json]:
 
 
 def _drop(checkpoint: Path) -> None:
-    """Delete a checkpoint; it is renamed first, so that a crash leaves no half checkpoint."""
+    """Delete a checkpoint. It is renamed first, so that a crash leaves no partial checkpoint."""
     aside = checkpoint.parent / f"{_ASIDE}{uuid4().hex}"
     checkpoint.rename(aside)
     shutil.rmtree(aside)

@@ -1,8 +1,8 @@
 """Action chunks: number of predicted actions, replanning, temporal ensembling.
 
-Between two plans actions come from a queue. With `ensemble: m` plans overlap: an action is the mean
-of all that were ever planned for its moment, the i-th plan, oldest first, weighted exp(-m i)
-(Zhao et al. 2023, algorithm 2).
+Between two plans, actions come from a queue. With `ensemble: m` plans overlap: an action is the
+mean of all plans for its row, and the i-th plan, oldest first, has the weight exp(-m i) (Zhao et
+al. 2023, algorithm 2).
 
 Symbols: B batch, T actions of a chunk, A actions of a row.
 """
@@ -22,8 +22,8 @@ class Chunk(Settings):
     n_action_steps: RowCount = Field(default=1, description="rows from one plan to the next")
     ensemble: RatioOrZero | None = Field(
         default=None,
-        description="how fast the weight of later plans falls, m of exp(-m i); default: the latest "
-        "plan alone counts",
+        description="decay m of the weight exp(-m i) of the i-th plan; default: only the latest "
+        "plan counts",
     )
 
     @model_validator(mode="after")
@@ -36,27 +36,28 @@ class Chunk(Settings):
         return self
 
     def queue_shape(self, actions: int) -> tuple[int, ...] | None:
-        """Return the shape of the queue without the batch; None where none is needed.
+        """Return the shape of the queue without the batch, (T, A + 2); None where none is needed.
 
-        Of each action to come: the weighted sum of its plans (A), their weight, and their number.
+        Each row holds the weighted sum of an action's plans (A), their weight, and their number.
         """
         needed = self.n_action_steps > 1 or (self.ensemble is not None and self.length > 1)
         return (self.length, actions + 2) if needed else None
 
     def is_planning(self, count: Any) -> Any:
         """Return where to plan: rows so far (B, 1) -> (B, 1) 1 or 0."""
+        # Modulo of a float count; the 0.5 keeps the quotient off an integer, where rounding flips.
         remainder = count - self.n_action_steps * ((count + 0.5) / self.n_action_steps).floor()
         return (remainder < 0.5).to(count.dtype)
 
     def join(self, chunk: Any, count: object, queue: Any) -> tuple[Any, Any]:
-        """Return the action of this row (B, A), and the queue for the row after.
+        """Return the action of this row (B, A), and the queue for the next row (B, T, A + 2).
 
         Args:
-            chunk: (B, T, A), planned now.
+            chunk: (B, T, A), scaled actions planned now.
             count: (B, 1), rows of the episode that are done.
-            queue: (B, T, A + 2).
+            queue: (B, T, A + 2), see `queue_shape`.
         """
-        import torch  # a task is read without it
+        import torch  # reading a task does not import it
 
         is_planning = self.is_planning(count).unsqueeze(-1)
         plans = queue[..., -1:]

@@ -1,8 +1,8 @@
 """The training step as one compiled program: gather, forward, backward, clipping, AdamW.
 
-The overhead of operations dominates the time of small models. Here parameters and both moments are
+For small models most time is overhead of single operations. Here parameters and both moments are
 one flat vector each, and torch's compiler generates C++ (or GPU kernels) for the whole update.
-Compilation takes time, so it has to pay off, see `pays`.
+Compilation takes time itself; `pays` estimates whether it saves more.
 """
 
 import shutil
@@ -34,9 +34,9 @@ class CompiledStep:
     """One whole training step, `(batch, learning rate) -> (loss, norm of the gradient)`.
 
     Args:
-        program: of the batch and of the scalars (3,) that `scalars` returns.
+        program: (batch (M, B), scalars (3,) of `scalars`) -> (loss, norm of the gradient).
         counts: steps of each parameter, in the optimizer's state.
-        weights: of the module, flat.
+        weights: weights of the module, flat (P,).
         betas: decay of both moments.
     """
 
@@ -51,14 +51,14 @@ class CompiledStep:
         self._done = int(counts[0])
 
     def scalars(self, rate: float) -> tuple[float, float, float]:
-        """Count one more step, and return its rate and the corrections of both moments."""
+        """Count one more step; return its rate and the bias corrections of both moments."""
         self._counts.add_(1.0)
         self._done += 1
         b1, b2 = self._betas
         return rate, 1.0 - b1**self._done, 1.0 - b2**self._done
 
     def __call__(self, batch: Tensor, rate: float) -> tuple[Tensor, Tensor]:
-        """Make one step."""
+        """Make one step: window numbers (M, B), learning rate -> loss, norm of the gradient."""
         return self.program(batch, self._weights.new_tensor(self.scalars(rate)))
 
 
@@ -72,8 +72,8 @@ def compiled(
 
     Args:
         module: the module to train.
-        loss: window indices -> scalar; it may depend on the batch only.
-        optimizer: of all parameters of the module, in one group.
+        loss: window indices (M, B) -> scalar; it may depend on the batch only.
+        optimizer: optimizer of all parameters of the module, in one group.
         clip: largest norm of the gradient.
     """
     whole = _Loss(module, loss)
@@ -100,8 +100,8 @@ def compiled(
         second.mul_(b2).addcmul_(gradient, gradient, value=1.0 - b2)
         moved = flat * (1.0 - rate * decay)
         moved = moved - rate / correct1 * first / ((second / correct2).sqrt() + eps)
-        # A step that is not finite leaves the weights unchanged, for the NaN diagnosis; so does a
-        # rate of NaN, for all steps after it.
+        # A step that is not finite leaves the weights unchanged, for the NaN diagnosis. The caller
+        # passes a rate of NaN for all later steps, which has the same effect.
         flat.copy_(torch.where(torch.isfinite(value + norm + rate), moved, flat))
         return value, norm
 
@@ -176,11 +176,11 @@ def operations_of(loss: Callable[[Tensor], Tensor], batch: Tensor) -> int:
 def pays(operations: int, steps: int) -> bool:
     """Return whether compilation of a step saves more time than it takes.
 
-    It is computed from constants and not timed, so that equal trainings are equal.
+    The estimate uses constants and no clock, so that equal trainings make the same choice.
 
     Args:
-        operations: of loss and gradient.
-        steps: of the training.
+        operations: number of operations of loss and gradient.
+        steps: number of training steps.
     """
     constant, each = COMPILE_TIME
     return steps * operations * OVERHEAD > constant + each * operations

@@ -17,7 +17,7 @@ class TrainingContext:
     """Context of a training.
 
     Attributes:
-        folder: of checkpoints, kept for a rerun.
+        folder: folder of checkpoints, kept for a rerun.
         listeners: tracker and progress.
         device: torch device.
         start: the model of `learn.start_from`, if it is set.
@@ -42,8 +42,8 @@ class Trained:
         monitor: name of the series that selects the best weights.
         facts: further numbers of the artifact's summary.
         files: further files to publish, content by name.
-        learn: the settings that were trained, if they are not those of the task: of the model
-            family that a portfolio selected.
+        learn: the trained settings if they differ from the task's: those of the model family that
+            a portfolio selected. None: those of the task.
     """
 
     weights: dict[str, Any]

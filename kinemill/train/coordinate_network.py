@@ -14,19 +14,19 @@ from kinemill.models.networks.layers import Network
 from kinemill.task.plugins import Coordinates, Model
 from kinemill.train.layout import Layout
 
-SCALE = "coordinate_std"  # in the scale of a step, of a training alone
+SCALE = "coordinate_std"  # in the scale of a step, during training only
 
 
 class CoordinateNetwork(Network):
     """(state (B, S), action, features (B, F), carry...) -> (change of the state (B, S), carry...).
 
-    The inner network gives the change of the coordinates (B, K) in a step, in standard deviations:
-    change = decode(encode(state) + inner) - state.
+    The inner network predicts the change of the coordinates (B, K) in one step, in standard
+    deviations: change = decode(encode(state) + inner) - state. States are in task units.
 
     Args:
         inner: (features (B, F), carry...) -> ((B, K), carry...).
-        layout: with coordinates.
-        std: of the change of each coordinate in a step, (K,).
+        layout: a layout with coordinates.
+        std: standard deviation of the change of each coordinate in one step, (K,).
     """
 
     physical = True
@@ -41,7 +41,7 @@ class CoordinateNetwork(Network):
         self.register_buffer("change_std", std.to(torch.float32))
 
     def warm_up(self, states: Tensor, actions: Tensor, features: Tensor) -> tuple[Tensor, ...]:
-        """(B, H - 1, S), (B, H - 1, A), (B, H - 1, F) -> carry."""
+        """Return the carry after a history: (B, H-1, S), (B, H-1, A), (B, H-1, F) -> carry."""
         del states, actions
         return self.inner.warm_up(features)
 
@@ -59,7 +59,7 @@ class CoordinateNetwork(Network):
 
 
 def make_network(model: Model, layout: Layout, scale: Mapping[str, Tensor]) -> Any:
-    """Return the network of a model, in coordinates if the layout has some.
+    """Return the network of a model, wrapped in coordinates if the layout has some.
 
     Raises:
         BadInput: The model is fitted in closed form, which coordinates do not allow.

@@ -14,9 +14,9 @@ WARM_UP = 3  # calls before the capture, in which libraries choose kernels and a
 
 
 class CudaGraph:
-    """Calls `work`, the first WARM_UP times directly, later as a CUDA graph.
+    """Call `work`: the first WARM_UP times directly, later as a CUDA graph.
 
-    Tensors that `work` reads and writes have to stay where they are.
+    A graph replays memory addresses, so tensors that `work` reads and writes must not move.
 
     Args:
         work: function of tensors on a GPU, without synchronization and with the same operations in
@@ -30,10 +30,10 @@ class CudaGraph:
         self._stream = torch.cuda.Stream()
 
     def __call__(self) -> None:
-        """Do the work.
+        """Run `work` once.
 
         Raises:
-            TrainingFailed: It cannot be captured.
+            TrainingFailed: `work` cannot be captured as a CUDA graph.
         """
         if self._graph is None and self._calls < WARM_UP:
             self._calls += 1
@@ -44,7 +44,7 @@ class CudaGraph:
         self._graph.replay()
 
     def _warm_up(self) -> None:
-        # On another stream than the default one, as a capture will run.
+        # A capture runs on a side stream, so the warm-up does too (torch notes on CUDA graphs).
         self._stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self._stream):
             self._work()
@@ -53,7 +53,7 @@ class CudaGraph:
     def _captured(self) -> torch.cuda.CUDAGraph:
         graph = torch.cuda.CUDAGraph()
         try:
-            # Other threads watch the memory and load images meanwhile.
+            # "thread_local": other threads sample the memory and load images during the capture.
             with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
                 self._work()
         except torch.OutOfMemoryError:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from kinemill.reports.picture import Picture
 
-_BROUGHT = ("return", "success", "length")  # what an episode comes to, as curves are named
+_BROUGHT = ("return", "success", "length")  # last part of the names of curves of episodes
 
 
 def draw_curves(
@@ -15,7 +15,7 @@ def draw_curves(
 
     Args:
         history: values by name, each with its step: [[step, value], ...].
-        best_step: step of the selected weights, which is marked.
+        best_step: step of the selected weights, marked by a vertical line.
     """
     curves = ("train/", "validation/", "evaluation/")
     curves_shown = [name for name in history if name.startswith(curves)]
@@ -39,4 +39,4 @@ def draw_curves(
 
 def _panels(curves_shown: list[str], brought: list[str]) -> list[tuple[list[str], str]]:
     errors = [name for name in curves_shown if name not in brought]
-    return [(errors, "error, in spreads of the channel"), (brought, "of an episode")]
+    return [(errors, "error, in standard deviations"), (brought, "per episode")]

@@ -21,14 +21,14 @@ class Windows:
     """All windows of one split: H + T rows each, indexed by their first row.
 
     Attributes:
-        values: (N, S + A) float32 on the training device.
+        values: (N, S + A) float32 in task units, on the training device.
         starts: (W,) int64, first row of each window.
         history: H.
         horizon: T.
         states: S.
         outputs: (N, Y) float32, channels that are predicted but not fed back; None without any.
-        estimator: estimates derived states of a history, as a robot does when the model runs, or
-            None, see `surplus_rows`. The estimate looks back further than the H rows from `starts`.
+        estimator: estimates derived states of a history, as at run time; None: as recorded, see
+            `surplus_rows`. The estimate uses rows before the H rows from `starts`.
     """
 
     values: Tensor
@@ -60,10 +60,10 @@ class Windows:
         )
 
     def _estimated(self, states: Tensor, which: Tensor) -> Tensor:
-        """Return a history (B, H, S) with derived states as a robot estimates them.
+        """Return a history (B, H, S) with derived states as they are estimated at run time.
 
-        The filter of the dataset looks ahead. A model that starts from it would learn to rely on
-        what comes after the present.
+        The filter of the dataset is not causal. A model that starts from its values would learn to
+        use the future.
         """
         if self.estimator is None:
             return states
@@ -74,7 +74,7 @@ class Windows:
         return self.estimator(window)[:, surplus:]
 
     def gather_channels(self, which: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return what `gather` does, with outputs in the truth, (B, T, S + Y).
+        """Return the tensors of `gather`, with outputs in the truth, (B, T, S + Y).
 
         Row k of the truth holds the state after action k, and the outputs at the row of action k.
         """
@@ -90,7 +90,7 @@ class Windows:
 def make_windows(
     dataset: PackedDataset, split: str, layout: Layout, horizon: int, *, most: int | None = None
 ) -> Windows:
-    """Return the windows of `split`; with `most`, an evenly spaced subset.
+    """Return the windows of `split`, H + `horizon` rows each; with `most`, an evenly spaced subset.
 
     Raises:
         BadInput: No episode of the split is long enough for one window.
@@ -124,10 +124,10 @@ def make_windows(
 def surplus_rows(layout: Layout) -> int:
     """Return the rows before the history of a training window, for estimates of derived states.
 
-    A model with a history would learn the future from a filter that looks ahead: NARX models of a
-    pendulum had an nRMSE of 0.041 so, and 0.017 from estimates. One that sees the present alone is
-    trained from the filtered value, because the error of an estimate biases it: rigid bodies had
-    0.022 so, and 0.025 from estimates.
+    A model with a history would learn the future from a filter that is not causal: NARX models of
+    a pendulum had an nRMSE of 0.041 with filtered values, and 0.017 with estimates. A model without
+    a history is trained with filtered values, because the error of an estimate biases it: rigid
+    bodies had an nRMSE of 0.022 with filtered values, and 0.025 with estimates.
     """
     return known_rows(layout) - layout.history if layout.derived and layout.history > 1 else 0
 
@@ -155,8 +155,8 @@ def _output_values(dataset: PackedDataset, layout: Layout) -> Tensor | None:
 def window_weights(dataset: PackedDataset, layout: Layout, horizon: int) -> Tensor | None:
     """Return the sampling weight of each training window, (W,) float64; None if all are equal.
 
-    The windows of an episode share the weight of its rows, so that short episodes keep the share
-    that the dataset's `balance` gives them.
+    A short episode has fewer windows per row than a long one. The windows of an episode share the
+    weight of its rows, so that each episode keeps its share in the dataset's `balance`.
     """
     episodes = dataset.of("train")
     length = surplus_rows(layout) + layout.history + horizon
@@ -173,7 +173,7 @@ def on_device(windows: Windows, device: torch.device) -> Windows:
     """Return the same windows with their tensors on `device`.
 
     Raises:
-        BadInput: They do not fit into the free memory of a GPU.
+        BadInput: The windows do not fit into the free memory of the GPU.
     """
     needed = sum(
         one.nbytes for one in (windows.values, windows.starts, windows.outputs) if one is not None
@@ -196,8 +196,9 @@ def on_device(windows: Windows, device: torch.device) -> Windows:
 
 
 def scale_of(dataset: PackedDataset, layout: Layout) -> dict[str, Tensor]:
-    """Return the means and standard deviations of the step, from the training split alone.
+    """Return the tensors named in SCALES of `train.step`, float64, from the training split only.
 
+    `state_std` is (S,) in task units, `feature_*` (F,), `output_*` (O,) in units of the outputs.
     The standard deviation of a constant channel counts as 1.
     """
     mean = torch.tensor(dataset.mean, dtype=torch.float64)

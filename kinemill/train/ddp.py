@@ -1,12 +1,12 @@
 """DDP: distributed data-parallel training, several processes that share each batch.
 
 Every process holds the whole model and processes its part of each batch. The gradients are summed,
-so that all processes make the same step. Rank zero evaluates, writes and reports, and broadcasts
-data for the others. A single process is a group of size one without overhead.
+so that all processes make the same step. Rank zero evaluates, writes, reports, and broadcasts data
+to the others. A single process is a group of size one without overhead.
 
-`torch.nn.parallel.DistributedDataParallel` needs one forward call per step, which rollouts,
-ensembles under `vmap` and micro-batches do not have. Summing the gradients is all that it would do
-here (Li et al. 2020, section 3.1).
+`torch.nn.parallel.DistributedDataParallel` needs exactly one forward call per step. Rollouts,
+ensembles under `vmap` and micro-batches have several. Here it would only sum the gradients (Li et
+al. 2020, section 3.1).
 """
 
 import json
@@ -24,7 +24,8 @@ from kinemill.errors import BadInput
 from kinemill.store import Json
 from kinemill.train.checkpoint import Groups
 
-# The others wait while rank zero evaluates or writes. A dead process is noticed by its connection.
+# Other ranks wait while rank zero evaluates or writes. A dead process closes its connection, which
+# ends the wait earlier.
 TIMEOUT = timedelta(minutes=10)
 _SEEDS = 7_368_787  # between the seeds of two processes
 
@@ -60,13 +61,14 @@ class ProcessGroup:
         return sum(part.shape[1] for part in parts[: self.rank]), parts[self.rank]
 
     def seed(self, step: int) -> int:
-        """Return the offset of the seed of a step, so that dropout differs between processes."""
+        """Return this rank's offset of the seed of a step: drop-out differs between processes."""
         return self.rank * (_SEEDS + step)
 
     def add(self, parameters: Iterable[nn.Parameter], loss: Tensor) -> Tensor:
-        """Sum gradients and loss over all processes; return that loss."""
+        """Sum gradients and loss over all processes; return the summed loss."""
         if self.size == 1:
             return loss
+        # One flat tensor: the latency of a collective dominates for small models.
         gradients = [one.grad for one in parameters if one.grad is not None]
         flat = torch.cat([loss.detach().reshape(1), *(one.flatten() for one in gradients)])
         distributed.all_reduce(flat)
@@ -76,7 +78,7 @@ class ProcessGroup:
         return flat[0]
 
     def broadcast(self, content: bytes = b"") -> bytes:
-        """Return the `content` of rank zero; that of other ranks is ignored."""
+        """Return the `content` of rank zero on all ranks; the argument of others is ignored."""
         if self.size == 1:
             return content
         device = torch.device("cuda" if distributed.get_backend() == "nccl" else "cpu")
@@ -90,7 +92,7 @@ class ProcessGroup:
         return content if self.is_rank_zero else bytes(content_bytes.cpu().numpy())
 
     def from_rank_zero(self, find: Callable[[], Mapping[str, float]]) -> dict[str, float]:
-        """Return the numbers of `find`, which only rank zero calls."""
+        """Call `find` on rank zero, and return its numbers on all ranks."""
         if self.size == 1:
             return dict(find())
         # Python's JSON supports NaN and infinity.
@@ -118,7 +120,7 @@ def joined(device: str) -> Generator[ProcessGroup]:
     """Join the process group that the environment defines (`RANK`, `WORLD_SIZE`, ...).
 
     Args:
-        device: `learn.device`; each process takes a GPU where available.
+        device: `learn.device`; each process uses its own GPU where available.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or distributed.is_initialized():
         yield process_group()
@@ -140,7 +142,7 @@ def broadcast_tensors(
 
     Args:
         own: the process group.
-        content: of rank zero, as `read_checkpoint` returns it.
+        content: checkpoint of rank zero, as `read_checkpoint` returns it.
     """
     from kinemill.train.checkpoint import pack_tensors, unpack_tensors
 

@@ -20,7 +20,7 @@ from kinemill.store.home import Home
 from kinemill.train.memory import gpu_memory
 
 CACHE_BYTES = 2**30  # bytes of pictures that are kept in memory; more are read batch by batch
-CACHE_SHARE = 0.25  # of the free memory of a GPU, which is more on most
+CACHE_SHARE = 0.25  # share of a GPU's free memory for pictures, if larger than CACHE_BYTES
 
 
 @dataclass(eq=False)
@@ -53,12 +53,12 @@ class Demonstrations:
         return self.media.media.channels if self.media else {}
 
     def observed(self, names: Sequence[str]) -> NDArray[np.float32]:
-        """Return the observed numbers, (N, D) in task units; of an action, the previous value.
+        """Return the observed numbers, (N, D) in task units; actions are those of the row before.
 
         The action before the first row of an episode is unknown; its first action replaces it.
 
         Raises:
-            BadInput: the dataset has no such channel.
+            BadInput: The dataset lacks a channel of `names`.
         """
         numbers = [name for name, role in self.roles.items() if role not in ("image", "text")]
         names_known = [*self.packed.columns, *numbers]
@@ -89,7 +89,7 @@ class Demonstrations:
         return torch.from_numpy(np.stack([as_bytes(text, length) for text in numbers_of])), index
 
     def texts(self, episode: str, channel: str, epoch: int = 0) -> list[str]:
-        """Return the text at each row of an episode."""
+        """Return the text at each row of an episode, as augmented in `epoch`."""
         assert self.media is not None
         return self.media.texts(episode, channel, epoch)
 
@@ -105,7 +105,7 @@ class Demonstrations:
 
     @cached_property
     def first_rows(self) -> NDArray[np.int64]:
-        """The first row of the episode that each row is of, (N,)."""
+        """First row of each row's episode, (N,) int64."""
         values = np.arange(self.packed.total_rows)
         for one in self.packed.episodes:
             values[one.start : one.stop] = one.start
@@ -113,7 +113,7 @@ class Demonstrations:
 
     @cached_property
     def last_rows(self) -> NDArray[np.int64]:
-        """The last row of the episode that each row is of, (N,)."""
+        """Last row of each row's episode, (N,) int64."""
         values = np.arange(self.packed.total_rows)
         for one in self.packed.episodes:
             values[one.start : one.stop] = one.stop - 1
@@ -126,8 +126,8 @@ class Feed:
     Args:
         data: the demonstrations.
         layout: observations of the policy.
-        device: of the tensors.
-        used: requested rows, sorted; None: any.
+        device: device of the tensors.
+        used: rows that will be requested, sorted; None: any.
     """
 
     def __init__(
@@ -143,7 +143,7 @@ class Feed:
         self._epoch = -1
         rows = np.arange(data.packed.total_rows)
         self._used = rows if used is None else used
-        numbers_of = np.searchsorted(self._used, rows)  # of rows that are not used it means nothing
+        numbers_of = np.searchsorted(self._used, rows)  # meaningless at rows that are not used
         self._cache_rows = torch.from_numpy(numbers_of).to(device)
         self._pictures = {name: self._cached(name) for name in layout.images}
 
@@ -155,7 +155,7 @@ class Feed:
 
     @property
     def steady(self) -> bool:
-        """Whether the inputs are equal in every epoch, and all in memory."""
+        """Whether the inputs are the same in every epoch, and all in memory."""
         still = not any(self._data.changing(name) for name in self._layout.texts)
         return still and all(one is not None for one in self._pictures.values())
 
@@ -175,9 +175,9 @@ class Feed:
         """Return the inputs of a policy at rows (B,), by name.
 
         Args:
-            rows: of the demonstrations.
-            epoch: of the training, which seeds augmentations.
-            read: what `read` returned for the same rows, on the device; None: it is read now.
+            rows: row numbers of the demonstrations, int64.
+            epoch: epoch of the training, which seeds augmentations.
+            read: result of `read` for the same rows, on the device; None: read now.
         """
         if read is None and self.is_read:
             read = self.read(rows.cpu().numpy(), epoch)
@@ -209,7 +209,7 @@ class Feed:
 
 
 def _cache_bytes(device: torch.device) -> float:
-    """Return the bytes of the pictures of one channel that are kept on a device."""
+    """Return the memory limit of the cached pictures of one channel, bytes."""
     if device.type != "cuda":
         return CACHE_BYTES
     return max(CACHE_BYTES, CACHE_SHARE * gpu_memory(device).free)

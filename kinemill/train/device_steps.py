@@ -1,9 +1,9 @@
 """Training steps that never wait for a GPU, optionally as a CUDA graph.
 
 The host only launches work. Window numbers go to the device once per epoch, and losses stay there
-until the loop collects them. A step whose loss or gradient is not finite freezes the weights from
-there on, on the device itself, so that the NaN diagnosis finds them as they were before that step,
-even if the host detects it later.
+until the loop collects them. After a step whose loss or gradient is not finite, the device freezes
+the weights. The host may detect this many steps later, and the NaN diagnosis still has the weights
+from before that step.
 
 Symbols: M members of an ensemble (1 without), B windows of a batch.
 """
@@ -28,12 +28,12 @@ SETTING = "learn.cuda_graph"
 class DeviceSteps:
     """The updates of a training on its device.
 
-    The optimizer has to be fused: such a kernel skips its work where `found_inf` is 1, as torch's
-    `GradScaler` uses it.
+    The optimizer has to be fused: a fused kernel skips its update where `found_inf` is 1, the
+    mechanism of torch's `GradScaler`.
 
     Args:
-        training: what changes.
-        objective: of the training, see `objective.Objective`.
+        training: state that changes from step to step.
+        objective: objective of the training, see `objective.Objective`.
         learn: settings.
         batches: window numbers of each step.
     """
@@ -46,7 +46,7 @@ class DeviceSteps:
         self._gradient = gradient_of(training, objective)
         self._batches = _DeviceBatches(batches, device)
         self._batch = torch.zeros(objective.members, batches.size, dtype=torch.int64, device=device)
-        # Fused kernels read a rate of float32 on CUDA; a CPU takes that of Python as it is.
+        # Fused CUDA kernels read a rate in float32; on a CPU the rate is a Python float (float64).
         exact = torch.float32 if device.type == "cuda" else torch.float64
         self._rate = torch.zeros((), dtype=exact, device=device)
         self._failed = torch.zeros((), device=device)
@@ -74,8 +74,7 @@ class DeviceSteps:
         """Launch one step; steps are made in order.
 
         Raises:
-            NotFinite: An earlier step was not finite, which is seen here when SPAN of them are
-                full.
+            NotFinite: An earlier step was not finite; checked here once every SPAN steps.
         """
         if self._count == SPAN:
             self._fetch()
@@ -121,14 +120,15 @@ class DeviceSteps:
         loss = self._gradient(self._batch, self._step).detach()
         scaler = training.scaler
         if scaler is not None:
-            # A gradient of NaN makes the scaler skip this step.
+            # After a failure NaN gradients make the scaler skip every further step.
             is_fine = loss.isfinite() & (self._failed == 0)
             self._add_to_gradients(torch.where(is_fine, 0.0, torch.nan))
             scaler.unscale_(optimizer)
         norm = clip(training.module, max_norm(self._learn), self._objective.members)
         is_bad = ~norm.isfinite()
         if scaler is not None:
-            # An overflow of the scaled gradient costs this step alone, and halves the scale.
+            # An overflow of the scaled gradient skips this step only and halves the scale. At
+            # MIN_SCALE it is not caused by the scaling, and counts as a failure.
             is_bad = is_bad & (scaler.scale(torch.ones_like(loss)) <= MIN_SCALE)
         is_bad = is_bad | ~loss.isfinite()
         self._failed.copy_(torch.maximum(self._failed, is_bad.to(self._failed.dtype)))
@@ -138,6 +138,7 @@ class DeviceSteps:
             scaler.update()
             return
         fused: object = optimizer
+        # The protocol of torch.amp.GradScaler.step: attributes that the fused kernel reads.
         setattr(fused, "grad_scale", None)  # noqa: B010 - torch declares neither
         setattr(fused, "found_inf", self._failed)  # noqa: B010
         optimizer.step()

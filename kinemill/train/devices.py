@@ -7,7 +7,7 @@ from typing import Any
 
 from kinemill.errors import BadInput
 
-PREFERRED = ("cuda", "mps", "cpu")  # of `learn.device: auto`, the first that there is
+PREFERRED = ("cuda", "mps", "cpu")  # `learn.device: auto` selects the first available one
 _WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 
 
@@ -40,8 +40,8 @@ def pick_device(name: str) -> Any:
 def determined(*, on: bool) -> Generator[None]:
     """Use deterministic kernels inside the context, if `on`.
 
-    An operation that has none raises an error of torch's that names it. cuBLAS reads its setting
-    when it is first used, so this has to be entered before anything is done on a GPU.
+    torch raises an error that names an operation without a deterministic kernel. cuBLAS reads its
+    setting at its first use, so enter this context before any work on a GPU.
     """
     import torch
 

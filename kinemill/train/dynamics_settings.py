@@ -7,11 +7,11 @@ from kinemill.task.plugins import Settings
 
 
 class HorizonSchedule(Settings):
-    """A growing horizon, because long rollouts of an untrained model carry little information."""
+    """Growing horizon: long rollouts of an untrained model carry little information."""
 
     first: RowCount = Field(default=1, description="horizon at the first training step")
     steps: Steps = Field(
-        default=1000, description="training steps until it is `learn.horizon`; it grows evenly"
+        default=1000, description="training steps until it reaches `learn.horizon`, linearly"
     )
 
     def at(self, step: int, horizon: int) -> int:
@@ -25,13 +25,13 @@ class HorizonSchedule(Settings):
 class TeacherForcing(Settings):
     """Scheduled sampling: rollouts continue from the truth with a decreasing probability.
 
-    Bengio et al. 2015, section 2.4, linear decay; a coin is tossed for each step of each rollout.
+    Bengio et al. 2015, section 2.4, linear decay; drawn for each step of each rollout.
     """
 
     first: float = Field(default=1.0, ge=0.0, le=1.0, description="probability of truth at first")
     last: float = Field(default=0.0, ge=0.0, le=1.0, description="probability of truth at last")
     steps: Steps = Field(
-        default=2000, description="training steps from `first` to `last`; it changes evenly"
+        default=2000, description="training steps from `first` to `last`, linearly"
     )
 
     def at(self, step: int) -> float:

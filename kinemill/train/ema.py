@@ -1,9 +1,9 @@
 """EMA: exponential moving average of the weights, used for validation and export.
 
-Polyak and Juditsky (1992) average all steps, an exponential moving average discounts the first
-ones. Its bias toward where it starts is taken out as Kingma and Ba (2015, section 3) do for
-moments: after k steps it is Σ β^(k-i) w_i (1 - β) / (1 - β^k), i from 1 to k, so the first average
-is the first weights, β grows on its own from 0 to `learn.ema`, and no warm-up has to be chosen.
+Polyak and Juditsky (1992) average all steps; an exponential moving average discounts the first
+ones. Its bias toward the start is corrected as in Kingma and Ba (2015, section 3): after k steps
+the average is Σ β^(k-i) w_i (1 - β) / (1 - β^k), i from 1 to k. The first average is thus the first
+weights, the effective β grows from 0 to `learn.ema`, and there is no warm-up to choose.
 """
 
 from collections.abc import Generator
@@ -16,11 +16,11 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
 class Average:
-    """An exponential moving average of the parameters that learn.
+    """Exponential moving average of the trained parameters.
 
     Args:
-        module: whose parameters they are.
-        decay: β, 0.999 is an average over about 1000 steps.
+        module: the module with the parameters.
+        decay: β; 0.999 averages over about 1000 steps.
     """
 
     def __init__(self, module: nn.Module, decay: float) -> None:
@@ -30,19 +30,19 @@ class Average:
 
     @torch.no_grad()
     def update(self, done: int) -> None:
-        """Take in the weights after `done` steps, 1 or more; each step once, in order."""
+        """Add the weights after `done` steps (1 or more); call it once per step, in order."""
         decay = 1.0 - (1.0 - self.decay) / (1.0 - self.decay**done)
         move: Any = get_ema_multi_avg_fn(decay)
         move(list(self.values.values()), list(self._learning.values()), done)
 
     def restore(self, values: dict[str, Tensor]) -> None:
-        """Go back to the averages of a checkpoint."""
+        """Restore the averages of a checkpoint."""
         for name, value in self.values.items():
             value.copy_(values[name])
 
     @contextmanager
     def applied(self) -> Generator[None]:
-        """Let the module have the averages for its weights inside, its own again afterwards."""
+        """Set the module's weights to the averages inside the context, and restore them after."""
         own = {name: p.detach().clone() for name, p in self._learning.items()}
         self._set(self.values)
         try:

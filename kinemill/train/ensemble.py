@@ -1,8 +1,8 @@
 """Ensembles: steps that differ by initialization and data order; disagreement is uncertainty.
 
-All members are one batched program: parameters of equal name are stacked, and `vmap` runs the step
-over them. Each member continues from its own prediction, so a rollout consists of one trajectory
-per member. Their mean is the next state; the offset of each member is in the carry.
+Parameters of equal name are stacked, and `vmap` runs the step over all members as one program.
+Each member continues from its own prediction, so a rollout consists of one trajectory per member.
+Their mean is the next state, and the carry holds the offset of each member from it.
 
 Symbols: B batch, E members, H history, T horizon, S states, A actions, Y channels that are
 predicted but not fed back, P covariance.
@@ -25,9 +25,10 @@ class Belief:
 
     Attributes:
         members: E.
-        offsets: members' states minus the predicted one, (E, S).
-        covariance: variance stated by the members, (S, S); None if nothing.
-        measured: variance of a measurement of each state, S numbers in squared units; may be empty.
+        offsets: index of the members' states minus the predicted state, (E, S).
+        covariance: index of the covariance that the members predict, (S, S); None without noise.
+        measured: variance of a measurement of each state, S numbers in squared units; empty
+            without noise.
     """
 
     members: int
@@ -39,10 +40,10 @@ class Belief:
 class Ensemble(nn.Module):
     """(state (B, S), action (B, A), carry...) -> (next_state (B, S), carry...), as a `Step`.
 
-    The carry is that of the members (B, E, ...), then their offsets (B, E, S), then P (B, S, S) if
-    they have noise, then the prediction itself (B, S). If the given state equals that prediction,
-    each member continues from its own state. Any other state is a measurement, and all members
-    start from it.
+    States are in task units. The carry holds the carries of the members (B, E, ...), then their
+    offsets (B, E, S), then P (B, S, S) if they have noise, then the prediction itself (B, S). If
+    the given state equals that prediction, each member continues from its own state. Any other
+    state is a measurement, and all members start from it.
 
     Args:
         members: of equal layout, with or without noise.
@@ -62,7 +63,7 @@ class Ensemble(nn.Module):
 
     @property
     def layout(self) -> Layout:
-        """The layout that all members have."""
+        """The common layout of all members."""
         return self.member.step.layout
 
     @property
@@ -76,7 +77,7 @@ class Ensemble(nn.Module):
         return self.member.step.rows
 
     def estimate_history(self, states: Tensor, past_actions: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what `rollout` starts from, see `Step.estimate_history`."""
+        """Estimate derived states: (B, R, S), (B, R-1, A) -> (B, H, S), (B, H-1, A)."""
         return self.member.step.estimate_history(states, past_actions)
 
     @property
@@ -102,7 +103,7 @@ class Ensemble(nn.Module):
         return Belief(self.members, inner, inner + 1, tuple(measured.tolist()))
 
     def initial_carry(self, batch: int) -> tuple[Tensor, ...]:
-        """Return the initial carry, zeros."""
+        """Return the initial carry: zeros, (B, ...) each."""
         like = self.state_std
         return tuple(like.new_zeros(batch, *shape) for shape in self.carry_shapes)
 
@@ -114,9 +115,9 @@ class Ensemble(nn.Module):
         """Call a method of all members, vectorized.
 
         Args:
-            method: of `Member`.
-            arguments: with the members as their second axis, (B, E, ...), or without.
-            shared: which of them are the same for all members.
+            method: name of a method of `Member`.
+            arguments: tensors with the members as their second axis, (B, E, ...), or without.
+            shared: for each argument, whether it is the same for all members.
 
         Returns:
             Results of the method, (B, E, ...) each.
@@ -148,9 +149,9 @@ class Ensemble(nn.Module):
         return tuple(torch.stack(parts, dim=1) for parts in zip(*parts, strict=True))
 
     def forward(self, state: Tensor, action: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
-        """Advance one time step."""
+        """Advance one time step: (B, S), (B, A), carry -> next state (B, S), carry."""
         *inner, _, covariance_before, _ = self._parts(carry)
-        own, going_on = self._own(state, carry)
+        own, is_prediction = self._own(state, carry)
         shared = (False, True, *(False for _ in inner))
         following, added, *after = self.each("advance", own, action, *inner, shared=shared)
         moved = self.wrap(following - state.unsqueeze(1))
@@ -158,17 +159,20 @@ class Ensemble(nn.Module):
         state_after, apart = self.wrap(state + mean), self.wrap(moved - mean.unsqueeze(1))
         if self.member.noise is None:
             return state_after, *after, apart, state_after
-        covariance = self.member.grown(covariance_before * going_on.unsqueeze(2)) + added.mean(1)
+        # A measured state has no accumulated covariance: only the noise of this step is left.
+        accumulated = covariance_before * is_prediction.unsqueeze(2)
+        covariance = self.member.grown(accumulated) + added.mean(1)
         return state_after, *after, apart, covariance, state_after
 
     def _own(self, state: Tensor, carry: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
-        """Return where each member is, (B, E, S), and whether rows are predictions, (B, 1)."""
+        """Return each member's state (B, E, S), and whether rows are predictions, (B, 1) 1 or 0."""
         *_, offsets, _, expected = self._parts(carry)
-        going_on = ((state - expected).abs().sum(1, keepdim=True) == 0).to(state.dtype)
-        return state.unsqueeze(1) + offsets * going_on.unsqueeze(2), going_on
+        # Exact equality: a rollout feeds the same tensor back, and a measurement differs in a bit.
+        is_prediction = ((state - expected).abs().sum(1, keepdim=True) == 0).to(state.dtype)
+        return state.unsqueeze(1) + offsets * is_prediction.unsqueeze(2), is_prediction
 
     def advance(self, state: Tensor, action: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
-        """Advance as a `Step` does: next state, outputs (B, Y), carry; outputs are a mean."""
+        """Advance one time step: (B, S), (B, A), carry -> (B, S), mean outputs (B, Y), carry."""
         next_state, *after = self(state, action, *carry)
         inner = carry[: len(self.member.step.carry_shapes)]
         shared = (False, True, *(False for _ in inner))
@@ -179,7 +183,7 @@ class Ensemble(nn.Module):
     def _parts(self, carry: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         if self.member.noise is not None:
             return carry
-        return *carry[:-1], carry[-1], carry[-1]  # no covariance: its place is not looked at
+        return *carry[:-1], carry[-1], carry[-1]  # without a covariance its place is not read
 
     def warm_up(self, states: Tensor, past_actions: Tensor) -> tuple[Tensor, ...]:
         """Return the carry after states (B, H, S) without the last, under (B, H-1, A)."""
@@ -210,8 +214,9 @@ class Ensemble(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return the rollout (B, T, S), its members' offsets (B, T, E, S), variances (B, T, S).
 
-        The variance is that stated by the members, including measurement noise; zero without noise.
-        The whole one is that plus the variance of the offsets.
+        Arguments as in `rollout`. The variance, in squared task units, is the prediction of the
+        members with measurement noise, and zero without noise. The total variance is this plus the
+        variance of the offsets.
         """
         carry, state, belief = self.warm_up(states, past_actions), states[:, -1], self.belief
         predicted, offsets, variances = list[Tensor](), list[Tensor](), list[Tensor]()

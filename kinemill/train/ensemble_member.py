@@ -12,8 +12,9 @@ from kinemill.train.robots import robots_set
 from kinemill.train.step import Step
 
 WIDTH = 64  # size of the hidden layer of the variance, which is smoother than the mean
-SMALLEST, LARGEST, FIRST = -10.0, 0.5, -4.0  # log variances in spreads of the outputs, at first
-MEASURED = 0.02  # spreads of the states, at first
+# Initial log variances, of scaled outputs: lower bound, upper bound, prediction.
+SMALLEST, LARGEST, FIRST = -10.0, 0.5, -4.0
+MEASURED = 0.02  # initial standard deviation of a measurement, in standard deviations of the states
 
 
 class Noise(nn.Module):
@@ -33,22 +34,23 @@ class Noise(nn.Module):
 
     def forward(self, features: Tensor) -> object:
         """Return log variances (B, O) of the scaled outputs from features (B, F)."""
+        # Chua et al. 2018, appendix A.1: softplus has a gradient beyond both bounds, a clamp none.
         free = self.head(torch.tanh(self.inner(features)))
         below = self.largest - functional.softplus(self.largest - free)
         return self.smallest + functional.softplus(below - self.smallest)
 
     @property
     def slack(self) -> Tensor:
-        """Distance between the bounds, summed over the outputs."""
+        """Distance between the bounds, a scalar summed over the outputs."""
         return (self.largest - self.smallest).sum()
 
 
 class Member(nn.Module):
-    """A step and its noise; methods are called by name, so that `vmap` covers all of them.
+    """A step and its noise. `forward` calls methods by name, so that `vmap` covers all of them.
 
     Args:
         step: a `train.step.Step`.
-        noise: of the same layout, or None where only the mean is learned.
+        noise: noise of the same layout; None: only the mean is learned.
     """
 
     def __init__(self, step: Step, noise: Noise | None) -> None:
@@ -69,22 +71,22 @@ class Member(nn.Module):
         return following, self.added(state, action), *after
 
     def outputs(self, state: Tensor, action: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
-        """Return the outputs at a row, (B, Y), alone in a tuple."""
+        """Return the outputs at a row, (B, Y), as a tuple of one tensor."""
         return (self.step.advance(state, action, *carry)[1],)
 
     def added(self, state: Tensor, action: Tensor) -> Tensor:
-        """Return the covariance of the noise of one step, Qᵀ diag(variances) Q."""
+        """Return the covariance of the noise of one step, Qᵀ diag(variances) Q: (B, S, S)."""
         if self.noise is None:
             return state.new_zeros(*state.shape, state.shape[-1])
         row = torch.cat([state, action], dim=-1)
-        # Counted from itself, a coordinate is 0: where a robot is does not change how sure it is.
+        # Relative to itself, a coordinate is 0: the variance must not depend on the position.
         origin = self.step.encoder.origin(row.unsqueeze(1))
         features = self.step.network_inputs(row, None if origin is None else origin.squeeze(1))[-1]
         variance = self.noise(features).exp() * self.step.output_std**2
         return self.step.gain.T @ (variance.unsqueeze(-1) * self.step.gain)
 
     def grown(self, covariance: Tensor) -> Tensor:
-        """Return P after one step of the relations alone, (1 + D)ᵀ P (1 + D)."""
+        """Return P (B, S, S) after one step of the relations alone, (1 + D)ᵀ P (1 + D)."""
         drift = self.step.drift
         whole = drift + torch.eye(len(drift), dtype=drift.dtype, device=drift.device)
         return whole.T @ covariance @ whole
@@ -109,8 +111,8 @@ class Member(nn.Module):
             robots: (B,) robot of each row, if the network distinguishes robots.
 
         Returns:
-            Predictions and their variances, (B, T, S + Y) each; without noise the variances are
-            0, and with noise there are no outputs, Y = 0.
+            Predictions and their variances, (B, T, S + Y) each. Without noise the variances are 0;
+            with noise there are no outputs (Y = 0).
         """
         with robots_set(self.step, robots):
             whole, covariances = self._unrolled(states, past_actions, actions, truth, fed)

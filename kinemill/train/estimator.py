@@ -1,10 +1,10 @@
 """Estimator of derived states: velocities of a window of measured positions, at run time.
 
-In training a derived state comes from a filter without phase lag, which looks ahead. When a model
-runs, nothing is ahead of the present. The derivative at each of the last R rows is a linear map of
-the positions relative to the present one (a filter of finite impulse response). Its weights are the
-least-squares solution over the training rows, so that they fit the noise and the motion of this
-robot. Without a constant term, a robot at rest has the velocity 0.
+In training a derived state comes from a filter without phase lag, which uses future rows. At run
+time there are none. Here the derivative at each of the last R rows is a linear map of the positions
+relative to the present one (a filter of finite impulse response). Its weights are the least-squares
+solution over the training rows, so that they fit the noise and the motion of this robot. There is
+no constant term, so a robot at rest has the velocity 0.
 
 Symbols: B batch, N windows, R rows known, S states, D derived states.
 """
@@ -25,10 +25,10 @@ RIDGE = 1e-6  # relative to the mean square of the positions
 
 
 class Estimator(nn.Module):
-    """(B, R, S) with any value in derived columns -> (B, R, S) with their estimates.
+    """(B, R, S) with any value in derived columns -> (B, R, S) with their estimates; task units.
 
     Args:
-        layout: of a task with derived states.
+        layout: layout of a task with derived states.
         weight: (D, R, R), see `estimator_weights`.
     """
 
@@ -57,21 +57,21 @@ class Estimator(nn.Module):
 
     @property
     def rows(self) -> int:
-        """Rows that it needs, R."""
+        """Number of rows that an estimate needs, R."""
         return self.weight.shape[1]
 
     def forward(self, states: Tensor) -> Tensor:
-        """Fill the derived columns of states (B, R, S)."""
+        """Return states (B, R, S) with estimates in the derived columns."""
         positions = states @ self.select
         moved = positions - positions[:, -1:]
-        moved = moved - self.period * torch.round(moved * self.frequency)
+        moved = moved - self.period * torch.round(moved * self.frequency)  # angles: shorter way
         by_state = moved.transpose(1, 2).unsqueeze(2)  # (B, D, 1, R)
         estimates = (by_state @ self.weight).squeeze(2).transpose(1, 2)
         return states * self.mask + estimates @ self.scatter
 
 
 def columns_of(layout: Layout) -> tuple[list[int], list[int]]:
-    """Return the columns (D,) of the derived states and of the states that they derive from."""
+    """Return the columns of the D derived states, and of the states that they derive from."""
     pairs = [(layout.states.index(one), layout.states.index(of)) for one, of in layout.derived]
     return [column for column, _ in pairs], [parent for _, parent in pairs]
 

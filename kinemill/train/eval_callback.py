@@ -1,9 +1,9 @@
-"""`learn.eval_callback`: a function of the user that is called at each evaluation.
+"""`learn.eval_callback`: custom evaluation callback, called at each evaluation.
 
-It is called as `function(simulator, task)` and returns numbers by name, which are logged as eval/*.
-It only observes: no weights depend on it, so it is not part of a model's key, and an existing model
-is not trained again if it changes. A module has to be importable (installed, or in a folder on
-PYTHONPATH); a file is named relative to the task's.
+The call is `function(simulator, task)`. It returns numbers by name, which are logged as eval/*. No
+weights depend on the callback, so it is not part of a model's key: a changed callback does not
+train an existing model again. A module has to be importable (installed, or in a folder on
+PYTHONPATH); the path of a file is relative to the task file.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,7 +23,7 @@ class TorchSimulator:
 
     Args:
         module: a `Step` or an `Ensemble`, in evaluation mode.
-        task: whose channels it is of.
+        task: the task with the channels of the model.
     """
 
     def __init__(self, module: Any, task: Task) -> None:
@@ -40,15 +40,15 @@ class TorchSimulator:
     def rollout(
         self, states: ArrayLike, past_actions: ArrayLike, actions: ArrayLike
     ) -> NDArray[np.float32]:
-        """Predict with the model's own output fed back.
+        """Roll out the model: feed its output back as the next state.
 
         Args:
             states: (B, H, S) in task units, the last row is the present.
             past_actions: (B, H-1, A), the actions between those states.
-            actions: (B, T, A), the first acts from the present on.
+            actions: (B, T, A), the first acts on the last state.
 
         Returns:
-            (B, T, S), the states after each of `actions`.
+            (B, T, S) in task units, the states after each of `actions`.
         """
         like = self.module.state_std
         tensors = [like.new_tensor(np.asarray(part)) for part in (states, past_actions, actions)]
@@ -68,7 +68,7 @@ def load_callback(target: str | None, task: Task) -> Callable[[object], dict[str
     """Return the function of `learn.eval_callback` for the loop; None if it is not set.
 
     Raises:
-        BadInput: there is no such module, file or function.
+        BadInput: The module, the file or the function does not exist.
     """
     if target is None:
         return None
@@ -82,7 +82,7 @@ def load_callback(target: str | None, task: Task) -> Callable[[object], dict[str
             raise
         except Exception as error:
             message = f"raised {type(error).__name__}: {error}"
-            raise BadInput(where, message, fix="fix it, or remove it") from error
+            raise BadInput(where, message, fix="fix the function, or unset the key") from error
         return _numbers(where, numbers)
 
     return evaluate

@@ -23,7 +23,7 @@ class Encoder(nn.Module):
         self.groups, self.transform = layout.groups, layout.transform
         self.names, self.transformed = (*layout.states, *layout.actions), layout.transformed
         for number, (_, columns) in enumerate(self.groups):
-            # As tensors, because indexing by a list is exported as three operations.
+            # Tensors: torch exports indexing by a list as three ONNX operations.
             self.register_buffer(f"columns_{number}", torch.tensor(columns), persistent=False)
         for row in ORIGINS:
             counted = [float(encoding.origin == row) for encoding in layout.encodings]
@@ -36,11 +36,11 @@ class Encoder(nn.Module):
         return bool(self.origins)
 
     def forward(self, values: Tensor) -> Tensor:
-        """Encode group by group; see `Layout.groups` for the order of features."""
+        """Encode group by group: (..., C) -> (..., F) in the order of `Layout.groups`."""
         if self.transform is not None:
             features = self.transform.encode(dict(zip(self.names, values.unbind(-1), strict=True)))
             return torch.stack([features[name] for name in self.transformed], dim=-1)
-        parts: list[Tensor] = []  # so that torch's compiler reads it
+        parts: list[Tensor] = []  # torch.compile cannot trace `list[Tensor]()`
         for number, (encoding, columns) in enumerate(self.groups):
             picked = values
             if len(columns) < values.shape[-1]:
@@ -51,7 +51,7 @@ class Encoder(nn.Module):
     def origin(self, rows: Tensor) -> Tensor | None:
         """Return the origin of the columns of each row, 0 for plain ones; None: all are plain.
 
-        No row precedes the first: its differences are 0.
+        The first row has no previous row: its differences are 0.
 
         Args:
             rows: (B, H, C), a whole window or history.

@@ -9,7 +9,7 @@ from kinemill.task.channels import Channel
 from kinemill.task.document import Task
 from kinemill.task.plugins import ENCODINGS, Encoding, Scale, Settings, pick, unknown_channels
 
-USUAL = {"angle": "cos_sin", "coordinate": "relative"}  # by kind of channel; of others: plain
+USUAL = {"angle": "cos_sin", "coordinate": "relative"}  # by kind of channel; other kinds: plain
 
 EncodingSetting = Annotated[SerializeAsAny[Encoding], BeforeValidator(pick(ENCODINGS, Encoding))]
 
@@ -30,7 +30,7 @@ class Encodings(Settings):
     def problems(
         self, channels: Mapping[str, Channel], window: str = "carried"
     ) -> list[tuple[tuple[str | int, ...], str]]:
-        """Return unknown channels, and origins that a carried window does not have."""
+        """Return the problems: unknown channels, and origins that a carried window lacks."""
         problems = unknown_channels(list(self.channels), channels, "channels")
         if window == "sliding":
             return problems

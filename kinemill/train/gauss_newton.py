@@ -1,8 +1,8 @@
 """Gauss-Newton fit of models with few parameters to rollouts.
 
-Levenberg (1944) and Marquardt (1963): (Jᵀ J + λ D) δ = Jᵀ r, with λ small while steps help. The
-way of gray boxes and of polynomial state-space models, whose parameters differ too much in their
-reach for one learning rate.
+Levenberg (1944) and Marquardt (1963): (Jᵀ J + λ D) δ = Jᵀ r, with λ small while steps help. It fits
+gray-box and polynomial state-space models: the effects of their parameters differ too much for one
+learning rate.
 Symbols: B windows, T horizon, S states, P parameters, r residuals, J their slopes (., P).
 """
 
@@ -19,9 +19,9 @@ from kinemill.train.dynamics_settings import GaussNewton
 from kinemill.train.sensitivities import Deadline, Rollouts
 from kinemill.train.time_limit import OutOfTime
 
-MOST = 1000  # parameters: the normal equations have as many columns
-LEAST = 1e-3  # relative gain of an iteration below which it is over
-HOPELESS = 1e9  # λ at which no step helps
+MOST = 1000  # largest number of parameters: the normal equations have as many columns
+LEAST = 1e-3  # the fit ends after an iteration with a smaller relative gain
+HOPELESS = 1e9  # largest λ tried
 
 
 def fit_rollouts(
@@ -29,17 +29,18 @@ def fit_rollouts(
 ) -> None:
     """Fit the parameters of `step` to its rollouts over the windows `which`, in place, in float64.
 
-    First over a quarter of the horizon, because far from the truth long rollouts lead astray.
+    The first fit is over a quarter of the horizon: with poor parameters, long rollouts diverge and
+    their gradients mislead.
 
     Args:
-        step: of `train.step`.
-        windows: of training.
-        which: numbers of windows; `settings.windows` of them are taken.
-        settings: of the fit.
-        seconds: time limit; after it the best parameters so far are set. None: no limit.
+        step: a `train.step.Step`.
+        windows: training windows.
+        which: numbers of windows, (N,) int64; `settings.windows` of them are used.
+        settings: settings of the fit.
+        seconds: time limit, s; after it the best parameters so far are set. None: no limit.
 
     Raises:
-        BadInput: the step has too many parameters for this.
+        BadInput: The step has more than MOST parameters.
     """
     parameters = [value for value in step.parameters() if value.requires_grad]
     count = sum(value.numel() for value in parameters)
@@ -48,7 +49,7 @@ def fit_rollouts(
             "learn.gauss_newton",
             f"{count} parameters",
             expected=f"at most {MOST}",
-            fix="leave it out, and learn by gradients alone",
+            fix="remove learn.gauss_newton, and train by gradients alone",
         )
     deadline = Deadline(None if seconds is None else time.monotonic() + seconds)
     subset = which[torch.linspace(0, len(which) - 1, min(settings.windows, len(which))).long()]
@@ -66,13 +67,13 @@ def fit_rollouts(
 
 
 class _Problem:
-    """Squared errors of rollouts over a horizon, with a pull towards the first parameters.
+    """Squared errors of rollouts over a horizon, with a penalty on parameter changes.
 
     Args:
-        rollouts: of the step.
-        horizon: T.
-        first: parameters that the penalty holds, (P,).
-        ridge: the penalty, relative to the number of errors.
+        rollouts: rollouts of the step.
+        horizon: T, steps.
+        first: parameters without a penalty, (P,).
+        ridge: weight of the penalty, relative to the number of errors.
     """
 
     def __init__(self, rollouts: Rollouts, horizon: int, first: Tensor, ridge: float) -> None:
@@ -88,7 +89,7 @@ class _Problem:
                 if squares > (1.0 - LEAST) * earlier or not math.isfinite(squares):
                     break
         except OutOfTime:
-            pass  # `flat` holds the last step that was complete
+            pass  # `flat` holds the last complete step
         return flat
 
     def _squares(self, flat: Tensor) -> float:
@@ -97,12 +98,12 @@ class _Problem:
         return float(errors.square().sum() + pull)
 
     def _improve(self, flat: Tensor, squares: float, damping: float) -> tuple[Tensor, float, float]:
-        """Return parameters with smaller squares, these, and the next damping."""
+        """Return parameters with smaller squares, these squares, and the next damping."""
         square, gradient = self._rollouts.normal(flat, self._horizon)
         pull = self._ridge * self._rollouts.count(self._horizon)
         square.diagonal().add_(pull)
         gradient = gradient + pull * (flat - self._first)
-        # Damping by the mean keeps parameters bounded that hardly affect the errors.
+        # Marquardt's D is the diagonal alone. The mean bounds parameters that hardly affect errors.
         scale = square.diagonal() + 1e-3 * square.diagonal().mean()
         while damping <= HOPELESS:
             moved = flat - torch.linalg.solve(square + torch.diag(damping * scale), gradient)

@@ -16,11 +16,11 @@ from kinemill.train.training_state import Training
 
 
 def gradient_of(training: Training, objective: Objective) -> Callable[[Tensor, int], Tensor]:
-    """Return what leaves the gradient of a batch (M, B) in the parameters and returns its loss.
+    """Return a function (window numbers (M, B), step) -> loss that sets the parameters' gradients.
 
-    The gradient of several micro-batches is their mean, weighted by their sizes, which is that of
-    the whole batch; noise and sampling are drawn for the whole batch, too. Drop-out is drawn for
-    each. With several processes a batch is split among them in the same way.
+    The gradient of several micro-batches is their mean weighted by their sizes, which equals the
+    gradient of the whole batch. Noise and sampling are drawn for the whole batch, drop-out for each
+    micro-batch. Several processes split a batch in the same way.
     """
     device, scaler = next(training.module.parameters()).device, training.scaler
     pieces, own = training.state.pieces, process_group()
@@ -45,17 +45,17 @@ def gradient_of(training: Training, objective: Objective) -> Callable[[Tensor, i
 
 
 def max_norm(learn: Learn) -> float:
-    """Return the largest norm of a gradient; infinity without a limit."""
+    """Return the largest norm of a gradient that is not clipped; infinity without a limit."""
     return learn.grad_clip if learn.grad_clip is not None else math.inf
 
 
 def clip(module: torch.nn.Module, most: float, members: int) -> Tensor:
-    """Scale the gradients of each member down to a norm of `most`; return the largest norm."""
+    """Clip the gradients of each member to a norm of `most`; return the largest norm before, ()."""
     if members == 1:
         return torch.nn.utils.clip_grad_norm_(module.parameters(), most)
     gradients = [value.grad for value in module.parameters() if value.grad is not None]
     norms = torch.stack([part.flatten(1).norm(dim=1) for part in gradients]).norm(dim=0)  # (M,)
-    factors = (most / (norms + 1e-6)).clamp(max=1.0)  # 1e-6 as torch has it
+    factors = (most / (norms + 1e-6)).clamp(max=1.0)  # 1e-6 as in torch's clip_grad_norm_
     for part in gradients:
         part.mul_(factors.view(-1, *(1 for _ in part.shape[1:])))
     return norms.max()

@@ -1,4 +1,4 @@
-"""Trainings by their inputs: find the model or the checkpoints, or join the process group."""
+"""Find a training's model or checkpoints by its inputs, or join its process group."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -21,7 +21,7 @@ def job_folder(
     training_set: ArtifactRef,
     start: WarmStart | None = None,
 ) -> Path:
-    """Return the folder of the checkpoints of this training."""
+    """Return the folder of the checkpoints of a training with these inputs."""
     return home.runs / task.name / key_of(stage.inputs(task, dataset, training_set, start))
 
 
@@ -32,7 +32,7 @@ def find_model(
     training_set: ArtifactRef,
     start: WarmStart | None = None,
 ) -> Artifact | None:
-    """Return the cached model of these inputs, or None."""
+    """Return the cached model of a training with these inputs, or None."""
     return find(home, "model", task.name, digest(stage.inputs(task, dataset, training_set, start)))
 
 
@@ -43,7 +43,7 @@ def check_resume(
     start: WarmStart | None = None,
     among: Collection[str] | None = None,
 ) -> None:
-    """Pass if a training would resume the task's latest unfinished one, or its model is cached.
+    """Check that a training would resume the task's latest unfinished one, or has a cached model.
 
     Args:
         task: with the `learn` part.
@@ -53,8 +53,8 @@ def check_resume(
         among: names of the folders of trainings to consider; None: all.
 
     Raises:
-        BadInput: The unfinished training had other settings or data, which are named; or there is
-            neither an unfinished training nor a model.
+        BadInput: The unfinished training had other settings or data (the error names them), or
+            there is neither an unfinished training nor a model.
     """
     inputs = stage.inputs(task, *data, start)
     folder = latest_unfinished(home, task.name, among)
@@ -75,7 +75,7 @@ def join_training(
 
     Args:
         task: with the `learn` part.
-        home: where the data are kept.
+        home: home with the data.
         data: the dataset and the training set.
         start: the model of `learn.start_from`, if it is set.
     """
@@ -84,7 +84,7 @@ def join_training(
     from kinemill.train.ddp import process_group
     from kinemill.train.loop import fit
 
-    learn: Any = task.learn  # of a type that learns from a dataset, so it has `prepare`
+    learn: Any = task.learn  # a learn type that trains on a dataset, so it has `prepare`
     if not process_group().broadcast():
         return  # rank 0 found the model in the cache
     torch.set_num_threads(learn.threads)

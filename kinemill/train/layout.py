@@ -44,25 +44,24 @@ class Layout:
     """The order of channels and outputs of a dynamics model, and how outputs move states.
 
     Attributes:
-        states: names, the order of every state tensor.
-        actions: names, the order of every action tensor.
-        angles: which states are angles, (S,).
+        states: names of the states, in the order of every state tensor.
+        actions: names of the actions, in the order of every action tensor.
+        angles: for each state, whether it is an angle (rad).
         outputs: name and relation of each output, the order of the network's outputs.
         history: rows known before the first prediction.
         dt: time step Δ, s.
         drift: D (S, S), see `train.relations`.
         gain: Q (O, S).
-        integrator: of outputs that are derivatives.
-        window: `carried`: the network carries its state from step to step; `sliding`: it starts at
-            each step from the last `history` rows.
-        encodings: of each state, then of each action, with scales.
+        integrator: integration method of outputs that are derivatives.
+        window: `carried`: the network carries its state from step to step; `sliding`: it processes
+            the last `history` rows at each step.
+        encodings: encoding of each state, then of each action, with scales.
         output_channels: names of the channels that are predicted but not fed back.
         derived: states that no sensor measures, each with the state whose derivative it is.
         estimator_rows: measured rows that derived states are estimated from; 1 without any.
-        transform: computes features of all channels together, in place of the encodings; None:
-            there is none.
+        transform: computes features from all channels at once, instead of the encodings; or None.
         transformed: names of these features, in their order.
-        coordinates: in which the network predicts changes, instead of in states; None: in states.
+        coordinates: coordinates in which the network predicts changes; None: in states.
         coordinate_names: names of these coordinates, in their order.
     """
 
@@ -87,7 +86,7 @@ class Layout:
 
     @property
     def features(self) -> int:
-        """Number of encoded values of a step, F; an angle counts twice."""
+        """Number of encoded values of a row, F; an angle has two."""
         if self.transform is not None:
             return len(self.transformed)
         return sum(encoding.parts for encoding in self.encodings)
@@ -96,7 +95,7 @@ class Layout:
     def groups(self) -> list[tuple[Encoding, list[int]]]:
         """Columns (states, then actions) by encoding, plain ones last.
 
-        Features are in this order, and of one group in the order of its parts, then columns.
+        Features are in the order of the groups; within a group, of its parts, then its columns.
         """
         groups: dict[str, tuple[Encoding, list[int]]] = {}
         for column, encoding in enumerate(self.encodings):
@@ -154,7 +153,8 @@ def make_layout(
 ) -> Layout:
     """Return the layout of `task`, with default encodings and a carried window.
 
-    Without `outputs`, the delta of each state that follows from no other is one.
+    Without `outputs`, the network predicts the delta of each state that follows from no other.
+    `history` is in rows.
     """
     follows, states = relations or {}, task.states
     outputs = outputs_of(states, outputs, follows)
@@ -182,7 +182,7 @@ def layout_of(task: Task) -> Layout:
     layout = make_layout(task, learn.outputs, learn.integrator, learn.history, learn.relations)
     transform: Transform | None = learn.features
     encodings = learn.encoding.of(task, learn.window)
-    if transform is not None:  # it sees channels in task units, with no row subtracted
+    if transform is not None:  # its inputs are channels in task units, with no row subtracted
         plain = ENCODINGS["plain"].model_validate({"type": "plain", "scale": learn.encoding.scale})
         encodings = (plain,) * len(encodings)
     derived = task.derived

@@ -1,7 +1,7 @@
 """Training loop with early stopping on the validation error.
 
-The checkpoint holds everything that the next step depends on, and batches follow from the seed and
-the step alone, so a killed training resumes with identical results.
+The checkpoint holds everything that the next step depends on, and batches depend on the seed and
+the step alone. A killed training therefore resumes with identical results.
 """
 
 import math
@@ -28,7 +28,7 @@ from kinemill.train.optimizer_step import Steps
 from kinemill.train.time_limit import is_time_over
 from kinemill.train.training_state import State, Training
 
-Watch = Callable[[torch.nn.Module], dict[str, float]]  # what else is logged of a module
+Watch = Callable[[torch.nn.Module], dict[str, float]]  # module -> further metrics by name
 
 
 def learning_rate(step: int, learn: Learn) -> float:
@@ -49,10 +49,10 @@ def fit(
     The first step after a `time_limit` is the last one.
 
     Args:
-        module: to train.
-        objective: to minimize.
-        learn: settings.
-        folder: of checkpoints.
+        module: module to train.
+        objective: objective to minimize.
+        learn: settings of the training.
+        folder: folder of checkpoints.
         listeners: tracker and progress.
         watch: called at each evaluation, with the evaluated weights.
 
@@ -60,15 +60,15 @@ def fit(
         The final state, and the weights that had the smallest watched validation error.
 
     Raises:
-        TrainingFailed: the loss or a gradient is not finite, or memory does not suffice, which
-            leaves the checkpoint as it was; or no validation error ever was finite.
+        TrainingFailed: The loss or a gradient is not finite, or memory does not suffice (the last
+            checkpoint stays), or no validation error was ever finite.
     """
     tracker, progress = listeners
     learn = learn.with_steps(objective.windows)
     training = _begin(module, learn, folder, progress)
     state, batches = training.state, batches_of(objective, learn)
     update = Steps(training, objective, learn, progress, batches)
-    points = list[int]()  # steps whose losses the device has, and the curve not yet
+    points = list[int]()  # points of the curve whose losses are still on the device
     began = time.monotonic() - state.seconds
     _evaluate_start(training, objective, learn, tracker, watch)
     is_over = False
@@ -79,6 +79,7 @@ def fit(
         training.average_weights()
         milestones = _Milestones.after(state.step, learn, is_over=is_over)
         points += [state.step] if milestones.point else []
+        # Collecting losses waits for a GPU, so it is deferred to steps that wait anyway.
         if milestones.evaluation or milestones.checkpoint or not update.is_deferred:
             _report_losses(state, update, points, (learn, tracker))
         if milestones.point:
@@ -134,7 +135,7 @@ def _checked(state: State, objective: Objective) -> State:
 
 
 def batches_of(objective: Objective, learn: Learn) -> Batches:
-    """Return the batches of each step; every member of an ensemble has its own order."""
+    """Return the batches (M, B) of each step; every member of an ensemble has its own order."""
     seeds = tuple(member_seed(learn.seed, member) for member in range(objective.members))
     size = learn.batch_size * learn.accumulate
     return Batches(objective.windows, size, seeds, objective.weights)
@@ -198,10 +199,10 @@ def _evaluate(
         _report(state, errors | (watch(module) if watch is not None else {}), tracker)
         module.train()
         state.waited += 1
-        if error < state.best:  # never true for NaN, nor for infinity at first
+        if error < state.best:  # false for NaN, and for infinity at the first evaluation
             state.best, state.best_step, state.waited = error, state.step, 0
             training.keep_best()
-    # Not into the curves, which are the same for the same training on any machine.
+    # Not part of `history`, which is identical for the same training on any machine.
     tracker.log_metrics(peaks(next(module.parameters()).device), state.step)
 
 
@@ -231,7 +232,7 @@ def _report(
 
 
 def _note(state: State, learn: Learn, objective: Objective) -> str:
-    """Return the latest values, and how many of `learn.epochs` are done."""
+    """Return the latest values and the number of finished epochs as text."""
     latest = {name: series[-1][1] for name, series in state.history.items() if name != "lr"}
     parts = [
         f"{name} {'not finite' if value is None else f'{value:.4g}'}"

@@ -23,14 +23,14 @@ def peaks(device: torch.device) -> dict[str, float]:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error means that memory ran out, which torch words in several ways."""
+    """Return whether an error means that memory ran out; torch has several messages for it."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in _SIGNS)
 
 
 def gpu_memory(device: torch.device) -> Memory:
-    """Return the memory of a GPU; what torch keeps for later tensors of this process is free."""
+    """Return the memory of a GPU, bytes; torch's unused cache of this process counts as free."""
     free, whole = torch.cuda.mem_get_info(device)
     reserved = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     index = torch.cuda.current_device() if str(device) == "cuda" else device.index
@@ -55,10 +55,10 @@ def out_of_memory(
     """Return the error with the sizes that did not fit, and a fix.
 
     Args:
-        where: such as `step 3`.
-        module: to train.
+        where: place of the error, such as `step 3`.
+        module: module to train.
         learn: settings of the training.
-        windows: size of the micro-batch.
+        windows: number of windows of the micro-batch.
     """
     device = next(module.parameters()).device
     parameters = sum(value.numel() for value in module.parameters())
@@ -69,8 +69,8 @@ def out_of_memory(
         where,
         f"out of memory with {windows} windows per micro-batch{f' ({rows})' if rows else ''}, "
         f"{parameters} parameters on {device}; {free_now(device)}",
-        expected="a step that fits",
-        fix="halve learn.batch_size and double learn.accumulate, which learns the same, or let "
-        "learn.halve_batch do it; or shorten learn.horizon, take a smaller model, or stop what "
-        "else runs there",
+        expected="a step that fits into memory",
+        fix="halve learn.batch_size and double learn.accumulate (same gradient), or set "
+        "learn.halve_batch; or shorten learn.horizon, choose a smaller model, or stop other "
+        "programs on this device",
     )

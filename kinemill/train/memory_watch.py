@@ -19,13 +19,13 @@ from kinemill.tracking.memory_warning import FILE, MemoryWarning
 from kinemill.train.memory import gpu_memory
 
 LIMIT = 0.9  # share in use above which a training warns
-EVERY = 2.0  # s between two looks
+EVERY = 2.0  # s between two samples
 LOGGED = 10.0  # s between two points of the metrics
 _MEGABYTE = 1e6
 
 
 def system_metrics(memories: Sequence[Memory]) -> dict[str, float]:
-    """Return the memory in use by MLflow's names, MB and %; the first is that of the host."""
+    """Return the memory in use by MLflow's names, MB and %; `memories[0]` is the host's."""
     metrics = dict[str, float]()
     for index, memory in enumerate(memories):
         name = "system_memory" if index == 0 else f"gpu_{index - 1}_memory"
@@ -40,13 +40,13 @@ def memories_of(device: torch.device) -> list[Memory]:
 
 
 class MemoryWatch:
-    """A Tracker that adds the memory in use, and warns once above `LIMIT` of it.
+    """A Tracker that adds the memory in use, and warns once if the share in use exceeds `LIMIT`.
 
     Args:
-        folder: of the training; the warning is a file there, which the alert sensor finds.
+        folder: folder of the training; the warning is a file in it, for the alert sensor.
         listeners: tracker and progress.
-        look: returns the memories.
-        clock: s.
+        look: returns the current memories, the host's first.
+        clock: returns the time, s.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class MemoryWatch:
 
 @dataclass(frozen=True)
 class _Sampler:
-    """The thread that looks while the training computes."""
+    """Body of the thread that samples the memory during a training."""
 
     watch: MemoryWatch
     is_over: threading.Event

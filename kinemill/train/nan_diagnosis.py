@@ -1,7 +1,7 @@
 """NaN diagnosis: find the window and channel that made a loss or gradient not finite.
 
-The batch is halved again and again, which takes a dozen evaluations once, instead of something that
-every step would have to look at. Symbols: M members, B windows of a batch.
+The batch is bisected. That costs a dozen evaluations once, and nothing in a normal step.
+Symbols: M members, B windows of a batch.
 """
 
 import math
@@ -14,16 +14,16 @@ from kinemill.errors import Diverged
 from kinemill.task.learn import Learn
 from kinemill.train.objective import Objective, Suspect
 
-_SMALL = 0.01  # of the highest rate so far: a schedule has brought the rate of the last step down
+_SMALL = 0.01  # of the highest rate so far: below it the learning rate is not the cause
 
 
 class NotFinite(Exception):
     """The loss of a step or the norm of its gradient is not finite; the weights are unchanged.
 
     Args:
-        loss: of the step.
-        norm: of its gradient.
-        step: its number; None: the step that is being made.
+        loss: loss of the step.
+        norm: norm of its gradient.
+        step: number of the step; None: the current one.
     """
 
     def __init__(self, loss: float, norm: float, step: int | None = None) -> None:
@@ -34,7 +34,7 @@ def checked(loss: float, norm: float, *, norm_too: bool = True) -> float:
     """Return the loss.
 
     Raises:
-        NotFinite: it is not finite, or the norm of the gradient is not and has to be.
+        NotFinite: The loss is not finite, or, with `norm_too`, the norm of the gradient is not.
     """
     if math.isfinite(loss) and (math.isfinite(norm) or not norm_too):
         return loss
@@ -48,12 +48,12 @@ def explained(
     learn: Learn,
     at: tuple[Tensor, int],
 ) -> Diverged:
-    """Return the error with the origin of a fault; weights are as before the step.
+    """Return the error with the origin of a fault; the weights are those before the step.
 
     Args:
-        fault: the finding.
-        module: to train.
-        objective: see `objective.Objective`; its loss as the step took it.
+        fault: loss and norm of the failed step.
+        module: module to train.
+        objective: objective with the loss function of the step.
         learn: settings of the training.
         at: window numbers (M, B) of the batch, and the step.
     """
@@ -83,13 +83,13 @@ def _advice(suspect: Suspect | None, learn: Any, step: int) -> str:
     lower += [f"learn.horizon ({learn.horizon})"] if hasattr(learn, "horizon") else []
     advice = [f"lower {' or '.join(lower)}"] if lower else []
     if not is_cause:
-        why = f"a rate of {rates[-1]:.3g} is no cause" if rates else "no step has changed it yet"
+        why = f"the rate of {rates[-1]:.3g} is small" if rates else "the weights are still initial"
         advice.append(f"choose a smaller learn.model: {why}")
-    return ", or ".join([*advice, "look at the data for extremes there"])
+    return ", or ".join([*advice, "check the data of that window for extreme values"])
 
 
 def _narrowed(module: torch.nn.Module, objective: Objective, batch: Tensor, step: int) -> Tensor:
-    """Return the windows (M, 1) that are not finite individually, or groups that are not."""
+    """Return the window (M, 1) that is not finite alone, or the smallest such group of windows."""
     first, last = 0, batch.shape[1]
     while last - first > 1:
         middle = (first + last) // 2

@@ -11,11 +11,11 @@ class KeyedNoise:
     """Random tensors that depend on seed and training step alone, on any device.
 
     Args:
-        seed: of the training.
-        step: of the training.
-        device: of the returned tensors.
+        seed: seed of the training.
+        step: training step.
+        device: device of the returned tensors.
         part: for a part of a batch: number of members, then first window and number of windows of
-            the whole batch. Numbers are drawn for the whole batch, so that parts add up to it.
+            the whole batch. Numbers are drawn for the whole batch, so that its parts get the same.
     """
 
     def __init__(
@@ -32,19 +32,19 @@ class KeyedNoise:
         return torch.Generator().manual_seed(self._key)
 
     def below(self, probability: float, *shape: int) -> Tensor:
-        """Return a bool tensor that is true with a probability."""
+        """Return a bool tensor of shape `shape` whose elements are true with `probability`."""
         return self._sent(self._draw(torch.rand, shape) < probability)
 
     def uniform(self, *shape: int) -> Tensor:
-        """Return a tensor of the uniform distribution over [0, 1)."""
+        """Draw a tensor of shape `shape` from the uniform distribution over [0, 1)."""
         return self._sent(self._draw(torch.rand, shape))
 
     def normal(self, *shape: int) -> Tensor:
-        """Return a tensor of the standard normal distribution."""
+        """Draw a tensor of shape `shape` from the standard normal distribution."""
         return self._sent(self._draw(torch.randn, shape))
 
     def _sent(self, drawn: Tensor) -> Tensor:
-        """Return the tensor on the device; a GPU does not wait for it, nor the host for the GPU."""
+        """Return the tensor on the device; from pinned memory, so that no side waits."""
         if self._device.type != "cuda":
             return drawn.to(self._device)
         return drawn.pin_memory().to(self._device, non_blocking=True)

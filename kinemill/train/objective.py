@@ -11,9 +11,9 @@ class Suspect:
     """Cause of a loss that is not finite.
 
     Attributes:
-        window: its place in the data, `window from row 3 of episode run7`.
-        channel: the channel at fault.
-        message: the problem.
+        window: position in the data, such as `window from row 3 of episode run7`.
+        channel: channel that is not finite.
+        message: description of the problem.
         in_data: whether the data themselves are not finite.
     """
 
@@ -29,20 +29,20 @@ class Objective:
 
     Attributes:
         loss: window numbers (M, B), training step -> scalar loss with gradient, summed over the M
-            members of an ensemble; M is 1 without one. For a part of a batch it also takes the
-            place of that part: (first window, windows of the whole batch).
+            members of an ensemble; M is 1 without one. For a part of a batch, a third argument is
+            its position: (first window, windows of the whole batch).
         evaluate: () -> validation errors by name.
-        monitor: the name whose smallest value marks the best weights.
+        monitor: name of the error whose smallest value selects the best weights.
         windows: number of training windows.
-        weights: (windows,) float64, how often each is drawn over the mean; None: all equally often.
+        weights: (windows,) float64, sampling weights; None: all equal.
         members: M; their parameters are stacked along the first axis.
-        steady: whether the loss of windows is the same at every training step.
-        static: whether a step of any batch is the same sequence of operations on the device, apart
-            from torch's random numbers, so that it can be a CUDA graph.
-        suspect: window numbers (M, B), training step -> which of them is not finite, and in what;
+        steady: whether the loss of a window is the same at every training step.
+        static: whether every step runs the same operations on the device, apart from torch's
+            random numbers, so that it can be a CUDA graph.
+        suspect: window numbers (M, B), training step -> the window and channel that are not finite;
             None: unknown.
-        prefetch: window numbers (M, B) on the CPU, the step after the current one -> None; begins
-            to load what its loss needs. None: the loss loads nothing.
+        prefetch: window numbers (M, B) on the CPU, next step -> None; begins to load the data of
+            its loss. None: the loss loads nothing.
         evaluate_start: whether the initial weights are evaluated too, and kept if none are better.
     """
 

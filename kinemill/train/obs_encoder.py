@@ -12,13 +12,13 @@ from kinemill.runtime.policy_layout import OBSERVATION, PolicyLayout
 
 
 class ObsEncoder(nn.Module):
-    """Inputs by name -> (B, F).
+    """Inputs by name (B, ...) -> features (B, F).
 
     Args:
-        layout: of the observations.
-        angles: which observed numbers are angles.
+        layout: layout with the observations.
+        angles: names of the observed numbers that are angles, rad.
         scale: `observation_mean` and `observation_std` (D,), float64; unused for angles.
-        encoders: network and output size by name of an image or a text.
+        encoders: network and output size for the name of each image and text.
     """
 
     observation_mean: Tensor
@@ -45,13 +45,13 @@ class ObsEncoder(nn.Module):
         self.features = self.count + self.turning + sizes
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """Return the features (B, F) of one row each."""
+        """Encode one row each: inputs by name (B, ...) -> features (B, F)."""
         parts: list[Tensor] = []
         if self.count:
             parts.append(self._numbers(inputs[OBSERVATION]))
         texts = [self.encoders[name](inputs[name]) for name in self.texts]
         for name in self.images:
-            # uint8 until here: in [0, 1] and with colors first in the batch alone.
+            # Images stay uint8 in memory; only the current batch is float32 with colors first.
             image = inputs[name].permute(0, 3, 1, 2).to(torch.float32) / 255.0
             text = torch.cat(texts, dim=-1) if texts else image.new_zeros(image.shape[0], 0)
             parts.append(self.encoders[name](image, text))

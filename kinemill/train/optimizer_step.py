@@ -1,4 +1,4 @@
-"""Optimizer steps: one by one, as a compiled program, or on the device without waiting for it.
+"""Optimizer steps: in eager mode, as a compiled program, or on a GPU without waiting for it.
 
 Symbols: M members of an ensemble (1 without), B windows of a batch.
 """
@@ -30,13 +30,13 @@ Update = Callable[[Tensor, int], float]  # window numbers (M, B), training step 
 
 
 class Steps:
-    """The updates of a training. How they are made is decided once; the training's state keeps it.
+    """The updates of a training. Their kind is chosen once and stored in the training's state.
 
     Args:
-        training: its state.
-        objective: of the training, see `objective.Objective`.
-        learn: settings.
-        progress: receives how steps are executed.
+        training: state of the training.
+        objective: objective of the training, see `objective.Objective`.
+        learn: settings of the training.
+        progress: receives messages on the kind of updates.
         batches: window numbers of each step.
 
     Raises:
@@ -66,10 +66,10 @@ class Steps:
         return self._on_device is not None
 
     def __call__(self, step: int) -> None:
-        """Make one step; its loss, the mean over the members, is for `collect`.
+        """Make one step; `collect` returns its loss, the mean over the members.
 
         Raises:
-            TrainingFailed: loss or gradient is not finite, or memory does not suffice.
+            TrainingFailed: The loss or the gradient is not finite, or memory does not suffice.
         """
         self._prefetch(step + 1)
         while True:
@@ -87,13 +87,14 @@ class Steps:
                     raise failure from error
             else:
                 return
-            self._halve(failure.problem)  # out here, where the failed step holds nothing any more
+            # Outside of `except`: the exception holds the frames, and so the tensors, of the step.
+            self._halve(failure.problem)
 
     def collect(self) -> list[float]:
         """Return the losses of the steps since the last call, in order.
 
         Raises:
-            TrainingFailed: loss or gradient of one of them is not finite.
+            TrainingFailed: The loss or the gradient of one of them is not finite.
         """
         if self._on_device is not None:
             try:
@@ -104,7 +105,7 @@ class Steps:
         return losses
 
     def _prefetch(self, step: int) -> None:
-        """Begin to load the data of a step; one of several processes loads only its part, later."""
+        """Begin to load the data of a step; with several processes, each loads its part later."""
         begin = self.objective.prefetch
         if begin is not None and step < self.learn.total_steps and process_group().size == 1:
             begin(self._batches.at(step), step)
@@ -131,7 +132,7 @@ class Steps:
         return explained(fault, *about, (self._batches.at(at), at))
 
     def _is_for_device(self) -> bool:
-        """Return whether steps leave their losses on the device, and never wait for it."""
+        """Return whether losses stay on the device, so that steps do not wait for it."""
         return self.device.type == "cuda" and reason_against_device(self.training) is None
 
     def _check_graph(self) -> None:
@@ -140,7 +141,8 @@ class Steps:
         against = reason_against_graph(self.training, self.objective, self.learn)
         if against:
             where = f"{SETTING}: on"
-            raise BadInput(where, f"a CUDA graph cannot hold an update {against}", fix="set it off")
+            message = f"a CUDA graph cannot hold an update {against}"
+            raise BadInput(where, message, fix=f"set {SETTING} to off")
 
     def _halve(self, why: str) -> None:
         state = self.training.state
@@ -149,7 +151,7 @@ class Steps:
         self._on_device = None
         make_room()
         state.pieces, state.compiled, self._update = 2 * state.pieces, False, None
-        self._progress.log_message(f"{why}: a step is {state.pieces} micro-batches from here on")
+        self._progress.log_message(f"{why}: steps now have {state.pieces} micro-batches")
 
     def _in_precision(self, objective: Objective) -> Objective:
         def loss(which: Tensor, step: int, *part: tuple[int, int]) -> Tensor:
@@ -193,7 +195,7 @@ class Steps:
         if learn.matmul != "auto":
             state.matmul = learn.matmul
         elif learn.deterministic or self.parts or process_group().size > 1:
-            # Which is faster is a matter of the clock, and of each process for itself.
+            # `probe` uses the clock: not deterministic, and each process could choose differently.
             state.matmul = "highest"
         else:
             loss = self.objective.loss
@@ -201,7 +203,7 @@ class Steps:
 
 
 def reason_against(training: Training, objective: Objective, learn: Learn) -> str | None:
-    """Return why the update cannot be compiled; None if it can."""
+    """Return why the update cannot be compiled, as the end of a sentence; None if it can."""
     parts = training.module.modules()
     drops = any(isinstance(part, torch.nn.Dropout) and part.p > 0.0 for part in parts)
     if not isinstance(training.optimizer, torch.optim.AdamW):
@@ -218,7 +220,7 @@ def reason_against(training: Training, objective: Objective, learn: Learn) -> st
 
 
 def reason_against_device(training: Training) -> str | None:
-    """Return why every step has to wait for the device; None if it need not."""
+    """Return why every step has to wait for the device; None if it does not."""
     if not getattr(training.optimizer, "_step_supports_amp_scaling", False):
         return "of an optimizer without a fused kernel, such as rmsprop"
     if process_group().size > 1:
@@ -231,7 +233,7 @@ def reason_against_graph(training: Training, objective: Objective, learn: Learn)
     if not objective.static:
         return "that changes from step to step (horizon schedule, noise, teacher forcing, sampling)"
     if has_own_code(learn):
-        return "with code of your own"
+        return "with custom code"
     return reason_against_device(training)
 
 
@@ -241,20 +243,21 @@ def is_to_be_compiled(
     """Return whether the updates of a training are compiled, see `learn.compile`.
 
     Args:
-        training: its state.
-        objective: of the training.
-        learn: settings.
-        batch: window numbers (M, B) to count operations with.
+        training: state of the training.
+        objective: objective of the training.
+        learn: settings of the training.
+        batch: window numbers (M, B) for which operations are counted.
 
     Raises:
-        BadInput: `learn.compile` is on, and it cannot be.
+        BadInput: `learn.compile` is on, and the update cannot be compiled.
     """
-    # What compilation saves was measured on CPUs; on a GPU a CUDA graph saves most of it.
+    # OVERHEAD and COMPILE_TIME were measured on CPUs; on a GPU a CUDA graph saves most of it.
     if learn.compile == "off" or (learn.compile == "auto" and batch.device.type == "cuda"):
         return False
     against = reason_against(training, objective, learn)
     if learn.compile == "on" and against:
-        raise BadInput("learn.compile: on", f"nothing compiles an update {against}", fix="say auto")
+        message = f"cannot compile an update {against}"
+        raise BadInput("learn.compile: on", message, fix="set learn.compile: auto")
     if against or learn.compile == "on":
         return not against
     if has_own_code(learn):  # may use code that the compiler cannot trace
@@ -265,7 +268,7 @@ def is_to_be_compiled(
 
 
 def as_program(training: Training, objective: Objective, learn: Learn) -> Update:
-    """Return the compiled update; the first call compiles it."""
+    """Return the compiled update, (window numbers (M, B), step) -> loss; call 1 compiles it."""
     module, optimizer = training.module, training.optimizer
     device = next(module.parameters()).device
     assert isinstance(
@@ -282,7 +285,7 @@ def as_program(training: Training, objective: Objective, learn: Learn) -> Update
 
 
 def one_by_one(training: Training, objective: Objective, learn: Learn) -> Update:
-    """Return the update in eager mode."""
+    """Return the update in eager mode, (window numbers (M, B), step) -> loss."""
     module, optimizer, scaler = training.module, training.optimizer, training.scaler
     gradient, own = gradient_of(training, objective), process_group()
 
@@ -290,7 +293,7 @@ def one_by_one(training: Training, objective: Objective, learn: Learn) -> Update
         for group in optimizer.param_groups:
             group["lr"] = learn.schedule.rate(step, learn.optimizer.lr, learn.total_steps)
         seed = learn.seed * 1_000_003 + step + own.seed(step)
-        torch.manual_seed(seed % 2**63)  # of drop-out
+        torch.manual_seed(seed % 2**63)  # for drop-out; all other noise is keyed by the step
         optimizer.zero_grad(set_to_none=True)
         loss = gradient(batch, step)
         if scaler is None:
@@ -300,7 +303,8 @@ def one_by_one(training: Training, objective: Objective, learn: Learn) -> Update
             return value
         scaler.unscale_(optimizer)
         norm = clip(module, max_norm(learn), objective.members).item()
-        # An overflow of the scaled gradient costs this step alone, and halves the scale.
+        # An overflow of the scaled gradient skips this step only and halves the scale, so the norm
+        # has to be finite only where the scale is at its minimum.
         alone = scaler.get_scale() <= MIN_SCALE
         value = checked(loss.item() / objective.members, norm, norm_too=alone)
         scaler.step(optimizer)

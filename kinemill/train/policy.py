@@ -1,11 +1,11 @@
 """Base class of policies: tensors in, an action and a carry out.
 
-The tensors come in this order, those that a policy lacks left out: `observation` (B, D) float32,
-each image (B, H, W, C) uint8, each text (B, L) uint8, `action_mask` (B, M) float32, `seed` (B, 1)
-int64, then the carry, float32, zeros before the first step of an episode. Out come `action` (B, A)
-float32 and the carry for the step after. Everything between a robot's units and the network is
-inside: scaling, histories, chunks and their queue, sampling by the seed, limits. The same module is
-    trained, exported, verified and run.
+The inputs are, in this order and where a policy has them: `observation` (B, D) float32, each image
+(B, H, W, C) uint8, each text (B, L) uint8, `action_mask` (B, M) float32, `seed` (B, 1) int64, then
+the carry, float32, zeros before the first step of an episode. The outputs are `action` (B, A)
+float32 and the carry for the next step, in task units. The module includes scaling, histories,
+chunks and their queue, sampling by the seed, and limits. The same module is trained, exported,
+verified and run.
 
 Symbols: B batch, D numbers observed, A actions, M choices, L bytes of a text.
 """
@@ -21,10 +21,10 @@ __all__ = ["MASK", "OBSERVATION", "SEED", "PolicyLayout", "PolicyModule"]
 
 
 class PolicyModule(nn.Module):
-    """A policy, see the top of this file.
+    """A policy, see the module's docstring for the order of tensors.
 
     Args:
-        layout: its observations and actions.
+        layout: observations and actions of the policy.
     """
 
     def __init__(self, layout: PolicyLayout) -> None:
@@ -38,14 +38,14 @@ class PolicyModule(nn.Module):
 
     @abstractmethod
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
-        """Return the action (B, A) in task units, and the carry; discrete ones are whole numbers.
+        """Return the action (B, A) in task units, and the carry; choices are whole numbers.
 
         Args:
             tensors: `layout.inputs`, then the carry.
         """
 
     def initial_carry(self, batch: int) -> tuple[Tensor, ...]:
-        """Return the initial carry, zeros."""
+        """Return the initial carry: zeros, (B, ...) each."""
         like = next(self.parameters())
         return tuple(
             torch.zeros(batch, *shape, device=like.device, dtype=torch.float32)
@@ -53,7 +53,7 @@ class PolicyModule(nn.Module):
         )
 
     def blank(self, batch: int) -> tuple[Tensor, ...]:
-        """Return inputs of the right shapes and types: zeros, and nothing forbidden."""
+        """Return inputs (B, ...) of the right shapes and types: zeros, and a mask of ones."""
         layout = self.layout
         made: dict[str, Tensor] = {OBSERVATION: torch.zeros(batch, len(layout.observation))}
         made |= {name: torch.zeros(batch, *shape).byte() for name, shape in layout.images.items()}

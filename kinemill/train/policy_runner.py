@@ -14,9 +14,9 @@ from kinemill.train.policy import PolicyModule
 
 
 class Bare(nn.Module):
-    """A policy whose carry has no tensors of size 0, which no ONNX file can hold.
+    """A policy whose carry has no tensors of size 0, which ONNX files cannot hold.
 
-    A policy that looks at the present alone carries an empty history; here it is made inside.
+    A policy without memory carries an empty history; this module adds it inside.
     """
 
     def __init__(self, module: PolicyModule) -> None:
@@ -25,7 +25,7 @@ class Bare(nn.Module):
         self.carry_shapes = tuple(tuple(shape) for shape in module.carry_shapes if 0 not in shape)
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
-        """Return the action and the carry without its empty parts."""
+        """Return the action (B, A) in task units, and the carry without its empty parts."""
         inputs, shapes = len(self.layout.inputs), [tuple(one) for one in self.module.carry_shapes]
         carry, batch, device = iter(tensors[inputs:]), tensors[0].shape[0], tensors[0].device
         whole = [
@@ -43,7 +43,7 @@ def interface_of(
     """Return the interface of an exported policy.
 
     Raises:
-        BadInput: its carry does not start as zeros, which the runtime takes for granted.
+        BadInput: The initial carry is not zero, as the runtime requires.
     """
     if any(bool(part.any()) for part in module.initial_carry(1)):
         raise BadInput("initial carry", "is not zero", expected="a carry that starts as zeros")
@@ -52,17 +52,17 @@ def interface_of(
 
 
 class TorchRunning:
-    """A module in evaluation mode, without gradients, as the runtime runs it.
+    """Run a module in evaluation mode without gradients, with the interface of the runtime.
 
     Args:
-        module: on any device; its mode stays as it is.
+        module: the policy, on any device; a call restores its mode.
     """
 
     def __init__(self, module: PolicyModule) -> None:
         self._bare, self._inputs = Bare(module), module.layout.inputs
 
     def __call__(self, feed: Inputs) -> list[Array]:
-        """Return the action and the next carry."""
+        """Return the action (B, A) in task units, and the next carry."""
         module = self._bare.module
         device, training = next(module.parameters()).device, module.training
         names = [*self._inputs, *(name for name in feed if name.startswith("carry_"))]
@@ -77,8 +77,8 @@ def as_policy(module: PolicyModule, task: str = "", *, finite: bool = True) -> P
     """Return a policy that runs in torch, with the memory, seeds and checks of an exported one.
 
     Args:
-        module: the policy; later weights take effect immediately.
-        task: its name, for messages.
-        finite: refuse NaN and infinity in observations.
+        module: the policy; changes of its weights take effect immediately.
+        task: name of the task, for messages.
+        finite: whether to refuse NaN and infinity in observations.
     """
     return Policy(interface_of(module, task), TorchRunning(module), finite=finite)

@@ -1,8 +1,8 @@
 """Precision of float32 matrix multiplication: exact, or bfloat16 units where that is faster.
 
 Processors with bfloat16 units multiply large matrices up to twice as fast, and small ones at half
-the speed (measured: 64 x 64 at 32 rows 0.45, 256 x 256 at 1024 rows 2.1). Validation, export and
-runtime are whole float32 always.
+the speed (measured speed ratio: 64 x 64 at 32 rows 0.45, 256 x 256 at 1024 rows 2.1). Validation,
+export and runtime always use float32.
 """
 
 import time
@@ -17,8 +17,8 @@ Matmul = Literal["highest", "high", "medium"]
 
 SMALLEST = 256  # rows of a batch, and sizes of a weight, below which the check is skipped
 ROUNDS = 5
-GAIN = 1.2  # times as fast, or it is not worth it
-OFF = 0.01  # largest relative deviation of the loss, and of the gradient
+GAIN = 1.2  # smallest speed ratio for which bfloat16 is used
+OFF = 0.01  # largest relative deviation of loss and gradient
 
 
 @contextmanager
@@ -36,9 +36,9 @@ def probe(module: torch.nn.Module, loss: Callable[[Tensor], Tensor], batch: Tens
     """Return `medium` if it is faster on this machine and the gradient stays close, else `highest`.
 
     Args:
-        module: what learns; its gradients are None afterwards.
-        loss: batch of window numbers (M, B) -> scalar.
-        batch: to try it with.
+        module: module to train; its gradients are None afterwards.
+        loss: window numbers (M, B) -> scalar.
+        batch: window numbers (M, B) of the measurement.
     """
     if not worth_a_look(module, batch):
         return "highest"
@@ -54,7 +54,7 @@ def probe(module: torch.nn.Module, loss: Callable[[Tensor], Tensor], batch: Tens
 def worth_a_look(module: torch.nn.Module, batch: Tensor) -> bool:
     """Return whether matrices are large enough, and the processor has bfloat16 units.
 
-    Most trainings are too small, and for these the answer is the same at any time.
+    Most trainings are too small. For them the result does not depend on the clock.
     """
     weights = [one for one in module.parameters() if one.dim() >= 2]
     large = any(min(one.shape[-2:]) >= SMALLEST for one in weights)

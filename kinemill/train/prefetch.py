@@ -26,7 +26,7 @@ class Prefetch:
     """Tensors (B R, ...) of the next step by name, loaded in one thread.
 
     Args:
-        device: of the tensors; they are sent to a GPU from pinned memory, without waiting.
+        device: device of the tensors; a GPU gets them from pinned memory, without waiting.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -38,9 +38,9 @@ class Prefetch:
         """Begin to load the tensors of a step of B windows; those of earlier steps are dropped.
 
         Args:
-            step: of the training.
+            step: training step.
             windows: B.
-            load: returns the tensors on the CPU; it runs in the thread.
+            load: returns the tensors (B R, ...) by name, on the CPU; it runs in the thread.
         """
         recent = [batch for batch in self._batches if step - 1 <= batch.step < step]
         self._batches = [*recent, _Batch(step, windows, self._thread.submit(self._pinned, load))]
@@ -49,12 +49,12 @@ class Prefetch:
         """Return the tensors of the windows of a step, on the device; None if not requested.
 
         Args:
-            step: of the training.
+            step: training step.
             windows: number of windows.
             part: their position in the whole batch; None: they are all of it.
 
         Raises:
-            KinemillError: As `load`, whose errors are raised here.
+            KinemillError: `load` raised it.
         """
         first, whole = part or (0, windows)
         for batch in self._batches:

@@ -2,11 +2,11 @@
 
 An output y is a function of the present row: y = h(x, u), with feed-through of the action. The
 inputs of the readout are the same for every model family: the encoded row, the outputs of the
-network (often accelerations), and its carry. It is linear with random tanh features (Rahimi and
-Recht 2007, "Random features for large-scale kernel machines"), fitted in closed form; then all its
-weights are trained with the network, in the same loss.
+network (often accelerations), and its carry. It is linear in its inputs and in random tanh features
+of them (Rahimi and Recht 2007, "Random features for large-scale kernel machines"), and is fitted in
+closed form. Then all its weights are trained with the network, in the same loss.
 
-Symbols: N rows, K numbers seen, Y outputs.
+Symbols: N rows, K inputs, Y outputs.
 """
 
 from collections.abc import Iterable, Iterator
@@ -24,7 +24,7 @@ CONSTANT = 1e-9  # a smaller standard deviation, relative to the mean, counts as
 
 
 class Readout(nn.Module):
-    """(N, K) -> (N, Y), in units of the task.
+    """(N, K) -> (N, Y) in task units.
 
     Args:
         inputs: K.
@@ -45,7 +45,7 @@ class Readout(nn.Module):
             self.register_buffer(f"{name}_std", torch.ones(size))
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return the outputs (N, Y) of inputs (N, K)."""
+        """Return the outputs (N, Y), in task units, of inputs (N, K)."""
         return self.linear(self._features(inputs)) * self.output_std + self.output_mean
 
     def _features(self, inputs: Tensor) -> Tensor:
@@ -60,8 +60,9 @@ class Readout(nn.Module):
         """Fit the scaling and the linear weights by ridge regression; tanh features stay random.
 
         Args:
-            examples: inputs (n, K) and outputs (n, Y) of some rows each.
-            scaling: a readout with the scaling to use: the members of an ensemble share one.
+            examples: batches of inputs (n, K) and outputs (n, Y) in task units.
+            scaling: a readout whose scaling is used, so that the members of an ensemble share it;
+                None: the scaling of the examples.
         """
         pairs = [(inputs.double(), outputs.double()) for inputs, outputs in examples]
         seen_rows, truth = (torch.cat(parts) for parts in zip(*pairs, strict=True))

@@ -1,7 +1,7 @@
 """Relations: how outputs change states, and which states follow from others.
 
 Symbols: S states, O outputs, Δ time step in s. One step is linear in state x and outputs y:
-x[k+1] = x[k] + x[k] D + y Q, with D (S, S) and Q (O, S) made here once from the relations.
+x[k+1] = x[k] + x[k] D + y Q. D (S, S) and Q (O, S) are computed here once from the relations.
 """
 
 from collections.abc import Mapping
@@ -59,7 +59,7 @@ def outputs_of(
 def relations_of(
     channels: Mapping[str, Channel], outputs: Mapping[str, Output], relations: Mapping[str, Follows]
 ) -> dict[str, Follows]:
-    """Return how states follow from others: as `given`, else from channels' `derivative_of`."""
+    """Return the relations of states: `relations`, else from `derivative_of` of channels."""
     states = [name for name, channel in channels.items() if channel.role == "state"]
     predicted = {output.of for output in outputs.values()}
     implied = {
@@ -74,9 +74,10 @@ def relations_of(
 def integrate(
     task: Task, outputs: list[Output], follows: Mapping[str, Follows], integrator: str
 ) -> tuple[Array, Array]:
-    """Return D and Q of one step: what outputs give first, then what follows, outwards.
+    """Return D (S, S) and Q (O, S) of one step of `task.dt` s.
 
-    For rk4 they are those of Euler's method, of which `train.step` takes four.
+    The states of outputs come first, then the states that follow from these, and so on. For rk4, D
+    and Q are those of Euler's method, which `train.step` evaluates four times.
     """
     states = task.states
     count = len(states)
@@ -99,6 +100,8 @@ def integrate(
             drift[source, column] += times
             if item.relation == "equal":
                 drift[column, column] -= 1.0
+            # Semi-implicit methods use the parent at k+1, which is itself x + x D + y Q: its
+            # columns of D and Q are added.
             times *= _share_of_next(item, integrator)
             drift[:, column] += times * drift[:, source]
             gain[:, column] += times * gain[:, source]
@@ -107,7 +110,7 @@ def integrate(
 
 
 def _share_of_next(item: Follows, integrator: str) -> float:
-    """Return how much of the parent is that of k+1: all, half (x += Δ (v + v') / 2) or nothing."""
+    """Return the share of the parent at k+1: 1, 0.5 (x += Δ (v + v') / 2) or 0."""
     if item.relation == "equal":
         return 1.0
     if integrator == "trapezoidal" and item.relation == "derivative":
@@ -116,7 +119,7 @@ def _share_of_next(item: Follows, integrator: str) -> float:
 
 
 def _times(item: Follows, task: Task, name: str) -> float:
-    """Return the factor of the parent: Δ for a derivative, which deg/s of rad may be."""
+    """Return the factor of the parent: Δ for a derivative, with its unit converted (deg/s, rad)."""
     if item.relation != "derivative":
         return 1.0
     parent, unit = task.channels[item.parent].unit, task.channels[name].unit
@@ -180,7 +183,7 @@ def _of_relations(
         elif name in predicted:
             problems.append((where, f"{name!r} is already given by the output {predicted[name]!r}"))
         elif _circles(name, whole):
-            message = f"{name!r} follows, over others, from itself"
+            message = f"{name!r} follows from itself"
             problems.append(((*where, "parent"), message))
         elif wrong := _wrong_unit(item, channels[name].unit, channels[item.parent].unit):
             problems.append(((*where, "relation"), wrong))

@@ -1,8 +1,8 @@
 """Resume an interrupted training from its checkpoints, or report why they cannot be used.
 
-The folder of a training is named by the digest of all inputs of its weights, so a training with
-other settings or data starts in a new folder. `inputs.json` in it holds these inputs: a refused
-resume reports the changes.
+The name of a training's folder is the digest of all inputs of its weights, so a training with other
+settings or data starts in a new folder. Its file `inputs.json` holds these inputs, so that an error
+can list the changes.
 """
 
 from collections.abc import Collection, Iterator
@@ -30,12 +30,12 @@ def note_inputs(folder: Path, inputs: Json) -> None:
 
 
 def latest_unfinished(home: Home, task: str, among: Collection[str] | None = None) -> Path | None:
-    """Return the folder with the newest checkpoint of a task's trainings that made no model yet.
+    """Return the folder with the newest checkpoint of a task's unfinished trainings, or None.
 
     Args:
-        home: where they are.
-        task: its name.
-        among: names of folders that count; None: all, those of a search included.
+        home: home of the trainings.
+        task: name of the task.
+        among: names of folders to consider; None: all, including those of a search.
     """
     checkpoints_by_time = list[tuple[float, Path]]()
     for folder in _folders(home.runs / task):
@@ -52,10 +52,10 @@ def _folders(folder: Path) -> Iterator[Path]:
 
 
 def refuse_changes(folder: Path, inputs: Json) -> None:
-    """Pass if a training with these inputs can resume from the checkpoints in `folder`.
+    """Check that a training with these inputs can resume from the checkpoints in `folder`.
 
     Raises:
-        BadInput: it does not; each setting, and the data, that changed is named.
+        BadInput: The inputs differ; the error names each changed setting and changed data.
     """
     previous = read_json(folder / INPUTS)
     if canonical(previous) == canonical(inputs):

@@ -18,10 +18,10 @@ from kinemill.train.layout import Layout
 
 
 class RobotNetwork(nn.Module):
-    """A network with a vector per robot; without `robots_set` it uses the first, the task's own.
+    """A network with a vector per robot; outside of `robots_set` it uses that of the task's robot.
 
     Args:
-        trunk: network of F + V features, see `models`.
+        trunk: network with F + V input features, see `models`.
         robots: number of robots.
         length: V.
     """
@@ -44,7 +44,7 @@ class RobotNetwork(nn.Module):
         return self.trunk.warm_up(torch.cat([features, vector], dim=2))
 
     def forward(self, features: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
-        """(B, F), carry -> outputs (B, O), carry."""
+        """Run the trunk on one row: (B, F), carry -> outputs (B, O), carry."""
         return self.trunk(torch.cat([features, self._vector(features)], dim=1), *carry)
 
     def _vector(self, features: Tensor) -> Tensor:
@@ -54,10 +54,10 @@ class RobotNetwork(nn.Module):
 
 
 def make_robot_network(model: Model, layout: Layout, robots: int, length: int) -> RobotNetwork:
-    """Make the network of `robots` robots, its weights still random.
+    """Make the network of `robots` robots with random weights.
 
     Raises:
-        BadInput: the model is fitted in closed form, or made of one robot's own channels.
+        BadInput: The model is fitted in closed form, which allows one robot only.
     """
     trunk = model.build(layout.features + length, len(layout.outputs), layout.history)
     if hasattr(trunk, "fit"):
@@ -71,7 +71,7 @@ def make_robot_network(model: Model, layout: Layout, robots: int, length: int) -
 
 @contextmanager
 def robots_set(module: nn.Module, robots: Tensor | None) -> Generator[None]:
-    """Set the robot of each row, (B,) int64, of the networks in `module`; context manager."""
+    """Set the robot of each row, (B,) int64, in the networks of `module` inside the context."""
     if robots is None:
         yield
         return
@@ -86,13 +86,13 @@ def robots_set(module: nn.Module, robots: Tensor | None) -> Generator[None]:
 
 
 def robots_of(dataset: PackedDataset) -> tuple[str, ...]:
-    """Return the tasks whose episodes a dataset holds, its own first."""
+    """Return the tasks of the episodes of a dataset, its own task first."""
     others = sorted({one.task for one in dataset.episodes} - {"", dataset.task})
     return dataset.task, *others
 
 
 def robot_by_window(dataset: PackedDataset, robots: tuple[str, ...], starts: Tensor) -> Tensor:
-    """Return which robot each window is of, (W,) int64, from its first row, (W,)."""
+    """Return the robot of each window: first rows (W,) int64 -> indices in `robots` (W,) int64."""
     firsts = np.array([one.start for one in dataset.episodes])
     order = np.argsort(firsts)
     which = np.searchsorted(firsts[order], starts.cpu().numpy(), side="right") - 1

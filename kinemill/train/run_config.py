@@ -70,7 +70,7 @@ def _version(name: str) -> str | None:
 
 
 def dotted(value: object, prefix: str = "") -> Json:
-    """Return nested settings as dotted keys, as MLflow lists them; own code by its digest."""
+    """Return nested settings as dotted keys for MLflow; custom code is replaced by its digest."""
     if prefix.endswith(".source") and isinstance(value, str):
         return {prefix: digest(value)}
     if not isinstance(value, dict) or not value:

@@ -22,11 +22,11 @@ Parts = Callable[[], Iterator[Tensor]]
 def feature_scale(dataset: PackedDataset, layout: Layout) -> tuple[Tensor, Tensor]:
     """Return mean and standard deviation of each feature, (F,) float64 each; the latter may be 0.
 
-    A coordinate is scaled by how far it moves in a history: its spread is the root of the mean
-    square, or the largest, of x[k + H] - x[k], also for differences to the previous row. Over its
-    own root mean square a difference would be mostly noise where a sensor counts or velocities are
-    measured too (see docs/training.md). Its mean is 0, so that the unknown difference of a first
-    row, which counts as 0, is neutral.
+    The scale of a relative coordinate is its motion in a history: the root mean square, or the
+    maximum, of x[k + H] - x[k], also for differences to the previous row. Scaled by its own root
+    mean square, a one-row difference would be mostly noise with a quantizing sensor or with
+    measured velocities (see docs/training.md). Its mean is 0, so that the unknown difference of a
+    first row, 0, is neutral.
     """
     pairs: list[tuple[float, float]] = []
     if layout.transform is not None:
@@ -51,7 +51,7 @@ def _of_feature(
         return (low + high) / 2, (high - low) / 2
     if encoding.origin:
         return 0.0, _reach(dataset, column, layout.history, encoding.scale == "range")
-    if encoding.type == "plain" and encoding.scale == "z_score":  # the dataset knows it already
+    if encoding.type == "plain" and encoding.scale == "z_score":  # part of the dataset's statistics
         return float(dataset.mean[column]), float(dataset.std[column])
 
     def parts() -> Iterator[Tensor]:
@@ -65,7 +65,7 @@ def _of_transformed(dataset: PackedDataset, layout: Layout, name: str) -> tuple[
     """Return mean and standard deviation of a feature of `layout.transform`.
 
     Raises:
-        BadInput: It is not finite in the training split.
+        BadInput: The feature is not finite in the training split.
     """
     scale, transform = layout.encodings[0].scale, layout.transform
     assert transform is not None
@@ -92,7 +92,7 @@ def _of_transformed(dataset: PackedDataset, layout: Layout, name: str) -> tuple[
 
 
 def coordinate_scale(dataset: PackedDataset, layout: Layout) -> Tensor:
-    """Return the root mean square of the change of each coordinate in a step, (K,) float64.
+    """Return the root mean square of each coordinate's change in one step, (K,) float64.
 
     Raises:
         BadInput: A coordinate is not finite, or `decode` is not the inverse of `encode`.
@@ -124,7 +124,7 @@ def _check_inverse(layout: Layout, errors: Tensor) -> None:
                 f"learn.coordinates: {layout.coordinates.type}",
                 f"decode(encode(states)) differs by {error:.3g} standard deviations in {name!r}",
                 expected=f"the same states, to {INVERSE:g}",
-                fix="let decode be the inverse of encode over the whole range of the states",
+                fix="make decode the inverse of encode over the whole range of the states",
             )
 
 
@@ -141,7 +141,7 @@ def _range(parts: Parts) -> tuple[float, float]:
 
 
 def _moments(parts: Parts) -> tuple[float, float]:
-    """Return mean and standard deviation, in two passes: squares of large numbers lose digits."""
+    """Return mean and standard deviation in two passes: a sum of large squares loses digits."""
     count = sum(len(part) for part in parts())
     mean = sum(float(part.sum()) for part in parts()) / count
     square = sum(float((part - mean).square().sum()) for part in parts()) / count
@@ -149,7 +149,7 @@ def _moments(parts: Parts) -> tuple[float, float]:
 
 
 def _reach(dataset: PackedDataset, column: int, rows: int, largest: bool) -> float:
-    """Return how far a column moves in `rows` rows of an episode, or in all of a short one."""
+    """Return the motion of a column over `rows` rows, or over a whole shorter episode."""
     lags = (
         values[min(rows, len(values) - 1) :] - values[: -min(rows, len(values) - 1) or None]
         for values in _columns(dataset, column)

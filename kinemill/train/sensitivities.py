@@ -2,10 +2,10 @@
 
 A rollout is x[k+1] = f(x[k], a[k], θ), where x holds the state and the carry. Its slopes obey
 S[k+1] = ∂f/∂x S[k] + ∂f/∂θ (forward sensitivities; Dickinson and Gelinas, 1976). The rollout is
-computed first, so both Jacobians of all steps and windows are independent of each other and are
-made in large batches. Only small matrix products remain for each step. Parts of the carry that do
-not matter once the history is full (`settled` of a network) are left out of x, so a model with two
-hidden states has n = 3, however long its history is.
+computed first. Then the Jacobians of all steps and windows are independent of each other and are
+computed in large batches, and only small matrix products remain for each step. Parts of the carry
+that are constant once the history is full (`settled` of a network) are left out of x: a model with
+one state and two hidden states has n = 3, for any length of history.
 Symbols: B windows, T horizon, S states, A actions, n size of x, P parameters, M rows of a batch.
 """
 
@@ -22,10 +22,10 @@ from kinemill.train.time_limit import OutOfTime, check_time
 
 Window = tuple[Tensor, ...]  # states (B, H, S), past actions, actions (B, T, A), truth (B, T, S)
 
-DIRECTIONS = 128  # columns of a Jacobian that are made together, bounds memory
+DIRECTIONS = 128  # columns of a Jacobian that are computed together; bounds memory
 ROWS = 1024  # rows of a batch
-MOST_VALUES = 256  # n; beyond it, slopes are carried along the rollout instead
-CELLS = 4_000_000  # numbers of the Jacobians of the steps that are made together
+MOST_VALUES = 256  # largest n; above it, slopes are differentiated through the whole rollout
+CELLS = 4_000_000  # numbers of the Jacobians that are computed together; bounds memory
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Deadline:
     """End of a computation that can stop early.
 
     Attributes:
-        at: `time.monotonic()` of it, s; None: there is none.
+        at: value of `time.monotonic()`, s; None: no deadline.
     """
 
     at: float | None = None
@@ -49,7 +49,7 @@ class _Packed(torch.nn.Module):
     """(x (M, n), actions (M, A)) -> (M, n), where x holds the state and the carry of a step.
 
     Attributes:
-        lead: steps that `_Initial` makes; 1 if x leaves out what has settled after the first.
+        lead: number of steps in `_Initial`: 1 if x leaves out parts that settle in the first step.
     """
 
     def __init__(self, step: Step) -> None:
@@ -129,7 +129,7 @@ class Rollouts:
         self._latest: tuple[Tensor, int, Tensor] | None = None
 
     def named(self, flat: Tensor, prefix: str = "") -> dict[str, Tensor]:
-        """Return the parameters in a flat vector (P,) by name."""
+        """Split a flat vector of parameters (P,) into tensors by name."""
         parts = flat.split([value.numel() for value in self._parameters.values()])
         named = zip(self._parameters.items(), parts, strict=True)
         return {f"{prefix}{name}": part.view_as(value) for (name, value), part in named}
@@ -159,7 +159,7 @@ class Rollouts:
             value.copy_(part)
 
     def _parts(self, flat: Tensor, horizon: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield errors (N,) and their slopes (N, P), a block of steps of all windows per item."""
+        """Yield errors (N,) and their slopes (N, P), for one block of steps of all windows each."""
         if self._size > MOST_VALUES:
             yield self._along_the_rollout(flat, horizon)
             return
@@ -183,7 +183,7 @@ class Rollouts:
             yield missed[some].flatten(), scaled.flatten(0, 2)
 
     def _roll(self, flat: Tensor, horizon: int) -> Tensor:
-        """Return x from the start on, after each step: (T + 1 - lead, B, n); caches the latest."""
+        """Return x at the start and after each step, (T + 1 - lead, B, n); cache the result."""
         if self._latest is not None:
             earlier, steps, visited_then = self._latest
             if earlier is flat and steps == horizon:
@@ -218,7 +218,7 @@ class Rollouts:
     def _jacobians(self, flat: Tensor, x: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
         """Return ∂f/∂x (T, B, n, n) and ∂f/∂θ (T, B, n, P) of x (T, B, n), actions (T, B, A).
 
-        Reverse mode for few values, n passes for all parameters; else forward mode.
+        Reverse mode takes n passes for all parameters, forward mode one per parameter and value.
         """
         by_x, by_parameter = list[Tensor](), list[Tensor]()
         rows = zip(x.flatten(0, 1).split(ROWS), actions.flatten(0, 1).split(ROWS), strict=True)
@@ -258,7 +258,7 @@ class Rollouts:
         return torch.cat([*by_x]).movedim(0, -1), torch.cat([*by_parameter]).movedim(0, -1)
 
     def _along_the_rollout(self, flat: Tensor, horizon: int) -> tuple[Tensor, Tensor]:
-        """Return errors (N,) and slopes (N, P), carried along the rollout with each parameter."""
+        """Return errors (N,) and slopes (N, P) by forward mode through the whole rollout."""
 
         def errors(flat: Tensor) -> Tensor:
             return functional_call(self._whole, self.named(flat, "step."), (self._window, horizon))
@@ -266,7 +266,7 @@ class Rollouts:
         return errors(flat), torch.cat([*self._columns(errors, flat)]).movedim(0, -1)
 
     def _columns(self, function: Callable[[Tensor], Tensor], at: Tensor) -> Iterator[Tensor]:
-        """Yield derivatives along unit vectors (some, ...) by forward mode."""
+        """Yield batches of derivatives along unit vectors, (some, ...), by forward mode."""
 
         def along(direction: Tensor) -> Tensor:
             return jvp(function, (at,), (direction,))[1]

@@ -31,7 +31,7 @@ _UNHASHED_KEYS = (  # settings of `learn` that change the weights by rounding at
 def inputs(
     task: Task, dataset: ArtifactRef, training_set: ArtifactRef, start: WarmStart | None
 ) -> Json:
-    """Return the inputs of the model; a warm start counts by its digest.
+    """Return the inputs of the model; they include the digest of a warm start.
 
     Raises:
         BadInput: `learn.start_from` is set and `start` is not.
@@ -62,15 +62,15 @@ def run(
 
     Args:
         task: with the `learn` part.
-        home: of the artifacts, and of checkpoints under `runs/`.
-        dataset: with the validation split and the statistics.
+        home: home of the artifacts, and of checkpoints under `runs/`.
+        dataset: dataset with the validation split and the statistics.
         training_set: training data.
         listeners: tracker and progress.
         start: the model of `learn.start_from`, if it is set.
 
     Raises:
         TrainingFailed: Loss or gradient is not finite.
-        BadInput: No episode is long enough, the model to start from is of another robot, or the
+        BadInput: No episode is long enough, the start model belongs to another robot, or the
             settings need more cores or memory than this machine has.
     """
     check_processes("learn.threads", task.learn.threads)
@@ -82,7 +82,7 @@ def run(
         progress.log_message(start.note)
     note_inputs(folder, key)
     if checkpoint := bring_checkpoint(folder, INDEX):
-        progress.log_message(f"fetched {checkpoint} of another machine")
+        progress.log_message(f"fetched {checkpoint} from another machine")
     is_built = False
 
     def build(staging: Path) -> Json:

@@ -1,6 +1,6 @@
-"""The dynamics step in physical units, everything inside: encoding, network, relations, angles.
+"""The dynamics step in physical units: encoding, network, relations, integration, angles.
 
-Training, evaluation and export all run this one module, so they cannot mean different things.
+Training, evaluation and export all run this module, so their results agree by construction.
 Symbols: B batch, H history, T horizon, S states, A actions, C = S + A columns, F features, Y
 channels that are predicted but not fed back.
 """
@@ -27,17 +27,17 @@ ESTIMATOR = "estimator.weight"  # one more of them, for a layout with derived st
 class Step(nn.Module):
     """(state (B, S), action (B, A), carry...) -> (next_state (B, S), carry...), task units.
 
-    A network sees the features (B, F) of one row, scaled, and gives outputs (B, O), scaled. One
-    with the attribute `physical = True` sees `(state (B, S), action (B, A), features (B, F))` in
-    front of its carry instead, rows (B, K, ...) of them in `warm_up`, and gives outputs in their
-    own units: rad/s² for the derivative of a velocity.
+    A network maps the scaled features (B, F) of one row to scaled outputs (B, O). A network with
+    the attribute `physical = True` has the inputs `state (B, S), action (B, A), features (B, F)`
+    before its carry, rows (B, K, ...) of them in `warm_up`, and returns outputs in their own units:
+    rad/s² for the derivative of a velocity.
 
-    The carry depends on `layout.window`. `carried`: the carry of the network; before it, the
-    previous row, if coordinates are relative to it. `sliding`: the last H - 1 rows as they were
-    measured or predicted; the network processes all of them at each step.
+    The carry depends on `layout.window`. `carried`: the carry of the network, after the previous
+    row if coordinates are relative to it. `sliding`: the last H - 1 rows, measured or predicted;
+    the network processes all of them at each step.
 
     Args:
-        layout: order of channels, relations, integration, encodings, window.
+        layout: order of channels, relations, integrator, encodings, window.
         network: `(features (B, F), carry...) -> (outputs (B, O), carry...)`, see `models`.
         scale: the tensors named in SCALES, from the training split (`data.scale_of`).
     """
@@ -52,7 +52,7 @@ class Step(nn.Module):
     output_mean: Tensor
     output_std: Tensor
 
-    lowered: torch.dtype | None = None  # precision of the network in training, `mixed`
+    lowered: torch.dtype | None = None  # precision of the network in training, see `train.amp`
 
     def __init__(self, layout: Layout, network: Any, scale: Mapping[str, Tensor]) -> None:
         super().__init__()
@@ -89,10 +89,10 @@ class Step(nn.Module):
         return self.history if self.estimator is None else self.estimator.rows
 
     def estimate_history(self, states: Tensor, past_actions: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what `rollout` starts from, of measurements when the model runs.
+        """Return the inputs of `rollout` from measurements at run time.
 
         Args:
-            states: (B, R, S), with any value where a state is derived.
+            states: (B, R, S) in task units, with any value where a state is derived.
             past_actions: (B, R-1, A).
 
         Returns:
@@ -113,7 +113,7 @@ class Step(nn.Module):
         return ((1 + columns,), *own) if self.has_origin else own
 
     def initial_carry(self, batch: int) -> tuple[Tensor, ...]:
-        """Return the initial carry, zeros."""
+        """Return the initial carry: zeros, (B, ...) each."""
         return self._zeros(batch, self.carry_shapes)
 
     def _zeros(self, batch: int, shapes: tuple[tuple[int, ...], ...]) -> tuple[Tensor, ...]:
@@ -124,7 +124,7 @@ class Step(nn.Module):
         return state - self.period * torch.round(state * self.frequency)
 
     def network_inputs(self, rows: Tensor, origin: Tensor | None) -> tuple[Tensor, ...]:
-        """Return the network's inputs of rows (..., C), relative to `origin`."""
+        """Return the network's inputs of rows (..., C) in task units, relative to `origin`."""
         counted = rows if origin is None else rows - origin
         features = (self.encoder(counted) - self.feature_mean) / self.feature_std
         if not getattr(self.network, "physical", False):
@@ -189,31 +189,31 @@ class Step(nn.Module):
         return outputs, rows[:, 1:]
 
     def _from_previous(self, row: Tensor, previous: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
-        """Run the network on differences to the previous row, (B, 1 + C): 1, that row."""
+        """Run the network on differences to the previous row; `previous` (B, 1 + C) is 1, row."""
         outputs, *after = self._ask(*self.network_inputs(row, self._origin(row, previous)), *carry)
         return outputs, self._mark_known(row * self.encoder.previous), *after
 
     def _origin(self, row: Tensor, previous: Tensor) -> Tensor:
-        """Return the previous row, or the row itself while `previous` is still all zero."""
+        """Return the previous row; the row itself at the first step, where `previous` is zero."""
         return previous[:, 1:] + (1.0 - previous[:, :1]) * (row * self.encoder.previous)
 
     def _mark_known(self, origin: Tensor) -> Tensor:
         return torch.cat([torch.ones_like(origin[:, :1]), origin], dim=1)
 
     def change(self, state: Tensor, action: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
-        """Return the change of the state in one Euler step, and the carry."""
+        """Return the change in one Euler step: (B, S), (B, A), carry -> (B, S), carry."""
         outputs, *after = self.predict_outputs(state, action, *carry)
         return state @ self.drift + outputs @ self.gain, *after
 
     def forward(self, state: Tensor, action: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
-        """Advance one time step: (B, S), (B, A), carry -> (B, S), carry."""
+        """Advance one time step of `layout.dt` s: (B, S), (B, A), carry -> (B, S), carry."""
         next_state, _, *after = self._advance(state, action, carry)
         return next_state, *after
 
     def advance(self, state: Tensor, action: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
         """Advance one time step: (B, S), (B, A), carry -> (B, S), outputs (B, Y), carry.
 
-        Outputs are those of `state` and `action`: they belong to the row before the next state.
+        Outputs belong to the row of `state` and `action`, not to that of the next state.
         """
         next_state, outputs, *after = self._advance(state, action, carry)
         if self.readout is None:
@@ -256,7 +256,8 @@ class Step(nn.Module):
         outputs, *after = self.predict_outputs(state, action, *carry)
         change = state @ self.drift + outputs @ self.gain
         if self.layout.integrator == "rk4":
-            # Kutta (1901), the action held: k1 is `change`. All stages count from k1's origin.
+            # Kutta (1901) with the action held; k1 is `change`. All stages use the origin of k1:
+            # an intermediate stage is no row of the log.
             stage_carry = carry
             if self.has_origin:
                 row = torch.cat([state, action], dim=-1)
@@ -280,19 +281,19 @@ class Step(nn.Module):
         return previous, *self._warm(*self.network_inputs(rows, self.encoder.origin(rows)))
 
     def rollout(self, states: Tensor, past_actions: Tensor, actions: Tensor) -> Tensor:
-        """Roll out: feed the step with its own output.
+        """Roll out the model: feed its output back as the next state.
 
         Args:
-            states: (B, H, S), the last row is the present.
+            states: (B, H, S) in task units, the last row is the present.
             past_actions: (B, H-1, A); action k acts from state k to k+1.
-            actions: (B, T, A), the first acts from the present on.
+            actions: (B, T, A), the first acts on the last state.
 
         Returns:
-            (B, T, S), the states after each of `actions`.
+            (B, T, S) in task units, the states after each of `actions`.
         """
         carry = self.warm_up(states, past_actions)
         state = states[:, -1]
-        predicted: list[Tensor] = []  # so that torch's compiler reads it
+        predicted: list[Tensor] = []  # torch.compile cannot trace `list[Tensor]()`
         for action in actions.unbind(1):
             state, *rest = self(state, action, *carry)
             carry = tuple(rest)
@@ -302,7 +303,7 @@ class Step(nn.Module):
     def rollout_channels(self, states: Tensor, past_actions: Tensor, actions: Tensor) -> Tensor:
         """Roll out states and outputs, (B, T, S + Y); arguments as in `rollout`.
 
-        Row k holds the state after action k, and the outputs at the row of action k itself.
+        Row k holds the state after action k, and the outputs at the row of action k.
         """
         if self.readout is None:
             return self.rollout(states, past_actions, actions)

@@ -30,11 +30,11 @@ class LearnFacts:
         epochs: passes over the training windows; None for reinforcement learning and a portfolio.
         train_loss: last training loss; None for reinforcement learning.
         family: model family that a portfolio selected; None without one.
-        objective: what reinforcement learning minimized: the negative of the best return.
+        objective: negative of the best return of reinforcement learning.
         reached: whether reinforcement learning reached its target return.
         final: result of the best policy on new seeds, as `Trials.document` returns it.
-        reference: name of the reference that was published as a model; None if it is none.
-        fitted: value of each named parameter of own equations, in its unit.
+        reference: name of the reference that was published as a model; None for a trained model.
+        fitted: value of each named parameter of custom equations, in its unit.
     """
 
     parameters: int
@@ -55,7 +55,7 @@ class ModelSummary(LearnFacts, StoredSummary):
 
     Attributes:
         monitor: name of the series that selected the weights.
-        best: its value.
+        best: smallest value of that series.
         steps: number of training steps; 0 for a reference.
         best_step: step of the weights.
         started_from: the model that the training started from; None without one.

@@ -1,4 +1,4 @@
-"""Base of the learn types that train on episodes in the training loop."""
+"""Base classes of the learn types that train on episodes in the training loop."""
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -34,21 +34,21 @@ class Supervised(Learn):
         """Return the module to train and its `kinemill.train.objective.Objective`.
 
         Args:
-            task: the `Task` whose `learn` this is.
+            task: the task with these settings as `learn`.
             dataset: first result of `open`, with the validation split.
-            training_set: its second result.
+            training_set: second result of `open`.
             device: torch device of the training.
             start: the `WarmStart` of `start_from`, if it is set.
 
         Raises:
-            BadInput: a split is empty or its episodes too short; the model to start from is of
-                another layout; `freeze` names nothing.
+            BadInput: A split is empty, its episodes are too short, the start model has another
+                layout, or `freeze` matches no weight.
         """
         return self.setup_function()(self, task, (dataset, training_set), device, start)
 
     @abstractmethod
     def setup_function(self) -> Callable[..., object]:
-        """Return the function that makes what `prepare` returns; torch is imported only now."""
+        """Return the function that `prepare` calls. It is imported here, because it needs torch."""
 
     def train(self, task: Task, data: Any, bench: TrainingContext) -> Trained:
         """Train the module of `prepare`; call `eval_callback` at each evaluation."""
@@ -100,7 +100,7 @@ class Supervised(Learn):
 
 
 def _named_parameters(module: Any, bench: TrainingContext) -> dict[str, float]:
-    """Report and return the parameters of own equations by name; none of other models."""
+    """Log and return the parameters of custom equations by name; empty for other models."""
     from kinemill.train.ensemble import Ensemble
 
     if isinstance(module, Ensemble) or not hasattr(module.network, "parameters_by_name"):

@@ -1,4 +1,4 @@
-"""Time limit of a part of a training, which ends it between two of its batches.
+"""Time limit of a part of a training, checked between batches.
 
 `with time_limit(seconds)` sets the limit, and `check_time()` in the loops of fits and measurements
 raises `OutOfTime` after it. A training by gradients ends with its best weights so far instead.
@@ -20,7 +20,7 @@ class OutOfTime(TrainingFailed):
 
 @contextmanager
 def time_limit(seconds: float) -> Generator[None]:
-    """Let `check_time` raise after `seconds`; an earlier end that is set already stays."""
+    """Make `check_time` raise after `seconds`; an earlier limit of an outer context stays."""
     end, outer = time.monotonic() + seconds, _END.get()
     token = _END.set(end if outer is None else min(end, outer))
     try:
@@ -30,7 +30,7 @@ def time_limit(seconds: float) -> Generator[None]:
 
 
 def is_time_over() -> bool:
-    """Return whether the time limit is over; without one it never is."""
+    """Return whether the time limit is over; False without a limit."""
     end = _END.get()
     return end is not None and time.monotonic() > end
 

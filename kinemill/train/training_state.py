@@ -1,10 +1,11 @@
 """State of a training: all that the next step depends on, and its form in a checkpoint.
 
-Batches, drop-out and noise follow from the seed and the step alone, and checkpoints are written
-between steps, so neither random states nor a position within a batch are stored.
+Batches, drop-out and noise depend on the seed and the step alone, and checkpoints are written
+between steps. So neither random states nor a position within a batch are stored.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,19 +25,19 @@ class State:
     """The numbers of a training, stored in checkpoints as JSON.
 
     Attributes:
-        step: steps that are done.
-        best: the smallest watched validation error; infinite before there is one.
-        best_step: when that was.
-        waited: evaluations since then.
-        seconds: spent on it.
-        compiled: whether its steps are; None: not decided yet.
-        matmul: how its steps multiply; None: not decided yet.
-        pieces: micro-batches of a step, more than `learn.accumulate` where memory did not suffice.
+        step: number of finished steps.
+        best: smallest monitored validation error; infinite before the first evaluation.
+        best_step: step of `best`.
+        waited: evaluations since `best`.
+        seconds: time spent on the training, s.
+        compiled: whether steps are compiled; None: not decided yet.
+        matmul: precision of matrix multiplication; None: not decided yet.
+        pieces: micro-batches of a step, more than `learn.accumulate` after `learn.halve_batch`.
         scaler: state of torch's `GradScaler`; None without one.
-        losses: since the last point of the curve.
-        history: the curves, points [step, value].
-        reached: whether a target return was, of reinforcement.
-        saved: when reinforcement wrote its last checkpoint.
+        losses: losses since the last point of the curve.
+        history: curves by name, points [step, value].
+        reached: whether reinforcement learning reached its target return.
+        saved: step of the last checkpoint of reinforcement learning.
     """
 
     step: int = 0
@@ -54,7 +55,7 @@ class State:
     saved: int = 0
 
     def record(self, values: dict[str, float], step: int | None = None) -> None:
-        """Append one point of each series at a step, by default the current; NaN becomes None."""
+        """Append a point to each series at `step` (default: the current one); NaN becomes None."""
         at = self.step if step is None else step
         for name, value in values.items():
             point = value if math.isfinite(value) else None
@@ -66,7 +67,7 @@ class State:
 
     @classmethod
     def from_json(cls, value: Json) -> "State":
-        """Read it back."""
+        """Return the state of `to_json`."""
         state = cls(**value)
         state.best = math.inf if value["best"] is None else state.best
         return state
@@ -77,12 +78,12 @@ class Training:
     """State that changes from step to step.
 
     Attributes:
-        module: what learns.
-        optimizer: torch's, of the parameters that learn.
-        average: of these parameters over the steps; None without `learn.ema`.
-        scaler: of the loss, so that gradients fit float16; None unless `learn.amp` is fp16.
-        state: the numbers.
-        best: the weights with the smallest watched validation error.
+        module: module to train.
+        optimizer: torch optimizer of the trained parameters.
+        average: EMA of these parameters; None without `learn.ema`.
+        scaler: gradient scaler; None unless `learn.amp` is fp16.
+        state: numbers of the training.
+        best: weights with the smallest monitored validation error.
     """
 
     module: torch.nn.Module
@@ -97,7 +98,7 @@ class Training:
             self.keep_best()
 
     def average_weights(self) -> None:
-        """Take the weights after this step into the average, if there is one."""
+        """Add the weights after this step to the EMA, if there is one."""
         if self.average is not None:
             self.average.update(self.state.step)
 
@@ -109,16 +110,10 @@ class Training:
 
     def to_checkpoint(self) -> tuple[Groups, Json]:
         """Return the tensors by group and name, and the rest as JSON."""
-        entries: dict[int, dict[str, Tensor]] = self.optimizer.state_dict()["state"]
-        moments = {
-            f"{index}.{name}": value
-            for index, entry in entries.items()
-            for name, value in entry.items()
-        }
         groups: Groups = {
             "weights": dict(self.module.state_dict()),
             "best": self.best,
-            "optimizer": moments,
+            "optimizer": optimizer_tensors(self.optimizer),
         }
         if self.average is not None:
             groups["average"] = self.average.values
@@ -130,7 +125,7 @@ class Training:
         """Restore what `to_checkpoint` returned."""
         device = next(self.module.parameters()).device
         self.module.load_state_dict(groups["weights"])
-        self._restore_optimizer(groups.get("optimizer", {}))
+        load_optimizer(self.optimizer, groups.get("optimizer", {}))
         self.best = {name: value.to(device) for name, value in groups["best"].items()}
         self.state = State.from_json(state)
         if self.average is not None:
@@ -138,11 +133,22 @@ class Training:
         if self.scaler is not None and self.state.scaler is not None:
             self.scaler.load_state_dict(self.state.scaler)
 
-    def _restore_optimizer(self, tensors: dict[str, Tensor]) -> None:
-        whole = self.optimizer.state_dict()
-        entries: dict[int, dict[str, Tensor]] = {}
-        for name, value in tensors.items():
-            index, _, key = name.partition(".")
-            entries.setdefault(int(index), {})[key] = value
-        whole["state"] = entries
-        self.optimizer.load_state_dict(whole)
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Return the state of an optimizer as tensors by `PARAMETER.NAME`."""
+    entries: dict[int, dict[str, Any]] = optimizer.state_dict()["state"]
+    return {
+        f"{index}.{name}": torch.as_tensor(value)
+        for index, entry in entries.items()
+        for name, value in entry.items()
+    }
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Set the state of an optimizer to the result of `optimizer_tensors`."""
+    whole, entries = optimizer.state_dict(), dict[int, dict[str, Tensor]]()
+    for name, value in tensors.items():
+        index, _, key = name.partition(".")
+        entries.setdefault(int(index), {})[key] = value
+    whole["state"] = entries
+    optimizer.load_state_dict(whole)

@@ -25,18 +25,19 @@ _EQUAL_FIELDS = (
 def start_weights(module: Any, start: WarmStart, units: Mapping[str, str]) -> None:
     """Set the weights and the scaling of `module` to those of an earlier model.
 
-    A single earlier model is where every member of an ensemble starts.
+    Every member of an ensemble starts from a single earlier model.
 
     Args:
-        module: to train.
+        module: module to train.
         start: the earlier model.
-        units: of the task's channels.
+        units: unit of each channel of the task.
 
     Raises:
-        BadInput: it is of other channels, units, time step, history, encodings or architecture.
+        BadInput: The earlier model differs in channels, units, time step, history, encodings or
+            architecture.
     """
     about = described(Path(start.folder))
-    where, fix = f"learn.start_from: {start.address}", "start from a model of equal channels"
+    where, fix = f"learn.start_from: {start.address}", "start from a model with the same channels"
     if unlike := _unlike(Layout.from_json(about["layout"]), module.layout, about, units):
         raise BadInput(where, f"differs in {'; '.join(unlike)}", fix=fix)
     earlier = _tensors(load_model(Path(start.folder)), module)
@@ -47,8 +48,8 @@ def start_weights(module: Any, start: WarmStart, units: Mapping[str, str]) -> No
         if differences != here:
             raise BadInput(
                 where,
-                f"is of another architecture: {name} is {differences} there and {here} here",
-                fix="take its learn.model, learn.robots and learn.ensemble",
+                f"has another architecture: {name} is {differences} there and {here} here",
+                fix="use its learn.model, learn.robots and learn.ensemble",
             )
     module.load_state_dict(expected | earlier)
 
@@ -68,8 +69,8 @@ def start_policy(module: PolicyModule, start: WarmStart) -> None:
     if unlike := different_weights(values, module.state_dict()):
         raise BadInput(
             where,
-            f"is of another architecture: {', '.join(unlike[:5])}",
-            fix="take its learn.model, learn.head and encoders",
+            f"has another architecture: {', '.join(unlike[:5])}",
+            fix="use its learn.model, learn.head and encoders",
         )
     module.load_state_dict(values)
 
@@ -97,7 +98,7 @@ def _plain(value: object) -> str:
 
 
 def _tensors(earlier: Any, module: object) -> dict[str, Tensor]:
-    """Return the earlier tensors under the names of `module`, one model repeated per member."""
+    """Return the earlier tensors by the names in `module`; members repeat a single model."""
     if not isinstance(module, Ensemble) or isinstance(earlier, Ensemble):
         return earlier.state_dict()
     parameters = {name for name, _ in earlier.named_parameters()}
@@ -117,11 +118,11 @@ def freeze(module: nn.Module, patterns: list[str]) -> None:
     """Freeze the parameters that match one of the patterns.
 
     Args:
-        module: to train.
-        patterns: as in `network.layers.*`; names are those in the step, also of an ensemble.
+        module: module to train.
+        patterns: name patterns such as `network.layers.*`, with names as in a single step.
 
     Raises:
-        BadInput: a pattern matches none, or nothing is left to learn.
+        BadInput: A pattern matches no parameter, or all parameters are frozen.
     """
     names = {name.removeprefix("member.step."): value for name, value in module.named_parameters()}
     for pattern in patterns:
@@ -136,5 +137,5 @@ def freeze(module: nn.Module, patterns: list[str]) -> None:
 
 
 def _inputs_of(layout: Layout) -> tuple[object, ...]:
-    """Return what defines the inputs and outputs of a network besides the channels."""
+    """Return the fields that define a network's inputs and outputs in addition to the channels."""
     return layout.encodings, layout.transform, layout.coordinates

@@ -11,23 +11,23 @@ from kinemill.task.protocols import WarmStart
 from kinemill.train.checkpoint import INDEX
 
 WEIGHTS, DESCRIPTION, CURVES = "weights.safetensors", "model.json", "history.json"
-FORMAT = Format("trained model", 3)  # 1 saw and scaled other features; 2 was never written
+FORMAT = Format("trained model", 3)  # 1 had other features and scales; 2 was never written
 
 
 def described(folder: Path) -> Json:
     """Return the description of a trained model.
 
     Raises:
-        CorruptArtifact: it was written by a version whose models this one cannot read.
+        CorruptArtifact: This version cannot read the format.
     """
     return FORMAT.open(folder / DESCRIPTION, read_json(folder / DESCRIPTION))
 
 
 def start_in(folder: Path) -> WarmStart:
-    """Return the model in a folder as published by the stage `model`, or a checkpoint.
+    """Return a warm start from the folder of a published model or of a checkpoint.
 
     Raises:
-        BadInput: there is no trained model in it.
+        BadInput: The folder holds no trained model.
     """
     if is_checkpoint(folder):  # its index holds the digest of its tensors
         return WarmStart(str(folder), file_digest(folder / INDEX), str(folder))
@@ -48,7 +48,7 @@ def is_checkpoint(folder: Path) -> bool:
 
 
 def description_of(task: Task, data: object, dataset_digest: str) -> Json:
-    """Return what `load_model` needs in addition to the weights, and exported metadata."""
+    """Return the description of a model: input of `load_model`, and exported metadata."""
     about: Json = {
         "task": task.name,
         "dataset": dataset_digest,
@@ -62,8 +62,8 @@ def kind_of(description: Json) -> Json:
     """Return the kind of dynamics model of a description.
 
     Returns:
-        `kind`, the type of `learn.model`; `history`, rows known; `reference`, the name of the
-        reference that it is, or None.
+        `kind`, the type of `learn.model`; `history`, rows; `reference`, the name of the reference
+        that was published as this model, or None.
     """
     learn = description["learn"]
     return {
@@ -77,7 +77,7 @@ def load_model(folder: Path) -> Any:
     """Rebuild the trained module from its folder, on the CPU, in evaluation mode.
 
     Returns:
-        A `kinemill.train.step.Step`, a `kinemill.train.ensemble.Ensemble` of some, or a
+        A `kinemill.train.step.Step`, a `kinemill.train.ensemble.Ensemble`, or a
         `kinemill.train.policy.PolicyModule`.
     """
     from safetensors.torch import load_file

@@ -117,7 +117,7 @@ def test_a_flipped_bit_of_any_byte_is_noticed(tmp_path, name):
         said = []
         assert read_checkpoint(tmp_path, said.append)[1]["step"] == 10
         assert "checkpoint-000000020" in said[0]
-        assert "the checkpoint before it is used" in said[0]
+        assert "using the checkpoint before it" in said[0]
         (damaged,) = tmp_path.glob("damaged-*")
         (damaged / name).write_bytes(original)
         damaged.rename(tmp_path / "checkpoint-000000020")

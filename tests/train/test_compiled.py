@@ -128,5 +128,5 @@ def test_what_cannot_be_compiled_is_refused_where_it_is_asked_for(packed, tmp_pa
     ):
         task = pendulum_task(compile="on", **other)
         module, objective = task.learn.prepare(task, packed, packed, torch.device("cpu"))
-        with pytest.raises(BadInput, match="nothing compiles an update"):
+        with pytest.raises(BadInput, match="cannot compile an update"):
             fit(module, objective, task.learn, tmp_path, (NullReporter(), NullReporter()))

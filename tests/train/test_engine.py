@@ -232,7 +232,7 @@ def test_low_precision_is_refused_where_it_would_round_physics(packed, tmp_path)
 @pytest.mark.parametrize("other", [{"amp": "bf16"}, {"accumulate": 2}])
 def test_what_is_not_compiled_says_so(packed, tmp_path, other):
     module, objective, learn = ready(packed, compile="on", **other)
-    with pytest.raises(BadInput, match=f"nothing compiles an update .*learn.{next(iter(other))}"):
+    with pytest.raises(BadInput, match=f"cannot compile an update .*learn.{next(iter(other))}"):
         fit(module, objective, learn, tmp_path, QUIET)
 
 

@@ -85,7 +85,7 @@ class StopAt(NullReporter):
 
 
 def test_nesterov_without_momentum_is_refused():
-    with pytest.raises(ValidationError, match="looks ahead along a momentum"):
+    with pytest.raises(ValidationError, match="nesterov needs a momentum"):
         learn({"type": "sgd", "momentum": 0, "nesterov": True})
 
 

@@ -180,7 +180,7 @@ def test_a_dataset_without_the_outputs_of_the_task_is_an_error(packed):
     [
         ({"limits": [-1.0, 1.0]}, {}, "`limits` is for a state or an action"),
         ({"kind": "angle", "unit": "rad"}, {}, "a channel of role output is of kind linear"),
-        ({}, {"loss": "gaussian"}, "gaussian has no variance of outputs, and 'force' is one"),
+        ({}, {"loss": "gaussian"}, "gaussian supports no output channels such as 'force'"),
         ({}, {"weights": {"farce": 1.0}}, "farce.*did you mean 'force'"),
         ({"derivative_of": "angle"}, {}, "N is not rad per time"),
     ],

@@ -57,7 +57,7 @@ def test_what_is_published_is_of_the_tasks_own_robot(home):
 
 def test_one_robot_alone_is_not_told_apart():
     task, dataset = echo_task(robots="embedding"), packed_echo()
-    with pytest.raises(BadInput, match=r"all episodes are of echo.*dataset\.join"):
+    with pytest.raises(BadInput, match=r"all episodes belong to echo.*dataset\.join"):
         task.learn.prepare(task, dataset, dataset, CPU)
 
 

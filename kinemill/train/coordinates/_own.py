@@ -1,4 +1,4 @@
-"""Coordinates of the user's own: a class in a file of the project.
+"""Custom coordinates: a class in a file of the project.
 
 class Polar:
 def __init__(self, radius: float = 1.0): ...
@@ -15,7 +15,7 @@ from kinemill.task.plugins import Coordinates, V
 
 
 class OwnCoordinates(OwnCode, Coordinates):
-    """Settings of coordinates of the user's own."""
+    """Settings of custom coordinates."""
 
     arguments: ClassVar[tuple[str, ...]] = ()
     by_name: ClassVar[bool] = True
@@ -45,7 +45,7 @@ def coordinate_names(coordinates: Coordinates, states: list[str]) -> tuple[str, 
     """Return the names of coordinates, from a row of ones.
 
     Raises:
-        BadInput: It fails, or `decode` does not return every state.
+        BadInput: The code fails, or `decode` does not return every state.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""Cosine and sine of an angle, or of any channel that repeats itself: the same after a turn."""
+"""Cosine and sine of an angle or another periodic channel: equal after a full turn."""
 
 import math
 from typing import Any, ClassVar, Literal
@@ -17,7 +17,7 @@ class CosSin(Encoding):
     bounded: ClassVar[bool] = True
     type: Literal["cos_sin"] = "cos_sin"
     period: PositiveQuantity | None = Field(
-        default=None, description="of one turn, in the channel's unit; default: 2π rad"
+        default=None, description="length of a turn, in the channel's unit; default: 2π rad"
     )
 
     def encode(self, values: Any) -> tuple[object, ...]:

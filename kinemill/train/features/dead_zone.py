@@ -1,4 +1,4 @@
-"""Nothing up to a width around zero, then what exceeds it: stiction, play of gears, dead bands."""
+"""Zero up to a width around 0, then the excess: stiction, backlash, dead bands."""
 
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ class DeadZone(Encoding):
     """Zero within a zone around 0, for actuators that do not react to small commands."""
 
     type: Literal["dead_zone"] = "dead_zone"
-    width: PositiveQuantity = Field(description="to each side of zero, in the channel's unit")
+    width: PositiveQuantity = Field(description="half-width of the zone, in the channel's unit")
 
     def encode(self, values: Any) -> tuple[object, ...]:
         """Return x - clip(x, -width, width): (..., n) -> (..., n)."""

@@ -9,7 +9,7 @@ from kinemill.task.plugins import ENCODINGS, Encoding, Origin
 
 @ENCODINGS.register("relative")
 class Relative(Encoding):
-    """Settings of the row that values count from.
+    """Settings of the row that is subtracted.
 
     `previous` gives differences between consecutive rows. `first` and `last` are the oldest and
     newest row of a sliding window; a carried window has neither.
@@ -18,8 +18,8 @@ class Relative(Encoding):
     type: Literal["relative"] = "relative"
     to: Origin | None = Field(
         default=None,
-        description="the row that counts as zero; default: `previous` in a carried window, the "
-        "window's `first` row where it slides",
+        description="the row that counts as zero; default: `previous` in a carried window, `first` "
+        "in a sliding window",
     )
 
     @property

@@ -1,4 +1,4 @@
-"""A logarithm to both sides of zero, for channels that span decades, such as flows and forces."""
+"""Logarithm on both sides of zero, for channels that span decades, such as flows and forces."""
 
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ class SignedLog(Encoding):
 
     type: Literal["signed_log"] = "signed_log"
     linear: PositiveQuantity = Field(
-        default=1.0, description="up to about here it is linear, in the channel's unit"
+        default=1.0, description="end of the linear range, in the channel's unit"
     )
 
     def encode(self, values: Any) -> tuple[object, ...]:

@@ -1,5 +1,5 @@
-"""Losses of dynamics models: own code, and members that packages add.
+"""Losses of dynamics models: custom code, and members from other packages.
 
-A member is a `kinemill.task.plugins.Loss`. `squared` and `gaussian` are part of the objective: the
-latter changes the module that is trained.
+A member is a `kinemill.task.plugins.Loss`. `squared` and `gaussian` are part of the objective:
+`gaussian` changes the trained module.
 """

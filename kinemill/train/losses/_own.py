@@ -1,4 +1,4 @@
-"""A loss of the user's own: a function in a file of the project.
+"""Custom loss: a function in a file of the project.
 
 def huber(error: Tensor, delta: float = 1.0) -> Tensor: ...  # (..., T, C) -> (..., T, C)
 """
@@ -11,16 +11,16 @@ from kinemill.task.plugins import Loss, V
 
 
 class OwnLoss(OwnCode, Loss):
-    """Settings of a loss of the user's own."""
+    """Settings of a custom loss."""
 
     arguments: ClassVar[tuple[str, ...]] = ("error",)
     protocol: ClassVar[type[Loss]] = Loss
 
     def terms(self, error: V) -> V:
-        """Return the function's loss terms of errors (..., T, C).
+        """Return the function's loss terms of errors (..., T, C), of the same shape.
 
         Raises:
-            BadInput: It fails, or returns something else than a tensor of that shape.
+            BadInput: The function fails, or its result is not a tensor of that shape.
         """
         terms, whole = self.call(error), getattr(error, "shape", ())
         if getattr(terms, "shape", None) != whole:

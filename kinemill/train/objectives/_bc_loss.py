@@ -1,6 +1,6 @@
 """Loss and validation errors of a policy on demonstrations.
 
-Symbols: B batch, K rows of a window, R rows that are learned at, T actions of a chunk, A actions.
+Symbols: B batch, K rows of a window, R trained rows, T actions of a chunk, A actions.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,8 +18,8 @@ from kinemill.train.demonstrations import Demonstrations, Feed
 from kinemill.train.noise import KeyedNoise
 from kinemill.train.prefetch import Part, Prefetch
 
-MAX_SEQUENCES = 2048  # sequences of validation, evenly spread
-CHUNK = 256  # of them at once
+MAX_SEQUENCES = 2048  # validation sequences, evenly spaced
+CHUNK = 256  # sequences per evaluation batch
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,11 +27,11 @@ class Samples:
     """The sequences of one split as tensors on a device.
 
     Attributes:
-        feed: inputs at a row.
+        feed: inputs at each row.
         actions: (N, A) float32 in task units.
-        last: (N,) int64, last row of the episode that each row is of.
+        last: (N,) int64, last row of each row's episode.
         rows: (W, K) int64, observed rows of each sequence.
-        there: (W, K) 1, or 0 where a row is before the episode's first.
+        there: (W, K) 1, or 0 before the first row of the episode.
         weights: (W,) float64, sampling weights.
     """
 
@@ -51,7 +51,7 @@ class Samples:
         stride: int,
         most: int | None = None,
     ) -> "Samples":
-        """Return the sequences of a split; with `most`, an evenly spaced subset."""
+        """Return the sequences of a split, every `stride` rows; with `most`, evenly spaced ones."""
         device, packed = module.action_std.device, data.packed
         lengths = {"history": module.memory.rows, "seq_len": module.chunk.length}
         sequences = make_sequences(packed, split, stride=stride, **lengths)
@@ -71,12 +71,12 @@ class Samples:
         return len(self.rows)
 
     def rows_learned(self, module: BCPolicy) -> float:
-        """Return the mean number of trained rows of a sequence: 1, or up to K."""
+        """Return the mean number of trained rows per sequence: 1, or up to K with a carry."""
         each = self.there[:, -(module.memory.rows if module.memory.carried else 1) :].sum(dim=1)
         return float((each.cpu().double() * self.weights).sum() / self.weights.sum())
 
     def future_actions(self, rows: Tensor, length: int) -> tuple[Tensor, Tensor]:
-        """Return the actions from rows (B,) on, and their mask: (B, T, A), (B, T) 1 or 0."""
+        """Return the next actions at rows (B,) and their mask: (B, T, A), (B, T) 1 or 0."""
         row_numbers = rows.unsqueeze(1) + torch.arange(length, device=rows.device)
         last = self.last.index_select(0, rows).unsqueeze(1)
         clipped = torch.minimum(row_numbers, last)
@@ -85,7 +85,7 @@ class Samples:
 
 
 class Cloning:
-    """The loss of `objectives.imitation` on training sequences, the errors on those of validation.
+    """The loss of `objectives.imitation` on training sequences, and errors on validation ones.
 
     Args:
         learn: settings of `objectives.imitation`.
@@ -108,7 +108,7 @@ class Cloning:
         return not self.learn.head.seeded and self.train.feed.steady
 
     def loss(self, which: Tensor, step: int, part: Part | None = None) -> Tensor:
-        """Return the loss on sequences (1, B) at a training step."""
+        """Return the mean loss on sequences (1, B) at a training step, a scalar."""
         keyed = None if part is None else (1, part)
         noise = KeyedNoise(self.learn.seed, step, which.device, keyed)
         read = (
@@ -118,12 +118,13 @@ class Cloning:
         )
         about = (noise, step // self._epoch_steps, read)
         total, _ = self._losses(self.train, which.flatten(), *about)
-        # A constant divisor, not the number of recorded rows, lets parts of a batch add up to it.
+        # A constant divisor instead of the number of recorded rows: the losses of micro-batches
+        # add up to the loss of the batch.
         return total / (which.numel() * self._usual_rows)
 
     @property
     def prefetch(self) -> Callable[[Tensor, int], None] | None:
-        """Starts to read the images of the next step; None if all are in memory."""
+        """Function that begins to read the images of the next step; None if all are in memory."""
         return self._prefetch if self._prefetcher is not None else None
 
     def _prefetch(self, which: Tensor, step: int) -> None:
@@ -160,7 +161,7 @@ class Cloning:
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:
-        """Return the loss, and the scaled error of the first action of each chunk."""
+        """Return the validation loss, and the error of each chunk's first action (RMS, scaled)."""
         losses, squares = list[float](), list[Tensor]()
         every = torch.arange(len(self.watch), device=self.module.action_std.device)
         for number, some in enumerate(every.split(CHUNK)):
@@ -183,7 +184,7 @@ class Cloning:
         return self.module.head(present, draws)[:, 0] - truth
 
     def fit_batches(self, count: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield features (n, K, F) and target chunks (n, T A), for closed-form fits."""
+        """Yield features (n, K, F) and scaled target chunks (n, T A) for closed-form fits."""
         with torch.no_grad():
             for some in torch.arange(len(self.train)).split(count):
                 observed = self.train.rows[some.to(self.train.rows.device)]

@@ -69,7 +69,7 @@ def prepare(
 
 
 def layout_of(learn: Any, task: Task, data: Demonstrations) -> PolicyLayout:
-    """Return the inputs and outputs of a policy of a task."""
+    """Return the layout of a policy: observations and actions of a task."""
     numbers, images, texts = learn.observed(task.channels)
     own = [*numbers, *task.actions]
     limits = {name: task.channels[name].limits for name in own}
@@ -111,7 +111,7 @@ def assemble(learn: Any, about: Json, scale: Scale) -> BCPolicy:
 
     Args:
         learn: settings of `objectives.imitation`.
-        about: what `Imitation.describe` returned.
+        about: result of `Imitation.describe`.
         scale: tensors by name, see `scale_of`.
     """
     layout = PolicyLayout.from_json(about["layout"])
@@ -132,9 +132,10 @@ def assemble(learn: Any, about: Json, scale: Scale) -> BCPolicy:
 
 
 def scale_of(data: Demonstrations, layout: PolicyLayout) -> dict[str, Tensor]:
-    """Return means and standard deviations of inputs and actions, from the training split alone.
+    """Return means and standard deviations of inputs and actions, from the training split only.
 
-    The standard deviation of a constant channel counts as 1.
+    They are `observation_*` (D,) and `action_*` (A,), float64 in task units. The standard deviation
+    of a constant channel counts as 1.
     """
     train = [np.arange(one.start, one.stop) for one in data.packed.of("train")]
     if not train:

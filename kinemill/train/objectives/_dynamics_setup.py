@@ -29,9 +29,9 @@ from kinemill.train.step import Step
 from kinemill.train.time_limit import check_time
 from kinemill.train.transfer import freeze, start_weights
 
-EXAMPLES = 8192  # windows per batch of a network that is fitted
-FITTED = 100_000  # evenly spread windows of a fit at most; more would move the weights little
-VALIDATION_WINDOWS = 2048  # evenly spread; more would cost time and move the error little
+EXAMPLES = 8192  # windows per batch of a closed-form fit
+FITTED = 100_000  # most windows of a closed-form fit, evenly spaced; more change weights little
+VALIDATION_WINDOWS = 2048  # evenly spaced; more would cost time and change the error little
 Data = tuple[PackedDataset, PackedDataset]
 
 
@@ -65,7 +65,7 @@ def prepare(
 def _windows(
     data: Data, layout: Layout, horizon: int, device: torch.device
 ) -> tuple[Windows, Windows]:
-    """Return the windows of training and of validation."""
+    """Return the training and validation windows on the device."""
     train = make_windows(data[1], "train", layout, horizon)
     watch = make_windows(data[0], "validation", layout, horizon, most=VALIDATION_WINDOWS)
     return on_device(train, device), on_device(watch, device)
@@ -74,7 +74,7 @@ def _windows(
 def _module(
     learn: Any, task: Task, data: Data, windows: tuple[Windows, Windows], start: WarmStart | None
 ) -> Step | Ensemble:
-    """Return the initial module: random, fitted in closed form, or of an earlier model."""
+    """Return the initial module: random weights, a closed-form fit, or an earlier model."""
     layout, robots = layout_of(task), learn.robots_in(data[1])
     train, watch = windows
     newton = learn.gauss_newton
@@ -89,6 +89,7 @@ def _module(
         step.to(train.values.device)
         if hasattr(step.network, "fit"):
             if member and hasattr(step.network, "hold_scale"):
+                # Centers and gains come from all windows, so that members differ in weights only.
                 fit_network(step, train, torch.arange(len(train)))
                 step.network.hold_scale()
             fit_network(step, train, which)
@@ -106,24 +107,15 @@ def _module(
     if start is not None:
         start_weights(module, start, {name: task.channels[name].unit for name in task.columns})
     freeze(module, learn.freeze)
-    if start is None or newton is None or not isinstance(module, Step):
-        return module
-    half = newton.model_copy(update={"seconds": newton.seconds and newton.seconds / 2.0})
-    _fit_rollouts(module, train, drawn(len(train), learn.seed, 0), half, half.seconds)
-    if learn.freeze:
-        return module
-    # The fit has local minima: one that little data led to may not be left with more of them.
-    anew = learn.model_copy(update={"gauss_newton": half})
-    fresh = _module(anew, task, data, windows, None)
-    std = module.state_std
-    is_better = error_of(module, watch, std) <= error_of(fresh, watch, std)  # never true for NaN
-    return module if is_better else fresh
+    if start is not None and newton is not None and isinstance(module, Step):
+        _fit_rollouts(module, train, drawn(len(train), learn.seed, 0), newton, share)
+    return module
 
 
 def _fit_rollouts(
     step: Step, windows: Windows, which: Tensor, settings: GaussNewton, seconds: float | None
 ) -> None:
-    """Run `fit_rollouts` without the readout, whose parameters move no state."""
+    """Run `fit_rollouts` without the readout, whose parameters change no state."""
     readout = [] if step.readout is None else list(step.readout.parameters())
     learning = [parameter for parameter in readout if parameter.requires_grad]
     for parameter in learning:
@@ -134,7 +126,7 @@ def _fit_rollouts(
 
 
 def drawn(windows: int, seed: int, member: int) -> Tensor:
-    """Return the windows of a member, (N,): all for the first, a bootstrap for the others."""
+    """Return the window numbers of a member, (N,): all for member 0, a bootstrap for others."""
     if member == 0:
         return torch.arange(windows)
     generator = torch.Generator().manual_seed(member_seed(seed, member))
@@ -142,14 +134,13 @@ def drawn(windows: int, seed: int, member: int) -> Tensor:
 
 
 @torch.no_grad()
-def error_of(step: Step | Ensemble, windows: Windows, std: Tensor | None = None) -> float:
-    """Return the mean squared error of a step's rollouts, in `std` (S,), or in its own ones."""
-    unit = step.state_std if std is None else std
+def error_of(step: Step, windows: Windows) -> float:
+    """Return the mean squared error of a step's rollouts, in squared standard deviations."""
     every = torch.arange(len(windows), device=windows.values.device)
     sums = []
     for some in every.split(EXAMPLES):
         states, past_actions, actions, truth = windows.gather(some)
-        missed = step.wrap(step.rollout(states, past_actions, actions) - truth) / unit
+        missed = step.wrap(step.rollout(states, past_actions, actions) - truth) / step.state_std
         sums.append(missed.square().mean((1, 2)))
     return float(torch.cat(sums).mean())
 
@@ -157,8 +148,9 @@ def error_of(step: Step | Ensemble, windows: Windows, std: Tensor | None = None)
 def fit_network(step: Step, windows: Windows, which: Tensor) -> None:
     """Fit a network in closed form to the windows `which`.
 
-    A network with `select` chooses its terms first, on all windows but a share, and by the error in
-    free run over that share; so all members of an ensemble have the same terms.
+    A network with `select` chooses its terms first: it fits all windows but a share, and compares
+    free-run errors over that share. `which` has no influence on the choice, so all members of an
+    ensemble have the same terms.
     """
     with torch.no_grad():
         if hasattr(step.network, "select") and not step.network.holds_scale:
@@ -176,7 +168,7 @@ def fit_network(step: Step, windows: Windows, which: Tensor) -> None:
 
 
 def _evenly_spaced(count: int, most: int) -> Tensor:
-    """Return at most `most` evenly spread numbers below `count`, or all of them."""
+    """Return at most `most` evenly spaced numbers below `count`, (N,) int64."""
     if count <= most:
         return torch.arange(count)
     return torch.linspace(0, count - 1, most, dtype=torch.float64).long()
@@ -194,9 +186,9 @@ def examples(module: Any, windows: Windows, which: Tensor) -> Iterator[tuple[Ten
 
 @torch.no_grad()
 def sequences(module: Any, windows: Windows, which: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield features (N, H + T, F) of whole windows, and the outputs (N, H + T - 1, O) of rows.
+    """Yield features (N, H + T, F) and target outputs (N, H + T - 1, O) of whole windows.
 
-    At most EXAMPLES of the windows `which`, evenly spaced.
+    At most EXAMPLES of the windows `which` are used, evenly spaced.
     """
     spaced = which[_evenly_spaced(len(which), EXAMPLES)].to(windows.values.device)
     states, past_actions, actions, truth = windows.gather(spaced)

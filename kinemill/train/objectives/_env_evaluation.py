@@ -10,20 +10,20 @@ from kinemill.train.objectives._bc_loss import Cloning
 from kinemill.train.policy_runner import as_policy
 
 FAILURE = "validation/missed"
-_TIE = 1e-3  # at most this is added for the loss, so that it decides between equal successes
+_TIE = 1e-3  # upper bound of the loss term, which decides between equal success rates
 
 
 class EnvEvaluation:
-    """Errors on validation episodes, and return and success in the environment.
+    """Errors on validation episodes, and return and success rate in the environment.
 
-    Starts are those after the trials', so the final evaluation never sees one of them.
+    Its seeds come after those of the trials, so the final evaluation uses other starts.
 
     Args:
-        cloning: whose errors they are.
-        task: with an `environment` part.
+        cloning: loss and errors of the policy.
+        task: task with an `environment` part.
 
     Raises:
-        BadInput: the task has no environment.
+        BadInput: The task has no environment.
     """
 
     def __init__(self, cloning: Cloning, task: Task) -> None:
@@ -36,7 +36,7 @@ class EnvEvaluation:
         """Return the metrics; `missed` is the failure rate, and the loss breaks ties.
 
         Raises:
-            BadInput: Success selects the policy, and the environment does not report it.
+            BadInput: `learn.checkpoint` is success, and the environment does not report it.
         """
         errors = self._cloning.evaluate()
         trials = try_policy(self._task, as_policy(self._cloning.module), self.seeds)

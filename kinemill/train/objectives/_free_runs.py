@@ -1,4 +1,4 @@
-"""Free runs over training rows that the selection of a model's terms leaves out.
+"""Free runs over training rows that are left out to select a model's terms.
 
 Symbols: W windows, R runs, H history, T horizon, L steps of the longest run, C columns, S states.
 """
@@ -10,12 +10,12 @@ from kinemill.train.data import Windows
 from kinemill.train.step import Step
 
 BLOCKS, LEFT_OUT = 10, (2, 7)  # a fifth of the windows, in two blocks
-RUNS, LONGEST = 64, 400  # rollouts, and their steps at most
-LARGEST = 10.0  # error that counts, in standard deviations
+RUNS, LONGEST = 64, 400  # most rollouts, and most steps of each
+LARGEST = 10.0  # upper bound of an error, in standard deviations
 
 
 def is_left_out(windows: Windows) -> Tensor:
-    """Return which windows are left out, (W,): blocks of neighbors; of few windows the last."""
+    """Return which windows are left out, (W,) bool: blocks of neighbors, or the last of few."""
     numbers = torch.arange(len(windows), device=windows.starts.device)
     blocks = torch.tensor(LEFT_OUT, device=numbers.device)
     mask = torch.isin(numbers * BLOCKS // len(windows), blocks)
@@ -23,11 +23,11 @@ def is_left_out(windows: Windows) -> Tensor:
 
 
 class FreeRuns:
-    """Rollouts over rows of some windows, as long as these windows follow each other.
+    """Rollouts over the rows of some windows, each up to the last consecutive window.
 
     Args:
-        windows: of training.
-        mask: which of them, (W,).
+        windows: training windows.
+        mask: windows to use, (W,) bool.
     """
 
     def __init__(self, windows: Windows, mask: Tensor) -> None:
@@ -43,6 +43,8 @@ class FreeRuns:
     @torch.no_grad()
     def error_of(self, step: Step) -> float:
         """Return the geometric mean of the errors after 1, 2, 4, ... steps, in standard deviations.
+
+        A geometric mean weighs a factor of two in the error equally at every horizon.
 
         Args:
             step: with `rollout(states (R, H, S), past_actions (R, H-1, A), actions (R, L, A))`,

@@ -13,11 +13,11 @@ from kinemill.train.objectives._rollouts import Rollouts
 
 
 class Suspects:
-    """The windows of a training set, with names.
+    """Find the cause of a loss that is not finite among the windows of a training set.
 
     Args:
-        rollouts: whose loss it is.
-        training_set: that its windows are of.
+        rollouts: the loss.
+        training_set: the episodes of its windows.
     """
 
     def __init__(self, rollouts: Rollouts, training_set: PackedDataset) -> None:
@@ -36,7 +36,7 @@ class Suspects:
         return int(self._rollouts.train.starts[window])
 
     def _in_data(self, window: int) -> Suspect | None:
-        """Return the first number of a window that is not finite, if there is one."""
+        """Return the first value of a window that is not finite, or None."""
         first, train = self._first(window), self._rollouts.train
         rows = self._data.view(first, first + train.history + train.horizon)
         bad = np.argwhere(~np.isfinite(rows))
@@ -44,7 +44,7 @@ class Suspects:
             return None
         row, column = (int(index) for index in bad[0])
         value, name = float(rows[row, column]), self._data.columns[column]
-        suspect = f"the data are {value} there, {row} rows into the window"
+        suspect = f"the data are {value} in row {row} of the window"
         return Suspect(self._named(first), name, suspect, in_data=True)
 
     def _in_rollouts(self, which: Tensor, numbers: list[int], step: int) -> Suspect:

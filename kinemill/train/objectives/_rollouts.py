@@ -19,8 +19,8 @@ from kinemill.train.robots import robots_set
 
 BOUNDS = 0.01  # weight of the bounds on the variance, Chua et al. 2018
 CHUNK = 512  # windows per evaluation batch
-SAMPLED = 4096  # training windows that set the weights of `weights: relative`
-SMALLEST = 1e-12  # squared error, in spreads: a channel that is exact at first divides by no zero
+SAMPLED = 4096  # training windows that determine the weights of `weights: relative`
+SMALLEST = 1e-12  # lower bound of a squared error, scaled: an exact channel would divide by zero
 
 Part = tuple[int, int]  # of a part of a batch: first window, windows of the whole batch
 
@@ -30,7 +30,7 @@ class Rollouts:
 
     Args:
         learn: settings of `objectives.dynamics`.
-        module: to train, a `Step` or an `Ensemble`.
+        module: module to train, a `Step` or an `Ensemble`.
         train: training windows.
         watch: validation windows.
         robots: robot of each window, training (W,) and validation (V,); None: one robot.
@@ -73,7 +73,7 @@ class Rollouts:
     def _relative(self) -> Tensor:
         """Return the inverse mean squared error before training, (T, C), scaled to mean 1.
 
-        One step ahead errors are a hundred times smaller than 25 steps ahead. In a plain mean they
+        Errors after one step are a hundred times smaller than after 25 steps. In a plain mean they
         have no weight, and training loses the one-step accuracy of a least-squares fit.
         """
         count = min(len(self.train), SAMPLED)
@@ -108,7 +108,7 @@ class Rollouts:
 
     @property
     def static(self) -> bool:
-        """Whether all steps are the same operations on the device."""
+        """Whether all steps run the same operations on the device."""
         learn = self.learn
         return learn.horizon_schedule is None and learn.teacher_forcing is None and not learn.noise
 
@@ -142,10 +142,10 @@ class Rollouts:
         return error, None if self.noise is None else variance / self.std**2
 
     def evaluate(self) -> dict[str, float]:
-        """Return the errors on the validation windows, in standard deviations, equally weighted.
+        """Return the RMS errors on the validation windows, in standard deviations.
 
-        With `weights: relative` each square is multiplied by its weight, as in the loss.
-        `likelihood` is the mean of `doubted` by the whole variance, if that is learned.
+        With `weights: relative` each square is multiplied by its weight, as in the loss. With a
+        learned variance, `likelihood` is the mean negative log-likelihood by the total variance.
         """
         squares, likelihoods = list[Tensor](), list[Tensor]()
         with torch.no_grad():
@@ -179,7 +179,7 @@ class Rollouts:
 
 
 def doubted(error: Tensor, variance: Tensor) -> Tensor:
-    """Return the negative log-likelihood of a Gaussian error, without the constant ½ log 2π."""
+    """Return the negative log-likelihood of scaled Gaussian errors (...), without ½ log 2π."""
     return 0.5 * (error.square() / variance + variance.log())
 
 
@@ -188,7 +188,7 @@ def disturbed(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return history (B, H, S), (B, H-1, A) and actions (B, T, A) with noise of stds (S + A,).
 
-    The targets do not change, so a model learns to return to them.
+    Stds are in task units. The targets do not change, so a model learns to return to them.
     """
     count = states.shape[2]
     pairs = ((states, stds[:count]), (past, stds[count:]), (actions, stds[count:]))

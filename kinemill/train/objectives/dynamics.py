@@ -44,7 +44,7 @@ from kinemill.train.supervised import Supervised
 
 
 def _pick_loss(value: object, info: ValidationInfo) -> object:
-    """Return a loss by its word, or make that of a plug-in."""
+    """Return the name of a built-in loss, or the settings of a plug-in."""
     return value if isinstance(value, str) and not is_own(value) else _make_loss(value, info)
 
 
@@ -55,7 +55,7 @@ _make_loss = pick(LOSSES, Loss)
 class Dynamics(Supervised):
     """Learn a simulator: the next state from a history of states and actions."""
 
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     type: Literal["dynamics"] = "dynamics"
     outputs: dict[str, Output] = Field(
         default={}, description="outputs of the network by name; default: the delta of every state"
@@ -68,7 +68,7 @@ class Dynamics(Supervised):
         default="semi_implicit", description="method that integrates derivatives over a time step"
     )
     encoding: Encodings = Field(
-        default=Encodings(), description="features that the network sees of each channel"
+        default=Encodings(), description="features of each channel, the inputs of the network"
     )
     features: Annotated[
         SerializeAsAny[Transform] | None, BeforeValidator(pick_or_none(TRANSFORMS, Transform))
@@ -100,20 +100,19 @@ class Dynamics(Supervised):
     )
     budget: Seconds = Field(
         default=600.0,
-        description="time that a portfolio takes to select and train a model, s; without meaning "
-        "when `model` is set",
+        description="time that a portfolio takes to select and train a model, s; unused if `model` "
+        "is set",
     )
     history: RowCount = Field(
-        default=10, description="rows of states and actions that the model sees"
+        default=10, description="rows of states and actions in the input of the model"
     )
-    horizon: RowCount = Field(
-        default=10, description="length of the rollouts that are trained on, steps of `dt`"
-    )
+    horizon: RowCount = Field(default=10, description="length of training rollouts, steps of `dt`")
     horizon_schedule: HorizonSchedule | None = Field(
-        default=None, description="how the horizon grows while training; default: it does not"
+        default=None, description="growth of the horizon during training; default: none"
     )
     teacher_forcing: TeacherForcing | None = Field(
-        default=None, description="share of training steps that continue from the truth; never"
+        default=None,
+        description="share of rollout steps that continue from the truth; default: none",
     )
     noise: dict[str, PositiveQuantity] = Field(
         default={},
@@ -121,22 +120,22 @@ class Dynamics(Supervised):
     )
     weights: Literal["variance", "unit", "relative"] | dict[str, Weight] = Field(
         default="variance",
-        description="of the squared errors of states and outputs: all errors in spreads of "
-        "training, or in their units, or in spreads with these weights by channel, 1 for the rest; "
-        "relative: each step and channel relative to the error before training, so that one step "
-        "counts as much as the horizon",
+        description="weights of squared errors. variance: errors in standard deviations; unit: "
+        "errors in units of the channels; a mapping: in standard deviations, with a weight by "
+        "channel (default 1); relative: each step and channel relative to its error before "
+        "training, so that one step counts as much as the horizon",
     )
     loss: Annotated[
         Literal["squared", "gaussian"] | SerializeAsAny[Loss], BeforeValidator(_pick_loss)
     ] = Field(
         default="squared",
-        description="gaussian: the variance of each prediction is learned too; or a custom loss, "
+        description="gaussian: also learn the variance of each prediction; or a custom loss, "
         "`file.py:function` relative to the task file, errors -> terms",
     )
     ensemble: int = Field(default=1, ge=1, le=32, description="members, trained as one program")
     gauss_newton: GaussNewton | None = Field(
         default=None,
-        description="fit a model of few parameters to rollouts before it learns by gradients",
+        description="Gauss-Newton fit of a model with few parameters before the training",
     )
     robots: Literal["none", "embedding"] = Field(
         default="none", description="embedding: a learned vector for each task of the episodes"
@@ -169,7 +168,7 @@ class Dynamics(Supervised):
             problems += [
                 (
                     ("loss",),
-                    f"gaussian has no variance of outputs, and {name!r} is one; use squared",
+                    f"gaussian supports no output channels such as {name!r}; use squared",
                 )
                 for name, one in channels.items()
                 if one.role == "output"
@@ -182,7 +181,7 @@ class Dynamics(Supervised):
         return problems
 
     def _own_problems(self) -> list[tuple[tuple[str | int, ...], str]]:
-        """Return settings that exclude own features or coordinates."""
+        """Return problems of settings that custom features or coordinates exclude."""
         problems: list[tuple[tuple[str | int, ...], str]] = []
         own = {"features": self.features, "coordinates": self.coordinates}
         for name in [key for key, value in own.items() if value is not None]:
@@ -210,13 +209,13 @@ class Dynamics(Supervised):
         return problems
 
     def horizon_at(self, step: int) -> int:
-        """Return the length of rollouts at a training step."""
+        """Return the length of rollouts at a training step, steps of `dt`."""
         return (
             self.horizon_schedule.at(step, self.horizon) if self.horizon_schedule else self.horizon
         )
 
     def needed_rows(self, task: Task) -> dict[str, dict[str, int]]:
-        """Return the rows of one window of training, and of verification in the test split."""
+        """Return the rows of one window by split, as a sum of named parts."""
         derived = task.derived
         estimated = estimator_rows([task.channels[name] for name in derived], task.dt)
         history = {"learn.history": self.history}
@@ -227,7 +226,7 @@ class Dynamics(Supervised):
         return {"train": window, "validation": window, "test": test}
 
     def train(self, task: Task, data: object, bench: TrainingContext) -> Trained:
-        """Train the model, or select one from the portfolio if the task has none."""
+        """Train the model; without `model`, select one from the portfolio."""
         if self.model is not None:
             return super().train(task, data, bench)
         from kinemill.train.portfolio import train_portfolio
@@ -235,7 +234,7 @@ class Dynamics(Supervised):
         return train_portfolio(self, task, data, bench)
 
     def setup_function(self) -> Callable[..., object]:
-        """Return the function that sets up a training."""
+        """Return the function behind `prepare`."""
         from kinemill.train.objectives._dynamics_setup import prepare
 
         return prepare
@@ -265,7 +264,7 @@ class Dynamics(Supervised):
         """Return the tasks that have an embedding, this one first.
 
         Raises:
-            BadInput: Robots shall be distinguished, but there is only one.
+            BadInput: `robots` is embedding, but there is only one robot.
         """
         from kinemill.train.robots import robots_of
 
@@ -275,8 +274,8 @@ class Dynamics(Supervised):
         if len(robots) == 1:
             raise BadInput(
                 "learn.robots: embedding",
-                f"all episodes are of {robots[0]}",
-                expected="episodes of other robots too",
-                fix="name their tasks in dataset.join, or leave it out",
+                f"all episodes belong to {robots[0]}",
+                expected="episodes of at least two robots",
+                fix="add the other tasks to dataset.join, or set learn.robots: none",
             )
         return robots

@@ -1,7 +1,7 @@
 """Imitation: learn actions from demonstrations.
 
-Behavior cloning: at each row of an episode the actions from there on are learned from the rows up
-to it. Symbols: D numbers observed, A actions, K `seq_len`, T actions of a chunk.
+Behavior cloning: at each row of an episode, the next actions are learned from the rows up to it.
+Symbols: D numbers observed, A actions, K `seq_len`, T actions of a chunk.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,7 +29,7 @@ class Imitation(Demonstrated):
     type: Literal["imitation"] = "imitation"
     observations: list[str] = Field(
         default=[],
-        description="channels that are seen, in this order; of an action that of the row before; "
+        description="observed channels, in this order; an action is that of the row before; "
         "default: all states, observations, images and texts",
     )
     seq_len: RowCount = Field(
@@ -42,7 +42,7 @@ class Imitation(Demonstrated):
         description="architecture of the network"
     )
     head: Annotated[SerializeAsAny[Head], BeforeValidator(pick(HEADS, Head))] = Field(
-        default_factory=lambda: usual(HEADS), description="how the network comes to actions"
+        default_factory=lambda: usual(HEADS), description="head that computes actions"
     )
     chunk: Chunk = Field(default=Chunk(), description="actions per prediction")
     image: Annotated[SerializeAsAny[ImageEncoder], BeforeValidator(pick(IMAGES, ImageEncoder))] = (
@@ -51,7 +51,7 @@ class Imitation(Demonstrated):
     text: Annotated[SerializeAsAny[TextEncoder], BeforeValidator(pick(TEXTS, TextEncoder))] = Field(
         default_factory=lambda: usual(TEXTS), description="encoder of each text"
     )
-    text_bytes: Width = Field(default=64, description="of a text that are looked at")
+    text_bytes: Width = Field(default=64, description="length of a text, bytes; the rest is cut")
     eval_in_env: bool = Field(
         default=False,
         description="run `trials.n_eval_episodes` episodes in the environment at each evaluation, "
@@ -70,14 +70,14 @@ class Imitation(Demonstrated):
         for name in self.observations:
             if name not in observed:
                 problems.append(
-                    (("observations",), f"{name!r} is not seen; {nearest(name, observed)}")
+                    (("observations",), f"no observed channel {name!r}; {nearest(name, observed)}")
                 )
         if len(set(self.observations)) < len(self.observations):
-            problems.append((("observations",), "name a channel twice"))
+            problems.append((("observations",), "contains a channel twice"))
         if channels and all(channels[name].role == "action" for name in observed):
-            problems.append((("observations",), "there is nothing to be seen: no state, no image"))
+            problems.append((("observations",), "the task has no state, observation or image"))
         if channels and not any(one.role == "action" for one in channels.values()):
-            problems.append((("observations",), "there is no action channel to learn"))
+            problems.append((("observations",), "the task has no action channel"))
         return problems
 
     def observed(self, channels: Mapping[str, Channel]) -> tuple[list[str], list[str], list[str]]:
@@ -95,7 +95,7 @@ class Imitation(Demonstrated):
         return numbers, images, texts
 
     def setup_function(self) -> Callable[..., object]:
-        """Return the function that sets up a training."""
+        """Return the function behind `prepare`."""
         from kinemill.train.objectives._bc_setup import prepare
 
         return prepare

@@ -1,20 +1,14 @@
 """Adam (Kingma and Ba, 2015): steps scaled by running means of gradients and of their squares."""
 
-from collections.abc import Iterable
-from typing import Literal
+from typing import ClassVar, Literal
 
 from kinemill.task.plugins import OPTIMIZERS
-from kinemill.train.optimizers._moments import Moments
+from kinemill.train.optimizers._torch import Moments
 
 
 @OPTIMIZERS.register("adam")
 class Adam(Moments):
     """Adam; its weight decay is an L2 penalty, unlike that of `adamw`."""
 
+    torch_class: ClassVar[str] = "Adam"
     type: Literal["adam"] = "adam"
-
-    def build(self, parameters: Iterable[object]) -> object:
-        """Make the optimizer."""
-        import torch
-
-        return self.made(torch.optim.Adam, parameters)

@@ -1,4 +1,4 @@
-"""Fits of candidates: each for some seconds, written as a trained model, and measured."""
+"""Fit candidates: train each for some seconds, write it as a trained model, and measure it."""
 
 import json
 import time
@@ -24,8 +24,8 @@ from kinemill.train.portfolio.validation_errors import CandidateErrors, Validati
 from kinemill.train.time_limit import time_limit
 from kinemill.train.warm_start import DESCRIPTION, WEIGHTS, description_of
 
-PROBE_SHARE = 0.2  # of the time of a candidate, to measure the time per step
-FEWEST = 10  # steps of a round at least
+PROBE_SHARE = 0.2  # share of a candidate's time for measuring the time per step
+FEWEST = 10  # least number of steps in a round
 _MODEL = "model"  # folder of a fit's weights
 
 
@@ -35,11 +35,11 @@ class CandidateFits:
 
     Attributes:
         learn: settings of `objectives.dynamics`, without a model.
-        task: the task whose `learn` this is.
+        task: the task with these settings as `learn`.
         data: the packed dataset and its training set.
-        rows: of the validation split, to measure on.
-        folder: of the portfolio; each fit has one below it.
-        device: to train on.
+        rows: rows of the validation split for the measurement.
+        folder: folder of the portfolio; each fit has a folder in it.
+        device: device of the trainings.
     """
 
     learn: Any
@@ -55,13 +55,13 @@ class CandidateFits:
         """Fit a candidate, or train it for about `seconds`, and measure it.
 
         Raises:
-            KinemillError: the settings do not fit the task or the data, or the training diverged.
+            KinemillError: The settings do not fit the task or the data, or the training diverged.
         """
         task = self.task_of(candidate, FEWEST, seconds)
         if problems := task.learn.problems(task.channels):
             raise BadInput(f"candidate {candidate.name}", "; ".join(text for _, text in problems))
         began = time.monotonic()
-        # Later rounds start from the weights of the one before.
+        # Later rounds start from the weights of the previous round.
         start = self.start_of(candidate, empty.round - 1) if empty.round > 1 else None
         module, objective = self.prepare(task, self.data, start)
         steps, each = 0, 0.0
@@ -83,13 +83,13 @@ class CandidateFits:
 
         Args:
             fold: recordings that are left out, and the rest.
-            candidate: to fit.
-            step: time of a step of its training, s.
+            candidate: candidate to fit.
+            step: time of one training step, s.
             seconds: time of the training, s.
-            number: of the fold.
+            number: number of the fold.
 
         Raises:
-            KinemillError: the training diverged, or a time limit is over.
+            KinemillError: The training diverged, or a time limit is over.
         """
         began, steps = time.monotonic(), FEWEST
         if candidate.trains:
@@ -129,7 +129,7 @@ class CandidateFits:
         return self.folder / f"{digest(to_json_value(candidate))[:16]}-{number}"
 
     def _write(self, candidate: Candidate, number: int, task: Task, module: nn.Module) -> None:
-        """Write a candidate as a trained model, to start from."""
+        """Write a candidate as a trained model from which the next round starts."""
         folder = self._folder_of(candidate, number) / _MODEL
         folder.mkdir(parents=True, exist_ok=True)
         about = description_of(task, self.data, "")

@@ -1,8 +1,8 @@
 """Cross-validation of finalists over whole recordings, before one of them is selected.
 
-A validation split of blocks comes from the recordings that training has seen. There a model with
-many terms can be the best and still diverge on a new recording. The finalists are therefore fitted
-again without some of the recordings, and measured on these.
+A validation split of blocks contains parts of the training recordings. A model with many terms can
+be the best there and still diverge on a new recording. The finalists are therefore fitted again
+without some of the recordings, and measured on these.
 """
 
 import math
@@ -16,7 +16,7 @@ from kinemill.train.portfolio.measurement import finite
 from kinemill.train.portfolio.validation_errors import CandidateErrors, ValidationRows
 
 FOLDS = 3  # groups of recordings, each held out once
-STEPS = 250  # of free runs; there are several folds, and long runs would take most of the time
+STEPS = 250  # length of free runs; longer ones would take most of the time over all folds
 FINALISTS = 6  # families whose best member is a finalist
 QUICK = 2.0  # s; faster families are always finalists, because their folds cost little time
 
@@ -28,7 +28,7 @@ class Fold:
     Attributes:
         dataset: without the test split.
         training_set: without the recordings that are held out.
-        rows: of the recordings that are held out.
+        rows: rows of the recordings that are held out.
     """
 
     dataset: PackedDataset
@@ -37,7 +37,7 @@ class Fold:
 
 
 def folds_of(data: tuple[PackedDataset, PackedDataset], history: int, horizon: int) -> list[Fold]:
-    """Return the folds; none if validation already is on whole recordings, or there are too few.
+    """Return the folds; none if the validation split has whole recordings, or with too few.
 
     Args:
         data: the dataset and its training set.
@@ -78,14 +78,14 @@ def _in_split(episode: PackedEpisode, split: str) -> PackedEpisode:
 def finalists(
     ordered: Sequence[CandidateResult], seconds: Mapping[str, float]
 ) -> list[CandidateResult]:
-    """Return the best member of the first and of all quick families.
+    """Return the best member of the first families and of all quick families.
 
-    The leader is first, then the fast ones. A simple model that is mediocre on the recordings
-    that all have seen can be the best on a new one.
+    The best result is first, the others are in order of their time. A simple model that is mediocre
+    on the training recordings can be the best on a new one.
 
     Args:
         ordered: all results, the best first.
-        seconds: time that a candidate took, by name.
+        seconds: time of each candidate by name, s.
     """
 
     def is_quick(one: CandidateResult) -> bool:
@@ -111,13 +111,13 @@ def averaged(result: CandidateResult, errors: Sequence[CandidateErrors]) -> Cand
 def projected(
     held_out: CandidateResult, short: CandidateResult, long: CandidateResult
 ) -> CandidateResult:
-    """Return the errors on new recordings that a longer training leads to.
+    """Return the expected errors on new recordings after a longer training.
 
-    They change by the same factors as those on the validation split.
+    They are assumed to change by the same factors as the errors on the validation split.
 
     Args:
         held_out: errors on new recordings after a short training.
-        short: errors on the validation split then.
+        short: errors on the validation split after the short training.
         long: errors on the validation split after the longer training.
     """
 

@@ -15,9 +15,9 @@ from kinemill.task.document import Task
 from kinemill.task.portfolio import HISTORIES, TaskFacts
 from kinemill.train.portfolio.histories import histories_of
 
-# Share of the windows that the longest history has to leave: all candidates start behind it.
+# Least share of the windows that the longest history leaves: all candidates start after its rows.
 REMAINING = {"train": 0.8, "validation": 0.8}
-ROWS = 20_000  # training rows of the regression that finds the drives
+ROWS = 20_000  # most training rows of the regression that finds the drives
 
 Floats = NDArray[np.float64]
 
@@ -50,7 +50,7 @@ def facts_of(task: Task, dataset: PackedDataset) -> TaskFacts:
 
 
 def drives_of(dataset: PackedDataset, pairs: Mapping[str, str]) -> dict[str, str]:
-    """Return the coordinate that each action accelerates most, one action for each coordinate.
+    """Return the coordinate that each action accelerates most; each coordinate has one action.
 
     The change of every velocity in one step is regressed on states, sines and cosines of angles,
     and actions, all standardized. The assignment with the largest sum of absolute weights of the

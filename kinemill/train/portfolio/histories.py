@@ -7,10 +7,10 @@ import numpy as np
 from kinemill.dataset import PackedDataset
 from kinemill.task.portfolio import HISTORIES
 
-# Minimum share of the windows that remain with a longer history. Windows of the test split are what
-# a model is measured on; those of the validation split only rank candidates, all on the same rows.
+# Minimum share of the windows that remain with a longer history. Windows of the test split measure
+# the model. Those of the validation split only rank candidates, all on the same rows.
 SHARES = {"train": 0.8, "validation": 0.6, "test": 0.9}
-SHORT = 4  # rows that any history may have, as long as no episode loses all its windows
+SHORT = 4  # rows; a history up to here only must not remove all windows of an episode
 
 
 def histories_of(
@@ -19,9 +19,9 @@ def histories_of(
     """Return the lengths of history, rows, that leave enough windows of each split.
 
     Args:
-        dataset: its episodes.
-        horizon: steps of the windows of validation and test; those of training have one.
-        shares: of the windows that have to be left, by split.
+        dataset: dataset with the episodes.
+        horizon: steps of the windows of validation and test; windows of training have one step.
+        shares: least share of remaining windows, by split.
     """
     horizons = {"train": 1, "validation": horizon, "test": horizon}
     return [

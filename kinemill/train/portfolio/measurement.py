@@ -9,7 +9,7 @@ from kinemill.task.portfolio import CandidateResult
 from kinemill.train.loop import Objective, batches_of
 from kinemill.train.portfolio.validation_errors import CandidateErrors
 
-PROBE = 20  # steps that measure the time per step at most
+PROBE = 20  # most steps of the measurement
 
 
 def step_seconds(module: Any, objective: Objective, learn: Any, seconds: float) -> float:
@@ -19,7 +19,7 @@ def step_seconds(module: Any, objective: Objective, learn: Any, seconds: float) 
         started = time.monotonic()
         objective.loss(batches.at(step), step).backward()
         now = time.monotonic()
-        each = now - started if step == 0 else min(each, now - started)  # the first are slower
+        each = now - started if step == 0 else min(each, now - started)  # first calls are slower
         if now - began > seconds:
             break
     module.zero_grad()

@@ -1,9 +1,9 @@
 """Successive halving among model families, and the training of the best.
 
 Quick candidates are fitted in closed form first. The others are trained in rounds: each gets the
-same time, and the better half continues. All results are in `portfolio.json`, and a killed
-portfolio continues after the last result. Numbers of steps follow from the measured time per step,
-so two machines can choose differently; a published model is never changed.
+same time, and the better half continues. `portfolio.json` holds all results, and a killed portfolio
+resumes after the last one. Numbers of steps depend on the measured time per step, so two machines
+can choose differently; a published model is never changed.
 """
 
 import json
@@ -47,20 +47,20 @@ from kinemill.train.summary import LearnFacts
 from kinemill.train.time_limit import OutOfTime, time_limit
 
 STEPS = "steps.json"
-# Shares of the budget that pass until: the quick candidates end, all others in closed form end.
+# Shares of the budget after which quick candidates, and all other closed-form candidates, end.
 QUICK, CLOSED = 0.2, 0.4
-ROUNDS = (0.3, 0.15)  # shares of the rounds of training
-LEAST = 0.2  # share of the budget of the last training at least
+ROUNDS = (0.3, 0.15)  # share of the budget of each round of training
+LEAST = 0.2  # least share of the budget for the last training
 LAST = len(ROUNDS) + 1  # number of the last round
-# A candidate gets SHORT s at least, or this share of a small budget: a shorter training shows
-# little of what it can do, so fewer candidates are tried.
+# Least time of a candidate: SHORT s, or SHORTEST of a small budget. A shorter training tells little
+# about a candidate, so fewer candidates are tried.
 SHORT, SHORTEST = 4.0, 0.07
-LAST_WINDOWS = 4  # times the windows of a Gauss-Newton fit in the last training
-MOST_STEPS = 20_000  # of the last training
+LAST_WINDOWS = 4  # factor of the windows of a Gauss-Newton fit in the last training
+MOST_STEPS = 20_000  # most steps of the last training
 # A candidate ends its training after its share of the time. A first fit or a measurement that takes
-# longer is stopped after so many times the share, and at the end of all rounds in any case.
+# longer is stopped after GRACE times the share, and at the end of all rounds in any case.
 GRACE = 4.0
-CROSS = 0.15  # share of the budget of the cross-validation of finalists
+CROSS = 0.15  # share of the budget for the cross-validation of finalists
 
 
 def train_portfolio(learn: Any, task: Task, data: Any, context: TrainingContext) -> Trained:
@@ -68,17 +68,17 @@ def train_portfolio(learn: Any, task: Task, data: Any, context: TrainingContext)
 
     Args:
         learn: settings of `objectives.dynamics`, without a model.
-        task: the task whose `learn` this is.
+        task: the task with these settings as `learn`.
         data: the packed dataset and its training set.
-        context: of the training.
+        context: context of the training.
 
     Returns:
         The result of the last training; its `learn` holds the settings of the winner.
 
     Raises:
-        BadInput: several processes share the training, or `learn.start_from` is set; or no
-            episode of a split is long enough.
-        TrainingFailed: every candidate failed; the first failure is raised.
+        BadInput: Several processes share the training, `learn.start_from` is set, or no episode of
+            a split is long enough.
+        TrainingFailed: Every candidate failed; the first failure is raised.
     """
     if process_group().size > 1 or context.start is not None:
         reason = "learn.start_from" if context.start is not None else "several processes"
@@ -94,14 +94,7 @@ def train_portfolio(learn: Any, task: Task, data: Any, context: TrainingContext)
 
 
 class _Race:
-    """All candidates of one training.
-
-    Args:
-        learn: settings of `objectives.dynamics`, without a model.
-        task: the task whose `learn` this is.
-        data: the packed dataset and its training set.
-        context: of the training.
-    """
+    """All candidates of one training; arguments as in `train_portfolio`."""
 
     def __init__(
         self,
@@ -125,8 +118,8 @@ class _Race:
         self._failures: list[KinemillError] = []
         self._spent = 0.0  # s
         self._results: list[CandidateResult] = []
-        # Results from before an interruption count when their turn comes, so that all decisions
-        # between them are the same again.
+        # Results from before an interruption are used in the original order, so that all decisions
+        # between them are the same.
         path = self._folder / RESULTS
         earlier = read_document(path, list[CandidateResult]) if path.is_file() else []
         self._earlier = {(one.name, one.round): one for one in earlier}
@@ -135,7 +128,7 @@ class _Race:
         """Return the best result of all candidates.
 
         Raises:
-            KinemillError: every candidate failed; the first failure is raised.
+            KinemillError: Every candidate failed; the first failure is raised.
         """
         simple = SimpleModels(
             self._facts,
@@ -162,8 +155,8 @@ class _Race:
 
     def _best_on_new_recordings(self, winner: CandidateResult) -> CandidateResult:
         """Return the best finalist of a cross-validation; the winner if there is none."""
-        # Time that earlier rounds left goes to the folds: a long training is projected from a
-        # shorter one only where it has to be.
+        # Unused time of earlier rounds goes to the folds, so that fewer long trainings have to be
+        # projected from shorter ones.
         end = max(self._spent + CROSS * self._learn.budget, (1.0 - LEAST) * self._learn.budget)
         held_out, seconds = dict[str, CandidateResult](), dict[str, float]()
         for one in self._results:
@@ -175,7 +168,7 @@ class _Race:
                 text = f"score {score_text(result.score)} on recordings left out of its fit"
                 self._context.listeners[1].log_message(f"{one.name}: {text}")
             if not held_out:
-                return winner  # it comes first
+                return winner  # the winner is the first finalist, and it has no result
         if winner.name not in held_out:
             return winner
         self._held_out = held_out
@@ -195,8 +188,8 @@ class _Race:
     def _cross_validate(self, result: CandidateResult, end: float) -> CandidateResult | None:
         """Return the errors of a candidate on new recordings; None if there is no time.
 
-        Where its whole training takes too long, the folds are trained as long as in an earlier
-        round, and the errors are projected.
+        If its whole training takes too long, the folds are trained as long as in an earlier round,
+        and the errors are projected.
         """
         rounds = [one for one in self._results if one.name == result.name and not one.failure]
         rounds = [one for one in rounds if one.round <= result.round]
@@ -222,7 +215,7 @@ class _Race:
         return projected(averaged(rounds[-1], errors), rounds[-1], result)
 
     def _end_of_rounds(self) -> float:
-        """Return the time that has passed at the end of all rounds, s."""
+        """Return the time at which all rounds end, s after the start."""
         share = LEAST + CROSS if self._folds else LEAST
         return (1.0 - share) * self._learn.budget
 
@@ -233,11 +226,11 @@ class _Race:
         return min(GRACE * seconds, self._end_of_rounds() - self._spent + seconds)
 
     def _closed_seconds(self) -> float:
-        """Return the most time that the next candidate in closed form may take, s."""
+        """Return the time limit of the next candidate in closed form, s."""
         return (CLOSED + SHORTEST) * self._learn.budget - self._spent
 
     def _failure(self) -> KinemillError:
-        """Return the first failure, or that no rollout stays finite."""
+        """Return the first failure; without one, an error that no rollout stays finite."""
         if self._failures:
             return self._failures[0]
         return Diverged(
@@ -250,7 +243,7 @@ class _Race:
     def _halve(self, candidates: Sequence[Candidate]) -> None:
         """Train candidates in rounds; the better half of a round continues.
 
-        Fits of few parameters come first. Where a budget is too small for all, the others are
+        Gauss-Newton fits come first. If a budget is too small for all candidates, the others are
         listed as not tested.
         """
         budget = self._learn.budget
@@ -268,11 +261,11 @@ class _Race:
                 elif number == 1:
                     self._skip(candidate)
             results = self._bars.order(one for one in results if not one.failure)
-            going_on = {one.name for one in results[: math.ceil(len(results) / 2)]}
-            candidates = [one for one in candidates if one.name in going_on]
+            better = {one.name for one in results[: math.ceil(len(results) / 2)]}
+            candidates = [one for one in candidates if one.name in better]
 
     def _skip(self, candidate: Candidate) -> None:
-        """List a candidate that the budget leaves no time for."""
+        """List a candidate as not tested, because the budget is used up."""
         self._candidates[candidate.name] = candidate
         empty = CandidateResult.empty(candidate, 1)
         why = f"not tested: learn.budget ({self._learn.budget:g} s) is used up"
@@ -322,8 +315,8 @@ class _Race:
     def finish(self, winner: CandidateResult) -> Trained:
         """Train with the remaining budget, and return the best weights.
 
-        A winner that was fitted in closed form has nothing to gain. The best of the candidates that
-        learn is trained in its place, and published if it becomes better.
+        A winner that was fitted in closed form cannot be trained further. The best candidate that
+        trains by gradients is trained instead, and published if it becomes better.
         """
         last = self._last_learner(winner)
         learn, rest = self._last_settings(last)
@@ -368,7 +361,7 @@ class _Race:
         )
 
     def _last_settings(self, last: CandidateResult) -> tuple[Any, float]:
-        """Return the settings of the last training, and its time, s."""
+        """Return the settings of the last training, and its time limit, s."""
         candidate = self._candidates[last.name]
         rest = max(LEAST * self._learn.budget, self._learn.budget - self._spent)
         learn = learn_of(self._learn, candidate, FEWEST, rest, LAST_WINDOWS)
@@ -385,7 +378,7 @@ class _Race:
         return self._held_out_bars().order([self._held_out[winner.name], expected])[0] is expected
 
     def _last_learner(self, winner: CandidateResult) -> CandidateResult:
-        """Return the best result of a candidate that learns; the winner if there is none."""
+        """Return the best result of a candidate that trains; the winner if there is none."""
         ordered = [winner, *self._bars.order(self._results)]
         learners = [
             one
@@ -398,7 +391,7 @@ class _Race:
     def _last_steps(
         self, learn: Any, candidate: Candidate, winner: CandidateResult, rest: float
     ) -> int:
-        """Return the number of steps of the last training; the same after an interruption."""
+        """Return the number of steps of the last training; stored, for a resume with the same."""
         path = self._folder / STEPS
         if not path.is_file():
             steps = FEWEST

@@ -1,4 +1,4 @@
-"""Order of candidates: by score, held against the simple references, simple ones first in a tie."""
+"""Order of candidates: by score relative to simple references; in a tie, simple ones first."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from kinemill.task.portfolio import CandidateResult
 from kinemill.train.portfolio.validation_errors import LARGEST, SMALLEST, counted
 
-LEEWAY = 1.05  # times the smallest error of the references at the longest horizon
-# Ranks up to so many times the smallest are a tie: the fewest parameters come first, then the
+LEEWAY = 1.05  # allowed ratio to the smallest error of the references at the longest horizon
+# Ranks up to this ratio to the smallest are a tie: the fewest parameters come first, then the
 # largest penalty.
 TIE = 1.03
-# Scores on recordings left out of a fit are means over three folds, of a few recordings each:
-# within this ratio their order is chance, and the order on the validation split decides.
+# Scores on recordings left out of a fit are means over three folds, of a few recordings each.
+# Within this ratio their order is random, and the order on the validation split decides.
 FOLDS_TIE = 1.1
-FREE_RUN = 0  # key of the free run beside steps of horizons
+FREE_RUN = 0  # key of the free run among the steps of horizons
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Bars:
 
     @classmethod
     def of(cls, results: Iterable[CandidateResult]) -> "Bars":
-        """Return the bars that results of references set."""
+        """Return the smallest errors of the results of references."""
         smallest: dict[int, float] = {}
         for result in results:
             for steps, error in _errors(result).items():
@@ -35,7 +35,7 @@ class Bars:
     def rank(self, result: CandidateResult) -> float:
         """Return the score times the largest ratio to a reference, if that is above 1.
 
-        The score alone would let a candidate pass that is good over whole episodes and far worse
+        By the score alone, a candidate could win that is good over whole episodes and far worse
         than a linear model at one step. Infinite without a score.
         """
         if result.score is None:
@@ -54,9 +54,9 @@ class Bars:
         return last in self.errors and error > LEEWAY * self.errors[last]
 
     def order(self, results: Iterable[CandidateResult]) -> list[CandidateResult]:
-        """Return all results, the best first; in a tie the simplest ones.
+        """Return all results, the best first; in a tie the simplest first.
 
-        Those that are behind a reference at the longest horizon come after all others.
+        Results that are worse than a reference at the longest horizon come after all others.
         """
         ranked = sorted(results, key=lambda one: (self.is_behind(one), self.rank(one)))
         if not ranked or ranked[0].score is None:
@@ -72,8 +72,8 @@ class Bars:
         """Return the name of the result that is likely to be the best on new recordings.
 
         Args:
-            held_out: results on recordings left out of their fits; these are their bars.
-            validated: results on the validation split in order, with all of these candidates.
+            held_out: results on recordings left out of their fits.
+            validated: results of at least these candidates on the validation split, in order.
         """
         first, *others = self.order(held_out)
         level, tier = FOLDS_TIE * (first.score or 0.0), self.is_behind(first)

@@ -4,8 +4,8 @@ from typing import Any
 
 from kinemill.task.portfolio import Candidate
 
-NEWTON = 0.5  # share of the time of a candidate that its Gauss-Newton fit takes at most
-EVALUATIONS = 3  # of each round
+NEWTON = 0.5  # largest share of a candidate's time for its Gauss-Newton fit
+EVALUATIONS = 3  # evaluations in each round
 
 
 def learn_of(learn: Any, candidate: Candidate, steps: int, seconds: float, windows: int = 1) -> Any:
@@ -15,7 +15,7 @@ def learn_of(learn: Any, candidate: Candidate, steps: int, seconds: float, windo
         learn: settings of `objectives.dynamics`, without a model.
         candidate: its settings take precedence.
         steps: number of training steps.
-        seconds: time for all of it, s; 0: no limit.
+        seconds: time limit of the candidate, s; 0: no limit.
         windows: factor of the windows of a Gauss-Newton fit.
     """
     settings = {
@@ -36,6 +36,6 @@ def learn_of(learn: Any, candidate: Candidate, steps: int, seconds: float, windo
 
 
 def gradient_steps(learn: Any, seconds: float, each: float) -> int:
-    """Return the steps by gradients of `each` s that fit into the time of a candidate, s."""
+    """Return the number of training steps of `each` s that fit into `seconds` of a candidate."""
     share = 1.0 if learn.gauss_newton is None else 1.0 - NEWTON
     return int(share * seconds / max(each, 1e-6))

@@ -14,19 +14,19 @@ from kinemill.task.portfolio import (
 )
 from kinemill.train.portfolio.selection import Bars
 
-PATIENCE = 3  # histories of a structure without improvement before it ends
-GAIN = 0.99  # times the best score counts as improvement
+PATIENCE = 3  # histories without improvement after which a structure ends
+GAIN = 0.99  # a score below this ratio to the best is an improvement
 
 
 @dataclass
 class _Sequence:
-    """A structure with the histories that are left of it, short ones first.
+    """A structure with its remaining histories, short ones first.
 
     Attributes:
-        structure: of a simple model.
-        histories: remaining ones, rows.
+        structure: structure of a simple model.
+        histories: remaining histories, rows.
         best: smallest score so far.
-        waited: histories since then.
+        waited: histories since the last improvement.
     """
 
     structure: Structure
@@ -35,7 +35,7 @@ class _Sequence:
     waited: int = 0
 
     def add(self, result: CandidateResult) -> None:
-        """Note the result of the next history."""
+        """Record the result of the next history."""
         score = math.inf if result.score is None else result.score
         self.waited = 0 if score < GAIN * self.best else self.waited + 1
         self.best = min(self.best, score)
@@ -45,13 +45,13 @@ class SimpleModels:
     """All structures of all models, fitted as candidates of a portfolio.
 
     Args:
-        facts: about the task and its data.
-        structures: of all models.
+        facts: facts about the task and its data.
+        structures: structures of all models.
         attempt: fits and measures a candidate.
-        has_time: whether there is time for more.
+        has_time: returns whether there is time for another fit.
 
     Attributes:
-        results: of the fits, in order.
+        results: results of the fits, in order.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class SimpleModels:
         self.results: list[CandidateResult] = []
 
     def fit(self) -> None:
-        """Fit one history of each structure after the other, then the best with other ridges."""
+        """Fit one history of each structure in turn, then the best fits with other ridges."""
         active = [_Sequence(one, iter(one.histories(self._facts))) for one in self._structures]
         while active and self._has_time():
             for sequence in active:

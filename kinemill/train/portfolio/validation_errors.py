@@ -19,9 +19,9 @@ from kinemill.train.time_limit import check_time
 WINDOWS = 1024  # evenly spaced; more windows change the error little
 BATCH = 512  # windows per rollout batch
 EPISODES, LONGEST = 8, 1000  # whole episodes of the free run, and their steps
-# Free runs between these have no skill, as in the gate: the differences between them are chance.
+# Errors of free runs between these have no skill, as in the gate: their differences are random.
 SKILL, GROSS = 0.8, 2.4
-SMALLEST, LARGEST = 1e-6, 10.0  # bounds of an error that counts, in standard deviations
+SMALLEST, LARGEST = 1e-6, 10.0  # bounds of an error, in standard deviations
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class CandidateErrors:
 
     Attributes:
         by_horizon: error at each horizon by steps: the root mean square over the states of a
-            window, averaged over windows. A mean of squares would let a few windows with faults,
-            or near an unstable equilibrium, decide between candidates that are equal there.
+            window, averaged over windows. With a mean of squares, a few windows with faults, or
+            near an unstable equilibrium, would decide between otherwise equal candidates.
         free_run: error over whole episodes; infinite if a rollout leaves all bounds.
     """
 
@@ -65,10 +65,10 @@ class ValidationRows:
         dataset: the packed dataset.
         history: most rows that any candidate needs before its first prediction.
         horizon: steps of the longest rollout over windows.
-        longest: steps of the free run over a whole episode at most.
+        longest: most steps of the free run over a whole episode.
 
     Raises:
-        BadInput: no validation episode is long enough for one window.
+        BadInput: No validation episode is long enough for one window.
     """
 
     def __init__(
@@ -106,8 +106,8 @@ class ValidationRows:
         """Return the errors of a dynamics model.
 
         Args:
-            module: a `train.step.Step` or an ensemble. It starts from measured states: derived
-                states are estimated.
+            module: a `train.step.Step` or an ensemble. Rollouts start from measured states;
+                derived states are estimated.
         """
         late = self._history - module.rows
         sums = torch.zeros(self._horizon, dtype=torch.float64)
@@ -123,7 +123,7 @@ class ValidationRows:
         return CandidateErrors(by_horizon, self._free_run(module))
 
     def _free_run(self, module: Any) -> float:
-        """Return the error of rollouts over whole episodes, all of which start together."""
+        """Return the RMS error of rollouts over whole episodes, computed as one batch."""
         steps = [min(one.rows - self._history, self._longest) for one in self._episodes]
         offsets = torch.arange(self._history + max(steps))
         index = torch.stack(
@@ -142,7 +142,7 @@ class ValidationRows:
         return _root(mean)
 
     def _squares(self, predicted: Tensor, truth: Tensor) -> Tensor:
-        """Return squared errors, float64, in standard deviations; angles by the shorter way."""
+        """Return squared errors, float64, in squared standard deviations; angles are wrapped."""
         missed = (predicted - truth).double()
         turns = missed[..., self._angles] / (2.0 * math.pi)
         missed[..., self._angles] = 2.0 * math.pi * (turns - turns.round())

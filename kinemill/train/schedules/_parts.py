@@ -22,22 +22,22 @@ class Warmed(Schedule):
 
     @abstractmethod
     def after(self, step: int, top: float, steps: int) -> float:
-        """Return the rate `step` steps after the warm-up, of `steps` then left."""
+        """Return the rate `step` steps after the warm-up, which has `steps` steps after it."""
 
 
 class Decaying(Warmed):
     """A schedule that falls to `min_lr` after its warm-up."""
 
     decay_steps: Steps | None = Field(
-        default=None, description="steps after the warm-up until it is at its lowest; default: all"
+        default=None, description="steps from the warm-up to the lowest rate; default: all"
     )
     min_lr: LearningRateOrZero = Field(default=1e-5, description="lowest learning rate")
 
     def done(self, step: int, steps: int) -> float:
-        """Return which share of the decay is over, 0 to 1."""
+        """Return the finished share of the decay, 0 to 1."""
         return min(1.0, step / max(1, self.decay_steps or steps))
 
 
 def half_cosine(done: float, top: float, low: float) -> float:
-    """Return what half a cosine from `top` to `low` is at share `done` (0 to 1) of it."""
+    """Return the value of half a cosine from `top` to `low` at share `done` (0 to 1)."""
     return low + 0.5 * (top - low) * (1.0 + math.cos(math.pi * done))

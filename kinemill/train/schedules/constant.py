@@ -1,4 +1,4 @@
-"""The optimizer's rate at every step, after a warm-up."""
+"""Constant learning rate after a warm-up."""
 
 from typing import Literal
 

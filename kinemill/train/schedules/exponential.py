@@ -1,4 +1,4 @@
-"""Linear warm-up, then the same factor at every step, down to `min_lr`."""
+"""Linear warm-up, then exponential decay down to `min_lr`."""
 
 from typing import Literal
 

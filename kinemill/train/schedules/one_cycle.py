@@ -10,14 +10,14 @@ from kinemill.train.schedules._parts import half_cosine
 
 @SCHEDULES.register("one_cycle")
 class OneCycle(Schedule):
-    """Settings of one cycle over all steps; the optimizer's rate is its top."""
+    """Settings of one cycle over all steps; its maximum is the optimizer's rate."""
 
     type: Literal["one_cycle"] = "one_cycle"
     pct_start: float = Field(
         default=0.3, gt=0.0, lt=1.0, description="fraction of the steps before the peak"
     )
-    start: float = Field(default=1 / 25, gt=0.0, le=1.0, description="first rate over the top one")
-    end: float = Field(default=4e-6, ge=0.0, le=1.0, description="last rate over the top one")
+    start: float = Field(default=1 / 25, gt=0.0, le=1.0, description="first rate over the maximum")
+    end: float = Field(default=4e-6, ge=0.0, le=1.0, description="last rate over the maximum")
 
     def rate(self, step: int, top: float, steps: int) -> float:
         """Return the rate at `step`."""

@@ -1,4 +1,4 @@
-"""Half a cosine again and again (SGDR, Loshchilov and Hutter, 2017, eq. 5), after a warm-up."""
+"""Repeated cosine decays after a warm-up (SGDR, Loshchilov and Hutter, 2017, eq. 5)."""
 
 from typing import Literal
 
@@ -16,7 +16,7 @@ class WarmRestarts(Warmed):
     type: Literal["warm_restarts"] = "warm_restarts"
     period: Steps = Field(default=500, description="steps of the first cosine")
     t_mult: Layers = Field(
-        default=2, description="times that each cosine is longer than the one before"
+        default=2, description="ratio of the length of each cosine to the one before"
     )
     min_lr: LearningRateOrZero = Field(default=1e-5, description="lowest learning rate")
 

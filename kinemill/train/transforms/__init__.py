@@ -1,4 +1,4 @@
-"""Features of all channels of a row: own code, and members that packages add.
+"""Features of all channels of a row: custom code, and members from other packages.
 
 A member is a `kinemill.task.plugins.Transform`; features of one channel are `train.features`.
 """

@@ -1,4 +1,4 @@
-"""Features of the user's own: a function of all channels in a file of the project.
+"""Custom features: a function of all channels in a file of the project.
 
 def transform(channels: dict[str, Tensor]) -> dict[str, Tensor]: ...  # (...) each
 """
@@ -12,7 +12,7 @@ from kinemill.task.plugins import Transform, V
 
 
 class OwnTransform(OwnCode, Transform):
-    """Settings of features of the user's own."""
+    """Settings of custom features."""
 
     arguments: ClassVar[tuple[str, ...]] = ("channels",)
     protocol: ClassVar[type[Transform]] = Transform
@@ -21,7 +21,7 @@ class OwnTransform(OwnCode, Transform):
         """Return the features that the function computes, tensors (...) by name.
 
         Raises:
-            BadInput: It fails, or returns something else.
+            BadInput: The function fails, or its result is not tensors by name.
         """
         features = self.call(dict(channels))
         shape = getattr(next(iter(channels.values())), "shape", ())
@@ -40,7 +40,7 @@ def feature_names(transform: Transform, channels: list[str]) -> tuple[str, ...]:
     """Return the names of the features that a transform computes, from a row of ones.
 
     Raises:
-        BadInput: It fails.
+        BadInput: The function fails.
     """
     import torch
 

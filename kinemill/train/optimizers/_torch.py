@@ -1,0 +1,38 @@
+"""Shared parts of optimizers: build torch's class from the settings."""
+
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from kinemill.task.bounds import Decay, Fraction, LearningRate, RatioOrZero
+from kinemill.task.plugins import Optimizer
+
+
+class TorchOptimizer(Optimizer):
+    """Settings whose keys are the arguments of a class of `torch.optim`."""
+
+    torch_class: ClassVar[str]
+    fused: ClassVar[bool] = True  # one kernel per step; `train.device_steps` needs it
+
+    def build(self, parameters: Iterable[Any]) -> object:
+        """Return torch's optimizer of `parameters` with these settings."""
+        import torch
+
+        settings = self.model_dump(exclude={"type"})
+        if self.fused:
+            settings["fused"] = True
+        return getattr(torch.optim, self.torch_class)(parameters, **settings)
+
+
+class Moments(TorchOptimizer):
+    """Settings of Adam and AdamW; each has its own kind of weight decay."""
+
+    lr: LearningRate = Field(default=1e-3, description="peak of the learning rate")
+    weight_decay: RatioOrZero = Field(default=0.0, description="L2 penalty on the weights")
+    betas: tuple[Decay, Decay] = Field(
+        default=(0.9, 0.999), description="decay of the means of gradients and of their squares"
+    )
+    eps: Fraction = Field(
+        default=1e-8, description="term that keeps the denominator of a step above zero"
+    )
