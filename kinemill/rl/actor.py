@@ -1,6 +1,6 @@
 """The trained policy: the wrappers of the policy, a network, action limits.
 
-It depends on no part of the library that trained it.
+It does not depend on the library that trained it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,18 +22,18 @@ _NEVER = -1e8  # score of a masked choice, as in sb3-contrib
 
 
 class RestartWeights(nn.Module):
-    """Tensors that another training can start from, critics included; inference ignores them.
+    """Tensors from which another training can start, critics included; inference ignores them.
 
     Args:
-        tensors: any shapes.
+        tensors: tensors of any shape by name.
     """
 
-    PREFIX: ClassVar[str] = "restart."  # of the weights of an actor
+    PREFIX: ClassVar[str] = "restart."  # in the names of an actor's weights
 
     def __init__(self, tensors: Mapping[str, Tensor]) -> None:
         super().__init__()
         for name, value in tensors.items():
-            own = name.removeprefix(self.PREFIX).replace(".", "/")  # dots are for modules
+            own = name.removeprefix(self.PREFIX).replace(".", "/")  # torch reserves dots
             self.register_buffer(own, value.detach().clone())
 
     def named(self) -> dict[str, Tensor]:
@@ -47,12 +47,12 @@ class Actor(PolicyModule):
     The first carry number is 0 at the first step of an episode, then 1.
 
     Args:
-        layout: observations and actions.
-        adapters: from the innermost to the outermost.
-        core: the network.
+        layout: observations and actions of the policy.
+        adapters: wrappers as torch modules, from the innermost to the outermost.
+        core: the network, (B, E), carry -> (B, outputs), carry.
         head: how outputs become continuous actions.
-        restart: weights that another training can start from, critics included.
-        image_adapters: of each image of the layout, in order.
+        restart: weights from which another training can start, critics included.
+        image_adapters: wrappers of each image of the layout, in order.
     """
 
     low: Tensor
@@ -91,14 +91,14 @@ class Actor(PolicyModule):
         return ((1,), *inside, *own) if inside or own else ()
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
-        """Return the action (B, A) in task units, and the carry."""
+        """Return the action (B, A) in task units, and the carry; arguments as in `PolicyModule`."""
         named = dict(zip(self.layout.inputs, tensors, strict=False))
         row, after, carry = self.encode(*tensors)
         raw, *core_carry = self.core(row, *carry)
         return self._act(raw, named.get(MASK)), *after, *core_carry
 
     def encode(self, *tensors: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-        """Return the row of the network (B, E), the next carry of the wrappers, the network's."""
+        """Return the row of the network (B, E), the wrappers' next carry, the network's carry."""
         layout = self.layout
         named = dict(zip(layout.inputs, tensors, strict=False))
         parts = [named[OBSERVATION]] if layout.observation else []
@@ -116,7 +116,7 @@ class Actor(PolicyModule):
         return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0], after, carry
 
     def _chains(self) -> list[list[Adapter]]:
-        """Return the adapters of the numbers, if there are any, then those of each image."""
+        """Return the adapters of the numbers, if there are any, then of each image."""
         numbers: list[Any] = [list(self.adapters)] if self.layout.observation else []
         return [*numbers, *([*chain] for chain in self.image_adapters)]  # pyright: ignore
 
@@ -135,7 +135,7 @@ class Actor(PolicyModule):
         return clipped(action, self.low, self.high)
 
     def _mixed(self, raw: Tensor, mask: Tensor | None) -> Tensor:
-        """Return numbers within limits, and of each other action the best choice."""
+        """Return actions (B, A): numbers within limits, and the best choices of the others."""
         choices = self.layout.choices
         raw = self._forbid(raw, mask)
         columns = [
@@ -144,9 +144,9 @@ class Actor(PolicyModule):
                 choices, raw.split([count or 1 for count in choices], dim=1), strict=True
             )
         ]
-        return clipped(torch.cat(columns, dim=1), self.low, self.high) + 0.0 * raw.sum(
-            dim=1, keepdim=True
-        )
+        # argmax hides NaN; adding 0 times the scores keeps it, as in `_best_choices`.
+        is_nan = 0.0 * raw.sum(dim=1, keepdim=True)
+        return clipped(torch.cat(columns, dim=1), self.low, self.high) + is_nan
 
     def _forbid(self, raw: Tensor, mask: Tensor | None) -> Tensor:
         """Return outputs (B, O) with a low score for each choice that a mask (B, M) forbids."""
@@ -170,12 +170,12 @@ class Actor(PolicyModule):
 
 
 def outputs_of(layout: PolicyLayout) -> int:
-    """Return the size of a network's output: one per continuous action, one per choice."""
+    """Return the output size of a network: one per continuous action, one per choice."""
     return sum(count or 1 for count in layout.choices or (0,) * len(layout.actions))
 
 
 def adapters_of(wrappers: Sequence[Wrapper], layout: PolicyLayout) -> list[Adapter]:
-    """Return the wrappers of the policy as torch modules, from the innermost outwards."""
+    """Return the wrappers of the policy as torch modules, the innermost first."""
     adapters, inputs = list[Adapter](), len(layout.observation)
     for wrapper in wrappers:
         if wrapper.scope == "policy":
@@ -185,7 +185,7 @@ def adapters_of(wrappers: Sequence[Wrapper], layout: PolicyLayout) -> list[Adapt
 
 
 def image_adapters_of(wrappers: Sequence[Wrapper], layout: PolicyLayout) -> list[list[Adapter]]:
-    """Return the wrappers of the policy that work on images, of each image in order."""
+    """Return for each image the wrappers of the policy that change images, the innermost first."""
     chains = list[list[Adapter]]()
     for shape in layout.images.values():
         chain, pixels = list[Adapter](), prod(shape)
@@ -199,7 +199,7 @@ def image_adapters_of(wrappers: Sequence[Wrapper], layout: PolicyLayout) -> list
 
 
 def image_inputs(wrappers: Sequence[Wrapper], layout: PolicyLayout) -> list[ImageInput]:
-    """Return the images at the end of the row that a network gets."""
+    """Return the images at the end of a network's input row."""
     pairs = zip(layout.images.values(), image_adapters_of(wrappers, layout), strict=True)
     return [
         ImageInput(shape, chain[-1].outputs // prod(shape) if chain else 1)
@@ -210,13 +210,13 @@ def image_inputs(wrappers: Sequence[Wrapper], layout: PolicyLayout) -> list[Imag
 def observed_parts(
     wrappers: Sequence[Wrapper], layout: PolicyLayout
 ) -> tuple[list[ObservedPart], int]:
-    """Return the parts of the row that a network gets, by name, and the frames of its numbers.
+    """Return the named parts of a network's input row, and the number of frames of its numbers.
 
-    They are all numbers as `observation`, each number, the parts of the environment's space, and
-    images. Where a wrapper changes the numbers, such as `angle_features`, they have no parts.
+    The parts are all numbers as `observation`, each number, the parts of the environment's space,
+    and images. Numbers that a wrapper changes, such as `angle_features`, have no separate parts.
     """
     count, frames, size = len(layout.observation), 1, len(layout.observation)
-    for adapter in adapters_of(wrappers, layout) if size else []:  # images alone have no numbers
+    for adapter in adapters_of(wrappers, layout) if size else []:
         frames = frames * adapter.outputs // size if isinstance(adapter, Stacked) else frames
         is_same = isinstance(adapter, Stacked) or adapter.outputs == size
         count, size = count if is_same else adapter.outputs // frames, adapter.outputs
@@ -246,10 +246,10 @@ def actor_of(
     """Return the policy of a `learn` part, in evaluation mode.
 
     Args:
-        learn: of type reinforcement.
+        learn: settings of type reinforcement.
         layout: observations and actions of the policy.
-        wrappers: of the environment; those of the policy count.
-        restart: weights that another training can start from, critics included.
+        wrappers: wrappers of the environment; only those with scope policy are used.
+        restart: weights from which another training can start, critics included.
         core: the network; default: a network with initial weights.
     """
     adapters, images = adapters_of(wrappers, layout), image_inputs(wrappers, layout)

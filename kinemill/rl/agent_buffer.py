@@ -27,14 +27,14 @@ def agent_advantages(
 ) -> Floats:
     """Return generalized advantages (T, B); Schulman et al., 2016, along each agent's turns.
 
-    A transition of an agent goes from one of its turns to its next one: rewards that it gets in
-    between are summed up. Where a rollout ends before the next turn, the value of the last turn
-    replaces the missing rewards.
+    A transition of an agent goes from one of its turns to the next one, with the sum of its rewards
+    in between. If a rollout ends before the next turn, the value of the last turn replaces the
+    value of the next one.
 
     Args:
-        rewards: of all agents at each turn, (T, B, N).
-        agents: whose turn it is, (T, B).
-        values: of the agent's network, (T, B).
+        rewards: rewards of all agents at each turn, (T, B, N).
+        agents: agent that acts in each turn, (T, B).
+        values: values of that agent's critic, (T, B).
         starts: whether an episode starts with a turn, (T, B).
         ended: whether the episode is over after the last turn, (B,).
         discounts: gamma and lambda, per turn of an agent.
@@ -62,17 +62,17 @@ def agent_advantages(
 
 
 class AgentRollouts(RolloutBuffer):
-    """Rollout buffer of stable-baselines3 whose rewards are those of each agent.
+    """Rollout buffer of stable-baselines3 with a separate reward for each agent.
 
-    Where an environment has one reward for all agents, it is an ordinary rollout buffer.
+    In an environment with one reward for all agents, it is an ordinary rollout buffer.
 
     Args:
         buffer_size: steps of each environment, T.
-        observation_space: of rows (D,), which start with the one-hot of the agent.
-        action_space: of actions (A,).
-        environment: a `CopiesEnv`, which keeps the `infos` of the last step.
+        observation_space: space of rows (D,), which start with the one-hot of the agent.
+        action_space: space of actions (A,).
+        environment: a `CopiesEnv`, which stores the `infos` of the last step.
         agents: number of agents, N.
-        settings: of `RolloutBuffer`.
+        settings: further arguments of `RolloutBuffer`.
     """
 
     def __init__(
@@ -103,14 +103,19 @@ class AgentRollouts(RolloutBuffer):
         value: Tensor,
         log_prob: Tensor,
     ) -> None:
-        """Store a step, and the rewards of all agents."""
+        """Store a step (B, ...) and the rewards of all agents."""
         for row, info in enumerate(self._environment.infos):
             if AGENT_REWARDS in info:
                 self._own[self.pos, row], self._has_own = info[AGENT_REWARDS], True
         super().add(obs, action, reward, episode_start, value, log_prob)
 
     def compute_returns_and_advantage(self, last_values: Tensor, dones: NDArray[np.bool_]) -> None:
-        """Compute advantages and returns of all steps."""
+        """Compute advantages and returns of all steps, (T, B) each.
+
+        Args:
+            last_values: values after the last step, (B,).
+            dones: whether the episode is over after the last step, (B,).
+        """
         if not self._has_own:
             super().compute_returns_and_advantage(last_values, dones)
             return

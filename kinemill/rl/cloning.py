@@ -1,6 +1,6 @@
-"""Behavior cloning: a policy of reinforcement learns demonstrated actions before it explores.
+"""Behavior cloning: fit the actor to demonstrated actions before reinforcement learning.
 
-Symbols: N steps of all episodes, T steps of one, E numbers that a network gets, A actions.
+Symbols: N steps of all episodes, T steps of one, E inputs of a network, A actions, M choices.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -28,10 +28,10 @@ class Transitions:
     """Demonstrated steps as a replay buffer stores them.
 
     Attributes:
-        next_rows: (N, E), after each step.
-        rewards: (N,) of the training.
+        next_rows: observations after each step, (N, E).
+        rewards: rewards after the wrappers, (N,).
         ended: whether an episode is over after each step, (N,).
-        truncated: whether it was cut off there, (N,).
+        truncated: whether the episode was truncated there, (N,).
     """
 
     next_rows: NDArray[np.generic]
@@ -42,13 +42,13 @@ class Transitions:
 
 @dataclass(frozen=True)
 class ClonedSteps:
-    """Demonstrated steps as a learner gets them.
+    """Demonstrated steps, input of `Cloner.clone`.
 
     Attributes:
-        rows: observations behind the wrappers, (N, E).
-        actions: (N, A) in front of the wrappers: targets of the network.
+        rows: observations after the wrappers, (N, E).
+        actions: targets of the network, (N, A), before the wrappers.
         masks: allowed choices (N, M); None: all.
-        transitions: for a replay buffer; None: rewards are not known.
+        transitions: steps for a replay buffer; None: rewards are unknown.
     """
 
     rows: NDArray[np.generic]
@@ -59,7 +59,7 @@ class ClonedSteps:
 
 @torch.no_grad()
 def adapt_episode(adapters: Iterable[Adapter], values: NDArray[np.generic]) -> NDArray[np.float32]:
-    """Return what wrappers make of the observations of an episode: (T, D) -> (T, E)."""
+    """Apply wrappers to the observations of an episode: (T, D) -> (T, E)."""
     rows = torch.from_numpy(np.asarray(values, np.float32))
     first = torch.zeros(len(rows), 1)
     first[0] = 1.0
@@ -79,13 +79,13 @@ def adapt_episode(adapters: Iterable[Adapter], values: NDArray[np.generic]) -> N
 def cloned_steps(
     actor: Actor, episodes: Sequence[Episode], kind: DTypeLike, wrappers: Sequence[Wrapper] = ()
 ) -> ClonedSteps:
-    """Return the steps of demonstrations as the learner of a policy gets them.
+    """Return the steps of demonstrations after the wrappers of a policy.
 
     Args:
-        actor: the policy, whose wrappers observe and act.
-        episodes: in task units.
+        actor: the policy with its wrappers.
+        episodes: demonstrated episodes, in task units.
         kind: data type of the rows.
-        wrappers: of the environment, whose rewards are those of the training.
+        wrappers: wrappers of the environment, which scale rewards.
     """
     rows = [_rows(actor, one).astype(kind) for one in episodes]
     actions = torch.from_numpy(np.concatenate([one.actions for one in episodes]))
@@ -107,7 +107,7 @@ def cloned_steps(
 
 
 def _scaled(wrappers: Sequence[Wrapper], rewards: object) -> NDArray[np.float32]:
-    """Return rewards (T,) as the training gets them."""
+    """Return rewards (T,) after the wrappers."""
     values = np.asarray(rewards, np.float32)
     for wrapper in wrappers:
         if isinstance(wrapper, RewardScaling):
@@ -116,7 +116,7 @@ def _scaled(wrappers: Sequence[Wrapper], rewards: object) -> NDArray[np.float32]
 
 
 def _rows(actor: Actor, episode: Episode) -> NDArray[np.float32]:
-    """Return the rows of the network at each observation of an episode, (T, E) or (T+1, E)."""
+    """Return the network's input at each observation of an episode, (T, E) or (T+1, E)."""
     parts = list[NDArray[np.float32]]()
     if actor.layout.observation:
         parts.append(adapt_episode(actor.adapters, episode.inputs[OBSERVATION]))  # pyright: ignore[reportArgumentType]
@@ -134,15 +134,15 @@ def fit_actor(
     seed: int,
     device: torch.device,
 ) -> dict[str, float]:
-    """Fit an actor to demonstrated actions, in batches of all steps in a random order.
+    """Fit an actor to demonstrated actions, in shuffled batches.
 
     Args:
-        loss: of rows (B, E), actions (B, A) and masks (B, M) or None.
-        parameters: of all networks; those that the loss does not depend on do not change.
+        loss: function of rows (B, E), actions (B, A) and masks (B, M) or None.
+        parameters: parameters of all networks; without a gradient they do not change.
         steps: demonstrated steps.
-        settings: number of steps, batch size and learning rate.
-        seed: of the order.
-        device: of the networks.
+        settings: number of optimizer steps, batch size and learning rate.
+        seed: seed of the order.
+        device: device of the networks.
 
     Returns:
         The loss of the first step, and the mean over the last tenth of the steps.
@@ -164,14 +164,14 @@ def fit_actor(
         optimizer.step()
         losses.append(value.item())
         if not np.isfinite(losses[-1]):
-            where, fix = "learn.pretrain", "a lower learn.pretrain.lr"
+            where, fix = "learn.pretrain", "lower learn.pretrain.lr"
             raise Diverged(where, f"the loss of cloning is {losses[-1]}", fix=fix)
     last = max(1, len(losses) // 10)
     return {"first_loss": losses[0], "loss": float(np.mean(losses[-last:]))}
 
 
 def _batches(count: int, settings: Pretrain, seed: int) -> Iterator[NDArray[np.int64]]:
-    """Yield the rows (B,) of each optimizer step: all of them, in a new order in each pass."""
+    """Yield the row numbers (B,) of each optimizer step; each pass has a new order."""
     random, size = np.random.default_rng(seed), min(settings.batch_size, count)
     order = random.permutation(count)
     for _ in range(settings.steps):

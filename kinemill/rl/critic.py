@@ -1,6 +1,6 @@
-"""The critic of a trained policy, where it values actions: off-policy and value-based algorithms.
+"""The critic of a trained policy that values actions: off-policy and value-based algorithms.
 
-Symbols: B batch, E numbers that the network gets, A actions.
+Symbols: B batch, E inputs of the network, A actions.
 """
 
 from collections.abc import Sequence
@@ -27,13 +27,13 @@ from kinemill.train.warm_start import load_model
 
 @dataclass(frozen=True)
 class ActionCritic:
-    """Values of actions: the discounted return that the training expected after each.
+    """Values of actions: the expected discounted return after each, in the environment's rewards.
 
     Attributes:
         algorithm: settings of the algorithm.
-        actor: the trained policy, whose wrappers make the row that the critic gets.
-        model: of stable-baselines3, with the weights of the training.
-        scale: of rewards in the training, which values are divided by.
+        actor: the trained policy; its wrappers compute the critic's input.
+        model: model of stable-baselines3, with the weights of the training.
+        scale: factor of rewards in the training; values are divided by it.
     """
 
     algorithm: Replaying
@@ -44,19 +44,19 @@ class ActionCritic:
     def encode(
         self, inputs: Sequence[Tensor], carry: Sequence[Tensor]
     ) -> tuple[Tensor, list[Tensor]]:
-        """Return the row of the critic (B, E) and the next carry, given those of the policy."""
+        """Return the critic's input (B, E) and the next carry from the policy's inputs (B, ...)."""
         row, after, rest = self.actor.encode(*inputs, *carry)
         return row, [*after, *rest]
 
     @torch.no_grad()
     def values(self, rows: Tensor, actions: Tensor) -> Tensor:
-        """Return the value of each action, (B, E) and (B, A) in task units -> (B,)."""
+        """Return the value of each action: (B, E), (B, A) in task units -> (B,)."""
         inner = self._inner(actions)
         values = cast(Tensor, self.algorithm.action_values(self.model.policy, rows, inner))
         return values / self.scale
 
     def _inner(self, actions: Tensor) -> Tensor:
-        """Return actions as the replay buffer has them: numbers within [-1, 1], or choices."""
+        """Return actions as in the replay buffer: numbers within [-1, 1], or choices."""
         if any(self.actor.layout.choices):
             return actions.long()
         space = self.model.action_space
@@ -68,14 +68,14 @@ class ActionCritic:
 
 
 def load_critic(task: Task, start: WarmStart) -> ActionCritic | None:
-    """Return the critic of a trained policy; None if its algorithm has none that values actions.
+    """Return the critic of a trained policy; None if its algorithm has no action values.
 
     Args:
-        task: that the policy was trained with.
+        task: the task of the training.
         start: the published model.
 
     Raises:
-        BadInput: The environment cannot be made.
+        BadInput: The environment cannot be created.
     """
     learn: Any = task.learn
     algorithm = getattr(learn, "algorithm", None)
@@ -87,6 +87,7 @@ def load_critic(task: Task, start: WarmStart) -> ActionCritic | None:
         return None
     actor: Actor = load_model(Path(start.folder))
     estimates, weights = load_warm_start(start, learn, wrappers)
+    # The learner builds the critics. It needs an environment and a buffer, which stay unused here.
     small = learn.model_copy(
         update={
             "algorithm": algorithm.model_copy(update={"buffer_size": 1}),

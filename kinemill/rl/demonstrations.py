@@ -1,4 +1,4 @@
-"""Demonstrations of reinforcement: episodes of a trained policy, or of a dataset of logs.
+"""Demonstrations for reinforcement learning: episodes of a trained policy or of a dataset.
 
 Symbols: T steps of an episode, D numbers observed, A actions, M choices.
 """
@@ -33,9 +33,9 @@ class Episode:
     """A demonstrated episode, in task units.
 
     Attributes:
-        inputs: observations, by input of a policy: (T, ...), or (T+1, ...) with rewards.
-        actions: (T, A); of a choice its number.
-        rewards: (T,) of the environment; None: not known.
+        inputs: observations by input of a policy: (T, ...), or (T+1, ...) with rewards.
+        actions: (T, A) in task units; choices as numbers.
+        rewards: rewards of the environment, (T,); None: unknown.
         terminated: whether the episode reached a terminal state and was not truncated.
     """
 
@@ -46,7 +46,7 @@ class Episode:
 
 
 def is_dataset(start: WarmStart) -> bool:
-    """Return whether a start is a dataset of demonstrations and not a model."""
+    """Return whether a warm start is a dataset of demonstrations instead of a model."""
     return (Path(start.folder) / packed.DESCRIPTION).is_file()
 
 
@@ -56,20 +56,20 @@ def demonstrated(
     """Return the training episodes of a dataset, or one episode of a policy from each seed.
 
     Args:
-        task: that learns from them, with an `environment` part.
+        task: the task to train, with an `environment` part.
         layout: observations and actions of its policy.
         start: a dataset, or a trained policy that acts in the environment of the task.
-        seeds: of the starts of a policy's episodes.
+        seeds: seeds of the initial states of a policy's episodes.
 
     Raises:
-        BadInput: Its observations, actions or time step are not those of the task.
+        BadInput: The observations, actions or time step differ from those of the task.
     """
     where = f"learn.start_from: {start.address}"
     if layout.agents:
         raise BadInput("learn.pretrain", "agents that act in turns have no demonstrations")
     if is_checkpoint(Path(start.folder)):
         expected = "a trained policy, or datasets:/TASK"
-        raise BadInput(where, "is a checkpoint, which no policy acts from", expected=expected)
+        raise BadInput(where, "is a checkpoint", expected=expected)
     if is_dataset(start):
         return _of_dataset(where, layout, start)
     return _of_policy(where, task, layout, start, seeds)
@@ -80,10 +80,10 @@ def _of_policy(
 ) -> list[Episode]:
     module = load_model(Path(start.folder))
     if not isinstance(module, PolicyModule):
-        raise BadInput(where, "predicts states", expected="a policy, which chooses actions")
+        raise BadInput(where, "is a dynamics model", expected="a policy")
     own = module.layout
     if own.texts:
-        expected = "a policy without texts, which reinforcement does not read"
+        expected = "a policy without texts; reinforcement learning does not read them"
         raise BadInput(where, f"reads {', '.join(own.texts)}", expected=expected)
     if own.agents:
         raise BadInput(where, "acts for agents in turns", expected="a policy of one agent")
@@ -139,10 +139,10 @@ def _of_dataset(where: str, layout: PolicyLayout, start: WarmStart) -> list[Epis
 
 
 def require_time_step(where: str, actual: float, expected: float) -> None:
-    """Pass if demonstrations have the time step of a task, in s.
+    """Check that demonstrations have the time step of a task, s.
 
     Raises:
-        BadInput: They have another one.
+        BadInput: The time steps differ.
     """
     if abs(actual - expected) > _DT_TOLERANCE * expected:
         raise BadInput(where, f"has the time step {actual:g} s", expected=f"dt: {expected:g}")
@@ -157,15 +157,15 @@ def require_names(
     partial: bool = False,
     of_task: bool = False,
 ) -> None:
-    """Pass if names that are needed are known.
+    """Check that the required names exist.
 
     Args:
-        where: of the error.
+        where: place of the error.
         kind: plural noun of the names.
         required: required names.
         available: existing names.
         partial: whether further names are allowed.
-        of_task: whether the task needs the names, not the demonstrations.
+        of_task: whether the task requires the names; if not, the demonstrations do.
 
     Raises:
         BadInput: Names are missing or, unless `partial`, superfluous.
@@ -190,10 +190,10 @@ def require_names(
 def _require_equal(
     where: str, kind: str, actual: Mapping[str, object], expected: Mapping[str, object]
 ) -> None:
-    """Pass if entries that both have are equal; the unit 1 matches any.
+    """Check that common entries are equal; the unit 1 matches any unit.
 
     Raises:
-        BadInput: One differs.
+        BadInput: An entry differs.
     """
     for name in {*actual} & {*expected}:
         if actual[name] != expected[name] and "1" not in (actual[name], expected[name]):
@@ -213,7 +213,7 @@ def _actions(layout: PolicyLayout) -> str:
 
 
 def masks_of(episodes: Sequence[Episode]) -> NDArray[np.float32] | None:
-    """Return the action masks (N, M) at all steps; None where they are not known."""
+    """Return the action masks at all steps, (N, M); None if unknown."""
     if any(MASK not in one.inputs for one in episodes):
         return None
     rows = [one.inputs[MASK][: len(one.actions)] for one in episodes]

@@ -13,7 +13,7 @@ from kinemill.reports.network_graph import Block, Operation, blocks_of_operation
 from kinemill.runtime.policy_interface import PolicyInterface
 from kinemill.train.policy import PolicyModule
 
-CRITIC = "critic.json"  # beside the weights
+CRITIC = "critic.json"  # in the folder of the weights
 _BATCH = 2
 _WEIGHTED = ("addmm", "mm", "bmm", "baddbmm", "convolution", "mkldnn_rnn_layer")
 _FUNCTIONS = ("tanh", "sigmoid", "relu", "_softmax", "silu", "gelu", "elu", "leaky_relu", "argmax")
@@ -24,8 +24,8 @@ class Call:
     """A call of a network.
 
     Attributes:
-        function: of tensors (B, ...) to one tensor or several.
-        inputs: example by name.
+        function: maps tensors (B, ...) to one tensor or several.
+        inputs: example of each input by name, (B, ...).
         output: name of the result.
     """
 
@@ -60,14 +60,14 @@ def critic_call(policy: Any) -> Call | None:
 
 
 def _recurrent_value(policy: Any, row: Tensor, state: Tensor) -> Tensor:
-    """Return the value of a first step; the library's own function branches on values."""
+    """Return the value of a first step. The library's function branches on values: no tracing."""
     features, _ = policy.lstm_critic(row.unsqueeze(0), (state, state))
     return policy.value_net(policy.mlp_extractor.forward_critic(features.squeeze(0)))
 
 
 @torch.no_grad()
 def blocks_of(call: Call) -> list[Block]:
-    """Return inputs, learned matrices and outputs of a network, and what takes from what."""
+    """Return the graph of a network: inputs, learned matrices and outputs, with connections."""
     traced: Any = make_fx(_free(call.function))(*call.inputs.values())
     names, weights = iter(call.inputs), dict[str, tuple[int, ...]]()
     renamed, operations, results = dict[str, str](), list[Operation](), list[str]()
@@ -80,7 +80,7 @@ def blocks_of(call: Call) -> list[Block]:
         elif node.op == "output":
             results = inputs
         elif inputs and all(name in weights for name in inputs):
-            weights[node.name] = weights[inputs[0]]  # such as a transposed matrix
+            weights[node.name] = weights[inputs[0]]  # function of weights alone, such as transpose
         else:
             operations.append(_operation(node, inputs, weights))
     shapes = {name: _shape(one) for name, one in call.inputs.items()}
@@ -111,7 +111,7 @@ def _shape(value: Tensor) -> str:
 
 
 def _free(function: Callable[..., object]) -> Callable[..., object]:
-    """Return a function without `self`, which `make_fx` counts as a tensor of a bound method."""
+    """Return an unbound function: `make_fx` counts `self` of a bound method as a tensor."""
 
     def call(*tensors: Tensor) -> object:
         return function(*tensors)

@@ -15,9 +15,9 @@ _TRAIN_KEYS = ("return", "length", "success")
 
 
 class EpisodeStats(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """Sums an episode up when it ends, in the environment's own rewards and actions.
+    """Wrapper that adds statistics of an episode to `info` at its end, in original rewards.
 
-    Events are the numbers in `info`, such as a metric of the user's: summed over the episode.
+    Events are the numbers in `info`, such as custom metrics, summed over the episode.
     """
 
     def reset(self, *, seed: int | None = None, options: Options | None = None) -> Reset:
@@ -27,7 +27,7 @@ class EpisodeStats(gymnasium.Wrapper[Any, Any, Any, Any]):
         return self.env.reset(seed=seed, options=options)
 
     def step(self, action: object) -> Transition:
-        """Go one step on."""
+        """Make one step, and count its reward, action and events."""
         observation, reward, terminated, truncated, info = self.env.step(action)
         self._reward += float(reward)
         self._steps += 1
@@ -57,7 +57,7 @@ class EpisodeStats(gymnasium.Wrapper[Any, Any, Any, Any]):
 
 
 def mean_stats(episodes: Sequence[dict[str, float]], actions: Sequence[str]) -> dict[str, float]:
-    """Return means over episodes by name: `train/return`, `episodes/action/NAME/mean` such as."""
+    """Return means over episodes by name, such as `train/return`, `episodes/action/NAME/mean`."""
     if not episodes:
         return {}
     means = {"episodes/count": float(len(episodes))}
@@ -70,7 +70,7 @@ def mean_stats(episodes: Sequence[dict[str, float]], actions: Sequence[str]) -> 
 
 
 def _action_name(key: str, actions: Sequence[str]) -> str:
-    """Return the name of a number, an action called by its own."""
+    """Return the name of a statistic, with the index of an action replaced by its name."""
     kind, _, rest = key.partition("/")
     if kind != "action":
         return key

@@ -17,11 +17,11 @@ from kinemill.train.policy import PolicyModule
 
 
 class Evaluator:
-    """Runs a policy in a task's environment as on a robot: in task units, deterministic.
+    """Run a policy in a task's environment as on a robot: in task units, deterministic.
 
     Args:
-        task: with an `environment` part.
-        variant: the name of settings of the environment that differ.
+        task: task with an `environment` part.
+        variant: name of a variant of the environment's settings.
     """
 
     def __init__(self, task: Task, variant: str | None = None) -> None:
@@ -37,11 +37,11 @@ class Evaluator:
         """Run one episode from each seed to its end.
 
         Args:
-            policy: in evaluation mode.
-            seeds: of the starts.
+            policy: policy in evaluation mode.
+            seeds: seeds of the initial states.
 
         Raises:
-            TrainingFailed: a return is not finite.
+            TrainingFailed: A return is not finite.
         """
         while len(self._all) < len(seeds):
             self._all.append(make_environment(self._task, variant=self._variant))
@@ -78,7 +78,7 @@ class EpisodeRun:
 
     Args:
         environment: as `make_environment` returns it.
-        seed: of its start.
+        seed: seed of the initial state.
     """
 
     def __init__(self, environment: Env, seed: int) -> None:
@@ -88,14 +88,14 @@ class EpisodeRun:
         self.over = self._terminated = False
 
     def part(self, name: str) -> NDArray[np.generic]:
-        """Return the present value of an input of the policy, in its shape without the batch."""
+        """Return the current value of an input of the policy, without the batch axis."""
         latest = self._latest
         values = latest[name] if isinstance(latest, dict) else latest
         numbers = name in (OBSERVATION, MASK)
         return np.asarray(values, np.float32) if numbers else np.asarray(values)
 
     def step(self, action: NDArray[np.generic] | int) -> None:
-        """Advance one step under an action (A,), or a choice."""
+        """Advance one step with an action (A,) in task units, or a choice."""
         self._latest, reward, ended, cut, self._info = self._environment.step(action)
         self._rewards.append(float(reward))
         for name, value in numbers_in(self._info).items():
@@ -103,7 +103,7 @@ class EpisodeRun:
         self.over, self._terminated = bool(ended or cut), bool(ended)
 
     def recorded(self, layout: PolicyLayout) -> Recorded:
-        """Return the outcome, without observations and actions.
+        """Return rewards, success and events, without observations and actions.
 
         Args:
             layout: names of observations and actions.

@@ -15,22 +15,23 @@ from kinemill.errors import BadInput
 from kinemill.rl.actor import outputs_of
 from kinemill.rl.learner import Site
 from kinemill.rl.networks import Perceptron
-from kinemill.rl.sb3 import moments, refill, seed_all
+from kinemill.rl.sb3 import seed_all
 from kinemill.store import Json
 from kinemill.train.checkpoint import Groups
+from kinemill.train.training_state import load_optimizer, optimizer_tensors
 
 Floats = NDArray[np.float32]
 
 
 class EvolutionLearner:
-    """One policy, and the generations around it.
+    """One policy, improved by generations of perturbed copies.
 
     Args:
-        site: where.
-        settings: of the algorithm.
+        site: environment and settings of the training.
+        settings: settings of the algorithm.
 
     Raises:
-        BadInput: an odd number of copies.
+        BadInput: The number of copies is odd.
     """
 
     def __init__(self, site: Site, settings: Any) -> None:
@@ -43,17 +44,17 @@ class EvolutionLearner:
         torch.manual_seed(site.learn.seed)
         inputs = self._copies.observation_space.shape[0]
         self._core: Perceptron = settings.core(site.learn, inputs, outputs_of(site.layout))
-        with torch.no_grad():  # so that no choice is preferred at the beginning
+        with torch.no_grad():  # near-equal scores: no choice is preferred at the start
             self._core.layers[-1].weight.mul_(0.1)  # pyright: ignore[reportCallIssue]
         self._optimizer = site.learn.optimizer.build(list(self._core.parameters()))
 
     @property
     def step(self) -> int:
-        """Steps of the environment that all members took."""
+        """Environment steps of all members so far."""
         return self._steps
 
     def advance(self, until: int, seed: int | None) -> dict[str, float]:
-        """Run generations until `steps` steps are taken, or a few more."""
+        """Run generations up to `until` environment steps, or slightly more."""
         if seed is not None:
             seed_all(seed)
             self._random = np.random.default_rng(seed)
@@ -66,7 +67,7 @@ class EvolutionLearner:
         pairs, std = self._copies.num_envs // 2, self._settings.noise
         here = nn.utils.parameters_to_vector(self._core.parameters()).detach()
         half = torch.from_numpy(random.standard_normal((pairs, len(here)), dtype=np.float32))
-        noise = torch.cat([half, -half])
+        noise = torch.cat([half, -half])  # mirrored pairs reduce the variance of the gradient
         returns = np.zeros(2 * pairs)
         for _ in range(self._settings.episodes):
             returns += self._returns(here + std * noise, int(random.integers(2**31)))
@@ -90,7 +91,7 @@ class EvolutionLearner:
     def _returns(self, members: Tensor, seed: int) -> NDArray[np.float64]:
         """Run one episode with each of the members (P, W); return their returns (P,)."""
         layers, count = _layers(self._core, members), len(members)
-        self._copies._seeds = [seed] * count  # the same start for all
+        self._copies._seeds = [seed] * count  # the same initial state for all: returns compare
         observations, returns, alive = self._copies.reset(), np.zeros(count), np.ones(count, bool)
         while alive.any():
             raw = self._core.batched(torch.from_numpy(observations)[:, None], layers)[:, 0]
@@ -101,7 +102,7 @@ class EvolutionLearner:
         return returns
 
     def _actions(self, raw: Tensor) -> NDArray[np.generic]:
-        """Turn outputs (P, n) into actions, as the finished policy does."""
+        """Turn outputs (P, n) into actions (P, A) or choices, as `Actor` does."""
         choices = self._site.layout.choices
         if any(choices):
             if self._copies.masked:
@@ -113,42 +114,48 @@ class EvolutionLearner:
         return (low + 0.5 * (torch.tanh(raw) + 1.0) * (high - low)).numpy()
 
     def core(self) -> Perceptron:
-        """Return a copy of the policy's network as it is now."""
+        """Return a copy of the policy's current network."""
         return copy.deepcopy(self._core).eval()
 
     def critic(self) -> None:
-        """Return None: it has no critic."""
+        """Return None: evolution has no critic."""
 
     def restart_weights(self) -> dict[str, Tensor]:
-        """Return a copy of the policy's weights by name, in their shapes."""
+        """Return a copy of the policy's weights by name."""
         return {name: value.clone() for name, value in self._core.state_dict().items()}
 
     def start(self, restart_weights: dict[str, Tensor]) -> None:
-        """Set the policy's weights, by name and in their shapes.
+        """Set the policy's weights by name.
 
         Raises:
-            BadInput: they are of another network.
+            BadInput: The weights belong to another network.
         """
         own = {name: value.shape for name, value in self._core.state_dict().items()}
         if own != {name: value.shape for name, value in restart_weights.items()}:
-            fix = "give learn.model the sizes that it had there"
+            fix = "set learn.model to the sizes of the start model"
             raise BadInput("learn.start_from", "has another network", fix=fix)
         self._core.load_state_dict(restart_weights)
 
     def state(self) -> tuple[Groups, Json]:
         """Return network, optimizer and the count of steps."""
-        groups: Groups = {"network": self.restart_weights(), "optimizer": moments(self._optimizer)}
+        groups: Groups = {
+            "network": self.restart_weights(),
+            "optimizer": optimizer_tensors(self._optimizer),
+        }
         return groups, {"steps": self._steps}
 
     def restore(self, groups: Groups, state: Json) -> None:
-        """Go back to what `state` returned."""
+        """Restore what `state` returned."""
         self._core.load_state_dict(groups["network"])
-        refill(self._optimizer, groups.get("optimizer", {}))
+        load_optimizer(self._optimizer, groups.get("optimizer", {}))
         self._steps = state["steps"]
 
 
 def centered_ranks(values: object) -> Floats:
-    """Return ranks of values (P,) -> (P,), from -0.5 for the lowest to 0.5; ties share theirs."""
+    """Return ranks of values (P,) -> (P,), from -0.5 (lowest) to 0.5; ties have equal ranks.
+
+    Salimans et al. 2017, section 2.1: rank shaping removes the effect of outlier returns.
+    """
     values = np.asarray(values)
     _, rank_of, count = np.unique(values, return_inverse=True, return_counts=True)
     below = np.cumsum(count) - count
@@ -157,7 +164,7 @@ def centered_ranks(values: object) -> Floats:
 
 
 def _layers(core: Perceptron, members: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """Cut members (P, W) into weights (P, in, out) and biases (P, 1, out) of each layer."""
+    """Split members (P, W) into weights (P, in, out) and biases (P, 1, out) of each layer."""
     layers, start = list[tuple[Tensor, Tensor]](), 0
     for layer in core.layers:
         outputs, inputs = layer.out_features, layer.in_features

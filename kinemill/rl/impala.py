@@ -1,9 +1,9 @@
-"""IMPALA (Espeholt et al., 2018): actors step copies of the policy, a learner corrects by V-trace.
+"""IMPALA (Espeholt et al., 2018): workers roll out the policy, a learner corrects by V-trace.
 
 Concurrent workers (processes, Ray actors) begin the next rollout before the update, so their policy
-lags behind. Copies in this process begin after it: their lag is 0.
+lags behind. Copies in this process begin after the update, with a lag of 0.
 
-Symbols: T steps, B environments, N = T B, E numbers that a network gets, A actions.
+Symbols: T steps, B environments, N = T B, E inputs of a network, A actions.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ from kinemill.rl.rollouts import Rollout, RolloutJob
 from kinemill.rl.vec_env import CopiesEnv, Worker
 from kinemill.rl.vtrace import TraceSettings, v_trace
 
-REPLACEMENTS = 3  # of workers that died, in a round; then something is wrong with the environment
+REPLACEMENTS = 3  # most workers replaced in a round; more point to a fault of the environment
 _SEEDS = 2**31
 
 
@@ -35,7 +35,7 @@ class Impala(A2C):
     Args:
         site: settings and environment of the training.
         ratios: rho_bar and c_bar.
-        order: whether the first rollout that is finished is taken, or each worker's in turn.
+        order: use rollouts in order of arrival, or of the workers.
         named: arguments of `stable_baselines3.A2C`.
     """
 
@@ -52,7 +52,7 @@ class Impala(A2C):
         self._learn, self._layout = site.learn, site.layout
         self._ratios, self._order = ratios, order
         self._workers: Sequence[Worker] = ()
-        self._pending = list[int]()  # workers with a rollout under way, oldest first
+        self._pending = list[int]()  # workers with a running rollout, oldest first
         self._finished = list[Rollout]()
         self._latest = list[NDArray[np.generic]]()  # observations of each worker
         super().__init__(**named)
@@ -66,10 +66,10 @@ class Impala(A2C):
         reset_num_timesteps: bool = True,
         progress_bar: bool = False,
     ) -> "Impala":
-        """Update the policy until the steps are done.
+        """Update the policy up to `total_timesteps` further environment steps.
 
         Raises:
-            ProcessLost: Workers died more often than they are replaced.
+            ProcessLost: More than REPLACEMENTS workers died in a round.
         """
         del log_interval
         is_new = self._last_obs is None
@@ -97,7 +97,7 @@ class Impala(A2C):
         return self
 
     def _begin_round(self) -> None:
-        """Discard rollouts of earlier episodes; all draws follow from torch's seed."""
+        """Discard rollouts of earlier episodes, and seed the round from torch's seed."""
         environment = self.env
         assert isinstance(environment, CopiesEnv)
         assert isinstance(self._last_obs, np.ndarray)
@@ -107,7 +107,7 @@ class Impala(A2C):
         self._random = np.random.default_rng(torch.initial_seed() % _SEEDS)
 
     def _collect(self) -> list[Rollout]:
-        """Return rollouts with as many steps as one of all environments."""
+        """Return rollouts with at least T steps of each environment on average."""
         steps = self.n_steps * self.n_envs
         rollouts = list[Rollout]()
         while sum(one.rewards.size for one in rollouts) < steps:
@@ -123,7 +123,7 @@ class Impala(A2C):
         return rollouts
 
     def _begin(self, index: int) -> None:
-        """Start a rollout of a worker with the present policy."""
+        """Start a rollout of a worker with the current policy."""
         network = self._learn.algorithm.copied(self._learn, self.policy).cpu()
         log_std = getattr(self.policy, "log_std", torch.zeros(0)).detach().cpu()
         outputs = outputs_of(self._layout)
@@ -143,7 +143,7 @@ class Impala(A2C):
         self._pending.append(index)
 
     def _next(self) -> tuple[int, Rollout]:
-        """Wait for a rollout; replace workers that died."""
+        """Wait for a rollout, and replace workers that died; return worker index and rollout."""
         while True:
             index = self._pending[0]
             if self._order == "arrival":
@@ -161,10 +161,10 @@ class Impala(A2C):
             return index, rollout
 
     def _replace(self, index: int) -> None:
-        """Start a worker again, with new episodes.
+        """Restart a worker with new episodes.
 
         Raises:
-            ProcessLost: Too many of a round died.
+            ProcessLost: More than REPLACEMENTS workers died in this round.
         """
         worker, rows = self._workers[index], len(self._latest[index])
         self._replaced += 1
@@ -179,12 +179,12 @@ class Impala(A2C):
         self._begin(index)
 
     def _await_all(self) -> None:
-        """Wait for rollouts under way: no worker is busy between two calls of `learn`."""
+        """Wait for running rollouts, so that no worker is busy between two calls of `learn`."""
         while self._pending:
             self._finished.append(self._next()[1])
 
     def _update(self, rollouts: Sequence[Rollout]) -> float:
-        """Take one step of the optimizer; return the share of ratios above rho_bar."""
+        """Make one optimizer step; return the share of importance ratios above rho_bar."""
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
         parts = [self._losses(one) for one in rollouts]
@@ -203,9 +203,9 @@ class Impala(A2C):
         return clipped.item()
 
     def _losses(self, rollout: Rollout) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return policy loss, squared error, entropy and whether rho is clipped, (N,) each."""
+        """Return policy loss, squared value error, entropy, and whether rho is clipped: (N,)."""
         rows, last_rows, actions, behavior, rewards, dones, truncated = (
-            torch.tensor(part, device=self.device)  # Ray's arrays are read-only
+            torch.tensor(part, device=self.device)  # a copy: Ray's arrays are read-only
             for part in (
                 *(rollout.rows, rollout.last_rows, rollout.actions, rollout.log_probs),
                 *(rollout.rewards, rollout.dones, rollout.truncated),

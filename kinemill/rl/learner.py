@@ -19,9 +19,9 @@ class Site:
     Attributes:
         learn: the `learn` part of the task.
         layout: observations and actions of the policy, without wrappers.
-        environment: a `VecEnv` of stable-baselines3, copies with all wrappers on.
+        environment: a `VecEnv` of stable-baselines3: copies with all wrappers.
         device: torch device.
-        callbacks: of the user, as in stable-baselines3.
+        callbacks: callbacks of stable-baselines3, set by the user.
     """
 
     learn: Any
@@ -32,7 +32,7 @@ class Site:
 
     @property
     def rate(self) -> Callable[[int], float]:
-        """The learning rate at a step."""
+        """Function from the environment step to the learning rate."""
         learn = self.learn
         return lambda step: learn.schedule.rate(step, learn.optimizer.lr, learn.steps)
 
@@ -42,16 +42,16 @@ class Learner(Protocol):
 
     @property
     def step(self) -> int:
-        """Steps of the environment that it has seen, all copies together."""
+        """Environment steps so far, over all copies."""
         ...
 
     def advance(self, until: int, seed: int | None) -> dict[str, float]:
-        """Train until `steps` steps are collected, or a few more.
+        """Train up to `until` environment steps, or slightly more.
 
         Args:
-            until: steps since the beginning of the training.
-            seed: new episodes begin, and all that is drawn follows from it; None: those that are
-                on their way go on.
+            until: environment steps since the start of the training.
+            seed: start new episodes, and seed all random generators; None: continue the current
+                episodes.
 
         Returns:
             Metrics of the algorithm by name, such as its losses.
@@ -59,31 +59,31 @@ class Learner(Protocol):
         ...
 
     def core(self) -> Any:
-        """Return a copy of the policy's network as it is now, a `nets.Core`."""
+        """Return a copy of the policy's current network, a `networks.Core`."""
         ...
 
     def critic(self) -> Call | None:
-        """Return the call of the critics, to draw them; None without critics."""
+        """Return the call of the critics, for a drawing; None without critics."""
         ...
 
     def restart_weights(self) -> dict[str, Any]:
-        """Return tensors by name: what another training can start from."""
+        """Return the tensors by name from which another training can start."""
         ...
 
     def start(self, restart_weights: dict[str, Any]) -> None:
-        """Take what `learned` of a compatible algorithm returned.
+        """Set the weights to those of `restart_weights` of a compatible algorithm.
 
         Raises:
-            BadInput: it is of other networks.
+            BadInput: The weights belong to other networks.
         """
         ...
 
     def state(self) -> tuple[Groups, Json]:
-        """Return all that the next round depends on: tensors by group and name, and JSON."""
+        """Return the state that the next round depends on: tensors by group and name, and JSON."""
         ...
 
     def restore(self, groups: Groups, state: Json) -> None:
-        """Go back to what `state` returned."""
+        """Restore what `state` returned."""
         ...
 
 
@@ -91,11 +91,11 @@ class Cloner(Learner, Protocol):
     """A learner whose actor can be fitted to demonstrated actions."""
 
     def clone(self, steps: ClonedSteps, settings: Pretrain, seed: int) -> dict[str, float]:
-        """Fit the actor, and return numbers such as the loss by name.
+        """Fit the actor, and return metrics by name, such as the loss.
 
         Args:
             steps: demonstrated steps.
-            settings: of behavior cloning.
-            seed: of the order of the steps.
+            settings: settings of behavior cloning.
+            seed: seed of the order of the steps.
         """
         ...

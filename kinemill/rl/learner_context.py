@@ -1,4 +1,7 @@
-"""Set up a training: known facts, and the copies of the environment."""
+"""Set up a training: check settings, estimate statistics of wrappers, open the environment.
+
+Symbols: T steps of an episode, D numbers observed, E numbers after the wrappers.
+"""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -25,7 +28,7 @@ from kinemill.task.document import Task
 from kinemill.task.reinforcement import ALGORITHMS, Algorithm
 
 _FLOAT32 = 4  # bytes
-_WAITING = 4  # processes that one core may have: environments may wait for each other
+_WAITING = 4  # processes per core: environments often wait
 
 
 def open_site(
@@ -35,10 +38,10 @@ def open_site(
     device: object,
     callbacks: Sequence[object] = (),
 ) -> Site:
-    """Return where a task's algorithm learns; its environment has to be closed.
+    """Return the inputs of a task's learner; the caller closes the environment.
 
     Raises:
-        BadInput: the algorithm cannot act there.
+        BadInput: The algorithm does not support the environment.
     """
     own: Any = task.environment
     learn: Any = task.learn
@@ -56,16 +59,14 @@ def check_algorithm(algorithm: Algorithm, layout: PolicyLayout) -> None:
     """Check that an algorithm can train the policy.
 
     Raises:
-        BadInput: It cannot, for the stated reason.
+        BadInput: It cannot; the error states the reason.
     """
     kind = _kind_of_actions(layout)
     where = f"learn.algorithm.type: {algorithm.type}"
     if kind not in algorithm.acts:
         raise BadInput(where, f"cannot learn {kind} actions", expected=" or ".join(algorithm.acts))
     if getattr(algorithm, "sde_sample_freq", None) and kind != "continuous":
-        raise BadInput(
-            "learn.algorithm.sde_sample_freq", f"is for continuous actions, not a {kind}"
-        )
+        raise BadInput("learn.algorithm.sde_sample_freq", f"needs continuous actions, not {kind}")
     if layout.agents and not algorithm.multi_agent:
         names = [name for name in ALGORITHMS if ALGORITHMS[name].multi_agent]
         problem, fix = "cannot train agents that act in turns", f"use {', '.join(names)}"
@@ -93,15 +94,15 @@ def _kind_of_actions(layout: PolicyLayout) -> str:
 
 
 def check_machine(learn: Any, layout: PolicyLayout, copies: int) -> None:
-    """Pass if this machine has the cores and the memory that the settings need.
+    """Check that this machine has the cores and the memory that the settings need.
 
     Args:
         learn: settings of the training.
-        layout: observations and actions; wrappers may add to them, so this is the least.
+        layout: observations and actions without wrappers: a lower bound of the memory.
         copies: number of environments.
 
     Raises:
-        BadInput: It has not.
+        BadInput: Cores or memory do not suffice.
     """
     algorithm = learn.algorithm
     if learn.runner.type == "processes":
@@ -129,7 +130,7 @@ def check_machine(learn: Any, layout: PolicyLayout, copies: int) -> None:
 def copy_factory(task: Task, estimates: Estimates) -> Callable[[], Env]:
     """Return a factory of one copy of the environment, picklable unless it holds Python objects."""
     own: Any = task.environment
-    if any(getattr(one, "live", False) for one in (own, *own.wrappers)):  # objects handed in
+    if any(getattr(one, "live", False) for one in (own, *own.wrappers)):  # Python objects
         return lambda: copy_with_stats(task, estimates)
     settings = task.model_dump(mode="json", by_alias=True)
     return partial(_copy_from_settings, settings, list(estimates))
@@ -140,7 +141,7 @@ def _copy_from_settings(settings: object, estimates: Estimates) -> Env:
 
 
 def copy_with_stats(task: Task, estimates: Estimates) -> Env:
-    """Return one copy, what happens in its episodes counted."""
+    """Return one copy with episode statistics."""
     environment = learning_environment(task, estimates, inner=EpisodeStats)
     is_turn_based = environment.has_wrapper_attr("policy_agents")
     return MaskInRow(environment) if is_turn_based else environment
@@ -167,12 +168,12 @@ def estimate(
 ) -> list[dict[str, NDArray[np.generic]]]:
     """Return the estimates of each wrapper, from steps of a random policy and demonstrations.
 
-    They are arrays by name, such as the mean (E,) of observations. Each wrapper observes the
+    Estimates are arrays by name, such as the mean (E,) of observations. Each wrapper observes the
     output of the wrappers inside of it.
 
     Args:
-        task: with an `environment` part.
-        seed: of the random policy.
+        task: task with an `environment` part.
+        seed: seed of the random policy.
         layout: observations of the demonstrations.
         episodes: demonstrated observations, (T, D) each.
     """

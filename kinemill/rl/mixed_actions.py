@@ -1,6 +1,7 @@
-"""Actions with both numbers and choices: Gaussian and categorical distributions side by side.
+"""Actions with both numbers and choices: a product of Gaussian and categorical distributions.
 
-Symbols: B batch, A actions, O outputs of the network: one per number, one per choice.
+Symbols: B batch, A actions, M choices, D numbers observed, O outputs of the network: one per
+number, one per choice.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,7 +23,7 @@ NEVER = -1e8  # logit of a forbidden choice, as in sb3-contrib
 class MixedDistribution(DiagGaussianDistribution):
     """Independent numbers and choices; choices are whole numbers from 0 in the action.
 
-    stable-baselines3 treats it as a Gaussian one, whose standard deviations are parameters.
+    The base class makes stable-baselines3 create standard deviations as parameters.
 
     Args:
         choices: number of choices of each action; 0 for a number.
@@ -35,7 +36,7 @@ class MixedDistribution(DiagGaussianDistribution):
     def proba_distribution_net(
         self, latent_dim: int, log_std_init: float = 0.0
     ) -> tuple[nn.Module, nn.Parameter]:
-        """Return the layer (B, latent_dim) -> (B, O), and the logarithms of the deviations."""
+        """Return the layer (B, latent_dim) -> (B, O), and the log standard deviations."""
         outputs = sum(count or 1 for count in self._choices)
         log_std = nn.Parameter(torch.ones(self.action_dim) * log_std_init)
         return nn.Linear(latent_dim, outputs), log_std
@@ -47,13 +48,13 @@ class MixedDistribution(DiagGaussianDistribution):
         mask: Tensor | None = None,
         used: Tensor | None = None,
     ) -> "MixedDistribution":
-        """Set the parameters: outputs (B, O), and deviations of the numbers.
+        """Set the parameters of the distribution.
 
         Args:
-            mean_actions: (B, O).
-            log_std: of each number.
+            mean_actions: outputs of the network, (B, O).
+            log_std: log standard deviation of each number.
             mask: allowed choices (B, M); None: all.
-            used: whether each action counts (B, A); None: all do.
+            used: whether each action counts, (B, A) 1 or 0; None: all do.
         """
         std, number, column = log_std.exp(), 0, 0
         self._parts: list[Any] = []
@@ -70,7 +71,7 @@ class MixedDistribution(DiagGaussianDistribution):
         return self
 
     def log_prob(self, actions: Tensor) -> Tensor:
-        """Return the logarithm of the density: (B, A), or (B,) of a single one -> (B,)."""
+        """Return the log density of actions: (B, A), or (B,) for a single action -> (B,)."""
         pairs = zip(self._parts, actions.reshape(len(actions), -1).unbind(dim=1), strict=True)
         return self._sum([part.log_prob(value) for part, value in pairs])
 
@@ -79,7 +80,7 @@ class MixedDistribution(DiagGaussianDistribution):
         return self._sum([part.entropy() for part in self._parts])
 
     def _sum(self, parts: list[Tensor]) -> Tensor:
-        """Return the sum over actions that count."""
+        """Return the sum over the actions that count, (B,)."""
         values = torch.stack(parts, dim=1)
         return (values if self._used is None else values * self._used).sum(dim=1)
 
@@ -101,7 +102,7 @@ class MixedDistribution(DiagGaussianDistribution):
 
 
 def split(outputs: Tensor, choices: Sequence[int]) -> tuple[Tensor, ...]:
-    """Split outputs (B, O) into those of each action, (B, 1) for a number."""
+    """Split outputs (B, O) by action: (B, 1) for a number, (B, count) for choices."""
     return outputs.split([count or 1 for count in choices], dim=1)
 
 
@@ -121,11 +122,11 @@ def mixed_policy(choices: Sequence[int]) -> type[ActorCriticPolicy]:
 def turn_policy(agents: Sequence[Agent], choices: Sequence[int]) -> type[ActorCriticPolicy]:
     """Return the actor-critic policy of agents that act in turns.
 
-    Its rows are observations (B, D) of `kinemill.runtime.agents`, then masks (B, M) if choices are
-    forbidden in some turns. Only the actions of the agent whose turn it is count.
+    Its input rows are observations (B, D) of `kinemill.runtime.agents`, then masks (B, M) if some
+    turns forbid choices. Only the actions of the agent that acts in a turn count.
 
     Args:
-        agents: in the order of the one-hot at the start of a row.
+        agents: agents in the order of the one-hot at the start of a row.
         choices: number of choices of each action; 0 for a number.
     """
     width = max(agent.columns[1] for agent in agents)
@@ -142,7 +143,7 @@ def turn_policy(agents: Sequence[Agent], choices: Sequence[int]) -> type[ActorCr
         def extract_features(
             self, obs: PyTorchObs, features_extractor: BaseFeaturesExtractor | None = None
         ) -> Tensor | tuple[Tensor, Tensor]:
-            """Return the features, and keep the rows for the distribution."""
+            """Return the features, and store the rows for the distribution."""
             if isinstance(obs, Tensor):
                 self._rows = obs
             return super().extract_features(obs, features_extractor)

@@ -1,4 +1,7 @@
-"""Networks of policies, in basic operations that give the same results in ONNX Runtime."""
+"""Networks of policies, from basic operations that have equal results in ONNX Runtime.
+
+Symbols: B batch, E numbers and pixels of a row, D numbers observed, O outputs, P weight sets.
+"""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -12,16 +15,16 @@ from kinemill.errors import BadInput
 from kinemill.models.composed import Composed
 from kinemill.models.mlp import MLP
 from kinemill.models.networks.layers import activation
-from kinemill.rl.perception import Perception
 from kinemill.runtime.agents import Agent
 from kinemill.runtime.native_spaces import OBSERVATION, NativeSpace, named_parts
 from kinemill.task.blocks import ObservedPart
+from kinemill.task.imitation import ImageEncoder, default_encoder
 from kinemill.task.plugins import Model
-from kinemill.task.reinforcement import NetworkSettings
+from kinemill.task.reinforcement import ImageInput, NetworkSettings
 
 
 class Core(nn.Module):
-    """A network that maps (B, E) and a carry to (B, outputs) and the carry of the next step."""
+    """A network (B, E), carry -> (B, O), carry of the next step."""
 
     carry_shapes: tuple[tuple[int, ...], ...] = ()
 
@@ -35,7 +38,7 @@ class Perceptron(Core):
 
     Args:
         sizes: inputs, hidden sizes, outputs.
-        bend: name of the activation.
+        activation_name: name of the activation.
     """
 
     def __init__(self, sizes: Sequence[int], activation_name: str) -> None:
@@ -46,13 +49,13 @@ class Perceptron(Core):
         self._activation = activation(activation_name)
 
     def forward(self, x: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
-        """Return (B, outputs)."""
+        """Map (B, E) to (B, O); the carry does not change."""
         for layer in self.layers[:-1]:
             x = self._activation(layer(x))
         return self.layers[-1](x), *carry
 
     def batched(self, x: Tensor, layers: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-        """Return (P, B, outputs) of P sets of weights (P, in, out) and biases (P, 1, out)."""
+        """Run P sets of weights (P, in, out) and biases (P, 1, out): (P, B, E) -> (P, B, O)."""
         for weight, bias in layers[:-1]:
             x = self._activation(torch.baddbmm(bias, x, weight))
         weight, bias = layers[-1]
@@ -60,11 +63,11 @@ class Perceptron(Core):
 
 
 class ModelCore(Core):
-    """A model of the family `kinemill.models`, and a layer on top of its features.
+    """A model of the family `kinemill.models`, and a linear layer on its features.
 
     Args:
-        extractor: of the features.
-        outputs: numbers that the layer on top gives.
+        extractor: computes the features.
+        outputs: number of outputs, O.
     """
 
     def __init__(self, extractor: "Extractor | AgentExtractors", outputs: int) -> None:
@@ -74,19 +77,55 @@ class ModelCore(Core):
         self.head = nn.Linear(features, outputs)
 
     def forward(self, x: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
-        """Return (B, outputs)."""
+        """Map (B, E) to (B, O); the carry does not change."""
         return self.head(self.extractor(x)), *carry
 
 
-class Extractor(nn.Module):
-    """A model that gets one row and carries nothing, its outputs bent by tanh.
+class Perception(nn.Module):
+    """Encode the images of a row; numbers pass unchanged.
 
-    Images of the row are encoded before it.
+    A row holds the numbers, then the pixels of each image, with stacked frames one after another.
+
+    Args:
+        inputs: E.
+        images: images at the end of the row.
+        encoder: settings of all encoders; None: chosen by the size of each image.
+    """
+
+    def __init__(
+        self, inputs: int, images: Sequence[ImageInput], encoder: ImageEncoder | None
+    ) -> None:
+        super().__init__()
+        self._images = tuple(images)
+        self._numbers = inputs - sum(image.pixels for image in images)
+        settings = [encoder or default_encoder(image.shape[:2]) for image in images]
+        self.encoders = nn.ModuleList(
+            one.build((*image.shape[:2], image.shape[2] * image.frames), 0)
+            for one, image in zip(settings, images, strict=True)
+        )
+        self.outputs = self._numbers + sum(one.size for one in settings)
+
+    def forward(self, row: Tensor) -> Tensor:
+        """Map numbers and pixels (B, E) to numbers and features of images (B, outputs)."""
+        numbers, *parts = row.split([self._numbers, *(one.pixels for one in self._images)], dim=1)
+        features = [numbers] if self._numbers else []
+        for encoder, image, pixels in zip(self.encoders, self._images, parts, strict=True):
+            height, width, colors = image.shape
+            frames = pixels.reshape(-1, image.frames, height, width, colors)
+            channels = frames.permute(0, 1, 4, 2, 3).flatten(1, 2) / 255.0
+            features.append(encoder(channels, row[:, :0]))
+        return torch.cat(features, dim=1) if len(features) > 1 else features[0]
+
+
+class Extractor(nn.Module):
+    """A model without a carry, followed by tanh: (B, E) -> (B, features).
+
+    Images of the row are encoded before the model.
 
     Args:
         learn: settings of the model and of image encoders.
         inputs: E.
-        features: numbers that it gives.
+        features: number of features.
 
     Raises:
         BadInput: The model is recurrent.
@@ -108,7 +147,7 @@ class Extractor(nn.Module):
             self.network = model.build(inner, features, 1)
         if any(0 not in shape for shape in self.network.carry_shapes):
             where = f"learn.model.type: {model.type}"
-            fix = "learn.algorithm.type: recurrent_ppo has a memory, the wrapper frame_stack too"
+            fix = "use learn.algorithm.type: recurrent_ppo, or the wrapper frame_stack"
             raise BadInput(where, "is recurrent, which this algorithm cannot train", fix=fix)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -121,12 +160,12 @@ class Extractor(nn.Module):
 class AgentExtractors(nn.Module):
     """A network for each policy of agents that act in turns; features of idle ones are zero.
 
-    A layer on top of all features then acts as a separate layer for the network in use. Agents that
-    share a network are distinguished by a one-hot at its input.
+    A layer on all features then acts as a separate layer for the active network. A one-hot input
+    distinguishes agents that share a network.
 
     Args:
         learn: settings of the networks, with agents.
-        features: numbers that each network gives.
+        features: number of features of each network.
     """
 
     def __init__(self, learn: NetworkSettings, features: int) -> None:
@@ -147,7 +186,7 @@ class AgentExtractors(nn.Module):
         self.networks = nn.ModuleList(networks)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return (B, features) of observations (B, D) of `kinemill.runtime.agents`."""
+        """Map observations (B, D) of `kinemill.runtime.agents` to features (B, features)."""
         parts = list[Tensor]()
         for network, turns, columns in zip(self.networks, self._turns, self._columns, strict=True):
             turn, own = x[:, turns], x[:, columns[0] : columns[1]]
@@ -159,12 +198,12 @@ class AgentExtractors(nn.Module):
 def native_parts(
     space: NativeSpace, keys: Sequence[str], start: int = 0
 ) -> dict[str, ObservedPart]:
-    """Return the parts of an observation that are numbers and choices.
+    """Return the parts of an observation that are numbers and choices, by key.
 
     Args:
-        space: of the observation.
-        keys: the parts, in order.
-        start: column of the first one.
+        space: space of the observation.
+        keys: keys of the parts, in order.
+        start: column of the first part.
     """
     spaces, parts = named_parts(space), dict[str, ObservedPart]()
     for key in keys:
@@ -187,7 +226,7 @@ def policies_of(agents: Sequence[Agent]) -> dict[str, list[Agent]]:
 def extractor_of(
     learn: NetworkSettings, inputs: int, features: int
 ) -> "Extractor | AgentExtractors":
-    """Return the network of an observation (B, `inputs`), one for each policy of agents."""
+    """Return the network (B, `inputs`) -> (B, features); one for each policy of agents."""
     if learn.agents:
         return AgentExtractors(learn, features)
     return Extractor(learn, inputs, features)
@@ -200,7 +239,7 @@ class LSTMCore(Core):
         inputs: E.
         memory: size of the recurrent state.
         sizes: hidden sizes of the layers, then outputs.
-        bend: name of the activation.
+        activation_name: name of the activation.
     """
 
     def __init__(
@@ -212,7 +251,7 @@ class LSTMCore(Core):
         self.above = Perceptron([memory, *sizes], activation_name)
 
     def forward(self, x: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
-        """Return (B, outputs), hidden state and cell state."""
+        """Map (B, E), hidden state and cell state to (B, O) and the next states."""
         hidden, cell = carry
         gates = self.input(x) + self.recurrent(hidden)
         write, forget, new, show = gates.chunk(4, dim=1)
@@ -222,7 +261,7 @@ class LSTMCore(Core):
 
 
 def copy_layers(layers: Sequence[object], into: Sequence[object]) -> None:
-    """Copy the linear layers among `layers` into those of `into`, one after the other."""
+    """Copy the weights of the linear layers in `layers` to those in `into`, in order."""
     own = [layer for layer in layers if isinstance(layer, nn.Linear)]
     theirs = [layer for layer in into if isinstance(layer, nn.Linear)]
     for inputs, outputs in zip(own, theirs, strict=True):
@@ -233,9 +272,10 @@ def require_plain_mlp(model: Model, algorithm: str) -> MLP:
     """Return the settings of a model that is a plain perceptron.
 
     Raises:
-        BadInput: it is not.
+        BadInput: The model has another type, drop-out, layer normalization, or no bias.
     """
     if not isinstance(model, MLP) or model.dropout or not model.bias or model.layer_norm:
         where = f"learn.model, with {algorithm}"
-        raise BadInput(where, "is no plain perceptron", expected="{type: mlp}, no drop-out")
+        expected = "{type: mlp}, with bias, without drop-out and layer_norm"
+        raise BadInput(where, "is not a plain perceptron", expected=expected)
     return model

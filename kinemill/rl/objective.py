@@ -1,4 +1,4 @@
-"""Reinforcement learning: train a policy in an environment, evaluated by its return."""
+"""Learn type `reinforcement`: train a policy in an environment, evaluated by its return."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
@@ -69,14 +69,14 @@ P = TypeVar("P", bound=Plugin)
 
 
 def _named(family: Registry[type[P]], cls: type[P]) -> Callable[[object, ValidationInfo], P]:
-    """Make a validator that takes a name alone, too."""
+    """Return a validator that also accepts the name of a plug-in without settings."""
     build = pick(family, cls)
     return lambda value, info: build({"type": value} if isinstance(value, str) else value, info)
 
 
 @OBJECTIVES.register("reinforcement")
 class Reinforcement(Learn):
-    """Learn to act: all numbers of steps are steps of the environment, of all its copies."""
+    """Learn a policy; numbers of steps are environment steps over all copies."""
 
     gives: ClassVar[Literal["dynamics", "policy"]] = "policy"
     from_logs: ClassVar[bool] = False
@@ -102,7 +102,7 @@ class Reinforcement(Learn):
         SerializeAsAny[ImageEncoder] | None, BeforeValidator(pick_or_none(IMAGES, ImageEncoder))
     ] = Field(
         default=None,
-        description="encoder of each observed image; default: nature from 36 pixels on, else conv",
+        description="encoder of each observed image; default: nature from 36 pixels, else conv",
     )
     optimizer: Annotated[
         SerializeAsAny[Optimizer], BeforeValidator(pick(OPTIMIZERS, Optimizer))
@@ -130,7 +130,7 @@ class Reinforcement(Learn):
         description="where the environments run",
     )
     target: Quantity | None = Field(
-        default=None, description="mean return at which the training ends, on new seeds too"
+        default=None, description="mean return at which the training ends, checked on new seeds"
     )
     min_steps: StepsOrZero = Field(
         default=0, description="steps before `patience` begins to count evaluations"
@@ -165,33 +165,30 @@ class Reinforcement(Learn):
 
     @property
     def images(self) -> tuple[ImageInput, ...]:
-        """The images at the end of a network's input, each an `ImageInput`.
-
-        They follow from the environment, see `with_inputs`.
-        """
+        """Images at the end of a network's input; set by `with_inputs`."""
         return self._images
 
     @property
     def agents(self) -> tuple[Agent, ...]:
-        """Agents that act in turns, see `kinemill.runtime.agents`; see `with_inputs`."""
+        """Agents that act in turns, see `kinemill.runtime.agents`; set by `with_inputs`."""
         return self._agents
 
     def with_inputs(
         self, images: Sequence[ImageInput], agents: Sequence[Agent] = ()
     ) -> "Reinforcement":
-        """Return a copy for networks whose input ends with images, or has blocks of agents."""
+        """Return a copy for networks whose input ends with images or has blocks of agents."""
         copy = self.model_copy()
         copy._images, copy._agents = tuple(images), tuple(agents)
         return copy
 
     @property
     def observed_parts(self) -> tuple[ObservedPart, ...]:
-        """The parts of a network's input by name, which follow from the environment."""
+        """Parts of a network's input by name; set by `with_parts`."""
         return self._parts
 
     @property
     def frames(self) -> int:
-        """How many frames of numbers the input has, see the wrapper `frame_stack`."""
+        """Number of stacked frames of numbers in the input, see the wrapper `frame_stack`."""
         return self._frames
 
     def with_parts(self, parts: Sequence[ObservedPart], frames: int) -> "Reinforcement":
@@ -201,13 +198,13 @@ class Reinforcement(Learn):
         return copy
 
     def without_callbacks(self) -> "Reinforcement":
-        """Return a copy that another process can load: callbacks stay with the learner."""
+        """Return a copy without callbacks, which another process can unpickle."""
         copy = self.model_copy()
         copy._callbacks = ()
         return copy
 
     def of_critic(self) -> "Reinforcement":
-        """Return a copy whose model is that of the critics."""
+        """Return a copy with the model of the critics as `model`."""
         return self if self.critic is None else self.model_copy(update={"model": self.critic})
 
     def call(self, callbacks: Sequence[object]) -> None:
@@ -226,18 +223,18 @@ class Reinforcement(Learn):
     @classmethod
     def _has_no_epochs(cls, value: int | None) -> int | None:
         if value is not None:
-            what = "has no meaning in reinforcement learning, which passes over no data"
+            what = "does not apply to reinforcement learning"
             message = f"{what}; set `steps`, the number of environment steps"
             raise ValueError(message)
         return value
 
     @classmethod
     def with_one_length(cls, settings: Json) -> Json:
-        """Return the settings: there is no choice between steps and epochs."""
+        """Return the settings unchanged: reinforcement learning has no epochs."""
         return settings
 
     def problems(self, channels: Mapping[str, object]) -> list[tuple[tuple[str | int, ...], str]]:
-        """Return problems: settings that reinforcement learning does not use."""
+        """Return problems, such as settings that reinforcement learning does not use."""
         del channels
         fields = type(self).model_fields
         problems: list[tuple[tuple[str | int, ...], str]] = [
@@ -279,7 +276,7 @@ class Reinforcement(Learn):
         return open_card(home, dataset)
 
     def describe(self, task: Task, data: Card) -> Json:
-        """Return the layout of the policy, and the wrappers that are part of it."""
+        """Return the layout of the policy, and its wrappers."""
         from kinemill.environments.factory import environment_of
 
         wrappers = [

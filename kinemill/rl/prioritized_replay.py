@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.type_aliases import ReplayBufferSamples
 
-_LEAST = 1e-6  # added to every error, so that no step is lost for ever
+_LEAST = 1e-6  # added to every error: a priority of 0 would never be drawn again
 
 Array = NDArray[np.generic]
 Indices = NDArray[np.intp]
@@ -17,14 +17,14 @@ Numbers = NDArray[np.float64]
 
 
 class SumTree:
-    """Weights whose sums are kept in a binary tree, so that a draw takes log2(N) steps.
+    """Binary tree of sums of weights: a draw or an update takes log2(N) steps.
 
     Args:
-        count: number of weights N, all 0 at first.
+        count: number of weights N, initially 0.
     """
 
     def __init__(self, count: int) -> None:
-        self._first = 1 << max(count - 1, 1).bit_length()  # of the leaves
+        self._first = 1 << max(count - 1, 1).bit_length()  # index of the first leaf
         self._sums = np.zeros(2 * self._first)
         self.weights: Numbers = self._sums[self._first : self._first + count]
 
@@ -34,7 +34,7 @@ class SumTree:
         return float(self._sums[1])
 
     def put(self, indices: Indices, weights: Numbers) -> None:
-        """Set some weights (K,); of equal indices the last one counts."""
+        """Set the weights (K,) at indices (K,); the last of equal indices counts."""
         self.weights[indices] = weights
         nodes = indices + self._first
         while nodes[0] > 1:
@@ -42,7 +42,7 @@ class SumTree:
             self._sums[nodes] = self._sums[2 * nodes] + self._sums[2 * nodes + 1]
 
     def add_up(self) -> None:
-        """Compute all sums again, after `weights` was written."""
+        """Recompute all sums, after `weights` was written directly."""
         start = self._first
         while start > 1:
             pairs = self._sums[start : 2 * start].reshape(-1, 2)
@@ -50,7 +50,7 @@ class SumTree:
             self._sums[start : 2 * start] = pairs.sum(axis=1)
 
     def find(self, masses: Numbers) -> Indices:
-        """Return the index at which the sum of the weights up to it exceeds each mass (K,)."""
+        """Return for each mass (K,) the first index whose cumulative weight exceeds it, (K,)."""
         nodes = np.ones(len(masses), np.intp)
         rest = masses.copy()
         while nodes[0] < self._first:
@@ -58,30 +58,30 @@ class SumTree:
             upper = rest >= lower
             rest -= np.where(upper, lower, 0.0)
             nodes = 2 * nodes + upper
-        # Rounding may step past the last weight that is not 0.
+        # Rounding can go past the last weight that is not 0.
         return np.minimum(nodes - self._first, len(self.weights) - 1)
 
 
 class PrioritizedReplay(ReplayBuffer):
     """A replay buffer that draws steps in proportion to `priority = (error + 1e-6) ** alpha`.
 
-    A new step gets the highest priority so far. The weight `(N * share) ** -beta` of a drawn step,
-    divided by the highest of the batch, corrects the bias.
+    A new step has the highest priority so far. The importance weight `(N * share) ** -beta` of a
+    drawn step, divided by the highest of the batch, corrects the bias (algorithm 1 of the paper).
 
     Attributes:
         priorities: (buffer size, environments).
         highest: priority of a new step.
         drawn: flat indices of the last batch (B,).
-        corrections: weights of the last batch, float32 (B, 1).
+        corrections: importance weights of the last batch, float32 (B, 1).
 
     Args:
-        buffer_size: steps, those of all environments together.
-        observation_space: vectors.
-        action_space: of one environment.
-        device: of the batches.
+        buffer_size: steps over all environments.
+        observation_space: space of vectors.
+        action_space: space of one environment's actions.
+        device: device of the batches.
         n_envs: number of environments.
-        alpha: 0: uniform.
-        beta: returns the exponent of the correction, at the time of a draw.
+        alpha: exponent of the priorities; 0: uniform.
+        beta: returns the exponent of the correction at the time of a draw.
         optimize_memory_usage: must be False; stable-baselines3 passes it.
     """
 
@@ -122,7 +122,7 @@ class PrioritizedReplay(ReplayBuffer):
         self._tree.put(rows, np.full(self.n_envs, self.highest))
 
     def sample(self, batch_size: int, env: object = None) -> ReplayBufferSamples:
-        """Draw a batch, one step from each of `batch_size` equal parts of the priorities."""
+        """Draw a batch, one step from each of `batch_size` equal parts of the total priority."""
         del env
         tree, rows = self._tree, (self.buffer_size if self.full else self.pos) * self.n_envs
         parts = np.arange(batch_size) + np.random.random(batch_size)
@@ -146,5 +146,5 @@ class PrioritizedReplay(ReplayBuffer):
         self._tree.put(self.drawn, priorities)
 
     def add_up(self) -> None:
-        """Compute all sums again, after `priorities` was written."""
+        """Recompute all sums, after `priorities` was written directly."""
         self._tree.add_up()

@@ -1,7 +1,9 @@
-"""Deep Q-learning of stable-baselines3 and sb3-contrib, with options that they do not have.
+"""Deep Q-learning of stable-baselines3 and sb3-contrib with further options.
 
-Training runs in rounds, each of which is a whole training for the library. Schedules over the share
-of the training use the steps of all rounds.
+Training runs in rounds. Each round is a whole training for the library, so its own schedules would
+restart; here schedules use the steps of all rounds.
+
+Symbols: B batch, E inputs of the network.
 """
 
 from collections.abc import Callable
@@ -20,7 +22,7 @@ from kinemill.rl.prioritized_replay import PrioritizedReplay
 
 
 class DuelingNetwork(QNetwork):
-    """Value plus advantage, without the mean advantage (Wang et al., 2016, eq. 9)."""
+    """Value plus advantage minus the mean advantage (Wang et al., 2016, eq. 9)."""
 
     value: nn.Linear
     advantage: nn.Linear
@@ -40,7 +42,7 @@ class DuelingNetwork(QNetwork):
         return self.value(features) + advantages - advantages.mean(dim=1, keepdim=True)
 
     def last_layer(self) -> nn.Linear:
-        """Return the one layer that gives the same values: both streams are linear."""
+        """Return one linear layer with the same outputs; both streams are linear."""
         last = nn.Linear(self.advantage.in_features, self.advantage.out_features)
         weight, bias = self.advantage.weight, self.advantage.bias
         with torch.no_grad():
@@ -61,13 +63,14 @@ class DuelingPolicy(DQNPolicy):
 
 
 class DoubleDQN(DQN):
-    """DQN (Mnih et al., 2015); targets from two networks (van Hasselt et al., 2016) if `double`.
+    """DQN (Mnih et al., 2015), with `double` as in van Hasselt et al. (2016).
 
     Args:
-        exploration: returns the share of random actions at a step.
-        double: the online network selects the next action, the target network evaluates it.
-        priorities: whether steps are drawn by their errors, with the exponents `alpha` and, by
-            step, `beta`.
+        exploration: environment step -> share of random actions.
+        double: whether the online network selects the next action of a target, and the target
+            network evaluates it.
+        priorities: exponents of prioritized replay: `alpha`, and environment step -> `beta`; None:
+            uniform replay.
         named: arguments of `stable_baselines3.DQN`.
     """
 
@@ -94,7 +97,7 @@ class DoubleDQN(DQN):
         self.exploration_schedule = lambda _: self._exploration(self.num_timesteps)
 
     def train(self, gradient_steps: int, batch_size: int = 100) -> None:
-        """Update the network."""
+        """Make `gradient_steps` updates of the network."""
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
         losses = [self._update(batch_size) for _ in range(gradient_steps)]
@@ -126,7 +129,7 @@ class QuantileDQN(QRDQN):
     """Quantile regression DQN (Dabney et al., 2018).
 
     Args:
-        exploration: returns the share of random actions at a step.
+        exploration: environment step -> share of random actions.
         named: arguments of `sb3_contrib.QRDQN`.
     """
 
@@ -140,11 +143,11 @@ class QuantileDQN(QRDQN):
 
 
 def mean_layer(layer: nn.Module, quantiles: int) -> nn.Linear:
-    """Return the layer that gives the mean over the quantiles of each action.
+    """Return the linear layer of the mean over the quantiles of each action.
 
     Args:
-        layer: linear; gives all actions of a quantile, then those of the next.
-        quantiles: their number.
+        layer: linear; its outputs are all actions of a quantile, then of the next quantile.
+        quantiles: number of quantiles.
     """
     assert isinstance(layer, nn.Linear)
     mean = nn.Linear(layer.in_features, layer.out_features // quantiles)

@@ -1,8 +1,8 @@
-"""Rollouts of a copy of the policy where the environments are: in a worker process or Ray actor.
+"""Rollouts of a copy of the policy in a worker process or Ray actor.
 
-A rollout depends on its job alone and on the episodes that its environments are in.
+A rollout depends only on its job and on the current episodes of its environments.
 
-Symbols: T steps, B environments of a worker, E numbers that a network gets, A actions.
+Symbols: T steps, B environments of a worker, E inputs of a network, A actions, K episodes.
 """
 
 from collections.abc import Sequence
@@ -21,18 +21,18 @@ from kinemill.rl.mixed_actions import MixedDistribution
 
 @dataclass(frozen=True)
 class RolloutJob:
-    """Data that a worker needs to act.
+    """Inputs of a rollout.
 
     Attributes:
         learn: settings of the policy's network.
         sizes: inputs and outputs of the network.
         choices: number of choices of each action; 0 for a number.
-        weights: of the network, by name.
-        log_std: logarithms of the standard deviations of numbers, (A,); empty for choices.
+        weights: weights of the network by name.
+        log_std: log standard deviations of numbers, (A,); empty for choices.
         rows: the latest observations, (B, E).
         steps: T.
-        seed: of the drawn actions.
-        version: updates of the policy so far.
+        seed: seed of the drawn actions.
+        version: number of policy updates so far.
     """
 
     learn: Any
@@ -52,14 +52,14 @@ class Rollout:
 
     Attributes:
         rows: observations, (T+1, B, E).
-        actions: as drawn, not clipped, (T, B, A).
-        log_probs: of the actions under the policy that acted, (T, B).
-        rewards: (T, B).
+        actions: drawn actions before clipping, (T, B, A).
+        log_probs: log probabilities of the actions under the policy that acted, (T, B).
+        rewards: rewards, (T, B).
         dones: whether an episode is over after each step, (T, B).
-        truncated: whether it was cut off there, (T, B).
-        last_rows: last observations of the episodes that were cut off, (K, E), in order.
-        episodes: statistics of each episode that is over.
-        version: updates of the policy that acted.
+        truncated: whether the episode was truncated there, (T, B).
+        last_rows: last observations of truncated episodes, (K, E), in order.
+        episodes: statistics of each finished episode.
+        version: number of updates of the policy that acted.
     """
 
     rows: NDArray[np.generic]
@@ -75,10 +75,10 @@ class Rollout:
 
 @torch.no_grad()
 def roll_out(copies: VectorRows, job: RolloutJob) -> Rollout:
-    """Let the policy of a job act in the copies of a worker.
+    """Run the policy of a job in the copies of a worker.
 
     Args:
-        copies: the environments, in the midst of episodes.
+        copies: the environments with running episodes.
         job: policy, latest observations and number of steps.
     """
     network = job.learn.algorithm.core(job.learn, *job.sizes)
@@ -115,7 +115,7 @@ def roll_out(copies: VectorRows, job: RolloutJob) -> Rollout:
 
 
 def env_actions(space: object, actions: NDArray[np.float32]) -> NDArray[np.generic]:
-    """Return drawn actions (B, A) as environments take them: clipped numbers, or choices."""
+    """Return drawn actions (B, A) as inputs of environments: clipped numbers, or choices."""
     if isinstance(space, Box):
         return np.clip(actions, space.low, space.high)
     return actions[:, 0].astype(np.int64) if isinstance(space, Discrete) else actions.astype(int)

@@ -1,6 +1,8 @@
 """Algorithms of stable-baselines3 and sb3-contrib as learners.
 
 Their archives contain pickles, so checkpoints store tensors and JSON instead.
+
+Symbols: N steps, B batch, E inputs of a network, A actions.
 """
 
 import random
@@ -31,6 +33,7 @@ from kinemill.store import Json
 from kinemill.task.plugins import Model
 from kinemill.task.reinforcement import Pretrain
 from kinemill.train.checkpoint import Groups
+from kinemill.train.training_state import load_optimizer, optimizer_tensors
 
 _ACTIVATIONS = {
     "tanh": nn.Tanh,
@@ -47,12 +50,12 @@ _REPLAY = ("observations", "next_observations", "actions", "rewards", "dones", "
 
 
 class ModelExtractor(BaseFeaturesExtractor):
-    """A model of `kinemill.models` in front of stable-baselines3's own layers.
+    """A model of `kinemill.models` before stable-baselines3's own layers.
 
     Args:
-        observation_space: vectors (E,).
+        observation_space: space of vectors (E,).
         learn: settings of the model and of image encoders.
-        features: number of outputs, of each network of agents.
+        features: number of outputs; with agents, of each policy's network.
     """
 
     def __init__(
@@ -80,17 +83,17 @@ def plain_models(learn: Reinforcement) -> tuple[MLP, MLP] | None:
 
 
 def has_own_critic(learn: Reinforcement) -> bool:
-    """Return whether the critics need an extractor of features that differs from the actor's."""
+    """Return whether the critics need a feature extractor separate from the actor's."""
     return learn.critic is not None and plain_models(learn) is None
 
 
 def with_critic(policy: type[Any], learn: Reinforcement, features: int) -> type[Any]:
-    """Return a policy class of the library whose critics have the model `learn.critic`.
+    """Return a subclass of a stable-baselines3 policy whose critics have the model `learn.critic`.
 
     Args:
-        policy: class of the library.
+        policy: policy class of stable-baselines3.
         learn: settings of the training.
-        features: outputs of the extractors of features.
+        features: number of outputs of the feature extractors.
     """
 
     class CriticPolicy(policy):
@@ -99,7 +102,7 @@ def with_critic(policy: type[Any], learn: Reinforcement, features: int) -> type[
         _makes_critic = False
 
         def make_critic(self, features_extractor: object = None) -> object:
-            """Make the networks of values of actions."""
+            """Make the critics of off-policy algorithms."""
             self._makes_critic = True
             try:
                 return super().make_critic(features_extractor)
@@ -107,7 +110,8 @@ def with_critic(policy: type[Any], learn: Reinforcement, features: int) -> type[
                 self._makes_critic = False
 
         def make_features_extractor(self) -> object:
-            """Make the extractor of the actor, and after it that of the critic."""
+            """Make the extractor of the actor on the first call, later that of the critic."""
+            # On-policy classes build the actor's extractor first (ActorCriticPolicy.__init__).
             if self._makes_critic or "features_extractor" in self._modules:
                 return ModelExtractor(self.observation_space, learn.of_critic(), features)
             return super().make_features_extractor()
@@ -116,7 +120,7 @@ def with_critic(policy: type[Any], learn: Reinforcement, features: int) -> type[
 
 
 def activation_of(model: Model) -> type[nn.Module]:
-    """Return the class of the activation; tanh for one that is not listed."""
+    """Return the class of a model's activation; tanh for models without one."""
     return _ACTIVATIONS.get(getattr(model, "activation", "tanh"), nn.Tanh)
 
 
@@ -130,7 +134,7 @@ def policy_kwargs(
     Args:
         learn: settings of the training.
         net_arch: hidden sizes of stable-baselines3's own layers.
-        features: outputs of the model in front of them; None: no such model.
+        features: number of outputs of a model before them; None: no such model.
     """
     settings: dict[str, object] = {
         "activation_fn": activation_of(learn.model),
@@ -147,7 +151,7 @@ def policy_kwargs(
 def seed_all(seed: int) -> None:
     """Seed the random generators of Python, numpy and torch."""
     random.seed(seed)
-    np.random.seed(seed % 2**32)  # stable-baselines3 draws from it
+    np.random.seed(seed % 2**32)  # stable-baselines3 uses the global generator
     torch.manual_seed(seed)
 
 
@@ -156,8 +160,8 @@ class LibraryLearner:
 
     Args:
         site: environment and settings of the training.
-        build: makes the model from an environment and a learning rate.
-        core: copies the network of stable-baselines3's policy.
+        build: (env, learning_rate, device, seed) -> model of stable-baselines3.
+        core: copies the network of a stable-baselines3 policy.
     """
 
     def __init__(
@@ -171,11 +175,11 @@ class LibraryLearner:
             device=site.device,
             seed=site.learn.seed,
         )
-        # Its default logger creates a folder in the system's temporary folder and leaves it there.
+        # The default logger creates a temporary folder that is never deleted.
         self.model.set_logger(Logger(folder=None, output_formats=[]))
 
     def _steps(self) -> int:
-        model = getattr(self, "model", None)  # called while the model is built
+        model = getattr(self, "model", None)  # also called while the model is built
         return 0 if model is None else model.num_timesteps
 
     @property
@@ -207,7 +211,7 @@ class LibraryLearner:
         self.model._last_obs = None
 
     def core(self) -> Core:
-        """Return a copy of the policy's network as it is now."""
+        """Return a copy of the policy's current network."""
         return self._core(self.model.policy)
 
     def critic(self) -> Call | None:
@@ -215,17 +219,17 @@ class LibraryLearner:
         return critic_call(self.model.policy)
 
     def restart_weights(self) -> dict[str, Tensor]:
-        """Return a copy of the weights of all networks by name, critics too, in their shapes."""
+        """Return a copy of the weights of all networks by name, critics included."""
         return {name: value.detach().clone() for name, value in self._weights().items()}
 
     def _weights(self) -> dict[str, Tensor]:
         return dict(self.model.policy.state_dict())
 
     def start(self, restart_weights: dict[str, Tensor]) -> None:
-        """Set the weights of all networks, by name and in their shapes.
+        """Set the weights of all networks by name.
 
         Raises:
-            BadInput: they are of other networks.
+            BadInput: The weights belong to other networks.
         """
         own = self._weights()
         other = [
@@ -239,23 +243,23 @@ class LibraryLearner:
             raise BadInput(
                 "learn.start_from",
                 f"has other networks: {', '.join(sorted(other)[:4])}",
-                fix="give learn.model and the critic the sizes that they had there",
+                fix="set learn.model and learn.critic to the sizes of the start model",
             )
         self.model.policy.load_state_dict(restart_weights)
         self._after_loading()
 
     def _after_loading(self) -> None:
-        if hasattr(self.model, "weights"):  # what ARS perturbs
+        if hasattr(self.model, "weights"):  # ARS perturbs this flat copy of the parameters
             parameters = self.model.policy.parameters()
             self.model.weights = nn.utils.parameters_to_vector(parameters).detach()
 
     def clone(self, steps: ClonedSteps, settings: Pretrain, seed: int) -> dict[str, float]:
-        """Fit the actor to demonstrated actions; critics and optimizers stay as they are.
+        """Fit the actor to demonstrated actions; critics and optimizers do not change.
 
         Args:
             steps: demonstrated steps.
-            settings: of behavior cloning.
-            seed: of the order of the steps.
+            settings: settings of behavior cloning.
+            seed: seed of the order of the steps.
         """
         algorithm, policy = self._site.learn.algorithm, self.model.policy
         policy.set_training_mode(True)
@@ -268,7 +272,7 @@ class LibraryLearner:
         return losses
 
     def _least_std(self, settings: Pretrain) -> Tensor:
-        """Return the least standard deviation of each continuous action, (A,)."""
+        """Return the least standard deviation of each continuous action, (A,) in task units."""
         space = self.model.action_space
         if not isinstance(space, Box):
             return torch.ones(0)
@@ -279,12 +283,12 @@ class LibraryLearner:
 
     def state(self) -> tuple[Groups, Json]:
         """Return networks, optimizers, replay buffer and counters."""
-        groups: Groups = {"networks": self.restart_weights()}  # some share memory there
+        groups: Groups = {"networks": self.restart_weights()}  # copies: safetensors refuses shared
         names, variables = self.model._get_torch_save_params()
         for name in names:
             part = attrgetter(name)(self.model)
             if isinstance(part, torch.optim.Optimizer):
-                groups[f"optimizer/{name.replace('.', '/')}"] = moments(part)
+                groups[f"optimizer/{name.replace('.', '/')}"] = optimizer_tensors(part)
         groups["variables"] = {name: getattr(self.model, name) for name in variables}
         buffer = getattr(self.model, "replay_buffer", None)
         counters = {
@@ -298,14 +302,14 @@ class LibraryLearner:
         }
 
     def restore(self, groups: Groups, state: Json) -> None:
-        """Go back to what `state` returned."""
+        """Restore what `state` returned."""
         self.model.policy.load_state_dict(groups["networks"])
         self._after_loading()
         names, variables = self.model._get_torch_save_params()
         for name in names:
             part = attrgetter(name)(self.model)
             if isinstance(part, torch.optim.Optimizer):
-                refill(part, groups.get(f"optimizer/{name.replace('.', '/')}", {}))
+                load_optimizer(part, groups.get(f"optimizer/{name.replace('.', '/')}", {}))
         for name in variables:
             getattr(self.model, name).data.copy_(groups["variables"][name])
         for name in {*_COUNTERS} & {*state}:
@@ -320,13 +324,13 @@ def fill_replay(
     actions: NDArray[np.float32],
     transitions: Transitions,
 ) -> None:
-    """Put demonstrated steps into the replay buffer, as many as it has room for.
+    """Add demonstrated steps to the replay buffer, up to its size.
 
     Args:
-        model: off-policy, of stable-baselines3.
-        rows: (N, E).
-        actions: (N, A), in the space of the model's environment.
-        transitions: what followed each.
+        model: off-policy model of stable-baselines3.
+        rows: observations, (N, E).
+        actions: (N, A) in the space of the model's environment.
+        transitions: next observations, rewards and ends of episodes.
     """
     buffer = model.replay_buffer
     assert buffer is not None
@@ -345,7 +349,7 @@ def fill_replay(
 
 
 def _replay_tensors(buffer: ReplayBuffer) -> dict[str, Tensor]:
-    """Return the contents of a replay buffer."""
+    """Return the filled part of a replay buffer, (steps, environments, ...) by name."""
     rows = buffer.buffer_size if buffer.full else buffer.pos
     names = [*_REPLAY, *(["priorities"] if isinstance(buffer, PrioritizedReplay) else [])]
     return {name: torch.from_numpy(getattr(buffer, name)[:rows]) for name in names}
@@ -358,23 +362,3 @@ def _refill_replay(buffer: ReplayBuffer, tensors: Mapping[str, Tensor], state: J
         setattr(buffer, name, state[name])
     if isinstance(buffer, PrioritizedReplay):
         buffer.add_up()
-
-
-def moments(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Return the state of an optimizer: tensors in the shapes of parameters, by `NUMBER/NAME`."""
-    entries: dict[int, dict[str, Any]] = optimizer.state_dict()["state"]
-    return {
-        f"{index}/{name}": torch.as_tensor(value)
-        for index, entry in entries.items()
-        for name, value in entry.items()
-    }
-
-
-def refill(optimizer: torch.optim.Optimizer, state: dict[str, Tensor]) -> None:
-    """Set the state of an optimizer to what `moments` returned."""
-    whole, entries = optimizer.state_dict(), dict[int, dict[str, Tensor]]()
-    for name, value in state.items():
-        index, _, key = name.partition("/")
-        entries.setdefault(int(index), {})[key] = value
-    whole["state"] = entries
-    optimizer.load_state_dict(whole)

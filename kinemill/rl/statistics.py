@@ -1,7 +1,4 @@
-"""Statistics of a training at an evaluation: one line, and a table below it.
-
-The line is for logs and pipes; a terminal shows the table as well.
-"""
+"""Statistics of a training at an evaluation: one line for logs, and a table for terminals."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +8,7 @@ import numpy as np
 from kinemill.environments.evaluation import Trials
 from kinemill.tracking.statistics import START
 
-_MOST = 12  # actions, and events, in a table
+_MOST = 12  # most actions, and most events, in a table
 _PARTS = ("mean", "std", "min", "max")
 
 
@@ -42,7 +39,7 @@ def training_distributions(
     """Return the distributions of training episodes: return, length, actions, events.
 
     Args:
-        episodes: as `EpisodeStats` counts them.
+        episodes: statistics of `EpisodeStats`.
         actions: names of the actions, in order.
     """
     if not episodes:
@@ -80,7 +77,7 @@ def evaluation_distributions(trials: Trials) -> dict[str, Distribution]:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """An evaluation in words.
+    """An evaluation as text.
 
     Attributes:
         step: environment steps so far.

@@ -1,4 +1,4 @@
-"""Copies in worker processes, each of which ends with its parent."""
+"""Copies of an environment in worker processes that end with their parent."""
 
 import multiprocessing
 import os
@@ -18,7 +18,7 @@ _JOIN_TIMEOUT = 5.0  # s until a process that does not end is killed
 class SubprocessCopies:
     """Copies in another process; a `kinemill.rl.vec_env.Worker`.
 
-    The process is spawned, because threads of torch do not survive a fork.
+    The process is spawned: a fork after torch has started threads can deadlock.
 
     Args:
         make: factory of one copy, from the settings of a task file.
@@ -52,7 +52,7 @@ class SubprocessCopies:
         return self._process.pid
 
     def begin(self, name: str, *args: object) -> None:
-        """Send a call.
+        """Send the call of a method of `Copies`.
 
         Raises:
             ProcessLost: The process has ended.
@@ -63,7 +63,7 @@ class SubprocessCopies:
             raise self._lost() from error
 
     def result(self) -> object:
-        """Wait for the result.
+        """Wait for the result of the call.
 
         Raises:
             TrainingFailed: The environment raised an error.
@@ -84,7 +84,7 @@ class SubprocessCopies:
         return next(index for index, pipe in enumerate(pipes) if pipe in ready)
 
     def restart(self) -> None:
-        """Start the process again; its copies have no episodes yet."""
+        """Restart the process; its copies have no episodes yet."""
         self.end()
         self._start()
 

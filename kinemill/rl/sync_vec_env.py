@@ -1,8 +1,10 @@
-"""Copies of an environment, stepped one after the other in one process.
+"""Copies of an environment, stepped in turn in one process.
 
-A copy whose episode ends starts the next one immediately. The last observation is in
-`terminal_observation` of its `info`; `TimeLimit.truncated` marks an episode that was cut off, so
-that the value of its last state still counts.
+A copy whose episode ends starts the next one immediately. Its `info` then holds the last
+observation as `terminal_observation`. `TimeLimit.truncated` marks a truncated episode, so that an
+algorithm can bootstrap from the value of its last state.
+
+Symbols: B copies, E numbers of an observation, A actions, M choices.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,19 +37,19 @@ class Copies:
         self.masked = isinstance(space, Dict) and MASK in space.spaces
         self.observation_space = space.spaces[OBSERVATION] if isinstance(space, Dict) else space
         self.action_space = self._environments[0].action_space
-        is_pixels = self.observation_space.dtype == np.uint8  # kept small for replay buffers
+        is_pixels = self.observation_space.dtype == np.uint8  # a quarter of the memory in replay
         kind = np.uint8 if is_pixels else np.float32
         self._latest: NDArray[Any] = np.zeros((count, *(self.observation_space.shape or ())), kind)
         self._masks: list[Masks] = [np.ones(0)] * count
 
     def reset(self, seeds: Sequence[int | None]) -> tuple[Observations, Masks]:
-        """Start an episode in each copy; return observations (B, E) and masks."""
+        """Start an episode in each copy; return observations (B, E) and masks (B, M)."""
         for row, (environment, seed) in enumerate(zip(self._environments, seeds, strict=True)):
             self._store(row, environment.reset(seed=seed)[0])
         return self._latest.copy(), np.stack(self._masks)
 
     def step(self, actions: NDArray[np.generic]) -> Step:
-        """Advance one step under actions (B, A) or choices (B,).
+        """Advance one step with actions (B, A) or choices (B,).
 
         Returns:
             Observations (B, E), rewards (B,), dones (B,), infos, and masks (B, M).
@@ -84,7 +86,7 @@ class Copies:
 def call(copies: Any, name: str, args: Sequence[object]) -> object:
     """Call a method of copies by name, or one of two functions.
 
-    `spaces` returns masked, observation and action space; `roll_out` lets a policy act.
+    `spaces` returns masked, observation and action space; `roll_out` runs `rollouts.roll_out`.
     """
     if name == "spaces":
         return copies.masked, copies.observation_space, copies.action_space

@@ -1,6 +1,9 @@
 """Vectorized copies with the wrappers of the policy, in torch.
 
-These are the very modules that go into the policy, so that training and robot see the same.
+The same modules are part of the exported policy, so observations in training and on the robot are
+equal.
+
+Symbols: B copies, E numbers after the wrappers, A actions, M choices.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,12 +20,12 @@ from kinemill.environments.vector_env import Step, VectorRows
 
 
 class AdaptedRows:
-    """Rows of an environment as a network sees them; they are `VectorRows`, too.
+    """Vectorized copies with wrappers applied; implements `VectorRows`.
 
     Args:
-        rows: of the environment.
-        adapters: from the innermost one outwards.
-        known: statistics of each.
+        rows: vectorized copies of the environment.
+        adapters: wrappers as torch modules, the innermost first.
+        estimates: statistics of each wrapper.
     """
 
     masked = False
@@ -44,14 +47,14 @@ class AdaptedRows:
             self.action_space = Box(-ones, ones, dtype=np.float32)
 
     def reset(self, seeds: Sequence[int | None]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-        """Begin an episode in each row; return observations (B, E) and masks."""
+        """Start an episode in each row; return observations (B, E) and masks (B, M)."""
         observations, masks = self._rows.reset(seeds)
         self._carry = [self._zeros(one, len(observations)) for one in self._adapters]
         return self._adapt(observations, np.ones(len(observations), bool)), masks
 
     @torch.no_grad()
     def step(self, actions: object) -> Step:
-        """Advance one step under actions (B, A).
+        """Advance one step with actions (B, A).
 
         Returns:
             Observations (B, E), rewards (B,), dones (B,), infos, and masks (B, M).
@@ -62,6 +65,8 @@ class AdaptedRows:
         observations, rewards, dones, infos, masks = self._rows.step(inner_actions.numpy())
         if not dones.any():
             return self._adapt(observations, dones), rewards, dones, infos, masks
+        # `observations` are those of the new episodes. The last ones of the ended episodes pass the
+        # wrappers with the old carry, which is then restored for the copies that go on.
         last = observations.copy()
         for row in np.flatnonzero(dones):
             last[row] = infos[row]["terminal_observation"]

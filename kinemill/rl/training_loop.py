@@ -1,9 +1,8 @@
-"""The loop of reinforcement learning: rounds, evaluations, checkpoints, the best policy kept.
+"""Training loop of reinforcement learning: rounds, evaluations, checkpoints, the best policy.
 
-A round begins new episodes, and is over after some evaluations. Checkpoints are written between
-rounds, and a round depends only on the checkpoint and the seed: a resumed training has the same
-weights, bit for bit, as an uninterrupted one. Episodes that a round leaves unfinished count as cut
-off, not as ended.
+A round starts new episodes and ends after some evaluations. Checkpoints are written between rounds,
+and a round depends only on the checkpoint and the seed: a resumed training has the same weights,
+bit for bit, as an uninterrupted one. Unfinished episodes at the end of a round count as truncated.
 """
 
 import hashlib
@@ -67,8 +66,8 @@ class Training:
     """State that changes from round to round.
 
     Attributes:
-        state: the numbers; `best` is the highest mean return, negative.
-        known: statistics of each wrapper.
+        state: numbers of the training; `best` is the negative of the highest mean return.
+        estimates: statistics of each wrapper.
         best: weights of the best policy.
     """
 
@@ -78,15 +77,15 @@ class Training:
 
 
 def fit(task: Task, layout: PolicyLayout, bench: TrainingContext) -> Trained:
-    """Learn until the steps are over, the target is reached, or nothing gets better.
+    """Train until `learn.steps`, until `learn.target` is reached, or until patience ends.
 
     Args:
-        task: with an `environment` part, and `learn` of type reinforcement.
+        task: task with an `environment` part, and `learn` of type reinforcement.
         layout: observations and actions of the policy.
         bench: the training context.
 
     Raises:
-        TrainingFailed: weights are not finite.
+        TrainingFailed: Weights are not finite.
         BadInput: The algorithm does not support the environment, or the warm start has other
             networks.
     """
@@ -97,7 +96,7 @@ class TrainingLoop:
     """One training.
 
     Args:
-        task: with the environment.
+        task: task with the environment.
         layout: observations and actions of the policy.
         bench: the training context.
     """
@@ -111,7 +110,7 @@ class TrainingLoop:
         self._evaluator = Evaluator(task, self._own.trials.eval_variant)
 
     def run(self) -> Trained:
-        """Learn, and return the best policy."""
+        """Train, and return the best policy."""
         own = read_checkpoint(self._bench.folder, self._progress.log_message)
         checkpoint = self._chosen_checkpoint() if own is None else own
         episodes = self._demonstrations() if checkpoint is None else []
@@ -137,7 +136,7 @@ class TrainingLoop:
             self._evaluator.close()
 
     def _chosen_checkpoint(self) -> tuple[Groups, Json] | None:
-        """Return the checkpoint that `learn.start_from` names, if it names one."""
+        """Return the checkpoint of `learn.start_from`, or None."""
         start = self._bench.start
         is_cloned = self._learn.pretrain is not None
         if start is None or is_cloned or not is_checkpoint(Path(start.folder)):
@@ -148,7 +147,7 @@ class TrainingLoop:
         """Set networks, optimizers, replay buffer and counters.
 
         Raises:
-            BadInput: They are of another algorithm or of other networks.
+            BadInput: The checkpoint belongs to another algorithm or other networks.
         """
         groups, state = checkpoint
         try:
@@ -156,12 +155,12 @@ class TrainingLoop:
         except (KeyError, ValueError, RuntimeError) as error:
             raise BadInput(
                 f"learn.start_from: {self._bench.start and self._bench.start.address}",
-                f"is a checkpoint of another algorithm or of other networks: {error}",
+                f"is a checkpoint of another algorithm or other networks: {error}",
                 fix="keep learn.algorithm and learn.model, or start from the trained model",
             ) from error
 
     def site(self) -> Site:
-        """Return where the algorithm learns."""
+        """Open the environment, and return the inputs of the learner."""
         return open_site(
             self._task,
             self._layout,
@@ -171,16 +170,16 @@ class TrainingLoop:
         )
 
     def learner(self, site: Site) -> Learner:
-        """Return what learns there."""
+        """Return the learner of the algorithm."""
         return self._learn.algorithm.learner(site)
 
     def _initial_estimates(
         self, episodes: Sequence[Episode]
     ) -> list[dict[str, NDArray[np.generic]]]:
-        """Return the statistics of the wrappers: from the warm start, else from random steps.
+        """Return the statistics of the wrappers, from the warm start or from random steps.
 
         Args:
-            episodes: demonstrations, whose observations count as well.
+            episodes: demonstrations; their observations are included.
         """
         if self._bench.start is not None and not episodes:
             return load_warm_start(self._bench.start, self._learn, self._own.wrappers)[0]
@@ -189,7 +188,7 @@ class TrainingLoop:
         return estimate(self._task, seed, self._layout, observations)
 
     def _demonstrations(self) -> list[Episode]:
-        """Return the episodes to clone, none without `learn.pretrain`."""
+        """Return the episodes to clone; none without `learn.pretrain`."""
         settings, start = self._learn.pretrain, self._bench.start
         if settings is None or start is None:
             return []
@@ -199,12 +198,12 @@ class TrainingLoop:
         rewards = [one.rewards.sum() for one in episodes if one.rewards is not None]
         note = f" with return {np.mean(rewards):.4g}" if rewards else ""
         self._progress.log_message(
-            f"demonstrations: {len(episodes)} episodes, {steps} steps, of {start.address}{note}"
+            f"demonstrations: {len(episodes)} episodes, {steps} steps from {start.address}{note}"
         )
         return episodes
 
     def _clone(self, learner: Cloner, site: Site, episodes: Sequence[Episode]) -> None:
-        """Fit the actor to demonstrations, and keep the policy as the first candidate."""
+        """Fit the actor to demonstrations, and store the policy as the best so far."""
         actor: Any = self.policy(learner)
         kind, settings = site.environment.observation_space.dtype, self._learn.pretrain
         steps = cloned_steps(actor, episodes, kind, self._own.wrappers)
@@ -228,11 +227,11 @@ class TrainingLoop:
         parameters = sum(value.numel() for value in learner.core().parameters())
         self._tracker.log_params(dotted(self._task.part("learn")) | {"parameters": parameters})
         self._progress.log_message(
-            f"{learn.algorithm.type}: {parameters} parameters of the policy, "
+            f"{learn.algorithm.type}: policy with {parameters} parameters, "
             f"{learn.num_envs or learn.algorithm.num_envs} environments, {self._bench.device}"
         )
         if self._training.state.step:
-            self._progress.log_message(f"resumes after step {self._training.state.step}")
+            self._progress.log_message(f"resuming after step {self._training.state.step}")
 
     def _is_done(self) -> bool:
         state, learn = self._training.state, self._learn
@@ -240,7 +239,7 @@ class TrainingLoop:
         return state.step >= learn.steps or state.reached or waited
 
     def _advance(self, learner: Learner, copies: CopiesEnv) -> None:
-        """Learn for a while, look how good the policy is, and write a checkpoint if it is time."""
+        """Train up to the next evaluation, evaluate, and write a checkpoint if one is due."""
         state, learn = self._training.state, self._learn
         began, first_step = time.perf_counter(), state.step
         number = len(state.history.get(MONITOR, ()))
@@ -279,17 +278,17 @@ class TrainingLoop:
             )
 
     def _evaluate(self, learner: Learner, number: int) -> Trials:
-        """Look how good the policy is; keep it if it is the best so far, or reaches the target.
+        """Evaluate the policy; store it if it is the best so far or reaches the target.
 
-        All are compared from the same initial states: with different ones, the best of many would
-        be the one with the easiest. The target is to be reached from new ones too.
+        All evaluations use the same initial states: with different ones, the best of many would be
+        the one with the easiest states. For the target, new initial states are evaluated too.
         """
         state, learn = self._training.state, self._learn
         policy = self.policy(learner)
         weights = policy.state_dict()
         if not all(bool(torch.isfinite(value).all()) for value in weights.values()):
             where = f"step {state.step}"
-            raise Diverged(where, "weights are not finite", fix="a lower learn.optimizer.lr")
+            raise Diverged(where, "weights are not finite", fix="lower learn.optimizer.lr")
         trials = self._evaluator.run(policy, self._seeds("watched"))
         mean = trials.mean_return
         if learn.target is not None and mean >= learn.target:
@@ -303,7 +302,7 @@ class TrainingLoop:
         return trials
 
     def policy(self, learner: Learner) -> PolicyModule:
-        """Return the policy as it is now, in evaluation mode, on the CPU."""
+        """Return the current policy in evaluation mode, on the CPU."""
         restart = {name: value.cpu() for name, value in learner.restart_weights().items()}
         actor = actor_of(
             self._learn, self._layout, self._own.wrappers, restart, learner.core().cpu()
@@ -314,7 +313,7 @@ class TrainingLoop:
         return actor
 
     def _seeds(self, *what: str | int, count: int | None = None) -> list[int]:
-        """Return seeds of initial states that nothing else uses, trials included."""
+        """Return seeds of initial states that neither the trials nor other evaluations use."""
         trials: Settings = self._own.trials
         random = np.random.default_rng(derive_seed(self._learn.seed, *what))
         later, count = trials.seed + trials.episodes, count or trials.n_eval_episodes
@@ -343,7 +342,7 @@ class TrainingLoop:
         ]
 
     def _publishable(self, learner: Learner) -> Trained:
-        """Try the best policy on the seeds that are for this alone."""
+        """Evaluate the best policy on the seeds of the trials, and return the result."""
         state, trials = self._training.state, self._own.trials
         policy = self.policy(learner)
         policy.load_state_dict(self._training.best)
@@ -390,7 +389,8 @@ class TrainingLoop:
                 continue
             try:
                 blocks = blocks_of(call)
-            except Exception as error:  # noqa: BLE001 - own networks; a drawing ends no training
+            # A custom network can fail to trace; that must not lose the training.
+            except Exception as error:  # noqa: BLE001
                 self._progress.log_message(f"the {name} cannot be drawn: {error}")
                 continue
             self._tracker.log_text(f"{name}{DRAWING}", drawing(blocks))
@@ -411,7 +411,7 @@ def curves_csv(history: Json) -> str:
 
 
 def evaluation_metrics(trials: Trials) -> dict[str, float]:
-    """Return the numbers of an evaluation by name."""
+    """Return the metrics of an evaluation by name."""
     metrics = {
         "evaluation/return": trials.mean_return,
         **Distribution.of(trials.returns).metrics("episodes/evaluation"),
@@ -421,7 +421,7 @@ def evaluation_metrics(trials: Trials) -> dict[str, float]:
 
 
 def derive_seed(seed: int, *what: str | int) -> int:
-    """Return a seed for one thing that is drawn, below 2^31."""
+    """Return the seed of a named random draw, below 2^31."""
     text = "/".join(map(str, (seed, *what)))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
 

@@ -1,4 +1,7 @@
-"""Vectorized environment: copies of one environment, as stable-baselines3 expects them."""
+"""Vectorized environment of stable-baselines3: copies of one environment.
+
+Symbols: B copies, E numbers of an observation, M choices.
+"""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -36,7 +39,7 @@ class Worker(Protocol):
         ...
 
     def restart(self) -> None:
-        """Start a worker that has ended again; its copies have no episodes yet."""
+        """Restart a worker that has ended; its copies have no episodes yet."""
         ...
 
     def end(self) -> None:
@@ -45,10 +48,10 @@ class Worker(Protocol):
 
 
 class CopiesEnv(VecEnv):
-    """The copies of one or several workers, as one environment with B rows.
+    """The copies of one or several workers as one environment with B rows.
 
     Args:
-        workers: each with a share of the copies.
+        workers: workers, each with a share of the copies.
         sizes: number of copies of each worker.
     """
 
@@ -64,7 +67,7 @@ class CopiesEnv(VecEnv):
 
     def reset(self) -> NDArray[np.float32]:
         """Start an episode in each copy; return observations (B, E)."""
-        parts = self._call_all("reset", self._split(self._seeds))
+        parts = self._call_all("reset", [(rows,) for rows in self.split(self._seeds)])
         self._reset_seeds()
         self.masks = np.concatenate([masks for _, masks in parts])
         return np.concatenate([observations for observations, _ in parts])
@@ -77,7 +80,7 @@ class CopiesEnv(VecEnv):
         self,
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], list[Info]]:
         """Return observations (B, E), rewards (B,), dones (B,), infos."""
-        parts = self._call_all("step", self._split(self._actions))
+        parts = self._call_all("step", [(rows,) for rows in self.split(self._actions)])
         observations, rewards, dones, masks = (
             np.concatenate([part[index] for part in parts]) for index in (0, 1, 2, 4)
         )
@@ -89,11 +92,11 @@ class CopiesEnv(VecEnv):
 
     @property
     def workers(self) -> Sequence[Worker]:
-        """The workers, for rollouts of a policy in each of them."""
+        """The workers, each of which can roll out a policy."""
         return self._workers
 
-    def split(self, rows: NDArray[np.generic]) -> list[NDArray[np.generic]]:
-        """Return the share of each worker of some rows (B, ...)."""
+    def split(self, rows: Any) -> list[Any]:
+        """Split rows (B, ...) into the share of each worker."""
         return [rows[low:high] for low, high in pairwise(self._starts)]
 
     def drain(self) -> list[dict[str, float]]:
@@ -106,12 +109,8 @@ class CopiesEnv(VecEnv):
         for worker in self._workers:
             worker.end()
 
-    def _split(self, rows: Sequence[object] | NDArray[np.generic]) -> list[tuple[object]]:
-        """Return the arguments for each worker: its share of some rows."""
-        return [(rows[low:high],) for low, high in pairwise(self._starts)]
-
     def _call_all(self, name: str, arguments: Sequence[tuple[object, ...]]) -> list[Any]:
-        """Start a call in every worker, then wait for all results."""
+        """Start a call in every worker, then wait for all results: workers run concurrently."""
         for worker, args in zip(self._workers, arguments, strict=True):
             worker.begin(name, *args)
         return [worker.result() for worker in self._workers]
@@ -132,7 +131,7 @@ class CopiesEnv(VecEnv):
         return [None] * int(self._starts[-1])
 
     def set_attr(self, attr_name: str, value: object, indices: object = None) -> None:
-        """Raise an error: the task file alone configures an environment."""
+        """Raise AttributeError: only the task file configures an environment."""
         del value, indices
         raise AttributeError(attr_name)
 
@@ -154,7 +153,7 @@ class CopiesEnv(VecEnv):
         return list(self.masks)
 
     def env_is_wrapped(self, wrapper_class: object, indices: object = None) -> list[bool]:
-        """Return that no copy has a wrapper of stable-baselines3."""
+        """Return False for each copy: wrappers of stable-baselines3 are not used."""
         del wrapper_class, indices
         return [False] * self.num_envs
 
@@ -172,15 +171,15 @@ class LocalWorker:
         self._copies, self._result = copies, None
 
     def first(self, workers: Sequence[object]) -> int:
-        """Return 0: the call is over when it has begun."""
+        """Return 0: `begin` has finished the call."""
         del workers
         return 0
 
     def restart(self) -> None:
-        """Do nothing: copies in this process end with it."""
+        """Do nothing: copies in this process cannot end separately."""
 
     def begin(self, name: str, *args: object) -> None:
-        """Do the call."""
+        """Execute the call."""
         self._result = call(self._copies, name, args)
 
     def result(self) -> object:

@@ -54,11 +54,11 @@ def v_trace(
         v_s = V(x_s) + delta_s + gamma c_s (v_s+1 - V(x_s+1))
         advantage_s = rho_s (r_s + gamma v_s+1 - V(x_s))
 
-    Behind the last step of a trajectory or of an episode, v is `next_values`.
+    After the last step of a trajectory or of an episode, v is `next_values`.
 
     Args:
-        log_ratios: log pi(a|x) - log mu(a|x) of the learner's policy and of the actor's, (T, B).
-        rewards: (T, B).
+        log_ratios: log pi(a|x) - log mu(a|x), learner's policy pi and worker's policy mu, (T, B).
+        rewards: rewards, (T, B).
         values: V(x_t), (T, B).
         next_values: V of the observation after each step, (T, B): 0 where an episode terminated,
             the value of its last observation where it was truncated.
@@ -72,8 +72,8 @@ def v_trace(
     later = torch.zeros_like(values[0])  # v - V of the next step
     corrections = list[Tensor]()
     for step in reversed(range(len(values))):
-        going_on = 1.0 - dones[step].to(values.dtype)
-        later = deltas[step] + gamma * c[step] * going_on * later
+        continues = 1.0 - dones[step].to(values.dtype)
+        later = deltas[step] + gamma * c[step] * continues * later
         corrections.append(later)
     difference = torch.stack(corrections[::-1])
     after = torch.cat([difference[1:], torch.zeros_like(difference[:1])])

@@ -24,23 +24,23 @@ def load_warm_start(
 
     Args:
         start: a published model, or a registered version.
-        learn: of the training that begins.
-        wrappers: of its environment.
+        learn: settings of the new training.
+        wrappers: wrappers of the new training's environment.
 
     Raises:
-        BadInput: it is no policy that was learned by a compatible algorithm, with these wrappers.
+        BadInput: The start is no policy of a compatible algorithm with the same wrappers.
     """
     where = f"learn.start_from: {start.address}"
     folder = Path(start.folder)
     description = described(folder)
     previous = description["learn"]
     if previous["type"] != "reinforcement":
-        fix = "learn.pretrain: {} clones its actions"
-        raise BadInput(where, f"was learned by {previous['type']}", fix=fix)
+        fix = "set learn.pretrain: {}, which clones its actions"
+        raise BadInput(where, f"was trained by {previous['type']}", fix=fix)
     other = previous["algorithm"]["type"]
     if not learn.algorithm.compatible(other):
-        problem = f"was learned by {other}, whose networks {learn.algorithm.type} does not have"
-        fix = f"learn.algorithm.type: {other}, or learn.pretrain: {{}} to clone its actions"
+        problem = f"was trained by {other}, whose networks differ from {learn.algorithm.type}"
+        fix = f"set learn.algorithm.type: {other}, or learn.pretrain: {{}} to clone its actions"
         raise BadInput(where, problem, fix=fix)
     own = [one.model_dump(mode="json") for one in wrappers if one.scope == "policy"]
     if wrappers and own != description["wrappers"]:
@@ -61,7 +61,7 @@ def load_warm_start(
 def _estimates(
     weights: dict[str, Tensor], wrappers: Sequence[Wrapper]
 ) -> list[dict[str, NDArray[np.generic]]]:
-    """Return of each wrapper the buffers that it had estimated."""
+    """Return the estimated buffers of each wrapper, arrays by name."""
     estimates, index = list[dict[str, Any]](), 0
     for wrapper in wrappers:
         start = f"{_ADAPTERS}{index}."

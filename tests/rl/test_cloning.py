@@ -219,7 +219,7 @@ def test_a_policy_with_other_observations_or_actions_is_refused(home):
         ({"pretrain": {}}, "has nothing to clone"),
         ({"start_from": "datasets:/a"}, "is a dataset"),
         ({"start_from": "datasets:/a", "pretrain": {"replay": True}}, "no replay buffer"),
-        ({"start_from": "m", "pretrain": {}, "algorithm": "dqn"}, "no actor that can learn"),
+        ({"start_from": "m", "pretrain": {}, "algorithm": "dqn"}, "no actor that cloning can fit"),
         (
             {"start_from": "datasets:/a", "pretrain": {"replay": True}, "algorithm": "sac"},
             "needs the rewards",

@@ -154,7 +154,7 @@ def test_networks_may_be_shared_or_of_any_family(home, algorithm, model):
 
 def test_a_model_that_remembers_is_for_recurrent_ppo():
     task = rl_task(model={"type": "gru"})
-    with pytest.raises(BadInput, match="recurrent_ppo has a memory"):
+    with pytest.raises(BadInput, match="type: recurrent_ppo"):
         task.learn.algorithm.learner(site_of(task))
 
 
@@ -221,7 +221,7 @@ def test_a_checkpoint_of_other_networks_is_refused(home):
     published(rl_task(steps=64, keep={"every": 64}), home)
     (checkpoint,) = home.runs.glob("point/*/checkpoint-*")
     other = rl_task(model={"type": "mlp", "hidden_sizes": [9]}, start_from=str(checkpoint))
-    with pytest.raises(BadInput, match="is a checkpoint of another algorithm or of other networks"):
+    with pytest.raises(BadInput, match="is a checkpoint of another algorithm or other networks"):
         published(other, home, None, start_in(checkpoint))
 
 
@@ -341,7 +341,7 @@ def test_an_a2c_goes_on_from_what_ppo_learned_with_its_critic_and_normalization(
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"algorithm": {"type": "sac"}}, "was learned by ppo"),
+        ({"algorithm": {"type": "sac"}}, "was trained by ppo"),
         ({"model": {"type": "mlp", "hidden_sizes": [9]}}, "other networks"),
         ({"environment": {**POINT, "wrappers": ["frame_stack"]}}, "has the wrappers"),
     ],

@@ -1,4 +1,4 @@
-"""Off-policy algorithms: shared settings of those that learn from a replay buffer."""
+"""Off-policy algorithms: shared settings of algorithms with a replay buffer."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ class Replaying(Algorithm):
     """Shared settings of off-policy algorithms; an update draws `learn.batch_size` steps.
 
     Attributes:
-        acts_by: name of the network that acts in a policy of the library.
+        acts_by: name of the acting network in a policy of the library.
     """
 
     acts_by: ClassVar[str] = "actor"
@@ -30,12 +30,12 @@ class Replaying(Algorithm):
         default=0.005,
         gt=0.0,
         le=1.0,
-        description="of the targets' moving average",
+        description="rate of the target networks' moving average",
         examples=[0.005, 0.01, 0.02],
     )
     buffer_size: Steps = Field(default=1_000_000, description="replay buffer size, steps")
     learning_starts: StepsOrZero = Field(
-        default=100, description="steps at random before the first update"
+        default=100, description="random steps before the first update"
     )
     train_freq: Count = Field(
         default=1, description="steps per environment between updates", examples=[1, 4, 16]
@@ -44,11 +44,11 @@ class Replaying(Algorithm):
         default=1,
         ge=-1,
         le=1_000_000,
-        description="network updates each time; -1: as many as steps taken",
+        description="network updates after each `train_freq` steps; -1: one per step",
         examples=[1, -1],
     )
     features: Width = Field(
-        default=64, description="numbers between another model than a perceptron, and the actor"
+        default=64, description="features of a model that is not a plain perceptron"
     )
 
     def usual(self, learn: Reinforcement) -> dict[str, Any]:
@@ -70,14 +70,14 @@ class Replaying(Algorithm):
 
     @abstractmethod
     def layers(self, policy: Any) -> list[object]:
-        """Return the layers of the network that acts in a policy of the library, in order."""
+        """Return the layers of the acting network in a policy of the library, in order."""
 
     @abstractmethod
     def action_values(self, policy: Any, rows: object, actions: object) -> object:
-        """Return the value of actions, by the critic of a policy of the library, (B,).
+        """Return the values of actions by the critic of a policy of the library, (B,).
 
         Args:
-            policy: of the library.
+            policy: policy of the library.
             rows: observations after the wrappers, (B, E).
             actions: (B, A) within [-1, 1], or choices.
         """
@@ -94,7 +94,7 @@ class Replaying(Algorithm):
         return ModelCore(Extractor(learn, inputs, self.features), outputs)
 
     def copied(self, learn: Reinforcement, policy: Any) -> Any:
-        """Return a copy of the network that acts in a policy of the library."""
+        """Return a copy of the acting network in a policy of the library."""
         from gymnasium.spaces.utils import flatdim
 
         from kinemill.rl.networks import ModelCore, copy_layers
@@ -140,11 +140,11 @@ class OffPolicy(Replaying):
         return policy_kwargs(learn, {"pi": actor, "qf": critic})
 
     def critic_problem(self) -> str | None:
-        """Return None: it takes a model of its critics."""
+        """Return None: the critics can have a separate model."""
         return None
 
     def pretrain_problem(self) -> str | None:
-        """Return None: the actor can be fitted to actions."""
+        """Return None: cloning can fit the actor."""
         return None
 
     def cloning_loss(self, policy: object, rows: object, actions: object, masks: object) -> object:
@@ -159,14 +159,14 @@ class OffPolicy(Replaying):
         return (library(rows, deterministic=True) - target).square().mean()
 
     def finish_cloning(self, policy: object, least_std: object) -> None:
-        """Set the target of the actor, where the algorithm has one."""
+        """Copy the actor to its target network, if the algorithm has one."""
         del least_std
         library: Any = policy
         if getattr(library, "actor_target", None) is not None:
             library.actor_target.load_state_dict(library.actor.state_dict())
 
     def action_values(self, policy: Any, rows: object, actions: object) -> object:
-        """Return the smallest value of the critics."""
+        """Return the smallest value of the critics, (B,)."""
         import torch
 
         return torch.cat(policy.critic(rows, actions), dim=1).min(dim=1).values

@@ -1,4 +1,4 @@
-"""On-policy algorithms: shared settings of those that learn from the newest steps alone."""
+"""On-policy algorithms: shared settings of algorithms that train on the newest steps only."""
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -33,7 +33,7 @@ class ActorCritic(Algorithm):
         default=0.95,
         ge=0.0,
         le=1.0,
-        description="of advantages, over steps",
+        description="λ of generalized advantage estimation",
         examples=[0.8, 0.9, 0.95, 0.98],
     )
     ent_coef: Weight = Field(
@@ -50,11 +50,11 @@ class ActorCritic(Algorithm):
         "independent noise at each step",
     )
     features: Width = Field(
-        default=64, description="numbers between a shared or another model, and actor and critic"
+        default=64, description="features of a shared model, or of one that is no plain perceptron"
     )
 
     def policy_class(self, site: Site, library: Any) -> Any:
-        """Return the policy of an algorithm of the library, for any kind of action."""
+        """Return the policy class of a library algorithm for the task's kind of actions."""
         from kinemill.rl.mixed_actions import mixed_policy, turn_policy
         from kinemill.rl.sb3 import has_own_critic, with_critic
 
@@ -73,7 +73,7 @@ class ActorCritic(Algorithm):
         """Return a function (env, learning_rate, device, seed) -> stable-baselines3 model."""
 
     def rollouts(self, site: Site) -> dict[str, Any]:
-        """Return the library's settings of a rollout buffer, where agents act in turns."""
+        """Return the library's settings of a rollout buffer for agents that act in turns."""
         if not site.layout.agents:
             return {}
         from kinemill.rl.agent_buffer import AgentRollouts
@@ -132,11 +132,11 @@ class ActorCritic(Algorithm):
         return core.eval()
 
     def pretrain_problem(self) -> str | None:
-        """Return None: the actor has a distribution to fit."""
+        """Return None: cloning can fit the actor's distribution."""
         return None
 
     def cloning_loss(self, policy: object, rows: object, actions: object, masks: object) -> object:
-        """Return the mean negative log-likelihood of the actions."""
+        """Return the mean negative log-likelihood of the actions (B, A), a scalar."""
         from gymnasium.spaces import Discrete
 
         library: Any = policy
@@ -148,7 +148,7 @@ class ActorCritic(Algorithm):
         return -library.evaluate_actions(rows, demonstrated, *own_masks)[1].mean()
 
     def finish_cloning(self, policy: object, least_std: object) -> None:
-        """Raise the standard deviations: a Gaussian that fits well explores nothing."""
+        """Raise the standard deviations to the least ones: a close fit would not explore."""
         import torch
 
         log_std: Any = getattr(policy, "log_std", None)
@@ -157,11 +157,15 @@ class ActorCritic(Algorithm):
                 log_std.copy_(torch.maximum(log_std, torch.as_tensor(least_std).log().to(log_std)))
 
     def critic_problem(self) -> str | None:
-        """Return why the algorithm takes no model of a critic; None: it takes one."""
+        """Return why a separate model of the critic has no effect; None: it has one."""
         return None if self.critic == "separate" else "has no effect: the critic is shared"
 
+    def compatible(self, other: str) -> bool:
+        """Return whether an algorithm's networks are the same."""
+        return other in ("ppo", "a2c", "maskable_ppo", "impala")
+
     def learner(self, site: Site) -> Learner:
-        """Return what learns."""
+        """Return the learner."""
         from kinemill.rl.sb3 import LibraryLearner
 
         return LibraryLearner(

@@ -1,4 +1,4 @@
-"""Algorithms that learn the value of each choice."""
+"""Value-based algorithms: shared settings of algorithms that learn the value of each choice."""
 
 from typing import Any, ClassVar
 
@@ -36,7 +36,7 @@ class ValueBased(Replaying):
     )
     exploration_fraction: Fraction = Field(
         default=0.1,
-        description="share of the training in which random actions become fewer",
+        description="share of the training in which the share of random actions decreases",
         examples=[0.1, 0.2, 0.5],
     )
 
@@ -50,7 +50,7 @@ class ValueBased(Replaying):
         return policy_kwargs(learn, [], self.features)
 
     def action_values(self, policy: Any, rows: object, actions: object) -> object:
-        """Return the values of the choices, the mean of quantiles where those are learned."""
+        """Return the values of choices (B, 1): (B,); with quantiles, their mean."""
         values = getattr(policy, self.acts_by)(rows)
         values = values.mean(dim=1) if values.ndim == 3 else values
         return values.gather(1, actions).squeeze(1)

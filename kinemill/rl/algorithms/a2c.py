@@ -1,4 +1,4 @@
-"""Advantage actor-critic (Mnih et al., 2016): one step of the optimizer for the newest steps."""
+"""Advantage actor-critic (Mnih et al., 2016): one optimizer step per rollout."""
 
 from collections.abc import Callable
 from functools import partial
@@ -32,7 +32,7 @@ class A2C(ActorCritic):
     )
 
     def build(self, site: Site) -> Callable[..., object]:
-        """Return what makes the library's model."""
+        """Return the constructor of the library's model."""
         import stable_baselines3
 
         settings = {
@@ -43,7 +43,3 @@ class A2C(ActorCritic):
         }
         policy = self.policy_class(site, stable_baselines3.A2C)
         return partial(stable_baselines3.A2C, policy, **settings)
-
-    def compatible(self, other: str) -> bool:
-        """Return whether the networks are the same."""
-        return other in ("ppo", "a2c", "maskable_ppo", "impala")

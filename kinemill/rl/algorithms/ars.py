@@ -1,4 +1,4 @@
-"""Augmented random search (Mania et al., 2018): steps along random directions that paid."""
+"""Augmented random search (Mania et al., 2018): steps along random directions, by their returns."""
 
 from functools import partial
 from typing import Any, ClassVar, Literal
@@ -16,20 +16,22 @@ from kinemill.task.reinforcement import ALGORITHMS, Algorithm, Head
 class ARS(Algorithm):
     """Augmented random search, without gradients; for small policies and long horizons.
 
-    `learn.optimizer.lr` is the size of a step.
+    `learn.optimizer.lr` is the step size.
     """
 
     acts: ClassVar[tuple[str, ...]] = ("continuous", "choice")
     head: ClassVar[Head] = "squashed"
     type: Literal["ars"] = "ars"
     n_delta: Count = Field(
-        default=8, description="evaluated forwards and backwards", examples=[8, 16, 32]
+        default=8, description="random directions, each with both signs", examples=[8, 16, 32]
     )
-    n_top: Count | None = Field(default=None, description="used in the update; default: all")
+    n_top: Count | None = Field(
+        default=None, description="best directions used in the update; default: all"
+    )
     delta_std: Ratio = Field(
         default=0.05, description="length of a direction, per weight", examples=[0.02, 0.05, 0.1]
     )
-    n_eval_episodes: Count = Field(default=1, description="of each direction")
+    n_eval_episodes: Count = Field(default=1, description="episodes per direction")
     linear: bool = Field(default=False, description="one layer instead of `learn.model`")
     alive_bonus_offset: Quantity = Field(default=0.0, description="added to each step's reward")
 
@@ -40,7 +42,7 @@ class ARS(Algorithm):
         """Return the policy's network.
 
         Raises:
-            BadInput: it is no plain perceptron.
+            BadInput: The model is not a plain perceptron.
         """
         from kinemill.rl.networks import Perceptron, require_plain_mlp
 
@@ -48,7 +50,7 @@ class ARS(Algorithm):
         return Perceptron([inputs, *self._hidden(model), outputs], model.activation)
 
     def learner(self, site: Site) -> Learner:
-        """Return what learns."""
+        """Return the learner."""
         import sb3_contrib
 
         from kinemill.rl.networks import copy_layers, require_plain_mlp

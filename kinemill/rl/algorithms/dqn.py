@@ -1,4 +1,4 @@
-"""Deep Q-network (Mnih et al., 2015): the value of each choice, from a replay buffer."""
+"""Deep Q-network (Mnih et al., 2015): learn the value of each choice from a replay buffer."""
 
 from typing import Any, ClassVar, Literal
 
@@ -27,11 +27,11 @@ class DQN(ValueBased):
     acts_by: ClassVar[str] = "q_net"
     type: Literal["dqn"] = "dqn"
     double: bool = Field(
-        default=True, description="against overestimation: another network evaluates the maximum"
+        default=True, description="double Q-learning, against overestimated values"
     )
-    dueling: bool = Field(default=False, description="value and advantages in two streams")
+    dueling: bool = Field(default=False, description="dueling network: value and advantages")
     prioritized: Prioritized | None = Field(
-        default=None, description="draw steps by their errors, `{}` for the usual exponents"
+        default=None, description="prioritized replay, `{}` for the default exponents"
     )
 
     def layers(self, policy: Any) -> list[object]:
@@ -40,7 +40,7 @@ class DQN(ValueBased):
         return [*network.q_net, *([network.last_layer()] if self.dueling else [])]
 
     def learner(self, site: Site) -> Learner:
-        """Return what learns."""
+        """Return the learner."""
         from kinemill.rl.q_learning import DoubleDQN, DuelingPolicy
 
         settings, total = self.shared(site), site.learn.total_steps

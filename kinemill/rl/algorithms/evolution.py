@@ -1,7 +1,7 @@
 """Evolution strategies (Salimans et al., 2017): the gradient of the return of perturbed policies.
 
-Perturbations come in mirrored pairs; what counts is the rank of a return, not its size. All members
-of a generation start from the same initial state, each in a separate copy of the environment.
+Perturbations come in mirrored pairs, and returns are replaced by their ranks. All members of a
+generation start from the same initial state, each in a separate copy of the environment.
 
     g = 1 / (n s) sum_i w(R_i) e_i,   w: ranks, evenly between -1/2 and 1/2
 """
@@ -28,15 +28,15 @@ class Evolution(Algorithm):
     head: ClassVar[Head] = "squashed"
     type: Literal["evolution"] = "evolution"
     noise: Ratio = Field(
-        default=0.1, description="spread of a perturbation, per weight", examples=[0.02, 0.05, 0.1]
+        default=0.1, description="std of a perturbation, per weight", examples=[0.02, 0.05, 0.1]
     )
-    episodes: Count = Field(default=1, description="of each member")
+    episodes: Count = Field(default=1, description="episodes per member")
 
     def core(self, learn: Reinforcement, inputs: int, outputs: int) -> Any:
         """Return the policy's network.
 
         Raises:
-            BadInput: it is no plain perceptron.
+            BadInput: The model is not a plain perceptron.
         """
         from kinemill.rl.networks import Perceptron, require_plain_mlp
 
@@ -44,7 +44,7 @@ class Evolution(Algorithm):
         return Perceptron([inputs, *model.hidden_sizes, outputs], model.activation)
 
     def learner(self, site: Site) -> Learner:
-        """Return what learns."""
+        """Return the learner."""
         from kinemill.rl.evolution import EvolutionLearner
 
         return EvolutionLearner(site, self)

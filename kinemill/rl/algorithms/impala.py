@@ -1,4 +1,4 @@
-"""IMPALA (Espeholt et al., 2018): actors that lag behind the learner, corrected by V-trace."""
+"""IMPALA (Espeholt et al., 2018): asynchronous rollouts of older policies, corrected by V-trace."""
 
 from collections.abc import Callable
 from functools import partial
@@ -17,8 +17,8 @@ from kinemill.task.reinforcement import ALGORITHMS
 class Impala(ActorCritic):
     """Actor-critic with asynchronous actors: for environments with slow steps, on many cores.
 
-    With the runners `processes` and `ray`, workers act while the learner updates. An update has
-    `n_steps` steps of each environment, whichever workers they come from.
+    With the runners `processes` and `ray`, workers act during updates. An update uses `n_steps`
+    steps per environment on average, from any workers.
     """
 
     multi_agent: ClassVar[bool] = False
@@ -37,15 +37,15 @@ class Impala(ActorCritic):
     c_bar: Ratio = Field(default=1.0, description="largest importance ratio of traces")
     order: Literal["arrival", "fixed"] = Field(
         default="arrival",
-        description="take the first finished rollout, or each worker's in turn: a training is "
-        "then reproducible, and waits for slow workers",
+        description="arrival: use the first finished rollout; fixed: use each worker's in turn, "
+        "which is reproducible and waits for slow workers",
     )
 
     def build(self, site: Site) -> Callable[..., object]:
-        """Return what makes the library's model.
+        """Return the constructor of the library's model.
 
         Raises:
-            BadInput: State-dependent exploration, which workers do not have.
+            BadInput: State-dependent exploration is set; workers do not support it.
         """
         import stable_baselines3
 
@@ -63,7 +63,3 @@ class Impala(ActorCritic):
             use_rms_prop=False,  # the task's optimizer
             **self.usual(site.learn),
         )
-
-    def compatible(self, other: str) -> bool:
-        """Return whether the networks are the same."""
-        return other in ("ppo", "a2c", "maskable_ppo", "impala")

@@ -1,4 +1,4 @@
-"""Action masking in PPO (Huang and Ontañón, 2022): a forbidden choice has probability zero."""
+"""PPO with action masking (Huang and Ontañón, 2022): forbidden choices have probability 0."""
 
 from collections.abc import Callable
 from functools import partial
@@ -23,7 +23,7 @@ class MaskablePPO(PPO):
     type: Literal["maskable_ppo"] = "maskable_ppo"
 
     def build(self, site: Site) -> Callable[..., object]:
-        """Return what makes the library's model."""
+        """Return the constructor of the library's model."""
         import sb3_contrib
 
         policy = self.policy_class(site, sb3_contrib.MaskablePPO)

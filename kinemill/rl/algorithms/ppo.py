@@ -17,7 +17,7 @@ from kinemill.task.reinforcement import ALGORITHMS
 class PPO(ActorCritic):
     """Proximal policy optimization; the algorithm to try first, for any kind of action.
 
-    `learn.batch_size` environment steps make one step of the optimizer.
+    An optimizer step uses `learn.batch_size` environment steps.
     """
 
     uses_batches: ClassVar[bool] = True
@@ -27,18 +27,18 @@ class PPO(ActorCritic):
     )
     clip_range: Ratio = Field(
         default=0.2,
-        description="how far the probability of an action may move in an update",
+        description="largest relative change of an action's probability in an update",
         examples=[0.1, 0.2, 0.3],
     )
     target_kl: Ratio | None = Field(
-        default=None, description="stop the epochs of an update when the policy has moved this far"
+        default=None, description="KL divergence at which the epochs of an update stop"
     )
     normalize_advantage: bool = Field(
         default=True, description="scale the advantages of a batch to mean 0, standard deviation 1"
     )
 
     def build(self, site: Site) -> Callable[..., object]:
-        """Return what makes the library's model."""
+        """Return the constructor of the library's model."""
         import stable_baselines3
 
         policy = self.policy_class(site, stable_baselines3.PPO)
@@ -46,7 +46,7 @@ class PPO(ActorCritic):
         return partial(stable_baselines3.PPO, policy, **settings)
 
     def settings(self, learn: Reinforcement) -> dict[str, Any]:
-        """Return the library's names of all settings."""
+        """Return all settings by the library's names."""
         return self.usual(learn) | {
             "batch_size": learn.batch_size,
             "n_epochs": self.n_epochs,
@@ -54,7 +54,3 @@ class PPO(ActorCritic):
             "target_kl": self.target_kl,
             "normalize_advantage": self.normalize_advantage,
         }
-
-    def compatible(self, other: str) -> bool:
-        """Return whether the networks are the same."""
-        return other in ("ppo", "a2c", "maskable_ppo", "impala")

@@ -17,7 +17,7 @@ class QRDQN(ValueBased):
     acts_by: ClassVar[str] = "quantile_net"
     type: Literal["qrdqn"] = "qrdqn"
     n_quantiles: Width = Field(
-        default=50, description="of the return, for each choice", examples=[10, 50, 200]
+        default=50, description="quantiles of the return, per choice", examples=[10, 50, 200]
     )
 
     def layers(self, policy: Any) -> list[object]:
@@ -28,7 +28,7 @@ class QRDQN(ValueBased):
         return [*hidden, mean_layer(last, self.n_quantiles)]
 
     def learner(self, site: Site) -> Learner:
-        """Return what learns."""
+        """Return the learner."""
         from kinemill.rl.q_learning import QuantileDQN
 
         settings = self.shared(site)

@@ -16,10 +16,7 @@ from kinemill.task.reinforcement import ALGORITHMS
 
 @ALGORITHMS.register("recurrent_ppo")
 class RecurrentPPO(PPO):
-    """PPO with an LSTM, for environments that one observation does not show completely.
-
-    The memory is the policy's carry.
-    """
+    """PPO with an LSTM, for partially observed environments; its state is the policy's carry."""
 
     acts: ClassVar[tuple[str, ...]] = ("continuous", "choice", "choices")
     recurrent: ClassVar[bool] = True
@@ -31,10 +28,10 @@ class RecurrentPPO(PPO):
     )
 
     def build(self, site: Site) -> Callable[..., object]:
-        """Return what makes the library's model.
+        """Return the constructor of the library's model.
 
         Raises:
-            BadInput: the layers above the memory are no plain perceptron.
+            BadInput: The layers above the LSTM are not a plain perceptron.
         """
         import sb3_contrib
 
@@ -71,8 +68,8 @@ class RecurrentPPO(PPO):
         return core.eval()
 
     def pretrain_problem(self) -> str:
-        """Return that cloning sees single steps."""
-        return "has no effect: cloning trains no memory"
+        """Return that cloning is not supported: it trains on single steps."""
+        return "is not supported: cloning does not train an LSTM"
 
     def compatible(self, other: str) -> bool:
         """Return whether the networks are the same."""

@@ -1,4 +1,4 @@
-"""Soft actor-critic (Haarnoja et al., 2018): return and entropy, from a replay buffer."""
+"""Soft actor-critic (Haarnoja et al., 2018): maximize return and entropy from a replay buffer."""
 
 from typing import Literal
 
@@ -20,7 +20,7 @@ class SAC(OffPolicy):
     )
 
     def learner(self, site: Site) -> Learner:
-        """Return what learns."""
+        """Return the learner."""
         import stable_baselines3
 
         settings = self.usual(site.learn) | {"ent_coef": self.ent_coef}

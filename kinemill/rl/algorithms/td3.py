@@ -21,7 +21,7 @@ class TD3(OffPolicy):
     action_noise: RatioOrZero = Field(
         default=0.1, description="noise on the actions in training", examples=[0.1, 0.2, 0.4]
     )
-    target_policy_noise: RatioOrZero = Field(default=0.2, description="on those of the targets")
+    target_policy_noise: RatioOrZero = Field(default=0.2, description="noise on target actions")
     target_noise_clip: RatioOrZero = Field(default=0.5, description="largest noise of the targets")
     policy_delay: Count = Field(default=2, description="critic updates per actor update")
 
@@ -30,7 +30,7 @@ class TD3(OffPolicy):
         return list(policy.actor.mu)
 
     def learner(self, site: Site) -> Learner:
-        """Return what learns."""
+        """Return the learner."""
         import numpy as np
         import stable_baselines3
         from stable_baselines3.common.noise import NormalActionNoise

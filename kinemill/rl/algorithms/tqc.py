@@ -1,4 +1,4 @@
-"""Truncated quantile critics (Kuznetsov et al., 2020): SAC that distrusts the highest returns."""
+"""Truncated quantile critics (Kuznetsov et al., 2020): SAC without the highest quantiles."""
 
 from typing import Any, Literal
 
@@ -18,17 +18,17 @@ class TQC(OffPolicy):
     ent_coef: Weight | Literal["auto"] = Field(
         default="auto", description="weight of the entropy in the objective; auto: learned"
     )
-    n_quantiles: Width = Field(default=25, description="of the return, in each critic")
+    n_quantiles: Width = Field(default=25, description="quantiles of the return, per critic")
     top_quantiles_to_drop_per_net: CountOrZero = Field(
         default=2, description="highest quantiles left out, in each critic", examples=[0, 2, 5]
     )
 
     def action_values(self, policy: Any, rows: object, actions: object) -> object:
-        """Return the mean of all quantiles of all critics."""
+        """Return the mean of all quantiles of all critics, (B,)."""
         return policy.critic(rows, actions).mean(dim=(1, 2))
 
     def learner(self, site: Site) -> Learner:
-        """Return what learns."""
+        """Return the learner."""
         import sb3_contrib
 
         settings = self.usual(site.learn)

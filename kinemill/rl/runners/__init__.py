@@ -1,1 +1,1 @@
-"""Runners: where the copies of an environment act, one file each."""
+"""Runners of the copies of an environment, one file each."""

@@ -1,4 +1,4 @@
-"""The fastest runner for an environment: vectorized if it has that form, else in process."""
+"""Fastest runner in this process: vectorized if the environment supports it, else sequential."""
 
 from collections.abc import Callable
 from typing import Literal

@@ -1,4 +1,4 @@
-"""All copies in this process, one after the other; a debugger can follow them."""
+"""All copies in this process, stepped in turn; suitable for a debugger."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -8,7 +8,7 @@ from kinemill.task.reinforcement import RUNNERS, Runner
 
 @RUNNERS.register("in_process")
 class InProcess(Runner):
-    """The fastest runner where a step takes less time than a message to a process."""
+    """Copies in this process; the fastest runner if a step is shorter than a message."""
 
     type: Literal["in_process"] = "in_process"
 

@@ -1,4 +1,4 @@
-"""Copies in processes of this machine: for environments whose steps take long."""
+"""Copies in processes of this machine, for environments with slow steps."""
 
 from collections.abc import Callable
 from typing import Literal

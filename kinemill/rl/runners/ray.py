@@ -94,7 +94,7 @@ class _Actor:
         return pending.index(ready)
 
     def restart(self) -> None:
-        """Start the actor again; its copies have no episodes yet."""
+        """Restart the actor; its copies have no episodes yet."""
         self.end()
         self._start()
 
