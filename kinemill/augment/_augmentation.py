@@ -11,10 +11,10 @@ from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from kinemill.task import Channel, Plugin, rotations, unknown_channels
-from kinemill.task.bounds import Count, Seed
+from kinemill.task.bounds import Count, PositiveQuantity, Seed
 
 Rows = NDArray[np.float32]
 Problems = list[tuple[tuple[str | int, ...], str]]
@@ -26,7 +26,7 @@ class Signals:
 
     Attributes:
         columns: names of the C columns: states, actions, observations and rewards.
-        channels: unit, kind, limits and parent of each.
+        channels: unit, kind, limits and parent of each channel.
         dt: time step, s.
     """
 
@@ -35,27 +35,27 @@ class Signals:
     dt: float
 
     def where(self, names: Sequence[str]) -> list[int]:
-        """Return the columns of the channels named."""
+        """Return the columns of channels."""
         return [self.columns.index(name) for name in names]
 
     def actions(self, names: Sequence[str]) -> list[int]:
-        """Return the columns of the actions named, of all actions when none is."""
+        """Return the columns of actions; of all actions if `names` is empty."""
         actions = [name for name in self.columns if self.channels[name].role == "action"]
         return self.where(names or actions)
 
     def per_column(self, by_channel: Mapping[str, float]) -> NDArray[np.float64]:
-        """Return a number by channel as (C,), 0 for the channels it does not name."""
+        """Return numbers by channel as an array (C,); 0 for other channels."""
         return np.array([by_channel.get(name, 0.0) for name in self.columns], np.float64)
 
     def order(self, name: str) -> int:
-        """Return the order of the derivative that a channel is."""
+        """Return the order of a channel as a derivative; 0 if it is none."""
         parent, order = self.channels[name].derivative_of, 0
         while parent is not None:
             parent, order = self.channels[parent].derivative_of, order + 1
         return order
 
     def with_unit_rotations(self, values: Rows, names: Sequence[str]) -> Rows:
-        """Return (n, C) with the quaternions among the channels named normalized."""
+        """Return (n, C) with the quaternions among the channels `names` normalized."""
         for group in rotations(self.channels):
             if set(group) <= set(names):
                 columns = self.where(group)
@@ -64,7 +64,7 @@ class Signals:
         return values
 
     def saturate(self, values: NDArray[np.floating]) -> Rows:
-        """Return (n, C) as float32, clipped to the channels' limits as a sensor saturates."""
+        """Return (n, C) as float32, clipped to the limits of the channels, in task units."""
         rows = values.astype(np.float32)
         for column, name in enumerate(self.columns):
             if limits := self.channels[name].limits:
@@ -73,7 +73,7 @@ class Signals:
 
 
 def _inside(limits: tuple[float, float]) -> tuple[np.float32, np.float32]:
-    """Return the outermost float32 that lie within `limits`: 0.1 as float32 is above 0.1."""
+    """Return the outermost float32 values within `limits`: 0.1 rounded to float32 is above 0.1."""
     low, high = np.float32(limits[0]), np.float32(limits[1])
     low = low if float(low) >= limits[0] else np.nextafter(low, np.float32(np.inf))
     high = high if float(high) <= limits[1] else np.nextafter(high, np.float32(-np.inf))
@@ -83,31 +83,31 @@ def _inside(limits: tuple[float, float]) -> tuple[np.float32, np.float32]:
 class Augmentation(Plugin):
     """Settings of an augmentation, which adds copies of training episodes."""
 
-    copies: Count = Field(default=1, description="number of varied copies of each chosen episode")
+    copies: Count = Field(default=1, description="number of copies of each selected episode")
     share: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
-        default=1.0, description="share of the episodes that is varied, by stable hash"
+        default=1.0, description="share of the episodes that have copies, by stable hash"
     )
     seed: Seed = Field(default=0, description="seed of the random draws")
 
     @abstractmethod
     def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:
-        """Return one copy, (m, C) float32, of (n, C) `values`, which may not be written to.
+        """Return one copy, (m, C) float32, of read-only `values`.
 
         Args:
-            values: in task units; angles are continuous over whole turns.
-            signals: what the columns are.
-            random: this copy's own, from seed, episode and augmentation.
+            values: (n, C) in task units; angles are continuous over whole turns.
+            signals: description of the columns.
+            random: generator of this copy, seeded by seed, episode and augmentation.
         """
 
     def source_rows(
         self, rows: int, signals: Signals, random: np.random.Generator
     ) -> NDArray[np.int64]:
-        """Return the row of the original that provides the images of each row of the copy, (m,).
+        """Return for each row of the copy the row of the original with its images, (m,).
 
         Args:
-            rows: of the original.
-            signals: what the columns are.
-            random: one like that of `vary`, which draws the same numbers.
+            rows: number of rows of the original.
+            signals: description of the columns.
+            random: generator with the same seed as that of `vary`.
         """
         del signals, random
         return np.arange(rows)
@@ -118,20 +118,51 @@ class Augmentation(Plugin):
         return []
 
 
+class SensorNoise(Augmentation):
+    """Augmentation that adds noise in proportion to a standard deviation by channel."""
+
+    std: Annotated[dict[str, PositiveQuantity], Field(min_length=1)] = Field(
+        description="standard deviation by channel, in the channel's unit"
+    )
+
+    def problems(self, channels: Mapping[str, Channel]) -> Problems:
+        """Return the names of unknown channels."""
+        return unknown_channels(self.std, channels, "std")
+
+    @abstractmethod
+    def noise(self, shape: tuple[int, ...], random: np.random.Generator) -> NDArray[np.float64]:
+        """Return noise of variance 1 for an episode of shape (n, C): (n, C), or (C,)."""
+
+    def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:
+        """Return (n, C) `values` with noise, within the channels' limits."""
+        noise = signals.per_column(self.std) * self.noise(values.shape, random)
+        return signals.saturate(values + noise)
+
+
+def _check_order(value: tuple[float, float]) -> tuple[float, float]:
+    if value[0] > value[1]:
+        message = f"the lower bound {value[0]} is above the upper bound {value[1]}"
+        raise ValueError(message)
+    return value
+
+
+ORDERED = AfterValidator(_check_order)
+
+
 def same_again(copies: int) -> Problems:
     """Return a problem for several copies of a deterministic augmentation."""
     if copies == 1:
         return []
-    return [(("copies",), f"{copies} copies would all be the same; leave it at 1")]
+    return [(("copies",), f"{copies} copies would be equal; set it to 1")]
 
 
 def not_actions(names: list[str], channels: Mapping[str, Channel], done: str) -> Problems:
     """Return problems of names that are not actions, and of tasks without actions.
 
     Args:
-        names: channels that the augmentation was told to change.
-        channels: of the task.
-        done: what happens to actions, such as `delayed`.
+        names: channels that the augmentation changes.
+        channels: channels of the task.
+        done: participle for the message, such as `delayed`.
     """
     problems = unknown_channels(names, channels, "channels")
     problems += [

@@ -15,10 +15,13 @@ from kinemill.task import Task
 
 @dataclass(frozen=True)
 class Content:
-    """A training episode before it is packed; `values` (rows, C) float32.
+    """A training episode before packing.
 
-    `aux` holds observations, rewards and references to images and texts of its rows, if any, and
-    `views` how those images and texts are changed.
+    Attributes:
+        episode: description of the episode.
+        values: states and actions, (rows, C) float32 in task units.
+        aux: observations, rewards and references to images and texts of its rows, if any.
+        views: changes of these images and texts.
     """
 
     episode: PackedEpisode
@@ -28,7 +31,7 @@ class Content:
 
 
 def copies(task: Task, index: int, content: Content, signals: Signals) -> Iterator[Content]:
-    """Yield the copies of one episode that one augmentation makes."""
+    """Yield the copies of one episode by augmentation `index` of the task."""
     plugin, episode = cast(Augmentation, task.augment[index]), content.episode
     own = [plugin.seed, episode.id, plugin.type, index]
     if _hash_fraction([*own, "share"]) >= plugin.share:
@@ -42,7 +45,7 @@ def copies(task: Task, index: int, content: Content, signals: Signals) -> Iterat
             where = f"augment.{index} ({plugin.type}), episode {episode.id}"
             raise BadInput(
                 where,
-                f"made an array of shape {values.shape} with non-finite values or other columns",
+                f"returned {values.shape} with non-finite values or other columns",
                 expected=f"finite values in {numbers.shape[1]} columns",
             )
         label = f".{number}" if plugin.copies > 1 else ""
@@ -76,8 +79,8 @@ def _split(
         raise BadInput(
             f"augmentation {plugin.type}, episode {content.episode.id}",
             f"has images for {len(rows)} rows and numbers for {len(numbers)}",
-            expected="as many",
-            fix="let `source_rows` use `random` as `vary` does",
+            expected="equal numbers of rows",
+            fix="draw the same numbers from `random` in `source_rows` and `vary`",
         )
     views = [
         View(channel, plugin.model_dump(mode="json"), seed)
@@ -92,5 +95,5 @@ def _split(
 
 
 def _hash_fraction(own: list[object]) -> float:
-    """Return a number in [0, 1) that follows from `own`."""
+    """Return a number in [0, 1) from the digest of `own`."""
     return int(digest(own)[:16], 16) / 2.0**64

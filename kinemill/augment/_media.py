@@ -1,7 +1,7 @@
 """Augmentations of images and of texts: copies of episodes with the same numbers.
 
-A copy holds the change and its seed. Images are changed when a batch is loaded, uint8 in and uint8
-out, and differently in every epoch: see `kinemill.dataset.media`.
+A copy holds the change and its seed. Images are changed when a batch is loaded, uint8 -> uint8, and
+differently in every epoch: see `kinemill.dataset.media`.
 
 Symbols: n pictures, H height, W width.
 """
@@ -25,13 +25,13 @@ class MediaAugmentation(Augmentation):
     """Change images or texts, but no numbers."""
 
     role: ClassVar[str]
-    channels: list[str] = Field(default=[], description="default: all of their role")
+    channels: list[str] = Field(default=[], description="channels; default: all images or texts")
 
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
-        """Return problems of names without that role, and of tasks without such channels."""
+        """Return problems: names without this role, or a task without such channels."""
         names = _of_role(channels, self.role)
         problems: Problems = [
-            (("channels", name), f"is no {self.role} channel; {nearest(name, names)}")
+            (("channels", name), f"is not a channel of role {self.role}; {nearest(name, names)}")
             for name in self.channels
             if name not in names
         ]
@@ -43,7 +43,7 @@ class MediaAugmentation(Augmentation):
         return values.copy()
 
     def changed_media(self, channels: Mapping[str, Channel]) -> list[str]:
-        """Return the channels named, or all of the role."""
+        """Return `channels`, or all channels of the role."""
         return self.channels or _of_role(channels, self.role)
 
 
@@ -52,15 +52,15 @@ class ImageAugmentation(MediaAugmentation):
 
     role: ClassVar[str] = "image"
     each: Literal["episode", "frame"] = Field(
-        default="episode", description="what is drawn once: for all its pictures, or for each"
+        default="episode", description="unit of the random draws: an episode or a picture"
     )
 
     @abstractmethod
     def paint(self, frames: Pictures, random: np.random.Generator) -> Pictures:
-        """Return (n, H, W, 3) uint8 `frames`, which may not be written to, all changed alike.
+        """Return changed copies of read-only `frames`, (n, H, W, 3) uint8, with one draw for all.
 
-        What is drawn from `random` does not depend on n, and each picture on no other: any part of
-        an episode, loaded in any order, has the same pictures.
+        The draws from `random` must not depend on n, nor a picture on other pictures. Then any part
+        of an episode, loaded in any order, has the same pictures.
         """
 
 
@@ -75,7 +75,7 @@ class TextAugmentation(MediaAugmentation):
 
 
 def to_bytes(frames: NDArray[np.float32]) -> Pictures:
-    """Round to the nearest of 0 to 255."""
+    """Round (...,) to uint8 and clip to 0 to 255."""
     return np.clip(np.rint(frames), 0.0, 255.0).astype(np.uint8)
 
 

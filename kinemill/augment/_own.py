@@ -1,4 +1,4 @@
-"""An augmentation of the user's own: a function in a file of the project.
+"""Custom augmentation: a function in a file of the project.
 
 def shake(values, signals, random, std: float = 0.01): ...  # (n, C) -> (m, C)
 """
@@ -12,11 +12,11 @@ from kinemill.task.own_code import OwnCode
 
 
 class OwnAugmentation(OwnCode, Augmentation):
-    """Settings of an augmentation of the user's own."""
+    """Settings of a custom augmentation."""
 
     arguments: ClassVar[tuple[str, ...]] = ("values", "signals", "random")
     protocol: ClassVar[type[Augmentation]] = Augmentation
 
     def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:
-        """Return what the function makes of a copy of (n, C) `values`, within the limits."""
+        """Apply the function to a copy of (n, C) `values`; clip the result (m, C) to limits."""
         return signals.saturate(np.asarray(self.call(values.copy(), signals, random)))

@@ -5,13 +5,20 @@ are therefore shifted against the states, and the last rows, which have no actio
 """
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from kinemill.augment._augmentation import Augmentation, Problems, Rows, Signals, not_actions
+from kinemill.augment._augmentation import (
+    ORDERED,
+    Augmentation,
+    Problems,
+    Rows,
+    Signals,
+    not_actions,
+)
 from kinemill.task import AUGMENTATIONS
 from kinemill.task.bounds import SecondsOrZero
 from kinemill.task.channels import Channel
@@ -19,35 +26,27 @@ from kinemill.task.channels import Channel
 
 @AUGMENTATIONS.register("action_delay")
 class ActionDelay(Augmentation):
-    """Shift actions against states by a random delay and, in each row, jitter."""
+    """Shift actions against states by a random delay, with random jitter in each row."""
 
     type: Literal["action_delay"] = "action_delay"
-    delay: tuple[SecondsOrZero, SecondsOrZero] = Field(
-        description="shortest and longest further delay, s"
+    delay: Annotated[tuple[SecondsOrZero, SecondsOrZero], ORDERED] = Field(
+        description="shortest and longest additional delay, s"
     )
     jitter: SecondsOrZero = Field(
-        default=0.0, description="longest random delay of a single command on top, s"
+        default=0.0, description="longest additional random delay of a single command, s"
     )
     channels: list[str] = Field(default=[], description="actions; default: all")
-
-    @field_validator("delay")
-    @classmethod
-    def _ordered(cls, value: tuple[float, float]) -> tuple[float, float]:
-        if value[0] > value[1]:
-            message = f"the shortest delay {value[0]} s is above the longest {value[1]} s"
-            raise ValueError(message)
-        return value
 
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return the names that are not actions of the task."""
         return not_actions(self.channels, channels, "delayed")
 
     def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:
-        """Return the first m of the (n, C) `values`, actions from up to n - m rows later."""
+        """Return m rows of (n, C) `values` with later actions, up to n - m rows ahead: (m, C)."""
         steps, jitter = self._late(signals, random)
         rows = max(len(values) - steps - jitter, 0)
         late = np.arange(rows) + steps + random.integers(0, jitter + 1, rows)
-        late = np.maximum.accumulate(late)  # no command overtakes another
+        late = np.maximum.accumulate(late)  # commands stay in order
         delayed = values[:rows].copy()
         for column in signals.actions(self.channels):
             delayed[:, column] = values[late, column]
@@ -56,10 +55,10 @@ class ActionDelay(Augmentation):
     def source_rows(
         self, rows: int, signals: Signals, random: np.random.Generator
     ) -> NDArray[np.int64]:
-        """Return the first m rows, because only the actions move."""
+        """Return the first m rows: images stay with the states, only actions move."""
         return np.arange(max(rows - sum(self._late(signals, random)), 0))
 
     def _late(self, signals: Signals, random: np.random.Generator) -> tuple[int, int]:
-        """Return the delay drawn and the longest jitter, both in rows."""
+        """Return a random delay and the longest jitter, rows."""
         steps = round(random.uniform(*self.delay) / signals.dt)
         return steps, round(self.jitter / signals.dt)

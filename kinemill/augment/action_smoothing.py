@@ -1,6 +1,6 @@
-"""Action smoothing: copies whose actions are averaged over a window, as by a slow actuator.
+"""Action smoothing: copies with actions averaged over a window, as by a slow actuator.
 
-A motor does not follow a command immediately. The mean is centered, so that nothing is delayed.
+A motor does not follow a command immediately. The mean is centered, so that it adds no delay.
 """
 
 from collections.abc import Mapping
@@ -35,13 +35,14 @@ class ActionSmoothing(Augmentation):
         return same_again(self.copies) + not_actions(self.channels, channels, "smoothed")
 
     def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:
-        """Return (n, C) `values` with the mean over 2 h + 1 rows in place of the actions."""
+        """Return (n, C) `values` with actions replaced by their mean over 2 h + 1 rows."""
         del random
         half, rows = max(1, round(self.window / signals.dt / 2.0)), len(values)
         first = np.maximum(np.arange(rows) - half, 0)
         after = np.minimum(np.arange(rows) + half + 1, rows)
         smooth = values.astype(np.float64)
         for column in signals.actions(self.channels):
+            # Differences of a cumulative sum: the cost does not depend on the window.
             total = np.concatenate(([0.0], np.cumsum(smooth[:, column])))
             smooth[:, column] = (total[after] - total[first]) / (after - first)
         return signals.saturate(smooth)

@@ -1,13 +1,13 @@
-"""Loop closing: the end of a cyclic motion is blended into its beginning.
+"""Loop closing: blend the end of a cyclic motion into its start.
 
-Over the last `seconds` a correction c grows from nothing to what is missing: the gap e between the
-first row and where the motion would be one row after its last, and the difference d of their
-slopes. With s from 0 to 1 over that time, L long, it is the quintic Hermite polynomial
+Over the last `seconds` a correction c grows from 0 to the gap e between the first row and the
+extrapolated row after the last, and to the difference d of their slopes. With s from 0 to 1 over
+that time, L seconds long, it is the quintic Hermite polynomial
 
     c = e (10 s³ - 15 s⁴ + 6 s⁵) + d L (-4 s³ + 7 s⁴ - 3 s⁵),
 
-whose curvature is zero at both ends. Derivatives get its derivatives, so that they stay true, and
-position and slope both close.
+whose curvature is zero at both ends. Derivatives are corrected by its derivatives, so that they
+stay consistent, and position and slope both close.
 """
 
 from collections.abc import Mapping
@@ -27,14 +27,14 @@ Floats = NDArray[np.float64]
 
 @AUGMENTATIONS.register("close_loop")
 class CloseLoop(Augmentation):
-    """Make whole cycles, such as clips of a gait, end where they begin; it is deterministic."""
+    """Make whole cycles, such as clips of a gait, end where they start; deterministic."""
 
     type: Literal["close_loop"] = "close_loop"
     channels: Annotated[list[str], Field(min_length=1)] = Field(
-        description="what repeats itself, as joints do and the way traveled does not; their "
-        "derivatives go with them"
+        description="periodic channels, such as joints but not the distance traveled; their "
+        "derivatives are included"
     )
-    seconds: Seconds = Field(default=0.5, description="at the end that are changed, s")
+    seconds: Seconds = Field(default=0.5, description="length of the changed end, s")
 
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return problems of unknown names, derivatives, and incomplete quaternions."""
@@ -44,13 +44,15 @@ class CloseLoop(Augmentation):
             if name not in channels:
                 continue
             if parent := channels[name].derivative_of:
-                problems.append((where, f"is the derivative of {parent!r}, with which it closes"))
+                what = f"is the derivative of {parent!r}, which includes it; leave it out"
+                problems.append((where, what))
             if channels[name].role != "state":
-                problems.append((where, f"is its {channels[name].role}; only states are led back"))
+                problems.append((where, f"has the role {channels[name].role}; expected a state"))
         for group in rotations(channels):
             named = [name for name in group if name in self.channels]
             if named and len(named) < len(group):
-                problems.append((("channels", named[0]), f"is one of {', '.join(group)}; name all"))
+                what = f"belongs to the quaternion {', '.join(group)}; list all of them"
+                problems.append((("channels", named[0]), what))
         return problems
 
     def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:
@@ -74,7 +76,8 @@ class CloseLoop(Augmentation):
         return signals.with_unit_rotations(closed.astype(np.float32), self.channels)
 
     def _signs(self, values: Rows, signals: Signals) -> dict[str, float]:
-        """Return -1 for the elements of a quaternion that ends near its negative start."""
+        """Return -1 for elements of a quaternion that ends near its negative start, else 1."""
+        # q and -q are the same rotation, so the shorter way may lead to the negative start.
         groups = (group for group in rotations(signals.channels) if set(group) <= {*self.channels})
         return {
             name: float(values[0, columns] @ values[-1, columns] >= 0.0) * 2.0 - 1.0
@@ -96,13 +99,13 @@ class CloseLoop(Augmentation):
 
 
 def _missing(x: Floats, sign: float, dt: float) -> tuple[float, float]:
-    """Return the gap, in the unit of x (n,), and the difference of slopes, per s, at its end."""
+    """Return the gap at the end of x (n,), in its unit, and the difference of slopes, per s."""
     gap = sign * x[0] - (2.0 * x[-1] - x[-2])
     return float(gap), float(sign * (x[1] - x[0]) - (x[-1] - x[-2])) / dt
 
 
 def _correction(s: Floats, gap: float, slope: float, length: float, order: int) -> Floats:
-    """Return the derivative of some order, 1/s^order, of the correction at s (m,) in [0, 1)."""
+    """Return the derivative of order `order` of the correction at s (m,) in [0, 1), 1/s^order."""
     step = np.polynomial.Polynomial([0.0, 0.0, 0.0, 10.0, -15.0, 6.0])
     tilt = np.polynomial.Polynomial([0.0, 0.0, 0.0, -4.0, 7.0, -3.0])
     curve = gap * step + slope * length * tilt

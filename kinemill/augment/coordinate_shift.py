@@ -1,7 +1,7 @@
 """Coordinate shift: the same motion at another position, for translation-invariant systems.
 
-A cart on a level track, or a vehicle on a floor. All that is measured from the same origin moves
-together: position, set-point, obstacle. Derivatives stay as they are.
+Examples are a cart on a level track and a vehicle on a floor. All channels with the same origin
+move together: position, set-point, obstacle. Derivatives do not change.
 """
 
 from collections.abc import Mapping
@@ -18,11 +18,11 @@ from kinemill.task.channels import Channel
 
 @AUGMENTATIONS.register("coordinate_shift")
 class CoordinateShift(Augmentation):
-    """Add one random number for the whole episode to all channels named, within their limits."""
+    """Add one random number per episode to all `channels`, within their limits."""
 
     type: Literal["coordinate_shift"] = "coordinate_shift"
     channels: Annotated[list[str], Field(min_length=1)] = Field(
-        description="a coordinate and whatever else is measured from the same origin"
+        description="a coordinate and all channels with the same origin"
     )
     max_shift: PositiveQuantity = Field(description="largest shift, in the channels' unit")
 
@@ -43,11 +43,12 @@ class CoordinateShift(Augmentation):
                 problems.append((where, what))
         images = [name for name, channel in channels.items() if channel.role == "image"]
         if images:
-            problems.append((("type",), f"the pictures of {images[0]!r} would show the old place"))
+            what = f"the pictures of {images[0]!r} would show the original position"
+            problems.append((("type",), what))
         return problems
 
     def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:
-        """Return (n, C) `values` at another position."""
+        """Return (n, C) `values` with `channels` shifted."""
         columns = signals.where(self.channels)
         low, high = -self.max_shift, self.max_shift
         for column, name in zip(columns, self.channels, strict=True):

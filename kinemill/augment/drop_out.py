@@ -15,19 +15,19 @@ from kinemill.task.channels import Channel
 
 @AUGMENTATIONS.register("drop_out")
 class DropOut(Augmentation):
-    """Drop random rows of the channels named, all channels of a row together.
+    """Drop random rows of `channels`, all channels of a row together.
 
-    Keep `longest` below what the check `stuck` takes for a frozen sensor.
+    `longest` must stay below the length that the check `stuck` reports as a frozen sensor.
     """
 
     type: Literal["drop_out"] = "drop_out"
     channels: Annotated[list[str], Field(min_length=1)] = Field(
-        description="channels of the message that is lost"
+        description="channels of a lost message"
     )
     probability: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
-        default=0.01, description="of a loss that begins, in each row"
+        default=0.01, description="probability that a loss starts in a row"
     )
-    longest: RowCount = Field(default=3, description="rows lost at a time, 1 to this many")
+    longest: RowCount = Field(default=3, description="longest loss, rows; the shortest is 1")
     fill: Literal["hold", "linear"] = Field(
         default="hold", description="hold: the last value; linear: a line to the next one"
     )

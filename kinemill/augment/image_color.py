@@ -1,8 +1,8 @@
 """Image color: random brightness, contrast, saturation and hue.
 
 All four are linear in the colors, so that together they are one matrix and one offset. Contrast is
-about mid-gray, and hue turns in the plane of I and Q of the YIQ colors (NTSC 1953), so that
-neither depends on what else is in the picture.
+relative to mid-gray, and hue is a rotation in the plane of I and Q of the YIQ colors (NTSC 1953),
+so that neither depends on the rest of the picture.
 """
 
 from typing import Annotated, Literal
@@ -14,7 +14,7 @@ from pydantic import Field
 from kinemill.augment._media import ImageAugmentation, Pictures, to_bytes
 from kinemill.task import AUGMENTATIONS
 
-GRAY = np.array([0.299, 0.587, 0.114])  # of R, G, B in luma Y, ITU-R BT.601
+GRAY = np.array([0.299, 0.587, 0.114])  # weights of R, G, B in luma Y, ITU-R BT.601
 YIQ = np.array([GRAY, [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
 MIDDLE = 127.5
 
@@ -36,11 +36,11 @@ class ImageColor(ImageAugmentation):
         default=0.2, description="x, largest relative change of the saturation, either way"
     )
     hue: Annotated[float, Field(ge=0.0, le=0.5)] = Field(
-        default=0.02, description="most of a turn of the color circle, either way"
+        default=0.02, description="largest rotation of the hue, turns, either way"
     )
 
     def paint(self, frames: Pictures, random: np.random.Generator) -> Pictures:
-        """Return (n, H, W, 3) `frames` in other colors."""
+        """Return (n, H, W, 3) uint8 `frames` in other colors."""
         brightness, contrast, saturation, turn = random.uniform(-1.0, 1.0, 4).tolist()
         bright, sharp = 1.0 + brightness * self.brightness, 1.0 + contrast * self.contrast
         vivid, angle = 1.0 + saturation * self.saturation, 2.0 * np.pi * turn * self.hue
@@ -56,7 +56,10 @@ class ImageColor(ImageAugmentation):
 
 
 def _mixed(frames: Pictures, matrix: NDArray[np.float64], offset: float) -> Pictures:
-    """Return matrix x color + offset, term by term: a product of matrices rounds as it is cut."""
+    """Return matrix x color + offset, (n, H, W, 3).
+
+    It is computed term by term: the rounding of a BLAS product depends on the number of pictures.
+    """
     colors = frames.astype(np.float32)
     mixed = np.empty_like(colors)
     for channel, (red, green, blue) in enumerate(matrix.astype(np.float32)):

@@ -1,7 +1,7 @@
 """Image crop: images shifted by a few pixels, with edge padding.
 
-Random shifts are what helps most when policies learn from pixels (Kostrikov, Yarats and Fergus
-2021, DrQ, there 4 of 84 pixels; Laskin et al. 2020, RAD).
+Random shifts are the most effective augmentation for policies that learn from pixels (Kostrikov,
+Yarats and Fergus 2021, DrQ, 4 of 84 pixels; Laskin et al. 2020, RAD).
 """
 
 from typing import Literal

@@ -1,4 +1,4 @@
-"""Language templates: instructions rephrased with the templates of the task."""
+"""Language templates: rephrase instructions with templates and synonyms of the task."""
 
 from typing import Annotated, Literal
 
@@ -17,24 +17,24 @@ class LanguageTemplates(TextAugmentation):
 
     type: Literal["language_templates"] = "language_templates"
     templates: Annotated[list[str], Field(min_length=1)] = Field(
-        default=[TEXT], description="`please {text}`; `{text}` is the instruction"
+        default=[TEXT], description="templates such as `please {text}`; `{text}` is the instruction"
     )
     words: dict[str, Annotated[list[str], Field(min_length=1)]] = Field(
-        default={}, description="words to what may stand for them: `pick up: [grab, take]`"
+        default={}, description="synonyms of words, such as `pick up: [grab, take]`"
     )
 
     @field_validator("templates")
     @classmethod
     def _hold_the_text(cls, value: list[str]) -> list[str]:
         if odd := [template for template in value if TEXT not in template]:
-            message = f"{odd[0]!r} has no place for the instruction, `{TEXT}`"
+            message = f"{odd[0]!r} lacks the placeholder of the instruction, `{TEXT}`"
             raise ValueError(message)
         return value
 
     @model_validator(mode="after")
-    def _say_it_otherwise(self) -> "LanguageTemplates":
+    def _has_changes(self) -> "LanguageTemplates":
         if self.templates == [TEXT] and not self.words:
-            message = "without templates or words every copy says what the original says"
+            message = "has neither templates nor words, so every copy would equal the original"
             raise ValueError(message)
         return self
 

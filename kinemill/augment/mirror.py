@@ -1,6 +1,6 @@
 """Mirror: the reflected episode, for robots that are symmetric about a plane.
 
-Channels in the plane may change their sign. Channels on one side, such as the joints of a leg, are
+Channels in the plane can change their sign. Channels on one side, such as the joints of a leg, are
 swapped with their partners on the other side. Images of a camera in the plane are reflected.
 """
 
@@ -23,18 +23,18 @@ class Mirror(Augmentation):
     flip: list[str] = Field(
         default=[],
         description="channels that change sign, and images that are reflected left to right; "
-        "whatever is linked by derivative_of goes together",
+        "list derivatives too",
     )
     swap: list[tuple[str, str]] = Field(
-        default=[], description="pairs of channels, left and right, whose values change places"
+        default=[], description="pairs of channels, left and right, whose values are swapped"
     )
 
     each: ClassVar[str] = "episode"  # a reflection is the same for all pictures
 
     @model_validator(mode="after")
-    def _does_something(self) -> "Mirror":
+    def _has_changes(self) -> "Mirror":
         if not (self.flip or self.swap):
-            message = "names no channel to `flip` and no pair to `swap`"
+            message = "has no channel in `flip` and no pair in `swap`"
             raise ValueError(message)
         return self
 
@@ -46,13 +46,11 @@ class Mirror(Augmentation):
             if name not in images:
                 problems += unknown_channels([name], channels, "flip")
             if self.flip.count(name) > 1:
-                problems.append(
-                    (("flip", index), f"{name!r} is named twice; that undoes the first")
-                )
+                problems.append((("flip", index), f"{name!r} is listed twice; list it once"))
         paired = [name for pair in self.swap for name in pair]
         problems += unknown_channels(paired, channels, "swap")
         problems += [
-            (("swap", index), f"{name!r} is in more than one pair, or its own partner")
+            (("swap", index), f"{name!r} is in several pairs, or twice in one")
             for index, pair in enumerate(self.swap)
             for name in sorted(set(pair))
             if paired.count(name) > 1
@@ -65,7 +63,7 @@ class Mirror(Augmentation):
         return problems or [problem for name in channels for problem in self._wrong(name, channels)]
 
     def _wrong(self, name: str, channels: Mapping[str, Channel]) -> Problems:
-        """Return how the mirror image of one channel differs from its partner."""
+        """Return the differences between the mirror image of a channel and its partner."""
         own, partner = channels[name], self._partner(name)
         other, problems = channels[partner], list[str]()
         if (own.role, own.kind, own.unit) != (other.role, other.kind, other.unit):
@@ -88,9 +86,9 @@ class Mirror(Augmentation):
         if parent is None:
             return []
         if self._sign(parent) != self._sign(name):
-            return [f"{name!r} is the derivative of {parent!r}; flip that as well"]
+            return [f"{name!r} is the derivative of {parent!r}; flip both or neither"]
         if channels[self._partner(name)].derivative_of != self._partner(parent):
-            return [f"{name!r} is the derivative of {parent!r}; swap that as well"]
+            return [f"{name!r} is the derivative of {parent!r}; swap both or neither"]
         return []
 
     def _partner(self, name: str) -> str:
@@ -117,6 +115,6 @@ class Mirror(Augmentation):
         return [name for name in self.flip if channels[name].role == "image"]
 
     def paint(self, frames: Pictures, random: np.random.Generator) -> Pictures:
-        """Return (n, H, W, 3) `frames` with left and right exchanged."""
+        """Return (n, H, W, 3) `frames` reflected left to right."""
         del random
         return frames[:, :, ::-1]

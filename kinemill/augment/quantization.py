@@ -14,11 +14,11 @@ from kinemill.task.channels import Channel
 
 @AUGMENTATIONS.register("quantization")
 class Quantization(Augmentation):
-    """Round the channels named to steps with a random offset."""
+    """Round channels to steps with a random offset."""
 
     type: Literal["quantization"] = "quantization"
     step: Annotated[dict[str, PositiveQuantity], Field(min_length=1)] = Field(
-        description="size of a step by channel, in the channel's unit"
+        description="step size by channel, in the channel's unit"
     )
 
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
@@ -26,10 +26,10 @@ class Quantization(Augmentation):
         return unknown_channels(self.step, channels, "step")
 
     def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:
-        """Return (n, C) `values`, at most half a step away, within the channels' limits."""
+        """Return (n, C) `values`, rounded to steps and within the channels' limits."""
         rounded = values.astype(np.float64)
         for name, step in self.step.items():
             (column,) = signals.where([name])
-            zero = step * random.uniform()
+            zero = step * random.uniform()  # the position of a real encoder's steps is unknown
             rounded[:, column] = zero + step * np.round((rounded[:, column] - zero) / step)
         return signals.saturate(rounded)

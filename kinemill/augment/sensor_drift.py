@@ -1,7 +1,7 @@
 """Sensor drift: copies with a random-walk offset.
 
-A random walk, b[k+1] = b[k] + std sqrt(dt) w[k] with w normal, as temperature moves a gyroscope's
-zero: after t s its standard deviation is std sqrt(t), whatever the time step.
+The offset is a random walk, b[k+1] = b[k] + std sqrt(dt) w[k] with w normal, such as the zero of a
+gyroscope under changing temperature. After t s its standard deviation is std sqrt(t), for any dt.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from kinemill.task.channels import Channel
 
 @AUGMENTATIONS.register("sensor_drift")
 class SensorDrift(Augmentation):
-    """Add a random walk that starts at 0 to each of the channels named."""
+    """Add a random walk that starts at 0 to each channel."""
 
     type: Literal["sensor_drift"] = "sensor_drift"
     std: Annotated[dict[str, PositiveQuantity], Field(min_length=1)] = Field(

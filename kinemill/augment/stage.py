@@ -1,7 +1,7 @@
 """The augmentation stage: training episodes of a dataset and their copies.
 
-The training set links the training segments of its dataset. Each of them has at most one segment of
-copies. Copies depend on their original and the task alone, so the segment of copies is linked too
+The training set links the training segments of its dataset, each with at most one segment of
+copies. Copies depend on their original and the task alone, so a segment of copies is linked, too,
 if the previous training set has it.
 """
 
@@ -57,7 +57,7 @@ WORKERS = 4  # threads
 
 @dataclass
 class _CopyCounts:
-    """Counts of one augmentation: copies added, originals touched, copies dropped and why."""
+    """Counts of one augmentation: copies, episodes with copies, dropped copies and the reason."""
 
     added: int = 0
     touched: int = 0
@@ -74,7 +74,7 @@ class _CopyCounts:
 
 @dataclass
 class _WithCopies:
-    """An original, then its copies sorted by id, and the counts of each augmentation."""
+    """An original and its copies, sorted by id, and the counts of each augmentation."""
 
     contents: list[Content]
     counts_by_plugin: list[_CopyCounts] = field(default_factory=list[_CopyCounts])
@@ -89,8 +89,8 @@ class AugmentationCounts:
         added: copies in the training set.
         touched: episodes with a copy.
         share: `touched` over the number of original episodes, 0 to 1.
-        left_out: copies that failed a physical check.
-        why: the first of these failures; None without one.
+        left_out: copies that failed a physical check and were dropped.
+        why: the first of these failures; None without any.
     """
 
     type: str
@@ -119,7 +119,7 @@ class TrainingSetSummary(StoredSummary):
 
 
 def inputs(task: Task, dataset: ArtifactRef) -> Json:
-    """Return what the training set depends on; without augmentations the dataset alone."""
+    """Return the inputs of the training set; without augmentations only the dataset."""
     return {
         "dataset": dataset.digest,
         "task": task.part("augment", "channels", "dt", "validate") if task.augment else {},
@@ -131,18 +131,18 @@ def run(task: Task, home: Home, dataset: ArtifactRef, workers: int | None = None
     """Publish the training set: the dataset's training episodes and their augmented copies.
 
     Each augmentation adds copies of all training episodes so far, copies included. Originals,
-    validation and test episodes stay as they are. The statistics are those of the originals, so
-    that scaling does not depend on augmentation. A copy that fails a physical check which its
-    original passes is dropped.
+    validation and test episodes do not change. The statistics are those of the originals, so that
+    scaling does not depend on augmentation. A copy that fails a physical check which its original
+    passes is dropped.
 
     Args:
-        task: whose `augment` part lists the augmentations, in order.
-        home: where it is published.
+        task: task with the augmentations in its `augment` part, in order.
+        home: home in which the training set is published.
         dataset: the dataset.
         workers: number of threads; the result does not depend on it.
 
     Raises:
-        BadInput: An augmentation returns non-finite values, or none of its copies passes.
+        BadInput: An augmentation returns non-finite values, or all its copies fail the checks.
     """
     return get_or_build(
         home,
@@ -187,7 +187,7 @@ class _Source:
 
 
 def _find_previous(task: Task, home: Home, dataset: ArtifactRef) -> Path | None:
-    """Return the training set of the latest other version, if it can be read."""
+    """Return the training set of the latest other dataset version, if it can be read."""
     for version in dataset_versions(home, task.name, limit=2) if task.augment else ():
         artifact = peek(home, STAGE, task.name, digest(inputs(task, version.ref)))
         if artifact and version.ref != dataset:
@@ -233,10 +233,10 @@ def _build(
 
 
 def _training(segments: Sequence[Segment], rows: int) -> list[Segment]:
-    """Return the segments of the training split, which come first; `rows` is its number of rows."""
+    """Return the segments of the training split, the first ones; `rows` is its number of rows."""
     stops = np.cumsum([one.rows for one in segments])
     last = int(np.searchsorted(stops, rows)) + 1 if rows else 0
-    # The statistics are those of the dataset, so the moments of segments are not needed.
+    # The statistics are those of the dataset, so segments need no moments here.
     return [Segment(one.key, one.rows) for one in segments[:last]]
 
 
@@ -274,11 +274,11 @@ class _Copier:
             yield segment, own
 
     def key(self, segment: Segment, episodes: Sequence[PackedEpisode]) -> str:
-        """Return the key of a segment of copies; seeds of copies contain the ids of episodes."""
+        """Return the key of a segment of copies; it includes episode ids, which seed the copies."""
         return digest([self._settings, segment.key, [one.id for one in episodes]])[:32]
 
     def copy(self, segment: Segment, episodes: Sequence[PackedEpisode]) -> CopiedSegment:
-        """Link the copies of a segment, or make them."""
+        """Link the copies of a segment from the previous training set, or compute them."""
         key = self.key(segment, episodes)
         name = f"copies-{key}.json"
         if self._previous and (self._previous / name).is_file():
@@ -309,7 +309,7 @@ class _Copier:
         return _copy(self._task, self._source.content(episode), self._signals)
 
     def table(self, added: Sequence[CopiedSegment], start: int) -> pl.DataFrame:
-        """Return a table of the copies, whose rows begin at `start`."""
+        """Return a table of the copies, whose rows start at `start`."""
         originals = {one.id: one for one in self._source.dataset.of("train")}
         episodes = list[PackedEpisode]()
         for one in (one for each in added for one in each.episodes):
@@ -330,8 +330,8 @@ def _summary(
             raise BadInput(
                 where,
                 f"all of its {counts.left_out} copies fail the physical checks; {counts.why}",
-                expected="copies that pass what their originals pass",
-                fix="make it smaller, or widen the task's `validate` part",
+                expected="copies that pass the checks of their originals",
+                fix="reduce the change, or relax the checks in the task's `validate` part",
             )
         added[plugin.type] = added.get(plugin.type, 0) + counts.added
         lines.append(
@@ -375,7 +375,7 @@ def _new_failure(task: Task, content: Content, copy: Content) -> str | None:
 
 
 def _failed_checks(task: Task, values: Rows) -> list[tuple[str, str]]:
-    """Return (check, what it found) for (rows, C) `values`."""
+    """Return (check, message) of each failed check of (rows, C) `values`."""
     least = task.validation.min_steps
     if len(values) < least:
         return [("min_steps", f"min_steps: {len(values)} rows, expected {least}")]

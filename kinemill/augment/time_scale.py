@@ -1,22 +1,22 @@
 """Time scaling: the same path at another speed, with its derivatives rescaled.
 
-Played f times as fast, x(f t) has the velocity f x'(f t) and the acceleration f² x''(f t). What
-actions become is for the task to say: position commands stay, and the torques of a robot that
-gravity and friction do not load grow as f². A torque under gravity has no such law; do not use this
-there.
+Played f times as fast, x(f t) has the velocity f x'(f t) and the acceleration f² x''(f t). The task
+defines the scaling of actions: position commands do not change, and the torques of a robot without
+load by gravity and friction grow as f². There is no such law for a torque under gravity; do not use
+this augmentation there.
 
-Between rows runs a cubic spline: lines would cut every peak by another share, which shows as spikes
-in the velocity of a brisk motion.
+Rows are interpolated by a cubic spline. Linear interpolation would cut every peak by a different
+share, which causes spikes in the velocity of a fast motion.
 """
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from kinemill.augment._augmentation import Augmentation, Problems, Rows, Signals
+from kinemill.augment._augmentation import ORDERED, Augmentation, Problems, Rows, Signals
 from kinemill.task import AUGMENTATIONS, unknown_channels
 from kinemill.task.bounds import Power, Ratio
 from kinemill.task.channels import Channel
@@ -27,38 +27,30 @@ class TimeScale(Augmentation):
     """Play the episode at a random speed; states are interpolated, actions and rewards held."""
 
     type: Literal["time_scale"] = "time_scale"
-    factor: tuple[Ratio, Ratio] = Field(
+    factor: Annotated[tuple[Ratio, Ratio], ORDERED] = Field(
         default=(0.9, 1.1), description="lowest and highest speed; 2 is twice as fast"
     )
     between: Literal["cubic", "linear"] = Field(
-        default="cubic", description="linear: for states that leap, as counters and contacts do"
+        default="cubic", description="interpolation; linear: for states that jump, such as counters"
     )
     powers: dict[str, Power] = Field(
         default={},
-        description="power of the factor by channel; derivatives have theirs, others 0",
+        description="power of the factor by channel; default: the order of a derivative, else 0",
     )
 
-    @field_validator("factor")
-    @classmethod
-    def _ordered(cls, value: tuple[float, float]) -> tuple[float, float]:
-        if value[0] > value[1]:
-            message = f"the lowest speed {value[0]} is above the highest {value[1]}"
-            raise ValueError(message)
-        return value
-
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
-        """Return problems: powers of unknown channels, and of derivatives, whose power is fixed."""
+        """Return problems: powers of unknown channels, or of derivatives, which are fixed."""
         problems = unknown_channels(self.powers, channels, "powers")
         for name in self.powers:
             if name in channels and channels[name].derivative_of:
-                what = f"is the derivative of {channels[name].derivative_of!r}; its power is known"
+                what = f"is the derivative of {channels[name].derivative_of!r}; its power is fixed"
                 problems.append((("powers", name), what))
         if not any(channel.derivative_of for channel in channels.values()) and not self.powers:
             problems.append((("powers",), "no channel is a derivative and none has a power"))
         return problems
 
     def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:
-        """Return (m, C): `values` (n, C) after every factor-th row, m = (n - 1) / factor + 1."""
+        """Return `values` (n, C) at every factor-th row: (m, C), m = (n - 1) / factor + 1."""
         rows = len(values)
         factor, spots = self._spots(rows, random)
         source = _previous_rows(spots)
@@ -87,7 +79,7 @@ class TimeScale(Augmentation):
         return np.asarray(CubicSpline(rows, signal.astype(np.float64))(spots))
 
     def _spots(self, rows: int, random: np.random.Generator) -> tuple[float, NDArray[np.float64]]:
-        """Return the speed, and the fractional row of the original by row of the copy, (m,)."""
+        """Return the speed, and the fractional row of the original for each row, (m,)."""
         factor = random.uniform(*self.factor)
         count = int((rows - 1) / factor) + 1
         return factor, np.minimum(np.arange(count) * factor, rows - 1)

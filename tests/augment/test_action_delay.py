@@ -35,5 +35,5 @@ def test_jitter_varies_from_row_to_row_and_no_command_overtakes_another(signals)
 def test_a_state_is_not_delayed(signals):
     plugin = ActionDelay(delay=(0.0, 0.1), channels=["speed"])
     assert "only actions" in plugin.problems(signals.channels)[0][1]
-    with pytest.raises(ValidationError, match="above the longest"):
+    with pytest.raises(ValidationError, match="above the upper bound"):
         ActionDelay(delay=(0.2, 0.1))

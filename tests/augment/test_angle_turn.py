@@ -23,7 +23,7 @@ def test_the_turns_are_whole_and_never_none(signals):
 
 
 def test_what_cannot_turn_is_a_problem(signals):
-    assert "is no angle" in AngleTurn(channels=["speed"]).problems(signals.channels)[0][1]
+    assert "is not an angle" in AngleTurn(channels=["speed"]).problems(signals.channels)[0][1]
     limited = {"role": "state", "unit": "rad", "kind": "angle", "limits": [-1, 1]}
     result = AngleTurn(channels=["a"]).problems({"a": Channel.model_validate(limited)})
     assert "has limits [-1.0, 1.0]" in result[0][1]

@@ -45,7 +45,7 @@ def test_derivatives_actions_and_parts_of_rotations_are_problems():
     said = [what for _, what in result]
     assert any("did you mean 'place'?" in what for what in said)
     assert any("derivative of 'angle'" in what for what in said)
-    assert any("only states" in what for what in said)
+    assert any("expected a state" in what for what in said)
 
 
 @pytest.fixture(scope="module")

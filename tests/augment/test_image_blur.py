@@ -28,5 +28,7 @@ def test_neither_time_nor_colors_mix():
 
 
 def test_widths_out_of_order_are_refused():
-    with pytest.raises(ValidationError, match=r"the least 2\.0 is above the most 1\.0"):
+    with pytest.raises(
+        ValidationError, match=r"the lower bound 2\.0 is above the upper bound 1\.0"
+    ):
         ImageBlur(sigma=(2.0, 1.0))

@@ -34,8 +34,8 @@ def test_braces_of_an_instruction_are_text():
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"templates": ["please do it"]}, "has no place for the instruction"),
-        ({}, "says what the original says"),
+        ({"templates": ["please do it"]}, "lacks the placeholder of the instruction"),
+        ({}, "every copy would equal the original"),
         ({"templates": []}, "at least 1 item"),
         ({"words": {"lift": []}}, "at least 1 item"),
     ],

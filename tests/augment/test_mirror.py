@@ -53,11 +53,11 @@ def test_a_pendulum_swung_from_the_other_side_is_the_mirror_image():
 @pytest.mark.parametrize(
     ("flip", "changes", "message"),
     [
-        (["angle"], {}, "'speed' is the derivative of 'angle'; flip that as well"),
-        (["speed"], {}, "'speed' is the derivative of 'angle'; flip that as well"),
+        (["angle"], {}, "'speed' is the derivative of 'angle'; flip both or neither"),
+        (["speed"], {}, "'speed' is the derivative of 'angle'; flip both or neither"),
         (["torque"], {"torque": {"limits": (-6, 5)}}, "limits"),
         (["torqe"], {}, "did you mean 'torque'"),
-        (["torque", "torque"], {}, "named twice"),
+        (["torque", "torque"], {}, "listed twice"),
     ],
 )
 def test_a_flip_that_no_mirror_shows_is_a_problem(flip, changes, message):
@@ -73,4 +73,4 @@ def test_a_flip_of_everything_symmetric_is_none():
 
 
 def test_a_second_copy_would_be_the_first_again():
-    assert "all be the same" in Mirror(flip=["torque"], copies=2).problems(channels())[0][1]
+    assert "would be equal" in Mirror(flip=["torque"], copies=2).problems(channels())[0][1]

@@ -155,7 +155,7 @@ def test_a_flip_that_no_mirror_shows_names_file_and_line(tmp_path):
         "learn: {type: dynamics, model: {type: mlp}}\n"
         "augment:\n  - {type: mirror, flip: [speed]}\n"
     )
-    with pytest.raises(BadInput, match=r"arm\.yaml:8: augment\.0\.flip\.0: .*'angle'; flip that"):
+    with pytest.raises(BadInput, match=r"arm\.yaml:8: augment\.0\.flip\.0: .*'angle'; flip both"):
         load_task(str(file))
 
 
