@@ -14,11 +14,11 @@ from kinemill.task.protocols import TorchModule
 
 @dataclass(frozen=True)
 class Signal:
-    """What a block reads: a part of an observation, or the result of another block.
+    """Input of a block: a part of an observation, or the result of another block.
 
     Attributes:
-        shape: without the batch; (C, H, W) of an image, (T, ...) of stacked frames or a window.
-        choices: number of values of each integer; their one-hot numbers follow each other.
+        shape: shape without the batch; (C, H, W) of an image, (T, ...) of stacked frames.
+        choices: number of values of each integer, encoded as consecutive one-hot vectors.
         is_image: whether it is an image.
     """
 
@@ -34,13 +34,13 @@ class Signal:
 
 @dataclass(frozen=True)
 class ObservedPart:
-    """A part of the row that a network gets.
+    """A part of a network's input row.
 
     Attributes:
-        name: of the part.
-        columns: first and last + 1 among the numbers of a frame, or among all numbers and pixels
-            of the row for an image.
-        shape: of a value; (H, W, C) of an image.
+        name: name of the part.
+        columns: first column and last + 1, among the numbers of a frame, or for an image among all
+            numbers and pixels of the row.
+        shape: shape of a value; (H, W, C) of an image.
         choices: number of values of each integer.
         is_image: whether it is an image.
     """
@@ -55,22 +55,22 @@ class ObservedPart:
 class Block(Plugin):
     """Settings of a perception block.
 
-    A block reads the results of others, or parts of the observation. Its module maps tensors
-    (B, ...) of the shapes of its inputs to one tensor (B, ...).
+    A block reads results of other blocks, or parts of the observation. Its module maps tensors (B,
+    ...), one per input, to one tensor (B, ...).
     """
 
     of: list[str] = Field(
         default=[],
-        description="blocks or parts of the observation that it reads; default: the part of its "
-        "own name, else the block before it, else the whole observation",
+        description="input blocks or parts of the observation; default: the part with the block's "
+        "name, else the block before it, else the whole observation",
     )
 
     @abstractmethod
     def build(self, inputs: Sequence[Signal]) -> TorchModule:
-        """Make the torch module of inputs with these shapes.
+        """Return the torch module for inputs with these shapes.
 
         Raises:
-            BadInput: The block cannot read them.
+            BadInput: The block does not support these shapes.
         """
 
 

@@ -1,11 +1,11 @@
-"""Kinds of numeric settings, each with the bounds that no sound task exceeds.
+"""Types of numeric settings with bounds.
 
-A field of settings is annotated with one of these types, or states its own bounds. So the task
-file, `--set`, the launchpad, REST, forms and the JSON schema have the same bounds.
-`tests/task/test_bounds.py` fails for a numeric field without a lower and an upper bound.
+A numeric field has one of these types or its own bounds. So the task file, `--set`, the launchpad,
+REST, forms and the JSON schema have the same bounds. `tests/task/test_bounds.py` fails for a
+numeric field without a lower and an upper bound.
 
-These bounds are wide: they refuse what no machine can compute. What this machine cannot do is
-refused when a stage starts, see `kinemill.store.machine` and `kinemill.train.batch_memory`.
+The bounds are wide: they exclude values that no machine can process. The limits of this machine are
+checked when a stage starts, see `kinemill.store.machine` and `kinemill.train.batch_memory`.
 """
 
 from typing import Annotated
@@ -26,7 +26,7 @@ BatchSize = Annotated[int, Field(gt=0, le=16_777_216)]
 RowCount = Annotated[int, Field(gt=0, le=1_000_000)]
 Processes = Annotated[int, Field(gt=0, le=65_536)]
 Position = Annotated[int, Field(ge=0, le=65_536)]  # an index, from 0
-Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]  # the seeds that NumPy and Gymnasium take
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]  # range of seeds of NumPy and Gymnasium
 
 # Sizes of networks and images
 Layers = Annotated[int, Field(gt=0, le=256)]

@@ -1,4 +1,4 @@
-"""Channels: the named signals of a task, with role, unit, kind, limits and where logs keep them."""
+"""Channels: the named signals of a task, with role, unit, kind, limits and log columns."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, cast
@@ -70,7 +70,7 @@ class ChannelResample(Settings):
         default=0.0,
         description="rows of `dt` after which this channel acts, also fractions: with 0.4 a row "
         "holds 0.6 of its own value and 0.4 of the value before, the mean over a step of a held "
-        "signal that arrives late",
+        "signal with a delay",
         exclude_if=lambda value: value == 0.0,  # keeps the digests of tasks without it unchanged
     )
 
@@ -176,7 +176,9 @@ class Channel(ComputedKeys):
     @model_validator(mode="after")
     def _units_convert(self) -> "Channel":
         if self.kind == "angle" and self.unit != "rad":
-            message = f"an angle is kept in rad, not {self.unit!r}; give the log's unit at `source`"
+            message = (
+                f"an angle has the unit rad, not {self.unit!r}; set the log's unit in `source`"
+            )
             raise ValueError(message)
         if self.kind == "quaternion" and self.unit != "1":
             message = f"an element of a quaternion has the unit 1, not {self.unit!r}"
@@ -282,7 +284,7 @@ def problems_between(channels: dict[str, Channel]) -> list[tuple[tuple[str, ...]
         if parent is None:
             continue
         if parent not in channels and channel.derived:
-            continue  # `computed_problems` reports it
+            continue  # reported by `computed_problems`
         if parent not in channels:
             problems.append(
                 (where, f"unknown channel {parent!r}; {nearest(parent, list(channels))}")

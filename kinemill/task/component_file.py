@@ -5,8 +5,8 @@
       task: arm
       dt: 0.01
 
-A path (`attributes: {file: tasks/arm.yaml}`) starts at the project. The name of a task in a
-`defs.yaml` is that of its folder. Such a file holds one component.
+A path (`attributes: {file: tasks/arm.yaml}`) is relative to the project. A task in a `defs.yaml`
+has the name of its folder. Such a file holds one component.
 """
 
 from pathlib import Path
@@ -20,19 +20,19 @@ from kinemill.task.yaml import Document, read_yaml
 
 
 def name_of(path: Path) -> str:
-    """Return the name that the task of a file must have."""
+    """Return the name that a task in this file must have."""
     return path.parent.name if path.name == COMPONENT_FILE else path.stem
 
 
 def place_of(path: Path) -> str:
-    """Describe where a task file gets its name from, for errors."""
+    """Describe the folder or file that names a task, for errors."""
     if path.name == COMPONENT_FILE:
         return f"a folder called {path.parent.name}"
     return f"a file called {path.name}"
 
 
 def sibling(path: Path, name: str) -> Path:
-    """Return the file of another task beside a task file, or beside the folder of a component."""
+    """Return the file of another task, next to a task file or to the folder of a component."""
     if path.name == COMPONENT_FILE:
         return path.parent.with_name(name) / path.name
     return path.with_name(f"{name}{path.suffix}")
@@ -72,5 +72,5 @@ def _task_file(root: Path, path: Path) -> Path:
     try:
         attributes = cast("dict[str, Any]", read_task_file(path).value)
     except TaskError:
-        return path  # loading the task reports it
+        return path  # `load_task` reports the error
     return (root / str(attributes["file"])).resolve() if "file" in attributes else path

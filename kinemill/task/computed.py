@@ -1,4 +1,4 @@
-"""Channels that no log has: computed from others at ingestion, after resampling.
+"""Channels that are not in logs: computed from other channels after resampling.
 
 `expression` computes a channel from others of the same row; `derived: derivative` is the time
 derivative of one channel. Symbols: Δ time step in s.
@@ -21,7 +21,7 @@ Problems = list[tuple[tuple[str, ...], str]]
 
 
 def is_computed(channel: Channel) -> bool:
-    """Return whether no log has the channel."""
+    """Return whether a channel is computed instead of read from logs."""
     return channel.derived is not None or channel.expression is not None
 
 
@@ -29,7 +29,7 @@ def inputs_of(channel: Channel) -> frozenset[str]:
     """Return the names of the channels that a channel is computed from.
 
     Raises:
-        ValueError: Its expression is not arithmetic.
+        ValueError: The expression is not arithmetic.
     """
     if channel.expression is not None:
         return Expression(channel.expression).names
@@ -75,7 +75,7 @@ def computed_problems(channels: Mapping[str, Channel]) -> Problems:
 
 
 def _unfit_parent(channel: Channel, channels: Mapping[str, Channel]) -> list[str]:
-    """Return why a channel cannot be the derivative of the one that it names."""
+    """Return why a channel cannot be the derivative of its parent, or None."""
     parent = channels[channel.of or ""]
     if parent.kind == "quaternion":
         return [f"{channel.of!r} is an element of a quaternion, whose derivative is no velocity"]
@@ -83,24 +83,24 @@ def _unfit_parent(channel: Channel, channels: Mapping[str, Channel]) -> list[str
         return []
     if parent.role != "state" or parent.derived:
         return [
-            f"{channel.of!r} is not a measured state, from which a model could estimate this one "
-            "when it runs; name a state with a log column"
+            f"{channel.of!r} is not a measured state, which the model needs to estimate this one "
+            f"at run time; use a state with a log column"
         ]
-    same = is_derivative(channel.unit, parent.unit)  # `problems_between` reports another dimension
+    same = is_derivative(channel.unit, parent.unit)  # else `problems_between` reports it
     if same and factor(f"({parent.unit})/s", channel.unit) != (1.0, 0.0):
         return [f"the unit of a derived state is {parent.unit} per s, not {channel.unit}"]
     return []
 
 
 def half_width(channel: Channel, dt: float) -> int:
-    """Return the rows on either side of a row that its derivative is computed from.
+    """Return the number of rows on each side from which a derivative is computed.
 
     A local polynomial of degree N over 2 M + 1 rows has its cutoff at
     (N + 1) / (3.2 M - 4.6) of the Nyquist frequency (Schafer 2011, "What is a Savitzky-Golay
     filter?", equation 8).
 
     Args:
-        channel: with `cutoff` in Hz; default: a fifth of the sampling rate, at most 20 Hz.
+        channel: channel with `cutoff` in Hz; default: a fifth of the sampling rate, at most 20 Hz.
         dt: Δ.
     """
     cutoff = channel.cutoff or min(SHARE / dt, HIGHEST)
@@ -109,6 +109,6 @@ def half_width(channel: Channel, dt: float) -> int:
 
 
 def estimator_rows(channels: Sequence[Channel], dt: float) -> int:
-    """Return the measured rows from which derived states are estimated at run time; 1 without."""
+    """Return the number of rows that estimate derived states at run time; 1 without any."""
     widths = [2 * half_width(one, dt) + 1 for one in channels if one.derived]
     return min(max(widths, default=1), LONGEST)

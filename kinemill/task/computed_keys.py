@@ -11,15 +11,15 @@ from kinemill.task.web_overrides import LOCAL
 
 
 class ComputedKeys(Settings):
-    """How a channel follows from others, if it does."""
+    """Keys that define a channel from other channels."""
 
     derivative_of: str | None = Field(
-        default=None, description="the channel whose time derivative this one is"
+        default=None, description="the channel of which this one is the time derivative"
     )
     derived: Literal["derivative"] | None = Field(
         default=None,
-        description="derivative: no log has the channel, it is the time derivative of the channel "
-        "`of`; a model estimates it from measurements when it runs",
+        description="derivative: not in logs, computed as the time derivative of the channel "
+        "`of`; estimated from measurements at run time",
         exclude_if=lambda value: value is None,  # keeps the digests of tasks without it unchanged
     )
     of: str | None = Field(
@@ -29,14 +29,14 @@ class ComputedKeys(Settings):
     )
     cutoff: Frequency | None = Field(
         default=None,
-        description="with `derived`: frequency above which motion counts as noise, Hz; default: a "
-        "fifth of the sampling rate, at most 20 Hz",
+        description="with `derived`: cutoff frequency of the filter, Hz; default: a fifth of the "
+        "sampling rate, at most 20 Hz",
         exclude_if=lambda value: value is None,
     )
     expression: Annotated[str | None, LOCAL] = Field(
         default=None,
-        description="formula of other channels in their units, such as `torque * velocity`: no log "
-        "has the channel, it is computed after resampling",
+        description="formula of other channels in their units, such as `torque * velocity`: not "
+        "in logs, computed after resampling",
         exclude_if=lambda value: value is None,
     )
 
@@ -62,7 +62,7 @@ class ComputedKeys(Settings):
         if self.derived is None:
             return self
         if self.of is None:
-            message = "`derived` needs `of`, the channel that it is the derivative of"
+            message = "`derived` needs `of`, the channel whose derivative it is"
             raise ValueError(message)
         if self.derivative_of != self.of:
             message = f"is derived from {self.of!r}, but `derivative_of` is {self.derivative_of!r}"

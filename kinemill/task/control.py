@@ -151,7 +151,7 @@ class Risk(Settings):
 
 
 class Uncertainty(Settings):
-    """What a plan meets where the model or the plant is uncertain."""
+    """Settings for an uncertain model or plant."""
 
     members: Width = Field(
         default=1, description="true physics: plants on which each plan is evaluated"
@@ -170,8 +170,8 @@ class Uncertainty(Settings):
     )
     max_std: dict[str, PositiveQuantity] = Field(
         default={},
-        description="state: largest standard deviation of a prediction, in its unit; a plan beyond "
-        "it is refused, and where all plans are, the action is zero",
+        description="state: largest standard deviation of a prediction, in its unit; plans beyond "
+        "it are refused; without a remaining plan the action is zero",
     )
 
 
@@ -195,7 +195,7 @@ class Control(Settings):
         default=[], description="quantities that must reach their targets for a run to succeed"
     )
     hold: Seconds = Field(
-        default=2.0, description="s at the end of an episode for which `success` must hold"
+        default=2.0, description="time at the end of an episode during which `success` must hold, s"
     )
     max_rate: dict[str, PositiveQuantity] = Field(
         default={}, description="action: largest change, its unit per second"
@@ -204,7 +204,7 @@ class Control(Settings):
         default=Risk(), description="reduction of the costs of several predictions to one number"
     )
     uncertainty: Uncertainty = Field(
-        default=Uncertainty(), description="uncertain models and plants, and plans to refuse"
+        default=Uncertainty(), description="uncertain models and plants, and limits of plans"
     )
     controller: Annotated[
         SerializeAsAny[Controller], BeforeValidator(pick(CONTROLLERS, Controller))
@@ -219,7 +219,7 @@ class Control(Settings):
         return value
 
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
-        """Return names that are no state, no action or no derived quantity."""
+        """Return problems: names that are no state, no action or no derived quantity."""
         roles = {name: channel.role for name, channel in channels.items()}
         states = [name for name in roles if roles[name] == "state"]
         actions = [name for name in roles if roles[name] == "action"]
@@ -237,7 +237,7 @@ class Control(Settings):
         names = [*states, *actions]
         for name, formula in self.derived.items():
             if name in channels or not name.isidentifier() or name in (*FUNCTIONS, "pi"):
-                errors.append((("derived", name), "must be a name that is not used elsewhere"))
+                errors.append((("derived", name), "is already used; choose another name"))
             errors += _unknown_names(formula, names, ("derived", name))
             names.append(name)
         for key, aims in (("cost", self.cost), ("success", self.success)):

@@ -73,7 +73,7 @@ def _task_name(value: str) -> str:
         )
         raise ValueError(message)
     if iskeyword(value):  # Dagster refuses an asset job of such a name
-        message = f"{value!r} is a keyword of Python, which names no task: use another name"
+        message = f"{value!r} is a Python keyword; choose another name"
         raise ValueError(message)
     return value
 
@@ -167,7 +167,7 @@ class Task(Settings):
 
     @property
     def columns(self) -> list[str]:
-        """States, then actions: the order of columns in packed arrays."""
+        """States, then actions, in the order of columns of packed arrays."""
         return [*self.states, *self.actions]
 
     @property
@@ -182,22 +182,22 @@ class Task(Settings):
 
     @property
     def recorded(self) -> list[str]:
-        """Numbers, then media: the columns of tracks and episodes after `time_s`."""
+        """Numbers, then media: columns of tracks and episodes after `time_s`."""
         return [*self.numbers, *self.media]
 
     @property
     def logged(self) -> list[str]:
-        """The recorded channels that a column of a log gives; the others are computed."""
+        """The recorded channels that are read from logs; the others are computed."""
         return [name for name in self.recorded if not is_computed(self.channels[name])]
 
     @property
     def logged_numbers(self) -> list[str]:
-        """The logged channels that are a number at each step."""
+        """The logged channels that are numbers."""
         return [name for name in self.logged if name not in self.media]
 
     @property
     def derived(self) -> dict[str, str]:
-        """The states that no log has, and the state whose time derivative each of them is."""
+        """The derived states, each with the state whose time derivative it is."""
         channels = {name: self.channels[name] for name in self.states}
         return {name: str(one.of) for name, one in channels.items() if one.derived}
 
@@ -233,7 +233,7 @@ class Task(Settings):
         """Return parts of the task as JSON, for digests; `part("learn", "dt")`.
 
         Raises:
-            BadInput: There is no such part, or the environment lacks a file.
+            BadInput: The part does not exist, or the environment lacks a file.
         """
         whole = self.model_dump(mode="json", by_alias=True)
         unknown = set(names) - set(whole)

@@ -1,4 +1,4 @@
-"""The `environment` part of a task: where a policy acts, and how it is evaluated there."""
+"""The `environment` part of a task: environment of a policy, and its evaluation."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -25,14 +25,14 @@ Range = tuple[Quantity, Quantity]
 
 
 class Wrapper(Plugin):
-    """Settings of an environment wrapper, and how to apply it.
+    """Settings of an environment wrapper.
 
     A wrapper with `scope = "policy"` also provides its computation as a torch module, which
     becomes part of the exported graph. Evaluation and robots then need no extra code.
 
     Attributes:
-        scope: `environment`: it computes observations; `policy`: it is part of the policy;
-            `training`: it is active only during training.
+        scope: `environment`: computes observations; `policy`: part of the policy; `training`:
+            active during training only.
     """
 
     scope: ClassVar[Literal["environment", "policy", "training"]] = "environment"
@@ -43,7 +43,7 @@ class Wrapper(Plugin):
 
         Args:
             environment: the environment to wrap.
-            estimates: as `estimate` returned them.
+            estimates: result of `estimate`.
         """
 
     @property
@@ -69,10 +69,10 @@ class Wrapper(Plugin):
         raise NotImplementedError(f"wrapper {self.type} is not part of a policy")
 
     def image_module(self, pixels: int) -> TorchModule | None:
-        """Return what a wrapper of the policy computes of an image, an `Adapter`, or None.
+        """Return the computation of a policy's wrapper on an image, an `Adapter`, or None.
 
         Args:
-            pixels: values of the image, in one row.
+            pixels: number of values of the image, flattened.
         """
         del pixels
 
@@ -107,7 +107,7 @@ WRAPPERS: Registry[type[Wrapper]] = Registry(
 
 
 def _pick_wrapper(value: object, info: ValidationInfo) -> Wrapper:
-    """Make a wrapper from its name or its settings."""
+    """Return a wrapper from its name or settings."""
     return pick(WRAPPERS, Wrapper)({"type": value} if isinstance(value, str) else value, info)
 
 
@@ -127,7 +127,7 @@ class Environment(Plugin):
         default={}, description="parameter: lowest and highest value, drawn at each reset"
     )
     variants: Annotated[dict[str, dict[str, Any]], LOCAL] = Field(
-        default={}, description="name: settings that differ, for evaluation"
+        default={}, description="name: changed settings, for evaluation"
     )
     dart_noise: RatioOrZero = Field(
         default=0.0,
@@ -177,7 +177,7 @@ class Environment(Plugin):
         """Return the bare `gymnasium.Env`, without wrappers and time limit.
 
         Args:
-            task: the `Task` whose `environment` this is.
+            task: the task with these settings as `environment`.
             render: whether `render()` returns images (H, W, 3) uint8.
 
         Raises:
@@ -188,7 +188,7 @@ class Environment(Plugin):
         """Return the expert policy: an object with `reset(seed)` and `act(observation)`.
 
         Args:
-            environment: as `make_environment` returns it; an expert may read more than the
+            environment: result of `make_environment`; an expert may read more than the
                 observations.
 
         Raises:
@@ -197,8 +197,8 @@ class Environment(Plugin):
         del environment
         raise BadInput(
             f"environment {self.type!r}",
-            "has no expert of its own",
-            fix="name a trained policy by --model, or a --controller for a plant",
+            "has no expert",
+            fix="use a trained policy with --model, or for a plant --controller",
         )
 
     def vectorized(self, task: Any) -> Any:
@@ -206,9 +206,9 @@ class Environment(Plugin):
         del task
 
     def sources(self) -> dict[str, Path]:
-        """Return the files that it consists of besides the task file, by name.
+        """Return the files of the environment, except the task file, by name.
 
-        They are frozen with the environment's card: the source of a user's class, or the exported
+        The environment's card stores copies of them: the source of a custom class, or the exported
         model that replaces physics.
 
         Raises:
@@ -217,12 +217,12 @@ class Environment(Plugin):
         return {}
 
     def at(self, folder: Path) -> "Environment":
-        """Return the environment with `sources` in `folder`, where it supports that."""
+        """Return the environment with `sources` in `folder`, if it supports that."""
         del folder
         return self
 
     def content(self) -> Json:
-        """Return the settings with the digests of `sources`, wherever these are, for keys.
+        """Return the settings with the digests of `sources` instead of their paths, for cache keys.
 
         Raises:
             BadInput: One of them does not exist.
@@ -233,13 +233,13 @@ class Environment(Plugin):
     def servos(self) -> dict[str, dict[str, float | None]]:
         """Return `kp`, `kv` and `limit` of the position servo that each action commands.
 
-        They are N·m/rad, N·m·s/rad and N·m, by action; empty where actions command no servos. They
-        are part of an exported policy: on a robot with other gains it does not do the same.
+        Units are N·m/rad, N·m·s/rad and N·m, by action; empty if actions command no servos. An
+        exported policy includes them, because it depends on the gains.
         """
         return {}
 
     def lineage(self) -> dict[str, str]:
-        """Return the kinemill artifacts it depends on, such as a version of a dynamics model."""
+        """Return the kinemill artifacts of the environment, such as a dynamics model."""
         return {}
 
 
@@ -252,7 +252,7 @@ def as_environment(value: object) -> object:
 
 
 def pick_environment(value: object, info: ValidationInfo) -> Environment | None:
-    """Make the environment that a task file names, or return None."""
+    """Return the environment of a task file, or None."""
     if value is None:
         return None
     return pick(KINDS, Environment)(as_environment(value), info)

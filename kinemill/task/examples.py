@@ -1,4 +1,4 @@
-"""Examples: task files and presets that come with the package."""
+"""Example task files and presets of the package."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def example_task(name: str) -> Path:
 
 
 def copy_example(name: str, folder: Path) -> Path:
-    """Copy an example to a folder of tasks, with files of its name such as a robot model.
+    """Copy an example to a folder of tasks, with its other files, such as a robot model.
 
     Returns:
         The task file there.
@@ -40,7 +40,7 @@ def copy_example(name: str, folder: Path) -> Path:
     sources = [source, *sorted({*source.parent.glob(f"{name}.*")} - {source})]
     for file in sources:
         if (target := folder / file.name).exists():
-            raise BadInput(target, "is there already", fix="choose another folder with --to")
+            raise BadInput(target, "already exists", fix="choose another folder with --to")
     folder.mkdir(parents=True, exist_ok=True)
     for file in sources:
         publish_file(folder / file.name, file.read_bytes())

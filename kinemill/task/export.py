@@ -45,19 +45,19 @@ class Export(Settings):
     )
     safe_action: dict[str, Quantity] = Field(
         default={},
-        description="action: value that a watchdog sends when the robot's input is stale or its "
-        "controller late; default: the value within limits closest to 0",
+        description="action: value that a watchdog sends if inputs are stale or the controller is "
+        "late; default: the value within limits closest to 0",
     )
 
     def unfit(self) -> list[Problem]:
         """Return the settings that do not apply to a policy."""
-        what = "applies to dynamics models only; a policy is exported in float32 alone"
+        what = "applies to dynamics models only; policies are exported in float32"
         errors: list[Problem] = [(("precision",), what)] if self.precision != "float32" else []
         errors += [(("conformal",), what)] if self.conformal else []
         return errors + ([(("also",), what)] if self.also else [])
 
     def problems(self, channels: Mapping[str, Channel]) -> list[Problem]:
-        """Return variants that float64 excludes, and safe actions unknown or out of limits."""
+        """Return problems: variants that float64 excludes, and unknown or invalid safe actions."""
         errors, actions = list[Problem](), [n for n, c in channels.items() if c.role == "action"]
         for name in ("c99", "also") if self.precision == "float64" else ():
             if getattr(self, name):

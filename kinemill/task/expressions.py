@@ -1,7 +1,7 @@
 """Arithmetic expressions in task files, such as `-0.6 * cos(pole_angle)`: parsed, never executed.
 
-Allowed are numbers, names, `pi`, + - * / ** and the functions listed here; `min` and `max` take two
-values, the others one.
+They contain numbers, names, `pi`, + - * / ** and the functions listed here. `min` and `max` have
+two arguments, the other functions one.
 """
 
 import ast
@@ -34,7 +34,7 @@ class Expression:
     """A formula over named values.
 
     Attributes:
-        text: as it was written.
+        text: source of the formula.
     """
 
     text: str
@@ -44,7 +44,7 @@ class Expression:
         """The formula as a tree of allowed nodes.
 
         Raises:
-            ValueError: it is not arithmetic.
+            ValueError: The text is not arithmetic.
         """
         if len(self.text) > _LONGEST:
             message = f"is a formula of {len(self.text)} characters; at most {_LONGEST}"
@@ -59,7 +59,7 @@ class Expression:
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """Names that the formula needs values for."""
+        """Names of the variables of the formula."""
         calls = {id(node.func) for node in ast.walk(self.tree) if isinstance(node, ast.Call)}
         return frozenset(
             node.id
@@ -74,12 +74,11 @@ class Expression:
         return _value(self.tree, values, lambda name: getattr(np, name))
 
     def value_by(self, operation: Operations, values: Mapping[str, object]) -> Any:
-        """Evaluate the formula by the operations of another library than numpy.
+        """Evaluate the formula with the operations of another library, such as torch.
 
         Args:
-            operation: returns the function of a name of numpy, such as `add` or `sin`; arguments
-                can be floats.
-            values: by name.
+            operation: numpy name, such as `add` or `sin`, -> function; its arguments can be floats.
+            values: values by name.
         """
         return _value(self.tree, values, operation)
 

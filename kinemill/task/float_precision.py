@@ -1,4 +1,4 @@
-"""Detect channels far from zero whose motion float32 cannot resolve, and choose an offset for them.
+"""Detect channels whose motion float32 cannot resolve, and choose an offset for them.
 
 float32 holds about seven digits: at 4,500,000 it has steps of 0.5, at 1e9 steps of 64.
 """
@@ -11,21 +11,21 @@ from numpy.typing import NDArray
 LOST = 0.05  # largest float32 step, in standard deviations of the change from row to row
 FAR = 64.0  # an offset helps from this distance to 0 on, in standard deviations
 LARGE = 1e3  # below this, a channel that hardly changes counts as constant
-JITTER = 1e-11  # relative; smaller changes are float64 rounding errors of a constant
+JITTER = 1e-11  # relative; smaller changes are rounding errors of a constant
 
 Floats = NDArray[np.float64]
 
 
 def step_at(reach: object) -> Floats:
-    """Return the distance of neighboring float32 values at some sizes."""
+    """Return the distance between neighboring float32 values at given magnitudes (n,)."""
     return np.spacing(np.asarray(reach, np.float64).astype(np.float32)).astype(np.float64)
 
 
 def far_from_zero(values: Floats, change: float) -> bool:
-    """Return whether float32 loses the motion of finite values (n,), and an offset keeps it.
+    """Return whether float32 loses the motion of finite values (n,), and an offset helps.
 
     Args:
-        values: in float64.
+        values: (n,) float64.
         change: standard deviation of the change from row to row.
     """
     reach = float(np.abs(values).max())

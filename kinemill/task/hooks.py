@@ -1,4 +1,4 @@
-"""User code that a task names: `module:name`, or `file.py:name` relative to the task file."""
+"""Custom code of a task: `module:name`, or `file.py:name` relative to the task file."""
 
 import importlib
 import importlib.util
@@ -17,19 +17,19 @@ _HOOK = re.compile(r"(?:[\w.]+|.+\.py):[A-Za-z_]\w*")
 
 
 def from_task_folder(value: str, info: ValidationInfo) -> str:
-    """Return a path of a task file as an absolute one: relative paths start at its folder.
+    """Return the absolute path of a path in a task file; relative paths start at its folder.
 
-    An empty path stays, and so does a path outside of a task file.
+    An empty path, and a path without a task file, is returned unchanged.
     """
     folder = (info.context or {}).get("folder")
     return str((folder / Path(value).expanduser()).absolute()) if folder and value else value
 
 
 def located(value: str, info: ValidationInfo, what: str = "function") -> str:
-    """Return the name with an absolute file path, resolved from the task's folder.
+    """Return `file.py:name` with an absolute path, resolved from the task's folder.
 
     Raises:
-        ValueError: It has neither of the two forms.
+        ValueError: The value has neither form.
     """
     if not _HOOK.fullmatch(value):
         message = f"{value!r} is neither `module:{what}` nor `file.py:{what}`"
@@ -44,7 +44,7 @@ def file_of(name_in_task: str) -> Path | None:
 
 
 def load_hook(where: str, name_in_task: str, what: str = "function") -> Any:
-    """Import the callable that `module:name` or `file.py:name` refers to.
+    """Import the callable of `module:name` or `file.py:name`.
 
     Raises:
         BadInput: The module, file or name does not exist.
@@ -65,7 +65,7 @@ def _get_named(where: str, name: str, what: str) -> ModuleType:
         raise BadInput(
             where,
             f"cannot be imported ({error})",
-            fix=f"install it, put its folder on PYTHONPATH, or name a `file.py:{what}`",
+            fix=f"install it, add its folder to PYTHONPATH, or use `file.py:{what}`",
         ) from error
 
 

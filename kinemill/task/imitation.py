@@ -13,7 +13,7 @@ from kinemill.task.hooks import from_task_folder
 from kinemill.task.plugins import Plugin
 from kinemill.task.web_overrides import LOCAL
 
-_NATURE_SIDE = 36  # pixels of the sides from which on the strides of `nature` leave positions
+_NATURE_SIDE = 36  # smallest side, pixels, for which the strides of `nature` leave an output
 
 
 class Head(Plugin):
@@ -27,7 +27,7 @@ class Head(Plugin):
 
     @abstractmethod
     def build(self, length: int, actions: int) -> Any:
-        """Make the head for chunks of `length` rows of `actions`, a `networks.heads.HeadModule`."""
+        """Return the head for chunks (length, actions), a `networks.heads.HeadModule`."""
 
 
 class ImageEncoder(Plugin):
@@ -42,8 +42,8 @@ class ImageEncoder(Plugin):
 
     checkpoint_digest: Annotated[str | None, LOCAL] = Field(
         default=None,
-        description="digest of that file, filled in automatically: different "
-        "weights make a different policy",
+        description="digest of that file, set automatically, because the policy depends on its "
+        "content",
     )
 
     @model_validator(mode="after")
@@ -60,7 +60,7 @@ class ImageEncoder(Plugin):
 
     @abstractmethod
     def build(self, shape: tuple[int, int, int], text_size: int = 0) -> Any:
-        """Make the network: (B, C, H, W) in [0, 1], text features (B, text_size) -> (B, size).
+        """Return the network (B, C, H, W) in [0, 1], text features (B, text_size) -> (B, size).
 
         Args:
             shape: height, width, colors.
@@ -75,7 +75,7 @@ class TextEncoder(Plugin):
 
     @abstractmethod
     def build(self, length: int, words: tuple[str, ...]) -> Any:
-        """Make the torch network (B, length) uint8, zero-padded UTF-8 -> (B, size).
+        """Return the torch network (B, length) uint8, zero-padded UTF-8 -> (B, size).
 
         Args:
             length: number of bytes that are read.

@@ -53,13 +53,13 @@ class Learn(Plugin):
     """Settings common to all learn types: optimizer, budget, early stopping, seed.
 
     Attributes:
-        gives: the result: a dynamics model that predicts states, or a policy that chooses actions.
-        from_logs: whether it learns from episodes; if not, from the task's environment alone.
-        parts: parts of the task file, in addition to `learn`, that the weights depend on.
+        gives: kind of the result: a dynamics model or a policy.
+        from_logs: whether it learns from episodes; if not, only from the task's environment.
+        parts: parts of the task file, in addition to `learn`, on which the weights depend.
         reads_texts: whether policies observe texts; if not, those of an environment are ignored.
         reads_clips: whether `check_clips` needs the values of the training episodes.
-        version: increased when the same inputs lead to different weights; models are retrained
-            then.
+        version: increased when the same inputs lead to different weights, so that models are
+            retrained.
     """
 
     gives: ClassVar[Literal["dynamics", "policy"]] = "dynamics"
@@ -79,12 +79,12 @@ class Learn(Plugin):
     )
     start_from: Annotated[str | None, MODEL] = Field(
         default=None,
-        description="trained model whose weights and scaling to start from: "
-        "models:/TASK@champion, models:/TASK/3, or a folder; with `pretrain` of reinforcement "
+        description="start weights and scaling: a trained model, models:/TASK@champion, "
+        "models:/TASK/3, or a folder; with `pretrain` of reinforcement "
         "also datasets:/TASK, datasets:/TASK/3",
     )
     freeze: Annotated[Patterns, BeforeValidator(as_list)] = Field(
-        default=[], description="patterns on the names of weights that are not trained"
+        default=[], description="name patterns of weights that are not trained"
     )
     batch_size: BatchSize = Field(default=256, description="windows per batch")
     accumulate: Count = Field(
@@ -101,7 +101,7 @@ class Learn(Plugin):
     )
     epochs: Epochs | None = Field(
         default=None,
-        description="passes over the training windows, in place of `steps`",
+        description="passes over the training windows, instead of `steps`",
         exclude_if=lambda value: value is None,  # keeps the digests of tasks without it unchanged
     )
     patience: Count | None = Field(
@@ -164,7 +164,7 @@ class Learn(Plugin):
 
     @classmethod
     def with_one_length(cls, settings: Json) -> Json:
-        """Return settings in which the one of `steps` and `epochs` that is not set is null.
+        """Return settings in which exactly one of `steps` and `epochs` is set.
 
         Raises:
             ValueError: Both are set, or both are null.
@@ -191,7 +191,7 @@ class Learn(Plugin):
         """Number of optimizer steps.
 
         Raises:
-            BadInput: It follows from `epochs`, and no training has counted its windows yet.
+            BadInput: Only `epochs` is set; use `with_steps` first.
         """
         if self.steps is None:
             fix = "use the settings that `with_steps` returns"
@@ -226,7 +226,7 @@ class Learn(Plugin):
         """Return by split the settings whose sum is the minimum number of rows of an episode.
 
         Args:
-            task: the `Task` whose `learn` this is.
+            task: the task with these settings as `learn`.
         """
         del task
         return {}
@@ -235,7 +235,7 @@ class Learn(Plugin):
         """Return whether the actions in logs are what a policy should do, so that it has errors.
 
         Args:
-            task: the `Task` whose `learn` this is.
+            task: the task with these settings as `learn`.
         """
         del task
         return True
@@ -244,7 +244,7 @@ class Learn(Plugin):
         """Raise BadInput if the training episodes are unusable.
 
         Args:
-            task: the `Task` whose `learn` this is.
+            task: the task with these settings as `learn`.
             clips: values (n,) by episode name and channel; see `reads_clips`.
         """
 
@@ -253,8 +253,8 @@ class Learn(Plugin):
         """Return what `rebuild` needs in addition to the weights, and the exported metadata.
 
         Args:
-            task: the `Task` whose `learn` this is.
-            data: what `open` returned.
+            task: the task with these settings as `learn`.
+            data: result of `open`.
         """
 
     @abstractmethod
@@ -268,7 +268,7 @@ class Learn(Plugin):
         Learn types with their own training loop resume from their state in `bench.folder`.
 
         Args:
-            task: the `Task` whose `learn` this is.
-            data: what `open` returned.
+            task: the task with these settings as `learn`.
+            data: result of `open`.
             bench: `kinemill.train.context.TrainingContext`: folder, listeners, device, warm start.
         """

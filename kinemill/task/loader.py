@@ -1,6 +1,6 @@
-"""Load a task file with overrides as a checked `Task`; errors name file, line and key.
+"""Load a task file with overrides as a validated `Task`; errors have file, line and key.
 
-`make_task` checks a task that is a mapping or keyword objects in the same way.
+`make_task` validates a mapping or settings objects in the same way.
 """
 
 import copy
@@ -31,7 +31,7 @@ from kinemill.task.yaml import Document, Location, dump_yaml
 
 
 def list_tasks() -> dict[str, Path]:
-    """Return the task files by name, sorted: those of the tasks folder and of components.
+    """Return the task files of the tasks folder and of components by name, sorted.
 
     Raises:
         BadInput: Two files define tasks of the same name, or there is no project.
@@ -57,15 +57,15 @@ def task_path(name: str) -> Path:
     if path is None:
         return named_task(name)
     if not path.is_file():
-        problem = f"was run from {path}, which no longer exists"
-        raise BadInput(f"task {name!r}", problem, fix="name the path of its task file")
+        problem = f"was last run from {path}, which no longer exists"
+        raise BadInput(f"task {name!r}", problem, fix="use the path of its task file")
     return path
 
 
 def remember_task(home: Home, task: Task) -> None:
-    """Record the file of a task outside of the tasks folder, so that commands find it by name.
+    """Record the file of a task outside of the tasks folder, so that its name is enough later.
 
-    A task without a file is written to the home, unless the tasks folder has one of its name.
+    A task without a file is written to the home, unless the tasks folder has one with its name.
     """
     path = task.path or (write_task(home, task) if _listed(task.name) is None else None)
     if path is not None and _listed(task.name) != path:
@@ -84,7 +84,7 @@ def write_task(home: Home, task: Task) -> Path:
 
 
 def _listed(name: str) -> Path | None:
-    """Return the file of a task of the tasks folder, or None without a task or a project."""
+    """Return the file of a task in the tasks folder, or None."""
     try:
         path = list_tasks().get(name)
     except BadInput:
@@ -93,7 +93,7 @@ def _listed(name: str) -> Path | None:
 
 
 def _run_from(name: str) -> Path | None:
-    """Return the file that a task was last run from, if the run named it by path."""
+    """Return the file from which a task was last run by path, or None."""
     try:
         record = Home.find().task_file(name)
     except BadInput:
@@ -104,13 +104,13 @@ def _run_from(name: str) -> Path | None:
 def load_task(
     name: str | Path, overrides: Mapping[str, object] | None = None, *, web: bool = False
 ) -> Task:
-    """Read, override and check a task: every command loads tasks here.
+    """Read a task, apply overrides, and validate it; every command uses this function.
 
     Args:
         name: name of a task in the tasks folder, or a path.
-        overrides: same structure as the task file; a key may be dotted, such as
-            `learn.model.type`. A mapping merges key by key; anything else replaces.
-        web: the overrides come over the web and cannot name code, files or machines.
+        overrides: same structure as the task file, with optional dotted keys such as
+            `learn.model.type`. Mappings merge key by key; other values replace.
+        web: whether the overrides come from a web request: they cannot set code, files or machines.
 
     Raises:
         TaskError: every problem found, each with file, line, key and nearest valid name.
@@ -134,12 +134,12 @@ def make_task(
     *,
     web: bool = False,
 ) -> Task:
-    """Check a task that is a mapping with the keys of a task file, and return it.
+    """Validate a mapping with the keys of a task file, and return it as a task.
 
     Args:
-        value: as in a task file; parts can also be settings objects such as `Channel`.
+        value: content as in a task file; parts can be settings objects such as `Channel`.
         overrides: as in `load_task`.
-        web: the mapping comes over the web and cannot name code, files or machines.
+        web: whether the mapping comes from a web request: it cannot set code, files or machines.
 
     Raises:
         TaskError: every problem found, each with its key and the nearest valid name.
@@ -167,7 +167,7 @@ def _locations(value: object, at: Location = ()) -> Iterator[Location]:
 
 
 def _plain(value: object) -> object:
-    """Return settings objects as the mappings that a task file has in their place."""
+    """Replace settings objects by the mappings of a task file."""
     if isinstance(value, BaseModel):
         names = {*value.model_fields_set, *({"type"} & type(value).model_fields.keys())}
         fields = {name: info for name, info in type(value).model_fields.items() if name in names}
@@ -181,9 +181,9 @@ def _plain(value: object) -> object:
 
 
 def task_name(name: str) -> str:
-    """Return the name of a task, given by name or by path, without checking its settings.
+    """Return the name of a task, given by name or path, without validation of its settings.
 
-    The checks import every plug-in family. Commands that only read what a task made need none.
+    Validation imports every plug-in family, which commands that only read results do not need.
 
     Raises:
         BadInput: The task is unknown.
@@ -199,13 +199,13 @@ def task_name(name: str) -> str:
 def recorded_task(
     value: Mapping[str, object], path: Path | None, overrides: Mapping[str, object], where: object
 ) -> Task:
-    """Check a recorded task with all its keys, after overrides.
+    """Validate a recorded task with all its keys, after overrides.
 
     Args:
-        value: the task with all its keys, as `model_dump` spells them.
+        value: the task with all its keys, result of `model_dump`.
         path: the task file; relative paths start at its folder.
         overrides: dotted key to value.
-        where: names the recorded task in errors.
+        where: name of the recorded task in errors.
 
     Raises:
         TaskError: every problem found.
@@ -220,14 +220,14 @@ def recorded_task(
 
 
 def named_task(name: str) -> Path:
-    """Return the file of a task that the web names: one of the tasks folder, never a path.
+    """Return the file of a task of a web request: a name in the tasks folder, never a path.
 
     Raises:
         BadInput: The name is unknown.
     """
     tasks = list_tasks()
     if name not in tasks:
-        copy = f"kinemill examples copy {name} brings the example of that name"
+        copy = f"kinemill examples copy {name} copies the example of that name"
         fix = copy if name in example_tasks() else nearest(name, list(tasks))
         raise BadInput(f"task {name!r}", "unknown", fix=fix)
     return tasks[name]
@@ -236,7 +236,7 @@ def named_task(name: str) -> Path:
 def check_task(
     document: Document, value: object, changes: Json, context: Context | None = None
 ) -> Task:
-    """Check `value`, the content of `document` after `changes`, and return it as a task."""
+    """Validate `value`, the content of `document` after `changes`, and return it as a task."""
     path = document.path and document.path.resolve()
     context = context or Context(path.parent if path else Path.cwd())
     task, problems = _parse(value, context)
@@ -256,7 +256,7 @@ def check_task(
 
 
 def _own_values(document: Document) -> frozenset[Value]:
-    """Return the values of marked fields that a task file has, as written and as parsed.
+    """Return the values of marked fields in a task file, as written and as parsed.
 
     Raises:
         TaskError: The file without overrides is not a valid task.
@@ -277,7 +277,7 @@ def _parse(value: object, context: Context) -> tuple[Task | None, list[Problem]]
 
 
 def _not_finite(value: object, at: Location = ()) -> Iterator[Problem]:
-    """Yield the numbers that are not finite, also of keys that accept any value."""
+    """Yield the numbers that are not finite, including keys that accept any value."""
     if isinstance(value, float) and not math.isfinite(value):
         yield at, f"found {value}; expected a finite number"
     elif isinstance(value, dict | list):
@@ -287,7 +287,7 @@ def _not_finite(value: object, at: Location = ()) -> Iterator[Problem]:
 
 
 def _problems_under(settings: Mapping[str, object], value: Any, context: Context) -> list[Problem]:
-    """Return the problems of a task under settings that a search can choose."""
+    """Return the problems of a task with settings that a search can choose."""
     changed = {key: part for key, part in copy.deepcopy(value).items() if key != "tune"}
     for key in settings:
         if text := _scalar_above(changed, key):
@@ -302,7 +302,7 @@ def _problems_under(settings: Mapping[str, object], value: Any, context: Context
 
 
 def _scalar_above(value: object, key: str) -> str | None:
-    """Describe the scalar that a task has above a dotted key, or return None."""
+    """Return a description of the scalar above a dotted key, or None."""
     for name in key.split(".")[:-1]:
         value = value.get(name) if isinstance(value, dict) else None
         if isinstance(value, int | float | str):
@@ -311,7 +311,7 @@ def _scalar_above(value: object, key: str) -> str | None:
 
 
 def _problems(task: Task) -> list[Problem]:
-    """Collect the problems of plug-ins and channels that involve each other."""
+    """Return the problems that involve plug-ins and channels together."""
     parts: list[tuple[Location, Settings]] = [
         (("ingest",), task.ingest),
         (("dataset",), task.dataset),
@@ -330,7 +330,7 @@ def _problems(task: Task) -> list[Problem]:
     checks = ((name, getattr(task.validation, name)) for name in type(task.validation).model_fields)
     modeled.append((("promote",), task.promote))
     modeled += [(("validate", name), item) for name, item in checks if isinstance(item, Settings)]
-    # Checks use states and actions only; dynamics models predict outputs as well.
+    # Checks use states and actions only; dynamics models also predict outputs.
     own = {name: task.channels[name] for name in task.columns}
     with_outputs = own | {name: task.channels[name] for name in task.outputs}
     errors: list[tuple[Location, str]] = list(problems_between(task.channels))
@@ -364,9 +364,9 @@ def _line(document: Document, overrides: Mapping[str, object], where: Location, 
 
 
 def _relevant_errors(error: ValidationError, value: object) -> list[tuple[Location, ErrorDetails]]:
-    """Return (location, error) pairs, without the errors of union members that were not meant.
+    """Return (location, error) pairs, without the errors of unrelated union members.
 
-    For a `tail` that is too large, pydantic also reports that it is not a list.
+    For example, pydantic also reports that a `tail` out of bounds is not a list.
     """
     errors: list[tuple[Location, ErrorDetails]] = []
     for item in error.errors(include_url=False):
@@ -404,9 +404,9 @@ def _problem(loc: Location, item: ErrorDetails, value: object) -> tuple[Location
 
 
 def _real_location(loc: Location, value: Any, ends_in_key: bool) -> Location:
-    """Drop the parts of pydantic's location that name alternatives of a union, not keys.
+    """Remove the parts of pydantic's location that are union members instead of keys.
 
-    The last part may be a missing key.
+    The last part can be a missing key.
     """
     real: list[str | int] = []
     for index, part in enumerate(loc):
@@ -424,7 +424,7 @@ def _is_index(part: str | int, value: object) -> bool:
 
 
 def _known_keys(loc: Location, value: Any) -> list[str]:
-    """Return the keys that are valid at `loc`, following plug-ins by their `type`."""
+    """Return the valid keys at `loc`; plug-ins are resolved by their `type`."""
     kind: Any = Task
     for depth, part in enumerate(loc):
         value = value[part]

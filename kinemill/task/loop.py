@@ -1,4 +1,4 @@
-"""The `loop` part of a task file: learn from episodes that the model's own controller collects."""
+"""The `loop` part of a task file: learn from episodes that a planner with the model collects."""
 
 from collections.abc import Mapping
 
@@ -16,13 +16,13 @@ class Loop(Settings):
 
     rounds: Count = Field(default=5, description="largest number of rounds")
     random_episodes: Count = Field(
-        default=4, description="episodes of random actions that the first round learns from"
+        default=4, description="episodes of random actions for the first round"
     )
     random_seconds: Seconds | None = Field(
-        default=None, description="length of these, s; default: `control.seconds`"
+        default=None, description="length of these episodes, s; default: `control.seconds`"
     )
     episodes: Count = Field(
-        default=2, description="episodes that each further round collects with the last model"
+        default=2, description="episodes that each further round collects with the latest model"
     )
     explore: RatioOrZero = Field(
         default=0.1,
@@ -46,20 +46,20 @@ class Loop(Settings):
         "after the round that reaches it; default: all rounds run",
     )
     warm_start: bool = Field(
-        default=True, description="start each training from the version of the round before"
+        default=True, description="start each training from the version of the previous round"
     )
     refit_steps: Steps | None = Field(
-        default=None, description="`learn.steps` of these trainings; default: as in the first"
+        default=None, description="`learn.steps` of these trainings; default: as in the first round"
     )
     seed: Seed = Field(default=0, description="seed of starts, random actions and noise")
     automatic: bool = Field(
         default=False,
-        description="in Dagster: the champion collects the next round on the simulated plant when "
-        "the version of the last round is registered",
+        description="in Dagster: collect the next round with the champion on the simulated plant "
+        "when the version of the last round is registered",
     )
 
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
-        """Return limits of channels that are no states, or in the wrong order."""
+        """Return problems: limits of channels that are no states, or in the wrong order."""
         states = [name for name, channel in channels.items() if channel.role == "state"]
         errors: Problems = []
         for name, (low, high) in self.limits.items():

@@ -32,7 +32,7 @@ class Setting:
 def settings_with_origin(
     task: str, presets: Sequence[str], overrides: Mapping[str, object]
 ) -> list[Setting]:
-    """Return every setting of a task after presets and overrides, with its origin.
+    """Return every setting of a task with its origin, after presets and overrides.
 
     Raises:
         TaskError: The task or an override is wrong.
@@ -71,7 +71,7 @@ def _scalars(value: object, at: Location = ()) -> Iterator[tuple[str, object]]:
 
 
 def _origin(key: str, changed: Mapping[str, str], lines: Mapping[str, str]) -> str:
-    """Return the origin of a key: that of itself, or of the list or mapping around it."""
+    """Return the origin of a key, or of the list or mapping around it."""
     parts = key.split(".")
     for end in range(len(parts), 0, -1):
         above = ".".join(parts[:end])
@@ -79,7 +79,7 @@ def _origin(key: str, changed: Mapping[str, str], lines: Mapping[str, str]) -> s
             return changed[above]
     if key in lines:
         return lines[key]
-    # An item of a list in short form, such as `wrappers: [frame_stack]`, has a line of its own.
+    # An item in short form, such as `wrappers: [frame_stack]`, has a separate line.
     short = next((i for i, part in enumerate(parts) if part.isdecimal()), None)
     if short is not None and parts[-1] == "type":
         return lines.get(".".join(parts[: short + 1]), DEFAULT)

@@ -1,4 +1,4 @@
-"""Overrides of a task file: `learn.model.type=gru`, spelled as in the file."""
+"""Overrides of a task file: `learn.model.type=gru`, with values as in the file."""
 
 import copy
 from collections.abc import Iterable, Iterator, Mapping
@@ -36,7 +36,7 @@ from kinemill.task.yaml import Document, Location, read_yaml, scalar
 
 _SPACE = ("tune", "space")
 _LENGTHS = (("learn",), ("learn", "physics"))  # parts with either `steps` or `epochs`
-# Where a task file chooses a plug-in by `type`; list indices are omitted, * is any name.
+# Locations of plug-ins in a task file, without list indices; * is any name.
 _FAMILIES: dict[tuple[str, ...], Registry[Any]] = {
     ("learn",): OBJECTIVES,
     ("learn", "model"): MODELS,
@@ -68,7 +68,7 @@ _FAMILIES: dict[tuple[str, ...], Registry[Any]] = {
 
 
 def family_at(where: Iterable[str | int]) -> Registry[Any] | None:
-    """Return the plug-in family of a `type` at `where`, or None."""
+    """Return the plug-in family of a `type` at `where`, or None without one."""
     keys = tuple(part for part in map(str, where) if not part.isdigit())
     if keys[:2] == ("learn", "physics"):  # a learn type nested in another
         keys = ("learn", *keys[2:])
@@ -76,7 +76,7 @@ def family_at(where: Iterable[str | int]) -> Registry[Any] | None:
 
 
 def parse_overrides(items: list[str]) -> Json:
-    """Read `key=value` arguments; values are spelled as in a task file.
+    """Parse `key=value` arguments; values have the syntax of a task file.
 
     `@FILE` reads overrides from a file, one `key: value` per line.
 
@@ -105,13 +105,13 @@ def _of_file(path: Path) -> Json:
 
 
 def nested(overrides: Mapping[str, object], notes: list[str] | None = None) -> Json:
-    """Return overrides as one mapping that mirrors the task file, as in the launchpad.
+    """Return overrides as one mapping with the structure of the task file.
 
-    A dotted key means the same as a mapping: `a.b: 1` is `a: {b: 1}`. Later ones win. A later
-    `type` drops earlier keys that the new type does not have.
+    A dotted key is equivalent to a mapping: `a.b: 1` is `a: {b: 1}`. Later overrides win. A later
+    `type` drops earlier keys that the new type lacks.
 
     Args:
-        overrides: by key.
+        overrides: values by key.
         notes: receives a line for each dropped key.
     """
     whole: dict[str, Any] = {}
@@ -128,13 +128,13 @@ def nested(overrides: Mapping[str, object], notes: list[str] | None = None) -> J
 def apply(value: Json, changes: Json) -> list[str]:
     """Apply overrides to the content of a task file in place; return a line per dropped key.
 
-    A mapping merges key by key at every depth; digits are list indices. Anything else replaces the
-    old value, and a mapping replaces a scalar. A search choice such as `{select: [...]}` is one
-    value, not a mapping. A changed `type` drops the keys that the new type does not have.
+    A mapping merges key by key at every depth; digits are list indices. Other values replace the
+    old value, and a mapping replaces a scalar. A search choice such as `{select: [...]}` is a
+    value. A changed `type` drops the keys that the new type lacks.
 
     Args:
         value: content of the task file.
-        changes: as `nested` returns them.
+        changes: result of `nested`.
 
     Raises:
         BadInput: A list index is out of range.
@@ -147,17 +147,17 @@ def apply(value: Json, changes: Json) -> list[str]:
 
 
 def _chooses(value: object) -> bool:
-    """Return whether a part of `tune.space` is a choice, that is, one value and not a mapping."""
+    """Return whether a part of `tune.space` is a choice, which is one value."""
     return isinstance(value, Mapping) and (SELECT in value or RANGE in value)
 
 
 @dataclass(frozen=True)
 class _Merge:
-    """Merges mappings.
+    """Merge of mappings.
 
     Attributes:
         notes: receives a line for each dropped key.
-        keep_untyped: treat a mapping without `type` as a partial one, not as the default type.
+        keep_untyped: whether a mapping without `type` is partial; if not, it has the default type.
     """
 
     notes: list[str]
@@ -175,7 +175,7 @@ class _Merge:
     def _drop_other_length(
         self, value: Json, at: tuple[str, ...], key: str, changes: Mapping[str, object]
     ) -> None:
-        """Drop `steps` of a training for which `epochs` are set, and the reverse."""
+        """Drop `steps` where `epochs` is set, and the reverse."""
         other = {"steps": "epochs", "epochs": "steps"}.get(key)
         if at not in _LENGTHS or other is None or changes[key] is None or other in changes:
             return
@@ -204,7 +204,7 @@ class _Merge:
         return content
 
     def _drop_foreign_keys(self, value: Json, at: tuple[str, ...], new: object) -> None:
-        """Drop the keys for which the plug-in `new` has no field."""
+        """Drop the keys that the plug-in `new` lacks."""
         family = family_at(at)
         if family is None or not isinstance(new, str) or not (new in family or is_own(new)):
             return
@@ -216,13 +216,11 @@ class _Merge:
             del value[name]
         if dropped:
             key = ".".join((*at, "type"))
-            self.notes.append(
-                f"--set {key}={new}: dropped {', '.join(dropped)}, which {new} does not have"
-            )
+            self.notes.append(f"--set {key}={new}: dropped {', '.join(dropped)}, which {new} lacks")
 
 
 def leaves(changes: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
-    """Yield the dotted key and the value of everything that `nested` returned."""
+    """Yield the dotted key and the value of each override in a result of `nested`."""
     for key, value in changes.items():
         if isinstance(value, Mapping) and value:
             yield from leaves(cast(Mapping[str, object], value), f"{prefix}{key}.")
@@ -231,7 +229,7 @@ def leaves(changes: Mapping[str, object], prefix: str = "") -> Iterator[tuple[st
 
 
 def blame(document: Document, overrides: Mapping[str, object], where: Location) -> tuple[str, bool]:
-    """Return the override that caused a problem at `where`, and whether that is certain.
+    """Return the override that caused a problem at `where`, and whether this is certain.
 
     Return "" if no override is involved. An override certainly caused problems of values that it
     set or created; it may have caused problems of the part that contains it.

@@ -1,11 +1,11 @@
-"""Own code of a project: `file.py:name` in the place of the `type` of a plug-in.
+"""Custom code of a project: `file.py:name` as the `type` of a plug-in.
 
-The file is read and run when its task is loaded. Its text becomes the setting `source`, so the code
-is part of every stage key and of every recorded task, and other processes need no file. Parameters
-of the class or function are further settings.
+Loading a task reads and runs the file. Its text becomes the setting `source`, so the code is part
+of every stage key and of every recorded task, and other processes need no file. Parameters of the
+class or function are further settings.
 
-A file belongs to the project of the task: no path and no symbolic link leaves its folder. A request
-over the web can name no file and send no source, except those that the task file has.
+The file must be in the project of the task: paths and symbolic links cannot leave its folder. A web
+request cannot set a file or a source, except those in the task file.
 """
 
 import ast
@@ -36,38 +36,38 @@ from kinemill.task.settings import Plugin
 from kinemill.task.web_overrides import LOCAL, allow
 
 _NAME = re.compile(r"[^:]+\.py:[A-Za-z_]\w*")
-_FRAME = re.compile(r"<(.+\.py) [0-9a-f]{12}>")  # how tracebacks name the file
+_FRAME = re.compile(r"<(.+\.py) [0-9a-f]{12}>")  # file name in tracebacks
 _INT = 2**31 - 1
-# Own code in the JSON schema of task files; its settings are known to the loader alone.
+# Custom code in the JSON schema of task files; only the loader knows its settings.
 OWN_SCHEMA: JsonSchemaValue = {
     "type": "object",
     "properties": {
         "type": {
             "type": "string",
             "pattern": r"\.py:[A-Za-z_]\w*$",
-            "description": "own code: `file.py:name` beside the task file",
+            "description": "custom code: `file.py:name` relative to the task file",
         }
     },
     "required": ["type"],
 }
-# The bounds of settings whose code states none; see `kinemill.task.bounds`.
+# Bounds of settings without bounds in the code; see `kinemill.task.bounds`.
 _BOUNDED: dict[Any, Any] = {int: Annotated[int, Field(ge=-_INT, le=_INT)], float: Quantity}
 _MOST = 1 << 20  # bytes of a file
 
 
 def is_own(value: object) -> bool:
-    """Return whether a value names own code, as `file.py:name`."""
+    """Return whether a value is custom code, `file.py:name`."""
     return isinstance(value, str) and _NAME.fullmatch(value) is not None
 
 
 class OwnCode(Plugin):
-    """Base of plug-ins whose code is a file of the project; each family has one subclass.
+    """Base class of plug-ins with custom code; each family has one subclass.
 
     Attributes:
-        arguments: what the code is called with; its other parameters are settings.
-        by_name: whether `arguments` are passed by name, and the code may lack those not `needed`.
-        needed: arguments that the code must have.
-        protocol: a class of the file that is a subclass of this one is a plug-in itself.
+        arguments: arguments of the call; other parameters of the code are settings.
+        by_name: whether `arguments` are passed by name; the code can lack those not `needed`.
+        needed: required arguments of the code.
+        protocol: base class of the family; a subclass in the file is a plug-in itself.
         code: the class or function.
     """
 
@@ -76,12 +76,12 @@ class OwnCode(Plugin):
     needed: ClassVar[tuple[str, ...]] = ()
     protocol: ClassVar[type[Plugin]]
     code: ClassVar[Callable[..., Any]]
-    names: ClassVar[tuple[str, ...]] = ()  # of the settings that are parameters of the code
+    names: ClassVar[tuple[str, ...]] = ()  # names of the settings that are parameters of the code
 
     source: str = Field(description="text of the file, read when the task is loaded")
 
     def accepted(self, arguments: Mapping[str, object]) -> dict[str, object]:
-        """Return those of the arguments that the code takes."""
+        """Return the arguments that the code accepts."""
         names = inspect.signature(self.code).parameters
         return {name: value for name, value in arguments.items() if name in names}
 
@@ -96,7 +96,7 @@ class OwnCode(Plugin):
     def run(
         self, function: Callable[..., object], *arguments: object, **keywords: object
     ) -> object:
-        """Call a function of the code.
+        """Call a function or method of the code.
 
         Raises:
             BadInput: It fails; the message names its line.
@@ -110,21 +110,21 @@ class OwnCode(Plugin):
 
     @property
     def keywords(self) -> dict[str, object]:
-        """The settings that the code takes as keyword arguments."""
+        """The settings that are keyword arguments of the code."""
         return {name: getattr(self, name) for name in self.names}
 
 
 def has_own_code(part: object) -> bool:
-    """Return whether a part of a task, or a part below it, is own code."""
+    """Return whether a part of a task, or a part below it, is custom code."""
     return bool(code_of(part))
 
 
 def code_of(part: object, at: str = "") -> dict[str, dict[str, str]]:
-    """Return overrides that hold the own code of a task, for a copy of its file without the code.
+    """Return overrides with the custom code of a task, for a copy of the task file alone.
 
     Args:
         part: the task, or a part of it.
-        at: dotted key of the part.
+        at: dotted key of the part, or "".
     """
     items: list[tuple[object, object]] = []
     if isinstance(part, Plugin) and "source" in type(part).model_fields:
@@ -144,11 +144,11 @@ def code_of(part: object, at: str = "") -> dict[str, dict[str, str]]:
 
 
 def make_own(adapter: type[OwnCode], value: Mapping[str, object], context: object) -> Plugin:
-    """Make a plug-in of own code.
+    """Return a plug-in of custom code.
 
     Args:
         adapter: subclass of `OwnCode` of the family.
-        value: `type`, the settings, and `source` in a recorded task.
+        value: `type`, the settings, and in a recorded task `source`.
         context: pydantic's context.
 
     Raises:
@@ -159,7 +159,7 @@ def make_own(adapter: type[OwnCode], value: Mapping[str, object], context: objec
     what = f"source of {adapter.__name__}"
     if source is None:
         source = _read(named, context)
-        allow(what, source, context)  # a search sends all settings of the task
+        allow(what, source, context)  # a search passes all settings of the task
     else:
         LOCAL.check(what, source, context)
     member = _member(adapter, named, str(source))
@@ -175,11 +175,11 @@ def _read(named: str, context: object) -> str:
     """Return the text of a file of the project.
 
     Raises:
-        ValueError: There is no such file in it, or it imports another file of the project.
+        ValueError: The file does not exist, or it imports another file of the project.
     """
     folder = context.get("folder") if isinstance(context, dict) else None
     if folder is None:
-        message = f"{named} has no task file whose folder it is in; set `source` as well"
+        message = f"{named} needs a task file for its folder; set `source` instead"
         raise ValueError(message)
     name = named.rpartition(":")[0]
     path = _project_file(Path(folder), name)
@@ -193,15 +193,15 @@ def _read(named: str, context: object) -> str:
         raise ValueError(message)
     if other := _local_import(_parse(name, text), path.parent):
         message = (
-            f"{name} imports {other}, another file of the project, whose changes would not count; "
-            "put both into one file, or install it as a package"
+            f"{name} imports {other}, another file of the project, which is not part of the cache "
+            f"key; put both into one file, or install it as a package"
         )
         raise ValueError(message)
     return text
 
 
 def _project_file(folder: Path, name: str) -> Path:
-    """Return the resolved path of a file below the project that a task file belongs to."""
+    """Return the resolved path of a file in the project of a task file."""
     folder = folder.resolve()
     root = next((one for one in (folder, *folder.parents) if is_project(one)), folder)
     path = (folder / name).resolve()
@@ -229,7 +229,7 @@ def _parse(name: str, text: str) -> ast.Module:
 
 
 def _local_import(tree: ast.Module, folder: Path) -> str | None:
-    """Return the first imported module that is a file or package next to the code, if any."""
+    """Return the first imported module that is a file or package next to the code, or None."""
     for node in ast.walk(tree):
         names: list[str] = []
         if isinstance(node, ast.Import):
@@ -246,7 +246,7 @@ def _local_import(tree: ast.Module, folder: Path) -> str | None:
 
 
 class _Text(InspectLoader):
-    """Loads a module from its text; tracebacks name the file and the digest of the text."""
+    """Loader of a module from text; tracebacks have the file and the digest of the text."""
 
     def __init__(self, filename: str, source: str) -> None:
         self._filename, self._source = filename, source
@@ -284,7 +284,7 @@ def _module(name: str, source: str) -> ModuleType:
 
 
 def line_of(error: BaseException) -> str:
-    """Describe an error by its line in own code, as `my_net.py:12: ValueError: ...`."""
+    """Describe an error with its line in custom code: `my_net.py:12: ValueError: ...`."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if match := _FRAME.fullmatch(frame.filename):
             return f"{match[1]}:{frame.lineno}: {_spell(error)}"
@@ -297,7 +297,7 @@ def _spell(error: BaseException) -> str:
 
 @lru_cache(maxsize=256)
 def _member(adapter: type[OwnCode], named: str, source: str) -> type[Plugin]:
-    """Return the plug-in class of own code: its fields are the settings."""
+    """Return the plug-in class of custom code: its fields are the settings."""
     name, _, what = named.rpartition(":")
     module = _module(name, source)
     target = getattr(module, what, None)
@@ -320,7 +320,7 @@ def _member(adapter: type[OwnCode], named: str, source: str) -> type[Plugin]:
 
 
 def _as_plugin(target: type[Plugin], named: str) -> type[Plugin]:
-    """Return a plug-in class of a file with the fields that name its code."""
+    """Return a plug-in class of a file with the additional fields `type` and `source`."""
     fields: dict[str, Any] = {
         "type": (Literal[named], named),
         "source": (str, Field(description="text of the file, read when the task is loaded")),
@@ -329,7 +329,7 @@ def _as_plugin(target: type[Plugin], named: str) -> type[Plugin]:
 
 
 def _settings(adapter: type[OwnCode], target: Callable[..., Any], named: str) -> dict[str, Any]:
-    """Return the fields of the settings: parameters that are not arguments of the family."""
+    """Return the fields of the settings: all parameters except the family's arguments."""
     try:
         parameters = list(inspect.signature(target, eval_str=True).parameters.values())
     except (ValueError, TypeError, NameError) as error:
@@ -348,7 +348,7 @@ def _settings(adapter: type[OwnCode], target: Callable[..., Any], named: str) ->
         create_model("Settings", **fields)
     except PydanticUserError as error:
         message = (
-            f"{named} has a parameter of a type that no task file can hold "
+            f"{named} has a parameter of a type that task files do not support "
             f"({(str(error).splitlines() or [''])[0]}); annotate it as int, float, bool, str, list "
             "or dict"
         )
@@ -363,10 +363,10 @@ def _fields(adapter: type[OwnCode]) -> set[str]:
 def _without_arguments(
     adapter: type[OwnCode], parameters: list[inspect.Parameter], named: str
 ) -> list[inspect.Parameter]:
-    """Return the parameters after the arguments that the family passes.
+    """Return the parameters except the arguments that the family passes.
 
     Raises:
-        ValueError: The code does not take these arguments.
+        ValueError: The code does not accept these arguments.
     """
     arguments = ", ".join(adapter.arguments)
     if adapter.by_name:
@@ -388,7 +388,7 @@ def _without_arguments(
 
 
 def _setting(parameter: inspect.Parameter) -> tuple[Any, Any]:
-    """Return type and default of one setting; the web sets numbers and choices alone."""
+    """Return type and default of a setting; web requests can set numbers and choices only."""
     has_default = parameter.default is not parameter.empty
     kind: Any = parameter.annotation
     if kind is parameter.empty:
@@ -401,7 +401,7 @@ def _setting(parameter: inspect.Parameter) -> tuple[Any, Any]:
 
 
 def _is_harmless(kind: object) -> bool:
-    """Return whether values of a type can name no file: numbers, choices, and lists of them."""
+    """Return whether a type is safe for web requests: numbers, choices, and lists of them."""
     if get_origin(kind) is Annotated:
         return _is_harmless(get_args(kind)[0])
     if get_origin(kind) is Literal or kind in (bool, int, float, NoneType, None, ...):

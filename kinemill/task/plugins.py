@@ -1,8 +1,8 @@
-"""Plug-in families that a task file selects by `type`, known here by folder name only.
+"""Plug-in families, selected by `type` in a task file; registered here by folder name only.
 
-A registry imports a plug-in's file only when a task names it. A plug-in class holds the settings
-as the task file spells them, and builds the object itself. In a family that takes own code, `type`
-can also be `file.py:name`, see `own_code`.
+A registry imports the file of a plug-in when a task selects it. A plug-in class holds the settings
+of the task file and builds the object. In a family that supports custom code, `type` can also be
+`file.py:name`, see `own_code`.
 """
 
 from abc import abstractmethod
@@ -26,18 +26,18 @@ V = TypeVar("V")  # a tensor
 
 
 class Model(Plugin):
-    """Settings of an architecture, and how to build it."""
+    """Settings of an architecture, and its construction."""
 
     def build(self, inputs: int, outputs: int, history: int) -> Any:
-        """Make the torch network `(features (B, inputs), carry...) -> (outputs, carry...)`.
+        """Return the torch network `(features (B, inputs), carry...) -> (outputs, carry...)`.
 
-        It has `carry_shapes`, the shape of each carry without the batch, and
-        `warm_up(features (B, K, inputs)) -> carry`, which equals K steps from a zero carry. A
-        network with `fit(batches)` receives the training data once before training: pairs of
-        features (N, history, inputs) and target outputs (N, outputs).
+        The network has `carry_shapes`, the shape of each carry without the batch, and
+        `warm_up(features (B, K, inputs)) -> carry`, equal to K steps from a zero carry. A network
+        with `fit(batches)` is fitted once before training, to pairs of features (N, history,
+        inputs) and target outputs (N, outputs).
 
         Raises:
-            BadInput: This model is built from a task's channels, see `build_for`.
+            BadInput: This model needs the channels of a task, see `build_for`.
         """
         del inputs, outputs, history
         where = f"model {self.type!r}"
@@ -46,10 +46,10 @@ class Model(Plugin):
         )
 
     def build_for(self, layout: Any, scale: Mapping[str, Any]) -> Any:
-        """Make the network for the channels of a task.
+        """Return the network for the channels of a task.
 
-        A model that needs more than the number of features overrides this instead of `build`. If
-        its network has `physical = True`, its inputs and outputs are in task units, see
+        A model that needs more than the number of features overrides this method instead of
+        `build`. A network with `physical = True` has inputs and outputs in task units, see
         `kinemill.models`.
 
         Args:
@@ -60,28 +60,27 @@ class Model(Plugin):
         return self.build(layout.features, len(layout.outputs), layout.history)
 
     def build_acting(self, layout: Any, sizes: tuple[int, int, int]) -> Any:
-        """Make the network of a policy.
+        """Return the network of a policy.
 
         Args:
             layout: the `PolicyLayout`: names of observations and actions.
-            sizes: features per row, outputs that the head needs, rows of history.
+            sizes: features per row, inputs of the head, rows of history.
         """
         del layout
         return self.build(*sizes)
 
     @classmethod
     def structures(cls, facts: TaskFacts) -> Sequence[Structure]:
-        """Return the simple models of this type, which are fitted in closed form.
+        """Return the simple models of this type that are fitted in closed form.
 
-        They are references that a model has to beat, and what the portfolio of a task without
-        `learn.model` tries first.
+        They are references for other models, and the first candidates of a portfolio.
         """
         del facts
         return ()
 
     @classmethod
     def candidates(cls, facts: TaskFacts) -> Sequence[Candidate]:
-        """Return what the portfolio tries next, when the best history in closed form is known."""
+        """Return the next candidates of a portfolio, given the best closed-form history."""
         del facts
         return ()
 
@@ -102,15 +101,15 @@ Origin = Literal["previous", "first", "last"]  # the reference row of a relative
 
 
 class Encoding(Plugin):
-    """Settings and arithmetic of the features that a network computes from a channel.
+    """Settings and computation of a channel's features.
 
     Training, evaluation, export and runtime share this torch code: it is part of the graph.
 
     Attributes:
         parts: number of features per channel.
         bounded: whether the features need no scaling, such as a cosine.
-        origin: the reference row of values: the `previous` one, the `first` or `last` of a sliding
-            window, or None for zero.
+        origin: row that is subtracted: `previous`, or `first` or `last` of a sliding window; None:
+            no row.
     """
 
     parts: ClassVar[int] = 1
@@ -122,12 +121,12 @@ class Encoding(Plugin):
 
     @property
     def origin(self) -> Origin | None:
-        """The reference row of values; None: values are absolute."""
+        """The row that is subtracted; None: values are absolute."""
         return None
 
     @abstractmethod
     def encode(self, values: object) -> tuple[Any, ...]:
-        """Turn a tensor (..., n) of n channels, task units, into `parts` tensors of that shape.
+        """Encode n channels in task units: (..., n) -> `parts` tensors (..., n).
 
         It works element by element and maps NaN to NaN.
         """
@@ -147,11 +146,11 @@ class Loss(Plugin):
 
 
 class Transform(Plugin):
-    """Settings of features that are computed of all channels of a row together."""
+    """Settings of features that are computed from all channels of a row."""
 
     @abstractmethod
     def encode(self, channels: Mapping[str, V]) -> Mapping[str, V]:
-        """Return the features by name, tensors (...), of states and actions (...) by name.
+        """Compute features (...) by name from states and actions (...) by name.
 
         It works row by row, in task units, and maps NaN to NaN.
         """
@@ -162,17 +161,17 @@ class Coordinates(Plugin):
 
     @abstractmethod
     def encode(self, states: Mapping[str, V]) -> Mapping[str, V]:
-        """Return the coordinates by name, tensors (...), of all states (...), in task units."""
+        """Compute coordinates (...) by name from all states (...) by name, in task units."""
 
     @abstractmethod
     def decode(self, coordinates: Mapping[str, V]) -> Mapping[str, V]:
-        """Return all states by name of coordinates: the inverse of `encode`."""
+        """Compute all states by name from coordinates: the inverse of `encode`."""
 
 
 class Baseline(Plugin):
     """Settings of a simple model that a dynamics model is compared with."""
 
-    history: RowCount = Field(default=1, description="rows of states that it sees")
+    history: RowCount = Field(default=1, description="rows of states in its input")
 
     @abstractmethod
     def rollout(self, states: Array, past_actions: Array, actions: Array) -> Array:
@@ -186,7 +185,7 @@ class Optimizer(Plugin):
 
     @abstractmethod
     def build(self, parameters: Iterable[object]) -> Any:
-        """Make the torch optimizer of `parameters`; the schedule sets `lr` before every step."""
+        """Return the torch optimizer of `parameters`; the schedule sets `lr` before every step."""
 
 
 class Schedule(Plugin):
@@ -198,7 +197,7 @@ class Schedule(Plugin):
 
         Args:
             step: training step, from 0.
-            top: the optimizer's own learning rate.
+            top: learning rate of the optimizer's settings.
             steps: number of steps of the whole training.
         """
 
@@ -263,13 +262,13 @@ READERS: Registry[Any] = Registry("kinemill.ingest.readers", "log format")
 
 
 def make(family: Registry[type[P]], cls: type[P], value: object, context: object = None) -> P:
-    """Build the class that `type` names in `family`, or its default.
+    """Return a member of a family with settings, selected by `type` or the default.
 
     Args:
         family: the registry of classes.
         cls: their common base class.
-        value: settings as a task file spells them, or an instance.
-        context: pydantic's context: `folder` is the folder of the task file, if known.
+        value: settings of a task file, or an instance.
+        context: pydantic context; `folder` is the folder of the task file, if known.
 
     Raises:
         ValueError: The class is unknown, or does not accept the settings.
@@ -292,7 +291,7 @@ def make(family: Registry[type[P]], cls: type[P], value: object, context: object
 
 
 def pick_own(family: Registry[Any]) -> Callable[[object, ValidationInfo], Plugin]:
-    """Return a validator of own code, where the members of a family are no choice."""
+    """Return a validator that accepts custom code only."""
 
     def build(value: object, info: ValidationInfo) -> Plugin:
         named = value.get("type") if isinstance(value, dict) else value
@@ -310,7 +309,7 @@ def pick(family: Registry[type[P]], cls: type[P]) -> Callable[[object, Validatio
 
 
 def usual(family: Registry[type[P]]) -> P:
-    """Make the default member of a family with default settings."""
+    """Return the default member of a family with default settings."""
     return family[str(family.usual)].model_validate({})
 
 

@@ -1,4 +1,4 @@
-"""Portfolio of model families: what each family proposes for a task without `learn.model`."""
+"""Portfolio of model families: candidates of each family for a task without `learn.model`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,19 +9,19 @@ from kinemill.store import Json
 RESULTS = "portfolio.json"  # list of `CandidateResult` in the folder of the model
 HISTORIES = (1, 2, 4, 10, 20, 40, 80)  # rows of history of simple models
 RIDGES = (1e-12, 1e-8, 1e-6, 1e-4, 1e-2, 1e-1)  # relative to the rows, terms scaled
-USUAL_RIDGE = 1e-6  # of those, the one that every history is tried with
+USUAL_RIDGE = 1e-6  # the ridge with which every history is fitted
 MOST_TERMS = 1000  # of a regression; more would take minutes and little memory is left on a robot
 
 
 @dataclass(frozen=True)
 class TaskFacts:
-    """What a model family needs to know about a task and its data to propose settings.
+    """Facts about a task and its data from which a model family proposes settings.
 
     Attributes:
         states: names of the states, in the order of every state tensor.
         actions: names of the actions.
         angles: states that are angles.
-        relative: states and actions whose zero does not matter (`kind: coordinate`).
+        relative: states and actions with an arbitrary zero (`kind: coordinate`).
         pairs: position by velocity, of states related by `derivative_of`.
         drives: coordinate that each action accelerates most, by action; see `drives_of`.
         longest: longest history that the episodes of training and validation allow, rows.
@@ -46,17 +46,17 @@ class TaskFacts:
 
     @property
     def histories(self) -> tuple[int, ...]:
-        """Histories to try, rows, shortest first."""
+        """Candidate histories, rows, shortest first."""
         return tuple(rows for rows in HISTORIES if rows <= self.longest)
 
     @property
     def deltas(self) -> dict[str, dict[str, str]]:
-        """`learn.outputs` that predict the change of every state in one step."""
+        """`learn.outputs` with the change of every state in one step."""
         return {f"{name}_delta": {"relation": "delta", "of": name} for name in self.states}
 
     @property
     def accelerations(self) -> dict[str, dict[str, str]]:
-        """`learn.outputs` of derivatives of velocities, and of changes of states without one."""
+        """`learn.outputs` with the derivative of each velocity, and the change of other states."""
         free = [name for name in self.states if name not in self.pairs.values()]
         return {
             f"{name}_rate" if name in self.pairs else f"{name}_delta": {
@@ -71,16 +71,16 @@ class TaskFacts:
 class Structure:
     """A simple model without its history and ridge.
 
-    The verifier fits all structures as references that a model has to beat, and the portfolio
-    tries them with the same settings.
+    The verifier fits all structures as references, and the portfolio fits them with the same
+    settings.
 
     Attributes:
-        family: the reference that it is a structure of.
+        family: name of the reference.
         name: displayed name, unique within the portfolio.
         model: settings of the model plug-in, without its ridge.
-        outputs: as `learn.outputs`.
+        outputs: value of `learn.outputs`.
         columns: names of the states, then of the actions.
-        longest: rows of history at most; None: as many as the data allow.
+        longest: longest history, rows; None: limited by the data only.
     """
 
     family: str
@@ -91,7 +91,7 @@ class Structure:
     longest: int | None = None
 
     def settings(self, history: int, ridge: float) -> Json:
-        """Return keys of `learn`; features are in task units, so no scale counts twice."""
+        """Return keys of `learn`; features are in task units, because the models scale them."""
         plain = {name: {"type": "plain"} for name in self.columns}
         return {
             "model": {**self.model, "ridge": ridge},
@@ -101,13 +101,13 @@ class Structure:
         }
 
     def candidate(self, history: int, ridge: float = USUAL_RIDGE) -> "Candidate":
-        """Return it as a candidate of a portfolio."""
+        """Return the structure with history and ridge as a candidate of a portfolio."""
         penalty = "" if ridge == USUAL_RIDGE else f", ridge {ridge:g}"
         settings = self.settings(history, ridge) | {"optimizer": {"lr": 1e-4}}
         return Candidate(f"{self.name}, history {history}{penalty}", settings)
 
     def histories(self, facts: TaskFacts) -> tuple[int, ...]:
-        """Return the histories to try, rows, shortest first."""
+        """Return the candidate histories, rows, shortest first."""
         width = len(self.columns) + len(facts.angles)
         return tuple(
             rows
@@ -118,7 +118,7 @@ class Structure:
 
 @dataclass(frozen=True)
 class Candidate:
-    """Settings that a model family proposes.
+    """Candidate of a portfolio: settings that a model family proposes.
 
     Attributes:
         name: displayed name, unique within the portfolio.
@@ -146,7 +146,7 @@ class CandidateResult:
         errors: validation error by horizon, in standard deviations, by steps of the horizon.
         free_run: validation error over whole episodes, in standard deviations; None: not finite.
         score: geometric mean of the errors, the smaller the better; None: not finite.
-        failure: why the candidate failed; empty if it did not.
+        failure: reason of a failure; empty without one.
         new_recordings: error at the longest horizon on recordings that were held out of a fit, in
             standard deviations; None: not measured, or not finite.
         ridge: penalty on its weights; 0 without one.

@@ -19,9 +19,9 @@ from kinemill.task.yaml import read_yaml
 
 
 def presets_folders() -> list[Path]:
-    """Return the folders of presets, the last first to be used.
+    """Return the folders of presets; later folders override earlier ones.
 
-    They are those of the package and of the project; `KINEMILL_PRESETS` replaces both.
+    They are those of the package and the project; `KINEMILL_PRESETS` replaces both.
     """
     if named := os.environ.get("KINEMILL_PRESETS"):
         return [Path(named).expanduser().resolve()]
@@ -68,7 +68,7 @@ def preset_overrides(items: list[str]) -> Json:
 def leaves(value: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
     """Yield dotted keys and values of nested settings, `type` first: it defines the other keys.
 
-    So a preset changes the keys that it names and leaves all others.
+    A preset thus changes its keys only.
     """
     for key in sorted(value, key=lambda name: name != "type"):
         content = value[key]

@@ -13,10 +13,10 @@ from kinemill.task.plugins import Settings
 
 NRMSE = "test/nrmse"
 RETURN, SUCCESS, ACTIONS = "return", "success", "action_rmse"
-FREE_RUN = "free_run"  # whole episodes simulated from the first state
+FREE_RUN = "free_run"  # whole episodes, simulated from the first state
 # Reference models that a dynamics model must beat: see kinemill.verify.references.
 REFERENCES = ("persistence", "constant_velocity", "linear", "linear_sincos", "physics")
-TRIVIAL = REFERENCES[:2]  # they have no model file: an exported reference must beat them, too
+TRIVIAL = REFERENCES[:2]  # without a model file; an exported reference must beat them, too
 _CRON = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 6))  # minute, hour, day, month, weekday
 _CRON_ITEM = re.compile(r"(?:\*|(?P<from>\d+)(?:-(?P<to>\d+))?)(?:/[1-9]\d*)?")
 _PERIODS = {"min": 60.0, "hour": 3600.0, "day": 86400.0, "week": 604800.0}  # s
@@ -73,8 +73,8 @@ class Promote(Settings):
     )
     allow_reference: bool = Field(
         default=True,
-        description="if the trained model loses to a reference, evaluate and register the best "
-        "reference instead",
+        description="if the trained model is worse than a reference, evaluate and register the "
+        "best reference instead",
     )
     margin: float = Field(
         default=0.02, ge=0.0, lt=1.0, description="relative: model <= (1 - margin) x reference"
@@ -142,12 +142,12 @@ class Promote(Settings):
 
     @property
     def channel(self) -> str | None:
-        """The state whose error is compared; None for all of them."""
+        """The state whose error is compared; None: all states."""
         named = self.metric.startswith("test/") and self.metric != NRMSE
         return self.metric.removeprefix("test/") if named else None
 
     def problems(self, channels: Mapping[str, Channel]) -> list[tuple[tuple[str | int, ...], str]]:
-        """Return problems of a metric or channels that are not states."""
+        """Return problems: an unknown metric, or channels that are not states."""
         states = [name for name, channel in channels.items() if channel.role == "state"]
         errors: list[tuple[tuple[str | int, ...], str]] = [
             (("channels", index), f"{name!r} is not a state; {nearest(name, states)}")
@@ -206,8 +206,8 @@ class Retrain(Settings):
         default=2.0,
         gt=1.0,
         le=1e6,
-        description="drift is an error above this factor times the champion's usual error on "
-        "held-out stretches of the same length",
+        description="drift: the error exceeds this factor times the champion's median error on "
+        "held-out segments of the same length",
     )
     cron: str | None = Field(
         default="0 3 * * *",
@@ -226,8 +226,7 @@ class Retrain(Settings):
     )
     on_upstream: bool = Field(
         default=True,
-        description="start a run when a task that this one starts from, or trains in, has a new "
-        "champion",
+        description="start a run when a task on which this one depends has a new champion",
     )
 
     @field_validator("cron")

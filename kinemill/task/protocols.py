@@ -22,7 +22,7 @@ class Tracker(Protocol):
     def log_text(self, name: str, text: str) -> None:
         """Record a text under a name such as `config`; a later text replaces it.
 
-        A name that ends with `DRAWING` is an SVG file, which trackers of texts alone leave out.
+        A name that ends with `DRAWING` is an SVG file; trackers without support for files omit it.
         """
         ...
 
@@ -39,7 +39,7 @@ class Progress(Protocol):
         ...
 
     def advance(self, stage: str, done: int, total: int, note: str = "") -> None:
-        """Report that `done` of `total` pieces of a stage are done."""
+        """Report that `done` of `total` parts of a stage are done."""
         ...
 
 
@@ -66,7 +66,7 @@ class NullReporter:
 
 
 class TorchModule(Protocol):
-    """A `torch.nn.Module`, for modules that do not import torch."""
+    """Protocol of `torch.nn.Module`, for code that does not import torch."""
 
     training: bool
 
@@ -76,7 +76,7 @@ class TorchModule(Protocol):
 
 
 class Champion(Protocol):
-    """The model that robots load, as visible to stages before the registry.
+    """The deployed model, as visible to stages before the registry.
 
     Symbols: N rows, C channels of its dataset, states, then actions.
     """
@@ -120,9 +120,9 @@ class WarmStart:
 
     Attributes:
         address: `models:/TASK/3`, the version that an alias resolved to, or the folder.
-        digest: of the model's published files.
-        folder: where its `weights.safetensors` and `model.json` are.
-        note: a message for the user about it, or "".
+        digest: digest of the model's published files.
+        folder: folder of its `weights.safetensors` and `model.json`.
+        note: message for the user, or "".
     """
 
     address: str
@@ -131,5 +131,5 @@ class WarmStart:
     note: str = ""
 
     def to_json(self) -> dict[str, str]:
-        """Return it as a JSON object."""
+        """Return the warm start as a JSON object."""
         return asdict(self)

@@ -20,13 +20,13 @@ DISCOUNTS = [0.95, 0.98, 0.99, 0.995, 0.999]  # per step, candidates of a search
 
 
 class Pretrain(Settings):
-    """Behavior cloning before reinforcement: the actor learns the actions of `learn.start_from`."""
+    """Behavior cloning of `learn.start_from` before reinforcement learning."""
 
     episodes: Count = Field(
         default=50, description="episodes of the policy to clone; a dataset has its own"
     )
     steps: Steps = Field(default=2000, description="optimizer steps of cloning")
-    lr: LearningRate = Field(default=1e-3, description="learning rate of Adam, for cloning alone")
+    lr: LearningRate = Field(default=1e-3, description="learning rate of Adam for cloning")
     batch_size: BatchSize = Field(default=128, description="demonstrated steps per optimizer step")
     min_std: Ratio = Field(
         default=0.2,
@@ -51,7 +51,7 @@ class ImageInput:
 
 
 class NetworkSettings(Protocol):
-    """The part of `learn` that networks are built from."""
+    """The part of `learn` that defines networks."""
 
     @property
     def model(self) -> Model:
@@ -97,10 +97,10 @@ class Algorithm(Plugin):
         acts: supported kinds of actions: `continuous`, `choice`, `choices`, and `mixed`.
         reads_images: whether its networks can encode images.
         masked: whether it supports action masks.
-        needs_mask: whether it supports nothing else.
+        needs_mask: whether it requires action masks.
         multi_agent: whether it can train agents that act in turns.
         recurrent: whether its policy has a recurrent state.
-        uses_batches: whether `learn.batch_size` steps make a step of the optimizer.
+        uses_batches: whether an optimizer step uses `learn.batch_size` environment steps.
         num_envs: default number of parallel environments.
         head: how numbers become continuous actions: clipped to limits, or squashed by tanh.
     """
@@ -117,39 +117,39 @@ class Algorithm(Plugin):
 
     @abstractmethod
     def learner(self, site: Any) -> Any:
-        """Return a `kinemill.rl.learner.Learner` at a `Site`."""
+        """Return a `kinemill.rl.learner.Learner` for a `Site`."""
 
     @abstractmethod
     def core(self, learn: Any, inputs: int, outputs: int) -> Any:
         """Return the network of the policy, a `kinemill.rl.networks.Core`.
 
         Args:
-            learn: the `learn` part, whose `model` it is.
+            learn: the `learn` part with the `model`.
             inputs: size of the observation after the wrappers.
             outputs: number of outputs: one per continuous action, one per choice.
         """
 
     def critic_problem(self) -> str | None:
-        """Return why the algorithm takes no model of a critic; None: it takes one."""
+        """Return why a separate model of the critic has no effect; None: it has one."""
         return f"has no effect: {self.type} has no critic"
 
     def pretrain_problem(self) -> str | None:
         """Return why the algorithm cannot clone demonstrations; None: it can."""
-        return f"has no effect: {self.type} has no actor that can learn demonstrated actions"
+        return f"has no effect: {self.type} has no actor that cloning can fit"
 
     def cloning_loss(self, policy: object, rows: object, actions: object, masks: object) -> object:
         """Return the loss of demonstrated actions, for algorithms without a `pretrain_problem`.
 
         Args:
             policy: of the library.
-            rows: observations behind the wrappers, (B, E).
-            actions: (B, A), as the network chooses them.
+            rows: observations after the wrappers, (B, E).
+            actions: (B, A) before the wrappers.
             masks: allowed choices (B, M); None: all.
         """
         raise NotImplementedError(type(self).__name__)
 
     def finish_cloning(self, policy: object, least_std: object) -> None:
-        """Prepare a policy of the library for exploration, after its actor was fitted.
+        """Prepare a policy of the library for exploration after cloning.
 
         Args:
             policy: of the library.

@@ -1,8 +1,8 @@
 """JSON schema of task files, for completion and checks in an editor.
 
-The schema covers every plug-in of every family, entry points included. It is wider than the loader:
-it allows a short form (a string, a number, one item in place of a list) where the loader converts
-the value first, and it checks no rule between keys. The loader decides.
+The schema covers every plug-in of every family, entry points included. It accepts more than the
+loader: short forms (a string, a number, one item instead of a list) that the loader converts, and
+any combination of keys.
 """
 
 from collections.abc import Mapping
@@ -49,9 +49,9 @@ from kinemill.task.reinforcement import ALGORITHMS, RUNNERS, Algorithm, Runner
 from kinemill.task.stages import ValidateBase
 from kinemill.task.trackers import TRACKERS, Track
 
-SCHEMA_FILE = ".kinemill.schema.json"  # beside the task files
+SCHEMA_FILE = ".kinemill.schema.json"  # in the folder of the task files
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-# The class that a key is annotated with, and the plug-ins that may stand there.
+# Annotated base class, and the plug-ins of its family.
 _FAMILIES: dict[type[BaseModel], Registry[Any]] = {
     Plugin: AUGMENTATIONS,
     Learn: OBJECTIVES,
@@ -77,11 +77,11 @@ _FAMILIES: dict[type[BaseModel], Registry[Any]] = {
     Wrapper: WRAPPERS,
 }
 _SHORT: JsonSchemaValue = {"type": ["string", "number", "array"]}
-_CONVERTED: JsonSchemaValue = {"$comment": "may be given in a short form"}
+_CONVERTED: JsonSchemaValue = {"$comment": "accepts a short form"}
 
 
 class _WithShortForms(GenerateJsonSchema):
-    """Generates a schema that allows short forms where a validator converts the value first."""
+    """Schema generator that allows short forms where a validator converts the value first."""
 
     def int_schema(self, schema: core_schema.IntSchema) -> JsonSchemaValue:
         """Return the schema of an integer, with `1_000` as well: a string in YAML 1.2."""
@@ -96,9 +96,9 @@ class _WithShortForms(GenerateJsonSchema):
     def function_before_schema(
         self, schema: core_schema.BeforeValidatorFunctionSchema
     ) -> JsonSchemaValue:
-        """Return the schema of the value, of one item of it, or of a short form of it."""
+        """Return the schema of a value, a single item, or a short form."""
         whole = super().function_before_schema(schema)
-        if "properties" in whole:  # of a whole model: its definition is widened afterwards
+        if "properties" in whole:  # a whole model: its definition is changed afterwards
             return {name: part for name, part in whole.items() if name != "required"} | _CONVERTED
         options: list[JsonSchemaValue] = [whole]
         if "items" in whole:
@@ -138,7 +138,7 @@ def _name(references: Mapping[Any, JsonSchemaValue], model: type[BaseModel]) -> 
 
 
 def _name_type(definition: Json, name: str, usual: str | None) -> None:
-    """Require the `type` that chooses a plug-in, except for the usual one of its family."""
+    """Require `type` for a plug-in, except for the default of its family."""
     definition["properties"]["type"] = {"const": name}
     required = set(definition.get("required", [])) - {"type"}
     definition["required"] = sorted(required | (set() if name == usual else {"type"}))

@@ -1,8 +1,8 @@
 """The `tune` part of a task file: the search space and its budget.
 
-A space mirrors the task. Where the task has a value, the space has a choice: `{select: [a, b]}` or
-`{range: [low, high, step]}`; a selected item may hold further choices, so each architecture has
-its own keys. A list item whose choice is `null` is omitted.
+A space has the structure of the task, with choices as values: `{select: [a, b]}` or
+`{range: [low, high, step]}`; a selected item can hold further choices, so each architecture has its
+own keys. A list item with the choice `null` is omitted.
 """
 
 import json
@@ -20,7 +20,7 @@ from kinemill.task.yaml import Location
 Number = int | float
 Problem = tuple[Location, str]
 SELECT, RANGE, LOG = "select", "range", "log"
-# Keys of `learn` that do not change a model, or that define the learning problem.
+# Keys of `learn` that do not affect a model, or that define the learning problem.
 _FIXED = {"type", "start_from", "device", "threads", "log_every", "save_every"}
 _SEARCHED = ("learn", "augment")
 
@@ -28,17 +28,16 @@ _SEARCHED = ("learn", "augment")
 class Tune(Settings):
     """Settings of `kinemill model tune`."""
 
-    trials: Count = Field(default=20, description="total number of trials, earlier calls included")
+    trials: Count = Field(default=20, description="total number of trials, including earlier calls")
     space: dict[str, Any] = Field(
         default={},
         description="search space: a part of the task with `{select: [...]}` and "
-        "`{range: [low, high, step]}` in place of values; default: sizes, history, "
+        "`{range: [low, high, step]}` as values; default: sizes, history, "
         "optimizer, schedule and augmentation",
     )
     pruning: Literal["median", "hyperband", "none"] = Field(
         default="median",
-        description="pruner: stops a trial whose validation error is worse than that of most "
-        "others so far",
+        description="pruner: stop trials whose validation error is high compared with the others",
     )
     startup: CountOrZero = Field(
         default=6, description="random trials before the sampler uses earlier results"
@@ -46,12 +45,12 @@ class Tune(Settings):
     seed: Seed = Field(default=0, description="seed of the sampler")
 
     def problems(self, channels: Mapping[str, object]) -> list[Problem]:
-        """Return malformed choices, and keys that a search cannot change."""
+        """Return problems: malformed choices, and keys that a search cannot change."""
         del channels
         problems: list[Problem] = []
         for key in self.space:
             if key not in _SEARCHED:
-                what = "cannot be searched: trials are compared on the same data"
+                what = "cannot be searched: all trials must use the same data"
                 problems.append((("space", key), f"{what}; {nearest(key, list(_SEARCHED))}"))
         learn: Any = self.space.get("learn", {})
         choices: dict[Location, Any] = {("space", "learn"): learn}
@@ -62,7 +61,7 @@ class Tune(Settings):
             if not isinstance(item, dict) or _is_choice(item):
                 problems.append((where, "is not a mapping of keys of `learn`"))
             else:
-                what = "is fixed in a search: all trials train on the same data"
+                what = "is fixed in a search: all trials must use the same data"
                 problems += [((*where, key), what) for key in item if key in _FIXED]
         return [*problems, *_malformed(self.space, ("space",))]
 
@@ -130,14 +129,14 @@ def _wrong_bounds(bounds: list[Number], log: bool) -> str | None:
 
 
 class Chooser(Protocol):
-    """Makes the choices of a space: a sampler, or an exhaustive check."""
+    """Protocol of a sampler or an exhaustive check that makes the choices of a space."""
 
     def select(self, name: str, labels: list[str]) -> int:
         """Return the index of the chosen item."""
         ...
 
     def range(self, name: str, low: Number, high: Number, step: Number | None, log: bool) -> Number:
-        """Return a number from `low` to `high`, both included; an integer if all arguments are."""
+        """Return a number in [`low`, `high`]; an integer if all arguments are integers."""
         ...
 
 
@@ -163,7 +162,7 @@ def labels_of(items: Sequence[object]) -> list[str]:
 
 
 def select_values(space: Mapping[str, object], chooser: Chooser) -> Json:
-    """Return the settings that a chooser selects from a space: dotted keys to plain values."""
+    """Return the settings that a chooser selects from a space, values by dotted key."""
     settings: dict[str, Any] = {}
 
     def walk(node: object, name: str) -> None:
@@ -199,7 +198,7 @@ def _left_out(item: object, value: object) -> bool:
 
 
 class FixedChooser:
-    """A chooser that returns given choices, and the first or lowest value for all others."""
+    """A chooser with given choices; others are the first or lowest value."""
 
     def __init__(self, choices: Mapping[str, Number] | None = None) -> None:
         self.choices = choices or {}
@@ -216,7 +215,7 @@ class FixedChooser:
 
 
 def single_choices(space: Mapping[str, object]) -> Iterator[dict[str, Number]]:
-    """Yield choices that select each item and each bound of a range once, for `FixedChooser`."""
+    """Yield choices for `FixedChooser` that select each item and each bound once."""
     return _each(dict(space), "", {})
 
 
@@ -245,11 +244,11 @@ def wrong_choices(
 
     Args:
         space: a well-formed search space.
-        problems_of: returns the problems of the task under given settings, with locations in the
+        problems_of: settings -> problems of the task with these settings, with locations in the
             task.
     """
     problems: dict[Problem, None] = {}
-    if not space:  # most tasks: the second look at the task would find nothing new
+    if not space:  # the usual case: locations need no second search
         return []
     for choices in [{}, *single_choices(space)]:
         for where, what in problems_of(select_values(space, FixedChooser(choices))):
@@ -258,7 +257,7 @@ def wrong_choices(
 
 
 def _source_location(space: object, where: Location, choices: Mapping[str, Number]) -> Location:
-    """Return the location in the space that corresponds to `where` in a task of these choices."""
+    """Return the location in the space of `where` in a task with these choices."""
     at, node, name = _into((), space, "", choices)
     for key in where:
         part = key
@@ -277,7 +276,7 @@ def _source_location(space: object, where: Location, choices: Mapping[str, Numbe
 def _into(
     at: Location, node: Any, name: str, choices: Mapping[str, Number]
 ) -> tuple[Location, Any, str]:
-    """Descend to the selected item of a `select`, and of nested ones."""
+    """Return the selected item of a `select`, through nested ones."""
     while isinstance(node, dict) and SELECT in node:
         index, names = int(choices.get(name, 0)), labels_of(node[SELECT])
         at, node, name = (*at, SELECT, index), node[SELECT][index], f"{name}[{names[index]}]"
@@ -285,7 +284,7 @@ def _into(
 
 
 def _active_items(node: Sequence[object], name: str, choices: Mapping[str, Number]) -> list[int]:
-    """Return the indices of the list items that remain under these choices."""
+    """Return the indices of the list items that remain with these choices."""
     values = [
         _value(item, f"{name}.{index}", FixedChooser(choices)) for index, item in enumerate(node)
     ]

@@ -19,13 +19,13 @@ class Setting:
     """A setting that has one value.
 
     Attributes:
-        key: dotted, as in overrides.
-        value: of the task; None if it is not set.
-        kind: of the value.
-        low, high: bounds of a number, or None; `bounds` says whether it may be equal to them.
-        bounds: spelled out, such as `must be > 0`; "" without any.
+        key: dotted key, as in overrides.
+        value: value in the task; None if it is not set.
+        kind: kind of the value.
+        low, high: bounds of a number, or None; `bounds` states whether they are included.
+        bounds: bounds as text, such as `must be > 0`; "" without any.
         choices: allowed values of a choice.
-        description: from the model.
+        description: description of the field.
     """
 
     key: str
@@ -41,7 +41,7 @@ class Setting:
 def settings_of(part: BaseModel, prefix: str = "") -> Iterator[Setting]:
     """Yield the scalar settings of a part of a task and of the parts below it.
 
-    Settings that name code, files or machines are left out, as are lists and mappings.
+    Settings of code, files or machines, lists and mappings are omitted.
 
     Args:
         part: the part.
@@ -68,7 +68,7 @@ def settings_of(part: BaseModel, prefix: str = "") -> Iterator[Setting]:
 
 
 def spell_bounds(info: FieldInfo) -> str:
-    """Spell the bounds of a number; "" for a field without bounds."""
+    """Return the bounds of a number as text; "" for a field without bounds."""
     bounds = [
         f"{sign} {_spell(limit)}"
         for rule in _rules(info.metadata, info.annotation)
@@ -103,7 +103,7 @@ def _choices(annotation: object) -> tuple[str, ...]:
 
 
 def _options(annotation: Any) -> list[Any]:
-    """Return the members of a union without their rules; a type alone is one option."""
+    """Return the members of a union without their constraints; else the type itself."""
     if hasattr(annotation, "__metadata__"):
         return _options(get_args(annotation)[0])
     if get_origin(annotation) in (None, Literal, list, dict, tuple):
@@ -112,7 +112,7 @@ def _options(annotation: Any) -> list[Any]:
 
 
 def _rules(metadata: Iterable[object], annotation: object) -> Iterator[object]:
-    """Yield the rules of a field and of the numbers inside its value."""
+    """Yield the constraints of a field and of the numbers inside its value."""
     for rule in metadata:
         yield from rule.metadata if isinstance(rule, FieldInfo) else [rule]
     for inner in get_args(annotation):

@@ -12,12 +12,12 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     def problems(self, channels: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
-        """Return what does not fit the task's channels: (key below this part, message)."""
+        """Return conflicts with the task's channels: (key below this part, message)."""
         del channels
         return []
 
 
 class Plugin(Settings):
-    """Settings of one member of a family, chosen by its `type`."""
+    """Settings of one member of a family, selected by `type`."""
 
     type: str

@@ -60,8 +60,8 @@ class Meta(Settings):
     )
     sidecar: Annotated[list[Suffix], BeforeValidator(as_list)] = Field(
         default=[".meta.json", ".meta.yaml", ".meta.yml"],
-        description="suffixes of a metadata file next to the log, `run7.meta.yaml` or "
-        "`run7.csv.meta.yaml` for `run7.csv`; it overrides other sources",
+        description="suffixes of metadata files next to the log, `run7.meta.yaml` or "
+        "`run7.csv.meta.yaml` for `run7.csv`; they override other sources",
     )
 
     @field_validator("name")
@@ -80,12 +80,12 @@ class Meta(Settings):
         return value
 
     def is_sidecar(self, name: str) -> bool:
-        """Return whether a file of this name holds metadata of a log."""
+        """Return whether a file with this name holds metadata of a log."""
         return bool(self.sidecar) and name.lower().endswith(tuple(self.sidecar))
 
 
 class Ingest(Settings):
-    """Which files are logs, and how they are read."""
+    """Selection of log files, and settings of their reader."""
 
     format: str = Field(
         default="auto", description="reader of the logs; auto: by content and suffix"
@@ -122,7 +122,7 @@ class Ingest(Settings):
         "with a status and backfill for each; at most 20,000 values; default: no partitions",
     )
     on_time_reversal: Literal["split", "quarantine"] = Field(
-        default="split", description="if a clock goes back: split the log there, or quarantine it"
+        default="split", description="if timestamps decrease: split the log there, or quarantine it"
     )
     min_file_age: SecondsOrZero = Field(
         default=2.0, description="time that a file must be unchanged before it is read, s"
@@ -148,7 +148,7 @@ class Ingest(Settings):
         return value
 
     def problems(self, channels: Mapping[str, Channel]) -> list[tuple[tuple[str | int, ...], str]]:
-        """Return parts with unknown channels, or with columns whose unit cannot be converted."""
+        """Return problems: parts with unknown channels, or with units that cannot be converted."""
         errors: list[tuple[tuple[str | int, ...], str]] = []
         for part, sources in self.parts.items():
             for name, listed in sources.items():
@@ -182,13 +182,13 @@ class ValidateBase(Settings):
 
     on_fault: Literal["split", "cut", "quarantine", "repair"] = Field(
         default="split",
-        description="split: remove the faulty stretch and keep the rows before and after as "
-        "episodes; cut: end the episode before its first fault; quarantine: keep none "
-        "of it; repair: as split, but interpolate missing values and spikes of up to "
+        description="split: remove the faulty rows and keep the rows before and after as "
+        "episodes; cut: end the episode before its first fault; quarantine: keep no "
+        "rows; repair: as split, but interpolate missing values and spikes of up to "
         "repair_rows",
     )
     repair_rows: RowCount = Field(
-        default=5, description="longest stretch that `on_fault: repair` interpolates, rows"
+        default=5, description="longest gap that `on_fault: repair` interpolates, rows"
     )
     max_quarantined_share: float = Field(
         default=0.5,
@@ -206,7 +206,7 @@ class ValidateBase(Settings):
         ],
     ] = Field(
         default={},
-        description="checks of your own by name: `file.py:function` beside the task file, "
+        description="custom checks by name: `file.py:function` relative to the task file, "
         "(values, dt) -> faulty rows",
         exclude_if=lambda value: not value,
     )
@@ -230,8 +230,8 @@ class EpisodeShare(Settings):
     )
     blocks: Share | None = Field(
         default=None,
-        description="share in one to four contiguous blocks of every training episode, where its "
-        "content hash puts them: unlike a tail, they are not always at rest",
+        description="share in one to four contiguous blocks of every training episode, at "
+        "positions by content hash: a tail is often at rest",
         exclude_if=lambda value: value is None,
     )
 
@@ -244,10 +244,10 @@ class EpisodeShare(Settings):
 
 
 class Rows(Settings):
-    """Fixed rows of recordings, as a benchmark prescribes them, at the task's time step."""
+    """Fixed rows of recordings at the task's time step, as defined by a benchmark."""
 
     rows: tuple[StepsOrZero, Steps | None] = Field(
-        description="first row, from 0, and the row after the last; null: to the end"
+        description="first row, from 0, and last row + 1; null: to the end"
     )
     of: str = Field(default="*", description="name pattern of the recordings")
 
@@ -260,7 +260,7 @@ class Rows(Settings):
         return value
 
     def spell(self) -> str:
-        """Return the choice as a task file spells it."""
+        """Return the choice in the syntax of a task file."""
         last = "null" if self.rows[1] is None else self.rows[1]
         return f"{{rows: [{self.rows[0]}, {last}], of: {self.of!r}}}"
 
@@ -269,14 +269,14 @@ Choice = list[str | Rows]
 
 
 class Joined(Settings):
-    """Another task whose episodes are added."""
+    """Another task with episodes to add."""
 
     task: str = Field(
         pattern="^[a-z][a-z0-9_]*$", description="name of a task with all of this one's channels"
     )
     split: bool = Field(
         default=False,
-        description="split its episodes like this task's own; false: use all for training",
+        description="split its episodes like those of this task; false: use all for training",
     )
 
 
@@ -313,7 +313,7 @@ class Dataset(Settings):
         "or a metadata key such as `session`",
     )
     join: Annotated[list[Joined], BeforeValidator(_as_joined)] = Field(
-        default=[], description="tasks whose episodes are added"
+        default=[], description="tasks with episodes to add"
     )
     balance: Balance | None = Field(
         default=None, description="sampling weights of classes in training; default: none"
@@ -326,7 +326,7 @@ class Dataset(Settings):
     near_duplicates: Literal["together", "apart"] = Field(
         default="together",
         description="near-duplicates: `together` assigns them to the split of the first one; "
-        "`apart` ignores them, for a task that repeats one motion",
+        "`apart` treats them as unrelated, for a task that repeats one motion",
     )
     validation: EpisodeShare | Share | Choice = Field(
         default=0.15,
@@ -349,7 +349,7 @@ class Dataset(Settings):
         return value
 
     def problems(self, channels: Mapping[str, Channel]) -> list[tuple[tuple[str | int, ...], str]]:
-        """Return what `where` names that no query of a dataset can: unknown channels, versions."""
+        """Return problems of `where`: unknown channels, and versions, which datasets lack."""
         if self.where is None:
             return []
         units = {name: one.unit for name, one in channels.items() if one.role not in MEDIA}

@@ -18,11 +18,11 @@ TRACKERS: "Registry[type[Track]]" = Registry("kinemill.tracking.trackers", "trac
 
 @dataclass(frozen=True)
 class Training:
-    """The training that a tracker records.
+    """A training, input of a tracker.
 
     Attributes:
         task: name of the task.
-        key: digest of the training; it stays the same when a killed training resumes.
+        key: digest of the training, equal after a resume.
         folder: existing folder of the training, for files.
         log_message: reports a message to the user.
     """
@@ -34,7 +34,7 @@ class Training:
 
 
 class Opened(Protocol):
-    """A `Tracker` that can be closed; a repeated step replaces its earlier values."""
+    """An open `Tracker`; a repeated step replaces its earlier values."""
 
     def log_params(self, params: Mapping[str, object]) -> None:
         """Record the settings once."""
@@ -53,16 +53,16 @@ class Opened(Protocol):
         ...
 
     def close(self, ended_well: bool) -> None:
-        """Write everything and close; no calls follow."""
+        """Write buffered records and close; the last call."""
         ...
 
 
 class Track(Plugin):
-    """Settings of an additional metric tracker, and how to open it."""
+    """Settings of an additional metric tracker."""
 
     @abstractmethod
     def open(self, training: Training) -> Opened:
-        """Open it for a training that begins or resumes; it may raise any error."""
+        """Open the tracker for a new or resumed training; it can raise any error."""
 
 
 def as_tracks(value: object) -> object:

@@ -5,7 +5,7 @@ from typing import Any
 
 from kinemill.errors import BadInput
 
-# Most channels have one of these. pint takes 0.5 s to start, which every command would pay.
+# Most channels have one of these. The import of pint takes 0.5 s, in every command.
 COMMON = frozenset(
     [
         "1",
@@ -42,7 +42,7 @@ def _registry() -> Any:
 
 @cache
 def factor(source: str, target: str) -> tuple[float, float]:
-    """Return `(scale, offset)` with which a value in `source` becomes `scale * value + offset`.
+    """Return `(scale, offset)`: a value in `source` is `scale * value + offset` in `target`.
 
     Raises:
         BadInput: A unit is unknown, or the dimensions differ.
@@ -63,7 +63,7 @@ def factor(source: str, target: str) -> tuple[float, float]:
 def _parse(unit: str) -> Any:
     try:
         return _registry().parse_units(unit)
-    except Exception as error:  # pint also raises errors of Python's tokenizer
+    except Exception as error:  # pint can raise errors of Python's tokenizer
         raise BadInput(
             f"unit {unit!r}",
             "is not known",

@@ -1,4 +1,4 @@
-"""The `verify` part of a task file: how the exported model is verified."""
+"""The `verify` part of a task file: verification of the exported model."""
 
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Literal
@@ -25,9 +25,8 @@ class Energy(Settings):
     """Energy check: a quantity that must not grow without input."""
 
     formula: Formula = Field(
-        description="formula of states, in any unit, such as `0.5 * "
-        "velocity**2 - 9.81 * cos(angle)`; friction may only "
-        "reduce it"
+        description="formula of states, in any unit, such as `0.5 * velocity**2 - 9.81 * "
+        "cos(angle)`; friction can only reduce it"
     )
     within: Ratio = Field(
         default=0.05,
@@ -79,8 +78,8 @@ class Verify(Settings):
         Annotated[SerializeAsAny[Baseline], BeforeValidator(pick(BASELINES, Baseline))],
     ] = Field(
         default={},
-        description="simple models of your own that the model is compared with, by name: "
-        "`file.py:function` beside the task file, (states, past_actions, actions) -> states",
+        description="custom reference models by name: `file.py:function` relative to the task "
+        "file, (states, past_actions, actions) -> states",
         exclude_if=lambda value: not value,
     )
     closed_loop: CountOrZero = Field(
@@ -97,7 +96,7 @@ class Verify(Settings):
         return value
 
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
-        """Return problems of names that are not states or channels of the task."""
+        """Return problems: names that are not states or channels of the task."""
         states = [name for name, channel in channels.items() if channel.role == "state"]
         channel_names = [name for name, one in channels.items() if one.role in ("state", "action")]
         errors: Problems = []

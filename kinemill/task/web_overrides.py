@@ -1,8 +1,8 @@
-"""Protects settings that name code, files or machines from requests over the web.
+"""Protect settings of code, files and machines from web requests.
 
-A field declares itself with `Annotated[str, LOCAL]`. Its value then comes from the task file, or
-from a user of this machine (`kinemill run --set`, Python), never from run configuration that the
-web pages, GraphQL or `kinemill runs start` send. The value is checked before any other use.
+A protected field has the annotation `Annotated[str, LOCAL]`. Its value comes from the task file or
+from a user of this machine (`kinemill run --set`, Python), never from run configuration of the web
+pages, GraphQL or `kinemill runs start`. The value is checked before any other use.
 """
 
 import json
@@ -25,10 +25,10 @@ class Context:
     """The pydantic validation context of a task.
 
     Attributes:
-        folder: of the task file; relative paths start there.
-        allowed: values of marked fields that web requests may use, since the task file has them;
-            None for a user of this machine.
-        validated: values of marked fields that were validated.
+        folder: folder of the task file, for relative paths.
+        allowed: values of marked fields in the task file, which web requests can use; None for a
+            user of this machine.
+        validated: validated values of marked fields.
     """
 
     folder: Path
@@ -36,17 +36,17 @@ class Context:
     validated: set[Value] = field(default_factory=set[Value])
 
     def values(self) -> dict[str, object]:
-        """Return it as the mapping that pydantic expects."""
+        """Return the context as a mapping for pydantic."""
         return {"folder": self.folder, "settings": self}
 
 
 @dataclass(frozen=True)
 class Local:
-    """Marks a field whose value the web cannot choose.
+    """Annotation of a field that web requests cannot set.
 
     Attributes:
-        public: prefix of values that are harmless, such as `models:/`.
-        code: the value names code, as `file.py:name` or `module:name`.
+        public: prefix of safe values, such as `models:/`.
+        code: whether the value is code, `file.py:name` or `module:name`.
     """
 
     public: str | None = None
@@ -55,14 +55,14 @@ class Local:
     def __get_pydantic_core_schema__(
         self, source: object, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        """Return the schema of the field, preceded by the check."""
+        """Return the schema of the field with the check before it."""
         return core_schema.with_info_before_validator_function(self._checked, handler(source))
 
     def _checked(self, value: object, info: ValidationInfo) -> object:
         return self.check(str(info.field_name), value, info.context)
 
     def check(self, name: str, value: object, values: object) -> object:
-        """Return the value of a field if the request may set it.
+        """Return the value of a field if the request is allowed to set it.
 
         Args:
             name: of the field.
@@ -70,7 +70,7 @@ class Local:
             values: pydantic's context.
 
         Raises:
-            ValueError: A web request chose a value that the task file does not have.
+            ValueError: A web request set a value that is not in the task file.
         """
         context = values.get("settings") if isinstance(values, dict) else None
         if not isinstance(context, Context):
@@ -81,21 +81,21 @@ class Local:
             return value
         if value is not None and named not in context.allowed:
             message = (
-                "names code, a file or a machine, which web requests cannot choose; set it in the "
-                "task file, or use kinemill run on the machine itself"
+                "is code, a file or a machine, which web requests cannot set; set it in the task "
+                "file, or use kinemill run on the machine itself"
             )
             raise ValueError(message)
         path = file_of(value) if self.code and isinstance(value, str) else None
         if path is not None and not _lies_in(context.folder, path):
             message = (
-                f"is outside of {context.folder}, the only folder from which the server loads code"
+                f"is outside of {context.folder}, the only folder with code that the server loads"
             )
             raise ValueError(message)
         return value
 
 
 def allow(name: str, value: object, values: object) -> None:
-    """Record a value of a task file, so that web requests may send it again.
+    """Record a value of a task file, which web requests can then use.
 
     Args:
         name: of the field.
@@ -109,16 +109,16 @@ def allow(name: str, value: object, values: object) -> None:
 
 LOCAL = Local()
 CODE = Local(code=True)
-MODEL = Local(public="models:/")  # a registered model; a folder of one stays local
+MODEL = Local(public="models:/")  # a registered model; the folder of a model is protected
 
 
 def mark_of(info: Any) -> Local | None:
-    """Return the mark of a pydantic field, if it has one."""
+    """Return the annotation `Local` of a pydantic field, or None."""
     return next((one for one in info.metadata if isinstance(one, Local)), None)
 
 
 def marked_values(part: object) -> Iterator[Value]:
-    """Yield the values of marked fields in a part of a task, and in all parts below."""
+    """Yield the values of marked fields in a part of a task and in all parts below."""
     if isinstance(part, BaseModel):
         for name, info in type(part).model_fields.items():
             if mark_of(info):
@@ -134,7 +134,7 @@ def marked_values(part: object) -> Iterator[Value]:
 
 
 def within(folder: Path, requested: Path) -> Path:
-    """Return the resolved path of a web request; symbolic links cannot leave the folder.
+    """Return the resolved path of a web request; it cannot leave the folder by links.
 
     Args:
         folder: the folder that must contain it; a relative path starts there.

@@ -1,7 +1,7 @@
-"""YAML 1.2 with line numbers: the values of a task file and their locations.
+"""YAML 1.2 with line numbers: values of a task file and their locations.
 
-Stock PyYAML follows YAML 1.1: it reads `1e-3` as text, `on` as true and `012` as 10, and silently
-keeps the last of two equal keys. Here scalars follow the YAML 1.2 core schema and duplicate keys
+PyYAML implements YAML 1.1: it reads `1e-3` as text, `on` as true and `012` as 10, and silently
+keeps the last of two equal keys. Here scalars follow the YAML 1.2 core schema, and duplicate keys
 are errors.
 """
 
@@ -48,7 +48,7 @@ for _kind, _pattern, _first in _CORE_SCHEMA:
     )
 
 
-# The same loader on libyaml takes a sixth of the time; a PyYAML can be built without it.
+# The loader on libyaml takes a sixth of the time; some builds of PyYAML lack it.
 _Fast: type[yaml.SafeLoader | yaml.CSafeLoader] = _Core
 if yaml.__with_libyaml__:
     _Fast = type(
@@ -60,7 +60,7 @@ if yaml.__with_libyaml__:
 class Document:
     """A parsed YAML file: its value, and the line (from 1) of every key and item in it.
 
-    A task that is no file has no path and no lines.
+    A task without a file has no path and no lines.
     """
 
     path: Path | None
@@ -74,7 +74,7 @@ class Document:
         return self.lines.get(location, 1)
 
     def position(self, location: Location) -> str:
-        """Return file and line of `location`, for errors; the name of a task that is no file."""
+        """Return file and line of `location`, for errors; without a file the task's name."""
         if self.path is not None:
             return f"{self.path}:{self.line(location)}"
         name = self.value.get("task") if isinstance(self.value, dict) else None
@@ -106,13 +106,13 @@ def read_yaml(path: Path) -> Document:
 
 
 class _Blocks(yaml.SafeDumper):
-    """Writes texts of several lines, such as own code, as blocks that people can read."""
+    """Dumper that writes texts of several lines, such as custom code, as literal blocks."""
 
     def represent_text(self, text: str) -> yaml.ScalarNode:
         """Return the node of a text."""
         style = "|" if "\n" in text else None
         if any(pattern.fullmatch(text) for _, pattern, _ in _CORE_SCHEMA):
-            style = "'"  # PyYAML writes text such as 1e3, a number in YAML 1.2, without quotes
+            style = "'"  # PyYAML would not quote text such as 1e3, a number in YAML 1.2
         return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
@@ -120,7 +120,7 @@ _Blocks.add_representer(str, _Blocks.represent_text)
 
 
 class _Line(_Blocks):
-    """Writes texts of several lines with escapes."""
+    """Dumper that writes texts of several lines with escapes."""
 
     def represent_text(self, text: str) -> yaml.ScalarNode:
         """Return the node of a text."""
@@ -132,7 +132,7 @@ _Line.add_representer(str, _Line.represent_text)
 
 
 def dump_yaml(value: Json) -> str:
-    """Return a task, or a document that holds one, as YAML with its keys in their order."""
+    """Return a task, or a document with one, as YAML; keys keep their order."""
     return yaml.dump(value, Dumper=_Blocks, sort_keys=False, allow_unicode=True)
 
 
@@ -159,13 +159,13 @@ def _compose(text: str) -> yaml.Node | None:
         _check_depth(yaml.parse(text, Loader=_Fast))
         return _Fast(text).get_single_node()
     except yaml.YAMLError:
-        # PyYAML's messages name the character that libyaml only calls one.
+        # Messages of PyYAML name the invalid character, those of libyaml do not.
         _check_depth(yaml.parse(text, Loader=_Core))
         return _Core(text).get_single_node()
 
 
 def _check_depth(events: Iterator[yaml.Event]) -> None:
-    """Refuse deep nesting: nodes are composed recursively, by libyaml without a limit."""
+    """Refuse deep nesting: libyaml composes nodes recursively without a limit."""
     depth = 0
     for event in events:
         depth += isinstance(event, yaml.CollectionStartEvent)
@@ -176,7 +176,7 @@ def _check_depth(events: Iterator[yaml.Event]) -> None:
 
 
 def scalar(text: str, where: str = "value") -> object:
-    """Read one value as a task file would: `1e-3` is a number, `on` is text, `[1, 2]` a list.
+    """Parse a value as in a task file: `1e-3` is a number, `on` is text, `[1, 2]` a list.
 
     Raises:
         BadInput: The text is not YAML; the message begins with `where`.
@@ -203,7 +203,7 @@ MANY = f"more than {MOST_VALUES} values, aliases counted as often as they are us
 
 
 class _Reader:
-    """Converts YAML nodes to plain values, and records lines and duplicate keys."""
+    """Converter of YAML nodes to plain values; it records lines and duplicate keys."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -88,9 +88,9 @@ def test_the_tip_is_where_the_predicted_angles_put_it():
         (
             "control.derived",
             {"angle": "2 * angle"},
-            "angle: must be a name that is not used elsewhere",
+            "angle: is already used; choose another name",
         ),
-        ("control.derived", {"sin": "2 * angle"}, "is not used elsewhere"),
+        ("control.derived", {"sin": "2 * angle"}, "is already used"),
         ("control.start", {"torque": [0, 1]}, "no state 'torque'"),
         ("control.plant", "pendulumm", "did you mean 'pendulum'"),
         ("control.controller.type", "mpi", "did you mean 'mppi'"),

@@ -35,7 +35,7 @@ def job():
 def test_a_launch_that_names_a_file_is_refused_where_the_plan_is_made(workspace, evil, key):
     """`launchRun` and the launchpad make this plan before there is a run."""
     config = run_config(load_task(TASK), {key: f"{evil}:f"}, None)
-    with pytest.raises(dg.DagsterInvalidConfigError, match="web requests cannot choose"):
+    with pytest.raises(dg.DagsterInvalidConfigError, match="web requests cannot set"):
         dg.validate_run_config(job(), config)
 
 
@@ -44,7 +44,7 @@ def test_a_run_that_was_stored_before_is_refused_when_it_starts(workspace, evil,
     task = load_task(TASK)
     resource = chain_job(task).resource_defs[TASK]
     context = dg.build_init_resource_context(config={"learn": {"eval_callback": f"{evil}:f"}})
-    with pytest.raises(BadInput, match="web requests cannot choose"):
+    with pytest.raises(BadInput, match="web requests cannot set"):
         next(resource.resource_fn(context))
     made = chain_job(task, web=False).resource_defs[TASK]
     assert next(made.resource_fn(context)).task.learn.eval_callback == f"{evil}:f"
@@ -65,7 +65,7 @@ def test_a_search_takes_no_code_and_no_task_file_of_the_web(workspace, evil, tas
     (evil.parent / "other.yaml").write_text(text)
     spelled = {key: _filled(value, evil) for key, value in overrides.items()}
     config = {"task": task.format(folder=evil.parent), "trials": 1, "overrides": spelled}
-    with pytest.raises(BadInput, match=r"web requests cannot choose|is fixed in a search|unknown"):
+    with pytest.raises(BadInput, match=r"web requests cannot set|is fixed in a search|unknown"):
         tune.execute_in_process(run_config={"ops": {"trials": {"config": config}}})
 
 

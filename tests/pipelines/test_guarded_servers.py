@@ -157,7 +157,7 @@ def test_an_operator_runs_no_code_by_uploading_a_file(served):
     response = subprocess.run(
         [*sent, "-d", requested], check=True, capture_output=True, text=True, timeout=120
     )
-    assert "web requests cannot choose" in response.stdout
+    assert "web requests cannot set" in response.stdout
     assert "LaunchRunSuccess" not in response.stdout
     command = [sys.executable, "-c", "from kinemill.cli import main; main()", "runs", "start", TASK]
     started = subprocess.run(
@@ -167,7 +167,7 @@ def test_an_operator_runs_no_code_by_uploading_a_file(served):
         check=False,
     )
     assert started.returncode == 2
-    assert "web requests cannot choose" in started.stderr
+    assert "web requests cannot set" in started.stderr
     assert not uploaded.with_name("evil.py.ran").exists()
 
 

@@ -95,5 +95,5 @@ def test_own_code_is_not_in_the_form_and_not_accepted_from_it():
         {"type": "my_aug.py:shake"},
         {"type": "other.py:Net"},
     ):
-        with pytest.raises(KinemillError, match="web requests cannot choose"):
+        with pytest.raises(KinemillError, match="web requests cannot set"):
             form.effective({"learn": {"model": model}})

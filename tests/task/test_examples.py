@@ -29,7 +29,7 @@ def test_a_bare_clone_has_the_demo_task_alone():
 def test_a_copy_has_the_same_content_and_replaces_nothing(tmp_path):
     copied = copy_example("reach", tmp_path / "tasks")
     assert copied.read_bytes() == (EXAMPLES / "reach.yaml").read_bytes()
-    with pytest.raises(BadInput, match="is there already"):
+    with pytest.raises(BadInput, match="already exists"):
         copy_example("reach", tmp_path / "tasks")
 
 

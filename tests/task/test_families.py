@@ -41,7 +41,7 @@ def test_a_way_of_learning_within_another_has_the_same_families():
     task = load_task("mini_bdx", algorithm | {"learn.physics.algorithm.type": "a2c"})
     assert task.learn.physics.algorithm.type == "a2c"
     task = load_task("mini_bdx", algorithm | {"learn.physics.algorithm.type": "sac"})
-    assert "dropped n_steps, which sac does not have" in task.notes[0]
+    assert "dropped n_steps, which sac lacks" in task.notes[0]
 
 
 def test_an_unknown_key_of_a_head_is_told_with_the_nearest():

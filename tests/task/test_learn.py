@@ -89,9 +89,9 @@ def test_steps_cannot_be_asked_for_before_windows_are_counted():
         (
             "cartpole_rl",
             {"learn.epochs": 3},
-            r"learn\.epochs.*passes over no data; set `steps`",
+            r"learn\.epochs.*does not apply to reinforcement learning; set `steps`",
         ),
-        ("mini_bdx", {"learn.physics": {"epochs": 3}}, r"learn\.physics\.epochs.*no data"),
+        ("mini_bdx", {"learn.physics": {"epochs": 3}}, r"learn\.physics\.epochs.*does not apply"),
     ],
 )
 def test_reinforcement_learning_says_why_it_has_no_epochs(task, change, why):

@@ -34,7 +34,7 @@ def test_states_come_before_actions_however_they_are_listed(load):
         ("dt: 0.01", "dt: on", "arm.yaml:2: dt: Input should be a valid number"),
         ("task: arm", "task: leg", "arm.yaml:1: task: 'leg' is in a file called arm.yaml"),
         ("task: arm", "task: Arm", "arm.yaml:1: task: 'Arm' is not a valid task name"),
-        ("task: arm", "task: pass", "arm.yaml:1: task: 'pass' is a keyword of Python"),
+        ("task: arm", "task: pass", "arm.yaml:1: task: 'pass' is a Python keyword"),
         ("limits:", "limit:", "channels.qd.limit: unknown key; did you mean 'limits'?"),
         ("unit: deg}", "unt: deg}", "channels.q.source.1.unt: unknown key; did you mean 'unit'?"),
         (
@@ -49,7 +49,11 @@ def test_states_come_before_actions_however_they_are_listed(load):
         ("unit: N*m", "unit: rad/)", "arm.yaml:6: channels.tau.unit: unit 'rad/)': is not known"),
         ("unit: N*m", "unit: '('", "arm.yaml:6: channels.tau.unit: unit '(': is not known"),
         ("unit: deg", "unit: m", "arm.yaml:4: channels.q: unit 'm': cannot be converted to 'rad'"),
-        ("unit: rad,", "unit: deg,", "arm.yaml:4: channels.q: an angle is kept in rad, not 'deg'"),
+        (
+            "unit: rad,",
+            "unit: deg,",
+            "arm.yaml:4: channels.q: an angle has the unit rad, not 'deg'",
+        ),
         (
             "unit: rad/s",
             "unit: rad",
@@ -185,16 +189,14 @@ def test_overrides_are_spelled_as_in_the_file(load):
 def test_a_changed_type_drops_the_keys_the_new_one_lacks_and_says_so(load):
     task = load(sets=("learn.model.type=gru", "learn.model.hidden_size=16"))
     assert (task.learn.model.type, task.learn.model.hidden_size) == ("gru", 16)
-    assert task.notes == [
-        "--set learn.model.type=gru: dropped hidden_sizes, which gru does not have"
-    ]
+    assert task.notes == ["--set learn.model.type=gru: dropped hidden_sizes, which gru lacks"]
 
 
 def test_a_changed_type_in_a_list_drops_keys_too(load):
     more = "augment: [{type: gaussian_noise, std: {qd: 0.1}}]\n"
     task = load(more=more, sets=("augment.0.type=mirror", "augment.0.flip=[q, qd, tau]"))
     assert task.augment[0].type == "mirror"
-    assert task.notes == ["--set augment.0.type=mirror: dropped std, which mirror does not have"]
+    assert task.notes == ["--set augment.0.type=mirror: dropped std, which mirror lacks"]
 
 
 def test_a_type_that_stays_drops_nothing(load):
@@ -214,7 +216,7 @@ def test_a_whole_part_can_be_replaced(load):
         ("learn.history=-1", "--set learn.history: Input should be greater than 0; found -1"),
         ("channels.zz.unit=m", "--set channels.zz.unit: channels.zz.role: is missing"),
         ("learn.model.type=grru", "did you mean 'gru'? (after --set learn.model.type)"),
-        ("channels.q.unit=m", "an angle is kept in rad, not 'm'"),
+        ("channels.q.unit=m", "an angle has the unit rad, not 'm'"),
         ("task=leg", "--set task: 'leg' is in a file called arm.yaml"),
     ],
 )

@@ -70,7 +70,10 @@ def test_keys_that_make_no_sense_for_a_role_are_refused(write, old, new, said):
         ("validate: {max_jump: {bounds: {camera: 1}}}\n", "unknown channel"),
         ("validate: {max_jump: {bounds: {reward: 1}}}\n", "unknown channel"),
         ("augment: [{type: gaussian_noise, std: {said: 1}}]\n", "is of role text, not a number"),
-        ("augment: [{type: image_crop, channels: [said]}]\n", "is no image channel; known: camera"),
+        (
+            "augment: [{type: image_crop, channels: [said]}]\n",
+            "is not a channel of role image; known: camera",
+        ),
     ],
 )
 def test_checks_know_states_and_actions_and_augmentations_of_numbers_no_pictures(write, more, said):

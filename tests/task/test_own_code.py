@@ -98,7 +98,10 @@ def test_the_text_of_the_file_is_part_of_the_task(own, tmp_path):
         ("class Net:\n    pass\n", "takes no 'inputs'; expected the parameters"),
         ("def Net(inputs, outputs, type=1): pass\n", "a parameter 'type', which is reserved"),
         ("def Net(inputs, outputs, build=1): pass\n", "a parameter 'build', which is reserved"),
-        ("class X: pass\ndef Net(inputs, outputs, x: X = 1): pass\n", "that no task file can hold"),
+        (
+            "class X: pass\ndef Net(inputs, outputs, x: X = 1): pass\n",
+            "that task files do not support",
+        ),
         ("import other\n", "imports other, another file of the project"),
         ("from . import other\n", "another file of the project"),
     ],
@@ -146,7 +149,7 @@ def test_a_component_names_own_code_beside_its_file(tmp_path):
     component = {"type": "kinemill_dagster.KinemillTask", "attributes": task}
     (folder / "defs.yaml").write_text(yaml.safe_dump(component))
     assert load_task(folder / "defs.yaml").learn.model.width == 4
-    with pytest.raises(TaskError, match="web requests cannot choose"):
+    with pytest.raises(TaskError, match="web requests cannot set"):
         load_task(folder / "defs.yaml", {"learn.loss": "my_net.py:huber"}, web=True)
 
 
@@ -172,7 +175,7 @@ WEB = [
 def test_own_code_is_never_accepted_from_the_web(own, tmp_path, overrides):
     ran = tmp_path / "ran"
     (tmp_path / "other.py").write_text(f"open({str(ran)!r}, 'w')\n{NET}")
-    with pytest.raises(TaskError, match="web requests cannot choose"):
+    with pytest.raises(TaskError, match="web requests cannot set"):
         own(overrides=overrides, web=True)
     assert not ran.exists()
 
@@ -187,7 +190,7 @@ def test_a_web_request_may_send_the_whole_settings_back(own, tmp_path):
     same = {"learn.model": {"type": "my_net.py:Net", "source": NET, "width": 5}}
     assert own(overrides=same, web=True).learn.model.width == 5
     overrides_ = {"learn.loss": {"type": "my_net.py:huber", "source": NET}}
-    with pytest.raises(TaskError, match="web requests cannot choose"):
+    with pytest.raises(TaskError, match="web requests cannot set"):
         own(overrides=overrides_, web=True)
 
 
@@ -198,7 +201,7 @@ def test_a_task_of_the_web_names_no_code(tmp_path, monkeypatch):
     assert make_task(task, web=True).learn.model.type == "mlp"
     task["learn"]["model"] = {"type": "my_net.py:Net"}
     assert make_task(task).learn.model.width == 4
-    with pytest.raises(TaskError, match="web requests cannot choose"):
+    with pytest.raises(TaskError, match="web requests cannot set"):
         make_task(task, web=True)
 
 

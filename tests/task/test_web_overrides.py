@@ -236,7 +236,7 @@ CHANGES = {
 @pytest.mark.parametrize("name", CHANGES)
 def test_the_web_names_no_code_file_or_machine(load, name):
     own = ENVIRONMENT if "environment" in next(iter(CHANGES[name])) else {}
-    with pytest.raises(TaskError, match=r"web requests cannot choose|String should match pattern"):
+    with pytest.raises(TaskError, match=r"web requests cannot set|String should match pattern"):
         load(own, CHANGES[name])
 
 
@@ -247,7 +247,7 @@ def test_a_file_is_not_even_read_before_it_is_refused(load, tmp_path, monkeypatc
     monkeypatch.setattr(mujoco.MjModel, "from_xml_path", lambda _: pytest.fail("it was read"))
     (tmp_path / "x.xml").write_text("<mujoco/>")
     model = {"type": "rigid_body", "mass": "mjcf", "mjcf": str(tmp_path / "x.xml")}
-    with pytest.raises(TaskError, match="web requests cannot choose"):
+    with pytest.raises(TaskError, match="web requests cannot set"):
         load({}, {"learn.model": model})
 
 
@@ -269,7 +269,7 @@ def test_what_the_task_file_names_stays_in_force(load):
 
 
 def test_a_value_of_one_field_is_none_of_another(load):
-    with pytest.raises(TaskError, match="web requests cannot choose"):
+    with pytest.raises(TaskError, match="web requests cannot set"):
         load({"learn.eval_callback": "look.py:f"}, {"environment": "look.py:f"})
 
 
@@ -279,7 +279,7 @@ def test_the_server_loads_no_code_from_outside_the_tasks_folder(load, tmp_path, 
     (tmp_path / "evil.py").touch()
     (tmp_path / "tasks" / "link.py").symlink_to(tmp_path / "evil.py")
     own = {"learn.eval_callback": hook}
-    with pytest.raises(TaskError, match="the only folder from which the server loads code"):
+    with pytest.raises(TaskError, match="the only folder with code that the server loads"):
         load(own, {"learn.steps": 3})
     assert load(own, {"learn.steps": 3}, web=False).learn.eval_callback
 

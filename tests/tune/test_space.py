@@ -110,7 +110,7 @@ def test_items_have_names_that_tell_them_apart():
             "unknown key 'lg'; did you mean 'log'",
         ),
         ("    learn: {history: {rnge: [1, 2]}}\n", "expected a value, {select: [...]} or {range: "),
-        ("    lern: 3\n", "tune.space.lern: cannot be searched: trials are compared on the same"),
+        ("    lern: 3\n", "tune.space.lern: cannot be searched: all trials must use the same"),
         ("    learn: {device: {select: [cpu]}}\n", "is fixed in a search"),
         ("    augment: [{type: mirror, flip: {select: [[velo]]}}]\n", "did you mean 'velocity'?"),
     ],

@@ -195,7 +195,7 @@ def test_a_bad_name_is_refused(site, preview, name):
 
 def test_a_keyword_of_python_names_no_task(site, preview):
     message = site.post("tasks", {"task": {**preview.task, "task": "class"}}, 400)["message"]
-    assert "is a keyword of Python" in message
+    assert "is a Python keyword" in message
 
 
 @pytest.mark.parametrize("name", [".hidden.csv", "~x.csv", "x.csv.part", "é" * 150])
