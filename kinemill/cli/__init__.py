@@ -11,7 +11,7 @@ from kinemill.process import tune_process
 
 
 def main() -> None:
-    """Run the command; if a signal ends it, report that in one line."""
+    """Run the command; report a signal in one line."""
     SIGNALS.install()
     try:
         _main()
@@ -22,14 +22,14 @@ def main() -> None:
 
 
 def _main() -> None:
-    """Run the command; if only the runtime is installed, report the missing package."""
+    """Run the command; report a missing package if only the runtime is installed."""
     tune_process()
     try:
         from kinemill.cli.app import main as run
     except ModuleNotFoundError as missing:
         sys.stderr.write(
-            f"kinemill: the command needs {missing.name!r}, which is not installed; this is the "
-            "runtime alone. pip install 'kinemill[cpu]' or 'kinemill[gpu]'\n"
+            f"kinemill: the command needs {missing.name!r}, which is not installed; only the "
+            f"runtime is installed. Run pip install 'kinemill[cpu]' or 'kinemill[gpu]'\n"
         )
         raise SystemExit(2) from missing
     run()

@@ -10,11 +10,11 @@ from kinemill.store import Json
 from kinemill.store.home import Home
 
 _FAILED = 1
-_HOW = "no alert is sent: write alerts.yaml into the home, see docs/operations.md"
+_HOW = "alerts are off: create alerts.yaml in the home, see docs/operations.md"
 
 
 def list_receivers(as_json: JsonOption = False) -> None:
-    """List who receives alerts, and how many were sent.
+    """List the receivers of alerts and the number of alerts sent.
 
     Alerts report failures, refusals and drift.
 
@@ -53,13 +53,13 @@ def _report(lines_of: Callable[..., list[Json]], *, as_json: bool) -> None:
 
 
 def _test(home: Home, settings: Any) -> list[Json]:
-    """Send one alert to every receiver, one after the other."""
+    """Send one alert to each receiver in turn."""
     from kinemill.api.project import project
 
     note = {
         "kind": "test",
         "title": "kinemill: a test",
-        "body": f"alerts of {home.root.name} reach you",
+        "body": f"alerts of {home.root.name} work",
         "link": "",
     }
     lines: list[dict[str, Any]] = []
@@ -70,7 +70,7 @@ def _test(home: Home, settings: Any) -> list[Json]:
 
 
 def _waiting(home: object, settings: Any) -> list[Json]:
-    """Return the number of alerts per receiver that are queued, sent and given up."""
+    """Return the number of queued, sent and dropped alerts by receiver."""
     from kinemill.api.project import project
     from kinemill.store import read_json
 

@@ -1,4 +1,4 @@
-"""The command line: commands by group, loaded when they are used, and the report of an error."""
+"""The command line: lazily loaded commands by group, and error messages."""
 
 import sys
 from importlib import import_module
@@ -10,8 +10,11 @@ from typer.core import TyperCommand, TyperGroup
 from kinemill.interrupts import is_interruption
 
 Commands = dict[str, tuple[str, str]]
-"""By command name, in the order of the help: `MODULE.FUNCTION` of `kinemill.cli`, and the first
-line of its docstring, so that the help of a group imports no command."""
+"""Commands by name, in the order of the help.
+
+Each has `MODULE.FUNCTION` of `kinemill.cli` and the first line of its docstring, so that the help
+of a group imports no command.
+"""
 
 
 class LazyCommand(TyperCommand):
@@ -30,7 +33,7 @@ class LazyCommand(TyperCommand):
 
 
 class LazyGroup(TyperGroup):
-    """A group of commands that imports only the command that is run or completed."""
+    """A group of commands that imports a command when it is run or completed."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Return the name, the loaded command and the remaining arguments."""
@@ -49,7 +52,7 @@ _TOP: Commands = {
     "version": ("doctor.version", "Print the version of kinemill."),
 }
 _EXAMPLES: Commands = {
-    "list": ("examples.list_examples", "List the tasks that come with kinemill."),
+    "list": ("examples.list_examples", "List the example tasks of kinemill."),
     "copy": ("examples.copy", "Copy an example to the tasks of the project."),
 }
 _TASK: Commands = {
@@ -65,18 +68,18 @@ _DATA: Commands = {
     "views": ("search.list_views", "List or delete the saved queries of a task."),
     "tag": ("tags.tag", "Tag a recording, or a span of time in it."),
     "tags": ("tags.list_tags", "List the tags of a task's recordings."),
-    "edit": ("edits.edit", "Edit how a recording is read, until it is undone."),
+    "edit": ("edits.edit", "Edit how a recording is read; reversible."),
     "edits": ("edits.list_edits", "List the edits of a task's recordings: who, when and why."),
     "show": ("quarantine.show_recording", "Show the status, faults and decisions of a recording."),
     "view": ("view.view", "Plot a recording on an HTML page."),
-    "drift": ("drift.drift", "List new episodes on which the champion is too wrong."),
+    "drift": ("drift.drift", "List new episodes with large errors of the champion."),
     "export": ("export.export_data", "Write the episodes of a dataset version to files."),
-    "reprocess": ("data.reprocess", "Process recordings again where rules changed."),
+    "reprocess": ("data.reprocess", "Process recordings again whose rules changed."),
     "forget": ("data.forget", "Remove a recording permanently."),
 }
 _QUARANTINE: Commands = {
-    "list": ("quarantine.list_held_back", "List recordings that are not wholly accepted."),
-    "release": ("quarantine.release", "Accept a recording as it is, in spite of its faults."),
+    "list": ("quarantine.list_held_back", "List recordings that are not fully accepted."),
+    "release": ("quarantine.release", "Accept a recording despite its faults."),
     "reject": ("quarantine.reject", "Exclude a recording from datasets."),
     "undo": ("quarantine.undo", "Withdraw the decision on a recording."),
 }
@@ -94,13 +97,13 @@ _MODEL: Commands = {
     "simulate": ("simulate.simulate", "Simulate with a learned model."),
     "rollout": ("rollout.rollout", "Run a controller or a policy and log its episodes."),
     "report": ("server.report", "Write the HTML report of one version."),
-    "export": ("export.export", "Copy a registered model to a folder that runs anywhere."),
+    "export": ("export.export", "Copy a registered model to a portable folder."),
     "verify": ("verify.verify", "Verify an exported model folder."),
     "approve": ("promote.approve", "Approve a version and run the gate again."),
     "promote": ("promote.promote", "Make a version champion."),
     "rollback": ("promote.rollback", "Roll back to the previous champion."),
     "canary": ("pull.canary", "Serve a version to a share of the robots first."),
-    "pull": ("pull.pull", "Download a version to a folder that robots load."),
+    "pull": ("pull.pull", "Download a version to the model folder of a robot."),
     "audit": ("promote.audit", "List every change of champion: who, when and why."),
     "lineage": ("datasets.lineage", "List the recordings that a model was trained on."),
     "tune": ("tune.tune", "Search for better settings."),
@@ -134,7 +137,7 @@ _USERS: Commands = {
     "remove": ("server.remove_user", "Remove a user of the web pages."),
 }
 _ALERTS: Commands = {
-    "list": ("alerts.list_receivers", "List who receives alerts, and how many were sent."),
+    "list": ("alerts.list_receivers", "List receivers of alerts and the number of alerts."),
     "test": ("alerts.send_test", "Send a test alert to every receiver."),
 }
 
@@ -149,8 +152,8 @@ def _group(
     """Return a group of commands.
 
     Args:
-        name: of the group.
-        summary: of the help.
+        name: name of the group.
+        summary: summary line of the help.
         example: a command line, without `kinemill`.
         members: commands and groups in the order of the help.
         kind: class of the group.
@@ -169,7 +172,7 @@ def _commands(summaries: Commands) -> list[LazyCommand]:
 
 
 class _Examples(LazyGroup):
-    """The group of the examples, which lists them without a command."""
+    """The group of the examples; without a command it lists them."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Run `list` without arguments."""
@@ -202,7 +205,7 @@ def _tree() -> list[LazyCommand | LazyGroup]:
             *_commands(_DATA),
             _group(
                 "quarantine",
-                "Release or reject held-back recordings.",
+                "Release or reject quarantined recordings.",
                 "data quarantine list my_robot",
                 *_commands(_QUARANTINE),
             ),
@@ -281,7 +284,7 @@ def main() -> None:
     try:
         app()
     except Exception as error:
-        if is_interruption(error):  # a library converted the signal to an error
+        if is_interruption(error):  # a library has converted the signal to an error
             raise
         from kinemill.failures import report
 

@@ -23,13 +23,13 @@ def demonstrate(
     """Write an expert's episodes as logs, and report their results.
 
     Args:
-        task: with an `environment` part.
+        task: task with an `environment` part.
         to: folder for the logs.
-        seeds: of the initial states.
-        expert: chooses the actions; None: the environment's own expert.
+        seeds: seeds of the initial states.
+        expert: policy of the demonstrations; None: the environment's expert.
         workers: number of processes.
-        failures: whether to write failed episodes as well.
-        as_json: whether to print one document.
+        failures: whether to write failed episodes, too.
+        as_json: whether to print a JSON document.
     """
     from kinemill.api.progress import StderrProgress, counted
     from kinemill.environments import demonstrations
@@ -51,12 +51,12 @@ def demonstrate(
 
 
 def load_expert(task: Task, planner: Any, model: str | None) -> Agent | None:
-    """Return the expert: a planner, or a trained policy; None for the environment's own.
+    """Return the expert: a planner, or a trained policy; None: the environment's expert.
 
     Args:
-        task: defines states and actions.
-        planner: plans from states and past actions; or None.
-        model: a policy's folder or address; or None.
+        task: task with states and actions.
+        planner: planner with states and past actions as inputs, or None.
+        model: folder or address of a policy, or None.
     """
     if planner is not None:
         from kinemill.control.planner_expert import PlannerExpert

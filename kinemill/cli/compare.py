@@ -58,7 +58,7 @@ def compare(
     if not second.startswith((":", "@")):
         other, second = address_of(b)
         if other.name != task.name:
-            raise BadInput(b, f"is of task {other.name}", expected=f"a version of {task.name}")
+            raise BadInput(b, f"belongs to task {other.name}", expected=f"a version of {task.name}")
     comparison = comparison_document(measure(task, Home.resolve(), first, second))
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
@@ -128,7 +128,7 @@ def _print_horizons(comparison: DynamicsComparison) -> None:
 
 
 def _ratio(one: Comparison) -> str:
-    """Spell a ratio, with a word if the difference is significant."""
+    """Return a ratio as text, with a word if the difference is significant."""
     if not math.isfinite(one.ratio):
         return "diverges"
     text = quantity(one.ratio, 3)

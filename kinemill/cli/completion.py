@@ -6,12 +6,12 @@ from pathlib import Path
 
 
 def complete_task(incomplete: str) -> list[str]:
-    """Return the task names that start with what was typed."""
+    """Return the task names with the typed prefix."""
     return [name for name in _task_names() if name.startswith(incomplete)]
 
 
 def complete_model(incomplete: str) -> list[str]:
-    """Return the task names and the addresses `TASK@alias`, `TASK:version` that match."""
+    """Return the matching task names and addresses `TASK@alias`, `TASK:version`."""
     names = _task_names()
     addresses = [address for name in names for address in (name, *_addresses(name))]
     return [address for address in addresses if address.startswith(incomplete)]
@@ -35,7 +35,7 @@ def _task_names() -> list[str]:
 
 
 def _component_name(path: Path) -> str:
-    """Return the task of a component: the file that it names, or its folder."""
+    """Return the task of a component: the name of its task file or of its folder."""
     import yaml
 
     try:

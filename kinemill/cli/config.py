@@ -1,4 +1,4 @@
-"""`kinemill config`: all settings of a run, and where each value comes from."""
+"""`kinemill config`: all settings of a run and their origin."""
 
 import json
 
@@ -15,8 +15,8 @@ def config(
 ) -> None:
     """Print all settings of a run with their origin.
 
-    Each line is a dotted key with its value, then the line of the task file, the preset or the
-    override that set it, or `default`.
+    Each line has a dotted key, its value, and its origin: a line of the task file, a preset, an
+    override, or `default`.
 
     Example: kinemill config gym:CartPole-v1 --with algorithm=a2c
     """

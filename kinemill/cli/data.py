@@ -30,7 +30,7 @@ Recording = Annotated[
 ]
 Because = Annotated[str, typer.Option("--because", help="Reason, written to the audit log.")]
 
-_NAMED = 8  # ignored files that are listed
+_NAMED = 8  # most ignored files in a list
 
 
 def ingest(
@@ -43,7 +43,7 @@ def ingest(
 ) -> None:
     """Read logs into the store.
 
-    Logs that the store already holds are skipped. A rejected log is listed with the reason.
+    Logs that are already in the store are skipped. A rejected log is listed with the reason.
 
     Example: kinemill data ingest my_robot path/to/logs
     """
@@ -92,7 +92,7 @@ def check(
     if as_json:
         document({"files": entries, "dataset": problem or None})
     else:
-        show_files(f"logs, as {loaded.name} would take them", entries)
+        show_files(f"logs, checked for {loaded.name}", entries)
     if problem:
         notify(f"no model can be trained on these logs: {spell_name(problem)}")
     if problem or any(gives_nothing(entry) for entry in entries):
@@ -126,7 +126,7 @@ def list_recordings(
 
 
 def _print_ignored(ignored: dict[str, str]) -> None:
-    """Report which files were ignored, and why."""
+    """Print the ignored files with the reasons."""
     names: dict[str, list[str]] = {}
     for name, why in ignored.items():
         names.setdefault(why, []).append(spell_name(name))
@@ -155,9 +155,9 @@ def reprocess(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Process recordings again where rules changed.
+    """Process recordings again whose rules changed.
 
-    Prints which rules changed and what was processed again.
+    Prints the changed rules and the processed recordings.
 
     Example: kinemill data reprocess my_robot
     """
@@ -203,7 +203,7 @@ def _print_reprocessed(report: ReprocessReport) -> None:
     typer.echo(
         f"{report.accepted} episodes accepted, {report.quarantined} recordings in quarantine; "
         f"{report.datasets} dataset versions remain readable\n"
-        f"kinemill run {report.task} makes a new one where episodes changed"
+        f"kinemill run {report.task} creates a new one if episodes changed"
     )
 
 
@@ -230,7 +230,7 @@ def forget(
     loaded, home = load_task(task), Home.resolve()
     if undo:
         made = undo_forget(loaded, home, recording, because).to_json()
-        text = f"{made['name']} is read again when its file is found again"
+        text = f"{made['name']} can be ingested again"
         document(made) if as_json else typer.echo(text)
         return
     _forget(loaded, home, recording, because, agreed=yes, as_json=as_json)
@@ -280,7 +280,7 @@ def _confirm(task: str, member: Member, used: list[Json], *, agreed: bool) -> No
 
 
 def _spell_use(used: list[Json]) -> str:
-    """Spell which dataset and model versions used a recording."""
+    """Return the dataset and model versions that used a recording, as text."""
     if not used:
         return "no dataset and no model used it"
     datasets = ", ".join(f"v{item['version']}" for item in used)

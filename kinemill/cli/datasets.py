@@ -8,7 +8,7 @@ from kinemill.cli.completion import complete_model
 from kinemill.cli.output import JsonOption, Limit, Offset, TaskName, document, table
 from kinemill.store import Json
 
-_SHORT = 12  # characters of a digest that are shown
+_SHORT = 12  # displayed characters of a digest
 DatasetVersion = Annotated[str, typer.Argument(help="Version number, digest prefix, or latest.")]
 _SPLITS = ("train", "validation", "test")
 

@@ -43,7 +43,7 @@ def demo(
 
 
 def _demonstrate(folder: Path, *, fresh: bool = False, as_json: bool, is_kept: bool = True) -> None:
-    """Run the demo in a project, which is created if it is none."""
+    """Run the demo in a project; create the project if needed."""
     from kinemill.cli.run_command import run_task
 
     root = project("pipelines.project_files").make_project(folder, _TASK).root
@@ -56,7 +56,7 @@ def _demonstrate(folder: Path, *, fresh: bool = False, as_json: bool, is_kept: b
             notify(f"logs of a simulated cart-pole are in {home.logs(_TASK)}")
         run_task(_TASK, None, {}, as_json=as_json, is_kept=is_kept)
     if not is_kept:
-        notify("this project is removed; kinemill demo --keep FOLDER keeps it")
+        notify("this project is temporary; kinemill demo --keep FOLDER keeps it")
     elif root != Path.cwd():
         notify(f"the project is {root}; work there, for example: kinemill model why {_TASK}")
 
@@ -75,7 +75,7 @@ def _without(*names: str) -> Generator[None]:
 
 
 def write(task: str, home: Home) -> bool:
-    """Write the demo's logs unless they exist; return whether any were written."""
+    """Write the demo's logs unless they exist; return whether it wrote any."""
     from kinemill.sim import write_logs
 
     folder = home.logs(task)
@@ -105,5 +105,5 @@ def _forget_versions(home: Home, task: str) -> None:
     tracking = open_tracking(home)
     client = tracking.client
     if client.search_registered_models(f"name = '{task}'"):
-        release(tracking)  # the champion goes, too
+        release(tracking)  # including the champion
         client.delete_registered_model(task)

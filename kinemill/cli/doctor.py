@@ -39,7 +39,7 @@ class Finding:
 
 
 def examine() -> list[Finding]:
-    """Run every check; no result depends on another."""
+    """Run all checks, which are independent."""
     return [_python(), *_packages(), _gpu(), _compiler(), _project(), *_home(), *_tasks()]
 
 
@@ -89,7 +89,7 @@ def _home() -> Iterator[Finding]:
         probe.write_bytes(b"")
         probe.unlink()
     except (KinemillError, OSError) as error:
-        yield Finding("home", False, str(error), "set KINEMILL_HOME to a folder you may write to")
+        yield Finding("home", False, str(error), "set KINEMILL_HOME to a writable folder")
         return
     yield Finding("home", ok=True, value=str(home.root))
     yield _disk(home)
@@ -112,7 +112,7 @@ def _alerts(home: Home) -> Finding:
     try:
         settings = project("resources.alerts").settings(home)
     except KinemillError as error:
-        return Finding("alerts", False, str(error), "docs/operations.md says how to write it")
+        return Finding("alerts", False, str(error), "see docs/operations.md")
     if settings is None:
         return Finding("alerts", None, "none: failures are not reported", "write alerts.yaml")
     return Finding("alerts", ok=True, value=f"{len(list(settings.named()))} receivers")
@@ -125,7 +125,7 @@ def _registry(home: Home) -> Finding:
 
         check_all(home)
         if not home.has_registry:
-            return Finding("registry", None, "not there yet; the first run makes it")
+            return Finding("registry", None, "not created yet; the first run creates it")
 
         models = open_tracking(home).client.search_registered_models()
     except KinemillError as error:
@@ -188,7 +188,7 @@ def version(as_json: JsonOption = False) -> None:
 
 
 def versions() -> dict[str, str | None]:
-    """Return the versions that a bug report needs; None for a library that is not installed."""
+    """Return the versions for a bug report; None for a missing library."""
     return {"python": platform.python_version(), **{name: installed(name) for name in _REPORTED}}
 
 

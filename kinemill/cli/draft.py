@@ -21,7 +21,7 @@ class LearnType(StrEnum):
 
 @dataclass(frozen=True)
 class _Output:
-    """The file to write, how commands name the task, and whether conclusions are JSON."""
+    """Output of a draft: file, name of the task in commands, and form of the conclusions."""
 
     target: Path
     task: str
@@ -56,7 +56,7 @@ def new(
     """Draft a task file from logs, clips or an environment.
 
     Shows channels, roles, units, derivatives and ranges with the reason for each, and checks
-    the logs with the draft. The JSON schema for editors is written beside the task.
+    the logs with the draft. Writes the JSON schema for editors to the same folder.
 
     Example: kinemill new my_robot --from logs/run1.csv
     """
@@ -70,7 +70,7 @@ def new(
         return
     if log is None or env is not None:
         fix = f"kinemill new {name} --learn {learn.value} --from FOLDER"
-        problem = "names no logs" if log is None else "names an environment"
+        problem = "has no logs" if log is None else "has an environment"
         raise _usage(f"--learn {learn.value}", problem, fix)
     _draft_logs(name, learn, (log, rate, robot), output)
 
@@ -78,10 +78,10 @@ def new(
 def _required(env: str | None, log: Path | None, robot: Path | None) -> str:
     fix = "kinemill new NAME --learn reinforcement --env CartPole-v1"
     if env is None:
-        raise _usage("--learn reinforcement", "names no environment", fix)
+        raise _usage("--learn reinforcement", "has no environment", fix)
     if log is not None or robot is not None:
         option = "--from" if log is not None else "--robot"
-        raise _usage("--learn reinforcement", f"learns without logs, so {option} has no use", fix)
+        raise _usage("--learn reinforcement", f"uses no logs, so {option} has no effect", fix)
     return env
 
 
@@ -148,4 +148,6 @@ def _refuse(name: str, target: Path) -> None:
     if target.exists():
         raise exists(target)
     if target.stem != name or target.suffix not in {".yaml", ".yml"}:
-        raise BadInput(target, "a task file is called after its task", expected=f"{name}.yaml")
+        raise BadInput(
+            target, "the name of the file must be that of the task", expected=f"{name}.yaml"
+        )

@@ -1,4 +1,4 @@
-"""Summary of a draft: a table of its channels, and what its own logs lose with it."""
+"""Summary of a draft: a table of its channels, and rows that its logs lose."""
 
 import typer
 
@@ -8,7 +8,7 @@ from kinemill.draft.own_logs import CheckedDraft
 from kinemill.draft.reinforcement import CheckedEnvironment
 from kinemill.draft.task_draft_writer import Draft
 
-MOST_NAMES = 8  # names that are listed for one reason
+MOST_NAMES = 8  # most names listed for one reason
 _HEADINGS = ("channel", "role", "unit", "derivative of", "range", "missing", "reason")
 
 
@@ -33,7 +33,7 @@ def draft_document(checked: CheckedDraft) -> dict[str, object]:
 
 
 def _lines(draft: Draft) -> list[tuple[str, ...]]:
-    """Return what the draft concluded of each channel."""
+    """Return the conclusions for each channel."""
     channels = {column.guess.name: column.channel for column in draft.columns}
     return [
         (
@@ -53,7 +53,7 @@ def _lines(draft: Draft) -> list[tuple[str, ...]]:
 
 
 def show_draft(checked: CheckedDraft) -> None:
-    """Print the conclusions of a draft, and what its own logs lose."""
+    """Print the conclusions of a draft, and the results of its checks on the logs."""
     draft = checked.draft
     logs = "1 log" if len(draft.logs) == 1 else f"{len(draft.logs)} logs"
     title = f"{draft.name}: dt {draft.dt:g} s, {logs}"
@@ -71,7 +71,7 @@ def show_draft(checked: CheckedDraft) -> None:
 
     for file, why in draft.unused.items():
         notify(f"log not used: {spell_name(file)}: {spell_name(why)}")
-    show_files("its logs, as the draft takes them", checked.entries)
+    show_files("its logs, checked with the draft", checked.entries)
 
 
 def _named(names: list[str]) -> str:
@@ -80,7 +80,7 @@ def _named(names: list[str]) -> str:
 
 
 def warn_of_losses(checked: CheckedDraft) -> None:
-    """Warn of logs that lose rows; end with 1 if the draft takes none of its logs."""
+    """Warn of logs that lose rows; exit with code 1 if no log is accepted."""
     every = len(checked.entries)
     for check, why in checked.draft.warned.items():
         notify(f"validate.{check} only warns: {why}; check the channels that it names")

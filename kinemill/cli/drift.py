@@ -20,9 +20,9 @@ def drift(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List new episodes on which the champion is too wrong.
+    """List new episodes with large errors of the champion.
 
-    Compares the errors with those at training time.
+    The errors are compared with those at training time.
 
     Example: kinemill data drift my_robot --logs path/to/logs
     """

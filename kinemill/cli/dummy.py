@@ -14,17 +14,16 @@ from kinemill.task.document import Task
 
 
 def prepare(task: str, settings: list[str]) -> tuple[str, Path, list[str]]:
-    """Write dummy logs of a task; return it, their folder and the overrides of the run.
+    """Write synthetic logs of a task; return the task, their folder and the run's overrides.
 
-    From then on, this process and its children use `dummy/` of the home as their home.
+    Afterwards this process and its children use `dummy/` in the home as their home.
 
     Args:
-        task: name or path; with `states=N` among the settings also a new name, whose task is
-            created.
+        task: name or path; with `states=N` in the settings also the name of a new task.
         settings: `key=value` of `kinemill.sim.Dummy`.
 
     Raises:
-        BadInput: an unknown setting, or dimensions for an existing task.
+        BadInput: A setting is unknown, or dimensions are set for an existing task.
     """
     from kinemill.sim import dummy_overrides, write_dummy_logs
 
@@ -34,7 +33,7 @@ def prepare(task: str, settings: list[str]) -> tuple[str, Path, list[str]]:
     loaded = load_task(task)
     other = _other_pictures(loaded, dummy)
     os.environ["KINEMILL_HOME"] = str(home.root)
-    # Logs of other settings or tasks do not belong to this run.
+    # A folder per settings and task: other logs must not mix with this run.
     inputs = loaded.part("dt", "channels", "validate", "learn", "verify")
     below = f"{digest([dummy.model_dump(mode='json'), inputs])[:12]}/"
     folder = home.logs(loaded.name)
@@ -47,7 +46,7 @@ def prepare(task: str, settings: list[str]) -> tuple[str, Path, list[str]]:
 
 
 def _other_pictures(task: Task, dummy: Dummy) -> str:
-    """Return which images the environment gives in another size than the logs; else nothing."""
+    """Return the images whose size in the environment differs from the logs, as text."""
     if dummy.image is None or task.environment is None or task.learn.type != "imitation":
         return ""
     from kinemill.environments import layout_of, make_environment
@@ -87,8 +86,8 @@ def _write_task(name: str, dummy: Dummy, home: Home) -> str:
     if name in list_tasks() or "/" in name:
         raise BadInput(
             f"--dummy-set states={dummy.states}",
-            f"{name!r} has channels of its own",
-            fix="leave `states` and `actions` out, or give a name that is no task",
+            f"{name!r} already has channels",
+            fix="leave `states` and `actions` out, or use a new name",
         )
     path = home.root / "tasks" / f"{name}.yaml"
     publish_file(path, dummy_task(name, dummy).encode())

@@ -11,52 +11,47 @@ from kinemill.cli.output import JsonOption, Limit, Offset, TaskName, document, t
 Which = Annotated[
     str | None, typer.Argument(help="Recording name, content hash or its prefix, or episode id.")
 ]
+Where = Annotated[str | None, typer.Option(help="Edit all recordings that a query finds.")]
+Span = Annotated[str | None, typer.Option(metavar="FROM:TO", help="Leave out a span, s.")]
+Time = Annotated[float | None, typer.Option(metavar="S", help="Cut into two tracks at a time.")]
+Part = Annotated[str | None, typer.Option(help="Part of the log that times refer to.")]
+Other = Annotated[str | None, typer.Option(metavar="OTHER", help="Continue with a recording.")]
+Gap = Annotated[float | None, typer.Option(min=0.0, help="Longest gap of a merge, s.")]
+Column = Annotated[
+    str | None, typer.Option(metavar="CHANNEL=COLUMN", help="Read from another column.")
+]
+Factor = Annotated[
+    str | None, typer.Option(metavar="CHANNEL=FACTOR", help="Multiply the recorded values.")
+]
+Summand = Annotated[
+    str | None, typer.Option(metavar="CHANNEL=VALUE", help="Add to the recorded values.")
+]
+Unit = Annotated[str | None, typer.Option(metavar="CHANNEL=UNIT", help="Read in another unit.")]
+Undo = Annotated[bool, typer.Option("--undo", help="Withdraw an edit.")]
+Number = Annotated[int | None, typer.Option(min=1, help="Edit to withdraw; default: the last.")]
 
 
 def edit(
     task: TaskName,
     recording: Which = None,
-    where: Annotated[
-        str | None, typer.Option("--where", help="Edit all recordings that a query finds.")
-    ] = None,
-    exclude: Annotated[
-        str | None, typer.Option("--exclude", metavar="FROM:TO", help="Leave out a span, s.")
-    ] = None,
-    split: Annotated[
-        float | None, typer.Option("--split", metavar="S", help="Cut into two tracks at a time.")
-    ] = None,
-    part: Annotated[str, typer.Option("--part", help="Part of the log that times are of.")] = "",
-    merge: Annotated[
-        str | None, typer.Option("--merge", metavar="OTHER", help="Continue with a recording.")
-    ] = None,
-    max_gap: Annotated[
-        float | None, typer.Option("--max-gap", min=0.0, help="Longest gap of a merge, s.")
-    ] = None,
-    rename: Annotated[
-        str | None,
-        typer.Option("--rename", metavar="CHANNEL=COLUMN", help="Read from another column."),
-    ] = None,
-    scale: Annotated[
-        str | None,
-        typer.Option("--scale", metavar="CHANNEL=FACTOR", help="Multiply the recorded values."),
-    ] = None,
-    offset: Annotated[
-        str | None,
-        typer.Option("--offset", metavar="CHANNEL=VALUE", help="Add to the recorded values."),
-    ] = None,
-    unit: Annotated[
-        str | None, typer.Option("--unit", metavar="CHANNEL=UNIT", help="Read in another unit.")
-    ] = None,
-    undo: Annotated[bool, typer.Option("--undo", help="Withdraw an edit.")] = False,
-    number: Annotated[
-        int | None, typer.Option("--number", min=1, help="Edit to withdraw; default: the last.")
-    ] = None,
+    where: Where = None,
+    exclude: Span = None,
+    split: Time = None,
+    part: Part = None,
+    merge: Other = None,
+    max_gap: Gap = None,
+    rename: Column = None,
+    scale: Factor = None,
+    offset: Summand = None,
+    unit: Unit = None,
+    undo: Undo = False,
+    number: Number = None,
     because: Because = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Edit how a recording is read, until it is undone.
+    """Edit how a recording is read; reversible.
 
-    The bytes of the log stay as they are. Times are s since its first stamp.
+    The log file does not change. Times are s since its first timestamp.
 
     Example: kinemill data edit my_robot run1.csv --exclude 3.2:4.5
     """
@@ -66,14 +61,9 @@ def edit(
 
     loaded = load_task(task)
     arguments = {
-        "exclude": _span(exclude),
-        "split": split,
-        "part": part or None,
-        "merge": merge,
-        "max_gap": max_gap,
-        "rename": _pair("--rename", rename),
-        "scale": _scaled("--scale", scale),
-        "offset": _scaled("--offset", offset),
+        **{"exclude": _span(exclude), "split": split, "part": part or None},
+        **{"merge": merge, "max_gap": max_gap, "rename": _pair("--rename", rename)},
+        **{"scale": _scaled("--scale", scale), "offset": _scaled("--offset", offset)},
         "unit": _pair("--unit", unit),
     }
     if undo:
@@ -112,7 +102,7 @@ def _pair(option: str, text: str | None) -> tuple[str, str] | None:
     channel, _, value = (part.strip() for part in text.partition("="))
     if not channel or not value:
         fix = f"write {option} angle=..."
-        raise BadInput(f"{option} {text}", "is no pair", expected="CHANNEL=VALUE", fix=fix)
+        raise BadInput(f"{option} {text}", "is not a pair", expected="CHANNEL=VALUE", fix=fix)
     return channel, value
 
 
@@ -127,7 +117,7 @@ def _number(option: str, text: str, example: str) -> float:
     try:
         return float(text)
     except ValueError:
-        problem, fix = f"{text!r} is no number", f"write {option} {example}"
+        problem, fix = f"{text!r} is not a number", f"write {option} {example}"
         raise BadInput(option, problem, expected="a number", fix=fix) from None
 
 
@@ -136,7 +126,9 @@ def _require_nothing(named: list[str]) -> None:
 
     if named:
         options = ", ".join(f"--{name}" for name in named)
-        raise BadInput("--undo", f"comes with {options}", fix="undo first, then edit again")
+        raise BadInput(
+            "--undo", f"cannot be combined with {options}", fix="undo first, then edit again"
+        )
 
 
 def list_edits(

@@ -1,4 +1,4 @@
-"""`kinemill model evaluate`: measure a model on logs, or a policy in an environment as well."""
+"""`kinemill model evaluate`: measure a model on logs, and a policy in an environment."""
 
 import math
 from dataclasses import dataclass
@@ -78,9 +78,9 @@ def evaluate(
         policy = PolicyOptions(logs, out, episodes, variant, horizon, stride)
         evaluate_policy(model, folder, policy, overrides or [], as_json=as_json)
     elif episodes is not None or variant is not None:
-        raise BadInput("--episodes and --variant", "are for policies", fix="omit them")
+        raise BadInput("--episodes and --variant", "need a policy", fix="omit them")
     elif logs is None or out is None:
-        raise BadInput("evaluate", "says too little", expected="--logs and --out, or --shadow")
+        raise BadInput("evaluate", "has no input", expected="--logs and --out, or --shadow")
     else:
         options = _Options(logs, out, examples, horizon, stride)
         _evaluate(model, folder, options, overrides or [], as_json=as_json)
@@ -88,7 +88,7 @@ def evaluate(
 
 @dataclass(frozen=True)
 class _Options:
-    """Options of `evaluate`; None stands for the value of the task."""
+    """Options of `evaluate`; None: the value of the task."""
 
     logs: Path
     out: Path
@@ -124,7 +124,7 @@ def _evaluate(
 
 
 def _print_summary(evaluation: LogEvaluation, folder: Path) -> None:
-    """Print the errors at the horizon, their growth, and where the report is."""
+    """Print the errors at the horizon, their growth, and the path of the report."""
     from kinemill.cli.summary import comparison_table, errors_table, growth_table
     from kinemill.verify.findings import best_in
     from kinemill.verify.headline import headline
@@ -164,7 +164,7 @@ def _print_model(evaluation: LogEvaluation) -> None:
         for name, line in own.items()
     ]
     columns = ["channel", "unit", "RMSE, 95 %", "MAE", "free run, RMSE", "Ljung-Box p"]
-    table("the model itself", columns, rows)
+    table("this model", columns, rows)
 
 
 def _interval(line: ChannelAccuracy) -> str:

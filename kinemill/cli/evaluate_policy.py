@@ -1,4 +1,4 @@
-"""`kinemill model evaluate` of a policy: on logs, and in its environment or another."""
+"""`kinemill model evaluate` of a policy: on logs, and in an environment."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from kinemill.verify.document import ActionCurves, ActionValues, PolicyEvaluatio
 
 @dataclass(frozen=True)
 class PolicyOptions:
-    """Options of `evaluate` for policies; None stands for the value of the task."""
+    """Options of `evaluate` for policies; None: the value of the task."""
 
     data: Path | None
     to: Path | None
@@ -76,7 +76,7 @@ def _print_actions(evaluation: PolicyEvaluation) -> None:
 
 
 def _print_curves(curves: ActionCurves) -> None:
-    """Print the differences in four parts of the episode, and after a reset."""
+    """Print the differences by quarter of the episode, and after a reset."""
     seconds = np.asarray(curves.seconds)
     picked = sorted({round(k * (len(seconds) - 1) / 3) for k in range(4)})
     heads = [f"{seconds[k]:.3g} s" for k in picked]

@@ -9,7 +9,7 @@ from kinemill.cli.output import JsonOption, document, table
 
 
 def list_examples(as_json: JsonOption = False) -> None:
-    """List the tasks that come with kinemill.
+    """List the example tasks of kinemill.
 
     Example: kinemill examples list
     """

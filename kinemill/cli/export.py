@@ -17,7 +17,7 @@ def export(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Copy a registered model to a folder that runs anywhere.
+    """Copy a registered model to a portable folder.
 
     Exports the champion unless another version is named.
 
@@ -45,7 +45,7 @@ def export(
             f"{made.latency_us.p50:.3g} us a step here, {made.latency_us.worst:.3g} us "
             f"at worst; within {made.difference:.1g} of the model"
         )
-    notify(f"try it where it is to run: python -m kinemill.runtime verify {to}")
+    notify(f"test it on the target machine: python -m kinemill.runtime verify {to}")
 
 
 def export_data(
@@ -81,4 +81,6 @@ def export_data(
         f"{report.rows} rows, {report.files} files in {report.folder}"
     )
     if report.left_out:
-        notify(f"left out, as {to} cannot hold them here: {', '.join(report.left_out)}; hdf5 can")
+        notify(
+            f"omitted, because {to} does not support them: {', '.join(report.left_out)}; hdf5 does"
+        )

@@ -17,8 +17,8 @@ def init(
 ) -> None:
     """Create a project folder, or the missing files of one.
 
-    Existing files stay as they are. Run it again after git clone: it writes .env, which names
-    the folder of Dagster on this machine.
+    Existing files do not change. Run it again after git clone: it writes .env with the folder of
+    Dagster on this machine.
 
     Example: kinemill init my_mill --example cart_pole
     """

@@ -9,18 +9,17 @@ import typer
 
 from kinemill.store import Json
 
-MOST_REASONS = 4  # reasons shown per log; `kinemill data show` prints all
-PER_CHECK = 2  # reasons of a check that are spelled out where several logs are listed
+MOST_REASONS = 4  # most reasons per log; `kinemill data show` prints all
+PER_CHECK = 2  # most full reasons per check in a list of several logs
 NARROWEST, WIDEST = 60, 120  # columns of text
 _WIDTH = 12  # columns
-_ACCEPTED = {"episodes": "accepted"}  # of logs, which may have several episodes
+_ACCEPTED = {"episodes": "accepted"}  # outcomes of logs, which can have several episodes
 
 
 def show_files(title: str, files: Sequence[Json]) -> None:
     """Print the outcome of each log, its first reasons, and the number of logs per outcome.
 
-    What a check finds in many logs is spelled out for the first of them, and counted for the
-    others.
+    A finding in many logs is printed in full for the first log, and counted for the others.
     """
     typer.echo(title)
     printed, most_of_one = Counter[str](), PER_CHECK if len(files) > 1 else MOST_REASONS
@@ -61,7 +60,7 @@ def show_reasons(reasons: Sequence[Json], most: int | None = None) -> None:
 
 
 def spell_reason(reason: Json) -> str:
-    """Spell a reason as one sentence: where, found, expected and fix."""
+    """Return a reason as one sentence: where, found, expected and fix."""
     what = " ".join(part for part in (reason["check"], reason["channel"]) if part)
     expected = f", expected {reason['expected']}" if reason["expected"] else ""
     fix = f"; {reason['fix']}" if reason["fix"] else ""
@@ -69,7 +68,7 @@ def spell_reason(reason: Json) -> str:
 
 
 def spell_name(name: str) -> str:
-    """Spell a file's name on one line, with control characters as escapes."""
+    """Return a file name on one line, with control characters as escapes."""
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode()
         for letter in name

@@ -11,7 +11,7 @@ from kinemill.cli.output import JsonOption, document, notify, table
 from kinemill.store import Json
 
 _POWERS = ["", "k", "m", "g", "t"]
-_OVER = 1  # exit code: the home exceeds the budget, or something is damaged
+_OVER = 1  # exit code: the home exceeds the budget, or files are damaged
 
 
 def gc(
@@ -25,11 +25,11 @@ def gc(
     unused: Annotated[
         float,
         typer.Option(
-            "--unused", min=0, help="Days since last use after which artifacts may be deleted."
+            "--unused", min=0, help="Days without use after which artifacts can be deleted."
         ),
     ] = 7.0,
     logs: Annotated[
-        float, typer.Option("--logs", min=0, help="Days after which logs and runs may be deleted.")
+        float, typer.Option("--logs", min=0, help="Days after which logs and runs can be deleted.")
     ] = 30.0,
     dry: Annotated[
         bool, typer.Option("--dry-run", help="List what would be deleted, and delete nothing.")
@@ -62,7 +62,7 @@ def gc(
     else:
         _show(report, why=why)
     if not report["within_budget"]:
-        notify("deleting more is not allowed; kinemill admin gc --why lists what is kept and why")
+        notify("the rest is protected; kinemill admin gc --why lists what is kept and why")
         raise typer.Exit(_OVER)
 
 
@@ -95,7 +95,7 @@ def backup(
         )
         notify(f"not in it: {'; '.join(report['left_out'])}")
     for line in report["damaged"]:
-        notify(f"damaged, and left out: {line}")
+        notify(f"damaged and omitted: {line}")
     if report["damaged"]:
         raise typer.Exit(_OVER)
 
@@ -128,7 +128,7 @@ def restore(
     size = spell_size(report["bytes"])
     typer.echo(f"{report['home']}: as of {report['made']}, {report['files']} files, {size}")
     if report["replaced"]:
-        notify(f"what was there before is kept in {report['replaced']}")
+        notify(f"the previous content is in {report['replaced']}")
 
 
 def upgrade(
@@ -158,14 +158,14 @@ def upgrade(
     rows = [[line["part"], line["before"], line["after"]] for line in report["parts"]]
     table(f"{report['home']}: {report['status']}", ["part", "was at", "is at"], rows)
     if report["backup"]:
-        notify(f"the databases as they were are in {report['backup']}")
+        notify(f"the previous databases are in {report['backup']}")
 
 
 def parse_size(text: str) -> int:
     """Return the bytes of a size such as `20GB`, `500 M`, `4GiB` or `1e9`.
 
     Raises:
-        BadInput: it is no size.
+        BadInput: The text is not a size.
     """
     from kinemill.errors import BadInput
 
@@ -177,7 +177,7 @@ def parse_size(text: str) -> int:
 
 
 def spell_size(size: float) -> str:
-    """Spell bytes with a unit."""
+    """Return bytes with a unit as text."""
     for unit in ("B", "kB", "MB", "GB"):
         if abs(size) < 1000:
             return f"{size:.3g} {unit}"
@@ -228,7 +228,7 @@ def rebuild_catalog(as_json: JsonOption = False) -> None:
     rows = [[task, line["recordings"], line["next"]] for task, line in summary["tasks"].items()]
     table(f"catalog of {summary['home']}", ["task", "recordings", "next ingest"], rows)
     if summary["backup"]:
-        notify(f"the catalog as it was is in {summary['backup']}")
+        notify(f"the previous catalog is in {summary['backup']}")
 
 
 def rebuild_registry(as_json: JsonOption = False) -> None:
@@ -246,4 +246,4 @@ def rebuild_registry(as_json: JsonOption = False) -> None:
     rows = [[task, line["versions"], line["champion"]] for task, line in summary["tasks"].items()]
     table(f"registry of {summary['home']}", ["task", "versions", "champion"], rows)
     if summary["backup"]:
-        notify(f"the database as it was is in {summary['backup']}")
+        notify(f"the previous database is in {summary['backup']}")

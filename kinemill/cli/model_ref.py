@@ -26,10 +26,10 @@ ModelFolder = Annotated[
 def named_model(
     model: str, folder: Path | None, changed: Mapping[str, object] | None = None
 ) -> tuple[str | Path, Task | None]:
-    """Return the model that a command line names: an address, or a folder with its task.
+    """Return the model of a command line: an address, or a folder with its task.
 
     Raises:
-        BadInput: there is no such task, or both a version and a folder are named.
+        BadInput: The task does not exist, or both a version and a folder are set.
     """
     from kinemill.api.models import split_address
     from kinemill.errors import BadInput

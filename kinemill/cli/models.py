@@ -38,7 +38,7 @@ def show_model(
 ) -> None:
     """Show one version: errors, gate, lineage and files.
 
-    Shows the champion unless another version is named.
+    Default: the champion.
 
     Example: kinemill model show my_robot:3
     """

@@ -20,7 +20,7 @@ PIPED = 160  # columns of text
 
 
 def task_or_draft(name: str) -> str:
-    """Return a task name or path; `gym:ID` stands for the path of its draft."""
+    """Return a task name or path; for `gym:ID` the path of its draft."""
     if not name.startswith("gym:"):
         return name
     from kinemill.draft.one_line import drafted_task
@@ -57,7 +57,7 @@ Presets = Annotated[
 ]
 Resume = Annotated[
     bool,
-    typer.Option("--resume", help="Resume the training that stopped, or report what changed."),
+    typer.Option("--resume", help="Resume the stopped training, or report changes."),
 ]
 
 
@@ -65,11 +65,11 @@ def logs_path(logs: Path, option: str = "") -> Path:
     """Return the absolute path of a log or a folder of logs.
 
     Raises:
-        BadInput: the path does not exist, or cannot be followed.
+        BadInput: The path does not exist, or cannot be resolved.
     """
     from kinemill.errors import BadInput
 
-    where, fix = f"{option} {logs}".strip(), "name a log or a folder of logs"
+    where, fix = f"{option} {logs}".strip(), "use the path of a log or a folder of logs"
     try:
         logs.stat()
     except FileNotFoundError as error:
@@ -81,7 +81,7 @@ def logs_path(logs: Path, option: str = "") -> Path:
 
 
 def changes(presets: list[str] | None, overrides: list[str] | None) -> Json:
-    """Return the overrides of `--with` and `--set`; single keys override presets."""
+    """Return the overrides of `--with` and `--set`; the latter take precedence."""
     from kinemill.task import parse_overrides
     from kinemill.task.presets import preset_overrides
 
@@ -104,7 +104,7 @@ def notify(message: str) -> None:
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print rows under headings; numbers with four digits, nothing for None."""
+    """Print rows under headings; numbers have four digits, None is blank."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -121,7 +121,7 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
 
 
 class Bad(str):
-    """Text of a cell with a problem: red if the terminal has colors."""
+    """Text of a cell with a problem, red on a terminal with colors."""
 
 
 def _drawn(cell: object) -> Any:
@@ -131,7 +131,7 @@ def _drawn(cell: object) -> Any:
 
 
 def wrap_text(text: str) -> str:
-    """Wrap a sentence at the width of the terminal; keep it on one line in a pipe."""
+    """Wrap a sentence at the width of a terminal; one line in a pipe."""
     from rich.console import Console
 
     console = Console()
@@ -139,7 +139,7 @@ def wrap_text(text: str) -> str:
 
 
 def spell(cell: object) -> str:
-    """Spell one cell."""
+    """Return a cell as text."""
     if isinstance(cell, bool):
         return "yes" if cell else "no"
     if isinstance(cell, float):
@@ -148,14 +148,14 @@ def spell(cell: object) -> str:
 
 
 def quantity(value: float | None, digits: int = 4) -> str:
-    """Spell a measured number; null in a document means not finite."""
+    """Return a measured number as text; None is "not finite"."""
     if value is None or not math.isfinite(value):
         return NOT_FINITE
     return f"{value:.{digits}g}"
 
 
 def interval(ends: Sequence[float | None], digits: int = 4) -> str:
-    """Spell a 95 % interval; "no interval" if an end is not finite."""
+    """Return a 95 % interval as text; "no interval" if an end is not finite."""
     if any(end is None or not math.isfinite(end) for end in ends):
         return "no interval"
     return "95 % interval " + " to ".join(quantity(end, digits) for end in ends)

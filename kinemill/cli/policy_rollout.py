@@ -18,10 +18,10 @@ class Options:
 
     Attributes:
         model: `champion`, `@alias`, `:3`, an address or a folder.
-        variant: settings of the environment that differ.
+        variant: variant of the environment's settings.
         workers: number of processes.
         video: whether to record the first episodes as a video.
-        as_json: whether to print one document.
+        as_json: whether to print a JSON document.
     """
 
     model: str
@@ -35,10 +35,10 @@ def rollout_policy(task: Task, to: Path, seeds: range, options: Options) -> None
     """Run a registered policy in its task's environment.
 
     Args:
-        task: with an `environment` part.
+        task: task with an `environment` part.
         to: folder for the logs.
-        seeds: of the initial states.
-        options: of the command line.
+        seeds: seeds of the initial states.
+        options: options of the command line.
     """
     from kinemill.api.rollouts import rollout_policy as run
 
@@ -59,13 +59,15 @@ def rollout_policy(task: Task, to: Path, seeds: range, options: Options) -> None
 
 
 def refuse_options(values: Mapping[str, object]) -> None:
-    """Refuse options that do not apply to a policy.
+    """Check that no option is set that does not apply to policies.
 
     Raises:
-        BadInput: one of them was given.
+        BadInput: Such an option is set.
     """
     for name in (name for name, value in values.items() if value):
-        raise BadInput(f"--{name}", "is of controllers", expected="none of it: a policy acts")
+        raise BadInput(
+            f"--{name}", "applies to controllers", expected="no such option for a policy"
+        )
 
 
 def _print(summary: Json, to: Path) -> None:

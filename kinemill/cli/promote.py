@@ -39,7 +39,7 @@ def why(
 ) -> None:
     """Explain why a version is champion or was refused.
 
-    Lists the result of every gate rule and how to fix a failed one.
+    Lists the result of every gate rule, with fixes of failed rules.
 
     Example: kinemill model why my_robot:3
     """

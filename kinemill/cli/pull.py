@@ -23,10 +23,14 @@ def pull(
             autocompletion=complete_model,
         ),
     ],
-    to: Annotated[Path, typer.Option("--to", help="Folder that robots load; created if missing.")],
+    to: Annotated[
+        Path, typer.Option("--to", help="Model folder of the robot; created if missing.")
+    ],
     watch: Annotated[
         bool,
-        typer.Option("--watch", help="Keep running and swap the folder when the champion changes."),
+        typer.Option(
+            "--watch", help="Keep running and replace the folder when the champion changes."
+        ),
     ] = False,
     every: Annotated[
         float, typer.Option("--every", min=0.1, help="Seconds between checks of --watch.")
@@ -40,10 +44,10 @@ def pull(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Download a version to a folder that robots load.
+    """Download a version to the model folder of a robot.
 
-    Files are checked and smoke-tested before they replace the folder. Offline, the last good
-    version stays.
+    The files are checked and smoke-tested before they replace the folder. Offline, the last version
+    stays.
 
     Example: kinemill model pull my_robot@champion --to model --watch
     """
@@ -93,7 +97,7 @@ def _print(result: Json, *, as_json: bool) -> None:
     if "why" in result:
         notify(result["why"])
     if "unreported" in result:
-        notify(f"the registry does not know of this installation: {result['unreported']}")
+        notify(f"the installation was not recorded in the registry: {result['unreported']}")
 
 
 def canary(
@@ -118,7 +122,7 @@ def canary(
 ) -> None:
     """Serve a version to a share of the robots first.
 
-    Without --share and --stop, shows the current canary.
+    Without --share and --stop, print the current canary.
 
     Example: kinemill model canary my_robot:4 --share 0.1
     """

@@ -1,4 +1,4 @@
-"""`kinemill data quarantine`: list held-back recordings, release or reject them."""
+"""`kinemill data quarantine`: list, release and reject quarantined recordings."""
 
 from collections.abc import Callable, Mapping
 from typing import Annotated
@@ -20,7 +20,7 @@ RecordingName = Annotated[
 def list_held_back(
     task: TaskName, limit: Limit = 100, offset: Offset = 0, as_json: JsonOption = False
 ) -> None:
-    """List recordings that are not wholly accepted.
+    """List recordings that are not fully accepted.
 
     Example: kinemill data quarantine list my_robot
     """
@@ -44,7 +44,7 @@ def show_recording(task: TaskName, recording: RecordingName, as_json: JsonOption
 def release(
     task: TaskName, recording: RecordingName, because: Because = "", as_json: JsonOption = False
 ) -> None:
-    """Accept a recording as it is, in spite of its faults.
+    """Accept a recording despite its faults.
 
     Example: kinemill data quarantine release my_robot run1.csv
     """
@@ -95,7 +95,7 @@ def _list(task: Task, home: Home, offset: int, limit: int, *, as_json: bool) -> 
     count = (
         f"{len(recordings)} of {page.total}" if len(recordings) < page.total else str(page.total)
     )
-    typer.echo(f"{count} held back of {task.name}")
+    typer.echo(f"{count} in quarantine of {task.name}")
     if page.pending:
         typer.echo(f"{page.pending} not validated yet: kinemill run {task.name}")
 

@@ -1,7 +1,7 @@
 """Client of a kinemill server over REST, `/api/v1`; imports no Dagster.
 
-The address of the server is `KINEMILL_URL`, else the one that `kinemill ui` of this home has saved.
-The bearer token is `KINEMILL_TOKEN`, else, for the servers of this home, the token of the home.
+The address of the server is `KINEMILL_URL`, or the one that `kinemill ui` of this home has saved.
+The bearer token is `KINEMILL_TOKEN`, or for servers of this home the token of the home.
 """
 
 import json
@@ -19,8 +19,8 @@ from kinemill.store import Json
 from kinemill.store.home import Home
 from kinemill.store.locks import lock
 
-SERVED, TOKEN = "addresses.json", "token"  # next to the servers' logs
-_HOW = "start it: kinemill ui (make ui), or set KINEMILL_URL to one that runs"
+SERVED, TOKEN = "addresses.json", "token"  # in the folder of the servers' logs
+_HOW = "start it: kinemill ui (make ui), or set KINEMILL_URL to a running server"
 _SECONDS = 60.0
 _HERE = {"127.0.0.1", "localhost", "::1"}
 _REFUSED = {401, 403}
@@ -34,7 +34,7 @@ class Server:
     """A kinemill server.
 
     Args:
-        url: of its web pages, such as `http://127.0.0.1:3000`.
+        url: address of its web pages, such as `http://127.0.0.1:3000`.
     """
 
     def __init__(self, url: str) -> None:
@@ -47,7 +47,7 @@ class Server:
             return _document(self.url, response)
 
     def post(self, path: str, body: Mapping[str, object] | None = None) -> Json:
-        """Send a body to a path; return the document of the response."""
+        """Send a body to a path, and return the document of the response."""
         with self._open(path, body or {}) as response:
             return _document(self.url, response)
 
@@ -55,7 +55,7 @@ class Server:
         """Yield the server-sent events at a path, name and data, up to the event `end`.
 
         Raises:
-            NoServer: the server ended the stream before.
+            NoServer: The server closed the stream before `end`.
         """
         name, why = "", "it stopped"
         with self._open(path) as response:
@@ -80,9 +80,9 @@ class Server:
         """Send a request.
 
         Raises:
-            NoServer: no server responds.
-            BadInput: the server refuses the request.
-            KinemillError: it fails, or is no kinemill server.
+            NoServer: No server responds.
+            BadInput: The server refuses the request.
+            KinemillError: The server fails, or is not a kinemill server.
         """
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         data = None if body is None else json.dumps(body).encode()
@@ -96,15 +96,15 @@ class Server:
             raise _refusal(self.url, error) from error
         except (urllib.error.URLError, OSError) as error:
             why = getattr(error, "reason", error)
-            raise NoServer(self.url, f"does not answer ({why})", fix=_HOW) from error
+            raise NoServer(self.url, f"does not respond ({why})", fix=_HOW) from error
 
 
 def find_server() -> Server:
     """Return the server that commands use.
 
     Raises:
-        NoServer: none is known.
-        CorruptArtifact: a database of the Dagster server of this home is damaged.
+        NoServer: No address is known.
+        CorruptArtifact: A database of the Dagster server of this home is damaged.
     """
     if url := os.environ.get("KINEMILL_URL"):
         if urllib.parse.urlsplit(url).scheme not in {"http", "https"}:
@@ -118,7 +118,7 @@ def find_server() -> Server:
 
 
 def _check_databases(home: Home) -> None:
-    """Check Dagster's databases under their lock; one that is being created may look damaged."""
+    """Check Dagster's databases under their lock: a new one can look damaged."""
     try:
         check_databases(home)
     except CorruptArtifact:
@@ -141,7 +141,7 @@ def _document(url: str, response: HTTPResponse) -> Json:
 
 
 def _own_token(url: str) -> str | None:
-    """Return the token of the home, for a server that the home has saved."""
+    """Return the token of the home if the server belongs to the home."""
     home, address = Home.find(), urllib.parse.urlsplit(url)
     if not any(
         address.netloc == urllib.parse.urlsplit(one).netloc for one in _written(home).values()
@@ -150,11 +150,11 @@ def _own_token(url: str) -> str | None:
     try:
         return (home.dagster / "servers" / TOKEN).read_text(encoding="ascii")
     except (FileNotFoundError, PermissionError):
-        return None  # the server reports what it requires
+        return None  # the server reports the missing token
 
 
 def _opener(url: str) -> urllib.request.OpenerDirector:
-    """Return the opener of an address; addresses of this machine never use a proxy."""
+    """Return the opener for an address; a loopback address uses no proxy."""
     here = urllib.parse.urlsplit(url).hostname in _HERE
     return urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if here else []))
 
@@ -165,9 +165,11 @@ def _refusal(url: str, error: urllib.error.HTTPError) -> KinemillError:
         reply: Any = json.loads(error.read())
         message = str(reply["message"])
     except (ValueError, LookupError, TypeError):
-        return KinemillError(url, f"is no kinemill server: it answers {error.code}", fix=_HOW)
+        return KinemillError(url, f"is not a kinemill server: it responds {error.code}", fix=_HOW)
     if error.code in _REFUSED:
-        fix = "set KINEMILL_TOKEN to a token it takes: kinemill admin users token NAME makes one"
+        fix = (
+            "set KINEMILL_TOKEN to a valid token: kinemill admin users token NAME prints a new one"
+        )
         return BadInput(url, f"refuses ({error.code}): {message}", fix=fix)
     if error.code < 500:
         return BadInput(url, message)

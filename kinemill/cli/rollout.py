@@ -24,8 +24,8 @@ Model = Annotated[
     typer.Option(
         "--model",
         metavar="champion|true|FOLDER|models:/...",
-        help="Model that simulates the plans; true is the physics of the plant. Or the policy: "
-        "@alias or :3 as well.",
+        help="Model that simulates the plans; true: the physics of the plant. Or a policy, also "
+        "@alias or :3.",
     ),
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the first episode.")]
@@ -50,7 +50,7 @@ Expert = Annotated[
     bool,
     typer.Option(
         "--expert",
-        help="Demonstrations in the task's environment, by its expert, a --controller or the "
+        help="Demonstrations in the task's environment by its expert, a --controller or the "
         "policy --model.",
     ),
 ]
@@ -73,14 +73,14 @@ class _Rollout:
     """Options of every rollout.
 
     Attributes:
-        task: the `Task`.
-        controller: name of it; None: the task's own.
-        model: of the planner, or the policy.
-        threads: of the model.
-        provider: of ONNX Runtime, for the model.
-        seeds: of the initial states.
+        task: the task.
+        controller: name of the controller; None: the task's controller.
+        model: model of the planner, or the policy.
+        threads: CPU threads of the model.
+        provider: execution provider of ONNX Runtime.
+        seeds: seeds of the initial states.
         to: folder for the logs.
-        as_json: whether to print one document.
+        as_json: whether to print a JSON document.
     """
 
     task: Task
@@ -115,7 +115,7 @@ def rollout(
 ) -> None:
     """Run a controller or a policy and log its episodes.
 
-    A controller runs in the task's plant, a policy in its environment.
+    A controller runs in the task's plant, and a policy in its environment.
 
     Example: kinemill model rollout pendulum --controller mppi --episodes 5
     """
@@ -147,7 +147,7 @@ def _planned_on(model: str) -> str:
 
 
 def _demonstrate(options: _Rollout, workers: int, *, failures: bool) -> None:
-    """Record demonstrations of a planner, a trained policy, or the environment's own expert."""
+    """Record demonstrations of a planner, a trained policy, or the environment's expert."""
     from kinemill.api.rollouts import planner
     from kinemill.cli.collect_demos import demonstrate, load_expert
     from kinemill.runtime.session import Execution

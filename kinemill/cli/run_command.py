@@ -48,7 +48,7 @@ def run(
 
     Reads logs, trains, verifies and registers a model. Cached stages are skipped. The exit
     code is 1 if the gate refuses the model. A task with a `loop` part runs its rounds, and
-    the exit code is 1 if they miss its target.
+    the exit code is 1 if its target is not reached.
 
     Example: kinemill run my_robot --logs path/to/logs
     """
@@ -65,7 +65,7 @@ def _try(
     *,
     as_json: bool,
 ) -> None:
-    """Run the pipeline on synthetic logs; the gate may refuse the model."""
+    """Run the pipeline on synthetic logs; a refusal by the gate is no failure."""
     from kinemill.cli.dummy import prepare
 
     task, logs, spelled = prepare(task, settings)
@@ -94,10 +94,10 @@ def run_task(
     Args:
         task: name of a task, or path of its file.
         logs: log or folder of logs; default: the drop folder.
-        changed: dotted key to value.
-        resume: resume the training that stopped.
-        as_json: print the document.
-        is_kept: whether the home stays, so that paths in it are worth printing.
+        changed: values by dotted key.
+        resume: whether to resume a stopped training.
+        as_json: whether to print a JSON document.
+        is_kept: whether the home is kept, so that its paths are printed.
     """
     from kinemill.api.project import project
     from kinemill.cli.summary import run_summary
@@ -111,7 +111,7 @@ def run_task(
     for note in effective.notes:
         notify(note)
     if logs is not None and not effective.learn.from_logs:
-        why = f"{effective.name} learns in its environment, without logs"
+        why = f"{effective.name} trains in its environment, without logs"
         raise BadInput(f"--logs {logs}", why, fix="leave it out")
     warn(Home.resolve().root, notify)
     if effective.loop is not None:
@@ -143,11 +143,11 @@ def _run_loop(
     from kinemill.errors import BadInput
 
     for option, is_set, fix in (
-        ("--logs", logs is not None, "put them into the drop folder: kinemill data ingest"),
-        ("--resume", resume, "leave it out: a loop always continues where it ended"),
+        ("--logs", logs is not None, "move them to the drop folder: kinemill data ingest"),
+        ("--resume", resume, "leave it out: a loop always resumes"),
     ):
         if is_set:
-            raise BadInput(option, "has no meaning for a task with a `loop` part", fix=fix)
+            raise BadInput(option, "does not apply to a task with a `loop` part", fix=fix)
     summary = project("pipelines.loop").run_loop(task, changed, StderrProgress())
     if as_json:
         document(summary)
@@ -170,7 +170,7 @@ def _run_loop(
         )
         typer.echo(
             f"{summary['status']}: {summary['successes']} of {summary['trials']} succeed after "
-            f"{quantity(summary['seconds_of_robot'])} s of the robot"
+            f"{quantity(summary['seconds_of_robot'])} s of robot time"
         )
         typer.echo(f"report  {summary['report']}")
     if summary["status"] == "missed":

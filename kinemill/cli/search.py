@@ -9,7 +9,7 @@ from kinemill.cli.log_results import spell_name
 from kinemill.cli.output import JsonOption, Limit, Offset, TaskName, document, notify, table
 from kinemill.task.document import Task
 
-_HASH = 16  # characters of a content hash in a table
+_HASH = 16  # displayed characters of a content hash
 
 
 def search_recordings(
@@ -23,7 +23,8 @@ def search_recordings(
         Path | None, typer.Option("--export", help="Write their episodes to a new folder.")
     ] = None,
     form: Annotated[
-        str, typer.Option("--format", help="Of --export: csv, hdf5, lerobot, mcap or parquet.")
+        str,
+        typer.Option("--format", help="Format of --export: csv, hdf5, lerobot, mcap or parquet."),
     ] = "parquet",
     save: Annotated[
         str | None, typer.Option("--save", help="Save the query as a view: @NAME in queries.")

@@ -28,7 +28,7 @@ def ui(
     ] = None,
     proxy: Annotated[
         list[str] | None,
-        typer.Option(help="Address of a proxy that logs users in; needs KINEMILL_PROXY_SECRET."),
+        typer.Option(help="Address of an authenticating proxy; needs KINEMILL_PROXY_SECRET."),
     ] = None,
     login: Annotated[
         bool, typer.Option("--login", help="Require a login on this machine as well.")
@@ -43,7 +43,7 @@ def ui(
 ) -> None:
     """Serve the Dagster and MLflow pages until Ctrl-C.
 
-    Sensors and schedules run meanwhile.
+    Sensors and schedules run, too.
 
     Example: kinemill ui --port 3000
     """
@@ -69,10 +69,10 @@ Role = Annotated[
 ]
 Tasks = Annotated[
     str | None,
-    typer.Option("--tasks", help="Tasks that the user may change, as a,b; default: all."),
+    typer.Option("--tasks", help="Tasks that the user can change, as a,b; default: all."),
 ]
 Proxied = Annotated[
-    bool, typer.Option("--proxied", help="A proxy logs the user in; group:NAME is a group.")
+    bool, typer.Option("--proxied", help="The proxy authenticates the user; group:NAME is a group.")
 ]
 UserName = Annotated[str, typer.Argument(help="User name.")]
 
@@ -103,7 +103,7 @@ def renew_token(name: UserName) -> None:
     Example: kinemill admin users token ada
     """
     typer.echo(_users().renew_token(name))
-    notify(f"the token is stored nowhere: set it as KINEMILL_TOKEN where {name} works")
+    notify(f"the token is not stored: set KINEMILL_TOKEN on the machine of {name}")
 
 
 def remove_user(name: UserName) -> None:
@@ -147,7 +147,7 @@ def _list(rights: dict[str, tuple[str, tuple[str, ...] | None]], *, as_json: boo
         ]
         table("users", ["name", "role", "tasks"], rows)
     else:
-        notify("there are no users; kinemill admin users add NAME --role admin makes one")
+        notify("there are no users; kinemill admin users add NAME --role admin adds one")
 
 
 def _password() -> str:

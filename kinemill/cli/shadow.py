@@ -15,7 +15,7 @@ _EVERY = 5.0  # s between scans for new logs
 def run_shadow(
     model: str, logs: Path | None, overrides: list[str], *, watch: bool, as_json: bool
 ) -> None:
-    """Measure both versions on the new logs, and with --watch on each log that arrives."""
+    """Measure both versions on the new logs, and with --watch on each arriving log."""
     from kinemill.api.models import address_of
     from kinemill.errors import BadInput
     from kinemill.register.shadow_evaluation import shadow
@@ -27,7 +27,7 @@ def run_shadow(
     task = evaluation.task
     folder = (logs or Path(task.ingest.watch or home.logs(task.name))).resolve()
     if not folder.is_dir():
-        raise BadInput(folder, "is not there", expected="a folder that logs arrive in")
+        raise BadInput(folder, "is not there", expected="a folder with new logs")
     stopped: KeyboardInterrupt | None = None
     try:
         while True:
@@ -44,7 +44,7 @@ def run_shadow(
     else:
         _summarize(summary)
     if stopped is not None:
-        raise Interrupted(f"the record is kept; {resume()}") from stopped
+        raise Interrupted(f"the record is stored; {resume()}") from stopped
 
 
 def _print_line(line: Json) -> None:
@@ -59,7 +59,7 @@ def _summarize(summary: Json) -> None:
     right = summary["right"]
     title = (
         f"{summary['task']}: champion version {summary['champion']}, challenger version "
-        f"{summary['challenger']}, {summary['logs']} logs that neither had seen"
+        f"{summary['challenger']}, {summary['logs']} logs that are new to both"
     )
     rows = [[who, count] for who, count in right.items()]
     table(title, ["would have been right", "logs"], rows)

@@ -10,7 +10,7 @@ from kinemill.cli.model_ref import ModelFolder, ModelName, named_model
 from kinemill.cli.output import JsonOption, document, notify, table
 from kinemill.store import Json
 
-_PRINTED_ROWS = 8  # rows of a long simulation that are printed
+_PRINTED_ROWS = 8  # printed rows of a long simulation
 
 
 Source = Annotated[
@@ -84,7 +84,7 @@ def _states(spelled: list[str]) -> dict[str, float]:
     """Parse NAME=VALUE.
 
     Raises:
-        BadInput: the text has another form.
+        BadInput: The text has another form.
     """
     from kinemill.errors import BadInput
 

@@ -27,7 +27,7 @@ def start(
     task: TaskName,
     logs: Annotated[
         Path | None,
-        typer.Option("--logs", help="Log or folder in the drop folder; default: all of it."),
+        typer.Option("--logs", help="Log or folder in the drop folder; default: all logs."),
     ] = None,
     overrides: Overrides = None,
     presets: Presets = None,
@@ -70,7 +70,7 @@ def start(
 
 
 def _logs(logs: Path | None) -> str | None:
-    """Return the path of logs for the server; one of this home knows the same paths."""
+    """Return the path of logs on the server; local paths work on a server of this home."""
     if logs is None or "KINEMILL_URL" in os.environ:
         return logs and str(logs)
     return str(logs_path(logs, "--logs"))
@@ -90,7 +90,7 @@ def cancel(run: RunName, as_json: JsonOption = False) -> None:
     record = server.get(f"runs/{run}")
     short = record["id"][:8]
     if record["status"] == "canceled":
-        notify(f"run {short} was canceled before")
+        notify(f"run {short} was already canceled")
     elif record["status"] in _ENDED:
         raise BadInput(f"run {short}", f"is {record['status']}; there is nothing to cancel")
     else:

@@ -16,15 +16,15 @@ from kinemill.interrupts import message_on_interrupt
 from kinemill.store import Json
 
 _LISTED = 10
-_SHORT = 8  # characters of an id that are shown
+_SHORT = 8  # displayed characters of an id
 _APART = {"step", "time"}
-_ASIDE = "memory/"  # metrics for MLflow and --json only
+_ASIDE = "memory/"  # metrics in MLflow and --json only
 
 
 def list_runs(as_json: JsonOption = False) -> None:
     """List the latest runs.
 
-    Reads them from the server of `kinemill ui`, or the one at KINEMILL_URL.
+    They come from the server of `kinemill ui`, or the one at KINEMILL_URL.
 
     Example: kinemill runs list
     """
@@ -116,7 +116,7 @@ def metrics(
 
 
 def _follow(server: Server, run: str, *, as_json: bool) -> None:
-    """Print points as they arrive, and the status of the run on stderr, until it has ended."""
+    """Print points as they arrive until the run ends, then its status on stderr."""
     whole = server.get(f"runs/{run}")["id"]
     short = whole[:_SHORT]
     with (
@@ -147,7 +147,7 @@ def _print_end(run: Json) -> None:
 
 @contextmanager
 def _bar(*, enabled: bool) -> Generator[Callable[[Json, int | None], None]]:
-    """Show a progress bar with rate and time left below the lines, on a terminal."""
+    """Show a progress bar with rate and remaining time on a terminal."""
     if not (enabled and sys.stdout.isatty()):
         yield lambda _point, _total: None
         return
@@ -169,7 +169,7 @@ def _bar(*, enabled: bool) -> Generator[Callable[[Json, int | None], None]]:
 
 
 def _merge_steps(points: Sequence[Mapping[str, object]]) -> Iterator[Json]:
-    """Merge consecutive points of one step."""
+    """Merge consecutive points of the same step."""
     for _, same in itertools.groupby(points, key=lambda point: point["step"]):
         whole: dict[str, Any] = {}
         for point in same:
@@ -179,7 +179,7 @@ def _merge_steps(points: Sequence[Mapping[str, object]]) -> Iterator[Json]:
 
 
 def _line(point: Json, total: int | None) -> str:
-    """Spell a point as `step   50/500  train/loss 0.1234  lr 0.001`."""
+    """Return a point as text: `step   50/500  train/loss 0.1234  lr 0.001`."""
     width = len(str(total)) if total else 6
     of = f"/{total}" if total else ""
     values = [f"{name} {quantity(value)}" for name, value in point.items() if name not in _APART]

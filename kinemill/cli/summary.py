@@ -15,18 +15,18 @@ from kinemill.verify.results import Accuracy, ChannelAccuracy, Metrics
 
 _POLICIES = ("model", "champion", "random")
 _ACTIONS = ("model", "repeat", "linear")
-_COMPARED = ("champion", "persistence")  # shown with a dynamics model and the best reference
+_COMPARED = ("champion", "persistence")  # displayed with a dynamics model and the best reference
 
 
 def run_summary(
     result: RunDocument, verified: Verification | None = None, *, is_kept: bool = True
 ) -> None:
-    """Print the document of `run` as tables, with the results of the verification.
+    """Print the result of `run` as tables, with the results of the verification.
 
     Args:
-        result: the document.
+        result: result of the run.
         verified: the `Verification` of the same run; None if nothing was verified.
-        is_kept: whether the report and the pages can be looked at later.
+        is_kept: whether the home with the report is kept.
     """
     from kinemill.verify.document import Verification
     from kinemill.verify.findings import best_reference, own_reference
@@ -58,7 +58,7 @@ def run_summary(
 def _facts_table(result: RunDocument) -> None:
     episodes, verification = result.episodes, result.verification
     rows = [["dataset", str(result.dataset)[:12]]]
-    # A policy may learn without episodes.
+    # A policy can be trained without episodes.
     if episodes.accepted or episodes.quarantined or episodes.cached:
         text = f"{episodes.quarantined} quarantined, {episodes.cached} cached"
         rows = [["episodes", f"{episodes.accepted} accepted"], ["recordings", text], *rows]
@@ -75,7 +75,7 @@ def _facts_table(result: RunDocument) -> None:
     alias = f" {kind}@{result.alias}" if result.alias else ""
     rows.append(["version", f"{result.version}{alias}" if result.version else "none"])
     if result.gate:
-        text = "passed, on too few test data" if kind else spell_gate(result.gate)
+        text = "passed, with too few test data" if kind else spell_gate(result.gate)
         rows.append(["gate", text])
     rows.append(["took", f"{sum(result.seconds.values()):.1f} s"])
     table(f"{result.task}: {result.status}", ["", ""], rows)
@@ -84,14 +84,14 @@ def _facts_table(result: RunDocument) -> None:
 def errors_table(
     metrics: Metrics, own: str | None = None, title: str = "error at the horizon"
 ) -> None:
-    """Print the error at the horizon of each channel, with the best reference's and persistence's.
+    """Print each channel's error at the horizon, with the best reference and persistence.
 
     More references do not fit into 80 columns; the report shows all of them.
 
     Args:
         metrics: the `Metrics` of a verification.
-        own: the reference that the model is, if it is one; it is not compared with itself.
-        title: of the table.
+        own: name of the reference that was published as the model, or None; it is omitted.
+        title: title of the table.
     """
     if not metrics.test:
         return
@@ -114,12 +114,12 @@ def errors_table(
 
 
 def _errors(line: Mapping[str, float], names: Sequence[str]) -> list[str]:
-    """Spell the errors of some models; nothing for one that was not measured."""
+    """Return the errors of models as text; blank for models without a measurement."""
     return [quantity(line[name]) if name in line else "" for name in names]
 
 
 def tried_table(metrics: Metrics) -> None:
-    """Print the outcomes of a policy in its environment, with the champion and random actions."""
+    """Print the results of a policy in its environment, with champion and random actions."""
     rows = [
         [name, *_errors({who: one for who, one in by.items() if math.isfinite(one)}, _POLICIES)]
         for name, by in metrics.trial_metrics().items()
@@ -147,7 +147,7 @@ def comparison_table(verified: Assessment) -> None:
 
 
 def _ratio(cell: Cell | None) -> object:
-    """Spell one comparison, and whether it is significant and counts."""
+    """Return a comparison as text, with its significance."""
     if cell is None:
         return ""
     ratio = quantity(cell.comparison.ratio, 3)
@@ -160,7 +160,7 @@ def growth_table(accuracy: Mapping[str, Accuracy], reference: str | None = "line
     """Print the error of each channel by step, with that of a reference."""
     channels = accuracy["model"].channels if "model" in accuracy else {}
     last = max((len(line.by_step) for line in channels.values()), default=0)
-    steps = sorted({1, (last + 1) // 2, last})  # three fit beside each other in 80 columns
+    steps = sorted({1, (last + 1) // 2, last})  # three models fit into 80 columns
     other = accuracy[reference].channels if reference and reference in accuracy else {}
     rows = [
         [name, line.unit, *(_pair_text(line, other.get(name), step) for step in steps)]
@@ -177,7 +177,7 @@ def _steps(count: int) -> str:
 
 
 def first_not_finite(accuracy: Mapping[str, Accuracy]) -> str | None:
-    """Return a note about the first step at which predictions on test data are not finite."""
+    """Return a note with the first step at which test predictions are not finite."""
     from kinemill.verify.headline import diverging_steps
 
     failures = diverging_steps(accuracy)
@@ -209,7 +209,7 @@ def gate_table(gate: Sequence[Verdict]) -> None:
 
 
 def spell_gate(gate: Sequence[Verdict]) -> str:
-    """Spell the decision of the gate: which rules refused."""
+    """Return the decision of the gate as text, with the failed rules."""
     refused = [line.rule for line in gate if not line.passed]
     if refused == ["approval"]:
         return "waits for approval"

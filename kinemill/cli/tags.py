@@ -1,4 +1,4 @@
-"""`kinemill data tag` and `kinemill data tags`: mark recordings, and list the marks."""
+"""`kinemill data tag` and `kinemill data tags`: tag recordings, and list tags."""
 
 from typing import Annotated
 
@@ -8,18 +8,16 @@ from kinemill.cli.data import Recording
 from kinemill.cli.log_results import spell_name
 from kinemill.cli.output import JsonOption, Limit, Offset, TaskName, document, table
 
-_HASH = 16  # characters of a content hash in a table
+_HASH = 16  # displayed characters of a content hash
 
 
 def tag(
     task: TaskName,
     recording: Recording,
     name: Annotated[str, typer.Argument(metavar="TAG", help="Text of the tag.")],
-    start: Annotated[
-        float | None, typer.Option("--from", help="First time it is about, s.")
-    ] = None,
-    stop: Annotated[float | None, typer.Option("--to", help="Last time it is about, s.")] = None,
-    note: Annotated[str, typer.Option("--note", help="Further text.")] = "",
+    start: Annotated[float | None, typer.Option("--from", help="Start of the span, s.")] = None,
+    stop: Annotated[float | None, typer.Option("--to", help="End of the span, s.")] = None,
+    note: Annotated[str, typer.Option("--note", help="Note.")] = "",
     remove: Annotated[bool, typer.Option("--remove", help="Remove the tag.")] = False,
     as_json: JsonOption = False,
 ) -> None:

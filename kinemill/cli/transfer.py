@@ -25,7 +25,7 @@ def transfer(
         int, typer.Option("--episodes", min=4, help="Demonstrations per variant.")
     ] = 200,
     to: Annotated[
-        Path | None, typer.Option("--to", help="Output folder; an earlier one is resumed.")
+        Path | None, typer.Option("--to", help="Output folder; an existing one is resumed.")
     ] = None,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Parallel processes.")] = 1,
     overrides: Overrides = None,
@@ -56,7 +56,7 @@ def transfer(
 
 
 def _spell_success(one: Json) -> str:
-    """Spell the success of a policy, or its return if the environment reports no success."""
+    """Return the success of a policy as text, or its return if success is not reported."""
     return quantity(one["return"]) if one["success"] is None else f"{one['success']:.1%}"
 
 
@@ -66,9 +66,9 @@ def matrix(
     """Return success and return of each policy under each variant.
 
     Args:
-        task: with an `environment` part; its trials set the initial states.
-        models: policy by the variant that it was trained under; each acts as a runtime policy.
-        variants: to test under; `usual` is none.
+        task: task with an `environment` part; its trials define the initial states.
+        models: runtime policy by training variant.
+        variants: test variants; `usual` has no changes.
         workers: number of processes.
     """
     from kinemill.environments.evaluation import try_policy

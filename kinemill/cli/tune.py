@@ -54,8 +54,7 @@ def tune(
 ) -> None:
     """Search for better settings.
 
-    Trials are compared on validation data only. A search that was killed resumes when it is
-    run again.
+    Trials are compared on validation data only. A killed search resumes on the next run.
 
     Example: kinemill model tune my_robot --trials 30 --workers 2
     """

@@ -41,7 +41,7 @@ def _print(result: FolderCheck) -> None:
     )
     start_times, machine = result.cold_start, result.machine
     if start_times is None or machine is None:
-        typer.echo("a file has changed, so nothing was run")
+        typer.echo("a file has changed; the model was not run")
         return
     rows = [
         [what, times.p50, times.p90, times.p99, times.p99_9, times.jitter]

@@ -9,7 +9,7 @@ from kinemill.cli.summary import errors_table, gate_table, spell_gate, tried_tab
 from kinemill.register.champion_change import ChampionChange
 from kinemill.register.lookup import VersionDocument, VersionLine, VersionList
 
-_SHORT = 16  # characters of a digest that are shown
+_SHORT = 16  # displayed characters of a digest
 
 
 def version_list(listed: VersionList) -> None:
@@ -34,13 +34,13 @@ def version_list(listed: VersionList) -> None:
 
 
 def _alias_text(line: VersionLine) -> str:
-    """Spell the aliases; a champion with too little test data is marked as provisional."""
+    """Return the aliases as text; marks a champion with too little test data."""
     kind = "provisional " if line.provisional else ""
     return ", ".join(f"{kind * (one == 'champion')}{one}" for one in line.aliases)
 
 
 def _error(measured: Mapping[str, float]) -> str:
-    """Spell the error of the model; empty without a verification."""
+    """Return the error of the model as text; empty without a verification."""
     return quantity(measured["model"]) if "model" in measured else ""
 
 
@@ -65,7 +65,7 @@ def champion_change(change: ChampionChange, *, as_json: bool) -> None:
         return
     aliases = "".join(f" @{alias}" for alias in change.aliases)
     previous = change.previous_champion
-    replaced = f", in place of version {previous}" if previous and "@champion" in aliases else ""
+    replaced = f", replacing version {previous}" if previous and "@champion" in aliases else ""
     typer.echo(f"{change.task}:{change.version}{aliases}{replaced}")
     if change.provisional:
         notify(f"provisional champion: {change.provisional}")

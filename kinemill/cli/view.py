@@ -31,7 +31,7 @@ def view(
 ) -> None:
     """Plot a recording on an HTML page.
 
-    Shows every channel over time and marks what the checks found.
+    Shows every channel over time with the findings of the checks.
 
     Example: kinemill data view my_robot run1.csv
     """
@@ -59,7 +59,7 @@ def view(
             {"task": loaded.name, "recording": member.hash, "episode": number, "file": str(target)}
         )
         return
-    typer.echo(f"{member.name} is drawn in {target}")
+    typer.echo(f"{member.name} is plotted in {target}")
 
 
 def _recording(task: Task, home: Home, member: Member) -> Recording:
@@ -71,7 +71,7 @@ def _recording(task: Task, home: Home, member: Member) -> Recording:
     if read is None:
         raise BadInput(
             member.name,
-            "was not read under the task's present rules",
+            "was not processed with the current rules of the task",
             fix=f"kinemill data reprocess {task.name}",
         )
     made = current_decisions(home, task.name).get(member.hash)

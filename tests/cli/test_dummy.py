@@ -38,7 +38,7 @@ def test_other_settings_make_other_logs_and_leave_those_from_before_out(home, mo
         ("cart_pole", "sample=3", "did you mean 'samples'"),
         ("cart_pole", "episodes=2", "greater than or equal to 3"),
         ("cart_pole", "image=3", "valid tuple"),
-        ("cart_pole", "states=3", "has channels of its own"),
+        ("cart_pole", "states=3", "already has channels"),
         ("cart_poll", "seed=3", "did you mean 'cart_pole'"),
     ],
 )

@@ -19,7 +19,7 @@ ROUND = {
 def test_options_of_a_single_run_are_refused(home, tmp_path, option):
     arguments = [option, str(tmp_path)] if option == "--logs" else [option]
     done = CliRunner().invoke(app, ["run", NAME, *arguments])
-    assert f"{option}: has no meaning for a task with a `loop` part" in str(done.exception)
+    assert f"{option}: does not apply to a task with a `loop` part" in str(done.exception)
 
 
 @pytest.mark.parametrize(("status", "code"), [("done", 0), ("unchanged", 0), ("missed", 1)])

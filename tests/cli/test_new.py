@@ -38,7 +38,7 @@ def test_a_file_of_another_name_is_refused_and_one_of_its_own_is_written(
     swing, log, kinemill, tmp_path
 ):
     path = log("a.csv")
-    with pytest.raises(BadInput, match="called after its task"):
+    with pytest.raises(BadInput, match="must be that of the task"):
         kinemill("new", "mine", "--from", path, "--to", tmp_path / "other.yaml")
     target = tmp_path / "mine.yaml"
     said = kinemill("new", "mine", "--from", path, "--to", target)
@@ -144,13 +144,13 @@ def test_limits_of_a_robot_file_are_in_the_table(swing, log, kinemill, tmp_path)
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        (("--learn", "imitation"), "--learn imitation: names no logs"),
-        ((), "--learn dynamics: names no logs"),
-        (("--learn", "reinforcement"), "--learn reinforcement: names no environment"),
-        (("--learn", "motion", "--from", ".", "--env", "CartPole-v1"), "names an environment"),
+        (("--learn", "imitation"), "--learn imitation: has no logs"),
+        ((), "--learn dynamics: has no logs"),
+        (("--learn", "reinforcement"), "--learn reinforcement: has no environment"),
+        (("--learn", "motion", "--from", ".", "--env", "CartPole-v1"), "has an environment"),
         (
             ("--learn", "reinforcement", "--env", "CartPole-v1", "--from", "."),
-            "learns without logs, so --from has no use",
+            "uses no logs, so --from has no effect",
         ),
     ],
 )

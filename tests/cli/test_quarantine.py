@@ -42,7 +42,7 @@ def test_a_recording_that_waits_for_its_validation_is_not_held_back(swing, log, 
     result = kinemill("data", "quarantine", "list", "swing", "--json")
     assert (result["total"], result["not_validated"], result["recordings"]) == (0, 1, [])
     listed = kinemill("data", "quarantine", "list", "swing")
-    assert "0 held back of swing" in listed
+    assert "0 in quarantine of swing" in listed
     assert "1 not validated yet: kinemill run swing" in listed
 
 
@@ -169,4 +169,4 @@ def test_an_accepted_recording_with_a_warning_is_not_held_back(
     assert "velocity_noise" in {reason["check"] for reason in noisy.reasons}
     result = kinemill("data", "quarantine", "list", "swing", "--json")
     assert (result["total"], [item["name"] for item in result["recordings"]]) == (1, ["held.csv"])
-    assert kinemill("data", "quarantine", "list", "swing").endswith("1 held back of swing\n")
+    assert kinemill("data", "quarantine", "list", "swing").endswith("1 in quarantine of swing\n")

@@ -79,4 +79,4 @@ def test_a_version_has_a_short_name():
 def test_what_is_of_controllers_is_refused(home, path):
     done = CliRunner().invoke(app, ["model", "rollout", str(path), "--seconds", "3"])
     assert done.exit_code != 0
-    assert "--seconds: is of controllers" in str(done.exception)
+    assert "--seconds: applies to controllers" in str(done.exception)

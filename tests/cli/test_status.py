@@ -156,7 +156,7 @@ def test_a_stream_that_ends_early_is_an_error(dagster, monkeypatch):
 def test_cancel_ends_a_run_and_says_how_it_ended(dagster):
     dagster.add("swing", run_id=ONE, status=dg.DagsterRunStatus.STARTED)
     assert kinemill("runs", "cancel", "1a2b") == "run 1a2b3c4d of swing is canceled\n"
-    assert "was canceled before" in kinemill("runs", "cancel", ONE)
+    assert "was already canceled" in kinemill("runs", "cancel", ONE)
     dagster.add("swing", run_id=TWO, status=dg.DagsterRunStatus.SUCCESS)
     with pytest.raises(BadInput, match="is completed; there is nothing to cancel"):
         kinemill("runs", "cancel", TWO)
@@ -173,7 +173,7 @@ def test_an_unknown_run_is_code_2_and_names_the_latest(dagster, command):
 
 def test_a_wrong_token_says_what_to_set(dagster, monkeypatch):
     monkeypatch.setenv("KINEMILL_TOKEN", "wrong")
-    with pytest.raises(BadInput, match=r"refuses \(401\): .*; set KINEMILL_TOKEN to a token"):
+    with pytest.raises(BadInput, match=r"refuses \(401\): .*; set KINEMILL_TOKEN to a valid token"):
         kinemill("runs", "list")
 
 
@@ -212,7 +212,7 @@ def test_a_server_of_another_kind_is_named_as_such(home, monkeypatch):
         thread.join(0.05)
     port = server.servers[0].sockets[0].getsockname()[1]
     monkeypatch.setenv("KINEMILL_URL", f"http://127.0.0.1:{port}")
-    with pytest.raises(KinemillError, match="is no kinemill server: it answers 404"):
+    with pytest.raises(KinemillError, match="is not a kinemill server: it responds 404"):
         kinemill("runs", "list")
     server.should_exit = True
     thread.join(20)

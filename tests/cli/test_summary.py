@@ -55,7 +55,7 @@ def test_a_provisional_champion_is_not_called_refused(capsys):
     run_summary(replace(DIVERGED, status="done", **champion), VERIFIED)
     lines = [" ".join(one.split()) for one in capsys.readouterr().out.splitlines()]
     assert "version 2 provisional @champion" in lines
-    assert "gate passed, on too few test data" in lines
+    assert "gate passed, with too few test data" in lines
 
 
 @pytest.mark.parametrize(

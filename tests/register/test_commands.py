@@ -41,7 +41,7 @@ def test_why_was_my_model_refused(kinemill):
 
 def test_roll_back_at_3_am_and_look_who_did_it(kinemill):
     assert kinemill("model", "rollback", "cart", "--why", "it shakes").startswith(
-        "cart:1 @champion, in place of version 2"
+        "cart:1 @champion, replacing version 2"
     )
     document = json.loads(kinemill("model", "audit", "cart", "--json"))
     assert [event["what"] for event in document["events"]][-2:] == ["refused", "rolled back"]
