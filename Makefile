@@ -9,7 +9,7 @@ WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? n + 1 : 4))
 STAMP := .venv/.installed-$(EXTRAS)
 DOCS_STAMP := .venv/.installed-docs
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-dagster docs screenshots docs-version wheel test-wheel lint format ui bench prove-accuracy prove-league prove-transfer prove-calibration prove-gate prove-scale prove-control prove-loop prove-kills prove-guard prove-machines prove-reinforcement prove-imitation prove-motion prove-walker prove-gpu constraints clean
+.PHONY: help setup demo test test-slow test-dagster docs screenshots docs-version wheel test-wheel lint format ui bench prove-accuracy prove-league prove-transfer prove-calibration prove-gate prove-scale prove-control prove-loop prove-suite prove-kills prove-guard prove-machines prove-reinforcement prove-imitation prove-motion prove-walker prove-gpu constraints clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -108,6 +108,9 @@ prove-control: setup ## closed loops with learned models against true physics, r
 
 prove-loop: setup ## learning loops from nothing to a controller, 5 seeds (an hour), rewrites docs/results.md
 	$(BIN)/python -m benchmarks.prove_loop
+
+prove-suite: setup ## DeepMind Control Suite through the pipeline, 3 seeds (hours), rewrites docs/results.md
+	$(BIN)/python -m benchmarks.prove_suite
 
 prove-kills: setup ## SIGKILL at 100 moments of training and at every step of a checkpoint, at 200 of ingest, at 100 of decisions
 	$(BIN)/python -m benchmarks.kill

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from kinemill.environments.dm_control import STEP_INFO
 from kinemill.environments.factory import environment_of, make_environment
 from kinemill.environments.gym_types import Env, Space
 from kinemill.environments.layout import action_limits, layout_of
@@ -20,6 +21,7 @@ from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.store import Json
 from kinemill.task.document import Task
 
+_NO_EVENTS = ("TimeLimit.truncated", *STEP_INFO)
 _RESAMPLES = 2000  # of a bootstrap; the ends of an interval then move by a few per cent of it
 
 
@@ -281,7 +283,7 @@ def numbers_in(info: Mapping[str, object]) -> dict[str, float]:
     return {
         name: float(value)
         for name, value in info.items()
-        if isinstance(value, int | float | np.number | np.bool_) and name != "TimeLimit.truncated"
+        if isinstance(value, int | float | np.number | np.bool_) and name not in _NO_EVENTS
     }
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from kinemill.environments.dm_control import PREFIX, register_suite
 from kinemill.environments.gym_types import Env
 from kinemill.environments.vector_env import VectorRows
 from kinemill.errors import BadInput
@@ -44,6 +45,8 @@ class GymnasiumEnvironment(Environment):
             settings["render_mode"] = "rgb_array"
         _redirect_mujoco(self.id)
         try:
+            if self.id.startswith(PREFIX):
+                register_suite()
             return gymnasium.make(self.id, **settings)
         except (gymnasium.error.Error, ImportError, TypeError) as error:
             where, problem = f"environment.id: {self.id}", f"cannot be made: {error}"
@@ -76,6 +79,9 @@ def _fix(name: str, error: Exception) -> str | None:
     import gymnasium
 
     registered = gymnasium.registry.get(name)
+    if name.startswith(PREFIX):
+        own = [one for one in gymnasium.registry if one.startswith(PREFIX)]
+        return nearest(name, own) if own else "pip install 'kinemill[dm-control]'"
     if registered is None:
         plain = [own for own in gymnasium.registry if "/" not in own]
         return nearest(name, plain) if ":" not in name else "install the package that registers it"

@@ -1,0 +1,27 @@
+"""The DeepMind Control Suite (Tassa et al. 2018) under Gymnasium ids, which shimmy registers.
+
+`dm_control/DOMAIN-TASK-v0`, such as `dm_control/cartpole-swingup-v0`.
+"""
+
+from importlib import import_module
+from typing import Any
+
+PREFIX = "dm_control/"
+STEP_INFO = ("timestep.discount", "timestep.step_type")  # in each `info`: not events of the task
+
+
+def register_suite() -> None:
+    """Register the ids of the suite with Gymnasium.
+
+    dm_control 1.0.50 lists arrays of MuJoCo 3.17 by name and stops at the nine that MuJoCo 4 no
+    longer has, all of deformable bodies. They are taken off its list before a model is loaded.
+
+    Raises:
+        ImportError: The extra `dm-control` is not installed.
+    """
+    structures: Any = import_module("mujoco")
+    listed: Any = import_module("dm_control.mujoco.wrapper.mjbindings.sizes").array_sizes
+    for name, structure in (("mjmodel", structures.MjModel), ("mjdata", structures.MjData)):
+        for field in [one for one in listed[name] if not hasattr(structure, one)]:
+            del listed[name][field]
+    import_module("shimmy")
