@@ -1,10 +1,10 @@
-"""How sure learned models are, on hardware logs: `make prove-calibration`.
+"""Calibration of learned models on hardware logs: `make prove-calibration`.
 
-An ensemble with learned variance for each of five sets of real logs, through the whole chain in a
-home of its own under `var/prove/`, or PROVE_HOME; what is finished is kept. Read is what
-verification found on the test episodes: how often the truth lies inside of the 90 % intervals,
-with the conformal correction from the validation episodes and without it. `--set NAME` proves one
-set; sets that did not run are marked.
+Trains an ensemble with learned variance for each of five sets of real logs, through the whole
+pipeline, in a separate home under `var/prove/`, or PROVE_HOME. Finished results are kept. The
+coverage of 90 % intervals is that of the verification on the test episodes: without correction,
+with the conformal correction from the validation episodes, and with intervals that also follow the
+errors of the run. `--set NAME` proves one set; sets that did not run are marked.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from benchmarks.prove_transfer import DATA, HOMES, run
 from kinemill.runtime.window_metrics import Floats
 from kinemill.verify.document import Verification, read_verification
 
-STEPS, HORIZON = (1, 5, 10, 25, 50), 50
+STEPS, HORIZON = (1, 2, 5, 10, 25, 50), 50
 LOW, HIGH = 0.85, 0.95  # coverage to reach
 ENSEMBLE: dict[str, Any] = {
     "learn.model": {"type": "mlp", "hidden_sizes": [64, 64], "activation": "silu"},
@@ -32,7 +32,7 @@ ENSEMBLE: dict[str, Any] = {
     "learn.steps": 1000,
     "learn.horizon": 25,
     "learn.eval_every": 100,
-    "export.conformal": True,
+    "export.conformal": "online",
     "verify.horizon": HORIZON,
     "promote.allow_reference": False,
 }
@@ -87,17 +87,19 @@ def line(name: str, correction: str, nrmse: float, coverage: dict[str, list[Any]
 
 
 def rows(name: str) -> list[str]:
-    """Return the rows of a set: without and with the correction."""
+    """Return the rows of a set: without correction, with it, and with online intervals."""
     document = verified(name)
     analysis = document.analysis if document else None
     calibration = analysis.calibration if analysis else None
     if document is None or calibration is None:
         return [f"| {name} | not run |{' |' * (len(STEPS) + 2)}"]
     nrmse = float(document.metrics.nrmse["model"])
-    after = line(name, "conformal", nrmse, calibration.coverage["0.9"])
-    if calibration.uncorrected is None:
-        return [line(name, "none", nrmse, calibration.coverage["0.9"])]
-    return [line(name, "none", nrmse, calibration.uncorrected["0.9"]), after]
+    coverages = {
+        "none": calibration.uncorrected,
+        "validation": calibration.offline,
+        "online": calibration.coverage,
+    }
+    return [line(name, key, nrmse, one["0.9"]) for key, one in coverages.items() if one]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

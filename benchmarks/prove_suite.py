@@ -36,7 +36,7 @@ SETTINGS = {
     "learn.algorithm": {"type": "sac", "learning_starts": 1000, "tau": 0.01},
     "learn.model": {"type": "mlp", "hidden_sizes": [256, 256], "activation": "relu"},
     "learn.optimizer": {"type": "adam", "lr": 7e-4},
-    "learn.batch_size": 256,
+    "learn.batch_size": 128,
     "learn.steps": STEPS // REPEAT,
     "learn.eval_every": 5000,
     "learn.save_every": 5000,

@@ -9,6 +9,7 @@ from kinemill.control.plan import Floats
 from kinemill.control.trajectory_sampling import sample_trajectories
 from kinemill.errors import BadInput
 from kinemill.runtime import Simulator, load_simulator
+from kinemill.runtime.interval_tracker import OnlineIntervals
 from kinemill.runtime.uncertainty import belief_of
 from kinemill.task.control import Uncertainty
 from kinemill.task.document import Task
@@ -37,14 +38,22 @@ class LearnedModel:
         self._most = np.array([uncertainty.max_std.get(name, np.inf) for name in simulator.states])
         if self._is_sampled or uncertainty.max_std:
             belief = belief_of(simulator.interface, "control.uncertainty: the model")
+        conformal = belief.conformal if belief is not None and uncertainty.max_std else None
+        is_online = conformal is not None and conformal.online
+        self._intervals = OnlineIntervals(simulator) if is_online else None
         if uncertainty.sample_noise and belief is not None and not belief.covariance:
             problem, fix = "the model has no learned variance", "train with learn.loss: gaussian"
             raise BadInput("control.uncertainty.sample_noise", problem, fix=fix)
 
     @property
     def history(self) -> int:
-        """Rows before the first prediction, H."""
-        return self.simulator.history
+        """Rows before the first prediction, H; two where intervals follow the errors."""
+        return max(self.simulator.history, 1 if self._intervals is None else 2)
+
+    def observe(self, states: Floats, past_actions: Floats) -> None:
+        """Take in the newest row, for intervals that follow the errors of the run."""
+        if self._intervals is not None:
+            self._intervals.observe(states, past_actions)
 
     def rollout(self, states: Floats, past_actions: Floats, actions: Floats) -> Floats:
         """Roll out actions (B, T, A) after states (H, S) and past actions (H-1, A), in task units.
@@ -53,7 +62,9 @@ class LearnedModel:
             (B, T, S), of an ensemble (M, B, T, S). A rejected plan holds NaN.
         """
         plans = np.asarray(actions, dtype=np.float32)
-        data = _repeat(states, len(plans)), _repeat(past_actions, len(plans)), plans
+        rows = self.simulator.history
+        past = past_actions[len(past_actions) - rows + 1 :]
+        data = _repeat(states[-rows:], len(plans)), _repeat(past, len(plans)), plans
         if self._is_sampled:
             # The same random numbers for all control steps: only the plans make costs differ.
             random = np.random.default_rng(0)
@@ -64,6 +75,8 @@ class LearnedModel:
             run = self.simulator.rollout_members if self._members else self.simulator.rollout
             paths, deviation = run(*data), None
         if deviation is not None:
+            if self._intervals is not None:
+                deviation = deviation * self._intervals.factor(deviation.shape[1])
             paths[~(deviation <= self._most).all(axis=(1, 2))] = np.nan
         return np.moveaxis(paths, 1, 0) if paths.ndim == 4 else paths
 

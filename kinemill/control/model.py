@@ -1,6 +1,6 @@
 """Interface of a model for a controller: length of the history, and a rollout."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from kinemill.control.plan import Floats
 
@@ -25,4 +25,13 @@ class Model(Protocol):
             (B, T, S), the states after each of `actions`, or (M, B, T, S) as predicted by the M
             members of an ensemble. NaN marks a plan that diverges in the model.
         """
+        ...
+
+
+@runtime_checkable
+class ObservingModel(Protocol):
+    """A model that learns from what happened while it plans."""
+
+    def observe(self, states: Floats, past_actions: Floats) -> None:
+        """Take in the newest row, once in every step: rows (H, S), actions between (H-1, A)."""
         ...

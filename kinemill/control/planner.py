@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from kinemill.control.cost import Cost, control_of
-from kinemill.control.model import Model
+from kinemill.control.model import Model, ObservingModel
 from kinemill.control.plan import Floats, Plan
 from kinemill.control.policies import action_limits
 from kinemill.control.risk import RISKS
@@ -81,6 +81,9 @@ class Planner:
         Returns:
             (A,), within limits and rates.
         """
+        for model in self.models:
+            if isinstance(model, ObservingModel):
+                model.observe(states, past_actions)
         self.plan, is_refused = Plan(self._shift @ self.plan.knots, self.plan.std), True
         for iteration in range(self.controller.iterations):
             drawn = self.controller.draw(self.plan, iteration, self._random)

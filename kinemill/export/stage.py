@@ -1,12 +1,13 @@
 """Export stage: the artifact `model` becomes the artifact `onnx_model`."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from kinemill.store import Artifact, ArtifactRef, Json, get_or_build, open_ref, to_json_value
 from kinemill.store.home import Home
 from kinemill.task.document import Task
 
-VERSION = 7
+VERSION = 8
 
 
 def inputs(task: Task, model: ArtifactRef, dataset: ArtifactRef | None = None) -> Json:
@@ -50,7 +51,9 @@ def run(task: Task, home: Home, model: ArtifactRef, dataset: ArtifactRef | None 
         extras = Extras(task.export, rows, {"model": model.digest})
         interface = describe(document, step)
         if task.export.conformal:
-            interface = with_conformal(interface, conform(step, interface, rows))
+            conformal = conform(step, interface, rows)
+            conformal = replace(conformal, online=task.export.conformal == "online")
+            interface = with_conformal(interface, conformal)
         return to_json_value(write_model(step, interface, folder, extras))
 
     return get_or_build(home, "onnx_model", task.name, inputs(task, model, dataset), build)

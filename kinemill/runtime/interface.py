@@ -44,11 +44,14 @@ class Conformal:
         scale: factors, (T, S); the last row holds for all later steps.
         floor: smallest deviations before scaling, (T, S), in units.
         windows: number of validation windows they were computed from.
+        online: whether intervals also follow the errors of the run, see
+            `kinemill.runtime.interval_tracker`.
     """
 
     scale: tuple[tuple[float, ...], ...]
     floor: tuple[tuple[float, ...], ...]
     windows: int
+    online: bool = False
 
 
 @dataclass(frozen=True)
@@ -230,7 +233,7 @@ def _conformal(value: Json | None) -> Conformal | None:
         tuple(tuple(float(one) for one in row) for row in value[name])
         for name in ("scale", "floor")
     )
-    return Conformal(scale, floor, value["windows"])
+    return Conformal(scale, floor, value["windows"], value["online"])
 
 
 def wrapped(difference: NDArray[Any], angle: NDArray[np.bool_]) -> NDArray[Any]:

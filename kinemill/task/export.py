@@ -35,10 +35,11 @@ class Export(Settings):
         description="data type of the exported model and its tensors; use float64 if the "
         "`precision` check of the verification reports that float32 loses too much",
     )
-    conformal: bool = Field(
+    conformal: bool | Literal["online"] = Field(
         default=False,
         description="correct the standard deviations of a model with uncertainty so that 90 % "
-        "intervals cover 90 % of the errors on the validation episodes",
+        "intervals cover 90 % of the errors on the validation episodes; online: also adapt them "
+        "to the errors of the run, see kinemill.runtime.interval_tracker",
     )
     loss: Ratio = Field(
         default=0.05, description="largest allowed relative increase of the error of a variant"

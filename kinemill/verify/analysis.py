@@ -129,7 +129,7 @@ def analyze(
             if name != MODEL
         },
         residuals=whiteness(residuals_of(predictors[MODEL], dataset, split)),
-        calibration=_calibration(predictors[MODEL], dataset, errors[MODEL]),
+        calibration=_calibration(predictors[MODEL], dataset, split, errors[MODEL]),
     )
 
 
@@ -151,10 +151,17 @@ def compare(
     return comparisons
 
 
-def _calibration(model: Predictor, dataset: PackedDataset, errors: Errors) -> Calibration | None:
+def _calibration(
+    model: Predictor, dataset: PackedDataset, split: str, errors: Errors
+) -> Calibration | None:
     if not isinstance(model, Simulator):
         return None
-    return calibrate(model, gather(dataset, errors.starts, errors.history, errors.horizon))
+    starts, belief = errors.starts, model.interface.belief
+    if belief is not None and belief.conformal is not None and belief.conformal.online:
+        # Every row, as on a robot, whatever the stride of the errors.
+        starts = dataset.window_starts(split, errors.history + errors.horizon)
+    windows = gather(dataset, starts, errors.history, errors.horizon)
+    return calibrate(model, windows, starts)
 
 
 def window_errors(errors: Errors) -> Floats:

@@ -8,14 +8,17 @@ from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kinemill.errors import BadInput
 from kinemill.runtime import Simulator, wrapped
+from kinemill.runtime.interval_tracker import IntervalTracker
 from kinemill.runtime.uncertainty import corrected
 from kinemill.runtime.window_metrics import QUIETLY, Floats, Windows
 from kinemill.verify.results import CalibrationCurves
 from kinemill.verify.test_inputs import Array
 
+Rows = NDArray[np.int64]
 LEVELS = (0.5, 0.9)
 CHUNK = 1024  # windows in one batch, which bounds memory
 
@@ -34,6 +37,8 @@ class Calibration:
         rmse: the actual errors, (T, S), in units.
         windows: number of windows, W.
         uncorrected: `coverage` without the conformal correction; None for a model without one.
+        offline: `coverage` with the correction from validation episodes alone; None unless
+            intervals follow the errors of the run.
     """
 
     channels: tuple[str, ...]
@@ -43,16 +48,21 @@ class Calibration:
     rmse: Floats
     windows: int
     uncorrected: Floats | None = None
+    offline: Floats | None = None
 
     def curves(self) -> CalibrationCurves:
         """Return coverage, stated deviation and RMSE after each step as a part of a document."""
         return CalibrationCurves(
             windows=self.windows,
             coverage=self._by_channel(self.coverage),
-            uncorrected=None if self.uncorrected is None else self._by_channel(self.uncorrected),
+            uncorrected=self._if_known(self.uncorrected),
+            offline=self._if_known(self.offline),
             deviation=dict(zip(self.channels, self.deviation.T.tolist(), strict=True)),
             rmse=dict(zip(self.channels, self.rmse.T.tolist(), strict=True)),
         )
+
+    def _if_known(self, coverage: Floats | None) -> dict[str, dict[str, list[float]]] | None:
+        return None if coverage is None else self._by_channel(coverage)
 
     def _by_channel(self, coverage: Floats) -> dict[str, dict[str, list[float]]]:
         """Return shares (L, T, S) by level and channel, T numbers for each."""
@@ -107,12 +117,36 @@ def calibration_of(
     )
 
 
-def calibrate(
-    simulator: Simulator, windows: Windows, levels: Sequence[float] = LEVELS
-) -> Calibration | None:
-    """Return the calibration of a model on W windows; None if it states no uncertainty.
+def online_factors(errors: Floats, deviation: Floats, starts: Rows) -> Floats:
+    """Return the factors on the deviations (W, T, S) of intervals that follow the run's errors.
 
-    The result has shares (L, T, S), and deviations and errors (T, S) in units.
+    Args:
+        errors: prediction minus truth, (W, T, S).
+        deviation: that was stated, (W, T, S).
+        starts: first rows of the windows, (W,): consecutive, or greater after a gap.
+    """
+    count, steps, states = errors.shape
+    tracker, factors, first = IntervalTracker(steps, states), np.empty_like(errors), 0
+    for window in range(count):
+        if window and starts[window] != starts[window - 1] + 1:
+            tracker.note_gap()
+            first = window
+        lead = np.arange(min(steps, window - first))
+        tracker.update(errors[window - 1 - lead, lead], deviation[window - 1 - lead, lead])
+        factors[window] = tracker.factor(steps)
+    return factors
+
+
+def calibrate(
+    simulator: Simulator, windows: Windows, starts: Rows, levels: Sequence[float] = LEVELS
+) -> Calibration | None:
+    """Return the calibration of a model on windows; None if it states no uncertainty.
+
+    Args:
+        simulator: the model.
+        windows: W of them.
+        starts: their first rows (W,), as in `online_factors` if the model's intervals are online.
+        levels: of the intervals.
     """
     if simulator.interface.belief is None:
         return None
@@ -137,4 +171,10 @@ def calibrate(
         return stated
     after = np.sqrt(corrected(conformal, np.square(deviation, dtype=np.float64)))
     result = calibration_of(simulator.states, error, after, levels)
-    return replace(result, uncorrected=stated.coverage)
+    if not conformal.online:
+        return replace(result, uncorrected=stated.coverage)
+    tracked, offline = len(conformal.scale), result.coverage
+    factors = online_factors(error[:, :tracked], after[:, :tracked], starts)
+    after = after * factors[:, np.minimum(np.arange(after.shape[1]), tracked - 1)]
+    result = calibration_of(simulator.states, error, after, levels)
+    return replace(result, uncorrected=stated.coverage, offline=offline)

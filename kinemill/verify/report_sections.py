@@ -280,6 +280,11 @@ def _calibration(analysis: Analysis) -> str:
         f"intervals. Without it, {uncorrected[-1, -1].mean():.0%} of the windows are in the "
         f"{calibration.levels[-1]:.0%} interval after the last step (mean over channels)."
     )
+    if calibration.offline is not None:
+        correction += (
+            " Intervals also follow the errors of the run, row by row in the order of time; with "
+            f"the correction alone, it is {calibration.offline[-1, -1].mean():.0%}."
+        )
     return (
         "<h2>Calibration of the uncertainty</h2><p>Share of windows whose measured value is in the "
         "stated interval, over the prediction time in s. Below the dashed nominal share, the "

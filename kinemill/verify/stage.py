@@ -24,7 +24,7 @@ from kinemill.task.document import Task
 from kinemill.task.protocols import NullReporter, Progress
 from kinemill.verify.document import VerificationSummary
 
-VERSION = 19
+VERSION = 20
 
 
 @dataclass(frozen=True)

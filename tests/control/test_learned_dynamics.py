@@ -7,10 +7,11 @@ import pytest
 
 from kinemill.control import LearnedModel, learned_model, make_planner
 from kinemill.errors import BadInput
-from kinemill.export.interface import describe
+from kinemill.export.interface import describe, with_conformal
 from kinemill.export.step_files import write_model
-from kinemill.runtime import load
+from kinemill.runtime import Conformal, load
 from kinemill.task import load_task
+from kinemill.task.control import Uncertainty
 from kinemill.train.ensemble import Ensemble
 from kinemill.train.ensemble_member import Member
 from tests.export.conftest import DESCRIPTION, random_step
@@ -65,3 +66,28 @@ def test_a_model_of_another_robot_is_refused(folders):
         learned_model(load_task("cart_pole_swing_up"), folders[0])
     with pytest.raises(BadInput, match="does not exist"):
         learned_model(load_task("pendulum"), folders[0] / "nowhere")
+
+
+def test_a_planner_refuses_plans_after_errors_that_its_intervals_did_not_cover(tmp_path):
+    """A plan that is known well enough at first; then each measured row is far from predicted."""
+    step = random_step("mlp", 1)
+    second = copy.deepcopy(step)
+    for value in second.parameters():
+        value.data.mul_(0.9)
+    pair = Ensemble([Member(step, None), Member(second, None)]).eval()
+    conformal = Conformal(((1.0, 1.0),) * 7, ((0.0, 0.0),) * 7, 1, online=True)
+    write_model(pair, with_conformal(describe(DESCRIPTION, pair), conformal), tmp_path)
+    simulator = load(tmp_path)
+    state, action = np.array([[0.1, -1.2]]), np.zeros((1, 0, 1))
+    _, deviation = simulator.rollout_deviation(state[None], action, PLANS[:1])
+    most = 1.5 * deviation[0].max(axis=0)
+    model = LearnedModel(
+        simulator, Uncertainty(max_std={"angle": float(most[0]), "velocity": float(most[1])})
+    )
+    assert model.history == 2
+    rows = np.array([[5.0, 9.0], [0.1, -1.2]])
+    assert np.isfinite(model.rollout(rows, PAST[:1], PLANS[:1])).all()
+    for _ in range(20):  # each is a jump that no prediction covers
+        model.observe(rows, PAST[:1])
+        model.observe(rows[::-1], PAST[:1])
+    assert np.isnan(model.rollout(rows, PAST[:1], PLANS[:1])).all()

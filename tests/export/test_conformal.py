@@ -11,12 +11,13 @@ from kinemill.errors import BadInput
 from kinemill.export.conformal import HORIZON, conform, correction_of
 from kinemill.export.interface import describe, with_conformal
 from kinemill.export.step_files import write_model
-from kinemill.runtime import load
+from kinemill.runtime import load, wrapped
+from kinemill.runtime.interval_tracker import OnlineIntervals
 from kinemill.runtime.uncertainty import corrected
 from kinemill.runtime.window_metrics import cut_windows
 from kinemill.train.ensemble import Ensemble
 from kinemill.train.ensemble_member import Member, Noise
-from kinemill.verify.calibration import calibrate, calibration_of
+from kinemill.verify.calibration import calibrate, calibration_of, online_factors
 from tests.export.conftest import DESCRIPTION, own_rows
 
 W, T = 20_000, 3
@@ -100,7 +101,7 @@ def test_the_files_carry_the_correction_and_the_simulator_applies_it(noisy_rows,
     assert simulator.interface.belief.conformal == conformal
     starts = rows.window_starts("validation", simulator.history + HORIZON)
     windows = cut_windows(rows.values, 2, starts, simulator.history, HORIZON)
-    result = calibrate(simulator, windows)
+    result = calibrate(simulator, windows, starts)
     # The same windows: at least 90 %, and few more, since (1 + 1/n) is at most 8/7 here.
     assert (result.coverage[1] >= 0.899).all()
     assert not np.allclose(result.coverage, result.uncorrected)
@@ -135,3 +136,31 @@ def test_validation_episodes_that_are_too_short_are_refused(noisy_rows):
     longer = [replace(one, stop=one.stop + 7) for one in short]
     result = conform(module, interface, replace(rows, episodes=longer))
     assert np.shape(result.scale) == (7, 2)
+
+
+def test_a_robot_and_the_verification_have_the_same_online_intervals(noisy_rows, tmp_path):
+    module, rows = noisy_rows
+    interface = describe(DESCRIPTION, module)
+    conformal = replace(conform(module, interface, rows), online=True)
+    write_model(copy.deepcopy(module), with_conformal(interface, conformal), tmp_path)
+    simulator = load(tmp_path)
+    assert simulator.interface.belief.conformal.online
+    history = simulator.history
+    starts = rows.window_starts("test", history + HORIZON)
+    windows = cut_windows(rows.values, 2, starts, history, HORIZON)
+    parts = windows.states, windows.past_actions, windows.actions
+    predicted, deviation = simulator.rollout_deviation(*parts)
+    angle = np.array([name in interface.angles for name in interface.states])
+    errors = wrapped(predicted - windows.truth, angle)
+    factors = online_factors(errors, deviation, starts)
+    values, intervals = rows.values[starts[0] :].astype(np.float32), OnlineIntervals(simulator)
+    for present in range(2, history + 200):
+        two = values[present - 2 : present]
+        intervals.observe(two[:, :2], two[:1, 2:])
+    # The prediction from the newest row is that of window 199.
+    np.testing.assert_allclose(intervals.factor(HORIZON), factors[199], rtol=1e-3)
+    assert np.abs(np.log(factors[199])).max() > 0.2
+    after_a_gap = values[300:302]
+    before = intervals.factor(HORIZON)
+    intervals.observe(after_a_gap[:, :2], after_a_gap[:1, 2:])
+    np.testing.assert_array_equal(intervals.factor(HORIZON), before)

@@ -76,7 +76,7 @@ def _closed_loop(successes, episodes):
 def _calibrated(*shares):
     """Return an analysis with these coverages of 90 % intervals, and with 0.02 more."""
     coverage = {"position": list(shares), "velocity": [share + 0.02 for share in shares]}
-    curves = CalibrationCurves(12, {"0.9": coverage}, None, {}, {})
+    curves = CalibrationCurves(12, {"0.9": coverage}, None, None, {}, {})
     return AnalysisResults({}, ResidualStatistics(0, 0, 0.0, {}), [], curves)
 
 
