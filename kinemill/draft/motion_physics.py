@@ -94,7 +94,7 @@ class Physics:
 
 _TRIALS = (
     "  push: 0.1  # m/s, once a second",
-    "  randomize: {friction: [0.8, 1.2], mass: [0.9, 1.1]}",
+    "  randomize: {friction: [0.7, 1.3], mass: [0.8, 1.2], latency: [0, 1], noise: [0, 1]}",
     "  trials: {episodes: 50, n_eval_episodes: 8}",
     "promote: {metric: success}  # of the trials",
 )

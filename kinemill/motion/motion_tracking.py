@@ -175,7 +175,7 @@ class Tracking:
         return {"terminal_observation": inputs, "TimeLimit.truncated": not ended, EPISODE: stats}
 
     def _inputs(self) -> Observations:
-        observations = self._robots.observe()
+        observations = self._robots.observe(self._random)
         return policy_inputs(
             observations, self._phase, self._correction, self._reference, self._command_rows
         )

@@ -125,6 +125,43 @@ def test_channels_are_those_of_the_body_and_it_stands_for_two_seconds(task):
     assert robot.robots.position[0, 2] == pytest.approx(0.17, abs=0.005)  # m
 
 
+def test_latency_delays_targets_by_a_time_step(task):
+    """Late targets move a robot as one moves whose targets come a step later."""
+    robots = task.environment.many(task, 3, torch.device("cpu"))
+    for row, latency in enumerate((1.0, 0.0, 0.0)):
+        robots.vary(row, {"latency": latency})
+    robots.begin(slice(None), *(np.zeros((3, n)) for n in (3, 8, 8, 2)))
+    for step in range(5):
+        now, late = 0.2 + 0.02 * step, 0.2 + 0.02 * (step - 1) if step else 0.0
+        robots.advance(np.repeat([[now], [late], [now]], 8, axis=1))
+        np.testing.assert_allclose(robots.position[0], robots.position[1], atol=1e-12)
+    assert robots.position[2, 7] - robots.position[0, 7] > 0.01  # rad
+
+
+def test_noise_has_its_stated_size_and_is_in_observations_alone(task):
+    robots = task.environment.many(task, 2000, torch.device("cpu"))
+    random = np.random.default_rng(0)
+    robots.begin(slice(None), *(np.zeros((2000, n)) for n in (3, 8, 8, 2)))
+    exact = robots.observe(random)
+    for row in range(2000):
+        robots.vary(row, {"noise": 1.0})
+    before = robots.position.copy()
+    noisy = robots.observe(random)
+    np.testing.assert_array_equal(robots.position, before)
+    np.testing.assert_allclose(np.linalg.norm(noisy[:, :4], axis=1), 1.0, atol=1e-6)
+    largest = np.abs(noisy - exact).max(axis=0)
+    expected = [0.025] * 3 + [0.2] * 3 + [0.01] * 8 + [1.5] * 8  # half the angle: quaternions
+    np.testing.assert_allclose(np.delete(largest, 3)[:-3], expected, rtol=0.02)
+    np.testing.assert_array_equal(noisy[:, -3:], exact[:, -3:])  # commands
+
+
+@pytest.mark.parametrize(("name", "value"), [("latency", 1.5), ("latency", -0.1), ("noise", -1.0)])
+def test_latency_and_noise_out_of_range_are_named(task, name, value):
+    robots = task.environment.many(task, 1, torch.device("cpu"))
+    with pytest.raises(BadInput, match=rf"randomize, variants: {name}.*{value:g}"):
+        robots.vary(0, {name: value})
+
+
 def test_the_task_states_the_servos_of_its_actions(task):
     servos = task.environment.servos()
     assert len(servos) == 8

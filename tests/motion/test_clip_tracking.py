@@ -190,8 +190,10 @@ def test_training_changes_clips_as_trials_do(folder):
 
 
 def test_a_change_of_clips_needs_two_clips_and_an_end(folder):
-    with pytest.raises(BadInput, match="command_every: needs steps, and two clips"):
-        task_of(folder, **SEQUENCE)
+    with pytest.raises(BadInput, match=r"command_every.*changes crouch\.json for no other"):
+        clips_of(task_of(folder, **SEQUENCE))
+    with pytest.raises(BadInput, match="command_every: needs steps"):
+        task_of(folder, "crouch", "bow", **{"environment.command_every": 1.0})
 
 
 def test_the_pose_of_the_clip_is_where_training_starts(folder):
@@ -327,6 +329,60 @@ def test_clips_are_the_same_in_every_format(folder, form):
     actual = clips_of(task).at(np.arange(99.0), [0] * 99)
     np.testing.assert_allclose(actual.joints, expected.joints, atol=1e-6)
     np.testing.assert_allclose(actual.height, expected.height, atol=1e-6)
+
+
+@pytest.mark.parametrize("entry", ["walks", "walks/data/chunk-000/file-000.parquet"])
+def test_each_episode_of_a_lerobot_data_set_is_a_clip(folder, entry):
+    """One state vector of joints and attitude; the index of the episode is the command."""
+    path = folder / "walks" / "data" / "chunk-000" / "file-000.parquet"
+    path.parent.mkdir(parents=True)
+    pl.concat([lerobot_episode(0, crouch(0.6)), lerobot_episode(1, crouch(0.3, 60))]).write_parquet(
+        path
+    )
+    elements = (*JOINTS, *(f"trunk_{axis}" for axis in "xyzw"))
+    sources = {name: f"observation.state[{index}]" for index, name in enumerate(elements)}
+    sources |= {f"{name}_target": sources[name] for name in JOINTS}
+    rest = (*(f"turn_{axis}" for axis in "xyz"), *(f"{name}_velocity" for name in JOINTS))
+    sources |= dict.fromkeys((*rest, "command_x", "command_y"), "observation.zero")
+    sources |= {"command_yaw": "episode_index"}
+    changed = {f"channels.{name}.source": source for name, source in sources.items()}
+    task = load_task(
+        folder / "dog.yaml",
+        {**changed, "environment.clips": [str(folder / entry)], "ingest.format": "parquet"},
+    )
+    table, expected = clips_of(task), clips_of(task_of(folder, "crouch", "bow"))
+    assert table.names == ("file-000.parquet: episode 0", "file-000.parquet: episode 1")
+    np.testing.assert_allclose(table.commands, [[0.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+    np.testing.assert_allclose(table.joints[0], expected.joints[0], atol=1e-5)
+    assert table.ends.tolist() == [98, 58]
+    frozen = task.environment.sources()
+    for name, source in frozen.items():
+        (folder / "frozen" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "frozen" / name).write_bytes(source.read_bytes())
+    pinned = task.model_copy(update={"environment": task.environment.at(folder / "frozen")})
+    assert clips_of(pinned).ends.tolist() == [98, 58]
+
+
+def lerobot_episode(index: int, joints: dict[str, np.ndarray]) -> pl.DataFrame:
+    """Return the rows of one episode as LeRobot stores them."""
+    angles = np.stack(list(joints.values()), axis=1)
+    count = len(angles)
+    state = np.concatenate([angles, np.tile([0.0, 0.0, 0.0, 1.0], (count, 1))], axis=1)
+    return pl.DataFrame(
+        {
+            "observation.state": pl.Series(state.tolist(), dtype=pl.List(pl.Float32)),
+            "observation.zero": np.zeros(count, np.float32),
+            "timestamp": (np.arange(count) / RATE).astype(np.float32),
+            "frame_index": np.arange(count),
+            "episode_index": np.full(count, index),
+        }
+    )
+
+
+def test_a_folder_without_a_data_set_is_no_clip(folder):
+    task = load_task(folder / "dog.yaml", {"environment.clips": [str(folder / "clips")]})
+    with pytest.raises(BadInput, match=r"clips.*has no file data/\*\*/\*\.parquet"):
+        clips_of(task)
 
 
 def test_a_policy_in_physics_has_no_errors_of_actions(folder):

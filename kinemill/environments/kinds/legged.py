@@ -19,11 +19,13 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from kinemill.environments.gym_types import Info
 from kinemill.environments.legged.body import Body, load_body
-from kinemill.environments.legged.clips import ClipTable, read_clips
+from kinemill.environments.legged.clip_files import clip_files, read_clips
+from kinemill.environments.legged.clips import ClipTable
 from kinemill.environments.legged.physics import MujocoWarp
 from kinemill.environments.legged.robot_file import RobotOptions
 from kinemill.environments.legged.robots import Gauge, LeggedRobots
 from kinemill.environments.mujoco_model import model_sources
+from kinemill.errors import BadInput
 from kinemill.task.bounds import PositiveQuantity, Quantity, QuantityOrZero, Seconds
 from kinemill.task.document import Task
 from kinemill.task.environment import KINDS, Environment
@@ -41,7 +43,7 @@ TRACKED = 0.95  # share of a clip that a successful episode lasts
 class LeggedEnvironment(Environment):
     """A legged robot in MuJoCo that follows velocity commands.
 
-    `randomize` and `variants` change mass, friction, gain and push.
+    `randomize` and `variants` change mass, friction, gain, push, latency and noise.
     """
 
     type: Literal["legged"] = "legged"
@@ -83,10 +85,11 @@ class LeggedEnvironment(Environment):
     )
     clips: Annotated[list[str], LOCAL] = Field(
         default=[],
-        description="files of clips to track, relative to the task file, in a format that the task "
-        "reads; each reset draws one, whose mean command selects it. An episode starts in the "
-        "first pose of its clip and ends with it; one with `LoopMode: Wrap` repeats itself. "
-        "Default: none, velocity commands are followed",
+        description="clips to track, relative to the task file: files in a format that the task "
+        "reads, or folders of LeRobot data sets, with one clip an episode. Each reset draws one, "
+        "whose mean command selects it. An episode starts in the first pose of its clip and ends "
+        "with it; one with `LoopMode: Wrap` repeats itself. Default: none, velocity commands are "
+        "followed",
     )
     clip_error: PositiveQuantity = Field(
         default=0.2,
@@ -128,12 +131,8 @@ class LeggedEnvironment(Environment):
 
     @model_validator(mode="after")
     def _check_changes(self) -> "LeggedEnvironment":
-        if (
-            self.command_every is not None
-            and self.clips
-            and (self.steps is None or len(self.clips) < 2)
-        ):
-            raise ValueError("command_every: needs steps, and two clips to change between")
+        if self.command_every is not None and self.clips and self.steps is None:
+            raise ValueError("command_every: needs steps, the length of an episode")
         return self
 
     @property
@@ -148,7 +147,8 @@ class LeggedEnvironment(Environment):
             BadInput: The robot is not usable, or a file is missing.
         """
         self.body()
-        clips = {f"{_CLIPS}/{Path(one).name}": Path(one) for one in self.clips}
+        files = [clip_files(Path(one)) for one in self.clips]
+        clips = {f"{_CLIPS}/{name}": path for own in files for name, path in own.items()}
         return model_sources(self.robot_path, f"environment.robot: {self.robot}") | clips
 
     def at(self, folder: Path) -> "LeggedEnvironment":
@@ -177,8 +177,13 @@ class LeggedEnvironment(Environment):
         Raises:
             BadInput: As `body` and `read_clips`.
         """
-        paths = [Path(one) for one in self.clips]
-        return read_clips(paths, task, self.body()) if paths else None
+        if not self.clips:
+            return None
+        table = read_clips([Path(one) for one in self.clips], task, self.body())
+        if self.command_every is not None and len(table.ends) < 2:
+            problem, expected = f"changes {table.names[0]} for no other", "two clips, or no key"
+            raise BadInput("environment.command_every", problem, expected=expected)
+        return table
 
     def servos(self) -> dict[str, dict[str, float | None]]:
         """Return `kp`, `kv` and `limit` of the servo of each joint target."""
@@ -262,7 +267,7 @@ class LeggedEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
         self.render_mode = "rgb_array" if render else None
 
     def vary(self, parameters: dict[str, float]) -> None:
-        """Set mass, friction and gain as factors, and the push in m/s.
+        """Set mass, friction, gain and noise as factors, push in m/s and latency in time steps.
 
         Raises:
             BadInput: A parameter is unknown.
@@ -277,7 +282,7 @@ class LeggedEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
         super().reset(seed=seed)
         del options
         self._begin()
-        return self.robots.observe()[0], {}
+        return self.robots.observe(self.np_random)[0], {}
 
     def _begin(self) -> None:
         """Start in stance under a command."""
@@ -299,7 +304,7 @@ class LeggedEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
         result = self._step_result()
         if self._command_rows and robots.steps[0] - robots.since[0] >= self._command_rows:
             self._change_command()
-        return robots.observe()[0], *result
+        return robots.observe(self.np_random)[0], *result
 
     def _change_command(self) -> None:
         """Draw another command."""

@@ -1,36 +1,26 @@
 """Clips as tables of poses over time: where a robot starts, what it is compared with, when it ends.
 
-A clip is read as a log of the task: joints and attitude of the trunk on the task's grid. Velocities
-are central differences of them, so clips need no velocities of their own; height and velocity of
-the trunk are those at which the lowest foot stands on level ground and does not slip. The heading
-is removed: each clip starts along x.
+A clip is joints and attitude of the trunk on the grid of a task. Velocities are central differences
+of them, so clips need no velocities of their own. Height and velocity of the trunk are those at
+which the lowest foot stands on level ground and does not slip. The heading is removed: each clip
+starts along x.
 
 Symbols: B robots, J joints, F feet, E clips, T rows of the longest clip, n rows of one clip.
 """
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.environments.legged.body import Body, Floats
-from kinemill.errors import BadInput
-from kinemill.ingest.files import readers, recognize
-from kinemill.ingest.tracks import make_tracks
-from kinemill.task.document import Task
 
 TRUNK = ("trunk_x", "trunk_y", "trunk_z", "trunk_w")
 COMMAND = ("command_x", "command_y", "command_yaw")
-LOOP = "Wrap"  # `LoopMode` of a reference motion that repeats itself
 COMMAND_UNITS = (0.1, 0.1, 0.5)  # m/s, m/s, rad/s by which commands are compared
-_APART = 0.05  # smallest distance of two commands, in these units
 _LIFT = 0.002  # m, height above the lowest foot at which a foot bears 1/e of the load
 _SMOOTH = 0.1  # s over which the velocity of the trunk is averaged
-_OUTSIDE = 1e-3  # rad by which a clip may leave the limits of a joint: rounding
-_NAMED = 4  # faults that a message names
 
 
 @dataclass(frozen=True)
@@ -74,7 +64,7 @@ class Clip:
     """One clip of a robot.
 
     Attributes:
-        name: of its file.
+        name: of its file, and of its episode if the file has several.
         joints: (n, J) rad.
         attitude: (n, 4) quaternion w, x, y, z of the trunk.
         command: (3,) m/s, m/s, rad/s; selects the clip.
@@ -138,112 +128,6 @@ class ClipTable:
             climb=values[:, -1],
             up=rotations(attitude)[:, 2],
         )
-
-
-def read_clips(paths: Sequence[Path], task: Task, body: Body) -> ClipTable:
-    """Read clips as logs of a task.
-
-    Args:
-        paths: their files, in any format that the task reads.
-        task: names the columns of joints, trunk and command, and the time step.
-        body: of the robot.
-
-    Raises:
-        BadInput: A file cannot be read or has gaps, a channel is missing, two clips have the same
-            command, or a clip leaves the limits of a joint.
-    """
-    needed = (*TRUNK, *body.joints)
-    if missing := [name for name in needed if name not in task.recorded]:
-        raise BadInput(
-            "environment.clips",
-            f"the task has no channel {', '.join(missing[:_NAMED])}",
-            expected="attitude of the trunk and all joints, from the columns of the clips",
-            fix="draft the task: kinemill new NAME --learn motion --from CLIPS --robot FILE",
-        )
-    clips = [_read(path, task, body) for path in paths]
-    for index, clip in enumerate(clips):
-        for other in clips[:index]:
-            apart = np.linalg.norm((clip.command - other.command) / COMMAND_UNITS)
-            if apart > _APART:
-                continue
-            raise BadInput(
-                "environment.clips",
-                f"{other.name} and {clip.name} have the same command "
-                f"{clip.command.round(4).tolist()}",
-                expected="a command of its own for each clip: it selects the clip",
-                fix="give each clip another number as command_x, command_y or command_yaw",
-            )
-    return ClipTable(clips, body, task.dt)
-
-
-def _read(path: Path, task: Task, body: Body) -> Clip:
-    where = f"environment.clips: {path}"
-    if not path.is_file():
-        raise BadInput(where, "no such file", expected="a clip, relative to the task file")
-    logs = readers(task)[recognize(task, path)].read(path, task)
-    tracks = [make_tracks(log, task) for log in (logs if isinstance(logs, list) else [logs])]
-    frames = [frame for own in tracks for frame in own.frames]
-    if len(frames) != 1:
-        reasons = [f"{one['where']}: {one['found']}" for own in tracks for one in own.reasons]
-        problem = f"has {len(frames)} stretches without gaps; {'; '.join(reasons[:_NAMED])}"
-        raise BadInput(where, problem, expected="one, from its first frame to its last")
-    values = {name: frames[0][name].to_numpy().astype(np.float64) for name in task.recorded}
-    joints = np.stack([values[name] for name in body.joints], axis=1)
-    x, y, z, w = (values[name] for name in TRUNK)
-    attitude = np.stack([w, x, y, z], axis=1)
-    _check_numbers(np.concatenate([joints, attitude], axis=1), where)
-    check_limits(path.name, joints, body, task.dt)
-    command = [float(values[name].mean()) if name in values else 0.0 for name in COMMAND]
-    return Clip(path.name, joints, attitude, np.array(command), _loop_mode(path) == LOOP)
-
-
-def _check_numbers(values: Floats, where: str) -> None:
-    is_bad = ~np.isfinite(values).all(axis=1) | (np.linalg.norm(values[:, -4:], axis=1) < 0.5)
-    if is_bad.any():
-        frame = int(np.argmax(is_bad))
-        raise BadInput(where, f"frame {frame} is no pose", expected="numbers and a unit quaternion")
-    if len(values) < 3:
-        raise BadInput(where, f"has {len(values)} frames", expected="3 at least")
-
-
-def check_limits(name: str, joints: Floats, body: Body, dt: float) -> None:
-    """Check that a clip stays within the limits of the robot's joints.
-
-    Args:
-        name: of the clip.
-        joints: (n, J) rad.
-        body: of the robot.
-        dt: time between two frames, s.
-
-    Raises:
-        BadInput: Names clip, joint, first frame, value and limits of each joint that leaves them.
-    """
-    over = np.maximum(joints - body.high, body.low - joints)
-    faults = list[str]()
-    for joint in np.flatnonzero(over.max(axis=0) > _OUTSIDE):
-        frame = int(np.argmax(over[:, joint] > _OUTSIDE))
-        rows = int((over[:, joint] > _OUTSIDE).sum())
-        faults.append(
-            f"{body.joints[joint]} {joints[frame, joint]:.4g} rad in frame {frame} "
-            f"({frame * dt:.3g} s) and {rows - 1} others, limits {body.low[joint]:.4g} to "
-            f"{body.high[joint]:.4g}"
-        )
-    if faults:
-        more = f"; and {len(faults) - _NAMED} more joints" if len(faults) > _NAMED else ""
-        raise BadInput(
-            f"environment.clips: {name}",
-            f"leaves the limits of the robot: {'; '.join(faults[:_NAMED])}{more}",
-            expected="joint angles that the robot reaches",
-            fix="correct the clip or the range of the joint in the model file",
-        )
-
-
-def _loop_mode(path: Path) -> str:
-    """Return the `LoopMode` of a reference motion in JSON; '' for other formats."""
-    if path.suffix.lower() != ".json":
-        return ""
-    content = json.loads(path.read_bytes())
-    return str(content.get("LoopMode", "")) if isinstance(content, Mapping) else ""
 
 
 def _rows(clip: Clip, body: Body, dt: float) -> Floats:

@@ -15,13 +15,16 @@ from numpy.typing import NDArray
 from kinemill.environments.legged.body import Body, Floats
 from kinemill.environments.legged.clips import ClipPose, Pose, rotations
 from kinemill.environments.legged.physics import LeggedPhysics, MujocoThreads
-from kinemill.environments.mujoco_batch import scale_model
+from kinemill.environments.mujoco_batch import FACTORS, scale_model
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
 
 SMOOTH = 0.3  # s over which velocities are averaged: each step makes the trunk sway
 _TILT = 0.6  # cosine of the trunk's tilt at which a robot has fallen
-PARAMETERS = ("mass", "friction", "gain", "push")
+PARAMETERS = ("mass", "friction", "gain", "push", "latency", "noise")
+# Largest errors of attitude, rad, its rate, rad/s, joints, rad, and joint rates, rad/s, at a noise
+# of 1: those of the velocity tasks of Isaac Lab (Rudin et al. 2022, table of the appendix).
+NOISE = (0.05, 0.2, 0.01, 1.5)
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ class LeggedRobots:
         smooth: (B, 3) the same, averaged over the last `SMOOTH` s.
         steps: (B,) since the start of the episode.
         since: (B,) the step at which the command was given.
+        latency: (B,) time by which joint targets act later, in time steps, 0 to 1.
+        noise: (B,) errors of the observations, in units of `NOISE`.
     """
 
     def __init__(
@@ -80,18 +85,26 @@ class LeggedRobots:
         self.position, self.velocity = np.zeros((count, size)), np.zeros((count, size - 1))
         self.command, self.mean, self.smooth = (np.zeros((count, 3)) for _ in range(3))
         self.steps, self.since = np.zeros(count, int), np.zeros(count, int)
+        self.latency, self.noise = np.zeros(count), np.zeros(count)
+        self._targets = np.zeros((count, len(body.joints)))
 
     def vary(self, row: int, factors: dict[str, float]) -> None:
-        """Scale mass, friction and servo gain of one robot relative to its body's own.
+        """Scale mass, friction and servo gain of one robot, and set its latency and noise.
 
         Raises:
-            BadInput: A parameter is unknown. `push` is accepted and has no effect here.
+            BadInput: A parameter is unknown, or latency or noise is out of range. `push` is
+                accepted and has no effect here.
         """
-        for name in factors:
+        for name, value in factors.items():
+            where = f"environment.randomize, variants: {name}"
             if name not in PARAMETERS:
-                where = f"environment.randomize, variants: {name}"
                 raise BadInput(where, "is no parameter", fix=nearest(name, list(PARAMETERS)))
-        scales = {name: value for name, value in factors.items() if name != "push"}
+            if name == "latency" and not 0.0 <= value <= 1.0:
+                raise BadInput(where, f"is {value:g}", expected="0 to 1 time steps")
+            if name == "noise" and value < 0.0:
+                raise BadInput(where, f"is {value:g}", expected="0 or more")
+        self.latency[row], self.noise[row] = factors.get("latency", 0.0), factors.get("noise", 0.0)
+        scales = {name: value for name, value in factors.items() if name in FACTORS}
         scale_model(self._nominal, self.physics.models[row], self._data, scales)
         self.physics.update(row)
 
@@ -122,6 +135,7 @@ class LeggedRobots:
         )
         self.command[rows], self.smooth[rows], self.mean[rows] = command, command, 0.0
         self.steps[rows], self.since[rows] = 0, 0
+        self._targets[rows] = joints
 
     def change_command(self, rows: list[int] | NDArray[np.intp], command: Floats) -> None:
         """Give some robots another command (N, 3) within their episode."""
@@ -147,7 +161,12 @@ class LeggedRobots:
 
     def advance(self, targets: Floats) -> None:
         """Simulate one time step with joint targets (B, J), rad."""
-        self.position, self.velocity = self.physics.advance(self.position, self.velocity, targets)
+        # The old target acts for a part of the step, then the new one. A servo is linear in its
+        # target, so their weighted mean has the same impulse.
+        late = self.latency[:, None]
+        applied = late * self._targets + (1.0 - late) * targets
+        self._targets = np.asarray(targets, float)
+        self.position, self.velocity = self.physics.advance(self.position, self.velocity, applied)
         self.steps += 1
         velocity = self.heading_velocity()
         self.mean += (velocity - self.mean) / (self.steps - self.since)[:, None]
@@ -209,12 +228,24 @@ class LeggedRobots:
         straight = np.exp(-np.square(error[:, :2]).sum(axis=1) / self.gauge.speed**2)
         return 0.7 * straight + 0.3 * np.exp(-np.square(error[:, 2] / self.gauge.turn))
 
-    def observe(self) -> NDArray[np.float32]:
-        """Return observations in the order of `Body.observation_names`, (B, 10 + 2 J)."""
+    def observe(self, random: np.random.Generator) -> NDArray[np.float32]:
+        """Return observations in the order of `Body.observation_names`, (B, 10 + 2 J).
+
+        Args:
+            random: source of the noise; unused without noise.
+        """
+        attitude, joints = self.position[:, 3:7], self.position[:, 7:]
         turning = np.einsum("bij,bj->bi", self.rotation, self.velocity[:, 3:6])
-        attitude = self.position[:, [4, 5, 6, 3]]
-        joints = (self.position[:, 7:], self.velocity[:, 6:])
-        parts = [attitude, turning, *joints, self.command]
+        rates = self.velocity[:, 6:]
+        if self.noise.any():
+            shapes = (turning.shape, turning.shape, joints.shape, rates.shape)
+            tilt, turn, angle, rate = (
+                self.noise[:, None] * random.uniform(-most, most, shape)
+                for most, shape in zip(NOISE, shapes, strict=True)
+            )
+            attitude = _tilted(attitude, tilt)
+            turning, joints, rates = turning + turn, joints + angle, rates + rate
+        parts = [attitude[:, [1, 2, 3, 0]], turning, joints, rates, self.command]
         return np.concatenate(parts, axis=1).astype(np.float32)
 
     def body_positions(self, row: int) -> tuple[Floats, list[int]]:
@@ -232,3 +263,12 @@ class LeggedRobots:
             data.xmat[trunk].reshape(3, 3) @ self.body.center + data.xpos[trunk]
         )
         return positions, [rows.get(int(model.body_parentid[body]), -1) for body in own]
+
+
+def _tilted(attitude: Floats, tilt: Floats) -> Floats:
+    """Return unit quaternions (B, 4) turned about their own axes by small angles (B, 3), rad."""
+    w, v = attitude[:, :1], attitude[:, 1:]
+    half = 0.5 * tilt
+    scalar = w - (v * half).sum(axis=1, keepdims=True)
+    turned = np.concatenate([scalar, v + w * half + np.cross(v, half)], axis=1)
+    return turned / np.linalg.norm(turned, axis=1, keepdims=True)
