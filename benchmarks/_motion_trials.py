@@ -97,11 +97,10 @@ class OpenLoop:
     """The reference at the advancing phase, with the interface of an exported policy."""
 
     def __init__(self, module: TrackingPolicy) -> None:
-        self._family, self._command = module.family, slice(-3, None)
-        self._joints = slice(7, 7 + len(module.layout.actions))
+        self._module = module
 
     def initial_carry(self, batch: int) -> list[NDArray[np.float32]]:
-        """Return the phase, and what it is the phase of, which is unknown."""
+        """Return phase and motion before the first step."""
         return [np.zeros((batch, 1), np.float32) for _ in range(2)]
 
     def step(self, inputs: Mapping[str, Any], carry: Any) -> tuple[Any, Any]:
@@ -109,15 +108,13 @@ class OpenLoop:
         import torch
 
         observation = torch.from_numpy(inputs["observation"])
-        phase, begun = (torch.from_numpy(own) for own in carry)
+        phase, motion = (torch.from_numpy(own) for own in carry)
+        family = self._module.family
         with torch.no_grad():
-            latent = self._family.selected(observation[:, self._command], phase, begun)
-            first = self._family.phase_of(observation[:, self._joints], latent)
-            now = self._family.begun(begun, latent)
-            phase = torch.where((begun - now).abs() < 0.5, phase, first)
-            phase = self._family.advance(phase, latent)
-            target = self._family.bounded_targets(self._family.curve(phase, latent)[:, 0])
-        return target.numpy(), [phase.numpy(), now.numpy()]
+            latent, phase, motion = self._module.locate(observation, phase, motion)
+            phase = family.advance(phase, latent)
+            target = family.bounded_targets(family.curve(phase, latent)[:, 0])
+        return target.numpy(), [phase.numpy(), motion.numpy()]
 
 
 def clip_error(core: Any, phase: float) -> float:

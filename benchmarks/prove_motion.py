@@ -6,8 +6,9 @@ every row of the held-out clip, beside a linear model on as many rows of history
 training clips; and for 1,000 rows from the first one.
 
 The other rows are robots in physics from their own models, see `_motion_rows`: `go_bdx` and
-`mini_bdx` walk under a held-out command, `squat`, `wave` and `crouch` are clips of amp_humanoid
-that repeat nothing. Each resumes where it was stopped; `--row NAME` selects one.
+`mini_bdx` walk under a held-out command. `squat`, `wave` and `crouch` are acyclic clips of
+amp_humanoid; `switch` changes between two of them by command. An interrupted row resumes;
+`--row NAME` selects one.
 """
 
 import argparse

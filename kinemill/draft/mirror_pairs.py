@@ -140,7 +140,7 @@ def _cycle(clips: Sequence[Floats]) -> float:
     try:
         return cycle_of([clip[:, clip.std(axis=0) > STILL] for clip in clips])
     except BadInput:
-        return 0.0  # the clips repeat nothing: compare rows of the same moment
+        return 0.0  # the clips are not periodic: compare rows of the same moment
 
 
 def _command_series(clips: Sequence[Floats], commands: Floats) -> Floats | None:

@@ -53,7 +53,7 @@ class Physics:
     robot: Path
 
     def track_clips(self, clips: Sequence[Path]) -> tuple[str, ...]:
-        """Return the lines of `environment` and `promote` for clips that repeat nothing."""
+        """Return the lines of `environment` and `promote` for acyclic clips."""
         names = ", ".join(str(path.absolute()) for path in clips)
         return (
             *self._robot_lines(),

@@ -16,7 +16,7 @@ from kinemill.validate.cycles import STILL, Floats, cycle_of
 _NAMED = 8  # clips that a message names
 _FIX = "set learn.cycle, s, or leave clips out with learn.motions or dataset.unused"
 _TRACK = (
-    "; motions that repeat nothing are tracked in physics: environment: {type: legged, "
+    "; acyclic motions are tracked in physics: environment: {type: legged, "
     "robot: FILE, clips: [FILES]}"
 )
 
@@ -57,7 +57,7 @@ def check_cycles(
         odd = {name: clip for name, clip in curves.items() if not _repeats(clip)} or curves
         raise BadInput(
             where,
-            f"clips repeat nothing, or not twice: {_spell(odd)}",
+            f"clips are not periodic, or shorter than two cycles: {_spell(odd)}",
             expected="motions that repeat themselves, such as a gait, for at least two cycles",
             fix=_FIX + _TRACK,
         ) from error

@@ -157,33 +157,33 @@ class ClipFamily(nn.Module):
         return apart.square().sum(dim=2).argmin(dim=1, keepdim=True).to(command.dtype)
 
     def phase_of(self, joints: Tensor, latent: Tensor) -> Tensor:
-        """Return 0 (B, 1): an episode starts where its clip starts."""
+        """Return 0 (B, 1), the phase of a clip's first row."""
         del latent
         return 0.0 * joints[:, :1]
 
-    def selected(self, command: Tensor, phase: Tensor, begun: Tensor) -> Tensor:
+    def select_latent(self, command: Tensor, phase: Tensor, motion: Tensor) -> Tensor:
         """Return the clip (B, 1) that commands (B, 3) select once the present one may end.
 
-        It may at its end, or at the start of a repetition: a jump of the targets within a clip
-        throws robots over.
+        A clip may end at its last row, or at the start of a repetition. A jump of the targets
+        within a clip makes robots fall.
         """
-        present = torch.where(begun > 0.5, begun - 1.0, 0.0)
+        present = torch.where(motion > 0.5, motion - 1.0, 0.0)
         clip = present.long()[:, 0]
         end = (self.ends[clip] * self.phase_step).unsqueeze(1)
         is_at_start = phase < 0.5 * self.phase_step
         is_over = phase > end - 0.5 * self.phase_step
         is_loop = self.loops[clip].unsqueeze(1) > 0.5
         # Not where: ONNX Runtime selects no booleans.
-        may_end = (is_loop & is_at_start) | (~is_loop & is_over) | (begun < 0.5)
+        may_end = (is_loop & is_at_start) | (~is_loop & is_over) | (motion < 0.5)
         return torch.where(may_end, self.expected_latent(command), present)
 
-    def followed(self, command: Tensor, latent: Tensor) -> Tensor:
+    def tracked_command(self, command: Tensor, latent: Tensor) -> Tensor:
         """Return the commands (B, 3) of clips (B, 1); NaN in a command stays NaN."""
         return self.commands[latent.long()[:, 0]] + 0.0 * command
 
-    def begun(self, begun: Tensor, latent: Tensor) -> Tensor:
-        """Return 1 + the index of the clip (B, 1): another one starts from its beginning."""
-        return 1.0 + latent + 0.0 * begun
+    def motion_of(self, latent: Tensor, motion: Tensor) -> Tensor:
+        """Return 1 + the index of the clip (B, 1): another clip starts at its first row."""
+        return 1.0 + latent + 0.0 * motion
 
     def advance(self, phase: Tensor, latent: Tensor) -> Tensor:
         """Return the phases (B, 1), rad, one row later, at most that of the clip's end."""

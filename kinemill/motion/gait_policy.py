@@ -176,14 +176,14 @@ class GaitPolicy(PolicyModule):
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Return targets (B, A), rad, and the carry: (B, D), (B, H, J), (B, 1) -> the same."""
-        observation, rows, begun = tensors
+        observation, rows, step_count = tensors
         command = observation.index_select(1, self.command_columns)
         scaled_command = (command - self.command_mean) / self.command_std
         joints = observation.index_select(1, self.joint_columns)
         joints = joints.index_select(1, self.moving_targets)
         expected = self.expected_latent(command)
         rows = torch.cat([rows[:, 1:], joints.unsqueeze(1)], dim=1)
-        has_history = begun.unsqueeze(2) > 0.5
+        has_history = step_count.unsqueeze(2) > 0.5
         rows = torch.where(has_history, rows, self._initial_history(joints, expected))
         phase, latent = self._fit_phase_and_latent(rows, expected)
         steps = torch.arange(1 - LATEST, 2, device=rows.device, dtype=rows.dtype) * self.phase_step
@@ -196,7 +196,7 @@ class GaitPolicy(PolicyModule):
         correction = torch.tanh(self.network(torch.cat(inputs, dim=1))) * _MAX_CORRECTION
         kept_deviation = torch.sigmoid(self.share) * deviation[:, -1]
         target = gait[:, -1] + (kept_deviation + correction) * self.joint_scale
-        return self.bounded_targets(target), rows, count_step(begun)
+        return self.bounded_targets(target), rows, count_step(step_count)
 
     def expected_latent(self, command: Tensor) -> Tensor:
         """Return z (B, R) predicted from a command (B, M), in the units of the task."""
@@ -209,20 +209,20 @@ class GaitPolicy(PolicyModule):
         phase = phase + self.phase_step
         return torch.where(phase > torch.pi, phase - 2.0 * torch.pi, phase)
 
-    def selected(self, command: Tensor, phase: Tensor, begun: Tensor) -> Tensor:
+    def select_latent(self, command: Tensor, phase: Tensor, motion: Tensor) -> Tensor:
         """Return z (B, R) of commands (B, M): a gait changes at any phase."""
-        del phase, begun
+        del phase, motion
         return self.expected_latent(command)
 
-    def followed(self, command: Tensor, latent: Tensor) -> Tensor:
+    def tracked_command(self, command: Tensor, latent: Tensor) -> Tensor:
         """Return the commands (B, M) themselves."""
         del latent
         return command
 
-    def begun(self, begun: Tensor, latent: Tensor) -> Tensor:
+    def motion_of(self, latent: Tensor, motion: Tensor) -> Tensor:
         """Return 1 (B, 1): under another command the phase continues."""
         del latent
-        return count_step(begun)
+        return count_step(motion)
 
     def bounded_targets(self, joints: Tensor) -> Tensor:
         """Return targets of all joints (B, A) within limits, from those that move (B, J), rad.
@@ -330,6 +330,6 @@ def _bounded(values: Tensor, bound: float) -> Tensor:
     return torch.where(values < -bound, -bound, values)
 
 
-def count_step(begun: Tensor) -> Tensor:
+def count_step(step_count: Tensor) -> Tensor:
     """Return 1 after a first step, computed from the carry: graphs do not return constants."""
-    return torch.where(begun > 0.5, begun, begun + 1.0)
+    return torch.where(step_count > 0.5, step_count, step_count + 1.0)

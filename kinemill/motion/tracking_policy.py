@@ -35,16 +35,13 @@ class TrackingPolicy(PolicyModule):
 
     @property
     def carry_shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Shapes of phase, of what it is known of (0: of nothing), and of the last correction."""
+        """Shapes of phase, motion (0 before the first step, see `locate`), and last correction."""
         return (1,), (1,), (len(self.layout.actions),)
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Return targets (B, J), rad, and the carry."""
-        observation, phase, begun, correction = tensors
-        latent = self.family.selected(observation[:, self._command], phase, begun)
-        first = self.family.phase_of(observation[:, self._joints], latent)
-        now = self.family.begun(begun, latent)
-        phase = torch.where((begun - now).abs() < 0.5, phase, first)
+        observation, phase, motion, correction = tensors
+        latent, phase, motion = self.locate(observation, phase, motion)
         parts = [
             _trunk_inputs(observation),
             *self._gait_inputs(observation, phase, correction, latent),
@@ -55,7 +52,23 @@ class TrackingPolicy(PolicyModule):
         correction = torch.where(correction < -1.0, -1.0, correction)
         phase = self.family.advance(phase, latent)
         target = self.family.curve(phase, latent)[:, 0] + REACH * correction
-        return self.family.bounded_targets(target), phase, now, correction
+        return self.family.bounded_targets(target), phase, motion, correction
+
+    def locate(
+        self, observation: Tensor, phase: Tensor, motion: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return latent (B, R), phase (B, 1) and motion (B, 1) that robots track.
+
+        Args:
+            observation: (B, D).
+            phase: (B, 1) rad, of the last step.
+            motion: (B, 1), the number of the gait or clip that `phase` belongs to; 0: none yet.
+        """
+        latent = self.family.select_latent(observation[:, self._command], phase, motion)
+        start = self.family.phase_of(observation[:, self._joints], latent)
+        selected = self.family.motion_of(latent, motion)
+        phase = torch.where((motion - selected).abs() < 0.5, phase, start)
+        return latent, phase, selected
 
     def _gait_inputs(
         self, observation: Tensor, phase: Tensor, correction: Tensor, latent: Tensor
@@ -66,7 +79,7 @@ class TrackingPolicy(PolicyModule):
             observation[:, self._joints] - middle,
             RATE_SCALE * observation[:, self._rates],
         )
-        command = self.family.followed(observation[:, self._command], latent)
+        command = self.family.tracked_command(observation[:, self._command], latent)
         command = command / observation.new_tensor(COMMAND_UNITS)
         return joints, rates, command, phase.cos(), phase.sin(), correction, next_joints
 

@@ -115,7 +115,7 @@ def clip_section(task: Task, values: Mapping[str, NDArray[np.generic]]) -> str:
     cards = [_cycle_card(task, clip), *_command_cards(task, clip)]
     body = f'<h2>Cycle</h2><div class="cards">{"".join(cards)}</div>'
     if clip.cycle is None:
-        return f"{body}<p>The clip repeats nothing, so there is no phase to draw it over.</p>"
+        return f"{body}<p>The clip is not periodic, so it has no phase.</p>"
     first, charts = leading_joint([clip]), list[str]()
     for joint in moving_joints([clip]):
         name = joints_of(task)[joint]

@@ -32,7 +32,7 @@ def cycle_of(clips: Sequence[Floats]) -> float:
     The shortest lag that fits about as well as the best one, then what their series fit best.
 
     Raises:
-        BadInput: they repeat nothing, are at rest, or too short.
+        BadInput: they are not periodic, at rest, or too short.
     """
     from scipy.signal import argrelmin
 
@@ -45,8 +45,8 @@ def cycle_of(clips: Sequence[Floats]) -> float:
     if not len(lowest) or misfit[lowest].min() > 0.5:
         raise BadInput(
             "the training clips",
-            "repeat nothing",
-            expected="motions that go round, such as a gait",
+            "are not periodic",
+            expected="periodic motions, such as a gait",
             fix="set learn.cycle, s, or leave other clips out",
         )
     first = lowest[misfit[lowest] <= _AS_GOOD * misfit[lowest].min() + 0.02][0]

@@ -1,4 +1,4 @@
-"""Clips that repeat nothing: read, checked, tracked in physics, trained and exported."""
+"""Acyclic clips: read, checked, tracked in physics, trained and exported."""
 
 import numpy as np
 import polars as pl
@@ -396,5 +396,5 @@ def test_a_policy_in_physics_has_no_errors_of_actions(folder):
 
 def test_acyclic_clips_without_physics_are_refused_with_the_way_to_track_them(folder):
     task = load_task(folder / "dog.yaml").model_copy(update={"environment": None})
-    with pytest.raises(BadInput, match=r"repeat nothing.*clips: \[FILES\]"):
+    with pytest.raises(BadInput, match=r"not periodic.*clips: \[FILES\]"):
         task.learn.check_clips(task, {"crouch.json": crouch(0.6)})

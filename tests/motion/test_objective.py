@@ -110,7 +110,7 @@ def test_cycle_phase_and_gaits_are_found():
 def test_clips_that_repeat_nothing_are_refused():
     random = np.random.default_rng(0)
     clips = [random.normal(size=(200, 3)).cumsum(axis=0) for _ in range(2)]
-    with pytest.raises(BadInput, match="repeat nothing"):
+    with pytest.raises(BadInput, match="not periodic"):
         fit_gaits(clips, [np.zeros(1)] * 2, 6, 8)
 
 
@@ -128,7 +128,7 @@ def test_clips_that_do_not_repeat_are_named_before_a_dataset_is_published(
     (folder / "odd.json").write_text(json.dumps(content))
     task, home = load_task(task_file), Home(tmp_path / "home")
     episodes = validate.run(task, home, ingest.run(task, home, folder).artifact.ref).ref
-    with pytest.raises(BadInput, match=r"train split: clips repeat nothing.*odd\.json \d+ rows"):
+    with pytest.raises(BadInput, match=r"train split: clips are not periodic.*odd\.json \d+ rows"):
         dataset_stage.run(task, home, episodes)
     assert not (home.store / "dataset").exists()
 

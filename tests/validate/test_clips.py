@@ -105,7 +105,7 @@ def test_a_clip_that_repeats_nothing_says_so(task):
     for name in ("hip", "knee"):
         walked[name] = np.linspace(0.0, 1.0, 160)
     section = clip_section(task, walked)
-    assert "The clip repeats nothing" in section
+    assert "The clip is not periodic" in section
     assert "<svg" not in section
     unknown = {name: np.full(160, np.nan) for name in walked}
     assert clip_section(task, unknown) == ""
