@@ -52,13 +52,13 @@ ROBOTS = ROOT.parent / "shared" / "data" / "awd_robots"
 Floats = NDArray[np.float64]
 
 STEPS = {
-    **dict.fromkeys(("squat", "wave", "crouch", "switch"), 1_500_000),
+    **dict.fromkeys(("squat", "wave", "crouch", "switch"), 600_000),
     "go_bdx": 6_000_000,
     "mini_bdx": 2_000_000,  # of 1/30 s; those of go_bdx are 1/60 s
 }
 _CLIPS_OF = {"switch": ("squat", "wave")}  # of rows with several; others are one clip
 CLIP_RATE, CLIP_SECONDS = 30, 8.0  # Hz, s
-SWITCH_SECONDS = 40.0  # of an episode that changes between clips: five of them
+SWITCH_SECONDS = 32.0  # of an episode that changes between clips: four of them
 # Factors of the commands of the training clips. The test clip of go_bdx is faster than all of them.
 SPEEDS = {"go_bdx": (0.5, 1.0, 1.5), "mini_bdx": (0.5, 1.0)}
 _TRANSFER_TRIALS, _ONBOARD_TRIALS = 50, 25

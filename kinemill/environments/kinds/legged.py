@@ -1,6 +1,6 @@
-"""A legged robot that walks as commanded and is pushed at intervals, from its MJCF or URDF file.
+"""A legged robot from an MJCF or URDF file, which follows velocity commands or tracks clips.
 
-It observes attitude, rates, joints and the command, and acts by joint targets that servos follow.
+The observation is attitude, rates, joints and the command. Actions are joint targets of servos.
 Symbols: J joints.
 """
 
@@ -223,7 +223,7 @@ class LeggedEnvironment(Environment):
 
 @dataclass(frozen=True)
 class Schedule:
-    """What happens to a robot at intervals.
+    """Periodic disturbances and commands.
 
     Attributes:
         push: largest velocity change, m/s.

@@ -1,4 +1,4 @@
-"""Clips as tables of poses over time: where a robot starts, what it is compared with, when it ends.
+"""Clips as tables of poses over time: starts of episodes, references of rewards, and ends.
 
 A clip is joints and attitude of the trunk on the grid of a task. Velocities are central differences
 of them, so clips need no velocities of their own. Height and velocity of the trunk are those at
@@ -19,13 +19,13 @@ from kinemill.environments.legged.body import Body, Floats
 TRUNK = ("trunk_x", "trunk_y", "trunk_z", "trunk_w")
 COMMAND = ("command_x", "command_y", "command_yaw")
 COMMAND_UNITS = (0.1, 0.1, 0.5)  # m/s, m/s, rad/s by which commands are compared
-_LIFT = 0.002  # m, height above the lowest foot at which a foot bears 1/e of the load
+_LIFT = 0.002  # m above the lowest foot at which a foot carries 1/e of its load
 _SMOOTH = 0.1  # s over which the velocity of the trunk is averaged
 
 
 @dataclass(frozen=True)
 class Pose:
-    """What robots are compared with, at some moments.
+    """Reference poses of robots.
 
     Attributes:
         joints: (B, J) rad.
@@ -46,7 +46,7 @@ class Pose:
 
 @dataclass(frozen=True)
 class ClipPose(Pose):
-    """A pose with all that an episode starts from.
+    """A reference pose with the other quantities of an initial state.
 
     Attributes:
         attitude: (B, 4) quaternion w, x, y, z of the trunk, without heading.
@@ -68,7 +68,7 @@ class Clip:
         joints: (n, J) rad.
         attitude: (n, 4) quaternion w, x, y, z of the trunk.
         command: (3,) m/s, m/s, rad/s; selects the clip.
-        loops: whether it starts again at its end.
+        loops: whether it repeats.
     """
 
     name: str
@@ -88,8 +88,8 @@ class ClipTable:
 
     Attributes:
         joints: (E, T, J) rad; the last row of a shorter clip is repeated.
-        ends: (E,) index of the last row; a clip that loops is there where it starts.
-        loops: (E,) whether it starts again there.
+        ends: (E,) index of the last row; of a clip that repeats, its pose is that of row 0.
+        loops: (E,) whether the clip repeats.
         commands: (E, 3).
         names: E.
     """
@@ -164,14 +164,14 @@ def _period(joints: Floats) -> int:
 
 
 def _slope(values: Floats, dt: float, *, loops: bool) -> Floats:
-    """Return central differences of rows (n, k), per s; those of a loop go around."""
+    """Return central differences of rows (n, k), per s; a loop is differenced periodically."""
     if loops:
         return (np.roll(values, -1, axis=0) - np.roll(values, 1, axis=0)) / (2.0 * dt)
     return np.gradient(values, dt, axis=0)
 
 
 def _bearing_velocity(feet: Floats, yaw_rate: Floats, dt: float, *, loops: bool) -> Floats:
-    """Return the velocity of the trunk (n, 2), m/s, at which the foot that bears does not slip.
+    """Return the velocity of the trunk (n, 2), m/s, at which the foot on the ground does not slip.
 
     Args:
         feet: (n, F, 3) relative to the trunk, along its heading, m.
@@ -201,7 +201,7 @@ def _turn_rate(attitude: Floats, dt: float) -> Floats:
 
 
 def _continuous(attitude: Floats) -> Floats:
-    """Return unit quaternions (n, 4) without changes of sign, which are the same rotation."""
+    """Return unit quaternions (n, 4) with continuous signs: q and -q are the same rotation."""
     unit = attitude / np.linalg.norm(attitude, axis=1, keepdims=True)
     flips = np.sign(np.einsum("nk,nk->n", unit[1:], unit[:-1]))
     return unit * np.cumprod(np.concatenate([[1.0], np.where(flips < 0.0, -1.0, 1.0)]))[:, None]

@@ -1,9 +1,11 @@
-"""The model file of a robot, ready to be simulated: any MJCF, or URDF by MuJoCo's compiler.
+"""Loads the model file of a robot for simulation: any MJCF, or URDF through MuJoCo's compiler.
 
-A legged robot needs one free joint, hinge joints with a position servo each, and level ground. What
-a file has in another form is changed in memory: torque motors become servos, joints are locked,
-ground and a free joint are added, and parts of the robot no longer collide with each other. What is
-only seen is left out: a batch of simulations holds hundreds of copies of the model.
+A legged robot needs one free joint, hinge joints with a position servo each, and level ground. The
+loaded model is changed to this form: torque motors become servos, joints are locked, ground and a
+free joint are added, and collisions between parts of the robot are disabled. Visual shapes and
+textures are removed, because a batch of simulations holds hundreds of copies of the model.
+
+Symbols: J joints.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,12 +29,12 @@ Gains = tuple[float, float]  # N·m/rad and N·m·s/rad
 
 STANCES = ("stance", "home", "stand", "standing")  # names of keyframes, the first one counts
 _HULL = 64  # largest number of points of a mesh that touch other shapes
-_FULL_FORCE = 0.5  # rad, error at which a motor without stated gains pushes with all its force
+_FULL_FORCE = 0.5  # rad, error at which a servo made of a motor reaches its largest torque
 
 
 @dataclass(frozen=True)
 class RobotOptions:
-    """What a task states about a robot that its file does not.
+    """Settings of a task that complete or replace those of the model file.
 
     Attributes:
         gains: proportional and derivative gain of servos, N·m/rad and N·m·s/rad, by name pattern
@@ -67,7 +69,7 @@ class Servo:
 
 @dataclass(frozen=True)
 class Robot:
-    """A robot that is ready to be simulated.
+    """A robot model for simulation.
 
     Attributes:
         model: a `mujoco.MjModel`.
@@ -81,11 +83,11 @@ class Robot:
 
 
 def read_robot(path: Path, options: RobotOptions) -> Robot:
-    """Read a model file and make it ready.
+    """Read a model file and convert it for simulation.
 
     Raises:
-        BadInput: It does not exist, cannot be read, is no single robot with hinge joints, or has
-            motors whose gains are unknown; or an option names something that it lacks.
+        BadInput: The file does not exist, cannot be read, is not one robot with hinge joints, or
+            has motors with unknown gains; or an option names a part that it does not have.
     """
     library, where = mujoco(), f"environment.robot: {path}"
     spec = _read(library, path, where)
@@ -279,7 +281,7 @@ def _add_servo(
 def _servo(
     library: ModuleType, model: MujocoModel, joint: str, gains: Gains | None
 ) -> Servo | None:
-    """Return the servo of a joint: stated, that of the file, or made of its motor; else None."""
+    """Return the servo of a joint: from `gains`, from the file, or made of its motor; else None."""
     index = model.joint(joint).id
     actuator = _actuator(library, model, index)
     if actuator is None:
@@ -346,7 +348,7 @@ def _inertia(library: ModuleType, model: MujocoModel, joint: int) -> float:
 def _contacts(
     library: ModuleType, spec: MujocoModel, trunk: MujocoModel, *, self_collision: bool
 ) -> None:
-    """Let the robot collide with the ground, which is added if there is none."""
+    """Enable collisions of the robot with the ground, and add ground if there is none."""
     plane = library.mjtGeom.mjGEOM_PLANE
     of_robot = {own.id for own in trunk.find_all("geom")}
     has_ground = False
@@ -363,7 +365,7 @@ def _contacts(
 
 
 def _simplify(library: ModuleType, spec: MujocoModel, model: MujocoModel) -> None:
-    """Leave out shapes without contacts, the inside of meshes, and textures."""
+    """Delete shapes without contacts and textures, and replace meshes by their convex hulls."""
     for body in spec.bodies:
         if model.body_mass[body.id] > 0.0:
             body.explicitinertial, body.mass = True, model.body_mass[body.id]
@@ -388,7 +390,7 @@ def _simplify(library: ModuleType, spec: MujocoModel, model: MujocoModel) -> Non
 
 
 def _hull(model: MujocoModel, mesh: int) -> Floats:
-    """Return the vertices of a mesh's convex hull, (N, 3) m, which alone touch other shapes."""
+    """Return the vertices of a mesh's convex hull, (N, 3) m. MuJoCo collides hulls only."""
     first, graph = int(model.mesh_vertadr[mesh]), int(model.mesh_graphadr[mesh])
     count = int(model.mesh_graph[graph])
     rows = model.mesh_graph[graph + 2 + count : graph + 2 + 2 * count]

@@ -1,4 +1,4 @@
-"""Legged robots as arrays: one for evaluation, hundreds to train in.
+"""Legged robots as batched arrays: one for evaluation, hundreds for training.
 
 Symbols: B robots, J joints; q quaternion w, x, y, z from trunk to world.
 """
@@ -43,7 +43,7 @@ class Gauge:
 
 
 class LeggedRobots:
-    """Robots whose servos follow joint targets.
+    """A batch of robots whose servos follow joint targets.
 
     Args:
         body: of all of them.
