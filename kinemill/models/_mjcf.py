@@ -5,7 +5,7 @@ It holds what equations of motion need; meshes, contacts and sensors are left ou
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import BeforeValidator, Field, ValidationInfo
 
@@ -103,6 +103,17 @@ def read_bodies(value: object, info: ValidationInfo) -> object:
 
 
 Mjcf = Annotated[Bodies | None, BeforeValidator(read_bodies)]
+
+
+def load_bodies(path: Path | str) -> Bodies:
+    """Return the bodies and joints of an MJCF or URDF file.
+
+    Raises:
+        ValueError: The file is damaged, or has other joints than hinges and slides, or loops.
+    """
+    import mujoco
+
+    return bodies_of(cast(Any, mujoco).MjModel.from_xml_path(str(path)))
 
 
 def bodies_of(model: Any) -> Bodies:

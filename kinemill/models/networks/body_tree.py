@@ -77,26 +77,65 @@ class Tree(nn.Module):
 
     def forward(self, q: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Return M (B, n, n) and c + g (B, n) of q, v (B, n)."""
-        zeros = torch.zeros_like(q[:, :1]).expand(-1, 3)  # `len` would fix B in an export
-        identity = torch.eye(3, dtype=q.dtype, device=q.device).unsqueeze(0)
-        world = _Frame(identity, zeros, zeros, zeros - self.get_buffer("gravity"), zeros)
         masses = self.get_buffer("masses") * torch.exp(self.mass)
         centers = self.get_buffer("centers") + self.get_buffer("size") * self.center
         inertias = self.get_buffer("inertias") * torch.exp(self.inertia)
         stiffness = self.get_buffer("stiffness") * torch.exp(self.spring)
         mass = torch.diag(self.get_buffer("armature")).unsqueeze(0)
         forces = stiffness * (q - self.get_buffer("spring_reference"))
+        for number, frame in enumerate(self._frames(q, v)):
+            if frame.axes:  # a body without joints above it never moves, so it adds nothing
+                inertial = (masses[number], centers[number], inertias[number])
+                added_mass, added_forces = self._contribution(frame, number, *inertial, q.shape[1])
+                mass, forces = mass + added_mass, forces + added_forces
+        return mass, forces
+
+    @torch.no_grad()
+    def regressor(self, q: Tensor, v: Tensor, a: Tensor) -> Tensor:
+        """Return the derivative of the joint forces by the parameters of all bodies.
+
+        The parameters of a body are its mass m, its first moments m c (3), and Jxx, Jyy, Jzz, Jxy,
+        Jxz and Jyz about its origin, all in its frame. The joint forces are linear in them.
+
+        Args:
+            q: (B, n) coordinates.
+            v: (B, n) velocities.
+            a: (B, n) accelerations.
+
+        Returns:
+            (B, n, 10 N).
+        """
+        columns = list[Tensor]()
+        for frame in self._frames(q, v):
+            rotation = frame.rotation.expand(len(q), 3, 3)
+            j_v, j_w = _jacobians(frame, frame.position, q.shape[1])
+            acceleration = frame.acceleration + _matvec(j_v.transpose(1, 2), a)
+            alpha = frame.alpha + _matvec(j_w.transpose(1, 2), a)
+            columns.append(_matvec(j_v, acceleration))  # of the mass
+            for axis in rotation.unbind(2):
+                force = _cross(alpha, axis) + _cross(frame.omega, _cross(frame.omega, axis))
+                columns.append(_matvec(j_v, force) + _matvec(j_w, _cross(axis, acceleration)))
+            for row, column in ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2)):
+                unit = torch.zeros(3, 3, dtype=q.dtype)
+                unit[row, column] = unit[column, row] = 1.0
+                inertia = rotation @ unit @ rotation.transpose(1, 2)
+                moment = _matvec(inertia, alpha)
+                moment = moment + _cross(frame.omega, _matvec(inertia, frame.omega))
+                columns.append(_matvec(j_w, moment))
+        return torch.stack(columns, dim=2)
+
+    def _frames(self, q: Tensor, v: Tensor) -> list[_Frame]:
+        """Return the frame of each body."""
+        zeros = torch.zeros_like(q[:, :1]).expand(-1, 3)  # `len` would fix B in an export
+        identity = torch.eye(3, dtype=q.dtype, device=q.device).unsqueeze(0)
+        world = _Frame(identity, zeros, zeros, zeros - self.get_buffer("gravity"), zeros)
         frames, columns = list[_Frame](), iter(self.order)
         for number, body in enumerate(self.bodies):
             frame = self._attach(frames[body.parent] if body.parent >= 0 else world, body, number)
             for joint in body.joints:
                 frame = self._move_joint(frame, joint, next(columns), q, v)
             frames.append(frame)
-            if frame.axes:  # a body without joints above it never moves, so it adds nothing
-                inertial = (masses[number], centers[number], inertias[number])
-                added_mass, added_forces = self._contribution(frame, number, *inertial, q.shape[1])
-                mass, forces = mass + added_mass, forces + added_forces
-        return mass, forces
+        return frames
 
     def _attach(self, parent: _Frame, body: TreeBody, number: int) -> _Frame:
         """Return the frame of a body on its parent, with its joints at their reference."""
@@ -159,15 +198,20 @@ class Tree(nn.Module):
         world_inertia = (axes * inertia) @ axes.transpose(1, 2)
         moment = _matvec(world_inertia, frame.alpha)  # Euler: I α + ω × I ω
         moment = moment + _cross(frame.omega, _matvec(world_inertia, frame.omega))
-        zero = torch.zeros_like(frame.omega)
-        linear, angular = [zero] * coordinates, [zero] * coordinates
-        # Columns of the Jacobians: a × (com - anchor) and a for a hinge, a and 0 for a slide.
-        for column, hinge, axis, anchor in frame.axes:
-            linear[column] = zero + (_cross(axis, com - anchor) if hinge else axis)
-            angular[column] = zero + axis if hinge else zero
-        j_v, j_w = torch.stack(linear, 1), torch.stack(angular, 1)  # Jacobians, (B, n, 3)
+        j_v, j_w = _jacobians(frame, com, coordinates)
         added = mass * (j_v @ j_v.transpose(1, 2)) + j_w @ world_inertia @ j_w.transpose(1, 2)
         return added, _matvec(j_v, mass * acceleration) + _matvec(j_w, moment)
+
+
+def _jacobians(frame: _Frame, point: Tensor, coordinates: int) -> tuple[Tensor, Tensor]:
+    """Return the Jacobians (B, n, 3) of the velocity of a point (B, 3), and of the rotation."""
+    zero = torch.zeros_like(frame.omega)
+    linear, angular = [zero] * coordinates, [zero] * coordinates
+    # Columns: a × (point - anchor) and a for a hinge, a and 0 for a slide.
+    for column, hinge, axis, anchor in frame.axes:
+        linear[column] = zero + (_cross(axis, point - anchor) if hinge else axis)
+        angular[column] = zero + axis if hinge else zero
+    return torch.stack(linear, 1), torch.stack(angular, 1)
 
 
 def rotation_matrix(quaternion: Quaternion) -> Tensor:
