@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from kinemill.motion.reference import Floats, Reference
-from kinemill.rl.sb3 import moments, refill
+from kinemill.train.training_state import load_optimizer, optimizer_tensors
 
 BATCH = 2048  # steps of the policy, and as many of the gaits, for each training of the prior
 _MINIBATCHES, _PENALTY, _LR, _HIDDEN = 16, 1.0, 1e-3, 64
@@ -91,7 +91,10 @@ class MotionPrior(nn.Module):
         """Return the state for a checkpoint, by name."""
         return {
             **{f"network.{name}": value for name, value in self.network.state_dict().items()},
-            **{f"moments.{name}": value for name, value in moments(self._optimizer).items()},
+            **{
+                f"moments.{name}": value
+                for name, value in optimizer_tensors(self._optimizer).items()
+            },
             "steps": torch.from_numpy(self._steps),
             "updates": torch.tensor(self._updates),
         }
@@ -104,8 +107,8 @@ class MotionPrior(nn.Module):
                 for name, value in tensors.items()
                 if name.startswith(prefix)
             }
-            for prefix in ("network.", "moments.")
+            for prefix in ("network.", "optimizer.")
         )
         self.network.load_state_dict(network)
-        refill(self._optimizer, optimizer)
+        load_optimizer(self._optimizer, optimizer)
         self._steps, self._updates = tensors["steps"].numpy(), int(tensors["updates"])

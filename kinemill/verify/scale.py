@@ -120,7 +120,7 @@ def _std(parts: list[NDArray[np.float32]], angle: NDArray[np.bool_]) -> Floats:
     return np.where(moves, np.sqrt(np.maximum(variance, 0.0)), 0.0)
 
 
-def _sample(episodes: list[PackedEpisode]) -> list[slice]:
+def _sample(episodes: Sequence[PackedEpisode]) -> list[slice]:
     """Return the first rows of each episode, at most `RESOLUTION_ROWS` in total."""
     share = min(1.0, RESOLUTION_ROWS / max(sum(one.rows for one in episodes), 1))
     return [slice(one.start, one.start + max(int(one.rows * share), 1)) for one in episodes]
