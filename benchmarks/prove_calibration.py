@@ -50,7 +50,7 @@ SETS = {
     "cascaded_tanks": Logs("cascaded_tanks", {"verify.stride": 5}),
     # A whole recording: the ends of the others are shorter than 50 steps.
     "simple_pendulum": Logs("simple_pendulum", {"dataset.validation": ["*sac*"]}),
-    "double_pendulum": Logs("double_pendulum_sysid"),
+    "double_pendulum": Logs("double_pendulum_sysid", {"learn.steps": 600}),
     "silverbox": Logs("silverbox", {"learn.steps": 600}),
     "g1": Logs("g1_lerobot", {"learn.steps": 400}),
 }
