@@ -7,7 +7,8 @@ import torch
 
 from kinemill.errors import BadInput
 from kinemill.models._mjcf import bodies_of
-from kinemill.models.inertial import (
+from kinemill.models.networks.body_tree import Tree
+from kinemill.models.networks.inertial import (
     Motion,
     fit_base_parameters,
     fit_payload,
@@ -15,7 +16,6 @@ from kinemill.models.inertial import (
     model_parameters,
     parameter_names,
 )
-from kinemill.models.networks.body_tree import Tree
 from tests.models.test_body_tree import ARM
 
 DT, ROWS = 0.002, 5000

@@ -36,7 +36,7 @@ Floats = NDArray[np.float64]
 
 STANDARD = ("m", "mx", "my", "mz", "Jxx", "Jyy", "Jzz", "Jxy", "Jxz", "Jyz")  # of a body
 DEPENDENT = 1e-4  # of a column that remains beside the others, below which it depends on them
-SHOWN = 1e-3  # smallest factor of a parameter in a combination that is named
+SMALLEST = 1e-3  # smallest factor of a parameter in a combination that is named
 CERTAIN = 0.1  # largest relative standard deviation of an identified parameter
 ORDER = 3  # of the polynomials that smooth a motion
 
@@ -156,11 +156,11 @@ def fit_payload(bodies: Bodies, body: str, motion: Motion) -> Payload:
     rest = motion.force.reshape(-1) - columns @ model_parameters(bodies)
     friction = list(range(len(STANDARD) * len(listed), columns.shape[1]))
     load = [*range(first, first + len(STANDARD))]
-    # The mass comes last, so that it is kept only if no other parameter explains its forces.
+    # The mass comes last, so that it counts only if no other parameter explains its forces.
     order = [*friction, *load[1:], load[0]]
-    selected, _ = _independent(columns[:, order])
-    kept = [order[at] for at in selected]
-    missing = [STANDARD[at - first] for at in load[:4] if at not in kept]
+    positions, _ = _independent(columns[:, order])
+    selected = [order[at] for at in positions]
+    missing = [STANDARD[at - first] for at in load[:4] if at not in selected]
     if missing:
         raise BadInput(
             f"payload of {body}",
@@ -168,8 +168,8 @@ def fit_payload(bodies: Bodies, body: str, motion: Motion) -> Payload:
             expected="a motion that turns the body about several axes, with accelerations",
             fix="record a richer motion, or fit the base parameters",
         )
-    values, std = _least_squares(columns[:, kept], rest)
-    by_column = dict(zip(kept, zip(values, std, strict=True), strict=True))
+    values, std = _least_squares(columns[:, selected], rest)
+    by_column = dict(zip(selected, zip(values, std, strict=True), strict=True))
     mass, moments = by_column[first][0], [by_column[first + 1 + axis][0] for axis in range(3)]
     x, y, z = (float(moment / mass) for moment in moments)
     return Payload(body, float(mass), (x, y, z), float(by_column[first][1]))
@@ -251,6 +251,6 @@ def _combination(own: str, factors: Floats, others: Sequence[str]) -> str:
     terms = [
         f" {'-' if factor < 0.0 else '+'} {abs(factor):.3g} {name}"
         for factor, name in zip(factors, others, strict=True)
-        if abs(factor) > SHOWN
+        if abs(factor) > SMALLEST
     ]
     return "".join([own, *terms])
