@@ -122,7 +122,7 @@ def _draft_logs(
         document({"task": name, "file": str(output.target), **draft_document(checked)})
     else:
         show_draft(checked)
-        following = f"kinemill data check {log} --task {output.task}"
+        following = f"correct what is wrong in it, then: kinemill run {output.task} --logs {log}"
         typer.echo(f"written to {output.target}; next: {following}")
     warn_of_losses(checked)
 

@@ -69,6 +69,8 @@ def show_draft(checked: CheckedDraft) -> None:
     if by_reason:
         table("left out", ("reason", "columns"), [(why, _named(n)) for why, n in by_reason.items()])
 
+    if draft.no_action_line:
+        notify(draft.no_action_line)
     for file, why in draft.unused.items():
         notify(f"log not used: {spell_name(file)}: {spell_name(why)}")
     show_files("its logs, checked with the draft", checked.entries)

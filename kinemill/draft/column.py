@@ -9,6 +9,7 @@ import numpy as np
 
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.columns import Samples, usual_step
+from kinemill.ingest.header_units import without_unit
 from kinemill.ingest.name_heuristics import Guess
 from kinemill.task.units import factor
 
@@ -46,8 +47,11 @@ class Column:
     @property
     def reasons(self) -> list[str]:
         """The draft's conclusion and its evidence."""
-        by_name = "" if self.guess.what == "unknown" else f"{self.guess.what} by name"
-        return [by_name or "a column that changes", *self.comments]
+        if self.guess.what == "unknown":
+            return ["a column that changes", *self.comments]
+        if self.guess.what == "action" and self.role == "state":
+            return ["measured, as another column is the command", *self.comments]
+        return [f"{self.guess.what} by name", *self.comments]
 
     @property
     def comments(self) -> list[str]:
@@ -98,7 +102,7 @@ def name_channels(columns: list[Column]) -> list[Column]:
     """Name channels after their columns, without a common prefix."""
     fronts = {re.sub(r"[^./]*\Z", "", column.names[0]) for column in columns}
     front = fronts.pop() if len(fronts) == 1 and len(columns) > 1 else ""
-    plain = [identifier(one.guess.label or one.names[0].removeprefix(front)) for one in columns]
+    plain = [identifier(_base(one, front)) for one in columns]
     often, numbered = Counter(plain), Counter[str]()
     named: list[Column] = []
     for column, name in zip(columns, plain, strict=True):
@@ -106,6 +110,15 @@ def name_channels(columns: list[Column]) -> list[Column]:
         own = f"{name}_{numbered[name]}" if often[name] > 1 else name
         named.append(replace(column, channel=own))
     return named
+
+
+def _base(column: Column, front: str) -> str:
+    """Return the name of a column, without a unit in brackets, or one that the channel lacks."""
+    name = column.guess.label or column.names[0].removeprefix(front)
+    bare = without_unit(name)
+    # The name keeps a suffix such as `_mm` if the channel has that unit.
+    is_suffix = PLAIN.match(name) is not None
+    return name if is_suffix and not column.log_unit else bare
 
 
 def identifier(name: str) -> str:

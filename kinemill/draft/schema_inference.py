@@ -16,10 +16,12 @@ from kinemill.draft.experiments import find_experiments, named, split_table
 from kinemill.errors import BadInput, BadLog
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.columns import (
+    SLOW,
     Samples,
     Table,
     attributes_by_column,
     read_text,
+    split_clocks,
     stamped,
     table_of,
     usual_step,
@@ -31,7 +33,6 @@ from kinemill.task import READERS, Channel, Task
 
 HEAD = 4096  # bytes by which a format is recognized
 ROUNDS = 20  # readings of a log, each without the columns that the previous one refused
-SLOW = 4.0  # times the step of the fastest topic; slower topics leave few rows in common
 SLOW_COMMANDS = 20.0  # the same for commands, which are held, if no fast topic has any
 COVERED = 0.8  # of the log's duration that a topic must span
 _STAMPS = {"timestamp", "stamp", "sec", "secs", "nsec", "nanosec", "nsecs"}
@@ -73,7 +74,7 @@ def survey(path: Path, rate: float | None = None) -> list[Table]:
         raise BadInput(path, "is no file", fix="name a log, or a folder of logs")
     form = form_of(path)
     if form is None or form == "csv":
-        return split_table(read_text(path, rate))
+        return [split_clocks(table) for table in split_table(read_text(path, rate))]
     reader: Reader = READERS[form]
     listed = _header(reader, path)
     about = reader.about(path)
@@ -89,7 +90,7 @@ def survey(path: Path, rate: float | None = None) -> list[Table]:
         tables = [_table(path, log, result, rate) for log in result.logs]
     return [
         replace(
-            one,
+            split_clocks(one),
             labels={**one.labels, **about.labels},
             text=about.text,
             attributes=attributes_by_column(about.columns, one),

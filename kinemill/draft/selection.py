@@ -9,7 +9,7 @@ from kinemill.draft.column import Column
 from kinemill.draft.column_relations import letter_columns
 from kinemill.draft.optional_columns import GAIN, error_reduction
 from kinemill.ingest.columns import Table
-from kinemill.ingest.header_units import bracketed_unit, known_unit
+from kinemill.ingest.header_units import bracketed_unit, known_unit, signed_unit
 from kinemill.ingest.name_heuristics import (
     ASIDE,
     COMMAND,
@@ -26,6 +26,9 @@ _BY_UNIT: dict[str, str] = {
     **{unit: "position" for unit in ("rad", "deg")},
     **{unit: "velocity" for unit in ("rpm", "rad/s", "deg/s", "m/s")},
 }
+
+# A column of a force is measured where another one is called a command.
+EXPLICIT = {"cmd", "command", "commands", "commanded"}
 
 Choice = tuple[dict[str, Guess], dict[str, str]]  # of a log: chosen columns; reasons for the rest
 ChosenTable = tuple[Table, Choice]
@@ -136,7 +139,7 @@ def _choose(table: Table, instead: dict[str, str]) -> Choice:
         _with_stated_unit(guess(name, table.labels.get(name, "")), table) for name in table.values
     ]
     duplicates = _find_duplicates(table)
-    commanded = any(one.role == "action" and not _is_current(one) for one in guesses)
+    measured = _measured(guesses)
     for name_guess in sorted(guesses, key=lambda item: item.preference):
         # Unknown columns without other words are separate quantities.
         family = (
@@ -144,9 +147,8 @@ def _choose(table: Table, instead: dict[str, str]) -> Choice:
             if name_guess.what == "unknown"
             else f"{name_guess.what} {name_guess.family}"
         )
-        role = instead.get(name_guess.what, name_guess.role)
-        if commanded and _is_current(name_guess):
-            role = "state"
+        is_measured = name_guess.name in measured
+        role = "state" if is_measured else instead.get(name_guess.what, name_guess.role)
         if name_guess.name in others:
             continue
         if "next" in split_words(name_guess.name):
@@ -169,16 +171,29 @@ def _with_stated_unit(one: Guess, table: Table) -> Guess:
     A column without a descriptive name is a position or a velocity by its unit.
     """
     stated = known_unit(table.attributes_of(one.name).unit)
-    unit = stated or bracketed_unit(one.label or one.name) or one.unit
+    name = one.label or one.name
+    unit = stated or bracketed_unit(name) or signed_unit(name) or one.unit
     if one.what != "unknown" or one.role != "state":
         return replace(one, unit=unit)
     return replace(one, unit=unit, what=_BY_UNIT.get(unit or "", one.what))
 
 
+def _measured(guesses: list[Guess]) -> set[str]:
+    """Return the currents and forces that are no actions, because another column is one."""
+    actions = [one for one in guesses if one.role == "action"]
+    measured = {one.name for one in actions if _is_current(one)}
+    if any(_words(one) & EXPLICIT for one in actions):
+        measured |= {one.name for one in actions if _words(one) & COMMAND == {"force"}}
+    return measured if len(measured) < len(actions) else set()
+
+
 def _is_current(one: Guess) -> bool:
     """Return whether a column is a measured current by name."""
-    words = set(split_words(one.label or one.name))
-    return bool(words & CURRENT) and not words & COMMAND
+    return bool(_words(one) & CURRENT) and not _words(one) & COMMAND
+
+
+def _words(one: Guess) -> set[str]:
+    return set(split_words(one.label or one.name))
 
 
 def _find_duplicates(table: Table) -> dict[str, str]:

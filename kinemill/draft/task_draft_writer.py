@@ -82,6 +82,14 @@ class Draft:
         return list(dict.fromkeys(table.path for table in self.tables))
 
     @property
+    def no_action_line(self) -> str:
+        """What to do if no column is an action; empty if one is."""
+        if any(column.role == "action" for column in self.columns):
+            return ""
+        why = f" ({self.no_action})" if self.no_action else ""
+        return f"no action found{why}: set `role: action` for the commands of the robot"
+
+    @property
     def experiments(self) -> dict[str, Table]:
         """The first table of each of several experiments side by side in a file, by its name."""
         experiments: dict[str, Table] = {}
@@ -108,7 +116,7 @@ def write_task(draft: Draft) -> str:
         "channels:",
         *(_channel(column, channels, draft) for column in draft.columns),
         *(_medium(medium, draft.dt) for medium in draft.media),
-        *_no_action(draft),
+        *([f"  # {_quiet(draft.no_action_line)}"] if draft.no_action_line else []),
         *_left_out(draft.left_out),
         *_joints(draft.joints),
         *(f"  # log not used: {_quiet(name)}: {_quiet(why)}" for name, why in _unused_lines(draft)),
@@ -209,13 +217,6 @@ def _text(name: str) -> str:
 def _quiet(text: str) -> str:
     """Remove line breaks and other control characters from a comment."""
     return "".join(letter if letter.isprintable() else "?" for letter in text)
-
-
-def _no_action(draft: Draft) -> list[str]:
-    if any(column.guess.role == "action" for column in draft.columns):
-        return []
-    why = f" ({_quiet(draft.no_action)})" if draft.no_action else ""
-    return [f"  # no action found{why}: use the commands of the robot, if they are among these"]
 
 
 def _unused_lines(draft: Draft) -> Iterator[tuple[str, str]]:

@@ -118,7 +118,7 @@ def _not_finite_reason(name: str, check: str, rows: NDArray[np.int64], text: str
         text,
         channel=name,
         expected="a finite number in every row",
-        fix="nothing to do: read as NaN, which validation cuts out",
+        fix="nothing to do: read as NaN, which validation repairs or cuts out",
     )
 
 

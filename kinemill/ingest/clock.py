@@ -71,7 +71,7 @@ def read_clock(
     back = np.flatnonzero(change < 0.0)
     silent = np.flatnonzero(change > bridged)
     reasons += [_time_order_reason(rows, seconds, int(at)) for at in back[:MAX_LISTED]]
-    reasons += [_gap_reason(seconds, int(at), max_gap) for at in silent[:MAX_LISTED]]
+    reasons += [_gap_reason(rows, seconds, int(at), max_gap) for at in silent[:MAX_LISTED]]
     reasons += _more_reasons("time_order", len(back) - MAX_LISTED) + _more_reasons(
         "gap", len(silent) - MAX_LISTED
     )
@@ -142,10 +142,10 @@ def _time_order_reason(rows: Rows, seconds: Floats, at: int) -> Reason:
     )
 
 
-def _gap_reason(seconds: Floats, at: int, max_gap: float) -> Reason:
+def _gap_reason(rows: Rows, seconds: Floats, at: int, max_gap: float) -> Reason:
     return reason(
         "gap",
-        f"{seconds[at]:.6g}-{seconds[at + 1]:.6g} s",
+        f"after row {rows[at] + 1}, {seconds[at]:.6g}-{seconds[at + 1]:.6g} s",
         f"{seconds[at + 1] - seconds[at]:.3g} s without a timestamp",
         expected=f"at most {max_gap:.3g} s",
         fix="`ingest.resample.max_gap` sets the longest gap to interpolate",

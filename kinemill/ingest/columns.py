@@ -6,7 +6,7 @@ columns (`draft/schema_inference.py`).
 
 import csv
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +15,13 @@ import polars as pl
 from kinemill.errors import BadLog
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.name_heuristics import is_stamp, split_words
-from kinemill.ingest.raw import ColumnAttributes, split_index, unique_names
+from kinemill.ingest.own_clocks import is_slower
+from kinemill.ingest.raw import TICKS, ColumnAttributes, split_index, unique_names
+from kinemill.ingest.text_values import is_date, parse_dates, spell_booleans
 
 HEAD = 1 << 18  # bytes of a text table that hold its header
 MOST = 1_000_000  # rows read
+SLOW = 4.0  # times the step of the fastest column; slower ones leave few rows in common
 
 Samples = tuple[Floats, Floats]  # (n,) s since the first timestamp, (n,) in the log's unit
 
@@ -69,6 +72,28 @@ class Table:
         return min(usual_step(seconds) for seconds, _ in self.values.values())
 
 
+def split_clocks(table: Table) -> Table:
+    """Return a table whose slower columns have their samples alone, and a clock of their own.
+
+    Columns much slower than the fastest are left out: their rows have little in common.
+    """
+    slower = {
+        name: (seconds[present], values[present])
+        for name, (seconds, values) in table.values.items()
+        if is_slower(present := np.isfinite(values))
+    }
+    if not slower:
+        return table
+    values, slowest = {**table.values, **slower}, SLOW * table.step
+    far = {name for name, (seconds, _) in slower.items() if usual_step(seconds) > slowest}
+    return replace(
+        table,
+        values={name: one for name, one in values.items() if name not in far},
+        left_out={**table.left_out, **dict.fromkeys(far, f"slower than {1.0 / slowest:.2g} Hz")},
+        own_clocks=True,
+    )
+
+
 def usual_step(seconds: Floats) -> float:
     """Return the median distance of rising timestamps (n,) s."""
     steps = np.diff(seconds)
@@ -83,10 +108,24 @@ def read_text(path: Path, rate: float | None = None) -> Table:
         BadLog: the file holds no table.
     """
     frame = _text(path)
-    columns = {name: _numbers(frame[name]) for name in frame.columns}
+    dates = _dates(frame) if rate is None else None
+    columns = {name: _numbers(frame[name]) for name in frame.columns if name != dates}
     numbers = {name: values for name, values in columns.items() if values is not None}
     left_out = {name: "holds no numbers" for name in columns if name not in numbers}
-    return table_of(path, numbers, left_out, rate)
+    if dates is None:
+        return table_of(path, numbers, left_out, rate)
+    stamps = parse_dates(frame[dates].str.strip_chars())
+    seconds = (stamps - stamps.drop_nulls()[0]).cast(pl.Float64).fill_null(np.nan).to_numpy() / 1e9
+    return stamped(path, dates, seconds, numbers, left_out, unit="s")
+
+
+def _dates(frame: pl.DataFrame) -> str | None:
+    """Return the first column of dates, the clock of the log; None without one."""
+    for column in frame:
+        first = column.drop_nulls().head(1).str.strip_chars()
+        if len(first) and is_date(first[0]):
+            return column.name
+    return None
 
 
 def _text(path: Path) -> pl.DataFrame:
@@ -118,9 +157,10 @@ def _text(path: Path) -> pl.DataFrame:
 
 def _numbers(column: pl.Series) -> Floats | None:
     """Return a column as numbers with NaN for missing ones; None if it is not numeric."""
-    decimal = column.str.strip_chars().str.replace(",", ".", literal=True)
-    numbers = decimal.cast(pl.Float64, strict=False)
-    if numbers.null_count() > 0.5 * len(numbers):
+    text = spell_booleans(column).str.strip_chars().str.replace(",", ".", literal=True)
+    numbers = text.cast(pl.Float64, strict=False)
+    filled = text.replace("", None).count()
+    if not filled or numbers.count() < 0.5 * filled:
         return None
     return numbers.fill_null(np.nan).to_numpy().copy()
 
@@ -149,10 +189,19 @@ def table_of(
 
 
 def stamped(
-    path: Path, clock: str, stamps: Floats, numbers: dict[str, Floats], left_out: dict[str, str]
+    path: Path,
+    clock: str,
+    stamps: Floats,
+    numbers: dict[str, Floats],
+    left_out: dict[str, str],
+    unit: str | None = None,
 ) -> Table:
-    """Return columns (n,) on timestamps (n,) of an inferred unit; drop rows out of order."""
-    unit, ticks = _time_unit(clock, stamps)
+    """Return columns (n,) on timestamps (n,), by default of an inferred unit.
+
+    Rows out of order are dropped.
+    """
+    unit = unit or _time_unit(clock, stamps)
+    ticks = TICKS[unit]
     good = np.isfinite(stamps)
     seconds = (stamps[good] - stamps[good][0]) / ticks
     rising = np.diff(seconds, prepend=-np.inf) > 0.0
@@ -177,12 +226,11 @@ def _even(values: Floats) -> bool:
     return len(steps) > 1 and bool(np.nanpercentile(steps, 90) < 3 * np.nanmedian(steps))
 
 
-_TICKS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 # Epoch times since 2001 in s have 10 digits, in ms 13, in us 16, in ns 19.
 _EPOCH = [(1e18, "ns"), (1e15, "us"), (1e12, "ms"), (1e9, "s")]
 
 
-def _time_unit(name: str, stamps: Floats) -> tuple[str, float]:
+def _time_unit(name: str, stamps: Floats) -> str:
     """Infer the unit of timestamps: by name, as epoch times, or by common sampling rates."""
     named = next((unit for unit in ("ms", "us", "ns") if unit in split_words(name)), None)
     largest, step = float(np.nanmax(stamps)), float(np.nanmedian(np.diff(stamps)))
@@ -192,8 +240,7 @@ def _time_unit(name: str, stamps: Floats) -> tuple[str, float]:
     whole = bool(np.all(np.mod(stamps[np.isfinite(stamps)], 1.0) == 0.0))
     if relative == "s" and whole and epoch is None and step >= 2:
         relative = "ms"
-    unit = named or epoch or relative
-    return unit, _TICKS[unit]
+    return named or epoch or relative
 
 
 def attributes_by_column(

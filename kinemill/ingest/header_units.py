@@ -12,7 +12,14 @@ from kinemill.task.units import check_unit, factor, is_derivative
 # "Joint Speed (rpm)" or "speed [rpm]"; `state[hip]` without a space is an element.
 _STATED = re.compile(r"(?:\(|\s\[)\s*([^()\[\]]*[A-Za-z%°][^()\[\]]*?)\s*[)\]]\s*$")
 _SUFFIXES = ("rad", "deg", "degrees", "rpm", "mm", "cm", "rads", "degs", "mps")
-_SPELLED = {"%": "percent", "°": "deg", "°/s": "deg/s", "deg/sec": "deg/s", "rad/sec": "rad/s"}
+# Units after the last separator whose capitals or signs `split_words` would lose.
+_LAST = re.compile(r"[\s_./]([A-Za-z%°]+)\Z")
+_SIGNED = {
+    "mA": "mA", "mV": "mV", "mNm": "mN*m", "kN": "kN", "kPa": "kPa", "Hz": "Hz", "kW": "kW",
+    "%": "percent", "pct": "percent", "percent": "percent",
+    "°": "deg", "°C": "degC", "degC": "degC", "°F": "degF", "degF": "degF",
+}  # fmt: skip
+_SPELLED = {**_SIGNED, "°/s": "deg/s", "deg/sec": "deg/s", "rad/sec": "rad/s"}
 
 
 @cache
@@ -20,8 +27,25 @@ def stated_unit(column: str) -> str | None:
     """Return the unit at the end of a column's name, or None."""
     if _STATED.search(column):
         return bracketed_unit(column)
-    last = (split_words(column) or [""])[-1]
-    return UNITS[last] if last in _SUFFIXES else None
+    if unit := signed_unit(column):
+        return unit
+    word = (split_words(column) or [""])[-1]
+    return UNITS[word] if word in _SUFFIXES else None
+
+
+def without_unit(column: str) -> str:
+    """Return the name of a column without the unit that it ends with; a bare unit is a name."""
+    name = _STATED.sub("", column)
+    if name == column and stated_unit(column):
+        name = re.sub(r"[\s_./][A-Za-z%°]+\Z", "", column)
+    return name.strip() or column
+
+
+@cache
+def signed_unit(column: str) -> str | None:
+    """Return the unit such as mA, % or °C after the last separator of a name, or None."""
+    last = _LAST.search(column)
+    return _SIGNED.get(last[1]) if last else None
 
 
 @cache

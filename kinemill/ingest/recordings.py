@@ -11,6 +11,7 @@ from kinemill.ingest.edited_log import NO_EDITS, LogEdits, read_edited
 from kinemill.ingest.files import readers, recognize
 from kinemill.ingest.media import store_media
 from kinemill.ingest.membership import Member
+from kinemill.ingest.own_clocks import with_own_clocks
 from kinemill.ingest.raw import RawLog, Reader, Reason, Unreadable, reason, refused_part
 from kinemill.ingest.recording_summary import RecordingSummary, TrackFile
 from kinemill.ingest.rows import SUFFIX, write_rows
@@ -22,7 +23,7 @@ from kinemill.store.home import Home
 from kinemill.store.json_io import valid_text
 from kinemill.task import Source, Task
 
-VERSION = 8
+VERSION = 9
 STAGE = "recording"
 _OPTIONAL = ("texts", "derived", "of", "cutoff", "expression")  # keys that most channels lack
 
@@ -184,11 +185,12 @@ def read_parts(reader: Reader, path: Path, task: Task) -> list[RawLog]:
         Unreadable: No part can be read, all for the same reason.
     """
     if not task.ingest.parts:
-        return _as_list(reader.read(path, task))
+        return [with_own_clocks(log) for log in _as_list(reader.read(path, task))]
     logs, failed = list[RawLog](), list[Unreadable]()
     for part, sources in task.ingest.parts.items():
         try:
             part_logs = _as_list(reader.read(path, _task_of_part(task, sources)))
+            part_logs = [with_own_clocks(log) for log in part_logs]
         except Unreadable as error:
             failed.append(error)
             logs.append(refused_part(part, [_name_part(item, part) for item in error.reasons]))

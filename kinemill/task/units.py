@@ -84,6 +84,6 @@ def check_unit(unit: str) -> str:
 
 def is_derivative(unit: str, of: str) -> bool:
     """Return whether `unit` is the unit `of` per time, such as rad/s for rad."""
-    units = _registry()
-    ratio = units.Quantity(1.0, _parse(of)) / units.Quantity(1.0, _parse(unit))
-    return bool(ratio.check("[time]"))
+    # Quantities of units with an offset, such as degC, cannot be divided.
+    ratio = _parse(of).dimensionality / _parse(unit).dimensionality
+    return dict(ratio) == {"[time]": 1}

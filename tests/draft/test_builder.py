@@ -404,8 +404,8 @@ def test_a_speed_in_rpm_is_the_derivative_of_an_angle_in_degrees(tmp_path, home,
         },
     )
     task, _ = load(tmp_path, "rpm", log)
-    speed = task.channels["joint_speed_rpm"]
-    assert (speed.derivative_of, speed.unit) == ("joint_angle_deg", "rad/s")
+    speed = task.channels["joint_speed"]
+    assert (speed.derivative_of, speed.unit) == ("joint_angle", "rad/s")
     assert (speed.source[0].unit, max(speed.observed_range)) == ("rpm", pytest.approx(6.0, rel=0.2))
 
 

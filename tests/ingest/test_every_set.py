@@ -120,4 +120,4 @@ def test_the_run_that_stopped_after_a_second_begins_with_a_gap(request, home, sh
     times = pl.read_csv(shared_data / "pendubot_400hz" / "sac_exp01.csv")["time"].to_numpy()
     assert np.flatnonzero(np.diff(times) > 5 * task.dt).tolist() == [0]
     assert [item["check"] for item in said["sac_exp01.csv"]] == ["gap", "too_short"]
-    assert said["sac_exp01.csv"][0]["where"] == "0-0.0131395 s"
+    assert said["sac_exp01.csv"][0]["where"] == "after row 1, 0-0.0131395 s"

@@ -1,5 +1,6 @@
 """Bytes of logs of messages changed at random, in a process with limits; see test_mutations.py."""
 
+import json
 import subprocess
 import sys
 
@@ -37,8 +38,14 @@ def csv(path, separator: str, sign: str, stamp: str):
     return path
 
 
+def jsonl(path):
+    rows = ({"time": 0.01 * k, "angle": 0.1 * k, "drive": 0.5} for k in range(60))
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
 def test_every_format_is_tried_here_or_there():
-    here = {"csv", "mcap", "rosbag", "ulog"}
+    here = {"csv", "jsonl", "mcap", "rosbag", "ulog"}
     assert {name.split(".")[0] for name in LOGS} | here == set(READERS)
 
 
@@ -53,6 +60,7 @@ def test_changed_bytes_are_read_or_refused(tmp_path):
         write_bag(tmp_path / "rosbag.x.bag", messages),
         csv(tmp_path / "csv.dates", ",", ".", "2024-05-01T12:00:00.{:03d}Z"),
         csv(tmp_path / "csv.commas", ";", ",", "0,{:03d}"),
+        jsonl(tmp_path / "jsonl.lines"),
         tmp_path / "ulog.ulg",
     ]
     logs[-1].write_bytes(ulog_bytes(ulog_samples(seconds=0.5)))

@@ -55,6 +55,23 @@ def test_integer_nanoseconds_stay_integers(logs, make_task, frame):
     assert log.frame["time_s"].to_list() == stamps
 
 
+def test_fields_of_structs_and_their_elements_are_columns(logs, make_task, frame):
+    rows = [{"motor": {"torque": float(k)}, "gyro": [0.0, 10.0 * k]} for k in range(3)]
+    frame.with_columns(imu=pl.Series(rows)).write_parquet(logs / "a.parquet")
+    task = make_task(
+        channels__torque__source="imu.motor.torque", channels__velocity__source="imu.gyro[1]"
+    )
+    log = read(logs / "a.parquet", task)
+    assert log.frame.select("torque", "velocity").rows() == [(0.0, 0.0), (1.0, 10.0), (2.0, 20.0)]
+
+
+def test_a_struct_is_no_number_and_its_field_is_named(logs, task, frame):
+    frame.with_columns(torque=pl.Series([{"left": 1.0}] * 3)).write_parquet(logs / "a.parquet")
+    (one,) = refusal(logs / "a.parquet", task)
+    assert (one["channel"], one["found"]) == ("torque", "holds Struct({'left': Float64})")
+    assert "`torque.left`" in one["fix"]
+
+
 def test_text_and_lists_are_no_numbers(logs, task, frame):
     odd = frame.with_columns(velocity=pl.lit("fast"), torque=pl.lit([1.0, 2.0]))
     odd.write_parquet(logs / "a.parquet")

@@ -77,7 +77,11 @@ def test_a_gap_in_one_signal_splits_all_and_is_named_after_it(task):
     tracks = make_tracks(two_topics(every(0.01, 0.8), slow), task)
     assert [frame.height for frame in tracks.frames] == [31, 31]
     (gap,) = tracks.reasons
-    assert (gap["check"], gap["channel"], gap["where"]) == ("gap", "torque", "0.3-0.5 s")
+    assert (gap["check"], gap["channel"], gap["where"]) == (
+        "gap",
+        "torque",
+        "after sample 16, 0.3-0.5 s",
+    )
     assert (tracks.rows, tracks.dropped_rows) == (62 + 32, 19)
 
 
@@ -215,5 +219,5 @@ def test_parts_of_a_log_are_numbered_through_and_a_bad_one_spoils_none(
     listed = [(one.index, one.rows, one.part) for one in recording.summary.tracks]
     assert listed == [(0, 31, "demo_0"), (1, 31, "demo_1"), (2, 41, "demo_1")]
     locations = [item["where"] for item in recording.summary.reasons]
-    assert locations == ["demo_1, 0.3-0.5 s", "demo_2, dataset"]
+    assert locations == ["demo_1, after sample 31, 0.3-0.5 s", "demo_2, dataset"]
     assert recording.summary.tracks[2].start_s == pytest.approx(0.5)

@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from kinemill.ingest.raw import Reason, Unreadable, reason, unique_names
+from kinemill.ingest.text_values import is_date
 
 LONGEST_LINE = 1 << 18  # bytes, enough for ten thousand columns
 BOM = b"\xef\xbb\xbf"
@@ -18,7 +19,6 @@ EXACT_DIGITS = 15  # digits of integers that float64 holds exactly; epoch ns hav
 
 _NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?|nan|[+-]?inf", re.IGNORECASE)
 _WITH_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
-_DATE = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
 
 
 @dataclass(frozen=True)
@@ -83,11 +83,6 @@ def split(line: str, separator: str) -> list[str]:
     except csv.Error as error:
         problem = f"has a line that is none ({error})"
         raise Unreadable(whole_file(problem, "rows of separated fields", "repair it")) from error
-
-
-def is_date(text: str) -> bool:
-    """Return whether a field is an ISO 8601 timestamp such as `2024-05-01T12:00:00.25Z`."""
-    return _DATE.match(text) is not None
 
 
 def is_long_integer(text: str) -> bool:

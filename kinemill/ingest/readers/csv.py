@@ -2,8 +2,9 @@
 
 Fields are separated by comma, semicolon or tab, whichever is most frequent in the header; with the
 latter two, numbers may have a decimal comma. Lines that start with # are comments, except for the
-header. Timestamps are numbers in `ingest.time_unit`, or ISO 8601 dates. Row 1 is the first line
-after the header; comments and blank lines are not counted.
+header. Timestamps are numbers in `ingest.time_unit`, or dates (`text_values.py`). In a column
+of true and false, these are 1 and 0. Row 1 is the first line after the header; comments and blank
+lines are not counted.
 """
 
 import csv
@@ -35,11 +36,11 @@ from kinemill.ingest.readers._csv_layout import (
     COMMENT,
     Layout,
     inspect,
-    is_date,
     is_long_integer,
     whole_file,
 )
 from kinemill.ingest.readers._table_media import media_columns, read_media
+from kinemill.ingest.text_values import is_date, parse_dates, spell_booleans
 from kinemill.task import Task
 from kinemill.task.plugins import READERS
 
@@ -47,7 +48,6 @@ LARGE = 1 << 20  # bytes
 # polars parses a large file on all cores; the next one reuses its memory.
 _TURN = Lock()
 MISSING = ["NA", "N/A", "na", "n/a", "null", "NULL", "None", "none"]  # spellings of a missing value
-_DATES = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f%z", "%Y-%m-%d %H:%M")  # ISO 8601
 
 
 def read(path: Path, task: Task) -> RawLog:
@@ -202,6 +202,7 @@ def _read_leniently(data: bytes, layout: Layout, columns: Columns) -> pl.DataFra
     indices = _selected_columns(columns)
     text = _as_text(data, layout, indices)
     plain = text.with_columns(pl.all().str.replace(",", ".")) if layout.decimal_comma else text
+    plain = plain.with_columns(spell_booleans(one) for one in plain)
     numbers = plain.cast(pl.Float64, strict=False)
     if columns.time is not None:
         numbers = numbers.with_columns(_stamps(text[TIME], layout.first(columns.time)))
@@ -236,12 +237,7 @@ def _as_text(data: bytes, layout: Layout, indices: Mapping[str, int]) -> pl.Data
 def _stamps(text: pl.Series, first: str) -> pl.Series:
     """Return timestamps as Float64, as Int64 if all are whole and long, or dates as Int64 ns."""
     if is_date(first):
-        plain = text.str.replace("T", " ").str.replace(",", ".").str.replace("Z$", "")
-        dates = pl.Series(TIME, [None] * len(text), dtype=pl.Int64)
-        for form in _DATES:
-            parsed = plain.str.to_datetime(form, time_unit="ns", strict=False)
-            dates = dates.fill_null(parsed.cast(pl.Int64))
-        return dates
+        return parse_dates(text)
     exact = text.cast(pl.Int64, strict=False)
     if is_long_integer(first) and exact.null_count() == text.null_count():
         return exact

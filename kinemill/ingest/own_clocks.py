@@ -1,0 +1,52 @@
+"""Slower columns of a table: a sensor with a lower rate leaves the cells between its samples empty.
+
+Such a column gets its own clock, as a topic of a bag has, and is resampled from its samples. Empty
+cells of other columns are missing values.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from kinemill.ingest.raw import TIME, RawLog, Signal
+
+FEWEST = 3  # samples that show a rate
+
+
+def is_slower(present: NDArray[np.bool_]) -> bool:
+    """Return whether a column (n,) usually has a value in every second row or less."""
+    rows = np.flatnonzero(present)
+    return len(rows) >= FEWEST and float(np.median(np.diff(rows))) >= 2.0
+
+
+def with_own_clocks(log: RawLog) -> RawLog:
+    """Return a table with slower columns as signals; a log without any is unchanged."""
+    if log.signals or TIME not in log.frame.columns:
+        return log
+    columns = log.frame.drop(TIME)
+    present = {one.name: _present(one) for one in columns if one.null_count() or _has_nan(one)}
+    slower = {name: mask for name, mask in present.items() if is_slower(mask)}
+    if not slower:
+        return log
+    stamps, clocks, signals = log.frame[TIME], dict[bytes, pl.Series](), dict[str, Signal]()
+    for one in columns:
+        if (mask := slower.get(one.name)) is None:
+            signals[one.name] = Signal(stamps, one)
+            continue
+        # Columns with samples in the same rows share a clock.
+        time = clocks.setdefault(mask.tobytes(), stamps.filter(pl.Series(mask)))
+        signals[one.name] = Signal(time, one.filter(pl.Series(mask)))
+    return replace(log, frame=pl.DataFrame(), signals=signals)
+
+
+def _has_nan(column: pl.Series) -> bool:
+    return column.dtype.is_float() and bool(column.is_nan().any())
+
+
+def _present(column: pl.Series) -> NDArray[np.bool_]:
+    present = column.is_not_null()
+    if column.dtype.is_float():
+        present &= column.is_not_nan().fill_null(value=False)
+    return present.to_numpy()

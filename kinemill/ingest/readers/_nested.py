@@ -1,0 +1,145 @@
+"""Columns of nested tables: fields of structs (`cmd.left`) and elements of vectors (`gyro[2]`)."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import cast
+
+import polars as pl
+
+from kinemill.ingest.raw import TICKS, TIME, Columns, Unreadable, elements, reason
+from kinemill.ingest.readers._arrays import WIDEST
+from kinemill.ingest.readers._table_media import is_picture
+from kinemill.ingest.text_values import parse_dates
+from kinemill.task import Task
+
+
+@dataclass(frozen=True)
+class TableColumn:
+    """The source of a name in the header.
+
+    Attributes:
+        name: path of the field, such as `imu.gyro[2]`.
+        kind: type of its values.
+        expression: selects it from the table.
+        stored: column of the file.
+        width: numbers per row that have to be read.
+    """
+
+    name: str
+    kind: pl.DataType
+    expression: pl.Expr
+    stored: str
+    width: int = 1
+
+
+def list_columns(
+    schema: Mapping[str, pl.DataType], width_of: Callable[[TableColumn], int], task: Task
+) -> list[TableColumn]:
+    """List all columns, the fields of structs and the elements of vectors.
+
+    A task without channels lists a struct or a vector by its content alone. Otherwise only the
+    vectors that the task names are listed by element, because this can require reading them.
+
+    Args:
+        schema: types of the columns of the file.
+        width_of: returns the largest number of elements of a vector of varying length.
+        task: names the columns.
+    """
+    sources = [source.name for channel in task.channels.values() for source in channel.source]
+    vectors = {name.rpartition("[")[0] for name in [*sources, *task.channels] if "[" in name}
+
+    def content(column: TableColumn) -> Iterator[TableColumn]:
+        kind, name = column.kind, column.name
+        if isinstance(kind, pl.Struct) and not is_picture(kind):
+            for field in kind.fields:
+                inner, get = cast(pl.DataType, field.dtype), column.expression.struct.field
+                yield from listed(
+                    TableColumn(f"{name}.{field.name}", inner, get(field.name), column.stored)
+                )
+        elif isinstance(kind, pl.Array | pl.List) and (name in vectors or not task.channels):
+            yield from _elements(column, kind, width_of)
+
+    def listed(column: TableColumn) -> Iterator[TableColumn]:
+        inside = list(content(column))
+        if task.channels or not inside:
+            yield column
+        yield from inside
+
+    top = (TableColumn(name, kind, pl.col(name), name) for name, kind in schema.items())
+    return [one for column in top for one in listed(column)]
+
+
+def _elements(
+    column: TableColumn, kind: pl.Array | pl.List, width_of: Callable[[TableColumn], int]
+) -> Iterator[TableColumn]:
+    width = kind.shape[0] if isinstance(kind, pl.Array) else width_of(column)
+    expression = column.expression
+    get = expression.arr.get if isinstance(kind, pl.Array) else expression.list.get
+    for index, name in enumerate(elements(column.name, min(width, WIDEST))):
+        one = get(index, null_on_oob=True)
+        yield TableColumn(name, cast(pl.DataType, kind.inner), one, column.stored, width)
+
+
+def _refuse_text(columns: Mapping[str, TableColumn]) -> None:
+    """Refuse channels whose column holds no numbers, with a reason for each.
+
+    Raises:
+        Unreadable: there is one.
+    """
+    reasons = [
+        reason(
+            "number",
+            "column",
+            f"holds {_type_name(column.kind)}",
+            channel=channel,
+            expected="numbers",
+            fix=_fix(column),
+        )
+        for channel, column in columns.items()
+        if not (column.kind.is_numeric() or column.kind == pl.Boolean)
+    ]
+    if reasons:
+        raise Unreadable(*reasons)
+
+
+def _type_name(kind: pl.DataType) -> str:
+    return f"images ({kind})" if is_picture(kind) else str(kind)
+
+
+def _fix(column: TableColumn) -> str:
+    kind = column.kind
+    if isinstance(kind, pl.Array | pl.List):
+        return "name one element at `source`, such as `state[0]`"
+    if is_picture(kind):
+        return "a channel of images has `role: image`"
+    if isinstance(kind, pl.Struct):
+        return f"name one field at `source`, such as `{column.name}.{kind.fields[0].name}`"
+    return "write the column as float64"
+
+
+def expressions_of(
+    header: list[TableColumn], matched: Columns, task: Task
+) -> tuple[list[pl.Expr], float]:
+    """Return the expressions of the timestamps, if any, and the channels, and ticks per second.
+
+    Raises:
+        Unreadable: a channel holds no numbers.
+    """
+    selected = {channel: header[index] for channel, index in matched.channels.items()}
+    _refuse_text(selected)
+    channels = [one.expression.cast(pl.Float64).alias(name) for name, one in selected.items()]
+    if matched.time is None:
+        return channels, matched.rate or 1.0
+    time, ticks = _timestamps(header[matched.time], task)
+    return [time.alias(TIME), *channels], ticks
+
+
+def _timestamps(column: TableColumn, task: Task) -> tuple[pl.Expr, float]:
+    """Return timestamps as Int64 or Float64, and their ticks per second."""
+    kind, expression = column.kind, column.expression
+    if isinstance(kind, pl.Datetime | pl.Duration):
+        return expression.cast(pl.Int64), TICKS[kind.time_unit or "us"]
+    if kind == pl.String:
+        return expression.map_batches(parse_dates, return_dtype=pl.Int64), TICKS["ns"]
+    _refuse_text({"time": column})
+    return expression.cast(pl.Int64 if kind.is_integer() else pl.Float64), task.ingest.ticks

@@ -1,0 +1,116 @@
+"""JSON Lines logs: one object per row, with numbers, objects (`imu.rate`) and arrays (`gyro[2]`).
+
+A field that a row lacks has no value there. A row that is no object is left out and named. Row 1 is
+the first line.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from kinemill.ingest.raw import (
+    Images,
+    RawLog,
+    Reader,
+    Reason,
+    Texts,
+    Unreadable,
+    match_columns,
+    reason,
+    row_numbers,
+    stretches,
+)
+from kinemill.ingest.readers._arrays import damaged_file
+from kinemill.ingest.readers._lerobot_meta import dataset_of
+from kinemill.ingest.readers._nested import TableColumn, expressions_of, list_columns
+from kinemill.ingest.readers._table_media import media_columns, read_media
+from kinemill.task import Task
+from kinemill.task.plugins import READERS
+
+_DAMAGE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError, TypeError)
+
+
+def read(path: Path, task: Task) -> RawLog:
+    """Read one file, with fields matched by their path; values keep the units of the log.
+
+    Raises:
+        Unreadable: the file holds no objects, a field is missing, or one holds no numbers.
+    """
+    try:
+        whole, bad = _table(path)
+        header = list_columns(whole.schema, lambda column: _width(whole, column), task)
+        matched = match_columns([column.name for column in header], task)
+        expressions, ticks = expressions_of(header, matched, task)
+        frame, contents = whole.select(expressions), dict[str, Images | Texts]()
+    except _DAMAGE as error:
+        raise damaged_file("JSON Lines", error) from error
+    if matched.time is None:
+        frame = frame.insert_column(0, row_numbers(whole.height))
+    for channel, name in media_columns(whole.schema, task).items():
+        contents[channel], references = read_media(whole[name], channel, task)
+        frame = frame.with_columns(references)
+    reasons = [_no_object(bad)] if bad else []
+    return RawLog(frame, matched.sources, ticks, len(bad), reasons, media=contents)
+
+
+def _width(whole: pl.DataFrame, column: TableColumn) -> int:
+    return int(whole.select(column.expression.list.len().max()).item() or 0)
+
+
+def _table(path: Path) -> tuple[pl.DataFrame, list[int]]:
+    """Return all rows as a nested table, and the numbers of those left out."""
+    try:
+        return pl.read_ndjson(path, infer_schema_length=None), []
+    except pl.exceptions.PolarsError:  # a damaged row, or NaN, which is no JSON
+        return _read_by_line(path)
+
+
+def _read_by_line(path: Path) -> tuple[pl.DataFrame, list[int]]:
+    rows, bad = list[dict[str, Any]](), list[int]()
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                row = json.loads(line) if line.strip() else None
+            except ValueError:
+                row = line
+            if isinstance(row, dict):
+                rows.append(row)
+            elif row is not None:
+                bad.append(number)
+    if not rows:
+        raise Unreadable(_no_object(bad or [1]))
+    return pl.from_dicts(rows, infer_schema_length=None, strict=False), bad
+
+
+def _no_object(rows: list[int]) -> Reason:
+    return reason(
+        "format",
+        stretches(np.array(rows, np.int64)),
+        "no JSON object",
+        expected="one JSON object per line",
+        fix="nothing to do: these rows are left out",
+    )
+
+
+def _recognizes(head: bytes) -> bool:
+    """Return whether the first two lines are objects; an indented JSON document is none."""
+    lines = head.lstrip().splitlines()[:2]
+    return (
+        len(lines) == 2
+        and lines[0].startswith(b"{")
+        and lines[0].rstrip().endswith(b"}")
+        and lines[1].startswith(b"{")
+    )
+
+
+READERS.register("jsonl")(
+    Reader(
+        (".jsonl", ".ndjson"),
+        _recognizes,
+        read,
+        describes=lambda path: dataset_of(path, "meta") is not None,
+    )
+)
