@@ -73,7 +73,7 @@ def show_draft(checked: CheckedDraft) -> None:
         notify(draft.no_action_line)
     for file, why in draft.unused.items():
         notify(f"log not used: {spell_name(file)}: {spell_name(why)}")
-    show_files("its logs, checked with the draft", checked.entries)
+    show_files("check of these logs with the draft", checked.entries)
 
 
 def _named(names: list[str]) -> str:

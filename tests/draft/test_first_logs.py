@@ -1,0 +1,93 @@
+"""Logs as new users have them: other notations, slower columns, commands and measured forces."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from kinemill.draft.builder import build, draft
+from kinemill.draft.own_logs import check_own_logs
+from kinemill.task import load_task
+
+ROWS = 400
+
+
+def text_log(path, header, rows):
+    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+def decimal_comma(value: float) -> str:
+    return f"{value:.4f}".replace(".", ",")
+
+
+@pytest.fixture
+def oven(tmp_path):
+    """A log every 10 s with German dates and decimal commas, in degC and percent."""
+    heat = np.repeat([0.0, 40.0, 80.0, 20.0], ROWS // 4)
+    rows, level = list[str](), 20.0
+    for k in range(ROWS):
+        day, clock = divmod(10 * k, 3600)
+        stamp = f"03.05.2024 {6 + day:02d}:{clock // 60:02d}:{clock % 60:02d}"
+        rows.append(";".join([stamp, decimal_comma(heat[k]), decimal_comma(level)]))
+        level += 10.0 * (0.02 * heat[k] - 0.01 * (level - 20.0))
+    return text_log(tmp_path / "oven.csv", "Zeitstempel;Heizung_%;Temperatur_°C", rows)
+
+
+def test_day_first_dates_are_the_clock_and_units_after_a_name_are_read(oven, tmp_path):
+    checked = check_own_logs(build("oven", oven))
+    assert [(e["outcome"], e["rows"]) for e in checked.entries] == [("episodes", ROWS)]
+    channels = checked.task.channels
+    assert {name: one.unit for name, one in channels.items()} == {
+        "heizung": "percent",
+        "temperatur": "degC",
+    }
+    assert (checked.task.dt, checked.task.ingest.time) == (10.0, ["Zeitstempel"])
+
+
+def test_a_draft_without_an_action_states_what_to_do(tmp_path):
+    rows = [f"{k / 100},{np.sin(k / 10):.6f},{np.cos(k / 10):.6f}" for k in range(ROWS)]
+    one = build("arm", text_log(tmp_path / "a.csv", "time,pos,vel", rows))
+    assert one.no_action_line.endswith("set `role: action` for the commands of the robot")
+    assert one.no_action_line in draft("arm", tmp_path / "a.csv")
+
+
+def test_true_and_false_are_a_command_and_a_force_beside_it_is_measured(tmp_path):
+    is_open = np.repeat([True, False] * 4, 50)
+    force = np.where(is_open, 0.0, 20.0) + np.sin(np.arange(ROWS))
+    rows = [
+        f"{k / 50},{str(is_open[k]).lower()},{force[k]:.4f},{10 * force[k]:.3f}"
+        for k in range(ROWS)
+    ]
+    log = text_log(tmp_path / "grip.csv", "t_s,open_cmd,force_N,motor_current_mA", rows)
+    columns = {one.channel: one for one in build("grip", log).columns}
+    assert {name: (one.role, one.unit) for name, one in columns.items()} == {
+        "open_cmd": ("action", "1"),
+        "force_n": ("state", "N"),
+        "motor_current_ma": ("state", "mA"),
+    }
+
+
+@pytest.mark.parametrize(("every", "is_used"), [(2, True), (10, False)])
+def test_a_column_at_half_the_rate_is_a_channel_and_at_a_tenth_it_is_not(tmp_path, every, is_used):
+    rows = [
+        f"{k / 100},{np.sin(k / 20):.6f},{np.cos(k / 15):.6f}," + (f"{k}" if k % every == 0 else "")
+        for k in range(ROWS)
+    ]
+    log = text_log(tmp_path / "belt.csv", "time,pos,u,current", rows)
+    checked = check_own_logs(build("belt", log))
+    assert ("current" in checked.task.channels) is is_used
+    if not is_used:
+        assert checked.draft.left_out["current"] == "slower than 25 Hz"
+    assert not checked.cut
+    assert not checked.refused
+
+
+def test_names_of_channels_state_no_other_unit_than_the_channel(tmp_path):
+    angle = np.sin(0.05 * np.arange(ROWS))
+    frame = pl.DataFrame({"time": 0.01 * np.arange(ROWS), "q1_deg": np.degrees(angle),
+                          "tau1 [Nm]": np.cos(angle), "x_mm": 1e3 * angle})  # fmt: skip
+    frame.write_csv(tmp_path / "a.csv")
+    task = tmp_path / "arm.yaml"
+    task.write_text(draft("arm", tmp_path / "a.csv"), encoding="utf-8")
+    units = {name: one.unit for name, one in load_task(task).channels.items()}
+    assert units == {"q1": "rad", "x_mm": "mm", "tau1": "N*m"}
