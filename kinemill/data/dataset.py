@@ -126,7 +126,7 @@ class Dataset:
         return {name: torch.from_numpy(rows) for name, rows in self.to_numpy(split).items()}
 
     def _of(self, split: Split | None) -> "list[PackedEpisode]":
-        return self.packed.episodes if split is None else self.packed.of(split)
+        return list(self.packed.episodes) if split is None else self.packed.of(split)
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{name} {self.rows(name)}" for name in ("train", "validation", "test"))
