@@ -97,7 +97,7 @@ def save(bundle: Path, folder: Path, run_id: str, model_id: str) -> None:
 
 
 def signature(model: Any) -> Any:
-    """Return the MLflow signature of an ONNX model: named tensors, -1 for a dynamic size."""
+    """Return the MLflow model signature of an ONNX model: named tensors, -1 for a dynamic size."""
     import numpy as np
     import onnx
     from mlflow.models import ModelSignature

@@ -201,8 +201,8 @@ def test_the_report_opens_offline_and_shows_everything(verdict, pendulum, tmp_pa
     assert "@import" not in page
     assert "http" not in page
     for words in (
-        "How errors grow",
-        "Rollouts against the truth",
+        "Error over the prediction time",
+        "Rollouts and measured values",
         "Worst episodes",
         "A reference is better",
     ):

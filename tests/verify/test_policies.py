@@ -165,7 +165,7 @@ def test_episodes_are_followed_until_they_part():
     # Once something else is observed, something else may be done.
     assert compare_episodes(one, recorded([0.1, 0.2, 0.35, 0.9], [1.0, 2.0, 9.0]), said) == (2, "")
     step, message = compare_episodes(one, recorded([0.1, 0.2, 0.3, 0.4], [1.0, 2.5, 3.0]), said)
-    assert (step, message) == (1, "seed 7, step 1: force differs, though all before is the same")
+    assert (step, message) == (1, "seed 7, step 1: force differs after equal observations")
     shorter = recorded([0.1, 0.2, 0.3], [1.0, 2.0])
     assert compare_episodes(one, shorter, said) == (2, "")
 

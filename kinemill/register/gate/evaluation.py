@@ -1,4 +1,4 @@
-"""Evaluation of all gate rules for one challenger."""
+"""Evaluation of all rules of the promotion gate for one challenger."""
 
 import json
 from collections.abc import Sequence
