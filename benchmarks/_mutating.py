@@ -383,7 +383,7 @@ def _(export: Export) -> None:
     export.edit(lambda model: _behind_state(model, "Add", [0.0, 5e-6]))
 
 
-@fault("noise drawn in the graph", "draws numbers")
+@fault("noise drawn in the graph", "draws random numbers")
 def _(export: Export) -> None:
     def edit(model: onnx.ModelProto) -> None:
         def nodes(a: str, b: str) -> list[Any]:

@@ -249,7 +249,7 @@ def _saying(name: str, old: str, new: str) -> Callable[[onnx.ModelProto], None]:
     return change
 
 
-_file("batch frozen at one", Gains, _frozen, "one batch alone", "interface")
+_file("batch frozen at one", Gains, _frozen, "fixed batch size", "interface")
 _file("NaN replaced by 0", Gains, _swallowed, "NaN stays in its row")
 _file("unseeded noise", Gains, _drawing, "operators", "repeatable")
 _file("limits of another robot in the metadata", Gains, _saying("limits", "10", "20"), "metadata")

@@ -30,7 +30,7 @@ def test_a_policy_is_tried_next_to_random_actions_and_its_report_is_written(
 
 def test_an_environment_that_takes_other_actions_is_refused(home, policy_folders):
     other = {**TASK, "environment": {"type": "gymnasium", "id": "MountainCar-v0"}}
-    with pytest.raises(BadInput, match="environment of cart: does not show"):
+    with pytest.raises(BadInput, match="environment of cart: does not have"):
         km.evaluate_policy(policy_folders[Gains], task=make_task(other))
 
 

@@ -161,14 +161,14 @@ def test_what_cannot_be_evaluated_says_why(kinemill, model, logs, log, task, tmp
     out = tmp_path / "out"
     with pytest.raises(BadInput, match="use the path of a log or a folder of logs"):
         evaluate(kinemill, model, tmp_path / "nowhere", out)
-    with pytest.raises(BadInput, match=r"has 600 rows; expected at least .* 605; take a smaller"):
+    with pytest.raises(BadInput, match=r"has 600 rows; expected at least .* 605; use a smaller"):
         evaluate(kinemill, model, logs, out, "--horizon", "600")
     with pytest.raises(BadInput, match=r"swing: has no version yet; kinemill run swing"):
         kinemill("model", "evaluate", "swing@champion", "--logs", logs, "--out", out)
     with pytest.raises(BadInput, match="names a version, and --model"):
         kinemill("model", "evaluate", "swing:3", "--model", model, "--logs", logs, "--out", out)
     swing("dt: 0.01", "dt: 0.02")
-    with pytest.raises(BadInput, match=r"another interface than the task now: dt 0.01, not 0.02"):
+    with pytest.raises(BadInput, match=r"differs from the current task: dt 0.01, not 0.02"):
         evaluate(kinemill, model, logs, out)
     assert not out.exists()
 
@@ -223,7 +223,7 @@ def test_a_state_given_beside_a_log_moves_the_present(kinemill, model, logs):
         (["--actions", "a.csv", "--state", "angel=1"], r"did you mean 'angle'\?"),
         (["--actions", "a.csv", "--state", "angle"], "holds no '='; expected NAME=VALUE"),
         (["--actions", "a.csv", "--state", "angle=nan"], "angle: is nan"),
-        (["--actions", "a.csv", "--steps", "9"], "there are actions for 2 steps alone"),
+        (["--actions", "a.csv", "--steps", "9"], "there are actions for only 2 steps"),
         (["--actions", "a.csv", "--to", "x.txt"], r"expected .csv or .parquet"),
         (["--actions", "a.csv", "--row", "3"], "--row: belongs to --from"),
         (["--from", "nothing"], "nothing: is no recording of swing"),

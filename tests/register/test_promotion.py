@@ -234,7 +234,7 @@ def test_why_lists_what_the_model_misses_and_what_to_try(with_champion, monkeypa
     first, second = why(chain.home, "cart")["unmodeled"]
     assert (first["channel"], first["share"]) == ("velocity", 0.4)
     assert (first["explained_by"], first["try"]) == ADVICE["friction"]
-    assert second["explained_by"] == "rows before the present"
+    assert second["explained_by"] == "rows before the current one"
     for folder in (chain.home.root / "store").rglob("verification.json"):
         folder.unlink()
     shutil.rmtree(chain.home.artifacts)

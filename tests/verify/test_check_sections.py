@@ -195,7 +195,7 @@ def test_a_fresh_process_imports_the_runtime_alone(exported):
     result = cold_start(exported)
     assert all(getattr(result, name) > 0 for name in ("load_ms", "first_call_ms", "process_mb"))
     assert result.process_mb < 200  # torch alone is more
-    with pytest.raises(RuntimeError, match="in a fresh process failed"):
+    with pytest.raises(RuntimeError, match="in a new process failed"):
         cold_start(exported / "nowhere")
 
 

@@ -129,7 +129,7 @@ def test_files_that_failed_a_check_are_not_to_be_used():
 
 def test_no_reference_is_finite():
     result = document(others={"persistence": None}, against={})
-    assert "no reference stays finite on these data" in headline(result).text
+    assert "no reference stays finite on this data" in headline(result).text
 
 
 def test_too_few_episodes_give_no_interval():

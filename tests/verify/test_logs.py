@@ -21,7 +21,7 @@ def test_actions_are_taken_by_name_and_the_rest_is_left_aside(tmp_path):
     ("text", "message"),
     [
         ("torqe\n1\n", r"has no column 'torque'; did you mean 'torqe'\?"),
-        ("torque\n", "holds no row"),
+        ("torque\n", "has no rows"),
         ("torque\n1\nnan\n", r"row 2, torque: is 'nan'; expected a finite number"),
         ("force,torque\n1,1\n2,\n3,1\n", r"row 2, torque: is empty"),
         ("torque\nhigh\n", r"row 1, torque: is 'high'"),
@@ -57,10 +57,10 @@ def test_a_start_takes_the_rows_up_to_the_present_and_the_actions_from_there():
     np.testing.assert_array_equal(start.actions, rows[5:9, 2:])
     np.testing.assert_array_equal(start.measured, rows[5:, :2])
     assert (len(start.first(2).actions), len(start.first(2).measured)) == (2, 3)
-    with pytest.raises(BadInput, match="there are actions for 4 steps alone"):
+    with pytest.raises(BadInput, match="there are actions for only 4 steps"):
         start.first(5)
     for row in (2, 9):
-        with pytest.raises(BadInput, match=r"expected 3 to 8, as the model knows 4 rows"):
+        with pytest.raises(BadInput, match=r"expected 3 to 8, because the model needs 4 rows"):
             start_of_rows(rows, Interface, row, "a log")
     with pytest.raises(BadInput, match="expected at least 5 rows"):
         start_of_rows(rows[:4], Interface, 3, "a log")

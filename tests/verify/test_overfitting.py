@@ -60,7 +60,7 @@ def test_a_training_that_still_falls_at_its_end_is_under_fitting():
     result = fitting_of(curves(falling, falling), {})
     assert result.verdict == "under-fitted"
     # Four evaluations later exp(-6 · 0.2) is left of it.
-    assert "still learned when it stopped at step 4000" in result.text
+    assert "still learning when it stopped at step 4000" in result.text
     assert f"fell by {1 - math.exp(-1.2):.0%}" in result.text
     assert "more learn.steps" in result.fix
     # Down by 0.94 over the last fifth is the end of a good training.
@@ -84,7 +84,7 @@ def test_an_error_that_stays_high_in_training_itself_is_under_fitting(
 ):
     result = fitting_of(curves(settled(validation), settled(loss)), learn)
     assert (result.verdict if result else None) == verdict
-    assert result is None or "stays at 0.600 of a channel's spread" in result.text
+    assert result is None or "stays at 0.600 standard deviations" in result.text
 
 
 def test_of_good_trainings_nothing_is_said_however_noisy():

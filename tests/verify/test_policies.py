@@ -130,7 +130,7 @@ def test_a_file_of_one_batch_alone_is_blocked(policy_folders, tmp_path):
     onnx.save(model, tmp_path / "policy.onnx")
     shutil.copy(policy_folders[Gains] / "io.yaml", tmp_path)
     seal(tmp_path)
-    with pytest.raises(Blocked, match=r"observation is of one batch alone.*files that run"):
+    with pytest.raises(Blocked, match=r"observation has a fixed batch size.*files that run"):
         run_checks(subject(Gains(), tmp_path, task_of(tmp_path)))
 
 

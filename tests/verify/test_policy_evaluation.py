@@ -66,7 +66,7 @@ def test_differences_are_measured_over_the_episode_and_after_resets(pendulum):
 @pytest.mark.parametrize(
     ("observed", "action", "words"),
     [
-        (("angle", "goal"), "torque", "are read without goal, which the policy observes"),
+        (("angle", "goal"), "torque", "have no goal, which the policy observes"),
         (("angle", "velocity"), "force", "actions: are force; expected torque"),
     ],
 )

@@ -32,7 +32,7 @@ def test_a_loss_of_a_fifth_of_the_error_adds_two_percent_and_more_is_refused_in_
     line = measured(0.0021).gate()
     assert not line.passed
     assert line.value == (
-        "float32 loses 0.0021 m of position over 25 steps; the model's own error is 0.01 m"
+        "float32 loses 0.0021 m of position over 25 steps; the error of the model is 0.01 m"
     )
     assert line.expected == "at most 0.002 m"
 

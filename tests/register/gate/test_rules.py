@@ -364,7 +364,7 @@ def _failing(good, name, failed_line, what):
 
 
 def test_a_loss_of_precision_is_refused_in_units_and_says_what_to_do(task):
-    lost = "float32 loses 0.0016 m of position over 25 steps; the model's own error is 0.002 m"
+    lost = "float32 loses 0.0016 m of position over 25 steps; the error of the model is 0.002 m"
     (line,) = RULES["precision"](_failing(_good(task), "precision", lost, "precision"))
     assert (line.passed, line.value, line.expected) == (False, lost, "at most 0.002 m")
     assert "export.precision: float64" in advice("precision")
@@ -372,7 +372,7 @@ def test_a_loss_of_precision_is_refused_in_units_and_says_what_to_do(task):
 
 
 def test_out_of_parity_says_whether_the_trained_model_is_finite(task):
-    spoilt = "the trained model itself gives numbers that are not finite"
+    spoilt = "the trained model gives numbers that are not finite"
     (line,) = RULES["parity"](_failing(_good(task), "step parity", spoilt, "parity"))
     assert (line.passed, line.value) == (False, f"out of parity: step parity: {spoilt}")
     for cause in ("bug in the export", "training diverged", "precision"):
