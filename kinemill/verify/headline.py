@@ -164,7 +164,7 @@ def decision_text(decision: GateDecision) -> Headline:
         return Headline("", f"{name} waits for approval: kinemill model approve {name}.", "warning")
     if decision.decision is None:
         message = (
-            "the gate has not decided, because the registration was interrupted; run kinemill run"
+            "the gate has not decided; the registration was interrupted, kinemill run completes it"
         )
         return Headline("", f"{name}: {message}.", "warning")
     if decision.override:

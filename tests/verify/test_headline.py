@@ -242,4 +242,4 @@ def test_a_document_without_numbers_has_no_first_line():
 
 def test_a_version_whose_registration_was_interrupted_is_not_called_refused():
     message = decision_text(GateDecision(None, address="arm:2"))
-    assert (message.tone, message.verdict[:34]) == ("warning", "arm:2: the gate has not decided; i")
+    assert (message.tone, message.verdict[:34]) == ("warning", "arm:2: the gate has not decided; t")
