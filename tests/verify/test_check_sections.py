@@ -39,7 +39,12 @@ class Linear:
         self.limits = limits or {}
         self.units = {"angle": "rad", "velocity": "rad/s", "torque": "N*m"}
         self.interface = SimpleNamespace(
-            states=self.states, actions=self.actions, angles=angles, history=1, limits=self.limits
+            states=self.states,
+            actions=self.actions,
+            angles=angles,
+            is_angle=np.array([name in angles for name in self.states]),
+            history=1,
+            limits=self.limits,
         )
 
     def rollout(self, states, past_actions, actions):

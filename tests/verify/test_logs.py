@@ -44,7 +44,7 @@ def test_a_file_of_another_kind_or_none_at_all_is_refused(tmp_path):
 
 
 class Interface:
-    """Return an interface of two states, one action and four known rows."""
+    """An interface of two states, one action and four known rows."""
 
     history, states = 4, ("angle", "velocity")
 
