@@ -1,4 +1,4 @@
-"""The Python API: everything that the commands do, as typed functions with result objects.
+"""The Python API: all commands as typed functions with result objects.
 
 Example:
     import kinemill.api as km
@@ -8,9 +8,9 @@ Example:
     km.evaluate(training, logs).plot()
     km.register(training)
 
-The functions are in a module of their own because `kinemill.train`, `kinemill.tune` and
-`kinemill.verify` are the packages of the stages. Torch, polars and matplotlib are imported by the
-functions that use them.
+The functions are in a separate module because `kinemill.train`, `kinemill.tune` and
+`kinemill.verify` are the packages of the stages. Functions import torch, polars and matplotlib when
+they need them.
 """
 
 from kinemill.api.batch_simulation import Trajectories, simulate_batch

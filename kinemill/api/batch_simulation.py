@@ -34,8 +34,8 @@ class Trajectories(Mapping[str, Simulation]):
     """Simulated trajectories by name.
 
     Attributes:
-        simulations: by name.
-        notes: remarks, such as states that were not given.
+        simulations: simulations by name.
+        notes: remarks, such as states without a value.
     """
 
     simulations: dict[str, Simulation]
@@ -106,21 +106,20 @@ def simulate_batch(
 
     Args:
         model: TASK, TASK@alias, TASK:version, a training, or the folder of an exported model.
-        source: frames, whose episodes start from their first measured rows under their actions;
-            or actions by name of trajectory (a CSV or Parquet file, a frame, or arrays (T,) by
-            name of action), which start at rest.
-        states: values of states at the start, by name of trajectory and of state; the others are
-            measured, or 0 for actions alone.
+        source: frames, with episodes that start from their first measured rows; or actions by name
+            of trajectory (a CSV or Parquet file, a frame, or arrays (T,) by name of action), which
+            start at rest.
+        states: initial values by name of trajectory and of state; others are measured, or 0
+            without frames.
         steps: number of steps; default: all actions.
-        task: of a folder.
+        task: task of a model folder.
         execution: threads and provider of ONNX Runtime; default: one thread of the CPU.
 
     Returns:
-        The trajectories by name: that of the frame, with `/INDEX` where a frame has several
-        episodes.
+        The trajectories by name of the frame, with `/INDEX` if a frame has several episodes.
 
     Raises:
-        BadInput: no trajectory, one that is too short, or a value that the model cannot use.
+        BadInput: No trajectory, one that is too short, or a value that the model cannot use.
     """
     from kinemill.verify.simulation import moved, simulate
 
@@ -158,7 +157,7 @@ def _measured(loaded: "LoadedModel[Simulator]", source: FrameLogs) -> "dict[str,
     logs = read_logs(loaded.task, loaded.home, source.write(loaded.task, loaded.home))
     interface = loaded.model.interface
     if differing := unlike(interface, logs.rows):
-        raise BadInput("the model", f"is not of this task now: {'; '.join(differing)}")
+        raise BadInput("the model", f"does not match this task: {'; '.join(differing)}")
     by_name: dict[str, list[Start]] = {}
     for episode in logs.rows.episodes:
         rows = logs.rows.rows(episode).astype("float64")
@@ -178,7 +177,7 @@ def _at_rest(
     source: "Mapping[str, Actions]",
     initial: Mapping[str, States],
 ) -> "tuple[dict[str, Start], list[str]]":
-    """Return a start at rest for each trajectory, and remarks, each once."""
+    """Return a start at rest for each trajectory, and unique remarks."""
     starts: dict[str, Start] = {}
     notes: dict[str, None] = {}
     for name, actions in source.items():

@@ -1,4 +1,4 @@
-"""References and champion that an evaluated dynamics model is compared with."""
+"""References and champion for the comparison with an evaluated dynamics model."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,12 +18,12 @@ Predictors = dict[str, "Predictor"]
 
 @dataclass(frozen=True)
 class ComparedModels:
-    """The models to compare with, by name.
+    """The models of a comparison by name.
 
     Attributes:
-        windows: over windows.
-        episodes: over whole episodes.
-        notes: why some are left out.
+        windows: models compared over windows.
+        episodes: models compared over whole episodes.
+        notes: reasons for omitted models.
         scale: standard deviation of the training rows, or None if these are unknown.
         training: the training rows, or None.
     """
@@ -36,7 +36,7 @@ class ComparedModels:
 
 
 def compared_models(loaded: LoadedModel[Simulator], logs: "Logs", horizon: int) -> ComparedModels:
-    """Return the references and the champion that a model is compared with on logs.
+    """Return the references and the champion for a comparison on logs.
 
     Args:
         loaded: the model.
@@ -52,7 +52,7 @@ def compared_models(loaded: LoadedModel[Simulator], logs: "Logs", horizon: int) 
     if training is None:
         windows: Predictors = {"persistence": Persistence()}
         episodes = dict(windows)
-        notes.append(f"the linear models are left out, as they are fitted on training rows: {why}")
+        notes.append(f"linear models are omitted, because they are fitted to training rows: {why}")
     else:
         references = references_for(loaded.task, loaded.home, training[0], logs, horizon)
         windows, episodes = references.predictors(), references.free_run()
@@ -60,10 +60,12 @@ def compared_models(loaded: LoadedModel[Simulator], logs: "Logs", horizon: int) 
     if champion is not None:
         windows["champion"] = episodes["champion"] = champion
     elif why:
-        notes.append(f"no champion to compare with: {why}")
+        notes.append(f"no comparison with the champion: {why}")
     scale = training_scale(training[1]) if training is not None else _stated_scale(loaded)
     if scale is None:
-        notes.append("errors are normalized by the spread of these logs, not of the training rows")
+        notes.append(
+            "errors are relative to the standard deviation of these logs, not of the training rows"
+        )
     return ComparedModels(windows, episodes, notes, scale, training[1] if training else None)
 
 
@@ -81,7 +83,7 @@ def _stated_scale(loaded: LoadedModel[Simulator]) -> Any:
 def _training_rows(
     loaded: LoadedModel[Simulator],
 ) -> "tuple[tuple[ArtifactRef, PackedDataset] | None, str]":
-    """Return the dataset that the model was trained on: ref and rows; or None and the reason."""
+    """Return the training dataset of the model, ref and rows; or None and the reason."""
     from kinemill.dataset import find_version, load_dataset
     from kinemill.errors import CorruptArtifact
     from kinemill.verify.files import unlike

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 class EditArguments(TypedDict, total=False):
-    """What an edit changes: exactly one of the kinds. Times are s since the first stamp.
+    """Arguments of an edit, exactly one kind. Times are s since the first timestamp.
 
     Attributes:
         exclude: first and last time of a span that is left out, s.
-        split: time at which the recording is cut into two tracks, s.
-        part: name of the part of the log that these times are of; needed if it has several.
+        split: time at which the recording is split into two tracks, s.
+        part: part of the log to which times refer; required if the log has several.
         merge: recording that continues this one.
-        max_gap: longest time without samples between both, s; default: that of the task.
+        max_gap: longest gap between both recordings, s; default: that of the task.
         rename: channel and the column that holds it.
         scale: channel and the factor of its recorded values.
         offset: channel and the summand of its recorded values, in the unit of the column.
@@ -49,7 +49,7 @@ def edit_recording(
     because: str = "",
     **change: Unpack[EditArguments],
 ) -> "Edit":
-    """Edit how recordings are read until it is undone; the bytes of their logs never change.
+    """Edit how recordings are read, until the edit is undone; log files never change.
 
     The next ingest or run reads the recordings with the edit.
 
@@ -60,12 +60,12 @@ def edit_recording(
     Args:
         task: a task, its name or file.
         recording: name, content hash or its beginning, or id of an episode.
-        where: a query, see docs/data.md: edits all recordings that match, in place of one.
+        where: query of the recordings to edit, instead of one; see docs/data.md.
         because: reason, kept with the edit.
         **change: exactly one of the kinds of `EditArguments`.
 
     Raises:
-        BadInput: The edit does not fit a recording; the message names it. Nothing is changed.
+        BadInput: The edit does not apply to a recording of the message; nothing is changed.
     """
     return edit_members(resolve_task(task), recording, where, change, because)
 
@@ -77,7 +77,7 @@ def edit_members(
     change: Mapping[str, object],
     because: str,
 ) -> "Edit":
-    """Do what `edit_recording` does, with `EditArguments` as a mapping; None is no argument."""
+    """Edit recordings as `edit_recording`, with `EditArguments` as a mapping; None is unset."""
     from kinemill.ingest import edit_recording as edits
 
     home = Home.resolve()
@@ -96,13 +96,13 @@ def undo_edit(
     where: str | None = None,
     because: str = "",
 ) -> "list[Edit]":
-    """Withdraw an edit; the next ingest finds the recordings as they were read before it.
+    """Withdraw an edit; the next ingest reads the recordings without it.
 
     Args:
         task: a task, its name or file.
         recording: name, content hash or its beginning, or id of an episode.
         number: number of the edit; default: the last one of each recording.
-        where: a query that selects the recordings, in place of one.
+        where: query of the recordings, instead of one.
         because: reason, kept with the act.
 
     Raises:
@@ -122,7 +122,7 @@ def list_edits(task: "TaskLike", recording: str | None = None) -> "pl.DataFrame"
 
     Args:
         task: a task, its name or file.
-        recording: restricts the edits to those of one recording.
+        recording: recording of the edits; default: all.
     """
     import polars as pl
 
@@ -137,17 +137,17 @@ def list_edits(task: "TaskLike", recording: str | None = None) -> "pl.DataFrame"
 
 
 def _selected(task: Task, home: Home, recording: str | None, where: str | None) -> "list[Member]":
-    """Return the recordings that a name or a query selects.
+    """Return the recordings of a name or a query.
 
     Raises:
-        BadInput: None or both are stated, or nothing matches.
+        BadInput: None or both are set, or nothing matches.
     """
     from kinemill.ingest import membership
     from kinemill.ingest.inspection import find_member
 
     if (recording is None) == (where is None):
         problem = "neither a recording nor a query" if where is None else "a recording and a query"
-        fix = 'name a recording, or select several with --where "QUERY"'
+        fix = 'set a recording, or select several with --where "QUERY"'
         raise BadInput("edit", f"has {problem}", expected="one of both", fix=fix)
     if recording is not None:
         return [find_member(task, home, recording)]
@@ -159,10 +159,10 @@ def _selected(task: Task, home: Home, recording: str | None, where: str | None) 
 
 
 def _change(task: Task, home: Home, arguments: EditArguments) -> "EditChange":
-    """Return the one change that arguments describe.
+    """Return the change of the arguments.
 
     Raises:
-        BadInput: None or several are stated, or the other recording of a merge is unknown.
+        BadInput: None or several are set, or the other recording of a merge is unknown.
     """
     from kinemill.ingest.edits import KINDS, EditChange
     from kinemill.ingest.inspection import find_member

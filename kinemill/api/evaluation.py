@@ -1,4 +1,4 @@
-"""Evaluate a dynamics model on logs or frames, next to references and the champion."""
+"""Evaluate a dynamics model on logs or frames, with references and the champion."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -27,8 +27,8 @@ class Evaluation:
     """Errors of a dynamics model on logs.
 
     Attributes:
-        document: all results, as `evaluation.json` has them.
-        measured: predictions and errors behind the document, for plots.
+        document: all results, content of `evaluation.json`.
+        measured: predictions and errors of the document, for plots.
         folder: folder of the report, or None.
     """
 
@@ -38,7 +38,7 @@ class Evaluation:
 
     @property
     def nrmse(self) -> float:
-        """RMSE at the horizon over the spread in training, averaged over the channels."""
+        """RMSE at the horizon over the training standard deviation, averaged over the channels."""
         return self.document.accuracy["model"].nrmse
 
     @property
@@ -88,7 +88,7 @@ class Evaluation:
         """Draw measured and predicted windows.
 
         Raises:
-            BadInput: the evaluation has no examples.
+            BadInput: The evaluation has no examples.
         """
         from kinemill.verify.plots import draw_examples
 
@@ -118,7 +118,7 @@ def evaluate(
     to: str | Path | None = None,
     overrides: Mapping[str, object] | None = None,
 ) -> Evaluation:
-    """Measure the errors of a dynamics model on logs or frames, which are not stored.
+    """Measure the errors of a dynamics model on logs or frames, without storing them.
 
     Args:
         model: TASK, TASK@alias, TASK:version, a training, or the folder of an exported model.
@@ -126,12 +126,12 @@ def evaluate(
         task: of a folder.
         horizon: steps ahead; default: `verify.horizon`.
         stride: rows between starts; default: `verify.stride`.
-        examples: number of windows that are drawn.
+        examples: number of plotted windows.
         to: folder for the report, plots and metrics; default: none is written.
-        overrides: of the task of a registered model.
+        overrides: overrides of the task of a registered model.
 
     Raises:
-        BadInput: there is no such model, or no episode is accepted or long enough.
+        BadInput: There is no such model, or no episode is accepted or long enough.
     """
     from kinemill.verify.analysis import Measurement
     from kinemill.verify.document import EvaluatedModel
@@ -169,7 +169,7 @@ def read_data(task: Task, home: Home, data: FrameLogs | str | Path) -> "Logs":
     """Read frames, a log, or a folder of logs.
 
     Raises:
-        BadInput: no episode is accepted.
+        BadInput: No episode is accepted.
     """
     from kinemill.verify.logs import read_logs
 

@@ -1,4 +1,4 @@
-"""HTML of results in a notebook: facts as a table, and figures."""
+"""HTML of results in a notebook: a table of facts, and figures."""
 
 import base64
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ def facts_table(title: str, facts: Mapping[str, object]) -> str:
 
 
 def image(figure: "Picture") -> str:
-    """Return a figure as an image within the page."""
+    """Return a figure as an inline image."""
     data = base64.b64encode(figure.png()).decode()
     return f'<img alt="figure" style="max-width:100%" src="data:image/png;base64,{data}">'
 

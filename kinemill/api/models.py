@@ -1,6 +1,6 @@
 """Models by address, folder or result: TASK, TASK@alias, TASK:version, a model folder, a training.
 
-A registered model is loaded with the task that it was trained with.
+A registered model is loaded with the task of its training.
 """
 
 import re
@@ -26,7 +26,7 @@ M = TypeVar("M", Simulator, Policy)
 
 
 class ModelResult(Protocol):
-    """A result of an earlier call that has a model, such as a training."""
+    """A result of an earlier call with a model, such as a training."""
 
     @property
     def task(self) -> Task:
@@ -47,12 +47,12 @@ class LoadedModel(Generic[M]):
     """A loaded model.
 
     Attributes:
-        task: for a registered model the one it was trained with.
-        home: where it is registered.
-        model: the simulator or policy; NaN and infinity pass through it.
-        folder: folder of its files.
-        name: shown to the user: `@champion`, `:3`, or its folder.
-        version: in the registry, or None for a folder.
+        task: task of the model; for a registered model that of its training.
+        home: home of the registry.
+        model: the simulator or policy, which accepts NaN and infinity.
+        folder: folder of the model files.
+        name: displayed name: `@champion`, `:3`, or the folder.
+        version: version in the registry; None for a folder.
     """
 
     task: Task
@@ -76,7 +76,7 @@ def address_of(model: str) -> tuple[Task, str]:
     """Split TASK, TASK@alias or TASK:version into the task and the rest.
 
     Raises:
-        BadInput: there is no such task, or the address is invalid.
+        BadInput: There is no such task, or the address is invalid.
     """
     from kinemill.task import load_task
 
@@ -91,12 +91,12 @@ def load_simulator_of(
 
     Args:
         model: an address, the folder of an exported model, or a training.
-        task: of a folder; a registered model and a training have their own.
-        changed: overrides of the task of a registered model.
+        task: task of a model folder; a registered model and a training include theirs.
+        changed: overrides of a registered model's task.
 
     Raises:
-        BadInput: there is no such task, version or folder.
-        CorruptArtifact: its files are damaged.
+        BadInput: There is no such task, version or folder.
+        CorruptArtifact: Its files are damaged.
     """
     from kinemill.runtime import load_simulator
 
@@ -109,7 +109,7 @@ def load_policy_of(
     """Load a policy; arguments and errors as in `load_simulator_of`.
 
     Raises:
-        BadInput: it is no policy.
+        BadInput: It is no policy.
     """
     from kinemill.runtime import load_policy
 
@@ -147,7 +147,7 @@ def registered_model(
     """Return the task, the version and the folder of a registered model.
 
     Raises:
-        BadInput: there is no such task or version.
+        BadInput: There is no such task or version.
     """
     from kinemill.register.consistency import require_registry
     from kinemill.register.saved_task import reading_task, task_of
@@ -163,18 +163,18 @@ def registered_model(
 
 
 def split_address(model: str) -> tuple[str, str]:
-    """Split TASK@alias into its parts; the path of a task file may contain any character.
+    """Split TASK@alias into its parts; the path of a task file can contain any character.
 
-    `gym:ENV` becomes the path of its drafted task.
+    `gym:ENV` is replaced by the path of its drafted task.
 
     Raises:
-        BadInput: the address has another form.
+        BadInput: The address has another form.
     """
     if Path(model).is_file():
         return model, ""
     address = (_GYM_ADDRESS if model.startswith("gym:") else _ADDRESS).match(model)
     if address is None:
-        raise BadInput(model, "names no model", expected="TASK, TASK@alias or TASK:version")
+        raise BadInput(model, "is not a model", expected="TASK, TASK@alias or TASK:version")
     task, which = address["task"], address["which"] or ""
     if task.startswith("gym:"):
         from kinemill.draft.one_line import drafted_task

@@ -1,4 +1,4 @@
-"""Python objects in place of names: own code of a notebook, and objects of reinforcement."""
+"""Python objects as settings: custom code of a notebook, and objects of reinforcement."""
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
@@ -19,10 +19,10 @@ Code = Callable[..., object]
 
 @dataclass(frozen=True)
 class Objects:
-    """Python objects in place of names.
+    """Python objects as settings.
 
-    Classes and functions of a notebook become own code of the task: their source is captured, so
-    the training is cached and registered as any other. `functools.partial` passes settings.
+    Classes and functions of a notebook become custom code of the task: their source is captured, so
+    the training can be cached and registered. `functools.partial` passes settings.
 
     Attributes:
         model: class of a `torch.nn.Module`, see docs/own-code.md; or settings of a model.
@@ -32,15 +32,15 @@ class Objects:
         augment: functions (values, signals, random) -> values, after those of the task.
         checks: functions (values, dt) -> faulty rows, by name.
         baselines: functions (states, past_actions, actions) -> states, by name.
-        environment: returns a new `gymnasium.Env` on each call, or is one, of which copies are
-            made; None: the task's. Such a training is neither cached nor registered, nor is one
-            with wrapper functions or callbacks. Settings of an environment are cached.
-        wrappers: wrap an environment, from the innermost to the outermost; or settings of
-            wrappers, in place of the task's.
-        algorithm: settings, such as `PPO(n_steps=64)`.
+        environment: factory of `gymnasium.Env`, or an instance, which is copied; None: the task's.
+            A training with an environment, wrapper functions or callbacks is neither cached nor
+            registered. A training with settings of an environment is.
+        wrappers: functions that wrap an environment, the innermost first; or settings of wrappers
+            instead of the task's.
+        algorithm: settings of the algorithm, such as `PPO(n_steps=64)`.
         policy: network of the actor: as `model`.
         critic: network of the critics: as `model`; default: as the policy.
-        callbacks: of stable-baselines3's type.
+        callbacks: callbacks of stable-baselines3.
     """
 
     environment: Callable[[], object] | Environment | object | None = None
@@ -59,13 +59,13 @@ class Objects:
 
     @property
     def live(self) -> bool:
-        """Whether an object has no source that another process could run."""
+        """Whether an object has no source for other processes."""
         own = self.environment is not None and not isinstance(self.environment, Environment)
         functions = [one for one in self.wrappers if not isinstance(one, Wrapper)]
         return bool(own or functions or self.callbacks)
 
     def overrides(self, task: Task) -> dict[str, object]:
-        """Return the own code as overrides of a task.
+        """Return the custom code as overrides of a task.
 
         Raises:
             BadInput: A source cannot be captured.
@@ -101,12 +101,12 @@ class Objects:
 
 
 def with_objects(task: Task, objects: Objects) -> Task:
-    """Return the task with objects in it.
+    """Return the task with these objects.
 
     Raises:
-        BadInput: A source cannot be captured, or the task does not learn by reinforcement and
-            objects of an environment are passed.
-        TaskError: The task does not take own code there.
+        BadInput: A source cannot be captured, or objects of an environment are passed for another
+            learn type than reinforcement.
+        TaskError: The task does not support custom code for a setting.
     """
     from kinemill.task.loader import recorded_task
 
@@ -117,7 +117,7 @@ def with_objects(task: Task, objects: Objects) -> Task:
 
 
 def _with_instances(task: Task, objects: Objects) -> Task:
-    """Return the task with objects that live in this process."""
+    """Return the task with objects that exist in this process only."""
     from kinemill.environments.instances import ObjectEnvironment, ObjectWrapper, name_of
 
     if task.learn.type != "reinforcement":
@@ -142,7 +142,7 @@ def _with_instances(task: Task, objects: Objects) -> Task:
 
 
 def copies_of(environment: object) -> Callable[[], object]:
-    """Return what makes new environments: the function itself, or a copier of an instance."""
+    """Return a factory of environments: the function itself, or a copy function of an instance."""
     import gymnasium
 
     if not isinstance(environment, gymnasium.Env):

@@ -1,4 +1,4 @@
-"""Evaluate a policy on logs or frames, and in its environment or another."""
+"""Evaluate a policy on logs or frames, and in an environment."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class PolicyResults:
-    """Errors of a policy on the actions of logs, and trials in an environment.
+    """Differences of a policy from logged actions, and trials in an environment.
 
     Attributes:
-        document: all results, as `evaluation.json` has them.
+        document: all results, content of `evaluation.json`.
         folder: folder of the report, or None.
     """
 
@@ -48,7 +48,7 @@ class PolicyResults:
 
     @property
     def rmse(self) -> dict[str, float]:
-        """RMSE of each action against the logged one, in its unit; empty without logs."""
+        """RMSE of each action to the logged action, in its unit; empty without logs."""
         actions = self.document.actions
         return {n: one.rmse for n, one in actions["model"].channels.items()} if actions else {}
 
@@ -90,24 +90,24 @@ def evaluate_policy(
     to: str | Path | None = None,
     overrides: Mapping[str, object] | None = None,
 ) -> PolicyResults:
-    """Measure a policy: its actions against those of logs, and trials in its environment.
+    """Measure a policy: differences from logged actions, and trials in its environment.
 
     Trials start from the same seeds for the policy, for random actions, and for the champion if
     the policy is another version.
 
     Args:
         model: as in `evaluate`.
-        data: frames, a log or a folder of logs; None: trials alone.
+        data: frames, a log or a folder of logs; None: trials only.
         task: of a folder.
         episodes: number of trials; 0: none; default: `environment.trials.episodes`.
         variant: one of the environment's variants; default: `environment.trials.variant`.
-        horizon: steps after a reset, of a policy with a memory; default: `verify.horizon`.
+        horizon: steps after a reset of a policy with a memory; default: `verify.horizon`.
         stride: rows between these resets; default: `verify.stride`.
         to: folder for `report.html` and `evaluation.json`; default: none is written.
-        overrides: of the task of a registered model, such as `environment.id`.
+        overrides: overrides of a registered model's task, such as `environment.id`.
 
     Raises:
-        BadInput: there is no such policy or variant, the environment has other observations or
+        BadInput: There is no such policy or variant, the environment has other observations or
             actions, or there are neither logs nor trials.
     """
     from kinemill.verify.document import EvaluatedModel
@@ -154,7 +154,7 @@ def _on_logs(
     logs = read_data(loaded.task, loaded.home, data)
     notes += refusal_note(logs)
     if loaded.model.interface.layout.mask:
-        notes.append("logs hold no action mask: choices that were forbidden count as allowed")
+        notes.append("logs have no action mask: forbidden choices count as allowed")
     held_out, rows = measure_logs(loaded.model, logs), Demonstrations(logs.rows, logs.media)
     steps = horizon, stride or loaded.task.verify.stride
     curves = action_curves(loaded.model, rows, held_out, *steps)
@@ -164,7 +164,7 @@ def _on_logs(
 
 
 def _critic(loaded: LoadedModel[Policy], notes: list[str]) -> "ActionCritic | None":
-    """Return the critic of a registered policy; a note states why one is missing."""
+    """Return the critic of a registered policy, or None with a note of the reason."""
     if loaded.task.learn.type != "reinforcement":
         return None
     if loaded.version is None:
@@ -181,7 +181,7 @@ def _critic(loaded: LoadedModel[Policy], notes: list[str]) -> "ActionCritic | No
         notes.append(f"no values of actions: the trained networks are missing ({error})")
         return None
     if critic is None:
-        notes.append("no values of actions: its algorithm trains no critic of actions")
+        notes.append("no values of actions: its algorithm has no critic of actions")
     return critic
 
 
@@ -202,7 +202,7 @@ def _trials(
 
 
 def _champion(loaded: LoadedModel[Policy], notes: list[str]) -> dict[str, Policy]:
-    """Return the champion if another version or a folder is evaluated."""
+    """Return the trials of the champion if another version or a folder is evaluated."""
     from kinemill.register.consistency import is_registered
     from kinemill.register.gate.evaluation import differences
     from kinemill.register.versions import CHAMPION, aliases_of

@@ -15,19 +15,19 @@ from kinemill.tracking.statistics import text_for
 from kinemill.tracking.throughput import Pace, Throttle, clock
 
 T = TypeVar("T")
-_REDRAW_SECONDS = 1.0  # of a display in a notebook: a figure takes 0.2 s
+_REDRAW_SECONDS = 1.0  # between updates of a notebook display: a figure takes 0.2 s
 
 
 @dataclass(frozen=True)
 class Update:
-    """What a callback receives.
+    """Argument of a progress callback.
 
     Attributes:
         stage: name of the stage, such as `train`; empty with a message.
-        done: number of finished pieces of the stage.
-        total: number of pieces.
-        note: remark on the last piece.
-        message: a message that is no progress, or "".
+        done: number of finished parts of the stage.
+        total: number of parts.
+        note: remark on the last part.
+        message: a message without progress, or "".
         metrics: values of a training step by name, such as `train/loss`.
         step: training step of the metrics; None without metrics.
     """
@@ -45,10 +45,10 @@ ShowProgress = bool | Callable[[Update], object]
 
 
 class Reporter:
-    """A Progress and a Tracker that passes every report to a callback.
+    """A Progress and a Tracker that passes all reports to a callback.
 
     Args:
-        show: called with each report.
+        show: callback of each report.
     """
 
     def __init__(self, show: Callable[[Update], object]) -> None:
@@ -59,7 +59,7 @@ class Reporter:
         self._show(Update(message=message))
 
     def advance(self, stage: str, done: int, total: int, note: str = "") -> None:
-        """Report that `done` of `total` pieces of a stage are done."""
+        """Report that `done` of `total` parts of a stage are done."""
         self._show(Update(stage, done, total, note))
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
@@ -77,7 +77,7 @@ class Reporter:
 
 
 def reporter(show: ShowProgress) -> Reporter:
-    """Return what reports to a callback, a notebook, stderr, or nobody.
+    """Return a reporter to a callback, a notebook, stderr, or nowhere.
 
     Args:
         show: True: a live display in a notebook, else lines on stderr; False: nothing; or a
@@ -86,7 +86,7 @@ def reporter(show: ShowProgress) -> Reporter:
     if callable(show):
         return Reporter(show)
     if not show:
-        return Reporter(bool)  # which ignores the report
+        return Reporter(bool)  # the null reporter
     return Reporter(NotebookDisplay().show if in_notebook() else _Lines().show)
 
 
@@ -98,7 +98,7 @@ def in_notebook() -> bool:
 
 
 class _Lines:
-    """Lines on stderr; metrics are in the notes of the training."""
+    """Reporter of lines on stderr; the notes of a training include its metrics."""
 
     def __init__(self) -> None:
         self._progress = StderrProgress()
@@ -112,7 +112,7 @@ class _Lines:
 
 
 class NotebookDisplay:
-    """A display of a notebook that each report updates: bar, message, metrics and curves."""
+    """Live display of a notebook: bar, message, metrics and curves."""
 
     def __init__(self) -> None:
         self._latest, self._message, self._drawn_at = Update(), "", 0.0
@@ -120,7 +120,7 @@ class NotebookDisplay:
         self._handle: Any = None
 
     def show(self, update: Update) -> None:
-        """Take a report, and draw at most once a second; the end of a stage is always drawn."""
+        """Show a report, at most once a second; always at the end of a stage."""
         if update.message:
             self._message = update.message
         elif update.step is None:
@@ -158,7 +158,7 @@ class NotebookDisplay:
 
 
 class StderrProgress:
-    """A Progress that prints messages, and a line of progress each 10 s or 10 % of the work."""
+    """A Progress that prints messages, and a line per 10 s or 10 % of the work."""
 
     def __init__(self) -> None:
         self._throttle, self._pace = Throttle(), Pace()
@@ -168,7 +168,7 @@ class StderrProgress:
         sys.stderr.write(f"{message}\n")
 
     def advance(self, stage: str, done: int, total: int, note: str = "") -> None:
-        """Print progress with rate and time left, if a line is due."""
+        """Print progress with rate and remaining time, if a line is due."""
         self._pace.note(done)
         if self._throttle.is_due(stage, done, total):
             text = ", ".join(filter(None, (self._remaining(total), note)))
@@ -182,7 +182,7 @@ class StderrProgress:
 
 
 def counted(items: Iterable[T], total: int, stage: str, progress: Progress) -> Iterator[T]:
-    """Yield items, and report each one as done when the next is requested."""
+    """Yield items, and report each as done when the next is requested."""
     for done, item in enumerate(items, 1):
         yield item
         progress.advance(stage, done, total)

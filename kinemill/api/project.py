@@ -1,4 +1,4 @@
-"""Import modules of the Dagster project, which the library never imports by name."""
+"""Import modules of the Dagster project, on which the library does not depend."""
 
 import importlib
 from types import ModuleType

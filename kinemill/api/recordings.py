@@ -32,8 +32,8 @@ def search_recordings(
         task: a task, its name or file.
         query: a condition, see docs/data.md; "" matches every recording.
         columns: properties such as `status`, keys of the metadata, or statistics such as
-            `max(torque)`, in the unit of the channel. Default: the usual ones, and those that the
-            query names.
+            `max(torque)`, in the unit of the channel. Default: the usual ones, and those of the
+            query.
         offset: number of rows to skip.
         limit: maximum number of rows; default: all.
 
@@ -54,8 +54,8 @@ def export_recordings(
 ) -> "ExportReport":
     """Write the episodes of the recordings that match a query to a new folder, with a task file.
 
-    Episodes, names, units and sides are those of a dataset version. Recordings that it does not
-    hold are left out.
+    Episodes, names, units and splits are those of a dataset version. Recordings outside of it are
+    omitted.
 
     Example:
         km.export_recordings("arm", "robot = 'r7' and accepted", "r7", "hdf5")
@@ -69,7 +69,7 @@ def export_recordings(
 
     Raises:
         QueryError: The query is wrong.
-        BadInput: The folder exists, or the version holds none of the recordings.
+        BadInput: The folder exists, or the version has none of the recordings.
     """
     from kinemill.dataset.exporters import export_data
 
@@ -80,7 +80,7 @@ def export_recordings(
 
 
 def save_view(task: "TaskLike", name: str, query: str) -> None:
-    """Save a query under a name, so that `@name` stands for it in queries and `dataset.where`.
+    """Save a query as a view, `@name` in queries and `dataset.where`.
 
     Example:
         km.save_view("arm", "good_r7", "robot = 'r7' and accepted")
@@ -88,11 +88,11 @@ def save_view(task: "TaskLike", name: str, query: str) -> None:
 
     Args:
         task: a task, its name or file.
-        name: of the view; an earlier query of this name is replaced.
-        query: a condition, see docs/data.md; it may name other views.
+        name: name of the view; an existing view with this name is replaced.
+        query: a condition, see docs/data.md; it can refer to other views.
 
     Raises:
-        BadInput: The name has characters that no view may have.
+        BadInput: The name has invalid characters.
         QueryError: The query is wrong, or refers to the view itself.
     """
     from kinemill.search.saved_views import save_view as publish
@@ -120,10 +120,10 @@ def delete_view(task: "TaskLike", name: str) -> None:
 
     Args:
         task: a task, its name or file.
-        name: of the view.
+        name: name of the view.
 
     Raises:
-        BadInput: There is no such view, or another view or `dataset.where` of the task uses it.
+        BadInput: The view does not exist, or another view or `dataset.where` of the task uses it.
     """
     from kinemill.search.saved_views import delete_view as publish
 
@@ -138,7 +138,7 @@ def search_page(
     offset: int = 0,
     limit: int | None = None,
 ) -> "SearchResult":
-    """Return what `search_recordings` does, and the number of all matches."""
+    """Return the result of `search_recordings`, and the number of all matches."""
     from kinemill.dataset.recording_splits import recording_splits
     from kinemill.search.run import Page, search, usual_columns
 

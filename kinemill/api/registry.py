@@ -33,10 +33,10 @@ class Verification:
     """Checks of an exported model.
 
     Attributes:
-        folder: of the model.
-        document: all results: `verification.json` of a training, the checks of a folder.
-        report: the report, a page that works offline; None for a folder.
-        artifact: of a training; None for a folder.
+        folder: folder of the model.
+        document: all results: `verification.json` of a training, or the checks of a folder.
+        report: report, an offline HTML page; None for a folder.
+        artifact: artifact of the verification; None for a folder.
     """
 
     folder: Path
@@ -70,15 +70,15 @@ class Verification:
 
 
 def verify(model: Training | str | Path, *, progress: ShowProgress = True) -> Verification:
-    """Verify an exported model: of a training with its test data, of a folder without data.
+    """Verify the exported model of a training with test data, or of a folder without data.
 
     Args:
         model: a training, or the folder of an exported model.
-        progress: show messages; or a callback, see `Update`.
+        progress: whether to show messages; or a callback, see `Update`.
 
     Raises:
-        BadInput: the folder holds no model, or an unsafe one.
-        Blocked: the files cannot be run.
+        BadInput: The folder holds no model, or an unsafe one.
+        Blocked: The files cannot be run.
     """
     if isinstance(model, Training):
         return _verify_training(model, reporter(progress))
@@ -102,14 +102,14 @@ def _verify_training(training: Training, report: Reporter) -> Verification:
 
 @dataclass(frozen=True, eq=False)
 class Registered:
-    """A version in the registry and the decision of the gate about it.
+    """A registered version and the decision of the gate.
 
     Attributes:
         task: the task.
-        home: where it is registered.
-        training: the training that it is from.
-        verification: of the registered model.
-        candidates: the trained model, and the best reference if the gate found it better.
+        home: home of the registry.
+        training: the training of the model.
+        verification: verification of the registered model.
+        candidates: the trained model, and the best reference if it was better.
     """
 
     task: Task
@@ -135,7 +135,7 @@ class Registered:
 
     @property
     def status(self) -> str:
-        """`done` if it became champion, `refused`, or `unchanged` if it was decided before."""
+        """`done` if it became champion, `refused`, or `unchanged` after an earlier decision."""
         return self.candidates.result.registration.status
 
     @property
@@ -145,17 +145,17 @@ class Registered:
 
     @property
     def report(self) -> Path:
-        """The report with the decision, a page that works offline."""
+        """The report with the decision, an offline HTML page."""
         return self.home.root / self.candidates.result.registration.report
 
     @property
     def folder(self) -> Path:
-        """Folder of the registered model: the trained one, or the reference that was better."""
+        """Folder of the registered model: the trained model, or a better reference."""
         return self.home.root / self.candidates.result.produced.onnx_model.path
 
     @property
     def model(self) -> Simulator | Policy:
-        """The registered model as a robot loads it."""
+        """The registered model, loaded by the runtime."""
         from kinemill.runtime import load
 
         return load(f"models:/{self.task.name}/{self.version}")
@@ -211,12 +211,12 @@ class Registered:
 
 
 def register(training: Training, *, progress: ShowProgress = True) -> Registered:
-    """Verify a training, register it as a version, and let the gate decide about promotion.
+    """Verify a training, register it as a version, and run the promotion gate.
 
-    A version that was decided before is returned unchanged.
+    A version with an earlier decision is returned unchanged.
 
     Raises:
-        Blocked: the exported files cannot be run.
+        Blocked: The exported files cannot be run.
     """
     with in_use(training.home, f"register-{uuid4().hex[:8]}"):
         return register_stages(training, reporter(progress))
@@ -248,13 +248,13 @@ def promote(
 
     Args:
         model: a registered version, or TASK:3 or TASK@challenger.
-        force: override a refusal of the gate; needs `why`.
+        force: whether to override a refusal of the gate; requires `why`.
         why: reason, written to the audit log.
-        expect: fail if this version is not the current champion; 0: there is none.
+        expect: expected number of the current champion, else an error; 0: none.
 
     Raises:
-        BadInput: there is no such version, it was refused, or it is champion.
-        ChampionChanged: the champion changed meanwhile.
+        BadInput: There is no such version, it was refused, or it is champion.
+        ChampionChanged: The champion changed meanwhile.
     """
     from kinemill.register import promotion
 
@@ -269,7 +269,7 @@ def rollback(task: TaskLike, *, to: int | None = None, why: str = "") -> "Champi
     """Roll back to the previous champion, or to a version.
 
     Raises:
-        BadInput: there is no previous champion, or no such version.
+        BadInput: There is no previous champion, or no such version.
     """
     from kinemill.register import promotion
 

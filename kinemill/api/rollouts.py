@@ -32,9 +32,9 @@ class Rollout:
 
     Attributes:
         task: the task.
-        document: the result, as `kinemill model rollout --json` prints it.
-        folder: of the logs.
-        seeds: of the episodes.
+        document: the result, output of `kinemill model rollout --json`.
+        folder: folder of the logs.
+        seeds: seeds of the episodes.
         episodes: states and actions of each episode of a controller; empty for a policy.
     """
 
@@ -51,7 +51,7 @@ class Rollout:
 
     @property
     def success(self) -> float | None:
-        """Share of episodes that succeeded; None if it is not known."""
+        """Share of successful episodes; None if unknown."""
         flags = [bool(row["success"]) for row in self.rows if row["success"] is not None]
         return sum(flags) / len(flags) if flags else None
 
@@ -67,7 +67,7 @@ class Rollout:
         return pl.DataFrame(self.rows)
 
     def plot(self) -> "Picture":
-        """Draw the states of a controller over seconds; of a policy, the return by episode."""
+        """Plot the states of a controller over time, or the returns of a policy by episode."""
         return _draw(self)
 
     def _repr_html_(self) -> str:
@@ -101,22 +101,22 @@ def rollout(
     """Run a controller in the plant of a task, and write each episode as a log.
 
     Args:
-        task: with a `control` part.
+        task: task with a `control` part.
         controller: mppi, cem, predictive_sampling, dial, zero or random; default: the task's.
-        model: of the plans: `champion`, an address `models:/...`, a folder, a training, or `true`
-            for the physics of the plant.
+        model: model of the planner: `champion`, an address `models:/...`, a folder, a training, or
+            `true` for the physics of the plant.
         episodes: number of episodes.
         seed: of the first episode; the others follow.
         seconds: length of an episode; default: the task's.
         explore: noise on the actions, relative to half the range.
         threads: CPU threads of the model.
-        provider: where ONNX Runtime executes the model: `cpu`, `cuda`, `tensorrt`.
+        provider: execution provider of ONNX Runtime: `cpu`, `cuda`, `tensorrt`.
         to: folder for the logs; default: the drop folder.
         overrides: dotted key to value.
         progress: show progress; or a callback, see `Update`.
 
     Raises:
-        BadInput: the task has no `control` part or learns a policy, or there is no such model.
+        BadInput: The task has no `control` part or trains a policy, or the model does not exist.
     """
     from kinemill.control.recorded_runs import run_and_log
 
@@ -147,19 +147,19 @@ def rollout_policy(
     """Run a policy in the environment of a task, and write each episode as a log.
 
     Args:
-        task: with an `environment` part.
+        task: task with an `environment` part.
         model: `champion`, `@alias`, `:3`, an address `models:/...`, a folder or a training.
         episodes: number of episodes.
         seed: of the first episode; the others follow.
-        variant: name of settings of the environment that differ.
+        variant: variant of the environment's settings.
         workers: number of processes.
-        video: record the first episodes as a video.
+        video: whether to record the first episodes as a video.
         to: folder for the logs; default: the drop folder.
         overrides: dotted key to value.
         progress: show progress; or a callback, see `Update`.
 
     Raises:
-        BadInput: there is no such policy or variant.
+        BadInput: There is no such policy or variant.
     """
     from kinemill.environments.rollout_logs import averages, record_videos, roll_out
     from kinemill.runtime import load_policy
@@ -179,16 +179,16 @@ def rollout_policy(
 def task_with_controller(
     task: TaskLike, controller: str | None, overrides: Mapping[str, object] | None
 ) -> Task:
-    """Return the task with its overrides, and with the named controller in place of its own.
+    """Return the task with overrides, and with another controller if it is set.
 
     Raises:
-        BadInput: the task has no `control` part.
+        BadInput: The task has no `control` part.
     """
     from kinemill.control.cost import control_of
 
     changed = dict(overrides or {})
     if controller and controller not in PLAIN:
-        control_of(resolve_task(task, changed))  # else its keys would be the error
+        control_of(resolve_task(task, changed))  # drop keys of the previous controller
         changed = {"control.controller.type": controller, **changed}
     return resolve_task(task, changed)
 
@@ -196,7 +196,7 @@ def task_with_controller(
 def planner(
     task: Task, controller: str | None, model: ModelLike, execution: Execution
 ) -> "tuple[str, Policy]":
-    """Return the name and the object that chooses actions: a planner, or a baseline."""
+    """Return name and object of a planner or a baseline controller."""
     from kinemill.control import learned_model, make_planner, plain_policy, uncertain_physics
     from kinemill.control.cost import control_of
 
@@ -211,7 +211,7 @@ def planner(
 
 
 def log_folder(task: Task, to: str | Path | None) -> Path:
-    """Return the folder for logs: the drop folder, unless another is named."""
+    """Return the folder for logs; default: the drop folder."""
     if to is not None:
         return Path(to)
     return Path(task.ingest.watch) if task.ingest.watch else Home.resolve().logs(task.name)

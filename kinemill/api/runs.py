@@ -20,10 +20,10 @@ def run(
     presets: Sequence[str] = (),
     progress: ShowProgress = True,
 ) -> Registered:
-    """Train, verify and register the model of a task; the gate decides about promotion.
+    """Train, verify and register the model of a task, and run the promotion gate.
 
     Cached stages are skipped: a second call returns the same version with the status `unchanged`.
-    The stages have the keys of `kinemill run`, which also records the run in Dagster.
+    Stages share the cache of `kinemill run`, which also records the run in Dagster.
 
     Args:
         task: a task, its name or file, a mapping with the keys of a task file, or `gym:ID` of an
@@ -34,9 +34,9 @@ def run(
         progress: show a live display; or a callback, see `Update`.
 
     Raises:
-        TaskError: the task or an override is wrong; nothing was started.
-        Blocked: a blocking check failed, or the exported files do not work.
-        TrainingFailed: loss or gradient is not finite.
+        TaskError: The task or an override is wrong; nothing was started.
+        Blocked: A blocking check failed, or the exported files do not work.
+        TrainingFailed: Loss or gradient is not finite.
     """
     own, home = resolve_task(task, overrides, presets), Home.resolve()
     report = reporter(progress)

@@ -28,7 +28,7 @@ class TuneResult:
 
     Attributes:
         task: the task with its own settings.
-        document: the result, as `kinemill model tune --json` prints it.
+        document: the result, output of `kinemill model tune --json`.
     """
 
     task: Task
@@ -56,7 +56,7 @@ class TuneResult:
 
     @property
     def version(self) -> int | None:
-        """The version that was registered with the best settings, or None."""
+        """The registered version with the best settings, or None."""
         return self.document.get("version")
 
     def to_polars(self) -> "pl.DataFrame":
@@ -114,23 +114,23 @@ def tune(
 ) -> TuneResult:
     """Search for better settings of a task, on validation data only.
 
-    A search that was interrupted resumes when it is called again. The data are prepared by the
-    pipeline of the project, so frames join the logs that the task has.
+    An interrupted search resumes in the next call. The pipeline of the project prepares the data,
+    so frames are added to the logs of the task.
 
     Args:
         task: a task, its name or file, or a mapping with the keys of a task file.
         data: frames, a log or a folder of logs; default: the task's drop folder.
-        trials: total number, earlier ones included; default: `tune.trials`.
+        trials: total number, including earlier ones; default: `tune.trials`.
         workers: parallel processes.
-        timeout: seconds until the search ends.
-        register: run the pipeline with the best settings.
+        timeout: time until the search ends, s.
+        register: whether to run the pipeline with the best settings.
         overrides: dotted key to value.
         progress: show progress; or a callback, see `Update`.
 
     Raises:
-        TaskError: the task, its space or an override is wrong.
+        TaskError: The task, its space or an override is wrong.
         BadInput: Dagster is not installed.
-        TrainingFailed: no trial has a result.
+        TrainingFailed: No trial has a result.
     """
     own, home, changed = resolve_task(task, overrides), Home.resolve(), dict(overrides or {})
     is_file = isinstance(task, str | Path)

@@ -36,9 +36,9 @@ class Simulation:
 
     Attributes:
         model: the model.
-        frame: `time_s`, states, actions and outputs by row; `<state>_measured` where it is known.
-        start: where it starts.
-        notes: remarks, such as states that were not given.
+        frame: `time_s`, states, actions and outputs by row; `<state>_measured` if known.
+        start: description of the initial state.
+        notes: remarks, such as states without a value.
     """
 
     model: LoadedModel[Simulator]
@@ -75,7 +75,7 @@ class Simulation:
         return self.frame.select(self.model.model.states).to_numpy()
 
     def to_json(self) -> Json:
-        """Return what was simulated, and the errors at the end if the truth is known."""
+        """Return a summary of the simulation, with the final errors if measurements are known."""
         simulator, last = self.model.model, self.frame.row(-1, named=True)
         ends: Json = {
             name: {"unit": simulator.units[name], "value": last[name]} for name in simulator.states
@@ -96,7 +96,7 @@ class Simulation:
         """Write the trajectory, .csv or .parquet, or the plot, .png or .html.
 
         Raises:
-            BadInput: the file has another ending.
+            BadInput: The file has another ending.
         """
         from kinemill.verify.simulation import PLOTS, plot, write_table
 
@@ -131,34 +131,35 @@ def simulate(
     task: Task | None = None,
     execution: Execution | None = None,
 ) -> Simulation:
-    """Simulate with a dynamics model from measured rows on, or from rest under actions.
+    """Simulate with a dynamics model from measured rows, or from rest with given actions.
 
     `simulate_batch` simulates many trajectories.
 
     Args:
         model: TASK, TASK@alias, TASK:version, a training, or the folder of an exported model.
-        source: frames, a log, or the id of an episode: the history and the actions.
+        source: frames, a log, or the id of an episode, with history and actions.
         row: first simulated row of `source`; default: the first possible.
-        actions: instead of `source`: a CSV or Parquet file, a frame, or arrays (T,) by name.
-        states: values of states at the start; the others are measured, or 0 without `source`.
+        actions: actions instead of `source`: a CSV or Parquet file, a frame, or arrays (T,) by
+            name.
+        states: initial values of states; others are measured, or 0 without `source`.
         steps: number of steps; default: all actions.
         task: of a folder.
         execution: threads and provider of ONNX Runtime; default: one thread of the CPU.
 
     Raises:
-        BadInput: both or none of `source` and `actions`, or a value that the model cannot use.
+        BadInput: Both or none of `source` and `actions`, or an invalid value.
     """
     from kinemill.verify.simulation import moved
     from kinemill.verify.simulation import simulate as run
 
     if (source is None) == (actions is None):
-        what = "both are given" if source is not None else "neither is given"
+        what = "both are set" if source is not None else "neither is set"
         raise BadInput("--from and --actions", what, expected="one of them")
     loaded, initial, notes = load_simulator_of(model, task), dict(states or {}), list[str]()
     if source is not None:
         start = _start_in_log(loaded, source, row, notes)
     elif row is not None:
-        raise BadInput("--row", "belongs to --from", fix="leave it out")
+        raise BadInput("--row", "requires --from", fix="leave it out")
     else:
         assert actions is not None
         start, initial = start_at_rest(loaded, actions, initial, notes), {}
@@ -170,7 +171,7 @@ def simulate(
 def strict_simulator(
     loaded: LoadedModel[Simulator], execution: Execution | None = None
 ) -> Simulator:
-    """Load the model so that a NaN in its inputs is an error."""
+    """Load the model with an error for NaN inputs."""
     from kinemill.runtime import load_simulator
 
     settings = execution or Execution()
@@ -183,7 +184,7 @@ def start_at_rest(
     initial: Mapping[str, float],
     notes: list[str],
 ) -> "Start":
-    """Start from a state at rest under the first action."""
+    """Return a start at rest with the first action."""
     from kinemill.verify.simulation import Start
 
     simulator = loaded.model
@@ -191,17 +192,17 @@ def start_at_rest(
     first = dict(zip(simulator.actions, values[0].tolist(), strict=True))
     states, past = simulator.hold(initial, first)
     if zeros := [name for name in simulator.states if name not in initial]:
-        notes.append(f"not given, so they start at 0: {', '.join(zeros)}")
+        notes.append(f"not set, so they start at 0: {', '.join(zeros)}")
     if simulator.history > 1:
         notes.append(
-            f"the model knows {simulator.history} rows before it predicts: the state stands still "
-            "there, under the first action"
+            f"the model needs {simulator.history} rows of history: the initial state is repeated "
+            f"with the first action"
         )
     return Start(states[0], past[0], values, None, f"actions of {text}")
 
 
 def _read(actions: Actions, simulator: Simulator) -> "tuple[Floats, str]":
-    """Return the actions (T, A), and what they are called in texts."""
+    """Return the actions (T, A), and their description."""
     import polars as pl
 
     from kinemill.verify.actions import actions_of, read_actions
@@ -223,7 +224,7 @@ def _start_in_log(
 
     logs = _logs(loaded, source)
     if differing := unlike(loaded.model.interface, logs.rows):
-        raise BadInput("the model", f"is not of this task now: {'; '.join(differing)}")
+        raise BadInput("the model", f"does not match this task: {'; '.join(differing)}")
     longest = max(logs.rows.episodes, key=lambda one: one.rows)
     if len(logs.rows.episodes) > 1:
         name = "the data" if isinstance(source, FrameLogs) else source

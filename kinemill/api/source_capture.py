@@ -1,8 +1,8 @@
-"""Source of Python objects: a class or function of a notebook as own code of a task.
+"""Source of Python objects: a class or function of a notebook as custom code of a task.
 
-The source is the text of the object and of everything it names: imports, constants, and further
-functions and classes of the notebook. It becomes the setting `source`, so a task with objects is
-cached, registered and run by other processes as one that names files.
+The source is the text of the object and of everything that it uses: imports, constants, functions
+and classes of the notebook. It becomes the setting `source`, so a task with objects is cached,
+registered and run by other processes like a task with files.
 """
 
 import ast
@@ -22,18 +22,18 @@ from kinemill.errors import BadInput
 
 Definition = type | FunctionType
 _PLAIN = (int, float, complex, str, bytes, bool, type(None))
-_FIX = "put it into a file of the project and name it as `file.py:name`"
+_FIX = "move it to a file of the project and use `file.py:name`"
 
 
 def capture(thing: object, what: str) -> dict[str, object]:
-    """Return own code, as a task file spells it, of a class or function.
+    """Return a class or function as custom code in the form of a task file.
 
     Args:
         thing: class, function, or `functools.partial` of one whose keywords are settings.
-        what: names it in errors, such as `objects.model`.
+        what: name in errors, such as `objects.model`.
 
     Raises:
-        BadInput: Its source cannot be found, or it uses something that is no source.
+        BadInput: The source is not available, or it uses an object without a source.
     """
     settings: dict[str, object] = {}
     while isinstance(thing, functools.partial):
@@ -65,9 +65,9 @@ class _Collected:
     """Source texts in the order in which a file needs them.
 
     Attributes:
-        what: names the object in errors.
-        imports: lines at the top.
-        parts: definitions, those first that others name; None while one is collected.
+        what: name of the object in errors.
+        imports: import lines.
+        parts: definitions in order of use; None while one is collected.
     """
 
     what: str
@@ -81,10 +81,10 @@ class _Collected:
         return "\n\n\n".join([*([lines] if lines else []), *filter(None, self.parts.values())])
 
     def add(self, name: str, thing: Definition) -> None:
-        """Add a definition after everything that it names."""
+        """Add a definition after everything that it uses."""
         if name in self.parts or name in self.imports:
             return
-        self.parts[name] = None  # a function may call itself
+        self.parts[name] = None  # a function can call itself
         source = _source(thing, self.what)
         scope = _scope(thing)
         for used in sorted(_global_names(source)):
@@ -110,8 +110,8 @@ class _Collected:
         elif _is_plain(value):
             self.parts.setdefault(name, f"{name} = {value!r}")
         else:
-            problem = f"uses {name!r}, a {type(value).__name__}, which is no source"
-            fix = f"make it a parameter, compute it inside; or {_FIX}"
+            problem = f"uses {name!r}, a {type(value).__name__}, which has no source"
+            fix = f"make it a parameter or compute it inside; or {_FIX}"
             raise BadInput(self.what, problem, fix=fix)
 
 
@@ -129,13 +129,13 @@ def _is_plain(value: object) -> bool:
 
 
 def _is_of_notebook(thing: Definition) -> bool:
-    """Return whether an object is written in a notebook, script or test, not in a package."""
+    """Return whether an object is defined in a notebook, script or test, not in a package."""
     file = getattr(sys.modules.get(thing.__module__), "__file__", None)
     return thing.__module__ == "__main__" or file is None or not _is_installed(thing.__module__)
 
 
 def _is_installed(module: str) -> bool:
-    """Return whether other processes can import a module: it is of a distribution or of Python."""
+    """Return whether other processes can import a module: of a distribution or of Python."""
     top = module.partition(".")[0]
     return top in sys.stdlib_module_names or top in _distributions() or top == "kinemill"
 
@@ -155,13 +155,15 @@ def _source(thing: Definition, what: str) -> str:
     try:
         lines = inspect.getsource(thing) if isinstance(thing, FunctionType) else _of_class(thing)
     except (OSError, TypeError) as error:
-        problem = f"has no source ({error}): it is of an interactive prompt, or not of Python"
+        problem = (
+            f"has no source ({error}): it is defined in an interactive prompt, or not in Python"
+        )
         raise BadInput(f"{what}: {thing.__name__}", problem, fix=_FIX) from error
     return textwrap.dedent(lines).rstrip()
 
 
 def _of_class(thing: type) -> str:
-    """Return the text of a class; `inspect` finds none of those of a notebook's cell."""
+    """Return the text of a class; `inspect` does not support notebook cells."""
     code = next(_codes(thing), None)
     if code is None:
         return inspect.getsource(thing)
@@ -185,7 +187,7 @@ def _codes(thing: type) -> Iterator[CodeType]:
 
 
 def _scope(thing: Definition) -> Mapping[str, object]:
-    """Return what the global names of a class or function stand for."""
+    """Return the objects of the global names of a class or function."""
     if isinstance(thing, FunctionType):
         cells = inspect.getclosurevars(thing).nonlocals
         return {**thing.__globals__, **cells}

@@ -39,7 +39,7 @@ def load_task(
     overrides: Mapping[str, object] | None = None,
     presets: Sequence[str] = (),
 ) -> Task:
-    """Read and check a task.
+    """Load and validate a task.
 
     Args:
         source: name of a task, path of its file, a mapping with the keys of a task file, or
@@ -48,13 +48,13 @@ def load_task(
         presets: such as `["model=small"]`, before the overrides.
 
     Raises:
-        TaskError: every problem found, each with its key and the nearest valid name.
+        TaskError: Every problem found, each with its key and the nearest valid name.
     """
     return resolve_task(source, overrides, presets)
 
 
 def make_task(**parts: Unpack[TaskParts]) -> Task:
-    """Make and check a task from keyword objects or mappings.
+    """Return a validated task from settings objects or mappings.
 
     Example:
         make_task(
@@ -68,6 +68,6 @@ def make_task(**parts: Unpack[TaskParts]) -> Task:
         )
 
     Raises:
-        TaskError: every problem found, each with its key and the nearest valid name.
+        TaskError: Every problem found, each with its key and the nearest valid name.
     """
     return loader.make_task(parts)

@@ -1,7 +1,7 @@
-"""Train in this process: the stages from logs to the exported model, with the keys of a pipeline.
+"""Train in this process: the stages from logs to the exported model.
 
-Stages are cached in the same store as those of Dagster, so a model that is trained here is cached
-there, and the other way round.
+Stages have the same keys and the same store as in Dagster, so cached results are shared in both
+directions.
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,12 +42,12 @@ class Training:
 
     Attributes:
         task: the task, overrides included.
-        home: where the artifacts are.
-        dataset: the data; None for a policy that learns in an environment.
+        home: home of the artifacts.
+        dataset: the dataset; None for a policy that learns in an environment.
         data: artifact of the dataset, or of the card of the environment.
         trained: artifact of the trained model.
         exported: artifact of the exported model.
-        cached: whether the model had been trained before.
+        cached: whether the model was already in the store.
         summary: `steps`, `best_step`, `best`, `monitor` and `parameters`, among others.
     """
 
@@ -67,7 +67,7 @@ class Training:
 
     @cached_property
     def model(self) -> Simulator | Policy:
-        """The model as a robot loads it."""
+        """The model, loaded by the runtime."""
         from kinemill.runtime import load
 
         return load(self.folder)
@@ -77,7 +77,7 @@ class Training:
         """The simulator: `rollout(states, past_actions, actions)`, `hold(state)`.
 
         Raises:
-            BadInput: the task learns a policy.
+            BadInput: The task learns a policy.
         """
         if not isinstance(self.model, Simulator):
             raise BadInput(f"task {self.task.name}", "learns a policy", fix="use .policy")
@@ -88,7 +88,7 @@ class Training:
         """The policy: `reset(seed)`, `act(observation)`.
 
         Raises:
-            BadInput: the task learns dynamics.
+            BadInput: The task learns dynamics.
         """
         if not isinstance(self.model, Policy):
             raise BadInput(f"task {self.task.name}", "learns dynamics", fix="use .simulator")
@@ -118,7 +118,7 @@ class Training:
         Args:
             episodes: number of episodes.
             seed: of the first episode; the others follow.
-            variant: name of settings of the environment that differ.
+            variant: variant of the environment's settings.
         """
         from kinemill.environments.evaluation import try_policy
 
@@ -170,7 +170,7 @@ def train(
     progress: ShowProgress = True,
     track: bool = True,
 ) -> Training:
-    """Train and export the model of a task in this process; stages that are cached are skipped.
+    """Train and export the model of a task in this process; cached stages are skipped.
 
     An interrupted training resumes from its last checkpoint in the next call.
 
@@ -181,17 +181,17 @@ def train(
             `kinemill.data.make_dataset`.
         overrides: dotted key to value, such as `{"learn.steps": 500}`.
         presets: such as `["algorithm=ppo", "model=small"]`, before the overrides.
-        objects: Python objects in place of names, see `Objects`. Own code is captured as source; a
-            training with an environment, wrappers or callbacks is never cached, and cannot be
+        objects: Python objects as settings, see `Objects`. The source of custom code is captured; a
+            training with an environment, wrappers or callbacks is never cached and cannot be
             registered, because no file describes it.
         progress: show a live display; or a callback, see `Update`.
-        track: log the training to MLflow, as the pipeline does.
+        track: whether to log the training to MLflow, as in the pipeline.
 
     Raises:
-        TaskError: the task or an override is wrong; nothing was started.
-        BadInput: the source of an object cannot be captured, or the task takes no such object.
-        Blocked: a blocking check failed on the data, or the exported files do not work.
-        TrainingFailed: loss or gradient is not finite.
+        TaskError: The task or an override is wrong; nothing was started.
+        BadInput: The source of an object cannot be captured, or the task does not support it.
+        Blocked: A blocking check failed on the data, or the exported files do not work.
+        TrainingFailed: Loss or gradient is not finite.
     """
     own, home = resolve_task(task, overrides, presets), Home.resolve()
     report = reporter(progress)
@@ -210,13 +210,13 @@ def resolve_task(
     """Return a task from a name, a file, a mapping or a task, after presets and overrides.
 
     Args:
-        task: as of `train`.
+        task: task, as in `train`.
         overrides: dotted key to value.
-        presets: such as `model=small`, applied in this order before the overrides.
+        presets: presets such as `model=small`, in this order before the overrides.
 
     Raises:
-        TaskError: every problem found.
-        BadInput: a preset is unknown.
+        TaskError: Every problem found.
+        BadInput: A preset is unknown.
     """
     from kinemill.task.presets import preset_overrides
 
@@ -284,7 +284,7 @@ def _fit(
 
     start = start_of(task, home) if task.learn.start_from is not None else None
     folder = job_folder(task, home, *data, start)
-    # Dagster takes the same lock: two processes would write the same checkpoints.
+    # The same lock as in Dagster: two processes would write the same checkpoints.
     with lock(home, f"train/{task.name}/{folder.name}", report.log_message):
         if cached := find_model(task, home, *data, start):
             return cached
@@ -300,7 +300,7 @@ def _tracked_fit(
     report: Reporter,
     start: WarmStart | None,
 ) -> Artifact:
-    """Train with an MLflow run, which a registration finds by the digest of the model."""
+    """Train with an MLflow run; registration finds it by the digest of the model."""
     from kinemill.register import tags
     from kinemill.store import summary_of
     from kinemill.tracking import log_dataset, open_tracking, start_run

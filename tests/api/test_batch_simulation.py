@@ -40,7 +40,7 @@ def test_trajectories_of_several_lengths_start_from_states_by_name(in_rod_home, 
     assert table["trajectory"].unique(maintain_order=True).to_list() == list(actions)
     assert batch["long"].seconds == pytest.approx(30 * DT)
     assert batch.rmse == {}
-    assert "not given, so they start at 0: velocity" in batch.notes
+    assert "not set, so they start at 0: velocity" in batch.notes
     assert batch.plot("long").png().startswith(b"\x89PNG")
     assert "trajectories" in batch._repr_html_()
 

@@ -15,5 +15,5 @@ def test_an_environment_stands_for_its_drafted_task(home):
 
 
 def test_an_address_without_a_task_is_refused():
-    with pytest.raises(BadInput, match="names no model; expected TASK, TASK@alias"):
+    with pytest.raises(BadInput, match="is not a model; expected TASK, TASK@alias"):
         split_address("@champion")

@@ -25,7 +25,7 @@ def test_actions_come_from_arrays_and_frames(in_rod_home, training, kind):
     assert simulation.to_numpy().shape == (21, 2)
     assert simulation.to_numpy()[0] == pytest.approx([0.3, 0.0])
     assert simulation.rmse == {}
-    assert simulation.notes[0] == "not given, so they start at 0: velocity"
+    assert simulation.notes[0] == "not set, so they start at 0: velocity"
 
 
 def test_a_simulation_is_written_as_table_and_plot(in_rod_home, training, tmp_path):
@@ -38,7 +38,7 @@ def test_a_simulation_is_written_as_table_and_plot(in_rod_home, training, tmp_pa
 
 
 def test_a_simulation_needs_one_source(in_rod_home, training):
-    with pytest.raises(BadInput, match="neither is given"):
+    with pytest.raises(BadInput, match="neither is set"):
         km.simulate(training)
     with pytest.raises(BadInput, match="has no column 'torque'"):
         km.simulate(training, actions={"torqe": np.zeros(3)})

@@ -132,7 +132,7 @@ def test_what_has_no_source_is_refused():
         (math.sin, "is a builtin_function_or_method; expected a class or function"),
         (3, "is a int"),
         (functools.partial(huber, 1), "positional arguments"),
-        (uses_an_array, "uses 'TABLE', a ndarray, which is no source"),
+        (uses_an_array, "uses 'TABLE', a ndarray, which has no source"),
         (prompt["typed"], "typed: has no source .* interactive prompt"),
     ]
     for thing, message in cases:
