@@ -1,4 +1,4 @@
-"""Hyperparameter search: trials of a task with other settings, evaluated on validation episodes.
+"""Hyperparameter search: trials with other settings, evaluated on validation episodes.
 
 Input: a dataset, its task and the search space in the task's `tune` part. Each trial is an ordinary
 training with its own cache key, so a pipeline run with the best settings reuses its model. Test

@@ -1,8 +1,8 @@
-"""Default search space: values around the task's own settings.
+"""Default search space: values around the task's settings.
 
 The space is derived from the settings: a number is halved and doubled, a literal is replaced by the
 other literals of its field. A value is included only if it is valid with all others, so every
-choice from the space is a valid task, also with third-party plug-ins.
+choice is a valid task, also with third-party plug-ins.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,13 +18,17 @@ from kinemill.task.overrides import family_at
 from kinemill.task.portfolio import RIDGES, Candidate, TaskFacts
 from kinemill.train.portfolio.facts import channel_facts, facts_of
 
-OTHERS = ("mlp", "gru", "linear")  # tried besides the task's own model; one per kind of model
-SIMULATORS = (*OTHERS, "arx", "polynomial")  # tried besides the own model of a dynamics task
-USUAL_HISTORY = 10  # rows, of candidates that a portfolio tries with the best history before
+OTHERS = ("mlp", "gru", "linear")  # candidates in addition to the task's model; one per kind
+SIMULATORS = (
+    *OTHERS,
+    "arx",
+    "polynomial",
+)  # candidates in addition to the model of a dynamics task
+USUAL_HISTORY = 10  # rows; a portfolio uses the best closed-form history instead
 _SMALL = 4  # smaller counts change by one, larger ones are halved and doubled
 _NOISE = (0.003, 0.02)  # shares of a channel's std: typical sensor noise, and strong noise
-_NOISY = ("dropout",)  # exploration is random already, so networks stay deterministic
-_COMPARABLE = ("action", "success")  # metrics that all heads share; their losses are not comparable
+_NOISY = ("dropout",)  # exploration is random, so networks are deterministic
+_COMPARABLE = ("action", "success")  # metrics of all heads; their losses are not comparable
 _RATES = 5.0  # factor on the learning rate, up and down
 
 
@@ -34,8 +38,8 @@ class DataFacts:
 
     Attributes:
         std: standard deviation of each state in the training split, in its unit.
-        history: longest history that fits the validation episodes, in steps; None: any.
-        portfolio: what model families need to know of a dynamics task without `learn.model`.
+        history: longest history that the validation episodes allow, steps; None: any.
+        portfolio: facts for model families about a dynamics task without `learn.model`.
     """
 
     std: Mapping[str, float]
@@ -54,7 +58,7 @@ class DataFacts:
 
 
 def default_space(task: Task, facts: DataFacts | None = None) -> Json:
-    """Return the space around a task's own settings, in the format of `tune.space`."""
+    """Return the space around a task's settings, in the format of `tune.space`."""
     facts = facts or DataFacts({})
     space: Json = {"learn": _around(task, facts)}
     if _is_portfolio(task):
@@ -69,10 +73,10 @@ def _is_portfolio(task: Task) -> bool:
 
 
 def portfolio_space(task: Task, facts: TaskFacts) -> Json:
-    """Return the settings that the portfolio of a task without `learn.model` tries.
+    """Return the candidate settings of the portfolio of a task without `learn.model`.
 
-    The histories and ridges of its simple models, and around the other candidates the sizes of
-    their models, their histories and their learning rates.
+    They are the histories and ridges of simple models, and model sizes, histories and learning
+    rates around the other candidates.
     """
     simple = [
         {
@@ -106,10 +110,12 @@ def _near(candidate: Candidate, task: Task, facts: TaskFacts) -> Json:
 
 
 def _around(task: Task, facts: DataFacts) -> Json:
-    """Return the space around a task's own `learn`."""
+    """Return the space around a task's `learn`."""
     learn: Json = {}
     own_models = SIMULATORS if task.learn.type == "dynamics" else OTHERS
-    models = own_models if task.learn.from_logs else ()  # some cannot be trained by reinforcement
+    models = (
+        own_models if task.learn.from_logs else ()
+    )  # reinforcement learning does not support all
     is_comparable = getattr(task.learn, "checkpoint", None) in _COMPARABLE
     for key, others in (
         *(("model", models), ("optimizer", None), ("schedule", None)),
@@ -143,7 +149,7 @@ def _alternatives(
 
 
 def _plain(cls: type[Plugin], task: Task) -> Plugin | None:
-    """Return a plug-in with its defaults, or None if it has required settings."""
+    """Return a plug-in with default settings, or None if it has required settings."""
     made = _made(cls, {}, task)
     residual = {"residual": {"type": "mlp"}}  # a linear model alone fits few systems
     return _made(cls, residual, task) or made if "residual" in cls.model_fields else made
@@ -153,7 +159,7 @@ def _made(cls: type[Plugin], values: Json, task: Task) -> Plugin | None:
     try:
         plugin = cls.model_validate(values)
     except ValidationError:
-        return None  # an invalid combination is not part of the space
+        return None  # invalid combinations are not part of the space
     return None if plugin.problems(task.channels) else plugin
 
 
@@ -205,7 +211,7 @@ def _pairs(offers: Mapping[str, Sequence[object]], name: str, offer: object) -> 
 
 
 def _offers(own: Plugin, name: str, value: object) -> list[object]:
-    """Return candidate values of a field besides `value`, which may be invalid."""
+    """Return candidate values of a field except `value`; they can be invalid."""
     field = type(own).model_fields[name]
     if get_origin(field.annotation) is Literal:
         return [one for one in get_args(field.annotation) if one != value and name != "type"]
@@ -228,14 +234,14 @@ def _is_counts(value: object) -> TypeGuard[list[int]]:
 
 
 def _layers(sizes: list[int]) -> list[list[int]]:
-    """Return layers of half and twice the width, one layer fewer and one more."""
+    """Return layers with half and twice the width, and with one layer less and more."""
     fewer = [sizes[:-1]] if len(sizes) > 1 else []
     wide = [[max(1, size // 2) for size in sizes], [2 * size for size in sizes]]
     return [*wide, *fewer, [*sizes, sizes[-1]]]
 
 
 def _augment(task: Task, facts: DataFacts) -> list[object]:
-    """Return the task's own augmentations, none, and state noise of two sizes."""
+    """Return the task's augmentations, none, and state noise of two sizes."""
     own = task.part("augment")["augment"]
     noises: list[Any] = []
     if facts.std and task.learn.type == "dynamics":

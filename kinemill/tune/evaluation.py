@@ -30,7 +30,7 @@ def evaluate(search: Search, task: Task, model: Artifact) -> float:
 
     packed = load_dataset(search.home, search.dataset)
     module = load_model(search.home.root / model.ref.path)
-    # A portfolio selects its own history, so that of the task says nothing.
+    # A portfolio selects the history, so that of the task does not apply.
     return rollout_error(module, packed, (module.history, search.history, search.horizon))
 
 

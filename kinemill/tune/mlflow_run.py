@@ -22,7 +22,7 @@ _FILE = "run.json"
 
 @contextmanager
 def tracked(search: Search) -> Generator[tuple[str, str]]:
-    """Keep the MLflow run of a search open, and log the best trial at the end.
+    """Open the MLflow run of a search in the context, and log the best trial at the end.
 
     A resumed search continues its run.
 
@@ -37,7 +37,7 @@ def tracked(search: Search) -> Generator[tuple[str, str]]:
         yield run, tracking.experiment(task)
         status = "FINISHED"
     except BaseException as error:
-        if not isinstance(error, Exception):  # a signal, which Dagster raises as an exception
+        if not isinstance(error, Exception):  # a signal, raised by Dagster as an exception
             status = "KILLED"
         raise
     finally:
@@ -69,4 +69,4 @@ def _conclude(search: Search, tracker: MlflowTracker, status: Status) -> None:
         for key, value in best.settings.items():
             tracker.tag(f"best.{key}", json.dumps(value))
     tracker.end(status)
-    end_orphans(search.home)  # the runs of trials whose process was killed
+    end_orphans(search.home)  # runs of killed trials

@@ -1,4 +1,4 @@
-"""Objective of a search: an error in training std, or a return.
+"""Objective of a search: an error in training standard deviations, or a return.
 
 Optuna minimizes. For a return, it minimizes the negative; reports show the return.
 """
@@ -16,8 +16,8 @@ class TuneObjective:
 
     Attributes:
         name: displayed name.
-        unit: displayed unit; empty if it has none.
-        more: whether larger is better, so that the negative is minimized.
+        unit: displayed unit; empty without one.
+        more: whether larger is better; then the negative is minimized.
         means: short description.
     """
 
@@ -28,19 +28,19 @@ class TuneObjective:
 
     @cached_property
     def short(self) -> str:
-        """The name in one word."""
+        """Short name."""
         return self.name.rpartition(" ")[2]
 
     def to_display(self, error: float) -> float:
         """Return the displayed value of a minimized value."""
-        return 0.0 - error if self.more else error  # 0 and no -0
+        return 0.0 - error if self.more else error  # avoid -0
 
     def spelled(self, error: float) -> str:
         """Format a minimized value: `error 0.021 std`, `return 481.2`."""
         return f"{self.short} {self.to_display(error):.4g}{f' {self.unit}' if self.unit else ''}"
 
     def gained(self, error: float, own: float) -> str:
-        """Format the gain over the task's own settings: a share, or a difference of returns."""
+        """Format the gain over the task's settings: a share, or a difference of returns."""
         if self.more or own <= 0.0:
             return f"{number(own - error)} {'more' if self.more else 'less'}"
         return f"{1 - error / own:.0%} less"

@@ -1,8 +1,8 @@
-"""Journal of a search: one file that several processes append to, safe to kill at any point.
+"""Journal of a search: one append-only file for several processes, safe to kill at any point.
 
 Optuna's file backend has locks that expire, and a truncated line makes its file unreadable after
-the next append. This backend uses `flock`, which the system releases when its holder dies, and the
-next writer removes a truncated line.
+the next append. This backend uses `flock`, which the system releases at the end of a process, and
+the next writer removes a truncated line.
 
 With a shared database (`kinemill.store.database`), studies are stored there instead.
 """
@@ -33,10 +33,10 @@ class Journal(BaseJournalBackend):
         self._begins = [0]  # offsets of the lines read so far, and of the next one
 
     def read_logs(self, log_number_from: int) -> Iterator[Json]:
-        """Yield the events from a number on.
+        """Yield the events from index `log_number_from`.
 
         Raises:
-            CorruptArtifact: a line is damaged.
+            CorruptArtifact: A line is damaged.
         """
         if not self._file.is_file():
             return
@@ -54,12 +54,12 @@ class Journal(BaseJournalBackend):
         try:
             return json.loads(line)
         except ValueError as error:
-            message = f"line {number} holds no JSON"
+            message = f"line {number} is not JSON"
             fix = "move the file away and repeat the search"
             raise CorruptArtifact(self._file, message, fix=fix) from error
 
     def append_logs(self, logs: list[Json]) -> None:
-        """Append events and flush them to disk, after removing a truncated line."""
+        """Remove a truncated line, append events, and flush them to disk."""
         text = "".join(f"{json.dumps(log, separators=(',', ':'))}\n" for log in logs)
         self._file.parent.mkdir(parents=True, exist_ok=True)
         with self._file.open("ab+") as file:
@@ -88,7 +88,7 @@ def open_storage(folder: Path) -> BaseStorage:
     return JournalStorage(Journal(folder / FILE)) if shared is None else _open_shared(shared)
 
 
-@cache  # once for each process
+@cache  # once per process
 def _open_shared(address: str) -> BaseStorage:
     from optuna.storages import RDBStorage
 

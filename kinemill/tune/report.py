@@ -24,7 +24,7 @@ from kinemill.tune.results import (
 from kinemill.tune.search import Search
 
 _WIDE = (1080, 282)
-_ABOVE = 3.0  # times the median error; larger errors are drawn at the top
+_ABOVE = 3.0  # times the median error; larger errors are clipped at the top
 _OWN_STYLE = """
 .line.dot { stroke: var(--persistence); stroke-width: 8; }
 td .name { white-space: nowrap; }
@@ -55,7 +55,7 @@ def page(search: Search) -> str:
         _facts(search),
     ]
     footer = (
-        "Made by kinemill from the journal of the search next to this page. Only validation "
+        "Created by kinemill from the journal of the search in this folder. Only validation "
         "episodes were used."
     )
     return html_page(f"{search.task().name}: search", sections, footer, _OWN_STYLE)
@@ -76,10 +76,10 @@ def _lead(trials: list[TrialRecord], best: TrialRecord | None) -> str:
     text = f"Trial <b>{best.number}</b> has the best {of.short}, <b>{_spell(best, best.error)}</b> "
     text += f"{f'{of.unit} ' if of.unit else ''}{of.means}"
     if best.own:
-        return f"{text}: these are the task's own settings; no other trial was better."
+        return f"{text}: these are the task's settings; no other trial was better."
     if own is None:
         return f"{text}."
-    return f"{text}: <b>{of.gained(best.error, own)}</b> than with the task's own settings."
+    return f"{text}: <b>{of.gained(best.error, own)}</b> than with the task's settings."
 
 
 def _own(trials: list[TrialRecord]) -> float | None:
@@ -93,9 +93,9 @@ def _cards(search: Search, trials: list[TrialRecord], best: TrialRecord | None) 
     spent = f"{counts['pruned']} pruned, {counts['failed']} failed"
     cards = [
         (f"Best {of.name}", _spell(best, best.error if best else None), of.unit, of.means),
-        ("The task's own settings", _spell(best, own), of.unit, "trial 0, for comparison"),
+        ("The task's settings", _spell(best, own), of.unit, "trial 0, for comparison"),
         ("Trials", str(counts["trials"]), "", spent),
-        ("Time", f"{took / 60:.1f}", "min", "of all trials together"),
+        ("Time", f"{took / 60:.1f}", "min", "of all trials"),
     ]
     return f'<div class="cards">{"".join(card(*item) for item in cards)}</div>'
 
@@ -105,7 +105,7 @@ def _spell(line: TrialRecord | None, error: float | None) -> str:
 
 
 def _history(trials: list[TrialRecord]) -> str:
-    """Draw the objective of each trial, and the best so far as steps."""
+    """Plot the objective of each trial, and the best so far as a step curve."""
     done = [(line.number, line.error) for line in trials if line.error is not None]
     if not done:
         return ""
@@ -151,13 +151,13 @@ def _settings(best: TrialRecord | None) -> str:
         [name_of(key), f"<code>{escape(json.dumps(value))}</code>"]
         for key, value in best.settings.items()
     ]
-    text = "Overrides of the task, also in best.yaml next to this page."
+    text = "Overrides of the task, also in best.yaml in this folder."
     return f"<h2>Best settings</h2><p>{text}</p>{table(['key', 'value'], rows)}"
 
 
 def _importances(shares: dict[str, float], done: int) -> str:
     if not shares:
-        text = "Importances need ten complete trials."
+        text = "Importances require ten complete trials."
         return f"<h2>Importance of settings</h2><p>{text}</p>"
     most = max(shares.values()) or 1.0
     rows = [
@@ -206,7 +206,7 @@ def _facts(search: Search) -> str:
         ("study", search.name),
         ("dataset", search.dataset.digest[:12]),
         ("seed", task.tune.seed),
-        ("sampler", f"TPE after {task.tune.startup} trials at random"),
+        ("sampler", f"TPE after {task.tune.startup} random trials"),
         ("pruning", task.tune.pruning if search.prunes else "none"),
         ("objective", rolled if task.learn.type == "dynamics" else f"{of.name} {of.means}"),
         ("space", json.dumps(search.space)),

@@ -30,11 +30,11 @@ class TrialRecord:
     """One trial of a search.
 
     Attributes:
-        number: from 0; trial 0 has the task's own settings.
+        number: index from 0; trial 0 has the task's settings.
         state: done, pruned, failed, lost, running or waiting.
         error: minimized value of a complete trial, see `objective`.
-        last: last reported step and its error, from the training's evaluation.
-        own: whether it has the task's own settings.
+        last: last reported step and its validation error.
+        own: whether it has the task's settings.
         settings: overrides of the task.
         seconds: wall time, s.
         why: cause of a failure.
@@ -68,7 +68,7 @@ class TrialRecord:
     def spelled(self) -> str:
         """Format the settings of the trial briefly."""
         if self.own:
-            return "the task's own settings"
+            return "the task's settings"
         settings = {
             key.removeprefix("learn."): value
             for key, value in self.settings.items()
@@ -80,7 +80,7 @@ class TrialRecord:
 
 
 def _main_settings(settings: Json) -> Json:
-    """Return the settings that distinguish models most: sizes, history, learning rate."""
+    """Return the main settings: sizes, history, learning rate."""
     names = ("hidden_size", "hidden_sizes", "size", "layers", "history", "lr", "degree")
     main = {key: value for key, value in settings.items() if key.rpartition(".")[2] in names}
     return {
@@ -116,13 +116,13 @@ def _line(trial: FrozenTrial, early: Json | None, objective: TuneObjective) -> T
 
 
 def best_of(trials: list[TrialRecord]) -> TrialRecord | None:
-    """Return the trial with the smallest error; the first one of equals."""
+    """Return the trial with the smallest error; of equal ones the first."""
     done = [line for line in trials if line.error is not None]
     return min(done, key=lambda line: (line.error, line.number), default=None)
 
 
 def describe(search: Search, trials: list[TrialRecord]) -> Json:
-    """Return the document of a search, as `kinemill model tune --json` prints it."""
+    """Return the document of a search, output of `kinemill model tune --json`."""
     counted, best = Counter(line.state for line in trials), best_of(trials)
     own = next((line.error for line in trials if line.own and line.error is not None), None)
     task = search.task()
@@ -159,7 +159,7 @@ def describe(search: Search, trials: list[TrialRecord]) -> Json:
 
 
 def write_best(search: Search) -> Path | None:
-    """Write the settings of the best trial as overrides of the task; return the file, if any."""
+    """Write the settings of the best trial as overrides; return the file, or None."""
     best = best_of(list_trials(search))
     if best is None:
         return None
@@ -173,12 +173,12 @@ def write_best(search: Search) -> Path | None:
 
 
 def quantile(done: int) -> float:
-    """Return the share of trials that counts as good: a tenth, at least five, at most half."""
+    """Return the share of good trials: a tenth, at least five, at most half."""
     return min(0.5, max(0.1, 5 / max(done, 1)))
 
 
 def importances(search: Search) -> dict[str, float]:
-    """Return the importance of each setting for good trials; they add up to 1.
+    """Return the importance of each setting for good trials; the sum is 1.
 
     Conditional PED-ANOVA (Watanabe et al., 2023; Optuna 5). Empty below ten complete trials.
     """
@@ -190,7 +190,7 @@ def importances(search: Search) -> dict[str, float]:
         return {}
     evaluate: Any = optuna.importance.PedAnovaImportanceEvaluator
     with warnings.catch_warnings():
-        # Optuna warns about settings that few trials have.
+        # Optuna warns about settings in few trials.
         warnings.simplefilter("ignore", UserWarning)
         shares = optuna.importance.get_param_importances(
             study, evaluator=evaluate(target_quantile=quantile(len(done)))

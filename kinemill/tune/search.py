@@ -25,16 +25,16 @@ class Search:
     """One search. A search with the same name resumes.
 
     Attributes:
-        name: name of the task, and a digest of everything that the results depend on.
+        name: name of the task, and a digest of all inputs of the results.
         home: where results are stored.
         dataset: dataset for training and evaluation.
         overrides: overrides of the task file in every trial.
-        space: search space, complete with defaults.
-        history: longest history of any trial, in steps; all trials share windows of this length.
+        space: search space, including defaults.
+        history: longest history of any trial, steps; all trials share windows of this length.
         horizon: steps of the evaluated rollouts.
         prunes: whether intermediate errors of trials are comparable.
-        start: the model that `learn.start_from` resolves to.
-        code: overrides with the text of own code, whose files are not beside the copy.
+        start: resolved model of `learn.start_from`.
+        code: overrides with the text of custom code, because the copy is in another folder.
     """
 
     name: str
@@ -54,14 +54,14 @@ class Search:
         return folder_of(self.home, self.name)
 
     def files(self) -> list[Path]:
-        """Return the files that a remote process needs."""
+        """Return the files for a remote process."""
         return [self.folder / JOB, *(self.folder / TASKS).glob("*.yaml")]
 
     def task(self, settings: Mapping[str, object] | None = None) -> Task:
-        """Return the task with some settings, from the copy of the task file.
+        """Return the task from the copy of the task file, with settings.
 
         Raises:
-            TaskError: the settings are invalid together.
+            TaskError: The settings are invalid together.
         """
         (file,) = (self.folder / TASKS).glob("*.yaml")
         return load_task(file, {**self.overrides, **self.code, **(settings or {})})
@@ -87,10 +87,10 @@ def begin(
         home: where results are stored.
         dataset: dataset for training and evaluation.
         overrides: overrides of the task file.
-        start: the model that `learn.start_from` resolves to, if set.
+        start: resolved model of `learn.start_from`, if set.
 
     Raises:
-        BadInput: no validation episode is as long as the windows of the trials.
+        BadInput: No validation episode is as long as the windows of the trials.
     """
     if task.path is None:
         raise BadInput(f"task {task.name}", "has no file")
@@ -130,37 +130,37 @@ def _space(task: Task, home: Home, dataset: ArtifactRef) -> tuple[Json, int]:
     """Return the space of a task, and the longest history in it.
 
     Raises:
-        BadInput: no validation episode is as long as the windows of the trials.
+        BadInput: No validation episode is as long as the windows of the trials.
     """
     packed = load_dataset(home, dataset)
     usual = default_space(task, DataFacts.of(task, packed))
     space = task.tune.space or usual
     longest = max([history_of(task), *_histories(space)])
-    if task.learn.type != "dynamics":  # evaluated by its training, on other windows
+    if task.learn.type != "dynamics":  # the training evaluates it, on other windows
         return space, longest
     if not len(packed.window_starts("validation", longest + task.verify.horizon)):
         raise BadInput(
             f"validation split of {task.name}",
             f"no episode has {longest + task.verify.horizon} steps",
             expected=f"the longest history of the space ({longest}) plus verify.horizon",
-            fix="narrow `learn.history` in tune.space, or lower verify.horizon",
+            fix="shorten `learn.history` in tune.space, or lower verify.horizon",
         )
     return space, longest
 
 
 def history_of(task: Task) -> int:
-    """Return the history of a task's model in steps; 0 if it has none."""
+    """Return the history of a task's model, steps; 0 without one."""
     return int(getattr(task.learn, "history", 0))
 
 
 def _learn_parts(space: Json) -> list[Json]:
-    """Return the alternatives of `learn` in a space; without a choice it is the only one."""
+    """Return the alternatives of `learn` in a space; without a choice only itself."""
     learn: Json = space.get("learn", {})
     return learn.get(SELECT, [learn])
 
 
 def _histories(space: Json) -> list[int]:
-    """Return the histories in a space; of a range, its ends."""
+    """Return the histories in a space, steps; for a range its bounds."""
     histories: list[int] = []
     for learn in _learn_parts(space):
         if "history" in learn:

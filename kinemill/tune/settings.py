@@ -13,12 +13,12 @@ from kinemill.tune.search import Search
 def complete(search: Search, proposal: Json) -> tuple[Task, Json]:
     """Return the task of a trial and its overrides, with every key of each plug-in.
 
-    A proposed plug-in replaces the task's own. Single overrides would keep other keys of the task's
-    plug-in, so all keys are overridden.
+    A proposed plug-in replaces the task's. All its keys are overridden, because single overrides
+    would keep other keys of the task's plug-in.
 
     Raises:
-        TaskError: the settings are invalid together.
-        BadInput: a value of the task would be mixed with the proposed values.
+        TaskError: The settings are invalid together.
+        BadInput: A value of the task would be mixed with the proposed values.
     """
     proposed = search.task(proposal)
     dumped = proposed.model_dump(mode="json", by_alias=True)
@@ -32,14 +32,14 @@ def complete(search: Search, proposal: Json) -> tuple[Task, Json]:
     if task.part("learn", "augment") != proposed.part("learn", "augment"):
         raise BadInput(
             f"tune.space of {proposed.name}",
-            f"{', '.join(proposal)} would be mixed with the task's own",
-            fix="choose values instead of mappings",
+            f"{', '.join(proposal)} would be mixed with the task's values",
+            fix="use values instead of mappings",
         )
     return task, settings
 
 
 def flat(value: object, key: str) -> Json:
-    """Return nested settings as dotted keys, `type` first because it defines the others."""
+    """Return nested settings as dotted keys; `type` is first, because it defines the others."""
     if not isinstance(value, dict) or not value:
         return {key: value}
     settings: Json = {}

@@ -1,8 +1,8 @@
-"""Study of a search: assignment of trials, pruning by Optuna, retries after a crash.
+"""Study of a search: assignment of trials, pruning, retries after a crash.
 
 Optuna proposes settings (TPE: Bergstra et al., 2011) and the journal stores them. A worker holds a
-lock for its trial. A running trial without a lock holder was lost with its process: its settings
-are tried again, from the last checkpoint of the training.
+lock for its trial. A running trial without a lock has lost its process: its settings are repeated,
+from the last checkpoint of the training.
 """
 
 from contextlib import ExitStack
@@ -18,7 +18,7 @@ from kinemill.task.search import Number, select_values
 from kinemill.tune.optuna_journal import open_storage
 from kinemill.tune.search import Search
 
-ATTEMPTS = 3  # per proposal; settings that ended three processes end the next one as well
+ATTEMPTS = 3  # per proposal; settings that crashed three processes would crash the next one
 OWN, ATTEMPT, PROPOSED, WHY = "own", "attempt", "proposed", "why"
 _EARLY = "ended early: "
 
@@ -28,7 +28,7 @@ class _LockHeld(Exception):
 
 
 class Proposals:
-    """A chooser that returns Optuna's proposals for a trial."""
+    """A chooser with Optuna's proposals for a trial."""
 
     def __init__(self, trial: Trial) -> None:
         self.trial = trial
@@ -51,11 +51,11 @@ class Proposals:
 
 
 def open_study(search: Search, task: Task) -> optuna.Study:
-    """Open the study of a search; the first process creates it with the task's own settings.
+    """Open the study of a search; the first process creates it with the task's settings.
 
     Args:
         search: the search.
-        task: its task, which sets the pruning.
+        task: task with the settings of pruning.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     storage = open_storage(search.folder)
@@ -73,31 +73,31 @@ def _pruner(task: Task) -> optuna.pruners.BasePruner:
     if task.tune.pruning == "none":
         return optuna.pruners.NopPruner()
     if task.learn.steps is None:
-        fix = "set tune.pruning to none, or learn.steps in place of learn.epochs"
+        fix = "set tune.pruning to none, or learn.steps instead of learn.epochs"
         where = f"tune.pruning: {task.tune.pruning}"
         raise BadInput(where, "compares trials by steps, and learn.epochs is set", fix=fix)
     steps = task.learn.steps
     if task.tune.pruning == "hyperband":
         least = max(1, steps // 9)
         return optuna.pruners.HyperbandPruner(min_resource=least, max_resource=max(steps, least))
-    # Errors in the first third are not indicative: the learning rate is high or rising.
+    # Errors in the first third predict little: the learning rate is high or rising.
     return optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=steps // 3)
 
 
 def next_trial(
     search: Search, task: Task, trials: int, asker: int, stack: ExitStack
 ) -> tuple[optuna.Study, Trial] | None:
-    """Take the next trial, its settings chosen and its lock held until `stack` is closed.
+    """Start the next trial with proposed settings; hold its lock until `stack` is closed.
 
     Args:
-        search: of what.
-        task: its task.
-        trials: how many there are to be in all.
-        asker: number of the process: two that ask at once must not be told the same.
-        stack: what lets go of the trial.
+        search: the search.
+        task: task of the search.
+        trials: total number of trials.
+        asker: number of the process; it seeds the sampler, so that concurrent proposals differ.
+        stack: exit stack that releases the lock.
 
     Returns:
-        The study and the trial, or None when there are enough.
+        The study and the trial, or None if the total is reached.
     """
     with lock(search.home, f"tune/{search.name}/study"):
         study = open_study(search, task)
@@ -119,14 +119,14 @@ def _name(search: Search, number: int) -> str:
 
 
 def _spent(study: optuna.Study) -> int:
-    """Count trials; running ones count, those to be repeated do not."""
+    """Return the number of trials, including running ones, without those to repeat."""
     again = [reason["again"] for reason in ended_early(study).values()]
     every = study.get_trials(deepcopy=False)
     return sum(trial.state != TrialState.WAITING for trial in every) - sum(again)
 
 
 def ended_early(study: optuna.Study) -> dict[int, Json]:
-    """Return, by number, why trials have no result, and whether they are repeated."""
+    """Return by number the reasons of trials without a result, and whether they are repeated."""
     attributes = study.user_attrs
     early = {key: value for key, value in attributes.items() if key.startswith(_EARLY)}
     return {int(key.removeprefix(_EARLY)): reason for key, reason in early.items()}
@@ -145,7 +145,7 @@ def give_back(study: optuna.Study, number: int, why: str) -> None:
 
 
 def take_back(search: Search, study: optuna.Study) -> list[int]:
-    """End the trials whose process died; return their numbers."""
+    """End trials of dead processes; return their numbers."""
     active = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
     lost = [trial.number for trial in active if _abandoned(search, trial.number)]
     for number in lost:

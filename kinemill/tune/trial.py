@@ -34,7 +34,7 @@ class Pruned(Exception):
 
 
 class TimeIsUp(Exception):
-    """The search has no more time."""
+    """The time limit of the search is over."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Bounds:
 
     Attributes:
         trials: total number of trials.
-        until: when the search stops, s since the epoch; None: after the last trial.
+        until: end of the search, s since the epoch; None: after the last trial.
         parent: MLflow run of the search; None: no tracking.
         experiment: id of its experiment.
         tracked_models: folder that links models to the runs that trained them.
@@ -56,17 +56,17 @@ class Bounds:
     tracked_models: str | None = None
 
     def check(self) -> None:
-        """Stop after the time limit.
+        """Raise an error after the time limit.
 
         Raises:
-            TimeIsUp: the time limit has passed.
+            TimeIsUp: The time limit has passed.
         """
         if self.until is not None and time.time() > self.until:
             raise TimeIsUp
 
 
 class Watch:
-    """A Tracker that forwards everything and stops a training that is pruned."""
+    """A Tracker that forwards everything and stops a pruned training."""
 
     def __init__(self, tracker: Tracker, trial: Trial, bounds: Bounds, last: int | None) -> None:
         self._tracker, self._trial, self._bounds, self._last = tracker, trial, bounds, last
@@ -80,7 +80,7 @@ class Watch:
 
         Raises:
             Pruned: Optuna prunes the trial.
-            TimeIsUp: the time limit has passed.
+            TimeIsUp: The time limit has passed.
         """
         self._tracker.log_metrics(metrics, step)
         error = _intermediate_error(metrics)
@@ -101,9 +101,9 @@ class Watch:
 
 
 def _intermediate_error(metrics: Mapping[str, float]) -> float | None:
-    """Return the most informative validation error: of rollouts or failures, if logged.
+    """Return the most informative logged validation error, such as that of rollouts.
 
-    With reinforcement learning, it is the negative return of the policy.
+    For reinforcement learning, it is the negative return of the policy.
     """
     if "evaluation/return" in metrics:
         return -metrics["evaluation/return"]
@@ -173,7 +173,7 @@ def _model(
     bounds.check()
     folder = job_folder(task, home, dataset, training_set, search.start)
     listeners[0].log_params({"augment": [item.type for item in task.augment]})
-    # The pipeline uses the same lock, because both would write the same checkpoints.
+    # The same lock as in the pipeline: both would write the same checkpoints.
     with lock(home, f"train/{task.name}/{folder.name}", listeners[1].log_message):
         if cached := find_model(task, home, dataset, training_set, search.start):
             return cached
@@ -182,7 +182,7 @@ def _model(
         try:
             return train.run(task, home, dataset, training_set, (watch, listeners[1]), search.start)
         except (Pruned, TrainingFailed):
-            shutil.rmtree(folder, ignore_errors=True)  # no training resumes from its checkpoint
+            shutil.rmtree(folder, ignore_errors=True)  # a pruned training is not resumed
             raise
 
 
@@ -194,9 +194,9 @@ def _end(trial: Trial, tracker: Tracker, status: Status, result: str, began: flo
 
 
 def _note_run(bounds: Bounds, tracker: Tracker, model: Artifact) -> None:
-    """Link a model to the run that trained it, for registration."""
+    """Link a model to the run of its training, for registration."""
     if bounds.tracked_models is None or not isinstance(tracker, MlflowTracker):
         return
     path = Path(bounds.tracked_models) / f"{model.ref.digest[:32]}.json"
-    if not path.is_file():  # a cached model has its own run
+    if not path.is_file():  # a cached model is already linked
         publish_json(path, {"run_id": tracker.run_id, "experiment": bounds.experiment})

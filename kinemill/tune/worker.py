@@ -25,7 +25,7 @@ class Printed:
         sys.stderr.flush()
 
     def advance(self, stage: str, done: int, total: int, note: str = "") -> None:
-        """Print the progress of the trial, which the process of the search repeats."""
+        """Print the progress of the trial for the process of the search."""
         if self._throttle.is_due(f"{stage} of {self.trial}", done, total):
             self.log_message(f"trial {self.trial}: {stage} {done}/{total} {note}")
 
@@ -56,7 +56,7 @@ def run(job: Json, number: int) -> None:
 
 
 def main() -> int:
-    """Run the job named on the command line; report a known failure in one line."""
+    """Run the job of the command line; report a known failure in one line."""
     try:
         run(read_json(Path(sys.argv[1])), int(sys.argv[2]))
     except Exception as error:  # noqa: BLE001 - the last frame there is

@@ -119,7 +119,7 @@ def test_a_model_that_is_right_has_no_error_and_a_turn_is_none(packed):
 
 
 def test_validation_episodes_must_hold_a_window(search_of):
-    with pytest.raises(BadInput, match=r"no episode has 204 steps.*narrow `learn.history`"):
+    with pytest.raises(BadInput, match=r"no episode has 204 steps.*shorten `learn.history`"):
         search_of(verify__horizon=200)
 
 
@@ -205,7 +205,7 @@ def test_a_torn_line_is_cut_off_and_a_damaged_one_is_told(tmp_path):
     assert list(journal.read_logs(1)) == [{"b": 2}, {"d": 4}]
     assert list(Journal(file).read_logs(2)) == [{"d": 4}]
     file.write_bytes(b"{}\n{]\n{}\n")
-    with pytest.raises(CorruptArtifact, match="line 2 holds no JSON"):
+    with pytest.raises(CorruptArtifact, match="line 2 is not JSON"):
         list(Journal(file).read_logs(0))
 
 
