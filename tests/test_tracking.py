@@ -222,7 +222,7 @@ def test_numbers_that_can_be_kept_nowhere_are_an_error(tracked):
     tracker._client = Broken(tracker._client)
     tracker.log_metrics({"loss": 1.0}, 0)
     tracked.runs.write_text("a file where the folder should be")
-    with pytest.raises(KinemillError, match="1 metrics could be written neither"):
+    with pytest.raises(KinemillError, match="1 metrics can be written neither"):
         tracker.end()
 
 

@@ -1,4 +1,4 @@
-"""MLflow behind the `Tracker` port: one SQLite file per home, buffered metrics, runs that end."""
+"""MLflow tracker: one SQLite file per home, buffered metrics, cleanup of orphan runs."""
 
 from kinemill.store.locks import lock
 from kinemill.tracking.database import (

@@ -1,8 +1,8 @@
 """MLflow database of a home: create, open and relocate it.
 
-A process creates the file next to its final place and renames it under a file lock, so several
-processes can open a new home at once. MLflow stores absolute artifact paths. If a home was moved or
-copied, the next process that opens it rewrites the paths.
+A process creates the file under a temporary name and renames it under a file lock, so several
+processes can open a new home at the same time. MLflow stores absolute artifact paths. If a home was
+moved or copied, the next process that opens it rewrites the paths.
 
 With a shared database, MLflow uses a separate schema in it. With an object store, MLflow stores the
 artifacts of new experiments there.
@@ -29,7 +29,7 @@ from kinemill.store.locks import lock
 _WAIT = 120.0  # s to wait for a locked database
 _DEFAULT = threading.Lock()  # MLflow has one default URI per process
 REBUILD = "kinemill admin rebuild-registry restores it from the store"
-_MISSING = "no such table"  # in SQLite's message about an empty or foreign file
+_MISSING = "no such table"  # part of SQLite's message about an empty or foreign file
 _ABSOLUTE_PATHS = {
     "experiments": ["artifact_location"],
     "runs": ["artifact_uri"],
@@ -48,7 +48,9 @@ def prepare_mlflow() -> None:
         os.environ.setdefault("MLFLOW_S3_ENDPOINT_URL", server)
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(os.environ["MLFLOW_LOGGING_LEVEL"])
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it raises what it logs
+    logging.getLogger("mlflow.store.db.utils").setLevel(
+        logging.CRITICAL
+    )  # it also raises the logged errors
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class Tracking:
 
     @contextmanager
     def as_default(self) -> Generator[None]:
-        """Set this database as MLflow's default: parts of its registry ignore the client's URI."""
+        """Set this database as MLflow's default: its registry partly ignores the client's URI."""
         import mlflow
 
         with _DEFAULT:
@@ -98,7 +100,7 @@ def open_tracking(home: Home) -> Tracking:
     """Open the MLflow database of a home; create it once, also with concurrent processes.
 
     Raises:
-        KinemillError: the database does not answer, or another MLflow version wrote it.
+        KinemillError: The database does not respond, or another MLflow version wrote it.
     """
     prepare_mlflow()
     uri = tracking_uri(home)
@@ -115,7 +117,7 @@ def open_tracking(home: Home) -> Tracking:
         raise KinemillError(
             spell(uri) if address_of("mlflow") else home.mlflow_db,
             f"MLflow cannot open it ({error.message.splitlines()[0]})",
-            fix="kinemill admin upgrade brings it up to date, after a backup",
+            fix="kinemill admin upgrade migrates it after a backup",
         ) from error
     return Tracking(home, uri, client)
 
@@ -141,14 +143,14 @@ def _make_own(home: Home) -> None:
                 _relocate(home.mlflow_db, root)
     except sqlite3.OperationalError as error:
         if _MISSING not in str(error):
-            raise  # another process holds the lock; a retry may succeed
+            raise  # another process holds the lock; a retry can succeed
         raise damaged_database(home, "holds no registry") from error
     except sqlite3.DatabaseError as error:
         raise damaged_database(home, f"is damaged or not a database of MLflow ({error})") from error
 
 
 def damaged_database(home: Home, problem: str) -> KinemillError:
-    """Return the error about the database file of a home, with the command that restores it."""
+    """Return the error about a home's database file, with the restore command."""
     fix = REBUILD if has_ledger(home) else "restore a backup: kinemill admin restore FOLDER"
     return KinemillError(home.mlflow_db, problem, fix=fix)
 
@@ -159,18 +161,18 @@ def has_ledger(home: Home) -> bool:
 
 
 def _refuse_if_lost(home: Home) -> None:
-    """Raise instead of replacing a lost registry by an empty one.
+    """Raise an error instead of replacing a lost registry by an empty one.
 
     Raises:
-        KinemillError: the store has ledgers of registered versions.
+        KinemillError: The store has ledgers of registered versions.
     """
     if has_ledger(home):
         tasks = ", ".join(sorted(path.name for path in home.ledgers.iterdir()))
-        raise damaged_database(home, f"is missing, but the store knows versions of {tasks}")
+        raise damaged_database(home, f"is missing, but the store has versions of {tasks}")
 
 
 def create_database(home: Home) -> None:
-    """Create MLflow's database of a home; hold the lock `mlflow`."""
+    """Create MLflow's database of a home; the caller holds the lock `mlflow`."""
     prepare_mlflow()
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 

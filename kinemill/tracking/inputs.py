@@ -14,9 +14,9 @@ def log_dataset(client: Any, run_id: str | None, name: str, digest: str, summary
     Args:
         client: an `MlflowClient`.
         run_id: the run.
-        name: name of the dataset, which is the task's.
-        digest: digest of the dataset version; MLflow shows its start.
-        summary: contains `episodes` and `rows` by split.
+        name: name of the dataset, equal to that of the task.
+        digest: digest of the dataset version; MLflow stores a prefix.
+        summary: summary with `episodes` and `rows` by split.
     """
     from mlflow.entities import Dataset, DatasetInput, InputTag
 

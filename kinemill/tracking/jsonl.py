@@ -1,8 +1,8 @@
 """Metrics as JSON lines: `metrics.jsonl` in a training's folder, read by `kinemill runs metrics`.
 
 One object per line: `{"step": 50, "time": 1790000000.0, "train/loss": 0.1, ...}`. `time` is in s
-since the epoch; a value that is not finite is null. A kill can truncate only the last line, which
-readers skip. A resumed training drops the lines of the steps that it repeats.
+since the epoch; values that are not finite are null. A kill can truncate only the last line, which
+readers skip. A resumed training removes the lines of steps that it repeats.
 """
 
 import json
@@ -24,7 +24,7 @@ class JsonLines:
     """A tracker that appends to a file. After a failed write, it retries with the next line.
 
     Args:
-        path: the file; it may exist from an earlier attempt.
+        path: the file, possibly of an earlier attempt.
     """
 
     def __init__(self, path: Path) -> None:
@@ -34,16 +34,16 @@ class JsonLines:
         self._waiting = b""
 
     def log_params(self, params: Mapping[str, object]) -> None:
-        """Ignore parameters: the folder contains the whole config."""
+        """Ignore parameters: the config is a file in the folder."""
 
     def log_text(self, name: str, text: str) -> None:
-        """Ignore texts: the folder contains them as files."""
+        """Ignore texts: they are files in the folder."""
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         """Append one line.
 
         Raises:
-            OSError: the write failed; the line is written again with the next one.
+            OSError: The write failed; the line is written again with the next one.
         """
         if self._end is None:
             self._end = _valid_bytes(self._path, step)
@@ -76,14 +76,14 @@ class JsonLines:
             os.ftruncate(self._file, end)
             raise
         if written < len(self._waiting):
-            os.ftruncate(self._file, end)  # a partial line would look truncated
+            os.ftruncate(self._file, end)  # readers would skip a partial line
             message = f"{self._path}: the disk took {written} of {len(self._waiting)} bytes"
             raise OSError(message)
         self._end, self._waiting = end + written, b""
 
 
 def _valid_bytes(path: Path, step: int) -> int:
-    """Return the number of bytes that hold whole lines of steps before `step`."""
+    """Return the number of bytes of complete lines before step `step`."""
     size = 0
     with path.open("rb") as file:
         for line in file:
@@ -110,7 +110,7 @@ class Reader:
     """Incremental reader of a growing file of JSON lines.
 
     Attributes:
-        path: the file; it may not exist yet.
+        path: the file, possibly not created yet.
         offset: bytes read so far.
         last: the last line read.
     """
@@ -147,7 +147,7 @@ def read_points(path: Path) -> list[Point]:
 
 
 def as_series(points: Sequence[Point]) -> Json:
-    """Return `{"steps": [...], "series": {name: [...]}}`, null where a name has no value."""
+    """Return `{"steps": [...], "series": {name: [...]}}`, with null for missing values."""
     by_step: dict[int, Point] = {}
     for point in points:
         by_step.setdefault(point["step"], {}).update(point)

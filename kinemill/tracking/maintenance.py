@@ -11,7 +11,7 @@ from kinemill.tracking.database import open_tracking, prepare_mlflow, tracking_u
 
 
 class DeletedRun(NamedTuple):
-    """A run deleted in MLflow: its local folder, if any, and its end, s since the epoch."""
+    """A deleted run: its local folder, if any, and its end, s since the epoch."""
 
     id: str
     experiment: str
@@ -20,7 +20,7 @@ class DeletedRun(NamedTuple):
 
 
 def deleted_runs(home: Home) -> Iterator[DeletedRun]:
-    """Yield the deleted runs; MLflow keeps their files."""
+    """Yield the deleted runs of MLflow, which keeps their files."""
     from mlflow.entities import ViewType
 
     client = open_tracking(home).client
@@ -45,7 +45,7 @@ def _local(uri: str) -> Path | None:
 
 
 class Revision(NamedTuple):
-    """Schema of a database, schema of the installed MLflow, and whether MLflow knows the former."""
+    """Schema of a database, schema of the installed MLflow, and whether MLflow can read it."""
 
     current: str
     latest: str

@@ -1,4 +1,4 @@
-"""The warning of a training whose memory is nearly used up, as a file in its folder."""
+"""Warning of a training that uses nearly all memory, a file in its folder."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +10,12 @@ FILE = "memory.json"
 
 @dataclass(frozen=True)
 class MemoryWarning:
-    """Memory that was nearly used up.
+    """Warning about nearly exhausted memory.
 
     Attributes:
-        memory: what was free of which memory.
-        share: in use, 0 to 1.
-        at: s since the epoch.
+        memory: kind of memory, and its free part, as text.
+        share: share in use, 0 to 1.
+        at: time of the warning, s since the epoch.
     """
 
     memory: str
@@ -24,10 +24,11 @@ class MemoryWarning:
 
     @property
     def text(self) -> str:
-        """What was found, and what to set."""
+        """Message with the finding and a fix."""
         return (
-            f"{self.share:.0%} of the memory is in use: {self.memory}; above it the training is "
-            "killed. Halve learn.batch_size and double learn.accumulate, or stop other programs"
+            f"{self.share:.0%} of the memory is in use: {self.memory}; the system kills the "
+            f"training if it runs out. Halve learn.batch_size and double learn.accumulate, or "
+            f"stop other programs"
         )
 
 

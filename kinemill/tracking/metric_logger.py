@@ -1,6 +1,6 @@
 """Metric logger of a training: MLflow, the training's folder, and the trackers of its task.
 
-A failure of any tracker but MLflow is reported once and never ends the training.
+A failure of a tracker other than MLflow is reported once and never ends the training.
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -55,13 +55,13 @@ T = TypeVar("T")
 
 
 class Guarded:
-    """Wrapper of a tracker that may fail: reports the first failure, then disables the tracker.
+    """Wrapper of an optional tracker: report the first failure, then disable the tracker.
 
     Args:
         name: name in the report.
         begin: opens the tracker.
         report: receives the message about a failure.
-        lasting: keep the tracker after a failure, because the cause may be temporary.
+        lasting: whether to keep the tracker after a failure with a possibly temporary cause.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class Guarded:
 
 
 class TrackerGroup:
-    """A tracker that forwards to several. The main one is last, because it may end the training.
+    """A tracker that forwards to several. The main one is last: its errors end the training.
 
     Args:
         first: the main tracker; its errors end the training.

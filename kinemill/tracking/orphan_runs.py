@@ -1,4 +1,4 @@
-"""Orphan runs in MLflow, left by dead processes: end them and send their buffered metrics."""
+"""Orphan runs of dead processes in MLflow: send their buffered metrics, and end them."""
 
 import logging
 import platform
@@ -15,16 +15,16 @@ _log = logging.getLogger(__name__)
 
 
 def _alive(owner: str) -> bool:
-    """Return whether the owner still runs; processes of other machines count as running."""
+    """Return whether the owner is alive; processes of other machines count as alive."""
     host, pid, started = owner.rsplit(":", 2)
     if host != platform.node():
         return True
-    # A restarted container reuses process ids at once, so the start time is compared as well.
+    # A restarted container reuses process ids, so the start time is compared, too.
     return process_of(int(pid), float(started), tolerance=2.0) is not None
 
 
 def end_orphans(home: Home) -> list[str]:
-    """Send buffered metrics, mark runs whose process died as KILLED, and return their ids."""
+    """Send buffered metrics, mark runs of dead processes as KILLED, and return their ids."""
     client = open_tracking(home).client
     _send_unsent(home, client)
     ended: list[str] = []
@@ -33,7 +33,7 @@ def end_orphans(home: Home) -> list[str]:
     for run in active:
         owner = run.data.tags.get(OWNER)
         if owner and not _alive(owner):
-            client.set_tag(run.info.run_id, ENDED, f"its process ({owner}) is gone")
+            client.set_tag(run.info.run_id, ENDED, f"its process ({owner}) has ended")
             client.set_terminated(run.info.run_id, "KILLED")
             ended.append(run.info.run_id)
     return ended

@@ -1,6 +1,6 @@
 """Links from Dagster runs to trainings: folder, number of steps, and MLflow run.
 
-`refs/runs/<run>/training.json` is written when the training begins.
+The start of a training writes `refs/runs/<run>/training.json`.
 """
 
 from dataclasses import asdict, dataclass
@@ -19,7 +19,7 @@ class TrainingLink:
 
     Attributes:
         folder: folder of its logs, relative to the home.
-        steps: number of training steps; None if they follow from `learn.epochs`.
+        steps: number of training steps; None if `learn.epochs` defines it.
         mlflow_run: id of its MLflow run; None if the model was cached.
     """
 
@@ -29,23 +29,23 @@ class TrainingLink:
 
 
 def note_training(home: Home, dagster_run: str, link: TrainingLink) -> None:
-    """Write the training that a run began or found cached."""
+    """Record the new or cached training of a run."""
     publish_json(_file(home, dagster_run), asdict(link))
 
 
 def noted_training(home: Home, dagster_run: str) -> TrainingLink | None:
-    """Return the training of a run; None before it begins."""
+    """Return the training of a run; None before its start."""
     file = _file(home, dagster_run)
     return TrainingLink(**read_json(file)) if file.is_file() else None
 
 
 def note_steps(folder: Path, steps: int) -> None:
-    """Write the number of steps that follow from `learn.epochs` to the folder of a training."""
+    """Record the number of steps from `learn.epochs` in the folder of a training."""
     publish_json(folder / _STEPS, {"steps": steps})
 
 
 def total_steps(home: Home, link: TrainingLink) -> int | None:
-    """Return the number of steps of a training; None before its windows are counted."""
+    """Return the number of steps of a training; None before it is computed."""
     file = home.root / link.folder / _STEPS
     if link.steps is not None or not file.is_file():
         return link.steps

@@ -1,6 +1,6 @@
-"""Metrics of a run of the chain: from its training folder, or from MLflow without that folder.
+"""Metrics of a pipeline run, from its training folder, or without it from MLflow.
 
-The folder has each value immediately; MLflow has it 5 s later, and permanently.
+The folder has each value immediately; MLflow has it after 5 s, permanently.
 """
 
 import math
@@ -22,10 +22,10 @@ class RunMetrics:
     """The metrics of a run so far.
 
     Attributes:
-        home: the home that it runs in.
-        run: id in Dagster.
-        task: name of its task.
-        points: read so far, in the order of logging.
+        home: home of the run.
+        run: Dagster id of the run.
+        task: name of the task.
+        points: points so far, in the order of logging.
     """
 
     home: Home
@@ -43,7 +43,7 @@ class RunMetrics:
         return metrics
 
     def new(self) -> Iterator[Point]:
-        """Yield the points since the last call; one step may come in several points."""
+        """Yield the points since the last call; a step can have several points."""
         if self._link is None:
             self._link = noted_training(self.home, self.run)
         points = self._from_folder() if self._link else None

@@ -1,10 +1,10 @@
-"""MLflow runs: one process starts a run, another writes it; it ends when its process dies.
+"""MLflow runs: one process starts a run, another writes it; dead processes end their runs.
 
 If MLflow cannot be written (locked, disk full), training continues. Metrics stay in memory, a
 warning is logged, and the next flush tries again. `close` writes unsent metrics to
-`runs/unsent/<run id>.json`, and `end_orphans` sends them later. Only if that file cannot be written
-either, an error is raised. A killed process loses at most `FLUSH_SECONDS` of metrics in MLflow; the
-training's `history.json` has them all.
+`runs/unsent/<run id>.json`, and `end_orphans` sends them later. An error is raised only if that
+file cannot be written. A killed process loses at most `FLUSH_SECONDS` of metrics in MLflow; the
+training's `history.json` has all of them.
 """
 
 import json
@@ -25,12 +25,12 @@ from kinemill.task.protocols import DRAWING
 from kinemill.tracking.database import open_tracking
 from kinemill.tracking.jsonl import Point
 
-FLUSH_COUNT = 500  # log_batch takes at most 1000
+FLUSH_COUNT = 500  # log_batch accepts at most 1000
 FLUSH_SECONDS = 5.0
 RETRY_SECONDS = 30.0  # each attempt on a locked database takes 5 s
 KEY, OWNER, NONFINITE = "kinemill.key", "kinemill.owner", "kinemill.nonfinite"
 
-_BAD_CHARACTERS = re.compile(r"[^\w\-. :/]")  # not allowed in names by MLflow
+_BAD_CHARACTERS = re.compile(r"[^\w\-. :/]")  # characters that MLflow does not allow in names
 _log = logging.getLogger(__name__)
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
@@ -50,7 +50,7 @@ def start_run(
     Args:
         home: where the database lives.
         task: name of the task, also of the experiment.
-        key: digest of the result; runs with the same key are attempts at the same result.
+        key: digest of the result; runs with equal keys are attempts at the same result.
         params: settings, nested or flat.
         tags: further tags.
         name: displayed name; default: the task's name and the start of the key.
@@ -67,7 +67,7 @@ def start_run(
 
 
 def reopen_run(home: Home, run_id: str) -> bool:
-    """Continue an ended run in this process; return False if it does not exist."""
+    """Reopen an ended run in this process; return False if it does not exist."""
     from mlflow.exceptions import MlflowException
 
     client = open_tracking(home).client
@@ -81,14 +81,14 @@ def reopen_run(home: Home, run_id: str) -> bool:
 
 
 class MlflowTracker:
-    """A `Tracker` that writes to a started run, from the process that trains.
+    """A `Tracker` that writes to a started run, in the process of the training.
 
-    Non-finite numbers are not sent (MLflow turns an infinity into 1.8e308). The tag
+    Non-finite numbers are not sent (MLflow stores infinity as 1.8e308). The tag
     `kinemill.nonfinite` holds their number, first step and first value for each metric.
 
     Args:
         home: where the database lives.
-        run_id: a run that `start_run` started; this process becomes its owner.
+        run_id: run of `start_run`; this process becomes its owner.
     """
 
     def __init__(self, home: Home, run_id: str) -> None:
@@ -104,7 +104,7 @@ class MlflowTracker:
         self._send()
 
     def log_params(self, params: Mapping[str, object]) -> None:
-        """Log parameters; nested ones get dotted names."""
+        """Log parameters; nested ones have dotted names."""
         self._params.update(_flat(params))
         self._send()
 
@@ -113,7 +113,7 @@ class MlflowTracker:
         self._tags[name] = value[:4900]
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Buffer metrics of a step; flush by count and by time."""
+        """Buffer metrics of a step; flush them by count and time."""
         self._repeat(step)
         now = int(time.time() * 1000)
         for name, number in metrics.items():
@@ -129,7 +129,7 @@ class MlflowTracker:
             self.flush()
 
     def go_on(self, points: Sequence[Point]) -> None:
-        """Start with the metrics of an earlier attempt, unless the run has metrics.
+        """Copy the metrics of an earlier attempt, unless the run has metrics.
 
         Args:
             points: `step`, `time` (s since the epoch) and values by name, see `jsonl`; only points
@@ -142,7 +142,7 @@ class MlflowTracker:
                 self._earlier = points
         except MlflowException as error:
             _log.warning(
-                "MLflow does not answer, so earlier metrics are not copied (%s)", error.message
+                "MLflow does not respond, so earlier metrics are not copied (%s)", error.message
             )
 
     def _repeat(self, step: int) -> None:
@@ -155,7 +155,7 @@ class MlflowTracker:
         self._earlier = ()
 
     def log_text(self, name: str, text: str) -> None:
-        """Log a text as `<name>.txt` of the run with the next flush, a drawing as `<name>`."""
+        """Log a text as file `<name>.txt` with the next flush, or a drawing as `<name>`."""
         self._texts[_BAD_CHARACTERS.sub("_", name)] = text
 
     def flush(self) -> None:
@@ -167,7 +167,7 @@ class MlflowTracker:
         """Write buffered data, to a file if MLflow cannot be written.
 
         Raises:
-            KinemillError: neither can be written.
+            KinemillError: Neither can be written.
         """
         if not self._send() and not self._send():
             self._keep(None)
@@ -215,8 +215,8 @@ class MlflowTracker:
         except OSError as error:
             raise KinemillError(
                 path,
-                f"{len(self._metrics)} metrics could be written neither to MLflow nor here",
-                fix=f"make room or lift the lock ({error})",
+                f"{len(self._metrics)} metrics can be written neither to MLflow nor to this file",
+                fix=f"free disk space or release the lock ({error})",
             ) from error
         _log.warning("unsent metrics are in %s and are sent with the next run", path)
 
@@ -238,7 +238,7 @@ def _flat(params: Mapping[str, object], prefix: str = "") -> dict[str, str]:
 
 
 def write(client: Any, run_id: str, unsent: Json) -> None:
-    """Send unsent data of a run in batches of the size that MLflow allows."""
+    """Send unsent data of a run in batches."""
     from mlflow.entities import Metric, Param, RunTag
 
     params = [Param(*item) for item in unsent["params"].items()]

@@ -1,4 +1,4 @@
-"""Messages with statistics: a first line that stands alone, and a table below it."""
+"""Messages with statistics: a summary line, and a table below it."""
 
 START = "statistics at step "
 
@@ -9,5 +9,5 @@ def is_statistics(message: str) -> bool:
 
 
 def text_for(message: str, *, is_terminal: bool) -> str:
-    """Return what a reader gets: the whole on a terminal, else the first line."""
+    """Return the message for a terminal, else its first line."""
     return message if is_terminal else message.partition("\n")[0]

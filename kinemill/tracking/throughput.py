@@ -1,4 +1,4 @@
-"""Throughput of a training, and the time left."""
+"""Throughput of a training, and remaining time."""
 
 import time
 from collections import deque
@@ -9,7 +9,7 @@ from kinemill.task.protocols import Progress
 EVERY = 10.0  # s between lines of progress
 _SHARE = 0.1  # share of the work that also triggers a line
 _LEAST = 1.0  # s, minimum between two lines
-_WINDOW = 20  # latest reports that determine the rate, because starts are slow
+_WINDOW = 20  # latest reports that determine the rate: the start is slow
 
 
 class Pace:
@@ -24,7 +24,7 @@ class Pace:
         self._reports: deque[tuple[float, int]] = deque(maxlen=_WINDOW)
 
     def note(self, done: int, at: float | None = None) -> None:
-        """Add a report: amount done, now or at another time of the clock, s."""
+        """Add a report: amount done, at the current or another time, s."""
         if self._reports and done < self._reports[-1][1]:
             self._reports.clear()  # resumed from a checkpoint
         self._reports.append((self._clock() if at is None else at, done))
@@ -56,7 +56,7 @@ class Throttle:
         self._at, self._done = 0.0, 0
 
     def is_due(self, stage: str, done: int, total: int) -> bool:
-        """Return whether to print the report that `done` of `total` items of a stage are done."""
+        """Return whether to print the report of `done` of `total` items of a stage."""
         now = self._clock()
         if stage != self._stage or done < self._done:  # resumed from a checkpoint
             self._stage, self._at, self._done = stage, now, done

@@ -1,4 +1,4 @@
-"""Further trackers for the metrics of a training; `track` of a task selects them."""
+"""Additional metric trackers, selected by `track` of a task."""
 
 from kinemill.task.trackers import TRACKERS
 

@@ -1,6 +1,6 @@
-"""TensorBoard event files in the training's folder: `tensorboard --logdir runs` shows them all.
+"""TensorBoard event files in the training's folder; view them by `tensorboard --logdir runs`.
 
-TensorBoard's writer writes in a separate thread, so training does not wait for the disk.
+TensorBoard writes in a separate thread, so training does not wait for the disk.
 """
 
 import importlib
@@ -13,7 +13,7 @@ from kinemill.task.protocols import DRAWING
 from kinemill.task.trackers import TRACKERS, Track, Training
 
 FOLDER = "tensorboard"
-FLUSH_SECONDS = 5  # a killed training loses at most as much
+FLUSH_SECONDS = 5  # largest loss of a killed training
 
 
 @TRACKERS.register("tensorboard")
@@ -23,7 +23,7 @@ class TensorBoard(Track):
     type: Literal["tensorboard"] = "tensorboard"
 
     def open(self, training: Training) -> "Events":
-        """Open a new event file; files of earlier attempts stay."""
+        """Open a new event file; files of earlier attempts are kept."""
         return Events(training.folder / FOLDER)
 
 
@@ -50,7 +50,7 @@ class Events:
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         """Write one scalar for each metric."""
         if not self._began:
-            # Hides later points of an earlier attempt, which this one repeats.
+            # Hides points of an earlier attempt that this one repeats.
             again = self._session(status=self._session.START)
             self._writer.add_event(self._event(wall_time=time.time(), step=step, session_log=again))
             self._began = True
@@ -61,13 +61,13 @@ class Events:
         self._write(self._summary(value=values), step)
 
     def log_text(self, name: str, text: str) -> None:
-        """Write a text, unformatted, to TensorBoard's page of texts; it shows no SVG."""
+        """Write an unformatted text to TensorBoard's page of texts; SVG is not supported."""
         if name.endswith(DRAWING):
             return
         self._text(name, "\n".join(f"    {line}" for line in text.splitlines()))
 
     def flush(self) -> None:
-        """Flush the writer's thread to the file."""
+        """Flush the writer's queue to the file."""
         self._writer.flush()
 
     def close(self, ended_well: bool) -> None:
@@ -93,6 +93,6 @@ class Events:
 
 
 def _messages(file: str, *names: str) -> tuple[Any, ...]:
-    """Return TensorBoard's protobuf classes, which its modules create at import."""
+    """Return TensorBoard's protobuf classes, created at import."""
     module = importlib.import_module(f"tensorboard.compat.proto.{file}_pb2")
     return tuple(getattr(module, name) for name in names)

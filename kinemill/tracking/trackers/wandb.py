@@ -1,7 +1,7 @@
-"""Weights & Biases, as an extra: `pip install 'kinemill[wandb]'`.
+"""Weights & Biases, optional: `pip install 'kinemill[wandb]'`.
 
-Offline by default: nothing leaves this machine before `wandb sync FOLDER`. Online, waiting for the
-server is limited; data that it does not accept in time stays in the folder.
+Offline by default: no data leaves this machine before `wandb sync FOLDER`. Online, the time to wait
+for the server is limited; data that is not sent in time stays in the folder.
 """
 
 import os
@@ -30,21 +30,22 @@ class WeightsAndBiases(Track):
         default=None, description="default: the name of the task"
     )
     name: str | None = Field(
-        default=None, description="of the run; default: the task's, and the start of its key"
+        default=None,
+        description="name of the run; default: the task's name and the prefix of its key",
     )
     entity: Annotated[str | None, LOCAL] = Field(
-        default=None, description="team or user that owns the project"
+        default=None, description="team or user of the project"
     )
     mode: Annotated[Literal["offline", "online"], LOCAL] = Field(
-        default="offline", description="online: sent to the server that WANDB_BASE_URL names"
+        default="offline", description="online: send to the server WANDB_BASE_URL"
     )
 
     def open(self, training: Training) -> "WandbRun":
         """Start a run, or resume the run of the same training.
 
         Raises:
-            KinemillError: wandb is not installed.
-            OSError: the folder cannot be written.
+            KinemillError: Wandb is not installed.
+            OSError: The folder cannot be written.
         """
         return WandbRun(self, training)
 
@@ -74,17 +75,17 @@ class WandbRun:
         self._run.config.update(dict(params), allow_val_change=True)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Log metrics; wandb skips steps that an earlier attempt sent."""
+        """Log metrics; wandb skips steps of an earlier attempt."""
         self._run.log(dict(metrics), step=step)
 
     def log_text(self, name: str, text: str) -> None:
-        """Log a text in the run's config; a drawing is none."""
+        """Log a text in the run's config; drawings are skipped."""
         if name.endswith(DRAWING):
             return
         self._run.config.update({name: text}, allow_val_change=True)
 
     def flush(self) -> None:
-        """Do nothing: a separate process of wandb writes continuously."""
+        """Do nothing: a process of wandb writes continuously."""
 
     def close(self, ended_well: bool) -> None:
         """End the run; wait no longer than `FINISH_SECONDS` for the server."""
@@ -123,13 +124,13 @@ def _begin(
 
 
 def _give_up() -> None:
-    """Stop wandb's process, which would reject a second run with this id."""
+    """Stop wandb's process: it would reject a second run with this id."""
     if wandb := sys.modules.get("wandb"):
         wandb.teardown()
 
 
 def _writable(folder: Path) -> Path:
-    """Raise OSError where wandb would silently use the system's temporary folder."""
+    """Raise OSError if wandb would silently use the system's temporary folder."""
     folder.mkdir(exist_ok=True)
     probe = folder / ".probe"
     probe.touch()
