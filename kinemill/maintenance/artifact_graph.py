@@ -1,9 +1,9 @@
-"""Artifact graph: which artifact of any stage depends on which others.
+"""Artifact graph: dependencies between the artifacts of all stages.
 
-An artifact depends on another if its manifest's `inputs` hold the digest of the other's manifest,
-if one of its JSON documents names the other's folder, or, for a dataset, if its `inputs` hold the
-digest of the set of episodes that the other published. A snapshot of recordings or episodes depends
-on those of its set that have left the catalog since; the others are needed anyway.
+An artifact depends on another if the `inputs` of its manifest contain the digest of the other's
+manifest, if one of its JSON documents contains the other's folder, or, for a dataset, if its
+`inputs` contain the digest of the other's set of episodes. A snapshot of recordings or episodes
+depends on those of its set that are no longer in the catalog; the others are kept anyway.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from kinemill.validate import published
 _DIGEST = re.compile(r'"([0-9a-f]{64})"')
 _PATH = re.compile(rb'"(store/[a-z_]+/[a-z0-9_]+/[0-9a-f]{32})"')
 _EPISODES = "episodes"
-_SETS = (  # stage, file that names a set, and table of the set
+_SETS = (  # stage, file with the digest of a set, and table of the set
     (snapshot.STAGE, snapshot.SNAPSHOT, recordings),
     (_EPISODES, published.EPISODES, evaluated),
 )
@@ -36,13 +36,13 @@ class Node:
     """A published artifact.
 
     Attributes:
-        path: of its folder, relative to the home.
-        stage: that published it.
+        path: path of its folder, relative to the home.
+        stage: stage of the artifact.
         task: name of its task.
-        digest: of its manifest.
-        bytes: on the disk; a file with several links counts by its share.
-        used: s since the epoch when it was published, or last found cached.
-        needs: paths of the artifacts that it depends on.
+        digest: digest of its manifest.
+        bytes: size on disk; a file with several links counts by its share.
+        used: time of its publication or last cache hit, s since the epoch.
+        needs: paths of its dependencies.
     """
 
     path: str
@@ -56,7 +56,7 @@ class Node:
 
 @dataclass(frozen=True)
 class _Read:
-    """An artifact as read, before its digests are resolved."""
+    """An artifact before its digests are resolved."""
 
     path: str
     stage: str
@@ -66,7 +66,7 @@ class _Read:
     used: float
     inputs: frozenset[str]
     paths: frozenset[str]
-    of_set: str | None  # digest of its set of episodes
+    of_set: str | None  # digest of the set of episodes
 
 
 @dataclass(frozen=True)
@@ -77,12 +77,12 @@ class Graph:
     _by_digest: Mapping[str, str]
 
     def at(self, digest: str | None) -> Iterable[str]:
-        """Return the path of the artifact whose manifest has this digest, or None."""
+        """Return the path of the artifact with this manifest digest, or None."""
         path = self._by_digest.get(digest or "")
         return [path] if path else []
 
     def needed_by(self) -> dict[str, set[str]]:
-        """Return, for each artifact that others depend on, the paths of those others."""
+        """Return the paths of the dependents of each artifact that has any."""
         users: dict[str, set[str]] = {}
         for node in self.nodes.values():
             for path in node.needs:
@@ -97,7 +97,7 @@ def survey(home: Home) -> Graph:
     sets: dict[str, str] = {}
     for one in sorted(read, key=lambda one: one.used):
         if one.stage == _EPISODES and one.of_set:
-            sets[one.of_set] = one.path  # among equal sets of episodes, the one used last
+            sets[one.of_set] = one.path  # of equal sets of episodes, the last one used
     nodes = {one.path: _node(one, by_digest, sets) for one in read}
     return Graph(nodes, by_digest)
 
@@ -111,7 +111,7 @@ def _node(one: _Read, by_digest: Mapping[str, str], sets: Mapping[str, str]) -> 
 
 def _read_all(home: Home) -> Iterator[_Read]:
     for manifest in home.store.glob(f"*/*/*/{MANIFEST}"):
-        # Another process may quarantine a damaged one in the meantime.
+        # Another process can quarantine a damaged one in the meantime.
         with suppress(FileNotFoundError):
             yield _read_one(home, manifest)
 
@@ -144,7 +144,7 @@ def _of_set(folder: Path) -> str | None:
 
 
 def _parse(text: bytes) -> Json:
-    """Parse a document; return nothing for a damaged one, which the next run quarantines."""
+    """Parse a document; return None for a damaged one, which the next run quarantines."""
     with suppress(ValueError):
         value = json.loads(text)
         return value if isinstance(value, dict) else {}
@@ -152,7 +152,7 @@ def _parse(text: bytes) -> Json:
 
 
 def size_of(path: Path) -> int:
-    """Return the bytes of a file, or of all below a folder; links count by their share."""
+    """Return the bytes of a file, or of all files in a folder; links count by their share."""
     if not path.is_dir() or path.is_symlink():
         return _share(path.lstat()) if path.is_symlink() or path.exists() else 0
     total = 0

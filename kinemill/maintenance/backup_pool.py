@@ -1,4 +1,4 @@
-"""Backup pool: files by their sha256, each stored once, and the file list of each backup."""
+"""Backup pool: files by SHA-256, each stored once, and the file list of each backup."""
 
 import fcntl
 from collections.abc import Generator, Iterable
@@ -31,7 +31,7 @@ class Entry(NamedTuple):
 
 @dataclass
 class Pool:
-    """The files of all backups in a folder, and those that this backup added."""
+    """The files of all backups in a folder, and those added by this backup."""
 
     folder: Path
     link: bool
@@ -41,8 +41,8 @@ class Pool:
     def open(self) -> Generator[None]:
         """Lock the pool while a backup is written; delete incomplete files of dead backups.
 
-        Backups share the lock, so a file that another one still writes is never deleted: only a
-        backup that holds the pool alone deletes them. A dead process holds no lock.
+        Backups share the lock. Only a backup with the exclusive lock deletes incomplete files, so
+        none that another backup writes. A dead process holds no lock.
         """
         objects = self.folder / OBJECTS
         objects.mkdir(parents=True, exist_ok=True)
@@ -55,37 +55,37 @@ class Pool:
             yield
 
     def object_path(self, sha256: str) -> Path:
-        """Return the path of the bytes with this sha256."""
+        """Return the path of the file with this SHA-256."""
         return self.folder / OBJECTS / sha256[:2] / sha256
 
     def has(self, sha256: str, size: int) -> bool:
-        """Return whether they exist with this size."""
+        """Return whether the pool has the file with this size."""
         path = self.object_path(sha256)
         return path.is_file() and path.stat().st_size == size
 
     def aside(self) -> Path:
-        """Return the temporary path of a file to add."""
+        """Return the temporary path for a new file."""
         path = self.folder / OBJECTS / f".aside-{uuid4().hex}"
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
     def take(self, aside: Path, sha256: str) -> Move | None:
-        """Return the move that adds a file; delete it and return None if the pool has it."""
+        """Return the move that adds a file; if the pool has it, delete it and return None."""
         size = aside.stat().st_size
         if self.has(sha256, size):
             aside.unlink()
             return None
         self.added[sha256] = size
         path = self.object_path(sha256)
-        path.unlink(missing_ok=True)  # a different size shows damage
+        path.unlink(missing_ok=True)  # a different size is damage
         path.parent.mkdir(parents=True, exist_ok=True)
         return Move(aside, path)
 
     def verify(self, files: Iterable[Entry]) -> None:
-        """Read again what this backup added; of older files, check the size.
+        """Read the files of this backup again; of older files, check the size.
 
         Raises:
-            CorruptArtifact: the disk did not store what was written.
+            CorruptArtifact: The disk returns different bytes.
         """
         for entry in files:
             whole = self.has(entry.sha256, entry.bytes)
@@ -105,8 +105,8 @@ def damaged(stored: Path, path: str) -> CorruptArtifact:
     """Return the error for a file of a backup whose bytes have changed."""
     return CorruptArtifact(
         stored,
-        f"is missing, or its bytes have changed; it holds {path}",
-        fix="take an earlier backup: kinemill admin restore FOLDER --at WHEN",
+        f"is missing, or its bytes have changed; it contains {path}",
+        fix="use an earlier backup: kinemill admin restore FOLDER --at WHEN",
     )
 
 
@@ -114,12 +114,12 @@ def open_backup(folder: Path, at: str | None = None) -> tuple[str, list[Entry]]:
     """Return the time of a backup, and its files.
 
     Args:
-        folder: with backups.
-        at: beginning of the time of the backup; None: the last one.
+        folder: folder with backups.
+        at: prefix of the backup's time; None: the last backup.
 
     Raises:
-        BadInput: there is none, or none of that time.
-        CorruptArtifact: its document is damaged, or of another format.
+        BadInput: No backup matches.
+        CorruptArtifact: Its document is damaged, or of another format.
     """
     made = sorted(path.stem for path in (folder / BACKUPS).glob("*.json"))
     matches = [stamp for stamp in made if stamp.startswith(at or "")]

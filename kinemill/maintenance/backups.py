@@ -1,11 +1,11 @@
-"""Backups: a pool of files by their sha256, and one small document for each backup.
+"""Backups: a pool of files by SHA-256, and one small document per backup.
 
-`objects/ab/abcd...` holds the bytes of every file of any backup, once; `backups/STAMP.json` lists
-the files with path, size and time. A second backup only copies new files, and older ones stay
-complete. The document is written last, so an interrupted backup does not count.
+`objects/ab/abcd...` stores each file of all backups once; `backups/STAMP.json` lists the files with
+path, size and time. A second backup copies new files only, and older ones stay complete. The
+document is written last, so an interrupted backup is no backup.
 
-Databases are copied first, by SQLite's online backup: everything they refer to was published
-before, so the copy of the store includes it. `kinemill admin gc` waits meanwhile.
+Databases are copied first, by SQLite's online backup: everything that they refer to was published
+before, so the later copy of the store includes it. `kinemill admin gc` waits during a backup.
 """
 
 import os
@@ -33,7 +33,7 @@ from kinemill.task.protocols import Progress
 # Caches, and files of processes of this machine.
 _LEFT_OUT = {".locks", "backups", "alerts.yaml", "drafts"}
 _LEFT_OUT_OF_STORE = {".staging", ".corrupt"}
-_BATCH = 200  # files flushed to disk together
+_BATCH = 200  # files per flush to disk
 
 
 def back_up(home: Home, to: Path, progress: Progress, *, link: bool = False) -> Json:
@@ -41,19 +41,19 @@ def back_up(home: Home, to: Path, progress: Progress, *, link: bool = False) -> 
 
     Args:
         home: the home.
-        to: a folder outside of the home, new or with earlier backups.
+        to: folder outside of the home, new or with earlier backups.
         progress: receives messages.
-        link: hard-link immutable files on the same disk instead of copying them; this needs no
-            space, and does not protect against a failing disk.
+        link: whether to hard-link immutable files on the same disk instead of copying them; this
+            needs no space, and does not protect against a disk failure.
 
     Returns:
-        the document of `kinemill admin backup`. It names damaged artifacts and raw logs, which are
-        left out: the next run rebuilds them, or reports what it needs.
+        The document of `kinemill admin backup`. It lists damaged artifacts and raw logs, which are
+        omitted: the next run rebuilds them, or reports missing data.
 
     Raises:
-        BadInput: the folder is in the home, or the home is empty.
-        KinemillError: the registry is missing, damaged, or differs from the records in the store.
-        CorruptArtifact: a database is damaged, or the disk did not store what was written.
+        BadInput: The folder is in the home, or the home is empty.
+        KinemillError: The registry is missing, damaged, or differs from the records in the store.
+        CorruptArtifact: A database is damaged, or the disk returns different bytes.
     """
     _check(home, to)
     check_all(home)
@@ -89,11 +89,11 @@ def _check(home: Home, to: Path) -> None:
     if not home.root.is_dir() or not any(home.root.iterdir()):
         raise BadInput(home.root, "is empty", fix="set KINEMILL_HOME to the home to back up")
     if to.resolve().is_relative_to(home.root.resolve()):
-        raise BadInput(to, f"is inside the home {home.root}", fix="name a folder on another disk")
+        raise BadInput(to, f"is inside the home {home.root}", fix="use a folder on another disk")
     if (to.exists() and not to.is_dir()) or (to.is_dir() and any(to.iterdir()) and not is_pool(to)):
-        raise BadInput(to, "is not empty and holds no backup", fix="name a new folder")
+        raise BadInput(to, "is not empty and has no backup", fix="use a new folder")
     if text := shortage(to):
-        raise BadInput(to, text, fix="name a folder on a disk with free space")
+        raise BadInput(to, text, fix="use a folder on a disk with free space")
 
 
 def _left_out() -> list[str]:
@@ -123,7 +123,7 @@ def _everything(home: Home, pool: Pool, progress: Progress, damage: list[str]) -
 
 @contextmanager
 def _ledgers_held(home: Home) -> Generator[None]:
-    """Hold the locks of all ledgers, so that no commit is half in a backup."""
+    """Hold the locks of all ledgers, so that a backup contains whole commits only."""
     with ExitStack() as locks:
         for task in ledger_tasks(home):
             locks.enter_context(lock(home, f"ledger-{task}"))
@@ -143,7 +143,7 @@ def _database(home: Home, pool: Pool, path: Path) -> Entry | None:
         looked = path.stat()
         copy_database(path, aside)
     except FileNotFoundError:
-        return None  # the run was deleted meanwhile
+        return None  # the run was deleted in the meantime
     sha256 = file_digest(aside)
     entry = _entry(home, path, sha256, aside.stat().st_size, looked)
     if move := pool.take(aside, sha256):
@@ -177,7 +177,7 @@ def _flush_in_batches(files: _Files) -> Iterator[Entry]:
 
 
 def _changing(home: Home, pool: Pool, copied: set[Path]) -> _Files:
-    """Add every file that may change while it is read, as it was read."""
+    """Add the files that can change during the backup, with the bytes as read."""
     for path in _walk(home):
         if (
             path in copied
@@ -186,12 +186,12 @@ def _changing(home: Home, pool: Pool, copied: set[Path]) -> _Files:
             or _is_frozen(home, path)
         ):
             continue
-        with suppress(FileNotFoundError):  # deleted meanwhile, such as a replaced checkpoint
+        with suppress(FileNotFoundError):  # deleted in the meantime, such as a replaced checkpoint
             yield _copy_to_pool(home, pool, path)
 
 
 def _frozen(home: Home, pool: Pool, damage: list[str]) -> _Files:
-    """Add artifacts and raw bytes, which never change."""
+    """Add artifacts and raw logs, which never change."""
     for manifest in sorted(home.store.glob(f"*/*/*/{MANIFEST}")):
         yield from _whole(
             home, damage, lambda manifest=manifest: _artifact_files(home, pool, manifest)
@@ -207,7 +207,7 @@ def _frozen(home: Home, pool: Pool, damage: list[str]) -> _Files:
 
 
 def _whole(home: Home, damage: list[str], take: Callable[[], list[_One]]) -> _Files:
-    """Yield all files of an artifact or none; note a damaged one and leave it out."""
+    """Yield all files of an artifact; record and omit a damaged one."""
     try:
         yield from take()
     except CorruptArtifact as error:
@@ -234,7 +234,7 @@ def _is_frozen(home: Home, path: Path) -> bool:
 
 
 def _add_to_pool(home: Home, pool: Pool, path: Path, sha256: str) -> _One:
-    """Add a file whose digest is known; read it only if it is new."""
+    """Add a file with a known digest; read it only if it is new."""
     try:
         looked = path.stat()
         if pool.has(sha256, looked.st_size):
@@ -280,7 +280,7 @@ def _link_to_pool(home: Home, pool: Pool, path: Path) -> _One:
 
 
 def _walk(home: Home) -> Iterator[Path]:
-    """Yield the files of a home without temporary and excluded ones."""
+    """Yield the files of a home, except temporary and excluded ones."""
     for folder, below, names in os.walk(home.root):
         here = Path(folder)
         out = _LEFT_OUT if here == home.root else set[str]()

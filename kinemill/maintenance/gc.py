@@ -1,10 +1,9 @@
 """Garbage collection: delete artifacts that no registered version depends on, oldest first.
 
 The order is: temporary files of dead processes, logs, then unused artifacts, the least recently
-used first. An artifact is deleted after those that depend on it, so that a crash leaves none
-without its inputs. With a budget, collection ends as soon as the home is small enough. Training
-sets of versions that are neither newest nor under an alias are deleted last: the next run that
-needs one builds the same again.
+used first. An artifact is deleted after its dependents, so that a crash leaves no artifact without
+its inputs. With a budget, collection ends when the home is small enough. Training sets of versions
+that are neither newest nor under an alias are deleted last: a run can rebuild them identically.
 """
 
 import time
@@ -24,9 +23,7 @@ from kinemill.store.locks import lock
 from kinemill.task.protocols import Progress
 
 DAY = 86400.0  # s
-_MARGIN = (
-    60.0  # s before a process started to work: it may have looked up artifacts a little earlier
-)
+_MARGIN = 60.0  # s before the start of a process, in which it can have looked up artifacts
 _AGAIN = ("training_set",)  # stages whose artifacts a run can rebuild identically
 
 
@@ -36,10 +33,10 @@ class Limits:
 
     Attributes:
         task: only artifacts and logs of this task; None: of all tasks.
-        budget: largest size of the home, bytes; None: no limit, delete everything unused.
-        unused: days since an artifact was last used, after which it may be deleted.
-        logs: days after which logs may be deleted.
-        dry: report only, delete nothing.
+        budget: largest size of the home, bytes; None: no limit, delete all unused artifacts.
+        unused: days without use after which an artifact can be deleted.
+        logs: days after which logs can be deleted.
+        dry: whether to report only.
     """
 
     task: str | None = None
@@ -51,7 +48,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class _Look:
-    """The store as read: its artifacts, which are required, and which are in use."""
+    """State of the store: artifacts, required ones, and ones in use."""
 
     graph: Graph
     required: dict[str, str]  # reason by path
@@ -65,16 +62,16 @@ def collect(home: Home, limits: Limits, orchestrator: Orchestrator, progress: Pr
 
     Args:
         home: the home.
-        limits: of size, age and task.
-        orchestrator: runs pipelines; artifacts of its active runs are kept, its old runs are
+        limits: limits of size, age and task.
+        orchestrator: orchestrator of pipelines; artifacts of active runs are kept, old runs are
             deleted.
         progress: receives messages.
 
     Returns:
-        the document of `kinemill admin gc`.
+        The document of `kinemill admin gc`.
 
     Raises:
-        KinemillError: the registry cannot be read, so required artifacts are unknown.
+        KinemillError: The registry cannot be read, so required artifacts are unknown.
     """
     with lock(home, "maintenance", progress.log_message):
         old_size = size_of(home.root)
@@ -102,7 +99,7 @@ def _look(home: Home, limits: Limits, orchestrator: Orchestrator) -> _Look:
 
 
 def _required_by(graph: Graph, gc_roots: list[Root]) -> dict[str, str]:
-    """Return by path why each artifact is required: its own reason, or that of a dependent one."""
+    """Return the reason of each required artifact by path; dependencies inherit it."""
     required: dict[str, str] = {}
     for root in sorted(gc_roots, key=lambda root: "champion" not in root.why):  # best reason first
         waiting = [root.path]

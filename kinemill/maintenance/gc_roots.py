@@ -1,4 +1,4 @@
-"""GC roots: artifacts that garbage collection must keep, and why.
+"""GC roots: artifacts that garbage collection must keep, with reasons.
 
 - inputs and files of registered versions, champion or not;
 - each task's newest dataset, the latest artifact of each stage, and those that its caches refer
@@ -37,9 +37,9 @@ class Root:
     """An artifact that must be kept.
 
     Attributes:
-        path: of its folder, relative to the home.
-        why: in a few words.
-        weak: whether it can be rebuilt, so that it may be deleted to meet a budget.
+        path: path of its folder, relative to the home.
+        why: short reason.
+        weak: whether it can be rebuilt, so that a budget can delete it.
     """
 
     path: str
@@ -48,15 +48,15 @@ class Root:
 
 
 def roots(home: Home, graph: Graph, used_since: float) -> Iterator[Root]:
-    """Yield the artifacts to keep; one may occur several times, for several reasons.
+    """Yield the artifacts to keep, possibly several times with different reasons.
 
     Args:
         home: the home.
-        graph: of its artifacts.
+        graph: graph of its artifacts.
         used_since: s since the epoch; artifacts used later count as in use.
 
     Raises:
-        KinemillError: there is no registry, or it cannot be read, but there are models in it.
+        KinemillError: There is no registry, or it cannot be read, but there are models in it.
     """
     yield from _of_versions(home, graph)
     for folder in sorted(home.store.glob("dataset/*")):
@@ -72,7 +72,7 @@ def roots(home: Home, graph: Graph, used_since: float) -> Iterator[Root]:
     yield from _handed_on(home, used_since)
     for node in graph.nodes.values():
         if node.used > used_since:
-            yield Root(node.path, "used a short while ago")
+            yield Root(node.path, "used recently")
 
 
 def _newest(graph: Graph) -> Iterator[Root]:
@@ -133,7 +133,7 @@ def _of_version(home: Home, graph: Graph, version: Version, *, weak: bool) -> It
     stamped = version.tags
     name = " and ".join(version.aliases) or (version.decision or "undecided")
     why = f"{version.task} version {version.number}, {name}"
-    # For a reference model, also keep the model of the same run: a warm start may need it.
+    # For a reference model, also keep the model of the same run for a warm start.
     named = (tags.BUNDLE, tags.MODEL_FOLDER, tags.TRAINED_FOLDER)
     paths = [stamped[tag] for tag in named if tag in stamped]
     if report := stamped.get(tags.REPORT):
@@ -145,7 +145,7 @@ def _of_version(home: Home, graph: Graph, version: Version, *, weak: bool) -> It
 
 
 def _catalog_paths(home: Home, version: Version) -> list[str]:
-    """Return the path of the version's dataset by the catalog, even with a damaged manifest."""
+    """Return the path of the version's dataset from the catalog, despite a damaged manifest."""
     try:
         return [find_dataset(home, version.task, version.tags.get(tags.DATASET, "")).ref.path]
     except BadInput:

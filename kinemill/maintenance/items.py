@@ -1,4 +1,4 @@
-"""Items that garbage collection may delete, with kind, size and reason."""
+"""Items that garbage collection can delete, with kind, size and reason."""
 
 import shutil
 from collections.abc import Callable
@@ -16,13 +16,13 @@ class Item:
     """A deletable item.
 
     Attributes:
-        kind: shown to the user: `model`, `training log`.
-        name: path relative to the home, or the id of a run.
+        kind: displayed kind: `model`, `training log`.
+        name: path relative to the home, or id of a run.
         task: name of its task, or "".
-        bytes: that become free.
-        used: s since the epoch when it was last used.
-        why: why it may be deleted, in a few words.
-        remove: deletes it; returns whether it was deleted.
+        bytes: bytes to free.
+        used: last use, s since the epoch.
+        why: short reason for the deletion.
+        remove: deletes the item; returns whether it was deleted.
     """
 
     kind: str
@@ -40,11 +40,11 @@ def drop(home: Home, path: Path, used_since: float | None = None) -> bool:
     Args:
         home: the home.
         path: the file or folder.
-        used_since: s since the epoch; anything used later is kept. This is checked again after the
-            move, so that an artifact which another process has just found cached is restored.
+        used_since: s since the epoch; artifacts used later are kept. This is checked again after
+            the move, to restore an artifact with a concurrent cache hit.
 
     Returns:
-        whether it was deleted.
+        Whether it was deleted.
     """
     aside = home.store / ".staging" / f"gone-{uuid4().hex}"
     aside.parent.mkdir(parents=True, exist_ok=True)
@@ -56,7 +56,7 @@ def drop(home: Home, path: Path, used_since: float | None = None) -> bool:
         return False  # another process deleted it
     fault_point("gc.aside")
     if _is_in_use(aside, used_since):
-        with suppress(OSError):  # it was rebuilt meanwhile, identically
+        with suppress(OSError):  # rebuilt identically in the meantime
             aside.rename(path)
             return False
     if aside.is_dir() and not aside.is_symlink():

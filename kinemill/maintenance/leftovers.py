@@ -12,13 +12,13 @@ from kinemill.store import MANIFEST
 from kinemill.store.home import Home
 from kinemill.tracking.maintenance import deleted_runs
 
-# Folders with temporary files; drop folders and files of users are never touched.
+# Folders with temporary files; drop folders and files of users are never deleted.
 _FOLDERS = ("store", "dagster", "runs", "alerts", "tune", "shadow", "backups", "artifacts")
 _PIECES = (".aside-*", ".mlflow-*", ".locks/use/*", *(f"{one}/**/.aside-*" for one in _FOLDERS))
 
 
 def pieces(home: Home, cutoff: float) -> Iterator[Item]:
-    """Yield temporary files that processes never moved to their place, last changed before a time.
+    """Yield abandoned temporary files, last changed before a time.
 
     Args:
         home: the home.
@@ -28,7 +28,7 @@ def pieces(home: Home, cutoff: float) -> Iterator[Item]:
     for path in [*staged, *(path for pattern in _PIECES for path in home.root.glob(pattern))]:
         is_deleted = path.name.startswith(("gone-", "forgotten-"))
         if is_deleted or _last_change(path) < cutoff:
-            why = "was about to be deleted" if is_deleted else "temporary file of a dead process"
+            why = "was being deleted" if is_deleted else "temporary file of a dead process"
             yield _item(home, "piece", path, why)
 
 
@@ -43,7 +43,7 @@ def damaged(home: Home, cutoff: float) -> Iterator[Item]:
     """Yield damaged artifacts that were quarantined before a time."""
     for path in (home.store / ".corrupt").glob("*"):
         if _last_change(path) < cutoff:
-            yield _item(home, "damaged outcome", path, "was damaged; rebuilt if needed")
+            yield _item(home, "damaged artifact", path, "damaged; rebuilt if needed")
 
 
 def training_logs(home: Home, cutoff: float, required: Collection[str]) -> Iterator[Item]:
@@ -52,7 +52,7 @@ def training_logs(home: Home, cutoff: float, required: Collection[str]) -> Itera
     Args:
         home: the home.
         cutoff: s since the epoch.
-        required: paths of models whose logs are kept.
+        required: paths of models with logs to keep.
     """
     locked = {one.lock for one in at_work(home)}
     for folder in sorted(home.runs.glob("*/*")):
@@ -109,6 +109,6 @@ def _item(home: Home, kind: str, path: Path, why: str, task: str = "") -> Item:
 
 
 def _last_change(path: Path) -> float:
-    """Return when anything in a file or folder last changed, s since the epoch."""
+    """Return the last change in a file or folder, s since the epoch."""
     inner = path.rglob("*") if path.is_dir() and not path.is_symlink() else ()
     return max((each.lstat().st_mtime for each in [path, *inner]), default=0.0)

@@ -1,4 +1,4 @@
-"""Liveness: which processes work in a home, and since when; artifacts in use are kept."""
+"""Liveness: processes that use a home, and their start; artifacts in use are kept."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ _IDLE = {"up", "maintenance", "alerts"}  # locks of processes that use no artifa
 
 @dataclass(frozen=True)
 class OldRun:
-    """A run of the orchestrator that ended long ago and is not the latest of anything.
+    """An old run of the orchestrator that is not the latest of its kind.
 
     Attributes:
-        id: of the run.
+        id: id of the run.
         task: name of its task, or "".
-        ended: s since the epoch.
-        files: its logs and its own storage.
+        ended: end of the run, s since the epoch.
+        files: its logs and storage.
     """
 
     id: str
@@ -30,7 +30,7 @@ class OldRun:
 
 
 class Orchestrator(Protocol):
-    """What maintenance needs from the program that runs pipelines."""
+    """Protocol of the program that runs pipelines."""
 
     def live_since(self) -> float | None:
         """Return the start of the oldest active run, s since the epoch, or None."""
@@ -53,7 +53,7 @@ class NoOrchestrator:
         return None
 
     def old_runs(self, cutoff: float) -> Iterable[OldRun]:
-        """Return none."""
+        """Return no runs."""
         del cutoff
         return ()
 
@@ -62,12 +62,12 @@ class NoOrchestrator:
 
 
 def at_work(home: Home) -> list[Holder]:
-    """Return the holders of locks of the home that use its artifacts."""
+    """Return the holders of locks that use artifacts of the home."""
     return [one for one in holders(home) if one.lock not in _IDLE]
 
 
 def oldest(home: Home, orchestrator: Orchestrator) -> float | None:
-    """Return the start of the oldest process at work, s since the epoch, or None."""
+    """Return the start of the oldest active process, s since the epoch, or None."""
     times = [datetime.fromisoformat(one.since).timestamp() for one in at_work(home)]
     since = orchestrator.live_since()
     return min([*times, *([] if since is None else [since])], default=None)

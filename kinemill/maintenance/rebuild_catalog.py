@@ -1,4 +1,4 @@
-"""Rebuild the catalog from the store: nothing is in it that the store does not hold."""
+"""Rebuild the catalog from the store, which contains all its data."""
 
 from kinemill import catalog
 from kinemill.errors import BadInput
@@ -11,16 +11,16 @@ from kinemill.task import load_task
 
 
 def rebuild_catalog(home: Home) -> Json:
-    """Replace the catalog by a new one, filled from the memberships and artifacts of each task.
+    """Replace the catalog by a new one from the memberships and artifacts of each task.
 
-    A task whose file cannot be loaded is filled by its next ingest, which checks every recording.
+    A task with an invalid file is filled by its next ingest, which checks every recording.
 
     Returns:
-        home, `backup` (the file of before, or null), and for each task its `recordings` and what
-        its `next` ingest does.
+        Home, `backup` (the previous file, or null), and for each task its `recordings` and the work
+        of its `next` ingest.
 
     Raises:
-        BadInput: A process works in the home.
+        BadInput: A process uses the home.
     """
     names = sorted(path.name for path in home.store.glob("members/*") if path.is_dir())
     with unused(home):

@@ -1,4 +1,4 @@
-"""Restore a home from a backup: completely to a temporary folder first, then in its place."""
+"""Restore a home from a backup: first to a temporary folder, then to its place."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ _NOTHING = {
     "backups",
     _ASIDE,
     RESTORE_MARKER,
-}  # entries that an empty home may have
+}  # entries of an empty home
 
 
 def restore(
@@ -33,22 +33,22 @@ def restore(
     """Restore a home to the state of a backup; check every file.
 
     All files are read and checked before any is moved to its place. Existing content is moved to
-    `.replaced-TIME/` in the home; the user can delete it. If the process is killed in between, the
-    home is marked as half restored, and another restore completes it.
+    `.replaced-TIME/` in the home, which the user can delete. If the process is killed in between,
+    the home is marked as partly restored, and another restore completes it.
 
     Args:
-        home: empty, unless `replace`.
-        source: a folder with backups.
+        home: the home, empty unless `replace`.
+        source: folder with backups.
         progress: receives messages.
-        at: beginning of the time of the backup; None: the last one.
-        replace: the home need not be empty.
+        at: prefix of the backup's time; None: the last backup.
+        replace: whether the home can have content.
 
     Returns:
-        the document of `kinemill admin restore`.
+        The document of `kinemill admin restore`.
 
     Raises:
-        BadInput: the home is not empty or in use, or there is no such backup.
-        CorruptArtifact: a file of the backup is damaged; the home is unchanged.
+        BadInput: The home is not empty or in use, or there is no such backup.
+        CorruptArtifact: A file of the backup is damaged; the home is unchanged.
     """
     made, files = open_backup(source, at)
     _check(home, files, replace=replace)
@@ -93,7 +93,7 @@ def _copy_file(source: Path, entry: Entry, aside: Path) -> None:
     stored = source / OBJECTS / entry.sha256[:2] / entry.sha256
     to = aside / entry.path
     if not to.resolve().is_relative_to(aside.resolve()):
-        raise BadInput(source, f"names a file outside of the home: {entry.path}")
+        raise BadInput(source, f"contains a file outside of the home: {entry.path}")
     to.parent.mkdir(parents=True, exist_ok=True)
     try:
         with stored.open("rb") as original:
@@ -107,7 +107,7 @@ def _copy_file(source: Path, entry: Entry, aside: Path) -> None:
 
 
 def _exchange(home: Home, aside: Path) -> str | None:
-    """Move the restored content to its place; return where the old content is."""
+    """Move the restored content to its place; return the folder of the old content."""
     (home.root / RESTORE_MARKER).touch()
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     old, moved = home.root / f".replaced-{stamp}", list[str]()

@@ -10,7 +10,7 @@ from kinemill.store.home import Home
 
 _MAGIC = b"SQLite format 3\x00"
 _SIDE_FILES = ("-wal", "-shm", "-journal")  # files of SQLite next to a database
-_PAGES = 1000  # copied at a time; writers continue in between
+_PAGES = 1000  # pages per step; writers continue in between
 _WAIT = 60.0  # s for a lock
 
 
@@ -28,7 +28,7 @@ def is_database(path: Path) -> bool:
 
 
 def belongs_to_database(path: Path) -> bool:
-    """Return whether SQLite keeps a file next to a database; copies do not need it."""
+    """Return whether a file is an auxiliary file of SQLite, which copies do not need."""
     return path.name.endswith(_SIDE_FILES)
 
 
@@ -36,7 +36,7 @@ def copy_database(source: Path, to: Path) -> None:
     """Copy a consistent state of a database by SQLite's online backup.
 
     Raises:
-        CorruptArtifact: it is damaged; there is no file at `to` then.
+        CorruptArtifact: It is damaged; `to` is then not created.
     """
     try:
         with (
@@ -48,7 +48,7 @@ def copy_database(source: Path, to: Path) -> None:
             (result,) = there.execute("PRAGMA quick_check(1)").fetchone()
     except sqlite3.DatabaseError as error:
         to.unlink(missing_ok=True)
-        raise CorruptArtifact(source, f"is no whole database ({error})") from error
+        raise CorruptArtifact(source, f"is not a complete database ({error})") from error
     if result != "ok":
         to.unlink(missing_ok=True)
         raise CorruptArtifact(source, f"is damaged: {result}", fix="restore it from a backup")

@@ -1,7 +1,7 @@
 """Upgrade a home to the installed versions: Dagster storage, MLflow, and documents of kinemill.
 
-Artifacts are addressed by content and never change. Memberships and the catalog may change, so they
-are rewritten here in the current format.
+Artifacts are addressed by content and never change. Memberships and the catalog can change, so they
+are rewritten in the current format.
 """
 
 from collections import Counter
@@ -24,7 +24,7 @@ from kinemill.store.locks import holders, lock
 from kinemill.task.protocols import Progress
 from kinemill.tracking import maintenance
 
-# Documents that may be rewritten, and their paths in the store.
+# Documents to rewrite, and their paths in the store.
 _CHANGING: tuple[tuple[Format, str], ...] = (
     (MEMBERSHIP, "members/*/*.json"),
     (CATALOG, "versions/*/*/*.json"),
@@ -36,10 +36,10 @@ class Part:
     """A part of a home with its own version.
 
     Attributes:
-        name: shown to the user.
-        current: its version.
-        target: the version that the installed packages need.
-        is_readable: whether they can read the current version.
+        name: displayed name.
+        current: version of the part.
+        target: version of the installed packages.
+        is_readable: whether the installed packages can read the current version.
     """
 
     name: str
@@ -49,19 +49,19 @@ class Part:
 
     @property
     def is_outdated(self) -> bool:
-        """Whether it needs an upgrade."""
+        """Whether the part needs an upgrade."""
         return self.current != self.target
 
 
 class Storage(Protocol):
-    """Storage in the home that another library upgrades."""
+    """Protocol of a storage in the home that another library upgrades."""
 
     def parts(self) -> Sequence[Part]:
-        """Return its parts."""
+        """Return the parts of the storage."""
         ...
 
     def upgrade(self) -> None:
-        """Upgrade all of it."""
+        """Upgrade all parts."""
         ...
 
 
@@ -83,13 +83,13 @@ class Mlflow:
 
 
 class Documents:
-    """Documents of kinemill that may change, and the home as a whole."""
+    """Documents of kinemill that can change, and the home as a whole."""
 
     def __init__(self, home: Home) -> None:
         self._home = home
 
     def parts(self) -> Sequence[Part]:
-        """Return each kind of document with the formats found."""
+        """Return each kind of document with its formats."""
         if not self._home.store.is_dir() and not self._home.has_registry:
             return ()  # an empty home
         parts = [Part("home", str(self._home.format), str(FORMAT))]
@@ -120,32 +120,32 @@ def _read_formats(home: Home, where: str) -> Iterator[tuple[Path, int]]:
         document = read_json(path)
         number = document.get("format", 1) if isinstance(document, dict) else None
         if not isinstance(number, int):
-            raise CorruptArtifact(path, "states no format", fix="restore it from a backup")
+            raise CorruptArtifact(path, "has no format", fix="restore it from a backup")
         yield path, number
 
 
 def upgrade(home: Home, orchestrator: Storage, progress: Progress, *, saved: bool = False) -> Json:
     """Upgrade all parts of a home to the installed versions, after a backup.
 
-    Nothing changes if nothing is outdated, so it may be called at any time. If it is killed, the
-    next call continues.
+    Nothing changes if nothing is outdated, so it can be called at any time. After a kill, the next
+    call continues.
 
     Args:
-        home: no process may work in it.
-        orchestrator: Dagster's storage.
+        home: the home; no process can use it.
+        orchestrator: storage of Dagster.
         progress: receives messages.
         saved: whether the user has backed up a shared database, which is not backed up here.
 
     Returns:
-        the document of `kinemill admin upgrade`.
+        The document of `kinemill admin upgrade`.
 
     Raises:
-        BadInput: a process works in the home, a part is of a newer version, or a shared database
-            is not backed up.
+        BadInput: A process uses the home, a part has a newer version, or a shared database is not
+            backed up.
     """
     if working := [one for one in holders(home) if one.lock != "maintenance"]:
         who = ", ".join(f"{one.command} ({one.pid}), {one.lock}" for one in working[:3])
-        raise BadInput(home.root, f"is in use by {who}", fix="stop them first")
+        raise BadInput(home.root, f"is in use by {who}", fix="stop these processes first")
     storages = [orchestrator, Mlflow(home), Documents(home)]
     with lock(home, "maintenance", progress.log_message):
         parts = [part for storage in storages for part in storage.parts()]
@@ -183,7 +183,7 @@ def _refuse_newer(home: Home, parts: Sequence[Part]) -> None:
 def _back_up(home: Home, *, saved: bool) -> str | None:
     """Copy the databases to a folder in the home; return its path."""
     if database() is not None and not saved:
-        fix = "save it with pg_dump, then: kinemill admin upgrade --saved"
+        fix = "back it up with pg_dump, then: kinemill admin upgrade --saved"
         raise BadInput("the shared database", "is not backed up by this command", fix=fix)
     to = home.root / "backups" / f"before-upgrade-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     copied = list(databases(home))

@@ -1,11 +1,11 @@
-"""Query language of recordings: text to a checked syntax tree, without data.
+"""Query language of recordings: from text to a validated syntax tree, without data.
 
     from kinemill.query import check, parse
 
     query = check(parse("robot = 'r7' and max(elbow_velocity) > 20"), units, metadata=None)
 
-`kinemill.search` runs a query on the recordings of a task; the task file checks its own,
-`dataset.where`, when it is loaded.
+`kinemill.search` runs a query on the recordings of a task. Loading a task file validates its
+`dataset.where`.
 """
 
 from kinemill.query.checks import Vocabulary, check, uses

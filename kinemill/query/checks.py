@@ -1,4 +1,4 @@
-"""Check of a query: names, types of comparisons, units and dates, each with its position."""
+"""Validation of a query: names, types of comparisons, units and dates, with positions."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -51,20 +51,20 @@ STATUSES = ("accepted", "partly", "quarantined", "released", "rejected", "supers
 WORDS = (*STATUSES, "validated", "edited")
 SPLITS = ("train", "validation", "test", "unused")
 EDITS = ("exclude", "split", "merge", "rename", "scale", "offset", "unit")
-META = "meta."  # prefix that makes any name a key of the metadata
+META = "meta."  # prefix of explicit metadata keys
 
 Conversion = Callable[[str, str], tuple[float, float]]  # (source, target) to scale and offset
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """What the names of a query can stand for.
+    """Valid names of a query.
 
     Attributes:
-        units: unit of each channel that is a number.
-        convert: scale and offset from one unit to another; raises `BadInput`.
-        metadata: known keys; None accepts every name as a key.
-        versions: whether a query may name splits and dataset versions.
+        units: unit of each numeric channel.
+        convert: (source, target unit) -> scale and offset; raises `BadInput`.
+        metadata: known keys; None: every name is a key.
+        versions: whether a query can use splits and dataset versions.
     """
 
     units: Mapping[str, str]
@@ -73,14 +73,14 @@ class Vocabulary:
     versions: bool = True
 
     def kind(self, operand: Operand) -> Kind:
-        """Return what a column holds."""
+        """Return the kind of values of a column."""
         if isinstance(operand, Statistic):
             return "number"
         return PROPERTIES.get(operand.name, "metadata")
 
 
 class Uses(NamedTuple):
-    """Columns that a query reads: properties, keys of the metadata, and statistics."""
+    """Columns of a query: properties, metadata keys, and statistics."""
 
     properties: frozenset[str]
     metadata: frozenset[str]
@@ -88,12 +88,12 @@ class Uses(NamedTuple):
 
 
 def metadata_key(name: str) -> str:
-    """Return the key of the metadata that a name stands for."""
+    """Return the metadata key of a name."""
     return name.removeprefix(META)
 
 
 def uses(query: Query) -> Uses:
-    """Return the columns that a query reads; a status word reads `status`, `edited` itself."""
+    """Return the columns of a query; a status word uses `status`, `edited` its own column."""
     operands = [*_operands(query)]
     names = {one.name for one in operands if isinstance(one, Name)}
     own = frozenset(names & PROPERTIES.keys())
@@ -118,16 +118,16 @@ def _operands(query: Query) -> Iterator[Operand]:
 
 
 def check(query: Query, vocabulary: Vocabulary) -> Query:
-    """Return a query whose numbers are in the units of their channels.
+    """Validate a query, and return it with numbers in the units of their channels.
 
-    The query of a view that was looked up replaces the view; another view stays as it is.
+    A resolved view is replaced by its query; an unresolved view is not changed.
 
     Args:
         query: the syntax tree.
         vocabulary: known names.
 
     Raises:
-        QueryError: A name is unknown, or a comparison has no meaning.
+        QueryError: A name is unknown, or a comparison is invalid.
     """
     match query:
         case And() | Or():
@@ -162,11 +162,11 @@ def _check_word(word: Word, vocabulary: Vocabulary) -> None:
     name = word.word
     if name in vocabulary.units:
         fix = f"compare a statistic, as in `max({name}) > 1`"
-        raise QueryError(word.position, f"`{name}` is a channel, no condition", fix=fix)
+        raise QueryError(word.position, f"`{name}` is a channel, not a condition", fix=fix)
     if name in PROPERTIES:
-        raise QueryError(word.position, f"`{name}` is compared with nothing", fix=_example(name))
+        raise QueryError(word.position, f"`{name}` has no comparison", fix=_example(name))
     fix = f"{nearest(name, list(WORDS))}; metadata need a comparison, as in `{name} = 'a'`"
-    raise QueryError(word.position, f"`{name}` is no status", fix=fix)
+    raise QueryError(word.position, f"`{name}` is not a status", fix=fix)
 
 
 def _example(name: str) -> str:
@@ -185,21 +185,21 @@ def _check_name(operand: Operand, vocabulary: Vocabulary) -> None:
     if isinstance(operand, Statistic):
         if operand.channel not in vocabulary.units:
             fix = nearest(operand.channel, list(vocabulary.units))
-            problem = f"`{operand.channel}` is no channel with numbers"
+            problem = f"`{operand.channel}` is not a numeric channel"
             raise QueryError(operand.position, problem, fix=fix)
         return
     name = operand.name
     if name in {"split", "version"} and not vocabulary.versions:
-        problem = f"`{name}` depends on dataset versions, which this rule makes"
+        problem = f"`{name}` depends on dataset versions, which this rule defines"
         raise QueryError(operand.position, problem, fix="use a tag or the metadata")
     if name in PROPERTIES:
         return
     if name in vocabulary.units:
         fix = f"use one of min, max, mean and std, as in `max({name})`"
-        raise QueryError(operand.position, f"`{name}` is a channel of many values", fix=fix)
+        raise QueryError(operand.position, f"`{name}` is a channel with many values", fix=fix)
     keys, key = vocabulary.metadata, metadata_key(name)
     if not key:
-        raise QueryError(operand.position, "the name is empty", expected="the name of a column")
+        raise QueryError(operand.position, "the name is empty", expected="a column name")
     if keys is not None and key not in keys:
         names = [*PROPERTIES, *keys] if name == key else list(keys)
         fix = nearest(key, names) if names else "no recording has metadata"
@@ -218,7 +218,7 @@ def _check_comparison(query: Compare, vocabulary: Vocabulary) -> Compare:
         problem = f"`like` compares texts, and {_spell(query.column)} is a {kind}"
         raise QueryError(query.position, problem, expected="=, !=, <, <=, > or >=")
     if kind in {"set", "version"} and query.operator not in {"=", "!=", "like"}:
-        problem = f"`{query.operator}` has no meaning for {_spell(query.column)}"
+        problem = f"`{query.operator}` does not apply to {_spell(query.column)}"
         raise QueryError(query.position, problem, expected="=, != or in")
     if query.operator == "like":
         return query
@@ -231,12 +231,12 @@ def _check_two_columns(
     kinds = {vocabulary.kind(column), vocabulary.kind(other)}
     if len(kinds) > 1 or not kinds <= {"text", "number", "metadata"}:
         problem = f"{_spell(column)} cannot be compared with {_spell(other)}"
-        fix = f"put it into quotes if it is a text: '{_spell(other)}'"
+        fix = f"quote it if it is a text: '{_spell(other)}'"
         raise QueryError(query.position, problem, expected="two numbers or two texts", fix=fix)
 
 
 def _checked(column: Operand, value: Literal, vocabulary: Vocabulary) -> Literal:
-    """Return a literal that fits its column."""
+    """Return a literal converted for its column."""
     kind = vocabulary.kind(column)
     if isinstance(value, Number) and value.unit and kind != "number":
         problem = f"{_spell(column)} has no unit"
@@ -257,7 +257,7 @@ def _checked(column: Operand, value: Literal, vocabulary: Vocabulary) -> Literal
 
 def _checked_number(column: Operand, value: Literal, vocabulary: Vocabulary) -> Number:
     if not isinstance(value, Number):
-        problem = f"{_spell(column)} is a number, and {value.value!r} is none"
+        problem = f"{_spell(column)} is a number, but {value.value!r} is not"
         raise QueryError(value.position, problem, expected="a number without quotes")
     if not value.unit:
         return value
@@ -274,14 +274,14 @@ def _checked_number(column: Operand, value: Literal, vocabulary: Vocabulary) -> 
             value.position, str(error), expected=f"a unit that converts to {own}"
         ) from error
     if isinstance(column, Statistic) and column.function == "std":
-        offset = 0.0  # a deviation in °C is one in K
+        offset = 0.0  # a difference in °C is one in K
     return Number(repr(scale * value.value + offset), own, value.position)
 
 
 def _checked_date(value: Literal) -> Literal:
     if isinstance(value, Text | Date) and read_span(value.value) is not None:
         return value
-    problem = f"`{spelled(value)}` is no date"
+    problem = f"`{spelled(value)}` is not a date"
     expected = "a date or time such as 2026-11-01 or 2026-11-01T14:30"
     raise QueryError(value.position, problem, expected=expected)
 
@@ -289,17 +289,17 @@ def _checked_date(value: Literal) -> Literal:
 def _check_version(value: Literal) -> None:
     is_number = isinstance(value, Number) and not value.unit and value.digits.isdecimal()
     if not is_number and value != Text("latest"):
-        problem = "is no version of a dataset"
+        problem = "is not a dataset version"
         expected = "a number such as 3, or 'latest'"
         raise QueryError(value.position, f"`{spelled(value)}` {problem}", expected=expected)
 
 
 def _check_choice(name: str, value: Text) -> None:
-    """Check a text that can have few values."""
+    """Check a text with a fixed set of values."""
     choices = {"status": (*STATUSES, NOT_VALIDATED), "split": SPLITS, "edited": EDITS}.get(name)
     if choices and value.value not in choices:
         fix = nearest(value.value, list(choices))
-        raise QueryError(value.position, f"{value.value!r} is no {name}", fix=fix)
+        raise QueryError(value.position, f"{value.value!r} is not a valid {name}", fix=fix)
 
 
 def _spell(operand: Operand) -> str:

@@ -1,4 +1,4 @@
-"""Dates of queries: a text such as `2026-11-01` as a span of time in UTC."""
+"""Dates of queries: a text such as `2026-11-01` is a span of time in UTC."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -8,9 +8,9 @@ _ISO = re.compile(rf"(\d{{4}})-(\d\d)(?:-(\d\d)(?:{_CLOCK})?)?\Z")
 
 
 def read_span(text: str) -> tuple[datetime, datetime] | None:
-    """Return the beginning of a span of time and that of the next one; None if it is no date.
+    """Return start and end of a span of time; None if the text is not a date.
 
-    A month, a day, a minute and a second are spans. A time without an offset is in UTC.
+    Spans are months, days, minutes and seconds. A time without an offset is in UTC.
     """
     match = _ISO.match(text.strip())
     if match is None:
@@ -20,7 +20,7 @@ def read_span(text: str) -> tuple[datetime, datetime] | None:
         start = datetime.fromisoformat(text.strip() if day else f"{text.strip()}-01")
         start = start.replace(tzinfo=start.tzinfo or UTC).astimezone(UTC)
         return start, start + _length(start, day, hour, second, fraction)
-    except (ValueError, OverflowError):  # February 30, or the end of the calendar
+    except (ValueError, OverflowError):  # such as February 30, or the end of the calendar
         return None
 
 

@@ -4,13 +4,13 @@ from kinemill.errors import BadInput
 
 
 class QueryError(BadInput):
-    """A query is wrong at one position.
+    """A query is invalid at one position.
 
     Args:
-        position: of the first wrong character, from 1.
-        problem: what is wrong there.
-        expected: what was expected instead.
-        fix: what to do, such as the nearest valid name.
+        position: position of the first invalid character, from 1.
+        problem: description of the problem.
+        expected: description of valid input.
+        fix: fix, such as the nearest valid name.
     """
 
     def __init__(
@@ -20,18 +20,18 @@ class QueryError(BadInput):
         super().__init__(f"query, character {position}", problem, expected=expected, fix=fix)
 
     def within(self, view: str, position: int) -> "QueryError":
-        """Return the error for a query that names a view with this error.
+        """Return the error for a query that uses a view with this error.
 
         Args:
             view: name of the view.
-            position: of its name in the query.
+            position: position of its name in the query.
         """
         problem = f"in the view @{view}, character {self.position}: {self.problem}"
         return QueryError(position, problem, expected=self.expected, fix=self.fix)
 
     @property
     def message(self) -> str:
-        """The error without `query`, for a setting that holds one."""
+        """The error without `query`, for a setting with a query."""
         parts = [f"character {self.position}: {self.problem}"]
         parts += [f"expected {self.expected}"] if self.expected else []
         return "; ".join([*parts, self.fix] if self.fix else parts)

@@ -33,16 +33,16 @@ from kinemill.query.syntax import (
 from kinemill.query.tokens import COMPARISONS, Token, tokenize
 from kinemill.registry import nearest
 
-DEEPEST = 50  # brackets and negations inside of each other
+DEEPEST = 50  # most nested brackets and negations
 _SETS = ("found", "tag", "edited")  # columns that hold several texts
 _FLIPPED = {"=": "=", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
 
 def parse(text: str) -> Query:
-    """Return the syntax tree of a query; names are not looked up.
+    """Return the syntax tree of a query; names are not validated.
 
     Raises:
-        QueryError: The text is no query; the message has the position and what was expected.
+        QueryError: The text is not a query; the message has the position and the expected input.
     """
     parser = _Parser(tokenize(text))
     query = parser.query(0)
@@ -124,7 +124,7 @@ class _Parser:
         return Word(column.name, column.position)
 
     def _flipped(self, literal: Literal) -> Query:
-        """Parse a comparison that begins with a literal: `20 < max(torque)`."""
+        """Parse a comparison that starts with a literal: `20 < max(torque)`."""
         token = self._next
         if token.kind != "operator" or token.value not in COMPARISONS:
             raise self._unexpected("a comparison, such as `< max(torque)`")
@@ -147,9 +147,9 @@ class _Parser:
             return Compare(Name(token.value, token.position), "=", text, token.position)
         if token.value not in FUNCTIONS:
             fix = nearest(token.value, [*FUNCTIONS, *_SETS])
-            raise QueryError(token.position, f"`{token.value}` is no function", fix=fix)
+            raise QueryError(token.position, f"`{token.value}` is not a function", fix=fix)
         if self._next.kind != "name":
-            raise self._unexpected("the name of a channel")
+            raise self._unexpected("a channel name")
         channel = self._advance()
         self._close(token)
         return Statistic(token.value, channel.value, token.position)
@@ -159,7 +159,7 @@ class _Parser:
             raise self._unexpected(f"`)` after the argument of {function.value}")
 
     def _test(self, column: Operand) -> Query | None:
-        """Parse what follows a column; None if nothing is tested."""
+        """Parse the test after a column; None without a test."""
         token = self._next
         if token.kind == "operator" and token.value in COMPARISONS:
             self._advance()
@@ -205,7 +205,7 @@ class _Parser:
         if token.kind == "date":
             self._advance()
             return Date(token.value, token.position)
-        fix = f"put texts into quotes: '{token.value}'" if token.kind == "name" else None
+        fix = f"quote texts: '{token.value}'" if token.kind == "name" else None
         raise self._unexpected("a quoted text, a number or a date", fix)
 
     def _text(self) -> Text:

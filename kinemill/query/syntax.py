@@ -1,4 +1,4 @@
-"""Syntax tree of a query, and its spelling."""
+"""Syntax tree of a query, and conversion to text."""
 
 import re
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ FUNCTIONS = ("min", "max", "mean", "std")
 
 @dataclass(frozen=True)
 class Name:
-    """A column: a property of recordings, or a key of the metadata."""
+    """A column: a property of recordings, or a metadata key."""
 
     name: str
     position: int = field(default=0, compare=False)
@@ -41,7 +41,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Number:
-    """A number as it was written, with its unit or ""."""
+    """A number as written, with its unit or ""."""
 
     digits: str
     unit: str = ""
@@ -66,13 +66,13 @@ Literal = Text | Number | Date
 
 
 def spelled(value: Literal) -> str:
-    """Return a literal as it was written, without quotes and unit."""
+    """Return a literal as written, without quotes and unit."""
     return value.digits if isinstance(value, Number) else value.value
 
 
 @dataclass(frozen=True)
 class Compare:
-    """Comparison of a column with a literal or another column; the operator may be `like`."""
+    """Comparison of a column with a literal or a column; the operator can be `like`."""
 
     column: Operand
     operator: str
@@ -103,8 +103,8 @@ class View:
 
     Attributes:
         name: without the @.
-        query: its own query; None: not looked up.
-        position: in the text of the query that names it.
+        query: its query; None: not resolved.
+        position: position in the query.
     """
 
     name: str
@@ -139,7 +139,7 @@ Query = And | Or | Not | Compare | Among | Word | View
 def spell(query: Query) -> str:
     """Return the text of a query: `parse(spell(query)) == query`.
 
-    The query of a view that was looked up replaces its name.
+    A resolved view is replaced by its query.
     """
     match query:
         case View():
@@ -157,7 +157,7 @@ def spell(query: Query) -> str:
 
 
 def parts_of(query: Query) -> tuple[Query, ...]:
-    """Return the queries that a query is made of; none of a condition."""
+    """Return the parts of a query; none for a condition."""
     match query:
         case And() | Or():
             return query.parts
@@ -177,7 +177,7 @@ def _condition(query: Among | Compare) -> str:
 
 
 def _inner(query: Query, outer: type[object]) -> str:
-    """Return the text of a part, in brackets where precedence or grouping needs them."""
+    """Return the text of a part, in brackets if precedence or grouping require them."""
     if isinstance(query, View) and query.query:
         return _inner(query.query, outer)
     needs = Or if outer is Or else And | Or

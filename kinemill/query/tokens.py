@@ -7,7 +7,7 @@ from typing import Literal
 
 from kinemill.query.errors import QueryError
 
-LONGEST = 10_000  # characters of a query
+LONGEST = 10_000  # longest query, characters
 KEYWORDS = frozenset({"and", "or", "not", "in", "like"})
 COMPARISONS = ("=", "!=", "<", "<=", ">", ">=")
 _DATE = r"\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+-]\d\d:\d\d)?)?"
@@ -27,7 +27,7 @@ _PATTERN = re.compile(
     re.VERBOSE,
 )
 _UNIT = re.compile(r"\s*([^\W\d_]|[°%])[\w°%*/^·.]*")
-# How other languages spell what this one has.
+# Operators of other languages, and their equivalents here.
 _SPELLINGS = {"==": "=", "<>": "!=", "&&": "and", "||": "or", "!": "not", "&": "and", "|": "or"}
 _SPELLINGS_PATTERN = re.compile("|".join(map(re.escape, sorted(_SPELLINGS, key=len, reverse=True))))
 
@@ -47,10 +47,10 @@ class Token:
     """One token.
 
     Attributes:
-        kind: what it is.
-        value: the name, the text without quotes, the digits, or the operator.
-        position: of its first character, from 1.
-        unit: of a number; "" without one.
+        kind: kind of token.
+        value: name, text without quotes, digits, or operator.
+        position: position of its first character, from 1.
+        unit: unit of a number; "" without one.
     """
 
     kind: Kind
@@ -59,7 +59,7 @@ class Token:
     unit: str = ""
 
     def describe(self) -> str:
-        """Return the token as messages name it."""
+        """Return a description of the token for messages."""
         if self.kind == "end":
             return "the end of the query"
         if self.kind == "text":
@@ -71,10 +71,10 @@ def tokenize(text: str) -> list[Token]:
     """Return the tokens of a query; the last one is the end.
 
     Raises:
-        QueryError: The query is too long, or has characters that begin no token.
+        QueryError: The query is too long, or has invalid characters.
     """
     if len(text) > LONGEST:
-        fix = "write the names into a tag, and query the tag"
+        fix = "add a tag to these recordings, and query the tag"
         expected = f"at most {LONGEST}"
         raise QueryError(
             LONGEST + 1, f"the query has {len(text)} characters", expected=expected, fix=fix
@@ -99,10 +99,10 @@ def _tokens(text: str) -> Iterator[Token]:
 
 
 def _token(kind: str, value: str, position: int) -> Token:
-    """Return a token that is no number."""
+    """Return a token that is not a number."""
     if kind == "version":
-        fix = f"put it into quotes: '{value}'"
-        raise QueryError(position, f"`{value}` is no number", expected="a number", fix=fix)
+        fix = f"quote it: '{value}'"
+        raise QueryError(position, f"`{value}` is not a number", expected="a number", fix=fix)
     if kind == "text":
         return Token("text", value[1:-1], position)
     if kind == "name" and value.lower() in KEYWORDS:
@@ -111,28 +111,28 @@ def _token(kind: str, value: str, position: int) -> Token:
 
 
 def _unit(text: str, at: int) -> str:
-    """Return the unit that follows a number, with the space before it; "" without one."""
+    """Return the unit after a number with the space before it; "" without one."""
     match = _UNIT.match(text, at)
     return "" if match is None or match[0].strip().lower() in KEYWORDS else match[0]
 
 
 def _unknown(text: str, at: int) -> QueryError:
-    """Return the error for characters that begin no token."""
+    """Return the error for invalid characters."""
     character = text[at]
     if character == "@":
         expected = "the name of a view, such as `@good_runs`"
-        return QueryError(at + 1, "`@` is followed by no name", expected=expected)
+        return QueryError(at + 1, "`@` has no name", expected=expected)
     if character in "'\"`":
         problem = f"the quote {character} is not closed"
         return QueryError(at + 1, problem, expected=f"{character} at its end")
     match = _SPELLINGS_PATTERN.match(text, at)
     if match:
         return QueryError(
-            at + 1, f"`{match[0]}` is no operator", fix=f"write `{_SPELLINGS[match[0]]}`"
+            at + 1, f"`{match[0]}` is not an operator", fix=f"write `{_SPELLINGS[match[0]]}`"
         )
     return QueryError(
         at + 1,
-        f"the character {character!r} has no meaning here",
+        f"the character {character!r} is not valid here",
         expected="a name, a quoted text, a number, an operator or a bracket",
-        fix="put names with other characters into backticks: `robot-id`",
+        fix="quote names with other characters by backticks: `robot-id`",
     )

@@ -1,4 +1,4 @@
-"""Views in queries: `@good_runs` stands for the query that was saved under this name."""
+"""Views in queries: `@good_runs` is a saved query with this name."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -8,12 +8,12 @@ from kinemill.query.parser import DEEPEST, parse
 from kinemill.query.syntax import And, Not, Or, Query, View, parts_of
 from kinemill.registry import nearest
 
-MOST = 100  # views in a query, each counted as often as it is named
-_DEEPEST = 2 * DEEPEST + 2  # levels of a syntax tree; a bracket adds `or` and `and`
+MOST = 100  # most views in a query, with repetitions
+_DEEPEST = 2 * DEEPEST + 2  # most levels of a syntax tree; a bracket adds `or` and `and`
 
 
 def view_names(query: Query) -> Iterator[str]:
-    """Yield the names of the views that a query names itself."""
+    """Yield the names of the views in a query, without those of nested views."""
     if isinstance(query, View):
         yield query.name
         return
@@ -22,22 +22,22 @@ def view_names(query: Query) -> Iterator[str]:
 
 
 def expand(query: Query, views: Mapping[str, str], name: str | None = None) -> Query:
-    """Return a query with the query of each view, and of the views within it.
+    """Return a query with all views resolved, including nested ones.
 
     Args:
         query: the syntax tree.
         views: text of each saved query by name.
-        name: name of the view that the query is, if it is one.
+        name: name of the query if it is a view.
 
     Raises:
-        QueryError: A view is unknown, refers to itself or has a wrong query, or the query becomes
-            too large.
+        QueryError: A view is unknown, refers to itself or has an invalid query, or the query
+            becomes too large.
     """
     return _Expansion(views).expand(query, (name,) if name else (), 0)
 
 
 class _Expansion:
-    """The views of a query, and how many of them it names."""
+    """Expansion of the views of a query, with their number."""
 
     def __init__(self, views: Mapping[str, str]) -> None:
         self._views, self._count = views, 0
@@ -65,7 +65,7 @@ class _Expansion:
             raise QueryError(position, f"there is no view @{name}", fix=fix)
         self._count += 1
         if self._count > MOST or depth > _DEEPEST:
-            problem = "the query is too large with the queries of its views"
+            problem = "the query is too large after the expansion of its views"
             expected = f"at most {MOST} views, nested at most {_DEEPEST} levels deep"
             raise QueryError(position, problem, expected=expected)
         try:

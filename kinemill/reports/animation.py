@@ -1,15 +1,15 @@
-"""Moving pictures as inline SVG: no script, nothing to download, in the page's own colors."""
+"""Animations as inline SVG, without scripts and downloads, in the colors of the page."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-PANEL, COLUMNS = 240, 3  # px, width and height of one run; runs in a row
-RATE = 25.0  # places a second; the browser moves evenly between them
+PANEL, COLUMNS = 240, 3  # px, width and height of one run; runs per row
+RATE = 25.0  # keyframes per second; browsers interpolate
 HALF = PANEL / 2
 
-# What hangs at the first point, at the others; both are turned into nothing else by a browser.
+# Markers of the first point and of the other points.
 _MARKS = (
     '<defs><marker id="cart" markerUnits="userSpaceOnUse" markerWidth="20" markerHeight="12" '
     'refX="10" refY="6"><rect class="link" x="1" y="1" width="18" height="10"/></marker>'
@@ -19,14 +19,14 @@ _MARKS = (
 
 
 def animated_links(runs: Sequence[NDArray[np.float64]], dt: float, label: str) -> str:
-    """Draw runs of links side by side, each over and over again.
+    """Draw runs of links side by side, each in an endless loop.
 
-    Rows from the first on that is not finite are left out.
+    A run ends before its first row that is not finite.
 
     Args:
-        runs: for each the ends of the links, (N, P, 2) m, x to the right, z up.
+        runs: ends of the links of each run, (N, P, 2) m, x to the right, z up.
         dt: time between two rows, s.
-        label: what is seen, for those who do not see it.
+        label: description for screen readers.
     """
     finite_runs = [run[: _finite(run)] for run in runs]
     columns = min(COLUMNS, len(finite_runs))
@@ -45,13 +45,13 @@ def animated_links(runs: Sequence[NDArray[np.float64]], dt: float, label: str) -
 
 
 def _finite(run: NDArray[np.float64]) -> int:
-    """Return how many rows there are before one that is not finite."""
+    """Return the number of rows before the first that is not finite."""
     lost = ~np.isfinite(run).all(axis=(1, 2))
     return int(lost.argmax()) if lost.any() else len(run)
 
 
 def _panel(run: NDArray[np.float64], every: int, dt: float, reach: float) -> str:
-    """Draw one run: the rail through its first joint, its links, and how far in time it is."""
+    """Draw one run: the rail through its first joint, its links, and a time bar."""
     if not len(run):
         return ""
     points = np.rint(run[::every] * [1.0, -1.0] * (10.0 * HALF / reach)) / 10.0 + 0.0  # no -0

@@ -1,4 +1,4 @@
-"""Line charts as inline SVG: sharp at any size, in the page's own colors, nothing to download."""
+"""Line charts as inline SVG: scalable, in the colors of the page, without downloads."""
 
 import math
 from collections.abc import Sequence
@@ -8,14 +8,14 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
-PAD_LEFT, PAD_RIGHT, PAD_TOP, PAD_BOTTOM = 46, 14, 20, 40  # margins with the labels, px
-_NARROW = 500  # px; a phone shows this width
-POINTS = 1000  # columns of px in which the lowest and highest value are drawn
+PAD_LEFT, PAD_RIGHT, PAD_TOP, PAD_BOTTOM = 46, 14, 20, 40  # margins for the labels, px
+_NARROW = 500  # px; width on a phone
+POINTS = 1000  # pixel columns, each with its lowest and highest value
 
 
 @dataclass(frozen=True)
 class Line:
-    """One curve: its label, the class that gives it its color, and its points.
+    """One curve: label, CSS class of its color, and points.
 
     A staircase holds each value until the next, as actions do.
     """
@@ -39,7 +39,7 @@ class Whisker:
 
 @dataclass(frozen=True)
 class Band:
-    """A stretch of x marked over the whole height, as what a check found there."""
+    """A range of x marked over the whole height, such as a finding of a check."""
 
     start: float
     stop: float
@@ -49,7 +49,7 @@ class Band:
 
 @dataclass(frozen=True)
 class Frame:
-    """Size in px, range of x and y, and how they become px."""
+    """Size in px, ranges of x and y, and conversion to px."""
 
     width: int
     height: int
@@ -57,19 +57,19 @@ class Frame:
     y: tuple[float, float]
 
     def px(self, value: float) -> float:
-        """Return the horizontal place of `value`."""
+        """Return the horizontal position of `value`, px."""
         share = (value - self.x[0]) / (self.x[1] - self.x[0])
         return PAD_LEFT + share * (self.width - PAD_LEFT - PAD_RIGHT)
 
     def py(self, value: float) -> float:
-        """Return the vertical place of `value`, kept near the frame."""
+        """Return the vertical position of `value`, px, clamped near the frame."""
         share = (value - self.y[0]) / (self.y[1] - self.y[0])
         share = min(max(share, -1.0), 2.0)
         return self.height - PAD_BOTTOM - share * (self.height - PAD_TOP - PAD_BOTTOM)
 
 
 def axis_label(quantity: str, unit: str) -> str:
-    """Return the label of an axis: the quantity, and its unit if it has one."""
+    """Return the label of an axis: the quantity and its unit, if any."""
     return f"{quantity}, {unit}" if unit else quantity
 
 
@@ -85,16 +85,16 @@ def line_chart(
     """Draw `lines`.
 
     Args:
-        lines: the last one lies on top.
-        labels: of the horizontal and the vertical axis, with units, see `axis_label`.
+        lines: the curves; the last one is on top.
+        labels: labels of the horizontal and the vertical axis, see `axis_label`.
         size: width and height, px; scales with the page.
-        y: range of the vertical axis; default: all values, with room.
-        whiskers: intervals.
-        bands: marked stretches, behind the lines.
+        y: range of the vertical axis; default: all values, with a margin.
+        whiskers: intervals at single x.
+        bands: marked ranges of x, behind the lines.
     """
     frame = Frame(*size, _range_x(lines), y or value_range(lines))
     kind = ' class="wide"' if frame.width > _NARROW else ""
-    clip = f"inside-{frame.width}-{frame.height}"  # charts of a size may share it
+    clip = f"inside-{frame.width}-{frame.height}"  # charts of equal size can share it
     parts = [
         f'<svg{kind} viewBox="0 0 {frame.width} {frame.height}" role="img" '
         f'aria-label="{escape(f"{labels[1]} over {labels[0]}")}">',
@@ -118,7 +118,7 @@ def line_chart(
 
 
 def value_range(lines: Sequence[Line]) -> tuple[float, float]:
-    """Return the smallest and largest finite y, with a little room around them."""
+    """Return the smallest and largest finite y, with a margin."""
     values = np.concatenate([line.y for line in lines])
     values = values[np.isfinite(values)]
     if not len(values):
@@ -131,7 +131,7 @@ def value_range(lines: Sequence[Line]) -> tuple[float, float]:
 def thinned(
     x: NDArray[np.float64], y: NDArray[np.float64], points: int = POINTS
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Keep the lowest and the highest value of each column of px: (n,) -> (m,), m <= 2 points."""
+    """Keep the lowest and highest value of each pixel column: (n,) -> (m,), m <= 2 points."""
     if len(y) <= 2 * points:
         return x, y
     edges = np.linspace(0, len(y), points + 1).astype(int)[:-1]
@@ -149,7 +149,7 @@ def _range_x(lines: Sequence[Line]) -> tuple[float, float]:
 
 
 def ticks(low: float, high: float, about: int = 4) -> list[float]:
-    """Return round numbers between `low` and `high`, 1, 2 or 5 times a power of ten apart."""
+    """Return round numbers from `low` to `high`, at steps of 1, 2 or 5 times a power of ten."""
     raw = (high - low) / about
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= raw)
@@ -159,7 +159,7 @@ def ticks(low: float, high: float, about: int = 4) -> list[float]:
 
 
 def number(value: float) -> str:
-    """Spell a number with three digits; a dash if it is none."""
+    """Return a number with three digits as text; a dash for None or NaN."""
     if not math.isfinite(value):
         return "–"
     if value and not 1e-3 <= abs(value) < 1e5:
@@ -182,7 +182,7 @@ def _axes(frame: Frame) -> list[str]:
 
 
 def _below(frame: Frame, tick: float, y: float) -> str:
-    """Write a number under the axis; at the right edge it ends there, so that all of it is seen."""
+    """Write a number under the axis; at the right edge it is right-aligned, to fit."""
     x, text = frame.px(tick), _round(tick)
     if x + 3.5 * len(text) > frame.width:  # 7 px a digit at most
         return _text("tick", frame.width - 1.0, y, text, "end")
@@ -194,7 +194,7 @@ def _round(tick: float) -> str:
 
 
 def _band(frame: Frame, band: Band) -> str:
-    """Draw a marked stretch, at least 2 px wide so that a single row is seen."""
+    """Draw a marked range, at least 2 px wide, so that a single row is visible."""
     start, end = frame.px(band.start), frame.px(band.stop)
     width = max(end - start, 2.0)
     return (

@@ -1,4 +1,4 @@
-"""HTML components of reports: tables, cards, marks, cells with bars."""
+"""HTML components of reports: tables, cards, check marks, cells with bars."""
 
 import importlib.resources
 import re
@@ -11,24 +11,24 @@ from kinemill.reports.charts import number
 
 _HEADING = re.compile(r'<h2(?: id="[^"]*")?>(.*?)</h2>', re.DOTALL)
 _CONTENTS = re.compile(r'<nav class="contents".*?</nav>', re.DOTALL)
-_FEWEST = 3  # sections of a page with a table of contents
+_FEWEST = 3  # least number of sections for a table of contents
 
 
 def style() -> str:
-    """Return the style sheet that every page contains inline."""
+    """Return the inline style sheet of all pages."""
     return importlib.resources.files("kinemill.reports").joinpath("page.css").read_text("utf-8")
 
 
 def html_page(
-    title: str, sections: Sequence[str], footer: str = "Made by kinemill.", css: str = ""
+    title: str, sections: Sequence[str], footer: str = "Created by kinemill.", css: str = ""
 ) -> str:
     """Return an HTML page without external links, with a table of contents of its sections.
 
     Args:
-        title: of the browser tab, plain text.
-        sections: HTML.
-        footer: HTML.
-        css: rules in addition to the style sheet.
+        title: title of the browser tab, plain text.
+        sections: HTML of the sections.
+        footer: HTML of the footer.
+        css: additional CSS rules.
     """
     return with_contents(
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
@@ -39,9 +39,9 @@ def html_page(
 
 
 def with_contents(page: str) -> str:
-    """Return a page with an id for each `h2`, and links to them if there are at least three.
+    """Return a page with an id for each `h2`, and a table of contents for three or more.
 
-    A table of contents that the page has is replaced, so sections can be added to a finished page.
+    An existing table of contents is replaced, so sections can be added to a finished page.
     """
     links: dict[str, str] = {}
 
@@ -61,7 +61,7 @@ def with_contents(page: str) -> str:
 
 
 def legend(styles: Mapping[str, str]) -> str:
-    """Return the key to the colors: text by style."""
+    """Return the legend of the colors: text by style."""
     items = (
         f'<span><i class="edge-{style}"></i>{escape(text)}</span>' for style, text in styles.items()
     )
@@ -69,7 +69,7 @@ def legend(styles: Mapping[str, str]) -> str:
 
 
 def figure(name: str, unit: str, chart: str) -> str:
-    """Return a chart with its name and unit above it."""
+    """Return a chart with name and unit above."""
     caption = f'<span class="name">{escape(name)}</span><span class="unit">{escape(unit)}</span>'
     return f"<figure><figcaption>{caption}</figcaption>{chart}</figure>"
 
@@ -82,10 +82,10 @@ def table(
     even: bool = False,
     fixed: bool = False,
 ) -> str:
-    """Return a table; columns from `numbers_from` on are right-aligned, equally wide if `even`.
+    """Return a table; columns from `numbers_from` are right-aligned, with `even` equally wide.
 
-    With `fixed` it is never wider than the page: long text breaks, and on a phone each row is a
-    block in which the heads stand before the cells.
+    With `fixed` it is never wider than the page: long text wraps, and on a phone each row is a
+    block with headings before the cells.
     """
     kinds = ["number" if index >= numbers_from else "text" for index in range(len(heads))]
     head = "".join(
@@ -108,7 +108,7 @@ def table(
 
 
 def card(what: str, big: str, small: str, more: str, tone: str = "") -> str:
-    """Return a card with one big number; `tone` colors it: `good` or `bad`."""
+    """Return a card with one large number; `tone` sets its color: `good` or `bad`."""
     return (
         f'<div class="card {tone}-card"><div class="what">{what}</div>'
         f'<div class="big">{big} <small>{small}</small></div><div class="more">{more}</div></div>'
@@ -116,7 +116,7 @@ def card(what: str, big: str, small: str, more: str, tone: str = "") -> str:
 
 
 def mark(passed: bool) -> str:
-    """Return a tick or a cross."""
+    """Return a check mark or a cross."""
     return '<b class="good">✓</b>' if passed else '<b class="bad">✕</b>'
 
 
@@ -131,9 +131,9 @@ def error_cells(
     """Return a cell for each model: error, bar and interval if known; the best in bold.
 
     Args:
-        values: by model, `model` first.
-        intervals: by model, where known.
-        worse: whether another model is significantly better: `model` is red then.
+        values: errors by model, `model` first.
+        intervals: confidence intervals by model, if known.
+        worse: whether another model is significantly better; `model` is then red.
     """
     finite = [value for value in values.values() if np.isfinite(value)]
     best, most = min(finite, default=0.0), max(finite, default=1.0) or 1.0

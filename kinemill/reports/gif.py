@@ -6,19 +6,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-RATE, MOST, WIDE = 15.0, 150, 240  # pictures a second; pictures in all; px, of the longer side
+RATE, MOST, WIDE = 15.0, 150, 240  # largest frame rate, number of frames, and longer side, px
 
 
 def animated_image(
     frames: NDArray[np.uint8], dt: float, kind: str = "WEBP", wide: int = WIDE
 ) -> bytes:
-    """Return an animated picture that plays over and over, in real time.
+    """Return an animated image in an endless loop, in real time.
 
     Args:
-        frames: (N, H, W, 3).
-        dt: time between two of them, s.
+        frames: (N, H, W, 3) uint8.
+        dt: time between two frames, s.
         kind: `WEBP` or `GIF`.
-        wide: px of the longer side; smaller pictures stay as they are.
+        wide: longer side, px; smaller images are not enlarged.
     """
     from PIL import Image
 
@@ -29,7 +29,7 @@ def animated_image(
         picture.thumbnail((wide, wide), Image.Resampling.BOX)
     file = io.BytesIO()
     first, *rest = images
-    # A GIF counts in hundredths of a second, and browsers slow down what is quicker than two.
+    # GIF has steps of 0.01 s, and browsers slow down delays below 0.02 s.
     duration = max(20, 10 * round(100 * frame_seconds))
     extra: dict[str, Any] = {"quality": 60, "method": 2} if kind == "WEBP" else {"optimize": True}
     first.save(file, kind, save_all=True, append_images=rest, duration=duration, loop=0, **extra)

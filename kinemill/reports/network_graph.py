@@ -9,13 +9,13 @@ WIDE, TALL, GAP_X, GAP_Y = 128, 40, 52, 14  # px of a box, between columns, betw
 
 @dataclass(frozen=True)
 class Block:
-    """A box.
+    """A box of the graph.
 
     Attributes:
-        name: of it, unique.
-        title: what is written large.
-        below: what is written small.
-        after: names of the boxes whose values it takes.
+        name: unique name.
+        title: large text.
+        below: small text.
+        after: names of the boxes of its inputs.
     """
 
     name: str
@@ -29,10 +29,10 @@ class Operation:
     """An operation of a network.
 
     Attributes:
-        inputs: names of the values that it takes.
+        inputs: names of its inputs.
         outputs: names of its results.
         matrix: shape of its learned matrix; empty without one.
-        function: name of a function that is worth a mention, such as `tanh`.
+        function: name of a displayed function, such as `tanh`.
     """
 
     inputs: Sequence[str]
@@ -44,17 +44,17 @@ class Operation:
 def blocks_of_operations(
     inputs: Mapping[str, str], operations: Iterable[Operation], outputs: Mapping[str, str]
 ) -> list[Block]:
-    """Return inputs, learned matrices and outputs of a network, and what takes from what.
+    """Return inputs, learned matrices and outputs of a network, with their connections.
 
-    Functions between two of them are listed at the later one.
+    Functions between two boxes are listed at the later one.
 
     Args:
-        inputs: shape by name.
-        operations: in the order of computation.
-        outputs: shape by name.
+        inputs: shape of each input by name.
+        operations: operations in the order of computation.
+        outputs: shape of each output by name.
     """
     blocks = [Block(name, name, shape) for name, shape in inputs.items()]
-    sources = {name: {name: None} for name in inputs}  # of a value: boxes, in order
+    sources = {name: {name: None} for name in inputs}  # boxes of each value, in order
     functions = {name: dict[str, None]() for name in inputs}
     for operation in operations:
         sources_of_one = _joined(sources, operation.inputs)
@@ -76,7 +76,7 @@ def blocks_of_operations(
 
 
 def _nearest(blocks: list[Block], candidates: dict[str, None]) -> tuple[str, ...]:
-    """Return those boxes that are not seen through another one of them anyway."""
+    """Return the boxes that are not already inputs of another of them."""
     above: dict[str, set[str]] = {}
     for block in blocks:
         above[block.name] = {*block.after, *(one for name in block.after for one in above[name])}
@@ -92,7 +92,7 @@ _COLORS = "--card:#fff;--ink:#222;--soft:#666;--line:#999;--model:#2563eb;backgr
 
 
 def drawing(blocks: Sequence[Block]) -> str:
-    """Draw boxes as a separate SVG file, which needs no style sheet of a page."""
+    """Draw boxes as a separate SVG file with its own colors."""
     return network(
         blocks,
         f'xmlns="http://www.w3.org/2000/svg" font-family="sans-serif" style="{_COLORS}"',
@@ -100,11 +100,11 @@ def drawing(blocks: Sequence[Block]) -> str:
 
 
 def network(blocks: Sequence[Block], attributes: str = "") -> str:
-    """Draw boxes from left to right, each behind all that it takes from.
+    """Draw boxes from left to right, each after its inputs.
 
     Args:
-        blocks: in an order in which each comes after those that it takes from.
-        attributes: of the element; default: as wide as the page, at most in full size.
+        blocks: boxes, each after its inputs.
+        attributes: attributes of the element; default: width of the page, at most full size.
     """
     depth: dict[str, int] = {}
     for block in blocks:

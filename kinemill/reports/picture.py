@@ -1,4 +1,4 @@
-"""Figures without a display: they draw into files, and notebooks show them as PNG."""
+"""Figures without a display, written to files or displayed by notebooks as PNG."""
 
 from io import BytesIO
 
@@ -9,7 +9,7 @@ DPI = 110
 
 
 class Picture(Figure):
-    """A matplotlib figure that belongs to no window and changes no setting of matplotlib.
+    """A matplotlib figure without a window, which does not change settings of matplotlib.
 
     Args:
         size: width and height, inches.
@@ -21,7 +21,7 @@ class Picture(Figure):
         FigureCanvasAgg(self)
 
     def png(self) -> bytes:
-        """Draw the figure as PNG; equal figures give equal bytes."""
+        """Return the figure as PNG; equal figures have equal bytes."""
         file = BytesIO()
         # No creation date or version in the file.
         self.savefig(file, format="png", dpi=DPI, metadata={"Software": None})

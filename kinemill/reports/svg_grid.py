@@ -1,25 +1,25 @@
-"""Several charts as one SVG that stands for itself, for places that show no HTML."""
+"""Several charts as one self-contained SVG, for places without HTML."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
 
 from kinemill.reports.components import style
 
-MOST = 12  # charts on a sheet
-_TITLE = 18  # px, above a chart
+MOST = 12  # most charts
+_TITLE = 18  # height of a title, px
 _FONT = "text { font-family: system-ui, sans-serif; }"
 
 
 def sheet(
     charts: Sequence[tuple[str, str]], size: tuple[int, int], columns: int, key: Mapping[str, str]
 ) -> str:
-    """Put charts of one size side by side.
+    """Arrange charts of equal size in a grid.
 
     Args:
-        charts: what is above each, and the chart, inline SVG.
-        size: width and height of each, px.
-        columns: charts in a row.
-        key: what each color, a name of the style sheet, stands for.
+        charts: title and inline SVG of each chart.
+        size: width and height of each chart, px.
+        columns: charts per row.
+        key: legend, color name of the style sheet and text.
     """
     width, height = size[0], size[1] + _TITLE
     parts = [

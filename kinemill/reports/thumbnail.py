@@ -1,4 +1,4 @@
-"""Thumbnail: a small drawing of a few channels over time, without axes, for a row of a table."""
+"""Thumbnail: a small plot of a few channels over time, without axes, for a table row."""
 
 from collections.abc import Mapping
 from html import escape
@@ -8,16 +8,16 @@ from numpy.typing import NDArray
 
 from kinemill.reports.charts import thinned
 
-WIDTH, HEIGHT = 200, 34  # px of one channel
-POINTS = 80  # columns of a curve
+WIDTH, HEIGHT = 200, 34  # px, width and height of one channel
+POINTS = 80  # pixel columns of a curve
 
 
 def thumbnail(seconds: NDArray[np.float64], channels: Mapping[str, NDArray[np.float64]]) -> str:
-    """Return an SVG with one curve below the other, each scaled to its own range.
+    """Return an SVG with curves below each other, each scaled to its range.
 
     Args:
         seconds: time of each row (n,), s.
-        channels: values (n,) by name; NaN leaves a gap.
+        channels: values (n,) by name; NaN is a gap.
     """
     curves = [
         f'<path class="line value" d="{_path(seconds, values, HEIGHT * number)}">'

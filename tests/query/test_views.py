@@ -24,7 +24,7 @@ def test_a_view_stands_for_its_query_in_brackets():
     [
         ("accepted and @goood", 14, "there is no view @goood; did you mean 'good'?"),
         ("@self", 1, "character 5: the view @self refers to itself: @self -> @self"),
-        ("accepted and @", 14, "`@` is followed by no name"),
+        ("accepted and @", 14, "`@` has no name"),
         ("@good = 3", 7, "found `=`"),
     ],
 )
