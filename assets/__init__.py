@@ -6,7 +6,7 @@ It computes nothing itself.
 
 from kinemill.task import Task
 
-# Asset by module of the stage. A stage may depend only on stages above it; a test checks that.
+# Asset by module of the stage. A stage depends only on stages above it, checked by a test.
 CHAIN = {
     "ingest": "recordings",
     "validate": "episodes",
@@ -24,7 +24,7 @@ _OF_DYNAMICS = ("references",)
 
 
 def stages_of(task: Task) -> dict[str, str]:
-    """Return the stages of a task: a part of `CHAIN`.
+    """Return the stages of a task, a subset of `CHAIN`.
 
     Tasks without logs start at `dataset`; policies have no references.
     """

@@ -2,9 +2,9 @@
 
 Input: dataset. Copies are physically consistent and determined by the seed and the episode's id.
 Validation and test episodes are not augmented. Copies that fail a physical check are dropped and
-counted. The table shows the share of episodes per augmentation, the picture one episode before and
-after. Scaling is that of the original episodes. Rebuilt when the dataset or the task's `augment`
-part changes.
+counted. The table shows the share of episodes per augmentation, the picture an episode before and
+after. Scaling uses the original episodes. Rebuilt when the dataset or the task's `augment` part
+changes.
 """
 
 from dataclasses import asdict
@@ -17,7 +17,7 @@ from kinemill_dagster.assets.stage import ChainSettings, Events, emit, get_task_
 
 
 def make(settings: ChainSettings) -> dg.AssetsDefinition:
-    """Make the asset `training_set` of a task."""
+    """Return the asset `training_set` of a task."""
 
     @stage(settings, "training_set", __doc__, after=["dataset"], kinds={"numpy"})
     def training_set(context: dg.AssetExecutionContext, dataset: ArtifactRef) -> Events:

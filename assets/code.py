@@ -1,4 +1,4 @@
-"""Code version of an asset, and references to the code and the task file it is made from."""
+"""Code version of an asset, and references to its code and its task file."""
 
 import ast
 import importlib
@@ -16,15 +16,15 @@ from kinemill.task import Task
 
 _VERSION = "VERSION"
 _SUBMODULES = {"references": "verify.references.stage"}
-_CARD = "environments.card"  # in place of a dataset, for tasks without logs
+_CARD = "environments.card"  # instead of a dataset, for tasks without logs
 
 
 def code_version(task: Task, stage: str) -> str:
-    """Return the version of a stage's results; a new one makes assets stale in Dagster.
+    """Return the version of a stage's results; a change makes assets stale in Dagster.
 
     Args:
         task: the task.
-        stage: the stage, as in `CHAIN`.
+        stage: name of the stage in `CHAIN`.
     """
     module = _SUBMODULES.get(stage, f"{stage}.stage")
     if stage == "dataset" and not task.learn.from_logs:
@@ -34,7 +34,7 @@ def code_version(task: Task, stage: str) -> str:
 
 @cache
 def _version_of(module: str) -> int:
-    """Return VERSION of a module of `kinemill`, from its source: some modules import torch."""
+    """Return VERSION of a module of `kinemill` from its source, without importing torch."""
     path = Path(kinemill.__path__[0]).joinpath(*module.split(".")).with_suffix(".py")
     for node in ast.parse(path.read_text()).body:
         match node:
@@ -49,9 +49,9 @@ def _version_of(module: str) -> int:
 
 
 def code_references(task: Task, body: Callable[..., object]) -> dict[str, Any]:
-    """Return the metadata with the locations of an asset's code and of its task file.
+    """Return metadata with the locations of an asset's code and task file.
 
-    Files in a git checkout with a remote are linked there too, at the commit that is checked out.
+    Files in a git checkout with a remote also have a link to the remote, at the current commit.
     """
     code, line = _source_of(body.__code__.co_filename), body.__code__.co_firstlineno
     locations = [(code, line)] if code else []
@@ -71,7 +71,7 @@ def _references(path: Path, line: int) -> list[dg.LocalFileCodeReference | dg.Ur
 
 @cache
 def _source_of(file: str) -> Path | None:
-    """Return the source file that a function was compiled from, or None."""
+    """Return the source file of a function, or None."""
     path = Path(file).resolve()
     return path if path.is_file() else None
 
@@ -87,13 +87,13 @@ def _url(path: Path, line: int) -> str | None:
 
 @cache
 def _checkout_of(folder: Path) -> Path | None:
-    """Return the root of the git checkout that a folder is in, or None."""
+    """Return the root of the git checkout of a folder, or None."""
     return next((one for one in (folder, *folder.parents) if (one / ".git").exists()), None)
 
 
 @cache
 def _address_of_files(root: Path) -> str | None:
-    """Return the address of the files of a git checkout on the server."""
+    """Return the address of a git checkout's files on the server, or None."""
     remote, commit = _git(root, "remote", "get-url", "origin"), _git(root, "rev-parse", "HEAD")
     address = _web_address(remote) if remote else None
     if commit is None or address is None:
@@ -102,12 +102,12 @@ def _address_of_files(root: Path) -> str | None:
 
 
 def _web_address(remote: str) -> str | None:
-    """Return the web address of a remote: of https, and of ssh as `git@host:path`."""
+    """Return the web address of an https remote, or an ssh remote `git@host:path`."""
     remote = remote.removesuffix("/").removesuffix(".git")
     if remote.startswith("git@"):
         host, _, path = remote.removeprefix("git@").partition(":")
         return f"https://{host}/{path}"
-    # Without a user or a token, which a remote may contain.
+    # Without a user or a token, which a remote can contain.
     scheme, _, rest = remote.partition("://")
     return f"https://{rest.rpartition('@')[2]}" if scheme in {"https", "http", "ssh"} else None
 

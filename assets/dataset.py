@@ -1,9 +1,9 @@
 """Dataset: an immutable version of the accepted episodes, split and packed, with statistics.
 
-Input: episodes. Rows are float32 in the task's units at the task's time step, one episode after the
-other. The split is by recording, from a stable hash or the patterns of the task file, so no
-recording changes its split as data grows. Mean and standard deviation are from the training split
-only. Rebuilt when an episode is accepted or the task's `dataset` part changes.
+Input: episodes. Rows are float32 in the task's units at the task's time step, ordered by episode.
+The split is by recording, from a stable hash or the patterns of the task file, so recordings keep
+their split as data grows. Mean and standard deviation are from the training split only. Rebuilt
+when an episode is accepted or the task's `dataset` part changes.
 """
 
 import dagster as dg
@@ -22,7 +22,7 @@ from kinemill_dagster.assets.stage import (
 from kinemill_dagster.resources.io import handed_on, pass_on
 from kinemill_dagster.resources.partitions import is_partitioned
 
-_CARD = """Dataset: the card of the environment that the policy is trained in, without logs.
+_CARD = """Dataset: the card of the policy's environment, without logs.
 
 It records settings, sources and library versions, names, units and limits of observations and
 actions, and the return of random actions. Rebuilt when one of them changes.
@@ -30,7 +30,7 @@ actions, and the return of random actions. Rebuilt when one of them changes.
 
 
 def make(settings: ChainSettings) -> dg.AssetsDefinition:
-    """Make the asset `dataset` of a task."""
+    """Return the asset `dataset` of a task."""
     from_logs = settings.task.learn.from_logs
     return _from_episodes(settings) if from_logs else _from_environment(settings)
 
@@ -52,13 +52,12 @@ def _from_episodes(settings: ChainSettings) -> dg.AssetsDefinition:
 
 
 def _all_episodes(context: dg.AssetExecutionContext) -> ArtifactRef:
-    """Return the episodes of all partitions: those of this run, or of all that were ingested.
+    """Return the episodes of all partitions.
 
-    A run of one partition leaves it to the dataset to join the partitions; all recordings that are
-    unchanged are cached.
+    In a run of one partition the dataset joins the partitions; unchanged recordings are cached.
 
     Raises:
-        dagster.Failure: a blocking check failed on all recordings.
+        dagster.Failure: a blocking check failed.
     """
     from kinemill.ingest.stage import publish_members
     from kinemill.validate import load_checks

@@ -12,7 +12,7 @@ from kinemill_dagster.resources.task_resource import TaskResource
 
 CHECK = "drift"
 _CHECK = CheckSpec(
-    "the champion's error on new episodes is not larger than on its held-out episodes"
+    "the champion's error on new episodes does not exceed that on its held-out episodes"
 )
 
 

@@ -1,10 +1,10 @@
 """ONNX model: one step and a whole rollout as portable files, with physical units.
 
-Inputs: model, and the dataset, from which the parity cases are taken. The files contain scaling,
-angle handling and integration, and channel names, units, time step and history as metadata.
-`step.onnx` computes one step, `rollout.onnx` a horizon in one call, for any batch size. The task's
-`export` part enables step.c and quantized variants, each with measured error. Rebuilt when the
-model or that part changes.
+Inputs: model, and the dataset with the parity cases. The files contain scaling, angle handling and
+integration, and channel names, units, time step and history as metadata. `step.onnx` computes one
+step, `rollout.onnx` a horizon in one call, for any batch size. The task's `export` part enables
+step.c and quantized variants, each with measured error. Rebuilt when the model or that part
+changes.
 """
 
 from dataclasses import asdict
@@ -19,7 +19,7 @@ from kinemill_dagster.assets.stage import ChainSettings, Events, emit, get_task_
 
 
 def make(settings: ChainSettings) -> dg.AssetsDefinition:
-    """Make the asset `onnx_model` of a task."""
+    """Return the asset `onnx_model` of a task."""
 
     @stage(settings, "onnx_model", __doc__, after=["model", "dataset"], kinds={"onnx"})
     def onnx_model(

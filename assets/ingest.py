@@ -1,9 +1,9 @@
 """Recordings: every raw log of the task, read once and resampled to the task's time step.
 
 Input: the files in the drop folder, in any format with a reader. A recording is identified by the
-hash of its bytes, so copies and renames add nothing; the raw bytes are kept unchanged. Angles are
-in rad, unwrapped; all other channels are in the task's units. A log that cannot be read is
-quarantined with its reasons; the others are processed. Rebuilt when logs arrive.
+hash of its bytes, so copies and renames add no recording; the raw bytes are stored unchanged.
+Angles are in rad, unwrapped; all other channels are in the task's units. A log that cannot be read
+is quarantined with reasons; the others are processed. Rebuilt when logs arrive.
 """
 
 from pathlib import Path
@@ -37,7 +37,7 @@ _READABLE = CheckSpec("every log has readable rows; unreadable rows are counted"
 
 
 class Logs(dg.Config):
-    """Where this run reads new logs."""
+    """Folder or log that this run reads."""
 
     folder: str | None = Field(
         default=None,
@@ -47,7 +47,7 @@ class Logs(dg.Config):
 
 
 def make(settings: ChainSettings) -> dg.AssetsDefinition:
-    """Make the asset `recordings` of a task."""
+    """Return the asset `recordings` of a task."""
     task = settings.task
 
     @stage(settings, "recordings", __doc__, kinds={"parquet", "polars"}, checks=_CHECKS)
@@ -98,7 +98,7 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
 def _emit_partitions(
     context: dg.AssetExecutionContext, task: Task, key: str | None, report: IngestReport
 ) -> Events:
-    """Yield the output of a run of one partition; of all, the other changed partitions as well."""
+    """Yield the output of a run, and in a run of all partitions the other changed ones."""
     from kinemill.ingest.partitions import count_recordings, recordings_by_partition
     from kinemill.ingest.snapshot import Snapshot
 
@@ -114,7 +114,7 @@ def _emit_partitions(
     about = _about_partition(own) | build_metadata(
         ignored=_ignored(report), reasons=reasons(report.fresh, "file")
     )
-    # The check is about all recordings.
+    # The check covers all recordings.
     results = [_readable(report.artifact.summary)] if key is None else None
     yield from emit(context, report.artifact, about, results, data_version=own.digest)
 

@@ -1,7 +1,7 @@
-"""Edges of the asset graph that leave a task: its logs, champion and robots, and other tasks.
+"""External edges of a task's asset graph: logs, champion, robots, and other tasks.
 
-Logs, champions and robots are not made by Dagster. They are external assets, which
-`pipelines/registry_events.py` and `pipelines/automation` report.
+Dagster does not create logs, champions and robots. They are external assets, reported by
+`pipelines/registry_events.py` and `pipelines/automation`.
 """
 
 import re
@@ -14,18 +14,18 @@ from kinemill_dagster.resources.links import described
 
 EXTERNAL = {"external": "reported"}
 LOGS, CHAMPION, ROBOTS = "logs", "champion", "robots"
-ROLLOUTS = "rollouts"  # of tasks with `loop.automatic`, see `assets/rollouts.py`
+ROLLOUTS = "rollouts"  # for tasks with `loop.automatic`, see `assets/rollouts.py`
 _CHAMPION_OF = re.compile(r"models:/([a-z][a-z0-9_]*)@champion")
-# Which asset reads a part of the task file that can name a champion.
+# Assets by part of the task file that can refer to a champion.
 _READERS, _OTHERS = {"learn": "model", "environment": "dataset"}, "verification"
 _BY_READER = {*_READERS.values(), _OTHERS}
 
 
 def external_assets(task: Task) -> dg.AssetsDefinition:
-    """Return the assets of a task that exist outside of Dagster.
+    """Return the external assets of a task.
 
-    One definition per task: Dagster puts loose specs of all tasks into one, which then is a part of
-    every job.
+    One definition per task: Dagster combines separate specs of all tasks into one, which would be
+    part of every job.
     """
     logs = dg.AssetSpec(
         [task.name, LOGS],
@@ -67,7 +67,7 @@ def external_assets(task: Task) -> dg.AssetsDefinition:
 
 
 def asset_tags(task: Task) -> dict[str, str]:
-    """Return the tags of a task's assets, by which the catalog is filtered."""
+    """Return the tags of a task's assets, filters of the catalog."""
     model = getattr(getattr(task.learn, "model", None), "type", None)
     tags = {"kinemill/task": task.name, "kinemill/learn": task.learn.type}
     # Dagster allows no colon or slash, as in `my_net.py:Net`, and 63 characters.
@@ -75,7 +75,7 @@ def asset_tags(task: Task) -> dict[str, str]:
 
 
 def loop_assets(task: Task) -> list[str]:
-    """Return `rollouts` for a task whose learning loop runs in Dagster."""
+    """Return the asset `rollouts` of a task whose learning loop runs in Dagster."""
     return [ROLLOUTS] if task.loop is not None and task.loop.automatic else []
 
 
@@ -90,13 +90,13 @@ def external_deps(task: Task, asset: str) -> list[dg.AssetKey]:
 
 
 def upstream_champions(task: Task) -> dict[str, list[str]]:
-    """Return the tasks whose champion an asset of this task reads, by asset.
+    """Return the tasks with champions that this task reads, by asset.
 
     A reference is a value `models:/TASK@champion` in the task file. A fixed version never changes,
-    so it is no edge.
+    so it has no edge.
     """
     sources: dict[str, set[str]] = {}
-    # No default names a champion, and most keys have their defaults.
+    # Defaults refer to no champion, and most keys have defaults.
     for part, value in task.model_dump(mode="json", exclude_unset=True).items():
         for text in _texts(value):
             if (match := _CHAMPION_OF.fullmatch(text)) and match[1] != task.name:

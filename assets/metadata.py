@@ -1,4 +1,4 @@
-"""Metadata keys of assets, with descriptions, so that one thing has one name everywhere."""
+"""Metadata keys of assets with descriptions, used by all assets."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -9,20 +9,19 @@ import dagster as dg
 
 from kinemill.store import Json
 
-_LISTED = 50  # rows of a table in the catalog
+_LISTED = 50  # most rows of a table in the catalog
 
 DESCRIPTIONS = {
-    "summary": "the model, its errors in units, the best reference, whether to trust it; of "
-    "rollouts, how far the learning loop is",
+    "summary": "errors in units, best reference, reliability; of rollouts: progress of the loop",
     "recordings": "recordings in the snapshot",
     "quarantined": "recordings without an accepted episode",
-    "tracks": "continuous stretches found in the recordings",
-    "episodes": "episodes, accepted or in each split; of rollouts, each one of the round",
+    "tracks": "continuous segments in the recordings",
+    "episodes": "episodes, accepted or in each split; of rollouts: episodes of the round",
     "rows": "rows at the task's time step",
-    "rows_read": "rows of the logs, at the logs' own rates",
-    "dropped_rows": "rows left out, with the reasons in the table",
-    "dropped": "rows left out, by check",
-    "typical": "rows of each recording, and the channels of one of typical length",
+    "rows_read": "rows of the logs, at the rates of the logs",
+    "dropped_rows": "dropped rows, with the reasons in the table",
+    "dropped": "dropped rows by check",
+    "typical": "rows of each recording, and the channels of a typical one",
     "cuts": "accepted share of each recording, and one recording with its cuts",
     "reasons": "rejected or quarantined data, with reasons",
     "ignored": "skipped files in the folder, with reasons",
@@ -37,7 +36,7 @@ DESCRIPTIONS = {
     "before_after": "a training episode and its copies",
     "references": "the best member of each family of simple models, by its validation error",
     "best_reference": "the reference with the smallest validation error",
-    "candidates": "the trained model, the best reference if it was a candidate, and the decisions",
+    "candidates": "decisions about the trained model and the best reference, if it was a candidate",
     "family": "model family that the portfolio selected, of a task without learn.model",
     "families": "candidates of the portfolio, the best in validation first",
     "steps": "training steps",
@@ -51,9 +50,9 @@ DESCRIPTIONS = {
     "trials": "return and success in the environment, from new seeded starts",
     "returns": "returns of all trials, sorted",
     "error_growth": "error over the horizon by channel",
-    "closed_loop": "episodes of the task's controller on the simulated robot, by their starts",
+    "closed_loop": "episodes of the task's controller on the simulated robot, by initial state",
     "parity": "largest difference between torch and ONNX, relative to the tolerance",
-    "gates": "verification checks, line by line",
+    "gates": "lines of the verification checks",
     "latency": "time of one call, ms",
     "onnx": "size of each file, bytes",
     "variants": "quantized variants: error, error of the original, and tolerance",
@@ -62,8 +61,8 @@ DESCRIPTIONS = {
     "version": "version in the registry",
     "alias": "alias of the version",
     "decision": "decision of the gate",
-    "gate": "the decision line by line",
-    "report": "the report page; as a file it works offline",
+    "gate": "lines of the decision",
+    "report": "report page, an offline HTML file",
     "mlflow_run": "the run in MLflow",
     "registry": "the version in MLflow",
     "page": "page of the version: provenance, data, training, errors, decision",
@@ -79,7 +78,7 @@ def build_metadata(**entries: object) -> dict[str, Any]:
     """Return metadata with known keys only; None values are omitted.
 
     Raises:
-        ValueError: an unknown key.
+        ValueError: An unknown key.
     """
     if unknown := sorted(set(entries) - set(DESCRIPTIONS)):
         message = f"{unknown} not in assets/metadata.py; known: {sorted(DESCRIPTIONS)}"
@@ -88,7 +87,7 @@ def build_metadata(**entries: object) -> dict[str, Any]:
 
 
 def table(rows: Sequence[Json]) -> dg.TableMetadataValue | None:
-    """Return rows as a table, or None if empty; columns are those of the first row."""
+    """Return rows as a table with the columns of the first row; None if empty."""
     if not rows:
         return None
     rows, columns = rows[:_LISTED], list(rows[0])
@@ -99,7 +98,7 @@ def table(rows: Sequence[Json]) -> dg.TableMetadataValue | None:
 
 
 def reasons(logs: Sequence[Json], name: str) -> dg.TableMetadataValue | None:
-    """Return a table of rejected logs or stretches; `name` is the key of the log's name."""
+    """Return a table of rejected logs or segments; `name` is the key of the log's name."""
     rows = [{"log": log[name], **reason} for log in logs for reason in log["reasons"]]
     return table(rows[:_LISTED])
 
@@ -113,7 +112,7 @@ def _cell(value: object) -> str:
 
 
 def picture(path: Path) -> dg.MarkdownMetadataValue | None:
-    """Embed a PNG in the page, so that no server is needed."""
+    """Return a PNG embedded in the page."""
     if not path.is_file():
         return None
     data = base64.b64encode(path.read_bytes()).decode()
@@ -121,7 +120,7 @@ def picture(path: Path) -> dg.MarkdownMetadataValue | None:
 
 
 def drawing(svg: str | None) -> dg.MarkdownMetadataValue | None:
-    """Embed an SVG in the page; None if there is none."""
+    """Return an SVG embedded in the page; None without one."""
     if svg is None:
         return None
     data = base64.b64encode(svg.encode()).decode()
@@ -129,7 +128,7 @@ def drawing(svg: str | None) -> dg.MarkdownMetadataValue | None:
 
 
 def readable(values: Mapping[str, object]) -> dict[str, Any]:
-    """Return the values of a check as metadata: numbers and text unchanged, lists as tables."""
+    """Return the values of a check as metadata: lists as tables, others unchanged."""
     return {name: _value(value) for name, value in values.items() if value not in (None, [], {})}
 
 

@@ -1,9 +1,9 @@
 """Partitions of `recordings` and `episodes`: by robot, session or day, if the task has a key.
 
-A run from Dagster's pages reads one partition. A run of `kinemill run`, or one that automation
-starts, reads all of them: Dagster accepts one key for a run, so that run has the key of one
-partition and the tag `kinemill/partitions`, and the assets report the other partitions that
-changed. `dataset` and later assets have no partitions and use all recordings.
+A run from Dagster's pages reads one partition. A run of `kinemill run` or of automation reads all
+of them. Dagster accepts one key per run, so that run has the key of one partition and the tag
+`kinemill/partitions`, and the assets report the other changed partitions. `dataset` and later
+assets have no partitions and use all recordings.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -28,12 +28,12 @@ class Counts(Protocol):
 
     @property
     def key(self) -> str:
-        """The partition."""
+        """Key of the partition."""
         ...
 
     @property
     def digest(self) -> str:
-        """Digest of its content: the data version."""
+        """Digest of its content, the data version."""
         ...
 
 
@@ -45,13 +45,13 @@ def partitions_of(task: Task, asset: str) -> dg.DynamicPartitionsDefinition | No
 
 
 def joined_partitions(task: Task, asset: str) -> list[dg.AssetKey]:
-    """Return the upstream assets whose partitions an asset joins; it finds them in the store."""
+    """Return the upstream assets whose partitions an asset joins from the store."""
     joins = asset == "dataset" and is_partitioned(task)
     return [dg.AssetKey([task.name, "episodes"])] if joins else []
 
 
 def selected_partition(context: dg.AssetExecutionContext) -> str | None:
-    """Return the one partition that a run is about; None: all of them."""
+    """Return the partition of a run; None: all of them."""
     if not context.has_partition_key or context.run.tags.get(PARTITIONS) == ALL:
         return None
     return context.partition_key
@@ -64,19 +64,19 @@ def report_partitions(
     counts: Iterable[Counts],
     metadata: Mapping[str, Mapping[str, Any]],
 ) -> Iterator[dg.AssetMaterialization]:
-    """Add new partitions to Dagster, and yield a materialization for each one that changed.
+    """Add new partitions to Dagster, and yield a materialization for each changed one.
 
-    The partition that the run has as its key is left to the asset's output.
+    The output of the asset covers the partition of the run's key.
 
     Args:
-        context: of an asset with partitions.
+        context: context of an asset with partitions.
         task: the task.
-        home: holds the reported partitions.
-        counts: the partitions.
-        metadata: by partition.
+        home: home of the partitions.
+        counts: counts of the partitions.
+        metadata: metadata by partition.
 
     Raises:
-        BadInput: Dagster would have more partitions than it shows.
+        BadInput: there are more partitions than Dagster can show.
     """
     asset, listed = context.asset_key.path[1], list(counts)
     name, output_key = partitions_name(task), context.partition_key
@@ -94,10 +94,10 @@ def report_partitions(
             context.asset_key,
             partition=one.key,
             metadata=metadata[one.key],
-            # No code version: Dagster would ask for the versions of all inputs as well.
+            # Without a code version: Dagster would require the versions of all inputs.
             tags={_VERSION: one.digest},
         )
-    # Not the run's own key: its output follows, and the run may be killed before.
+    # Not the run's key: its output follows, and the run can be killed before.
     versions = {one.key: one.digest for one in listed if one.key != output_key}
     note(home, LATEST, task.name, f"{asset}.{_REPORTED}", versions)
 

@@ -4,14 +4,14 @@ from kinemill.task import Task
 from kinemill_dagster.resources.devices import gpus
 
 GPU, CPU = "gpu", "cpu"
-_TRAINS = "model"  # the only asset that occupies a slot
+_TRAINS = "model"  # only this asset uses a slot
 _HERE = {"local", "torchrun"}  # other targets have their own queues
 
 
 def pool_of(task: Task, asset: str) -> str | None:
     """Return the concurrency pool of an asset, or None.
 
-    The task file decides; Dagster resolves pools before it reads the launchpad's overrides.
+    It depends on the task file, because Dagster resolves pools before the launchpad's overrides.
     """
     if asset != _TRAINS or task.compute.type not in _HERE:
         return None

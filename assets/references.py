@@ -1,9 +1,10 @@
-"""References: simple models fitted on the dataset, which a trained model must beat.
+"""References: simple models fitted to the dataset, to be beaten by a trained model.
 
 Input: dataset. Persistence, constant velocity, linear models with several lengths of history, and
-simple physics where the channels allow it: fitted on the training split, selected on the validation
-split, never on the test split. The table shows the best member of each family, and whether it stays
-bounded over whole episodes. Rebuilt when the dataset, channels or `verify.horizon` change.
+simple physics if the channels allow it. They are fitted to the training split and selected on the
+validation split, never on the test split. The table shows the best member of each family, and
+whether it stays bounded over whole episodes. Rebuilt when the dataset, channels or `verify.horizon`
+change.
 """
 
 import dagster as dg
@@ -15,7 +16,7 @@ from kinemill_dagster.assets.stage import ChainSettings, Events, emit, get_task_
 
 
 def make(settings: ChainSettings) -> dg.AssetsDefinition:
-    """Make the asset `references` of a task."""
+    """Return the asset `references` of a task."""
 
     @stage(settings, "references", __doc__, after=["dataset"], kinds={"numpy"})
     def references(context: dg.AssetExecutionContext, dataset: ArtifactRef) -> Events:
@@ -35,7 +36,7 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
 
 
 def _rows(references: ReferencesFacts) -> list[Json]:
-    """Return a row per family: its strongest member, whether it is stable, or why it has none.
+    """Return a row per family: best member and its stability, or the reason of a failure.
 
     Errors are nRMSE at the horizon on the validation split; `stable_error` is that of the best
     member whose whole-episode rollouts stay bounded.

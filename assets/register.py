@@ -1,12 +1,12 @@
-"""Registered model: a version in the registry, first as challenger, as champion if the gate passes.
+"""Registered model: a version in the registry, challenger, or champion if the gate passes.
 
 Input: verification and its inputs. The version has signature, files, metrics and the digests of
-task, data and code. The gate's rules are shown as checks that never block: after a refusal the
-champion stays, and the run succeeds. Rebuilt when the verification or the task's `promote` part
-changes; an earlier decision about the same model stays.
+task, data and code. The rules of the gate are checks that never block: after a refusal the champion
+stays, and the run succeeds. Rebuilt when the verification or the task's `promote` part changes; an
+earlier decision about the same model is kept.
 
-If the gate refuses the trained model because a reference is as good or better, the best
-reference is exported, verified and registered as the next version; `candidates` lists both.
+If the gate refuses the trained model because a reference is equal or better, the best reference is
+exported, verified and registered as the next version; `candidates` lists both.
 """
 
 import dagster as dg
@@ -35,7 +35,7 @@ _AFTER = ["dataset", "model", "onnx_model", "verification"]
 
 
 def make(settings: ChainSettings) -> dg.AssetsDefinition:
-    """Make the asset `registered_model` of a task."""
+    """Return the asset `registered_model` of a task."""
     task = settings.task
     specs = {f"gate_{rule}": CheckSpec(str(RULES[rule].__doc__)) for rule in RULES}
     checks = Checks(specs, _evaluate)
@@ -94,7 +94,7 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
 def _evaluate(
     resource: TaskResource, registered: ArtifactRef, progress: Progress
 ) -> list[CheckOutcome]:
-    """Return the verdicts of the gate that were recorded with the version."""
+    """Return the recorded results of the gate."""
     from kinemill_dagster.resources.registration import version_of
 
     del progress
@@ -102,7 +102,7 @@ def _evaluate(
 
 
 def _check_results(gate: list[Verdict]) -> list[CheckOutcome]:
-    """Group the gate's verdicts by rule."""
+    """Return the results of the gate by rule."""
     results: list[CheckOutcome] = []
     for rule in RULES:
         lines = [line for line in gate if is_of(rule, line.rule)]

@@ -1,10 +1,10 @@
 """Rollouts: logs of the next round of the learning loop, collected with the champion.
 
-Tasks with `loop.automatic` have this asset. Each run records the round whose version was registered
-last, then runs the episodes of the next round on the simulated plant: with the champion, or with
-the newest version while there is no champion, or with random actions while there is no version.
-Every episode is a log in the drop folder, and the pipeline learns from it as from any other log.
-The next version makes the next rollouts due, until the loop reaches its target or its rounds.
+Tasks with `loop.automatic` have this asset. Each run records the round of the last registered
+version, then runs the episodes of the next round on the simulated plant: with the champion, without
+one with the newest version, without a version with random actions. Every episode is a log in the
+drop folder, which the pipeline processes like any other log. The next version triggers the next
+rollouts, until the loop reaches its target or its number of rounds.
 """
 
 import warnings
@@ -21,7 +21,7 @@ from kinemill_dagster.resources.retryable import note_fault
 
 
 def make(settings: ChainSettings) -> dg.AssetsDefinition:
-    """Make the asset `rollouts` of a task with a `loop` part."""
+    """Return the asset `rollouts` of a task with a `loop` part."""
     task = settings.task
     with warnings.catch_warnings():  # resources of an asset are a beta feature
         warnings.simplefilter("ignore", dg.BetaWarning)

@@ -1,8 +1,8 @@
-"""Model: the trained network that predicts the next state or selects the action.
+"""Model: the trained network of a dynamics model or a policy.
 
 Inputs: dataset (validation) and training set, or the card of an environment. Training runs in a
 separate process with live metrics in MLflow and live lines in the run's log. It resumes from the
-last checkpoint if it was killed, and keeps the weights with the best validation error or return.
+last checkpoint after a kill, and keeps the weights with the best validation error or return.
 Rebuilt when the data or the task's `learn` part changes; otherwise the cached model is used.
 """
 
@@ -21,7 +21,7 @@ _KINDS = {"pytorch", "mlflow"}
 
 
 def make(settings: ChainSettings) -> dg.AssetsDefinition:
-    """Make the asset `model` of a task."""
+    """Return the asset `model` of a task."""
     if not settings.task.learn.from_logs:
         return _from_card(settings)
 

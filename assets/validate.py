@@ -1,4 +1,4 @@
-"""Episodes: the valid stretches of the recordings, and the reasons for rejecting the others.
+"""Episodes: the valid segments of the recordings, and the reasons for rejected ones.
 
 Input: recordings. Physical checks remove rows, split or quarantine episodes, as configured by the
 task; a schema suite generated from the task checks the accepted episodes. The suite's checks and
@@ -34,7 +34,7 @@ from kinemill_dagster.resources.task_resource import TaskResource
 
 
 def make(settings: ChainSettings) -> dg.AssetsDefinition:
-    """Make the asset `episodes` of a task."""
+    """Return the asset `episodes` of a task."""
     task = settings.task
     specs = {
         name: CheckSpec(check.description, check.blocking)
@@ -82,7 +82,7 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
 
 
 def _emit_partition(context: dg.AssetExecutionContext, key: str, recordings: ArtifactRef) -> Events:
-    """Validate one partition. The checks are about all recordings: `dataset` is blocked by them."""
+    """Validate one partition. The checks cover all recordings, and block `dataset`."""
     from kinemill.validate.partitions import validate_partition
 
     resource = get_task_resource(context)
@@ -96,7 +96,7 @@ def _emit_partition(context: dg.AssetExecutionContext, key: str, recordings: Art
 def _emit_all(
     context: dg.AssetExecutionContext, task: Task, artifact: Artifact, results: list[CheckOutcome]
 ) -> Events:
-    """Report the partitions that changed, then the output, which has the run's own partition."""
+    """Report the changed partitions, then the output, which covers the run's partition."""
     from kinemill.validate.partitions import episodes_by_partition
 
     home = get_task_resource(context).home
@@ -126,7 +126,7 @@ def _reasons(quarantined: list[QuarantinedRecording]) -> dg.TableMetadataValue |
 def _evaluate(
     resource: TaskResource, episodes: ArtifactRef, progress: Progress
 ) -> list[CheckOutcome]:
-    """Return the stored results of validation, and measure drift from the present champion."""
+    """Return the stored results of validation, and the drift from the current champion."""
     from kinemill.validate import load_checks
 
     return [

@@ -1,10 +1,11 @@
-"""Verification: the quality of the exported model, measured on its files in a fresh process.
+"""Verification: the quality of the exported model, measured on its files in a new process.
 
 Inputs: the ONNX model, the trained model for parity, the references and the dataset's test split.
 For dynamics models: the error of every channel in its unit over the horizon, compared with the
 references. For policies: return and success rate in the environment, and actions compared with
 logs. Also parity with the trained network, latency in ms, and validity of the files and their
-metadata. One report that works offline. Rebuilt when the model or the task's `verify` part changes.
+metadata. The report is an offline HTML file. Rebuilt when the model or the task's `verify` part
+changes.
 """
 
 from collections.abc import Iterable, Sequence
@@ -43,9 +44,9 @@ _CHECKS = {
     "latency": CheckSpec("the time of one call is within the task's limit, in ms"),
 }
 _OF_POLICIES = {
-    "closed_loop": CheckSpec("in the environment the files act like the trained network"),
+    "closed_loop": CheckSpec("in the environment the files act as the trained network"),
 }
-# Lines of the verification that each check groups, by words in their names.
+# Lines of the verification by check, selected by words in their names.
 _NAME_PARTS = {
     "files": ["valid", "complete", "operators", "versions", "interface", "metadata"],
     "nan": ["NaN"],
@@ -58,7 +59,7 @@ _NAME_PARTS = {
 
 
 def make(settings: ChainSettings) -> dg.AssetsDefinition:
-    """Make the asset `verification` of a task."""
+    """Return the asset `verification` of a task."""
     task = settings.task
     policy = task.learn.gives == "policy"
     after = ["onnx_model", "model", "dataset", *([] if policy else ["references"])]
@@ -67,7 +68,7 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
     def evaluate(
         resource: TaskResource, verification: ArtifactRef, progress: Progress
     ) -> list[CheckOutcome]:
-        """Return the results that the report lists."""
+        """Return the results of the checks."""
         del progress
         document = read_verification(open_ref(resource.home, verification))
         return _check_results(document.gates, specs)
@@ -80,7 +81,7 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
         from kinemill.verify.headline import headline
 
         resource = get_task_resource(context)
-        made.pop("references", None)  # the stage finds the references in the store
+        made.pop("references", None)  # the stage reads the references from the store
         artifact = verify_stage.run(resource.task, resource.home, **made, progress=Lines(context))
         folder = open_ref(resource.home, artifact.ref)
         document = read_verification(folder)
@@ -104,7 +105,7 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
 
 
 def _predicted(resource: TaskResource, verification: ArtifactRef, document: Verification) -> Json:
-    """Return the errors of a dynamics model, and their growth over the horizon."""
+    """Return metadata of a dynamics model: errors and their growth over the horizon."""
     from kinemill_dagster.resources.pictures import error_growth
 
     drawn = error_growth(resource.home, resource.task.name, verification)
@@ -117,7 +118,7 @@ def _predicted(resource: TaskResource, verification: ArtifactRef, document: Veri
 
 
 def _trials(document: Verification) -> Json:
-    """Return a policy's returns in its environment, and its errors on the actions of logs."""
+    """Return metadata of a policy: returns in its environment, and errors to logged actions."""
     from kinemill_dagster.resources.pictures import returns_drawn
 
     lines = [

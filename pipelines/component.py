@@ -56,7 +56,7 @@ class TaskScaffolder(dg.Scaffolder[ScaffoldParams]):
         """Write `defs.yaml` into the folder, which gives the task its name.
 
         Raises:
-            BadInput: the format is Python, or the component is appended to another one.
+            BadInput: The format is Python, or the component is appended to another one.
         """
         if request.scaffold_format != "yaml" or request.append:
             fix = "scaffold it into a separate folder, with --format yaml"

@@ -50,7 +50,7 @@ class Cancellable(dg.Executor):
         """Yield the events of the steps; stop if the run is marked as canceled.
 
         Raises:
-            DagsterExecutionInterruptedError: the run was canceled.
+            DagsterExecutionInterruptedError: The run was canceled.
         """
         _check(plan_context.instance, plan_context.dagster_run)
         for event in self._executor.execute(plan_context, execution_plan):

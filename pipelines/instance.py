@@ -33,7 +33,7 @@ def prepare(home: Home) -> Path:
     """Put `dagster.yaml` into Dagster's folder, set DAGSTER_HOME to it, and return it.
 
     Raises:
-        BadInput: the home cannot be written.
+        BadInput: The home cannot be written.
     """
     folder = home.dagster
     if home.root.exists() and not os.access(home.root, os.W_OK):
@@ -66,7 +66,7 @@ def open_instance(home: Home) -> Generator[dg.DagsterInstance]:
     Capturing starts two processes per step and would hide the live view of a terminal.
 
     Raises:
-        CorruptArtifact: a database of Dagster is damaged.
+        CorruptArtifact: A database of Dagster is damaged.
     """
     folder = prepare(home)
     install_listeners()

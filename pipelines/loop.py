@@ -92,9 +92,9 @@ def run_loop(
         show_progress: show the progress of the stages on stderr.
 
     Raises:
-        TaskError: the task file or an override is wrong; nothing was started.
-        EpisodeFailed: the plant failed; the episodes before are kept, and the champion stays.
-        Blocked: a blocking check failed, or a round registered no version.
+        TaskError: The task file or an override is wrong; nothing was started.
+        EpisodeFailed: The plant failed; the episodes before are kept, and the champion stays.
+        Blocked: A blocking check failed, or a round registered no version.
     """
     effective, home = load_task(task, overrides), Home.resolve()
     journal = journal_of(effective, home)

@@ -79,7 +79,7 @@ def new_events(home: Home, task: str, reported: dict[str, int], events: NewEvent
         events: the new events; unchanged if the ledger is damaged.
 
     Raises:
-        CorruptArtifact: a record of the ledger is damaged or missing.
+        CorruptArtifact: A record of the ledger is damaged or missing.
     """
     first, folder = reported.get(task, 0), ledger_folder(home, task)
     if not has_file(home, folder / f"{first + 1:06d}.json"):
@@ -106,7 +106,7 @@ def new_pulls(home: Home, task: str, reported: dict[str, int]) -> Iterator[dg.As
         reported: number of reported pulls by `TASK/robots`; updated.
 
     Raises:
-        CorruptArtifact: the list of pulls is damaged.
+        CorruptArtifact: The list of pulls is damaged.
     """
     name, by_robot = f"{task}/{ROBOTS}", dict[str, Pull]()
     for number, pull in enumerate(pulls_of(home, task), 1):

@@ -66,10 +66,10 @@ def run_chain(
         web: the overrides come over the web; see `load_task`.
 
     Raises:
-        TaskError: the task file or an override is wrong; nothing was started.
-        Blocked: a blocking check failed.
-        KinemillError: another error of a stage.
-        Interrupted: a signal ended the run, which is canceled.
+        TaskError: The task file or an override is wrong; nothing was started.
+        Blocked: A blocking check failed.
+        KinemillError: Another error of a stage.
+        Interrupted: A signal ended the run, which is canceled.
     """
     plain, home = load_task(task), Home.resolve()
     load_task(task, overrides, web=web)  # checked before Dagster is started
@@ -101,9 +101,9 @@ def make_until(
     """Run the pipeline of a task up to an asset, and return its reference.
 
     Raises:
-        TaskError: the task file or an override is wrong; nothing was started.
-        Blocked: a blocking check failed.
-        Interrupted: a signal ended the run, which is canceled.
+        TaskError: The task file or an override is wrong; nothing was started.
+        Blocked: A blocking check failed.
+        Interrupted: A signal ended the run, which is canceled.
     """
     plain, home = load_task(task), Home.resolve()
     every = list(stages_of(plain).values())

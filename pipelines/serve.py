@@ -74,10 +74,10 @@ def serve(
         entrance: address, login and TLS options; default: this machine only.
 
     Raises:
-        BadInput: the home is already served (two daemons would start everything twice), or the
+        BadInput: The home is already served (two daemons would start everything twice), or the
             options are invalid.
-        CorruptArtifact: a database of Dagster is damaged.
-        Interrupted: a signal arrived; all servers are stopped.
+        CorruptArtifact: A database of Dagster is damaged.
+        Interrupted: A signal arrived; all servers are stopped.
     """
     home = Home.resolve()
     opened = (entrance or Entrance()).checked(Users(home))
@@ -185,7 +185,7 @@ def free_ports(preferred: Mapping[str, int], host: str = "127.0.0.1") -> list[in
         host: address to listen on.
 
     Raises:
-        BadInput: a port and the next 50 are not available, or the address is invalid.
+        BadInput: A port and the next 50 are not available, or the address is invalid.
     """
     ports = list[int]()
     for name, port in preferred.items():
@@ -205,7 +205,7 @@ def free_port(preferred: int, host: str = "127.0.0.1", excluded: Sequence[int] =
         excluded: ports that are already assigned.
 
     Raises:
-        BadInput: none of the next 50 is free, or the address is invalid.
+        BadInput: None of the next 50 is free, or the address is invalid.
     """
     for port in range(preferred, min(preferred + _TRIES, _PORTS)):
         if port not in excluded and _is_free(port, host):
@@ -219,7 +219,7 @@ def _is_free(port: int, host: str) -> bool:
     """Return whether this user can listen on a port.
 
     Raises:
-        BadInput: the address is invalid.
+        BadInput: The address is invalid.
     """
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -40,7 +40,7 @@ def command(name: str, home: Home) -> list[str]:
     """Return the arguments of Python that start a server.
 
     Raises:
-        BadInput: unknown name, or a server with pages and no users.
+        BadInput: Unknown name, or a server with pages and no users.
     """
     workspace = str(packaged(_WORKSPACE))
     code = ["dagster", "code-server", "start", "-h", _HERE, "-p", "4000"]

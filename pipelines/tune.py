@@ -64,9 +64,9 @@ def tune_task(
     """Search for better settings of a task and return the document of `kinemill model tune`.
 
     Raises:
-        TaskError: the task file, its space or an override is wrong; nothing was started.
-        Blocked: a blocking check failed on the data.
-        TrainingFailed: no trial has a result.
+        TaskError: The task file, its space or an override is wrong; nothing was started.
+        Blocked: A blocking check failed on the data.
+        TrainingFailed: No trial has a result.
     """
     home = Home.resolve()
     with in_use(home, f"tune-{os.getpid()}"):

@@ -116,7 +116,7 @@ def send_now(home: Home, messages: Sequence[Message]) -> None:
     failure is a line on stderr, which `send` appends to `alerts/alerts.log`.
 
     Raises:
-        BadInput: the key of webhook secrets is invalid.
+        BadInput: The key of webhook secrets is invalid.
     """
     # Every server of this module's sensor would import `requests` with it.
     from kinemill_dagster.resources.webhooks import limit_deliveries, prepare_webhooks

@@ -1,1 +1,1 @@
-"""Connections of the assets to the outside: store, references, compute, alerts."""
+"""Resources of the assets: store, references, compute, alerts."""

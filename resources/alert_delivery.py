@@ -26,8 +26,8 @@ from kinemill_dagster.resources.alerts import OLD, Alerts, folder, sent, setting
 
 TRIES = 5
 FIRST_WAIT = 30.0  # s after the first failure; doubled after each: 30 s, 1, 2, 4 min
-LIMIT = 15.0  # s for one call; a connection that trickles data has no other limit
-_STALE = 86400.0  # s; an older alert is dropped even if no delivery was attempted
+LIMIT = 15.0  # s for one call; a slow connection has no other limit
+_STALE = 86400.0  # s; older alerts are dropped even without an attempt
 
 
 class _Busy(Exception):
@@ -35,7 +35,7 @@ class _Busy(Exception):
 
 
 def deliver(home: Home) -> None:
-    """Start the process that sends pending alerts, if there are any; do not wait."""
+    """Start the process that sends pending alerts, if any, without waiting for it."""
     if not _pending(home):
         return
     subprocess.Popen(
@@ -116,16 +116,18 @@ def send(url: SecretStr, note: Json, limit: float = LIMIT) -> str | None:
     """Send one alert to one address.
 
     Args:
-        url: an address of apprise.
-        note: with `title`, `body`, `link`, `kind`.
-        limit: timeout of the call, s; works in the main thread of a process.
+        url: address in the format of apprise.
+        note: alert with `title`, `body`, `link`, `kind`.
+        limit: timeout of the call, s; requires the main thread of a process.
 
     Returns:
-        why it failed, without the address; None if it was taken.
+        The reason of a failure, without the address; None if it was accepted.
     """
     import apprise
 
-    logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)  # it would name the address
+    logging.getLogger("apprise").setLevel(
+        logging.CRITICAL + 1
+    )  # the message would contain the address
     target = apprise.Apprise()
     if not target.add(url.get_secret_value()):
         return "apprise does not support this address"
@@ -140,15 +142,15 @@ def send(url: SecretStr, note: Json, limit: float = LIMIT) -> str | None:
     try:
         is_sent = target.notify(body=body, title=note["title"], notify_type=kind)
     except TimeoutError:
-        return f"no answer within {limit:g} s"
+        return f"no response within {limit:g} s"
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         signal.signal(signal.SIGALRM, previous)
-    return None if is_sent else "it does not answer, or refuses"
+    return None if is_sent else "it does not respond, or refuses"
 
 
 def _forget_old(home: Home) -> None:
-    """Delete records of sent alerts that are too old to be repeated."""
+    """Delete records of sent alerts that are too old for a repetition."""
     for path in sent(home).glob("*.json"):
         if time.time() - path.stat().st_mtime > 2 * OLD:
             path.unlink(missing_ok=True)

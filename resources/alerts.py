@@ -1,7 +1,6 @@
-"""Alerts: messages about events, each sent once to its receivers.
+"""Alerts: messages about events, sent once to each receiver.
 
-One file, `alerts.yaml` in the home (or the one that `KINEMILL_ALERTS` names), defines the
-recipients:
+The file `alerts.yaml` in the home (or the path in `KINEMILL_ALERTS`) defines the receivers:
 
     urls: ["slack://...", "mailto://..."]        # any address of apprise
     on: [failure, refused, promoted]             # default: all kinds
@@ -12,8 +11,8 @@ recipients:
 
 `alert` only writes a file under `alerts/waiting/`, so it never blocks; a separate process
 (`resources.alert_delivery`) sends it. The file name is derived from the event, so an event is sent
-once, however often it is noticed. Addresses are secrets: they are read when they are needed, and
-neither logged nor kept anywhere else; people see `#1 slack`.
+once, however often it is reported. Addresses are secrets: they are read when needed, and neither
+logged nor stored; messages show `#1 slack`.
 """
 
 import ipaddress
@@ -47,11 +46,11 @@ Kind = Literal[
     "memory",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-OLD = 30 * 86400.0  # s; older events are ignored, and older sent alerts may be deleted
+OLD = 30 * 86400.0  # s; older events are ignored, and older sent alerts can be deleted
 
 
-_SCHEME = re.compile(r"([a-z0-9]{1,16})://")  # all of an address that people may see
-_ADDRESS = re.compile(  # one reading only: no user name, no fragment, no backslash
+_SCHEME = re.compile(r"([a-z0-9]{1,16})://")  # the public part of an address
+_ADDRESS = re.compile(  # unambiguous: no user name, no fragment, no backslash
     r"(?P<scheme>https?)://(?P<host>[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])"
     r"(?::(?P<port>[1-9][0-9]{0,4}))?(?P<path>/[\w.~!$&'()*+,;=:@%/-]*)?"
     r"(?P<query>\?[\w.~!$&'()*+,;=:@%/?-]*)?",
@@ -66,7 +65,7 @@ class _Settings(BaseModel):
 
 
 class Route(_Settings):
-    """Receivers of some alerts; a missing list accepts all."""
+    """Receivers of alerts with filters; a missing list accepts all."""
 
     urls: tuple[SecretStr, ...]
     tasks: tuple[str, ...] | None = None
@@ -95,11 +94,11 @@ def _canonical_origin(match: re.Match[str]) -> str:
 
 
 class Webhooks(_Settings):
-    """Addresses that MLflow's webhooks may use.
+    """Allowed addresses of MLflow's webhooks.
 
     Attributes:
         origins: scheme, host and port of the receivers.
-        private: networks with receivers whose addresses are not public.
+        private: allowed networks that are not public.
     """
 
     origins: tuple[Annotated[str, AfterValidator(_origin)], ...] = ()
@@ -109,12 +108,12 @@ class Webhooks(_Settings):
         """Return the address of a webhook in canonical form.
 
         Raises:
-            BadInput: it is no plain address, or its origin is not allowed.
+            BadInput: The address is ambiguous, or its origin is not allowed.
         """
         match = _ADDRESS.fullmatch(address)
         if match is None:
             expected = "https://HOST/PATH, without a user name, a fragment or spaces"
-            raise BadInput("webhook", "has an unclear address", expected=expected)
+            raise BadInput("webhook", "has an ambiguous address", expected=expected)
         origin = _canonical_origin(match)
         if origin not in self.origins:
             listed = f"one of {', '.join(self.origins)}" if self.origins else "none is allowed"
@@ -129,19 +128,19 @@ class Alerts(_Settings):
     urls: tuple[SecretStr, ...] = ()
     on: tuple[Kind, ...] = KINDS
     quarantine_share: float = Field(default=0.2, ge=0.0, le=1.0)
-    # s; long evaluations are quiet for minutes
+    # s; long evaluations log nothing for minutes
     stalled_after: float = Field(default=1800.0, gt=0.0, le=31_536_000.0)
     routes: tuple[Route, ...] = ()
     webhooks: Webhooks = Webhooks()
 
     def receivers(self, note: Mapping[str, str]) -> dict[str, SecretStr]:
-        """Return the addresses of an alert, by their public names."""
+        """Return the addresses of an alert by their public names."""
         every = Route(urls=self.urls, on=self.on)
         urls = [url for route in (every, *self.routes) if route.takes(note) for url in route.urls]
         return {name: url for name, url in self.named() if url in urls}
 
     def named(self) -> Iterator[tuple[str, SecretStr]]:
-        """Yield all addresses with their public names: number and kind."""
+        """Yield all addresses with public names, number and kind."""
         urls = dict.fromkeys([*self.urls, *(url for route in self.routes for url in route.urls)])
         for number, url in enumerate(urls, start=1):
             kind = _SCHEME.match(url.get_secret_value())
@@ -158,7 +157,9 @@ def settings(home: Home) -> Alerts | None:
     path = Path(named).expanduser() if named else home.root / "alerts.yaml"
     if not path.is_file():
         if named:
-            raise BadInput(f"{VARIABLE}={named}", "is not there", fix="write it, or unset it")
+            raise BadInput(
+                f"{VARIABLE}={named}", "is not there", fix="create it, or unset the variable"
+            )
         return None
     document = read_yaml(path)
     try:
@@ -168,7 +169,7 @@ def settings(home: Home) -> Alerts | None:
             f"line {document.line(item['loc'])}, {'.'.join(map(str, item['loc']))}: {item['msg']}"
             for item in error.errors(include_input=False, include_context=False)
         ]
-        raise BadInput(path, "; ".join(message), expected="as docs/operations.md says") from None
+        raise BadInput(path, "; ".join(message), expected="see docs/operations.md") from None
 
 
 @dataclass(frozen=True)
@@ -176,10 +177,10 @@ class Event:
     """The event of an alert.
 
     Attributes:
-        key: the same for the same event, from any process.
+        key: unique key of the event, equal in all processes.
         at: time of the event, s since the epoch; None: now.
         task: name of the task, or "".
-        owner: user who started it, or "".
+        owner: user of the run, or "".
     """
 
     key: str
@@ -189,20 +190,20 @@ class Event:
 
 
 def alert(home: Home, kind: Kind, title: str, body: str, link: str = "", *, event: Event) -> bool:
-    """Queue an alert for sending, once for an event.
+    """Queue an alert, once per event.
 
-    Events before alerts were configured are ignored.
+    Events from before the configuration of alerts are ignored.
 
     Args:
-        home: of the event.
-        kind: of event.
-        title: one line.
-        body: the event and the fix.
-        link: page with details.
+        home: home of the event.
+        kind: kind of event.
+        title: title, one line.
+        body: description of the event and the fix.
+        link: address of a page with details.
         event: identity of the event.
 
     Returns:
-        whether the alert is new and has recipients.
+        Whether the alert is new and has receivers.
     """
     if not is_news(home, kind, event):
         return False
@@ -238,7 +239,7 @@ def folder(home: Home) -> Path:
 
 
 def waiting(home: Home) -> Path:
-    """Return the folder of alerts that are not sent to all receivers."""
+    """Return the folder of alerts that are not yet sent to all receivers."""
     return folder(home) / "waiting"
 
 
@@ -252,7 +253,7 @@ def _is_known(home: Home, id_: str) -> bool:
 
 
 def _since(home: Home) -> float:
-    """Return when alerts were enabled in this home, s since the epoch."""
+    """Return the time at which alerts were enabled in this home, s since the epoch."""
     path = folder(home) / "since.json"
     if not path.is_file():
         publish_json(path, {"since": time.time()})

@@ -1,6 +1,6 @@
-"""The private names of Dagster that this project needs; no other module imports `dagster._*`.
+"""Private names of Dagster in use; no other module imports `dagster._*`.
 
-Each name is here because no public API of Dagster does its work:
+Each name is listed with the reason why no public API replaces it:
 
 | name | use | why no public API does it |
 |---|---|---|
@@ -21,8 +21,8 @@ Each name is here because no public API of Dagster does its work:
 
 `FreshnessPolicy` is public, but in `dagster` only since 1.12.
 
-`make test-dagster` runs the tests with three minor versions. A name that Dagster moves is changed
-here only.
+`make test-dagster` runs the tests with three minor versions. After a move in Dagster only this
+module changes.
 """
 
 import asyncio
@@ -58,7 +58,7 @@ _RELOAD = 600  # s, for the definitions of hundreds of tasks on a busy machine
 
 
 def open_uncaptured(folder: Path) -> dg.DagsterInstance:
-    """Open the instance of a folder with `dagster.yaml`, without capturing the output of steps."""
+    """Open the instance of a folder with `dagster.yaml`, without capture of step output."""
     from dagster._core.instance.ref import InstanceRef
     from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 
@@ -69,11 +69,11 @@ def open_uncaptured(folder: Path) -> dg.DagsterInstance:
 
 @dataclass(frozen=True)
 class WebApp:
-    """Dagster's webserver: its app, and its GraphQL without a request over the network.
+    """Dagster's webserver: its app, and GraphQL without network requests.
 
     Attributes:
         app: the app (ASGI).
-        query: runs a GraphQL operation as part of a web request, whose headers name the user;
+        query: runs a GraphQL operation as part of a web request with the user in its headers;
             returns its `data`, or raises `GraphqlFailed`.
     """
 
@@ -82,7 +82,7 @@ class WebApp:
 
 
 class GraphqlFailed(Exception):
-    """A GraphQL operation failed; the text is Dagster's."""
+    """A GraphQL operation failed, with Dagster's message."""
 
 
 @contextmanager
@@ -131,7 +131,7 @@ def can_migrate(revision: str) -> bool:
 
 
 def reload_code(socket: Path) -> bool:
-    """Let the code server on a Unix socket load its definitions again; return whether it did."""
+    """Reload the definitions of the code server on a Unix socket; return whether it succeeded."""
     from dagster._core.errors import DagsterUserCodeUnreachableError
     from dagster._grpc.client import DagsterGrpcClient
 

@@ -13,14 +13,14 @@ from sqlalchemy.engine import ExceptionContext
 from kinemill.store.disk_space import full_system
 from kinemill.store.home import Home
 
-TIMEOUT = 120  # s, above the longest backup of a database that was measured
+TIMEOUT = 120  # s, above the longest measured backup of a database
 
 
 def install_listeners() -> None:
-    """Wait for locked databases up to `TIMEOUT`, and report a full disk; repeated calls do nothing.
+    """Set the lock timeout `TIMEOUT`, and report a full disk; repeated calls have no effect.
 
-    With the default timeouts (5 and 30 s) a run fails because another process copies a database
-    or keeps a transaction open. Engines that exist already are included.
+    With the default timeouts (5 and 30 s) a run fails if another process copies a database or has
+    an open transaction. Existing engines are included.
     """
     if not event.contains(Engine, "connect", _set_timeout):
         event.listen(Engine, "connect", _set_timeout)
@@ -33,7 +33,7 @@ def _set_timeout(connection: object, _record: object) -> None:
 
 
 def _explain_full_disk(context: ExceptionContext) -> None:
-    """Raise an error with the file system instead of SQLite's, which does not name it."""
+    """Raise an error with the file system instead of SQLite's, which lacks it."""
     home = Home.find().root
     if not isinstance(context.original_exception, sqlite3.Error) or not home.is_dir():
         return

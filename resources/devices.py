@@ -1,4 +1,4 @@
-"""Which accelerators this machine has, without importing torch, which takes a second."""
+"""Accelerators of this machine, without importing torch, which takes a second."""
 
 import os
 import platform
@@ -9,7 +9,7 @@ _DEVICES = Path("/dev")
 
 
 def gpus() -> int:
-    """Return how many GPUs a training may use: NVIDIA's that are visible, or Apple's one."""
+    """Return the number of GPUs for trainings: visible NVIDIA GPUs, or one of Apple."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         return len([name for name in visible.split(",") if name.strip() not in {"", "-1"}])

@@ -1,10 +1,10 @@
-"""IO manager: references between assets as small JSON files, per run and the latest of each.
+"""IO manager: references between assets as small JSON files, per run and latest.
 
 `refs/runs/<run>/<task>/<asset>.json` is the output of an asset in one run: later stages of that run
 read it, independently of other runs. `refs/latest/<task>/<asset>.json` is the input of a stage that
 runs alone. A run of one partition writes `<asset>@<digest of the partition>.json`.
-`refs/latest/<task>/rules.note.json` names the rules of the last whole run that registered a model.
-An asset whose blocking check failed hands nothing on, so no file moves.
+`refs/latest/<task>/rules.note.json` has the rules of the last complete run that registered a model.
+An asset with a failed blocking check has no output, so no file changes.
 """
 
 from pathlib import Path
@@ -18,7 +18,7 @@ from kinemill.store.home import Home
 from kinemill_dagster.resources.tags import ALL, PARTITIONS
 
 LATEST = "latest"
-_GENERATIONS = 20  # retries of retries looked through for a reference
+_GENERATIONS = 20  # most generations of retries searched for a reference
 
 
 def latest(home: Home, task: str, asset: str) -> ArtifactRef | None:
@@ -32,12 +32,12 @@ def _file(home: Home, run: str, task: str, asset: str) -> Path:
 
 
 def note(home: Home, run: str, task: str, name: str, value: object) -> None:
-    """Store a value that a stage reported in a run, for the run's summary."""
+    """Store a value of a stage in a run, for the run's summary."""
     publish_json(_file(home, run, task, f"{name}.note"), value)
 
 
 def read_note(home: Home, run: str, task: str, name: str) -> Any:
-    """Return the value stored as `name` in a run, or None."""
+    """Return the value `name` of a run, or None."""
     file = _file(home, run, task, f"{name}.note")
     return read_json(file) if file.is_file() else None
 
@@ -49,20 +49,20 @@ def handed_on(home: Home, run: str, task: str, asset: str) -> ArtifactRef | None
 
 
 def pass_on(home: Home, run: str, task: str, asset: str, ref: ArtifactRef) -> None:
-    """Write the reference of `asset` for a run, then move the latest one."""
+    """Write the reference of `asset` for a run, then update the latest one."""
     for owner in (run, LATEST):
         publish_json(_file(home, owner, task, asset), ref.to_json())
 
 
 def _name(context: dg.OutputContext | dg.InputContext, asset: str) -> str:
-    """Return the name of a reference: that of the asset, or of one partition of it."""
+    """Return the file name of a reference: of the asset, or of a partition."""
     if not context.has_asset_partitions or context.step_context.run_tags.get(PARTITIONS) == ALL:
         return asset
     return f"{asset}@{digest(context.asset_partition_key)[:16]}"
 
 
 def _generations(instance: dg.DagsterInstance, run: dg.DagsterRun | None) -> list[str]:
-    """Return the ids of a run and of those it is a retry of, the newest first."""
+    """Return the ids of a run and of the runs that it retries, the newest first."""
     ids: list[str] = []
     while run is not None and len(ids) < _GENERATIONS:
         ids.append(run.run_id)
@@ -75,15 +75,15 @@ class RefIOManager(dg.IOManager):
     """Pass references between the stages of a run as JSON files."""
 
     def handle_output(self, context: dg.OutputContext, obj: ArtifactRef) -> None:
-        """Write the reference for this run, then move the latest one."""
+        """Write the reference for this run, then update the latest one."""
         task, asset = context.asset_key.path
         pass_on(Home.resolve(), context.run_id, task, _name(context, asset), obj)
 
     def load_input(self, context: dg.InputContext) -> ArtifactRef:
-        """Read the reference of this run, of the run it repeats, or else the latest one.
+        """Read the reference of this run, of the retried run, or the latest one.
 
         Raises:
-            BadInput: the stage before has never handed anything on.
+            BadInput: The upstream asset has no output yet.
         """
         home = Home.resolve()
         task, asset = context.asset_key.path
@@ -93,12 +93,12 @@ class RefIOManager(dg.IOManager):
                 return ref
         raise BadInput(
             context.asset_key.to_user_string(),
-            "has not been made yet",
-            fix=f"materialize it first, or run the whole chain: kinemill run {task}",
+            "does not exist yet",
+            fix=f"materialize it first, or run the whole pipeline: kinemill run {task}",
         )
 
 
-@dg.io_manager(description="Hands references on between stages as JSON; nothing is pickled.")
+@dg.io_manager(description="Passes references between stages as JSON files, without pickle.")
 def refs() -> RefIOManager:
-    """Make the IO manager of every asset."""
+    """Return the IO manager of all assets."""
     return RefIOManager()

@@ -17,7 +17,7 @@ def described(text: str, task: str) -> str:
 
 
 def report_link(home: Home, path: Path) -> dg.MetadataValue:
-    """Link to a report in the store; it opens where `kinemill ui` serves the pages."""
+    """Return the link to a report in the store, served by `kinemill ui`."""
     inside = path.is_relative_to(home.store)
     if not inside:
         return dg.MetadataValue.path(str(path))
@@ -25,10 +25,10 @@ def report_link(home: Home, path: Path) -> dg.MetadataValue:
 
 
 def version_link(task: str, number: int) -> dg.MetadataValue:
-    """Link to the page of a version."""
+    """Return the link to the page of a version."""
     return dg.MetadataValue.url(f"{TASKS}/{task}/{number}")
 
 
 def task_link(task: str) -> dg.MetadataValue:
-    """Link to the page of a task's versions over time."""
+    """Return the link to the page of a task's versions."""
     return dg.MetadataValue.url(f"{TASKS}/{task}")

@@ -1,6 +1,6 @@
 """Actor on a node of a Ray cluster that starts, polls and ends a process.
 
-The process ends with this actor, and the actor ends with its node or with its requesting process.
+The process ends with this actor, and the actor ends with its node or its requester.
 """
 
 import os
@@ -16,14 +16,14 @@ from kinemill.process import exit_with_parent
 from kinemill.store.project import project_root
 from kinemill_dagster.resources.compute.local import end
 
-_TAIL = 2000  # bytes of the process's output that are reported
+_TAIL = 2000  # reported bytes of the process's output
 
 
 class Node:
-    """A process on the node where this actor is; all methods run in one thread."""
+    """A process on the node of this actor; all methods run in one thread."""
 
     def __init__(self) -> None:
-        # Ray's workers outlive their raylet, and would run in parallel with their replacements.
+        # Workers of Ray outlive their raylet, and would run in parallel with their replacements.
         exit_with_parent(os.getppid())
         self._folder = tempfile.TemporaryDirectory(prefix="kinemill-")
         self._messages = Path(self._folder.name) / "messages"
@@ -32,7 +32,7 @@ class Node:
         self._child: subprocess.Popen[bytes] | None = None
 
     def address(self) -> tuple[str, int]:
-        """Return this node's address and a port that is free on it."""
+        """Return this node's address and a free port."""
         import ray
 
         with socket.socket() as probe:
@@ -57,7 +57,9 @@ class Node:
 
     def look(self) -> tuple[list[str], int | None]:
         """Return new messages, and the exit code after the process ended."""
-        code = self._child.poll() if self._child else None  # before reading: nothing comes after
+        code = (
+            self._child.poll() if self._child else None
+        )  # before reading, so that no output is missed
         with self._messages.open("rb") as file:
             file.seek(self._read)
             whole, newline, _ = file.read().rpartition(b"\n")

@@ -1,4 +1,4 @@
-"""Partitions of a task in Dagster: the set of keys, and the tags of a run over all partitions."""
+"""Partitions of a task in Dagster: keys, and tags of a run over all partitions."""
 
 from pathlib import Path
 
@@ -23,13 +23,13 @@ def partitions_name(task: Task) -> str:
 def run_tags(
     task: Task, home: Home, instance: dg.DagsterInstance, folder: Path | None = None
 ) -> dict[str, str]:
-    """Return the tags of a run over all partitions, and add the key that it needs.
+    """Return the tags of a run over all partitions, and add the required key.
 
     Args:
-        task: the task; without partitions no tags are returned.
-        home: holds the recordings.
-        instance: Dagster's instance, which holds the keys.
-        folder: where the run reads logs; default: the drop folder.
+        task: the task; without partitions there are no tags.
+        home: home of the recordings.
+        instance: Dagster instance with the keys.
+        folder: folder of the run's logs; default: the drop folder.
     """
     if not is_partitioned(task):
         return {}

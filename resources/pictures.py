@@ -28,7 +28,7 @@ from kinemill.verify.results import Accuracy, TrialResults
 
 VERSION = 3
 SHEET = "sheet.svg"
-_ROWS = 300  # of an episode that are drawn
+_ROWS = 300  # most drawn channels of an episode
 _WHO = ("model", "persistence", "linear", "linear_sincos")
 
 
@@ -64,7 +64,7 @@ def _sheet(task: Task, home: Home, of: Json, draw: Callable[[], str | None]) -> 
 
 
 def clips_drawn(task: Task, home: Home, dataset: ArtifactRef) -> tuple[str | None, list[Json]]:
-    """Return an SVG of the cycles of clips, and their numbers; of another task nothing."""
+    """Return an SVG of the cycles of clips, and their numbers; None for other tasks."""
     if not joints_of(task):
         return None, []
 
@@ -107,8 +107,8 @@ def returns_drawn(trials: Mapping[str, TrialResults]) -> str:
 def before_after(home: Home, task: str, training_set: ArtifactRef) -> Path | None:
     """Return a PNG of an original and one copy of each augmentation, one panel per channel.
 
-    Nothing without copies; the first original that has all of them, or most, is drawn. Of images it
-    shows the one in the middle of the episode.
+    None without copies. The first original with the most augmentations is drawn, with the middle
+    image of the episode.
     """
     packed = load_dataset(home, training_set)
     if not any("+" in episode.id for episode in packed.episodes):
@@ -149,7 +149,7 @@ def _draw_copies(training_set: PackedDataset, media: MediaSet | None, path: Path
 
 
 def _draw_images(figure: Any, channel: str, frames: dict[str, Frames]) -> None:
-    """Draw the middle picture of an original and of its copies, side by side."""
+    """Draw the middle image of an original and of its copies, side by side."""
     panels = figure.subplots(1, len(frames), squeeze=False)[0]
     for panel, (kind, images) in zip(panels, frames.items(), strict=True):
         panel.imshow(images[len(images) // 2])

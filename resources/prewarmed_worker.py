@@ -1,9 +1,9 @@
-"""A training process that is started before there is a job, while the data are made ready.
+"""A training process that is started in advance, while the data are prepared.
 
-Imports take a child about five seconds, most of the overhead of a run. A spare has that behind it
-when the job comes; one that is not needed ends with the run. `python -m
+Imports take about five seconds, most of the overhead of a run. A prewarmed process has finished
+them when the job arrives; an unused one ends with the run. `python -m
 kinemill_dagster.resources.prewarmed_worker PARENT_PID LIBRARY...` waits for one line on stdin, the
-order. At the end of stdin it exits.
+job, and exits at the end of stdin.
 """
 
 import importlib
@@ -19,14 +19,14 @@ from pathlib import Path
 from kinemill.process import exit_with_parent, tune_process
 from kinemill.store.project import project_root
 
-# What every training imports; torch imports the last at its first step.
+# Imports of every training; torch imports the last one in its first step.
 _LIBRARIES = ("kinemill.train.loop", "mlflow.tracking", "kinemill.train.curves", "torch._dynamo")
 
 Process = subprocess.Popen[bytes]
 
 
 class PrewarmedWorker:
-    """At most one process that waits for a job; it dies with this one.
+    """At most one process that waits for a job; it ends with this one.
 
     Args:
         libraries: modules to import in advance.
@@ -55,12 +55,12 @@ class PrewarmedWorker:
             )
 
     def take(self, module: list[str], environment: Mapping[str, str], log: Path) -> Process | None:
-        """Run a module in the waiting process, or return None without one.
+        """Run a module in the waiting process; return None without one.
 
         Args:
-            module: of ours, and its arguments.
-            environment: all of it.
-            log: file that its output is added to.
+            module: module of this project, and its arguments.
+            environment: all environment variables.
+            log: file to which its output is appended.
         """
         process, self._waiting = self._waiting, None
         if process is None or process.stdin is None:
@@ -75,7 +75,7 @@ class PrewarmedWorker:
         return process
 
     def release(self) -> None:
-        """End the waiting process, if there is one."""
+        """End the waiting process, if any."""
         process, self._waiting = self._waiting, None
         if process is not None and process.stdin is not None:
             with suppress(BrokenPipeError):

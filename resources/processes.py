@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 
 _LOOK_EVERY = 1.0  # s
-_ANCESTORS = 2  # of a run's process: the code server, and the daemon that started that
+_ANCESTORS = 2  # ancestors of a run's process: the code server, and the daemon that started it
 _KERNEL = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -32,7 +32,7 @@ def family_of(process: psutil.Process) -> list[psutil.Process]:
 
 
 def living(family: Iterable[psutil.Process]) -> list[psutil.Process]:
-    """Return the processes that still run."""
+    """Return the processes that are alive."""
     processes: list[psutil.Process] = []
     for process in family:
         with suppress(psutil.NoSuchProcess):
@@ -42,9 +42,9 @@ def living(family: Iterable[psutil.Process]) -> list[psutil.Process]:
 
 
 def wait_for(family: Iterable[psutil.Process], seconds: float) -> list[psutil.Process]:
-    """Wait for processes to end; return those that still run after the time limit.
+    """Wait for processes to end; return those that are alive after the time limit.
 
-    They need not be children of this process, so they are looked at, not waited for.
+    They are polled, because they can be other processes than children.
     """
     deadline, alive = time.monotonic() + seconds, living(family)
     while alive and time.monotonic() < deadline:
@@ -54,16 +54,16 @@ def wait_for(family: Iterable[psutil.Process], seconds: float) -> list[psutil.Pr
 
 
 def send(process: psutil.Process, what: signal.Signals) -> None:
-    """Send a signal to a process that may have ended meanwhile."""
+    """Send a signal to a process that can have ended in the meantime."""
     with suppress(psutil.NoSuchProcess):
         process.send_signal(what)
 
 
 def end_with_ancestors() -> None:
-    """End this process, without a word, soon after its parent or its parent's parent has ended.
+    """Exit silently soon after the parent or its parent has ended.
 
-    PR_SET_PDEATHSIG does not suffice: it fires when the forking thread ends, and a server's threads
-    are short-lived. Children that requested it end with this process.
+    PR_SET_PDEATHSIG does not suffice: it fires when the forking thread ends, and threads of a
+    server are short-lived. Children that use it end with this process.
     """
     ancestors = psutil.Process().parents()[:_ANCESTORS]
     threading.Thread(target=_watch, args=(ancestors,), daemon=True, name="ancestors").start()

@@ -1,7 +1,7 @@
-"""New logs read by the nodes of a Ray cluster: `python -m resources.ray_ingest JOB`, once a worker.
+"""Ingest of new logs on a Ray cluster: `python -m resources.ray_ingest JOB` in each worker.
 
-The nodes see the folder of logs under the same path, and share the home or the remote store. Their
-results are published like those of a local ingest; the following ingest finds them.
+The nodes have the folder of logs at the same path, and share the home or the remote store. Their
+results are published like those of a local ingest, and the next ingest uses them.
 """
 
 import os
@@ -23,15 +23,14 @@ from kinemill_dagster.resources.remote_job import HOME, RemoteJob
 def read_on_nodes(
     task: Task, home: Home, folder: Path | None, report: Callable[[str], None]
 ) -> None:
-    """Read new logs on the workers of the task's cluster, if there are enough logs.
+    """Read new logs on the workers of the task's cluster if there are enough.
 
-    If that fails, nothing is lost: the ingest reads the remaining logs, and `report` receives the
-    reason.
+    After a failure the ingest reads the remaining logs, and `report` receives the reason.
 
     Args:
-        task: its `compute` sets the cluster, the workers, and the minimum number of logs.
-        home: shared by the workers, directly or through its remote store.
-        folder: with the logs; default: the drop folder.
+        task: task; its `compute` defines the cluster, the workers, and the minimum number of logs.
+        home: home that the workers share directly or through a remote store.
+        folder: folder of the logs; default: the drop folder.
         report: receives progress messages.
     """
     settings, source = task.compute, (folder or drop_folder(task, home)).resolve()
@@ -72,7 +71,7 @@ def main() -> None:
     job = read_json(Path(sys.argv[1]))
     task = Task.model_validate(job["task"])
     if isinstance(task.compute, Ray):
-        # Only this worker knows how many cores of the node the cluster assigns to it.
+        # Only the worker has the number of cores that the cluster assigns to it.
         os.environ["LOKY_MAX_CPU_COUNT"] = str(max(1, int(task.compute.cpus)))
     share = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     read_ahead(task, Home.resolve(), Path(job["folder"]), share)

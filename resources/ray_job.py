@@ -1,8 +1,8 @@
 """Run a job on the nodes of a Ray cluster: `python -m resources.ray_job SETTINGS PARENT_PID`.
 
-This process represents the one on the cluster: it runs as long, forwards its messages to Dagster
-and its output, exits with its exit code, and terminates it when it is terminated. Process handling
-therefore needs no knowledge of Ray, and Ray's threads and signal handlers stay out of Dagster.
+This process represents the job on the cluster: it forwards its messages and its output to Dagster,
+exits with its exit code, and terminates it when it is terminated. Process handling is therefore
+independent of Ray, and Ray's threads and signal handlers stay out of Dagster.
 
 On each node an actor starts the job as its child. With several workers, each receives its rank as
 with torchrun. When a node dies, Ray reports its actor as dead: the others are terminated, and all
@@ -33,11 +33,11 @@ from kinemill.task.compute import Ray
 from kinemill_dagster.resources.node_job import Node
 from kinemill_dagster.resources.remote_job import RemoteJob, taken_up
 
-LOST = os.EX_TEMPFAIL  # exit code: the node died, or there is no cluster; another attempt may do
+LOST = os.EX_TEMPFAIL  # exit code: the node died, or there is no cluster; a retry can succeed
 _LOOK_EVERY = 0.3  # s
 _TIMEOUT = 60.0  # s without a response after which a node counts as dead
 _NOTICED = 5.0  # s after which Ray reports the death of a node to its partners
-_ROOM = 300.0  # s that may pass until the cluster has room
+_ROOM = 300.0  # s to wait for free resources of the cluster
 
 
 class _Lost(Exception):
@@ -62,7 +62,7 @@ def run(remote_job: RemoteJob, settings: Ray) -> int:
 
 
 def _connect(ray: ModuleType, settings: Ray) -> None:
-    # Ray would look at every process's working folder and copy it otherwise.
+    # otherwise Ray copies the working folder of each process
     ray.init(
         address=settings.address or os.environ.get("RAY_ADDRESS") or "auto",
         namespace="kinemill",
@@ -121,7 +121,7 @@ class _Attempt:
         try:
             return self._ray.get([ask(node) for node in self._nodes], timeout=seconds)
         except self._ray.exceptions.GetTimeoutError as error:
-            message = f"no answer within {seconds:g} s"
+            message = f"no response within {seconds:g} s"
             raise _Lost(message) from error
         except self._ray.exceptions.RayTaskError:
             raise  # ours
@@ -158,7 +158,7 @@ def _world(rank: int, size: int, host: str, port: int) -> dict[str, str]:
     return {
         "RANK": str(rank),
         "WORLD_SIZE": str(size),
-        "LOCAL_RANK": "0",  # Ray shows each worker its own GPUs alone
+        "LOCAL_RANK": "0",  # Ray limits the visible GPUs of each worker
         "LOCAL_WORLD_SIZE": "1",
         "MASTER_ADDR": host,
         "MASTER_PORT": str(port),
@@ -166,7 +166,7 @@ def _world(rank: int, size: int, host: str, port: int) -> dict[str, str]:
 
 
 def _pipes() -> dict[str, str]:
-    """Return the variables that identify the Dagster run, without local files."""
+    """Return the variables of the Dagster run, without local files."""
     if DAGSTER_PIPES_CONTEXT_ENV_VAR not in os.environ:
         return {}
     context = decode_param(os.environ[DAGSTER_PIPES_CONTEXT_ENV_VAR])
@@ -175,7 +175,7 @@ def _pipes() -> dict[str, str]:
 
 
 def _forward_line(line: str) -> None:
-    """Forward a message of the first worker to the file that Dagster reads."""
+    """Forward a message of the first worker to Dagster's file."""
     if DAGSTER_PIPES_MESSAGES_ENV_VAR in os.environ:
         where = decode_param(os.environ[DAGSTER_PIPES_MESSAGES_ENV_VAR])
         with Path(where["path"]).open("a") as file:

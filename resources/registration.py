@@ -1,4 +1,4 @@
-"""A registration as an artifact, as the other assets return, and the version of one."""
+"""Registrations as artifacts, and their versions."""
 
 from pathlib import PurePosixPath
 
@@ -12,21 +12,21 @@ from kinemill.store.remote_sync import bring
 
 
 def artifact_of(home: Home, registration: Registration) -> Artifact:
-    """Return the published decision of a registration, which is constant for a version."""
+    """Return the artifact of a registration's decision, constant for a version."""
     folder = PurePosixPath(registration.report).parent
-    bring(home, home.root / folder)  # another machine may have registered it
+    bring(home, home.root / folder)  # another machine can have registered it
     ref = ArtifactRef(folder.as_posix(), file_digest(home.root / folder / MANIFEST))
     return Artifact(ref, registration.to_json(), cached=registration.status == "unchanged")
 
 
 def version_of(home: Home, task: str, registered: ArtifactRef) -> Version:
-    """Return the version that a published decision is about.
+    """Return the version of a published decision.
 
     Raises:
-        BadInput: the version was deleted.
+        BadInput: The version was deleted.
     """
     for version in versions_of(home, task):
         if PurePosixPath(version.tags.get(tags.REPORT, "")).parent.as_posix() == registered.path:
             return version
     fix = f"kinemill run {task} registers it again"
-    raise BadInput(registered.path, "is the decision about a version that was deleted", fix=fix)
+    raise BadInput(registered.path, "is the decision about a deleted version", fix=fix)

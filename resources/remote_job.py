@@ -1,9 +1,9 @@
 """Job for a process on another machine: `python -m resources.remote_job` runs it there.
 
-A job names a module, its arguments, and the small files that it needs, and travels as
-JSON in the environment, `KINEMILL_ERRAND`. The receiving machine puts the files into its home
-(`KINEMILL_HOME`) and replaces paths of the first machine's home. Data and results are exchanged
-through the shared object store (`kinemill.store.remote_sync`) or a shared folder.
+A job has a module, its arguments, and small files, and is sent as JSON in the environment,
+`KINEMILL_ERRAND`. The receiving machine writes the files to its home (`KINEMILL_HOME`) and replaces
+paths of the sender's home. Data and results are exchanged through the shared object store
+(`kinemill.store.remote_sync`) or a shared folder.
 """
 
 import json
@@ -21,7 +21,7 @@ from kinemill.store.home import Home
 from kinemill.store.remote_sync import bring
 
 VARIABLE = "KINEMILL_ERRAND"
-HOME, PARENT = "{home}", "{parent}"  # in arguments, for what differs there
+HOME, PARENT = "{home}", "{parent}"  # placeholders in arguments
 _PASSED_ON = ("KINEMILL_", "AWS_", "MLFLOW_", "DAGSTER_PIPES_")
 
 
@@ -30,10 +30,10 @@ class RemoteJob:
     """A job.
 
     Args:
-        module: run as a program.
-        arguments: of it; `{home}` and `{parent}` are replaced by the folder and the process there.
+        module: module to run.
+        arguments: arguments; `{home}` and `{parent}` are replaced by folder and process there.
         home: folder of the files on the sending machine.
-        files: their contents, by path in the home.
+        files: contents by path in the home.
     """
 
     module: str
@@ -45,7 +45,7 @@ class RemoteJob:
     def of(
         cls, module: str, arguments: tuple[str, ...], home: Home, files: list[Path]
     ) -> "RemoteJob":
-        """Create a job that includes files of the home."""
+        """Return a job that includes files of the home."""
         texts = {file.relative_to(home.root).as_posix(): file.read_text() for file in files}
         return cls(module, arguments, str(home.root), texts)
 
@@ -53,17 +53,17 @@ class RemoteJob:
         """Return the environment variables to send, including the job.
 
         Args:
-            home: the folder that is the home there; None: the setting of that machine.
+            home: home on the other machine; None: its own setting.
         """
         passed = {key: value for key, value in os.environ.items() if key.startswith(_PASSED_ON)}
         passed.pop("KINEMILL_HOME", None)
-        passed.pop("KINEMILL_PROJECT", None)  # the project may have another path, too
+        passed.pop("KINEMILL_PROJECT", None)  # the project can have another path, too
         if home is not None:
             passed["KINEMILL_HOME"] = home
         return {**passed, VARIABLE: json.dumps(asdict(self))}
 
     def arrive(self, home: Home) -> list[str]:
-        """Put the files into the home of this machine; return the arguments that hold here."""
+        """Write the files to the home of this machine; return the local arguments."""
         for name, text in self.files.items():
             here = text.replace(_quoted(self.home), _quoted(str(home.root)))
             publish_file(home.root / name, here.encode())
@@ -82,7 +82,7 @@ def taken_up() -> RemoteJob:
     """Return the job in the environment.
 
     Raises:
-        BadInput: there is none.
+        BadInput: The environment has no job.
     """
     text = os.environ.get(VARIABLE)
     if not text:
@@ -107,7 +107,7 @@ def main() -> int:
 
 
 def _bring_start(remote_job: RemoteJob, home: Home) -> None:
-    """Fetch the model that a training starts from."""
+    """Fetch the start model of a training."""
     for name, text in remote_job.files.items():
         job = json.loads(text) if name.endswith("/job.json") else {}
         if job.get("start"):

@@ -1,8 +1,8 @@
-"""Retry rules: which failures are temporary, so that a run is started again.
+"""Retry rules: which failures are temporary, so that a run is retried.
 
-A process that was killed, a locked database, a connection that broke: infrastructure. Bad input, a
-refused check, a training that diverged: they would come out the same. Dagster retries a run whose
-process died (`run_retries`); it retries a failed step only if the run is tagged.
+A killed process, a locked database, or a broken connection is temporary. Bad input, a failed check,
+or a diverged training would fail again. Dagster retries a run whose process died (`run_retries`);
+it retries a failed step only if the run is tagged.
 """
 
 import errno
@@ -29,7 +29,7 @@ _AWAY = ("connection to server", "server closed the connection", "terminating co
 
 
 def passes(error: BaseException) -> bool:
-    """Return whether a failure is temporary, so that a retry may succeed."""
+    """Return whether a failure is temporary, so that a retry can succeed."""
     return any(_passes(one) for one in causes(error))
 
 
@@ -41,7 +41,7 @@ def note_fault(instance: dg.DagsterInstance, run_id: str, error: BaseException) 
 
 
 def note_refusal(instance: dg.DagsterInstance, run_id: str) -> None:
-    """Tag a run that cannot start: without steps, Dagster would take that for infrastructure."""
+    """Tag a run that cannot start: Dagster would treat a failure without steps as temporary."""
     instance.add_run_tags(run_id, {MAX_RETRIES: "0", FAULT: "lasting"})
 
 
@@ -49,7 +49,7 @@ def _passes(error: BaseException) -> bool:
     if isinstance(error, ProcessLost | Unreachable | ConnectionError | TimeoutError):
         return True
     if isinstance(error, KinemillError):
-        return False  # whatever it quotes
+        return False  # independent of its message
     if isinstance(error, OSError):
         return error.errno in _NUMBERS
     is_database = isinstance(error, sqlite3.Error) or "sql" in str(error).lower()

@@ -1,13 +1,13 @@
-"""Run coordinator: each run belongs to the user who launched it on the web pages or in a terminal.
+"""Run coordinator: set the owner of each run, the user of the web pages or the terminal.
 
-The guard of the pages identifies the user (`pipelines/auth`). An administrator may launch for
-another user, by the tag `kinemill/owner`; for all others the guard sets it, regardless of the
-request. The limits of concurrent runs per owner use it.
+The guard of the pages identifies the user (`pipelines/auth`). An administrator can launch for
+another user by the tag `kinemill/owner`; for all others the guard overrides it. Limits of
+concurrent runs per owner use it.
 
-A run of assets gets the tags of their task here: two runs of one task never run at once, and none
-takes longer than `compute.run_timeout`.
+A run of assets gets the tags of its task: runs of a task are never concurrent, and take at most
+`compute.run_timeout`.
 
-A run of a task with partitions that names none reads all of them; see `resources/partitions.py`.
+A run without a partition reads all of them; see `resources/partitions.py`.
 """
 
 from typing import Any
@@ -30,18 +30,18 @@ from kinemill_dagster.resources.tags import (
     task_tags,
 )
 
-_PARENT = "dagster/parent_run_id"  # of a run that is launched again: its tags come along
+_PARENT = "dagster/parent_run_id"  # tags of a relaunched run include those of the first
 
 
 class OwnedRunCoordinator(QueuedRunCoordinator):
-    """Dagster's queue, in which every launched run has an owner."""
+    """Dagster's queue with an owner for every run."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        install_listeners()  # the daemon and every webserver load this class
+        install_listeners()  # the daemon and all webservers load this class
         super().__init__(*args, **kwargs)
 
     def submit_run(self, context: SubmitRunContext) -> DagsterRun:
-        """Put a run into the queue, with its owner."""
+        """Add a run to the queue, with its owner."""
         run: Any = context.dagster_run
         name = context.get_request_header(USER_HEADER)
         text = OWNER in run.tags and _PARENT not in run.tags
@@ -55,7 +55,7 @@ class OwnedRunCoordinator(QueuedRunCoordinator):
         return super().submit_run(context)
 
     def _task_tags(self, run: DagsterRun, name: str) -> dict[str, str]:
-        """Return the tags that a run of a task lacks."""
+        """Return the missing tags of a task's run."""
         tags = {TASK: name}
         try:
             task = load_task(named_task(name))
@@ -63,12 +63,12 @@ class OwnedRunCoordinator(QueuedRunCoordinator):
             if _reads_all(run):
                 tags |= run_tags(task, Home.resolve(), self._instance)
         except (KinemillError, OSError):
-            pass  # the run fails with the same error, which its page shows
+            pass  # the run fails with the same error, displayed on its page
         return {key: value for key, value in tags.items() if key not in run.tags}
 
 
 def _reads_all(run: DagsterRun) -> bool:
-    """Return whether a run reads logs, and of no named partition."""
+    """Return whether a run reads logs without a partition."""
     if PARTITION in run.tags or RANGE in run.tags:
         return False
     selected = {key.path[-1] for key in run.asset_selection or ()}

@@ -21,28 +21,27 @@ from kinemill_dagster.resources.database_listeners import install_listeners
 from kinemill_dagster.resources.processes import boot_id, family_of, send, wait_for
 from kinemill_dagster.resources.tags import BOOT, MAX_RETRIES
 
-PATIENCE = 3.0  # s in which a canceled run can end gracefully and report to MLflow
-_AFTER = 1.0  # s that SIGKILL may take
-_ANOTHER = 75.0  # s after which the daemon has a code server again; it looks every 60
+PATIENCE = 3.0  # s for a canceled run to end gracefully and report to MLflow
+_AFTER = 1.0  # s for SIGKILL to take effect
+_ANOTHER = 75.0  # s after which the daemon has a new code server; it checks every 60 s
 _HERE = {"localhost", "127.0.0.1", "::1"}
 
 
 class WatchedRunLauncher(dg.DefaultRunLauncher):
-    """Dagster's own launcher, which also answers whether a started run still has its process.
+    """Dagster's default launcher with health checks of the processes of started runs.
 
-    Without it, a run stays STARTED forever if its process was killed together with the server that
-    launched it, or was a `kinemill run`. Since two runs of one task never run concurrently, no run
-    of that task would start again. The daemon checks every `run_monitoring` interval.
+    Without them, a run stays STARTED forever if its process was killed together with the server
+    that launched it, or was a `kinemill run`. Since runs of a task are never concurrent, no run of
+    that task would start again. The daemon checks at the `run_monitoring` interval.
 
-    A canceled run has a few seconds to end; then its processes are killed, so that no process
-    that hangs in a library keeps the GPU. Training loses nothing by that: its checkpoints are
-    published by renaming.
+    A canceled run has a few seconds to end; then its processes are killed, so that a hanging
+    process does not keep the GPU. Checkpoints are published by a rename, so none is lost.
     """
 
     def __init__(self, *args: Any, **named: Any) -> None:
         install_listeners()
         super().__init__(*args, **named)
-        self._lost: dict[str, float] = {}  # when it was noticed that a run's code server is gone
+        self._lost: dict[str, float] = {}  # detection time of a lost code server by run
 
     @property
     def supports_check_run_worker_health(self) -> bool:
@@ -58,17 +57,17 @@ class WatchedRunLauncher(dg.DefaultRunLauncher):
         """Check the process that the run recorded."""
         said = None if _is_elsewhere(run) else self._said(run)
         if said is None:
-            return CheckRunHealthResult(WorkerStatus.RUNNING)  # unknown, or not visible
+            return CheckRunHealthResult(WorkerStatus.RUNNING)  # unknown or not visible
         if _process(run, *said) or self._awaits_server(run, said[1]):
             return CheckRunHealthResult(WorkerStatus.RUNNING)
         self._lost.pop(run.run_id, None)
         return CheckRunHealthResult(WorkerStatus.FAILED, f"its process {said[0]} is gone")
 
     def _awaits_server(self, run: dg.DagsterRun, said_at: float) -> bool:
-        """Return whether a run died with its code server, and the daemon may have no other one yet.
+        """Return whether a run died with its code server, and the daemon has no new one yet.
 
-        Dagster launches the next attempt in the moment a run fails; where no code server answers
-        then, there is none. A daemon that started after the run has another server.
+        Dagster launches the next attempt when a run fails, which requires a code server. A daemon
+        that started after the run has another server.
         """
         path = json.loads(run.tags.get(GRPC_INFO_TAG, "{}")).get("socket")
         if path is None or psutil.Process().create_time() > said_at or is_answering(path):
@@ -79,7 +78,7 @@ class WatchedRunLauncher(dg.DefaultRunLauncher):
     def terminate(self, run_id: str) -> bool:
         """End a run with all its processes within 5 s; return whether it ended.
 
-        A run that was terminated is not retried, including by its time limit.
+        A terminated run is not retried; neither is one that reached its time limit.
         """
         run = self._instance.get_run_by_id(run_id)
         if run is None or run.is_finished:
@@ -92,7 +91,7 @@ class WatchedRunLauncher(dg.DefaultRunLauncher):
         if process is None:
             return is_accepted
         if not is_accepted:
-            send(process, signal.SIGINT)  # the event that the code server would have sent
+            send(process, signal.SIGINT)  # event of the code server
         for member in wait_for(family, PATIENCE):
             send(member, signal.SIGKILL)
         is_ended = not wait_for(family, _AFTER)
@@ -100,18 +99,18 @@ class WatchedRunLauncher(dg.DefaultRunLauncher):
         return is_ended
 
     def _ask(self, run: dg.DagsterRun) -> bool:
-        """Ask the code server of a run to end it; there may be none."""
+        """Send a cancel request to the code server of a run, if any."""
         if GRPC_INFO_TAG not in run.tags:
             self._instance.report_run_canceling(run)
             return False
         try:
             return super().terminate(run.run_id)
         except dg.DagsterError as error:
-            self._instance.report_engine_event(f"its code server does not answer: {error}", run)
+            self._instance.report_engine_event(f"its code server does not respond: {error}", run)
             return False
 
     def _close(self, run_id: str) -> None:
-        """Mark a run as ended if it could not, and free its slots."""
+        """Mark a run as ended, and free its slots."""
         run = self._instance.get_run_by_id(run_id)
         if run is not None and not run.is_finished:
             self._instance.report_run_canceled(run, "Its processes were killed: it did not end.")
@@ -120,7 +119,7 @@ class WatchedRunLauncher(dg.DefaultRunLauncher):
             storage.free_concurrency_slots_for_run(run_id)
 
     def _said(self, run: dg.DagsterRun) -> tuple[int, float] | None:
-        """Return the process that a run recorded, and its start (s since the epoch)."""
+        """Return the recorded process of a run, and its start (s since the epoch)."""
         kind = dg.DagsterEventType.ENGINE_EVENT
         for entry in self._instance.all_logs(run.run_id, of_type=kind):
             metadata = entry.dagster_event.engine_event_data.metadata if entry.dagster_event else {}
@@ -130,13 +129,13 @@ class WatchedRunLauncher(dg.DefaultRunLauncher):
 
 
 def _process(run: dg.DagsterRun, pid: int, said_at: float) -> psutil.Process | None:
-    """Return the living process of a run, or None; after a restart of the machine there is none."""
+    """Return the live process of a run; None without one or after a reboot."""
     if run.tags.get(BOOT, boot_id()) != boot_id():
         return None
     return process_of(pid, said_at)
 
 
 def _is_elsewhere(run: dg.DagsterRun) -> bool:
-    """Return whether a code server on another machine or in another container started the run."""
+    """Return whether another machine or container started the run."""
     info: Json = json.loads(run.tags.get(GRPC_INFO_TAG, "{}"))
     return info.get("host", "localhost") not in _HERE

@@ -1,4 +1,4 @@
-"""Tags that runs carry, ours and those of Dagster's that we set."""
+"""Tags of runs: own tags, and tags of Dagster that are set here."""
 
 import dagster as dg
 
@@ -7,8 +7,8 @@ from kinemill.task import Task
 TASK = "kinemill/task"  # one run of a task at a time
 OWNER = "kinemill/owner"  # owner of the run; each owner has a share of the slots
 WHY = "kinemill/why"  # reason of an automatic start
-BOOT = "kinemill/boot"  # which start of the machine its process belongs to
-FAULT = "kinemill/fault"  # why a step failed: `passing` or `lasting`
+BOOT = "kinemill/boot"  # boot id of the machine of its process
+FAULT = "kinemill/fault"  # kind of a step's failure: `passing` or `lasting`
 RESUME = "kinemill/resume"  # resume the latest unfinished training of the task, or fail
 
 PARTITIONS, ALL = "kinemill/partitions", "all"  # a run that reads all partitions of a task
@@ -30,10 +30,10 @@ USER_HEADER, USER_MAY_HEADER = "X-Kinemill-User", "X-Kinemill-May"
 
 
 def task_tags(task: Task) -> dict[str, str]:
-    """Return the tags of every run of a task: which task, and how long it may take."""
+    """Return the tags of every run of a task: the task, and the time limit."""
     return {TASK: task.name, MAX_RUNTIME: f"{task.compute.run_timeout:.0f}"}
 
 
 def title_of(run: dg.DagsterRun) -> str:
-    """Return what people call a run: its task, or the job of a run over all tasks."""
+    """Return the displayed name of a run: its task, or the job of a run over all tasks."""
     return run.tags.get(TASK) or run.job_name

@@ -1,8 +1,8 @@
-"""Resource of a run: its task with the overrides of the launchpad, and the home.
+"""Resource of a run: its task with launchpad overrides, and the home.
 
-One resource per task carries the overrides, so that every stage of a run sees the same effective
-task. Bounds and names, which the launchpad's form cannot check, are checked when a run is launched,
-where Dagster makes its plan, and again when the resource starts, before any step.
+One resource per task has the overrides, so that all stages of a run use the same effective task.
+Bounds and names, which the launchpad's form cannot check, are checked at the launch of a run, when
+Dagster builds the plan, and again when the resource starts, before any step.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -35,18 +35,19 @@ _PRESETS = "presets"  # key of the launchpad
 
 
 def rules_of(task: Task) -> str:
-    """Return the digest of what decides a result besides the logs: effective task and program."""
+    """Return the digest of the inputs of a result except logs: effective task and program."""
     return digest([task.model_dump(mode="json", by_alias=True), version("kinemill")])[:16]
 
 
 @dataclass(frozen=True)
 class TaskResource:
-    """The effective task of a run, and the folder that everything is kept in.
+    """The effective task of a run, and its home.
 
     Attributes:
-        task: with the overrides in force.
-        home: where everything is kept.
-        web: the run configuration came over the web, and may name no code, file or machine.
+        task: task with overrides.
+        home: home of all data.
+        web: whether the run configuration comes from a web request: it cannot set code, files or
+            machines.
     """
 
     task: Task
@@ -54,25 +55,25 @@ class TaskResource:
     web: bool = False
 
     def read_ahead(self, folder: Path | None, report: Callable[[str], None]) -> None:
-        """Read new logs on the nodes of the task's cluster, if it has one."""
+        """Read new logs on the nodes of the task's cluster, if any."""
         if isinstance(self.task.compute, Ray):
             from kinemill_dagster.resources.ray_ingest import read_on_nodes
 
             read_on_nodes(self.task, self.home, folder, report)
 
     def expect_training(self) -> None:
-        """Start the worker process for training in advance."""
+        """Start the training process in advance."""
         if self.task.compute.type == "local":
             PREWARMED_WORKER.prepare()
 
 
 def define_task_resource(task: Task, *, web: bool = True) -> dg.ResourceDefinition:
-    """Make the resource of one task; its config are overrides, spelled as in the task file.
+    """Return the resource of a task; its config are overrides as in the task file.
 
     Args:
-        task: from its file.
-        web: whether users of the server write the config. Otherwise a user of this machine does: it
-            may name code and files, and is already checked.
+        task: task of the task file.
+        web: whether the config comes from users of the server; if not, from a user of this machine,
+            who can set code and files, and it is already checked.
     """
     form = launchpad(task)
     schema = form if web else dg.Permissive()
@@ -86,7 +87,7 @@ def define_task_resource(task: Task, *, web: bool = True) -> dg.ResourceDefiniti
             raise
         home, run = Home.resolve(), context.run
         with in_use(home, f"run-{run.run_id[:8] if run else task.name}"):
-            is_registered(home, task.name)  # before any step: a lost registry stops the run here
+            is_registered(home, task.name)  # before any step: a lost registry fails the run here
             try:
                 yield TaskResource(changed, home, web)
             finally:
@@ -100,15 +101,15 @@ def define_task_resource(task: Task, *, web: bool = True) -> dg.ResourceDefiniti
 
 
 class Form(dg.Shape):
-    """The launchpad's form of a task; values are checked together, with the task.
+    """The launchpad's form of a task; values are validated together with the task.
 
     Args:
-        fields: of the form.
-        task: whose keys they are.
+        fields: fields of the form.
+        task: task with these keys.
     """
 
     def __new__(cls, fields: Mapping[str, dg.Field], task: Task) -> "Form":
-        """Create a separate form: Dagster would share one between identical forms."""
+        """Create a separate instance: Dagster shares one between identical forms."""
         del fields, task
         made = object.__new__(cls)
         made._initialized = False
@@ -119,22 +120,22 @@ class Form(dg.Shape):
         self.path = task.path or Path(f"{task.name}.yaml")
 
     def effective(self, value: Json, *, web: bool = True) -> Task:
-        """Return the task with the form's values, set over the web or by a user of this machine.
+        """Return the task with the form's values, of a web request or a local user.
 
         Raises:
-            KinemillError: a key or value that the task cannot have, with its bound.
+            KinemillError: A key or value is invalid, with its bound.
         """
         rest = dict(value)
         named = preset_overrides(rest.pop(_PRESETS, []))
         changed = load_task(self.path, named | rest, web=web)
-        COMPUTE[changed.compute.type]  # an unknown target is refused before any step
+        COMPUTE[changed.compute.type]  # unknown targets fail before any step
         return changed
 
     def post_process(self, value: Json) -> Json:
-        """Refuse invalid values; Dagster calls this before it launches a run.
+        """Check the values; Dagster calls this before it launches a run.
 
         Raises:
-            PostProcessingError: Shown in the launchpad.
+            PostProcessingError: A value is invalid; the launchpad displays the message.
         """
         try:
             if value:
@@ -145,9 +146,9 @@ class Form(dg.Shape):
 
 
 def launchpad(task: Task) -> Form:
-    """Make the launchpad's form from the models of the task, today's values in the descriptions.
+    """Return the launchpad's form of the task's models, with current values as descriptions.
 
-    There are no defaults: Dagster would merge those of an old `type` into a newly chosen one.
+    It has no defaults: Dagster would merge those of the old `type` into a new one.
     """
     fields = _fields(task)
     del fields["task"]
@@ -169,7 +170,7 @@ def _fields(part: BaseModel) -> dict[str, dg.Field]:
 
 
 def _field(owner: type[BaseModel], name: str, info: FieldInfo, value: object) -> dg.Field:
-    """Make the field of one key, once for equal parts of all tasks: a form has 280 fields."""
+    """Return the field of a key, shared by equal parts of all tasks: a form has 280 fields."""
     key = (owner, name, value.model_dump_json()) if isinstance(value, BaseModel) else None
     if key is not None and key in _parts:
         return _parts[key]
@@ -184,7 +185,7 @@ _parts: dict[tuple[type[BaseModel], str, str], dg.Field] = {}  # by model, key a
 
 
 def _shape(annotation: Any, value: Any) -> Any:
-    """Return Dagster's type for one key: known types and parts, anything for the rest."""
+    """Return Dagster's type of a key: known types and parts, else any."""
     if isinstance(value, Plugin):
         return dg.Permissive(_fields(value))
     if isinstance(value, BaseModel):
@@ -193,7 +194,7 @@ def _shape(annotation: Any, value: Any) -> Any:
     if annotation in (bool, int, float, str):
         return annotation
     choices = get_args(annotation) if get_origin(annotation) is Literal else ()
-    if len(choices) > 1:  # a single one is the `type` of a plug-in, which may be changed
+    if len(choices) > 1:  # a single literal is the `type` of a plug-in, which can change
         return dg.Enum("_".join(choices), [dg.EnumValue(choice) for choice in choices])
     return dg.Any
 
@@ -203,9 +204,9 @@ def _is_one_model(annotation: object) -> bool:
 
 
 def _spelled_by_field(part: BaseModel) -> bool:
-    """Return whether a task file writes the part as its fields."""
+    """Return whether a task file has the part as a mapping of its fields."""
     names = {info.alias or name for name, info in type(part).model_fields.items()}
-    spelled: Any = part.model_dump(by_alias=True)  # for any custom serializer
+    spelled: Any = part.model_dump(by_alias=True)  # false with a custom serializer
     return isinstance(spelled, dict) and set(spelled) == names
 
 

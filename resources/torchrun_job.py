@@ -1,8 +1,8 @@
 """A training in several processes: `python -m resources.torchrun_job JOB PARENT_PID PROCESSES`.
 
-This process is torchrun's agent. It polls ten times a second whether one of them ended, and then
-terminates the others. It does not restart them: the run is retried and resumes from the checkpoint.
-The processes end with this one, however that ends, and this one with its parent.
+This process is torchrun's agent. It polls the processes ten times per second, and terminates all
+when one has ended. It does not restart them: the run is retried and resumes from the checkpoint.
+The processes end with this one, and this one with its parent.
 """
 
 import os
@@ -19,11 +19,11 @@ _LOOK_EVERY = 0.1  # s
 
 
 def run(job: str, processes: int) -> int:
-    """Train until all processes have ended; return the exit code.
+    """Run the processes until all have ended; return the exit code.
 
-    A process that was killed is EX_TEMPFAIL: another attempt may do.
+    EX_TEMPFAIL stands for a killed process: a retry can succeed.
     """
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # or torchrun prints long messages
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # suppress long messages of torchrun
     try:
         torchrun(
             [
@@ -43,21 +43,21 @@ def run(job: str, processes: int) -> int:
 
 
 def report_failures(failures: Mapping[int, ProcessFailure], processes: int) -> int:
-    """Log how processes ended, and return the exit code.
+    """Log the ends of processes, and return the exit code.
 
     Args:
-        failures: those that were found ended, by rank.
-        processes: how many there were.
+        failures: ended processes by rank.
+        processes: number of processes.
     """
     codes = {rank: failure.exitcode for rank, failure in sorted(failures.items())}
-    # SIGTERM is how torchrun ends the others.
+    # torchrun ends the others by SIGTERM
     first = {rank: code for rank, code in codes.items() if code != -signal.SIGTERM} or codes
     for rank, code in first.items():
         if code < 0:
             how = f"was killed by signal {-code}"
             sys.stderr.write(f"process {rank} of {processes} {how}; the others were ended\n")
             return os.EX_TEMPFAIL
-    return first[min(first)]  # where the leader failed, what befell the others came of that
+    return first[min(first)]  # failures of others follow from one of rank 0
 
 
 def main() -> int:

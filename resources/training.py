@@ -1,4 +1,4 @@
-"""Training as a separate job on the compute target of the task; cached models are reused."""
+"""Training as a job on the task's compute target; cached models are reused."""
 
 import os
 import threading
@@ -27,8 +27,8 @@ def train_elsewhere(
 
     Raises:
         TrainingFailed: The training ended without a model; its MLflow run is marked as failed.
-        ProcessLost: it was ended from outside.
-        BadInput: The run must resume a training that had other settings or data.
+        ProcessLost: It was ended from outside.
+        BadInput: The run must resume a training, whose settings or data differ.
     """
     from kinemill.tracking import lock
     from kinemill.train import check_resume, find_model
@@ -40,7 +40,7 @@ def train_elsewhere(
     if cached := find_model(resource.task, resource.home, *data):
         return _link_cached(context, resource, cached, *data)
     name = f"train/{resource.task.name}/{_folder(resource, *data).name}"
-    # Two processes would write the same checkpoints: the second waits, and finds the model made.
+    # Two processes would write the same checkpoints: the second waits, then uses the cached model.
     with lock(resource.home, name, context.log.info):
         if cached := find_model(resource.task, resource.home, *data):
             return _link_cached(context, resource, cached, *data)
@@ -49,14 +49,14 @@ def train_elsewhere(
         _train(context, resource, job)
         trained = find_model(resource.task, resource.home, *data)
     if trained is None:
-        raise TrainingFailed(job, "the training process ended well but published no model")
-    if not _run_file(resource, trained.ref).is_file():  # it was noted on another machine
+        raise TrainingFailed(job, "the training process succeeded but published no model")
+    if not _run_file(resource, trained.ref).is_file():  # recorded on another machine
         publish_json(_run_file(resource, trained.ref), read_json(job)["tracked"])
     return Artifact(trained.ref, trained.summary, cached=False)
 
 
 def _begun(resource: TaskResource) -> list[str]:
-    """Return the names of the trainings of the task that runs began; those of searches are none."""
+    """Return the names of the task's trainings by runs, without those of searches."""
     begun = resource.home.dagster / "trainings" / resource.task.name
     return [job.parent.name for job in begun.glob(f"*/{_JOB}")]
 
@@ -69,7 +69,7 @@ def _link_cached(
     training_set: ArtifactRef,
     start: WarmStart | None,
 ) -> Artifact:
-    """Link a cached model to this run with the training that made it, and return it."""
+    """Link a cached model and its training to this run, and return the model."""
     _note(context, resource, tracked_run(resource, cached.ref), dataset, training_set, start)
     return cached
 
@@ -97,7 +97,7 @@ def _note(
 
 def _train(context: dg.AssetExecutionContext, resource: TaskResource, job: Path) -> None:
     compute = resource.task.compute
-    thread = threading.Thread(target=_load_exporter)  # while this process waits for another one
+    thread = threading.Thread(target=_load_exporter)  # while this process waits for another
     thread.start()
     try:
         COMPUTE[compute.type](context, job, compute)
@@ -114,9 +114,9 @@ def _load_exporter() -> None:
 
 
 def start_of(resource: TaskResource) -> WarmStart | None:
-    """Return the model that the training starts from, if the task names one."""
+    """Return the start model of the training, if the task has one."""
     if resource.task.learn.start_from is None:
-        return None  # without asking the registry, which takes a second to import
+        return None  # without the registry, whose import takes a second
     from kinemill import register
 
     return register.start_of(resource.task, resource.home)
@@ -134,11 +134,11 @@ def write_job(
     from kinemill.tracking import end_orphans, log_dataset, open_tracking, start_run
     from kinemill.tracking.run_links import DAGSTER_RUN
 
-    end_orphans(resource.home)  # of trainings whose processes were all killed
+    end_orphans(resource.home)  # runs of trainings with killed processes
     folder = _folder(resource, dataset, training_set, start)
     settings = {"task": resource.task.name, "dt": resource.task.dt}
     tags = {DAGSTER_RUN: dagster_run}
-    if pages := os.environ.get("KINEMILL_DAGSTER_URL"):  # that `kinemill ui` serves
+    if pages := os.environ.get("KINEMILL_DAGSTER_URL"):  # served by `kinemill ui`
         history = f"[versions of {resource.task.name}]({pages}/kinemill/tasks/{resource.task.name})"
         tags["mlflow.note.content"] = f"[Run in Dagster]({pages}/runs/{dagster_run}), {history}"
     key, learn = folder.name, resource.task.learn
@@ -163,13 +163,13 @@ def write_job(
 
 
 def tracked_run(resource: TaskResource, model: ArtifactRef) -> str | None:
-    """Return the MLflow run that trained a model, or None."""
+    """Return the MLflow run of a model's training, or None."""
     file = _run_file(resource, model)
     return read_json(file)["run_id"] if file.is_file() else None
 
 
 def run_page(resource: TaskResource, model: ArtifactRef) -> dg.UrlMetadataValue | None:
-    """Return the address of that run in the MLflow pages that `kinemill ui` serves, or None."""
+    """Return the address of that run in the MLflow pages of `kinemill ui`, or None."""
     file = _run_file(resource, model)
     if not file.is_file():
         return None
@@ -180,7 +180,7 @@ def run_page(resource: TaskResource, model: ArtifactRef) -> dg.UrlMetadataValue 
 def files_page(
     resource: TaskResource, model: ArtifactRef, logged: str
 ) -> dg.UrlMetadataValue | None:
-    """Return the address of a registered version's files, the report among them, or None."""
+    """Return the address of a registered version's files with the report, or None."""
     file = _run_file(resource, model)
     if not file.is_file():
         return None
@@ -207,7 +207,7 @@ def _tracked_models(resource: TaskResource) -> Path:
 
 
 def models_folder(home: Home, task: str) -> Path:
-    """Return the folder that links models to the MLflow runs that trained them."""
+    """Return the folder of links from models to the MLflow runs of their trainings."""
     return home.dagster / "trainings" / task / "models"
 
 
@@ -232,5 +232,7 @@ def _end_run(resource: TaskResource, run: str) -> None:
 
     end_orphans(resource.home)
     client = open_tracking(resource.home).client
-    if client.get_run(run).info.status == "RUNNING":  # the process died before it took the run over
+    if (
+        client.get_run(run).info.status == "RUNNING"
+    ):  # the process died before it became the owner of the run
         client.set_terminated(run, "KILLED")

@@ -1,7 +1,7 @@
 """Training process: `python -m kinemill_dagster.resources.training_process JOB PARENT_PID`.
 
-It uses only Dagster Pipes: lines go to the run that started it, metrics to MLflow. Of several
-processes that share a training (`RANK`, `WORLD_SIZE`) the first alone does so.
+It uses only Dagster Pipes: lines go to its run, metrics to MLflow. Of several processes of a
+training (`RANK`, `WORLD_SIZE`) only rank 0 does so.
 """
 
 import os
@@ -22,7 +22,7 @@ from kinemill.task.protocols import WarmStart
 
 
 class Lines:
-    """Progress as log lines of the Dagster run, at most one a second from `advance`."""
+    """Progress as log lines of the Dagster run; `advance` writes at most one per second."""
 
     def __init__(self, pipes: PipesContext) -> None:
         self._pipes, self._last = pipes, 0.0
@@ -40,7 +40,7 @@ class Lines:
 
 
 def _parse_job(job: Json) -> tuple[Task, Home, ArtifactRef, ArtifactRef, WarmStart | None]:
-    """Return task, home, dataset, training set, and the model to start from."""
+    """Return task, home, dataset, training set, and start model."""
     from kinemill.task.protocols import WarmStart
 
     return (
@@ -53,7 +53,7 @@ def _parse_job(job: Json) -> tuple[Task, Home, ArtifactRef, ArtifactRef, WarmSta
 
 
 def assist(job: Json) -> None:
-    """Train together with the first process, without logging."""
+    """Train as a process of rank 1 or higher, without logging."""
     from kinemill.train import join_training
     from kinemill.train.ddp import joined
 
@@ -81,7 +81,7 @@ def work(job: Json, pipes: PipesContext) -> None:
 
 
 def main() -> int:
-    """Run the job named on the command line; report a failure in one line if it is known."""
+    """Run the job of the command line; report known failures in one line."""
     job, parent = Path(sys.argv[1]), int(sys.argv[2])
     exit_with_parent(parent)
     tune_process()
@@ -98,7 +98,7 @@ def _exit_code(do: Callable[[], None]) -> int:
         code, failure = report(error), as_known_failure(error)
         if isinstance(failure, Diverged):
             return os.EX_DATAERR
-        passing = isinstance(failure, ProcessLost | Unreachable)  # another attempt may do
+        passing = isinstance(failure, ProcessLost | Unreachable)  # a retry can succeed
         return os.EX_TEMPFAIL if passing else code
     return 0
 

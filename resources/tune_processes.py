@@ -33,9 +33,9 @@ from kinemill_dagster.resources.remote_job import HOME, RemoteJob
 from kinemill_dagster.resources.training import models_folder
 
 _LOOK_EVERY = 0.5  # s
-_TAIL = 2000  # bytes of a worker's output quoted in an error
-_PROGRESS = re.compile(r"trial \d+: \w+ \d+/\d+ ")  # as a worker prints it
-_MOST_DEATHS = 5  # of workers, before the search is given up
+_TAIL = 2000  # bytes of a worker's output in an error
+_PROGRESS = re.compile(r"trial \d+: \w+ \d+/\d+ ")  # format of a worker's output
+_MOST_DEATHS = 5  # most failures of workers before the search fails
 
 
 @dataclass
@@ -49,10 +49,10 @@ class Workers:
     read: dict[int, int] = field(default_factory=dict, repr=False)  # pyright: ignore[reportUnknownVariableType]
 
     def start(self, number: int) -> None:
-        """Start a worker; it ends when this process does, however that happens."""
+        """Start a worker, which ends with this process."""
         command, environment = _worker(self.search, self.job, number)
         with self._log(number).open("ab") as log:
-            self.read.setdefault(number, log.tell())  # lines of earlier searches are not repeated
+            self.read.setdefault(number, log.tell())  # skip lines of earlier searches
             self.processes[number] = subprocess.Popen(
                 [sys.executable, "-m", *command],
                 cwd=project_root(),
@@ -60,15 +60,15 @@ class Workers:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C in a terminal reaches us alone; we then end them
+                start_new_session=True,  # Ctrl-C reaches only this process, which ends them
             )
 
     def look(self, progress: Progress) -> None:
-        """Remove ended workers and replace those that died.
+        """Remove finished workers, and replace dead ones.
 
         Raises:
-            TrainingFailed: too many died, or one could not work at all.
-            DiskFull: one found no room.
+            TrainingFailed: Too many died, or one failed.
+            DiskFull: The disk was too full for one.
         """
         for number, worker in list(self.processes.items()):
             code = worker.poll()
@@ -77,14 +77,14 @@ class Workers:
             if code:
                 self.died += 1
                 how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
-                # The next one would read the same bad input, and find no room either.
+                # A replacement would fail in the same way.
                 if self.died > _MOST_DEATHS or code in {BadInput.exit_code, DiskFull.exit_code}:
                     raise self._failure(number, code, how)
-                progress.log_message(f"worker {number} {how}; another one continues its trial")
+                progress.log_message(f"worker {number} {how}; a replacement continues its trial")
                 self.start(number)
 
     def repeat(self, progress: Progress) -> None:
-        """Print new lines of progress from the logs of the workers."""
+        """Report new lines of progress from the logs of the workers."""
         for number in self.processes:
             with self._log(number).open("rb") as log:
                 log.seek(self.read.get(number, 0))
@@ -95,7 +95,7 @@ class Workers:
                     progress.log_message(line)
 
     def stop(self) -> None:
-        """End every worker that still runs."""
+        """End all running workers."""
         for worker in self.processes.values():
             worker.terminate()
         for worker in self.processes.values():
@@ -120,7 +120,7 @@ def _worker(search: Search, job: Path, number: int) -> tuple[list[str], dict[str
     """Return the module of a worker, its arguments and its environment.
 
     Raises:
-        BadInput: Workers on other machines would not see each other's trials.
+        BadInput: Workers on other machines do not share the trials.
     """
     module, compute = "kinemill.tune.worker", search.task().compute
     if not isinstance(compute, Ray):
@@ -130,11 +130,11 @@ def _worker(search: Search, job: Path, number: int) -> tuple[list[str], dict[str
         raise BadInput(
             "KINEMILL_DATABASE",
             "is not set, and the nodes have separate homes",
-            fix="share a database, or leave KINEMILL_REMOTE out and share the home's folder",
+            fix="use a shared database, or unset KINEMILL_REMOTE and share the home",
         )
     where = f"{HOME}/{job.relative_to(search.home.root).as_posix()}"
     remote_job = RemoteJob.of(module, (where, str(number)), search.home, [job, *search.files()])
-    alone = compute.model_copy(update={"workers": 1, "retries": 0})  # replaced above
+    alone = compute.model_copy(update={"workers": 1, "retries": 0})  # replaced before
     return [
         "kinemill_dagster.resources.ray_job",
         alone.model_dump_json(),
@@ -145,13 +145,13 @@ def _worker(search: Search, job: Path, number: int) -> tuple[list[str], dict[str
 def search_elsewhere(
     search: Search, bounds: Bounds, workers: int, progress: Progress
 ) -> list[TrialRecord]:
-    """Run the trials of a search in `workers` processes; return all trials, earlier ones included.
+    """Run the trials of a search in `workers` processes; return all trials, including earlier.
 
-    The report and the file with the best settings are written however the search ends. The calling
-    thread starts the processes and waits for them, as PR_SET_PDEATHSIG needs it.
+    The report and the file with the best settings are always written. The calling thread starts the
+    processes and waits for them, as PR_SET_PDEATHSIG requires.
 
     Raises:
-        TrainingFailed: the workers died over and over, or no trial has a result.
+        TrainingFailed: Too many workers died, or no trial has a result.
         BadInput: This machine has too few cores for this number of workers.
     """
     check_processes("workers", workers, each=4)
@@ -191,7 +191,7 @@ def _work(search: Search, bounds: Bounds, workers: int, progress: Progress) -> N
 
 
 def _report(search: Search, reported: set[int], total: int, progress: Progress) -> None:
-    """Report the trials that ended since the last call."""
+    """Report the finished trials since the last call."""
     for line in _ended(search):
         if line.number not in reported:
             reported.add(line.number)
@@ -204,7 +204,7 @@ def _ended(search: Search) -> list[TrialRecord]:
 
 
 def _nothing(search: Search, trials: list[TrialRecord]) -> TrainingFailed:
-    why = next((line.why for line in trials if line.why), "none came to its end")
+    why = next((line.why for line in trials if line.why), "no trial has finished")
     return TrainingFailed(
         search.name,
         f"no trial has a result; the first: {why}",

@@ -1,15 +1,15 @@
-"""Rules for MLflow's webhooks: the addresses they may use, and the key of their secrets.
+"""Rules for MLflow's webhooks: allowed addresses, and the key of their secrets.
 
-An admin of the web pages is not always the user who runs the server. Only that user can edit
-`alerts.yaml`, which lists the origins that webhooks may use:
+An admin of the web pages can be another user than the operator of the server. Only the operator
+can edit `alerts.yaml` with the allowed origins of webhooks:
 
     webhooks:
       origins: ["https://hooks.example.org", "http://10.0.0.7:8080"]
-      private: ["10.0.0.0/24"]       # networks that are not public and may be reached all the same
+      private: ["10.0.0.0/24"]       # allowed networks that are not public
 
-The guard checks the address of a webhook when it is written. Each request checks it again, and
-checks the peer of the connected socket: a name can change its address after the first check.
-Redirects are not followed.
+The guard checks the address of a webhook when it is saved. Each request checks it again, and checks
+the peer of the connected socket, because a name can resolve to another address later (DNS
+rebinding). Redirects are not followed.
 """
 
 import ipaddress
@@ -41,29 +41,29 @@ _TRANSLATED = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: IPv4 behind a tr
 
 
 def allowed_webhooks(home: Home) -> Webhooks:
-    """Return which addresses webhooks may use; read on each call, so a change needs no restart.
+    """Return the allowed addresses of webhooks, read on each call: no restart after a change.
 
     Raises:
         BadInput: `alerts.yaml` is invalid, or machines share the database without a shared key.
     """
     if not os.environ.get(KEY):
         fix = f"set {KEY} to the same key on every machine that shares the database"
-        raise BadInput("webhooks", "have no key for their secrets", fix=fix)
+        raise BadInput("webhooks", "lack a key for their secrets", fix=fix)
     alerts = settings(home)
     return alerts.webhooks if alerts else Webhooks()
 
 
 def prepare_webhooks(home: Home) -> None:
-    """Set MLflow's variables, with the key of the home; call it before MLflow is imported.
+    """Set MLflow's variables with the key of the home; call it before importing MLflow.
 
-    The key is created on first use. Machines that share a database need a shared key, which the
-    operator sets: no key is created for them.
+    The first use creates the key. Machines with a shared database need a shared key from the
+    operator.
 
     Raises:
-        BadInput: the key in the environment is invalid.
+        BadInput: The key in the environment is invalid.
     """
-    # MLflow's own rules are all or nothing: public addresses and https. `limit_deliveries` replaces
-    # them by the rules of this module.
+    # MLflow allows public https addresses only, or every address. `limit_deliveries` replaces this
+    # by the rules of this module.
     os.environ["MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS"] = "true"
     os.environ["MLFLOW_WEBHOOK_ALLOWED_SCHEMES"] = "https,http"
     os.environ.setdefault("MLFLOW_WEBHOOK_REQUEST_TIMEOUT", _TIMEOUT)
@@ -95,9 +95,9 @@ def _check_key(key: str) -> None:
 
 
 def _disable_unreadable(home: Home) -> None:
-    """Disable webhooks whose secrets were encrypted with a lost key: MLflow cannot list them.
+    """Disable webhooks with secrets of a lost key: MLflow could not list any webhook.
 
-    A backup holds the database without the key.
+    A backup contains the database without the key.
     """
     if not home.mlflow_db.is_file():
         return
@@ -113,10 +113,10 @@ def _disable_unreadable(home: Home) -> None:
 
 
 def check_peer(address: str, webhooks: Webhooks) -> None:
-    """Check the address that a webhook is connected to.
+    """Check the connected address of a webhook.
 
     Raises:
-        BadInput: it is not public, and in none of the networks that are allowed.
+        BadInput: The address is neither public nor in an allowed network.
     """
     peer = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(peer, ipaddress.IPv6Address):
@@ -127,7 +127,7 @@ def check_peer(address: str, webhooks: Webhooks) -> None:
     is_public = peer.is_global and not peer.is_multicast and not hides_ipv4
     if not is_public and not any(peer in network for network in webhooks.private):
         fix = "the user who runs the server adds its network to webhooks.private in alerts.yaml"
-        raise BadInput("webhook", f"leads to {peer}, which is not public", fix=fix)
+        raise BadInput("webhook", f"resolves to {peer}, which is not public", fix=fix)
 
 
 class _HttpConnection(HTTPConnection):
@@ -158,10 +158,10 @@ class _HttpsPool(HTTPSConnectionPool):
 
 
 class CheckedAdapter(HTTPAdapter):
-    """Sends requests to allowed origins only, over connections to allowed addresses only."""
+    """Adapter of requests that allows only the permitted origins and addresses."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        """Create connections that check their peer."""
+        """Create a pool of connections that check their peer."""
         super().init_poolmanager(*args, **kwargs)
         classes: dict[str, type[HTTPConnectionPool] | type[HTTPSConnectionPool]]
         classes = {"http": _HttpPool, "https": _HttpsPool}
@@ -173,14 +173,14 @@ class CheckedAdapter(HTTPAdapter):
         """Send a request.
 
         Raises:
-            BadInput: its origin is not allowed, or its address leads to a closed network.
+            BadInput: The origin or the address is not allowed.
         """
         allowed_webhooks(Home.resolve()).canonical(request.url or "")
         return super().send(request, *args, **kwargs)
 
 
 def limit_deliveries() -> None:
-    """Make MLflow's deliveries in this process follow the rules of this module."""
+    """Apply the rules of this module to MLflow's deliveries in this process."""
     from mlflow.webhooks.delivery import (
         _get_or_create_webhook_session,  # pyright: ignore[reportPrivateUsage]
     )
@@ -195,7 +195,7 @@ def limit_deliveries() -> None:
 
 
 def _hide_addresses(record: logging.LogRecord) -> bool:
-    """Keep paths and queries of webhooks out of logs: many services put a secret there."""
+    """Remove paths and queries of webhooks from logs: many contain a secret."""
     record.msg = _PATH.sub(r"\1/...", record.getMessage())
     record.args, record.exc_info = (), None
     return True

@@ -14,7 +14,7 @@ _HOW = "alerts are off: create alerts.yaml in the home, see docs/operations.md"
 
 
 def list_receivers(as_json: JsonOption = False) -> None:
-    """List the receivers of alerts and the number of alerts sent.
+    """List the receivers of alerts and the number sent.
 
     Alerts report failures, refusals and drift.
 

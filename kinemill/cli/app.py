@@ -137,7 +137,7 @@ _USERS: Commands = {
     "remove": ("server.remove_user", "Remove a user of the web pages."),
 }
 _ALERTS: Commands = {
-    "list": ("alerts.list_receivers", "List receivers of alerts and the number of alerts."),
+    "list": ("alerts.list_receivers", "List the receivers of alerts and the number sent."),
     "test": ("alerts.send_test", "Send a test alert to every receiver."),
 }
 

@@ -264,7 +264,7 @@ def _confirm(task: str, member: Member, used: list[Json], *, agreed: bool) -> No
     """Ask for confirmation of an irreversible deletion.
 
     Raises:
-        BadInput: stdin is not a terminal.
+        BadInput: Stdin is not a terminal.
     """
     from kinemill.errors import BadInput
 

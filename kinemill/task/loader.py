@@ -113,7 +113,7 @@ def load_task(
         web: whether the overrides come from a web request: they cannot set code, files or machines.
 
     Raises:
-        TaskError: every problem found, each with file, line, key and nearest valid name.
+        TaskError: Every problem found, each with file, line, key and nearest valid name.
     """
     path = task_path(str(name))
     document = read_task_file(path)
@@ -142,7 +142,7 @@ def make_task(
         web: whether the mapping comes from a web request: it cannot set code, files or machines.
 
     Raises:
-        TaskError: every problem found, each with its key and the nearest valid name.
+        TaskError: Every problem found, each with its key and the nearest valid name.
     """
     plain: dict[str, Any] = {key: _plain(part) for key, part in value.items()}
     notes, document = list[str](), Document(None, plain, dict.fromkeys(_locations(plain), 0))
@@ -208,7 +208,7 @@ def recorded_task(
         where: name of the recorded task in errors.
 
     Raises:
-        TaskError: every problem found.
+        TaskError: Every problem found.
     """
     changed: dict[str, Any] = copy.deepcopy(dict(value))
     apply(changed, nested(overrides))

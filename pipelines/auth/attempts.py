@@ -24,7 +24,7 @@ class Attempts:
         """Check that an address has attempts left.
 
         Raises:
-            Refused: the limit of this address, or of all addresses, is reached.
+            Refused: The limit of this address, or of all addresses, is reached.
         """
         now, network = time.monotonic(), _network(peer)
         while self._recent and now - self._recent[0][0] > WINDOW:
@@ -40,7 +40,7 @@ class Attempts:
         """Count one attempt of an address and return it, for `take_back`.
 
         Raises:
-            Refused: as `check` does.
+            Refused: As `check` does.
         """
         self.check(peer)
         attempt = (time.monotonic(), _network(peer))

@@ -40,7 +40,7 @@ class Call:
         """Return the value of a header.
 
         Raises:
-            Refused: it is repeated, which servers interpret differently.
+            Refused: It is repeated, which servers interpret differently.
         """
         values = self.headers.get(name, [])
         if len(values) > 1:

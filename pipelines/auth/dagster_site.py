@@ -54,7 +54,7 @@ class DagsterSite:
         """Return the route of a request.
 
         Raises:
-            Refused: it is not served.
+            Refused: It is not served.
         """
         if request.segments[: len(PREFIX)] == PREFIX:
             return rest_route(request, self._of_run)
@@ -72,7 +72,7 @@ class DagsterSite:
         """Return the canonical form of a message of a websocket.
 
         Raises:
-            Refused: it is not part of Dagster's protocol, or contains a mutation.
+            Refused: It is not part of Dagster's protocol, or contains a mutation.
         """
         message = parse_object(text)
         kind, name = message.get("type"), message.get("id")

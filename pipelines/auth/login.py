@@ -42,7 +42,7 @@ class Entrance:
         """Return the validated options.
 
         Raises:
-            BadInput: login is required and there are no users, only one of certificate and key is
+            BadInput: Login is required and there are no users, only one of certificate and key is
                 given, or the secret of the proxy is missing.
         """
         proxy_at(self.proxy)

@@ -77,7 +77,7 @@ class Guard:
         """Return a request with its body, and its route.
 
         Raises:
-            Refused: it is ambiguous, not served, or not for this user.
+            Refused: It is ambiguous, not served, or not for this user.
         """
         request = parse_request(call, scope)
         route = self._rules.site.route(request)
@@ -93,7 +93,7 @@ class Guard:
         """Return the request that the app receives.
 
         Raises:
-            Refused: the user may not make it.
+            Refused: The user may not make it.
         """
         if route.body == "stream":
             stack.enter_context(self._uploads.open_writer(request.path))

@@ -106,7 +106,7 @@ class MlflowSite:
         """Return the route of a request.
 
         Raises:
-            Refused: it is not.
+            Refused: It is not.
         """
         path = "/".join(request.segments)
         if path == "graphql" and request.method == "POST":
@@ -233,7 +233,7 @@ class MlflowSite:
         """Return the permission to create a named record.
 
         Raises:
-            Refused: the name is that of a task, which kinemill creates.
+            Refused: The name is that of a task, which kinemill creates.
         """
         if self._records.is_task(body.get("name")):
             raise Refused(
@@ -283,7 +283,7 @@ def _fields(request: Request) -> _Body:
     """Return a body with unambiguous keys.
 
     Raises:
-        Refused: a key is spelled differently from MLflow's own clients.
+        Refused: A key is spelled differently from MLflow's own clients.
     """
     body = request.body or {}
     for key in body:
@@ -309,7 +309,7 @@ def _check_tags(tags: object) -> None:
     """Check the tags of a request.
 
     Raises:
-        Refused: one is reserved for kinemill, or the tags are not a list of keys and values.
+        Refused: One is reserved for kinemill, or the tags are not a list of keys and values.
     """
     if not isinstance(tags, list | None):
         raise Refused(400, "tags must be a list")

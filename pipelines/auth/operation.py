@@ -75,7 +75,7 @@ def parse_operation(body: Mapping[str, object]) -> Operation:
     """Return the operation of a GraphQL request.
 
     Raises:
-        Refused: it has none, or several and no name, or exceeds a limit.
+        Refused: It has none, or several and no name, or exceeds a limit.
     """
     query, name = body.get("query"), body.get("operationName")
     variables = body.get("variables")
@@ -148,7 +148,7 @@ def _measured(
     """Return the size of a selection; `sizes` collects the fragments that it uses.
 
     Raises:
-        Refused: a fragment contains itself, or does not exist.
+        Refused: A fragment contains itself, or does not exist.
     """
     total = _Size()
     for node in selections.selections if selections else ():
@@ -187,7 +187,7 @@ def _roots(
     """Return the root fields. Call `_check_size` first, so that the expansion is small.
 
     Raises:
-        Refused: there are too many.
+        Refused: There are too many.
     """
     fields: list[FieldNode] = []
     waiting = [selections]

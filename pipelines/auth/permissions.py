@@ -66,7 +66,7 @@ class Site(Protocol):
         """Return the route of a request, before its body is read.
 
         Raises:
-            Refused: it is not.
+            Refused: It is not.
         """
         ...
 
@@ -74,7 +74,7 @@ class Site(Protocol):
         """Return the canonical form of a message of a websocket.
 
         Raises:
-            Refused: it is not a read.
+            Refused: It is not a read.
         """
         ...
 

@@ -41,7 +41,7 @@ class Proxy:
         """Return the user name and groups; None if the header is missing.
 
         Raises:
-            Refused: the request does not come from the proxy.
+            Refused: The request does not come from the proxy.
         """
         secret = call.one(SECRET_HEADER)
         if secret is None:
@@ -66,7 +66,7 @@ def proxy_at(addresses: Iterable[str]) -> Proxy | None:
     """Return the proxy at some addresses, such as `10.0.0.5` or `10.0.0.0/24`.
 
     Raises:
-        BadInput: an address or the secret in the environment is invalid.
+        BadInput: An address or the secret in the environment is invalid.
     """
     networks = tuple(_network(address) for address in addresses)
     if not networks:

@@ -76,7 +76,7 @@ def parse_request(call: Call, scope: Scope) -> Request:
     """Return a request without its body.
 
     Raises:
-        Refused: it is ambiguous.
+        Refused: It is ambiguous.
     """
     method = scope.get("method", "GET")
     if method not in METHODS:
@@ -98,7 +98,7 @@ def _segments(scope: Scope) -> tuple[str, ...]:
     """Return the parts of a path, each decoded once.
 
     Raises:
-        Refused: a part can be read as several parts, as a parent, or as still encoded.
+        Refused: A part can be read as several parts, as a parent, or as still encoded.
     """
     raw: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
     if not raw.startswith(b"/") or b"#" in raw or b"?" in raw:
@@ -141,7 +141,7 @@ def check_json(call: Call) -> None:
     """Check that a body is JSON in UTF-8, which other sites send only after a preflight.
 
     Raises:
-        Refused: it is something else, or compressed.
+        Refused: It is something else, or compressed.
     """
     kind = (call.one("content-type") or "").strip()
     if not _JSON.fullmatch(kind):
@@ -154,7 +154,7 @@ async def read_json(receive: Receive, largest: int = LARGEST) -> Json:
     """Return the JSON object of a body; an empty body is an empty object.
 
     Raises:
-        Refused: it is too large, too slow, or no JSON object.
+        Refused: It is too large, too slow, or no JSON object.
     """
     body, more = bytearray(), True
     try:
@@ -176,7 +176,7 @@ def parse_object(text: bytes | str) -> Json:
     """Parse a JSON object strictly, so that all parsers agree.
 
     Raises:
-        Refused: it has a duplicate key, an invalid number, an encoding other than UTF-8, trailing
+        Refused: It has a duplicate key, an invalid number, an encoding other than UTF-8, trailing
             text or too many levels, or is not an object.
     """
     try:

@@ -91,7 +91,7 @@ def rest_route(request: Request, task_of_run: TaskOfRun) -> Route:
         task_of_run: returns the task of a run, given by its whole id; None for unknown runs.
 
     Raises:
-        Refused: it is not served.
+        Refused: It is not served.
     """
     if request.is_safe:
         return only(Permission.LOOK)
@@ -138,7 +138,7 @@ def _parts(body: StartRun) -> set[str]:
     """Return the parts of the task that a run overrides.
 
     Raises:
-        Refused: there is no such preset.
+        Refused: There is no such preset.
     """
     try:
         presets = preset_overrides(body.presets) if body.presets else {}
@@ -151,7 +151,7 @@ def _checked(kind: type[Body], request: Request) -> Body:
     """Validate a body with the model that the server uses.
 
     Raises:
-        Refused: it is invalid.
+        Refused: It is invalid.
     """
     try:
         return kind.model_validate(request.body or {})

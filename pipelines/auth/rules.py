@@ -55,7 +55,7 @@ class Rules:
         """Check the Host and Origin headers; return whether the page is one of our own.
 
         Raises:
-            Refused: another host name (as after DNS rebinding), or a page of another site.
+            Refused: Another host name (as after DNS rebinding), or a page of another site.
         """
         host = call.one("host") or ""
         if _name(host) not in self.hosts:
@@ -73,7 +73,7 @@ class Rules:
         """Return the identity of the user.
 
         Raises:
-            Refused: the password or token is wrong or missing, the user of the proxy has no role,
+            Refused: The password or token is wrong or missing, the user of the proxy has no role,
                 or the file of users is damaged.
         """
         try:
@@ -112,7 +112,7 @@ class Rules:
         """Check that a user has the permission of a request.
 
         Raises:
-            Refused: the user does not have it, or the route is closed.
+            Refused: The user does not have it, or the route is closed.
         """
         permission = decision.permission
         if permission is Permission.NEVER:

@@ -29,7 +29,7 @@ class Uploads:
         """Register that runs or models are being finished or registered.
 
         Raises:
-            Refused: files are being written to one of them.
+            Refused: Files are being written to one of them.
         """
         with _counted(self._closing, sorted(names)):
             for path in self._written:
@@ -41,7 +41,7 @@ class Uploads:
         """Check an authorized upload against objects that are being closed.
 
         Raises:
-            Refused: its run is being finished.
+            Refused: Its run is being finished.
         """
         if set(self._closing) & set(path.split("/")):
             raise Refused(409, f"the run of {path} is being finished")

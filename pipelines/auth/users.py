@@ -90,7 +90,7 @@ class Users:
         """Version that changes with every user, role, password or token.
 
         Raises:
-            BadInput: the file is damaged.
+            BadInput: The file is damaged.
         """
         self._read()
         return self._cached[0]
@@ -152,7 +152,7 @@ class Users:
             tasks: tasks that the user may change; None: all.
 
         Raises:
-            BadInput: the name, the role, the password or a task is invalid.
+            BadInput: The name, the role, the password or a task is invalid.
         """
         if not LOCAL_NAME.fullmatch(name):
             raise BadInput("user", repr(name), expected="a-z, 0-9, _ . -, a letter first")
@@ -164,7 +164,7 @@ class Users:
         """Assign a role to a user or `group:NAME` of a proxy; they have no password.
 
         Raises:
-            BadInput: the name, the role or a task is invalid.
+            BadInput: The name, the role or a task is invalid.
         """
         if not PROXIED_NAME.fullmatch(name.removeprefix(GROUP)):
             raise BadInput(
@@ -186,7 +186,7 @@ class Users:
         """Create and return a token; only its hash is stored, and an earlier token ends.
 
         Raises:
-            BadInput: there is no such user.
+            BadInput: There is no such user.
         """
         with lock(self._home, "users"):
             users, token = self._read(), secrets.token_urlsafe(32)
@@ -201,7 +201,7 @@ class Users:
         """Remove a user; their sessions end, the runs they started continue.
 
         Raises:
-            BadInput: there is no such user.
+            BadInput: There is no such user.
         """
         with lock(self._home, "users"):
             self._check(name)
@@ -252,7 +252,7 @@ def _checked_tasks(role: str, tasks: Collection[str]) -> tuple[str, ...]:
     """Return the tasks of a user, each once.
 
     Raises:
-        BadInput: the role does not depend on tasks, or there is no such task.
+        BadInput: The role does not depend on tasks, or there is no such task.
     """
     if ROLES[role] not in {Permission.OPERATE, Permission.PROMOTE}:
         why = f"do not limit the role {role}"

@@ -55,7 +55,7 @@ def read_users(path: Path) -> dict[str, User]:
     """Return the users in a file, by name.
 
     Raises:
-        BadInput: it cannot be read, or an entry is damaged.
+        BadInput: It cannot be read, or an entry is damaged.
     """
     try:
         document = json.loads(path.read_bytes(), object_pairs_hook=_unique)
@@ -77,7 +77,7 @@ def write_users(path: Path, users: dict[str, User]) -> None:
     """Replace the file of users.
 
     Raises:
-        BadInput: it cannot be written.
+        BadInput: It cannot be written.
     """
     try:
         write_secret(path, _Document(format=1, users=users).model_dump_json(indent=1))

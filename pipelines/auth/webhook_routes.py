@@ -91,7 +91,7 @@ def _checked(
     """Return the body that MLflow receives, built from the checked document.
 
     Raises:
-        Refused: it is invalid, the address is not allowed, or webhooks are closed.
+        Refused: It is invalid, the address is not allowed, or webhooks are closed.
     """
     try:
         addresses = allowed()

@@ -102,6 +102,6 @@ def current_tick() -> Tick:
     """Return the current tick.
 
     Raises:
-        LookupError: no sensor of kinemill evaluates the conditions.
+        LookupError: No sensor of kinemill evaluates the conditions.
     """
     return _CURRENT.get()

@@ -63,7 +63,7 @@ class Draft:
         """Return how many bytes may be uploaded.
 
         Raises:
-            BadInput: it has as many logs, or bytes, as it may have.
+            BadInput: It has as many logs, or bytes, as it may have.
         """
         files = self.files()
         room = LARGEST - sum(one.st_size for one in map(Path.stat, files) if one.st_nlink == 1)
@@ -77,7 +77,7 @@ class Draft:
         """Add a log that is in the home: as a link, or as a copy from another file system.
 
         Raises:
-            BadInput: two logs have the same name, or the draft is full.
+            BadInput: Two logs have the same name, or the draft is full.
         """
         target, room = self.logs / name, self.room()
         if target.exists():
@@ -103,7 +103,7 @@ class Draft:
         """Return the conclusions from the logs.
 
         Raises:
-            BadInput: nothing was, yet.
+            BadInput: Nothing was, yet.
         """
         if (preview := self.preview()) is None:
             raise BadInput("the draft", "is not built yet", fix="POST to its path `build` first")
@@ -170,7 +170,7 @@ def open_draft(home: Home, draft: str, user: str) -> Draft:
     """Return a draft of a user.
 
     Raises:
-        NotHere: there is none of this id, or it is of another user or too old.
+        NotHere: There is none of this id, or it is of another user or too old.
     """
     own = next((one for one in _all(home) if one.folder.name == draft), None)
     if own is None or own.record.owner != user:

@@ -192,8 +192,8 @@ def _run(draft: Draft, order: Order) -> Json:
     """Draft or check in another process, whose memory and time do not burden the server.
 
     Raises:
-        BadInput: the logs cannot be used.
-        Unreachable: others draft or check at the moment.
+        BadInput: The logs cannot be used.
+        Unreachable: Others draft or check at the moment.
     """
     with _slot(), tempfile.TemporaryDirectory(prefix="kinemill-draft-") as scratch:
         folder = Path(scratch)

@@ -65,7 +65,7 @@ class Launcher:
             tags: of the run.
 
         Raises:
-            BadInput: the server has not loaded the task, or Dagster refuses the configuration.
+            BadInput: The server has not loaded the task, or Dagster refuses the configuration.
         """
         listed = [{"key": key, "value": value} for key, value in tags.items()]
         params = {
@@ -94,7 +94,7 @@ class Launcher:
         """Cancel a run; mark one that is starting, which has no process yet, as canceled.
 
         Raises:
-            BadInput: it has ended.
+            BadInput: It has ended.
             KinemillError: Dagster refuses.
         """
         message = ""

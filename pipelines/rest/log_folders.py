@@ -55,8 +55,8 @@ def resolve_choice(home: Home, choice: LogChoice) -> dict[str, Path]:
     """Return the files that a request names, by their names in the folder.
 
     Raises:
-        NotHere: there is no such folder or file.
-        BadInput: a name leads out of the folder.
+        NotHere: There is no such folder or file.
+        BadInput: A name leads out of the folder.
     """
     folders = log_folders(home)
     if choice.folder not in folders:
@@ -79,7 +79,7 @@ def _plain(name: str) -> Path:
     """Return the path of a log below its folder.
 
     Raises:
-        BadInput: it has a part that no log has, such as `..`.
+        BadInput: It has a part that no log has, such as `..`.
     """
     path = Path(name)
     if path.is_absolute() or any(part.startswith((".", "~")) for part in path.parts):

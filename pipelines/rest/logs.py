@@ -61,7 +61,7 @@ async def receive_log(
         where: name of the folder, for errors.
 
     Raises:
-        BadInput: the name is in use or would be ignored, or the file is too large.
+        BadInput: The name is in use or would be ignored, or the file is too large.
     """
     _check_name(name)
     folder.mkdir(parents=True, exist_ok=True)

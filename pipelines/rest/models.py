@@ -152,7 +152,7 @@ def _version(service: Service, task: str, which: str = "") -> Version:
     """Return a version of a task of the project.
 
     Raises:
-        NotHere: there is none.
+        NotHere: There is none.
     """
     service.task_file(task)
     if not is_registered(service.home, task):

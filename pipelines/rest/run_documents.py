@@ -54,8 +54,8 @@ class Runs:
         """Return the run with this id, or this beginning of an id.
 
         Raises:
-            UnknownRun: there is none.
-            BadInput: there are several.
+            UnknownRun: There is none.
+            BadInput: There are several.
         """
         whole = run if len(run) == _LENGTH else self._complete(run)
         record = self.instance.get_run_record_by_id(whole)

@@ -36,8 +36,8 @@ class Service:
         """Load a task of the project.
 
         Raises:
-            NotHere: there is no such task; a name is never a path here.
-            TaskError: its file is invalid.
+            NotHere: There is no such task; a name is never a path here.
+            TaskError: Its file is invalid.
         """
         return load_task(self.task_file(name))
 
@@ -47,8 +47,8 @@ class Service:
         """Return a task with overrides, by the rules for the web, and all overrides.
 
         Raises:
-            NotHere: there is no such task.
-            BadInput: an override is invalid, or names code, a file or a machine.
+            NotHere: There is no such task.
+            BadInput: An override is invalid, or names code, a file or a machine.
         """
         changes = {**(preset_overrides(presets) if presets else {}), **overrides}
         return load_task(self.task_file(name), changes, web=True), changes
@@ -57,7 +57,7 @@ class Service:
         """Return the file of a task of the project.
 
         Raises:
-            NotHere: there is no such task.
+            NotHere: There is no such task.
         """
         tasks = list_tasks()
         if name not in tasks:

@@ -1,9 +1,8 @@
-"""Where training runs, one file a target; `compute.type` of a task chooses.
+"""Compute targets of trainings, one file per target, selected by `compute.type` of a task.
 
 A target is a callable `(context, job, settings) -> None`. It runs `resources.training_process` on
-the job file until it ends, streams its log lines to Dagster, and raises `TrainingFailed` if it
-failed, `ProcessLost` if a retry may succeed. Its settings are those of `compute` in the task, a
-class of
+the job file until it ends, streams its log lines to Dagster, and raises `TrainingFailed` after a
+failure, or `ProcessLost` if a retry can succeed. Its settings are a class of
 `kinemill.task.compute`.
 """
 
@@ -15,6 +14,6 @@ import dagster as dg
 
 from kinemill.registry import Registry
 
-Target = Callable[[dg.AssetExecutionContext, Path, Any], None]  # Any: its own class of `Compute`
+Target = Callable[[dg.AssetExecutionContext, Path, Any], None]  # Any: a subclass of `Compute`
 
 COMPUTE: Registry[Target] = Registry("kinemill_dagster.resources.compute", "compute target")

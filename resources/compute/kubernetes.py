@@ -1,9 +1,8 @@
-"""Training in a pod of a Kubernetes cluster, whose log Dagster follows (`PipesK8sClient`).
+"""Training in a pod of a Kubernetes cluster; Dagster follows its log (`PipesK8sClient`).
 
-The pod gets the job in its environment, and from the secrets that the task names what connects
-it to database and store; nothing secret is written into the pod itself. Its home is the claim that
-the task names, where the code server mounts that too, or an empty folder that `KINEMILL_REMOTE`
-fills.
+The pod has the job in its environment. The secrets of the task hold the credentials of database and
+store; the specification of the pod contains no secret. Its home is the volume claim of the task,
+which the code server also mounts, or an empty folder that is filled from `KINEMILL_REMOTE`.
 """
 
 import os
@@ -19,7 +18,7 @@ from kinemill.task.compute import Kubernetes
 from kinemill_dagster.resources.compute import COMPUTE
 from kinemill_dagster.resources.remote_job import HOME, PARENT, VARIABLE, RemoteJob
 
-_GRACE = 5  # s that the training has to end; a checkpoint is published by renaming
+_GRACE = 5  # s for the training to end; checkpoints are published by a rename
 _GPU = "nvidia.com/gpu"
 _HOME = "home"  # name of the volume
 _POLL = 2.0  # s
@@ -28,12 +27,12 @@ _ANOTHER_MAY_DO = ("unexpectedly killed", "Evicted", "Preempt", "Shutdown")  # n
 
 @COMPUTE.register("kubernetes")
 def run(context: dg.AssetExecutionContext, job: Path, settings: Kubernetes) -> None:
-    """Run the training that `job` describes in a pod, until it ends or its time is over.
+    """Run the training of `job` in a pod, up to its time limit.
 
     Raises:
-        BadInput: The pod could read neither the home nor shared storage.
-        ProcessLost: the pod was evicted or killed, or Kubernetes does not answer.
-        TrainingFailed: it ran out of time, or could not train.
+        BadInput: The pod can read neither the home nor shared storage.
+        ProcessLost: The pod was evicted or killed, or Kubernetes does not respond.
+        TrainingFailed: It reached the time limit, or failed.
     """
     from dagster_k8s import PipesK8sClient
     from dagster_k8s.client import (
@@ -58,7 +57,9 @@ def run(context: dg.AssetExecutionContext, job: Path, settings: Kubernetes) -> N
         DagsterK8sAPIRetryLimitExceeded,
         DagsterK8sUnrecoverableAPIError,
     ) as error:
-        raise ProcessLost("Kubernetes", str(error).strip(), fix="see that it answers") from error
+        raise ProcessLost(
+            "Kubernetes", str(error).strip(), fix="check that the cluster responds"
+        ) from error
     except DagsterK8sError as error:
         raise _failure(str(error)) from error
 
@@ -76,20 +77,20 @@ def pod_spec(home: Home, settings: Kubernetes) -> Json:
     """Return the specification of the pod, except image, command and variables.
 
     Raises:
-        BadInput: it could read neither the home nor what machines share.
+        BadInput: The pod can read neither the home nor shared storage.
     """
     if settings.claim is None and remote() is None:
         raise BadInput(
             "compute.claim",
-            "is not set, and neither is KINEMILL_REMOTE: the pod could not read the dataset",
-            fix="name the volume claim that holds the home, or share a store",
+            "and KINEMILL_REMOTE are not set: the pod cannot read the dataset",
+            fix="set the volume claim of the home, or use a shared store",
         )
     claim = {"persistentVolumeClaim": {"claimName": settings.claim}}
     resources = {"cpu": f"{settings.cpus:g}", "memory": settings.memory}
     if settings.gpus:
         resources[_GPU] = str(settings.gpus)
     return {
-        "restartPolicy": "Never",  # Dagster retries the run, which resumes
+        "restartPolicy": "Never",  # Dagster retries the run, and the training resumes
         "activeDeadlineSeconds": int(settings.max_runtime),
         "terminationGracePeriodSeconds": _GRACE,
         "automountServiceAccountToken": False,
@@ -109,7 +110,7 @@ def pod_spec(home: Home, settings: Kubernetes) -> Json:
 
 
 def _failure(problem: str) -> KinemillError:
-    """Return the error for a failed pod: evicted or killed, or failed to train."""
+    """Return the error of a failed pod: evicted, killed, or a failed training."""
     passing = any(part in problem for part in _ANOTHER_MAY_DO)
     kind = ProcessLost if passing else TrainingFailed
     last = problem.strip().splitlines()

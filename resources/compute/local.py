@@ -1,4 +1,4 @@
-"""Training in a child process on this machine, with a time limit; it ends with its parent."""
+"""Training in a child process on this machine with a time limit; it ends with its parent."""
 
 import os
 import subprocess
@@ -16,17 +16,17 @@ from kinemill_dagster.resources.compute import COMPUTE
 from kinemill_dagster.resources.prewarmed_worker import PREWARMED_WORKER
 
 LOG = "training.log"
-_PATIENCE = 2.0  # s between asking a process to end and making it, which loses no checkpoint
-_TAIL = 2000  # bytes of the child's own output quoted in an error
+_PATIENCE = 2.0  # s between SIGTERM and SIGKILL; no checkpoint is lost
+_TAIL = 2000  # bytes of the child's output in an error
 
 
 @COMPUTE.register("local")
 def run(context: dg.AssetExecutionContext, job: Path, settings: Compute) -> None:
-    """Run the training that `job` describes in a child, until it ends or its time is over.
+    """Run the training of `job` in a child process, up to its time limit.
 
     Raises:
-        ProcessLost: the child was killed.
-        TrainingFailed: it ran out of time, or could not train.
+        ProcessLost: The child was killed.
+        TrainingFailed: It ran out of time, or could not train.
     """
     watch(
         context,
@@ -43,24 +43,24 @@ def watch(
     module: list[str],
     environment: Mapping[str, str] | None = None,
 ) -> None:
-    """Run a module and its arguments in a child, with live lines in Dagster, until it ends.
+    """Run a module with arguments in a child process, with live lines in Dagster.
 
-    The calling thread starts the child and waits for it. It therefore outlives the child, which
-    PR_SET_PDEATHSIG needs: Linux sends the signal when the thread that forked ends.
+    The calling thread starts the child and waits for it, so it outlives the child. PR_SET_PDEATHSIG
+    requires this: Linux sends the signal when the forking thread ends (prctl(2)).
 
     Args:
-        context: of the run.
-        job: the file that describes the training; the child's output is written next to it.
-        settings: with the time limit.
-        module: of kinemill, and its arguments.
+        context: context of the run.
+        job: job file of the training; the child's output is written to the same folder.
+        settings: settings with the time limit.
+        module: module of kinemill, and its arguments.
         environment: additional variables.
 
     Raises:
         ProcessLost: The child was killed, or requests a retry with EX_TEMPFAIL.
-        TrainingFailed: it ran out of time, or could not train.
-        Diverged: the loss is not finite any more.
-        DiskFull: there was no room for a checkpoint or the model.
-        BadInput: data or settings are unfit, or need more than the machine has.
+        TrainingFailed: It ran out of time, or could not train.
+        Diverged: The loss is not finite.
+        DiskFull: The disk was too full for a checkpoint or the model.
+        BadInput: Data or settings are invalid, or exceed the machine.
     """
     with (
         dg.open_pipes_session(
@@ -78,9 +78,9 @@ def watch(
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C in a terminal reaches us alone; we then end the child
+            start_new_session=True,  # Ctrl-C reaches only this process, which ends the child
         )
-        context.log.info(f"training runs in process {child.pid}; its own output is in {log.name}")
+        context.log.info(f"training runs in process {child.pid}; its output is in {log.name}")
         try:
             code = child.wait(timeout=settings.max_runtime)
         except subprocess.TimeoutExpired as error:

@@ -15,11 +15,11 @@ from kinemill_dagster.resources.remote_job import HOME, PARENT, RemoteJob
 
 @COMPUTE.register("ray")
 def run(context: dg.AssetExecutionContext, job: Path, settings: Ray) -> None:
-    """Run the training that `job` describes on the cluster, until it ends or its time is over.
+    """Run the training of `job` on the cluster, up to its time limit.
 
     Raises:
-        ProcessLost: Nodes died more often than `retries`, or there is no cluster.
-        TrainingFailed: it ran out of time, or could not train.
+        ProcessLost: More nodes than `retries` died, or no cluster was found.
+        TrainingFailed: It ran out of time, or could not train.
     """
     home = Home(Path(read_json(job)["home"]))
     where = f"{HOME}/{job.relative_to(home.root).as_posix()}"

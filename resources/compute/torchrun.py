@@ -1,4 +1,4 @@
-"""Training in several processes on this machine that share each batch, a GPU each if it has any."""
+"""Training in several processes on this machine that share each batch, with a GPU each."""
 
 import os
 from pathlib import Path
@@ -10,18 +10,18 @@ from kinemill.task.compute import Torchrun
 from kinemill_dagster.resources.compute import COMPUTE
 from kinemill_dagster.resources.compute.local import watch
 
-_SHARED = 4  # processes that one core may have: those with a GPU wait for it
+_SHARED = 4  # processes per core: those with a GPU mostly wait
 
 
 @COMPUTE.register("torchrun")
 def run(context: dg.AssetExecutionContext, job: Path, settings: Torchrun) -> None:
-    """Run the training that `job` describes, until it ends or its time is over.
+    """Run the training of `job`, up to its time limit.
 
     One process is plain python: torchrun takes seconds to start.
 
     Raises:
-        ProcessLost: one of the processes was killed; the others ended with it.
-        TrainingFailed: it ran out of time, or could not train.
+        ProcessLost: A process was killed, and the others were ended.
+        TrainingFailed: It ran out of time, or could not train.
         BadInput: This machine has too few cores for this number of processes.
     """
     check_processes("compute.processes", settings.processes, each=_SHARED)

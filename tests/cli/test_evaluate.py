@@ -126,7 +126,7 @@ def test_any_logs_and_any_model_give_numbers_plots_and_examples(
     assert angle["mae"] == pytest.approx(angle["mae_by_step"][-1])
     assert result["analysis"]["free_run"]["model"]["steps"] == 2 * 595
     assert set(result["metrics"]["nrmse"]) == {"model", "persistence"}
-    assert "the linear models are left out" in result["notes"][0]
+    assert "linear models are omitted" in result["notes"][0]
     page = (out / "report.html").read_text()
     assert "http" not in page
     assert "<script" not in page
@@ -219,13 +219,13 @@ def test_a_state_given_beside_a_log_moves_the_present(kinemill, model, logs):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "--from and --actions: neither is given; expected one of them"),
+        ([], "--from and --actions: neither is set; expected one of them"),
         (["--actions", "a.csv", "--state", "angel=1"], r"did you mean 'angle'\?"),
         (["--actions", "a.csv", "--state", "angle"], "holds no '='; expected NAME=VALUE"),
         (["--actions", "a.csv", "--state", "angle=nan"], "angle: is nan"),
         (["--actions", "a.csv", "--steps", "9"], "there are actions for only 2 steps"),
         (["--actions", "a.csv", "--to", "x.txt"], r"expected .csv or .parquet"),
-        (["--actions", "a.csv", "--row", "3"], "--row: belongs to --from"),
+        (["--actions", "a.csv", "--row", "3"], "--row: requires --from"),
         (["--from", "nothing"], "nothing: is no recording of swing"),
     ],
 )

@@ -31,6 +31,6 @@ def test_the_exit_code_says_whether_the_target_was_reached(home, monkeypatch, st
     monkeypatch.setattr(loop, "run_loop", lambda *_: document)
     printed = CliRunner().invoke(app, ["run", NAME])
     assert printed.exit_code == code
-    assert f"{status}: 15 of 16 succeed after 20 s of the robot" in printed.output
+    assert f"{status}: 15 of 16 succeed after 20 s of robot time" in printed.output
     as_json = CliRunner().invoke(app, ["run", NAME, "--json"])
     assert (as_json.exit_code, json.loads(as_json.stdout)) == (code, document)

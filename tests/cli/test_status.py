@@ -193,7 +193,7 @@ def test_without_a_server_it_says_how_to_start_one(home, monkeypatch):
     with pytest.raises(BadInput, match=expected):
         kinemill("runs", "list")
     monkeypatch.setenv("KINEMILL_URL", "http://127.0.0.1:9")
-    with pytest.raises(BadInput, match=r"does not answer .*; start it: kinemill ui"):
+    with pytest.raises(BadInput, match=r"does not respond .*; start it: kinemill ui"):
         kinemill("runs", "list")
     monkeypatch.setenv("KINEMILL_URL", "127.0.0.1:3000")
     with pytest.raises(BadInput, match="expected http://HOST:PORT"):

@@ -22,7 +22,7 @@ def test_a_task_is_found_by_its_name_where_it_was_run(home, tmp_path, monkeypatc
         load_task("buck_converter")
     monkeypatch.setenv("KINEMILL_HOME", str(home.root))
     path.unlink()
-    with pytest.raises(BadInput, match="which no longer exists; name the path"):
+    with pytest.raises(BadInput, match="which no longer exists; use the path"):
         load_task("buck_converter")
 
 

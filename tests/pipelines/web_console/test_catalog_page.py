@@ -71,7 +71,7 @@ def test_recordings_are_filtered_sorted_linked_drawn_and_tagged(client, copy):
 
 def test_a_wrong_query_is_explained_on_the_page(client):
     text = unescape(page(client, "acceptedx").text)
-    assert "`acceptedx` is no status; did you mean 'accepted'?" in text
+    assert "`acceptedx` is not a status; did you mean 'accepted'?" in text
     assert 'value="acceptedx"' in text
     assert "<table" not in text
     assert "did you mean" in unescape(page(client, sort="secondsx").text)
