@@ -107,16 +107,31 @@ def read_text(path: Path, rate: float | None = None) -> Table:
     Raises:
         BadLog: the file holds no table.
     """
-    frame = _text(path)
+    frame, units = _without_units(_text(path))
     dates = _dates(frame) if rate is None else None
     columns = {name: _numbers(frame[name]) for name in frame.columns if name != dates}
     numbers = {name: values for name, values in columns.items() if values is not None}
     left_out = {name: "holds no numbers" for name in columns if name not in numbers}
     if dates is None:
-        return table_of(path, numbers, left_out, rate)
+        return replace(table_of(path, numbers, left_out, rate), attributes=units)
     stamps = parse_dates(frame[dates].str.strip_chars())
     seconds = (stamps - stamps.drop_nulls()[0]).cast(pl.Float64).fill_null(np.nan).to_numpy() / 1e9
-    return stamped(path, dates, seconds, numbers, left_out, unit="s")
+    return replace(stamped(path, dates, seconds, numbers, left_out, unit="s"), attributes=units)
+
+
+def _without_units(frame: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, ColumnAttributes]]:
+    """Return the rows below a line of units, and the unit of each column."""
+    first, second = (
+        [(one or "").strip() for one in row] for row in (*frame.head(2).rows(), (), ())[:2]
+    )
+    if not any(first) or any(map(_is_value, first)) or not any(map(_is_value, second)):
+        return frame, {}
+    units = zip(frame.columns, first, strict=True)
+    return frame.slice(1), {name: ColumnAttributes(unit=unit) for name, unit in units if unit}
+
+
+def _is_value(text: str) -> bool:
+    return _is_number(text) or is_date(text)
 
 
 def _dates(frame: pl.DataFrame) -> str | None:
@@ -131,12 +146,11 @@ def _dates(frame: pl.DataFrame) -> str | None:
 def _text(path: Path) -> pl.DataFrame:
     with path.open("rb") as file:
         head = file.read(HEAD)
-    header = (
-        head.removeprefix(b"\xef\xbb\xbf")
-        .lstrip(b"\r\n")
-        .split(b"\n", 1)[0]
-        .decode("utf-8", "replace")
-    )
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise BadLog(path, "is text in UTF-16", expected="UTF-8", fix="save it as UTF-8")
+    lines = head.removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n").split(b"\n", 2)
+    skipped = int(lines[0].startswith(b"sep="))  # Excel states its separator
+    header = lines[skipped].decode("utf-8", "replace") if len(lines) > skipped else ""
     separator = max(",;\t", key=header.count)
     names = [
         name.strip().lstrip("#").strip()
@@ -144,15 +158,29 @@ def _text(path: Path) -> pl.DataFrame:
     ]
     try:
         frame = pl.read_csv(
-            path, separator=separator, infer_schema=False, n_rows=MOST,
+            path, separator=separator, infer_schema=False, n_rows=MOST, skip_lines=skipped,
             encoding="utf8-lossy", truncate_ragged_lines=True, glob=False,
         )  # fmt: skip
     except pl.exceptions.PolarsError as error:
         raise BadLog(path, f"holds no table ({str(error).splitlines()[0]})") from error
     if len(names) != len(frame.columns):
         raise BadLog(path, f"its header has {len(names)} or {len(frame.columns)} columns")
+    if names and all(_is_number(name) for name in names):
+        raise BadLog(
+            path,
+            "has no header: its first line holds numbers alone",
+            fix="add a first line with the names of the columns",
+        )
     keep = {old: new for old, new in zip(frame.columns, unique_names(names), strict=True) if new}
     return frame.select(list(keep)).rename(keep)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text.replace(",", "."))
+    except ValueError:
+        return False
+    return True
 
 
 def _numbers(column: pl.Series) -> Floats | None:
@@ -181,7 +209,8 @@ def table_of(
         raise BadLog(
             path,
             "no column rises as a clock does",
-            expected="timestamps under a name such as time or timestamp",
+            expected="timestamps under a name such as time or timestamp, or dates such as "
+            "2024-05-01 12:00:00 or 1.5.2024 12:00:00",
             fix="for a log without timestamps, set its rows per second: --rate HZ",
         )
     others = {name: values for name, values in numbers.items() if name != clock}

@@ -1,11 +1,14 @@
 """Logs as new users have them: other notations, slower columns, commands and measured forces."""
 
+import json
+
 import numpy as np
 import polars as pl
 import pytest
 
 from kinemill.draft.builder import build, draft
 from kinemill.draft.own_logs import check_own_logs
+from kinemill.errors import BadInput
 from kinemill.task import load_task
 
 ROWS = 400
@@ -30,7 +33,7 @@ def oven(tmp_path):
         stamp = f"03.05.2024 {6 + day:02d}:{clock // 60:02d}:{clock % 60:02d}"
         rows.append(";".join([stamp, decimal_comma(heat[k]), decimal_comma(level)]))
         level += 10.0 * (0.02 * heat[k] - 0.01 * (level - 20.0))
-    return text_log(tmp_path / "oven.csv", "Zeitstempel;Heizung_%;Temperatur_°C", rows)
+    return text_log(tmp_path / "oven.csv", "Zeitstempel;Heizung_%;Temp_°C", rows)
 
 
 def test_day_first_dates_are_the_clock_and_units_after_a_name_are_read(oven, tmp_path):
@@ -39,7 +42,7 @@ def test_day_first_dates_are_the_clock_and_units_after_a_name_are_read(oven, tmp
     channels = checked.task.channels
     assert {name: one.unit for name, one in channels.items()} == {
         "heizung": "percent",
-        "temperatur": "degC",
+        "temp": "degC",
     }
     assert (checked.task.dt, checked.task.ingest.time) == (10.0, ["Zeitstempel"])
 
@@ -91,3 +94,46 @@ def test_names_of_channels_state_no_other_unit_than_the_channel(tmp_path):
     task.write_text(draft("arm", tmp_path / "a.csv"), encoding="utf-8")
     units = {name: one.unit for name, one in load_task(task).channels.items()}
     assert units == {"q1": "rad", "x_mm": "mm", "tau1": "N*m"}
+
+
+SWING = [f"{np.sin(k / 10):.6f},{5 * np.cos(k / 10):.6f},{np.cos(k / 9):.6f}" for k in range(ROWS)]
+STAMPED = [f"{k / 50:.2f},{row}" for k, row in enumerate(SWING)]
+OBJECTS = [dict(zip(("time", "pos", "vel", "u"), map(float, row.split(",")), strict=True))
+           for row in STAMPED]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "header", "rows"),
+    [
+        ("a.csv", "time,pos,vel,u\ns,rad,rad/s,V", STAMPED),
+        ("a.csv", "sep=;\ntime;pos;vel;u", [row.replace(",", ";") for row in STAMPED]),
+        ("a.csv", "time,pos,vel,u", [f"12:00:{k / 50:06.3f},{row}" for k, row in enumerate(SWING)]),
+        ("a.csv", "time,pos,vel,u", [*STAMPED[:9], "0.18,-,-,1", *STAMPED[10:]]),
+        ("a.json", json.dumps(OBJECTS), []),
+    ],
+    ids=["line of units", "separator of Excel", "times of day", "a dash", "array of objects"],
+)
+def test_no_row_of_another_notation_is_lost(tmp_path, name, header, rows):
+    checked = check_own_logs(build("arm", text_log(tmp_path / name, header, rows)))
+    assert [(e["outcome"], e["rows"]) for e in checked.entries] == [("episodes", ROWS)]
+    assert (checked.task.states, checked.task.actions) == (["pos", "vel"], ["u"])
+
+
+def test_a_line_of_units_gives_the_units(tmp_path):
+    log = text_log(tmp_path / "a.csv", "time,pos,vel,u\ns,rad,rad/s,V", STAMPED)
+    units = {one.channel: (one.unit, one.sure) for one in build("arm", log).columns}
+    assert units == {"pos": ("rad", True), "vel": ("rad/s", True), "u": ("V", True)}
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("\n".join(STAMPED).encode(), "has no header"),
+        ("\n".join(["time,pos,vel,u", *STAMPED]).encode("utf-16"), "is text in UTF-16"),
+    ],
+    ids=["no header", "UTF-16"],
+)
+def test_what_cannot_be_read_is_named(tmp_path, content, problem):
+    (tmp_path / "a.csv").write_bytes(content)
+    with pytest.raises(BadInput, match=problem):
+        build("arm", tmp_path)

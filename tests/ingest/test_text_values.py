@@ -24,7 +24,7 @@ def test_dates_of_one_moment(text):
     assert parse_dates(pl.Series([text, None])).to_list() == [NOON, None]
 
 
-@pytest.mark.parametrize("text", ["05/01/2024 12:00", "12.5", "1.5.2024", "run 1"])
+@pytest.mark.parametrize("text", ["05/01/2024 12:00", "12.5", "1.5.2024", "run 1", "12:00"])
 def test_other_texts_are_no_dates(text):
     assert not is_date(text)
 

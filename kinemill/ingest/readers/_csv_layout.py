@@ -35,7 +35,7 @@ class Layout:
         cut: whether the file does not end in a newline.
         blank_end: blank lines at the end.
         decimal_comma: whether numbers are written as 1,5.
-        comments: whether lines under the header start with #.
+        comments: whether lines under the header start with #, or one holds the units.
     """
 
     names: list[str]
@@ -85,6 +85,15 @@ def split(line: str, separator: str) -> list[str]:
         raise Unreadable(whole_file(problem, "rows of separated fields", "repair it")) from error
 
 
+def is_units_row(first: list[str], second: list[str]) -> bool:
+    """Return whether the first line under a header holds no number, and the second one does."""
+
+    def has_number(fields: list[str]) -> bool:
+        return any(_NUMBER.fullmatch(one.strip()) or is_date(one.strip()) for one in fields)
+
+    return any(one.strip() for one in first) and not has_number(first) and has_number(second)
+
+
 def is_long_integer(text: str) -> bool:
     """Return whether a field is an integer that float64 would round, such as epoch nanoseconds."""
     return re.fullmatch(rf"[+-]?\d{{{EXACT_DIGITS + 1},}}", text) is not None
@@ -111,6 +120,10 @@ def inspect(path: Path) -> Layout:
     names[0] = names[0].lstrip(COMMENT).strip()  # numpy.savetxt writes `# time,...`
     content = (line.strip(b"\r") for line in lines[header_line + 1 :] if _is_content(line))
     rows = list(islice(content, 20))
+    if has_units := len(rows) > 1 and is_units_row(
+        *(split(one.decode(errors="replace"), separator) for one in rows[:2])
+    ):
+        start = head.index(b"\n", head.index(rows.pop(0), start)) + 1
     if not rows:
         problem = "holds a header and no rows"
         raise Unreadable(whole_file(problem, "rows under it", NO_ROWS))
@@ -126,12 +139,13 @@ def inspect(path: Path) -> Layout:
         newlines == 0,
         max(newlines - 1, 0),
         separator != "," and _commas(rows, separator),
-        b"\n#" in tail or b"\n#" in head[start - 1 :],
+        has_units or b"\n#" in tail or b"\n#" in head[start - 1 :],
     )
 
 
 def _is_content(line: bytes) -> bool:
-    return bool(line.strip()) and not line.startswith(COMMENT.encode())
+    is_comment = line.startswith((COMMENT.encode(), b"sep="))  # Excel states its separator
+    return bool(line.strip()) and not is_comment
 
 
 def _header(lines: list[bytes]) -> tuple[bytes, int]:

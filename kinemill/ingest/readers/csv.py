@@ -47,7 +47,17 @@ from kinemill.task.plugins import READERS
 LARGE = 1 << 20  # bytes
 # polars parses a large file on all cores; the next one reuses its memory.
 _TURN = Lock()
-MISSING = ["NA", "N/A", "na", "n/a", "null", "NULL", "None", "none"]  # spellings of a missing value
+MISSING = [
+    "-",
+    "NA",
+    "N/A",
+    "na",
+    "n/a",
+    "null",
+    "NULL",
+    "None",
+    "none",
+]  # spellings of a missing value
 
 
 def read(path: Path, task: Task) -> RawLog:

@@ -1,10 +1,11 @@
 """JSON Lines logs: one object per row, with numbers, objects (`imu.rate`) and arrays (`gyro[2]`).
 
-A field that a row lacks has no value there. A row that is no object is left out and named. Row 1 is
-the first line.
+A JSON array of objects is read as well. A field that a row lacks has no value there. A row that is
+no object is left out and named. Row 1 is the first line.
 """
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from kinemill.ingest.readers._table_media import media_columns, read_media
 from kinemill.task import Task
 from kinemill.task.plugins import READERS
 
+_HEAD = 64  # bytes that tell an array of objects from lines
 _DAMAGE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError, TypeError)
 
 
@@ -62,9 +64,16 @@ def _width(whole: pl.DataFrame, column: TableColumn) -> int:
 
 def _table(path: Path) -> tuple[pl.DataFrame, list[int]]:
     """Return all rows as a nested table, and the numbers of those left out."""
+    with path.open("rb") as file:
+        is_array = file.read(_HEAD).lstrip().startswith(b"[")
     try:
+        if is_array:
+            return pl.read_json(path, infer_schema_length=None), []
         return pl.read_ndjson(path, infer_schema_length=None), []
     except pl.exceptions.PolarsError:  # a damaged row, or NaN, which is no JSON
+        if is_array:
+            rows = json.loads(path.read_bytes())
+            return pl.from_dicts(rows, infer_schema_length=None, strict=False), []
         return _read_by_line(path)
 
 
@@ -96,7 +105,12 @@ def _no_object(rows: list[int]) -> Reason:
 
 
 def _recognizes(head: bytes) -> bool:
-    """Return whether the first two lines are objects; an indented JSON document is none."""
+    """Return whether the first two lines are objects, or an array begins with one.
+
+    An indented JSON document is none.
+    """
+    if re.match(rb"\[\s*\{", head.lstrip()):
+        return True
     lines = head.lstrip().splitlines()[:2]
     return (
         len(lines) == 2
