@@ -1,4 +1,4 @@
-"""Column of a draft: a channel to be, with its inferred meaning and its samples in the logs."""
+"""Column of a draft: a future channel, with its inferred meaning and its samples in the logs."""
 
 import re
 from collections import Counter

@@ -40,7 +40,7 @@ class Order(BaseModel):
 
 
 def main() -> None:
-    """Follow the order of a folder; print `{"result": ...}`, or `{"problem": "..."}`."""
+    """Run the job of a folder; print `{"result": ...}`, or `{"problem": "..."}`."""
     folder, total = Path(sys.argv[1]), limit_memory(_SHARE)
     order = Order.model_validate_json((folder / ORDER).read_bytes())
     try:

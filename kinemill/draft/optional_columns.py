@@ -1,4 +1,4 @@
-"""Optional columns of a draft: does a column that some logs lack pay for the logs that it costs?
+"""Optional columns of a draft: is a column worth leaving out the logs that lack it?
 
 Every log must have all channels of a task. A column that only most logs have is a channel if the
 motion depends on it, and is left out otherwise: two linear models predict how the other states

@@ -1,4 +1,4 @@
-"""A draft checked against the logs that it was made from, before anybody trains on it.
+"""Check of a draft with the logs that it was made from, before the first training.
 
 A check that refuses many of these logs whole describes the robot, or a mistake of the draft, and no
 fault of a log: it becomes a warning. Findings in fewer logs are faults of these logs, and are

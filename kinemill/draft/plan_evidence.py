@@ -1,4 +1,4 @@
-"""Plan evidence of a draft: do demonstrations follow plans that one observation does not show?
+"""Plan evidence of a draft: whether demonstrations follow plans that one observation does not show.
 
 Each row is compared with the most similar rows of other demonstrations. Where demonstrators act on
 the observation alone, similar rows have similar actions. Where they differ, and keep differing for
