@@ -91,7 +91,7 @@ class MotionPrior(nn.Module):
         """Return the state for a checkpoint, by name."""
         return {
             **{f"network.{name}": value for name, value in self.network.state_dict().items()},
-            **{f"moments.{k}": value for k, value in optimizer_tensors(self._optimizer).items()},
+            **{f"optimizer.{k}": value for k, value in optimizer_tensors(self._optimizer).items()},
             "steps": torch.from_numpy(self._steps),
             "updates": torch.tensor(self._updates),
         }
