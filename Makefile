@@ -14,7 +14,7 @@ DOCS_STAMP := .venv/.installed-docs
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(STAMP) .env ## make .venv/ and install kinemill (EXTRAS=gpu for CUDA); quick when done before
+setup: $(STAMP) .env ## create .venv/ and install kinemill (EXTRAS=gpu for CUDA); quick if it is up to date
 
 $(STAMP): pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "kinemill needs Python 3.11 or newer; set PYTHON=")'
@@ -34,10 +34,10 @@ test: setup ## run the tests
 wheel: setup ## build the wheel into dist/
 	$(BIN)/python -m pip wheel -q --no-deps --no-build-isolation -w dist .
 
-test-wheel: setup ## first commands, servers and tests from the wheel, with each Python 3.11 to 3.13 found
+test-wheel: setup ## run first commands, servers and tests from the wheel, with each installed Python 3.11 to 3.13
 	$(BIN)/python -m pytest tests/test_wheel.py
 
-test-slow: setup ## run the slow proofs too (trainings on real logs over seeds)
+test-slow: setup ## run the slow tests as well (trainings on real logs over several seeds)
 	$(BIN)/python -m pytest --timeout 7200 -m 'not net'
 
 DAGSTER_TESTS ?= tests/pipelines tests/resources/test_launchpad.py tests/resources/test_database_listeners.py
@@ -57,10 +57,10 @@ docs: setup $(DOCS_STAMP) ## build the documentation site into site/; a broken l
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo 'open site/index.html, or with search: $(BIN)/python -m http.server -d site'
 
-screenshots: setup ## run the demo, and take the pictures of the web pages in docs/images again
+screenshots: setup ## run the demo and retake the screenshots in docs/images
 	$(BIN)/python -m docs.screenshots
 
-docs-version: docs ## commit the site of this version to the branch gh-pages
+docs-version: docs ## commit the documentation site of this version to branch gh-pages
 	PATH="$(CURDIR)/$(BIN):$$PATH" NO_MKDOCS_2_WARNING=1 mike deploy --update-aliases "$$($(BIN)/kinemill --version | cut -d' ' -f2)" latest
 	$(BIN)/mike set-default latest
 
@@ -68,78 +68,78 @@ $(DOCS_STAMP): $(STAMP)
 	$(INSTALL) -c constraints.txt -e '.[docs]'
 	@touch $(DOCS_STAMP)
 
-lint: setup ## ruff, codespell, pyright, import contracts
+lint: setup ## run ruff, codespell, pyright and the import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/pyright
 
-format: setup ## let ruff rewrite what it can
+format: setup ## format the code and apply ruff's fixes
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-ui: setup ## Dagster and MLflow in the browser, until Ctrl-C
+ui: setup ## serve Dagster and MLflow until Ctrl-C
 	@$(BIN)/kinemill ui
 
-bench: setup ## measure, and rewrite the tables of docs/results.md
+bench: setup ## run all benchmarks, rewrites the tables of docs/results.md
 	$(BIN)/python -m benchmarks
 
-prove-accuracy: setup ## accuracy on real logs over SEEDS=3 seeds, rewrites docs/results.md
+prove-accuracy: setup ## measure accuracy on real logs over SEEDS=3 seeds, rewrites docs/results.md
 	$(BIN)/python -m benchmarks.prove_accuracy
 
-prove-league: setup ## public sets with a drafted task and defaults alone (up to 10 min each), rewrites docs/results.md
+prove-league: setup ## measure public data sets with drafted tasks and default settings (up to 10 min each), rewrites docs/results.md
 	$(BIN)/python -m benchmarks.prove_league
 
-prove-transfer: setup ## two runs of a robot, from another robot or anew; rewrites docs/results.md
+prove-transfer: setup ## compare training from another robot's model with training from scratch, rewrites docs/results.md
 	$(BIN)/python -m benchmarks.prove_transfer
 
-prove-calibration: setup ## how sure models are of hardware logs; rewrites docs/results.md
+prove-calibration: setup ## measure the calibration of uncertainty on hardware logs, rewrites docs/results.md
 	$(BIN)/python -m benchmarks.prove_calibration
 
-prove-gate: setup ## the gate on 60,000 pairs of models of known truth, rewrites docs/results.md
+prove-gate: setup ## test the gate on 60,000 model pairs of known quality, rewrites docs/results.md
 	$(BIN)/python -m benchmarks.prove_gate
 
-prove-scale: setup ## one more log among 1,000 and 100,000 recordings (an hour), rewrites docs/results.md
+prove-scale: setup ## time one more log among 1,000 and 100,000 recordings (1 h), rewrites docs/results.md
 	$(BIN)/python -m benchmarks.prove_scale
 
-prove-control: setup ## closed loops with learned models against true physics, rewrites docs/results.md
+prove-control: setup ## measure controllers with learned models on the true physics, rewrites docs/results.md
 	$(BIN)/python -m benchmarks.prove_control
 
-prove-loop: setup ## learning loops from nothing to a controller, 5 seeds (an hour), rewrites docs/results.md
+prove-loop: setup ## run learning loops without initial data, 5 seeds (1 h), rewrites docs/results.md
 	$(BIN)/python -m benchmarks.prove_loop
 
 prove-suite: setup ## DeepMind Control Suite through the pipeline, 3 seeds (hours), rewrites docs/results.md
 	$(BIN)/python -m benchmarks.prove_suite
 
-prove-kills: setup ## SIGKILL at 100 moments of training and at every step of a checkpoint, at 200 of ingest, at 100 of decisions
+prove-kills: setup ## SIGKILL at 100 moments of training, each step of a checkpoint, 200 moments of ingest, 100 of decisions
 	$(BIN)/python -m benchmarks.kill
 	$(BIN)/python -m pytest --timeout 7200 -m slow tests/ingest/test_kills.py tests/train/test_kills.py tests/register/test_commit.py
 
-prove-guard: setup ## 12,000 varied requests through the guard as each role, rewrites docs/results.md
+prove-guard: setup ## send 12,000 varied requests through the guard as each role, rewrites docs/results.md
 	$(BIN)/python -m benchmarks.prove_guard
 
-prove-machines: setup ## the demo task with PostgreSQL, S3 and Ray in place of files, rewrites docs/results.md
+prove-machines: setup ## run the demo task with PostgreSQL, S3 and Ray, rewrites docs/results.md
 	$(BIN)/python -m benchmarks.prove_machines
 
-prove-reinforcement: setup ## time to what counts as solved, 5 seeds beside stable-baselines3, rewrites docs/results.md
+prove-reinforcement: setup ## measure the time until solved against stable-baselines3, 5 seeds, rewrites docs/results.md
 	$(BIN)/python -m benchmarks.prove_reinforcement
 
-prove-imitation: setup ## success of policies learned from demonstrations, 3 seeds, rewrites docs/results.md
+prove-imitation: setup ## measure the success of policies from demonstrations, 3 seeds, rewrites docs/results.md
 	$(BIN)/python -m benchmarks.prove_imitation
 
-prove-motion: setup ## policies from reference clips, without and in physics (hours; ROW=squat for one), rewrites docs/results.md
+prove-motion: setup ## train policies on reference clips (hours; ROW=squat runs one), rewrites docs/results.md
 	$(BIN)/python -m benchmarks.prove_motion $(if $(ROW),--row $(ROW))
 
-prove-walker: setup ## a biped that learns to walk in physics (15 min on 2 cores), rewrites docs/results.md
+prove-walker: setup ## train a simulated biped to walk (15 min on 2 cores), rewrites docs/results.md
 	$(BIN)/python -m benchmarks.prove_walker
 
 GPU_PYTHON ?= $(shell command -v $(BIN)/python || echo python3)
 
-prove-gpu: ## training, inference and simulation on a GPU (8 min), or at toy size without one
+prove-gpu: ## measure training, inference and simulation on a GPU (8 min); small sizes without one
 	$(GPU_PYTHON) -m benchmarks.gpu --write
 
-constraints: setup $(DOCS_STAMP) ## pin what is installed now
+constraints: setup $(DOCS_STAMP) ## pin the installed versions
 	(echo '# Versions tested together on Python 3.11 to 3.13 (`make test-wheel`). Rewrite with `make constraints`.'; \
 	 $(BIN)/python -m pip freeze --exclude-editable | sed 's/^\(torch==[0-9.]*\)+.*/\1/') > constraints.new && mv constraints.new constraints.txt
 

@@ -1,7 +1,7 @@
-"""Measurements, one module each: `python -m benchmarks.NAME --json`, or `make bench` for all.
+"""Benchmarks, one module each: `python -m benchmarks.NAME --json`, or `make bench` for all.
 
 Every figure is the median of interleaved rounds in one process, so that ratios hold on a machine
-whose speed drifts; absolute numbers are this machine's.
+whose speed drifts; absolute numbers depend on the machine.
 """
 
 import json

@@ -1,6 +1,6 @@
 """Run every benchmark in its own process and rewrite the tables of docs/results.md.
 
-One that cannot be run here says why, and its table stays as it is.
+A benchmark that cannot run here reports the reason, and its table is not changed.
 """
 
 import json

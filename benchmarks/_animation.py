@@ -1,4 +1,4 @@
-"""Animated pictures of runs for the docs: the plant's links, from the states of the run itself."""
+"""Animated pictures of runs for the docs: the links of the plant, from the states of the run."""
 
 import io
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""A stick to be balanced by a force: small enough to be followed by hand."""
+"""A task small enough to verify by hand: balance a stick with a force."""
 
 import gymnasium
 import numpy as np

@@ -1,4 +1,4 @@
-"""Models with random weights, their exported files, and the data they are judged on.
+"""Models with random weights, their exported files, and their verification data.
 
 The robot is a pendulum, θ̈ = -9 sin θ - 0.2 θ̇ + u, in rad, rad/s and N·m, sampled at 20 ms.
 """

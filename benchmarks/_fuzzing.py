@@ -1,4 +1,4 @@
-"""Variations of requests that two programs could read in two ways."""
+"""Variations of requests that two programs could interpret differently."""
 
 import gzip
 import json

@@ -1,8 +1,8 @@
-"""Trainings in processes of their own, which `benchmarks._gpu_correctness` kills or joins.
+"""Trainings in separate processes, which `benchmarks._gpu_correctness` kills or joins.
 
 `python -m benchmarks._gpu_child FOLDER SETTINGS`: trains on the pendulums, prints every step, and
 writes the weights into FOLDER. With `WORLD_SIZE` in the environment it is one of several processes;
-with GROUP_OF_ONE it makes a process group of its own.
+with GROUP_OF_ONE it creates its own process group.
 """
 
 import json

@@ -1,6 +1,6 @@
-"""Section `pixels`: steps a second of a diffusion policy that sees 96 x 96 images, as PushT has.
+"""Section `pixels`: steps per second of a diffusion policy with 96 x 96 images, as in PushT.
 
-Images are random: speed does not depend on what they show. The success of such a policy takes
+Images are random: speed does not depend on their content. The success of such a policy takes
 hours of training, and is measured by `make prove-imitation`.
 """
 

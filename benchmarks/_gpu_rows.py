@@ -1,4 +1,4 @@
-"""Rows of `benchmarks.gpu`: every case is reported as soon as it is measured, and fails alone."""
+"""Rows of `benchmarks.gpu`: each case is reported once measured, and fails alone."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""Section `search`: 32 trainings on one card at once, against one after the other."""
+"""Section `search`: 32 concurrent trainings on one GPU, against the same ones in sequence."""
 
 import json
 import subprocess

@@ -1,6 +1,6 @@
-"""Section `training`: windows learned a second, share of kernels, arithmetic and memory.
+"""Section `training`: windows per second, and the share of kernels, arithmetic and memory.
 
-What a card reaches is measured first: copies within its memory, and products of large matrices.
+The limits of the GPU are measured first: copies within its memory, and products of large matrices.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A home with contents worth protecting, its two guarded servers, and a digest of all state."""
+"""A home with contents, its two guarded servers, and a digest of the whole state."""
 
 import hashlib
 import json

@@ -1,7 +1,7 @@
-"""What `benchmarks.kill` kills: trainings of a small double pendulum, each in a process of its own.
+"""Trainings for `benchmarks.kill` to kill: a small double pendulum, each in a separate process.
 
-They are forked from a server that has imported this, and with it all that a training needs; nothing
-here lets torch start a thread, which would not be there after a fork.
+They are forked from a server that has imported this module and all dependencies of a training.
+Nothing here may let torch start a thread, because threads do not survive a fork.
 """
 
 import multiprocessing

@@ -1,7 +1,7 @@
 """Robots that track gaits and clips in physics: the rows of the second table of `prove_motion`.
 
-Each row has a home of its own under `var/prove/`, or PROVE_HOME. Its training resumes from the last
-checkpoint, and its results are read again where they exist. The exported file acts in all trials.
+Each row has its own home under `var/prove/`, or PROVE_HOME. Its training resumes from the last
+checkpoint, and existing results are reused. The exported file acts in all trials.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""What requests ask of Dagster and MLflow, in plain form: each changes something."""
+"""Payloads of requests to Dagster and MLflow, in plain form; each changes state."""
 
 import json
 from collections.abc import Callable

@@ -1,8 +1,8 @@
-"""Other people's packages that benchmarks measure against, in a folder of their own.
+"""Third-party packages that benchmarks compare with, in a separate environment.
 
-`python -m benchmarks._peers` installs them into `.venv/peers`: they pin older versions of what
-kinemill uses, so they share no environment with it. They come without what they depend on, except
-what kinemill's environment lacks or has too new.
+`python -m benchmarks._peers` installs them into `.venv/peers`: they pin older versions of
+kinemill's dependencies, so they need a separate environment. They are installed without their
+dependencies, except those that kinemill's environment lacks or has in too new a version.
 """
 
 import importlib

@@ -1,9 +1,9 @@
-"""Fifteen ways in which a log goes wrong, each planted alone into an episode that is sound.
+"""Fifteen kinds of faults of a log, each planted alone into an episode without faults.
 
 Sizes: levels in which a sensor is off are 3 to 10 times its noise; heights of spikes and steps,
 clipping and dead bands 5 to 20 % of the channel's limits (an angle without limits: of half a turn);
-scales are off by 5 to 20 %. A kind returns None where the episode cannot show it: nothing moves
-there, or there is no second joint to exchange with.
+scales are off by 5 to 20 %. A kind returns None if the episode cannot show it: nothing
+moves, or there is no second joint to swap with.
 """
 
 from collections.abc import Callable

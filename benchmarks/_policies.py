@@ -1,4 +1,4 @@
-"""Small policies made by hand, one of each kind that the contract knows, and their files."""
+"""Small hand-made policies, one of each kind in the contract, and their files."""
 
 from pathlib import Path
 

@@ -1,7 +1,7 @@
-"""What `make prove-reinforcement` wants reached, and with which settings the library reaches it.
+"""Targets of `make prove-reinforcement`, and the settings for them.
 
-Those of stable-baselines3 are the tuned ones of its "zoo"; what it calls `learning_rate` is a rate
-per update, `falling` names what goes down to zero in a straight line.
+Those of stable-baselines3 are the tuned ones of its "zoo"; `learning_rate` is per update, and
+`falling` names the settings that decrease linearly to zero.
 """
 
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,4 @@
-"""Servers that several machines would share, started here: PostgreSQL, S3, the nodes of Ray."""
+"""Local instances of servers that machines share: PostgreSQL, S3, and Ray nodes."""
 
 import logging
 import os

@@ -1,9 +1,9 @@
-"""Sound models whose float32 rounding is far from that of a small network.
+"""Correct models whose float32 rounding errors differ much from those of a small network.
 
 Linear and polynomial models of many lags, fitted to data sampled much faster than the robot moves,
-are sums of large terms that cancel. Coordinates that lie 1e4 spreads from zero leave float32 three
-digits. Stiff robots live on small differences of large numbers, and unstable ones amplify whatever
-rounding there is. None of it is a fault of an export.
+are sums of large terms that cancel. Coordinates at 1e4 standard deviations from zero leave three
+digits in float32. Stiff robots depend on small differences of large numbers, and unstable ones
+amplify rounding errors. None of this is a fault of an export.
 """
 
 from collections.abc import Callable, Mapping, Sequence

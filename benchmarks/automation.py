@@ -1,4 +1,4 @@
-"""How fast automation reacts, and what it costs while nothing happens, with 10 and 200 tasks.
+"""Reaction time of automation, and its processor time while idle, with 10 and 200 tasks.
 
 The daemon of Dagster and the code server run on copies of one small task, as `kinemill ui` starts
 them. Idle: the processor time of both, with all their processes, over a minute without logs; beside

@@ -4,7 +4,7 @@
 growth, three example rollouts, residuals) and one long recording with each library. It prints the
 size of the page and the time for all charts. The record is docs/decisions/charts.md.
 
-plotly is no dependency of kinemill: `pip install plotly` adds its row.
+plotly is not a dependency of kinemill: `pip install plotly` adds its row.
 """
 
 import gzip

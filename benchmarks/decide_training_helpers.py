@@ -2,7 +2,7 @@
 
     python -m benchmarks.decide_training_helpers
 
-Lightning Fabric is no dependency; install `lightning-fabric` into the environment to measure it.
+Lightning Fabric is not a dependency; install `lightning-fabric` into the environment to measure it.
 """
 
 import os

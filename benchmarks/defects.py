@@ -1,8 +1,9 @@
-"""Planted defects: what validation catches, and whom it blames without reason.
+"""Planted defects: detection rate and false alarms of validation.
 
 `python -m benchmarks.defects --seed N` plants fifteen kinds of single defects into sound episodes
-of real and of simulated robots, and judges all episodes as they are too; the section `defects` of
-docs/results.md is rewritten. Without the real logs beside the checkout only simulated ones count.
+of real and of simulated robots, and validates all episodes without a defect as well. Rewrites the
+section `defects` of docs/results.md. Without the real logs beside the checkout only simulated
+episodes are used.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Drafts from one log, and what they cut from the other logs of the same robot.
+"""Drafts from one log, and the rows that they cut from other logs of the same robot.
 
 `python -m benchmarks.drafts` drafts a task from each of the first logs of every set with several
 logs, as `kinemill new` does, and checks all other logs of that robot against it. A log is sound if

@@ -1,9 +1,9 @@
 """Steps of environments per second: runners of kinemill, Gymnasium's and SB3's vector environments.
 
-`ours` is the runner `native`. The cases take turns, so that load hits all of them: compare within a
-row. CartPole-v1 is the ordinary Gymnasium environment for the references, the arm the ordinary
-environment of an MJCF file, without our wrappers for statistics. Processes are tried with 8 copies
-alone: Gymnasium starts one for each.
+`ours` is the runner `native`. The cases alternate, so that load affects all of them: compare within
+a row. CartPole-v1 is the ordinary Gymnasium environment for the references, the arm the ordinary
+environment of an MJCF file, without our wrappers for statistics. Processes are measured with 8
+copies only: Gymnasium starts one for each.
 """
 
 from collections.abc import Callable

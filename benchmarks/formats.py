@@ -1,7 +1,7 @@
-"""Every set of real logs through its own task: format, files, episodes, rows, seconds.
+"""Ingest each set of real logs with its task: format, files, episodes, rows, seconds.
 
 Time is one ingest into an empty home, from files to published recordings, with every fsync; the
-median of three. The logs lie beside the checkout, in `../shared/data`.
+median of three. The logs are beside the checkout, in `../shared/data`.
 """
 
 import json

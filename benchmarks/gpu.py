@@ -1,10 +1,10 @@
-"""Everything that is to hold on a GPU, in one command of at most 8 minutes: `make prove-gpu`.
+"""All measurements on a GPU, in one command of at most 8 minutes: `make prove-gpu`.
 
-Each section of SECTIONS runs in a process of its own, with its own share of the time; what fails or
-takes too long is a row of the result, and the next section starts. Without a GPU the same code runs
-on the CPU at toy size, and the table says so. Writes `gpu.json` and `gpu.md` into OUT (default
-`var/gpu`), and with `--write` the section `gpu` of docs/results.md, which takes figures of a GPU
-alone. It needs no network, and no package beyond those named where a row says `not run`.
+Each section of SECTIONS runs in a separate process with its own time limit; a failure or timeout
+becomes a row of the result, and the next section starts. Without a GPU the same code runs on the
+CPU at small sizes, and the table says so. Writes `gpu.json` and `gpu.md` into OUT (default
+`var/gpu`), and with `--write` the section `gpu` of docs/results.md, which contains figures of a GPU
+only. It needs no network. Rows marked `not run` name the package that they need.
 """
 
 import argparse

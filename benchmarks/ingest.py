@@ -1,10 +1,10 @@
-"""How fast logs become episodes: large ones beside polars alone, small ones by the second.
+"""Speed of ingest and validation: large logs against polars, and small logs per second.
 
 Four CSV files of at least 64 MB (five simulated joints with angle, velocity and torque at 500 Hz)
 are ingested and validated into an empty home, everything published and synced to disk, in turn
 with `polars.read_csv` on each of the same files, which uses all cores, and with their sha256; then
 a thousand logs of a second each. Files are in the cache of the system, as they are after a copy.
-Memory is the largest resident size of a process of its own that takes in one, four or eight such
+Memory is the largest resident size of a separate process that ingests one, four or eight such
 files.
 """
 

@@ -1,12 +1,13 @@
 """SIGKILL at random moments of training: `python -m benchmarks.kill --kills 100 --seed 0`.
 
-A small double pendulum is learned on the CPU, once without interruption. Then it is begun anew for
-each kill, in a home of its own, killed at a moment drawn evenly over its steps (and the time before
-the first and after the last of them), and begun again. What that publishes must be, byte for byte,
-what the uninterrupted one published, and it must not do more steps twice than lie between two
-checkpoints. A training that was over before its kill came is begun anew with the next moment drawn.
-Rewrites the section `kill` of docs/results.md, except with `--json`; ends with 1 where weights
-differ or more was lost.
+A small double pendulum is learned on the CPU, once without interruption. Then a new
+training starts for each kill, in a separate home. It is killed at a moment drawn uniformly over its
+steps (and the time before the first and after the last step), and started again. Its published
+files must be identical, byte for byte, to those of the uninterrupted training, and it must not
+repeat more steps than lie between two checkpoints. If a training ends before its kill, it starts
+again with the next moment.
+Rewrites the section `kill` of docs/results.md, except with `--json`; exits with 1 if weights
+differ or more steps were repeated.
 """
 
 import argparse

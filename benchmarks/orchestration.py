@@ -1,7 +1,7 @@
-"""What Dagster, Pipes and processes cost beside the library's own work, and what waits for nobody.
+"""Overhead of Dagster, Pipes and processes in addition to the library's own work.
 
-The chain is `kinemill run` in a process of its own; the library is the same stages
-called one after the other, in a process of its own too. Both start from the same logs and home.
+The chain is `kinemill run` in a separate process. The library is the same stages called one after
+the other, also in a separate process. Both start from the same logs and home.
 """
 
 import argparse

@@ -1,8 +1,8 @@
 """Accuracy on real hardware logs, over seeds: `make prove-accuracy`.
 
-Each task has a home of its own under `prove/` in the home; each seed runs the whole chain there,
-and its model and document are kept, so a stopped proof goes on where it was. All errors are those
-of the exported ONNX files, on recordings that neither training nor selection has seen.
+Each task has a separate home under `prove/` in the home. Each seed runs the whole chain there, and
+its model and document are kept, so an interrupted proof resumes. All errors are those of the
+exported ONNX files, on recordings that neither training nor selection used.
 """
 
 import json

@@ -1,10 +1,10 @@
 """Closed loops with learned models against true physics: `make prove-control`.
 
-For each task, in a home of its own under `prove/control/` of KINEMILL_HOME: logs of the simulated
-robot, the chain, then 20 seeded starts with each contestant. Then the loop that closes: from logs
-of random pushes alone, three rounds of learning, running the champion and learning from its runs.
-What is finished is kept, so a stopped proof goes on where it was. `--task NAME` proves one,
-`--seeds N` fewer starts.
+For each task, in a separate home under `prove/control/` of KINEMILL_HOME: logs of the simulated
+robot, the chain, then 20 seeded starts with each contestant. Then the learning loop: from logs of
+random inputs, three rounds of learning, running the champion, and learning from its runs. Finished
+results are kept, so an interrupted proof resumes. `--task NAME` runs one task, `--seeds N` fewer
+starts.
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""No variation of a request does what its plain form may not: `make prove-guard`.
+"""No variation of a request bypasses the guard: `make prove-guard`.
 
 Requests that a role may not make are varied (`_fuzzing`) and sent to Dagster's and MLflow's servers
 behind the guard, as each role. After each batch, a digest of all databases and files is compared:
-what a role may not ask for plainly must change nothing in any variation. An admin sends the same as
-the control group, whose requests do change state. `--requests N` sends fewer; `--guard FOLDER`
-proves the guard of another checkout; `--table` writes nothing.
+a request that a role may not make must change nothing in any variation. As a control, an admin
+sends the same requests, which do change state. `--requests N` sends fewer; `--guard FOLDER` tests
+the guard of another checkout; `--table` writes nothing.
 """
 
 import argparse

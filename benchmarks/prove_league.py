@@ -1,11 +1,11 @@
 """League of public data sets with defaults alone: `make prove-league`.
 
-Each set is drafted by `kinemill new` and trained by `kinemill run`, unattended. No set has settings
-of its own but the rows to test on, where its publisher states them, and a rate where its logs have
-no timestamps. The tasks name no model, so each run selects one from the portfolio within `--budget`
-seconds. All errors are those of the exported ONNX files on test rows that neither training nor
-selection has read. A set that is done is not run again: delete its folder under `prove/league` in
-the home to run it anew. `--sets NAME ...` runs some sets.
+Each set is drafted by `kinemill new` and trained by `kinemill run`, unattended. The only settings
+of a set are its test rows, if its publisher states them, and a rate if its logs have no timestamps.
+The tasks name no model, so each run selects one from the portfolio within `--budget` seconds. All
+errors are those of the exported ONNX files on test rows that neither training nor selection has
+read. Finished sets are not run again: delete a folder under `prove/league` in the home to run its
+set again. `--sets NAME ...` runs some sets.
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""Learning loops from nothing to a controller: `make prove-loop`.
+"""Learning loops without initial data: `make prove-loop`.
 
 For each row and each of 5 seeds, in a separate home under `prove/loop/` of KINEMILL_HOME: the
 learning loop until its target or its budget of steps, then 16 starts that neither the loop nor its
 verification used, without exploration noise. Settings were chosen with seed 0, which is not among
-these. What is finished is kept, so a stopped proof continues where it ended. `--row NAME` proves
-one row, `--seeds N` fewer seeds; rows that did not run are marked.
+these. Finished results are kept, so an interrupted proof resumes. `--row NAME` runs one row,
+`--seeds N` fewer seeds; rows that did not run are marked.
 """
 
 import argparse

@@ -1,8 +1,8 @@
-"""The demo task on what several machines share: PostgreSQL, an S3 store, nodes of Ray.
+"""The demo task with the services that machines share: PostgreSQL, an S3 store, nodes of Ray.
 
-Each run is `kinemill demo --keep` on a fresh home in a process of its own, its second is on the
-same home, and its third on another machine's empty one. All servers are on this machine, so that
-what is measured is what they cost and not what a network does.
+Each first run is `kinemill demo --keep` on a fresh home in a separate process; the second run uses
+the same home, and the third the empty home of another machine. All servers are on this machine, so
+the times include the servers but no network.
 """
 
 import os

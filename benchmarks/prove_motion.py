@@ -1,9 +1,9 @@
-"""Policies from reference clips, on clips and commands they never saw: `make prove-motion`.
+"""Policies from reference clips, on held-out clips and commands: `make prove-motion`.
 
-The row `gaits`, without physics: for each robot and seed the chain up to `train` runs in a home of
-its own under `var/prove/`, or PROVE_HOME. The policy goes on from its own output for 25 rows from
-every row of the held-out clip, beside a linear model on as many rows of history, fitted on the same
-training clips; and for 1,000 rows from the first one.
+The row `gaits`, without physics: for each robot and seed the chain up to `train` runs in a
+separate home under `var/prove/`, or PROVE_HOME. The policy continues from its own output for 25
+rows from every row of the held-out clip, and for 1,000 rows from the first one. The reference is a
+linear model with the same history, fitted on the same training clips.
 
 The other rows are robots in physics from their own models, see `_motion_rows`: `go_bdx` and
 `mini_bdx` walk under a held-out command. `squat`, `wave` and `crouch` are acyclic clips of

@@ -1,8 +1,8 @@
 """Transfer between two robots, on hardware logs: `make prove-transfer`.
 
-A model of robot A.0 (six runs) is where a model of robot C.0 (two runs, other link lengths) starts
-from, against one that starts anew. Errors are RMSE at 25 steps on a third run of C.0 that neither
-saw. Each seed is a home of its own under `var/prove/`, or PROVE_HOME; what is finished is kept.
+The training of a model of robot C.0 (two runs, other link lengths) starts from a model of robot A.0
+(six runs), or from scratch. Errors are RMSE at 25 steps on a third run of C.0 that neither model
+used. Each seed has a separate home under `var/prove/`, or PROVE_HOME; finished results are kept.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""What validation says of a model and a reference, and what a left-out recording says.
+"""Ratio of the errors of a model and a reference: on validation data, and on a held-out recording.
 
 Each recording of the double pendulum is the test recording once. Model and reference learn from the
 others, with the settings of the task, and validation is the last tenth of each training recording.

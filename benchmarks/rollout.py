@@ -1,9 +1,9 @@
-"""Rollouts of 25 steps: compiled, and one call of the exported graph, against torch and a peer.
+"""Rollouts of 25 steps: compiled, and as one call of the exported graph, against torch and a peer.
 
-Ours is what `load(..., engine="auto")` takes where a compiler is: C made from step.onnx.
-onyxengine 0.1.15 is measured itself, if `python -m benchmarks._peers` has installed it: its own
-`simulate` of its own MLP, which normalizes every hidden layer; sizes, history, tanh, states and
-actions are the same, and the state changes by what comes out in both.
+Compiled is what `load(..., engine="auto")` selects if there is a compiler: C made from step.onnx.
+onyxengine 0.1.15 is measured if `python -m benchmarks._peers` has installed it: its `simulate` of
+its own MLP, which normalizes each hidden layer. Sizes, history, tanh, states and actions are the
+same, and both networks predict the change of the state.
 """
 
 import tempfile

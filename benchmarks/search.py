@@ -1,10 +1,10 @@
-"""How long a search takes among a thousand and among a million recordings of 30 channels.
+"""Time of a search among a thousand and among a million recordings of 30 channels.
 
 Each view is written through the segment writer with synthetic rows: eight segments' worth of
 batches, then single recordings that replace earlier ones, as arriving logs do. Then each query runs
-in this process, a page of 100 rows each, `ROUNDS` times after a warm-up. What brings a view up to
-date is measured by `benchmarks.prove_scale`; memory is the largest resident size of a process of
-its own that searches.
+in this process, a page of 100 rows each, `ROUNDS` times after a warm-up. The update of a
+view is measured by `benchmarks.prove_scale`. Memory is the largest resident size of a separate
+process that searches.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""How long a person waits for the first line of help, beside the tools kinemill stands on."""
+"""Time until the first line of `--help`, for kinemill and the tools that it uses."""
 
 import subprocess
 import sys

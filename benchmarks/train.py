@@ -1,7 +1,7 @@
-"""Training steps: gathered windows, whole step compiled, against per-item loading.
+"""Training steps: gathered windows and a compiled step, against per-item loading.
 
-What it takes to compile is a row of its own, without torch's cache of what it compiled before:
-`learn.compile: auto` compiles only what pays for it.
+The time of compilation is a separate row, without torch's cache of earlier compilations:
+`learn.compile: auto` compiles only if that saves time.
 """
 
 import tempfile

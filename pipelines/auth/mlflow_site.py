@@ -106,7 +106,7 @@ class MlflowSite:
         """Return the route of a request.
 
         Raises:
-            Refused: It is not.
+            Refused: It is not served.
         """
         path = "/".join(request.segments)
         if path == "graphql" and request.method == "POST":

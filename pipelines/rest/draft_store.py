@@ -60,7 +60,7 @@ class Draft:
         return sorted(path for path in paths if not path.name.startswith("."))
 
     def room(self) -> int:
-        """Return how many bytes may be uploaded.
+        """Return the number of bytes that may still be uploaded.
 
         Raises:
             BadInput: It has as many logs, or bytes, as it may have.
@@ -103,7 +103,7 @@ class Draft:
         """Return the conclusions from the logs.
 
         Raises:
-            BadInput: Nothing was, yet.
+            BadInput: The draft is not built yet.
         """
         if (preview := self.preview()) is None:
             raise BadInput("the draft", "is not built yet", fix="POST to its path `build` first")

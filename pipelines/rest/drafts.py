@@ -185,7 +185,7 @@ def _text(task: Json, draft: Draft | None) -> str:
 
 def _check_free(name: str) -> None:
     if name in list_tasks():
-        raise BadInput(f"task {name!r}", "is there already", fix="choose another name")
+        raise BadInput(f"task {name!r}", "already exists", fix="choose another name")
 
 
 def _run(draft: Draft, order: Order) -> Json:

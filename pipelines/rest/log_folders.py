@@ -84,7 +84,7 @@ def _plain(name: str) -> Path:
     path = Path(name)
     if path.is_absolute() or any(part.startswith((".", "~")) for part in path.parts):
         expected = "a name as GET /logs lists it"
-        raise BadInput(f"log {name!r}", "is no name of a log", expected=expected)
+        raise BadInput(f"log {name!r}", "is not the name of a log", expected=expected)
     return path
 
 

@@ -220,7 +220,7 @@ def test_a_task_is_drafted_from_uploads_edited_checked_and_created(served, tab, 
     attach(tab, [logs / "run-0000.csv", logs / "broken-nan-stretch.csv"])
     fill(tab, "[name=name]", TASK)
     tab.evaluate("document.querySelector('form.new button').click()")
-    tab.wait_for("is there already")
+    tab.wait_for("already exists")
     fill(tab, "[name=name]", "arm")
     tab.evaluate("document.querySelector('form.new button').click()")
     tab.wait_for("Main settings")

@@ -148,10 +148,10 @@ def test_logs_that_are_on_the_server_are_used_without_a_copy(site, logs):
         ({"folder": "nobody"}, 404, "unknown"),
         ({"folder": ".."}, 404, "unknown"),
         ({"folder": "../store"}, 404, "unknown"),
-        ({"folder": "tiny", "names": ["../../secret.csv"]}, 400, "is no name of a log"),
-        ({"folder": "tiny", "names": ["/etc/passwd"]}, 400, "is no name of a log"),
-        ({"folder": "tiny", "names": ["~/x.csv"]}, 400, "is no name of a log"),
-        ({"folder": "tiny", "names": [".hidden.csv"]}, 400, "is no name of a log"),
+        ({"folder": "tiny", "names": ["../../secret.csv"]}, 400, "is not the name of a log"),
+        ({"folder": "tiny", "names": ["/etc/passwd"]}, 400, "is not the name of a log"),
+        ({"folder": "tiny", "names": ["~/x.csv"]}, 400, "is not the name of a log"),
+        ({"folder": "tiny", "names": [".hidden.csv"]}, 400, "is not the name of a log"),
         ({"folder": "tiny", "names": ["out.csv"]}, 400, "is outside"),
         ({"folder": "tiny", "names": ["away/secret.csv"]}, 400, "is outside"),
         ({"folder": "tiny", "names": ["nothing.csv"]}, 404, "is not in the folder"),
@@ -181,9 +181,9 @@ def test_links_out_of_a_folder_are_not_listed(site, tmp_path):
 
 @pytest.mark.parametrize("name", ["tiny", "broken"])
 def test_the_name_of_a_task_is_taken_once(site, preview, name):
-    assert "is there already" in start(site, name, 400)["message"]
+    assert "already exists" in start(site, name, 400)["message"]
     message = site.post("tasks", {"task": {**preview.task, "task": name}}, 400)["message"]
-    assert "is there already" in message
+    assert "already exists" in message
 
 
 @pytest.mark.parametrize("name", ["", "Arm", "../arm", "a/b", "arm.yaml", "-x", "a" * 101, 3])
