@@ -60,7 +60,7 @@ def test_an_address_of_an_allowed_origin_is_canonical(address, canonical):
     ],
 )
 def test_other_addresses_are_refused(address):
-    with pytest.raises(BadInput, match=r"is not allowed|has an unclear address"):
+    with pytest.raises(BadInput, match=r"is not allowed|has an ambiguous address"):
         Webhooks(origins=["https://hooks.example.org"]).canonical(address)
 
 
@@ -116,9 +116,9 @@ def server():
     ("private", "path", "refusal"),
     [
         ("[127.0.0.0/8]", "/x", None),
-        ("[10.0.0.0/8]", "/x", "leads to 127.0.0.1, which is not public"),
+        ("[10.0.0.0/8]", "/x", "resolves to 127.0.0.1, which is not public"),
         ("[]", "/x", "is not public"),
-        ("[127.0.0.0/8]", "@127.0.0.1/x", "unclear address"),
+        ("[127.0.0.0/8]", "@127.0.0.1/x", "ambiguous address"),
     ],
 )
 def test_a_request_is_checked_when_it_is_sent(home, monkeypatch, server, private, path, refusal):
