@@ -40,6 +40,7 @@ SETTINGS = {
     "learn.batch_size": 128,
     "learn.steps": STEPS // REPEAT,
     "learn.eval_every": 10_000,
+    "learn.evals_per_round": 1,  # a checkpoint after each
     "learn.save_every": 5000,
     "learn.patience": None,
     "environment.wrappers": [{"type": "action_repeat", "repeat": REPEAT}],

@@ -16,8 +16,8 @@ def evaluate(inputs: GateInputs) -> list[Verdict]:
     The coverage is the share of test windows, the mean over states. The value is that of the step
     that is farthest from 0.9.
 
-    Refused: give the validation split episodes like those of the test split (other days, other
-    motions), or train with learn.loss: gaussian and learn.ensemble.
+    Refused: set export.conformal: online, give the validation split episodes like those of the test
+    split (other days, other motions), or train with learn.loss: gaussian and learn.ensemble.
     """
     bounds = inputs.task.promote.coverage
     if bounds is None:
