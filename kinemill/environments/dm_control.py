@@ -3,6 +3,9 @@
 `dm_control/DOMAIN-TASK-v0`, such as `dm_control/cartpole-swingup-v0`.
 """
 
+import os
+import sys
+from ctypes.util import find_library
 from importlib import import_module
 from typing import Any
 
@@ -15,10 +18,15 @@ def register_suite() -> None:
 
     dm_control 1.0.50 lists arrays of MuJoCo 3.17 by name and stops at the nine that MuJoCo 4 no
     longer has, all of deformable bodies. They are taken off its list before a model is loaded.
+    On Linux without a display it renders with EGL, or not at all, unless MUJOCO_GL is set.
 
     Raises:
         ImportError: The extra `dm-control` is not installed.
     """
+    if sys.platform == "linux" and not os.environ.get("DISPLAY"):
+        os.environ["MUJOCO_GL"] = os.environ.get("MUJOCO_GL") or (
+            "egl" if find_library("EGL") else "disabled"
+        )
     structures: Any = import_module("mujoco")
     listed: Any = import_module("dm_control.mujoco.wrapper.mjbindings.sizes").array_sizes
     for name, structure in (("mjmodel", structures.MjModel), ("mjdata", structures.MjData)):

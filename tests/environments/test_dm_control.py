@@ -1,6 +1,8 @@
 """DeepMind Control Suite by Gymnasium ids: the same numbers as dm_control itself."""
 
+import os
 import sys
+from ctypes.util import find_library
 
 import numpy as np
 import pytest
@@ -83,3 +85,12 @@ class TestWithTheExtra:
             assert (terminated, done) == (False, parts[-1][3])
             steps += 1
         assert steps == 334  # 333 of three steps and the last one of 1000
+
+    @pytest.mark.skipif(not find_library("EGL"), reason="libegl1 is not installed")
+    @pytest.mark.skipif("DISPLAY" in os.environ, reason="a display is used instead of EGL")
+    def test_a_picture_is_drawn_without_a_display(self):
+        environment = make_environment(task_in(SUITE), render=True)
+        environment.reset(seed=0)
+        picture = environment.render()
+        assert (picture.shape, picture.dtype) == ((240, 320, 3), np.uint8)
+        assert picture.std() > 5.0
