@@ -52,7 +52,7 @@ ROBOTS = ROOT.parent / "shared" / "data" / "awd_robots"
 Floats = NDArray[np.float64]
 
 STEPS = {
-    **dict.fromkeys(("squat", "wave", "crouch", "switch"), 600_000),
+    **dict.fromkeys(("squat", "wave", "crouch", "switch"), 500_000),
     "go_bdx": 6_000_000,
     "mini_bdx": 2_000_000,  # of 1/30 s; those of go_bdx are 1/60 s
 }
