@@ -93,15 +93,6 @@ class PreviousVersion:
         rows = table.select("episode", "artifact", "begins").collect().rows()
         return {(episode, artifact): row for episode, artifact, row in rows}
 
-    @cached_property
-    def blocks(self) -> Mapping[tuple[str, str], list[tuple[int, int]]]:
-        """Validation blocks of an episode, first row and row after the last, by id and artifact."""
-        table = scan_listing(self.folder).filter(pl.col("split") == "validation").sort("first")
-        blocks: dict[tuple[str, str], list[tuple[int, int]]] = {}
-        for *key, first, rows in table.select(_SOURCE).collect().iter_rows():
-            blocks.setdefault((key[0], key[1]), []).append((first, first + rows))
-        return blocks
-
     def locate(self, pieces: pl.DataFrame) -> pl.DataFrame:
         """Return pieces with `old_start` and `old_number`, their place here; null for a new one.
 

@@ -1,7 +1,6 @@
 """Train, validation and test split: a stable rule that looks at one recording alone.
 
-No rule looks at other recordings, so nothing changes its split as data grows. Validation blocks
-lie where the values of their own episode are represented best. All pieces of one
+No rule looks at other recordings, so nothing changes its split as data grows. All pieces of one
 recording, or of one session where the task groups by session, stay together. If a share leaves a
 split empty, `kinemill.dataset.assignment` fills it and stores what it assigned.
 
@@ -10,7 +9,7 @@ of validation; the rest is for training. Rows prescribed by a benchmark are cut 
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from itertools import pairwise
@@ -19,13 +18,11 @@ from typing import Protocol
 import numpy as np
 import polars as pl
 
-from kinemill.dataset.block_selection import Blocks, Floats, most_representative
 from kinemill.dataset.listing import SCHEMA
 from kinemill.task import Dataset
 from kinemill.task.stages import EpisodeShare, Rows
 
 MOST_BLOCKS, BLOCK_ROWS = 4, 300  # of validation in an episode; rows of each of several blocks
-CANDIDATES = 32  # places of the blocks in their sections that are compared
 _NAMED = ("unused", "test", "validation")  # by precedence
 _PIECE = ("id", "split", "recording", "name", "rows", "first", "episode")
 
@@ -96,9 +93,6 @@ class SplitContext:
         training: ids of episodes that are always used whole, for training.
         assigned: split by unit (recording, part or session) that fills an empty split.
         splits: `splits_of` these rules and this context, if known; a speed-up alone.
-        read: returns the values (n, C) of an episode by id, to place validation blocks by; None:
-            the hash alone places them.
-        blocks: validation blocks of an episode by id, if known; a speed-up alone.
     """
 
     groups: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -108,8 +102,6 @@ class SplitContext:
     training: Set[str] = frozenset()
     assigned: Mapping[str, str] = field(default_factory=dict[str, str])
     splits: Mapping[str, str] = field(default_factory=dict[str, str])
-    read: Callable[[str], Floats] | None = None
-    blocks: Mapping[str, Blocks] = field(default_factory=dict[str, Blocks])
 
     def key(self, rules: Dataset, episode: SplitEpisode) -> str:
         """Return what the shares split by: session, recording or part."""
@@ -244,11 +236,10 @@ def cut_pieces(
         spans = _spans(prescribed, episode, side, context.starts.get(episode.id, 0), shortest)
         for side_, first, last in spans:
             own = episode.id if len(spans) == 1 else f"{episode.id}-rows{first}"
-            candidates = _validation(rules, own, last - first, shortest)
-            if side_ != "train" or not candidates:
+            blocks = _validation(rules, own, last - first, shortest) if side_ == "train" else []
+            if not blocks:
                 pieces.append(Piece(own, *about, side_, first, last))
                 continue
-            blocks = _best_blocks(episode.id, candidates, context, (first, last))
             edges = [0, *(edge for block in blocks for edge in block), last - first]
             for index, (begin, end) in enumerate(pairwise(edges)):
                 if begin == end:
@@ -288,11 +279,11 @@ def _spans(
     return spans
 
 
-def _validation(rules: Dataset, own: str, rows: int, shortest: int) -> list[Blocks]:
-    """Return the candidates for the validation blocks of rows of training; none if too short.
+def _validation(rules: Dataset, own: str, rows: int, shortest: int) -> list[tuple[int, int]]:
+    """Return the validation blocks (first row, row after the last) of rows of training.
 
-    A share of blocks is divided among equal sections, with one block in each. The place in the
-    first candidate follows from the hash of `own`, the others are evenly spaced from there.
+    A share of blocks is divided among equal sections, with one block in each, at a place that
+    follows from the hash of `own`: nothing else changes it.
     """
     rule = rules.validation
     if not isinstance(rule, EpisodeShare):
@@ -301,35 +292,14 @@ def _validation(rules: Dataset, own: str, rows: int, shortest: int) -> list[Bloc
     if min(total, rows - total) < shortest:
         return []
     if rule.tail is not None:
-        return [[(rows - total, rows)]]
+        return [(rows - total, rows)]
     count = max(1, min(MOST_BLOCKS, total // BLOCK_ROWS))
     size, section = total // count, rows // count
-    candidates: list[Blocks] = []
-    for number in range(CANDIDATES):
-        shares = (position(f"{own}-{index}") + number / CANDIDATES for index in range(count))
-        firsts = [
-            index * section + round(share % 1.0 * (section - size))
-            for index, share in enumerate(shares)
-        ]
-        candidates.append([(first, first + size) for first in firsts])
-    return candidates
-
-
-def _best_blocks(
-    episode: str, candidates: list[Blocks], context: SplitContext, span: tuple[int, int]
-) -> Blocks:
-    """Return the blocks of a span of an episode, which represent its values best."""
-    first, last = span
-    stored = [
-        (begin - first, end - first)
-        for begin, end in context.blocks.get(episode, [])
-        if first <= begin and end <= last
+    firsts = [
+        index * section + round(position(f"{own}-{index}") * (section - size))
+        for index in range(count)
     ]
-    if stored in candidates:
-        return stored
-    if context.read is None or len(candidates) == 1:
-        return candidates[0]
-    return most_representative(context.read(episode)[first:last], candidates)
+    return [(first, first + size) for first in firsts]
 
 
 def unmatched_patterns(

@@ -4,12 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
 from kinemill.dataset.assignment import assign_sides, known_sides
 from kinemill.dataset.balance import classes_of, weights_of
-from kinemill.dataset.block_selection import Blocks
 from kinemill.dataset.catalog import STAGE, enter
 from kinemill.dataset.incremental import (
     PreviousVersion,
@@ -39,7 +37,6 @@ from kinemill.search.saved_views import with_resolved_rule
 from kinemill.store import Artifact, ArtifactRef, Json, digest, get_or_build, to_json_value
 from kinemill.store.home import Home
 from kinemill.task import Dataset, Task
-from kinemill.task.stages import EpisodeShare
 from kinemill.validate.summary import EpisodesSummary
 
 VERSION = 10
@@ -155,13 +152,8 @@ def pack(
         CorruptArtifact: An episode has a value that is no finite float32.
     """
     rules, episodes = task.dataset, collected.episodes
+    context = replace(collected.context, starts=_begins(task, episodes, previous))
     by_id = {episode.id: episode for episode in episodes}
-    context = replace(
-        collected.context,
-        starts=_begins(task, episodes, previous),
-        read=lambda id_: by_id[id_].read().select(task.columns).to_numpy().astype(np.float64),
-        blocks=_known_blocks(rules, episodes, previous),
-    )
     pieces = cut_pieces(rules, episodes, task.validation.min_steps, context)
     table = _table(task, pieces, by_id, context, labels or Labels())
     if collected.unchanged:
@@ -207,16 +199,6 @@ def _begins(
         return round(float(one.read()["time_s"][0]) / task.dt) if cached is None else cached
 
     return {one.id: begin(one) for one in episodes}
-
-
-def _known_blocks(
-    rules: Dataset, episodes: Sequence[ReadableEpisode], previous: PreviousVersion | None
-) -> dict[str, Blocks]:
-    """Return the validation blocks of unchanged episodes, by id."""
-    has_blocks = isinstance(rules.validation, EpisodeShare)
-    blocks = previous.blocks if previous and has_blocks else {}
-    keys = {one.id: (one.id, one.artifact) for one in episodes}
-    return {id_: blocks[key] for id_, key in keys.items() if key in blocks}
 
 
 def _table(

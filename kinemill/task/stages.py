@@ -230,8 +230,8 @@ class EpisodeShare(Settings):
     )
     blocks: Share | None = Field(
         default=None,
-        description="share in one to four contiguous blocks of every training episode, where they "
-        "represent its values best: a tail is often at rest",
+        description="share in one to four contiguous blocks of every training episode, at "
+        "positions by content hash: a tail is often at rest",
         exclude_if=lambda value: value is None,
     )
 

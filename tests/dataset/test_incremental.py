@@ -68,17 +68,6 @@ def test_only_new_episodes_are_read_and_the_bytes_are_those_of_a_version_made_an
     )
 
 
-def test_blocks_of_known_episodes_are_chosen_without_reading_them(home, tmp_path):
-    task = make_task(validation={"blocks": 0.2})
-    old = [spin("a.csv", 1.0, 1.0, 300), spin("test1.csv", 2.0, 1.0, 100)]
-    dataset_stage.run(task, home, publish(home, old))
-    grown = publish(home, new := [*old, spin("b.csv", 3.0, 2.0, 300)])
-    lose(home, grown, "a.csv")
-    assert files_of(home, dataset_stage.run(task, home, grown).ref) == made_anew(
-        tmp_path, task, new
-    )
-
-
 def test_an_episode_that_was_judged_otherwise_is_read_again(home, contents, tmp_path):
     task = make_task()
     dataset_stage.run(task, home, publish(home, contents))
