@@ -123,7 +123,7 @@ def test_config_prints_the_schema_of_task_files(tasks):
         (["run", "arm", "--logs", "/no/such/folder"], "/no/such/folder: is not there"),
         (["model", "list", "amr"], "did you mean 'arm'?"),
         (["model", "show", "arm@champion"], "arm: has no version yet; kinemill run arm"),
-        (["model", "show", "@champion"], "names no model"),
+        (["model", "show", "@champion"], "is not a model"),
         (["task", "list", "--jsn"], "No such option"),
         (["frobnicate"], "No such command"),
     ],
