@@ -82,7 +82,7 @@ def pod_spec(home: Home, settings: Kubernetes) -> Json:
     if settings.claim is None and remote() is None:
         raise BadInput(
             "compute.claim",
-            "and KINEMILL_REMOTE are not set: the pod cannot read the dataset",
+            "is not set, nor is KINEMILL_REMOTE: the pod cannot read the dataset",
             fix="set the volume claim of the home, or use a shared store",
         )
     claim = {"persistentVolumeClaim": {"claimName": settings.claim}}

@@ -54,9 +54,7 @@ def test_the_pod_is_what_the_task_asks_for_and_nothing_else(home):
 
 def test_a_pod_without_claim_and_store_is_refused(home, monkeypatch):
     settings = Kubernetes(**SETTINGS)
-    with pytest.raises(
-        BadInput, match=r"compute.claim: is not set, and neither is KINEMILL_REMOTE"
-    ):
+    with pytest.raises(BadInput, match=r"compute.claim: is not set, nor is KINEMILL_REMOTE"):
         target.pod_spec(home, settings)
     monkeypatch.setenv("KINEMILL_REMOTE", f"file://{home.root}-shared")
     spec = target.pod_spec(home, settings)

@@ -161,7 +161,7 @@ def test_what_does_not_fit_the_equations_is_refused():
     }
     task = Task.model_validate(TASK | {"channels": TASK["channels"] | crane})
     runs = ALPHA | {"push": Output(relation="derivative", of="cart_velocity")}
-    with pytest.raises(BadInput, match="slide comes after the hinge 'angle'"):
+    with pytest.raises(BadInput, match="a slide follows the hinge 'angle'"):
         RigidBody().build_for(make_layout(task, runs, "semi_implicit", 4), {})
     with pytest.raises(BadInput, match="updated once a step"):
         build(RigidBody(drives=drives, observer=True), integrator="rk4")

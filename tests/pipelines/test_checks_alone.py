@@ -76,7 +76,7 @@ def test_all_checks_of_an_asset_run_together(copy):
 def test_a_check_of_an_asset_that_was_never_made_names_the_command(workspace):
     with dg.DagsterInstance.ephemeral() as instance:
         selection = dg.AssetSelection.checks(dg.AssetCheckKey(key("recordings"), "readable"))
-        with pytest.raises(BadInput, match=f"has not been made yet.*kinemill run {TASK}"):
+        with pytest.raises(BadInput, match=f"does not exist yet.*kinemill run {TASK}"):
             execute(instance, selection)
 
 

@@ -81,7 +81,7 @@ def test_a_retry_reads_what_the_run_before_it_handed_on(workspace):
 
 def test_a_stage_whose_input_was_never_made_says_what_to_do(workspace):
     assets, _ = chain(workspace, "")
-    with pytest.raises(BadInput, match=r"t/a: has not been made yet; .*kinemill run t"):
+    with pytest.raises(BadInput, match=r"t/a: does not exist yet; .*kinemill run t"):
         dg.materialize(
             assets, selection=[dg.AssetKey(["t", "b"])], resources={"refs": RefIOManager()}
         )

@@ -353,6 +353,5 @@ def test_another_type_drops_the_keys_that_it_lacks(tmp_path):
     task = load_task(path, sets)
     assert task.learn.encoding.channels["force"].type == "signed_log"
     assert task.notes == [
-        "--set learn.encoding.channels.force.type=signed_log: dropped width, "
-        "which signed_log does not have"
+        "--set learn.encoding.channels.force.type=signed_log: dropped width, which signed_log lacks"
     ]

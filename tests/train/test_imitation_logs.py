@@ -1,5 +1,7 @@
 """From every layout of demonstrations to a policy that learns from it: numbers, pictures, words."""
 
+from dataclasses import replace
+
 import h5py
 import numpy as np
 import polars as pl
@@ -241,7 +243,7 @@ def test_a_training_without_validation_episodes_says_so(tmp_path, home):
     task = task_of(tmp_path, trajectories(logs), media=True)
     dataset, training_set = learned_from(task, home, logs)
     only = [one for one in dataset.packed.episodes if one.split == "train"]
-    dataset.packed.episodes[:] = only
+    dataset = replace(dataset, packed=replace(dataset.packed, episodes=only))
     with pytest.raises(Exception, match="validation split of arm"):
         task.learn.prepare(task, dataset, training_set, torch.device("cpu"))
     assert isinstance(dataset, Demonstrations)

@@ -67,7 +67,7 @@ def test_a_file_that_differs_from_its_hash_is_not_run(export):
     assert result["latency_ms"] == {}
     message = CliRunner().invoke(app, ["model", "verify", str(export.folder)])
     assert message.exit_code == 1
-    assert "nothing was run" in message.stdout
+    assert "the model was not run" in message.stdout
 
 
 def test_weights_of_nan_are_found(export):
