@@ -15,7 +15,7 @@ def is_date(text: str) -> bool:
     """Return whether a text is a date and a time, year first or day first with points, or a time.
 
     Examples are `2024-05-01T12:00:00.25Z`, `2024/05/01 12:00`, `1.5.2024 12:00` and `12:00:00.25`.
-    Dates such as 05/01/2024 are none: their day and month cannot be told apart.
+    Dates such as 05/01/2024 are not dates here: day and month are ambiguous.
     """
     return _DATE.match(text) is not None or _TIME.match(text) is not None
 

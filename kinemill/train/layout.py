@@ -59,7 +59,7 @@ class Layout:
         output_channels: names of the channels that are predicted but not fed back.
         derived: states that no sensor measures, each with the state whose derivative it is.
         estimator_rows: measured rows that derived states are estimated from; 1 without any.
-        transform: computes features from all channels at once, instead of the encodings; or None.
+        transform: computes features from all channels together, instead of the encodings; or None.
         transformed: names of these features, in their order.
         coordinates: coordinates in which the network predicts changes; None: in states.
         coordinate_names: names of these coordinates, in their order.

@@ -259,7 +259,7 @@ TRICKS = {
 
 
 def evaluated(task, expected_return, evidence, **changes):
-    """Judge like `decide`, but without a registry; return the failed lines."""
+    """Decide like `decide`, but without a registry; return the failed lines."""
     comparison, document = evidence.compare(None, None), verification(expected_return, **changes)
     inputs = GateInputs(
         task,

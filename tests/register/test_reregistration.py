@@ -1,4 +1,4 @@
-"""When the earlier decision on the same model is reused, and when it is judged again."""
+"""When the earlier decision on the same model is reused, and when it is decided again."""
 
 from pathlib import Path
 

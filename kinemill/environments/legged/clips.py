@@ -1,7 +1,7 @@
 """Clips as tables of poses over time: starts of episodes, references of rewards, and ends.
 
 A clip is joints and attitude of the trunk on the grid of a task. Velocities are central differences
-of them, so clips need no velocities of their own. Height and velocity of the trunk are those at
+of them, so clips need no velocities. Height and velocity of the trunk are those at
 which the lowest foot stands on level ground and does not slip. The heading is removed: each clip
 starts along x.
 

@@ -35,7 +35,7 @@ __all__ = [
 Floats = NDArray[np.float64]
 
 STANDARD = ("m", "mx", "my", "mz", "Jxx", "Jyy", "Jzz", "Jxy", "Jxz", "Jyz")  # of a body
-DEPENDENT = 1e-4  # of a column that remains beside the others, below which it depends on them
+DEPENDENT = 1e-4  # relative remainder of a column below which it depends on the others
 SMALLEST = 1e-3  # smallest factor of a parameter in a combination that is named
 CERTAIN = 0.1  # largest relative standard deviation of an identified parameter
 ORDER = 3  # of the polynomials that smooth a motion
