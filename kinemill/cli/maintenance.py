@@ -213,22 +213,34 @@ def _show(report: Json, *, why: bool) -> None:
     )
 
 
-def rebuild_catalog(as_json: JsonOption = False) -> None:
+def rebuild_catalog(
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FOLDER", help="Begin with the catalog of a backup."),
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option("--at", help="Backup to use, for example 20260131; default: the last."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
     """Rebuild the catalog of recordings from the store.
 
-    Example: kinemill admin rebuild-catalog
+    Beginning with a backup is faster: only what changed since is entered.
+
+    Example: kinemill admin rebuild-catalog --from path/to/backups
     """
     from kinemill.maintenance.rebuild_catalog import rebuild_catalog as rebuild
     from kinemill.store.home import Home
 
-    summary = rebuild(Home.resolve())
+    summary = rebuild(Home.resolve(), source, at)
     if as_json:
         document(summary)
         return
     rows = [[task, line["recordings"], line["next"]] for task, line in summary["tasks"].items()]
     table(f"catalog of {summary['home']}", ["task", "recordings", "next ingest"], rows)
-    if summary["backup"]:
-        notify(f"the previous catalog is in {summary['backup']}")
+    if summary["previous"]:
+        notify(f"the previous catalog is in {summary['previous']}")
 
 
 def rebuild_registry(as_json: JsonOption = False) -> None:
@@ -239,7 +251,7 @@ def rebuild_registry(as_json: JsonOption = False) -> None:
     from kinemill.register.rebuild import rebuild_registry as rebuild
     from kinemill.store.home import Home
 
-    summary = rebuild(Home.resolve())
+    summary = rebuild(Home.resolve(), source, at)
     if as_json:
         document(summary)
         return

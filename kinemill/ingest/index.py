@@ -39,6 +39,11 @@ def save_index(home: Home, task: str, snapshot: ArtifactRef) -> None:
     _pending(home, task).unlink(missing_ok=True)
 
 
+def drop_index(home: Home, task: str) -> None:
+    """Let the next ingest check every recording."""
+    index_path(home, task, _INDEX).unlink(missing_ok=True)
+
+
 def _pending(home: Home, task: str) -> Path:
     return home.store / "pending" / f"{task}.json"
 

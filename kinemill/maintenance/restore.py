@@ -17,12 +17,12 @@ from kinemill.store.home import RESTORE_MARKER, Home
 from kinemill.store.locks import MAINTENANCE, lock, unused
 from kinemill.task.protocols import Progress
 
-_ASIDE = ".restored"
+ASIDE = ".restored"  # temporary folder of the home
 _NOTHING = {
     ".locks",
     "alerts.yaml",
     "backups",
-    _ASIDE,
+    ASIDE,
     RESTORE_MARKER,
 }  # entries of an empty home
 
@@ -53,7 +53,7 @@ def restore(
     made, files = open_backup(source, at)
     _check(home, files, replace=replace)
     home.root.mkdir(parents=True, exist_ok=True)
-    aside = home.root / _ASIDE
+    aside = home.root / ASIDE
     with (
         unused(home),
         lock(home, MAINTENANCE, progress.log_message),
@@ -61,7 +61,7 @@ def restore(
     ):
         shutil.rmtree(aside, ignore_errors=True)
         for number, entry in enumerate(files, start=1):
-            _copy_file(source, entry, aside)
+            copy_file(source, entry, aside)
             progress.advance("restore", number, len(files), entry.path)
         fault_point("restore.read")
         replaced = _exchange(home, aside)
@@ -88,7 +88,7 @@ def _check(home: Home, files: Sequence[Entry], *, replace: bool) -> None:
         raise BadInput(home.root, text)
 
 
-def _copy_file(source: Path, entry: Entry, aside: Path) -> None:
+def copy_file(source: Path, entry: Entry, aside: Path) -> None:
     """Copy one file of the backup to the temporary folder."""
     stored = source / OBJECTS / entry.sha256[:2] / entry.sha256
     to = aside / entry.path
