@@ -15,6 +15,7 @@ from sqlalchemy import (
     Float,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -22,7 +23,7 @@ from sqlalchemy import (
     text,
 )
 
-FORMAT = 4  # of the tables; no program uses a catalog of another format
+FORMAT = 5  # of the tables; no program uses a catalog of another format
 
 metadata = MetaData()
 
@@ -133,6 +134,19 @@ duplicates = Table(
     Column("root", Text, nullable=False),
     sqlite_with_rowid=False,
 )
+
+files = Table(
+    "files",
+    metadata,
+    Column("folder", String(16), primary_key=True),  # digest of its path and the rules of logs
+    Column("directory", LargeBinary, primary_key=True),  # "" or with a final "/"
+    Column("name", LargeBinary, primary_key=True),  # as in the file system, which need not be UTF-8
+    *_numbers("size"),
+    Column("stat", LargeBinary, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+Index("files_content", files.c.folder, files.c.size, files.c.hash)
 
 heads = Table(
     "heads",

@@ -251,7 +251,7 @@ def rebuild_registry(as_json: JsonOption = False) -> None:
     from kinemill.register.rebuild import rebuild_registry as rebuild
     from kinemill.store.home import Home
 
-    summary = rebuild(Home.resolve(), source, at)
+    summary = rebuild(Home.resolve())
     if as_json:
         document(summary)
         return

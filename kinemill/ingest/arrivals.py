@@ -11,15 +11,14 @@ import time
 from collections.abc import Set
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-from kinemill.ingest.file_stat import CachedFiles, Entry, FileStat, stat_of
+from kinemill.ingest.file_stat import Entry, FileStat, stat_of
 from kinemill.ingest.files import scan, scan_named
 from kinemill.ingest.folder_watch import Scanned, begin_scan
 from kinemill.ingest.membership import is_member
-from kinemill.ingest.scan_cache import open_scan_cache, scan_cache_path
+from kinemill.ingest.scan_cache import ScanCache
 from kinemill.store import file_digest
 from kinemill.store.home import Home
 from kinemill.task import Task
@@ -64,7 +63,7 @@ class _LastTick:
         return None if changed is None else self.pending | changed
 
 
-_last_ticks: dict[Path, _LastTick] = {}  # of this process, by scan cache
+_last_ticks: dict[tuple[Path, str], _LastTick] = {}  # of this process, by home and scan cache
 
 
 def watch_new_logs(task: Task, home: Home, folder: Path, now: float | None = None) -> NewLogs:
@@ -72,7 +71,7 @@ def watch_new_logs(task: Task, home: Home, folder: Path, now: float | None = Non
 
     The folder is watched: after the first scan, only files that changed are examined.
     """
-    key = scan_cache_path(task, home, folder)
+    key = home.root, ScanCache(task, home, folder).key
     last, scanned = _last_ticks.pop(key, None), begin_scan(folder)
     names = last.find_candidates() if last and scanned else None
     if last and names is not None and not names:
@@ -109,49 +108,37 @@ def _examine(
 
     A log is pending until it is read: it is new, incomplete, unreadable, or left for the next tick.
     """
-    read = open_scan_cache(task, home, folder).files
-    logs = _list_logs(task, folder, read, names)
+    cache = ScanCache(task, home, folder)
+    logs = _list_logs(task, folder, cache, names)
     waiting = _settled_files(task, logs, now)
     contents = _contents(waiting)
-    history = _ReadHistory(task, home, folder, read)
+    history = _ReadHistory(task, home, folder, cache)
     new = {
         file_stat: content
         for file_stat, content in contents.items()
         if content and not history.has(file_stat, content)
     }
     finished = {one.name for one, content in contents.items() if content and one not in new}
-    any_read = bool(read) or bool(finished)
+    any_read = bool(finished) or cache.any()
     more = len(contents) < len(waiting)
     arrived = NewLogs(frozenset(new.values()), more=more, any_read=any_read)
     return arrived, {one.name for one in logs} - finished
 
 
 def _list_logs(
-    task: Task, folder: Path, read: CachedFiles, names: Set[str] | None
+    task: Task, folder: Path, cache: ScanCache, names: Set[str] | None
 ) -> list[FileStat]:
     if names is not None:
-        return scan_named(task, folder, read, names)
-    return scan(task, folder, read).logs if stat_of(folder) else []
+        return scan_named(task, folder, cache, names)
+    return scan(task, folder, cache).logs if stat_of(folder) else []
 
 
 class _ReadHistory:
-    """Earlier results of a folder: content hashes, and large files by size."""
+    """Which contents of a folder were read."""
 
-    def __init__(self, task: Task, home: Home, folder: Path, read: CachedFiles) -> None:
+    def __init__(self, task: Task, home: Home, folder: Path, cache: ScanCache) -> None:
         self._task, self._home, self._folder = task.name, home, str(folder)
-        self._read = read
-
-    @cached_property
-    def _contents(self) -> set[bytes]:
-        return {hash_ for _, hash_ in self._read.values()}
-
-    @cached_property
-    def _large(self) -> dict[int, list[tuple[str, Entry]]]:
-        large: dict[int, list[tuple[str, Entry]]] = {}
-        for name, entry in self._read.items():
-            if entry[0][0] > WHOLE:
-                large.setdefault(entry[0][0], []).append((name, entry))
-        return large
+        self._cache = cache
 
     def has(self, file_stat: FileStat, content: str) -> bool:
         """Return whether a log was read, under any name.
@@ -161,10 +148,10 @@ class _ReadHistory:
         """
         if file_stat.size <= WHOLE:
             is_known = is_member(self._home, self._task, content)
-            return is_known or bytes.fromhex(content) in self._contents
+            return is_known or self._cache.has(file_stat.size, content)
         return any(
             self._is_same(file_stat, content, name, entry)
-            for name, entry in self._large.get(file_stat.size, [])
+            for name, entry in self._cache.of_size(file_stat.size)
         )
 
     def _is_same(self, file_stat: FileStat, content: str, name: str, entry: Entry) -> bool:

@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+import struct
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,51 +42,24 @@ class FileStat(NamedTuple):
 
 StatKey = tuple[int, int, int, int]  # size, times of the last changes of content and status, inode
 Entry = tuple[StatKey, bytes]  # stat of a file, and its content hash
-CachedFiles = Mapping[str, Entry]  # by name
+_PACKED = struct.Struct("<qqqQ")
 NOTHING = bytes(32)  # in place of a content hash: side-car files are not stored
-
-
-class UnchangedFiles(Mapping[FileStat, bytes]):
-    """Content hashes, 32 bytes, of files whose stat is unchanged.
-
-    `FileStat` objects are created on demand: of a hundred thousand files usually none is needed.
-
-    Args:
-        folder: folder of the files.
-        files: stats and hashes by name.
-    """
-
-    def __init__(self, folder: str, files: CachedFiles) -> None:
-        self._folder, self.files = folder, files
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def __iter__(self) -> Iterator[FileStat]:
-        return (FileStat(self._folder, name, *key) for name, (key, _) in self.files.items())
-
-    def __getitem__(self, file_stat: FileStat) -> bytes:
-        key, hash_ = self.files[file_stat.name]
-        if file_stat[2:] != key:
-            raise KeyError(file_stat)
-        return hash_
-
-    def contents(self) -> set[bytes]:
-        """Return the hashes."""
-        return {hash_ for _, hash_ in self.files.values()}
-
-    def without(self, file_stats: Iterable[FileStat]) -> "UnchangedFiles":
-        """Return the files without some."""
-        names = {file_stat.name for file_stat in file_stats}
-        if not names:
-            return self
-        rest = {name: entry for name, entry in self.files.items() if name not in names}
-        return UnchangedFiles(self._folder, rest)
 
 
 def stat_key(status: os.stat_result) -> StatKey:
     """Return the stat of a file as a key."""
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+
+
+def pack_stat(key: StatKey) -> bytes:
+    """Return a stat as 32 bytes; equal bytes are equal stats."""
+    return _PACKED.pack(*key)
+
+
+def unpack_stat(packed: bytes) -> StatKey:
+    """Return a stat from its bytes."""
+    size, mtime_ns, ctime_ns, inode = _PACKED.unpack(packed)
+    return size, mtime_ns, ctime_ns, inode
 
 
 def read_file_stat(folder: str, name: str) -> FileStat | None:

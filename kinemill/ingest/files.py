@@ -3,26 +3,25 @@
 import os
 import stat
 import time
-from collections.abc import Iterator, Set
+from collections.abc import Generator, Iterable, Iterator, Mapping, Set
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
 from kinemill.errors import BadInput
 from kinemill.ingest.file_stat import (
-    NOTHING,
-    CachedFiles,
-    Entry,
     FileStat,
     StatKey,
-    UnchangedFiles,
     is_file,
     is_folder,
+    pack_stat,
     read_file_stat,
     real_path,
     stat_key,
     stat_of,
 )
 from kinemill.ingest.raw import Reader
+from kinemill.ingest.scan_cache import ScanCache, UnchangedFiles
 from kinemill.store.home import Home
 from kinemill.store.json_io import valid_text
 from kinemill.task import READERS, Task
@@ -31,27 +30,30 @@ HEAD = 4096  # bytes from which a reader recognizes its format
 TEMPORARY = (".part", ".partial", ".tmp", ".temp", ".crdownload", ".swp", "~")
 
 
+Stats = Mapping[bytes, bytes]  # packed, by name in one directory
+
+
 class ScanResult(NamedTuple):
     """The content of a folder.
 
     Attributes:
         logs: files that are new or changed since they were read.
-        unchanged: files with an equal stat, and their content hashes.
+        unchanged: logs with an equal stat.
         sidecars: new or changed files that describe logs.
-        known_sidecars: unchanged files that describe logs.
+        stale: names of files that were read, and are changed or deleted.
         ignored: reason by name for each of the rest.
     """
 
     logs: list[FileStat]
     unchanged: UnchangedFiles
     sidecars: list[FileStat]
-    known_sidecars: list[FileStat]
+    stale: set[str]
     ignored: dict[str, str]
 
 
 def empty_scan() -> ScanResult:
     """Return the content of an empty folder."""
-    return ScanResult([], UnchangedFiles("", {}), [], [], {})
+    return ScanResult([], UnchangedFiles(), [], set(), {})
 
 
 def readers(task: Task) -> dict[str, Reader]:
@@ -81,7 +83,7 @@ def require_channels(task: Task) -> None:
         )
 
 
-def scan(task: Task, folder: Path, cached: CachedFiles | None = None) -> ScanResult:
+def scan(task: Task, folder: Path, cache: ScanCache | None = None) -> ScanResult:
     """List the logs of the task under `folder`, and why every other file is ignored.
 
     Hidden files and folders are skipped. Ignored are pipes, links that are broken or lead out of
@@ -91,8 +93,8 @@ def scan(task: Task, folder: Path, cached: CachedFiles | None = None) -> ScanRes
     Args:
         task: defines which files are logs.
         folder: searched recursively, each file once.
-        cached: stats and content hashes of logs and side-car files that were read, by name; files
-            with an equal stat are not examined again.
+        cache: logs and side-car files that were read; those with an equal stat are not examined
+            again.
 
     Raises:
         BadInput: there is no such folder or file.
@@ -102,28 +104,31 @@ def scan(task: Task, folder: Path, cached: CachedFiles | None = None) -> ScanRes
         return empty_scan()._replace(logs=[only] if only else [])
     if not is_folder(folder):
         raise BadInput(folder, "does not exist", fix="name a folder of logs")
-    result, unchanged, admitted, top = empty_scan(), dict[str, Entry](), readers(task), str(folder)
-    for name, entry in _changed_entries(top, cached or {}, unchanged, result.ignored):
-        _classify(task, folder, name, entry, admitted, result)
-    known_sidecars = [name for name, (_, hash_) in unchanged.items() if hash_ == NOTHING]
+    result, admitted, top, count = empty_scan(), readers(task), str(folder), 0
+    with closing(_directories(cache)) as directories:
+        for name, entry in _entries_below(top, _ReadBefore(directories, result.stale), result):
+            if entry is None:
+                count += not task.ingest.meta.is_sidecar(name)
+            else:
+                _classify(task, folder, name, entry, admitted, result)
+    fresh = {one.name for one in (*result.logs, *result.sidecars)}
     return result._replace(
         logs=sorted(result.logs),
-        known_sidecars=[FileStat(top, name, *unchanged.pop(name)[0]) for name in known_sidecars],
-        unchanged=UnchangedFiles(top, unchanged),
+        unchanged=UnchangedFiles(top, cache, result.stale | fresh, count),
         ignored=dict(sorted(result.ignored.items())),
     )
 
 
-def scan_named(task: Task, folder: Path, cached: CachedFiles, names: Set[str]) -> list[FileStat]:
+def scan_named(task: Task, folder: Path, cache: ScanCache, names: Set[str]) -> list[FileStat]:
     """Return those of some files under `folder` that `scan` would list as logs, sorted.
 
     Args:
         task: defines which files are logs.
         folder: the folder.
-        cached: stats and content hashes of files that were read, by name.
+        cache: files that were read.
         names: names of files, relative to the folder; they need not exist.
     """
-    result, admitted = empty_scan(), readers(task)
+    result, admitted, cached = empty_scan(), readers(task), cache.find(names)
     for name in names:
         cached_entry, entry = cached.get(name), Path(folder, name)
         is_hidden = any(part.startswith(".") for part in name.split("/"))
@@ -132,6 +137,12 @@ def scan_named(task: Task, folder: Path, cached: CachedFiles, names: Set[str]) -
         if cached_entry is None or _entry_key(entry) != cached_entry[0]:
             _classify(task, folder, name, entry, admitted, result)
     return sorted(result.logs)
+
+
+def _entry_stat(entry: os.DirEntry[str]) -> bytes | None:
+    """Return the packed stat of a directory entry, or None."""
+    key = _entry_key(entry)
+    return pack_stat(key) if key else None
 
 
 def _entry_key(entry: os.DirEntry[str] | Path) -> StatKey | None:
@@ -212,31 +223,63 @@ def _has_log_suffix(entry: os.DirEntry[str] | Path, admitted: dict[str, Reader])
     return any(reader.recognizes(head) for reader in ending)
 
 
-def _changed_entries(
-    top: str, cached: CachedFiles, unchanged: dict[str, Entry], ignored: dict[str, str]
-) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """Yield the files below a folder that are new or changed, with their names.
+def _directories(cache: ScanCache | None) -> Generator[tuple[bytes, Stats]]:
+    if cache:
+        yield from cache.directories()
 
-    Folders are kept in a list instead of recursion: a tree may be deeper than Python's stack.
+
+class _ReadBefore:
+    """The stats of files that were read, directory by directory, in the order of a scan.
 
     Args:
-        top: the folder, searched with all folders in it.
-        cached: stats and hashes of files, by name.
-        unchanged: receives the files with an equal stat, of which there may be a hundred thousand.
-        ignored: receives the folders that cannot be listed, with reasons.
+        directories: from `ScanCache.directories`.
+        stale: receives the names of the files that are changed or deleted.
+    """
+
+    def __init__(self, directories: Iterator[tuple[bytes, Stats]], stale: set[str]) -> None:
+        self._rest, self._stale = directories, stale
+        self._next = next(directories, None)
+
+    def pop(self, directory: bytes | None) -> dict[bytes, bytes]:
+        """Return the stats of a directory by name; those before it are deleted. None: the end."""
+        while self._next and (directory is None or self._next[0] < directory):
+            self.drop(*self._next)
+            self._next = next(self._rest, None)
+        if self._next is None or self._next[0] != directory:
+            return {}
+        stats = dict(self._next[1])
+        self._next = next(self._rest, None)
+        return stats
+
+    def drop(self, directory: bytes, names: Iterable[bytes]) -> None:
+        """Note files that are changed or deleted."""
+        self._stale.update(os.fsdecode(directory + name) for name in names)
+
+
+def _entries_below(
+    top: str, read: _ReadBefore, result: ScanResult
+) -> Iterator[tuple[str, os.DirEntry[str] | None]]:
+    """Yield the files below a folder with their names; None for a file with an equal stat.
+
+    Folders are visited in the order of their encoded names, as the scan cache yields them. They are
+    kept in a list instead of recursion: a tree may be deeper than Python's stack.
     """
     waiting = [(top, "")]
     while waiting:
-        folder, below = waiting.pop()
-        for entry in _entries(folder, below, ignored):
-            name = below + entry.name
-            cached_entry = cached.get(name)
-            if cached_entry is not None and _entry_key(entry) == cached_entry[0]:
-                unchanged[name] = cached_entry
+        (folder, below), folders = waiting.pop(), list[tuple[str, str]]()
+        stats = read.pop(os.fsencode(below))
+        for entry in _entries(folder, below, result.ignored):
+            name, key = below + entry.name, os.fsencode(entry.name)
+            if (stat_before := stats.get(key)) and _entry_stat(entry) == stat_before:
+                del stats[key]
+                yield name, None
             elif not _is_folder(entry):
                 yield name, entry
             elif not entry.name.startswith("."):
-                waiting.append((entry.path, f"{name}/"))
+                folders.append((entry.path, f"{name}/"))
+        read.drop(os.fsencode(below), stats)
+        waiting += sorted(folders, key=lambda one: os.fsencode(one[1]), reverse=True)
+    read.pop(None)
 
 
 def _entries(folder: str, below: str, ignored: dict[str, str]) -> Iterator[os.DirEntry[str]]:

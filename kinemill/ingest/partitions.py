@@ -23,7 +23,7 @@ from kinemill.ingest.file_stat import FileStat, stat_of
 from kinemill.ingest.files import drop_folder, scan
 from kinemill.ingest.membership import Member, members
 from kinemill.ingest.metadata import OWN, name_groups, read_attributes, read_sidecar
-from kinemill.ingest.scan_cache import open_scan_cache
+from kinemill.ingest.scan_cache import ScanCache
 from kinemill.ingest.snapshot import Snapshot
 from kinemill.store import ArtifactRef, digest
 from kinemill.store.home import Home
@@ -130,7 +130,7 @@ def new_keys(task: Task, home: Home, folder: Path | None = None) -> list[str]:
     source = folder or drop_folder(task, home)
     if not stat_of(source):
         return []
-    scanned = scan(task, source, open_scan_cache(task, home, source).files)
+    scanned = scan(task, source, ScanCache(task, home, source))
     return sorted({file_key(task, file_stat) for file_stat in scanned.logs})
 
 

@@ -11,7 +11,7 @@ from kinemill.ingest.file_stat import FileStat
 from kinemill.ingest.files import scan, wait_for_settled
 from kinemill.ingest.membership import name_new_members
 from kinemill.ingest.recording import Job, record
-from kinemill.ingest.scan_cache import open_scan_cache
+from kinemill.ingest.scan_cache import ScanCache
 from kinemill.store.digests import digest_to_copy
 from kinemill.store.home import Home
 from kinemill.task import Task
@@ -24,7 +24,7 @@ def new_logs(task: Task, home: Home, folder: Path) -> list[FileStat]:
     Raises:
         BadInput: there is no such folder.
     """
-    return scan(task, folder, open_scan_cache(task, home, folder).files).logs
+    return scan(task, folder, ScanCache(task, home, folder)).logs
 
 
 def read_ahead(

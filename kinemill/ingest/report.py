@@ -9,6 +9,7 @@ from kinemill.ingest.decisions import Decision
 from kinemill.ingest.file_stat import FileStat
 from kinemill.ingest.membership import Member, find_member
 from kinemill.ingest.raw import Reason, reason
+from kinemill.ingest.scan_cache import UnchangedFiles
 from kinemill.ingest.snapshot import Snapshot
 from kinemill.store import Artifact, Json, summary_of
 from kinemill.store.home import Home
@@ -69,7 +70,7 @@ class IngestReport:
         reporter: describes the outcome of files.
         read: content hashes of the files that are new or changed.
         unread: reasons for those that could not be read.
-        unchanged: content hashes of all others.
+        unchanged: all others.
     """
 
     artifact: Artifact
@@ -77,7 +78,7 @@ class IngestReport:
     reporter: Reporter
     read: Mapping[FileStat, str]
     unread: Mapping[FileStat, str]
-    unchanged: Mapping[FileStat, bytes]
+    unchanged: UnchangedFiles
 
     @cached_property
     def fresh(self) -> list[Json]:
@@ -98,7 +99,7 @@ class IngestReport:
     def files(self) -> list[Json]:
         """The entries of all files; reads the whole snapshot."""
         listed = [
-            self.reporter.describe_file(file_stat, hash_.hex())
+            self.reporter.describe_file(file_stat, hash_)
             for file_stat, hash_ in self.unchanged.items()
         ]
         return _sort_entries([*listed, *self.fresh])

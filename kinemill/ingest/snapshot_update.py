@@ -21,6 +21,7 @@ from kinemill.ingest.membership import Member, find_member, members, name_new_me
 from kinemill.ingest.partitions import member_key, member_keys
 from kinemill.ingest.recording import Job, record
 from kinemill.ingest.recordings import reading_rules
+from kinemill.ingest.scan_cache import UnchangedFiles
 from kinemill.ingest.snapshot import entry_of
 from kinemill.store import Artifact, digest
 from kinemill.store.fault_injection import fault_point
@@ -30,7 +31,6 @@ from kinemill.task.protocols import Progress
 
 Contents = Mapping[FileStat, str]
 Changes = dict[str, CatalogEntry | None]  # by content hash; None excludes a recording
-UnchangedFiles = Mapping[FileStat, bytes]
 
 
 @dataclass(frozen=True)
@@ -67,15 +67,15 @@ class SnapshotUpdate:
 
         Args:
             read: content hashes of the files that are new or changed.
-            unchanged: content hashes of all others.
+            unchanged: all others.
             earlier: content hashes read before under the names of changed files.
             progress: receives each recording.
         """
         self._carry_edits_over(read, earlier)
         requested = self._requested_hashes(read, unchanged)
         contents = list(read.items())
-        if requested - set(read.values()):
-            contents += [(s, h.hex()) for s, h in unchanged.items() if h.hex() in requested]
+        if others := requested - set(read.values()):
+            contents += unchanged.with_hashes(sorted(others))
         changes, entered, unfinished = self._record(requested, contents, progress)
         changes |= self._exclude_superseded(read, earlier, changes)
         snapshot = self._publish(changes)
@@ -169,7 +169,7 @@ class SnapshotUpdate:
         """Return the hashes of all recordings to check."""
         if self._head is None:
             existing = members(self._home, self._task.name)
-            return {*read.values(), *(hash_.hex() for hash_ in unchanged.values()), *existing}
+            return {*read.values(), *(hash_ for _, hash_ in unchanged.items()), *existing}
         by = self._head.by
         decided_anew = (by.barred ^ self._barred) | (by.released ^ self._released)
         decided_anew |= {hash_ for hash_, _ in by.edits ^ self._edits}

@@ -5,7 +5,7 @@ decision, and files of an interrupted ingest. If the ingest rules have changed, 
 lost, everything is processed.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from pathlib import Path
 
 from kinemill.errors import BadInput
@@ -35,7 +35,7 @@ from kinemill.ingest.membership import (
 from kinemill.ingest.partitions import file_key
 from kinemill.ingest.raw import MAX_LISTED
 from kinemill.ingest.report import IngestReport, Reporter
-from kinemill.ingest.scan_cache import ScanCache, open_scan_cache
+from kinemill.ingest.scan_cache import ScanCache
 from kinemill.ingest.snapshot import Snapshot
 from kinemill.ingest.snapshot_update import SnapshotUpdate
 from kinemill.parallel import on_threads
@@ -114,22 +114,22 @@ def _ingest(
 ) -> IngestReport:
     source = folder or drop_folder(task, home)
     _sync_with_remote(task, home)
-    cache = open_scan_cache(task, home, source)
-    scanned = scan(task, source, cache.files) if folder or stat_of(source) else empty_scan()
+    cache = ScanCache(task, home, source)
+    scanned = scan(task, source, cache) if folder or stat_of(source) else empty_scan()
     described = _described_anew(task, scanned)
     if partition is not None:
         scanned, described = _restrict(task, scanned, described, partition)
-    again = [one for one in scanned.unchanged if one in described] if described else []
+    again = sorted(described - {*scanned.logs})
     unchanged = scanned.unchanged.without(again)
     warn(home.root, progress.log_message, _FOLD * sum(file_stat.size for file_stat in scanned.logs))
     fault_point("ingest.scanned")
     decisions = current_decisions(home, task.name)
-    update = SnapshotUpdate(task, home, decisions, described)
     still, unstable = wait_for_settled([*scanned.logs, *again], task.ingest.min_file_age)
     with reserve_copies(home) as copy_path:
         read, unread = _hash_all(still, copy_path)
         fault_point("ingest.hashed")
-        earlier = {one: hash_ for one in read if (hash_ := cache.hash_before(one))}
+        earlier = _earlier_contents(cache, read, scanned.stale)
+        update = SnapshotUpdate(task, home, decisions, described)
         if partition is None:
             result = update.take(read, unchanged, earlier, progress)
         else:
@@ -139,24 +139,25 @@ def _ingest(
         raise _nothing(task, source, unread, partition)
     if not is_file(source):
         finished = {s: bytes.fromhex(h) for s, h in read.items() if h not in result.unfinished}
-        _write_cache(
-            cache, finished, scanned, unchanged.files if partition is None else cache.files
-        )
-    about_files = (decisions, result.entered, result.unfinished)
-    reporter = Reporter(task, home, Snapshot(home, result.artifact.ref), *about_files)
+        stale = [*scanned.stale, *(one.name for one in again)] if partition is None else []
+        cache.write({**finished, **dict.fromkeys(scanned.sidecars, NOTHING)}, stale)
+    reporter = Reporter(
+        task,
+        home,
+        Snapshot(home, result.artifact.ref),
+        decisions,
+        result.entered,
+        result.unfinished,
+    )
     return IngestReport(result.artifact, scanned.ignored, reporter, read, unread, unchanged)
 
 
-def _write_cache(
-    cache: ScanCache,
-    finished: Mapping[FileStat, bytes],
-    scanned: ScanResult,
-    unchanged: Collection[str],
-) -> None:
-    """Save which files were read; `unchanged` are the names of those to keep as they are."""
-    sidecar_entries = dict.fromkeys(scanned.sidecars, NOTHING)
-    known_sidecars = [file_stat.name for file_stat in scanned.known_sidecars]
-    cache.write({**finished, **sidecar_entries}, {*unchanged, *known_sidecars})
+def _earlier_contents(
+    cache: ScanCache, read: Iterable[FileStat], stale: Set[str]
+) -> dict[FileStat, str]:
+    """Return the content hashes that the last ingest read under the names of changed files."""
+    cached = cache.find({one.name for one in read} & stale)
+    return {one: cached[one.name][1].hex() for one in read if one.name in cached}
 
 
 def _sync_with_remote(task: Task, home: Home) -> None:
@@ -176,8 +177,8 @@ def _described_anew(task: Task, looked: ScanResult) -> set[FileStat]:
     }
     if not bases:
         return set()
-    every = (*looked.logs, *looked.unchanged)
-    return {s for s in every if s.name in bases or s.name.rpartition(".")[0] in bases}
+    new = {s for s in looked.logs if s.name in bases or s.name.rpartition(".")[0] in bases}
+    return {*new, *looked.unchanged.described_by(bases)}
 
 
 def _restrict(

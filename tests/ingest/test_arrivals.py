@@ -5,10 +5,15 @@ import shutil
 import time
 
 import pytest
+from sqlalchemy import delete
 
+from kinemill.catalog import transaction
+from kinemill.catalog.tables import files
 from kinemill.ingest import load_recordings, scan_cache
 from kinemill.ingest import stage as ingest
 from kinemill.ingest.arrivals import find_new_logs
+from kinemill.ingest.files import scan
+from kinemill.ingest.scan_cache import ScanCache
 
 LONG_AGO = 1e9  # s: 2001, before any other file
 
@@ -110,57 +115,38 @@ def test_a_copy_under_way_is_left_alone_and_taken_once_when_it_has_its_name(
     assert take() == ({"a.csv": "known", "b.csv": "episodes"}, ["a.csv", "b.csv"], ["b.csv"])
 
 
-def test_a_lost_or_damaged_memory_of_looks_costs_one_reading(home, take, write, swing):
+def test_lost_entries_of_the_scan_cache_cost_one_reading(home, take, write, swing):
     write("a.csv", swing)
-    write("b.csv", swing[:50])
-    _, names, _ = take()
-    (cache_file,) = (home.store / "index" / "pendulum").glob("scan-*")
-    content = cache_file.read_bytes()
-    for damage in (content[:-1], content[:40] + b"\0" + content[41:], b""):
-        cache_file.write_bytes(damage)
-        assert take() == ({"a.csv": "known", "b.csv": "known"}, names, ["a.csv", "b.csv"])
-        assert take()[2] == []
-    cache_file.unlink()
+    write("sub/b.csv", swing[:50])
     assert take()[2] == ["a.csv", "b.csv"]
+    assert take()[2] == []
+    with transaction(home, write=True) as connection:
+        connection.execute(delete(files))
+    assert take()[0] == {"a.csv": "known", "sub/b.csv": "known"}
+    assert take()[2] == []
 
 
-def test_what_is_new_since_is_kept_beside_and_losing_that_costs_the_reading_of_it_alone(
-    home, logs, take, write, swing
-):
-    for name in ("a.csv", "b.csv"):
+def test_changed_and_deleted_files_lose_their_entries(task, home, logs, take, write, swing):
+    for name in ("a.csv", "b.csv", "gone/c.csv", "gone/deep/d.csv", "z/e.csv"):
         write(name, swing[len(name) :])
     take()
-    (cache_file,) = (home.store / "index" / "pendulum").glob("scan-*")
-    content = cache_file.read_bytes()
-    write("c.csv", swing[:50])
+    write("new.csv", swing[:50])
     write("a.csv", swing[9:])
     (logs / "b.csv").unlink()
-    assert take()[2] == ["a.csv", "c.csv"]
-    since = cache_file.with_name(f"{cache_file.name}-since")
-    assert cache_file.read_bytes() == content
-    assert take()[2] == []
-    for damage in (since.read_bytes()[:-1], b""):
-        since.write_bytes(damage)
-        assert take()[2] == ["a.csv", "c.csv"]
-        assert take()[2] == []
-    # Another first file, such as one from a backup, goes with no second one.
-    (cache_file.parent / "other").write_bytes(since.read_bytes())
-    cache_file.unlink()
-    assert take()[2] == ["a.csv", "c.csv"]
-    (cache_file.parent / "other").rename(since)
-    assert take()[2] == []
+    shutil.rmtree(logs / "gone")
+    cache = ScanCache(task, home, logs)
+    result = scan(task, logs, cache)
+    assert result.stale == {"a.csv", "b.csv", "gone/c.csv", "gone/deep/d.csv"}
+    assert [one.name for one in result.logs] == ["a.csv", "new.csv"]
+    assert [one.name for one, _ in result.unchanged.items()] == ["z/e.csv"]
+    assert take()[2] == ["a.csv", "new.csv"]
+    assert [name for name, _ in cache.entries()] == ["a.csv", "new.csv", "z/e.csv"]
 
 
-def test_many_changes_are_brought_into_the_first_file(home, logs, take, write, swing, monkeypatch):
-    monkeypatch.setattr(scan_cache, "_MIN_CHANGES", 2)
-    write("a.csv", swing)
-    take()
-    (cache_file,) = (home.store / "index" / "pendulum").glob("scan-*")
-    for number in range(5):
-        write(f"b{number}.csv", swing[10 + number :])
-        assert take()[2] == [f"b{number}.csv"]
-        remaining = len(list(cache_file.parent.glob("scan-*-since")))
-        assert remaining == (number not in {2})
-    (logs / "b0.csv").unlink()
-    assert take()[2] == []
-    assert take()[0].keys() == {"a.csv", *(f"b{number}.csv" for number in range(1, 5))}
+def test_a_scan_visits_folders_in_the_order_of_the_cache(task, home, logs, take, write, swing):
+    names = ["a-b/x.csv", "a/x.csv", "a.b/x.csv", "a/b/x.csv", "a0/x.csv", "ä/x.csv", "a/b-c/x.csv"]
+    for number, name in enumerate(names):
+        write(name, swing[number:])
+    assert len(take()[2]) == len(names)
+    result = scan(task, logs, ScanCache(task, home, logs))
+    assert (len(result.unchanged), result.logs, result.stale) == (len(names), [], set())
