@@ -135,6 +135,53 @@ duplicates = Table(
     sqlite_with_rowid=False,
 )
 
+sketches = Table(
+    "sketches",
+    metadata,
+    Column("task", String, primary_key=True),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),  # order of arrival
+    Column("unit", String, nullable=False),  # `hash`, or `hash/part`
+    Column("hash", String(64), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("begins", Text, nullable=False),  # JSON
+    Column("numbers", LargeBinary, nullable=False),  # float32
+    sqlite_with_rowid=False,
+)
+Index("sketches_unit", sketches.c.task, sketches.c.unit, unique=True)
+Index("sketches_hash", sketches.c.task, sketches.c.hash)
+
+sketch_keys = Table(
+    "sketch_keys",
+    metadata,
+    Column("task", String, primary_key=True),
+    Column("key", BigInteger, primary_key=True, autoincrement=False),
+    Column("rank", Integer, primary_key=True, autoincrement=False),  # among the units of the key
+    *_numbers("number"),
+    sqlite_with_rowid=False,
+)
+
+sketch_pairs = Table(
+    "sketch_pairs",
+    metadata,
+    Column("task", String, primary_key=True),
+    Column("later", BigInteger, primary_key=True, autoincrement=False),
+    Column("earlier", BigInteger, primary_key=True, autoincrement=False),
+    Column("distance", Float, nullable=False),
+    sqlite_with_rowid=False,
+)
+_pair = sketch_pairs.c
+Index("sketch_pairs_earlier", _pair.task, _pair.earlier)
+Index("sketch_pairs_distance", _pair.task, _pair.distance, _pair.later, _pair.earlier)
+
+sketched = Table(  # recordings that were ever added to the index
+    "sketched",
+    metadata,
+    Column("task", String, primary_key=True),
+    Column("hash", String(64), primary_key=True),
+    sqlite_with_rowid=False,
+)
+
 files = Table(
     "files",
     metadata,

@@ -15,10 +15,9 @@ _WAIT = 60.0  # s for a lock
 
 
 def databases(home: Home) -> Iterator[Path]:
-    """Yield MLflow's and Dagster's databases of a home, its catalog, and caches."""
+    """Yield MLflow's and Dagster's databases of a home, and its catalog."""
     yield from (path for path in (home.mlflow_db, home.catalog_db) if path.is_file())
-    others = [*home.dagster.rglob("*.db"), *home.store.glob("index/*/*.sqlite")]
-    yield from (path for path in sorted(others) if is_database(path))
+    yield from (path for path in sorted(home.dagster.rglob("*.db")) if is_database(path))
 
 
 def is_database(path: Path) -> bool:

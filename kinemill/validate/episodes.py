@@ -9,6 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
+from kinemill.catalog import CatalogEntry
 from kinemill.errors import spell_failure
 from kinemill.ingest import Recording
 from kinemill.ingest.media import refer_to_recording
@@ -159,7 +160,7 @@ def validate_recording(
     return stage_artifact(home, STAGE, task.name, inputs, build)
 
 
-def validated_inputs(recording: Recording, task_rules: Json) -> Json:
+def validated_inputs(recording: Recording | CatalogEntry, task_rules: Json) -> Json:
     """Return everything that the result of a recording depends on."""
     inputs = {"recording": recording.ref.digest, "rules": task_rules}
     return inputs | ({"released": True} if recording.released else {})

@@ -1,10 +1,10 @@
 """Evaluate one recording: its row in the catalog, and the document that belongs to the row."""
 
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 
 import polars as pl
 
+from kinemill.catalog import CatalogEntry
 from kinemill.catalog.evaluations import EpisodeRow, Evaluation, ListedEpisode, NewEvaluation
 from kinemill.catalog.set_digest import set_digest
 from kinemill.ingest import Recording
@@ -17,7 +17,7 @@ from kinemill.store import (
     canonical,
     digest,
     from_json_value,
-    summary_of,
+    peek,
     to_json_value,
 )
 from kinemill.store.home import Home
@@ -26,7 +26,12 @@ from kinemill.task import Task
 from kinemill.validate import table
 from kinemill.validate.action_responses import ActionProducts
 from kinemill.validate.duplicates.index import Sketched
-from kinemill.validate.episodes import RecordingResult, validate_recording
+from kinemill.validate.episodes import (
+    STAGE,
+    RecordingResult,
+    validate_recording,
+    validated_inputs,
+)
 from kinemill.validate.measures import Measured
 from kinemill.validate.report_samples import TrackStrip
 
@@ -106,7 +111,7 @@ class NewResult:
     @property
     def sketches(self) -> list[Sketched]:
         """Sketches for comparison with other recordings."""
-        return _sketches(self.row, self.result)
+        return _sketches(self.row.hash, self.row.name, self.result)
 
     def entry(self) -> NewEvaluation:
         """Return what the catalog stores."""
@@ -183,22 +188,17 @@ def rows_of(task: Task, evaluated: list[NewResult]) -> pl.DataFrame:
     return pl.DataFrame(columns, schema=table.empty(task).schema)
 
 
-def sketches_of(home: Home, row: Evaluation) -> list[Sketched]:
-    """Return the sketches of a recording that was evaluated before.
-
-    Raises:
-        CorruptArtifact: Its artifact is damaged.
-    """
-    if not row.sketches:
-        return []
-    path: Path = home.root / row.ref.path
-    return _sketches(row, from_json_value(summary_of(home, row.ref), RecordingResult, path))
+def stored_sketches(
+    task: Task, home: Home, entry: CatalogEntry, task_rules: Json
+) -> list[Sketched]:
+    """Return the sketches of a recording if it was evaluated by these rules; none otherwise."""
+    key = digest(validated_inputs(entry, task_rules))
+    artifact = peek(home, STAGE, task.name, key) if entry.tracks else None
+    return _sketches(entry.hash, entry.name, RecordingResult.of(artifact)) if artifact else []
 
 
-def _sketches(row: Evaluation, result: RecordingResult) -> list[Sketched]:
+def _sketches(hash_: str, name: str, result: RecordingResult) -> list[Sketched]:
     return [
-        Sketched(
-            row.hash, f"{row.name}/{each.part}" if each.part else row.name, each.sketch, each.part
-        )
+        Sketched(hash_, f"{name}/{each.part}" if each.part else name, each.sketch, each.part)
         for each in result.sketches
     ]

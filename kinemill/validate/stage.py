@@ -37,9 +37,14 @@ from kinemill.task import Task
 from kinemill.task.protocols import NullReporter, Progress
 from kinemill.validate.check_results import CheckResult
 from kinemill.validate.duplicates.index import Sketched
-from kinemill.validate.duplicates.registry import DuplicatePairs, register_duplicates
+from kinemill.validate.duplicates.registry import (
+    DuplicatePairs,
+    find_pairs,
+    register_duplicates,
+    restore_duplicates,
+)
 from kinemill.validate.episodes import Episode, rules
-from kinemill.validate.evaluation import NewResult, evaluate_recording, sketches_of
+from kinemill.validate.evaluation import NewResult, evaluate_recording, stored_sketches
 from kinemill.validate.published import (
     EPISODES,
     STAGE,
@@ -184,18 +189,18 @@ class _Validation:
         head = read_head(self._home, self._task.name) or Head()
         is_known = is_known and head.rules == by
         results = Results(self._task, self._home)
-        duplicates: DuplicatePairs | None = None
         update: Update | None = None
+        is_restored = not is_known and self._restore_duplicates()
         for batch in self._batches(head, is_known=is_known):
             if update is not None:
                 results.enter(update, head.rules if is_known else "")
             new = self._evaluate(batch.entries)
             # Sequentially: concurrent calls would only compete for the GIL.
-            duplicates = self._register_duplicates(new, batch.removed, is_known=is_known)
+            sketches = (s for one in new if one.staged or not is_restored for s in one.sketches)
+            register_duplicates(self._task, self._home, sketches, batch.removed)
             update = Update(check_rows(self._task, new), batch.removed)
-        duplicates = duplicates or self._register_duplicates([], [], is_known=is_known)
         results.complete(update or Update(), by, self._snapshot.set)
-        return self._publish(results, duplicates)
+        return self._publish(results, find_pairs(self._task, self._home))
 
     def _batches(self, head: Head, *, is_known: bool) -> Iterator[_Batch]:
         """Yield what differs from the last validation, so that the results fit into memory."""
@@ -239,27 +244,14 @@ class _Validation:
             evaluated += group_results
         return evaluated
 
-    def _register_duplicates(
-        self, evaluated: Sequence[NewResult], removed: Sequence[str], *, is_known: bool
-    ) -> DuplicatePairs:
-        """Register which of the new recordings are near-duplicates."""
-        new = [sketched for item in evaluated for sketched in item.sketches]
-        without = {*removed}
-        results = last_set(self._home, self._task.name)
+    def _restore_duplicates(self) -> bool:
+        """Fill a lost index of near-duplicates; return whether it was lost."""
 
-        def registered() -> Iterator[Sketched]:
-            for row in results if is_known else ():
-                if row.hash not in without:
-                    yield from sketches_of(self._home, row)
+        def evaluated() -> Iterator[Sketched]:
+            for entry in self._snapshot:
+                yield from stored_sketches(self._task, self._home, entry, self._rules)
 
-        total = 0
-        if is_known:
-            rows = (row for row, _ in results.find(without).values())
-            total = Results(self._task, self._home).totals["sketches"]
-            total -= sum(row.sketches for row in rows)
-        return register_duplicates(
-            self._task, self._home, new, registered, total=total, removed=removed
-        )
+        return restore_duplicates(self._task, self._home, evaluated)
 
     def _publish(self, results: Results, duplicates: DuplicatePairs) -> Artifact:
         """Publish the artifact that names the results, and the pointer to it."""

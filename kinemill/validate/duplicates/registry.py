@@ -7,12 +7,13 @@ recordings are registered in the order of their hashes. The catalog holds a copy
 that reading all of them opens no file.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 
 from kinemill.catalog import duplicates as catalog_notes
+from kinemill.catalog.history import batches
 from kinemill.store import as_json, aside_of, from_json_value, read_json, to_json_value
 from kinemill.store.atomic_write import Move, settle
 from kinemill.store.fault_injection import fault_point
@@ -22,8 +23,8 @@ from kinemill.store.locks import lock
 from kinemill.store.remote_sync import bring_new, send, withdraw
 from kinemill.task import Task
 from kinemill.validate.duplicates.index import (
+    BATCH,
     Duplicate,
-    DuplicateIndex,
     DuplicatePair,
     Sketched,
     open_index,
@@ -66,15 +67,26 @@ class DuplicateNote:
         return self.parts if self.root is None else {"": self.root, **self.parts}
 
 
+def restore_duplicates(task: Task, home: Home, evaluated: Callable[[], Iterable[Sketched]]) -> bool:
+    """Fill the index if it was lost or compares in another way now; return whether it was filled.
+
+    No notes are published: those of earlier recordings are in the store. One transaction, so that
+    a killed process leaves an empty index.
+
+    Args:
+        task: its states, kinds and limits.
+        home: where notes and index are stored.
+        evaluated: yields the sketches of recordings that were evaluated.
+    """
+    with lock(home, f"duplicates-{task.name}"), open_index(home, task) as index:
+        if index.is_new:
+            index.add(evaluated())
+        return index.is_new
+
+
 def register_duplicates(
-    task: Task,
-    home: Home,
-    new: Iterable[Sketched],
-    registered: Callable[[], Iterable[Sketched]],
-    *,
-    total: int,
-    removed: Iterable[str] = (),
-) -> DuplicatePairs:
+    task: Task, home: Home, new: Iterable[Sketched], removed: Iterable[str] = ()
+) -> None:
     """Add recordings to the index, and publish a note on each new near-duplicate.
 
     The function is idempotent. After a crash there are notes, which stay, or an index without the
@@ -84,19 +96,23 @@ def register_duplicates(
         task: its states, kinds and limits.
         home: where notes and index are stored.
         new: sketches of new recordings, in any order.
-        registered: yields the sketches of earlier recordings; called only if the index lacks some.
-        total: number of sketches that `registered` would yield.
         removed: hashes of recordings that no longer belong to the task.
     """
     fresh = sorted(new, key=lambda item: (item.recording, item.part))
-    with lock(home, f"duplicates-{task.name}"), open_index(home, task) as index:
+    by_recording = (list(own) for _, own in groupby(fresh, key=lambda item: item.recording))
+    with lock(home, f"duplicates-{task.name}"):
         bring_new(home, _folder(home, task.name))
-        index.remove(removed)
-        if index.is_new or len(index) < total:
-            index.add(registered())
-        _register(task, home, index, fresh)
-        fault_point("duplicates.registered")
+        if hashes := list(removed):
+            with open_index(home, task) as index:
+                index.remove(hashes)
+        for some in batches(by_recording, BATCH):  # so that other tasks can write in between
+            _register(task, home, [*chain.from_iterable(some)])
         _enter_notes(home, task.name)
+
+
+def find_pairs(task: Task, home: Home) -> DuplicatePairs:
+    """Return the pairs of near-duplicates."""
+    with open_index(home, task) as index:
         return DuplicatePairs(*index.pairs(MAX_PAIRS))
 
 
@@ -126,8 +142,9 @@ def _paths(home: Home, task: str) -> dict[str, Path]:
 
 def forget_duplicates(home: Home, task: Task, recording: str) -> None:
     """Remove the note on a recording, and the recording from the index."""
-    with lock(home, f"duplicates-{task.name}"), open_index(home, task) as index:
-        index.forget(recording)
+    with lock(home, f"duplicates-{task.name}"):
+        with open_index(home, task) as index:
+            index.forget(recording)
         withdraw(home, path := _path(home, task.name, recording))
         path.unlink(missing_ok=True)
         catalog_notes.enter(home, task.name, {}, [recording])
@@ -145,16 +162,21 @@ def _read(path: Path) -> DuplicateNote:
     return from_json_value(FORMAT.open(path, read_json(path)), DuplicateNote, path)
 
 
-def _register(task: Task, home: Home, index: DuplicateIndex, fresh: list[Sketched]) -> None:
-    registered = {item.recording for item in fresh if index.is_registered(item.recording)}
-    duplicates = index.add(fresh)
-    notes: dict[Path, DuplicateNote] = {}
-    for recording, units in groupby(fresh, key=lambda item: item.recording):
-        by_part = {item.part: duplicates[item.unit] for item in units if item.unit in duplicates}
-        path = _path(home, task.name, recording)
-        if by_part and recording not in registered and not path.is_file():
-            notes[path] = _make_note(home, task.name, recording, by_part, notes)
-    _publish(home, notes)
+def _register(task: Task, home: Home, fresh: Sequence[Sketched]) -> None:
+    """Add recordings to the index, and publish their notes before that is committed."""
+    with open_index(home, task) as index:
+        registered = index.registered({item.recording for item in fresh})
+        duplicates = index.add(fresh)
+        notes: dict[Path, DuplicateNote] = {}
+        for recording, units in groupby(fresh, key=lambda item: item.recording):
+            by_part = {
+                item.part: duplicates[item.unit] for item in units if item.unit in duplicates
+            }
+            path = _path(home, task.name, recording)
+            if by_part and recording not in registered and not path.is_file():
+                notes[path] = _make_note(home, task.name, recording, by_part, notes)
+        _publish(home, notes)
+        fault_point("duplicates.registered")
 
 
 def _publish(home: Home, notes: Mapping[Path, DuplicateNote]) -> None:

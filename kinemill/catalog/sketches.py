@@ -1,0 +1,232 @@
+"""Index of near-duplicates: sketches, the keys they are found by, and pairs.
+
+A unit is a recording, or one part of a recording that has several. Units are numbered in the order
+in which they arrive. A key holds the earliest `ROOM` units.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    bindparam,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    text,
+)
+
+from kinemill.catalog.history import Head, batches, head_of, set_head
+from kinemill.catalog.tables import sketch_keys, sketch_pairs, sketched, sketches
+
+ROOM = 64  # maximum number of units under one key
+_AMONG = {  # a list of any length as one parameter, so that the statement is prepared once
+    "sqlite": "sketch_keys.key IN (SELECT value FROM json_each(:keys))",
+    "postgresql": "sketch_keys.key = ANY (CAST(translate(:keys, '[]', '{}') AS bigint[]))",
+}
+
+
+@dataclass(frozen=True)
+class StoredSketch:
+    """A unit in the index.
+
+    Attributes:
+        unit: content hash of the recording, with the part if it has several.
+        hash: content hash of the recording.
+        name: name of the log, with the part.
+        seconds: duration, s.
+        begins: digests of first rows.
+        numbers: float32 values of the sketch.
+    """
+
+    unit: str
+    hash: str
+    name: str
+    seconds: float
+    begins: list[str]
+    numbers: bytes
+
+
+class SketchTable:
+    """The index of one task in an open write transaction; `save` ends the changes.
+
+    Args:
+        connection: from `transaction`.
+        task: name of the task.
+        signature: digest of what keys and distances depend on besides the sketches.
+
+    Attributes:
+        is_new: whether the index was emptied just now, because its signature is another.
+        units: number of units.
+        pairs: number of pairs.
+    """
+
+    def __init__(self, connection: Connection, task: str, signature: str) -> None:
+        self._connection, self._task, self._signature = connection, task, signature
+        head = head_of(connection, task, sketches)
+        self.is_new = head is None or head.rules != signature
+        if head is None or self.is_new:
+            for table in (sketches, sketch_keys, sketch_pairs):
+                connection.execute(delete(table).where(table.c.task == task))
+            head = Head(document={"units": 0, "pairs": 0})
+        self._head = head
+        self._last = head.change  # number of the last unit
+        self.units: int = head.document["units"]
+        self.pairs: int = head.document["pairs"]
+
+    def save(self) -> None:
+        """Save how many units and pairs there are."""
+        document = {"units": self.units, "pairs": self.pairs}
+        head = Head(self._last, rules=self._signature, document=document)
+        if head != self._head:
+            set_head(self._connection, self._task, sketches, head, named=False)
+
+    def registered(self, recordings: Iterable[str]) -> set[str]:
+        """Return those of some recordings that were ever added, also under another signature."""
+        of = sketched.c
+        query = select(of.hash).where(of.task == self._task)
+        return {
+            row[0]
+            for some in batches(recordings)
+            for row in self._connection.execute(query.where(of.hash.in_(some)))
+        }
+
+    def forget(self, recording: str) -> None:
+        """Forget that a recording was ever added."""
+        of = sketched.c
+        where = (of.task == self._task) & (of.hash == recording)
+        self._connection.execute(delete(sketched).where(where))
+
+    def numbers_of(self, units: Iterable[str]) -> dict[str, int]:
+        """Return the numbers of those of some units that are in the index, by unit."""
+        return {row.unit: row.number for row in self._rows(sketches.c.unit, units)}
+
+    def numbers_of_recordings(self, recordings: Iterable[str]) -> list[int]:
+        """Return the numbers of all units of some recordings."""
+        return [row.number for row in self._rows(sketches.c.hash, recordings)]
+
+    def read(self, numbers: Iterable[int]) -> dict[int, StoredSketch]:
+        """Return units by their numbers."""
+        return {
+            row.number: StoredSketch(
+                row.unit, row.hash, row.name, row.seconds, json.loads(row.begins), row.numbers
+            )
+            for row in self._rows(sketches.c.number, numbers)
+        }
+
+    def insert(
+        self,
+        rows: Sequence[StoredSketch],
+        keys: Sequence[Sequence[int]],
+        numbers: Mapping[str, int],
+    ) -> list[int]:
+        """Add units that are not in the index, each under its keys; return their numbers.
+
+        Args:
+            rows: the units.
+            keys: keys of each unit; a full one is left out.
+            numbers: numbers of some units; the others get the next ones.
+        """
+        own, values = list[int](), list[dict[str, Any]]()
+        for row in rows:
+            self._last += row.unit not in numbers
+            own.append(numbers.get(row.unit, self._last))
+            begins = json.dumps(row.begins)
+            values.append({**vars(row), "task": self._task, "number": own[-1], "begins": begins})
+        recordings = {row.hash for row in rows}
+        new = [
+            {"task": self._task, "hash": one}
+            for one in sorted(recordings - self.registered(recordings))
+        ]
+        for table, added in ((sketches, values), (sketched, new), self._ranked(own, keys)):
+            if added:
+                self._connection.execute(insert(table), added)
+        self.units += len(rows)
+        return own
+
+    def _ranked(
+        self, numbers: Sequence[int], keys: Sequence[Sequence[int]]
+    ) -> tuple[Any, list[dict[str, Any]]]:
+        """Return the table of keys, and the rows to add to it."""
+        of = sketch_keys.c
+        wanted = sorted({key for each in keys for key in each})
+        query = select(of.key, func.max(of.rank)).where(of.task == self._task).group_by(of.key)
+        last = {
+            key: rank
+            for some in batches(wanted)
+            for key, rank in self._connection.execute(query.where(of.key.in_(some)))
+        }
+        rows = list[dict[str, Any]]()
+        for number, each in zip(numbers, keys, strict=True):
+            for key in each:
+                rank = last[key] = last.get(key, -1) + 1
+                if rank < ROOM:
+                    rows.append({"task": self._task, "key": key, "rank": rank, "number": number})
+        return sketch_keys, rows
+
+    def find(self, keys: Iterable[int], stop: int) -> list[int]:
+        """Return the numbers below `stop` under some keys, once for each key."""
+        of = sketch_keys.c
+        among = text(_AMONG[self._connection.dialect.name])
+        query = select(of.number).where(of.task == self._task, among, of.number < stop)
+        listed = {"keys": json.dumps([*keys], separators=(",", ":"))}
+        return [row[0] for row in self._connection.execute(query, listed)]
+
+    def delete(self, keys: Mapping[int, Iterable[int]]) -> None:
+        """Delete units with their pairs.
+
+        Args:
+            keys: keys of each unit, by number.
+        """
+        of, pair = sketch_keys.c, sketch_pairs.c
+        named = [{"k": key, "n": number} for number, each in keys.items() for key in each]
+        where = (of.key == bindparam("k")) & (of.number == bindparam("n"))
+        if named:
+            self._connection.execute(delete(sketch_keys).where(of.task == self._task, where), named)
+        for number in keys:
+            with_it = or_(pair.later == number, pair.earlier == number)
+            gone = delete(sketch_pairs).where(pair.task == self._task, with_it)
+            self.pairs -= self._connection.execute(gone).rowcount
+        for some in batches(keys):
+            self._connection.execute(delete(sketches).where(self._is(sketches.c.number.in_(some))))
+        self.units -= len(keys)
+
+    def add_pairs(self, later: int, earlier: Mapping[int, float]) -> None:
+        """Add pairs: distances by the number of the earlier unit."""
+        rows = [
+            {"task": self._task, "later": later, "earlier": number, "distance": distance}
+            for number, distance in earlier.items()
+        ]
+        self._connection.execute(insert(sketch_pairs), rows)
+        self.pairs += len(rows)
+
+    def nearest_pairs(self, limit: int) -> list[tuple[str, str, float]]:
+        """Return the names of the nearest pairs, and their distances."""
+        pair, one, other = sketch_pairs.c, sketches.alias(), sketches.alias()
+        query = (
+            select(one.c.name, other.c.name, pair.distance)
+            .join_from(
+                sketch_pairs, one, (one.c.task == pair.task) & (one.c.number == pair.earlier)
+            )
+            .join(other, (other.c.task == pair.task) & (other.c.number == pair.later))
+            .where(pair.task == self._task)
+            .order_by(pair.distance, pair.later, pair.earlier)
+        )
+        return [(a, b, far) for a, b, far in self._connection.execute(query.limit(limit))]
+
+    def _rows(self, column: ColumnElement[Any], values: Iterable[Any]) -> list[Row[Any]]:
+        query = select(sketches)
+        return [
+            row
+            for some in batches(values)
+            for row in self._connection.execute(query.where(self._is(column.in_(some))))
+        ]
+
+    def _is(self, condition: ColumnElement[bool]) -> ColumnElement[bool]:
+        return (sketches.c.task == self._task) & condition
