@@ -1,4 +1,4 @@
-"""Files seen: stat and content hash of each file of a folder of logs at its last ingest.
+"""Files that were read: stat and content hash of each file of a folder of logs at its last ingest.
 
 A row is a cache: without it, the next ingest reads the file again.
 """
@@ -19,7 +19,7 @@ Names = Mapping[bytes, bytes]  # stats of the files of one directory, by name
 _CHUNK = 100_000  # rows per statement
 
 
-class SeenFiles:
+class FolderFiles:
     """The files of one folder that were read; names are bytes relative to the folder.
 
     Args:
@@ -49,13 +49,13 @@ class SeenFiles:
 
     def find(self, names: Iterable[bytes]) -> dict[bytes, tuple[bytes, bytes]]:
         """Return stat and hash of some files, by name."""
-        of, found = files.c, dict[bytes, tuple[bytes, bytes]]()
+        of, by_name = files.c, dict[bytes, tuple[bytes, bytes]]()
         query = select(of.stat, of.hash).where(*self._is_named())
         with transaction(self._home) as connection:
             for name in names:
                 if row := connection.execute(query, self._key(name)).first():
-                    found[name] = row.stat, row.hash
-        return found
+                    by_name[name] = row.stat, row.hash
+        return by_name
 
     def beginning_with(self, bases: Iterable[bytes]) -> Iterator[tuple[bytes, bytes, bytes]]:
         """Yield name, stat and hash of the files named `base`, or `base` with a suffix."""

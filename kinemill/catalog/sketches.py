@@ -155,11 +155,11 @@ class SketchTable:
     ) -> tuple[Any, list[dict[str, Any]]]:
         """Return the table of keys, and the rows to add to it."""
         of = sketch_keys.c
-        wanted = sorted({key for each in keys for key in each})
+        unique = sorted({key for each in keys for key in each})
         query = select(of.key, func.max(of.rank)).where(of.task == self._task).group_by(of.key)
         last = {
             key: rank
-            for some in batches(wanted)
+            for some in batches(unique)
             for key, rank in self._connection.execute(query.where(of.key.in_(some)))
         }
         rows = list[dict[str, Any]]()
@@ -191,8 +191,8 @@ class SketchTable:
             self._connection.execute(delete(sketch_keys).where(of.task == self._task, where), named)
         for number in keys:
             with_it = or_(pair.later == number, pair.earlier == number)
-            gone = delete(sketch_pairs).where(pair.task == self._task, with_it)
-            self.pairs -= self._connection.execute(gone).rowcount
+            statement = delete(sketch_pairs).where(pair.task == self._task, with_it)
+            self.pairs -= self._connection.execute(statement).rowcount
         for some in batches(keys):
             self._connection.execute(delete(sketches).where(self._is(sketches.c.number.in_(some))))
         self.units -= len(keys)

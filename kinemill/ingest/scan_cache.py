@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from kinemill.catalog.files import SeenFiles
+from kinemill.catalog.files import FolderFiles
 from kinemill.ingest.file_stat import NOTHING, Entry, FileStat, pack_stat, real_path, unpack_stat
 from kinemill.store import digest
 from kinemill.store.home import Home
@@ -31,40 +31,40 @@ class ScanCache:
         rules = task.ingest
         of = [task.name, rules.format, rules.include, rules.exclude, rules.meta.sidecar]
         self.key = digest([*of, str(real_path(folder))])[:16]
-        self._seen = SeenFiles(home, self.key)
+        self._table = FolderFiles(home, self.key)
 
     def any(self) -> bool:
         """Return whether any file of the folder was read."""
-        return self._seen.any()
+        return self._table.any()
 
     def directories(self) -> Iterator[tuple[bytes, Mapping[bytes, bytes]]]:
-        """Yield each directory with the packed stats of its files, sorted; see `SeenFiles`."""
-        return self._seen.directories()
+        """Yield each directory with the packed stats of its files, sorted; see `FolderFiles`."""
+        return self._table.directories()
 
     def find(self, names: Iterable[str]) -> dict[str, Entry]:
         """Return the entries of some files."""
-        found = self._seen.find(map(os.fsencode, names))
-        return {os.fsdecode(n): (unpack_stat(stat), hash_) for n, (stat, hash_) in found.items()}
+        rows = self._table.find(map(os.fsencode, names))
+        return {os.fsdecode(n): (unpack_stat(stat), hash_) for n, (stat, hash_) in rows.items()}
 
     def entries(self) -> Iterator[tuple[str, Entry]]:
         """Yield name and entry of every file."""
-        return _decoded(self._seen)
+        return _decoded(self._table)
 
     def beginning_with(self, bases: Iterable[str]) -> Iterator[tuple[str, Entry]]:
         """Yield the files named `base`, or `base` with a suffix."""
-        return _decoded(self._seen.beginning_with(map(os.fsencode, bases)))
+        return _decoded(self._table.beginning_with(map(os.fsencode, bases)))
 
     def of_size(self, size: int) -> Iterator[tuple[str, Entry]]:
         """Yield the files of a size, bytes."""
-        return _decoded(self._seen.of_size(size))
+        return _decoded(self._table.of_size(size))
 
     def has(self, size: int, content: str) -> bool:
         """Return whether a file of this size, bytes, and content, sha256 in hex, was read."""
-        return next(self._seen.of_size(size, bytes.fromhex(content)), None) is not None
+        return next(self._table.of_size(size, bytes.fromhex(content)), None) is not None
 
     def with_hashes(self, hashes: Iterable[str]) -> Iterator[tuple[str, Entry]]:
         """Yield the files with one of these contents, sha256 in hex."""
-        return _decoded(self._seen.with_hashes(map(bytes.fromhex, hashes)))
+        return _decoded(self._table.with_hashes(map(bytes.fromhex, hashes)))
 
     def write(
         self, hashes: Mapping[FileStat, bytes], stale: Iterable[str], now: float | None = None
@@ -87,7 +87,7 @@ class ScanCache:
         }
         removed = [os.fsencode(name) for name in stale]
         if added or removed:
-            self._seen.change(removed, added)
+            self._table.change(removed, added)
 
 
 @dataclass(frozen=True)

@@ -245,7 +245,7 @@ class _Validation:
         return evaluated
 
     def _restore_duplicates(self) -> bool:
-        """Fill a lost index of near-duplicates; return whether it was lost."""
+        """Fill a lost index of near-duplicates; return whether it was filled."""
 
         def evaluated() -> Iterator[Sketched]:
             for entry in self._snapshot:
