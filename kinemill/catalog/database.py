@@ -28,7 +28,7 @@ from sqlalchemy.pool import NullPool
 
 from kinemill.catalog import tables
 from kinemill.errors import BadInput, CorruptArtifact, KinemillError, Unreachable
-from kinemill.store.database import address_of, database, make_schema, spell
+from kinemill.store.database import address_of, database, held_by_all, make_schema, spell
 from kinemill.store.disk_space import convert_disk_errors
 from kinemill.store.fault_injection import fault_point
 from kinemill.store.home import Home
@@ -80,7 +80,10 @@ def _engine(address: str, process: int) -> Engine:
     del process
     if not address.startswith("sqlite"):
         make_schema(SCHEMA)
-        return create_engine(address, poolclass=NullPool)
+        engine = create_engine(address, poolclass=NullPool)
+        with held_by_all(f"tables of {SCHEMA}"), engine.begin() as connection:
+            _make_tables(connection)
+        return engine
     engine = create_engine(address, poolclass=NullPool, connect_args={"timeout": _WAIT})
 
     @event.listens_for(engine, "connect")
@@ -101,11 +104,10 @@ def _engine(address: str, process: int) -> Engine:
 
 def _prepare(home: Home, connection: Connection, *, write: bool) -> None:
     """Create the tables if there are none; refuse those of another format."""
-    if not inspect(connection).has_table(tables.about.name):
-        if not write:
-            raise CorruptArtifact(where(home), "holds no catalog", fix=_REBUILD)
-        tables.metadata.create_all(connection)
-        connection.execute(insert(tables.about).values(format=tables.FORMAT))
+    if write:
+        _make_tables(connection)
+    elif not inspect(connection).has_table(tables.about.name):
+        raise CorruptArtifact(where(home), "holds no catalog", fix=_REBUILD)
     number = connection.execute(select(tables.about.c.format)).scalar()
     if number == tables.FORMAT:
         return
@@ -116,6 +118,12 @@ def _prepare(home: Home, connection: Connection, *, write: bool) -> None:
         expected=f"format {tables.FORMAT}",
         fix="update kinemill: another version of it uses this catalog" if newer else _REBUILD,
     )
+
+
+def _make_tables(connection: Connection) -> None:
+    if not inspect(connection).has_table(tables.about.name):
+        tables.metadata.create_all(connection)
+        connection.execute(insert(tables.about).values(format=tables.FORMAT))
 
 
 def discard(home: Home) -> Path | None:

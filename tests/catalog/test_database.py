@@ -21,6 +21,11 @@ def test_a_reader_finds_no_catalog_empty_and_makes_none(home):
     assert not home.catalog_db.exists()
 
 
+def test_a_reader_finds_an_empty_shared_database_empty(home, shared):  # noqa: F811
+    with transaction(home) as connection:
+        assert connection.execute(select(tables.recordings)).all() == []
+
+
 def test_what_fails_is_not_committed(home):
     changed(home, entry(1))
 
