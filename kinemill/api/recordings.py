@@ -104,10 +104,10 @@ def list_views(task: "TaskLike") -> "pl.DataFrame":
     """Return the saved queries of a task: `name`, `query`, `who` and `when`, sorted by name."""
     import polars as pl
 
-    from kinemill.search.saved_views import fetch_views, saved_views
+    from kinemill.search.saved_views import VIEWS, saved_views
 
     columns, home, name = ("name", "query", "who", "when"), Home.resolve(), resolve_task(task).name
-    fetch_views(home, name)
+    VIEWS.fetch(home, name)
     every = saved_views(home, name).values()
     return pl.DataFrame(
         {column: [getattr(one, column) for one in every] for column in columns},

@@ -108,14 +108,16 @@ def _decision(made: Mapping[str, object] | None) -> str:
 
 
 def _show(task: Task, home: Home, which: str, *, as_json: bool) -> None:
-    from kinemill.ingest.decisions import audit, current_decisions
+    from kinemill.ingest.decisions import DECISIONS, current_decisions
     from kinemill.ingest.edit_recording import edit_rows
     from kinemill.ingest.inspection import find_member
     from kinemill.validate.recording_status import status_of
 
     member = find_member(task, home, which)
     status = status_of(task, home, member, current_decisions(home, task.name).get(member.hash))
-    trail = [made.to_json() for made in audit(home, task.name) if made.recording == member.hash]
+    trail = [
+        made.to_json() for made in DECISIONS.read(home, task.name) if made.recording == member.hash
+    ]
     edits = [vars(row) for row in edit_rows(task, home, member.hash) if row.undone is None]
     summary = {"task": task.name, **status.to_json(), "edits": edits, "audit": trail}
     if as_json:

@@ -53,12 +53,12 @@ def list_tags(
     Example: kinemill data tags my_robot
     """
     from kinemill.ingest.membership import find_member
-    from kinemill.search.tags import current_tags, fetch_tags
+    from kinemill.search.tags import TAGS, current_tags
     from kinemill.store.home import Home
     from kinemill.task import load_task
 
     loaded, home = load_task(task), Home.resolve()
-    fetch_tags(home, loaded.name)
+    TAGS.fetch(home, loaded.name)
     every = [(one, hash_) for one in current_tags(home, loaded.name) for hash_ in one.recordings]
     lines: list[dict[str, str | float | None]] = []
     for one, hash_ in every[offset:][:limit]:

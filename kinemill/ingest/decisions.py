@@ -1,7 +1,6 @@
-"""Decisions about recordings, mostly manual: who, when and why. They are never changed.
+"""Decisions about recordings, mostly manual: who, when and why.
 
-One file per decision, `store/decisions/<task>/<number>.json`, numbered in order. The last decision
-about a recording is current until it is withdrawn:
+The last decision about a recording is current until it is withdrawn:
 
 - `release`: checks no longer cut or quarantine it;
 - `reject`: it is excluded, and its bytes are kept;
@@ -12,20 +11,19 @@ about a recording is current until it is withdrawn:
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
-from kinemill.errors import BadInput, CorruptArtifact
+from kinemill.errors import BadInput
 from kinemill.ingest.edits import merges
 from kinemill.ingest.raw import Reason, reason
-from kinemill.store import Json, publish_shared, read_json
+from kinemill.store import Json
+from kinemill.store.act_log import ActLog
+from kinemill.store.formats import Format
 from kinemill.store.home import Home
-from kinemill.store.locks import current_user, lock, now
-from kinemill.store.remote_sync import bring_new
+from kinemill.store.locks import current_user, now
 
 Kind = Literal["release", "reject", "forget", "supersede", "merge", "withdraw"]
 
-FORMAT = 1
 _BARRED = {
     "reject": "rejected",
     "forget": "forgotten",
@@ -79,7 +77,7 @@ class Decision:
         )
 
     def require_not_merged(self, task: str) -> None:
-        """Check that the recording is one of its own, about which a user can decide.
+        """Check that a user can decide about the recording.
 
         Raises:
             BadInput: An edit merged it into another one.
@@ -87,34 +85,10 @@ class Decision:
         if self.decision == "merge":
             item = self.reason(task)
             problem = f"is {item['found']}"
-            raise BadInput(self.name, problem, expected="a recording of its own", fix=item["fix"])
+            raise BadInput(self.name, problem, expected="a separate recording", fix=item["fix"])
 
 
-def _folder(home: Home, task: str) -> Path:
-    return home.store / "decisions" / task
-
-
-def decisions_elsewhere(home: Home, task: str) -> None:
-    """Fetch the decisions of other machines."""
-    bring_new(home, _folder(home, task))
-
-
-def audit(home: Home, task: str) -> list[Decision]:
-    """Return every decision of a task, oldest first.
-
-    Raises:
-        CorruptArtifact: a decision cannot be read; without it a rejected recording might be used.
-    """
-    return [_read(path) for path in sorted(_folder(home, task).glob("*.json"))]
-
-
-def _read(path: Path) -> Decision:
-    document = read_json(path)
-    if document.pop("format", None) != FORMAT:
-        raise CorruptArtifact(
-            path, "is of another format", expected=f"format {FORMAT}", fix="update kinemill"
-        )
-    return Decision(**document)
+DECISIONS = ActLog("decisions", Format("decision", 1), Decision)
 
 
 def current_decisions(home: Home, task: str) -> dict[str, Decision]:
@@ -122,7 +96,7 @@ def current_decisions(home: Home, task: str) -> dict[str, Decision]:
 
     A recording that is merged into another one counts as decided on, while that one is used.
     """
-    last = {decision.recording: decision for decision in audit(home, task)}
+    last = {decision.recording: decision for decision in DECISIONS.read(home, task)}
     current = {hash_: item for hash_, item in last.items() if item.decision != "withdraw"}
     barred = {hash_ for hash_, item in current.items() if item.bars}
     for other, (hash_, edit) in merges(home, task).items():
@@ -145,11 +119,6 @@ def decide(
         decision: the decision.
         because: reason given by the user; may be empty.
     """
-    folder = _folder(home, task)
-    with lock(home, f"decisions-{task}"):
-        decisions_elsewhere(home, task)
-        number = max((int(path.stem) for path in folder.glob("*.json")), default=0) + 1
-        made = Decision(number, *recording, decision, current_user(), now(), because)
-        entry = {"format": FORMAT, **made.to_json()}
-        publish_shared(home, folder / f"{number:06d}.json", entry)
-    return made
+    return DECISIONS.append(
+        home, task, lambda: Decision(0, *recording, decision, current_user(), now(), because)
+    )

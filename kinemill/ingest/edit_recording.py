@@ -7,13 +7,11 @@ from kinemill.errors import BadInput
 from kinemill.ingest.decisions import current_decisions
 from kinemill.ingest.edited_log import LogEdits, edits_of, read_edited, resolve
 from kinemill.ingest.edits import (
+    EDITS,
     Edit,
     EditChange,
     current_edits,
-    edit_acts,
-    edits_elsewhere,
     merges,
-    record_act,
 )
 from kinemill.ingest.membership import Member, find_member, keep_raw
 from kinemill.ingest.raw import Unreadable
@@ -47,7 +45,7 @@ def edit(
         fix = "list them with kinemill data search"
         raise BadInput("edit", "no recording is selected", expected="at least one", fix=fix)
     with lock(home, f"ingest-{task.name}"):
-        edits_elsewhere(home, task.name)
+        EDITS.fetch(home, task.name)
         if change.kind == "merge":
             _check_merge(task, home, members, change)
         new = Edit(0, [], change, "", "")
@@ -56,7 +54,7 @@ def edit(
             _check_fits(task, home, member, resolve(home, task.name, [*current, new]))
         hashes = [one.hash for one in members]
         act = replace(new, recordings=hashes, who=current_user(), when=now(), because=because)
-        return record_act(home, task.name, act)
+        return EDITS.append(home, task.name, lambda: act)
 
 
 def undo(
@@ -75,7 +73,7 @@ def undo(
         BadInput: A recording has no such edit.
     """
     with lock(home, f"ingest-{task.name}"):
-        edits_elsewhere(home, task.name)
+        EDITS.fetch(home, task.name)
         withdrawn = dict[int, list[str]]()
         for member in members:
             current = current_edits(home, task.name).get(member.hash, ())
@@ -89,7 +87,7 @@ def undo(
             withdrawn.setdefault(numbers[-1], []).append(member.hash)
         who, when = current_user(), now()
         acts = [Edit(0, h, None, who, when, because, number) for number, h in withdrawn.items()]
-        return [record_act(home, task.name, act) for act in acts]
+        return [EDITS.append(home, task.name, lambda act=act: act) for act in acts]
 
 
 @dataclass(frozen=True)
@@ -121,7 +119,7 @@ class EditRow:
 
 def edit_rows(task: Task, home: Home, recording: str | None = None) -> list[EditRow]:
     """Return every edit of a task's recordings, or of one, oldest first."""
-    acts, names = edit_acts(home, task.name), dict[str, str]()
+    acts, names = EDITS.read(home, task.name), dict[str, str]()
     undone = {(act.undoes, hash_): act.when for act in acts for hash_ in act.recordings}
     rows = list[EditRow]()
     for act in acts:

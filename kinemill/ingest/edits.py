@@ -1,24 +1,18 @@
 """Edits of recordings: manual corrections of how logs are read. Raw bytes never change.
 
-One file per act, `store/edits/<task>/<number>.json`, numbered in order and never changed. An edit
-holds until an act of the kind `undo` withdraws it. The key of a recording's artifact has the edits
-that hold for it, so an edit affects no other recording, and undoing one finds the earlier artifact.
+An edit holds until another act withdraws it. The key of a recording's artifact has the edits that
+hold for it, so an edit affects no other recording, and undoing one finds the earlier artifact.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from pathlib import Path
 from typing import Literal
 
-from kinemill.store import Json, from_json_value, publish_shared, read_json, to_json_value
-from kinemill.store.fault_injection import fault_point
+from kinemill.store.act_log import ActLog
 from kinemill.store.formats import Format
 from kinemill.store.home import Home
-from kinemill.store.locks import lock, now
-from kinemill.store.remote_sync import bring_new
+from kinemill.store.locks import now
 
-FORMAT = Format("edit", 1)
 EditKind = Literal["exclude", "split", "merge", "rename", "scale", "offset", "unit"]
 KINDS: tuple[EditKind, ...] = ("exclude", "split", "merge", "rename", "scale", "offset", "unit")
 
@@ -91,37 +85,12 @@ class Edit:
     undoes: int | None = None
 
 
-def _folder(home: Home, task: str) -> Path:
-    return home.store / "edits" / task
-
-
-def edits_elsewhere(home: Home, task: str) -> None:
-    """Fetch the edits of other machines."""
-    bring_new(home, _folder(home, task))
-
-
-def edit_acts(home: Home, task: str) -> Sequence[Edit]:
-    """Return every act of a task, oldest first.
-
-    Raises:
-        CorruptArtifact: An act cannot be read; without it a recording would be read differently.
-    """
-    folder = _folder(home, task)
-    if not folder.is_dir():
-        return ()
-    stats = ((path.name, path.stat()) for path in sorted(folder.glob("*.json")))
-    return _read_all(folder, tuple((name, stat.st_ino, stat.st_mtime_ns) for name, stat in stats))
-
-
-@lru_cache(maxsize=8)  # called for each recording; a restored home has other inodes or times
-def _read_all(folder: Path, files: tuple[tuple[str, int, int], ...]) -> Sequence[Edit]:
-    paths = [folder / name for name, _, _ in files]
-    return tuple(from_json_value(FORMAT.open(path, read_json(path)), Edit, path) for path in paths)
+EDITS = ActLog("edits", Format("edit", 1), Edit)
 
 
 def current_edits(home: Home, task: str) -> Mapping[str, Sequence[Edit]]:
     """Return the edits that hold by content hash of the recording, oldest first."""
-    acts = edit_acts(home, task)
+    acts = EDITS.read(home, task)
     withdrawn = {(act.undoes, hash_) for act in acts if act.undoes for hash_ in act.recordings}
     current = dict[str, list[Edit]]()
     for act in acts:
@@ -141,36 +110,16 @@ def merges(home: Home, task: str) -> dict[str, tuple[str, Edit]]:
     }
 
 
-def record_act(home: Home, task: str, act: Edit) -> Edit:
-    """Record an edit of recordings, or the withdrawal of one, permanently.
-
-    Args:
-        home: holds the edits.
-        task: name of the task.
-        act: what to record; it gets a number.
-    """
-    folder = _folder(home, task)
-    with lock(home, f"edits-{task}"):
-        edits_elsewhere(home, task)
-        number = max((int(path.stem) for path in folder.glob("*.json")), default=0) + 1
-        made = replace(act, number=number)
-        fault_point("edit.numbered")
-        content: Json = FORMAT.stamp(to_json_value(made))
-        publish_shared(home, folder / f"{number:06d}.json", content)
-        fault_point("edit.recorded")
-    return made
-
-
 def carry_over(home: Home, task: str, previous: str, grown: str) -> None:
     """Apply the edits of a recording to the longer one that begins with its bytes.
 
     A merge is left out: the log continues in its own file. An edit that a user withdrew from the
     longer recording is not applied again.
     """
-    acts = [act for act in edit_acts(home, task) if grown in act.recordings]
+    acts = [act for act in EDITS.read(home, task) if grown in act.recordings]
     earlier = {act.change for act in acts}
     for edit in current_edits(home, task).get(previous, ()):
         if edit.change and edit.change.kind != "merge" and edit.change not in earlier:
             because = f"as of {previous[:16]}, which this recording continues"
             carried = replace(edit, recordings=[grown], when=now(), because=because)
-            record_act(home, task, carried)
+            EDITS.append(home, task, lambda act=carried: act)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from kinemill.errors import BadInput
 from kinemill.ingest import recordings
-from kinemill.ingest.decisions import current_decisions, decisions_elsewhere
+from kinemill.ingest.decisions import DECISIONS, current_decisions
 from kinemill.ingest.edited_log import NO_EDITS, LogEdits
-from kinemill.ingest.edits import edits_elsewhere
+from kinemill.ingest.edits import EDITS
 from kinemill.ingest.file_stat import NOTHING, FileStat, is_file, read_file_stat, stat_of
 from kinemill.ingest.files import (
     ScanResult,
@@ -162,8 +162,8 @@ def _earlier_contents(
 
 def _sync_with_remote(task: Task, home: Home) -> None:
     """Fetch the recordings and decisions of other machines."""
-    decisions_elsewhere(home, task.name)
-    edits_elsewhere(home, task.name)
+    DECISIONS.fetch(home, task.name)
+    EDITS.fetch(home, task.name)
     sync_members(home, task.name, lambda new: add_pending(home, task.name, new))
 
 

@@ -18,7 +18,7 @@ from kinemill.catalog import CatalogEntry, RecordingSet
 from kinemill.catalog.evaluations import Evaluation, EvaluationSet
 from kinemill.catalog.history import changed_between
 from kinemill.catalog.tables import evaluated, recordings
-from kinemill.ingest.decisions import Decision, audit
+from kinemill.ingest.decisions import DECISIONS, Decision
 from kinemill.ingest.membership import Member, find_member
 from kinemill.ingest.recordings import reading_rules
 from kinemill.store import digest
@@ -128,7 +128,7 @@ class Changes:
         self._task, self._home = task, home
         same = position.members == state.members
         self._stamps = stamps if same else _scan_members(_folder(home, task))
-        self._decisions = audit(home, task.name)
+        self._decisions = DECISIONS.read(home, task.name)
         self._set = self._open(recordings, position.recordings, RecordingSet)
         self._results = self._open(evaluated, position.episodes, EvaluationSet)
         changed = {hash_ for hash_, stamp in self._stamps.items() if stamps.get(hash_) != stamp}

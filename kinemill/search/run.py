@@ -15,7 +15,7 @@ from kinemill.registry import nearest
 from kinemill.search.compile import Context, compile_query
 from kinemill.search.rows import statistic_columns
 from kinemill.search.saved_views import parse_with_views
-from kinemill.search.tags import fetch_tags, tags_by_recording
+from kinemill.search.tags import TAGS, tags_by_recording
 from kinemill.search.view import View, open_view, units_of
 from kinemill.store.home import Home
 from kinemill.task import Task
@@ -168,7 +168,7 @@ def _matching(
     needed |= {statistic.column for statistic in read.statistics}
     frame = view.scan(needed - {"tag", "split", "version", "edited"})
     if "tag" in read.properties:
-        fetch_tags(home, view.task.name)  # a column that is only shown needs no request
+        TAGS.fetch(home, view.task.name)  # a column that is only shown needs no request
     if "tag" in needed:
         frame = _with_lists(frame, tags_by_recording(home, view.task.name))
     if "edited" in needed:

@@ -1,26 +1,23 @@
 """Saved views: queries of a task with a name, used as `@NAME` in queries and in `dataset.where`.
 
-One file per act, `store/views/<task>/<number>.json`, numbered in order and never changed. The last
-act of a name is its query, or removes it. A dataset depends on the query and not on the name.
+The last act of a name is its query, or removes it. A dataset depends on the query and not on the
+name.
 """
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
 from kinemill.errors import BadInput
 from kinemill.query import Query, Vocabulary, check, expand, parse, spell, view_names
 from kinemill.registry import nearest
 from kinemill.search.view import open_view, units_of
-from kinemill.store import from_json_value, publish_shared, read_json, to_json_value
+from kinemill.store.act_log import ActLog
 from kinemill.store.formats import Format
 from kinemill.store.home import Home
-from kinemill.store.locks import current_user, lock, now
-from kinemill.store.remote_sync import bring_new
+from kinemill.store.locks import current_user, now
 from kinemill.task import Task
 from kinemill.task.units import factor
 
-FORMAT = Format("view", 1)
 _NAME = re.compile(r"[^\W\d][\w.-]{0,99}\Z")
 
 
@@ -43,17 +40,7 @@ class SavedView:
     when: str
 
 
-def _folder(home: Home, task: str) -> Path:
-    return home.store / "views" / task
-
-
-def fetch_views(home: Home, task: str) -> None:
-    """Fetch the views of other machines.
-
-    Raises:
-        Unreachable: The object store did not respond.
-    """
-    bring_new(home, _folder(home, task))
+VIEWS = ActLog("views", Format("view", 1), SavedView)
 
 
 def saved_views(home: Home, task: str) -> dict[str, SavedView]:
@@ -62,9 +49,7 @@ def saved_views(home: Home, task: str) -> dict[str, SavedView]:
     Raises:
         CorruptArtifact: An act cannot be read.
     """
-    paths = sorted(_folder(home, task).glob("*.json"))
-    acts = [from_json_value(FORMAT.open(path, read_json(path)), SavedView, path) for path in paths]
-    last = {act.name: act for act in acts}
+    last = {act.name: act for act in VIEWS.read(home, task)}
     return {name: last[name] for name in sorted(last) if last[name].query is not None}
 
 
@@ -78,7 +63,7 @@ def parse_with_views(home: Home, task: str, query: str) -> Query:
     tree = parse(query)
     if not any(view_names(tree)):
         return tree
-    fetch_views(home, task)
+    VIEWS.fetch(home, task)
     return expand(tree, _texts(saved_views(home, task)))
 
 
@@ -119,21 +104,18 @@ def delete_view(task: Task, home: Home, name: str) -> SavedView:
 
 
 def _publish(task: Task, home: Home, name: str, query: str | None) -> SavedView:
-    folder = _folder(home, task.name)
     keys = [] if query is None else open_view(task, home).metadata_keys()
-    with lock(home, f"views-{task.name}"):
-        fetch_views(home, task.name)
+
+    def make() -> SavedView:
         current = saved_views(home, task.name)
         if query is None:
             _check_unused(task, current, name)
         else:
             tree = expand(parse(query), _texts(current) | {name: query}, name)
             check(tree, Vocabulary(units_of(task), factor, keys))
-        number = max((int(path.stem) for path in folder.glob("*.json")), default=0) + 1
-        made = SavedView(number, name, query, current_user(), now())
-        content = FORMAT.stamp(to_json_value(made))
-        publish_shared(home, folder / f"{number:06d}.json", content)
-    return made
+        return SavedView(0, name, query, current_user(), now())
+
+    return VIEWS.append(home, task.name, make)
 
 
 def _check_unused(task: Task, current: dict[str, SavedView], name: str) -> None:

@@ -14,7 +14,7 @@ from kinemill.catalog import change_of
 from kinemill.catalog.evaluations import EvaluationSet
 from kinemill.catalog.history import batches
 from kinemill.catalog.tables import evaluated
-from kinemill.search.tags import TagDetails, add_tag, fetch_tags, tag_acts
+from kinemill.search.tags import TAGS, TagDetails, add_tag
 from kinemill.store import ArtifactRef, digest, index_path, publish_document, read_document
 from kinemill.store.home import Home
 from kinemill.store.locks import lock
@@ -42,7 +42,7 @@ def tag_recordings(task: Task, home: Home, episodes: ArtifactRef) -> int:
     if not task.tag:
         return 0
     with lock(home, f"taggers-{task.name}"):
-        fetch_tags(home, task.name)
+        TAGS.fetch(home, task.name)
         path, results = index_path(home, task.name, STATE), open_results(home, episodes)
         state = read_document(path, dict[str, str]) if path.is_file() else {}
         own = {_digest(task, tagger): tagger for tagger in task.tag}
@@ -88,5 +88,5 @@ def _tag(task: Task, home: Home, episodes: ArtifactRef, tagger: Tagger, hashes: 
 
 def _decided(task: Task, home: Home, tags: Set[str]) -> set[tuple[str, str]]:
     """Return each of some tags with each recording that has an act on it."""
-    acts = (act for act in tag_acts(home, task.name) if act.tag in tags)
+    acts = (act for act in TAGS.read(home, task.name) if act.tag in tags)
     return {(act.tag, hash_) for act in acts for hash_ in act.recordings}

@@ -1,25 +1,21 @@
 """Tags and notes on recordings and on spans of time in them: who, when and why.
 
-One file per act, `store/tags/<task>/<number>.json`, numbered in order and never changed. A tag
-holds until it is removed from its recordings. Tags are no part of any artifact.
+A tag holds until it is removed from its recordings. Tags are no part of any artifact.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from pathlib import Path
 
 import polars as pl
 
 from kinemill.errors import BadInput
-from kinemill.store import from_json_value, publish_shared, read_json, to_json_value
+from kinemill.store.act_log import ActLog
 from kinemill.store.formats import Format
 from kinemill.store.home import Home
-from kinemill.store.locks import current_user, lock, now
-from kinemill.store.remote_sync import bring_new
+from kinemill.store.locks import current_user, now
 
-FORMAT = Format("tag", 1)
 LONGEST = 100  # characters of a tag
 
 
@@ -67,33 +63,13 @@ class Tag:
     note: str = ""
 
 
-def _folder(home: Home, task: str) -> Path:
-    return home.store / "tags" / task
-
-
-def fetch_tags(home: Home, task: str) -> None:
-    """Fetch the tags that other machines set.
-
-    Raises:
-        Unreachable: The object store did not respond.
-    """
-    bring_new(home, _folder(home, task))
-
-
-def tag_acts(home: Home, task: str) -> list[Tag]:
-    """Return every act of a task, oldest first.
-
-    Raises:
-        CorruptArtifact: An act cannot be read.
-    """
-    paths = sorted(_folder(home, task).glob("*.json"))
-    return [from_json_value(FORMAT.open(path, read_json(path)), Tag, path) for path in paths]
+TAGS = ActLog("tags", Format("tag", 1), Tag)
 
 
 def current_tags(home: Home, task: str) -> list[Tag]:
     """Return the tags that hold, oldest first, each with the recordings that still have it."""
     removed, current = dict[str, set[str]](), list[Tag]()
-    for act in reversed(tag_acts(home, task)):
+    for act in reversed(TAGS.read(home, task)):
         later = removed.setdefault(act.tag, set())
         if act.removed:
             later |= {*act.recordings}
@@ -143,7 +119,8 @@ def add_tag(
             expected="times from 0 s, the first one before the last one",
         )
     act = Tag(0, [*recordings], _checked(tag), own.who or current_user(), now())
-    return _publish(home, task, replace(act, start_s=own.start_s, stop_s=own.stop_s, note=own.note))
+    act = replace(act, start_s=own.start_s, stop_s=own.stop_s, note=own.note)
+    return TAGS.append(home, task, lambda: act)
 
 
 def remove_tag(
@@ -154,7 +131,7 @@ def remove_tag(
     Raises:
         BadInput: One of the recordings does not have the tag.
     """
-    fetch_tags(home, task)
+    TAGS.fetch(home, task)
     tagged = {
         hash_ for one in current_tags(home, task) if one.tag == tag for hash_ in one.recordings
     }
@@ -162,7 +139,7 @@ def remove_tag(
         problem = f"is no tag of {len(missing)} recordings, such as {missing[0][:16]}"
         raise BadInput(f"tag {tag!r}", problem, fix=f"kinemill data tags {task} lists them")
     about = Tag(0, [*recordings], tag, who or current_user(), now(), removed=True)
-    return _publish(home, task, about)
+    return TAGS.append(home, task, lambda: about)
 
 
 def _checked(tag: str) -> str:
@@ -170,14 +147,3 @@ def _checked(tag: str) -> str:
         problem = "is empty" if not tag.strip() else "has too many or unprintable characters"
         raise BadInput(f"tag {tag!r}"[:200], problem, expected=f"1 to {LONGEST} characters")
     return tag
-
-
-def _publish(home: Home, task: str, act: Tag) -> Tag:
-    folder = _folder(home, task)
-    with lock(home, f"tags-{task}"):
-        fetch_tags(home, task)
-        number = max((int(path.stem) for path in folder.glob("*.json")), default=0) + 1
-        made = replace(act, number=number)
-        content = FORMAT.stamp(to_json_value(made))
-        publish_shared(home, folder / f"{number:06d}.json", content)
-    return made

@@ -6,7 +6,7 @@ from kinemill.dataset import load_dataset
 from kinemill.dataset import stage as dataset_stage
 from kinemill.errors import BadInput
 from kinemill.ingest import stage as ingest
-from kinemill.ingest.decisions import audit, decide
+from kinemill.ingest.decisions import DECISIONS, decide
 from kinemill.ingest.membership import members
 from kinemill.register import tags
 from kinemill.tracking import open_tracking
@@ -101,7 +101,7 @@ def test_what_a_crash_left_behind_is_removed_by_asking_again(three, kinemill, ho
     made = kinemill("data", "forget", "swing", "c.csv", "--yes", "--json")
     assert made["removed"]["artifacts"] == 2
     assert len(bytes_under(home.store / "raw")) == 2
-    assert len(audit(home, "swing")) == 1
+    assert len(DECISIONS.read(home, "swing")) == 1
 
 
 def test_asking_back_what_was_never_forgotten_is_bad_input(three, kinemill):

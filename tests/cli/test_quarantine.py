@@ -8,7 +8,7 @@ import pytest
 from kinemill.dataset import stage as dataset_stage
 from kinemill.errors import BadInput
 from kinemill.ingest import stage as ingest
-from kinemill.ingest.decisions import audit
+from kinemill.ingest.decisions import DECISIONS
 from kinemill.validate import load_checks, load_episodes
 from kinemill.validate.recording_status import recording_statuses
 from tests.cli.conftest import spike
@@ -150,7 +150,7 @@ def test_deciding_the_same_twice_is_told_and_the_trail_keeps_one(locked, kinemil
     kinemill("data", "quarantine", "reject", "swing", "a.csv")
     with pytest.raises(BadInput, match="already"):
         kinemill("data", "quarantine", "reject", "swing", "a.csv")
-    assert [made.decision for made in audit(home, "swing")] == ["reject"]
+    assert [made.decision for made in DECISIONS.read(home, "swing")] == ["reject"]
 
 
 def noise(rows):

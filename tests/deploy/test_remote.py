@@ -147,7 +147,7 @@ def test_recordings_of_one_machine_are_recordings_of_the_other(
 
 
 def test_what_is_rejected_on_one_machine_is_rejected_on_the_other(bucket, homes, task, logs):
-    from kinemill.ingest.decisions import audit, current_decisions, decide
+    from kinemill.ingest.decisions import DECISIONS, current_decisions, decide
 
     one, other = homes
     first = ingest.run(task, one, logs)
@@ -158,7 +158,7 @@ def test_what_is_rejected_on_one_machine_is_rejected_on_the_other(bucket, homes,
     assert second.artifact.summary["recordings"] == first.artifact.summary["recordings"] - 1
     decide(other, task.name, (entry["hash"], entry["name"]), "withdraw", "")
     ingest.run(task, one, logs)
-    assert [made.number for made in audit(one, task.name)] == [1, 2]
+    assert [made.number for made in DECISIONS.read(one, task.name)] == [1, 2]
 
 
 def test_the_newest_whole_checkpoint_is_fetched_and_older_ones_go(bucket, homes):

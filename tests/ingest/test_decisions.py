@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from kinemill.errors import CorruptArtifact
-from kinemill.ingest.decisions import audit, current_decisions, decide
+from kinemill.ingest.decisions import DECISIONS, current_decisions, decide
 
 ONE, OTHER = ("a" * 64, "a.csv"), ("b" * 64, "b.csv")
 
@@ -20,7 +20,7 @@ def test_the_last_decision_counts_and_all_are_kept(home):
     assert {name[:1]: made.decision for name, made in current_decisions(home, "arm").items()} == {
         "b": "reject"
     }
-    trail = audit(home, "arm")
+    trail = DECISIONS.read(home, "arm")
     assert [(made.number, made.decision, made.because) for made in trail] == [
         (1, "release", "looked at it"),
         (2, "reject", ""),
@@ -28,13 +28,13 @@ def test_the_last_decision_counts_and_all_are_kept(home):
     ]
     age = datetime.now(UTC) - datetime.fromisoformat(trail[0].when)
     assert (trail[0].who, age.total_seconds() < 60) == (getpass.getuser(), True)
-    assert audit(home, "leg") == []
+    assert not DECISIONS.read(home, "leg")
 
 
 def test_decisions_made_at_once_are_all_kept(home):
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda n: decide(home, "arm", (str(n) * 64, "x"), "reject", ""), range(8)))
-    assert [made.number for made in audit(home, "arm")] == list(range(1, 9))
+    assert [made.number for made in DECISIONS.read(home, "arm")] == list(range(1, 9))
     assert len(current_decisions(home, "arm")) == 8
 
 

@@ -17,7 +17,7 @@ from kinemill.ingest import edit_recording as edits
 from kinemill.ingest import load_recordings
 from kinemill.ingest import stage as ingest
 from kinemill.ingest.decisions import current_decisions
-from kinemill.ingest.edits import EditChange, current_edits, edit_acts
+from kinemill.ingest.edits import EDITS, EditChange, current_edits
 from kinemill.ingest.inspection import find_member
 from kinemill.ingest.recordings import open_recording
 from kinemill.ingest.refill import refill
@@ -191,7 +191,7 @@ def test_a_bad_edit_is_refused_and_changes_nothing(
     with pytest.raises(BadInput, match=message) as error:
         edit("a.csv", kind, **values)
     assert "a.csv" in str(error.value)
-    assert not edit_acts(home, task.name)
+    assert not EDITS.read(home, task.name)
     assert ingest.run(task, home, logs).artifact.ref == two.artifact.ref
 
 
@@ -340,7 +340,7 @@ def test_a_log_that_grows_keeps_the_edits_of_what_it_was(
     assert [frame.height for frame in frames("a.csv")] == [150]  # and is not carried over again
 
 
-@pytest.mark.parametrize(("point", "recorded"), [("edit.numbered", 0), ("edit.recorded", 1)])
+@pytest.mark.parametrize(("point", "recorded"), [("edits.numbered", 0), ("edits.recorded", 1)])
 def test_a_kill_around_the_record_leaves_all_or_nothing(two, task, home, logs, point, recorded):
     program = (
         "from kinemill.api import edit_recording\n"
@@ -349,7 +349,7 @@ def test_a_kill_around_the_record_leaves_all_or_nothing(two, task, home, logs, p
     environment = {**os.environ, "KINEMILL_FAULT": f"{point}:1", "KINEMILL_HOME": str(home.root)}
     done = subprocess.run([sys.executable, "-c", program], env=environment, check=False)
     assert done.returncode == -signal.SIGKILL
-    assert len(edit_acts(home, task.name)) == recorded
+    assert len(EDITS.read(home, task.name)) == recorded
     ingest.run(task, home, logs)
     assert entries(home, task)["a.csv"].tracks == 1 + recorded
 

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from kinemill.errors import CorruptArtifact
-from kinemill.ingest.edits import Edit, EditChange, current_edits, edit_acts, record_act
+from kinemill.ingest.edits import EDITS, Edit, EditChange, current_edits
 
 ONE, OTHER = "a" * 64, "b" * 64
 SPLIT = EditChange("split", start_s=1.5)
@@ -18,15 +18,15 @@ def act(*hashes: str, change: EditChange | None = SPLIT, undoes: int | None = No
 
 
 def test_an_edit_is_withdrawn_from_one_recording_and_holds_for_the_other(home):
-    record_act(home, "arm", act(ONE, OTHER))
-    record_act(home, "arm", act(ONE, change=None, undoes=1))
-    assert [one.number for one in edit_acts(home, "arm")] == [1, 2]
+    EDITS.append(home, "arm", lambda: act(ONE, OTHER))
+    EDITS.append(home, "arm", lambda: act(ONE, change=None, undoes=1))
+    assert [one.number for one in EDITS.read(home, "arm")] == [1, 2]
     assert [*current_edits(home, "arm")] == [OTHER]
     assert not current_edits(home, "leg")
 
 
 def test_an_act_of_another_process_is_seen(home):
-    record_act(home, "arm", act(ONE))
+    EDITS.append(home, "arm", lambda: act(ONE))
     assert len(current_edits(home, "arm")[ONE]) == 1
     path = home.store / "edits" / "arm" / "000001.json"
     document = json.loads(path.read_text()) | {"number": 2}
@@ -36,7 +36,7 @@ def test_an_act_of_another_process_is_seen(home):
 
 @pytest.mark.parametrize("content", ["{", json.dumps({"format": 2}), '{"format": 1}'])
 def test_an_act_that_cannot_be_read_stops_everything(home, content):
-    record_act(home, "arm", act(ONE))
+    EDITS.append(home, "arm", lambda: act(ONE))
     (home.store / "edits" / "arm" / "000002.json").write_text(content)
     with pytest.raises(CorruptArtifact):
         current_edits(home, "arm")

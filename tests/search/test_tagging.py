@@ -4,7 +4,7 @@ import pytest
 
 from kinemill.errors import BadInput
 from kinemill.search.tagging import tag_recordings
-from kinemill.search.tags import add_tag, current_tags, remove_tag, tag_acts, tags_by_recording
+from kinemill.search.tags import TAGS, add_tag, current_tags, remove_tag, tags_by_recording
 from kinemill.task import Tagger, load_task
 from tests.dataset.conftest import make_task, publish, spin
 
@@ -30,7 +30,7 @@ def test_new_recordings_are_tagged_once_under_the_name_of_the_plug_in(home, reco
     assert tag_recordings(task, home, every) == 2
     assert tag_recordings(task, home, every) == 0
     assert tagged(home, "fast") == {one.recording for one in recordings[4:]}
-    assert len(tag_acts(home, "arm")) == 2
+    assert len(TAGS.read(home, "arm")) == 2
     (home.store / "index" / "arm" / "taggers.json").unlink()  # it is a cache
     assert tag_recordings(task, home, every) == 0
     assert tag_recordings(make_task(), home, every) == 0

@@ -4,11 +4,11 @@ import pytest
 
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.search.tags import (
+    TAGS,
     TagDetails,
     add_tag,
     current_tags,
     remove_tag,
-    tag_acts,
     tags_by_recording,
 )
 
@@ -27,7 +27,7 @@ def test_a_tag_holds_until_it_is_removed_and_every_act_is_kept(home):
     assert tags(home) == {A: ["good"], B: ["slip"]}
     add_tag(home, "arm", [A], "slip")
     assert tags(home) == {A: ["good", "slip"], B: ["slip"]}
-    acts = tag_acts(home, "arm")
+    acts = TAGS.read(home, "arm")
     assert [(one.number, one.tag, one.removed) for one in acts] == [
         (1, "slip", False), (2, "good", False), (3, "slip", True), (4, "slip", False),
     ]  # fmt: skip
@@ -40,7 +40,7 @@ def test_a_tag_holds_until_it_is_removed_and_every_act_is_kept(home):
 def test_a_tag_is_a_short_printable_text(home, tag):
     with pytest.raises(BadInput, match="1 to 100 characters"):
         add_tag(home, "arm", [A], tag)
-    assert tag_acts(home, "arm") == []
+    assert not TAGS.read(home, "arm")
 
 
 @pytest.mark.parametrize("span", [(3.0, 1.0), (1.0, 1.0), (-1.0, None), (None, float("nan"))])

@@ -1,6 +1,6 @@
 """Quarantine over REST: listed with reasons, and decided with the user as the author."""
 
-from kinemill.ingest.decisions import audit
+from kinemill.ingest.decisions import DECISIONS
 
 
 def test_a_recording_is_released_by_the_user(trained):
@@ -14,7 +14,7 @@ def test_a_recording_is_released_by_the_user(trained):
         "release",
         "checked by eye",
     )
-    assert audit(trained.home, "tiny")[-1].who == "otto"
+    assert DECISIONS.read(trained.home, "tiny")[-1].who == "otto"
     undone = trained.post("tasks/tiny/quarantine", {"decision": "undo", "recording": name})
     assert undone["decision"] == "withdraw"
     trained.post("tasks/tiny/quarantine", {"decision": "undo", "recording": name}, status=400)
