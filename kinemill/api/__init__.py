@@ -16,7 +16,6 @@ they need them.
 from kinemill.api.batch_simulation import Trajectories, simulate_batch
 from kinemill.api.edits import edit_recording, list_edits, undo_edit
 from kinemill.api.evaluation import Evaluation, evaluate
-from kinemill.api.learning_loop import learn_in_loop
 from kinemill.api.models import LoadedModel
 from kinemill.api.policy_evaluation import PolicyResults, evaluate_policy
 from kinemill.api.progress import Update
@@ -36,7 +35,7 @@ from kinemill.api.registry import (
     verify,
 )
 from kinemill.api.rollouts import Rollout, rollout, rollout_policy
-from kinemill.api.runs import run
+from kinemill.api.runs import learn_in_loop, run
 from kinemill.api.search import TuneResult, tune
 from kinemill.api.simulation import Simulation, simulate
 from kinemill.api.tasks import TaskParts, load_task, make_task

@@ -1,15 +1,21 @@
-"""Run all stages of a task in this process: train, verify, register."""
+"""Run all stages of a task in this process, once or in its learning loop."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from kinemill.api.progress import ShowProgress, reporter
+from kinemill.api.progress import ShowProgress, StderrProgress, reporter
+from kinemill.api.project import project
 from kinemill.api.registry import Registered, register_stages
 from kinemill.api.training import Overrides, TaskLike, resolve_task, train_stages
 from kinemill.data.dataset import Data, Dataset
+from kinemill.store import Json
 from kinemill.store.home import Home
 from kinemill.store.locks import in_use
 from kinemill.task import remember_task
+
+if TYPE_CHECKING:
+    from kinemill.control.controlled_plant import ControlledPlant
 
 
 def run(
@@ -43,3 +49,28 @@ def run(
     with in_use(home, f"run-{uuid4().hex[:8]}"):
         remember_task(home, resolve_task(task))
         return register_stages(train_stages(own, home, data, report, track=True), report)
+
+
+def learn_in_loop(
+    task: str,
+    *,
+    plant: "ControlledPlant | None" = None,
+    overrides: Overrides | None = None,
+) -> Json:
+    """Run the remaining rounds of a task's loop; see docs/learning-loop.md.
+
+    Args:
+        task: name of a task with a `loop` part, or path of its file.
+        plant: plant of the episodes; default: the simulated plant of the task.
+        overrides: values by dotted key.
+
+    Returns:
+        The document of `kinemill run --json`: `status` is `done`, `missed` or `unchanged`; `steps`
+        of the plant, `successes` of `trials`, and one entry for each of `rounds`.
+
+    Raises:
+        TaskError: The task file or an override is invalid; nothing was started.
+        EpisodeFailed: The plant failed; earlier episodes are kept.
+    """
+    pipeline = project("pipelines.loop")
+    return pipeline.run_loop(task, dict(overrides or {}), StderrProgress(), plant=plant)
