@@ -7,12 +7,12 @@ from kinemill.tracking.database import (
     prepare_mlflow,
     tracking_uri,
 )
-from kinemill.tracking.inputs import log_dataset
 from kinemill.tracking.orphan_runs import end_orphans
 from kinemill.tracking.runs import (
     KEY,
     MlflowTracker,
     Status,
+    log_dataset,
     reopen_run,
     start_run,
 )

@@ -28,6 +28,7 @@ from kinemill.tracking.jsonl import Point
 FLUSH_COUNT = 500  # log_batch accepts at most 1000
 FLUSH_SECONDS = 5.0
 RETRY_SECONDS = 30.0  # each attempt on a locked database takes 5 s
+DIGEST = 32  # characters of a dataset digest; MLflow takes at most 36
 KEY, OWNER, NONFINITE = "kinemill.key", "kinemill.owner", "kinemill.nonfinite"
 
 _BAD_CHARACTERS = re.compile(r"[^\w\-. :/]")  # characters that MLflow does not allow in names
@@ -258,3 +259,27 @@ def _owner() -> str:
     import psutil
 
     return f"{platform.node()}:{os.getpid()}:{psutil.Process().create_time():.0f}"
+
+
+def log_dataset(client: Any, run_id: str | None, name: str, digest: str, summary: Json) -> None:
+    """Log the training dataset of a run. Repeated calls have no effect.
+
+    Args:
+        client: an `MlflowClient`.
+        run_id: the run.
+        name: name of the dataset, equal to that of the task.
+        digest: digest of the dataset version; MLflow stores a prefix.
+        summary: summary with `episodes` and `rows` by split.
+    """
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    counts = {key: summary[key] for key in ("episodes", "rows") if key in summary}
+    dataset = Dataset(
+        name=name,
+        digest=digest[:DIGEST],
+        source_type="kinemill",
+        source=json.dumps({"dataset": digest}),
+        profile=json.dumps(counts),
+    )
+    tags = [InputTag("mlflow.data.context", "training")]
+    client.log_inputs(run_id, [DatasetInput(dataset, tags)])
