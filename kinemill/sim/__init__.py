@@ -7,8 +7,7 @@ Dummy logs have a task's own channels instead of a robot's: `kinemill run TASK -
 """
 
 from kinemill.sim._dummy import dummy_overrides, write_dummy_logs
-from kinemill.sim._dummy_settings import Dummy
-from kinemill.sim._dummy_task import dummy_task
+from kinemill.sim._dummy_settings import Dummy, dummy_task
 from kinemill.sim._logs import SIMULATORS, Simulator, write_logs
 from kinemill.sim._plant import Plant, mujoco
 from kinemill.sim._table import Table

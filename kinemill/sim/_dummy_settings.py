@@ -1,6 +1,6 @@
-"""Settings of synthetic logs: number, length, dimensions, images and texts."""
+"""Settings of synthetic logs, and a task of their dimensions, for prototyping without a robot."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -30,3 +30,37 @@ class Dummy(Settings):
     )
     actions: Count = Field(default=1, description="of a task without a file")
     seed: Seed = 0
+
+
+def dummy_task(name: str, dummy: Dummy) -> str:
+    """Return a task file: positions with velocities, actions, and optionally a camera or texts.
+
+    Args:
+        name: of the task.
+        dummy: `states` positions (default 2) and `actions`; `image` adds a camera, custom
+            instructions add a channel of texts.
+    """
+    import yaml
+
+    channels: dict[str, Any] = {}
+    for number in range(dummy.states or 2):
+        channels[f"position{number}"] = {"role": "state", "unit": "m"}
+        channels[f"velocity{number}"] = {
+            "role": "state",
+            "unit": "m/s",
+            "derivative_of": f"position{number}",
+        }
+    for number in range(dummy.actions):
+        channels[f"action{number}"] = {"role": "action", "unit": "1", "limits": [-1.0, 1.0]}
+    if dummy.image:
+        channels["camera"] = {"role": "image", "shape": [*dummy.image, 3]}
+    if "instructions" in dummy.model_fields_set:
+        channels["instruction"] = {"role": "text"}
+    document = {
+        "task": name,
+        "description": "Synthetic: a robot of the given dimensions.",
+        "dt": 0.02,
+        "channels": channels,
+        "learn": {"type": "dynamics", "model": {"type": "mlp"}},
+    }
+    return yaml.safe_dump(document, sort_keys=False)

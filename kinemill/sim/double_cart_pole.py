@@ -5,18 +5,19 @@ against the inner one rad (0 is in line with it), u force on the cart N. Poles a
 uniform rods.
 """
 
+from functools import cache
 from typing import Any, ClassVar, cast
 
 import numpy as np
 
-from kinemill.sim._balance import regulator
 from kinemill.sim._cart import Cart
 from kinemill.sim._excitation import Signal
 from kinemill.sim._logs import SIMULATORS
-from kinemill.sim._plant import pushes
+from kinemill.sim._plant import Plant, pushes
 from kinemill.task.bounds import PositiveQuantity, QuantityOrZero
 
 UPRIGHT = np.array([0.0, np.pi, 0.0, 0.0, 0.0, 0.0])
+STEP = 1e-4  # rad, m, and their rates, to either side: errors of 1e-8 relative
 WEIGHTS = (10.0, 30.0, 30.0, 1.0, 1.0, 1.0, 0.1)  # of the state, 1/m² ..., and of the force, 1/N²
 
 
@@ -67,3 +68,33 @@ class DoubleCartPole(Cart):
                 ends[-1] + self.pole_length * np.stack([np.sin(angle), -np.cos(angle)], axis=1)
             )
         return np.stack(ends, axis=1)
+
+
+@cache
+def regulator(plant: Plant, rest: tuple[float, ...], weights: tuple[float, ...]) -> Signal:
+    """Return the gain K (A, 2 Q) of u = -K (x - rest) that minimizes Σ x' Q x + u' R u.
+
+    It is the linear-quadratic regulator (Kalman 1960) of the plant linearized by central
+    differences. It holds the plant at an unstable rest, where no log would stay long otherwise.
+
+    Args:
+        plant: a `Plant`, at whose period it acts.
+        rest: a state (2 Q,) that stays as it is without a command.
+        weights: the diagonals of Q (2 Q,) and R (A,), in one.
+    """
+    from scipy.linalg import solve_discrete_are
+
+    size, motors = len(rest), len(plant.motors)
+    columns: list[Signal] = []
+    for direction in STEP * np.eye(size + motors):
+        forward, behind = (_after(plant, np.array(rest), sign * direction) for sign in (1.0, -1.0))
+        columns.append((forward - behind) / (2 * STEP))
+    a, b = np.split(np.stack(columns, axis=1), [size], axis=1)
+    q, r = np.diag(weights[:size]), np.diag(weights[size:])
+    p = solve_discrete_are(a, b, q, r)
+    return np.linalg.solve(r + b.T @ p @ b, b.T @ p @ a)
+
+
+def _after(plant: Plant, rest: Signal, moved: Signal) -> Signal:
+    advance, _, _ = plant.stepper(rest + moved[: len(rest)])
+    return advance(moved[len(rest) :], plant.period)
