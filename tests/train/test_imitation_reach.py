@@ -82,7 +82,7 @@ def test_success_can_only_decide_where_there_is_an_environment():
 
 
 def test_starts_of_training_are_never_those_of_the_trials():
-    from kinemill.train.objectives._env_evaluation import EnvEvaluation
+    from kinemill.train.objectives._bc_setup import EnvEvaluation
 
     task = load_task(EXAMPLES / "reach.yaml")
     trials, seeds = task.environment.trials, EnvEvaluation(None, task).seeds

@@ -1,5 +1,6 @@
-"""Set up behavior cloning: the policy and its objective."""
+"""Set up behavior cloning: the policy, its objective, and its evaluation in the environment."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kinemill.environments.evaluation import try_policy
+from kinemill.environments.factory import environment_of
 from kinemill.errors import BadInput
 from kinemill.models._recurrent import Recurrent
 from kinemill.models.networks.text_encoders import vocabulary
@@ -19,12 +22,14 @@ from kinemill.train.bc_policy import SCALES, BCPolicy, Memory
 from kinemill.train.demonstrations import Demonstrations
 from kinemill.train.objective import Objective
 from kinemill.train.objectives._bc_loss import MAX_SEQUENCES, Cloning, Samples
-from kinemill.train.objectives._env_evaluation import FAILURE, EnvEvaluation
 from kinemill.train.obs_encoder import ObsEncoder
+from kinemill.train.policy_runner import as_policy
 from kinemill.train.transfer import freeze, start_policy
 
+FAILURE = "validation/missed"
 FITTED = 8192  # sequences per batch of a network that is fitted
 Scale = Mapping[str, Tensor]
+_TIE = 1e-3  # upper bound of the loss term, which decides between equal success rates
 _ENCODER_SCALES = ("observation_mean", "observation_std")
 
 
@@ -157,3 +162,41 @@ def scale_in(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the scaling tensors among trained weights."""
     own = {name: weights[name] for name in SCALES}
     return own | {name: weights[f"encoder.{name}"] for name in _ENCODER_SCALES}
+
+
+class EnvEvaluation:
+    """Errors on validation episodes, and return and success rate in the environment.
+
+    Its seeds come after those of the trials, so the final evaluation uses other starts.
+
+    Args:
+        cloning: loss and errors of the policy.
+        task: task with an `environment` part.
+
+    Raises:
+        BadInput: The task has no environment.
+    """
+
+    def __init__(self, cloning: Cloning, task: Task) -> None:
+        trials = environment_of(task).trials
+        self._cloning, self._task = cloning, task
+        first = trials.seed + trials.episodes
+        self.seeds = range(first, first + trials.n_eval_episodes)
+
+    def __call__(self) -> dict[str, float]:
+        """Return the metrics; `missed` is the failure rate, and the loss breaks ties.
+
+        Raises:
+            BadInput: `learn.checkpoint` is success, and the environment does not report it.
+        """
+        errors = self._cloning.evaluate()
+        trials = try_policy(self._task, as_policy(self._cloning.module), self.seeds)
+        errors["validation/return"] = trials.mean_return
+        if trials.success is not None:
+            errors["validation/success"] = trials.success
+            loss = errors["validation/loss"]
+            errors[FAILURE] = 1.0 - trials.success + _TIE * (0.5 + math.atan(loss) / math.pi)
+        elif self._cloning.learn.checkpoint == "success":
+            where = "learn.checkpoint: success"
+            raise BadInput(where, "the environment does not report it (info['is_success'])")
+        return errors

@@ -1,11 +1,12 @@
-"""Set up a dynamics model: the module to train and its objective.
+"""Set up a dynamics model: the module to train, its objective, and the diagnosis of a NaN loss.
 
-Symbols: N windows, H history, O outputs.
+Symbols: N windows, H history, O outputs, M members, B windows of a batch.
 """
 
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,9 +20,8 @@ from kinemill.train.dynamics_settings import GaussNewton
 from kinemill.train.ensemble import Ensemble
 from kinemill.train.gauss_newton import fit_rollouts
 from kinemill.train.layout import Layout, layout_of
-from kinemill.train.objective import Objective
+from kinemill.train.objective import Objective, Suspect
 from kinemill.train.objectives._free_runs import FreeRuns, is_left_out
-from kinemill.train.objectives._nan_windows import Suspects
 from kinemill.train.objectives._rollouts import Rollouts
 from kinemill.train.readout import fit_readout
 from kinemill.train.robots import robot_by_window
@@ -197,3 +197,58 @@ def sequences(module: Any, windows: Windows, which: Tensor) -> Iterator[tuple[Te
     features, *_ = module.window_inputs(states, actions)
     present, after = states[:, :-1].flatten(0, 1), states[:, 1:].flatten(0, 1)
     yield features, module.target_outputs(present, after).unflatten(0, (len(states), -1))
+
+
+class Suspects:
+    """Find the cause of a loss that is not finite among the windows of a training set.
+
+    Args:
+        rollouts: the loss.
+        training_set: the episodes of its windows.
+    """
+
+    def __init__(self, rollouts: Rollouts, training_set: PackedDataset) -> None:
+        self._rollouts, self._data = rollouts, training_set
+
+    @torch.no_grad()
+    def __call__(self, which: Tensor, step: int) -> Suspect:
+        """Return the cause among windows (M, B) at a training step."""
+        numbers = which.flatten().tolist()
+        for window in numbers:
+            if (suspect := self._in_data(window)) is not None:
+                return suspect
+        return self._in_rollouts(which, numbers, step)
+
+    def _first(self, window: int) -> int:
+        return int(self._rollouts.train.starts[window])
+
+    def _in_data(self, window: int) -> Suspect | None:
+        """Return the first value of a window that is not finite, or None."""
+        first, train = self._first(window), self._rollouts.train
+        rows = self._data.view(first, first + train.history + train.horizon)
+        bad = np.argwhere(~np.isfinite(rows))
+        if len(bad) == 0:
+            return None
+        row, column = (int(index) for index in bad[0])
+        value, name = float(rows[row, column]), self._data.columns[column]
+        suspect = f"the data are {value} in row {row} of the window"
+        return Suspect(self._named(first), name, suspect, in_data=True)
+
+    def _in_rollouts(self, which: Tensor, numbers: list[int], step: int) -> Suspect:
+        """Return the first prediction that is not finite, or the one with the largest error."""
+        terms = self._rollouts.terms(which.to(self._rollouts.std.device), step, None)
+        terms = terms.reshape(len(numbers), *terms.shape[-2:]).cpu()
+        bad = (~terms.isfinite()).nonzero()
+        if len(bad):
+            window, row_ahead, state = bad[bad[:, 1].argmin()].tolist()
+            what = "its prediction is not finite"
+        else:
+            window, row_ahead, state = np.unravel_index(int(terms.argmax()), terms.shape)
+            what = f"its term of the loss is {float(terms[window, row_ahead, state]):.3g}"
+        suspect = f"{what} after {int(row_ahead) + 1} of {terms.shape[1]} steps"
+        name = self._rollouts.names[int(state)]
+        return Suspect(self._named(self._first(numbers[int(window)])), name, suspect, in_data=False)
+
+    def _named(self, first: int) -> str:
+        episode = next(one for one in self._data.episodes if one.start <= first < one.stop)
+        return f"window from row {first - episode.start} of episode {episode.name}"
