@@ -1,7 +1,8 @@
 """Learning curves of a training run: errors, returns, successes and lengths over its steps.
 
 The data is the curves and the summary that the stage `model` publishes. Only reinforcement
-learning counts actions and events, in its training episodes.
+learning counts actions and events, in its training episodes. The portfolio that selected the model
+family of a task without `learn.model` has a table of its candidates.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,10 +13,10 @@ import numpy as np
 
 from kinemill.reports.charts import Band, Line, axis_label, line_chart, number
 from kinemill.reports.components import figure, legend, name_of, table
-from kinemill.store import Json, read_json
+from kinemill.store import Json, read_document, read_json
+from kinemill.task.portfolio import RESULTS, CandidateResult
 from kinemill.train.summary import ModelSummary
 from kinemill.train.warm_start import CURVES
-from kinemill.verify.portfolio_section import portfolio_section
 
 HEADING = '<h2 id="training">Training</h2>'
 MOST = 12  # most charts of actions, and of events
@@ -42,6 +43,16 @@ _UNITS = {"return": "mean of episodes", "success": "share of episodes", "length"
 _STEPS = "training steps"
 _ACTION, _EVENT = "episodes/action/", "episodes/event/"
 _INNER = ("learner/", "lr", "horizon")  # prefixes of the algorithm's own curves, shown last
+
+PORTFOLIO = (
+    "The task does not set a model, so model families were compared by rollouts over the "
+    "validation split. Errors are in standard deviations of the training split. The score is their "
+    "geometric mean; smaller is better. The first line was selected. Candidates that are worse "
+    "than a simple reference at a horizon come later, and of equal candidates the one with fewer "
+    "parameters comes first. Round 0 is fitted in closed form. “New recordings” is the error at "
+    "the last horizon on whole recordings that were not used in the fit; if it was measured, it "
+    "decides between the finalists."
+)
 
 Points = Sequence[tuple[int, float]]
 Curves = Mapping[str, Points]
@@ -177,3 +188,40 @@ def _numbers(points: Points, best: int) -> tuple[float, ...]:
     values = [value for _, value in points]
     at = [value for step, value in points if step <= best][-1:] or values[:1]
     return values[0], at[0], values[-1], min(values), max(values)
+
+
+def portfolio_section(model: Path) -> str:
+    """Return a table of all candidates as HTML, the best first; empty if there was no portfolio.
+
+    Args:
+        model: folder of a trained model.
+    """
+    path = model / RESULTS
+    if not path.is_file():
+        return ""
+    results = read_document(path, list[CandidateResult])
+    horizons = next((list(one.errors) for one in results if one.errors), [])
+    names = ["1 step" if steps == 1 else f"{steps} steps" for steps in horizons]
+    head = ["family", "round", "score", *names, "free run", "new recordings", "parameters"]
+    head += ["steps", "time, s"]
+    rows = [_candidate_row(one, horizons) for one in results]
+    return f"<h3>Model families</h3><p>{PORTFOLIO}</p>{table(head, rows, 1)}"
+
+
+def _candidate_row(result: CandidateResult, horizons: list[int]) -> list[str]:
+    if result.failure:
+        return [result.name, str(result.round), escape(result.failure), *[""] * (len(horizons) + 5)]
+    errors = [(result.errors or {}).get(steps) for steps in horizons]
+    return [
+        result.name,
+        str(result.round),
+        *(_format_error(value) for value in (result.score, *errors, result.free_run)),
+        "" if result.new_recordings is None else _format_error(result.new_recordings),
+        f"{result.parameters:,}",
+        f"{result.steps:,}",
+        f"{result.seconds:.1f}",
+    ]
+
+
+def _format_error(value: float | None) -> str:
+    return "not finite" if value is None else number(value)

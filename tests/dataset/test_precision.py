@@ -18,9 +18,9 @@ from kinemill.validate import stage as validate
 from kinemill.validate.dry_run import dry_run
 from kinemill.verify.accuracy import evaluate
 from kinemill.verify.references import StepPredictor
-from kinemill.verify.references.batch_predictor import single
 from kinemill.verify.references.ridge import fit_groups, make_step
 from kinemill.verify.references.specs import specs_of
+from kinemill.verify.references.step_predictor import single
 
 NAMES = ("a.csv", "b.csv", "val.csv", "test.csv")
 

@@ -8,11 +8,12 @@ import pytest
 
 from kinemill.environments.card import make_card
 from kinemill.reports.charts import Line, line_chart
-from kinemill.store import open_ref
+from kinemill.store import open_ref, publish_document
 from kinemill.task.document import Task
+from kinemill.task.portfolio import RESULTS, CandidateResult
 from kinemill.task.protocols import NullReporter
 from kinemill.train import stage as train
-from kinemill.verify.learning_curves import HEADING, training_section
+from kinemill.verify.learning_curves import HEADING, portfolio_section, training_section
 
 
 def trained(folder, curves, **summary):
@@ -119,3 +120,21 @@ def test_the_last_number_under_a_chart_is_not_cut_off():
     for x, anchor, text in result:
         right = float(x) + (0.0 if anchor == "end" else 3.5 * len(text))
         assert right <= 340
+
+
+BEST = CandidateResult("arx", "arx", 0, 0, 12, 0.2, 0.0, {1: 0.01, 25: 0.2}, 0.3, 0.08)
+WORSE = CandidateResult("mlp", "mlp", 1, 400, 9000, 8.0, 0.02, {1: 0.02, 25: None}, None, None)
+FAILED = CandidateResult("gru", "gru", 1, failure="no episode has <500> steps")
+
+
+def test_candidates_are_listed_in_the_order_of_the_selection_with_failures(tmp_path):
+    publish_document(tmp_path / RESULTS, [BEST, WORSE, FAILED])
+    html = portfolio_section(tmp_path)
+    locations = [html.index(f">{name}<") for name in ("arx", "mlp", "gru")]
+    assert locations == sorted(locations)
+    for text in ("25 steps", "not finite", "0.08", "9,000", "no episode has &lt;500&gt; steps"):
+        assert text in html
+
+
+def test_a_model_without_a_portfolio_has_no_section(tmp_path):
+    assert portfolio_section(tmp_path) == ""

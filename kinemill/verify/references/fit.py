@@ -141,7 +141,7 @@ def _made(spec: Spec, scope: Scope, selected: tuple[float, Fitted], *, lasts: bo
 
     from kinemill.train.data import make_windows
     from kinemill.train.readout import fit_readout
-    from kinemill.verify.references.batch_predictor import single
+    from kinemill.verify.references.step_predictor import single
 
     error, fitted = selected
     step, own = single(make_step(spec, scope.dataset, fitted), fitted.solution), None

@@ -150,7 +150,7 @@ def _finite(groups: Sequence[_Group]) -> list[Candidate]:
 
 
 def _group(spec: Spec, dataset: PackedDataset, ground: Ground, fitted: list[Fitted]) -> _Group:
-    from kinemill.verify.references.batch_predictor import stacked
+    from kinemill.verify.references.step_predictor import stacked
 
     step = make_step(spec, dataset, fitted[0])
     predictor = StepPredictor(stacked(step, [one.solution for one in fitted]))
