@@ -20,13 +20,13 @@ from kinemill.register.gate.inputs import (
     Paired,
     RowOverlap,
 )
-from kinemill.register.gate.output_comparisons import output_comparisons
 from kinemill.register.gate.paired_rollouts import (
     SPLIT,
     RolledOut,
     error_of,
     errors_of,
     is_same_model,
+    output_comparisons,
     pair,
     roll_out,
 )
