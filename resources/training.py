@@ -10,6 +10,7 @@ from kinemill.errors import TrainingFailed
 from kinemill.store import Artifact, ArtifactRef, publish_json, read_json, summary_of
 from kinemill.store.home import Home
 from kinemill.task.protocols import WarmStart
+from kinemill.train import TrainingJob
 from kinemill_dagster.resources.compute import COMPUTE
 from kinemill_dagster.resources.tags import RESUME
 from kinemill_dagster.resources.task_resource import TaskResource
@@ -31,23 +32,21 @@ def train_elsewhere(
         BadInput: The run must resume a training, whose settings or data differ.
     """
     from kinemill.tracking import lock
-    from kinemill.train import check_resume, find_model
 
-    start = start_of(resource)
-    data = (dataset, training_set, start)
+    task, home = resource.task, resource.home
+    training = TrainingJob(task, home, dataset, training_set, start_of(resource))
     if RESUME in context.run.tags:
-        check_resume(resource.task, resource.home, (dataset, training_set), start, _begun(resource))
-    if cached := find_model(resource.task, resource.home, *data):
-        return _link_cached(context, resource, cached, *data)
-    name = f"train/{resource.task.name}/{_folder(resource, *data).name}"
+        training.check_resume(_begun(resource))
+    if cached := training.find_model():
+        return _link_cached(context, resource, training, cached)
     # Two processes would write the same checkpoints: the second waits, then uses the cached model.
-    with lock(resource.home, name, context.log.info):
-        if cached := find_model(resource.task, resource.home, *data):
-            return _link_cached(context, resource, cached, *data)
-        job = write_job(resource, *data, dagster_run=context.run.run_id)
-        _note(context, resource, read_json(job)["tracked"]["run_id"], *data)
+    with lock(home, f"train/{task.name}/{training.folder.name}", context.log.info):
+        if cached := training.find_model():
+            return _link_cached(context, resource, training, cached)
+        job = write_job(training, dagster_run=context.run.run_id)
+        _note(context, training, read_json(job)["tracked"]["run_id"])
         _train(context, resource, job)
-        trained = find_model(resource.task, resource.home, *data)
+        trained = training.find_model()
     if trained is None:
         raise TrainingFailed(job, "the training process succeeded but published no model")
     if not _run_file(resource, trained.ref).is_file():  # recorded on another machine
@@ -64,35 +63,22 @@ def _begun(resource: TaskResource) -> list[str]:
 def _link_cached(
     context: dg.AssetExecutionContext,
     resource: TaskResource,
+    training: TrainingJob,
     cached: Artifact,
-    dataset: ArtifactRef,
-    training_set: ArtifactRef,
-    start: WarmStart | None,
 ) -> Artifact:
     """Link a cached model and its training to this run, and return the model."""
-    _note(context, resource, tracked_run(resource, cached.ref), dataset, training_set, start)
+    _note(context, training, tracked_run(resource, cached.ref))
     return cached
 
 
-def _note(
-    context: dg.AssetExecutionContext,
-    resource: TaskResource,
-    mlflow_run: str | None,
-    dataset: ArtifactRef,
-    training_set: ArtifactRef,
-    start: WarmStart | None,
-) -> None:
+def _note(context: dg.AssetExecutionContext, training: TrainingJob, mlflow_run: str | None) -> None:
     """Store the folder and MLflow run of this run's training."""
     from kinemill.tracking.run_links import TrainingLink, note_training
-    from kinemill.train import job_folder
 
-    folder = job_folder(resource.task, resource.home, dataset, training_set, start)
-    where = folder.relative_to(resource.home.root).as_posix()
-    note_training(
-        resource.home,
-        context.run.run_id,
-        TrainingLink(where, resource.task.learn.steps, mlflow_run),
-    )
+    home = training.home
+    where = training.folder.relative_to(home.root).as_posix()
+    link = TrainingLink(where, training.task.learn.steps, mlflow_run)
+    note_training(home, context.run.run_id, link)
 
 
 def _train(context: dg.AssetExecutionContext, resource: TaskResource, job: Path) -> None:
@@ -122,44 +108,33 @@ def start_of(resource: TaskResource) -> WarmStart | None:
     return register.start_of(resource.task, resource.home)
 
 
-def write_job(
-    resource: TaskResource,
-    dataset: ArtifactRef,
-    training_set: ArtifactRef,
-    start: WarmStart | None = None,
-    *,
-    dagster_run: str,
-) -> Path:
+def write_job(training: TrainingJob, *, dagster_run: str) -> Path:
     """Start the MLflow run, write the job file of the training process, and return it."""
     from kinemill.tracking import end_orphans, log_dataset, open_tracking, start_run
     from kinemill.tracking.run_links import DAGSTER_RUN
 
-    end_orphans(resource.home)  # runs of trainings with killed processes
-    folder = _folder(resource, dataset, training_set, start)
-    settings = {"task": resource.task.name, "dt": resource.task.dt}
+    home, task, dataset = training.home, training.task, training.dataset
+    end_orphans(home)  # runs of trainings with killed processes
+    key, learn = training.folder.name, task.learn
     tags = {DAGSTER_RUN: dagster_run}
     if pages := os.environ.get("KINEMILL_DAGSTER_URL"):  # served by `kinemill ui`
-        history = f"[versions of {resource.task.name}]({pages}/kinemill/tasks/{resource.task.name})"
+        history = f"[versions of {task.name}]({pages}/kinemill/tasks/{task.name})"
         tags["mlflow.note.content"] = f"[Run in Dagster]({pages}/runs/{dagster_run}), {history}"
-    key, learn = folder.name, resource.task.learn
     model = getattr(learn, "model", learn)
     kind = model.type if model else "portfolio"
-    name = f"{resource.task.name} {kind}, seed {learn.seed}, data {dataset.digest[:8]}"
-    run = start_run(resource.home, resource.task.name, key, params=settings, tags=tags, name=name)
-    summary = summary_of(resource.home, dataset)
-    client = open_tracking(resource.home).client
-    log_dataset(client, run, resource.task.name, dataset.digest, summary)
+    name = f"{task.name} {kind}, seed {learn.seed}, data {dataset.digest[:8]}"
+    params = {"task": task.name, "dt": task.dt}
+    run = start_run(home, task.name, key, params=params, tags=tags, name=name)
+    tracking = open_tracking(home)
+    log_dataset(tracking.client, run, task.name, dataset.digest, summary_of(home, dataset))
     job = {
-        "task": resource.task.model_dump(mode="json", by_alias=True),
-        "home": str(resource.home.root),
-        "dataset": dataset.to_json(),
-        "training_set": training_set.to_json(),
-        "start": start.to_json() if start else None,
-        "tracked": {"run_id": run, "experiment": _experiment(resource)},
-        "tracked_models": str(_tracked_models(resource)),
+        **training.to_json(),
+        "tracked": {"run_id": run, "experiment": tracking.experiment(task.name)},
+        "tracked_models": str(models_folder(home, task.name)),
     }
-    publish_json(folder / _JOB, job)
-    return folder / _JOB
+    path = home.dagster / "trainings" / task.name / key / _JOB
+    publish_json(path, job)
+    return path
 
 
 def tracked_run(resource: TaskResource, model: ArtifactRef) -> str | None:
@@ -211,28 +186,12 @@ def models_folder(home: Home, task: str) -> Path:
     return home.dagster / "trainings" / task / "models"
 
 
-def _folder(
-    resource: TaskResource, dataset: ArtifactRef, training_set: ArtifactRef, start: WarmStart | None
-) -> Path:
-    from kinemill.train import job_folder
-
-    key = job_folder(resource.task, resource.home, dataset, training_set, start).name
-    return resource.home.dagster / "trainings" / resource.task.name / key
-
-
-def _experiment(resource: TaskResource) -> str:
-    from kinemill.tracking import open_tracking
-
-    return open_tracking(resource.home).experiment(resource.task.name)
-
-
 def _end_run(resource: TaskResource, run: str) -> None:
     """Mark the MLflow run of a dead training process as KILLED."""
     from kinemill.tracking import end_orphans, open_tracking
 
     end_orphans(resource.home)
     client = open_tracking(resource.home).client
-    if (
-        client.get_run(run).info.status == "RUNNING"
-    ):  # the process died before it became the owner of the run
+    # Still running: the process died before it became the owner of the run.
+    if client.get_run(run).info.status == "RUNNING":
         client.set_terminated(run, "KILLED")

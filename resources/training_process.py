@@ -15,10 +15,7 @@ from dagster_pipes import PipesContext, open_dagster_pipes
 from kinemill.errors import Diverged, ProcessLost, Unreachable
 from kinemill.failures import as_known_failure, report
 from kinemill.process import exit_with_parent, tune_process
-from kinemill.store import ArtifactRef, Json, publish_json, read_json
-from kinemill.store.home import Home
-from kinemill.task import Task
-from kinemill.task.protocols import WarmStart
+from kinemill.store import Json, publish_json, read_json
 
 
 class Lines:
@@ -39,40 +36,27 @@ class Lines:
             self._pipes.log.info(f"{stage} {done}/{total} {note}")
 
 
-def _parse_job(job: Json) -> tuple[Task, Home, ArtifactRef, ArtifactRef, WarmStart | None]:
-    """Return task, home, dataset, training set, and start model."""
-    from kinemill.task.protocols import WarmStart
-
-    return (
-        Task.model_validate(job["task"]),
-        Home(Path(job["home"])),
-        ArtifactRef.from_json(job["dataset"]),
-        ArtifactRef.from_json(job["training_set"]),
-        WarmStart(**job["start"]) if job["start"] else None,
-    )
-
-
 def assist(job: Json) -> None:
     """Train as a process of rank 1 or higher, without logging."""
-    from kinemill.train import join_training
+    from kinemill.train import TrainingJob
     from kinemill.train.ddp import joined
 
-    task, home, *data, start = _parse_job(job)
-    with joined(task.learn.device):
-        join_training(task, home, (data[0], data[1]), start)
+    training = TrainingJob.from_json(job)
+    with joined(training.task.learn.device):
+        training.join()
 
 
 def work(job: Json, pipes: PipesContext) -> None:
     """Run the training of the job file."""
     from kinemill.tracking import MlflowTracker
-    from kinemill.train import stage as train
+    from kinemill.train import TrainingJob
     from kinemill.train.ddp import joined
 
-    task, home, dataset, training_set, start = _parse_job(job)
-    tracker = MlflowTracker(home, job["tracked"]["run_id"])
+    training = TrainingJob.from_json(job)
+    tracker = MlflowTracker(training.home, job["tracked"]["run_id"])
     try:
-        with joined(task.learn.device):
-            model = train.run(task, home, dataset, training_set, (tracker, Lines(pipes)), start)
+        with joined(training.task.learn.device):
+            model = training.run((tracker, Lines(pipes)))
     except BaseException:
         tracker.end("FAILED")
         raise

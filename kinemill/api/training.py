@@ -22,7 +22,7 @@ from kinemill.store import Artifact, ArtifactRef, read_json
 from kinemill.store.home import Home
 from kinemill.store.locks import in_use
 from kinemill.task import Task, load_task, make_task, remember_task
-from kinemill.task.protocols import Tracker, WarmStart
+from kinemill.task.protocols import Tracker
 
 if TYPE_CHECKING:
     import polars as pl
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from kinemill.environments.evaluation import Trials
     from kinemill.reports.picture import Picture
     from kinemill.tracking import MlflowTracker
+    from kinemill.train import TrainingJob
     from kinemill.train.summary import ModelSummary
 
 TaskLike = Task | str | Path | Mapping[str, object]
@@ -279,42 +280,31 @@ def _fit(
     """Return the trained model, cached or trained here."""
     from kinemill.register.warm_start import start_of
     from kinemill.store.locks import lock
-    from kinemill.train import find_model, job_folder
-    from kinemill.train import stage as training
+    from kinemill.train import TrainingJob
 
     start = start_of(task, home) if task.learn.start_from is not None else None
-    folder = job_folder(task, home, *data, start)
+    job = TrainingJob(task, home, *data, start)
     # The same lock as in Dagster: two processes would write the same checkpoints.
-    with lock(home, f"train/{task.name}/{folder.name}", report.log_message):
-        if cached := find_model(task, home, *data, start):
+    with lock(home, f"train/{task.name}/{job.folder.name}", report.log_message):
+        if cached := job.find_model():
             return cached
-        if not track:
-            return training.run(task, home, *data, (report, report), start)
-        return _tracked_fit(task, home, data, report, start)
+        return _tracked_fit(job, report) if track else job.run((report, report))
 
 
-def _tracked_fit(
-    task: Task,
-    home: Home,
-    data: tuple[ArtifactRef, ArtifactRef],
-    report: Reporter,
-    start: WarmStart | None,
-) -> Artifact:
+def _tracked_fit(job: "TrainingJob", report: Reporter) -> Artifact:
     """Train with an MLflow run; registration finds it by the digest of the model."""
     from kinemill.register import tags
     from kinemill.store import summary_of
     from kinemill.tracking import log_dataset, open_tracking, start_run
-    from kinemill.train import job_folder
-    from kinemill.train import stage as training
 
-    key = job_folder(task, home, *data, start).name
+    task, home = job.task, job.home
     settings = {"task": task.name, "dt": task.dt}
-    run_id = start_run(home, task.name, key, params=settings)
+    run_id = start_run(home, task.name, job.folder.name, params=settings)
     client = open_tracking(home).client
-    log_dataset(client, run_id, task.name, data[0].digest, summary_of(home, data[0]))
+    log_dataset(client, run_id, task.name, job.dataset.digest, summary_of(home, job.dataset))
     tracker = live_tracker(home, run_id, report)
     try:
-        model = training.run(task, home, *data, (tracker, report), start)
+        model = job.run((tracker, report))
     except BaseException:
         tracker.end("FAILED")
         raise

@@ -6,14 +6,7 @@ training. A model is trained again when the dataset, the training set, or the ta
 changes.
 """
 
-from kinemill.train.jobs import check_resume, find_model, job_folder, join_training
+from kinemill.train.jobs import TrainingJob
 from kinemill.train.warm_start import load_model, start_in
 
-__all__ = [
-    "check_resume",
-    "find_model",
-    "job_folder",
-    "join_training",
-    "load_model",
-    "start_in",
-]
+__all__ = ["TrainingJob", "load_model", "start_in"]

@@ -16,8 +16,7 @@ from kinemill.store import Artifact, publish_json
 from kinemill.task.document import Task
 from kinemill.task.protocols import NullReporter, Progress, Tracker
 from kinemill.tracking import MlflowTracker, Status, lock, start_run
-from kinemill.train import find_model, job_folder
-from kinemill.train import stage as train
+from kinemill.train import TrainingJob
 from kinemill.train.summary import ModelSummary
 from kinemill.tune.evaluation import evaluate
 from kinemill.tune.search import Search
@@ -171,18 +170,18 @@ def _model(
     home, dataset = search.home, search.dataset
     training_set = augment.run(task, home, dataset).ref if task.learn.from_logs else dataset
     bounds.check()
-    folder = job_folder(task, home, dataset, training_set, search.start)
+    job = TrainingJob(task, home, dataset, training_set, search.start)
     listeners[0].log_params({"augment": [item.type for item in task.augment]})
     # The same lock as in the pipeline: both would write the same checkpoints.
-    with lock(home, f"train/{task.name}/{folder.name}", listeners[1].log_message):
-        if cached := find_model(task, home, dataset, training_set, search.start):
+    with lock(home, f"train/{task.name}/{job.folder.name}", listeners[1].log_message):
+        if cached := job.find_model():
             return cached
         last = task.learn.total_steps if search.prunes else None
         watch = Watch(listeners[0], trial, bounds, last)
         try:
-            return train.run(task, home, dataset, training_set, (watch, listeners[1]), search.start)
+            return job.run((watch, listeners[1]))
         except (Pruned, TrainingFailed):
-            shutil.rmtree(folder, ignore_errors=True)  # a pruned training is not resumed
+            shutil.rmtree(job.folder, ignore_errors=True)  # a pruned training is not resumed
             raise
 
 

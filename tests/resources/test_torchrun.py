@@ -11,10 +11,9 @@ import psutil
 import pytest
 from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 
-from kinemill.train import find_model, job_folder, load_model
+from kinemill.train import TrainingJob, load_model
 from kinemill.train.checkpoint import checkpoints
 from kinemill.train.policy_runner import as_policy
-from kinemill_dagster.resources.task_resource import TaskResource
 from kinemill_dagster.resources.torchrun_job import report_failures
 from kinemill_dagster.resources.training import write_job
 from tests.train.cloning import demonstrations, policy_task
@@ -81,9 +80,9 @@ def wait_for(find, seconds=90):
 def test_a_lost_process_fails_the_training_at_once_and_a_retry_goes_on(tracked_home, packed):  # noqa: F811
     settings = {"steps": 600, "save_every": 10, "eval_every": 200, "patience": None}
     task = by_torchrun(pendulum_task(**settings))
-    ref, server = publish(tracked_home, packed), TaskResource(task, tracked_home)
-    job = write_job(server, ref, ref, dagster_run="of a test")
-    runs = job_folder(task, tracked_home, ref, ref)
+    ref = publish(tracked_home, packed)
+    training = TrainingJob(task, tracked_home, ref, ref)
+    job, runs = write_job(training, dagster_run="of a test"), training.folder
 
     agent = start(job)
     workers = wait_for(lambda: workers_of(agent) if checkpoints(runs) else None)
@@ -106,7 +105,7 @@ def test_a_lost_process_fails_the_training_at_once_and_a_retry_goes_on(tracked_h
     agent = start(job)
     out, _ = agent.communicate(timeout=300)
     assert agent.returncode == 0, out
-    model = find_model(task, tracked_home, ref, ref)
+    model = training.find_model()
     assert model is not None
     assert model.summary["steps"] == 600
 
@@ -114,11 +113,12 @@ def test_a_lost_process_fails_the_training_at_once_and_a_retry_goes_on(tracked_h
 @pytest.mark.slow
 def test_a_policy_is_cloned_by_two_processes(tracked_home):
     task = by_torchrun(policy_task(steps=60, batch_size=33, patience=None, seq_len=3))
-    ref, server = publish(tracked_home, demonstrations().packed), TaskResource(task, tracked_home)
-    agent = start(write_job(server, ref, ref, dagster_run="of a test"))
+    ref = publish(tracked_home, demonstrations().packed)
+    training = TrainingJob(task, tracked_home, ref, ref)
+    agent = start(write_job(training, dagster_run="of a test"))
     out, _ = agent.communicate(timeout=300)
     assert agent.returncode == 0, out
-    model = find_model(task, tracked_home, ref, ref)
+    model = training.find_model()
     assert model is not None
     assert model.summary["steps"] == 60
     policy = as_policy(load_model(tracked_home.root / model.ref.path))

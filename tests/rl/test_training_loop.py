@@ -16,7 +16,7 @@ from kinemill.store import open_ref
 from kinemill.task.document import Task
 from kinemill.task.protocols import NullReporter
 from kinemill.task.reinforcement import ALGORITHMS
-from kinemill.train import check_resume, load_model, start_in
+from kinemill.train import TrainingJob, load_model, start_in
 from kinemill.train import stage as train
 from kinemill.train.checkpoint import pack_tensors
 
@@ -231,13 +231,13 @@ def test_weights_alone_are_nothing_to_resume_and_other_settings_neither(home):
     card = make_card(task, home)
     published(rl_task(steps=64), home)
     with pytest.raises(BadInput, match="no training of point was interrupted after a checkpoint"):
-        check_resume(task, home, (card.ref, card.ref))
+        TrainingJob(task, home, card.ref, card.ref).check_resume()
     with pytest.raises(KeyboardInterrupt):
         published(task, home, Dies(160))
-    check_resume(task, home, (card.ref, card.ref))
+    TrainingJob(task, home, card.ref, card.ref).check_resume()
     other = rl_task(optimizer={"type": "adam", "lr": 0.5})
     with pytest.raises(BadInput, match=r"learn\.optimizer\.lr: 0\.0003 -> 0\.5"):
-        check_resume(other, home, (card.ref, card.ref))
+        TrainingJob(other, home, card.ref, card.ref).check_resume()
 
 
 @pytest.mark.parametrize(

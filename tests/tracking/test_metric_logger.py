@@ -208,16 +208,13 @@ def test_mlflow_shows_the_whole_curve_of_a_training_that_went_on(task, folder, t
 def test_switching_trackers_is_no_other_training(task):
     from kinemill.store import ArtifactRef
     from kinemill.store.home import Home
-    from kinemill.train import job_folder
+    from kinemill.train import TrainingJob
 
     def key(track):
         tracked = task.model_copy(update={"track": track})
-        return job_folder(
-            tracked,
-            Home(task.path.parent),
-            ArtifactRef("a", "1" * 64),
-            ArtifactRef("b", "2" * 64),
-        )
+        return TrainingJob(
+            tracked, Home(task.path.parent), ArtifactRef("a", "1" * 64), ArtifactRef("b", "2" * 64)
+        ).folder
 
     assert key([]) == key([TRACKERS["tensorboard"](type="tensorboard")])
 

@@ -13,7 +13,7 @@ from kinemill.errors import BadInput
 from kinemill.store.provenance import code, git_commit
 from kinemill.task import load_task
 from kinemill.task.protocols import NullReporter
-from kinemill.train import job_folder
+from kinemill.train import TrainingJob
 from kinemill.train import stage as train
 from kinemill.train.eval_callback import TorchSimulator, load_callback
 from kinemill.train.loop import fit
@@ -161,7 +161,7 @@ def test_a_run_writes_down_its_whole_configuration(home, packed, hook):
     task = pendulum_task(steps=20, accumulate=2, ema=0.9, eval_callback=f"{hook}:swings")
     ref, recorder = publish(home, packed), Recorder()
     train.run(task, home, ref, ref, (recorder, recorder))
-    text = (job_folder(task, home, ref, ref) / CONFIG).read_text()
+    text = (TrainingJob(task, home, ref, ref).folder / CONFIG).read_text()
     assert recorder.texts == {"config": text}
     result = yaml.safe_load(text)
     # All of the task, its defaults too, so that it can be run again from this alone.
@@ -181,11 +181,11 @@ def test_a_run_writes_down_its_whole_configuration(home, packed, hook):
 
 def test_watching_trains_nothing_again(home, packed):
     ref = publish(home, packed)
-    plain = job_folder(pendulum_task(), home, ref, ref)
+    plain = TrainingJob(pendulum_task(), home, ref, ref).folder
     for bystander in ({"eval_callback": "math:sin"}, {"halve_batch": True}):
-        assert job_folder(pendulum_task(**bystander), home, ref, ref) == plain
+        assert TrainingJob(pendulum_task(**bystander), home, ref, ref).folder == plain
     for changed in ({"ema": 0.9}, {"accumulate": 2}, {"amp": "bf16"}, {"deterministic": True}):
-        assert job_folder(pendulum_task(**changed), home, ref, ref) != plain
+        assert TrainingJob(pendulum_task(**changed), home, ref, ref).folder != plain
 
 
 def test_the_commit_is_that_of_the_checkout(monkeypatch, tmp_path):

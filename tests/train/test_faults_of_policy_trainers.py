@@ -20,7 +20,7 @@ from kinemill.runtime import load
 from kinemill.task import load_task
 from kinemill.task.document import Task
 from kinemill.task.protocols import NullReporter
-from kinemill.train import check_resume
+from kinemill.train import TrainingJob
 from kinemill.train.checkpoint import read_checkpoint
 from kinemill.train.demonstrations import Demonstrations
 from kinemill.train.loop import fit
@@ -142,7 +142,7 @@ def test_weights_alone_that_are_called_a_resume(tmp_path, home):
     assert any(not torch.equal(module.state_dict()[name], value) for name, value in whole.items())
     dataset = publish(home, demonstrations().packed)
     with pytest.raises(BadInput, match="no training of arm was interrupted after a checkpoint"):
-        check_resume(task, home, (dataset, dataset))
+        TrainingJob(task, home, dataset, dataset).check_resume()
 
 
 @pytest.mark.parametrize("ends", [None, 3])

@@ -10,7 +10,7 @@ from kinemill.task.protocols import NullReporter
 from kinemill.tracking.memory_warning import read_warning
 from kinemill.train import memory_watch
 from kinemill.train import stage as train
-from kinemill.train.jobs import job_folder
+from kinemill.train.jobs import TrainingJob
 from kinemill.train.memory_watch import MemoryWatch, system_metrics, watch_memory
 from tests.train.conftest import pendulum_task, publish
 
@@ -102,4 +102,4 @@ def test_a_training_logs_its_memory_but_its_curves_have_none(home, packed):
     assert "system/system_memory_usage_percentage" in names
     curves = json.loads((home.root / artifact.ref.path / "history.json").read_text())
     assert not any(name.startswith("system/") for name in curves)
-    assert job_folder(task, home, ref, ref).is_dir()
+    assert TrainingJob(task, home, ref, ref).folder.is_dir()

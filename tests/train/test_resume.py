@@ -5,7 +5,7 @@ import pytest
 from kinemill.errors import BadInput
 from kinemill.store import ArtifactRef
 from kinemill.task.protocols import NullReporter
-from kinemill.train import check_resume, job_folder
+from kinemill.train import TrainingJob
 from kinemill.train import stage as train
 from kinemill.train.checkpoint import checkpoints, step_of
 from kinemill.train.resume import changes, latest_unfinished
@@ -38,9 +38,9 @@ def stopped(home, packed):
 def test_the_same_settings_and_data_go_on(home, stopped):
     # What does not change the weights may change.
     task = pendulum_task(patience=None, log_every=5, save_every=10, keep={"every": 15})
-    check_resume(task, home, (stopped, stopped))
+    TrainingJob(task, home, stopped, stopped).check_resume()
     train.run(task, home, stopped, stopped, QUIET)
-    remaining = checkpoints(job_folder(task, home, stopped, stopped))
+    remaining = checkpoints(TrainingJob(task, home, stopped, stopped).folder)
     assert [step_of(position) for position in remaining] == [
         20,
         40,
@@ -48,13 +48,13 @@ def test_the_same_settings_and_data_go_on(home, stopped):
         60,
     ]  # these stay when it is over
     assert latest_unfinished(home, "pendulum") is None
-    check_resume(task, home, (stopped, stopped))  # it is over, and its model is known
+    TrainingJob(task, home, stopped, stopped).check_resume()  # it is over, and its model is known
 
 
 def test_other_settings_are_named_with_both_values(home, stopped):
     other = pendulum_task(patience=3, seed=1, model={"type": "gru", "hidden_size": 8})
     with pytest.raises(BadInput) as refused:
-        check_resume(other, home, (stopped, stopped))
+        TrainingJob(other, home, stopped, stopped).check_resume()
     messages = str(refused.value)
     assert "stopped after step 40" in messages
     for change in (
@@ -72,23 +72,23 @@ def test_other_settings_are_named_with_both_values(home, stopped):
 def test_other_data_is_named(home, stopped):
     data = (stopped, ArtifactRef(stopped.path, "f" * 64))
     with pytest.raises(BadInput, match=rf"training_set: {stopped.digest[:12]}\S* -> ffff"):
-        check_resume(pendulum_task(patience=None), home, data)
+        TrainingJob(pendulum_task(patience=None), home, *data).check_resume()
 
 
 def test_the_latest_of_several_counts_and_those_of_others_do_not(home, stopped):
     first, second = pendulum_task(patience=None), pendulum_task(patience=None, seed=7)
     interrupt(second, home, stopped)
-    check_resume(second, home, (stopped, stopped))
+    TrainingJob(second, home, stopped, stopped).check_resume()
     with pytest.raises(BadInput, match=r"learn\.seed: 7 -> 0"):
-        check_resume(first, home, (stopped, stopped))
-    mine = [job_folder(first, home, stopped, stopped).name]
-    check_resume(first, home, (stopped, stopped), among=mine)
+        TrainingJob(first, home, stopped, stopped).check_resume()
+    mine = [TrainingJob(first, home, stopped, stopped).folder.name]
+    TrainingJob(first, home, stopped, stopped).check_resume(among=mine)
 
 
 def test_nothing_to_go_on_with_is_an_error(home, packed):
     ref = publish(home, packed)
     with pytest.raises(BadInput, match="no training of pendulum was interrupted"):
-        check_resume(pendulum_task(), home, (ref, ref))
+        TrainingJob(pendulum_task(), home, ref, ref).check_resume()
 
 
 def test_changes_name_what_came_and_what_went():

@@ -5,7 +5,7 @@ import torch
 from kinemill.errors import BadInput, TrainingFailed
 from kinemill.task.protocols import NullReporter
 from kinemill.tracking.run_links import TrainingLink, total_steps
-from kinemill.train import find_model, job_folder, load_model
+from kinemill.train import TrainingJob, load_model
 from kinemill.train import stage as train
 from kinemill.train.batches import Batches
 from kinemill.train.checkpoint import read_checkpoint
@@ -72,8 +72,8 @@ def test_the_model_learns_the_pendulum_and_is_found_again(home, packed):
     errors = [value for _, value in watcher.metrics["validation/multi_step"]]
     # After 400 steps the error over 4 steps is far below that of the untrained network.
     assert errors[-1] < 0.25 * errors[0]
-    assert read_checkpoint(job_folder(task, home, ref, ref)) is None
-    again = find_model(task, home, ref, ref)
+    assert read_checkpoint(TrainingJob(task, home, ref, ref).folder) is None
+    again = TrainingJob(task, home, ref, ref).find_model()
     assert again is not None
     assert again.ref == artifact.ref
     step = load_model(home.root / artifact.ref.path)
@@ -86,18 +86,21 @@ def test_the_model_learns_the_pendulum_and_is_found_again(home, packed):
 def test_what_does_not_change_the_weights_does_not_change_the_key(home, packed):
     ref = publish(home, packed)
     one, other = pendulum_task(log_every=10), pendulum_task(log_every=5, device="cpu")
-    assert job_folder(one, home, ref, ref) == job_folder(other, home, ref, ref)
-    assert job_folder(one, home, ref, ref) != job_folder(pendulum_task(seed=1), home, ref, ref)
+    assert TrainingJob(one, home, ref, ref).folder == TrainingJob(other, home, ref, ref).folder
+    assert (
+        TrainingJob(one, home, ref, ref).folder
+        != TrainingJob(pendulum_task(seed=1), home, ref, ref).folder
+    )
 
 
 def test_another_way_to_the_weights_learns_models_of_its_kind_anew(home, packed, monkeypatch):
     ref = publish(home, packed)
     task = pendulum_task()
-    original = job_folder(task, home, ref, ref)
+    original = TrainingJob(task, home, ref, ref).folder
     monkeypatch.setattr("kinemill.rl.objective.Reinforcement.version", 99)
-    assert job_folder(task, home, ref, ref) == original
+    assert TrainingJob(task, home, ref, ref).folder == original
     monkeypatch.setattr("kinemill.train.objectives.dynamics.Dynamics.version", 99)
-    assert job_folder(task, home, ref, ref) != original
+    assert TrainingJob(task, home, ref, ref).folder != original
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_checkpoint(packed, tmp_path):
@@ -265,5 +268,5 @@ def test_epochs_train_as_many_steps_as_their_batches(home, packed):
     assert any(line.startswith("step 36/36: epoch 2.0/2, ") for line in watcher.said)
     same = train.run(pendulum_task(steps=36, patience=None), home, ref, ref, QUIET)
     assert same.summary["best"] == artifact.summary["best"]
-    link = TrainingLink(str(job_folder(task, home, ref, ref).relative_to(home.root)), None)
+    link = TrainingLink(str(TrainingJob(task, home, ref, ref).folder.relative_to(home.root)), None)
     assert total_steps(home, link) == 36

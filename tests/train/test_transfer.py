@@ -8,7 +8,7 @@ import torch
 
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.task.protocols import NullReporter
-from kinemill.train import find_model, job_folder, load_model, start_in
+from kinemill.train import TrainingJob, load_model, start_in
 from kinemill.train import stage as train
 from kinemill.train.loop import fit
 from tests.train.conftest import pendulum_task, publish
@@ -66,13 +66,16 @@ def test_the_key_holds_what_the_model_is_and_not_how_it_is_called(earlier, home)
     ref, start, _ = earlier
     one = pendulum_task(start_from="models:/pendulum@champion")
     other = pendulum_task(start_from="models:/pendulum/3")
-    folder = job_folder(one, home, ref, ref, start)
-    assert folder == job_folder(other, home, ref, ref, replace(start, address="models:/pendulum/3"))
-    assert folder != job_folder(one, home, ref, ref, replace(start, digest="another"))
-    assert folder != job_folder(pendulum_task(), home, ref, ref)
-    assert find_model(one, home, ref, ref, start) is None
+    folder = TrainingJob(one, home, ref, ref, start).folder
+    assert (
+        folder
+        == TrainingJob(other, home, ref, ref, replace(start, address="models:/pendulum/3")).folder
+    )
+    assert folder != TrainingJob(one, home, ref, ref, replace(start, digest="another")).folder
+    assert folder != TrainingJob(pendulum_task(), home, ref, ref).folder
+    assert TrainingJob(one, home, ref, ref, start).find_model() is None
     with pytest.raises(BadInput, match="was not resolved"):
-        job_folder(one, home, ref, ref)
+        TrainingJob(one, home, ref, ref).find_model()
 
 
 @pytest.mark.parametrize(

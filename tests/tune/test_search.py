@@ -16,7 +16,7 @@ from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.store.home import Home
 from kinemill.task import load_task, parse_overrides
 from kinemill.tracking import open_tracking
-from kinemill.train import find_model
+from kinemill.train import TrainingJob
 from kinemill.tune import best_of, describe, list_trials, tracked, write_best, write_report
 from kinemill.tune.evaluation import rollout_error
 from kinemill.tune.optuna_journal import Journal
@@ -77,7 +77,7 @@ def test_the_chain_finds_the_best_model_made(searched, pendulum):
     )
     task = pendulum(**best.settings)  # what `kinemill run --set @best.yaml` makes of the file
     training_set = augment.run(task, searched.home, searched.dataset).ref
-    assert find_model(task, searched.home, searched.dataset, training_set) is not None
+    assert TrainingJob(task, searched.home, searched.dataset, training_set).find_model() is not None
 
 
 def test_settings_leave_nothing_of_the_own_plug_in(search_of):
