@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any, TypeVar
 
-from kinemill.task.protocols import Progress
+from kinemill.task.protocols import NullReporter, Progress
 from kinemill.tracking.statistics import text_for
 from kinemill.tracking.throughput import Pace, Throttle, clock
 
@@ -44,8 +44,10 @@ class Update:
 ShowProgress = bool | Callable[[Update], object]
 
 
-class Reporter:
-    """A Progress and a Tracker that passes all reports to a callback.
+class Reporter(NullReporter):
+    """A Progress and a Tracker that passes messages, progress and metrics to a callback.
+
+    It ignores settings and texts: the caller has the task, and the texts are files of the training.
 
     Args:
         show: callback of each report.
@@ -65,15 +67,6 @@ class Reporter:
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         """Report metrics of a training step."""
         self._show(Update(metrics=dict(metrics), step=step))
-
-    def log_params(self, params: Mapping[str, object]) -> None:
-        """Ignore the settings: the caller has the task."""
-
-    def log_text(self, name: str, text: str) -> None:
-        """Ignore texts: the folder of the training has them."""
-
-    def flush(self) -> None:
-        """Do nothing."""
 
 
 def reporter(show: ShowProgress) -> Reporter:

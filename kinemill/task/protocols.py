@@ -65,6 +65,29 @@ class NullReporter:
         """Drop the progress."""
 
 
+class ForwardingTracker:
+    """A Tracker that forwards everything to another one, a base of those that add something."""
+
+    def __init__(self, tracker: Tracker) -> None:
+        self._tracker = tracker
+
+    def log_params(self, params: Mapping[str, object]) -> None:
+        """Forward the settings."""
+        self._tracker.log_params(params)
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
+        """Forward the metrics."""
+        self._tracker.log_metrics(metrics, step)
+
+    def log_text(self, name: str, text: str) -> None:
+        """Forward the text."""
+        self._tracker.log_text(name, text)
+
+    def flush(self) -> None:
+        """Flush the tracker."""
+        self._tracker.flush()
+
+
 class TorchModule(Protocol):
     """Protocol of `torch.nn.Module`, for code that does not import torch."""
 

@@ -5,13 +5,14 @@ entry points of the group `kinemill.tracking.trackers`.
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from kinemill.registry import Registry
 from kinemill.task.plugins import Plugin
+from kinemill.task.protocols import Tracker
 
 TRACKERS: "Registry[type[Track]]" = Registry("kinemill.tracking.trackers", "tracker")
 
@@ -33,24 +34,8 @@ class Training:
     log_message: Callable[[str], None]
 
 
-class Opened(Protocol):
+class Opened(Tracker, Protocol):
     """An open `Tracker`; a repeated step replaces its earlier values."""
-
-    def log_params(self, params: Mapping[str, object]) -> None:
-        """Record the settings once."""
-        ...
-
-    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Record metrics at a step; implementations may buffer."""
-        ...
-
-    def log_text(self, name: str, text: str) -> None:
-        """Record a text under a name such as `config`; a later text replaces it."""
-        ...
-
-    def flush(self) -> None:
-        """Write buffered records."""
-        ...
 
     def close(self, ended_well: bool) -> None:
         """Write buffered records and close; the last call."""

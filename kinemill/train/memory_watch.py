@@ -14,7 +14,7 @@ import torch
 
 from kinemill.store import publish_json
 from kinemill.store.machine import Memory, host_memory
-from kinemill.task.protocols import Progress, Tracker
+from kinemill.task.protocols import ForwardingTracker, Progress, Tracker
 from kinemill.tracking.memory_warning import FILE, MemoryWarning
 from kinemill.train.memory import gpu_memory
 
@@ -39,7 +39,7 @@ def memories_of(device: torch.device) -> list[Memory]:
     return [host_memory(), *([gpu_memory(device)] if device.type == "cuda" else [])]
 
 
-class MemoryWatch:
+class MemoryWatch(ForwardingTracker):
     """A Tracker that adds the memory in use, and warns once if the share in use exceeds `LIMIT`.
 
     Args:
@@ -56,13 +56,10 @@ class MemoryWatch:
         look: Callable[[], list[Memory]],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        super().__init__(listeners[0])
         self._folder, self._look, self._clock = folder, look, clock
-        self._tracker, self._progress = listeners
+        self._progress = listeners[1]
         self._is_reported, self._logged_at = False, -LOGGED
-
-    def log_params(self, params: Mapping[str, object]) -> None:
-        """Forward parameters."""
-        self._tracker.log_params(params)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         """Forward metrics, with the memory in use every 10 s."""
@@ -70,15 +67,7 @@ class MemoryWatch:
         if now - self._logged_at >= LOGGED:
             self._logged_at = now
             metrics = {**metrics, **system_metrics(self.check())}
-        self._tracker.log_metrics(metrics, step)
-
-    def log_text(self, name: str, text: str) -> None:
-        """Forward a text."""
-        self._tracker.log_text(name, text)
-
-    def flush(self) -> None:
-        """Flush the tracker."""
-        self._tracker.flush()
+        super().log_metrics(metrics, step)
 
     def check(self) -> list[Memory]:
         """Return the memories, and warn if one is nearly used up."""

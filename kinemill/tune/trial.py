@@ -14,7 +14,7 @@ from kinemill.augment import stage as augment
 from kinemill.errors import KinemillError, TrainingFailed
 from kinemill.store import Artifact, publish_json
 from kinemill.task.document import Task
-from kinemill.task.protocols import NullReporter, Progress, Tracker
+from kinemill.task.protocols import ForwardingTracker, NullReporter, Progress, Tracker
 from kinemill.tracking import MlflowTracker, Status, lock, start_run
 from kinemill.train import TrainingJob
 from kinemill.train.summary import ModelSummary
@@ -64,15 +64,12 @@ class Bounds:
             raise TimeIsUp
 
 
-class Watch:
+class Watch(ForwardingTracker):
     """A Tracker that forwards everything and stops a pruned training."""
 
     def __init__(self, tracker: Tracker, trial: Trial, bounds: Bounds, last: int | None) -> None:
-        self._tracker, self._trial, self._bounds, self._last = tracker, trial, bounds, last
-
-    def log_params(self, params: Mapping[str, object]) -> None:
-        """Forward parameters."""
-        self._tracker.log_params(params)
+        super().__init__(tracker)
+        self._trial, self._bounds, self._last = trial, bounds, last
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         """Forward metrics, report the validation error to Optuna, and stop if it prunes.
@@ -81,7 +78,7 @@ class Watch:
             Pruned: Optuna prunes the trial.
             TimeIsUp: The time limit has passed.
         """
-        self._tracker.log_metrics(metrics, step)
+        super().log_metrics(metrics, step)
         error = _intermediate_error(metrics)
         if error is not None and self._last is not None:
             self._trial.report(error, step)
@@ -89,14 +86,6 @@ class Watch:
             if not spared and self._trial.should_prune():
                 raise Pruned
         self._bounds.check()
-
-    def log_text(self, name: str, text: str) -> None:
-        """Forward a text."""
-        self._tracker.log_text(name, text)
-
-    def flush(self) -> None:
-        """Flush the tracker."""
-        self._tracker.flush()
 
 
 def _intermediate_error(metrics: Mapping[str, float]) -> float | None:
