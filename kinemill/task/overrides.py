@@ -30,7 +30,7 @@ from kinemill.task.plugins import (
     TRANSFORMS,
 )
 from kinemill.task.reinforcement import ALGORITHMS, RUNNERS
-from kinemill.task.search import RANGE, SELECT
+from kinemill.task.search import is_choice
 from kinemill.task.trackers import TRACKERS
 from kinemill.task.yaml import Document, Location, read_yaml, scalar
 
@@ -146,11 +146,6 @@ def apply(value: Json, changes: Json) -> list[str]:
     return merge.notes
 
 
-def _chooses(value: object) -> bool:
-    """Return whether a part of `tune.space` is a choice, which is one value."""
-    return isinstance(value, Mapping) and (SELECT in value or RANGE in value)
-
-
 @dataclass(frozen=True)
 class _Merge:
     """Merge of mappings.
@@ -184,7 +179,8 @@ class _Merge:
             self.notes.append(f"--set {path}.{key}: dropped {path}.{other}, which it replaces")
 
     def _merge_value(self, old: object, new: object, at: tuple[str, ...]) -> object:
-        if not isinstance(new, Mapping) or (at[:2] == _SPACE and (_chooses(old) or _chooses(new))):
+        has_choice = at[:2] == _SPACE and (is_choice(old) or is_choice(new))
+        if has_choice or not isinstance(new, Mapping):
             return copy.deepcopy(new)
         changes = cast(Mapping[Any, Any], new)
         if isinstance(old, list) and changes and all(str(key).isdecimal() for key in changes):

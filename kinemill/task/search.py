@@ -58,7 +58,7 @@ class Tune(Settings):
             items = enumerate(learn[SELECT])
             choices = {("space", "learn", SELECT, index): item for index, item in items}
         for where, item in choices.items():
-            if not isinstance(item, dict) or _is_choice(item):
+            if not isinstance(item, dict) or is_choice(item):
                 problems.append((where, "is not a mapping of keys of `learn`"))
             else:
                 what = "is fixed in a search: all trials must use the same data"
@@ -66,12 +66,13 @@ class Tune(Settings):
         return [*problems, *_malformed(self.space, ("space",))]
 
 
-def _is_choice(node: object) -> bool:
-    return isinstance(node, dict) and (SELECT in node or RANGE in node)
+def is_choice(node: object) -> bool:
+    """Return whether a part of `tune.space` is a choice, which is one value."""
+    return isinstance(node, Mapping) and (SELECT in node or RANGE in node)
 
 
 def _malformed(node: Any, at: Location) -> Iterator[Problem]:
-    if _is_choice(node):
+    if is_choice(node):
         wrong = _wrong_select(node) if SELECT in node else _wrong_range(node)
         if wrong:
             yield at, wrong
@@ -166,7 +167,7 @@ def select_values(space: Mapping[str, object], chooser: Chooser) -> Json:
     settings: dict[str, Any] = {}
 
     def walk(node: object, name: str) -> None:
-        if isinstance(node, dict) and not _is_choice(node) and node:
+        if isinstance(node, dict) and not is_choice(node) and node:
             for key in sorted(node, key=lambda one: one != "type"):  # it defines the other keys
                 walk(node[key], f"{name}.{key}" if name else key)
         else:
@@ -194,7 +195,7 @@ def _value(node: object, name: str, chooser: Chooser) -> Any:
 
 
 def _left_out(item: object, value: object) -> bool:
-    return _is_choice(item) and value is None
+    return is_choice(item) and value is None
 
 
 class FixedChooser:
