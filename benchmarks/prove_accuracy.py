@@ -24,7 +24,8 @@ from kinemill.ingest import stage as ingest
 from kinemill.store.home import Home
 from kinemill.task import load_task
 from kinemill.validate import stage as validate
-from kinemill.verify import Errors, evaluate
+from kinemill.verify.accuracy import evaluate
+from kinemill.verify.errors import Errors
 from kinemill.verify.references import fit_references
 
 DATA = ROOT.parent / "shared" / "data"

@@ -21,7 +21,7 @@ from kinemill.task import load_task
 from kinemill.task.protocols import NullReporter
 from kinemill.train import stage as train
 from kinemill.validate import stage as validate
-from kinemill.verify import evaluate
+from kinemill.verify.accuracy import evaluate
 from kinemill.verify.references import load_references, stage
 
 DATA = ROOT.parent / "shared" / "data" / "double_pendulum_sysid"

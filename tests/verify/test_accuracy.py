@@ -5,7 +5,7 @@ import pytest
 
 from kinemill.errors import BadInput
 from kinemill.runtime import wrapped
-from kinemill.verify import evaluate
+from kinemill.verify.accuracy import evaluate
 from kinemill.verify.references import Persistence
 from tests.verify.conftest import DT, pack, swing
 

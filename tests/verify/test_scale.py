@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kinemill.verify import evaluate
+from kinemill.verify.accuracy import evaluate
 from kinemill.verify.analysis import accuracy
 from kinemill.verify.references import Persistence
 from kinemill.verify.scale import stated_scale, training_scale, training_std
