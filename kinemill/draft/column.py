@@ -45,6 +45,11 @@ class Column:
         return self.guess.role or "state"
 
     @property
+    def full_name(self) -> str:
+        """Most descriptive name in the logs."""
+        return self.guess.label or self.guess.name
+
+    @property
     def reasons(self) -> list[str]:
         """The draft's conclusion and its evidence."""
         if self.guess.what == "unknown":

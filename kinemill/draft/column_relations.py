@@ -59,7 +59,7 @@ def find_quaternions(columns: list[Column]) -> list[Column]:
 
 def _one_vector(four: list[Column]) -> bool:
     """Return whether names differ in their last word only, which is an index or an axis."""
-    parts = [split_words(column.guess.label or column.guess.name) for column in four]
+    parts = [split_words(column.full_name) for column in four]
     if len({tuple(part[:-1]) for part in parts}) != 1 or not all(parts):
         return False
     last = [part[-1] for part in parts]
@@ -89,11 +89,11 @@ def name_targets(columns: list[Column]) -> list[Column]:
 
 
 def _target(action: Column, columns: list[Column]) -> Column:
-    name = [token for token in split_words(_full_name(action)) if token not in COMMAND | REFERENCE]
+    name = [token for token in split_words(action.full_name) if token not in COMMAND | REFERENCE]
     for other in columns:
         if (
             other.kind == "angle"
-            and split_words(_full_name(other)) == name
+            and split_words(other.full_name) == name
             and _is_near(action, other)
         ):
             note = f"guessed {other.unit}: a target of the position of that name"
@@ -105,10 +105,6 @@ def _target(action: Column, columns: list[Column]) -> Column:
                 notes=[*action.notes, note],
             )
     return action
-
-
-def _full_name(column: Column) -> str:
-    return column.guess.label or column.guess.name
 
 
 def _is_near(action: Column, position: Column) -> bool:

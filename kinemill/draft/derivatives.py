@@ -118,7 +118,7 @@ def _best(velocity: Column, positions: list[Column]) -> Relation | None:
 
 def _shared_words(one: Column, other: Column) -> int:
     """Return the number of words that two names share, such as the joint's."""
-    words = [set(split_words(item.guess.label or item.guess.name)) for item in (one, other)]
+    words = [set(split_words(item.full_name)) for item in (one, other)]
     return len((words[0] & words[1]) - POSITION - VELOCITY)
 
 
@@ -126,7 +126,7 @@ def _relation(velocity: Column, position: Column, least: float) -> Iterator[Rela
     """Yield how the velocity follows the position, if it does in enough windows."""
     logs = [log for log in velocity.samples if log in position.samples]
     named = velocity.guess.what == "velocity"
-    if named and position.guess.turning and STRAIGHT & set(split_words(_full_name(velocity))):
+    if named and position.guess.turning and STRAIGHT & set(split_words(velocity.full_name)):
         return
     logs = logs if named else logs[:MOST_LOGS]  # any two columns may be such a pair
     shared = [
@@ -246,13 +246,9 @@ def _notes(
         yield f"follows {relation.position}, not the position with its number: swapped columns?"
 
 
-def _full_name(column: Column) -> str:
-    return column.guess.label or column.guess.name
-
-
 def _unrelated(column: Column, columns: list[Column]) -> Column:
     positions = [item for item in columns if item.guess.what in {"position", "unknown"}]
-    straight = bool(STRAIGHT & set(split_words(column.guess.label or column.guess.name)))
+    straight = bool(STRAIGHT & set(split_words(column.full_name)))
     turning = not straight and any(
         item.kind == "angle" and item.guess.index == column.guess.index for item in positions
     )

@@ -64,7 +64,7 @@ def match_joints(columns: list[Column], robot: RobotFile) -> dict[str, JointLimi
 
 def _joint_of(column: Column, robot: RobotFile) -> JointLimits | None:
     """Return the joint of a column by its name; None if no joint or several have it."""
-    own = _essence(column.guess.label or column.guess.name)
+    own = _essence(column.full_name)
     named = [
         (joint, _essence(name))
         for joint in robot.joints.values()
