@@ -9,20 +9,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 
-import numpy as np
 import onnx
 
 from kinemill.errors import BadInput
 from kinemill.export.c99.codegen import functions, spelled
-from kinemill.export.c99.program import Ids, Program
+from kinemill.export.c99.program import Program
 from kinemill.export.c99.source import (
-    BARE,
     Source,
+    bare_prefix,
     comment,
     compile_graph,
     copied,
     guard,
     identifier,
+    number_inputs,
     require_stack,
 )
 from kinemill.runtime.policy_interface import ACTION, PolicyInterface
@@ -71,22 +71,15 @@ def read_policy(model: bytes) -> PolicyProgram:
             fix="run it with ONNX Runtime",
         )
     tensors = {name: shape for name, (shape, _) in shapes.items()}
-    tensors |= {item.name: item.shape for item in interface.carry}
-    inputs, start = dict[str, Ids](), 0
-    for name, shape in tensors.items():
-        size = int(np.prod(shape))
-        inputs[name] = np.arange(start, start + size).reshape(1, *shape)
-        start += size
-    made = {name for node in proto.graph.node for name in node.output}
-    guarded = f"{BARE}{ACTION}" in made
-    bare = BARE if guarded else ""
+    inputs = number_inputs(tensors | {item.name: item.shape for item in interface.carry})
+    bare = bare_prefix(proto.graph, ACTION)
     outputs = [f"{bare}{ACTION}", *(f"{bare}next_{item.name}" for item in interface.carry)]
     core = compile_graph(proto.graph, outputs, inputs)
     require_stack(core)
     sizes = {name: inputs[name].size for name in shapes}
     safe, servos = (json.loads(properties.get(name, "{}")) for name in ("safe_action", "servos"))
-    carried = start - sum(sizes.values())
-    return PolicyProgram(interface, sizes, carried, core, guarded, safe, servos)
+    carried = sum(one.size for one in inputs.values()) - sum(sizes.values())
+    return PolicyProgram(interface, sizes, carried, core, bool(bare), safe, servos)
 
 
 def generate_policy(model: bytes) -> Source:
@@ -99,14 +92,7 @@ def generate_policy(model: bytes) -> Source:
     """
     program = read_policy(model)
     name = identifier(program.interface.task)
-    return Source(
-        name,
-        _header(program, name),
-        _code(program, name),
-        weights=4 * program.core.numbers,
-        scratch=4 * program.core.elements,
-        multiplications=program.core.multiplications,
-    )
+    return Source.of(program.core, name, _header(program, name), _code(program, name))
 
 
 def _header(program: PolicyProgram, name: str) -> str:

@@ -46,6 +46,12 @@ class Source:
     scratch: int
     multiplications: int
 
+    @classmethod
+    def of(cls, core: Program, name: str, header: str, code: str) -> "Source":
+        """Return the source whose sizes are those of its program."""
+        sizes = 4 * core.numbers, 4 * core.elements, core.multiplications
+        return cls(name, header, code, *sizes)
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -89,9 +95,7 @@ def read(model: bytes) -> Parts:
             fix="run it with ONNX Runtime",
         )
     graph = proto.graph
-    made = {name for node in graph.node for name in node.output}
-    guarded = f"{BARE}next_state" in made
-    bare = BARE if guarded else ""
+    bare = bare_prefix(graph, "next_state")
     after = [f"{bare}next_{item.name}" for item in interface.carry]
     inputs = _input_ids(interface)
     core = compile_graph(graph, [f"{bare}next_state", *after], inputs)
@@ -101,8 +105,14 @@ def read(model: bytes) -> Parts:
         core,
         compile_graph(graph, after, inputs) if after else Program(_count(inputs)),
         compile_graph(graph, [f"{bare}{OUTPUTS}"], inputs) if interface.outputs else None,
-        guarded,
+        bool(bare),
     )
+
+
+def bare_prefix(graph: onnx.GraphProto, output: str) -> str:
+    """Return the prefix of the outputs before the guard, or "" if the graph has no guard."""
+    made = {name for node in graph.node for name in node.output}
+    return BARE if f"{BARE}{output}" in made else ""
 
 
 def require_stack(core: Program) -> None:
@@ -161,9 +171,13 @@ def _computed(program: Program, outputs: list[Ids]) -> Ids:
 
 def _input_ids(interface: Interface) -> dict[str, Ids]:
     """Number the inputs: state, carry, action, so that outputs are the front of the next inputs."""
-    shapes = {"state": (len(interface.states),)}
+    shapes: dict[str, tuple[int, ...]] = {"state": (len(interface.states),)}
     shapes |= {item.name: item.shape for item in interface.carry}
-    shapes["action"] = (len(interface.actions),)
+    return number_inputs({**shapes, "action": (len(interface.actions),)})
+
+
+def number_inputs(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Ids]:
+    """Return ids by input, from 0 on in this order, each with a leading batch of 1."""
     inputs, start = dict[str, Ids](), 0
     for name, shape in shapes.items():
         size = int(np.prod(shape))
@@ -190,14 +204,7 @@ def generate(model: bytes) -> Source:
     """
     parts = read(model)
     name = identifier(parts.interface.task)
-    return Source(
-        name,
-        _header(parts, name),
-        _code(parts, name),
-        weights=4 * parts.core.numbers,
-        scratch=4 * parts.core.elements,
-        multiplications=parts.core.multiplications,
-    )
+    return Source.of(parts.core, name, _header(parts, name), _code(parts, name))
 
 
 def identifier(task: str) -> str:
