@@ -233,14 +233,8 @@ def rebuild_catalog(
     from kinemill.maintenance.rebuild_catalog import rebuild_catalog as rebuild
     from kinemill.store.home import Home
 
-    summary = rebuild(Home.resolve(), source, at)
-    if as_json:
-        document(summary)
-        return
-    rows = [[task, line["recordings"], line["next"]] for task, line in summary["tasks"].items()]
-    table(f"catalog of {summary['home']}", ["task", "recordings", "next ingest"], rows)
-    if summary["previous"]:
-        notify(f"the previous catalog is in {summary['previous']}")
+    columns = {"recordings": "recordings", "next": "next ingest"}
+    _show_rebuilt("catalog", rebuild(Home.resolve(), source, at), columns, as_json=as_json)
 
 
 def rebuild_registry(as_json: JsonOption = False) -> None:
@@ -251,11 +245,16 @@ def rebuild_registry(as_json: JsonOption = False) -> None:
     from kinemill.register.rebuild import rebuild_registry as rebuild
     from kinemill.store.home import Home
 
-    summary = rebuild(Home.resolve())
+    columns = {"versions": "versions", "champion": "champion"}
+    _show_rebuilt("registry", rebuild(Home.resolve()), columns, as_json=as_json)
+
+
+def _show_rebuilt(what: str, summary: Json, columns: dict[str, str], *, as_json: bool) -> None:
+    """Print the tasks of a rebuilt part of the home; `columns` are headings by key."""
     if as_json:
         document(summary)
         return
-    rows = [[task, line["versions"], line["champion"]] for task, line in summary["tasks"].items()]
-    table(f"registry of {summary['home']}", ["task", "versions", "champion"], rows)
+    rows = [[task, *(line[key] for key in columns)] for task, line in summary["tasks"].items()]
+    table(f"{what} of {summary['home']}", ["task", *columns.values()], rows)
     if summary["backup"]:
-        notify(f"the previous database is in {summary['backup']}")
+        notify(f"the previous {what} is in {summary['backup']}")

@@ -31,7 +31,7 @@ def rebuild_catalog(home: Home, source: Path | None = None, at: str | None = Non
         at: prefix of the backup's time; None: the last backup.
 
     Returns:
-        Home, `previous` (the replaced file, or null), `made` (time of the backup, or null), and for
+        Home, `backup` (the replaced file, or null), `made` (time of the backup, or null), and for
         each task its `recordings` and the work of its `next` ingest.
 
     Raises:
@@ -41,7 +41,7 @@ def rebuild_catalog(home: Home, source: Path | None = None, at: str | None = Non
     names = sorted(path.name for path in home.store.glob("members/*") if path.is_dir())
     with unused(home), convert_disk_errors(home.root):
         made = _copy_aside(home, source, at) if source else None
-        previous = catalog.discard(home)
+        replaced = catalog.discard(home)
         fault_point("rebuild.discarded")
         if made:
             aside = home.root / ASIDE / home.catalog_db.name
@@ -53,7 +53,7 @@ def rebuild_catalog(home: Home, source: Path | None = None, at: str | None = Non
     tasks = {name: _refill(home, name) for name in names}
     return {
         "home": str(home.root),
-        "previous": str(previous) if previous else None,
+        "backup": str(replaced) if replaced else None,
         "made": made,
         "tasks": tasks,
     }

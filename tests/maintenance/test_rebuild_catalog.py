@@ -61,7 +61,7 @@ def test_a_rebuilt_catalog_is_the_same_and_the_next_ingest_reads_nothing(home, t
     episodes = validate.run(task, home, recordings).ref
     head_before = catalog.read_head(home, "drive")
     result = rebuild_catalog(home)
-    assert "catalog.db.before-" in result["previous"]
+    assert "catalog.db.before-" in result["backup"]
     after = catalog.read_head(home, "drive")
     assert (after.set, after.by, after.totals) == (
         head_before.set,
