@@ -11,7 +11,11 @@ from pathlib import Path
 import dagster as dg
 from pydantic import Field
 
-from kinemill.ingest.partitions import PartitionRecordings
+from kinemill.ingest.partitions import (
+    PartitionRecordings,
+    count_recordings,
+    recordings_by_partition,
+)
 from kinemill.ingest.report import IngestReport
 from kinemill.store import ArtifactRef, Json, summary_of
 from kinemill.task import Task
@@ -99,7 +103,6 @@ def _emit_partitions(
     context: dg.AssetExecutionContext, task: Task, key: str | None, report: IngestReport
 ) -> Events:
     """Yield the output of a run, and in a run of all partitions the other changed ones."""
-    from kinemill.ingest.partitions import count_recordings, recordings_by_partition
     from kinemill.ingest.snapshot import Snapshot
 
     home, recordings = get_task_resource(context).home, report.artifact.ref

@@ -12,7 +12,11 @@ from kinemill.store import Artifact, ArtifactRef, Json, open_ref
 from kinemill.task import Task
 from kinemill.task.protocols import Progress
 from kinemill.validate.check_results import CheckOutcome, planned_checks
-from kinemill.validate.partitions import PartitionEpisodes
+from kinemill.validate.partitions import (
+    PartitionEpisodes,
+    episodes_by_partition,
+    validate_partition,
+)
 from kinemill.validate.report_samples import QuarantinedRecording
 from kinemill.validate.summary import EpisodesSummary, read_quarantine
 from kinemill_dagster.assets import drift
@@ -83,8 +87,6 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
 
 def _emit_partition(context: dg.AssetExecutionContext, key: str, recordings: ArtifactRef) -> Events:
     """Validate one partition. The checks cover all recordings, and block `dataset`."""
-    from kinemill.validate.partitions import validate_partition
-
     resource = get_task_resource(context)
     task, home = resource.task, resource.home
     artifact, counts = validate_partition(task, home, key, recordings, Lines(context))
@@ -97,8 +99,6 @@ def _emit_all(
     context: dg.AssetExecutionContext, task: Task, artifact: Artifact, results: list[CheckOutcome]
 ) -> Events:
     """Report the changed partitions, then the output, which covers the run's partition."""
-    from kinemill.validate.partitions import episodes_by_partition
-
     home = get_task_resource(context).home
     counts = episodes_by_partition(task, home, artifact.ref)
     metadata = {one.key: _about_partition(one) for one in counts}

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kinemill.api.models import LoadedModel
-from kinemill.errors import BadInput
+from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.runtime.simulator import Simulator
 
 if TYPE_CHECKING:
@@ -85,7 +85,6 @@ def _training_rows(
 ) -> "tuple[tuple[ArtifactRef, PackedDataset] | None, str]":
     """Return the training dataset of the model, ref and rows; or None and the reason."""
     from kinemill.dataset import find_version, load_dataset
-    from kinemill.errors import CorruptArtifact
     from kinemill.verify.files import unlike
 
     interface = loaded.model.interface
@@ -101,7 +100,6 @@ def _training_rows(
 
 def _champion(loaded: LoadedModel[Simulator]) -> tuple[Simulator | None, str]:
     """Return the champion, unless it is the model itself."""
-    from kinemill.errors import CorruptArtifact
     from kinemill.register.bundle import model_digest
     from kinemill.register.champion import load_champion
     from kinemill.runtime import load

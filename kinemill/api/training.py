@@ -18,9 +18,9 @@ from kinemill.data.dataset import Data, Dataset, make_dataset
 from kinemill.errors import BadInput
 from kinemill.runtime.policy import Policy
 from kinemill.runtime.simulator import Simulator
-from kinemill.store import Artifact, ArtifactRef, read_json
+from kinemill.store import Artifact, ArtifactRef, read_json, summary_of
 from kinemill.store.home import Home
-from kinemill.store.locks import in_use
+from kinemill.store.locks import in_use, lock
 from kinemill.task import Task, load_task, make_task, remember_task
 from kinemill.task.protocols import Tracker
 
@@ -279,7 +279,6 @@ def _fit(
 ) -> Artifact:
     """Return the trained model, cached or trained here."""
     from kinemill.register.warm_start import start_of
-    from kinemill.store.locks import lock
     from kinemill.train import TrainingJob
 
     start = start_of(task, home) if task.learn.start_from is not None else None
@@ -294,7 +293,6 @@ def _fit(
 def _tracked_fit(job: "TrainingJob", report: Reporter) -> Artifact:
     """Train with an MLflow run; registration finds it by the digest of the model."""
     from kinemill.register import tags
-    from kinemill.store import summary_of
     from kinemill.tracking import log_dataset, open_tracking, start_run
 
     task, home = job.task, job.home

@@ -6,7 +6,7 @@ from typing import Any
 import typer
 
 from kinemill.cli.output import JsonOption, document, notify, table
-from kinemill.store import Json
+from kinemill.store import Json, read_json
 from kinemill.store.home import Home
 
 _FAILED = 1
@@ -35,7 +35,6 @@ def send_test(as_json: JsonOption = False) -> None:
 
 def _report(lines_of: Callable[..., list[Json]], *, as_json: bool) -> None:
     from kinemill.api.project import project
-    from kinemill.store.home import Home
 
     home = Home.resolve()
     settings = project("resources.alerts").settings(home)
@@ -72,7 +71,6 @@ def _test(home: Home, settings: Any) -> list[Json]:
 def _waiting(home: object, settings: Any) -> list[Json]:
     """Return the number of queued, sent and dropped alerts by receiver."""
     from kinemill.api.project import project
-    from kinemill.store import read_json
 
     queue = project("resources.alerts")
     waiting = [read_json(path) for path in queue.waiting(home).glob("*.json")]

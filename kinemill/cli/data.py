@@ -20,10 +20,11 @@ from kinemill.cli.output import (
     task_or_draft,
 )
 from kinemill.ingest.membership import Member
-from kinemill.store import Json
+from kinemill.store import Json, to_json_value
 from kinemill.store.home import Home
 from kinemill.task.document import Task
 from kinemill.validate.reprocess import ReprocessReport
+from kinemill.validate.reprocess import reprocess as redo
 
 Recording = Annotated[
     str, typer.Argument(help="Recording name, content hash or its prefix, or episode id.")
@@ -49,7 +50,6 @@ def ingest(
     """
     from kinemill.api.progress import StderrProgress
     from kinemill.ingest import stage
-    from kinemill.store.home import Home
     from kinemill.task import load_task
 
     loaded, home = load_task(task), Home.resolve()
@@ -80,7 +80,6 @@ def check(
     Example: kinemill data check path/to/logs --task my_robot
     """
     from kinemill.dataset.dry_run import dataset_problem
-    from kinemill.store.home import Home
     from kinemill.task import load_task
     from kinemill.validate.dry_run import AcceptedEpisode, dry_run, gives_nothing
 
@@ -106,7 +105,6 @@ def list_recordings(
 
     Example: kinemill data list my_robot
     """
-    from kinemill.store.home import Home
     from kinemill.task import load_task
     from kinemill.validate.recording_status import recording_statuses
 
@@ -162,11 +160,8 @@ def reprocess(
     Example: kinemill data reprocess my_robot
     """
     from kinemill.api.progress import StderrProgress
-    from kinemill.store import to_json_value
-    from kinemill.store.home import Home
     from kinemill.task import load_task
     from kinemill.validate.backfill import Range, backfill
-    from kinemill.validate.reprocess import reprocess as redo
 
     loaded = load_task(task)
     if match or first or last:
@@ -223,7 +218,6 @@ def forget(
 
     Example: kinemill data forget my_robot run1.csv --because 'wrong robot'
     """
-    from kinemill.store.home import Home
     from kinemill.task import load_task
     from kinemill.validate.forget import undo_forget
 

@@ -27,7 +27,6 @@ def drift(
     Example: kinemill data drift my_robot --logs path/to/logs
     """
     from kinemill.store import to_json_value
-    from kinemill.store.home import Home
     from kinemill.task import load_task
 
     loaded, home = load_task(task), Home.resolve()

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from kinemill.cli.output import notify
 from kinemill.errors import BadInput
-from kinemill.sim import Dummy
+from kinemill.sim import Dummy, dummy_overrides, dummy_task, write_dummy_logs
 from kinemill.store import digest, publish_file
 from kinemill.store.home import Home
-from kinemill.task import list_tasks, load_task
+from kinemill.task import list_tasks, load_task, parse_overrides
 from kinemill.task.document import Task
 
 
@@ -25,8 +25,6 @@ def prepare(task: str, settings: list[str]) -> tuple[str, Path, list[str]]:
     Raises:
         BadInput: A setting is unknown, or dimensions are set for an existing task.
     """
-    from kinemill.sim import dummy_overrides, write_dummy_logs
-
     dummy, home = _read(settings), Home(Home.resolve().root / "dummy")
     if dummy.states is not None:
         task = _write_task(task, dummy, home)
@@ -65,8 +63,6 @@ def _read(settings: list[str]) -> Dummy:
     from pydantic import ValidationError
 
     from kinemill.registry import nearest
-    from kinemill.sim import Dummy
-    from kinemill.task import parse_overrides
 
     values, fields = parse_overrides(settings), list(Dummy.model_fields)
     if unknown := [key for key in values if key not in fields]:
@@ -81,8 +77,6 @@ def _read(settings: list[str]) -> Dummy:
 
 def _write_task(name: str, dummy: Dummy, home: Home) -> str:
     """Write the task file of a robot with these dimensions; return its path."""
-    from kinemill.sim import dummy_task
-
     if name in list_tasks() or "/" in name:
         raise BadInput(
             f"--dummy-set states={dummy.states}",

@@ -7,7 +7,7 @@ import typer
 
 from kinemill.cli.completion import complete_model
 from kinemill.cli.output import JsonOption, TaskName, document, notify, table, wrap_text
-from kinemill.store import Json
+from kinemill.store import Json, from_json_value
 
 _REFUSED = 1
 
@@ -47,7 +47,6 @@ def why(
     from kinemill.cli.summary import gate_table
     from kinemill.register.gate.report import why as look
     from kinemill.register.verdict import Verdict
-    from kinemill.store import from_json_value
     from kinemill.store.home import Home
 
     task, which = address_of(model)

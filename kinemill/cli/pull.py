@@ -10,7 +10,7 @@ import typer
 from kinemill.cli.completion import complete_model
 from kinemill.cli.output import JsonOption, document, notify
 from kinemill.register.pull_source import OfHome
-from kinemill.runtime.registry_client import ServerSource
+from kinemill.runtime.registry_client import ServerSource, address_parts, from_server
 from kinemill.store import Json
 
 
@@ -61,7 +61,6 @@ def pull(
 
 
 def _source(model: str, server: str | None, robot: str) -> ServerSource | OfHome:
-    from kinemill.runtime.registry_client import address_parts, from_server
 
     if model.startswith("gym:"):
         from kinemill.api.models import split_address
@@ -71,7 +70,6 @@ def _source(model: str, server: str | None, robot: str) -> ServerSource | OfHome
         model = f"{task_name(task)}{which}"
     if server is not None:
         return from_server(server, model, os.environ.get("KINEMILL_TOKEN"), robot)
-    from kinemill.register.pull_source import OfHome
     from kinemill.store.home import Home
 
     return OfHome(Home.resolve(), *address_parts(model), robot)

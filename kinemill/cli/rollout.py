@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from kinemill.cli.output import JsonOption, Overrides, TaskName, document, notify, quantity, table
-from kinemill.store import Json
+from kinemill.store import Json, publish_file
 from kinemill.task.document import Task
 
 Controller = Annotated[
@@ -172,7 +172,6 @@ def _control(options: _Rollout, seconds: float | None, explore: float, report: P
     from kinemill.api.rollouts import PLAIN
     from kinemill.api.rollouts import rollout as run
     from kinemill.control.report import page
-    from kinemill.store import publish_file
 
     task = options.task
     result = run(

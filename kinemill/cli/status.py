@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from kinemill.cli.output import JsonOption, document, notify, quantity, table
-from kinemill.cli.rest_client import Server
+from kinemill.cli.rest_client import Server, find_server
 from kinemill.cli.start import RunName
 from kinemill.interrupts import message_on_interrupt
 from kinemill.store import Json
@@ -28,8 +28,6 @@ def list_runs(as_json: JsonOption = False) -> None:
 
     Example: kinemill runs list
     """
-    from kinemill.cli.rest_client import find_server
-
     runs = find_server().get("runs", limit=_LISTED)["runs"]
     if as_json:
         document({"runs": runs})
@@ -58,8 +56,6 @@ def show_run(run: RunName, as_json: JsonOption = False) -> None:
 
     Example: kinemill runs show 1ee64d1c
     """
-    from kinemill.cli.rest_client import find_server
-
     summary = find_server().get(f"runs/{run}")
     document(summary) if as_json else _print_one(summary)
 
@@ -97,7 +93,6 @@ def metrics(
 
     Example: kinemill runs metrics 1ee64d1c --follow
     """
-    from kinemill.cli.rest_client import find_server
     from kinemill.tracking.jsonl import as_series
 
     server = find_server()

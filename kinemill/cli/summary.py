@@ -10,7 +10,7 @@ from kinemill.cli.output import Bad, notify, quantity, spell, table, wrap_text
 from kinemill.register.document import RunDocument
 from kinemill.register.verdict import Verdict
 from kinemill.verify.document import Assessment, Verification
-from kinemill.verify.findings import Cell
+from kinemill.verify.findings import Cell, best_reference, cells_of, own_reference
 from kinemill.verify.results import Accuracy, ChannelAccuracy, Metrics
 
 _POLICIES = ("model", "champion", "random")
@@ -28,8 +28,6 @@ def run_summary(
         verified: the `Verification` of the same run; None if nothing was verified.
         is_kept: whether the home with the report is kept.
     """
-    from kinemill.verify.document import Verification
-    from kinemill.verify.findings import best_reference, own_reference
     from kinemill.verify.output_errors import output_lines
 
     verified, metrics = verified or Verification(), result.metrics
@@ -95,7 +93,6 @@ def errors_table(
     """
     if not metrics.test:
         return
-    from kinemill.verify.findings import best_reference
     from kinemill.verify.labels import label
 
     policy = "repeat" in metrics.nrmse
@@ -131,7 +128,6 @@ def tried_table(metrics: Metrics) -> None:
 def comparison_table(verified: Assessment) -> None:
     """Print model and best reference at each horizon and on each channel."""
     from kinemill.verify.comparison import FREE_RUN, NRMSE
-    from kinemill.verify.findings import cells_of
 
     cells = cells_of(verified)
     horizons = list(dict.fromkeys(horizon for horizon, _ in cells))

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from kinemill.cli.output import JsonOption, Overrides, TaskName, document, notify, quantity, table
-from kinemill.environments.evaluation import Agent
+from kinemill.environments.evaluation import Agent, try_policy
 from kinemill.store import Json
 from kinemill.task.document import Task
 from kinemill.task.environment import Environment
@@ -71,8 +71,6 @@ def matrix(
         variants: test variants; `usual` has no changes.
         workers: number of processes.
     """
-    from kinemill.environments.evaluation import try_policy
-
     trials = _environment(task).trials
     seeds = range(trials.seed, trials.seed + trials.episodes)
     results: dict[str, dict[str, Any]] = {}

@@ -7,7 +7,7 @@ import typer
 
 from kinemill.cli.output import JsonOption, document, table
 from kinemill.errors import Blocked
-from kinemill.verify.bundle import FolderCheck
+from kinemill.verify.bundle import FolderCheck, verify_folder
 
 
 def verify(
@@ -21,7 +21,6 @@ def verify(
     Example: kinemill model verify path/to/model
     """
     from kinemill.store import to_json_value
-    from kinemill.verify.bundle import verify_folder
 
     result = verify_folder(folder.expanduser())
     if as_json:

@@ -38,7 +38,6 @@ def view(
     from kinemill.ingest.edit_recording import edit_rows
     from kinemill.ingest.inspection import find_member
     from kinemill.store import publish_file
-    from kinemill.store.home import Home
     from kinemill.task import load_task
     from kinemill.validate.recording_page import view as draw
     from kinemill.validate.view_rerun import write_rrd

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection, MetaData, Table, select, text
 
 from kinemill.errors import CorruptArtifact
 from kinemill.register.ledger import has_file, ledger_folder, publish
@@ -54,8 +54,6 @@ def rows_file(home: Home, task: str, number: int) -> Path:
 
 def save_rows(home: Home, version: Version) -> None:
     """Write the rows of a new version to the store."""
-    from sqlalchemy import MetaData, select
-
     with connected(home) as connection:
         schema = MetaData()
         schema.reflect(connection, only=list(_TABLES))
@@ -94,8 +92,6 @@ def put_rows(home: Home, task: str, number: int, connection: Connection) -> None
     Raises:
         CorruptArtifact: The rows are missing from the store or damaged.
     """
-    from sqlalchemy import MetaData, text
-
     path = rows_file(home, task, number)
     if not has_file(home, path):
         raise CorruptArtifact(
@@ -132,8 +128,6 @@ def _moved(document: Json, root: str) -> dict[str, list[Json]]:
 
 def _experiment(table: Table, rows: Sequence[Json], connection: Connection) -> int:
     """Return the id of the experiment with this name, else the recorded id, else a free id."""
-    from sqlalchemy import select
-
     (row,) = rows
     listed = connection.execute(select(table.c.name, table.c.experiment_id))
     ids = {name: number for name, number in listed}
@@ -160,8 +154,6 @@ def _compared(
     table: Table, keys: Sequence[str], rows: Sequence[Json], connection: Connection
 ) -> Iterator[tuple[Json, Json | None]]:
     """Yield each row with MLflow's row of the same primary key, or None."""
-    from sqlalchemy import select
-
     for row in rows:
         query = select(table).where(*(table.c[key] == row[key] for key in keys))
         there = connection.execute(query).mappings().first()

@@ -44,7 +44,6 @@ def assemble(
         steps.append(min(candidates, key=lambda one: one[0] if isfinite(one[0]) else inf)[1])
     if learn.ensemble == 1 and learn.loss != "gaussian":
         return steps[0]
-    from kinemill.train.ensemble import Ensemble
     from kinemill.train.ensemble_member import Member, Noise
 
     sizes = layout.features, len(layout.outputs), len(layout.states)

@@ -22,7 +22,7 @@ from torch import Tensor, distributed, nn
 
 from kinemill.errors import BadInput
 from kinemill.store import Json
-from kinemill.train.checkpoint import Groups
+from kinemill.train.checkpoint import Groups, pack_tensors, unpack_tensors
 
 # Other ranks wait while rank zero evaluates or writes. A dead process closes its connection, which
 # ends the wait earlier.
@@ -144,8 +144,6 @@ def broadcast_tensors(
         own: the process group.
         content: checkpoint of rank zero, as `read_checkpoint` returns it.
     """
-    from kinemill.train.checkpoint import pack_tensors, unpack_tensors
-
     if own.size == 1:
         return content
     state = json.dumps(content[1] if content else None).encode() if own.is_rank_zero else b""

@@ -13,7 +13,7 @@ from kinemill.store import (
 )
 from kinemill.store.home import Home
 from kinemill.task.document import Task
-from kinemill.verify.document import VerificationSummary
+from kinemill.verify.document import ModelKind, VerificationSummary
 from kinemill.verify.stage import Job, JobError, JobResult
 from kinemill.verify.subject import Subject
 
@@ -83,7 +83,6 @@ def _dynamics_subject(job: Job, task: Task) -> Subject:
     from kinemill.train import load_model
     from kinemill.train.warm_start import described, kind_of
     from kinemill.verify.closed_loop import closed_loop
-    from kinemill.verify.document import ModelKind
     from kinemill.verify.dynamics import DynamicsSubject
     from kinemill.verify.losses import Counted
     from kinemill.verify.overfitting import fitting_in

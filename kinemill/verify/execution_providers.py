@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import onnxruntime as ort
 from onnxruntime import InferenceSession
 
 from kinemill.runtime import Interface, Simulator
@@ -106,15 +107,11 @@ def _with_suffix(reference: Reference, suffix: str) -> Reference:
 
 def available_accelerators() -> Sequence[str]:
     """Return the accelerators that this build of ONNX Runtime supports."""
-    import onnxruntime as ort
-
     return [name for name in ACCELERATORS if name in ort.get_available_providers()]
 
 
 def open_on(folder: Path, interface: Interface, provider: str) -> Sessions | None:
     """Open both files on an accelerator; None if the machine does not have it."""
-    import onnxruntime as ort
-
     if provider not in ort.get_available_providers():
         return None
     options = ort.SessionOptions()

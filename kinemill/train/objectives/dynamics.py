@@ -38,7 +38,7 @@ from kinemill.task.protocols import TorchModule
 from kinemill.train.context import Trained, TrainingContext
 from kinemill.train.dynamics_settings import GaussNewton, HorizonSchedule, TeacherForcing
 from kinemill.train.feature_settings import Encodings
-from kinemill.train.layout import Follows, Integrator, Output, Window
+from kinemill.train.layout import Follows, Integrator, Layout, Output, Window, layout_of
 from kinemill.train.relations import problems_of
 from kinemill.train.supervised import Supervised
 
@@ -241,8 +241,6 @@ class Dynamics(Supervised):
 
     def describe(self, task: Task, data: Any) -> Json:
         """Return units, limits, standard deviations and layout of the channels, and the robots."""
-        from kinemill.train.layout import layout_of
-
         dataset, training_set = data
         return {
             "units": {name: task.channels[name].unit for name in (*task.columns, *task.outputs)},
@@ -255,7 +253,6 @@ class Dynamics(Supervised):
     def rebuild(self, description: Json, weights: dict[str, Any]) -> TorchModule:
         """Return a `train.step.Step` or a `train.ensemble.Ensemble`."""
         from kinemill.train.build import assemble, scale_in
-        from kinemill.train.layout import Layout
 
         layout = Layout.from_json(description["layout"])
         return assemble(self, layout, scale_in(weights), len(description["robots"]))

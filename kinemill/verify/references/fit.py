@@ -34,7 +34,7 @@ from kinemill.verify.references.ridge import (
 )
 from kinemill.verify.references.selection import Ground, ground_of
 from kinemill.verify.references.specs import Spec, specs_of
-from kinemill.verify.references.step_predictor import StepPredictor
+from kinemill.verify.references.step_predictor import StepPredictor, single
 from kinemill.verify.scale import training_std
 
 NOT_FINITE = "none of its members stays finite on validation rows"
@@ -141,7 +141,6 @@ def _made(spec: Spec, scope: Scope, selected: tuple[float, Fitted], *, lasts: bo
 
     from kinemill.train.data import make_windows
     from kinemill.train.readout import fit_readout
-    from kinemill.verify.references.step_predictor import single
 
     error, fitted = selected
     step, own = single(make_step(spec, scope.dataset, fitted), fitted.solution), None

@@ -14,7 +14,7 @@ from kinemill.verify.references.family import EXACT, TIE
 from kinemill.verify.references.ridge import Fitted, fit_groups, make_step
 from kinemill.verify.references.selection import LEAST, Ground
 from kinemill.verify.references.specs import Spec
-from kinemill.verify.references.step_predictor import StepPredictor
+from kinemill.verify.references.step_predictor import StepPredictor, stacked
 
 # All members are ranked on every fourth of many windows. Members with an error up to 1.15 times the
 # smallest one, at the horizon or over all horizons, are then ranked on all windows.
@@ -150,7 +150,6 @@ def _finite(groups: Sequence[_Group]) -> list[Candidate]:
 
 
 def _group(spec: Spec, dataset: PackedDataset, ground: Ground, fitted: list[Fitted]) -> _Group:
-    from kinemill.verify.references.step_predictor import stacked
 
     step = make_step(spec, dataset, fitted[0])
     predictor = StepPredictor(stacked(step, [one.solution for one in fitted]))

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from kinemill.dataset import PackedDataset
 from kinemill.task.portfolio import MOST_TERMS, RIDGES, Structure
 from kinemill.train.step import Step
+from kinemill.train.step import make_step as make
 from kinemill.verify.accuracy import gather
 from kinemill.verify.references.specs import Spec
 
@@ -41,11 +43,8 @@ class Fitted:
 
 def make_step(spec: Spec, dataset: PackedDataset, member: Fitted) -> Step:
     """Return the step of a member in float64, without its weights."""
-    import torch
-
     from kinemill.train.data import scale_of
     from kinemill.train.layout import layout_of
-    from kinemill.train.step import make_step as make
 
     task = spec.task_of(member.structure, member.history, member.ridge)
     layout, learn = layout_of(task), task.learn
@@ -66,7 +65,6 @@ def fit_groups(spec: Spec, dataset: PackedDataset, histories: list[int]) -> list
 def _fit(
     spec: Spec, structure: Structure, dataset: PackedDataset, histories: list[int]
 ) -> list[list[Fitted]]:
-    import torch
 
     from kinemill.models.networks.regression import Triangle
 
@@ -94,8 +92,6 @@ def _fit(
 
 def _examples(step: Step, dataset: PackedDataset) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield terms (N, F) and outputs (N, O) of evenly spaced training windows, float64."""
-    import torch
-
     history, terms = step.history, step.network.terms
     starts = dataset.window_starts("train", history + 1)
     most = max(FITTED, PER_TERM * terms.counts[-1])
