@@ -31,7 +31,7 @@ from kinemill.motion.settings import MotionSettings
 from kinemill.store import Json
 from kinemill.task.document import Task
 from kinemill.task.protocols import WarmStart
-from kinemill.train.demonstrations import Demonstrations
+from kinemill.train.demonstrations import Demonstrations, layout_of
 from kinemill.train.noise import KeyedNoise
 from kinemill.train.objective import Objective
 from kinemill.train.policy import PolicyLayout
@@ -99,26 +99,7 @@ def select_clips(learn: MotionSettings, task: Task, data: Demonstrations, split:
 
 def describe_layout(learn: MotionSettings, task: Task, data: Demonstrations) -> Json:
     """Return the layout, units, limits and standard deviations of `Motion.describe`."""
-    names = learn.observed_channels(task.channels)
-    own = [*names, *task.actions]
-    limits = {name: task.channels[name].limits for name in own}
-    layout = PolicyLayout(
-        dt=task.dt,
-        observation=tuple(names),
-        actions=tuple(task.actions),
-        units={name: task.channels[name].unit for name in own},
-        limits={name: ends for name, ends in limits.items() if ends is not None},
-        choices=(0,) * len(task.actions),
-    )
-    packed = data.packed
-    std = dict(zip(packed.columns, packed.std.tolist(), strict=True))
-    return {
-        "layout": layout.to_json(),
-        "units": layout.units,
-        "limits": {name: layout.limits.get(name) for name in layout.units},
-        "train_std": {name: std[name] for name in layout.actions},
-        "angles": [name for name in names if task.channels[name].kind == "angle"],
-    }
+    return data.describe(layout_of(task, learn.observed_channels(task.channels)), task)
 
 
 def describe(learn: MotionSettings, task: Task, data: Sequence[Demonstrations]) -> Json:

@@ -37,7 +37,7 @@ from kinemill.store import Json
 from kinemill.task.document import Task
 from kinemill.train.checkpoint import Groups
 from kinemill.train.context import Trained, TrainingContext
-from kinemill.train.demonstrations import Demonstrations
+from kinemill.train.demonstrations import Demonstrations, layout_of
 
 _GAIT_LOG_STD = -1.6  # initial, of the actions: 0.2 of the largest correction
 # 0.07 of it: clips have no second try. With 0.2, a humanoid that squats fell in half of the trials
@@ -91,7 +91,7 @@ def describe_tracking(learn: MotionSettings, task: Task, data: Sequence[Demonstr
     Raises:
         BadInput: As `check_environment` and `clips_of`.
     """
-    check_environment(task, PolicyLayout.from_json(describe_layout(learn, task, data[0])["layout"]))
+    check_environment(task, layout_of(task, learn.observed_channels(task.channels)))
     assert isinstance(task.environment, LeggedEnvironment)
     table, servos = clips_of(task), {"servos": task.environment.servos()}
     if table is None:

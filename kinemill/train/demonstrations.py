@@ -15,8 +15,9 @@ from torch import Tensor
 from kinemill.dataset import Media, MediaSet, PackedDataset, load_dataset, load_media
 from kinemill.errors import BadInput
 from kinemill.runtime.policy_layout import OBSERVATION, PolicyLayout
-from kinemill.store import ArtifactRef
+from kinemill.store import ArtifactRef, Json
 from kinemill.store.home import Home
+from kinemill.task.document import Task
 from kinemill.train.memory import gpu_memory
 
 CACHE_BYTES = 2**30  # bytes of pictures that are kept in memory; more are read batch by batch
@@ -41,6 +42,17 @@ class Demonstrations:
         packed = load_dataset(home, ref)
         has_media = Media.read(home.root / ref.path) is not None
         return cls(packed, load_media(home, ref) if has_media else None)
+
+    def describe(self, layout: PolicyLayout, task: Task) -> Json:
+        """Return layout, units, limits, standard deviations of actions, and observed angles."""
+        std = dict(zip(self.packed.columns, self.packed.std.tolist(), strict=True))
+        return {
+            "layout": layout.to_json(),
+            "units": layout.units,
+            "limits": {name: layout.limits.get(name) for name in layout.units},
+            "train_std": {name: std[name] for name in layout.actions},
+            "angles": [name for name in layout.observation if task.channels[name].kind == "angle"],
+        }
 
     @property
     def actions(self) -> NDArray[np.float32]:
@@ -213,6 +225,20 @@ def _cache_bytes(device: torch.device) -> float:
     if device.type != "cuda":
         return CACHE_BYTES
     return max(CACHE_BYTES, CACHE_SHARE * gpu_memory(device).free)
+
+
+def layout_of(task: Task, observation: Sequence[str]) -> PolicyLayout:
+    """Return the layout of a policy that observes numbers of a task's channels, in this order."""
+    own = [*observation, *task.actions]
+    limits = {name: task.channels[name].limits for name in own}
+    return PolicyLayout(
+        dt=task.dt,
+        observation=tuple(observation),
+        actions=tuple(task.actions),
+        units={name: task.channels[name].unit for name in own},
+        limits={name: ends for name, ends in limits.items() if ends is not None},
+        choices=(0,) * len(task.actions),
+    )
 
 
 def as_bytes(text: str, length: int) -> NDArray[np.uint8]:

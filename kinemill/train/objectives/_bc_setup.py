@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from kinemill.store import Json
 from kinemill.task.document import Task
 from kinemill.task.protocols import WarmStart
 from kinemill.train.bc_policy import SCALES, BCPolicy, Memory
-from kinemill.train.demonstrations import Demonstrations
+from kinemill.train.demonstrations import Demonstrations, layout_of
 from kinemill.train.objective import Objective
 from kinemill.train.objectives._bc_loss import MAX_SEQUENCES, Cloning, Samples
 from kinemill.train.obs_encoder import ObsEncoder
@@ -73,22 +74,15 @@ def prepare(
     )
 
 
-def layout_of(learn: Any, task: Task, data: Demonstrations) -> PolicyLayout:
+def layout_with_media(learn: Any, task: Task, data: Demonstrations) -> PolicyLayout:
     """Return the layout of a policy: observations and actions of a task."""
     numbers, images, texts = learn.observed(task.channels)
-    own = [*numbers, *task.actions]
-    limits = {name: task.channels[name].limits for name in own}
     shapes = data.media.media.shapes if data.media else {}
     if missing := [name for name in images if name not in shapes]:
         where = f"dataset of {task.name}"
         raise BadInput(where, f"has no pictures of {', '.join(missing)}")
-    return PolicyLayout(
-        dt=task.dt,
-        observation=tuple(numbers),
-        actions=tuple(task.actions),
-        units={name: task.channels[name].unit for name in own},
-        limits={name: ends for name, ends in limits.items() if ends is not None},
-        choices=(0,) * len(task.actions),
+    return replace(
+        layout_of(task, numbers),
         images={name: _shape(shapes[name]) for name in images},
         texts={name: learn.text_bytes for name in texts},
         seeded=learn.head.seeded,

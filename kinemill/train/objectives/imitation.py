@@ -102,26 +102,13 @@ class Imitation(Demonstrated):
 
     def describe(self, task: Task, data: Any) -> Json:
         """Return the policy's layout, units, limits, standard deviations and words."""
-        from kinemill.train.objectives._bc_setup import layout_of, words_in
+        from kinemill.train.objectives._bc_setup import layout_with_media, words_in
 
-        layout = layout_of(self, task, data[0])
-        packed = data[0].packed
-        std = dict(zip(packed.columns, packed.std.tolist(), strict=True))
-        return {
-            "layout": layout.to_json(),
-            "units": layout.units,
-            "limits": {name: layout.limits.get(name) for name in layout.units},
-            "train_std": {name: std[name] for name in layout.actions},
-            "angles": [name for name in layout.observation if _turns(task, name)],
-            "words": list(words_in(data[1], layout)),
-        }
+        layout = layout_with_media(self, task, data[0])
+        return {**data[0].describe(layout, task), "words": list(words_in(data[1], layout))}
 
     def rebuild(self, description: Json, weights: dict[str, Any]) -> TorchModule:
         """Return a `kinemill.train.bc_policy.BCPolicy`."""
         from kinemill.train.objectives._bc_setup import assemble, scale_in
 
         return assemble(self, description, scale_in(weights))
-
-
-def _turns(task: Task, name: str) -> bool:
-    return task.channels[name].kind == "angle"
