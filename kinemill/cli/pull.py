@@ -61,7 +61,6 @@ def pull(
 
 
 def _source(model: str, server: str | None, robot: str) -> ServerSource | OfHome:
-
     if model.startswith("gym:"):
         from kinemill.api.models import split_address
         from kinemill.task import task_name

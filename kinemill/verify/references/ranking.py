@@ -150,7 +150,6 @@ def _finite(groups: Sequence[_Group]) -> list[Candidate]:
 
 
 def _group(spec: Spec, dataset: PackedDataset, ground: Ground, fitted: list[Fitted]) -> _Group:
-
     step = make_step(spec, dataset, fitted[0])
     predictor = StepPredictor(stacked(step, [one.solution for one in fitted]))
     every = max(1, min(COARSE, len(ground.windows.states) // LEAST))

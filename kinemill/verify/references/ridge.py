@@ -65,7 +65,6 @@ def fit_groups(spec: Spec, dataset: PackedDataset, histories: list[int]) -> list
 def _fit(
     spec: Spec, structure: Structure, dataset: PackedDataset, histories: list[int]
 ) -> list[list[Fitted]]:
-
     from kinemill.models.networks.regression import Triangle
 
     longest = structure.longest or max(histories)
