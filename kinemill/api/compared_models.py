@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from kinemill.api.models import LoadedModel
 from kinemill.errors import BadInput, CorruptArtifact
+from kinemill.runtime import load
 from kinemill.runtime.simulator import Simulator
 
 if TYPE_CHECKING:
@@ -102,7 +103,6 @@ def _champion(loaded: LoadedModel[Simulator]) -> tuple[Simulator | None, str]:
     """Return the champion, unless it is the model itself."""
     from kinemill.register.bundle import model_digest
     from kinemill.register.champion import load_champion
-    from kinemill.runtime import load
 
     try:
         champion = load_champion(loaded.home, loaded.task.name)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypedDict, Unpack, cast
 
+from kinemill.api.recordings import search_page
 from kinemill.api.training import TaskLike, resolve_task
 from kinemill.errors import BadInput
 from kinemill.store.home import Home
@@ -151,7 +152,6 @@ def _selected(task: Task, home: Home, recording: str | None, where: str | None) 
         raise BadInput("edit", f"has {problem}", expected="one of both", fix=fix)
     if recording is not None:
         return [find_member(task, home, recording)]
-    from kinemill.api.recordings import search_page
 
     hashes = search_page(task, where or "", ["recording"]).frame["recording"]
     members = [membership.find_member(home, task.name, hash_) for hash_ in hashes]

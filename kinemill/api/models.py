@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from kinemill.errors import BadInput
+from kinemill.runtime import load_policy, load_simulator
 from kinemill.runtime.policy import Policy
 from kinemill.runtime.simulator import Simulator
 from kinemill.store import Json
 from kinemill.store.home import Home
+from kinemill.task import load_task
 from kinemill.task.document import Task
 
 if TYPE_CHECKING:
@@ -78,8 +80,6 @@ def address_of(model: str) -> tuple[Task, str]:
     Raises:
         BadInput: There is no such task, or the address is invalid.
     """
-    from kinemill.task import load_task
-
     task, which = split_address(model)
     return load_task(task), which
 
@@ -98,8 +98,6 @@ def load_simulator_of(
         BadInput: There is no such task, version or folder.
         CorruptArtifact: Its files are damaged.
     """
-    from kinemill.runtime import load_simulator
-
     return _load(model, task, changed, load_simulator)
 
 
@@ -111,8 +109,6 @@ def load_policy_of(
     Raises:
         BadInput: It is no policy.
     """
-    from kinemill.runtime import load_policy
-
     return _load(model, task, changed, load_policy)
 
 
@@ -152,7 +148,6 @@ def registered_model(
     from kinemill.register.consistency import require_registry
     from kinemill.register.saved_task import reading_task, task_of
     from kinemill.register.versions import bundle_folder, find_version
-    from kinemill.task import load_task
 
     task_name, which = split_address(model)
     task = load_task(task_name)

@@ -10,6 +10,7 @@ from kinemill.api.source_capture import capture
 from kinemill.errors import BadInput
 from kinemill.task import Task
 from kinemill.task.environment import Environment, Wrapper
+from kinemill.task.loader import recorded_task
 from kinemill.task.overrides import nested
 from kinemill.task.plugins import Model
 from kinemill.task.reinforcement import Algorithm
@@ -108,8 +109,6 @@ def with_objects(task: Task, objects: Objects) -> Task:
             learn type than reinforcement.
         TaskError: The task does not support custom code for a setting.
     """
-    from kinemill.task.loader import recorded_task
-
     if changes := nested(objects.overrides(task)):
         content = task.model_dump(mode="json", by_alias=True)
         task = recorded_task(content, task.path, changes, f"task {task.name}")

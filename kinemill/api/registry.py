@@ -10,6 +10,7 @@ from kinemill.api.models import registered_model
 from kinemill.api.progress import Reporter, ShowProgress, reporter
 from kinemill.api.training import TaskLike, Training, resolve_task
 from kinemill.errors import Blocked
+from kinemill.runtime import load
 from kinemill.runtime.policy import Policy
 from kinemill.runtime.simulator import Simulator
 from kinemill.store import ArtifactRef
@@ -156,8 +157,6 @@ class Registered:
     @property
     def model(self) -> Simulator | Policy:
         """The registered model, loaded by the runtime."""
-        from kinemill.runtime import load
-
         return load(f"models:/{self.task.name}/{self.version}")
 
     def to_polars(self) -> "pl.DataFrame":

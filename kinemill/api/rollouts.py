@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from kinemill.api.html import facts_table
 from kinemill.api.models import ModelLike
 from kinemill.api.progress import ShowProgress, counted, reporter
 from kinemill.api.training import TaskLike, resolve_task
 from kinemill.errors import BadInput
+from kinemill.runtime import load_policy
 from kinemill.runtime.session import Execution
 from kinemill.store import Json
 from kinemill.store.home import Home
@@ -162,7 +165,6 @@ def rollout_policy(
         BadInput: There is no such policy or variant.
     """
     from kinemill.environments.rollout_logs import averages, record_videos, roll_out
-    from kinemill.runtime import load_policy
 
     own = resolve_task(task, overrides)
     where = model_address(own.name, model)
@@ -231,8 +233,6 @@ def model_address(task: str, model: ModelLike) -> str:
 
 
 def _draw(result: Rollout) -> "Picture":
-    import numpy as np
-
     from kinemill.verify.plots import panels
 
     task = result.task

@@ -1,8 +1,11 @@
 """Search for better settings of a task."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from kinemill.api.html import facts_table
 from kinemill.api.progress import ShowProgress, reporter
@@ -61,8 +64,6 @@ class TuneResult:
 
     def to_polars(self) -> "pl.DataFrame":
         """Return one row per trial: number, state, error, seconds and settings."""
-        import json
-
         import polars as pl
 
         return pl.DataFrame(
@@ -71,8 +72,6 @@ class TuneResult:
 
     def plot(self) -> "Picture":
         """Draw the error of each trial, and the best error so far."""
-        import numpy as np
-
         from kinemill.tune.objective import objective_of
         from kinemill.verify.plots import panels
 

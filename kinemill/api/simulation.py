@@ -12,6 +12,7 @@ from kinemill.api.html import facts_table, image
 from kinemill.api.models import LoadedModel, ModelLike, load_simulator_of
 from kinemill.data.frames import FrameLogs
 from kinemill.errors import BadInput
+from kinemill.runtime import load_simulator
 from kinemill.runtime.session import Execution
 from kinemill.runtime.simulator import Simulator
 from kinemill.store import Json
@@ -172,8 +173,6 @@ def strict_simulator(
     loaded: LoadedModel[Simulator], execution: Execution | None = None
 ) -> Simulator:
     """Load the model with an error for NaN inputs."""
-    from kinemill.runtime import load_simulator
-
     settings = execution or Execution()
     return load_simulator(loaded.folder, threads=settings.threads, provider=settings.provider)
 

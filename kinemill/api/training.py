@@ -16,13 +16,16 @@ from kinemill.api.objects import Objects, with_objects
 from kinemill.api.progress import Reporter, ShowProgress, reporter
 from kinemill.data.dataset import Data, Dataset, make_dataset
 from kinemill.errors import BadInput
+from kinemill.runtime import load
 from kinemill.runtime.policy import Policy
 from kinemill.runtime.simulator import Simulator
 from kinemill.store import Artifact, ArtifactRef, read_json, summary_of
 from kinemill.store.home import Home
 from kinemill.store.locks import in_use, lock
 from kinemill.task import Task, load_task, make_task, remember_task
+from kinemill.task.loader import recorded_task
 from kinemill.task.protocols import Tracker
+from kinemill.tracking import MlflowTracker, log_dataset, open_tracking, start_run
 
 if TYPE_CHECKING:
     import polars as pl
@@ -69,8 +72,6 @@ class Training:
     @cached_property
     def model(self) -> Simulator | Policy:
         """The model, loaded by the runtime."""
-        from kinemill.runtime import load
-
         return load(self.folder)
 
     @property
@@ -233,7 +234,6 @@ def resolve_task(
         return load_task(task, overrides)
     if not overrides:
         return task
-    from kinemill.task.loader import recorded_task
 
     content = task.model_dump(mode="json", by_alias=True)
     return recorded_task(content, task.path, overrides, f"task {task.name}")
@@ -293,7 +293,6 @@ def _fit(
 def _tracked_fit(job: "TrainingJob", report: Reporter) -> Artifact:
     """Train with an MLflow run; registration finds it by the digest of the model."""
     from kinemill.register import tags
-    from kinemill.tracking import log_dataset, open_tracking, start_run
 
     task, home = job.task, job.home
     settings = {"task": task.name, "dt": task.dt}
@@ -313,7 +312,6 @@ def _tracked_fit(job: "TrainingJob", report: Reporter) -> Artifact:
 
 def live_tracker(home: Home, run_id: str, report: Tracker) -> "MlflowTracker":
     """Return a tracker of an MLflow run that also passes metrics to a reporter."""
-    from kinemill.tracking import MlflowTracker
 
     class LiveTracker(MlflowTracker):
         """Tracker of an MLflow run with a live display."""

@@ -7,6 +7,7 @@ import typer
 
 from kinemill.cli.output import document, table
 from kinemill.environments.evaluation import Agent
+from kinemill.runtime import load
 from kinemill.task.document import Task
 
 
@@ -64,6 +65,5 @@ def load_expert(task: Task, planner: Any, model: str | None) -> Agent | None:
         return PlannerExpert(task, planner)
     if model is None:
         return None
-    from kinemill.runtime import load
 
     return load(model)

@@ -8,11 +8,14 @@ import typer
 
 from kinemill.cli.completion import complete_model
 from kinemill.cli.output import JsonOption, document, interval, quantity, table
+from kinemill.errors import BadInput
 from kinemill.register.comparison_results import (
     ComparedChannel,
     DynamicsComparison,
     PolicyComparison,
 )
+from kinemill.store import publish_document, publish_file, to_json_value
+from kinemill.store.home import Home
 from kinemill.verify.comparison import Comparison
 
 
@@ -46,12 +49,9 @@ def compare(
     Example: kinemill model compare my_robot:3 4
     """
     from kinemill.api.models import address_of
-    from kinemill.errors import BadInput
     from kinemill.register.comparison_page import comparison_page
     from kinemill.register.version_comparison import compare as measure
     from kinemill.register.version_comparison import comparison_document
-    from kinemill.store import publish_document, publish_file, to_json_value
-    from kinemill.store.home import Home
 
     task, first = address_of(a)
     second = f":{b}" if b.isdigit() else b

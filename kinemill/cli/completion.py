@@ -4,6 +4,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from kinemill.errors import KinemillError
+
 
 def complete_task(incomplete: str) -> list[str]:
     """Return the task names with the typed prefix."""
@@ -22,7 +24,6 @@ def _task_names() -> list[str]:
 
     That function needs pydantic, which takes 0.3 s to import.
     """
-    from kinemill.errors import KinemillError
     from kinemill.store.project import component_files, project_root, tasks_folder
 
     try:
@@ -50,7 +51,6 @@ def _addresses(task: str) -> list[str]:
 
     Reads the SQLite file directly: MLflow takes seconds to import.
     """
-    from kinemill.errors import KinemillError
     from kinemill.store.home import Home
 
     try:

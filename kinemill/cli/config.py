@@ -1,6 +1,7 @@
 """`kinemill config`: all settings of a run and their origin."""
 
 import json
+from dataclasses import asdict
 
 import typer
 
@@ -20,8 +21,6 @@ def config(
 
     Example: kinemill config gym:CartPole-v1 --with algorithm=a2c
     """
-    from dataclasses import asdict
-
     from kinemill.task import parse_overrides
     from kinemill.task.origins import settings_with_origin
 

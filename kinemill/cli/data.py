@@ -19,9 +19,13 @@ from kinemill.cli.output import (
     table,
     task_or_draft,
 )
+from kinemill.errors import BadInput
+from kinemill.ingest import stage
+from kinemill.ingest.inspection import find_member
 from kinemill.ingest.membership import Member
 from kinemill.store import Json, to_json_value
 from kinemill.store.home import Home
+from kinemill.task import load_task
 from kinemill.task.document import Task
 from kinemill.validate.reprocess import ReprocessReport
 from kinemill.validate.reprocess import reprocess as redo
@@ -49,8 +53,6 @@ def ingest(
     Example: kinemill data ingest my_robot path/to/logs
     """
     from kinemill.api.progress import StderrProgress
-    from kinemill.ingest import stage
-    from kinemill.task import load_task
 
     loaded, home = load_task(task), Home.resolve()
     folders = [logs_path(path) for path in paths or []] or [None]
@@ -80,7 +82,6 @@ def check(
     Example: kinemill data check path/to/logs --task my_robot
     """
     from kinemill.dataset.dry_run import dataset_problem
-    from kinemill.task import load_task
     from kinemill.validate.dry_run import AcceptedEpisode, dry_run, gives_nothing
 
     loaded, home = load_task(task), Home.resolve()
@@ -105,7 +106,6 @@ def list_recordings(
 
     Example: kinemill data list my_robot
     """
-    from kinemill.task import load_task
     from kinemill.validate.recording_status import recording_statuses
 
     loaded = load_task(task)
@@ -160,7 +160,6 @@ def reprocess(
     Example: kinemill data reprocess my_robot
     """
     from kinemill.api.progress import StderrProgress
-    from kinemill.task import load_task
     from kinemill.validate.backfill import Range, backfill
 
     loaded = load_task(task)
@@ -218,7 +217,6 @@ def forget(
 
     Example: kinemill data forget my_robot run1.csv --because 'wrong robot'
     """
-    from kinemill.task import load_task
     from kinemill.validate.forget import undo_forget
 
     loaded, home = load_task(task), Home.resolve()
@@ -233,7 +231,6 @@ def forget(
 def _forget(
     task: Task, home: Home, recording: str, because: str, *, agreed: bool, as_json: bool
 ) -> None:
-    from kinemill.ingest.inspection import find_member
     from kinemill.register.lineage import uses_of
     from kinemill.validate.forget import forget as remove
     from kinemill.validate.forget import stored_data
@@ -260,8 +257,6 @@ def _confirm(task: str, member: Member, used: list[Json], *, agreed: bool) -> No
     Raises:
         BadInput: Stdin is not a terminal.
     """
-    from kinemill.errors import BadInput
-
     if agreed:
         return
     consequence = f"{member.bytes} bytes of {task} will be removed; {_spell_use(used)}"

@@ -6,7 +6,9 @@ import typer
 
 from kinemill.cli.completion import complete_model
 from kinemill.cli.output import JsonOption, Limit, Offset, TaskName, document, table
+from kinemill.errors import BadInput
 from kinemill.store import Json
+from kinemill.store.home import Home
 
 _SHORT = 12  # displayed characters of a digest
 DatasetVersion = Annotated[str, typer.Argument(help="Version number, digest prefix, or latest.")]
@@ -21,7 +23,6 @@ def list_versions(
     Example: kinemill data datasets list my_robot
     """
     from kinemill.dataset import list_datasets
-    from kinemill.store.home import Home
     from kinemill.task import task_name
 
     summary = list_datasets(Home.resolve(), task_name(task), offset, limit)
@@ -40,7 +41,6 @@ def show_version(
     Example: kinemill data datasets show my_robot 2
     """
     from kinemill.dataset import show_dataset
-    from kinemill.store.home import Home
     from kinemill.task import task_name
 
     summary = show_dataset(Home.resolve(), task_name(task), version, offset, limit)
@@ -60,7 +60,6 @@ def diff_versions(
     Example: kinemill data datasets diff my_robot 1 2
     """
     from kinemill.dataset import diff_datasets
-    from kinemill.store.home import Home
     from kinemill.task import task_name
 
     summary = diff_datasets(Home.resolve(), task_name(task), first, second, offset, limit)
@@ -143,9 +142,7 @@ def lineage(
     Example: kinemill model lineage my_robot@champion
     """
     from kinemill.api.models import address_of
-    from kinemill.errors import BadInput
     from kinemill.register.lineage import recordings_of, uses_of
-    from kinemill.store.home import Home
 
     (task, which), home = address_of(model), Home.resolve()
     name = task.name

@@ -13,6 +13,7 @@ import typer
 from kinemill.api.project import project
 from kinemill.cli.output import JsonOption, notify
 from kinemill.store.home import Home
+from kinemill.tracking import open_tracking
 
 _TASK = "cart_pole"
 # A temporary project must not reach a home, a database or an object store of the user.
@@ -100,7 +101,6 @@ def forget(home: Home, task: str) -> None:
 
 def _forget_versions(home: Home, task: str) -> None:
     from kinemill.register.delete_guard import release
-    from kinemill.tracking import open_tracking
 
     tracking = open_tracking(home)
     client = tracking.client

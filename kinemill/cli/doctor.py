@@ -14,6 +14,7 @@ from kinemill import __version__
 from kinemill.cli.output import JsonOption, document, table
 from kinemill.errors import KinemillError
 from kinemill.store import Json
+from kinemill.store.disk_space import shortage
 from kinemill.store.home import Home
 from kinemill.store.project import project_root
 
@@ -98,8 +99,6 @@ def _home() -> Iterator[Finding]:
 
 
 def _disk(home: Home) -> Finding:
-    from kinemill.store.disk_space import shortage
-
     if short := shortage(home.root):
         value, _, fix = short.partition("; ")
         return Finding("disk", False, value, fix)

@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from kinemill.cli.output import JsonOption, document
+from kinemill.errors import BadInput
+from kinemill.store.project import tasks_folder
 
 
 class LearnType(StrEnum):
@@ -60,8 +62,6 @@ def new(
 
     Example: kinemill new my_robot --from logs/run1.csv
     """
-    from kinemill.store.project import tasks_folder
-
     target = (to or tasks_folder() / f"{name}.yaml").absolute()
     _refuse(name, target)
     output = _Output(target, str(to or name), as_json)
@@ -86,8 +86,6 @@ def _required(env: str | None, log: Path | None, robot: Path | None) -> str:
 
 
 def _usage(where: str, problem: str, fix: str) -> Exception:
-    from kinemill.errors import BadInput
-
     return BadInput(where, problem, fix=fix)
 
 
@@ -143,7 +141,6 @@ def _draft_environment(name: str, env: str, output: _Output) -> None:
 
 def _refuse(name: str, target: Path) -> None:
     from kinemill.draft.task_file import exists
-    from kinemill.errors import BadInput
 
     if target.exists():
         raise exists(target)

@@ -7,8 +7,12 @@ from typing import Annotated
 import typer
 
 from kinemill.cli.output import JsonOption, TaskName, document, logs_path, quantity, table
+from kinemill.store import to_json_value
 from kinemill.store.home import Home
+from kinemill.task import load_task
 from kinemill.task.document import Task
+from kinemill.validate import stage as validate
+from kinemill.validate.drift import find_drift
 from kinemill.validate.drift.documents import DriftReport
 
 
@@ -26,9 +30,6 @@ def drift(
 
     Example: kinemill data drift my_robot --logs path/to/logs
     """
-    from kinemill.store import to_json_value
-    from kinemill.task import load_task
-
     loaded, home = load_task(task), Home.resolve()
     report = (
         _measure_home(loaded, home)
@@ -57,8 +58,6 @@ def _measure(task: Task, home: Home, logs: Path, registry: Home) -> DriftReport:
     from kinemill.api.progress import StderrProgress
     from kinemill.ingest import stage as ingest
     from kinemill.register.champion import load_champion
-    from kinemill.validate import stage as validate
-    from kinemill.validate.drift import find_drift
 
     recordings = ingest.run(task, home, logs, StderrProgress()).artifact.ref
     episodes = validate.run(task, home, recordings, StderrProgress()).ref

@@ -4,8 +4,11 @@ import json
 import os
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from kinemill.cli.output import notify
 from kinemill.errors import BadInput
+from kinemill.registry import nearest
 from kinemill.sim import Dummy, dummy_overrides, dummy_task, write_dummy_logs
 from kinemill.store import digest, publish_file
 from kinemill.store.home import Home
@@ -60,9 +63,6 @@ def _other_pictures(task: Task, dummy: Dummy) -> str:
 
 
 def _read(settings: list[str]) -> Dummy:
-    from pydantic import ValidationError
-
-    from kinemill.registry import nearest
 
     values, fields = parse_overrides(settings), list(Dummy.model_fields)
     if unknown := [key for key in values if key not in fields]:

@@ -7,6 +7,9 @@ import typer
 from kinemill.cli.data import Because
 from kinemill.cli.log_results import spell_name
 from kinemill.cli.output import JsonOption, Limit, Offset, TaskName, document, table
+from kinemill.errors import BadInput
+from kinemill.store import to_json_value
+from kinemill.task import load_task
 
 Which = Annotated[
     str | None, typer.Argument(help="Recording name, content hash or its prefix, or episode id.")
@@ -56,8 +59,6 @@ def edit(
     Example: kinemill data edit my_robot run1.csv --exclude 3.2:4.5
     """
     from kinemill.api.edits import edit_members, undo_edit
-    from kinemill.store import to_json_value
-    from kinemill.task import load_task
 
     loaded = load_task(task)
     arguments = {
@@ -95,8 +96,6 @@ def _pair(option: str, text: str | None) -> tuple[str, str] | None:
     Raises:
         BadInput: The text has no channel or no value.
     """
-    from kinemill.errors import BadInput
-
     if text is None:
         return None
     channel, _, value = (part.strip() for part in text.partition("="))
@@ -112,8 +111,6 @@ def _scaled(option: str, text: str | None) -> tuple[str, float] | None:
 
 
 def _number(option: str, text: str, example: str) -> float:
-    from kinemill.errors import BadInput
-
     try:
         return float(text)
     except ValueError:
@@ -122,8 +119,6 @@ def _number(option: str, text: str, example: str) -> float:
 
 
 def _require_nothing(named: list[str]) -> None:
-    from kinemill.errors import BadInput
-
     if named:
         options = ", ".join(f"--{name}" for name in named)
         raise BadInput(
@@ -143,7 +138,6 @@ def list_edits(
     Example: kinemill data edits my_robot run1.csv
     """
     from kinemill.api.edits import list_edits as all_edits
-    from kinemill.task import load_task
 
     loaded = load_task(task)
     every = all_edits(loaded, recording)

@@ -18,6 +18,9 @@ from kinemill.cli.output import (
     table,
     wrap_text,
 )
+from kinemill.errors import BadInput
+from kinemill.store import to_json_value
+from kinemill.task import parse_overrides
 from kinemill.verify.document import LogEvaluation
 from kinemill.verify.results import ChannelAccuracy
 
@@ -69,7 +72,6 @@ def evaluate(
     from kinemill.api.models import address_of
     from kinemill.cli.evaluate_policy import PolicyOptions, evaluate_policy
     from kinemill.cli.shadow import run_shadow
-    from kinemill.errors import BadInput
 
     named, _ = address_of(model)
     if shadow:
@@ -101,8 +103,6 @@ def _evaluate(
     model: str, folder: Path | None, options: _Options, overrides: list[str], *, as_json: bool
 ) -> None:
     from kinemill.api.evaluation import evaluate as measure
-    from kinemill.store import to_json_value
-    from kinemill.task import parse_overrides
 
     changed = parse_overrides(overrides)
     named, task = named_model(model, folder, changed)

@@ -8,6 +8,8 @@ import typer
 
 from kinemill.cli.model_ref import named_model
 from kinemill.cli.output import document, logs_path, notify, quantity, table
+from kinemill.store import to_json_value
+from kinemill.task import parse_overrides
 from kinemill.verify.document import ActionCurves, ActionValues, PolicyEvaluation
 
 
@@ -28,8 +30,6 @@ def evaluate_policy(
 ) -> None:
     """Measure a policy and print the results."""
     from kinemill.api.policy_evaluation import evaluate_policy as measure
-    from kinemill.store import to_json_value
-    from kinemill.task import parse_overrides
 
     changed = parse_overrides(overrides)
     named, task = named_model(model, folder, changed)

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from kinemill.cli.output import JsonOption, document, table
+from kinemill.store.project import tasks_folder
 
 
 def list_examples(as_json: JsonOption = False) -> None:
@@ -45,7 +46,6 @@ def copy(
 
     Example: kinemill examples copy pendulum
     """
-    from kinemill.store.project import tasks_folder
     from kinemill.task.examples import copy_example
 
     file = copy_example(name, to or tasks_folder())

@@ -7,6 +7,9 @@ import typer
 
 from kinemill.cli.model_ref import ModelName
 from kinemill.cli.output import JsonOption, TaskName, document, notify
+from kinemill.store import to_json_value
+from kinemill.store.home import Home
+from kinemill.task import load_task
 
 
 def export(
@@ -27,8 +30,6 @@ def export(
     from kinemill.export.bundle import deliver
     from kinemill.register.consistency import require_registry
     from kinemill.register.versions import bundle_folder, find_version
-    from kinemill.store import to_json_value
-    from kinemill.store.home import Home
 
     task, which = address_of(model)
     home = Home.resolve()
@@ -67,9 +68,6 @@ def export_data(
     Example: kinemill data export my_robot --to lerobot
     """
     from kinemill.dataset.exporters import export_data as write
-    from kinemill.store import to_json_value
-    from kinemill.store.home import Home
-    from kinemill.task import load_task
 
     report = write(load_task(task), Home.resolve(), to, out.resolve() if out else None, version)
     if as_json:

@@ -8,7 +8,9 @@ import typer
 
 from kinemill.cli.completion import complete_task
 from kinemill.cli.output import JsonOption, document, notify, table
+from kinemill.errors import BadInput
 from kinemill.store import Json
+from kinemill.store.home import Home
 
 _POWERS = ["", "k", "m", "g", "t"]
 _OVER = 1  # exit code: the home exceeds the budget, or files are damaged
@@ -46,7 +48,6 @@ def gc(
     Example: kinemill admin gc --budget 20GB --dry-run
     """
     from kinemill.maintenance.gc import Limits, collect
-    from kinemill.store.home import Home
     from kinemill.task import load_task
     from kinemill.task.protocols import NullReporter
 
@@ -81,7 +82,6 @@ def backup(
     Example: kinemill admin backup path/to/backups
     """
     from kinemill.maintenance.backups import back_up
-    from kinemill.store.home import Home
     from kinemill.task.protocols import NullReporter
 
     report = back_up(Home.resolve(), to, NullReporter(), link=link)
@@ -118,7 +118,6 @@ def restore(
     Example: kinemill admin restore path/to/backups --at 20260131
     """
     from kinemill.maintenance.restore import restore as bring_back
-    from kinemill.store.home import Home
     from kinemill.task.protocols import NullReporter
 
     report = bring_back(Home.find(), source, NullReporter(), at=at, replace=replace)
@@ -146,7 +145,6 @@ def upgrade(
     """
     from kinemill.api.project import project
     from kinemill.maintenance.upgrade import upgrade as bring_up
-    from kinemill.store.home import Home
     from kinemill.task.protocols import NullReporter
 
     home = Home.resolve()
@@ -167,8 +165,6 @@ def parse_size(text: str) -> int:
     Raises:
         BadInput: The text is not a size.
     """
-    from kinemill.errors import BadInput
-
     match = re.fullmatch(r"\s*([0-9.]+(?:e[0-9]+)?)\s*([kmgt]?)(i?)b?\s*", text.lower())
     if match is None:
         raise BadInput(f"--budget {text}", "is no size", expected="as 20GB or 500M")
@@ -231,7 +227,6 @@ def rebuild_catalog(
     Example: kinemill admin rebuild-catalog --from path/to/backups
     """
     from kinemill.maintenance.rebuild_catalog import rebuild_catalog as rebuild
-    from kinemill.store.home import Home
 
     columns = {"recordings": "recordings", "next": "next ingest"}
     _show_rebuilt("catalog", rebuild(Home.resolve(), source, at), columns, as_json=as_json)
@@ -243,7 +238,6 @@ def rebuild_registry(as_json: JsonOption = False) -> None:
     Example: kinemill admin rebuild-registry
     """
     from kinemill.register.rebuild import rebuild_registry as rebuild
-    from kinemill.store.home import Home
 
     columns = {"versions": "versions", "champion": "champion"}
     _show_rebuilt("registry", rebuild(Home.resolve()), columns, as_json=as_json)

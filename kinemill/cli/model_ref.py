@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from kinemill.cli.completion import complete_model
+from kinemill.errors import BadInput
+from kinemill.task import load_task
 from kinemill.task.document import Task
 
 ModelName = Annotated[
@@ -32,8 +34,6 @@ def named_model(
         BadInput: The task does not exist, or both a version and a folder are set.
     """
     from kinemill.api.models import split_address
-    from kinemill.errors import BadInput
-    from kinemill.task import load_task
 
     if folder is None:
         return model, None

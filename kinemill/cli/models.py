@@ -6,6 +6,7 @@ import typer
 
 from kinemill.cli.completion import complete_model
 from kinemill.cli.output import JsonOption, TaskName, document
+from kinemill.store.home import Home
 
 
 def list_models(task: TaskName, as_json: JsonOption = False) -> None:
@@ -17,7 +18,6 @@ def list_models(task: TaskName, as_json: JsonOption = False) -> None:
     """
     from kinemill.cli.version_tables import version_list
     from kinemill.register.lookup import list_versions
-    from kinemill.store.home import Home
     from kinemill.task import task_name
 
     listed = list_versions(task_name(task), Home.resolve())
@@ -45,7 +45,6 @@ def show_model(
     from kinemill.api.models import split_address
     from kinemill.cli.version_tables import version_page
     from kinemill.register.lookup import show as look_up
-    from kinemill.store.home import Home
     from kinemill.task import task_name
 
     task, which = split_address(model)

@@ -10,7 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from kinemill.cli.completion import complete_task
+from kinemill.errors import BadInput
 from kinemill.store import Json
+from kinemill.store.home import Home
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="Maximum number of lines.")]
@@ -24,7 +26,6 @@ def task_or_draft(name: str) -> str:
     if not name.startswith("gym:"):
         return name
     from kinemill.draft.one_line import drafted_task
-    from kinemill.store.home import Home
 
     return str(drafted_task(name, Home.resolve()))
 
@@ -67,8 +68,6 @@ def logs_path(logs: Path, option: str = "") -> Path:
     Raises:
         BadInput: The path does not exist, or cannot be resolved.
     """
-    from kinemill.errors import BadInput
-
     where, fix = f"{option} {logs}".strip(), "use the path of a log or a folder of logs"
     try:
         logs.stat()

@@ -8,6 +8,7 @@ import typer
 from kinemill.cli.completion import complete_model
 from kinemill.cli.output import JsonOption, TaskName, document, notify, table, wrap_text
 from kinemill.store import Json, from_json_value
+from kinemill.store.home import Home
 
 _REFUSED = 1
 
@@ -47,7 +48,6 @@ def why(
     from kinemill.cli.summary import gate_table
     from kinemill.register.gate.report import why as look
     from kinemill.register.verdict import Verdict
-    from kinemill.store.home import Home
 
     task, which = address_of(model)
     report = look(Home.resolve(), task.name, which)
@@ -86,7 +86,6 @@ def approve(
     from kinemill.api.models import address_of
     from kinemill.cli.version_tables import champion_change
     from kinemill.register.promotion import approve as agree
-    from kinemill.store.home import Home
 
     task, which = address_of(model)
     change = agree(task, Home.resolve(), which, breaking=breaking, why=reason)
@@ -113,7 +112,6 @@ def promote(
     from kinemill.api.models import address_of
     from kinemill.cli.version_tables import champion_change
     from kinemill.register.promotion import promote as move
-    from kinemill.store.home import Home
 
     task, which = address_of(model)
     expected = {} if expect is None else {"expected": expect or None}
@@ -137,7 +135,6 @@ def rollback(
     """
     from kinemill.cli.version_tables import champion_change
     from kinemill.register.promotion import rollback as move
-    from kinemill.store.home import Home
     from kinemill.task import load_task
 
     expected = {} if expect is None else {"expected": expect or None}
@@ -154,7 +151,6 @@ def audit(task: TaskName, as_json: JsonOption = False) -> None:
     Example: kinemill model audit my_robot
     """
     from kinemill.register.audit_log import audit as look
-    from kinemill.store.home import Home
     from kinemill.task import task_name
 
     history = look(Home.resolve(), task_name(task))

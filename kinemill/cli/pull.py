@@ -2,6 +2,7 @@
 
 import os
 import socket
+import threading
 from pathlib import Path
 from typing import Annotated
 
@@ -9,9 +10,12 @@ import typer
 
 from kinemill.cli.completion import complete_model
 from kinemill.cli.output import JsonOption, document, notify
+from kinemill.interrupts import message_on_interrupt, resume
 from kinemill.register.pull_source import OfHome
+from kinemill.runtime.download import pull as bring
 from kinemill.runtime.registry_client import ServerSource, address_parts, from_server
 from kinemill.store import Json
+from kinemill.store.home import Home
 
 
 def pull(
@@ -51,8 +55,6 @@ def pull(
 
     Example: kinemill model pull my_robot@champion --to model --watch
     """
-    from kinemill.runtime.download import pull as bring
-
     source = _source(model, server, robot or socket.gethostname())
     if watch:
         _watch(source, to, every, as_json=as_json)
@@ -69,15 +71,11 @@ def _source(model: str, server: str | None, robot: str) -> ServerSource | OfHome
         model = f"{task_name(task)}{which}"
     if server is not None:
         return from_server(server, model, os.environ.get("KINEMILL_TOKEN"), robot)
-    from kinemill.store.home import Home
 
     return OfHome(Home.resolve(), *address_parts(model), robot)
 
 
 def _watch(source: ServerSource | OfHome, to: Path, every: float, *, as_json: bool) -> None:
-    import threading
-
-    from kinemill.interrupts import message_on_interrupt, resume
     from kinemill.runtime.download import watch
 
     with message_on_interrupt(lambda: f"{to} keeps the last version; {resume()}"):
@@ -125,7 +123,6 @@ def canary(
     """
     from kinemill.api.models import address_of
     from kinemill.register import canary as birds
-    from kinemill.store.home import Home
 
     (task, which), home = address_of(model), Home.resolve()
     if stop:

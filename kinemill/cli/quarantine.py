@@ -9,7 +9,9 @@ from kinemill.cli.data import Because
 from kinemill.cli.log_results import MOST_REASONS, show_reasons, spell_name
 from kinemill.cli.output import JsonOption, Limit, Offset, TaskName, document, table
 from kinemill.ingest.decisions import Decision, audit, current_decisions
+from kinemill.ingest.inspection import find_member
 from kinemill.store.home import Home
+from kinemill.task import load_task
 from kinemill.task.document import Task
 
 RecordingName = Annotated[
@@ -24,8 +26,6 @@ def list_held_back(
 
     Example: kinemill data quarantine list my_robot
     """
-    from kinemill.task import load_task
-
     _list(load_task(task), Home.resolve(), offset, limit, as_json=as_json)
 
 
@@ -34,8 +34,6 @@ def show_recording(task: TaskName, recording: RecordingName, as_json: JsonOption
 
     Example: kinemill data show my_robot run1.csv
     """
-    from kinemill.task import load_task
-
     _show(load_task(task), Home.resolve(), recording, as_json=as_json)
 
 
@@ -107,7 +105,6 @@ def _decision(made: Mapping[str, object] | None) -> str:
 
 def _show(task: Task, home: Home, which: str, *, as_json: bool) -> None:
     from kinemill.ingest.edit_recording import edit_rows
-    from kinemill.ingest.inspection import find_member
     from kinemill.validate.recording_status import status_of
 
     member = find_member(task, home, which)
@@ -139,8 +136,6 @@ def _decide(
     *,
     as_json: bool,
 ) -> None:
-    from kinemill.task import load_task
-
     loaded = load_task(task)
     made = decide(loaded, Home.resolve(), recording, because).to_json()
     if as_json:

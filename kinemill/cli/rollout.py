@@ -8,6 +8,7 @@ import typer
 
 from kinemill.cli.output import JsonOption, Overrides, TaskName, document, notify, quantity, table
 from kinemill.store import Json, publish_file
+from kinemill.task import parse_overrides
 from kinemill.task.document import Task
 
 Controller = Annotated[
@@ -120,7 +121,6 @@ def rollout(
     Example: kinemill model rollout pendulum --controller mppi --episodes 5
     """
     from kinemill.api.rollouts import log_folder, task_with_controller
-    from kinemill.task import parse_overrides
 
     loaded = task_with_controller(task, controller, parse_overrides(overrides or []))
     for note in loaded.notes:

@@ -20,6 +20,9 @@ from kinemill.cli.output import (
     quantity,
     table,
 )
+from kinemill.errors import BadInput, KinemillError
+from kinemill.store.disk_space import warn
+from kinemill.store.home import Home
 
 _REFUSED = 1
 
@@ -101,9 +104,6 @@ def run_task(
     """
     from kinemill.api.project import project
     from kinemill.cli.summary import run_summary
-    from kinemill.errors import BadInput, KinemillError
-    from kinemill.store.disk_space import warn
-    from kinemill.store.home import Home
     from kinemill.task import load_task
 
     folder = logs_path(logs, "--logs") if logs else None
@@ -140,7 +140,6 @@ def _run_loop(
     """Run the learning loop of a task and print its document or its table."""
     from kinemill.api.progress import StderrProgress
     from kinemill.api.project import project
-    from kinemill.errors import BadInput
 
     for option, is_set, fix in (
         ("--logs", logs is not None, "move them to the drop folder: kinemill data ingest"),

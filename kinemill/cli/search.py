@@ -7,6 +7,7 @@ import typer
 
 from kinemill.cli.log_results import spell_name
 from kinemill.cli.output import JsonOption, Limit, Offset, TaskName, document, notify, table
+from kinemill.task import load_task
 from kinemill.task.document import Task
 
 _HASH = 16  # displayed characters of a content hash
@@ -39,7 +40,6 @@ def search_recordings(
     """
     from kinemill.api.recordings import save_view, search_page
     from kinemill.search.output import as_json_rows, check_target, write_frame
-    from kinemill.task import load_task
 
     loaded = load_task(task)
     if save is not None:
@@ -81,7 +81,6 @@ def list_views(
     """
     from kinemill.api.recordings import delete_view
     from kinemill.api.recordings import list_views as all_views
-    from kinemill.task import load_task
 
     loaded = load_task(task)
     if delete is not None:

@@ -9,6 +9,8 @@ import typer
 
 from kinemill.cli.model_ref import ModelName
 from kinemill.cli.output import JsonOption, document, notify, table
+from kinemill.store import publish_file
+from kinemill.store.home import Home
 
 
 def ui(
@@ -49,7 +51,6 @@ def ui(
     """
     from kinemill.api.project import project
     from kinemill.register.consistency import check_all
-    from kinemill.store.home import Home
 
     check_all(Home.resolve())
     access = project("pipelines.auth.login").Entrance(
@@ -116,7 +117,6 @@ def remove_user(name: UserName) -> None:
 
 def _users() -> ModuleType:
     from kinemill.api.project import project
-    from kinemill.store.home import Home
 
     return project("pipelines.auth.users").Users(Home.resolve())
 
@@ -172,8 +172,6 @@ def report(
     from kinemill.register.consistency import require_registry
     from kinemill.register.version_page import version_page
     from kinemill.register.versions import find_version
-    from kinemill.store import publish_file
-    from kinemill.store.home import Home
 
     (task, which), home = address_of(model), Home.resolve()
     require_registry(home, task.name)

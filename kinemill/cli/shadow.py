@@ -6,8 +6,10 @@ from pathlib import Path
 import typer
 
 from kinemill.cli.output import document, notify, quantity, table
+from kinemill.errors import BadInput
 from kinemill.interrupts import Interrupted, resume
 from kinemill.store import Json
+from kinemill.store.home import Home
 
 _EVERY = 5.0  # s between scans for new logs
 
@@ -17,9 +19,7 @@ def run_shadow(
 ) -> None:
     """Measure both versions on the new logs, and with --watch on each arriving log."""
     from kinemill.api.models import address_of
-    from kinemill.errors import BadInput
     from kinemill.register.shadow_evaluation import shadow
-    from kinemill.store.home import Home
     from kinemill.task import parse_overrides
 
     (named, which), home = address_of(model), Home.resolve()

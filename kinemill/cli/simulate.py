@@ -8,6 +8,7 @@ import typer
 
 from kinemill.cli.model_ref import ModelFolder, ModelName, named_model
 from kinemill.cli.output import JsonOption, document, notify, table
+from kinemill.errors import BadInput
 from kinemill.store import Json
 
 _PRINTED_ROWS = 8  # printed rows of a long simulation
@@ -86,8 +87,6 @@ def _states(spelled: list[str]) -> dict[str, float]:
     Raises:
         BadInput: The text has another form.
     """
-    from kinemill.errors import BadInput
-
     values = dict[str, float]()
     for text in spelled:
         name, equals, value = text.partition("=")

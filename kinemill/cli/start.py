@@ -16,6 +16,7 @@ from kinemill.cli.output import (
     logs_path,
     notify,
 )
+from kinemill.errors import BadInput
 
 RunName = Annotated[
     str, typer.Argument(metavar="RUN", help="Run id or its prefix, from `kinemill runs list`.")
@@ -84,7 +85,6 @@ def cancel(run: RunName, as_json: JsonOption = False) -> None:
     Example: kinemill runs cancel 1ee64d1c
     """
     from kinemill.cli.rest_client import find_server
-    from kinemill.errors import BadInput
 
     server = find_server()
     record = server.get(f"runs/{run}")

@@ -9,8 +9,10 @@ import typer
 from kinemill.cli.output import Bad, notify, quantity, spell, table, wrap_text
 from kinemill.register.document import RunDocument
 from kinemill.register.verdict import Verdict
+from kinemill.verify.comparison import FREE_RUN, NRMSE
 from kinemill.verify.document import Assessment, Verification
 from kinemill.verify.findings import Cell, best_reference, cells_of, own_reference
+from kinemill.verify.labels import label
 from kinemill.verify.results import Accuracy, ChannelAccuracy, Metrics
 
 _POLICIES = ("model", "champion", "random")
@@ -93,7 +95,6 @@ def errors_table(
     """
     if not metrics.test:
         return
-    from kinemill.verify.labels import label
 
     policy = "repeat" in metrics.nrmse
     best = best_reference(metrics.nrmse, own)
@@ -127,8 +128,6 @@ def tried_table(metrics: Metrics) -> None:
 
 def comparison_table(verified: Assessment) -> None:
     """Print model and best reference at each horizon and on each channel."""
-    from kinemill.verify.comparison import FREE_RUN, NRMSE
-
     cells = cells_of(verified)
     horizons = list(dict.fromkeys(horizon for horizon, _ in cells))
     channels = list(dict.fromkeys(channel for _, channel in cells))

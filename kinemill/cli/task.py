@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from kinemill.cli.output import JsonOption, Overrides, Presets, TaskName, changes, document, table
+from kinemill.errors import KinemillError
 
 
 def list_tasks(as_json: JsonOption = False) -> None:
@@ -12,7 +13,6 @@ def list_tasks(as_json: JsonOption = False) -> None:
 
     Example: kinemill task list
     """
-    from kinemill.errors import KinemillError
     from kinemill.task import list_tasks as task_files
     from kinemill.task import load_task
 

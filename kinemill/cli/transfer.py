@@ -8,9 +8,13 @@ import typer
 
 from kinemill.cli.output import JsonOption, Overrides, TaskName, document, notify, quantity, table
 from kinemill.environments.evaluation import Agent, try_policy
+from kinemill.environments.factory import environment_of
 from kinemill.store import Json
+from kinemill.store.home import Home
+from kinemill.task import load_task, parse_overrides
 from kinemill.task.document import Task
 from kinemill.task.environment import Environment
+from kinemill.task.protocols import NullReporter
 
 USUAL = "usual"
 
@@ -37,9 +41,6 @@ def transfer(
 
     Example: kinemill model transfer reach --episodes 100
     """
-    from kinemill.store.home import Home
-    from kinemill.task import load_task, parse_overrides
-
     loaded = load_task(task, parse_overrides(overrides or []))
     names = variants or [USUAL, *_environment(loaded).variants]
     folder = to or Home.resolve().root / "transfer" / loaded.name
@@ -91,8 +92,6 @@ def matrix(
 
 def task_under(task: Task, variant: str) -> Task:
     """Return the task with the settings of a variant of its environment."""
-    from kinemill.environments.factory import environment_of
-
     if variant == USUAL:
         return task
     own = environment_of(task, variant)
@@ -106,8 +105,6 @@ def task_under(task: Task, variant: str) -> Task:
 
 
 def _environment(task: Task) -> Environment:
-    from kinemill.environments.factory import environment_of
-
     return environment_of(task)
 
 
@@ -117,8 +114,6 @@ def _train_policy(task: Task, variant: str, folder: Path, episodes: int, workers
     from kinemill.dataset import stage as dataset_stage
     from kinemill.environments.demonstrations import demonstrate
     from kinemill.ingest import stage as ingest
-    from kinemill.store.home import Home
-    from kinemill.task.protocols import NullReporter
     from kinemill.train import load_model
     from kinemill.train import stage as train
     from kinemill.train.policy_runner import as_policy

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+import yaml
 
 from kinemill.cli.output import (
     JsonOption,
@@ -19,6 +20,7 @@ from kinemill.cli.output import (
     table,
 )
 from kinemill.store import Json
+from kinemill.task import load_task
 from kinemill.task.document import Task
 
 _REFUSED = 1
@@ -60,7 +62,6 @@ def tune(
     """
     from kinemill.api.progress import StderrProgress
     from kinemill.api.project import project
-    from kinemill.task import load_task
 
     logs = logs_path(logs, "--logs") if logs else None
     changed = changes(presets, overrides)
@@ -82,8 +83,6 @@ def tune(
 
 
 def _print_space(task: Task, *, as_json: bool) -> None:
-    import yaml
-
     from kinemill.tune.defaults import default_space
 
     summary = task.tune.space or default_space(task)

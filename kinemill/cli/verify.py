@@ -7,6 +7,7 @@ import typer
 
 from kinemill.cli.output import JsonOption, document, table
 from kinemill.errors import Blocked
+from kinemill.store import to_json_value
 from kinemill.verify.bundle import FolderCheck, verify_folder
 
 
@@ -20,8 +21,6 @@ def verify(
 
     Example: kinemill model verify path/to/model
     """
-    from kinemill.store import to_json_value
-
     result = verify_folder(folder.expanduser())
     if as_json:
         document(to_json_value(result))

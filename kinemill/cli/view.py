@@ -6,9 +6,13 @@ from typing import Annotated
 import typer
 
 from kinemill.cli.output import JsonOption, TaskName, document
+from kinemill.errors import BadInput
+from kinemill.ingest.decisions import current_decisions
 from kinemill.ingest.membership import Member
 from kinemill.ingest.recordings import Recording
+from kinemill.store import publish_file
 from kinemill.store.home import Home
+from kinemill.task import load_task
 from kinemill.task.document import Task
 
 
@@ -37,8 +41,6 @@ def view(
     """
     from kinemill.ingest.edit_recording import edit_rows
     from kinemill.ingest.inspection import find_member
-    from kinemill.store import publish_file
-    from kinemill.task import load_task
     from kinemill.validate.recording_page import view as draw
     from kinemill.validate.view_rerun import write_rrd
 
@@ -62,8 +64,6 @@ def view(
 
 
 def _recording(task: Task, home: Home, member: Member) -> Recording:
-    from kinemill.errors import BadInput
-    from kinemill.ingest.decisions import current_decisions
     from kinemill.ingest.inspection import as_recording, read_before
 
     read = read_before(task, home, member)

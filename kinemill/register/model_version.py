@@ -11,6 +11,8 @@ from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from kinemill.register import tags
 from kinemill.register.bundle import SUMS, model_files, read_sums
 from kinemill.reports import PAGES
@@ -98,7 +100,6 @@ def save(bundle: Path, folder: Path, run_id: str, model_id: str) -> None:
 
 def signature(model: Any) -> Any:
     """Return the MLflow model signature of an ONNX model: named tensors, -1 for a dynamic size."""
-    import numpy as np
     import onnx
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec

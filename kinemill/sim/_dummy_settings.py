@@ -2,6 +2,7 @@
 
 from typing import Annotated, Any
 
+import yaml
 from pydantic import Field
 
 from kinemill.task import Settings
@@ -40,8 +41,6 @@ def dummy_task(name: str, dummy: Dummy) -> str:
         dummy: `states` positions (default 2) and `actions`; `image` adds a camera, custom
             instructions add a channel of texts.
     """
-    import yaml
-
     channels: dict[str, Any] = {}
     for number in range(dummy.states or 2):
         channels[f"position{number}"] = {"role": "state", "unit": "m"}

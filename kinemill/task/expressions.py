@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any
 
+import numpy as np
 from pydantic import BeforeValidator
 
 from kinemill.registry import nearest
@@ -69,8 +70,6 @@ class Expression:
 
     def value(self, values: Mapping[str, object]) -> Any:
         """Evaluate the formula for numbers or arrays by name, all of one shape."""
-        import numpy as np
-
         return _value(self.tree, values, lambda name: getattr(np, name))
 
     def value_by(self, operation: Operations, values: Mapping[str, object]) -> Any:

@@ -1,5 +1,6 @@
 """Maintenance of MLflow's database: schema upgrades and deleted runs."""
 
+import importlib
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -77,7 +78,6 @@ def upgrade(home: Home) -> None:
 def _engine(home: Home) -> Generator[tuple[Any, Any]]:
     """Open the database without `MlflowClient`, which rejects another schema."""
     prepare_mlflow()
-    import importlib
 
     import sqlalchemy
 

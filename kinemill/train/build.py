@@ -8,7 +8,9 @@ import torch
 
 from kinemill.train.batches import member_seed
 from kinemill.train.ensemble import Ensemble
+from kinemill.train.ensemble_member import Member, Noise
 from kinemill.train.layout import Layout
+from kinemill.train.robots import make_robot_network
 from kinemill.train.step import ESTIMATOR, SCALES, Step, make_step
 
 _PREFIX = "member.step."  # of the names in the step of an ensemble
@@ -44,7 +46,6 @@ def assemble(
         steps.append(min(candidates, key=lambda one: one[0] if isfinite(one[0]) else inf)[1])
     if learn.ensemble == 1 and learn.loss != "gaussian":
         return steps[0]
-    from kinemill.train.ensemble_member import Member, Noise
 
     sizes = layout.features, len(layout.outputs), len(layout.states)
     noisy = learn.loss == "gaussian"
@@ -54,7 +55,6 @@ def assemble(
 def _one(learn: Any, layout: Layout, scale: Mapping[str, torch.Tensor], robots: int) -> Step:
     if robots == 1:
         return make_step(learn.model, layout, scale)
-    from kinemill.train.robots import make_robot_network
 
     network = make_robot_network(learn.model, layout, robots, learn.embedding_size)
     return Step(layout, network, scale)

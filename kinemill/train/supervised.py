@@ -11,6 +11,7 @@ from kinemill.task.learn import Learn
 from kinemill.task.protocols import WarmStart
 from kinemill.tracking.run_links import note_steps
 from kinemill.train.context import Trained, TrainingContext
+from kinemill.train.run_config import dotted
 from kinemill.train.summary import LearnFacts
 
 
@@ -57,7 +58,6 @@ class Supervised(Learn):
         from kinemill.train.ensemble import Ensemble
         from kinemill.train.eval_callback import load_callback
         from kinemill.train.loop import fit
-        from kinemill.train.run_config import dotted
 
         watch = load_callback(self.eval_callback, task)
         dataset, training_set = data

@@ -7,6 +7,7 @@ from kinemill.errors import BadInput
 from kinemill.store import Json, digest, file_digest, read_json
 from kinemill.store.formats import Format
 from kinemill.task.document import Task
+from kinemill.task.plugins import OBJECTIVES
 from kinemill.task.protocols import WarmStart
 from kinemill.train.checkpoint import INDEX
 
@@ -81,8 +82,6 @@ def load_model(folder: Path) -> Any:
         `kinemill.train.policy.PolicyModule`.
     """
     from safetensors.torch import load_file
-
-    from kinemill.task.plugins import OBJECTIVES
 
     description, weights = described(folder), load_file(folder / WEIGHTS)
     learn: Any = OBJECTIVES[description["learn"]["type"]].model_validate(description["learn"])

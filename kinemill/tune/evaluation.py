@@ -4,10 +4,13 @@ import math
 from typing import Any
 
 import numpy as np
+import torch
 
 from kinemill.dataset import PackedDataset, load_dataset
 from kinemill.store import Artifact
 from kinemill.task import Task
+from kinemill.train import load_model
+from kinemill.train.data import Windows
 from kinemill.train.summary import ModelSummary
 from kinemill.tune.search import Search
 
@@ -26,7 +29,6 @@ def evaluate(search: Search, task: Task, model: Artifact) -> float:
     if task.learn.type != "dynamics":
         summary = ModelSummary.of(model)
         return summary.best if summary.objective is None else summary.objective
-    from kinemill.train import load_model
 
     packed = load_dataset(search.home, search.dataset)
     module = load_model(search.home.root / model.ref.path)
@@ -43,10 +45,6 @@ def rollout_error(module: Any, packed: PackedDataset, steps: tuple[int, int, int
         packed: the dataset.
         steps: history of the model, known rows of each window, and horizon.
     """
-    import torch
-
-    from kinemill.train.data import Windows
-
     known_steps, history, horizon = steps
     starts = packed.window_starts("validation", history + horizon)
     if len(starts) > WINDOWS:

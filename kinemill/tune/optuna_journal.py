@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import IO
 
-from optuna.storages import BaseStorage, JournalStorage
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import BaseJournalBackend
 
 from kinemill.errors import CorruptArtifact
@@ -90,8 +90,6 @@ def open_storage(folder: Path) -> BaseStorage:
 
 @cache  # once per process
 def _open_shared(address: str) -> BaseStorage:
-    from optuna.storages import RDBStorage
-
     make_schema("optuna")
     with held_by_all("optuna tables"):  # concurrent creation would fail
         return RDBStorage(address)

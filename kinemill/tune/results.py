@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from kinemill.store import Json
@@ -182,8 +183,6 @@ def importances(search: Search) -> dict[str, float]:
 
     Conditional PED-ANOVA (Watanabe et al., 2023; Optuna 5). Empty below ten complete trials.
     """
-    import optuna
-
     study = open_study(search, search.task())
     done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     if sum(1 for trial in done if trial.params) < 10 or len({t.value for t in done}) < 3:

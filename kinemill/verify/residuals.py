@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import gammaincc
 
 from kinemill.dataset import PackedDataset
 from kinemill.runtime.window_metrics import QUIETLY, Floats, Predictor, deviations
@@ -124,7 +125,6 @@ def ljung_box(auto: Floats, rows: int) -> tuple[Floats, Floats]:
     freedom for white noise (Ljung and Box 1978, Biometrika 65, p. 297, eq. 1.3).
     """
     # The survival function of χ²; importing it from scipy.stats would take a second.
-    from scipy.special import gammaincc
 
     lag = np.arange(1, len(auto) + 1)[:, None]
     q = rows * (rows + 2) * (auto**2 / (rows - lag)).sum(axis=0)

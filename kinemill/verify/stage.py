@@ -23,6 +23,7 @@ from kinemill.store.home import Home
 from kinemill.task.document import Task
 from kinemill.task.protocols import NullReporter, Progress
 from kinemill.verify.document import VerificationSummary
+from kinemill.verify.losses import Counted
 
 VERSION = 20
 
@@ -83,7 +84,6 @@ def inputs(
     if task.learn.gives == "policy":
         parts |= {"metric": task.promote.metric, "margin": task.promote.margin}
         return parts | task.part("environment", "channels", "dt")
-    from kinemill.verify.losses import Counted
 
     counted = to_json_value(Counted.of(task.promote, task.verify.horizon))
     if task.control is not None and task.verify.closed_loop > 0:

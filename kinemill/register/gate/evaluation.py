@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from kinemill import runtime
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.register import tags
 from kinemill.register.bundle import model_digest, model_files
@@ -141,8 +142,6 @@ def make_gate_inputs(
 
 def _measure_challenger(folder: Path, evidence: Measurements) -> tuple[Loaded | None, Findings]:
     """Load and measure the challenger; store an error in `problem`."""
-    from kinemill import runtime
-
     model = None
     try:
         model = runtime.load(folder, non_finite="pass")
@@ -187,8 +186,6 @@ def _champion(
 
 
 def _load(current: CurrentChampion) -> tuple[Path, Loaded]:
-    from kinemill import runtime
-
     if current.version is None:
         where, fix = f"version {current.number}", "kinemill model promote or rollback names another"
         raise BadInput(where, "was champion, and its alias or the version was deleted", fix=fix)

@@ -5,13 +5,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+from safetensors.torch import save_file
+
 from kinemill.dataset import PackedDataset
 from kinemill.errors import BadInput
 from kinemill.runtime.window_metrics import Predictor
 from kinemill.task.document import Task
 from kinemill.task.portfolio import HISTORIES
+from kinemill.train.data import make_windows
 from kinemill.train.portfolio.histories import histories_of
+from kinemill.train.readout import fit_readout
 from kinemill.train.step import Step
+from kinemill.train.warm_start import DESCRIPTION, WEIGHTS, description_of
 from kinemill.verify.accuracy import is_angle
 from kinemill.verify.references.baselines import (
     Persistence,
@@ -137,11 +143,6 @@ def _reference(spec: Spec, scope: Scope, selected: tuple[Candidate, Candidate | 
 
 def _made(spec: Spec, scope: Scope, selected: tuple[float, Fitted], *, lasts: bool) -> Member:
     """Return the selected member as a separate model, and write it to the folder, if any."""
-    import torch
-
-    from kinemill.train.data import make_windows
-    from kinemill.train.readout import fit_readout
-
     error, fitted = selected
     step, own = single(make_step(spec, scope.dataset, fitted), fitted.solution), None
     if step.readout is not None:
@@ -154,9 +155,6 @@ def _made(spec: Spec, scope: Scope, selected: tuple[float, Fitted], *, lasts: bo
 
 
 def _write(folder: Path, spec: Spec, fitted: Fitted, scope: Scope, step: Step) -> None:
-    from safetensors.torch import save_file
-
-    from kinemill.train.warm_start import DESCRIPTION, WEIGHTS, description_of
 
     folder.mkdir()
     task = spec.task_of(fitted.structure, fitted.history, fitted.ridge)

@@ -12,7 +12,10 @@ import torch
 from torch import Tensor
 
 from kinemill.dataset import PackedDataset
+from kinemill.models.networks.regression import Triangle
 from kinemill.task.portfolio import MOST_TERMS, RIDGES, Structure
+from kinemill.train.data import scale_of
+from kinemill.train.layout import layout_of
 from kinemill.train.step import Step
 from kinemill.train.step import make_step as make
 from kinemill.verify.accuracy import gather
@@ -43,9 +46,6 @@ class Fitted:
 
 def make_step(spec: Spec, dataset: PackedDataset, member: Fitted) -> Step:
     """Return the step of a member in float64, without its weights."""
-    from kinemill.train.data import scale_of
-    from kinemill.train.layout import layout_of
-
     task = spec.task_of(member.structure, member.history, member.ridge)
     layout, learn = layout_of(task), task.learn
     step = make(getattr(learn, "model"), layout, scale_of(dataset, layout))  # noqa: B009
@@ -65,8 +65,6 @@ def fit_groups(spec: Spec, dataset: PackedDataset, histories: list[int]) -> list
 def _fit(
     spec: Spec, structure: Structure, dataset: PackedDataset, histories: list[int]
 ) -> list[list[Fitted]]:
-    from kinemill.models.networks.regression import Triangle
-
     longest = structure.longest or max(histories)
     lengths = [rows for rows in histories if rows <= longest]
     step = make_step(spec, dataset, Fitted(structure, lengths[-1], 0.0, None))

@@ -28,6 +28,7 @@ from kinemill.store.home import Home
 from kinemill.task.document import Task
 from kinemill.task.plugins import BASELINES, make
 from kinemill.task.plugins import Baseline as BaselineSettings
+from kinemill.train import load_model
 from kinemill.verify.document import MemberFacts
 from kinemill.verify.document import ReferencesFacts as Facts
 from kinemill.verify.references.baselines import ConstantVelocity, Persistence
@@ -131,8 +132,6 @@ def load_references(home: Home, ref: ArtifactRef) -> References:
 
 
 def _member(folder: Path, facts: MemberFacts, baseline: Baseline | None) -> Member:
-    from kinemill.train import load_model
-
     own = folder / facts.model if facts.model is not None else None
     predictor: Predictor
     if own is not None:
