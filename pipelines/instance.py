@@ -16,11 +16,7 @@ from kinemill.failures import check_databases
 from kinemill.store.database import address_of, make_schema
 from kinemill.store.home import Home
 from kinemill.store.locks import lock
-from kinemill_dagster.pipelines.project_files import (
-    place_settings,
-    publish_settings,
-    settings_file,
-)
+from kinemill_dagster.pipelines.project_files import place_settings, publish_settings, settings_file
 from kinemill_dagster.resources.dagster_api import open_uncaptured
 from kinemill_dagster.resources.database_listeners import install_listeners
 

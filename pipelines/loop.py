@@ -11,13 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kinemill.control import ControlledPlant, Robot
-from kinemill.control.learning_loop import (
-    Collector,
-    RoundRecord,
-    is_finished,
-    is_reached,
-    loop_of,
-)
+from kinemill.control.learning_loop import Collector, RoundRecord, is_finished, is_reached, loop_of
 from kinemill.errors import Blocked
 from kinemill.ingest.files import drop_folder
 from kinemill.register.loop_round import (

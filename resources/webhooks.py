@@ -181,9 +181,7 @@ class CheckedAdapter(HTTPAdapter):
 
 def limit_deliveries() -> None:
     """Apply the rules of this module to MLflow's deliveries in this process."""
-    from mlflow.webhooks.delivery import (
-        _get_or_create_webhook_session,  # pyright: ignore[reportPrivateUsage]
-    )
+    from mlflow.webhooks.delivery import _get_or_create_webhook_session  # pyright: ignore[reportPrivateUsage]
 
     session = _get_or_create_webhook_session()
     retries: Any = session.get_adapter("https://").max_retries  # pyright: ignore

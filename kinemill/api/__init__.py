@@ -26,14 +26,7 @@ from kinemill.api.recordings import (
     save_view,
     search_recordings,
 )
-from kinemill.api.registry import (
-    Registered,
-    Verification,
-    promote,
-    register,
-    rollback,
-    verify,
-)
+from kinemill.api.registry import Registered, Verification, promote, register, rollback, verify
 from kinemill.api.rollouts import Rollout, rollout, rollout_policy
 from kinemill.api.runs import learn_in_loop, run
 from kinemill.api.search import TuneResult, tune

@@ -26,12 +26,7 @@ from kinemill.dataset import (
 )
 from kinemill.dataset.aux_arrays import write_aux, write_media
 from kinemill.dataset.listing import EPISODE, write_listing
-from kinemill.dataset.packed import (
-    episode_table,
-    read_description,
-    read_packed,
-    write_description,
-)
+from kinemill.dataset.packed import episode_table, read_description, read_packed, write_description
 from kinemill.dataset.segments import VALUES, Segment, link_segment, write_segment
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.store import (

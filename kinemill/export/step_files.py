@@ -18,13 +18,7 @@ from kinemill.export.cases import Arrays, make_cases
 from kinemill.export.interface import io_document, safe_action
 from kinemill.export.quantized import eight_bits, half, loss_of, windows_of
 from kinemill.export.rollout import rollout_model
-from kinemill.export.step import (
-    TrainedStep,
-    export_any,
-    step_model,
-    trace,
-    trace_estimator,
-)
+from kinemill.export.step import TrainedStep, export_any, step_model, trace, trace_estimator
 from kinemill.export.summary import ExportSummary, VariantLoss
 from kinemill.runtime import Interface, load, wrapped
 from kinemill.runtime.integrity import ROLLOUT

@@ -3,12 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import (
-    BeforeValidator,
-    Field,
-    SerializeAsAny,
-    field_validator,
-)
+from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator
 
 from kinemill.registry import nearest
 from kinemill.rl.objective import Reinforcement

@@ -15,13 +15,7 @@ from kinemill.dataset import find_version as find_dataset
 from kinemill.errors import CorruptArtifact
 from kinemill.register import tags
 from kinemill.register.consistency import is_registered
-from kinemill.register.versions import (
-    CHAMPION,
-    Version,
-    aliases_of,
-    bundle_folder,
-    find_version,
-)
+from kinemill.register.versions import CHAMPION, Version, aliases_of, bundle_folder, find_version
 from kinemill.store.home import Home
 
 _USED = ("train", "validation", "test")

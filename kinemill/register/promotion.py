@@ -10,13 +10,7 @@ from dataclasses import asdict
 from kinemill.dataset import find_version as find_dataset
 from kinemill.errors import BadInput, Blocked, CorruptArtifact
 from kinemill.register import tags
-from kinemill.register.alias_switch import (
-    PROMOTED,
-    Event,
-    guarded,
-    last_champion,
-    move_champion,
-)
+from kinemill.register.alias_switch import PROMOTED, Event, guarded, last_champion, move_champion
 from kinemill.register.audit_log import audit_trail
 from kinemill.register.champion_change import ChampionChange
 from kinemill.register.commit import commit
@@ -29,13 +23,7 @@ from kinemill.register.gate.rules import Approval
 from kinemill.register.gate.smoke_test import serve_zero_window
 from kinemill.register.ledger import Change, read_ledger
 from kinemill.register.saved_task import task_of
-from kinemill.register.versions import (
-    CHAMPION,
-    Version,
-    aliases_of,
-    bundle_folder,
-    find_version,
-)
+from kinemill.register.versions import CHAMPION, Version, aliases_of, bundle_folder, find_version
 from kinemill.runtime import load
 from kinemill.store.home import Home
 from kinemill.store.locks import current_user, now

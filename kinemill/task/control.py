@@ -4,12 +4,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BeforeValidator,
-    Field,
-    SerializeAsAny,
-    field_validator,
-)
+from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator
 
 from kinemill.registry import Registry, nearest
 from kinemill.task.bounds import (

@@ -3,12 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Literal
 
-from pydantic import (
-    BeforeValidator,
-    Field,
-    SerializeAsAny,
-    field_validator,
-)
+from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator
 
 from kinemill.registry import nearest
 from kinemill.task.bounds import CountOrZero, Ratio, RowCount

@@ -1,21 +1,9 @@
 """MLflow tracker: one SQLite file per home, buffered metrics, cleanup of orphan runs."""
 
 from kinemill.store.locks import lock
-from kinemill.tracking.database import (
-    Tracking,
-    open_tracking,
-    prepare_mlflow,
-    tracking_uri,
-)
+from kinemill.tracking.database import Tracking, open_tracking, prepare_mlflow, tracking_uri
 from kinemill.tracking.orphan_runs import end_orphans
-from kinemill.tracking.runs import (
-    KEY,
-    MlflowTracker,
-    Status,
-    log_dataset,
-    reopen_run,
-    start_run,
-)
+from kinemill.tracking.runs import KEY, MlflowTracker, Status, log_dataset, reopen_run, start_run
 
 __all__ = [
     "KEY",

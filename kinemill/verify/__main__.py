@@ -6,11 +6,7 @@ from pathlib import Path
 
 from kinemill.errors import Blocked
 from kinemill.process import exit_with_parent, tune_process
-from kinemill.store import (
-    open_ref,
-    publish_document,
-    read_document,
-)
+from kinemill.store import open_ref, publish_document, read_document
 from kinemill.store.home import Home
 from kinemill.task.document import Task
 from kinemill.verify.document import ModelKind, VerificationSummary

@@ -8,22 +8,11 @@ from kinemill.reports.charts import number
 from kinemill.reports.components import card, name_of, table
 from kinemill.verify.comparison import FREE_RUN, NRMSE, Comparison, Comparisons
 from kinemill.verify.document import Assessment, MemberFacts
-from kinemill.verify.findings import (
-    Cell,
-    best_in,
-    cells_of,
-    compared_with,
-    own_reference,
-)
+from kinemill.verify.findings import Cell, best_in, cells_of, compared_with, own_reference
 from kinemill.verify.headline import Headline, headline
 from kinemill.verify.labels import label
 from kinemill.verify.losses import GROSS_WITHOUT_SKILL, SKILL
-from kinemill.verify.phrases import (
-    amount,
-    evidence_words,
-    interval_words,
-    less_or_more,
-)
+from kinemill.verify.phrases import amount, evidence_words, interval_words, less_or_more
 
 DECISION = "<!-- kinemill:decision -->"  # the registry inserts the lines of the gate here
 HEAD = ("<!-- kinemill:head -->", "<!-- /kinemill:head -->")

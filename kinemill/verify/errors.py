@@ -15,13 +15,7 @@ from numpy.typing import NDArray
 from kinemill.runtime.window_metrics import QUIETLY, Floats
 from kinemill.verify.comparison import MARGIN, NRMSE, Comparison, Unit
 from kinemill.verify.scale import Scale
-from kinemill.verify.significance import (
-    Interval,
-    block_lengths,
-    compare_squares,
-    leave_out,
-    widest,
-)
+from kinemill.verify.significance import Interval, block_lengths, compare_squares, leave_out, widest
 
 
 @dataclass(frozen=True)

@@ -30,12 +30,7 @@ from kinemill.verify.analysis import (
 )
 from kinemill.verify.check_results import OutputAccuracy
 from kinemill.verify.comparison_sections import best_card, horizons_card, lead_section
-from kinemill.verify.document import (
-    EVALUATION,
-    EvaluatedModel,
-    ExampleFacts,
-    LogEvaluation,
-)
+from kinemill.verify.document import EVALUATION, EvaluatedModel, ExampleFacts, LogEvaluation
 from kinemill.verify.estimated import estimated_starts
 from kinemill.verify.figures import Example, unwrapped
 from kinemill.verify.files import unlike
@@ -43,16 +38,8 @@ from kinemill.verify.headline import headline
 from kinemill.verify.logs import SPLIT, Logs
 from kinemill.verify.output_errors import outputs_section
 from kinemill.verify.plots import draw_examples, draw_growth
-from kinemill.verify.references import (
-    References,
-    find_references,
-    fit_references,
-)
-from kinemill.verify.report_sections import (
-    accuracy_card,
-    analysis_sections,
-    windows_card,
-)
+from kinemill.verify.references import References, find_references, fit_references
+from kinemill.verify.report_sections import accuracy_card, analysis_sections, windows_card
 
 NAMED = 8  # most refused logs that a note lists
 

@@ -10,14 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from kinemill.verify.document import Assessment
-from kinemill.verify.findings import (
-    MODEL,
-    Cell,
-    best_in,
-    cells_of,
-    history_of,
-    worse_findings,
-)
+from kinemill.verify.findings import MODEL, Cell, best_in, cells_of, history_of, worse_findings
 from kinemill.verify.labels import kind_of, spoken
 from kinemill.verify.phrases import (
     amount,

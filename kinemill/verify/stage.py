@@ -11,14 +11,7 @@ from typing import Any
 
 import kinemill
 from kinemill.errors import Blocked
-from kinemill.store import (
-    Artifact,
-    ArtifactRef,
-    Json,
-    get_or_build,
-    read_document,
-    to_json_value,
-)
+from kinemill.store import Artifact, ArtifactRef, Json, get_or_build, read_document, to_json_value
 from kinemill.store.home import Home
 from kinemill.task.document import Task
 from kinemill.task.protocols import NullReporter, Progress

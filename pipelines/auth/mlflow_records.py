@@ -158,16 +158,12 @@ def _overlap(one: str, other: str) -> bool:
 
 
 def _tracking() -> Any:
-    from mlflow.server.handlers import (
-        _get_tracking_store,  # pyright: ignore[reportPrivateUsage]
-    )
+    from mlflow.server.handlers import _get_tracking_store  # pyright: ignore[reportPrivateUsage]
 
     return _get_tracking_store()
 
 
 def _registry() -> Any:
-    from mlflow.server.handlers import (
-        _get_model_registry_store,  # pyright: ignore[reportPrivateUsage]
-    )
+    from mlflow.server.handlers import _get_model_registry_store  # pyright: ignore[reportPrivateUsage]
 
     return _get_model_registry_store()

@@ -39,11 +39,7 @@ from kinemill_dagster.pipelines.rest.documents import (
     Upload,
 )
 from kinemill_dagster.pipelines.rest.draft_store import Draft, open_draft, start_draft
-from kinemill_dagster.pipelines.rest.log_folders import (
-    describe_folder,
-    log_folders,
-    resolve_choice,
-)
+from kinemill_dagster.pipelines.rest.log_folders import describe_folder, log_folders, resolve_choice
 from kinemill_dagster.pipelines.rest.logs import UPLOAD_BODY, PathName, receive_log
 from kinemill_dagster.pipelines.rest.service import ServiceOf, user_of
 

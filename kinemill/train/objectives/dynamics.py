@@ -6,12 +6,7 @@ Symbols: B batch, H `history`, T `horizon`, S states, A actions, k step index.
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import (
-    BeforeValidator,
-    Field,
-    SerializeAsAny,
-    ValidationInfo,
-)
+from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationInfo
 
 from kinemill.errors import BadInput
 from kinemill.store import Json

@@ -15,13 +15,7 @@ from typing import Any
 
 from kinemill.dataset import PackedDataset
 from kinemill.errors import BadInput, Diverged, KinemillError
-from kinemill.store import (
-    publish_document,
-    publish_json,
-    read_document,
-    read_json,
-    to_json_value,
-)
+from kinemill.store import publish_document, publish_json, read_document, read_json, to_json_value
 from kinemill.task.computed import estimator_rows
 from kinemill.task.document import Task
 from kinemill.task.plugins import MODELS
@@ -30,12 +24,7 @@ from kinemill.train.context import PORTFOLIO, Trained, TrainingContext
 from kinemill.train.ddp import process_group
 from kinemill.train.loop import fit
 from kinemill.train.portfolio.candidate_fits import FEWEST, CandidateFits
-from kinemill.train.portfolio.cross_validation import (
-    averaged,
-    finalists,
-    folds_of,
-    projected,
-)
+from kinemill.train.portfolio.cross_validation import averaged, finalists, folds_of, projected
 from kinemill.train.portfolio.facts import facts_of
 from kinemill.train.portfolio.measurement import measured, score_text
 from kinemill.train.portfolio.selection import Bars

@@ -12,12 +12,7 @@ from kinemill.runtime import Policy
 from kinemill.runtime.policy_layout import MASK, OBSERVATION
 from kinemill.runtime.policy_self_test import play
 from kinemill.verify.checklist import Gate, gate
-from kinemill.verify.contract_checks import (
-    Refusal,
-    rejects_invalid_inputs,
-    repeatable,
-    try_invalid,
-)
+from kinemill.verify.contract_checks import Refusal, rejects_invalid_inputs, repeatable, try_invalid
 from kinemill.verify.policies.episode_inputs import out_of_range_probe
 from kinemill.verify.test_inputs import Probe
 

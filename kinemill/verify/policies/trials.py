@@ -12,12 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.environments import environment_of, make_environment
-from kinemill.environments.evaluation import (
-    RandomPolicy,
-    Recorded,
-    Trials,
-    try_policy,
-)
+from kinemill.environments.evaluation import RandomPolicy, Recorded, Trials, try_policy
 from kinemill.environments.layout import layout_of
 from kinemill.errors import BadInput
 from kinemill.export.policy_cases import action_scale

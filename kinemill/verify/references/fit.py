@@ -19,25 +19,10 @@ from kinemill.train.readout import fit_readout
 from kinemill.train.step import Step
 from kinemill.train.warm_start import DESCRIPTION, WEIGHTS, description_of
 from kinemill.verify.accuracy import is_angle
-from kinemill.verify.references.baselines import (
-    Persistence,
-    constant_velocities,
-)
-from kinemill.verify.references.family import (
-    Member,
-    Reference,
-    References,
-)
-from kinemill.verify.references.ranking import (
-    Candidate,
-    candidates_of,
-    is_stable,
-    strongest,
-)
-from kinemill.verify.references.ridge import (
-    Fitted,
-    make_step,
-)
+from kinemill.verify.references.baselines import Persistence, constant_velocities
+from kinemill.verify.references.family import Member, Reference, References
+from kinemill.verify.references.ranking import Candidate, candidates_of, is_stable, strongest
+from kinemill.verify.references.ridge import Fitted, make_step
 from kinemill.verify.references.selection import Ground, ground_of
 from kinemill.verify.references.specs import Spec, specs_of
 from kinemill.verify.references.step_predictor import StepPredictor, single
