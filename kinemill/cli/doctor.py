@@ -22,6 +22,7 @@ _NEEDED = [
     "numpy", "onnxruntime", "torch", "onnx", "dagster", "dagster-webserver", "dagster-pipes",
     "mlflow", "great-expectations", "polars", "pydantic", "safetensors", "mujoco",
 ]  # fmt: skip
+_MARKS = {True: "ok", False: "MISSING", None: "-"}
 _REPORTED = ("kinemill", "torch", "dagster", "mlflow", "onnxruntime")
 
 
@@ -163,14 +164,10 @@ def doctor(as_json: JsonOption = False) -> None:
         table(
             "doctor",
             ["", "what", "found", "what to do"],
-            [[_mark(item.ok), item.name, item.value, item.fix] for item in findings],
+            [[_MARKS[item.ok], item.name, item.value, item.fix] for item in findings],
         )
     if any(item.ok is False for item in findings):
         raise typer.Exit(1)
-
-
-def _mark(ok: bool | None) -> str:
-    return {True: "ok", False: "MISSING", None: "-"}[ok]
 
 
 def version(as_json: JsonOption = False) -> None:

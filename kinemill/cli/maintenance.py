@@ -57,7 +57,10 @@ def gc(
     with _orchestrator(home) as orchestrator:
         report = collect(home, limits, orchestrator, NullReporter())
     if not why:
-        report["kept"] = {"things": len(report["kept"]), "bytes": _sum(report["kept"])}
+        report["kept"] = {
+            "things": len(report["kept"]),
+            "bytes": sum(one["bytes"] for one in report["kept"]),
+        }
     if as_json:
         document(report)
     else:
@@ -185,10 +188,6 @@ def _orchestrator(home: object) -> Any:
     from kinemill.api.project import project
 
     return project("pipelines.housekeeping").orchestrator(home)
-
-
-def _sum(things: list[Json]) -> int:
-    return sum(thing["bytes"] for thing in things)
 
 
 def _show(report: Json, *, why: bool) -> None:

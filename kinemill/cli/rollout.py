@@ -142,10 +142,6 @@ def rollout(
     _control(options, seconds, explore, report)
 
 
-def _planned_on(model: str) -> str:
-    return "the physics of the plant" if model == "true" else model
-
-
 def _demonstrate(options: _Rollout, workers: int, *, failures: bool) -> None:
     """Record demonstrations of a planner, a trained policy, or the environment's expert."""
     from kinemill.api.rollouts import planner
@@ -189,7 +185,8 @@ def _control(options: _Rollout, seconds: float | None, explore: float, report: P
     summary = result.document
     if report:
         name = summary["controller"]
-        planned = f"{name} plans on {_planned_on(options.model)}"
+        model = "the physics of the plant" if options.model == "true" else options.model
+        planned = f"{name} plans on {model}"
         title = name if options.controller in PLAIN else planned
         publish_file(report, page(task, title, result.episodes, options.seeds).encode())
     summary["report"] = str(report) if report else None

@@ -63,7 +63,7 @@ def search_recordings(
         notify(f"{page.total} recordings of {loaded.name} in {to}")
     else:
         title = f"recordings of {loaded.name}, {page.frame.height} of {page.total}"
-        table(title, page.frame.columns, [_cells(row) for row in rows])
+        table(title, page.frame.columns, [[_cell(*one) for one in row.items()] for row in rows])
 
 
 def list_views(
@@ -106,10 +106,6 @@ def _export(task: Task, query: str, folder: Path, form: str, *, as_json: bool) -
     notify(
         f"{task.name}/v{report.version} as {report.format}: {counts} episodes in {report.folder}"
     )
-
-
-def _cells(row: dict[str, object]) -> list[object]:
-    return [_cell(name, value) for name, value in row.items()]
 
 
 def _cell(name: str, value: object) -> object:

@@ -91,7 +91,8 @@ def _instructions(
 ) -> tuple[list[Medium], str, dict[str, str]]:
     """Return the text channels; with a single text the text itself, and a reason instead."""
     first = tables[0]
-    numbered = dataset_tasks(first.path) if TASK_INDEX in _names(first) else {}
+    has_tasks = TASK_INDEX in {*first.left_out, *first.values}
+    numbered = dataset_tasks(first.path) if has_tasks else {}
     if numbered:
         return _choice(TASK_INDEX, list(numbered.values()), numbered)
     names = [*first.left_out, *topics, *(f"{topic}.data" for topic in topics)]
@@ -107,10 +108,6 @@ def _instructions(
         if texts:
             return _choice(name, texts, {})
     return [], "", {}
-
-
-def _names(table: Table) -> set[str]:
-    return {*table.left_out, *table.values}
 
 
 def _choice(

@@ -125,10 +125,11 @@ def find_physics(
         return None, f"physics: none, {error}"
     if missing := [name for name in body.joints if name not in joints]:
         return None, f"physics: none, the clips have no {', '.join(missing)}"
+    velocities = {name: one.replace("joints_pos", "joints_vel") for name, one in joints.items()}
     sources = {
         **TRUNK,
         **{
-            f"{name}_velocity": ((_velocity(joints[name]), f"{name}_velocity"), "rad/s")
+            f"{name}_velocity": ((velocities[name], f"{name}_velocity"), "rad/s")
             for name in body.joints
         },
     }
@@ -164,10 +165,6 @@ def _still_joints(tables: Sequence[Table], joints: Mapping[str, str], body: Body
         return all(float(np.abs(own - zero[name]).max(initial=0.0)) < _STILL for own in values)
 
     return [name for name in body.joints if is_still(name)]
-
-
-def _velocity(column: str) -> str:
-    return column.replace("joints_pos", "joints_vel")
 
 
 def _column(

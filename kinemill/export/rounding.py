@@ -104,7 +104,7 @@ class Rounding(TorchDispatchMode):
             return self._product(func, args, kwargs, _PRODUCTS[kind])
         if kind in _SUMS:
             result = func(*args, **kwargs)
-            terms = _terms(args[0], result)
+            terms = args[0].numel() / max(result.numel(), 1)
             size = func(args[0].square(), *args[1:], **kwargs).clamp_min(0.0).sqrt()
             return self._perturb(result, terms, size + result.abs())
         if kind in _DIFFERENCES:
@@ -149,10 +149,6 @@ class Rounding(TorchDispatchMode):
 
 def _floats(value: object) -> bool:
     return isinstance(value, Tensor) and value.is_floating_point()
-
-
-def _terms(operand: Tensor, result: Tensor) -> float:
-    return operand.numel() / max(result.numel(), 1)
 
 
 def _sizes(

@@ -1,7 +1,5 @@
 """Lineage in both directions: recordings of a model version, and model versions of a recording."""
 
-from collections.abc import Sequence
-
 import polars as pl
 
 from kinemill.dataset import dataset_versions, scan_listing
@@ -86,7 +84,11 @@ def uses_of(home: Home, task: str, recording: str) -> Json:
                 "version": dataset.number,
                 "digest": dataset.ref.digest,
                 "episodes": dict(zip(part["split"], part["len"], strict=True)),
-                "models": _of_dataset(models, dataset.ref.digest),
+                "models": [
+                    _model(one)
+                    for one in models
+                    if one.tags.get(tags.DATASET) == dataset.ref.digest
+                ],
             }
             uses_by_recording.setdefault(str(hash_), (str(name), []))[1].append(use)
     if not uses_by_recording:
@@ -116,10 +118,6 @@ def _members(home: Home, task: str, recording: str) -> list[Member]:
         for member in listed
         if member.name == recording or (_is_hash(recording) and member.hash.startswith(recording))
     ]
-
-
-def _of_dataset(models: Sequence[Version], digest: str) -> list[Json]:
-    return [_model(model) for model in models if model.tags.get(tags.DATASET) == digest]
 
 
 def _model(model: Version) -> Json:

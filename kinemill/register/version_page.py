@@ -68,15 +68,12 @@ def version_page(home: Home, version: Version, decide: str = "") -> str:
 
 def _header(version: Version, decide: str) -> str:
     link = f' <a href="{escape(decide)}">Decide about this version</a>' if decide else ""
+    made = escape(version.created[:16].replace("T", " "))
     return (
         f'<header><div><div class="eyebrow">Model version</div><h1>{escape(version.task)} '
         f"{version.number}</h1></div>{head_section(headline_of(version), version.status)}"
-        f"<p>{_made(version)}{link}</p>"
+        f"<p>Made {made} UTC.{link}</p>"
     )
-
-
-def _made(version: Version) -> str:
-    return f"Made {escape(version.created[:16].replace('T', ' '))} UTC."
 
 
 def _cards(version: Version) -> str:
@@ -88,15 +85,11 @@ def _cards(version: Version) -> str:
     others = [name for name in others if name != own]
     worse = best is not None and model > errors[best]
     text = "on unseen recordings"
-    cards = [
-        card("Error, nRMSE", number(model), "", text, "bad" if worse else ""),
-        *(card(label(n), number(errors[n]), "", _note_reference(n == best)) for n in others),
-    ]
+    cards = [card("Error, nRMSE", number(model), "", text, "bad" if worse else "")]
+    for name in others:
+        note = f"{'the best reference, ' * (name == best)}on the same recordings"
+        cards.append(card(label(name), number(errors[name]), "", note))
     return f'<div class="cards">{"".join(cards)}</div>'
-
-
-def _note_reference(best: bool) -> str:
-    return f"{'the best reference, ' * best}on the same recordings"
 
 
 def _trial_cards(version: Version) -> str:

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from kinemill.errors import BadInput
 from kinemill.runtime.agents import Turns, choices_of
 from kinemill.runtime.input_checks import Array, Axis, as_input
-from kinemill.runtime.interface import Carry, safe_values
+from kinemill.runtime.interface import safe_values
 from kinemill.runtime.native_spaces import decode, fits
 from kinemill.runtime.observations import Inputs, ObservationReader
 from kinemill.runtime.policy_interface import ACTION, PolicyInterface
@@ -251,11 +251,11 @@ class Policy:
             )
         made = self._observations.many(inputs)
         batch = Axis("batch", len(next(iter(made.values()))))
-        carried = tuple(
-            as_input(item.name, part, [batch, *_axes(item)], finite=False)
-            for item, part in zip(self.interface.carry, carry, strict=True)
-        )
-        return self._run(made, carried)
+        carried = list[Array]()
+        for item, part in zip(self.interface.carry, carry, strict=True):
+            axes = [Axis(f"axis {index + 1}", size) for index, size in enumerate(item.shape)]
+            carried.append(as_input(item.name, part, [batch, *axes], finite=False))
+        return self._run(made, tuple(carried))
 
     def _run(self, inputs: Inputs, carry: tuple[Array, ...]) -> tuple[Array, tuple[Array, ...]]:
         feed = dict(inputs)
@@ -278,10 +278,6 @@ class Policy:
         lenient = ObservationReader(self.interface, finite=False, bounded=False)
         made = lenient.one(observation, None, 0)
         return {name: part[0].copy() for name, part in made.items() if name != SEED}
-
-
-def _axes(item: Carry) -> list[Axis]:
-    return [Axis(f"axis {index + 1}", size) for index, size in enumerate(item.shape)]
 
 
 def step_seed(seed: int, step: int) -> int:

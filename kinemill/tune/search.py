@@ -94,7 +94,10 @@ def begin(
     """
     if task.path is None:
         raise BadInput(f"task {task.name}", "has no file")
-    space, longest = _space(task, home, dataset) if task.learn.from_logs else _plain_space(task)
+    if task.learn.from_logs:
+        space, longest = _space(task, home, dataset)
+    else:
+        space, longest = task.tune.space or default_space(task), 0
     searched = {key for learn in _learn_parts(space) for key in learn}
     depends: Json = {
         "version": VERSION,
@@ -119,11 +122,6 @@ def begin(
     publish_file(search.folder / TASKS / f"{task.name}.yaml", task_bytes(task.path))
     publish_json(search.folder / JOB, _to_json(search))
     return search
-
-
-def _plain_space(task: Task) -> tuple[Json, int]:
-    """Return the space of a task without episodes."""
-    return task.tune.space or default_space(task), 0
 
 
 def _space(task: Task, home: Home, dataset: ArtifactRef) -> tuple[Json, int]:

@@ -85,7 +85,8 @@ def compare_providers(
     rows = compare_both(replace(pair, simulator=threaded), named)
     rows = [replace(row, threads=THREADS) for row in rows]
     names = {PROVIDERS[name]: REQUIRED[name] for name in required}
-    for provider, suffix in (names or _available()).items():
+    names = names or {name: ACCELERATORS[name] for name in available_accelerators()}
+    for provider, suffix in names.items():
         named = _with_suffix(reference, suffix)
         sessions = open_on(folder, pair.simulator.interface, provider)
         if sessions is not None:
@@ -94,10 +95,6 @@ def compare_providers(
             missing = RuntimeError(f"{provider} of verify.providers is not available here")
             rows += [failed_parity(call, named.probe, missing) for call in ("step", "rollout")]
     return rows
-
-
-def _available() -> dict[str, str]:
-    return {name: ACCELERATORS[name] for name in available_accelerators()}
 
 
 def _with_suffix(reference: Reference, suffix: str) -> Reference:

@@ -163,9 +163,8 @@ def decision_text(decision: GateDecision) -> Headline:
     if decision.override:
         message = f"{name} is champion by manual override; the gate refused it"
         return Headline("", f"{message}: {causes(decision.failed)}.", "bad")
-    return Headline(
-        "", f"{name} is refused: {causes(decision.failed)}{_unchanged_champion(decision)}.", "bad"
-    )
+    stays = f"; version {decision.champion} stays champion" if decision.champion else ""
+    return Headline("", f"{name} is refused: {causes(decision.failed)}{stays}.", "bad")
 
 
 def _champion_words(decision: GateDecision, name: str) -> Headline:
@@ -199,10 +198,6 @@ def _cause(failed: FailedRule) -> str:
                 return f"it was not compared with {name}"
             return text.format(name)
     return f"rule {line} failed"
-
-
-def _unchanged_champion(decision: GateDecision) -> str:
-    return f"; version {decision.champion} stays champion" if decision.champion else ""
 
 
 def _errors(document: Assessment) -> str:

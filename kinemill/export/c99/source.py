@@ -103,7 +103,9 @@ def read(model: bytes) -> Parts:
     return Parts(
         interface,
         core,
-        compile_graph(graph, after, inputs) if after else Program(_count(inputs)),
+        compile_graph(graph, after, inputs)
+        if after
+        else Program(sum(one.size for one in inputs.values())),
         compile_graph(graph, [f"{bare}{OUTPUTS}"], inputs) if interface.outputs else None,
         bool(bare),
     )
@@ -184,10 +186,6 @@ def number_inputs(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Ids]:
         inputs[name] = np.arange(start, start + size).reshape(1, *shape)
         start += size
     return inputs
-
-
-def _count(inputs: dict[str, Ids]) -> int:
-    return sum(item.size for item in inputs.values())
 
 
 def sizes_of(interface: Interface) -> tuple[int, int, int]:

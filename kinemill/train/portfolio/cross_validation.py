@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from kinemill.dataset import PackedDataset, PackedEpisode
+from kinemill.dataset import PackedDataset
 from kinemill.errors import BadInput
 from kinemill.task.portfolio import CandidateResult
 from kinemill.train.portfolio.measurement import finite
@@ -63,16 +63,14 @@ def _fold(
     dataset: PackedDataset, training_set: PackedDataset, names: set[str], size: tuple[int, int]
 ) -> Fold:
     episodes = [one for one in dataset.episodes if one.split != "test"]
-    own = [_in_split(one, "validation" if one.recording in names else "train") for one in episodes]
+    own = [
+        replace(one, split="validation" if one.recording in names else "train") for one in episodes
+    ]
     changed = replace(dataset, episodes=own)
     rest = [one for one in training_set.of("train") if one.recording not in names]
     return Fold(
         changed, replace(training_set, episodes=rest), ValidationRows(changed, *size, STEPS)
     )
-
-
-def _in_split(episode: PackedEpisode, split: str) -> PackedEpisode:
-    return replace(episode, split=split)
 
 
 def finalists(

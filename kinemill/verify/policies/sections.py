@@ -58,7 +58,7 @@ def policy_parts(verdict: Verdict, document: Verification) -> Parts:
                 _returns(subject, document),
                 _episode(subject),
                 _actions(subject),
-                _errors(subject),
+                errors_section(subject.held_out, "the test split") if subject.held_out else "",
                 training_section(subject.source),
             ],
             [
@@ -234,10 +234,6 @@ def _choice_row(values: Floats, choices: int) -> list[str]:
     shares = np.bincount(values.astype(int), minlength=choices) / len(values)
     order = [int(one) for one in np.argsort(-shares)[:4] if shares[one]]
     return [", ".join(f"{one}: {shares[one]:.0%}" for one in order), f"0 to {choices - 1}", "–"]
-
-
-def _errors(subject: PolicySubject) -> str:
-    return "" if subject.held_out is None else errors_section(subject.held_out, "the test split")
 
 
 def errors_section(held_out: HeldOut, where: str) -> str:
