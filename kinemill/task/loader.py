@@ -7,10 +7,9 @@ import copy
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, cast
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
 from kinemill.errors import BadInput, TaskError
 from kinemill.registry import nearest
@@ -21,10 +20,11 @@ from kinemill.store.project import project_root, tasks_folder
 from kinemill.task.channels import problems_between
 from kinemill.task.component_file import component_tasks, name_of, place_of, read_task_file
 from kinemill.task.computed import computed_problems
-from kinemill.task.document import Task, validate_settings
+from kinemill.task.document import Task
 from kinemill.task.examples import example_tasks
-from kinemill.task.overrides import apply, blame, family_at, leaves, nested
+from kinemill.task.overrides import apply, leaves, nested
 from kinemill.task.plugins import Settings
+from kinemill.task.problems import problems_of, spell_problem
 from kinemill.task.search import Problem, wrong_choices
 from kinemill.task.web_overrides import Context, Value, marked_values
 from kinemill.task.yaml import Document, Location, dump_yaml
@@ -249,7 +249,7 @@ def check_task(
         problems = [(("tune", "space", *where), what) for where, what in errors]
     if task is None or problems:
         overrides = dict(leaves(changes))
-        lines = [_line(document, overrides, where, what) for where, what in problems]
+        lines = [spell_problem(document, overrides, where, what) for where, what in problems]
         raise TaskError(lines, [(".".join(map(str, where)), what) for where, what in problems])
     task._path = path  # pyright: ignore[reportPrivateUsage]
     return task
@@ -271,8 +271,7 @@ def _parse(value: object, context: Context) -> tuple[Task | None, list[Problem]]
     try:
         task = Task.model_validate(value, context=context.values())
     except ValidationError as error:
-        errors = _relevant_errors(error, value)
-        return None, [_problem(where, item, value) for where, item in errors]
+        return None, problems_of(error, value)
     return task, [*_not_finite(value), *_problems(task)]
 
 
@@ -352,108 +351,3 @@ def _problems(task: Task) -> list[Problem]:
         for where, part in items:
             errors += [((*where, *inner), what) for inner, what in part.problems(channels)]
     return errors
-
-
-def _line(document: Document, overrides: Mapping[str, object], where: Location, what: str) -> str:
-    key = ".".join(map(str, where))
-    culprit, surely = blame(document, overrides, where)
-    if surely:
-        return f"--set {culprit}: {what}" if culprit == key else f"--set {culprit}: {key}: {what}"
-    after = f" (after --set {culprit})" if culprit else ""
-    return f"{document.position(where)}: {key}: {what}{after}"
-
-
-def _relevant_errors(error: ValidationError, value: object) -> list[tuple[Location, ErrorDetails]]:
-    """Return (location, error) pairs, without the errors of unrelated union members.
-
-    For example, pydantic also reports that a `tail` out of bounds is not a list.
-    """
-    errors: list[tuple[Location, ErrorDetails]] = []
-    for item in error.errors(include_url=False):
-        names_key = item["type"] in {"extra_forbidden", "missing"}
-        errors.append((_real_location(item["loc"], value, names_key), item))
-    return [(where, item) for where, item in errors if not _is_redundant(where, item, errors)]
-
-
-def _is_redundant(
-    where: Location, item: ErrorDetails, errors: list[tuple[Location, ErrorDetails]]
-) -> bool:
-    """Return whether `item` only reports a wrong type while another error is more specific."""
-    return item["type"].endswith("_type") and any(
-        other[: len(where)] == where
-        and (len(other) > len(where) or not its["type"].endswith("_type"))
-        for other, its in errors
-    )
-
-
-def _problem(loc: Location, item: ErrorDetails, value: object) -> tuple[Location, str]:
-    """Turn one pydantic error into (where, message), with the nearest name for unknown keys."""
-    if item["type"] == "extra_forbidden":
-        names = _known_keys(loc[:-1], value)
-        return loc, f"unknown key; {nearest(str(loc[-1]), names)}"
-    if item["type"] == "missing":
-        return loc, "is missing"
-    if item["type"] == "literal_error":
-        text, choices = str(item["input"]), item.get("ctx", {})["expected"]
-        names = [part.strip(" '") for part in choices.replace(" or ", ",").split(",")]
-        return loc, f"found {text!r}; expected {choices}; {nearest(text, names)}"
-    message = item["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
-    message = message.partition(" or instance of ")[0]
-    suffix = "" if isinstance(item["input"], dict | list) else f"; found {item['input']!r}"
-    return loc, f"{message}{suffix}"
-
-
-def _real_location(loc: Location, value: Any, ends_in_key: bool) -> Location:
-    """Remove the parts of pydantic's location that are union members instead of keys.
-
-    The last part can be a missing key.
-    """
-    real: list[str | int] = []
-    for index, part in enumerate(loc):
-        last = ends_in_key and index == len(loc) - 1
-        if part in value if isinstance(value, dict) else _is_index(part, value):
-            value = value[part]
-        elif not last:
-            continue
-        real.append(part)
-    return tuple(real)
-
-
-def _is_index(part: str | int, value: object) -> bool:
-    return isinstance(value, list) and isinstance(part, int) and part < len(value)
-
-
-def _known_keys(loc: Location, value: Any) -> list[str]:
-    """Return the valid keys at `loc`; plug-ins are resolved by their `type`."""
-    kind: Any = Task
-    for depth, part in enumerate(loc):
-        value = value[part]
-        family = family_at(loc[: depth + 1])
-        if part == "validate" and depth == 0:
-            kind = validate_settings()
-        elif family and isinstance(value, dict) and value.get("type", family.usual) in family:
-            kind = family[value.get("type", family.usual)]
-        else:
-            kind = _kind_below(kind, part)
-    settings = _settings_class(kind)
-    if settings is None:
-        return []
-    return [field.alias or name for name, field in settings.model_fields.items()]
-
-
-def _kind_below(kind: Any, part: str | int) -> object:
-    """Return the type annotation at `part`: a field, or a value of a dict or list."""
-    if _is_settings(kind):
-        field = kind.model_fields.get(part)
-        return field.annotation if field else None
-    return next((inner for inner in get_args(kind) if _settings_class(inner)), None)
-
-
-def _is_settings(kind: object) -> bool:
-    return isinstance(kind, type) and issubclass(kind, BaseModel)
-
-
-def _settings_class(kind: Any) -> type[BaseModel] | None:
-    if _is_settings(kind):
-        return kind
-    return next((one for inner in get_args(kind) if (one := _settings_class(inner))), None)
