@@ -78,16 +78,6 @@ def build_motion(
     columns, obstacle = _mirrored_limits(columns, mirror)
     if odd:
         obstacle = f"mirror: none, as {_spell_paths(odd)} have no cycle"
-    targets = [
-        replace(
-            column,
-            guess=replace(column.guess, role="action", name=f"{column.guess.name} of the next row"),
-            channel=f"{column.channel}_target",
-            lead=1,
-            notes=[],
-        )
-        for column in columns
-    ]
     step, is_mixed = _usual_step(tables)
     observed = [*physics.trunk, *columns, *physics.velocities] if physics else columns
     loops = sum(_loop_mode(table.path) == LOOP for table in tables)
@@ -96,7 +86,7 @@ def build_motion(
         tables,
         float(f"{step:.12g}"),
         step,
-        [*observed, *commands, *targets],
+        [*observed, *commands, *map(_target, columns)],
         _left_out(tables[0], observed, is_physical=physics is not None),
         problems | clips.unused,
         joints=findings,
@@ -108,7 +98,7 @@ def build_motion(
             validate=(
                 *(VALIDATE if physics else ()),
                 *((_SHORTEST,) if odd else ()),
-                *(_loop_closure([*clips.joints]) if loops == len(tables) else ()),
+                *((_loop_closure([*clips.joints]),) if loops == len(tables) else ()),
             ),
         ),
         remarks=[
@@ -120,6 +110,13 @@ def build_motion(
             *([conclusion] if conclusion else []),
         ],
     )
+
+
+def _target(column: Column) -> Column:
+    """Return the action that sets a joint: its angle in the next row."""
+    name = f"{column.guess.name} of the next row"
+    action = replace(column.guess, role="action", name=name)
+    return replace(column, guess=action, channel=f"{column.channel}_target", lead=1, notes=[])
 
 
 def _repeats(angles: Floats) -> bool:
@@ -328,8 +325,8 @@ def _dataset(tables: list[Table], step: float) -> str:
     return f"dataset: {{{validation}, test: [{quote('*' + last)}]}}  # name your own"
 
 
-def _loop_closure(joints: list[str]) -> tuple[str, ...]:
-    return (f"  loop_closure: {{channels: [{', '.join(joints)}]}}  # LoopMode is {LOOP}",)
+def _loop_closure(joints: list[str]) -> str:
+    return f"  loop_closure: {{channels: [{', '.join(joints)}]}}  # LoopMode is {LOOP}"
 
 
 def _loop_mode(path: Path) -> str:
