@@ -120,13 +120,13 @@ def failures(instance: dg.DagsterInstance) -> Iterator[NewAlert]:
         yield NewAlert(
             "failure",
             f"{task} failed",
-            partial(_said, instance, run.run_id),
+            partial(_errors_of, instance, run.run_id),
             event,
             run.run_id,
         )
 
 
-def _said(instance: dg.DagsterInstance, run: str) -> str:
+def _errors_of(instance: dg.DagsterInstance, run: str) -> str:
     """Return the errors of a failed run, step by step."""
     text = list[str]()
     for entry in instance.all_logs(run, of_type=dg.DagsterEventType.STEP_FAILURE):

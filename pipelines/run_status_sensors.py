@@ -62,10 +62,10 @@ def cancellations(context: dg.RunStatusSensorContext) -> None:
 
 def reason(error: SerializableErrorInfo) -> str:
     """Return the original error, without the errors that wrap it."""
-    said = error
-    while said.cause is not None and not _is_ours(said):
-        said = said.cause
-    return said.message.strip()
+    failure = error
+    while failure.cause is not None and not _is_ours(failure):
+        failure = failure.cause
+    return failure.message.strip()
 
 
 def _is_ours(error: SerializableErrorInfo) -> bool:

@@ -66,7 +66,7 @@ class Node:
         self._read += len(whole + newline)
         return (whole + newline).decode().splitlines(keepends=True), code
 
-    def said(self) -> str:
+    def last_output(self) -> str:
         """Return the last lines of the output of the process."""
         return self._log.read_bytes()[-_TAIL:].decode(errors="replace").strip()
 

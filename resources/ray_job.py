@@ -136,8 +136,8 @@ class _Attempt:
             self._all(lambda node: node.look.remote(), _TIMEOUT)
         for rank, (node, code) in enumerate(zip(self._nodes, codes, strict=True)):
             if code:
-                said = self._ray.get(node.said.remote(), timeout=_TIMEOUT)
-                _log(f"worker {rank} ended with code {code}; last output: {said}")
+                output = self._ray.get(node.last_output.remote(), timeout=_TIMEOUT)
+                _log(f"worker {rank} ended with code {code}; last output: {output}")
         failed = next(code for code in codes if code)
         if failed < 0:
             message = f"a worker was killed by signal {-failed}"
@@ -186,8 +186,8 @@ def _log(message: str) -> None:
     """Write a message to Dagster and to the output of this process."""
     sys.stderr.write(f"{message}\n")
     sys.stderr.flush()
-    said = {"message": f"Ray: {message}", "level": "INFO"}
-    line = {PIPES_PROTOCOL_VERSION_FIELD: PIPES_PROTOCOL_VERSION, "method": "log", "params": said}
+    params = {"message": f"Ray: {message}", "level": "INFO"}
+    line = {PIPES_PROTOCOL_VERSION_FIELD: PIPES_PROTOCOL_VERSION, "method": "log", "params": params}
     _forward_line(f"{json.dumps(line)}\n")
 
 

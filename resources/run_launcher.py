@@ -55,22 +55,22 @@ class WatchedRunLauncher(dg.DefaultRunLauncher):
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
         """Check the process that the run recorded."""
-        said = None if _is_elsewhere(run) else self._said(run)
-        if said is None:
+        recorded = None if _is_elsewhere(run) else self._recorded_process(run)
+        if recorded is None:
             return CheckRunHealthResult(WorkerStatus.RUNNING)  # unknown or not visible
-        if _process(run, *said) or self._awaits_server(run, said[1]):
+        if _process(run, *recorded) or self._awaits_server(run, recorded[1]):
             return CheckRunHealthResult(WorkerStatus.RUNNING)
         self._lost.pop(run.run_id, None)
-        return CheckRunHealthResult(WorkerStatus.FAILED, f"its process {said[0]} is gone")
+        return CheckRunHealthResult(WorkerStatus.FAILED, f"its process {recorded[0]} is gone")
 
-    def _awaits_server(self, run: dg.DagsterRun, said_at: float) -> bool:
+    def _awaits_server(self, run: dg.DagsterRun, noted_at: float) -> bool:
         """Return whether a run died with its code server, and the daemon has no new one yet.
 
         Dagster launches the next attempt when a run fails, which requires a code server. A daemon
         that started after the run has another server.
         """
         path = json.loads(run.tags.get(GRPC_INFO_TAG, "{}")).get("socket")
-        if path is None or psutil.Process().create_time() > said_at or is_answering(path):
+        if path is None or psutil.Process().create_time() > noted_at or is_answering(path):
             return False
         noticed = self._lost.setdefault(run.run_id, time.monotonic())
         return time.monotonic() - noticed < _ANOTHER
@@ -84,8 +84,8 @@ class WatchedRunLauncher(dg.DefaultRunLauncher):
         if run is None or run.is_finished:
             return False
         self._instance.add_run_tags(run_id, {MAX_RETRIES: "0"})
-        said = None if _is_elsewhere(run) else self._said(run)
-        process = _process(run, *said) if said else None
+        recorded = None if _is_elsewhere(run) else self._recorded_process(run)
+        process = _process(run, *recorded) if recorded else None
         family = family_of(process) if process else []
         is_accepted = self._ask(run)
         if process is None:
@@ -118,7 +118,7 @@ class WatchedRunLauncher(dg.DefaultRunLauncher):
         if storage.supports_global_concurrency_limits:
             storage.free_concurrency_slots_for_run(run_id)
 
-    def _said(self, run: dg.DagsterRun) -> tuple[int, float] | None:
+    def _recorded_process(self, run: dg.DagsterRun) -> tuple[int, float] | None:
         """Return the recorded process of a run, and its start (s since the epoch)."""
         kind = dg.DagsterEventType.ENGINE_EVENT
         for entry in self._instance.all_logs(run.run_id, of_type=kind):
@@ -128,11 +128,11 @@ class WatchedRunLauncher(dg.DefaultRunLauncher):
         return None
 
 
-def _process(run: dg.DagsterRun, pid: int, said_at: float) -> psutil.Process | None:
+def _process(run: dg.DagsterRun, pid: int, noted_at: float) -> psutil.Process | None:
     """Return the live process of a run; None without one or after a reboot."""
     if run.tags.get(BOOT, boot_id()) != boot_id():
         return None
-    return process_of(pid, said_at)
+    return process_of(pid, noted_at)
 
 
 def _is_elsewhere(run: dg.DagsterRun) -> bool:

@@ -105,13 +105,13 @@ class Workers:
         return self.search.folder / f"worker-{number}.log"
 
     def _failure(self, number: int, code: int, how: str) -> KinemillError:
-        said = self._log(number).read_bytes()[-_TAIL:].decode(errors="replace").strip()
+        output = self._log(number).read_bytes()[-_TAIL:].decode(errors="replace").strip()
         if code == DiskFull.exit_code:
-            last = said.splitlines()[-1] if said else how
+            last = output.splitlines()[-1] if output else how
             return full_system(self.search.folder) or DiskFull(self.search.folder, last)
         return TrainingFailed(
             f"worker {number} of {self.search.name}",
-            f"{how}; last output: {said or 'nothing'}",
+            f"{how}; last output: {output or 'nothing'}",
             fix="run the same command to continue the search",
         )
 

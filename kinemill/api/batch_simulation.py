@@ -181,7 +181,7 @@ def _at_rest(
     starts: dict[str, Start] = {}
     notes: dict[str, None] = {}
     for name, actions in source.items():
-        said = list[str]()
-        starts[name] = start_at_rest(loaded, actions, initial.get(name, {}), said)
-        notes |= dict.fromkeys(said)
+        remarks = list[str]()
+        starts[name] = start_at_rest(loaded, actions, initial.get(name, {}), remarks)
+        notes |= dict.fromkeys(remarks)
     return starts, list(notes)

@@ -47,8 +47,8 @@ def demonstrate(
         [one["seed"], one["success"], one["episode_return"], one["rows"]] for one in summary["runs"]
     ]
     table(f"demonstrations of {task.name}", ["seed", "success", "return", "rows"], rows[:20])
-    said = "" if summary["success"] is None else f", {summary['success']:.1%} succeeded"
-    typer.echo(f"{summary['written']} of {summary['episodes']} episodes are in {to}{said}")
+    succeeded = "" if summary["success"] is None else f", {summary['success']:.1%} succeeded"
+    typer.echo(f"{summary['written']} of {summary['episodes']} episodes are in {to}{succeeded}")
 
 
 def load_expert(task: Task, planner: Any, model: str | None) -> Agent | None:

@@ -122,16 +122,16 @@ def canary(
     Example: kinemill model canary my_robot:4 --share 0.1
     """
     from kinemill.api.models import address_of
-    from kinemill.register import canary as birds
+    from kinemill.register import canary as releases
 
     (task, which), home = address_of(model), Home.resolve()
     if stop:
-        result = birds.end_canary(task.name, home, why=reason)
+        result = releases.end_canary(task.name, home, why=reason)
     elif share is not None:
         name = which or "@challenger"
-        result = birds.start_canary(task.name, home, name, share, force=force, why=reason)
+        result = releases.start_canary(task.name, home, name, share, force=force, why=reason)
     else:
-        result = birds.show_canary(task.name, home)
+        result = releases.show_canary(task.name, home)
     if as_json:
         document(result)
     elif result["version"] is None:

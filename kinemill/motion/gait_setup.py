@@ -1,7 +1,7 @@
 """Set up stage one of the training: a gait policy from settings and clips, and its loss.
 
 Few clips would be memorized. So each training window moves to a random latent of the family, drawn
-anew at each step, together with its command. The network learns gaits between and around the clips,
+at each step, together with its command. The network learns gaits between and around the clips,
 with the residuals of the clips themselves.
 
 Symbols: N rows of all clips, W windows, B batch, H history, T horizon, D numbers observed, A

@@ -229,14 +229,14 @@ def _quarantined(folder: Path) -> Iterator[tuple[str, Json]]:
             yield log.name, reason
 
 
-def _faults(folder: Path, besides: set[str]) -> list[tuple[str, Json]]:
+def _faults(folder: Path, left_out: set[str]) -> list[tuple[str, Json]]:
     """Return the findings in recordings with accepted data."""
     return [
         (fault["recording"], fault)
         for check in read_checks(folder)
         for fault in check.values.get("failing") or []
         if not check.passed and isinstance(fault, dict)
-        if {"recording", "where"} <= fault.keys() and fault["recording"] not in besides
+        if {"recording", "where"} <= fault.keys() and fault["recording"] not in left_out
     ]
 
 

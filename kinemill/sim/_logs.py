@@ -1,4 +1,4 @@
-"""Writing logs of simulated robots as CSV, good ones and broken ones, the same for ever."""
+"""Logs of simulated robots as CSV, good and broken ones; equal arguments give equal files."""
 
 import os
 from collections.abc import Callable

@@ -103,8 +103,8 @@ class Guard:
             self._uploads.check(request.path)
         stack.enter_context(self._uploads.closing(decision.closes))
         if decision.permission is not Permission.LOOK:
-            said = (identity.name, request.method, request.path, decision.changes)
-            _log.warning("%s: %s %r [%s]", *said)
+            details = (identity.name, request.method, request.path, decision.changes)
+            _log.warning("%s: %s %r [%s]", *details)
         return request if decision.body is None else replace(request, body=decision.body)
 
     def _refuse(self, call: Call, scope: Scope, refused: Refused) -> Response:

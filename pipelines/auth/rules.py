@@ -77,8 +77,8 @@ class Rules:
                 or the file of users is damaged.
         """
         try:
-            if self.proxy and (said := self.proxy.who(call)):
-                return self._named(*said)
+            if self.proxy and (named := self.proxy.who(call)):
+                return self._named(*named)
             if identity := self.sessions.find(call):
                 return identity
             if (header := call.one("authorization")) is not None:

@@ -128,7 +128,7 @@ def test_a_number_given_away_after_a_restart_of_the_machine_is_no_living_run(
 
 def test_a_process_that_began_after_the_run_said_its_number_is_another_one(instance):
     run = started(instance, psutil.Process().pid)
-    said = instance.run_launcher._said(run)
+    said = instance.run_launcher._recorded_process(run)
     assert run_launcher._process(run, *said) is not None
     assert run_launcher._process(run, said[0], psutil.Process().create_time() - 61.0) is None
 
