@@ -16,14 +16,6 @@ from kinemill.errors import BadInput
 from kinemill.store.json_io import Json
 
 FORMAT = 1
-# Defaults of optional properties.
-_DEFAULTS = {
-    "belief": "null",
-    "dtype": '"float32"',
-    "outputs": "[]",
-    "derived": "{}",
-    "memory": "0",
-}
 
 Dtype = Literal["float32", "float64"]
 
@@ -136,26 +128,7 @@ class Interface:
 
     def to_metadata(self) -> dict[str, str]:
         """Return the ONNX metadata properties, each value as JSON."""
-        fields: dict[str, Any] = {
-            "format": FORMAT,
-            "producer": "kinemill",
-            "task": self.task,
-            "dt": self.dt,
-            "history": self.history,
-            "states": self.states,
-            "actions": self.actions,
-            "units": self.units,
-            "limits": self.limits,
-            "angles": self.angles,
-            "carry": [{"name": item.name, "shape": item.shape} for item in self.carry],
-            "dataset": self.dataset,
-            "versions": self.versions,
-            "belief": asdict(self.belief) if self.belief else None,
-            "dtype": self.dtype,
-            "outputs": self.outputs,
-            "derived": self.derived,
-            "memory": self.memory,
-        }
+        fields = {"format": FORMAT, "producer": "kinemill", **asdict(self)}
         return {name: json.dumps(value, allow_nan=False) for name, value in fields.items()}
 
     @classmethod
@@ -166,10 +139,8 @@ class Interface:
             BadInput: The properties are not of a kinemill model, or of another format.
         """
         try:
-            values = {name: json.loads(properties[name]) for name in cls._properties()}
-            values |= {
-                name: json.loads(properties.get(name, old)) for name, old in _DEFAULTS.items()
-            }
+            own = ("format", *cls.__dataclass_fields__)
+            values = {name: json.loads(properties[name]) for name in own}
         except (KeyError, ValueError) as error:
             raise BadInput(
                 where,
@@ -191,10 +162,6 @@ class Interface:
             # With dt 0 no state ever changes.
             raise BadInput(where, f"has dt {dt!r}", expected="a time step above 0 s")
         return interface
-
-    @classmethod
-    def _properties(cls) -> tuple[str, ...]:
-        return ("format", *(name for name in cls.__dataclass_fields__ if name not in _DEFAULTS))
 
     @classmethod
     def _from_values(cls, values: Json) -> "Interface":

@@ -251,7 +251,7 @@ def write(client: Any, run_id: str, unsent: Json) -> None:
         client.log_batch(run_id, metrics=metrics[first : first + 1000])
     if tags:
         client.log_batch(run_id, tags=tags)
-    for name, text in unsent.get("texts", {}).items():
+    for name, text in unsent["texts"].items():
         client.log_text(run_id, text, name if name.endswith(DRAWING) else f"{name}.txt")
 
 

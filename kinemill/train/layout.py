@@ -118,6 +118,7 @@ class Layout:
     @classmethod
     def from_json(cls, raw: Json) -> "Layout":
         """Return the layout of `to_json`."""
+        transform, coordinates = raw["transform"], raw["coordinates"]
         return cls(
             states=tuple(raw["states"]),
             actions=tuple(raw["actions"]),
@@ -130,17 +131,13 @@ class Layout:
             integrator=raw["integrator"],
             window=raw["window"],
             encodings=tuple(make(ENCODINGS, Encoding, item) for item in raw["encodings"]),
-            output_channels=tuple(raw.get("output_channels", ())),
-            derived=tuple((one, of) for one, of in raw.get("derived", ())),
-            estimator_rows=raw.get("estimator_rows", 1),
-            transform=make(TRANSFORMS, Transform, raw["transform"])
-            if raw.get("transform")
-            else None,
-            transformed=tuple(raw.get("transformed", ())),
-            coordinates=make(COORDINATES, Coordinates, raw["coordinates"])
-            if raw.get("coordinates")
-            else None,
-            coordinate_names=tuple(raw.get("coordinate_names", ())),
+            output_channels=tuple(raw["output_channels"]),
+            derived=tuple((one, of) for one, of in raw["derived"]),
+            estimator_rows=raw["estimator_rows"],
+            transform=transform and make(TRANSFORMS, Transform, transform),
+            transformed=tuple(raw["transformed"]),
+            coordinates=coordinates and make(COORDINATES, Coordinates, coordinates),
+            coordinate_names=tuple(raw["coordinate_names"]),
         )
 
 
