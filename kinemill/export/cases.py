@@ -13,7 +13,7 @@ from kinemill.dataset import PackedDataset
 from kinemill.export.rounding import FACTOR, evaluate, rollout
 from kinemill.export.step import TrainedStep
 from kinemill.runtime import Interface, wrapped
-from kinemill.runtime.window_metrics import Floats, Windows, cut_windows
+from kinemill.runtime.window_metrics import Floats, Windows, cut_windows, draw_within, evenly_spaced
 
 CASES, HORIZON = 8, 25
 TOLERANCE = 1e-5  # smallest tolerance, in standard deviations of a channel, as in verification
@@ -34,9 +34,8 @@ def training_windows(rows: PackedDataset, history: int, horizon: int, most: int)
     ]
     if not starts:
         return None
-    every = np.concatenate(starts)
-    selected_starts = every[np.linspace(0, len(every) - 1, min(most, len(every))).astype(np.int64)]
-    return cut_windows(rows.values, len(rows.states), selected_starts, history, horizon)
+    selected = evenly_spaced(np.concatenate(starts), most)
+    return cut_windows(rows.values, len(rows.states), selected, history, horizon)
 
 
 def make_cases(step: TrainedStep, interface: Interface, rows: PackedDataset | None) -> Arrays:
@@ -84,18 +83,9 @@ def _as_inputs(windows: Windows) -> Arrays:
 
 
 def _random_inputs(interface: Interface) -> Arrays:
-    """Draw windows uniformly within the limits; the first one holds the values closest to 0."""
-    random = np.random.default_rng(0)
-
-    def draw(names: tuple[str, ...], steps: int) -> NDArray[np.float32]:
-        ranges = [interface.limits.get(name, (-1.0, 1.0)) for name in names]
-        low, high = np.array(ranges, np.float64).reshape(len(names), 2).T
-        values = random.uniform(low, high, (CASES, steps, len(names)))
-        values[0] = np.clip(0.0, low, high)
-        return values.astype(np.float32)
-
+    random, limits, history = np.random.default_rng(0), interface.limits, interface.history
     return {
-        "states": draw(interface.states, interface.history),
-        "past_actions": draw(interface.actions, interface.history - 1),
-        "actions": draw(interface.actions, HORIZON),
+        "states": draw_within(random, limits, interface.states, (CASES, history)),
+        "past_actions": draw_within(random, limits, interface.actions, (CASES, history - 1)),
+        "actions": draw_within(random, limits, interface.actions, (CASES, HORIZON)),
     }

@@ -24,7 +24,7 @@ from kinemill.dataset import PackedDataset
 from kinemill.errors import BadInput
 from kinemill.export.step import TrainedStep
 from kinemill.runtime import Conformal, Interface, wrapped
-from kinemill.runtime.window_metrics import QUIETLY, Floats, cut_windows
+from kinemill.runtime.window_metrics import QUIETLY, Floats, cut_windows, evenly_spaced
 from kinemill.train.ensemble import Ensemble
 
 WHERE = "export.conformal"
@@ -55,8 +55,7 @@ def conform(step: TrainedStep, interface: Interface, rows: PackedDataset | None)
     if rows is None or horizon < 1:
         message = f"the longest validation episode has {longest} rows"
         raise BadInput(WHERE, message, expected=f"more than the history of {history}")
-    starts = rows.window_starts("validation", history + horizon)
-    starts = starts[np.linspace(0, len(starts) - 1, min(MOST, len(starts))).astype(np.int64)]
+    starts = evenly_spaced(rows.window_starts("validation", history + horizon), MOST)
     parts = [
         _errors(step, interface, rows, starts[first : first + CHUNK], horizon)
         for first in range(0, len(starts), CHUNK)

@@ -7,7 +7,7 @@ Symbols: N cases, T steps, A actions.
 """
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from kinemill.runtime.observations import Inputs
 from kinemill.runtime.policy import step_seed
 from kinemill.runtime.policy_layout import MASK, OBSERVATION, SEED
 from kinemill.runtime.policy_self_test import play
+from kinemill.runtime.window_metrics import draw_within
 from kinemill.train.policy import PolicyModule
 from kinemill.train.policy_runner import as_policy
 
@@ -139,21 +140,24 @@ def random_inputs(
     made: Arrays = {}
     for name, (size, kind) in interface.shapes().items():
         if name == OBSERVATION:
-            ranges = [layout.limits.get(each, (-1.0, 1.0)) for each in layout.observation]
-            low, high = np.array(ranges, np.float64).T
-            values = random.uniform(low, high, (*shape, *size))
-            values[0] = np.clip(0.0, low, high)
+            values = draw_within(random, layout.limits, layout.observation, shape)
         elif name == MASK:
             values = _masks(random, shape, interface)
         elif name == SEED:
-            seeds = [[step_seed(n, k) for k in range(shape[1])] for n in range(shape[0])]
-            values = np.array(seeds)[..., None]
+            values = step_seeds(range(shape[0]), shape[1])
         elif name in layout.texts:
             values = _texts(random, shape, size[0])
         else:
             values = random.integers(0, 256, (*shape, *size))
         made[name] = values.astype(kind)
     return made
+
+
+def step_seeds(seeds: Iterable[int], steps: int) -> NDArray[np.int64]:
+    """Return the input `seed` of episodes with these N seeds, (N, T, 1)."""
+    return np.array([[step_seed(one, k) for k in range(steps)] for one in seeds], np.int64)[
+        ..., None
+    ]
 
 
 def _masks(

@@ -1,8 +1,9 @@
-"""Windows of measured rows, and the errors of predictions on them.
+"""Windows of measured or drawn rows, and the errors of predictions on them.
 
 Symbols: N rows, C channels (S states, then A actions), W windows, H history, T horizon.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -46,6 +47,13 @@ class Windows:
     truth: Floats
 
 
+def evenly_spaced(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """Return at most `most` evenly spaced entries of rows (N,), the first and the last included."""
+    if len(rows) <= most:
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]
+
+
 def cut_windows(
     values: NDArray[np.generic], states: int, starts: NDArray[np.int64], history: int, horizon: int
 ) -> Windows:
@@ -58,6 +66,23 @@ def cut_windows(
         actions=actions_of[:, history - 1 : -1],
         truth=states_of[:, history:],
     )
+
+
+def draw_within(
+    random: np.random.Generator,
+    limits: Mapping[str, tuple[float, float]],
+    names: Sequence[str],
+    shape: tuple[int, int],
+) -> NDArray[np.float32]:
+    """Draw channels uniformly within their limits, ±1 without: (N, T) -> (N, T, C), in units.
+
+    The first case holds the values closest to 0.
+    """
+    ranges = [limits.get(name, (-1.0, 1.0)) for name in names]
+    low, high = np.array(ranges, np.float64).reshape(len(names), 2).T
+    values = random.uniform(low, high, (*shape, len(names)))
+    values[0] = np.clip(0.0, low, high)
+    return values.astype(np.float32)
 
 
 @QUIETLY

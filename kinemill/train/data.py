@@ -8,6 +8,7 @@ from torch import Tensor
 
 from kinemill.dataset import PackedDataset
 from kinemill.errors import BadInput
+from kinemill.runtime.window_metrics import evenly_spaced
 from kinemill.store.machine import GIB
 from kinemill.train.coordinate_network import SCALE as COORDINATE_STD
 from kinemill.train.estimator import Estimator, estimator_weights, known_rows
@@ -106,8 +107,8 @@ def make_windows(
             else f"no episode has {rows} steps ({surplus} of them estimate derived states)",
             fix="shorten learn.history or learn.horizon, or add longer logs",
         )
-    if most is not None and len(starts) > most:
-        starts = starts[np.linspace(0, len(starts) - 1, most).astype(np.int64)]
+    if most is not None:
+        starts = evenly_spaced(starts, most)
     return Windows(
         values=torch.from_numpy(dataset.copy_values()),
         starts=torch.from_numpy(np.asarray(starts, dtype=np.int64)),

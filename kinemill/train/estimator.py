@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from kinemill.dataset import PackedDataset
 from kinemill.errors import BadInput
+from kinemill.runtime.window_metrics import evenly_spaced
 from kinemill.train.layout import Layout
 
 MOST = 20_000  # training windows of the fit, evenly spaced
@@ -97,8 +98,7 @@ def estimator_weights(dataset: PackedDataset, layout: Layout) -> Tensor:
             expected=f"{rows} rows, from which {names} is estimated",
             fix="raise the `cutoff` of the derived channel, or add longer logs",
         )
-    picked = starts[np.linspace(0, len(starts) - 1, min(len(starts), MOST)).astype(np.int64)]
-    index = picked[:, None] + np.arange(rows)
+    index = evenly_spaced(starts, MOST)[:, None] + np.arange(rows)
     windows = dataset.take(index).astype(np.float64)
     weights = [
         _fit(windows[:, :, parent], windows[:, :, column])

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from kinemill.dataset import PackedDataset, load_dataset
+from kinemill.runtime.window_metrics import evenly_spaced
 from kinemill.store import Artifact
 from kinemill.task import Task
 from kinemill.train import load_model
@@ -47,8 +48,7 @@ def rollout_error(module: Any, packed: PackedDataset, steps: tuple[int, int, int
     """
     known_steps, history, horizon = steps
     starts = packed.window_starts("validation", history + horizon)
-    if len(starts) > WINDOWS:
-        starts = starts[np.linspace(0, len(starts) - 1, WINDOWS).astype(np.int64)]
+    starts = evenly_spaced(starts, WINDOWS)
     count = len(packed.states)
     values = torch.from_numpy(packed.copy_values())
     windows = Windows(values, torch.from_numpy(starts), history, horizon, count)

@@ -11,11 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 
 from kinemill.runtime import Interface, Simulator, load, wrapped
 from kinemill.runtime.self_test import CASES, INPUTS, parity, read_cases
-from kinemill.runtime.window_metrics import Floats
+from kinemill.runtime.window_metrics import Floats, draw_within
 from kinemill.verify.checklist import Gate, gate, try_check
 from kinemill.verify.contract_checks import SAME, check_contract, same_by_steps
 from kinemill.verify.files import read_models
@@ -34,7 +33,6 @@ ADDS_UP = 32.0
 TINY = 1e-9  # change of a constant channel, to avoid division by zero
 COPIES, BIT = 3, 2.0**-23  # number of perturbed copies, and the relative size of a float32 bit
 TIMES = 10.0  # allowed multiple of the effect of one bit, as in parity with the trained step
-UNLIMITED = 1.0  # test range of a channel without limits, in its unit
 
 
 @dataclass(frozen=True)
@@ -82,19 +80,14 @@ class ExportedDynamics:
 
     def make_probes(self) -> list[Probe]:
         """Return one probe: a window of zeros, then random windows within the limits."""
-        rng, interface = np.random.default_rng(0), self.interface
-
-        def draw(names: tuple[str, ...], steps: int) -> NDArray[np.float32]:
-            turns = dict.fromkeys(interface.angles, (-np.pi, np.pi))
-            limits = {**turns, **interface.limits}
-            ranges = [limits.get(name, (-UNLIMITED, UNLIMITED)) for name in names]
-            low, high = np.reshape(np.array(ranges, dtype=float), (len(names), 2)).T
-            values = rng.uniform(low, high, (ROWS, steps, len(names)))
-            values[0] = np.clip(0.0, low, high)
-            return values.astype(np.float32)
-
+        random, interface = np.random.default_rng(0), self.interface
+        limits = {**dict.fromkeys(interface.angles, (-np.pi, np.pi)), **interface.limits}
         history, states, actions = interface.history, interface.states, interface.actions
-        parts = draw(states, history), draw(actions, history - 1), draw(actions, HORIZON)
+        parts = (
+            draw_within(random, limits, states, (ROWS, history)),
+            draw_within(random, limits, actions, (ROWS, history - 1)),
+            draw_within(random, limits, actions, (ROWS, HORIZON)),
+        )
         return [window_probe("random", *parts)]
 
     def outputs(self, probe: Probe, threads: int = 1) -> Array:

@@ -16,7 +16,7 @@ from kinemill.dataset import PackedDataset
 from kinemill.reports.charts import number
 from kinemill.reports.components import error_cells, name_of, table
 from kinemill.runtime import Simulator
-from kinemill.runtime.window_metrics import QUIETLY, Floats
+from kinemill.runtime.window_metrics import QUIETLY, Floats, evenly_spaced
 from kinemill.verify.accuracy import CHUNK, gather, window_starts
 from kinemill.verify.check_results import OutputAccuracy
 from kinemill.verify.checklist import Gate, finite
@@ -82,8 +82,7 @@ def _references(
         unknown = np.full(len(dataset.outputs), np.nan)
         return unknown, unknown, unknown
     every = np.concatenate([np.arange(one.start, one.stop) for one in training.of("train")])
-    picked = np.linspace(0, len(every) - 1, min(len(every), MOST_ROWS)).astype(np.int64)
-    rows = every[picked]
+    rows = evenly_spaced(every, MOST_ROWS)
     targets = training.output_values[rows].astype(np.float64)
     center = targets.mean(axis=0)
     terms, scale = _regressors(training, rows, None)

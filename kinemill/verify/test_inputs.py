@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from kinemill.dataset import PackedDataset
 from kinemill.runtime import Interface
-from kinemill.runtime.window_metrics import Floats, Windows
+from kinemill.runtime.window_metrics import Floats, Windows, evenly_spaced
 from kinemill.verify.accuracy import gather, window_starts
 
 MOST = 256  # most windows of the test split
@@ -107,8 +107,7 @@ def make_probes(dataset: PackedDataset, interface: Interface, horizon: int) -> l
 def held_out_windows(dataset: PackedDataset, interface: Interface, horizon: int) -> Windows:
     """Return the windows of `held_out_probe` with the measured values (N, T, S), in units."""
     starts = window_starts(dataset, "test", interface.history + horizon, 1)
-    spaced = np.linspace(0, len(starts) - 1, min(MOST, len(starts))).astype(np.int64)
-    return gather(dataset, starts[spaced], interface.history, horizon)
+    return gather(dataset, evenly_spaced(starts, MOST), interface.history, horizon)
 
 
 def held_out_probe(dataset: PackedDataset, interface: Interface, horizon: int) -> Probe:
@@ -120,8 +119,7 @@ def held_out_probe(dataset: PackedDataset, interface: Interface, horizon: int) -
 
 def long_probe(dataset: PackedDataset, interface: Interface, rows: int, steps: int) -> Probe:
     """Return `rows` windows of the test split with `steps` actions, repeated as necessary."""
-    starts = window_starts(dataset, "test", interface.history + 1, 1)
-    starts = starts[np.linspace(0, len(starts) - 1, min(rows, len(starts))).astype(np.int64)]
+    starts = evenly_spaced(window_starts(dataset, "test", interface.history + 1, 1), rows)
     stops = np.sort([item.stop for item in dataset.of("test")])
     stop = stops[np.searchsorted(stops, starts, side="right")]
     now, count = starts + interface.history - 1, len(interface.states)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from kinemill.dataset.sequences import make_sequences
 from kinemill.models.networks.graph_noise import GraphNoise
+from kinemill.runtime.window_metrics import evenly_spaced
 from kinemill.train.bc_policy import BCPolicy
 from kinemill.train.demonstrations import Demonstrations, Feed
 from kinemill.train.noise import KeyedNoise
@@ -55,9 +56,7 @@ class Samples:
         device, packed = module.action_std.device, data.packed
         lengths = {"history": module.memory.rows, "seq_len": module.chunk.length}
         sequences = make_sequences(packed, split, stride=stride, **lengths)
-        which = np.arange(len(sequences))
-        if most is not None and len(sequences) > most:
-            which = np.linspace(0, len(sequences) - 1, most).astype(np.int64)
+        which = evenly_spaced(np.arange(len(sequences)), most or len(sequences))
         return cls(
             feed=Feed(data, module.layout, device, np.unique(sequences.observed[which])),
             actions=torch.from_numpy(np.array(data.actions)).to(device),

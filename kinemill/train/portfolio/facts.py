@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from kinemill.dataset import PackedDataset
+from kinemill.runtime.window_metrics import evenly_spaced
 from kinemill.task.document import Task
 from kinemill.task.portfolio import HISTORIES, TaskFacts
 from kinemill.train.portfolio.histories import histories_of
@@ -77,8 +78,7 @@ def drives_of(dataset: PackedDataset, pairs: Mapping[str, str]) -> dict[str, str
 def _steps(dataset: PackedDataset) -> tuple[Floats, Floats]:
     """Return evenly spaced rows (N, S + A) of training, and the rows that follow them."""
     starts = dataset.window_starts("train", 2)
-    if len(starts) > ROWS:
-        starts = starts[np.linspace(0, len(starts) - 1, ROWS).astype(np.int64)]
+    starts = evenly_spaced(starts, ROWS)
     return (dataset.take(starts).astype(np.float64), dataset.take(starts + 1).astype(np.float64))
 
 

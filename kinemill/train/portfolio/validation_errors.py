@@ -13,6 +13,7 @@ from torch import Tensor
 
 from kinemill.dataset import PackedDataset
 from kinemill.errors import BadInput
+from kinemill.runtime.window_metrics import evenly_spaced
 from kinemill.train.data import Windows
 from kinemill.train.time_limit import check_time
 
@@ -83,8 +84,7 @@ class ValidationRows:
                 "verify.horizon)",
                 fix="lower verify.horizon, add longer logs, or raise dataset.validation",
             )
-        if len(starts) > WINDOWS:
-            starts = starts[np.linspace(0, len(starts) - 1, WINDOWS).astype(np.int64)]
+        starts = evenly_spaced(starts, WINDOWS)
         self._history, self._horizon, self._longest = history, horizon, longest
         values = torch.from_numpy(dataset.copy_values())
         self._windows = Windows(

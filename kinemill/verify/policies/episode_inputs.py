@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 
 from kinemill.environments.evaluation import Recorded
 from kinemill.environments.obs_filter import narrowed
-from kinemill.export.policy_cases import random_inputs
+from kinemill.export.policy_cases import random_inputs, step_seeds
 from kinemill.runtime import PolicyInterface
 from kinemill.runtime.agents import Agent
-from kinemill.runtime.policy import step_seed
 from kinemill.runtime.policy_layout import MASK, OBSERVATION, SEED
 from kinemill.train.demonstrations import Demonstrations, Feed
 from kinemill.verify.test_inputs import Arrays, Probe
@@ -121,8 +120,7 @@ def seeds_of(interface: PolicyInterface, rows: int, steps: int) -> Arrays:
     """
     inputs: Arrays = {}
     if interface.layout.seeded:
-        seeds = [[step_seed(n, k) for k in range(steps)] for n in range(rows)]
-        inputs[SEED] = np.array(seeds, np.int64)[..., None]
+        inputs[SEED] = step_seeds(range(rows), steps)
     if interface.layout.mask:
         inputs[MASK] = np.ones((rows, steps, interface.layout.mask), np.float32)
     return inputs
@@ -149,6 +147,5 @@ def recorded_probe(episodes: Sequence[Recorded], interface: PolicyInterface) -> 
         if name in inputs:
             inputs[name] = inputs[name].astype(kind)
     if interface.layout.seeded:
-        seeds = [[step_seed(one.seed, k) for k in range(steps)] for one in episodes]
-        inputs[SEED] = np.array(seeds, np.int64)[..., None]
+        inputs[SEED] = step_seeds((one.seed for one in episodes), steps)
     return Probe("recorded observations", inputs)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from kinemill.dataset import PackedDataset
 from kinemill.models.networks.regression import Triangle
+from kinemill.runtime.window_metrics import evenly_spaced
 from kinemill.task.portfolio import MOST_TERMS, RIDGES, Structure
 from kinemill.train.data import scale_of
 from kinemill.train.layout import layout_of
@@ -92,8 +93,7 @@ def _examples(step: Step, dataset: PackedDataset) -> Iterator[tuple[Tensor, Tens
     history, terms = step.history, step.network.terms
     starts = dataset.window_starts("train", history + 1)
     most = max(FITTED, PER_TERM * terms.counts[-1])
-    if len(starts) > most:
-        starts = starts[np.linspace(0, len(starts) - 1, most).astype(np.int64)]
+    starts = evenly_spaced(starts, most)
     for first in range(0, len(starts), ROWS):
         windows = gather(dataset, starts[first : first + ROWS], history, 1)
         actions = np.concatenate([windows.past_actions, windows.actions], axis=1)

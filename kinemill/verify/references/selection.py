@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 
 from kinemill.dataset import PackedDataset
 from kinemill.runtime import wrapped
-from kinemill.runtime.window_metrics import QUIETLY, Floats, Predictor, Windows, predict
+from kinemill.runtime.window_metrics import (
+    QUIETLY,
+    Floats,
+    Predictor,
+    Windows,
+    evenly_spaced,
+    predict,
+)
 from kinemill.verify.accuracy import gather, is_angle, window_starts
 from kinemill.verify.errors import horizons_of, is_moving, normalized
 from kinemill.verify.free_run import whole_episodes
@@ -124,8 +131,7 @@ def _windows(dataset: PackedDataset, split: str, size: tuple[int, int, int]) -> 
     history, horizon, stride = size
     starts = dataset.window_starts(split, history + horizon, stride)
     most = max(LEAST, ROLLED // horizon)
-    if len(starts) > most:
-        starts = starts[np.linspace(0, len(starts) - 1, most).astype(np.int64)]
+    starts = evenly_spaced(starts, most)
     return gather(dataset, starts, history, horizon)
 
 
