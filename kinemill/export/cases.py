@@ -26,15 +26,10 @@ def training_windows(rows: PackedDataset, history: int, horizon: int, most: int)
 
     A window has `history` known rows (W, H, S) and `horizon` rows to predict (W, T, S).
     """
-    length = history + horizon
-    starts = [
-        np.arange(one.start, one.stop - length + 1)
-        for one in rows.of("train")
-        if one.stop - one.start >= length
-    ]
-    if not starts:
+    starts = rows.window_starts("train", history + horizon)
+    if not len(starts):
         return None
-    selected = evenly_spaced(np.concatenate(starts), most)
+    selected = evenly_spaced(starts, most)
     return cut_windows(rows.values, len(rows.states), selected, history, horizon)
 
 

@@ -78,7 +78,7 @@ class OnlineIntervals:
             message = "the simulator has no conformal correction"
             raise ValueError(message)
         self._simulator, steps = simulator, len(belief.conformal.scale)
-        self._angle = np.array([name in simulator.interface.angles for name in simulator.states])
+        self._angle = simulator.interface.is_angle
         self._tracker = IntervalTracker(steps, len(simulator.states))
         self._rows: deque[tuple[Array, Array]] = deque(maxlen=simulator.history + steps)
 

@@ -81,8 +81,7 @@ def _references(
     if training is None or training.output_values is None or not training.of("train"):
         unknown = np.full(len(dataset.outputs), np.nan)
         return unknown, unknown, unknown
-    every = np.concatenate([np.arange(one.start, one.stop) for one in training.of("train")])
-    rows = evenly_spaced(every, MOST_ROWS)
+    rows = evenly_spaced(training.window_starts("train", 1), MOST_ROWS)
     targets = training.output_values[rows].astype(np.float64)
     center = targets.mean(axis=0)
     terms, scale = _regressors(training, rows, None)

@@ -136,10 +136,9 @@ def scale_of(data: Demonstrations, layout: PolicyLayout) -> dict[str, Tensor]:
     They are `observation_*` (D,) and `action_*` (A,), float64 in task units. The standard deviation
     of a constant channel counts as 1.
     """
-    train = [np.arange(one.start, one.stop) for one in data.packed.of("train")]
-    if not train:
+    rows = data.packed.window_starts("train", 1)
+    if not len(rows):
         raise BadInput(f"train split of {data.packed.task}", "has no episodes")
-    rows = np.concatenate(train)
     scale: dict[str, Tensor] = {}
     for name, values in (
         ("observation", data.observed(layout.observation)),

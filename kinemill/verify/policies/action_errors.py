@@ -68,8 +68,7 @@ def measure_held_out(policy: Policy, data: Demonstrations, history: int | None =
 
 def scored_rows(data: Demonstrations) -> NDArray[np.int64]:
     """Return the rows of the test split except the first of each episode, (N,)."""
-    parts = [np.arange(one.start + 1, one.stop) for one in data.packed.of(SPLIT)]
-    return np.concatenate([np.empty(0, np.int64), *parts])
+    return data.packed.window_starts(SPLIT, 2) + 1
 
 
 def actions_on_logs(policy: Policy, data: Demonstrations) -> NDArray[np.float32]:
@@ -144,10 +143,10 @@ def fit_linear(data: Demonstrations, names: tuple[str, ...], history: int) -> Fl
         history: rows of history, H.
     """
     observed = data.observed(names).astype(np.float64)
-    train = [np.arange(one.start, one.stop) for one in data.packed.of("train")]
-    if not train:
+    train = data.packed.window_starts("train", 1)
+    if not len(train):
         return np.full(data.actions.shape, np.nan)
-    examples = _examples(data, observed, np.concatenate(train), history)
+    examples = _examples(data, observed, train, history)
     # Only R of the QR decomposition is kept: its size does not grow with the rows, and unlike
     # normal equations it does not square the condition number (Golub and Van Loan, 5.3).
     r = functools.reduce(lambda top, more: _triangle(np.concatenate([top, more])), examples)
