@@ -17,6 +17,7 @@ from kinemill.register.comparison_results import (
 from kinemill.store import publish_document, publish_file, to_json_value
 from kinemill.store.home import Home
 from kinemill.verify.comparison import Comparison
+from kinemill.verify.phrases import counted
 
 
 def compare(
@@ -113,7 +114,7 @@ def _print_steps(comparison: DynamicsComparison) -> None:
         [channel, line.unit, *(_pair_text(line, step) for step in steps)]
         for channel, line in comparison.channels.items()
     ]
-    heads = [f"{step} steps" if step > 1 else "1 step" for step in steps]
+    heads = [counted(step, "steps") for step in steps]
     title = f"error by steps ahead, {' / '.join(comparison.names)}"
     table(title, ["channel", "unit", *heads], rows)
 

@@ -13,6 +13,7 @@ from kinemill.verify.comparison import FREE_RUN, NRMSE
 from kinemill.verify.document import Assessment, Verification
 from kinemill.verify.findings import Cell, best_reference, cells_of, own_reference
 from kinemill.verify.labels import label
+from kinemill.verify.phrases import counted
 from kinemill.verify.results import Accuracy, ChannelAccuracy, Metrics
 
 _POLICIES = ("model", "champion", "random")
@@ -137,7 +138,7 @@ def comparison_table(verified: Assessment) -> None:
         if channel in channels
     ]
     if rows:
-        heads = ["free run" if h == FREE_RUN else _steps(int(h)) for h in horizons]
+        heads = ["free run" if h == FREE_RUN else counted(int(h), "steps") for h in horizons]
         table("error / error of the best reference, by steps ahead", ["channel", *heads], rows)
 
 
@@ -164,11 +165,7 @@ def growth_table(accuracy: Mapping[str, Accuracy], reference: str | None = "line
     if rows and last > 1:
         suffix = f" / {reference}" if other else ""
         title = f"error by steps ahead, model{suffix}"
-        table(title, ["channel", "unit", *(_steps(step) for step in steps)], rows)
-
-
-def _steps(count: int) -> str:
-    return f"{count} step{'s' * (count != 1)}"
+        table(title, ["channel", "unit", *(counted(step, "steps") for step in steps)], rows)
 
 
 def first_not_finite(accuracy: Mapping[str, Accuracy]) -> str | None:

@@ -12,7 +12,7 @@ from kinemill.verify.findings import Cell, best_in, cells_of, compared_with, own
 from kinemill.verify.headline import Headline, headline
 from kinemill.verify.labels import label
 from kinemill.verify.losses import GROSS_WITHOUT_SKILL, SKILL
-from kinemill.verify.phrases import amount, evidence_words, interval_words, less_or_more
+from kinemill.verify.phrases import amount, counted, evidence_words, interval_words, less_or_more
 
 DECISION = "<!-- kinemill:decision -->"  # the registry inserts the lines of the gate here
 HEAD = ("<!-- kinemill:head -->", "<!-- /kinemill:head -->")
@@ -127,7 +127,7 @@ def _head(horizon: str, document: Assessment) -> str:
     steps, windows = int(horizon), document.windows
     dt = windows.seconds / (windows.horizon or 1)
     after = f"<span class='interval'>{amount(steps * dt)} s</span>" if math.isfinite(dt) else ""
-    return f"{steps} step{'s' * (steps != 1)}{after}"
+    return f"{counted(steps, 'steps')}{after}"
 
 
 def _channel_name(channel: str, document: Assessment) -> str:

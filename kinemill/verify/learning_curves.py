@@ -17,6 +17,7 @@ from kinemill.store import Json, read_document, read_json
 from kinemill.task.portfolio import RESULTS, CandidateResult
 from kinemill.train.summary import ModelSummary
 from kinemill.train.warm_start import CURVES
+from kinemill.verify.phrases import counted
 
 HEADING = '<h2 id="training">Training</h2>'
 MOST = 12  # most charts of actions, and of events
@@ -201,7 +202,7 @@ def portfolio_section(model: Path) -> str:
         return ""
     results = read_document(path, list[CandidateResult])
     horizons = next((list(one.errors) for one in results if one.errors), [])
-    names = ["1 step" if steps == 1 else f"{steps} steps" for steps in horizons]
+    names = [counted(steps, "steps") for steps in horizons]
     head = ["family", "round", "score", *names, "free run", "new recordings", "parameters"]
     head += ["steps", "time, s"]
     rows = [_candidate_row(one, horizons) for one in results]

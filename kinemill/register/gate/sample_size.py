@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from kinemill.register.gate.inputs import GateInputs
 from kinemill.register.gate.opponents import headlines
+from kinemill.verify.phrases import counted
 
 _ROUNDING = 1e-9  # effective sample sizes are sums of rounded shares
 
@@ -27,15 +28,14 @@ class SampleSize:
         promote = inputs.task.promote
         lacking = list[str]()
         if not self.episodes >= promote.min_test_episodes:
-            lacking.append(
-                f"{_count(self.episodes, 'test episode')} of {promote.min_test_episodes}"
-            )
+            episodes = counted(self.episodes, "test episodes")
+            lacking.append(f"{episodes} of {promote.min_test_episodes}")
         if self.blocks < promote.min_independent - _ROUNDING:
             lacking.append(f"{self.blocks:.2g} of {promote.min_independent} independent blocks")
         return lacking
 
     def __str__(self) -> str:
-        text = _count(self.episodes, "test episode")
+        text = counted(self.episodes, "test episodes")
         return text if math.isnan(self.blocks) else f"{text}, {self.blocks:.2g} independent blocks"
 
 
@@ -58,7 +58,3 @@ def sample_size_of(inputs: GateInputs) -> SampleSize:
 def is_enough(inputs: GateInputs) -> bool:
     """Return whether the test data are as many as the task requires."""
     return not sample_size_of(inputs).lacks(inputs)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'s' * (number != 1)}"
