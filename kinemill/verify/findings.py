@@ -9,7 +9,7 @@ from kinemill.verify.comparison import FREE_RUN, MARGIN, NRMSE, Comparison, Comp
 from kinemill.verify.document import Assessment
 from kinemill.verify.labels import spoken
 from kinemill.verify.losses import SKILL, Counted, Loss, all_losses, counts_between_peers, peers_of
-from kinemill.verify.phrases import counted, interval_words, less_or_more
+from kinemill.verify.phrases import interval_words, less_or_more
 
 MODEL, CHAMPION = "model", "champion"
 # better, worse: the difference is significant. behind: worse by the interval of this comparison,
@@ -54,7 +54,7 @@ def horizon_words(horizon: str) -> str:
     """Return a horizon in words: `1 step ahead`, `25 steps ahead`, `in free run`."""
     if horizon == FREE_RUN:
         return "in free run"
-    return f"{counted(int(horizon), 'steps')} ahead"
+    return f"{horizon} step{'s' * (horizon != '1')} ahead"
 
 
 def own_reference(document: Assessment) -> str | None:
