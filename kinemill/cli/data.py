@@ -23,7 +23,7 @@ from kinemill.errors import BadInput
 from kinemill.ingest import stage
 from kinemill.ingest.inspection import find_member
 from kinemill.ingest.membership import Member
-from kinemill.store import Json, to_json_value
+from kinemill.store import Json
 from kinemill.store.home import Home
 from kinemill.task import load_task
 from kinemill.task.document import Task
@@ -168,7 +168,7 @@ def reprocess(
             loaded, Home.resolve(), Range(match or ["*"], first, last), StderrProgress()
         )
         if as_json:
-            document(to_json_value(part))
+            document(part)
         else:
             typer.echo(
                 f"{part.recordings} recordings of {part.task} follow the current rules: "
@@ -177,7 +177,7 @@ def reprocess(
         return
     report = redo(loaded, Home.resolve(), StderrProgress())
     if as_json:
-        document(to_json_value(report))
+        document(report)
     else:
         _print_reprocessed(report)
     if report.failed:

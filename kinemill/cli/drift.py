@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from kinemill.cli.output import JsonOption, TaskName, document, logs_path, quantity, table
-from kinemill.store import to_json_value
 from kinemill.store.home import Home
 from kinemill.task import load_task
 from kinemill.task.document import Task
@@ -37,7 +36,7 @@ def drift(
         else _measure_logs(loaded, home, logs_path(logs, "--logs"))
     )
     if as_json:
-        document(to_json_value(report))
+        document(report)
     else:
         _print(report)
 

@@ -71,7 +71,7 @@ def export_data(
 
     report = write(load_task(task), Home.resolve(), to, out.resolve() if out else None, version)
     if as_json:
-        document(to_json_value(report))
+        document(report)
         return
     counts = ", ".join(f"{number} {split}" for split, number in report.episodes.items())
     typer.echo(

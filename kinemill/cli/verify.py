@@ -7,7 +7,6 @@ import typer
 
 from kinemill.cli.output import JsonOption, document, table
 from kinemill.errors import Blocked
-from kinemill.store import to_json_value
 from kinemill.verify.bundle import FolderCheck, verify_folder
 
 
@@ -23,7 +22,7 @@ def verify(
     """
     result = verify_folder(folder.expanduser())
     if as_json:
-        document(to_json_value(result))
+        document(result)
     else:
         _print(result)
     if not result.passed:

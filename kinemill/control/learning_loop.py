@@ -19,7 +19,7 @@ from kinemill.control.exploration import Exploration
 from kinemill.control.policies import Policy
 from kinemill.control.recorded_runs import write_log
 from kinemill.errors import BadInput
-from kinemill.store import from_json_value, publish_json, read_json, to_json_value
+from kinemill.store import publish_document, read_document
 from kinemill.task.document import Task
 from kinemill.task.loop import Loop
 
@@ -110,13 +110,13 @@ class Journal:
         """Return the finished rounds."""
         records = list[RoundRecord]()
         while (path := self._round(len(records))).is_file():
-            records.append(from_json_value(read_json(path), RoundRecord, path))
+            records.append(read_document(path, RoundRecord))
         return records
 
     def episodes(self, number: int) -> list[EpisodeRecord]:
         """Return the episodes of a round so far, failed ones included."""
         paths = sorted(self._round(number).parent.glob("episode-*.json"))
-        return [from_json_value(read_json(path), EpisodeRecord, path) for path in paths]
+        return [read_document(path, EpisodeRecord) for path in paths]
 
     def missing(self, task: Task, number: int) -> int:
         """Return the number of episodes that a round still needs."""
@@ -128,11 +128,11 @@ class Journal:
         """Record an episode whose log is published."""
         index = len(self.episodes(number))
         path = self._round(number).parent / f"episode-{index:03d}.json"
-        publish_json(path, to_json_value(record))
+        publish_document(path, record)
 
     def finish(self, record: RoundRecord) -> None:
         """Record a round whose version is registered."""
-        publish_json(self._round(record.number), to_json_value(record))
+        publish_document(self._round(record.number), record)
 
     def _round(self, number: int) -> Path:
         return self.folder / f"round-{number:03d}" / "round.json"
