@@ -5,7 +5,7 @@ Each field is one metadata property as JSON, so that the file alone is enough to
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -138,33 +138,9 @@ class Interface:
         Raises:
             BadInput: The properties are not of a kinemill model, or of another format.
         """
-        try:
-            own = ("format", *cls.__dataclass_fields__)
-            values = {name: json.loads(properties[name]) for name in own}
-        except (KeyError, ValueError) as error:
-            raise BadInput(
-                where,
-                f"its metadata lacks or misspells {error}",
-                expected="an ONNX file exported by kinemill",
-            ) from error
-        if values["format"] != FORMAT:
-            raise BadInput(
-                where,
-                f"is of format {values['format']}",
-                expected=f"format {FORMAT}",
-                fix="install the kinemill that exported it",
-            )
+        values = read_properties(where, properties, cls.__dataclass_fields__, "an ONNX file")
         if values["dtype"] not in ("float32", "float64"):
             raise BadInput(where, f"holds {values['dtype']}", expected="float32 or float64")
-        interface = cls._from_values(values)
-        dt: object = values["dt"]
-        if not (isinstance(dt, float | int) and 0.0 < dt < math.inf):
-            # With dt 0 no state ever changes.
-            raise BadInput(where, f"has dt {dt!r}", expected="a time step above 0 s")
-        return interface
-
-    @classmethod
-    def _from_values(cls, values: Json) -> "Interface":
         return cls(
             task=values["task"],
             dt=values["dt"],
@@ -183,6 +159,39 @@ class Interface:
             derived=dict(values["derived"]),
             memory=values["memory"],
         )
+
+
+def read_properties(
+    where: object, properties: Mapping[str, str], names: Iterable[str], kind: str
+) -> Json:
+    """Return metadata properties by name, parsed from JSON.
+
+    Args:
+        where: the ONNX file.
+        properties: its metadata.
+        names: names to read; `dt` is one of them.
+        kind: kind of file, for the error.
+
+    Raises:
+        BadInput: A property is missing or invalid, or the file is of another format.
+    """
+    try:
+        values = {name: json.loads(properties[name]) for name in ("format", *names)}
+    except (KeyError, ValueError) as error:
+        problem = f"its metadata lacks or misspells {error}"
+        raise BadInput(where, problem, expected=f"{kind} exported by kinemill") from error
+    if values["format"] != FORMAT:
+        raise BadInput(
+            where,
+            f"is of format {values['format']}",
+            expected=f"format {FORMAT}",
+            fix="install the kinemill that exported it",
+        )
+    dt: object = values["dt"]
+    if not (isinstance(dt, float | int) and 0.0 < dt < math.inf):
+        # With dt 0 no state ever changes.
+        raise BadInput(where, f"has dt {dt!r}", expected="a time step above 0 s")
+    return values
 
 
 def _belief(value: Json | None) -> Belief | None:

@@ -6,12 +6,11 @@ Symbols: B batch, D numbers observed, A actions, M choices, L bytes of a text.
 """
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from kinemill.errors import BadInput
-from kinemill.runtime.interface import FORMAT, Carry
+from kinemill.runtime.interface import FORMAT, Carry, read_properties
 from kinemill.runtime.policy_layout import MASK, OBSERVATION, SEED, PolicyLayout
 
 FORM, POLICY = "form", "policy"  # property of the files of policies
@@ -83,25 +82,10 @@ class PolicyInterface:
             BadInput: The properties are not of a policy of kinemill, or of another format.
         """
         own = [name for name in cls.__dataclass_fields__ if name != "layout"]
-        names = ("format", FORM, *own, *PolicyLayout.__dataclass_fields__)
-        try:
-            values = {name: json.loads(properties[name]) for name in names}
-        except (KeyError, ValueError) as error:
-            raise BadInput(
-                where,
-                f"its metadata lacks or misspells {error}",
-                expected="a policy exported by kinemill",
-            ) from error
-        if values["format"] != FORMAT or values[FORM] != POLICY:
-            raise BadInput(
-                where,
-                f"is {values[FORM]} of format {values['format']}",
-                expected=f"{POLICY} of format {FORMAT}",
-                fix="install the kinemill that exported it",
-            )
-        dt: object = values["dt"]
-        if not (isinstance(dt, float | int) and 0.0 < dt < math.inf):
-            raise BadInput(where, f"has dt {dt!r}", expected="a time step above 0 s")
+        names = (FORM, *own, *PolicyLayout.__dataclass_fields__)
+        values = read_properties(where, properties, names, "a policy")
+        if values[FORM] != POLICY:
+            raise BadInput(where, f"is {values[FORM]}", expected=POLICY)
         return cls(
             task=values["task"],
             layout=PolicyLayout.from_json(values),
