@@ -69,7 +69,7 @@ def cut_windows(
 
 
 def draw_within(
-    random: np.random.Generator,
+    random: "np.random.Generator",  # quoted, so that a robot does not load numpy.random
     limits: Mapping[str, tuple[float, float]],
     names: Sequence[str],
     shape: tuple[int, int],
