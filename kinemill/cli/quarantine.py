@@ -8,7 +8,7 @@ import typer
 from kinemill.cli.data import Because
 from kinemill.cli.log_results import MOST_REASONS, show_reasons, spell_name
 from kinemill.cli.output import JsonOption, Limit, Offset, TaskName, document, table
-from kinemill.ingest.decisions import Decision, audit, current_decisions
+from kinemill.ingest.decisions import DECISIONS, Decision, current_decisions
 from kinemill.ingest.inspection import find_member
 from kinemill.store.home import Home
 from kinemill.task import load_task
