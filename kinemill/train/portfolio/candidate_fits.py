@@ -12,7 +12,7 @@ from torch import nn
 
 from kinemill.dataset import PackedDataset
 from kinemill.errors import BadInput
-from kinemill.store import digest, to_json_value
+from kinemill.store import digest, publish_json, read_json, to_json_value
 from kinemill.task.document import Task
 from kinemill.task.portfolio import Candidate, CandidateResult
 from kinemill.task.protocols import NullReporter, WarmStart
@@ -26,6 +26,7 @@ from kinemill.train.warm_start import DESCRIPTION, WEIGHTS, description_of
 
 PROBE_SHARE = 0.2  # share of a candidate's time for measuring the time per step
 FEWEST = 10  # least number of steps in a round
+NOISE = "noise.json"  # names of states
 _MODEL = "model"  # folder of a fit's weights
 
 
@@ -72,9 +73,18 @@ class CandidateFits:
             folder = self._folder_of(candidate, empty.round)
             rest = seconds - (time.monotonic() - began)
             steps = _train(module, objective, task.learn, folder, rest)
-        errors = self.rows.errors_of(module.to("cpu").eval())
+        module = module.to("cpu").eval()
+        if not candidate.trains and not (self.folder / NOISE).is_file():
+            publish_json(self.folder / NOISE, self.rows.find_noise(module))
+        self.restore_noise()
+        errors = self.rows.errors_of(module)
         self._write(candidate, empty.round, task, module)
         return replace(measured(empty, module, errors), steps=steps, step_seconds=each)
+
+    def restore_noise(self) -> None:
+        """Let the states count little that were noise to the first simple model, if known."""
+        if (path := self.folder / NOISE).is_file():
+            self.rows.set_noise(read_json(path))
 
     def errors_on(
         self, fold: Fold, candidate: Candidate, step: float, seconds: float, number: int
@@ -101,6 +111,7 @@ class CandidateFits:
             folder = self._folder_of(candidate, f"fold-{number}")
             rest = seconds - (time.monotonic() - began)
             _train(module, objective, task.learn, folder, rest)
+        fold.rows.set_noise(self.rows.noise)
         return fold.rows.errors_of(module.to("cpu").eval())
 
     def task_of(self, candidate: Candidate, steps: int, seconds: float, windows: int = 1) -> Task:

@@ -125,7 +125,11 @@ class _Race:
             lambda candidate: self._attempt(candidate, 0, self._closed_seconds()),
             lambda: self._spent < QUICK * self._learn.budget,
         )
+        self._fits.restore_noise()
         simple.fit()
+        if noise := self._rows.noise:
+            text = f"{', '.join(noise)}: noise to a linear model, so errors of it count little"
+            self._context.listeners[1].log_message(text)
         self._bars = Bars.of(simple.results)
         history = self._history(self._best())
         facts = replace(self._facts, history=history)

@@ -4,6 +4,7 @@ Symbols: W windows, E episodes, H history, T horizon, S states.
 """
 
 import math
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,10 @@ EPISODES, LONGEST = 8, 1000  # whole episodes of the free run, and their steps
 # Errors of free runs between these have no skill, as in the gate: their differences are random.
 SKILL, GROSS = 0.8, 2.4
 SMALLEST, LARGEST = 1e-6, 10.0  # bounds of an error, in standard deviations
+# A state is noise to a model if its error after one step is at least NOISE standard deviations, and
+# at least FLAT of its error at the longest horizon.
+NOISE, FLAT = 0.5, 0.7
+NOISE_WEIGHT = 0.01  # of a squared error of such a state; it would hide the errors of all others
 
 
 @dataclass(frozen=True)
@@ -31,8 +36,9 @@ class CandidateErrors:
 
     Attributes:
         by_horizon: error at each horizon by steps: the root mean square over the states of a
-            window, averaged over windows. With a mean of squares, a few windows with faults, or
-            near an unstable equilibrium, would decide between otherwise equal candidates.
+            window, averaged over windows. States that are noise count little. With a mean of
+            squares, a few windows with faults, or near an unstable equilibrium, would decide
+            between otherwise equal candidates.
         free_run: error over whole episodes; infinite if a rollout leaves all bounds.
     """
 
@@ -92,6 +98,8 @@ class ValidationRows:
         )
         self._std = torch.from_numpy(np.where(dataset.std > SMALLEST, dataset.std, 1.0)[:count])
         self._variable = torch.from_numpy(dataset.std[:count] > SMALLEST)
+        self._states = dataset.states
+        self._weights = torch.ones(int(self._variable.sum()), dtype=torch.float64)
         self._angles = [dataset.states.index(name) for name in dataset.angles]
         episodes = [one for one in dataset.of("validation") if one.rows > history]
         self._episodes = sorted(episodes, key=lambda one: -one.rows)[:EPISODES]
@@ -101,6 +109,32 @@ class ValidationRows:
         """Horizons of the errors, steps: one, a fifth of the longest, the longest."""
         return tuple(sorted({1, max(1, self._horizon // 5), self._horizon}))
 
+    @property
+    def noise(self) -> list[str]:
+        """States that count little, because they are noise to a simple model."""
+        names = np.array(self._states)[self._variable.numpy()]
+        return names[(self._weights < 1.0).numpy()].tolist()
+
+    def set_noise(self, states: Collection[str]) -> None:
+        """Let the errors of some states count little; if all are named, all count equally."""
+        is_noise = torch.tensor([name in states for name in self._states])[self._variable]
+        self._weights = torch.where(is_noise & ~is_noise.all(), NOISE_WEIGHT, 1.0).double()
+
+    @torch.no_grad()
+    def find_noise(self, module: Any) -> list[str]:
+        """Return the states that are noise to a model: their errors are large and do not grow.
+
+        Args:
+            module: as in `errors_of`; a simple model.
+        """
+        sums = torch.zeros(len(self._states), self._horizon, dtype=torch.float64)
+        for squares in self._squares_of_windows(module):
+            sums += squares.sqrt().sum(0).T
+        # Of a normal distribution: the deviation, from the mean size.
+        first, last = (sums * math.sqrt(math.pi / 2.0) / len(self._windows))[:, [0, -1]].T
+        is_noise = (first >= NOISE) & (first >= FLAT * last)
+        return [name for name, noisy in zip(self._states, is_noise.tolist(), strict=True) if noisy]
+
     @torch.no_grad()
     def errors_of(self, module: Any) -> CandidateErrors:
         """Return the errors of a dynamics model.
@@ -109,18 +143,26 @@ class ValidationRows:
             module: a `train.step.Step` or an ensemble. Rollouts start from measured states;
                 derived states are estimated.
         """
-        late = self._history - module.rows
         sums = torch.zeros(self._horizon, dtype=torch.float64)
-        for some in torch.arange(len(self._windows)).split(BATCH):
-            check_time()
-            states, past, actions, truth = self._windows.gather(some)
-            start = module.estimate_history(states[:, late:], past[:, late:])
-            predicted = module.rollout(*start, actions)
-            sums += self._squares(predicted, truth)[..., self._variable].mean(2).sqrt().sum(0)
+        for squares in self._squares_of_windows(module):
+            sums += self._mean(squares).sqrt().sum(0)
         check_time()
         means = (sums / len(self._windows)).tolist()
         by_horizon = {steps: means[steps - 1] for steps in self.horizons}
         return CandidateErrors(by_horizon, self._free_run(module))
+
+    def _squares_of_windows(self, module: Any) -> Iterator[Tensor]:
+        """Yield the squared errors (batch, T, S) of the windows."""
+        late = self._history - module.rows
+        for some in torch.arange(len(self._windows)).split(BATCH):
+            check_time()
+            states, past, actions, truth = self._windows.gather(some)
+            start = module.estimate_history(states[:, late:], past[:, late:])
+            yield self._squares(module.rollout(*start, actions), truth)
+
+    def _mean(self, squares: Tensor) -> Tensor:
+        """Return the weighted mean over the states that vary, the last dimension."""
+        return (squares[..., self._variable] * self._weights).sum(-1) / self._weights.sum()
 
     def _free_run(self, module: Any) -> float:
         """Return the RMS error of rollouts over whole episodes, computed as one batch."""
@@ -138,8 +180,7 @@ class ValidationRows:
         predicted = module.rollout(*start, actions[:, self._history - 1 : -1])
         squares = self._squares(predicted, states[:, self._history :])
         inside = torch.arange(squares.shape[1]) < torch.tensor(steps).unsqueeze(1)  # no padding
-        mean = squares[inside][:, self._variable].mean()
-        return _root(mean)
+        return _root(self._mean(squares[inside]).mean())
 
     def _squares(self, predicted: Tensor, truth: Tensor) -> Tensor:
         """Return squared errors, float64, in squared standard deviations; angles are wrapped."""

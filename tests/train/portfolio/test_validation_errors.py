@@ -1,6 +1,7 @@
 """Errors of candidates: known predictions on rows that we know."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -105,3 +106,62 @@ def test_a_few_windows_do_not_decide(packed):
     errors = rows.errors_of(Failing(packed, 0.01))
     share = -(-len(rows._windows) // 10) / len(rows._windows)
     assert errors.by_horizon[20] == pytest.approx(0.01 * (1 + 99 * share), rel=1e-3)
+
+
+@pytest.fixture
+def noisy(packed):
+    """The pendulum with a third state that is white noise."""
+    noise = np.random.default_rng(0).standard_normal(len(packed.values)).astype(np.float32)
+    values = np.insert(packed.values, 2, noise, axis=1)
+    return replace(
+        packed,
+        segments=[values],
+        states=(*packed.states, "battery"),
+        mean=np.insert(packed.mean, 2, noise.mean()),
+        std=np.insert(packed.std, 2, noise.std()),
+    )
+
+
+class Persistent:
+    """Predicts the last values of the pendulum, and the mean of the noise, plus an error."""
+
+    history = rows = 1
+
+    def __init__(self, size=0.0):
+        self.size = size
+
+    def estimate_history(self, states, past_actions):
+        return states, past_actions
+
+    def rollout(self, states, past_actions, actions):
+        predicted = states[:, -1:].repeat(1, actions.shape[1], 1)
+        predicted[..., :2] += self.size
+        predicted[..., 2:] = 0.0
+        return predicted
+
+
+def test_a_state_that_is_noise_hides_no_error_of_the_others(noisy):
+    rows = ValidationRows(noisy, history=1, horizon=20)
+    assert rows.find_noise(Persistent()) == ["battery"]
+
+    def ratio():
+        return (
+            rows.errors_of(Persistent(0.1)).by_horizon[1]
+            / rows.errors_of(Persistent()).by_horizon[1]
+        )
+
+    hidden = ratio()
+    rows.set_noise(["battery"])
+    assert rows.noise == ["battery"]
+    assert ratio() > 1.5 > 1.1 > hidden
+
+
+def test_if_every_state_is_noise_all_count_equally(noisy):
+    rows = ValidationRows(noisy, history=1, horizon=20)
+    before_all = rows.errors_of(Persistent())
+    rows.set_noise(noisy.states)
+    assert (rows.noise, rows.errors_of(Persistent())) == ([], before_all)
+
+
+def test_the_pendulum_has_no_noise(packed):
+    assert ValidationRows(packed, history=3, horizon=20).find_noise(Shifted(packed, 0.25)) == []
