@@ -21,7 +21,12 @@ CURRENT = {
     "iq",
     "amps",
 }  # follows from a voltage, where one is logged
-DRIVE = {"motor", "input"} | CURRENT  # an action unless another word of the name denies it
+# An action unless another word of the name denies it.
+DRIVE = {"motor", "input", "relay", "valve", "pump", "fan", "heater", "compressor", "switch",
+         "brake"} | CURRENT  # fmt: skip
+# Measured quantities, such as the temperature of a motor or the pressure behind a valve.
+MEASURED = {"temp", "temps", "temperature", "pressure", "level", "flow", "humidity", "celsius",
+            "rpm"}  # fmt: skip
 STRAIGHT = {"x", "y", "z", "vx", "vy", "vz", "dx", "dy", "dz", "linear"}
 TURNING = {"angle", "angles", "theta", "th", "phi", "psi", "roll", "pitch", "yaw"} | _JOINTS
 _KINDS = [("action", COMMAND), ("velocity", VELOCITY), ("position", POSITION), ("action", DRIVE)]
@@ -128,7 +133,7 @@ def _what(parts: list[str]) -> str:
     if tokens & SENSOR and tokens & (COMMAND | SENSOR - {"sensor", "external"}):
         return "sensor"
     for what, vocabulary in _KINDS:
-        if tokens & vocabulary:
+        if tokens & vocabulary and not (vocabulary is DRIVE and tokens & MEASURED):
             return what
     return "action" if parts[-1:] == ["in"] else "unknown"  # V_IN of a circuit, flow_in of a tank
 
@@ -138,6 +143,8 @@ def _unit(parts: list[str], what: str) -> str | None:
     if " m s 2 " in f" {' '.join(parts)} ":  # accelerometer_m_s2
         return "m/s^2"
     stated = [unit for token, unit in UNITS.items() if token in tokens]
+    if tokens & {"c", "celsius", "degc"} and tokens & {"temp", "temps", "temperature", "ambient"}:
+        return "degC"
     if stated:
         return f"{stated[0]}/s" if what == "velocity" and stated[0] in {"rad", "deg"} else stated[0]
     if what == "action":

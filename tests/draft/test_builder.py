@@ -272,6 +272,13 @@ def test_a_time_step_is_rounded_to_a_usual_one(measured, rounded):
         ("force_sensor", "observation", "sensor", None),
         ("voltage", "action", "action", "V"),
         ("qd3", "state", "velocity", None),
+        ("relay", "action", "action", None),
+        ("fan_percent", "action", "action", None),
+        ("fan_rpm", "state", "unknown", "rpm"),
+        ("valve_pressure", "state", "unknown", None),
+        ("heater_temp_C", "state", "unknown", "degC"),
+        ("motor_temp", "state", "unknown", None),
+        ("phase_C", "state", "unknown", None),
     ],
 )
 def test_names_tell_roles_and_units(name, role, what, unit):

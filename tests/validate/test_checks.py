@@ -200,6 +200,25 @@ def test_without_a_velocity_a_gripper_that_often_rests_is_left_alone():
     assert find(two_positions(), "stuck", values) == []
 
 
+def slow(rows=2000):
+    """One value per second: a coarse temperature that nears its end, and a noisy voltage."""
+    random, time = np.random.default_rng(0), np.arange(rows)
+    warm = 200.0 * (1.0 - np.exp(-time / 400.0)) + 0.03 * random.standard_normal(rows)
+    return {"a": np.round(warm / 0.0625) * 0.0625, "b": 230.0 + random.standard_normal(rows)}
+
+
+def test_equal_values_in_a_slow_log_of_a_coarse_sensor_are_not_stuck():
+    task = two_positions().model_copy(update={"dt": 1.0})
+    assert find(task, "stuck", slow()) == []
+
+
+def test_a_sensor_of_a_slow_log_that_freezes_is_found():
+    task, values = two_positions().model_copy(update={"dt": 1.0}), slow()
+    values["a"] += 0.01 * np.random.default_rng(1).standard_normal(len(values["a"]))  # is fine
+    values["a"][500:560] = values["a"][500]
+    assert find(task, "stuck", values) == [(500, 561, "a")]
+
+
 @pytest.mark.parametrize(
     ("factor", "message"),
     [

@@ -89,6 +89,15 @@ def test_an_action_moves_the_very_next_state():
     assert (errors.by_step < 1e-5).all()
 
 
+def test_episodes_of_one_row_of_history_have_a_constant_velocity():
+    """Such as the short episodes of a log with many gaps."""
+    runs = {split: [swing(11, number)] for number, split in enumerate(("train", "validation"))}
+    result = fit_references(pendulum_task(horizon=10), pack({**runs, "test": [swing(12, 5)]}))
+    assert {name: item.best.history for name, item in result.items.items()}[
+        "constant_velocity"
+    ] == 1
+
+
 def test_the_test_split_chooses_nothing():
     def noisy(rows, seed):  # without noise the best errors are rounding, which is not repeatable
         run = swing(rows, seed)

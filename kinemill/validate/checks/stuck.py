@@ -16,10 +16,15 @@ from kinemill.task.bounds import PositiveQuantity, Ratio, Seconds
 from kinemill.validate.block_stats import extremes, may_rest, rounding
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
 
+LEAST_ROWS = 10  # in a slow log two equal values in a row are half a second, and no evidence
+
 
 @CHECKS.register("stuck")
 class Stuck(CheckSettings):
-    """No state keeps one value for longer than `seconds` while another channel shows movement."""
+    """No state keeps one value for longer than `seconds` while another channel shows movement.
+
+    At least `LEAST_ROWS` steps are allowed, so that slow logs of a coarse sensor pass.
+    """
 
     phase: ClassVar[Literal["stretch", "episode"]] = "stretch"
     seconds: Seconds = Field(default=0.5, description="longest allowed constant stretch, s")
@@ -50,14 +55,17 @@ class Stuck(CheckSettings):
         for name in task.states:
             if name in self.ignore:
                 continue
-            least = int(self.seconds / task.dt) + 1
-            still = _still(values, name, least)
+            still = _still(values, name, self._rows(task) + 1)
             for start, stop in still:
-                if (stop - start - 1) * task.dt <= self.seconds:
+                if stop - start - 1 <= self._rows(task):
                     continue
                 if proof := self._proof(name, (start, stop), still, values, task):
                     faults.append(_fault(name, (start, stop), proof, values, task))
         return faults
+
+    def _rows(self, task: Task) -> int:
+        """Return the most steps in which a state may keep one value."""
+        return max(int(self.seconds / task.dt + 1e-9), LEAST_ROWS)
 
     def _proof(
         self,
@@ -116,8 +124,9 @@ class Stuck(CheckSettings):
         A sensor is frozen if it is noisy in all other rows, and constant in a long stretch in
         which another state moves as usual. A gripper, which often rests for any time, is not.
         """
-        long = [stop - start for start, stop in still if (stop - start) * task.dt > self.seconds]
-        middling = [(stop - start) * task.dt > self.seconds / 5 for start, stop in still]
+        most = self._rows(task)
+        long = [stop - start for start, stop in still if stop - start > most]
+        middling = [stop - start > most / 5 for start, stop in still]
         if sum(long) > len(values[name]) / 2 or sum(middling) > len(long):
             return None
         for other in task.states:

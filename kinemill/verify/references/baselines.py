@@ -60,11 +60,18 @@ class ConstantVelocity:
         return history_states[:, -1:] + change[:, None] * steps
 
 
-def constant_velocities(task: Task, angle: NDArray[np.bool_]) -> list[ConstantVelocity]:
+def constant_velocities(
+    task: Task, angle: NDArray[np.bool_], longest: int
+) -> list[ConstantVelocity]:
     """Return the variants: with measured velocities, and with the change of the last two rows.
 
     A velocity stays constant. A state without a velocity continues its last change, or stays
-    constant. `angle`, (S,), is true for angles.
+    constant.
+
+    Args:
+        task: its states.
+        angle: whether each state is an angle, (S,).
+        longest: most rows of history; with one, no state continues its last change.
     """
     states = task.states
     count = len(states)
@@ -78,6 +85,8 @@ def constant_velocities(task: Task, angle: NDArray[np.bool_]) -> list[ConstantVe
         unit = task.channels[position].unit
         rates[row, column] = task.dt * factor(f"({channel.unit})*s", unit)[0]
         derived[column], velocities[row] = 1.0, 1.0
+    if longest < 2:
+        return [ConstantVelocity(rates, np.zeros(count), angle, 1)]
     none = np.zeros((count, count))
     variants = [ConstantVelocity(none, 1.0 - velocities, angle, 2)]
     if derived.any():

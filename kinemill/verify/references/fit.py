@@ -64,10 +64,14 @@ def fit_references(
     specs, left_out = specs_of(task)
     angle, scope = is_angle(dataset), Scope(dataset, ground, folder, digest)
     items = {"persistence": _simple("persistence", [Persistence()], ground)}
-    velocity = _simple("constant_velocity", constant_velocities(task, angle), ground)
-    items["constant_velocity"] = velocity
+    velocities = constant_velocities(task, angle, histories[-1])
+    items["constant_velocity"] = _simple("constant_velocity", velocities, ground)
     for name, baseline in task.verify.baselines.items():
-        items[name] = _simple(name, [baseline], ground)
+        if baseline.history > histories[-1]:
+            rows = f"{baseline.history} rows of history, and the episodes allow {histories[-1]}"
+            left_out[name] = f"needs {rows}"
+        else:
+            items[name] = _simple(name, [baseline], ground)
     every = {spec.name: candidates_of(spec, dataset, ground, histories) for spec in specs}
     left_out |= {name: NOT_FINITE for name, candidates in every.items() if not candidates}
     first = {name: strongest(candidates) for name, candidates in every.items() if candidates}
