@@ -73,7 +73,7 @@ def survey(path: Path, rate: float | None = None) -> list[Table]:
     if not is_file(path):
         raise BadInput(path, "is no file", fix="name a log, or a folder of logs")
     form = form_of(path)
-    if form is None or form == "csv":
+    if form is None or form in {"csv", "text"}:
         return [split_clocks(table) for table in split_table(read_text(path, rate))]
     reader: Reader = READERS[form]
     listed = _header(reader, path)

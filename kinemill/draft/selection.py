@@ -41,14 +41,26 @@ def choose_all(tables: list[Table], *, is_policy: bool = False) -> list[Choice]:
     of a controller are actions only if there are no commands; a policy observes them otherwise, as
     its goals.
     """
-    choices = [_choose(table, {}) for table in tables]
+    constant = _constant_columns(tables)
+    choices = [_choose(table, {}, constant) for table in tables]
     roles = {one.role for selected, _ in choices for one in selected.values()}
     instead = {"acceleration": "state"} if "state" not in roles else {}
     if "action" not in roles:
         instead |= {"reference": "action"}
     elif is_policy:
         instead |= {"reference": "observation"}
-    return [_choose(table, instead) for table in tables] if instead else choices
+    return [_choose(table, instead, constant) for table in tables] if instead else choices
+
+
+def _constant_columns(tables: list[Table]) -> set[str]:
+    """Return the columns with one value in all rows of all logs: no channel, and no command."""
+    values = dict[str, set[float]]()
+    for table in tables:
+        for name, (_, column) in table.values.items():
+            finite = column[np.isfinite(column)]
+            ends = (finite.min(), finite.max()) if len(finite) else ()
+            values.setdefault(name, set()).update(map(float, ends))
+    return {name for name, different in values.items() if len(different) == 1}
 
 
 def with_common_columns(
@@ -126,17 +138,20 @@ def join_columns(
     return columns, {name: why for name, why in left_out.items() if name not in selected}
 
 
-def _choose(table: Table, instead: dict[str, str]) -> Choice:
+def _choose(table: Table, instead: dict[str, str], constant: set[str]) -> Choice:
     """Choose the best variant of each quantity of a log; return reasons for the others.
 
     Args:
         table: the log.
         instead: roles of columns that are selected otherwise than by name.
+        constant: columns that never change in any log.
     """
     selected: dict[str, Guess] = {}
-    others = letter_columns(table)
+    others = letter_columns(table) | dict.fromkeys(constant & table.values.keys(), "never changes")
     guesses = [
-        _with_stated_unit(guess(name, table.labels.get(name, "")), table) for name in table.values
+        _with_stated_unit(guess(name, table.labels.get(name, "")), table)
+        for name in table.values
+        if name not in constant
     ]
     duplicates = _find_duplicates(table)
     measured = _measured(guesses)

@@ -4,7 +4,6 @@ Text tables are read here, more leniently than by a reader. For other formats th
 columns (`draft/schema_inference.py`).
 """
 
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from kinemill.ingest.clock import Floats
 from kinemill.ingest.name_heuristics import is_stamp, split_words
 from kinemill.ingest.own_clocks import is_slower
 from kinemill.ingest.raw import TICKS, ColumnAttributes, split_index, unique_names
+from kinemill.ingest.readers._csv_layout import find_separator, header_names, is_marked
 from kinemill.ingest.text_values import is_date, parse_dates, spell_booleans
 
 HEAD = 1 << 18  # bytes of a text table that hold its header
@@ -148,18 +148,16 @@ def _text(path: Path) -> pl.DataFrame:
         head = file.read(HEAD)
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise BadLog(path, "is text in UTF-16", expected="UTF-8", fix="save it as UTF-8")
-    lines = head.removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n").split(b"\n", 2)
+    lines = head.removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n").split(b"\n", 3)
     skipped = int(lines[0].startswith(b"sep="))  # Excel states its separator
-    header = lines[skipped].decode("utf-8", "replace") if len(lines) > skipped else ""
-    separator = max(",;\t", key=header.count)
-    names = [
-        name.strip().lstrip("#").strip()
-        for name in next(csv.reader([header.rstrip("\r")], delimiter=separator), [])
-    ]
+    header, row = (line.rstrip(b"\r") for line in (*lines[skipped:], b"", b"")[:2])
+    separator = find_separator(header, row)
+    names = [name.strip() for name in header_names(header, separator)]
+    marked = is_marked(header, separator)  # then the # would be a name
     try:
         frame = pl.read_csv(
-            path, separator=separator, infer_schema=False, n_rows=MOST, skip_lines=skipped,
-            encoding="utf8-lossy", truncate_ragged_lines=True, glob=False,
+            path, separator=separator, infer_schema=False, n_rows=MOST, skip_lines=skipped + marked,
+            encoding="utf8-lossy", truncate_ragged_lines=True, glob=False, has_header=not marked,
         )  # fmt: skip
     except pl.exceptions.PolarsError as error:
         raise BadLog(path, f"holds no table ({str(error).splitlines()[0]})") from error

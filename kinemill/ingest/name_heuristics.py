@@ -25,8 +25,8 @@ CURRENT = {
 DRIVE = {"motor", "input", "relay", "valve", "pump", "fan", "heater", "compressor", "switch",
          "brake"} | CURRENT  # fmt: skip
 # Measured quantities, such as the temperature of a motor or the pressure behind a valve.
-MEASURED = {"temp", "temps", "temperature", "pressure", "level", "flow", "humidity", "celsius",
-            "rpm"}  # fmt: skip
+MEASURED = {"temp", "temps", "temperature", "temperatures", "celsius", "pressure", "level", "flow",
+            "humidity", "rpm"}  # fmt: skip
 STRAIGHT = {"x", "y", "z", "vx", "vy", "vz", "dx", "dy", "dz", "linear"}
 TURNING = {"angle", "angles", "theta", "th", "phi", "psi", "roll", "pitch", "yaw"} | _JOINTS
 _KINDS = [("action", COMMAND), ("velocity", VELOCITY), ("position", POSITION), ("action", DRIVE)]
@@ -115,7 +115,7 @@ def guess(name: str, label: str = "") -> Guess:
         family or " ".join(parts),
         digits[-1] if digits else "",
         preference,
-        bool(tokens & TURNING),
+        bool(tokens & TURNING) and not tokens & MEASURED,
         label,
     )
 
@@ -133,7 +133,8 @@ def _what(parts: list[str]) -> str:
     if tokens & SENSOR and tokens & (COMMAND | SENSOR - {"sensor", "external"}):
         return "sensor"
     for what, vocabulary in _KINDS:
-        if tokens & vocabulary and not (vocabulary is DRIVE and tokens & MEASURED):
+        own = vocabulary - _JOINTS - DRIVE if tokens & MEASURED else vocabulary
+        if tokens & own:
             return what
     return "action" if parts[-1:] == ["in"] else "unknown"  # V_IN of a circuit, flow_in of a tank
 
@@ -143,7 +144,7 @@ def _unit(parts: list[str], what: str) -> str | None:
     if " m s 2 " in f" {' '.join(parts)} ":  # accelerometer_m_s2
         return "m/s^2"
     stated = [unit for token, unit in UNITS.items() if token in tokens]
-    if tokens & {"c", "celsius", "degc"} and tokens & {"temp", "temps", "temperature", "ambient"}:
+    if tokens & {"c", "celsius", "degc"} and tokens & {"temp", "temperature", "ambient"}:
         return "degC"
     if stated:
         return f"{stated[0]}/s" if what == "velocity" and stated[0] in {"rad", "deg"} else stated[0]

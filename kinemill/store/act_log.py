@@ -82,10 +82,10 @@ class ActLog(Generic[T]):
             self.fetch(home, task)
             number = max((int(path.stem) for path in folder.glob("*.json")), default=0) + 1
             act = replace(make(), number=number)
-            fault_point(f"{self.kind}.numbered")
+            fault_point("act.numbered")
             content = self.form.stamp(to_json_value(act))
             publish_shared(home, folder / f"{number:06d}.json", content)
-            fault_point(f"{self.kind}.recorded")
+            fault_point("act.recorded")
         return act
 
 

@@ -9,6 +9,7 @@ import pytest
 from kinemill.draft.builder import build, draft
 from kinemill.draft.own_logs import check_own_logs
 from kinemill.errors import BadInput
+from kinemill.ingest.files import scan
 from kinemill.task import load_task
 
 ROWS = 400
@@ -137,3 +138,63 @@ def test_what_cannot_be_read_is_named(tmp_path, content, problem):
     (tmp_path / "a.csv").write_bytes(content)
     with pytest.raises(BadInput, match=problem):
         build("arm", tmp_path)
+
+
+def spaced(path, header, rows=ROWS):
+    """A log as the recorder of a robot arm writes it: single spaces, and one constant input."""
+    time = np.arange(rows) / 125.0
+    q, current = np.sin(3.0 * time), np.cos(5.0 * time)
+    columns = [1000.0 + time, np.sin(3.0 * time + 0.1), q, 3.0 * np.cos(3.0 * time), current]
+    columns += [25.0 + 0.01 * np.arange(rows), np.zeros(rows)]
+    np.savetxt(path, np.stack(columns, axis=1), fmt="%.6f", header=header, comments="")
+    return path
+
+
+ARM = "timestamp target_q_0 actual_q_0 actual_qd_0 actual_current_0 joint_temperatures_0 input_bits"
+
+
+@pytest.mark.parametrize(
+    ("name", "header"),
+    [("arm.csv", ARM), ("arm.txt", ARM), ("arm.dat", f"# {ARM}"), ("arm.log", f"#{ARM}")],
+)
+def test_fields_separated_by_spaces_are_columns(tmp_path, name, header):
+    checked = check_own_logs(build("arm", spaced(tmp_path / name, header)))
+    assert [(one["outcome"], one["rows"]) for one in checked.entries] == [("episodes", ROWS)]
+    roles = {name: one.role for name, one in checked.task.channels.items()}
+    assert roles == {
+        "actual_q_0": "state",
+        "actual_qd_0": "state",
+        "joint_temperatures_0": "state",
+        "actual_current_0": "action",  # the constant input is no command instead
+    }
+
+
+def test_text_that_is_no_table_is_no_log(tmp_path):
+    spaced(tmp_path / "arm.txt", ARM)
+    (tmp_path / "README.txt").write_text("Logs of the arm\nrecorded by hand\n")
+    (tmp_path / "run.log").write_text("2024-05-01 12:00:00 started\n2024-05-01 12:00:01 done\n")
+    task = check_own_logs(build("arm", tmp_path / "arm.txt")).task
+    result = scan(task, tmp_path)
+    assert [one.name for one in result.logs] == ["arm.txt"]
+    assert [*result.ignored] == ["README.txt", "run.log"]
+
+
+def test_a_slow_oven_gives_every_row(tmp_path):
+    """One row per second of coarse temperatures, with a relay, a fan and a noisy voltage."""
+    random, rows, warm = np.random.default_rng(0), list[str](), 22.0
+    for second in range(3000):
+        relay, fan = second // 300 % 2, 20 * (second // 700 % 4)
+        warm += (40.0 * relay - (0.1 + 0.002 * fan) * (warm - 22.0)) / 200.0
+        chamber = round((warm + 0.03 * random.standard_normal()) / 0.0625) * 0.0625
+        volts = 230.0 + random.standard_normal()
+        rows.append(f"{second},{chamber:.4f},{relay},{fan},{volts:.1f}")
+    log = text_log(tmp_path / "oven.csv", "time_s,chamber_temp_C,relay,fan_percent,mains_V", rows)
+    checked = check_own_logs(build("oven", log))
+    assert [(e["outcome"], e["rows"]) for e in checked.entries] == [("episodes", 3000)]
+    channels = checked.task.channels
+    assert {name: (one.role, one.unit) for name, one in channels.items()} == {
+        "chamber_temp_c": ("state", "degC"),
+        "relay": ("action", "1"),
+        "fan_percent": ("action", "percent"),
+        "mains_v": ("state", "1"),
+    }

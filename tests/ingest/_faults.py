@@ -34,7 +34,7 @@ def fault_points() -> list[str]:
     ]
     assert len(names) == len(set(names)), "a fault point stands in one place"
     others = {"checkpoint", "register", "remote", "gc", "backup", "restore", "upgrade", "rebuild"}
-    others |= {"search", "edit"}  # killed in tests/search and tests/ingest/test_edit_recording.py
+    others |= {"search", "act"}  # killed in tests/search and tests/ingest/test_edit_recording.py
     return sorted(name for name in names if name.partition(".")[0] not in others)
 
 

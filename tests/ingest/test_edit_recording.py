@@ -340,7 +340,7 @@ def test_a_log_that_grows_keeps_the_edits_of_what_it_was(
     assert [frame.height for frame in frames("a.csv")] == [150]  # and is not carried over again
 
 
-@pytest.mark.parametrize(("point", "recorded"), [("edits.numbered", 0), ("edits.recorded", 1)])
+@pytest.mark.parametrize(("point", "recorded"), [("act.numbered", 0), ("act.recorded", 1)])
 def test_a_kill_around_the_record_leaves_all_or_nothing(two, task, home, logs, point, recorded):
     program = (
         "from kinemill.api import edit_recording\n"

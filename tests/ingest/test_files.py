@@ -104,7 +104,7 @@ def test_no_ending_is_claimed_twice():
         ("a.csv", b"PAR1....", "parquet"),
         ("a.parquet", b"PXR1\0\0\0", "parquet"),
         ("a.csv", b"", "csv"),
-        ("a.dat", b"\0\1\2", "csv"),
+        ("a.dat", b"\0\1\2", "text"),
     ],
 )
 def test_content_comes_before_the_ending(task, write, name, content, form):

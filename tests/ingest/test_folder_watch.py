@@ -98,7 +98,7 @@ def test_after_a_change_only_the_changed_files_are_examined(task, home, tmp_path
     write(logs / "deep" / "first.csv")
     ingest.run(task, home, logs)
     settle(task, home, logs, scans)
-    for number, name in enumerate(["a.csv", "deep/b.csv", ".hidden.csv", "c.csv.part", "d.txt"]):
+    for number, name in enumerate(["a.csv", "deep/b.csv", ".hidden.csv", "c.csv.part", "d.md"]):
         write(logs / name, shift=1.0 + number)
     until(lambda: len(watch_new_logs(task, home, logs).ids) == 2)
     assert scans == []

@@ -162,11 +162,11 @@ def test_what_no_reader_claims_is_listed_and_what_is_half_written_left_alone(
     task, home, logs, write, swing
 ):
     write("a.csv", swing)
-    for name in ("LICENSE", "notes.txt", ".hidden.csv", "b.csv.part", "c.csv.tmp", "d.csv~"):
+    for name in ("LICENSE", "notes.md", ".hidden.csv", "b.csv.part", "c.csv.tmp", "d.csv~"):
         write(name, swing)
     write(".git/e.csv", swing)
     report = ingest.run(task, home, logs)
-    assert list(report.ignored) == ["LICENSE", "b.csv.part", "c.csv.tmp", "d.csv~", "notes.txt"]
+    assert list(report.ignored) == ["LICENSE", "b.csv.part", "c.csv.tmp", "d.csv~", "notes.md"]
     assert statuses(report) == {"a.csv": "episodes"}
 
 

@@ -45,7 +45,7 @@ def jsonl(path):
 
 
 def test_every_format_is_tried_here_or_there():
-    here = {"csv", "jsonl", "mcap", "rosbag", "ulog"}
+    here = {"csv", "jsonl", "mcap", "rosbag", "text", "ulog"}
     assert {name.split(".")[0] for name in LOGS} | here == set(READERS)
 
 

@@ -115,11 +115,10 @@ def inspect(path: Path) -> Layout:
     lines = head.split(b"\n")
     header, header_line = _header(lines)
     start = sum(len(line) + 1 for line in lines[: header_line + 1])
-    separator = _separator(header)
-    names = [name.strip() for name in split(header.decode(errors="replace"), separator)]
-    names[0] = names[0].lstrip(COMMENT).strip()  # numpy.savetxt writes `# time,...`
     content = (line.strip(b"\r") for line in lines[header_line + 1 :] if _is_content(line))
     rows = list(islice(content, 20))
+    separator = find_separator(header, rows[0] if rows else b"")
+    names = [name.strip() for name in header_names(header, separator)]
     if has_units := len(rows) > 1 and is_units_row(
         *(split(one.decode(errors="replace"), separator) for one in rows[:2])
     ):
@@ -139,7 +138,7 @@ def inspect(path: Path) -> Layout:
         newlines == 0,
         max(newlines - 1, 0),
         separator != "," and _commas(rows, separator),
-        has_units or b"\n#" in tail or b"\n#" in head[start - 1 :],
+        has_units or b"\n#" in tail or b"\n#" in head[start - 1 :] or is_marked(header, separator),
     )
 
 
@@ -171,14 +170,41 @@ def _header(lines: list[bytes]) -> tuple[bytes, int]:
     return text, content
 
 
-def _separator(header: bytes) -> str:
-    return max(",;\t", key=header.decode(errors="replace").count)
+def find_separator(header: bytes, row: bytes) -> str:
+    """Return the separator: a space only without any other, if it makes as many names as fields."""
+    text = header.decode(errors="replace")
+    separator = max(",;\t", key=text.count)
+    width = len(header_names(header, " "))
+    if separator in text or width == 1 or len(row.decode(errors="replace").split(" ")) != width:
+        return separator
+    return " "
+
+
+def header_names(header: bytes, separator: str) -> list[str]:
+    """Return the fields of a header; numpy.savetxt writes `# time,...`."""
+    return split(header.decode(errors="replace").lstrip(COMMENT).strip(" "), separator)
+
+
+def is_marked(header: bytes, separator: str) -> bool:
+    """Return whether a space separates a # from the first name, as if it were a name."""
+    return separator == " " and header.startswith(COMMENT.encode())
+
+
+def is_table(head: bytes) -> bool:
+    """Return whether text begins with a header and a row of numbers."""
+    lines = head.split(b"\n")
+    try:
+        header, number = _header(lines)
+    except Unreadable:
+        return False
+    row = next((line.strip(b"\r") for line in lines[number + 1 : -1] if _is_content(line)), b"")
+    return b"\0" not in head and _is_row(row, header)
 
 
 def _is_row(text: bytes, header: bytes) -> bool:
     """Return whether a line is a row under a header: as many fields, most of them numbers."""
-    separator = _separator(header)
-    width = len(split(header.decode(errors="replace"), separator))
+    separator = find_separator(header, text)
+    width = len(header_names(header, separator))
     fields = [field.strip() for field in split(text.decode(errors="replace"), separator)]
     numbers = [field for field in fields if _NUMBER.fullmatch(field) or is_date(field)]
     return len(fields) == width > 1 and len(numbers) * 2 > width
