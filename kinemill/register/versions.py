@@ -114,6 +114,12 @@ def versions_of(home: Home, task: str) -> list[Version]:
     ]
 
 
+def champion_of(home: Home, task: str) -> Version | None:
+    """Return the champion of a task, or None."""
+    every = versions_of(home, task) if home.has_registry else []
+    return next((one for one in every if CHAMPION in one.aliases), None)
+
+
 def find_version(home: Home, task: str, which: str = "") -> Version:
     """Return the version named `@alias`, `@newest`, `:3`, `/3` or "".
 

@@ -1,5 +1,7 @@
 """Staleness: decide whether a champion is so old that new logs need a training."""
 
+from datetime import datetime
+
 import dagster as dg
 
 from kinemill.store.home import Home
@@ -16,20 +18,22 @@ def next_training(task: Task, home: Home, moment: float) -> dg.RunRequest | dg.S
     Without a new dataset a training would produce the same model, so none is requested. A pair of
     champion and dataset is requested once.
     """
-    from kinemill.register.age import champion_term
+    from kinemill.register import tags
+    from kinemill.register.versions import champion_of
 
-    champion, most = champion_term(home, task.name), task.retrain.max_age
+    champion, most = champion_of(home, task.name), task.retrain.max_age
     if most is None:
         return dg.SkipReason("retrain.max_age is off")
     if champion is None:
         return dg.SkipReason(f"{task.name} has no champion yet")
-    age, which = moment - champion.since, f"champion version {champion.version}"
+    age = moment - datetime.fromisoformat(champion.created).timestamp()
+    which = f"champion version {champion.number}"
     if age <= most:
         return dg.SkipReason(f"{which} is {age / _DAY:.1f} days old, of {most / _DAY:g}")
     dataset = latest(home, task.name, "dataset")
-    if dataset is None or dataset.digest == champion.dataset:
+    if dataset is None or dataset.digest == champion.tags.get(tags.DATASET):
         return dg.SkipReason(f"{which} is {age / _DAY:.1f} days old, but there are no new logs")
     return dg.RunRequest(
-        run_key=f"{task.name}-age-{champion.version}-{dataset.digest[:16]}",
+        run_key=f"{task.name}-age-{champion.number}-{dataset.digest[:16]}",
         tags={**AUTOMATIC, **SOON, WHY: f"{which} is {age / _DAY:.1f} days old"},
     )

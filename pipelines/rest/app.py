@@ -9,15 +9,7 @@ from fastapi.responses import JSONResponse
 from kinemill import __version__
 from kinemill.errors import BadInput, Blocked, KinemillError, Unreachable, spell_failure
 from kinemill.failures import as_known_failure
-from kinemill_dagster.pipelines.rest import (
-    drafts,
-    logs,
-    models,
-    quarantine,
-    recordings,
-    runs,
-    tasks,
-)
+from kinemill_dagster.pipelines.rest import drafts, logs, models, recordings, runs, tasks
 from kinemill_dagster.pipelines.rest.documents import Problem
 from kinemill_dagster.pipelines.rest.run_documents import UnknownRun
 from kinemill_dagster.pipelines.rest.service import NotHere, Service
@@ -59,7 +51,6 @@ def describe_app() -> FastAPI:
         tasks.router,
         drafts.router,
         logs.router,
-        quarantine.router,
         recordings.router,
         runs.router,
         models.router,

@@ -1,13 +1,14 @@
 """An old champion requests a training if logs arrived since it was trained."""
 
 import time
+from datetime import datetime
 
 import dagster as dg
 import pytest
 
 from kinemill.errors import TaskError
 from kinemill.register import tags
-from kinemill.register.age import champion_term
+from kinemill.register.versions import champion_of
 from kinemill.store import publish_json
 from kinemill.task import load_task
 from kinemill.tracking import open_tracking
@@ -33,7 +34,7 @@ def champion(workspace, empty_database):
     source = (workspace.home.artifacts / "model").as_uri()
     client.create_model_version(TASK, source, tags={tags.DATASET: "old"})
     client.set_registered_model_alias(TASK, "champion", "1")
-    return champion_term(workspace.home, TASK)
+    return champion_of(workspace.home, TASK)
 
 
 @pytest.fixture
@@ -53,9 +54,9 @@ def look(workspace, days, **overrides):
 
 
 def test_the_registry_says_who_reigns_since_when_and_from_what(workspace, champion):
-    assert (champion.version, champion.dataset) == (1, "old")
-    assert abs(champion.since - time.time()) < 60.0
-    assert champion_term(workspace.home, "another_task") is None
+    assert (champion.number, champion.tags[tags.DATASET]) == (1, "old")
+    assert abs(datetime.fromisoformat(champion.created).timestamp() - time.time()) < 60.0
+    assert champion_of(workspace.home, "another_task") is None
 
 
 def test_an_old_champion_is_trained_again_once_for_the_logs_that_came(workspace, champion, dataset):
