@@ -27,43 +27,32 @@ def external_assets(task: Task) -> dg.AssetsDefinition:
     One definition per task: Dagster combines separate specs of all tasks into one, which would be
     part of every job.
     """
-    logs = dg.AssetSpec(
-        [task.name, LOGS],
-        group_name=task.name,
-        kinds={"file"},
-        owners=task.owners,
-        tags={**EXTERNAL, **asset_tags(task)},
-        description=described(
-            "Log files in the drop folder. Updated when complete new logs arrive.", task.name
-        ),
+    logs = "Log files in the drop folder. Updated when complete new logs arrive."
+    champion = (
+        "The version with the alias `champion`. Updated after every promotion, rollback and "
+        "canary decision."
     )
-    champion = dg.AssetSpec(
-        [task.name, CHAMPION],
-        deps=[dg.AssetKey([task.name, "registered_model"])],
-        group_name=task.name,
-        kinds={"mlflow"},
-        owners=task.owners,
-        tags={**EXTERNAL, **asset_tags(task)},
-        description=described(
-            "The version with the alias `champion`. Updated after every promotion, rollback and "
-            "canary decision.",
-            task.name,
-        ),
-    )
-    robots = dg.AssetSpec(
-        [task.name, ROBOTS],
-        deps=[dg.AssetKey([task.name, CHAMPION])],
-        group_name=task.name,
-        kinds={"robot"},
-        owners=task.owners,
-        tags={**EXTERNAL, **asset_tags(task)},
-        description=described(
-            "Robots and the versions that they pulled. Updated when a robot installs a version.",
-            task.name,
-        ),
-    )
-    specs = [*([logs] if task.learn.from_logs else []), champion, robots]
+    robots = "Robots and the versions that they pulled. Updated when a robot installs a version."
+    specs = [
+        _external(task, CHAMPION, "mlflow", champion, after="registered_model"),
+        _external(task, ROBOTS, "robot", robots, after=CHAMPION),
+    ]
+    if task.learn.from_logs:
+        specs.insert(0, _external(task, LOGS, "file", logs))
     return dg.AssetsDefinition(specs=specs)
+
+
+def _external(task: Task, name: str, kind: str, text: str, after: str = "") -> dg.AssetSpec:
+    """Return the spec of an external asset, which follows the asset `after`, if any."""
+    return dg.AssetSpec(
+        [task.name, name],
+        deps=[dg.AssetKey([task.name, after])] if after else [],
+        group_name=task.name,
+        kinds={kind},
+        owners=task.owners,
+        tags={**EXTERNAL, **asset_tags(task)},
+        description=described(text, task.name),
+    )
 
 
 def asset_tags(task: Task) -> dict[str, str]:

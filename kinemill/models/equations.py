@@ -7,9 +7,9 @@ learning rate.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
+from pydantic import Field, model_validator
 
 from kinemill.errors import BadInput
 from kinemill.models._layout import ModelLayout
@@ -17,7 +17,7 @@ from kinemill.registry import nearest
 from kinemill.task.bounds import Quantity, QuantityOrZero
 from kinemill.task.channels import Channel
 from kinemill.task.expressions import FUNCTIONS, Expression, Formula
-from kinemill.task.plugins import MODELS, Model, pick_or_none
+from kinemill.task.plugins import MODELS, Model, OptionalModel
 from kinemill.task.protocols import TorchModule
 
 STEP = "dt"  # name of the time step in formulas, s
@@ -49,9 +49,9 @@ class Equations(Model):
         default=0.0,
         description="relative standard deviation of random starts, for gauss_newton.n_init",
     )
-    residual: Annotated[
-        SerializeAsAny[Model] | None, BeforeValidator(pick_or_none(MODELS, Model))
-    ] = Field(default=None, description="another model, of the residual outputs")
+    residual: OptionalModel = Field(
+        default=None, description="another model, of the residual outputs"
+    )
 
     @model_validator(mode="after")
     def _are_complete(self) -> "Equations":

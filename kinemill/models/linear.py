@@ -7,15 +7,15 @@ the best linear approximation).
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator
+from pydantic import Field, field_validator
 
 from kinemill.errors import BadInput
 from kinemill.models._layout import ModelLayout, feature_columns
 from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.task.bounds import RatioOrZero
-from kinemill.task.plugins import MODELS, Model, pick_or_none
+from kinemill.task.plugins import MODELS, Model, OptionalModel
 from kinemill.task.portfolio import Candidate, TaskFacts
 from kinemill.task.protocols import TorchModule
 
@@ -41,9 +41,9 @@ class Linear(Model):
         "depends on the changes of its group from row to row, and `ridge` penalizes the weights of "
         "these changes alone, in their standard deviations",
     )
-    residual: Annotated[
-        SerializeAsAny[Model] | None, BeforeValidator(pick_or_none(MODELS, Model))
-    ] = Field(default=None, description="another model, trained on the residual of the linear one")
+    residual: OptionalModel = Field(
+        default=None, description="another model, trained on the residual of the linear one"
+    )
 
     @field_validator("residual")
     @classmethod

@@ -12,7 +12,7 @@ corrects the measured velocity by a share of the innovation. In a rollout the in
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, SerializeAsAny
+from pydantic import Field
 
 from kinemill.errors import BadInput
 from kinemill.models._layout import ModelLayout
@@ -20,7 +20,7 @@ from kinemill.models._mjcf import Mjcf
 from kinemill.registry import nearest
 from kinemill.task.bounds import CountOrZero
 from kinemill.task.channels import Channel
-from kinemill.task.plugins import MODELS, Model, pick_or_none, unknown_channels
+from kinemill.task.plugins import MODELS, Model, OptionalModel, unknown_channels
 from kinemill.task.portfolio import Candidate, TaskFacts
 from kinemill.task.protocols import TorchModule
 from kinemill.task.web_overrides import LOCAL
@@ -61,9 +61,9 @@ class RigidBody(Model):
         "dry friction that falls with the velocity; lugre: also joints that stick",
     )
     observer: bool = Field(default=False, description="whether an observer filters velocities")
-    residual: Annotated[
-        SerializeAsAny[Model] | None, BeforeValidator(pick_or_none(MODELS, Model))
-    ] = Field(default=None, description="another model, of the residual accelerations")
+    residual: OptionalModel = Field(
+        default=None, description="another model, of the residual accelerations"
+    )
 
     def problems(self, channels: Mapping[str, Channel]) -> list[tuple[tuple[str | int, ...], str]]:
         """Return drives and joints of unknown channels, and a missing MuJoCo model."""

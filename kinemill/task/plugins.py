@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, Field, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny, ValidationInfo
 
 from kinemill.errors import BadInput
 from kinemill.registry import Registry, nearest
@@ -319,6 +319,12 @@ def pick_or_none(
     """Return a validator like that of `pick` which also accepts None."""
     build = pick(family, cls)
     return lambda value, info: None if value is None else build(value, info)
+
+
+# The type of a setting that is a model or none.
+OptionalModel = Annotated[
+    SerializeAsAny[Model] | None, BeforeValidator(pick_or_none(MODELS, Model))
+]
 
 
 def unknown_channels(

@@ -18,12 +18,12 @@ from kinemill.task.own_code import is_own
 from kinemill.task.plugins import (
     COORDINATES,
     LOSSES,
-    MODELS,
     OBJECTIVES,
     TRANSFORMS,
     Coordinates,
     Loss,
     Model,
+    OptionalModel,
     Transform,
     pick,
     pick_or_none,
@@ -86,12 +86,10 @@ class Dynamics(Supervised):
         description="carried: recurrent models carry their hidden state through a rollout; "
         "sliding: they process the last `history` rows again at each step",
     )
-    model: Annotated[SerializeAsAny[Model] | None, BeforeValidator(pick_or_none(MODELS, Model))] = (
-        Field(
-            default=None,
-            description="architecture of the network; default: the best of a portfolio of model "
-            "families in validation, within `budget`",
-        )
+    model: OptionalModel = Field(
+        default=None,
+        description="architecture of the network; default: the best of a portfolio of model "
+        "families in validation, within `budget`",
     )
     budget: Seconds = Field(
         default=600.0,
