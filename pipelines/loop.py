@@ -39,7 +39,6 @@ class _LoopRun:
     named: str
     overrides: Mapping[str, object]
     collector: Collector
-    show_progress: bool
 
     def round(self, rounds: list[RoundRecord]) -> RoundRecord:
         """Run the next round."""
@@ -47,7 +46,7 @@ class _LoopRun:
         name = self.task.name
         address = f"models:/{name}/{rounds[-1].version}" if rounds else None
         episodes = self.collector.collect(number, *make_policy(self.task, address))
-        document = run_chain(self.named, self._changed(rounds), show_progress=self.show_progress)
+        document = run_chain(self.named, self._changed(rounds), show_progress=False)
         if document.version is None:
             fix = f"kinemill ui shows the checks of {name}"
             raise Blocked(name, f"round {number} registered no version", fix=fix)
@@ -74,7 +73,6 @@ def run_loop(
     progress: Progress,
     *,
     plant: ControlledPlant | None = None,
-    show_progress: bool = False,
 ) -> Json:
     """Run the rounds that a task's loop still lacks, and return the document of `kinemill run`.
 
@@ -83,7 +81,6 @@ def run_loop(
         overrides: dotted key to value.
         progress: takes a line for each episode and each round.
         plant: in place of the simulated plant of the task.
-        show_progress: show the progress of the stages on stderr.
 
     Raises:
         TaskError: The task file or an override is wrong; nothing was started.
@@ -94,7 +91,7 @@ def run_loop(
     journal = journal_of(effective, home)
     robot, logs = plant or Robot(effective), drop_folder(effective, home)
     collector = Collector(effective, robot, journal, logs, progress.log_message)
-    run = _LoopRun(effective, home, task, overrides, collector, show_progress)
+    run = _LoopRun(effective, home, task, overrides, collector)
     with lock(home, f"loop-{effective.name}", progress.log_message):
         cached = len(journal.rounds())
         while not is_finished(effective, rounds := journal.rounds()):

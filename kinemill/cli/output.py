@@ -153,8 +153,8 @@ def quantity(value: float | None, digits: int = 4) -> str:
     return f"{value:.{digits}g}"
 
 
-def interval(ends: Sequence[float | None], digits: int = 4) -> str:
+def interval(ends: Sequence[float | None]) -> str:
     """Return a 95 % interval as text; "no interval" if an end is not finite."""
     if any(end is None or not math.isfinite(end) for end in ends):
         return "no interval"
-    return "95 % interval " + " to ".join(quantity(end, digits) for end in ends)
+    return "95 % interval " + " to ".join(quantity(end) for end in ends)

@@ -155,9 +155,9 @@ class TruePhysics:
         return trajectories[:, period - 1 :: period, 1:][..., self.robot.states]
 
 
-def uncertain_physics(task: Task, threads: int = 1, seed: int = 0) -> list[TruePhysics]:
+def uncertain_physics(task: Task, threads: int = 1) -> list[TruePhysics]:
     """Return the models of `control.uncertainty`: the plant, and others with random parameters."""
-    uncertainty, random = control_of(task).uncertainty, np.random.default_rng(seed)
+    uncertainty, random = control_of(task).uncertainty, np.random.default_rng(0)
     models = [TruePhysics(task, threads)]
     for _ in range(uncertainty.members - 1):
         plain = make_plant(task)

@@ -146,15 +146,12 @@ class Planner:
         return np.where(np.isfinite(costs), costs, np.inf)
 
 
-def make_planner(
-    task: Task, models: Sequence[Model], controller: Controller | None = None
-) -> Planner:
+def make_planner(task: Task, models: Sequence[Model]) -> Planner:
     """Return the planner of a task.
 
     Args:
         task: task with a `control` part.
         models: each simulates every plan.
-        controller: replaces the task's controller.
 
     Raises:
         BadInput: The task has no `control` part, or `models` is empty.
@@ -164,7 +161,7 @@ def make_planner(
         raise BadInput("models", "is empty", expected="one or more models to roll plans out")
     rates = [control.max_rate.get(name, np.inf) * task.dt for name in task.actions]
     return Planner(
-        controller or control.controller,
+        control.controller,
         models,
         Cost(task),
         action_limits(task),

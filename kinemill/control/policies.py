@@ -7,6 +7,8 @@ import numpy as np
 from kinemill.control.plan import Floats
 from kinemill.task.document import Task
 
+_HELD = 5  # steps that each random action is held
+
 
 class Policy(Protocol):
     """Chooses actions: a `Planner`, or a baseline."""
@@ -62,13 +64,12 @@ class Shaken:
 
     Args:
         limits: lowest and highest action, (2, A).
-        repeat: steps that each action is held.
     """
 
     history = 1
 
-    def __init__(self, limits: Floats, repeat: int = 5) -> None:
-        self._limits, self._repeat = limits, repeat
+    def __init__(self, limits: Floats) -> None:
+        self._limits = limits
         self.reset(0)
 
     def reset(self, seed: int) -> None:
@@ -79,7 +80,7 @@ class Shaken:
     def act(self, states: Floats, past_actions: Floats) -> Floats:
         """Return a random action (A,) in task units, or repeat the last one."""
         del states, past_actions
-        if self._count % self._repeat == 0:
+        if self._count % _HELD == 0:
             self._action = self._random.uniform(*self._limits)
         self._count += 1
         return self._action

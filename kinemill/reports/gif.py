@@ -1,4 +1,4 @@
-"""Animated images (GIF, WebP) from frames."""
+"""Animated images (WebP) from frames."""
 
 import io
 from typing import Any
@@ -9,15 +9,12 @@ from numpy.typing import NDArray
 RATE, MOST, WIDE = 15.0, 150, 240  # largest frame rate, number of frames, and longer side, px
 
 
-def animated_image(
-    frames: NDArray[np.uint8], dt: float, kind: str = "WEBP", wide: int = WIDE
-) -> bytes:
-    """Return an animated image in an endless loop, in real time.
+def animated_image(frames: NDArray[np.uint8], dt: float, wide: int = WIDE) -> bytes:
+    """Return an animated WebP image in an endless loop, in real time.
 
     Args:
         frames: (N, H, W, 3) uint8.
         dt: time between two frames, s.
-        kind: `WEBP` or `GIF`.
         wide: longer side, px; smaller images are not enlarged.
     """
     from PIL import Image
@@ -29,8 +26,7 @@ def animated_image(
         picture.thumbnail((wide, wide), Image.Resampling.BOX)
     file = io.BytesIO()
     first, *rest = images
-    # GIF has steps of 0.01 s, and browsers slow down delays below 0.02 s.
-    duration = max(20, 10 * round(100 * frame_seconds))
-    extra: dict[str, Any] = {"quality": 60, "method": 2} if kind == "WEBP" else {"optimize": True}
-    first.save(file, kind, save_all=True, append_images=rest, duration=duration, loop=0, **extra)
+    duration = max(20, 10 * round(100 * frame_seconds))  # ms; browsers slow down shorter delays
+    looped: dict[str, Any] = {"save_all": True, "append_images": rest, "loop": 0}
+    first.save(file, "WEBP", duration=duration, quality=60, method=2, **looped)
     return file.getvalue()

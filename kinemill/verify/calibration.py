@@ -137,16 +137,13 @@ def online_factors(errors: Floats, deviation: Floats, starts: Rows) -> Floats:
     return factors
 
 
-def calibrate(
-    simulator: Simulator, windows: Windows, starts: Rows, levels: Sequence[float] = LEVELS
-) -> Calibration | None:
+def calibrate(simulator: Simulator, windows: Windows, starts: Rows) -> Calibration | None:
     """Return the calibration of a model on windows; None if it states no uncertainty.
 
     Args:
         simulator: the model.
         windows: W of them.
         starts: their first rows (W,), as in `online_factors` if the model's intervals are online.
-        levels: of the intervals.
     """
     if simulator.interface.belief is None:
         return None
@@ -166,15 +163,15 @@ def calibrate(
         errors.append(wrapped(predicted - windows.truth[some], angle))
         deviations.append(deviation)
     error, deviation = np.concatenate(errors), np.concatenate(deviations)
-    stated = calibration_of(simulator.states, error, deviation, levels)
+    stated = calibration_of(simulator.states, error, deviation)
     if conformal is None:
         return stated
     after = np.sqrt(corrected(conformal, np.square(deviation, dtype=np.float64)))
-    result = calibration_of(simulator.states, error, after, levels)
+    result = calibration_of(simulator.states, error, after)
     if not conformal.online:
         return replace(result, uncorrected=stated.coverage)
     tracked, offline = len(conformal.scale), result.coverage
     factors = online_factors(error[:, :tracked], after[:, :tracked], starts)
     after = after * factors[:, np.minimum(np.arange(after.shape[1]), tracked - 1)]
-    result = calibration_of(simulator.states, error, after, levels)
+    result = calibration_of(simulator.states, error, after)
     return replace(result, uncorrected=stated.coverage, offline=offline)

@@ -161,15 +161,10 @@ class Errors:
         }
 
     @QUIETLY
-    def against(
-        self, reference: "Errors", channel: str | None = None, margin: float = MARGIN
-    ) -> Comparison:
-        """Compare with a reference at the last step by nRMSE, or by the RMSE of one channel."""
-        squares = self.errors**2, reference.errors**2
-        comparisons = compare_squares(
-            squares, self.scale, self.episode, self.overlap(self.horizon), margin
-        )
-        return comparisons[0 if channel is None else 1 + self.channels.index(channel)]
+    def against(self, reference: "Errors", margin: float = MARGIN) -> Comparison:
+        """Compare with a reference at the last step by nRMSE."""
+        squares, overlap = (self.errors**2, reference.errors**2), self.overlap(self.horizon)
+        return compare_squares(squares, self.scale, self.episode, overlap, margin)[0]
 
 
 def named(

@@ -55,6 +55,7 @@ class FreeRun:
         """RMSE / training standard deviation, averaged over the channels that move in training."""
         return float(normalized(self.rmse, self.std))
 
+    @QUIETLY
     def compare(self, reference: "FreeRun", margin: float = MARGIN) -> dict[str, Comparison]:
         """Compare with a reference over the same whole episodes: `nrmse`, then each channel.
 
@@ -62,20 +63,10 @@ class FreeRun:
             reference: free run over the same episodes, with the same scale.
             margin: margin of `Comparison.p_worse`.
         """
-        return named(self.channels, self._compared(reference, margin), self.scale)
-
-    def against(
-        self, reference: "FreeRun", channel: str | None = None, margin: float = MARGIN
-    ) -> Comparison:
-        """Compare with a reference over the same episodes by nRMSE, or by the RMSE of a channel."""
-        comparisons = self._compared(reference, margin)
-        return comparisons[0 if channel is None else 1 + self.channels.index(channel)]
-
-    @QUIETLY
-    def _compared(self, reference: "FreeRun", margin: float) -> list[Comparison]:
         # A drift lasts to the end of an episode, so parts of it are not independent: one window.
         squares = [run.by_episode**2 for run in (self, reference)]
-        return compare_blocks(episode_blocks(squares, self.steps), self.scale, margin)
+        blocks = episode_blocks(squares, self.steps)
+        return named(self.channels, compare_blocks(blocks, self.scale, margin), self.scale)
 
 
 @QUIETLY

@@ -24,6 +24,7 @@ from kinemill.verify.phrases import (
 from kinemill.verify.results import NO_INTERVAL, Accuracy
 
 Tone = Literal["good", "warning", "bad"]
+_MOST_CAUSES = 2  # causes of a refusal in a sentence
 _CHANNELS = 4  # most channels in a sentence; of more, only the three that compare worst
 _CAUSES = {  # meaning of a refusal by rule of the gate; {} is replaced by the subject of the rule
     "verified": "the exported files failed verification",
@@ -178,11 +179,11 @@ def _champion_words(decision: GateDecision, name: str) -> Headline:
     return Headline("", message, "good")
 
 
-def causes(failed: Sequence[FailedRule], most: int = 2) -> str:
+def causes(failed: Sequence[FailedRule]) -> str:
     """Return why the gate refused a model: the first causes in words, and the number of others."""
     message = list(dict.fromkeys(map(_cause, failed)))
-    more = len(message) - most
-    return listed(message[:most] + ([counted(more, "more reasons")] if more > 0 else []))
+    more = len(message) - _MOST_CAUSES
+    return listed(message[:_MOST_CAUSES] + ([counted(more, "more reasons")] if more > 0 else []))
 
 
 def _cause(failed: FailedRule) -> str:

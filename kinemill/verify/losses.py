@@ -92,10 +92,10 @@ def counted_horizons(promote: Promote, horizon: int) -> tuple[str, ...]:
     return (*map(str, sorted(steps)), *whole)
 
 
-def holm(p_values: Sequence[float], level: float = SIGNIFICANCE) -> list[bool]:
-    """Return whether each hypothesis is rejected; `level` bounds the chance of a false rejection.
+def holm(p_values: Sequence[float]) -> list[bool]:
+    """Return whether each hypothesis is rejected, with a false rejection in 5 % of all cases.
 
-    The smallest of m p-values is compared with level / m, the next one with level / (m - 1), and so
+    The smallest of m p-values is compared with 0.05 / m, the next one with 0.05 / (m - 1), and so
     on, until a p-value is larger. Source: Holm (1979), A simple sequentially rejective multiple
     test procedure, Scandinavian Journal of Statistics 6, 65-70.
     """
@@ -103,7 +103,7 @@ def holm(p_values: Sequence[float], level: float = SIGNIFICANCE) -> list[bool]:
     finite = [1.0 if math.isnan(value) else value for value in p_values]
     order = sorted(range(len(finite)), key=lambda index: finite[index])
     for rank, index in enumerate(order):
-        if finite[index] > level / (len(order) - rank):
+        if finite[index] > SIGNIFICANCE / (len(order) - rank):
             break
         rejected[index] = True
     return rejected

@@ -22,6 +22,8 @@ from kinemill.verify.latency import Call as TimedCall
 from kinemill.verify.nan_propagation import Call
 from kinemill.verify.test_inputs import Array, Probe
 
+_ROWS = 7  # rows of a batch that are also computed alone
+
 
 class Exported(Protocol):
     """Exported files of one model that run without the trained network and the data."""
@@ -125,13 +127,13 @@ class Subject(Protocol):
         ...
 
 
-def check_batches(exported: Exported, probe: Probe, rows: int = 7) -> list[Gate]:
+def check_batches(exported: Exported, probe: Probe) -> list[Gate]:
     """Check that neither the other rows of a batch nor the number of threads change a row."""
-    batch = probe.first(rows)
+    batch = probe.first(_ROWS)
 
     def alone() -> list[Gate]:
-        in_batch = exported.outputs(probe)[:rows]
-        single = [exported.outputs(batch.take(np.array([row]))) for row in range(rows)]
+        in_batch = exported.outputs(probe)[:_ROWS]
+        single = [exported.outputs(batch.take(np.array([row]))) for row in range(_ROWS)]
         return [exported.agreement("batch independence", batch, np.concatenate(single), in_batch)]
 
     def threaded() -> list[Gate]:

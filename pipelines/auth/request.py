@@ -150,7 +150,7 @@ def check_json(call: Call) -> None:
         raise Refused(415, "compressed bodies are not accepted")
 
 
-async def read_json(receive: Receive, largest: int = LARGEST) -> Json:
+async def read_json(receive: Receive) -> Json:
     """Return the JSON object of a body; an empty body is an empty object.
 
     Raises:
@@ -165,8 +165,8 @@ async def read_json(receive: Receive, largest: int = LARGEST) -> Json:
                     raise Refused(400, "the request ended early")
                 body += message.get("body", b"")
                 more = message.get("more_body", False)
-                if len(body) > largest:
-                    raise Refused(413, f"more than {largest >> 20} MB of JSON")
+                if len(body) > LARGEST:
+                    raise Refused(413, f"more than {LARGEST >> 20} MB of JSON")
     except TimeoutError as error:
         raise Refused(408, f"the body took longer than {_PATIENCE:.0f} s") from error
     return parse_object(bytes(body)) if body.strip() else {}

@@ -35,12 +35,11 @@ def compiler() -> str:
     return path
 
 
-def compile_shared(sources: Sequence[Path], flags: Sequence[str] = ()) -> ctypes.CDLL:
+def compile_shared(sources: Sequence[Path]) -> ctypes.CDLL:
     """Compile and load a library.
 
     Args:
         sources: C files.
-        flags: additional flags.
 
     Raises:
         BadInput: No compiler is installed, or it fails or takes too long.
@@ -50,7 +49,7 @@ def compile_shared(sources: Sequence[Path], flags: Sequence[str] = ()) -> ctypes
     with tempfile.TemporaryDirectory(prefix="kinemill-c-") as folder:
         library = Path(folder) / "compiled.so"
         for target in TARGETS:
-            command = [path, *FLAGS, *target, *flags, "-shared", "-fPIC", *map(str, sources)]
+            command = [path, *FLAGS, *target, "-shared", "-fPIC", *map(str, sources)]
             remaining = max(started + SECONDS - time.monotonic(), 0.1)
             try:
                 done = subprocess.run(

@@ -33,11 +33,10 @@ class Compiled:
     Args:
         folder: folder with step.c and step.h.
         source: the generated source.
-        flags: additional compiler flags.
     """
 
-    def __init__(self, folder: Path, source: Source, flags: tuple[str, ...] = ()) -> None:
-        library = compile_shared([folder / "step.c"], flags)
+    def __init__(self, folder: Path, source: Source) -> None:
+        library = compile_shared([folder / "step.c"])
         self.at = getattr(library, f"{source.name}_step")  # takes four addresses
         self.at.argtypes = [ctypes.c_void_p] * 4
         self.at.restype = None
