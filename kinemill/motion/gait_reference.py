@@ -15,8 +15,7 @@ from kinemill.environments.legged.body import Body
 from kinemill.environments.legged.clips import Pose
 from kinemill.environments.legged.robots import LeggedRobots
 from kinemill.motion.gait_policy import GaitPolicy
-
-Floats = NDArray[np.float64]
+from kinemill.motion.reference import Floats, Rows
 
 _ROWS = 4096  # per cycle; the error of linear interpolation is 1e-6 rad
 _LIFT = 0.002  # m, height above the lowest foot at which a foot bears 1/e of the load
@@ -107,7 +106,7 @@ class GaitReference:
         smooth += command[:2] - smooth.mean(axis=0)
         return np.concatenate([smooth, smooth[:1]])
 
-    def at(self, phases: Floats, command_rows: NDArray[np.intp] | list[int]) -> Pose:
+    def at(self, phases: Floats, command_rows: Rows | list[int]) -> Pose:
         """Return gaits at phases (B,) for rows (B,) of `commands`."""
         spots = np.asarray(phases) / (2.0 * np.pi) % 1.0 * _ROWS
         rows = spots.astype(np.intp)
@@ -124,14 +123,12 @@ class GaitReference:
             up=np.broadcast_to(self._body.level[2], (len(values), 3)),
         )
 
-    def advance(self, phases: Floats, command_rows: NDArray[np.intp]) -> Floats:
+    def advance(self, phases: Floats, command_rows: Rows) -> Floats:
         """Return the phases (B,), rad, one row later."""
         del command_rows
         return phases + self.phase_step
 
-    def next_rows(
-        self, command_rows: NDArray[np.intp], random: np.random.Generator
-    ) -> NDArray[np.intp] | None:
+    def next_rows(self, command_rows: Rows, random: np.random.Generator) -> Rows | None:
         """Return None: gaits follow any command."""
         del command_rows, random
 
@@ -139,22 +136,20 @@ class GaitReference:
         """Return the same phases (B,): the gaits of a family are aligned in phase."""
         return phases
 
-    def can_change(self, phases: Floats, command_rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+    def can_change(self, phases: Floats, command_rows: Rows) -> NDArray[np.bool_]:
         """Return that a gait may end anywhere, (B,)."""
         del command_rows
         return np.ones(len(phases), bool)
 
-    def draw_phases(
-        self, random: np.random.Generator, command_rows: NDArray[np.intp] | list[int]
-    ) -> Floats:
+    def draw_phases(self, random: np.random.Generator, command_rows: Rows | list[int]) -> Floats:
         """Return random phases (B,), rad, for rows (B,) of `commands`."""
         return random.uniform(0.0, 2.0 * np.pi, len(command_rows))
 
     def begin(
         self,
         robots: LeggedRobots,
-        rows: NDArray[np.intp],
-        command_rows: NDArray[np.intp],
+        rows: Rows,
+        command_rows: Rows,
         inside: NDArray[np.bool_],
         random: np.random.Generator,
     ) -> Floats:
@@ -188,7 +183,7 @@ class GaitReference:
         del pose
         return robots.has_fallen
 
-    def is_over(self, phases: Floats, command_rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+    def is_over(self, phases: Floats, command_rows: Rows) -> NDArray[np.bool_]:
         """Return whether motions are over at phases (B,), (B,): a gait never is."""
         del command_rows
         return np.zeros(len(phases), bool)

@@ -22,7 +22,7 @@ from kinemill.environments.legged.robots import LeggedRobots
 from kinemill.environments.vector_env import EPISODE, summed
 from kinemill.motion.motion_prior import MotionPrior
 from kinemill.motion.policy_inputs import policy_inputs
-from kinemill.motion.reference import Floats, Reference
+from kinemill.motion.reference import Floats, Reference, Rows
 from kinemill.motion.settings import TrackingSettings
 
 REACH = 0.35  # rad, largest correction of a joint target
@@ -81,7 +81,7 @@ class Tracking:
         self._begin(np.arange(len(self._phase)))
         return self._inputs(), self._masks
 
-    def _begin(self, rows: NDArray[np.intp]) -> None:
+    def _begin(self, rows: Rows) -> None:
         """Start inside a motion, or as in an evaluation, with a command of task or clip."""
         random, count, reference = self._random, len(rows), self._reference
         ranges = sorted(self._environment.randomize.items())
@@ -146,7 +146,7 @@ class Tracking:
             inputs[rows] = self._inputs()[rows]
         return infos
 
-    def _change_commands(self, rows: NDArray[np.intp]) -> None:
+    def _change_commands(self, rows: Rows) -> None:
         """Give other commands to those of some robots that had theirs long enough."""
         robots, reference = self._robots, self._reference
         is_due = robots.steps[rows] - robots.since[rows] >= self._change_rows
@@ -160,7 +160,7 @@ class Tracking:
         self._phase[rows] = reference.after_change(self._phase[rows])
         robots.change_command(rows, reference.commands[following])
 
-    def _draw_commands(self, count: int) -> NDArray[np.intp]:
+    def _draw_commands(self, count: int) -> Rows:
         """Return random rows of the reference's commands, those of the task or of clips."""
         random = self._random
         of_clip = random.integers(self._reference.clips, size=count)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from kinemill.environments.legged.body import columns
 from kinemill.environments.legged.clips import COMMAND_UNITS
-from kinemill.motion.reference import Floats, Reference
+from kinemill.motion.reference import Floats, Reference, Rows
 
 RATE_SCALE, TURN_SCALE = 0.1, 0.25  # factors of joint rates and of the trunk's rates
 
@@ -23,7 +23,7 @@ def policy_inputs(
     phases: Floats,
     corrections: Floats,
     reference: Reference,
-    command_rows: NDArray[np.intp] | list[int],
+    command_rows: Rows | list[int],
 ) -> NDArray[np.float32]:
     """Return the inputs of the network, (B, E).
 
