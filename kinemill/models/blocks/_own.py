@@ -10,7 +10,8 @@ from typing import ClassVar
 
 from kinemill.errors import BadInput
 from kinemill.task.blocks import Block, Signal
-from kinemill.task.own_code import OwnCode, line_of
+from kinemill.task.own_code import OwnCode
+from kinemill.task.own_module import line_of
 from kinemill.task.protocols import TorchModule
 
 

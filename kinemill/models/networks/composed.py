@@ -14,7 +14,7 @@ from kinemill.errors import BadInput
 from kinemill.models.networks.layers import Network
 from kinemill.registry import nearest
 from kinemill.task.blocks import Block, ObservedPart, Signal
-from kinemill.task.own_code import line_of
+from kinemill.task.own_module import line_of
 
 WHOLE = "observation"  # all numbers
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from kinemill.errors import BadInput
 from kinemill.models.networks.layers import Network, Shapes
-from kinemill.task.own_code import line_of
+from kinemill.task.own_module import line_of
 
 OPSET = 20  # as in `kinemill.export`
 _ROWS = 3  # batch of a check
