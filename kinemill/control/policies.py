@@ -7,7 +7,7 @@ import numpy as np
 from kinemill.control.plan import Floats
 from kinemill.task.document import Task
 
-_HELD = 5  # steps that each random action is held
+_STEPS_PER_ACTION = 5  # of random actions
 
 
 class Policy(Protocol):
@@ -80,7 +80,7 @@ class Shaken:
     def act(self, states: Floats, past_actions: Floats) -> Floats:
         """Return a random action (A,) in task units, or repeat the last one."""
         del states, past_actions
-        if self._count % _HELD == 0:
+        if self._count % _STEPS_PER_ACTION == 0:
             self._action = self._random.uniform(*self._limits)
         self._count += 1
         return self._action
