@@ -140,8 +140,7 @@ def _print_summary(evaluation: LogEvaluation, folder: Path) -> None:
     _print_model(evaluation)
     if evaluation.outputs:
         table("outputs, predicted but not fed back", *output_lines(evaluation.outputs))
-    for note in evaluation.notes:
-        notify(note)
+    notify(*evaluation.notes)
     worth = counted(windows.effective_n, f"independent {windows.unit}")
     typer.echo(
         f"{windows.count} windows of {logs.episodes} episodes, {logs.rows} rows; "

@@ -56,8 +56,7 @@ def _print_results(evaluation: PolicyEvaluation) -> None:
         _print_values(evaluation.values)
     if evaluation.trials:
         _print_trials(evaluation)
-    for note in evaluation.notes:
-        notify(note)
+    notify(*evaluation.notes)
 
 
 def _print_actions(evaluation: PolicyEvaluation) -> None:

@@ -30,8 +30,7 @@ def init(
         return
     for name in scaffold.created:
         typer.echo(f"created {name}")
-    for note in scaffold.notes:
-        notify(note)
+    notify(*scaffold.notes)
     if scaffold.root == Path.cwd():
         typer.echo("the project is complete; next: kinemill new, kinemill run, kinemill ui")
     else:

@@ -97,9 +97,10 @@ def document(value: object) -> None:
     typer.echo(json.dumps(value, indent=2, allow_nan=False))
 
 
-def notify(message: str) -> None:
-    """Write a message to stderr."""
-    typer.echo(message, err=True)
+def notify(*messages: str) -> None:
+    """Write messages to stderr, a line each."""
+    for message in messages:
+        typer.echo(message, err=True)
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

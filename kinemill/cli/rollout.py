@@ -123,8 +123,7 @@ def rollout(
     from kinemill.api.rollouts import log_folder, task_with_controller
 
     loaded = task_with_controller(task, controller, parse_overrides(overrides or []))
-    for note in loaded.notes:
-        notify(note)
+    notify(*loaded.notes)
     seeds = range(seed, seed + episodes)
     folder = log_folder(loaded, to)
     options = _Rollout(loaded, controller, model, threads, provider, seeds, folder, as_json)

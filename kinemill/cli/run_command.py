@@ -108,8 +108,7 @@ def run_task(
 
     folder = logs_path(logs, "--logs") if logs else None
     effective = load_task(task, changed)
-    for note in effective.notes:
-        notify(note)
+    notify(*effective.notes)
     if logs is not None and not effective.learn.from_logs:
         why = f"{effective.name} trains in its environment, without logs"
         raise BadInput(f"--logs {logs}", why, fix="leave it out")

@@ -68,8 +68,7 @@ def simulate(
     simulation = run(
         named, source, row=row, actions=actions, states=initial, steps=steps, task=task
     )
-    for note in simulation.notes:
-        notify(note)
+    notify(*simulation.notes)
     for path in filter(None, (to, plot)):
         simulation.write(path)
     summary = simulation.to_json()

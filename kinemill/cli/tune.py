@@ -66,8 +66,7 @@ def tune(
     logs = logs_path(logs, "--logs") if logs else None
     changed = changes(presets, overrides)
     loaded = load_task(task, changed)
-    for note in loaded.notes:
-        notify(note)
+    notify(*loaded.notes)
     if space:
         _print_space(loaded, as_json=as_json)
         return

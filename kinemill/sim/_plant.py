@@ -139,9 +139,6 @@ class Plant(Settings):
         return advance, low, high
 
 
-def pushes(
-    peaks: tuple[float, float], motors: int, t: Signal, random: np.random.Generator
-) -> Signal:
-    """Draw a mixture of signals (N, A) whose peak lies between `peaks`."""
-    each = [random.uniform(*peaks) * mixture(t, random) for _ in range(motors)]
-    return np.stack(each, axis=1)
+def pushes(peaks: tuple[float, float], t: Signal, random: np.random.Generator) -> Signal:
+    """Draw a mixture of signals (N, 1) for one motor, with a peak that lies between `peaks`."""
+    return (random.uniform(*peaks) * mixture(t, random))[:, None]

@@ -10,8 +10,9 @@ from typing import ClassVar
 import numpy as np
 
 from kinemill.sim._cart import Cart
-from kinemill.sim._excitation import Signal, mixture
+from kinemill.sim._excitation import Signal
 from kinemill.sim._logs import SIMULATORS
+from kinemill.sim._plant import pushes
 from kinemill.sim._table import Table
 from kinemill.task.bounds import Count, PositiveQuantity, QuantityOrZero
 
@@ -55,7 +56,7 @@ class CartPole(Cart):
 
     def push(self, t: Signal, random: np.random.Generator) -> Signal:
         """Draw forces (N, 1)."""
-        return random.uniform(*self.excitation) * mixture(t, random)[:, None]
+        return pushes(self.excitation, t, random)
 
     def start(self, random: np.random.Generator) -> Signal:
         """Draw a state (4,) at rest, the pole anywhere but near the top."""

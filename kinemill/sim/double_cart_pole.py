@@ -45,7 +45,7 @@ class DoubleCartPole(Cart):
 
     def push(self, t: Signal, random: np.random.Generator) -> Signal:
         """Draw forces (N, 1)."""
-        return pushes(self.excitation, 1, t, random)
+        return pushes(self.excitation, t, random)
 
     def command(self, push: Signal, state: Signal) -> Signal:
         """Return the force (1,) that excites the cart and returns it to the center.

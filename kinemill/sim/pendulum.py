@@ -62,7 +62,7 @@ class Pendulum(Plant):
 
     def push(self, t: Signal, random: np.random.Generator) -> Signal:
         """Draw torques (N, 1)."""
-        return pushes(self.excitation, 1, t, random)
+        return pushes(self.excitation, t, random)
 
     def points(self, positions: Signal) -> Signal:
         """Return pivot and tip, (N, 1) -> (N, 2, 2) m."""

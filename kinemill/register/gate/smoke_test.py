@@ -41,7 +41,7 @@ np.save(output_file, np.array(acts, dtype=float).reshape(length, -1))
 
 
 def run_bundle(
-    code: str, folder: Path, arrays: Mapping[str, NDArray[np.generic]], timeout: float
+    code: str, folder: Path, arrays: Mapping[str, NDArray[np.generic]]
 ) -> tuple[Any, str]:
     """Run code on a bundle and arrays (...) in a new process, and return the result.
 
@@ -49,7 +49,6 @@ def run_bundle(
         code: Python code; its arguments are the folder, the input file and the output file.
         folder: folder of the bundle.
         arrays: arrays by name.
-        timeout: time limit, s.
 
     Returns:
         The array and an empty text; or None and the reason.
@@ -57,9 +56,9 @@ def run_bundle(
     with tempfile.TemporaryDirectory(prefix="kinemill-serve-") as scratch:
         inputs_file, output_file = Path(scratch) / "inputs.npz", Path(scratch) / "output.npy"
         np.savez(inputs_file, allow_pickle=False, **arrays)
-        done = run_python(["-c", code, str(folder), str(inputs_file), str(output_file)], timeout)
+        done = run_python(["-c", code, str(folder), str(inputs_file), str(output_file)], TIMEOUT)
         if done is None:
-            return None, f"did not respond within {timeout:g} s"
+            return None, f"did not respond within {TIMEOUT:g} s"
         if done.returncode or not output_file.is_file():
             last = (done.stderr.strip().splitlines() or ["it printed nothing"])[-1]
             return None, f"ended with code {done.returncode}: {last}"
@@ -76,7 +75,7 @@ def serve_policy(folder: Path) -> tuple[bool, str]:
     policy = load(folder / POLICY)
     inputs = random_inputs(policy.interface, cases=2)
     steps = {name: part[0] for name, part in inputs.items()}
-    actions, text = run_bundle(_ACT, folder, steps, TIMEOUT)
+    actions, text = run_bundle(_ACT, folder, steps)
     if actions is None:
         return False, text
     policy.reset(seed=0)
@@ -112,7 +111,7 @@ def serve(folder: Path, windows: Windows) -> tuple[bool, str]:
     """
     feed = windows.states, windows.past_actions, windows.actions
     names = ("states", "past_actions", "actions")
-    prediction, text = run_bundle(_ROLL_OUT, folder, dict(zip(names, feed, strict=True)), TIMEOUT)
+    prediction, text = run_bundle(_ROLL_OUT, folder, dict(zip(names, feed, strict=True)))
     if prediction is None:
         return False, text
     expected = load(folder, non_finite="pass").rollout(*feed)
