@@ -5,29 +5,19 @@ copies. Copies depend on their original and the task alone, so a segment of copi
 if the previous training set has it.
 """
 
-import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from kinemill.augment._augmentation import Rows, Signals
-from kinemill.augment._copies import Content, copies
-from kinemill.dataset import (
-    Media,
-    PackedDataset,
-    PackedEpisode,
-    View,
-    dataset_versions,
-    scan_listing,
-)
-from kinemill.dataset.aux_arrays import write_aux, write_media
+from kinemill.augment._copier import CopiedSegment, Copier, CopyCounts
+from kinemill.dataset import Media, dataset_versions, scan_listing
+from kinemill.dataset.aux_arrays import write_media
 from kinemill.dataset.listing import EPISODE, write_listing
-from kinemill.dataset.packed import episode_table, read_description, read_packed, write_description
-from kinemill.dataset.segments import VALUES, Segment, link_segment, write_segment
+from kinemill.dataset.packed import read_description, write_description
+from kinemill.dataset.segments import Segment, link_segment
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.store import (
     Artifact,
@@ -38,41 +28,12 @@ from kinemill.store import (
     get_or_build,
     open_ref,
     peek,
-    read_document,
     to_json_value,
-    write_document,
 )
 from kinemill.store.home import Home
 from kinemill.task import Task
-from kinemill.validate.apply_checks import apply_checks_to_track
 
 STAGE, VERSION = "training_set", 4
-WORKERS = 4  # threads
-
-
-@dataclass
-class _CopyCounts:
-    """Counts of one augmentation: copies, episodes with copies, dropped copies and the reason."""
-
-    added: int = 0
-    touched: int = 0
-    left_out: int = 0
-    why: str | None = None
-
-    def __iadd__(self, other: "_CopyCounts") -> "_CopyCounts":
-        self.added += other.added
-        self.touched += other.touched
-        self.left_out += other.left_out
-        self.why = self.why or other.why
-        return self
-
-
-@dataclass
-class _WithCopies:
-    """An original and its copies, sorted by id, and the counts of each augmentation."""
-
-    contents: list[Content]
-    counts_by_plugin: list[_CopyCounts] = field(default_factory=list[_CopyCounts])
 
 
 @dataclass(frozen=True)
@@ -150,37 +111,6 @@ def run(task: Task, home: Home, dataset: ArtifactRef, workers: int | None = None
     )
 
 
-@dataclass(frozen=True)
-class _Copied:
-    """An augmented copy in a segment of copies; `original` is the id of its episode."""
-
-    id: str
-    original: str
-    rows: int
-    views: list[View]
-
-
-@dataclass(frozen=True)
-class CopiedSegment:
-    """Content of `copies-KEY.json`: the copies of one segment, and the counts of each plug-in."""
-
-    episodes: list[_Copied]
-    counts: list[_CopyCounts]
-
-
-@dataclass(frozen=True)
-class _Source:
-    """The dataset and its images, texts and observations."""
-
-    dataset: PackedDataset
-    folder: Path
-    media: Media | None
-
-    def content(self, episode: PackedEpisode) -> Content:
-        aux = self.media.load(self.folder, episode) if self.media else None
-        return Content(episode, self.dataset.rows(episode), aux)
-
-
 def _find_previous(task: Task, home: Home, dataset: ArtifactRef) -> Path | None:
     """Return the training set of the latest other dataset version, if it can be read."""
     for version in dataset_versions(home, task.name, limit=2) if task.augment else ():
@@ -205,7 +135,8 @@ def _build(
         stop += one.rows
     segments, added = list(originals), list[CopiedSegment]()
     if task.augment:
-        copier = _Copier(task, source, folder, previous, workers)
+        settings = digest([task.part("augment", "channels", "dt", "validate"), VERSION])
+        copier = Copier(task, settings, source, folder, previous, workers)
         for segment, episodes in copier.of_segments(originals):
             copied = copier.copy(segment, episodes)
             added.append(copied)
@@ -218,7 +149,7 @@ def _build(
         views = {one.id: one.views for each in added for one in each.episodes if one.views}
         recordings = media.of(set(table["recording"].to_list()))
         write_media(folder, replace(media, recordings=recordings, segments=segments, views=views))
-    counts = [_CopyCounts() for _ in task.augment]
+    counts = [CopyCounts() for _ in task.augment]
     for each in added:
         for index, own in enumerate(each.counts):
             counts[index] += own
@@ -235,87 +166,8 @@ def _training(segments: Sequence[Segment], rows: int) -> list[Segment]:
     return [Segment(one.key, one.rows) for one in segments[:last]]
 
 
-class _Copier:
-    """Copies of the training episodes of a dataset, one segment of copies for each segment.
-
-    Args:
-        task: task with the augmentations.
-        source: folder of the dataset.
-        folder: folder of the training set.
-        previous: folder of the previous training set.
-        workers: number of threads.
-    """
-
-    def __init__(
-        self, task: Task, source: Path, folder: Path, previous: Path | None, workers: int | None
-    ) -> None:
-        self._task, self._folder, self._previous = task, folder, previous
-        self._workers = workers or min(WORKERS, os.cpu_count() or 1)
-        dataset, media = read_packed(source), Media.read(source)
-        self._source = _Source(dataset, source, media)
-        aux = list(media.units) if media else []
-        self._signals = Signals([*dataset.columns, *aux], task.channels, dataset.dt)
-        self._settings = digest([task.part("augment", "channels", "dt", "validate"), VERSION])
-
-    def of_segments(
-        self, segments: Sequence[Segment]
-    ) -> Iterator[tuple[Segment, list[PackedEpisode]]]:
-        """Yield each training segment with its episodes."""
-        episodes, stop = iter(self._source.dataset.of("train")), 0
-        for segment in segments:
-            stop, own = stop + segment.rows, list[PackedEpisode]()
-            while not own or own[-1].stop < stop:
-                own.append(next(episodes))
-            yield segment, own
-
-    def key(self, segment: Segment, episodes: Sequence[PackedEpisode]) -> str:
-        """Return the key of a segment of copies; it includes episode ids, which seed the copies."""
-        return digest([self._settings, segment.key, [one.id for one in episodes]])[:32]
-
-    def copy(self, segment: Segment, episodes: Sequence[PackedEpisode]) -> CopiedSegment:
-        """Link the copies of a segment from the previous training set, or compute them."""
-        key = self.key(segment, episodes)
-        name = f"copies-{key}.json"
-        if self._previous and (self._previous / name).is_file():
-            link_segment(self._previous, self._folder, key)
-            return read_document(self._folder / name, CopiedSegment)
-        counts = [_CopyCounts() for _ in self._task.augment]
-        contents, copied = list[Content](), list[_Copied]()
-        with ThreadPoolExecutor(self._workers) as pool:
-            for result in pool.map(self._copy_one, episodes):
-                for index, own in enumerate(result.counts_by_plugin):
-                    counts[index] += own
-                original, *others = result.contents
-                contents += others
-                copied += [
-                    _Copied(one.episode.id, original.episode.id, len(one.values), list(one.views))
-                    for one in others
-                ]
-        if contents:
-            rows = np.concatenate([one.values for one in contents], dtype=np.float32)
-            write_segment(self._folder, VALUES, key, rows)
-            if aux := [one.aux for one in contents if one.aux]:
-                write_aux(self._folder, key, aux)
-        made = CopiedSegment(copied, counts)
-        write_document(self._folder / name, made)
-        return made
-
-    def _copy_one(self, episode: PackedEpisode) -> _WithCopies:
-        return _copy(self._task, self._source.content(episode), self._signals)
-
-    def table(self, added: Sequence[CopiedSegment], start: int) -> pl.DataFrame:
-        """Return a table of the copies, whose rows start at `start`."""
-        originals = {one.id: one for one in self._source.dataset.of("train")}
-        episodes = list[PackedEpisode]()
-        for one in (one for each in added for one in each.episodes):
-            own = replace(originals[one.original], id=one.id, start=start, stop=start + one.rows)
-            episodes.append(own)
-            start += one.rows
-        return episode_table(episodes)
-
-
 def _summary(
-    task: Task, counts_by_plugin: list[_CopyCounts], originals: int, episodes: int, rows: int
+    task: Task, counts_by_plugin: list[CopyCounts], originals: int, episodes: int, rows: int
 ) -> TrainingSetSummary:
     added: dict[str, int] = {}
     lines: list[AugmentationCounts] = []
@@ -340,46 +192,3 @@ def _summary(
             )
         )
     return TrainingSetSummary(episodes=episodes, rows=rows, added=added, augmentations=lines)
-
-
-def _copy(task: Task, original: Content, signals: Signals) -> _WithCopies:
-    result = _WithCopies([original])
-    for index in range(len(task.augment)):
-        counts, accepted = _CopyCounts(), list[Content]()
-        for content in result.contents:
-            for copy in copies(task, index, content, signals):
-                if why := _new_failure(task, content, copy):
-                    counts += _CopyCounts(left_out=1, why=why)
-                else:
-                    accepted.append(copy)
-        result.contents += accepted
-        counts += _CopyCounts(added=len(accepted), touched=int(bool(accepted)))
-        result.counts_by_plugin.append(counts)
-    result.contents.sort(key=lambda content: content.episode.id)
-    return result
-
-
-def _new_failure(task: Task, content: Content, copy: Content) -> str | None:
-    """Return the first physical check that a copy fails and its original passes, or None."""
-    findings = _failed_checks(task, copy.values)
-    if not findings:
-        return None
-    original_failures = {name for name, _ in _failed_checks(task, content.values)}
-    new = [text for name, text in findings if name not in original_failures]
-    return f"{copy.episode.id}: {new[0]}" if new else None
-
-
-def _failed_checks(task: Task, values: Rows) -> list[tuple[str, str]]:
-    """Return (check, message) of each failed check of (rows, C) `values`."""
-    least = task.validation.min_steps
-    if len(values) < least:
-        return [("min_steps", f"min_steps: {len(values)} rows, expected {least}")]
-    columns = {name: values[:, index].astype(np.float64) for index, name in enumerate(task.columns)}
-    return [
-        (
-            finding.check,
-            f"{finding.check}: {finding.fault.actual}, expected {finding.fault.expected}",
-        )
-        for finding in apply_checks_to_track(columns, task).findings
-        if finding.rule != "warn"
-    ]
