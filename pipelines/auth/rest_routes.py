@@ -10,7 +10,7 @@ from kinemill.task.presets import preset_overrides
 from kinemill_dagster.pipelines.auth.calls import Refused
 from kinemill_dagster.pipelines.auth.permissions import NO_TASK, Decision, Permission, Route, only
 from kinemill_dagster.pipelines.auth.request import Request
-from kinemill_dagster.pipelines.rest.documents import (
+from kinemill_dagster.pipelines.rest.bodies import (
     Approve,
     Body,
     BuildDraft,

@@ -21,7 +21,8 @@ from kinemill.errors import BadInput, KinemillError
 from kinemill.store import file_digest, publish_file
 from kinemill.store.disk_space import convert_disk_errors, shortage
 from kinemill.store.home import Home
-from kinemill_dagster.pipelines.rest.documents import DraftDocument, StartDraft
+from kinemill_dagster.pipelines.rest.bodies import StartDraft
+from kinemill_dagster.pipelines.rest.documents import DraftDocument
 from kinemill_dagster.pipelines.rest.log_folders import describe_file
 from kinemill_dagster.pipelines.rest.service import NotHere
 

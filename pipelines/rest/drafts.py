@@ -22,20 +22,22 @@ from kinemill.process import run_python
 from kinemill.store import Json
 from kinemill.store.project import tasks_folder
 from kinemill.task import list_tasks, make_task
-from kinemill_dagster.pipelines.rest.documents import (
+from kinemill_dagster.pipelines.rest.bodies import (
     MOST_CHANNELS,
     BuildDraft,
     CheckDraft,
-    CreatedTask,
     CreateTask,
-    DraftDocument,
     DraftId,
     EditDraft,
+    StartDraft,
+)
+from kinemill_dagster.pipelines.rest.documents import (
+    CreatedTask,
+    DraftDocument,
     EditedTask,
     FieldProblem,
     LogCheck,
     LogFolders,
-    StartDraft,
     Upload,
 )
 from kinemill_dagster.pipelines.rest.draft_store import Draft, open_draft, start_draft

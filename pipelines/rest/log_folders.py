@@ -15,7 +15,8 @@ from kinemill.registry import nearest
 from kinemill.store.home import Home
 from kinemill.task import list_tasks, load_task
 from kinemill.task.web_overrides import within
-from kinemill_dagster.pipelines.rest.documents import LogChoice, LogFile, LogFolder
+from kinemill_dagster.pipelines.rest.bodies import LogChoice
+from kinemill_dagster.pipelines.rest.documents import LogFile, LogFolder
 from kinemill_dagster.pipelines.rest.service import NotHere
 
 LISTED = 200  # files of a folder that are listed

@@ -17,16 +17,14 @@ from kinemill.register.pulls import record_pull
 from kinemill.register.versions import CHAMPION, Version, bundle_folder, find_version
 from kinemill.runtime.integrity import SUMS, read_sums
 from kinemill.task import list_tasks
-from kinemill_dagster.pipelines.rest.documents import (
+from kinemill_dagster.pipelines.rest.bodies import (
     ROBOT_NAME,
     Approve,
     Installation,
-    ModelLine,
-    ModelList,
     Promote,
-    ResolvedVersion,
     Rollback,
 )
+from kinemill_dagster.pipelines.rest.documents import ModelLine, ModelList, ResolvedVersion
 from kinemill_dagster.pipelines.rest.service import NotHere, Service, ServiceOf, as_user, user_of
 
 router = APIRouter(tags=["models"])

@@ -10,7 +10,8 @@ from kinemill.ingest.inspection import find_member
 from kinemill.search.tags import Tag, TagDetails, add_tag, remove_tag
 from kinemill.validate import quarantine_decisions
 from kinemill.validate.recording_status import held_back
-from kinemill_dagster.pipelines.rest.documents import DecideRecording, Quarantine, TagRecording
+from kinemill_dagster.pipelines.rest.bodies import DecideRecording, TagRecording
+from kinemill_dagster.pipelines.rest.documents import Quarantine
 from kinemill_dagster.pipelines.rest.service import ServiceOf, as_user
 
 router = APIRouter(tags=["logs"])

@@ -16,13 +16,8 @@ from kinemill.store import Json
 from kinemill.task.overrides import nested
 from kinemill.task.web_overrides import within
 from kinemill.tracking.run_metrics import RunMetrics as Metrics
-from kinemill_dagster.pipelines.rest.documents import (
-    CancelRun,
-    RunDocument,
-    RunList,
-    RunMetrics,
-    StartRun,
-)
+from kinemill_dagster.pipelines.rest.bodies import CancelRun, StartRun
+from kinemill_dagster.pipelines.rest.documents import RunDocument, RunList, RunMetrics
 from kinemill_dagster.pipelines.rest.run_documents import ENDED, status_of, task_of
 from kinemill_dagster.pipelines.rest.service import Service, ServiceOf, user_of
 from kinemill_dagster.resources.tags import OWNER, PRIORITY, RESUME

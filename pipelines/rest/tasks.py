@@ -6,13 +6,8 @@ from kinemill.errors import KinemillError
 from kinemill.register.consistency import is_registered
 from kinemill.register.versions import CHAMPION, aliases_of, versions_of
 from kinemill.task import list_tasks
-from kinemill_dagster.pipelines.rest.documents import (
-    CheckSettings,
-    Settings,
-    TaskDocument,
-    TaskLine,
-    TaskList,
-)
+from kinemill_dagster.pipelines.rest.bodies import CheckSettings
+from kinemill_dagster.pipelines.rest.documents import Settings, TaskDocument, TaskLine, TaskList
 from kinemill_dagster.pipelines.rest.service import Service, ServiceOf
 
 router = APIRouter(tags=["tasks"])
