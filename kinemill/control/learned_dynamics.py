@@ -51,7 +51,7 @@ class LearnedModel:
         return max(self.simulator.history, 1 if self._intervals is None else 2)
 
     def observe(self, states: Floats, past_actions: Floats) -> None:
-        """Take in the newest row, for intervals that follow the errors of the run."""
+        """Update intervals that follow the errors, from states (H, S) and past actions (H-1, A)."""
         if self._intervals is not None:
             self._intervals.observe(states, past_actions)
 

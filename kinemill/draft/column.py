@@ -81,7 +81,7 @@ class Column:
 
     @property
     def values(self) -> Floats:
-        """All finite samples."""
+        """All finite samples, (n,), in the unit of the column."""
         every = np.concatenate([values for _, values in self.samples.values()])
         return every[np.isfinite(every)]
 

@@ -15,7 +15,7 @@ HOLD = (0.1, 0.6)  # s between random steps
 
 
 def multisine(t: Signal, random: np.random.Generator) -> Signal:
-    """Return a sum of sines of random frequency and phase, scaled to a peak of 1."""
+    """Return a sum of sines of random frequency and phase, (n,), scaled to a peak of 1."""
     hertz = np.exp(random.uniform(np.log(LOWEST), np.log(HIGHEST), SINES))
     phase = random.uniform(0.0, 2.0 * np.pi, SINES)
     total = np.sin(2.0 * np.pi * np.outer(t, hertz) + phase).sum(axis=1)
@@ -23,7 +23,7 @@ def multisine(t: Signal, random: np.random.Generator) -> Signal:
 
 
 def chirp(t: Signal, random: np.random.Generator) -> Signal:
-    """Return a sine whose frequency moves exponentially over the whole band, up or down."""
+    """Return a sine whose frequency moves exponentially over the band, up or down, (n,)."""
     first, last = (LOWEST, HIGHEST) if random.random() < 0.5 else (HIGHEST, LOWEST)
     duration = max(float(t[-1] - t[0]), 1e-9)
     rate = np.log(last / first) / duration
@@ -32,7 +32,7 @@ def chirp(t: Signal, random: np.random.Generator) -> Signal:
 
 
 def random_steps(t: Signal, random: np.random.Generator) -> Signal:
-    """Return levels drawn from [-1, 1], each held for a random time."""
+    """Return levels (n,) drawn from [-1, 1], each held for a random time."""
     count = int((t[-1] - t[0]) / HOLD[0]) + 2
     ends = t[0] + np.cumsum(random.uniform(*HOLD, count))
     levels = random.uniform(-1.0, 1.0, count)
@@ -40,7 +40,7 @@ def random_steps(t: Signal, random: np.random.Generator) -> Signal:
 
 
 def mixture(t: Signal, random: np.random.Generator) -> Signal:
-    """Return a random mixture of the three, within [-1, 1]."""
+    """Return a random mixture of the three, (n,), within [-1, 1]."""
     weights = random.dirichlet(np.ones(3))
     signals = [multisine(t, random), chirp(t, random), random_steps(t, random)]
     return np.tensordot(weights, np.stack(signals), axes=1)

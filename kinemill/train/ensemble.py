@@ -108,7 +108,7 @@ class Ensemble(nn.Module):
         return tuple(like.new_zeros(batch, *shape) for shape in self.carry_shapes)
 
     def wrap(self, state: Tensor) -> Tensor:
-        """Wrap angles to [-π, π]."""
+        """Wrap the angles of states (..., S) to [-π, π]."""
         return self.member.step.wrap(state)
 
     def each(self, method: str, *arguments: Tensor, shared: tuple[bool, ...]) -> tuple[Tensor, ...]:

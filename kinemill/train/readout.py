@@ -92,7 +92,7 @@ class Readout(nn.Module):
 
 @torch.no_grad()
 def fit_readout(step: Any, windows: Windows, which: Tensor, scaling: Readout | None = None) -> None:
-    """Fit the readout of a step to the present rows of the windows `which`, in closed form."""
+    """Fit the readout of a step in closed form to the first rows of windows `which`, (W,)."""
     states = len(step.layout.states)
 
     def pairs() -> Iterator[tuple[Tensor, Tensor]]:

@@ -146,7 +146,7 @@ def error_of(step: Step, windows: Windows) -> float:
 
 
 def fit_network(step: Step, windows: Windows, which: Tensor) -> None:
-    """Fit a network in closed form to the windows `which`.
+    """Fit a network in closed form to the windows with numbers `which`, (W,).
 
     A network with `select` chooses its terms first: it fits all windows but a share, and compares
     free-run errors over that share. `which` has no influence on the choice, so all members of an
