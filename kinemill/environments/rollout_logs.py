@@ -9,7 +9,7 @@ from kinemill.environments.evaluation import bootstrap, try_policy
 from kinemill.environments.logs import write_episode
 from kinemill.environments.video import record_video
 from kinemill.errors import BadInput
-from kinemill.reports.gif import animated_image
+from kinemill.reports.animated_image import animated_image
 from kinemill.runtime import Policy
 from kinemill.store import Json, publish_file
 from kinemill.task.document import Task
@@ -89,6 +89,6 @@ def record_videos(
             where = f"environment of {task.name}"
             raise BadInput(where, "draws no pictures", expected="render() -> (H, W, 3) uint8")
         path = folder / f"{task.name}-{seed:06d}.webp"
-        publish_file(path, animated_image(video.pictures, video.every * task.dt, wide=480))
+        publish_file(path, animated_image(video.pictures, video.every * task.dt))
         made.append(str(path))
     return made

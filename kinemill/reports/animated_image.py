@@ -6,16 +6,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-RATE, MOST, WIDE = 15.0, 150, 240  # largest frame rate, number of frames, and longer side, px
+RATE, MOST, WIDE = 15.0, 150, 480  # largest frame rate, number of frames, and longer side, px
 
 
-def animated_image(frames: NDArray[np.uint8], dt: float, wide: int = WIDE) -> bytes:
+def animated_image(frames: NDArray[np.uint8], dt: float) -> bytes:
     """Return an animated WebP image in an endless loop, in real time.
+
+    Images of more than WIDE px are made smaller.
 
     Args:
         frames: (N, H, W, 3) uint8.
         dt: time between two frames, s.
-        wide: longer side, px; smaller images are not enlarged.
     """
     from PIL import Image
 
@@ -23,7 +24,7 @@ def animated_image(frames: NDArray[np.uint8], dt: float, wide: int = WIDE) -> by
     frame_seconds = dt * every
     images: list[Any] = [Image.fromarray(frame) for frame in frames[::every][:MOST]]
     for picture in images:
-        picture.thumbnail((wide, wide), Image.Resampling.BOX)
+        picture.thumbnail((WIDE, WIDE), Image.Resampling.BOX)
     file = io.BytesIO()
     first, *rest = images
     duration = max(20, 10 * round(100 * frame_seconds))  # ms; browsers slow down shorter delays
