@@ -3,7 +3,7 @@
 A column belongs to the joint whose name it has, without words such as `pos`, `tau` or `joint`. A
 limit of a robot file or of the metadata of the logs is a hard limit of the channel, unless most
 logs contradict it: then a unit, a name or the file is wrong, and the draft reports it instead of
-cutting most of its own logs. A robot file takes precedence over the logs.
+cutting most logs. A robot file takes precedence over the logs.
 """
 
 from collections.abc import Callable

@@ -73,7 +73,7 @@ _CHANGES = (
     _Change("POST", ("drafts", _ANY, "build"), BuildDraft, Permission.OPERATE),
     _Change("POST", ("drafts", _ANY, "edit"), EditDraft, Permission.OPERATE),
     _Change("POST", ("drafts", _ANY, "check"), CheckDraft, Permission.OPERATE),
-    # A task states the rules of its own gate.
+    # A task file sets the rules of its gate.
     _Change("POST", ("tasks",), CreateTask, Permission.PROMOTE),
     _Change("POST", ("models", _ANY, "promote"), Promote, Permission.PROMOTE),
     _Change("POST", ("models", _ANY, "approve"), Approve, Permission.PROMOTE),

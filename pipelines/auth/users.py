@@ -43,7 +43,7 @@ ROLES = {
 SHORTEST = 12  # characters of a password
 VARIABLE = "KINEMILL_USERS"
 _FILE, _TOKEN = "users.json", "token"
-# 2^15 blocks of 1 kB: 32 MB and about 0.1 s for each guess, as OWASP asks of scrypt with p = 3.
+# 2^15 blocks of 1 kB: 32 MB and about 0.1 s for each guess, as OWASP recommends for p = 3.
 _COST = {"n": 1 << 15, "r": 8, "p": 3}
 _MEMORY = 64 << 20
 _NO_PASSWORD = Password(salt="00" * 16, hash="00" * 32)  # hashed for a user who does not exist

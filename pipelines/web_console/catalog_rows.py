@@ -27,7 +27,7 @@ _CHANNELS = 3  # drawn for each recording
 
 
 def read_request(values: Mapping[str, str]) -> CatalogRequest:
-    """Return what the address of a page asks for; a wrong number is the first page."""
+    """Return the query, order and page in an address; a wrong number means the first page."""
     page = values.get("page", "")
     number = int(page) if page.isdecimal() and len(page) < 8 else 0
     query, sort = values.get("query", "")[:_LONGEST], values.get("sort", "") or "name"
