@@ -77,9 +77,37 @@ def is_plain(model: Model) -> TypeGuard[MLP]:
 def plain_models(learn: Reinforcement) -> tuple[MLP, MLP] | None:
     """Return the models of actor and critic if stable-baselines3 can build them, else None."""
     actor, critic = learn.model, learn.of_critic().model
+    if learn.critic is not None and has_normalized_critic(learn):
+        critic = critic.model_copy(update={"layer_norm": False})
     if learn.images or learn.agents or not is_plain(actor) or not is_plain(critic):
         return None
     return (actor, critic) if actor.activation == critic.activation else None
+
+
+def has_normalized_critic(learn: Reinforcement) -> bool:
+    """Return whether each critic is a perceptron of its own with layer normalization."""
+    critic = learn.critic
+    return learn.algorithm.norms_critics and isinstance(critic, MLP) and critic.layer_norm
+
+
+def with_layer_norm(policy: type[Any]) -> type[Any]:
+    """Return a subclass of a stable-baselines3 policy whose critics normalize hidden values."""
+
+    class NormalizedPolicy(policy):
+        """A policy with a `LayerNorm` behind each hidden linear layer of its critics."""
+
+        def make_critic(self, features_extractor: object = None) -> Any:
+            """Make the critics of off-policy algorithms."""
+            critic = super().make_critic(features_extractor)
+            for network in critic.q_networks:
+                linear = [k for k, layer in enumerate(network) if isinstance(layer, nn.Linear)]
+                for index in reversed(linear[:-1]):
+                    layer = network[index]
+                    norm = nn.LayerNorm(layer.out_features, device=layer.weight.device)
+                    network.insert(index + 1, norm)
+            return critic
+
+    return NormalizedPolicy
 
 
 def has_own_critic(learn: Reinforcement) -> bool:

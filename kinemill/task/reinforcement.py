@@ -100,6 +100,7 @@ class Algorithm(Plugin):
         needs_mask: whether it requires action masks.
         multi_agent: whether it can train agents that act in turns.
         recurrent: whether its policy has a recurrent state.
+        norms_critics: whether each critic can be a separate perceptron with layer normalization.
         uses_batches: whether an optimizer step uses `learn.batch_size` environment steps.
         num_envs: default number of parallel environments.
         head: how numbers become continuous actions: clipped to limits, or squashed by tanh.
@@ -111,6 +112,7 @@ class Algorithm(Plugin):
     needs_mask: ClassVar[bool] = False
     multi_agent: ClassVar[bool] = False
     recurrent: ClassVar[bool] = False
+    norms_critics: ClassVar[bool] = False
     uses_batches: ClassVar[bool] = False
     num_envs: ClassVar[int] = 1
     head: ClassVar[Head] = "limits"

@@ -56,3 +56,26 @@ def test_the_choice_of_a_value_based_policy_has_the_largest_value(home, variant)
 def test_the_critic_of_states_values_no_action(home):
     task = rl_task(steps=64)
     assert load_critic(task, start_in(published(task, home))) is None
+
+
+@pytest.mark.parametrize("name", ["sac", "td3", "tqc"])
+def test_critics_with_layer_norm_are_separate_networks(name):
+    """The values ignore the scale of a first layer without bias: its rows are normalized."""
+    critic = {"type": "mlp", "hidden_sizes": [8, 8], "layer_norm": True}
+    task = rl_task(POINT, name, critic=critic)
+    policy = task.learn.algorithm.learner(site_of(task)).model.policy
+    rows, actions = torch.randn(5, 2), torch.zeros(5, 1)
+    for networks in (policy.critic, policy.critic_target):
+        assert len(networks.q_networks) == 2
+        before = torch.cat([*networks(rows, actions)], dim=-1)
+        for network in networks.q_networks:
+            network[0].bias.data.zero_()
+        plain = torch.cat([*networks(rows, actions)], dim=-1)
+        for network in networks.q_networks:
+            network[0].weight.data.mul_(1e3)
+        scaled = torch.cat([*networks(rows, actions)], dim=-1)
+        assert not torch.allclose(before, plain)
+        torch.testing.assert_close(scaled, plain, rtol=1e-3, atol=1e-3)
+    weights = [network[0].weight for network in policy.critic.q_networks]
+    assert not torch.equal(*weights)
+    assert len(policy.critic.optimizer.param_groups[0]["params"]) == 2 * 10

@@ -73,6 +73,7 @@ def place_of(name: str) -> dict:
 VARIANTS = {
     **{name: settings_of(name) for name in ALGORITHMS},
     "dueling_dqn": {"type": "dqn", "dueling": True, "prioritized": {}, "tau": 0.5},
+    "exploring_sac": {**settings_of("sac"), "exploration": {"random_steps": (1, 4)}},
 }
 
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
+from kinemill.rl.exploration import RandomPolicies
 from kinemill.rl.learner import Learner, Site
 from kinemill.rl.objective import Reinforcement
 from kinemill.task.bounds import Count, Steps, StepsOrZero, Width
@@ -109,17 +110,29 @@ class Replaying(Algorithm):
             copy_layers(layers, core.layers)
         return core.eval()
 
+    def explorer(self, model: Any) -> Any:
+        """Return stable-baselines3's class `model`, or a subclass that explores in another way."""
+        return model
+
     def made(
         self, site: Site, model: Callable[..., object], settings: Mapping[str, object]
     ) -> Learner:
         """Return a learner with stable-baselines3's class `model`."""
-        from kinemill.rl.sb3 import LibraryLearner, has_own_critic, with_critic
+        from kinemill.rl.sb3 import (
+            LibraryLearner,
+            has_normalized_critic,
+            has_own_critic,
+            with_critic,
+            with_layer_norm,
+        )
 
-        library: Any = model
+        library = self.explorer(model)
         policy = library.policy_aliases["MlpPolicy"]
         if has_own_critic(site.learn):
             policy = with_critic(policy, site.learn, self.features)
-        build: Callable[..., Any] = partial(model, **{"policy": policy, **settings})
+        elif has_normalized_critic(site.learn):
+            policy = with_layer_norm(policy)
+        build: Callable[..., Any] = partial(library, **{"policy": policy, **settings})
         return LibraryLearner(site, build, lambda policy: self.copied(site.learn, policy))
 
 
@@ -128,6 +141,18 @@ class OffPolicy(Replaying):
 
     acts: ClassVar[tuple[str, ...]] = ("continuous",)
     head: ClassVar[Head] = "squashed"
+    norms_critics: ClassVar[bool] = True
+    exploration: RandomPolicies | None = Field(
+        default=None,
+        description="random linear policies that explore, before and in turns with the learned one",
+        exclude_if=lambda value: value is None,  # keeps the digests of tasks without it unchanged
+    )
+
+    def explorer(self, model: Any) -> Any:
+        """Return stable-baselines3's class `model`, or a subclass with `exploration`."""
+        from kinemill.rl.exploration import exploring
+
+        return model if self.exploration is None else exploring(model, self.exploration)
 
     def networks(self, learn: Reinforcement) -> dict[str, object]:
         """Return stable-baselines3's `policy_kwargs`."""
