@@ -59,35 +59,39 @@ class Turns:
     ) -> None:
         self._settings, self._random = settings, random
         environments, actions, inputs = shape
-        self._left = np.zeros(environments, np.int64)
+        self._steps_left = np.zeros(environments, np.int64)
         self.is_random = np.zeros(environments, np.bool_)
         self._gains = np.zeros((environments, actions, inputs))
         self._offsets = np.zeros((environments, actions))
 
-    def advance(self, seen: Numbers, is_first: bool) -> None:
+    def advance(self, observed: Numbers, is_first: bool) -> None:
         """Begin the turns that are due.
 
         Args:
-            seen: observations of earlier steps (N, E), which determine the scale of the inputs.
+            observed: observations of earlier steps (N, E), which determine the scale of the inputs.
             is_first: whether only random policies act.
         """
         settings = self._settings
-        for row in np.flatnonzero(self._left == 0).tolist():
+        for row in np.flatnonzero(self._steps_left == 0).tolist():
             self.is_random[row] = is_first or not self.is_random[row]
             later = settings.random_steps if self.is_random[row] else settings.policy_steps
-            self._left[row] = self._steps(settings.first_steps if is_first else later)
+            self._steps_left[row] = self._steps(settings.first_steps if is_first else later)
             if self.is_random[row]:
-                self._draw(row, seen)
-        self._left -= 1
+                self._draw(row, observed)
+        self._steps_left -= 1
 
     def _steps(self, ends: Sequence[int]) -> int:
         low, high = np.log(ends)
         return max(1, round(float(np.exp(self._random.uniform(low, high)))))
 
-    def _draw(self, row: int, seen: Numbers) -> None:
+    def _draw(self, row: int, observed: Numbers) -> None:
         """Draw gains per root mean square of each input, and offsets."""
         actions, inputs = self._gains.shape[1:]
-        rms = np.sqrt(np.square(seen, dtype=float).mean(axis=0)) if len(seen) else np.ones(inputs)
+        rms = (
+            np.sqrt(np.square(observed, dtype=float).mean(axis=0))
+            if len(observed)
+            else np.ones(inputs)
+        )
         scale = np.where(rms > 0.0, rms, 1.0) * np.sqrt(inputs) / self._settings.gain
         self._gains[row] = self._random.standard_normal((actions, inputs)) / scale
         own = _OFFSET * self._settings.gain
@@ -126,9 +130,9 @@ def exploring(model: type[Any], settings: RandomPolicies) -> type[Any]:
                 shape = (n_envs, self.action_space.shape[0], observations.shape[1])
                 self.turns = Turns(settings, self.action_space.np_random, shape)
             count = buffer.buffer_size if buffer.full else buffer.pos
-            seen = buffer.observations[: count : max(1, count // _ROWS)]
+            observed = buffer.observations[: count : max(1, count // _ROWS)]
             is_first = self.num_timesteps < learning_starts
-            self.turns.advance(seen.reshape(-1, observations.shape[1]), is_first)
+            self.turns.advance(observed.reshape(-1, observations.shape[1]), is_first)
             action, scaled = super()._sample_action(learning_starts, action_noise, n_envs)
             own = self.policy.unscale_action(drawn := self.turns.act(observations))
             rows = self.turns.is_random[:, None]

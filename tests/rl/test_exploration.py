@@ -20,9 +20,9 @@ def lengths(flags):
 
 def test_turns_alternate_and_have_the_steps_of_the_settings():
     turns = Turns(RandomPolicies.model_validate(STEPS), np.random.default_rng(0), (3, 1, 2))
-    seen, flags = np.ones((4, 2)), []
+    observed, flags = np.ones((4, 2)), []
     for _ in range(400):
-        turns.advance(seen, is_first=False)
+        turns.advance(observed, is_first=False)
         flags.append(turns.is_random.copy())
     for column in np.array(flags, int).T:
         found = lengths(column)
@@ -39,12 +39,12 @@ def test_random_policies_alone_act_before_the_learned_one():
 
 def test_actions_do_not_depend_on_the_units_of_an_observation():
     """The same observations in mm and in m: equal actions, within the range."""
-    seen = np.random.default_rng(1).normal(size=(50, 2))
+    observed = np.random.default_rng(1).normal(size=(50, 2))
     actions = list[np.ndarray]()
     for unit in (1.0, 1000.0):
         turns = Turns(RandomPolicies(), np.random.default_rng(0), (1, 3, 2))
-        turns.advance(unit * seen, is_first=True)
-        actions.append(turns.act(unit * seen[:1]))
+        turns.advance(unit * observed, is_first=True)
+        actions.append(turns.act(unit * observed[:1]))
     assert actions[0] == pytest.approx(actions[1], abs=1e-6)
     assert np.abs(actions[0]).max() <= 1.0
 
@@ -66,10 +66,10 @@ def share_upright(choose, episodes=20):
 def test_random_policies_swing_a_pendulum_up_where_independent_noise_does_not():
     random = np.random.default_rng(0)
     turns = Turns(RandomPolicies(), random, (1, 1, 3))
-    seen = np.array([[1.0, 1.0, 4.0]])
+    observed = np.array([[1.0, 1.0, 4.0]])
 
     def choose(observation):
-        turns.advance(seen, is_first=True)
+        turns.advance(observed, is_first=True)
         return turns.act(observation[None])[0]
 
     assert share_upright(lambda _: random.uniform(-1.0, 1.0, 1)) == 0.0
