@@ -45,9 +45,9 @@ SETTINGS: dict[str, Any] = {
     "learn.optimizer": {"type": "adam", "lr": 1e-3},
     "learn.batch_size": 128,
     "learn.steps": STEPS // REPEAT,
-    "learn.eval_every": 5000,
+    "learn.eval_every": 10_000,
     "learn.evals_per_round": 1,  # a checkpoint after each
-    "learn.save_every": 5000,
+    "learn.save_every": 10_000,
     "learn.patience": None,
     "environment.wrappers": [{"type": "action_repeat", "repeat": REPEAT}],
     "environment.trials": {"episodes": EPISODES, "n_eval_episodes": 10},
