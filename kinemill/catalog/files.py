@@ -6,9 +6,8 @@ A row is a cache: without it, the next ingest reads the file again.
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from operator import itemgetter
-from typing import Any
 
-from sqlalchemy import Select, bindparam, delete, insert, or_, select
+from sqlalchemy import ColumnElement, Select, bindparam, delete, insert, or_, select
 
 from kinemill.catalog.database import transaction
 from kinemill.catalog.history import batches
@@ -16,6 +15,7 @@ from kinemill.catalog.tables import files
 from kinemill.store.home import Home
 
 Names = Mapping[bytes, bytes]  # stats of the files of one directory, by name
+_Query = Select[bytes, bytes, bytes, bytes]  # directory, name, stat, hash
 _CHUNK = 100_000  # rows per statement
 
 
@@ -89,7 +89,7 @@ class FolderFiles:
             added: size in bytes, stat and hash by name; a row of the same name is replaced.
         """
         columns = files.columns.keys()
-        rows: list[dict[str, Any]] = [
+        rows: list[dict[str, object]] = [
             dict(zip(columns, (self._folder, *_split(name), *entry), strict=True))
             for name, entry in added.items()
         ]
@@ -101,11 +101,11 @@ class FolderFiles:
             for some in batches(rows, _CHUNK):
                 connection.execute(insert(files), some)
 
-    def _query(self) -> Select[Any, Any, Any, Any]:
+    def _query(self) -> _Query:
         of = files.c
         return select(of.directory, of.name, of.stat, of.hash).where(of.folder == self._folder)
 
-    def _rows(self, query: Select[Any, Any, Any, Any]) -> Iterator[tuple[bytes, bytes, bytes]]:
+    def _rows(self, query: _Query) -> Iterator[tuple[bytes, bytes, bytes]]:
         with transaction(self._home) as connection:
             for row in connection.execute(query).yield_per(1000):
                 yield row.directory + row.name, row.stat, row.hash
@@ -116,7 +116,7 @@ class FolderFiles:
         return {"in_folder": self._folder, "in_directory": directory, "with_name": last}
 
     @staticmethod
-    def _is_named() -> tuple[Any, ...]:
+    def _is_named() -> tuple[ColumnElement[bool], ...]:
         of = files.c
         return (
             of.folder == bindparam("in_folder"),

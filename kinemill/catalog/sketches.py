@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
+    Column,
     ColumnElement,
     Connection,
     Row,
+    Table,
     bindparam,
     delete,
     func,
@@ -133,7 +135,7 @@ class SketchTable:
             keys: keys of each unit; a full one is left out.
             numbers: numbers of some units; the others get the next ones.
         """
-        own, values = list[int](), list[dict[str, Any]]()
+        own, values = list[int](), list[dict[str, object]]()
         for row in rows:
             self._last += row.unit not in numbers
             own.append(numbers.get(row.unit, self._last))
@@ -152,7 +154,7 @@ class SketchTable:
 
     def _ranked(
         self, numbers: Sequence[int], keys: Sequence[Sequence[int]]
-    ) -> tuple[Any, list[dict[str, Any]]]:
+    ) -> tuple[Table, list[dict[str, object]]]:
         """Return the table of keys, and the rows to add to it."""
         of = sketch_keys.c
         unique = sorted({key for each in keys for key in each})
@@ -162,7 +164,7 @@ class SketchTable:
             for some in batches(unique)
             for key, rank in self._connection.execute(query.where(of.key.in_(some)))
         }
-        rows = list[dict[str, Any]]()
+        rows = list[dict[str, object]]()
         for number, each in zip(numbers, keys, strict=True):
             for key in each:
                 rank = last[key] = last.get(key, -1) + 1
@@ -220,7 +222,9 @@ class SketchTable:
         )
         return [(a, b, far) for a, b, far in self._connection.execute(query.limit(limit))]
 
-    def _rows(self, column: ColumnElement[Any], values: Iterable[Any]) -> list[Row[Any]]:
+    def _rows(
+        self, column: Column[str] | Column[int], values: Iterable[str | int]
+    ) -> list[Row[Any]]:
         query = select(sketches)
         return [
             row

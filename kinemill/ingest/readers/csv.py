@@ -1,9 +1,8 @@
 """CSV logs: one header line, one row per timestamp, one column per channel.
 
 Fields are separated by comma, semicolon or tab, whichever is most frequent in the header, or by
-single spaces; except with commas, numbers may have a decimal comma. Other text files (`.txt`,
-`.dat`, `.log`) are logs if they begin with a header and a row of numbers. Lines that start with #
-are comments, except for the header. Timestamps are numbers in `ingest.time_unit`, or dates
+single spaces; except with commas, numbers may have a decimal comma. Lines that start with # are
+comments, except for the header. Timestamps are numbers in `ingest.time_unit`, or dates
 (`text_values.py`). In a column of true and false, these are 1 and 0. Row 1 is the first line after
 the header; comments and blank lines are not counted.
 """
@@ -38,7 +37,6 @@ from kinemill.ingest.readers._csv_layout import (
     Layout,
     inspect,
     is_long_integer,
-    is_table,
     whole_file,
 )
 from kinemill.ingest.readers._table_media import media_columns, read_media
@@ -306,4 +304,3 @@ def _recognizes(head: bytes) -> bool:
 
 
 READERS.register("csv")(Reader((".csv", ".tsv"), _recognizes, read))
-READERS.register("text")(Reader((".txt", ".dat", ".log"), is_table, read, shared=True))

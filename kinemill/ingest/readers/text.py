@@ -1,0 +1,11 @@
+"""Tables in text files with a suffix that other texts have too.
+
+Such a file is a log if it begins with a header and a row of numbers. It is read as CSV is.
+"""
+
+from kinemill.ingest.raw import Reader
+from kinemill.ingest.readers._csv_layout import is_table
+from kinemill.ingest.readers.csv import read
+from kinemill.task.plugins import READERS
+
+READERS.register("text")(Reader((".txt", ".dat", ".log"), is_table, read, shared=True))
