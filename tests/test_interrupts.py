@@ -93,6 +93,8 @@ def opened(body):
     """The command on a terminal, once it has said that it is ready."""
     terminal = Terminal.start("-c", script(body), "run", "my task")
     terminal.read_until("ready\r\n" if body is not PROMPT else "ready")
+    if body is PROMPT:
+        time.sleep(0.2)  # Python misses a signal between its check and the read, until the next key
     return terminal
 
 
