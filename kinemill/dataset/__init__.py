@@ -13,7 +13,13 @@ Example:
 from kinemill.dataset import stage
 from kinemill.dataset.aux_arrays import AuxRows, Media, View
 from kinemill.dataset.catalog import FORMAT as CATALOG
-from kinemill.dataset.catalog import Version, dataset_versions, find_version, publish_unpacked
+from kinemill.dataset.catalog import (
+    Version,
+    dataset_versions,
+    find_dataset,
+    find_version,
+    publish_unpacked,
+)
 from kinemill.dataset.inspection import diff_datasets, list_datasets, show_dataset
 from kinemill.dataset.listing import scan_listing
 from kinemill.dataset.media import Frames, MediaSet, load_media
@@ -21,6 +27,8 @@ from kinemill.dataset.packed import (
     PackedDataset,
     PackedEpisode,
     load_dataset,
+    packed_files,
+    read_packed,
     write_packed,
 )
 from kinemill.dataset.stage import VERSION
@@ -40,11 +48,14 @@ __all__ = [
     "View",
     "dataset_versions",
     "diff_datasets",
+    "find_dataset",
     "find_version",
     "list_datasets",
     "load_dataset",
     "load_media",
+    "packed_files",
     "publish_unpacked",
+    "read_packed",
     "scan_listing",
     "show_dataset",
     "stage",

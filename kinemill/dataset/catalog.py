@@ -34,6 +34,7 @@ from kinemill.store.home import Home
 from kinemill.store.locks import current_user, lock
 from kinemill.store.remote_sync import bring, bring_new
 from kinemill.task import Task
+from kinemill.task.learn import DATASETS
 
 STAGE = "dataset"
 LATEST = "latest"
@@ -172,6 +173,16 @@ def dataset_versions(
     names = _numbers(home, task)[::-1]
     for name in names[offset : None if limit is None else offset + limit]:
         yield _open(task, _folder(home, task) / "numbers" / name)
+
+
+def find_dataset(home: Home, address: str) -> Version:
+    """Return the version at `datasets:/TASK`, the latest, or at `datasets:/TASK/3`.
+
+    Raises:
+        BadInput: No version matches, or more than one.
+    """
+    name, _, which = address.removeprefix(DATASETS).partition("/")
+    return find_version(home, name, which or LATEST)
 
 
 def find_version(home: Home, task: str, which: str = LATEST) -> Version:

@@ -17,8 +17,15 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from kinemill.dataset.listing import EPISODE, SCHEMA, read_used, write_listing
-from kinemill.dataset.segments import VALUES, Segment, SegmentedRows, map_segments, write_segment
+from kinemill.dataset.listing import EPISODE, LISTING, SCHEMA, read_used, write_listing
+from kinemill.dataset.segments import (
+    VALUES,
+    Segment,
+    SegmentedRows,
+    map_segments,
+    path_of,
+    write_segment,
+)
 from kinemill.errors import BadInput
 from kinemill.store import (
     ArtifactRef,
@@ -319,6 +326,13 @@ def read_description(folder: Path) -> Description:
     """Read `dataset.json` of a dataset or training set without verifying its digest."""
     path = folder / DESCRIPTION
     return from_json_value(FORMAT.open(path, read_json(path)), Description, path)
+
+
+def packed_files(folder: Path) -> list[Path]:
+    """Return the files that `read_packed` needs of a dataset without outputs."""
+    segments = read_description(folder).segments
+    rows = [path_of(folder, VALUES, one.key) for one in segments]
+    return [folder / DESCRIPTION, folder / LISTING, *rows]
 
 
 def read_packed(folder: Path) -> PackedDataset:

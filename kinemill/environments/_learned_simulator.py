@@ -1,7 +1,12 @@
 """The environment of the kind `learned`, for a batch of rows or one.
 
 A row's state holds the inputs of the model: H states, H - 1 actions before them, and the
-action before the present one, so that what comes next follows from it alone.
+action before the present one; then the number of the ensemble's member that the row follows. So
+what comes next follows from it alone.
+
+Episodes that begin at recorded rows and last a few steps are the branched rollouts of model-based
+policy optimization (Janner et al. 2019, MBPO, algorithm 2). A member for each episode is the
+trajectory sampling TS-infinity of Chua et al. 2018.
 """
 
 from pathlib import Path
@@ -13,33 +18,58 @@ from numpy.typing import NDArray
 
 from kinemill.control.learned_dynamics import learned_model
 from kinemill.environments._controlled import Controlled, Floats
-from kinemill.environments.gym_types import Env, Options, Reset, Transition
-from kinemill.environments.vector_env import Advanced, Rows
+from kinemill.environments._recorded_starts import RecordedStarts
+from kinemill.environments.gym_types import Options, Reset, Transition
+from kinemill.environments.vector_env import Advanced
+from kinemill.runtime.uncertainty import belief_of
 from kinemill.task.document import Task
 
 
 class LearnedBatch:
     """A `kinemill.environments.vector_env.Batch` that a learned simulator moves.
 
-    Before an episode, the robot is assumed to rest at its initial state, with action zero.
+    Before an episode that begins with `control.start`, the robot is assumed to rest at its initial
+    state, with action zero.
 
     Args:
         task: with a `control` part, of the model's channels.
         folder: of the exported model.
+        starts: dataset with rows that episodes begin at; "": they begin as `control` says.
+        is_sampled: whether each episode follows one member of an ensemble, and not the mean.
+
+    Raises:
+        BadInput: The model or the dataset is of other channels or of another time step, the
+            training episodes are shorter than the model's history, or the model has no members.
     """
 
-    def __init__(self, task: Task, folder: Path) -> None:
+    def __init__(
+        self,
+        task: Task,
+        folder: Path,
+        starts: str = "",
+        *,
+        is_sampled: bool = False,
+    ) -> None:
         self.rules, self._task = Controlled(task), task
         self.observation_space = self.rules.observation_space
         self.action_space = self.rules.action_space
         self._model = learned_model(task, folder)
         self._simulator = self._model.simulator
         self._states, self._actions = len(task.states), len(task.actions)
+        self._members = (
+            belief_of(self._simulator.interface, "environment.members").members if is_sampled else 0
+        )
+        self._starts = RecordedStarts(task, starts, self._simulator) if starts else None
 
     def start(self, random: np.random.Generator) -> Floats:
-        """Return a random start (H S + H A,): H equal states, then actions of zero."""
-        history = np.tile(self.rules.start(random), self._simulator.history)
-        return np.concatenate([history, np.zeros(self._simulator.history * self._actions)])
+        """Return a random start (H S + H A + 1,): H states, H actions, and a member."""
+        if self._starts:
+            history, past = self._starts.draw(random)
+        else:
+            history = np.tile(self.rules.start(random), self._simulator.history)
+            past = np.zeros(self._simulator.history * self._actions)
+        member = random.integers(self._members) if self._members else 0
+        return np.concatenate([history, past, [member]])
 
     def observe(self, states: Floats) -> NDArray[np.float32]:
         """Return the present states of the robot, (B, S)."""
@@ -50,9 +80,13 @@ class LearnedBatch:
         history, past = self._split(states)
         space: Any = self.action_space
         action = np.clip(np.asarray(actions, dtype=float), space.low, space.high)
-        next_states = self._simulator.rollout(history, past[:, 1:], action[:, None])[:, 0].astype(
-            float
-        )
+        inputs = history, past[:, 1:], action[:, None]
+        members = states[:, -1].astype(int)
+        if self._members:
+            each = self._simulator.rollout_members(*inputs)[np.arange(len(states)), members, 0]
+        else:
+            each = self._simulator.rollout(*inputs)[:, 0]
+        next_states = each.astype(float)
         lost = np.logical_not(np.isfinite(next_states)).all(axis=1)
         next_states[lost] = history[lost, -1]
         next_states = np.clip(next_states, self.rules.low, self.rules.high)
@@ -60,7 +94,8 @@ class LearnedBatch:
         history = np.concatenate([history[:, 1:], next_states[:, None]], axis=1)
         past = np.concatenate([past[:, 1:], action[:, None]], axis=1)
         after = np.concatenate(
-            [history.reshape(len(history), -1), past.reshape(len(past), -1)], axis=1
+            [history.reshape(len(history), -1), past.reshape(len(past), -1), states[:, -1:]],
+            axis=1,
         )
         return Advanced(after, rewards, np.asarray(lost))
 
@@ -69,27 +104,26 @@ class LearnedBatch:
         rows, steps = len(states), self._simulator.history
         cut = steps * self._states
         history = states[:, :cut].reshape(rows, steps, self._states)
-        return history, states[:, cut:].reshape(rows, steps, self._actions)
+        return history, states[:, cut:-1].reshape(rows, steps, self._actions)
 
 
 class LearnedEnv(gymnasium.Env[Any, Any]):
     """One row of it.
 
     Args:
-        task: with a `control` part.
-        folder: of the exported model.
+        batch: the environment.
         limit: steps of an episode; the last one reports whether it was a success.
         render: whether it renders images.
     """
 
     metadata = {"render_modes": ["rgb_array"]}
 
-    def __init__(self, task: Task, folder: Path, limit: int, *, render: bool) -> None:
-        self._batch, self._task, self._limit = LearnedBatch(task, folder), task, limit
+    def __init__(self, batch: LearnedBatch, limit: int, *, render: bool) -> None:
+        self._batch, self._task, self._limit = batch, batch.rules.task, limit
         self.render_mode = "rgb_array" if render else None
         self.observation_space = self._batch.observation_space
         self.action_space = self._batch.action_space
-        self.observation_names = tuple(task.states)
+        self.observation_names = tuple(self._task.states)
 
     def reset(self, *, seed: int | None = None, options: Options | None = None) -> Reset:
         """Begin an episode."""
@@ -120,18 +154,3 @@ class LearnedEnv(gymnasium.Env[Any, Any]):
         now = self._batch.observe(self._row[None])[0].astype(float)
         joints = robot.to_plant(now)[: len(robot.plant.joints)]
         return picture(robot.plant.points(joints[None])[0])
-
-
-def make_learned_environment(task: Task, folder: Path, steps: int | None, *, render: bool) -> Env:
-    """Return the environment; with its own limit of time if the task sets none."""
-    from gymnasium.wrappers import TimeLimit
-
-    steps_default = Controlled(task).steps
-    made = LearnedEnv(task, folder, steps or steps_default, render=render)
-    return made if steps is not None else TimeLimit(made, steps_default)
-
-
-def learned_rows(task: Task, folder: Path, steps: int | None, count: int) -> Rows:
-    """Return `count` rows that are predicted in one batch."""
-    batch = LearnedBatch(task, folder)
-    return Rows(batch, count, steps or batch.rules.steps)

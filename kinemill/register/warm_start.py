@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from kinemill.dataset import catalog
+from kinemill.dataset import find_dataset
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.register import tags
 from kinemill.register.consistency import is_registered
@@ -79,10 +79,10 @@ def _dataset(task: Task, address: str, home: Home) -> WarmStart:
     if task.learn.type != "reinforcement":
         expected = f"a trained model, as learn.type is {task.learn.type}"
         raise BadInput(f"learn.start_from: {address}", "is a dataset", expected=expected)
-    name, _, which = address.removeprefix(DATASETS).partition("/")
-    version = catalog.find_version(home, name, which or catalog.LATEST)
+    version = find_dataset(home, address)
     folder = open_ref(home, version.ref)
-    return WarmStart(f"{DATASETS}{name}/{version.number}", version.ref.digest, str(folder))
+    name = f"{DATASETS}{version.task}/{version.number}"
+    return WarmStart(name, version.ref.digest, str(folder))
 
 
 def start_in_version(version: Version, home: Home) -> WarmStart:

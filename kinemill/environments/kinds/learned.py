@@ -3,7 +3,7 @@
 import importlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -12,13 +12,16 @@ from kinemill.environments.vector_env import Rows
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
 from kinemill.runtime.integrity import IO, ROLLOUT, STEP, SUMS
+from kinemill.task.bounds import Steps
 from kinemill.task.channels import Channel
 from kinemill.task.document import Task
 from kinemill.task.environment import KINDS, Environment, Range
 from kinemill.task.hooks import from_task_folder
-from kinemill.task.web_overrides import MODEL
+from kinemill.task.web_overrides import LOCAL, MODEL
 
 _FILES = (ROLLOUT, STEP, IO, SUMS)
+_EITHER = "give either `start` or `starts`"
+_MODEL, _STARTS = "model", "starts"  # folders of copies: a model's folder holds nothing else
 
 
 @KINDS.register("learned")
@@ -38,6 +41,19 @@ class LearnedEnvironment(Environment):
         description="state: lowest and highest value that an episode begins with in the model, in "
         "place of `control.start`: wider, so that little is left unseen; the plant keeps its own",
     )
+    starts: Annotated[str, LOCAL] = Field(
+        default="",
+        description="datasets:/TASK or datasets:/TASK/3: episodes in the model begin at rows of "
+        "the training episodes, in place of `start`, and last `branch` steps",
+    )
+    branch: Steps = Field(
+        default=10, description="steps of an episode in the model that begins at a row of `starts`"
+    )
+    members: Literal["mean", "sampled"] = Field(
+        default="mean",
+        description="of an ensemble, what an episode in the model follows: the mean, or one member "
+        "that is drawn when it begins",
+    )
     physics: Literal["learned", "plant"] = Field(
         default="learned",
         description="plant: that of `control` in its place, as a variant to be tested under",
@@ -54,6 +70,7 @@ class LearnedEnvironment(Environment):
         unknown = [name for name in self.start if name not in states]
         return [
             *super().problems(channels),
+            *([(("starts",), _EITHER)] if self.start and self.starts else []),
             *((("start", name), f"no state; {nearest(name, states)}") for name in unknown),
         ]
 
@@ -69,19 +86,25 @@ class LearnedEnvironment(Environment):
         return Path(importlib.import_module("kinemill.register").fetch_bundle(self.model))
 
     def sources(self) -> dict[str, Path]:
-        """Return the files of the model by name.
+        """Return the files of the model, and of the dataset of `starts`.
 
         Raises:
-            BadInput: There is no such model, or it lacks a file.
+            BadInput: There is no such model or dataset, or the model lacks a file.
         """
         folder = self.folder()
         if not (folder / _FILES[0]).is_file():
             raise BadInput(f"environment.model: {self.model}", f"has no {_FILES[0]}")
-        return {name: folder / name for name in _FILES if (folder / name).is_file()}
+        files = {f"{_MODEL}/{one}": folder / one for one in _FILES if (folder / one).is_file()}
+        if self.starts:
+            from kinemill.environments._recorded_starts import start_files
+
+            files |= {f"{_STARTS}/{path.name}": path for path in start_files(self.starts)}
+        return files
 
     def at(self, folder: Path) -> "LearnedEnvironment":
-        """Return the same with the model whose copy is in `folder`."""
-        return self.model_copy(update={"model": str(folder)})
+        """Return the same with the copies in `folder`."""
+        starts = str(folder / _STARTS) if self.starts else ""
+        return self.model_copy(update={"model": str(folder / _MODEL), "starts": starts})
 
     def lineage(self) -> dict[str, str]:
         """Return which model it is, and the digest of the dataset that it learned from."""
@@ -99,17 +122,37 @@ class LearnedEnvironment(Environment):
             from kinemill.environments._plant import make_plant_environment
 
             return make_plant_environment(task, self.steps, render=render)
-        from kinemill.environments._learned_simulator import make_learned_environment
+        from gymnasium.wrappers import TimeLimit
 
-        return make_learned_environment(self._begun(task), self.folder(), self.steps, render=render)
+        from kinemill.environments._learned_simulator import LearnedEnv
+
+        batch = self._batch(task)
+        limit = self._steps or batch.rules.steps
+        environment = LearnedEnv(batch, limit, render=render)
+        return environment if limit == self.steps else TimeLimit(environment, limit)
 
     def vectorized(self, task: Task) -> Callable[[int], Rows] | None:
         """Return a factory of copies that are predicted in one batch."""
         if self.physics == "plant":
             return None
-        from kinemill.environments._learned_simulator import learned_rows
 
-        return lambda count: learned_rows(self._begun(task), self.folder(), self.steps, count)
+        def rows(count: int) -> Rows:
+            batch = self._batch(task)
+            return Rows(batch, count, self._steps or batch.rules.steps)
+
+        return rows
+
+    @property
+    def _steps(self) -> int | None:
+        """Steps of an episode in the model."""
+        return self.branch if self.starts else self.steps
+
+    def _batch(self, task: Task) -> Any:
+        """Return the `LearnedBatch` of a task."""
+        from kinemill.environments._learned_simulator import LearnedBatch
+
+        own, is_sampled = self._begun(task), self.members == "sampled"
+        return LearnedBatch(own, self.folder(), self.starts, is_sampled=is_sampled)
 
     def _begun(self, task: Task) -> Task:
         """Return the task with the starts of the model's own."""
