@@ -27,6 +27,7 @@ from sqlalchemy.exc import DatabaseError, InterfaceError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from kinemill.catalog import tables
+from kinemill.catalog.planner import write_statistics
 from kinemill.errors import BadInput, CorruptArtifact, KinemillError, Unreachable
 from kinemill.store.database import address_of, database, held_by_all, make_schema, spell
 from kinemill.store.disk_space import convert_disk_errors
@@ -124,6 +125,7 @@ def _make_tables(connection: Connection) -> None:
     if not inspect(connection).has_table(tables.about.name):
         tables.metadata.create_all(connection)
         connection.execute(insert(tables.about).values(format=tables.FORMAT))
+        write_statistics(connection)
 
 
 def discard(home: Home) -> Path | None:

@@ -159,10 +159,9 @@ class RecordingSet:
 
     def named(self, name: str) -> list[CatalogEntry]:
         """Return the entries with this name, sorted by hash."""
-        query = self._query().where(recordings.c.name == name)
+        query = self._query().where(recordings.c.name == name).order_by(recordings.c.hash)
         with transaction(self._home) as connection:
-            # Sorted here: to order by hash, SQLite would read all recordings of the task.
-            return sorted(map(_entry, connection.execute(query)), key=lambda entry: entry.hash)
+            return [*map(_entry, connection.execute(query))]
 
     def changed_since(self, change: int) -> set[str]:
         """Return the content hashes of the entries that differ between two changes."""
