@@ -67,7 +67,7 @@ def transaction(home: Home, *, write: bool = False) -> Generator[Connection]:
     with _errors(home), convert_disk_errors(home.root):
         engine = _engine(address, os.getpid()).execution_options(write=write)
         with engine.begin() as connection:
-            _prepare(home, connection, write=write or address == "sqlite://")
+            _prepare(home, connection)
             yield connection
             if write:
                 fault_point("catalog.written")
@@ -103,11 +103,12 @@ def _engine(address: str, process: int) -> Engine:
     return engine
 
 
-def _prepare(home: Home, connection: Connection, *, write: bool) -> None:
+def _prepare(home: Home, connection: Connection) -> None:
     """Create the tables if there are none; refuse those of another format."""
-    if write:
+    names = inspect(connection).get_table_names()
+    if not names:  # also of a reader: a process was killed while it made the tables
         _make_tables(connection)
-    elif not inspect(connection).has_table(tables.about.name):
+    elif tables.about.name not in names:
         raise CorruptArtifact(where(home), "holds no catalog", fix=_REBUILD)
     number = connection.execute(select(tables.about.c.format)).scalar()
     if number == tables.FORMAT:

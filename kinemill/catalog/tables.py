@@ -23,7 +23,7 @@ from sqlalchemy import (
     text,
 )
 
-FORMAT = 5  # of the tables; no program uses a catalog of another format
+FORMAT = 6  # of the tables; no program uses a catalog of another format
 
 metadata = MetaData()
 
@@ -179,6 +179,15 @@ sketched = Table(  # recordings that were ever added to the index
     metadata,
     Column("task", String, primary_key=True),
     Column("hash", String(64), primary_key=True),
+    sqlite_with_rowid=False,
+)
+
+renewals = Table(  # memberships that were written again
+    "renewals",
+    metadata,
+    Column("task", String, primary_key=True),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("hash", String(64), nullable=False),
     sqlite_with_rowid=False,
 )
 

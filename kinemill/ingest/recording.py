@@ -5,8 +5,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kinemill.catalog.renewals import note_renewals
 from kinemill.ingest.edited_log import edits_of
-from kinemill.ingest.membership import Member, Moved, keep_raw, stage_entry
+from kinemill.ingest.membership import Member, Moved, is_member, keep_raw, stage_entry
 from kinemill.ingest.metadata import describe
 from kinemill.ingest.recordings import STAGE, read_into, recording_inputs
 from kinemill.parallel import in_groups
@@ -41,6 +42,7 @@ class _Read:
     artifact: Artifact | Staged | None = None
     raw: list[Move] = field(default_factory=list[Move])
     entry: list[Move] = field(default_factory=list[Move])
+    is_renewed: bool = False  # the entry replaces one
 
 
 def _read_aside(job: Job) -> _Read:
@@ -59,13 +61,15 @@ def _read_aside(job: Job) -> _Read:
         inputs = recording_inputs(task, member, edits)
         artifact = stage_artifact(home, STAGE, task.name, inputs, build)
         described = describe(task, member, source)
-        entry = stage_entry(home, task.name, described, anew=described is not member)
+        anew = described is not member
+        is_renewed = anew and is_member(home, task.name, member.hash)
+        entry = stage_entry(home, task.name, described, anew=anew)
     except Moved as error:
         return _Read(member, error.problem)
     except BaseException:
         _discard(moves)
         raise
-    return _Read(member, "", artifact, moves, entry)
+    return _Read(member, "", artifact, moves, entry, is_renewed)
 
 
 def record(
@@ -105,7 +109,11 @@ def _record(
             staged = [one.artifact for one in read if isinstance(one.artifact, Staged)]
             raw = [move for one in read for move in one.raw]
             entries = [move for one in read for move in one.entry if enter]
-            published = iter(publish_staged(group[0][1], staged, raw, entries))
+            renewed = {one.member.hash for one in read if one.is_renewed and enter}
+            task, home, _, _ = group[0]
+            note_renewals(home, task.name, renewed)
+            published = iter(publish_staged(home, staged, raw, entries))
+            note_renewals(home, task.name, renewed)
         finally:
             _discard(move for one in read for move in (*one.raw, *one.entry))
             for one in read:

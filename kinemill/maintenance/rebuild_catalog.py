@@ -8,7 +8,9 @@ from kinemill.errors import BadInput
 from kinemill.ingest.refill import refill
 from kinemill.maintenance.backup_pool import open_backup
 from kinemill.maintenance.restore import ASIDE, copy_file
-from kinemill.store import Json, drop_indexes
+from kinemill.search.segments import Segments
+from kinemill.search.view import FOLDER as VIEW
+from kinemill.store import Json, drop_indexes, index_path
 from kinemill.store.atomic_write import Move, settle
 from kinemill.store.database import VARIABLE, database
 from kinemill.store.disk_space import convert_disk_errors
@@ -50,6 +52,8 @@ def rebuild_catalog(home: Home, source: Path | None = None, at: str | None = Non
         else:
             for name in names:
                 drop_indexes(home, name)
+    for name in names:  # numbers of renewals begin anew, and a view remembers the last one
+        Segments(index_path(home, name, VIEW)).discard()
     tasks = {name: _refill(home, name) for name in names}
     return {
         "home": str(home.root),

@@ -1,12 +1,11 @@
 """Which recordings changed since the view was last written, and what is known about each.
 
 A position names the state of a task: the sets of its recordings and results in the catalog, its
-decisions, and the folder of its memberships. A view remembers its position, and the catalog knows
-what changed between two sets, so that only changed recordings are read again.
+decisions, and the memberships that were written again. A view remembers its position, and the
+catalog knows what changed between two sets, so that only changed recordings are read again.
 """
 
-import os
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -17,9 +16,10 @@ from kinemill import catalog
 from kinemill.catalog import CatalogEntry, RecordingSet
 from kinemill.catalog.evaluations import Evaluation, EvaluationSet
 from kinemill.catalog.history import changed_between
+from kinemill.catalog.renewals import last_renewal, renewed_since
 from kinemill.catalog.tables import evaluated, recordings
 from kinemill.ingest.decisions import DECISIONS, Decision
-from kinemill.ingest.membership import Member, find_member
+from kinemill.ingest.membership import Member, find_member, is_member
 from kinemill.ingest.recordings import reading_rules
 from kinemill.store import digest
 from kinemill.store.home import Home
@@ -38,7 +38,6 @@ class Source:
 
     Attributes:
         member: name, size and stored metadata.
-        stamp: changes when the membership is written again.
         entry: entry of the catalog; None if the recording was not read under the present rules.
         evaluated: result of the checks; None if it was not validated under the present rules.
         details: the rest of the result.
@@ -46,7 +45,6 @@ class Source:
     """
 
     member: Member
-    stamp: int
     entry: CatalogEntry | None
     evaluated: Evaluation | None
     details: Details | None
@@ -61,12 +59,14 @@ class Position:
         recordings: digest of the set of recordings; None without one under the same rules.
         episodes: digest of the set of results; None without one.
         decisions: number of decisions.
-        members: time of the last change of the folder of memberships, ns.
+        renewals: number of the last membership that was written again.
+        members: without `recordings`, the time of the last change of the folder of memberships, ns.
     """
 
     recordings: str | None = None
     episodes: str | None = None
     decisions: int = 0
+    renewals: int = 0
     members: int = 0
 
 
@@ -86,13 +86,17 @@ def current_position(task: Task, home: Home, state: Position) -> Position:
     """
     head = catalog.read_head(home, task.name)
     current = head is not None and head.by.rules == digest(reading_rules(task))
-    members = _folder(home, task)
     return Position(
         head.set if head and current else None,
         results_set(task, home) or state.episodes,
         sum(1 for _ in (home.store / "decisions" / task.name).glob("*.json")),
-        members.stat().st_mtime_ns if members.is_dir() else 0,
+        last_renewal(home, task.name),
+        0 if current else _changed_at(_folder(home, task)),
     )
+
+
+def _changed_at(folder: Path) -> int:
+    return folder.stat().st_mtime_ns if folder.is_dir() else 0
 
 
 def _folder(home: Home, task: Task) -> Path:
@@ -111,7 +115,7 @@ class Changes:
         home: where its recordings are stored.
         position: state of the task.
         state: position of the view.
-        stamps: stamp of each row of the view, by content hash.
+        keys: returns the content hashes of the rows of the view.
 
     Raises:
         CorruptArtifact: A published snapshot is damaged.
@@ -123,20 +127,31 @@ class Changes:
         home: Home,
         position: Position,
         state: Position,
-        stamps: Mapping[str, int],
+        keys: Callable[[], Set[str]],
     ) -> None:
         self._task, self._home = task, home
-        same = position.members == state.members
-        self._stamps = stamps if same else _scan_members(_folder(home, task))
         self._decisions = DECISIONS.read(home, task.name)
         self._set = self._open(recordings, position.recordings, RecordingSet)
         self._results = self._open(evaluated, position.episodes, EvaluationSet)
-        changed = {hash_ for hash_, stamp in self._stamps.items() if stamps.get(hash_) != stamp}
-        changed |= self._changed(recordings, state.recordings, position.recordings)
-        changed |= self._changed(evaluated, state.episodes, position.episodes)
-        changed |= {item.recording for item in self._decisions[state.decisions :]}
-        self.changed = sorted(changed & self._stamps.keys())
-        self.removed = stamps.keys() - self._stamps.keys()
+        touched = self._touched(position, state)
+        if touched is None:
+            present = {path.stem for path in _folder(home, task).glob("*.json")}
+            self.changed, self.removed = sorted(present), keys() - present
+        else:
+            present = {one for one in touched if is_member(home, task.name, one)}
+            self.changed, self.removed = sorted(present), touched - present
+
+    def _touched(self, position: Position, state: Position) -> Set[str] | None:
+        """Return the recordings that the difference is about; None if the catalog cannot tell."""
+        if state.recordings is None or position.recordings is None:
+            return None
+        entries = self._changed(recordings, state.recordings, position.recordings)
+        results = self._changed(evaluated, state.episodes, position.episodes)
+        if entries is None or results is None:
+            return None
+        decided = {item.recording for item in self._decisions[state.decisions :]}
+        renewed = renewed_since(self._home, self._task.name, state.renewals)
+        return entries | results | decided | renewed
 
     def _open(self, table: Table, set_: str | None, of: Callable[[Home, str, int], T]) -> T | None:
         """Return a set of the catalog; None if it does not have it."""
@@ -146,13 +161,13 @@ class Changes:
     def _change(self, table: Table, set_: str | None) -> int | None:
         return catalog.change_of(self._home, self._task.name, set_, table) if set_ else None
 
-    def _changed(self, table: Table, earlier: str | None, now: str | None) -> Set[str]:
-        """Return the recordings whose rows differ between two sets, or all of them."""
+    def _changed(self, table: Table, earlier: str | None, now: str | None) -> Set[str] | None:
+        """Return the recordings whose rows differ between two sets; None if it is not known."""
         if earlier == now:
             return frozenset()
         first, last = self._change(table, earlier), self._change(table, now)
         if first is None or last is None:
-            return self._stamps.keys()
+            return None
         return changed_between(self._home, self._task.name, table, first, last)
 
     def sources(self) -> Iterator[Source]:
@@ -171,22 +186,9 @@ class Changes:
                 if row is None or entry is None or not _is_of(row, entry):
                     row, document = None, ""
                 details = Details.parse(document, self._home) if row else None
-                stamp, decision = self._stamps[hash_], current.get(hash_)
-                yield Source(member, stamp, entry, row, details, decision)
+                yield Source(member, entry, row, details, current.get(hash_))
 
 
 def _is_of(row: Evaluation, entry: CatalogEntry) -> bool:
     """Return whether a result is that of an entry of the catalog."""
     return row.read == entry.ref.digest and row.released == entry.released
-
-
-def _scan_members(folder: Path) -> dict[str, int]:
-    """Return a stamp of each membership by content hash: an entry may be written again."""
-    if not folder.is_dir():
-        return {}
-    with os.scandir(folder) as listed:
-        return {
-            entry.name.removesuffix(".json"): entry.stat().st_mtime_ns
-            for entry in listed
-            if entry.name.endswith(".json") and not entry.name.startswith(".")
-        }

@@ -17,7 +17,7 @@ from kinemill.store import canonical
 from kinemill.store.home import Home
 from kinemill.task import Task
 
-STAMP, CONTENT = "_stamp", "_content"  # of the membership, and a digest of the row
+CONTENT = "_content"  # a digest of the row
 OTHERS = "_others"  # metadata beyond the most frequent keys
 MOST_KEYS = 256  # keys of the metadata that have a column of their own in a segment
 
@@ -40,11 +40,10 @@ Value = str | int | float | datetime | list[str] | None
 
 @dataclass(frozen=True)
 class Row:
-    """One recording: its columns, its metadata, and the stamp of its membership."""
+    """One recording: its columns and its metadata."""
 
     values: dict[str, Value]
     metadata: dict[str, str]
-    stamp: int
 
     @property
     def content(self) -> int:
@@ -61,7 +60,7 @@ def statistic_columns(task: Task) -> list[str]:
 def schema(task: Task) -> dict[str, pl.DataType | type[pl.DataType]]:
     """Return the columns that every segment has, without metadata."""
     statistics = dict.fromkeys(statistic_columns(task), pl.Float64)
-    return {**_PROPERTIES, **statistics, STAMP: pl.Int64, CONTENT: pl.Int64}
+    return {**_PROPERTIES, **statistics, CONTENT: pl.Int64}
 
 
 def row_of(task: Task, home: Home, source: Source) -> Row:
@@ -83,7 +82,7 @@ def row_of(task: Task, home: Home, source: Source) -> Row:
         "found": _checks_with_findings(source, summary),
         **(_numbers(task, summary) if summary else {}),
     }
-    return Row(values, metadata(task, member.name, member.meta), source.stamp)
+    return Row(values, metadata(task, member.name, member.meta))
 
 
 def _status(source: Source) -> str:
@@ -132,12 +131,9 @@ def frame_of(task: Task, rows: Iterable[Row]) -> pl.DataFrame:
     columns = [
         pl.Series(name, [row.values.get(name) for row in listed], dtype, strict=False)
         for name, dtype in own.items()
-        if name not in {STAMP, CONTENT}
+        if name != CONTENT
     ]
-    columns += [
-        pl.Series(STAMP, [row.stamp for row in listed], pl.Int64),
-        pl.Series(CONTENT, [row.content for row in listed], pl.Int64),
-    ]
+    columns.append(pl.Series(CONTENT, [row.content for row in listed], pl.Int64))
     columns += [
         pl.Series(f"{META}{key}", [row.metadata.get(key) for row in listed], pl.String)
         for key in keys

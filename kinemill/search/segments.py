@@ -21,7 +21,7 @@ from kinemill.store import aside_of, publish_document, read_document
 from kinemill.store.atomic_write import Move, settle
 from kinemill.store.fault_injection import fault_point
 
-FORMAT = 2
+FORMAT = 3
 POINTER = "view.json"
 _SUFFIX = ".arrow"
 _RATIO = 4  # a segment with at least this many times the rows of the next is not merged with it
@@ -74,6 +74,10 @@ class Segments:
         whole = all((self.folder / name).is_file() for name in _files(pointer))
         usable = pointer.format == FORMAT and pointer.rules == rules
         return pointer if whole and usable else None
+
+    def discard(self) -> None:
+        """Let the next search build the view anew."""
+        (self.folder / POINTER).unlink(missing_ok=True)
 
     def scan(
         self, segments: Iterable[Segment], columns: Collection[str] | None = None

@@ -9,14 +9,14 @@ import polars as pl
 from kinemill.query.checks import META
 from kinemill.search import changes
 from kinemill.search.changes import Changes, Position
-from kinemill.search.rows import CONTENT, OTHERS, STAMP, frame_of, row_of, schema
+from kinemill.search.rows import CONTENT, OTHERS, frame_of, row_of, schema
 from kinemill.search.segments import FORMAT, KEY, Pointer, Segments
 from kinemill.store import digest, index_path
 from kinemill.store.home import Home
 from kinemill.store.locks import lock
 from kinemill.task import Task
 
-VERSION = 1  # of the columns; another one rebuilds the view
+VERSION = 2  # of the columns; another one rebuilds the view
 FOLDER = "search"
 _BATCH = 2_000  # rows that are built together
 
@@ -117,14 +117,13 @@ def _position(task: Task, home: Home, pointer: Pointer) -> changes.Position:
 def _update(view: View, home: Home, position: changes.Position) -> View:
     """Publish the rows that changed since the view was written."""
     task, pointer = view.task, view.pointer
-    columns = [KEY, STAMP, CONTENT]
+    columns = [KEY, CONTENT]
     rows = view.segments.scan(pointer.segments, columns)
-    empty = pl.LazyFrame(schema={KEY: pl.String, STAMP: pl.Int64, CONTENT: pl.Int64})
-    frame = pl.concat([empty, *(one.select(columns) for one in rows)]).collect()
-    stamps = dict(zip(frame[KEY], frame[STAMP], strict=True))
-    change = Changes(task, home, position, pointer.position, stamps)
-    changed = frame.filter(pl.col(KEY).is_in(change.changed))
-    contents = {hash_: (stamp, content) for hash_, stamp, content in changed.iter_rows()}
+    empty = pl.LazyFrame(schema={KEY: pl.String, CONTENT: pl.Int64})
+    frame = pl.concat([empty, *(one.select(columns) for one in rows)])
+    change = Changes(task, home, position, pointer.position, lambda: {*frame.collect()[KEY]})
+    changed = frame.filter(pl.col(KEY).is_in(change.changed)).collect()
+    contents = dict(changed.iter_rows())
     published = view.segments.update(
         Pointer(FORMAT, pointer.rules, position, pointer.segments),
         _batches(task, home, change, contents),
@@ -134,10 +133,10 @@ def _update(view: View, home: Home, position: changes.Position) -> View:
 
 
 def _batches(
-    task: Task, home: Home, change: Changes, contents: dict[str, tuple[int, int]]
+    task: Task, home: Home, change: Changes, contents: dict[str, int]
 ) -> Iterator[pl.DataFrame]:
     """Yield tables of the rows that differ from those of the view."""
     rows = (row_of(task, home, source) for source in change.sources())
-    new = (row for row in rows if contents.get(str(row.values[KEY])) != (row.stamp, row.content))
+    new = (row for row in rows if contents.get(str(row.values[KEY])) != row.content)
     while batch := [*islice(new, _BATCH)]:
         yield frame_of(task, batch)

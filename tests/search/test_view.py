@@ -92,6 +92,20 @@ def test_a_changed_recording_replaces_its_row(task, home, logs, update):
     assert (values, len(open_view(task, home))) == (["a.csv"], 2)
 
 
+def test_an_update_lists_no_memberships(task, home, logs, update, monkeypatch):
+    logs("a.csv", 1)
+    update(task, logs("b.csv", 2))
+
+    def folder(*_):
+        pytest.fail("a folder with a file for each recording is listed")
+
+    monkeypatch.setattr("kinemill.search.changes._folder", folder)
+    logs("a.csv", 1, robot="r7")
+    update(task, logs("c.csv", 3))
+    assert status(task, home) == dict.fromkeys(["a.csv", "b.csv", "c.csv"], "accepted")
+    assert search(task, home, "robot = 'r7'").total == 1
+
+
 def test_a_forgotten_recording_is_gone_and_the_others_keep_their_status(task, home, logs, update):
     logs("a.csv", 1)
     update(task, logs("b.csv", 2))
