@@ -117,9 +117,7 @@ class DuplicateIndex:
         for some in batches(items, BATCH):
             courses = self._courses([one.sketch for one in some])
             all_keys = hashed(courses)
-            added = self._insert(some, [one.own for one in all_keys])
-            for number, item, own in zip(added, some, courses, strict=True):
-                self._cache[number] = _Unit(item.unit, item.recording, own)
+            added = self._insert(some, courses, [one.own for one in all_keys])
             for number, item, own, its_keys in zip(added, some, courses, all_keys, strict=True):
                 if matches := self._find_duplicates(number, own, its_keys):
                     duplicates[item.unit] = matches
@@ -130,7 +128,18 @@ class DuplicateIndex:
         seconds, begins = [one.seconds for one in sketches], [one.begins for one in sketches]
         return courses_of(seconds, [numbers(one) for one in sketches], begins, self._task)
 
-    def _insert(self, items: Sequence[Sketched], own_keys: Sequence[Sequence[int]]) -> list[int]:
+    def insert(self, items: Iterable[Sketched]) -> None:
+        """Add units without a search for those that they are duplicates of."""
+        for some in batches(items, BATCH):
+            courses = self._courses([one.sketch for one in some])
+            self._insert(some, courses, keys(courses))
+
+    def _insert(
+        self,
+        items: Sequence[Sketched],
+        courses: Sequence[Course],
+        own_keys: Sequence[Sequence[int]],
+    ) -> list[int]:
         existing = self._table.numbers_of(one.unit for one in items)
         self._delete(existing.values())
         rows = [
@@ -144,7 +153,10 @@ class DuplicateIndex:
             )
             for one in items
         ]
-        return self._table.insert(rows, own_keys, existing)
+        added = self._table.insert(rows, own_keys, existing)
+        for number, item, own in zip(added, items, courses, strict=True):
+            self._cache[number] = _Unit(item.unit, item.recording, own)
+        return added
 
     def _find_duplicates(self, number: int, own: Course, its_keys: Keys) -> list[Duplicate]:
         near = self._candidates(number, its_keys.probes)
