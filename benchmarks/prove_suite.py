@@ -4,13 +4,15 @@ For each task and seed: `kinemill run gym:dm_control/TASK-v0` in a separate home
 `prove/suite/` of KINEMILL_HOME. SAC trains for 100,000 steps of the environment (50,000 actions,
 each held for two steps, and 45,000 updates). Verification runs the exported ONNX file for 100
 episodes from unseen starts. Finished results are kept. `--row NAME` proves one task, `--seeds N`
-other than 3 seeds. Needs the extra `dm-control`.
+other than 3 seeds. `--sb3` trains with the tuned settings of stable-baselines3 (`_suite_peer`).
+Needs the extra `dm-control`.
 """
 
 import argparse
 import json
 import resource
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -24,6 +26,7 @@ from kinemill.store import publish_json
 from kinemill.store.home import Home
 
 STEPS, REPEAT, EPISODES = 100_000, 2, 100
+PEER = ", SAC of stable-baselines3"  # behind the name of a task
 TARGETS = {  # issue 27; None: reported
     "cartpole-swingup": 839,
     "pendulum-swingup": 724,
@@ -70,19 +73,27 @@ def one_seed(name: str, seed: int) -> dict[str, Any]:
 
 
 def _proved(name: str, seed: int, home: Path) -> dict[str, Any]:
+    """Train, evaluate, and measure the time; the pipeline also exports and registers."""
+    began, cpu = time.perf_counter(), _children_cpu()
+    is_peer = name.endswith(PEER)
+    result = _peer(name.removesuffix(PEER), seed) if is_peer else _pipeline(name, seed, home)
+    return {**result, "wall": time.perf_counter() - began, "cpu": _children_cpu() - cpu}
+
+
+def _pipeline(name: str, seed: int, home: Path) -> dict[str, Any]:
     """Train, export, verify and register one policy."""
     address = f"gym:dm_control/{name}-v0"
     changed = {**SETTINGS, "learn.seed": seed, "dt": REPEAT * _time_step(name)}
     changed["environment.wrappers"] = [*SETTINGS["environment.wrappers"], *ANGLES.get(name, [])]
     words = [f"{key}={json.dumps(value)}" for key, value in changed.items()]
-    began, cpu = time.perf_counter(), _children_cpu()
     done = kinemill(home, "run", address, *(word for one in words for word in ("--set", one)))
-    return {
-        "return": done["metrics"]["return"]["model"],
-        "alias": done["alias"],
-        "wall": time.perf_counter() - began,
-        "cpu": _children_cpu() - cpu,
-    }
+    return {"return": done["metrics"]["return"]["model"], "alias": done["alias"]}
+
+
+def _peer(name: str, seed: int) -> dict[str, Any]:
+    """Train and evaluate with stable-baselines3 alone."""
+    command = [sys.executable, "-m", "benchmarks._suite_peer", name, str(seed)]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
 
 
 def _time_step(name: str) -> float:
@@ -107,7 +118,7 @@ def finished(name: str, seeds: Sequence[int]) -> list[int]:
 def table_row(name: str, seeds: Sequence[int]) -> str:
     """Return the line of a task in docs/results.md, from the seeds that ran."""
     results = [one_seed(name, seed) for seed in seeds]
-    target = TARGETS[name] or "none"
+    target = TARGETS.get(name) or "none"
     if not results:
         return f"| {name} | {target} | not run | | | | |"
     returns = [one["return"] for one in results]
@@ -123,13 +134,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--row", choices=list(TARGETS), action="append")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--sb3", action="store_true", help="train with stable-baselines3 alone")
     options = parser.parse_args()
     seeds = range(1, 1 + options.seeds)
-    for name in options.row or TARGETS:
+    for name in [f"{one}{PEER * options.sb3}" for one in options.row or TARGETS]:
         for seed in seeds:
             sys.stdout.write(f"{name}, seed {seed}: {json.dumps(one_seed(name, seed))}\n")
             sys.stdout.flush()
-    lines = [table_row(name, finished(name, range(1, 100))) for name in TARGETS]
+    peers = [name for one in TARGETS if finished(name := f"{one}{PEER}", range(1, 100))]
+    lines = [table_row(name, finished(name, range(1, 100))) for name in [*TARGETS, *peers]]
     head = "| task | target | mean return | return of each seed | seeds | wall, s | CPU, s |"
     replace_section("suite", "\n".join([head, "|---|---|---|---|---|---|---|", *lines, ""]))
 
