@@ -5,6 +5,7 @@ filtered) become one channel. Plans and constant columns are omitted and named i
 velocity is the derivative of a position if its integral follows the position in most of the data.
 """
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -113,9 +114,23 @@ def _angles(columns: list[Column]) -> list[Column]:
         for column in columns
         if {"tau", "torque"} & set(column.guess.family.split())
     }
-    return [
+    every = [
         column if column.kind == "quaternion" else _angle(column, torques) for column in columns
     ]
+    degrees = {_vector_of(one) for one in every if one.log_unit == "deg" and not one.guess.unit}
+    return [_in_degrees(one) if _vector_of(one) in degrees else one for one in every]
+
+
+def _vector_of(column: Column) -> str:
+    """Return the name without its last part: `attitude.yaw` is of `attitude`."""
+    return re.sub(r"[^._/]*\Z", "", column.full_name)
+
+
+def _in_degrees(column: Column) -> Column:
+    """Return an angle in degrees, because another angle of its vector is."""
+    if column.kind != "angle" or column.log_unit or column.guess.unit:
+        return column
+    return replace(column, log_unit="deg", notes=["guessed deg: an angle beside it is"])
 
 
 def _angle(column: Column, torques: set[str]) -> Column:

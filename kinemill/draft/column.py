@@ -10,7 +10,7 @@ import numpy as np
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.columns import Samples, usual_step
 from kinemill.ingest.header_units import without_unit
-from kinemill.ingest.name_heuristics import Guess
+from kinemill.ingest.name_heuristics import Guess, plain_letters
 from kinemill.task.units import factor
 
 PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")  # names that YAML reads as text
@@ -52,6 +52,8 @@ class Column:
     @property
     def reasons(self) -> list[str]:
         """The draft's conclusion and its evidence."""
+        if self.kind == "quaternion":
+            return ["part of a quaternion", *self.comments]
         if self.guess.what == "unknown":
             return ["a column that changes", *self.comments]
         if self.guess.what == "action" and self.role == "state":
@@ -128,5 +130,5 @@ def _base(column: Column, front: str) -> str:
 
 def identifier(name: str) -> str:
     """Replace characters that identifiers cannot contain by `_`."""
-    name = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_").lower()
+    name = re.sub(r"\W+", "_", plain_letters(name), flags=re.ASCII).strip("_").lower()
     return name if PLAIN.match(name) and name not in YAML_WORDS else f"channel_{name}"

@@ -42,6 +42,22 @@ def _spell(codes: Floats) -> bool:
     return bool(most >= LETTERS)
 
 
+def rotation_elements(table: Table) -> set[str]:
+    """Return the elements of unit length vectors of four, also the constant ones of a planar robot.
+
+    The four follow each other, and at least two of them change.
+    """
+    names, elements = list(table.values), set[str]()
+    for start in range(len(names) - ELEMENTS + 1):
+        four = names[start : start + ELEMENTS]
+        values = [table.values[name][1] for name in four]
+        if not (_differ_in_axis(four) and _has_unit_length(values)):
+            continue
+        if sum(len(np.unique(one[np.isfinite(one)])) > 1 for one in values) > 1:
+            elements |= {*four}
+    return elements
+
+
 def find_quaternions(columns: list[Column]) -> list[Column]:
     """Recognize four consecutive channels of one vector whose length is always 1."""
     result, start = list(columns), 0
@@ -58,8 +74,12 @@ def find_quaternions(columns: list[Column]) -> list[Column]:
 
 
 def _one_vector(four: list[Column]) -> bool:
+    return _differ_in_axis([column.full_name for column in four])
+
+
+def _differ_in_axis(names: list[str]) -> bool:
     """Return whether names differ in their last word only, which is an index or an axis."""
-    parts = [split_words(column.full_name) for column in four]
+    parts = [split_words(name) for name in names]
     if len({tuple(part[:-1]) for part in parts}) != 1 or not all(parts):
         return False
     last = [part[-1] for part in parts]
@@ -70,12 +90,17 @@ def _is_unit(four: list[Column]) -> bool:
     for log, (_, first) in four[0].samples.items():
         others = [column.samples.get(log) for column in four[1:]]
         values = [first, *(item[1] for item in others if item)]
-        if len({len(value) for value in values}) != 1 or len(values) != ELEMENTS:
-            return False
-        length = np.sqrt(np.sum(np.square(values), axis=0))
-        if not np.all(np.abs(length[np.isfinite(length)] - 1.0) <= LENGTH_OFF):
+        if len(values) != ELEMENTS or not _has_unit_length(values):
             return False
     return True
+
+
+def _has_unit_length(values: list[Floats]) -> bool:
+    """Return whether vectors of four elements (n,) have the length 1 in every finite row."""
+    if len({len(value) for value in values}) != 1:
+        return False
+    length = np.sqrt(np.sum(np.square(values), axis=0))
+    return bool(np.all(np.abs(length[np.isfinite(length)] - 1.0) <= LENGTH_OFF))
 
 
 def name_targets(columns: list[Column]) -> list[Column]:

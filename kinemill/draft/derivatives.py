@@ -19,8 +19,14 @@ from kinemill.draft.velocity_fit import (
     usual_step_of,
 )
 from kinemill.ingest.clock import Floats
-from kinemill.ingest.name_heuristics import POSITION, STRAIGHT, VELOCITY, split_words
-from kinemill.task.units import factor
+from kinemill.ingest.name_heuristics import (
+    ANGULAR,
+    POSITION,
+    STRAIGHT,
+    VELOCITY,
+    split_words,
+)
+from kinemill.task.units import factor, is_derivative
 
 MAJORITY = 0.5  # least share of the windows with motion that agree with the line
 SURE = 0.9  # the same, where neither a name nor a unit suggests the relation
@@ -126,7 +132,7 @@ def _relation(velocity: Column, position: Column, least: float) -> Iterator[Rela
     """Yield how the velocity follows the position, if it does in enough windows."""
     logs = [log for log in velocity.samples if log in position.samples]
     named = velocity.guess.what == "velocity"
-    if named and position.guess.turning and STRAIGHT & set(split_words(velocity.full_name)):
+    if named and position.guess.turning and _is_straight(velocity):
         return
     logs = logs if named else logs[:MOST_LOGS]  # any two columns may be such a pair
     shared = [
@@ -141,12 +147,20 @@ def _relation(velocity: Column, position: Column, least: float) -> Iterator[Rela
     ratio, share = fit
     if share < least:
         return
+    if _contradict(velocity, position):
+        return
     units, unit_factor = _units_of(velocity, position, ratio)
     if not named and (units is not None or not _is_close(ratio, 1.0, SAME)):
         return
     if unit_factor:
         sign = -1.0 if ratio < 0.0 else 1.0
         yield Relation(position.guess.name, units, sign, share, late)
+
+
+def _is_straight(velocity: Column) -> bool:
+    """Return whether a velocity is that of a straight motion by name; `gyro_z` is not."""
+    words = set(split_words(velocity.full_name))
+    return bool(words & STRAIGHT) and not words & ANGULAR
 
 
 def _shifted(
@@ -158,6 +172,12 @@ def _shifted(
         return fit, 0.0
     other = fit_line([integrals_of(*pair, round(late / usual_step_of(pair[0]))) for pair in shared])
     return (other, late) if other and other[1] > fit[1] else (fit, 0.0)
+
+
+def _contradict(velocity: Column, position: Column) -> bool:
+    """Return whether a column states a unit, such as percent, that no velocity of it has."""
+    own, of = velocity.guess.unit, position.guess.unit
+    return bool(own and of) and not is_derivative(own or "1", of or "1")
 
 
 def _units_of(
@@ -248,8 +268,8 @@ def _notes(
 
 def _unrelated(column: Column, columns: list[Column]) -> Column:
     positions = [item for item in columns if item.guess.what in {"position", "unknown"}]
-    straight = bool(STRAIGHT & set(split_words(column.full_name)))
-    turning = not straight and any(
+    turning = bool(ANGULAR & set(split_words(column.full_name)))
+    turning |= not _is_straight(column) and any(
         item.kind == "angle" and item.guess.index == column.guess.index for item in positions
     )
     note = ["follows no position in the data"]

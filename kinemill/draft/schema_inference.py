@@ -17,6 +17,7 @@ from kinemill.errors import BadInput, BadLog
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.columns import (
     SLOW,
+    SLOW_COMMANDS,
     Samples,
     Table,
     attributes_by_column,
@@ -28,12 +29,11 @@ from kinemill.ingest.columns import (
 )
 from kinemill.ingest.file_stat import is_file
 from kinemill.ingest.name_heuristics import ASIDE, Guess, guess, is_stamp, split_words
-from kinemill.ingest.raw import TIME, Header, RawLog, Reader, Unreadable
+from kinemill.ingest.raw import TIME, Header, RawLog, Reader, Unreadable, nanoseconds_of
 from kinemill.task import READERS, Channel, Task
 
 HEAD = 4096  # bytes by which a format is recognized
 ROUNDS = 20  # readings of a log, each without the columns that the previous one refused
-SLOW_COMMANDS = 20.0  # the same for commands, which are held, if no fast topic has any
 COVERED = 0.8  # of the log's duration that a topic must span
 _STAMPS = {"timestamp", "stamp", "sec", "secs", "nsec", "nanosec", "nsecs"}
 
@@ -117,6 +117,9 @@ def _everything(reader: Reader, path: Path, listed: list[str], rate: float | Non
     except Unreadable as error:
         if any(item["channel"] for item in error.reasons):
             raise
+        if split := [name for name in listed if nanoseconds_of(name, listed)]:
+            result = _readable(reader, path, names, _Clock(split[:1], None))
+            return replace(result, refused=aside | result.refused)
         result = _readable(reader, path, listed, _Clock([], 1.0))
         return replace(result, searched=True)
     return replace(result, refused=aside | result.refused)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from kinemill.draft.column import Column
-from kinemill.draft.column_relations import letter_columns
+from kinemill.draft.column_relations import letter_columns, rotation_elements
 from kinemill.draft.optional_columns import GAIN, error_reduction
 from kinemill.ingest.columns import Table
 from kinemill.ingest.header_units import bracketed_unit, known_unit, signed_unit
@@ -60,7 +60,8 @@ def _constant_columns(tables: list[Table]) -> set[str]:
             finite = column[np.isfinite(column)]
             ends = (finite.min(), finite.max()) if len(finite) else ()
             values.setdefault(name, set()).update(map(float, ends))
-    return {name for name, different in values.items() if len(different) == 1}
+    constant = {name for name, different in values.items() if len(different) == 1}
+    return constant.difference(*(rotation_elements(table) for table in tables))
 
 
 def with_common_columns(
@@ -120,6 +121,7 @@ def join_columns(
         left_out |= table.left_out | others
         for family, name_guess in selected.items():
             families.setdefault(family, []).append((table, name_guess))
+    rotations = set[str]().union(*(rotation_elements(table) for table, _ in used))
     columns: list[Column] = []
     for family in sorted(families, key=list(families).index):
         readings = families[family]
@@ -130,11 +132,12 @@ def join_columns(
             left_out |= dict.fromkeys(column.names, f"{column.missing:.1%} of it is missing")
         elif len(readings) < len(used):
             left_out |= dict.fromkeys(column.names, f"in {len(readings)} of {len(used)} logs")
-        elif np.ptp(column.values) == 0.0 if len(column.values) else True:
+        elif not (len(column.values) and (np.ptp(column.values) or column.names[0] in rotations)):
             left_out |= dict.fromkeys(column.names, "never changes")
         else:
             columns.append(column)
     selected = {name for column in columns for name in column.names}
+    selected |= {split_index(name)[0] for name in selected}  # a vector of which some is a channel
     return columns, {name: why for name, why in left_out.items() if name not in selected}
 
 

@@ -13,15 +13,22 @@ import polars as pl
 
 from kinemill.errors import BadLog
 from kinemill.ingest.clock import Floats
-from kinemill.ingest.name_heuristics import is_stamp, split_words
+from kinemill.ingest.name_heuristics import guess, is_stamp, split_words
 from kinemill.ingest.own_clocks import is_slower
-from kinemill.ingest.raw import TICKS, ColumnAttributes, split_index, unique_names
-from kinemill.ingest.readers._csv_layout import find_separator, header_names, is_marked
+from kinemill.ingest.raw import (
+    TICKS,
+    ColumnAttributes,
+    nanoseconds_of,
+    split_index,
+    unique_names,
+)
+from kinemill.ingest.readers._csv_layout import decode, find_separator, header_names, is_marked
 from kinemill.ingest.text_values import is_date, parse_dates, spell_booleans
 
 HEAD = 1 << 18  # bytes of a text table that hold its header
 MOST = 1_000_000  # rows read
 SLOW = 4.0  # times the step of the fastest column; slower ones leave few rows in common
+SLOW_COMMANDS = 20.0  # the same for commands, which are held, if no fast column has any
 
 Samples = tuple[Floats, Floats]  # (n,) s since the first timestamp, (n,) in the log's unit
 
@@ -84,8 +91,13 @@ def split_clocks(table: Table) -> Table:
     }
     if not slower:
         return table
-    values, slowest = {**table.values, **slower}, SLOW * table.step
-    far = {name for name, (seconds, _) in slower.items() if usual_step(seconds) > slowest}
+    values = {**table.values, **slower}
+    steps = {name: usual_step(seconds) for name, (seconds, _) in values.items()}
+    slowest, slowest_command = SLOW * min(steps.values()), SLOW_COMMANDS * min(steps.values())
+    far = {name for name, step in steps.items() if step > slowest}
+    commands = {name for name in values if guess(name).role == "action"}
+    if commands <= far:  # commands are held
+        far -= {name for name in commands if steps[name] <= slowest_command}
     return replace(
         table,
         values={name: one for name, one in values.items() if name not in far},
@@ -112,11 +124,24 @@ def read_text(path: Path, rate: float | None = None) -> Table:
     columns = {name: _numbers(frame[name]) for name in frame.columns if name != dates}
     numbers = {name: values for name, values in columns.items() if values is not None}
     left_out = {name: "holds no numbers" for name in columns if name not in numbers}
+    split = next((name for name in numbers if nanoseconds_of(name, list(numbers))), None)
+    if split is not None and dates is None and rate is None:
+        return replace(_stamped_by_two(path, split, numbers, left_out), attributes=units)
     if dates is None:
         return replace(table_of(path, numbers, left_out, rate), attributes=units)
     stamps = parse_dates(frame[dates].str.strip_chars())
     seconds = (stamps - stamps.drop_nulls()[0]).cast(pl.Float64).fill_null(np.nan).to_numpy() / 1e9
     return replace(stamped(path, dates, seconds, numbers, left_out, unit="s"), attributes=units)
+
+
+def _stamped_by_two(
+    path: Path, seconds: str, numbers: dict[str, Floats], left_out: dict[str, str]
+) -> Table:
+    """Return columns (n,) on timestamps in two columns: whole seconds, and nanoseconds."""
+    rest = nanoseconds_of(seconds, list(numbers)) or ""
+    since = numbers[seconds] - float(np.nanmin(numbers[seconds]))
+    others = {name: values for name, values in numbers.items() if name not in {seconds, rest}}
+    return stamped(path, seconds, since + 1e-9 * numbers[rest], others, left_out, unit="s")
 
 
 def _without_units(frame: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, ColumnAttributes]]:
@@ -154,10 +179,12 @@ def _text(path: Path) -> pl.DataFrame:
     separator = find_separator(header, row)
     names = [name.strip() for name in header_names(header, separator)]
     marked = is_marked(header, separator)  # then the # would be a name
+    is_utf8 = decode(header + row).encode() == header + row
+    encoding = "utf8-lossy" if is_utf8 else "windows-1252"
     try:
         frame = pl.read_csv(
             path, separator=separator, infer_schema=False, n_rows=MOST, skip_lines=skipped + marked,
-            encoding="utf8-lossy", truncate_ragged_lines=True, glob=False, has_header=not marked,
+            encoding=encoding, truncate_ragged_lines=True, glob=False, has_header=not marked,
         )  # fmt: skip
     except pl.exceptions.PolarsError as error:
         raise BadLog(path, f"holds no table ({str(error).splitlines()[0]})") from error
@@ -262,8 +289,8 @@ def _time_unit(name: str, stamps: Floats) -> str:
     named = next((unit for unit in ("ms", "us", "ns") if unit in split_words(name)), None)
     largest, step = float(np.nanmax(stamps)), float(np.nanmedian(np.diff(stamps)))
     epoch = next((unit for least, unit in _EPOCH if largest >= least), None)
-    # Few robots log slower than every 10 s.
-    relative = "s" if step < 10 else "ms" if step < 1e4 else "us" if step < 1e7 else "ns"
+    # Robots log at 1 Hz to 100 kHz: 1000 ticks are 1 ms, and not 1 s, of most.
+    relative = "s" if step < 10 else "ms" if step < 990 else "us" if step < 9.9e5 else "ns"
     whole = bool(np.all(np.mod(stamps[np.isfinite(stamps)], 1.0) == 0.0))
     if relative == "s" and whole and epoch is None and step >= 2:
         relative = "ms"

@@ -4,13 +4,15 @@ Names are split at separators, capitals and digits: `vel_meas1` gives vel, meas 
 """
 
 import re
+import unicodedata
 from dataclasses import dataclass
 
 _JOINTS = {"joint", "joints", "hip", "knee", "ankle", "shoulder", "elbow", "wrist", "waist"}
 POSITION = {"pos", "position", "positions", "q", "qpos", "angle", "angles", "theta", "th", "phi",
             "psi", "roll", "pitch", "yaw", "x", "y", "z", "height"} | _JOINTS  # fmt: skip
 VELOCITY = {"vel", "velocity", "velocities", "qd", "dq", "qvel", "omega", "thetadot", "dot",
-            "speed", "rate", "gyro", "vx", "vy", "vz", "w", "dtheta", "dphi", "dx"}  # fmt: skip
+            "speed", "rate", "gyro", "twist", "vx", "vy", "vz", "w", "dtheta", "dphi",
+            "dx"}  # fmt: skip
 COMMAND = {"tau", "torque", "torques", "u", "ctrl", "control", "controls", "cmd", "command",
            "action", "actions", "act", "force", "effort", "voltage", "pwm", "duty",
            "throttle", "steering"}  # fmt: skip
@@ -27,6 +29,9 @@ DRIVE = {"motor", "input", "relay", "valve", "pump", "fan", "heater", "compresso
 # Measured quantities, such as the temperature of a motor or the pressure behind a valve.
 MEASURED = {"temp", "temps", "temperature", "temperatures", "celsius", "pressure", "level", "flow",
             "humidity", "rpm"}  # fmt: skip
+ANGULAR = {"angular", "gyro"}  # of a velocity
+POWER = {"battery", "batt", "vbat", "mains", "supply"}  # its voltage is no command
+ROTATION = {"orientation", "quaternion", "quat"}
 STRAIGHT = {"x", "y", "z", "vx", "vy", "vz", "dx", "dy", "dz", "linear"}
 TURNING = {"angle", "angles", "theta", "th", "phi", "psi", "roll", "pitch", "yaw"} | _JOINTS
 _KINDS = [("action", COMMAND), ("velocity", VELOCITY), ("position", POSITION), ("action", DRIVE)]
@@ -64,6 +69,15 @@ UNITS = {
 _FAMILIES = {
     "tau": "N*m", "torque": "N*m", "effort": "N*m", "force": "N", "voltage": "V", "current": "A",
 }  # fmt: skip
+_GERMAN = {
+    "zeit": "time", "zeitstempel": "timestamp", "weg": "position", "winkel": "angle",
+    "geschwindigkeit": "velocity", "drehzahl": "speed", "beschleunigung": "acceleration",
+    "druck": "pressure", "temperatur": "temperature", "durchfluss": "flow", "strom": "current",
+    "spannung": "voltage", "kraft": "force", "drehmoment": "torque", "moment": "torque",
+    "stellgrosse": "command", "ventil": "valve", "pumpe": "pump", "heizung": "heater",
+    "sollwert": "setpoint", "soll": "setpoint", "istwert": "measured", "ist": "measured",
+}  # fmt: skip
+LONG = 5  # letters of a term that ends a compound, such as `Motorstrom`
 _TOKEN = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 
 
@@ -86,8 +100,21 @@ class Guess:
 
 
 def split_words(name: str) -> list[str]:
-    """Split a column's name into lower-case words and numbers."""
-    return [token.lower() for token in _TOKEN.findall(name)]
+    """Split a column's name into lower-case words and numbers; German terms become English."""
+    tokens = (token.lower() for token in _TOKEN.findall(plain_letters(name)))
+    return [_translate(token) for token in tokens]
+
+
+def plain_letters(text: str) -> str:
+    """Return a text without accents: `Öl` is `Ol`."""
+    parts = unicodedata.normalize("NFKD", text.replace("ß", "ss"))
+    return "".join(letter for letter in parts if not unicodedata.combining(letter))
+
+
+def _translate(word: str) -> str:
+    """Return the English word of a German term, or of the last part of a compound."""
+    ends = (term for term in _GERMAN if len(term) >= LONG and word.endswith(term))
+    return _GERMAN.get(word) or _GERMAN.get(max(ends, key=len, default=""), word)
 
 
 def guess(name: str, label: str = "") -> Guess:
@@ -132,6 +159,8 @@ def _what(parts: list[str]) -> str:
         return "acceleration"
     if tokens & SENSOR and tokens & (COMMAND | SENSOR - {"sensor", "external"}):
         return "sensor"
+    if tokens & (POWER | ROTATION):
+        return "position" if tokens & ROTATION else "unknown"
     for what, vocabulary in _KINDS:
         own = vocabulary - _JOINTS - DRIVE if tokens & MEASURED else vocabulary
         if tokens & own:
@@ -148,9 +177,9 @@ def _unit(parts: list[str], what: str) -> str | None:
         return "degC"
     if stated:
         return f"{stated[0]}/s" if what == "velocity" and stated[0] in {"rad", "deg"} else stated[0]
-    if what == "action":
+    if what == "action" or tokens & POWER:
         return next((unit for token, unit in _FAMILIES.items() if token in tokens), None)
-    return "rad/s" if what == "velocity" and tokens & {"angular", "gyro"} else None
+    return None
 
 
 def is_stamp(name: str) -> bool:

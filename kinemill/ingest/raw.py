@@ -23,6 +23,7 @@ from kinemill.store.json_io import valid_text
 from kinemill.task import Source, Task
 
 TIME = "time_s"
+NANOSECONDS = "time_ns"  # of a timestamp in two columns
 MAX_LISTED = 3  # stretches of rows listed in one reason; the rest is counted
 
 Reason = dict[str, str | None]
@@ -218,13 +219,39 @@ TICKS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 class Columns:
     """Positions of the columns of a task in the header of a log.
 
-    `time` is None for a log without timestamps: row k is at k / `rate` s.
+    `time` is None for a log without timestamps: row k is at k / `rate` s. If `nanoseconds` is set,
+    `time` holds whole seconds, and a timestamp is the sum of both (`join_stamps`).
     """
 
     time: int | None
     channels: dict[str, int]
     sources: dict[str, Source]
     rate: float | None = None  # Hz
+    nanoseconds: int | None = None
+
+    @property
+    def stamps(self) -> dict[str, int]:
+        """The columns of the timestamps: none, one or two."""
+        columns = {TIME: self.time, NANOSECONDS: self.nanoseconds}
+        return {name: index for name, index in columns.items() if index is not None}
+
+
+def join_stamps(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return a frame whose seconds and nanoseconds are one Int64 timestamp in ns."""
+    whole = (pl.col(name).cast(pl.Int64, strict=False) for name in (TIME, NANOSECONDS))
+    seconds, rest = whole
+    return frame.with_columns((1_000_000_000 * seconds + rest).alias(TIME)).drop(NANOSECONDS)
+
+
+_SECONDS = re.compile(r"(.*?)(sec|secs)\Z", re.DOTALL)
+
+
+def nanoseconds_of(name: str, names: Sequence[str]) -> str | None:
+    """Return the column of nanoseconds next to one of seconds: `stamp.sec`, `stamp.nanosec`."""
+    match = _SECONDS.match(name)
+    words = ("nanosec", "nanosecs", "nsec", "nsecs") if match else ()
+    others = [f"{match[1]}{word}" for word in words if match]
+    return next((one for one in others if one in names), None)
 
 
 _INDEX = re.compile(r"(.+)\[(\d{1,9})\]\Z", re.DOTALL)
@@ -284,7 +311,9 @@ def match_columns(header: Sequence[str], task: Task, rate: float | None = None) 
             sources[channel] = source.model_copy(update={"unit": source.unit or spec.unit})
     if reasons:
         raise Unreadable(*reasons)
-    return Columns(time, indices, sources, rate if unstamped else None)
+    rest = None if time is None else nanoseconds_of(names[time], names)
+    nanoseconds = names.index(rest) if rest else None
+    return Columns(time, indices, sources, rate if unstamped else None, nanoseconds)
 
 
 def _find(

@@ -162,6 +162,29 @@ def runs(faulty: NDArray[np.bool_]) -> list[tuple[int, int]]:
     return list(zip(edges[::2], edges[1::2], strict=True))
 
 
+SMOOTH = 4.0  # times the change in a row, the least change over a constant stretch
+USUAL = 0.95  # share of the changes in a row that are no jump
+QUANTA = 2.0  # smallest changes that are no jump
+
+
+def ends_smoothly(values: Array, start: int, stop: int, tolerance: float) -> bool:
+    """Return whether smooth values (n,) leave a constant stretch without a jump, or never.
+
+    A signal that was lost jumps to where it would have been. Values are smooth if they change much
+    less in a row than over as many rows as the stretch has; by a few of their smallest changes they
+    do not jump.
+    """
+    change = np.abs(np.diff(values))
+    change = change[change > tolerance]
+    rows = min(stop - start, len(values) // 2)
+    jump = 0.0 if stop == len(values) else abs(values[stop] - values[stop - 1])
+    if jump <= QUANTA * np.min(change, initial=np.inf):
+        return True
+    apart = float(np.nanmedian(np.abs(values[rows:] - values[:-rows])))
+    is_smooth = apart > SMOOTH * float(np.median(change))
+    return is_smooth and bool(jump <= np.quantile(change, USUAL))
+
+
 def steps(values: Array, kind: str) -> Array:
     """Return x[k+1] - x[k] of (n,) as (n-1,); an angle's the short way round, in [-pi, pi] rad."""
     change = np.diff(values)

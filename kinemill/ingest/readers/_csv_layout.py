@@ -51,7 +51,7 @@ class Layout:
 
     def fields(self, line: bytes) -> list[str]:
         """Split one line."""
-        return split(line.decode(errors="replace"), self.separator)
+        return split(decode(line), self.separator)
 
     def first(self, index: int) -> str:
         """Return a field of the first row; an empty one if the row is shorter."""
@@ -70,6 +70,14 @@ class Layout:
 def whole_file(problem: str, expected: str, fix: str) -> Reason:
     """Return a reason about the file as a whole."""
     return reason("format", "file", problem, expected=expected, fix=fix)
+
+
+def decode(line: bytes) -> str:
+    """Return a line as text: in UTF-8, else in Windows-1252, which holds Latin-1."""
+    try:
+        return line.decode()
+    except UnicodeDecodeError:
+        return line.decode("cp1252", errors="replace")
 
 
 def split(line: str, separator: str) -> list[str]:
@@ -120,7 +128,7 @@ def inspect(path: Path) -> Layout:
     separator = find_separator(header, rows[0] if rows else b"")
     names = [name.strip() for name in header_names(header, separator)]
     if has_units := len(rows) > 1 and is_units_row(
-        *(split(one.decode(errors="replace"), separator) for one in rows[:2])
+        *(split(decode(one), separator) for one in rows[:2])
     ):
         start = head.index(b"\n", head.index(rows.pop(0), start)) + 1
     if not rows:
@@ -172,17 +180,17 @@ def _header(lines: list[bytes]) -> tuple[bytes, int]:
 
 def find_separator(header: bytes, row: bytes) -> str:
     """Return the separator: a space only without any other, if it makes as many names as fields."""
-    text = header.decode(errors="replace")
+    text = decode(header)
     separator = max(",;\t", key=text.count)
     width = len(header_names(header, " "))
-    if separator in text or width == 1 or len(row.decode(errors="replace").split(" ")) != width:
+    if separator in text or width == 1 or len(decode(row).split(" ")) != width:
         return separator
     return " "
 
 
 def header_names(header: bytes, separator: str) -> list[str]:
     """Return the fields of a header; numpy.savetxt writes `# time,...`."""
-    return split(header.decode(errors="replace").lstrip(COMMENT).strip(" "), separator)
+    return split(decode(header).lstrip(COMMENT).strip(" "), separator)
 
 
 def is_marked(header: bytes, separator: str) -> bool:
@@ -205,13 +213,13 @@ def _is_row(text: bytes, header: bytes) -> bool:
     """Return whether a line is a row under a header: as many fields, most of them numbers."""
     separator = find_separator(header, text)
     width = len(header_names(header, separator))
-    fields = [field.strip() for field in split(text.decode(errors="replace"), separator)]
+    fields = [field.strip() for field in split(decode(text), separator)]
     numbers = [field for field in fields if _NUMBER.fullmatch(field) or is_date(field)]
     return len(fields) == width > 1 and len(numbers) * 2 > width
 
 
 def _commas(rows: list[bytes], separator: str) -> bool:
     """Return whether numbers have a decimal comma: some do, and none has a point."""
-    fields = [field for row in rows for field in split(row.decode(errors="replace"), separator)]
+    fields = [field for row in rows for field in split(decode(row), separator)]
     points = any("." in field and _NUMBER.fullmatch(field.strip()) for field in fields)
     return not points and any(_WITH_COMMA.fullmatch(field.strip()) for field in fields)

@@ -130,6 +130,9 @@ def expressions_of(
     channels = [one.expression.cast(pl.Float64).alias(name) for name, one in selected.items()]
     if matched.time is None:
         return channels, matched.rate or 1.0
+    if matched.nanoseconds is not None:
+        parts = [header[index].expression.cast(pl.Int64) for index in matched.stamps.values()]
+        return [(1_000_000_000 * parts[0] + parts[1]).alias(TIME), *channels], TICKS["ns"]
     time, ticks = _timestamps(header[matched.time], task)
     return [time.alias(TIME), *channels], ticks
 

@@ -2,9 +2,10 @@
 
 Fields are separated by comma, semicolon or tab, whichever is most frequent in the header, or by
 single spaces; except with commas, numbers may have a decimal comma. Lines that start with # are
-comments, except for the header. Timestamps are numbers in `ingest.time_unit`, or dates
-(`text_values.py`). In a column of true and false, these are 1 and 0. Row 1 is the first line after
-the header; comments and blank lines are not counted.
+comments, except for the header. Timestamps are numbers in `ingest.time_unit`, dates
+(`text_values.py`), or seconds in a column such as `stamp.sec` next to `stamp.nanosec`. In a column
+of true and false, these are 1 and 0. Row 1 is the first line after the header; comments and blank
+lines are not counted. A header that is not UTF-8 is read as Windows-1252.
 """
 
 import csv
@@ -18,6 +19,7 @@ import numpy as np
 import polars as pl
 
 from kinemill.ingest.raw import (
+    NANOSECONDS,
     TICKS,
     TIME,
     Columns,
@@ -27,6 +29,7 @@ from kinemill.ingest.raw import (
     Reason,
     Texts,
     Unreadable,
+    join_stamps,
     match_columns,
     reason,
     row_numbers,
@@ -90,6 +93,8 @@ def read(path: Path, task: Task) -> RawLog:
         frame, ticks = frame.with_columns(row_numbers(frame.height)), columns.rate or ticks
     elif is_date(layout.first(columns.time)):
         ticks = TICKS["ns"]
+    elif columns.nanoseconds is not None:
+        frame, ticks = join_stamps(frame), TICKS["ns"]
     return RawLog(frame, columns.sources, ticks, len(reasons), reasons, media=contents)
 
 
@@ -143,7 +148,7 @@ def _time_kinds(layout: Layout, columns: Columns) -> list[type[pl.DataType]]:
 
 
 def _selected_columns(columns: Columns) -> dict[str, int]:
-    return ({} if columns.time is None else {TIME: columns.time}) | columns.channels
+    return columns.stamps | columns.channels
 
 
 def _read_fast(
@@ -263,7 +268,7 @@ def _text_reason(name: str, text: pl.Series, numbers: pl.Series) -> Reason | Non
         "number",
         f"row {bad[0] + 1}{more}",
         f"the text {text[bad[0]]!r}",
-        channel=None if name == TIME else name,
+        channel=None if name in {TIME, NANOSECONDS} else name,
         expected="a number, or nothing for a missing value",
         fix="correct the row, or name another column",
     )

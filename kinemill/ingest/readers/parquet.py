@@ -87,7 +87,7 @@ def _read(
     rows = int(file.metadata.num_rows)
     _refuse_size(rows, sum(header[index].width for index in matched.channels.values()))
     media = media_columns(schema, task)
-    indices = [*matched.channels.values(), *([] if matched.time is None else [matched.time])]
+    indices = [*matched.channels.values(), *matched.stamps.values()]
     stored = {*extra, *media.values(), *(header[index].stored for index in indices)}
     whole = _frame(file.read(columns=sorted(stored)))
     frame, contents = whole.select(expressions), dict[str, Images | Texts]()

@@ -2,7 +2,8 @@
 
 A controller holds zero and the ends of the range on purpose, and the command of a passive joint
 never changes. The check therefore applies only to actions that change in nearly every other row,
-and to values that no controller holds.
+and to values that no controller holds. A target that is held on purpose goes on from its value,
+while a command that was lost jumps to where it would have been.
 """
 
 from collections.abc import Mapping
@@ -14,7 +15,19 @@ from pydantic import Field, PositiveFloat
 from kinemill.task import CHECKS, Task, unknown_channels
 from kinemill.task.bounds import Ratio, RowCount, Seconds
 from kinemill.validate.block_stats import extremes, may_rest, rounding, whole
-from kinemill.validate.faults import CheckSettings, Fault, Values, changes, runs
+from kinemill.validate.faults import (
+    CheckSettings,
+    Fault,
+    Values,
+    changes,
+    ends_smoothly,
+    runs,
+)
+
+NEUTRAL_ROWS, NEUTRAL_STRETCHES = (
+    3,
+    3,
+)  # a value that is held so often, for so many rows, is a neutral position
 
 
 @CHECKS.register("frozen_action")
@@ -94,10 +107,14 @@ class FrozenAction(CheckSettings):
         if not long or habit or others > self.max_equal_share * max(1, len(same) - inside):
             return []
         allowed = np.array([0.0, low, high])
+        starts = [start for start, stop in still if stop - start >= NEUTRAL_ROWS]
         return [
             (start, stop)
             for start, stop in long
             if float(np.abs(allowed - action[start]).min()) > self.end_tolerance * span
+            and not ends_smoothly(action, start, stop, tolerance)
+            and sum(abs(action[at] - action[start]) <= tolerance for at in starts)
+            < NEUTRAL_STRETCHES
         ]
 
 

@@ -14,7 +14,7 @@ from pydantic import Field
 from kinemill.task import CHECKS, Task, rotations, unknown_channels
 from kinemill.task.bounds import PositiveQuantity, Ratio, Seconds
 from kinemill.validate.block_stats import extremes, may_rest, rounding
-from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
+from kinemill.validate.faults import Array, CheckSettings, Fault, Values, ends_smoothly, runs
 
 LEAST_ROWS = 10  # in a slow log two equal values in a row are half a second, and no evidence
 
@@ -122,12 +122,15 @@ class Stuck(CheckSettings):
         """Distinguish a frozen sensor from a resting joint by the channel's other rows.
 
         A sensor is frozen if it is noisy in all other rows, and constant in a long stretch in
-        which another state moves as usual. A gripper, which often rests for any time, is not.
+        which another state moves as usual. A gripper, which often rests for any time, is not, and
+        neither is a heading without noise, which goes on from its value after a straight line.
         """
         most = self._rows(task)
         long = [stop - start for start, stop in still if stop - start > most]
         middling = [stop - start > most / 5 for start, stop in still]
         if sum(long) > len(values[name]) / 2 or sum(middling) > len(long):
+            return None
+        if where[1] < len(values[name]) and ends_smoothly(values[name], *where, 0.0):
             return None
         for other in task.states:
             usual, here = np.std(values[other]), np.std(values[other][slice(*where)])

@@ -1,0 +1,140 @@
+"""Logs of a quadrotor, a ROS 2 robot, a hydraulic axis, a diver and an arm, as they export them."""
+
+import numpy as np
+import pytest
+
+from kinemill.draft.builder import build
+from kinemill.draft.own_logs import check_own_logs
+from kinemill.ingest.name_heuristics import guess
+
+ROWS = 600
+TIME = 0.01 * np.arange(ROWS)  # s
+
+
+def table(path, columns, separator=",", encoding="utf-8"):
+    """Write text columns (n,) under their names."""
+    rows = [separator.join(row) for row in zip(*columns.values(), strict=True)]
+    path.write_bytes("\n".join([separator.join(columns), *rows, ""]).encode(encoding))
+    return path
+
+
+def spelled(values, form=".5f"):
+    return [f"{value:{form}}" for value in values]
+
+
+def swing():
+    """Position in rad and velocity in rad/s (n,), neither periodic in the log."""
+    angle = np.sin(2.1 * TIME) + 0.4 * np.sin(5.3 * TIME)
+    return angle, 2.1 * np.cos(2.1 * TIME) + 0.4 * 5.3 * np.cos(5.3 * TIME)
+
+
+@pytest.mark.parametrize(("rate", "start"), [(100, 27_441_643), (1000, 0), (250, 3_000)])
+def test_integers_of_a_flight_controller_are_microseconds(tmp_path, rate, start):
+    angle, speed = swing()
+    stamps = start + np.arange(ROWS) * (1_000_000 // rate)
+    columns = {"timestamp": map(str, stamps), "pos": spelled(angle), "u": spelled(speed)}
+    draft = build("quad", table(tmp_path / "a.csv", columns))
+    assert draft.dt == pytest.approx(1 / rate)
+
+
+def robot_log(path, pause=0):
+    """A robot on wheels: three topics in one file, seconds and nanoseconds in two columns."""
+    turn = np.where(np.abs(TIME - 2 - pause / 2) < pause / 2, 0.0, np.sin(TIME))
+    heading = 0.6 * np.cumsum(0.01 * turn)
+    speed = 0.5 + 0.2 * np.sin(3 * TIME)
+    along = np.cumsum(0.01 * speed)
+    random = np.random.default_rng(0)
+    columns = {
+        "header.stamp.sec": [str(1785000000 + int(t)) for t in TIME],
+        "header.stamp.nanosec": [str(round(1e9 * (t - int(t)))) for t in TIME],
+        "/odom.position.x": spelled(along + 1e-3 * random.normal(size=ROWS)),
+        "/odom.orientation.x": spelled(0 * TIME),
+        "/odom.orientation.y": spelled(0 * TIME),
+        "/odom.orientation.z": spelled(np.sin(heading / 2), ".6f"),
+        "/odom.orientation.w": spelled(np.cos(heading / 2), ".6f"),
+        "/odom.twist.linear.x": spelled(speed + 1e-3 * random.normal(size=ROWS)),
+        "/cmd_vel.linear.x": spelled(speed),
+        "/battery_state.voltage": spelled(24 - 0.01 * TIME + 0.01 * random.normal(size=ROWS)),
+    }
+    every = {"/cmd": 8, "/odo": 2, "/bat": 2}
+    for name, values in columns.items():
+        step = every.get(name[:4], 1)
+        columns[name] = [text if k % step == 0 else "" for k, text in enumerate(values)]
+    turn_rate = np.gradient(heading, TIME) + 0.01 * random.normal(size=ROWS)
+    columns["/imu.angular_velocity.z"] = spelled(turn_rate)
+    return table(path, columns)
+
+
+def test_topics_in_one_file_share_seconds_and_nanoseconds(tmp_path):
+    checked = check_own_logs(build("rover", robot_log(tmp_path / "a.csv")))
+    channels = checked.task.channels
+    assert (checked.task.dt, checked.task.ingest.time) == (0.01, ["header.stamp.sec"])
+    assert {name: one.role for name, one in channels.items() if one.role != "state"} == {
+        "cmd_vel_linear_x": "action"
+    }
+    turns = [name for name, one in channels.items() if one.kind == "quaternion"]
+    assert turns == [f"odom_orientation_{axis}" for axis in "xyzw"]  # two of them are always 0
+    assert [(e["outcome"], e["dropped_rows"]) for e in checked.entries] == [("episodes", 0)]
+
+
+def test_a_heading_without_noise_is_not_stuck_on_a_straight_line(tmp_path):
+    checked = check_own_logs(build("rover", robot_log(tmp_path / "a.csv", pause=1.5)))
+    assert [(e["outcome"], e["dropped_rows"]) for e in checked.entries] == [("episodes", 0)]
+
+
+def test_a_german_table_in_latin_1_has_a_valve_and_no_velocity_in_percent(tmp_path):
+    position, speed = swing()
+    columns = {
+        "Datum Zeit": [f"25.11.2026 08:00:0{int(t)},{round(1e3 * (t % 1)):03d}" for t in TIME],
+        "Position [mm]": spelled(100 * position, ".2f"),
+        "Ventil [%]": spelled(100 * speed, ".1f"),  # as large as the velocity in mm/s
+        "Sollwert [mm]": spelled(100 * position, ".1f"),
+        "Öltemperatur [°C]": spelled(40 + position, ".1f"),
+    }
+    columns = {name: [one.replace(".", ",") for one in text] for name, text in columns.items()}
+    columns["Datum Zeit"] = [one.replace(",", ".", 2) for one in columns["Datum Zeit"]]
+    draft = build("axis", table(tmp_path / "a.csv", columns, ";", "latin-1"))
+    assert {one.channel: (one.role, one.unit, one.derivative_of) for one in draft.columns} == {
+        "position": ("state", "mm", None),
+        "oltemperatur": ("state", "degC", None),
+        "ventil": ("action", "percent", None),
+    }
+    (entry,) = check_own_logs(draft).entries
+    assert (entry["outcome"], entry["rows"]) == ("episodes", ROWS)
+
+
+def test_angles_beside_one_in_degrees_are_in_degrees_and_so_is_their_gyro(tmp_path):
+    turn, rate = 40 * TIME - 180, np.full(ROWS, 40.0) + 5 * np.sin(8 * TIME)
+    turn = (turn + 5 / 8 * (1 - np.cos(8 * TIME)) + 180) % 360 - 180
+    turn[:3] = -179.9, 179.9, -179.9  # the range is one turn
+    columns = {
+        "time": spelled(2 * TIME, ".3f"),
+        "attitude.roll": spelled(5 * np.sin(TIME)),
+        "attitude.yaw": spelled(turn),
+        "gyro_z": spelled(rate / 2),
+        "thrust_cmd": spelled(rate),
+    }
+    channels = {
+        one.channel: one for one in build("diver", table(tmp_path / "a.csv", columns)).columns
+    }
+    assert {name: (one.unit, one.log_unit) for name, one in channels.items()} == {
+        "attitude_roll": ("rad", "deg"),
+        "attitude_yaw": ("rad", "deg"),
+        "gyro_z": ("rad/s", "deg/s"),
+        "thrust_cmd": ("1", None),
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "role", "what"),
+    [
+        ("/battery_state.voltage", "state", "unknown"),
+        ("/odom.twist.twist.angular.z", "state", "velocity"),
+        ("orientation.w", "state", "position"),
+        ("Motorstrom", "action", "action"),
+        ("Winkelgeschwindigkeit", "state", "velocity"),
+        ("Druck A", "state", "unknown"),
+    ],
+)
+def test_names_give_roles(name, role, what):
+    assert (guess(name).role, guess(name).what) == (role, what)
