@@ -31,6 +31,8 @@ from kinemill.errors import BadInput
 from kinemill.ingest.channels import TURN
 from kinemill.task.float_precision import far_from_zero, place_near
 
+RARE = 0.05  # largest share of rows in which an angle jumps by a turn
+
 
 def draft(name: str, source: Path, rate: float | None = None) -> str:
     """Spell the draft of a task as a task file; see `build`."""
@@ -135,7 +137,12 @@ def _in_degrees(column: Column) -> Column:
 
 def _angle(column: Column, torques: set[str]) -> Column:
     name_guess, span = column.guess, float(np.ptp(column.values))
-    if name_guess.what != "position" or name_guess.unit not in {None, "rad", "deg"}:
+    is_turn = name_guess.what == "unknown" and column.role == "state" and _wraps(column, span)
+    if (name_guess.what != "position" and not is_turn) or name_guess.unit not in {
+        None,
+        "rad",
+        "deg",
+    }:
         return column
     if name_guess.unit == "deg" or 340.0 < span < 361.0:
         note = [] if name_guess.unit else [f"guessed deg: the range is {span:.4g}"]
@@ -149,6 +156,14 @@ def _angle(column: Column, torques: set[str]) -> Column:
         note = ["inferred an angle: the range is one turn"]
         return replace(column, kind="angle", unit="rad", sure=True, notes=note)
     return column
+
+
+def _wraps(column: Column, span: float) -> bool:
+    """Return whether the range is one turn, and the values jump from one end to the other."""
+    if not (0.9 * TURN < span < TURN + 0.1 or 340.0 < span < 361.0):
+        return False
+    jumps = [np.abs(np.diff(values)) > 0.9 * span for _, values in column.samples.values()]
+    return 0 < sum(map(np.count_nonzero, jumps)) < RARE * sum(map(len, jumps))
 
 
 def _units(columns: list[Column]) -> list[Column]:

@@ -150,7 +150,8 @@ def _relation(velocity: Column, position: Column, least: float) -> Iterator[Rela
     if _contradict(velocity, position):
         return
     units, unit_factor = _units_of(velocity, position, ratio)
-    if not named and (units is not None or not _is_close(ratio, 1.0, SAME)):
+    is_converted = units is not None and position.kind != "angle"
+    if not named and (is_converted or not _is_close(ratio, 1.0, SAME)):
         return
     if unit_factor:
         sign = -1.0 if ratio < 0.0 else 1.0

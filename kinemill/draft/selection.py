@@ -1,5 +1,6 @@
 """Column selection of a draft: the best reading of each quantity, in the logs that share it."""
 
+import re
 from collections import Counter
 from dataclasses import replace
 
@@ -137,8 +138,12 @@ def join_columns(
         else:
             columns.append(column)
     selected = {name for column in columns for name in column.names}
-    selected |= {split_index(name)[0] for name in selected}  # a vector of which some is a channel
-    return columns, {name: why for name, why in left_out.items() if name not in selected}
+    # A vector or a struct of which some element is a channel is used.
+    used_parts = {
+        name[: match.start()] for name in selected for match in re.finditer(r"[\[/.]", name)
+    }
+    left_out = {name: why for name, why in left_out.items() if name not in selected | used_parts}
+    return columns, left_out
 
 
 def _choose(table: Table, instead: dict[str, str], constant: set[str]) -> Choice:

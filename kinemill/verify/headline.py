@@ -216,7 +216,7 @@ def _errors(document: Assessment) -> str:
 
         names = sorted(names, key=relative)[: _CHANNELS - 1]
     parts = [
-        f"{amount(lines[name].rmse.get(MODEL, math.nan))} {lines[name].unit} ({name})"
+        f"{_with_unit(amount(lines[name].rmse.get(MODEL, math.nan)), lines[name].unit)} ({name})"
         for name in names
     ]
     more = len(lines) - len(names)
@@ -307,3 +307,8 @@ def _successes(success: Mapping[str, float]) -> str:
         return ""
     other = f" (random actions {percent(random_share)})" if math.isfinite(random_share) else ""
     return f" and succeeds in {percent(share)} of them{other}"
+
+
+def _with_unit(number: str, unit: str) -> str:
+    """Return a number with its unit; one without a unit alone."""
+    return number if unit == "1" else f"{number} {unit}"

@@ -125,6 +125,18 @@ def test_angles_beside_one_in_degrees_are_in_degrees_and_so_is_their_gyro(tmp_pa
     }
 
 
+def test_a_column_that_jumps_by_a_turn_is_an_angle(tmp_path):
+    heading = np.cumsum(0.02 * (1.5 + np.sin(TIME)))
+    columns = {
+        "time": spelled(TIME),
+        "eta_3": spelled((heading + np.pi) % (2 * np.pi) - np.pi),
+        "nu_3": spelled(2 * (1.5 + np.sin(TIME))),
+        "u": spelled(np.sin(TIME)),
+    }
+    eta, nu, _ = build("diver", table(tmp_path / "a.csv", columns)).columns
+    assert (eta.kind, eta.unit, nu.derivative_of, nu.unit) == ("angle", "rad", "eta_3", "rad/s")
+
+
 @pytest.mark.parametrize(
     ("name", "role", "what"),
     [

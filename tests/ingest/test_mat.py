@@ -68,6 +68,20 @@ def test_structs_cells_and_text_are_named_for_what_they_are(logs, drive):
     assert "is a MATLAB cell" in torque["found"]
 
 
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_fields_of_structs_are_arrays(logs, make_task, is_packed):
+    fields = {"t": VARIABLES["t"], "nu": np.arange(10.0).reshape(5, 2), "cell": ["a", 1.0]}
+    log = {"a": fields, "torque_of_motor": VARIABLES["torque"], "empty": np.empty((0, 0))}
+    savemat(logs / "a.mat", {"log": log, "many": [log, log]}, do_compression=is_packed)
+    task = make_task(
+        channels__angle__source="log/a/nu[0]",
+        channels__velocity__source="log/a/nu[1]",
+        channels__torque__source="log/torque_of_motor",
+        ingest__time="log/a/t",
+    )
+    assert read(logs / "a.mat", task).frame.rows()[3:] == [(0.03, 6, 7, 0), (0.04, 8, 9, 1)]
+
+
 def test_complex_numbers_are_refused(logs, drive):
     savemat(logs / "a.mat", VARIABLES | {"torque": np.ones((5, 1)) * 1j})
     (item,) = reasons(logs / "a.mat", drive)

@@ -1,4 +1,4 @@
-"""MATLAB files of versions 5 to 7: their numeric arrays, by MathWorks' format document.
+"""MATLAB files of versions 5 to 7: numeric arrays and structs of them, by MathWorks' format.
 
 A file is a header of 128 bytes and elements: a tag (type, bytes), then the content. An array is an
 element of elements: flags, dimensions, name, values; or such an element compressed with zlib. This
@@ -8,7 +8,7 @@ is our own parser, because scipy's reader crashes on one of 70 files with a chan
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import IO
@@ -24,6 +24,8 @@ NUMBERS = {
     1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8",
 }  # fmt: skip
 CLASSES = {1: "cell array", 2: "struct", 3: "object", 4: "text", 5: "sparse matrix"}
+STRUCT, DEEPEST = 2, 8  # structs in structs
+LARGEST = 1 << 30  # bytes of a struct that are unpacked
 FIRST_NUMERIC, LAST_NUMERIC = 6, 15
 COMPLEX = 0x0800
 
@@ -47,6 +49,13 @@ class _Location:
             file.seek(self.start)
             whole = zlib.decompressobj().decompress(file.read(self.stored), self.skip + self.size)
             return whole[self.skip :]
+
+    def content(self) -> bytes:
+        """Return the whole element, at most `LARGEST` bytes of it."""
+        with self.path.open("rb") as file:
+            file.seek(self.start)
+            stored = file.read(self.stored)
+        return zlib.decompressobj().decompress(stored, LARGEST) if self.packed else stored
 
 
 def arrays(path: Path) -> dict[str, Array]:
@@ -81,12 +90,35 @@ def _elements(file: IO[bytes], path: Path, order: str) -> Iterator[tuple[str, Ar
             head = zlib.decompressobj().decompress(head, HEAD + 8)
             if _unpack(f"{order}I", head, 0) != (MATRIX,):
                 continue
-        yield _array(head, order, _Location(path, at - stored, stored, kind == PACKED, 0, 0))
+        location = _Location(path, at - stored, stored, kind == PACKED, 0, 0)
+        start = 8 if location.packed else 0
+        one = _header(head, start, order)
+        yield one.name, _array(one, head, order, location)
+        if one.is_struct:
+            yield from _fields(one, location.content(), order, location)
 
 
-def _array(head: bytes, order: str, location: _Location) -> tuple[str, Array]:
-    """Read flags, dimensions and name, and the location of the values."""
-    at = 8 if location.packed else 0
+@dataclass(frozen=True)
+class _Header:
+    """Flags, dimensions and name of an array, and the first byte after them."""
+
+    flags: int
+    shape: tuple[int, ...]
+    name: str
+    end: int
+
+    @property
+    def number(self) -> int:
+        """Class of the array, such as a struct."""
+        return self.flags & 0xFF
+
+    @property
+    def is_struct(self) -> bool:
+        """Whether it is one struct, not an array of them."""
+        return self.number == STRUCT and prod(self.shape) == 1
+
+
+def _header(head: bytes, at: int, order: str) -> _Header:
     _, first, size = _tag(head, at, order)
     flags, _ = _unpack(f"{order}II", head, first)
     at = _next(first, size)
@@ -94,18 +126,43 @@ def _array(head: bytes, order: str, location: _Location) -> tuple[str, Array]:
     shape = _unpack(f"{order}{size // 4}i", head, first)
     at = _next(first, size)
     _, first, size = _tag(head, at, order)
-    name = head[first : first + size].decode("ascii")
-    number = flags & 0xFF
-    if not FIRST_NUMERIC <= number <= LAST_NUMERIC:
-        return name, unusable_array(f"is a MATLAB {CLASSES.get(number, 'object')}, not an array")
-    if flags & COMPLEX:
-        return name, unusable_array("holds complex numbers")
-    kind, first, size = _tag(head, _next(first, size), order)
-    dtype = np.dtype(order + NUMBERS[kind]) if kind in NUMBERS else None
+    return _Header(flags, shape, head[first : first + size].decode("ascii"), _next(first, size))
+
+
+def _fields(
+    struct_: _Header, content: bytes, order: str, location: _Location, depth: int = 0
+) -> Iterator[tuple[str, Array]]:
+    """Yield the arrays of a struct as `name/field`, also those of structs in it."""
+    _, first, size = _tag(content, struct_.end, order)
+    (width,) = _unpack(f"{order}i", content, first)
+    _, first, size = _tag(content, _next(first, size), order)
+    if width <= 0:
+        return
+    names = [content[at : at + width] for at in range(first, first + size, width)]
+    at = _next(first, size)
+    for name in names:
+        kind, first, size = _tag(content, at, order)
+        at = first + size
+        if kind != MATRIX or size == 0 or at > len(content):
+            continue
+        one = _header(content, first, order)
+        one = replace(one, name=f"{struct_.name}/{name.split(bytes(1))[0].decode('ascii')}")
+        yield one.name, _array(one, content, order, location)
+        if one.is_struct and depth < DEEPEST:
+            yield from _fields(one, content, order, location, depth + 1)
+
+
+def _array(one: _Header, head: bytes, order: str, location: _Location) -> Array:
+    """Return an array with the location of its values."""
+    if not FIRST_NUMERIC <= one.number <= LAST_NUMERIC:
+        return unusable_array(f"is a MATLAB {CLASSES.get(one.number, 'object')}, not an array")
+    if one.flags & COMPLEX:
+        return unusable_array("holds complex numbers")
+    kind, first, size = _tag(head, one.end, order)
+    dtype, shape = np.dtype(order + NUMBERS[kind]) if kind in NUMBERS else None, one.shape
     if dtype is None or min(shape, default=-1) < 0 or prod(shape) * dtype.itemsize != size:
-        return name, unusable_array(f"declares the shape {shape} for {size} bytes of type {kind}")
-    where = _Location(location.path, location.start, location.stored, location.packed, first, size)
-    return name, _numbers(shape, dtype, where)
+        return unusable_array(f"declares the shape {shape} for {size} bytes of type {kind}")
+    return _numbers(shape, dtype, replace(location, skip=first, size=size))
 
 
 def _numbers(shape: tuple[int, ...], dtype: np.dtype[np.generic], where: _Location) -> Array:
