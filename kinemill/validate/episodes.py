@@ -43,7 +43,7 @@ from kinemill.validate.faults import Track
 from kinemill.validate.measures import Measured
 from kinemill.validate.report_samples import FaultSpan, TrackStrip
 
-STAGE, VERSION = "validated", 11
+STAGE, VERSION = "validated", 12
 SCHEMA = "schema"  # check of one episode against the bounds of all accepted episodes
 MAX_REASONS = 20  # listed reasons per check and recording; the rest are counted
 

@@ -39,6 +39,15 @@ def test_fields_and_elements_are_found_by_their_path(write, nested):
     ]
 
 
+def test_seconds_and_nanoseconds_are_one_timestamp(write, make_task):
+    changes = {key.replace(".", "__"): name for key, name in FIELDS.items()}
+    task = make_task(**changes, ingest__time="stamp.sec")
+    rows = [row(k, stamp={"sec": 1785000000 + k // 2, "nanosec": 5 * k}) for k in range(3)]
+    log = read(write("a.jsonl", lines(rows)), task)
+    stamps = [1785000000_000000000, 1785000000_000000005, 1785000001_000000010]
+    assert (log.frame["time_s"].to_list(), log.ticks) == (stamps, 1e9)
+
+
 def test_a_damaged_row_is_left_out_and_named_and_nan_is_kept(write, nested):
     text = lines([row(0), row(1, torque=math.nan)]) + '{"time": 0.0\n' + lines([row(3)])
     log = read(write("a.jsonl", text), nested)
