@@ -168,7 +168,7 @@ QUANTA = 2.0  # smallest changes that are no jump
 
 
 def ends_smoothly(values: Array, start: int, stop: int, tolerance: float) -> bool:
-    """Return whether smooth values (n,) leave a constant stretch without a jump, or never.
+    """Return whether smooth values (n,) leave a constant stretch without a jump.
 
     A signal that was lost jumps to where it would have been. Values are smooth if they change much
     less in a row than over as many rows as the stretch has; by a few of their smallest changes they
@@ -177,7 +177,9 @@ def ends_smoothly(values: Array, start: int, stop: int, tolerance: float) -> boo
     change = np.abs(np.diff(values))
     change = change[change > tolerance]
     rows = min(stop - start, len(values) // 2)
-    jump = 0.0 if stop == len(values) else abs(values[stop] - values[stop - 1])
+    if stop == len(values):
+        return False
+    jump = abs(values[stop] - values[stop - 1])
     if jump <= QUANTA * np.min(change, initial=np.inf):
         return True
     apart = float(np.nanmedian(np.abs(values[rows:] - values[:-rows])))

@@ -24,10 +24,8 @@ from kinemill.validate.faults import (
     runs,
 )
 
-NEUTRAL_ROWS, NEUTRAL_STRETCHES = (
-    3,
-    3,
-)  # a value that is held so often, for so many rows, is a neutral position
+# A value that is held so often, for so many rows, is a neutral position.
+NEUTRAL_ROWS, NEUTRAL_STRETCHES = 3, 3
 
 
 @CHECKS.register("frozen_action")

@@ -130,7 +130,7 @@ class Stuck(CheckSettings):
         middling = [stop - start > most / 5 for start, stop in still]
         if sum(long) > len(values[name]) / 2 or sum(middling) > len(long):
             return None
-        if where[1] < len(values[name]) and ends_smoothly(values[name], *where, 0.0):
+        if ends_smoothly(values[name], *where, 0.0):
             return None
         for other in task.states:
             usual, here = np.std(values[other]), np.std(values[other][slice(*where)])
