@@ -26,7 +26,7 @@ from kinemill.store import publish_json
 from kinemill.store.home import Home
 
 STEPS, REPEAT, EPISODES = 100_000, 2, 100
-PEER = ", SAC of stable-baselines3"  # behind the name of a task
+PEER = "-sb3"  # behind the name of a task: SAC of stable-baselines3
 TARGETS = {  # issue 27; None: reported
     "cartpole-swingup": 839,
     "pendulum-swingup": 724,
@@ -119,14 +119,15 @@ def table_row(name: str, seeds: Sequence[int]) -> str:
     """Return the line of a task in docs/results.md, from the seeds that ran."""
     results = [one_seed(name, seed) for seed in seeds]
     target = TARGETS.get(name) or "none"
+    title = name.replace(PEER, ", SAC of stable-baselines3")
     if not results:
-        return f"| {name} | {target} | not run | | | | |"
+        return f"| {title} | {target} | not run | | | | |"
     returns = [one["return"] for one in results]
     each = ", ".join(f"{one:.0f}" for one in returns)
     wall, cpu = (statistics.median(one[key] for one in results) for key in ("wall", "cpu"))
     numbers = ", ".join(str(seed) for seed in seeds)
     mean = statistics.mean(returns)
-    return f"| {name} | {target} | {mean:.0f} | {each} | {numbers} | {wall:.0f} | {cpu:.0f} |"
+    return f"| {title} | {target} | {mean:.0f} | {each} | {numbers} | {wall:.0f} | {cpu:.0f} |"
 
 
 def main() -> None:
