@@ -69,7 +69,7 @@ class LearnedBatch:
             history = np.tile(self.rules.start(random), self._simulator.history)
             past = np.zeros(self._simulator.history * self._actions)
         member = random.integers(self._members) if self._members else 0
-        return np.concatenate([history, past, [member]])
+        return np.concatenate([history, past, np.array([member], float)])
 
     def observe(self, states: Floats) -> NDArray[np.float32]:
         """Return the present states of the robot, (B, S)."""
