@@ -87,3 +87,8 @@ def is_derivative(unit: str, of: str) -> bool:
     # Quantities of units with an offset, such as degC, cannot be divided.
     ratio = _parse(of).dimensionality / _parse(unit).dimensionality
     return dict(ratio) == {"[time]": 1}
+
+
+def in_unit(unit: str) -> str:
+    """Return what follows a number in a message: a space and the unit, or nothing for "1"."""
+    return "" if unit == "1" else f" {unit}"

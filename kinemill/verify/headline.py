@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
+from kinemill.task.units import in_unit
 from kinemill.verify.document import Assessment
 from kinemill.verify.findings import MODEL, Cell, best_in, cells_of, history_of, worse_findings
 from kinemill.verify.labels import kind_of, spoken
@@ -216,7 +217,7 @@ def _errors(document: Assessment) -> str:
 
         names = sorted(names, key=relative)[: _CHANNELS - 1]
     parts = [
-        f"{_with_unit(amount(lines[name].rmse.get(MODEL, math.nan)), lines[name].unit)} ({name})"
+        f"{amount(lines[name].rmse.get(MODEL, math.nan))}{in_unit(lines[name].unit)} ({name})"
         for name in names
     ]
     more = len(lines) - len(names)
@@ -307,8 +308,3 @@ def _successes(success: Mapping[str, float]) -> str:
         return ""
     other = f" (random actions {percent(random_share)})" if math.isfinite(random_share) else ""
     return f" and succeeds in {percent(share)} of them{other}"
-
-
-def _with_unit(number: str, unit: str) -> str:
-    """Return a number with its unit; one without a unit alone."""
-    return number if unit == "1" else f"{number} {unit}"

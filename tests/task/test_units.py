@@ -5,7 +5,7 @@ import math
 import pytest
 
 from kinemill.errors import BadInput
-from kinemill.task.units import COMMON, check_unit, factor, is_derivative
+from kinemill.task.units import COMMON, check_unit, factor, in_unit, is_derivative
 
 
 @pytest.mark.parametrize(
@@ -58,3 +58,7 @@ def test_a_rate_is_the_unit_per_time(unit, of, holds):
 @pytest.mark.parametrize("unit", sorted(COMMON - {"1"}))
 def test_common_units_are_units(unit):
     assert factor(unit, unit) == (1.0, 0.0)
+
+
+def test_a_number_without_a_unit_stands_alone():
+    assert (f"3{in_unit('rad')}", f"3{in_unit('1')}") == ("3 rad", "3")

@@ -14,6 +14,7 @@ from pydantic import Field, PositiveFloat
 
 from kinemill.task import CHECKS, Task, unknown_channels
 from kinemill.task.bounds import Ratio, RowCount
+from kinemill.task.units import in_unit
 from kinemill.validate.block_stats import rounding
 from kinemill.validate.faults import Array, CheckSettings, Fault, Rule, Values, runs
 from kinemill.validate.motion import pairs
@@ -98,7 +99,8 @@ def _fault(name: str, run: tuple[int, int], end: float, what: str, task: Task) -
         start,
         stop,
         name,
-        actual=f"{stop - start} rows at its {what}, {end:.6g} {unit}, where its slopes lead beyond",
+        actual=f"{stop - start} rows at its {what}, {end:.6g}{in_unit(unit)}, where its slopes "
+        "lead beyond",
         expected="a sensor range that covers all motions of the robot",
         fix="widen the range of the sensor; or name it in validate.clipped.ignore, "
         "or set validate.clipped.on_fault: split to leave these rows out",

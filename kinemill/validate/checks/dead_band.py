@@ -12,6 +12,7 @@ from pydantic import Field
 
 from kinemill.task import CHECKS, Task, unknown_channels
 from kinemill.task.bounds import Ratio, RowCount
+from kinemill.task.units import in_unit
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
 from kinemill.validate.motion import derivative, pairs, slope_error
 
@@ -52,7 +53,8 @@ class DeadBand(CheckSettings):
                         0,
                         len(v),
                         velocity,
-                        actual=f"exactly 0 {unit} until {position} moves with {width:.3g} {unit}",
+                        actual=f"exactly 0{in_unit(unit)} until {position} moves with "
+                        f"{width:.3g}{in_unit(unit)}",
                         expected="small velocities as well",
                         fix="disable the dead band of the driver; or name it in "
                         "validate.dead_band.ignore",

@@ -14,6 +14,7 @@ from pydantic import Field, PositiveFloat
 
 from kinemill.task import CHECKS, Task, unknown_channels
 from kinemill.task.bounds import Ratio, RowCount, Seconds
+from kinemill.task.units import in_unit
 from kinemill.validate.block_stats import extremes, may_rest, rounding, whole
 from kinemill.validate.faults import (
     CheckSettings,
@@ -70,7 +71,7 @@ class FrozenAction(CheckSettings):
                 start,
                 stop,
                 name,
-                actual=f"{values[name][start]:.6g} {task.channels[name].unit} for "
+                actual=f"{values[name][start]:.6g}{in_unit(task.channels[name].unit)} for "
                 f"{(stop - start - 1) * task.dt:.3g} s, although it otherwise changes in every row",
                 expected="a command that keeps changing, or is held at zero or at an end of its "
                 "range",

@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from kinemill.task import CHECKS, Task
+from kinemill.task.units import in_unit
 from kinemill.validate.block_stats import extremes
 from kinemill.validate.faults import CheckSettings, Fault, Values, runs
 
@@ -38,8 +39,8 @@ def _outside(name: str, values: np.ndarray, limits: tuple[float, float], unit: s
             start,
             stop,
             name,
-            actual=f"{_farthest(values[start:stop], low, high):.6g} {unit}",
-            expected=f"{low:g} to {high:g} {unit}",
+            actual=f"{_farthest(values[start:stop], low, high):.6g}{in_unit(unit)}",
+            expected=f"{low:g} to {high:g}{in_unit(unit)}",
             fix=f"check the unit of the log's column, or widen channels.{name}.limits",
         )
         for start, stop in runs((values < low) | (values > high))

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from kinemill.task import CHECKS, Task, unknown_channels
 from kinemill.task.bounds import Ratio
+from kinemill.task.units import in_unit
 from kinemill.validate.faults import Array, CheckSettings, Fault, Rule, Values, steps
 
 
@@ -50,10 +51,11 @@ class LoopClosure(CheckSettings):
                     rows - 1,
                     rows,
                     name,
-                    actual=f"the first row is {seam.step:.3g} {unit} from the last "
+                    actual=f"the first row is {seam.step:.3g}{in_unit(unit)} from the last "
                     f"({seam.step / seam.largest:.2g} times the largest step inside), "
-                    f"{seam.bend:.3g} {unit} different from the adjacent steps",
-                    expected=f"a step within {self.kink * seam.usual_bend:.3g} {unit} of the "
+                    f"{seam.bend:.3g}{in_unit(unit)} different from the adjacent steps",
+                    expected=f"a step within {self.kink * seam.usual_bend:.3g}{in_unit(unit)} "
+                    "of the "
                     f"adjacent steps",
                     fix="end the clip where it repeats its start, or blend its ends",
                 )

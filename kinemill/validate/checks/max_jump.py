@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, model_serializer, model_validator
 from kinemill.store import Json
 from kinemill.task import CHECKS, Task, unknown_channels
 from kinemill.task.bounds import PositiveQuantity
+from kinemill.task.units import in_unit
 from kinemill.validate.faults import CheckSettings, Fault, Values, runs, steps
 
 
@@ -64,8 +65,8 @@ class MaxJump(CheckSettings):
                         start,
                         stop,
                         name,
-                        actual=f"a jump of {largest:.6g} {channel.unit} in one step",
-                        expected=f"at most {bound:g} {channel.unit} in {task.dt:g} s",
+                        actual=f"a jump of {largest:.6g}{in_unit(channel.unit)} in one step",
+                        expected=f"at most {bound:g}{in_unit(channel.unit)} in {task.dt:g} s",
                         fix="check the log for spikes or lost samples, "
                         f"or raise validate.max_jump.{name}",
                     )

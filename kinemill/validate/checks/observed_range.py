@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from kinemill.task import CHECKS, Task
+from kinemill.task.units import in_unit
 from kinemill.validate.block_stats import extremes
 from kinemill.validate.faults import CheckSettings, Fault, Rule, Values
 
@@ -45,8 +46,8 @@ def _outside(name: str, values: Values, ends: tuple[float, float], unit: str) ->
         int(rows[0]),
         int(rows[-1]) + 1,
         name,
-        actual=f"{reached:.6g} {unit} at the farthest of {len(rows)} rows",
-        expected=f"{low:g} to {high:g} {unit}, the range in the logs of the draft",
+        actual=f"{reached:.6g}{in_unit(unit)} at the farthest of {len(rows)} rows",
+        expected=f"{low:g} to {high:g}{in_unit(unit)}, the range in the logs of the draft",
         fix=f"widen channels.{name}.observed_range if the motion is new, or state "
         f"channels.{name}.limits",
     )

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from kinemill.task import CHECKS, Task
 from kinemill.task.bounds import Count, Ratio, RowCount
+from kinemill.task.units import in_unit
 from kinemill.validate.faults import Array, CheckSettings, Fault, Rule, Values
 from kinemill.validate.motion import pairs
 from kinemill.validate.time_lag import lag
@@ -109,7 +110,7 @@ def _fault(rows: int, channel: str, what: str, values: Values, task: Task) -> Fa
         0,
         rows,
         channel,
-        actual=f"every {what} is exactly 0, and then {channel} is {value:.4g} {unit}",
+        actual=f"every {what} is exactly 0, and then {channel} is {value:.4g}{in_unit(unit)}",
         expected="the real motion; a robot at rest starts to move slowly",
         fix="no action needed: the log starts after these rows; or set "
         "validate.placeholder.on_fault",

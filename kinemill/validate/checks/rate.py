@@ -11,6 +11,7 @@ from pydantic import Field
 
 from kinemill.task import CHECKS, Task, unknown_channels
 from kinemill.task.bounds import PositiveQuantity, RowCount, Seconds
+from kinemill.task.units import in_unit
 from kinemill.validate.block_stats import largest_step
 from kinemill.validate.faults import CheckSettings, Fault, Values, runs, steps
 
@@ -62,9 +63,9 @@ class Rate(CheckSettings):
                 start,
                 stop + self.rows,
                 name,
-                actual=f"{float(rate[start:stop].max()):.4g} {channel.unit} per s over "
+                actual=f"{float(rate[start:stop].max()):.4g}{in_unit(channel.unit)} per s over "
                 f"{self.rows} steps",
-                expected=f"at most {bound:.4g} {channel.unit} per s",
+                expected=f"at most {bound:.4g}{in_unit(channel.unit)} per s",
                 fix=f"check the log for lost samples, or set validate.rate.bounds.{name}",
             )
             for start, stop in runs(rate > bound)

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from kinemill.task import CHECKS, Task
 from kinemill.task.bounds import PositiveQuantity, Ratio, RowCount
+from kinemill.task.units import in_unit
 from kinemill.validate.block_stats import block_stats, extremes, rounding
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, blocks, runs
 from kinemill.validate.motion import pairs
@@ -107,8 +108,9 @@ class Saturated(CheckSettings):
             start,
             stop,
             name,
-            actual=f"{stop - start} rows at its end, {values[start]:.6g} {unit}, while {why} "
-            f"by {size:.3g} {unit}",
+            actual=f"{stop - start} rows at its end, {values[start]:.6g}{in_unit(unit)}, while "
+            f"{why} "
+            f"by {size:.3g}{in_unit(unit)}",
             expected="a sensor range that covers all motions of the robot",
             fix="widen the range of the sensor or driver, or exclude such runs",
         )

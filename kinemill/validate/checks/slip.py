@@ -11,6 +11,7 @@ from pydantic import Field
 
 from kinemill.task import CHECKS, Task
 from kinemill.task.bounds import Ratio
+from kinemill.task.units import in_unit
 from kinemill.validate.block_stats import largest_step
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
 from kinemill.validate.motion import noise, noise_of, pairs, reach_of
@@ -54,10 +55,11 @@ class Slip(CheckSettings):
                     start,
                     stop + 1,
                     position,
-                    actual=f"a step of {float(error[start:stop].max()):.3g} {channel.unit} that "
+                    actual=f"a step of "
+                    f"{float(error[start:stop].max()):.3g}{in_unit(channel.unit)} that "
                     f"{velocity} does not show",
                     expected=f"less than {self.noise:g} times the noise, or "
-                    f"{floor:.3g} {channel.unit}",
+                    f"{floor:.3g}{in_unit(channel.unit)}",
                     fix="check for lost counts or a slipped encoder; the zero of the position "
                     "differs from here on",
                 )

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from kinemill.task import CHECKS, Task
 from kinemill.task.bounds import Ratio
+from kinemill.task.units import in_unit
 from kinemill.validate.block_stats import largest_step
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
 from kinemill.validate.motion import (
@@ -81,9 +82,11 @@ class Spike(CheckSettings):
                 start,
                 stop,
                 name,
-                actual=f"{float(error[start:stop].max()):.3g} {channel.unit} off its neighbors, "
+                actual=f"{float(error[start:stop].max()):.3g}{in_unit(channel.unit)} off its "
+                "neighbors, "
                 f"where noise is {float(sizes[0][start]):.2g}",
-                expected=f"less than {self.noise:g} times the noise, or {floor:.3g} {channel.unit}",
+                expected=f"less than {self.noise:g} times the noise, or "
+                f"{floor:.3g}{in_unit(channel.unit)}",
                 fix="check for a bad timestamp or a disturbed bus; `on_fault: repair` interpolates",
                 repairable=True,
             )

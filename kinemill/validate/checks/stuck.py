@@ -13,8 +13,16 @@ from pydantic import Field
 
 from kinemill.task import CHECKS, Task, rotations, unknown_channels
 from kinemill.task.bounds import PositiveQuantity, Ratio, Seconds
+from kinemill.task.units import in_unit
 from kinemill.validate.block_stats import extremes, may_rest, rounding
-from kinemill.validate.faults import Array, CheckSettings, Fault, Values, ends_smoothly, runs
+from kinemill.validate.faults import (
+    Array,
+    CheckSettings,
+    Fault,
+    Values,
+    ends_smoothly,
+    runs,
+)
 
 LEAST_ROWS = 10  # in a slow log two equal values in a row are half a second, and no evidence
 
@@ -84,7 +92,9 @@ class Stuck(CheckSettings):
         for child in children:
             distance = self._traveled(values[child][rows], task.dt)
             if distance > self.min_motion:
-                return f"{child} shows a movement of {distance:.3g} {task.channels[name].unit}"
+                return (
+                    f"{child} shows a movement of {distance:.3g}{in_unit(task.channels[name].unit)}"
+                )
         parent = task.channels[name].derivative_of
         if parent:
             path = values[parent][rows]
@@ -92,7 +102,7 @@ class Stuck(CheckSettings):
             remaining = self._unbiased(path - line, task.dt)
             if (distance := _moved(remaining)) > self.min_motion:
                 unit = task.channels[parent].unit
-                return f"{parent} moved {distance:.3g} {unit} away from that velocity"
+                return f"{parent} moved {distance:.3g}{in_unit(unit)} away from that velocity"
         if children or parent:
             return None
         return self._habit(name, where, still, values, task)
@@ -173,7 +183,7 @@ def _fault(name: str, where: tuple[int, int], proof: str, values: Values, task: 
         # Resampling mixed the last frozen sample into the row after it.
         min(stop + 1, len(values[name])),
         name,
-        actual=f"{values[name][start]:.6g} {task.channels[name].unit} for "
+        actual=f"{values[name][start]:.6g}{in_unit(task.channels[name].unit)} for "
         f"{(stop - start - 1) * task.dt:.3g} s while {proof}",
         expected="a value that changes when the robot moves",
         fix="check the sensor and its cable; or name it in validate.stuck.ignore",

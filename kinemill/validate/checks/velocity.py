@@ -16,6 +16,7 @@ from pydantic import Field
 
 from kinemill.task import CHECKS, Task, unknown_channels
 from kinemill.task.bounds import PositiveQuantity, Ratio, Seconds
+from kinemill.task.units import in_unit
 from kinemill.validate.block_stats import whole
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, memoize
 from kinemill.validate.motion import (
@@ -130,7 +131,7 @@ class Velocity(CheckSettings):
         if not fit.short:
             harmless = min(harmless, max(self.noise * fit.noise, _SHARE * fit.speed))
         if abs(fit.offset) > harmless + fit.scatter / fit.window * max(1.0, size / deviation):
-            return f"a velocity offset by {fit.offset:.3g} {unit}"
+            return f"a velocity offset by {fit.offset:.3g}{in_unit(unit)}"
         if abs(fit.late) > self.lag + 0.5 * fit.dt:
             when = "after" if fit.late > 0 else "before"
             return f"a velocity {abs(fit.late):.3g} s {when} its position"

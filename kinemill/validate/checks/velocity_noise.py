@@ -15,6 +15,7 @@ from pydantic import Field
 
 from kinemill.task import CHECKS, Task, unknown_channels
 from kinemill.task.bounds import Ratio, RowCount, Seconds
+from kinemill.task.units import in_unit
 from kinemill.validate.checks.velocity import fit_of
 from kinemill.validate.faults import Array, CheckSettings, Fault, Rule, Values
 from kinemill.validate.motion import pairs, rms
@@ -70,7 +71,8 @@ class VelocityNoise(CheckSettings):
             0,
             len(values[name]),
             name,
-            actual=f"differs from the slope of {position} by {size:.3g} {unit} (rms over rows), "
+            actual=f"differs from the slope of {position} by {size:.3g}{in_unit(unit)} (rms "
+            "over rows), "
             f"{size / deviation:.0%} of its own standard deviation",
             expected=f"at most {self.share:.0%}, since the rows of {position} are smooth",
             fix="check that the column is this channel's velocity, and its filter; or name it in "

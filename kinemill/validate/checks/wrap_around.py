@@ -12,8 +12,17 @@ from pydantic import Field
 
 from kinemill.task import CHECKS, Task
 from kinemill.task.bounds import Ratio
+from kinemill.task.units import in_unit
 from kinemill.validate.block_stats import extremes
-from kinemill.validate.faults import BLOCK, Array, CheckSettings, Fault, Values, blocks, runs
+from kinemill.validate.faults import (
+    BLOCK,
+    Array,
+    CheckSettings,
+    Fault,
+    Values,
+    blocks,
+    runs,
+)
 from kinemill.validate.motion import pairs
 
 _MIN_ROWS = 3  # minimum number of rows; a spike lacks an arbitrary amount once
@@ -90,10 +99,13 @@ class WrapAround(CheckSettings):
                 start,
                 stop,
                 name,
-                actual=f"{v[start]:.4g} {unit} where the position moves with {slope[start]:.4g}: "
-                f"{size:.4g} {unit} are missing, which suggests an overflow at {size / 2:.4g}",
+                actual=f"{v[start]:.4g}{in_unit(unit)} where the position moves with "
+                f"{slope[start]:.4g}: "
+                f"{size:.4g}{in_unit(unit)} are missing, which suggests an overflow at "
+                f"{size / 2:.4g}",
                 expected="a velocity that continues beyond the end of its counter",
-                fix=f"add {size:.4g} {unit} back when the log is written, or widen the counter",
+                fix=f"add {size:.4g}{in_unit(unit)} back when the log is written, or widen the "
+                "counter",
             )
             for start, stop in whole
         ]
@@ -115,10 +127,10 @@ class WrapAround(CheckSettings):
                 start,
                 stop + 1,
                 name,
-                actual=f"a step of {step[start]:.4g} {unit}, its whole range: a counter of "
-                f"{size:.4g} {unit} that overflowed",
+                actual=f"a step of {step[start]:.4g}{in_unit(unit)}, its whole range: a counter of "
+                f"{size:.4g}{in_unit(unit)} that overflowed",
                 expected="a position that continues beyond the end of its counter",
-                fix=f"unwrap the counter by {size:.4g} {unit} when the log is written",
+                fix=f"unwrap the counter by {size:.4g}{in_unit(unit)} when the log is written",
             )
             for start, stop in whole
         ]
