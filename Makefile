@@ -100,7 +100,7 @@ prove-calibration: setup ## measure the calibration of uncertainty on hardware l
 prove-gate: setup ## test the gate on 60,000 model pairs of known quality, rewrites docs/results.md
 	$(BIN)/python -m benchmarks.prove_gate
 
-prove-scale: setup ## time one more log among 1,000 and 100,000 recordings (1 h), rewrites docs/results.md
+prove-scale: setup ## time one more log among 1,000 and 1,000,000 recordings (2 h), rewrites docs/results.md
 	$(BIN)/python -m benchmarks.prove_scale
 
 prove-control: setup ## measure controllers with learned models on the true physics, rewrites docs/results.md
