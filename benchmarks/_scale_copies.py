@@ -2,9 +2,9 @@
 
 Ingest and validation of one small log take 13 ms of CPU time and create ten files. What grows with
 the number of recordings are the rows of the catalog, the memberships and the files of the folder,
-so a copy has those of its own, entered by the library: a log with other bytes, its stat, its
-membership, and a result with its own episodes and sketch. Its artifacts are those of the recording
-that it copies, its raw bytes are not stored, and it is not compared with others when it is added.
+so a copy gets new ones, entered by the library: a log with other bytes, its stat, its membership,
+and a result with other episodes and another sketch. Its artifacts are those of the recording that
+it copies, its raw bytes are not stored, and it is not compared with others when it is added.
 """
 
 import hashlib

@@ -132,7 +132,7 @@ def _in_degrees(column: Column) -> Column:
     """Return an angle in degrees, because another angle of its vector is."""
     if column.kind != "angle" or column.log_unit or column.guess.unit:
         return column
-    return replace(column, log_unit="deg", notes=["guessed deg: an angle beside it is"])
+    return replace(column, log_unit="deg", notes=["guessed deg: another angle of the vector is"])
 
 
 def _angle(column: Column, torques: set[str]) -> Column:

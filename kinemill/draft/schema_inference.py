@@ -179,7 +179,11 @@ def _readable(reader: Reader, path: Path, names: list[str], clock: _Clock) -> _R
 
     Raises:
         Unreadable: no column is left, or the problem is not in a column.
+        BadLog: there are no names.
     """
+    if not names:
+        problem, fix = "holds no column that can be a channel", "record states and actions"
+        raise BadLog(path, problem, fix=fix)
     refused: dict[str, str] = {}
     for _ in range(ROUNDS):
         try:

@@ -7,6 +7,7 @@ from kinemill.catalog import transaction
 from kinemill.catalog.tables import metadata, recordings, sketches
 from kinemill.store.database import database
 
+pytestmark = pytest.mark.skipif(database() is not None, reason="statistics are for SQLite")
 MANY = [f"{number:064x}" for number in range(1000)]
 
 
@@ -21,7 +22,6 @@ def plan_of(home, query: Select) -> str:
         return "; ".join(row[-1] for row in rows)
 
 
-@pytest.mark.skipif(database() is not None, reason="PostgreSQL makes statistics of its own")
 @pytest.mark.parametrize("number", [1, 10, 1000])
 def test_some_sketches_are_found_without_reading_all_of_a_task(home, number):
     of = sketches.c
@@ -32,14 +32,12 @@ def test_some_sketches_are_found_without_reading_all_of_a_task(home, number):
         )
 
 
-@pytest.mark.skipif(database() is not None, reason="PostgreSQL makes statistics of its own")
 def test_recordings_of_a_name_are_found_by_it_also_in_the_order_of_their_hashes(home):
     of = recordings.c
     query = select(recordings).where(of.task == "arm", of.name == "a.csv").order_by(of.hash)
     assert "USING INDEX recordings_name" in plan_of(home, query)
 
 
-@pytest.mark.skipif(database() is not None, reason="PostgreSQL makes statistics of its own")
 def test_every_index_of_the_catalog_has_statistics(home):
     with transaction(home, write=True) as connection:
         written = {row[0] for row in connection.exec_driver_sql("SELECT idx FROM sqlite_stat1")}

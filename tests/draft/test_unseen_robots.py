@@ -5,6 +5,7 @@ import pytest
 
 from kinemill.draft.builder import build
 from kinemill.draft.own_logs import check_own_logs
+from kinemill.errors import KinemillError
 from kinemill.ingest.name_heuristics import guess
 
 ROWS = 600
@@ -150,3 +151,9 @@ def test_a_column_that_jumps_by_a_turn_is_an_angle(tmp_path):
 )
 def test_names_give_roles(name, role, what):
     assert (guess(name).role, guess(name).what) == (role, what)
+
+
+def test_a_log_without_channels_is_refused_by_name(tmp_path):
+    np.savez(tmp_path / "a.npz", time=TIME)
+    with pytest.raises(KinemillError, match=r"a\.npz: holds no column that can be a channel"):
+        build("clock", tmp_path / "a.npz")

@@ -25,6 +25,7 @@ NUMBERS = {
 }  # fmt: skip
 CLASSES = {1: "cell array", 2: "struct", 3: "object", 4: "text", 5: "sparse matrix"}
 STRUCT, DEEPEST = 2, 8  # structs in structs
+FIELDS = 4096  # of a struct
 LARGEST = 1 << 30  # bytes of a struct that are unpacked
 FIRST_NUMERIC, LAST_NUMERIC = 6, 15
 COMPLEX = 0x0800
@@ -138,7 +139,8 @@ def _fields(
     _, first, size = _tag(content, _next(first, size), order)
     if width <= 0:
         return
-    names = [content[at : at + width] for at in range(first, first + size, width)]
+    stop = min(first + size, first + FIELDS * width)  # a damaged size may be large
+    names = [content[at : at + width] for at in range(first, stop, width)]
     at = _next(first, size)
     for name in names:
         kind, first, size = _tag(content, at, order)

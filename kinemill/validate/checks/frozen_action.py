@@ -2,7 +2,7 @@
 
 A controller holds zero and the ends of the range on purpose, and the command of a passive joint
 never changes. The check therefore applies only to actions that change in nearly every other row,
-and to values that no controller holds. A target that is held on purpose goes on from its value,
+and to values that no controller holds. A target that is held on purpose continues from its value,
 while a command that was lost jumps to where it would have been.
 """
 

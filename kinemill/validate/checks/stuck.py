@@ -133,7 +133,7 @@ class Stuck(CheckSettings):
 
         A sensor is frozen if it is noisy in all other rows, and constant in a long stretch in
         which another state moves as usual. A gripper, which often rests for any time, is not, and
-        neither is a heading without noise, which goes on from its value after a straight line.
+        neither is a heading without noise, which continues from its value after a straight line.
         """
         most = self._rows(task)
         long = [stop - start for start, stop in still if stop - start > most]
