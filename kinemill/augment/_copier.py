@@ -4,15 +4,16 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 
 from kinemill.augment._augmentation import Rows, Signals
 from kinemill.augment._copies import Content, copies
 from kinemill.dataset import Media, PackedDataset, PackedEpisode, View
 from kinemill.dataset.aux_arrays import write_aux
+from kinemill.dataset.listing import write_listing
 from kinemill.dataset.packed import episode_table, read_packed
 from kinemill.dataset.segments import VALUES, Segment, link_segment, write_segment
 from kinemill.store import digest, read_document, write_document
@@ -153,15 +154,20 @@ class Copier:
     def _copy_one(self, episode: PackedEpisode) -> _WithCopies:
         return _copy(self._task, self._source.content(episode), self._signals)
 
-    def table(self, added: Sequence[CopiedSegment], start: int) -> pl.DataFrame:
-        """Return a table of the copies, whose rows start at `start`."""
-        originals = {one.id: one for one in self._source.dataset.of("train")}
-        episodes = list[PackedEpisode]()
-        for one in (one for each in added for one in each.episodes):
-            own = replace(originals[one.original], id=one.id, start=start, stop=start + one.rows)
-            episodes.append(own)
+    def list_copies(self, copied: CopiedSegment, key: str) -> Segment:
+        """Write the listing of the copies of a segment; return the segment of copies."""
+        episodes, start = list[PackedEpisode](), 0
+        for one in copied.episodes:
+            original = self._originals[one.original]
+            episodes.append(replace(original, id=one.id, start=start, stop=start + one.rows))
             start += one.rows
-        return episode_table(episodes)
+        listing = write_listing(self._folder, episode_table(episodes), self._previous)
+        return Segment(key, start, split="train", listing=listing, episodes=len(episodes))
+
+    @cached_property
+    def _originals(self) -> dict[str, PackedEpisode]:
+        """Training episodes of the dataset by id."""
+        return {one.id: one for one in self._source.dataset.of("train")}
 
 
 def _copy(task: Task, original: Content, signals: Signals) -> _WithCopies:

@@ -5,18 +5,15 @@ copies. Copies depend on their original and the task alone, so a segment of copi
 if the previous training set has it.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
 from kinemill.augment._copier import CopiedSegment, Copier, CopyCounts
 from kinemill.dataset import Media, dataset_versions, scan_listing
 from kinemill.dataset.aux_arrays import write_media
-from kinemill.dataset.listing import EPISODE, write_listing
-from kinemill.dataset.packed import read_description, write_description
+from kinemill.dataset.description import read_description, write_description
 from kinemill.dataset.segments import Segment, link_segment
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.store import (
@@ -33,7 +30,7 @@ from kinemill.store import (
 from kinemill.store.home import Home
 from kinemill.task import Task
 
-STAGE, VERSION = "training_set", 4
+STAGE, VERSION = "training_set", 5
 
 
 @dataclass(frozen=True)
@@ -127,12 +124,11 @@ def _build(
     task: Task, source: Path, folder: Path, previous: Path | None, workers: int | None
 ) -> Json:
     about = read_description(source)
-    columns = scan_listing(source).select([*EPISODE, "rows"])
-    table = columns.filter(pl.col("split") == "train").sort("start").collect()
-    originals, stop = _training(about.segments, int(table["rows"].sum())), 0
+    # The statistics are those of the dataset, so segments need no moments here.
+    originals = [replace(one, moments=None) for one in about.segments if one.split == "train"]
     for one in originals:
         link_segment(source, folder, one.key)
-        stop += one.rows
+        link_segment(source, folder, one.listing)
     segments, added = list(originals), list[CopiedSegment]()
     if task.augment:
         settings = digest([task.part("augment", "channels", "dt", "validate"), VERSION])
@@ -140,30 +136,22 @@ def _build(
         for segment, episodes in copier.of_segments(originals):
             copied = copier.copy(segment, episodes)
             added.append(copied)
-            if rows := sum(one.rows for one in copied.episodes):
-                segments.append(Segment(copier.key(segment, episodes), rows))
-        table = pl.concat([table, copier.table(added, stop).select(table.columns)])
-    write_listing(folder, table)
-    write_description(folder, replace(about, segments=segments))
+            if copied.episodes:
+                segments.append(copier.list_copies(copied, copier.key(segment, episodes)))
+    write_description(folder, replace(about, segments=segments, unused=[]))
     if media := Media.read(source):
         views = {one.id: one.views for each in added for one in each.episodes if one.views}
-        recordings = media.of(set(table["recording"].to_list()))
-        write_media(folder, replace(media, recordings=recordings, segments=segments, views=views))
+        used = scan_listing(source, "train").select(pl.col("recording").unique()).collect()
+        recordings = media.of(set(used["recording"]))
+        arrays = [Segment(one.key, one.rows) for one in segments]
+        write_media(folder, replace(media, recordings=recordings, segments=arrays, views=views))
     counts = [CopyCounts() for _ in task.augment]
     for each in added:
         for index, own in enumerate(each.counts):
             counts[index] += own
-    number = len(table) - sum(len(each.episodes) for each in added)
-    rows = sum(one.rows for one in segments)
-    return to_json_value(_summary(task, counts, number, len(table), rows))
-
-
-def _training(segments: Sequence[Segment], rows: int) -> list[Segment]:
-    """Return the segments of the training split, the first ones; `rows` is its number of rows."""
-    stops = np.cumsum([one.rows for one in segments])
-    last = int(np.searchsorted(stops, rows)) + 1 if rows else 0
-    # The statistics are those of the dataset, so segments need no moments here.
-    return [Segment(one.key, one.rows) for one in segments[:last]]
+    number = sum(one.episodes for one in originals)
+    total, rows = (sum(own) for own in zip(*((o.episodes, o.rows) for o in segments), strict=True))
+    return to_json_value(_summary(task, counts, number, total, rows))
 
 
 def _summary(

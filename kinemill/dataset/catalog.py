@@ -10,9 +10,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import polars as pl
-
-from kinemill.dataset.listing import write_listing
 from kinemill.dataset.summary import DatasetSummary
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.store import (
@@ -226,7 +223,6 @@ def publish_unpacked(
     rules = task.part("dt", "channels", "dataset")
 
     def build_empty(folder: Path) -> Json:
-        write_listing(folder, pl.DataFrame())
         return {**to_json_value(DatasetSummary({}, {}, {})), **build(folder)}
 
     key = {"task": rules, "columns": [], "shortest": 0, **inputs}

@@ -41,7 +41,7 @@ def dataset_problem(
         if new:
             refuse_lost_motion(task, _extent(task, new))
         if task.dataset.group_by not in {"recording", "part"} or not split:
-            check_rows(task, piece_table(map(_as_training, accepted)))
+            check_rows(task, piece_table(map(_as_training, accepted)).lazy())
         elif new:
             _check_split(task, home, [*own, *new], new)
     except BadInput as error:

@@ -24,8 +24,8 @@ from kinemill.catalog import change_of
 from kinemill.catalog.tables import evaluated
 from kinemill.dataset.assignment import empty_sides
 from kinemill.dataset.catalog import Version, dataset_versions
-from kinemill.dataset.listing import scan_listing
-from kinemill.dataset.packed import read_description
+from kinemill.dataset.description import SPLITS, Description, read_description
+from kinemill.dataset.listing import scan_listing, scan_segment
 from kinemill.dataset.segments import VALUES, Segment, SegmentedRows, map_segments
 from kinemill.dataset.split import SplitEpisode, ranges, unit_column
 from kinemill.errors import CorruptArtifact
@@ -65,26 +65,26 @@ class PreviousVersion:
 
     Attributes:
         folder: folder of its files.
-        segments: its segments, in the order of their rows.
+        about: its description.
     """
 
     folder: Path
-    segments: list[Segment]
+    about: Description
 
     @cached_property
     def by_key(self) -> Mapping[str, Segment]:
         """Its segments by key."""
-        return {one.key: one for one in self.segments}
+        return {one.key: one for one in self.about.segments}
 
     @cached_property
     def values(self) -> SegmentedRows[np.float32]:
         """(N, C) packed rows, memory-mapped."""
-        return SegmentedRows(map_segments(self.folder, VALUES, self.segments))
+        return SegmentedRows(map_segments(self.folder, VALUES, self.about.segments))
 
     @cached_property
     def moments(self) -> SegmentedRows[np.float64]:
         """(P, 2 * (C + S)) moments of the used pieces, memory-mapped."""
-        return SegmentedRows(map_segments(self.folder, MOMENTS, self.segments))
+        return SegmentedRows(map_segments(self.folder, MOMENTS, self.about.segments))
 
     @cached_property
     def begins(self) -> Mapping[tuple[str, str], int]:
@@ -94,21 +94,31 @@ class PreviousVersion:
         return {(episode, artifact): row for episode, artifact, row in rows}
 
     def locate(self, pieces: pl.DataFrame) -> pl.DataFrame:
-        """Return pieces with `old_start` and `old_number`, their place here; null for a new one.
+        """Return pieces with `old_start` and `old_number`, their place here; null for a new one."""
+        used = scan_listing(self.folder, *SPLITS).select(
+            *_SOURCE, pl.col("start").alias("old_start")
+        )
+        own = used.with_row_index("old_number").cast({"old_number": pl.Int64}).collect()
+        return pieces.join(own, on=_SOURCE, how="left", maintain_order="left")
 
-        Pieces of `unchanged` have these columns already.
-        """
-        if "old_start" in pieces.columns:
-            return pieces
-        used = _with_places(scan_listing(self.folder).select(*_SOURCE, "start").collect())
-        used = used.filter(pl.col("old_start").is_not_null()).drop("start")
-        return pieces.join(used, on=_SOURCE, how="left", maintain_order="left")
+    def read(self, segment: Segment) -> pl.DataFrame:
+        """Return the pieces of a segment as `locate` does, with all columns of a listing."""
+        place = pl.lit(None, pl.Int64)
+        table = scan_segment(self.folder, segment, 0).collect()
+        if segment.key not in self._places:  # unused pieces
+            return table.with_columns(old_number=place, old_start=place)
+        start, number = self._places[segment.key]
+        numbers = pl.int_range(number, number + len(table))
+        return table.with_columns(old_number=numbers, old_start=start + pl.col("start"))
 
-
-def _with_places(listing: pl.DataFrame) -> pl.DataFrame:
-    """Return a listing with the first row and the number of each used piece."""
-    number = pl.col("start").rank("ordinal").cast(pl.Int64) - 1  # null for an unused piece
-    return listing.with_columns(pl.col("start").alias("old_start"), number.alias("old_number"))
+    @cached_property
+    def _places(self) -> Mapping[str, tuple[int, int]]:
+        """First row, and number of the first piece, of each segment by key."""
+        places, row, number = dict[str, tuple[int, int]](), 0, 0
+        for one in self.about.segments:
+            places[one.key] = row, number
+            row, number = row + one.rows, number + one.episodes
+        return places
 
 
 def find_previous(home: Home, task: str, inputs: Json) -> PreviousVersion | None:
@@ -133,7 +143,7 @@ def _open(home: Home, version: Version) -> PreviousVersion | None:
         folder = open_ref(home, version.ref)
     except CorruptArtifact:
         return None
-    return PreviousVersion(folder, read_description(folder).segments)
+    return PreviousVersion(folder, read_description(folder))
 
 
 @dataclass(frozen=True)
@@ -142,18 +152,13 @@ class UnchangedPieces:
 
     Attributes:
         previous: the previous version.
-        table: pieces of the recordings that have not changed, with their places.
-        changed: content hashes of all other recordings.
+        changed: content hashes of the recordings whose pieces are listed anew.
+        repeats: what the units of the other recordings repeat, by unit.
     """
 
     previous: PreviousVersion
-    table: pl.DataFrame
     changed: Set[str]
-
-    def repeats(self, rules: Dataset) -> dict[str, str]:
-        """Return what the units of these pieces repeat, by unit."""
-        repeating = self.table.filter(pl.col("repeats").is_not_null())
-        return dict(repeating.select(unit_column(rules), pl.col("repeats")).iter_rows())
+    repeats: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -200,13 +205,15 @@ def find_unchanged(
     if _considers_others(task.dataset) or (previous := _open(home, version)) is None:
         return None
     changed = open_results(home, episodes).changed_since(change)
-    table = _with_places(scan_listing(previous.folder).collect())
-    table = table.filter(~pl.col("recording").is_in(changed))
-    moved = set(table.filter(_repeats_differ(task, home))["recording"])
-    table = table.filter(~pl.col("recording").is_in(moved)) if moved else table
-    if empty_sides(task.dataset, table["side"].unique()):
+    repeats = _find_repeats(task.dataset, previous)
+    changed |= _find_repeating(task, home, previous, repeats)
+    kept = scan_listing(previous.folder).filter(~pl.col("recording").is_in(changed))
+    if empty_sides(task.dataset, kept.select(pl.col("side").unique()).collect()["side"]):
         return None  # which recording fills an empty split depends on all of them
-    return UnchangedPieces(previous, table, changed | moved)
+    kept_repeats = repeats.filter(~pl.col("recording").is_in(changed))
+    return UnchangedPieces(
+        previous, changed, dict(kept_repeats.select("unit", "repeats").iter_rows())
+    )
 
 
 def _considers_others(rules: Dataset) -> bool:
@@ -216,13 +223,23 @@ def _considers_others(rules: Dataset) -> bool:
     return bool(rules.where or rules.join or rules.balance) or by_session or by_rows
 
 
-def _repeats_differ(task: Task, home: Home) -> pl.Expr:
-    """Return whether the unit of a piece now repeats another recording than before."""
-    repeats, unit = duplicate_groups(home, task.name), unit_column(task.dataset)
-    if not repeats:
-        return pl.col("repeats").is_not_null()
-    current = unit.replace_strict(repeats, default=None, return_dtype=pl.String)
-    return pl.col("repeats").ne_missing(current)
+def _find_repeats(rules: Dataset, previous: PreviousVersion) -> pl.DataFrame:
+    """Return `recording`, `unit` and `repeats` of the pieces that repeat another recording."""
+    listing = scan_listing(previous.folder).filter(pl.col("repeats").is_not_null())
+    return listing.select("recording", unit_column(rules).alias("unit"), "repeats").collect()
+
+
+def _find_repeating(
+    task: Task, home: Home, previous: PreviousVersion, repeats: pl.DataFrame
+) -> set[str]:
+    """Return the recordings of which a unit now repeats another recording than before."""
+    old = dict(repeats.select("unit", "repeats").iter_rows())
+    current = duplicate_groups(home, task.name)
+    units = {one for one in {*old, *current} if old.get(one) != current.get(one)}
+    if not units:
+        return set()
+    listing = scan_listing(previous.folder).filter(unit_column(task.dataset).is_in(units))
+    return set(listing.select(pl.col("recording").unique()).collect()["recording"])
 
 
 def packing_of(inputs: Json) -> str:

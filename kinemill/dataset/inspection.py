@@ -9,7 +9,7 @@ from typing import Any, cast
 import polars as pl
 
 from kinemill.dataset.catalog import Version, count, dataset_versions, find_version
-from kinemill.dataset.listing import PUBLIC, page, scan_listing
+from kinemill.dataset.listing import PUBLIC, listed_segments, page, scan_listing
 from kinemill.dataset.summary import ChannelStatistics
 from kinemill.errors import CorruptArtifact
 from kinemill.store import Json, digest, open_ref
@@ -59,7 +59,7 @@ def show_dataset(
     version = find_version(home, task, which)
     line, rules, summary = _line(home, version), version.rules(home), version.summary(home)
     episodes = scan_listing(version.folder(home))
-    totals = episodes.select(pl.len(), pl.col("recording").n_unique().alias("recordings")).collect()
+    recordings = episodes.select(pl.col("recording").n_unique()).collect().item()
     features = [_feature(rules, name, summary.statistics[name]) for name in rules["columns"]]
     return {
         "task": task,
@@ -69,10 +69,10 @@ def show_dataset(
         "actions": sum(feature["role"] == "action" for feature in features),
         "features": features,
         "rules": rules["dataset"],
-        "recordings": totals["recordings"].item(),
+        "recordings": recordings,
         "warnings": summary.warnings,
         "list": {
-            "total": totals["len"].item(),
+            "total": sum(one.episodes for one in listed_segments(version.folder(home))),
             "offset": offset,
             "episodes": page(episodes.select(PUBLIC), offset, limit),
         },
@@ -107,7 +107,9 @@ def diff_datasets(
     again from the same recording.
     """
     a, b = (find_version(home, task, which) for which in (first, second))
-    old, new = (scan_listing(one.folder(home)).select(PUBLIC) for one in (a, b))
+    folders = [one.folder(home) for one in (a, b)]
+    both = set.intersection(*({one.listing for one in listed_segments(own)} for own in folders))
+    old, new = (scan_listing(own, without=both).select(PUBLIC) for own in folders)
     joined = old.join(new, on="id", how="full", suffix="_b", coalesce=True)
     in_both = pl.col("split").is_not_null() & pl.col("split_b").is_not_null()
     kinds = {
@@ -116,7 +118,6 @@ def diff_datasets(
         "moved": in_both & (pl.col("split") != pl.col("split_b")),
         "changed": in_both & (pl.col("rows") != pl.col("rows_b")),
     }
-    # Joined once: the difference is most often a small part of both.
     different = joined.filter(pl.any_horizontal(*kinds.values())).collect(engine="streaming")
     name = pl.coalesce("name", "name_b").alias("name")
     columns = [name, "id", "split", "split_b", "rows", "rows_b"]

@@ -9,15 +9,17 @@ Symbols: N rows, C columns, L rows of a window.
 """
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from kinemill.dataset.listing import total_rows
+from kinemill.dataset.description import read_description
+from kinemill.dataset.listing import EPISODE, scan_listing
 from kinemill.dataset.packed import Floats, ListedEpisodes, PackedDataset, PackedEpisode
-from kinemill.dataset.split import SplitContext, unit_column
+from kinemill.dataset.split import SplitContext, tears_recordings, unit_column
 from kinemill.dataset.summary import Leakage, NearDuplicates
 from kinemill.task import Dataset
 
@@ -29,18 +31,43 @@ MATCH = 0.15  # rms distance to the best match, relative to the deviation of the
 MOTION = 0.1  # minimum deviation of a window, relative to the data: rest repeats nothing
 
 
-def find_torn_duplicates(
-    rules: Dataset, table: pl.DataFrame, context: SplitContext
-) -> NearDuplicates:
-    """Count the near-duplicates that stay together, and list those in different splits.
+class Related(NamedTuple):
+    """An episode of a unit that repeats another or is repeated."""
+
+    root: str
+    recording: str
+    name: str
+    side: str
+
+
+def find_related(rules: Dataset, listing: pl.LazyFrame, context: SplitContext) -> list[Related]:
+    """Return each episode of a unit that repeats another or is repeated.
 
     Args:
         rules: the task's `dataset` part.
-        table: pieces of all episodes, as `kinemill.dataset.listing` lists them.
+        listing: all pieces of the version.
+        context: near-duplicates.
+    """
+    roots: dict[str, str] = {**context.roots, **context.duplicates}
+    if not roots:
+        return []
+    units = listing.with_columns(unit=unit_column(rules))
+    related = units.filter(pl.col("unit").is_in([*roots, *set(roots.values())]))
+    columns = related.select("episode", "unit", "recording", "name", "side").collect()
+    episodes = columns.unique("episode", keep="first", maintain_order=True)
+    root = pl.col("unit").replace(roots)
+    return [Related(*one) for one in episodes.select(root, *Related._fields[1:]).iter_rows()]
+
+
+def find_torn_duplicates(related: Sequence[Related], context: SplitContext) -> NearDuplicates:
+    """Count the near-duplicates that stay together, and list those in different splits.
+
+    Args:
+        related: from `find_related`.
         context: near-duplicates.
     """
     groups: dict[str, dict[str, set[str]]] = {}
-    for one in _duplicated(rules, table, context):
+    for one in related:
         splits = groups.setdefault(one.root, {})
         if one.side != "unused":
             splits.setdefault(one.side, set()).add(one.name)
@@ -50,7 +77,7 @@ def find_torn_duplicates(
 
 
 def measure_leakage(
-    rules: Dataset, table: pl.DataFrame, context: SplitContext, dataset: PackedDataset
+    rules: Dataset, folder: Path, related: Sequence[Related], dataset: PackedDataset
 ) -> dict[str, Leakage]:
     """Return the shares of validation and test rows that repeat training rows.
 
@@ -58,26 +85,28 @@ def measure_leakage(
 
     Args:
         rules: the task's `dataset` part.
-        table: pieces of all episodes, as `kinemill.dataset.listing` lists them.
-        context: near-duplicates.
+        folder: folder of the version.
+        related: from `find_related`.
         dataset: the packed rows.
     """
-    repeating = _repeating_training(rules, table, context)
+    repeating, about = _repeating_training(related), read_description(folder)
     leakage: dict[str, Leakage] = {}
     for side in ("validation", "test"):
-        pieces = dataset.table.filter(pl.col("split") == side)
-        rest = pieces.filter(~pl.col("recording").is_in(repeating))
-        rows, others = total_rows(pieces), total_rows(rest)
-        repeated_rows = _repeated_rows(dataset, rest)
-        leakage[side] = Leakage((rows - others) / (rows or 1), repeated_rows / (rows or 1))
+        _, rows = about.count(side)
+        pieces, repeats = scan_listing(folder, side), pl.col("recording").is_in(repeating)
+        duplicated = pieces.filter(repeats).select(pl.col("rows").sum()) if repeating else None
+        others = rows - (duplicated.collect().item() if duplicated is not None else 0)
+        tears = tears_recordings(rules)  # else no recording has rows in two splits
+        repeated = _repeated_rows(dataset, folder, pieces.filter(~repeats)) if tears else 0.0
+        leakage[side] = Leakage((rows - others) / (rows or 1), repeated / (rows or 1))
     return leakage
 
 
-def _repeating_training(rules: Dataset, table: pl.DataFrame, context: SplitContext) -> list[str]:
+def _repeating_training(related: Sequence[Related]) -> list[str]:
     """Return the recordings with a near-duplicate, other than themselves, that is trained on."""
     trained: dict[str, set[str]] = {}
     roots: dict[str, set[str]] = {}
-    for one in _duplicated(rules, table, context):
+    for one in related:
         roots.setdefault(one.recording, set()).add(one.root)
         if one.side == "train":
             trained.setdefault(one.root, set()).add(one.recording)
@@ -88,35 +117,12 @@ def _repeating_training(rules: Dataset, table: pl.DataFrame, context: SplitConte
     ]
 
 
-class _Duplicated(NamedTuple):
-    """An episode of a unit that repeats another or is repeated."""
-
-    root: str
-    recording: str
-    name: str
-    side: str
-
-
-def _duplicated(
-    rules: Dataset, table: pl.DataFrame, context: SplitContext
-) -> Iterator[_Duplicated]:
-    """Yield each episode of a unit that repeats another or is repeated."""
-    roots: dict[str, str] = {**context.roots, **context.duplicates}
-    if not roots:
-        return
-    units = table.with_columns(unit=unit_column(rules))
-    related = units.filter(pl.col("unit").is_in([*roots, *set(roots.values())]))
-    episodes = related.unique("episode", keep="first", maintain_order=True)
-    root = pl.col("unit").replace(roots)
-    for one in episodes.select(root, "recording", "name", "side").iter_rows():
-        yield _Duplicated(*one)
-
-
-def _repeated_rows(dataset: PackedDataset, pieces: pl.DataFrame) -> float:
+def _repeated_rows(dataset: PackedDataset, folder: Path, pieces: pl.LazyFrame) -> float:
     """Return the number of rows of pieces that recur in training rows of their recording."""
-    training = dataset.table.filter(pl.col("split") == "train")
-    cut = pieces.filter(pl.col("recording").is_in(training["recording"].unique().implode()))
-    sampled = ListedEpisodes(cut.gather_every(max(1, len(cut) // PIECES)).head(PIECES))
+    training = scan_listing(folder, "train").select(*EPISODE, "rows")
+    cut = pieces.join(training, on="recording", how="semi", maintain_order="left")
+    cut = cut.select(*EPISODE, "rows").collect()
+    sampled = ListedEpisodes(cut.gather_every(max(1, len(cut) // PIECES)).head(PIECES).lazy())
     if not sampled:
         return 0.0
     recordings = [one.recording for one in sampled]
@@ -126,7 +132,7 @@ def _repeated_rows(dataset: PackedDataset, pieces: pl.DataFrame) -> float:
         for piece in sampled
     ]
     share = float(np.average(shares, weights=[piece.rows for piece in sampled]))
-    return share * total_rows(cut)
+    return share * int(cut["rows"].sum())
 
 
 def _repeated_share(

@@ -55,7 +55,7 @@ def changed_episodes(
 ) -> EpisodeSet:
     """Return the episodes of changed recordings, with near-duplicates among all recordings."""
     own = load_episodes(home, episodes, unchanged.changed)
-    duplicates = unchanged.repeats(task.dataset) | duplicates_of(task, home, own)
+    duplicates = {**unchanged.repeats, **duplicates_of(task, home, own)}
     roots = {} if task.dataset.near_duplicates == "apart" else duplicates
     context = SplitContext(roots=roots, duplicates=duplicates)
     return EpisodeSet(own, context, unchanged=unchanged)

@@ -8,7 +8,7 @@ Symbols: N rows of all episodes, C channels (states, then actions), S states, Y 
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import overload
@@ -17,7 +17,15 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from kinemill.dataset.listing import EPISODE, LISTING, SCHEMA, read_used, write_listing
+from kinemill.dataset.description import (
+    DESCRIPTION,
+    SPLITS,
+    Description,
+    Statistics,
+    read_description,
+    write_description,
+)
+from kinemill.dataset.listing import EPISODE, SCHEMA, listing_path, scan_used, write_listing
 from kinemill.dataset.segments import (
     VALUES,
     Segment,
@@ -27,23 +35,11 @@ from kinemill.dataset.segments import (
     write_segment,
 )
 from kinemill.errors import BadInput
-from kinemill.store import (
-    ArtifactRef,
-    from_json_value,
-    open_ref,
-    read_json,
-    to_json_value,
-    write_json,
-)
-from kinemill.store.formats import Format
+from kinemill.store import ArtifactRef, open_ref
 from kinemill.store.home import Home
 from kinemill.task import Task
 
-DESCRIPTION = "dataset.json"
 NUMBERS = "numbers"  # files of outputs, then observations and rewards
-SPLITS = ("train", "validation", "test")
-
-FORMAT = Format("dataset description", 3)
 
 Floats = NDArray[np.float64]
 Packed = NDArray[np.float32]
@@ -80,14 +76,19 @@ class PackedEpisode:
 
 
 class ListedEpisodes(Sequence[PackedEpisode]):
-    """The episodes of a table, which become objects on first use.
+    """The episodes of a table, which is read, and becomes objects, on first use.
 
     Args:
         table: the columns `kinemill.dataset.listing.EPISODE` and `rows`, one row for each episode.
     """
 
-    def __init__(self, table: pl.DataFrame) -> None:
-        self.table = table
+    def __init__(self, table: pl.LazyFrame) -> None:
+        self._table = table
+
+    @cached_property
+    def table(self) -> pl.DataFrame:
+        """The table."""
+        return self._table.collect()
 
     @cached_property
     def _objects(self) -> list[PackedEpisode]:
@@ -106,30 +107,6 @@ class ListedEpisodes(Sequence[PackedEpisode]):
     def __getitem__(self, index: int | slice) -> PackedEpisode | list[PackedEpisode]:
         """Return one episode, or several."""
         return self._objects[index]
-
-
-@dataclass(frozen=True)
-class Statistics:
-    """Statistics of the training rows: (C,) `mean` and `std`, (S,) `delta_std`."""
-
-    mean: list[float]
-    std: list[float]
-    delta_std: list[float]
-
-
-@dataclass(frozen=True)
-class Description:
-    """Content of `dataset.json`; see `PackedDataset` for the fields."""
-
-    task: str
-    dt: float
-    states: list[str]
-    actions: list[str]
-    units: dict[str, str]
-    angles: list[str]
-    segments: list[Segment]
-    statistics: Statistics
-    outputs: list[str] = field(default_factory=list[str])
 
 
 @dataclass(frozen=True, eq=False)
@@ -264,46 +241,33 @@ def _require_split(split: str) -> None:
         raise BadInput(f"split {split!r}", "unknown", expected=f"one of {', '.join(SPLITS)}")
 
 
-def describe(dataset: PackedDataset, segments: list[Segment]) -> Description:
-    """Return the description of a version with these segments."""
-    return Description(
-        task=dataset.task,
-        dt=dataset.dt,
-        states=dataset.states,
-        actions=dataset.actions,
-        units=dataset.units,
-        angles=dataset.angles,
-        segments=segments,
-        statistics=Statistics(
-            dataset.mean.tolist(), dataset.std.tolist(), dataset.delta_std.tolist()
-        ),
-        outputs=dataset.outputs,
-    )
-
-
-def write_description(folder: Path, description: Description) -> None:
-    """Write `dataset.json`; the episodes are listed in `episodes.parquet`."""
-    write_json(folder / DESCRIPTION, FORMAT.stamp(to_json_value(description)))
-
-
 def write_packed(folder: Path, dataset: PackedDataset) -> None:
     """Write a dataset that is in memory, its outputs included, one segment for each split."""
-    segments, episodes, stop = list[Segment](), list[PackedEpisode](), 0
+    segments = list[Segment]()
     for split in SPLITS:
         if not (own := dataset.of(split)):
             continue
         values = np.concatenate([dataset.rows(one) for one in own])
-        segment = Segment(hashlib.sha256(values.tobytes()).hexdigest()[:32], len(values))
-        segments.append(segment)
-        write_segment(folder, VALUES, segment.key, values)
+        key = hashlib.sha256(values.tobytes()).hexdigest()[:32]
+        listing = write_listing(folder, episode_table(own))
+        write_segment(folder, VALUES, key, values)
         if dataset.output_values is not None:
             outputs = [dataset.output_values[one.start : one.stop] for one in own]
-            write_segment(folder, NUMBERS, segment.key, np.concatenate(outputs))
-        for one in own:
-            start, stop = stop, stop + one.rows
-            episodes.append(replace(one, start=start, stop=stop))
-    write_listing(folder, episode_table(episodes))
-    write_description(folder, describe(dataset, segments))
+            write_segment(folder, NUMBERS, key, np.concatenate(outputs))
+        segments.append(Segment(key, len(values), split=split, listing=listing, episodes=len(own)))
+    statistics = Statistics(dataset.mean.tolist(), dataset.std.tolist(), dataset.delta_std.tolist())
+    about = Description(
+        dataset.task,
+        dataset.dt,
+        dataset.states,
+        dataset.actions,
+        dataset.units,
+        dataset.angles,
+        segments,
+        statistics,
+        dataset.outputs,
+    )
+    write_description(folder, about)
 
 
 def load_dataset(home: Home, ref: ArtifactRef) -> PackedDataset:
@@ -322,17 +286,15 @@ def episode_table(episodes: Sequence[PackedEpisode]) -> pl.DataFrame:
     return pl.DataFrame(columns, schema={name: SCHEMA[name] for name in names})
 
 
-def read_description(folder: Path) -> Description:
-    """Read `dataset.json` of a dataset or training set without verifying its digest."""
-    path = folder / DESCRIPTION
-    return from_json_value(FORMAT.open(path, read_json(path)), Description, path)
-
-
 def packed_files(folder: Path) -> list[Path]:
     """Return the files that `read_packed` needs of a dataset without outputs."""
-    segments = read_description(folder).segments
-    rows = [path_of(folder, VALUES, one.key) for one in segments]
-    return [folder / DESCRIPTION, folder / LISTING, *rows]
+    about = read_description(folder)
+    rows = [path_of(folder, VALUES, one.key) for one in about.segments]
+    return [
+        folder / DESCRIPTION,
+        *(listing_path(folder, one.listing) for one in about.listed),
+        *rows,
+    ]
 
 
 def read_packed(folder: Path) -> PackedDataset:
@@ -347,7 +309,7 @@ def read_packed(folder: Path) -> PackedDataset:
         about.actions,
         about.units,
         about.angles,
-        ListedEpisodes(read_used(folder)),
+        ListedEpisodes(scan_used(folder)),
         map_segments(folder, VALUES, about.segments),
         np.asarray(about.statistics.mean, np.float64),
         np.asarray(about.statistics.std, np.float64),

@@ -3,7 +3,8 @@
 Symbols: n rows of a piece, P pieces, k columns, C channels, S states.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from math import pi
 from pathlib import Path
 from typing import Protocol
@@ -12,18 +13,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from kinemill.dataset import segments
 from kinemill.dataset.aux_arrays import open_aux
+from kinemill.dataset.description import Description, Statistics, write_description
 from kinemill.dataset.incremental import MOMENTS, PreviousVersion, PublishedEpisode, runs
+from kinemill.dataset.layout import Layout, NewSegment
 from kinemill.dataset.listing import write_listing
-from kinemill.dataset.packed import (
-    Floats,
-    ListedEpisodes,
-    Packed,
-    PackedDataset,
-    describe,
-    write_description,
-)
+from kinemill.dataset.packed import Floats, Packed, PackedDataset, read_packed
 from kinemill.dataset.precision import (
     Extent,
     coarse_channels,
@@ -36,10 +31,8 @@ from kinemill.dataset.segments import (
     Segment,
     SegmentMoments,
     create_segment,
-    cut,
     key_of,
     link_segment,
-    map_segments,
     write_segment,
 )
 from kinemill.errors import CorruptArtifact
@@ -77,44 +70,79 @@ class RowWriter:
         self._extents: list[Extent] = []
         self._segments: list[Segment] = []
 
-    def write(self, table: pl.DataFrame, episodes: Mapping[str, ReadableEpisode]) -> PackedDataset:
-        """Write all segments and the description; return the dataset.
+    def write(self, layout: Layout, episodes: Mapping[str, ReadableEpisode]) -> PackedDataset:
+        """Write all segments, their listings and the description; return the dataset.
 
         Args:
-            table: pieces as `kinemill.dataset.listing` lists them, unused ones last, the others in
-                the order of their rows.
+            layout: segments, in the order of their rows, unused ones last.
             episodes: by id, at least those that the previous version lacks.
 
         Raises:
             BadInput: float32 loses the motion of a channel.
             CorruptArtifact: An episode has a value that is no finite float32.
         """
-        used, training = table.filter(pl.col("start").is_not_null()), 0
-        if self._previous:
-            used = self._previous.locate(used)
-        most = max(1, segments.LARGEST // (4 * len(self._task.columns)))
-        for split in used.partition_by("split", maintain_order=True):
-            for first, last in cut(split["id"], split["rows"].to_numpy(), most):
-                self._segments.append(self._segment(split[first:last], episodes))
-            training = training or len(self._segments)  # training comes first
+        unused = list[Segment]()
+        for part in layout:
+            if isinstance(part, Segment):
+                segment = self._keep(part)
+            elif part.split == "unused":
+                segment = self._list(part, Segment("", int(part.pieces["rows"].sum())))
+            else:
+                segment = self._list(part, self._segment(part.pieces, episodes))
+            (unused if segment.split == "unused" else self._segments).append(segment)
         for extent in self._all_extents():
             refuse_lost_motion(self._task, extent)
         if self._aux:
             self._aux.finish(self._segments)
-        arrays = map_segments(self._folder, VALUES, self._segments)
-        statistics = _statistics(self._segments[:training], len(self._task.columns))
-        dataset = PackedDataset.of_task(self._task, ListedEpisodes(used), arrays, statistics)
-        write_description(self._folder, describe(dataset, self._segments))
-        write_listing(self._folder, table)
-        return dataset
+        write_description(self._folder, self._describe(unused))
+        return read_packed(self._folder)
+
+    def _describe(self, unused: list[Segment]) -> Description:
+        task = self._task
+        training = [one for one in self._segments if one.split == "train"]
+        statistics = _statistics(training, len(task.columns))
+        return Description(
+            task.name,
+            task.dt,
+            task.states,
+            task.actions,
+            {name: task.channels[name].unit for name in [*task.columns, *task.outputs]},
+            [name for name in task.states if task.channels[name].kind == "angle"],
+            self._segments,
+            Statistics(*(one.tolist() for one in statistics)),
+            task.outputs,
+            unused,
+        )
+
+    def _keep(self, segment: Segment) -> Segment:
+        """Link a segment of the previous version and its listing."""
+        assert self._previous, "kept segments are those of a previous version"
+        source = self._previous.folder
+        link_segment(source, self._folder, segment.listing)
+        if segment.key:
+            self._link(segment, set(self._previous.read(segment)["recording"]) if self._aux else ())
+        return segment
+
+    def _link(self, segment: Segment, recordings: Collection[str]) -> None:
+        assert self._previous
+        link_segment(self._previous.folder, self._folder, segment.key)
+        if self._aux:
+            self._aux.refer(self._previous.folder, set(recordings))
+
+    def _list(self, part: NewSegment, segment: Segment) -> Segment:
+        """Write the listing of a segment."""
+        source = self._previous.folder if self._previous else None
+        listing = write_listing(self._folder, part.pieces, source)
+        number = len(part.pieces)
+        return replace(
+            segment, split=part.split, prefix=part.prefix, listing=listing, episodes=number
+        )
 
     def _segment(self, pieces: pl.DataFrame, episodes: Mapping[str, ReadableEpisode]) -> Segment:
         """Link the segment of some pieces, or write it."""
         key, previous = key_of(self._format, pieces), self._previous
         if previous and (segment := previous.by_key.get(key)):
-            link_segment(previous.folder, self._folder, key)
-            if self._aux:
-                self._aux.refer(previous.folder, set(pieces["recording"]))
+            self._link(segment, pieces["recording"])
             return segment
         rows, columns = pieces["rows"].to_numpy(), len(self._task.columns)
         total, stops = int(rows.sum()), np.cumsum(rows)

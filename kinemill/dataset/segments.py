@@ -8,7 +8,8 @@ segments. A new recording changes one segment; a segment that grows too large be
 A segment is named after the digest of its sources. A new version links the files of a segment that
 the previous version has, so garbage collection and backups see complete folders.
 
-Rows are `.npy` files and not Arrow IPC: a window of training is then one contiguous block.
+Rows are `.npy` files and not Arrow IPC: a window of training is then one contiguous block. The
+pieces of a segment are listed in a Parquet file of its own; see `kinemill.dataset.listing`.
 
 Symbols: P pieces, n rows of a segment, k columns.
 """
@@ -29,7 +30,8 @@ from kinemill.store.digests import link
 
 LARGEST = 1 << 24  # bytes of the values of a segment
 VALUES = "values"
-_DIGITS = 15  # hexadecimal digits of a hash that decide about the cut; 60 bits
+_DIGITS = 15  # hexadecimal digits of a hash that decide about the cut
+BITS = 4 * _DIGITS
 _NO_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP}
 
 T = TypeVar("T", bound=np.generic)
@@ -59,14 +61,23 @@ class Segment:
     """A segment of a version.
 
     Attributes:
-        key: digest of its sources, in the names of its files.
+        key: digest of its sources, in the names of its files; empty for unused rows, which have no
+            files.
         rows: number of rows.
         moments: moments of its rows; None if the statistics are those of another dataset.
+        split: split of its pieces, or `unused`.
+        prefix: first bits that the content hashes of its recordings share, as `0110`.
+        listing: digest of its listed pieces, in the name of that file.
+        episodes: number of pieces.
     """
 
     key: str
     rows: int
     moments: SegmentMoments | None = None
+    split: str = ""
+    prefix: str = ""
+    listing: str = ""
+    episodes: int = 0
 
 
 def path_of(folder: Path, kind: str, key: str) -> Path:
@@ -115,21 +126,32 @@ def key_of(settings: str, sources: pl.DataFrame) -> str:
     return hashlib.sha256(f"{settings}\n{lines}".encode()).hexdigest()[:32]
 
 
-def cut(ids: pl.Series, rows: NDArray[np.int64], most: int) -> Iterator[tuple[int, int]]:
-    """Yield the first piece of each segment, and the one after its last.
+def hashes_of(ids: pl.Series) -> NDArray[np.int64]:
+    """Return the first `BITS` bits (P,) of the content hashes that ids of pieces begin with."""
+    return ids.str.head(_DIGITS).str.to_integer(base=16, dtype=pl.Int64).to_numpy()
+
+
+def bounds_of(prefix: str) -> tuple[int, int]:
+    """Return the smallest and the largest hash that begin with a prefix, such as `0110`."""
+    return int(prefix.ljust(BITS, "0"), 2), int(prefix.ljust(BITS, "1"), 2)
+
+
+def cut(
+    hashes: NDArray[np.int64], rows: NDArray[np.int64], most: int
+) -> Iterator[tuple[int, int, str]]:
+    """Yield the first piece of each segment, the one after its last, and its prefix.
 
     Args:
-        ids: (P,) sorted ids of the pieces of a split.
+        hashes: (P,) sorted hashes of the pieces of a split; see `hashes_of`.
         rows: (P,) rows of each piece.
         most: rows from which a segment is cut in two, unless all are of one recording.
     """
-    hashes = ids.str.head(_DIGITS).str.to_integer(base=16, dtype=pl.Int64).to_numpy()
     ends = np.concatenate([[0], np.cumsum(rows)])
-    pending = [(0, len(hashes), 4 * _DIGITS - 1)] if len(hashes) else []
+    pending = [(0, len(hashes), BITS - 1)] if len(hashes) else []
     while pending:
         first, last, bit = pending.pop()
         if ends[last] - ends[first] <= most or bit < 0:
-            yield first, last
+            yield first, last, f"{int(hashes[first]):0{BITS}b}"[: BITS - 1 - bit]
             continue
         middle = first + int(np.searchsorted(hashes[first:last] >> bit & 1, 1))
         halves = [(middle, last), (first, middle)]

@@ -205,6 +205,13 @@ def ranges(rules: Dataset, side: str) -> list[Rows]:
     return [one for one in listed if isinstance(one, Rows)] if isinstance(listed, list) else []
 
 
+def tears_recordings(rules: Dataset) -> bool:
+    """Return whether the rules can put rows of one recording into two splits."""
+    by_part = rules.group_by == "part" or any(patterns(rules, side) for side in _NAMED)
+    by_rows = any(ranges(rules, side) for side in _NAMED)
+    return by_part or by_rows or isinstance(rules.validation, EpisodeShare)
+
+
 def cut_pieces(
     rules: Dataset,
     episodes: Iterable[SplitEpisode],

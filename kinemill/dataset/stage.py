@@ -6,19 +6,21 @@ from pathlib import Path
 
 import polars as pl
 
+from kinemill.dataset import segments
 from kinemill.dataset.assignment import assign_sides, known_sides
 from kinemill.dataset.balance import classes_of, weights_of
 from kinemill.dataset.catalog import STAGE, enter
+from kinemill.dataset.description import read_description
 from kinemill.dataset.incremental import (
     PreviousVersion,
     find_previous,
     find_unchanged,
     note_source,
 )
-from kinemill.dataset.leakage import find_torn_duplicates, measure_leakage
-from kinemill.dataset.listing import SCHEMA, total_rows
+from kinemill.dataset.layout import LAYOUT, lay_out, scan_layout
+from kinemill.dataset.leakage import find_related, find_torn_duplicates, measure_leakage
+from kinemill.dataset.listing import SCHEMA, scan_listing
 from kinemill.dataset.multi_task import EpisodeSet, changed_episodes, collect_episodes
-from kinemill.dataset.packed import SPLITS
 from kinemill.dataset.row_writer import ReadableEpisode, RowWriter
 from kinemill.dataset.split import (
     Piece,
@@ -31,15 +33,15 @@ from kinemill.dataset.split import (
     unit_of,
     unmatched_patterns,
 )
-from kinemill.dataset.summary import DatasetSummary, channel_statistics, count_rows
-from kinemill.dataset.trainable import check_published, check_rows, check_sides, check_trainable
+from kinemill.dataset.summary import DatasetSummary, channel_statistics
+from kinemill.dataset.trainable import check_clips, check_published, check_rows, check_sides
 from kinemill.search.saved_views import with_resolved_rule
 from kinemill.store import Artifact, ArtifactRef, Json, digest, get_or_build, to_json_value
 from kinemill.store.home import Home
 from kinemill.task import Dataset, Task
 from kinemill.validate.summary import EpisodesSummary
 
-VERSION = 10
+VERSION = 11
 
 
 @dataclass(frozen=True)
@@ -156,33 +158,36 @@ def pack(
     by_id = {episode.id: episode for episode in episodes}
     pieces = cut_pieces(rules, episodes, task.validation.min_steps, context)
     table = _table(task, pieces, by_id, context, labels or Labels())
-    if collected.unchanged:
-        table = pl.concat([collected.unchanged.table, table], how="diagonal")
-    table = _ordered(table)
-    check_sides(task, table, context)
-    check_rows(task, table)
+    if previous and not collected.unchanged:
+        table = previous.locate(table)
+    most = max(1, segments.LARGEST // (4 * len(task.columns)))
+    layout = lay_out(table, most, collected.unchanged)
+    listing = scan_layout(layout, previous)
+    check_sides(task, listing, context)
+    check_rows(task, listing)
     writer = RowWriter(task, folder, previous)
-    dataset = writer.write(table, by_id)
-    check_trainable(task, dataset, folder)
-    unused = table.filter(pl.col("split") == "unused")
-    counts, rows = count_rows(dataset)
+    dataset = writer.write(layout, by_id)
+    check_clips(task, dataset, folder)
+    about = read_description(folder)
+    counts = {split: about.count(split) for split in LAYOUT}
+    related = find_related(rules, scan_listing(folder), context)
     return DatasetSummary(
-        counts | {"unused": len(unused)},
-        rows | {"unused": total_rows(unused)},
+        {split: number for split, (number, _) in counts.items()},
+        {split: rows for split, (_, rows) in counts.items()},
         channel_statistics(dataset),
-        _unmatched(rules, table, context),
+        _unmatched(rules, listing, context),
         writer.coarse(),
-        find_torn_duplicates(rules, table, context),
-        measure_leakage(rules, table, context, dataset),
+        find_torn_duplicates(related, context),
+        measure_leakage(rules, folder, related, dataset),
     )
 
 
-def _unmatched(rules: Dataset, table: pl.DataFrame, context: SplitContext) -> list[str]:
+def _unmatched(rules: Dataset, listing: pl.LazyFrame, context: SplitContext) -> list[str]:
     """Return the split patterns that match nothing."""
     splits = ("unused", "test", "validation")
     if not any([*patterns(rules, side), *ranges(rules, side)] for side in splits):
         return []
-    named = table.select("name", "part").unique(maintain_order=True).iter_rows()
+    named = listing.select("name", "part").unique().collect().iter_rows()
     names = {one for name, part in named for one in names_of(name, part)}
     return unmatched_patterns(rules, names, context.groups)
 
@@ -224,16 +229,6 @@ def _table(
     }
     kinds = {name: SCHEMA[name] for name in columns}
     return piece_table(pieces).hstack(pl.DataFrame(columns, schema=kinds))
-
-
-def _ordered(table: pl.DataFrame) -> pl.DataFrame:
-    """Return all pieces in the order of their rows, unused ones last, with their places."""
-    is_used, stop = pl.col("split") != "unused", pl.col("rows").cum_sum()
-    order = pl.col("split").replace_strict([*SPLITS, "unused"], range(len(SPLITS) + 1))
-    return table.sort(order, "id").with_columns(
-        pl.when(is_used).then(stop - pl.col("rows")).alias("start"),
-        pl.when(is_used).then(stop).alias("stop"),
-    )
 
 
 def _weights(task: Task, pieces: Sequence[Piece], labels: Labels) -> list[float]:

@@ -3,9 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import polars as pl
-
-from kinemill.dataset.packed import SPLITS, PackedDataset
+from kinemill.dataset.packed import PackedDataset
 from kinemill.store import StoredSummary
 
 DUPLICATE_SHARE = 0.1  # share of the rows of a split from which a warning is given
@@ -89,14 +87,6 @@ class DatasetSummary(StoredSummary):
                     "rows of the same recording, so errors look small; use whole recordings"
                 )
         return texts
-
-
-def count_rows(dataset: PackedDataset) -> tuple[dict[str, int], dict[str, int]]:
-    """Return the number of episodes and of rows by split."""
-    counts = dataset.table.group_by("split").agg(pl.len(), pl.sum("rows"))
-    by_split = {split: (episodes, rows) for split, episodes, rows in counts.iter_rows()}
-    episodes, rows = ({split: by_split.get(split, (0, 0))[at] for split in SPLITS} for at in (0, 1))
-    return episodes, rows
 
 
 def channel_statistics(dataset: PackedDataset) -> dict[str, ChannelStatistics]:

@@ -11,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from kinemill.dataset.aux_arrays import episode_values
+from kinemill.dataset.listing import scan_listing
 from kinemill.dataset.packed import PackedDataset, read_packed
 from kinemill.dataset.split import (
     SplitContext,
@@ -28,7 +29,7 @@ _NAMED = 8  # recordings or episodes listed in a message
 Values = Mapping[str, NDArray[np.floating]]
 
 
-def check_sides(task: Task, pieces: pl.DataFrame, context: SplitContext | None = None) -> None:
+def check_sides(task: Task, pieces: pl.LazyFrame, context: SplitContext | None = None) -> None:
     """Refuse an empty split, with the reason and a fix.
 
     Args:
@@ -42,14 +43,15 @@ def check_sides(task: Task, pieces: pl.DataFrame, context: SplitContext | None =
     rules, where = task.dataset, f"{task.path or task.name}: dataset"
     groups = context.groups if context else {}
     repeating = len(context.roots) if context else 0
-    if pieces.is_empty():
+    present = set(pieces.select(pl.col("split").unique()).collect()["split"])
+    if not present:
         raise BadInput(where, "no episode was accepted", fix="see the reasons in quarantine")
-    present = set(pieces["split"].unique())
     units = f"values of {rules.group_by}" if groups else "recordings"
     for side in ("test", "validation", "train"):
         if side in present:
             continue
-        names = sorted(set(groups.values()) if groups else set(pieces["name"].unique()))
+        recordings = pieces.select(pl.col("name").unique()).collect()["name"]
+        names = sorted(set(groups.values()) if groups else recordings)
         listed = ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
         repeats = f" ({repeating} near-duplicates stay with what they repeat)" if repeating else ""
         raise BadInput(
@@ -88,7 +90,7 @@ def _fix(rules: Dataset, side: str, names: list[str], repeating: int) -> str:
     return "lower the shares, narrow the patterns, or add recordings"
 
 
-def check_rows(task: Task, pieces: pl.DataFrame) -> None:
+def check_rows(task: Task, pieces: pl.LazyFrame) -> None:
     """Refuse a split in which no episode is long enough for one window.
 
     Args:
@@ -100,14 +102,15 @@ def check_rows(task: Task, pieces: pl.DataFrame) -> None:
     """
     for split, parts in task.learn.needed_rows(task).items():
         own, needed = pieces.filter(pl.col("split") == split), sum(parts.values())
-        if own.filter(pl.col("rows") >= needed).height or own.is_empty():
+        number, most = own.select(pl.len(), pl.col("rows").max()).collect().row(0)
+        if not number or most >= needed:
             continue
-        longest = own.sort("rows", descending=True, maintain_order=True).head(_NAMED)
+        longest = own.sort("rows", descending=True, maintain_order=True).head(_NAMED).collect()
         settings = " or ".join(name for name in parts if "." in name)
         move = "" if split == "train" else f"choose a longer recording with dataset.{split}, "
         lines = longest.select("name", "rows").iter_rows()
         names = ", ".join(f"{name} {rows} rows" for name, rows in lines)
-        more = f" and {len(own) - _NAMED} shorter" if len(own) > _NAMED else ""
+        more = f" and {number - _NAMED} shorter" if number > _NAMED else ""
         raise BadInput(
             f"{task.path or task.name}: dataset, {split} split",
             f"no episode is long enough: {names}{more}",
@@ -117,8 +120,8 @@ def check_rows(task: Task, pieces: pl.DataFrame) -> None:
         )
 
 
-def check_trainable(task: Task, dataset: PackedDataset, folder: Path) -> None:
-    """Refuse a packed dataset that the task's `learn` part cannot use.
+def check_clips(task: Task, dataset: PackedDataset, folder: Path) -> None:
+    """Refuse training clips that the task's `learn` part cannot learn from.
 
     Args:
         task: task with the `learn` part.
@@ -126,9 +129,8 @@ def check_trainable(task: Task, dataset: PackedDataset, folder: Path) -> None:
         folder: folder of the rows and their auxiliary arrays.
 
     Raises:
-        BadInput: An episode is too short, or the training clips cannot be learned from.
+        BadInput: The clips cannot be learned from.
     """
-    check_rows(task, dataset.table)
     if task.learn.reads_clips:
         clips: dict[str, Values] = {}
         for episode in dataset.of("train"):
@@ -141,9 +143,10 @@ def check_published(task: Task, folder: Path) -> None:
     """Check a dataset that was published before, perhaps for another `learn` part.
 
     Raises:
-        BadInput: As for `check_trainable`.
+        BadInput: An episode is too short, or the training clips cannot be learned from.
     """
-    check_trainable(task, read_packed(folder), folder)
+    check_rows(task, scan_listing(folder))
+    check_clips(task, read_packed(folder), folder)
 
 
 def check_split(
@@ -161,10 +164,10 @@ def check_split(
         values: channel -> (n,) by id of those episodes whose clips are checked.
 
     Raises:
-        BadInput: A split is empty, or as for `check_trainable`.
+        BadInput: A split is empty, or as for `check_published`.
     """
     pieces = cut_pieces(task.dataset, episodes, task.validation.min_steps, context)
-    table = piece_table(pieces)
+    table = piece_table(pieces).lazy()
     check_sides(task, table, context)
     check_rows(task, table)
     clips = {

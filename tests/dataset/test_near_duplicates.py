@@ -5,7 +5,7 @@ import pytest
 
 from kinemill.dataset import DatasetSummary, show_dataset
 from kinemill.dataset import stage as dataset_stage
-from kinemill.dataset.leakage import find_torn_duplicates
+from kinemill.dataset.leakage import find_related, find_torn_duplicates
 from kinemill.dataset.multi_task import roots_of
 from kinemill.dataset.split import SplitContext, cut_pieces, piece_table, position
 from kinemill.dataset.summary import NearDuplicates
@@ -43,7 +43,9 @@ def test_a_repeat_is_on_the_side_of_what_it_repeats_and_nobody_else_moves(home):
     assert sum(after[name] != alone[name] for name in after) >= 5  # else this proves nothing
     table = piece_table(cut_pieces(rules.dataset, runs, context=context))
     table = table.with_columns(pl.col("split").alias("side"))
-    assert find_torn_duplicates(rules.dataset, table, context) == NearDuplicates(recordings=30)
+    related = find_related(rules.dataset, table.with_columns(part=pl.lit("")).lazy(), context)
+    assert len({one.root for one in related}) == 30
+    assert find_torn_duplicates(related, context) == NearDuplicates(recordings=30)
 
 
 def test_repeats_that_patterns_put_apart_are_told(home, contents):

@@ -1,13 +1,18 @@
 """Lists of 20,000 versions and of 20,000 episodes are read by the page."""
 
 import json
+from dataclasses import replace
+from itertools import groupby
+from operator import itemgetter
 
 import polars as pl
 import pytest
 
 from kinemill.dataset import catalog, diff_datasets, list_datasets, show_dataset
 from kinemill.dataset import stage as dataset_stage
-from kinemill.dataset.listing import LISTING, write_listing
+from kinemill.dataset.description import read_description, write_description
+from kinemill.dataset.listing import write_listing
+from kinemill.dataset.segments import Segment
 from kinemill.store import publish_json
 from tests.dataset.conftest import make_task, publish
 
@@ -39,8 +44,12 @@ def two(home, contents):
     old = [*pieces(0, MANY - 5), *pieces(MANY - 5, MANY, "test")]
     after = [*pieces(10, MANY - 5), *pieces(MANY - 5, MANY, "validation"), *pieces(MANY, MANY + 7)]
     for folder, listed in zip(folders, (old, after), strict=True):
-        (folder / LISTING).unlink()
-        write_listing(folder, pl.DataFrame(listed))
+        segments = list[Segment]()
+        for side, own in groupby(listed, key=itemgetter("split")):
+            table = pl.DataFrame(list(own))
+            listing = write_listing(folder, table)
+            segments.append(Segment("", 50 * len(table), None, side, "", listing, len(table)))
+        write_description(folder, replace(read_description(folder), segments=segments, unused=[]))
     return folders
 
 

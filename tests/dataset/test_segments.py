@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 from kinemill.dataset import load_dataset, segments
 from kinemill.dataset import stage as dataset_stage
 from kinemill.dataset.row_writer import join, merge, moments
-from kinemill.dataset.segments import SegmentedRows, cut, link_segment, write_segment
+from kinemill.dataset.segments import (
+    SegmentedRows,
+    bounds_of,
+    cut,
+    hashes_of,
+    link_segment,
+    write_segment,
+)
 from tests.dataset.conftest import make_task, publish, spin
 
 HASHES = st.integers(0, 2**64 - 1).map(lambda number: f"{number:016x}")
@@ -23,7 +30,12 @@ def parts_of(rows_by_id, most):
     """The ids of each segment."""
     ids = sorted(rows_by_id)
     rows = np.array([rows_by_id[one] for one in ids])
-    return [ids[first:last] for first, last in cut(pl.Series(ids), rows, most)]
+    cuts = list(cut(hashes_of(pl.Series(ids)), rows, most))
+    for first, last, prefix in cuts:
+        low, high = bounds_of(prefix)
+        hashes = hashes_of(pl.Series(ids[first:last]))
+        assert ((low <= hashes) & (hashes <= high)).all()
+    return [ids[first:last] for first, last, _ in cuts]
 
 
 @given(SETS)

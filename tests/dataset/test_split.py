@@ -167,7 +167,7 @@ def test_an_episode_whose_blocks_hold_no_window_stays_whole_in_training():
     with pytest.raises(BadInput, match=r"give 0\.15 of it away.*a larger share"):
         check_sides(
             selection,
-            piece_table(cut_pieces(selection.dataset, [log(0), log(1)], shortest=20)),
+            piece_table(cut_pieces(selection.dataset, [log(0), log(1)], shortest=20)).lazy(),
         )
 
 
@@ -183,21 +183,21 @@ def test_tails_that_are_all_too_short_ask_for_larger_ones():
     with pytest.raises(BadInput, match=r"last 0\.1 of it away.*a larger share"):
         check_sides(
             selection,
-            piece_table(cut_pieces(selection.dataset, [log(0), log(1)], shortest=20)),
+            piece_table(cut_pieces(selection.dataset, [log(0), log(1)], shortest=20)).lazy(),
         )
 
 
 def test_an_empty_validation_proposes_blocks():
     selection = task(validation=0.01, test=["run-000*"])
     with pytest.raises(BadInput, match=r"validation: \{blocks: 0.15\}") as caught:
-        check_sides(selection, piece_table(cut_pieces(selection.dataset, [log(0), log(1)])))
+        check_sides(selection, piece_table(cut_pieces(selection.dataset, [log(0), log(1)])).lazy())
     assert "share 0.01 of 2 recordings leaves it empty" in str(caught.value)
 
 
 def test_an_empty_test_names_the_pattern_that_matched_nothing():
     selection = task(validation={"tail": 0.1}, test=["*traj03*", "*traj9*"])
     with pytest.raises(BadInput) as caught:
-        check_sides(selection, piece_table(cut_pieces(selection.dataset, [log(0), log(1)])))
+        check_sides(selection, piece_table(cut_pieces(selection.dataset, [log(0), log(1)])).lazy())
     message = str(caught.value)
     assert "nothing matches test: '*traj03*', test: '*traj9*'" in message
     assert "run-000.csv, run-001.csv" in message
@@ -206,18 +206,18 @@ def test_an_empty_test_names_the_pattern_that_matched_nothing():
 def test_patterns_that_an_earlier_rule_took_away_are_said_so():
     selection = task(validation=["run-000*"], test=["run-*"])
     with pytest.raises(BadInput, match="an earlier rule takes all"):
-        check_sides(selection, piece_table(cut_pieces(selection.dataset, [log(0), log(1)])))
+        check_sides(selection, piece_table(cut_pieces(selection.dataset, [log(0), log(1)])).lazy())
 
 
 def test_a_test_that_takes_everything_leaves_nothing_for_training():
     selection = task(validation=["run-000*"], test=["run-001*"])
     with pytest.raises(BadInput, match="nothing is left for training"):
-        check_sides(selection, piece_table(cut_pieces(selection.dataset, [log(0), log(1)])))
+        check_sides(selection, piece_table(cut_pieces(selection.dataset, [log(0), log(1)])).lazy())
 
 
 def test_no_episode_at_all_points_to_the_quarantine():
     with pytest.raises(BadInput, match="quarantine"):
-        check_sides(task(), piece_table([]))
+        check_sides(task(), piece_table([]).lazy())
 
 
 def test_only_patterns_without_any_match_are_listed():

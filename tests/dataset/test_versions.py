@@ -16,6 +16,7 @@ from kinemill.dataset import (
 from kinemill.dataset import (
     stage as dataset_stage,
 )
+from kinemill.dataset.layout import LAYOUT
 from kinemill.errors import BadInput
 from kinemill.store import open_ref
 from tests.dataset.conftest import make_task, publish, spin
@@ -120,7 +121,9 @@ def test_a_version_tells_what_it_is(home, three):
     listed = version["list"]["episodes"]
     every = show_dataset(home, "arm", "2", limit=99)["list"]["episodes"]
     assert listed == every[1:4]
-    assert [one["id"] for one in every] == sorted(one["id"] for one in every)
+    rows = [(LAYOUT.index(one["split"]), one["id"]) for one in every]
+    assert rows == sorted(rows)
+    assert [one["start"] for one in every] == [0, *(one["stop"] for one in every[:-1])]
     assert version["owner"]
     assert version["updated"] >= version["created"] > "2020"
     assert len(version["rule_digest"]) == 64

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import polars as pl
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from kinemill.dataset.listing import write_listing
+from kinemill.dataset import PackedDataset, PackedEpisode
+from kinemill.dataset.packed import write_packed
 from kinemill.export.bundle import write_interface
 from kinemill.register import Produced, stage
 from kinemill.register.commit import commit
@@ -25,7 +25,6 @@ from kinemill.store import (
     from_json_value,
     get_or_build,
     publish_document,
-    publish_json,
     to_json_value,
 )
 from kinemill.store.home import Home
@@ -332,26 +331,15 @@ def _pack(folder: Path) -> None:
     rows = np.empty((80, 3), dtype=np.float32)
     rows[:, :2] = np.where(np.arange(80) % 2 == 0, 1.0, -1.0)[:, None]
     rows[:, 2] = 2.0
-    np.save(folder / "values-cart.npy", rows)
     episodes = [
-        {"id": f"{split}-0000", "recording": split, "name": split, "split": split}
-        | {"start": start, "stop": start + 40}
+        PackedEpisode(f"{split}-0000", split, split, split, start, start + 40)
         for split, start in (("train", 0), ("test", 40))
     ]
-    statistics = {"mean": [0.0, 0.0, 2.0], "std": [1.0, 1.0, 0.0], "delta_std": [2.0, 2.0]}
-    described = {
-        "task": "cart",
-        "dt": 0.02,
-        "states": ["position", "velocity"],
-        "actions": ["force"],
-        "units": {"position": "m", "velocity": "m/s", "force": "N"},
-        "angles": [],
-        "segments": [{"key": "cart", "rows": len(rows)}],
-        "statistics": statistics,
-    }
-    publish_json(folder / "dataset.json", {"format": 3, **described})
-    listed = [one | {"rows": 40, "first": 0, "task": "", "weight": 1.0} for one in episodes]
-    write_listing(folder, pl.DataFrame(listed))
+    statistics = np.array([0.0, 0.0, 2.0]), np.array([1.0, 1.0, 0.0]), np.array([2.0, 2.0])
+    units = {"position": "m", "velocity": "m/s", "force": "N"}
+    states, actions = ["position", "velocity"], ["force"]
+    dataset = PackedDataset("cart", 0.02, states, actions, units, [], episodes, [rows], *statistics)
+    write_packed(folder, dataset)
 
 
 def enroll(home, number, aliases=None):

@@ -1,0 +1,134 @@
+"""Layout of a version: which pieces form which segment, and which segments are kept.
+
+The cut into segments depends on the set of pieces alone (`kinemill.dataset.segments.cut`). Where
+only some recordings differ from the previous version, whole segments take part in the cut like one
+piece each; only those that gain, lose or merge pieces are read. So the cost follows the change, and
+the result is that of a cut of all pieces.
+"""
+
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from kinemill.dataset.description import SPLITS
+from kinemill.dataset.incremental import PreviousVersion, UnchangedPieces
+from kinemill.dataset.listing import scan_segment
+from kinemill.dataset.segments import Segment, bounds_of, cut, hashes_of
+
+LAYOUT = (*SPLITS, "unused")
+
+
+@dataclass(frozen=True)
+class NewSegment:
+    """Pieces that form a segment, in the order of their rows; `prefix` as in `Segment`."""
+
+    split: str
+    prefix: str
+    pieces: pl.DataFrame
+
+
+Layout = Sequence[Segment | NewSegment]
+
+
+def lay_out(table: pl.DataFrame, most: int, unchanged: UnchangedPieces | None = None) -> Layout:
+    """Return the segments of a version, in the order of their rows, unused ones last.
+
+    Args:
+        table: pieces with columns of a listing: all, or those of changed recordings.
+        most: rows from which a segment is cut in two.
+        unchanged: what is kept of the previous version.
+    """
+    parts = list[Segment | NewSegment]()
+    if unchanged:
+        place = pl.lit(None, pl.Int64)
+        table = table.with_columns(place.alias("old_start"), place.alias("old_number"))
+    for split in LAYOUT:
+        pieces = table.filter(pl.col("split") == split).sort("id")
+        if unchanged is None:
+            parts += [NewSegment(split, prefix, own) for own, prefix in _cut(pieces, most)]
+        else:
+            parts += _Cut(split, pieces, most, unchanged).parts()
+    return parts
+
+
+def scan_layout(layout: Layout, previous: PreviousVersion | None) -> pl.LazyFrame:
+    """Return a lazy table of `split`, `name`, `part` and `rows` of all pieces of a layout."""
+    frames = list[pl.LazyFrame]()
+    for one in layout:
+        if isinstance(one, NewSegment):
+            frames.append(one.pieces.lazy())
+        else:
+            assert previous, "kept segments are those of a previous version"
+            frames.append(scan_segment(previous.folder, one, 0))
+    columns = {"split": pl.String, "name": pl.String, "part": pl.String, "rows": pl.Int64}
+    return pl.concat([pl.LazyFrame(schema=columns), *(one.select(*columns) for one in frames)])
+
+
+def _cut(pieces: pl.DataFrame, most: int) -> Iterator[tuple[pl.DataFrame, str]]:
+    """Yield the pieces of each segment with its prefix; `pieces` are sorted by id."""
+    for first, last, prefix in cut(hashes_of(pieces["id"]), pieces["rows"].to_numpy(), most):
+        yield pieces[first:last], prefix
+
+
+class _Cut:
+    """The cut of one split, in which kept segments count like one piece.
+
+    Args:
+        split: the split.
+        pieces: pieces of changed recordings, sorted by id.
+        most: rows from which a segment is cut in two.
+        unchanged: the previous version, and recordings that differ from it.
+    """
+
+    def __init__(
+        self, split: str, pieces: pl.DataFrame, most: int, unchanged: UnchangedPieces
+    ) -> None:
+        self._split, self._most, self._changed = split, most, unchanged.changed
+        self._previous = unchanged.previous
+        segments = [one for one in self._previous.about.listed if one.split == split]
+        touched = np.concatenate([hashes_of(pieces["id"]), _hashes(unchanged.changed)])
+        self._kept = [one for one in segments if not _contains(one.prefix, touched)]
+        self._pieces = pieces
+        self._open([one for one in segments if _contains(one.prefix, touched)])
+
+    def _open(self, segments: Sequence[Segment]) -> None:
+        """Read the pieces of segments, and add those that have not changed."""
+        if segments:
+            tables = [self._previous.read(one) for one in segments]
+            old = pl.concat(tables).filter(~pl.col("recording").is_in(self._changed))
+            self._pieces = pl.concat([self._pieces, old], how="diagonal").sort("id")
+
+    def parts(self) -> Layout:
+        """Return the segments of the split in the order of their rows."""
+        while True:
+            number, starts = len(self._pieces), [bounds_of(one.prefix)[0] for one in self._kept]
+            hashes = np.concatenate([hashes_of(self._pieces["id"]), np.array(starts, np.int64)])
+            kept_rows = np.array([one.rows for one in self._kept], np.int64)
+            rows = np.concatenate([self._pieces["rows"].to_numpy(), kept_rows])
+            order = np.argsort(hashes, kind="stable")
+            cuts = list(cut(hashes[order], rows[order], self._most))
+            together = [order[first:last] for first, last, _ in cuts if last - first > 1]
+            merged = [int(one) - number for own in together for one in own[own >= number]]
+            if not merged:
+                break
+            self._open([self._kept[index] for index in merged])
+            self._kept = [one for index, one in enumerate(self._kept) if index not in merged]
+        return [
+            replace(self._kept[int(order[first]) - number], prefix=prefix)
+            if order[first] >= number
+            else NewSegment(self._split, prefix, self._pieces[order[first:last]])
+            for first, last, prefix in cuts
+        ]
+
+
+def _hashes(recordings: Set[str]) -> NDArray[np.int64]:
+    return hashes_of(pl.Series(sorted(recordings), dtype=pl.String))
+
+
+def _contains(prefix: str, hashes: NDArray[np.int64]) -> bool:
+    """Return whether one of the hashes begins with a prefix."""
+    first, last = bounds_of(prefix)
+    return bool(((hashes >= first) & (hashes <= last)).any())
