@@ -23,7 +23,7 @@ from sqlalchemy import (
     text,
 )
 
-FORMAT = 6  # of the tables; no program uses a catalog of another format
+FORMAT = 7  # of the tables; no program uses a catalog of another format
 
 metadata = MetaData()
 
@@ -146,7 +146,8 @@ sketches = Table(
     Column("seconds", Float, nullable=False),
     Column("begins", Text, nullable=False),  # JSON
     Column("numbers", LargeBinary, nullable=False),  # float32
-    sqlite_with_rowid=False,
+    # With row ids: without them SQLite keeps such large rows in the nodes of its tree, which then
+    # has ten levels among a million.
 )
 Index("sketches_unit", sketches.c.task, sketches.c.unit, unique=True)
 Index("sketches_hash", sketches.c.task, sketches.c.hash)

@@ -87,10 +87,6 @@ class Results:
         rows = evaluations.last_set(self.home, self._task.name).find(hashes)
         return [*self._items(rows[hash_] for hash_ in hashes if hash_ in rows)]
 
-    def sample(self) -> list[Item]:
-        """Return the recordings that all others are compared with."""
-        return self.first(SAMPLE, _WITH_TRACKS)
-
     def faulty(self, check: str = ANY_CHECK, limit: int = MAX_LISTED) -> list[Item]:
         """Return the first recordings with findings of a check, by content hash."""
         return self.find(evaluations.faulty(self.home, self._task.name, check, limit))
@@ -115,8 +111,8 @@ class Results:
             head, state = self._replace(connection, update, rules)
             self._save(connection, head, state, named=False)
 
-    def complete(self, update: Update, rules: str, recordings: str) -> None:
-        """Enter the last results, and find outliers.
+    def complete(self, update: Update, rules: str, recordings: str) -> list[Item]:
+        """Enter the last results, and find outliers; return what all rows are compared with.
 
         Args:
             update: what changes.
@@ -137,6 +133,7 @@ class Results:
                 self._set_outliers(connection, reference, items, changed)
             state = State(totals, recordings, head.change, reference.digest)
             self._save(connection, head, state, named=True)
+        return sample
 
     def forget(self, hash_: str) -> None:
         """Delete all results of a recording, and the earlier sets that had it."""

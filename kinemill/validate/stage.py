@@ -62,6 +62,7 @@ from kinemill.validate.published import (
 from kinemill.validate.results import Results, Update
 from kinemill.validate.row_checks import check_rows
 from kinemill.validate.summary import describe, read_checks
+from kinemill.validate.totals import Item
 
 BATCH = 4096  # recordings whose results are in memory
 
@@ -199,8 +200,8 @@ class _Validation:
             sketches = (s for one in new if one.staged or not is_restored for s in one.sketches)
             register_duplicates(self._task, self._home, sketches, batch.removed)
             update = Update(check_rows(self._task, new), batch.removed)
-        results.complete(update or Update(), by, self._snapshot.set)
-        return self._publish(results, find_pairs(self._task, self._home))
+        sample = results.complete(update or Update(), by, self._snapshot.set)
+        return self._publish(results, sample, find_pairs(self._task, self._home))
 
     def _batches(self, head: Head, *, is_known: bool) -> Iterator[_Batch]:
         """Yield what differs from the last validation, so that the results fit into memory."""
@@ -253,7 +254,9 @@ class _Validation:
 
         return restore_duplicates(self._task, self._home, evaluated)
 
-    def _publish(self, results: Results, duplicates: DuplicatePairs) -> Artifact:
+    def _publish(
+        self, results: Results, sample: Sequence[Item], duplicates: DuplicatePairs
+    ) -> Artifact:
         """Publish the artifact that names the results, and the pointer to it."""
         home, task = self._home, self._task
         recordings = self._snapshot.artifact.ref
@@ -261,7 +264,7 @@ class _Validation:
         def build(folder: Path) -> Json:
             document = EpisodesDocument(recordings.digest, results.head.set)
             write_document(folder / EPISODES, document)
-            return to_json_value(describe(task, folder, results, duplicates))
+            return to_json_value(describe(task, folder, results, sample, duplicates))
 
         made = stage_artifact(home, STAGE, task.name, inputs(task, recordings), build)
         move = stage_pointer(home, task.name, made_by(task), made.ref)

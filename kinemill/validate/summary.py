@@ -1,7 +1,7 @@
 """Summary of all episodes of a task: checks, quarantine list, report page, numbers."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -88,7 +88,11 @@ def read_checks(folder: Path) -> list[CheckResult]:
 
 
 def describe(
-    task: Task, folder: Path, results: Results, duplicates: DuplicatePairs
+    task: Task,
+    folder: Path,
+    results: Results,
+    sample: Sequence[Item],
+    duplicates: DuplicatePairs,
 ) -> EpisodesSummary:
     """Write checks, quarantine list and page; return the summary.
 
@@ -96,9 +100,10 @@ def describe(
         task: its checks.
         folder: where to write.
         results: results of all recordings.
+        sample: results of the recordings that all others are compared with.
         duplicates: pairs of near-duplicates.
     """
-    totals, sample = results.totals, results.sample()
+    totals = results.totals
     faulty = [_sample_of(item) for item in results.faulty(limit=FAULTY)]
     sound = [_sample_of(item) for item in results.first(SOUND, SOUND_ROWS)]
     checks = _checks(task, results, totals, sample, duplicates)
@@ -136,7 +141,7 @@ def _sample_of(item: Item) -> RecordingSample:
     )
 
 
-def _statistics(task: Task, sample: list[Item]) -> pl.DataFrame:
+def _statistics(task: Task, sample: Sequence[Item]) -> pl.DataFrame:
     """Return the smallest and largest value of each channel and episode of the sample."""
     names = [f"{channel}:{what}" for channel in task.columns for what in ("min", "max")]
     values = {
@@ -150,7 +155,7 @@ def _checks(
     task: Task,
     results: Results,
     totals: Totals,
-    sample: list[Item],
+    sample: Sequence[Item],
     duplicates: DuplicatePairs,
 ) -> list[CheckResult]:
     """Return the result of every check, blocking ones first."""
