@@ -14,7 +14,7 @@ from kinemill.catalog.history import batches
 from kinemill.catalog.tables import files
 from kinemill.store.home import Home
 
-Names = Mapping[bytes, bytes]  # stats of the files of one directory, by name
+Names = dict[bytes, bytes]  # stats of the files of one directory, by name
 _Query = Select[bytes, bytes, bytes, bytes]  # directory, name, stat, hash
 _CHUNK = 100_000  # rows per statement
 

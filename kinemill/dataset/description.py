@@ -9,7 +9,7 @@ from kinemill.store.formats import Format
 
 DESCRIPTION = "dataset.json"
 SPLITS = ("train", "validation", "test")  # in the order of the rows
-FORMAT = Format("dataset description", 4)
+FORMAT = Format("dataset description", 5)  # 3 and before listed all pieces in one table
 
 
 @dataclass(frozen=True)

@@ -141,9 +141,9 @@ def find_previous(home: Home, task: str, inputs: Json) -> PreviousVersion | None
 def _open(home: Home, version: Version) -> PreviousVersion | None:
     try:
         folder = open_ref(home, version.ref)
+        return PreviousVersion(folder, read_description(folder))
     except CorruptArtifact:
         return None
-    return PreviousVersion(folder, read_description(folder))
 
 
 @dataclass(frozen=True)

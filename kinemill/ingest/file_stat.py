@@ -51,9 +51,9 @@ def stat_key(status: os.stat_result) -> StatKey:
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
-def pack_stat(key: StatKey) -> bytes:
+def pack_stat(size: int, mtime_ns: int, ctime_ns: int, inode: int) -> bytes:
     """Return a stat as 32 bytes; equal bytes are equal stats."""
-    return _PACKED.pack(*key)
+    return _PACKED.pack(size, mtime_ns, ctime_ns, inode)
 
 
 def unpack_stat(packed: bytes) -> StatKey:

@@ -3,15 +3,15 @@
 import os
 import stat
 import time
-from collections.abc import Generator, Iterable, Iterator, Mapping, Set
+from collections.abc import Generator, Iterable, Iterator, Set
 from contextlib import closing
+from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
 from kinemill.errors import BadInput
 from kinemill.ingest.file_stat import (
     FileStat,
-    StatKey,
     is_file,
     is_folder,
     pack_stat,
@@ -30,7 +30,7 @@ HEAD = 4096  # bytes from which a reader recognizes its format
 TEMPORARY = (".part", ".partial", ".tmp", ".temp", ".crdownload", ".swp", "~")
 
 
-Stats = Mapping[bytes, bytes]  # packed, by name in one directory
+Stats = dict[bytes, bytes]  # packed, by name in one directory
 
 
 class ScanResult(NamedTuple):
@@ -104,13 +104,14 @@ def scan(task: Task, folder: Path, cache: ScanCache | None = None) -> ScanResult
         return empty_scan()._replace(logs=[only] if only else [])
     if not is_folder(folder):
         raise BadInput(folder, "does not exist", fix="name a folder of logs")
-    result, admitted, top, count = empty_scan(), readers(task), str(folder), 0
+    result, admitted, top = empty_scan(), readers(task), str(folder)
     with closing(_directories(cache)) as directories:
-        for name, entry in _entries_below(top, _ReadBefore(directories, result.stale), result):
-            if entry is None:
-                count += not task.ingest.meta.is_sidecar(name)
-            else:
-                _classify(task, folder, name, entry, admitted, result)
+        read = _ReadBefore(directories, result.stale)
+        for name in _changed_below(top, read, result):
+            _classify(task, folder, name, folder / name, admitted, result)
+    # Bytes, as in the scan: to decode a million names would take as long as to read the cache.
+    suffixes = tuple(map(os.fsencode, task.ingest.meta.sidecar))
+    count = sum(not name.lower().endswith(suffixes) for name in read.unchanged)
     fresh = {one.name for one in (*result.logs, *result.sidecars)}
     return result._replace(
         logs=sorted(result.logs),
@@ -132,23 +133,18 @@ def scan_named(task: Task, folder: Path, cache: ScanCache, names: Set[str]) -> l
     for name in names:
         cached_entry, entry = cached.get(name), Path(folder, name)
         is_hidden = any(part.startswith(".") for part in name.split("/"))
-        if is_hidden or stat_of(entry) is None or is_folder(entry):
+        if is_hidden or (status := stat_of(entry)) is None or is_folder(entry):
             continue
-        if cached_entry is None or _entry_key(entry) != cached_entry[0]:
+        if cached_entry is None or stat_key(status) != cached_entry[0]:
             _classify(task, folder, name, entry, admitted, result)
     return sorted(result.logs)
 
 
-def _entry_stat(entry: os.DirEntry[str]) -> bytes | None:
-    """Return the packed stat of a directory entry, or None."""
-    key = _entry_key(entry)
-    return pack_stat(key) if key else None
-
-
-def _entry_key(entry: os.DirEntry[str] | Path) -> StatKey | None:
-    """Return the stat key of a directory entry; a file with a cached key is that regular file."""
+def _packed_stat(entry: os.DirEntry[bytes]) -> bytes | None:
+    """Return the packed stat of a directory entry, or None; equal to a cached one, it is a file."""
     try:
-        return stat_key(entry.stat())
+        status = entry.stat()
+        return pack_stat(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
     except OSError:
         return None
 
@@ -157,7 +153,7 @@ def _classify(
     task: Task,
     folder: Path,
     name: str,
-    entry: os.DirEntry[str] | Path,
+    entry: Path,
     admitted: dict[str, Reader],
     result: ScanResult,
 ) -> None:
@@ -179,7 +175,7 @@ def _classify(
         result.ignored[file_stat.label] = "no log: no reader recognizes it"
 
 
-def _stat_entry(folder: Path, name: str, entry: os.DirEntry[str] | Path) -> FileStat | str:
+def _stat_entry(folder: Path, name: str, entry: Path) -> FileStat | str:
     """Return the stat of a file, or why it is ignored.
 
     Raises:
@@ -200,14 +196,14 @@ def why_unread(error: OSError) -> str:
     return f"cannot be read: {error.strerror or error}"
 
 
-def _leads_out(entry: os.DirEntry[str] | Path, folder: Path) -> bool:
+def _leads_out(entry: Path, folder: Path) -> bool:
     """Return whether a link leads out of the folder; such files are not read."""
-    return not real_path(Path(entry)).is_relative_to(real_path(folder))
+    return not real_path(entry).is_relative_to(real_path(folder))
 
 
-def _has_log_suffix(entry: os.DirEntry[str] | Path, admitted: dict[str, Reader]) -> bool:
+def _has_log_suffix(path: Path, admitted: dict[str, Reader]) -> bool:
     """Return whether a file has the suffix of a log; of a shared suffix, the content decides."""
-    name, path = entry.name.lower(), Path(entry)
+    name = path.name.lower()
     ending = [
         reader
         for reader in admitted.values()
@@ -234,20 +230,24 @@ class _ReadBefore:
     Args:
         directories: from `ScanCache.directories`.
         stale: receives the names of the files that are changed or deleted.
+
+    Attributes:
+        unchanged: last parts of the names of files with an equal stat.
     """
 
     def __init__(self, directories: Iterator[tuple[bytes, Stats]], stale: set[str]) -> None:
         self._rest, self._stale = directories, stale
         self._next = next(directories, None)
+        self.unchanged = list[bytes]()
 
-    def pop(self, directory: bytes | None) -> dict[bytes, bytes]:
+    def pop(self, directory: bytes | None) -> Stats:
         """Return the stats of a directory by name; those before it are deleted. None: the end."""
         while self._next and (directory is None or self._next[0] < directory):
             self.drop(*self._next)
             self._next = next(self._rest, None)
         if self._next is None or self._next[0] != directory:
             return {}
-        stats = dict(self._next[1])
+        stats = self._next[1]
         self._next = next(self._rest, None)
         return stats
 
@@ -256,33 +256,32 @@ class _ReadBefore:
         self._stale.update(os.fsdecode(directory + name) for name in names)
 
 
-def _entries_below(
-    top: str, read: _ReadBefore, result: ScanResult
-) -> Iterator[tuple[str, os.DirEntry[str] | None]]:
-    """Yield the files below a folder with their names; None for a file with an equal stat.
+def _changed_below(top: str, read: _ReadBefore, result: ScanResult) -> Iterator[str]:
+    """Yield the names of the files below a folder, except those with an equal stat.
 
     Folders are visited in the order of their encoded names, as the scan cache yields them. They are
-    kept in a list instead of recursion: a tree may be deeper than Python's stack.
+    kept in a list instead of recursion: a tree may be deeper than Python's stack. Names stay bytes
+    as long as possible, because this loop passes a million unchanged files.
     """
-    waiting = [(top, "")]
+    waiting, unchanged = [(os.fsencode(top), b"")], read.unchanged
     while waiting:
-        (folder, below), folders = waiting.pop(), list[tuple[str, str]]()
-        stats = read.pop(os.fsencode(below))
+        (folder, below), folders = waiting.pop(), list[tuple[bytes, bytes]]()
+        stats = read.pop(below)
         for entry in _entries(folder, below, result.ignored):
-            name, key = below + entry.name, os.fsencode(entry.name)
-            if (stat_before := stats.get(key)) and _entry_stat(entry) == stat_before:
+            key = entry.name
+            if key in stats and _packed_stat(entry) == stats[key]:
                 del stats[key]
-                yield name, None
+                unchanged.append(key)
             elif not _is_folder(entry):
-                yield name, entry
-            elif not entry.name.startswith("."):
-                folders.append((entry.path, f"{name}/"))
-        read.drop(os.fsencode(below), stats)
-        waiting += sorted(folders, key=lambda one: os.fsencode(one[1]), reverse=True)
+                yield os.fsdecode(below + key)
+            elif not key.startswith(b"."):
+                folders.append((entry.path, below + key + b"/"))
+        read.drop(below, stats)
+        waiting += sorted(folders, key=itemgetter(1), reverse=True)
     read.pop(None)
 
 
-def _entries(folder: str, below: str, ignored: dict[str, str]) -> Iterator[os.DirEntry[str]]:
+def _entries(folder: bytes, below: bytes, ignored: dict[str, str]) -> Iterator[os.DirEntry[bytes]]:
     """Yield the entries of a folder; note a folder that cannot be listed, and continue."""
     try:
         with os.scandir(folder) as entries:
@@ -290,10 +289,10 @@ def _entries(folder: str, below: str, ignored: dict[str, str]) -> Iterator[os.Di
     except FileNotFoundError:
         return  # deleted since it was listed
     except OSError as error:
-        ignored[valid_text(below) or "."] = why_unread(error)
+        ignored[valid_text(os.fsdecode(below)) or "."] = why_unread(error)
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
+def _is_folder(entry: os.DirEntry[bytes]) -> bool:
     try:
         return entry.is_dir(follow_symlinks=False)
     except OSError:

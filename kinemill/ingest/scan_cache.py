@@ -37,7 +37,7 @@ class ScanCache:
         """Return whether any file of the folder was read."""
         return self._table.any()
 
-    def directories(self) -> Iterator[tuple[bytes, Mapping[bytes, bytes]]]:
+    def directories(self) -> Iterator[tuple[bytes, dict[bytes, bytes]]]:
         """Yield each directory with the packed stats of its files, sorted; see `FolderFiles`."""
         return self._table.directories()
 
@@ -81,7 +81,7 @@ class ScanCache:
         """
         latest = (time.time() if now is None else now) - _FRESH
         added = {
-            os.fsencode(one.name): (one.size, pack_stat(one[2:]), hash_)
+            os.fsencode(one.name): (one.size, pack_stat(*one[2:]), hash_)
             for one, hash_ in hashes.items()
             if one.ctime_ns / 1e9 < latest
         }

@@ -171,7 +171,7 @@ def test_what_cannot_be_reached_is_named_with_the_reason(
     scandir, opened = os.scandir, Path.open
 
     def refuse(path):
-        if str(path).endswith("locked"):
+        if os.fsdecode(path).endswith("locked"):
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
         return scandir(path)
 
