@@ -94,7 +94,7 @@ class PreviousVersion:
         return {(episode, artifact): row for episode, artifact, row in rows}
 
     def locate(self, pieces: pl.DataFrame) -> pl.DataFrame:
-        """Return pieces with `old_start` and `old_number`, their place here; null for a new one."""
+        """Return pieces with their first row here, `old_start`, and number; null for a new one."""
         used = scan_listing(self.folder, *SPLITS).select(
             *_SOURCE, pl.col("start").alias("old_start")
         )
@@ -103,22 +103,22 @@ class PreviousVersion:
 
     def read(self, segment: Segment) -> pl.DataFrame:
         """Return the pieces of a segment as `locate` does, with all columns of a listing."""
-        place = pl.lit(None, pl.Int64)
+        unplaced = pl.lit(None, pl.Int64)
         table = scan_segment(self.folder, segment, 0).collect()
-        if segment.key not in self._places:  # unused pieces
-            return table.with_columns(old_number=place, old_start=place)
-        start, number = self._places[segment.key]
+        if segment.key not in self._positions:  # unused pieces
+            return table.with_columns(old_number=unplaced, old_start=unplaced)
+        start, number = self._positions[segment.key]
         numbers = pl.int_range(number, number + len(table))
         return table.with_columns(old_number=numbers, old_start=start + pl.col("start"))
 
     @cached_property
-    def _places(self) -> Mapping[str, tuple[int, int]]:
+    def _positions(self) -> Mapping[str, tuple[int, int]]:
         """First row, and number of the first piece, of each segment by key."""
-        places, row, number = dict[str, tuple[int, int]](), 0, 0
+        positions, row, number = dict[str, tuple[int, int]](), 0, 0
         for one in self.about.segments:
-            places[one.key] = row, number
+            positions[one.key] = row, number
             row, number = row + one.rows, number + one.episodes
-        return places
+        return positions
 
 
 def find_previous(home: Home, task: str, inputs: Json) -> PreviousVersion | None:
@@ -207,13 +207,12 @@ def find_unchanged(
     changed = open_results(home, episodes).changed_since(change)
     repeats = _find_repeats(task.dataset, previous)
     changed |= _find_repeating(task, home, previous, repeats)
-    kept = scan_listing(previous.folder).filter(~pl.col("recording").is_in(changed))
-    if empty_sides(task.dataset, kept.select(pl.col("side").unique()).collect()["side"]):
+    is_unchanged = ~pl.col("recording").is_in(changed)
+    unchanged = scan_listing(previous.folder).filter(is_unchanged)
+    if empty_sides(task.dataset, unchanged.select(pl.col("side").unique()).collect()["side"]):
         return None  # which recording fills an empty split depends on all of them
-    kept_repeats = repeats.filter(~pl.col("recording").is_in(changed))
-    return UnchangedPieces(
-        previous, changed, dict(kept_repeats.select("unit", "repeats").iter_rows())
-    )
+    still = repeats.filter(is_unchanged).select("unit", "repeats")
+    return UnchangedPieces(previous, changed, dict(still.iter_rows()))
 
 
 def _considers_others(rules: Dataset) -> bool:

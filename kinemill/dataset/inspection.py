@@ -108,8 +108,8 @@ def diff_datasets(
     """
     a, b = (find_version(home, task, which) for which in (first, second))
     folders = [one.folder(home) for one in (a, b)]
-    both = set.intersection(*({one.listing for one in listed_segments(own)} for own in folders))
-    old, new = (scan_listing(own, without=both).select(PUBLIC) for own in folders)
+    common = set.intersection(*({one.listing for one in listed_segments(own)} for own in folders))
+    old, new = (scan_listing(own, without=common).select(PUBLIC) for own in folders)
     joined = old.join(new, on="id", how="full", suffix="_b", coalesce=True)
     in_both = pl.col("split").is_not_null() & pl.col("split_b").is_not_null()
     kinds = {

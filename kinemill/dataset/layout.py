@@ -43,8 +43,8 @@ def lay_out(table: pl.DataFrame, most: int, unchanged: UnchangedPieces | None = 
     """
     parts = list[Segment | NewSegment]()
     if unchanged:
-        place = pl.lit(None, pl.Int64)
-        table = table.with_columns(place.alias("old_start"), place.alias("old_number"))
+        unplaced = pl.lit(None, pl.Int64)
+        table = table.with_columns(unplaced.alias("old_start"), unplaced.alias("old_number"))
     for split in LAYOUT:
         pieces = table.filter(pl.col("split") == split).sort("id")
         if unchanged is None:
