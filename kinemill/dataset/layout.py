@@ -90,7 +90,7 @@ class _Cut:
         self._previous = unchanged.previous
         segments = [one for one in self._previous.about.listed if one.split == split]
         touched = np.concatenate([hashes_of(pieces["id"]), _hashes(unchanged.changed)])
-        self._kept = [one for one in segments if not _contains(one.prefix, touched)]
+        self._unread = [one for one in segments if not _contains(one.prefix, touched)]
         self._pieces = pieces
         self._open([one for one in segments if _contains(one.prefix, touched)])
 
@@ -104,20 +104,20 @@ class _Cut:
     def parts(self) -> Layout:
         """Return the segments of the split in the order of their rows."""
         while True:
-            number, starts = len(self._pieces), [bounds_of(one.prefix)[0] for one in self._kept]
+            number, starts = len(self._pieces), [bounds_of(one.prefix)[0] for one in self._unread]
             hashes = np.concatenate([hashes_of(self._pieces["id"]), np.array(starts, np.int64)])
-            kept_rows = np.array([one.rows for one in self._kept], np.int64)
-            rows = np.concatenate([self._pieces["rows"].to_numpy(), kept_rows])
+            unread_rows = np.array([one.rows for one in self._unread], np.int64)
+            rows = np.concatenate([self._pieces["rows"].to_numpy(), unread_rows])
             order = np.argsort(hashes, kind="stable")
             cuts = list(cut(hashes[order], rows[order], self._most))
-            together = [order[first:last] for first, last, _ in cuts if last - first > 1]
-            merged = [int(one) - number for own in together for one in own[own >= number]]
+            several = [order[first:last] for first, last, _ in cuts if last - first > 1]
+            merged = [int(one) - number for own in several for one in own[own >= number]]
             if not merged:
                 break
-            self._open([self._kept[index] for index in merged])
-            self._kept = [one for index, one in enumerate(self._kept) if index not in merged]
+            self._open([self._unread[index] for index in merged])
+            self._unread = [one for index, one in enumerate(self._unread) if index not in merged]
         return [
-            replace(self._kept[int(order[first]) - number], prefix=prefix)
+            replace(self._unread[int(order[first]) - number], prefix=prefix)
             if order[first] >= number
             else NewSegment(self._split, prefix, self._pieces[order[first:last]])
             for first, last, prefix in cuts

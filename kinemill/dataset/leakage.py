@@ -97,8 +97,8 @@ def measure_leakage(
         duplicated = pieces.filter(repeats).select(pl.col("rows").sum()) if repeating else None
         others = rows - (duplicated.collect().item() if duplicated is not None else 0)
         tears = tears_recordings(rules)  # else no recording has rows in two splits
-        repeated = _repeated_rows(dataset, folder, pieces.filter(~repeats)) if tears else 0.0
-        leakage[side] = Leakage((rows - others) / (rows or 1), repeated / (rows or 1))
+        again = _repeated_rows(dataset, folder, pieces.filter(~repeats)) if tears else 0.0
+        leakage[side] = Leakage((rows - others) / (rows or 1), again / (rows or 1))
     return leakage
 
 
