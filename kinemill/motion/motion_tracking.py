@@ -59,7 +59,8 @@ class Tracking:
         self._environment, self._reference, self._prior = environment, reference, prior
         self._settings = settings
         self._robots, self._body = robots, robots.body
-        self._limit = environment.steps or np.inf
+        cut = np.inf if settings.episode is None else max(1, round(settings.episode / dt))
+        self._limit = min(environment.steps or np.inf, cut)
         self._push_rows = max(1, round(environment.push_every / dt))
         self._change_rows = round((environment.command_every or 0.0) / dt)
         self._push = np.full(count, environment.push)
@@ -118,6 +119,8 @@ class Tracking:
         if self._prior is not None:
             prior, share = self._prior
             imitation += share * (prior.reward(previous, robots.position[:, 7:]) - imitation)
+        weights = self._settings.reward
+        rewards = weights.task * task + weights.imitation * imitation + self._command_reward()
         self._returns += task
         self._sums += targets
         self._squares += targets * targets
@@ -129,9 +132,7 @@ class Tracking:
             dones |= self._reference.is_over(self._phase, self._command_rows)
         inputs = self._inputs()
         infos = self._restart(dones, ended, inputs)
-        weights = self._settings.reward
-        rewards = (weights.task * task + weights.imitation * imitation).astype(np.float32)
-        return inputs, rewards, dones, infos, self._masks
+        return inputs, rewards.astype(np.float32), dones, infos, self._masks
 
     def _restart(
         self, dones: NDArray[np.bool_], ended: NDArray[np.bool_], inputs: Observations
@@ -201,6 +202,12 @@ class Tracking:
             (weights.root_weight, root),
         )
         return np.sum([weight * np.exp(-error) for weight, error in terms], axis=0)
+
+    def _command_reward(self) -> Floats:
+        """Return the weighted reward of the commanded velocity, with a slope far from it, (B,)."""
+        robots, weights = self._robots, self._settings.reward
+        error = np.square(robots.smooth[:, :2] - robots.command[:, :2]).sum(axis=1)
+        return weights.command_weight * np.exp(-weights.command_decay * error)
 
     def close(self) -> None:
         """Do nothing: no process or file is open."""

@@ -40,10 +40,18 @@ class TrackingReward(Settings):
     """Reward: `task` times the environment's plus `imitation` times the sum of four terms.
 
     Each term is weight · exp(-decay · squared error) (Peng et al. 2018, DeepMimic, section 5.2).
+    `command_weight` adds a fifth one, of the commanded velocity.
     """
 
     task: Weight = Field(default=0.4, description="weight of the environment's reward")
     imitation: Weight = Field(default=0.6, description="weight of the imitation reward")
+    command_weight: Weight = Field(
+        default=0.0,
+        description="weight of the error of the smoothed velocity, in addition to `task`; for "
+        "commands of several times `environment.tolerance`, whose reward is 0 for a robot that "
+        "stands, however it tries to walk",
+    )
+    command_decay: Weight = Field(default=10.0, description="s²/m²")
     pose_weight: Weight = Field(default=0.4, description="weight of joint angles")
     pose_decay: Weight = Field(default=4.0, description="1/rad²")
     velocity_weight: Weight = Field(default=0.1, description="weight of joint rates")
@@ -72,6 +80,12 @@ class TrackingSettings(Settings):
         le=1.0,
         description="share of episodes that start at a random phase of a gait; the others start "
         "in stance",
+    )
+    episode: Seconds | None = Field(
+        default=None,
+        description="s after which a training episode is cut, unless `environment.steps` cuts it "
+        "earlier. Without it, robots that already walk use almost all steps of a training: those "
+        "whose command makes them fall after 2 s get a tenth of the others' 20 s",
     )
     task_commands: float = Field(
         default=0.5,

@@ -138,6 +138,16 @@ def test_latency_delays_targets_by_a_time_step(task):
     assert robots.position[2, 7] - robots.position[0, 7] > 0.01  # rad
 
 
+def test_training_may_use_longer_steps_of_the_physics_than_trials(task):
+    """The file has steps of 5 ms, and a time step of the task is a whole number of steps."""
+    environment = task.environment.model_copy(update={"training_step": 0.0101})
+    robots = environment.many(task, 1, torch.device("cpu"))
+    steps = task.dt / robots.body.model.opt.timestep
+    assert 0.005 < robots.body.model.opt.timestep <= 0.0101
+    assert steps == pytest.approx(round(steps))
+    assert environment.make(task).robots.body.model.opt.timestep <= 0.005
+
+
 def test_noise_has_its_stated_size_and_is_in_observations_alone(task):
     robots = task.environment.many(task, 2000, torch.device("cpu"))
     random = np.random.default_rng(0)

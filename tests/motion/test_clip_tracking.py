@@ -18,6 +18,7 @@ from kinemill.motion.clip_reference import ClipFamily, ClipReference
 from kinemill.motion.gait_setup import Clips, fit_family
 from kinemill.motion.motion_tracking import REACH, Tracking
 from kinemill.motion.policy_inputs import input_size, policy_inputs
+from kinemill.motion.settings import TrackingReward, TrackingSettings
 from kinemill.motion.tracking_fit import clips_of
 from kinemill.motion.tracking_policy import TrackingPolicy
 from kinemill.rl.networks import Perceptron
@@ -228,10 +229,34 @@ def untrained(task) -> TrackingPolicy:
     return TrackingPolicy(layout, family, Perceptron([input_size(8), 16, 8], "tanh")).eval()
 
 
-def tracking_of(task, count: int) -> Tracking:
+def tracking_of(task, count: int, **settings: object) -> Tracking:
     reference = ClipReference(clips_of(task), task.environment.clip_error)
     robots = task.environment.many(task, count, torch.device("cpu"))
-    return Tracking(task.environment, DT, robots, reference)
+    own = TrackingSettings.model_validate(settings)
+    return Tracking(task.environment, DT, robots, reference, settings=own)
+
+
+def test_a_term_of_the_command_pays_for_a_part_of_the_commanded_velocity(folder):
+    """exp(-10 s²/m² (0.3 m/s)²) = 0.407 at rest, and 0.670 at a third of the velocity."""
+    rewards = list[float]()
+    for weight, speed in ((0.0, 0.0), (0.5, 0.0), (0.5, 0.1)):
+        reward = TrackingReward(task=0.0, imitation=0.0, command_weight=weight)
+        tracking = tracking_of(task_of(folder), 4, reward=reward)
+        robots = tracking._robots
+        tracking.reset([0, None, None, None])
+        robots.command[:], robots.smooth[:] = [0.3, 0.0, 0.0], [speed, 0.0, 0.0]
+        rewards.append(float(tracking.step(np.zeros((4, 8)))[1].mean()))
+    assert rewards[0] == 0.0
+    np.testing.assert_allclose(rewards[1:], [0.5 * 0.407, 0.5 * 0.670], atol=0.02)
+
+
+def test_training_episodes_may_be_shorter_than_trials(folder):
+    task = task_of(folder, "bow", **{"environment.steps": 200})
+    for seconds, length in ((None, 200), (10.0 * DT, 10), (1000.0, 200)):
+        tracking = tracking_of(task, 2, episode=seconds)
+        tracking.reset([0, None])
+        dones = [tracking.step(np.zeros((2, 8)))[2].all() for _ in range(length)]
+        assert dones == [False] * (length - 1) + [True]
 
 
 def test_what_is_exported_does_in_torch_what_it_learned_in_numpy(folder):

@@ -5,7 +5,7 @@ Symbols: J joints.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -119,6 +119,13 @@ class LeggedEnvironment(Environment):
         "Evaluation always uses mujoco",
     )
 
+    training_step: Seconds | None = Field(
+        default=None,
+        description="largest time step of the physics in the training, s; default: that of the "
+        "file, which evaluation always uses. 0.004 instead of 0.002 trains twice as fast; light "
+        "robots with stiff servos may move differently",
+    )
+
     @field_validator("robot")
     @classmethod
     def _resolve_from_the_task(cls, value: str, info: ValidationInfo) -> str:
@@ -198,7 +205,7 @@ class LeggedEnvironment(Environment):
         Raises:
             BadInput: As `body` and `clip_table`.
         """
-        robots, clips = self._robots(task.dt, 1), self.clip_table(task)
+        robots, clips = self._robots(self.body(), task.dt, 1), self.clip_table(task)
         schedule = Schedule(self.push, self.push_every, self.command_every)
         if clips is not None:
             return ClipEnv(robots, clips, self.clip_error, schedule, render=render)
@@ -211,12 +218,15 @@ class LeggedEnvironment(Environment):
             BadInput: As `body`; or MuJoCo Warp is required and not installed.
         """
         has_warp = device.type == "cuda" and find_spec("mujoco_warp") is not None
-        if self.physics == "warp" or (self.physics == "auto" and has_warp):
-            return self._robots(task.dt, count, physics=partial(MujocoWarp, device=str(device)))
-        return self._robots(task.dt, count)
-
-    def _robots(self, dt: float, count: int, **engine: Any) -> LeggedRobots:
         body = self.body()
+        if self.training_step is not None:
+            body = replace(body, step=self.training_step)
+        if self.physics == "warp" or (self.physics == "auto" and has_warp):
+            engine = partial(MujocoWarp, device=str(device))
+            return self._robots(body, task.dt, count, physics=engine)
+        return self._robots(body, task.dt, count)
+
+    def _robots(self, body: Body, dt: float, count: int, **engine: Any) -> LeggedRobots:
         gauge = Gauge(*self.tolerance, self.fallen or 0.7 * body.standing_height)
         return LeggedRobots(body, gauge, count, dt, **engine)
 
