@@ -6,6 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+CLIP_RATE, CLIP_SECONDS = 30, 8.0  # Hz and s, of the clips of a humanoid
 
 
 def write_clip(
@@ -90,3 +95,36 @@ def task_text(name: str, joints: Sequence[str], dt: float, settings: str) -> str
             "",
         ]
     )
+
+
+def humanoid_clip(name: str, joints: list[str]) -> dict[str, Floats]:
+    """Return joint angles (n,), rad: a squat, a wave of the right arm, or getting up from a crouch.
+
+    Raises:
+        ValueError: The clip is unknown.
+    """
+    t = np.arange(0.0, CLIP_SECONDS, 1.0 / CLIP_RATE)
+    angles = {joint: np.zeros_like(t) for joint in joints}
+    if name == "wave":
+        up = _eased(t, 0.5, 1.5) - _eased(t, 4.5, 5.5)
+        angles["right_shoulder_x"] = -2.2 * up
+        angles["right_elbow"] = -up * (0.8 + 0.5 * np.sin(2.0 * np.pi * 1.5 * t))
+        return angles
+    bends = {
+        "squat": _eased(t, 0.5, 2.5) - _eased(t, 3.5, 5.5),
+        "crouch": 1.0 - _eased(t, 1.0, 3.0),
+    }
+    if name not in bends:
+        raise ValueError(name)
+    bend = bends[name]
+    angles["abdomen_y"] = 0.2 * bend
+    for side in ("left", "right"):
+        angles[f"{side}_hip_y"], angles[f"{side}_ankle_y"] = -0.9 * bend, -0.9 * bend
+        angles[f"{side}_knee"], angles[f"{side}_shoulder_y"] = 1.8 * bend, -0.6 * bend
+    return angles
+
+
+def _eased(t: Floats, start: float, stop: float) -> Floats:
+    """Return a minimum-jerk step from 0 to 1: (n,) s -> (n,)."""
+    x = np.clip((t - start) / (stop - start), 0.0, 1.0)
+    return x**3 * (10.0 - 15.0 * x + 6.0 * x * x)

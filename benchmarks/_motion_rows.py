@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import ROOT
-from benchmarks._clips import task_text, write_clip
+from benchmarks._clips import CLIP_RATE, humanoid_clip, task_text, write_clip
 from benchmarks._motion_trials import (
     CHANGE_EVERY,
     Error,
@@ -53,14 +53,30 @@ Floats = NDArray[np.float64]
 
 STEPS = {
     **dict.fromkeys(("squat", "wave", "crouch", "switch"), 500_000),
-    "go_bdx": 6_000_000,
-    "mini_bdx": 2_000_000,  # of 1/30 s; those of go_bdx are 1/60 s
+    "go_bdx": 20_000_000,  # of 1/60 s
+    "mini_bdx": 2_000_000,  # of 1/30 s
+}
+_CHANGES: dict[str, dict[str, Any]] = {  # of the draft
+    "go_bdx": {
+        "learn.physics": {
+            # Half of the usual robots: twice as many updates for the same steps.
+            "num_envs": 128,
+            "batch_size": 1024,
+            # The horizon of mini_bdx in seconds: its steps are twice as long.
+            "algorithm": {"type": "ppo", "n_steps": 32, "n_epochs": 4, "gamma": 0.99},
+            "eval_every": 1_000_000,
+            "save_every": 1_000_000,
+        },
+        # Episodes of 20 s leave a hundredth of the steps to fast commands: their robots fall early.
+        "learn.tracking": {"reward": {"command_weight": 0.3}, "episode": 5.0, "task_commands": 0.7},
+        "environment.training_step": 0.0042,
+    },
 }
 _CLIPS_OF = {"switch": ("squat", "wave")}  # of rows with several; others are one clip
-CLIP_RATE, CLIP_SECONDS = 30, 8.0  # Hz, s
 SWITCH_SECONDS = 32.0  # of an episode that changes between clips: four of them
 # Factors of the commands of the training clips. The test clip of go_bdx is faster than all of them.
-SPEEDS = {"go_bdx": (0.5, 1.0, 1.5), "mini_bdx": (0.5, 1.0)}
+SPEEDS = {"go_bdx": (1.0, 1.25, 1.5), "mini_bdx": (0.5, 1.0)}
+_MIRRORED = {"go_bdx"}  # robots with commands to the other side, as in the mirrored clips
 _TRANSFER_TRIALS, _ONBOARD_TRIALS = 50, 25
 
 
@@ -218,7 +234,8 @@ def _robot_task(name: str, root: Path, steps: int) -> tuple[Task, Path]:
     commands: Any = getattr(task.environment, "commands", None)
     if commands is None:
         raise ValueError(f"{path}: the draft has no physics; see its remarks")
-    settings = {"learn.physics": {"steps": steps}, "environment.trials.n_eval_episodes": 16}
+    settings = {"environment.trials.n_eval_episodes": 16, **_CHANGES.get(name, {})}
+    settings["learn.physics"] = {**settings.get("learn.physics", {}), "steps": steps}
     return load_task(path, settings), CLIPS
 
 
@@ -233,7 +250,7 @@ def _test_command(task: Task, home: Home, dataset: Any) -> Floats:
 
 
 def _without_command(task: Task, held_out: Floats) -> Task:
-    """Return the task with the commands of the training clips, also slower and faster.
+    """Return the task with the commands of the training clips, also slower or faster.
 
     A draft lists the command of the test clip with the others. The clips of go_bdx leave no slower
     and faster commands than those of the training clips to interpolate between.
@@ -243,6 +260,8 @@ def _without_command(task: Task, held_out: Floats) -> Task:
     all_commands = np.array(environment.commands)
     own = all_commands[np.abs(all_commands - held_out).max(axis=1) > 0.02]
     assert len(own) == len(all_commands) - 1, "the draft rounds commands to 0.01"
+    if task.name in _MIRRORED:
+        own = np.concatenate([own, own * [1.0, -1.0, -1.0]])
     scaled = np.concatenate([factor * own for factor in SPEEDS[task.name]])
     commands = [tuple(command) for command in scaled.round(4).tolist()]
     changed = environment.model_copy(update={"commands": commands})
@@ -306,36 +325,3 @@ def _clip_task(name: str, root: Path, steps: int) -> tuple[Task, Path]:
     save_every: {every}
 """
     return load_task(clip_task(name, root, settings)), root / "clips"
-
-
-def humanoid_clip(name: str, joints: list[str]) -> dict[str, Floats]:
-    """Return joint angles (n,), rad: a squat, a wave of the right arm, or getting up from a crouch.
-
-    Raises:
-        ValueError: The clip is unknown.
-    """
-    t = np.arange(0.0, CLIP_SECONDS, 1.0 / CLIP_RATE)
-    angles = {joint: np.zeros_like(t) for joint in joints}
-    if name == "wave":
-        up = _eased(t, 0.5, 1.5) - _eased(t, 4.5, 5.5)
-        angles["right_shoulder_x"] = -2.2 * up
-        angles["right_elbow"] = -up * (0.8 + 0.5 * np.sin(2.0 * np.pi * 1.5 * t))
-        return angles
-    bends = {
-        "squat": _eased(t, 0.5, 2.5) - _eased(t, 3.5, 5.5),
-        "crouch": 1.0 - _eased(t, 1.0, 3.0),
-    }
-    if name not in bends:
-        raise ValueError(name)
-    bend = bends[name]
-    angles["abdomen_y"] = 0.2 * bend
-    for side in ("left", "right"):
-        angles[f"{side}_hip_y"], angles[f"{side}_ankle_y"] = -0.9 * bend, -0.9 * bend
-        angles[f"{side}_knee"], angles[f"{side}_shoulder_y"] = 1.8 * bend, -0.6 * bend
-    return angles
-
-
-def _eased(t: Floats, start: float, stop: float) -> Floats:
-    """Return a minimum-jerk step from 0 to 1: (n,) s -> (n,)."""
-    x = np.clip((t - start) / (stop - start), 0.0, 1.0)
-    return x**3 * (10.0 - 15.0 * x + 6.0 * x * x)
