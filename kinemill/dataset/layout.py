@@ -110,8 +110,8 @@ class _Cut:
             rows = np.concatenate([self._pieces["rows"].to_numpy(), unread_rows])
             order = np.argsort(hashes, kind="stable")
             cuts = list(cut(hashes[order], rows[order], self._most))
-            several = [order[first:last] for first, last, _ in cuts if last - first > 1]
-            merged = [int(one) - number for own in several for one in own[own >= number]]
+            groups = [order[first:last] for first, last, _ in cuts if last - first > 1]
+            merged = [int(one) - number for own in groups for one in own[own >= number]]
             if not merged:
                 break
             self._open([self._unread[index] for index in merged])
