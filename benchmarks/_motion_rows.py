@@ -234,8 +234,12 @@ def _robot_task(name: str, root: Path, steps: int) -> tuple[Task, Path]:
     commands: Any = getattr(task.environment, "commands", None)
     if commands is None:
         raise ValueError(f"{path}: the draft has no physics; see its remarks")
-    settings = {"environment.trials.n_eval_episodes": 16, **_CHANGES.get(name, {})}
-    settings["learn.physics"] = {**settings.get("learn.physics", {}), "steps": steps}
+    changes = _CHANGES.get(name, {})
+    settings = {
+        **changes,
+        "learn.physics": {**changes.get("learn.physics", {}), "steps": steps},
+        "environment.trials.n_eval_episodes": 16,
+    }
     return load_task(path, settings), CLIPS
 
 
