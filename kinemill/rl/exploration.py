@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from kinemill.task.bounds import Count, Ratio, RatioOrZero
+from kinemill.task.bounds import Count, Ratio, RatioOrZero, Steps
 from kinemill.task.plugins import Settings
 
 Numbers = NDArray[np.floating[Any]]
@@ -42,6 +42,11 @@ class RandomPolicies(Settings):
     )
     policy_steps: tuple[Count, Count] = Field(
         default=(50, 500), description="steps of the learned policy between them"
+    )
+    until: Steps | None = Field(
+        default=None,
+        description="step of the environment from which only the learned policy acts; null: never",
+        exclude_if=lambda value: value is None,  # keeps the digests of tasks without it unchanged
     )
 
 
@@ -126,6 +131,8 @@ def exploring(model: type[Any], settings: RandomPolicies) -> type[Any]:
         ) -> tuple[Numbers, Numbers]:
             """Return actions in the environment's units and in [-1, 1], (B, A) each."""
             observations, buffer = self._last_obs, self.replay_buffer
+            if settings.until is not None and self.num_timesteps >= settings.until:
+                return super()._sample_action(learning_starts, action_noise, n_envs)
             if self.turns is None:
                 shape = (n_envs, self.action_space.shape[0], observations.shape[1])
                 self.turns = Turns(settings, self.action_space.np_random, shape)

@@ -29,6 +29,7 @@ from kinemill.rl.learner import Site
 from kinemill.rl.networks import Core, extractor_of, policies_of
 from kinemill.rl.objective import Reinforcement
 from kinemill.rl.prioritized_replay import PrioritizedReplay
+from kinemill.rl.running_norm import norms_of
 from kinemill.store import Json
 from kinemill.task.plugins import Model
 from kinemill.task.reinforcement import Pretrain
@@ -291,6 +292,8 @@ class LibraryLearner:
         """
         algorithm, policy = self._site.learn.algorithm, self.model.policy
         policy.set_training_mode(True)
+        for norm in norms_of(policy):
+            norm.update(steps.rows, len(steps.rows))
         device = torch.device(self._site.device)
         loss = partial(algorithm.cloning_loss, policy)
         losses = fit_actor(loss, policy.parameters(), steps, settings, seed, device)

@@ -86,3 +86,14 @@ def test_the_replay_buffer_has_the_actions_of_the_random_policies(name):
     learner.advance(64, 0)
     buffer = learner.model.replay_buffer
     assert (np.abs(buffer.actions[: buffer.pos]) == 1.0).mean() >= 0.9
+
+
+def test_the_learned_policy_acts_alone_from_the_last_step_on():
+    algorithm = {**settings_of("sac"), "learning_starts": 0}
+    algorithm["exploration"] = {"noise": 0.0, "gain": 1e4, "policy_steps": (1, 1), "until": 64}
+    task = rl_task(POINT, algorithm, num_envs=1)
+    learner = task.learn.algorithm.learner(site_of(task))
+    learner.advance(128, 0)
+    clipped = (np.abs(learner.model.replay_buffer.actions[:128]) == 1.0).reshape(2, 64)
+    assert clipped[0].mean() >= 0.5
+    assert not clipped[1].any()

@@ -74,6 +74,7 @@ VARIANTS = {
     **{name: settings_of(name) for name in ALGORITHMS},
     "dueling_dqn": {"type": "dqn", "dueling": True, "prioritized": {}, "tau": 0.5},
     "exploring_sac": {**settings_of("sac"), "exploration": {"random_steps": (1, 4)}},
+    "normalizing_sac": {**settings_of("sac"), "running_norm": True},
 }
 
 
