@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor, nn
 
-_GROWTH = 1.05  # new statistics after 5 % more steps
+_UPDATE_RATIO = 1.05  # steps behind new statistics, relative to those behind the present ones
 _ROWS = 50_000  # replayed steps behind the statistics, at most
 _LEAST = 1e-4  # minimum standard deviation, in the unit of the number
 
@@ -77,7 +77,7 @@ def normalizing(model: type[Any]) -> type[Any]:
             count = buffer.buffer_size if buffer.full else buffer.pos
             steps = count * buffer.n_envs
             # A warm start keeps its statistics until the new buffer has more steps than the old.
-            if steps >= _GROWTH * int(norms[0].steps):
+            if steps >= _UPDATE_RATIO * int(norms[0].steps):
                 rows = buffer.observations[: count : 1 + steps // _ROWS]
                 for norm in norms:
                     norm.update(rows.reshape(-1, rows.shape[-1]), steps)
