@@ -293,7 +293,7 @@ class LibraryLearner:
         algorithm, policy = self._site.learn.algorithm, self.model.policy
         policy.set_training_mode(True)
         for norm in norms_of(policy):
-            norm.update(steps.rows, len(steps.rows))
+            norm.update(np.asarray(steps.rows, np.float64), len(steps.rows))
         device = torch.device(self._site.device)
         loss = partial(algorithm.cloning_loss, policy)
         losses = fit_actor(loss, policy.parameters(), steps, settings, seed, device)
