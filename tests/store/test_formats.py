@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from kinemill.dataset import stage as dataset_stage
+from kinemill.dataset.description import FORMAT
 from kinemill.dataset.packed import read_packed
 from kinemill.errors import CorruptArtifact
 from kinemill.store.formats import Format
@@ -54,8 +55,9 @@ def test_a_dataset_of_a_later_format_asks_for_an_update(home):
     episodes = publish(home, [spin(f"{name}.csv") for name in ("a", "val", "test")])
     ref = dataset_stage.run(make_task(), home, episodes).ref
     path = home.root / ref.path / "dataset.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "format": 4}))
+    later = FORMAT.number + 1
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format": later}))
     with pytest.raises(
-        CorruptArtifact, match=r"dataset description with format 4.*update kinemill"
+        CorruptArtifact, match=rf"dataset description with format {later}.*update kinemill"
     ):
         read_packed(path.parent)
