@@ -149,8 +149,8 @@ def _build(
     for each in added:
         for index, own in enumerate(each.counts):
             counts[index] += own
-    number = sum(one.episodes for one in originals)
-    total, rows = (sum(own) for own in zip(*((o.episodes, o.rows) for o in segments), strict=True))
+    number, total = (sum(one.episodes for one in own) for own in (originals, segments))
+    rows = sum(one.rows for one in segments)
     return to_json_value(_summary(task, counts, number, total, rows))
 
 
