@@ -8,19 +8,13 @@ recording. The assignments are therefore stored, one file each, below
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kinemill.dataset.catalog import Version, dataset_versions
 from kinemill.dataset.listing import scan_listing
-from kinemill.dataset.split import (
-    SplitContext,
-    SplitEpisode,
-    named_side,
-    position,
-    splits_of,
-)
+from kinemill.dataset.split import SplitContext, SplitEpisode, named_side, position
 from kinemill.store import digest, from_json_value, read_json, to_json_value
 from kinemill.store.formats import Format
 from kinemill.store.home import Home
@@ -44,7 +38,7 @@ class Assignment:
 
 
 def assign_sides(
-    task: Task, home: Home, episodes: Iterable[SplitEpisode], context: SplitContext
+    task: Task, home: Home, episodes: Sequence[SplitEpisode], context: SplitContext
 ) -> SplitContext:
     """Return `context` with all assignments under the task's rules; store new ones.
 
@@ -57,14 +51,12 @@ def assign_sides(
     rules = task.dataset
     if not _has_share(rules):
         return context
-    listed = list(episodes)
     with lock(home, f"sides-{task.name}"):
         assigned = known_sides(task, home)
         context = replace(context, assigned=assigned)
-        splits = splits_of(rules, listed, context)
-        if not empty_sides(rules, splits.values()):
-            return replace(context, splits=splits)
-        new = fill_sides(rules, listed, context, used_recordings(home, task))
+        if not empty_sides(rules, (context.side(rules, one) for one in episodes)):
+            return context
+        new = fill_sides(rules, episodes, context, used_recordings(home, task))
         for unit, side in new.items():
             entry = FORMAT.stamp(to_json_value(Assignment(unit, side)))
             publish_shared(home, _folder(home, task) / f"{digest(unit)[:32]}.json", entry)
@@ -112,7 +104,7 @@ def fill_sides(
     """
     listed = list(episodes)
     free = [one for one in listed if _is_free(rules, one, context)]
-    splits = splits_of(rules, listed, context)
+    splits = {one.id: context.side(rules, one) for one in listed}
     current = {context.key(rules, one): splits[one.id] for one in free}
     fixed = {context.key(rules, one) for one in listed if one.recording in used}
     new: dict[str, str] = {}

@@ -4,15 +4,13 @@ A class with n rows is sampled in proportion to n^(1 - power): by its rows at po
 often at power 1 (Mahajan et al. 2018, section 2.2, use 0.5).
 """
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+import polars as pl
 
 from kinemill.dataset.multi_task import EpisodeSet, metadata_of
-from kinemill.dataset.packed import PackedEpisode
-from kinemill.dataset.split import Piece
 from kinemill.errors import BadInput
 from kinemill.store.home import Home
 from kinemill.task import Task
+from kinemill.task.stages import Balance
 
 
 def classes_of(task: Task, home: Home, collected: EpisodeSet) -> dict[str, str]:
@@ -48,22 +46,17 @@ def classes_of(task: Task, home: Home, collected: EpisodeSet) -> dict[str, str]:
     return classes
 
 
-def weights_of(
-    episodes: Sequence[Piece | PackedEpisode], classes: Mapping[str, str], power: float
-) -> list[float]:
-    """Return the sampling weight of each episode's rows; the mean over training rows is 1.
+def weights_of(pieces: pl.DataFrame, balance: Balance) -> pl.Expr:
+    """Return the sampling weight of each piece's rows; the mean over training rows is 1.
 
     Args:
-        episodes: all episodes; those of validation and test have weight 1.
-        classes: class by episode id.
-        power: 0 to 1.
+        pieces: all pieces, with `class`; those of validation and test have weight 1.
+        balance: the rule.
     """
-    rows: Counter[str] = Counter()
-    for one in episodes:
-        if one.split == "train":
-            rows[classes[one.id]] += one.rows
-    total = sum(count ** (1.0 - power) for count in rows.values())
-    scale = rows.total() / total if total else 1.0
-    return [
-        scale * rows[classes[one.id]] ** -power if one.split == "train" else 1.0 for one in episodes
-    ]
+    power, trained = balance.power, pl.col("split") == "train"
+    classes = pieces.filter(trained).group_by("class", maintain_order=True)
+    rows = dict(classes.agg(pl.col("rows").sum()).iter_rows())
+    scale = sum(rows.values()) / (sum(count ** (1.0 - power) for count in rows.values()) or 1.0)
+    weights = {name: scale * count**-power for name, count in rows.items()}
+    of = pl.col("class").replace_strict(weights, default=1.0, return_dtype=pl.Float64)
+    return pl.when(trained).then(of).otherwise(1.0)

@@ -4,8 +4,10 @@ A joined task has the same channels and time step; its latest published episodes
 no dependency edge: later episodes of the other task join when this task is next run.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+
+import polars as pl
 
 from kinemill.dataset.incremental import UnchangedPieces
 from kinemill.dataset.split import SplitContext, SplitEpisode, unit_of
@@ -21,8 +23,8 @@ from kinemill.task import Task, load_task
 from kinemill.task.component_file import sibling
 from kinemill.task.stages import Joined
 from kinemill.validate import load_episodes
+from kinemill.validate.accepted_episodes import AcceptedEpisodes
 from kinemill.validate.duplicates.registry import duplicate_groups
-from kinemill.validate.episodes import Episode
 from kinemill.validate.published import latest_episodes
 from kinemill.validate.summary import EpisodesSummary
 
@@ -42,7 +44,7 @@ class EpisodeSet:
         unchanged: what is kept of the previous version; None if all episodes are listed.
     """
 
-    episodes: list[Episode]
+    episodes: AcceptedEpisodes
     context: SplitContext
     tasks: dict[str, str] = field(default_factory=dict[str, str])
     digests: dict[str, str] = field(default_factory=dict[str, str])
@@ -72,14 +74,14 @@ def collect_episodes(task: Task, home: Home, episodes: ArtifactRef) -> EpisodeSe
     selected = ""
     if task.dataset.where is not None:
         own = _select(task, home, own, task.dataset.where)
-        selected = digest(sorted([one.id, one.artifact] for one in own))
+        selected = digest(own.table.select("id", "artifact").sort("id").rows())
     collected = EpisodeSet(own, _context(task, home, own), selected=selected)
     for joined in task.dataset.join:
         collected = _join(task, home, collected, joined)
     return collected
 
 
-def _select(task: Task, home: Home, episodes: list[Episode], query: str) -> list[Episode]:
+def _select(task: Task, home: Home, episodes: AcceptedEpisodes, query: str) -> AcceptedEpisodes:
     """Return the episodes of the recordings that match a query.
 
     Raises:
@@ -87,23 +89,20 @@ def _select(task: Task, home: Home, episodes: list[Episode], query: str) -> list
     """
     where = f"{task.path or task.name}: dataset.where"
     try:
-        matches = set(matching_recordings(open_view(task, home), home, query))
+        matches = list(matching_recordings(open_view(task, home), home, query))
     except QueryError as error:
         raise BadInput(where, error.message) from error
-    selected = [one for one in episodes if one.recording in matches]
+    selected = episodes.filter(pl.col("recording").is_in(matches))
     if episodes and not selected:
         problem = f"matches no recording with an accepted episode, of {len(episodes)} episodes"
         raise BadInput(where, problem, fix=f'try it: kinemill data search {task.name} "{query}"')
     return selected
 
 
-def _context(task: Task, home: Home, episodes: Iterable[SplitEpisode]) -> SplitContext:
-    episodes = list(episodes)
-    return SplitContext(
-        groups_of(task, home, episodes),
-        roots=roots_of(task, home, episodes),
-        duplicates=duplicates_of(task, home, episodes),
-    )
+def _context(task: Task, home: Home, episodes: Sequence[SplitEpisode]) -> SplitContext:
+    duplicates = duplicates_of(task, home, episodes)
+    roots = {} if task.dataset.near_duplicates == "apart" else duplicates
+    return SplitContext(groups_of(task, home, episodes), roots=roots, duplicates=duplicates)
 
 
 def _join(task: Task, home: Home, collected: EpisodeSet, joined: Joined) -> EpisodeSet:
@@ -115,8 +114,8 @@ def _join(task: Task, home: Home, collected: EpisodeSet, joined: Joined) -> Epis
     ref = latest_episodes(home, other.name)
     if ref is None:
         raise BadInput(where, "has no validated episodes yet", fix=f"kinemill run {other.name}")
-    recordings = {episode.recording for episode in collected.episodes}
-    added = [one for one in load_episodes(home, ref) if one.recording not in recordings]
+    present = {episode.recording for episode in collected.episodes}
+    added = load_episodes(home, ref).filter(~pl.col("recording").is_in(present))
     context = collected.context
     if joined.split:
         own = _context(other.model_copy(update={"dataset": task.dataset}), home, added)
@@ -130,7 +129,7 @@ def _join(task: Task, home: Home, collected: EpisodeSet, joined: Joined) -> Epis
         context = replace(context, training=context.training | {one.id for one in added})
     return replace(
         collected,
-        episodes=[*collected.episodes, *added],
+        episodes=collected.episodes + added,
         context=context,
         tasks=collected.tasks | {one.id: other.name for one in added},
         digests=collected.digests | {other.name: EpisodesSummary.read(home, ref).digest},
@@ -164,8 +163,8 @@ def roots_of(task: Task, home: Home, episodes: Iterable[SplitEpisode]) -> dict[s
 def duplicates_of(task: Task, home: Home, episodes: Iterable[SplitEpisode]) -> dict[str, str]:
     """Return the recording, or part, that each near-duplicate repeats."""
     groups = duplicate_groups(home, task.name)
-    units = {unit_of(task.dataset, episode) for episode in episodes}
-    return {unit: groups[unit] for unit in sorted(units) if unit in groups}
+    units = (unit_of(task.dataset, episode) for episode in episodes) if groups else ()
+    return {unit: groups[unit] for unit in sorted({one for one in units if one in groups})}
 
 
 def groups_of(task: Task, home: Home, episodes: Iterable[SplitEpisode]) -> dict[str, str]:

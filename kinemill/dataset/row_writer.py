@@ -3,7 +3,7 @@
 Symbols: n rows of a piece, P pieces, k columns, C channels, S states.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from math import pi
 from pathlib import Path
@@ -70,12 +70,13 @@ class RowWriter:
         self._extents: list[Extent] = []
         self._segments: list[Segment] = []
 
-    def write(self, layout: Layout, episodes: Mapping[str, ReadableEpisode]) -> PackedDataset:
+    def write(self, layout: Layout, episodes: Sequence[ReadableEpisode]) -> PackedDataset:
         """Write all segments, their listings and the description; return the dataset.
 
         Args:
             layout: segments, in the order of their rows, unused ones last.
-            episodes: by id, at least those that the previous version lacks.
+            episodes: at least those that the previous version lacks; the column `source` of the
+                pieces is the index of their episode.
 
         Raises:
             BadInput: float32 loses the motion of a channel.
@@ -83,12 +84,8 @@ class RowWriter:
         """
         unused = list[Segment]()
         for part in layout:
-            if isinstance(part, Segment):
-                segment = self._keep(part)
-            elif part.split == "unused":
-                segment = self._list(part, Segment("", int(part.pieces["rows"].sum())))
-            else:
-                segment = self._list(part, self._segment(part.pieces, episodes))
+            is_kept = isinstance(part, Segment)
+            segment = self._keep(part) if is_kept else self._write(part, episodes)
             (unused if segment.split == "unused" else self._segments).append(segment)
         for extent in self._all_extents():
             refuse_lost_motion(self._task, extent)
@@ -129,16 +126,22 @@ class RowWriter:
         if self._aux:
             self._aux.refer(self._previous.folder, set(recordings))
 
-    def _list(self, part: NewSegment, segment: Segment) -> Segment:
-        """Write the listing of a segment."""
-        source = self._previous.folder if self._previous else None
-        listing = write_listing(self._folder, part.pieces, source)
-        number = len(part.pieces)
+    def _write(self, part: NewSegment, episodes: Sequence[ReadableEpisode]) -> Segment:
+        """Write a segment, or link its rows, and write its listing; unused pieces have no rows."""
+        pieces, source = part.pieces, self._previous.folder if self._previous else None
+        if part.split == "unused":
+            segment = Segment("", int(pieces["rows"].sum()))
+        else:
+            segment = self._segment(pieces, episodes)
         return replace(
-            segment, split=part.split, prefix=part.prefix, listing=listing, episodes=number
+            segment,
+            split=part.split,
+            prefix=part.prefix,
+            listing=write_listing(self._folder, pieces, source),
+            episodes=len(pieces),
         )
 
-    def _segment(self, pieces: pl.DataFrame, episodes: Mapping[str, ReadableEpisode]) -> Segment:
+    def _segment(self, pieces: pl.DataFrame, episodes: Sequence[ReadableEpisode]) -> Segment:
         """Link the segment of some pieces, or write it."""
         key, previous = key_of(self._format, pieces), self._previous
         if previous and (segment := previous.by_key.get(key)):
@@ -156,7 +159,7 @@ class RowWriter:
         for number in new.tolist():
             piece, stop = pieces.row(number, named=True), int(stops[number])
             own = slice(stop - piece["rows"], stop)
-            values[own], moments[number] = self._read(piece, episodes[piece["episode"]], own)
+            values[own], moments[number] = self._read(piece, episodes[piece["source"]], own)
         values.flush()
         write_segment(self._folder, MOMENTS, key, moments.reshape(len(rows), -1))
         return Segment(key, total, _merge_pieces(rows, moments, columns))

@@ -92,7 +92,6 @@ class SplitContext:
         duplicates: the same, also if the task keeps near-duplicates apart.
         training: ids of episodes that are always used whole, for training.
         assigned: split by unit (recording, part or session) that fills an empty split.
-        splits: `splits_of` these rules and this context, if known; a speed-up alone.
     """
 
     groups: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -101,7 +100,6 @@ class SplitContext:
     duplicates: Mapping[str, str] = field(default_factory=dict[str, str])
     training: Set[str] = frozenset()
     assigned: Mapping[str, str] = field(default_factory=dict[str, str])
-    splits: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def key(self, rules: Dataset, episode: SplitEpisode) -> str:
         """Return what the shares split by: session, recording or part."""
@@ -110,21 +108,12 @@ class SplitContext:
 
     def side(self, rules: Dataset, episode: SplitEpisode) -> str:
         """Return the split of an episode, before rows are cut out."""
-        if split := self.splits.get(episode.id):
-            return split
         if episode.id in self.training:
             return "train"
         group = self.groups.get(episode.recording)
         named = named_side(rules, episode.name, group, episode.part)
         key = self.key(rules, episode)
         return named or self.assigned.get(key) or share_side(rules, key)
-
-
-def splits_of(
-    rules: Dataset, episodes: Iterable[SplitEpisode], context: SplitContext
-) -> dict[str, str]:
-    """Return the split of each episode by id, before rows are cut out."""
-    return {one.id: context.side(rules, one) for one in episodes}
 
 
 def position(recording: str) -> float:

@@ -1,6 +1,6 @@
 """Dataset stage: pack accepted episodes into segments of rows, with split and statistics."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -23,12 +23,10 @@ from kinemill.dataset.listing import SCHEMA, scan_listing
 from kinemill.dataset.multi_task import EpisodeSet, changed_episodes, collect_episodes
 from kinemill.dataset.row_writer import ReadableEpisode, RowWriter
 from kinemill.dataset.split import (
-    Piece,
     SplitContext,
     cut_pieces,
     names_of,
     patterns,
-    piece_table,
     ranges,
     unit_of,
     unmatched_patterns,
@@ -39,9 +37,11 @@ from kinemill.search.saved_views import with_resolved_rule
 from kinemill.store import Artifact, ArtifactRef, Json, digest, get_or_build, to_json_value
 from kinemill.store.home import Home
 from kinemill.task import Dataset, Task
+from kinemill.validate.accepted_episodes import AcceptedEpisodes
 from kinemill.validate.summary import EpisodesSummary
 
 VERSION = 11
+_BATCH = 20_000  # episodes that are objects at the same time
 
 
 @dataclass(frozen=True)
@@ -155,9 +155,7 @@ def pack(
     """
     rules, episodes = task.dataset, collected.episodes
     context = replace(collected.context, starts=_begins(task, episodes, previous))
-    by_id = {episode.id: episode for episode in episodes}
-    pieces = cut_pieces(rules, episodes, task.validation.min_steps, context)
-    table = _table(task, pieces, by_id, context, labels or Labels())
+    table = _table(task, episodes, context, labels or Labels())
     if previous and not collected.unchanged:
         table = previous.locate(table)
     most = max(1, segments.LARGEST // (4 * len(task.columns)))
@@ -166,7 +164,7 @@ def pack(
     check_sides(task, listing, context)
     check_rows(task, listing)
     writer = RowWriter(task, folder, previous)
-    dataset = writer.write(layout, by_id)
+    dataset = writer.write(layout, episodes)
     check_clips(task, dataset, folder)
     about = read_description(folder)
     counts = {split: about.count(split) for split in LAYOUT}
@@ -193,7 +191,7 @@ def _unmatched(rules: Dataset, listing: pl.LazyFrame, context: SplitContext) -> 
 
 
 def _begins(
-    task: Task, episodes: Sequence[ReadableEpisode], previous: PreviousVersion | None
+    task: Task, episodes: Iterable[ReadableEpisode], previous: PreviousVersion | None
 ) -> dict[str, int]:
     """Return the first row of each episode in its recording, if the task prescribes rows."""
     if not any(ranges(task.dataset, side) for side in ("unused", "test", "validation")):
@@ -207,33 +205,45 @@ def _begins(
 
 
 def _table(
-    task: Task,
-    pieces: Sequence[Piece],
-    episodes: Mapping[str, ReadableEpisode],
-    context: SplitContext,
-    labels: Labels,
+    task: Task, episodes: AcceptedEpisodes, context: SplitContext, labels: Labels
 ) -> pl.DataFrame:
-    """Return a table of some pieces with the columns of a listing except `start` and `stop`."""
-    rules, groups = task.dataset, context.groups
-    side_of = {one.id: context.side(rules, one) for one in episodes.values()}
-    of = [episodes[piece.episode] for piece in pieces]
+    """Return the pieces of episodes: a listing without `start` and `stop`, and with `source`.
+
+    Columns without any value are left out.
+    """
+    starts = range(0, max(len(episodes), 1), _BATCH)
+    parts = [_part(task, episodes[start : start + _BATCH], context, labels) for start in starts]
+    sources = [pl.col("source") + start for start in starts]
+    table = pl.concat([part.with_columns(of) for part, of in zip(parts, sources, strict=True)])
+    weights = weights_of(table, task.dataset.balance) if task.dataset.balance else pl.lit(1.0)
+    table = table.with_columns(weights.alias("weight"))
+    return table.select(one for one in table if one.null_count() < max(len(one), 1))
+
+
+def _part(
+    task: Task, episodes: AcceptedEpisodes, context: SplitContext, labels: Labels
+) -> pl.DataFrame:
+    """Return the pieces of some episodes; `source` is their number among these."""
+    rules, groups, listed = task.dataset, context.groups, [*episodes]
+    pieces = cut_pieces(rules, listed, task.validation.min_steps, context)
+    numbers = {one.id: number for number, one in enumerate(listed)}
+    sources = [numbers[piece.episode] for piece in pieces]
+    of = [listed[number] for number in sources]
     columns = {
+        "id": [piece.id for piece in pieces],
+        "split": [piece.split for piece in pieces],
+        "first": [piece.first for piece in pieces],
+        "rows": [piece.rows for piece in pieces],
         "group": [groups.get(one.recording) for one in of],
-        "artifact": [one.artifact for one in of],
         "begins": [context.starts.get(one.id) for one in of],
         "task": [labels.tasks.get(one.id, "") for one in of],
-        "weight": _weights(task, pieces, labels),
-        "part": [one.part for one in of],
-        "side": [side_of[one.id] for one in of],
+        "side": [context.side(rules, one) for one in of],
         "repeats": [context.duplicates.get(unit_of(rules, one)) for one in of],
+        "class": [labels.classes.get(one.id) for one in of],
+        "source": sources,
     }
-    kinds = {name: SCHEMA[name] for name in columns}
-    return piece_table(pieces).hstack(pl.DataFrame(columns, schema=kinds))
-
-
-def _weights(task: Task, pieces: Sequence[Piece], labels: Labels) -> list[float]:
-    """Return the sampling weight of each piece."""
-    if task.dataset.balance is None or not labels.classes:
-        return [1.0] * len(pieces)
-    classes = {piece.id: labels.classes[piece.episode] for piece in pieces}
-    return weights_of(pieces, classes, task.dataset.balance.power)
+    kinds = {**SCHEMA, "class": pl.String, "source": pl.Int64}
+    own = pl.DataFrame(columns, schema={name: kinds[name] for name in columns})
+    # Taken from the table, so that names and digests are in memory once.
+    shared = pl.col("id").alias("episode"), "recording", "name", "artifact", "part"
+    return own.hstack(episodes.table.select(*shared)[sources])

@@ -8,7 +8,7 @@ killed in between leaves results that the next validation finds.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
 from kinemill.catalog import CatalogEntry
@@ -35,6 +35,7 @@ from kinemill.store.home import Home
 from kinemill.store.locks import lock
 from kinemill.task import Task
 from kinemill.task.protocols import NullReporter, Progress
+from kinemill.validate.accepted_episodes import AcceptedEpisodes
 from kinemill.validate.check_results import CheckResult
 from kinemill.validate.duplicates.index import Sketched
 from kinemill.validate.duplicates.registry import (
@@ -43,7 +44,7 @@ from kinemill.validate.duplicates.registry import (
     register_duplicates,
     restore_duplicates,
 )
-from kinemill.validate.episodes import Episode, rules
+from kinemill.validate.episodes import rules
 from kinemill.validate.evaluation import NewResult, evaluate_recording, stored_sketches
 from kinemill.validate.published import (
     EPISODES,
@@ -122,7 +123,7 @@ def _find_cached(task: Task, home: Home, recordings: ArtifactRef) -> Artifact | 
 
 def load_episodes(
     home: Home, ref: ArtifactRef, hashes: Iterable[str] | None = None
-) -> list[Episode]:
+) -> AcceptedEpisodes:
     """Return the accepted episodes; the bytes of each are verified when they are read.
 
     Args:
@@ -130,24 +131,7 @@ def load_episodes(
         ref: published episodes.
         hashes: content hashes of their recordings; default: all.
     """
-
-    @cache  # episodes of one recording share a folder
-    def opened(where: ArtifactRef) -> Path:
-        return open_ref(home, where)
-
-    return [
-        Episode(
-            one.id,
-            one.recording,
-            one.name,
-            one.rows,
-            one.file,
-            partial(opened, one.ref),
-            one.ref.digest,
-            one.part,
-        )
-        for one in open_results(home, ref).episodes(hashes)
-    ]
+    return AcceptedEpisodes.of_catalog(home, open_results(home, ref).episodes(hashes))
 
 
 def list_episodes(home: Home, ref: ArtifactRef) -> Iterator[ListedEpisode]:

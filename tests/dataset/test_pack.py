@@ -1,7 +1,9 @@
 """Packing: rows, statistics and windows of a dataset version."""
 
+import tempfile
 from dataclasses import replace
 from math import pi
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,12 +18,16 @@ from kinemill.dataset.row_writer import join, moments, whole_turns
 from kinemill.dataset.split import SplitContext
 from kinemill.dataset.stage import pack
 from kinemill.errors import BadInput, CorruptArtifact
+from kinemill.store.home import Home
+from kinemill.validate import load_episodes
 from tests.dataset.conftest import Content, make_task, publish, spin
 
 
 def pack_all(task, contents, folder):
     """Pack episodes without a previous version."""
-    return pack(task, EpisodeSet(contents, SplitContext()), folder)
+    home = Home(Path(tempfile.mkdtemp(dir=folder.parent)))
+    episodes = load_episodes(home, publish(home, contents))
+    return pack(task, EpisodeSet(episodes, SplitContext()), folder)
 
 
 def test_every_row_comes_back_in_the_task_order_states_first(home, contents):
