@@ -4,7 +4,7 @@ It holds rows about published artifacts and no bytes of its own, so it can be re
 (`kinemill admin rebuild-catalog`). The names below are the public API.
 """
 
-from kinemill.catalog.database import discard, transaction
+from kinemill.catalog.database import discard, open_connections, transaction
 from kinemill.catalog.history import change_of, ended_paths, live_paths
 from kinemill.catalog.recordings import (
     CatalogEntry,
@@ -31,6 +31,7 @@ __all__ = [
     "ended_paths",
     "forget",
     "live_paths",
+    "open_connections",
     "read_head",
     "set_digest_of",
     "totals_of",

@@ -5,11 +5,13 @@ write lock at its beginning, so two writers wait for each other instead of faili
 """
 
 import os
+from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from sqlalchemy import (
@@ -24,7 +26,7 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.exc import DatabaseError, InterfaceError, OperationalError
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import NullPool, Pool, QueuePool
 
 from kinemill.catalog import tables
 from kinemill.catalog.planner import write_statistics
@@ -36,6 +38,9 @@ from kinemill.store.home import Home
 
 SCHEMA = "kinemill"
 _WAIT = 600.0  # s for the write lock; a transaction takes milliseconds
+_blocks = Counter[str]()  # of `open_connections`, by address
+_counting = Lock()
+_FILLED = "filled"  # whether the database of a connection has tables
 _REBUILD = "kinemill admin rebuild-catalog fills a new one; recordings and decisions are kept"
 
 
@@ -55,18 +60,12 @@ def transaction(home: Home, *, write: bool = False) -> Generator[Connection]:
         DiskFull: No space is left on the disk; nothing was changed.
         Unreachable: The shared database does not respond.
     """
-    shared = address_of(SCHEMA)
-    if shared is None and not write and not home.catalog_db.is_file():
-        address = "sqlite://"
-    elif shared is None:
-        home.make()
-        url = URL.create("sqlite", database=str(home.catalog_db))  # quotes `?` and `%` in the path
-        address = url.render_as_string()
-    else:
-        address = shared
+    is_empty = not write and address_of(SCHEMA) is None and not home.catalog_db.is_file()
+    address = "sqlite://" if is_empty else _address(home)
     with _errors(home), convert_disk_errors(home.root):
-        engine = _engine(address, os.getpid()).execution_options(write=write)
-        with engine.begin() as connection:
+        pool = QueuePool if _blocks[address] else NullPool
+        engine = _engine(address, os.getpid(), pool)
+        with engine.execution_options(write=write).begin() as connection:
             _prepare(home, connection)
             yield connection
             if write:
@@ -75,17 +74,44 @@ def transaction(home: Home, *, write: bool = False) -> Generator[Connection]:
             fault_point("catalog.committed")
 
 
+@contextmanager
+def open_connections(home: Home) -> Generator[None]:
+    """Let the transactions of a block share connections instead of opening a new one each.
+
+    A new one reads the schema again, and when the last one is closed, SQLite writes the WAL to the
+    database. So they are closed at the end of the block.
+    """
+    address = _address(home)
+    with _counting:
+        _blocks[address] += 1
+    try:
+        yield
+    finally:
+        with _counting:
+            _blocks[address] -= 1
+        if not _blocks[address]:
+            _engine(address, os.getpid(), QueuePool).dispose()
+
+
+def _address(home: Home) -> str:
+    if shared := address_of(SCHEMA):
+        return shared
+    home.make()
+    url = URL.create("sqlite", database=str(home.catalog_db))  # quotes `?` and `%` in the path
+    return url.render_as_string()
+
+
 @lru_cache(maxsize=8)
-def _engine(address: str, process: int) -> Engine:
+def _engine(address: str, process: int, pool: type[Pool]) -> Engine:
     """Return the engine of an address in this process; connections are not shared after a fork."""
     del process
     if not address.startswith("sqlite"):
         make_schema(SCHEMA)
-        engine = create_engine(address, poolclass=NullPool)
+        engine = create_engine(address, poolclass=pool)
         with held_by_all(f"tables of {SCHEMA}"), engine.begin() as connection:
             _make_tables(connection)
         return engine
-    engine = create_engine(address, poolclass=NullPool, connect_args={"timeout": _WAIT})
+    engine = create_engine(address, poolclass=pool, connect_args={"timeout": _WAIT})
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _: object) -> None:
@@ -105,11 +131,13 @@ def _engine(address: str, process: int) -> Engine:
 
 def _prepare(home: Home, connection: Connection) -> None:
     """Create the tables if there are none; refuse those of another format."""
-    names = inspect(connection).get_table_names()
-    if not names:  # also of a reader: a process was killed while it made the tables
-        _make_tables(connection)
-    elif tables.about.name not in names:
-        raise CorruptArtifact(where(home), "holds no catalog", fix=_REBUILD)
+    if not connection.info.get(_FILLED):  # else looked at before, on this connection
+        names = inspect(connection).get_table_names()
+        connection.info[_FILLED] = tables.about.name in names
+        if not names:  # also of a reader: a process was killed while it made the tables
+            _make_tables(connection)
+        elif tables.about.name not in names:
+            raise CorruptArtifact(where(home), "holds no catalog", fix=_REBUILD)
     number = connection.execute(select(tables.about.c.format)).scalar()
     if number == tables.FORMAT:
         return

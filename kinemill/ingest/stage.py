@@ -8,6 +8,7 @@ lost, everything is processed.
 from collections.abc import Callable, Iterable, Mapping, Set
 from pathlib import Path
 
+from kinemill.catalog import open_connections
 from kinemill.errors import BadInput
 from kinemill.ingest import recordings
 from kinemill.ingest.decisions import DECISIONS, current_decisions
@@ -87,7 +88,7 @@ def run(
     require_channels(task)
     progress = progress or NullReporter()
     # A second ingest blocks here, reports the lock holder, then reads the cached result.
-    with lock(home, f"ingest-{task.name}", progress.log_message):
+    with lock(home, f"ingest-{task.name}", progress.log_message), open_connections(home):
         return _ingest(task, home, folder, progress, partition)
 
 
@@ -100,7 +101,7 @@ def publish_members(task: Task, home: Home, progress: Progress | None = None) ->
         BadInput: The task has no recording.
     """
     progress = progress or NullReporter()
-    with lock(home, f"ingest-{task.name}", progress.log_message):
+    with lock(home, f"ingest-{task.name}", progress.log_message), open_connections(home):
         _sync_with_remote(task, home)
         taking = SnapshotUpdate(task, home, current_decisions(home, task.name), set())
         result = taking.take({}, empty_scan().unchanged, {}, progress)

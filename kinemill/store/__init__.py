@@ -22,6 +22,7 @@ from kinemill.store.artifacts import (
 from kinemill.store.digests import file_digest
 from kinemill.store.documents import (
     from_json_value,
+    parse_document,
     publish_document,
     read_document,
     to_json_value,
@@ -63,6 +64,7 @@ __all__ = [
     "get_or_build",
     "index_path",
     "open_ref",
+    "parse_document",
     "peek",
     "publish_document",
     "publish_file",

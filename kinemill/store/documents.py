@@ -4,12 +4,13 @@ A stage defines one dataclass for each JSON file that it writes. Only the functi
 into a dictionary and back, so that a renamed field is a type error and not a `KeyError`.
 """
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 from kinemill.errors import CorruptArtifact
-from kinemill.store.json_io import publish_json, read_json, write_json
+from kinemill.store.json_io import parse_json, publish_json, read_json, write_json
 
 T = TypeVar("T")
 
@@ -48,6 +49,25 @@ def from_json_value(value: object, kind: type[T], path: Path) -> T:
         message = f"{field}: {first['msg']}, found {str(first['input'])[:80]}"
         fix = "restore it from a backup: kinemill admin restore FOLDER"
         raise CorruptArtifact(path, message, fix=fix) from error
+
+
+def parse_document(text: str, kind: type[T], path: Callable[[], Path]) -> T:
+    """Return a JSON text as an instance of `kind`; twice as fast as parsing it first.
+
+    Args:
+        text: the JSON text.
+        kind: a dataclass.
+        path: returns the file that it came from, for the error.
+
+    Raises:
+        CorruptArtifact: The text is not valid JSON, or a field is missing or has another type.
+    """
+    from pydantic import ValidationError
+
+    try:
+        return _adapter(kind).validate_json(text)
+    except ValidationError:  # also of lone surrogates, which `parse_json` accepts
+        return from_json_value(parse_json(path(), text.encode()), kind, path())
 
 
 def read_document(path: Path, kind: type[T]) -> T:

@@ -16,12 +16,11 @@ from kinemill.store import (
     Staged,
     canonical,
     digest,
-    from_json_value,
+    parse_document,
     peek,
     to_json_value,
 )
 from kinemill.store.home import Home
-from kinemill.store.json_io import parse_json
 from kinemill.task import Task
 from kinemill.validate import table
 from kinemill.validate.action_responses import ActionProducts
@@ -87,8 +86,7 @@ class Details:
         Raises:
             CorruptArtifact: A field is missing or has another type.
         """
-        path = home.catalog_db
-        return from_json_value(parse_json(path, document.encode()), cls, path)
+        return parse_document(document, cls, lambda: home.catalog_db)
 
     def counts(self) -> dict[str, tuple[int, int]]:
         """Return the number of findings and of dropped rows by the full name of the check."""

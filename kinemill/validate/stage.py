@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from kinemill.catalog import CatalogEntry
+from kinemill.catalog import CatalogEntry, open_connections
 from kinemill.catalog.evaluations import Evaluation, ListedEpisode, last_set, read_head
 from kinemill.catalog.history import Head, batches
 from kinemill.errors import CorruptArtifact
@@ -98,7 +98,7 @@ def run(
     if cached := _find_cached(task, home, recordings):
         return cached
     # A second validation blocks here, reports the lock holder, then reads the cached result.
-    with lock(home, f"validate-{task.name}", progress.log_message):
+    with lock(home, f"validate-{task.name}", progress.log_message), open_connections(home):
         if cached := _find_cached(task, home, recordings):
             return cached
         previous = find_previous(task, home)

@@ -50,6 +50,25 @@ def test_a_reader_sees_the_state_of_its_beginning_while_another_writes(home):
         assert connection.execute(query).scalars().all() == ["1.csv"]
 
 
+def test_transactions_of_a_block_share_connections_which_are_closed_at_its_end(home):
+    changed(home, entry(1))
+    wal, connections = home.catalog_db.with_name("catalog.db-wal"), set()
+
+    def use(number):
+        changed(home, entry(number))
+        with transaction(home) as connection:
+            connections.add(id(connection.connection.driver_connection))
+
+    with catalog.open_connections(home):
+        with catalog.open_connections(home):
+            use(2)
+        use(3)
+        assert wal.is_file()
+    assert len(connections) == 1
+    assert not wal.exists()
+    assert names(home, catalog.read_head(home, "arm")) == ["1.csv", "2.csv", "3.csv"]
+
+
 @pytest.mark.parametrize("content", [b"no database at all, " * 400, None])
 def test_a_damaged_catalog_is_said_and_how_to_rebuild_it(home, content):
     changed(home, *(entry(number) for number in range(500)))
