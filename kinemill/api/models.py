@@ -176,3 +176,19 @@ def split_address(model: str) -> tuple[str, str]:
 
         task = str(drafted_task(task, Home.resolve()))
     return task, which
+
+
+def named_model(
+    model: str, folder: Path | None, changed: Mapping[str, object] | None = None
+) -> tuple[str | Path, Task | None]:
+    """Return the model of a command line: an address, or a folder with its task.
+
+    Raises:
+        BadInput: The task does not exist, or both a version and a folder are set.
+    """
+    if folder is None:
+        return model, None
+    task, which = split_address(model)
+    if which:
+        raise BadInput(model, f"names a version, and --model {folder} another", fix="name one")
+    return folder, load_task(task, changed)

@@ -20,15 +20,8 @@ from kinemill.cli.output import (
     task_or_draft,
 )
 from kinemill.errors import BadInput
-from kinemill.ingest import stage
-from kinemill.ingest.inspection import find_member
-from kinemill.ingest.membership import Member
 from kinemill.store import Json
 from kinemill.store.home import Home
-from kinemill.task import load_task
-from kinemill.task.document import Task
-from kinemill.validate.reprocess import ReprocessReport
-from kinemill.validate.reprocess import reprocess as redo
 
 Recording = Annotated[
     str, typer.Argument(help="Recording name, content hash or its prefix, or episode id.")
@@ -53,13 +46,18 @@ def ingest(
     Example: kinemill data ingest my_robot path/to/logs
     """
     from kinemill.api.progress import StderrProgress
+    from kinemill.ingest import stage
+    from kinemill.task import load_task
 
     loaded, home = load_task(task), Home.resolve()
     folders = [logs_path(path) for path in paths or []] or [None]
     reports = [stage.run(loaded, home, folder, StderrProgress()) for folder in folders]
     _print_ignored({name: why for report in reports for name, why in report.ignored.items()})
     files = [file for report in reports for file in report.files]
-    _show(f"logs of {loaded.name}", files, as_json=as_json)
+    if as_json:
+        document({"files": files})
+    else:
+        show_files(f"logs of {loaded.name}", files)
 
 
 def check(
@@ -82,6 +80,7 @@ def check(
     Example: kinemill data check path/to/logs --task my_robot
     """
     from kinemill.dataset.dry_run import dataset_problem
+    from kinemill.task import load_task
     from kinemill.validate.dry_run import AcceptedEpisode, dry_run, gives_nothing
 
     loaded, home = load_task(task), Home.resolve()
@@ -106,6 +105,7 @@ def list_recordings(
 
     Example: kinemill data list my_robot
     """
+    from kinemill.task import load_task
     from kinemill.validate.recording_status import recording_statuses
 
     loaded = load_task(task)
@@ -133,13 +133,6 @@ def _print_ignored(ignored: dict[str, str]) -> None:
         notify(f"ignored ({why}): {', '.join(each[:_NAMED])}{more}")
 
 
-def _show(title: str, files: list[Json], *, as_json: bool) -> None:
-    if as_json:
-        document({"files": files})
-        return
-    show_files(title, files)
-
-
 def reprocess(
     task: TaskName,
     match: Annotated[
@@ -160,7 +153,10 @@ def reprocess(
     Example: kinemill data reprocess my_robot
     """
     from kinemill.api.progress import StderrProgress
+    from kinemill.cli.recording_tables import reprocess_table
+    from kinemill.task import load_task
     from kinemill.validate.backfill import Range, backfill
+    from kinemill.validate.reprocess import reprocess as redo
 
     loaded = load_task(task)
     if match or first or last:
@@ -179,26 +175,10 @@ def reprocess(
     if as_json:
         document(report)
     else:
-        _print_reprocessed(report)
+        reprocess_table(report)
     if report.failed:
         notify(f"blocked by: {', '.join(report.failed)}")
         raise typer.Exit(1)
-
-
-def _print_reprocessed(report: ReprocessReport) -> None:
-    if report.changed:
-        rules = [[one.stage, one.rule, one.old, one.new] for one in report.changed]
-        table("rules that changed", ["stage", "rule", "old", "new"], rules)
-    rows = [
-        ["ingest", report.recordings.cached, report.recordings.processed],
-        ["validate", report.episodes.cached, report.episodes.processed],
-    ]
-    table(f"recordings of {report.task}", ["", "cached", "processed"], rows)
-    typer.echo(
-        f"{report.accepted} episodes accepted, {report.quarantined} recordings in quarantine; "
-        f"{report.datasets} dataset versions remain readable\n"
-        f"kinemill run {report.task} creates a new one if episodes changed"
-    )
 
 
 def forget(
@@ -217,54 +197,46 @@ def forget(
 
     Example: kinemill data forget my_robot run1.csv --because 'wrong robot'
     """
-    from kinemill.validate.forget import undo_forget
+    from kinemill.ingest.inspection import find_member
+    from kinemill.register.lineage import uses_of
+    from kinemill.task import load_task
+    from kinemill.validate import forget as storage
 
     loaded, home = load_task(task), Home.resolve()
     if undo:
-        made = undo_forget(loaded, home, recording, because).to_json()
+        made = storage.undo_forget(loaded, home, recording, because).to_json()
         text = f"{made['name']} can be ingested again"
         document(made) if as_json else typer.echo(text)
         return
-    _forget(loaded, home, recording, because, agreed=yes, as_json=as_json)
-
-
-def _forget(
-    task: Task, home: Home, recording: str, because: str, *, agreed: bool, as_json: bool
-) -> None:
-    from kinemill.register.lineage import uses_of
-    from kinemill.validate.forget import forget as remove
-    from kinemill.validate.forget import stored_data
-
-    member = find_member(task, home, recording)
-    used = uses_of(home, task.name, member.hash)["recordings"][0]["datasets"]
-    stored = stored_data(task, home, member)
-    _confirm(task.name, member, used, agreed=agreed)
+    member = find_member(loaded, home, recording)
+    used = uses_of(home, loaded.name, member.hash)["recordings"][0]["datasets"]
+    stored = storage.stored_data(loaded, home, member)
+    if not yes:
+        consequence = f"{member.bytes} bytes of {loaded.name} will be removed"
+        _confirm(member.name, f"{consequence}; {_spell_use(used)}")
     removed = {
         "raw": stored.raw is not None,
         "artifacts": len(stored.artifacts),
         "bytes": stored.bytes,
     }
-    decision = remove(task, home, member, because)
+    decision = storage.forget(loaded, home, member, because)
     if as_json:
         document({**decision.to_json(), "removed": removed, "datasets": used})
         return
     typer.echo(f"{member.name} ({member.hash[:16]}) is forgotten: {_spell_use(used)}")
 
 
-def _confirm(task: str, member: Member, used: list[Json], *, agreed: bool) -> None:
+def _confirm(recording: str, consequence: str) -> None:
     """Ask for confirmation of an irreversible deletion.
 
     Raises:
         BadInput: Stdin is not a terminal.
     """
-    if agreed:
-        return
-    consequence = f"{member.bytes} bytes of {task} will be removed; {_spell_use(used)}"
     if not sys.stdin.isatty():
         raise BadInput(
-            member.name, consequence, fix="--yes removes it; the log file itself is not touched"
+            recording, consequence, fix="--yes removes it; the log file itself is not touched"
         )
-    notify(f"{member.name}: {consequence}")
+    notify(f"{recording}: {consequence}")
     typer.confirm("Remove it?", abort=True, err=True)
 
 

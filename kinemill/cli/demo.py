@@ -10,10 +10,8 @@ from typing import Annotated
 
 import typer
 
-from kinemill.api.project import project
 from kinemill.cli.output import JsonOption, notify
 from kinemill.store.home import Home
-from kinemill.tracking import open_tracking
 
 _TASK = "cart_pole"
 # A temporary project must not reach a home, a database or an object store of the user.
@@ -45,6 +43,7 @@ def demo(
 
 def _demonstrate(folder: Path, *, fresh: bool = False, as_json: bool, is_kept: bool = True) -> None:
     """Run the demo in a project; create the project if needed."""
+    from kinemill.api.project import project
     from kinemill.cli.run_command import run_task
 
     root = project("pipelines.project_files").make_project(folder, _TASK).root
@@ -101,6 +100,7 @@ def forget(home: Home, task: str) -> None:
 
 def _forget_versions(home: Home, task: str) -> None:
     from kinemill.register.delete_guard import release
+    from kinemill.tracking import open_tracking
 
     tracking = open_tracking(home)
     client = tracking.client

@@ -9,7 +9,6 @@ from kinemill.cli.log_results import spell_name
 from kinemill.cli.output import JsonOption, Limit, Offset, TaskName, document, table
 from kinemill.errors import BadInput
 from kinemill.store import to_json_value
-from kinemill.task import load_task
 
 Which = Annotated[
     str | None, typer.Argument(help="Recording name, content hash or its prefix, or episode id.")
@@ -59,6 +58,7 @@ def edit(
     Example: kinemill data edit my_robot run1.csv --exclude 3.2:4.5
     """
     from kinemill.api.edits import edit_members, undo_edit
+    from kinemill.task import load_task
 
     loaded = load_task(task)
     arguments = {
@@ -138,6 +138,7 @@ def list_edits(
     Example: kinemill data edits my_robot run1.csv
     """
     from kinemill.api.edits import list_edits as all_edits
+    from kinemill.task import load_task
 
     loaded = load_task(task)
     every = all_edits(loaded, recording)

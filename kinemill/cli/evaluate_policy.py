@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import typer
 
-from kinemill.cli.model_ref import named_model
+from kinemill.api.models import named_model
 from kinemill.cli.output import document, logs_path, notify, quantity, table
 from kinemill.store import to_json_value
 from kinemill.task import parse_overrides

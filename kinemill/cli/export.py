@@ -9,7 +9,6 @@ from kinemill.cli.model_ref import ModelName
 from kinemill.cli.output import JsonOption, TaskName, document, notify
 from kinemill.store import to_json_value
 from kinemill.store.home import Home
-from kinemill.task import load_task
 
 
 def export(
@@ -68,6 +67,7 @@ def export_data(
     Example: kinemill data export my_robot --to lerobot
     """
     from kinemill.dataset.exporters import export_data as write
+    from kinemill.task import load_task
 
     report = write(load_task(task), Home.resolve(), to, out.resolve() if out else None, version)
     if as_json:

@@ -3,6 +3,7 @@
 import os
 import socket
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -11,9 +12,6 @@ import typer
 from kinemill.cli.completion import complete_model
 from kinemill.cli.output import JsonOption, document, notify
 from kinemill.interrupts import message_on_interrupt, resume
-from kinemill.register.pull_source import OfHome
-from kinemill.runtime.download import pull as bring
-from kinemill.runtime.registry_client import ServerSource, address_parts, from_server
 from kinemill.store import Json
 from kinemill.store.home import Home
 
@@ -55,31 +53,32 @@ def pull(
 
     Example: kinemill model pull my_robot@champion --to model --watch
     """
-    source = _source(model, server, robot or socket.gethostname())
-    if watch:
-        _watch(source, to, every, as_json=as_json)
-    else:
-        _print(bring(source, to), as_json=as_json)
+    from kinemill.register.pull_source import OfHome
+    from kinemill.runtime import download
+    from kinemill.runtime.registry_client import address_parts, from_server
 
-
-def _source(model: str, server: str | None, robot: str) -> ServerSource | OfHome:
-    if model.startswith("gym:"):
-        from kinemill.api.models import split_address
-        from kinemill.task import task_name
-
-        task, which = split_address(model)
-        model = f"{task_name(task)}{which}"
+    address, name = _task_address(model), robot or socket.gethostname()
     if server is not None:
-        return from_server(server, model, os.environ.get("KINEMILL_TOKEN"), robot)
-
-    return OfHome(Home.resolve(), *address_parts(model), robot)
-
-
-def _watch(source: ServerSource | OfHome, to: Path, every: float, *, as_json: bool) -> None:
-    from kinemill.runtime.download import watch
-
+        source = from_server(server, address, os.environ.get("KINEMILL_TOKEN"), name)
+    else:
+        source = OfHome(Home.resolve(), *address_parts(address), name)
+    if not watch:
+        _print(download.pull(source, to), as_json=as_json)
+        return
+    show = partial(_print, as_json=as_json)
     with message_on_interrupt(lambda: f"{to} keeps the last version; {resume()}"):
-        watch(source, to, lambda result: _print(result, as_json=as_json), threading.Event(), every)
+        download.watch(source, to, show, threading.Event(), every)
+
+
+def _task_address(model: str) -> str:
+    """Return the address of a model; `gym:ID` is replaced by the name of its drafted task."""
+    if not model.startswith("gym:"):
+        return model
+    from kinemill.api.models import split_address
+    from kinemill.task import task_name
+
+    task, which = split_address(model)
+    return f"{task_name(task)}{which}"
 
 
 def _print(result: Json, *, as_json: bool) -> None:

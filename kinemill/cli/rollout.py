@@ -1,15 +1,11 @@
 """`kinemill model rollout`: run a controller or a policy in closed loop; each run is a new log."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from kinemill.cli.output import JsonOption, Overrides, TaskName, document, notify, quantity, table
-from kinemill.store import Json, publish_file
-from kinemill.task import parse_overrides
-from kinemill.task.document import Task
+from kinemill.cli.output import JsonOption, Overrides, TaskName, notify
 
 Controller = Annotated[
     str | None,
@@ -69,31 +65,6 @@ Variant = Annotated[
 ]
 
 
-@dataclass(frozen=True)
-class _Rollout:
-    """Options of every rollout.
-
-    Attributes:
-        task: the task.
-        controller: name of the controller; None: the task's controller.
-        model: model of the planner, or the policy.
-        threads: CPU threads of the model.
-        provider: execution provider of ONNX Runtime.
-        seeds: seeds of the initial states.
-        to: folder for the logs.
-        as_json: whether to print a JSON document.
-    """
-
-    task: Task
-    controller: str | None
-    model: str
-    threads: int
-    provider: str
-    seeds: range
-    to: Path
-    as_json: bool
-
-
 def rollout(
     task: TaskName,
     controller: Controller = None,
@@ -121,14 +92,16 @@ def rollout(
     Example: kinemill model rollout pendulum --controller mppi --episodes 5
     """
     from kinemill.api.rollouts import log_folder, task_with_controller
+    from kinemill.cli.control_rollout import Rollout, collect_demonstrations, run_controller
+    from kinemill.task import parse_overrides
 
     loaded = task_with_controller(task, controller, parse_overrides(overrides or []))
     notify(*loaded.notes)
     seeds = range(seed, seed + episodes)
     folder = log_folder(loaded, to)
-    options = _Rollout(loaded, controller, model, threads, provider, seeds, folder, as_json)
+    options = Rollout(loaded, controller, model, threads, provider, seeds, folder, as_json)
     if expert:
-        _demonstrate(options, workers, failures=failures)
+        collect_demonstrations(options, workers, failures=failures)
         return
     if loaded.learn.gives == "policy":
         from kinemill.cli.policy_rollout import Options, refuse_options, rollout_policy
@@ -138,75 +111,4 @@ def rollout(
         )
         rollout_policy(loaded, options.to, seeds, Options(model, variant, workers, video, as_json))
         return
-    _control(options, seconds, explore, report)
-
-
-def _demonstrate(options: _Rollout, workers: int, *, failures: bool) -> None:
-    """Record demonstrations of a planner, a trained policy, or the environment's expert."""
-    from kinemill.api.rollouts import planner
-    from kinemill.cli.collect_demos import demonstrate, load_expert
-    from kinemill.runtime.session import Execution
-
-    task, model = options.task, None if options.model == "champion" else options.model
-    execution = Execution(options.threads, options.provider)
-    named = (task, options.controller, options.model, execution)
-    plans = planner(*named)[1] if options.controller else None
-    demonstrate(
-        task,
-        options.to,
-        options.seeds,
-        expert=load_expert(task, plans, model),
-        workers=workers,
-        failures=failures,
-        as_json=options.as_json,
-    )
-
-
-def _control(options: _Rollout, seconds: float | None, explore: float, report: Path | None) -> None:
-    """Run a controller in the task's plant."""
-    from kinemill.api.rollouts import PLAIN
-    from kinemill.api.rollouts import rollout as run
-    from kinemill.control.report import page
-
-    task = options.task
-    result = run(
-        task,
-        controller=options.controller,
-        model=options.model,
-        episodes=len(options.seeds),
-        seed=options.seeds.start,
-        seconds=seconds,
-        explore=explore,
-        threads=options.threads,
-        provider=options.provider,
-        to=options.to,
-    )
-    summary = result.document
-    if report:
-        name = summary["controller"]
-        model = "the physics of the plant" if options.model == "true" else options.model
-        planned = f"{name} plans on {model}"
-        title = name if options.controller in PLAIN else planned
-        publish_file(report, page(task, title, result.episodes, options.seeds).encode())
-    summary["report"] = str(report) if report else None
-    if options.as_json:
-        document(summary)
-    else:
-        _print(summary)
-
-
-def _print(summary: Json) -> None:
-    table(
-        f"{summary['controller']} on {summary['task']}, model {summary['model']}",
-        ["seed", "success", "cost", "ms per action", "log"],
-        [
-            [run["seed"], run["success"], run["cost"], run["ms_per_action"], run["file"]]
-            for run in summary["runs"]
-        ],
-    )
-    typer.echo(
-        f"{summary['successes']} of {len(summary['runs'])} succeeded, "
-        f"cost {quantity(summary['cost'])}"
-    )
-    if summary["report"]:
-        typer.echo(f"report  {summary['report']}")
+    run_controller(options, seconds, explore, report)

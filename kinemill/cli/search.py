@@ -7,8 +7,6 @@ import typer
 
 from kinemill.cli.log_results import spell_name
 from kinemill.cli.output import JsonOption, Limit, Offset, TaskName, document, notify, table
-from kinemill.task import load_task
-from kinemill.task.document import Task
 
 _HASH = 16  # displayed characters of a content hash
 
@@ -40,13 +38,14 @@ def search_recordings(
     """
     from kinemill.api.recordings import save_view, search_page
     from kinemill.search.output import as_json_rows, check_target, write_frame
+    from kinemill.task import load_task
 
     loaded = load_task(task)
     if save is not None:
         save_view(loaded, save, query)
         notify(f"{loaded.name}: the view @{save} is saved")
     if export is not None:
-        _export(loaded, query, export, form, as_json=as_json)
+        _export(task, query, export, form, as_json=as_json)
         return
     named = [name.strip() for name in columns.split(",") if name.strip()] or None
     if to is not None:
@@ -81,6 +80,7 @@ def list_views(
     """
     from kinemill.api.recordings import delete_view
     from kinemill.api.recordings import list_views as all_views
+    from kinemill.task import load_task
 
     loaded = load_task(task)
     if delete is not None:
@@ -95,7 +95,7 @@ def list_views(
     table(f"views of {loaded.name}, {page.height} of {every.height}", page.columns, rows)
 
 
-def _export(task: Task, query: str, folder: Path, form: str, *, as_json: bool) -> None:
+def _export(task: str, query: str, folder: Path, form: str, *, as_json: bool) -> None:
     from kinemill.api.recordings import export_recordings
 
     report = export_recordings(task, query, folder, form)
@@ -104,7 +104,7 @@ def _export(task: Task, query: str, folder: Path, form: str, *, as_json: bool) -
         return
     counts = ", ".join(f"{number} {split}" for split, number in report.episodes.items())
     notify(
-        f"{task.name}/v{report.version} as {report.format}: {counts} episodes in {report.folder}"
+        f"{report.task}/v{report.version} as {report.format}: {counts} episodes in {report.folder}"
     )
 
 

@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import Annotated
 
-import polars as pl
 import typer
 
-from kinemill.cli.model_ref import ModelFolder, ModelName, named_model
+from kinemill.cli.model_ref import ModelFolder, ModelName
 from kinemill.cli.output import JsonOption, document, notify, table
 from kinemill.errors import BadInput
 from kinemill.store import Json
@@ -57,6 +56,7 @@ def simulate(
 
     Example: kinemill model simulate my_robot --from run1.csv --to out.csv
     """
+    from kinemill.api.models import named_model
     from kinemill.api.simulation import simulate as run
     from kinemill.verify.simulation import PLOTS, TABLES, check_ending
 
@@ -76,8 +76,14 @@ def simulate(
     if as_json:
         rows = {} if to else {"rows": simulation.frame.to_dicts()}
         document({**summary, **rows})
-    else:
-        _print(summary, simulation.frame)
+        return
+    if not to:
+        every = max(1, simulation.frame.height // _PRINTED_ROWS)
+        columns = [name for name in simulation.frame.columns if not name.endswith("_measured")]
+        printed = simulation.frame.select(columns).gather_every(every)
+        title = f"{summary['task']}{summary['model']['name']}: {summary['from']}"
+        table(title, columns, printed.rows())
+    _print_end(summary)
 
 
 def _states(spelled: list[str]) -> dict[str, float]:
@@ -97,13 +103,7 @@ def _states(spelled: list[str]) -> dict[str, float]:
     return values
 
 
-def _print(summary: Json, trajectory: pl.DataFrame) -> None:
-    title = f"{summary['task']}{summary['model']['name']}: {summary['from']}"
-    if not summary["to"]:
-        every = max(1, trajectory.height // _PRINTED_ROWS)
-        columns = [name for name in trajectory.columns if not name.endswith("_measured")]
-        printed = trajectory.select(columns).gather_every(every)
-        table(title, columns, [list(line) for line in printed.iter_rows()])
+def _print_end(summary: Json) -> None:
     columns = ["value", "measured", "rmse"]
     rows = [
         [name, end["unit"], *(end.get(column) for column in columns)]

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-import yaml
 
 from kinemill.cli.output import (
     JsonOption,
@@ -20,8 +19,6 @@ from kinemill.cli.output import (
     table,
 )
 from kinemill.store import Json
-from kinemill.task import load_task
-from kinemill.task.document import Task
 
 _REFUSED = 1
 
@@ -62,13 +59,19 @@ def tune(
     """
     from kinemill.api.progress import StderrProgress
     from kinemill.api.project import project
+    from kinemill.task import load_task
+    from kinemill.tune.defaults import default_space
 
     logs = logs_path(logs, "--logs") if logs else None
     changed = changes(presets, overrides)
     loaded = load_task(task, changed)
     notify(*loaded.notes)
     if space:
-        _print_space(loaded, as_json=as_json)
+        found = loaded.tune.space or default_space(loaded)
+        if as_json:
+            document({"task": loaded.name, "space": found})
+        else:
+            _print_space({**loaded.part("tune")["tune"], "space": found})
         return
     pipeline = project("pipelines.tune")
     options = pipeline.TuneRequest(trials, workers, timeout, register, logs)
@@ -81,14 +84,11 @@ def tune(
         raise typer.Exit(_REFUSED)
 
 
-def _print_space(task: Task, *, as_json: bool) -> None:
-    from kinemill.tune.defaults import default_space
+def _print_space(part: Json) -> None:
+    """Print the part `tune` of a task file."""
+    import yaml
 
-    summary = task.tune.space or default_space(task)
-    if as_json:
-        document({"task": task.name, "space": summary})
-        return
-    whole = {"tune": {**task.part("tune")["tune"], "space": summary}}
+    whole = {"tune": part}
     typer.echo(yaml.safe_dump(whole, sort_keys=False, default_flow_style=None, width=100), nl=False)
 
 

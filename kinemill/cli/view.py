@@ -7,13 +7,8 @@ import typer
 
 from kinemill.cli.output import JsonOption, TaskName, document
 from kinemill.errors import BadInput
-from kinemill.ingest.decisions import current_decisions
-from kinemill.ingest.membership import Member
-from kinemill.ingest.recordings import Recording
 from kinemill.store import publish_file
 from kinemill.store.home import Home
-from kinemill.task import load_task
-from kinemill.task.document import Task
 
 
 def view(
@@ -39,14 +34,22 @@ def view(
 
     Example: kinemill data view my_robot run1.csv
     """
+    from kinemill.ingest.decisions import current_decisions
     from kinemill.ingest.edit_recording import edit_rows
-    from kinemill.ingest.inspection import find_member
+    from kinemill.ingest.inspection import as_recording, find_member, read_before
+    from kinemill.task import load_task
     from kinemill.validate.recording_page import view as draw
     from kinemill.validate.view_rerun import write_rrd
 
     loaded, home = load_task(task), Home.resolve()
     member = find_member(loaded, home, which)
-    recording = _recording(loaded, home, member)
+    read = read_before(loaded, home, member)
+    if read is None:
+        problem = "was not processed with the current rules of the task"
+        raise BadInput(member.name, problem, fix=f"kinemill data reprocess {loaded.name}")
+    made = current_decisions(home, loaded.name).get(member.hash)
+    released = bool(made and made.decision == "release")
+    recording = as_recording(home, member, read, released=released)
     number = _episode(which, member.hash)
     suffix = "" if number is None else f"-{number:04d}"
     target = (rerun or out or Path(f"{loaded.name}-{member.hash[:16]}{suffix}.html")).absolute()
@@ -61,20 +64,6 @@ def view(
         )
         return
     typer.echo(f"{member.name} is plotted in {target}")
-
-
-def _recording(task: Task, home: Home, member: Member) -> Recording:
-    from kinemill.ingest.inspection import as_recording, read_before
-
-    read = read_before(task, home, member)
-    if read is None:
-        raise BadInput(
-            member.name,
-            "was not processed with the current rules of the task",
-            fix=f"kinemill data reprocess {task.name}",
-        )
-    made = current_decisions(home, task.name).get(member.hash)
-    return as_recording(home, member, read, released=bool(made and made.decision == "release"))
 
 
 def _episode(which: str, hash_: str) -> int | None:

@@ -134,6 +134,35 @@ def test_the_shell_completes_tasks_that_are_components(tmp_path, monkeypatch):
     assert complete("kinemill model show a") == ["arm", "arm_draft", "armature"]
 
 
+HEAVY = {  # without pydantic, which Typer imports when it parses arguments
+    *("dagster", "great_expectations", "mlflow", "numpy", "onnx", "onnxruntime", "polars"),
+    *("rich", "sqlalchemy", "torch", "yaml"),
+}
+
+
+def test_help_of_every_command_imports_nothing_heavy():
+    """One process prints the help of all commands; it names the command that imports a package."""
+    code = (
+        "import contextlib, io, json, sys\n"
+        "from kinemill.cli.app import app\n"
+        "imported, seen = {}, set()\n"
+        "for words in json.loads(sys.argv[1]):\n"
+        "    with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):\n"
+        "        app([*words, '--help'])\n"
+        "    imported[' '.join(words)] = sorted(set(sys.modules) - seen)\n"
+        "    seen.update(sys.modules)\n"
+        "print(json.dumps(imported))"
+    )
+    words = json.dumps([path[1:] for path, _ in EVERY])
+    command = [sys.executable, "-c", code, words]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    imported = json.loads(done.stdout)
+    assert len(imported) == len(EVERY)
+    assert imported["data view"] == ["kinemill.cli.view"]
+    heavy = {name: HEAVY.intersection(modules) for name, modules in imported.items()}
+    assert {name: packages for name, packages in heavy.items() if packages} == {}
+
+
 def test_completion_imports_nothing_heavy():
     code = (
         "import sys\n"

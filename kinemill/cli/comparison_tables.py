@@ -1,0 +1,85 @@
+"""Tables of two versions on the same test split: errors, or returns, and which is better."""
+
+import math
+from typing import Any
+
+import typer
+
+from kinemill.cli.output import interval, quantity, table
+from kinemill.register.comparison_results import (
+    ComparedChannel,
+    DynamicsComparison,
+    PolicyComparison,
+)
+from kinemill.register.gate.rules.no_worse import at_horizon
+from kinemill.verify.comparison import Comparison
+from kinemill.verify.phrases import counted
+
+
+def comparison_tables(comparison: DynamicsComparison | PolicyComparison) -> None:
+    """Print a comparison of two dynamics models or two policies."""
+    if comparison.form == "policy":
+        _print_policy(comparison)
+    else:
+        _print_dynamics(comparison)
+
+
+def _print_policy(comparison: PolicyComparison) -> None:
+    rows = [
+        [what, metric.a, metric.b, metric.difference]
+        for what, metric in comparison.trial_metrics.items()
+    ]
+    title = f"{comparison.task}, {len(comparison.episodes)} starts"
+    table(title, ["on average", *comparison.names, "difference"], rows)
+    ends = interval(comparison.returns.interval)
+    better = comparison.winner or "neither, the difference is not significant"
+    typer.echo(f"better: {better} (return, start by start: {ends})")
+
+
+def _print_dynamics(comparison: DynamicsComparison) -> None:
+    names, windows, nrmse = comparison.names, comparison.windows, comparison.nrmse
+    rows: list[list[Any]] = [
+        [channel, line.unit, line.a.rmse, line.b.rmse, line.ratio]
+        for channel, line in comparison.channels.items()
+    ]
+    rows.append(["nrmse", "", nrmse.a, nrmse.b, nrmse.ratio])
+    title = f"{comparison.task}, RMSE {windows.seconds:.4g} s ahead"
+    table(title, ["channel", "unit", *names, "ratio"], rows)
+    _print_steps(comparison)
+    _print_horizons(comparison)
+    better = comparison.winner or "neither, the difference is not significant"
+    amount = f"{windows.effective_n:.2g} independent {windows.unit}"
+    typer.echo(f"better: {better} (ratio on the same rows: {interval(nrmse.interval)}, {amount})")
+    for line in comparison.differs:
+        typer.echo(f"differs: {line}")
+
+
+def _print_steps(comparison: DynamicsComparison) -> None:
+    last = comparison.windows.horizon
+    steps = sorted({1, (last + 1) // 2, last})
+    rows = [
+        [channel, line.unit, *(_pair_text(line, step) for step in steps)]
+        for channel, line in comparison.channels.items()
+    ]
+    heads = [counted(step, "steps") for step in steps]
+    title = f"error by steps ahead, {' / '.join(comparison.names)}"
+    table(title, ["channel", "unit", *heads], rows)
+
+
+def _print_horizons(comparison: DynamicsComparison) -> None:
+    horizons = comparison.horizons
+    rows = [[at_horizon(key), *map(_ratio, by.values())] for key, by in horizons.items()]
+    heads = ["", *next(iter(horizons.values()))]
+    table(f"error of {' / '.join(reversed(comparison.names))}", heads, rows)
+
+
+def _ratio(one: Comparison) -> str:
+    """Return a ratio as text, with a word if the difference is significant."""
+    if not math.isfinite(one.ratio):
+        return "diverges"
+    text = quantity(one.ratio, 3)
+    return f"{text} worse" if one.low > 1.0 else f"{text} better" if one.high < 1.0 else text
+
+
+def _pair_text(line: ComparedChannel, step: int) -> str:
+    return " / ".join(quantity(side.by_step[step - 1], 3) for side in (line.a, line.b))

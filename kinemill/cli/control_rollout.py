@@ -1,0 +1,105 @@
+"""`kinemill model rollout` of a controller, in the plant or as the expert of demonstrations."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from kinemill.api.rollouts import PLAIN, planner
+from kinemill.api.rollouts import rollout as run
+from kinemill.cli.collect_demos import demonstrate, load_expert
+from kinemill.cli.output import document, quantity, table
+from kinemill.control.report import page
+from kinemill.runtime.session import Execution
+from kinemill.store import Json, publish_file
+from kinemill.task.document import Task
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """Options of every rollout.
+
+    Attributes:
+        task: the task.
+        controller: name of the controller; None: the task's controller.
+        model: model of the planner, or the policy.
+        threads: CPU threads of the model.
+        provider: execution provider of ONNX Runtime.
+        seeds: seeds of the initial states.
+        to: folder for the logs.
+        as_json: whether to print a JSON document.
+    """
+
+    task: Task
+    controller: str | None
+    model: str
+    threads: int
+    provider: str
+    seeds: range
+    to: Path
+    as_json: bool
+
+
+def collect_demonstrations(options: Rollout, workers: int, *, failures: bool) -> None:
+    """Record demonstrations of a planner, a trained policy, or the environment's expert."""
+    task, model = options.task, None if options.model == "champion" else options.model
+    execution = Execution(options.threads, options.provider)
+    named = (task, options.controller, options.model, execution)
+    plans = planner(*named)[1] if options.controller else None
+    demonstrate(
+        task,
+        options.to,
+        options.seeds,
+        expert=load_expert(task, plans, model),
+        workers=workers,
+        failures=failures,
+        as_json=options.as_json,
+    )
+
+
+def run_controller(
+    options: Rollout, seconds: float | None, explore: float, report: Path | None
+) -> None:
+    """Run a controller in the task's plant."""
+    task = options.task
+    result = run(
+        task,
+        controller=options.controller,
+        model=options.model,
+        episodes=len(options.seeds),
+        seed=options.seeds.start,
+        seconds=seconds,
+        explore=explore,
+        threads=options.threads,
+        provider=options.provider,
+        to=options.to,
+    )
+    summary = result.document
+    if report:
+        name = summary["controller"]
+        model = "the physics of the plant" if options.model == "true" else options.model
+        planned = f"{name} plans on {model}"
+        title = name if options.controller in PLAIN else planned
+        publish_file(report, page(task, title, result.episodes, options.seeds).encode())
+    summary["report"] = str(report) if report else None
+    if options.as_json:
+        document(summary)
+    else:
+        _print(summary)
+
+
+def _print(summary: Json) -> None:
+    table(
+        f"{summary['controller']} on {summary['task']}, model {summary['model']}",
+        ["seed", "success", "cost", "ms per action", "log"],
+        [
+            [run["seed"], run["success"], run["cost"], run["ms_per_action"], run["file"]]
+            for run in summary["runs"]
+        ],
+    )
+    typer.echo(
+        f"{summary['successes']} of {len(summary['runs'])} succeeded, "
+        f"cost {quantity(summary['cost'])}"
+    )
+    if summary["report"]:
+        typer.echo(f"report  {summary['report']}")
