@@ -10,12 +10,7 @@ from kinemill.task.document import Task
 
 
 class PlannerExpert:
-    """Expert for environments whose observations are the task's states, such as `plant`.
-
-    Args:
-        task: defines states, actions and limits.
-        policy: planner, from states and past actions.
-    """
+    """Expert for environments whose observations are the task's states, such as `plant`."""
 
     def __init__(self, task: Task, policy: Policy) -> None:
         self._policy, self._limits = policy, action_limits(task)

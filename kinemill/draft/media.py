@@ -59,12 +59,7 @@ class MediaOfLogs:
 
 
 def find_media(tables: list[Table], used_names: set[str]) -> MediaOfLogs:
-    """Return the images and instructions of logs.
-
-    Args:
-        tables: the logs.
-        used_names: channel names that are in use.
-    """
+    """Return the images and instructions of logs."""
     first = tables[0]
     topics = message_topics(first.path, form_of(first.path) or "")
     images = _contents(first, list(dict.fromkeys([*first.left_out, *topics])), "image")

@@ -111,13 +111,7 @@ VALIDATE = (
 def find_physics(
     tables: Sequence[Table], joints: Mapping[str, str], robot: Path
 ) -> tuple[Physics | None, str]:
-    """Return the physics of the clips' robot, and the conclusions.
-
-    Args:
-        tables: the clips.
-        joints: their columns by joint.
-        robot: its model file.
-    """
+    """Return the physics of the clips' robot, and the conclusions."""
     try:
         still = _still_joints(tables, joints, load_body(robot))
         body = load_body(robot, RobotOptions(locked=tuple(still)))

@@ -33,12 +33,7 @@ def _has_limit(environment: object) -> bool:
 
 
 class Ending(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """Raises an error if an episode does not end within `LONGEST` steps.
-
-    Args:
-        env: what nothing limits.
-        named: which it is.
-    """
+    """Raises an error if an episode does not end within `LONGEST` steps."""
 
     def __init__(self, env: Env, named: str) -> None:
         super().__init__(env)

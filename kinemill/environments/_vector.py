@@ -95,9 +95,6 @@ class PackedImages(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     Pixel-only observations stay uint8, a quarter of the memory of a replay buffer; with numbers
     they are float32.
-
-    Args:
-        env: an environment that observes images.
     """
 
     def __init__(self, env: Env) -> None:

@@ -94,12 +94,7 @@ class CardDocument(CardSummary):
 
 @dataclass(frozen=True)
 class Card:
-    """A published card.
-
-    Attributes:
-        folder: its folder.
-        document: its content.
-    """
+    """A published card."""
 
     folder: Path
     document: CardDocument

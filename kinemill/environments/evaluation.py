@@ -294,11 +294,7 @@ def _stacked(observations: list[Any]) -> dict[str, NDArray[np.generic]]:
 
 
 class RandomPolicy:
-    """Acts at random: even over the choices or limits, among those that are not forbidden.
-
-    Args:
-        space: of the actions.
-    """
+    """Acts at random: even over the choices or limits, among those that are not forbidden."""
 
     def __init__(self, space: Space) -> None:
         self._space = space

@@ -140,13 +140,7 @@ class Restart:
     def start(
         self, vector: VectorEnv, row: int, random: np.random.Generator
     ) -> NDArray[np.float32]:
-        """Start an episode in a row; return its observation (D,).
-
-        Args:
-            vector: the vector environment.
-            row: which of its copies.
-            random: of this row.
-        """
+        """Start an episode in a row; return its observation (D,)."""
         if not (starts := self._starts.setdefault(row, [])):
             for name, ends in self._randomize.items():
                 setattr(self._stock.unwrapped, name, random.uniform(*ends, _STOCK))

@@ -30,11 +30,6 @@ def write_episode(task: Task, episode: Recorded, folder: Path) -> Path:
     Row k holds an observation and the action that is held from then on; the last observation,
     after which nothing was done, is left out. An action is the value passed to the environment; if
     limits changed it, the log also has the commanded value, as `<action>_commanded`.
-
-    Args:
-        task: whose channels and time step it has.
-        episode: in full.
-        folder: where it goes, whole or not at all.
     """
     layout, numbers = episode.layout, _numbers(episode)
     media = {

@@ -35,12 +35,7 @@ Limits = tuple[float, float]
 
 @dataclass(frozen=True)
 class Source:
-    """Where a quantity is in a row: physics state, then sensor values, then controls.
-
-    Attributes:
-        column: of the row.
-        unit: of the value.
-    """
+    """Where a quantity is in a row: physics state, then sensor values, then controls."""
 
     column: int
     unit: str = "1"

@@ -278,9 +278,6 @@ class FlatAction(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     It is `Box` for numbers, `Discrete` or `MultiDiscrete` for choices, and `MixedBox` for both.
 
-    Args:
-        env: the environment.
-
     Raises:
         BadInput: A part is neither numbers nor choices.
     """

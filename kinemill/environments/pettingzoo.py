@@ -26,9 +26,6 @@ class AecTurns(gymnasium.Env[Any, Any]):
     """An AEC environment behind the attributes that `kinemill.environments.turns` documents.
 
     Turns in which PettingZoo takes no action, because an agent has ended, are left out.
-
-    Args:
-        environment: of the AEC API.
     """
 
     def __init__(self, environment: Any) -> None:

@@ -182,13 +182,7 @@ class TurnEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
 
 
 class _Block:
-    """The part of one agent in the tensors of a policy.
-
-    Args:
-        name: of the agent.
-        observed: space of its observations.
-        acted: space of its actions.
-    """
+    """The part of one agent in the tensors of a policy."""
 
     def __init__(self, name: str, observed: Space, acted: Space) -> None:
         self.spaces = (observed, acted)

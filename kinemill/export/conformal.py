@@ -37,11 +37,6 @@ DIGITS = 4  # significant digits in the metadata
 def conform(step: TrainedStep, interface: Interface, rows: PackedDataset | None) -> Conformal:
     """Return the correction of an ensemble's standard deviations.
 
-    Args:
-        step: the trained step.
-        interface: interface of the step.
-        rows: dataset with the validation episodes.
-
     Raises:
         BadInput: The model has no uncertainty, there are no validation episodes longer than the
             history, or a prediction on them is not finite.

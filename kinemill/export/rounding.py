@@ -75,12 +75,7 @@ _ELEMENTWISE = {
 
 
 class Rounding(TorchDispatchMode):
-    """Mode that perturbs the result of each operation by the rounding error of a precision.
-
-    Args:
-        seed: seed of the perturbations.
-        precision: float32 or float64.
-    """
+    """Mode that perturbs the result of each operation by the rounding error of a precision."""
 
     def __init__(self, seed: int, precision: Dtype = "float32") -> None:
         super().__init__()

@@ -122,10 +122,6 @@ def check(query: Query, vocabulary: Vocabulary) -> Query:
 
     A resolved view is replaced by its query; an unresolved view is not changed.
 
-    Args:
-        query: the syntax tree.
-        vocabulary: known names.
-
     Raises:
         QueryError: A name is unknown, or a comparison is invalid.
     """

@@ -34,13 +34,6 @@ def create_version(
     The version is created last, with all tags in one call. A crash before that leaves no version; a
     crash after it leaves a complete version without a decision.
 
-    Args:
-        tracking: MLflow of the home.
-        task: the task, whose name is that of the registered model.
-        bundle: folder of the bundle.
-        run_id: id of the run that trained the model.
-        stamped: tags of the version.
-
     Returns:
         The number of the new version.
     """

@@ -40,14 +40,7 @@ def wishes(task: Task) -> str:
 def decided_before(
     tracking: Tracking, task: Task, stamped: Mapping[str, str], folder: Path
 ) -> Version | None:
-    """Return the decided version with the same files, data, rules and results, if any.
-
-    Args:
-        tracking: the registry.
-        task: the task with its rules.
-        stamped: tags of the new version.
-        folder: bundle of the new version.
-    """
+    """Return the decided version with the same files, data, rules and results, if any."""
     for version in versions_of(tracking.home, task.name):
         same = all(version.tags.get(tag) == stamped[tag] for tag in (tags.MODEL, tags.DATASET))
         if version.decision and same and version.tags.get(tags.WISHES) == wishes(task):

@@ -41,14 +41,7 @@ RIGHT = (CHAMPION, CHALLENGER, "neither")
 
 @dataclass(frozen=True)
 class Shadow:
-    """A champion and a challenger, measured on the same logs.
-
-    Attributes:
-        task: task that defines the log format and the horizon.
-        home: home with the registry and the record.
-        champion: the champion.
-        challenger: the version to compare.
-    """
+    """A champion and a challenger, measured on the same logs."""
 
     task: Task
     home: Home

@@ -22,11 +22,7 @@ _NEVER = -1e8  # score of a masked choice, as in sb3-contrib
 
 
 class RestartWeights(nn.Module):
-    """Tensors from which another training can start, critics included; inference ignores them.
-
-    Args:
-        tensors: tensors of any shape by name.
-    """
+    """Tensors from which another training can start, critics included; inference ignores them."""
 
     PREFIX: ClassVar[str] = "restart."  # in the names of an actor's weights
 

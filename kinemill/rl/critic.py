@@ -70,10 +70,6 @@ class ActionCritic:
 def load_critic(task: Task, start: WarmStart) -> ActionCritic | None:
     """Return the critic of a trained policy; None if its algorithm has no action values.
 
-    Args:
-        task: the task of the training.
-        start: the published model.
-
     Raises:
         BadInput: The environment cannot be created.
     """

@@ -36,10 +36,6 @@ class Evaluator:
     def run(self, policy: PolicyModule, seeds: Sequence[int]) -> Trials:
         """Run one episode from each seed to its end.
 
-        Args:
-            policy: policy in evaluation mode.
-            seeds: seeds of the initial states.
-
         Raises:
             TrainingFailed: A return is not finite.
         """
@@ -103,11 +99,7 @@ class EpisodeRun:
         self.over, self._terminated = bool(ended or cut), bool(ended)
 
     def recorded(self, layout: PolicyLayout) -> Recorded:
-        """Return rewards, success and events, without observations and actions.
-
-        Args:
-            layout: names of observations and actions.
-        """
+        """Return rewards, success and events, without observations and actions."""
         success = self._info.get("is_success")
         return Recorded(
             self._seed,

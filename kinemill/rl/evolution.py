@@ -26,10 +26,6 @@ Floats = NDArray[np.float32]
 class EvolutionLearner:
     """One policy, improved by generations of perturbed copies.
 
-    Args:
-        site: environment and settings of the training.
-        settings: settings of the algorithm.
-
     Raises:
         BadInput: The number of copies is odd.
     """

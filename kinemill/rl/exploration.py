@@ -110,12 +110,7 @@ class Turns:
 
 
 def exploring(model: type[Any], settings: RandomPolicies) -> type[Any]:
-    """Return a subclass of an off-policy class of stable-baselines3 with random policies.
-
-    Args:
-        model: class of the algorithm, with continuous actions.
-        settings: settings of the exploration.
-    """
+    """Return a subclass of an off-policy class of stable-baselines3 with random policies."""
 
     class Exploring(model):
         """An off-policy algorithm that explores with random linear policies as well."""

@@ -91,11 +91,5 @@ class Cloner(Learner, Protocol):
     """A learner whose actor can be fitted to demonstrated actions."""
 
     def clone(self, steps: ClonedSteps, settings: Pretrain, seed: int) -> dict[str, float]:
-        """Fit the actor, and return metrics by name, such as the loss.
-
-        Args:
-            steps: demonstrated steps.
-            settings: settings of behavior cloning.
-            seed: seed of the order of the steps.
-        """
+        """Fit the actor, and return metrics by name, such as the loss."""
         ...

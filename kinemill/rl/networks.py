@@ -162,10 +162,6 @@ class AgentExtractors(nn.Module):
 
     A layer on all features then acts as a separate layer for the active network. A one-hot input
     distinguishes agents that share a network.
-
-    Args:
-        learn: settings of the networks, with agents.
-        features: number of features of each network.
     """
 
     def __init__(self, learn: NetworkSettings, features: int) -> None:

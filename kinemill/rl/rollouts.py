@@ -75,12 +75,7 @@ class Rollout:
 
 @torch.no_grad()
 def roll_out(copies: VectorRows, job: RolloutJob) -> Rollout:
-    """Run the policy of a job in the copies of a worker.
-
-    Args:
-        copies: the environments with running episodes.
-        job: policy, latest observations and number of steps.
-    """
+    """Run the policy of a job in the copies of a worker."""
     network = job.learn.algorithm.core(job.learn, *job.sizes)
     network.load_state_dict({name: torch.from_numpy(one) for name, one in job.weights.items()})
     network.eval()

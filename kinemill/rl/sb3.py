@@ -117,13 +117,7 @@ def has_own_critic(learn: Reinforcement) -> bool:
 
 
 def with_critic(policy: type[Any], learn: Reinforcement, features: int) -> type[Any]:
-    """Return a subclass of a stable-baselines3 policy whose critics have the model `learn.critic`.
-
-    Args:
-        policy: policy class of stable-baselines3.
-        learn: settings of the training.
-        features: number of outputs of the feature extractors.
-    """
+    """Return a subclass of a library policy whose critics have the model `learn.critic`."""
 
     class CriticPolicy(policy):
         """A policy whose critics have a separate model."""
@@ -283,13 +277,7 @@ class LibraryLearner:
             self.model.weights = nn.utils.parameters_to_vector(parameters).detach()
 
     def clone(self, steps: ClonedSteps, settings: Pretrain, seed: int) -> dict[str, float]:
-        """Fit the actor to demonstrated actions; critics and optimizers do not change.
-
-        Args:
-            steps: demonstrated steps.
-            settings: settings of behavior cloning.
-            seed: seed of the order of the steps.
-        """
+        """Fit the actor to demonstrated actions; critics and optimizers do not change."""
         algorithm, policy = self._site.learn.algorithm, self.model.policy
         policy.set_training_mode(True)
         for norm in norms_of(policy):

@@ -20,13 +20,7 @@ from kinemill.environments.vector_env import Step, VectorRows
 
 
 class AdaptedRows:
-    """Vectorized copies with wrappers applied; implements `VectorRows`.
-
-    Args:
-        rows: vectorized copies of the environment.
-        adapters: wrappers as torch modules, the innermost first.
-        estimates: statistics of each wrapper.
-    """
+    """Vectorized copies with wrappers applied; implements `VectorRows`."""
 
     masked = False
 

@@ -93,13 +93,7 @@ def fit(task: Task, layout: PolicyLayout, bench: TrainingContext) -> Trained:
 
 
 class TrainingLoop:
-    """One training.
-
-    Args:
-        task: task with the environment.
-        layout: observations and actions of the policy.
-        bench: the training context.
-    """
+    """One training."""
 
     def __init__(self, task: Task, layout: PolicyLayout, bench: TrainingContext) -> None:
         self._task, self._layout, self._bench = task, layout, bench

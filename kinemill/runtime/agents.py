@@ -68,11 +68,7 @@ def choices_of(space: NativeSpace) -> tuple[int, ...]:
 
 
 class Turns:
-    """Conversion between the spaces of agents and the tensors of their policy.
-
-    Args:
-        agents: in the order of the one-hot.
-    """
+    """Conversion between the spaces of agents and the tensors of their policy."""
 
     def __init__(self, agents: Sequence[Agent]) -> None:
         self.agents = {agent.name: agent for agent in agents}

@@ -67,9 +67,6 @@ class OnlineIntervals:
     """The factors of a simulator on a robot.
 
     Each observed row is predicted again from the rows before it, under the applied actions.
-
-    Args:
-        simulator: with a conformal correction.
     """
 
     def __init__(self, simulator: Simulator) -> None:

@@ -108,11 +108,6 @@ def named_parts(space: NativeSpace) -> dict[str, NativeSpace]:
 def encode(space: NativeSpace, keys: tuple[str, ...], value: object) -> dict[str, Array]:
     """Return an observation as the policy gets it.
 
-    Args:
-        space: space of the environment.
-        keys: parts of the vector, in order.
-        value: observation of the environment.
-
     Returns:
         The vector (D,), images (H, W, C), texts (L,) and the mask (M,) by name.
     """

@@ -32,11 +32,7 @@ _LONGEST = 500  # characters; longer text could exhaust the parser
 
 @dataclass(frozen=True)
 class Expression:
-    """A formula over named values.
-
-    Attributes:
-        text: source of the formula.
-    """
+    """A formula over named values."""
 
     text: str
 

@@ -121,10 +121,6 @@ class _Text(InspectLoader):
 def run_module(name: str, source: str) -> ModuleType:
     """Run the text of a file as a module, once per text.
 
-    Args:
-        name: of the file, for messages and tracebacks.
-        source: its text.
-
     Raises:
         ValueError: The text is not Python, or it raises an error.
     """

@@ -64,11 +64,6 @@ class Local:
     def check(self, name: str, value: object, values: object) -> object:
         """Return the value of a field if the request is allowed to set it.
 
-        Args:
-            name: of the field.
-            value: of it.
-            values: pydantic's context.
-
         Raises:
             ValueError: A web request set a value that is not in the task file.
         """
@@ -95,13 +90,7 @@ class Local:
 
 
 def allow(name: str, value: object, values: object) -> None:
-    """Record a value of a task file, which web requests can then use.
-
-    Args:
-        name: of the field.
-        value: of it.
-        values: pydantic's context.
-    """
+    """Record a value of a task file, which web requests can then use."""
     context = values.get("settings") if isinstance(values, dict) else None
     if isinstance(context, Context):
         context.validated.add((name, _spell(value)))

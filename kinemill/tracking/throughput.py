@@ -13,11 +13,7 @@ _WINDOW = 20  # latest reports that determine the rate: the start is slow
 
 
 class Pace:
-    """Rate of progress over the latest reports.
-
-    Args:
-        clock: s.
-    """
+    """Rate of progress over the latest reports."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -44,11 +40,7 @@ class Pace:
 
 
 class Throttle:
-    """Filter of progress reports: one line per 10 s or 10 % of the work, and the last one.
-
-    Args:
-        clock: s.
-    """
+    """Filter of progress reports: one line per 10 s or 10 % of the work, and the last one."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

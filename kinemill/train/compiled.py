@@ -177,10 +177,6 @@ def pays(operations: int, steps: int) -> bool:
     """Return whether compilation of a step saves more time than it takes.
 
     The estimate uses constants and no clock, so that equal trainings make the same choice.
-
-    Args:
-        operations: number of operations of loss and gradient.
-        steps: number of training steps.
     """
     constant, each = COMPILE_TIME
     return steps * operations * OVERHEAD > constant + each * operations

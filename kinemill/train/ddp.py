@@ -32,12 +32,7 @@ _SEEDS = 7_368_787  # between the seeds of two processes
 
 @dataclass(frozen=True)
 class ProcessGroup:
-    """The processes of a training.
-
-    Attributes:
-        rank: of this process.
-        size: number of processes.
-    """
+    """The processes of a training."""
 
     rank: int = 0
     size: int = 1

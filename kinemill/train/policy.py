@@ -21,11 +21,7 @@ __all__ = ["MASK", "OBSERVATION", "SEED", "PolicyLayout", "PolicyModule"]
 
 
 class PolicyModule(nn.Module):
-    """A policy, see the module's docstring for the order of tensors.
-
-    Args:
-        layout: observations and actions of the policy.
-    """
+    """A policy, see the module's docstring for the order of tensors."""
 
     def __init__(self, layout: PolicyLayout) -> None:
         super().__init__()

@@ -27,11 +27,6 @@ def start_weights(module: Any, start: WarmStart, units: Mapping[str, str]) -> No
 
     Every member of an ensemble starts from a single earlier model.
 
-    Args:
-        module: module to train.
-        start: the earlier model.
-        units: unit of each channel of the task.
-
     Raises:
         BadInput: The earlier model differs in channels, units, time step, history, encodings or
             architecture.

@@ -51,12 +51,7 @@ class Proposals:
 
 
 def open_study(search: Search, task: Task) -> optuna.Study:
-    """Open the study of a search; the first process creates it with the task's settings.
-
-    Args:
-        search: the search.
-        task: task with the settings of pruning.
-    """
+    """Open the study of a search; the first process creates it with the task's settings."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     storage = open_storage(search.folder)
     with lock(search.home, f"tune/{search.name}/made"):

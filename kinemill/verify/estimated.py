@@ -15,12 +15,7 @@ from kinemill.runtime.window_metrics import Floats, Predictor
 
 @dataclass(frozen=True)
 class EstimatedStart:
-    """A reference with the estimates of a model in its history.
-
-    Attributes:
-        reference: the reference.
-        simulator: the model, which estimates derived states.
-    """
+    """A reference with the estimates of a model in its history."""
 
     reference: Predictor
     simulator: Simulator

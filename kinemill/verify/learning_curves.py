@@ -192,11 +192,7 @@ def _numbers(points: Points, best: int) -> tuple[float, ...]:
 
 
 def portfolio_section(model: Path) -> str:
-    """Return a table of all candidates as HTML, the best first; empty if there was no portfolio.
-
-    Args:
-        model: folder of a trained model.
-    """
+    """Return a table of all candidates as HTML, the best first; empty if there was no portfolio."""
     path = model / RESULTS
     if not path.is_file():
         return ""

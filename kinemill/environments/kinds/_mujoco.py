@@ -56,12 +56,7 @@ class Rules:
 
 
 class Quantities:
-    """Values by name of rows (B, S).
-
-    Args:
-        robot: the model with its names.
-        rules: with derived quantities.
-    """
+    """Values by name of rows (B, S)."""
 
     def __init__(self, robot: RobotModel, rules: Rules) -> None:
         self._columns = {name: one.column for name, one in robot.quantities.items()}

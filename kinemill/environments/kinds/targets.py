@@ -104,11 +104,7 @@ class TargetsPlane(Gantry):
 
 
 class Informed:
-    """The expert: moves straight to the named target, whose position it knows.
-
-    Args:
-        plane: that knows it.
-    """
+    """The expert: moves straight to the named target, whose position it knows."""
 
     def __init__(self, plane: TargetsPlane) -> None:
         self._plane = plane

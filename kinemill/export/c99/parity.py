@@ -28,12 +28,7 @@ Array = NDArray[np.float32]
 
 
 class Compiled:
-    """A compiled step.c.
-
-    Args:
-        folder: folder with step.c and step.h.
-        source: the generated source.
-    """
+    """A compiled step.c."""
 
     def __init__(self, folder: Path, source: Source) -> None:
         library = compile_shared([folder / "step.c"])

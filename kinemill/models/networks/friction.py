@@ -17,11 +17,7 @@ DEFLECTION = 1e-3  # of a bristle at break-away, in standard deviations of a pos
 
 
 class Viscous(nn.Module):
-    """d v + a constant for each coordinate; d is positive.
-
-    Args:
-        coordinates: n.
-    """
+    """d v + a constant for each coordinate; d is positive."""
 
     def __init__(self, coordinates: int) -> None:
         super().__init__()

@@ -43,12 +43,6 @@ class RolledOut:
 def roll_out(model: Predictor, rows: PackedDataset, task: Task, history: int) -> RolledOut:
     """Measure a model over the windows and the whole episodes of the test split.
 
-    Args:
-        model: the model to roll out.
-        rows: the dataset.
-        task: task that sets the horizons and the stride of windows.
-        history: rows of history at the start.
-
     Raises:
         BadInput: The channels differ from the dataset's, or no episode is as long as a window.
     """

@@ -51,13 +51,7 @@ class _Copies:
 
 
 class _Actor:
-    """Copies in an actor; a `kinemill.rl.vec_env.Worker`.
-
-    Args:
-        ray: the library.
-        make: factory of one copy.
-        count: number of copies.
-    """
+    """Copies in an actor; a `kinemill.rl.vec_env.Worker`."""
 
     concurrent = True
 

@@ -28,11 +28,7 @@ class TensorBoard(Track):
 
 
 class Events:
-    """A tracker that writes scalars and texts to event files.
-
-    Args:
-        folder: folder of the event files.
-    """
+    """A tracker that writes scalars and texts to event files."""
 
     def __init__(self, folder: Path) -> None:
         from tensorboard.summary.writer.event_file_writer import EventFileWriter

@@ -51,12 +51,7 @@ class WeightsAndBiases(Track):
 
 
 class WandbRun:
-    """A tracker that writes to one run of Weights & Biases.
-
-    Args:
-        settings: settings of the run.
-        training: the training to track.
-    """
+    """A tracker that writes to one run of Weights & Biases."""
 
     def __init__(self, settings: WeightsAndBiases, training: Training) -> None:
         folder = _writable(training.folder / "wandb")

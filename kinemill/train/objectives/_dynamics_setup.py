@@ -200,12 +200,7 @@ def sequences(module: Any, windows: Windows, which: Tensor) -> Iterator[tuple[Te
 
 
 class Suspects:
-    """Find the cause of a loss that is not finite among the windows of a training set.
-
-    Args:
-        rollouts: the loss.
-        training_set: the episodes of its windows.
-    """
+    """Find the cause of a loss that is not finite among the windows of a training set."""
 
     def __init__(self, rollouts: Rollouts, training_set: PackedDataset) -> None:
         self._rollouts, self._data = rollouts, training_set

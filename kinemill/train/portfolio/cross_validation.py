@@ -23,13 +23,7 @@ QUICK = 2.0  # s; faster families are always finalists, because their folds cost
 
 @dataclass(frozen=True)
 class Fold:
-    """A dataset whose validation split is a group of whole recordings.
-
-    Attributes:
-        dataset: without the test split.
-        training_set: without the recordings that are held out.
-        rows: rows of the recordings that are held out.
-    """
+    """A dataset whose validation split is a group of whole recordings."""
 
     dataset: PackedDataset
     training_set: PackedDataset

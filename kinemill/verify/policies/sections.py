@@ -237,12 +237,7 @@ def _choice_row(values: Floats, choices: int) -> list[str]:
 
 
 def errors_section(held_out: HeldOut, where: str) -> str:
-    """Return the table of errors of actions, and charts of the first episode.
-
-    Args:
-        held_out: errors and actions.
-        where: name of the data, as text.
-    """
+    """Return the table of errors of actions, and charts of the first episode."""
     errors = held_out.errors
     model = errors["model"]
     return (
