@@ -1,15 +1,19 @@
-"""`kinemill model rollout` of a controller, in the plant or as the expert of demonstrations."""
+"""`kinemill model rollout` of a controller, and demonstrations of an expert."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import typer
 
+from kinemill.api.progress import StderrProgress, counted
 from kinemill.api.rollouts import PLAIN, planner
 from kinemill.api.rollouts import rollout as run
-from kinemill.cli.collect_demos import demonstrate, load_expert
 from kinemill.cli.output import document, quantity, table
+from kinemill.control.planner_expert import PlannerExpert
 from kinemill.control.report import page
+from kinemill.environments import demonstrations
+from kinemill.environments.evaluation import Agent
+from kinemill.runtime import load
 from kinemill.runtime.session import Execution
 from kinemill.store import Json, publish_file
 from kinemill.task.document import Task
@@ -41,20 +45,43 @@ class Rollout:
 
 
 def collect_demonstrations(options: Rollout, workers: int, *, failures: bool) -> None:
-    """Record demonstrations of a planner, a trained policy, or the environment's expert."""
-    task, model = options.task, None if options.model == "champion" else options.model
-    execution = Execution(options.threads, options.provider)
-    named = (task, options.controller, options.model, execution)
-    plans = planner(*named)[1] if options.controller else None
-    demonstrate(
+    """Write the episodes of an expert as logs, and report their results.
+
+    Args:
+        options: options of the rollout, for a task with an `environment` part.
+        workers: number of processes.
+        failures: whether to write failed episodes, too.
+    """
+    task, progress = options.task, StderrProgress()
+    episodes = demonstrations.demonstrations(
         task,
         options.to,
         options.seeds,
-        expert=load_expert(task, plans, model),
+        expert=_expert(options),
         workers=workers,
         failures=failures,
-        as_json=options.as_json,
     )
+    runs = list(counted(episodes, len(options.seeds), "rollout", progress))
+    summary = demonstrations.document(task, runs)
+    if options.as_json:
+        document(summary)
+        return
+    rows = [
+        [one["seed"], one["success"], one["episode_return"], one["rows"]] for one in summary["runs"]
+    ]
+    table(f"demonstrations of {task.name}", ["seed", "success", "return", "rows"], rows[:20])
+    succeeded = "" if summary["success"] is None else f", {summary['success']:.1%} succeeded"
+    counts = f"{summary['written']} of {summary['episodes']} episodes"
+    typer.echo(f"{counts} are in {options.to}{succeeded}")
+
+
+def _expert(options: Rollout) -> Agent | None:
+    """Return the expert: a planner, or a trained policy; None: the environment's expert."""
+    if options.controller:
+        execution = Execution(options.threads, options.provider)
+        _, plans = planner(options.task, options.controller, options.model, execution)
+        return PlannerExpert(options.task, plans)
+    return None if options.model == "champion" else load(options.model)
 
 
 def run_controller(

@@ -63,7 +63,7 @@ def find_quaternions(columns: list[Column]) -> list[Column]:
     result, start = list(columns), 0
     while start + ELEMENTS <= len(result):
         four = result[start : start + ELEMENTS]
-        if _one_vector(four) and _is_unit(four):
+        if _differ_in_axis([column.full_name for column in four]) and _is_unit(four):
             result[start : start + ELEMENTS] = [
                 replace(column, kind="quaternion", unit="1", sure=True) for column in four
             ]
@@ -71,10 +71,6 @@ def find_quaternions(columns: list[Column]) -> list[Column]:
         else:
             start += 1
     return result
-
-
-def _one_vector(four: list[Column]) -> bool:
-    return _differ_in_axis([column.full_name for column in four])
 
 
 def _differ_in_axis(names: list[str]) -> bool:

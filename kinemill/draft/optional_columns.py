@@ -31,7 +31,7 @@ def error_reduction(family: str, core: list[str], logs: list[tuple[Table, Select
     """
     gains = list[float]()
     for table, selected in logs[:LOGS]:
-        columns = [_values(table, selected[name]) for name in [*core, family]]
+        columns = [table.values[selected[name].name][1][:ROWS] for name in [*core, family]]
         rows = {len(column) for column in columns}
         if len(rows) != 1:
             return 1.0  # of different clocks nothing is known, so the column stays
@@ -39,10 +39,6 @@ def error_reduction(family: str, core: list[str], logs: list[tuple[Table, Select
         if gain := _gain(np.stack(columns, axis=1), states):
             gains.append(gain)
     return float(np.median(gains)) if gains else 0.0
-
-
-def _values(table: Table, guess: Guess) -> Floats:
-    return table.values[guess.name][1][:ROWS]
 
 
 def _gain(rows: Floats, states: list[int]) -> float | None:

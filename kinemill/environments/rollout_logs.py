@@ -1,21 +1,24 @@
 """Rollouts: a policy's episodes as logs that ingest reads, and as videos."""
 
+import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kinemill.environments.evaluation import bootstrap, try_policy
 from kinemill.environments.logs import write_episode
 from kinemill.environments.video import record_video
 from kinemill.errors import BadInput
-from kinemill.reports.animated_image import animated_image
 from kinemill.runtime import Policy
 from kinemill.store import Json, publish_file
 from kinemill.task.document import Task
 
 AT_ONCE = 16  # episodes held in memory
 RECORDED = 3  # episodes that are recorded
+RATE, MOST, WIDE = 15.0, 150, 480  # largest frame rate, number of frames, and longer side, px
 
 
 def roll_out(
@@ -92,3 +95,27 @@ def record_videos(
         publish_file(path, animated_image(video.pictures, video.every * task.dt))
         made.append(str(path))
     return made
+
+
+def animated_image(frames: NDArray[np.uint8], dt: float) -> bytes:
+    """Return an animated WebP image in an endless loop, in real time.
+
+    Images of more than WIDE px are made smaller.
+
+    Args:
+        frames: (N, H, W, 3) uint8.
+        dt: time between two frames, s.
+    """
+    from PIL import Image
+
+    every = max(1, round(1.0 / (RATE * dt)))
+    frame_seconds = dt * every
+    images: list[Any] = [Image.fromarray(frame) for frame in frames[::every][:MOST]]
+    for picture in images:
+        picture.thumbnail((WIDE, WIDE), Image.Resampling.BOX)
+    file = io.BytesIO()
+    first, *rest = images
+    duration = max(20, 10 * round(100 * frame_seconds))  # ms; browsers slow down shorter delays
+    looped: dict[str, Any] = {"save_all": True, "append_images": rest, "loop": 0}
+    first.save(file, "WEBP", duration=duration, quality=60, method=2, **looped)
+    return file.getvalue()

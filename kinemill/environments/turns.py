@@ -12,7 +12,7 @@ forbidden by `action_mask` in an observation.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -37,14 +37,6 @@ from kinemill.runtime.policy_layout import MASK, OBSERVATION
 
 AGENT_REWARDS = "agent_rewards"  # of `info`: (N,), where each agent has its own rewards
 Policies = str | Mapping[str, str]
-
-
-class TurnBased(Protocol):
-    """The attributes of an environment whose agents act in turns."""
-
-    observation_spaces: Mapping[str, Space]
-    action_spaces: Mapping[str, Space]
-    agent_selection: str
 
 
 def is_turn_based(environment: Env) -> bool:

@@ -130,7 +130,9 @@ class _ConstantFolder:
             return False
         layer = next((one for one in self.nodes if node.input[0] in one.output), None)
         constant = self._values.get(node.input[1])
-        if layer is None or constant is None or not self._folds(layer, node.input[0]):
+        if layer is None or constant is None or not self._has_one_reader(node.input[0]):
+            return False
+        if not self._is_plain(layer):
             return False
         weight, bias = (self._values[name].astype(np.float64) for name in layer.input[1:3])
         dtype = self._values[layer.input[1]].dtype  # graphs may compute in two precisions
@@ -267,10 +269,6 @@ class _ConstantFolder:
         """Return the name for a changed constant: a new one if other nodes use the old value."""
         shared = sum(list(one.input).count(name) for one in self.nodes) > 1
         return f"{output}.{name}" if shared else name
-
-    def _folds(self, layer: onnx.NodeProto, output: str) -> bool:
-        """Return whether a node is a plain layer with constant weights and one reader."""
-        return self._is_plain(layer) and self._has_one_reader(output)
 
     def _is_plain(self, layer: onnx.NodeProto) -> bool:
         has_constants = len(layer.input) == 3 and all(

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from kinemill.dataset import PackedDataset, PackedEpisode, load_dataset, scan_listing
+from kinemill.dataset import PackedDataset, load_dataset, scan_listing
 from kinemill.dataset import Version as DatasetVersion
 from kinemill.dataset import find_version as find_dataset
 from kinemill.errors import CorruptArtifact
@@ -68,7 +68,7 @@ class LoadedChampion:
         hashes are selected, which is random with respect to the content.
         """
         episodes = [*self._packed.of("validation"), *self._packed.of("test")]
-        for episode in sorted(episodes, key=_by_hash)[:most]:
+        for episode in sorted(episodes, key=lambda one: (one.recording, one.start))[:most]:
             yield episode.id, episode.name, self._packed.rows(episode)
 
     def training_rows(self, most: int) -> NDArray[np.float32]:
@@ -90,10 +90,6 @@ class LoadedChampion:
     @cached_property
     def _packed(self) -> PackedDataset:
         return load_dataset(self.home, self._cataloged.ref)
-
-
-def _by_hash(episode: PackedEpisode) -> tuple[str, int]:
-    return episode.recording, episode.start
 
 
 def load_champion(home: Home, task: str) -> LoadedChampion | None:

@@ -13,7 +13,7 @@ from kinemill.store.home import Home
 from kinemill.task import Task
 from kinemill.task.learn import DATASETS
 from kinemill.task.protocols import WarmStart
-from kinemill.tracking import Tracking, open_tracking
+from kinemill.tracking import open_tracking
 from kinemill.train import start_in
 from kinemill.train.warm_start import is_checkpoint
 
@@ -39,8 +39,11 @@ def start_of(task: Task, home: Home) -> WarmStart | None:
     name, which = parse_address(address, where)
     if not is_registered(home, name):
         raise BadInput(where, "nothing is registered yet", fix=f"kinemill run {name}")
-    if not aliases_of(home, name) and name not in (registered := _registered(open_tracking(home))):
-        raise BadInput(where, f"no model is called {name!r}", fix=nearest(name, registered))
+    if not aliases_of(home, name):
+        client = open_tracking(home).client
+        models = [one.name for one in client.search_registered_models(max_results=1000)]
+        if name not in models:
+            raise BadInput(where, f"no model is called {name!r}", fix=nearest(name, models))
     version = find_version(home, name, which)
     _require_inside(version, home)
     try:
@@ -123,7 +126,3 @@ def _note(version: Version) -> str:
         f"{version.name} is the reference {reference!r}; training starts from the model that was "
         "trained in the same run and refused"
     )
-
-
-def _registered(tracking: Tracking) -> list[str]:
-    return [model.name for model in tracking.client.search_registered_models(max_results=1000)]

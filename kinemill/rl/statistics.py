@@ -49,7 +49,8 @@ def training_distributions(
         for key in ("return", "length")
     }
     for index, name in enumerate(actions[:_MOST]):
-        parts = [_action(episodes, f"action/{index}/{part}") for part in _PARTS]
+        keys = [f"action/{index}/{part}" for part in _PARTS]
+        parts = [[one[key] for one in episodes if key in one] for key in keys]
         if parts[0]:
             ends = (min(parts[2], default=None), max(parts[3], default=None))
             distributions[f"action {name}"] = Distribution(
@@ -60,10 +61,6 @@ def training_distributions(
         values = [one.get(key, 0.0) for one in episodes]
         distributions[f"event {key.removeprefix('event/')}"] = Distribution.of(values)
     return distributions
-
-
-def _action(episodes: Sequence[Mapping[str, float]], key: str) -> list[float]:
-    return [one[key] for one in episodes if key in one]
 
 
 def evaluation_distributions(trials: Trials) -> dict[str, Distribution]:

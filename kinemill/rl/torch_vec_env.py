@@ -43,7 +43,10 @@ class AdaptedRows:
     def reset(self, seeds: Sequence[int | None]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
         """Start an episode in each row; return observations (B, E) and masks (B, M)."""
         observations, masks = self._rows.reset(seeds)
-        self._carry = [self._zeros(one, len(observations)) for one in self._adapters]
+        self._carry = [
+            tuple(torch.zeros(len(observations), *shape) for shape in one.carry_shapes)
+            for one in self._adapters
+        ]
         return self._adapt(observations, np.ones(len(observations), bool)), masks
 
     @torch.no_grad()
@@ -83,9 +86,6 @@ class AdaptedRows:
             after.append(new_carry)
         self._carry = after
         return values.numpy()
-
-    def _zeros(self, adapter: Adapter, rows: int) -> tuple[Tensor, ...]:
-        return tuple(torch.zeros(rows, *shape) for shape in adapter.carry_shapes)
 
     def close(self) -> None:
         """Close the rows."""

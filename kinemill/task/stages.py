@@ -297,11 +297,8 @@ class Balance(Settings):
 
 
 def _as_joined(value: object) -> object:
-    return [{"task": one} if isinstance(one, str) else one for one in _as_items(value)]
-
-
-def _as_items(value: object) -> list[object]:
-    return value if isinstance(value, list) else [value]
+    items: list[object] = value if isinstance(value, list) else [value]
+    return [{"task": one} if isinstance(one, str) else one for one in items]
 
 
 class Dataset(Settings):

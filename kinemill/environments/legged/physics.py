@@ -88,7 +88,7 @@ class MujocoWarp:
             fix = "pip install 'kinemill[warp]', or environment.physics: mujoco"
             raise BadInput("environment.physics: warp", "is not installed", fix=fix) from error
         self._warp.config.quiet = True
-        self.models, self._substeps = _models(body, count), substeps
+        self.models, self._substeps = [copy.copy(body.model) for _ in range(count)], substeps
         # Two contacts per sphere, four rows per contact, and the joints at their limits.
         contacts = 2 * sum(len(foot.radii) for foot in body.feet)
         rows = 4 * contacts + len(body.joints) + 6
@@ -142,8 +142,3 @@ class MujocoWarp:
             else:
                 setattr(self._model, name, sent)
         self._stale = False
-
-
-def _models(body: Body, count: int) -> list[object]:
-    """Return B equal models."""
-    return [copy.copy(body.model) for _ in range(count)]

@@ -29,7 +29,6 @@ from kinemill.export.c99.program import (
     Operand,
     Product,
     Program,
-    Statement,
 )
 
 BY_LANE = ("normalize", "softmax")  # kernels with a separate loop for each lane
@@ -76,7 +75,7 @@ class _Emitter:
         self._named: dict[bytes, str] = {}  # names of tables by content: equal layers share one
         if program.constants:
             self.tables.append(_table(f"{name}_constants", np.array(program.constants)))
-        self._lines = [line for one in program.statements for line in self._statement(one)]
+        self._lines = [line for one in program.statements for line in _WRITE[type(one)](self, one)]
 
     def function(self) -> str:
         """Return the function."""
@@ -84,9 +83,6 @@ class _Emitter:
         memory = [f"    float m[{own * self._lanes}]{_ALIGNED[self._lanes > 1]};"] if own else []
         head = f"static void {self._name}(const float *restrict in, float *restrict out)"
         return "\n".join([head, "{", *memory, *self._lines, *self._results(), "}", ""])
-
-    def _statement(self, one: Statement) -> list[str]:
-        return _WRITE[type(one)](self, one)
 
     def each(self, one: Each) -> list[str]:
         """Write a loop."""

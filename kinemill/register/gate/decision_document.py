@@ -68,7 +68,8 @@ def make_decision(
     def build(folder: Path) -> Json:
         publish_document(folder / "decision.json", decision)
         page = (bundle / "report.html").read_text(encoding="utf-8")
-        page = retitle(page, text, _badge(facts))
+        badge = f"{'provisional ' * bool(facts.provisional)}{facts.decision}".capitalize()
+        page = retitle(page, text, badge)
         (folder / "report.html").write_text(
             insert(page, section(facts, verdicts)), encoding="utf-8"
         )
@@ -91,11 +92,6 @@ def retitle(page: str, text: Headline, badge: str) -> str:
     head, start, rest = page.partition(HEAD[0])
     _, end, after = rest.partition(HEAD[1])
     return f"{head}{head_section(text, badge)}{after}" if start and end else page
-
-
-def _badge(facts: DecisionFacts) -> str:
-    """Return the badge: Provisional champion, Champion, Waiting or Refused."""
-    return f"{'provisional ' * bool(facts.provisional)}{facts.decision}".capitalize()
 
 
 def section(facts: DecisionFacts, verdicts: Sequence[Verdict]) -> str:

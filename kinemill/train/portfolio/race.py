@@ -334,6 +334,7 @@ class _Race:
         others = [one for one in self._bars.order(self._results) if one is not winner]
         served = self._candidates[first.name]
         listeners[1].log_message(f"best family: {first.name}")
+        results = to_json_value([first, second, *others])
         return Trained(
             weights=module.state_dict()
             if is_better
@@ -349,7 +350,7 @@ class _Race:
                 train_loss=state.history["train/loss"][-1][1],
                 family=first.name,
             ),
-            files={RESULTS: _document([first, second, *others])},
+            files={RESULTS: json.dumps(results, indent=1).encode() + b"\n"},
             learn=learn if is_better else learn_of(self._learn, served, FEWEST, 0.0),
         )
 
@@ -393,7 +394,3 @@ class _Race:
                 steps = min(MOST_STEPS, max(FEWEST, steps))
             publish_json(path, {"steps": steps})
         return int(read_json(path)["steps"])
-
-
-def _document(results: Sequence[CandidateResult]) -> bytes:
-    return json.dumps(to_json_value(list(results)), indent=1).encode() + b"\n"
