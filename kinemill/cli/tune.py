@@ -67,11 +67,11 @@ def tune(
     loaded = load_task(task, changed)
     notify(*loaded.notes)
     if space:
-        found = loaded.tune.space or default_space(loaded)
+        search_space = loaded.tune.space or default_space(loaded)
         if as_json:
-            document({"task": loaded.name, "space": found})
+            document({"task": loaded.name, "space": search_space})
         else:
-            _print_space({**loaded.part("tune")["tune"], "space": found})
+            _print_space({**loaded.part("tune")["tune"], "space": search_space})
         return
     pipeline = project("pipelines.tune")
     options = pipeline.TuneRequest(trials, workers, timeout, register, logs)
