@@ -153,7 +153,15 @@ class GaitReference:
         inside: NDArray[np.bool_],
         random: np.random.Generator,
     ) -> Floats:
-        """Start some robots at random phases of the gait, the others of them in stance."""
+        """Start episodes of some robots; return their phases (N,), rad.
+
+        Args:
+            robots: all of them.
+            rows: indices of the N robots.
+            command_rows: (N,) rows of `commands`.
+            inside: (N,) whether at a random phase of the gait; the others start in stance.
+            random: source of phases and of noise on the joints.
+        """
         command, phase = self.commands[command_rows], self.draw_phases(random, command_rows)
         pose = self.at(phase, command_rows)
         joints = np.where(inside[:, None], pose.joints, self._body.stance)

@@ -65,7 +65,8 @@ class Format:
             path,
             f"is a {self.kind} with format {number!r}",
             expected=f"format {readable}",
-            fix="update kinemill, which wrote it"
+            fix="update kinemill: a newer version wrote it"
             if newer
-            else "run it once through the kinemill version in between",
+            else "make it again, such as a dataset with kinemill run TASK, or read it with the older "
+            "version that wrote it",
         )

@@ -40,7 +40,7 @@ def test_the_format_before_is_brought_up_by_one_hop_and_left_as_it_is():
             {"format": 4},
             r"a.json: is a length with format 4; expected format 2 or 3; update kinemill",
         ),
-        ({"format": 1, "m": 1}, r"format 1; .*version in between"),
+        ({"format": 1, "m": 1}, r"format 1; .*make it again.*older version that wrote it"),
         ({"m": 1}, "format 1; "),  # none: from before there were numbers
         ({"format": "3"}, "format '3'"),
         ([1], "holds a list"),
