@@ -172,11 +172,17 @@ class SketchTable:
                     rows.append({"task": self._task, "key": key, "rank": rank, "number": number})
         return sketch_keys, rows
 
-    def find(self, keys: Iterable[int], stop: int) -> list[int]:
-        """Return the numbers below `stop` under some keys, once for each key."""
+    def find(self, keys: Iterable[int], stop: int, most: int) -> list[int]:
+        """Return the `most` numbers below `stop` under most of some keys, first ones first."""
         of = sketch_keys.c
         among = text(_AMONG[self._connection.dialect.name])
-        query = select(of.number).where(of.task == self._task, among, of.number < stop)
+        query = (
+            select(of.number)
+            .where(of.task == self._task, among, of.number < stop)
+            .group_by(of.number)
+            .order_by(func.count().desc(), of.number)
+            .limit(most)
+        )
         listed = {"keys": json.dumps([*keys], separators=(",", ":"))}
         return [row[0] for row in self._connection.execute(query, listed)]
 

@@ -67,6 +67,6 @@ class Format:
             expected=f"format {readable}",
             fix="update kinemill: a newer version wrote it"
             if newer
-            else "make it again, such as a dataset with kinemill run TASK, or read it with the older "
-            "version that wrote it",
+            else "make it again, such as a dataset with kinemill run TASK, or read it with the "
+            "older version that wrote it",
         )

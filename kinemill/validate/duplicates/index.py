@@ -7,7 +7,6 @@ and a hundred thousand units, even if all runs are similar.
 """
 
 import hashlib
-from collections import Counter
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -171,11 +170,8 @@ class DuplicateIndex:
 
     def _candidates(self, number: int, probe_keys: Sequence[int]) -> list[int]:
         """Return the numbers of earlier units under the given keys, sorted."""
-        hits = Counter(self._table.find(probe_keys, number))
-        if len(hits) <= MAX_COMPARED:
-            return sorted(hits)
         # Duplicates share many keys; the number of units that share one by chance grows with all.
-        return sorted(sorted(hits, key=lambda near: (-hits[near], near))[:MAX_COMPARED])
+        return sorted(self._table.find(probe_keys, number, MAX_COMPARED))
 
     def _units(self, unit_numbers: Sequence[int]) -> list["_Unit"]:
         """Return units by their numbers."""
