@@ -38,9 +38,10 @@ from kinemill.store.home import Home
 
 SCHEMA = "kinemill"
 _WAIT = 600.0  # s for the write lock; a transaction takes milliseconds
-_blocks = Counter[str]()  # of `open_connections`, by address
+_HAS_TABLES = "has_tables"  # noted on a connection
+_blocks = Counter[str]()  # number of `open_connections`, by address
+_open_engines: dict[str, Engine] = {}  # used in these blocks, by address
 _counting = Lock()
-_FILLED = "filled"  # whether the database of a connection has tables
 _REBUILD = "kinemill admin rebuild-catalog fills a new one; recordings and decisions are kept"
 
 
@@ -63,8 +64,9 @@ def transaction(home: Home, *, write: bool = False) -> Generator[Connection]:
     is_empty = not write and address_of(SCHEMA) is None and not home.catalog_db.is_file()
     address = "sqlite://" if is_empty else _address(home)
     with _errors(home), convert_disk_errors(home.root):
-        pool = QueuePool if _blocks[address] else NullPool
-        engine = _engine(address, os.getpid(), pool)
+        engine = _engine(address, os.getpid(), QueuePool if _blocks[address] else NullPool)
+        if _blocks[address]:
+            _open_engines[address] = engine
         with engine.execution_options(write=write).begin() as connection:
             _prepare(home, connection)
             yield connection
@@ -89,8 +91,10 @@ def open_connections(home: Home) -> Generator[None]:
     finally:
         with _counting:
             _blocks[address] -= 1
-        if not _blocks[address]:
-            _engine(address, os.getpid(), QueuePool).dispose()
+            # There is none if the database did not respond.
+            engine = None if _blocks[address] else _open_engines.pop(address, None)
+        if engine:
+            engine.dispose()
 
 
 def _address(home: Home) -> str:
@@ -131,9 +135,9 @@ def _engine(address: str, process: int, pool: type[Pool]) -> Engine:
 
 def _prepare(home: Home, connection: Connection) -> None:
     """Create the tables if there are none; refuse those of another format."""
-    if not connection.info.get(_FILLED):  # else looked at before, on this connection
+    if not connection.info.get(_HAS_TABLES):
         names = inspect(connection).get_table_names()
-        connection.info[_FILLED] = tables.about.name in names
+        connection.info[_HAS_TABLES] = tables.about.name in names
         if not names:  # also of a reader: a process was killed while it made the tables
             _make_tables(connection)
         elif tables.about.name not in names:

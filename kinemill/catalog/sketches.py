@@ -172,8 +172,11 @@ class SketchTable:
                     rows.append({"task": self._task, "key": key, "rank": rank, "number": number})
         return sketch_keys, rows
 
-    def find(self, keys: Iterable[int], stop: int, most: int) -> list[int]:
-        """Return the `most` numbers below `stop` under most of some keys, first ones first."""
+    def find(self, keys: Iterable[int], stop: int, limit: int) -> list[int]:
+        """Return at most `limit` numbers below `stop` under any of the keys.
+
+        Those under more keys come first, and among equals the smaller number.
+        """
         of = sketch_keys.c
         among = text(_AMONG[self._connection.dialect.name])
         query = (
@@ -181,7 +184,7 @@ class SketchTable:
             .where(of.task == self._task, among, of.number < stop)
             .group_by(of.number)
             .order_by(func.count().desc(), of.number)
-            .limit(most)
+            .limit(limit)
         )
         listed = {"keys": json.dumps([*keys], separators=(",", ":"))}
         return [row[0] for row in self._connection.execute(query, listed)]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from kinemill.dataset.assignment import fill_sides, stored_sides, used_recordings
-from kinemill.dataset.multi_task import roots_of
+from kinemill.dataset.multi_task import duplicates_of, roots_of
 from kinemill.dataset.precision import Extent, merge_extents, refuse_lost_motion
 from kinemill.dataset.split import Piece, SplitContext, SplitEpisode, piece_table
 from kinemill.dataset.trainable import check_rows, check_split
@@ -69,7 +69,7 @@ def _check_split(
 ) -> None:
     context = SplitContext(
         starts={one.id: one.start for one in new},
-        roots=roots_of(task, home, episodes),
+        roots=roots_of(task, duplicates_of(task, home, episodes)),
         assigned=stored_sides(task, home),
     )
     added = fill_sides(task.dataset, episodes, context, used_recordings(home, task))

@@ -4,7 +4,7 @@ A joined task has the same channels and time step; its latest published episodes
 no dependency edge: later episodes of the other task join when this task is next run.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import polars as pl
@@ -58,8 +58,7 @@ def changed_episodes(
     """Return the episodes of changed recordings, with near-duplicates among all recordings."""
     own = load_episodes(home, episodes, unchanged.changed)
     duplicates = {**unchanged.repeats, **duplicates_of(task, home, own)}
-    roots = {} if task.dataset.near_duplicates == "apart" else duplicates
-    context = SplitContext(roots=roots, duplicates=duplicates)
+    context = SplitContext(roots=roots_of(task, duplicates), duplicates=duplicates)
     return EpisodeSet(own, context, unchanged=unchanged)
 
 
@@ -100,9 +99,8 @@ def _select(task: Task, home: Home, episodes: AcceptedEpisodes, query: str) -> A
 
 
 def _context(task: Task, home: Home, episodes: Sequence[SplitEpisode]) -> SplitContext:
-    duplicates = duplicates_of(task, home, episodes)
-    roots = {} if task.dataset.near_duplicates == "apart" else duplicates
-    return SplitContext(groups_of(task, home, episodes), roots=roots, duplicates=duplicates)
+    duplicates, groups = duplicates_of(task, home, episodes), groups_of(task, home, episodes)
+    return SplitContext(groups, roots=roots_of(task, duplicates), duplicates=duplicates)
 
 
 def _join(task: Task, home: Home, collected: EpisodeSet, joined: Joined) -> EpisodeSet:
@@ -152,19 +150,21 @@ def _differences(task: Task, other: Task) -> Iterator[str]:
                 yield f"has {name!r} with {key} {actual!r}; expected {expected!r}"
 
 
-def roots_of(task: Task, home: Home, episodes: Iterable[SplitEpisode]) -> dict[str, str]:
+def roots_of(task: Task, duplicates: Mapping[str, str]) -> Mapping[str, str]:
     """Return the recording that each near-duplicate stays with; none with `near_duplicates: apart`.
 
     A recording is registered once, when it is first evaluated, so no episode changes its split.
     """
-    return {} if task.dataset.near_duplicates == "apart" else duplicates_of(task, home, episodes)
+    return {} if task.dataset.near_duplicates == "apart" else duplicates
 
 
 def duplicates_of(task: Task, home: Home, episodes: Iterable[SplitEpisode]) -> dict[str, str]:
     """Return the recording, or part, that each near-duplicate repeats."""
     groups = duplicate_groups(home, task.name)
-    units = (unit_of(task.dataset, episode) for episode in episodes) if groups else ()
-    return {unit: groups[unit] for unit in sorted({one for one in units if one in groups})}
+    if not groups:
+        return {}
+    units = {unit for one in episodes if (unit := unit_of(task.dataset, one)) in groups}
+    return {unit: groups[unit] for unit in sorted(units)}
 
 
 def groups_of(task: Task, home: Home, episodes: Iterable[SplitEpisode]) -> dict[str, str]:

@@ -4,13 +4,12 @@ A stage defines one dataclass for each JSON file that it writes. Only the functi
 into a dictionary and back, so that a renamed field is a type error and not a `KeyError`.
 """
 
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 from kinemill.errors import CorruptArtifact
-from kinemill.store.json_io import parse_json, publish_json, read_json, write_json
+from kinemill.store.json_io import parse_json, publish_json, write_json
 
 T = TypeVar("T")
 
@@ -51,23 +50,23 @@ def from_json_value(value: object, kind: type[T], path: Path) -> T:
         raise CorruptArtifact(path, message, fix=fix) from error
 
 
-def parse_document(text: str, kind: type[T], path: Callable[[], Path]) -> T:
-    """Return a JSON text as an instance of `kind`; twice as fast as parsing it first.
+def parse_document(content: bytes, kind: type[T], path: Path) -> T:
+    """Return the bytes of a JSON document as an instance of `kind`.
 
     Args:
-        text: the JSON text.
-        kind: a dataclass.
-        path: returns the file that it came from, for the error.
+        content: the document.
+        kind: a dataclass, or a generic such as `list[Item]`.
+        path: the file that it came from, for the error.
 
     Raises:
-        CorruptArtifact: The text is not valid JSON, or a field is missing or has another type.
+        CorruptArtifact: It is not valid JSON, or a field is missing or has another type.
     """
     from pydantic import ValidationError
 
     try:
-        return _adapter(kind).validate_json(text)
+        return _adapter(kind).validate_json(content)
     except ValidationError:  # also of lone surrogates, which `parse_json` accepts
-        return from_json_value(parse_json(path(), text.encode()), kind, path())
+        return from_json_value(parse_json(path, content), kind, path)
 
 
 def read_document(path: Path, kind: type[T]) -> T:
@@ -76,7 +75,7 @@ def read_document(path: Path, kind: type[T]) -> T:
     Raises:
         CorruptArtifact: The file is not valid JSON, or a field is missing or has another type.
     """
-    return from_json_value(read_json(path), kind, path)
+    return parse_document(path.read_bytes(), kind, path)
 
 
 def write_document(path: Path, document: object) -> None:

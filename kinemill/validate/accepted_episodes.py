@@ -19,7 +19,7 @@ _SCHEMA = {
     "id": pl.String, "recording": pl.String, "name": pl.String, "rows": pl.Int64,
     "file": pl.String, "path": pl.String, "artifact": pl.String, "part": pl.String,
 }  # fmt: skip
-_BATCH = 20_000  # episodes that become a part of the table at once
+_BATCH = 20_000  # episodes that are objects while the table is made
 _OPEN = 64  # folders whose bytes are not verified again; episodes of one recording share one
 
 

@@ -1,6 +1,7 @@
 """Evaluate one recording: its row in the catalog, and the document that belongs to the row."""
 
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 import polars as pl
 
@@ -80,13 +81,13 @@ class Details:
     broken: dict[str, BrokenRule] = field(default_factory=dict[str, BrokenRule])
 
     @classmethod
-    def parse(cls, document: str, home: Home) -> "Details":
-        """Return the details in a document of the catalog.
+    def parse(cls, document: str, catalog: Path) -> "Details":
+        """Return the details in a document of the catalog, whose file is named in errors.
 
         Raises:
             CorruptArtifact: A field is missing or has another type.
         """
-        return parse_document(document, cls, lambda: home.catalog_db)
+        return parse_document(document.encode(), cls, catalog)
 
     def counts(self) -> dict[str, tuple[int, int]]:
         """Return the number of findings and of dropped rows by the full name of the check."""

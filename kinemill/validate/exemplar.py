@@ -58,7 +58,7 @@ def episode_sheet(
     """
     snapshot = Snapshot(home, recordings)
     evaluated = {
-        row.hash: (row.name, Details.parse(document, home))
+        row.hash: (row.name, Details.parse(document, home.catalog_db))
         for row, document in open_results(home, episodes).first(SAMPLE)
     }
     entries = [one for one in snapshot.find_all(evaluated).values() if one.tracks]

@@ -200,4 +200,5 @@ class Results:
         outliers.replace_outliers(connection, self._task.name, rows, replaced)
 
     def _items(self, rows: Iterator[tuple[evaluations.Evaluation, str]]) -> Iterator[Item]:
-        return ((row, Details.parse(document, self.home)) for row, document in rows)
+        path = self.home.catalog_db
+        return ((row, Details.parse(document, path)) for row, document in rows)

@@ -8,7 +8,7 @@ from sqlalchemy import insert, select
 
 from kinemill import catalog
 from kinemill.catalog import SetRules, database, tables, transaction
-from kinemill.errors import BadInput, CorruptArtifact, KinemillError
+from kinemill.errors import BadInput, CorruptArtifact, KinemillError, Unreachable
 from kinemill.store.home import Home
 from tests.catalog.test_recordings import changed, entry, names
 from tests.deploy.conftest import database as shared  # noqa: F401  (fixture)
@@ -67,6 +67,14 @@ def test_transactions_of_a_block_share_connections_which_are_closed_at_its_end(h
     assert len(connections) == 1
     assert not wal.exists()
     assert names(home, catalog.read_head(home, "arm")) == ["1.csv", "2.csv", "3.csv"]
+
+
+def test_a_server_that_does_not_respond_hides_no_other_error(home, monkeypatch):
+    monkeypatch.setenv("KINEMILL_DATABASE", "postgresql://mill:secret@127.0.0.1:9/mill")
+    with pytest.raises(Unreachable), catalog.open_connections(home), transaction(home):
+        pass
+    with pytest.raises(ZeroDivisionError), catalog.open_connections(home):
+        raise ZeroDivisionError
 
 
 @pytest.mark.parametrize("content", [b"no database at all, " * 400, None])

@@ -6,7 +6,7 @@ import pytest
 from kinemill.dataset import DatasetSummary, show_dataset
 from kinemill.dataset import stage as dataset_stage
 from kinemill.dataset.leakage import find_related, find_torn_duplicates
-from kinemill.dataset.multi_task import roots_of
+from kinemill.dataset.multi_task import duplicates_of, roots_of
 from kinemill.dataset.split import SplitContext, cut_pieces, piece_table, position
 from kinemill.dataset.summary import NearDuplicates
 from kinemill.errors import BadInput
@@ -36,7 +36,7 @@ def test_a_repeat_is_on_the_side_of_what_it_repeats_and_nobody_else_moves(home):
     alone = splits(cut_pieces(rules.dataset, runs))
     for later, earlier in zip(runs[30:], runs[:30], strict=True):
         note(home, later, earlier)
-    context = SplitContext(roots=roots_of(rules, home, runs))
+    context = SplitContext(roots=roots_of(rules, duplicates_of(rules, home, runs)))
     after = splits(cut_pieces(rules.dataset, runs, context=context))
     assert all(after[f"run{k + 30}.csv"] == after[f"run{k}.csv"] for k in range(30))
     assert all(after[f"run{k}.csv"] == alone[f"run{k}.csv"] for k in range(30))
@@ -86,14 +86,14 @@ def test_parts_follow_parts_where_the_split_is_by_part(home):
     recording = demos[0].recording
     parts = {f"demo_{k + 20}": f"{recording}/demo_{k}" for k in range(20)}
     note(home, demos[0], None, parts)
-    context = SplitContext(roots=roots_of(rules, home, demos))
+    context = SplitContext(roots=roots_of(rules, duplicates_of(rules, home, demos)))
     split = {
         piece.episode: piece.split for piece in cut_pieces(rules.dataset, demos, context=context)
     }
     assert all(split[demos[k].id] == split[demos[k + 20].id] for k in range(20))
     assert len(set(split.values())) == 3
     by_recording = make_task(**SHARES)
-    assert roots_of(by_recording, home, demos) == {}
+    assert duplicates_of(by_recording, home, demos) == {}
 
 
 def test_an_empty_side_is_told_that_repeats_stay_together(home):

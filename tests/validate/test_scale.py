@@ -101,7 +101,8 @@ def test_one_more_recording_opens_no_more_files_among_many(home, pendulum, recor
 
 def all_of(home, ref):
     """What is published of some episodes, but for the number of the change."""
-    rows = [(row, Details.parse(text, home)) for row, text in open_results(home, ref).first()]
+    results, path = open_results(home, ref), home.catalog_db
+    rows = [(row, Details.parse(text, path)) for row, text in results.first()]
     folder = open_ref(home, ref)
     return rows, load_checks(home, ref), [*list_episodes(home, ref)], read_quarantine(folder)
 
