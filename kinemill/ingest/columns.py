@@ -18,17 +18,28 @@ from kinemill.ingest.own_clocks import is_slower
 from kinemill.ingest.raw import (
     TICKS,
     ColumnAttributes,
+    Unreadable,
     nanoseconds_of,
     split_index,
     unique_names,
 )
-from kinemill.ingest.readers._csv_layout import decode, find_separator, header_names, is_marked
-from kinemill.ingest.text_values import is_date, parse_dates, spell_booleans
+from kinemill.ingest.readers._csv_layout import (
+    NO_ROWS,
+    decode,
+    find_separator,
+    header_line,
+    header_names,
+    is_marked,
+)
+from kinemill.ingest.text_values import is_date, parse_dates, plain_digits, spell_booleans
 
 HEAD = 1 << 18  # bytes of a text table that hold its header
 MOST = 1_000_000  # rows read
 SLOW = 4.0  # times the step of the fastest column; slower ones leave few rows in common
 SLOW_COMMANDS = 20.0  # the same for commands, which are held, if no fast column has any
+
+OFTEN = 5  # rows per name of a signal, in a table with one value per row
+MIXED = 0.2  # share of its rows whose signal differs from that of the previous row
 
 Samples = tuple[Floats, Floats]  # (n,) s since the first timestamp, (n,) in the log's unit
 
@@ -119,11 +130,19 @@ def read_text(path: Path, rate: float | None = None) -> Table:
     Raises:
         BadLog: the file holds no table.
     """
-    frame, units = _without_units(_text(path))
+    text, separator = _text(path)
+    frame, units = _without_units(text)
+    if not frame.height:
+        raise BadLog(path, "holds a header and no rows", expected="rows under it", fix=NO_ROWS)
     dates = _dates(frame) if rate is None else None
-    columns = {name: _numbers(frame[name]) for name in frame.columns if name != dates}
+    columns = {
+        name: _numbers(frame[name], quoted_comma=separator == ",")
+        for name in frame.columns
+        if name != dates
+    }
     numbers = {name: values for name, values in columns.items() if values is not None}
     left_out = {name: "holds no numbers" for name in columns if name not in numbers}
+    _refuse_long_format(path, frame, numbers)
     split = next((name for name in numbers if nanoseconds_of(name, list(numbers))), None)
     if split is not None and dates is None and rate is None:
         return replace(_stamped_by_two(path, split, numbers, left_out), attributes=units)
@@ -132,6 +151,30 @@ def read_text(path: Path, rate: float | None = None) -> Table:
     stamps = parse_dates(frame[dates].str.strip_chars())
     seconds = (stamps - stamps.drop_nulls()[0]).cast(pl.Float64).fill_null(np.nan).to_numpy() / 1e9
     return replace(stamped(path, dates, seconds, numbers, left_out, unit="s"), attributes=units)
+
+
+def _refuse_long_format(path: Path, frame: pl.DataFrame, numbers: Mapping[str, Floats]) -> None:
+    """Refuse a table with one value per row, whose text names the signal.
+
+    Raises:
+        BadLog: it has a column named value, and the same few names come again and again.
+    """
+    values = [name for name in numbers if split_words(name)[-1:] in (["value"], ["val"])]
+    if len(values) != 1:
+        return
+    for column in frame.select(name for name in frame.columns if name not in numbers):
+        signals = column.drop_nulls().unique(maintain_order=True)
+        often = frame.height / max(len(signals), 1)
+        mixed = (column != column.shift()).mean()
+        if len(signals) > 1 and often >= OFTEN and isinstance(mixed, float) and mixed > MIXED:
+            raise BadLog(
+                path,
+                f"holds one value per row: column {values[0]!r} is that of the signal that "
+                f"{column.name!r} names, such as {signals[0]!r}",
+                expected="one column per signal",
+                fix=f"pivot the table: one column for each of the {len(signals)} signals, empty "
+                f"where a row has no value of it",
+            )
 
 
 def _stamped_by_two(
@@ -168,14 +211,18 @@ def _dates(frame: pl.DataFrame) -> str | None:
     return None
 
 
-def _text(path: Path) -> pl.DataFrame:
+def _text(path: Path) -> tuple[pl.DataFrame, str]:
+    """Return the rows of a text table, and what separates its fields."""
     with path.open("rb") as file:
         head = file.read(HEAD)
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise BadLog(path, "is text in UTF-16", expected="UTF-8", fix="save it as UTF-8")
-    lines = head.removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n").split(b"\n", 3)
-    skipped = int(lines[0].startswith(b"sep="))  # Excel states its separator
-    header, row = (line.rstrip(b"\r") for line in (*lines[skipped:], b"", b"")[:2])
+    text = head.removeprefix(b"\xef\xbb\xbf")
+    try:
+        skipped = header_line(text) if text.strip() else 0
+    except Unreadable as error:
+        raise _of_file(path, error) from error
+    header, row = (line.rstrip(b"\r") for line in (*text.split(b"\n")[skipped:], b"", b"")[:2])
     separator = find_separator(header, row)
     names = [name.strip() for name in header_names(header, separator)]
     marked = is_marked(header, separator)  # then the # would be a name
@@ -197,22 +244,29 @@ def _text(path: Path) -> pl.DataFrame:
             fix="add a first line with the names of the columns",
         )
     keep = {old: new for old, new in zip(frame.columns, unique_names(names), strict=True) if new}
-    return frame.select(list(keep)).rename(keep)
+    return frame.select(list(keep)).rename(keep), separator
+
+
+def _of_file(path: Path, error: Unreadable) -> BadLog:
+    """Return an error of a reader with the name of the file."""
+    first = error.reasons[0]
+    return BadLog(path, str(first["found"]), expected=first["expected"], fix=first["fix"])
 
 
 def _is_number(text: str) -> bool:
     try:
-        float(text.replace(",", "."))
+        float(text if text.count(",") == 0 else text.replace(",", "." if "." not in text else ""))
     except ValueError:
         return False
     return True
 
 
-def _numbers(column: pl.Series) -> Floats | None:
+def _numbers(column: pl.Series, *, quoted_comma: bool) -> Floats | None:
     """Return a column as numbers with NaN for missing ones; None if it is not numeric."""
-    text = spell_booleans(column).str.strip_chars().str.replace(",", ".", literal=True)
+    text = spell_booleans(column).str.strip_chars()
+    text = plain_digits(text, decimal_comma=not quoted_comma, quoted_comma=quoted_comma)
     numbers = text.cast(pl.Float64, strict=False)
-    filled = text.replace("", None).count()
+    filled = text.count()
     if not filled or numbers.count() < 0.5 * filled:
         return None
     return numbers.fill_null(np.nan).to_numpy().copy()

@@ -1,42 +1,106 @@
-"""Numbers that text columns spell: dates as timestamps, and the words true and false."""
+"""Numbers that text columns spell: dates as timestamps, digits in groups, and true and false."""
 
 import re
 
 import polars as pl
 
-_DATE = re.compile(r"(\d{4}([-/])\d\d\2\d\d|\d\d?\.\d\d?\.\d{4})[T ]\d\d?:\d\d")
-_TIME = re.compile(r"\d\d?:\d\d:\d\d([.,]\d+)?\Z")
+_HALF_DAY = r" ?[AaPp][Mm]"
+_DATE = re.compile(
+    r"(\d{4}([-/])\d\d\2\d\d|\d\d?\.\d\d?\.\d{4})[T ]\d\d?:\d\d"
+    rf"|\d\d?/\d\d?/\d{{4}} \d\d?:\d\d(:\d\d(\.\d+)?)?{_HALF_DAY}\Z"  # month first
+)
+_TIME = re.compile(rf"\d\d?:\d\d:\d\d([.,]\d+)?({_HALF_DAY})?\Z")
 _DAYS = ("%Y-%m-%d", "%d.%m.%Y")
-_BOOLEANS = {"true": "1", "false": "0"}
 _TIMES = ("%H:%M:%S%.f", "%H:%M:%S%.f%z", "%H:%M")
+_HALF_DAY_TIMES = ("%I:%M:%S%.f %p", "%I:%M %p")
+_FORMS = (
+    *(f"{day} {time}" for day in _DAYS for time in _TIMES),
+    *(f"{day} {time}" for day in (*_DAYS, "%m/%d/%Y") for time in _HALF_DAY_TIMES),
+)
+_DAY = 86_400_000_000_000  # ns
+_BOOLEANS = {"true": "1", "false": "0", "on": "1", "off": "0", "yes": "1", "no": "0"}
+MISSING = (
+    *("-", "--", "---", "NA", "N/A", "na", "n/a", "#N/A", "null", "NULL", "None", "none"),
+    *("#DIV/0!", "#NUM!", "#VALUE!", "#REF!"),  # errors of a spreadsheet
+)  # spellings of a missing value
+_NO_VALUE = r"^[+-]?1\.#(INF|IND|QNAN|SNAN)\d*$"  # infinity and NaN of Microsoft's C library
+# Digits in groups of three. Without a decimal part, `1,234` may also be 1.234.
+_GROUPS = r"^[+-]?\d{1,3}(,\d{3})+(\.\d*)?$"
+_SURE_GROUPS = r"^[+-]?\d{1,3}(,\d{3}){2,}$|^[+-]?\d{1,3}(,\d{3})+\.\d*$"
+_GROUPS_BY_POINTS = r"^[+-]?\d{1,3}(\.\d{3})+,\d*$|^[+-]?\d{1,3}(\.\d{3}){2,}$"
 
 
 def is_date(text: str) -> bool:
     """Return whether a text is a date and a time, year first or day first with points, or a time.
 
-    Examples are `2024-05-01T12:00:00.25Z`, `2024/05/01 12:00`, `1.5.2024 12:00` and `12:00:00.25`.
-    Dates such as 05/01/2024 are not dates here: day and month are ambiguous.
+    Examples are `2024-05-01T12:00:00.25Z`, `2024/05/01 12:00`, `1.5.2024 12:00`, `12:00:00.25` and
+    `12:00:00 PM`. Dates such as 05/01/2024 are dates only with AM or PM, where the month is first:
+    without these, day and month are ambiguous.
     """
     return _DATE.match(text) is not None or _TIME.match(text) is not None
 
 
 def parse_dates(text: pl.Series) -> pl.Series:
-    """Return dates (n,) as Int64 nanoseconds since 1970, times since midnight; others are null."""
+    """Return dates (n,) as Int64 nanoseconds since 1970, times since midnight; others are null.
+
+    Times continue after midnight: a step back by more than half a day is the next day.
+    """
     plain = text.str.replace("T", " ").str.replace(",", ".").str.replace("Z$", "")
     plain = plain.str.replace(r"^(\d{4})/(\d\d)/", "$1-$2-")
+    plain = plain.str.replace(r"(?i) ?([ap])m$", " ${1}M")
     dates = pl.Series(text.name, [None] * len(text), dtype=pl.Int64)
-    for form in (f"{day} {time}" for day in _DAYS for time in _TIMES):
+    for form in _FORMS:
         if not dates.null_count():
             break
         parsed = plain.str.to_datetime(form, time_unit="ns", strict=False)
         dates = dates.fill_null(parsed.cast(pl.Int64))
-    if dates.null_count():
-        dates = dates.fill_null(plain.str.to_time(_TIMES[0], strict=False).cast(pl.Int64))
+    if dates.null_count() == len(dates):
+        for form in (_TIMES[0], _HALF_DAY_TIMES[0]):
+            dates = dates.fill_null(plain.str.to_time(form, strict=False).cast(pl.Int64))
+        dates = dates + _DAY * _midnights(dates)
     return dates
 
 
+def _midnights(times: pl.Series) -> pl.Series:
+    """Return how often midnight has passed at each time of day (n,), ns, as Int64."""
+    steps = times.forward_fill().diff().fill_null(0)
+    days = (steps < -_DAY // 2).cast(pl.Int64) - (steps > _DAY // 2).cast(pl.Int64)
+    return days.cum_sum()
+
+
 def spell_booleans(text: pl.Series) -> pl.Series:
-    """Return true and false (n,) as 1 and 0; a column with any other text is unchanged."""
+    """Return true, on and yes (n,) as 1, and their opposites as 0.
+
+    A column with any other text is unchanged.
+    """
     plain = text.str.strip_chars().str.to_lowercase()
     is_other = ~plain.is_in([*_BOOLEANS, ""])
     return text if is_other.any() else plain.replace(_BOOLEANS)
+
+
+def plain_digits(text: pl.Series, *, decimal_comma: bool, quoted_comma: bool = False) -> pl.Series:
+    """Return numbers (n,) as float() reads them, and null for a value that is spelled as missing.
+
+    `1,234.5` is 1234.5. The whole column shows what its commas mean.
+
+    Args:
+        text: without spaces around it.
+        decimal_comma: whether a comma is the decimal sign where the column does not show it.
+        quoted_comma: whether commas separate fields: then `1,234` is 1234, unless the column has
+            texts such as 1,5. Without both, such a text is unchanged: it may be 1.234 as well.
+    """
+    text = text.replace([*MISSING, ""], None)
+    if text.str.contains("#", literal=True).any():
+        text = text.set(text.str.contains(_NO_VALUE).fill_null(value=False), None)
+    if not text.str.contains(",", literal=True).any():
+        return text
+    with_comma = text.filter(text.str.contains(",", literal=True).fill_null(value=False))
+    is_sure = with_comma.str.contains(_SURE_GROUPS).any()
+    if is_sure or (quoted_comma and with_comma.str.contains(_GROUPS).all()):
+        grouped = text.str.contains(_GROUPS).fill_null(value=False)
+        return text.zip_with(~grouped, text.str.replace_all(",", "", literal=True))
+    if not decimal_comma:
+        return text
+    by_points = text.str.contains(_GROUPS_BY_POINTS).fill_null(value=False)
+    plain = text.zip_with(~by_points, text.str.replace_all(".", "", literal=True))
+    return plain.str.replace(",", ".", literal=True)

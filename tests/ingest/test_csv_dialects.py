@@ -5,6 +5,7 @@ import polars as pl
 import pytest
 
 from kinemill.ingest import stage as ingest
+from kinemill.ingest.columns import read_text
 from kinemill.ingest.raw import Unreadable
 from kinemill.ingest.readers.csv import read
 from kinemill.ingest.tracks import make_tracks
@@ -120,3 +121,23 @@ def test_a_wrong_time_unit_is_guessed_from_the_stamps(write, task, unit, ticks):
 def test_a_carriage_return_inside_a_row_is_refused(write, task, prefix):
     with pytest.raises(Unreadable):
         read(write("a.csv", f"{prefix}{HEADER}0,1\r2,3,4\n0.01,4\r5,6,7\n"), task)
+
+
+PREAMBLE = 'Model,DL850E\r\nSample Interval,0.01,s\r\nComment,"bench 4, rig B"\r\n\r\n'
+
+
+@pytest.mark.parametrize("units", ["", "s,rad,rad/s,N*m\r\n"])
+def test_an_instrument_describes_its_recording_above_the_header(write, task, units):
+    table = HEADER.replace("\n", "\r\n") + units + "0,1,2,3\r\n0.01,1,2,4\r\n0.02,1,2,5\r\n"
+    path = write("a.csv", PREAMBLE + table)
+    assert read(path, task).frame["torque"].to_list() == [3.0, 4.0, 5.0]
+    drafted = read_text(path)
+    assert (drafted.time, list(drafted.values)) == ("time", ["position", "velocity", "torque"])
+    stated = {name: one.unit for name, one in drafted.attributes.items()}
+    assert stated.get("torque") == ("N*m" if units else None)
+
+
+def test_numbers_in_groups_and_infinities_of_c_are_read(write, task):
+    rows = '0,"1,234.5",1.#INF,3,\n0.01,"1,235.5",2,N/A,\n'
+    frame = read(write("a.csv", HEADER.replace("\n", ",\n") + rows), task).frame
+    assert frame.rows() == [(0.0, 1234.5, None, 3.0), (0.01, 1235.5, 2.0, None)]

@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from kinemill.ingest.text_values import is_date, parse_dates, spell_booleans
+from kinemill.ingest.text_values import is_date, parse_dates, plain_digits, spell_booleans
 
 NOON = 1_714_564_800_000_000_000  # 2024-05-01 12:00:00 UTC in ns
 
@@ -35,3 +35,39 @@ def test_a_column_of_true_and_false_is_1_and_0():
 
 def test_a_number_in_the_column_keeps_the_words():
     assert spell_booleans(pl.Series(["true", "1.5"])).to_list() == ["true", "1.5"]
+
+
+@pytest.mark.parametrize(
+    ("texts", "first"),
+    [
+        (("11:59:59 PM", "12:00:00 AM"), 86_399_000_000_000),
+        (("23:59:59", "00:00:00"), 86_399_000_000_000),
+        (("4/30/2024 11:59:59 PM", "5/1/2024 12:00:00 am"), NOON - 43_201_000_000_000),
+    ],
+)
+def test_time_goes_on_after_midnight(texts, first):
+    assert all(map(is_date, texts))
+    assert parse_dates(pl.Series(texts)).to_list() == [first, first + 1_000_000_000]
+
+
+def test_switches_are_1_and_0():
+    assert spell_booleans(pl.Series(["on", "OFF", None])).to_list() == ["1", "0", None]
+
+
+@pytest.mark.parametrize(
+    ("texts", "numbers"),
+    [
+        (["1,234.5", "-12,345,678", "7"], [1234.5, -12345678.0, 7.0]),
+        (["1,234", "12"], [1234.0, 12.0]),  # in quotes between commas
+        (["1,234", "1,5"], [None, None]),
+        (["1.#INF", "-1.#IND00", "#DIV/0!", "--", "2"], [None, None, None, None, 2.0]),
+    ],
+)
+def test_a_column_shows_what_its_commas_mean(texts, numbers):
+    plain = plain_digits(pl.Series(texts), decimal_comma=False, quoted_comma=True)
+    assert plain.cast(pl.Float64, strict=False).to_list() == numbers
+
+
+def test_points_group_digits_before_a_decimal_comma():
+    plain = plain_digits(pl.Series(["1.234,5", "0,5", "-2"]), decimal_comma=True)
+    assert plain.to_list() == ["1234.5", "0.5", "-2"]

@@ -8,16 +8,18 @@ from itertools import islice
 from pathlib import Path
 
 from kinemill.ingest.raw import Reason, Unreadable, reason, unique_names
-from kinemill.ingest.text_values import is_date
+from kinemill.ingest.text_values import MISSING, is_date
 
 LONGEST_LINE = 1 << 18  # bytes, enough for ten thousand columns
 BOM = b"\xef\xbb\xbf"
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 COMMENT = "#"
 NO_ROWS = "record the log again, or leave it out at `ingest.exclude`"
+PREAMBLE = 200  # lines above a header, in which an instrument describes its recording
 EXACT_DIGITS = 15  # digits of integers that float64 holds exactly; epoch ns have 19
 
 _NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?|nan|[+-]?inf", re.IGNORECASE)
+_GROUPED = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")  # digits in groups of three
 _WITH_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
 
 
@@ -159,7 +161,8 @@ def _header(lines: list[bytes]) -> tuple[bytes, int]:
     """Return the header and its line number.
 
     It is the first line that is no comment, or the last comment before it, if that first line has
-    as many fields and most of them are numbers.
+    as many fields and most of them are numbers. If that line has no rows under it, but a later one
+    has, the lines above that one describe the recording.
     """
     lines = [lines[0].removeprefix(BOM), *lines[1:]] if lines else []
     content = next((at for at, line in enumerate(lines) if _is_content(line)), len(lines))
@@ -175,7 +178,44 @@ def _header(lines: list[bytes]) -> tuple[bytes, int]:
     if b"\r" in text:
         problem = "has lines that end in CR alone"
         raise Unreadable(whole_file(problem, "LF or CRLF", "convert it"))
-    return text, content
+    content = _below_preamble(lines, content)
+    return lines[content].strip(b" \r\n"), content
+
+
+def header_line(head: bytes) -> int:
+    """Return the number of lines above the header of a text.
+
+    Raises:
+        Unreadable: the text has none.
+    """
+    return _header(head.split(b"\n"))[1]
+
+
+def _below_preamble(lines: list[bytes], first: int) -> int:
+    """Return the line number of the first header with rows under it; `first` if none has any."""
+    numbers = (at for at in range(first, min(len(lines), first + PREAMBLE)))
+    candidates = [at for at in numbers if _is_content(lines[at])]
+    stripped = [lines[at].strip(b" \r\n") for at in candidates]
+    try:
+        for index, text in enumerate(stripped):
+            below = stripped[index + 1 : index + 4]
+            is_named = index == 0 or _are_names(header_names(text, find_separator(text, b"")))
+            rows = [_is_row(row, text) for row in below]
+            # The line under a header may hold the units.
+            if is_named and (rows[:2] in ([True], [True, True]) or rows[1:] == [True, True]):
+                return candidates[index]
+    except Unreadable:  # a quote without end
+        return first
+    return first
+
+
+def _are_names(fields: list[str]) -> bool:
+    """Return whether a line holds different names, and neither numbers nor missing values."""
+    names = [field.strip() for field in fields]
+    while names and not names[-1]:  # a separator at the end
+        names.pop()
+    is_value = (one in MISSING or _NUMBER.fullmatch(one) or is_date(one) for one in names)
+    return len(set(names)) > 1 and all(names) and not any(is_value)
 
 
 def find_separator(header: bytes, row: bytes) -> str:
@@ -214,12 +254,19 @@ def _is_row(text: bytes, header: bytes) -> bool:
     separator = find_separator(header, text)
     width = len(header_names(header, separator))
     fields = [field.strip() for field in split(decode(text), separator)]
-    numbers = [field for field in fields if _NUMBER.fullmatch(field) or is_date(field)]
+    numbers = [
+        field
+        for field in fields
+        if _NUMBER.fullmatch(field) or is_date(field) or _GROUPED.fullmatch(field)
+    ]
     return len(fields) == width > 1 and len(numbers) * 2 > width
 
 
 def _commas(rows: list[bytes], separator: str) -> bool:
     """Return whether numbers have a decimal comma: some do, and none has a point."""
     fields = [field for row in rows for field in split(decode(row), separator)]
-    points = any("." in field and _NUMBER.fullmatch(field.strip()) for field in fields)
+    plain = (field.strip() for field in fields)
+    points = any(
+        "." in field and (_NUMBER.fullmatch(field) or _GROUPED.fullmatch(field)) for field in plain
+    )
     return not points and any(_WITH_COMMA.fullmatch(field.strip()) for field in fields)

@@ -4,8 +4,10 @@ Fields are separated by comma, semicolon or tab, whichever is most frequent in t
 single spaces; except with commas, numbers may have a decimal comma. Lines that start with # are
 comments, except for the header. Timestamps are numbers in `ingest.time_unit`, dates
 (`text_values.py`), or seconds in a column such as `stamp.sec` next to `stamp.nanosec`. In a column
-of true and false, these are 1 and 0. Row 1 is the first line after the header; comments and blank
-lines are not counted. A header that is not UTF-8 is read as Windows-1252.
+of true and false, or on and off, these are 1 and 0. `"1,234.5"` is 1234.5. Lines above the header,
+in which an instrument describes its recording, are skipped. Row 1 is the first line after the
+header; comments and blank lines are not counted. A header that is not UTF-8 is read as
+Windows-1252.
 """
 
 import csv
@@ -43,24 +45,19 @@ from kinemill.ingest.readers._csv_layout import (
     whole_file,
 )
 from kinemill.ingest.readers._table_media import media_columns, read_media
-from kinemill.ingest.text_values import is_date, parse_dates, spell_booleans
+from kinemill.ingest.text_values import (
+    MISSING,
+    is_date,
+    parse_dates,
+    plain_digits,
+    spell_booleans,
+)
 from kinemill.task import Task
 from kinemill.task.plugins import READERS
 
 LARGE = 1 << 20  # bytes
 # polars parses a large file on all cores; the next one reuses its memory.
 _TURN = Lock()
-MISSING = [
-    "-",
-    "NA",
-    "N/A",
-    "na",
-    "n/a",
-    "null",
-    "NULL",
-    "None",
-    "none",
-]  # spellings of a missing value
 
 
 def read(path: Path, task: Task) -> RawLog:
@@ -216,13 +213,15 @@ def _read_leniently(data: bytes, layout: Layout, columns: Columns) -> pl.DataFra
     """
     indices = _selected_columns(columns)
     text = _as_text(data, layout, indices)
-    plain = text.with_columns(pl.all().str.replace(",", ".")) if layout.decimal_comma else text
-    plain = plain.with_columns(spell_booleans(one) for one in plain)
+    commas = {"decimal_comma": layout.decimal_comma, "quoted_comma": layout.separator == ","}
+    plain = text.with_columns(plain_digits(spell_booleans(one), **commas) for one in text)
     numbers = plain.cast(pl.Float64, strict=False)
     if columns.time is not None:
-        numbers = numbers.with_columns(_stamps(text[TIME], layout.first(columns.time)))
+        numbers = numbers.with_columns(_stamps(text[TIME], plain[TIME], layout.first(columns.time)))
     reasons = [
-        problem for name in indices if (problem := _text_reason(name, text[name], numbers[name]))
+        problem
+        for name in indices
+        if (problem := _text_reason(name, text[name], plain[name], numbers[name]))
     ]
     if reasons:
         raise Unreadable(*reasons)
@@ -237,7 +236,7 @@ def _as_text(data: bytes, layout: Layout, indices: Mapping[str, int]) -> pl.Data
             header.encode() + b"\n" + data[layout.start :],
             separator=layout.separator,
             infer_schema=False,
-            null_values=MISSING,
+            null_values=list(MISSING),
             comment_prefix=COMMENT,
             glob=False,
             encoding="utf8-lossy",
@@ -249,18 +248,24 @@ def _as_text(data: bytes, layout: Layout, indices: Mapping[str, int]) -> pl.Data
     )
 
 
-def _stamps(text: pl.Series, first: str) -> pl.Series:
-    """Return timestamps as Float64, as Int64 if all are whole and long, or dates as Int64 ns."""
+def _stamps(text: pl.Series, plain: pl.Series, first: str) -> pl.Series:
+    """Return timestamps as Float64, as Int64 if all are whole and long, or dates as Int64 ns.
+
+    Args:
+        text: timestamps as in the file (n,).
+        plain: their digits (n,), as `plain_digits` spells them.
+        first: the first of them.
+    """
     if is_date(first):
         return parse_dates(text)
-    exact = text.cast(pl.Int64, strict=False)
-    if is_long_integer(first) and exact.null_count() == text.null_count():
+    exact = plain.cast(pl.Int64, strict=False)
+    if is_long_integer(first) and exact.null_count() == plain.null_count():
         return exact
-    return text.str.replace(",", ".").cast(pl.Float64, strict=False)
+    return plain.cast(pl.Float64, strict=False)
 
 
-def _text_reason(name: str, text: pl.Series, numbers: pl.Series) -> Reason | None:
-    bad = (text.is_not_null() & numbers.is_null()).arg_true()
+def _text_reason(name: str, text: pl.Series, plain: pl.Series, numbers: pl.Series) -> Reason | None:
+    bad = (plain.is_not_null() & numbers.is_null()).arg_true()
     if not len(bad):
         return None
     more = f" and {len(bad) - 1} more rows" if len(bad) > 1 else ""
