@@ -31,6 +31,8 @@ from kinemill.errors import BadInput
 from kinemill.ingest.channels import TURN
 from kinemill.task.float_precision import far_from_zero, place_near
 
+FEWEST_COUNTS = 250.0  # of a register; an encoder of 8 bits has 256
+FULL = 0.95  # share of the register that the counts of a log cover
 RARE = 0.05  # largest share of rows in which an angle jumps by a turn
 
 
@@ -117,7 +119,8 @@ def _angles(columns: list[Column]) -> list[Column]:
         if {"tau", "torque"} & set(column.guess.family.split())
     }
     every = [
-        column if column.kind == "quaternion" else _angle(column, torques) for column in columns
+        column if column.kind == "quaternion" else _counted_angle(column) or _angle(column, torques)
+        for column in columns
     ]
     degrees = {_vector_of(one) for one in every if one.log_unit == "deg" and not one.guess.unit}
     return [_in_degrees(one) if _vector_of(one) in degrees else one for one in every]
@@ -158,6 +161,36 @@ def _angle(column: Column, torques: set[str]) -> Column:
     return column
 
 
+def _counted_angle(column: Column) -> Column | None:
+    """Return the counts of an encoder, which wrap at a power of two, as an angle."""
+    period = _register(column)
+    if period is None:
+        return None
+    note = [f"counts that wrap at {period}: one turn of this angle is {period} counts"]
+    return replace(column, kind="angle", unit="rad", sure=True, scale=TURN / period, notes=note)
+
+
+def _register(column: Column) -> int | None:
+    """Return the size of the register of an encoder; None for other columns."""
+    values = column.values
+    span = float(np.ptp(values))
+    if (
+        column.role != "state"
+        or column.guess.unit
+        or span < FEWEST_COUNTS
+        or np.mod(values, 1).any()
+    ):
+        return None
+    period = 2 ** int(np.ceil(np.log2(span + 1.0)))
+    if span < FULL * period:
+        return None
+    steps = np.concatenate([np.diff(own[np.isfinite(own)]) for _, own in column.samples.values()])
+    n_jumps = int(np.count_nonzero(np.abs(steps) > 0.5 * period))
+    short = (steps + 0.5 * period) % period - 0.5 * period
+    is_motion = np.ptp(short) > 0.0 and np.abs(short).max() < 0.25 * period  # no row counter
+    return period if is_motion and 0 < n_jumps < RARE * len(steps) else None
+
+
 def _wraps(column: Column, span: float) -> bool:
     """Return whether the range is one turn, and the values jump from one end to the other."""
     if not (0.9 * TURN < span < TURN + 0.1 or 340.0 < span < 361.0):
@@ -177,7 +210,7 @@ def _units(columns: list[Column]) -> list[Column]:
 
 def _offset(column: Column) -> Column:
     """Set an offset for values far from zero, such as UTM positions, as float32 is too coarse."""
-    if column.kind != "linear":
+    if column.kind != "linear" or column.units:  # one offset is in one unit
         return column
     values = column.values
     changes = [np.diff(own) for _, own in column.samples.values()]

@@ -37,6 +37,7 @@ class Column:
     observed_range: tuple[float, float] | None = None
     lead: int = 0  # rows by which the channel is ahead of its column
     notes: list[str] = field(default_factory=list[str])
+    units: dict[str, str] = field(default_factory=dict[str, str])  # of names in another unit
     channel: str = ""
 
     @property
@@ -91,6 +92,11 @@ class Column:
         """Return finite samples of a log (n,) in the channel's unit."""
         scale, zero = factor(self.log_unit, self.unit) if self.log_unit else (1.0, 0.0)
         return scale * (self.scale * values[np.isfinite(values)] + self.offset) + zero
+
+    @property
+    def radians(self) -> float:
+        """Factor from the samples of an angle to rad."""
+        return self.scale * factor(self.log_unit or "rad", "rad")[0]
 
     @property
     def longest_gap(self) -> float:

@@ -233,6 +233,8 @@ def _velocity(column: Column, relation: Relation | None, placed: list[Column]) -
     if relation is None:
         return _unrelated(column, placed) if column.guess.what == "velocity" else column
     parent = next(item for item in placed if item.guess.name == relation.position)
+    others = {item.guess.index for item in placed if item.guess.what == "position"}
+    others -= {parent.guess.index}
     unit = "rad/s" if parent.kind == "angle" else _per_second(parent.unit)
     own = relation.units[1] if relation.units else None
     log_unit = own if own and own != unit else None
@@ -243,7 +245,7 @@ def _velocity(column: Column, relation: Relation | None, placed: list[Column]) -
         log_unit=log_unit,
         scale=relation.sign,
         derivative_of=relation.position,
-        notes=[*column.notes, *_notes(column, parent, relation, log_unit)],
+        notes=[*column.notes, *_notes(column, parent, others, relation, log_unit)],
     )
 
 
@@ -252,7 +254,7 @@ def _per_second(unit: str) -> str:
 
 
 def _notes(
-    column: Column, parent: Column, relation: Relation, log_unit: str | None
+    column: Column, parent: Column, others: set[str], relation: Relation, log_unit: str | None
 ) -> Iterator[str]:
     if log_unit:
         yield f"in {log_unit}, by {relation.position}"
@@ -263,17 +265,18 @@ def _notes(
     if relation.late:
         when = "after" if relation.late > 0.0 else "before"
         yield f"comes {abs(relation.late):.2g} s {when} the slope of {relation.position}"
-    if column.guess.index and parent.guess.index and parent.guess.index != column.guess.index:
+    if column.guess.index and parent.guess.index and column.guess.index in others:
         yield f"follows {relation.position}, not the position with its number: swapped columns?"
 
 
 def _unrelated(column: Column, columns: list[Column]) -> Column:
     positions = [item for item in columns if item.guess.what in {"position", "unknown"}]
-    turning = bool(ANGULAR & set(split_words(column.full_name)))
-    turning |= not _is_straight(column) and any(
+    is_angular = bool(ANGULAR & set(split_words(column.full_name)))
+    is_beside_angle = not _is_straight(column) and any(
         item.kind == "angle" and item.guess.index == column.guess.index for item in positions
     )
+    turning = is_angular or is_beside_angle
     note = ["follows no position in the data"]
     unit = "rad/s" if turning and not column.sure else column.unit
     notes = [*column.notes, *note]
-    return replace(column, unit=unit, sure=column.sure or turning, notes=notes)
+    return replace(column, unit=unit, sure=column.sure or is_angular, notes=notes)

@@ -9,7 +9,7 @@ import numpy as np
 from kinemill.draft.column import Column
 from kinemill.draft.column_relations import letter_columns, rotation_elements
 from kinemill.draft.optional_columns import GAIN, error_reduction
-from kinemill.ingest.columns import Table
+from kinemill.ingest.columns import Samples, Table
 from kinemill.ingest.header_units import bracketed_unit, known_unit, signed_unit
 from kinemill.ingest.name_heuristics import (
     ASIDE,
@@ -21,6 +21,7 @@ from kinemill.ingest.name_heuristics import (
     split_words,
 )
 from kinemill.ingest.raw import split_index
+from kinemill.task.units import factor, has_same_dimension
 
 # Meaning of a column without a descriptive name.
 _BY_UNIT: dict[str, str] = {
@@ -28,7 +29,9 @@ _BY_UNIT: dict[str, str] = {
     **{unit: "velocity" for unit in ("rpm", "rad/s", "deg/s", "m/s")},
 }
 
-# A column of a force is measured where another one is called a command.
+_PREFIX = re.compile(r"[mk](?=(A|V|Nm|N|Pa|W)\Z)")  # of a unit at the end of a name
+
+# A column of a force is measured where another one is called a command, or is in percent.
 EXPLICIT = {"cmd", "command", "commands", "commanded"}
 
 Choice = tuple[dict[str, Guess], dict[str, str]]  # of a log: chosen columns; reasons for the rest
@@ -195,6 +198,8 @@ def _with_stated_unit(one: Guess, table: Table) -> Guess:
     """
     stated = known_unit(table.attributes_of(one.name).unit)
     name = one.label or one.name
+    if signed_unit(name):  # torque_mNm is the torque_Nm of other logs
+        one = replace(one, family=guess(_PREFIX.sub("", name)).family)
     unit = stated or bracketed_unit(name) or signed_unit(name) or one.unit
     if one.what != "unknown" or one.role != "state":
         return replace(one, unit=unit)
@@ -205,7 +210,7 @@ def _measured(guesses: list[Guess]) -> set[str]:
     """Return the currents and forces that are no actions, because another column is one."""
     actions = [one for one in guesses if one.role == "action"]
     measured = {one.name for one in actions if _is_current(one)}
-    if any(_words(one) & EXPLICIT for one in actions):
+    if any(_words(one) & EXPLICIT or one.unit == "percent" for one in actions):
         measured |= {one.name for one in actions if _words(one) & COMMAND == {"force"}}
     return measured if len(measured) < len(actions) else set()
 
@@ -243,11 +248,31 @@ def _column(readings: list[tuple[Table, Guess]]) -> Column:
     usual = Counter(name_guess.name for _, name_guess in readings).most_common(1)[0][0]
     first = next(name_guess for _, name_guess in readings if name_guess.name == usual)
     names = list(dict.fromkeys([usual, *(name_guess.name for _, name_guess in readings)]))
+    units = _other_units(first, readings)
     samples = {
-        (table.path, table.part): table.values[name_guess.name] for table, name_guess in readings
+        (table.path, table.part): _converted(table.values[one.name], units.get(one.name), first)
+        for table, one in readings
     }
     stated = {
         table.attributes_of(one.name).range_of(split_index(one.name)[1]) for table, one in readings
     }
     stated_range = stated.pop() if len(stated) == 1 else None  # logs that differ state none
-    return Column(first, names, samples, stated_range=stated_range)
+    return Column(first, names, samples, stated_range=stated_range, units=units)
+
+
+def _other_units(usual: Guess, readings: list[tuple[Table, Guess]]) -> dict[str, str]:
+    """Return the units of the columns that state another one than the usual column, by name."""
+    stated = {one.name: one.unit for _, one in readings if one.name != usual.name}
+    return {
+        name: unit
+        for name, unit in stated.items()
+        if usual.unit and unit and unit != usual.unit and has_same_dimension(unit, usual.unit)
+    }
+
+
+def _converted(samples: Samples, unit: str | None, usual: Guess) -> Samples:
+    """Return samples in the unit of the usual column."""
+    if unit is None or usual.unit is None:
+        return samples
+    scale, zero = factor(unit, usual.unit)
+    return samples[0], scale * samples[1] + zero

@@ -186,9 +186,10 @@ def _source(column: Column) -> list[str]:
 
 def _source_item(column: Column, name: str) -> str:
     """Spell the name of a column in a log, with its unit there."""
-    if not (column.log_unit or column.offset or column.scale != 1.0):
+    log_unit = column.units.get(name, column.log_unit)
+    if not (log_unit or column.offset or column.scale != 1.0):
         return _text(name)
-    unit = f", unit: {column.log_unit}" if column.log_unit else ""
+    unit = f", unit: {log_unit}" if log_unit else ""
     offset = f", offset: {column.offset:.15g}" if column.offset else ""
     scale = f", scale: {column.scale:.6g}" if column.scale != 1.0 else ""
     return f"{{name: {_text(name)}{unit}{scale}{offset}}}"

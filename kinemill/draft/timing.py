@@ -6,7 +6,6 @@ from kinemill.draft.column import Column
 from kinemill.ingest.channels import unwrap
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.columns import Table
-from kinemill.task.units import factor
 
 EVEN = 1e-6  # of a step: deviation of evenly spaced timestamps
 NICE = (1.0, 1.25, 5 / 3, 2.0, 2.5, 10 / 3, 4.0, 5.0, 8.0, 10.0)  # 600, 60, 30 Hz are usual too
@@ -64,7 +63,7 @@ def _smooth_gap(column: Column, log: tuple[object, str]) -> float | None:
     if len(values) < 4 * USUAL_GAP or float(np.std(values)) == 0.0:
         return None
     if column.kind == "angle":
-        values = np.asarray(unwrap(values * factor(column.log_unit or "rad", "rad")[0]))
+        values = np.asarray(unwrap(values * column.radians))
     step, std = float(np.median(np.diff(seconds))), float(np.std(values))
     errors = {k: _bridging_error(seconds, values, k) for k in (2, 3, 5, 8, 12, 20, 30, MOST_STEPS)}
     allowed = max(BRIDGED * std, NOISE * errors[2])

@@ -6,7 +6,6 @@ from kinemill.draft.column import Column
 from kinemill.ingest.channels import unwrap
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.columns import Samples
-from kinemill.task.units import factor
 from kinemill.validate.motion import rms
 from kinemill.validate.time_lag import lag
 
@@ -95,7 +94,7 @@ def on_one_clock(
 ) -> tuple[Floats, Floats, Floats] | None:
     """Return seconds, velocity and unwrapped position (n,) at the times of the velocity."""
     seconds, speed = velocity[0][:ROWS], velocity[1][:ROWS]
-    per_turn = factor(column.log_unit or "rad", "rad")[0] if column.kind == "angle" else 1.0
+    per_turn = column.radians if column.kind == "angle" else 1.0
     path = position[1] * per_turn
     path = (np.asarray(unwrap(path)) if column.kind == "angle" else path) / per_turn
     if np.array_equal(velocity[0], position[0]):

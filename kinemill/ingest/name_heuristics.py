@@ -25,17 +25,17 @@ CURRENT = {
 }  # follows from a voltage, where one is logged
 # An action unless another word of the name denies it.
 DRIVE = {"motor", "input", "relay", "valve", "pump", "fan", "heater", "compressor", "switch",
-         "brake"} | CURRENT  # fmt: skip
+         "brake", "drive", "thruster", "thrusters", "propeller", "servo"} | CURRENT  # fmt: skip
 # Measured quantities, such as the temperature of a motor or the pressure behind a valve.
 MEASURED = {"temp", "temps", "temperature", "temperatures", "celsius", "pressure", "level", "flow",
             "humidity", "rpm"}  # fmt: skip
 ANGULAR = {"angular", "gyro"}  # of a velocity
-POWER = {"battery", "batt", "vbat", "mains", "supply"}  # its voltage is no command
+POWER = {"battery", "batt", "vbat", "vbus", "bus", "mains", "supply"}  # its voltage is no command
 ROTATION = {"orientation", "quaternion", "quat"}
 STRAIGHT = {"x", "y", "z", "vx", "vy", "vz", "dx", "dy", "dz", "linear"}
 TURNING = {"angle", "angles", "theta", "th", "phi", "psi", "roll", "pitch", "yaw"} | _JOINTS
 _KINDS = [("action", COMMAND), ("velocity", VELOCITY), ("position", POSITION), ("action", DRIVE)]
-STAMP = {"time", "timestamp", "t", "stamp", "sec", "secs", "seconds"}
+STAMP = {"time", "timestamp", "t", "ts", "stamp", "sec", "secs", "seconds", "datetime"}
 # Preferred variants of a quantity, best first: plain names, then measured or commanded values.
 _READINGS = {
     "state": [set[str](), {"meas", "measured", "raw"}, {"filt", "filtered", "est", "smooth"}],
@@ -57,15 +57,23 @@ _ASIDE = {"fric", "friction",
           "pert", "perturbation", "err", "error", "index", "idx", "frame", "seq", "counter", "id",
           "padding", "flag", "flags", "valid", "status", "variance",
           "variances", "covariance", "covariances", "reward", "rewards", "done", "dones",
-          "terminations", "truncations", "infos", "fps", "dt"}  # fmt: skip
+          "terminations", "truncations", "infos", "fps", "dt", "uptime", "cpu", "heap", "rssi",
+          "latency", "jitter", "heartbeat", "checksum", "crc"}  # fmt: skip
 ACCELERATION = {"acc", "accel", "acceleration", "accelerations", "accelerometer", "qdd", "ddq"}
 PLANNED = "a reference of the controller, by its name: the commands are the actions"
 ASIDE = "a disturbance, a model or a counter, by its name"
 UNITS = {
     "rad": "rad", "deg": "deg", "degrees": "deg", "rpm": "rpm", "nm": "N*m", "mm": "mm", "cm": "cm",
     "volt": "V", "volts": "V", "amp": "A", "amps": "A", "newton": "N", "rads": "rad/s",
-    "degs": "deg/s", "mps": "m/s",
+    "degs": "deg/s", "mps": "m/s", "dps": "deg/s", "kmh": "km/h", "kph": "km/h",
 }  # fmt: skip
+# Units of a name that ends with these words, such as vel_m_s.
+_RATES = {
+    (length, "s"): f"{length}/s" for length in ("m", "mm", "cm", "rad", "deg")
+} | {("km", "h"): "km/h"}  # fmt: skip
+_LAST_WORDS = {"bar": "bar", "mbar": "mbar", "psi": "psi", "kg": "kg"}
+LENGTH = {"pos", "position", "x", "y", "z", "height", "depth", "altitude", "distance", "level",
+          "length", "stroke", "displacement"}  # fmt: skip
 _FAMILIES = {
     "tau": "N*m", "torque": "N*m", "effort": "N*m", "force": "N", "voltage": "V", "current": "A",
 }  # fmt: skip
@@ -170,8 +178,8 @@ def _what(parts: list[str]) -> str:
 
 def _unit(parts: list[str], what: str) -> str | None:
     tokens = set(parts)
-    if " m s 2 " in f" {' '.join(parts)} ":  # accelerometer_m_s2
-        return "m/s^2"
+    if last := _last_unit(parts):
+        return last
     stated = [unit for token, unit in UNITS.items() if token in tokens]
     if tokens & {"c", "celsius", "degc"} and tokens & {"temp", "temperature", "ambient"}:
         return "degC"
@@ -182,7 +190,17 @@ def _unit(parts: list[str], what: str) -> str | None:
     return None
 
 
+def _last_unit(parts: list[str]) -> str | None:
+    """Return the unit that the last words of a name spell, such as those of vel_m_s."""
+    if " m s 2 " in f" {' '.join(parts)} ":  # accelerometer_m_s2
+        return "m/s^2"
+    if len(parts) > 1 and parts[-1] == "m":
+        return "m" if LENGTH & set(parts) else None
+    rate = _RATES.get((parts[-2], parts[-1])) if len(parts) > 2 else None
+    return rate or (_LAST_WORDS.get(parts[-1]) if len(parts) > 1 else None)
+
+
 def is_stamp(name: str) -> bool:
     """Return whether a column is probably the clock of the log."""
     parts = split_words(name)
-    return bool(parts) and parts[0] in STAMP
+    return bool(parts) and parts[0] in STAMP and name != "Ts"  # a sampling time

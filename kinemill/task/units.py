@@ -82,6 +82,11 @@ def check_unit(unit: str) -> str:
     return unit
 
 
+def has_same_dimension(unit: str, other: str) -> bool:
+    """Return whether a value in one unit can be converted to the other."""
+    return bool(_parse(unit).dimensionality == _parse(other).dimensionality)
+
+
 def is_derivative(unit: str, of: str) -> bool:
     """Return whether `unit` is the unit `of` per time, such as rad/s for rad."""
     # Quantities of units with an offset, such as degC, cannot be divided.

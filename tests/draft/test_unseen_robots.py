@@ -1,9 +1,12 @@
 """Logs of a quadrotor, a ROS 2 robot, a hydraulic axis, a diver and an arm, as they export them."""
 
+import json
+
 import numpy as np
 import pytest
 
 from kinemill.draft.builder import build
+from kinemill.draft.logs import read_tables
 from kinemill.draft.own_logs import check_own_logs
 from kinemill.errors import KinemillError
 from kinemill.ingest.name_heuristics import guess
@@ -157,3 +160,102 @@ def test_a_log_without_channels_is_refused_by_name(tmp_path):
     np.savez(tmp_path / "a.npz", time=TIME)
     with pytest.raises(KinemillError, match=r"a\.npz: holds no column that can be a channel"):
         build("clock", tmp_path / "a.npz")
+
+
+def test_names_in_another_unit_are_converted_for_each_firmware(tmp_path):
+    angle, speed = swing()
+    stamps = {"t_ms": spelled(1000 * TIME, ".0f")}
+    radians = {"arm_pos_rad": spelled(angle), "arm_vel_rad_s": spelled(speed)}
+    degrees = {
+        "arm_pos_deg": spelled(np.rad2deg(angle)),
+        "arm_vel_deg_s": spelled(np.rad2deg(speed)),
+    }
+    torque, milli = np.sin(9 * TIME), 1000 * np.sin(9 * TIME)
+    table(tmp_path / "v1.csv", stamps | radians | {"torque_Nm": spelled(torque)})
+    table(tmp_path / "v2.csv", stamps | degrees | {"torque_mNm": spelled(milli)})
+    checked = check_own_logs(build("arm", tmp_path))
+    assert [(one.source[1].name, one.source[1].unit) for one in checked.task.channels.values()] == [
+        ("arm_pos_deg", "deg"),
+        ("arm_vel_deg_s", "deg/s"),
+        ("torque_mNm", "mN*m"),
+    ]
+    assert [entry["reasons"] for entry in checked.entries] == [[], []]
+
+
+@pytest.mark.parametrize(
+    ("name", "role", "unit"),
+    [
+        ("vehicle_speed_kmh", "state", "km/h"),
+        ("vel_m_s", "state", "m/s"),
+        ("pos_m", "state", "m"),
+        ("yaw_rate_dps", "state", "deg/s"),
+        ("brake_pressure_bar", "state", "bar"),
+        ("thruster1", "action", None),
+        ("vbus_voltage", "state", "V"),
+        ("uptime_ms", None, None),
+        ("wifi_rssi", None, None),
+        ("phase_m", "state", None),
+    ],
+)
+def test_names_end_with_units(name, role, unit):
+    one = guess(name)
+    assert (one.role, one.unit) == (role, unit)
+
+
+def test_a_packed_log_is_named(tmp_path):
+    angle, speed = swing()
+    columns = {"time": spelled(TIME), "pos": spelled(angle), "u": spelled(speed)}
+    table(tmp_path / "a.csv", columns)
+    (tmp_path / "b.csv.gz").write_bytes(b"\x1f\x8b")
+    assert "is compressed" in read_tables(tmp_path, None).problems["b.csv.gz"]
+
+
+def test_objects_in_a_list_have_fields(tmp_path):
+    angle, speed = swing()
+    rows = [
+        {
+            "ts": f"2026-06-01T10:00:{t:09.6f}+02:00",
+            "joints": [{"name": "j1", "pos": q, "vel": v}],
+            "torque": [q - v],
+        }
+        for t, q, v in zip(TIME, angle, speed, strict=True)
+    ]
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    checked = check_own_logs(build("arm", path))
+    sources = [one.source[0].name for one in checked.task.channels.values()]
+    assert (checked.task.dt, sources) == (0.01, ["joints[0].pos", "joints[0].vel", "torque[0]"])
+    assert [entry["outcome"] for entry in checked.entries] == ["episodes"]
+
+
+def test_a_table_with_one_value_per_row_is_refused(tmp_path):
+    columns = {
+        "time": spelled(np.repeat(TIME, 2), ".3f"),
+        "name": ["pos", "torque"] * ROWS,
+        "value": spelled(np.sin(np.arange(2 * ROWS))),
+    }
+    with pytest.raises(KinemillError, match=r"one value per row.*'name' names, such as 'pos'"):
+        build("arm", table(tmp_path / "a.csv", columns))
+
+
+@pytest.mark.parametrize("bits", [12, 16])
+def test_counts_that_wrap_are_an_angle(tmp_path, bits):
+    _, speed = swing()
+    counts = np.cumsum(2**bits / 150 * (1.5 + speed / 3)).astype(int)  # a few turns
+    half = 2 ** (bits - 1)
+    columns = {
+        "time": spelled(TIME),
+        "enc_left": map(str, (counts + half) % 2**bits - half),
+        "cmd": spelled(speed),
+    }
+    draft = build("base", table(tmp_path / "a.csv", {k: list(v) for k, v in columns.items()}))
+    encoder = draft.columns[0]
+    assert (encoder.kind, encoder.unit) == ("angle", "rad")
+    assert encoder.scale == pytest.approx(2 * np.pi / 2**bits)
+    assert [entry["reasons"] for entry in check_own_logs(draft).entries] == [[]]
+
+
+def test_a_log_of_a_header_alone_is_refused(tmp_path):
+    (tmp_path / "a.csv").write_text("time,pos,vel\n")
+    with pytest.raises(KinemillError, match="holds a header and no rows"):
+        build("arm", tmp_path / "a.csv")

@@ -57,7 +57,8 @@ def list_columns(
                     TableColumn(f"{name}.{field.name}", inner, get(field.name), column.stored)
                 )
         elif isinstance(kind, pl.Array | pl.List) and (name in vectors or not task.channels):
-            yield from _elements(column, kind, width_of)
+            for element in _elements(column, kind, width_of):
+                yield from content(element) if isinstance(element.kind, pl.Struct) else [element]
 
     def listed(column: TableColumn) -> Iterator[TableColumn]:
         inside = list(content(column))
