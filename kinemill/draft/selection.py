@@ -197,7 +197,7 @@ def _with_stated_unit(one: Guess, table: Table) -> Guess:
     A column without a descriptive name is a position or a velocity by its unit.
     """
     stated = known_unit(table.attributes_of(one.name).unit)
-    name = one.label or one.name
+    name = split_index(one.label or one.name)[0]  # a repeated column is numbered
     if signed_unit(name):  # torque_mNm is the torque_Nm of other logs
         one = replace(one, family=guess(_PREFIX.sub("", name)).family)
     unit = stated or bracketed_unit(name) or signed_unit(name) or one.unit

@@ -259,3 +259,18 @@ def test_a_log_of_a_header_alone_is_refused(tmp_path):
     (tmp_path / "a.csv").write_text("time,pos,vel\n")
     with pytest.raises(KinemillError, match="holds a header and no rows"):
         build("arm", tmp_path / "a.csv")
+
+
+def test_a_force_beside_a_drive_in_percent_is_measured(tmp_path):
+    angle, speed = swing()
+    names = "time,Slide Position (mm),Drive Output (%),Drive Output (%),Clamp Force (N)"
+    columns = (TIME, angle, 10 * speed, 10 * speed + 0.1, 3 * angle)
+    rows = [",".join(row) for row in zip(*map(spelled, columns), strict=True)]
+    (tmp_path / "a.csv").write_text("\n".join([names, *rows, ""]))
+    drafted = {one.channel: one for one in build("press", tmp_path / "a.csv").columns}
+    assert {name: (one.role, one.unit) for name, one in drafted.items()} == {
+        "slide_position": ("state", "mm"),
+        "clamp_force": ("state", "N"),
+        "drive_output_0": ("action", "percent"),
+        "drive_output_1": ("action", "percent"),
+    }
