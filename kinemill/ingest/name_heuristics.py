@@ -28,7 +28,7 @@ DRIVE = {"motor", "input", "relay", "valve", "pump", "fan", "heater", "compresso
          "brake", "drive", "thruster", "thrusters", "propeller", "servo"} | CURRENT  # fmt: skip
 # Measured quantities, such as the temperature of a motor or the pressure behind a valve.
 MEASURED = {"temp", "temps", "temperature", "temperatures", "celsius", "pressure", "level", "flow",
-            "humidity", "rpm"}  # fmt: skip
+            "humidity", "rpm", "load"}  # fmt: skip
 ANGULAR = {"angular", "gyro"}  # of a velocity
 POWER = {"battery", "batt", "vbat", "vbus", "bus", "mains", "supply"}  # its voltage is no command
 ROTATION = {"orientation", "quaternion", "quat"}
