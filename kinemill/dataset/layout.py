@@ -19,6 +19,11 @@ from kinemill.dataset.listing import scan_segment
 from kinemill.dataset.segments import Segment, bounds_of, cut, hashes_of
 
 LAYOUT = (*SPLITS, "unused")
+_SPLIT = pl.Enum(LAYOUT)
+# Columns of a listing in memory with few different values: a number for each piece.
+COMPACT = pl.Schema(
+    {"split": _SPLIT, "side": _SPLIT, "task": pl.Categorical(), "part": pl.Categorical()}
+)
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,7 @@ class NewSegment:
     Attributes:
         split: their split.
         prefix: as in `Segment`.
-        table: these pieces among others, with columns of a listing.
+        table: these pieces and those of other new segments, with columns of a listing.
         numbers: numbers of these pieces in the table, in the order of their rows.
     """
 
@@ -64,12 +69,15 @@ def lay_out(table: pl.DataFrame, most: int, unchanged: UnchangedPieces | None = 
     parts = list[Segment | NewSegment]()
     if unchanged:
         unplaced = pl.lit(None, pl.Int64)
-        table = table.with_columns(unplaced.alias("old_start"), unplaced.alias("old_number"))
+        table = table.cast(COMPACT).with_columns(old_start=unplaced, old_number=unplaced)
     for split in LAYOUT:
         numbers = (table["split"] == split).arg_true()
-        numbers = numbers.gather(table["id"].gather(numbers).arg_sort())
+        ids = table["id"].gather(numbers)
+        if not ids.is_sorted():  # they usually are, and to sort a million needs 75 MB
+            order = ids.arg_sort()
+            ids, numbers = ids.gather(order), numbers.gather(order)
         if unchanged is None:
-            ids, rows = (table[name].gather(numbers) for name in ("id", "rows"))
+            rows = table["rows"].gather(numbers)
             for first, last, prefix in cut(hashes_of(ids), rows.to_numpy(), most):
                 parts.append(NewSegment(split, prefix, table, numbers[first:last]))
         else:
@@ -78,16 +86,16 @@ def lay_out(table: pl.DataFrame, most: int, unchanged: UnchangedPieces | None = 
 
 
 def scan_layout(layout: Layout, previous: PreviousVersion | None) -> pl.LazyFrame:
-    """Return a lazy table of `split`, `name`, `part` and `rows` of all pieces of a layout."""
+    """Return a lazy table of `split`, `name`, `part` and `rows` of all pieces, in any order."""
     columns = {"split": pl.String, "name": pl.String, "part": pl.String, "rows": pl.Int64}
-    frames = [pl.LazyFrame(schema=columns)]
+    # New segments share a table, and hold all its pieces: a column of it is not copied.
+    new = {id(one.table): one.table for one in layout if isinstance(one, NewSegment)}
+    frames = [pl.LazyFrame(schema=columns), *(table.lazy() for table in new.values())]
     for one in layout:
-        if isinstance(one, NewSegment):
-            frames.append(one.select(*columns).lazy())
-        else:
+        if isinstance(one, Segment):
             assert previous, "kept segments are those of a previous version"
-            frames.append(scan_segment(previous.folder, one, 0).select(*columns))
-    return pl.concat(frames)
+            frames.append(scan_segment(previous.folder, one, 0))
+    return pl.concat([one.select(*columns).cast(pl.Schema(columns)) for one in frames])
 
 
 class _Cut:
@@ -115,7 +123,7 @@ class _Cut:
         """Read the pieces of segments, and add those that have not changed."""
         if segments:
             tables = [self._previous.read(one) for one in segments]
-            old = pl.concat(tables).filter(~pl.col("recording").is_in(self._changed))
+            old = pl.concat(tables).filter(~pl.col("recording").is_in(self._changed)).cast(COMPACT)
             self._pieces = pl.concat([self._pieces, old], how="diagonal").sort("id")
 
     def parts(self) -> Layout:

@@ -17,7 +17,7 @@ from kinemill.dataset.incremental import (
     find_unchanged,
     note_source,
 )
-from kinemill.dataset.layout import LAYOUT, lay_out, scan_layout
+from kinemill.dataset.layout import COMPACT, LAYOUT, lay_out, scan_layout
 from kinemill.dataset.leakage import find_related, find_torn_duplicates, measure_leakage
 from kinemill.dataset.listing import SCHEMA, scan_listing
 from kinemill.dataset.multi_task import EpisodeSet, changed_episodes, collect_episodes
@@ -41,7 +41,7 @@ from kinemill.validate.accepted_episodes import AcceptedEpisodes
 from kinemill.validate.summary import EpisodesSummary
 
 VERSION = 11
-_BATCH = 20_000  # episodes that are objects at the same time
+_BATCH = 5_000  # episodes that are objects at the same time
 
 
 @dataclass(frozen=True)
@@ -230,7 +230,6 @@ def _part(
     sources = [numbers[piece.episode] for piece in pieces]
     of = [listed[number] for number in sources]
     columns = {
-        "id": [piece.id for piece in pieces],
         "split": [piece.split for piece in pieces],
         "first": [piece.first for piece in pieces],
         "rows": [piece.rows for piece in pieces],
@@ -242,8 +241,11 @@ def _part(
         "class": [labels.classes.get(one.id) for one in of],
         "source": sources,
     }
-    kinds = {**SCHEMA, "class": pl.String, "source": pl.Int64}
+    kinds = {**SCHEMA, **COMPACT, "class": pl.String, "source": pl.Int64}
     own = pl.DataFrame(columns, schema={name: kinds[name] for name in columns})
-    # Taken from the table, so that names and digests are in memory once.
-    shared = pl.col("id").alias("episode"), "recording", "name", "artifact", "part"
-    return own.hstack(episodes.table.select(*shared)[sources])
+    # Columns of the table of episodes, so that ids, names and digests are in memory once.
+    shared = episodes.table.select("id", "recording", "name", "artifact", "part")
+    shared = shared.with_columns(pl.col("id").alias("episode"))
+    if (ids := [piece.id for piece in pieces]) != [*numbers]:  # some are cut or left out
+        shared = shared[sources].with_columns(pl.Series("id", ids, pl.String))
+    return own.hstack(shared)

@@ -17,9 +17,9 @@ from kinemill.validate.episodes import Episode
 
 _SCHEMA = {
     "id": pl.String, "recording": pl.String, "name": pl.String, "rows": pl.Int64,
-    "file": pl.String, "path": pl.String, "artifact": pl.String, "part": pl.String,
+    "file": pl.Categorical, "path": pl.String, "artifact": pl.String, "part": pl.Categorical,
 }  # fmt: skip
-_BATCH = 20_000  # episodes that are objects while the table is made
+_BATCH = 5_000  # episodes that are objects while the table is made
 _OPEN = 64  # folders whose bytes are not verified again; episodes of one recording share one
 
 
