@@ -29,6 +29,7 @@ DRIVE = {"motor", "input", "relay", "valve", "pump", "fan", "heater", "compresso
 # Measured quantities, such as the temperature of a motor or the pressure behind a valve.
 MEASURED = {"temp", "temps", "temperature", "temperatures", "celsius", "pressure", "level", "flow",
             "humidity", "rpm", "load"}  # fmt: skip
+FEEDBACK = {"feedback", "fbk", "fb"}  # where a valve or pump is, not where it should be
 ANGULAR = {"angular", "gyro"}  # of a velocity
 POWER = {"battery", "batt", "vbat", "vbus", "bus", "mains", "supply"}  # its voltage is no command
 ROTATION = {"orientation", "quaternion", "quat"}
@@ -170,8 +171,9 @@ def _what(parts: list[str]) -> str:
     if tokens & (POWER | ROTATION):
         return "position" if tokens & ROTATION else "unknown"
     for what, vocabulary in _KINDS:
-        own = vocabulary - _JOINTS - DRIVE if tokens & MEASURED else vocabulary
-        if tokens & own:
+        denied = _JOINTS | DRIVE if tokens & MEASURED else set[str]()
+        denied |= DRIVE - CURRENT if tokens & FEEDBACK else set[str]()
+        if tokens & (vocabulary - denied):
             return what
     return "action" if parts[-1:] == ["in"] else "unknown"  # V_IN of a circuit, flow_in of a tank
 

@@ -150,6 +150,11 @@ def test_a_column_that_jumps_by_a_turn_is_an_angle(tmp_path):
         ("Motorstrom", "action", "action"),
         ("Winkelgeschwindigkeit", "state", "velocity"),
         ("Druck A", "state", "unknown"),
+        ("Valve_Fbk [%]", "state", "unknown"),
+        ("motor_current_feedback", "action", "action"),
+        ("elbow_feedback", "state", "position"),
+        ("servo_load", "state", "unknown"),
+        ("servo_1", "action", "action"),
     ],
 )
 def test_names_give_roles(name, role, what):
