@@ -6,8 +6,8 @@ BIN := .venv/bin
 INSTALL ?= $(BIN)/python -m pip install --disable-pip-version-check -q
 # One test process more than processors, because many wait for servers; each takes up to 2 GB.
 WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? n + 1 : 4)))
-# Compiled modules are written even where the shell forbids it: uv compiles none, and hundreds of
-# processes of the tests would each compile torch, MLflow and Dagster again, which takes 10 s.
+# Python writes compiled modules even if the shell forbids it. Otherwise hundreds of test processes
+# each compile torch, MLflow and Dagster again, for 10 s.
 export PYTHONDONTWRITEBYTECODE :=
 STAMP := .venv/.installed-$(EXTRAS)
 DOCS_STAMP := .venv/.installed-docs

@@ -255,7 +255,7 @@ def _of_file(path: Path, error: Unreadable) -> BadLog:
 
 def _is_number(text: str) -> bool:
     try:
-        float(text if text.count(",") == 0 else text.replace(",", "." if "." not in text else ""))
+        float(text.replace(",", "" if "." in text else "."))
     except ValueError:
         return False
     return True

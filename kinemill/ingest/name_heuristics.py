@@ -72,7 +72,7 @@ UNITS = {
 _RATES = {
     (length, "s"): f"{length}/s" for length in ("m", "mm", "cm", "rad", "deg")
 } | {("km", "h"): "km/h"}  # fmt: skip
-_LAST_WORDS = {"bar": "bar", "mbar": "mbar", "psi": "psi", "kg": "kg"}
+_LAST_WORDS = {"bar": "bar", "mbar": "mbar", "kg": "kg"}  # psi is a heading too
 LENGTH = {"pos", "position", "x", "y", "z", "height", "depth", "altitude", "distance", "level",
           "length", "stroke", "displacement"}  # fmt: skip
 _FAMILIES = {
@@ -170,12 +170,19 @@ def _what(parts: list[str]) -> str:
         return "sensor"
     if tokens & (POWER | ROTATION):
         return "position" if tokens & ROTATION else "unknown"
+    own = tokens - _denied(tokens)
     for what, vocabulary in _KINDS:
-        denied = _JOINTS | DRIVE if tokens & MEASURED else set[str]()
-        denied |= DRIVE - CURRENT if tokens & FEEDBACK else set[str]()
-        if tokens & (vocabulary - denied):
+        if own & vocabulary:
             return what
     return "action" if parts[-1:] == ["in"] else "unknown"  # V_IN of a circuit, flow_in of a tank
+
+
+def _denied(tokens: set[str]) -> set[str]:
+    """Return words that name nothing next to the others, such as motor in motor_temperature."""
+    if tokens & MEASURED:
+        return _JOINTS | DRIVE
+    # The measured current of a motor is often its only command.
+    return DRIVE - CURRENT if tokens & FEEDBACK else set()
 
 
 def _unit(parts: list[str], what: str) -> str | None:

@@ -23,7 +23,8 @@ MISSING = (
     *("-", "--", "---", "NA", "N/A", "na", "n/a", "#N/A", "null", "NULL", "None", "none"),
     *("#DIV/0!", "#NUM!", "#VALUE!", "#REF!"),  # errors of a spreadsheet
 )  # spellings of a missing value
-_NO_VALUE = r"^[+-]?1\.#(INF|IND|QNAN|SNAN)\d*$"  # infinity and NaN of Microsoft's C library
+# Infinity and NaN as Microsoft's C library spells them, and as float() reads them.
+_SPELLINGS = {r"^([+-]?)1\.#INF\d*$": "${1}inf", r"^[+-]?1\.#(IND|QNAN|SNAN)\d*$": "nan"}
 # Digits in groups of three. Without a decimal part, `1,234` may also be 1.234.
 _GROUPS = r"^[+-]?\d{1,3}(,\d{3})+(\.\d*)?$"
 _SURE_GROUPS = r"^[+-]?\d{1,3}(,\d{3}){2,}$|^[+-]?\d{1,3}(,\d{3})+\.\d*$"
@@ -91,7 +92,8 @@ def plain_digits(text: pl.Series, *, decimal_comma: bool, quoted_comma: bool = F
     """
     text = text.replace([*MISSING, ""], None)
     if text.str.contains("#", literal=True).any():
-        text = text.set(text.str.contains(_NO_VALUE).fill_null(value=False), None)
+        for pattern, spelling in _SPELLINGS.items():
+            text = text.str.replace(pattern, spelling)
     if not text.str.contains(",", literal=True).any():
         return text
     with_comma = text.filter(text.str.contains(",", literal=True).fill_null(value=False))

@@ -200,6 +200,7 @@ def test_names_in_another_unit_are_converted_for_each_firmware(tmp_path):
         ("uptime_ms", None, None),
         ("wifi_rssi", None, None),
         ("phase_m", "state", None),
+        ("nav_psi", "state", None),
     ],
 )
 def test_names_end_with_units(name, role, unit):

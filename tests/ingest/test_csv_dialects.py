@@ -1,5 +1,7 @@
 """CSV as the world writes it: tabs, decimal commas, dates, comments, counters, no stamps at all."""
 
+import math
+
 import numpy as np
 import polars as pl
 import pytest
@@ -140,4 +142,4 @@ def test_an_instrument_describes_its_recording_above_the_header(write, task, uni
 def test_numbers_in_groups_and_infinities_of_c_are_read(write, task):
     rows = '0,"1,234.5",1.#INF,3,\n0.01,"1,235.5",2,N/A,\n'
     frame = read(write("a.csv", HEADER.replace("\n", ",\n") + rows), task).frame
-    assert frame.rows() == [(0.0, 1234.5, None, 3.0), (0.01, 1235.5, 2.0, None)]
+    assert frame.rows() == [(0.0, 1234.5, math.inf, 3.0), (0.01, 1235.5, 2.0, None)]
