@@ -19,7 +19,7 @@ from kinemill.task import READERS
 
 MOST_LOGS = 40  # logs of a folder that are read
 PLANNED = "a plan by its name, and no measurement"
-COMPRESSED = "is compressed, and no reader unpacks it; unpack it next to the other logs"
+ARCHIVE = "is an archive, and no reader extracts it; extract it next to the other logs"
 _PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip", ".7z", ".tar", ".tgz")
 _MODELS = (".xml", ".mjcf", ".urdf")  # of robots
 _PLAN_WORDS = {"des", "desired", "plan", "plans", "planned", "nominal", "setpoint", "setpoints"}
@@ -65,7 +65,7 @@ def read_tables(source: Path, rate: float | None, *, is_motion: bool = False) ->
             tables += survey(path, rate)[: MOST_LOGS - len(tables)]
         except (BadInput, OSError) as error:
             problems[path.name] = str(error).removeprefix(f"{path}: ")
-    problems |= dict.fromkeys(_compressed(source), COMPRESSED)
+    problems |= dict.fromkeys(_archives(source), ARCHIVE)
     if not tables:
         if problems:
             name, why = next(iter(problems.items()))
@@ -116,12 +116,12 @@ def _logs(folder: Path) -> list[Path]:
     return [p for p, form in forms if form and not READERS[form].describes(p)]
 
 
-def _compressed(folder: Path) -> list[str]:
-    """Return the names of compressed files, relative to the folder."""
+def _archives(folder: Path) -> list[str]:
+    """Return the names of archives, relative to the folder; a compressed log is none."""
     return [
         str(path.relative_to(folder))
         for path in sorted(folder.rglob("*"))
-        if path.name.lower().endswith(_PACKED) and is_file(path)
+        if path.name.lower().endswith(_PACKED) and is_file(path) and form_of(path) is None
     ]
 
 

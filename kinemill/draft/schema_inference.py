@@ -30,6 +30,7 @@ from kinemill.ingest.columns import (
 from kinemill.ingest.file_stat import is_file
 from kinemill.ingest.name_heuristics import ASIDE, Guess, guess, is_stamp, split_words
 from kinemill.ingest.raw import TIME, Header, RawLog, Reader, Unreadable, nanoseconds_of
+from kinemill.ingest.readers.compressed import unpacked
 from kinemill.task import READERS, Channel, Task
 
 HEAD = 4096  # bytes by which a format is recognized
@@ -75,6 +76,8 @@ def survey(path: Path, rate: float | None = None) -> list[Table]:
     form = form_of(path)
     if form is None or form in {"csv", "text"}:
         return [split_clocks(table) for table in split_table(read_text(path, rate))]
+    if form == "compressed":
+        return _survey_compressed(path, rate)
     reader: Reader = READERS[form]
     listed = _header(reader, path)
     about = reader.about(path)
@@ -97,6 +100,15 @@ def survey(path: Path, rate: float | None = None) -> list[Table]:
         )
         for one in tables
     ]
+
+
+def _survey_compressed(path: Path, rate: float | None) -> list[Table]:
+    with unpacked(path) as content:
+        try:
+            return [replace(table, path=path) for table in survey(content, rate)]
+        except BadLog as error:
+            where = path if error.where == str(content) else error.where
+            raise BadLog(where, error.problem, expected=error.expected, fix=error.fix) from error
 
 
 def _everything(reader: Reader, path: Path, listed: list[str], rate: float | None) -> _ReadResult:

@@ -1,6 +1,7 @@
 """Logs of a quadrotor, a ROS 2 robot, a hydraulic axis, a diver and an arm, as they export them."""
 
 import json
+import zipfile
 
 import numpy as np
 import pytest
@@ -208,12 +209,13 @@ def test_names_end_with_units(name, role, unit):
     assert (one.role, one.unit) == (role, unit)
 
 
-def test_a_packed_log_is_named(tmp_path):
+def test_an_archive_of_logs_is_named(tmp_path):
     angle, speed = swing()
     columns = {"time": spelled(TIME), "pos": spelled(angle), "u": spelled(speed)}
     table(tmp_path / "a.csv", columns)
-    (tmp_path / "b.csv.gz").write_bytes(b"\x1f\x8b")
-    assert "is compressed" in read_tables(tmp_path, None).problems["b.csv.gz"]
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
+        archive.write(tmp_path / "a.csv", "a.csv")
+    assert "is an archive" in read_tables(tmp_path, None).problems["b.zip"]
 
 
 def test_objects_in_a_list_have_fields(tmp_path):

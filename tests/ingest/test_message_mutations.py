@@ -1,5 +1,6 @@
 """Bytes of logs of messages changed at random, in a process with limits; see test_mutations.py."""
 
+import gzip
 import json
 import subprocess
 import sys
@@ -45,7 +46,7 @@ def jsonl(path):
 
 
 def test_every_format_is_tried_here_or_there():
-    here = {"csv", "jsonl", "mcap", "rosbag", "text", "ulog"}
+    here = {"compressed", "csv", "jsonl", "mcap", "rosbag", "text", "ulog"}
     assert {name.split(".")[0] for name in LOGS} | here == set(READERS)
 
 
@@ -61,8 +62,10 @@ def test_changed_bytes_are_read_or_refused(tmp_path):
         csv(tmp_path / "csv.dates", ",", ".", "2024-05-01T12:00:00.{:03d}Z"),
         csv(tmp_path / "csv.commas", ";", ",", "0,{:03d}"),
         jsonl(tmp_path / "jsonl.lines"),
+        tmp_path / "compressed.gz",
         tmp_path / "ulog.ulg",
     ]
+    logs[-2].write_bytes(gzip.compress((tmp_path / "jsonl.lines").read_bytes()))
     logs[-1].write_bytes(ulog_bytes(ulog_samples(seconds=0.5)))
     arguments = [str(task), "60", *map(str, logs)]
     done = subprocess.run(

@@ -1,0 +1,241 @@
+"""Compressed logs: a log of another format in gzip, bzip2, xz or Zstandard, such as `run.csv.gz`.
+
+The content is unpacked into a temporary folder, and the reader of its format reads it there. The
+stored log stays compressed. Of a file that ends early, such as one that its recorder did not close,
+what can be unpacked is read. Archives of several files (tar, zip) are no logs.
+"""
+
+import bz2
+import gzip
+import io
+import lzma
+import shutil
+import weakref
+import zlib
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory, mkdtemp
+from typing import BinaryIO, Protocol, cast
+
+import numpy as np
+
+from kinemill.ingest.raw import About, Images, Pictures, RawLog, Reader, Reason, Unreadable, reason
+from kinemill.task import Task
+from kinemill.task.plugins import READERS
+
+LARGEST = 16 << 30  # bytes that are unpacked
+HEAD = 4096  # bytes by which the inner format is recognized
+_BLOCK = 1 << 16  # at the end of a cut file, less than one block is lost
+_PIECE = 64  # the same, of a head
+_DAMAGE = (OSError, zlib.error, lzma.LZMAError)
+
+Rows = np.ndarray[tuple[int], np.dtype[np.int64]]
+
+
+class _Source(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
+@dataclass(frozen=True)
+class _Compression:
+    """How to unpack one compression.
+
+    Attributes:
+        name: for errors.
+        magic: first bytes of its files.
+        open: returns the content of a file; reading it raises `EOFError` if the file is cut.
+    """
+
+    name: str
+    magic: bytes
+    open: Callable[[BinaryIO], _Source]
+
+
+class _Zstandard:
+    """Content of a Zstandard file of one frame or several."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        import pyarrow as pa
+
+        self._stream = pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd")
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next bytes.
+
+        Raises:
+            EOFError: the file is cut.
+            OSError: it is damaged.
+        """
+        try:
+            return cast(bytes, self._stream.read(size))
+        except OSError as error:
+            if "Truncated" in str(error):
+                raise EOFError(str(error)) from error
+            raise
+
+
+_COMPRESSIONS = {
+    ".gz": _Compression("gzip", b"\x1f\x8b", lambda file: gzip.GzipFile(fileobj=file)),
+    ".bz2": _Compression("bzip2", b"BZh", bz2.BZ2File),
+    ".xz": _Compression("xz", b"\xfd7zXZ\x00", lzma.LZMAFile),
+    ".zst": _Compression("Zstandard", b"\x28\xb5\x2f\xfd", _Zstandard),
+}
+
+
+class _Folder:
+    """A temporary folder that exists as long as this object does."""
+
+    def __init__(self) -> None:
+        self.path = Path(mkdtemp(prefix="kinemill-"))
+        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+
+
+@contextmanager
+def unpacked(path: Path) -> Generator[Path]:
+    """Unpack a compressed log into a temporary folder, which is deleted at the end.
+
+    Raises:
+        Unreadable: it is damaged, or too large.
+    """
+    with TemporaryDirectory(prefix="kinemill-") as folder:
+        yield _unpack(path, Path(folder))[0]
+
+
+def read(path: Path, task: Task) -> RawLog | list[RawLog]:
+    """Unpack one log, and read it with the reader of its format.
+
+    Raises:
+        Unreadable: it is damaged or too large, no reader recognizes the content, or the content
+            cannot be read.
+    """
+    folder = _Folder()
+    content, problem = _unpack(path, folder.path)
+    logs = _reader_of(content).read(content, task)
+    parts = [_keep(log, folder) for log in (logs if isinstance(logs, list) else [logs])]
+    if problem is not None:
+        parts = [replace(log, reasons=[problem, *log.reasons]) for log in parts]
+    return parts if isinstance(logs, list) else parts[0]
+
+
+def _unpack(path: Path, folder: Path) -> tuple[Path, Reason | None]:
+    """Unpack a file into `folder`; return the content, and a reason if the file is cut."""
+    with path.open("rb") as file:
+        compression = _compression_of(file.read(HEAD))
+    if compression is None:
+        raise Unreadable(_problem("holds none of the known compressions", "compress it again"))
+    suffix = path.suffix.lower()
+    content = folder / (path.stem if suffix in _COMPRESSIONS else path.name)
+    size = 0
+    try:
+        with path.open("rb") as file, content.open("wb") as target:
+            source = compression.open(file)
+            while block := source.read(_BLOCK):
+                if (size := size + len(block)) > LARGEST:
+                    fix = "cut the log into shorter files"
+                    raise Unreadable(_problem(f"unpacks to more than {LARGEST:.3g} bytes", fix))
+                target.write(block)
+    except EOFError:
+        return content, _cut(compression, size)
+    except _DAMAGE as error:
+        if isinstance(error, OSError) and error.errno is not None:  # of the disk
+            raise
+        raise Unreadable(
+            _problem(f"is no sound {compression.name} file ({error})", "copy it again")
+        ) from error
+    return content, None
+
+
+def _problem(found: str, fix: str) -> Reason:
+    expected = "a log in " + ", ".join(one.name for one in _COMPRESSIONS.values())
+    return reason("format", "file", found, expected=expected, fix=fix)
+
+
+def _cut(compression: _Compression, size: int) -> Reason:
+    return reason(
+        "cut_file",
+        "file",
+        f"the {compression.name} file ends early; {size} bytes were unpacked",
+        expected="a complete file",
+        fix="nothing to do: the rest is lost, unless a complete copy exists",
+    )
+
+
+def _compression_of(head: bytes) -> _Compression | None:
+    return next((one for one in _COMPRESSIONS.values() if head.startswith(one.magic)), None)
+
+
+def _reader_of(content: Path) -> Reader:
+    """Return the reader of unpacked content, by its first bytes, else by its name.
+
+    Raises:
+        Unreadable: there is none.
+    """
+    with content.open("rb") as file:
+        head = file.read(HEAD)
+    others = [reader for reader in READERS.values() if reader.read is not read]
+    by_content = [reader for reader in others if reader.recognizes(head)]
+    by_name = [
+        reader
+        for reader in others
+        if content.name.lower().endswith(reader.suffixes) and not reader.shared
+    ]
+    if not (found := [*by_content, *by_name]):
+        fix = "extract an archive; name the log by its format, such as run.csv.gz"
+        raise Unreadable(_problem("holds something that no reader recognizes", fix))
+    return found[0]
+
+
+def _keep(log: RawLog, folder: _Folder) -> RawLog:
+    """Return a log whose images keep the unpacked content until they are read."""
+    media = {
+        name: replace(one, read=partial(_read_images, folder, one.read))
+        if isinstance(one, Images)
+        else one
+        for name, one in log.media.items()
+    }
+    return replace(log, media=media)
+
+
+def _read_images(
+    _folder: _Folder, read_rows: Callable[[Rows], Iterator[Pictures]], rows: Rows
+) -> Iterator[Pictures]:
+    return read_rows(rows)
+
+
+def _recognizes(head: bytes) -> bool:
+    """Return whether a file holds a log, as far as its first bytes can be unpacked.
+
+    bzip2 and Zstandard unpack whole blocks: the first bytes of a long file show nothing.
+    """
+    compression = _compression_of(head)
+    if compression is None:
+        return False
+    inner = b""
+    try:
+        source = compression.open(io.BytesIO(head))
+        while len(inner) < HEAD and (piece := source.read(_PIECE)):
+            inner += piece
+    except (EOFError, *_DAMAGE):  # the head is a part of the file; damage is reported by `read`
+        pass
+    others = (reader for reader in READERS.values() if reader.read is not read)
+    return not inner or any(reader.recognizes(inner) for reader in others)
+
+
+def _about(path: Path) -> About:
+    with unpacked(path) as content:
+        return _reader_of(content).about(content)
+
+
+def _attributes(path: Path) -> dict[str, str]:
+    with unpacked(path) as content:
+        return _reader_of(content).attributes(content)
+
+
+READERS.register("compressed")(
+    Reader(
+        tuple(_COMPRESSIONS), _recognizes, read, shared=True, about=_about, attributes=_attributes
+    )
+)
