@@ -30,7 +30,8 @@ from kinemill.ingest.columns import (
 from kinemill.ingest.file_stat import is_file
 from kinemill.ingest.name_heuristics import ASIDE, Guess, guess, is_stamp, split_words
 from kinemill.ingest.raw import TIME, Header, RawLog, Reader, Unreadable, nanoseconds_of
-from kinemill.ingest.readers.compressed import unpacked
+from kinemill.ingest.readers.compressed import temporary_copy
+from kinemill.ingest.readers.csv import is_long
 from kinemill.task import READERS, Channel, Task
 
 HEAD = 4096  # bytes by which a format is recognized
@@ -74,7 +75,7 @@ def survey(path: Path, rate: float | None = None) -> list[Table]:
     if not is_file(path):
         raise BadInput(path, "is no file", fix="name a log, or a folder of logs")
     form = form_of(path)
-    if form is None or form in {"csv", "text"}:
+    if form is None or (form in {"csv", "text"} and not is_long(path)):
         return [split_clocks(table) for table in split_table(read_text(path, rate))]
     if form == "compressed":
         return _survey_compressed(path, rate)
@@ -103,7 +104,7 @@ def survey(path: Path, rate: float | None = None) -> list[Table]:
 
 
 def _survey_compressed(path: Path, rate: float | None) -> list[Table]:
-    with unpacked(path) as content:
+    with temporary_copy(path) as content:
         try:
             return [replace(table, path=path) for table in survey(content, rate)]
         except BadLog as error:

@@ -38,9 +38,6 @@ MOST = 1_000_000  # rows read
 SLOW = 4.0  # times the step of the fastest column; slower ones leave few rows in common
 SLOW_COMMANDS = 20.0  # the same for commands, which are held, if no fast column has any
 
-OFTEN = 5  # rows per name of a signal, in a table with one value per row
-MIXED = 0.2  # share of its rows whose signal differs from that of the previous row
-
 Samples = tuple[Floats, Floats]  # (n,) s since the first timestamp, (n,) in the log's unit
 
 
@@ -142,7 +139,6 @@ def read_text(path: Path, rate: float | None = None) -> Table:
     }
     numbers = {name: values for name, values in columns.items() if values is not None}
     left_out = {name: "holds no numbers" for name in columns if name not in numbers}
-    _refuse_long_format(path, frame, numbers)
     split = next((name for name in numbers if nanoseconds_of(name, list(numbers))), None)
     if split is not None and dates is None and rate is None:
         return replace(_stamped_by_two(path, split, numbers, left_out), attributes=units)
@@ -151,30 +147,6 @@ def read_text(path: Path, rate: float | None = None) -> Table:
     stamps = parse_dates(frame[dates].str.strip_chars())
     seconds = (stamps - stamps.drop_nulls()[0]).cast(pl.Float64).fill_null(np.nan).to_numpy() / 1e9
     return replace(stamped(path, dates, seconds, numbers, left_out, unit="s"), attributes=units)
-
-
-def _refuse_long_format(path: Path, frame: pl.DataFrame, numbers: Mapping[str, Floats]) -> None:
-    """Refuse a table with one value per row, whose text names the signal.
-
-    Raises:
-        BadLog: it has a column named value, and the same few names come again and again.
-    """
-    values = [name for name in numbers if split_words(name)[-1:] in (["value"], ["val"])]
-    if len(values) != 1:
-        return
-    for column in frame.select(name for name in frame.columns if name not in numbers):
-        signals = column.drop_nulls().unique(maintain_order=True)
-        often = frame.height / max(len(signals), 1)
-        mixed = (column != column.shift()).mean()
-        if len(signals) > 1 and often >= OFTEN and isinstance(mixed, float) and mixed > MIXED:
-            raise BadLog(
-                path,
-                f"holds one value per row: column {values[0]!r} is that of the signal that "
-                f"{column.name!r} names, such as {signals[0]!r}",
-                expected="one column per signal",
-                fix=f"pivot the table: one column for each of the {len(signals)} signals, empty "
-                f"where a row has no value of it",
-            )
 
 
 def _stamped_by_two(

@@ -236,16 +236,6 @@ def test_objects_in_a_list_have_fields(tmp_path):
     assert [entry["outcome"] for entry in checked.entries] == ["episodes"]
 
 
-def test_a_table_with_one_value_per_row_is_refused(tmp_path):
-    columns = {
-        "time": spelled(np.repeat(TIME, 2), ".3f"),
-        "name": ["pos", "torque"] * ROWS,
-        "value": spelled(np.sin(np.arange(2 * ROWS))),
-    }
-    with pytest.raises(KinemillError, match=r"one value per row.*'name' names, such as 'pos'"):
-        build("arm", table(tmp_path / "a.csv", columns))
-
-
 @pytest.mark.parametrize("bits", [12, 16])
 def test_counts_that_wrap_are_an_angle(tmp_path, bits):
     _, speed = swing()

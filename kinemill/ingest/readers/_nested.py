@@ -6,9 +6,21 @@ from typing import cast
 
 import polars as pl
 
-from kinemill.ingest.raw import TICKS, TIME, Columns, Unreadable, elements, reason
+from kinemill.ingest.raw import (
+    TICKS,
+    TIME,
+    Columns,
+    Images,
+    RawLog,
+    Texts,
+    Unreadable,
+    elements,
+    match_columns,
+    reason,
+    row_numbers,
+)
 from kinemill.ingest.readers._arrays import WIDEST
-from kinemill.ingest.readers._table_media import is_picture
+from kinemill.ingest.readers._table_media import is_picture, media_columns, read_media
 from kinemill.ingest.text_values import parse_dates
 from kinemill.task import Task
 
@@ -68,6 +80,28 @@ def list_columns(
 
     top = (TableColumn(name, kind, pl.col(name), name) for name, kind in schema.items())
     return [one for column in top for one in listed(column)]
+
+
+def read_table(whole: pl.DataFrame, task: Task) -> RawLog:
+    """Return the columns of a table that the task requests, with fields matched by their path.
+
+    Raises:
+        Unreadable: a column is missing, or holds no numbers.
+    """
+
+    def width(column: TableColumn) -> int:
+        return int(whole.select(column.expression.list.len().max()).item() or 0)
+
+    header = list_columns(whole.schema, width, task)
+    matched = match_columns([column.name for column in header], task)
+    expressions, ticks = expressions_of(header, matched, task)
+    frame, contents = whole.select(expressions), dict[str, Images | Texts]()
+    if matched.time is None:
+        frame = frame.insert_column(0, row_numbers(whole.height))
+    for channel, name in media_columns(whole.schema, task).items():
+        contents[channel], references = read_media(whole[name], channel, task)
+        frame = frame.with_columns(references)
+    return RawLog(frame, matched.sources, ticks, media=contents)
 
 
 def _elements(

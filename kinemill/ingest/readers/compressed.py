@@ -94,7 +94,7 @@ class _Folder:
 
 
 @contextmanager
-def unpacked(path: Path) -> Generator[Path]:
+def temporary_copy(path: Path) -> Generator[Path]:
     """Unpack a compressed log into a temporary folder, which is deleted at the end.
 
     Raises:
@@ -148,9 +148,9 @@ def _unpack(path: Path, folder: Path) -> tuple[Path, Reason | None]:
     return content, None
 
 
-def _problem(found: str, fix: str) -> Reason:
+def _problem(actual: str, fix: str) -> Reason:
     expected = "a log in " + ", ".join(one.name for one in _COMPRESSIONS.values())
-    return reason("format", "file", found, expected=expected, fix=fix)
+    return reason("format", "file", actual, expected=expected, fix=fix)
 
 
 def _cut(compression: _Compression, size: int) -> Reason:
@@ -182,10 +182,10 @@ def _reader_of(content: Path) -> Reader:
         for reader in others
         if content.name.lower().endswith(reader.suffixes) and not reader.shared
     ]
-    if not (found := [*by_content, *by_name]):
+    if not (readers := [*by_content, *by_name]):
         fix = "extract an archive; name the log by its format, such as run.csv.gz"
         raise Unreadable(_problem("holds something that no reader recognizes", fix))
-    return found[0]
+    return readers[0]
 
 
 def _keep(log: RawLog, folder: _Folder) -> RawLog:
@@ -225,12 +225,12 @@ def _recognizes(head: bytes) -> bool:
 
 
 def _about(path: Path) -> About:
-    with unpacked(path) as content:
+    with temporary_copy(path) as content:
         return _reader_of(content).about(content)
 
 
 def _attributes(path: Path) -> dict[str, str]:
-    with unpacked(path) as content:
+    with temporary_copy(path) as content:
         return _reader_of(content).attributes(content)
 
 

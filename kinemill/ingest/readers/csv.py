@@ -7,7 +7,7 @@ comments, except for the header. Timestamps are numbers in `ingest.time_unit`, d
 of true and false, or on and off, these are 1 and 0. `"1,234.5"` is 1234.5. Lines above the header,
 in which an instrument describes its recording, are skipped. Row 1 is the first line after the
 header; comments and blank lines are not counted. A header that is not UTF-8 is read as
-Windows-1252.
+Windows-1252. Rows may hold one value each (`_long_table.py`).
 """
 
 import csv
@@ -24,6 +24,7 @@ from kinemill.ingest.raw import (
     NANOSECONDS,
     TICKS,
     TIME,
+    About,
     Columns,
     Images,
     RawLog,
@@ -44,6 +45,8 @@ from kinemill.ingest.readers._csv_layout import (
     is_long_integer,
     whole_file,
 )
+from kinemill.ingest.readers._long_table import LongTable, find_long, may_be_long, pivot
+from kinemill.ingest.readers._nested import read_table
 from kinemill.ingest.readers._table_media import media_columns, read_media
 from kinemill.ingest.text_values import (
     MISSING,
@@ -71,6 +74,8 @@ def read(path: Path, task: Task) -> RawLog:
             than the header, or the file holds no rows.
     """
     layout = inspect(path)
+    if may_be_long(layout.names, task) and (table := _long_table(path, layout)) is not None:
+        return _read_long(*table, layout, task)
     columns = match_columns(layout.names, task)
     media = media_columns(dict.fromkeys(layout.names, pl.String()), task)
     frame, contents = _numbers(path, layout, columns), dict[str, Images | Texts]()
@@ -104,6 +109,61 @@ def _cut_reason(row: int, layout: Layout) -> Reason:
         expected=f"{len(layout.names)} fields and a newline",
         fix="nothing to do: the row is left out",
     )
+
+
+def is_long(path: Path) -> bool:
+    """Return whether a file is a long table."""
+    try:
+        layout = inspect(path)
+    except Unreadable:
+        return False
+    return may_be_long(layout.names) and _long_table(path, layout) is not None
+
+
+def about(path: Path) -> About:
+    """Return the units of the signals of a long table."""
+    layout = inspect(path)
+    rows = _long_table(path, layout) if may_be_long(layout.names) else None
+    return About() if rows is None else About(columns=rows[0].units(rows[1]))
+
+
+def _long_table(path: Path, layout: Layout) -> tuple[LongTable, pl.DataFrame] | None:
+    """Return the columns of a long table and all its rows as text; None if the file is none."""
+    indices = {name: at for at, name in enumerate(layout.names) if name}
+    text = _as_text(_read_rows(path, layout), layout, indices)
+    text = text.head(text.height - (layout.drop_last and not layout.cut))
+    if (table := find_long(text)) is None:
+        return None
+    # InfluxDB repeats the header.
+    return table, text.filter(pl.col(table.value).ne_missing(table.value))
+
+
+def _read_long(table: LongTable, text: pl.DataFrame, layout: Layout, task: Task) -> RawLog:
+    """Read a table with one value per row; row k of the log is its k-th timestamp.
+
+    Raises:
+        Unreadable: a signal is missing, or one of its values is not a number.
+    """
+    commas = {"decimal_comma": layout.decimal_comma, "quoted_comma": layout.separator == ","}
+    signals, value = table.signals(text), text[table.value]
+    names = [*table.times, *signals.drop_nulls().unique(maintain_order=True)]
+    columns = match_columns(names, task)
+    plain = plain_digits(spell_booleans(value), **commas)
+    numbers = plain.cast(pl.Float64, strict=False)
+    reasons = list[Reason]()
+    for channel, at in columns.channels.items():
+        own = signals == names[at]
+        bad = (own & plain.is_not_null() & numbers.is_null()).fill_null(value=False).arg_true()
+        reasons += [_no_number(channel, value, bad)] if len(bad) else []
+    if reasons:
+        raise Unreadable(*reasons)
+    times = [
+        parse_dates(stamps).cast(pl.Datetime("ns"))
+        if is_date(first := str(stamps.drop_nulls()[0]))
+        else _stamps(stamps, plain_digits(stamps, **commas), first)
+        for stamps in text.select(table.times)
+    ]
+    return read_table(pivot(pl.DataFrame(times), signals, numbers), task)
 
 
 def _numbers(path: Path, layout: Layout, columns: Columns) -> pl.DataFrame:
@@ -266,14 +326,18 @@ def _stamps(text: pl.Series, plain: pl.Series, first: str) -> pl.Series:
 
 def _text_reason(name: str, text: pl.Series, plain: pl.Series, numbers: pl.Series) -> Reason | None:
     bad = (plain.is_not_null() & numbers.is_null()).arg_true()
-    if not len(bad):
-        return None
+    channel = None if name in {TIME, NANOSECONDS} else name
+    return _no_number(channel, text, bad) if len(bad) else None
+
+
+def _no_number(channel: str | None, text: pl.Series, bad: pl.Series) -> Reason:
+    """Return the reason for texts in rows `bad` (k,) of a column of numbers."""
     more = f" and {len(bad) - 1} more rows" if len(bad) > 1 else ""
     return reason(
         "number",
         f"row {bad[0] + 1}{more}",
         f"the text {text[bad[0]]!r}",
-        channel=None if name in {TIME, NANOSECONDS} else name,
+        channel=channel,
         expected="a number, or nothing for a missing value",
         fix="correct the row, or name another column",
     )
@@ -313,4 +377,4 @@ def _recognizes(head: bytes) -> bool:
     return any(separator in line for separator in (b",", b";", b"\t"))
 
 
-READERS.register("csv")(Reader((".csv", ".tsv"), _recognizes, read))
+READERS.register("csv")(Reader((".csv", ".tsv"), _recognizes, read, about=about))

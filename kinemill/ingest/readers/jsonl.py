@@ -1,33 +1,24 @@
 """JSON Lines logs: one object per row, with numbers, objects (`imu.rate`) and arrays (`gyro[2]`).
 
-A JSON array of objects is read as well. A field that a row lacks has no value there. A row that is
-no object is left out and named. Row 1 is the first line.
+A JSON array of objects is read as well. Rows may hold one value each (`_long_table.py`). A field
+that a row lacks has no value there. A row that is no object is left out and named. Row 1 is the
+first line.
 """
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from kinemill.ingest.raw import (
-    Images,
-    RawLog,
-    Reader,
-    Reason,
-    Texts,
-    Unreadable,
-    match_columns,
-    reason,
-    row_numbers,
-    stretches,
-)
+from kinemill.ingest.raw import RawLog, Reader, Reason, Unreadable, reason, stretches
 from kinemill.ingest.readers._arrays import damaged_file
 from kinemill.ingest.readers._lerobot_meta import dataset_of
-from kinemill.ingest.readers._nested import TableColumn, expressions_of, list_columns
-from kinemill.ingest.readers._table_media import media_columns, read_media
+from kinemill.ingest.readers._long_table import may_be_long, widen
+from kinemill.ingest.readers._nested import read_table
 from kinemill.task import Task
 from kinemill.task.plugins import READERS
 
@@ -43,23 +34,12 @@ def read(path: Path, task: Task) -> RawLog:
     """
     try:
         whole, bad = _table(path)
-        header = list_columns(whole.schema, lambda column: _width(whole, column), task)
-        matched = match_columns([column.name for column in header], task)
-        expressions, ticks = expressions_of(header, matched, task)
-        frame, contents = whole.select(expressions), dict[str, Images | Texts]()
+        if may_be_long(whole.columns, task):
+            whole = whole if (wide := widen(whole)) is None else wide
+        log = read_table(whole, task)
     except _DAMAGE as error:
         raise damaged_file("JSON Lines", error) from error
-    if matched.time is None:
-        frame = frame.insert_column(0, row_numbers(whole.height))
-    for channel, name in media_columns(whole.schema, task).items():
-        contents[channel], references = read_media(whole[name], channel, task)
-        frame = frame.with_columns(references)
-    reasons = [_no_object(bad)] if bad else []
-    return RawLog(frame, matched.sources, ticks, len(bad), reasons, media=contents)
-
-
-def _width(whole: pl.DataFrame, column: TableColumn) -> int:
-    return int(whole.select(column.expression.list.len().max()).item() or 0)
+    return replace(log, dropped_rows=len(bad), reasons=[_no_object(bad)] if bad else [])
 
 
 def _table(path: Path) -> tuple[pl.DataFrame, list[int]]:

@@ -1,6 +1,7 @@
 """Parquet logs: one row per timestamp, one column per channel.
 
-A column can also hold vectors (`state[3]`) or structs (`cmd.left`) of channels. Files of LeRobot
+A column can also hold vectors (`state[3]`) or structs (`cmd.left`) of channels. Rows may hold one
+value each (`_long_table.py`). Files of LeRobot
 data sets, recognized by their columns, are split into episodes. Images (PNG or JPEG, as bytes or as
 LeRobot's struct of bytes and path) and texts are columns as well. pyarrow reads the bytes, because
 polars crashes on some damaged files.
@@ -29,10 +30,12 @@ from kinemill.ingest.readers._attributes import columns_of_parquet, of_parquet
 from kinemill.ingest.readers._lerobot import COUNTERS, episodes
 from kinemill.ingest.readers._lerobot_meta import about as about_lerobot
 from kinemill.ingest.readers._lerobot_meta import dataset_of
+from kinemill.ingest.readers._long_table import may_be_long, widen
 from kinemill.ingest.readers._nested import (
     TableColumn,
     expressions_of,
     list_columns,
+    read_table,
 )
 from kinemill.ingest.readers._table_media import media_columns, read_media
 from kinemill.task import Task
@@ -67,6 +70,10 @@ def read(path: Path, task: Task) -> RawLog | list[RawLog]:
         with ParquetFile(path) as file:
             schema = _frame(file.schema_arrow.empty_table()).schema
             counters = COUNTERS if set(schema) >= set(COUNTERS) else []
+            if may_be_long(list(schema), task):
+                _refuse_size(int(file.metadata.num_rows), len(schema))
+                if (wide := widen(_frame(file.read()))) is not None:
+                    return read_table(wide, task)
             log, counts = _read(file, schema, counters, task)
     except _DAMAGE as error:
         raise damaged_file("Parquet", error) from error

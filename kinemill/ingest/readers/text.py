@@ -5,7 +5,7 @@ Such a file is a log if it begins with a header and a row of numbers. It is read
 
 from kinemill.ingest.raw import Reader
 from kinemill.ingest.readers._csv_layout import is_table
-from kinemill.ingest.readers.csv import read
+from kinemill.ingest.readers.csv import about, read
 from kinemill.task.plugins import READERS
 
-READERS.register("text")(Reader((".txt", ".dat", ".log"), is_table, read, shared=True))
+READERS.register("text")(Reader((".txt", ".dat", ".log"), is_table, read, shared=True, about=about))

@@ -1,0 +1,207 @@
+"""Long tables: one value per row, of the signal that the row names (`time, name, value`).
+
+Historians, time series databases and `melt` of pandas write them. A long table becomes a wide one:
+one row per timestamp, one column per signal, empty where a signal has no sample. Signals with their
+own rates then have their own clocks, as in any table with empty cells (`own_clocks.py`).
+
+A table is long if one column is named value, one holds timestamps, and texts or numbers in others
+name a signal: by the name of the column, or because few of them come again and again. Several such
+columns are joined: `motor1.position`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import polars as pl
+
+from kinemill.ingest.name_heuristics import is_stamp, split_words
+from kinemill.ingest.raw import ColumnAttributes
+from kinemill.ingest.text_values import is_date, parse_dates
+from kinemill.task import Task
+
+OFTEN = 5  # rows per name of a signal
+MIXED = 0.2  # share of rows whose signal differs from that of the previous row
+MOST = 4096  # signals
+NUMBERS = 0.1  # share of the values that are numbers; other signals may be texts
+HALF = 0.5  # the same, of another column
+_VALUES = {"value", "values", "val", "reading"}
+_UNITS = {"unit", "units", "uom"}
+_NAMES = {
+    *("name", "signal", "channel", "variable", "var", "parameter", "param", "metric", "tag"),
+    *("tagname", "sensor", "topic", "key", "field", "item", "point", "quantity", "id"),
+    *("measurement", "series", "device", "address", "kanal", "messstelle", "bezeichnung"),
+}
+# Of a row, and not of its signal.
+_ROW_WORDS = {
+    *("quality", "status", "flag", "flags", "comment", "note", "level", "severity", "type"),
+}
+
+# Columns of a table that is turned; no log names a signal so.
+_SIGNAL, _VALUE, _ROW, _AGAIN = "\0signal", "\0value", "\0row", "\0again"
+
+Kind = Literal["number", "date", "text"]
+
+
+@dataclass(frozen=True)
+class LongTable:
+    """The columns of a long table.
+
+    Attributes:
+        times: columns of timestamps.
+        names: columns whose values, joined by a point, name the signal.
+        value: column of the values.
+        unit: column of their units; None without one.
+    """
+
+    times: list[str]
+    names: list[str]
+    value: str
+    unit: str | None
+
+    def signals(self, frame: pl.DataFrame) -> pl.Series:
+        """Return the name of the signal of each row (n,); null where a part of it is missing."""
+        return frame.select(pl.concat_str(self.names, separator=".").alias("signal"))["signal"]
+
+    def units(self, frame: pl.DataFrame) -> dict[str, ColumnAttributes]:
+        """Return the unit of each signal that has only one."""
+        if self.unit is None:
+            return {}
+        pairs = frame.select(
+            signal=self.signals(frame), unit=pl.col(self.unit).cast(pl.String).str.strip_chars()
+        )
+        stated = pairs.drop_nulls().unique(maintain_order=True)
+        alone = stated.filter(pl.col("signal").is_unique(), pl.col("unit") != "")
+        return {signal: ColumnAttributes(unit=unit) for signal, unit in alone.rows()}
+
+
+def may_be_long(names: Sequence[str], task: Task | None = None) -> bool:
+    """Return whether a header may be that of a long table.
+
+    A table whose column of values is itself a channel of the task is none.
+    """
+    values = _value_columns(names)
+    if task is None or len(values) != 1:
+        return len(values) == 1
+    sources = {source.name for one in task.channels.values() for source in one.source}
+    return values[0] not in sources | task.channels.keys()
+
+
+def _value_columns(names: Sequence[str]) -> list[str]:
+    return [name for name in names if set(split_words(name)[-1:]) & _VALUES]
+
+
+def find_long(frame: pl.DataFrame) -> LongTable | None:
+    """Return the columns of a long table; None if the table is none.
+
+    Args:
+        frame: all columns of the table, texts or numbers.
+    """
+    (value,) = _value_columns(frame.columns)
+    others = frame.drop(value)
+    kinds: dict[str, Kind] = {one.name: kind for one in others if (kind := _kind(one)) is not None}
+    times = [
+        name
+        for name, kind in kinds.items()
+        if (kind == "date" or is_stamp(name)) and others[name].n_unique() > 1
+    ]
+    unit = next((name for name in kinds if set(split_words(name)) & _UNITS), None)
+    rest = [name for name in kinds if name not in {*times, unit}]
+    names = _naming(frame, [name for name in rest if _may_name(others[name], kinds[name])])
+    if not times or not names or _share_of_numbers(frame[value]) < NUMBERS:
+        return None
+    return LongTable(times, names, value, unit)
+
+
+def _kind(column: pl.Series) -> Kind | None:
+    """Return what a column holds; None if it is empty or nested."""
+    if column.dtype.is_numeric() or column.dtype == pl.Boolean:
+        return "number" if column.count() else None
+    if column.dtype.is_temporal():
+        return "date"
+    if isinstance(column.dtype, pl.Categorical | pl.Enum):
+        return "text"
+    texts = column.drop_nulls() if column.dtype == pl.String else pl.Series(dtype=pl.String)
+    if texts.is_empty():
+        return None
+    if is_date(texts[0].strip()):
+        return "date"
+    return "number" if _share_of_numbers(texts) >= HALF else "text"
+
+
+def _share_of_numbers(column: pl.Series) -> float:
+    """Return the share of numbers among the values of a column."""
+    if column.dtype == pl.String:
+        numbers = column.str.strip_chars().str.replace(",", ".").cast(pl.Float64, strict=False)
+        return numbers.count() / max(column.count(), 1)
+    return float(column.dtype.is_numeric() or column.dtype == pl.Boolean)
+
+
+def _may_name(column: pl.Series, kind: Kind) -> bool:
+    """Return whether a column tells signals apart: by its name, or few texts come repeatedly."""
+    words = set(split_words(column.name))
+    signals = column.n_unique()
+    if not 1 < signals <= min(MOST, len(column) / OFTEN) or words & _ROW_WORDS:
+        return False
+    if words & _NAMES:
+        return True
+    mixed = (column != column.shift()).mean()
+    return kind == "text" and isinstance(mixed, float) and mixed > MIXED
+
+
+def _naming(frame: pl.DataFrame, candidates: list[str]) -> list[str]:
+    """Return the columns that name a signal, without those that follow from the others."""
+    named = sorted(candidates, key=lambda name: not set(split_words(name)) & _NAMES)
+    naming, count = list[str](), 1
+    for name in named:
+        more = frame.select([*naming, name]).n_unique()
+        if more > count:
+            naming, count = [*naming, name], more
+    return [name for name in candidates if name in naming] if count <= MOST else []
+
+
+def widen(frame: pl.DataFrame) -> pl.DataFrame | None:
+    """Return a long table of numbers and texts as a wide one; None if it is none.
+
+    Values that are no numbers are missing.
+    """
+    if (table := find_long(frame)) is None:
+        return None
+    times = frame.select(table.times).with_columns(
+        parse_dates(frame[name]).cast(pl.Datetime("ns"))
+        for name in table.times
+        if frame[name].dtype == pl.String
+    )
+    return pivot(times, table.signals(frame), frame[table.value].cast(pl.Float64, strict=False))
+
+
+def pivot(times: pl.DataFrame, signals: pl.Series, values: pl.Series) -> pl.DataFrame:
+    """Return one row per timestamp and one column per signal, in the order of the table.
+
+    Rows are sorted by the first column of timestamps, unless the clock of a signal goes back: then
+    a row is a stretch of equal timestamps, so that a reset of the clock stays visible. A signal
+    with two samples at one timestamp makes two rows.
+
+    Args:
+        times: (n, k), comparable.
+        signals: name of the signal of each row (n,).
+        values: (n,).
+    """
+    clock = times.columns[0]
+    named = signals.replace({name: f"{name}.value" for name in times.columns})
+    rows = times.with_columns(named.alias(_SIGNAL), values.alias(_VALUE)).filter(
+        named.is_not_null()
+    )
+    goes_back = (pl.col(clock) < pl.col(clock).shift()).over(_SIGNAL)
+    if has_resets := bool(rows.select(goes_back.any()).item()):
+        stretch = pl.col(clock).ne_missing(pl.col(clock).shift()).cum_sum()
+    else:
+        stretch = pl.col(clock).rank("dense")
+    rows = rows.with_columns(stretch.alias(_ROW))
+    rows = rows.with_columns(pl.int_range(pl.len()).over(_ROW, _SIGNAL).alias(_AGAIN))
+    keys = [_ROW, _AGAIN]
+    stamps = rows.group_by(keys).agg(pl.col(times.columns).first())
+    wide = rows.pivot(on=_SIGNAL, index=keys, values=_VALUE, maintain_order=True)
+    whole = wide.join(stamps, on=keys, how="left", maintain_order="left")
+    whole = whole if has_resets else whole.sort(keys)
+    return whole.select(*times.columns, *(name for name in wide.columns if name not in keys))

@@ -1,0 +1,160 @@
+"""Tables with one value per row: a wide table with one column per signal, as if written so."""
+
+import json
+
+import polars as pl
+import pytest
+
+from kinemill.draft.builder import build
+from kinemill.ingest import stage as ingest
+from kinemill.ingest.raw import Unreadable
+from kinemill.ingest.readers import csv, jsonl, parquet
+from kinemill.ingest.recordings import load_recordings
+from kinemill.ingest.rows import read_rows
+
+N = 600
+SIGNALS = {
+    "position": [0.001 * k * k % 1.7 for k in range(N)],
+    "velocity": [0.5 - 0.01 * (k % 90) for k in range(N)],
+    "torque": [float(k // 24 % 3) for k in range(N)],
+}
+LONG = [(round(0.01 * k, 2), name, values[k]) for k in range(N) for name, values in SIGNALS.items()]
+
+
+def lines(rows, header="time,signal,value", separator=","):
+    return "\n".join([header, *(separator.join(map(str, row)) for row in rows)]) + "\n"
+
+
+def columns(log):
+    return [log.frame[name].to_list() for name in ("angle", "velocity", "torque")]
+
+
+WIDE = list(SIGNALS.values())
+
+
+@pytest.mark.parametrize(
+    ("header", "rows", "separator"),
+    [
+        ("time,signal,value", LONG, ","),
+        ("time,name,val", sorted(LONG, key=lambda row: row[1]), ","),  # signal after signal
+        ("time;Messstelle;Value", [(t, n, str(v).replace(".", ",")) for t, n, v in LONG], ";"),
+        ("id\ttime\tquality\tvalue", [(n, t, ["ok", "bad"][t > 2], v) for t, n, v in LONG], "\t"),
+        ("time,line,where,value", [(t, "A", n, v) for t, n, v in LONG], ","),  # names by content
+        ("time,signal,unit,value", [(t, n, "m", v) for t, n, v in LONG], ","),
+        (",time,_field,_value", [("", t, n, v) for t, n, v in LONG], ","),
+    ],
+)
+def test_each_signal_is_a_column(write, task, header, rows, separator):
+    if separator == ";":
+        rows = [(str(t).replace(".", ","), n, v) for t, n, v in rows]
+    log = csv.read(write("a.csv", lines(rows, header, separator)), task)
+    assert columns(log) == WIDE
+    assert log.frame["time_s"].to_list() == [round(0.01 * k, 2) for k in range(N)]
+
+
+def test_columns_that_name_a_signal_together_are_joined(write, make_task):
+    rows = [
+        (t, f"motor{motor}", name, value + motor)
+        for t, name, value in LONG
+        for motor in (0, 1)
+    ]  # fmt: skip
+    sources = {
+        f"channels__{name}__source": f"motor1.{own}"
+        for name, own in (("angle", "position"), ("velocity", "velocity"), ("torque", "torque"))
+    }
+    log = csv.read(write("a.csv", lines(rows, "time,device,name,value")), make_task(**sources))
+    assert columns(log) == [[value + 1 for value in values] for values in WIDE]
+
+
+def test_parquet_and_json_lines(logs, write, task):
+    frame = pl.DataFrame(LONG, schema=["time", "variable", "value"], orient="row")
+    frame.with_columns(pl.col("variable").cast(pl.Categorical)).write_parquet(logs / "a.parquet")
+    rows = "".join(json.dumps({"time": t, "name": n, "value": v}) + "\n" for t, n, v in LONG)
+    assert columns(parquet.read(logs / "a.parquet", task)) == WIDE
+    assert columns(jsonl.read(write("a.jsonl", rows), task)) == WIDE
+
+
+def test_dates_and_a_repeated_header_of_a_time_series_database(write, task):
+    text = "#datatype,string,long,dateTime:RFC3339,double,string\n"
+    head = ",result,table,_time,_value,_field"
+    for at, name in enumerate(SIGNALS):
+        own = [(t, v) for t, n, v in LONG if n == name]
+        text += lines([("", "", at, f"2026-01-01T10:00:{t:09.6f}Z", v, name) for t, v in own], head)
+        text += "\n#group,false,false,false,false,true\n"
+    task = task.model_copy(update={"ingest": task.ingest.model_copy(update={"time": ["_time"]})})
+    log = csv.read(write("a.csv", text), task)
+    assert columns(log) == WIDE
+    assert log.frame["time_s"].diff().drop_nulls().unique().to_list() == [10_000_000]
+    assert log.ticks == 1e9
+
+
+def test_signals_with_their_own_rates_have_their_own_clocks(logs, home, write, task):
+    rows = [(t, n, v) for t, n, v in LONG if n != "torque" or round(100 * t) % 2 == 0]
+    report = ingest.run(task, home, write("a.csv", lines(rows)).parent)
+    (recording,) = load_recordings(home, report.artifact.ref)
+    (track,) = recording.summary.tracks
+    frame = read_rows(recording.folder / track.file)
+    assert frame["torque"].to_list()[::2] == SIGNALS["torque"][:-1:2]
+    assert frame["angle"].to_list() == pytest.approx(SIGNALS["position"][:-1])
+
+
+def test_a_clock_that_starts_again_splits_the_log(logs, home, write, task):
+    report = ingest.run(task, home, write("a.csv", lines([*LONG, *LONG])).parent)
+    (recording,) = load_recordings(home, report.artifact.ref)
+    assert [track.rows for track in recording.summary.tracks] == [N, N]
+
+
+def test_two_samples_at_one_time_stay_two_rows(write, task):
+    log = csv.read(write("a.csv", lines([*LONG[:30], *LONG[27:]])), task)
+    assert log.frame.height == N + 1
+    assert log.frame["time_s"].to_list()[8:12] == [0.08, 0.09, 0.09, 0.1]
+
+
+def test_a_text_among_the_values_is_named_by_its_row_in_the_file(write, task):
+    rows = [*LONG[:40], (0.13, "velocity", "overload"), *LONG[41:]]
+    with pytest.raises(Unreadable) as error:
+        csv.read(write("a.csv", lines(rows)), task)
+    (reason,) = error.value.reasons
+    assert (reason["channel"], reason["where"]) == ("velocity", "row 41")
+    assert reason["found"] == "the text 'overload'"
+
+
+def test_texts_of_other_signals_do_not_matter(write, task):
+    texts = [
+        (round(0.01 * k, 2), name, "on") for k in range(N) for name in ("mode", "gripper", "door")
+    ]
+    rows = [row for k in range(N) for row in (*LONG[3 * k : 3 * k + 3], *texts[3 * k : 3 * k + 3])]
+    assert columns(csv.read(write("a.csv", lines(rows)), task)) == WIDE
+
+
+def test_a_missing_signal_is_named_with_those_of_the_log(write, task):
+    with pytest.raises(Unreadable) as error:
+        csv.read(write("a.csv", lines([row for row in LONG if row[1] != "torque"])), task)
+    assert "'position', 'velocity'" in error.value.reasons[0]["expected"]
+
+
+@pytest.mark.parametrize("name", ["robot", "mode"])
+def test_a_wide_table_with_a_column_called_value_is_none(write, make_task, name):
+    """One text for all rows, or texts that seldom change, name no signals."""
+    rows = [(0.01 * k, ["a", "b"][name == "mode" and k > 300], 0.1 * k, 0.2, 0.3) for k in range(N)]
+    path = write("a.csv", lines(rows, f"time,{name},value,velocity,torque"))
+    assert not csv.is_long(path)
+    log = csv.read(path, make_task(channels__angle__source="value"))
+    assert log.frame["angle"].to_list() == [row[2] for row in rows]
+
+
+def test_a_table_whose_values_are_a_channel_is_read_as_it_is(write, make_task):
+    sources = {f"channels__{name}__source": "value" for name in ("angle", "velocity", "torque")}
+    log = csv.read(write("a.csv", lines(LONG)), make_task(**sources))
+    assert log.frame["angle"].to_list() == [row[2] for row in LONG]
+
+
+def test_a_draft_has_the_signals_and_their_units(write):
+    units = {"position": "deg", "velocity": "rad/s", "torque": "N*m"}
+    path = write("a.csv", lines([(t, n, units[n], v) for t, n, v in LONG], "time,tag,unit,value"))
+    draft = build("arm", path)
+    assert [(one.channel, one.role, one.log_unit or one.unit) for one in draft.columns] == [
+        ("position", "state", "deg"),
+        ("velocity", "state", "rad/s"),
+        ("torque", "action", "N*m"),
+    ]
