@@ -30,7 +30,9 @@ from kinemill.ingest.readers._csv_layout import (
     header_line,
     header_names,
     is_marked,
+    open_source,
 )
+from kinemill.ingest.readers._plain_table import source_of
 from kinemill.ingest.text_values import is_date, parse_dates, plain_digits, spell_booleans
 
 HEAD = 1 << 18  # bytes of a text table that hold its header
@@ -185,10 +187,12 @@ def _dates(frame: pl.DataFrame) -> str | None:
 
 def _text(path: Path) -> tuple[pl.DataFrame, str]:
     """Return the rows of a text table, and what separates its fields."""
-    with path.open("rb") as file:
+    try:
+        source = source_of(path)
+    except Unreadable as error:
+        raise _of_file(path, error) from error
+    with open_source(source) as file:
         head = file.read(HEAD)
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise BadLog(path, "is text in UTF-16", expected="UTF-8", fix="save it as UTF-8")
     text = head.removeprefix(b"\xef\xbb\xbf")
     try:
         skipped = header_line(text) if text.strip() else 0
@@ -202,19 +206,20 @@ def _text(path: Path) -> tuple[pl.DataFrame, str]:
     encoding = "utf8-lossy" if is_utf8 else "windows-1252"
     try:
         frame = pl.read_csv(
-            path, separator=separator, infer_schema=False, n_rows=MOST, skip_lines=skipped + marked,
-            encoding=encoding, truncate_ragged_lines=True, glob=False, has_header=not marked,
-        )  # fmt: skip
+            source,
+            separator=separator,
+            has_header=not marked,
+            skip_lines=skipped + marked,
+            n_rows=MOST,
+            infer_schema=False,
+            encoding=encoding,
+            truncate_ragged_lines=True,
+            glob=False,
+        )
     except pl.exceptions.PolarsError as error:
         raise BadLog(path, f"holds no table ({str(error).splitlines()[0]})") from error
     if len(names) != len(frame.columns):
         raise BadLog(path, f"its header has {len(names)} or {len(frame.columns)} columns")
-    if names and all(_is_number(name) for name in names):
-        raise BadLog(
-            path,
-            "has no header: its first line holds numbers alone",
-            fix="add a first line with the names of the columns",
-        )
     keep = {old: new for old, new in zip(frame.columns, unique_names(names), strict=True) if new}
     return frame.select(list(keep)).rename(keep), separator
 

@@ -126,18 +126,22 @@ def test_a_line_of_units_gives_the_units(tmp_path):
     assert units == {"pos": ("rad", True), "vel": ("rad/s", True), "u": ("V", True)}
 
 
-@pytest.mark.parametrize(
-    ("content", "problem"),
-    [
-        ("\n".join(STAMPED).encode(), "has no header"),
-        ("\n".join(["time,pos,vel,u", *STAMPED]).encode("utf-16"), "is text in UTF-16"),
-    ],
-    ids=["no header", "UTF-16"],
-)
-def test_what_cannot_be_read_is_named(tmp_path, content, problem):
-    (tmp_path / "a.csv").write_bytes(content)
-    with pytest.raises(BadInput, match=problem):
-        build("arm", tmp_path)
+@pytest.mark.parametrize("name", ["a.csv", "a.txt"])
+def test_text_in_utf_16_is_read(tmp_path, name):
+    text = "\n".join(["time,pos,vel,u", *STAMPED, ""])
+    (tmp_path / name).write_bytes(text.encode("utf-16"))
+    checked = check_own_logs(build("arm", tmp_path))
+    assert [(e["outcome"], e["rows"]) for e in checked.entries] == [("episodes", ROWS)]
+    (tmp_path / name).write_bytes(text.encode("utf-16") + b"\x00\xd8\n\0")
+    with pytest.raises(BadInput, match="is no text in UTF-16"):
+        build("arm", tmp_path / name)
+
+
+def test_rows_without_a_header_are_read(tmp_path):
+    (tmp_path / "a.csv").write_text("\n".join([*STAMPED, ""]))
+    checked = check_own_logs(build("arm", tmp_path))
+    assert [(e["outcome"], e["rows"]) for e in checked.entries] == [("episodes", ROWS)]
+    assert list(checked.task.channels) == ["column_2", "column_3", "column_4"]
 
 
 def spaced(path, header, rows=ROWS):

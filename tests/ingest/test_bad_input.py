@@ -60,7 +60,7 @@ def absurd_parquet() -> bytes:
 REFUSED = {
     "empty.csv": (b"", "format", "is empty"),
     "header_only.csv": (HEADER.encode(), "format", "no rows"),
-    "utf16.csv": (GOOD.encode("utf-16"), "format", "UTF-16"),
+    "utf16.csv": (GOOD.encode("utf-16") + b"\x00\xd8\n\0", "format", "is no text in UTF-16"),
     "nul.csv": (GOOD.encode().replace(b"0.3", b"\0\0\0", 1), "number", "\\x00"),
     "ragged.csv": (text(*ROWS[:50], "0.5,1,2,3,4,5", *ROWS[51:80]), "fields", "fields"),
     "late_text.csv": (text(*ROWS[:5100], "51.0,oops,10.0,1.0", *ROWS[5101:]), "number", "oops"),

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import BinaryIO
 
 from kinemill.ingest.raw import Reason, Unreadable, reason, unique_names
 from kinemill.ingest.text_values import MISSING, is_date
@@ -82,6 +83,13 @@ def decode(line: bytes) -> str:
         return line.decode("cp1252", errors="replace")
 
 
+def as_utf8(head: bytes) -> bytes:
+    """Return the first bytes of a text in UTF-8; those of a file in UTF-16 are converted."""
+    if not head.startswith(UTF16):
+        return head
+    return head.decode("utf-16", errors="ignore").encode()
+
+
 def split(line: str, separator: str) -> list[str]:
     """Split one line into fields without quotes.
 
@@ -104,28 +112,37 @@ def is_units_row(first: list[str], second: list[str]) -> bool:
     return any(one.strip() for one in first) and not has_number(first) and has_number(second)
 
 
+def is_value(text: str) -> bool:
+    """Return whether a field is a number, a date, or spelled as a missing value."""
+    number = _NUMBER.fullmatch(text) or _GROUPED.fullmatch(text)
+    return number is not None or text in MISSING or is_date(text)
+
+
 def is_long_integer(text: str) -> bool:
     """Return whether a field is an integer that float64 would round, such as epoch nanoseconds."""
     return re.fullmatch(rf"[+-]?\d{{{EXACT_DIGITS + 1},}}", text) is not None
 
 
-def inspect(path: Path) -> Layout:
-    """Read the first and the last lines of a file.
+def open_source(source: Path | bytes) -> BinaryIO:
+    """Open a file, or bytes in its place."""
+    return source.open("rb") if isinstance(source, Path) else io.BytesIO(source)
+
+
+def inspect(source: Path | bytes) -> Layout:
+    """Read the first and the last lines of a file, or of bytes in its place.
 
     Raises:
         Unreadable: it is no text in UTF-8, or has no header, or no rows.
     """
-    with path.open("rb") as file:
+    with open_source(source) as file:
         head = file.read(LONGEST_LINE)
         size = file.seek(0, io.SEEK_END)
         file.seek(max(0, size - LONGEST_LINE))
         tail = file.read()
-    if head.startswith(UTF16):
-        raise Unreadable(whole_file("is text in UTF-16", "UTF-8", "save it as UTF-8"))
     lines = head.split(b"\n")
     header, header_line = _header(lines)
     start = sum(len(line) + 1 for line in lines[: header_line + 1])
-    content = (line.strip(b"\r") for line in lines[header_line + 1 :] if _is_content(line))
+    content = (line.strip(b"\r") for line in lines[header_line + 1 :] if is_content(line))
     rows = list(islice(content, 20))
     separator = find_separator(header, rows[0] if rows else b"")
     names = [name.strip() for name in header_names(header, separator)]
@@ -152,7 +169,8 @@ def inspect(path: Path) -> Layout:
     )
 
 
-def _is_content(line: bytes) -> bool:
+def is_content(line: bytes) -> bool:
+    """Return whether a line is neither blank nor a comment."""
     is_comment = line.startswith((COMMENT.encode(), b"sep="))  # Excel states its separator
     return bool(line.strip()) and not is_comment
 
@@ -165,7 +183,7 @@ def _header(lines: list[bytes]) -> tuple[bytes, int]:
     has, the lines above that one describe the recording.
     """
     lines = [lines[0].removeprefix(BOM), *lines[1:]] if lines else []
-    content = next((at for at, line in enumerate(lines) if _is_content(line)), len(lines))
+    content = next((at for at, line in enumerate(lines) if is_content(line)), len(lines))
     comments = [at for at, line in enumerate(lines[:content]) if line.strip()]
     # A tab at the edge of a line separates a column without a name.
     text = lines[content].strip(b" \r\n") if content < len(lines) else b""
@@ -194,7 +212,7 @@ def header_line(head: bytes) -> int:
 def _below_preamble(lines: list[bytes], first: int) -> int:
     """Return the line number of the first header with rows under it; `first` if none has any."""
     numbers = (at for at in range(first, min(len(lines), first + PREAMBLE)))
-    candidates = [at for at in numbers if _is_content(lines[at])]
+    candidates = [at for at in numbers if is_content(lines[at])]
     stripped = [lines[at].strip(b" \r\n") for at in candidates]
     try:
         for index, text in enumerate(stripped):
@@ -214,8 +232,7 @@ def _are_names(fields: list[str]) -> bool:
     names = [field.strip() for field in fields]
     while names and not names[-1]:  # a separator at the end
         names.pop()
-    is_value = (one in MISSING or _NUMBER.fullmatch(one) or is_date(one) for one in names)
-    return len(set(names)) > 1 and all(names) and not any(is_value)
+    return len(set(names)) > 1 and all(names) and not any(map(is_value, names))
 
 
 def find_separator(header: bytes, row: bytes) -> str:
@@ -240,12 +257,13 @@ def is_marked(header: bytes, separator: str) -> bool:
 
 def is_table(head: bytes) -> bool:
     """Return whether text begins with a header and a row of numbers."""
+    head = as_utf8(head)
     lines = head.split(b"\n")
     try:
         header, number = _header(lines)
     except Unreadable:
         return False
-    row = next((line.strip(b"\r") for line in lines[number + 1 : -1] if _is_content(line)), b"")
+    row = next((line.strip(b"\r") for line in lines[number + 1 : -1] if is_content(line)), b"")
     return b"\0" not in head and _is_row(row, header)
 
 

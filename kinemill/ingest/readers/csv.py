@@ -1,7 +1,7 @@
 """CSV logs: one header line, one row per timestamp, one column per channel.
 
 Fields are separated by comma, semicolon or tab, whichever is most frequent in the header, or by
-single spaces; except with commas, numbers may have a decimal comma. Lines that start with # are
+spaces; except with commas, numbers may have a decimal comma. Lines that start with # are
 comments, except for the header. Timestamps are numbers in `ingest.time_unit`, dates
 (`text_values.py`), or seconds in a column such as `stamp.sec` next to `stamp.nanosec`. In a column
 of true and false, or on and off, these are 1 and 0. `"1,234.5"` is 1234.5. Lines above the header,
@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from threading import Lock
+from typing import cast
 
 import numpy as np
 import polars as pl
@@ -41,12 +42,15 @@ from kinemill.ingest.readers._csv_layout import (
     BOM,
     COMMENT,
     Layout,
+    as_utf8,
     inspect,
     is_long_integer,
+    open_source,
     whole_file,
 )
 from kinemill.ingest.readers._long_table import LongTable, find_long, may_be_long, pivot
 from kinemill.ingest.readers._nested import read_table
+from kinemill.ingest.readers._plain_table import source_of
 from kinemill.ingest.readers._table_media import media_columns, read_media
 from kinemill.ingest.text_values import (
     MISSING,
@@ -73,15 +77,16 @@ def read(path: Path, task: Task) -> RawLog:
         Unreadable: a column is missing or repeated, a value is not a number, a row has more fields
             than the header, or the file holds no rows.
     """
-    layout = inspect(path)
-    if may_be_long(layout.names, task) and (table := _long_table(path, layout)) is not None:
+    source = source_of(path)
+    layout = inspect(source)
+    if may_be_long(layout.names, task) and (table := _long_table(source, layout)) is not None:
         return _read_long(*table, layout, task)
     columns = match_columns(layout.names, task)
     media = media_columns(dict.fromkeys(layout.names, pl.String()), task)
-    frame, contents = _numbers(path, layout, columns), dict[str, Images | Texts]()
+    frame, contents = _numbers(source, layout, columns), dict[str, Images | Texts]()
     if media:
         indices = {channel: layout.names.index(name) for channel, name in media.items()}
-        for texts in _as_text(_read_rows(path, layout), layout, indices):
+        for texts in _as_text(_read_rows(source, layout), layout, indices):
             contents[texts.name], references = read_media(texts, texts.name, task)
             frame = frame.with_columns(references)
     frame = frame.head(max(frame.height - layout.blank_end, 0)) if layout.blank_end else frame
@@ -113,24 +118,26 @@ def _cut_reason(row: int, layout: Layout) -> Reason:
 
 def is_long(path: Path) -> bool:
     """Return whether a file is a long table."""
+    source = source_of(path)
     try:
-        layout = inspect(path)
+        layout = inspect(source)
     except Unreadable:
         return False
-    return may_be_long(layout.names) and _long_table(path, layout) is not None
+    return may_be_long(layout.names) and _long_table(source, layout) is not None
 
 
 def about(path: Path) -> About:
     """Return the units of the signals of a long table."""
-    layout = inspect(path)
-    rows = _long_table(path, layout) if may_be_long(layout.names) else None
+    source = source_of(path)
+    layout = inspect(source)
+    rows = _long_table(source, layout) if may_be_long(layout.names) else None
     return About() if rows is None else About(columns=rows[0].units(rows[1]))
 
 
-def _long_table(path: Path, layout: Layout) -> tuple[LongTable, pl.DataFrame] | None:
+def _long_table(source: Path | bytes, layout: Layout) -> tuple[LongTable, pl.DataFrame] | None:
     """Return the columns of a long table and all its rows as text; None if the file is none."""
     indices = {name: at for at, name in enumerate(layout.names) if name}
-    text = _as_text(_read_rows(path, layout), layout, indices)
+    text = _as_text(_read_rows(source, layout), layout, indices)
     text = text.head(text.height - (layout.drop_last and not layout.cut))
     if (table := find_long(text)) is None:
         return None
@@ -166,9 +173,9 @@ def _read_long(table: LongTable, text: pl.DataFrame, layout: Layout, task: Task)
     return read_table(pivot(pl.DataFrame(times), signals, numbers), task)
 
 
-def _numbers(path: Path, layout: Layout, columns: Columns) -> pl.DataFrame:
+def _numbers(source: Path | bytes, layout: Layout, columns: Columns) -> pl.DataFrame:
     """Read the requested columns as numbers; fall back to the lenient parser."""
-    source = _whole_lines(path, layout) if layout.cut else path
+    source = _whole_lines(source, layout) if layout.cut else source
     try:
         for kind in [] if layout.comments else _time_kinds(layout, columns):
             try:
@@ -187,13 +194,15 @@ def _numbers(path: Path, layout: Layout, columns: Columns) -> pl.DataFrame:
         raise Unreadable(whole_file(message, "rows of separated fields", "repair it")) from error
 
 
-def _read_rows(path: Path, layout: Layout) -> bytes:
-    return _whole_lines(path, layout) if layout.cut else path.read_bytes()
+def _read_rows(source: Path | bytes, layout: Layout) -> bytes:
+    if layout.cut:
+        return _whole_lines(source, layout)
+    return source.read_bytes() if isinstance(source, Path) else source
 
 
-def _whole_lines(path: Path, layout: Layout) -> bytes:
-    with path.open("rb") as file:
-        return file.read(path.stat().st_size - len(layout.last_row))
+def _whole_lines(source: Path | bytes, layout: Layout) -> bytes:
+    content = source.read_bytes() if isinstance(source, Path) else source
+    return content[: len(content) - len(layout.last_row)]
 
 
 def _time_kinds(layout: Layout, columns: Columns) -> list[type[pl.DataType]]:
@@ -258,9 +267,9 @@ def _has_every_field(source: Path | bytes, layout: Layout, rows: int) -> bool:
     n_separators, sign = 0, ord(layout.separator)
     block = bytearray(1 << 18)  # fits into the processor's cache
     window = np.frombuffer(block, dtype=np.uint8)
-    with source.open("rb", buffering=0) if isinstance(source, Path) else io.BytesIO(source) as file:
+    with open_source(source) as file:
         file.seek(layout.start)
-        while size := file.readinto(block):
+        while size := cast(io.BufferedReader, file).readinto(block):
             n_separators += int(np.count_nonzero(window[:size] == sign))
     return n_separators == (rows - layout.blank_end) * (len(layout.names) - 1)
 
@@ -370,6 +379,7 @@ def _refuse_long_rows(data: bytes, layout: Layout) -> None:
 
 def _recognizes(head: bytes) -> bool:
     """Return whether text has a line of several fields."""
+    head = as_utf8(head)
     if b"\0" in head or head.removeprefix(BOM).lstrip().startswith((b"{", b"[")):
         return False  # JSON has commas as well
     lines = head.removeprefix(BOM).split(b"\n")

@@ -1,0 +1,120 @@
+"""Tables of numbers alone, and tables aligned by spaces: read as the CSV text they stand for."""
+
+import numpy as np
+import pytest
+
+from kinemill.draft.builder import build
+from kinemill.ingest.files import recognize, scan
+from kinemill.ingest.raw import Unreadable
+from kinemill.ingest.readers.csv import read
+
+ROWS = np.column_stack(
+    [0.01 * np.arange(40), np.sin(np.arange(40.0)), 2.5 * np.cos(np.arange(40)), np.arange(40) % 3]
+)
+NAMES = ["time", "position", "velocity", "torque"]
+NUMBERED = {
+    f"channels__{channel}__source": f"column_{at}"
+    for at, channel in enumerate(("angle", "velocity", "torque"), 2)
+} | {"ingest__time": ["column_1"]}
+
+
+def aligned(header=NAMES, width=14, start=""):
+    lines = ["".join(f"{name:>{width}}" for name in header)] if header else []
+    lines += ["".join(f"{value:>{width}.5f}" for value in row) for row in ROWS]
+    return start + "\n".join(lines) + "\n"
+
+
+def plain(separator, comma=False, end="\n"):
+    lines = [separator.join(f"{value:.5f}" for value in row) for row in ROWS]
+    text = end.join(lines) + end
+    return text.replace(".", ",") if comma else text
+
+
+def check(log):
+    assert log.frame.columns == ["time_s", "angle", "velocity", "torque"]
+    assert np.allclose(log.frame.to_numpy(), ROWS, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        aligned(),
+        aligned(width=10).replace("\n", "\r\n"),
+        "# recorded on Monday\n" + aligned(),
+        aligned(header=None, start="#       time    position    velocity      torque\n"),
+        aligned().replace("     ", " \t  "),
+        aligned(["time", "position", "velocity", "torque"], width=24),
+    ],
+)
+def test_columns_aligned_by_spaces(logs, write, task, text):
+    check(read(path := write("a.dat", text), task))
+    assert [one.name for one in scan(task, logs).logs] == ["a.dat"]
+    assert recognize(task, path) in {"csv", "text"}
+
+
+def test_names_with_spaces_are_two_spaces_apart(write, make_task):
+    text = aligned(["time", "joint pos", "joint vel", "motor torque"], width=20)
+    sources = {"angle": "joint pos", "velocity": "joint vel", "torque": "motor torque"}
+    task = make_task(**{f"channels__{name}__source": own for name, own in sources.items()})
+    check(read(write("a.txt", text), task))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.csv", plain(",")),
+        ("a.csv", plain(";", comma=True)),
+        ("a.tsv", plain("\t", end="\r\n")),
+        ("a.dat", plain(" ")),
+        ("a.txt", plain("   ")),
+        ("a.txt", plain("  ", comma=True)),
+        ("a.txt", "# recorded on Monday\n" + plain("  ")),
+    ],
+)
+def test_without_a_header_columns_are_numbered(logs, write, make_task, name, text):
+    task = make_task(**NUMBERED)
+    check(read(write(name, text), task))
+    assert [one.name for one in scan(task, logs).logs] == [name]
+
+
+def test_a_line_of_other_width_and_a_text_are_named_by_row(write, make_task):
+    lines = plain(" ").splitlines()
+    wide = [*lines[:9], f"{lines[9]} 7", *lines[10:]]
+    with pytest.raises(Unreadable, match="row 10: 5 fields"):
+        read(write("a.txt", "\n".join(wide) + "\n"), make_task(**NUMBERED))
+    text = [*lines[:9], lines[9].replace("0.09000", "start"), *lines[10:]]
+    with pytest.raises(Unreadable, match="row 10: the text 'start'"):
+        read(write("b.txt", "\n".join(text) + "\n"), make_task(**NUMBERED))
+
+
+def test_the_last_line_of_a_cut_file_is_left_out(write, make_task):
+    log = read(write("a.txt", plain("  ")[:-4]), make_task(**NUMBERED))
+    assert log.frame.height == len(ROWS) - 1
+    assert [one["check"] for one in log.reasons] == ["cut_line"]
+
+
+@pytest.mark.parametrize(
+    "text", ["Measured on 2024-05-01\n3 robots, 4 logs\n", "1\n2\n3\n", "1 2\n"]
+)
+def test_other_text_is_no_log(logs, write, task, text):
+    write("readme.txt", text)
+    assert "readme.txt" in scan(task, logs).ignored
+
+
+def test_the_error_of_a_log_that_lost_its_header_shows_its_columns(write, task):
+    with pytest.raises(Unreadable, match="the log has 'column_1', 'column_2'"):
+        read(write("a.csv", plain(",")), task)
+
+
+def test_a_draft_of_numbers_alone(write):
+    """The clock is found by its values; an input by its effect."""
+    random, n = np.random.default_rng(0), 1500
+    drive, state = np.repeat(random.normal(size=n // 10), 10), np.zeros(n)
+    for k in range(n - 1):
+        state[k + 1] = 0.95 * state[k] + 0.1 * drive[k]
+    rows = np.column_stack([0.02 * np.arange(n), drive, state])
+    text = "\n".join("".join(f"{value:16.7e}" for value in row) for row in rows) + "\n"
+    draft = build("dryer", write("dryer.dat", text))
+    roles = {one.channel: one.role for one in draft.columns}
+    assert roles == {"column_2": "action", "column_3": "state"}
+    assert draft.dt == pytest.approx(0.02)
