@@ -3,6 +3,8 @@
 import shutil
 import subprocess
 import tempfile
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -129,8 +131,9 @@ def made(request, tmp_path_factory):
     return published(KINDS[request.param](), folder, c99=True)
 
 
-def run(folder, rows, *flags):
-    """Compile policy.c as in a microcontroller project, and run it on rows of inputs."""
+@contextmanager
+def compiled(folder, *flags):
+    """Compile policy.c as in a microcontroller project; yield a function that runs it on rows."""
     source = generate_policy((folder / "policy.onnx").read_bytes())
     assert (folder / "policy.c").read_text() == source.code
     big = source.name.upper()
@@ -142,12 +145,13 @@ def run(folder, rows, *flags):
         (Path(folder_name) / "main.c").write_text(DRIVER.format(big=big, call=call))
         files = ["main.c", "policy.c", "-o", "main", "-lm"]
         subprocess.run([compiler(), *STRICT, *flags, *files], cwd=folder_name, check=True)
-        done = subprocess.run(
-            [Path(folder_name) / "main"],
-            input=rows.astype(np.float32).tobytes(),
-            capture_output=True,
-            check=True,
-        )
+        yield partial(run, Path(folder_name) / "main")
+
+
+def run(program, rows):
+    done = subprocess.run(
+        [program], input=rows.astype(np.float32).tobytes(), capture_output=True, check=True
+    )
     assert done.stderr == b""
     return np.frombuffer(done.stdout, np.float32).reshape(len(rows), -1)
 
@@ -158,7 +162,8 @@ def test_the_c_acts_as_the_onnx_file_under_sanitizers(made):
     inputs = {name: part[2:] for name, part in every.items()}  # the first are zeros
     expected = play(policy, inputs)[0]
     rows = np.concatenate([part[0] for part in inputs.values()], axis=1)
-    result = run(made, rows, *SANE)[:, : expected.shape[1]]
+    with compiled(made, *SANE) as act:
+        result = act(rows)[:, : expected.shape[1]]
     assert result == pytest.approx(expected, abs=1e-5)
     assert len(np.unique(result, axis=0)) > 2
 
@@ -166,10 +171,11 @@ def test_the_c_acts_as_the_onnx_file_under_sanitizers(made):
 def test_a_nan_that_goes_in_comes_out_everywhere(made):
     policy = load(made)
     width = sum(shape[0] for shape, _ in policy.interface.shapes().values())
-    for column in range(width):
-        row = np.zeros((1, width))
-        row[0, column] = np.nan
-        assert np.isnan(run(made, row)).all()
+    with compiled(made) as act:
+        for column in range(width):
+            row = np.zeros((1, width))
+            row[0, column] = np.nan
+            assert np.isnan(act(row)).all()
 
 
 def test_the_header_names_channels_units_and_limits(made):

@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from kinemill.dataset import PackedDataset
 from kinemill.runtime.window_metrics import evenly_spaced
@@ -57,6 +56,9 @@ def drives_of(dataset: PackedDataset, pairs: Mapping[str, str]) -> dict[str, str
     and actions, all standardized. The assignment with the largest sum of absolute weights of the
     actions is chosen (Kuhn, 1955). Actions beyond the number of coordinates are left out.
     """
+    # Verification imports this module without calling the function, which would cost it 0.8 s.
+    from scipy.optimize import linear_sum_assignment
+
     velocities = [name for name in dataset.states if name in pairs]
     if not velocities or not dataset.actions:
         return {}
