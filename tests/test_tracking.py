@@ -1,11 +1,13 @@
 import json
 import math
 import os
+import re
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -55,6 +57,32 @@ def test_two_processes_racing_to_create_the_database_all_get_their_run(home):
     ids = {out.decode().strip() for out, _ in responses}
     assert len({client.get_run(run_id).info.experiment_id for run_id in ids}) == 1
     assert sorted(path.name for path in home.root.iterdir()) == [".locks", "artifacts", "mlflow.db"]
+
+
+def test_a_home_gets_the_database_that_mlflow_makes_with_artifacts_of_its_own(tmp_path):
+    """The first home of a process, and the second, which gets a copy of the same empty database."""
+    homes = [Home(tmp_path / name) for name in ("first", "second")]
+    for home in homes:
+        open_tracking(home)
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    home = Home(tmp_path / "expected")
+    home.make()
+    SqlAlchemyStore(f"sqlite:///{home.mlflow_db}", home.artifacts.as_uri()).engine.dispose()
+    expected = _content(home)
+    assert "ARTIFACTS/0" in "".join(expected)
+    assert [_content(one) for one in homes] == [expected, expected]
+
+
+def _content(home):
+    """All tables, indices and rows of a database, without times and the folder of the home.
+
+    The lines are sorted: MLflow's migrations write the constraints of a table in any order.
+    """
+    with closing(sqlite3.connect(home.mlflow_db)) as connection:
+        text = "\n".join(connection.iterdump())
+    text = re.sub(r"\b\d{13}\b", "TIME", text.replace(home.artifacts.as_uri(), "ARTIFACTS"))
+    return sorted(line.strip(" \t,") for line in text.splitlines())
 
 
 def test_artifacts_lie_under_the_home_and_follow_when_it_moves(tracked, tmp_path):

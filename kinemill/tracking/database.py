@@ -172,16 +172,26 @@ def _refuse_if_lost(home: Home) -> None:
 
 
 def create_database(home: Home) -> None:
-    """Create MLflow's database of a home; the caller holds the lock `mlflow`."""
-    prepare_mlflow()
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+    """Create MLflow's database of a home; `open_tracking` sets the paths of its artifacts.
 
+    The caller holds the lock `mlflow`.
+    """
     home.make()
     with tempfile.TemporaryDirectory(dir=home.root, prefix=".mlflow-") as aside:
         path = Path(aside) / "mlflow.db"
-        store = SqlAlchemyStore(f"sqlite:///{path}", home.artifacts.as_uri())
-        store.engine.dispose()
+        path.write_bytes(_empty_database())
         path.rename(home.mlflow_db)
+
+
+@cache  # MLflow takes a second to migrate each new database through all its versions
+def _empty_database() -> bytes:
+    prepare_mlflow()
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    with tempfile.TemporaryDirectory(prefix="kinemill-mlflow-") as folder:
+        path = Path(folder) / "mlflow.db"
+        SqlAlchemyStore(f"sqlite:///{path}", f"{path.parent.as_uri()}/artifacts").engine.dispose()
+        return path.read_bytes()
 
 
 def _artifact_root(database: Path) -> str | None:

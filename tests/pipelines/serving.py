@@ -155,7 +155,7 @@ def until(result, what, within=400.0):
     while time.monotonic() < deadline:
         if value := result():
             return value
-        time.sleep(0.1)
+        time.sleep(0.3)  # a question to a server costs it 50 ms
     return pytest.fail(f"{what}: not within {within} s")
 
 

@@ -48,7 +48,7 @@ def training_of(run, home, saved=True):
         values = [child for child in children if is_training(child)]
         if values and (not saved or list(home.runs.rglob("checkpoint-*/checkpoint.json"))):
             return values[0]
-        time.sleep(0.05)
+        time.sleep(0.2)  # a look at all processes costs 30 ms
     pytest.fail(f"no training started: {run.communicate()}")
 
 
