@@ -7,7 +7,7 @@ time step in s.
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,9 @@ from pydantic import AfterValidator, Field
 
 from kinemill.task import Channel, Plugin, rotations, unknown_channels
 from kinemill.task.bounds import Count, PositiveQuantity, Seed
+from kinemill.task.settings import Problems
 
 Rows = NDArray[np.float32]
-Problems = list[tuple[tuple[str | int, ...], str]]
 
 
 @dataclass(frozen=True)
@@ -121,13 +121,10 @@ class Augmentation(Plugin):
 class SensorNoise(Augmentation):
     """Augmentation that adds noise in proportion to a standard deviation by channel."""
 
+    channel_keys: ClassVar[tuple[str, ...]] = ("std",)
     std: Annotated[dict[str, PositiveQuantity], Field(min_length=1)] = Field(
         description="standard deviation by channel, in the channel's unit"
     )
-
-    def problems(self, channels: Mapping[str, Channel]) -> Problems:
-        """Return the names of unknown channels."""
-        return unknown_channels(self.std, channels, "std")
 
     @abstractmethod
     def noise(self, shape: tuple[int, ...], random: np.random.Generator) -> NDArray[np.float64]:

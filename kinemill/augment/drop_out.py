@@ -1,16 +1,14 @@
 """Drop-out: copies with lost messages, filled by the last value or linearly."""
 
-from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from kinemill.augment._augmentation import Augmentation, Problems, Rows, Signals
-from kinemill.task import AUGMENTATIONS, unknown_channels
+from kinemill.augment._augmentation import Augmentation, Rows, Signals
+from kinemill.task import AUGMENTATIONS
 from kinemill.task.bounds import RowCount
-from kinemill.task.channels import Channel
 
 
 @AUGMENTATIONS.register("drop_out")
@@ -21,6 +19,7 @@ class DropOut(Augmentation):
     """
 
     type: Literal["drop_out"] = "drop_out"
+    channel_keys: ClassVar[tuple[str, ...]] = ("channels",)
     channels: Annotated[list[str], Field(min_length=1)] = Field(
         description="channels of a lost message"
     )
@@ -31,10 +30,6 @@ class DropOut(Augmentation):
     fill: Literal["hold", "linear"] = Field(
         default="hold", description="hold: the last value; linear: a line to the next one"
     )
-
-    def problems(self, channels: Mapping[str, Channel]) -> Problems:
-        """Return the names of unknown channels."""
-        return unknown_channels(self.channels, channels, "channels")
 
     def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:
         """Return (n, C) `values` with the lost rows filled; the first row is never lost."""

@@ -1,15 +1,13 @@
 """Quantization: copies with the resolution of a coarser encoder or converter."""
 
-from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
-from kinemill.augment._augmentation import Augmentation, Problems, Rows, Signals
-from kinemill.task import AUGMENTATIONS, unknown_channels
+from kinemill.augment._augmentation import Augmentation, Rows, Signals
+from kinemill.task import AUGMENTATIONS
 from kinemill.task.bounds import PositiveQuantity
-from kinemill.task.channels import Channel
 
 
 @AUGMENTATIONS.register("quantization")
@@ -17,13 +15,10 @@ class Quantization(Augmentation):
     """Round channels to steps with a random offset."""
 
     type: Literal["quantization"] = "quantization"
+    channel_keys: ClassVar[tuple[str, ...]] = ("step",)
     step: Annotated[dict[str, PositiveQuantity], Field(min_length=1)] = Field(
         description="step size by channel, in the channel's unit"
     )
-
-    def problems(self, channels: Mapping[str, Channel]) -> Problems:
-        """Return the names of unknown channels."""
-        return unknown_channels(self.step, channels, "step")
 
     def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:
         """Return (n, C) `values`, rounded to steps and within the channels' limits."""

@@ -4,16 +4,14 @@ The offset is a random walk, b[k+1] = b[k] + std sqrt(dt) w[k] with w normal, su
 gyroscope under changing temperature. After t s its standard deviation is std sqrt(t), for any dt.
 """
 
-from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
-from kinemill.augment._augmentation import Augmentation, Problems, Rows, Signals
-from kinemill.task import AUGMENTATIONS, unknown_channels
+from kinemill.augment._augmentation import Augmentation, Rows, Signals
+from kinemill.task import AUGMENTATIONS
 from kinemill.task.bounds import PositiveQuantity
-from kinemill.task.channels import Channel
 
 
 @AUGMENTATIONS.register("sensor_drift")
@@ -21,13 +19,10 @@ class SensorDrift(Augmentation):
     """Add a random walk that starts at 0 to each channel."""
 
     type: Literal["sensor_drift"] = "sensor_drift"
+    channel_keys: ClassVar[tuple[str, ...]] = ("std",)
     std: Annotated[dict[str, PositiveQuantity], Field(min_length=1)] = Field(
         description="standard deviation after 1 s by channel, in the channel's unit"
     )
-
-    def problems(self, channels: Mapping[str, Channel]) -> Problems:
-        """Return the names of unknown channels."""
-        return unknown_channels(self.std, channels, "std")
 
     def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:
         """Return (n, C) `values` with a drifting offset, within the channels' limits."""

@@ -1,22 +1,31 @@
 """Demonstrations: what an expert does in a task's environment, as logs that ingest reads.
 
-Each episode follows from its seed alone, so any number of workers writes the same bytes.
+Each episode follows from its seed alone, so any number of workers writes the same bytes. DART noise
+(Laskey et al. 2017) perturbs the executed actions, while logs hold the expert's choice. The
+demonstrations then show how to recover from states that a policy's own errors lead to.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from kinemill.environments._dart_noise import DartNoise
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Box
+
 from kinemill.environments.evaluation import Agent, run_episode
 from kinemill.environments.factory import environment_of, make_environment
+from kinemill.environments.gym_types import Env, Options, Reset, Transition
 from kinemill.environments.logs import write_episode
+from kinemill.errors import BadInput
 from kinemill.parallel import worker_pool
 from kinemill.process import without_ctrl_c
 from kinemill.store import Json
 from kinemill.task.document import Task
 
 _AT_ONCE = 16  # episodes that a process is handed
+_STREAM = 29  # apart from what else is drawn by an episode's seed
 
 
 @dataclass(frozen=True)
@@ -129,3 +138,40 @@ def document(task: Task, runs: Sequence[Demonstration]) -> Json:
             {**vars(one), "file": str(one.file) if one.file is not None else None} for one in runs
         ],
     }
+
+
+class DartNoise(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Carries out actions with noise, which follows from an episode's seed.
+
+    Args:
+        env: acts.
+        std: standard deviation of the noise, in shares of half the range of each action.
+
+    Raises:
+        BadInput: actions are choices, or have no limits.
+    """
+
+    def __init__(self, env: Env, std: float) -> None:
+        super().__init__(env)
+        space = env.action_space
+        if not isinstance(space, Box) or not space.is_bounded():
+            raise BadInput(
+                "environment.dart_noise", f"actions are {space}", expected="numbers with limits"
+            )
+        self._low, self._high = space.low, space.high
+        self._std = std * (space.high - space.low) / 2
+        self._random = np.random.default_rng(0)
+
+    def reset(self, *, seed: int | None = None, options: Options | None = None) -> Reset:
+        """Begin an episode."""
+        if seed is not None:
+            self._random = np.random.default_rng([seed, _STREAM])
+        return self.env.reset(seed=seed, options=options)
+
+    def step(self, action: object) -> Transition:
+        """Carry out an action and noise, within the limits."""
+        expert_action = np.asarray(action, self._low.dtype)
+        noise = self._std * self._random.normal(size=expert_action.shape)
+        return self.env.step(
+            np.clip(expert_action + noise, self._low, self._high).astype(expert_action.dtype)
+        )

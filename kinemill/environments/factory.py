@@ -3,13 +3,17 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from kinemill.environments.gym_types import Env
+import gymnasium
+from gymnasium.wrappers import TimeLimit
+
+from kinemill.environments.gym_types import Env, Options, Reset, Transition
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
 from kinemill.task.document import Task
 from kinemill.task.environment import Environment, Range
 
 Estimates = Sequence[Mapping[str, Any]]  # statistics of each wrapper
+LONGEST = 100_000  # steps of an episode that nothing limits: a quarter of an hour at 100 Hz
 
 
 def environment_of(task: Task, variant: str | None = None) -> Environment:
@@ -50,7 +54,6 @@ def make_environment(
     Raises:
         BadInput: there is no such environment or variant, or a setting that it does not take.
     """
-    from kinemill.environments._time_limit import limited
     from kinemill.environments.domain_randomization import DomainRandomization
     from kinemill.environments.native import standard_spaces
 
@@ -131,3 +134,52 @@ def _parameters(
     }
     drawn = {name: ends for name, ends in settings.randomize.items() if name not in fixed}
     return drawn, fixed
+
+
+def limited(environment: Env, steps: int | None, named: str) -> Env:
+    """Return an environment whose episodes end.
+
+    Args:
+        environment: a `gymnasium.Env`.
+        steps: after which an episode is cut off; None: the limit of the environment.
+        named: its name, for error messages.
+    """
+    if steps is not None:
+        return TimeLimit(environment, steps)
+    return environment if _has_limit(environment) else Ending(environment, named)
+
+
+def _has_limit(environment: object) -> bool:
+    while isinstance(environment, gymnasium.Wrapper):
+        if isinstance(environment, TimeLimit):
+            return True
+        environment = environment.env
+    return False
+
+
+class Ending(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Raises an error if an episode does not end within `LONGEST` steps."""
+
+    def __init__(self, env: Env, named: str) -> None:
+        super().__init__(env)
+        self._named, self._steps = named, 0
+
+    def reset(self, *, seed: int | None = None, options: Options | None = None) -> Reset:
+        """Begin an episode."""
+        self._steps = 0
+        return self.env.reset(seed=seed, options=options)
+
+    def step(self, action: object) -> Transition:
+        """Go one step on.
+
+        Raises:
+            BadInput: it is one too many.
+        """
+        if self._steps == LONGEST:
+            raise BadInput(
+                self._named,
+                f"an episode has no end: {LONGEST:,} steps, and nothing limits it",
+                fix="set environment.steps, after which an episode is cut off",
+            )
+        self._steps += 1
+        return self.env.step(action)

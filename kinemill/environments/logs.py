@@ -5,11 +5,12 @@ and `reward`. With images or texts it is HDF5: `episode_0/observations/<name>`, 
 `rewards`, a text as the attribute `@<name>`. Columns have the names of the task's channels.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from kinemill.environments.evaluation import Recorded
@@ -22,6 +23,7 @@ Array = NDArray[Any]
 # Not lzf: its output for the same numbers may differ by a few bytes.
 COMMANDED = "_commanded"  # ends the column of an action before it was clipped to its limits
 _PACKED: dict[str, Any] = {"compression": "gzip", "compression_opts": 1, "track_times": False}
+FILE = "rollouts.parquet"
 
 
 def write_episode(task: Task, episode: Recorded, folder: Path) -> Path:
@@ -132,3 +134,50 @@ def _placed(task: Task, numbers: Mapping[str, Array], layout: PolicyLayout) -> d
         base: parts[-1] if -1 in parts else np.stack([parts[k] for k in sorted(parts)], axis=1)
         for base, parts in columns.items()
     }
+
+
+def step_table(episodes: Sequence[Recorded]) -> pl.DataFrame:
+    """Return the steps of episodes that were kept in full.
+
+    Columns: `seed`, `step`, `time_s`, `reward`, `terminated` (of the last step), `action/NAME` and
+    `observation/NAME` in the units of the layout, and `event/NAME`, which is null in steps without
+    one. A row holds the observation before the action. Images and texts are left out.
+    """
+    tables = [_steps(one) for one in episodes]
+    return pl.concat(tables, how="diagonal") if tables else pl.DataFrame()
+
+
+def write_steps(episodes: Sequence[Recorded], folder: Path) -> Path:
+    """Write the steps of episodes as Parquet, and return the file."""
+    from io import BytesIO
+
+    buffer = BytesIO()
+    step_table(episodes).write_parquet(buffer, compression="zstd")
+    path = folder / FILE
+    publish_file(path, buffer.getvalue())
+    return path
+
+
+def _steps(episode: Recorded) -> pl.DataFrame:
+    count, layout = len(episode.rewards), episode.layout
+    steps = range(count)
+    ends = [episode.terminated and step == count - 1 for step in steps]
+    columns: dict[str, pl.Series] = {
+        "seed": pl.Series([episode.seed] * count, dtype=pl.Int64),
+        "step": pl.Series(steps, dtype=pl.Int64),
+        "time_s": pl.Series([step * layout.dt for step in steps], dtype=pl.Float64),
+        "reward": pl.Series(episode.rewards, dtype=pl.Float64),
+        "terminated": pl.Series(ends, dtype=pl.Boolean),
+    }
+    actions = episode.actions.reshape(count, -1)
+    columns |= {f"action/{n}": pl.Series(actions[:, k]) for k, n in enumerate(layout.actions)}
+    if layout.observation:
+        observed = episode.observations[OBSERVATION][:count]
+        columns |= {
+            f"observation/{n}": pl.Series(observed[:, k]) for k, n in enumerate(layout.observation)
+        }
+    columns |= {
+        f"event/{name}": pl.Series(values, dtype=pl.Float64).fill_nan(None)
+        for name, values in episode.step_events.items()
+    }
+    return pl.DataFrame(columns)

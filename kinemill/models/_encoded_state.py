@@ -10,8 +10,9 @@ from kinemill.errors import BadInput
 from kinemill.models._layout import ModelLayout, feature_columns
 from kinemill.task.bounds import Limit
 from kinemill.task.channels import Channel
-from kinemill.task.plugins import Model, unknown_channels
+from kinemill.task.plugins import Model
 from kinemill.task.protocols import TorchModule
+from kinemill.task.settings import Problems, unknown_channels
 
 
 class EncodedShape(NamedTuple):
@@ -37,7 +38,7 @@ class EncodedStateModel(Model):
         default={}, description="where a sensor saturates, by state, in its unit"
     )
 
-    def problems(self, channels: Mapping[str, Channel]) -> list[tuple[tuple[str | int, ...], str]]:
+    def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return limits of unknown states, and empty intervals."""
         states = {name: one for name, one in channels.items() if one.role == "state"}
         problems = unknown_channels(list(self.limits), states, "limits")

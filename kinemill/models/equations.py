@@ -19,6 +19,7 @@ from kinemill.task.channels import Channel
 from kinemill.task.expressions import FUNCTIONS, Expression, Formula
 from kinemill.task.plugins import MODELS, Model, OptionalModel
 from kinemill.task.protocols import TorchModule
+from kinemill.task.settings import Problems
 
 STEP = "dt"  # name of the time step in formulas, s
 
@@ -68,9 +69,9 @@ class Equations(Model):
             raise ValueError(message)
         return self
 
-    def problems(self, channels: Mapping[str, Channel]) -> list[tuple[tuple[str | int, ...], str]]:
+    def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return unknown names in formulas, and names that are channels."""
-        problems = list[tuple[tuple[str | int, ...], str]]()
+        problems = Problems()
         allowed = {name for name, one in channels.items() if one.role in {"state", "action"}}
         for key in ("parameters", "hidden", "terms"):
             names = getattr(self, key)

@@ -14,9 +14,10 @@ from pydantic import Field
 from kinemill.models._layout import ModelLayout
 from kinemill.task.bounds import RatioOrZero
 from kinemill.task.channels import Channel
-from kinemill.task.plugins import MODELS, Model, unknown_channels
+from kinemill.task.plugins import MODELS, Model
 from kinemill.task.portfolio import Candidate, Structure, TaskFacts
 from kinemill.task.protocols import TorchModule
+from kinemill.task.settings import Problems, unknown_channels
 
 MAX_COUPLED = 8  # joints; products of all pairs of more joints are too many terms
 MAX_HISTORY = 10  # rows that delays and filters of a drive take
@@ -50,7 +51,7 @@ class Physics(Model):
         "`learn.encoding` encodes as `relative`",
     )
 
-    def problems(self, channels: Mapping[str, Channel]) -> list[tuple[tuple[str | int, ...], str]]:
+    def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return the names of unknown channels."""
         pairs = [*(self.pairs or {}), *(self.pairs or {}).values()]
         relative = unknown_channels(list(self.relative or []), channels, "relative")

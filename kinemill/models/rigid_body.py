@@ -20,9 +20,10 @@ from kinemill.models._mjcf import Mjcf
 from kinemill.registry import nearest
 from kinemill.task.bounds import CountOrZero
 from kinemill.task.channels import Channel
-from kinemill.task.plugins import MODELS, Model, OptionalModel, unknown_channels
+from kinemill.task.plugins import MODELS, Model, OptionalModel
 from kinemill.task.portfolio import Candidate, TaskFacts
 from kinemill.task.protocols import TorchModule
+from kinemill.task.settings import Problems, unknown_channels
 from kinemill.task.web_overrides import LOCAL
 
 MAX_COORDINATES = 8  # the linear solve is unrolled
@@ -65,7 +66,7 @@ class RigidBody(Model):
         default=None, description="another model, of the residual accelerations"
     )
 
-    def problems(self, channels: Mapping[str, Channel]) -> list[tuple[tuple[str | int, ...], str]]:
+    def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return drives and joints of unknown channels, and a missing MuJoCo model."""
         problems = unknown_channels(list(self.drives), channels, "drives")
         problems += unknown_channels(list(self.joints), channels, "joints")

@@ -10,6 +10,7 @@ from kinemill.rl.objective import Reinforcement
 from kinemill.task.bounds import Count, RatioOrZero, RowCount, Seconds, Steps, Weight
 from kinemill.task.channels import Channel
 from kinemill.task.plugins import OPTIMIZERS, Optimizer, Settings, pick, usual
+from kinemill.task.settings import Problems
 from kinemill.task.stages import Patterns, as_list
 from kinemill.train.supervised import Demonstrated
 
@@ -180,9 +181,9 @@ class MotionSettings(Demonstrated):
             raise ValueError(message)
         return value
 
-    def problems(self, channels: Mapping[str, Channel]) -> list[tuple[tuple[str | int, ...], str]]:
+    def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return problems of the observed channels, and actions without a joint."""
-        problems: list[tuple[tuple[str | int, ...], str]] = []
+        problems: Problems = []
         numbers = [n for n, one in channels.items() if one.role in ("state", "observation")]
         for name in self.observations:
             if name not in numbers:

@@ -51,6 +51,7 @@ from kinemill.task.reinforcement import (
     Pretrain,
     Runner,
 )
+from kinemill.task.settings import Problems
 from kinemill.train.context import Trained, TrainingContext
 
 _UNUSED = (
@@ -233,11 +234,11 @@ class Reinforcement(Learn):
         """Return the settings unchanged: reinforcement learning has no epochs."""
         return settings
 
-    def problems(self, channels: Mapping[str, object]) -> list[tuple[tuple[str | int, ...], str]]:
+    def problems(self, channels: Mapping[str, object]) -> Problems:
         """Return problems, such as settings that reinforcement learning does not use."""
         del channels
         fields = type(self).model_fields
-        problems: list[tuple[tuple[str | int, ...], str]] = [
+        problems: Problems = [
             ((name,), "has no effect in reinforcement learning; leave it out")
             for name in _UNUSED
             if name in self.model_fields_set
@@ -251,7 +252,7 @@ class Reinforcement(Learn):
             problems.append((("image", "checkpoint"), what))
         return problems
 
-    def _pretrain_problems(self) -> list[tuple[tuple[str | int, ...], str]]:
+    def _pretrain_problems(self) -> Problems:
         is_data = (self.start_from or "").startswith(DATASETS)
         if self.pretrain is None:
             what = "is a dataset: set `pretrain: {}` to clone its demonstrations"

@@ -25,9 +25,9 @@ from kinemill.task.plugins import (
     Settings,
     Tagger,
     pick,
-    unknown_channels,
 )
 from kinemill.task.promote import Promote
+from kinemill.task.settings import unknown_channels
 from kinemill.task.stages import Dataset, Ingest
 from kinemill.task.verify import Verify
 

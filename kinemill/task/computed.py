@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from kinemill.registry import nearest
 from kinemill.task.channels import Channel
 from kinemill.task.expressions import Expression
-from kinemill.task.plugins import MEDIA
+from kinemill.task.settings import MEDIA
 from kinemill.task.units import factor, is_derivative
 
 DEGREE = 3  # of the local polynomials of a derivative

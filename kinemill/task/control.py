@@ -20,8 +20,7 @@ from kinemill.task.bounds import (
 from kinemill.task.channels import Channel
 from kinemill.task.expressions import FUNCTIONS, Expression, Formula
 from kinemill.task.plugins import Plugin, Settings, pick
-
-Problems = list[tuple[tuple[str | int, ...], str]]
+from kinemill.task.settings import Problems
 
 
 def _number(value: object) -> object:

@@ -30,7 +30,6 @@ from kinemill.task.loop import Loop
 from kinemill.task.plugins import (
     AUGMENTATIONS,
     CHECKS,
-    MEDIA,
     OBJECTIVES,
     TAGGERS,
     Plugin,
@@ -41,6 +40,7 @@ from kinemill.task.plugins import (
 )
 from kinemill.task.promote import Promote, Retrain
 from kinemill.task.search import Tune
+from kinemill.task.settings import MEDIA
 from kinemill.task.stages import Dataset, Ingest, ValidateBase
 from kinemill.task.trackers import TRACKERS, Track, as_tracks
 from kinemill.task.verify import Verify

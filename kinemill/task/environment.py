@@ -13,6 +13,7 @@ from kinemill.store import Json, file_digest
 from kinemill.task.bounds import Count, Quantity, RatioOrZero, Seed, Steps
 from kinemill.task.plugins import Plugin, Settings, pick
 from kinemill.task.protocols import TorchModule
+from kinemill.task.settings import Problems
 from kinemill.task.web_overrides import LOCAL
 
 Range = tuple[Quantity, Quantity]
@@ -156,7 +157,7 @@ class Environment(Plugin):
             late = late or wrapper.scope != "environment"
         return wrappers
 
-    def problems(self, channels: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
+    def problems(self, channels: Mapping[str, Any]) -> Problems:
         """Return a problem for each unknown variant that `trials` names."""
         del channels
         trials = {"variant": self.trials.variant, "eval_variant": self.trials.eval_variant}

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny, ValidationInfo
 
 from kinemill.errors import BadInput
-from kinemill.registry import Registry, nearest
+from kinemill.registry import Registry
 from kinemill.task.bounds import LearningRate, Quantity, RowCount
 from kinemill.task.own_code import OwnCode, is_own, make_own
 from kinemill.task.portfolio import Candidate, Structure, TaskFacts
-from kinemill.task.settings import Plugin, Settings
+from kinemill.task.settings import Plugin, Problems, Settings
 
 Array = NDArray[np.float64]
 P = TypeVar("P", bound="Plugin")
@@ -205,7 +205,7 @@ class Schedule(Plugin):
 class Tagger(Plugin):
     """Settings of a plug-in that tags recordings after validation."""
 
-    def problems(self, channels: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
+    def problems(self, channels: Mapping[str, Any]) -> Problems:
         """Return the settings that the channels do not admit."""
         del channels
         return []
@@ -219,8 +219,6 @@ class Tagger(Plugin):
             dt: time step, s.
         """
 
-
-MEDIA = ("image", "text")  # roles stored once per recording; steps hold references
 
 AUGMENTATIONS: Registry[type[Plugin]] = Registry(
     "kinemill.augment", "augmentation", own="kinemill.augment._own:OwnAugmentation"
@@ -325,17 +323,3 @@ def pick_or_none(
 OptionalModel = Annotated[
     SerializeAsAny[Model] | None, BeforeValidator(pick_or_none(MODELS, Model))
 ]
-
-
-def unknown_channels(
-    names: Mapping[str, object] | list[str], channels: Mapping[str, Any], *where: str | int
-) -> list[tuple[tuple[str | int, ...], str]]:
-    """Return a problem for each of `names` that is not a numeric channel."""
-    numbers = [name for name, channel in channels.items() if channel.role not in MEDIA]
-    return [
-        ((*where, name), f"unknown channel; {nearest(name, numbers)}")
-        if name not in channels
-        else ((*where, name), f"is of role {channels[name].role}, not a number at each step")
-        for name in names
-        if name not in numbers
-    ]

@@ -10,6 +10,7 @@ from kinemill.registry import nearest
 from kinemill.task.bounds import Count, Fraction, Quantity, Ratio, RatioOrZero, RowCount, Seconds
 from kinemill.task.channels import Channel
 from kinemill.task.plugins import Settings
+from kinemill.task.settings import Problems
 
 NRMSE = "test/nrmse"
 RETURN, SUCCESS, ACTIONS = "return", "success", "action_rmse"
@@ -146,10 +147,10 @@ class Promote(Settings):
         named = self.metric.startswith("test/") and self.metric != NRMSE
         return self.metric.removeprefix("test/") if named else None
 
-    def problems(self, channels: Mapping[str, Channel]) -> list[tuple[tuple[str | int, ...], str]]:
+    def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return problems: an unknown metric, or channels that are not states."""
         states = [name for name, channel in channels.items() if channel.role == "state"]
-        errors: list[tuple[tuple[str | int, ...], str]] = [
+        errors: Problems = [
             (("channels", index), f"{name!r} is not a state; {nearest(name, states)}")
             for index, name in enumerate(self.channels or [])
             if name not in states

@@ -1,23 +1,50 @@
 """Base classes of the parts of a task file."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
+from kinemill.registry import nearest
+
+MEDIA = ("image", "text")  # roles stored once per recording; steps hold references
+Problems = list[tuple[tuple[str | int, ...], str]]  # key below a part of a task, and the message
+
 
 class Settings(BaseModel):
-    """A frozen part of a task file; unknown keys are errors."""
+    """A frozen part of a task file; unknown keys are errors.
+
+    Attributes:
+        channel_keys: keys whose values are names of numeric channels, or mappings from names.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    channel_keys: ClassVar[tuple[str, ...]] = ()
 
-    def problems(self, channels: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
-        """Return conflicts with the task's channels: (key below this part, message)."""
-        del channels
-        return []
+    def problems(self, channels: Mapping[str, Any]) -> Problems:
+        """Return conflicts with the task's channels, by default unknown names in `channel_keys`."""
+        return [
+            problem
+            for key in self.channel_keys
+            for problem in unknown_channels(getattr(self, key) or (), channels, key)
+        ]
 
 
 class Plugin(Settings):
     """Settings of one member of a family, selected by `type`."""
 
     type: str
+
+
+def unknown_channels(
+    names: Iterable[str], channels: Mapping[str, Any], *where: str | int
+) -> Problems:
+    """Return a problem for each of `names` that is not a numeric channel."""
+    numbers = [name for name, channel in channels.items() if channel.role not in MEDIA]
+    return [
+        ((*where, name), f"unknown channel; {nearest(name, numbers)}")
+        if name not in channels
+        else ((*where, name), f"is of role {channels[name].role}, not a number at each step")
+        for name in names
+        if name not in numbers
+    ]

@@ -20,7 +20,8 @@ from kinemill.store import Json
 from kinemill.task.bounds import Frequency, RowCount, Seconds, SecondsOrZero, Steps, StepsOrZero
 from kinemill.task.channels import Channel, Sources, unit_problem
 from kinemill.task.own_code import OWN_SCHEMA
-from kinemill.task.plugins import CHECKS, MEDIA, READERS, Settings, pick_own
+from kinemill.task.plugins import CHECKS, READERS, Settings, pick_own
+from kinemill.task.settings import MEDIA, Problems
 from kinemill.task.units import factor
 from kinemill.task.web_overrides import LOCAL
 
@@ -147,9 +148,9 @@ class Ingest(Settings):
             raise ValueError(message)
         return value
 
-    def problems(self, channels: Mapping[str, Channel]) -> list[tuple[tuple[str | int, ...], str]]:
+    def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return problems: parts with unknown channels, or with units that cannot be converted."""
-        errors: list[tuple[tuple[str | int, ...], str]] = []
+        errors: Problems = []
         for part, sources in self.parts.items():
             for name, listed in sources.items():
                 where = ("parts", part, name)
@@ -345,7 +346,7 @@ class Dataset(Settings):
                 raise ValueError(error.message) from error
         return value
 
-    def problems(self, channels: Mapping[str, Channel]) -> list[tuple[tuple[str | int, ...], str]]:
+    def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return problems of `where`: unknown channels, and versions, which datasets lack."""
         if self.where is None:
             return []

@@ -2,7 +2,7 @@
 
 from kinemill.store.locks import lock
 from kinemill.tracking.database import Tracking, open_tracking, prepare_mlflow, tracking_uri
-from kinemill.tracking.orphan_runs import end_orphans
+from kinemill.tracking.maintenance import end_orphans
 from kinemill.tracking.runs import KEY, MlflowTracker, Status, log_dataset, reopen_run, start_run
 
 __all__ = [

@@ -7,7 +7,8 @@ from pydantic import BeforeValidator, Field, SerializeAsAny
 
 from kinemill.task.channels import Channel
 from kinemill.task.document import Task
-from kinemill.task.plugins import ENCODINGS, Encoding, Scale, Settings, pick, unknown_channels
+from kinemill.task.plugins import ENCODINGS, Encoding, Scale, Settings, pick
+from kinemill.task.settings import Problems, unknown_channels
 
 USUAL = {"angle": "cos_sin", "coordinate": "relative"}  # by kind of channel; other kinds: plain
 
@@ -27,9 +28,7 @@ class Encodings(Settings):
         default={}, description="encoding by channel; default: by its kind"
     )
 
-    def problems(
-        self, channels: Mapping[str, Channel], window: str = "carried"
-    ) -> list[tuple[tuple[str | int, ...], str]]:
+    def problems(self, channels: Mapping[str, Channel], window: str = "carried") -> Problems:
         """Return the problems: unknown channels, and origins that a carried window lacks."""
         problems = unknown_channels(list(self.channels), channels, "channels")
         if window == "sliding":

@@ -16,11 +16,11 @@ from kinemill.registry import nearest
 from kinemill.task.channels import Channel
 from kinemill.task.document import Task
 from kinemill.task.plugins import Settings
+from kinemill.task.settings import Problems
 from kinemill.task.units import factor, is_derivative
 
 Array = NDArray[np.float64]
 Integrator = Literal["euler", "semi_implicit", "trapezoidal", "rk4"]
-Problems = list[tuple[tuple[str | int, ...], str]]
 Kind = Literal["derivative", "delta", "equal"]
 
 

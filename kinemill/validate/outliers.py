@@ -5,8 +5,10 @@ is as good as any other one, and it depends on the set of recordings alone. A ne
 many rarely enters the sample. Then all recordings are compared again; otherwise only it is.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from kinemill.store import digest
 from kinemill.task import Task
@@ -17,12 +19,17 @@ from kinemill.validate.action_responses import (
     make_response_reference,
 )
 from kinemill.validate.check_results import ACTION_OUTLIERS, UNIT_OUTLIERS, Outlier
+from kinemill.validate.motion import pairs
 from kinemill.validate.totals import Item
-from kinemill.validate.unit_outliers import find_unit_outliers, usual_stds
 
 SAMPLE = 512  # recordings with tracks
 
 FoundOutlier = tuple[str, str, Outlier]  # check, content hash, outlier
+_FAR = 20.0  # minimum multiple of the usual deviation; no real run exceeds the others by as much
+_LEAST = 3  # minimum number of recordings for a comparison
+_LOWEST = 1e-12  # replaces a deviation of zero
+
+Statistics = Mapping[str, Sequence[float | None]]  # `<channel>:std` -> value by episode
 
 
 @dataclass(frozen=True)
@@ -66,3 +73,49 @@ def find_outliers(
         ]
         for hash_, one in find_action_outliers(recordings, reference.responses, task):
             yield ACTION_OUTLIERS, hash_, one
+
+
+def usual_stds(recordings: Sequence[Statistics], task: Task) -> dict[str, float]:
+    """Return the median standard deviation over episodes of each channel with a derivative.
+
+    Args:
+        recordings: statistics of a sample of accepted recordings; too few have no usual deviation.
+        task: its pairs of position and velocity.
+    """
+    if len(recordings) < _LEAST:
+        return {}
+    channels = dict.fromkeys(name for pair in pairs(task) for name in pair)
+    values = {
+        name: [std for own in recordings for std in own[f"{name}:std"] if std is not None]
+        for name in channels
+    }
+    return {name: max(float(np.median(all_)), _LOWEST) for name, all_ in values.items() if all_}
+
+
+def find_unit_outliers(
+    recording: str, statistics: Statistics, usual: Mapping[str, float], task: Task
+) -> list[Outlier]:
+    """Return the pairs of a recording in which position and velocity are both far too large.
+
+    The two agree with each other, so no check of one recording fails. Usually both are in degrees.
+
+    Args:
+        recording: name of the log.
+        statistics: of its episodes.
+        usual: usual deviations, as `usual_stds` returns them.
+        task: its pairs of position and velocity.
+    """
+    outliers: list[Outlier] = []
+    for velocity, position in pairs(task):
+        if position not in usual or velocity not in usual or not statistics:
+            continue
+        unit = "in degrees" if task.channels[position].unit == "rad" else "in another unit"
+        each = zip(statistics[f"{position}:std"], statistics[f"{velocity}:std"], strict=True)
+        factor = max(
+            min((one or 0.0) / usual[position], (other or 0.0) / usual[velocity])
+            for one, other in each
+        )
+        if factor > _FAR:
+            text = f"{factor:.3g} times the usual deviation, as if {unit}"
+            outliers.append(Outlier(recording, [position, velocity], text))
+    return outliers

@@ -19,7 +19,7 @@ def write(verdict: Verdict, document: Verification, folder: Path) -> None:
     For a policy with an environment, also write the steps of the first trials to
     `rollouts.parquet`.
     """
-    from kinemill.environments.step_log import write_steps
+    from kinemill.environments.logs import write_steps
     from kinemill.verify.policies.trials import EnvironmentTrials
 
     publish_document(folder / VERIFICATION, document)

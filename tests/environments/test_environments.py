@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from kinemill.environments import layout_of, learning_environment, make_environment
-from kinemill.environments._time_limit import LONGEST, Ending
 from kinemill.environments.evaluation import RandomPolicy, bootstrap, run_episode, try_policy
+from kinemill.environments.factory import LONGEST, Ending
 from kinemill.environments.logs import write_episode
 from kinemill.errors import BadInput
 from kinemill.task.document import Task

@@ -19,11 +19,10 @@ from kinemill.tracking import open_tracking
 from kinemill.train import TrainingJob
 from kinemill.tune import best_of, describe, list_trials, tracked, write_best, write_report
 from kinemill.tune.evaluation import rollout_error
-from kinemill.tune.optuna_journal import Journal
 from kinemill.tune.results import importances
 from kinemill.tune.search import begin, folder_of, read_search
 from kinemill.tune.settings import complete
-from kinemill.tune.study import next_trial, open_study
+from kinemill.tune.study import Journal, next_trial, open_study
 from tests.train.conftest import publish, swing
 from tests.tune.conftest import go, packed_with, start
 

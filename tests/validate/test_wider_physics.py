@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kinemill.task import Task
-from kinemill.validate import unit_outliers
+from kinemill.validate import outliers
 from kinemill.validate.apply_checks import apply_checks_to_track
 from kinemill.validate.faults import checks_of, measuring_checks
 from kinemill.validate.motion import noise, slope_and_offset
@@ -480,15 +480,15 @@ def test_a_recording_all_in_degrees_stands_out_of_the_others(pendulum, swing):
         run: {f"{name}:std": [float(np.std(own))] for name, own in values.items()}
         for run, values in runs.items()
     }
-    usual = unit_outliers.usual_stds([*statistics.values()], task)
+    usual = outliers.usual_stds([*statistics.values()], task)
     (outlier,) = [
         one
         for run, own in statistics.items()
-        for one in unit_outliers.find_unit_outliers(run, own, usual, task)
+        for one in outliers.find_unit_outliers(run, own, usual, task)
     ]
     assert (outlier.recording, outlier.channels) == ("run 4", ["angle", "velocity"])
     assert "in degrees" in outlier.actual
-    assert unit_outliers.usual_stds([*statistics.values()][:2], task) == {}
+    assert outliers.usual_stds([*statistics.values()][:2], task) == {}
 
 
 @pytest.mark.parametrize(("factor", "result"), [(1.0, 0), (1.2, 1)])

@@ -17,6 +17,7 @@ from kinemill.task.channels import Channel
 from kinemill.task.document import Task
 from kinemill.task.environment import KINDS, Environment, Range
 from kinemill.task.hooks import from_task_folder
+from kinemill.task.settings import Problems
 from kinemill.task.web_overrides import LOCAL, MODEL
 
 _FILES = (ROLLOUT, STEP, IO, SUMS)
@@ -64,7 +65,7 @@ class LearnedEnvironment(Environment):
     def _found_from_the_task(cls, value: str, info: ValidationInfo) -> str:
         return value if value.startswith("models:/") else from_task_folder(value, info)
 
-    def problems(self, channels: Mapping[str, Channel]) -> list[tuple[tuple[str | int, ...], str]]:
+    def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return initial values, including those of channels that are no states."""
         states = [name for name, one in channels.items() if one.role == "state"]
         unknown = [name for name in self.start if name not in states]

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from kinemill.task import TAGGERS, Tagger, unknown_channels
 from kinemill.task.bounds import Quantity
+from kinemill.task.settings import Problems
 
 
 @TAGGERS.register("threshold")
@@ -35,7 +36,7 @@ class Threshold(Tagger):
             raise ValueError(message)
         return self
 
-    def problems(self, channels: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
+    def problems(self, channels: Mapping[str, Any]) -> Problems:
         """Return the name of an unknown channel."""
         return unknown_channels([self.channel], channels, "channel")
 

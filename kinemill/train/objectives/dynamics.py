@@ -27,9 +27,9 @@ from kinemill.task.plugins import (
     Transform,
     pick,
     pick_or_none,
-    unknown_channels,
 )
 from kinemill.task.protocols import TorchModule
+from kinemill.task.settings import Problems, unknown_channels
 from kinemill.train.context import Trained, TrainingContext
 from kinemill.train.dynamics_settings import GaussNewton, HorizonSchedule, TeacherForcing
 from kinemill.train.feature_settings import Encodings
@@ -138,7 +138,7 @@ class Dynamics(Supervised):
         default="multi_step", description="validation error that selects the best weights"
     )
 
-    def problems(self, channels: Mapping[str, Channel]) -> list[tuple[tuple[str | int, ...], str]]:
+    def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return problems of outputs, relations, encodings and the model."""
         problems = problems_of(channels, self.outputs, self.relations, self.integrator)
         inputs = {name: one for name, one in channels.items() if one.role != "output"}
@@ -173,9 +173,9 @@ class Dynamics(Supervised):
             problems.append((("checkpoint",), "likelihood needs `loss: gaussian`"))
         return problems
 
-    def _own_problems(self) -> list[tuple[tuple[str | int, ...], str]]:
+    def _own_problems(self) -> Problems:
         """Return problems of settings that custom features or coordinates exclude."""
-        problems: list[tuple[tuple[str | int, ...], str]] = []
+        problems: Problems = []
         own = {"features": self.features, "coordinates": self.coordinates}
         for name in [key for key, value in own.items() if value is not None]:
             if self.model is None:

@@ -16,8 +16,9 @@ from kinemill.store import Json
 from kinemill.task.bounds import RowCount, Width
 from kinemill.task.channels import Channel
 from kinemill.task.document import Task
-from kinemill.task.plugins import MEDIA, MODELS, OBJECTIVES, Model, pick, usual
+from kinemill.task.plugins import MODELS, OBJECTIVES, Model, pick, usual
 from kinemill.task.protocols import TorchModule
+from kinemill.task.settings import MEDIA, Problems
 from kinemill.train.chunks import Chunk
 from kinemill.train.supervised import Demonstrated
 
@@ -63,9 +64,9 @@ class Imitation(Demonstrated):
         "validation episodes, or success in the environment",
     )
 
-    def problems(self, channels: Mapping[str, Channel]) -> list[tuple[tuple[str | int, ...], str]]:
+    def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return problems of the observed channels."""
-        problems: list[tuple[tuple[str | int, ...], str]] = []
+        problems: Problems = []
         observed = [name for name, one in channels.items() if one.role != "reward"]
         for name in self.observations:
             if name not in observed:

@@ -6,13 +6,12 @@ partner: it counts as clipped if it stays on its limit, or repeats its own extre
     sensor saturates.
 """
 
-from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, PositiveFloat
 
-from kinemill.task import CHECKS, Task, unknown_channels
+from kinemill.task import CHECKS, Task
 from kinemill.task.bounds import Ratio, RowCount
 from kinemill.task.units import in_unit
 from kinemill.validate.block_stats import rounding
@@ -25,6 +24,7 @@ class Clipped(CheckSettings):
     """No state without a derivative stays on its limit or has flattened peaks."""
 
     phase: ClassVar[Literal["stretch"]] = "stretch"
+    channel_keys: ClassVar[tuple[str, ...]] = ("ignore",)
     on_fault: Rule | None = Field(default="warn", description="handling of clipped rows")
     rows: RowCount = Field(default=3, description="minimum number of consecutive equal rows")
     share: Ratio = Field(
@@ -38,10 +38,6 @@ class Clipped(CheckSettings):
         description="a channel with a larger fraction of equal neighbors is not checked",
     )
     ignore: list[str] = Field(default=[], description="channels that are not checked")
-
-    def problems(self, channels: Mapping[str, object]) -> list[tuple[tuple[str | int, ...], str]]:
-        """Return ignored channels that the task does not have."""
-        return unknown_channels(self.ignore, channels, "ignore")
 
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return the stretches of channel -> (n,) that are clipped."""

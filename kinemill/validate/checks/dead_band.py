@@ -4,13 +4,12 @@ Zero is correct for a robot at rest, so the check uses the position: its speed w
 is exactly zero is compared with the smallest nonzero velocity and with the noise.
 """
 
-from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
-from kinemill.task import CHECKS, Task, unknown_channels
+from kinemill.task import CHECKS, Task
 from kinemill.task.bounds import Ratio, RowCount
 from kinemill.task.units import in_unit
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
@@ -22,6 +21,7 @@ class DeadBand(CheckSettings):
     """No velocity is exactly zero while its position moves clearly."""
 
     phase: ClassVar[Literal["identity"]] = "identity"
+    channel_keys: ClassVar[tuple[str, ...]] = ("ignore",)
     rows: RowCount = Field(
         default=3,
         description="rows at exactly zero while the position moves, from which the check fails",
@@ -33,10 +33,6 @@ class DeadBand(CheckSettings):
         default=0.02, description="minimum width of a dead band, as a fraction of the highest speed"
     )
     ignore: list[str] = Field(default=[], description="velocity channels that are not checked")
-
-    def problems(self, channels: Mapping[str, object]) -> list[tuple[tuple[str | int, ...], str]]:
-        """Return ignored channels that the task does not have."""
-        return unknown_channels(self.ignore, channels, "ignore")
 
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return a fault over all rows for each velocity of channel -> (n,) with a dead band."""

@@ -6,13 +6,12 @@ and to values that no controller holds. A target that is held on purpose continu
 while a command that was lost jumps to where it would have been.
 """
 
-from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, PositiveFloat
 
-from kinemill.task import CHECKS, Task, unknown_channels
+from kinemill.task import CHECKS, Task
 from kinemill.task.bounds import Ratio, RowCount, Seconds
 from kinemill.task.units import in_unit
 from kinemill.validate.block_stats import extremes, may_rest, rounding, whole
@@ -34,6 +33,7 @@ class FrozenAction(CheckSettings):
     """No continuously changing action keeps one value for longer than `seconds`."""
 
     phase: ClassVar[Literal["pattern"]] = "pattern"
+    channel_keys: ClassVar[tuple[str, ...]] = ("ignore",)
     seconds: Seconds = Field(default=0.3, description="longest allowed constant stretch, s")
     rows: RowCount = Field(
         default=10, description="minimum length of a constant stretch for slow logs, rows"
@@ -59,10 +59,6 @@ class FrozenAction(CheckSettings):
         "all rows",
     )
     ignore: list[str] = Field(default=[], description="actions that are not checked")
-
-    def problems(self, channels: Mapping[str, object]) -> list[tuple[tuple[str | int, ...], str]]:
-        """Return ignored channels that the task does not have."""
-        return unknown_channels(self.ignore, channels, "ignore")
 
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return the stretches of channel -> (n,) in which an action is frozen."""

@@ -4,13 +4,12 @@ A clip that is declared as a loop is replayed, and a gap at its seam is a jump i
 default a finding is only a warning: the rows themselves are valid.
 """
 
-from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
-from kinemill.task import CHECKS, Task, unknown_channels
+from kinemill.task import CHECKS, Task
 from kinemill.task.bounds import Ratio
 from kinemill.task.units import in_unit
 from kinemill.validate.faults import Array, CheckSettings, Fault, Rule, Values, steps
@@ -21,6 +20,7 @@ class LoopClosure(CheckSettings):
     """The step from the last row to the first is consistent with its neighbors."""
 
     phase: ClassVar[Literal["identity"]] = "identity"
+    channel_keys: ClassVar[tuple[str, ...]] = ("channels",)
     on_fault: Rule | None = Field(
         default="warn", description="handling of a clip that does not close"
     )
@@ -33,10 +33,6 @@ class LoopClosure(CheckSettings):
         description="largest difference between the step at the seam and its neighbors, relative "
         "to the largest such difference inside the clip",
     )
-
-    def problems(self, channels: Mapping[str, object]) -> list[tuple[tuple[str | int, ...], str]]:
-        """Return channels that the task does not have."""
-        return unknown_channels(self.channels, channels, "channels")
 
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return a fault in the last row of each channel of channel -> (n,) that does not close."""

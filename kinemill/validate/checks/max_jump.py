@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, model_serializer, model_validator
 from kinemill.store import Json
 from kinemill.task import CHECKS, Task, unknown_channels
 from kinemill.task.bounds import PositiveQuantity
+from kinemill.task.settings import Problems
 from kinemill.task.units import in_unit
 from kinemill.validate.faults import CheckSettings, Fault, Values, runs, steps
 
@@ -43,7 +44,7 @@ class MaxJump(CheckSettings):
         own = {key: getattr(self, key) for key in CheckSettings.model_fields}
         return {**self.bounds, **{key: item for key, item in own.items() if item is not None}}
 
-    def problems(self, channels: Mapping[str, object]) -> list[tuple[tuple[str | int, ...], str]]:
+    def problems(self, channels: Mapping[str, object]) -> Problems:
         """Return bounds for channels that the task does not have."""
         return unknown_channels(self.bounds, channels)
 

@@ -3,13 +3,12 @@
 Most robots need no setting: a velocity with limits cannot cross its range immediately.
 """
 
-from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
-from kinemill.task import CHECKS, Task, unknown_channels
+from kinemill.task import CHECKS, Task
 from kinemill.task.bounds import PositiveQuantity, RowCount, Seconds
 from kinemill.task.units import in_unit
 from kinemill.validate.block_stats import largest_step
@@ -21,6 +20,7 @@ class Rate(CheckSettings):
     """Largest |dx/dt| of a channel over `rows` steps: accelerations of velocities, action rates."""
 
     phase: ClassVar[Literal["stretch"]] = "stretch"
+    channel_keys: ClassVar[tuple[str, ...]] = ("bounds",)
     bounds: dict[str, PositiveQuantity] = Field(
         default={}, description="largest rate by channel, unit/s"
     )
@@ -30,10 +30,6 @@ class Rate(CheckSettings):
         "velocities not in `bounds`; real joints need 0.08 or more",
     )
     rows: RowCount = Field(default=3, description="number of steps over which the rate is computed")
-
-    def problems(self, channels: Mapping[str, object]) -> list[tuple[tuple[str | int, ...], str]]:
-        """Return bounds for channels that the task does not have."""
-        return unknown_channels(self.bounds, channels, "bounds")
 
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return the stretches of channel -> (n,) that change too fast."""

@@ -5,13 +5,12 @@ s), so a constant value alone is not a fault. Another signal must contradict it:
 derivative, the channel it is the derivative of, or, without either, the channel's usual behavior.
 """
 
-from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
-from kinemill.task import CHECKS, Task, rotations, unknown_channels
+from kinemill.task import CHECKS, Task, rotations
 from kinemill.task.bounds import PositiveQuantity, Ratio, Seconds
 from kinemill.task.units import in_unit
 from kinemill.validate.block_stats import extremes, may_rest, rounding
@@ -35,6 +34,7 @@ class Stuck(CheckSettings):
     """
 
     phase: ClassVar[Literal["stretch", "episode"]] = "stretch"
+    channel_keys: ClassVar[tuple[str, ...]] = ("ignore",)
     seconds: Seconds = Field(default=0.5, description="longest allowed constant stretch, s")
     min_motion: PositiveQuantity = Field(
         default=0.1,
@@ -52,10 +52,6 @@ class Stuck(CheckSettings):
         "contradicts a constant value must be faster",
     )
     ignore: list[str] = Field(default=[], description="channels that are not checked")
-
-    def problems(self, channels: Mapping[str, object]) -> list[tuple[tuple[str | int, ...], str]]:
-        """Return ignored channels that the task does not have."""
-        return unknown_channels(self.ignore, channels, "ignore")
 
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return the stretches of channel -> (n,) in which a state is frozen."""

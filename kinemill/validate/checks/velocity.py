@@ -7,14 +7,13 @@ tolerance plus the scatter of the windows. On 32 channels of real logs the scale
 and the offset within 0.02 rad/s; the one channel with many spikes has 3 % and 0.3 rad/s.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
-from kinemill.task import CHECKS, Task, unknown_channels
+from kinemill.task import CHECKS, Task
 from kinemill.task.bounds import PositiveQuantity, Ratio, Seconds
 from kinemill.task.units import in_unit
 from kinemill.validate.block_stats import whole
@@ -44,6 +43,7 @@ class Velocity(CheckSettings):
     """The velocity's integral over `window` follows the position's difference."""
 
     phase: ClassVar[Literal["episode"]] = "episode"
+    channel_keys: ClassVar[tuple[str, ...]] = ("ignore",)
     window: Seconds = Field(default=0.5, description="integration window of the velocity, s")
     relative: Ratio = Field(
         default=0.03,
@@ -68,10 +68,6 @@ class Velocity(CheckSettings):
         "row, s (a backward difference is half a row late)",
     )
     ignore: list[str] = Field(default=[], description="velocity channels that are not checked")
-
-    def problems(self, channels: Mapping[str, object]) -> list[tuple[tuple[str | int, ...], str]]:
-        """Return ignored channels that the task does not have."""
-        return unknown_channels(self.ignore, channels, "ignore")
 
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return a fault over all rows for each velocity of channel -> (n,) that fails."""

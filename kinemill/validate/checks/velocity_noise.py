@@ -7,13 +7,12 @@ difference therefore counts only if it is several times the noise of the slope.
 Symbols: x position, v velocity, n rows.
 """
 
-from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
-from kinemill.task import CHECKS, Task, unknown_channels
+from kinemill.task import CHECKS, Task
 from kinemill.task.bounds import Ratio, RowCount, Seconds
 from kinemill.task.units import in_unit
 from kinemill.validate.checks.velocity import fit_of
@@ -28,6 +27,7 @@ class VelocityNoise(CheckSettings):
     """No velocity differs from its position's slope by a large part of its deviation."""
 
     phase: ClassVar[Literal["episode"]] = "episode"
+    channel_keys: ClassVar[tuple[str, ...]] = ("ignore",)
     on_fault: Rule | None = Field(default="warn", description="handling of such a velocity")
     share: Ratio = Field(
         default=0.45,
@@ -41,10 +41,6 @@ class VelocityNoise(CheckSettings):
     window: Seconds = Field(default=0.5, description="window for the measurement of the lag, s")
     rows: RowCount = Field(default=50, description="minimum number of rows to compare")
     ignore: list[str] = Field(default=[], description="velocity channels that are not checked")
-
-    def problems(self, channels: Mapping[str, object]) -> list[tuple[tuple[str | int, ...], str]]:
-        """Return ignored channels that the task does not have."""
-        return unknown_channels(self.ignore, channels, "ignore")
 
     def find(self, values: Values, task: Task) -> list[Fault]:
         """Return a fault over all rows for each noisy velocity of channel -> (n,)."""

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 
-from kinemill.reports.thumbnail import HEIGHT, POINTS, WIDTH, thumbnail
+from kinemill.reports.picture import HEIGHT, POINTS, WIDTH, thumbnail
 
 
 def test_each_channel_fills_its_own_strip():

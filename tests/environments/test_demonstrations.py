@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from gymnasium.spaces import Box
 
-from kinemill.environments._dart_noise import DartNoise
-from kinemill.environments.demonstrations import demonstrate
+from kinemill.environments.demonstrations import DartNoise, demonstrate
 from kinemill.errors import BadInput
 from kinemill.task import load_task
 from tests.conftest import EXAMPLES
