@@ -8,34 +8,25 @@ that simulate each plan. Tensors are batch first, in task units. Action k acts f
 Each controller is a file of `kinemill.control.controllers`.
 """
 
-from kinemill.control.closed_loop import Episode, run_episode
-from kinemill.control.controlled_plant import ControlledPlant, EpisodeFailed, GuardedPlant
+from kinemill.control.closed_loop import run_episode
+from kinemill.control.controlled_plant import ControlledPlant, EpisodeFailed
 from kinemill.control.cost import Cost
-from kinemill.control.exploration import Exploration
 from kinemill.control.learned_dynamics import LearnedModel, learned_model
-from kinemill.control.model import Model
 from kinemill.control.online_planner import Online
 from kinemill.control.physics import Robot, TruePhysics, make_plant, uncertain_physics
 from kinemill.control.plan import Plan
-from kinemill.control.planner import Planner, make_planner
-from kinemill.control.policies import Idle, Policy, Shaken, plain_policy
+from kinemill.control.planner import make_planner
+from kinemill.control.policies import Policy, plain_policy
 
 __all__ = [
     "ControlledPlant",
     "Cost",
-    "Episode",
     "EpisodeFailed",
-    "Exploration",
-    "GuardedPlant",
-    "Idle",
     "LearnedModel",
-    "Model",
     "Online",
     "Plan",
-    "Planner",
     "Policy",
     "Robot",
-    "Shaken",
     "TruePhysics",
     "learned_model",
     "make_planner",

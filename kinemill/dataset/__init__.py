@@ -31,12 +31,10 @@ from kinemill.dataset.packed import (
     read_packed,
     write_packed,
 )
-from kinemill.dataset.stage import VERSION
 from kinemill.dataset.summary import DatasetSummary
 
 __all__ = [
     "CATALOG",
-    "VERSION",
     "AuxRows",
     "DatasetSummary",
     "Frames",

@@ -39,13 +39,11 @@ from kinemill.store.json_io import (
     publish_shared,
     read_json,
     write_json,
-    write_listed,
 )
-from kinemill.store.manifest import FORMAT, MANIFEST
+from kinemill.store.manifest import MANIFEST
 from kinemill.store.stored_summary import StoredSummary
 
 __all__ = [
-    "FORMAT",
     "MANIFEST",
     "SUMMARY",
     "Artifact",
@@ -78,5 +76,4 @@ __all__ = [
     "to_json_value",
     "write_document",
     "write_json",
-    "write_listed",
 ]

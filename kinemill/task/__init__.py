@@ -4,14 +4,7 @@ from kinemill.task.channels import Channel, Source, rotations
 from kinemill.task.compute import TARGETS, Compute
 from kinemill.task.document import Task
 from kinemill.task.learn import Learn
-from kinemill.task.loader import (
-    list_tasks,
-    load_task,
-    make_task,
-    remember_task,
-    task_name,
-    task_path,
-)
+from kinemill.task.loader import list_tasks, load_task, make_task, remember_task, task_name
 from kinemill.task.overrides import parse_overrides
 from kinemill.task.plugins import (
     AUGMENTATIONS,
@@ -24,7 +17,6 @@ from kinemill.task.plugins import (
     Plugin,
     Settings,
     Tagger,
-    pick,
 )
 from kinemill.task.promote import Promote
 from kinemill.task.settings import unknown_channels
@@ -56,10 +48,8 @@ __all__ = [
     "load_task",
     "make_task",
     "parse_overrides",
-    "pick",
     "remember_task",
     "rotations",
     "task_name",
-    "task_path",
     "unknown_channels",
 ]

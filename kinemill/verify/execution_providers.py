@@ -1,68 +1,20 @@
 """Execution providers: parity with more threads and on each available accelerator."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import onnxruntime as ort
-from onnxruntime import InferenceSession
 
-from kinemill.runtime import Interface, Simulator
-from kinemill.runtime.session import CUDA, PROVIDERS, with_fallbacks
+from kinemill.errors import BadInput
+from kinemill.runtime import Simulator, load_simulator
+from kinemill.runtime.session import CUDA, PROVIDERS
 from kinemill.verify.parity import Pair, Parity, Reference, compare_both, failed_parity
-from kinemill.verify.test_inputs import Array, Arrays
 
 # Providers that compute in float32 like a CPU. Core ML and NPUs round to half precision.
 ACCELERATORS = {CUDA: "CUDA", "ROCMExecutionProvider": "ROCm"}
 REQUIRED = {"cuda": "CUDA", "tensorrt": "TensorRT"}  # values of `verify.providers`
 THREADS = 2  # robots use one thread
-
-
-@dataclass(frozen=True)
-class Sessions:
-    """Step and rollout as sessions of ONNX Runtime, without checks of the inputs."""
-
-    interface: Interface
-    step_session: InferenceSession
-    rollout_session: InferenceSession
-
-    def rollout(self, states: Array, past_actions: Array, actions: Array) -> Array:
-        """Run the rollout: (N, H, S), (N, H-1, A), (N, T, A) -> (N, T, S), in units."""
-        feed = {"states": states, "past_actions": past_actions, "actions": actions}
-        (rolled,) = self.rollout_session.run(["next_states"], self._contiguous(feed))
-        return np.asarray(rolled)
-
-    def rollout_outputs(
-        self, states: Array, past_actions: Array, actions: Array
-    ) -> tuple[Array, Array]:
-        """Roll out with outputs: (N, H, S), (N, H-1, A), (N, T, A) -> (N, T, S), (N, T, Y)."""
-        feed = {"states": states, "past_actions": past_actions, "actions": actions}
-        rolled, outputs = self.rollout_session.run(
-            ["next_states", "outputs"], self._contiguous(feed)
-        )
-        return np.asarray(rolled), np.asarray(outputs)
-
-    def step(self, state: Array, action: Array, *carry: Array) -> tuple[Array, ...]:
-        """Advance one step: (N, S), (N, A), carry -> (N, S), carry."""
-        outputs = ["next_state", *(f"next_{item.name}" for item in self.interface.carry)]
-        return self._run_step(outputs, state, action, carry)
-
-    def step_outputs(self, state: Array, action: Array, *carry: Array) -> Array:
-        """Return the outputs of one step: (N, S), (N, A), carry -> (N, Y)."""
-        return self._run_step(["outputs"], state, action, carry)[0]
-
-    def _run_step(
-        self, outputs: list[str], state: Array, action: Array, carry: tuple[Array, ...]
-    ) -> tuple[Array, ...]:
-        names = [item.name for item in self.interface.carry]
-        feed = {"state": state, "action": action, **dict(zip(names, carry, strict=True))}
-        values = self.step_session.run(outputs, self._contiguous(feed))
-        return tuple(np.asarray(value) for value in values)
-
-    def _contiguous(self, feed: Arrays) -> Arrays:
-        dtype = self.interface.dtype
-        return {name: np.ascontiguousarray(value, dtype) for name, value in feed.items()}
 
 
 def compare_providers(
@@ -88,9 +40,9 @@ def compare_providers(
     names = names or {name: ACCELERATORS[name] for name in available_accelerators()}
     for provider, suffix in names.items():
         named = _with_suffix(reference, suffix)
-        sessions = open_on(folder, pair.simulator.interface, provider)
-        if sessions is not None:
-            rows += compare_both(replace(pair, simulator=sessions), named)
+        simulator = open_on(folder, provider)
+        if simulator is not None:
+            rows += compare_both(replace(pair, simulator=simulator), named)
         elif required:
             missing = RuntimeError(f"{provider} of verify.providers is not available here")
             rows += [failed_parity(call, named.probe, missing) for call in ("step", "rollout")]
@@ -107,18 +59,11 @@ def available_accelerators() -> Sequence[str]:
     return [name for name in ACCELERATORS if name in ort.get_available_providers()]
 
 
-def open_on(folder: Path, interface: Interface, provider: str) -> Sessions | None:
-    """Open both files on an accelerator; None if the machine does not have it."""
-    if provider not in ort.get_available_providers():
+def open_on(folder: Path, provider: str) -> Simulator | None:
+    """Load the files on an accelerator; None if the machine does not have it."""
+    try:
+        return load_simulator(folder, provider=provider, non_finite="pass")
+    except BadInput as error:
+        if error.where != "provider":
+            raise
         return None
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    providers = with_fallbacks(provider, ort.get_available_providers())
-    opened = [
-        ort.InferenceSession((folder / name).read_bytes(), options, providers=providers)
-        for name in ("step.onnx", "rollout.onnx")
-    ]
-    if any(session.get_providers()[0] != provider for session in opened):
-        # ONNX Runtime falls back to the CPU without an error if the machine lacks the accelerator.
-        return None
-    return Sessions(interface, *opened)

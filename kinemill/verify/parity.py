@@ -11,7 +11,6 @@ Symbols: N rows, H history, T horizon, S states, A actions, Y outputs.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 
 from kinemill.export.rounding import FACTOR, Evaluations, evaluate, rollout
 from kinemill.export.step import WithoutEmptyCarry
-from kinemill.runtime import Interface, wrapped
+from kinemill.runtime import Simulator, wrapped
 from kinemill.runtime.interface import Dtype
 from kinemill.runtime.window_metrics import Floats
 from kinemill.train.build import step_of
@@ -59,33 +58,6 @@ def failed_parity(call: str, probe: Probe, error: Exception, rows: int | None = 
     return Parity(call, probe.name, batch, "", math.inf, 0.0, False, False, first_line(error))
 
 
-class Runner(Protocol):
-    """A `Simulator`, or its files on another execution provider."""
-
-    @property
-    def interface(self) -> Interface:
-        """Channels, units and shapes."""
-        ...
-
-    def rollout(self, states: Array, past_actions: Array, actions: Array) -> Array:
-        """Roll out: (N, H, S), (N, H-1, A), (N, T, A) -> (N, T, S), in units."""
-        ...
-
-    def rollout_outputs(
-        self, states: Array, past_actions: Array, actions: Array
-    ) -> tuple[Array, Array]:
-        """Roll out with outputs: (N, H, S), (N, H-1, A), (N, T, A) -> (N, T, S), (N, T, Y)."""
-        ...
-
-    def step(self, state: Array, action: Array, *carry: Array) -> tuple[Array, ...]:
-        """Advance one step: (N, S), (N, A), carry -> (N, S), carry."""
-        ...
-
-    def step_outputs(self, state: Array, action: Array, *carry: Array) -> Array:
-        """Return the outputs of one step: (N, S), (N, A), carry -> (N, Y)."""
-        ...
-
-
 @dataclass(frozen=True)
 class Pair:
     """The published simulator and the trained step.
@@ -98,7 +70,7 @@ class Pair:
         angle: whether each state is an angle, (S,).
     """
 
-    simulator: Runner
+    simulator: Simulator
     step: Step
     std: Floats
     angle: NDArray[np.bool_]

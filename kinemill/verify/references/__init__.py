@@ -5,17 +5,14 @@ several lengths of history and ridges, `physics` if velocities declare their pos
 (`derivative_of`), `constant_velocity` and `persistence`. The test split is not used for selection.
 """
 
-from kinemill.verify.references.baselines import ConstantVelocity, Persistence
-from kinemill.verify.references.family import Member, Reference, References
+from kinemill.verify.references.baselines import Persistence
+from kinemill.verify.references.family import References
 from kinemill.verify.references.fit import fit_references
 from kinemill.verify.references.stage import find_references, load_references
 from kinemill.verify.references.step_predictor import StepPredictor
 
 __all__ = [
-    "ConstantVelocity",
-    "Member",
     "Persistence",
-    "Reference",
     "References",
     "StepPredictor",
     "find_references",

@@ -16,7 +16,6 @@ from kinemill.register.gate.inputs import (
     Measured,
     Paired,
     RowOverlap,
-    number,
     to_json_number,
 )
 from kinemill.register.verdict import Value, Verdict
@@ -40,10 +39,8 @@ __all__ = [
     "Measured",
     "Paired",
     "RowOverlap",
-    "Rule",
     "Value",
     "Verdict",
     "is_of",
-    "number",
     "to_json_number",
 ]
