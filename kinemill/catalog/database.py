@@ -2,6 +2,10 @@
 
 SQLite is used in WAL mode, so that readers never wait for a writer. A write transaction takes the
 write lock at its beginning, so two writers wait for each other instead of failing.
+
+Without statistics its query planner expects a handful of rows in a task, and reads all sketches of
+a task to find ten of them. Typical figures are written once, see "ANALYZE" in the documentation of
+SQLite, so that plans depend neither on the size of the database nor on its history.
 """
 
 import os
@@ -18,18 +22,20 @@ from sqlalchemy import (
     URL,
     Connection,
     Engine,
+    Table,
     create_engine,
     delete,
     event,
     insert,
     inspect,
     select,
+    text,
 )
 from sqlalchemy.exc import DatabaseError, InterfaceError, OperationalError
 from sqlalchemy.pool import NullPool, Pool, QueuePool
 
 from kinemill.catalog import tables
-from kinemill.catalog.planner import write_statistics
+from kinemill.catalog.tables import metadata
 from kinemill.errors import BadInput, CorruptArtifact, KinemillError, Unreachable
 from kinemill.store.database import address_of, database, held_by_all, make_schema, spell
 from kinemill.store.disk_space import convert_disk_errors
@@ -43,6 +49,10 @@ _blocks = Counter[str]()  # number of `open_connections`, by address
 _open_engines: dict[str, Engine] = {}  # used in these blocks, by address
 _counting = Lock()
 _REBUILD = "kinemill admin rebuild-catalog fills a new one; recordings and decisions are kept"
+_ROWS = 1_000_000  # of a table
+_SAME = {"task", "folder", "kind"}  # columns with the same value in all rows
+# Rows with the same value of other columns; 1 of those that are not named.
+_GROUPS = {"check": 50_000, "added": 1_000, "removed": 1_000, "directory": 1_000, "key": 16}
 
 
 @contextmanager
@@ -208,3 +218,33 @@ def _errors(home: Home) -> Generator[None]:
 
 def _first_line(error: DatabaseError | InterfaceError) -> str:
     return (str(error.orig).splitlines() or [""])[0]
+
+
+def write_statistics(connection: Connection) -> None:
+    """Write the statistics of tables that were just made; another database has its own."""
+    if connection.dialect.name != "sqlite":
+        return
+    connection.exec_driver_sql("ANALYZE about")  # makes the table of statistics
+    insert = text("INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES (:table, :index, :figures)")
+    for table in metadata.sorted_tables:
+        for index, columns in _indexes(table).items():
+            row = {"table": table.name, "index": index, "figures": _figures(columns)}
+            connection.execute(insert, row)
+
+
+def _indexes(table: Table) -> dict[str, list[str]]:
+    """Return the columns of the indexes of a table, that of its primary key included."""
+    indexes = {str(one.name): [column.name for column in one.columns] for one in table.indexes}
+    if key := [column.name for column in table.primary_key.columns]:
+        rowid = table.dialect_options["sqlite"]["with_rowid"]
+        indexes[f"sqlite_autoindex_{table.name}_1" if rowid else table.name] = key
+    return indexes
+
+
+def _figures(columns: list[str]) -> str:
+    """Return the number of rows, and of those that agree in the first 1, 2, ... columns."""
+    figures = [_ROWS]
+    for column in columns:
+        same = _ROWS if column in _SAME else _GROUPS.get(column, 1)
+        figures.append(min(figures[-1], same))
+    return " ".join(map(str, figures))

@@ -1,6 +1,7 @@
 """`kinemill data drift`: compare the champion's errors on new logs with those at training time."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -23,13 +24,22 @@ def drift(
 
     Example: kinemill data drift my_robot --logs path/to/logs
     """
-    from kinemill.api.drift import measure_drift
     from kinemill.api.progress import StderrProgress
     from kinemill.cli.recording_tables import drift_table
+    from kinemill.ingest import stage as ingest
+    from kinemill.register.champion import load_champion
     from kinemill.task import load_task
+    from kinemill.validate import stage as validate
+    from kinemill.validate.drift import find_drift
 
-    folder = None if logs is None else logs_path(logs, "--logs")
-    report = measure_drift(load_task(task), Home.resolve(), folder, StderrProgress())
+    own, home, progress = load_task(task), Home.resolve(), StderrProgress()
+    with TemporaryDirectory(prefix="kinemill-drift-") as scratch:
+        source, new = Path(scratch), home
+        if logs is not None:  # read into a temporary home
+            source, new = logs_path(logs, "--logs"), Home(Path(scratch))
+        recordings = ingest.run(own, new, source, progress).artifact.ref
+        episodes = validate.run(own, new, recordings, progress).ref
+        report = find_drift(own, new, episodes, lambda: load_champion(home, own.name), progress)
     if as_json:
         document(report)
     else:

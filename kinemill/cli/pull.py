@@ -53,7 +53,7 @@ def pull(
 
     Example: kinemill model pull my_robot@champion --to model --watch
     """
-    from kinemill.register.pull_source import OfHome
+    from kinemill.register.pulls import OfHome
     from kinemill.runtime import download
     from kinemill.runtime.registry_client import address_parts, from_server
 

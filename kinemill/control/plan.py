@@ -1,6 +1,12 @@
-"""A plan: knots within [-1, 1] of the actions' ranges, and the standard deviation of samples."""
+"""A plan: knots within [-1, 1] of the actions' ranges, and the standard deviation of samples.
+
+Splines between the knots are matrices, which a planner computes once. Symbols: K knots at times 0,
+1, ..., K-1; N times. Before the first and after the last knot, the spline has the value of that
+knot.
+"""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -71,3 +77,44 @@ def normal(random: np.random.Generator, shape: tuple[int, ...]) -> Floats:
 def _shares(min_noise_scale: float, samples: int) -> Floats:
     """Return geometric scales (B, 1, 1) from `min_noise_scale` to 1, cached between steps."""
     return np.geomspace(min_noise_scale, 1.0, samples, dtype=np.float32)[:, None, None]
+
+
+def zero(times: Floats, knots: int) -> Floats:
+    """Hold each knot until the next: times (N,) -> (N, K)."""
+    # + 1e-9: a time of 0.9999… that should be 1 belongs to knot 1.
+    index = np.clip(np.floor(times + 1e-9), 0, knots - 1).astype(int)
+    return np.eye(knots)[index]
+
+
+def linear(times: Floats, knots: int) -> Floats:
+    """Join knots by lines: times (N,) -> (N, K)."""
+    columns = [np.interp(times, np.arange(knots), unit) for unit in np.eye(knots)]
+    return np.stack(columns, axis=1)
+
+
+def cubic(times: Floats, knots: int) -> Floats:
+    """Join knots by the natural cubic spline: times (N,) -> (N, K)."""
+    from scipy.interpolate import CubicSpline  # which takes 0.3 s to import
+
+    if knots < 3:
+        return linear(times, knots)
+    spline = CubicSpline(np.arange(knots), np.eye(knots), bc_type="natural")
+    return np.asarray(spline(np.clip(times, 0.0, knots - 1.0)))
+
+
+SPLINES: dict[str, Callable[[Floats, int], Floats]] = {
+    "zero": zero,
+    "linear": linear,
+    "cubic": cubic,
+}
+
+
+def matrices(spline: str, knots: int, horizon: int) -> tuple[Floats, Floats]:
+    """Return the matrices from knots to actions (T, K), and to knots one step later (K, K).
+
+    The first knot belongs to the current step, the last one to the last step of the horizon.
+    """
+    each = (horizon - 1) / (knots - 1) if knots > 1 else 1.0  # steps between two knots
+    form = SPLINES[spline]
+    at_steps = form(np.arange(horizon) / each, knots)
+    return at_steps, form(np.arange(knots) + 1.0 / each, knots)

@@ -6,15 +6,26 @@ that pulls from a server reports to it over REST; see `pipelines/rest/models.py`
 
 import json
 import os
+import shutil
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from kinemill.errors import CorruptArtifact
+from kinemill.errors import CorruptArtifact, Unreachable
+from kinemill.register import tags
+from kinemill.register.alias_switch import notes_of
+from kinemill.register.consistency import is_registered
+from kinemill.register.versions import bundle_folder, find_version
+from kinemill.runtime.canary import WHICH, which_of
+from kinemill.runtime.download import pull, watch
+from kinemill.runtime.integrity import SUMS, read_sums
+from kinemill.runtime.registry_client import ServerSource, Source, VersionRef
 from kinemill.store.home import Home
 from kinemill.store.json_io import valid_text
+from kinemill.store.locks import current_user
 
 _LONGEST = 100  # characters of a robot's name
+__all__ = ["OfHome", "ServerSource", "Source", "VersionRef", "pull", "watch"]
 
 
 @dataclass(frozen=True)
@@ -92,3 +103,47 @@ def deployed(home: Home, task: str) -> dict[str, Pull]:
 
 def _path(home: Home, task: str) -> Path:
     return home.root / "pulls" / f"{task}.jsonl"
+
+
+@dataclass(frozen=True)
+class OfHome:
+    """Source in the registry of a home or of a shared database.
+
+    `which` is `@alias` or `:number`. `@canary` is the canary version if the robot is in its share,
+    else the champion.
+    """
+
+    home: Home
+    task: str
+    which: str
+    robot: str = ""
+
+    def resolve(self) -> VersionRef:
+        """Look the alias up in the database."""
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            if not is_registered(self.home, self.task):
+                raise Unreachable(self.home.mlflow_db, "is missing: no registry, or not mounted")
+            which = self.which
+            if which == WHICH:
+                notes = notes_of(self.home, self.task)
+                which = which_of(self.task, self.robot, notes)
+            version = find_version(self.home, self.task, which)
+        except SQLAlchemyError as error:
+            raise Unreachable(
+                self.task, f"the registry does not respond: {str(error).splitlines()[0]}"
+            ) from error
+        return VersionRef(version.number, version.tags[tags.SUMS], version.provisional)
+
+    def copy(self, ref: VersionRef, folder: Path) -> None:
+        """Copy the bundle, from the store or from MLflow's copy."""
+        version = find_version(self.home, self.task, f":{ref.version}")
+        source = bundle_folder(self.home, version)
+        for name in (SUMS, *read_sums(source)):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source / name, folder / name)
+
+    def report(self, ref: VersionRef) -> None:
+        """Record the installation in the home."""
+        record_pull(self.home, self.task, self.robot or "unknown", ref.version, current_user())

@@ -9,6 +9,7 @@ from kinemill.store.artifacts import (
     Artifact,
     ArtifactRef,
     Staged,
+    StoredSummary,
     drop_indexes,
     find,
     get_or_build,
@@ -41,7 +42,6 @@ from kinemill.store.json_io import (
     write_json,
 )
 from kinemill.store.manifest import MANIFEST
-from kinemill.store.stored_summary import StoredSummary
 
 __all__ = [
     "MANIFEST",

@@ -14,12 +14,14 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 from uuid import uuid4
 
 from kinemill.errors import CorruptArtifact
 from kinemill.store.atomic_write import Move, settle, start_writeback
 from kinemill.store.digests import cache_digest, file_digest, own_digest
 from kinemill.store.disk_space import convert_disk_errors
+from kinemill.store.documents import from_json_value, read_document
 from kinemill.store.fault_injection import fault_point
 from kinemill.store.home import Home
 from kinemill.store.json_io import (
@@ -262,3 +264,34 @@ def _seal(folder: Path, inputs: Json, summary: Json) -> str:
     text = manifest_of(folder, inputs, [path.relative_to(folder).as_posix() for path in files])
     (folder / MANIFEST).write_text(text)
     return text
+
+
+class StoredSummary:
+    """Base class of the dataclasses whose fields a stage stores as the summary of its artifact."""
+
+    @classmethod
+    def of(cls, artifact: Artifact | Staged) -> Self:
+        """Return the summary of an artifact.
+
+        Raises:
+            CorruptArtifact: A field is missing or has another type.
+        """
+        return from_json_value(artifact.summary, cls, Path(artifact.ref.path))
+
+    @classmethod
+    def read(cls, home: Home, ref: ArtifactRef) -> Self:
+        """Read the summary of a published artifact; no other file of it is verified.
+
+        Raises:
+            CorruptArtifact: The artifact is missing or has changed, or a field is wrong.
+        """
+        return from_json_value(summary_of(home, ref), cls, home.root / ref.path)
+
+    @classmethod
+    def read_folder(cls, folder: Path) -> Self:
+        """Read the summary in the folder of a verified artifact.
+
+        Raises:
+            CorruptArtifact: A field is missing or has another type.
+        """
+        return read_document(folder / SUMMARY, cls)

@@ -12,8 +12,7 @@ from kinemill.register.champion_change import ChampionChange
 from kinemill.register.consistency import is_registered
 from kinemill.register.lookup import VersionDocument, VersionList, list_versions, show
 from kinemill.register.promotion import approve, promote, rollback
-from kinemill.register.pull_source import OfHome
-from kinemill.register.pulls import record_pull
+from kinemill.register.pulls import OfHome, record_pull
 from kinemill.register.versions import CHAMPION, Version, bundle_folder, find_version
 from kinemill.runtime.integrity import SUMS, read_sums
 from kinemill.task import list_tasks

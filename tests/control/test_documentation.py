@@ -1,8 +1,8 @@
 """The documentation page on control names every key, controller and shape."""
 
 from kinemill.control.cost import SHAPES
+from kinemill.control.plan import SPLINES
 from kinemill.control.risk import RISKS
-from kinemill.control.splines import SPLINES
 from kinemill.task.control import CONTROLLERS, Control, Reached, Risk, Term, Uncertainty
 from kinemill.task.expressions import FUNCTIONS
 from tests.conftest import ROOT

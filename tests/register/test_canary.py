@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from kinemill.cli.app import app
 from kinemill.errors import BadInput, Blocked
 from kinemill.register import audit, canary
-from kinemill.register.pull_source import OfHome, pull
+from kinemill.register.pulls import OfHome, pull
 from kinemill.register.versions import find_version
 from kinemill.runtime.canary import Canary, which_of
 from kinemill.task import load_task

@@ -15,7 +15,7 @@ from kinemill import runtime
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.register import fetch_bundle, tags
 from kinemill.register.lookup import show
-from kinemill.register.pull_source import OfHome
+from kinemill.register.pulls import OfHome
 from kinemill.register.version_page import version_page
 from kinemill.register.versions import find_version
 from kinemill.runtime import download

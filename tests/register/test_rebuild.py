@@ -28,7 +28,7 @@ from kinemill.register.commit import commit
 from kinemill.register.consistency import check_all
 from kinemill.register.ledger import Change, RegistryMismatch, ledger_folder
 from kinemill.register.mlflow_rows import rows_file
-from kinemill.register.pull_source import OfHome
+from kinemill.register.pulls import OfHome
 from kinemill.register.rebuild import rebuild_registry
 from kinemill.register.warm_start import start_of
 from kinemill.runtime import download

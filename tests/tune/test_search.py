@@ -18,11 +18,11 @@ from kinemill.task import load_task, parse_overrides
 from kinemill.tracking import open_tracking
 from kinemill.train import TrainingJob
 from kinemill.tune import best_of, describe, list_trials, tracked, write_best, write_report
-from kinemill.tune.evaluation import rollout_error
 from kinemill.tune.results import importances
 from kinemill.tune.search import begin, folder_of, read_search
 from kinemill.tune.settings import complete
 from kinemill.tune.study import Journal, next_trial, open_study
+from kinemill.tune.trial import rollout_error
 from tests.train.conftest import publish, swing
 from tests.tune.conftest import go, packed_with, start
 

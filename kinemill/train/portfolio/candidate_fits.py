@@ -19,7 +19,6 @@ from kinemill.task.protocols import NullReporter, WarmStart
 from kinemill.train.loop import fit
 from kinemill.train.portfolio.cross_validation import Fold
 from kinemill.train.portfolio.measurement import measured, step_seconds
-from kinemill.train.portfolio.settings import gradient_steps, learn_of
 from kinemill.train.portfolio.validation_errors import CandidateErrors, ValidationRows
 from kinemill.train.time_limit import time_limit
 from kinemill.train.warm_start import DESCRIPTION, WEIGHTS, description_of
@@ -28,6 +27,8 @@ PROBE_SHARE = 0.2  # share of a candidate's time for measuring the time per step
 FEWEST = 10  # least number of steps in a round
 NOISE = "noise.json"  # names of states
 _MODEL = "model"  # folder of a fit's weights
+NEWTON = 0.5  # largest share of a candidate's time for its Gauss-Newton fit
+EVALUATIONS = 3  # evaluations in each round
 
 
 @dataclass(frozen=True)
@@ -156,3 +157,36 @@ def _train(module: nn.Module, objective: Any, learn: Any, folder: Path, seconds:
         state, best = fit(module, objective, learn, folder, (silent, silent))
     module.load_state_dict(best)
     return state.step
+
+
+def learn_of(learn: Any, candidate: Candidate, steps: int, seconds: float, windows: int = 1) -> Any:
+    """Return the settings of a candidate.
+
+    Args:
+        learn: settings of `objectives.dynamics`, without a model.
+        candidate: its settings take precedence.
+        steps: number of training steps.
+        seconds: time limit of the candidate, s; 0: no limit.
+        windows: factor of the windows of a Gauss-Newton fit.
+    """
+    settings = {
+        **learn.model_dump(mode="json"),
+        "schedule": {"type": "cosine_warmup", "warmup_steps": max(1, steps // 20)},
+        **candidate.settings,
+        "steps": steps,
+        "eval_every": max(1, steps // EVALUATIONS),
+        "patience": None,
+    }
+    result = type(learn).model_validate(settings)
+    if (newton := result.gauss_newton) is None:
+        return result
+    changes: dict[str, Any] = {"windows": windows * newton.windows}
+    if seconds:
+        changes["seconds"] = NEWTON * seconds
+    return result.model_copy(update={"gauss_newton": newton.model_copy(update=changes)})
+
+
+def gradient_steps(learn: Any, seconds: float, each: float) -> int:
+    """Return the number of training steps of `each` s that fit into `seconds` of a candidate."""
+    share = 1.0 if learn.gauss_newton is None else 1.0 - NEWTON
+    return int(share * seconds / max(each, 1e-6))

@@ -23,12 +23,11 @@ from kinemill.task.portfolio import RESULTS, Candidate, CandidateResult
 from kinemill.train.context import PORTFOLIO, Trained, TrainingContext
 from kinemill.train.ddp import process_group
 from kinemill.train.loop import fit
-from kinemill.train.portfolio.candidate_fits import FEWEST, CandidateFits
+from kinemill.train.portfolio.candidate_fits import FEWEST, CandidateFits, gradient_steps, learn_of
 from kinemill.train.portfolio.cross_validation import averaged, finalists, folds_of, projected
 from kinemill.train.portfolio.facts import facts_of
 from kinemill.train.portfolio.measurement import measured, score_text
 from kinemill.train.portfolio.selection import Bars
-from kinemill.train.portfolio.settings import gradient_steps, learn_of
 from kinemill.train.portfolio.simple_models import SimpleModels
 from kinemill.train.portfolio.validation_errors import CandidateErrors, ValidationRows
 from kinemill.train.run_config import dotted

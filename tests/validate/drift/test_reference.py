@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from kinemill.store import ArtifactRef
-from kinemill.validate.drift.coverage import kolmogorov_smirnov, population_stability
 from kinemill.validate.drift.documents import (
     ChannelError,
     EpisodeMeasurement,
     HeldOut,
     RecordingMeasurement,
 )
+from kinemill.validate.drift.evaluate import kolmogorov_smirnov, population_stability
 from kinemill.validate.drift.reference import Reference
 from kinemill.validate.drift.stage import _verdict
 from tests.conftest import ROOT

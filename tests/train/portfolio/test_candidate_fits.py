@@ -1,7 +1,7 @@
 """Settings of candidates: how the time of a candidate is divided."""
 
 from kinemill.task.portfolio import Candidate
-from kinemill.train.portfolio.settings import gradient_steps, learn_of
+from kinemill.train.portfolio.candidate_fits import gradient_steps, learn_of
 from tests.train.conftest import pendulum_task
 
 NEWTON = {"model": {"type": "mlp"}, "gauss_newton": {"windows": 256, "iterations": 15}}

@@ -19,8 +19,7 @@ from kinemill.errors import BadInput, CorruptArtifact, Unreachable
 from kinemill.register import fetch_bundle
 from kinemill.register.canary import start_canary
 from kinemill.register.promotion import promote
-from kinemill.register.pull_source import OfHome, ServerSource
-from kinemill.register.pulls import pulls_of
+from kinemill.register.pulls import OfHome, ServerSource, pulls_of
 from kinemill.runtime import download
 from kinemill.runtime.download import run_stored_cases
 from kinemill.store.home import Home
