@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from kinemill.dataset import PackedDataset, PackedEpisode
+from kinemill.dataset import PackedDataset
 from kinemill.runtime import Simulator
 from kinemill.runtime.window_metrics import Floats, Predictor
 from kinemill.verify.accuracy import evaluate, gather
@@ -174,40 +174,28 @@ def window_errors(errors: Errors) -> Floats:
     return np.nan_to_num(relative.mean(axis=1), nan=np.inf)
 
 
-@dataclass(frozen=True)
-class EpisodeErrors:
-    """The model's errors on one episode.
-
-    Attributes:
-        episode: the episode.
-        windows: number of windows that start in it.
-        rmse: RMSE at the last step, (S,), in units.
-        error: mean of `window_errors` over its windows, in training standard deviations.
-        worst_row: current row of its worst window, a row number of the episode.
-        free_run: RMSE over the whole episode, (S,), in units.
-    """
-
-    episode: PackedEpisode
-    windows: int
-    rmse: Floats
-    error: float
-    worst_row: int
-    free_run: Floats
-
-
-def worst_episodes(analysis: Analysis) -> list[EpisodeErrors]:
+def worst_episodes(analysis: Analysis) -> list[WorstEpisode]:
     """Return the episodes that windows start in, the one with the largest error first."""
     model, run = analysis.model, analysis.free_runs[MODEL]
-    each, episodes = window_errors(model), list[EpisodeErrors]()
+    each, episodes = window_errors(model), list[WorstEpisode]()
     for episode, free in zip(run.episodes, run.by_episode, strict=True):
         inside = (model.starts >= episode.start) & (model.starts < episode.stop)
         if not inside.any():
             continue
         worst = int(model.starts[inside][np.argmax(each[inside])])
         rmse = np.sqrt((model.errors[inside] ** 2).mean(axis=0))
-        row = worst + model.history - 1 - episode.start
-        mean = float(each[inside].mean())
-        episodes.append(EpisodeErrors(episode, int(inside.sum()), rmse, mean, row, free))
+        episodes.append(
+            WorstEpisode(
+                episode=episode.id,
+                name=episode.name,
+                rows=episode.rows,
+                windows=int(inside.sum()),
+                error=float(each[inside].mean()),
+                worst_from=(worst + model.history - 1 - episode.start) * model.dt,
+                rmse=dict(zip(model.channels, rmse.tolist(), strict=True)),
+                free_run=dict(zip(model.channels, free.tolist(), strict=True)),
+            )
+        )
     return sorted(episodes, key=lambda item: -item.error)
 
 
@@ -283,7 +271,7 @@ def analysis_results(analysis: Analysis) -> AnalysisResults:
             for who, run in analysis.free_runs.items()
         },
         residuals=_residuals(analysis),
-        worst=[_worst(item, model) for item in worst_episodes(analysis)[:10]],
+        worst=worst_episodes(analysis)[:10],
         calibration=analysis.calibration.curves() if analysis.calibration else None,
     )
 
@@ -311,19 +299,6 @@ def _residuals(analysis: Analysis) -> ResidualStatistics:
             )
             for index, name in enumerate(model.channels)
         },
-    )
-
-
-def _worst(item: EpisodeErrors, errors: Errors) -> WorstEpisode:
-    return WorstEpisode(
-        episode=item.episode.id,
-        name=item.episode.name,
-        rows=item.episode.rows,
-        windows=item.windows,
-        error=item.error,
-        worst_from=item.worst_row * errors.dt,
-        rmse=dict(zip(errors.channels, item.rmse.tolist(), strict=True)),
-        free_run=dict(zip(errors.channels, item.free_run.tolist(), strict=True)),
     )
 
 

@@ -212,13 +212,13 @@ def _worst(analysis: Analysis) -> str:
     channels = pictured(model)
     rows = [
         [
-            name_of(item.episode.name, item.episode.id[:8]),
+            name_of(item.name, item.episode[:8]),
             str(item.windows),
-            f"{item.worst_row * model.dt:.2f} s",
+            f"{item.worst_from:.2f} s",
             *(
-                f"{number(float(item.rmse[i]))}<span class='interval'>free run "
-                f"{number(float(item.free_run[i]))}</span>"
-                for i in channels
+                f"{number(item.rmse[name])}<span class='interval'>free run "
+                f"{number(item.free_run[name])}</span>"
+                for name in (model.channels[i] for i in channels)
             ),
         ]
         for item in episodes[:WORST]

@@ -81,12 +81,8 @@ def serve_policy(folder: Path) -> tuple[bool, str]:
     policy.reset(seed=0)
     acts = [policy.act({k: part[n] for k, part in steps.items()}) for n in range(len(actions))]
     expected = np.array(acts, dtype=float).reshape(len(actions), -1)
-    if not np.isfinite(actions).all():
-        return False, "returns non-finite values"
-    allowed = _TOLERANCE * max(1.0, float(np.abs(expected).max()))
-    if actions.shape != expected.shape or not float(np.abs(actions - expected).max()) <= allowed:
-        return False, "returns other values than in this process"
-    return True, f"acted for {len(actions)} steps"
+    fault = _fault(actions, expected)
+    return not fault, fault or f"acted for {len(actions)} steps"
 
 
 def serve_zero_window(folder: Path) -> tuple[bool, str]:
@@ -115,12 +111,15 @@ def serve(folder: Path, windows: Windows) -> tuple[bool, str]:
     if prediction is None:
         return False, text
     expected = load(folder, non_finite="pass").rollout(*feed)
-    if not np.isfinite(prediction).all():
-        return False, "returns non-finite values"
+    fault = _fault(prediction, expected)
+    return not fault, fault or f"predicted {prediction.shape[1]} steps"
+
+
+def _fault(values: NDArray[np.floating], expected: NDArray[np.floating]) -> str:
+    """Return how values of another process differ from those of this one; empty if they do not."""
+    if not np.isfinite(values).all():
+        return "returns non-finite values"
     allowed = _TOLERANCE * max(1.0, float(np.abs(expected).max()))
-    if (
-        prediction.shape != expected.shape
-        or not float(np.abs(prediction - expected).max()) <= allowed
-    ):
-        return False, "returns other values than in this process"
-    return True, f"predicted {prediction.shape[1]} steps"
+    if values.shape != expected.shape or not float(np.abs(values - expected).max()) <= allowed:
+        return "returns other values than in this process"
+    return ""
