@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from kinemill.api.models import LoadedModel
 from kinemill.errors import BadInput, CorruptArtifact
-from kinemill.runtime import load
-from kinemill.runtime.simulator import Simulator
+from kinemill.runtime import Simulator, load
 
 if TYPE_CHECKING:
     from kinemill.dataset import PackedDataset

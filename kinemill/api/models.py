@@ -10,13 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from kinemill.errors import BadInput
-from kinemill.runtime import load_policy, load_simulator
-from kinemill.runtime.policy import Policy
-from kinemill.runtime.simulator import Simulator
-from kinemill.store import Json
-from kinemill.store.home import Home
-from kinemill.task import load_task
-from kinemill.task.document import Task
+from kinemill.runtime import Policy, Simulator, load_policy, load_simulator
+from kinemill.store import Home, Json
+from kinemill.task import Task, load_task
 
 if TYPE_CHECKING:
     from kinemill.register.versions import Version

@@ -8,11 +8,9 @@ from typing import Any, cast
 
 from kinemill.api.source_capture import capture
 from kinemill.errors import BadInput
-from kinemill.task import Task
-from kinemill.task.environment import Environment, Wrapper
+from kinemill.task import Environment, Model, Task, Wrapper
 from kinemill.task.loader import recorded_task
 from kinemill.task.overrides import nested
-from kinemill.task.plugins import Model
 from kinemill.task.reinforcement import Algorithm
 
 Code = Callable[..., object]

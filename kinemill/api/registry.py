@@ -10,11 +10,8 @@ from kinemill.api.models import registered_model
 from kinemill.api.progress import Reporter, ShowProgress, reporter
 from kinemill.api.training import TaskLike, Training, resolve_task
 from kinemill.errors import Blocked
-from kinemill.runtime import load
-from kinemill.runtime.policy import Policy
-from kinemill.runtime.simulator import Simulator
-from kinemill.store import ArtifactRef
-from kinemill.store.home import Home
+from kinemill.runtime import Policy, Simulator, load
+from kinemill.store import ArtifactRef, Home
 from kinemill.store.locks import in_use
 from kinemill.task.document import Task
 

@@ -14,8 +14,7 @@ from kinemill.api.training import TaskLike, resolve_task
 from kinemill.errors import BadInput
 from kinemill.runtime import load_policy
 from kinemill.runtime.session import Execution
-from kinemill.store import Json
-from kinemill.store.home import Home
+from kinemill.store import Home, Json
 from kinemill.task.document import Task
 
 if TYPE_CHECKING:

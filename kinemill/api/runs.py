@@ -9,8 +9,7 @@ from kinemill.api.project import project
 from kinemill.api.registry import Registered, register_stages
 from kinemill.api.training import Overrides, TaskLike, resolve_task, train_stages
 from kinemill.data.dataset import Data, Dataset
-from kinemill.store import Json
-from kinemill.store.home import Home
+from kinemill.store import Home, Json
 from kinemill.store.locks import in_use
 from kinemill.task import remember_task
 

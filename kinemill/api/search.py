@@ -14,8 +14,7 @@ from kinemill.api.training import Overrides, TaskLike, resolve_task
 from kinemill.data.dataset import Data
 from kinemill.data.frames import FrameLogs
 from kinemill.errors import BadInput
-from kinemill.store import Json
-from kinemill.store.home import Home
+from kinemill.store import Home, Json
 from kinemill.task.document import Task
 from kinemill.task.loader import write_task
 

@@ -12,9 +12,8 @@ from kinemill.api.html import facts_table, image
 from kinemill.api.models import LoadedModel, ModelLike, load_simulator_of
 from kinemill.data.frames import FrameLogs
 from kinemill.errors import BadInput
-from kinemill.runtime import load_simulator
+from kinemill.runtime import Simulator, load_simulator
 from kinemill.runtime.session import Execution
-from kinemill.runtime.simulator import Simulator
 from kinemill.store import Json
 from kinemill.task.document import Task
 

@@ -16,11 +16,8 @@ from kinemill.api.objects import Objects, with_objects
 from kinemill.api.progress import Reporter, ShowProgress, reporter
 from kinemill.data.dataset import Data, Dataset, make_dataset
 from kinemill.errors import BadInput
-from kinemill.runtime import load
-from kinemill.runtime.policy import Policy
-from kinemill.runtime.simulator import Simulator
-from kinemill.store import Artifact, ArtifactRef, read_json, summary_of
-from kinemill.store.home import Home
+from kinemill.runtime import Policy, Simulator, load
+from kinemill.store import Artifact, ArtifactRef, Home, read_json, summary_of
 from kinemill.store.locks import in_use, lock
 from kinemill.task import Task, load_task, make_task, remember_task
 from kinemill.task.loader import recorded_task

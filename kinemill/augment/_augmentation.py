@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 
-from kinemill.task import Channel, Plugin, rotations, unknown_channels
+from kinemill.task import Channel, Plugin, Problems, rotations, unknown_channels
 from kinemill.task.bounds import Count, PositiveQuantity, Seed
-from kinemill.task.settings import Problems
 
 Rows = NDArray[np.float32]
 

@@ -19,9 +19,8 @@ from kinemill.augment._augmentation import (
     Signals,
     not_actions,
 )
-from kinemill.task import AUGMENTATIONS
+from kinemill.task import AUGMENTATIONS, Channel
 from kinemill.task.bounds import SecondsOrZero
-from kinemill.task.channels import Channel
 
 
 @AUGMENTATIONS.register("action_delay")

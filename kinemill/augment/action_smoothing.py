@@ -17,9 +17,7 @@ from kinemill.augment._augmentation import (
     not_actions,
     same_again,
 )
-from kinemill.task import AUGMENTATIONS
-from kinemill.task.bounds import Seconds
-from kinemill.task.channels import Channel
+from kinemill.task import AUGMENTATIONS, Channel, Seconds
 
 
 @AUGMENTATIONS.register("action_smoothing")

@@ -18,9 +18,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from kinemill.augment._augmentation import Augmentation, Problems, Rows, Signals, same_again
-from kinemill.task import AUGMENTATIONS, rotations, unknown_channels
-from kinemill.task.bounds import Seconds
-from kinemill.task.channels import Channel
+from kinemill.task import AUGMENTATIONS, Channel, Seconds, rotations, unknown_channels
 
 Floats = NDArray[np.float64]
 

@@ -11,9 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from kinemill.augment._augmentation import Augmentation, Problems, Rows, Signals
-from kinemill.task import AUGMENTATIONS, unknown_channels
-from kinemill.task.bounds import PositiveQuantity
-from kinemill.task.channels import Channel
+from kinemill.task import AUGMENTATIONS, Channel, PositiveQuantity, unknown_channels
 
 
 @AUGMENTATIONS.register("coordinate_shift")

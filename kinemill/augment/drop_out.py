@@ -7,8 +7,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from kinemill.augment._augmentation import Augmentation, Rows, Signals
-from kinemill.task import AUGMENTATIONS
-from kinemill.task.bounds import RowCount
+from kinemill.task import AUGMENTATIONS, RowCount
 
 
 @AUGMENTATIONS.register("drop_out")

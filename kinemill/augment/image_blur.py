@@ -7,8 +7,7 @@ from pydantic import Field
 
 from kinemill.augment._augmentation import ORDERED
 from kinemill.augment._media import ImageAugmentation, Pictures, to_bytes
-from kinemill.task import AUGMENTATIONS
-from kinemill.task.bounds import Ratio, RatioOrZero
+from kinemill.task import AUGMENTATIONS, Ratio, RatioOrZero
 
 
 @AUGMENTATIONS.register("image_blur")

@@ -10,8 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from kinemill.augment._media import ImageAugmentation, Pictures
-from kinemill.task import AUGMENTATIONS
-from kinemill.task.bounds import Pixels
+from kinemill.task import AUGMENTATIONS, Pixels
 
 
 @AUGMENTATIONS.register("image_crop")

@@ -9,8 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from kinemill.augment._media import ImageAugmentation, Pictures
-from kinemill.task import AUGMENTATIONS
-from kinemill.task.bounds import Count, Pixels
+from kinemill.task import AUGMENTATIONS, Count, Pixels
 
 
 @AUGMENTATIONS.register("image_cut_out")

@@ -6,8 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from kinemill.augment._augmentation import Augmentation, Rows, Signals
-from kinemill.task import AUGMENTATIONS
-from kinemill.task.bounds import PositiveQuantity
+from kinemill.task import AUGMENTATIONS, PositiveQuantity
 
 
 @AUGMENTATIONS.register("quantization")

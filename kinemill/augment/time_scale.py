@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from kinemill.augment._augmentation import ORDERED, Augmentation, Problems, Rows, Signals
-from kinemill.task import AUGMENTATIONS, unknown_channels
+from kinemill.task import AUGMENTATIONS, Channel, unknown_channels
 from kinemill.task.bounds import Power, Ratio
-from kinemill.task.channels import Channel
 
 
 @AUGMENTATIONS.register("time_scale")

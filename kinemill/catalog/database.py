@@ -37,10 +37,9 @@ from sqlalchemy.pool import NullPool, Pool, QueuePool
 from kinemill.catalog import tables
 from kinemill.catalog.tables import metadata
 from kinemill.errors import BadInput, CorruptArtifact, KinemillError, Unreachable
+from kinemill.store import Home, fault_point
 from kinemill.store.database import address_of, database, held_by_all, make_schema, spell
 from kinemill.store.disk_space import convert_disk_errors
-from kinemill.store.fault_injection import fault_point
-from kinemill.store.home import Home
 
 SCHEMA = "kinemill"
 _WAIT = 600.0  # s for the write lock; a transaction takes milliseconds

@@ -45,8 +45,7 @@ from kinemill.catalog.tables import (
     findings,
     outliers,
 )
-from kinemill.store import ArtifactRef, digest
-from kinemill.store.home import Home
+from kinemill.store import ArtifactRef, Home, digest
 
 _BELONGING = (documents, episodes, findings)
 

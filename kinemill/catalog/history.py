@@ -26,8 +26,7 @@ from sqlalchemy import (
 from kinemill.catalog.database import transaction
 from kinemill.catalog.set_digest import set_digest
 from kinemill.catalog.tables import heads, recordings, sets
-from kinemill.store import Json
-from kinemill.store.home import Home
+from kinemill.store import Home, Json
 
 _BATCH = 500  # values of one IN clause
 

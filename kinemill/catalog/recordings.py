@@ -25,8 +25,7 @@ from kinemill.catalog.history import (
 )
 from kinemill.catalog.set_digest import set_difference, set_digest
 from kinemill.catalog.tables import recordings
-from kinemill.store import ArtifactRef, digest
-from kinemill.store.home import Home
+from kinemill.store import ArtifactRef, Home, digest
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,7 @@ from typing import Any
 import typer
 
 from kinemill.cli.output import JsonOption, document, notify, table
-from kinemill.store import Json, read_json
-from kinemill.store.home import Home
+from kinemill.store import Home, Json, read_json
 
 _FAILED = 1
 _HOW = "alerts are off: create alerts.yaml in the home, see docs/operations.md"

@@ -8,8 +8,7 @@ import typer
 from kinemill.cli.completion import complete_model
 from kinemill.cli.output import JsonOption, document
 from kinemill.errors import BadInput
-from kinemill.store import publish_document, publish_file, to_json_value
-from kinemill.store.home import Home
+from kinemill.store import Home, publish_document, publish_file, to_json_value
 
 
 def compare(

@@ -20,8 +20,7 @@ from kinemill.cli.output import (
     task_or_draft,
 )
 from kinemill.errors import BadInput
-from kinemill.store import Json
-from kinemill.store.home import Home
+from kinemill.store import Home, Json
 
 Recording = Annotated[
     str, typer.Argument(help="Recording name, content hash or its prefix, or episode id.")

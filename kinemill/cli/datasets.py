@@ -7,8 +7,7 @@ import typer
 from kinemill.cli.completion import complete_model
 from kinemill.cli.output import JsonOption, Limit, Offset, TaskName, document, table
 from kinemill.errors import BadInput
-from kinemill.store import Json
-from kinemill.store.home import Home
+from kinemill.store import Home, Json
 
 _SHORT = 12  # displayed characters of a digest
 DatasetVersion = Annotated[str, typer.Argument(help="Version number, digest prefix, or latest.")]

@@ -13,9 +13,8 @@ import typer
 from kinemill import __version__
 from kinemill.cli.output import JsonOption, document, table
 from kinemill.errors import KinemillError
-from kinemill.store import Json
+from kinemill.store import Home, Json
 from kinemill.store.disk_space import shortage
-from kinemill.store.home import Home
 from kinemill.store.project import project_root
 
 _NEEDED = [

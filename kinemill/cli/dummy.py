@@ -10,10 +10,8 @@ from kinemill.cli.output import notify
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
 from kinemill.sim import Dummy, dummy_overrides, dummy_task, write_dummy_logs
-from kinemill.store import digest, publish_file
-from kinemill.store.home import Home
-from kinemill.task import list_tasks, load_task, parse_overrides
-from kinemill.task.document import Task
+from kinemill.store import Home, digest, publish_file
+from kinemill.task import Task, list_tasks, load_task, parse_overrides
 
 
 def prepare(task: str, settings: list[str]) -> tuple[str, Path, list[str]]:

@@ -7,8 +7,7 @@ import typer
 
 from kinemill.cli.model_ref import ModelName
 from kinemill.cli.output import JsonOption, TaskName, document, notify
-from kinemill.store import to_json_value
-from kinemill.store.home import Home
+from kinemill.store import Home, to_json_value
 
 
 def export(

@@ -9,8 +9,7 @@ import typer
 from kinemill.cli.completion import complete_task
 from kinemill.cli.output import JsonOption, document, notify, table
 from kinemill.errors import BadInput
-from kinemill.store import Json
-from kinemill.store.home import Home
+from kinemill.store import Home, Json
 
 _POWERS = ["", "k", "m", "g", "t"]
 _OVER = 1  # exit code: the home exceeds the budget, or files are damaged
@@ -48,8 +47,7 @@ def gc(
     Example: kinemill admin gc --budget 20GB --dry-run
     """
     from kinemill.maintenance.gc import Limits, collect
-    from kinemill.task import load_task
-    from kinemill.task.protocols import NullReporter
+    from kinemill.task import NullReporter, load_task
 
     home = Home.resolve()
     name = load_task(task).name if task else None

@@ -11,8 +11,7 @@ import typer
 
 from kinemill.cli.completion import complete_task
 from kinemill.errors import BadInput
-from kinemill.store import Json
-from kinemill.store.home import Home
+from kinemill.store import Home, Json
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="Maximum number of lines.")]

@@ -7,8 +7,7 @@ import typer
 
 from kinemill.cli.completion import complete_model
 from kinemill.cli.output import JsonOption, TaskName, document, notify, table, wrap_text
-from kinemill.store import Json, from_json_value
-from kinemill.store.home import Home
+from kinemill.store import Home, Json, from_json_value
 
 _REFUSED = 1
 

@@ -12,8 +12,7 @@ import typer
 from kinemill.cli.completion import complete_model
 from kinemill.cli.output import JsonOption, document, notify
 from kinemill.interrupts import message_on_interrupt, resume
-from kinemill.store import Json
-from kinemill.store.home import Home
+from kinemill.store import Home, Json
 
 
 def pull(

@@ -7,8 +7,7 @@ import typer
 from kinemill.cli.data import Because
 from kinemill.cli.log_results import MOST_REASONS, show_reasons, spell_name
 from kinemill.cli.output import JsonOption, Limit, Offset, TaskName, document, table
-from kinemill.store import Json
-from kinemill.store.home import Home
+from kinemill.store import Home, Json
 
 RecordingName = Annotated[
     str, typer.Argument(help="Recording name, or content hash or its prefix.")

@@ -15,8 +15,7 @@ from typing import Any
 
 from kinemill.errors import BadInput, CorruptArtifact, KinemillError, Unreachable
 from kinemill.failures import check_databases
-from kinemill.store import Json
-from kinemill.store.home import Home
+from kinemill.store import Home, Json
 from kinemill.store.locks import lock
 
 SERVED, TOKEN = "addresses.json", "token"  # in the folder of the servers' logs

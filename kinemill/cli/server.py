@@ -9,8 +9,7 @@ import typer
 
 from kinemill.cli.model_ref import ModelName
 from kinemill.cli.output import JsonOption, document, notify, table
-from kinemill.store import publish_file
-from kinemill.store.home import Home
+from kinemill.store import Home, publish_file
 
 
 def ui(

@@ -8,8 +8,7 @@ import typer
 from kinemill.cli.output import document, notify, quantity, table
 from kinemill.errors import BadInput
 from kinemill.interrupts import Interrupted, resume
-from kinemill.store import Json
-from kinemill.store.home import Home
+from kinemill.store import Home, Json
 
 _EVERY = 5.0  # s between scans for new logs
 

@@ -27,8 +27,7 @@ def tag(
     """
     from kinemill.ingest.inspection import find_member
     from kinemill.search.tags import TagDetails, add_tag, remove_tag
-    from kinemill.store import to_json_value
-    from kinemill.store.home import Home
+    from kinemill.store import Home, to_json_value
     from kinemill.task import load_task
 
     loaded, home = load_task(task), Home.resolve()

@@ -6,8 +6,7 @@ from typing import Annotated
 import typer
 
 from kinemill.cli.output import JsonOption, Overrides, TaskName, document, quantity, table
-from kinemill.store import Json
-from kinemill.store.home import Home
+from kinemill.store import Home, Json
 
 
 def transfer(

@@ -11,10 +11,8 @@ from kinemill.environments.demonstrations import demonstrate
 from kinemill.environments.evaluation import Agent, try_policy
 from kinemill.environments.factory import environment_of
 from kinemill.ingest import stage as ingest
-from kinemill.store import Json
-from kinemill.store.home import Home
-from kinemill.task.document import Task
-from kinemill.task.protocols import NullReporter
+from kinemill.store import Home, Json
+from kinemill.task import NullReporter, Task
 from kinemill.train import load_model
 from kinemill.train import stage as train
 from kinemill.train.policy_runner import as_policy

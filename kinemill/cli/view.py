@@ -7,8 +7,7 @@ import typer
 
 from kinemill.cli.output import JsonOption, TaskName, document
 from kinemill.errors import BadInput
-from kinemill.store import publish_file
-from kinemill.store.home import Home
+from kinemill.store import Home, publish_file
 
 
 def view(

@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 
 from kinemill.control.plan import Floats
-from kinemill.runtime import Simulator
-from kinemill.runtime.interface import wrapped
+from kinemill.runtime import Simulator, wrapped
 from kinemill.runtime.uncertainty import belief_of, deviation_of
 from kinemill.task.control import Uncertainty
 

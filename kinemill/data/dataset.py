@@ -14,10 +14,8 @@ import numpy as np
 
 from kinemill.data.frames import FrameLogs
 from kinemill.errors import BadInput, Blocked
-from kinemill.store import ArtifactRef, Json
-from kinemill.store.home import Home
-from kinemill.task import Task
-from kinemill.task.protocols import NullReporter, Progress
+from kinemill.store import ArtifactRef, Home, Json
+from kinemill.task import NullReporter, Progress, Task
 
 if TYPE_CHECKING:
     import polars as pl

@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
-from kinemill.store import publish_file
-from kinemill.store.home import Home
+from kinemill.store import Home, publish_file
 from kinemill.task import Source, Task
 from kinemill.task.units import factor
 

@@ -4,8 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kinemill.dataset.segments import Segment
-from kinemill.store import from_json_value, read_json, to_json_value, write_json
-from kinemill.store.formats import Format
+from kinemill.store import Format, from_json_value, read_json, to_json_value, write_json
 
 DESCRIPTION = "dataset.json"
 SPLITS = ("train", "validation", "test")  # in the order of the rows

@@ -19,8 +19,7 @@ from kinemill.dataset.media import Frames, MediaSet, load_media
 from kinemill.dataset.packed import SPLITS, PackedDataset, load_dataset
 from kinemill.dataset.writers import WRITERS, Export
 from kinemill.errors import BadInput
-from kinemill.store import ArtifactRef, Json
-from kinemill.store.home import Home
+from kinemill.store import ArtifactRef, Home, Json
 from kinemill.task import Task
 
 GROUPS = {

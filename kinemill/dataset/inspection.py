@@ -12,8 +12,7 @@ from kinemill.dataset.catalog import Version, count, dataset_versions, find_vers
 from kinemill.dataset.listing import PUBLIC, listed_segments, page, scan_listing
 from kinemill.dataset.summary import ChannelStatistics
 from kinemill.errors import CorruptArtifact
-from kinemill.store import Json, digest, open_ref
-from kinemill.store.home import Home
+from kinemill.store import Home, Json, digest, open_ref
 
 PAGE = 20
 

@@ -19,8 +19,7 @@ from kinemill.dataset.packed import PackedEpisode, read_packed
 from kinemill.errors import BadInput
 from kinemill.ingest.media import image_file, text_file
 from kinemill.registry import nearest
-from kinemill.store import ArtifactRef, open_ref, read_json
-from kinemill.store.home import Home
+from kinemill.store import ArtifactRef, Home, open_ref, read_json
 from kinemill.task.plugins import AUGMENTATIONS, Plugin, make
 
 Pictures = NDArray[np.uint8]

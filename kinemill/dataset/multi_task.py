@@ -17,8 +17,7 @@ from kinemill.ingest.metadata import PROBLEM, metadata
 from kinemill.query import QueryError
 from kinemill.search.run import matching_recordings
 from kinemill.search.view import open_view
-from kinemill.store import ArtifactRef, digest
-from kinemill.store.home import Home
+from kinemill.store import ArtifactRef, Home, digest
 from kinemill.task import Task, load_task
 from kinemill.task.component_file import sibling
 from kinemill.task.stages import Joined

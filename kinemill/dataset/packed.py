@@ -35,8 +35,7 @@ from kinemill.dataset.segments import (
     write_segment,
 )
 from kinemill.errors import BadInput
-from kinemill.store import ArtifactRef, open_ref
-from kinemill.store.home import Home
+from kinemill.store import ArtifactRef, Home, open_ref
 from kinemill.task import Task
 
 NUMBERS = "numbers"  # files of outputs, then observations and rewards

@@ -34,8 +34,7 @@ from kinemill.dataset.split import (
 from kinemill.dataset.summary import DatasetSummary, channel_statistics
 from kinemill.dataset.trainable import check_clips, check_published, check_rows, check_sides
 from kinemill.search.saved_views import with_resolved_rule
-from kinemill.store import Artifact, ArtifactRef, Json, digest, get_or_build, to_json_value
-from kinemill.store.home import Home
+from kinemill.store import Artifact, ArtifactRef, Home, Json, digest, get_or_build, to_json_value
 from kinemill.task import Dataset, Task
 from kinemill.validate.accepted_episodes import AcceptedEpisodes
 from kinemill.validate.summary import EpisodesSummary

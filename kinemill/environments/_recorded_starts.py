@@ -7,10 +7,8 @@ import numpy as np
 from kinemill.dataset import find_dataset, packed_files, read_packed
 from kinemill.environments._controlled import Floats
 from kinemill.errors import BadInput
-from kinemill.runtime import Simulator
-from kinemill.runtime.interface import wrapped
-from kinemill.store import open_ref
-from kinemill.store.home import Home
+from kinemill.runtime import Simulator, wrapped
+from kinemill.store import Home, open_ref
 from kinemill.task.document import Task
 from kinemill.task.learn import DATASETS
 

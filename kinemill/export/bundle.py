@@ -28,8 +28,7 @@ from kinemill.runtime.integrity import (
     interface_digest,
     read_sums,
 )
-from kinemill.store import aside_of, to_json_value
-from kinemill.store.digests import file_digest
+from kinemill.store import aside_of, file_digest, to_json_value
 
 
 def assemble(folder: Path, *stages: Path) -> None:

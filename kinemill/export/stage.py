@@ -3,8 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from kinemill.store import Artifact, ArtifactRef, Json, get_or_build, open_ref, to_json_value
-from kinemill.store.home import Home
+from kinemill.store import Artifact, ArtifactRef, Home, Json, get_or_build, open_ref, to_json_value
 from kinemill.task.document import Task
 
 VERSION = 8

@@ -18,8 +18,7 @@ from pathlib import Path
 from kinemill import catalog
 from kinemill.catalog.tables import evaluated, recordings
 from kinemill.ingest import snapshot
-from kinemill.store import MANIFEST, SUMMARY, Json, canonical
-from kinemill.store.home import Home
+from kinemill.store import MANIFEST, SUMMARY, Home, Json, canonical
 from kinemill.validate import published
 
 _DIGEST = re.compile(r'"([0-9a-f]{64})"')

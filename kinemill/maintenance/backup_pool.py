@@ -9,10 +9,8 @@ from typing import NamedTuple
 from uuid import uuid4
 
 from kinemill.errors import BadInput, CorruptArtifact
-from kinemill.store import read_json
+from kinemill.store import Format, file_digest, read_json
 from kinemill.store.atomic_write import Move
-from kinemill.store.digests import file_digest
-from kinemill.store.formats import Format
 
 FORMAT = Format("backup", 1)
 OBJECTS, BACKUPS = "objects", "backups"

@@ -20,13 +20,11 @@ from kinemill.maintenance.backup_pool import BACKUPS, FORMAT, Entry, Pool, is_po
 from kinemill.maintenance.sqlite_backup import belongs_to_database, copy_database, databases
 from kinemill.register.consistency import check_all
 from kinemill.register.ledger import ledger_tasks
-from kinemill.store import MANIFEST, Json, publish_json, read_json
+from kinemill.store import MANIFEST, Home, Json, fault_point, publish_json, read_json
 from kinemill.store.atomic_write import Move, settle
 from kinemill.store.database import database
 from kinemill.store.digests import copy, file_digest
 from kinemill.store.disk_space import convert_disk_errors, shortage
-from kinemill.store.fault_injection import fault_point
-from kinemill.store.home import Home
 from kinemill.store.locks import MAINTENANCE, lock
 from kinemill.task.protocols import Progress
 

@@ -17,8 +17,7 @@ from kinemill.maintenance.artifact_graph import Graph, size_of, survey
 from kinemill.maintenance.gc_roots import Root, roots
 from kinemill.maintenance.items import Item, drop
 from kinemill.maintenance.liveness import Orchestrator, oldest
-from kinemill.store import Json
-from kinemill.store.home import Home
+from kinemill.store import Home, Json
 from kinemill.store.locks import lock
 from kinemill.task.protocols import Progress
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
-from kinemill.store.fault_injection import fault_point
-from kinemill.store.home import Home
+from kinemill.store import Home, fault_point
 
 
 @dataclass(frozen=True)

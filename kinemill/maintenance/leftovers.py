@@ -8,8 +8,7 @@ from kinemill.maintenance.artifact_graph import size_of
 from kinemill.maintenance.items import Item, drop
 from kinemill.maintenance.liveness import OldRun, Orchestrator, at_work
 from kinemill.register.versions import versions_of
-from kinemill.store import MANIFEST
-from kinemill.store.home import Home
+from kinemill.store import MANIFEST, Home
 from kinemill.tracking.maintenance import deleted_runs
 
 # Folders with temporary files; drop folders and files of users are never deleted.

@@ -10,12 +10,10 @@ from kinemill.maintenance.backup_pool import open_backup
 from kinemill.maintenance.restore import ASIDE, copy_file
 from kinemill.search.segments import Segments
 from kinemill.search.view import FOLDER as VIEW
-from kinemill.store import Json, drop_indexes, index_path
+from kinemill.store import Home, Json, drop_indexes, fault_point, index_path
 from kinemill.store.atomic_write import Move, settle
 from kinemill.store.database import VARIABLE, database
 from kinemill.store.disk_space import convert_disk_errors
-from kinemill.store.fault_injection import fault_point
-from kinemill.store.home import Home
 from kinemill.store.locks import unused
 from kinemill.task import load_task
 

@@ -8,11 +8,10 @@ from pathlib import Path
 
 from kinemill.errors import BadInput
 from kinemill.maintenance.backup_pool import OBJECTS, Entry, damaged, open_backup
-from kinemill.store import Json
+from kinemill.store import Json, fault_point
 from kinemill.store.atomic_write import Move, settle
 from kinemill.store.digests import copy
 from kinemill.store.disk_space import convert_disk_errors, shortage
-from kinemill.store.fault_injection import fault_point
 from kinemill.store.home import RESTORE_MARKER, Home
 from kinemill.store.locks import MAINTENANCE, lock, unused
 from kinemill.task.protocols import Progress

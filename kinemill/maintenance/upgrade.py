@@ -15,10 +15,8 @@ from kinemill.dataset import CATALOG
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.ingest.membership import FORMAT as MEMBERSHIP
 from kinemill.maintenance.sqlite_backup import copy_database, databases
-from kinemill.store import Json, publish_json, read_json
+from kinemill.store import Format, Json, fault_point, publish_json, read_json
 from kinemill.store.database import database
-from kinemill.store.fault_injection import fault_point
-from kinemill.store.formats import Format
 from kinemill.store.home import FORMAT, STAMP, Home
 from kinemill.store.locks import holders, lock
 from kinemill.task.protocols import Progress

@@ -8,11 +8,8 @@ from pydantic import Field
 
 from kinemill.errors import BadInput
 from kinemill.models._layout import ModelLayout, feature_columns
+from kinemill.task import Channel, Model, Problems, TorchModule, unknown_channels
 from kinemill.task.bounds import Limit
-from kinemill.task.channels import Channel
-from kinemill.task.plugins import Model
-from kinemill.task.protocols import TorchModule
-from kinemill.task.settings import Problems, unknown_channels
 
 
 class EncodedShape(NamedTuple):

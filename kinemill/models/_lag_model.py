@@ -4,8 +4,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from kinemill.task.bounds import RatioOrZero
-from kinemill.task.plugins import Model
+from kinemill.task import Model, RatioOrZero
 
 
 class LagModel(Model):

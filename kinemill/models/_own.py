@@ -12,10 +12,8 @@ folder.
 from typing import ClassVar
 
 from kinemill.errors import BadInput
-from kinemill.task.own_code import OwnCode
+from kinemill.task import Model, OwnCode, TorchModule
 from kinemill.task.own_module import line_of
-from kinemill.task.plugins import Model
-from kinemill.task.protocols import TorchModule
 
 
 class OwnModel(OwnCode, Model):

@@ -6,9 +6,7 @@ from collections.abc import Callable
 from pydantic import Field
 
 from kinemill.models._layers import Bias, Dropout, LayerNorm
-from kinemill.task.bounds import Layers, Width
-from kinemill.task.plugins import Model
-from kinemill.task.protocols import TorchModule
+from kinemill.task import Layers, Model, TorchModule, Width
 
 
 class Recurrent(Model):

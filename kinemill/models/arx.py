@@ -13,9 +13,8 @@ from pydantic import Field
 
 from kinemill.models._lag_model import LagModel
 from kinemill.models._layout import ModelLayout
-from kinemill.task.plugins import MODELS
+from kinemill.task import MODELS, TorchModule
 from kinemill.task.portfolio import Structure, TaskFacts
-from kinemill.task.protocols import TorchModule
 
 
 @MODELS.register("arx")

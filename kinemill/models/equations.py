@@ -14,12 +14,10 @@ from pydantic import Field, model_validator
 from kinemill.errors import BadInput
 from kinemill.models._layout import ModelLayout
 from kinemill.registry import nearest
+from kinemill.task import Channel, Problems, TorchModule
 from kinemill.task.bounds import Quantity, QuantityOrZero
-from kinemill.task.channels import Channel
 from kinemill.task.expressions import FUNCTIONS, Expression, Formula
 from kinemill.task.plugins import MODELS, Model, OptionalModel
-from kinemill.task.protocols import TorchModule
-from kinemill.task.settings import Problems
 
 STEP = "dt"  # name of the time step in formulas, s
 

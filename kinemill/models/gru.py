@@ -4,9 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from kinemill.models._recurrent import Recurrent
-from kinemill.task.plugins import MODELS
-from kinemill.task.portfolio import Candidate, TaskFacts
-from kinemill.task.protocols import TorchModule
+from kinemill.task import MODELS, Candidate, TaskFacts, TorchModule
 
 
 @MODELS.register("gru")

@@ -13,10 +13,7 @@ from pydantic import Field
 
 from kinemill.models._encoded_state import EncodedShape, EncodedStateModel
 from kinemill.models._layers import Activation
-from kinemill.task.bounds import Ratio, Width
-from kinemill.task.plugins import MODELS
-from kinemill.task.portfolio import Candidate, TaskFacts
-from kinemill.task.protocols import TorchModule
+from kinemill.task import MODELS, Candidate, Ratio, TaskFacts, TorchModule, Width
 
 
 @MODELS.register("latent")

@@ -14,10 +14,8 @@ from pydantic import Field, field_validator
 from kinemill.errors import BadInput
 from kinemill.models._layout import ModelLayout, feature_columns
 from kinemill.runtime.policy_layout import PolicyLayout
-from kinemill.task.bounds import RatioOrZero
+from kinemill.task import Candidate, RatioOrZero, TaskFacts, TorchModule
 from kinemill.task.plugins import MODELS, Model, OptionalModel
-from kinemill.task.portfolio import Candidate, TaskFacts
-from kinemill.task.protocols import TorchModule
 
 MANY = 4  # states with an action each; fewer have few weights anyway
 

@@ -4,8 +4,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from kinemill.models._recurrent import Recurrent
-from kinemill.task.plugins import MODELS
-from kinemill.task.protocols import TorchModule
+from kinemill.task import MODELS, TorchModule
 
 
 @MODELS.register("lstm")

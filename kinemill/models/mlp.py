@@ -10,10 +10,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from kinemill.models._layers import Activation, Bias, Dropout, LayerNorm
-from kinemill.task.bounds import Width
-from kinemill.task.plugins import MODELS, Model
-from kinemill.task.portfolio import Candidate, TaskFacts
-from kinemill.task.protocols import TorchModule
+from kinemill.task import MODELS, Candidate, Model, TaskFacts, TorchModule, Width
 
 
 @MODELS.register("mlp")

@@ -15,10 +15,7 @@ from pydantic import Field, PositiveInt
 
 from kinemill.models._lag_model import LagModel
 from kinemill.models._layout import ModelLayout
-from kinemill.task.bounds import RowCount
-from kinemill.task.plugins import MODELS
-from kinemill.task.portfolio import Candidate, TaskFacts
-from kinemill.task.protocols import TorchModule
+from kinemill.task import MODELS, Candidate, RowCount, TaskFacts, TorchModule
 
 MAX_CHANNELS = 60  # in a task, up to which a portfolio includes it
 MAX_PARAMETERS, MAX_TERMS = 200, 30  # of a model that is fitted to rollouts

@@ -15,10 +15,7 @@ from pydantic import Field
 
 from kinemill.models._encoded_state import EncodedShape, EncodedStateModel
 from kinemill.models._monomials import monomials_of
-from kinemill.task.bounds import Width
-from kinemill.task.plugins import MODELS
-from kinemill.task.portfolio import Candidate, TaskFacts
-from kinemill.task.protocols import TorchModule
+from kinemill.task import MODELS, Candidate, TaskFacts, TorchModule, Width
 
 FEW_MONOMIALS = 60  # of a candidate; its Gauss-Newton fit takes seconds
 

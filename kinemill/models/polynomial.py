@@ -12,10 +12,7 @@ from typing import Literal
 from pydantic import Field
 
 from kinemill.models._monomials import monomials_of
-from kinemill.task.bounds import RatioOrZero, RowCount
-from kinemill.task.plugins import MODELS, Model
-from kinemill.task.portfolio import Candidate, TaskFacts
-from kinemill.task.protocols import TorchModule
+from kinemill.task import MODELS, Candidate, Model, RatioOrZero, RowCount, TaskFacts, TorchModule
 
 FEW_MONOMIALS = 600  # that a portfolio fits within seconds
 

@@ -18,12 +18,9 @@ from kinemill.errors import BadInput
 from kinemill.models._layout import ModelLayout
 from kinemill.models._mjcf import Mjcf
 from kinemill.registry import nearest
+from kinemill.task import Candidate, Channel, Problems, TaskFacts, TorchModule, unknown_channels
 from kinemill.task.bounds import CountOrZero
-from kinemill.task.channels import Channel
 from kinemill.task.plugins import MODELS, Model, OptionalModel
-from kinemill.task.portfolio import Candidate, TaskFacts
-from kinemill.task.protocols import TorchModule
-from kinemill.task.settings import Problems, unknown_channels
 from kinemill.task.web_overrides import LOCAL
 
 MAX_COORDINATES = 8  # the linear solve is unrolled

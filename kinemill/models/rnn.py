@@ -7,8 +7,7 @@ from pydantic import Field
 
 from kinemill.models._layers import Activation
 from kinemill.models._recurrent import Recurrent
-from kinemill.task.plugins import MODELS
-from kinemill.task.protocols import TorchModule
+from kinemill.task import MODELS, TorchModule
 
 
 @MODELS.register("rnn")

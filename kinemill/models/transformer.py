@@ -9,9 +9,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from kinemill.models._layers import Activation, Bias, Dropout, LayerNorm
-from kinemill.task.bounds import Layers, Width
-from kinemill.task.plugins import MODELS, Model
-from kinemill.task.protocols import TorchModule
+from kinemill.task import MODELS, Layers, Model, TorchModule, Width
 
 
 @MODELS.register("transformer")

@@ -29,8 +29,7 @@ from kinemill.motion.gait_rollout import (
 from kinemill.motion.gaits import Gaits, fit_gaits
 from kinemill.motion.settings import MotionSettings
 from kinemill.store import Json
-from kinemill.task.document import Task
-from kinemill.task.protocols import WarmStart
+from kinemill.task import Task, WarmStart
 from kinemill.train.demonstrations import Demonstrations, layout_of
 from kinemill.train.noise import KeyedNoise
 from kinemill.train.objective import Objective

@@ -11,9 +11,7 @@ from typing import Any, ClassVar
 
 from kinemill.motion.settings import MotionSettings
 from kinemill.store import Json
-from kinemill.task.document import Task
-from kinemill.task.plugins import OBJECTIVES
-from kinemill.task.protocols import TorchModule
+from kinemill.task import OBJECTIVES, Task, TorchModule
 from kinemill.train.context import Trained, TrainingContext
 
 

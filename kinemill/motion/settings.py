@@ -7,10 +7,9 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator
 
 from kinemill.registry import nearest
 from kinemill.rl.objective import Reinforcement
+from kinemill.task import Channel, Problems
 from kinemill.task.bounds import Count, RatioOrZero, RowCount, Seconds, Steps, Weight
-from kinemill.task.channels import Channel
 from kinemill.task.plugins import OPTIMIZERS, Optimizer, Settings, pick, usual
-from kinemill.task.settings import Problems
 from kinemill.task.stages import Patterns, as_list
 from kinemill.train.supervised import Demonstrated
 

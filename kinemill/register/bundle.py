@@ -7,8 +7,7 @@ from pathlib import Path
 
 from kinemill.runtime.download import check_bundle
 from kinemill.runtime.integrity import POLICY, SUMS, read_sums
-from kinemill.store import Artifact, ArtifactRef, Json, file_digest, get_or_build, open_ref
-from kinemill.store.home import Home
+from kinemill.store import Artifact, ArtifactRef, Home, Json, file_digest, get_or_build, open_ref
 
 __all__ = ["SUMS", "check_bundle", "make_bundle", "model_digest", "model_files", "read_sums"]
 

@@ -19,8 +19,7 @@ from kinemill.register.gate.smoke_test import serve_zero_window
 from kinemill.register.ledger import Change
 from kinemill.register.versions import CHAMPION, aliases_of, find_version
 from kinemill.runtime.canary import Canary, canary_in
-from kinemill.store import Json
-from kinemill.store.home import Home
+from kinemill.store import Home, Json
 from kinemill.tracking import Tracking
 
 _TRUSTED = (CHAMPION, "waiting")  # gate decisions after which robots may run a version

@@ -33,8 +33,7 @@ from kinemill.register.versions import (
     copy_bundle,
     find_version,
 )
-from kinemill.store import open_ref
-from kinemill.store.fault_injection import fault_point
+from kinemill.store import fault_point, open_ref
 from kinemill.task import Task
 from kinemill.tracking import Tracking
 from kinemill.verify.analysis import plain

@@ -11,8 +11,7 @@ from kinemill.ingest.membership import Member, find_member, members
 from kinemill.register import tags
 from kinemill.register.consistency import is_registered, require_registry
 from kinemill.register.versions import Version, find_version, versions_of
-from kinemill.store import Json, read_document
-from kinemill.store.home import Home
+from kinemill.store import Home, Json, read_document
 
 PAGE = 20
 _USED = ("train", "validation", "test")

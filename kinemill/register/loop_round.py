@@ -29,8 +29,7 @@ from kinemill.control.recorded_runs import read_states
 from kinemill.ingest.files import drop_folder
 from kinemill.register.consistency import is_registered
 from kinemill.register.versions import Version, bundle_folder, find_version, versions_of
-from kinemill.store import publish_file
-from kinemill.store.home import Home
+from kinemill.store import Home, publish_file
 from kinemill.store.locks import lock
 from kinemill.task import Task
 from kinemill.verify.document import Verification, read_verification

@@ -14,9 +14,7 @@ from kinemill.errors import CorruptArtifact
 from kinemill.register.ledger import has_file, ledger_folder, publish
 from kinemill.register.mlflow_tables import connected
 from kinemill.register.versions import Version
-from kinemill.store import Json, read_json
-from kinemill.store.formats import Format
-from kinemill.store.home import Home
+from kinemill.store import Format, Home, Json, read_json
 from kinemill.tracking.database import artifact_root
 
 FORMAT = Format("registry rows", 1)

@@ -16,8 +16,7 @@ import numpy as np
 from kinemill.register import tags
 from kinemill.register.bundle import SUMS, model_files, read_sums
 from kinemill.reports import PAGES
-from kinemill.store import from_json_value
-from kinemill.store.fault_injection import fault_point
+from kinemill.store import fault_point, from_json_value
 from kinemill.task import Task
 from kinemill.tracking import Tracking
 from kinemill.verify.results import Metrics

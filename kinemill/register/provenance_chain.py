@@ -6,8 +6,7 @@ from pathlib import Path
 
 from kinemill.register import tags
 from kinemill.register.versions import Version
-from kinemill.store import MANIFEST, Json, file_digest, read_json
-from kinemill.store.home import Home
+from kinemill.store import MANIFEST, Home, Json, file_digest, read_json
 
 # Each stage with the stage whose digest its manifest contains, newest first.
 _BACK = {"dataset": "episodes", "episodes": "recordings"}

@@ -23,10 +23,8 @@ from kinemill.register.mlflow_rows import put_rows
 from kinemill.register.mlflow_tables import RegistryState, connected, read_tables
 from kinemill.register.model_version import save
 from kinemill.register.versions import CHALLENGER, CHAMPION
-from kinemill.store import ArtifactRef, Json, open_ref
+from kinemill.store import ArtifactRef, Home, Json, fault_point, open_ref
 from kinemill.store.database import database
-from kinemill.store.fault_injection import fault_point
-from kinemill.store.home import Home
 from kinemill.store.locks import lock, unused
 from kinemill.tracking import Tracking, open_tracking
 from kinemill.tracking.database import create_database

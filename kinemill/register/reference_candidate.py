@@ -30,9 +30,8 @@ from kinemill.store import (
     to_json_value,
 )
 from kinemill.store.home import Home
-from kinemill.task.document import Task
+from kinemill.task import NullReporter, Progress, Task
 from kinemill.task.promote import REFERENCES
-from kinemill.task.protocols import NullReporter, Progress
 
 TRAINED = "trained"
 _PUBLISHED = 2  # code version of the artifact of a published reference

@@ -11,9 +11,7 @@ from kinemill.errors import CorruptArtifact
 from kinemill.register import tags
 from kinemill.register.ledger import has_file, ledger_folder, publish
 from kinemill.register.versions import Version
-from kinemill.store import Json, digest, read_json
-from kinemill.store.formats import Format
-from kinemill.store.home import Home
+from kinemill.store import Format, Home, Json, digest, read_json
 from kinemill.task import Task, load_task
 from kinemill.task.loader import recorded_task
 

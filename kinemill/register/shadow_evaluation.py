@@ -26,8 +26,7 @@ from kinemill.register.gate.evaluation import differences
 from kinemill.register.saved_task import reading_task, task_of
 from kinemill.register.versions import CHALLENGER, CHAMPION, Version, bundle_folder, find_version
 from kinemill.runtime import Policy, load
-from kinemill.store import Json, file_digest
-from kinemill.store.home import Home
+from kinemill.store import Home, Json, file_digest
 from kinemill.store.locks import lock, now
 from kinemill.task import Task
 from kinemill.tracking import open_tracking

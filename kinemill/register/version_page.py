@@ -19,8 +19,7 @@ from kinemill.register.provenance_chain import Link, provenance_of
 from kinemill.register.versions import SHORT, Version
 from kinemill.reports.charts import number
 from kinemill.reports.components import card, figure, html_page, legend, mark, name_of, table
-from kinemill.store import ArtifactRef, Json, read_document
-from kinemill.store.home import Home
+from kinemill.store import ArtifactRef, Home, Json, read_document
 from kinemill.store.provenance import CHANGED
 from kinemill.validate.summary import read_checks, read_quarantine
 from kinemill.verify.comparison_sections import HEAD, head_section

@@ -14,8 +14,7 @@ from kinemill.register.verdict import Verdict
 from kinemill.reports import PAGES
 from kinemill.runtime.download import check_bundle
 from kinemill.runtime.integrity import read_sums
-from kinemill.store import ArtifactRef, Json, from_json_value, get_or_build, open_ref
-from kinemill.store.home import Home
+from kinemill.store import ArtifactRef, Home, Json, from_json_value, get_or_build, open_ref
 from kinemill.tracking import Tracking, open_tracking
 from kinemill.verify.results import Metrics
 

@@ -8,11 +8,9 @@ from kinemill.register import tags
 from kinemill.register.consistency import is_registered
 from kinemill.register.versions import Version, aliases_of, find_version, parse_address
 from kinemill.registry import nearest
-from kinemill.store import ArtifactRef, open_ref
-from kinemill.store.home import Home
-from kinemill.task import Task
+from kinemill.store import ArtifactRef, Home, open_ref
+from kinemill.task import Task, WarmStart
 from kinemill.task.learn import DATASETS
-from kinemill.task.protocols import WarmStart
 from kinemill.tracking import open_tracking
 from kinemill.train import start_in
 from kinemill.train.warm_start import is_checkpoint

@@ -19,9 +19,7 @@ from kinemill.rl.algorithms._off_policy import Replaying
 from kinemill.rl.learner_context import open_site
 from kinemill.rl.runners.in_process import InProcess
 from kinemill.rl.warm_start import load_warm_start
-from kinemill.task.document import Task
-from kinemill.task.environment import Wrapper
-from kinemill.task.protocols import WarmStart
+from kinemill.task import Task, WarmStart, Wrapper
 from kinemill.train.warm_start import load_model
 
 

@@ -16,10 +16,8 @@ from kinemill.environments import make_environment
 from kinemill.environments.evaluation import run_episode
 from kinemill.errors import BadInput
 from kinemill.runtime.policy_layout import MASK, OBSERVATION, PolicyLayout
-from kinemill.store import ArtifactRef
-from kinemill.store.home import Home
-from kinemill.task.document import Task
-from kinemill.task.protocols import WarmStart
+from kinemill.store import ArtifactRef, Home
+from kinemill.task import Task, WarmStart
 from kinemill.train.demonstrations import Demonstrations
 from kinemill.train.policy import PolicyModule
 from kinemill.train.policy_runner import as_policy

@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from kinemill.task.bounds import Count, Ratio, RatioOrZero, Steps
-from kinemill.task.plugins import Settings
+from kinemill.task import Count, Ratio, RatioOrZero, Settings, Steps
 
 Numbers = NDArray[np.floating[Any]]
 _ROWS = 1000  # replayed steps from which the scale of observations is estimated

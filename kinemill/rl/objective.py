@@ -15,8 +15,8 @@ from pydantic import (
 from kinemill.environments.card import Card
 from kinemill.registry import Registry
 from kinemill.runtime.agents import Agent
-from kinemill.store import ArtifactRef, Json
-from kinemill.store.home import Home
+from kinemill.store import ArtifactRef, Home, Json
+from kinemill.task import Problems, Task, TorchModule
 from kinemill.task.blocks import ObservedPart
 from kinemill.task.bounds import (
     BatchSize,
@@ -27,7 +27,6 @@ from kinemill.task.bounds import (
     Steps,
     StepsOrZero,
 )
-from kinemill.task.document import Task
 from kinemill.task.imitation import IMAGES, ImageEncoder
 from kinemill.task.learn import DATASETS, Learn
 from kinemill.task.plugins import (
@@ -42,7 +41,6 @@ from kinemill.task.plugins import (
     pick,
     pick_or_none,
 )
-from kinemill.task.protocols import TorchModule
 from kinemill.task.reinforcement import (
     ALGORITHMS,
     RUNNERS,
@@ -51,7 +49,6 @@ from kinemill.task.reinforcement import (
     Pretrain,
     Runner,
 )
-from kinemill.task.settings import Problems
 from kinemill.train.context import Trained, TrainingContext
 
 _UNUSED = (

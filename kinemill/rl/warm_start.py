@@ -10,8 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from kinemill.errors import BadInput
-from kinemill.task.environment import Wrapper
-from kinemill.task.protocols import WarmStart
+from kinemill.task import WarmStart, Wrapper
 from kinemill.train.warm_start import WEIGHTS, described
 
 _RESTART, _ADAPTERS = "restart.", "adapters."

@@ -15,15 +15,19 @@ from kinemill.runtime.policy import Policy
 from kinemill.runtime.policy_interface import PolicyInterface
 from kinemill.runtime.simulator import Simulator
 from kinemill.runtime.watchdog import Command, Watchdog
+from kinemill.runtime.window_metrics import QUIETLY, Floats, Predictor
 
 __all__ = [
+    "QUIETLY",
     "Belief",
     "Carry",
     "Command",
     "Conformal",
+    "Floats",
     "Interface",
     "Policy",
     "PolicyInterface",
+    "Predictor",
     "Simulator",
     "Watchdog",
     "load",

@@ -21,8 +21,7 @@ from kinemill.catalog.tables import evaluated, recordings
 from kinemill.ingest.decisions import DECISIONS, Decision
 from kinemill.ingest.membership import Member, find_member, is_member
 from kinemill.ingest.recordings import reading_rules
-from kinemill.store import digest
-from kinemill.store.home import Home
+from kinemill.store import Home, digest
 from kinemill.task import Task
 from kinemill.validate.evaluation import Details
 from kinemill.validate.published import made_by, results_set

@@ -13,8 +13,7 @@ from kinemill.ingest.recording_summary import RecordingSummary
 from kinemill.query.checks import META, NOT_VALIDATED
 from kinemill.query.syntax import FUNCTIONS
 from kinemill.search.changes import Source
-from kinemill.store import canonical
-from kinemill.store.home import Home
+from kinemill.store import Home, canonical
 from kinemill.task import Task
 
 CONTENT = "_content"  # a digest of the row

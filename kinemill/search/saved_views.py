@@ -11,9 +11,8 @@ from kinemill.errors import BadInput
 from kinemill.query import Query, Vocabulary, check, expand, parse, spell, view_names
 from kinemill.registry import nearest
 from kinemill.search.view import open_view, units_of
+from kinemill.store import Format, Home
 from kinemill.store.act_log import ActLog
-from kinemill.store.formats import Format
-from kinemill.store.home import Home
 from kinemill.store.locks import current_user, now
 from kinemill.task import Task
 from kinemill.task.units import factor

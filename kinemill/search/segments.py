@@ -17,9 +17,8 @@ import polars as pl
 
 from kinemill.errors import CorruptArtifact
 from kinemill.search.changes import Position
-from kinemill.store import aside_of, publish_document, read_document
+from kinemill.store import aside_of, fault_point, publish_document, read_document
 from kinemill.store.atomic_write import Move, settle
-from kinemill.store.fault_injection import fault_point
 
 FORMAT = 3
 POINTER = "view.json"

@@ -15,8 +15,7 @@ from kinemill.catalog.evaluations import EvaluationSet
 from kinemill.catalog.history import batches
 from kinemill.catalog.tables import evaluated
 from kinemill.search.tags import TAGS, TagDetails, add_tag
-from kinemill.store import ArtifactRef, digest, index_path, publish_document, read_document
-from kinemill.store.home import Home
+from kinemill.store import ArtifactRef, Home, digest, index_path, publish_document, read_document
 from kinemill.store.locks import lock
 from kinemill.task import Tagger, Task
 from kinemill.validate import load_episodes

@@ -11,9 +11,8 @@ from itertools import pairwise
 import polars as pl
 
 from kinemill.errors import BadInput
+from kinemill.store import Format, Home
 from kinemill.store.act_log import ActLog
-from kinemill.store.formats import Format
-from kinemill.store.home import Home
 from kinemill.store.locks import current_user, now
 
 LONGEST = 100  # characters of a tag

@@ -11,8 +11,7 @@ from kinemill.search import changes
 from kinemill.search.changes import Changes, Position
 from kinemill.search.rows import CONTENT, OTHERS, frame_of, row_of, schema
 from kinemill.search.segments import FORMAT, KEY, Pointer, Segments
-from kinemill.store import digest, index_path
-from kinemill.store.home import Home
+from kinemill.store import Home, digest, index_path
 from kinemill.store.locks import lock
 from kinemill.task import Task
 

@@ -23,8 +23,7 @@ from kinemill.sim._dummy_parts import NOISE, REACH, Waves, families, play, turn
 from kinemill.sim._dummy_settings import Dummy
 from kinemill.sim._table import Table, csv
 from kinemill.store import Json, digest, publish_file
-from kinemill.task import Task
-from kinemill.task.channels import rotations
+from kinemill.task import Task, rotations
 
 FEW_STEPS = 100  # optimizer steps
 FEW_TRIALS = {"environment.trials.episodes": 4, "environment.trials.n_eval_episodes": 2}

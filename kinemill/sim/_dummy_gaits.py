@@ -16,8 +16,7 @@ import numpy as np
 from kinemill.sim._dummy_parts import NOISE, REACH, Floats, Waves, families, play, turn
 from kinemill.sim._table import Table
 from kinemill.store import Json, digest
-from kinemill.task import Task
-from kinemill.task.channels import rotations
+from kinemill.task import Task, rotations
 
 CYCLE = 32  # rows: at 30 to 60 Hz a second or half of one, and three harmonics to see
 HARMONICS = np.array([1.0, 2.0, 3.0])

@@ -12,8 +12,7 @@ import numpy as np
 
 from kinemill.sim._excitation import Signal, mixture
 from kinemill.sim._table import Table
-from kinemill.task import Settings
-from kinemill.task.bounds import Count, PositiveQuantity
+from kinemill.task import Count, PositiveQuantity, Settings
 
 MECHANICS = """
   <option timestep="{step}" gravity="0 0 -{gravity}" integrator="RK4">

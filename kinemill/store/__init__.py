@@ -29,6 +29,9 @@ from kinemill.store.documents import (
     to_json_value,
     write_document,
 )
+from kinemill.store.fault_injection import fault_point
+from kinemill.store.formats import Format
+from kinemill.store.home import Home
 from kinemill.store.json_io import (
     Json,
     as_json,
@@ -48,6 +51,8 @@ __all__ = [
     "SUMMARY",
     "Artifact",
     "ArtifactRef",
+    "Format",
+    "Home",
     "Json",
     "Staged",
     "StoredSummary",
@@ -56,6 +61,7 @@ __all__ = [
     "canonical",
     "digest",
     "drop_indexes",
+    "fault_point",
     "file_digest",
     "find",
     "from_json_value",

@@ -15,8 +15,7 @@ from pydantic import (
 )
 
 from kinemill.errors import BadInput
-from kinemill.store import ArtifactRef, Json
-from kinemill.store.home import Home
+from kinemill.store import ArtifactRef, Home, Json
 from kinemill.task.bounds import BatchSize, Count, Epochs, PositiveQuantity, Processes, Seed, Steps
 from kinemill.task.hooks import located
 from kinemill.task.plugins import (

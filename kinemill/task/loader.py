@@ -13,9 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from kinemill.errors import BadInput, TaskError
 from kinemill.registry import nearest
-from kinemill.store import Json, publish_file
-from kinemill.store.home import Home
-from kinemill.store.json_io import publish_json, read_json
+from kinemill.store import Home, Json, publish_file, publish_json, read_json
 from kinemill.store.project import project_root, tasks_folder
 from kinemill.task.channels import problems_between
 from kinemill.task.component_file import component_tasks, name_of, place_of, read_task_file

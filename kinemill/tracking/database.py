@@ -21,9 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from kinemill.errors import KinemillError
-from kinemill.store import object_store
+from kinemill.store import Home, object_store
 from kinemill.store.database import address_of, held_by_all, make_schema, spell
-from kinemill.store.home import Home
 from kinemill.store.locks import lock
 
 _WAIT = 120.0  # s to wait for a locked database

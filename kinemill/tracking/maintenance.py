@@ -10,8 +10,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote, urlparse
 
 from kinemill.process import process_of
-from kinemill.store import read_json
-from kinemill.store.home import Home
+from kinemill.store import Home, read_json
 from kinemill.tracking.database import open_tracking, prepare_mlflow, tracking_uri
 from kinemill.tracking.runs import OWNER, unsent_folder, write
 

@@ -6,8 +6,7 @@ The start of a training writes `refs/runs/<run>/training.json`.
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from kinemill.store import publish_json, read_json
-from kinemill.store.home import Home
+from kinemill.store import Home, publish_json, read_json
 
 _STEPS = "steps.json"
 DAGSTER_RUN = "kinemill/dagster_run"  # tag of an MLflow run

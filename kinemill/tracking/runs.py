@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from kinemill.errors import KinemillError
-from kinemill.store import Json, publish_json
-from kinemill.store.home import Home
+from kinemill.store import Home, Json, publish_json
 from kinemill.task.protocols import DRAWING
 from kinemill.tracking.database import open_tracking
 from kinemill.tracking.jsonl import Point

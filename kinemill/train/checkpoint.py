@@ -19,10 +19,8 @@ from typing import Any
 from uuid import uuid4
 
 from kinemill.errors import CorruptArtifact, TrainingFailed
-from kinemill.store import Json, aside_of, digest, read_json
+from kinemill.store import Format, Json, aside_of, digest, fault_point, read_json
 from kinemill.store.atomic_write import Move, settle
-from kinemill.store.fault_injection import fault_point
-from kinemill.store.formats import Format
 from kinemill.store.remote_sync import send_checkpoints
 from kinemill.task.learn import Learn
 

@@ -11,8 +11,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from kinemill.task.bounds import RatioOrZero, RowCount
-from kinemill.task.plugins import Settings
+from kinemill.task import RatioOrZero, RowCount, Settings
 
 
 class Chunk(Settings):

@@ -15,8 +15,7 @@ from torch import Tensor
 from kinemill.dataset import Media, MediaSet, PackedDataset, load_dataset, load_media
 from kinemill.errors import BadInput
 from kinemill.runtime.policy_layout import OBSERVATION, PolicyLayout
-from kinemill.store import ArtifactRef, Json
-from kinemill.store.home import Home
+from kinemill.store import ArtifactRef, Home, Json
 from kinemill.task.document import Task
 from kinemill.train.memory import gpu_memory
 

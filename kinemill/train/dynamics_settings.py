@@ -2,8 +2,7 @@
 
 from pydantic import Field
 
-from kinemill.task.bounds import Count, RatioOrZero, RowCount, Seconds, Steps
-from kinemill.task.plugins import Settings
+from kinemill.task import Count, RatioOrZero, RowCount, Seconds, Settings, Steps
 
 
 class HorizonSchedule(Settings):

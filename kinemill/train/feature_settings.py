@@ -5,10 +5,8 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, SerializeAsAny
 
-from kinemill.task.channels import Channel
-from kinemill.task.document import Task
+from kinemill.task import Channel, Problems, Task, unknown_channels
 from kinemill.task.plugins import ENCODINGS, Encoding, Scale, Settings, pick
-from kinemill.task.settings import Problems, unknown_channels
 
 USUAL = {"angle": "cos_sin", "coordinate": "relative"}  # by kind of channel; other kinds: plain
 

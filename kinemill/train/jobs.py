@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from kinemill.errors import BadInput
-from kinemill.store import Artifact, ArtifactRef, Json, digest, find
-from kinemill.store.home import Home
-from kinemill.task.document import Task
-from kinemill.task.protocols import NullReporter, WarmStart
+from kinemill.store import Artifact, ArtifactRef, Home, Json, digest, find
+from kinemill.task import NullReporter, Task, WarmStart
 from kinemill.train import stage
 from kinemill.train.context import Listeners
 from kinemill.train.devices import determined, pick_device

@@ -11,9 +11,8 @@ import torch
 from torch import Tensor
 
 from kinemill.errors import BadInput, Diverged
-from kinemill.task.learn import Learn
+from kinemill.task import Learn, Progress
 from kinemill.task.own_code import has_own_code
-from kinemill.task.protocols import Progress
 from kinemill.train.amp import MIN_SCALE, in_precision, lowered
 from kinemill.train.batches import Batches
 from kinemill.train.compiled import compiled, has_compiler, operations_of, pays

@@ -13,10 +13,7 @@ from pydantic import Field
 
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
-from kinemill.task.channels import Channel
-from kinemill.task.document import Task
-from kinemill.task.plugins import Settings
-from kinemill.task.settings import Problems
+from kinemill.task import Channel, Problems, Settings, Task
 from kinemill.task.units import factor, is_derivative
 
 Array = NDArray[np.float64]

@@ -9,8 +9,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from kinemill.errors import BadInput
-from kinemill.store import Json, canonical, digest, peek, publish_json, read_json
-from kinemill.store.home import Home
+from kinemill.store import Home, Json, canonical, digest, peek, publish_json, read_json
 from kinemill.train.checkpoint import checkpoints, step_of
 
 INPUTS = "inputs.json"

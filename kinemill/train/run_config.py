@@ -6,8 +6,7 @@ from typing import Any
 
 from kinemill.store import Json, digest
 from kinemill.store.provenance import git_commit
-from kinemill.task.document import Task
-from kinemill.task.learn import Learn
+from kinemill.task import Learn, Task
 from kinemill.task.yaml import dump_yaml
 
 CONFIG = "config.yaml"

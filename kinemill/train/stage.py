@@ -10,8 +10,7 @@ from kinemill.store.disk_space import warn
 from kinemill.store.home import Home
 from kinemill.store.machine import check_processes
 from kinemill.store.remote_sync import bring_checkpoint
-from kinemill.task.document import Task
-from kinemill.task.protocols import WarmStart
+from kinemill.task import Task, WarmStart
 from kinemill.tracking.metric_logger import logged
 from kinemill.train.checkpoint import INDEX, Retention, clear
 from kinemill.train.context import PORTFOLIO, Listeners, Trained, TrainingContext

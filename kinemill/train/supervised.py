@@ -4,11 +4,8 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
-from kinemill.store import ArtifactRef
-from kinemill.store.home import Home
-from kinemill.task.document import Task
-from kinemill.task.learn import Learn
-from kinemill.task.protocols import WarmStart
+from kinemill.store import ArtifactRef, Home
+from kinemill.task import Learn, Task, WarmStart
 from kinemill.tracking.run_links import note_steps
 from kinemill.train.context import Trained, TrainingContext
 from kinemill.train.run_config import dotted

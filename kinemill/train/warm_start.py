@@ -4,11 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from kinemill.errors import BadInput
-from kinemill.store import Json, digest, file_digest, read_json
-from kinemill.store.formats import Format
-from kinemill.task.document import Task
-from kinemill.task.plugins import OBJECTIVES
-from kinemill.task.protocols import WarmStart
+from kinemill.store import Format, Json, digest, file_digest, read_json
+from kinemill.task import OBJECTIVES, Task, WarmStart
 from kinemill.train.checkpoint import INDEX
 
 WEIGHTS, DESCRIPTION, CURVES = "weights.safetensors", "model.json", "history.json"

@@ -7,12 +7,10 @@ from typing import Any
 
 from kinemill.dataset import load_dataset
 from kinemill.errors import BadInput
-from kinemill.store import ArtifactRef, Json, digest, publish_file, publish_json, read_json
-from kinemill.store.home import Home
-from kinemill.task import Task, load_task
+from kinemill.store import ArtifactRef, Home, Json, digest, publish_file, publish_json, read_json
+from kinemill.task import Task, WarmStart, load_task
 from kinemill.task.component_file import task_bytes
 from kinemill.task.own_code import code_of
-from kinemill.task.protocols import WarmStart
 from kinemill.task.search import SELECT, FixedChooser, select_values, single_choices
 from kinemill.tune.defaults import DataFacts, default_space
 

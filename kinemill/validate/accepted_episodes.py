@@ -11,8 +11,7 @@ import polars as pl
 
 from kinemill.catalog.evaluations import ListedEpisode
 from kinemill.catalog.history import batches
-from kinemill.store import ArtifactRef, open_ref
-from kinemill.store.home import Home
+from kinemill.store import ArtifactRef, Home, open_ref
 from kinemill.validate.episodes import Episode
 
 _SCHEMA = {

@@ -16,10 +16,8 @@ from kinemill.ingest.inspection import as_recording
 from kinemill.ingest.membership import Member, members
 from kinemill.ingest.recording import read_again
 from kinemill.parallel import in_groups
-from kinemill.store import Json, Staged, publish_staged
-from kinemill.store.home import Home
-from kinemill.task import Task
-from kinemill.task.protocols import NullReporter, Progress
+from kinemill.store import Home, Json, Staged, publish_staged
+from kinemill.task import NullReporter, Progress, Task
 from kinemill.validate.episodes import rules
 from kinemill.validate.evaluation import evaluate_recording
 

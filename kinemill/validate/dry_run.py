@@ -18,8 +18,7 @@ from kinemill.ingest.membership import find_member
 from kinemill.ingest.raw import Reason, reason
 from kinemill.ingest.report import unread
 from kinemill.ingest.rows import read_rows
-from kinemill.store import Json, file_digest
-from kinemill.store.home import Home
+from kinemill.store import Home, Json, file_digest
 from kinemill.store.json_io import valid_text
 from kinemill.task import Task
 from kinemill.validate.episodes import RecordingResult, evaluate_into

@@ -19,8 +19,7 @@ from kinemill.ingest.rows import read_rows
 from kinemill.ingest.snapshot import Snapshot
 from kinemill.reports.charts import POINTS, Band, Line, Whisker, axis_label, line_chart, thinned
 from kinemill.reports.svg_grid import MOST, sheet
-from kinemill.store import ArtifactRef
-from kinemill.store.home import Home
+from kinemill.store import ArtifactRef, Home
 from kinemill.task import Task
 from kinemill.validate.clips import commands_of, joints_of
 from kinemill.validate.cycles import STILL

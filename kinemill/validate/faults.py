@@ -13,8 +13,7 @@ from pydantic import Field
 
 from kinemill.registry import Registry
 from kinemill.task import CHECKS as _SETTINGS
-from kinemill.task import Settings, Task
-from kinemill.task.bounds import RowCount
+from kinemill.task import RowCount, Settings, Task
 
 Array = NDArray[np.float64]
 Values = Mapping[str, Array]

@@ -16,8 +16,7 @@ from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.ingest.decisions import Decision, current_decisions, decide
 from kinemill.ingest.membership import Member, forget_member, raw_path
 from kinemill.ingest.recordings import STAGE as READ
-from kinemill.store import MANIFEST, SUMMARY, file_digest, read_json
-from kinemill.store.home import Home
+from kinemill.store import MANIFEST, SUMMARY, Home, file_digest, read_json
 from kinemill.store.locks import lock
 from kinemill.store.remote_sync import withdraw
 from kinemill.task import Task

@@ -22,8 +22,7 @@ from kinemill.store import (
     write_document,
 )
 from kinemill.store.home import Home
-from kinemill.task import Task
-from kinemill.task.protocols import NullReporter, Progress
+from kinemill.task import NullReporter, Progress, Task
 from kinemill.validate.episodes import rules
 from kinemill.validate.evaluation import NewResult, evaluate_recording
 from kinemill.validate.published import open_results

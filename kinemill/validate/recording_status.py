@@ -13,8 +13,7 @@ from kinemill.ingest.inspection import as_recording, read_before
 from kinemill.ingest.membership import Member, find_member, members
 from kinemill.ingest.raw import Reason
 from kinemill.ingest.recording_summary import RecordingSummary
-from kinemill.store import Json, digest, peek
-from kinemill.store.home import Home
+from kinemill.store import Home, Json, digest, peek
 from kinemill.task import Task
 from kinemill.validate.episodes import STAGE, EpisodeFile, RecordingResult, rules, validated_inputs
 from kinemill.validate.published import is_current

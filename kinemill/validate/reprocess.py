@@ -17,10 +17,8 @@ from kinemill.ingest.inspection import read_before
 from kinemill.ingest.membership import Member, members
 from kinemill.ingest.recordings import STAGE as READ
 from kinemill.ingest.recordings import recording_inputs
-from kinemill.store import MANIFEST, ArtifactRef, Json, digest, peek, read_json
-from kinemill.store.home import Home
-from kinemill.task import Task
-from kinemill.task.protocols import Progress
+from kinemill.store import MANIFEST, ArtifactRef, Home, Json, digest, peek, read_json
+from kinemill.task import Progress, Task
 from kinemill.validate import stage as validate
 from kinemill.validate.episodes import STAGE as EVALUATED
 from kinemill.validate.episodes import rules, validated_inputs

@@ -15,8 +15,7 @@ from kinemill.catalog import evaluations, outliers, transaction
 from kinemill.catalog.evaluations import EvaluationSet
 from kinemill.catalog.history import Head, batches
 from kinemill.catalog.tables import ANY_CHECK
-from kinemill.store import Json, from_json_value, to_json_value
-from kinemill.store.home import Home
+from kinemill.store import Home, Json, from_json_value, to_json_value
 from kinemill.task import Task
 from kinemill.validate.check_results import MAX_LISTED
 from kinemill.validate.evaluation import Details, NewResult

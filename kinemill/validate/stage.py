@@ -33,8 +33,7 @@ from kinemill.store.atomic_write import settle
 from kinemill.store.fault_injection import fault_point
 from kinemill.store.home import Home
 from kinemill.store.locks import lock
-from kinemill.task import Task
-from kinemill.task.protocols import NullReporter, Progress
+from kinemill.task import NullReporter, Progress, Task
 from kinemill.validate.accepted_episodes import AcceptedEpisodes
 from kinemill.validate.check_results import CheckResult
 from kinemill.validate.duplicates.index import Sketched

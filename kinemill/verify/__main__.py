@@ -6,8 +6,7 @@ from pathlib import Path
 
 from kinemill.errors import Blocked
 from kinemill.process import exit_with_parent, tune_process
-from kinemill.store import open_ref, publish_document, read_document
-from kinemill.store.home import Home
+from kinemill.store import Home, open_ref, publish_document, read_document
 from kinemill.task.document import Task
 from kinemill.verify.document import ModelKind, VerificationSummary
 from kinemill.verify.stage import Job, JobError, JobResult

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from kinemill.dataset import PackedDataset
-from kinemill.runtime import Simulator
-from kinemill.runtime.window_metrics import Floats, Predictor
+from kinemill.runtime import Floats, Predictor, Simulator
 from kinemill.verify.accuracy import evaluate, gather
 from kinemill.verify.calibration import Calibration, calibrate
 from kinemill.verify.comparison import FREE_RUN, MARGIN, Comparisons

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from kinemill.export.summary import C99Facts
-from kinemill.store import ArtifactRef, open_ref, read_document
-from kinemill.store.home import Home
+from kinemill.store import ArtifactRef, Home, open_ref, read_document
 from kinemill.store.numbers import Interval, Number
 from kinemill.verify.check_results import (
     CheckSummary,

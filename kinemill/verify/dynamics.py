@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from kinemill.dataset import PackedDataset
 from kinemill.export.quantized import loss_of
 from kinemill.export.summary import ExportSummary
-from kinemill.runtime import Interface, Simulator, load, wrapped
-from kinemill.runtime.window_metrics import Floats
+from kinemill.runtime import Floats, Interface, Simulator, load, wrapped
 from kinemill.task.verify import Verify
 from kinemill.train.step import Step
 from kinemill.verify.analysis import (

@@ -9,8 +9,7 @@ Symbols: W windows, H history, T horizon, S states, A actions.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from kinemill.runtime import Simulator
-from kinemill.runtime.window_metrics import Floats, Predictor
+from kinemill.runtime import Floats, Predictor, Simulator
 
 
 @dataclass(frozen=True)

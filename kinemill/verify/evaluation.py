@@ -11,10 +11,8 @@ import numpy as np
 from kinemill.dataset import load_dataset
 from kinemill.errors import BadInput
 from kinemill.reports.components import html_page, name_of, table
-from kinemill.runtime import Simulator
-from kinemill.runtime.window_metrics import Predictor
-from kinemill.store import ArtifactRef, publish_document, publish_file
-from kinemill.store.home import Home
+from kinemill.runtime import Predictor, Simulator
+from kinemill.store import ArtifactRef, Home, publish_document, publish_file
 from kinemill.task.document import Task
 from kinemill.train.portfolio.histories import histories_of
 from kinemill.verify.accuracy import gather

@@ -20,10 +20,8 @@ from kinemill.ingest.files import require_channels, scan
 from kinemill.ingest.inspection import find_member, read_aside
 from kinemill.ingest.membership import keep_raw
 from kinemill.ingest.rows import read_rows
-from kinemill.runtime import wrapped
-from kinemill.runtime.window_metrics import Floats
-from kinemill.store import file_digest
-from kinemill.store.home import Home
+from kinemill.runtime import Floats, wrapped
+from kinemill.store import Home, file_digest
 from kinemill.task import Task
 from kinemill.validate.episodes import evaluate_into
 from kinemill.verify.document import LogsFacts

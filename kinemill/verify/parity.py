@@ -18,9 +18,8 @@ from numpy.typing import NDArray
 
 from kinemill.export.rounding import FACTOR, Evaluations, evaluate, rollout
 from kinemill.export.step import WithoutEmptyCarry
-from kinemill.runtime import Simulator, wrapped
+from kinemill.runtime import Floats, Simulator, wrapped
 from kinemill.runtime.interface import Dtype
-from kinemill.runtime.window_metrics import Floats
 from kinemill.train.build import step_of
 from kinemill.train.step import Step
 from kinemill.verify.check_results import Parity

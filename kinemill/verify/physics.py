@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kinemill.runtime import Simulator, wrapped
-from kinemill.runtime.window_metrics import QUIETLY, Floats
+from kinemill.runtime import QUIETLY, Floats, Simulator, wrapped
 from kinemill.task.expressions import Expression
 from kinemill.task.verify import Energy, Symmetry, Verify
 from kinemill.verify.check_results import PhysicsResult

@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.dataset import PackedDataset, PackedEpisode
-from kinemill.runtime import wrapped
-from kinemill.runtime.window_metrics import Floats
+from kinemill.runtime import Floats, wrapped
 from kinemill.verify.results import Accuracy
 
 # Rows that are enough to estimate the sensor resolution.

@@ -13,9 +13,8 @@ import polars as pl
 from kinemill.errors import BadInput
 from kinemill.reports.charts import Line, axis_label, line_chart
 from kinemill.reports.components import figure, html_page, legend, name_of, table
-from kinemill.runtime import Interface, Simulator, wrapped
+from kinemill.runtime import Floats, Interface, Simulator, wrapped
 from kinemill.runtime.input_checks import Array
-from kinemill.runtime.window_metrics import Floats
 
 TABLES = (".csv", ".parquet")
 PLOTS = (".png", ".html")

@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.dataset import PackedDataset
-from kinemill.runtime import Simulator, wrapped
-from kinemill.runtime.window_metrics import QUIETLY, Floats
+from kinemill.runtime import QUIETLY, Floats, Simulator, wrapped
 from kinemill.verify.results import ChannelSensitivity, Sensitivity, Stability
 from kinemill.verify.test_inputs import Probe, long_probe
 

@@ -13,8 +13,7 @@ import kinemill
 from kinemill.errors import Blocked
 from kinemill.store import Artifact, ArtifactRef, Json, get_or_build, read_document, to_json_value
 from kinemill.store.home import Home
-from kinemill.task.document import Task
-from kinemill.task.protocols import NullReporter, Progress
+from kinemill.task import NullReporter, Progress, Task
 from kinemill.verify.document import VerificationSummary
 from kinemill.verify.losses import Counted
 

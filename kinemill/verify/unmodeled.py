@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.dataset import PackedDataset
-from kinemill.runtime import wrapped
-from kinemill.runtime.window_metrics import QUIETLY, Floats
+from kinemill.runtime import QUIETLY, Floats, wrapped
 from kinemill.verify.effects import Effect, UnmodeledEffect
 from kinemill.verify.residuals import Series
 

@@ -12,12 +12,9 @@ from kinemill.environments.vector_env import Rows
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
 from kinemill.runtime.integrity import IO, ROLLOUT, STEP, SUMS
-from kinemill.task.bounds import Steps
-from kinemill.task.channels import Channel
-from kinemill.task.document import Task
+from kinemill.task import Channel, Problems, Steps, Task
 from kinemill.task.environment import KINDS, Environment, Range
 from kinemill.task.hooks import from_task_folder
-from kinemill.task.settings import Problems
 from kinemill.task.web_overrides import LOCAL, MODEL
 
 _FILES = (ROLLOUT, STEP, IO, SUMS)

@@ -26,9 +26,8 @@ from kinemill.environments.legged.robot_file import RobotOptions
 from kinemill.environments.legged.robots import Gauge, LeggedRobots
 from kinemill.environments.mujoco_model import model_sources
 from kinemill.errors import BadInput
+from kinemill.task import KINDS, Environment, Task
 from kinemill.task.bounds import PositiveQuantity, Quantity, QuantityOrZero, Seconds
-from kinemill.task.document import Task
-from kinemill.task.environment import KINDS, Environment
 from kinemill.task.hooks import from_task_folder
 from kinemill.task.web_overrides import LOCAL
 

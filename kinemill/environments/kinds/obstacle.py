@@ -12,8 +12,7 @@ from kinemill.environments.evaluation import Agent
 from kinemill.environments.gym_types import Env
 from kinemill.environments.kinds._gantry import TOOL, Gantry, toward
 from kinemill.environments.kinds._raster import Bar, Disc
-from kinemill.task.document import Task
-from kinemill.task.environment import KINDS, Environment
+from kinemill.task import KINDS, Environment, Task
 
 START, GOAL, RADIUS, NEAR = -0.45, 0.4, 0.11, 0.04  # m
 # The expert: lateral distance to the obstacle, m; distance before it at which it turns, m; m/s.

@@ -3,8 +3,7 @@
 from typing import Literal
 
 from kinemill.environments.gym_types import Env
-from kinemill.task.document import Task
-from kinemill.task.environment import KINDS, Environment
+from kinemill.task import KINDS, Environment, Task
 
 
 @KINDS.register("plant")

@@ -13,8 +13,7 @@ from kinemill.environments.evaluation import Agent
 from kinemill.environments.gym_types import Env
 from kinemill.environments.kinds._planar import Planar, Vector
 from kinemill.environments.kinds._raster import Bar, Disc
-from kinemill.task.document import Task
-from kinemill.task.environment import KINDS, Environment
+from kinemill.task import KINDS, Environment, Task
 
 LINK, NEAR, STEPS_NEAR = 0.2, 0.03, 5  # m; m from the target; rows that the tip stays there
 TORQUES = np.array([1.0, 0.5])  # N·m, largest of the motors

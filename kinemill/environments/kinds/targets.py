@@ -16,9 +16,7 @@ from kinemill.environments.gym_types import Env
 from kinemill.environments.kinds._gantry import Gantry, toward
 from kinemill.environments.kinds._planar import Vector
 from kinemill.environments.kinds._raster import Bar, Color, Disc
-from kinemill.task.bounds import Pixels, Width
-from kinemill.task.document import Task
-from kinemill.task.environment import KINDS, Environment
+from kinemill.task import KINDS, Environment, Pixels, Task, Width
 
 COLORS: dict[str, Color] = {
     "red": (0.85, 0.15, 0.15),

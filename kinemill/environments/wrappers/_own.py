@@ -14,8 +14,7 @@ import gymnasium
 
 from kinemill.environments.gym_types import Env
 from kinemill.errors import BadInput
-from kinemill.task.environment import Wrapper
-from kinemill.task.own_code import OwnCode
+from kinemill.task import OwnCode, Wrapper
 
 
 class OwnWrapper(OwnCode, Wrapper):

@@ -7,8 +7,7 @@ import gymnasium
 from pydantic import Field
 
 from kinemill.environments.gym_types import Env, Transition
-from kinemill.task.bounds import Count
-from kinemill.task.environment import WRAPPERS, Wrapper
+from kinemill.task import WRAPPERS, Count, Wrapper
 
 
 @WRAPPERS.register("action_repeat")

@@ -6,8 +6,7 @@ from typing import Literal
 from kinemill.environments.gym_types import Env
 from kinemill.errors import BadInput
 from kinemill.runtime.policy_layout import PolicyLayout
-from kinemill.task.environment import WRAPPERS, Wrapper
-from kinemill.task.protocols import TorchModule
+from kinemill.task import WRAPPERS, TorchModule, Wrapper
 
 
 @WRAPPERS.register("action_scaling")

@@ -10,9 +10,8 @@ from kinemill.environments.gym_types import Env
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
 from kinemill.runtime.policy_layout import PolicyLayout
+from kinemill.task import WRAPPERS, TorchModule, Wrapper
 from kinemill.task.bounds import Position
-from kinemill.task.environment import WRAPPERS, Wrapper
-from kinemill.task.protocols import TorchModule
 
 
 @WRAPPERS.register("angle_features")

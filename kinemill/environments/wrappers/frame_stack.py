@@ -7,8 +7,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from kinemill.environments.gym_types import Env, Space
-from kinemill.task.environment import WRAPPERS, Wrapper
-from kinemill.task.protocols import TorchModule
+from kinemill.task import WRAPPERS, TorchModule, Wrapper
 
 
 @WRAPPERS.register("frame_stack")

@@ -8,9 +8,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from kinemill.environments.gym_types import Env
-from kinemill.task.bounds import Steps
-from kinemill.task.environment import WRAPPERS, Wrapper
-from kinemill.task.protocols import TorchModule
+from kinemill.task import WRAPPERS, Steps, TorchModule, Wrapper
 
 _LEAST = 1e-4  # minimum standard deviation, in the number's unit
 

@@ -16,9 +16,8 @@ from kinemill.export.c99.compiler import compile_shared
 from kinemill.export.c99.policy_source import generate_policy, read_policy
 from kinemill.export.c99.source import Source, generate, sizes_of
 from kinemill.export.summary import C99Facts, LatencyPercentiles
-from kinemill.runtime import Simulator, load, wrapped
+from kinemill.runtime import PolicyInterface, Simulator, load, wrapped
 from kinemill.runtime.integrity import ROLLOUT
-from kinemill.runtime.policy_interface import PolicyInterface
 from kinemill.runtime.self_test import CASES
 from kinemill.runtime.timing import CALLS, timed
 

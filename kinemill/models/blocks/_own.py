@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from kinemill.errors import BadInput
+from kinemill.task import OwnCode, TorchModule
 from kinemill.task.blocks import Block, Signal
-from kinemill.task.own_code import OwnCode
 from kinemill.task.own_module import line_of
-from kinemill.task.protocols import TorchModule
 
 
 class OwnBlock(OwnCode, Block):

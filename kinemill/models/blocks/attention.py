@@ -7,9 +7,8 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from kinemill.errors import BadInput
+from kinemill.task import Layers, TorchModule, Width
 from kinemill.task.blocks import BLOCKS, Block, Signal
-from kinemill.task.bounds import Layers, Width
-from kinemill.task.protocols import TorchModule
 
 
 @BLOCKS.register("attention")

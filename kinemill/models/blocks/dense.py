@@ -6,9 +6,8 @@ from typing import Literal
 from pydantic import Field
 
 from kinemill.models._layers import Activation, LayerNorm
+from kinemill.task import TorchModule, Width
 from kinemill.task.blocks import BLOCKS, Block, Signal
-from kinemill.task.bounds import Width
-from kinemill.task.protocols import TorchModule
 
 
 @BLOCKS.register("dense")

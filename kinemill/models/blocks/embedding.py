@@ -6,9 +6,8 @@ from typing import Literal
 from pydantic import Field
 
 from kinemill.errors import BadInput
+from kinemill.task import Count, TorchModule, Width
 from kinemill.task.blocks import BLOCKS, Block, Signal
-from kinemill.task.bounds import Count, Width
-from kinemill.task.protocols import TorchModule
 
 
 @BLOCKS.register("embedding")

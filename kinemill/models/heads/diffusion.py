@@ -11,9 +11,8 @@ from typing import Literal
 from pydantic import Field
 
 from kinemill.models.heads._sampling import Sampling
-from kinemill.task.bounds import Ratio
+from kinemill.task import Ratio, TorchModule
 from kinemill.task.imitation import HEADS
-from kinemill.task.protocols import TorchModule
 
 
 @HEADS.register("diffusion")

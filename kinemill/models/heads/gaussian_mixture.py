@@ -7,9 +7,8 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from kinemill.task.bounds import Ratio, RatioOrZero, Width
+from kinemill.task import Ratio, RatioOrZero, TorchModule, Width
 from kinemill.task.imitation import HEADS, Head
-from kinemill.task.protocols import TorchModule
 
 
 @HEADS.register("gaussian_mixture")

@@ -8,8 +8,7 @@ from pathlib import Path
 from kinemill.register.gate.headline import failed_causes
 from kinemill.register.gate.rules import Value, Verdict
 from kinemill.reports.components import mark, name_of, table, with_contents
-from kinemill.store import Artifact, Json, get_or_build, publish_document, to_json_value
-from kinemill.store.home import Home
+from kinemill.store import Artifact, Home, Json, get_or_build, publish_document, to_json_value
 from kinemill.verify.comparison_sections import DECISION as MARKER
 from kinemill.verify.comparison_sections import HEAD, head_section
 from kinemill.verify.headline import GateDecision, Headline, decision_text

@@ -24,8 +24,7 @@ from kinemill.register.gate.sample_size import sample_size_of
 from kinemill.register.verdict import Verdict
 from kinemill.register.versions import Version, bundle_folder
 from kinemill.runtime import Interface, PolicyInterface
-from kinemill.store import ArtifactRef
-from kinemill.store.home import Home
+from kinemill.store import ArtifactRef, Home
 from kinemill.task import Task
 from kinemill.tracking import Tracking
 from kinemill.verify.document import Verification

@@ -31,10 +31,8 @@ from kinemill.register.gate.paired_rollouts import (
     roll_out,
 )
 from kinemill.register.gate.smoke_test import serve, serve_zero_window
-from kinemill.runtime import Simulator, load
-from kinemill.runtime.window_metrics import Predictor
-from kinemill.store import ArtifactRef
-from kinemill.store.home import Home
+from kinemill.runtime import Predictor, Simulator, load
+from kinemill.store import ArtifactRef, Home
 from kinemill.task import Task
 from kinemill.verify.accuracy import gather, window_starts
 from kinemill.verify.errors import Errors

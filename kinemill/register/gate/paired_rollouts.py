@@ -11,8 +11,7 @@ import numpy as np
 
 from kinemill.dataset import PackedDataset
 from kinemill.register.gate.inputs import Paired
-from kinemill.runtime import Simulator
-from kinemill.runtime.window_metrics import QUIETLY, Floats, Predictor
+from kinemill.runtime import QUIETLY, Floats, Predictor, Simulator
 from kinemill.task import Task
 from kinemill.task.promote import FREE_RUN
 from kinemill.verify.accuracy import CHUNK, evaluate, gather

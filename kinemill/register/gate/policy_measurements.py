@@ -23,8 +23,7 @@ from kinemill.register.gate.measurements import age_of, overlap_of
 from kinemill.register.gate.metric import metric_of
 from kinemill.register.gate.smoke_test import serve_policy
 from kinemill.runtime import Policy
-from kinemill.store import ArtifactRef
-from kinemill.store.home import Home
+from kinemill.store import ArtifactRef, Home
 from kinemill.task import Task
 from kinemill.task.promote import RETURN, SUCCESS
 from kinemill.verify.errors import Errors

@@ -12,8 +12,7 @@ from kinemill.register.gate.refusal_causes import is_diverged, ranked
 from kinemill.register.gate.rules import RULES, is_of
 from kinemill.register.verdict import Verdict
 from kinemill.register.versions import CHAMPION, NEWEST, Version, bundle_folder, find_version
-from kinemill.store import Json
-from kinemill.store.home import Home
+from kinemill.store import Home, Json
 from kinemill.verify.document import read_verification
 from kinemill.verify.effects import ADVICE
 

@@ -6,9 +6,8 @@ from pydantic import Field
 
 from kinemill.rl.algorithms._value_based import ValueBased
 from kinemill.rl.learner import Learner, Site
+from kinemill.task import ALGORITHMS, Settings
 from kinemill.task.bounds import Share
-from kinemill.task.plugins import Settings
-from kinemill.task.reinforcement import ALGORITHMS
 
 
 class Prioritized(Settings):

@@ -9,8 +9,7 @@ from pydantic import Field
 from kinemill.rl.algorithms._on_policy import ActorCritic
 from kinemill.rl.learner import Site
 from kinemill.rl.objective import Reinforcement
-from kinemill.task.bounds import Count, Ratio
-from kinemill.task.reinforcement import ALGORITHMS
+from kinemill.task import ALGORITHMS, Count, Ratio
 
 
 @ALGORITHMS.register("ppo")

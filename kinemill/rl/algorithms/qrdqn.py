@@ -6,8 +6,7 @@ from pydantic import Field
 
 from kinemill.rl.algorithms._value_based import ValueBased
 from kinemill.rl.learner import Learner, Site
-from kinemill.task.bounds import Width
-from kinemill.task.reinforcement import ALGORITHMS
+from kinemill.task import ALGORITHMS, Width
 
 
 @ALGORITHMS.register("qrdqn")

@@ -10,8 +10,7 @@ from kinemill.errors import BadInput
 from kinemill.rl.algorithms.ppo import PPO
 from kinemill.rl.learner import Site
 from kinemill.rl.objective import Reinforcement
-from kinemill.task.bounds import Width
-from kinemill.task.reinforcement import ALGORITHMS
+from kinemill.task import ALGORITHMS, Width
 
 
 @ALGORITHMS.register("recurrent_ppo")

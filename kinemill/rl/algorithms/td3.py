@@ -6,8 +6,7 @@ from pydantic import Field
 
 from kinemill.rl.algorithms._off_policy import OffPolicy
 from kinemill.rl.learner import Learner, Site
-from kinemill.task.bounds import Count, RatioOrZero
-from kinemill.task.reinforcement import ALGORITHMS
+from kinemill.task import ALGORITHMS, Count, RatioOrZero
 
 
 @ALGORITHMS.register("td3")

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.errors import BadInput
-from kinemill.task import Tagger
-from kinemill.task.own_code import OwnCode
+from kinemill.task import OwnCode, Tagger
 
 
 class OwnTagger(OwnCode, Tagger):

@@ -7,9 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from kinemill.task import TAGGERS, Tagger, unknown_channels
+from kinemill.task import TAGGERS, Problems, Tagger, unknown_channels
 from kinemill.task.bounds import Quantity
-from kinemill.task.settings import Problems
 
 
 @TAGGERS.register("threshold")

@@ -17,8 +17,7 @@ from kinemill.models.networks.text_encoders import vocabulary
 from kinemill.models.networks.weights import load_weights
 from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.store import Json
-from kinemill.task.document import Task
-from kinemill.task.protocols import WarmStart
+from kinemill.task import Task, WarmStart
 from kinemill.train.bc_policy import SCALES, BCPolicy, Memory
 from kinemill.train.demonstrations import Demonstrations, layout_of
 from kinemill.train.objective import Objective

@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 
 from kinemill.dataset import PackedDataset
-from kinemill.task.document import Task
-from kinemill.task.protocols import WarmStart
+from kinemill.task import Task, WarmStart
 from kinemill.train.batches import member_seed
 from kinemill.train.build import assemble
 from kinemill.train.data import Windows, make_windows, on_device, scale_of, window_weights

@@ -10,10 +10,9 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationInfo
 
 from kinemill.errors import BadInput
 from kinemill.store import Json
+from kinemill.task import Channel, Problems, Task, TorchModule, unknown_channels
 from kinemill.task.bounds import PositiveQuantity, RowCount, Seconds, Weight, Width
-from kinemill.task.channels import Channel
 from kinemill.task.computed import estimator_rows
-from kinemill.task.document import Task
 from kinemill.task.own_code import is_own
 from kinemill.task.plugins import (
     COORDINATES,
@@ -28,8 +27,6 @@ from kinemill.task.plugins import (
     pick,
     pick_or_none,
 )
-from kinemill.task.protocols import TorchModule
-from kinemill.task.settings import Problems, unknown_channels
 from kinemill.train.context import Trained, TrainingContext
 from kinemill.train.dynamics_settings import GaussNewton, HorizonSchedule, TeacherForcing
 from kinemill.train.feature_settings import Encodings

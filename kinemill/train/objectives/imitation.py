@@ -13,11 +13,8 @@ from kinemill.models.encoders import IMAGES, TEXTS, ImageEncoder, TextEncoder
 from kinemill.models.heads import HEADS, Head
 from kinemill.registry import nearest
 from kinemill.store import Json
-from kinemill.task.bounds import RowCount, Width
-from kinemill.task.channels import Channel
-from kinemill.task.document import Task
+from kinemill.task import Channel, RowCount, Task, TorchModule, Width
 from kinemill.task.plugins import MODELS, OBJECTIVES, Model, pick, usual
-from kinemill.task.protocols import TorchModule
 from kinemill.task.settings import MEDIA, Problems
 from kinemill.train.chunks import Chunk
 from kinemill.train.supervised import Demonstrated

@@ -13,9 +13,8 @@ from torch import nn
 from kinemill.dataset import PackedDataset
 from kinemill.errors import BadInput
 from kinemill.store import digest, publish_json, read_json, to_json_value
-from kinemill.task.document import Task
+from kinemill.task import NullReporter, Task, WarmStart
 from kinemill.task.portfolio import Candidate, CandidateResult
-from kinemill.task.protocols import NullReporter, WarmStart
 from kinemill.train.loop import fit
 from kinemill.train.portfolio.cross_validation import Fold
 from kinemill.train.portfolio.measurement import measured, step_seconds

@@ -16,9 +16,8 @@ from typing import Any
 from kinemill.dataset import PackedDataset
 from kinemill.errors import BadInput, Diverged, KinemillError
 from kinemill.store import publish_document, publish_json, read_document, read_json, to_json_value
+from kinemill.task import MODELS, Task
 from kinemill.task.computed import estimator_rows
-from kinemill.task.document import Task
-from kinemill.task.plugins import MODELS
 from kinemill.task.portfolio import RESULTS, Candidate, CandidateResult
 from kinemill.train.context import PORTFOLIO, Trained, TrainingContext
 from kinemill.train.ddp import process_group

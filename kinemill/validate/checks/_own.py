@@ -8,8 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from kinemill.errors import BadInput
-from kinemill.task import Task
-from kinemill.task.own_code import OwnCode
+from kinemill.task import OwnCode, Task
 from kinemill.validate.faults import CheckSettings, Fault, Phase, Values, runs
 
 

@@ -5,8 +5,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from kinemill.task import CHECKS, Task
-from kinemill.task.bounds import Ratio, Seconds
+from kinemill.task import CHECKS, Ratio, Seconds, Task
 from kinemill.task.units import factor, is_derivative
 from kinemill.validate.faults import CheckSettings, Fault, Values
 from kinemill.validate.motion import minutes, pairs, scale_of, scales

@@ -11,9 +11,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field, PositiveFloat
 
-from kinemill.task import CHECKS, Task
-from kinemill.task.bounds import Ratio, RowCount
-from kinemill.task.units import in_unit
+from kinemill.task import CHECKS, Ratio, RowCount, Task, in_unit
 from kinemill.validate.block_stats import rounding
 from kinemill.validate.faults import Array, CheckSettings, Fault, Rule, Values, runs
 from kinemill.validate.motion import pairs

@@ -9,9 +9,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from kinemill.task import CHECKS, Task
-from kinemill.task.bounds import Ratio, RowCount
-from kinemill.task.units import in_unit
+from kinemill.task import CHECKS, Ratio, RowCount, Task, in_unit
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
 from kinemill.validate.motion import derivative, pairs, slope_error
 

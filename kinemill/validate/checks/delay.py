@@ -13,8 +13,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from pydantic import Field
 
-from kinemill.task import CHECKS, Task
-from kinemill.task.bounds import Ratio, Seconds
+from kinemill.task import CHECKS, Ratio, Seconds, Task
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, memoize
 from kinemill.validate.motion import pairs
 

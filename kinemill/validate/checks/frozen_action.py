@@ -11,9 +11,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field, PositiveFloat
 
-from kinemill.task import CHECKS, Task
-from kinemill.task.bounds import Ratio, RowCount, Seconds
-from kinemill.task.units import in_unit
+from kinemill.task import CHECKS, Ratio, RowCount, Seconds, Task, in_unit
 from kinemill.validate.block_stats import extremes, may_rest, rounding, whole
 from kinemill.validate.faults import (
     CheckSettings,

@@ -9,9 +9,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from kinemill.task import CHECKS, Task
-from kinemill.task.bounds import Ratio
-from kinemill.task.units import in_unit
+from kinemill.task import CHECKS, Ratio, Task, in_unit
 from kinemill.validate.faults import Array, CheckSettings, Fault, Rule, Values, steps
 
 

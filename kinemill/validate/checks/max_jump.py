@@ -7,10 +7,7 @@ import numpy as np
 from pydantic import ConfigDict, Field, model_serializer, model_validator
 
 from kinemill.store import Json
-from kinemill.task import CHECKS, Task, unknown_channels
-from kinemill.task.bounds import PositiveQuantity
-from kinemill.task.settings import Problems
-from kinemill.task.units import in_unit
+from kinemill.task import CHECKS, PositiveQuantity, Problems, Task, in_unit, unknown_channels
 from kinemill.validate.faults import CheckSettings, Fault, Values, runs, steps
 
 

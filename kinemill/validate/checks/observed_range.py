@@ -9,8 +9,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from kinemill.task import CHECKS, Task
-from kinemill.task.units import in_unit
+from kinemill.task import CHECKS, Task, in_unit
 from kinemill.validate.block_stats import extremes
 from kinemill.validate.faults import CheckSettings, Fault, Rule, Values
 

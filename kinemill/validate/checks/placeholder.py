@@ -9,9 +9,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from kinemill.task import CHECKS, Task
-from kinemill.task.bounds import Count, Ratio, RowCount
-from kinemill.task.units import in_unit
+from kinemill.task import CHECKS, Count, Ratio, RowCount, Task, in_unit
 from kinemill.validate.faults import Array, CheckSettings, Fault, Rule, Values
 from kinemill.validate.motion import pairs
 from kinemill.validate.time_lag import lag

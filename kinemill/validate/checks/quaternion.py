@@ -9,9 +9,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from kinemill.task import CHECKS, Task
-from kinemill.task.bounds import Ratio
-from kinemill.task.channels import rotations
+from kinemill.task import CHECKS, Ratio, Task, rotations
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
 
 _NOISIEST = 0.1  # largest deviation from unit length of a rotation

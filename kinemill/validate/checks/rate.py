@@ -8,9 +8,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from kinemill.task import CHECKS, Task
-from kinemill.task.bounds import PositiveQuantity, RowCount, Seconds
-from kinemill.task.units import in_unit
+from kinemill.task import CHECKS, PositiveQuantity, RowCount, Seconds, Task, in_unit
 from kinemill.validate.block_stats import largest_step
 from kinemill.validate.faults import CheckSettings, Fault, Values, runs, steps
 

@@ -11,9 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from kinemill.task import CHECKS, Task
-from kinemill.task.bounds import PositiveQuantity, Ratio, RowCount
-from kinemill.task.units import in_unit
+from kinemill.task import CHECKS, PositiveQuantity, Ratio, RowCount, Task, in_unit
 from kinemill.validate.block_stats import block_stats, extremes, rounding
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, blocks, runs
 from kinemill.validate.motion import pairs

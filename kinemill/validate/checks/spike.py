@@ -10,9 +10,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from kinemill.task import CHECKS, Task
-from kinemill.task.bounds import Ratio
-from kinemill.task.units import in_unit
+from kinemill.task import CHECKS, Ratio, Task, in_unit
 from kinemill.validate.block_stats import largest_step
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
 from kinemill.validate.motion import (

@@ -10,9 +10,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from kinemill.task import CHECKS, Task, rotations
-from kinemill.task.bounds import PositiveQuantity, Ratio, Seconds
-from kinemill.task.units import in_unit
+from kinemill.task import CHECKS, PositiveQuantity, Ratio, Seconds, Task, in_unit, rotations
 from kinemill.validate.block_stats import extremes, may_rest, rounding
 from kinemill.validate.faults import (
     Array,

@@ -6,8 +6,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field, PositiveFloat
 
-from kinemill.task import CHECKS, Task
-from kinemill.task.bounds import Ratio, Seconds
+from kinemill.task import CHECKS, Ratio, Seconds, Task
 from kinemill.validate.block_stats import whole
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values
 from kinemill.validate.motion import MANY, pairs, traveled

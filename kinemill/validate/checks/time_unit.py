@@ -10,8 +10,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from kinemill.task import CHECKS, Task
-from kinemill.task.bounds import Ratio, Seconds
+from kinemill.task import CHECKS, Ratio, Seconds, Task
 from kinemill.validate.faults import CheckSettings, Fault, Values
 from kinemill.validate.motion import minutes, pairs, scales
 

@@ -13,9 +13,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from kinemill.task import CHECKS, Task
-from kinemill.task.bounds import PositiveQuantity, Ratio, Seconds
-from kinemill.task.units import in_unit
+from kinemill.task import CHECKS, PositiveQuantity, Ratio, Seconds, Task, in_unit
 from kinemill.validate.block_stats import whole
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, memoize
 from kinemill.validate.motion import (

@@ -12,9 +12,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from kinemill.task import CHECKS, Task
-from kinemill.task.bounds import Ratio, RowCount, Seconds
-from kinemill.task.units import in_unit
+from kinemill.task import CHECKS, Ratio, RowCount, Seconds, Task, in_unit
 from kinemill.validate.checks.velocity import fit_of
 from kinemill.validate.faults import Array, CheckSettings, Fault, Rule, Values
 from kinemill.validate.motion import pairs, rms

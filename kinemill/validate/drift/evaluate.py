@@ -15,18 +15,9 @@ from numpy.typing import NDArray
 
 from kinemill.catalog.evaluations import ListedEpisode
 from kinemill.ingest.rows import read_rows
-from kinemill.runtime import Simulator, wrapped
-from kinemill.runtime.window_metrics import Floats
-from kinemill.store import (
-    Json,
-    from_json_value,
-    get_or_build,
-    open_ref,
-    to_json_value,
-)
-from kinemill.store.home import Home
-from kinemill.task import Task
-from kinemill.task.protocols import Progress
+from kinemill.runtime import Floats, Simulator, wrapped
+from kinemill.store import Home, Json, from_json_value, get_or_build, open_ref, to_json_value
+from kinemill.task import Progress, Task
 from kinemill.validate.drift.documents import (
     ChannelCoverage,
     ChannelError,

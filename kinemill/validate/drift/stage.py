@@ -7,8 +7,7 @@ from math import inf
 from pathlib import Path
 
 from kinemill.errors import BadInput, CorruptArtifact
-from kinemill.store import ArtifactRef, publish_document, read_document
-from kinemill.store.home import Home
+from kinemill.store import ArtifactRef, Home, publish_document, read_document
 from kinemill.task import Task
 from kinemill.task.protocols import Champion, NullReporter, Progress
 from kinemill.validate.drift.documents import (

@@ -17,8 +17,7 @@ import numpy as np
 from kinemill.catalog import transaction
 from kinemill.catalog.history import batches
 from kinemill.catalog.sketches import SketchTable, StoredSketch
-from kinemill.store import digest
-from kinemill.store.home import Home
+from kinemill.store import Home, digest
 from kinemill.task import Task
 from kinemill.validate.duplicates.lsh import SIGNS, TABLES, Keys, hashed, keys, planes
 from kinemill.validate.duplicates.similarity import (

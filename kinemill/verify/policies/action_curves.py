@@ -12,8 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from kinemill.runtime import Policy
-from kinemill.runtime.window_metrics import Floats
+from kinemill.runtime import Floats, Policy
 from kinemill.train.demonstrations import Demonstrations, Feed
 from kinemill.verify.document import ActionCurves, ChannelCurves
 from kinemill.verify.logs import SPLIT

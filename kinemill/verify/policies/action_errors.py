@@ -18,10 +18,9 @@ from numpy.typing import NDArray
 
 from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.errors import BadInput
-from kinemill.runtime import Policy
+from kinemill.runtime import Floats, Policy
 from kinemill.runtime.policy import step_seed
 from kinemill.runtime.policy_layout import MASK, SEED
-from kinemill.runtime.window_metrics import Floats
 from kinemill.train.demonstrations import Demonstrations, Feed
 from kinemill.verify.accuracy import episodes_of
 from kinemill.verify.analysis import MODEL

@@ -8,8 +8,7 @@ import torch
 
 from kinemill.environments.evaluation import bootstrap
 from kinemill.rl.critic import ActionCritic
-from kinemill.runtime import Policy
-from kinemill.runtime.window_metrics import Floats
+from kinemill.runtime import Floats, Policy
 from kinemill.train.demonstrations import Demonstrations, Feed
 from kinemill.verify.accuracy import episodes_of
 from kinemill.verify.document import ActionValues

@@ -16,9 +16,8 @@ from kinemill.environments.evaluation import Trials, bootstrap
 from kinemill.export.policy_cases import Cases, make_cases
 from kinemill.export.summary import ExportSummary
 from kinemill.runtime import Policy, PolicyInterface
-from kinemill.task.document import Task
+from kinemill.task import Task, Verify
 from kinemill.task.promote import RETURN, SUCCESS
-from kinemill.task.verify import Verify
 from kinemill.train.demonstrations import Demonstrations
 from kinemill.train.policy import PolicyModule
 from kinemill.train.policy_runner import as_policy

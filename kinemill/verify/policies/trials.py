@@ -16,8 +16,7 @@ from kinemill.environments.evaluation import RandomPolicy, Recorded, Trials, try
 from kinemill.environments.layout import layout_of
 from kinemill.errors import BadInput
 from kinemill.export.policy_cases import action_scale
-from kinemill.runtime import Policy, PolicyInterface
-from kinemill.runtime.window_metrics import Floats
+from kinemill.runtime import Floats, Policy, PolicyInterface
 from kinemill.task.document import Task
 from kinemill.verify.checklist import Gate, gate
 from kinemill.verify.results import TorchTrials, TrialResults

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kinemill.runtime import wrapped
-from kinemill.runtime.window_metrics import QUIETLY, Floats
+from kinemill.runtime import QUIETLY, Floats, wrapped
 from kinemill.task.document import Task
 from kinemill.task.units import factor
 from kinemill.verify.test_inputs import Array

@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from kinemill.task.document import Task
-from kinemill.task.plugins import MODELS, OBJECTIVES
+from kinemill.task import MODELS, OBJECTIVES, Task
 from kinemill.task.portfolio import Structure
 from kinemill.train.portfolio.facts import channel_facts
 

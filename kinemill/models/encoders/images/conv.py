@@ -8,9 +8,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from kinemill.task.bounds import Layers, Ratio, Width
+from kinemill.task import Layers, Ratio, TorchModule, Width
 from kinemill.task.imitation import IMAGES, ImageEncoder
-from kinemill.task.protocols import TorchModule
 
 
 @IMAGES.register("conv")

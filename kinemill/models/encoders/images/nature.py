@@ -4,9 +4,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from kinemill.task.bounds import Width
+from kinemill.task import TorchModule, Width
 from kinemill.task.imitation import IMAGES, ImageEncoder
-from kinemill.task.protocols import TorchModule
 
 
 @IMAGES.register("nature")

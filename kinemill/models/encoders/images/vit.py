@@ -4,9 +4,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from kinemill.task.bounds import Layers, Pixels, Width
+from kinemill.task import Layers, Pixels, TorchModule, Width
 from kinemill.task.imitation import IMAGES, ImageEncoder
-from kinemill.task.protocols import TorchModule
 
 
 @IMAGES.register("vit")

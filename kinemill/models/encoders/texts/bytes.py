@@ -4,9 +4,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from kinemill.task.bounds import Layers, Width
+from kinemill.task import Layers, TorchModule, Width
 from kinemill.task.imitation import TEXTS, TextEncoder
-from kinemill.task.protocols import TorchModule
 
 
 @TEXTS.register("bytes")
