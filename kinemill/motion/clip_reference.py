@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from kinemill.environments.kinds.legged import START_STD
 from kinemill.environments.legged.clips import COMMAND_UNITS, ClipPose, ClipTable, Pose
 from kinemill.environments.legged.robots import LeggedRobots
-from kinemill.motion.reference import Floats, Rows
+from kinemill.motion.reference import Floats, Reference, Rows
 from kinemill.train.policy import PolicyLayout
 
 
-class ClipReference:
+class ClipReference(Reference):
     """The clips of an environment, by their commands.
 
     Args:

@@ -15,14 +15,14 @@ from kinemill.environments.legged.body import Body
 from kinemill.environments.legged.clips import Pose
 from kinemill.environments.legged.robots import LeggedRobots
 from kinemill.motion.gait_policy import GaitPolicy
-from kinemill.motion.reference import Floats, Rows
+from kinemill.motion.reference import Floats, Reference, Rows
 
 _ROWS = 4096  # per cycle; the error of linear interpolation is 1e-6 rad
 _LIFT = 0.002  # m, height above the lowest foot at which a foot bears 1/e of the load
 _SMOOTH = 0.06  # share of a cycle over which the trunk's velocity is averaged
 
 
-class GaitReference:
+class GaitReference(Reference):
     """The gaits of a family, by command.
 
     Args:
@@ -123,24 +123,6 @@ class GaitReference:
             up=np.broadcast_to(self._body.level[2], (len(values), 3)),
         )
 
-    def advance(self, phases: Floats, command_rows: Rows) -> Floats:
-        """Return the phases (B,), rad, one row later."""
-        del command_rows
-        return phases + self.phase_step
-
-    def next_rows(self, command_rows: Rows, random: np.random.Generator) -> Rows | None:
-        """Return None: gaits follow any command."""
-        del command_rows, random
-
-    def after_change(self, phases: Floats) -> Floats:
-        """Return the same phases (B,): the gaits of a family are aligned in phase."""
-        return phases
-
-    def can_change(self, phases: Floats, command_rows: Rows) -> NDArray[np.bool_]:
-        """Return that a gait may end anywhere, (B,)."""
-        del command_rows
-        return np.ones(len(phases), bool)
-
     def draw_phases(self, random: np.random.Generator, command_rows: Rows | list[int]) -> Floats:
         """Return random phases (B,), rad, for rows (B,) of `commands`."""
         return random.uniform(0.0, 2.0 * np.pi, len(command_rows))
@@ -182,11 +164,6 @@ class GaitReference:
         """Return whether each robot has fallen, (B,)."""
         del pose
         return robots.has_fallen
-
-    def is_over(self, phases: Floats, command_rows: Rows) -> NDArray[np.bool_]:
-        """Return whether motions are over at phases (B,), (B,): a gait never is."""
-        del command_rows
-        return np.zeros(len(phases), bool)
 
     def is_success(self, robots: LeggedRobots, row: int, *, ended: bool) -> bool:
         """Return whether the episode of a robot that is over was a success."""

@@ -3,8 +3,8 @@
 Symbols: B robots, J joints, E clips, C commands, φ phase, rad.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,8 @@ Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
 
 
-class Reference(Protocol):
-    """Poses by phase and command.
+class Reference(ABC):
+    """Poses by phase and command; by default of a motion that never ends and follows any command.
 
     Attributes:
         phase_step: advance of the phase per row, rad.
@@ -31,34 +31,37 @@ class Reference(Protocol):
     clips: int
     commands: Floats
 
+    @abstractmethod
     def rows_of(self, commands: Sequence[Sequence[float]]) -> list[int]:
         """Return the rows in `commands` from which episodes with a command of the task draw."""
-        ...
 
+    @abstractmethod
     def at(self, phases: Floats, command_rows: Rows | list[int]) -> Pose:
         """Return poses at phases (B,) for rows (B,) of `commands`."""
-        ...
 
     def advance(self, phases: Floats, command_rows: Rows) -> Floats:
         """Return the phases (B,), rad, one row later."""
-        ...
+        del command_rows
+        return phases + self.phase_step
 
     def next_rows(self, command_rows: Rows, random: np.random.Generator) -> Rows | None:
         """Return rows to change to from rows (B,); None: any row of the task."""
-        ...
+        del command_rows, random
 
     def after_change(self, phases: Floats) -> Floats:
         """Return the phases (B,), rad, right after another command."""
-        ...
+        return phases
 
     def can_change(self, phases: Floats, command_rows: Rows) -> NDArray[np.bool_]:
         """Return whether the motions of rows (B,) may end at phases (B,), (B,)."""
-        ...
+        del command_rows
+        return np.ones(len(phases), bool)
 
+    @abstractmethod
     def draw_phases(self, random: np.random.Generator, command_rows: Rows | list[int]) -> Floats:
         """Return random phases (B,), rad, for rows (B,) of `commands`."""
-        ...
 
+    @abstractmethod
     def begin(
         self,
         robots: LeggedRobots,
@@ -76,20 +79,20 @@ class Reference(Protocol):
             inside: (N,) whether at a random phase; the others start as in an evaluation.
             random: source of phases and of noise on the joints.
         """
-        ...
 
+    @abstractmethod
     def task_reward(self, robots: LeggedRobots, pose: Pose) -> Floats:
         """Return the environment's reward, 0 to 1, (B,)."""
-        ...
 
+    @abstractmethod
     def has_ended(self, robots: LeggedRobots, pose: Pose) -> NDArray[np.bool_]:
         """Return whether each robot has failed, (B,)."""
-        ...
 
     def is_over(self, phases: Floats, command_rows: Rows) -> NDArray[np.bool_]:
         """Return whether the motions of rows (B,) of `commands` are over at phases (B,), (B,)."""
-        ...
+        del command_rows
+        return np.zeros(len(phases), bool)
 
+    @abstractmethod
     def is_success(self, robots: LeggedRobots, row: int, *, ended: bool) -> bool:
         """Return whether the episode of a robot that is over was a success."""
-        ...
