@@ -13,7 +13,7 @@ import dagster as dg
 
 from kinemill.register.gate.rules import RULES, is_of
 from kinemill.register.verdict import Verdict
-from kinemill.store import ArtifactRef
+from kinemill.store import ArtifactRef, to_json_value
 from kinemill.task.protocols import Progress
 from kinemill.validate.check_results import CheckOutcome
 from kinemill_dagster.assets.metadata import build_metadata, table
@@ -61,9 +61,9 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
         result, selection = candidates.result, candidates.selection
         registration, verification = result.registration, result.produced.verification
         for name, value in (
-            ("registration", registration.to_json()),
+            ("registration", to_json_value(registration)),
             ("verified", verification.to_json()),
-            ("candidates", selection.to_json()),
+            ("candidates", to_json_value(selection)),
         ):
             note(resource.home, context.run.run_id, task.name, name, value)
         yield from emit(
@@ -74,7 +74,7 @@ def make(settings: ChainSettings) -> dg.AssetsDefinition:
                 version=registration.version,
                 alias=registration.alias,
                 decision=registration.decision,
-                candidates=table(selection.to_json()["candidates"]) if predicts else None,
+                candidates=table(to_json_value(selection)["candidates"]) if predicts else None,
                 gate=table([line.to_json() for line in registration.gate]),
                 report=report_link(resource.home, resource.home.root / registration.report),
                 files=files_page(resource, made["model"], registration.logged_model),

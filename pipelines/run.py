@@ -22,7 +22,7 @@ from kinemill.register.document import RunDocument, Selection
 from kinemill.register.run_summary import RunFacts, run_document
 from kinemill.register.stage import Registration
 from kinemill.register.versions import bundle_folder, find_version
-from kinemill.store import ArtifactRef, Json
+from kinemill.store import ArtifactRef, Json, from_json_value, to_json_value
 from kinemill.store.home import Home
 from kinemill.store.locks import current_user, in_use
 from kinemill.task import Task, load_task, remember_task
@@ -84,7 +84,7 @@ def run_chain(
             tags |= {RESUME: "true"} if resume else {}
             _execute(instance, plain, run_config(plain, overrides or {}, logs), _Run(run_id, tags))
         except KinemillError as error:
-            error.document = _document(instance, home, plain, run_id).to_json()
+            error.document = to_json_value(_document(instance, home, plain, run_id))
             raise
         return _document(instance, home, plain, run_id)
 
@@ -196,7 +196,9 @@ def run_config(task: Task, overrides: Mapping[str, object], logs: Path | None) -
 def _document(instance: dg.DagsterInstance, home: Home, task: Task, run_id: str) -> RunDocument:
     refs = {asset: handed_on(home, run_id, task.name, asset) for asset in CHAIN.values()}
     registered = read_note(home, run_id, task.name, "registration")
-    registration = Registration.from_json(registered) if registered else None
+    registration = (
+        from_json_value(registered, Registration, Path("registration")) if registered else None
+    )
     candidates = read_note(home, run_id, task.name, "candidates")
     dataset, episodes = refs["dataset"], refs["episodes"]
     facts = RunFacts(
@@ -205,7 +207,7 @@ def _document(instance: dg.DagsterInstance, home: Home, task: Task, run_id: str)
         episodes=EpisodesSummary.read(home, episodes) if episodes else None,
         dataset=dataset.digest if dataset else None,
         verification=_verification(home, _verified(home, task, run_id) or refs["verification"]),
-        selection=Selection.from_json(candidates) if candidates else None,
+        selection=from_json_value(candidates, Selection, Path("selection")) if candidates else None,
         registration=registration,
         report=str(home.root / registration.report) if registration else None,
         seconds=seconds(instance, run_id),

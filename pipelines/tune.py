@@ -11,7 +11,7 @@ import dagster as dg
 from pydantic import Field
 
 from kinemill.errors import BadInput
-from kinemill.store import Json
+from kinemill.store import Json, to_json_value
 from kinemill.store.home import Home
 from kinemill.store.locks import in_use
 from kinemill.task import load_task
@@ -107,7 +107,8 @@ def _tune(
         chain = run_chain(
             task, changed, logs=request.logs, show_progress=show_progress, web=request.web
         )
-        document |= {key: chain.to_json()[key] for key in _OF_CHAIN}
+        made = to_json_value(chain)
+        document |= {key: made[key] for key in _OF_CHAIN}
     return document
 
 

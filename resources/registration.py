@@ -6,7 +6,7 @@ from kinemill.errors import BadInput
 from kinemill.register import tags
 from kinemill.register.stage import Registration
 from kinemill.register.versions import Version, versions_of
-from kinemill.store import MANIFEST, Artifact, ArtifactRef, file_digest
+from kinemill.store import MANIFEST, Artifact, ArtifactRef, file_digest, to_json_value
 from kinemill.store.home import Home
 from kinemill.store.remote_sync import bring
 
@@ -16,7 +16,7 @@ def artifact_of(home: Home, registration: Registration) -> Artifact:
     folder = PurePosixPath(registration.report).parent
     bring(home, home.root / folder)  # another machine can have registered it
     ref = ArtifactRef(folder.as_posix(), file_digest(home.root / folder / MANIFEST))
-    return Artifact(ref, registration.to_json(), cached=registration.status == "unchanged")
+    return Artifact(ref, to_json_value(registration), cached=registration.status == "unchanged")
 
 
 def version_of(home: Home, task: str, registered: ArtifactRef) -> Version:

@@ -14,8 +14,7 @@ directions of the family, F terms of its Fourier series, N phases, φ phase, z l
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -23,9 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from kinemill.motion.gaits import Floats, Gaits
-from kinemill.store import Json, from_json_value
 from kinemill.train.policy import PolicyLayout, PolicyModule
-from kinemill.train.warm_start import DESCRIPTION
 from kinemill.validate.cycles import fourier
 
 LATEST = 4  # rows whose deviations from the gait are inputs of the network
@@ -56,15 +53,6 @@ class GaitSizes:
     terms: int
     directions: int
     hidden: int
-
-    def to_json(self) -> Json:
-        """Return it as a JSON object."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, value: Json) -> "GaitSizes":
-        """Read it from its JSON object."""
-        return from_json_value(value, cls, Path(DESCRIPTION))
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ targets, M numbers of a command, E clips.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -28,13 +29,14 @@ from kinemill.motion.gait_rollout import (
 )
 from kinemill.motion.gaits import Gaits, fit_gaits
 from kinemill.motion.settings import MotionSettings
-from kinemill.store import Json
+from kinemill.store import Json, from_json_value, to_json_value
 from kinemill.task import Task, WarmStart
 from kinemill.train.demonstrations import Demonstrations, layout_of
 from kinemill.train.noise import KeyedNoise
 from kinemill.train.objective import Objective
 from kinemill.train.policy import PolicyLayout
 from kinemill.train.transfer import freeze, start_policy
+from kinemill.train.warm_start import DESCRIPTION
 from kinemill.validate.cycles import STILL
 
 # Huber loss: standard deviations from which an error counts linearly, since feet knock.
@@ -116,7 +118,7 @@ def describe(learn: MotionSettings, task: Task, data: Sequence[Demonstrations]) 
     )
     return {
         **describe_layout(learn, task, data[0]),
-        "sizes": sizes.to_json(),
+        "sizes": to_json_value(sizes),
         "cycle": gaits.cycle * task.dt,
     }
 
@@ -152,7 +154,7 @@ def prepare(
 
 def make_policy(description: Json) -> GaitPolicy:
     """Return the policy of a description, with random weights and without a family."""
-    sizes = GaitSizes.from_json(description["sizes"])
+    sizes = from_json_value(description["sizes"], GaitSizes, Path(DESCRIPTION))
     return GaitPolicy(PolicyLayout.from_json(description["layout"]), sizes)
 
 

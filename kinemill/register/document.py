@@ -1,10 +1,8 @@
 """Document of one pipeline run, which `kinemill run --json` prints."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from kinemill.register.verdict import Verdict
-from kinemill.store import Json, from_json_value, to_json_value
 from kinemill.verify.check_results import CheckSummary
 from kinemill.verify.results import Metrics
 
@@ -31,15 +29,6 @@ class Selection:
     selected: str
     why: str
     candidates: list[CandidateDecision]
-
-    def to_json(self) -> Json:
-        """Return the selection as a JSON object."""
-        return to_json_value(self)
-
-    @classmethod
-    def from_json(cls, value: Json) -> "Selection":
-        """Read a selection back from its JSON object."""
-        return from_json_value(value, cls, Path("selection"))
 
 
 @dataclass(frozen=True)
@@ -89,7 +78,3 @@ class RunDocument:
     report: str | None = None
     warnings: list[str] = field(default_factory=list[str])
     seconds: dict[str, float] = field(default_factory=dict[str, float])
-
-    def to_json(self) -> Json:
-        """Return the document as a JSON object."""
-        return to_json_value(self)

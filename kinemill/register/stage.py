@@ -9,7 +9,6 @@ the task.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from kinemill.register import tags
@@ -37,7 +36,7 @@ from kinemill.register.versions import (
     versions_of,
 )
 from kinemill.store import Artifact, ArtifactRef, Json, digest, open_ref, summary_of
-from kinemill.store.documents import from_json_value, to_json_value
+from kinemill.store.documents import to_json_value
 from kinemill.store.fault_injection import fault_point
 from kinemill.store.home import Home
 from kinemill.store.provenance import code
@@ -106,15 +105,6 @@ class Registration:
     bundle: str
     logged_model: str
     previous_champion: int | None
-
-    def to_json(self) -> Json:
-        """Return the registration as a JSON object."""
-        return to_json_value(self)
-
-    @classmethod
-    def from_json(cls, value: Json) -> "Registration":
-        """Read a registration back from its JSON object."""
-        return from_json_value(value, cls, Path("registration"))
 
 
 def inputs(task: Task, produced: Produced) -> Json:

@@ -12,7 +12,7 @@ import pytest
 from filelock import FileLock
 
 from kinemill.register.document import RunDocument
-from kinemill.store import from_json_value
+from kinemill.store import from_json_value, to_json_value
 from kinemill.store.home import Home
 
 TASK = "tiny"
@@ -102,7 +102,7 @@ def first_run(tmp_path_factory, tasks, logs) -> tuple[Workspace, RunDocument]:
         if not document.exists():
             shutil.copytree(logs, site.home.logs(TASK))
             site.enter(patch)
-            document.write_text(json.dumps(run_chain(TASK).to_json()))
+            document.write_text(json.dumps(to_json_value(run_chain(TASK))))
         return site, from_json_value(json.loads(document.read_text()), RunDocument, document)
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from kinemill.errors import Blocked
 from kinemill.register import find_version, list_versions
+from kinemill.store import to_json_value
 from kinemill.task import load_task
 from kinemill.tracking import open_tracking
 from kinemill_dagster.assets import CHAIN
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.e2e
 
 def test_the_document_of_a_run_is_that_of_the_design(first_run):
     site, document = first_run
-    assert set(document.to_json()) == {
+    assert set(to_json_value(document)) == {
         "task", "status", "episodes", "dataset", "metrics", "verification", "version", "alias",
         "gate", "report", "seconds", "warnings", "selection", "provisional", "headline",
     }  # fmt: skip

@@ -429,7 +429,7 @@ def test_the_page_of_a_version_shows_its_training_once(with_champion):
 def test_the_run_document_says_what_model_champion_and_chance_bring(with_champion):
     registration = with_champion.register(50.0, evidence=Claims(50.0))
     facts = RunFacts("cart", verification=verification(50.0), registration=registration)
-    metrics = run_document(facts).to_json()["metrics"]
+    metrics = to_json_value(run_document(facts))["metrics"]
     assert metrics["return"] == {"model": 50.0, "champion": 30.0, "random": 20.0}
     assert metrics["success"] == {"model": 1.0, "champion": None, "random": 0.1}
 

@@ -13,6 +13,7 @@ from kinemill.register.reference_candidate import (
 from kinemill.register.stage import Registration
 from kinemill.register.verdict import Verdict
 from kinemill.register.versions import CHALLENGER, aliases_of
+from kinemill.store import to_json_value
 from kinemill.task import load_task
 from tests.register.conftest import Claims
 
@@ -90,7 +91,7 @@ def test_a_model_that_the_gate_accepts_is_the_only_candidate(chain):
     produced, evidence = chain.produce(0.1), Claims(0.1)
     result = register_candidates(chain.task, chain.home, produced, None, evidence=evidence)
     assert (result.result, result.reference) == (result.trained, None)
-    assert result.selection.to_json() == {
+    assert to_json_value(result.selection) == {
         "selected": "trained",
         "why": "no reference is better",
         "candidates": [{"candidate": "trained", "version": 1, "decision": "champion"}],

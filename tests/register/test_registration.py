@@ -17,7 +17,7 @@ from kinemill.register import (
     stage,
 )
 from kinemill.register.lookup import VersionList
-from kinemill.store import ArtifactRef, to_json_value
+from kinemill.store import ArtifactRef, from_json_value, to_json_value
 from kinemill.task import load_task
 from kinemill.tracking import MlflowTracker, open_tracking, start_run
 from tests.register.conftest import Claims
@@ -228,7 +228,8 @@ def test_the_models_document_has_exactly_the_promised_keys(chain):
 
 def test_a_registration_travels_as_json(chain):
     registration = chain.register(0.1)
-    assert Registration.from_json(registration.to_json()) == registration
+    value = to_json_value(registration)
+    assert from_json_value(value, Registration, Path()) == registration
     assert (chain.home.root / registration.report).is_file()
 
 

@@ -73,7 +73,7 @@ def test_the_run_document_has_exactly_the_promised_keys():
         "dataset": "0123456789ab",
         "metrics": to_json_value(VERIFICATION.metrics),
         "verification": to_json_value(VERIFICATION.summary),
-        "selection": {**SELECTION.to_json()},
+        "selection": to_json_value(SELECTION),
         "version": 3,
         "alias": "champion",
         "provisional": "",
