@@ -11,6 +11,7 @@ from kinemill.errors import BadInput
 from kinemill.registry import Registry, nearest
 from kinemill.store import Json, file_digest
 from kinemill.task.bounds import Count, Quantity, RatioOrZero, Seed, Steps
+from kinemill.task.channels import Channel
 from kinemill.task.plugins import Plugin, Settings, pick
 from kinemill.task.protocols import TorchModule
 from kinemill.task.settings import Problems
@@ -157,7 +158,7 @@ class Environment(Plugin):
             late = late or wrapper.scope != "environment"
         return wrappers
 
-    def problems(self, channels: Mapping[str, Any]) -> Problems:
+    def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return a problem for each unknown variant that `trials` names."""
         del channels
         trials = {"variant": self.trials.variant, "eval_variant": self.trials.eval_variant}

@@ -18,7 +18,7 @@ from kinemill.registry import Registry
 from kinemill.task.bounds import LearningRate, Quantity, RowCount
 from kinemill.task.own_code import OwnCode, is_own, make_own
 from kinemill.task.portfolio import Candidate, Structure, TaskFacts
-from kinemill.task.settings import Plugin, Problems, Settings
+from kinemill.task.settings import Plugin, Settings
 
 Array = NDArray[np.float64]
 P = TypeVar("P", bound="Plugin")
@@ -204,11 +204,6 @@ class Schedule(Plugin):
 
 class Tagger(Plugin):
     """Settings of a plug-in that tags recordings after validation."""
-
-    def problems(self, channels: Mapping[str, Any]) -> Problems:
-        """Return the settings that the channels do not admit."""
-        del channels
-        return []
 
     @abstractmethod
     def find_tags(self, episodes: Sequence[Mapping[str, Array]], dt: float) -> Iterable[str]:

@@ -1,13 +1,13 @@
 """Threshold: tag recordings in which a channel leaves a range for a share of the rows."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from kinemill.task import TAGGERS, Problems, Tagger, unknown_channels
+from kinemill.task import TAGGERS, Channel, Problems, Tagger, unknown_channels
 from kinemill.task.bounds import Quantity
 
 
@@ -35,7 +35,7 @@ class Threshold(Tagger):
             raise ValueError(message)
         return self
 
-    def problems(self, channels: Mapping[str, Any]) -> Problems:
+    def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return the name of an unknown channel."""
         return unknown_channels([self.channel], channels, "channel")
 
