@@ -1,7 +1,7 @@
-"""Line charts as inline SVG: scalable, in the colors of the page, without downloads."""
+"""Line charts as inline SVG: scalable, in the colors of the page, without downloads; thumbnails."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 PAD_LEFT, PAD_RIGHT, PAD_TOP, PAD_BOTTOM = 46, 14, 20, 40  # margins for the labels, px
 _NARROW = 500  # px; width on a phone
 POINTS = 1000  # pixel columns, each with its lowest and highest value
+THUMBNAIL_WIDTH, THUMBNAIL_HEIGHT = 200, 34  # px, of one channel
+THUMBNAIL_POINTS = 80  # pixel columns of a curve
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,46 @@ def thinned(
     pairs = np.stack([low, high], axis=1).ravel()
     pairs[~np.isfinite(pairs)] = np.nan
     return np.repeat(x[edges], 2), pairs
+
+
+def thumbnail(seconds: NDArray[np.float64], channels: Mapping[str, NDArray[np.float64]]) -> str:
+    """Return an SVG with curves below each other, each scaled to its range.
+
+    Args:
+        seconds: time of each row (n,), s.
+        channels: values (n,) by name; NaN is a gap.
+    """
+    paths = {
+        name: _thumbnail_path(seconds, values, THUMBNAIL_HEIGHT * number)
+        for number, (name, values) in enumerate(channels.items())
+    }
+    curves = [
+        f'<path class="line value" d="{path}"><title>{escape(name)}</title></path>'
+        for name, path in paths.items()
+    ]
+    label = f"{', '.join(channels)} over time"
+    size = f'viewBox="0 0 {THUMBNAIL_WIDTH} {THUMBNAIL_HEIGHT * len(channels)}"'
+    return f'<svg class="thumbnail" {size} role="img" aria-label="{escape(label)}">' + (
+        "".join(curves) + "</svg>"
+    )
+
+
+def _thumbnail_path(seconds: NDArray[np.float64], values: NDArray[np.float64], top: int) -> str:
+    """Return the curve of (n,) values as a path; empty without a finite value."""
+    time, drawn = thinned(seconds, values, THUMBNAIL_POINTS)
+    finite = drawn[np.isfinite(drawn)]
+    if not len(finite):
+        return ""
+    low, extent = float(finite.min()), float(np.ptp(finite)) or 1.0
+    length = float(np.ptp(time)) or 1.0
+    x = 1.0 + (THUMBNAIL_WIDTH - 2.0) * (time - time[0]) / length
+    y = top + THUMBNAIL_HEIGHT - 3.0 - (THUMBNAIL_HEIGHT - 6.0) * (drawn - low) / extent
+    steps, pen_down = list[str](), False
+    for px, py in zip(x.tolist(), y.tolist(), strict=True):
+        if np.isfinite(py):
+            steps.append(f"{'L' if pen_down else 'M'}{px:.1f} {py:.1f}")
+        pen_down = bool(np.isfinite(py))
+    return "".join(steps)
 
 
 def _range_x(lines: Sequence[Line]) -> tuple[float, float]:

@@ -12,7 +12,7 @@ from kinemill.ingest.inspection import as_recording, find_member, read_before
 from kinemill.ingest.recordings import Recording
 from kinemill.ingest.rows import read_rows as read_track
 from kinemill.query import QueryError
-from kinemill.reports.picture import thumbnail
+from kinemill.reports.charts import thumbnail
 from kinemill.search.output import as_json_rows
 from kinemill.search.run import Page, search, usual_columns
 from kinemill.search.saved_views import saved_views

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 
-from kinemill.reports.picture import HEIGHT, POINTS, WIDTH, thumbnail
+from kinemill.reports.charts import THUMBNAIL_HEIGHT, THUMBNAIL_POINTS, THUMBNAIL_WIDTH, thumbnail
 
 
 def test_each_channel_fills_its_own_strip():
@@ -12,9 +12,9 @@ def test_each_channel_fills_its_own_strip():
     text = thumbnail(time, {"angle": np.sin(6 * time), "torque": 1e6 * time})
     first, second = re.findall(r' d="([^"]+)"', text)
     heights = [float(y) for _, y in re.findall(r"[ML]([\d.]+) ([\d.]+)", second)]
-    assert min(heights) >= HEIGHT
-    assert max(heights) <= 2 * HEIGHT
-    assert f'viewBox="0 0 {WIDTH} {2 * HEIGHT}"' in text
+    assert min(heights) >= THUMBNAIL_HEIGHT
+    assert max(heights) <= 2 * THUMBNAIL_HEIGHT
+    assert f'viewBox="0 0 {THUMBNAIL_WIDTH} {2 * THUMBNAIL_HEIGHT}"' in text
     assert first.startswith("M1.0 ")
 
 
@@ -23,7 +23,7 @@ def test_a_missing_value_leaves_a_gap_and_a_long_log_few_points():
     values[2000:8000] = np.nan
     (path,) = re.findall(r' d="([^"]+)"', thumbnail(np.arange(10_000.0), {"q<": values}))
     assert path.count("M") == 2
-    assert len(re.findall("[ML]", path)) <= 2 * POINTS
+    assert len(re.findall("[ML]", path)) <= 2 * THUMBNAIL_POINTS
     assert "nan" not in path
 
 
