@@ -31,6 +31,7 @@ TRUNK = {  # channel: its columns, the best one first, and its unit
 }
 TRUNK_ATTITUDE = tuple(TRUNK)[:4]
 MIRRORED = ("trunk_x", "trunk_z", "turn_x", "turn_z")  # opposite in a mirror image
+CROUCHED = 0.9  # of the trunk's height in the model's own zero position: gaits are lower
 _STILL = 1e-3  # rad, largest movement and offset of a joint that can be locked
 
 
@@ -44,6 +45,7 @@ class Physics:
         velocities: channels of the joints' velocities.
         locked: joints that do not move in the clips.
         robot: its model file.
+        stance: joint angles of standing by joint, rad; empty: those of the model file.
     """
 
     joints: dict[str, str]
@@ -51,6 +53,7 @@ class Physics:
     velocities: list[Column]
     locked: list[str]
     robot: Path
+    stance: dict[str, float]
 
     def track_clips(self, clips: Sequence[Path]) -> tuple[str, ...]:
         """Return the lines of `environment` and `promote` for acyclic clips."""
@@ -84,8 +87,11 @@ class Physics:
         drawn = np.unique(every, axis=0)
         rows = np.linspace(0, len(drawn) - 1, min(COMMANDS, len(drawn))).round().astype(int)
         spelled = ", ".join(f"[{x:g}, {y:g}, {yaw:g}]" for x, y, yaw in drawn[rows])
+        angles = ", ".join(f"{name}: {angle:g}" for name, angle in self.stance.items())
+        stance = f"  stance: {{{angles}}}  # mean pose of the clips, as the file has no keyframe"
         return (
             *self._robot_lines(),
+            *([stance] if angles else []),
             f"  steps: {round(SECONDS / step)}  # {SECONDS:g} s",
             *([f"  commands: [{spelled}]  # m/s, m/s, rad/s, of clips"] if spelled else []),
             *_TRIALS,
@@ -144,8 +150,27 @@ def find_physics(
         ],
         still,
         robot,
+        _stance(tables, joints, body),
     )
     return physics, f"physics: {len(body.joints)} servos; feet: {feet}"
+
+
+def _stance(tables: Sequence[Table], joints: Mapping[str, str], body: Body) -> dict[str, float]:
+    """Return the mean pose of clips that crouch below the zero position of a model, rad by joint.
+
+    Robots start in stance, and have fallen below a share of its height. From straight legs, a robot
+    drops into its gait, and the gait itself is close to that limit. Empty if the clips walk upright
+    or the model has a stance of its own.
+    """
+    means = {
+        name: float(np.mean(np.concatenate([table.values[joints[name]][1] for table in tables])))
+        for name in body.joints
+    }
+    height = body.trunk_height(np.array([*means.values()]))
+    has_keyframe = not np.allclose(body.stance, body.model.qpos0[7:])
+    if has_keyframe or height >= CROUCHED * body.standing_height:
+        return {}
+    return {name: round(angle, 2) + 0.0 for name, angle in means.items()}
 
 
 def _still_joints(tables: Sequence[Table], joints: Mapping[str, str], body: Body) -> list[str]:

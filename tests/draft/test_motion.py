@@ -169,6 +169,24 @@ def test_the_model_file_of_a_legged_robot_gives_its_physics(
     assert (checked.refused, checked.problem) == ([], "")
 
 
+@pytest.mark.parametrize(
+    ("robot", "low"),
+    [("mini_bdx", {"left_knee": -1.63, "left_hip_pitch": 0.95}), ("go_bdx", None)],
+)
+def test_a_robot_that_crouches_in_its_clips_starts_so(shared_data, task_of, robot, low):
+    """From straight legs it would drop into its gait, close to where a robot has fallen."""
+    model = read_robot(shared_data / "awd_robots" / robot / "scene.xml")
+    environment = task_of(
+        build_motion("biped", shared_data / "awd_motion", robot=model)
+    ).environment
+    assert {name: environment.stance[name] for name in low or {}} == (low or {})
+    assert bool(environment.stance) == (low is not None)
+    upright = environment.model_copy(update={"stance": {}}).body().standing_height
+    assert environment.body().standing_height == pytest.approx(
+        (0.8 if low else 1.0) * upright, 0.02
+    )
+
+
 def test_a_robot_file_selects_the_clips_and_limits_the_joints(shared_data, task_of):
     robot = read_robot(shared_data / "awd_robots" / "go_bdx" / "scene.xml")
     draft = build_motion("biped", shared_data / "awd_motion", robot=robot)

@@ -113,8 +113,18 @@ class Body:
 
     @property
     def standing_height(self) -> float:
-        """Height of the trunk's mass center in stance, m; its frame may be on the ground."""
-        return float(self.height(self.stance) + self.to_level(self.center)[2])
+        """Height of the trunk's mass center in stance, m."""
+        return self.trunk_height(self.stance)
+
+    def trunk_height(self, joints: Floats) -> float:
+        """Return the height of the trunk's mass center with the lowest foot on the ground, m.
+
+        The frame of the trunk may be anywhere, also on the ground.
+
+        Args:
+            joints: (J,) rad.
+        """
+        return float(self.height(joints) + self.to_level(self.center)[2])
 
     def height(self, joints: Floats) -> Floats:
         """Return the trunk height with the lowest foot on the ground: (..., J) -> (...), m."""
