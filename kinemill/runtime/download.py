@@ -157,19 +157,27 @@ def _digest(folder: Path) -> str:
 
 
 def _install(source: Source, ref: VersionRef, to: Path, try_it: Check) -> None:
-    """Download to staging, check, run, then replace the link."""
+    """Download to staging, check, run, then replace the link.
+
+    An intact folder of an earlier pull stays where it is: a reader may still be in it.
+    """
     target = _versions(to) / _name(ref)
     aside = target.parent / f"{_ASIDE}{uuid4().hex}"
     aside.mkdir(parents=True)
     try:
-        source.copy(ref, aside)
-        check_bundle(aside, ref.sums)
-        good, message = try_it(aside)
+        is_present = _is_intact(target, ref.sums)
+        if not is_present:
+            source.copy(ref, aside)
+            check_bundle(aside, ref.sums)
+        good, message = try_it(target if is_present else aside)
         if not good:
             raise CorruptArtifact(f"version {ref.version}", f"was not installed: it {message}")
-        if target.exists():  # damaged, else `to` would link to it
-            target.rename(target.parent / f"{_ASIDE}{uuid4().hex}")
-        settle([Move(aside, target)])
+        if is_present:
+            os.utime(target)  # the newest one, for `_clear`
+        else:
+            if target.exists():
+                target.rename(target.parent / f"{_ASIDE}{uuid4().hex}")
+            settle([Move(aside, target)])
         # A symbolic link cannot be changed; a second one is renamed over it.
         link = to.parent / f".{to.name}-{uuid4().hex}"
         link.symlink_to(target.relative_to(to.parent), target_is_directory=True)
@@ -177,6 +185,14 @@ def _install(source: Source, ref: VersionRef, to: Path, try_it: Check) -> None:
     finally:
         shutil.rmtree(aside, ignore_errors=True)
         _clear(target.parent, to.resolve())
+
+
+def _is_intact(folder: Path, sums: str) -> bool:
+    try:
+        check_bundle(folder, sums)
+    except (CorruptArtifact, OSError):
+        return False
+    return True
 
 
 def _clear(versions: Path, present: Path) -> None:

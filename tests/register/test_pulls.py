@@ -150,6 +150,15 @@ def test_who_reads_while_it_is_swapped_sees_one_version_whole(chain, source, tmp
     assert observed <= {0.5, 2.0}
 
 
+def test_going_back_to_a_version_leaves_its_files_to_who_reads_them(chain, source, tmp_path):
+    chain.register(0.05, gain=2.0, champion=0.1)
+    to, inodes = tmp_path / "model", set()
+    for which in (":1", ":2", ":1"):
+        pull(OfHome(chain.home, "cart", which), to)
+        inodes.add((gain_of(to), (to / "rollout.onnx").stat().st_ino))
+    assert len(inodes) == 2
+
+
 def test_watching_swaps_and_tells_only_what_is_new(chain, source, tmp_path):
     to, message, stop = tmp_path / "model", [], threading.Event()
     arrived = threading.Semaphore(0)
