@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -141,6 +142,13 @@ def test_a_wide_table_with_a_column_called_value_is_none(write, make_task, name)
     assert not csv.is_long(path)
     log = csv.read(path, make_task(channels__angle__source="value"))
     assert log.frame["angle"].to_list() == [row[2] for row in rows]
+
+
+def test_a_wide_table_of_two_robots_is_none(write):
+    rows = [(0.01 * k, "ab"[k % 2], 0.1 * k, np.sin(k)) for k in range(N)]
+    assert not csv.is_long(write("a.csv", lines(rows, "time,device,value,temperature")))
+    counted = [(k, 0.01 * (k // 2), "ab"[k % 2], 0.1 * k) for k in range(N)]
+    assert csv.is_long(write("b.csv", lines(counted, "row,time,device,value")))
 
 
 def test_a_table_whose_values_are_a_channel_is_read_as_it_is(write, make_task):

@@ -6,7 +6,7 @@ own rates then have their own clocks, as in any table with empty cells (`own_clo
 
 A table is long if one column is named value, one holds timestamps, and texts or numbers in others
 name a signal: by the name of the column, or because few of them come again and again. Several such
-columns are joined: `motor1.position`.
+columns are joined: `motor1.position`. A table with another number that varies is wide.
 """
 
 from collections.abc import Sequence
@@ -110,7 +110,27 @@ def find_long(frame: pl.DataFrame) -> LongTable | None:
     names = _naming(frame, [name for name in rest if _may_name(others[name], kinds[name])])
     if not times or not names or _share_of_numbers(frame[value]) < NUMBERS:
         return None
-    return LongTable(times, names, value, unit)
+    more = [name for name in rest if name not in names and kinds[name] == "number"]
+    return None if _is_any_measured(frame, names, more) else LongTable(times, names, value, unit)
+
+
+def _is_any_measured(frame: pl.DataFrame, names: list[str], numbers: list[str]) -> bool:
+    """Return whether a number next to the value varies within a signal, and is no row counter.
+
+    Then the value is one quantity of several in a wide table, such as that of two robots.
+    """
+    varies = frame.group_by(names).agg(pl.col(numbers).n_unique() > 1)
+    return any(
+        bool(varies[name].any())
+        and not _is_counter(frame[name])
+        and not set(split_words(name)) & _ROW_WORDS
+        for name in numbers
+    )
+
+
+def _is_counter(column: pl.Series) -> bool:
+    numbers = column.cast(pl.String).str.strip_chars().cast(pl.Float64, strict=False)
+    return bool((numbers.diff().drop_nulls() > 0.0).all())
 
 
 def _kind(column: pl.Series) -> Kind | None:
