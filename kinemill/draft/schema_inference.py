@@ -37,6 +37,9 @@ from kinemill.task import READERS, Channel, Task
 HEAD = 4096  # bytes by which a format is recognized
 ROUNDS = 20  # readings of a log, each without the columns that the previous one refused
 COVERED = 0.8  # of the log's duration that a topic must span
+# Rates and velocities in the frame of a vehicle, by their usual letters in aerospace and at sea.
+_BODY_RATES = {"p": "roll_rate", "q": "pitch_rate", "r": "yaw_rate"}
+_BODY_VELOCITIES = {"u": "velocity_x", "v": "velocity_y", "w": "velocity_z"}
 _STAMPS = {"timestamp", "stamp", "sec", "secs", "nsec", "nanosec", "nsecs"}
 
 
@@ -76,7 +79,7 @@ def survey(path: Path, rate: float | None = None) -> list[Table]:
         raise BadInput(path, "is no file", fix="name a log, or a folder of logs")
     form = form_of(path)
     if form is None or (form in {"csv", "text"} and not is_long(path)):
-        return [split_clocks(table) for table in split_table(read_text(path, rate))]
+        return [_with_body_letters(split_clocks(t)) for t in split_table(read_text(path, rate))]
     if form == "compressed":
         return _survey_compressed(path, rate)
     reader: Reader = READERS[form]
@@ -93,14 +96,31 @@ def survey(path: Path, rate: float | None = None) -> list[Table]:
         result = _everything(reader, path, listed, rate)
         tables = [_table(path, log, result, rate) for log in result.logs]
     return [
-        replace(
-            split_clocks(one),
-            labels={**one.labels, **about.labels},
-            text=about.text,
-            attributes=attributes_by_column(about.columns, one),
+        _with_body_letters(
+            replace(
+                split_clocks(one),
+                labels={**one.labels, **about.labels},
+                text=about.text,
+                attributes=attributes_by_column(about.columns, one),
+            )
         )
         for one in tables
     ]
+
+
+def _with_body_letters(table: Table) -> Table:
+    """Return a table whose columns p, q and r are labeled as turning rates, if it has all three.
+
+    Then u, v and w are velocities. Alone, q is the angle of a joint and u an input.
+    """
+    labels = dict[str, str]()
+    for name in table.values:
+        front, letter = name[:-1], name[-1:]
+        if letter == "p" and all(f"{front}{own}" in table.values for own in _BODY_RATES):
+            labels |= {f"{front}{own}": label for own, label in _BODY_RATES.items()}
+            own_velocities = {f"{front}{own}": label for own, label in _BODY_VELOCITIES.items()}
+            labels |= own_velocities if set(own_velocities) <= set(table.values) else {}
+    return replace(table, labels={**labels, **table.labels})
 
 
 def _survey_compressed(path: Path, rate: float | None) -> list[Table]:

@@ -218,6 +218,39 @@ def test_an_archive_of_logs_is_named(tmp_path):
     assert "is an archive" in read_tables(tmp_path, None).problems["b.zip"]
 
 
+@pytest.mark.parametrize("front", ["", "body_"])
+def test_letters_of_vehicles_are_rates_and_velocities(tmp_path, front):
+    random = np.random.default_rng(0)
+    columns = {"time": spelled(TIME)}
+    for at, name in enumerate("uvwpqr"):
+        columns[f"{front}{name}"] = spelled(
+            np.sin((at + 2) * TIME) + 0.01 * random.normal(size=ROWS)
+        )
+    columns["thruster_1"] = spelled(np.cos(TIME))
+    draft = build("auv", table(tmp_path / "a.csv", columns))
+    found = {one.channel: (one.role, one.guess.what) for one in draft.columns}
+    rates = {f"{name}_rate": ("state", "velocity") for name in ("roll", "pitch", "yaw")}
+    velocities = {f"velocity_{axis}": ("state", "velocity") for axis in "xyz"}
+    assert found == rates | velocities | {"thruster_1": ("action", "action")}
+    assert all(one.guess.turning for one in draft.columns if one.channel in rates)
+
+
+def test_the_letters_of_a_joint_and_an_input_keep_their_meaning(tmp_path):
+    angle, speed = swing()
+    columns = {
+        "time": spelled(TIME),
+        "q": spelled(angle),
+        "v": spelled(speed),
+        "u": spelled(np.cos(3 * TIME)),
+    }
+    draft = build("arm", table(tmp_path / "a.csv", columns))
+    assert {one.channel: one.role for one in draft.columns} == {
+        "q": "state",
+        "v": "state",
+        "u": "action",
+    }
+
+
 def test_objects_in_a_list_have_fields(tmp_path):
     angle, speed = swing()
     rows = [
