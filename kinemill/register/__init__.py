@@ -33,7 +33,7 @@ _MODULES = {
     "shadow": "shadow_evaluation",
     "show": "lookup",
     "start_of": "warm_start",
-    "why": "gate",
+    "why": "gate.report",
 }
 
 
