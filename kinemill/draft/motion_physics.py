@@ -160,7 +160,7 @@ def _stance(tables: Sequence[Table], joints: Mapping[str, str], body: Body) -> d
 
     Robots start in stance, and have fallen below a share of its height. From straight legs, a robot
     drops into its gait, and the gait itself is close to that limit. Empty if the clips walk upright
-    or the model has a stance of its own.
+    or the model file has a keyframe of standing.
     """
     means = {
         name: float(np.mean(np.concatenate([table.values[joints[name]][1] for table in tables])))

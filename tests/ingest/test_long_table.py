@@ -73,6 +73,10 @@ def test_parquet_and_json_lines(logs, write, task):
     rows = "".join(json.dumps({"time": t, "name": n, "value": v}) + "\n" for t, n, v in LONG)
     assert columns(parquet.read(logs / "a.parquet", task)) == WIDE
     assert columns(jsonl.read(write("a.jsonl", rows), task)) == WIDE
+    spelled = "".join(
+        json.dumps({"time": str(t), "name": n, "value": v}) + "\n" for t, n, v in LONG
+    )
+    assert columns(jsonl.read(write("b.jsonl", spelled), task)) == WIDE
 
 
 def test_dates_and_a_repeated_header_of_a_time_series_database(write, task):
@@ -149,6 +153,8 @@ def test_a_wide_table_of_two_robots_is_none(write):
     assert not csv.is_long(write("a.csv", lines(rows, "time,device,value,temperature")))
     counted = [(k, 0.01 * (k // 2), "ab"[k % 2], 0.1 * k) for k in range(N)]
     assert csv.is_long(write("b.csv", lines(counted, "row,time,device,value")))
+    by_device = [(k // 2, 0.01 * (k // 2), "ab"[k % 2], 0.1 * k) for k in range(N)]
+    assert csv.is_long(write("c.csv", lines(by_device, "seq,time,device,value")))
 
 
 def test_a_table_whose_values_are_a_channel_is_read_as_it_is(write, make_task):

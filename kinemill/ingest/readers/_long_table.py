@@ -5,8 +5,8 @@ one row per timestamp, one column per signal, empty where a signal has no sample
 own rates then have their own clocks, as in any table with empty cells (`own_clocks.py`).
 
 A table is long if one column is named value, one holds timestamps, and texts or numbers in others
-name a signal: by the name of the column, or because few of them come again and again. Several such
-columns are joined: `motor1.position`. A table with another number that varies is wide.
+name a signal: by the name of the column, or because a few texts repeat. Several such columns are
+joined: `motor1.position`. A table with another number that varies is wide.
 """
 
 from collections.abc import Sequence
@@ -37,8 +37,8 @@ _ROW_WORDS = {
     *("quality", "status", "flag", "flags", "comment", "note", "level", "severity", "type"),
 }
 
-# Columns of a table that is turned; no log names a signal so.
-_SIGNAL, _VALUE, _ROW, _AGAIN = "\0signal", "\0value", "\0row", "\0again"
+# Columns of the pivot; no signal has such a name.
+_SIGNAL, _VALUE, _ROW, _REPEAT = "\0signal", "\0value", "\0row", "\0repeat"
 
 Kind = Literal["number", "date", "text"]
 
@@ -122,15 +122,17 @@ def _is_any_measured(frame: pl.DataFrame, names: list[str], numbers: list[str]) 
     varies = frame.group_by(names).agg(pl.col(numbers).n_unique() > 1)
     return any(
         bool(varies[name].any())
-        and not _is_counter(frame[name])
+        and not _is_counter(frame, names, name)
         and not set(split_words(name)) & _ROW_WORDS
         for name in numbers
     )
 
 
-def _is_counter(column: pl.Series) -> bool:
-    numbers = column.cast(pl.String).str.strip_chars().cast(pl.Float64, strict=False)
-    return bool((numbers.diff().drop_nulls() > 0.0).all())
+def _is_counter(frame: pl.DataFrame, names: list[str], column: str) -> bool:
+    """Return whether a column of numbers rises from each row of a signal to the next."""
+    numbers = pl.col(column).cast(pl.String).str.strip_chars().cast(pl.Float64, strict=False)
+    steps = frame.select(numbers.diff().over(names).alias(column))[column].drop_nulls()
+    return bool((steps > 0.0).all())
 
 
 def _kind(column: pl.Series) -> Kind | None:
@@ -158,7 +160,7 @@ def _share_of_numbers(column: pl.Series) -> float:
 
 
 def _may_name(column: pl.Series, kind: Kind) -> bool:
-    """Return whether a column tells signals apart: by its name, or few texts come repeatedly."""
+    """Return whether a column may name signals: by its own name, or because a few texts repeat."""
     words = set(split_words(column.name))
     signals = column.n_unique()
     if not 1 < signals <= min(MOST, len(column) / OFTEN) or words & _ROW_WORDS:
@@ -187,12 +189,17 @@ def widen(frame: pl.DataFrame) -> pl.DataFrame | None:
     """
     if (table := find_long(frame)) is None:
         return None
-    times = frame.select(table.times).with_columns(
-        parse_dates(frame[name]).cast(pl.Datetime("ns"))
-        for name in table.times
-        if frame[name].dtype == pl.String
-    )
+    times = pl.DataFrame([_as_time(stamps) for stamps in frame.select(table.times)])
     return pivot(times, table.signals(frame), frame[table.value].cast(pl.Float64, strict=False))
+
+
+def _as_time(stamps: pl.Series) -> pl.Series:
+    """Return timestamps (n,) as numbers or dates, also those that are spelled as text."""
+    if stamps.dtype != pl.String:
+        return stamps
+    if _kind(stamps) == "date":
+        return parse_dates(stamps).cast(pl.Datetime("ns"))
+    return stamps.cast(pl.Float64, strict=False)
 
 
 def pivot(times: pl.DataFrame, signals: pl.Series, values: pl.Series) -> pl.DataFrame:
@@ -218,8 +225,8 @@ def pivot(times: pl.DataFrame, signals: pl.Series, values: pl.Series) -> pl.Data
     else:
         stretch = pl.col(clock).rank("dense")
     rows = rows.with_columns(stretch.alias(_ROW))
-    rows = rows.with_columns(pl.int_range(pl.len()).over(_ROW, _SIGNAL).alias(_AGAIN))
-    keys = [_ROW, _AGAIN]
+    rows = rows.with_columns(pl.int_range(pl.len()).over(_ROW, _SIGNAL).alias(_REPEAT))
+    keys = [_ROW, _REPEAT]
     stamps = rows.group_by(keys).agg(pl.col(times.columns).first())
     wide = rows.pivot(on=_SIGNAL, index=keys, values=_VALUE, maintain_order=True)
     whole = wide.join(stamps, on=keys, how="left", maintain_order="left")

@@ -26,7 +26,7 @@ from kinemill.ingest.readers._csv_layout import (
 
 HEAD = 1 << 16  # bytes that show whether a table is plain
 ROWS = 3  # lines under the first one that show the columns
-_MARKS = (b";", b"\t", b",", None)  # None: spaces
+_SEPARATORS = (b";", b"\t", b",", None)  # None: spaces
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,12 @@ class _Plain:
 
     Attributes:
         names: of its columns.
-        mark: separator of its fields; None: one space or more.
-        has_header: whether its first line is no row.
+        separator: separator of its fields; None: one space or more.
+        has_header: whether its first line holds names.
     """
 
     names: list[str]
-    mark: bytes | None
+    separator: bytes | None
     has_header: bool
 
     def text(self, content: bytes) -> bytes:
@@ -52,7 +52,7 @@ class _Plain:
         return b"\n".join([header, *(rows[1:] if self.has_header else rows)]) + end
 
     def _row(self, line: bytes) -> bytes:
-        return b"\t".join(field.strip() for field in line.strip(b" \r").split(self.mark))
+        return b"\t".join(field.strip() for field in line.strip(b" \r").split(self.separator))
 
 
 def source_of(path: Path) -> Path | bytes:
@@ -89,25 +89,26 @@ def _layout_of(head: bytes) -> _Plain | None:
     content = [line.strip(b" \r") for line in lines if is_content(line)][: ROWS + 1]
     comments = [line.strip(b" \r") for line in lines if line.startswith(COMMENT.encode())]
     rows = content[1:]
-    mark = next((mark for mark in _MARKS if _are_rows(rows, mark)), b"")
-    if len(rows) < ROWS - 1 or mark == b"":
+    separators = [one for one in _SEPARATORS if _are_rows(rows, one)]
+    if len(rows) < ROWS - 1 or not separators:
         return None
-    width = len(rows[0].split(mark))
-    if not _are_rows([content[0], rows[0]], mark):
+    separator = separators[0]
+    width = len(rows[0].split(separator))
+    if not _are_rows([content[0], rows[0]], separator):
         # One space between all fields is a separator of CSV.
-        is_aligned = mark is None and any(b"  " in line or b"\t" in line for line in content)
+        is_aligned = separator is None and any(b"  " in line or b"\t" in line for line in content)
         names = _names(content[0], width) if is_aligned else None
-        return None if names is None else _Plain(names, mark, has_header=True)
-    if comments and mark is not None and len(comments[-1].split(mark)) == width:
+        return None if names is None else _Plain(names, separator, has_header=True)
+    if comments and separator is not None and len(comments[-1].split(separator)) == width:
         return None  # a header of CSV
-    above = _names(comments[-1].lstrip(b"# "), width) if comments and mark is None else None
+    above = _names(comments[-1].lstrip(b"# "), width) if comments and separator is None else None
     names = above or [f"column_{number}" for number in range(1, width + 1)]
-    return _Plain(names, mark, has_header=False)
+    return _Plain(names, separator, has_header=False)
 
 
-def _are_rows(lines: Sequence[bytes], mark: bytes | None) -> bool:
+def _are_rows(lines: Sequence[bytes], separator: bytes | None) -> bool:
     """Return whether lines hold as many fields each, at least two, and all of them values."""
-    rows = [[decode(field).strip() for field in line.split(mark)] for line in lines]
+    rows = [[decode(field).strip() for field in line.split(separator)] for line in lines]
     widths = {len(row) for row in rows}
     if len(widths) != 1 or widths <= {0, 1}:
         return False

@@ -13,11 +13,11 @@ import shutil
 import weakref
 import zlib
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory, mkdtemp
+from tempfile import mkdtemp
 from typing import BinaryIO, Protocol, cast
 
 import numpy as np
@@ -100,8 +100,8 @@ def temporary_copy(path: Path) -> Generator[Path]:
     Raises:
         Unreadable: it is damaged, or too large.
     """
-    with TemporaryDirectory(prefix="kinemill-") as folder:
-        yield _unpack(path, Path(folder))[0]
+    folder = _Folder()
+    yield _unpack(path, folder.path)[0]
 
 
 def read(path: Path, task: Task) -> RawLog | list[RawLog]:
@@ -214,12 +214,11 @@ def _recognizes(head: bytes) -> bool:
     if compression is None:
         return False
     inner = b""
-    try:
+    # The head is a part of the file, so it ends early; `read` reports damage.
+    with suppress(EOFError, *_DAMAGE):
         source = compression.open(io.BytesIO(head))
         while len(inner) < HEAD and (piece := source.read(_PIECE)):
             inner += piece
-    except (EOFError, *_DAMAGE):  # the head is a part of the file; damage is reported by `read`
-        pass
     others = (reader for reader in READERS.values() if reader.read is not read)
     return not inner or any(reader.recognizes(inner) for reader in others)
 
