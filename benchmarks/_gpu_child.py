@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks._gpu_rows import replace_polars
 
 RESULT = "result.safetensors"
 GROUP_OF_ONE = "GROUP_OF_ONE"
@@ -19,7 +18,6 @@ GROUP_OF_ONE = "GROUP_OF_ONE"
 
 def main(folder: Path, settings: dict[str, Any]) -> None:
     """Train with these settings of `learn`; the key `size` is that of the data."""
-    replace_polars()
     import torch
     from safetensors.torch import save_file
 

@@ -18,7 +18,7 @@ import torch
 
 from benchmarks import EXAMPLES
 from benchmarks._gpu_cases import GRU, MLP, begin, pendulums, task_of
-from benchmarks._gpu_rows import Bench, NotRun, require, seconds_of
+from benchmarks._gpu_rows import Bench, NotRun, require
 
 MODELS = {
     "MLP 3x64": {"model": MLP | {"activation": "tanh"}},
@@ -186,9 +186,7 @@ def _simulator(folder: Path | None, provider: str) -> Any:
 
 
 def _report(bench: Bench, work: str, call: Any, steps: int, device: torch.device) -> None:
-    at_least, most = bench.size(1.0, 0.01), bench.size(10_000, 3)
-    rate = steps / seconds_of(call, device, at_least=at_least, most=most)
-    bench.row(work, rate, "state-steps/s")
+    bench.row(work, steps / bench.seconds_of(call, 0.5, device), "state-steps/s")
 
 
 class TorchModel:
@@ -272,5 +270,4 @@ def _hertz(bench: Bench, work: str, task: Any, model: Callable[[], Any]) -> None
     with bench.case(work):
         planner = make_planner(task, [model()])
         call = partial(planner.act, np.array([[0.1, 0.2, 0.0, 0.0]]), np.zeros((0, 1)))
-        at_least, most = bench.size(2.0, 0.01), bench.size(200, 2)
-        bench.row(work, 1.0 / seconds_of(call, bench.device, at_least=at_least, most=most), "Hz")
+        bench.row(work, 1.0 / bench.seconds_of(call, 1.0), "Hz")

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from benchmarks._gpu_cases import begin
-from benchmarks._gpu_rows import Bench, seconds_of
+from benchmarks._gpu_rows import Bench
 from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.task.document import Task
 from kinemill.train import demonstrations
@@ -54,8 +54,7 @@ def measure(bench: Bench) -> None:
         with bench.case(work), mock.patch.multiple(demonstrations, **sizes):
             task = _task(bench, **how)
             run = begin(data, bench.device, task)
-            at_least, most = bench.size(4.0, 0.01), bench.size(10_000, 2)
-            seconds = seconds_of(run, bench.device, at_least=at_least, most=most)
+            seconds = bench.seconds_of(run, 2.0)
             batch = task.learn.batch_size
             note = f"{STEPS} steps would take {STEPS * seconds / 3600:.2g} h"
             bench.row(work, batch / seconds, "sequences/s", note=note)
@@ -79,8 +78,7 @@ def _act(bench: Bench, module: Any) -> None:
         carry = module.initial_carry(1)
         with torch.inference_mode():
             call = lambda: module(*inputs, *carry)  # noqa: E731
-            at_least, most = bench.size(1.0, 0.01), bench.size(1000, 2)
-            seconds = seconds_of(call, bench.device, at_least=at_least, most=most)
+            seconds = bench.seconds_of(call, 1.0)
         bench.row(work, 1.0 / seconds, "Hz")
 
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
-from unittest.mock import MagicMock
 
 Status = Literal["measured", "passed", "failed", "not run"]
 
@@ -45,6 +44,30 @@ class Bench:
     def size(self, full: Any, toy: Any) -> Any:
         """Return `full` on a GPU, else `toy`."""
         return toy if self.is_toy else full
+
+    def seconds_of(
+        self, call: Callable[[], object], at_least: float, device: Any | None = None
+    ) -> float:
+        """Return the seconds of one call, the mean over calls that take `at_least` s together.
+
+        Args:
+            call: what is timed; it is called once before, to warm up.
+            at_least: s; at toy size three calls suffice.
+            device: what is waited for; None: the device that is measured.
+        """
+        device = self.device if device is None else device
+        call()
+        wait(device)
+        began, calls = time.perf_counter(), 0
+        while not self.is_toy or calls < 3:
+            call()
+            calls += 1
+            if calls & (calls - 1) == 0:  # look rarely: waiting for a GPU stops its queue
+                wait(device)
+                if time.perf_counter() - began >= at_least:
+                    break
+        wait(device)
+        return (time.perf_counter() - began) / calls
 
     def row(
         self,
@@ -108,42 +131,9 @@ def require(*modules: str) -> None:
         raise NotRun(message)
 
 
-def replace_polars() -> None:
-    """Put a placeholder for polars where it is not installed.
-
-    Importing kinemill imports polars, which reads logs; no measured code does. So 50 MB less have
-    to be carried to a machine without a network.
-    """
-    if "polars" not in sys.modules and find_spec("polars") is None:
-        sys.modules["polars"] = MagicMock(name="polars")
-
-
 def wait(device: Any) -> None:
     """Wait until the device has done all its work."""
     if device.type == "cuda":
         import torch
 
         torch.cuda.synchronize(device)
-
-
-def seconds_of(call: Callable[[], object], device: Any, *, at_least: float, most: int) -> float:
-    """Return the seconds of one call, the mean over calls that take `at_least` s together.
-
-    Args:
-        call: what is timed; it is called once before, to warm up.
-        device: what is waited for.
-        at_least: s.
-        most: largest number of calls.
-    """
-    call()
-    wait(device)
-    began, calls = time.perf_counter(), 0
-    while calls < most:
-        call()
-        calls += 1
-        if calls & (calls - 1) == 0:  # look rarely: waiting for a GPU stops its queue
-            wait(device)
-            if time.perf_counter() - began >= at_least:
-                break
-    wait(device)
-    return (time.perf_counter() - began) / calls

@@ -10,7 +10,7 @@ import torch
 
 from benchmarks import ROOT
 from benchmarks._gpu_cases import MLP, begin, pendulums, task_of
-from benchmarks._gpu_rows import Bench, NotRun, seconds_of
+from benchmarks._gpu_rows import Bench, NotRun
 
 TRIALS, PROCESSES = 32, 8
 MEASURED = 5.0  # s that processes train at the same time
@@ -58,8 +58,7 @@ def _compare(bench: Bench, work: str, rate: float, against: tuple[float, str]) -
 def _steps_per_second(bench: Bench, data: Any, members: int, graph: str) -> float:
     task = task_of(model=MLP, batch_size=256, ensemble=members, cuda_graph=graph)
     run = begin(data, bench.device, task, waits=False)
-    at_least, most = bench.size(3.0, 0.01), bench.size(100_000, 4)
-    return 1.0 / seconds_of(run, bench.device, at_least=at_least, most=most)
+    return 1.0 / bench.seconds_of(run, 1.5)
 
 
 def _in_processes(bench: Bench, count: int) -> float:
@@ -85,8 +84,6 @@ def _in_processes(bench: Bench, count: int) -> float:
 
 _CODE = """
 import json, sys
-from benchmarks._gpu_rows import replace_polars
-replace_polars()
 from benchmarks._gpu_search import train
 train(**json.loads(sys.argv[1]))
 """

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import ROOT
-from benchmarks._gpu_rows import Bench, NotRun, require, seconds_of
+from benchmarks._gpu_rows import Bench, NotRun, require
 
 BODY = ROOT / "plugins" / "kinemill-walker" / "kinemill_walker" / "biped.xml"
 WORLDS = 4096
@@ -49,8 +49,7 @@ def _speed(bench: Bench, work: str, robots: Any) -> None:
     _begun(robots)
     targets = np.tile(robots.body.stance, (len(robots.position), 1))
     call = lambda: robots.advance(targets)  # noqa: E731
-    at_least, most = bench.size(3.0, 0.01), bench.size(1000, 2)
-    seconds = seconds_of(call, bench.device, at_least=at_least, most=most)
+    seconds = bench.seconds_of(call, 2.0)
     bench.row(work, len(targets) / seconds, "time steps of 20 ms/s, all bipeds")
 
 

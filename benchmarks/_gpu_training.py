@@ -13,7 +13,7 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks._gpu_cases import GRU, MLP, TRANSFORMER, Run, begin, pendulums, task_of
-from benchmarks._gpu_rows import Bench, NotRun, seconds_of, wait
+from benchmarks._gpu_rows import Bench, NotRun, wait
 from kinemill.train.batch_memory import bytes_per_window
 
 
@@ -67,7 +67,7 @@ def card_limits(bench: Bench) -> dict[str, float]:
     with bench.case("copy within the memory"):
         source = torch.empty(bench.size(2**30, 2**16), dtype=torch.float32, device=bench.device)
         target = torch.empty_like(source)
-        seconds = _timed(bench, partial(target.copy_, source))
+        seconds = bench.seconds_of(partial(target.copy_, source), 0.5)
         limits["bytes"] = 2 * source.nbytes / seconds
         bench.row("copy within the memory", limits["bytes"] / 1e12, "TB/s, read and written")
         source = target = None  # 8 GiB that the cases below need
@@ -80,16 +80,11 @@ def card_limits(bench: Bench) -> dict[str, float]:
             size = bench.size(8192, 64)
             one = torch.randn(size, size, device=bench.device, dtype=dtype)
             torch.set_float32_matmul_precision(precision)
-            seconds = _timed(bench, lambda one=one: one @ one)
+            seconds = bench.seconds_of(lambda one=one: one @ one, 0.5)
             torch.set_float32_matmul_precision("highest")
             limits[name] = 2 * size**3 / seconds
             bench.row(f"matrix product, {name}", limits[name] / 1e12, "TFLOP/s")
     return limits
-
-
-def _timed(bench: Bench, call: Any, seconds: float = 2.0) -> float:
-    at_least = bench.size(seconds, 0.01)
-    return seconds_of(call, bench.device, at_least=at_least, most=bench.size(100_000, 4))
 
 
 def _cpu_reference(bench: Bench, data: Any) -> float | None:
@@ -98,9 +93,7 @@ def _cpu_reference(bench: Bench, data: Any) -> float | None:
     with bench.case("MLP 3x64, batch 256, CPU, eager"):
         size = min(256, bench.size(256, 64))
         run = begin(data, torch.device("cpu"), task_of(model=MLP, batch_size=size, device="cpu"))
-        at_least = bench.size(3.0, 0.01)
-        most = bench.size(100_000, 4)
-        seconds = seconds_of(run, torch.device("cpu"), at_least=at_least, most=most)
+        seconds = bench.seconds_of(run, 2.0, torch.device("cpu"))
         reference = size / seconds
         bench.row("MLP 3x64, batch 256, CPU, eager", reference, "windows/s")
     return reference
@@ -134,7 +127,7 @@ def _model(
                 batch_size = min(batch, bench.size(batch, 64))
                 task = task_of(batch_size=batch_size, **settings, **how.settings)
                 run = begin(data, bench.device, task, waits=how.waits)
-                rate = batch_size / _timed(bench, run)
+                rate = batch_size / bench.seconds_of(run, 1.0)
                 _speed(bench, work, rate, (how, reference if batch == sizes[0] else None))
                 if batch == sizes[-1]:
                     _usage(bench, work, run, rate, limits)

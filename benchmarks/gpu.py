@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import ROOT, replace_section
-from benchmarks._gpu_rows import Bench, SectionOver, replace_polars
+from benchmarks._gpu_rows import Bench, SectionOver
 
 TOTAL = 470.0  # s, below 8 min with the start of Python
 SHORTEST = 15.0  # s, with less left a section is not started
@@ -148,7 +148,6 @@ def in_process(name: str, out: Path, limit: float, *, is_toy: bool) -> list[dict
 
 def run_section(options: argparse.Namespace) -> int:
     """Run one section in this process."""
-    replace_polars()
     report = options.out / f"{options.section}.jsonl"
     ends = time.monotonic() + options.seconds
     module: Any = importlib.import_module(options.module)

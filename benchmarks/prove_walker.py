@@ -1,9 +1,11 @@
 """A biped that learns to walk from clips, in physics: `make prove-walker`, some 15 min on 2 cores.
 
-Trains `plugins/kinemill-walker/tasks/walker.yaml` (STEPS of the environment, by default the task's
-own) in a home under `var/prove/`, or PROVE_HOME, and resumes from the last checkpoint. Evaluates
-the best policy on the task's trials, with two references: the gait played back open loop, and
-standing still, which must fail.
+Trains `plugins/kinemill-walker/tasks/walker.yaml` in a home under `var/prove/`, or PROVE_HOME, and
+resumes from the last checkpoint. PHYSICS changes the training, such as
+`PHYSICS='{"num_envs": 4096}'` for MuJoCo Warp on a GPU. Evaluates the best policy on the task's
+trials, with two references: the gait played back open loop, and standing still, which must fail.
+
+A machine without the clips uses the dataset of a home that `--prepare` made on another one.
 """
 
 import json
@@ -34,7 +36,8 @@ from kinemill.train.demonstrations import Demonstrations
 
 WALKER = ROOT / "plugins" / "kinemill-walker" / "tasks" / "walker.yaml"
 HOMES = Path(os.environ.get("PROVE_HOME", ROOT / "var" / "prove"))
-STEPS = os.environ.get("STEPS")
+PHYSICS = json.loads(os.environ.get("PHYSICS", "{}"))  # changes of `learn.physics`
+PREPARED = "prepared.json"  # references of the dataset and its training set
 
 
 class Walker(Protocol):
@@ -133,10 +136,15 @@ def evaluate(task: Task, walker: Walker, reference: GaitReference, trials: int) 
 
 def prepared() -> tuple[Task, Home, tuple[ArtifactRef, ArtifactRef]]:
     """Return the task, its home, and references of dataset and training set."""
-    changed = {"learn.physics": {"steps": int(STEPS)}} if STEPS else {}
-    task = load_task(WALKER, changed)
+    task = load_task(WALKER, {f"learn.physics.{key}": value for key, value in PHYSICS.items()})
     home = Home(HOMES / "walker")
-    return task, home, data_of(task, home, CLIPS)
+    path = home.root / PREPARED
+    if CLIPS.is_dir():
+        path.write_text(json.dumps([ref.to_json() for ref in data_of(task, home, CLIPS)]))
+    elif not path.is_file():
+        sys.exit(f"{CLIPS} is not here: the proof reads clips kept beside the checkout")
+    dataset, training_set = (ArtifactRef.from_json(ref) for ref in json.loads(path.read_text()))
+    return task, home, (dataset, training_set)
 
 
 def reference_for(task: Task, data: Any) -> GaitReference:
@@ -153,10 +161,10 @@ def reference_for(task: Task, data: Any) -> GaitReference:
 
 def main() -> None:
     """Train, judge, and rewrite the section `walker` of docs/results.md."""
-    if not CLIPS.is_dir():
-        sys.exit(f"{CLIPS} is not here: the proof reads clips kept beside the checkout")
     torch.set_num_threads(1)
     task, home, refs = prepared()
+    if "--prepare" in sys.argv[1:]:
+        return
     began = time.perf_counter()
     model = train.run(task, home, *refs, (NullReporter(), NullReporter()))
     print(f"trained for {time.perf_counter() - began:.0f} s in this run")

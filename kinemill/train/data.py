@@ -82,8 +82,9 @@ class Windows:
         states, past, actions, truth = self.gather(which)
         if self.outputs is None:
             return states, past, actions, truth
-        offsets = torch.arange(self.history - 1, self.history - 1 + self.horizon)
-        rows = self.starts[which].unsqueeze(1) + offsets.to(self.starts.device)
+        first, device = self.history - 1, self.starts.device
+        offsets = torch.arange(first, first + self.horizon, device=device)
+        rows = self.starts[which].unsqueeze(1) + offsets
         outputs = self.outputs[rows.flatten()].view(*rows.shape, -1)
         return states, past, actions, torch.cat([truth, outputs], dim=-1)
 

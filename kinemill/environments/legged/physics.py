@@ -8,6 +8,7 @@ import importlib
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kinemill.environments.legged.body import Body, Floats
 from kinemill.environments.mujoco_batch import MujocoBatch
@@ -92,7 +93,8 @@ class MujocoWarp:
         # Two contacts per sphere, four rows per contact, and the joints at their limits.
         contacts = 2 * sum(len(foot.radii) for foot in body.feet)
         rows = 4 * contacts + len(body.joints) + 6
-        self._device, self._stale = self._warp.get_device(device), True
+        self._device, self._is_stale = self._warp.get_device(device), False
+        self._varied = {name: _repeated(getattr(body.model, name), count) for name in _VARIED}
         self._graph: Any = None
         with self._warp.ScopedDevice(self._device):
             self._model = self._library.put_model(self.models[0])
@@ -107,15 +109,16 @@ class MujocoWarp:
                 self._graph = capture.graph
 
     def update(self, row: int) -> None:
-        """Mark the models for transfer before the next step."""
-        del row
-        self._stale = True
+        """Read the changed model of a robot; it is sent before the next step."""
+        for name, values in self._varied.items():
+            values[row] = getattr(self.models[row], name)
+        self._is_stale = True
 
     def advance(self, position: Floats, velocity: Floats, targets: Floats) -> tuple[Floats, Floats]:
         """Advance one time step: (B, 7 + J), (B, 6 + J), targets (B, J) rad -> the first two."""
         data = self._data
         with self._warp.ScopedDevice(self._device):
-            if self._stale:
+            if self._is_stale:
                 self._send()
             state = {"qpos": position, "qvel": velocity, "ctrl": targets}
             for name, values in state.items():
@@ -133,12 +136,15 @@ class MujocoWarp:
 
     def _send(self) -> None:
         """Copy the varied fields of all models to the device."""
-        for name in _VARIED:
+        for name, values in self._varied.items():
             own = getattr(self._model, name)
-            values = np.stack([getattr(model, name) for model in self.models])
-            sent = self._warp.array(values.astype(np.float32), dtype=own.dtype)
-            if len(own) == len(self.models):
+            sent = self._warp.array(values, dtype=own.dtype)
+            if len(own) == len(values):
                 self._warp.copy(own, sent)
             else:
                 setattr(self._model, name, sent)
-        self._stale = False
+        self._is_stale = False
+
+
+def _repeated(values: Floats, count: int) -> NDArray[np.float32]:
+    return np.repeat(np.asarray(values, np.float32)[None], count, axis=0)
