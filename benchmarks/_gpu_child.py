@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-
 RESULT = "result.safetensors"
 GROUP_OF_ONE = "GROUP_OF_ONE"
 

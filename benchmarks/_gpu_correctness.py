@@ -28,7 +28,7 @@ from kinemill.train.checkpoint import checkpoints
 CLOSE = 0.05  # relative deviation of the mean loss of a training in low precision
 NEAR = 2e-4  # deviation of weights between one process and two: sums in another order
 LEAK = 2.0  # MiB of device memory that may stay
-PATIENCE = 60.0  # s for one process
+PATIENCE = 40.0  # s for one process
 
 
 def measure(bench: Bench) -> None:
@@ -38,10 +38,10 @@ def measure(bench: Bench) -> None:
         _check_resume(bench, folder)
         _check_precision(bench, folder)
         _check_models(bench, folder)
-        _check_groups(bench, folder)
         _check_cancel(bench, folder)
         _check_kill(bench, folder)
         _check_out_of_memory(bench, folder)
+        _check_groups(bench, folder)
 
 
 def _device(bench: Bench) -> str:
@@ -134,6 +134,7 @@ def _check_precision(bench: Bench, folder: Path) -> None:
     data = pendulums(*_size(bench))
     steps = bench.size(400, 20)
     common = {"steps": steps, "eval_every": steps, "save_every": 10 * steps, "batch_size": 64}
+    common |= _DIRECT
     products = {f"matmul {way}": {"matmul": way} for way in ("high", "medium")}
     for name, own, ways in (
         ("MLP 3x64", {"model": MLP}, _LOWERED | _GRAPHS),
@@ -154,7 +155,7 @@ def _check_precision(bench: Bench, folder: Path) -> None:
                 bench.row(work, off, "relative", goal=goal, is_reached=off <= CLOSE)
 
 
-_GRAPH = {"cuda_graph": "on"}
+_DIRECT, _GRAPH = {"cuda_graph": "off"}, {"cuda_graph": "on"}
 _LOWERED = {f"AMP {way}": {"amp": way} for way in ("bf16", "fp16")}
 _GRAPHS = {
     "CUDA graph": _GRAPH,
@@ -192,7 +193,7 @@ def _check_models(bench: Bench, folder: Path) -> None:
         exact = math.nan
         with bench.case(f"{name} on the CPU"):
             exact = _last_loss(data, torch.device("cpu"), folder / f"{name}-cpu", settings)
-        for way, more in {"": {}, ", CUDA graph": _GRAPH}.items():
+        for way, more in {"": _DIRECT, ", CUDA graph": _GRAPH}.items():
             work = f"{name}{way}: loss of 30 steps against the CPU"
             with bench.case(work):
                 where = folder / f"{name}-device{way}"
@@ -232,9 +233,7 @@ def _check_groups(bench: Bench, folder: Path) -> None:
             _start(folder / f"rank{rank}", dict(settings), **_world(2, rank, port))
             for rank in range(2)
         ]
-        errors = [_error_of(process) for process in started]
-        if any(errors):
-            first = next(filter(None, errors))
+        if first := _first_error(started):
             if "Duplicate GPU" in first or "invalid usage" in first:
                 message = f"{backend} refuses two processes on one GPU"
                 raise NotRun(message)
@@ -245,11 +244,19 @@ def _check_groups(bench: Bench, folder: Path) -> None:
         bench.row(work, apart, "weights", goal=goal, is_reached=apart <= NEAR)
 
 
-def _error_of(process: subprocess.Popen[str]) -> str:
+def _first_error(processes: list[subprocess.Popen[str]]) -> str:
+    """Wait for processes that need each other; return the error of the first that fails."""
+    began = time.monotonic()
+    while time.monotonic() - began < PATIENCE and all(one.poll() is None for one in processes):
+        time.sleep(0.1)
     try:
-        _finish(process)
+        for process in sorted(processes, key=lambda one: one.returncode is None):
+            _finish(process, PATIENCE - (time.monotonic() - began))
     except (RuntimeError, subprocess.TimeoutExpired) as error:
         return str(error)
+    finally:
+        for process in processes:
+            process.kill()
     return ""
 
 

@@ -8,6 +8,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
+from ctypes.util import find_library
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -100,9 +101,7 @@ def _parity(bench: Bench, name: str, trained: Any, folder: Path) -> None:
     for provider, (_, full) in {"CPU": ("", "CPUExecutionProvider"), **PROVIDERS}.items():
         work = f"{name}: parity on {provider}, by the verification"
         with bench.case(work):
-            if full not in available:
-                message = f"this onnxruntime has {', '.join(available)}"
-                raise NotRun(message)
+            _require(full, available)
             own = [row for row in rows if row.probe.endswith(f", {provider}")]
             own = [row for row in rows if "," not in row.probe] if provider == "CPU" else own
             if not own:
@@ -179,10 +178,18 @@ def _simulator(folder: Path | None, provider: str) -> Any:
 
     full = dict(PROVIDERS.values()).get(provider)
     available = onnxruntime.get_available_providers()
-    if full is not None and full not in available:
+    if full is not None:
+        _require(full, available)
+    return load_simulator(folder, provider=provider, non_finite="pass")
+
+
+def _require(provider: str, available: list[str]) -> None:
+    if provider not in available:
         message = f"this onnxruntime has {', '.join(available)}"
         raise NotRun(message)
-    return load_simulator(folder, provider=provider, non_finite="pass")
+    if provider == "TensorrtExecutionProvider" and find_library("nvinfer") is None:
+        message = "libnvinfer is not installed"  # onnxruntime lists the provider all the same
+        raise NotRun(message)
 
 
 def _report(bench: Bench, work: str, call: Any, steps: int, device: torch.device) -> None:

@@ -40,10 +40,7 @@ def measure(bench: Bench) -> None:
             bench,
             work,
             rate,
-            (
-                alone,
-                "",
-            ),
+            (alone, ""),
         )
 
 
@@ -93,7 +90,7 @@ def train(toy: bool, seconds: float) -> None:
     """Train as one of several processes: warm up, wait for the word, print steps a second."""
     device = torch.device("cpu" if toy else "cuda")
     data = pendulums(*((4, 60) if toy else (256, 256)))
-    run = begin(data, device, task_of(model=MLP, batch_size=256))
+    run = begin(data, device, task_of(model=MLP, batch_size=256, cuda_graph="off"))
     for _ in range(20):
         run()
     print("ready", flush=True)

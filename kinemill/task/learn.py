@@ -130,9 +130,9 @@ class Learn(Plugin):
         default="auto",
         description="compile the training step (torch.compile); auto: if that saves time",
     )
-    cuda_graph: Literal["on", "off"] = Field(
-        default="off",
-        description="capture the training step as a CUDA graph; without effect on a CPU",
+    cuda_graph: Literal["auto", "on", "off"] = Field(
+        default="auto",
+        description="capture training steps as CUDA graphs; auto: on a GPU, if all steps are alike",
     )
     matmul: Literal["auto", "highest", "high", "medium"] = Field(
         default="auto",

@@ -50,16 +50,26 @@ class CompiledStep:
         self.program, self._counts, self._weights, self._betas = program, counts, weights, betas
         self._done = int(counts[0])
 
-    def scalars(self, rate: float) -> tuple[float, float, float]:
-        """Count one more step; return its rate and the bias corrections of both moments."""
-        self._counts.add_(1.0)
-        self._done += 1
-        b1, b2 = self._betas
-        return rate, 1.0 - b1**self._done, 1.0 - b2**self._done
+    def scalars(self, rate: float, later: int = 0) -> tuple[float, float, float]:
+        """Return the rate and the bias corrections of both moments of a step.
+
+        Args:
+            rate: learning rate.
+            later: 0 for the next step, 1 for the one after it, and so on.
+        """
+        (b1, b2), number = self._betas, self._done + 1 + later
+        return rate, 1.0 - b1**number, 1.0 - b2**number
+
+    def count(self, steps: int) -> None:
+        """Count steps that were made."""
+        self._counts.add_(float(steps))
+        self._done += steps
 
     def __call__(self, batch: Tensor, rate: float) -> tuple[Tensor, Tensor]:
         """Make one step: window numbers (M, B), learning rate -> loss, norm of the gradient."""
-        return self.program(batch, self._weights.new_tensor(self.scalars(rate)))
+        result = self.program(batch, self._weights.new_tensor(self.scalars(rate)))
+        self.count(1)
+        return result
 
 
 def compiled(

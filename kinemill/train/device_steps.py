@@ -1,19 +1,22 @@
 """Training steps that never wait for a GPU, optionally as a CUDA graph.
 
 The host only launches work. Window numbers go to the device once per epoch, and losses stay there
-until the loop collects them. After a step whose loss or gradient is not finite, the device freezes
-the weights. The host may detect this many steps later, and the NaN diagnosis still has the weights
-from before that step.
+until the loop collects them. A CUDA graph holds several steps, because launching one takes the host
+longer than the GPU needs for a step of a small model.
+
+After a step whose loss or gradient is not finite, the device freezes the weights. The host may
+detect this many steps later, and the NaN diagnosis still has the weights from before that step.
 
 Symbols: M members of an ensemble (1 without), B windows of a batch.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from kinemill.errors import TrainingFailed
 from kinemill.task.learn import Learn
 from kinemill.train.amp import MIN_SCALE
 from kinemill.train.batches import Batches
@@ -24,8 +27,12 @@ from kinemill.train.objective import Objective
 from kinemill.train.training_state import Training
 
 SPAN = 1024  # steps whose losses the device keeps
-SETTING = "learn.cuda_graph"
-WARM_UP = 3  # calls before the capture, in which libraries choose kernels and allocate
+WARM_UP = 3  # steps before the capture, in which libraries choose kernels and allocate
+TOGETHER = 8  # steps in one CUDA graph
+
+
+class CaptureFailed(Exception):
+    """A step cannot be captured as a CUDA graph; the message is torch's."""
 
 
 class DeviceSteps:
@@ -39,25 +46,33 @@ class DeviceSteps:
         objective: objective of the training, see `objective.Objective`.
         learn: settings.
         batches: window numbers of each step.
+        is_graph: whether the steps are CUDA graphs; on a CPU they are called in the same groups.
     """
 
     def __init__(
-        self, training: Training, objective: Objective, learn: Learn, batches: Batches
+        self,
+        training: Training,
+        objective: Objective,
+        learn: Learn,
+        batches: Batches,
+        *,
+        is_graph: bool = False,
     ) -> None:
         self._training, self._objective, self._learn = training, objective, learn
-        device = next(training.module.parameters()).device
+        self._device = device = next(training.module.parameters()).device
         self._gradient = gradient_of(training, objective)
         self._batches = _DeviceBatches(batches, device)
-        self._batch = torch.zeros(objective.members, batches.size, dtype=torch.int64, device=device)
+        shape = (TOGETHER, objective.members, batches.size)
+        self._windows = torch.zeros(shape, dtype=torch.int64, device=device)
         # Fused CUDA kernels read a rate in float32; on a CPU the rate is a Python float (float64).
         exact = torch.float32 if device.type == "cuda" else torch.float64
-        self._rate = torch.zeros((), dtype=exact, device=device)
+        # Rate and bias corrections of each step, see `CompiledStep.scalars`.
+        self._scalars = torch.zeros(TOGETHER, 3, dtype=exact, device=device)
         self._failed = torch.zeros((), device=device)
-        self._latest = torch.zeros(3, device=device)  # loss, norm, whether a step has failed
+        self._latest = torch.zeros(TOGETHER, 3, device=device)  # loss, norm, whether one has failed
         self._records = torch.zeros(SPAN, 3, device=device)
         self._step, self._first, self._count = 0, 0, 0
         self._collected = list[float]()
-        self._scalars = torch.zeros(3, device=device)  # see `CompiledStep.scalars`
         self._compiled: CompiledStep | None = None
         if training.state.compiled:
             assert isinstance(training.optimizer, torch.optim.AdamW)
@@ -65,36 +80,84 @@ class DeviceSteps:
             self._compiled = compiled(
                 training.module, lambda some: objective.loss(some, 0), training.optimizer, most
             )
-        self._is_graph = learn.cuda_graph == "on" and device.type == "cuda"
+        is_captured = is_graph and device.type == "cuda"
         for group in training.optimizer.param_groups:
-            group["lr"] = self._rate
-            if self._is_graph and "capturable" in group:
+            if is_captured and "capturable" in group:
                 group["capturable"] = True
-        update = self._update if self._compiled is None else self._update_compiled
-        self._work = CudaGraph(update, SETTING) if self._is_graph else update
+        # Averages of weights are taken between two steps, so steps are not grouped with `ema`.
+        self._is_grouped = is_graph and training.average is None
+        self._warm_ups = WARM_UP if is_graph else 0
+        self._is_random = not is_graph  # whether a step draws random numbers on the device
+        self._stream = torch.cuda.Stream() if is_captured else None
+        pool = torch.cuda.graph_pool_handle() if is_captured else None
+        work = {count: partial(self._update_all, count) for count in (1, TOGETHER)}
+        self._work: dict[int, Callable[[], None]] = {
+            count: call if self._stream is None else CudaGraph(call, self._stream, pool)
+            for count, call in work.items()
+        }
 
-    def __call__(self, step: int) -> None:
-        """Launch one step; steps are made in order.
+    @property
+    def together(self) -> int:
+        """Number of steps that should be made in one call."""
+        return TOGETHER if self._is_grouped and not self._warm_ups and not self._is_random else 1
+
+    def __call__(self, steps: Sequence[int]) -> int:
+        """Launch the first of these steps, or all if they are `together`; return their number.
 
         Raises:
             NotFinite: An earlier step was not finite; checked here once every SPAN steps.
+            CaptureFailed: Steps cannot be captured as a CUDA graph; none of these was made.
         """
-        if self._count == SPAN:
+        count = TOGETHER if len(steps) == TOGETHER == self.together else 1
+        if self._count + count > SPAN:
             self._fetch()
         if self._count == 0:
-            self._first = step
+            self._first = steps[0]
+        self._step = steps[0]
         learn = self._learn
-        self._step = step
-        torch.manual_seed((learn.seed * 1_000_003 + step) % 2**63)  # of drop-out
-        self._batch.copy_(self._batches.at(step))
-        rate = learn.schedule.rate(step, learn.optimizer.lr, learn.total_steps)
-        self._rate.fill_(rate)
+        for row, step in enumerate(steps[:count]):
+            self._windows[row].copy_(self._batches.at(step))
+        rates = [learn.schedule.rate(k, learn.optimizer.lr, learn.total_steps) for k in steps]
+        scalars = [
+            (rate, 1.0, 1.0) if self._compiled is None else self._compiled.scalars(rate, later)
+            for later, rate in enumerate(rates[:count])
+        ]
+        self._scalars[:count].copy_(torch.tensor(scalars, dtype=self._scalars.dtype))
+        if self._warm_ups:
+            self._warm_up()
+        else:
+            if self._is_random:
+                self._seed()
+            self._work[count]()
         if self._compiled is not None:
-            for scalar, value in zip(self._scalars, self._compiled.scalars(rate), strict=True):
-                scalar.fill_(value)
-        self._work()
-        self._records[self._count].copy_(self._latest)
-        self._count += 1
+            self._compiled.count(count)
+        self._records[self._count : self._count + count].copy_(self._latest[:count])
+        self._count += count
+        return count
+
+    def _seed(self) -> None:
+        """Seed the random numbers of drop-out by the step; all others are keyed by it."""
+        torch.manual_seed((self._learn.seed * 1_000_003 + self._step) % 2**63)
+
+    def _warm_up(self) -> None:
+        """Make one step directly, and find out whether it draws random numbers."""
+        self._seed()
+        state = self._random_state()
+        if self._stream is None:
+            self._update_all(1)
+        else:
+            # A capture runs on a side stream, so the warm-up does too (torch notes on CUDA graphs).
+            self._stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(self._stream):
+                self._update_all(1)
+            torch.cuda.current_stream().wait_stream(self._stream)
+        self._is_random |= not torch.equal(state, self._random_state())
+        self._warm_ups -= 1
+
+    def _random_state(self) -> Tensor:
+        if self._device.type == "cuda":
+            return torch.cuda.get_rng_state(self._device)
+        return torch.get_rng_state()
 
     def collect(self) -> list[float]:
         """Wait for all steps, and return the losses of those not collected yet, in order.
@@ -116,11 +179,18 @@ class DeviceSteps:
                 raise NotFinite(loss, norm, self._first + number)
             self._collected.append(loss / self._objective.members)
 
-    def _update(self) -> None:
-        """Make the step of `_batch` at `_rate`, and leave loss and norm in `_latest`."""
+    def _update_all(self, count: int) -> None:
+        """Make the first `count` steps of `_windows` and `_scalars`; leave results in `_latest`."""
+        update = self._update if self._compiled is None else self._update_compiled
+        for row in range(count):
+            update(row)
+
+    def _update(self, row: int) -> None:
         training, optimizer = self._training, self._training.optimizer
+        for group in optimizer.param_groups:
+            group["lr"] = self._scalars[row, 0]
         optimizer.zero_grad(set_to_none=True)
-        loss = self._gradient(self._batch, self._step).detach()
+        loss = self._gradient(self._windows[row], self._step).detach()
         scaler = training.scaler
         if scaler is not None:
             # After a failure NaN gradients make the scaler skip every further step.
@@ -133,9 +203,7 @@ class DeviceSteps:
             # An overflow of the scaled gradient skips this step only and halves the scale. At
             # MIN_SCALE it is not caused by the scaling, and counts as a failure.
             is_bad = is_bad & (scaler.scale(torch.ones_like(loss)) <= MIN_SCALE)
-        is_bad = is_bad | ~loss.isfinite()
-        self._failed.copy_(torch.maximum(self._failed, is_bad.to(self._failed.dtype)))
-        self._latest.copy_(torch.stack([loss, norm, self._failed]))
+        self._note_result(row, loss, norm, is_bad)
         if scaler is not None:
             scaler.step(optimizer)
             scaler.update()
@@ -148,14 +216,18 @@ class DeviceSteps:
         delattr(fused, "grad_scale")
         delattr(fused, "found_inf")
 
-    def _update_compiled(self) -> None:
-        """Make the same step by the compiled program, at the rate in `_scalars`."""
+    def _update_compiled(self, row: int) -> None:
+        """Make the same step by the compiled program."""
         assert self._compiled is not None
-        rate = torch.where(self._failed > 0, torch.nan, self._scalars[:1])
-        loss, norm = self._compiled.program(self._batch, torch.cat([rate, self._scalars[1:]]))
-        is_bad = ~(loss.isfinite() & norm.isfinite())
+        scalars = self._scalars[row].float()
+        scalars = torch.where(self._failed > 0, torch.nan, scalars)
+        loss, norm = self._compiled.program(self._windows[row], scalars)
+        self._note_result(row, loss, norm, ~norm.isfinite())
+
+    def _note_result(self, row: int, loss: Tensor, norm: Tensor, is_bad: Tensor) -> None:
+        is_bad = is_bad | ~loss.isfinite()
         self._failed.copy_(torch.maximum(self._failed, is_bad.to(self._failed.dtype)))
-        self._latest.copy_(torch.stack([loss, norm, self._failed]))
+        self._latest[row].copy_(torch.stack([loss, norm, self._failed]))
 
     def _add_to_gradients(self, value: Tensor) -> None:
         for parameter in self._training.module.parameters():
@@ -183,7 +255,7 @@ class _DeviceBatches:
 
 
 class CudaGraph:
-    """Call `work`: the first WARM_UP times directly, later as a CUDA graph.
+    """Capture `work` as a CUDA graph at the first call, and replay it.
 
     A step of a small model is some hundred kernels of a few microseconds, and launching them takes
     longer than running them. A graph replays memory addresses, so tensors that `work` reads and
@@ -191,46 +263,33 @@ class CudaGraph:
 
     Args:
         work: function of tensors on a GPU, without synchronization and with the same operations in
-            each call.
-        where: name of the setting, for the error.
+            each call; it has been called before.
+        stream: side stream on which `work` was called before.
+        pool: memory that it shares with other graphs, which must not run at the same time.
     """
 
-    def __init__(self, work: Callable[[], None], where: str) -> None:
-        self._work, self._where, self._calls = work, where, 0
+    def __init__(self, work: Callable[[], None], stream: torch.cuda.Stream, pool: Any) -> None:
+        self._work, self._stream, self._pool = work, stream, pool
         self._graph: torch.cuda.CUDAGraph | None = None
-        self._stream = torch.cuda.Stream()
 
     def __call__(self) -> None:
         """Run `work` once.
 
         Raises:
-            TrainingFailed: `work` cannot be captured as a CUDA graph.
+            CaptureFailed: `work` cannot be captured as a CUDA graph.
         """
-        if self._graph is None and self._calls < WARM_UP:
-            self._calls += 1
-            self._warm_up()
-            return
         if self._graph is None:
             self._graph = self._captured()
         self._graph.replay()
 
-    def _warm_up(self) -> None:
-        # A capture runs on a side stream, so the warm-up does too (torch notes on CUDA graphs).
-        self._stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(self._stream):
-            self._work()
-        torch.cuda.current_stream().wait_stream(self._stream)
-
     def _captured(self) -> torch.cuda.CUDAGraph:
-        graph = torch.cuda.CUDAGraph()
+        graph, shared = torch.cuda.CUDAGraph(), {"pool": self._pool, "stream": self._stream}
         try:
             # "thread_local": other threads sample the memory and load images during the capture.
-            with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
+            with torch.cuda.graph(graph, **shared, capture_error_mode="thread_local"):
                 self._work()
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:
-            fix = f"set {self._where} to off"
-            message = f"a step cannot be captured as a CUDA graph: {error}"
-            raise TrainingFailed(self._where, message, fix=fix) from error
+            raise CaptureFailed(str(error)) from error
         return graph

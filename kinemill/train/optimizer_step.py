@@ -10,20 +10,22 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from kinemill.errors import BadInput, Diverged
+from kinemill.errors import BadInput, Diverged, TrainingFailed
 from kinemill.task import Learn, Progress
 from kinemill.task.own_code import has_own_code
 from kinemill.train.amp import MIN_SCALE, in_precision, lowered
 from kinemill.train.batches import Batches
 from kinemill.train.compiled import compiled, has_compiler, operations_of, pays
 from kinemill.train.ddp import process_group
-from kinemill.train.device_steps import SETTING, DeviceSteps
+from kinemill.train.device_steps import CaptureFailed, DeviceSteps
 from kinemill.train.gradients import clip, gradient_of, max_norm
 from kinemill.train.memory import is_out_of_memory, make_room, out_of_memory
 from kinemill.train.nan_diagnosis import NotFinite, checked, explained
 from kinemill.train.objective import Objective
 from kinemill.train.precision import multiplied, probe
 from kinemill.train.training_state import Training
+
+SETTING = "learn.cuda_graph"
 
 Update = Callable[[Tensor, int], float]  # window numbers (M, B), training step -> loss
 
@@ -57,7 +59,8 @@ class Steps:
         self.objective = self._in_precision(objective) if self.parts else objective
         self._update: Update | None = None
         self._on_device: DeviceSteps | None = None
-        self._check_graph()
+        self._waiting = list[int]()  # steps that are made together, later
+        self._is_graph = self._can_be_graph()
 
     @property
     def is_deferred(self) -> bool:
@@ -65,15 +68,22 @@ class Steps:
         return self._on_device is not None
 
     def __call__(self, step: int) -> None:
-        """Make one step; `collect` returns its loss, the mean over the members.
+        """Make one step, at the latest in `collect`, which returns its loss.
 
         Raises:
             TrainingFailed: The loss or the gradient is not finite, or memory does not suffice.
         """
         self._prefetch(step + 1)
-        while True:
+        self._waiting.append(step)
+        together = 1 if self._on_device is None else self._on_device.together
+        if len(self._waiting) >= together:
+            self._make_waiting()
+
+    def _make_waiting(self) -> None:
+        while self._waiting:
+            step = self._waiting[0]
             try:
-                self._make(step)
+                made = self._make(self._waiting)
             except NotFinite as fault:
                 raise self._explained(fault, step) from None
             except (RuntimeError, MemoryError) as error:
@@ -85,16 +95,21 @@ class Steps:
                 if not self.learn.halve_batch or windows == 1:
                     raise failure from error
             else:
-                return
+                del self._waiting[:made]
+                continue
             # Outside of `except`: the exception holds the frames, and so the tensors, of the step.
             self._halve(failure.problem)
 
     def collect(self) -> list[float]:
-        """Return the losses of the steps since the last call, in order.
+        """Return the losses of the steps since the last call, in order, the mean over the members.
 
         Raises:
-            TrainingFailed: The loss or the gradient of one of them is not finite.
+            TrainingFailed: As in a step.
         """
+        self._make_waiting()
+        return self._collected()
+
+    def _collected(self) -> list[float]:
         if self._on_device is not None:
             try:
                 self._losses += self._on_device.collect()
@@ -109,21 +124,32 @@ class Steps:
         if begin is not None and step < self.learn.total_steps and process_group().size == 1:
             begin(self._batches.at(step), step)
 
-    def _make(self, step: int) -> None:
+    def _make(self, steps: list[int]) -> int:
+        """Make some of the next steps; return their number."""
+        step = steps[0]
         if self._on_device is None and self._update is None:
             self._decide(self._batches.at(step))
             if self._is_for_device():
                 self._on_device = DeviceSteps(
-                    self.training, self.objective, self.learn, self._batches
+                    self.training,
+                    self.objective,
+                    self.learn,
+                    self._batches,
+                    is_graph=self._is_graph,
                 )
                 self._report_how()
             else:
                 self._update = self._made()
         if self._on_device is not None:
             with multiplied(self.training.state.matmul or "highest"):
-                self._on_device(step)
-        elif self._update is not None:
+                try:
+                    return self._on_device(steps)
+                except CaptureFailed as error:
+                    self._give_up_graph(error)
+                    return 0
+        if self._update is not None:
             self._losses.append(self._update(self._batches.at(step), step))
+        return 1
 
     def _explained(self, fault: NotFinite, step: int) -> Diverged:
         at = step if fault.step is None else fault.step
@@ -134,19 +160,39 @@ class Steps:
         """Return whether losses stay on the device, so that steps do not wait for it."""
         return self.device.type == "cuda" and reason_against_device(self.training) is None
 
-    def _check_graph(self) -> None:
+    def _can_be_graph(self) -> bool:
+        """Return whether the steps are CUDA graphs.
+
+        Raises:
+            BadInput: `learn.cuda_graph` is on, and they cannot be.
+        """
         if self.learn.cuda_graph == "off" or self.device.type != "cuda":
-            return
+            return False
         against = reason_against_graph(self.training, self.objective, self.learn)
-        if against:
+        if against and self.learn.cuda_graph == "on":
             where = f"{SETTING}: on"
             message = f"a CUDA graph cannot hold an update {against}"
-            raise BadInput(where, message, fix=f"set {SETTING} to off")
+            raise BadInput(where, message, fix=f"set {SETTING} to auto")
+        return against is None
+
+    def _give_up_graph(self, error: CaptureFailed) -> None:
+        """Go on with steps that are launched one by one.
+
+        Raises:
+            TrainingFailed: `learn.cuda_graph` is on.
+        """
+        message = f"a step cannot be captured as a CUDA graph: {error}"
+        if self.learn.cuda_graph == "on":
+            raise TrainingFailed(SETTING, message, fix=f"set {SETTING} to auto") from error
+        self.training.optimizer.zero_grad(set_to_none=True)
+        self._losses = self._collected()
+        self._on_device, self._is_graph = None, False
+        self._progress.log_message(f"{message}; steps are launched one by one")
 
     def _halve(self, why: str) -> None:
         state = self.training.state
         self.training.optimizer.zero_grad(set_to_none=True)
-        self._losses = self.collect()
+        self._losses = self._collected()
         self._on_device = None
         make_room()
         state.pieces, state.compiled, self._update = 2 * state.pieces, False, None
@@ -178,8 +224,8 @@ class Steps:
         state = self.training.state
         if state.compiled:
             self._progress.log_message("steps are compiled")
-        if self._on_device is not None and self.learn.cuda_graph == "on":
-            self._progress.log_message("steps are a CUDA graph")
+        if self._on_device is not None and self._is_graph:
+            self._progress.log_message("steps are CUDA graphs")
         if state.matmul == "medium":
             self._progress.log_message("steps multiply in bfloat16")
         if state.matmul == "high":

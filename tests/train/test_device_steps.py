@@ -6,7 +6,7 @@ import json
 import pytest
 import torch
 
-from kinemill.errors import BadInput, Diverged
+from kinemill.errors import BadInput, Diverged, TrainingFailed
 from kinemill.task.protocols import NullReporter
 from kinemill.train import device_steps
 from kinemill.train.amp import scaler_of
@@ -48,8 +48,23 @@ def as_on_gpu(monkeypatch):
     monkeypatch.setattr(Steps, "_is_for_device", lambda _: True)
 
 
+@pytest.fixture
+def in_groups(monkeypatch):
+    """Let a training on the CPU group its steps as CUDA graphs do."""
+
+    def can_be_graph(self):
+        return reason_against_graph(self.training, self.objective, self.learn) is None
+
+    monkeypatch.setattr(Steps, "_can_be_graph", can_be_graph)
+
+
+@pytest.mark.parametrize("is_grouped", [False, True])
 @pytest.mark.parametrize("case", CASES)
-def test_losses_weights_and_curves_are_those_of_steps_that_wait(case, packed, tmp_path, as_on_gpu):
+def test_losses_weights_and_curves_are_those_of_steps_that_wait(
+    case, is_grouped, packed, tmp_path, as_on_gpu, request
+):
+    if is_grouped:
+        request.getfixturevalue("in_groups")
     task = pendulum_task(patience=None, compile="off", **CASES[case], log_every=7)
 
     def train(folder):
@@ -73,7 +88,7 @@ class Cut(NullReporter):
             raise KeyboardInterrupt
 
 
-def test_a_killed_training_goes_on_bit_for_bit(packed, tmp_path, as_on_gpu):
+def test_a_killed_training_goes_on_bit_for_bit(packed, tmp_path, as_on_gpu, in_groups):
     task = pendulum_task(patience=None, compile="off", ema=0.9, save_every=15, **CASES["fp16"])
 
     def train(folder, progress):
@@ -95,11 +110,11 @@ def test_a_loss_that_is_not_finite_freezes_the_weights_until_it_is_noticed(packe
     broken = int(batches.at(5)[0, 3])
     steps = device_steps.DeviceSteps(training, spoiled(objective, broken), learn, batches)
     for step in range(5):
-        steps(step)
+        steps([step])
     assert len(steps.collect()) == 5
     weights_before = copy.deepcopy(training.module.state_dict())
     for step in range(5, 12):
-        steps(step)
+        steps([step])
     with pytest.raises(NotFinite) as fault:
         steps.collect()
     assert fault.value.step == 5
@@ -133,7 +148,7 @@ def test_the_device_keeps_more_losses_than_its_buffer_holds(packed, monkeypatch)
     other = copy.deepcopy(training)
     steps = device_steps.DeviceSteps(training, objective, learn, batches_of(objective, learn))
     for step in range(11):
-        steps(step)
+        steps([step])
     losses = steps.collect()
     again, objective = training_of(packed)[1:]
     again.module.load_state_dict(other.module.state_dict())
@@ -178,7 +193,62 @@ def test_a_graph_that_is_wanted_and_cannot_be_is_refused(packed):
     steps = Steps(training, objective, learn, NullReporter(), batches)  # no effect on a CPU
     steps.device = torch.device("cuda")
     with pytest.raises(BadInput, match=r"learn\.cuda_graph: on.*changes from step to step"):
-        steps._check_graph()
+        steps._can_be_graph()
+    learn, training, objective = training_of(packed, horizon_schedule={"steps": 9})
+    steps = Steps(training, objective, learn, NullReporter(), batches)
+    steps.device = torch.device("cuda")
+    assert not steps._can_be_graph()
+
+
+class Messages(NullReporter):
+    def __init__(self):
+        self.messages = []
+
+    def log_message(self, message):
+        self.messages.append(message)
+
+
+@pytest.fixture
+def fit_without_capture(packed, tmp_path, as_on_gpu, in_groups, monkeypatch):
+    """Return a function that trains where capturing a group of steps raises an error."""
+
+    def train(error=None, **learn):
+        class Refusing(device_steps.DeviceSteps):
+            def __init__(self, *args, is_graph=False):
+                super().__init__(*args, is_graph=is_graph)
+                if error is not None and is_graph and args[0].state.pieces == 1:
+                    self._work[device_steps.TOGETHER] = refuse
+
+        def refuse():
+            raise error
+
+        monkeypatch.setattr("kinemill.train.optimizer_step.DeviceSteps", Refusing)
+        task = pendulum_task(patience=None, compile="off", **learn)
+        module, objective = task.learn.prepare(task, packed, packed, CPU)
+        messages, folder = Messages(), tmp_path / f"{error}-{learn}".replace("/", "-")
+        state, _ = fit(module, objective, task.learn, folder, (NullReporter(), messages))
+        return state, messages.messages
+
+    return train
+
+
+def test_a_graph_that_cannot_be_captured_is_given_up_and_no_step_is_lost(fit_without_capture):
+    whole, messages = fit_without_capture()
+    assert messages[0] == "steps are CUDA graphs"
+    refused = device_steps.CaptureFailed("operation not permitted")
+    state, messages = fit_without_capture(refused)
+    assert state.history == whole.history
+    assert any("operation not permitted; steps are launched" in one for one in messages)
+    with pytest.raises(TrainingFailed, match=r"learn\.cuda_graph.*operation not permitted"):
+        fit_without_capture(refused, cuda_graph="on")
+
+
+def test_a_capture_without_memory_halves_the_batch_and_no_step_is_lost(fit_without_capture):
+    state, _ = fit_without_capture(torch.OutOfMemoryError(), halve_batch=True)
+    whole, _ = fit_without_capture()
+    assert state.pieces == 2
+    curves = [[value for _, value in one.history["train/loss"]] for one in (state, whole)]
+    assert curves[0] == pytest.approx(curves[1], rel=1e-4)
 
 
 @pytest.mark.gpu
