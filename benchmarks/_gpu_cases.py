@@ -11,6 +11,7 @@ from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.task.document import Task
 from kinemill.task.protocols import NullReporter
 from kinemill.train.amp import scaler_of
+from kinemill.train.device_steps import GROUP, WARM_UP
 from kinemill.train.loop import batches_of
 from kinemill.train.optimizer_step import Steps
 from kinemill.train.training_state import State, Training
@@ -104,6 +105,12 @@ class Run:
     steps: Steps
     batches: Any
     done: int = 0
+
+    def warm_up(self) -> None:
+        """Make steps until a CUDA graph is captured, and wait for all of them."""
+        for _ in range(WARM_UP + GROUP + 1):
+            self()
+        self.steps.collect()
 
     def __call__(self) -> None:
         """Make one step."""

@@ -55,6 +55,7 @@ def _compare(bench: Bench, work: str, rate: float, against: tuple[float, str]) -
 def _steps_per_second(bench: Bench, data: Any, members: int, graph: str) -> float:
     task = task_of(model=MLP, batch_size=256, ensemble=members, cuda_graph=graph)
     run = begin(data, bench.device, task, waits=False)
+    run.warm_up()
     return 1.0 / bench.seconds_of(run, 1.5)
 
 

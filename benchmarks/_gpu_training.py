@@ -128,6 +128,7 @@ def _model(
                 batch_size = min(batch, bench.size(batch, 64))
                 task = task_of(batch_size=batch_size, **settings, **how.settings)
                 run = begin(data, bench.device, task, waits=how.waits)
+                run.warm_up()
                 rate = batch_size / bench.seconds_of(run, 0.5)
                 is_compared = reference is not None and batch == sizes[0]
                 note = f"{rate / reference:.3g} x CPU" if is_compared else ""
@@ -167,9 +168,6 @@ def kernel_share(run: Run, device: torch.device) -> float:
 
     On a CPU it is the time within operations.
     """
-    for _ in range(3):
-        run()
-    wait(device)
     on_gpu = device.type == "cuda"
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]
     seconds = _seconds(run, device)  # without the profiler, which slows the host down

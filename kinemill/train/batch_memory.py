@@ -82,7 +82,7 @@ def _kept_bytes(objective: Objective, device: torch.device, windows: int) -> int
     def note(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
         sizes[storage.data_ptr()] = storage.nbytes()
-        return tensor
+        return tensor.detach()  # itself, an output would keep its graph alive in a cycle
 
     which = torch.arange(windows, device=device).expand(objective.members, -1)
     random = [device] if device.type == "cuda" else []

@@ -28,7 +28,7 @@ from kinemill.train.training_state import Training
 
 SPAN = 1024  # steps whose losses the device keeps
 WARM_UP = 3  # steps before the capture, in which libraries choose kernels and allocate
-TOGETHER = 8  # steps in one CUDA graph
+GROUP = 8  # steps in one CUDA graph
 
 
 class CaptureFailed(Exception):
@@ -62,14 +62,14 @@ class DeviceSteps:
         self._device = device = next(training.module.parameters()).device
         self._gradient = gradient_of(training, objective)
         self._batches = _DeviceBatches(batches, device)
-        shape = (TOGETHER, objective.members, batches.size)
+        shape = (GROUP, objective.members, batches.size)
         self._windows = torch.zeros(shape, dtype=torch.int64, device=device)
         # Fused CUDA kernels read a rate in float32; on a CPU the rate is a Python float (float64).
         exact = torch.float32 if device.type == "cuda" else torch.float64
         # Rate and bias corrections of each step, see `CompiledStep.scalars`.
-        self._scalars = torch.zeros(TOGETHER, 3, dtype=exact, device=device)
+        self._scalars = torch.zeros(GROUP, 3, dtype=exact, device=device)
         self._failed = torch.zeros((), device=device)
-        self._latest = torch.zeros(TOGETHER, 3, device=device)  # loss, norm, whether one has failed
+        self._latest = torch.zeros(GROUP, 3, device=device)  # loss, norm, whether one has failed
         self._records = torch.zeros(SPAN, 3, device=device)
         self._step, self._first, self._count = 0, 0, 0
         self._collected = list[float]()
@@ -90,25 +90,25 @@ class DeviceSteps:
         self._is_random = not is_graph  # whether a step draws random numbers on the device
         self._stream = torch.cuda.Stream() if is_captured else None
         pool = torch.cuda.graph_pool_handle() if is_captured else None
-        work = {count: partial(self._update_all, count) for count in (1, TOGETHER)}
+        work = {count: partial(self._update_all, count) for count in (1, GROUP)}
         self._work: dict[int, Callable[[], None]] = {
             count: call if self._stream is None else CudaGraph(call, self._stream, pool)
             for count, call in work.items()
         }
 
     @property
-    def together(self) -> int:
-        """Number of steps that should be made in one call."""
-        return TOGETHER if self._is_grouped and not self._warm_ups and not self._is_random else 1
+    def group_size(self) -> int:
+        """Number of steps that should be made in one call: GROUP, or 1."""
+        return GROUP if self._is_grouped and not self._warm_ups and not self._is_random else 1
 
     def __call__(self, steps: Sequence[int]) -> int:
-        """Launch the first of these steps, or all if they are `together`; return their number.
+        """Launch the first of these steps, or all if they are a group; return their number.
 
         Raises:
             NotFinite: An earlier step was not finite; checked here once every SPAN steps.
             CaptureFailed: Steps cannot be captured as a CUDA graph; none of these was made.
         """
-        count = TOGETHER if len(steps) == TOGETHER == self.together else 1
+        count = GROUP if len(steps) == GROUP == self.group_size else 1
         if self._count + count > SPAN:
             self._fetch()
         if self._count == 0:
@@ -283,10 +283,11 @@ class CudaGraph:
         self._graph.replay()
 
     def _captured(self) -> torch.cuda.CUDAGraph:
-        graph, shared = torch.cuda.CUDAGraph(), {"pool": self._pool, "stream": self._stream}
+        graph = torch.cuda.CUDAGraph()
         try:
             # "thread_local": other threads sample the memory and load images during the capture.
-            with torch.cuda.graph(graph, **shared, capture_error_mode="thread_local"):
+            mode = "thread_local"
+            with torch.cuda.graph(graph, self._pool, self._stream, capture_error_mode=mode):
                 self._work()
         except torch.OutOfMemoryError:
             raise

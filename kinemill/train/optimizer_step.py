@@ -75,8 +75,8 @@ class Steps:
         """
         self._prefetch(step + 1)
         self._waiting.append(step)
-        together = 1 if self._on_device is None else self._on_device.together
-        if len(self._waiting) >= together:
+        group = 1 if self._on_device is None else self._on_device.group_size
+        if len(self._waiting) >= group:
             self._make_waiting()
 
     def _make_waiting(self) -> None:
@@ -107,9 +107,9 @@ class Steps:
             TrainingFailed: As in a step.
         """
         self._make_waiting()
-        return self._collected()
+        return self._take_losses()
 
-    def _collected(self) -> list[float]:
+    def _take_losses(self) -> list[float]:
         if self._on_device is not None:
             try:
                 self._losses += self._on_device.collect()
@@ -185,14 +185,14 @@ class Steps:
         if self.learn.cuda_graph == "on":
             raise TrainingFailed(SETTING, message, fix=f"set {SETTING} to auto") from error
         self.training.optimizer.zero_grad(set_to_none=True)
-        self._losses = self._collected()
+        self._losses = self._take_losses()
         self._on_device, self._is_graph = None, False
         self._progress.log_message(f"{message}; steps are launched one by one")
 
     def _halve(self, why: str) -> None:
         state = self.training.state
         self.training.optimizer.zero_grad(set_to_none=True)
-        self._losses = self._collected()
+        self._losses = self._take_losses()
         self._on_device = None
         make_room()
         state.pieces, state.compiled, self._update = 2 * state.pieces, False, None

@@ -138,6 +138,37 @@ def test_latency_delays_targets_by_a_time_step(task):
     assert robots.position[2, 7] - robots.position[0, 7] > 0.01  # rad
 
 
+def test_a_new_episode_leaves_the_targets_of_the_caller_alone(task):
+    robots, targets = task.environment.many(task, 2, torch.device("cpu")), np.full((2, 8), 0.1)
+    robots.advance(targets)
+    robots.begin(slice(None), *(np.zeros((2, n)) for n in (3, 8, 8, 2)))
+    assert (targets == 0.1).all()
+
+
+@pytest.mark.slow  # compiles the kernels of MuJoCo Warp for a CPU
+def test_warp_moves_robots_of_changed_mass_as_mujoco_does(task):
+    pytest.importorskip("mujoco_warp", reason="kinemill[warp] is not installed")
+    environment, apart = task.environment, []
+    threads = environment.many(task, 8, torch.device("cpu"))
+    warp = environment.model_copy(update={"physics": "warp"}).many(task, 8, torch.device("cpu"))
+    random = np.random.default_rng(0)
+    joints = random.uniform(-0.2, 0.2, (8, 8))
+    for robots in (threads, warp):
+        for row in range(4, 8):
+            robots.vary(row, {"mass": 1.3, "gain": 0.8})
+        robots.begin(slice(None), np.zeros((8, 3)), joints, np.zeros((8, 8)), np.zeros((8, 2)))
+        robots.position[:, 2] += 1e-3  # m; touching exactly, rounding decides about contact
+    for _ in range(20):
+        warp.position, warp.velocity = threads.position.copy(), threads.velocity.copy()
+        targets = random.uniform(-0.2, 0.2, (8, 8))
+        threads.advance(targets)
+        warp.advance(targets)
+        apart.append(np.abs(threads.velocity - warp.velocity).max(axis=1))
+    # rad/s and m/s in float32; a contact that begins in another substep changes some by more
+    assert np.quantile(apart, 0.9) < 2e-3
+    assert np.max(apart) < 0.2
+
+
 def test_training_may_use_longer_steps_of_the_physics_than_trials(task):
     """The file has steps of 5 ms, and a time step of the task is a whole number of steps."""
     environment = task.environment.model_copy(update={"training_step": 0.0101})

@@ -1,5 +1,7 @@
 """A batch that data or memory cannot fill is refused before the first step."""
 
+import gc
+
 import pytest
 import torch
 
@@ -81,6 +83,20 @@ def test_the_measurement_changes_no_random_number(ready):
     torch.manual_seed(3)
     check_batch(learn, objective, CPU)
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_the_measurement_leaves_no_graph_behind(ready):
+    # A graph that stays alive breaks the capture of later steps as a CUDA graph.
+    _, objective = ready()
+    kept_before = graphs()
+    bytes_per_window(objective, CPU)
+    assert graphs() == kept_before
+
+
+def graphs():
+    gc.collect()
+    alive = (one for one in gc.get_objects() if isinstance(one, torch.Tensor))
+    return sum(one.grad_fn is not None for one in alive)
 
 
 def test_threads_beyond_the_cores_are_refused_before_any_work(home, packed):

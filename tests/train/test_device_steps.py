@@ -217,7 +217,7 @@ def fit_without_capture(packed, tmp_path, as_on_gpu, in_groups, monkeypatch):
             def __init__(self, *args, is_graph=False):
                 super().__init__(*args, is_graph=is_graph)
                 if error is not None and is_graph and args[0].state.pieces == 1:
-                    self._work[device_steps.TOGETHER] = refuse
+                    self._work[device_steps.GROUP] = refuse
 
         def refuse():
             raise error

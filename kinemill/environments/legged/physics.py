@@ -94,10 +94,12 @@ class MujocoWarp:
         contacts = 2 * sum(len(foot.radii) for foot in body.feet)
         rows = 4 * contacts + len(body.joints) + 6
         self._device, self._is_stale = self._warp.get_device(device), False
-        self._varied = {name: _repeated(getattr(body.model, name), count) for name in _VARIED}
+        self._varied = {name: _copies(getattr(body.model, name), count) for name in _VARIED}
         self._graph: Any = None
         with self._warp.ScopedDevice(self._device):
             self._model = self._library.put_model(self.models[0])
+            # MuJoCo has the same limit of iterations, and does not report it either.
+            self._model.opt.warn_overflow &= ~self._library.OverflowType.LS_ITERATIONS
             self._data = self._library.make_data(
                 self.models[0], nworld=count, nconmax=contacts, njmax=rows
             )
@@ -146,5 +148,5 @@ class MujocoWarp:
         self._is_stale = False
 
 
-def _repeated(values: Floats, count: int) -> NDArray[np.float32]:
+def _copies(values: Floats, count: int) -> NDArray[np.float32]:
     return np.repeat(np.asarray(values, np.float32)[None], count, axis=0)

@@ -165,7 +165,7 @@ class LeggedRobots:
         # target, so their weighted mean has the same impulse.
         late = self.latency[:, None]
         applied = late * self._targets + (1.0 - late) * targets
-        self._targets = np.asarray(targets, float)
+        self._targets = np.array(targets, float)  # `begin` writes into it
         self.position, self.velocity = self.physics.advance(self.position, self.velocity, applied)
         self.steps += 1
         velocity = self.heading_velocity()
