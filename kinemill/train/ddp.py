@@ -117,13 +117,16 @@ def joined(device: str) -> Generator[ProcessGroup]:
     Args:
         device: `learn.device`; each process uses its own GPU where available.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or distributed.is_initialized():
+    size = os.environ.get("WORLD_SIZE", "1")
+    if int(size) == 1 or distributed.is_initialized():
         yield process_group()
         return
-    on_gpu = device in ("auto", "cuda") and torch.cuda.is_available()
-    if on_gpu:
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
-    distributed.init_process_group("nccl" if on_gpu else "gloo", timeout=TIMEOUT)
+    gpus = torch.cuda.device_count() if device in ("auto", "cuda") else 0
+    if gpus:
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % gpus)
+    # Two processes of NCCL on one GPU wait for each other forever.
+    has_own_gpu = int(os.environ.get("LOCAL_WORLD_SIZE", size)) <= gpus
+    distributed.init_process_group("nccl" if has_own_gpu else "gloo", timeout=TIMEOUT)
     try:
         yield process_group()
     finally:

@@ -14,6 +14,7 @@ import torch
 from kinemill.errors import BadInput
 from kinemill.store import fault_injection
 from kinemill.task.protocols import NullReporter
+from kinemill.train import ddp
 from kinemill.train.checkpoint import checkpoints, read_checkpoint
 from kinemill.train.ddp import ProcessGroup, joined, process_group
 from kinemill.train.loop import fit
@@ -147,6 +148,24 @@ def test_a_process_by_itself_is_a_crew_of_one():
     assert process_group().share(batch)[0] == 0
     assert torch.equal(process_group().share(batch)[1], batch)
     assert process_group().broadcast(b"word") == b"word"
+
+
+@pytest.mark.parametrize(
+    ("processes", "gpus", "backend"),
+    [(2, 2, "nccl"), (1, 1, "nccl"), (2, 1, "gloo"), (2, 0, "gloo")],
+)
+def test_processes_that_share_a_gpu_do_not_use_nccl(processes, gpus, backend, monkeypatch):
+    """Two processes of NCCL on one H200 waited for each other until they were killed."""
+    started = []
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda _: None)
+    start = lambda name, **_: started.append(name)  # noqa: E731
+    monkeypatch.setattr(ddp.distributed, "init_process_group", start)
+    monkeypatch.setattr(ddp.distributed, "destroy_process_group", lambda: None)
+    with joined("auto"):
+        assert started == [backend]
 
 
 def test_shares_are_whole_and_in_order():
