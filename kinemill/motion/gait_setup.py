@@ -149,6 +149,7 @@ def prepare(
         evaluate=loss.evaluate,
         monitor="validation/error",
         windows=len(loss.starts),
+        static=True,
     )
 
 

@@ -61,8 +61,9 @@ def factor(source: str, target: str) -> tuple[float, float]:
 
 
 def _parse(unit: str) -> Any:
+    units = _registry()
     try:
-        return _registry().parse_units(unit)
+        return units.parse_units(unit)
     except Exception as error:  # pint can raise errors of Python's tokenizer
         raise BadInput(
             f"unit {unit!r}",

@@ -11,6 +11,7 @@ Symbols: M members of an ensemble (1 without), B windows of a batch.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -23,6 +24,7 @@ from kinemill.train.batches import Batches
 from kinemill.train.compiled import CompiledStep, compiled
 from kinemill.train.gradients import clip, gradient_of, max_norm
 from kinemill.train.nan_diagnosis import NotFinite
+from kinemill.train.noise import Draws
 from kinemill.train.objective import Objective
 from kinemill.train.training_state import Training
 
@@ -88,6 +90,7 @@ class DeviceSteps:
         self._is_grouped = is_graph and training.average is None
         self._warm_ups = WARM_UP if is_graph else 0
         self._is_random = not is_graph  # whether a step draws random numbers on the device
+        self._draws = Draws(device) if is_graph else None
         self._stream = torch.cuda.Stream() if is_captured else None
         pool = torch.cuda.graph_pool_handle() if is_captured else None
         work = {count: partial(self._update_all, count) for count in (1, GROUP)}
@@ -123,6 +126,8 @@ class DeviceSteps:
             for later, rate in enumerate(rates[:count])
         ]
         self._scalars[:count].copy_(torch.tensor(scalars, dtype=self._scalars.dtype))
+        if self._draws is not None and self._warm_ups != WARM_UP:
+            self._draws.fill(steps[:count])
         if self._warm_ups:
             self._warm_up()
         else:
@@ -183,7 +188,14 @@ class DeviceSteps:
         """Make the first `count` steps of `_windows` and `_scalars`; leave results in `_latest`."""
         update = self._update if self._compiled is None else self._update_compiled
         for row in range(count):
-            update(row)
+            with self._noise(row):
+                update(row)
+
+    def _noise(self, row: int) -> Any:
+        """Return the context in which a step gets its noise."""
+        if self._draws is None:
+            return nullcontext()
+        return self._draws.recording() if self._warm_ups == WARM_UP else self._draws.supplying(row)
 
     def _update(self, row: int) -> None:
         training, optimizer = self._training, self._training.optimizer

@@ -1,10 +1,16 @@
 """Reproducible noise: random tensors keyed by seed and training step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from torch import Tensor
+
+Sample = Callable[..., Tensor]  # torch.rand or torch.randn
+Part = tuple[int, tuple[int, int]]  # members, then first window and windows of the whole batch
 
 
 class KeyedNoise:
@@ -19,40 +25,133 @@ class KeyedNoise:
     """
 
     def __init__(
-        self,
-        seed: int,
-        step: int,
-        device: torch.device,
-        part: tuple[int, tuple[int, int]] | None = None,
+        self, seed: int, step: int, device: torch.device, part: Part | None = None
     ) -> None:
-        self._key, self._device, self._part = (seed * 7_368_787 + step) % 2**63, device, part
+        self._seed, self._step, self._device, self._part = seed, step, device, part
+        self._prepared = _PREPARED.get()
+        self._source = 0 if self._prepared is None else self._prepared.add_source()
 
     @cached_property
     def _generator(self) -> torch.Generator:
-        return torch.Generator().manual_seed(self._key)
+        return torch.Generator().manual_seed((self._seed * 7_368_787 + self._step) % 2**63)
 
     def below(self, probability: float, *shape: int) -> Tensor:
         """Return a bool tensor of shape `shape` whose elements are true with `probability`."""
-        return self._sent(self._draw(torch.rand, shape) < probability)
+        return self.uniform(*shape) < probability
 
     def uniform(self, *shape: int) -> Tensor:
         """Draw a tensor of shape `shape` from the uniform distribution over [0, 1)."""
-        return self._sent(self._draw(torch.rand, shape))
+        return self._of(torch.rand, shape)
 
     def normal(self, *shape: int) -> Tensor:
         """Draw a tensor of shape `shape` from the standard normal distribution."""
-        return self._sent(self._draw(torch.randn, shape))
+        return self._of(torch.randn, shape)
 
-    def _sent(self, drawn: Tensor) -> Tensor:
-        """Return the tensor on the device; from pinned memory, so that no side waits."""
-        if self._device.type != "cuda":
-            return drawn.to(self._device)
-        return drawn.pin_memory().to(self._device, non_blocking=True)
+    def _of(self, sample: Sample, shape: tuple[int, ...]) -> Tensor:
+        draw = _Draw(self._source, self._seed, self._part, sample, shape)
+        if self._prepared is not None and (tensor := self._prepared.take(draw)) is not None:
+            return tensor
+        return sent(self.draw(sample, shape), self._device)
 
-    def _draw(self, sample: Callable[..., Tensor], shape: tuple[int, ...]) -> Tensor:
+    def draw(self, sample: Sample, shape: tuple[int, ...]) -> Tensor:
         """Return random numbers (M B, ...) for the windows of all members, member by member."""
         if self._part is None:
             return sample(*shape, generator=self._generator)
         members, (first, whole) = self._part
         rows = sample(members, whole, *shape[1:], generator=self._generator)
         return rows[:, first : first + shape[0] // members].flatten(0, 1)
+
+
+def sent(drawn: Tensor, device: torch.device) -> Tensor:
+    """Return a tensor of the host on a device; from pinned memory, so that no side waits."""
+    if device.type != "cuda":
+        return drawn.to(device)
+    return drawn.pin_memory().to(device, non_blocking=True)
+
+
+@dataclass(frozen=True)
+class _Draw:
+    """One random tensor of a step; each source draws from a generator of its own."""
+
+    source: int
+    seed: int
+    part: Part | None
+    sample: Sample
+    shape: tuple[int, ...]
+
+
+class Draws:
+    """The noise of training steps, drawn before them into tensors that stay where they are.
+
+    A CUDA graph cannot draw on the host, and replays memory addresses. All steps draw the same
+    tensors, so the first one notes them.
+
+    Args:
+        device: of the tensors.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device, self._draws = device, list[_Draw]()
+        self._tensors = list[list[Tensor]]()  # of each row, in the order of `_draws`
+        self._row: int | None = None  # None: the draws are noted
+        self._position, self._sources = 0, 0
+
+    @contextmanager
+    def recording(self) -> Generator[None]:
+        """Note what is drawn inside the context."""
+        self._row = None
+        self._draws.clear()
+        with self._set():
+            yield
+
+    def fill(self, steps: Sequence[int]) -> None:
+        """Draw the noise of steps, one row each."""
+        for row, step in enumerate(steps):
+            noise = {
+                draw.source: KeyedNoise(draw.seed, step, self._device, draw.part)
+                for draw in self._draws
+            }
+            drawn = [noise[draw.source].draw(draw.sample, draw.shape) for draw in self._draws]
+            if row == len(self._tensors):
+                self._tensors.append([sent(one, self._device) for one in drawn])
+            else:
+                for target, one in zip(self._tensors[row], drawn, strict=True):
+                    target.copy_(sent(one, self._device))
+
+    @contextmanager
+    def supplying(self, row: int) -> Generator[None]:
+        """Give the noise of a row inside the context, in the order in which it is drawn."""
+        self._row, self._position = row, 0
+        with self._set():
+            yield
+
+    @contextmanager
+    def _set(self) -> Generator[None]:
+        token, self._sources = _PREPARED.set(self), 0
+        try:
+            yield
+        finally:
+            _PREPARED.reset(token)
+
+    def add_source(self) -> int:
+        """Return the number of the next `KeyedNoise` of a step."""
+        self._sources += 1
+        return self._sources
+
+    def take(self, draw: _Draw) -> Tensor | None:
+        """Return the next tensor; None if draws are noted.
+
+        Raises:
+            RuntimeError: A step draws something else than the first one.
+        """
+        if self._row is None:
+            self._draws.append(draw)
+            return None
+        if self._position == len(self._draws) or self._draws[self._position] != draw:
+            message = f"step draws {draw}, and the first step did not"
+            raise RuntimeError(message)
+        self._position += 1
+        return self._tensors[self._row][self._position - 1]
+
+
+_PREPARED: ContextVar[Draws | None] = ContextVar("noise drawn ahead", default=None)

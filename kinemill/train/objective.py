@@ -37,8 +37,8 @@ class Objective:
         weights: (windows,) float64, sampling weights; None: all equal.
         members: M; their parameters are stacked along the first axis.
         steady: whether the loss of a window is the same at every training step.
-        static: whether every step runs the same operations on the device, apart from torch's
-            random numbers, so that it can be a CUDA graph.
+        static: whether every step runs the same operations on the device, and draws the same
+            tensors of `KeyedNoise`, so that it can be a CUDA graph.
         suspect: window numbers (M, B), training step -> the window and channel that are not finite;
             None: unknown.
         prefetch: window numbers (M, B) on the CPU, next step -> None; begins to load the data of

@@ -276,7 +276,7 @@ def reason_against_device(training: Training) -> str | None:
 def reason_against_graph(training: Training, objective: Objective, learn: Learn) -> str | None:
     """Return why the update cannot be a CUDA graph; None if it can."""
     if not objective.static:
-        return "that changes from step to step (horizon schedule, noise, teacher forcing, sampling)"
+        return "that changes from step to step (horizon schedule, teacher forcing, images to load)"
     if has_own_code(learn):
         return "with custom code"
     return reason_against_device(training)

@@ -24,6 +24,7 @@ KINDS = {
     "plain": {"model": {"type": "mlp", "hidden_sizes": [16]}},
     "recurrent": {"model": {"type": "gru", "hidden_size": 8}, "seq_len": 12},
     "flow": {"head": {"type": "flow", "steps": 2, "width": 16, "condition": 8}},
+    "diffusion": {"head": {"type": "diffusion", "steps": 2, "width": 16, "condition": 8}},
     "motion": {},
 }
 
@@ -66,7 +67,7 @@ def learn_in(folder: Path, world: dict[str, str], kind: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"diffusion"}))
 def test_two_processes_learn_the_policy_that_one_learns(tmp_path, kind):
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.train.test_ddp_policies"])

@@ -13,9 +13,11 @@ from kinemill.train.amp import scaler_of
 from kinemill.train.compiled import has_compiler
 from kinemill.train.loop import batches_of, fit
 from kinemill.train.nan_diagnosis import NotFinite
+from kinemill.train.noise import Draws, KeyedNoise
 from kinemill.train.optimizer_step import Steps, one_by_one, reason_against_graph
 from kinemill.train.training_state import State, Training
 from tests.train.conftest import pendulum_task
+from tests.train.test_ddp_policies import parts_of
 
 CPU, QUIET = torch.device("cpu"), (NullReporter(), NullReporter())
 DROPPED = {"model": {"type": "mlp", "hidden_sizes": [16], "dropout": 0.2}}
@@ -29,7 +31,9 @@ CASES = {
     "micro-batches": {"accumulate": 3, "batch_size": 11},
     "ensemble": {"ensemble": 3, **DROPPED},
     "likelihood": {"loss": "gaussian", "grad_clip": 0.1},
-    "noise": {"noise": {"velocity": 0.1}, "teacher_forcing": {"steps": 40}},
+    "noise": {"noise": {"velocity": 0.1}},
+    "noise in micro-batches": {"noise": {"velocity": 0.1}, "accumulate": 3, "batch_size": 11},
+    "teacher forcing": {"noise": {"velocity": 0.1}, "teacher_forcing": {"steps": 40}},
     "warm-up": {"schedule": {"type": "cosine_warmup"}},
 }
 
@@ -80,6 +84,49 @@ def test_losses_weights_and_curves_are_those_of_steps_that_wait(
     assert len(deferred[0].history["train/loss"]) == 9  # every 7 of 60 steps, and the last
     for one, other in zip(deferred[1:], waiting[1:], strict=True):
         assert all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+class Messages(NullReporter):
+    def __init__(self):
+        self.messages = []
+
+    def log_message(self, message):
+        self.messages.append(message)
+
+
+@pytest.mark.parametrize("kind", ["plain", "recurrent", "flow", "diffusion", "motion"])
+def test_policies_learn_the_same_in_groups(kind, tmp_path, as_on_gpu, in_groups):
+    def train(folder):
+        task, (module, objective) = parts_of(kind)
+        state, best = fit(module, objective, task.learn, tmp_path / folder, (NullReporter(), notes))
+        return state.history, best
+
+    notes = Messages()
+    grouped = train("grouped")
+    assert notes.messages[0] == "steps are CUDA graphs"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Steps, "_is_for_device", lambda _: False)
+        waiting = train("waiting")
+    assert grouped[0] == waiting[0]
+    assert all(torch.equal(value, waiting[1][name]) for name, value in grouped[1].items())
+
+
+def test_noise_that_differs_from_that_of_the_first_step_is_refused():
+    draws = Draws(CPU)
+
+    def step(number, *shape):
+        return KeyedNoise(3, number, CPU).normal(*shape)
+
+    with draws.recording():
+        step(0, 2, 3)
+    draws.fill([5, 6])
+    expected = step(6, 2, 3)
+    with draws.supplying(1):
+        assert torch.equal(step(0, 2, 3), expected)
+        with pytest.raises(RuntimeError, match="the first step did not"):
+            step(0, 2, 3)
+    with draws.supplying(0), pytest.raises(RuntimeError, match="the first step did not"):
+        step(0, 2, 4)
 
 
 class Cut(NullReporter):
@@ -177,12 +224,19 @@ def test_memory_that_runs_out_halves_the_batch_and_keeps_all_losses(packed, tmp_
 def test_what_cannot_be_a_graph_is_named(packed):
     for settings, reason in (
         ({"horizon_schedule": {"steps": 9}}, "changes from step to step"),
-        ({"noise": {"velocity": 0.1}}, "changes from step to step"),
+        ({"teacher_forcing": {"steps": 40}}, "changes from step to step"),
         ({"optimizer": {"type": "rmsprop"}}, "without a fused kernel"),
     ):
         learn, training, objective = training_of(packed, **settings)
         assert reason in reason_against_graph(training, objective, learn)
-    for settings in ({}, {"ensemble": 2}, {"amp": "fp16"}, {"optimizer": {"type": "sgd"}}, DROPPED):
+    for settings in (
+        {},
+        {"ensemble": 2},
+        {"amp": "fp16"},
+        {"optimizer": {"type": "sgd"}},
+        {"noise": {"velocity": 0.1}},
+        DROPPED,
+    ):
         learn, training, objective = training_of(packed, **settings)
         assert reason_against_graph(training, objective, learn) is None
 
@@ -198,14 +252,6 @@ def test_a_graph_that_is_wanted_and_cannot_be_is_refused(packed):
     steps = Steps(training, objective, learn, NullReporter(), batches)
     steps.device = torch.device("cuda")
     assert not steps._can_be_graph()
-
-
-class Messages(NullReporter):
-    def __init__(self):
-        self.messages = []
-
-    def log_message(self, message):
-        self.messages.append(message)
 
 
 @pytest.fixture
@@ -253,7 +299,7 @@ def test_a_capture_without_memory_halves_the_batch_and_no_step_is_lost(fit_witho
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
-@pytest.mark.parametrize("case", sorted(set(CASES) - {"noise"}))
+@pytest.mark.parametrize("case", sorted(set(CASES) - {"teacher forcing"}))
 def test_a_graph_makes_the_same_steps_on_a_gpu(case, packed, tmp_path):
     def train(graph):
         task = pendulum_task(patience=None, compile="off", **CASES[case], cuda_graph=graph)

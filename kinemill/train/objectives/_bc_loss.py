@@ -104,7 +104,12 @@ class Cloning:
     @property
     def steady(self) -> bool:
         """Whether the loss of a sequence does not depend on the training step."""
-        return not self.learn.head.seeded and self.train.feed.steady
+        return not self.learn.head.seeded and self.static
+
+    @property
+    def static(self) -> bool:
+        """Whether all steps run the same operations on the device."""
+        return self.train.feed.steady
 
     def loss(self, which: Tensor, step: int, part: Part | None = None) -> Tensor:
         """Return the mean loss on sequences (1, B) at a training step, a scalar."""

@@ -68,7 +68,7 @@ def prepare(
         windows=len(train),
         weights=None if bool((train.weights == 1.0).all()) else train.weights,
         steady=cloning.steady,
-        static=cloning.steady,
+        static=cloning.static,
         prefetch=cloning.prefetch,
     )
 

@@ -104,13 +104,13 @@ class Rollouts:
     @property
     def steady(self) -> bool:
         """Whether the loss of a window does not depend on the training step."""
-        return self.static and self.robots is None and self.ensemble is None
+        is_alone = self.robots is None and self.ensemble is None
+        return self.static and is_alone and not self.learn.noise
 
     @property
     def static(self) -> bool:
         """Whether all steps run the same operations on the device."""
-        learn = self.learn
-        return learn.horizon_schedule is None and learn.teacher_forcing is None and not learn.noise
+        return self.learn.horizon_schedule is None and self.learn.teacher_forcing is None
 
     def _errors(self, which: Tensor, step: int, part: Part | None) -> tuple[Tensor, Tensor | None]:
         """Return scaled errors and variances: (M, B, T, C), or M and B as one axis."""
