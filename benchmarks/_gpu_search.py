@@ -36,12 +36,7 @@ def measure(bench: Bench) -> None:
     work = f"{bench.size(PROCESSES, 2)} trainings in processes on one device"
     with bench.case(work):
         rate = _in_processes(bench, bench.size(PROCESSES, 2))
-        _compare(
-            bench,
-            work,
-            rate,
-            (alone, ""),
-        )
+        _compare(bench, work, rate, (alone, ""))
 
 
 def _compare(bench: Bench, work: str, rate: float, against: tuple[float, str]) -> None:

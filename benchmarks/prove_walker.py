@@ -142,7 +142,7 @@ def prepared() -> tuple[Task, Home, tuple[ArtifactRef, ArtifactRef]]:
     if CLIPS.is_dir():
         path.write_text(json.dumps([ref.to_json() for ref in data_of(task, home, CLIPS)]))
     elif not path.is_file():
-        sys.exit(f"{CLIPS} is not here: the proof reads clips kept beside the checkout")
+        sys.exit(f"{CLIPS}, the folder of clips, and {path} are missing")
     dataset, training_set = (ArtifactRef.from_json(ref) for ref in json.loads(path.read_text()))
     return task, home, (dataset, training_set)
 

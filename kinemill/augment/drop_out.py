@@ -1,4 +1,4 @@
-"""Drop-out: copies with lost messages, filled by the last value or linearly."""
+"""Dropout: copies with lost messages, filled by the last value or linearly."""
 
 from typing import Annotated, ClassVar, Literal
 

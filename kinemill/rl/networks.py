@@ -268,10 +268,10 @@ def require_plain_mlp(model: Model, algorithm: str) -> MLP:
     """Return the settings of a model that is a plain perceptron.
 
     Raises:
-        BadInput: The model has another type, drop-out, layer normalization, or no bias.
+        BadInput: The model has another type, dropout, layer normalization, or no bias.
     """
     if not isinstance(model, MLP) or model.dropout or not model.bias or model.layer_norm:
         where = f"learn.model, with {algorithm}"
-        expected = "{type: mlp}, with bias, without drop-out and layer_norm"
+        expected = "{type: mlp}, with bias, without dropout and layer_norm"
         raise BadInput(where, "is not a plain perceptron", expected=expected)
     return model

@@ -86,7 +86,7 @@ def _kept_bytes(objective: Objective, device: torch.device, windows: int) -> int
 
     which = torch.arange(windows, device=device).expand(objective.members, -1)
     random = [device] if device.type == "cuda" else []
-    # Drop-out draws from the generator. The fork keeps the training independent of this call.
+    # Dropout draws from the generator. The fork keeps the training independent of this call.
     with torch.random.fork_rng(random), torch.autograd.graph.saved_tensors_hooks(note, _same):
         loss = objective.loss(which, 0)  # bound to a name: a freed address would be counted once
     del loss

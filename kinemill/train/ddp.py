@@ -56,7 +56,7 @@ class ProcessGroup:
         return sum(part.shape[1] for part in parts[: self.rank]), parts[self.rank]
 
     def seed(self, step: int) -> int:
-        """Return this rank's offset of the seed of a step: drop-out differs between processes."""
+        """Return this rank's offset of the seed of a step: dropout differs between processes."""
         return self.rank * (_SEEDS + step)
 
     def add(self, parameters: Iterable[nn.Parameter], loss: Tensor) -> Tensor:

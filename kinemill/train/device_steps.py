@@ -117,14 +117,12 @@ class DeviceSteps:
         if self._count == 0:
             self._first = steps[0]
         self._step = steps[0]
-        learn = self._learn
+        learn, scalars = self._learn, list[tuple[float, float, float]]()
         for row, step in enumerate(steps[:count]):
             self._windows[row].copy_(self._batches.at(step))
-        rates = [learn.schedule.rate(k, learn.optimizer.lr, learn.total_steps) for k in steps]
-        scalars = [
-            (rate, 1.0, 1.0) if self._compiled is None else self._compiled.scalars(rate, later)
-            for later, rate in enumerate(rates[:count])
-        ]
+            rate = learn.schedule.rate(step, learn.optimizer.lr, learn.total_steps)
+            plain = rate, 1.0, 1.0
+            scalars.append(plain if self._compiled is None else self._compiled.scalars(rate, row))
         self._scalars[:count].copy_(torch.tensor(scalars, dtype=self._scalars.dtype))
         if self._draws is not None and self._warm_ups != WARM_UP:
             self._draws.fill(steps[:count])
@@ -141,7 +139,7 @@ class DeviceSteps:
         return count
 
     def _seed(self) -> None:
-        """Seed the random numbers of drop-out by the step; all others are keyed by it."""
+        """Seed the random numbers of dropout by the step; all others are keyed by it."""
         torch.manual_seed((self._learn.seed * 1_000_003 + self._step) % 2**63)
 
     def _warm_up(self) -> None:

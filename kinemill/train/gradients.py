@@ -19,7 +19,7 @@ def gradient_of(training: Training, objective: Objective) -> Callable[[Tensor, i
     """Return a function (window numbers (M, B), step) -> loss that sets the parameters' gradients.
 
     The gradient of several micro-batches is their mean weighted by their sizes, which equals the
-    gradient of the whole batch. Noise and sampling are drawn for the whole batch, drop-out for each
+    gradient of the whole batch. Noise and sampling are drawn for the whole batch, dropout for each
     micro-batch. Several processes split a batch in the same way.
     """
     device, scaler = next(training.module.parameters()).device, training.scaler

@@ -28,8 +28,7 @@ class KeyedNoise:
         self, seed: int, step: int, device: torch.device, part: Part | None = None
     ) -> None:
         self._seed, self._step, self._device, self._part = seed, step, device, part
-        self._prepared = _PREPARED.get()
-        self._source = 0 if self._prepared is None else self._prepared.add_source()
+        self._source = 0  # its number among those that draw in a step; 0 before the first draw
 
     @cached_property
     def _generator(self) -> torch.Generator:
@@ -48,9 +47,14 @@ class KeyedNoise:
         return self._of(torch.randn, shape)
 
     def _of(self, sample: Sample, shape: tuple[int, ...]) -> Tensor:
-        draw = _Draw(self._source, self._seed, self._part, sample, shape)
-        if self._prepared is not None and (tensor := self._prepared.take(draw)) is not None:
-            return tensor
+        # Looked up at a draw, not at construction: a compiled step constructs one, never draws, and
+        # torch cannot compile the lookup.
+        prepared = _PREPARED.get()
+        if prepared is not None:
+            self._source = self._source or prepared.add_source()
+            draw = _Draw(self._source, self._seed, self._part, sample, shape)
+            if (tensor := prepared.take(draw)) is not None:
+                return tensor
         return sent(self.draw(sample, shape), self._device)
 
     def draw(self, sample: Sample, shape: tuple[int, ...]) -> Tensor:
@@ -71,7 +75,7 @@ def sent(drawn: Tensor, device: torch.device) -> Tensor:
 
 @dataclass(frozen=True)
 class _Draw:
-    """One random tensor of a step; each source draws from a generator of its own."""
+    """One random tensor of a step; each source has its own generator."""
 
     source: int
     seed: int
@@ -81,10 +85,10 @@ class _Draw:
 
 
 class Draws:
-    """The noise of training steps, drawn before them into tensors that stay where they are.
+    """The noise of training steps, drawn before they run into tensors at fixed addresses.
 
-    A CUDA graph cannot draw on the host, and replays memory addresses. All steps draw the same
-    tensors, so the first one notes them.
+    A CUDA graph cannot draw on the host, and replays memory addresses. All steps draw tensors of
+    the same shapes, which are recorded in the first one.
 
     Args:
         device: of the tensors.
@@ -93,12 +97,12 @@ class Draws:
     def __init__(self, device: torch.device) -> None:
         self._device, self._draws = device, list[_Draw]()
         self._tensors = list[list[Tensor]]()  # of each row, in the order of `_draws`
-        self._row: int | None = None  # None: the draws are noted
+        self._row: int | None = None  # None: draws are recorded
         self._position, self._sources = 0, 0
 
     @contextmanager
     def recording(self) -> Generator[None]:
-        """Note what is drawn inside the context."""
+        """Record what is drawn inside the context."""
         self._row = None
         self._draws.clear()
         with self._set():
@@ -120,7 +124,7 @@ class Draws:
 
     @contextmanager
     def supplying(self, row: int) -> Generator[None]:
-        """Give the noise of a row inside the context, in the order in which it is drawn."""
+        """Return the noise of a row to each draw inside the context, in order."""
         self._row, self._position = row, 0
         with self._set():
             yield
@@ -139,10 +143,10 @@ class Draws:
         return self._sources
 
     def take(self, draw: _Draw) -> Tensor | None:
-        """Return the next tensor; None if draws are noted.
+        """Return the next tensor; None while draws are recorded.
 
         Raises:
-            RuntimeError: A step draws something else than the first one.
+            RuntimeError: The draw differs from that of the first step.
         """
         if self._row is None:
             self._draws.append(draw)
@@ -154,4 +158,4 @@ class Draws:
         return self._tensors[self._row][self._position - 1]
 
 
-_PREPARED: ContextVar[Draws | None] = ContextVar("noise drawn ahead", default=None)
+_PREPARED: ContextVar[Draws | None] = ContextVar("noise drawn before a step", default=None)

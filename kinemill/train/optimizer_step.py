@@ -59,7 +59,7 @@ class Steps:
         self.objective = self._in_precision(objective) if self.parts else objective
         self._update: Update | None = None
         self._on_device: DeviceSteps | None = None
-        self._waiting = list[int]()  # steps that are made together, later
+        self._waiting = list[int]()  # steps to make later, as one group
         self._is_graph = self._can_be_graph()
 
     @property
@@ -176,7 +176,7 @@ class Steps:
         return against is None
 
     def _give_up_graph(self, error: CaptureFailed) -> None:
-        """Go on with steps that are launched one by one.
+        """Launch steps one by one from now on.
 
         Raises:
             TrainingFailed: `learn.cuda_graph` is on.
@@ -185,6 +185,7 @@ class Steps:
         if self.learn.cuda_graph == "on":
             raise TrainingFailed(SETTING, message, fix=f"set {SETTING} to auto") from error
         self.training.optimizer.zero_grad(set_to_none=True)
+        self.training.reset_scaler()
         self._losses = self._take_losses()
         self._on_device, self._is_graph = None, False
         self._progress.log_message(f"{message}; steps are launched one by one")
@@ -256,7 +257,7 @@ def reason_against(training: Training, objective: Objective, learn: Learn) -> st
     if objective.members > 1:
         return "of an ensemble"
     if drops or not objective.steady:
-        return "that changes from step to step (drop-out, horizon schedule, noise, teacher forcing)"
+        return "that changes from step to step (dropout, horizon schedule, noise, teacher forcing)"
     if training.state.pieces > 1 or process_group().size > 1:
         return "of several micro-batches (learn.accumulate) or processes (compute)"
     if learn.amp != "off":
@@ -338,7 +339,7 @@ def one_by_one(training: Training, objective: Objective, learn: Learn) -> Update
         for group in optimizer.param_groups:
             group["lr"] = learn.schedule.rate(step, learn.optimizer.lr, learn.total_steps)
         seed = learn.seed * 1_000_003 + step + own.seed(step)
-        torch.manual_seed(seed % 2**63)  # for drop-out; all other noise is keyed by the step
+        torch.manual_seed(seed % 2**63)  # for dropout; all other noise is keyed by the step
         optimizer.zero_grad(set_to_none=True)
         loss = gradient(batch, step)
         if scaler is None:

@@ -1,6 +1,6 @@
 """State of a training: all that the next step depends on, and its form in a checkpoint.
 
-Batches, drop-out and noise depend on the seed and the step alone, and checkpoints are written
+Batches, dropout and noise depend on the seed and the step alone, and checkpoints are written
 between steps. So neither random states nor a position within a batch are stored.
 """
 
@@ -101,6 +101,14 @@ class Training:
         """Add the weights after this step to the EMA, if there is one."""
         if self.average is not None:
             self.average.update(self.state.step)
+
+    def reset_scaler(self) -> None:
+        """Forget an unfinished step of the gradient scaler; its scale stays."""
+        if self.scaler is not None:
+            device = next(self.module.parameters()).device
+            fresh = torch.amp.GradScaler(device.type)
+            fresh.load_state_dict(self.scaler.state_dict())
+            self.scaler = fresh
 
     def keep_best(self) -> None:
         """Store the current weights as the best."""

@@ -1,4 +1,4 @@
-"""Drop-out: as many rows as asked for, filled with what was known."""
+"""Dropout: as many rows as asked for, filled with what was known."""
 
 import numpy as np
 import pytest

@@ -115,7 +115,7 @@ def followed(folder, listeners=QUIET):
 
 
 def test_a_resume_that_is_one_step_off_and_without_its_random_state(tmp_path):
-    """With drop-out: steps 20 to 39 see the batches, and the weights the draws, of one training."""
+    """With dropout: steps 20 to 39 see the batches, and the weights the draws, of one training."""
     whole, steps = followed(tmp_path / "whole")
     followed(tmp_path / "cut", (NullReporter(), Stop()))
     torch.manual_seed(12345)  # another process has drawn other numbers

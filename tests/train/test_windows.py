@@ -19,7 +19,7 @@ from tests.train.conftest import pendulum_task, publish
 B, T = 4, 6
 ALPHA = {"alpha": {"relation": "derivative", "of": "velocity"}}
 TRAINED = {
-    "sliding, with drop-out": {
+    "sliding, with dropout": {
         "model": {"type": "gru", "hidden_size": 8, "dropout": 0.1, "layer_norm": True},
         "window": "sliding",
         "encoding": {"scale": "range"},

@@ -2,7 +2,7 @@
 
 A field is named `topic.field[i]`, one of a further instance `topic[1].field[i]`. Timestamps are µs
 since the start of the controller (`timestamp`, unless `ingest.time` names another field). A
-drop-out in the log splits it; a cut file is used and reported.
+dropout in the log splits it; a cut file is used and reported.
 """
 
 from dataclasses import dataclass
@@ -121,9 +121,9 @@ def _records(topic: Topic, layout: tuple[Fields, int], data: bytes, task: Task) 
 
 
 def _dropouts(contents: Contents, topics: list[_Records]) -> tuple[list[int], list[Reason]]:
-    """Return the last timestamps before drop-outs, and a reason for each.
+    """Return the last timestamps before dropouts, and a reason for each.
 
-    The time of a drop-out is known only from samples before it, in the topics that are read: the
+    The time of a dropout is known only from samples before it, in the topics that are read: the
     latest timestamp of a log may have been stale when it was logged.
     """
     breaks, reasons = list[int](), list[Reason]()
@@ -141,7 +141,7 @@ def _dropouts(contents: Contents, topics: list[_Records]) -> tuple[list[int], li
                 "dropout",
                 f"stamp {max(last)} us" if last else "start",
                 f"the logger lost {seconds:.3g} s",
-                expected="a log without drop-outs",
+                expected="a log without dropouts",
                 fix="nothing to do: the log is split there; a faster SD card loses less",
             )
         )

@@ -38,7 +38,7 @@ class RecurrentPPO(PPO):
 
         if plain_models(site.learn) is None or self.critic == "shared":
             where = "learn.algorithm: recurrent_ppo"
-            expected = "model: {type: mlp}, no drop-out, and a separate critic like it"
+            expected = "model: {type: mlp}, no dropout, and a separate critic like it"
             raise BadInput(where, "already has an LSTM", expected=expected)
         settings = self.settings(site.learn)
         settings["policy_kwargs"] |= {"lstm_hidden_size": self.lstm_hidden_size}
