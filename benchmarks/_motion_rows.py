@@ -52,14 +52,18 @@ ROBOTS = ROOT.parent / "shared" / "data" / "awd_robots"
 Floats = NDArray[np.float64]
 
 STEPS = {
-    **dict.fromkeys(("squat", "wave", "crouch", "switch"), 500_000),
+    **dict.fromkeys(("squat", "wave", "crouch", "switch"), 2_000_000),
     "go_bdx": 20_000_000,  # of 1/60 s
     "mini_bdx": 3_000_000,  # of 1/30 s
 }
 # Half of the usual robots: twice as many updates for the same steps.
 _SMALL: dict[str, Any] = {"num_envs": 128, "batch_size": 1024}
 # Episodes of 20 s leave a hundredth of the steps to fast commands: their robots fall early.
-_SHORT = {"reward": {"command_weight": 0.3}, "episode": 5.0, "task_commands": 0.7}
+_SHORT = {
+    "reward": {"task": 0.4, "imitation": 0.3, "command_weight": 0.3},
+    "episode": 5.0,
+    "task_commands": 0.7,
+}
 
 
 def _ppo(gamma: float) -> dict[str, Any]:
@@ -335,7 +339,7 @@ environment:
 
 
 def _clip_task(name: str, root: Path, steps: int) -> tuple[Task, Path]:
-    every = min(100_000, steps)
+    every = min(200_000, steps)
     settings = f"""
     algorithm: {{type: ppo, n_steps: 64, n_epochs: 5, gamma: 0.98}}
     num_envs: 64

@@ -30,7 +30,7 @@ from kinemill.ingest.columns import (
 from kinemill.ingest.file_stat import is_file
 from kinemill.ingest.name_heuristics import ASIDE, Guess, guess, is_stamp, split_words
 from kinemill.ingest.raw import TIME, Header, RawLog, Reader, Unreadable, nanoseconds_of
-from kinemill.ingest.readers.compressed import temporary_copy
+from kinemill.ingest.readers.compressed import FORMAT, temporary_copy
 from kinemill.ingest.readers.csv import is_long
 from kinemill.task import READERS, Channel, Task
 
@@ -80,7 +80,7 @@ def survey(path: Path, rate: float | None = None) -> list[Table]:
     form = form_of(path)
     if form is None or (form in {"csv", "text"} and not is_long(path)):
         return [_with_body_letters(split_clocks(t)) for t in split_table(read_text(path, rate))]
-    if form == "compressed":
+    if form == FORMAT:
         return _survey_compressed(path, rate)
     reader: Reader = READERS[form]
     listed = _header(reader, path)

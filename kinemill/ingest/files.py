@@ -21,6 +21,7 @@ from kinemill.ingest.file_stat import (
     stat_of,
 )
 from kinemill.ingest.raw import Reader
+from kinemill.ingest.readers import compressed
 from kinemill.ingest.scan_cache import ScanCache, UnchangedFiles
 from kinemill.store.home import Home
 from kinemill.store.json_io import valid_text
@@ -57,9 +58,11 @@ def empty_scan() -> ScanResult:
 
 
 def readers(task: Task) -> dict[str, Reader]:
-    """Return the readers that the task admits, by format."""
-    name_or_auto = task.ingest.format
-    return {name: READERS[name] for name in (READERS if name_or_auto == "auto" else [name_or_auto])}
+    """Return the readers that the task admits, by format, that of `ingest.format` first."""
+    form = task.ingest.format
+    if form == "auto":
+        return dict(READERS.items())
+    return {form: READERS[form]} | {compressed.FORMAT: compressed.of_format(form)}
 
 
 def drop_folder(task: Task, home: Home) -> Path:
@@ -169,7 +172,7 @@ def _classify(
         result.ignored[valid_text(name)] = file_stat
     elif task.ingest.meta.is_sidecar(name):
         result.sidecars.append(file_stat)
-    elif _has_log_suffix(entry, admitted):
+    elif _has_log_suffix(entry, admitted, task.ingest.format):
         result.logs.extend([file_stat] if task.ingest.wants(file_stat.label) else [])
     else:
         result.ignored[file_stat.label] = "no log: no reader recognizes it"
@@ -201,22 +204,22 @@ def _leads_out(entry: Path, folder: Path) -> bool:
     return not real_path(entry).is_relative_to(real_path(folder))
 
 
-def _has_log_suffix(path: Path, admitted: dict[str, Reader]) -> bool:
+def _has_log_suffix(path: Path, admitted: dict[str, Reader], form: str) -> bool:
     """Return whether a file has the suffix of a log; of a shared suffix, the content decides."""
     name = path.name.lower()
-    ending = [
-        reader
-        for reader in admitted.values()
+    ending = {
+        own: reader
+        for own, reader in admitted.items()
         if name.endswith(reader.suffixes) and not reader.describes(path)
-    ]
-    if not ending or len(admitted) == 1 or not all(reader.shared for reader in ending):
+    }
+    if not ending or form in ending or not all(reader.shared for reader in ending.values()):
         return bool(ending)
     try:
         with path.open("rb") as file:
             head = file.read(HEAD)
     except OSError:
         return True  # so that the error is reported
-    return any(reader.recognizes(head) for reader in ending)
+    return any(reader.recognizes(head) for reader in ending.values())
 
 
 def _directories(cache: ScanCache | None) -> Generator[tuple[bytes, Stats]]:

@@ -120,7 +120,8 @@ class Tracking:
             prior, share = self._prior
             imitation += share * (prior.reward(previous, robots.position[:, 7:]) - imitation)
         weights = self._settings.reward
-        rewards = weights.task * task + weights.imitation * imitation + self._command_reward()
+        rewards = weights.task * task + weights.imitation * imitation
+        rewards += weights.command_weight * self._reference.wide_reward(robots)
         self._returns += task
         self._sums += targets
         self._squares += targets * targets
@@ -202,12 +203,6 @@ class Tracking:
             (weights.root_weight, root),
         )
         return np.sum([weight * np.exp(-error) for weight, error in terms], axis=0)
-
-    def _command_reward(self) -> Floats:
-        """Return the weighted reward of the commanded velocity, with a slope far from it, (B,)."""
-        robots, weights = self._robots, self._settings.reward
-        error = np.square(robots.smooth[:, :2] - robots.command[:, :2]).sum(axis=1)
-        return weights.command_weight * np.exp(-weights.command_decay * error)
 
     def close(self) -> None:
         """Do nothing: no process or file is open."""

@@ -84,6 +84,10 @@ class Reference(ABC):
     def task_reward(self, robots: LeggedRobots, pose: Pose) -> Floats:
         """Return the environment's reward, 0 to 1, (B,)."""
 
+    def wide_reward(self, robots: LeggedRobots) -> Floats:
+        """Return a second reward of the command, 0 to 1, (B,); 0 where it only selects a clip."""
+        return np.zeros(len(robots.position))
+
     @abstractmethod
     def has_ended(self, robots: LeggedRobots, pose: Pose) -> NDArray[np.bool_]:
         """Return whether each robot has failed, (B,)."""

@@ -45,6 +45,20 @@ def test_a_compressed_log_is_read_as_its_content(logs, write, task, text, suffix
 
 
 @pytest.mark.parametrize("suffix", PACK)
+def test_a_fixed_format_is_that_of_the_content(logs, write, make_task, text, suffix):
+    task = make_task(ingest={"format": "csv"})
+    path = write(f"a.csv.{suffix}", PACK[suffix](text))
+    write("b.gz", gzip.compress(b"\x89HDF\r\n\x1a\n" + bytes(100)))
+    scanned = scan(task, logs)
+    assert [one.name for one in scanned.logs] == [f"a.csv.{suffix}"]
+    assert scanned.ignored == {"b.gz": "no log: no reader recognizes it"}
+    assert recognize(task, path) == "compressed"
+    assert compressed.read(path, task).frame.height == len(ROWS)
+    with pytest.raises(Unreadable, match=r"is no hdf5 \(ingest.format\)"):
+        compressed.read(path, make_task(ingest={"format": "hdf5"}))
+
+
+@pytest.mark.parametrize("suffix", PACK)
 def test_two_streams_in_a_file_are_one_log(write, task, text, suffix):
     half = text.index(b"\n", len(text) // 2) + 1
     path = write(f"a.csv.{suffix}", PACK[suffix](text[:half]) + PACK[suffix](text[half:]))

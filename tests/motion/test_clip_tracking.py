@@ -236,18 +236,11 @@ def tracking_of(task, count: int, **settings: object) -> Tracking:
     return Tracking(task.environment, DT, robots, reference, settings=own)
 
 
-def test_a_term_of_the_command_pays_for_a_part_of_the_commanded_velocity(folder):
-    """exp(-10 s²/m² (0.3 m/s)²) = 0.407 at rest, and 0.670 at a third of the velocity."""
-    rewards = list[float]()
-    for weight, speed in ((0.0, 0.0), (0.5, 0.0), (0.5, 0.1)):
-        reward = TrackingReward(task=0.0, imitation=0.0, command_weight=weight)
-        tracking = tracking_of(task_of(folder), 4, reward=reward)
-        robots = tracking._robots
-        tracking.reset([0, None, None, None])
-        robots.command[:], robots.smooth[:] = [0.3, 0.0, 0.0], [speed, 0.0, 0.0]
-        rewards.append(float(tracking.step(np.zeros((4, 8)))[1].mean()))
-    assert rewards[0] == 0.0
-    np.testing.assert_allclose(rewards[1:], [0.5 * 0.407, 0.5 * 0.670], atol=0.02)
+def test_a_command_that_selects_a_clip_earns_nothing(folder):
+    reward = TrackingReward(task=0.0, imitation=0.0, command_weight=0.5)
+    tracking = tracking_of(task_of(folder), 4, reward=reward)
+    tracking.reset([0, None, None, None])
+    np.testing.assert_array_equal(tracking.step(np.zeros((4, 8)))[1], 0.0)
 
 
 def test_training_episodes_may_be_shorter_than_trials(folder):

@@ -222,11 +222,16 @@ class LeggedRobots:
         """Return whether each robot stands and walks as commanded so far, (B,)."""
         return ~self.has_fallen & (self.speed_error() < self.gauge.speed)
 
-    def command_reward(self) -> Floats:
-        """Return the reward for following the command, 0 to 1, (B,)."""
+    def command_reward(self, speed: float, turn: float) -> Floats:
+        """Return the reward for following the command, 0 to 1, (B,).
+
+        Args:
+            speed: error of the velocity, m/s, at which its part is 1/e.
+            turn: the same of the turning rate, rad/s.
+        """
         error = self.smooth - self.command
-        straight = np.exp(-np.square(error[:, :2]).sum(axis=1) / self.gauge.speed**2)
-        return 0.7 * straight + 0.3 * np.exp(-np.square(error[:, 2] / self.gauge.turn))
+        straight = np.exp(-np.square(error[:, :2]).sum(axis=1) / speed**2)
+        return 0.7 * straight + 0.3 * np.exp(-np.square(error[:, 2] / turn))
 
     def observe(self, random: np.random.Generator) -> NDArray[np.float32]:
         """Return observations in the order of `Body.observation_names`, (B, 10 + 2 J).

@@ -26,6 +26,7 @@ from kinemill.ingest.raw import About, Images, Pictures, RawLog, Reader, Reason,
 from kinemill.task import Task
 from kinemill.task.plugins import READERS
 
+FORMAT = "compressed"  # its name as `ingest.format`
 LARGEST = 16 << 30  # bytes that are unpacked
 HEAD = 4096  # bytes by which the inner format is recognized
 _BLOCK = 1 << 16  # at the end of a cut file, less than one block is lost
@@ -113,7 +114,7 @@ def read(path: Path, task: Task) -> RawLog | list[RawLog]:
     """
     folder = _Folder()
     content, problem = _unpack(path, folder.path)
-    logs = _reader_of(content).read(content, task)
+    logs = _reader_of(content, task.ingest.format).read(content, task)
     parts = [_keep(log, folder) for log in (logs if isinstance(logs, list) else [logs])]
     if problem is not None:
         parts = [replace(log, reasons=[problem, *log.reasons]) for log in parts]
@@ -167,7 +168,16 @@ def _compression_of(head: bytes) -> _Compression | None:
     return next((one for one in _COMPRESSIONS.values() if head.startswith(one.magic)), None)
 
 
-def _reader_of(content: Path) -> Reader:
+def _inner(form: str) -> list[Reader]:
+    """Return the readers of content of a format, or of any with `auto`."""
+    return [
+        reader
+        for name, reader in READERS.items()
+        if form in ("auto", FORMAT, name) and reader.read is not read
+    ]
+
+
+def _reader_of(content: Path, form: str = "auto") -> Reader:
     """Return the reader of unpacked content, by its first bytes, else by its name.
 
     Raises:
@@ -175,16 +185,16 @@ def _reader_of(content: Path) -> Reader:
     """
     with content.open("rb") as file:
         head = file.read(HEAD)
-    others = [reader for reader in READERS.values() if reader.read is not read]
-    by_content = [reader for reader in others if reader.recognizes(head)]
+    by_content = [reader for reader in _inner(form) if reader.recognizes(head)]
     by_name = [
         reader
-        for reader in others
-        if content.name.lower().endswith(reader.suffixes) and not reader.shared
+        for reader in _inner(form)
+        if content.name.lower().endswith(reader.suffixes) and (not reader.shared or form != "auto")
     ]
     if not (readers := [*by_content, *by_name]):
         fix = "extract an archive; name the log by its format, such as run.csv.gz"
-        raise Unreadable(_problem("holds something that no reader recognizes", fix))
+        which = "no reader recognizes" if form == "auto" else f"is no {form} (ingest.format)"
+        raise Unreadable(_problem(f"holds something that {which}", fix))
     return readers[0]
 
 
@@ -205,7 +215,12 @@ def _read_images(
     return read_rows(rows)
 
 
-def _recognizes(head: bytes) -> bool:
+def of_format(form: str) -> Reader:
+    """Return the reader of compressed logs of one format alone."""
+    return replace(READERS[FORMAT], recognizes=partial(_recognizes, form=form))
+
+
+def _recognizes(head: bytes, form: str = "auto") -> bool:
     """Return whether a file holds a log, as far as its first bytes can be unpacked.
 
     bzip2 and Zstandard unpack whole blocks: the first bytes of a long file show nothing.
@@ -219,8 +234,7 @@ def _recognizes(head: bytes) -> bool:
         source = compression.open(io.BytesIO(head))
         while len(inner) < HEAD and (piece := source.read(_PIECE)):
             inner += piece
-    others = (reader for reader in READERS.values() if reader.read is not read)
-    return not inner or any(reader.recognizes(inner) for reader in others)
+    return not inner or any(reader.recognizes(inner) for reader in _inner(form))
 
 
 def _about(path: Path) -> About:
@@ -233,7 +247,7 @@ def _attributes(path: Path) -> dict[str, str]:
         return _reader_of(content).attributes(content)
 
 
-READERS.register("compressed")(
+READERS.register(FORMAT)(
     Reader(
         tuple(_COMPRESSIONS), _recognizes, read, shared=True, about=_about, attributes=_attributes
     )
