@@ -95,7 +95,8 @@ _CHANGES: dict[str, dict[str, Any]] = {  # of the draft
 _CLIPS_OF = {"switch": ("squat", "wave")}  # of rows with several; others are one clip
 SWITCH_SECONDS = 32.0  # of an episode that changes between clips: four of them
 # Factors of the commands of the training clips. The test clip of go_bdx is faster than all of them.
-SPEEDS = {"go_bdx": (1.0, 1.25, 1.5), "mini_bdx": (0.5, 1.0)}
+# Those of robots without factors are ranges that hold them and the opposite ones.
+SPEEDS = {"go_bdx": (1.0, 1.25, 1.5)}
 _MIRRORED = {"go_bdx"}  # robots with commands to the other side, as in the mirrored clips
 _TRANSFER_TRIALS, _ONBOARD_TRIALS = 50, 25
 
@@ -286,8 +287,12 @@ def _without_command(task: Task, held_out: Floats) -> Task:
     assert len(own) == len(all_commands) - 1, "the draft rounds commands to 0.01"
     if task.name in _MIRRORED:
         own = np.concatenate([own, own * [1.0, -1.0, -1.0]])
-    scaled = np.concatenate([factor * own for factor in SPEEDS[task.name]])
-    commands = [tuple(command) for command in scaled.round(4).tolist()]
+    if task.name in SPEEDS:
+        scaled = np.concatenate([factor * own for factor in SPEEDS[task.name]])
+        commands = [tuple(command) for command in scaled.round(4).tolist()]
+    else:
+        most = np.abs(own).max(axis=0).tolist()
+        commands = [tuple((-one, one) for one in most)]
     changed = environment.model_copy(update={"commands": commands})
     return task.model_copy(update={"environment": changed})
 

@@ -40,7 +40,7 @@ class ClipReference(Reference):
         self.middle = mean_pose(table)
         self.clips, self.commands = len(table.ends), table.commands
 
-    def rows_of(self, commands: Sequence[Sequence[float]]) -> list[int]:
+    def rows_of(self, commands: Sequence[Floats]) -> list[int]:
         """Return all rows: only the commands of clips select one."""
         del commands
         return list(range(self.clips))

@@ -53,9 +53,9 @@ class GaitReference(Reference):
         for row, command in enumerate(self.commands):
             self._rows.setdefault(_key(command), row)
 
-    def rows_of(self, commands: Sequence[Sequence[float]]) -> list[int]:
+    def rows_of(self, commands: Sequence[Floats]) -> list[int]:
         """Return the rows of the commands of an environment in `commands`; new ones are added."""
-        return [self.row_of(np.array(command)) for command in commands]
+        return [self.row_of(command) for command in commands]
 
     def row_of(self, command: Floats) -> int:
         """Return the row of a command (3,) in `commands`; a new command is appended."""

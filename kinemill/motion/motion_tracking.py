@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from kinemill.environments.gym_types import Info
 from kinemill.environments.kinds.legged import LeggedEnvironment
 from kinemill.environments.legged.clips import Pose
+from kinemill.environments.legged.commands import sample_commands
 from kinemill.environments.legged.robots import LeggedRobots
 from kinemill.environments.vector_env import EPISODE, summed
 from kinemill.motion.motion_prior import MotionPrior
@@ -69,7 +70,7 @@ class Tracking:
         self._correction, self._returns = np.zeros((count, joints)), np.zeros(count)
         self._sums, self._squares = np.zeros((count, joints)), np.zeros((count, joints))
         self._masks = np.ones((count, 0))
-        self._task_rows = reference.rows_of(environment.commands)
+        self._task_rows = reference.rows_of(sample_commands(environment.commands))
         self.action_space = Box(-1.0, 1.0, (joints,), np.float32)
         shape = self.reset([0, *[None] * (count - 1)])[0].shape[1:]
         self.observation_space = Box(-np.inf, np.inf, shape, np.float32)

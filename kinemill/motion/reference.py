@@ -32,7 +32,7 @@ class Reference(ABC):
     commands: Floats
 
     @abstractmethod
-    def rows_of(self, commands: Sequence[Sequence[float]]) -> list[int]:
+    def rows_of(self, commands: Sequence[Floats]) -> list[int]:
         """Return the rows in `commands` from which episodes with a command of the task draw."""
 
     @abstractmethod

@@ -7,9 +7,10 @@ import torch
 
 from kinemill.environments import make_environment
 from kinemill.environments.legged.body import load_body
+from kinemill.environments.legged.commands import SAMPLES, sample_commands
 from kinemill.environments.legged.robot_file import RobotOptions
 from kinemill.environments.mujoco_model import model_sources
-from kinemill.errors import BadInput
+from kinemill.errors import BadInput, TaskError
 from kinemill.task import load_task
 
 HIPS = {"front_left": (0.1, 0.06), "front_right": (0.1, -0.06), "back_left": (-0.1, 0.06),
@@ -66,6 +67,7 @@ dt: 0.02
 environment: {type: legged, robot: dog.xml, steps: 100, commands: [[0, 0, 0]], push: 0}
 learn: {type: reinforcement}
 """
+RANGE = [[-0.1, 0.3], 0.0, [-0.5, 0.5]]
 
 
 @pytest.fixture
@@ -123,6 +125,35 @@ def test_channels_are_those_of_the_body_and_it_stands_for_two_seconds(task):
     assert info["is_success"]  # standing still is commanded
     assert reward == pytest.approx(1.0, abs=0.01)
     assert robot.robots.position[0, 2] == pytest.approx(0.17, abs=0.005)  # m
+
+
+def test_a_command_is_drawn_from_its_ranges(task):
+    own = load_task(task.path, {"environment.commands": [RANGE, [1.0, 0.0, 0.0]]})
+    robot = own.environment.make(own)
+    commands = []
+    for seed in range(300):
+        robot.reset(seed=seed)
+        commands.append(robot.robots.command[0].copy())
+    drawn = np.array([own for own in commands if own[0] != 1.0])
+    assert 120 < len(drawn) < 180
+    np.testing.assert_allclose(drawn.min(axis=0), [-0.1, 0.0, -0.5], atol=0.03)
+    np.testing.assert_allclose(drawn.max(axis=0), [0.3, 0.0, 0.5], atol=0.03)
+    np.testing.assert_array_equal(robot.reset(seed=0)[0][-3:], commands[0].astype(np.float32))
+
+
+def test_a_training_has_as_many_samples_of_each_command():
+    one, other = (0.2, 0.0, 0.0), ((-0.1, 0.3), 0.0, (-0.5, 0.5))
+    assert [own.tolist() for own in sample_commands([one])] == [list(one)]
+    samples = np.array(sample_commands([one, other]))
+    assert len(samples) == 2 * SAMPLES
+    np.testing.assert_array_equal(samples[:SAMPLES], np.tile(one, (SAMPLES, 1)))
+    assert samples[SAMPLES:, 0].min() < 0.0 < 0.2 < samples[SAMPLES:, 0].max() < 0.3
+    np.testing.assert_array_equal(samples, sample_commands([one, other]))
+
+
+def test_a_range_with_its_ends_exchanged_is_refused(task):
+    with pytest.raises(TaskError, match=r"range \[0.3, -0.1\]: the lower end must be first"):
+        load_task(task.path, {"environment.commands": [[[0.3, -0.1], 0.0, 0.0]]})
 
 
 def test_latency_delays_targets_by_a_time_step(task):

@@ -21,6 +21,7 @@ from kinemill.environments.gym_types import Info
 from kinemill.environments.legged.body import Body, load_body
 from kinemill.environments.legged.clip_files import clip_files, read_clips
 from kinemill.environments.legged.clips import ClipTable
+from kinemill.environments.legged.commands import Command, draw_command
 from kinemill.environments.legged.physics import MujocoWarp
 from kinemill.environments.legged.robot_file import RobotOptions
 from kinemill.environments.legged.robots import Gauge, LeggedRobots
@@ -30,8 +31,6 @@ from kinemill.task import KINDS, Environment, Task
 from kinemill.task.bounds import PositiveQuantity, Quantity, QuantityOrZero, Seconds
 from kinemill.task.hooks import from_task_folder
 from kinemill.task.web_overrides import LOCAL
-
-Command = tuple[Quantity, Quantity, Quantity]
 
 START_STD = 0.02  # rad, standard deviation of the joints at the start of an episode
 _CLIPS = "clips"  # folder of the clips in a card
@@ -74,7 +73,9 @@ class LeggedEnvironment(Environment):
     )
     commands: Annotated[list[Command], Field(min_length=1)] = Field(
         default=[(0.13, 0.0, 0.0)],
-        description="forward and left velocity, m/s, and turning rate, rad/s; each reset draws one",
+        description="forward and left velocity, m/s, and turning rate, rad/s; each reset draws "
+        "one. A part may be a range, such as [[-0.1, 0.3], 0, [-0.5, 0.5]]: each reset draws a "
+        "value in it",
     )
     command_every: Seconds | None = Field(
         default=None,
@@ -250,7 +251,7 @@ class LeggedEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
 
     Args:
         robots: one robot.
-        commands: forward and left velocity, m/s, and turning rate, rad/s.
+        commands: forward and left velocity, m/s, and turning rate, rad/s, or ranges of them.
         schedule: pushes, and changes of the command.
         render: whether `render()` returns images.
     """
@@ -295,11 +296,11 @@ class LeggedEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
 
     def _begin(self) -> None:
         """Start in stance under a command."""
-        command = self.commands[int(self.np_random.integers(len(self.commands)))]
+        command = draw_command(self.commands, self.np_random)
         stance = self.robots.body.stance
         joints = stance + self.np_random.normal(0.0, START_STD, len(stance))
         rates = np.zeros((1, len(stance)))
-        self.robots.begin([0], np.array([command]), joints[None], rates, np.zeros((1, 2)))
+        self.robots.begin([0], command[None], joints[None], rates, np.zeros((1, 2)))
 
     def step(
         self, action: NDArray[np.float32]
@@ -317,8 +318,7 @@ class LeggedEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
 
     def _change_command(self) -> None:
         """Draw another command."""
-        command = self.commands[int(self.np_random.integers(len(self.commands)))]
-        self.robots.change_command([0], np.array([command]))
+        self.robots.change_command([0], draw_command(self.commands, self.np_random)[None])
 
     def _step_result(self) -> tuple[float, bool, bool, Info]:
         """Return reward, whether it has fallen, whether it is cut off, and info."""
@@ -378,7 +378,7 @@ class ClipEnv(LeggedEnv):
         *,
         render: bool = False,
     ) -> None:
-        commands = [(float(x), float(y), float(yaw)) for x, y, yaw in clips.commands]
+        commands: list[Command] = [(x, y, yaw) for x, y, yaw in clips.commands.tolist()]
         super().__init__(robots, commands, schedule, render=render)
         self.clips, self._tolerance, self.clip, self._errors = clips, tolerance, 0, 0.0
 

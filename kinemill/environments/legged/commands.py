@@ -1,0 +1,41 @@
+"""Velocity commands of legged robots: fixed ones, and ranges from which each episode draws."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import AfterValidator
+
+from kinemill.task.bounds import Quantity
+
+SAMPLES = 64  # of each command for a training, which holds one reference gait for each
+
+
+def _check_order(ends: tuple[float, float]) -> tuple[float, float]:
+    if ends[0] > ends[1]:
+        raise ValueError(f"range [{ends[0]:g}, {ends[1]:g}]: the lower end must be first")
+    return ends
+
+
+Component = Quantity | Annotated[tuple[Quantity, Quantity], AfterValidator(_check_order)]
+# Forward and left velocity, m/s, and turning rate, rad/s.
+Command = tuple[Component, Component, Component]
+
+
+def draw_command(commands: Sequence[Command], random: np.random.Generator) -> NDArray[np.float64]:
+    """Draw one of some commands, and a point in its ranges, (3,)."""
+    command = commands[int(random.integers(len(commands)))]
+    return _draw(command, random)
+
+
+def sample_commands(commands: Sequence[Command]) -> list[NDArray[np.float64]]:
+    """Return commands (3,) that stand for all; as many of each: one, or `SAMPLES` with ranges."""
+    random = np.random.default_rng(0)
+    count = SAMPLES if any(isinstance(own, tuple) for one in commands for own in one) else 1
+    return [_draw(command, random) for command in commands for _ in range(count)]
+
+
+def _draw(command: Command, random: np.random.Generator) -> NDArray[np.float64]:
+    parts = (random.uniform(*own) if isinstance(own, tuple) else own for own in command)
+    return np.array([float(part) for part in parts])
