@@ -59,11 +59,7 @@ STEPS = {
 # Half of the usual robots: twice as many updates for the same steps.
 _SMALL: dict[str, Any] = {"num_envs": 128, "batch_size": 1024}
 # Episodes of 20 s leave a hundredth of the steps to fast commands: their robots fall early.
-_SHORT = {
-    "reward": {"task": 0.4, "imitation": 0.3, "command_weight": 0.3},
-    "episode": 5.0,
-    "task_commands": 0.7,
-}
+_SHORT = {"reward": {"command_weight": 0.6}, "episode": 5.0, "task_commands": 0.7}
 
 
 def _ppo(gamma: float) -> dict[str, Any]:

@@ -158,13 +158,12 @@ class GaitReference(Reference):
     def task_reward(self, robots: LeggedRobots, pose: Pose) -> Floats:
         """Return the environment's reward, 0 to 1, (B,): that of the command."""
         del pose
-        return robots.command_reward(robots.gauge.speed, robots.gauge.turn)
+        return robots.command_reward()
 
-    def wide_reward(self, robots: LeggedRobots) -> Floats:
-        """Return the reward of the command on the scale of all commands, 0 to 1, (B,)."""
-        square = np.square(self.commands).mean(axis=0)  # m²/s², m²/s², rad²/s²
-        speed, turn = np.sqrt([square[0] + square[1], square[2]]).tolist()
-        return robots.command_reward(max(speed, robots.gauge.speed), max(turn, robots.gauge.turn))
+    def speed_reward(self, robots: LeggedRobots) -> Floats:
+        """Return the reward of the velocity on the scale of all commands, 0 to 1, (B,)."""
+        mean_square = float(np.square(self.commands[:, :2]).sum(axis=1).mean())
+        return robots.speed_reward(max(mean_square**0.5, robots.gauge.speed))
 
     def has_ended(self, robots: LeggedRobots, pose: Pose) -> NDArray[np.bool_]:
         """Return whether each robot has fallen, (B,)."""

@@ -122,7 +122,7 @@ class Tracking:
             imitation += share * (prior.reward(previous, robots.position[:, 7:]) - imitation)
         weights = self._settings.reward
         rewards = weights.task * task + weights.imitation * imitation
-        rewards += weights.command_weight * self._reference.wide_reward(robots)
+        rewards += weights.command_weight * self._reference.speed_reward(robots)
         self._returns += task
         self._sums += targets
         self._squares += targets * targets

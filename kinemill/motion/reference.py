@@ -84,8 +84,8 @@ class Reference(ABC):
     def task_reward(self, robots: LeggedRobots, pose: Pose) -> Floats:
         """Return the environment's reward, 0 to 1, (B,)."""
 
-    def wide_reward(self, robots: LeggedRobots) -> Floats:
-        """Return a second reward of the command, 0 to 1, (B,); 0 where it only selects a clip."""
+    def speed_reward(self, robots: LeggedRobots) -> Floats:
+        """Return a reward of the velocity, 0 to 1, (B,); 0 where a command only selects a clip."""
         return np.zeros(len(robots.position))
 
     @abstractmethod

@@ -40,17 +40,17 @@ class TrackingReward(Settings):
     """Reward: `task` times the environment's plus `imitation` times the sum of four terms.
 
     Each term is weight · exp(-decay · squared error) (Peng et al. 2018, DeepMimic, section 5.2).
-    `command_weight` adds a second reward of the environment's kind, on a wider scale.
+    `command_weight` adds one of the velocity, on the scale of all commands.
     """
 
     task: Weight = Field(default=0.4, description="weight of the environment's reward")
     imitation: Weight = Field(default=0.6, description="weight of the imitation reward")
     command_weight: Weight = Field(
         default=0.0,
-        description="weight of a second reward of the command, which is 1/e at an error as large "
-        "as the root mean square of all commands; gaits only. With `task` alone, a robot that "
-        "stands gets nothing for its first slow steps under a command of several times "
-        "`environment.tolerance`",
+        description="weight of a second reward of the commanded velocity, which is 1/e at an "
+        "error as large as the root mean square of all commands; gaits only. With `task` alone, "
+        "policies walk slower than commanded, and a robot that stands gets nothing for its first "
+        "slow steps under a command of several times `environment.tolerance`",
     )
     pose_weight: Weight = Field(default=0.4, description="weight of joint angles")
     pose_decay: Weight = Field(default=4.0, description="1/rad²")

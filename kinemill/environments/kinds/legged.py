@@ -324,8 +324,7 @@ class LeggedEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
         """Return reward, whether it has fallen, whether it is cut off, and info."""
         robots = self.robots
         info = {"is_success": bool(robots.is_success()[0])}
-        reward = robots.command_reward(robots.gauge.speed, robots.gauge.turn)
-        return float(reward[0]), bool(robots.has_fallen[0]), False, info
+        return float(robots.command_reward()[0]), bool(robots.has_fallen[0]), False, info
 
     def render(self) -> NDArray[np.uint8]:
         """Return an image from the side with the trunk in its middle, (H, W, 3) uint8."""

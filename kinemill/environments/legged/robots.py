@@ -222,16 +222,15 @@ class LeggedRobots:
         """Return whether each robot stands and walks as commanded so far, (B,)."""
         return ~self.has_fallen & (self.speed_error() < self.gauge.speed)
 
-    def command_reward(self, speed: float, turn: float) -> Floats:
-        """Return the reward for following the command, 0 to 1, (B,).
+    def command_reward(self) -> Floats:
+        """Return the reward for following the command, 0 to 1, (B,)."""
+        turn = np.square((self.smooth[:, 2] - self.command[:, 2]) / self.gauge.turn)
+        return 0.7 * self.speed_reward(self.gauge.speed) + 0.3 * np.exp(-turn)
 
-        Args:
-            speed: error of the velocity, m/s, at which its part is 1/e.
-            turn: the same of the turning rate, rad/s.
-        """
-        error = self.smooth - self.command
-        straight = np.exp(-np.square(error[:, :2]).sum(axis=1) / speed**2)
-        return 0.7 * straight + 0.3 * np.exp(-np.square(error[:, 2] / turn))
+    def speed_reward(self, scale: float) -> Floats:
+        """Return the reward for the commanded velocity, 1/e at an error of `scale` m/s, (B,)."""
+        error = self.smooth[:, :2] - self.command[:, :2]
+        return np.exp(-np.square(error).sum(axis=1) / scale**2)
 
     def observe(self, random: np.random.Generator) -> NDArray[np.float32]:
         """Return observations in the order of `Body.observation_names`, (B, 10 + 2 J).
