@@ -159,7 +159,6 @@ def _world(rank: int, size: int, host: str, port: int) -> dict[str, str]:
         "RANK": str(rank),
         "WORLD_SIZE": str(size),
         "LOCAL_RANK": "0",  # Ray limits the visible GPUs of each worker
-        "LOCAL_WORLD_SIZE": "1",
         "MASTER_ADDR": host,
         "MASTER_PORT": str(port),
     }

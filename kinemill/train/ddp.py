@@ -19,6 +19,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
+from torch.distributed.distributed_c10d import PrefixStore, Store
+from torch.distributed.rendezvous import rendezvous
 
 from kinemill.errors import BadInput
 from kinemill.store import Json
@@ -121,16 +123,37 @@ def joined(device: str) -> Generator[ProcessGroup]:
     if int(size) == 1 or distributed.is_initialized():
         yield process_group()
         return
-    gpus = torch.cuda.device_count() if device in ("auto", "cuda") else 0
+    gpus, gpu = torch.cuda.device_count() if device in ("auto", "cuda") else 0, ""
     if gpus:
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % gpus)
-    # Two processes of NCCL on one GPU wait for each other forever.
-    has_own_gpu = int(os.environ.get("LOCAL_WORLD_SIZE", size)) <= gpus
-    distributed.init_process_group("nccl" if has_own_gpu else "gloo", timeout=TIMEOUT)
+        own = int(os.environ.get("LOCAL_RANK", "0")) % gpus
+        torch.cuda.set_device(own)
+        gpu = str(torch.cuda.get_device_properties(own).uuid)
+    store, rank, count = next(rendezvous("env://", timeout=TIMEOUT))
+    backend = _select_backend(PrefixStore("gpu", store), rank, count, gpu)
+    distributed.init_process_group(
+        backend, store=store, rank=rank, world_size=count, timeout=TIMEOUT
+    )
     try:
         yield process_group()
     finally:
         distributed.destroy_process_group()
+
+
+def _select_backend(store: Store, rank: int, size: int, gpu: str) -> str:
+    """Return nccl if every process has a GPU of its own, else gloo.
+
+    Two processes of NCCL on one GPU wait for each other forever. Schedulers that show each process
+    a part of a GPU (Ray, MIG) do not count processes per machine, so the GPUs are compared.
+
+    Args:
+        store: of this group alone.
+        rank: of this process.
+        size: number of processes.
+        gpu: identifier of its GPU; empty without one.
+    """
+    store.set(str(rank), gpu)
+    gpus = [store.get(str(other)) for other in range(size)]
+    return "nccl" if all(gpus) and len(set(gpus)) == size else "gloo"
 
 
 def broadcast_tensors(
