@@ -33,7 +33,7 @@ class Loud(NullReporter):
 
 ref = ArtifactRef.from_json(json.loads(sys.argv[1]))
 settings = dict(json.loads(sys.argv[2]))
-train(pendulum_task(**settings), Home.resolve(), ref, ref, (NullReporter(), Loud()))
+train.run(pendulum_task(**settings), Home.resolve(), ref, ref, (NullReporter(), Loud()))
 """
 SETTINGS = {"steps": 600, "save_every": 3, "eval_every": 20, "log_every": 7, "patience": None}
 
