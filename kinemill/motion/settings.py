@@ -49,8 +49,8 @@ class TrackingReward(Settings):
         default=0.0,
         description="weight of a second reward of the commanded velocity, which is 1/e at an "
         "error as large as the root mean square of all commands; gaits only. With `task` alone, "
-        "policies walk slower than commanded, and a robot that stands gets nothing for its first "
-        "slow steps under a command of several times `environment.tolerance`",
+        "policies may walk slower than commanded, and a robot that stands gets nothing for its "
+        "first slow steps under a command of several times `environment.tolerance`",
     )
     pose_weight: Weight = Field(default=0.4, description="weight of joint angles")
     pose_decay: Weight = Field(default=4.0, description="1/rad²")

@@ -217,7 +217,12 @@ def _read_images(
 
 def of_format(form: str) -> Reader:
     """Return the reader of compressed logs of one format alone."""
-    return replace(READERS[FORMAT], recognizes=partial(_recognizes, form=form))
+    return replace(
+        READERS[FORMAT],
+        recognizes=partial(_recognizes, form=form),
+        about=partial(_about, form=form),
+        attributes=partial(_attributes, form=form),
+    )
 
 
 def _recognizes(head: bytes, form: str = "auto") -> bool:
@@ -237,14 +242,14 @@ def _recognizes(head: bytes, form: str = "auto") -> bool:
     return not inner or any(reader.recognizes(inner) for reader in _inner(form))
 
 
-def _about(path: Path) -> About:
+def _about(path: Path, form: str = "auto") -> About:
     with temporary_copy(path) as content:
-        return _reader_of(content).about(content)
+        return _reader_of(content, form).about(content)
 
 
-def _attributes(path: Path) -> dict[str, str]:
+def _attributes(path: Path, form: str = "auto") -> dict[str, str]:
     with temporary_copy(path) as content:
-        return _reader_of(content).attributes(content)
+        return _reader_of(content, form).attributes(content)
 
 
 READERS.register(FORMAT)(
