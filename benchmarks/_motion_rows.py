@@ -91,7 +91,7 @@ _CHANGES: dict[str, dict[str, Any]] = {  # of the draft
 _CLIPS_OF = {"switch": ("squat", "wave")}  # of rows with several; others are one clip
 SWITCH_SECONDS = 32.0  # of an episode that changes between clips: four of them
 # Factors of the commands of the training clips. The test clip of go_bdx is faster than all of them.
-# Those of robots without factors are ranges that hold them and the opposite ones.
+# Robots that are not listed train on ranges, symmetric about zero, that contain those commands.
 SPEEDS = {"go_bdx": (1.0, 1.25, 1.5)}
 _MIRRORED = {"go_bdx"}  # robots with commands to the other side, as in the mirrored clips
 _TRANSFER_TRIALS, _ONBOARD_TRIALS = 50, 25

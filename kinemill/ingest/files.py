@@ -62,7 +62,7 @@ def readers(task: Task) -> dict[str, Reader]:
     form = task.ingest.format
     if form == "auto":
         return dict(READERS.items())
-    return {form: READERS[form]} | {compressed.FORMAT: compressed.of_format(form)}
+    return {form: READERS[form], compressed.FORMAT: compressed.of_format(form)}
 
 
 def drop_folder(task: Task, home: Home) -> Path:

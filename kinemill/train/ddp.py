@@ -140,10 +140,10 @@ def joined(device: str) -> Generator[ProcessGroup]:
 
 
 def _select_backend(store: Store, rank: int, size: int, gpu: str) -> str:
-    """Return nccl if every process has a GPU of its own, else gloo.
+    """Return nccl if no two processes use the same GPU, else gloo.
 
-    Two processes of NCCL on one GPU wait for each other forever. Schedulers that show each process
-    a part of a GPU (Ray, MIG) do not count processes per machine, so the GPUs are compared.
+    Two processes of NCCL on one GPU wait for each other forever. A number of processes per machine
+    does not tell whether they share one: Ray can give each process a fraction of a GPU.
 
     Args:
         store: of this group alone.

@@ -9,7 +9,7 @@ from pydantic import AfterValidator
 
 from kinemill.task.bounds import Quantity
 
-SAMPLES = 64  # of each command for a training, which holds one reference gait for each
+SAMPLES = 64  # of each command in training, which computes the gait of each sample in advance
 
 
 def _check_order(ends: tuple[float, float]) -> tuple[float, float]:
@@ -25,12 +25,11 @@ Command = tuple[Component, Component, Component]
 
 def draw_command(commands: Sequence[Command], random: np.random.Generator) -> NDArray[np.float64]:
     """Draw one of some commands, and a point in its ranges, (3,)."""
-    command = commands[int(random.integers(len(commands)))]
-    return _draw(command, random)
+    return _draw(commands[int(random.integers(len(commands)))], random)
 
 
 def sample_commands(commands: Sequence[Command]) -> list[NDArray[np.float64]]:
-    """Return commands (3,) that stand for all; as many of each: one, or `SAMPLES` with ranges."""
+    """Return fixed commands (3,): each command once, or `SAMPLES` times if one has a range."""
     random = np.random.default_rng(0)
     count = SAMPLES if any(isinstance(own, tuple) for one in commands for own in one) else 1
     return [_draw(command, random) for command in commands for _ in range(count)]

@@ -18,6 +18,7 @@ from kinemill.motion.gaits import fit_gaits
 from kinemill.motion.motion_prior import BATCH, MotionPrior
 from kinemill.motion.motion_tracking import REACH, Tracking
 from kinemill.motion.policy_inputs import input_size, policy_inputs
+from kinemill.motion.settings import TrackingReward, TrackingSettings
 from kinemill.motion.tracking_policy import TrackingPolicy
 from kinemill.rl.networks import Perceptron
 from kinemill.runtime.policy_layout import PolicyLayout
@@ -209,12 +210,15 @@ def test_what_is_exported_does_in_torch_what_it_learned_in_numpy(family):
             observation = environment.step(actual[0].numpy())[0]
 
 
-def walks(family: GaitPolicy, count: int, **environment) -> Tracking:
+def walks(
+    family: GaitPolicy, count: int, settings: TrackingSettings | None = None, **environment
+) -> Tracking:
     """The tracking of one command, to be learned in."""
     own = task(**environment)
     walkers = own.environment.many(own, count, torch.device("cpu"))
     reference = GaitReference(family, np.array([[0.13, 0.0, 0.0]]), BODY)
-    return Tracking(own.environment, own.dt, walkers, reference)
+    settings = settings or TrackingSettings()
+    return Tracking(own.environment, own.dt, walkers, reference, settings=settings)
 
 
 def test_the_gait_itself_is_what_imitation_pays_most(family):
@@ -236,6 +240,17 @@ def test_the_reward_of_the_velocity_has_the_scale_of_the_commands(family):
     robots.smooth[:] = [[0.0, 0.0, 0.0], [0.3, 0.0, 0.5]]
     at_rest = np.exp(-(0.3**2) / 0.05)
     np.testing.assert_allclose(reference.speed_reward(robots), [at_rest, 1.0], rtol=1e-6)
+
+
+def test_the_reward_of_the_velocity_is_weighted(family):
+    paid = list[float]()
+    for weight, speed in ((0.0, 0.13), (0.5, 0.13), (0.5, 0.0)):
+        reward = TrackingReward(task=0.0, imitation=0.0, command_weight=weight)
+        tracking = walks(family, 4, TrackingSettings(reward=reward), push=0.0)
+        tracking.reset([0, None, None, None])
+        tracking._robots.smooth[:] = [speed, 0.0, 0.0]
+        paid.append(float(tracking.step(np.zeros((4, 10)))[1].mean()))
+    np.testing.assert_allclose(paid, [0.0, 0.5, 0.5 / np.e], atol=0.05)
 
 
 def test_episodes_of_a_training_end_and_begin_anew(family):
