@@ -4,10 +4,11 @@ Channels in the plane can change their sign. Channels on one side, such as the j
 swapped with their partners on the other side. Images of a camera in the plane are reflected.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from kinemill.augment._augmentation import Augmentation, Problems, Rows, Signals, same_again
@@ -106,9 +107,18 @@ class Mirror(Augmentation):
     def vary(self, values: Rows, signals: Signals, random: np.random.Generator) -> Rows:
         """Return the mirror image of (n, C) `values`."""
         del random
-        sign = np.array([self._sign(name) for name in signals.columns])
-        partners = signals.where([self._partner(name) for name in signals.columns])
-        return values[:, partners] * sign.astype(np.float32)
+        partners, signs = self.image_of(signals.columns)
+        return values[:, partners] * signs
+
+    def image_of(self, names: Sequence[str]) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+        """Return how columns with some names are mirrored: `values[:, columns] * signs`.
+
+        Args:
+            names: channels, both of each pair that has one of them.
+        """
+        positions = {name: column for column, name in enumerate(names)}
+        columns = [positions[self._partner(name)] for name in names]
+        return np.array(columns, np.intp), np.array([*map(self._sign, names)], np.float32)
 
     def changed_media(self, channels: Mapping[str, Channel]) -> list[str]:
         """Return the images that are reflected."""

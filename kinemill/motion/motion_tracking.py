@@ -3,7 +3,8 @@
 Each joint target is the reference at the next phase plus a correction by the policy. The reward is
 a weighted sum of the environment's and of imitation (Peng et al. 2018, section 5): pose, velocity,
 feet, and the trunk's attitude, height and velocity. Most episodes start inside the motion at a
-random phase (reference-state initialization), the others as in an evaluation.
+random phase (reference-state initialization), the others as in an evaluation. The critic also
+observes what a robot does not measure (`PRIVILEGED`).
 
 Symbols: B robots, J joints, F feet, φ phase, rad.
 """
@@ -17,16 +18,17 @@ from numpy.typing import NDArray
 
 from kinemill.environments.gym_types import Info
 from kinemill.environments.kinds.legged import LeggedEnvironment
-from kinemill.environments.legged.clips import Pose
+from kinemill.environments.legged.clips import COMMAND_UNITS, Pose
 from kinemill.environments.legged.commands import sample_commands
 from kinemill.environments.legged.robots import LeggedRobots
 from kinemill.environments.vector_env import EPISODE, summed
 from kinemill.motion.motion_prior import MotionPrior
-from kinemill.motion.policy_inputs import policy_inputs
+from kinemill.motion.policy_inputs import PRIVILEGED, policy_inputs
 from kinemill.motion.reference import Floats, Reference, Rows
 from kinemill.motion.settings import TrackingSettings
 
 REACH = 0.35  # rad, largest correction of a joint target
+_HEIGHT_UNIT = 0.1  # m
 _DEFAULTS = TrackingSettings()
 
 Observations = NDArray[np.float32]
@@ -38,11 +40,11 @@ class Tracking:
 
     Args:
         environment: settings of the robots.
-        dt: time step of the task, s.
         robots: B.
         reference: the gaits or clips to track.
         prior: a motion prior and its share of the imitation reward, or None.
         settings: weights of the reward, and how training episodes start.
+        privileged: whether observations end with the `PRIVILEGED` columns.
     """
 
     masked = False
@@ -50,15 +52,16 @@ class Tracking:
     def __init__(
         self,
         environment: LeggedEnvironment,
-        dt: float,
         robots: LeggedRobots,
         reference: Reference,
         prior: tuple[MotionPrior, float] | None = None,
         settings: TrackingSettings = _DEFAULTS,
+        *,
+        privileged: bool = False,
     ) -> None:
-        count, joints = len(robots.position), len(robots.body.joints)
+        count, joints, dt = len(robots.position), len(robots.body.joints), robots.dt
         self._environment, self._reference, self._prior = environment, reference, prior
-        self._settings = settings
+        self._settings, self._privileged = settings, privileged
         self._robots, self._body = robots, robots.body
         cut = np.inf if settings.episode is None else max(1, round(settings.episode / dt))
         self._limit = min(environment.steps or np.inf, cut)
@@ -179,9 +182,31 @@ class Tracking:
 
     def _inputs(self) -> Observations:
         observations = self._robots.observe(self._random)
-        return policy_inputs(
+        inputs = policy_inputs(
             observations, self._phase, self._correction, self._reference, self._command_rows
         )
+        return (
+            np.concatenate([inputs, self._privileged_inputs()], axis=1)
+            if self._privileged
+            else inputs
+        )
+
+    def _privileged_inputs(self) -> Observations:
+        """Return what a robot does not measure, (B, PRIVILEGED)."""
+        robots = self._robots
+        pose = self._reference.at(self._phase, self._command_rows)
+        parts = [
+            robots.heading_velocity() / COMMAND_UNITS,
+            (robots.smooth - robots.command) / COMMAND_UNITS,
+            (robots.position[:, 2] - pose.height) / _HEIGHT_UNIT,
+            self._push,
+            robots.scales - 1.0,
+            robots.latency,
+            robots.noise,
+        ]
+        columns = np.column_stack(parts).astype(np.float32)
+        assert columns.shape[1] == PRIVILEGED
+        return columns
 
     def _imitation(self, pose: Pose) -> Floats:
         """Return the imitation reward of each robot, (B,)."""

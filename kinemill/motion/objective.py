@@ -20,7 +20,7 @@ class Motion(MotionSettings):
     """Imitate recorded gaits: the targets are the next joint angles of the clips."""
 
     reads_clips: ClassVar[bool] = True
-    version: ClassVar[int] = 6
+    version: ClassVar[int] = 7
 
     def needed_rows(self, task: Task) -> dict[str, dict[str, int]]:
         """Return the rows of one window of training and of one of validation, without physics."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from kinemill.augment.mirror import Mirror
 from kinemill.environments.kinds.legged import LeggedEnvironment
 from kinemill.environments.legged.clips import ClipTable
 from kinemill.errors import BadInput
@@ -24,13 +25,15 @@ from kinemill.motion.gait_setup import (
     scale_of,
     select_clips,
 )
+from kinemill.motion.mirror_inputs import mirror_inputs
 from kinemill.motion.motion_prior import MotionPrior
 from kinemill.motion.motion_tracking import Tracking
-from kinemill.motion.policy_inputs import input_size
+from kinemill.motion.policy_inputs import PRIVILEGED, input_size
 from kinemill.motion.reference import Reference
 from kinemill.motion.settings import MotionSettings
 from kinemill.motion.tracking_policy import TrackingPolicy
 from kinemill.rl.learner import Learner, Site
+from kinemill.rl.mirror_image import MirrorImage
 from kinemill.rl.training_loop import TrainingLoop
 from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.store import Json
@@ -173,21 +176,38 @@ class _TrackingLoop(TrainingLoop):
     def site(self) -> Site:
         """Return where the algorithm trains: robots that track gaits."""
         learn = self._learn
+        privileged = learn.algorithm.has_privileged_critic(learn)
         prior = (self._prior, self._motion.prior) if self._motion.prior else None
 
         def native(count: int) -> Tracking:
             robots = self._environment.many(self._task, count, self._bench.device)
             return Tracking(
                 self._environment,
-                self._task.dt,
                 robots,
                 self._reference,
                 prior,
                 self._motion.tracking,
+                privileged=privileged,
             )
 
         environment = learn.runner.open(None, native, learn.num_envs or learn.algorithm.num_envs)
-        return Site(learn, self._layout, environment, self._bench.device, tuple(learn.callbacks))
+        return Site(
+            learn,
+            self._layout,
+            environment,
+            self._bench.device,
+            tuple(learn.callbacks),
+            privileged=PRIVILEGED if privileged else 0,
+            mirror=self._mirror_image(privileged=privileged),
+        )
+
+    def _mirror_image(self, *, privileged: bool) -> MirrorImage | None:
+        """Return that of the task's mirror; None without one, and for clips."""
+        mirror = next((one for one in self._task.augment if isinstance(one, Mirror)), None)
+        is_gait = isinstance(self._reference, GaitReference)
+        if mirror is None or not is_gait or not self._learn.algorithm.single_steps:
+            return None
+        return mirror_inputs(mirror, self._layout, privileged=privileged)
 
     def learner(self, site: Site) -> Learner:
         """Return the learner, with little exploration at first: the reference almost works."""

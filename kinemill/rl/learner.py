@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from kinemill.rl.cloning import ClonedSteps
 from kinemill.rl.drawing import Call
+from kinemill.rl.mirror_image import MirrorImage
 from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.store import Json
 from kinemill.task.reinforcement import Pretrain
@@ -22,6 +23,8 @@ class Site:
         environment: a `VecEnv` of stable-baselines3: copies with all wrappers.
         device: torch device.
         callbacks: callbacks of stable-baselines3, set by the user.
+        privileged: last columns of an observation, which only the critic sees; number of them.
+        mirror: mirror image of observations and actions, in which the task is the same; None: none.
     """
 
     learn: Any
@@ -29,6 +32,8 @@ class Site:
     environment: Any
     device: Any
     callbacks: tuple[Any, ...] = ()
+    privileged: int = 0
+    mirror: MirrorImage | None = None
 
     @property
     def rate(self) -> Callable[[int], float]:

@@ -102,6 +102,8 @@ class Algorithm(Plugin):
         recurrent: whether its policy has a recurrent state.
         norms_critics: whether each critic can be a separate perceptron with layer normalization.
         uses_batches: whether an optimizer step uses `learn.batch_size` environment steps.
+        single_steps: whether it trains on single steps of new rollouts, so that it can add their
+            mirror images, and its critic can observe more than the actor.
         num_envs: default number of parallel environments.
         head: how numbers become continuous actions: clipped to limits, or squashed by tanh.
     """
@@ -114,6 +116,7 @@ class Algorithm(Plugin):
     recurrent: ClassVar[bool] = False
     norms_critics: ClassVar[bool] = False
     uses_batches: ClassVar[bool] = False
+    single_steps: ClassVar[bool] = False
     num_envs: ClassVar[int] = 1
     head: ClassVar[Head] = "limits"
 
@@ -130,6 +133,11 @@ class Algorithm(Plugin):
             inputs: size of the observation after the wrappers.
             outputs: number of outputs: one per continuous action, one per choice.
         """
+
+    def has_privileged_critic(self, learn: Any) -> bool:
+        """Return whether the critic can observe more than the actor, with the models of `learn`."""
+        del learn
+        return False
 
     def critic_problem(self) -> str | None:
         """Return why a separate model of the critic has no effect; None: it has one."""

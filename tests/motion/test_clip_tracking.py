@@ -233,7 +233,7 @@ def tracking_of(task, count: int, **settings: object) -> Tracking:
     reference = ClipReference(clips_of(task), task.environment.clip_error)
     robots = task.environment.many(task, count, torch.device("cpu"))
     own = TrackingSettings.model_validate(settings)
-    return Tracking(task.environment, DT, robots, reference, settings=own)
+    return Tracking(task.environment, robots, reference, settings=own)
 
 
 def test_a_command_that_selects_a_clip_earns_nothing(folder):

@@ -21,7 +21,8 @@ from kinemill.registry import nearest
 
 SMOOTH = 0.3  # s over which velocities are averaged: each step makes the trunk sway
 _TILT = 0.6  # cosine of the trunk's tilt at which a robot has fallen
-PARAMETERS = ("mass", "friction", "gain", "push", "latency", "noise")
+_SCALED = ("mass", "friction", "gain")
+PARAMETERS = (*_SCALED, "push", "latency", "noise")
 # Largest errors of attitude, rad, its rate, rad/s, joints, rad, and joint rates, rad/s, at a noise
 # of 1: those of the velocity tasks of Isaac Lab (Rudin et al. 2022, table of the appendix).
 NOISE = (0.05, 0.2, 0.01, 1.5)
@@ -62,6 +63,7 @@ class LeggedRobots:
         since: (B,) the step at which the command was given.
         latency: (B,) time by which joint targets act later, in time steps, 0 to 1.
         noise: (B,) errors of the observations, in units of `NOISE`.
+        scales: (B, 3) factors of mass, friction and servo gain.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class LeggedRobots:
         self.command, self.mean, self.smooth = (np.zeros((count, 3)) for _ in range(3))
         self.steps, self.since = np.zeros(count, int), np.zeros(count, int)
         self.latency, self.noise = np.zeros(count), np.zeros(count)
+        self.scales = np.ones((count, len(_SCALED)))
         self._targets = np.zeros((count, len(body.joints)))
 
     def vary(self, row: int, factors: dict[str, float]) -> None:
@@ -104,6 +107,7 @@ class LeggedRobots:
             if name == "noise" and value < 0.0:
                 raise BadInput(where, f"is {value:g}", expected="0 or more")
         self.latency[row], self.noise[row] = factors.get("latency", 0.0), factors.get("noise", 0.0)
+        self.scales[row] = [factors.get(name, 1.0) for name in _SCALED]
         scales = {name: value for name, value in factors.items() if name in FACTORS}
         scale_model(self._nominal, self.physics.models[row], self._data, scales)
         self.physics.update(row)

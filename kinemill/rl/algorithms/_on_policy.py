@@ -56,6 +56,7 @@ class ActorCritic(Algorithm):
     def policy_class(self, site: Site, library: Any) -> Any:
         """Return the policy class of a library algorithm for the task's kind of actions."""
         from kinemill.rl.mixed_actions import mixed_policy, turn_policy
+        from kinemill.rl.privileged import with_privileged_critic
         from kinemill.rl.sb3 import has_own_critic, with_critic
 
         policy, layout = library.policy_aliases["MlpPolicy"], site.layout
@@ -64,6 +65,8 @@ class ActorCritic(Algorithm):
             policy = turn_policy(layout.agents, choices)
         elif layout.is_mixed:
             policy = mixed_policy(layout.choices)
+        if site.privileged:
+            return with_privileged_critic(policy, site.privileged)
         return (
             with_critic(policy, site.learn, self.features) if has_own_critic(site.learn) else policy
         )
@@ -73,7 +76,12 @@ class ActorCritic(Algorithm):
         """Return a function (env, learning_rate, device, seed) -> stable-baselines3 model."""
 
     def rollouts(self, site: Site) -> dict[str, Any]:
-        """Return the library's settings of a rollout buffer for agents that act in turns."""
+        """Return the library's settings of a rollout buffer with agents or with mirror images."""
+        if site.mirror is not None:
+            from kinemill.rl.mirrored_buffer import MirroredRollouts
+
+            images = {"mirror": site.mirror}
+            return {"rollout_buffer_class": MirroredRollouts, "rollout_buffer_kwargs": images}
         if not site.layout.agents:
             return {}
         from kinemill.rl.agent_buffer import AgentRollouts
@@ -123,13 +131,21 @@ class ActorCritic(Algorithm):
         from kinemill.rl.networks import ModelCore, copy_layers
 
         head = policy.action_net
-        core = self.core(learn, policy.observation_space.shape[0], head.out_features)
+        privileged = getattr(policy, "privileged", 0)
+        inputs = policy.observation_space.shape[0] - privileged
+        core = self.core(learn, inputs, head.out_features)
         if isinstance(core, ModelCore):
             core.extractor.load_state_dict(policy.pi_features_extractor.extractor.state_dict())
             core.head.load_state_dict(head.state_dict())
         else:
             copy_layers([*policy.mlp_extractor.policy_net, head], core.layers)
         return core.eval()
+
+    def has_privileged_critic(self, learn: Reinforcement) -> bool:
+        """Return whether actor and critic are separate plain perceptrons."""
+        from kinemill.rl.sb3 import plain_models
+
+        return self.single_steps and self.critic == "separate" and plain_models(learn) is not None
 
     def pretrain_problem(self) -> str | None:
         """Return None: cloning can fit the actor's distribution."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -16,6 +16,7 @@ from kinemill.task.reinforcement import ALGORITHMS
 class A2C(ActorCritic):
     """Advantage actor-critic: short rollouts of many copies; the smallest on-policy baseline."""
 
+    single_steps: ClassVar[bool] = True
     type: Literal["a2c"] = "a2c"
     n_steps: Count = Field(
         default=5, description="steps per environment between updates", examples=[5, 8, 16, 32]

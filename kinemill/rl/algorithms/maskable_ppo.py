@@ -19,6 +19,7 @@ class MaskablePPO(PPO):
     acts: ClassVar[tuple[str, ...]] = ("choice", "choices")
     masked: ClassVar[bool] = True
     needs_mask: ClassVar[bool] = True
+    single_steps: ClassVar[bool] = False
     multi_agent: ClassVar[bool] = False  # PPO masks the choices of agents
     type: Literal["maskable_ppo"] = "maskable_ppo"
 

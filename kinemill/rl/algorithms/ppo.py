@@ -20,6 +20,7 @@ class PPO(ActorCritic):
     """
 
     uses_batches: ClassVar[bool] = True
+    single_steps: ClassVar[bool] = True
     type: Literal["ppo"] = "ppo"
     n_epochs: Count = Field(
         default=10, description="passes over the collected steps", examples=[5, 10, 20]

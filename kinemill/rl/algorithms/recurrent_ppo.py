@@ -19,6 +19,7 @@ class RecurrentPPO(PPO):
 
     acts: ClassVar[tuple[str, ...]] = ("continuous", "choice", "choices")
     recurrent: ClassVar[bool] = True
+    single_steps: ClassVar[bool] = False
     reads_images: ClassVar[bool] = False
     multi_agent: ClassVar[bool] = False
     type: Literal["recurrent_ppo"] = "recurrent_ppo"

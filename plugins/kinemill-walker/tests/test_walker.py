@@ -1,6 +1,7 @@
 """The biped stands without control, falls when pushed over, and standing still is no success."""
 
 from importlib.metadata import entry_points
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,11 +23,13 @@ from kinemill.motion.settings import TrackingReward, TrackingSettings
 from kinemill.motion.tracking_policy import TrackingPolicy
 from kinemill.rl.networks import Perceptron
 from kinemill.runtime.policy_layout import PolicyLayout
+from kinemill.task import load_task
 from kinemill.task.document import Task
 
 BODY: Body = load_body(BODY_FILE)
 GAUGE = Gauge(0.1, 0.5, 0.13)
 WIDTH = input_size(10)
+WALKER = Path(__file__).parents[1] / "tasks" / "walker.yaml"
 
 
 def task(**environment) -> Task:
@@ -70,6 +73,26 @@ def test_an_episode_follows_from_its_seed():
     first, second = (stands(make_environment(task(push=0.5)), 5) for _ in range(2))
     np.testing.assert_array_equal(first[2], second[2])
     assert not np.array_equal(first[2], stands(make_environment(task(push=0.5)), 6)[2])
+
+
+def test_its_mirror_image_moves_as_the_mirror_of_the_task_says():
+    """Two robots in mirrored states, with mirrored targets, stay mirror images."""
+    (mirror,) = load_task(WALKER).augment
+    robots, random = robots_of(2), np.random.default_rng(0)
+    order, signs = mirror.image_of(BODY.observation_names)
+    actions, action_signs = mirror.image_of(BODY.action_names)
+    command = np.array([[0.1, 0.05, 0.3], [0.1, -0.05, -0.3]])
+    stances, rest = np.tile(BODY.stance, (2, 1)), np.zeros((2, 10))
+    robots.begin(slice(None), command, stances, rest, command[:, :2])
+    for _ in range(20):
+        targets = BODY.stance + random.uniform(-0.1, 0.1, 10)
+        robots.advance(np.stack([targets, targets[actions] * action_signs]))
+    first, second = robots.observe(random)
+    assert abs(first[7:17] - BODY.stance).max() > 0.02
+    assert abs(robots.velocity[0, 1]) > 0.01
+    np.testing.assert_allclose(first[order] * signs, second, atol=1e-4)
+    mirrored = robots.heading_velocity() * [[1, 1, 1], [1, -1, -1]]
+    np.testing.assert_allclose(*mirrored, atol=1e-4)
 
 
 def test_parameters_can_be_varied_and_others_are_refused():
@@ -218,7 +241,7 @@ def walks(
     walkers = own.environment.many(own, count, torch.device("cpu"))
     reference = GaitReference(family, np.array([[0.13, 0.0, 0.0]]), BODY)
     settings = settings or TrackingSettings()
-    return Tracking(own.environment, own.dt, walkers, reference, settings=settings)
+    return Tracking(own.environment, walkers, reference, settings=settings)
 
 
 def test_the_gait_itself_is_what_imitation_pays_most(family):
