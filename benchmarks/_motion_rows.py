@@ -56,38 +56,10 @@ STEPS = {
     "go_bdx": 20_000_000,  # of 1/60 s
     "mini_bdx": 3_000_000,  # of 1/30 s
 }
-# Half of the usual robots: twice as many updates for the same steps.
-_SMALL: dict[str, Any] = {"num_envs": 128, "batch_size": 1024}
-# Episodes of 20 s leave a hundredth of the steps to fast commands: their robots fall early.
-_SHORT = {"reward": {"command_weight": 0.6}, "episode": 5.0, "task_commands": 0.7}
-
-
-def _ppo(gamma: float) -> dict[str, Any]:
-    return {"type": "ppo", "n_steps": 32, "n_epochs": 4, "gamma": gamma}
-
-
-_CHANGES: dict[str, dict[str, Any]] = {  # of the draft
-    "go_bdx": {
-        "learn.physics": {
-            **_SMALL,
-            "algorithm": _ppo(0.99),  # the horizon of mini_bdx in seconds: its steps are longer
-            "eval_every": 1_000_000,
-            "save_every": 1_000_000,
-        },
-        "learn.tracking": _SHORT,
-        "environment.training_step": 0.0042,
-    },
-    # The light robot with stiff servos moves differently with longer steps of the physics.
-    "mini_bdx": {
-        "learn.physics": {
-            **_SMALL,
-            "algorithm": _ppo(0.98),
-            "eval_every": 250_000,
-            "save_every": 250_000,
-        },
-        "learn.tracking": _SHORT,
-    },
-}
+# Longer steps of the physics than in the file: the light robot with stiff servos, mini_bdx, would
+# move differently.
+_TRAINING_STEP = {"go_bdx": 0.0042}
+_EVERY = {"go_bdx": 1_000_000, "mini_bdx": 250_000}  # steps between evaluations
 _CLIPS_OF = {"switch": ("squat", "wave")}  # of rows with several; others are one clip
 SWITCH_SECONDS = 32.0  # of an episode that changes between clips: four of them
 # Factors of the commands of the training clips. The test clip of go_bdx is faster than all of them.
@@ -251,10 +223,12 @@ def _robot_task(name: str, root: Path, steps: int) -> tuple[Task, Path]:
     commands: Any = getattr(task.environment, "commands", None)
     if commands is None:
         raise ValueError(f"{path}: the draft has no physics; see its remarks")
-    changes = _CHANGES.get(name, {})
+    every = min(steps, _EVERY[name])
     settings = {
-        **changes,
-        "learn.physics": {**changes.get("learn.physics", {}), "steps": steps},
+        "learn.physics.steps": steps,
+        "learn.physics.eval_every": every,
+        "learn.physics.save_every": every,
+        "environment.training_step": _TRAINING_STEP.get(name),
         "environment.trials.n_eval_episodes": 16,
     }
     return load_task(path, settings), CLIPS

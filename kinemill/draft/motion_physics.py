@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from kinemill.draft.column import Column
-from kinemill.environments.legged.body import Body, load_body
+from kinemill.environments.legged.body import CROUCHED, Body, load_body
 from kinemill.environments.legged.robot_file import RobotOptions
 from kinemill.errors import BadInput
 from kinemill.ingest.clock import Floats
@@ -31,7 +31,6 @@ TRUNK = {  # channel: its columns, the best one first, and its unit
 }
 TRUNK_ATTITUDE = tuple(TRUNK)[:4]
 MIRRORED = ("trunk_x", "trunk_z", "turn_x", "turn_z")  # opposite in a mirror image
-CROUCHED = 0.9  # of the trunk's height in the model's own zero position: gaits are lower
 _STILL = 1e-3  # rad, largest movement and offset of a joint that can be locked
 
 
@@ -74,7 +73,7 @@ class Physics:
         )
 
     def environment(self, commands: Sequence[Column], step: float) -> tuple[str, ...]:
-        """Return the lines of `environment` and `promote` for gaits.
+        """Return the lines of `learn`, `environment` and `promote` for gaits in physics.
 
         Args:
             commands: channels of the commands.
@@ -89,7 +88,10 @@ class Physics:
         spelled = ", ".join(f"[{x:g}, {y:g}, {yaw:g}]" for x, y, yaw in drawn[rows])
         angles = ", ".join(f"{name}: {angle:g}" for name, angle in self.stance.items())
         stance = f"  stance: {{{angles}}}  # mean pose of the clips, as the file has no keyframe"
+        algorithm = f"{{type: ppo, n_steps: 32, n_epochs: 4, gamma: {1.0 - step / _HORIZON:.3g}}}"
         return (
+            *_TRACKING,
+            f"    algorithm: {algorithm}  # rewards of the next {_HORIZON:g} s",
             *self._robot_lines(),
             *([stance] if angles else []),
             f"  steps: {round(SECONDS / step)}  # {SECONDS:g} s",
@@ -98,6 +100,16 @@ class Physics:
         )
 
 
+_HORIZON = 1.65  # s, mean time until a reward of which the discount leaves 1/e
+_TRACKING = (
+    "  tracking:",
+    "    reward: {command_weight: 0.6}  # of the velocity, on the scale of the commands",
+    "    episode: 5  # s; longer ones leave few steps to commands under which robots fall early",
+    "    task_commands: 0.7  # share of episodes with `environment.commands`",
+    "  physics:",
+    "    num_envs: 128  # half as many steps per update as usual",
+    "    batch_size: 1024",
+)
 _TRIALS = (
     "  push: 0.1  # m/s, once a second",
     "  randomize: {friction: [0.7, 1.3], mass: [0.8, 1.2], latency: [0, 1], noise: [0, 1]}",
@@ -158,9 +170,7 @@ def find_physics(
 def _stance(tables: Sequence[Table], joints: Mapping[str, str], body: Body) -> dict[str, float]:
     """Return the mean pose of clips that crouch below the zero position of a model, rad by joint.
 
-    Robots start in stance, and have fallen below a share of its height. From straight legs, a robot
-    drops into its gait, and the gait itself is close to that limit. Empty if the clips walk upright
-    or the model file has a keyframe of standing.
+    Empty if the clips walk upright (see `CROUCHED`) or the model file has a keyframe of standing.
     """
     means = {
         name: float(np.mean(np.concatenate([table.values[joints[name]][1] for table in tables])))

@@ -12,6 +12,7 @@ import torch
 
 from kinemill.augment.mirror import Mirror
 from kinemill.environments.kinds.legged import LeggedEnvironment
+from kinemill.environments.legged.body import CROUCHED, Body
 from kinemill.environments.legged.clips import ClipTable
 from kinemill.errors import BadInput
 from kinemill.motion.clip_reference import ClipFamily, ClipReference
@@ -169,6 +170,7 @@ class _TrackingLoop(TrainingLoop):
         self._environment, self._family = environment, family.eval()
         learn: Any = task.learn
         self._prior = MotionPrior(self._reference, len(self._reference.middle), learn.seed)
+        self._warn_of_stance(environment.body())
         if learn.runner.type not in ("auto", "native"):
             where = f"learn.physics.runner: {learn.runner.type}"
             raise BadInput(where, "robots are simulated as one batch", expected="auto or native")
@@ -200,6 +202,19 @@ class _TrackingLoop(TrainingLoop):
             privileged=PRIVILEGED if privileged else 0,
             mirror=self._mirror_image(privileged=privileged),
         )
+
+    def _warn_of_stance(self, body: Body) -> None:
+        """Report gaits that crouch far below the height of the robot's stance."""
+        middle, standing = self._reference.middle, body.standing_height
+        height = body.trunk_height(middle)
+        if isinstance(self._reference, GaitReference) and height < CROUCHED * standing:
+            mean = zip(body.joints, middle.round(2).tolist(), strict=True)
+            pose = ", ".join(f"{name}: {angle + 0.0:g}" for name, angle in mean)
+            self._progress.log_message(
+                f"warning: robots start with the trunk at {standing:.3g} m, and the gaits walk at "
+                f"{height:.3g} m: they fall into the gait. Start in its mean pose: "
+                f"environment.stance: {{{pose}}}"
+            )
 
     def _mirror_image(self, *, privileged: bool) -> MirrorImage | None:
         """Return that of the task's mirror; None without one, and for clips."""

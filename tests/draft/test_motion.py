@@ -165,6 +165,9 @@ def test_the_model_file_of_a_legged_robot_gives_its_physics(
     assert {"trunk_x", "turn_z", "command_y"} <= {*task.augment[0].flip}
     assert ("left_knee_velocity", "right_knee_velocity") in task.augment[0].swap
     assert 1 <= len(task.environment.commands) <= 8
+    gamma = task.learn.in_physics.algorithm.gamma
+    assert -task.dt / np.log(gamma) == pytest.approx(1.65, abs=0.03)  # s, at any rate
+    assert task.learn.tracking.reward.command_weight > 0.0
     checked = check_own_logs(draft)
     assert (checked.refused, checked.problem) == ([], "")
 

@@ -2,6 +2,7 @@
 
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from kinemill_walker.environment import BODY as BODY_FILE
 from kinemill.environments import make_environment
 from kinemill.environments.legged.body import Body, load_body
 from kinemill.environments.legged.physics import MujocoThreads, MujocoWarp
+from kinemill.environments.legged.robot_file import RobotOptions
 from kinemill.environments.legged.robots import Gauge, LeggedRobots
 from kinemill.errors import BadInput
 from kinemill.motion.gait_policy import ClipScale, GaitPolicy, GaitSizes
@@ -20,6 +22,7 @@ from kinemill.motion.motion_prior import BATCH, MotionPrior
 from kinemill.motion.motion_tracking import REACH, Tracking
 from kinemill.motion.policy_inputs import input_size, policy_inputs
 from kinemill.motion.settings import TrackingReward, TrackingSettings
+from kinemill.motion.tracking_fit import _TrackingLoop
 from kinemill.motion.tracking_policy import TrackingPolicy
 from kinemill.rl.networks import Perceptron
 from kinemill.runtime.policy_layout import PolicyLayout
@@ -312,6 +315,23 @@ def test_a_foot_that_bears_stays_where_it_is(family):
         np.testing.assert_allclose(
             (following.joints - pose.joints) / 0.02, middle.rates, atol=0.2
         )  # rad/s
+
+
+@pytest.mark.parametrize(("bend", "warned"), [(0.0, True), (1.0, False)])
+def test_gaits_far_below_the_stance_are_reported_with_a_better_one(family, bend, warned):
+    stance = dict(zip(BODY.joints, (bend * family.mean[0]).tolist(), strict=True))
+    body, messages = load_body(BODY_FILE, RobotOptions(stance=stance)), list[str]()
+    loop = SimpleNamespace(
+        _reference=GaitReference(family, np.array([[0.13, 0.0, 0.0]]), body),
+        _progress=SimpleNamespace(log_message=messages.append),
+    )
+    _TrackingLoop._warn_of_stance(loop, body)
+    walking, standing = body.trunk_height(family.mean[0].numpy()), body.standing_height
+    assert (walking < 0.9 * standing) is warned
+    assert len(messages) == warned
+    for text in messages:
+        for part in ("left_hip_pitch: 0.95", f"{walking:.3g} m", f"{standing:.3g} m"):
+            assert part in text
 
 
 def test_the_plug_in_joins_by_its_entry_point():
