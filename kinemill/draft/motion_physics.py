@@ -1,5 +1,6 @@
 """Physics of a motion draft: observations of a legged robot, and its environment."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -88,7 +89,8 @@ class Physics:
         spelled = ", ".join(f"[{x:g}, {y:g}, {yaw:g}]" for x, y, yaw in drawn[rows])
         angles = ", ".join(f"{name}: {angle:g}" for name, angle in self.stance.items())
         stance = f"  stance: {{{angles}}}  # mean pose of the clips, as the file has no keyframe"
-        algorithm = f"{{type: ppo, n_steps: 32, n_epochs: 4, gamma: {1.0 - step / _HORIZON:.3g}}}"
+        gamma = math.exp(-step / _HORIZON)
+        algorithm = f"{{type: ppo, n_steps: 32, n_epochs: 4, gamma: {gamma:.3g}}}"
         return (
             *_TRACKING,
             f"    algorithm: {algorithm}  # rewards of the next {_HORIZON:g} s",
