@@ -53,7 +53,7 @@ Floats = NDArray[np.float64]
 
 STEPS = {
     **dict.fromkeys(("squat", "wave", "crouch", "switch"), 2_000_000),
-    "go_bdx": 20_000_000,  # of 1/60 s
+    "go_bdx": 10_000_000,  # of 1/60 s
     "mini_bdx": 3_000_000,  # of 1/30 s
 }
 # Longer steps of the physics than in the file: the light robot with stiff servos, mini_bdx, would

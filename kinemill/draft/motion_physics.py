@@ -107,7 +107,6 @@ _TRACKING = (
     "  tracking:",
     "    reward: {command_weight: 0.6}  # of the velocity, on the scale of the commands",
     "    episode: 5  # s; longer ones leave few steps to commands under which robots fall early",
-    "    command_every: 2.5  # s; without changes, robots fall when a trial changes the command",
     "    task_commands: 0.7  # share of episodes with `environment.commands`",
     "  physics:",
     "    num_envs: 128  # half as many steps per update as usual",

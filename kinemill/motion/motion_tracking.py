@@ -66,8 +66,7 @@ class Tracking:
         cut = np.inf if settings.episode is None else max(1, round(settings.episode / dt))
         self._limit = min(environment.steps or np.inf, cut)
         self._push_rows = max(1, round(environment.push_every / dt))
-        every = settings.command_every or environment.command_every
-        self._change_rows = round((every or 0.0) / dt)
+        self._change_rows = round((environment.command_every or 0.0) / dt)
         self._push = np.full(count, environment.push)
         self._random = np.random.default_rng(0)
         self._phase, self._command_rows = np.zeros(count), np.zeros(count, int)

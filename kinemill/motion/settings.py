@@ -87,11 +87,6 @@ class TrackingSettings(Settings):
         "earlier. Without it, robots that already walk use almost all steps of a training: those "
         "whose command makes them fall after 2 s get a tenth of the others' 20 s",
     )
-    command_every: Seconds | None = Field(
-        default=None,
-        description="s after which robots get another command in training; default: "
-        "`environment.command_every`",
-    )
     task_commands: float = Field(
         default=0.5,
         ge=0.0,

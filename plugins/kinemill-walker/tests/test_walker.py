@@ -317,21 +317,6 @@ def test_a_foot_that_bears_stays_where_it_is(family):
         )  # rad/s
 
 
-@pytest.mark.parametrize("seconds", [None, 0.2])
-def test_commands_may_change_in_training_alone(family, seconds):
-    """0.2 s are 10 time steps, after which some robots still walk."""
-    commands = [[0.13, 0.0, 0.0], [0.05, 0.0, 0.0]]
-    settings = TrackingSettings(command_every=seconds, task_commands=1.0)
-    tracking = walks(family, 16, settings, commands=commands, push=0.0)
-    tracking.reset([0, *[None] * 15])
-    since = set[int]()
-    for _ in range(15):
-        tracking.step(np.zeros((16, 10)))
-        since |= {*tracking._robots.since.tolist()}
-    assert since == ({0} if seconds is None else {0, 10})
-    assert task(commands=commands).environment.command_every is None  # of trials
-
-
 @pytest.mark.parametrize(("bend", "warned"), [(0.0, True), (1.0, False)])
 def test_gaits_far_below_the_stance_are_reported_with_a_better_one(family, bend, warned):
     stance = dict(zip(BODY.joints, (bend * family.mean[0]).tolist(), strict=True))
