@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from kinemill.augment._augmentation import Augmentation, Problems, Rows, Signals, same_again
 from kinemill.augment._media import Pictures
+from kinemill.errors import BadInput
 from kinemill.task import AUGMENTATIONS, Channel, unknown_channels
 
 
@@ -113,10 +114,14 @@ class Mirror(Augmentation):
     def image_of(self, names: Sequence[str]) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
         """Return how columns with some names are mirrored: `values[:, columns] * signs`.
 
-        Args:
-            names: channels, both of each pair that has one of them.
+        Raises:
+            BadInput: The partner of a channel is not in `names`.
         """
         positions = {name: column for column, name in enumerate(names)}
+        for name in names:
+            if self._partner(name) not in positions:
+                found = f"swaps {name!r} with {self._partner(name)!r}, which is not used"
+                raise BadInput("augment: mirror", found, fix="use both, or take the pair out")
         columns = [positions[self._partner(name)] for name in names]
         return np.array(columns, np.intp), np.array([*map(self._sign, names)], np.float32)
 

@@ -26,7 +26,7 @@ def mirror_inputs(mirror: Mirror, layout: PolicyLayout, *, privileged: bool) -> 
         privileged: whether the inputs end with the columns that only a critic sees.
 
     Raises:
-        BadInput: Trunk and command are not mirrored left to right.
+        BadInput: Trunk and command are not mirrored left to right, or a joint has no partner.
     """
     names = layout.observation
     order, signs = mirror.image_of(names)

@@ -103,3 +103,10 @@ def test_what_only_the_critic_sees_is_mirrored():
 def test_a_mirror_of_front_and_back_is_refused_with_what_to_flip():
     with pytest.raises(BadInput, match=r"augment: mirror.*trunk_x, trunk_z, turn_x, turn_z, comm"):
         mirror_inputs(mirror(flip=["command_x", "trunk_y"]), LAYOUT, privileged=False)
+
+
+def test_a_joint_whose_partner_is_locked_is_named():
+    joints = tuple(name for name in LAYOUT.observation if not name.startswith("right_knee"))
+    layout = PolicyLayout(0.02, joints, LAYOUT.actions[:3], {})
+    with pytest.raises(BadInput, match=r"swaps 'left_knee' with 'right_knee', which is not used"):
+        mirror_inputs(mirror(), layout, privileged=False)
