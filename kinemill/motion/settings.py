@@ -87,6 +87,11 @@ class TrackingSettings(Settings):
         "earlier. Without it, robots that already walk use almost all steps of a training: those "
         "whose command makes them fall after 2 s get a tenth of the others' 20 s",
     )
+    command_ramp: Seconds | None = Field(
+        default=1.5,
+        description="s in which the exported policy moves from one end of `environment.commands` "
+        "to the other at the fastest, gaits only; null: as fast as the command itself",
+    )
     task_commands: float = Field(
         default=0.5,
         ge=0.0,

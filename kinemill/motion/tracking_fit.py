@@ -8,12 +8,14 @@ Loop, checkpoints, resume and evaluation are those of `learn.type: reinforcement
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from kinemill.augment.mirror import Mirror
 from kinemill.environments.kinds.legged import LeggedEnvironment
 from kinemill.environments.legged.body import CROUCHED, Body
-from kinemill.environments.legged.clips import ClipTable
+from kinemill.environments.legged.clips import COMMAND_UNITS, ClipTable
+from kinemill.environments.legged.commands import largest_command
 from kinemill.errors import BadInput
 from kinemill.motion.clip_reference import ClipFamily, ClipReference
 from kinemill.motion.gait_policy import GaitPolicy
@@ -99,9 +101,21 @@ def describe_tracking(learn: MotionSettings, task: Task, data: Sequence[Demonstr
     assert isinstance(task.environment, LeggedEnvironment)
     table, servos = clips_of(task), {"servos": task.environment.servos()}
     if table is None:
-        return {**describe(learn, task, data), **servos}
+        return {**describe(learn, task, data), **servos, "command_step": _command_step(learn, task)}
     sizes = {"clips": len(table.ends), "rows": table.joints.shape[1]}
-    return {**describe_layout(learn, task, data[0]), **servos, "clips": sizes}
+    layout = describe_layout(learn, task, data[0])
+    return {**layout, **servos, "clips": sizes, "command_step": []}
+
+
+def _command_step(learn: MotionSettings, task: Task) -> list[float]:
+    """Return the largest change of each part of the command in a time step; empty: no limit."""
+    environment, ramp = task.environment, learn.tracking.command_ramp
+    assert isinstance(environment, LeggedEnvironment)
+    if ramp is None:
+        return []
+    # A part that is zero in training may be given later.
+    span = 2.0 * np.maximum(largest_command(environment.commands), COMMAND_UNITS)
+    return (span * task.dt / ramp).tolist()
 
 
 def make_family(description: Json) -> GaitPolicy | ClipFamily:
@@ -116,7 +130,7 @@ def rebuild_policy(learn: MotionSettings, description: Json) -> TrackingPolicy:
     layout, physics = PolicyLayout.from_json(description["layout"]), learn.in_physics
     joints = len(layout.actions)
     core = physics.algorithm.core(physics, input_size(joints), joints)
-    return TrackingPolicy(layout, make_family(description), core)
+    return TrackingPolicy(layout, make_family(description), core, description["command_step"])
 
 
 def check_environment(task: Task, layout: PolicyLayout) -> None:
@@ -168,6 +182,8 @@ class _TrackingLoop(TrainingLoop):
         environment, (family, self._reference, self._motion) = task.environment, motion
         assert isinstance(environment, LeggedEnvironment)  # `check_environment`
         self._environment, self._family = environment, family.eval()
+        is_gait = isinstance(self._reference, GaitReference)
+        self._command_step = _command_step(self._motion, task) if is_gait else []
         learn: Any = task.learn
         self._prior = MotionPrior(self._reference, len(self._reference.middle), learn.seed)
         self._warn_of_stance(environment.body())
@@ -235,7 +251,8 @@ class _TrackingLoop(TrainingLoop):
 
     def policy(self, learner: Learner) -> TrackingPolicy:
         """Return the present policy, on the CPU."""
-        return TrackingPolicy(self._layout, self._family, learner.core().cpu()).eval()
+        core = learner.core().cpu()
+        return TrackingPolicy(self._layout, self._family, core, self._command_step).eval()
 
     def _groups(self, learner: Learner) -> Groups:
         return super()._groups(learner) | {"prior": self._prior.tensors()}

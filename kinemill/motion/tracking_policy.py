@@ -4,6 +4,8 @@ The phase of a gait starts where the family fits the first joints best, that of 
 then it advances at the rate of the clips. Symbols: B batch, J joints, φ phase.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -24,23 +26,40 @@ class TrackingPolicy(PolicyModule):
         layout: observations as `LeggedRobots.observe` returns them; actions: joint targets.
         family: the gaits or clips of these joints, a module.
         core: the network of the corrections, from `policy_inputs` to (B, J).
+        command_step: largest change of each part of the command in a time step: a gait that jumps
+            with its command can make a robot fall. Empty: the policy takes commands as they are.
     """
 
     family: GaitPolicy | ClipFamily
 
-    def __init__(self, layout: PolicyLayout, family: GaitPolicy | ClipFamily, core: Core) -> None:
+    def __init__(
+        self,
+        layout: PolicyLayout,
+        family: GaitPolicy | ClipFamily,
+        core: Core,
+        command_step: Sequence[float] = (),
+    ) -> None:
         super().__init__(layout)
         self.family, self.core = family, core
+        step = torch.tensor(list(command_step), dtype=torch.float32)
+        self.register_buffer("command_step", step, persistent=False)
         self._joints, self._rates, self._command = columns(len(layout.actions))
 
     @property
     def carry_shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Shapes of phase, motion (0 before the first step, see `locate`), and last correction."""
-        return (1,), (1,), (len(self.layout.actions),)
+        """Shapes of phase, motion (0 before the first step, see `locate`), and last correction.
+
+        If the rate of commands is limited, the command of the last step follows.
+        """
+        shapes = (1,), (1,), (len(self.layout.actions),)
+        return (*shapes, (3,)) if len(self.command_step) else shapes
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Return targets (B, J), rad, and the carry."""
-        observation, phase, motion, correction = tensors
+        observation, phase, motion, correction, *command = tensors
+        if command:
+            command = [self._limited(observation[:, self._command], command[0], motion)]
+            observation = torch.cat([observation[:, : self._command.start], *command], dim=1)
         latent, phase, motion = self.locate(observation, phase, motion)
         parts = [
             _trunk_inputs(observation),
@@ -52,7 +71,15 @@ class TrackingPolicy(PolicyModule):
         correction = torch.where(correction < -1.0, -1.0, correction)
         phase = self.family.advance(phase, latent)
         target = self.family.curve(phase, latent)[:, 0] + REACH * correction
-        return self.family.bounded_targets(target), phase, motion, correction
+        return self.family.bounded_targets(target), phase, motion, correction, *command
+
+    def _limited(self, wanted: Tensor, last: Tensor, motion: Tensor) -> Tensor:
+        """Return the command (B, 3) of this step; the first one is taken as it is."""
+        step = self.get_buffer("command_step")
+        change = wanted - last
+        change = torch.where(change > step, step, change)  # not clamp, as below: NaN stays NaN
+        change = torch.where(change < -step, -step, change)
+        return torch.where(motion < 0.5, wanted, last + change)
 
     def locate(
         self, observation: Tensor, phase: Tensor, motion: Tensor

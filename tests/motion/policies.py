@@ -67,6 +67,8 @@ def of_gaits() -> TrackingPolicy:
 
 
 def _tracking(family: ClipFamily | GaitPolicy) -> TrackingPolicy:
+    """Return a policy with random corrections; commands of gaits change at a limited rate."""
     joints = len(JOINTS)
     core = Perceptron([input_size(joints), 16, joints], "elu")
-    return TrackingPolicy(layout(), family, core).eval()
+    step = (0.1, 0.1, 0.2) if isinstance(family, GaitPolicy) else ()
+    return TrackingPolicy(layout(), family, core, step).eval()

@@ -35,6 +35,12 @@ def sample_commands(commands: Sequence[Command]) -> list[NDArray[np.float64]]:
     return [_draw(command, random) for command in commands for _ in range(count)]
 
 
+def largest_command(commands: Sequence[Command]) -> NDArray[np.float64]:
+    """Return the largest absolute value of each part of some commands, (3,)."""
+    ends = [[np.abs(own).max() for own in command] for command in commands]
+    return np.array(ends, float).max(axis=0)
+
+
 def _draw(command: Command, random: np.random.Generator) -> NDArray[np.float64]:
     parts = (random.uniform(*own) if isinstance(own, tuple) else own for own in command)
     return np.array([float(part) for part in parts])
