@@ -120,8 +120,8 @@ class Mirror(Augmentation):
         positions = {name: column for column, name in enumerate(names)}
         for name in names:
             if self._partner(name) not in positions:
-                found = f"swaps {name!r} with {self._partner(name)!r}, which is not used"
-                raise BadInput("augment: mirror", found, fix="use both, or take the pair out")
+                what = f"swaps {name!r} with {self._partner(name)!r}, which is not used"
+                raise BadInput("augment: mirror", what, fix="use both, or take the pair out")
         columns = [positions[self._partner(name)] for name in names]
         return np.array(columns, np.intp), np.array([*map(self._sign, names)], np.float32)
 

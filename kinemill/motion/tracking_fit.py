@@ -221,14 +221,14 @@ class _TrackingLoop(TrainingLoop):
 
     def _warn_of_stance(self, body: Body) -> None:
         """Report gaits that crouch far below the height of the robot's stance."""
-        middle, standing = self._reference.middle, body.standing_height
+        middle, stance_height = self._reference.middle, body.standing_height
         height = body.trunk_height(middle)
-        if isinstance(self._reference, GaitReference) and height < CROUCHED * standing:
+        if isinstance(self._reference, GaitReference) and height < CROUCHED * stance_height:
             mean = zip(body.joints, middle.round(2).tolist(), strict=True)
             pose = ", ".join(f"{name}: {angle + 0.0:g}" for name, angle in mean)
             self._progress.log_message(
-                f"warning: robots start with the trunk at {standing:.3g} m, and the gaits walk at "
-                f"{height:.3g} m: they fall into the gait. Start in its mean pose: "
+                f"warning: robots start with the trunk at {stance_height:.3g} m, and the gaits "
+                f"walk at {height:.3g} m: they fall into the gait. Start in its mean pose: "
                 f"environment.stance: {{{pose}}}"
             )
 

@@ -73,13 +73,13 @@ class TrackingPolicy(PolicyModule):
         target = self.family.curve(phase, latent)[:, 0] + REACH * correction
         return self.family.bounded_targets(target), phase, motion, correction, *command
 
-    def _limited(self, wanted: Tensor, last: Tensor, motion: Tensor) -> Tensor:
+    def _limited(self, command: Tensor, last: Tensor, motion: Tensor) -> Tensor:
         """Return the command (B, 3) of this step; the first one is taken as it is."""
         step = self.get_buffer("command_step")
-        change = wanted - last
+        change = command - last
         change = torch.where(change > step, step, change)  # not clamp, as below: NaN stays NaN
         change = torch.where(change < -step, -step, change)
-        return torch.where(motion < 0.5, wanted, last + change)
+        return torch.where(motion < 0.5, command, last + change)
 
     def locate(
         self, observation: Tensor, phase: Tensor, motion: Tensor

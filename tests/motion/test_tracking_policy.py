@@ -20,13 +20,13 @@ def test_the_first_command_is_followed_at_once_and_others_at_a_limited_rate():
     policy = of_gaits()
     _, *carry = policy(observed(policy, 0.5, 0.0, -1.0), *policy.initial_carry(1))
     np.testing.assert_allclose(carry[3], [[0.5, 0.0, -1.0]])
-    followed = []
+    commands = []
     for _ in range(7):
         _, *carry = policy(observed(policy, 0.0, 0.05, 0.1), *carry)
-        followed.append(carry[3][0].numpy())
-    np.testing.assert_allclose(followed[0], [0.4, 0.05, -0.8], atol=1e-6)
-    np.testing.assert_allclose(followed[3], [0.1, 0.05, -0.2], atol=1e-6)
-    np.testing.assert_allclose(followed[6], [0.0, 0.05, 0.1], atol=1e-6)
+        commands.append(carry[3][0].numpy())
+    np.testing.assert_allclose(commands[0], [0.4, 0.05, -0.8], atol=1e-6)
+    np.testing.assert_allclose(commands[3], [0.1, 0.05, -0.2], atol=1e-6)
+    np.testing.assert_allclose(commands[6], [0.0, 0.05, 0.1], atol=1e-6)
 
 
 def test_the_gait_is_that_of_the_followed_command():

@@ -326,11 +326,11 @@ def test_gaits_far_below_the_stance_are_reported_with_a_better_one(family, bend,
         _progress=SimpleNamespace(log_message=messages.append),
     )
     _TrackingLoop._warn_of_stance(loop, body)
-    walking, standing = body.trunk_height(family.mean[0].numpy()), body.standing_height
-    assert (walking < 0.9 * standing) is warned
+    gait, stance = body.trunk_height(family.mean[0].numpy()), body.standing_height
+    assert (gait < 0.9 * stance) is warned
     assert len(messages) == warned
     for text in messages:
-        for part in ("left_hip_pitch: 0.95", f"{walking:.3g} m", f"{standing:.3g} m"):
+        for part in ("left_hip_pitch: 0.95", f"{gait:.3g} m", f"{stance:.3g} m"):
             assert part in text
 
 
