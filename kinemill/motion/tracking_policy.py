@@ -52,7 +52,7 @@ class TrackingPolicy(PolicyModule):
         If the rate of commands is limited, the command of the last step follows.
         """
         shapes = (1,), (1,), (len(self.layout.actions),)
-        return (*shapes, (3,)) if len(self.command_step) else shapes
+        return (*shapes, (3,)) if len(self.get_buffer("command_step")) else shapes
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Return targets (B, J), rad, and the carry."""
