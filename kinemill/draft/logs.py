@@ -66,6 +66,11 @@ def read_tables(source: Path, rate: float | None, *, is_motion: bool = False) ->
         except (BadInput, OSError) as error:
             problems[path.name] = str(error).removeprefix(f"{path}: ")
     problems |= dict.fromkeys(_archives(source), ARCHIVE)
+    if len({one.rate for one in tables}) > 1:
+        # `ingest.rate` is that of all logs.
+        others = [one for one in tables if one.rate != tables[0].rate]
+        problems |= {one.path.name: f"{_clock(one)}; {_clock(tables[0])}" for one in others}
+        tables = [one for one in tables if one.rate == tables[0].rate]
     if not tables:
         if problems:
             name, why = next(iter(problems.items()))
@@ -77,6 +82,10 @@ def read_tables(source: Path, rate: float | None, *, is_motion: bool = False) ->
             fix=_robot_hint(source),
         )
     return LogTables(tables, problems, _patterns(source, plans, logs))
+
+
+def _clock(table: Table) -> str:
+    return f"{table.path.name} has {f'{table.rate:g} Hz' if table.rate else 'timestamps'}"
 
 
 def _without_plans(folder: Path, paths: list[Path]) -> tuple[list[Path], list[Path]]:

@@ -13,7 +13,7 @@ import polars as pl
 
 from kinemill.errors import BadLog
 from kinemill.ingest.clock import Floats
-from kinemill.ingest.name_heuristics import guess, is_stamp, split_words
+from kinemill.ingest.name_heuristics import PER_SECOND, STEP, guess, is_stamp, split_words
 from kinemill.ingest.own_clocks import is_slower
 from kinemill.ingest.raw import (
     TICKS,
@@ -255,12 +255,13 @@ def table_of(
     """Return columns of one length as a table, on the clock among them or by `rate`, Hz.
 
     Raises:
-        BadLog: no column is a clock, and no rate is given.
+        BadLog: no column is a clock, no rate is given, and none is stated.
     """
+    clock = _clock(numbers) if rate is None else None
+    rate = rate or (stated_rate(numbers) if clock is None else None)
     if rate is not None:
         samples = {name: (np.arange(len(v)) / rate, v) for name, v in numbers.items()}
         return Table(path, None, "s", samples, left_out, rate=rate)
-    clock = _clock(numbers)
     if clock is None:
         raise BadLog(
             path,
@@ -292,6 +293,15 @@ def stamped(
     rising = np.diff(seconds, prepend=-np.inf) > 0.0
     values = {name: (seconds[rising], v[good][rising]) for name, v in numbers.items()}
     return Table(path, clock, unit, values, left_out)
+
+
+def stated_rate(numbers: Mapping[str, Floats]) -> float | None:
+    """Return the rate, Hz, that a column such as `fs` or `Ts` states by its only number, if any."""
+    for name in (*PER_SECOND, *STEP):
+        values = np.unique(numbers[name][np.isfinite(numbers[name])]) if name in numbers else []
+        if len(values) == 1 and 0.0 < values[0] < 1e9:
+            return float(values[0] if name in PER_SECOND else 1.0 / values[0])
+    return None
 
 
 def _clock(numbers: dict[str, Floats]) -> str | None:

@@ -37,6 +37,9 @@ STRAIGHT = {"x", "y", "z", "vx", "vy", "vz", "dx", "dy", "dz", "linear"}
 TURNING = {"angle", "angles", "theta", "th", "phi", "psi", "roll", "pitch", "yaw"} | _JOINTS
 _KINDS = [("action", COMMAND), ("velocity", VELOCITY), ("position", POSITION), ("action", DRIVE)]
 STAMP = {"time", "timestamp", "t", "ts", "stamp", "sec", "secs", "seconds", "datetime"}
+# A number of these names is the rate or the step of all rows.
+PER_SECOND = ("fs", "Fs", "FS", "fps", "FPS", "sampling_rate", "sample_rate")  # Hz
+STEP = ("Ts", "dt")  # s
 # Preferred variants of a quantity, best first: plain names, then measured or commanded values.
 _READINGS = {
     "state": [set[str](), {"meas", "measured", "raw"}, {"filt", "filtered", "est", "smooth"}],

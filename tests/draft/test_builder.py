@@ -6,6 +6,7 @@ import pytest
 from kinemill.dataset import load_dataset
 from kinemill.dataset import stage as dataset_stage
 from kinemill.draft.builder import build, draft
+from kinemill.draft.logs import read_tables
 from kinemill.draft.own_logs import check_own_logs
 from kinemill.draft.timing import nice
 from kinemill.errors import BadInput, BadLog
@@ -240,6 +241,27 @@ def test_a_log_without_stamps_asks_for_their_rate_and_takes_it(tmp_path, time):
     (tmp_path / "told.yaml").write_text(draft("told", path, 50.0))
     task = load_task(tmp_path / "told.yaml")
     assert (task.dt, task.ingest.rate, task.columns) == (0.02, 50.0, ["channel_y", "u"])
+
+
+@pytest.mark.parametrize("rate", [{"fs": 50.0}, {"Ts": 0.02}], ids=["fs", "Ts"])
+def test_a_log_without_stamps_that_states_its_rate_once_is_drafted_with_it(tmp_path, time, rate):
+    ((name, value),) = rate.items()
+    path = table(tmp_path / "a.csv", u=np.sin(50 * time), y=np.cos(40 * time))
+    first, *rows = path.read_text().splitlines()
+    lines = [f"{first},{name}", f"{rows[0]},{value}", *(f"{row}," for row in rows[1:])]
+    path.write_text("\n".join(lines))
+    (tmp_path / "stated.yaml").write_text(draft("stated", path))
+    task = load_task(tmp_path / "stated.yaml")
+    assert (task.dt, task.ingest.rate, task.columns) == (0.02, 50.0, ["channel_y", "u"])
+
+
+def test_logs_that_state_different_rates_are_not_drafted_together(tmp_path, time):
+    for name, rate in {"a.csv": 50.0, "b.csv": 100.0}.items():
+        values = {"u": np.sin(50 * time), "y": np.cos(40 * time), "fs": np.full(len(time), rate)}
+        table(tmp_path / name, **values)
+    logs = read_tables(tmp_path, None)
+    assert [one.path.name for one in logs.tables] == ["a.csv"]
+    assert logs.problems == {"b.csv": "b.csv has 100 Hz; a.csv has 50 Hz"}
 
 
 def test_even_stamps_give_their_own_step_and_no_rounded_one(tmp_path, time):

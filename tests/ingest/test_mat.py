@@ -12,6 +12,7 @@ from kinemill.ingest import load_recordings
 from kinemill.ingest import stage as ingest
 from kinemill.ingest.files import recognize
 from kinemill.ingest.raw import Unreadable
+from kinemill.ingest.readers._arrays import Array, rows_first
 from kinemill.ingest.readers.mat import read
 from kinemill.task import load_task
 
@@ -53,6 +54,35 @@ def test_vectors_and_columns_of_matrices_are_channels(logs, drive, form):
     log = read(path, drive)
     assert log.frame.rows()[3:] == [(0.03, 3.0, 7.0, 0.0), (0.04, 4.0, 9.0, 1.0)]
     assert recognize(drive, path) == "mat"
+
+
+@pytest.mark.parametrize("form", ["5", "7.3"])
+def test_a_matrix_with_a_channel_in_each_row_is_transposed(logs, drive, form):
+    """The time tells which side of a matrix is as long as the log."""
+    path, wide = logs / "a.mat", VARIABLES | {"x": VARIABLES["x"].T}
+    save_73(path, wide) if form == "7.3" else savemat(path, wide)
+    assert read(path, drive).frame.rows()[3:] == [(0.03, 3.0, 7.0, 0.0), (0.04, 4.0, 9.0, 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("shapes", "expected"),
+    [
+        ({"u": (2, 50), "y": (3, 50)}, {"u": (50, 2), "y": (50, 3)}),
+        ({"u": (2, 50), "y": (50, 3)}, {"u": (2, 50), "y": (50, 3)}),
+        ({"u": (2, 8), "y": (3, 8)}, {"u": (2, 8), "y": (3, 8)}),
+        ({"u": (40, 7), "limits": (7,)}, {"u": (40, 7), "limits": (7,)}),
+        ({"u": (7, 40), "t": (1, 40)}, {"u": (40, 7), "t": (1, 40)}),
+        ({"u": (7, 40), "t": (1, 39)}, {"u": (7, 40), "t": (1, 39)}),
+    ],
+)
+def test_rows_of_the_log_are_the_first_axis(shapes, expected):
+    values = {name: np.arange(np.prod(shape)).reshape(shape) for name, shape in shapes.items()}
+    arrays = {
+        name: Array(own.shape, own.dtype, lambda own=own: own) for name, own in values.items()
+    }
+    turned = rows_first(arrays)
+    assert {name: one.shape for name, one in turned.items()} == expected
+    assert all(one.load().shape == one.shape for one in turned.values())
 
 
 def test_structs_cells_and_text_are_named_for_what_they_are(logs, drive):

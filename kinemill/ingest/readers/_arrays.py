@@ -5,7 +5,8 @@ Symbols: N rows, C columns of an array.
 
 import errno
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -20,6 +21,7 @@ SMALL = 64 << 20  # bytes that an array may declare however little of it is stor
 _OF_THE_MACHINE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.EACCES}
 DENSEST = 1100  # declared bytes per stored byte; deflate reaches 1032
 WIDEST = 4096  # columns of an array that are listed
+WIDE = 10  # least ratio of columns to rows of a matrix whose columns are rows of the log
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,38 @@ class Column:
         if self.index is None:
             return values.reshape(-1)
         return values[self.index] if isinstance(self.index, str) else values[:, self.index]
+
+
+def rows_first(arrays: dict[str, Array]) -> dict[str, Array]:
+    """Return arrays with matrices transposed whose columns are rows of the log.
+
+    MATLAB users often store a channel as a row of a matrix. The lengths of vectors, such as a time,
+    tell both apart; without vectors, all matrices have to be far wider than high.
+    """
+    shapes = [one.shape for one in arrays.values() if not one.trouble and not _no_number(one.dtype)]
+    lengths = {prod(one) for one in shapes if len(one) in (1, 2) and max(one) == prod(one) > 1}
+    matrices = [one for one in shapes if len(one) == 2 and min(one) > 1]
+    are_wide = not lengths and all(WIDE * high < width for high, width in matrices)
+
+    def is_transposed(array: Array) -> bool:
+        if len(array.shape) != 2 or array.trouble or _no_number(array.dtype):
+            return False
+        high, width = array.shape
+        is_wide = are_wide or (width in lengths and high not in lengths)
+        return 1 < high < width and is_wide
+
+    return {
+        name: replace(
+            array, shape=array.shape[::-1], load=partial(_transposed, array.load), rows=None
+        )
+        if is_transposed(array)
+        else array
+        for name, array in arrays.items()
+    }
+
+
+def _transposed(load: Callable[[], Values]) -> Values:
+    return load().T
 
 
 def columns_of(name: str, array: Array) -> list[Column]:

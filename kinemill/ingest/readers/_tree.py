@@ -15,6 +15,7 @@ from typing import Protocol
 import numpy as np
 import polars as pl
 
+from kinemill.ingest.name_heuristics import PER_SECOND, STEP
 from kinemill.ingest.raw import (
     TIME,
     Columns,
@@ -26,13 +27,19 @@ from kinemill.ingest.raw import (
     refused_part,
     row_numbers,
 )
-from kinemill.ingest.readers._arrays import Array, Column, Values, check_columns, columns_of
+from kinemill.ingest.readers._arrays import (
+    Array,
+    Column,
+    Values,
+    check_columns,
+    columns_of,
+    rows_first,
+)
 from kinemill.ingest.readers._media import MediaColumn, read_media
 from kinemill.task import Task
 
+NAMED = 12  # most names in a message
 EPISODES = ("episode_*", "data/demo_*")  # Minari and others; robomimic
-PER_SECOND = ("fs", "Fs", "FS", "fps", "FPS", "sampling_rate", "sample_rate")  # Hz
-STEP = ("Ts", "dt")  # s
 
 
 class Tree(Protocol):
@@ -100,7 +107,7 @@ def _parts(tree: Tree, task: Task) -> list[str]:
             "groups",
             "file",
             f"no group matches {', '.join(map(repr, patterns))}",
-            expected=f"an episode in each; the file has {', '.join(groups[:12]) or 'no group'}",
+            expected=f"an episode in each; the file has {', '.join(groups[:NAMED]) or 'no group'}",
             fix="correct `ingest.groups`, or leave it out where the file is one episode",
         )
     )
@@ -113,7 +120,7 @@ def _natural(name: str) -> list[tuple[int, int, str]]:
 
 
 def _read_part(tree: Tree, part: str, outside: dict[str, Array], task: Task) -> RawLog:
-    arrays = tree.arrays(part) | outside
+    arrays = rows_first(tree.arrays(part) | outside)
     listed = [column for name, array in arrays.items() for column in columns_of(name, array)]
     rate = _rate(tree, part, [column.name for column in listed], task)
     columns = match_columns([column.name for column in listed], task, rate)
@@ -191,7 +198,9 @@ def _common_rows(counts: dict[str, int], task: Task) -> tuple[int, list[Reason]]
     }
     if action_rows == {fewest} and observation_rows == {most} and most == fewest + 1 and fewest > 0:
         return fewest, [_last_observation(most)]
-    row_counts = ", ".join(f"{name} {count}" for name, count in counts.items())
+    listed = [f"{name} {count}" for name, count in counts.items()]
+    more = [f"and {len(listed) - NAMED} more"] if len(listed) > NAMED else []
+    row_counts = ", ".join([*listed[:NAMED], *more])
     raise Unreadable(
         reason(
             "rows",

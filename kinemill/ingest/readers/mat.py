@@ -1,8 +1,9 @@
 """MATLAB logs: `.mat` files of versions 5 to 7 and 7.3, one array for each name.
 
 A row or column vector is a channel under its own name; column k of a matrix, counted from 0, is
-`x[k]`; a field of a struct is `s/field`. `Ts` or `dt` (s), or `fs` (Hz), give the time of logs
-without timestamps. Arrays of structs, cells and objects are not read.
+`x[k]`; a matrix with a channel in each row is transposed; a field of a struct is `s/field`. `Ts`
+or `dt` (s), or `fs` (Hz), give the time of logs without timestamps. Arrays of structs, cells and
+objects are not read.
 """
 
 import zlib
