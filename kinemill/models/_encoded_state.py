@@ -20,12 +20,15 @@ class EncodedShape(NamedTuple):
         history: rows of history, H.
         bounds: of each output, where its sensor saturates, in scaled units; None: nowhere.
         input_columns: columns of the features that act on the hidden states.
+        measured: of each output, the feature that is its present value, with gain and shift from
+            the scale of the feature to that of the output; None: no feature is.
     """
 
     inputs: int
     history: int
     bounds: Sequence[tuple[float, float] | None]
     input_columns: Sequence[int]
+    measured: Sequence[tuple[int, float, float] | None]
 
 
 class EncodedStateModel(Model):
@@ -69,8 +72,30 @@ class EncodedStateModel(Model):
             bounds.append((low, high) if limits else None)
         actions = len(layout.states)  # the first column of the actions
         input_columns = [n for n, column in enumerate(feature_columns(layout)) if column >= actions]
-        return self.make(EncodedShape(layout.features, layout.history, bounds, input_columns))
+        measured = _measured(layout, scale)
+        shape = EncodedShape(layout.features, layout.history, bounds, input_columns, measured)
+        return self.make(shape)
 
     def build(self, inputs: int, outputs: int, history: int) -> TorchModule:
         """Make the network without limits, as a part of another model; all features act on it."""
-        return self.make(EncodedShape(inputs, history, [None] * outputs, range(inputs)))
+        none = [None] * outputs
+        return self.make(EncodedShape(inputs, history, none, range(inputs), none))
+
+
+def _measured(
+    layout: ModelLayout, scale: Mapping[str, Any]
+) -> list[tuple[int, float, float] | None]:
+    """Return `EncodedShape.measured` of a layout."""
+    columns = feature_columns(layout)
+    measured: list[tuple[int, float, float] | None] = []
+    for number, (_, output) in enumerate(layout.outputs):
+        column = layout.states.index(output.of)
+        is_plain = layout.encodings[column].type == "plain" and not layout.transformed
+        if output.relation != "equal" or not is_plain:
+            measured.append(None)
+            continue
+        feature = columns.index(column)
+        offset, spread = (float(scale[f"feature_{part}"][feature]) for part in ("mean", "std"))
+        mean, std = (float(scale[f"output_{part}"][number]) for part in ("mean", "std"))
+        measured.append((feature, spread / std, (offset - mean) / std))
+    return measured

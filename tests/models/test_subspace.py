@@ -71,7 +71,9 @@ def test_a_latent_network_starts_as_that_model():
     value = {"y": Output(relation="equal", of="y")}
     layout = make_layout(task, value, "semi_implicit", HISTORY)
     settings = Latent(size=4, hidden_size=5, start="subspace")
-    network = settings.build_for(layout, {"output_mean": [0.0], "output_std": [1.0]})
+    scale = {f"{name}_mean": [0.0, 0.0] for name in ("feature", "output")}
+    scale |= {f"{name}_std": [1.0, 1.0] for name in ("feature", "output")}
+    network = settings.build_for(layout, scale)
     network.fit_sequences([sequences()])
     features, outputs = (part.float() for part in sequences(seed=1))
     with torch.no_grad():

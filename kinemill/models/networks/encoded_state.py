@@ -14,7 +14,9 @@ from kinemill.models.networks.layers import Network
 from kinemill.models.networks.subspace import StateSpace, identify
 
 MOST_FUTURE = 20  # rows of the future that subspace identification reads
+DECAY = 2.2  # initial logit of what remains of an offset after one row: 0.9
 Bounds = Sequence[tuple[float, float] | None]
+Measured = Sequence[tuple[int, float, float] | None]
 
 
 class HiddenStateNetwork(Network):
@@ -47,9 +49,12 @@ class HiddenStateNetwork(Network):
         # Arithmetic instead of a branch: each row of a batch may be at another row of its history,
         # and an ONNX graph has one path.
         rows = torch.cat([window, features.unsqueeze(1)], dim=1)
+        return x + self.is_full(count) * (self.encoder(rows.flatten(1)) - x)
+
+    def is_full(self, count: Tensor) -> Tensor:
+        """Return 1 at the row that completes the history, else 0, (B, 1)."""
         after = count - (self.history - 1)  # rows since the history was full
-        is_full = torch.clamp(1.0 - after.abs(), min=0.0)  # 1 or 0
-        return x + is_full * (self.encoder(rows.flatten(1)) - x)
+        return torch.clamp(1.0 - after.abs(), min=0.0)
 
     def after(
         self, features: Tensor, window: Tensor, count: Tensor, x: Tensor
@@ -66,13 +71,16 @@ class HiddenStateNetwork(Network):
         if missing:
             window = torch.cat([features.new_zeros(batch, missing, features.shape[2]), window], 1)
         count = features.new_full((batch, 1), float(rows))
-        return window, count, features.new_zeros(batch, self.encoder.out_features)
+        return window, count, features.new_zeros(batch, *self.carry_shapes[2])
 
 
 class EncodedStateNetwork(HiddenStateNetwork):
-    """(B, F), window (B, H - 1, F), rows so far (B, 1), x (B, size) -> (B, O), carry.
+    """(B, F), window (B, H - 1, F), rows so far (B, 1), x (B, size + O) -> (B, O), carry.
 
-    Once the history is full, outputs follow from x and the inputs alone.
+    Once the history is full, outputs follow from x and the inputs alone. The last O numbers of x
+    are offsets: how far the last measured outputs are from what the hidden states say. They decay,
+    so that the first steps of a rollout continue from the measurement, and late ones follow the
+    hidden states: the output disturbance model of Pannocchia and Rawlings (AIChE Journal, 2003).
 
     Args:
         size: number of hidden states.
@@ -80,6 +88,8 @@ class EncodedStateNetwork(HiddenStateNetwork):
         history: H.
         bounds: of each output, where its sensor saturates, in scaled units; None: nowhere.
         input_columns: columns of the features that act on the hidden states, m numbers.
+        measured: of each output, the feature that is its present value, with gain and shift from
+            the scale of the feature to that of the output; None: it has no offset.
     """
 
     fits_sequences = False
@@ -87,22 +97,44 @@ class EncodedStateNetwork(HiddenStateNetwork):
     limited: Tensor
     low: Tensor
     high: Tensor
+    source: Tensor
+    has_offset: Tensor
+    gain: Tensor
+    shift: Tensor
 
     def __init__(
-        self, size: int, inputs: int, history: int, bounds: Bounds, input_columns: Sequence[int]
+        self,
+        size: int,
+        inputs: int,
+        history: int,
+        bounds: Bounds,
+        input_columns: Sequence[int],
+        measured: Measured,
     ) -> None:
         super().__init__(size, inputs, history)
+        window, count, _ = self.carry_shapes
+        self.carry_shapes = window, count, (size + len(bounds),)
         self.sharpness = nn.Parameter(torch.full((len(bounds),), 2.0))  # logarithm
+        self.decay = nn.Parameter(torch.full((len(bounds),), DECAY))
         limited = torch.tensor([1.0 if limits else 0.0 for limits in bounds])
         low, high = torch.tensor([limits or (-1.0, 1.0) for limits in bounds]).unbind(1)
-        columns = torch.tensor(list(input_columns), dtype=torch.long)
-        self.register_buffer("input_columns", columns, persistent=False)
-        for name, value in {"limited": limited, "low": low, "high": high}.items():
+        has_offset = torch.tensor([0.0 if one is None else 1.0 for one in measured])
+        source, gain, shift = torch.tensor([one or (0, 0.0, 0.0) for one in measured]).unbind(1)
+        buffers = {
+            "input_columns": torch.tensor(list(input_columns), dtype=torch.long),
+            **{"limited": limited, "low": low, "high": high, "has_offset": has_offset},
+            **{"source": source.long(), "gain": gain, "shift": shift},
+        }
+        for name, value in buffers.items():
             self.register_buffer(name, value, persistent=False)
 
     @abstractmethod
     def advance(self, x: Tensor, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Advance one row: x (B, size), inputs (B, m) -> x (B, size), outputs (B, O)."""
+
+    @abstractmethod
+    def read(self, x: Tensor, inputs: Tensor) -> Tensor:
+        """Return the outputs (B, O) at x (B, size), after inputs (B, m) of the row before."""
 
     def start_as(self, model: StateSpace) -> None:
         """Set the weights of `advance` to a linear model; called if `fits_sequences` is true."""
@@ -133,9 +165,20 @@ class EncodedStateNetwork(HiddenStateNetwork):
         self, features: Tensor, window: Tensor, count: Tensor, x: Tensor
     ) -> tuple[Tensor, ...]:
         """Advance one row: (B, F), carry -> outputs (B, O), carry."""
-        x = self.present(features, window, count, x)
-        x, outputs = self.advance(x, features.index_select(1, self.input_columns))
-        return self.saturate(outputs), *self.after(features, window, count, x)
+        hidden, offset = x.split([self.encoder.out_features, len(self.decay)], dim=1)
+        hidden = self.present(features, window, count, hidden)
+        offset = offset + self.is_full(count) * (self._offset(features, window, hidden) - offset)
+        hidden, outputs = self.advance(hidden, features.index_select(1, self.input_columns))
+        offset = torch.sigmoid(self.decay) * offset
+        x = torch.cat([hidden, offset], dim=1)
+        return self.saturate(outputs + offset), *self.after(features, window, count, x)
+
+    def _offset(self, features: Tensor, window: Tensor, hidden: Tensor) -> Tensor:
+        """Return how far measured outputs are from those of the hidden states, (B, O)."""
+        earlier = window[:, -1] if self.history > 1 else torch.zeros_like(features)
+        expected = self.saturate(self.read(hidden, earlier.index_select(1, self.input_columns)))
+        measured = features.index_select(1, self.source) * self.gain + self.shift
+        return self.has_offset * (measured - expected)
 
     def saturate(self, y: Tensor) -> Tensor:
         """Keep outputs (B, O) softly between their bounds."""

@@ -6,7 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from kinemill.models.networks.encoded_state import Bounds, EncodedStateNetwork
+from kinemill.models.networks.encoded_state import Bounds, EncodedStateNetwork, Measured
 from kinemill.models.networks.layers import activation
 from kinemill.models.networks.subspace import StateSpace
 
@@ -35,6 +35,7 @@ class LatentNetwork(EncodedStateNetwork):
         history: H.
         bounds: see `EncodedStateNetwork`.
         input_columns: see `EncodedStateNetwork`.
+        measured: see `EncodedStateNetwork`.
     """
 
     def __init__(
@@ -44,8 +45,9 @@ class LatentNetwork(EncodedStateNetwork):
         history: int,
         bounds: Bounds,
         input_columns: Sequence[int],
+        measured: Measured,
     ) -> None:
-        super().__init__(settings.size, inputs, history, bounds, input_columns)
+        super().__init__(settings.size, inputs, history, bounds, input_columns, measured)
         size, hidden = settings.size, settings.hidden_size
         self.fits_sequences = settings.start == "subspace"
         width = size + len(input_columns)
@@ -83,3 +85,8 @@ class LatentNetwork(EncodedStateNetwork):
         joined = torch.cat([x, inputs], dim=1)
         x = x + self.linear(joined) + self.down(self.act(self.up(joined)))
         return x, self.head(x)
+
+    def read(self, x: Tensor, inputs: Tensor) -> Tensor:
+        """Return the outputs (B, O) at x (B, size); `inputs` do not move them at once."""
+        del inputs
+        return self.head(x)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from kinemill.models.networks.encoded_state import Bounds, EncodedStateNetwork
+from kinemill.models.networks.encoded_state import Bounds, EncodedStateNetwork, Measured
 from kinemill.models.networks.polynomial import Monomials, Products
 from kinemill.models.networks.subspace import StateSpace
 
@@ -22,6 +22,7 @@ class PnlssNetwork(EncodedStateNetwork):
         history: H.
         bounds: see `EncodedStateNetwork`.
         input_columns: see `EncodedStateNetwork`.
+        measured: see `EncodedStateNetwork`.
         monomials: by degree, which of x and u are multiplied.
     """
 
@@ -34,9 +35,10 @@ class PnlssNetwork(EncodedStateNetwork):
         history: int,
         bounds: Bounds,
         input_columns: Sequence[int],
+        measured: Measured,
         monomials: Monomials,
     ) -> None:
-        super().__init__(size, inputs, history, bounds, input_columns)
+        super().__init__(size, inputs, history, bounds, input_columns, measured)
         width = size + len(input_columns)
         self.products = Products(monomials)
         self.linear, self.head = nn.Linear(width, size), nn.Linear(width, len(bounds))
@@ -57,4 +59,8 @@ class PnlssNetwork(EncodedStateNetwork):
         """Advance one row: (B, size), (B, m) -> (B, size), outputs (B, O)."""
         joined = torch.cat([x, inputs], dim=1)
         x = self.linear(joined) + self.terms(self.products(joined))
-        return x, self.head(torch.cat([x, inputs], dim=1))
+        return x, self.read(x, inputs)
+
+    def read(self, x: Tensor, inputs: Tensor) -> Tensor:
+        """Return the outputs (B, O) at x (B, size), after inputs (B, m) of the row before."""
+        return self.head(torch.cat([x, inputs], dim=1))
