@@ -15,6 +15,9 @@ from kinemill.models._encoded_state import EncodedShape, EncodedStateModel
 from kinemill.models._layers import Activation
 from kinemill.task import MODELS, Candidate, Ratio, TaskFacts, TorchModule, Width
 
+ENCODED = 200  # most weights of the encoder of a small model
+LEAST_ROWS = 4  # of its history
+
 
 @MODELS.register("latent")
 class Latent(EncodedStateModel):
@@ -33,7 +36,11 @@ class Latent(EncodedStateModel):
 
     @classmethod
     def candidates(cls, facts: TaskFacts) -> Sequence[Candidate]:
-        """Propose two hidden states more than there are measured ones, over long rollouts."""
+        """Propose two hidden states more than there are measured ones, over long rollouts.
+
+        Without velocities of measured states, a small model with one more state is also fitted to
+        the longest rollouts.
+        """
         rows, horizon = min(20, facts.longest), min(100, facts.horizon)
         common: dict[str, Any] = {
             "outputs": {name: {"relation": "equal", "of": name} for name in facts.states},
@@ -43,7 +50,7 @@ class Latent(EncodedStateModel):
         }
         size = len(facts.states) + 2
         model = {"type": "latent", "size": size, "hidden_size": 16}
-        return [
+        proposals = [
             Candidate(
                 f"latent state from {start}, history {rows}",
                 {**common, "model": {**model, "start": start}},
@@ -51,6 +58,20 @@ class Latent(EncodedStateModel):
             )
             for start in ("lags", "subspace")
         ]
+        rows = min(rows, ENCODED // (len(facts.columns) * (len(facts.states) + 1)))
+        if rows >= LEAST_ROWS and not facts.angles and not facts.pairs:
+            small = {"size": len(facts.states) + 1, "hidden_size": 6, "lag": rows}
+            settings = {
+                **common,
+                "model": {"type": "latent", **small, "limits": dict(facts.saturated)},
+                "history": rows,
+                "horizon": facts.rollout,
+                "gauss_newton": {"windows": 96, "iterations": 12, "ridge": 1e-3, "n_init": 2},
+                "optimizer": {"lr": 1e-4},
+            }
+            name = f"latent state in free run, {small['size']} states, history {rows}"
+            proposals.append(Candidate(name, settings, trains=True))
+        return proposals
 
     def make(self, shape: EncodedShape) -> TorchModule:
         """Make the `LatentNetwork`."""

@@ -1,7 +1,7 @@
 """Portfolio of model families: candidates of each family for a task without `learn.model`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from kinemill.store import Json
@@ -26,6 +26,8 @@ class TaskFacts:
         drives: coordinate that each action accelerates most, by action; see `drives_of`.
         longest: longest history that the episodes of training and validation allow, rows.
         horizon: steps of the rollouts that verification measures.
+        rollout: longest rollouts that the training episodes allow, steps.
+        saturated: range of each state that stays at an end of it in training, in its unit.
         history: history of the best model fitted in closed form, rows; 1 before one is fitted.
     """
 
@@ -37,6 +39,8 @@ class TaskFacts:
     drives: Mapping[str, str]
     longest: int
     horizon: int
+    rollout: int = 1
+    saturated: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     history: int = 1
 
     @property
@@ -147,7 +151,7 @@ class CandidateResult:
         free_run: validation error over whole episodes, in standard deviations; None: not finite.
         score: geometric mean of the errors, the smaller the better; None: not finite.
         failure: reason of a failure; empty without one.
-        new_recordings: error at the longest horizon on recordings that were held out of a fit, in
+        held_out: error at the longest horizon on recordings or rows that were held out of a fit, in
             standard deviations; None: not measured, or not finite.
         ridge: penalty on its weights; 0 without one.
     """
@@ -163,7 +167,7 @@ class CandidateResult:
     free_run: float | None = None
     score: float | None = None
     failure: str = ""
-    new_recordings: float | None = None
+    held_out: float | None = None
     ridge: float = 0.0
 
     @classmethod

@@ -199,7 +199,7 @@ def portfolio_section(model: Path) -> str:
     results = read_document(path, list[CandidateResult])
     horizons = next((list(one.errors) for one in results if one.errors), [])
     names = [counted(steps, "steps") for steps in horizons]
-    head = ["family", "round", "score", *names, "free run", "new recordings", "parameters"]
+    head = ["family", "round", "score", *names, "free run", "held out", "parameters"]
     head += ["steps", "time, s"]
     rows = [_candidate_row(one, horizons) for one in results]
     return f"<h3>Model families</h3><p>{PORTFOLIO}</p>{table(head, rows, 1)}"
@@ -213,7 +213,7 @@ def _candidate_row(result: CandidateResult, horizons: list[int]) -> list[str]:
         result.name,
         str(result.round),
         *(_format_error(value) for value in (result.score, *errors, result.free_run)),
-        "" if result.new_recordings is None else _format_error(result.new_recordings),
+        "" if result.held_out is None else _format_error(result.held_out),
         f"{result.parameters:,}",
         f"{result.steps:,}",
         f"{result.seconds:.1f}",

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from kinemill.errors import BadInput
 from kinemill.models.latent import Latent
 from kinemill.task.document import Task
+from kinemill.task.portfolio import TaskFacts
 from kinemill.train.layout import Output, make_layout
 from kinemill.train.step import SCALES
 
@@ -71,6 +72,28 @@ def test_after_the_history_only_actions_are_looked_at():
     assert not torch.equal(network(pump, *carry)[0], here)
 
 
+def test_a_rollout_continues_from_the_measured_level_and_its_offset_decays():
+    """The level is measured as 6 V, one standard deviation above the mean, whatever x says."""
+    network = build()
+    torch.nn.init.zeros_(network.encoder.weight)
+    past, present = torch.zeros(1, HISTORY - 1, 2), torch.tensor([[1.0, 0.0]])
+    hidden = network.encoder.bias.detach().unsqueeze(0)
+    offset = 1.0 - network.head(hidden)
+    outputs, *carry = network(present, *network.warm_up(past))
+    for _ in range(3):
+        hidden, expected = network.advance(hidden, torch.zeros(1, 1))
+        offset = torch.sigmoid(network.decay) * offset
+        assert torch.allclose(outputs, expected + offset, atol=1e-6)
+        outputs, *carry = network(torch.zeros(1, 2), *carry)
+
+
+def test_a_change_has_no_offset():
+    network = build("delta")
+    past = torch.randn(1, HISTORY - 1, 2)
+    _, *carry = network(torch.randn(1, 2), *network.warm_up(past))
+    assert carry[2][:, -1].item() == 0.0
+
+
 def test_limits_of_what_is_no_value_are_refused():
     with pytest.raises(BadInput, match="relation: equal"):
         build("delta", limits={"level": (0.0, 10.0)})
@@ -81,3 +104,35 @@ def test_limits_of_what_is_no_value_are_refused():
     }
     with pytest.raises((ValidationError, BadInput)):
         Task.model_validate(document)
+
+
+def facts(states=("level",), **changes):
+    values = {"angles": frozenset(), "relative": (), "pairs": {}, "drives": {}}
+    values |= {"longest": 20, "horizon": 25, "rollout": 100} | changes
+    return TaskFacts(states, ("pump",), **values)
+
+
+def small(own):
+    return [one for one in Latent.candidates(own) if "gauss_newton" in one.settings]
+
+
+def test_a_small_model_of_few_states_is_fitted_to_long_rollouts_with_the_limits_of_sensors():
+    (one,) = small(facts(saturated={"level": (-4.0, 10.0)}))
+    assert one.settings["model"]["limits"] == {"level": (-4.0, 10.0)}
+    assert one.settings["horizon"] == 100
+    network = Latent(**one.settings["model"]).build(2, 1, one.settings["history"])
+    assert sum(own.numel() for own in network.parameters()) < 200
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"states": ("x", "v"), "pairs": {"v": "x"}},
+        {"angles": frozenset({"level"})},
+        {"states": tuple("abcdefgh")},
+        {"longest": 2},
+    ],
+    ids=["velocity", "angle", "many states", "short episodes"],
+)
+def test_no_small_model_is_proposed_where_it_has_many_weights_or_the_state_is_measured(changes):
+    assert small(facts(**changes)) == []

@@ -1,29 +1,34 @@
-"""Cross-validation of finalists over whole recordings, before one of them is selected.
+"""Cross-validation of finalists, before one of them is selected.
 
 A validation split of blocks contains parts of the training recordings. A model with many terms can
 be the best there and still diverge on a new recording. The finalists are therefore fitted again
-without some of the recordings, and measured on these.
+without some of the recordings, and measured on these. With one or two recordings a block can lack
+what other rows show, such as a tank that overflows; then consecutive rows are left out.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
-from kinemill.dataset import PackedDataset
+from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.errors import BadInput
 from kinemill.task.portfolio import CandidateResult
 from kinemill.train.portfolio.measurement import finite
 from kinemill.train.portfolio.validation_errors import CandidateErrors, ValidationRows
 
-FOLDS = 3  # groups of recordings, each held out once
+FOLDS = 3  # groups of recordings, or of rows, each held out once
 STEPS = 250  # length of free runs; longer ones would take most of the time over all folds
 FINALISTS = 6  # families whose best member is a finalist
 QUICK = 2.0  # s; faster families are always finalists, because their folds cost little time
 
+# Share of its rows from which and up to which an episode is held out, by id.
+Parts = dict[str, tuple[float, float]]
+
 
 @dataclass(frozen=True)
 class Fold:
-    """A dataset whose validation split is a group of whole recordings."""
+    """A dataset whose validation split is held out of a fit."""
 
     dataset: PackedDataset
     training_set: PackedDataset
@@ -31,7 +36,9 @@ class Fold:
 
 
 def folds_of(data: tuple[PackedDataset, PackedDataset], history: int, horizon: int) -> list[Fold]:
-    """Return the folds; none if the validation split has whole recordings, or with too few.
+    """Return the folds; none if the validation split has whole recordings.
+
+    With fewer recordings than folds, each fold leaves out as many consecutive training rows.
 
     Args:
         data: the dataset and its training set.
@@ -40,31 +47,78 @@ def folds_of(data: tuple[PackedDataset, PackedDataset], history: int, horizon: i
     """
     dataset, training_set = data
     trained = {one.recording for one in dataset.of("train")}
-    held_out = {one.recording for one in dataset.of("validation")}
-    if len(trained) < FOLDS or held_out - trained:
+    if {one.recording for one in dataset.of("validation")} - trained:
         return []
-    names = sorted(trained)
+    parts = _recordings(dataset) if len(trained) >= FOLDS else _consecutive_rows(dataset)
     try:
-        return [
-            _fold(dataset, training_set, set(names[number::FOLDS]), (history, horizon))
-            for number in range(FOLDS)
-        ]
-    except BadInput:  # a recording is too short for one window
+        return [_fold(dataset, training_set, part, (history, horizon)) for part in parts]
+    except BadInput:  # a fold is too short for one window
         return []
+
+
+def _recordings(dataset: PackedDataset) -> list[Parts]:
+    """Return the episodes of training and validation, grouped by recording, for each fold."""
+    own = [*dataset.of("train"), *dataset.of("validation")]
+    names = sorted({one.recording for one in own})
+    groups = [set(names[number::FOLDS]) for number in range(FOLDS)]
+    return [{one.id: (0.0, 1.0) for one in own if one.recording in group} for group in groups]
+
+
+def _consecutive_rows(dataset: PackedDataset) -> list[Parts]:
+    """Return the part of each training episode that consecutive rows of a fold take."""
+    parts, own = [Parts() for _ in range(FOLDS)], dataset.of("train")
+    size, passed = sum(one.rows for one in own) / FOLDS, 0
+    for one in own:
+        for number, part in enumerate(parts):
+            first, last = (
+                min(max((edge * size - passed) / one.rows, 0.0), 1.0)
+                for edge in (number, number + 1)
+            )
+            if first < last:
+                part[one.id] = first, last
+        passed += one.rows
+    return parts
 
 
 def _fold(
-    dataset: PackedDataset, training_set: PackedDataset, names: set[str], size: tuple[int, int]
+    dataset: PackedDataset, training_set: PackedDataset, held_out: Parts, size: tuple[int, int]
 ) -> Fold:
-    episodes = [one for one in dataset.episodes if one.split != "test"]
-    own = [
-        replace(one, split="validation" if one.recording in names else "train") for one in episodes
+    episodes = [
+        part
+        for one in dataset.episodes
+        if one.split != "test"
+        for part in _cut(one, held_out, "validation")
     ]
-    changed = replace(dataset, episodes=own)
-    rest = [one for one in training_set.of("train") if one.recording not in names]
+    changed = replace(dataset, episodes=episodes)
+    rest = [part for one in training_set.of("train") for part in _cut(one, held_out, "")]
+    rest = [part for part in rest if part.split]
     return Fold(
         changed, replace(training_set, episodes=rest), ValidationRows(changed, *size, STEPS)
     )
+
+
+def _cut(episode: PackedEpisode, held_out: Parts, split: str) -> list[PackedEpisode]:
+    """Return the parts of an episode, the one that is held out in `split`, others in training.
+
+    An augmented copy is cut where its original is: its id begins with that of the original.
+    """
+    first, last = held_out.get(episode.id.partition("+")[0], (0.0, 0.0))
+    edges = [episode.start + round(share * episode.rows) for share in (0.0, first, last, 1.0)]
+    splits = ("train", split, "train")
+    return [
+        replace(episode, split=own, start=begin, stop=end)
+        for own, (begin, end) in zip(splits, pairwise(edges), strict=True)
+        if begin < end
+    ]
+
+
+def validation_share(dataset: PackedDataset, folds: Sequence[Fold]) -> float:
+    """Return the share of the rows of training and validation that no fold holds out.
+
+    Folds of recordings hold out the blocks of the validation split too; folds of rows do not.
+    """
+    held_out = sum(one.rows for fold in folds for one in fold.dataset.of("validation"))
+    return 1.0 - held_out / sum(one.rows for one in dataset.episodes if one.split != "test")
 
 
 def finalists(
@@ -123,6 +177,26 @@ def projected(
     }
     free_run = scaled(held_out.free_run, short.free_run, long.free_run)
     return _with(long, CandidateErrors(by_horizon, free_run))
+
+
+def pooled(held_out: CandidateResult, validated: CandidateResult, share: float) -> CandidateResult:
+    """Return the errors over all rows that a fit was without: geometric means.
+
+    Args:
+        held_out: mean errors over the folds.
+        validated: errors on the validation split.
+        share: of the validation split, see `validation_share`.
+    """
+
+    def mean(one: float | None, other: float | None) -> float:
+        return one ** (1.0 - share) * other**share if one and other else math.inf
+
+    errors = validated.errors or {}
+    by_horizon = {
+        steps: mean(error, errors.get(steps)) for steps, error in (held_out.errors or {}).items()
+    }
+    free_run = mean(held_out.free_run, validated.free_run)
+    return _with(held_out, CandidateErrors(by_horizon, free_run))
 
 
 def _with(result: CandidateResult, errors: CandidateErrors) -> CandidateResult:

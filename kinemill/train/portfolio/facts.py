@@ -17,6 +17,11 @@ from kinemill.train.portfolio.histories import histories_of
 
 # Least share of the windows that the longest history leaves: all candidates start after its rows.
 REMAINING = {"train": 0.8, "validation": 0.8}
+ROLLOUTS = (25, 50, 100, 200)  # steps
+REMAINING_ROLLOUT = 0.5  # least share of the training rows that start a rollout
+# A sensor saturates where a state keeps its largest or smallest value for so many rows, unless it
+# also rests elsewhere: a share of equal neighbors as large as QUANTIZED means coarse steps.
+SATURATED, QUANTIZED = 5, 0.2
 ROWS = 20_000  # most training rows of the regression that finds the drives
 
 Floats = NDArray[np.float64]
@@ -46,7 +51,56 @@ def facts_of(task: Task, dataset: PackedDataset) -> TaskFacts:
     """Return the facts about a task and its dataset."""
     facts = channel_facts(task)
     histories = histories_of(dataset, task.verify.horizon, REMAINING)
-    return replace(facts, drives=drives_of(dataset, facts.pairs), longest=max(histories, default=1))
+    longest = max(histories, default=1)
+    return replace(
+        facts,
+        drives=drives_of(dataset, facts.pairs),
+        longest=longest,
+        rollout=_rollout(dataset, longest),
+        saturated=saturated(dataset),
+    )
+
+
+def _rollout(dataset: PackedDataset, history: int) -> int:
+    """Return the most steps of rollouts that start in enough of the training rows."""
+    rows = sum(one.rows for one in dataset.of("train"))
+    starts = {steps: len(dataset.window_starts("train", history + steps)) for steps in ROLLOUTS}
+    return max((one for one in ROLLOUTS if starts[one] >= REMAINING_ROLLOUT * rows), default=1)
+
+
+def saturated(dataset: PackedDataset) -> dict[str, tuple[float, float]]:
+    """Return the range of each state whose sensor saturates in training, in its unit.
+
+    An end of the range at which it does not saturate is moved away by the width of the range.
+    """
+    episodes = [dataset.take(np.arange(one.start, one.stop)) for one in dataset.of("train")]
+    ranges = dict[str, tuple[float, float]]()
+    for number, name in enumerate(dataset.states):
+        if name in dataset.angles:
+            continue
+        columns = [rows[:, number] for rows in episodes]
+        low = float(min(column.min() for column in columns))
+        high = float(max(column.max() for column in columns))
+        pairs = sum(len(column) - 1 for column in columns)
+        same = sum(np.count_nonzero(np.diff(column) == 0.0) for column in columns)
+        at_ends = [_rests(columns, end) for end in (low, high)]
+        width, elsewhere = high - low, pairs - sum(at_ends)
+        if max(at_ends) and width and same - sum(at_ends) < QUANTIZED * elsewhere:
+            ranges[name] = (
+                low if at_ends[0] else low - width,
+                high if at_ends[1] else high + width,
+            )
+    return ranges
+
+
+def _rests(columns: list[NDArray[np.float32]], end: float) -> int:
+    """Return the number of pairs of equal neighbors in runs of at least SATURATED rows at `end`."""
+    pairs = 0
+    for column in columns:
+        edges = np.diff(np.concatenate([[False], column == end, [False]]).astype(np.int8))
+        lengths = np.flatnonzero(edges == -1) - np.flatnonzero(edges == 1)
+        pairs += int((lengths[lengths >= SATURATED] - 1).sum())
+    return pairs
 
 
 def drives_of(dataset: PackedDataset, pairs: Mapping[str, str]) -> dict[str, str]:

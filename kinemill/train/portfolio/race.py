@@ -9,7 +9,7 @@ can choose differently; a published model is never changed.
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +23,14 @@ from kinemill.train.context import PORTFOLIO, Trained, TrainingContext
 from kinemill.train.ddp import process_group
 from kinemill.train.loop import fit
 from kinemill.train.portfolio.candidate_fits import FEWEST, CandidateFits, gradient_steps, learn_of
-from kinemill.train.portfolio.cross_validation import averaged, finalists, folds_of, projected
+from kinemill.train.portfolio.cross_validation import (
+    averaged,
+    finalists,
+    folds_of,
+    pooled,
+    projected,
+    validation_share,
+)
 from kinemill.train.portfolio.facts import facts_of
 from kinemill.train.portfolio.measurement import measured, score_text
 from kinemill.train.portfolio.selection import Bars
@@ -100,7 +107,8 @@ class _Race:
         self._fits = CandidateFits(learn, task, data, self._rows, self._folder, context.device)
         self._bars = Bars({})
         self._folds = folds_of(data, rows, task.verify.horizon)
-        self._held_out: dict[str, CandidateResult] = {}  # errors of finalists on new recordings
+        self._share = validation_share(data[0], self._folds) if self._folds else 0.0
+        self._held_out: dict[str, CandidateResult] = {}  # errors of finalists by cross-validation
         self._candidates: dict[str, Candidate] = {}
         self._failures: list[KinemillError] = []
         self._spent = 0.0  # s
@@ -142,9 +150,9 @@ class _Race:
         winner = self._best()
         if winner is None:
             raise self._failure()
-        return self._best_on_new_recordings(winner)
+        return self._best_by_cross_validation(winner)
 
-    def _best_on_new_recordings(self, winner: CandidateResult) -> CandidateResult:
+    def _best_by_cross_validation(self, winner: CandidateResult) -> CandidateResult:
         """Return the best finalist of a cross-validation; the winner if there is none."""
         # Unused time of earlier rounds goes to the folds, so that fewer long trainings have to be
         # projected from shorter ones.
@@ -156,28 +164,34 @@ class _Race:
             result = self._cross_validate(one, end)
             if result is not None:
                 held_out[one.name] = result
-                text = f"score {score_text(result.score)} on recordings left out of its fit"
+                text = f"score {score_text(result.score)} on rows left out of its fit"
                 self._context.listeners[1].log_message(f"{one.name}: {text}")
             if not held_out:
                 return winner  # the winner is the first finalist, and it has no result
         if winner.name not in held_out:
             return winner
         self._held_out = held_out
-        best = self._held_out_bars().likely_best(held_out.values(), self._bars.order(self._results))
+        ordered = self._order_held_out(held_out.values())
+        best = self._held_out_bars().likely_best(ordered, self._bars.order(self._results))
         last = max(self._rows.horizons)
         self._results = [
-            replace(one, new_recordings=(held_out[one.name].errors or {})[last])
+            replace(one, held_out=(held_out[one.name].errors or {})[last])
             if one.name in held_out
             else one
             for one in self._results
         ]
         return next(one for one in self._bars.order(self._results) if one.name == best)
 
+    def _order_held_out(self, results: Iterable[CandidateResult]) -> list[CandidateResult]:
+        """Return results of the cross-validation, the best first."""
+        bars = self._held_out_bars()
+        return bars.by_score(results) if self._share else bars.order(results)
+
     def _held_out_bars(self) -> Bars:
         return Bars.of(one for one in self._held_out.values() if one.round == 0)
 
     def _cross_validate(self, result: CandidateResult, end: float) -> CandidateResult | None:
-        """Return the errors of a candidate on new recordings; None if there is no time.
+        """Return the errors of a candidate on rows left out of its fit; None if there is no time.
 
         If its whole training takes too long, the folds are trained as long as in an earlier round,
         and the errors are projected.
@@ -203,7 +217,8 @@ class _Race:
             return None
         finally:
             self._spent += time.monotonic() - began
-        return projected(averaged(rounds[-1], errors), rounds[-1], result)
+        folds = projected(averaged(rounds[-1], errors), rounds[-1], result)
+        return pooled(folds, result, self._share) if self._share else folds
 
     def _end_of_rounds(self) -> float:
         """Return the time at which all rounds end, s after the start."""
@@ -363,11 +378,11 @@ class _Race:
     def _is_better(
         self, trained: CandidateResult, last: CandidateResult, winner: CandidateResult
     ) -> bool:
-        """Return whether the last training beats the winner, on new recordings if possible."""
+        """Return whether the last training beats the winner, on rows left out of the fit if possible."""
         if not self._held_out:
             return self._bars.order([winner, trained])[0] is trained
         expected = projected(self._held_out[last.name], last, trained)
-        return self._held_out_bars().order([self._held_out[winner.name], expected])[0] is expected
+        return self._order_held_out([self._held_out[winner.name], expected])[0] is expected
 
     def _last_learner(self, winner: CandidateResult) -> CandidateResult:
         """Return the best result of a candidate that trains; the winner if there is none."""

@@ -1,7 +1,7 @@
 """Order of candidates: by score relative to simple references; in a tie, simple ones first."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from kinemill.task.portfolio import CandidateResult
@@ -11,7 +11,7 @@ LEEWAY = 1.05  # allowed ratio to the smallest error of the references at the lo
 # Ranks up to this ratio to the smallest are a tie: the fewest parameters come first, then the
 # largest penalty.
 TIE = 1.03
-# Scores on recordings left out of a fit are means over three folds, of a few recordings each.
+# Scores on rows left out of a fit are means over three folds, of a few recordings each, or of one.
 # Within this ratio their order is random, and the order on the validation split decides.
 FOLDS_TIE = 1.1
 FREE_RUN = 0  # key of the free run among the steps of horizons
@@ -66,16 +66,28 @@ class Bars:
         rest = ranked[len(tied) :]
         return [*sorted(tied, key=lambda one: (one.parameters, -one.ridge)), *rest]
 
+    def by_score(self, results: Iterable[CandidateResult]) -> list[CandidateResult]:
+        """Return results over all rows, the best score first, those behind a reference last.
+
+        A ratio to a reference at one step counts on the validation split, where rows are like those
+        of the fit. Rows that a fold holds out can be unlike all others.
+        """
+
+        def key(one: CandidateResult) -> tuple[bool, float]:
+            return self.is_behind(one), math.inf if one.score is None else one.score
+
+        return sorted(results, key=key)
+
     def likely_best(
-        self, held_out: Iterable[CandidateResult], validated: Iterable[CandidateResult]
+        self, held_out: Sequence[CandidateResult], validated: Iterable[CandidateResult]
     ) -> str:
-        """Return the name of the result that is likely to be the best on new recordings.
+        """Return the name of the result that is likely to be the best on other rows.
 
         Args:
-            held_out: results on recordings left out of their fits.
+            held_out: results on rows left out of their fits, the best first.
             validated: results of at least these candidates on the validation split, in order.
         """
-        first, *others = self.order(held_out)
+        first, *others = held_out
         level, tier = FOLDS_TIE * (first.score or 0.0), self.is_behind(first)
         tied = {
             one.name

@@ -6,7 +6,14 @@ from dataclasses import replace
 import pytest
 
 from kinemill.task.portfolio import CandidateResult
-from kinemill.train.portfolio.cross_validation import averaged, finalists, folds_of, projected
+from kinemill.train.portfolio.cross_validation import (
+    averaged,
+    finalists,
+    folds_of,
+    pooled,
+    projected,
+    validation_share,
+)
 from kinemill.train.portfolio.validation_errors import CandidateErrors
 
 
@@ -28,14 +35,31 @@ def test_each_recording_is_held_out_once_and_never_fitted(packed):
     assert len(folds[2].dataset.of("validation")) == 2  # its training and its validation block
 
 
-@pytest.mark.parametrize(
-    "recordings",
-    [("a", "b", "c", "a", "d"), ("a", "b", "a", "b", "a")],
-    ids=["validation is a recording of its own", "two recordings"],
-)
-def test_there_are_no_folds(packed, recordings):
-    dataset = with_recordings(packed, *recordings)
-    assert folds_of((dataset, dataset), 5, 20) == []
+def test_every_training_row_of_two_recordings_is_held_out_once(packed):
+    """Three folds of 200 rows, of four training episodes with 150 rows each."""
+    dataset = with_recordings(packed, "a", "b", "a", "b", "a")
+    copies = [replace(one, id=f"{one.id}+mirror") for one in dataset.of("train")]
+    training_set = replace(dataset, episodes=[*dataset.of("train"), *copies])
+    folds = folds_of((dataset, training_set), 5, 20)
+    held_out = [rows_of(fold.dataset.of("validation")) for fold in folds]
+    assert [len(rows) for rows in held_out] == [200, 200, 200]
+    assert set().union(*held_out) == rows_of(dataset.of("train"))
+    for fold, rows in zip(folds, held_out, strict=True):
+        assert rows_of(fold.training_set.of("train")) == rows_of(dataset.of("train")) - rows
+        copied = [one for one in fold.training_set.episodes if one.id.endswith("+mirror")]
+        assert rows_of(copied) == rows_of(dataset.of("train")) - rows
+
+
+def rows_of(episodes):
+    return {row for one in episodes for row in range(one.start, one.stop)}
+
+
+@pytest.mark.parametrize(("history", "horizon"), [(5, 20), (190, 20)])
+def test_there_are_no_folds(packed, history, horizon):
+    """Validation is a recording that no training row is of, or a fold holds no window."""
+    own = "d" if history == 5 else "a"
+    dataset = with_recordings(packed, "a", "b", "a", "b", own)
+    assert folds_of((dataset, dataset), history, horizon) == []
 
 
 def result(name, seconds=1.0, score=1.0):
@@ -78,3 +102,20 @@ def test_a_longer_training_changes_errors_on_new_recordings_by_the_same_factors(
     expected = projected(held_out, result("a"), after)
     assert expected.errors == pytest.approx({1: 0.02, 25: 0.15})
     assert expected.free_run == pytest.approx(0.3)
+
+
+def test_rows_that_no_fold_holds_out_are_those_of_the_validation_split(packed):
+    """Four training episodes and one validation episode of 150 rows each."""
+    rows = with_recordings(packed, "a", "b", "a", "b", "a")
+    recordings = with_recordings(packed, "a", "b", "c", "a", "c")
+    shares = [validation_share(one, folds_of((one, one), 5, 20)) for one in (rows, recordings)]
+    assert shares == pytest.approx([0.2, 0.0])
+
+
+def test_pooled_errors_are_geometric_means_by_rows():
+    held_out = replace(result("a"), errors={1: 0.04, 25: 0.4}, free_run=0.9)
+    mean = pooled(held_out, replace(result("a"), free_run=0.1), 0.5)
+    assert mean.errors == pytest.approx({1: 0.02, 25: 0.2})
+    assert mean.free_run == pytest.approx(0.3)
+    diverged = pooled(replace(held_out, errors={1: 0.04, 25: None}), result("a"), 0.5)
+    assert diverged.score is None

@@ -250,15 +250,16 @@ def test_a_finalist_that_diverges_on_new_recordings_is_not_selected(packed, tmp_
         )
 
     monkeypatch.setattr(race, "folds_of", lambda *_: [None] * 3)
+    monkeypatch.setattr(race, "validation_share", lambda *_: 0.0)
     monkeypatch.setattr(CandidateFits, "errors_on", errors_on)
     (tmp_path / "again").mkdir()
     trained, context = train(task, packed, tmp_path / "again")
     assert trained.facts.family != best
-    measured = {one["name"] for one in results_of(trained) if one["new_recordings"] is not None}
+    measured = {one["name"] for one in results_of(trained) if one["held_out"] is not None}
     assert trained.facts.family in measured
     assert best not in measured
     lines = context.listeners[1].lines
-    assert f"{best}: score not finite on recordings left out of its fit" in lines
+    assert f"{best}: score not finite on rows left out of its fit" in lines
 
 
 def test_folds_of_a_long_training_train_as_long_as_its_first_round(packed, tmp_path, monkeypatch):
@@ -276,6 +277,7 @@ def test_folds_of_a_long_training_train_as_long_as_its_first_round(packed, tmp_p
         return CandidateErrors({1: 0.3, 20: 0.8}, 0.8)
 
     monkeypatch.setattr(race, "folds_of", lambda *_: [None] * 3)
+    monkeypatch.setattr(race, "validation_share", lambda *_: 0.0)
     monkeypatch.setattr(CandidateFits, "errors_on", errors_on)
     context = context_in(tmp_path)
     whole = race._Race(task.learn, task, (packed, packed), context)

@@ -91,5 +91,15 @@ def test_among_scores_on_new_recordings_that_differ_by_chance_validation_decides
         for name, factor in (("first", 1.0), ("close", 1.04), ("far", 1.3))
     )
     bars = Bars.of([first, close, far])
-    assert bars.likely_best([first, close, far], [far, close, first]) == "close"
+    assert bars.likely_best(bars.order([far, close, first]), [far, close, first]) == "close"
     assert bars.likely_best([first, far], [far, first]) == "first"
+
+
+def test_over_all_rows_the_score_alone_decides_among_those_that_are_not_behind():
+    linear = result("linear", {1: 0.01, 25: 0.2}, 0.4)
+    latent = result("latent", {1: 0.02, 25: 0.1}, 0.2)
+    short = result("short", {1: 0.001, 25: 0.3}, 0.1)
+    bars = Bars.of([linear])
+    assert bars.order([linear, latent])[0] is linear
+    assert bars.by_score([linear, short, latent]) == [latent, linear, short]
+    assert bars.by_score([replace(latent, score=None), linear])[0] is linear
