@@ -66,11 +66,10 @@ def read_tables(source: Path, rate: float | None, *, is_motion: bool = False) ->
         except (BadInput, OSError) as error:
             problems[path.name] = str(error).removeprefix(f"{path}: ")
     problems |= dict.fromkeys(_archives(source), ARCHIVE)
-    if len({one.rate for one in tables}) > 1:
-        # `ingest.rate` is that of all logs.
-        others = [one for one in tables if one.rate != tables[0].rate]
-        problems |= {one.path.name: f"{_clock(one)}; {_clock(tables[0])}" for one in others}
-        tables = [one for one in tables if one.rate == tables[0].rate]
+    # `ingest.rate` is that of all logs.
+    others = [one for one in tables if one.rate != tables[0].rate]
+    problems |= {one.path.name: f"{_clock(one)}; {_clock(tables[0])}" for one in others}
+    tables = [one for one in tables if one.rate == tables[0].rate]
     if not tables:
         if problems:
             name, why = next(iter(problems.items()))

@@ -77,4 +77,4 @@ class Latent(EncodedStateModel):
         """Make the `LatentNetwork`."""
         from kinemill.models.networks.latent import LatentNetwork
 
-        return LatentNetwork(self, *shape)
+        return LatentNetwork(self, shape)

@@ -61,4 +61,4 @@ class Pnlss(EncodedStateModel):
         from kinemill.models.networks.pnlss import PnlssNetwork
 
         monomials = monomials_of(self.size + len(shape.input_columns), self.degree)
-        return PnlssNetwork(self.size, *shape, monomials)
+        return PnlssNetwork(self.size, shape, monomials)

@@ -4,19 +4,18 @@ Symbols: B batch, F features, H rows of history, m inputs, O outputs, x hidden s
 """
 
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from kinemill.models._encoded_state import EncodedShape
 from kinemill.models.networks.layers import Network
 from kinemill.models.networks.subspace import StateSpace, identify
 
 MOST_FUTURE = 20  # rows of the future that subspace identification reads
 DECAY = 2.2  # initial logit of what remains of an offset after one row: 0.9
-Bounds = Sequence[tuple[float, float] | None]
-Measured = Sequence[tuple[int, float, float] | None]
 
 
 class HiddenStateNetwork(Network):
@@ -84,12 +83,7 @@ class EncodedStateNetwork(HiddenStateNetwork):
 
     Args:
         size: number of hidden states.
-        inputs: F.
-        history: H.
-        bounds: of each output, where its sensor saturates, in scaled units; None: nowhere.
-        input_columns: columns of the features that act on the hidden states, m numbers.
-        measured: of each output, the feature that is its present value, with gain and shift from
-            the scale of the feature to that of the output; None: it has no offset.
+        shape: inputs and outputs. Outputs that no feature measures have no offset.
     """
 
     fits_sequences = False
@@ -102,16 +96,9 @@ class EncodedStateNetwork(HiddenStateNetwork):
     gain: Tensor
     shift: Tensor
 
-    def __init__(
-        self,
-        size: int,
-        inputs: int,
-        history: int,
-        bounds: Bounds,
-        input_columns: Sequence[int],
-        measured: Measured,
-    ) -> None:
-        super().__init__(size, inputs, history)
+    def __init__(self, size: int, shape: EncodedShape) -> None:
+        super().__init__(size, shape.inputs, shape.history)
+        bounds, measured = shape.bounds, shape.measured
         window, count, _ = self.carry_shapes
         self.carry_shapes = window, count, (size + len(bounds),)
         self.sharpness = nn.Parameter(torch.full((len(bounds),), 2.0))  # logarithm
@@ -121,7 +108,7 @@ class EncodedStateNetwork(HiddenStateNetwork):
         has_offset = torch.tensor([0.0 if one is None else 1.0 for one in measured])
         source, gain, shift = torch.tensor([one or (0, 0.0, 0.0) for one in measured]).unbind(1)
         buffers = {
-            "input_columns": torch.tensor(list(input_columns), dtype=torch.long),
+            "input_columns": torch.tensor(list(shape.input_columns), dtype=torch.long),
             **{"limited": limited, "low": low, "high": high, "has_offset": has_offset},
             **{"source": source.long(), "gain": gain, "shift": shift},
         }

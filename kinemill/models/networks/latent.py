@@ -1,12 +1,12 @@
 """Network of the latent state space. Symbols: see `encoded_state`."""
 
-from collections.abc import Sequence
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-from kinemill.models.networks.encoded_state import Bounds, EncodedStateNetwork, Measured
+from kinemill.models._encoded_state import EncodedShape
+from kinemill.models.networks.encoded_state import EncodedStateNetwork
 from kinemill.models.networks.layers import activation
 from kinemill.models.networks.subspace import StateSpace
 
@@ -31,30 +31,18 @@ class LatentNetwork(EncodedStateNetwork):
 
     Args:
         settings: sizes, activation and initial lag.
-        inputs: F.
-        history: H.
-        bounds: see `EncodedStateNetwork`.
-        input_columns: see `EncodedStateNetwork`.
-        measured: see `EncodedStateNetwork`.
+        shape: inputs and outputs.
     """
 
-    def __init__(
-        self,
-        settings: _Settings,
-        inputs: int,
-        history: int,
-        bounds: Bounds,
-        input_columns: Sequence[int],
-        measured: Measured,
-    ) -> None:
-        super().__init__(settings.size, inputs, history, bounds, input_columns, measured)
+    def __init__(self, settings: _Settings, shape: EncodedShape) -> None:
+        super().__init__(settings.size, shape)
         size, hidden = settings.size, settings.hidden_size
         self.fits_sequences = settings.start == "subspace"
-        width = size + len(input_columns)
+        width = size + len(shape.input_columns)
         self.act = activation(settings.activation)
         self.linear = nn.Linear(width, size)
         self.up, self.down = nn.Linear(width, hidden), nn.Linear(hidden, size)
-        self.head = nn.Linear(size, len(bounds))
+        self.head = nn.Linear(size, len(shape.bounds))
         self.initialize(settings.lag)
 
     @torch.no_grad()

@@ -1,11 +1,10 @@
 """Network of the polynomial nonlinear state space. Symbols: see `encoded_state`."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
-from kinemill.models.networks.encoded_state import Bounds, EncodedStateNetwork, Measured
+from kinemill.models._encoded_state import EncodedShape
+from kinemill.models.networks.encoded_state import EncodedStateNetwork
 from kinemill.models.networks.polynomial import Monomials, Products
 from kinemill.models.networks.subspace import StateSpace
 
@@ -18,30 +17,17 @@ class PnlssNetwork(EncodedStateNetwork):
 
     Args:
         size: number of hidden states.
-        inputs: F.
-        history: H.
-        bounds: see `EncodedStateNetwork`.
-        input_columns: see `EncodedStateNetwork`.
-        measured: see `EncodedStateNetwork`.
+        shape: inputs and outputs.
         monomials: by degree, which of x and u are multiplied.
     """
 
     fits_sequences = True
 
-    def __init__(
-        self,
-        size: int,
-        inputs: int,
-        history: int,
-        bounds: Bounds,
-        input_columns: Sequence[int],
-        measured: Measured,
-        monomials: Monomials,
-    ) -> None:
-        super().__init__(size, inputs, history, bounds, input_columns, measured)
-        width = size + len(input_columns)
+    def __init__(self, size: int, shape: EncodedShape, monomials: Monomials) -> None:
+        super().__init__(size, shape)
+        width = size + len(shape.input_columns)
         self.products = Products(monomials)
-        self.linear, self.head = nn.Linear(width, size), nn.Linear(width, len(bounds))
+        self.linear, self.head = nn.Linear(width, size), nn.Linear(width, len(shape.bounds))
         self.terms = nn.Linear(self.products.count, size, bias=False)
         nn.init.zeros_(self.terms.weight)  # random products would grow without bound
 

@@ -378,7 +378,7 @@ class _Race:
     def _is_better(
         self, trained: CandidateResult, last: CandidateResult, winner: CandidateResult
     ) -> bool:
-        """Return whether the last training beats the winner, on rows left out of the fit if possible."""
+        """Return whether the last training beats the winner, by cross-validation if possible."""
         if not self._held_out:
             return self._bars.order([winner, trained])[0] is trained
         expected = projected(self._held_out[last.name], last, trained)
