@@ -95,7 +95,7 @@ def _measured(
             measured.append(None)
             continue
         feature = columns.index(column)
-        offset, spread = (float(scale[f"feature_{part}"][feature]) for part in ("mean", "std"))
+        center, gain = (float(scale[f"feature_{part}"][feature]) for part in ("mean", "std"))
         mean, std = (float(scale[f"output_{part}"][number]) for part in ("mean", "std"))
-        measured.append((feature, spread / std, (offset - mean) / std))
+        measured.append((feature, gain / std, (center - mean) / std))
     return measured

@@ -83,9 +83,9 @@ def saturated(dataset: PackedDataset) -> dict[str, tuple[float, float]]:
         high = float(max(column.max() for column in columns))
         pairs = sum(len(column) - 1 for column in columns)
         same = sum(np.count_nonzero(np.diff(column) == 0.0) for column in columns)
-        at_ends = [_rests(columns, end) for end in (low, high)]
-        width, elsewhere = high - low, pairs - sum(at_ends)
-        if max(at_ends) and width and same - sum(at_ends) < QUANTIZED * elsewhere:
+        at_ends = [_equal_pairs(columns, end) for end in (low, high)]
+        width, others = high - low, pairs - sum(at_ends)
+        if max(at_ends) and width and same - sum(at_ends) < QUANTIZED * others:
             ranges[name] = (
                 low if at_ends[0] else low - width,
                 high if at_ends[1] else high + width,
@@ -93,7 +93,7 @@ def saturated(dataset: PackedDataset) -> dict[str, tuple[float, float]]:
     return ranges
 
 
-def _rests(columns: list[NDArray[np.float32]], end: float) -> int:
+def _equal_pairs(columns: list[NDArray[np.float32]], end: float) -> int:
     """Return the number of pairs of equal neighbors in runs of at least SATURATED rows at `end`."""
     pairs = 0
     for column in columns:

@@ -172,7 +172,12 @@ class _Race:
             return winner
         self._held_out = held_out
         ordered = self._order_held_out(held_out.values())
-        best = self._held_out_bars().likely_best(ordered, self._bars.order(self._results))
+        validated = self._bars.order(self._results)
+        best = (
+            ordered[0].name  # pooled errors include those on the validation split
+            if self._share
+            else self._held_out_bars().likely_best(ordered, validated)
+        )
         last = max(self._rows.horizons)
         self._results = [
             replace(one, held_out=(held_out[one.name].errors or {})[last])

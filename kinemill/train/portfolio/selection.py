@@ -11,7 +11,7 @@ LEEWAY = 1.05  # allowed ratio to the smallest error of the references at the lo
 # Ranks up to this ratio to the smallest are a tie: the fewest parameters come first, then the
 # largest penalty.
 TIE = 1.03
-# Scores on rows left out of a fit are means over three folds, of a few recordings each, or of one.
+# Scores on recordings left out of a fit are means over three folds, of a few recordings each.
 # Within this ratio their order is random, and the order on the validation split decides.
 FOLDS_TIE = 1.1
 FREE_RUN = 0  # key of the free run among the steps of horizons
@@ -81,10 +81,10 @@ class Bars:
     def likely_best(
         self, held_out: Sequence[CandidateResult], validated: Iterable[CandidateResult]
     ) -> str:
-        """Return the name of the result that is likely to be the best on other rows.
+        """Return the name of the result that is likely to be the best on new recordings.
 
         Args:
-            held_out: results on rows left out of their fits, the best first.
+            held_out: results on recordings left out of their fits, the best first.
             validated: results of at least these candidates on the validation split, in order.
         """
         first, *others = held_out
