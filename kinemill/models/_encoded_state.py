@@ -20,8 +20,8 @@ class EncodedShape(NamedTuple):
         history: rows of history, H.
         bounds: of each output, where its sensor saturates, in scaled units; None: nowhere.
         input_columns: columns of the features that act on the hidden states.
-        measured: of each output, the feature that is its present value, with gain and shift from
-            the scale of the feature to that of the output; None: no feature is.
+        measured: of each output with an offset, the feature that is its present value, with gain
+            and shift from the scale of the feature to that of the output.
     """
 
     inputs: int
@@ -34,6 +34,11 @@ class EncodedShape(NamedTuple):
 class EncodedStateModel(Model):
     """Base of settings: how sensors saturate, and which features act on the hidden states."""
 
+    offset: bool = Field(
+        default=False,
+        description="add to predictions how far the last measured outputs were from those of the "
+        "hidden states; it decays at a trained rate",
+    )
     limits: dict[str, tuple[Limit, Limit]] = Field(
         default={}, description="where a sensor saturates, by state, in its unit"
     )
@@ -72,7 +77,8 @@ class EncodedStateModel(Model):
             bounds.append((low, high) if limits else None)
         actions = len(layout.states)  # the first column of the actions
         input_columns = [n for n, column in enumerate(feature_columns(layout)) if column >= actions]
-        measured = _measured(layout, scale)
+        none = [None] * len(layout.outputs)
+        measured = _measured(layout, scale) if self.offset else none
         shape = EncodedShape(layout.features, layout.history, bounds, input_columns, measured)
         return self.make(shape)
 

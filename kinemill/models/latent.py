@@ -33,6 +33,11 @@ class Latent(EncodedStateModel):
         "subspace identification finds in the training rows",
     )
     activation: Activation = Field(default="tanh", description="activation function of the update")
+    offset: bool = Field(
+        default=True,
+        description="add to predictions how far the last measured outputs were from those of the "
+        "hidden states; it decays at a trained rate",
+    )
 
     @classmethod
     def candidates(cls, facts: TaskFacts) -> Sequence[Candidate]:

@@ -87,11 +87,11 @@ def test_a_rollout_continues_from_the_measured_level_and_its_offset_decays():
         outputs, *carry = network(torch.zeros(1, 2), *carry)
 
 
-def test_a_change_has_no_offset():
-    network = build("delta")
-    past = torch.randn(1, HISTORY - 1, 2)
-    _, *carry = network(torch.randn(1, 2), *network.warm_up(past))
-    assert carry[2][:, -1].item() == 0.0
+@pytest.mark.parametrize(("relation", "settings"), [("delta", {}), ("equal", {"offset": False})])
+def test_there_is_no_offset_of_changes_nor_without_the_setting(relation, settings):
+    network = build(relation, **settings)
+    assert network.carry_shapes[2] == (network.encoder.out_features,)
+    assert "decay" not in dict(network.named_parameters())
 
 
 def test_limits_of_what_is_no_value_are_refused():

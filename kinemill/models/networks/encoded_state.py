@@ -74,16 +74,16 @@ class HiddenStateNetwork(Network):
 
 
 class EncodedStateNetwork(HiddenStateNetwork):
-    """(B, F), window (B, H - 1, F), rows so far (B, 1), x (B, size + O) -> (B, O), carry.
+    """(B, F), window (B, H - 1, F), rows so far (B, 1), x (B, size) -> (B, O), carry.
 
-    Once the history is full, outputs follow from x and the inputs alone. The last O numbers of x
-    are offsets: how far the last measured outputs are from what the hidden states say. They decay,
-    so that the first steps of a rollout continue from the measurement, and late ones follow the
-    hidden states: the output disturbance model of Pannocchia and Rawlings (AIChE Journal, 2003).
+    Once the history is full, outputs follow from x and the inputs alone. With offsets, x has O more
+    numbers: how far the last measured outputs are from what the hidden states say. They decay, so
+    that the first steps of a rollout continue from the measurement, and late ones follow the hidden
+    states: the output disturbance model of Pannocchia and Rawlings (AIChE Journal, 2003).
 
     Args:
         size: number of hidden states.
-        shape: inputs and outputs. Outputs that no feature measures have no offset.
+        shape: inputs and outputs.
     """
 
     fits_sequences = False
@@ -91,27 +91,28 @@ class EncodedStateNetwork(HiddenStateNetwork):
     limited: Tensor
     low: Tensor
     high: Tensor
-    source: Tensor
     has_offset: Tensor
+    source: Tensor
     gain: Tensor
     shift: Tensor
 
     def __init__(self, size: int, shape: EncodedShape) -> None:
         super().__init__(size, shape.inputs, shape.history)
-        bounds, measured = shape.bounds, shape.measured
-        window, count, _ = self.carry_shapes
-        self.carry_shapes = window, count, (size + len(bounds),)
-        self.sharpness = nn.Parameter(torch.full((len(bounds),), 2.0))  # logarithm
-        self.decay = nn.Parameter(torch.full((len(bounds),), DECAY))
+        bounds, outputs = shape.bounds, len(shape.bounds)
+        self.sharpness = nn.Parameter(torch.full((outputs,), 2.0))  # logarithm
         limited = torch.tensor([1.0 if limits else 0.0 for limits in bounds])
         low, high = torch.tensor([limits or (-1.0, 1.0) for limits in bounds]).unbind(1)
-        has_offset = torch.tensor([0.0 if one is None else 1.0 for one in measured])
-        source, gain, shift = torch.tensor([one or (0, 0.0, 0.0) for one in measured]).unbind(1)
-        buffers = {
-            "input_columns": torch.tensor(list(shape.input_columns), dtype=torch.long),
-            **{"limited": limited, "low": low, "high": high, "has_offset": has_offset},
-            **{"source": source.long(), "gain": gain, "shift": shift},
-        }
+        columns = torch.tensor(list(shape.input_columns), dtype=torch.long)
+        buffers = {"input_columns": columns, "limited": limited, "low": low, "high": high}
+        self.has_offsets = any(shape.measured)
+        if self.has_offsets:
+            window, count, _ = self.carry_shapes
+            self.carry_shapes = window, count, (size + outputs,)
+            self.decay = nn.Parameter(torch.full((outputs,), DECAY))
+            rows = [(1.0, *one) if one else (0.0, 0, 0.0, 0.0) for one in shape.measured]
+            has_offset, source, gain, shift = torch.tensor(rows).unbind(1)
+            buffers |= {"has_offset": has_offset, "source": source.long()}
+            buffers |= {"gain": gain, "shift": shift}
         for name, value in buffers.items():
             self.register_buffer(name, value, persistent=False)
 
@@ -152,10 +153,14 @@ class EncodedStateNetwork(HiddenStateNetwork):
         self, features: Tensor, window: Tensor, count: Tensor, x: Tensor
     ) -> tuple[Tensor, ...]:
         """Advance one row: (B, F), carry -> outputs (B, O), carry."""
+        inputs = features.index_select(1, self.input_columns)
+        if not self.has_offsets:
+            x, outputs = self.advance(self.present(features, window, count, x), inputs)
+            return self.saturate(outputs), *self.after(features, window, count, x)
         hidden, offset = x.split([self.encoder.out_features, len(self.decay)], dim=1)
         hidden = self.present(features, window, count, hidden)
         offset = offset + self.is_full(count) * (self._offset(features, window, hidden) - offset)
-        hidden, outputs = self.advance(hidden, features.index_select(1, self.input_columns))
+        hidden, outputs = self.advance(hidden, inputs)
         offset = torch.sigmoid(self.decay) * offset
         x = torch.cat([hidden, offset], dim=1)
         return self.saturate(outputs + offset), *self.after(features, window, count, x)
