@@ -3,6 +3,10 @@
 ALPHA = {"alpha": {"relation": "derivative", "of": "velocity"}}
 # What else a task has to say for a model.
 LEARN = {name: {"outputs": ALPHA} for name in ("rigid_body", "physics", "equations")}
+# The velocity is encoded plainly, so it has an offset.
+LEARN["latent"] = {
+    "outputs": {name: {"relation": "equal", "of": name} for name in ("angle", "velocity")}
+}
 
 RECURRENT = {"hidden_size": 7, "layers": 2, "dropout": 0.3, "bias": False, "layer_norm": True}
 OPTIONS = {
