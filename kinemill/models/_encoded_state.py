@@ -11,6 +11,11 @@ from kinemill.models._layout import ModelLayout, feature_columns
 from kinemill.task import Channel, Model, Problems, TorchModule, unknown_channels
 from kinemill.task.bounds import Limit
 
+OFFSET = (  # description of a setting
+    "add to predictions how far the last measured outputs were from those of the hidden states; it "
+    "decays at a trained rate"
+)
+
 
 class EncodedShape(NamedTuple):
     """Inputs and outputs of an `EncodedStateNetwork`.
@@ -34,11 +39,7 @@ class EncodedShape(NamedTuple):
 class EncodedStateModel(Model):
     """Base of settings: how sensors saturate, and which features act on the hidden states."""
 
-    offset: bool = Field(
-        default=False,
-        description="add to predictions how far the last measured outputs were from those of the "
-        "hidden states; it decays at a trained rate",
-    )
+    offset: bool = Field(default=False, description=OFFSET)
     limits: dict[str, tuple[Limit, Limit]] = Field(
         default={}, description="where a sensor saturates, by state, in its unit"
     )

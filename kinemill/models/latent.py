@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from kinemill.models._encoded_state import EncodedShape, EncodedStateModel
+from kinemill.models._encoded_state import OFFSET, EncodedShape, EncodedStateModel
 from kinemill.models._layers import Activation
 from kinemill.task import MODELS, Candidate, Ratio, TaskFacts, TorchModule, Width
 
@@ -33,11 +33,7 @@ class Latent(EncodedStateModel):
         "subspace identification finds in the training rows",
     )
     activation: Activation = Field(default="tanh", description="activation function of the update")
-    offset: bool = Field(
-        default=True,
-        description="add to predictions how far the last measured outputs were from those of the "
-        "hidden states; it decays at a trained rate",
-    )
+    offset: bool = Field(default=True, description=OFFSET)
 
     @classmethod
     def candidates(cls, facts: TaskFacts) -> Sequence[Candidate]:
@@ -64,7 +60,8 @@ class Latent(EncodedStateModel):
             for start in ("lags", "subspace")
         ]
         rows = min(rows, ENCODED // (len(facts.columns) * (len(facts.states) + 1)))
-        if rows >= LEAST_ROWS and not facts.angles and not facts.pairs:
+        is_partly_measured = not facts.angles and not facts.pairs
+        if is_partly_measured and rows >= LEAST_ROWS and facts.rollout > 1:
             small = {"size": len(facts.states) + 1, "hidden_size": 6, "lag": rows}
             settings = {
                 **common,

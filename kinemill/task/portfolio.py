@@ -26,7 +26,7 @@ class TaskFacts:
         drives: coordinate that each action accelerates most, by action; see `drives_of`.
         longest: longest history that the episodes of training and validation allow, rows.
         horizon: steps of the rollouts that verification measures.
-        rollout: longest rollouts that the training episodes allow, steps.
+        rollout: longest rollouts that the training episodes allow, steps; 1 without data.
         saturated: range of each state that stays at an end of it in training, in its unit.
         history: history of the best model fitted in closed form, rows; 1 before one is fitted.
     """

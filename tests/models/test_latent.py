@@ -131,8 +131,9 @@ def test_a_small_model_of_few_states_is_fitted_to_long_rollouts_with_the_limits_
         {"angles": frozenset({"level"})},
         {"states": tuple("abcdefgh")},
         {"longest": 2},
+        {"rollout": 1},
     ],
-    ids=["velocity", "angle", "many states", "short episodes"],
+    ids=["velocity", "angle", "many states", "short history", "short episodes"],
 )
 def test_no_small_model_is_proposed_where_it_has_many_weights_or_the_state_is_measured(changes):
     assert small(facts(**changes)) == []

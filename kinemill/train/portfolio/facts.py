@@ -22,6 +22,7 @@ REMAINING_ROLLOUT = 0.5  # least share of the training rows that start a rollout
 # A sensor saturates where a state keeps its largest or smallest value for so many rows, unless it
 # also rests elsewhere: a share of equal neighbors as large as QUANTIZED means coarse steps.
 SATURATED, QUANTIZED = 5, 0.2
+MOST_ROWS = 1_000_000  # training rows that are searched for saturation
 ROWS = 20_000  # most training rows of the regression that finds the drives
 
 Floats = NDArray[np.float64]
@@ -73,7 +74,13 @@ def saturated(dataset: PackedDataset) -> dict[str, tuple[float, float]]:
 
     An end of the range at which it does not saturate is moved away by the width of the range.
     """
-    episodes = [dataset.take(np.arange(one.start, one.stop)) for one in dataset.of("train")]
+    episodes, rows = list[NDArray[np.float32]](), 0
+    for one in dataset.of("train"):
+        if rows < MOST_ROWS:
+            episodes.append(
+                dataset.take(np.arange(one.start, min(one.stop, one.start + MOST_ROWS)))
+            )
+            rows += one.rows
     ranges = dict[str, tuple[float, float]]()
     for number, name in enumerate(dataset.states):
         if name in dataset.angles:
