@@ -58,7 +58,7 @@ def test_vectors_and_columns_of_matrices_are_channels(logs, drive, form):
 
 @pytest.mark.parametrize("form", ["5", "7.3"])
 def test_a_matrix_with_a_channel_in_each_row_is_transposed(logs, drive, form):
-    """The time tells which side of a matrix is as long as the log."""
+    """The length of the time vector shows which axis of a matrix is time."""
     path, wide = logs / "a.mat", VARIABLES | {"x": VARIABLES["x"].T}
     save_73(path, wide) if form == "7.3" else savemat(path, wide)
     assert read(path, drive).frame.rows()[3:] == [(0.03, 3.0, 7.0, 0.0), (0.04, 4.0, 9.0, 1.0)]

@@ -69,8 +69,8 @@ class Column:
 def rows_first(arrays: dict[str, Array]) -> dict[str, Array]:
     """Return arrays with matrices transposed whose columns are rows of the log.
 
-    MATLAB users often store a channel as a row of a matrix. The lengths of vectors, such as a time,
-    tell both apart; without vectors, all matrices have to be far wider than high.
+    MATLAB users often store a channel as a row of a matrix. The lengths of vectors, such as the
+    time, show which axis is time. Without vectors, all matrices have to be far wider than high.
     """
     shapes = [one.shape for one in arrays.values() if not one.trouble and not _no_number(one.dtype)]
     lengths = {prod(one) for one in shapes if len(one) in (1, 2) and max(one) == prod(one) > 1}

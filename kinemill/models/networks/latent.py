@@ -75,6 +75,6 @@ class LatentNetwork(EncodedStateNetwork):
         return x, self.head(x)
 
     def read(self, x: Tensor, inputs: Tensor) -> Tensor:
-        """Return the outputs (B, O) at x (B, size); `inputs` do not move them at once."""
+        """Return the outputs (B, O) at x (B, size); they do not depend on `inputs` directly."""
         del inputs
         return self.head(x)

@@ -74,13 +74,12 @@ def saturated(dataset: PackedDataset) -> dict[str, tuple[float, float]]:
 
     An end of the range at which it does not saturate is moved away by the width of the range.
     """
-    episodes, rows = list[NDArray[np.float32]](), 0
+    episodes, count = list[NDArray[np.float32]](), 0
     for one in dataset.of("train"):
-        if rows < MOST_ROWS:
-            episodes.append(
-                dataset.take(np.arange(one.start, min(one.stop, one.start + MOST_ROWS)))
-            )
-            rows += one.rows
+        stop = min(one.stop, one.start + MOST_ROWS - count)
+        if one.start < stop:
+            episodes.append(dataset.take(np.arange(one.start, stop)))
+            count += stop - one.start
     ranges = dict[str, tuple[float, float]]()
     for number, name in enumerate(dataset.states):
         if name in dataset.angles:
