@@ -62,6 +62,7 @@ _TASK: Commands = {
 }
 _DATA: Commands = {
     "check": ("data.check", "Check logs against a task without storing them."),
+    "join": ("join.join", "Join files that hold different columns of one recording."),
     "ingest": ("data.ingest", "Read logs into the store."),
     "list": ("data.list_recordings", "List the recordings of a task with their status."),
     "search": ("search.search_recordings", "Find recordings by a query."),

@@ -1,5 +1,6 @@
 """`kinemill new`: draft a task file from logs, clips or an environment."""
 
+import shlex
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -120,7 +121,8 @@ def _draft_logs(
         document({"task": name, "file": str(output.target), **draft_document(checked)})
     else:
         show_draft(checked)
-        following = f"correct what is wrong in it, then: kinemill run {output.task} --logs {log}"
+        command = f"kinemill run {output.task} --logs {shlex.quote(str(log))}"
+        following = f"correct what is wrong in it, then: {command}"
         typer.echo(f"written to {output.target}; next: {following}")
     warn_of_losses(checked)
 

@@ -116,7 +116,7 @@ def _angles(columns: list[Column]) -> list[Column]:
     torques = {
         column.guess.index
         for column in columns
-        if {"tau", "torque"} & set(column.guess.family.split())
+        if {"tau", "torque", "torques"} & set(column.guess.family.split())
     }
     every = [
         column if column.kind == "quaternion" else _counted_angle(column) or _angle(column, torques)

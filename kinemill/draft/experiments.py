@@ -3,17 +3,34 @@
 Columns belong to two experiments if their names differ in such a word alone, and each column of one
 has its counterpart in the other. A single pair, or a third column of the same stem, is no evidence:
 `pos_est` can be an estimate as well.
+
+`u1`, `y1`, `u2`, `y2` are two experiments, or the inputs and outputs of one machine. They are
+experiments if one model fits all, and either no column of one improves the predictions of another,
+or their inputs are the same up to a factor, from which nobody can identify a machine with several.
 """
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import permutations
 
+import numpy as np
+
+from kinemill.draft.optional_columns import held_out_errors, ridge_fit
+from kinemill.ingest.clock import Floats
 from kinemill.ingest.columns import Table
 from kinemill.ingest.name_heuristics import split_words
 
 TRAINING = ("estimation", "est", "training", "train", "identification", "ident", "id")
 TESTING = ("validation", "valid", "val", "testing", "test")
 FEWEST = 2  # columns of each experiment
+INPUTS, OUTPUTS = ("u", "in", "input"), ("y", "z", "out", "output")
+ROWS = 20_000  # of a log that are compared
+LAGS = 3  # rows behind a prediction
+COUPLED = 0.02  # least reduction of an error by columns of another experiment, relative
+SAME = 0.99  # least correlation of inputs that are the same up to a factor
+ALIKE = 2.0  # largest error of the model of another experiment, relative to the own one
+_NUMBERED = re.compile(r"([A-Za-z]+)_?(\d+)")
 
 Stem = tuple[str, ...]
 
@@ -62,6 +79,101 @@ def find_experiments(names: Iterable[str]) -> tuple[Experiment, Experiment] | No
     )
 
 
+def numbered_experiments(table: Table) -> list[Experiment]:
+    """Return the experiments whose columns end with different numbers; none without evidence."""
+    columns: dict[str, dict[str, str]] = {}
+    changing = [name for name, (_, one) in table.values.items() if _changes(one)]
+    for name in changing:
+        match = _NUMBERED.fullmatch(name)
+        if match is None or match[1].lower() not in (*INPUTS, *OUTPUTS):
+            return []
+        columns.setdefault(match[2], {})[match[1].lower()] = name
+    stems = sorted(next(iter(columns.values()), {}), key=(*INPUTS, *OUTPUTS).index)
+    is_complete = all(sorted(one) == sorted(stems) for one in columns.values())
+    lengths = {len(table.values[name][1]) for name in changing}
+    kinds = [any(stem in kind for stem in stems) for kind in (INPUTS, OUTPUTS)]
+    if len(columns) < 2 or not all(kinds) or not is_complete or len(lengths) > 1:
+        return []
+    numbers = sorted(columns, key=int)
+    outputs = [at for at, stem in enumerate(stems) if stem in OUTPUTS]
+    rows = [
+        np.stack([table.values[columns[one][stem]][1][:ROWS] for stem in stems], axis=1)
+        for one in numbers
+    ]
+    if not _is_one_machine(rows, outputs):
+        return []
+    first = columns[numbers[0]]
+    labels = {first[stem]: stem for stem in stems}
+    return [
+        Experiment(f"run{n}", {first[stem]: columns[n][stem] for stem in stems}, labels)
+        for n in numbers
+    ]
+
+
+def _changes(values: Floats) -> bool:
+    finite = values[np.isfinite(values)]
+    return bool(len(finite) and np.ptp(finite))
+
+
+def _is_one_machine(rows: Sequence[Floats], outputs: list[int]) -> bool:
+    """Return whether recordings (rows, columns) side by side are of one machine, one after another.
+
+    Args:
+        rows: of each recording.
+        outputs: its predicted columns.
+    """
+    finite = np.isfinite(np.concatenate(rows, axis=1)).all(axis=1)
+    rows = [one[finite] for one in rows]
+    center = np.mean([one.mean(axis=0) for one in rows], axis=0)
+    scale = np.sqrt(np.mean([one.var(axis=0) for one in rows], axis=0))
+    if len(rows[0]) < 20 * LAGS * len(rows) * len(scale) or not scale.all():
+        return False
+    rows = [(one - center) / scale for one in rows]
+    inputs = [_regressors(one, outputs) for one in rows]
+    changes = [np.diff(one[LAGS - 1 :, outputs], axis=0) for one in rows]
+    alone = [held_out_errors(x, y) for x, y in zip(inputs, changes, strict=True)]
+    return (_have_one_input(rows, outputs) or not _are_coupled(inputs, changes, alone)) and all(
+        (_errors_of_model(inputs[a], changes[a], inputs[b], changes[b]) < ALIKE * alone[b]).all()
+        for a, b in permutations(range(len(rows)), 2)
+    )
+
+
+def _regressors(rows: Floats, outputs: list[int]) -> Floats:
+    """Return what a row depends on: (n, c) -> (n - LAGS, LAGS c + inputs + 1).
+
+    These are the LAGS rows before it, the inputs of the row itself, and a constant.
+    """
+    lags = [rows[LAGS - lag : len(rows) - lag] for lag in range(1, LAGS + 1)]
+    own = np.delete(rows[LAGS:], outputs, axis=1)
+    return np.concatenate([*lags, own, np.ones((len(own), 1))], axis=1)
+
+
+def _have_one_input(rows: Sequence[Floats], outputs: list[int]) -> bool:
+    """Return whether the inputs of all recordings are the same up to a factor."""
+    inputs = [np.delete(one, outputs, axis=1) for one in rows]
+    first = inputs[0]
+    return all(
+        abs(np.corrcoef(first[:, at], one[:, at])[0, 1]) > SAME
+        for one in inputs[1:]
+        for at in range(first.shape[1])
+        if np.ptp(first[:, at]) and np.ptp(one[:, at])
+    )
+
+
+def _are_coupled(inputs: list[Floats], changes: list[Floats], alone: list[Floats]) -> bool:
+    """Return whether columns of other recordings improve the predictions of some recording."""
+    for at, (own, change) in enumerate(zip(inputs, changes, strict=True)):
+        together = np.concatenate([own, *inputs[:at], *inputs[at + 1 :]], axis=1)
+        if (held_out_errors(together, change) < (1.0 - COUPLED) * alone[at]).any():
+            return True
+    return False
+
+
+def _errors_of_model(x: Floats, y: Floats, other: Floats, target: Floats) -> Floats:
+    """Return the rms errors (outputs,) on a recording of a model that is fitted to another."""
+    return np.sqrt(np.mean((other @ ridge_fit(x, y) - target) ** 2, axis=0))
+
+
 def _readings(name: str) -> Iterable[tuple[str, Stem]]:
     """Yield the word of an experiment in a name, and the words of the rest."""
     words = split_words(name)
@@ -77,11 +189,10 @@ def _readings(name: str) -> Iterable[tuple[str, Stem]]:
 
 def split_table(table: Table) -> list[Table]:
     """Return a table for each experiment of a table, or the table itself."""
-    experiments = find_experiments(table.values)
-    if experiments is None:
+    experiments = find_experiments(table.values) or numbered_experiments(table)
+    if not experiments:
         return [table]
-    first, second = experiments
-    names = {*first.columns.values(), *second.columns.values()}
+    names = {name for one in experiments for name in one.columns.values()}
     shared = {name: name for name in table.values if name not in names}
     return [
         named(

@@ -6,15 +6,17 @@ measured: a model of them would learn the planner's model of the robot.
 
 import fnmatch
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kinemill.draft.joined_files import join_hint
 from kinemill.draft.schema_inference import form_of, survey
 from kinemill.errors import BadInput
 from kinemill.ingest.columns import Table
 from kinemill.ingest.file_stat import is_file, is_folder
 from kinemill.ingest.name_heuristics import split_words
+from kinemill.ingest.readers._plain_table import COLUMN
 from kinemill.task import READERS
 
 MOST_LOGS = 40  # logs of a folder that are read
@@ -56,7 +58,7 @@ def read_tables(source: Path, rate: float | None, *, is_motion: bool = False) ->
         return LogTables(survey(source, rate)[:MOST_LOGS])
     if not is_folder(source):
         raise BadInput(source, "is no file and no folder", fix="name a log, or a folder of logs")
-    logs, plans = _logs(source), list[Path]()
+    logs, plans = log_files(source), list[Path]()
     if not is_motion:
         logs, plans = _without_plans(source, logs)
     tables, problems = list[Table](), {str(path.relative_to(source)): PLANNED for path in plans}
@@ -70,17 +72,26 @@ def read_tables(source: Path, rate: float | None, *, is_motion: bool = False) ->
     others = [one for one in tables if one.rate != tables[0].rate]
     problems |= {one.path.name: f"{_clock(one)}; {_clock(tables[0])}" for one in others}
     tables = [one for one in tables if one.rate == tables[0].rate]
+    if _share_no_column(tables) and (command := join_hint(source, logs)):
+        raise BadInput(source, "its files hold different columns of one recording", fix=command)
     if not tables:
-        if problems:
-            name, why = next(iter(problems.items()))
-            raise BadInput(source, f"none of {len(problems)} logs can be read; {name}: {why}")
-        raise BadInput(
-            source,
-            "holds no log for a draft",
-            expected=f"files with the suffix {', '.join(_endings())}",
-            fix=_robot_hint(source),
-        )
+        raise _nothing_to_read(source, problems)
     return LogTables(tables, problems, _patterns(source, plans, logs))
+
+
+def _nothing_to_read(folder: Path, problems: Mapping[str, str]) -> BadInput:
+    """Return the error for a folder without a log, or of logs that cannot be read, by name."""
+    if problems:
+        name, why = next(iter(problems.items()))
+        return BadInput(folder, f"none of {len(problems)} logs can be read; {name}: {why}")
+    expected = f"files with the suffix {', '.join(_endings())}"
+    return BadInput(folder, "holds no log for a draft", expected=expected, fix=_robot_hint(folder))
+
+
+def _share_no_column(tables: Sequence[Table]) -> bool:
+    """Return whether no column with a header is in several tables."""
+    names = [set(table.values) - {f"{COLUMN}1"} for table in tables]
+    return sum(map(len, names)) == len(set[str]().union(*names))
 
 
 def _clock(table: Table) -> str:
@@ -113,7 +124,8 @@ def _patterns(folder: Path, plans: Iterable[Path], logs: Iterable[Path]) -> list
     return list(dict.fromkeys(patterns))
 
 
-def _logs(folder: Path) -> list[Path]:
+def log_files(folder: Path) -> list[Path]:
+    """Return the files below a folder that a reader can read, by name."""
     paths = [
         Path(root) / name
         for root, _, names in os.walk(folder)

@@ -36,6 +36,8 @@ def error_reduction(family: str, core: list[str], logs: list[tuple[Table, Select
         if len(rows) != 1:
             return 1.0  # of different clocks nothing is known, so the column stays
         states = [at for at, name in enumerate(core) if selected[name].role == "state"]
+        if not states:
+            return 1.0  # without a motion that all logs have, the column stays
         if gain := _gain(np.stack(columns, axis=1), states):
             gains.append(gain)
     return float(np.median(gains)) if gains else 0.0
@@ -53,15 +55,19 @@ def _gain(rows: Floats, states: list[int]) -> float | None:
     inputs = np.column_stack([np.diff(scaled[:, :-1], axis=0)[:-HORIZON], inputs])
     changes = scaled[1 + HORIZON :, states] - scaled[1:-HORIZON, states]
     without = np.delete(inputs, -2, axis=1)
-    errors = [_errors(one, changes) for one in (without, inputs)]
+    errors = [held_out_errors(one, changes) for one in (without, inputs)]
     return float(np.max(1.0 - errors[1] / np.maximum(errors[0], 1e-12)))
 
 
-def _errors(inputs: Floats, changes: Floats) -> Floats:
+def held_out_errors(inputs: Floats, changes: Floats) -> Floats:
     """Return the rms errors (s,) of (n, s) on every other hundred rows, fitted on the rest."""
     learned = (np.arange(len(inputs)) // 100) % 2 == 0
     if learned.all():
         learned = np.arange(len(inputs)) < len(inputs) // 2
-    x, y = inputs[learned], changes[learned]
-    weights = np.linalg.solve(x.T @ x + RIDGE * len(x) * np.eye(x.shape[1]), x.T @ y)
+    weights = ridge_fit(inputs[learned], changes[learned])
     return np.sqrt(np.mean((inputs[~learned] @ weights - changes[~learned]) ** 2, axis=0))
+
+
+def ridge_fit(x: Floats, y: Floats) -> Floats:
+    """Return weights (c, s) of a linear model from standardized inputs (n, c) to (n, s)."""
+    return np.linalg.solve(x.T @ x + RIDGE * len(x) * np.eye(x.shape[1]), x.T @ y)

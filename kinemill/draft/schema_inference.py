@@ -29,7 +29,15 @@ from kinemill.ingest.columns import (
 )
 from kinemill.ingest.file_stat import is_file
 from kinemill.ingest.name_heuristics import ASIDE, Guess, guess, is_stamp, split_words
-from kinemill.ingest.raw import TIME, Header, RawLog, Reader, Unreadable, nanoseconds_of
+from kinemill.ingest.raw import (
+    TIME,
+    Header,
+    RawLog,
+    Reader,
+    Unreadable,
+    nanoseconds_of,
+    split_index,
+)
 from kinemill.ingest.readers.compressed import FORMAT, temporary_copy
 from kinemill.ingest.readers.csv import is_long
 from kinemill.task import READERS, Channel, Task
@@ -40,6 +48,8 @@ COVERED = 0.8  # of the log's duration that a topic must span
 # Rates and velocities in the frame of a vehicle, by their usual letters in aerospace and at sea.
 _BODY_RATES = {"p": "roll_rate", "q": "pitch_rate", "r": "yaw_rate"}
 _BODY_VELOCITIES = {"u": "velocity_x", "v": "velocity_y", "w": "velocity_z"}
+_REFERENCE_LETTERS = "gdrsc"  # goal, desired, reference, setpoint, commanded
+FOLLOWS = 0.5  # largest spread of measured columns around their references, relative to the motion
 _STAMPS = {"timestamp", "stamp", "sec", "secs", "nsec", "nanosec", "nsecs"}
 
 
@@ -79,7 +89,7 @@ def survey(path: Path, rate: float | None = None) -> list[Table]:
         raise BadInput(path, "is no file", fix="name a log, or a folder of logs")
     form = form_of(path)
     if form is None or (form in {"csv", "text"} and not is_long(path)):
-        return [_with_body_letters(split_clocks(t)) for t in split_table(read_text(path, rate))]
+        return [_with_letters(split_clocks(t)) for t in split_table(read_text(path, rate))]
     if form == FORMAT:
         return _survey_compressed(path, rate)
     reader: Reader = READERS[form]
@@ -94,9 +104,10 @@ def survey(path: Path, rate: float | None = None) -> list[Table]:
             tables += [named(_table(path, log, result, rate), one) for log in result.logs]
     else:
         result = _everything(reader, path, listed, rate)
-        tables = [_table(path, log, result, rate) for log in result.logs]
+        whole = [_table(path, log, result, rate) for log in result.logs]
+        tables = [part for one in whole for part in split_table(one)]
     return [
-        _with_body_letters(
+        _with_letters(
             replace(
                 split_clocks(one),
                 labels={**one.labels, **about.labels},
@@ -108,10 +119,44 @@ def survey(path: Path, rate: float | None = None) -> list[Table]:
     ]
 
 
-def _with_body_letters(table: Table) -> Table:
-    """Return a table whose columns p, q and r are labeled as turning rates, if it has all three.
+def columns_of(path: Path) -> dict[str, Floats]:
+    """Return all numeric columns of a log by name, (rows,) each, its timestamps included.
 
-    Then u, v and w are velocities. Alone, q is the angle of a joint and u an input.
+    Raises:
+        BadInput: it is no log, or holds several recordings.
+    """
+    form = form_of(path)
+    if form in {"csv", "text"}:
+        return _some(
+            {name: values for name, (_, values) in read_text(path, 1.0).values.items()}, path
+        )
+    if form is None:
+        raise BadInput(path, "is no log", fix="name files that a reader can read")
+    reader: Reader = READERS[form]
+    try:
+        result = _readable(reader, path, _header(reader, path), _Clock([], 1.0))
+    except Unreadable as error:
+        raise BadInput(path, str(error.reasons[0]["found"])) from error
+    if len(result.logs) > 1:
+        raise BadInput(path, f"holds {len(result.logs)} recordings", expected="one of its columns")
+    frame = result.logs[0].frame
+    columns = {name: _floats(frame[str(at)]) for at, name in enumerate(result.names)}
+    # An array of one column is listed with and without its index.
+    twice = {f"{name}[0]" for name in columns}
+    return _some({name: values for name, values in columns.items() if name not in twice}, path)
+
+
+def _some(columns: dict[str, Floats], path: Path) -> dict[str, Floats]:
+    if not columns:
+        raise BadInput(path, "has no column of numbers")
+    return columns
+
+
+def _with_letters(table: Table) -> Table:
+    """Return a table whose columns with letters for names are labeled, where others explain them.
+
+    With p and r, q is a turning rate, and u, v and w are velocities. Alone, q is the angle of a
+    joint and u an input. Next to a measured qm that follows it, qg is a reference.
     """
     labels = dict[str, str]()
     for name in table.values:
@@ -120,7 +165,41 @@ def _with_body_letters(table: Table) -> Table:
             labels |= {f"{front}{own}": label for own, label in _BODY_RATES.items()}
             own_velocities = {f"{front}{own}": label for own, label in _BODY_VELOCITIES.items()}
             labels |= own_velocities if set(own_velocities) <= set(table.values) else {}
+    for base, names in _vectors(table).items():
+        stem = base.removesuffix("m").rstrip("_")
+        for other in _references_of(base, stem, table):
+            labels |= {name: f"{stem}_measured" for name in names if stem != base}
+            labels |= {name: f"{stem}_reference" for name in _vectors(table)[other]}
     return replace(table, labels={**labels, **table.labels})
+
+
+def _vectors(table: Table) -> dict[str, list[str]]:
+    """Return the columns of each vector by its name; a column without an index is alone."""
+    vectors = dict[str, list[str]]()
+    for name in table.values:
+        vectors.setdefault(split_index(name)[0], []).append(name)
+    return vectors
+
+
+def _references_of(base: str, stem: str, table: Table) -> list[str]:
+    """Return the vectors that a measured qm or q follows, such as qg for the goal, or q_d."""
+    if guess(stem).what not in {"position", "velocity"}:
+        return []
+    front = base[:-1] if stem != base else f"{base}_"
+    vectors = _vectors(table)
+    candidates = (f"{front}{letter}" for letter in _REFERENCE_LETTERS)
+    return [
+        one for one in candidates if one in vectors and _follow(table, vectors[base], vectors[one])
+    ]
+
+
+def _follow(table: Table, names: list[str], references: list[str]) -> bool:
+    """Return whether columns are close to others, relative to the motion."""
+    pairs = [(table.values[a], table.values[b]) for a, b in zip(names, references, strict=False)]
+    if len(names) != len(references) or any(len(a[1]) != len(b[1]) for a, b in pairs):
+        return False
+    apart = sum(float(np.nanvar(a[1] - b[1])) for a, b in pairs)
+    return apart < FOLLOWS**2 * sum(float(np.nanvar(b[1])) for _, b in pairs)
 
 
 def _survey_compressed(path: Path, rate: float | None) -> list[Table]:

@@ -16,6 +16,8 @@ from kinemill.ingest.name_heuristics import (
     COMMAND,
     CURRENT,
     PLANNED,
+    POSITION,
+    VELOCITY,
     Guess,
     guess,
     split_words,
@@ -33,6 +35,9 @@ _PREFIX = re.compile(r"[mk](?=(A|V|Nm|N|Pa|W)\Z)")  # of a unit at the end of a 
 
 # A column of a force is measured where another one is called a command, or is in percent.
 EXPLICIT = {"cmd", "command", "commands", "commanded"}
+# Forces, torques and voltages are measured where a motor is driven by pulses.
+MODULATED, PULSES = {"pwm", "duty", "throttle"}, {"us", "µs", "microsecond"}
+LOADS = {"tau", "torque", "torques", "force", "effort", "voltage"}
 
 Choice = tuple[dict[str, Guess], dict[str, str]]  # of a log: chosen columns; reasons for the rest
 ChosenTable = tuple[Table, Choice]
@@ -166,6 +171,7 @@ def _choose(table: Table, instead: dict[str, str], constant: set[str]) -> Choice
     ]
     duplicates = _find_duplicates(table)
     measured = _measured(guesses)
+    followed = _followed(guesses) if instead.get("reference") == "action" else set[str]()
     for name_guess in sorted(guesses, key=lambda item: item.preference):
         # Unknown columns without other words are separate quantities.
         family = (
@@ -177,6 +183,8 @@ def _choose(table: Table, instead: dict[str, str], constant: set[str]) -> Choice
         role = "state" if is_measured else instead.get(name_guess.what, name_guess.role)
         if name_guess.name in others:
             continue
+        if name_guess.name in followed:
+            role = None
         if "next" in split_words(name_guess.name):
             others[name_guess.name] = "a value of the following row, by its name"
         elif name_guess.name in duplicates:
@@ -210,9 +218,26 @@ def _measured(guesses: list[Guess]) -> set[str]:
     """Return the currents and forces that are no actions, because another column is one."""
     actions = [one for one in guesses if one.role == "action"]
     measured = {one.name for one in actions if _is_current(one)}
+    if any(_words(one) & MODULATED or one.unit in PULSES for one in actions):
+        measured |= {one.name for one in actions if _words(one) & COMMAND & LOADS}
     if any(_words(one) & EXPLICIT or one.unit == "percent" for one in actions):
         measured |= {one.name for one in actions if _words(one) & COMMAND == {"force"}}
+    # tau is measured next to a tau that is called a command.
+    commanded = set[str]().union(*(_quantities(one) for one in actions if _words(one) & EXPLICIT))
+    unnamed = [one for one in actions if not _words(one) & EXPLICIT]
+    measured |= {one.name for one in unnamed if _quantities(one) & commanded}
     return measured if len(measured) < len(actions) else set()
+
+
+def _quantities(one: Guess) -> set[str]:
+    return _words(one) & COMMAND - EXPLICIT
+
+
+def _followed(guesses: list[Guess]) -> set[str]:
+    """Return references of motions next to those of forces, which act on the robot."""
+    references = [one for one in guesses if one.what == "reference"]
+    motions = {one.name for one in references if _words(one) & (POSITION | VELOCITY)}
+    return motions if len(motions) < len(references) else set()
 
 
 def _is_current(one: Guess) -> bool:

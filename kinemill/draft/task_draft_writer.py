@@ -261,12 +261,15 @@ def _ingest(draft: Draft) -> list[str]:
 
 
 def _experiment(draft: Draft, table: Table) -> str:
-    """Spell a part of `ingest.parts`: the columns that differ from those of the first part."""
+    """Spell a part of `ingest.parts`: the columns that differ from those of the first part.
+
+    Logs with other numbers of experiments have several first parts, which name all columns.
+    """
     own = [
-        f"{column.channel}: {_source_item(column, table.sources[name])}"
+        f"{column.channel}: {_source_item(column, table.sources.get(name, name))}"
         for column in draft.columns
         for name in column.names
-        if name in table.sources
+        if name in table.sources or (name in table.values and len(column.names) > 1)
     ]
     if table.time in table.sources:
         own.append(f"time: {_text(table.sources[table.time])}")

@@ -312,7 +312,9 @@ def _clock(numbers: dict[str, Floats]) -> str | None:
         if len(values) > 2 and np.nanmean(np.diff(values) > 0.0) > 0.9
     ]
     named = [name for name in rising if is_stamp(name)]
-    evenly = [name for name in rising if _even(numbers[name])]
+    # A rising height has another meaning by its name.
+    unnamed = [name for name in rising if guess(name).what == "unknown"]
+    evenly = [name for name in unnamed if _even(numbers[name])]
     return next(iter([*named, *evenly]), None)
 
 

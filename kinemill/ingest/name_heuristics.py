@@ -10,7 +10,7 @@ from dataclasses import dataclass
 _JOINTS = {"joint", "joints", "hip", "knee", "ankle", "shoulder", "elbow", "wrist", "waist"}
 POSITION = {"pos", "position", "positions", "q", "qpos", "angle", "angles", "theta", "th", "phi",
             "psi", "roll", "pitch", "yaw", "x", "y", "z", "height"} | _JOINTS  # fmt: skip
-VELOCITY = {"vel", "velocity", "velocities", "qd", "dq", "qvel", "omega", "thetadot", "dot",
+VELOCITY = {"vel", "velocity", "velocities", "qd", "dq", "qdot", "qvel", "omega", "thetadot", "dot",
             "speed", "rate", "gyro", "twist", "vx", "vy", "vz", "w", "dtheta", "dphi",
             "dx"}  # fmt: skip
 COMMAND = {"tau", "torque", "torques", "u", "ctrl", "control", "controls", "cmd", "command",
@@ -62,8 +62,9 @@ _ASIDE = {"fric", "friction",
           "padding", "flag", "flags", "valid", "status", "variance",
           "variances", "covariance", "covariances", "reward", "rewards", "done", "dones",
           "terminations", "truncations", "infos", "fps", "dt", "uptime", "cpu", "heap", "rssi",
-          "latency", "jitter", "heartbeat", "checksum", "crc"}  # fmt: skip
-ACCELERATION = {"acc", "accel", "acceleration", "accelerations", "accelerometer", "qdd", "ddq"}
+          "latency", "jitter", "success", "heartbeat", "checksum", "crc"}  # fmt: skip
+ACCELERATION = {"acc", "accel", "acceleration", "accelerations", "accelerometer", "qdd", "ddq",
+                "ddot", "qddot", "qacc"}  # fmt: skip
 PLANNED = "a reference of the controller, by its name: the commands are the actions"
 ASIDE = "a disturbance, a model or a counter, by its name"
 UNITS = {
@@ -90,6 +91,8 @@ _GERMAN = {
     "sollwert": "setpoint", "soll": "setpoint", "istwert": "measured", "ist": "measured",
 }  # fmt: skip
 LONG = 5  # letters of a term that ends a compound, such as `Motorstrom`
+_WATTS = re.compile(r"(?:\(|\s\[)\s*[kMm]?W\s*[)\]]\s*\Z")  # as a word, w is an angular velocity
+_SECOND = re.compile(r"(?<=[a-z])DDot")  # qDDot is the acceleration next to qDot
 _TOKEN = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 
 
@@ -113,7 +116,7 @@ class Guess:
 
 def split_words(name: str) -> list[str]:
     """Split a column's name into lower-case words and numbers; German terms become English."""
-    tokens = (token.lower() for token in _TOKEN.findall(plain_letters(name)))
+    tokens = [token.lower() for token in _TOKEN.findall(_SECOND.sub("_ddot", plain_letters(name)))]
     return [_translate(token) for token in tokens]
 
 
@@ -131,7 +134,7 @@ def _translate(word: str) -> str:
 
 def guess(name: str, label: str = "") -> Guess:
     """Infer the meaning of a column from its name or its label."""
-    parts = split_words(label or name)
+    parts = split_words(_WATTS.sub("", label or name))
     tokens = set(parts)
     # A hand has an index finger; in other names the word `index` means a row counter.
     aside = bool(tokens & (_ASIDE - ({"index"} if label else set())))

@@ -26,6 +26,7 @@ from kinemill.ingest.readers._csv_layout import (
 
 HEAD = 1 << 16  # bytes that show whether a table is plain
 ROWS = 3  # lines under the first one that show the columns
+COLUMN = "column_"  # and its number: the name of a column without a header
 _SEPARATORS = (b";", b"\t", b",", None)  # None: spaces
 
 
@@ -36,12 +37,12 @@ class _Plain:
     Attributes:
         names: of its columns.
         separator: separator of its fields; None: one space or more.
-        has_header: whether its first line holds names.
+        above: lines above its rows, without comments and blank ones: a title, or the names.
     """
 
     names: list[str]
     separator: bytes | None
-    has_header: bool
+    above: int = 0
 
     def text(self, content: bytes) -> bytes:
         """Return the content of a file as CSV text, without comments and blank lines."""
@@ -49,7 +50,7 @@ class _Plain:
         rows = [self._row(line) for line in lines if is_content(line)]
         end = b"" if lines[-1].strip() else b"\n"
         header = "\t".join(self.names).encode()
-        return b"\n".join([header, *(rows[1:] if self.has_header else rows)]) + end
+        return b"\n".join([header, *rows[self.above :]]) + end
 
     def _row(self, line: bytes) -> bytes:
         return b"\t".join(field.strip() for field in line.strip(b" \r").split(self.separator))
@@ -86,24 +87,52 @@ def is_plain(head: bytes) -> bool:
 def _layout_of(head: bytes) -> _Plain | None:
     lines = head.removeprefix(BOM).split(b"\n")[:PREAMBLE]
     lines = lines[:-1] if len(lines) < PREAMBLE and len(head) == HEAD else lines
-    content = [line.strip(b" \r") for line in lines if is_content(line)][: ROWS + 1]
-    comments = [line.strip(b" \r") for line in lines if line.startswith(COMMENT.encode())]
-    rows = content[1:]
-    separators = [one for one in _SEPARATORS if _are_rows(rows, one)]
-    if len(rows) < ROWS - 1 or not separators:
+    content = [line.strip(b" \r") for line in lines if is_content(line)]
+    if _is_column(content[: ROWS + 1]):
+        return _Plain([f"{COLUMN}1"], None)
+    first = next((at for at in range(len(content)) if _separator_of(content[at:])), 0)
+    separators = _separator_of(content[first:])
+    if not separators or len(content) < ROWS:
         return None
     separator = separators[0]
-    width = len(rows[0].split(separator))
-    if not _are_rows([content[0], rows[0]], separator):
-        # One space between all fields is a separator of CSV.
-        is_aligned = separator is None and any(b"  " in line or b"\t" in line for line in content)
-        names = _names(content[0], width) if is_aligned else None
-        return None if names is None else _Plain(names, separator, has_header=True)
+    width = len(content[first].split(separator))
+    if first:
+        return _below_text(content[: first + ROWS], first, separator, width)
+    comments = [line.strip(b" \r") for line in lines if line.startswith(COMMENT.encode())]
     if comments and separator is not None and len(comments[-1].split(separator)) == width:
         return None  # a header of CSV
     above = _names(comments[-1].lstrip(b"# "), width) if comments and separator is None else None
-    names = above or [f"column_{number}" for number in range(1, width + 1)]
-    return _Plain(names, separator, has_header=False)
+    return _Plain(above or _numbered(width), separator)
+
+
+def _separator_of(lines: Sequence[bytes]) -> list[bytes | None]:
+    """Return the separators of the fields if the first lines are rows of numbers."""
+    rows = lines[:ROWS]
+    return [one for one in _SEPARATORS if len(rows) > 1 and _are_rows(rows, one)]
+
+
+def _below_text(
+    lines: Sequence[bytes], first: int, separator: bytes | None, width: int
+) -> _Plain | None:
+    """Return the layout of rows below names that are aligned by spaces, or below a title.
+
+    Args:
+        lines: all down to some rows.
+        first: the first row.
+        separator: of its fields.
+        width: their number.
+    """
+    header = lines[first - 1]
+    if 2 * len(header.split(separator)) <= width:
+        return _Plain(_numbered(width), separator, first)
+    # One space between all fields is a separator of CSV.
+    is_aligned = separator is None and any(b"  " in line or b"\t" in line for line in lines)
+    names = _names(header, width) if is_aligned else None
+    return None if names is None else _Plain(names, separator, first)
+
+
+def _numbered(width: int) -> list[str]:
+    return [f"{COLUMN}{number}" for number in range(1, width + 1)]
 
 
 def _are_rows(lines: Sequence[bytes], separator: bytes | None) -> bool:
@@ -113,6 +142,11 @@ def _are_rows(lines: Sequence[bytes], separator: bytes | None) -> bool:
     if len(widths) != 1 or widths <= {0, 1}:
         return False
     return all(is_value(field) for row in rows for field in row)
+
+
+def _is_column(lines: Sequence[bytes]) -> bool:
+    """Return whether each line is a number; one with a comma may be two numbers."""
+    return len(lines) > ROWS and all(b"," not in one and is_value(decode(one)) for one in lines)
 
 
 def _names(header: bytes, width: int) -> list[str] | None:

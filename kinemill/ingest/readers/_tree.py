@@ -10,12 +10,13 @@ Symbols: N rows of a part, C columns of an array.
 import re
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
+from math import prod
 from typing import Protocol
 
 import numpy as np
 import polars as pl
 
-from kinemill.ingest.name_heuristics import PER_SECOND, STEP
+from kinemill.ingest.name_heuristics import PER_SECOND, STEP, is_stamp
 from kinemill.ingest.raw import (
     TIME,
     Columns,
@@ -122,6 +123,8 @@ def _natural(name: str) -> list[tuple[int, int, str]]:
 def _read_part(tree: Tree, part: str, outside: dict[str, Array], task: Task) -> RawLog:
     arrays = rows_first(tree.arrays(part) | outside)
     listed = [column for name, array in arrays.items() for column in columns_of(name, array)]
+    longest = max((prod(column.array.shape[:1]) for column in listed), default=1)
+    listed = [column for column in listed if longest < 2 or not _is_no_clock(column, task)]
     rate = _rate(tree, part, [column.name for column in listed], task)
     columns = match_columns([column.name for column in listed], task, rate)
     indices = {} if columns.time is None else {TIME: columns.time}
@@ -129,6 +132,12 @@ def _read_part(tree: Tree, part: str, outside: dict[str, Array], task: Task) -> 
     check_columns(selected)
     media = read_media(tree, part, arrays, task)
     return _log(_load(selected), columns, media, task, part)
+
+
+def _is_no_clock(column: Column, task: Task) -> bool:
+    """Return whether an array is named as timestamps, but holds one number, or none."""
+    is_named = column.name in task.ingest.time or is_stamp(column.name.rpartition("/")[2])
+    return is_named and prod(column.array.shape) < 2
 
 
 def _source_names(task: Task) -> list[str]:
