@@ -54,7 +54,7 @@ MOST_STEPS = 20_000  # most steps of the last training
 # A candidate ends its training after its share of the time. A first fit or a measurement that takes
 # longer is stopped after GRACE times the share, and at the end of all rounds in any case.
 GRACE = 4.0
-CROSS = 0.15  # share of the budget for the cross-validation of finalists
+CROSS = 0.2  # share of the budget for the cross-validation of finalists
 
 
 def train_portfolio(learn: Any, task: Task, data: Any, context: TrainingContext) -> Trained:
@@ -160,8 +160,10 @@ class _Race:
         held_out, seconds = dict[str, CandidateResult](), dict[str, float]()
         for one in self._results:
             seconds[one.name] = seconds.get(one.name, 0.0) + one.seconds
-        for one in finalists(self._bars.order(self._results), seconds) if self._folds else []:
-            result = self._cross_validate(one, end)
+        tested = finalists(self._bars.order(self._results), seconds) if self._folds else []
+        for number, one in enumerate(tested):
+            share = (end - self._spent) / (len(tested) - number)
+            result = self._cross_validate(one, end, share)
             if result is not None:
                 held_out[one.name] = result
                 text = f"score {score_text(result.score)} on rows left out of its fit"
@@ -195,21 +197,26 @@ class _Race:
     def _held_out_bars(self) -> Bars:
         return Bars.of(one for one in self._held_out.values() if one.round == 0)
 
-    def _cross_validate(self, result: CandidateResult, end: float) -> CandidateResult | None:
+    def _cross_validate(
+        self, result: CandidateResult, end: float, share: float
+    ) -> CandidateResult | None:
         """Return the errors of a candidate on rows left out of its fit; None if there is no time.
 
-        If its whole training takes too long, the folds are trained as long as in an earlier round,
-        and the errors are projected.
+        If its whole training takes longer than its share, the folds are trained as long as in an
+        earlier round, and the errors are projected.
+
+        Args:
+            result: the best result of the candidate.
+            end: time at which the cross-validation of all candidates ends, s after the start.
+            share: of the time until then for this candidate, s; a single round may take longer.
         """
         rounds = [one for one in self._results if one.name == result.name and not one.failure]
         rounds = [one for one in rounds if one.round <= result.round]
-        while rounds:
-            seconds = sum(one.seconds for one in rounds)
-            if self._spent + len(self._folds) * seconds <= end:
-                break
+        while len(rounds) > 1 and self._fold_seconds(rounds) > share:
             rounds.pop()
-        else:
+        if not rounds or self._spent + self._fold_seconds(rounds) > end:
             return None
+        seconds = sum(one.seconds for one in rounds)
         began, errors = time.monotonic(), list[CandidateErrors]()
         try:
             with time_limit(end - self._spent):
@@ -224,6 +231,10 @@ class _Race:
             self._spent += time.monotonic() - began
         folds = projected(averaged(rounds[-1], errors), rounds[-1], result)
         return pooled(folds, result, self._share) if self._share else folds
+
+    def _fold_seconds(self, rounds: Sequence[CandidateResult]) -> float:
+        """Return the expected time of all folds with the trainings of these rounds, s."""
+        return len(self._folds) * sum(one.seconds for one in rounds)
 
     def _end_of_rounds(self) -> float:
         """Return the time at which all rounds end, s after the start."""
