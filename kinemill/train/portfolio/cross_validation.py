@@ -20,7 +20,7 @@ from kinemill.train.portfolio.validation_errors import CandidateErrors, Validati
 FOLDS = 3  # groups of recordings, or of rows, each held out once
 STEPS = 250  # length of free runs; longer ones would take most of the time over all folds
 FINALISTS = 6  # families whose best member is a finalist
-QUICK = 2.0  # s; faster families are always finalists, because their folds cost little time
+QUICK_FOLDS = 2.0  # s; faster families are always finalists, because their folds cost little time
 
 # Share of its rows from which and up to which an episode is held out, by id.
 Parts = dict[str, tuple[float, float]]
@@ -135,7 +135,7 @@ def finalists(
     """
 
     def is_quick(one: CandidateResult) -> bool:
-        return seconds[one.name] < QUICK
+        return seconds[one.name] < QUICK_FOLDS_FOLDS
 
     best = dict[str, CandidateResult]()
     for one in ordered:

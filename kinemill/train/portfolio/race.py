@@ -24,6 +24,7 @@ from kinemill.train.ddp import process_group
 from kinemill.train.loop import fit
 from kinemill.train.portfolio.candidate_fits import FEWEST, CandidateFits, gradient_steps, learn_of
 from kinemill.train.portfolio.cross_validation import (
+    QUICK_FOLDS,
     averaged,
     finalists,
     folds_of,
@@ -162,7 +163,8 @@ class _Race:
             seconds[one.name] = seconds.get(one.name, 0.0) + one.seconds
         tested = finalists(self._bars.order(self._results), seconds) if self._folds else []
         for number, one in enumerate(tested):
-            share = (end - self._spent) / (len(tested) - number)
+            slow = [other for other in tested[number:] if seconds[other.name] >= QUICK_FOLDS]
+            share = (end - self._spent) / max(1, len(slow))
             result = self._cross_validate(one, end, share)
             if result is not None:
                 held_out[one.name] = result
