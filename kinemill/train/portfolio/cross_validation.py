@@ -135,7 +135,7 @@ def finalists(
     """
 
     def is_quick(one: CandidateResult) -> bool:
-        return seconds[one.name] < QUICK_FOLDS_FOLDS
+        return seconds[one.name] < QUICK_FOLDS
 
     best = dict[str, CandidateResult]()
     for one in ordered:
