@@ -89,7 +89,9 @@ def _nothing_to_read(folder: Path, problems: Mapping[str, str]) -> BadInput:
 
 
 def _share_no_column(tables: Sequence[Table]) -> bool:
-    """Return whether no column with a header is in several tables."""
+    """Return whether no column with a header is in several tables, and none is an experiment."""
+    if any(table.experiment for table in tables):
+        return False
     names = [set(table.values) - {f"{COLUMN}1"} for table in tables]
     return sum(map(len, names)) == len(set[str]().union(*names))
 

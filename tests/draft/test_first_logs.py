@@ -202,3 +202,89 @@ def test_a_slow_oven_gives_every_row(tmp_path):
         "fan_percent": ("action", "percent"),
         "mains_v": ("state", "1"),
     }
+
+
+def arm(seconds, **columns):
+    return pl.DataFrame({"time": seconds, **columns})
+
+
+def test_a_torque_next_to_pulses_and_a_power_in_watts_are_measured(tmp_path):
+    seconds = 0.05 * np.arange(ROWS)
+    pulses = 1500.0 + 300.0 * np.sign(np.sin(seconds))
+    frame = pl.DataFrame(
+        {
+            "Time (s)": seconds,
+            "Servo 3 (µs)": pulses,
+            "Torque (N·m)": 0.1 * np.sin(seconds),
+            "Mechanical Power (W)": 2.0 + np.cos(3.0 * seconds),
+        }
+    )
+    frame.write_csv(tmp_path / "stand.csv")
+    columns = {one.channel: one for one in build("stand", tmp_path / "stand.csv").columns}
+    roles = {name: one.role for name, one in columns.items()}
+    assert roles == {"servo_3": "action", "torque": "state", "mechanical_power": "state"}
+    assert columns["mechanical_power"].guess.what == "unknown"
+
+
+def test_a_measured_torque_next_to_the_commanded_one_is_a_state(tmp_path):
+    seconds = 0.01 * np.arange(ROWS)
+    torque = np.sin(5.0 * seconds)
+    arm(seconds, q=np.cos(seconds), tau_J=0.9 * torque, **{"command.tau_J_d": torque}).write_csv(
+        tmp_path / "arm.csv"
+    )
+    roles = {one.guess.name: one.role for one in build("arm", tmp_path / "arm.csv").columns}
+    assert roles == {"q": "state", "tau_J": "state", "command.tau_J_d": "action"}
+
+
+@pytest.mark.parametrize(
+    ("measured", "reference"), [("qm", "qg"), ("q", "q_d"), ("state.q[0]", "state.q_d[0]")]
+)
+def test_what_a_measured_position_follows_is_a_reference(tmp_path, measured, reference):
+    seconds = 0.01 * np.arange(ROWS)
+    goal = np.sin(seconds)
+    arm(
+        seconds,
+        **{reference: goal, measured: np.sin(seconds - 0.05), "vir": np.cos(7.0 * seconds)},
+    ).write_csv(tmp_path / "drive.csv")
+    draft = build("drive", tmp_path / "drive.csv")
+    roles = {one.guess.name: one.role for one in draft.columns}
+    assert roles == {measured: "state", "vir": "action"}
+    assert "a reference of the controller" in draft.left_out[reference]
+
+
+def test_a_position_that_nothing_follows_is_a_state(tmp_path):
+    seconds = 0.01 * np.arange(ROWS)
+    arm(seconds, qg=np.sin(seconds), qm=np.cos(3.0 * seconds), tau=np.cos(7.0 * seconds)).write_csv(
+        tmp_path / "gripper.csv"
+    )
+    roles = {one.guess.name: one.role for one in build("arm", tmp_path / "gripper.csv").columns}
+    assert roles == {"qg": "state", "qm": "state", "tau": "action"}
+
+
+def test_a_second_derivative_in_capitals_is_an_acceleration(tmp_path):
+    seconds = 0.01 * np.arange(ROWS)
+    columns = {"q": np.sin(seconds), "qDot": np.cos(seconds), "qDDot": -np.sin(2.0 * seconds)}
+    arm(seconds, **columns, tau=np.cos(9.0 * seconds)).write_csv(tmp_path / "arm.csv")
+    roles = {one.guess.name: one.role for one in build("arm", tmp_path / "arm.csv").columns}
+    assert roles == {"q": "state", "qDot": "state", "qDDot": "output", "tau": "action"}
+
+
+def test_a_rising_height_is_no_clock(tmp_path):
+    height = 0.1 * np.arange(ROWS)
+    pl.DataFrame({"z": height, "u": np.sin(height)}).write_csv(tmp_path / "climb.csv")
+    with pytest.raises(BadInput, match="no column rises as a clock"):
+        build("climb", tmp_path / "climb.csv")
+    roles = {
+        one.guess.name: one.role for one in build("climb", tmp_path / "climb.csv", 50.0).columns
+    }
+    assert roles == {"z": "state", "u": "action"}
+
+
+def test_a_log_without_the_only_state_is_not_used(tmp_path):
+    seconds = 0.05 * np.arange(ROWS)
+    for name in ("a", "b", "c"):
+        own = {} if name == "c" else {"position": np.sin(seconds)}
+        arm(seconds, voltage=np.cos(seconds), **own).write_csv(tmp_path / f"{name}.csv")
+    drafted = build("odd", tmp_path)
+    assert [table.path.name for table in drafted.tables] == ["a.csv", "b.csv"]
+    assert "c.csv" in drafted.problems

@@ -146,3 +146,11 @@ def test_a_cut_archive_is_refused(logs, task, keep):
     (logs / "a.npz").write_bytes(whole[:keep])
     (item,) = reasons(logs / "a.npz", task)
     assert (item["check"], item["where"]) == ("format", "file")
+
+
+@pytest.mark.parametrize("stamp", [np.array(0.0), np.empty(0)])
+def test_one_number_named_as_the_clock_is_none(logs, make_task, stamp):
+    rest = {name: values for name, values in COLUMNS.items() if name != "time"}
+    np.savez(logs / "a.npz", time=stamp, **rest)
+    log = read(logs / "a.npz", make_task(ingest__rate=100.0))
+    assert (log.ticks, log.frame.height) == (100.0, 5)

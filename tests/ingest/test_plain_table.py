@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from kinemill.draft.builder import build
+from kinemill.draft.schema_inference import columns_of
 from kinemill.ingest.files import recognize, scan
 from kinemill.ingest.raw import Unreadable
 from kinemill.ingest.readers.csv import read
@@ -118,3 +119,22 @@ def test_a_draft_of_numbers_alone(write):
     roles = {one.channel: one.role for one in draft.columns}
     assert roles == {"column_2": "action", "column_3": "state"}
     assert draft.dt == pytest.approx(0.02)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Trial of a ship model\nKVLCC2 35°\nTime series\n" + aligned(header=None),
+        "MARIN\nTurning circle : 35 (deg)\n\n" + plain("\t"),
+        "recorded on Monday\n" + plain(","),
+    ],
+)
+def test_titles_above_rows_without_a_header_are_skipped(logs, write, make_task, text):
+    task = make_task(**NUMBERED)
+    check(read(write("a.dat", text), task))
+    assert [one.name for one in scan(task, logs).logs] == ["a.dat"]
+
+
+def test_one_number_in_each_line_is_a_column(write):
+    path = write("a.txt", "\n".join(str(value) for value in ROWS[:, 1]) + "\n")
+    assert np.allclose(columns_of(path)["column_1"], ROWS[:, 1])

@@ -282,6 +282,9 @@ def test_folds_of_a_long_training_train_as_long_as_its_first_round(packed, tmp_p
     context = context_in(tmp_path)
     whole = race._Race(task.learn, task, (packed, packed), context)
     whole._candidates, whole._results = {network.name: network}, [short, long]
-    held_out = whole._cross_validate(long, end=0.4)
+    held_out = whole._cross_validate(long, end=0.4, share=0.4)
     assert trainings == [0.05] * 3
     assert held_out.errors == pytest.approx({1: 0.15, 20: 0.2})
+    # One round may take longer than the share, but not longer than all finalists have.
+    assert whole._cross_validate(long, end=0.4, share=0.01) is not None
+    assert whole._cross_validate(long, end=0.1, share=0.01) is None
