@@ -29,6 +29,7 @@ ROWS = 20_000  # of a log that are compared
 LAGS = 3  # rows behind a prediction
 COUPLED = 0.02  # least reduction of an error by columns of another experiment, relative
 SAME = 0.99  # least correlation of inputs that are the same up to a factor
+EXACT = 0.01  # smaller errors, relative to the changes, are of a simulation without noise
 ALIKE = 2.0  # largest error of the model of another experiment, relative to the own one
 _NUMBERED = re.compile(r"([A-Za-z]+)_?(\d+)")
 
@@ -131,7 +132,10 @@ def _is_one_machine(rows: Sequence[Floats], outputs: list[int]) -> bool:
     rows = [(one - center) / scale for one in rows]
     inputs = [_regressors(one, outputs) for one in rows]
     changes = [np.diff(one[LAGS - 1 :, outputs], axis=0) for one in rows]
-    alone = [held_out_errors(x, y) for x, y in zip(inputs, changes, strict=True)]
+    alone = [
+        np.maximum(held_out_errors(x, y), EXACT * y.std(axis=0))
+        for x, y in zip(inputs, changes, strict=True)
+    ]
     return (_have_one_input(rows, outputs) or not _are_coupled(inputs, changes, alone)) and all(
         (_errors_of_model(inputs[a], changes[a], inputs[b], changes[b]) < ALIKE * alone[b]).all()
         for a, b in permutations(range(len(rows)), 2)

@@ -62,6 +62,8 @@ def join_hint(folder: Path, paths: Sequence[Path]) -> str | None:
     is_plain = any(_is_unnamed(one) and len(one) > 1 for one in columns.values())
     if is_plain and not all(map(_is_quantity, _short_names(paths))):
         return None  # recordings without headers
+    if all({"action", "state"} <= {guess(name).role for name in one} for one in columns.values()):
+        return None  # recordings with other names
     named = [set(one) for one in columns.values() if not _is_unnamed(one)]
     if sum(map(len, named)) > len(set[str]().union(*named)):
         return None  # recordings with the same columns

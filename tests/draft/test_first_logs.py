@@ -287,4 +287,4 @@ def test_a_log_without_the_only_state_is_not_used(tmp_path):
         arm(seconds, voltage=np.cos(seconds), **own).write_csv(tmp_path / f"{name}.csv")
     drafted = build("odd", tmp_path)
     assert [table.path.name for table in drafted.tables] == ["a.csv", "b.csv"]
-    assert "c.csv" in drafted.problems
+    assert "c.csv" in drafted.unused

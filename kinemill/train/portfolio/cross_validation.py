@@ -126,8 +126,9 @@ def finalists(
 ) -> list[CandidateResult]:
     """Return the best member of the first families and of all quick families.
 
-    The best result is first, the others are in order of their time. A simple model that is mediocre
-    on the training recordings can be the best on a new one.
+    The best result is first, then those that are simpler or better than all others, and those that
+    are quick, in order of their time. A simple model that is mediocre on the training recordings
+    can be the best on a new one.
 
     Args:
         ordered: all results, the best first.
@@ -143,7 +144,19 @@ def finalists(
             best.setdefault(one.name.partition(", history")[0], one)
     first, *others = best.values()
     others = [*others[: FINALISTS - 1], *(o for o in others[FINALISTS - 1 :] if is_quick(o))]
-    return [first, *sorted(others, key=lambda one: seconds[one.name])]
+
+    def key(one: CandidateResult) -> tuple[bool, float]:
+        is_last = not is_quick(one) and any(_is_dominated(one, other) for other in best.values())
+        return is_last, seconds[one.name]
+
+    return [first, *sorted(others, key=key)]
+
+
+def _is_dominated(one: CandidateResult, other: CandidateResult) -> bool:
+    """Return whether another result is better, with fewer parameters."""
+    if one.score is None or other.score is None:
+        return False
+    return other.score < one.score and other.parameters < one.parameters
 
 
 def averaged(result: CandidateResult, errors: Sequence[CandidateErrors]) -> CandidateResult:
