@@ -132,10 +132,7 @@ def _is_one_machine(rows: Sequence[Floats], outputs: list[int]) -> bool:
     rows = [(one - center) / scale for one in rows]
     inputs = [_regressors(one, outputs) for one in rows]
     changes = [np.diff(one[LAGS - 1 :, outputs], axis=0) for one in rows]
-    alone = [
-        np.maximum(held_out_errors(x, y), EXACT * y.std(axis=0))
-        for x, y in zip(inputs, changes, strict=True)
-    ]
+    alone = [_errors(x, y) for x, y in zip(inputs, changes, strict=True)]
     return (_have_one_input(rows, outputs) or not _are_coupled(inputs, changes, alone)) and all(
         (_errors_of_model(inputs[a], changes[a], inputs[b], changes[b]) < ALIKE * alone[b]).all()
         for a, b in permutations(range(len(rows)), 2)
@@ -168,9 +165,14 @@ def _are_coupled(inputs: list[Floats], changes: list[Floats], alone: list[Floats
     """Return whether columns of other recordings improve the predictions of some recording."""
     for at, (own, change) in enumerate(zip(inputs, changes, strict=True)):
         together = np.concatenate([own, *inputs[:at], *inputs[at + 1 :]], axis=1)
-        if (held_out_errors(together, change) < (1.0 - COUPLED) * alone[at]).any():
+        if (_errors(together, change) < (1.0 - COUPLED) * alone[at]).any():
             return True
     return False
+
+
+def _errors(inputs: Floats, changes: Floats) -> Floats:
+    """Return rms errors (outputs,) of a linear model, at least those that count as exact."""
+    return np.maximum(held_out_errors(inputs, changes), EXACT * changes.std(axis=0))
 
 
 def _errors_of_model(x: Floats, y: Floats, other: Floats, target: Floats) -> Floats:
