@@ -1,6 +1,7 @@
 """The table of algorithms in the documentation, each cell against the code."""
 
 import pytest
+from pydantic import ValidationError
 
 from kinemill.rl.algorithms._off_policy import OffPolicy, Replaying
 from kinemill.rl.algorithms._on_policy import ActorCritic
@@ -74,3 +75,32 @@ def test_evolution_acts_with_and_without_masks():
         learner = task.learn.algorithm.learner(site_of(task))
         learner.advance(64, 1)  # a forbidden choice is an error of the environment
         assert learner.step >= 64
+
+
+def test_state_dependent_noise_is_kept_between_its_draws():
+    """A new draw at each step would be independent noise; the library draws after each update."""
+    settings = {**settings_of("sac"), "learning_starts": 0, "train_freq": 8, "sde_sample_freq": 8}
+    task = rl_task(POINT, settings, num_envs=1)
+    learner = task.learn.algorithm.learner(site_of(task))
+    assert learner.model.use_sde
+    drawn = list[bytes]()
+    learner.model.actor.forward = _noted(learner.model.actor, drawn)
+    learner.advance(32, 0)
+    assert len(drawn) >= 32
+    assert len(set(drawn)) <= 32 // 8 + 1
+
+
+def _noted(actor, drawn):
+    """Return the forward call of an actor that notes which noise acts."""
+    forward = actor.forward
+
+    def noted(observations, deterministic=False):
+        drawn.append(actor.action_dist.exploration_mat.numpy().tobytes())
+        return forward(observations, deterministic)
+
+    return noted
+
+
+def test_state_dependent_noise_needs_updates_at_the_same_steps():
+    with pytest.raises(ValidationError, match="sde_sample_freq 3 does not divide train_freq 8"):
+        rl_task(POINT, {**settings_of("sac"), "train_freq": 8, "sde_sample_freq": 3})

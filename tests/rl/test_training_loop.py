@@ -74,6 +74,8 @@ VARIANTS = {
     **{name: settings_of(name) for name in ALGORITHMS},
     "dueling_dqn": {"type": "dqn", "dueling": True, "prioritized": {}, "tau": 0.5},
     "exploring_sac": {**settings_of("sac"), "exploration": {"random_steps": (1, 4)}},
+    "sde_sac": {**settings_of("sac"), "train_freq": 4, "sde_sample_freq": 2},
+    "sde_tqc": {**settings_of("tqc"), "train_freq": 4, "sde_sample_freq": 4},
     "normalizing_sac": {**settings_of("sac"), "running_norm": True},
 }
 

@@ -3,15 +3,15 @@
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from kinemill.errors import BadInput
 from kinemill.rl.exploration import RandomPolicies
 from kinemill.rl.learner import Learner, Site
 from kinemill.rl.objective import Reinforcement
-from kinemill.task.bounds import Count, Steps, StepsOrZero, Width
+from kinemill.task.bounds import Count, Steps, StepsOrZero, Weight, Width
 from kinemill.task.reinforcement import DISCOUNTS, Algorithm, Head
 
 
@@ -224,3 +224,33 @@ class OffPolicy(Replaying):
     def layers(self, policy: Any) -> list[object]:
         """Return the layers of the actor of a policy of the library, in order."""
         return [*policy.actor.latent_pi, policy.actor.mu]
+
+
+class Stochastic(OffPolicy):
+    """Actor-critic algorithms whose policy is a distribution, with entropy in the objective."""
+
+    ent_coef: Weight | Literal["auto"] = Field(
+        default="auto", description="weight of the entropy in the objective; auto: learned"
+    )
+    sde_sample_freq: Count | None = Field(
+        default=None,
+        description="steps between draws of state-dependent exploration noise (gSDE), at most "
+        "`train_freq`; default: independent noise at each step",
+        exclude_if=lambda value: value is None,  # keeps the digests of tasks without it unchanged
+    )
+
+    @model_validator(mode="after")
+    def _draws_between_updates(self) -> Self:
+        # stable-baselines3 also draws after each update.
+        if self.sde_sample_freq is not None and self.train_freq % self.sde_sample_freq:
+            message = f"sde_sample_freq {self.sde_sample_freq} does not divide train_freq"
+            raise ValueError(f"{message} {self.train_freq}; noise is also drawn after each update")
+        return self
+
+    def usual(self, learn: Reinforcement) -> dict[str, Any]:
+        """Return the shared settings under the names of stable-baselines3."""
+        settings = super().usual(learn) | {"ent_coef": self.ent_coef}
+        if self.sde_sample_freq is not None:
+            settings |= {"use_sde": True, "sde_sample_freq": self.sde_sample_freq}
+            settings["policy_kwargs"] |= {"clip_mean": 0.0}  # the exported network has no clip
+        return settings

@@ -2,26 +2,19 @@
 
 from typing import Literal
 
-from pydantic import Field
-
-from kinemill.rl.algorithms._off_policy import OffPolicy
+from kinemill.rl.algorithms._off_policy import Stochastic
 from kinemill.rl.learner import Learner, Site
-from kinemill.task.bounds import Weight
 from kinemill.task.reinforcement import ALGORITHMS
 
 
 @ALGORITHMS.register("sac")
-class SAC(OffPolicy):
+class SAC(Stochastic):
     """Soft actor-critic: off-policy, for continuous actions where samples are expensive."""
 
     type: Literal["sac"] = "sac"
-    ent_coef: Weight | Literal["auto"] = Field(
-        default="auto", description="weight of the entropy in the objective; auto: learned"
-    )
 
     def learner(self, site: Site) -> Learner:
         """Return the learner."""
         import stable_baselines3
 
-        settings = self.usual(site.learn) | {"ent_coef": self.ent_coef}
-        return self.made(site, stable_baselines3.SAC, settings)
+        return self.made(site, stable_baselines3.SAC, self.usual(site.learn))

@@ -4,20 +4,17 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from kinemill.rl.algorithms._off_policy import OffPolicy
+from kinemill.rl.algorithms._off_policy import Stochastic
 from kinemill.rl.learner import Learner, Site
-from kinemill.task.bounds import CountOrZero, Weight, Width
+from kinemill.task.bounds import CountOrZero, Width
 from kinemill.task.reinforcement import ALGORITHMS
 
 
 @ALGORITHMS.register("tqc")
-class TQC(OffPolicy):
+class TQC(Stochastic):
     """SAC with quantile critics, truncated against overestimation; for continuous actions."""
 
     type: Literal["tqc"] = "tqc"
-    ent_coef: Weight | Literal["auto"] = Field(
-        default="auto", description="weight of the entropy in the objective; auto: learned"
-    )
     n_quantiles: Width = Field(default=25, description="quantiles of the return, per critic")
     top_quantiles_to_drop_per_net: CountOrZero = Field(
         default=2, description="highest quantiles left out, in each critic", examples=[0, 2, 5]
@@ -32,7 +29,6 @@ class TQC(OffPolicy):
         import sb3_contrib
 
         settings = self.usual(site.learn)
-        settings["ent_coef"] = self.ent_coef
         settings["top_quantiles_to_drop_per_net"] = self.top_quantiles_to_drop_per_net
         settings["policy_kwargs"] |= {"n_quantiles": self.n_quantiles}
         return self.made(site, sb3_contrib.TQC, settings)
