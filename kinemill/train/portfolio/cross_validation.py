@@ -172,7 +172,9 @@ def projected(
 ) -> CandidateResult:
     """Return the expected errors on new recordings after a longer training.
 
-    They are assumed to change by the same factors as the errors on the validation split.
+    They are assumed to change by the square root of the factors of the errors on the validation
+    split, whose recordings the training has seen. With the double pendulum of docs/results.md a
+    network trained 14 and 32 s has 0.031 and 0.026 there, and 0.058 and 0.057 on new recordings.
 
     Args:
         held_out: errors on new recordings after a short training.
@@ -181,7 +183,7 @@ def projected(
     """
 
     def scaled(error: float | None, earlier: float | None, later: float | None) -> float:
-        return error * later / earlier if error and earlier and later else math.inf
+        return error * math.sqrt(later / earlier) if error and earlier and later else math.inf
 
     errors, earlier, later = (one.errors or {} for one in (held_out, short, long))
     by_horizon = {
