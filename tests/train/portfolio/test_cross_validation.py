@@ -96,9 +96,9 @@ def test_errors_are_the_mean_of_the_folds_and_one_that_diverges_counts():
     assert averaged(result("a"), [*folds, diverging]).score is None
 
 
-def test_a_longer_training_changes_errors_on_new_recordings_by_the_same_factors():
+def test_a_longer_training_changes_errors_on_new_recordings_by_the_root_of_the_factors():
     held_out = replace(result("a"), errors={1: 0.02, 25: 0.3}, free_run=0.6)
-    after = replace(result("a"), errors={1: 0.01, 25: 0.05}, free_run=0.2)
+    after = replace(result("a"), errors={1: 0.01, 25: 0.025}, free_run=0.1)
     expected = projected(held_out, result("a"), after)
     assert expected.errors == pytest.approx({1: 0.02, 25: 0.15})
     assert expected.free_run == pytest.approx(0.3)

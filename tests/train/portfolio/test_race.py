@@ -269,7 +269,9 @@ def test_folds_of_a_long_training_train_as_long_as_its_first_round(packed, tmp_p
     short = CandidateResult(
         network.name, "mlp", 1, seconds=0.05, errors={1: 0.2, 20: 0.4}, free_run=0.4, score=0.3
     )
-    long = replace(short, round=2, seconds=0.2, errors={1: 0.1, 20: 0.1}, free_run=0.1, score=0.1)
+    long = replace(
+        short, round=2, seconds=0.2, errors={1: 0.05, 20: 0.025}, free_run=0.1, score=0.1
+    )
 
     def errors_on(fits, fold, finalist, step, seconds, number):
         del fits, fold, finalist, step, number
