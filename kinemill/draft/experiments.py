@@ -30,7 +30,7 @@ LAGS = 3  # rows behind a prediction
 COUPLED = 0.02  # least reduction of an error by columns of another experiment, relative
 SAME = 0.99  # least correlation of inputs that are the same up to a factor
 EXACT = 0.01  # smaller errors, relative to the changes, are of a simulation without noise
-ALIKE = 2.0  # largest error of the model of another experiment, relative to the own one
+LARGEST_RATIO = 2.0  # largest error of the model of another experiment, relative to the own one
 _NUMBERED = re.compile(r"([A-Za-z]+)_?(\d+)")
 
 Stem = tuple[str, ...]
@@ -134,7 +134,10 @@ def _is_one_machine(rows: Sequence[Floats], outputs: list[int]) -> bool:
     changes = [np.diff(one[LAGS - 1 :, outputs], axis=0) for one in rows]
     alone = [_errors(x, y) for x, y in zip(inputs, changes, strict=True)]
     return (_have_one_input(rows, outputs) or not _are_coupled(inputs, changes, alone)) and all(
-        (_errors_of_model(inputs[a], changes[a], inputs[b], changes[b]) < ALIKE * alone[b]).all()
+        (
+            _errors_of_model(inputs[a], changes[a], inputs[b], changes[b])
+            < LARGEST_RATIO * alone[b]
+        ).all()
         for a, b in permutations(range(len(rows)), 2)
     )
 
@@ -164,8 +167,8 @@ def _have_one_input(rows: Sequence[Floats], outputs: list[int]) -> bool:
 def _are_coupled(inputs: list[Floats], changes: list[Floats], alone: list[Floats]) -> bool:
     """Return whether columns of other recordings improve the predictions of some recording."""
     for at, (own, change) in enumerate(zip(inputs, changes, strict=True)):
-        together = np.concatenate([own, *inputs[:at], *inputs[at + 1 :]], axis=1)
-        if (_errors(together, change) < (1.0 - COUPLED) * alone[at]).any():
+        combined = np.concatenate([own, *inputs[:at], *inputs[at + 1 :]], axis=1)
+        if (_errors(combined, change) < (1.0 - COUPLED) * alone[at]).any():
             return True
     return False
 

@@ -70,4 +70,5 @@ def held_out_errors(inputs: Floats, changes: Floats) -> Floats:
 
 def ridge_fit(x: Floats, y: Floats) -> Floats:
     """Return weights (c, s) of a linear model from standardized inputs (n, c) to (n, s)."""
-    return np.linalg.solve(x.T @ x + RIDGE * len(x) * np.eye(x.shape[1]), x.T @ y)
+    ridge = RIDGE * len(x) * np.eye(x.shape[1])
+    return np.asarray(np.linalg.solve(x.T @ x + ridge, x.T @ y), np.float64)

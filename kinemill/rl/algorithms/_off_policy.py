@@ -249,8 +249,9 @@ class Stochastic(OffPolicy):
 
     def usual(self, learn: Reinforcement) -> dict[str, Any]:
         """Return the shared settings under the names of stable-baselines3."""
-        settings = super().usual(learn) | {"ent_coef": self.ent_coef}
+        settings: dict[str, Any] = {**super().usual(learn), "ent_coef": self.ent_coef}
         if self.sde_sample_freq is not None:
             settings |= {"use_sde": True, "sde_sample_freq": self.sde_sample_freq}
-            settings["policy_kwargs"] |= {"clip_mean": 0.0}  # the exported network has no clip
+            # The exported network does not clip the mean.
+            settings["policy_kwargs"] = {**settings["policy_kwargs"], "clip_mean": 0.0}
         return settings
