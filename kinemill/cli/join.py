@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from kinemill.cli.output import JsonOption, document
+from kinemill.cli.output import JsonOption, document, notify
 from kinemill.errors import BadInput
 
 
@@ -29,11 +29,12 @@ def join(
     if len(paths) < 2:
         problem = f"{len(paths)} file to join" if paths else "no file to join"
         raise BadInput(files[0], problem, expected="two files or more of one recording")
-    frame = write_joined(paths, to.absolute())
+    frame, texts = write_joined(paths, to.absolute())
     if as_json:
-        document(
-            {"file": str(to), "files": len(paths), "rows": frame.height, "columns": frame.columns}
-        )
+        joined = {"files": len(paths), "rows": frame.height, "columns": frame.columns}
+        document({"file": str(to), **joined, "left_out": texts})
         return
     names = ", ".join(path.name for path in paths)
     typer.echo(f"{to}: {frame.height} rows of {', '.join(frame.columns)}, from {names}")
+    if texts:
+        notify(f"left out, as they hold no numbers: {', '.join(texts)}")

@@ -8,6 +8,7 @@ import io
 import re
 import shlex
 from collections.abc import Mapping, Sequence
+from itertools import chain, count
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ SUFFIXES = {".csv": pl.DataFrame.write_csv, ".parquet": pl.DataFrame.write_parqu
 _UNNAMED = re.compile(r"column_\d+|arr_0(\[\d+\])?")
 
 
-def write_joined(paths: Sequence[Path], target: Path) -> pl.DataFrame:
+def write_joined(paths: Sequence[Path], target: Path) -> tuple[pl.DataFrame, list[str]]:
     """Join files row by row, and write the table to a new CSV or Parquet file.
 
     Args:
@@ -33,7 +34,7 @@ def write_joined(paths: Sequence[Path], target: Path) -> pl.DataFrame:
         target: the new file.
 
     Returns:
-        The table, (rows, columns).
+        The table, (rows, columns), and the columns that hold no numbers, such as `a.csv: note`.
 
     Raises:
         BadInput: the files are not of one recording, or the target exists or has another suffix.
@@ -43,11 +44,12 @@ def write_joined(paths: Sequence[Path], target: Path) -> pl.DataFrame:
         raise BadInput(target, "has no suffix of a table", expected=expected)
     if target.exists():
         raise BadInput(target, "is there already", fix="choose another name")
-    frame = pl.DataFrame(_joined({path: columns_of(path) for path in paths}))
+    read = {path: columns_of(path) for path in paths}
+    frame = pl.DataFrame(_joined({path: columns for path, (columns, _) in read.items()}))
     content = io.BytesIO()
     SUFFIXES[target.suffix.lower()](frame, content)
     publish_file(target, content.getvalue())
-    return frame
+    return frame, [f"{path.name}: {name}" for path, (_, texts) in read.items() for name in texts]
 
 
 def join_hint(folder: Path, paths: Sequence[Path]) -> str | None:
@@ -55,7 +57,7 @@ def join_hint(folder: Path, paths: Sequence[Path]) -> str | None:
     if not 1 < len(paths) <= MOST_FILES or len({path.parent for path in paths}) > 1:
         return None
     try:
-        columns = {path: columns_of(path) for path in paths}
+        columns = {path: columns_of(path)[0] for path in paths}
         _joined(columns)
     except (BadInput, OSError):
         return None
@@ -93,8 +95,14 @@ def _joined(columns: Mapping[Path, Mapping[str, Floats]]) -> dict[str, Floats]:
         unnamed = _is_unnamed(own)
         for number, (name, values) in enumerate(own.items(), start=1):
             plain = f"{short}_{number}" if len(own) > 1 else short
-            joined[plain if unnamed else f"{short}_{name}" if name in joined else name] = values
+            joined[_unused(plain if unnamed else name, short, joined)] = values
     return joined
+
+
+def _unused(name: str, short: str, used: Mapping[str, Floats]) -> str:
+    """Return the name of a column, with that of its file or a number if it is used."""
+    names = chain([name, f"{short}_{name}"], (f"{name}_{number}" for number in count(2)))
+    return next(one for one in names if one not in used)
 
 
 def _is_unnamed(columns: Mapping[str, Floats]) -> bool:
@@ -109,11 +117,11 @@ def _is_quantity(name: str) -> bool:
 def _rows_of_one_column(columns: Mapping[str, Floats], rows: int) -> Mapping[str, Floats]:
     """Return columns (rows,), from one that lists the values of each row below one another."""
     values = next(iter(columns.values()))
-    count, left_over = divmod(len(values), max(rows, 1))
-    if len(columns) > 1 or left_over or not 1 < count <= MOST_VALUES:
+    width, left_over = divmod(len(values), max(rows, 1))
+    if len(columns) > 1 or left_over or not 1 < width <= MOST_VALUES:
         return columns
-    table = np.reshape(values, (rows, count))
-    return {f"column_{number + 1}": table[:, number].copy() for number in range(count)}
+    table = np.reshape(values, (rows, width))
+    return {f"column_{number + 1}": table[:, number].copy() for number in range(width)}
 
 
 def _short_names(paths: Sequence[Path]) -> list[str]:

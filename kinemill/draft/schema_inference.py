@@ -119,17 +119,19 @@ def survey(path: Path, rate: float | None = None) -> list[Table]:
     ]
 
 
-def columns_of(path: Path) -> dict[str, Floats]:
-    """Return all numeric columns of a log by name, (rows,) each, its timestamps included.
+def columns_of(path: Path) -> tuple[dict[str, Floats], list[str]]:
+    """Return all numeric columns of a log by name, (rows,) each, and the names of the others.
+
+    Numeric timestamps are columns as well.
 
     Raises:
         BadInput: it is no log, or holds several recordings.
     """
     form = form_of(path)
     if form in {"csv", "text"}:
-        return _some(
-            {name: values for name, (_, values) in read_text(path, 1.0).values.items()}, path
-        )
+        table = read_text(path, 1.0)
+        numbers = {name: values for name, (_, values) in table.values.items()}
+        return _some(numbers, path), [*table.left_out]
     if form is None:
         raise BadInput(path, "is no log", fix="name files that a reader can read")
     reader: Reader = READERS[form]
@@ -143,7 +145,8 @@ def columns_of(path: Path) -> dict[str, Floats]:
     columns = {name: _floats(frame[str(at)]) for at, name in enumerate(result.names)}
     # An array of one column is listed with and without its index.
     twice = {f"{name}[0]" for name in columns}
-    return _some({name: values for name, values in columns.items() if name not in twice}, path)
+    plain = {name: values for name, values in columns.items() if name not in twice}
+    return _some(plain, path), [*result.refused]
 
 
 def _some(columns: dict[str, Floats], path: Path) -> dict[str, Floats]:

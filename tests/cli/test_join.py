@@ -17,7 +17,7 @@ def folder(tmp_path):
 
 
 def test_files_or_their_folder_are_joined_into_a_log_that_can_be_drafted(
-    folder, tmp_path, kinemill, home
+    folder, tmp_path, kinemill, swing
 ):
     assert "50 rows of u, y" in kinemill("data", "join", folder, "--to", tmp_path / "run.csv")
     files = sorted(folder.iterdir())

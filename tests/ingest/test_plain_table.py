@@ -137,4 +137,4 @@ def test_titles_above_rows_without_a_header_are_skipped(logs, write, make_task, 
 
 def test_one_number_in_each_line_is_a_column(write):
     path = write("a.txt", "\n".join(str(value) for value in ROWS[:, 1]) + "\n")
-    assert np.allclose(columns_of(path)["column_1"], ROWS[:, 1])
+    assert np.allclose(columns_of(path)[0]["column_1"], ROWS[:, 1])
