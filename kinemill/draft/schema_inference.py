@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from kinemill.draft.experiments import find_experiments, named, split_table
+from kinemill.draft.letter_names import with_letters
 from kinemill.errors import BadInput, BadLog
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.columns import (
@@ -36,7 +37,6 @@ from kinemill.ingest.raw import (
     Reader,
     Unreadable,
     nanoseconds_of,
-    split_index,
 )
 from kinemill.ingest.readers.compressed import FORMAT, temporary_copy
 from kinemill.ingest.readers.csv import is_long
@@ -45,11 +45,6 @@ from kinemill.task import READERS, Channel, Task
 HEAD = 4096  # bytes by which a format is recognized
 ROUNDS = 20  # readings of a log, each without the columns that the previous one refused
 COVERED = 0.8  # of the log's duration that a topic must span
-# Rates and velocities in the frame of a vehicle, by their usual letters in aerospace and at sea.
-_BODY_RATES = {"p": "roll_rate", "q": "pitch_rate", "r": "yaw_rate"}
-_BODY_VELOCITIES = {"u": "velocity_x", "v": "velocity_y", "w": "velocity_z"}
-_REFERENCE_LETTERS = "gdrsc"  # goal, desired, reference, setpoint, commanded
-FOLLOWS = 0.5  # largest spread of measured columns around their references, relative to the motion
 _STAMPS = {"timestamp", "stamp", "sec", "secs", "nsec", "nanosec", "nsecs"}
 
 
@@ -89,7 +84,7 @@ def survey(path: Path, rate: float | None = None) -> list[Table]:
         raise BadInput(path, "is no file", fix="name a log, or a folder of logs")
     form = form_of(path)
     if form is None or (form in {"csv", "text"} and not is_long(path)):
-        return [_with_letters(split_clocks(t)) for t in split_table(read_text(path, rate))]
+        return [with_letters(split_clocks(t)) for t in split_table(read_text(path, rate))]
     if form == FORMAT:
         return _survey_compressed(path, rate)
     reader: Reader = READERS[form]
@@ -107,7 +102,7 @@ def survey(path: Path, rate: float | None = None) -> list[Table]:
         whole = [_table(path, log, result, rate) for log in result.logs]
         tables = [part for one in whole for part in split_table(one)]
     return [
-        _with_letters(
+        with_letters(
             replace(
                 split_clocks(one),
                 labels={**one.labels, **about.labels},
@@ -153,56 +148,6 @@ def _some(columns: dict[str, Floats], path: Path) -> dict[str, Floats]:
     if not columns:
         raise BadInput(path, "has no column of numbers")
     return columns
-
-
-def _with_letters(table: Table) -> Table:
-    """Return a table whose columns with letters for names are labeled, where others explain them.
-
-    With p and r, q is a turning rate, and u, v and w are velocities. Alone, q is the angle of a
-    joint and u an input. Next to a measured qm that follows it, qg is a reference.
-    """
-    labels = dict[str, str]()
-    for name in table.values:
-        front, letter = name[:-1], name[-1:]
-        if letter == "p" and all(f"{front}{own}" in table.values for own in _BODY_RATES):
-            labels |= {f"{front}{own}": label for own, label in _BODY_RATES.items()}
-            own_velocities = {f"{front}{own}": label for own, label in _BODY_VELOCITIES.items()}
-            labels |= own_velocities if set(own_velocities) <= set(table.values) else {}
-    for base, names in _vectors(table).items():
-        stem = base.removesuffix("m").rstrip("_")
-        for other in _references_of(base, stem, table):
-            labels |= {name: f"{stem}_measured" for name in names if stem != base}
-            labels |= {name: f"{stem}_reference" for name in _vectors(table)[other]}
-    return replace(table, labels={**labels, **table.labels})
-
-
-def _vectors(table: Table) -> dict[str, list[str]]:
-    """Return the columns of each vector by its name; a column without an index is alone."""
-    vectors = dict[str, list[str]]()
-    for name in table.values:
-        vectors.setdefault(split_index(name)[0], []).append(name)
-    return vectors
-
-
-def _references_of(base: str, stem: str, table: Table) -> list[str]:
-    """Return the vectors that a measured qm or q follows, such as qg for the goal, or q_d."""
-    if guess(stem).what not in {"position", "velocity"}:
-        return []
-    front = base[:-1] if stem != base else f"{base}_"
-    vectors = _vectors(table)
-    candidates = (f"{front}{letter}" for letter in _REFERENCE_LETTERS)
-    return [
-        one for one in candidates if one in vectors and _follow(table, vectors[base], vectors[one])
-    ]
-
-
-def _follow(table: Table, names: list[str], references: list[str]) -> bool:
-    """Return whether columns are close to others, relative to the motion."""
-    pairs = [(table.values[a], table.values[b]) for a, b in zip(names, references, strict=False)]
-    if len(names) != len(references) or any(len(a[1]) != len(b[1]) for a, b in pairs):
-        return False
-    apart = sum(float(np.nanvar(a[1] - b[1])) for a, b in pairs)
-    return apart < FOLLOWS**2 * sum(float(np.nanvar(b[1])) for _, b in pairs)
 
 
 def _survey_compressed(path: Path, rate: float | None) -> list[Table]:

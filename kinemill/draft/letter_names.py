@@ -1,0 +1,65 @@
+"""Columns with letters for names, which other columns of the log explain.
+
+With p and r, q is a turning rate, and u, v and w are velocities. Alone, q is the angle of a joint
+and u an input. Next to a measured qm that follows it, qg is a reference.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from kinemill.ingest.columns import Table
+from kinemill.ingest.name_heuristics import guess
+from kinemill.ingest.raw import split_index
+
+# Rates and velocities in the frame of a vehicle, by their usual letters in aerospace and at sea.
+_BODY_RATES = {"p": "roll_rate", "q": "pitch_rate", "r": "yaw_rate"}
+_BODY_VELOCITIES = {"u": "velocity_x", "v": "velocity_y", "w": "velocity_z"}
+_REFERENCE_LETTERS = "gdrsc"  # goal, desired, reference, setpoint, commanded
+FOLLOWS = 0.5  # largest spread of measured columns around their references, relative to the motion
+
+
+def with_letters(table: Table) -> Table:
+    """Return a table whose columns with letters for names are labeled, where others explain them."""
+    labels = dict[str, str]()
+    for name in table.values:
+        front, letter = name[:-1], name[-1:]
+        if letter == "p" and all(f"{front}{own}" in table.values for own in _BODY_RATES):
+            labels |= {f"{front}{own}": label for own, label in _BODY_RATES.items()}
+            own_velocities = {f"{front}{own}": label for own, label in _BODY_VELOCITIES.items()}
+            labels |= own_velocities if set(own_velocities) <= set(table.values) else {}
+    for base, names in _vectors(table).items():
+        stem = base.removesuffix("m").rstrip("_")
+        for other in _references_of(base, stem, table):
+            labels |= {name: f"{stem}_measured" for name in names if stem != base}
+            labels |= {name: f"{stem}_reference" for name in _vectors(table)[other]}
+    return replace(table, labels={**labels, **table.labels})
+
+
+def _vectors(table: Table) -> dict[str, list[str]]:
+    """Return the columns of each vector by its name; a column without an index is alone."""
+    vectors = dict[str, list[str]]()
+    for name in table.values:
+        vectors.setdefault(split_index(name)[0], []).append(name)
+    return vectors
+
+
+def _references_of(base: str, stem: str, table: Table) -> list[str]:
+    """Return the vectors that a measured qm or q follows, such as qg for the goal, or q_d."""
+    if guess(stem).what not in {"position", "velocity"}:
+        return []
+    front = base[:-1] if stem != base else f"{base}_"
+    vectors = _vectors(table)
+    candidates = (f"{front}{letter}" for letter in _REFERENCE_LETTERS)
+    return [
+        one for one in candidates if one in vectors and _follow(table, vectors[base], vectors[one])
+    ]
+
+
+def _follow(table: Table, names: list[str], references: list[str]) -> bool:
+    """Return whether columns are close to others, relative to the motion."""
+    pairs = [(table.values[a], table.values[b]) for a, b in zip(names, references, strict=False)]
+    if len(names) != len(references) or any(len(a[1]) != len(b[1]) for a, b in pairs):
+        return False
+    apart = sum(float(np.nanvar(a[1] - b[1])) for a, b in pairs)
+    return apart < FOLLOWS**2 * sum(float(np.nanvar(b[1])) for _, b in pairs)
