@@ -20,7 +20,7 @@ FOLLOWS = 0.5  # largest spread of measured columns around their references, rel
 
 
 def with_letters(table: Table) -> Table:
-    """Return a table whose columns with letters for names are labeled, where others explain them."""
+    """Return a table whose columns with letters for names are labeled, if others explain them."""
     labels = dict[str, str]()
     for name in table.values:
         front, letter = name[:-1], name[-1:]
