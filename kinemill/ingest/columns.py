@@ -38,6 +38,7 @@ from kinemill.ingest.text_values import is_date, parse_dates, plain_digits, spel
 HEAD = 1 << 18  # bytes of a text table that hold its header
 MOST = 1_000_000  # rows read
 SLOW = 4.0  # times the step of the fastest column; slower ones leave few rows in common
+FEWEST_STAMPS = 20  # different numbers of a clock with too few digits
 SLOW_COMMANDS = 20.0  # the same for commands, which are held, if no fast column has any
 
 Samples = tuple[Floats, Floats]  # (n,) s since the first timestamp, (n,) in the log's unit
@@ -268,7 +269,7 @@ def table_of(
             "no column rises as a clock does",
             expected="timestamps under a name such as time or timestamp, or dates such as "
             "2024-05-01 12:00:00 or 1.5.2024 12:00:00",
-            fix="for a log without timestamps, set its rows per second: --rate HZ",
+            fix=f"for a log without timestamps, set its rows per second: --rate HZ{_rounded(numbers)}",
         )
     others = {name: values for name, values in numbers.items() if name != clock}
     return stamped(path, clock, numbers[clock], others, left_out)
@@ -316,6 +317,20 @@ def _clock(numbers: dict[str, Floats]) -> str | None:
     unnamed = [name for name in rising if guess(name).what == "unknown"]
     evenly = [name for name in unnamed if _even(numbers[name])]
     return next(iter([*named, *evenly]), None)
+
+
+def _rounded(numbers: Mapping[str, Floats]) -> str:
+    """Return a hint at a column that may be a clock with too few digits; empty if there is none."""
+    for name, values in numbers.items():
+        stamps = values[np.isfinite(values)]
+        is_clock = is_stamp(name) or guess(name).what == "unknown"
+        if not is_clock or len(np.unique(stamps)) < FEWEST_STAMPS or (np.diff(stamps) < 0.0).any():
+            continue
+        rate = (len(stamps) - 1) / float(stamps[-1] - stamps[0])
+        return (
+            f"; {name} never falls, but repeats its numbers: --rate {rate:.4g} if it is time in s"
+        )
+    return ""
 
 
 def _even(values: Floats) -> bool:

@@ -62,7 +62,7 @@ def test_commands_are_in_their_groups():
         "examples": ["list", "copy"],
         "task": ["list", "show", "schema"],
         "data": [
-            "check", "ingest", "list", "search", "views", "tag", "tags", "edit", "edits", "show",
+            "check", "join", "ingest", "list", "search", "views", "tag", "tags", "edit", "edits", "show",
             "view", "drift", "export", "reprocess", "forget", "quarantine", "datasets",
         ],
         "model": [

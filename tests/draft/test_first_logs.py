@@ -280,6 +280,15 @@ def test_a_rising_height_is_no_clock(tmp_path):
     assert roles == {"z": "state", "u": "action"}
 
 
+def test_a_clock_with_too_few_digits_is_named_with_its_rate(tmp_path):
+    seconds = 0.135 * np.arange(ROWS)
+    rounded = [float(f"{one:.1e}") for one in seconds]
+    frame = pl.DataFrame({"column_1": rounded, "heading": np.sin(seconds)})
+    frame.write_csv(tmp_path / "ship.csv")
+    with pytest.raises(BadInput, match=r"column_1 never falls.*--rate 7\.3"):
+        build("ship", tmp_path / "ship.csv")
+
+
 def test_a_log_without_the_only_state_is_not_used(tmp_path):
     seconds = 0.05 * np.arange(ROWS)
     for name in ("a", "b", "c"):
