@@ -269,7 +269,8 @@ def table_of(
             "no column rises as a clock does",
             expected="timestamps under a name such as time or timestamp, or dates such as "
             "2024-05-01 12:00:00 or 1.5.2024 12:00:00",
-            fix=f"for a log without timestamps, set its rows per second: --rate HZ{_rounded(numbers)}",
+            fix="for a log without timestamps, set its rows per second: --rate HZ"
+            f"{_rounded(numbers)}",
         )
     others = {name: values for name, values in numbers.items() if name != clock}
     return stamped(path, clock, numbers[clock], others, left_out)

@@ -62,8 +62,8 @@ def test_commands_are_in_their_groups():
         "examples": ["list", "copy"],
         "task": ["list", "show", "schema"],
         "data": [
-            "check", "join", "ingest", "list", "search", "views", "tag", "tags", "edit", "edits", "show",
-            "view", "drift", "export", "reprocess", "forget", "quarantine", "datasets",
+            "check", "join", "ingest", "list", "search", "views", "tag", "tags", "edit", "edits",
+            "show", "view", "drift", "export", "reprocess", "forget", "quarantine", "datasets",
         ],
         "model": [
             "list", "show", "compare", "why", "evaluate", "simulate", "rollout", "report", "export",
