@@ -58,8 +58,7 @@ SETTINGS: dict[str, Any] = {
 # The shoulder of reacher turns without limits and starts anywhere: +pi and -pi are one state.
 ANGLES = {"reacher-easy": [{"type": "angle_features", "of": [0]}]}
 # The spinner turns fast only once the policy is good, so its statistics change. Random policies bat
-# it to and fro, and so does independent noise; a policy that learns from them does not find how to
-# turn it. State-dependent noise moves the finger smoothly.
+# it to and fro, and a policy that learns from them does not find how to turn it.
 OWN: dict[str, dict[str, Any]] = {
     "finger-spin": {
         "learn.algorithm": {
@@ -68,9 +67,6 @@ OWN: dict[str, dict[str, Any]] = {
             "tau": 0.01,
             "gamma": 0.97,
             "running_norm": True,
-            "train_freq": 8,
-            "gradient_steps": 8,
-            "sde_sample_freq": 8,
         },
         "learn.eval_every": 5000,
     }
