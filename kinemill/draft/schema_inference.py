@@ -44,6 +44,7 @@ from kinemill.task import READERS, Channel, Task
 
 HEAD = 4096  # bytes by which a format is recognized
 ROUNDS = 20  # readings of a log, each without the columns that the previous one refused
+SHORT = 20  # rows of the shortest log
 COVERED = 0.8  # of the log's duration that a topic must span
 _STAMPS = {"timestamp", "stamp", "sec", "secs", "nsec", "nanosec", "nsecs"}
 
@@ -275,7 +276,11 @@ def read_parts(reader: Reader, path: Path, task: Task) -> list[RawLog]:
 
 
 def _odd_lengths(reader: Reader, path: Path, names: list[str], clock: _Clock) -> dict[str, str]:
-    """Return the columns whose length differs from that of most; actions may have one row less."""
+    """Return the columns whose length differs from that of most; actions may have one row less.
+
+    Most numbers are in columns of the usual length, without small matrices: a workspace of MATLAB
+    holds many of them besides the log.
+    """
     rows: dict[str, int] = {}
     for name in names:
         try:
@@ -283,7 +288,8 @@ def _odd_lengths(reader: Reader, path: Path, names: list[str], clock: _Clock) ->
         except Unreadable:
             rows[name] = 0
     state_rows = [rows[name] for name in names if _role(name) == "state"] or [*rows.values()]
-    usual = max(Counter(state_rows).items(), key=lambda item: (item[1], item[0]))[0]
+    long = [count for count in state_rows if count >= SHORT] or state_rows
+    usual = max(Counter(long).items(), key=lambda item: (item[0] * item[1], item[0]))[0]
     fits = {n: {usual, usual - 1} if _role(n) == "action" else {usual} for n in names}
     return {n: f"does not have {usual} rows" for n in names if rows[n] not in fits[n]}
 

@@ -157,3 +157,16 @@ def test_a_repeated_name_is_drafted_by_its_number(shared_data, tmp_path):
     sources = [source.name for one in task.channels.values() for source in one.source or []]
     assert "V_C[0]" in sources
     assert "V_C[1]" not in sources  # the same numbers
+
+
+def test_small_matrices_of_a_workspace_do_not_hide_the_log(tmp_path):
+    """`save('all.mat')` of MATLAB stores every variable."""
+    seconds = 0.01 * np.arange(300)
+    log = {"t": seconds, "u": np.sin(3.0 * seconds), "y": np.cos(seconds)}
+    model = {name: np.random.default_rng(0).normal(size=(8, 8)) for name in "ABCDEFGH"}
+    savemat(tmp_path / "all.mat", {**log, **model, "Ts": 0.01})
+    (table,) = survey(tmp_path / "all.mat")
+    assert (table.time, sorted(table.values)) == ("t", ["u", "y"])
+    np.savez(tmp_path / "all.npz", u=log["u"], y=log["y"], **model)
+    (table,) = survey(tmp_path / "all.npz", 100.0)
+    assert sorted(table.values) == ["u", "y"]

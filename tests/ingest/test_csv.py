@@ -199,7 +199,6 @@ def test_a_missing_time_column_names_the_nearest(write, task):
         (b"\n\n", "is empty"),
         (b"time,position,velocity,torque", "holds a header and no rows"),
         (b"time,position,velocity,torque\n\n", "holds a header and no rows"),
-        (b"time,position,velocity,torque\r0,1,2,3\r", "has lines that end in CR alone"),
     ],
 )
 def test_files_without_rows_are_refused(write, task, content, problem):

@@ -8,6 +8,7 @@ import pytest
 
 from kinemill.ingest import stage as ingest
 from kinemill.ingest.columns import read_text
+from kinemill.ingest.files import scan
 from kinemill.ingest.raw import Unreadable
 from kinemill.ingest.readers.csv import read
 from kinemill.ingest.tracks import make_tracks
@@ -143,3 +144,23 @@ def test_numbers_in_groups_and_infinities_of_c_are_read(write, task):
     rows = '0,"1,234.5",1.#INF,3,\n0.01,"1,235.5",2,N/A,\n'
     frame = read(write("a.csv", HEADER.replace("\n", ",\n") + rows), task).frame
     assert frame.rows() == [(0.0, 1234.5, math.inf, 3.0), (0.01, 1235.5, 2.0, None)]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.txt"])
+def test_lines_that_end_in_cr_alone_are_rows(logs, write, task, name):
+    text = "time,position,velocity,torque\r0,1,2,3\r0.01,4,5,6\r"
+    log = read(write(name, text), task)
+    assert log.frame.rows() == [(0.0, 1.0, 2.0, 3.0), (0.01, 4.0, 5.0, 6.0)]
+    assert [one.name for one in scan(task, logs).logs] == [name]
+
+
+def test_fields_between_bars_with_commas_in_their_names(write, make_task):
+    rows = ["", " _time, | ____q,__rad | ____v,rad/s | _tau,_Nm ", " 0.00 | 1.0 | 2.0 | 3.0 |"]
+    rows += [" 0.01 | 4.0 | 5.0 | 6.0 |", ""]
+    sources = {"angle": "____q,__rad", "velocity": "____v,rad/s", "torque": "_tau,_Nm"}
+    task = make_task(
+        ingest__time=["_time,"],
+        **{f"channels__{name}__source": own for name, own in sources.items()},
+    )
+    log = read(write("a.csv", "\n".join(rows)), task)
+    assert log.frame.rows() == [(0.0, 1.0, 2.0, 3.0), (0.01, 4.0, 5.0, 6.0)]

@@ -13,6 +13,7 @@ from kinemill.ingest.text_values import MISSING, is_date
 
 LONGEST_LINE = 1 << 18  # bytes, enough for ten thousand columns
 BOM = b"\xef\xbb\xbf"
+SEPARATORS = (",", ";", "\t", "|")
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 COMMENT = "#"
 NO_ROWS = "record the log again, or leave it out at `ingest.exclude`"
@@ -84,10 +85,15 @@ def decode(line: bytes) -> str:
 
 
 def as_utf8(head: bytes) -> bytes:
-    """Return the first bytes of a text in UTF-8; those of a file in UTF-16 are converted."""
-    if not head.startswith(UTF16):
-        return head
-    return head.decode("utf-16", errors="ignore").encode()
+    """Return the first bytes of a text in UTF-8, with lines that end in LF or CRLF."""
+    if head.startswith(UTF16):
+        head = head.decode("utf-16", errors="ignore").encode()
+    return with_newlines(head)
+
+
+def with_newlines(content: bytes) -> bytes:
+    """Return a text whose lines end in LF, if all of them end in CR alone."""
+    return content if b"\n" in content else content.replace(b"\r", b"\n")
 
 
 def split(line: str, separator: str) -> list[str]:
@@ -236,9 +242,13 @@ def _are_names(fields: list[str]) -> bool:
 
 
 def find_separator(header: bytes, row: bytes) -> str:
-    """Return the separator: a space only without any other, if it makes as many names as fields."""
+    """Return the separator: a space only without any other, if it makes as many names as fields.
+
+    A sign that no row has is part of the names, such as the commas of `_elev,yoke1 | ailrn,yoke1`.
+    """
     text = decode(header)
-    separator = max(",;\t", key=text.count)
+    signs = [sign for sign in SEPARATORS if sign in decode(row)] or SEPARATORS
+    separator = max(signs, key=text.count)
     width = len(header_names(header, " "))
     if separator in text or width == 1 or len(decode(row).split(" ")) != width:
         return separator

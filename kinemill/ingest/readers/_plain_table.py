@@ -1,4 +1,4 @@
-"""Text tables that are rewritten: without a header, aligned by spaces, or in UTF-16.
+"""Text tables that are rewritten: without a header, aligned by spaces, in UTF-16, or with CR alone.
 
 `save -ascii` of MATLAB, `savetxt` of NumPy and older data sets write plain tables, that is numbers
 without a header, or columns aligned by spaces. Such a table is read as the CSV text that it stands
@@ -22,6 +22,7 @@ from kinemill.ingest.readers._csv_layout import (
     is_content,
     is_value,
     whole_file,
+    with_newlines,
 )
 
 HEAD = 1 << 16  # bytes that show whether a table is plain
@@ -57,15 +58,16 @@ class _Plain:
 
 
 def source_of(path: Path) -> Path | bytes:
-    """Return a text table, or the CSV text in UTF-8 that a plain one, or one in UTF-16, stands for.
+    """Return a text table, or the CSV text in UTF-8 with LF that it stands for.
 
     Raises:
         Unreadable: it is no valid UTF-16, as its first bytes state.
     """
     with path.open("rb") as file:
         head = file.read(HEAD)
-        layout = _layout_of(head)
-        if layout is None and not head.startswith(UTF16):
+        has_newlines = b"\n" in head or b"\r" not in head
+        layout = _layout_of(with_newlines(head))
+        if layout is None and has_newlines and not head.startswith(UTF16):
             return path
         content = head + file.read()
     if head.startswith(UTF16):
@@ -74,7 +76,8 @@ def source_of(path: Path) -> Path | bytes:
         except UnicodeDecodeError as error:
             problem = f"is no text in UTF-16 ({error})"
             raise Unreadable(whole_file(problem, "text", "save it again")) from error
-        layout = _layout_of(content[:HEAD])
+        layout = _layout_of(with_newlines(content[:HEAD]))
+    content = with_newlines(content)
     return content if layout is None else layout.text(content)
 
 

@@ -1,6 +1,6 @@
 """CSV logs: one header line, one row per timestamp, one column per channel.
 
-Fields are separated by comma, semicolon or tab, whichever is most frequent in the header, or by
+Fields are separated by comma, semicolon, tab or |, whichever is most frequent in the header, or by
 spaces; except with commas, numbers may have a decimal comma. Lines that start with # are
 comments, except for the header. Timestamps are numbers in `ingest.time_unit`, dates
 (`text_values.py`), or seconds in a column such as `stamp.sec` next to `stamp.nanosec`. In a column
@@ -41,6 +41,7 @@ from kinemill.ingest.raw import (
 from kinemill.ingest.readers._csv_layout import (
     BOM,
     COMMENT,
+    SEPARATORS,
     Layout,
     as_utf8,
     inspect,
@@ -384,7 +385,7 @@ def _recognizes(head: bytes) -> bool:
         return False  # JSON has commas as well
     lines = head.removeprefix(BOM).split(b"\n")
     line = next((line for line in lines if line.strip() and not line.startswith(b"#")), lines[0])
-    return any(separator in line for separator in (b",", b";", b"\t"))
+    return any(separator.encode() in line for separator in SEPARATORS)
 
 
 READERS.register("csv")(Reader((".csv", ".tsv"), _recognizes, read, about=about))
