@@ -278,8 +278,8 @@ def read_parts(reader: Reader, path: Path, task: Task) -> list[RawLog]:
 def _odd_lengths(reader: Reader, path: Path, names: list[str], clock: _Clock) -> dict[str, str]:
     """Return the columns whose length differs from that of most; actions may have one row less.
 
-    Most numbers are in columns of the usual length, without small matrices: a workspace of MATLAB
-    holds many of them besides the log.
+    Most numbers are in columns of the usual length. Small matrices do not count: a workspace of
+    MATLAB holds many of them in addition to the log.
     """
     rows: dict[str, int] = {}
     for name in names:

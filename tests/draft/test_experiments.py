@@ -94,7 +94,7 @@ def coupled(rows, seed):
     return u, y + 0.01 * random.normal(size=y.shape)
 
 
-@pytest.mark.parametrize("inputs", ["of their own", "up to a factor"])
+@pytest.mark.parametrize("inputs", ["independent", "up to a factor"])
 def test_numbered_experiments_of_one_machine_become_recordings(tmp_path, inputs):
     columns, (same, _), random = {}, drive(600, 1), np.random.default_rng(9)
     for number in (1, 2, 3):
