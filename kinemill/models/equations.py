@@ -32,8 +32,8 @@ class Equations(Model):
     )
     hidden: dict[str, Quantity] = Field(
         default={},
-        description="state that no sensor measures: its usual value; a linear encoder estimates it "
-        "from the history",
+        description="state that no sensor measures: its usual value; an observer estimates it from "
+        "the history",
     )
     terms: dict[str, Formula] = Field(
         default={}, description="name: a formula that those below it can use"

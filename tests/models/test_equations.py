@@ -79,6 +79,24 @@ def test_it_finds_the_parameters_and_the_level_that_nobody_measures(tmp_path):
     assert step.network.parameters_by_name() == pytest.approx(TRUE, rel=0.05)
     assert error_of(step, windows) < 1e-2 * error_before
     assert error_of(step, windows_of(tanks(1))) < 1e-2 * error_before
+    error = error_of(step, windows)
+    with torch.no_grad():
+        step.network.gains.zero_()  # the first row alone does not show the level
+    assert error_of(step, windows) > 3.0 * error
+
+
+def test_an_angle_that_passes_pi_is_no_large_prediction_error(tmp_path):
+    text = DRAFT.replace(
+        "level: {role: state, unit: V}", "level: {role: state, kind: angle, unit: rad}"
+    )
+    network = start(task_of(tmp_path, text), tanks(0)).network
+    torch.nn.init.ones_(network.gains)
+    state, predicted = torch.tensor([[3.1], [-3.1]]), torch.tensor([[-3.1], [-3.1]])
+    count, features = torch.ones(2, 1), torch.zeros(2, network.encoder.in_features)
+    error = 2 * np.pi - 6.2
+    moved = network.present(state, features, count, torch.zeros(2, 1), predicted)
+    expected = -2.0 * error / float(network.error_std)  # 2.0 is the usual value
+    assert moved.flatten().tolist() == pytest.approx([expected, 0.0], rel=1e-4)
 
 
 def test_random_starts_differ(tmp_path):

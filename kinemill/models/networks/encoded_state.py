@@ -1,4 +1,4 @@
-"""Bases of networks with hidden states that an encoder estimates once from the history.
+"""Base of networks with hidden states that an encoder estimates once from the history.
 
 Symbols: B batch, F features, H rows of history, m inputs, O outputs, x hidden states (B, size).
 """
@@ -18,27 +18,58 @@ MOST_FUTURE = 20  # rows of the future that subspace identification reads
 DECAY = 2.2  # initial logit of what remains of an offset after one row: 0.9
 
 
-class HiddenStateNetwork(Network):
-    """Carries a window (B, H - 1, F), rows so far (B, 1), and x (B, size).
+class EncodedStateNetwork(Network):
+    """(B, F), window (B, H - 1, F), rows so far (B, 1), x (B, size) -> (B, O), carry.
 
     x is zero until the history is full; a linear encoder then computes it from the history.
+    From there on, outputs follow from x and the inputs alone. With offsets, x has O more
+    numbers: how far the last measured outputs are from what the hidden states say. They decay, so
+    that the first steps of a rollout continue from the measurement, and late ones follow the hidden
+    states: the output disturbance model of Pannocchia and Rawlings (AIChE Journal, 2003).
 
     Args:
         size: number of hidden states.
-        inputs: F.
-        history: H.
+        shape: inputs and outputs.
 
     Attributes:
         settled: value of each part of the carry, by its index, that no longer matters once the
             history is full.
     """
 
-    def __init__(self, size: int, inputs: int, history: int) -> None:
+    fits_sequences = False
+    input_columns: Tensor
+    limited: Tensor
+    low: Tensor
+    high: Tensor
+    has_offset: Tensor
+    source: Tensor
+    gain: Tensor
+    shift: Tensor
+
+    def __init__(self, size: int, shape: EncodedShape) -> None:
         super().__init__()
+        history, inputs = shape.history, shape.inputs
         self.history = history
         self.carry_shapes = ((history - 1, inputs), (1,), (size,))
         self.settled = {0: 0.0, 1: float(history)}
         self.encoder = nn.Linear(history * inputs, size)
+        bounds, outputs = shape.bounds, len(shape.bounds)
+        self.sharpness = nn.Parameter(torch.full((outputs,), 2.0))  # logarithm
+        limited = torch.tensor([1.0 if limits else 0.0 for limits in bounds])
+        low, high = torch.tensor([limits or (-1.0, 1.0) for limits in bounds]).unbind(1)
+        columns = torch.tensor(list(shape.input_columns), dtype=torch.long)
+        buffers = {"input_columns": columns, "limited": limited, "low": low, "high": high}
+        self.has_offsets = any(shape.measured)
+        if self.has_offsets:
+            window, count, _ = self.carry_shapes
+            self.carry_shapes = window, count, (size + outputs,)
+            self.decay = nn.Parameter(torch.full((outputs,), DECAY))
+            rows = [(1.0, *one) if one else (0.0, 0, 0.0, 0.0) for one in shape.measured]
+            has_offset, source, gain, shift = torch.tensor(rows).unbind(1)
+            buffers |= {"has_offset": has_offset, "source": source.long()}
+            buffers |= {"gain": gain, "shift": shift}
+        for name, value in buffers.items():
+            self.register_buffer(name, value, persistent=False)
 
     def present(self, features: Tensor, window: Tensor, count: Tensor, x: Tensor) -> Tensor:
         """Return x (B, size) at the row of `features` (B, F).
@@ -71,50 +102,6 @@ class HiddenStateNetwork(Network):
             window = torch.cat([features.new_zeros(batch, missing, features.shape[2]), window], 1)
         count = features.new_full((batch, 1), float(rows))
         return window, count, features.new_zeros(batch, *self.carry_shapes[2])
-
-
-class EncodedStateNetwork(HiddenStateNetwork):
-    """(B, F), window (B, H - 1, F), rows so far (B, 1), x (B, size) -> (B, O), carry.
-
-    Once the history is full, outputs follow from x and the inputs alone. With offsets, x has O more
-    numbers: how far the last measured outputs are from what the hidden states say. They decay, so
-    that the first steps of a rollout continue from the measurement, and late ones follow the hidden
-    states: the output disturbance model of Pannocchia and Rawlings (AIChE Journal, 2003).
-
-    Args:
-        size: number of hidden states.
-        shape: inputs and outputs.
-    """
-
-    fits_sequences = False
-    input_columns: Tensor
-    limited: Tensor
-    low: Tensor
-    high: Tensor
-    has_offset: Tensor
-    source: Tensor
-    gain: Tensor
-    shift: Tensor
-
-    def __init__(self, size: int, shape: EncodedShape) -> None:
-        super().__init__(size, shape.inputs, shape.history)
-        bounds, outputs = shape.bounds, len(shape.bounds)
-        self.sharpness = nn.Parameter(torch.full((outputs,), 2.0))  # logarithm
-        limited = torch.tensor([1.0 if limits else 0.0 for limits in bounds])
-        low, high = torch.tensor([limits or (-1.0, 1.0) for limits in bounds]).unbind(1)
-        columns = torch.tensor(list(shape.input_columns), dtype=torch.long)
-        buffers = {"input_columns": columns, "limited": limited, "low": low, "high": high}
-        self.has_offsets = any(shape.measured)
-        if self.has_offsets:
-            window, count, _ = self.carry_shapes
-            self.carry_shapes = window, count, (size + outputs,)
-            self.decay = nn.Parameter(torch.full((outputs,), DECAY))
-            rows = [(1.0, *one) if one else (0.0, 0, 0.0, 0.0) for one in shape.measured]
-            has_offset, source, gain, shift = torch.tensor(rows).unbind(1)
-            buffers |= {"has_offset": has_offset, "source": source.long()}
-            buffers |= {"gain": gain, "shift": shift}
-        for name, value in buffers.items():
-            self.register_buffer(name, value, persistent=False)
 
     @abstractmethod
     def advance(self, x: Tensor, inputs: Tensor) -> tuple[Tensor, Tensor]:

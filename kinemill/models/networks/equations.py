@@ -1,8 +1,14 @@
 """Network of difference equations of a task file.
 
 Symbols: B batch, S states, A actions, F features, H rows of history, O outputs, x hidden states.
+
+Hidden states are estimated by an observer (Luenberger, IEEE Transactions on Military Electronics,
+1964): the equations advance them through the history, and after each row the difference between
+measured and predicted states, times a trained gain, corrects them. The gains differ between rows,
+as those of a Kalman filter do at its start.
 """
 
+import math
 import operator
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
@@ -11,10 +17,11 @@ import torch
 from torch import Tensor, nn
 
 from kinemill.models._layout import ModelLayout
-from kinemill.models.networks.encoded_state import HiddenStateNetwork
 from kinemill.models.networks.layers import Network
 from kinemill.models.networks.linear import zero_head
 from kinemill.task.expressions import Expression
+
+_ERROR = 0.01  # of a prediction one row ahead, in standard deviations: the unit of the gains
 
 
 class _Settings(Protocol):
@@ -32,23 +39,35 @@ class _Settings(Protocol):
     def start_std(self) -> float: ...
 
 
-class EquationsNetwork(HiddenStateNetwork):
+class EquationsNetwork(Network):
     """`(state (B, S), action (B, A), features (B, F), carry...) -> outputs (B, O), carry`.
 
     Parameters are learned as shares of their first value (of 1 if that is zero), so that one
-    penalty fits all. Without hidden states, the carry is that of the residual alone.
+    penalty fits all. The carry is the number of rows so far (B, 1), the hidden states (B, x), the
+    states of the outputs as predicted for the next row (B, O), and the carry of the residual.
+    Without hidden states it is that of the residual alone.
 
     Args:
         settings: formulas, parameters and hidden states.
         layout: of the task.
-        scale: `output_std` (O,) in training.
+        scale: `state_std` (S,) and `output_std` (O,) in training.
         make_residual: returns the network whose output, in standard deviations, is added; its head
             starts at zero.
+
+    Attributes:
+        settled: value of each part of the carry, by its index, that no longer matters once the
+            history is full.
     """
 
     physical = True
     unit: Tensor
     output_std: Tensor
+    size: Tensor
+    measured: Tensor
+    error_std: Tensor
+    following: Tensor
+    rate: Tensor
+    period: Tensor
 
     def __init__(
         self,
@@ -57,7 +76,8 @@ class EquationsNetwork(HiddenStateNetwork):
         scale: Mapping[str, Tensor],
         make_residual: Callable[[], Network] | None,
     ) -> None:
-        super().__init__(len(settings.hidden), layout.features, layout.history)
+        super().__init__()
+        self.history = layout.history
         self.columns, self.dt = (*layout.states, *layout.actions), float(layout.dt)
         self.names, self.hidden = list(settings.parameters), list(settings.hidden)
         self.outputs = [name for name, _ in layout.outputs]
@@ -70,20 +90,58 @@ class EquationsNetwork(HiddenStateNetwork):
         draws = settings.start_std * torch.randn(len(first)) if settings.start_std else 0.0
         self.share = nn.Parameter(first / unit * (1.0 + draws))
         if self.hidden:
-            usual = torch.tensor(list(settings.hidden.values()), dtype=torch.float32)
-            with torch.no_grad():
-                size = torch.where(usual == 0.0, torch.ones_like(usual), usual)
-                # Start near the usual values: a small share of the encoder's random weights.
-                self.encoder.weight.mul_(0.1 * size.unsqueeze(1))
-                self.encoder.bias.copy_(usual)
-        else:
-            del self.encoder, self.settled
-            self.carry_shapes = ()
+            self._make_observer(settings.hidden, layout, scale)
         self.residual = make_residual() if make_residual is not None else None
         self.own = len(self.carry_shapes)
         if self.residual is not None:
             zero_head(self.residual)
             self.carry_shapes = (*self.carry_shapes, *self.residual.carry_shapes)
+
+    def _make_observer(
+        self, hidden: Mapping[str, float], layout: ModelLayout, scale: Mapping[str, Tensor]
+    ) -> None:
+        """Add the estimate at the first row, and the gains of the rows after it."""
+        usual = torch.tensor(list(hidden.values()), dtype=torch.float32)
+        size = torch.where(usual == 0.0, torch.ones_like(usual), usual.abs())
+        columns = [layout.states.index(output.of) for _, output in layout.outputs]
+        kinds = [output.relation for _, output in layout.outputs]
+        self.encoder = nn.Linear(layout.features, len(usual))
+        if self.history > 1:
+            self.gains = nn.Parameter(torch.zeros(self.history - 1, len(usual) * len(columns)))
+        with torch.no_grad():
+            # Start near the usual values: a small share of the encoder's random weights.
+            self.encoder.weight.mul_(0.1 * size.unsqueeze(1))
+            self.encoder.bias.copy_(usual)
+        buffers = {
+            "size": size,
+            "measured": torch.tensor(columns),
+            "error_std": _ERROR * scale["state_std"].float()[columns],
+            "following": torch.tensor([0.0 if kind == "equal" else 1.0 for kind in kinds]),
+            "rate": torch.tensor([self.dt if kind == "derivative" else 1.0 for kind in kinds]),
+            "period": torch.tensor([2 * math.pi * layout.angles[column] for column in columns]),
+        }
+        for name, value in buffers.items():
+            self.register_buffer(name, value)
+        self.carry_shapes = ((1,), (len(usual),), (len(columns),))
+        self.settled = {0: float(self.history), 2: 0.0}
+
+    def present(
+        self, state: Tensor, features: Tensor, count: Tensor, x: Tensor, predicted: Tensor
+    ) -> Tensor:
+        """Return the hidden states (B, x) at this row; after the history they remain as they are.
+
+        Arithmetic instead of a branch: each row of a batch may be at another row of its history,
+        and an ONNX graph has one path.
+        """
+        rows = torch.arange(self.history, dtype=x.dtype, device=x.device)
+        is_at = torch.clamp(1.0 - (count - rows).abs(), min=0.0)  # (B, H), one-hot
+        x = x + is_at[:, :1] * (self.encoder(features) - x)
+        if self.history == 1:
+            return x
+        error = state.index_select(1, self.measured) - predicted
+        error = (error - self.period * torch.round(error / (2 * math.pi))) / self.error_std
+        gains = (is_at[:, 1:] @ self.gains).unflatten(1, (x.shape[1], -1))  # (B, x, O)
+        return x + self.size * (gains * error.unsqueeze(1)).sum(2)
 
     def parameters_by_name(self) -> dict[str, float]:
         """Return the fitted parameters by name, in the units of the task file's formulas."""
@@ -91,11 +149,7 @@ class EquationsNetwork(HiddenStateNetwork):
 
     def warm_up(self, states: Tensor, actions: Tensor, features: Tensor) -> tuple[Tensor, ...]:
         """Return the carry after rows (B, K, S), (B, K, A), (B, K, F)."""
-        if features.shape[1] >= self.history:
-            return self.replay(states, actions, features)
-        own = self.at_start(features) if self.hidden else ()
-        rest = self.residual.warm_up(features) if self.residual is not None else ()
-        return *own, *rest
+        return self.replay(states, actions, features)
 
     def forward(
         self, state: Tensor, action: Tensor, features: Tensor, *carry: Tensor
@@ -106,18 +160,20 @@ class EquationsNetwork(HiddenStateNetwork):
         values |= zip(self.columns, torch.cat([state, action], dim=1).unbind(1), strict=True)
         values |= zip(self.names, (self.share * self.unit).unbind(), strict=True)
         if self.hidden:
-            values |= zip(self.hidden, self.present(features, *own).unbind(1), strict=True)
+            x = self.present(state, features, *own)
+            values |= zip(self.hidden, x.unbind(1), strict=True)
         for name, term in self.terms.items():
             values[name] = term.value_by(operation, values)
         following = {name: one.value_by(operation, values) for name, one in self.equations.items()}
-        outputs, carried = self.stack(self.outputs, following, state), ()
-        if self.hidden:
-            window, count, _ = own
-            carried = self.after(features, window, count, self.stack(self.hidden, following, state))
-        if self.residual is None:
-            return outputs, *carried
-        added, *rest = self.residual(features, *rest)
-        return outputs + added * self.output_std, *carried, *rest
+        outputs = self.stack(self.outputs, following, state)
+        if self.residual is not None:
+            added, *rest = self.residual(features, *rest)
+            outputs = outputs + added * self.output_std
+        if not self.hidden:
+            return outputs, *rest
+        count = torch.clamp(own[0] + 1.0, max=float(self.history))
+        predicted = self.following * state.index_select(1, self.measured) + self.rate * outputs
+        return outputs, count, self.stack(self.hidden, following, state), predicted, *rest
 
     @staticmethod
     def stack(names: list[str], values: Mapping[str, Any], state: Tensor) -> Tensor:
