@@ -46,6 +46,8 @@ HEAD = 4096  # bytes by which a format is recognized
 ROUNDS = 20  # readings of a log, each without the columns that the previous one refused
 SHORT = 20  # rows of the shortest log
 COVERED = 0.8  # of the log's duration that a topic must span
+UNUSUAL = "no usual state or command of a vehicle; list a field as a channel to use it"
+RARE = 0.1  # of the mean time between messages: the least usual one; less are bursts
 _STAMPS = {"timestamp", "stamp", "sec", "secs", "nsec", "nanosec", "nsecs"}
 
 
@@ -99,7 +101,9 @@ def survey(path: Path, rate: float | None = None) -> list[Table]:
             result = _everything(reader, path, own, rate)
             tables += [named(_table(path, log, result, rate), one) for log in result.logs]
     else:
-        result = _everything(reader, path, listed, rate)
+        used = [name for name in listed if reader.selects and name in about.labels] or listed
+        result = _everything(reader, path, used, rate)
+        result.refused.update(_unused(listed, used))
         whole = [_table(path, log, result, rate) for log in result.logs]
         tables = [part for one in whole for part in split_table(one)]
     return [
@@ -113,6 +117,13 @@ def survey(path: Path, rate: float | None = None) -> list[Table]:
         )
         for one in tables
     ]
+
+
+def _unused(listed: list[str], used: list[str]) -> dict[str, str]:
+    """Return why the topics are left out of which no field is used, by topic."""
+    topics = {name.partition(".")[0] for name in used}
+    others = [name for name in listed if name.partition(".")[0] not in topics]
+    return {f"{name.partition('.')[0]}.*": UNUSUAL for name in others}
 
 
 def columns_of(path: Path) -> tuple[dict[str, Floats], list[str]]:
@@ -326,8 +337,11 @@ def _of_messages(path: Path, log: RawLog, result: _ReadResult) -> Table:
         if not len(signal.time):
             continue
         samples[name] = (_floats(signal.time - origin) / log.ticks, _floats(signal.values))
-    steps = {name: usual_step(seconds) for name, (seconds, _) in samples.items()}
     spans = {name: float(np.ptp(seconds)) for name, (seconds, _) in samples.items()}
+    steps = {
+        name: max(usual_step(seconds), RARE * spans[name] / len(seconds))
+        for name, (seconds, _) in samples.items()
+    }
     slowest, shortest = SLOW * min(steps.values()), COVERED * max(spans.values())
     covering = {
         n: one for n, one in samples.items() if steps[n] <= slowest and spans[n] >= shortest

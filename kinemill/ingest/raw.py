@@ -199,6 +199,7 @@ class Reader:
             task sets this format.
         describes: returns whether a file of this format only describes logs next to it.
         about: returns descriptions of a log from its metadata, or from files next to it.
+        selects: whether drafts use labeled columns only, if there are any.
         attributes: returns attributes in the log, such as the serial number of a robot; may raise
             anything if the file is damaged.
     """
@@ -209,6 +210,7 @@ class Reader:
     shared: bool = False
     describes: Callable[[Path], bool] = lambda _: False
     about: Callable[[Path], About] = lambda _: About()
+    selects: bool = False
     attributes: Callable[[Path], dict[str, str]] = lambda _: {}
 
 

@@ -14,7 +14,15 @@ from kinemill.ingest import stage as ingest
 from kinemill.task import load_task
 from kinemill.validate import load_checks
 from kinemill.validate import stage as validate
-from tests.ingest.messages import run, ulog_bytes, ulog_samples, write_bag, write_mcap
+from tests.ingest.messages import (
+    dataflash_bytes,
+    dataflash_message,
+    run,
+    ulog_bytes,
+    ulog_samples,
+    write_bag,
+    write_mcap,
+)
 
 SETS = [
     ("bouc_wen_sim_h5/train.h5", 1 / 750, ["channel_y"], ["u"], 40_960),
@@ -98,6 +106,31 @@ def test_logs_of_messages_are_drafted_from_their_fields(tmp_path, home, form):
     assert not any("stamp" in name for name in task.columns)
     _, summary = ingest_and_pack(task, home, log)
     assert (summary["quarantined"], summary["rows"] > 100) == (0, True)
+
+
+def test_a_flight_of_ardupilot_is_drafted_from_its_usual_quantities(tmp_path, home):
+    log = tmp_path / "00000001.BIN"
+    log.write_bytes(dataflash_bytes(20.0))
+    task = draft_task(tmp_path, log)
+    sources = {spec.source[0].name: name for name, spec in task.channels.items() if spec.source}
+    assert {"ATT.Roll": "roll_angle", "RCOU.C1": "pwm_1"}.items() <= sources.items()
+    assert "IMU[1].GyrX" not in sources
+    assert (task.actions, task.channels["roll_angle"].unit) == (["pwm_1"], "rad")
+    _, summary = ingest_and_pack(task, home, log)
+    assert (summary["quarantined"], summary["rows"] > 300) == (0, True)
+
+
+def test_topics_that_come_in_bursts_are_not_fast(tmp_path):
+    content = dataflash_bytes(20.0).replace(b"TimeUS,C1,C2", b"TimeUS,U1,U2")
+    burst = [
+        dataflash_message("RCOU", 1_000_000 + 10 * k + 19_000_000 * late, 1500, k)
+        for late in (0, 1)
+        for k in range(5)
+    ]
+    log = tmp_path / "00000001.BIN"
+    log.write_bytes(content + b"".join(burst))
+    (table,) = survey(log)
+    assert table.step == pytest.approx(0.01, rel=0.1)
 
 
 def test_arrays_that_are_no_columns_are_left_out_and_named(tmp_path):

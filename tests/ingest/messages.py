@@ -149,3 +149,55 @@ def ulog_samples(start: int = 1_000_000, seconds: float = 2.0) -> list[tuple[int
     samples = [(0, start + 10_000 * k, float(np.sin(k / 100))) for k in range(round(100 * seconds))]
     samples += [(1, start + 50_000 * k + 3_000, float(k)) for k in range(round(20 * seconds))]
     return sorted(samples, key=lambda item: item[1])
+
+
+_DATAFLASH = {  # name: number, formats, fields, units, multipliers; value of a letter in a format
+    "FMT": (128, "BBnNZ", "Type,Length,Name,Format,Columns", "", ""),
+    "UNIT": (10, "QbZ", "TimeUS,Id,Label", "", ""),
+    "MULT": (11, "Qbd", "TimeUS,Id,Mult", "", ""),
+    "FMTU": (12, "QBNN", "TimeUS,FmtType,UnitIds,MultIds", "", ""),
+    "ATT": (20, "Qccf", "TimeUS,Roll,DesRoll,Yaw", "sddh", "F000"),
+    "IMU": (21, "QBfH", "TimeUS,I,GyrX,T", "s#EO", "F--B"),
+    "RCOU": (22, "QHH", "TimeUS,C1,C2", "sYY", "F--"),
+    "MSG": (23, "QZ", "TimeUS,Message", "s-", "F-"),
+}
+_UNITS = {"s": "s", "d": "deg", "h": "degheading", "E": "rad/s", "O": "degC", "Y": "us", "-": ""}
+_MULTIPLIERS = {"F": 1e-6, "B": 0.01, "0": 1.0, "-": 0.0}
+_LETTERS = {"n": "4s", "N": "16s", "Z": "64s", "c": "h"}
+
+
+def dataflash_message(name: str, *values: object) -> bytes:
+    """One message of an ArduPilot log."""
+    number, formats, *_ = _DATAFLASH[name]
+    layout = "<" + "".join(_LETTERS.get(letter, letter) for letter in formats)
+    return b"\xa3\x95" + bytes([number]) + struct.pack(layout, *values)
+
+
+def dataflash_definition(name: str) -> bytes:
+    """The message that defines a type."""
+    number, formats, fields, *_ = _DATAFLASH[name]
+    layout = "<" + "".join(_LETTERS.get(letter, letter) for letter in formats)
+    texts = (text.encode() for text in (name, formats, fields))
+    return dataflash_message("FMT", number, 3 + struct.calcsize(layout), *texts)
+
+
+def dataflash_bytes(seconds: float = 2.0, start: int = 1_000_000, units: bool = True) -> bytes:
+    """An ArduPilot log: roll and a motor at 50 Hz, two gyros at 100 Hz, and the firmware."""
+    out = b"".join(map(dataflash_definition, _DATAFLASH))
+    if units:
+        pairs = [("UNIT", key, text.encode()) for key, text in _UNITS.items()]
+        pairs += [("MULT", key, factor) for key, factor in _MULTIPLIERS.items()]
+        out += b"".join(dataflash_message(kind, 5, ord(key), one) for kind, key, one in pairs)
+        for number, _, _, own, multipliers in list(_DATAFLASH.values())[4:]:
+            out += dataflash_message("FMTU", 6, number, own.encode(), multipliers.encode())
+    out += dataflash_message("MSG", 7, b"ArduCopter V4.5.1 (0123abcd)")
+    for k in range(round(100 * seconds)):
+        stamp, t = start + 10_000 * k, 0.01 * k
+        if k % 2 == 0:
+            roll = round(3000 * np.sin(3 * t))
+            out += dataflash_message("ATT", stamp, roll, 0, float(k % 360))
+            out += dataflash_message("RCOU", stamp + 7, 1500 + round(300 * np.cos(3 * t)), 1500)
+        for number in range(2):
+            rate = float(np.radians(30) * 3 * np.cos(3 * t)) + number
+            out += dataflash_message("IMU", stamp + 11, number, rate, 2500)
+    return out

@@ -16,7 +16,7 @@ from kinemill.ingest import load_recordings
 from kinemill.ingest import stage as ingest
 from kinemill.task import load_task
 from kinemill.validate import stage as validate
-from tests.ingest.messages import ulog_bytes, ulog_samples
+from tests.ingest.messages import dataflash_bytes, ulog_bytes, ulog_samples
 
 HEADER = "time,position,velocity,torque\n"
 ROWS = [f"{k / 100},{k / 10},10.0,{float(k)}" for k in range(6000)]
@@ -79,6 +79,7 @@ REFUSED = {
     "noise.mat": (b"MATLAB 5.0 MAT-file".ljust(128) + bytes(90), "format", "MATLAB"),
     "noise.bag": (b"#ROSBAG V2.0\n" + bytes(100), "format", "cannot be read"),
     "short.ulg": (ulog_bytes(ulog_samples())[:30], "format", "holds no data"),
+    "short.bin": (dataflash_bytes()[:30], "format", "holds no messages with timestamps"),
 }
 NAMED = {  # what is used as far as it goes, and said
     "beyond.csv": (GOOD.encode().replace(b",10.0,5.0\n", b",1e400,5.0\n"), "finite"),

@@ -6,7 +6,14 @@ import subprocess
 import sys
 
 from kinemill.task import READERS
-from tests.ingest.messages import run, ulog_bytes, ulog_samples, write_bag, write_mcap
+from tests.ingest.messages import (
+    dataflash_bytes,
+    run,
+    ulog_bytes,
+    ulog_samples,
+    write_bag,
+    write_mcap,
+)
 from tests.ingest.test_mutations import CHILD, LOGS
 
 ANY = """
@@ -17,11 +24,11 @@ channels:
     role: state
     kind: angle
     unit: rad
-    source: ["/joints.position[1]", "joint.position.value[1]", angle]
+    source: ["/joints.position[1]", "joint.position.value[1]", ATT.Roll, angle]
   drive:
     role: action
     unit: "1"
-    source: [/command.data, command.value, drive]
+    source: [/command.data, command.value, RCOU.C1, drive]
     resample: {max_gap: 0.2}
 ingest: {min_file_age: 0.0}
 learn: {type: dynamics, model: {type: mlp}}
@@ -46,7 +53,7 @@ def jsonl(path):
 
 
 def test_every_format_is_tried_here_or_there():
-    here = {"compressed", "csv", "jsonl", "mcap", "rosbag", "text", "ulog"}
+    here = {"compressed", "csv", "dataflash", "jsonl", "mcap", "rosbag", "text", "ulog"}
     assert {name.split(".")[0] for name in LOGS} | here == set(READERS)
 
 
@@ -64,9 +71,11 @@ def test_changed_bytes_are_read_or_refused(tmp_path):
         jsonl(tmp_path / "jsonl.lines"),
         tmp_path / "compressed.gz",
         tmp_path / "ulog.ulg",
+        tmp_path / "dataflash.bin",
     ]
-    logs[-2].write_bytes(gzip.compress((tmp_path / "jsonl.lines").read_bytes()))
-    logs[-1].write_bytes(ulog_bytes(ulog_samples(seconds=0.5)))
+    logs[-1].write_bytes(dataflash_bytes(0.5))
+    logs[-3].write_bytes(gzip.compress((tmp_path / "jsonl.lines").read_bytes()))
+    logs[-2].write_bytes(ulog_bytes(ulog_samples(seconds=0.5)))
     arguments = [str(task), "60", *map(str, logs)]
     done = subprocess.run(
         [sys.executable, "-c", CHILD, *arguments],

@@ -1,0 +1,330 @@
+"""ArduPilot DataFlash: messages of a flight controller, each type at its own rate.
+
+A field is named `TYPE.Field` (`ATT.Roll`), one of a further instance `IMU[1].GyrX`. Timestamps are
+µs since the start of the controller (`TimeUS`; in logs of 2014 and before ms, `TimeMS` or `T`). A
+file that ends inside a message is used and reported: controllers lose power while they log.
+
+The format is ArduPilot's (`AP_Logger/LogStructure.h`): two bytes, the number of a type, and fields
+without checksums. Types define themselves in messages `FMT`, their units in `FMTU`, `UNIT`, `MULT`.
+"""
+
+import struct
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from kinemill.ingest.raw import (
+    MAX_LISTED,
+    About,
+    ColumnAttributes,
+    RawLog,
+    Reader,
+    Reason,
+    Signal,
+    Unreadable,
+    match_columns,
+    reason,
+)
+from kinemill.ingest.readers._attributes import texts
+from kinemill.task import Task
+from kinemill.task.plugins import READERS
+
+SYNC = b"\xa3\x95"
+TICKS = 1e6
+_DEFINITION = 128  # number of the type FMT, which defines all types, itself included
+_DEFINES = struct.Struct("<BB4s16s64s")  # type, size, name, formats, fields
+_KINDS = {  # letter of a format: type and scale of a value
+    "b": ("<i1", 1.0), "B": ("<u1", 1.0), "M": ("<u1", 1.0), "h": ("<i2", 1.0), "H": ("<u2", 1.0),
+    "i": ("<i4", 1.0), "I": ("<u4", 1.0), "q": ("<i8", 1.0), "Q": ("<u8", 1.0), "f": ("<f4", 1.0),
+    "d": ("<f8", 1.0), "g": ("<f2", 1.0), "c": ("<i2", 0.01), "C": ("<u2", 0.01),
+    "e": ("<i4", 0.01), "E": ("<u4", 0.01), "L": ("<i4", 1e-7),
+    "n": ("S4", 0.0), "N": ("S16", 0.0), "Z": ("S64", 0.0), "a": ("(32,)<i2", 0.0),
+}  # fmt: skip
+_CLOCKS = {"TimeUS": 1, "T": 1000, "TimeMS": 1000}  # field: µs of its unit
+_DESCRIPTIONS = {"FMT", "FMTU", "UNIT", "MULT", "PARM"}  # types about the log and the controller
+_INSTANCE = "#"  # unit of the field that numbers the instances of a type
+_UNITS = {"UNKNOWN": "", "deglatitude": "deg", "deglongitude": "deg", "degheading": "deg"}
+_MOST_INSTANCES = 16  # more are no instances
+_QUANTITIES = {  # field: descriptive name and unit, for drafts, of what moves a vehicle or shows it
+    **{f"ATT.{one}": (f"{one.lower()}_angle", "deg") for one in ("Roll", "Pitch", "Yaw")},
+    **{f"IMU.Gyr{axis}": (f"gyro_{axis.lower()}", "rad/s") for axis in "XYZ"},
+    **{f"IMU.Acc{axis}": (f"acceleration_{axis.lower()}", "m/s^2") for axis in "XYZ"},
+    **{f"{ekf}.V{axis}": (f"velocity_{axis.lower()}", "m/s")
+       for ekf in ("NKF1", "XKF1") for axis in "NED"},
+    **{f"{ekf}.P{axis}": (f"position_{axis.lower()}", "m")
+       for ekf in ("NKF1", "XKF1") for axis in "NED"},
+    **{f"RCOU.{own}{n}": (f"pwm_{n}", "us") for own in ("C", "Ch", "Chan") for n in range(1, 15)},
+    "ARSP.Airspeed": ("airspeed", "m/s"),
+}  # fmt: skip
+
+
+@dataclass
+class _Type:
+    """One type of messages: its layout, and where its messages are in the file."""
+
+    name: str
+    number: int
+    size: int
+    layout: np.dtype[Any]
+    scales: dict[str, float]  # of numbers, by field
+    at: list[int] = field(default_factory=list[int])
+    order: list[int] = field(default_factory=list[int])
+    units: dict[str, str] = field(default_factory=dict[str, str])
+    instance: str | None = None  # the field that numbers instances
+
+    @property
+    def clock(self) -> str | None:
+        """The field of the timestamps."""
+        return next((name for name in _CLOCKS if self.is_whole(name)), None)
+
+    def is_whole(self, name: str | None) -> bool:
+        """Return whether a field holds whole numbers."""
+        return name in self.scales and self.layout[str(name)].kind in "iu"
+
+
+@dataclass
+class _Contents:
+    """The messages of a file by type, and its damage."""
+
+    types: dict[str, _Type] = field(default_factory=dict[str, _Type])
+    damaged: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])  # bytes
+    cut: int | None = None  # byte at which the message begins in which the file ends
+
+
+def _read_messages(data: bytes) -> _Contents:
+    """Find all messages of a file."""
+    contents, numbered = _Contents(), dict[int, _Type]()
+    at, count, end = 0, 0, len(data)
+    while at < end:
+        is_message = data.startswith(SYNC, at) and at + 2 < end
+        number = data[at + 2] if is_message else -1
+        size = 3 + _DEFINES.size if number == _DEFINITION else 0
+        known = numbered.get(number)
+        size = known.size if known else size
+        if not size:
+            following = _next_message(data, at + 1, numbered)
+            if data[at:following].strip(b"\0\xff"):  # a controller can reserve space at the end
+                contents.damaged.append((at, following))
+            at = following
+        elif at + size > end:
+            contents.cut = at
+            break
+        else:
+            if known:
+                known.at.append(at)
+                known.order.append(count)
+            if number == _DEFINITION:
+                _define(data[at + 3 : at + size], contents, numbered)
+            count += 1
+            at += size
+    return contents
+
+
+def _next_message(data: bytes, at: int, numbered: dict[int, _Type]) -> int:
+    """Return where the next message of a known type begins, or the end of the file."""
+    while (at := data.find(SYNC, at)) >= 0:
+        known = numbered.get(data[at + 2]) if at + 2 < len(data) else None
+        # Its end shows that the two bytes are not part of a value.
+        if known and data[at + known.size : at + known.size + 2] in {SYNC, b""}:
+            return at
+        at += 1
+    return len(data)
+
+
+def _define(payload: bytes, contents: _Contents, numbered: dict[int, _Type]) -> None:
+    """Add the type that a message FMT defines; if it makes no sense, with its size alone."""
+    number, size, *parts = _DEFINES.unpack(payload)
+    name, formats, fields = (part.rstrip(b"\0").decode("ascii", "replace") for part in parts)
+    if number in numbered or size < 3:  # a controller repeats definitions
+        return
+    name = f"{name}_{number}" if name in contents.types else name
+    names = fields.split(",") if fields else []
+    kinds = [_KINDS[letter] for letter in formats if letter in _KINDS]
+    layout, scales = np.dtype([]), dict[str, float]()
+    if len({*names}) == len(names) == len(kinds) == len(formats):
+        layout = np.dtype([(own, kind) for own, (kind, _) in zip(names, kinds, strict=True)])
+        scales = {own: scale for own, (_, scale) in zip(names, kinds, strict=True) if scale}
+    if layout.itemsize + 3 != size:
+        layout, scales = np.dtype([]), {}
+    numbered[number] = contents.types[name] = _Type(name, number, size, layout, scales)
+
+
+def _values(one: _Type, data: bytes) -> NDArray[Any]:
+    """Return the messages of a type, structured (n,)."""
+    raw = np.frombuffer(data, dtype=np.uint8)
+    at = np.array(one.at, dtype=np.int64)[:, None] + 3
+    return np.ascontiguousarray(raw[at + np.arange(one.layout.itemsize)]).view(one.layout)[:, 0]
+
+
+def _describe(contents: _Contents, data: bytes) -> None:
+    """Set units, multipliers and the numbers of instances, as far as the log states them."""
+    pairs = {key: _pairs(contents.types.get(key), data) for key in ("UNIT", "MULT")}
+    by_number = {one.number: one for one in contents.types.values()}
+    if (stated := contents.types.get("FMTU")) is None or len(stated.layout) < 3:
+        return
+    for row in _values(stated, data).tolist():
+        number, units, multipliers = row[-3:]
+        one = by_number.get(number)
+        if one is None or not isinstance(units, bytes) or not isinstance(multipliers, bytes):
+            continue
+        for index, own in enumerate(one.layout.names or ()):
+            unit, multiplier = (
+                part[index : index + 1].decode("ascii", "replace") for part in (units, multipliers)
+            )
+            if unit == _INSTANCE:
+                one.instance = own
+            text = str(pairs["UNIT"].get(unit, ""))
+            one.units[own] = _UNITS.get(text, text)
+            factor = pairs["MULT"].get(multiplier, 1.0)
+            # Letters such as `c` include their multiplier.
+            if one.scales.get(own) == 1.0 and isinstance(factor, float) and factor > 0.0:
+                one.scales[own] = float(f"{factor:.6g}")  # 1e-6 is a float32 in some firmware
+
+
+def _pairs(one: _Type | None, data: bytes) -> dict[str, str | float]:
+    """Return what a type lists under single letters."""
+    if one is None or len(one.layout) != 3:
+        return {}
+    rows = _values(one, data).tolist()
+    return {
+        chr(letter & 0x7F): value.decode("ascii", "replace") if isinstance(value, bytes) else value
+        for _, letter, value in rows
+        if isinstance(letter, int)
+    }
+
+
+@dataclass(frozen=True)
+class _Topic:
+    """The messages of one instance of a type."""
+
+    rows: NDArray[Any]
+    scales: dict[str, float]
+    time: pl.Series
+    order: NDArray[np.int64]
+
+    def values(self, name: str) -> pl.Series:
+        return pl.Series(self.rows[name].astype(np.float64) * self.scales[name])
+
+
+def _topics(contents: _Contents, data: bytes) -> dict[str, _Type]:
+    """Return the types with timestamps and numbers, one entry for each instance."""
+    topics: dict[str, _Type] = {}
+    for one in contents.types.values():
+        if not one.at or one.clock is None or one.name in _DESCRIPTIONS:
+            continue
+        topics[one.name] = one
+        if one.is_whole(one.instance):
+            numbers = np.unique(_values(one, data)[one.instance])
+            if len(numbers) <= _MOST_INSTANCES:
+                topics |= {f"{one.name}[{int(k)}]": one for k in numbers.tolist() if k > 0}
+    return topics
+
+
+def _topic(name: str, one: _Type, data: bytes) -> _Topic:
+    rows, order = _values(one, data), np.array(one.order, dtype=np.int64)
+    if one.is_whole(one.instance):
+        number = int(name.partition("[")[2].rstrip("]") or 0)
+        own = rows[one.instance] == number
+        rows, order = rows[own], order[own]
+    clock = one.clock or ""
+    time = pl.Series(rows[clock].astype(np.int64) * _CLOCKS[clock])
+    return _Topic(rows, one.scales, time, order)
+
+
+def read(path: Path, task: Task) -> RawLog:
+    """Read one DataFlash file, with fields matched by `TYPE.Field`.
+
+    Raises:
+        Unreadable: the file holds no messages with timestamps, or lacks a requested field.
+    """
+    data = path.read_bytes()
+    contents = _read_messages(data)
+    _describe(contents, data)
+    types = _topics(contents, data)
+    if not types:
+        raise Unreadable(_whole_file("holds no messages with timestamps"))
+    header = {
+        f"{topic}.{own}": (topic, own)
+        for topic, one in types.items()
+        for own in one.scales
+        if own not in {one.clock, one.instance}
+    }
+    columns = match_columns(list(header), task, rate=TICKS)
+    fields = {channel: header[source.name] for channel, source in columns.sources.items()}
+    topics = {name: _topic(name, types[name], data) for name, _ in fields.values()}
+    signals = {
+        channel: Signal(topics[name].time, topics[name].values(own), topics[name].order)
+        for channel, (name, own) in fields.items()
+    }
+    reasons = _reasons(contents, len(data))
+    return RawLog(pl.DataFrame(), columns.sources, TICKS, 0, reasons, signals=signals)
+
+
+def _reasons(contents: _Contents, size: int) -> list[Reason]:
+    """Return reasons about the file as a whole."""
+    reasons = [
+        reason(
+            "damaged",
+            f"bytes {start}-{stop}",
+            f"{stop - start} bytes that are no messages",
+            expected="whole messages from start to end",
+            fix="nothing to do: they are left out; copy the file again if it was whole",
+        )
+        for start, stop in contents.damaged[:MAX_LISTED]
+    ]
+    if contents.cut is None:
+        return reasons
+    where = f"byte {contents.cut}"
+    problem = f"the file ends at byte {size} inside a message"
+    expected = "a log that was stopped before it was copied"
+    fix = "nothing to do; copy the file again if the flight was longer"
+    return [reason("cut_file", where, problem, expected=expected, fix=fix), *reasons]
+
+
+def _whole_file(problem: str) -> Reason:
+    fix = "copy it from the flight controller again"
+    return reason("format", "file", problem, expected="a whole DataFlash file", fix=fix)
+
+
+def _about(path: Path) -> About:
+    """Return the units of all fields, and descriptive names of those that drafts use."""
+    data = path.read_bytes()
+    contents = _read_messages(data)
+    _describe(contents, data)
+    names = {
+        f"{topic}.{own}": one.units.get(own, "")
+        for topic, one in _topics(contents, data).items()
+        for own in one.scales
+    }
+    labels = {name: one for name, (one, _) in _QUANTITIES.items() if name in names}
+    units = {name: unit or _QUANTITIES.get(name, ("", ""))[1] for name, unit in names.items()}
+    columns = {name: ColumnAttributes(unit) for name, unit in units.items() if unit}
+    return About(labels, columns=columns)
+
+
+def _attributes(path: Path) -> dict[str, str]:
+    """Return the firmware, as its first message of text states it: `ArduCopter V4.3.0 (...)`."""
+    data = path.read_bytes()
+    one = _read_messages(data).types.get("MSG")
+    if one is None:
+        return {}
+    lines = [row[-1].decode("ascii", "replace") for row in _values(one, data).tolist()]
+    firmware = next((line for line in lines if " V" in line), None)
+    return texts([("firmware", firmware)])
+
+
+READERS.register("dataflash")(
+    Reader(
+        (".bin",),
+        lambda head: head.startswith(SYNC),
+        read,
+        shared=True,
+        about=_about,
+        selects=True,
+        attributes=_attributes,
+    )
+)
