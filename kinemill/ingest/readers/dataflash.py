@@ -37,6 +37,7 @@ SYNC = b"\xa3\x95"
 TICKS = 1e6
 _DEFINITION = 128  # number of the type FMT, which defines all types, itself included
 _DEFINES = struct.Struct("<BB4s16s64s")  # type, size, name, formats, fields
+_LEAST = {_DEFINITION: 3 + _DEFINES.size}  # sizes of messages before the file defines types
 _KINDS = {  # letter of a format: type and scale of a value
     "b": ("<i1", 1.0), "B": ("<u1", 1.0), "M": ("<u1", 1.0), "h": ("<i2", 1.0), "H": ("<u2", 1.0),
     "i": ("<i4", 1.0), "I": ("<u4", 1.0), "q": ("<i8", 1.0), "Q": ("<u8", 1.0), "f": ("<f4", 1.0),
@@ -54,9 +55,9 @@ _QUANTITIES = {  # field: descriptive name and unit, for drafts, of what moves a
     **{f"IMU.Gyr{axis}": (f"gyro_{axis.lower()}", "rad/s") for axis in "XYZ"},
     **{f"IMU.Acc{axis}": (f"acceleration_{axis.lower()}", "m/s^2") for axis in "XYZ"},
     **{f"{ekf}.V{axis}": (f"velocity_{axis.lower()}", "m/s")
-       for ekf in ("NKF1", "XKF1") for axis in "NED"},
+       for ekf in ("NKF1", "XKF1") for axis in ("N", "E", "D")},
     **{f"{ekf}.P{axis}": (f"position_{axis.lower()}", "m")
-       for ekf in ("NKF1", "XKF1") for axis in "NED"},
+       for ekf in ("NKF1", "XKF1") for axis in ("N", "E", "D")},
     **{f"RCOU.{own}{n}": (f"pwm_{n}", "us") for own in ("C", "Ch", "Chan") for n in range(1, 15)},
     "ARSP.Airspeed": ("airspeed", "m/s"),
 }  # fmt: skip
@@ -100,11 +101,10 @@ def _read_messages(data: bytes) -> _Contents:
     contents, numbered = _Contents(), dict[int, _Type]()
     at, count, end = 0, 0, len(data)
     while at < end:
-        is_message = data.startswith(SYNC, at) and at + 2 < end
-        number = data[at + 2] if is_message else -1
-        size = 3 + _DEFINES.size if number == _DEFINITION else 0
-        known = numbered.get(number)
-        size = known.size if known else size
+        head = data[at : at + 3]
+        number = head[2] if len(head) == 3 and head.startswith(SYNC) else -1
+        kind = numbered.get(number)
+        size = kind.size if kind else _LEAST.get(number, 0)
         if not size:
             following = _next_message(data, at + 1, numbered)
             if data[at:following].strip(b"\0\xff"):  # a controller can reserve space at the end
@@ -114,9 +114,9 @@ def _read_messages(data: bytes) -> _Contents:
             contents.cut = at
             break
         else:
-            if known:
-                known.at.append(at)
-                known.order.append(count)
+            if kind:
+                kind.at.append(at)
+                kind.order.append(count)
             if number == _DEFINITION:
                 _define(data[at + 3 : at + size], contents, numbered)
             count += 1
@@ -127,9 +127,9 @@ def _read_messages(data: bytes) -> _Contents:
 def _next_message(data: bytes, at: int, numbered: dict[int, _Type]) -> int:
     """Return where the next message of a known type begins, or the end of the file."""
     while (at := data.find(SYNC, at)) >= 0:
-        known = numbered.get(data[at + 2]) if at + 2 < len(data) else None
+        kind = numbered.get(data[at + 2]) if at + 2 < len(data) else None
         # Its end shows that the two bytes are not part of a value.
-        if known and data[at + known.size : at + known.size + 2] in {SYNC, b""}:
+        if kind and data[at + kind.size : at + kind.size + 2] in {SYNC, b""}:
             return at
         at += 1
     return len(data)
@@ -164,7 +164,7 @@ def _describe(contents: _Contents, data: bytes) -> None:
     """Set units, multipliers and the numbers of instances, as far as the log states them."""
     pairs = {key: _pairs(contents.types.get(key), data) for key in ("UNIT", "MULT")}
     by_number = {one.number: one for one in contents.types.values()}
-    if (stated := contents.types.get("FMTU")) is None or len(stated.layout) < 3:
+    if (stated := contents.types.get("FMTU")) is None or len(stated.layout.names or ()) < 3:
         return
     for row in _values(stated, data).tolist():
         number, units, multipliers = row[-3:]
@@ -187,7 +187,7 @@ def _describe(contents: _Contents, data: bytes) -> None:
 
 def _pairs(one: _Type | None, data: bytes) -> dict[str, str | float]:
     """Return what a type lists under single letters."""
-    if one is None or len(one.layout) != 3:
+    if one is None or len(one.layout.names or ()) != 3:
         return {}
     rows = _values(one, data).tolist()
     return {
