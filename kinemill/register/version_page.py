@@ -103,7 +103,7 @@ def _trial_cards(version: Version) -> str:
 def _gate(version: Version) -> str:
     rows = [
         [
-            "provisional" if line.undecided else mark(line.passed),
+            mark(line.passed, undecided=line.undecided),
             name_of(line.rule),
             _cell(line.value),
             _cell(line.expected),

@@ -97,7 +97,7 @@ def section(facts: DecisionFacts, verdicts: Sequence[Verdict]) -> str:
     """Return the decision as HTML."""
     rows = [
         [
-            "provisional" if item.undecided else mark(item.passed),
+            mark(item.passed, undecided=item.undecided),
             name_of(item.rule),
             html.escape(show_value(item.value)),
             html.escape(show_value(item.expected)),
