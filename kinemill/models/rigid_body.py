@@ -58,17 +58,25 @@ class RigidBody(Model):
         description="viscous: in proportion to the velocity; coulomb: also dry friction; stribeck: "
         "dry friction that falls with the velocity; lugre: also joints that stick",
     )
+    symmetric: bool = Field(
+        default=False,
+        description="for mass: chain, whether left and right are alike: no constant friction, and "
+        "gravity acts along the zero of the angles",
+        exclude_if=lambda value: not value,  # keeps the digests of tasks without it unchanged
+    )
     observer: bool = Field(default=False, description="whether an observer filters velocities")
     residual: OptionalModel = Field(
         default=None, description="another model, of the residual accelerations"
     )
 
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
-        """Return drives and joints of unknown channels, and a missing MuJoCo model."""
+        """Return drives and joints of unknown channels, and settings of another `mass`."""
         problems = unknown_channels(list(self.drives), channels, "drives")
         problems += unknown_channels(list(self.joints), channels, "joints")
         if (self.mass == "mjcf") != (self.mjcf is not None):
             problems.append((("mjcf",), "`mjcf` and `mass: mjcf` must be set together"))
+        if self.symmetric and self.mass != "chain":
+            problems.append((("symmetric",), f"needs `mass: chain`, not {self.mass}"))
         for action, coordinate in self.drives.items():
             if coordinate not in channels:
                 message = f"no channel {coordinate!r}; {nearest(coordinate, list(channels))}"
@@ -99,6 +107,8 @@ class RigidBody(Model):
             (f"{mass}, bristles", {**past, "friction": "lugre"}, rows),
             (mass, {"delay": 0}, 1),
         ]
+        if chain:
+            proposals.append(("chain, symmetric", {**past, "symmetric": True}, rows))
         if chain and 1 < count <= MAX_FREE:
             proposals.append(("free", past, rows))
         return [

@@ -165,6 +165,40 @@ def test_what_does_not_fit_the_equations_is_refused():
         RigidBody().build_for(make_layout(task, runs, "semi_implicit", 4), {})
     with pytest.raises(BadInput, match="updated once a step"):
         build(RigidBody(drives=drives, observer=True), integrator="rk4")
+    problems = RigidBody(drives=drives, symmetric=True, mass="free").problems(task.channels)
+    assert problems == [(("symmetric",), "needs `mass: chain`, not free")]
+
+
+@pytest.mark.parametrize("friction", ["coulomb", "lugre"])
+@pytest.mark.parametrize("names", [("angle",), ("cart", "angle")])
+def test_a_symmetric_chain_moves_as_its_mirror_image(names, friction):
+    """For any weights; without the setting, constant forces break the symmetry."""
+    torch.manual_seed(0)
+    units = {"cart": ("m", "linear"), "angle": ("rad", "angle")}
+    channels = {"torque": {"role": "action", "unit": "N*m"}}
+    for name in names:
+        unit, kind = units[name]
+        rate = {"role": "state", "unit": f"{unit}/s", "derivative_of": name}
+        channels |= {name: {"role": "state", "kind": kind, "unit": unit}, f"{name}_rate": rate}
+    task = Task.model_validate(TASK | {"channels": channels})
+    outputs = {f"{name}_a": Output(relation="derivative", of=f"{name}_rate") for name in names}
+    layout = make_layout(task, outputs, "semi_implicit", 4)
+    count = len(layout.states)
+    scale = {"state_std": torch.ones(count), "output_std": torch.ones(len(names))}
+    states, actions = torch.randn(6, 4, count), torch.randn(6, 4, 1)
+    differences = {}
+    for symmetric in (True, False):
+        settings = RigidBody(symmetric=symmetric, observer=True, friction=friction)
+        network = settings.build_for(layout, scale)
+        for parameter in network.parameters():
+            torch.nn.init.normal_(parameter, std=0.3)
+        total = 0.0
+        for sign in (1.0, -1.0):
+            rows, acting = sign * states, sign * actions
+            carry = network.warm_up(rows[:, :-1], acting[:, :-1], rows[:, :-1])
+            total = total + network(rows[:, -1], acting[:, -1], rows[:, -1], *carry)[0]
+        differences[symmetric] = float(total.detach().abs().max())
+    assert differences[True] < 1e-4 < 1e-2 < differences[False]
 
 
 def test_the_observer_finds_the_velocity_behind_noise():

@@ -40,6 +40,8 @@ class _Settings(Protocol):
     @property
     def observer(self) -> bool: ...
     @property
+    def symmetric(self) -> bool: ...
+    @property
     def friction(self) -> str: ...
 
 
@@ -272,12 +274,24 @@ def make_equations(
     actuators = Actuators(coordinates.driven, len(hinges), delay, filtered=filtered)
     friction = make_friction(settings.friction, velocity_std, position_std, float(layout.dt))
     if settings.mass == "chain":
-        return Equations(Chain(hinges), actuators, friction)
+        chain = Chain(hinges)
+        if settings.symmetric:  # these parameters are zero if q, v, u -> -q, -v, -u changes nothing
+            make_constant(chain, "tilt", *(() if all(hinges) else ("axis",)))
+            make_constant(friction, "constant")
+        return Equations(chain, actuators, friction)
     if settings.mjcf is None:
         return Equations(Free(hinges, position_std), actuators, friction)
     joints = dict(zip(coordinates.joints, settings.mjcf.joints, strict=True))
     initialize_from_joints(actuators, friction, joints, coordinates.driven)
     return Equations(Tree(settings.mjcf, coordinates.joints), actuators, friction)
+
+
+def make_constant(module: nn.Module, *names: str) -> None:
+    """Turn parameters of a module into constants at their initial value."""
+    for name in names:
+        value = getattr(module, name).detach()
+        delattr(module, name)
+        module.register_buffer(name, value, persistent=False)
 
 
 def initialize_from_joints(
