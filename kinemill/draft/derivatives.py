@@ -22,8 +22,8 @@ from kinemill.ingest.clock import Floats
 from kinemill.ingest.name_heuristics import (
     ANGULAR,
     POSITION,
-    STRAIGHT,
     VELOCITY,
+    is_straight,
     split_words,
 )
 from kinemill.task.units import factor, is_derivative
@@ -132,7 +132,7 @@ def _relation(velocity: Column, position: Column, least: float) -> Iterator[Rela
     """Yield how the velocity follows the position, if it does in enough windows."""
     logs = [log for log in velocity.samples if log in position.samples]
     named = velocity.guess.what == "velocity"
-    if named and position.guess.turning and _is_straight(velocity):
+    if named and position.guess.turning and is_straight(velocity.full_name):
         return
     logs = logs if named else logs[:MOST_LOGS]  # any two columns may be such a pair
     shared = [
@@ -156,12 +156,6 @@ def _relation(velocity: Column, position: Column, least: float) -> Iterator[Rela
     if unit_factor:
         sign = -1.0 if ratio < 0.0 else 1.0
         yield Relation(position.guess.name, units, sign, share, late)
-
-
-def _is_straight(velocity: Column) -> bool:
-    """Return whether a velocity is that of a straight motion by name; `gyro_z` is not."""
-    words = set(split_words(velocity.full_name))
-    return bool(words & STRAIGHT) and not words & ANGULAR
 
 
 def _shifted(
@@ -272,7 +266,7 @@ def _notes(
 def _unrelated(column: Column, columns: list[Column]) -> Column:
     positions = [item for item in columns if item.guess.what in {"position", "unknown"}]
     is_angular = bool(ANGULAR & set(split_words(column.full_name)))
-    is_beside_angle = not _is_straight(column) and any(
+    is_beside_angle = not is_straight(column.full_name) and any(
         item.kind == "angle" and item.guess.index == column.guess.index for item in positions
     )
     turning = is_angular or is_beside_angle

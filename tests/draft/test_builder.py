@@ -127,6 +127,42 @@ def test_a_range_of_one_turn_is_an_angle_and_of_360_is_degrees(tmp_path, time):
     assert task.channels["pos2"].source[0].unit == "deg"
 
 
+def test_a_distance_of_one_turn_and_numbers_of_modes_are_no_angles(tmp_path, time):
+    along, mode = 6.28 * (time / 8) - 2, np.round(time) % 7
+    columns = {"position.x": along, "force.x": time % 3, "torque.x": time % 2, "mode": mode}
+    path = table(tmp_path / "a.csv", time=time, **columns, yaw=np.mod(90 * time, 360.0))
+    task, _ = load(tmp_path, "diver", path)
+    kinds = {name: task.channels[name].kind for name in ("position_x", "mode", "yaw")}
+    assert kinds == {"position_x": "linear", "mode": "linear", "yaw": "angle"}
+
+
+def test_an_acceleration_by_its_unit_is_an_output(tmp_path, time):
+    columns = {"v(m/s)": np.sin(time), "lateral(m/s^2)": np.cos(time), "u": time % 3}
+    task, _ = load(tmp_path, "car", table(tmp_path / "a.csv", time=time, **columns))
+    assert {name: one.role for name, one in task.channels.items()} == {
+        "v": "state", "lateral": "output", "u": "action",
+    }  # fmt: skip
+
+
+def test_stamps_of_the_sensor_are_preferred_to_those_of_messages_that_came_in_bursts(
+    tmp_path, time
+):
+    measured = 1.7e9 + time
+    received = np.repeat(measured[::4] + 0.05, 4) + np.tile([0.0, 1e-4, 2e-4, 3e-4], 200)
+    columns = {"header.stamp": measured, "pos": np.sin(time), "u": time % 3}
+    rows = np.column_stack([received, *columns.values()])
+    path = tmp_path / "a.csv"
+    header = ",".join(["%time", *columns])
+    np.savetxt(path, rows, "%.6f", delimiter=",", header=header, comments="")
+    task, text = load(tmp_path, "diver", path)
+    assert (task.dt, task.ingest.time, list(task.channels)) == (
+        0.01,
+        ["header.stamp"],
+        ["pos", "u"],
+    )
+    assert "left out, another clock: it rises with time: %time" in text
+
+
 def test_an_action_far_from_the_angle_of_its_name_is_no_target_of_it(tmp_path, time):
     elbow = np.sin(time)
     path = table(tmp_path / "arm.csv", time=time, elbow=elbow, cmd_elbow=20.0 * np.cos(9 * time))
