@@ -71,9 +71,10 @@ def build(
     columns, left_out = join_columns(used, optional)
     if not is_policy and not any(column.guess.role == "state" for column in columns):
         named = ", ".join(f"{name} ({why})" for name, why in left_out.items())
+        refused = [f"; not used: {log}: {why}" for log, why in read.problems.items()]
         raise BadInput(
             source,
-            f"no column can be a state; left out are {named or 'none'}",
+            f"no column can be a state; left out are {named or 'none'}{''.join(refused[:1])}",
             expected="numbers that change, such as positions and velocities",
             fix="name a log that has some, or write the task by hand: docs/task-file.md",
         )

@@ -42,6 +42,7 @@ EXPLICIT = {"cmd", "command", "commands", "commanded"}
 MODULATED, PULSES = {"pwm", "duty", "throttle"}, {"us", "µs", "microsecond"}
 LOADS = {"tau", "torque", "torques", "force", "effort", "voltage"}
 
+SHOWN = 5  # columns that a log lacks
 EPOCH = 1e9  # s, of 2001: timestamps since 1970 are larger in any unit
 
 Choice = tuple[dict[str, Guess], dict[str, str]]  # of a log: chosen columns; reasons for the rest
@@ -84,8 +85,10 @@ def with_common_columns(
     """Return the logs that have all needed columns, the others, and optional columns, with reasons.
 
     Every log must have all channels of a task. A column that more than half of the logs have, but
-    not all, is needed if the motion depends on it (`optional_columns.py`). If logs without needed
-    columns are half of all or more, only the columns that all logs have are used.
+    not all, is needed if the motion depends on it (`optional_columns.py`), or if these columns are
+    more than those of all logs. If logs without needed columns are half of all or more, only the
+    columns that all logs have are used. Logs of different kinds, such as one for each topic, share
+    no state: the most frequent kind is used.
     """
     counted = Counter(
         family
@@ -95,6 +98,12 @@ def with_common_columns(
     )
     core = [family for family, count in counted.items() if count == len(every)]
     most = [family for family, count in counted.items() if len(every) > count > 0.5 * len(every)]
+    complete = _with_columns(set(most), every)
+    if len(most) > len(core) and 2 * len(complete[0]) > len(every):
+        return complete
+    if not any(_states(one) & set(core) for one in every):
+        kinds = Counter(frozenset(one[1][0]) for one in every if _states(one))
+        return _with_columns(set(kinds.most_common(1)[0][0]) if kinds else set(), every)
     gains = {family: _gain(family, core, every) for family in most}
     needed = {family for family, gain in gains.items() if gain >= GAIN}
     optional = {
@@ -103,16 +112,31 @@ def with_common_columns(
         for family, gain in gains.items()
         if family not in needed
     }
-    lacking = [needed - selected.keys() for _, (selected, _) in every]
-    if 2 * sum(map(bool, lacking)) >= len(every):
+    used, unused, _ = _with_columns(needed, every)
+    if 2 * (len(every) - len(used)) >= len(every):
         return every, {}, optional
-    unused = {
-        table.path.name: f"has no {', '.join(sorted(missing))}"
-        for (table, _), missing in zip(every, lacking, strict=True)
-        if missing
-    }
-    used = [one for one, missing in zip(every, lacking, strict=True) if not missing]
     return used, unused, optional
+
+
+def _states(one: ChosenTable) -> set[str]:
+    """Return the quantities of a log that are states."""
+    return {family for family, own in one[1][0].items() if own.role == "state"}
+
+
+def _with_columns(
+    needed: set[str], every: list[ChosenTable]
+) -> tuple[list[ChosenTable], dict[str, str], dict[str, str]]:
+    """Return the logs that have all needed quantities, and what the others lack."""
+    names = {family: own.name for _, (selected, _) in every for family, own in selected.items()}
+    lacking = [sorted(needed - selected.keys()) for _, (selected, _) in every]
+    used = [one for one, missing in zip(every, lacking, strict=True) if not missing]
+    unused = dict[str, str]()
+    for (table, _), missing in zip(every, lacking, strict=True):
+        if missing:
+            rest = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
+            shown = ", ".join(names[family] for family in missing[:SHOWN])
+            unused[table.path.name] = f"has no {shown}{rest}"
+    return used, unused, {}
 
 
 def _gain(family: str, core: list[str], every: list[ChosenTable]) -> float:

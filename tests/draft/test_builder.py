@@ -387,9 +387,31 @@ def test_a_column_that_a_log_lacks_is_needed_if_the_motion_depends_on_it(
     assert task.actions == (["u", "force"] if driving else ["u"])
     assert [entry["file"].rpartition("/")[2] for entry in quarantined] == lost
     if driving:
-        assert "# log not used: 3.csv: has no action force" in text
+        assert "# log not used: 3.csv: has no force" in text
     else:
         assert "left out, in 3 of 4 logs, and the other columns predict the motion as well" in text
+
+
+def test_one_log_without_most_columns_is_not_used(tmp_path, time):
+    """A file of times next to trajectories leaves their columns in the draft."""
+    (tmp_path / "logs").mkdir()
+    for number in range(3):
+        columns = {f"pos{at}": np.sin((at + number + 1) * time) for at in range(4)}
+        table(tmp_path / "logs" / f"{number}.csv", time=time, **columns)
+    table(tmp_path / "logs" / "3.csv", time=time, pos0=np.sin(time))
+    draft = build("camera", tmp_path / "logs")
+    assert [one.channel for one in draft.columns] == ["pos0", "pos1", "pos2", "pos3"]
+    assert draft.unused == {"3.csv": "has no pos1, pos2, pos3"}
+
+
+def test_of_logs_for_each_topic_the_states_are_drafted(tmp_path, time):
+    (tmp_path / "logs").mkdir()
+    for number in range(2):
+        table(tmp_path / "logs" / f"pose_{number}.csv", time=time, pos=np.sin(time + number))
+        table(tmp_path / "logs" / f"wrench_{number}.csv", time=time, force=time % (number + 2))
+    draft = build("diver", tmp_path / "logs")
+    assert [one.channel for one in draft.columns] == ["pos"]
+    assert draft.unused == {f"wrench_{number}.csv": "has no pos" for number in range(2)}
 
 
 def test_logs_that_each_lack_something_share_what_all_have(tmp_path, home, time):
