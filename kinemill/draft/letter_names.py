@@ -2,21 +2,24 @@
 
 With p and r, q is a turning rate, and u, v and w are velocities. Alone, q is the angle of a joint
 and u an input. Next to a measured qm that follows it, qg is a reference. A column e that is the
-difference of two others is their error, and one of them with the letter r is a reference.
+difference of two others is their error, and one of them with the letter r is a reference. Uyaw is
+the command of a turn, and Ux next to it that of a motion along x.
 """
 
+import re
 from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 
 from kinemill.ingest.columns import Table
-from kinemill.ingest.name_heuristics import guess, split_words
+from kinemill.ingest.name_heuristics import TURNING, guess, split_words
 from kinemill.ingest.raw import split_index
 
 # Rates and velocities in the frame of a vehicle, by their usual letters in aerospace and at sea.
 _BODY_RATES = {"p": "roll_rate", "q": "pitch_rate", "r": "yaw_rate"}
 _BODY_VELOCITIES = {"u": "velocity_x", "v": "velocity_y", "w": "velocity_z"}
+_CONTROL = re.compile(r"U_?([xyz]|roll|pitch|yaw|phi|theta|psi)", re.IGNORECASE)
 _REFERENCE_LETTERS = "gdrsc"  # goal, desired, reference, setpoint, commanded
 SAME = 0.05  # largest distance of an error from a difference, relative to its spread
 FOLLOWS = 0.5  # largest spread of measured columns around their references, relative to the motion
@@ -36,6 +39,9 @@ def with_letters(table: Table) -> Table:
         for other in _references_of(base, stem, table):
             labels |= {name: f"{stem}_measured" for name in names if stem != base}
             labels |= {name: f"{stem}_reference" for name in _vectors(table)[other]}
+    axes = {name: match[1].lower() for name in table.values if (match := _CONTROL.fullmatch(name))}
+    if set(axes.values()) & TURNING:
+        labels |= {name: f"control_{axis}" for name, axis in axes.items()}
     for name in table.values:
         if _first_word(name) == "e" and (pair := _difference(name, table)):
             labels |= {name: f"error_{name}"}

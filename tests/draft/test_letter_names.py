@@ -31,6 +31,17 @@ def test_an_e_that_is_no_difference_is_a_state(tmp_path):
     assert used == {"e": "state", "y": "state", "u": "action"}
 
 
+def test_commands_of_a_drone_along_and_around_its_axes(tmp_path):
+    columns = {"Ux": TIME % 3, "Uyaw": TIME % 2, "x": np.sin(TIME), "yaw": np.cos(TIME)}
+    used, _ = roles(tmp_path, **columns)
+    assert used == {"control_x": "action", "control_yaw": "action", "x": "state", "yaw": "state"}
+
+
+def test_components_of_a_velocity_are_no_commands(tmp_path):
+    used, _ = roles(tmp_path, ux=np.sin(TIME), uy=np.cos(TIME))
+    assert used == {"ux": "state", "uy": "state"}
+
+
 def test_a_temperature_next_to_its_setpoint_is_a_state(tmp_path):
     """In T_in, the last word is inside and no inflow, since there is a T_set."""
     columns = {"T_in": 20 + np.sin(TIME), "valve": TIME % 7, "T_set": 20 + np.sign(np.sin(TIME))}
