@@ -29,6 +29,7 @@ from kinemill.draft.task_draft_writer import Draft, write_task
 from kinemill.draft.timing import bridged_gap, time_step
 from kinemill.errors import BadInput
 from kinemill.ingest.channels import TURN
+from kinemill.ingest.name_heuristics import is_straight
 from kinemill.task.float_precision import far_from_zero, place_near
 
 FEWEST_COUNTS = 250.0  # of a register; an encoder of 8 bits has 256
@@ -70,9 +71,10 @@ def build(
     columns, left_out = join_columns(used, optional)
     if not is_policy and not any(column.guess.role == "state" for column in columns):
         named = ", ".join(f"{name} ({why})" for name, why in left_out.items())
+        refused = [f"; not used: {log}: {why}" for log, why in read.problems.items()]
         raise BadInput(
             source,
-            f"no column can be a state; left out are {named or 'none'}",
+            f"no column can be a state; left out are {named or 'none'}{''.join(refused[:1])}",
             expected="numbers that change, such as positions and velocities",
             fix="name a log that has some, or write the task by hand: docs/task-file.md",
         )
@@ -133,29 +135,31 @@ def _vector_of(column: Column) -> str:
 
 def _in_degrees(column: Column) -> Column:
     """Return an angle in degrees, because another angle of its vector is."""
-    if column.kind != "angle" or column.log_unit or column.guess.unit:
+    if column.kind != "angle" or column.log_unit or column.guess.unit or column.notes:
         return column
     return replace(column, log_unit="deg", notes=["guessed deg: another angle of the vector is"])
 
 
 def _angle(column: Column, torques: set[str]) -> Column:
     name_guess, span = column.guess, float(np.ptp(column.values))
-    is_turn = name_guess.what == "unknown" and column.role == "state" and _wraps(column, span)
+    along = is_straight(column.full_name)  # a distance along x may be 6.28 m
+    is_unnamed = along or name_guess.what == "unknown"
+    is_turn = is_unnamed and column.role == "state" and _wraps(column, span)
     if (name_guess.what != "position" and not is_turn) or name_guess.unit not in {
         None,
         "rad",
         "deg",
     }:
         return column
-    if name_guess.unit == "deg" or 340.0 < span < 361.0:
+    if name_guess.unit == "deg" or (340.0 < span < 361.0 and (is_turn or not along)):
         note = [] if name_guess.unit else [f"guessed deg: the range is {span:.4g}"]
         return replace(column, kind="angle", unit="rad", sure=True, log_unit="deg", notes=note)
     if name_guess.unit == "rad" or name_guess.turning:
         return replace(column, kind="angle", unit="rad", sure=True)
-    if name_guess.index in torques:
+    if name_guess.index in torques and (name_guess.index or not along):
         note = ["inferred an angle: a torque acts on it"]
         return replace(column, kind="angle", unit="rad", sure=True, notes=note)
-    if 0.9 * TURN < span < TURN + 0.1:
+    if 0.9 * TURN < span < TURN + 0.1 and (is_turn or not along):
         note = ["inferred an angle: the range is one turn"]
         return replace(column, kind="angle", unit="rad", sure=True, notes=note)
     return column
@@ -192,8 +196,12 @@ def _register(column: Column) -> int | None:
 
 
 def _wraps(column: Column, span: float) -> bool:
-    """Return whether the range is one turn, and the values jump from one end to the other."""
-    if not (0.9 * TURN < span < TURN + 0.1 or 340.0 < span < 361.0):
+    """Return whether the range is one turn, and the values jump from one end to the other.
+
+    Integers, such as the number of a mode, are no radians.
+    """
+    is_turn = 0.9 * TURN < span < TURN + 0.1 and np.mod(column.values, 1.0).any()
+    if not (is_turn or 340.0 < span < 361.0):
         return False
     jumps = [np.abs(np.diff(values)) > 0.9 * span for _, values in column.samples.values()]
     return 0 < sum(map(np.count_nonzero, jumps)) < RARE * sum(map(len, jumps))

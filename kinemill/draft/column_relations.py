@@ -51,9 +51,7 @@ def rotation_elements(table: Table) -> set[str]:
     for start in range(len(names) - ELEMENTS + 1):
         four = names[start : start + ELEMENTS]
         values = [table.values[name][1] for name in four]
-        if not (_differ_in_axis(four) and _has_unit_length(values)):
-            continue
-        if sum(len(np.unique(one[np.isfinite(one)])) > 1 for one in values) > 1:
+        if _are_elements(four, values) and _has_unit_length(values):
             elements |= {*four}
     return elements
 
@@ -63,7 +61,8 @@ def find_quaternions(columns: list[Column]) -> list[Column]:
     result, start = list(columns), 0
     while start + ELEMENTS <= len(result):
         four = result[start : start + ELEMENTS]
-        if _differ_in_axis([column.full_name for column in four]) and _is_unit(four):
+        names, values = [one.full_name for one in four], [one.values for one in four]
+        if _are_elements(names, values) and _is_unit(four):
             result[start : start + ELEMENTS] = [
                 replace(column, kind="quaternion", unit="1", sure=True) for column in four
             ]
@@ -73,13 +72,20 @@ def find_quaternions(columns: list[Column]) -> list[Column]:
     return result
 
 
-def _differ_in_axis(names: list[str]) -> bool:
-    """Return whether names differ in their last word only, which is an index or an axis."""
+def _are_elements(names: list[str], values: list[Floats]) -> bool:
+    """Return whether names differ in their last word only, an index or an axis, and enough change.
+
+    Two elements change where a robot turns around one axis. In the middle of a longer vector these
+    may be the sine and the cosine of an angle.
+    """
     parts = [split_words(name) for name in names]
     if len({tuple(part[:-1]) for part in parts}) != 1 or not all(parts):
         return False
     last = [part[-1] for part in parts]
-    return last == [str(index) for index in range(ELEMENTS)] or set(last) in AXES
+    first = int(last[0]) if last[0].isdigit() else 0
+    in_order = last == [str(first + index) for index in range(ELEMENTS)]
+    n_changing = sum(len(np.unique(one[np.isfinite(one)])) > 1 for one in values)
+    return (in_order or set(last) in AXES) and n_changing >= (2 if first == 0 else 3)
 
 
 def _is_unit(four: list[Column]) -> bool:

@@ -14,6 +14,7 @@ from kinemill.draft.column import Column
 from kinemill.draft.velocity_fit import (
     fit_line,
     integrals_of,
+    likely_pairs,
     on_one_clock,
     usual_delay,
     usual_step_of,
@@ -22,14 +23,15 @@ from kinemill.ingest.clock import Floats
 from kinemill.ingest.name_heuristics import (
     ANGULAR,
     POSITION,
-    STRAIGHT,
     VELOCITY,
+    is_straight,
     split_words,
 )
 from kinemill.task.units import factor, is_derivative
 
 MAJORITY = 0.5  # least share of the windows with motion that agree with the line
 SURE = 0.9  # the same, where neither a name nor a unit suggests the relation
+MANY = 28  # columns of which not every two are compared
 MOST_LOGS = 3  # logs that are compared, for a column that no name calls a velocity
 SAME = 0.1  # the same, for a column that no name calls a velocity
 NEAR = 0.3  # relative distance of a factor from that of two units
@@ -71,10 +73,12 @@ def find_derivatives(columns: list[Column]) -> list[Column]:
     plain = [column for column in columns if column.kind != "quaternion"]
     states = [column for column in plain if column.guess.role == "state"]
     positions = [column for column in states if column.guess.what in {"position", "unknown"}]
+    unnamed = [column for column in positions if column.guess.what == "unknown"]
+    likely = likely_pairs(unnamed) if len(positions) >= MANY else None
     relations = dict[str, Relation]()
     for column in states:
         if column.guess.what in {"velocity", "unknown"} and (
-            best := _best(column, [item for item in positions if item is not column])
+            best := _best(column, [item for item in positions if item is not column], likely)
         ):
             relations[column.guess.name] = best
     relations = _one_each(relations)
@@ -105,8 +109,16 @@ def _is_named(name: str, columns: list[Column]) -> bool:
     return any(item.guess.name == name and item.guess.what == "velocity" for item in columns)
 
 
-def _best(velocity: Column, positions: list[Column]) -> Relation | None:
-    """Return the relation to the position with the same number, similar words, and agreement."""
+def _best(
+    velocity: Column, positions: list[Column], likely: set[tuple[str, str]] | None
+) -> Relation | None:
+    """Return the relation to the position with the same number, similar words, and agreement.
+
+    Args:
+        velocity: column that may be a velocity.
+        positions: columns of which it may be the derivative.
+        likely: names of velocities and positions without descriptive names; None: any two.
+    """
     named = velocity.guess.what == "velocity"
     ranked = [
         (
@@ -116,7 +128,10 @@ def _best(velocity: Column, positions: list[Column]) -> Relation | None:
             one,
         )
         for position in positions
-        if named or position.guess.what == "position" or len(positions) < len(POSITION)
+        if named
+        or position.guess.what == "position"
+        or likely is None
+        or (velocity.guess.name, position.guess.name) in likely
         for one in _relation(velocity, position, MAJORITY if named else SURE)
     ]
     return min(ranked, key=lambda item: item[:3])[3] if ranked else None
@@ -132,7 +147,7 @@ def _relation(velocity: Column, position: Column, least: float) -> Iterator[Rela
     """Yield how the velocity follows the position, if it does in enough windows."""
     logs = [log for log in velocity.samples if log in position.samples]
     named = velocity.guess.what == "velocity"
-    if named and position.guess.turning and _is_straight(velocity):
+    if named and position.guess.turning and is_straight(velocity.full_name):
         return
     logs = logs if named else logs[:MOST_LOGS]  # any two columns may be such a pair
     shared = [
@@ -156,12 +171,6 @@ def _relation(velocity: Column, position: Column, least: float) -> Iterator[Rela
     if unit_factor:
         sign = -1.0 if ratio < 0.0 else 1.0
         yield Relation(position.guess.name, units, sign, share, late)
-
-
-def _is_straight(velocity: Column) -> bool:
-    """Return whether a velocity is that of a straight motion by name; `gyro_z` is not."""
-    words = set(split_words(velocity.full_name))
-    return bool(words & STRAIGHT) and not words & ANGULAR
 
 
 def _shifted(
@@ -272,7 +281,7 @@ def _notes(
 def _unrelated(column: Column, columns: list[Column]) -> Column:
     positions = [item for item in columns if item.guess.what in {"position", "unknown"}]
     is_angular = bool(ANGULAR & set(split_words(column.full_name)))
-    is_beside_angle = not _is_straight(column) and any(
+    is_beside_angle = not is_straight(column.full_name) and any(
         item.kind == "angle" and item.guess.index == column.guess.index for item in positions
     )
     turning = is_angular or is_beside_angle

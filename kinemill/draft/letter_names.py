@@ -1,21 +1,27 @@
 """Columns with letters for names, which other columns of the log explain.
 
 With p and r, q is a turning rate, and u, v and w are velocities. Alone, q is the angle of a joint
-and u an input. Next to a measured qm that follows it, qg is a reference.
+and u an input. Next to a measured qm that follows it, qg is a reference. A column e that is the
+difference of two others is their error, and one of them with the letter r is a reference. Uyaw is
+the command of a turn, and Ux next to it that of a motion along x.
 """
 
+import re
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 
 from kinemill.ingest.columns import Table
-from kinemill.ingest.name_heuristics import guess
+from kinemill.ingest.name_heuristics import TURNING, guess, split_words
 from kinemill.ingest.raw import split_index
 
 # Rates and velocities in the frame of a vehicle, by their usual letters in aerospace and at sea.
 _BODY_RATES = {"p": "roll_rate", "q": "pitch_rate", "r": "yaw_rate"}
 _BODY_VELOCITIES = {"u": "velocity_x", "v": "velocity_y", "w": "velocity_z"}
+_CONTROL = re.compile(r"U_?([xyz]|roll|pitch|yaw|phi|theta|psi)", re.IGNORECASE)
 _REFERENCE_LETTERS = "gdrsc"  # goal, desired, reference, setpoint, commanded
+SAME = 0.05  # largest distance of an error from a difference, relative to its spread
 FOLLOWS = 0.5  # largest spread of measured columns around their references, relative to the motion
 
 
@@ -33,7 +39,36 @@ def with_letters(table: Table) -> Table:
         for other in _references_of(base, stem, table):
             labels |= {name: f"{stem}_measured" for name in names if stem != base}
             labels |= {name: f"{stem}_reference" for name in _vectors(table)[other]}
+    axes = {name: match[1].lower() for name in table.values if (match := _CONTROL.fullmatch(name))}
+    if set(axes.values()) & TURNING:
+        labels |= {name: f"control_{axis}" for name, axis in axes.items()}
+    for name in table.values:
+        if _first_word(name) == "e" and (pair := _difference(name, table)):
+            labels |= {name: f"error_{name}"}
+            labels |= {one: f"reference_{one}" for one in pair if _first_word(one) == "r"}
     return replace(table, labels={**labels, **table.labels})
+
+
+def _first_word(name: str) -> str:
+    """Return the first word of a name without its namespace, such as e of /boat/e_speed.data."""
+    return next(iter(split_words(name.rpartition("/")[2])), "")
+
+
+def _difference(name: str, table: Table) -> tuple[str, str] | None:
+    """Return the two columns whose difference a column is, with either sign; None if none are."""
+    seconds, error = table.values[name]
+    others = {
+        other: np.interp(seconds, *samples)
+        for other, samples in table.values.items()
+        if other != name and len(samples[0])
+    }
+    allowed = SAME * float(np.nanstd(error))
+    for first, second in combinations(others, 2):
+        apart = others[first] - others[second]
+        off = min(float(np.nanstd(apart - error)), float(np.nanstd(apart + error)))
+        if off < allowed:
+            return first, second
+    return None
 
 
 def _vectors(table: Table) -> dict[str, list[str]]:

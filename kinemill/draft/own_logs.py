@@ -11,7 +11,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from kinemill.dataset.dry_run import dataset_problem
-from kinemill.draft.task_draft_writer import Draft, write_task
+from kinemill.draft.task_draft_writer import (
+    IN_BLOCKS,
+    Draft,
+    LearnPart,
+    pattern_of,
+    write_task,
+)
 from kinemill.store import Json
 from kinemill.store.home import Home
 from kinemill.task import CHECKS, Task, load_task
@@ -19,6 +25,7 @@ from kinemill.validate.dry_run import AcceptedEpisode, dry_run
 
 MANY = 0.2  # share of the logs that a check must refuse to become a warning
 LEAST = 2  # number of the logs as well, unless there are fewer
+FEWEST = 3  # logs of which one is for validation and one for the test
 ROUNDS = 3  # checks may be found one after the other
 
 
@@ -52,13 +59,34 @@ class CheckedDraft:
 
 
 def check_own_logs(draft: Draft) -> CheckedDraft:
-    """Check the logs of a draft, and turn checks that refuse many of them into warnings."""
+    """Check the logs of a draft, and turn checks that refuse many of them into warnings.
+
+    If the logs do not suffice for the split of the draft, others are tried.
+    """
     checked = _check(draft)
     for _ in range(ROUNDS):
         if not (to_relax := _checks_to_relax(checked)):
             break
         checked = _check(replace(checked.draft, warned={**checked.draft.warned, **to_relax}))
-    return checked
+    if not checked.problem:
+        return checked
+    alternatives = (_check(replace(checked.draft, part=part)) for part in _splits(checked))
+    return next((one for one in alternatives if not one.problem), checked)
+
+
+def _splits(checked: CheckedDraft) -> list[LearnPart]:
+    """Return splits that test a log with accepted episodes, and validate on blocks or on another.
+
+    Blocks of short episodes are too short; whole logs are not.
+    """
+    draft = checked.draft
+    accepted = [pattern_of(Path(str(e["file"])).name) for e in checked.entries if e["episodes"]]
+    if draft.part.dataset or draft.experiments or len(accepted) < FEWEST or len(draft.logs) == 1:
+        return []
+    *_, validation, test = accepted
+    shares = (IN_BLOCKS, f"[{validation}]")
+    splits = (f"dataset: {{validation: {own}, test: [{test}]}}  # name your own" for own in shares)
+    return [replace(draft.part, dataset=split) for split in splits]
 
 
 def _check(draft: Draft) -> CheckedDraft:
@@ -72,6 +100,7 @@ def _check(draft: Draft) -> CheckedDraft:
         accepted = list[AcceptedEpisode]()
         entries = [entry for log in own for entry in dry_run(task, home, log, accepted)]
         problem = dataset_problem(task, home, accepted, split=len(own) > 1) if accepted else ""
+        problem = problem.removeprefix(f"{path}: ")
     return CheckedDraft(draft, text, task, entries, problem)
 
 

@@ -17,6 +17,8 @@ from kinemill.ingest.name_heuristics import (
     CURRENT,
     PLANNED,
     POSITION,
+    ROLES,
+    STAMP,
     VELOCITY,
     Guess,
     guess,
@@ -28,7 +30,8 @@ from kinemill.task.units import factor, has_same_dimension
 # Meaning of a column without a descriptive name.
 _BY_UNIT: dict[str, str] = {
     **{unit: "position" for unit in ("rad", "deg")},
-    **{unit: "velocity" for unit in ("rpm", "rad/s", "deg/s", "m/s")},
+    **{unit: "velocity" for unit in ("rpm", "rad/s", "deg/s", "m/s", "km/h")},
+    **{unit: "acceleration" for unit in ("m/s^2", "rad/s^2")},
 }
 
 _PREFIX = re.compile(r"[mk](?=(A|V|Nm|N|Pa|W)\Z)")  # of a unit at the end of a name
@@ -38,6 +41,9 @@ EXPLICIT = {"cmd", "command", "commands", "commanded"}
 # Forces, torques and voltages are measured where a motor is driven by pulses.
 MODULATED, PULSES = {"pwm", "duty", "throttle"}, {"us", "µs", "microsecond"}
 LOADS = {"tau", "torque", "torques", "force", "effort", "voltage"}
+
+SHOWN = 5  # columns that a log lacks
+EPOCH = 1e9  # s, of 2001: timestamps since 1970 are larger in any unit
 
 Choice = tuple[dict[str, Guess], dict[str, str]]  # of a log: chosen columns; reasons for the rest
 ChosenTable = tuple[Table, Choice]
@@ -79,8 +85,10 @@ def with_common_columns(
     """Return the logs that have all needed columns, the others, and optional columns, with reasons.
 
     Every log must have all channels of a task. A column that more than half of the logs have, but
-    not all, is needed if the motion depends on it (`optional_columns.py`). If logs without needed
-    columns are half of all or more, only the columns that all logs have are used.
+    not all, is needed if the motion depends on it (`optional_columns.py`), or if these columns are
+    more than those of all logs. If logs without needed columns are half of all or more, only the
+    columns that all logs have are used. Logs of different kinds, such as one for each topic, share
+    no state: the most frequent kind is used.
     """
     counted = Counter(
         family
@@ -90,6 +98,12 @@ def with_common_columns(
     )
     core = [family for family, count in counted.items() if count == len(every)]
     most = [family for family, count in counted.items() if len(every) > count > 0.5 * len(every)]
+    complete = _with_columns(set(most), every)
+    if len(most) > len(core) and 2 * len(complete[0]) > len(every):
+        return complete
+    if not any(_states(one) & set(core) for one in every):
+        kinds = Counter(frozenset(one[1][0]) for one in every if _states(one))
+        return _with_columns(set(kinds.most_common(1)[0][0]) if kinds else set(), every)
     gains = {family: _gain(family, core, every) for family in most}
     needed = {family for family, gain in gains.items() if gain >= GAIN}
     optional = {
@@ -98,16 +112,31 @@ def with_common_columns(
         for family, gain in gains.items()
         if family not in needed
     }
-    lacking = [needed - selected.keys() for _, (selected, _) in every]
-    if 2 * sum(map(bool, lacking)) >= len(every):
+    used, unused, _ = _with_columns(needed, every)
+    if 2 * (len(every) - len(used)) >= len(every):
         return every, {}, optional
-    unused = {
-        table.path.name: f"has no {', '.join(sorted(missing))}"
-        for (table, _), missing in zip(every, lacking, strict=True)
-        if missing
-    }
-    used = [one for one, missing in zip(every, lacking, strict=True) if not missing]
     return used, unused, optional
+
+
+def _states(one: ChosenTable) -> set[str]:
+    """Return the quantities of a log that are states."""
+    return {family for family, own in one[1][0].items() if own.role == "state"}
+
+
+def _with_columns(
+    needed: set[str], every: list[ChosenTable]
+) -> tuple[list[ChosenTable], dict[str, str], dict[str, str]]:
+    """Return the logs that have all needed quantities, and what the others lack."""
+    names = {family: own.name for _, (selected, _) in every for family, own in selected.items()}
+    lacking = [sorted(needed - selected.keys()) for _, (selected, _) in every]
+    used = [one for one, missing in zip(every, lacking, strict=True) if not missing]
+    unused = dict[str, str]()
+    for (table, _), missing in zip(every, lacking, strict=True):
+        if missing:
+            rest = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
+            shown = ", ".join(names[family] for family in missing[:SHOWN])
+            unused[table.path.name] = f"has no {shown}{rest}"
+    return used, unused, {}
 
 
 def _gain(family: str, core: list[str], every: list[ChosenTable]) -> float:
@@ -164,6 +193,7 @@ def _choose(table: Table, instead: dict[str, str], constant: set[str]) -> Choice
     """
     selected: dict[str, Guess] = {}
     others = letter_columns(table) | dict.fromkeys(constant & table.values.keys(), "never changes")
+    others |= dict.fromkeys(_clocks(table), "another clock: it rises with time")
     guesses = [
         _with_stated_unit(guess(name, table.labels.get(name, "")), table)
         for name in table.values
@@ -199,6 +229,21 @@ def _choose(table: Table, instead: dict[str, str], constant: set[str]) -> Choice
     return dict(sorted(selected.items(), key=lambda item: order.index(item[1].name))), others
 
 
+def _clocks(table: Table) -> list[str]:
+    """Return the timestamps among the columns: they have such a name or date, and never fall."""
+    rising = (
+        (name, finite)
+        for name, (_, values) in table.values.items()
+        if len(finite := values[np.isfinite(values)]) > 1 and np.diff(finite).min() >= 0.0
+    )
+    return [
+        name
+        for name, values in rising
+        if {split_words(name)[0], split_words(name)[-1]} & STAMP
+        or (values[0] >= EPOCH and guess(name).what == "unknown")
+    ]
+
+
 def _with_stated_unit(one: Guess, table: Table) -> Guess:
     """Return a guess with the unit that the log states, as an attribute or in brackets.
 
@@ -211,7 +256,8 @@ def _with_stated_unit(one: Guess, table: Table) -> Guess:
     unit = stated or bracketed_unit(name) or signed_unit(name) or one.unit
     if one.what != "unknown" or one.role != "state":
         return replace(one, unit=unit)
-    return replace(one, unit=unit, what=_BY_UNIT.get(unit or "", one.what))
+    what = _BY_UNIT.get(unit or "", one.what)
+    return replace(one, unit=unit, what=what, role=ROLES.get(what, one.role))
 
 
 def _measured(guesses: list[Guess]) -> set[str]:
@@ -224,6 +270,9 @@ def _measured(guesses: list[Guess]) -> set[str]:
         measured |= {one.name for one in actions if _words(one) & COMMAND == {"force"}}
     # tau is measured next to a tau that is called a command.
     commanded = set[str]().union(*(_quantities(one) for one in actions if _words(one) & EXPLICIT))
+    # T_in is no inflow but inside, next to a setpoint of T.
+    controlled = {f"{one.family} in" for one in guesses if one.what == "reference"}
+    measured |= {one.name for one in actions if one.family in controlled}
     unnamed = [one for one in actions if not _words(one) & EXPLICIT]
     measured |= {one.name for one in unnamed if _quantities(one) & commanded}
     return measured if len(measured) < len(actions) else set()

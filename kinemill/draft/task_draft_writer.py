@@ -17,7 +17,7 @@ BLOCKS = 0.15  # share of validation; in blocks of each log where these are long
 LAGS = 100  # rows that a block has to leave beyond the horizon, for models with a long history
 STEPS = 25  # of a horizon at most
 FAST, SLOW = 0.02, 0.1  # s; a robot's logs in between have a horizon of 0.5 s
-_IN_BLOCKS = f"{{blocks: {BLOCKS}}}"
+IN_BLOCKS = f"{{blocks: {BLOCKS}}}"
 MANY_LOGS = 20  # with fewer logs, shares by hash may leave a side of the split empty
 NAMED = 20  # omitted columns that are named per reason
 
@@ -280,18 +280,18 @@ def _dataset(draft: Draft) -> str:
     if draft.experiments:
         *_, (part, table) = draft.experiments.items()
         names = ", ".join(map(_quiet, list(table.sources.values())[:3]))
-        rules = f'validation: {_IN_BLOCKS}, test: ["*/{part}"]'
+        rules = f'validation: {IN_BLOCKS}, test: ["*/{part}"]'
         return f"dataset: {{group_by: part, {rules}}}  # as the columns {names} are named"
     by, units = split_units(draft)
     if len(draft.tables) >= MANY_LOGS:
         rows = statistics.median(_rows(table, draft.dt) for table in draft.tables)
         is_long = BLOCKS * rows >= _horizon(draft) + LAGS
-        return f"dataset: {{{by}validation: {_IN_BLOCKS if is_long else BLOCKS}, test: {TEST}}}"
+        return f"dataset: {{{by}validation: {IN_BLOCKS if is_long else BLOCKS}, test: {TEST}}}"
     last = units[-1] if len(units) > 1 else _sibling(draft.logs[-1])
     if last is None:
         rows = f"{{rows: [{round((1.0 - TEST) * _rows(draft.tables[0], draft.dt))}, null]}}"
-        return f"dataset: {{validation: {_IN_BLOCKS}, test: [{rows}]}}  # {_ALONE}"
-    return f"dataset: {{{by}validation: {_IN_BLOCKS}, test: [{last}]}}  # name your own"
+        return f"dataset: {{validation: {IN_BLOCKS}, test: [{rows}]}}  # {_ALONE}"
+    return f"dataset: {{{by}validation: {IN_BLOCKS}, test: [{last}]}}  # name your own"
 
 
 def split_units(draft: Draft) -> tuple[str, list[str]]:
@@ -302,19 +302,20 @@ def split_units(draft: Draft) -> tuple[str, list[str]]:
     """
     parts = [table.part for table in draft.tables if table.part]
     if len(draft.logs) == 1 and len(parts) > 1:
-        return "group_by: part, ", [_pattern(f"/{part}") for part in parts]
+        return "group_by: part, ", [pattern_of(f"/{part}") for part in parts]
     by = "group_by: part, " if parts and len(draft.logs) == 1 else ""
-    return by, [_pattern(log.name) for log in draft.logs]
+    return by, [pattern_of(log.name) for log in draft.logs]
 
 
-def _pattern(name: str) -> str:
+def pattern_of(name: str) -> str:
+    """Return the quoted pattern that matches a log of this name in any folder."""
     return quote("*" + re.sub(r"([*?\[])", r"[\1]", name))
 
 
 def _sibling(log: Path) -> str | None:
     """Return the pattern of another log in the folder of the only one, if there is any."""
     others = [path for path in log.parent.glob(f"*{log.suffix}") if path != log]
-    return _pattern(max(others).name) if others else None
+    return pattern_of(max(others).name) if others else None
 
 
 def _rows(table: Table, dt: float) -> int:

@@ -13,6 +13,7 @@ WINDOW = 0.5  # s over which a velocity is integrated
 ROWS = 50_000  # of a log that are compared
 WINDOWS = 4_000  # of a log that are compared
 APART = 0.3  # distance from the line, relative to the motion, within which a window agrees
+LIKELY = 0.9  # least correlation of an integral with the motion that it may be of
 ROUNDS = 5  # of fitting the line to the windows close to it
 CONSTANT = 1e-3  # spread of the motion relative to its mean, below which it is constant
 
@@ -35,6 +36,29 @@ def fit_line(every: list[tuple[Floats, Floats]]) -> tuple[float, float] | None:
         return None
     close = np.abs(own - expected) <= APART * np.maximum(size, usual)
     return ratio, float(np.mean(close[is_moving]))
+
+
+def likely_pairs(columns: list[Column]) -> set[tuple[str, str]]:
+    """Return the names of columns whose integral over windows follows another, and of that one.
+
+    All are compared at once in the first log, where they share a clock.
+    """
+    every = [next(iter(column.samples.values())) for column in columns]
+    if not every or any(not np.array_equal(seconds, every[0][0]) for seconds, _ in every):
+        return set()
+    seconds, values = every[0][0][:ROWS], np.column_stack([own[:ROWS] for _, own in every])
+    values = np.nan_to_num(values)
+    steps = np.diff(seconds)[:, None]
+    integral = np.vstack([0 * values[:1], np.cumsum(steps * (values[1:] + values[:-1]) / 2, 0)])
+    rows = max(1, round(WINDOW / float(np.median(steps))))
+    moved, integral = values[rows:] - values[:-rows], integral[rows:] - integral[:-rows]
+    size = np.sqrt(np.outer((integral**2).sum(axis=0), (moved**2).sum(axis=0)))
+    product = integral.T @ moved
+    slope = np.divide(product, (moved**2).sum(axis=0), out=0 * size, where=size > 0.0)
+    share = np.divide(product, size, out=0 * size, where=size > 0.0)
+    is_likely = (share > LIKELY) & (np.abs(slope - 1.0) < APART)
+    names = [column.guess.name for column in columns]
+    return {(names[at], names[of]) for at, of in np.argwhere(is_likely) if at != of}
 
 
 def _trimmed_rms(values: Floats) -> float:

@@ -38,6 +38,7 @@ from kinemill.ingest.text_values import is_date, parse_dates, plain_digits, spel
 HEAD = 1 << 18  # bytes of a text table that hold its header
 MOST = 1_000_000  # rows read
 SLOW = 4.0  # times the step of the fastest column; slower ones leave few rows in common
+BURSTS = 0.1  # share of short steps of a clock that shows when rows were received
 FEWEST_STAMPS = 20  # different numbers of a clock with too few digits
 SLOW_COMMANDS = 20.0  # the same for commands, which are held, if no fast column has any
 
@@ -307,13 +308,18 @@ def stated_rate(numbers: Mapping[str, Floats]) -> float | None:
 
 
 def _clock(numbers: dict[str, Floats]) -> str | None:
-    """Return the clock column: a rising one with a name of a clock, else the first that rises."""
+    """Return the clock column: a rising one with a name of a clock, else the first that rises.
+
+    Times at which rows arrived in bursts are no clock if the log has others, as in `header.stamp`.
+    """
     rising = [
         name
         for name, values in numbers.items()
         if len(values) > 2 and np.nanmean(np.diff(values) > 0.0) > 0.9
     ]
     named = [name for name in rising if is_stamp(name)]
+    named += [name for name in rising if name not in named and split_words(name)[-1:] == ["stamp"]]
+    named.sort(key=lambda name: _has_bursts(numbers[name]))  # otherwise in their order
     # A rising height has another meaning by its name.
     unnamed = [name for name in rising if guess(name).what == "unknown"]
     evenly = [name for name in unnamed if _even(numbers[name])]
@@ -332,6 +338,12 @@ def _rounded(numbers: Mapping[str, Floats]) -> str:
             f"; {name} never falls, but repeats its numbers: --rate {rate:.4g} if it is time in s"
         )
     return ""
+
+
+def _has_bursts(values: Floats) -> bool:
+    """Return whether many steps of a clock (n,) are a tenth of their mean or less."""
+    steps = np.diff(values[np.isfinite(values)])
+    return bool(np.mean(steps < 0.1 * np.mean(steps)) > BURSTS)
 
 
 def _even(values: Floats) -> bool:

@@ -19,6 +19,7 @@ _SIGNED = {
     "%": "percent", "pct": "percent", "percent": "percent",
     "°": "deg", "°C": "degC", "degC": "degC", "°F": "degF", "degF": "degF",
 }  # fmt: skip
+_POWER = re.compile(r"(?<=[a-z])(?=[23]\Z)")  # m/s2 is m/s^2
 _SPELLED = {**_SIGNED, "°/s": "deg/s", "deg/sec": "deg/s", "rad/sec": "rad/s"}
 
 
@@ -59,7 +60,7 @@ def bracketed_unit(column: str) -> str | None:
 def known_unit(text: str) -> str | None:
     """Return the unit that a text spells, or None if it spells none."""
     text = text.strip()
-    text = _SPELLED.get(text, UNITS.get(text.lower(), text))
+    text = _SPELLED.get(text, UNITS.get(text.lower(), _POWER.sub("^", text)))
     try:
         return check_unit(text)
     except BadInput:

@@ -52,7 +52,7 @@ _READINGS = {
 }
 # Inputs of a controller, which are actions of the closed loop where no command is logged.
 REFERENCE = {"des", "desired", "ref", "reference", "target", "goal", "plan", "setpoint",
-             "setpoints", "vir", "virtual"}  # fmt: skip
+             "setpoints", "set", "sp", "vir", "virtual"}  # fmt: skip
 # Sensors without a state: their values follow from the motion.
 SENSOR = {"sensor", "contact", "external", "grf", "ft", "strain"}
 # Disturbances and friction models are neither states nor commands; counters count rows;
@@ -70,7 +70,7 @@ ASIDE = "a disturbance, a model or a counter, by its name"
 UNITS = {
     "rad": "rad", "deg": "deg", "degrees": "deg", "rpm": "rpm", "nm": "N*m", "mm": "mm", "cm": "cm",
     "volt": "V", "volts": "V", "amp": "A", "amps": "A", "newton": "N", "rads": "rad/s",
-    "degs": "deg/s", "mps": "m/s", "dps": "deg/s", "kmh": "km/h", "kph": "km/h",
+    "degs": "deg/s", "mps": "m/s", "dps": "deg/s", "kmh": "km/h", "kph": "km/h", "kmph": "km/h",
 }  # fmt: skip
 # Units of a name that ends with these words, such as vel_m_s.
 _RATES = {
@@ -139,7 +139,7 @@ def guess(name: str, label: str = "") -> Guess:
     # A hand has an index finger; in other names the word `index` means a row counter.
     aside = bool(tokens & (_ASIDE - ({"index"} if label else set())))
     what = _what(parts)
-    role = None if aside else _ROLES.get(what, "state")
+    role = None if aside else ROLES.get(what, "state")
     digits = [part for part in parts if part.isdigit()]
     readings = _READINGS["action" if role == "action" else "state"]
     reading_words = set[str]().union(*readings)
@@ -162,8 +162,8 @@ def guess(name: str, label: str = "") -> Guess:
     )
 
 
-_ROLES = {"action": "action", "reference": None, "acceleration": "observation",
-          "sensor": "observation"}  # fmt: skip
+ROLES = {"action": "action", "reference": None, "acceleration": "observation",
+         "sensor": "observation"}  # fmt: skip
 
 
 def _what(parts: list[str]) -> str:
@@ -213,6 +213,12 @@ def _last_unit(parts: list[str]) -> str | None:
         return "m" if LENGTH & set(parts) else None
     rate = _RATES.get((parts[-2], parts[-1])) if len(parts) > 2 else None
     return rate or (_LAST_WORDS.get(parts[-1]) if len(parts) > 1 else None)
+
+
+def is_straight(name: str) -> bool:
+    """Return whether a quantity is along an axis by name, such as position.x; `gyro_z` is not."""
+    words = set(split_words(name))
+    return bool(words & STRAIGHT) and not words & (ANGULAR | TURNING | ROTATION)
 
 
 def is_stamp(name: str) -> bool:

@@ -37,7 +37,9 @@ COMMON = frozenset(
 def _registry() -> Any:
     import pint
 
-    return pint.UnitRegistry()
+    registry = pint.UnitRegistry()
+    registry.define("kmph = kilometer / hour")  # pint reads a thousand mph
+    return registry
 
 
 @cache

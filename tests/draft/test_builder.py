@@ -127,6 +127,42 @@ def test_a_range_of_one_turn_is_an_angle_and_of_360_is_degrees(tmp_path, time):
     assert task.channels["pos2"].source[0].unit == "deg"
 
 
+def test_a_distance_of_one_turn_and_numbers_of_modes_are_no_angles(tmp_path, time):
+    along, mode = 6.28 * (time / 8) - 2, np.round(time) % 7
+    columns = {"position.x": along, "force.x": time % 3, "torque.x": time % 2, "mode": mode}
+    path = table(tmp_path / "a.csv", time=time, **columns, yaw=np.mod(90 * time, 360.0))
+    task, _ = load(tmp_path, "diver", path)
+    kinds = {name: task.channels[name].kind for name in ("position_x", "mode", "yaw")}
+    assert kinds == {"position_x": "linear", "mode": "linear", "yaw": "angle"}
+
+
+def test_an_acceleration_by_its_unit_is_an_output(tmp_path, time):
+    columns = {"v(m/s)": np.sin(time), "lateral(m/s^2)": np.cos(time), "u": time % 3}
+    task, _ = load(tmp_path, "car", table(tmp_path / "a.csv", time=time, **columns))
+    assert {name: one.role for name, one in task.channels.items()} == {
+        "v": "state", "lateral": "output", "u": "action",
+    }  # fmt: skip
+
+
+def test_stamps_of_the_sensor_are_preferred_to_those_of_messages_that_came_in_bursts(
+    tmp_path, time
+):
+    measured = 1.7e9 + time
+    received = np.repeat(measured[::4] + 0.05, 4) + np.tile([0.0, 1e-4, 2e-4, 3e-4], 200)
+    columns = {"header.stamp": measured, "pos": np.sin(time), "u": time % 3}
+    rows = np.column_stack([received, *columns.values()])
+    path = tmp_path / "a.csv"
+    header = ",".join(["%time", *columns])
+    np.savetxt(path, rows, "%.6f", delimiter=",", header=header, comments="")
+    task, text = load(tmp_path, "diver", path)
+    assert (task.dt, task.ingest.time, list(task.channels)) == (
+        0.01,
+        ["header.stamp"],
+        ["pos", "u"],
+    )
+    assert "left out, another clock: it rises with time: %time" in text
+
+
 def test_an_action_far_from_the_angle_of_its_name_is_no_target_of_it(tmp_path, time):
     elbow = np.sin(time)
     path = table(tmp_path / "arm.csv", time=time, elbow=elbow, cmd_elbow=20.0 * np.cos(9 * time))
@@ -351,9 +387,31 @@ def test_a_column_that_a_log_lacks_is_needed_if_the_motion_depends_on_it(
     assert task.actions == (["u", "force"] if driving else ["u"])
     assert [entry["file"].rpartition("/")[2] for entry in quarantined] == lost
     if driving:
-        assert "# log not used: 3.csv: has no action force" in text
+        assert "# log not used: 3.csv: has no force" in text
     else:
         assert "left out, in 3 of 4 logs, and the other columns predict the motion as well" in text
+
+
+def test_one_log_without_most_columns_is_not_used(tmp_path, time):
+    """A file of times next to trajectories leaves their columns in the draft."""
+    (tmp_path / "logs").mkdir()
+    for number in range(3):
+        columns = {f"pos{at}": np.sin((at + number + 1) * time) for at in range(4)}
+        table(tmp_path / "logs" / f"{number}.csv", time=time, **columns)
+    table(tmp_path / "logs" / "3.csv", time=time, pos0=np.sin(time))
+    draft = build("camera", tmp_path / "logs")
+    assert [one.channel for one in draft.columns] == ["pos0", "pos1", "pos2", "pos3"]
+    assert draft.unused == {"3.csv": "has no pos1, pos2, pos3"}
+
+
+def test_of_logs_for_each_topic_the_states_are_drafted(tmp_path, time):
+    (tmp_path / "logs").mkdir()
+    for number in range(2):
+        table(tmp_path / "logs" / f"pose_{number}.csv", time=time, pos=np.sin(time + number))
+        table(tmp_path / "logs" / f"wrench_{number}.csv", time=time, force=time % (number + 2))
+    draft = build("diver", tmp_path / "logs")
+    assert [one.channel for one in draft.columns] == ["pos"]
+    assert draft.unused == {f"wrench_{number}.csv": "has no pos" for number in range(2)}
 
 
 def test_logs_that_each_lack_something_share_what_all_have(tmp_path, home, time):

@@ -131,3 +131,15 @@ def test_an_unrelated_velocity_follows_no_position(tmp_path):
     (x, _), (_, v) = motion(random), motion(random)
     omega = channel(draft_of(tmp_path, theta=x, omega=v, u=np.cos(TIME)), "omega")
     assert omega.derivative_of is None
+
+
+def test_velocities_of_an_arm_are_found_among_thirty_columns_without_names(tmp_path):
+    """A log of numbers alone: six angles, their velocities, and eighteen currents and torques."""
+    random = np.random.default_rng(0)
+    motions = [motion(random) for _ in range(6)]
+    others = [random.normal(size=len(TIME)).cumsum() for _ in range(18)]
+    columns = [*(one[0] for one in motions), *(one[1] for one in motions), *others]
+    np.savetxt(tmp_path / "arm.txt", np.column_stack([TIME, *columns]))
+    draft = build("arm", tmp_path / "arm.txt")
+    velocities = {one.channel: one.derivative_of for one in draft.columns if one.derivative_of}
+    assert velocities == {f"column_{at + 8}": f"column_{at + 2}" for at in range(6)}

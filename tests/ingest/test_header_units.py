@@ -13,6 +13,7 @@ from kinemill.task import Task
         ("Joint Speed (rpm)", "rpm"), ("Angle [deg]", "deg"), ("angle_deg", "deg"),
         ("vel (m/s)", "m/s"), ("duty (%)", "percent"), ("q(rad)", "rad"),
         ("state[hip]", None), ("joints_pos[m]", None), ("x (filtered)", None), ("pos_m", None),
+        ("wheel(kmph)", "km/h"), ("ax [m/s2]", "m/s^2"),
         ("V_IN", None), ("x (1)", None), ("time", None),
     ],
 )  # fmt: skip

@@ -78,6 +78,14 @@ def test_without_a_header_columns_are_numbered(logs, write, make_task, name, tex
     assert [one.name for one in scan(task, logs).logs] == [name]
 
 
+def test_without_a_header_a_text_in_each_row_is_no_name(write, make_task):
+    """A text at the end of the first row would be the header of columns named 0.1 and 0.2."""
+    lines = [f"{line},251213_0{at:02}" for at, line in enumerate(plain(",").splitlines())]
+    path = write("a.csv", "\n".join(lines) + "\n")
+    check(read(path, make_task(**NUMBERED)))
+    assert build("soft", path).left_out == {"column_5": "holds no numbers"}
+
+
 def test_a_line_of_other_width_and_a_text_are_named_by_row(write, make_task):
     lines = plain(" ").splitlines()
     wide = [*lines[:9], f"{lines[9]} 7", *lines[10:]]

@@ -19,6 +19,7 @@ from kinemill.task.units import COMMON, check_unit, factor, in_unit, is_derivati
         ("%", "1", 0.01, 0.0),
         ("N m", "N*m", 1.0, 0.0),
         ("turn", "rad", 2 * math.pi, 0.0),
+        ("kmph", "m/s", 1 / 3.6, 0.0),
     ],
 )
 def test_units_convert(source, target, scale, offset):

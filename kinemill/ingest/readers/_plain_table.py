@@ -111,7 +111,9 @@ def _layout_of(head: bytes) -> _Plain | None:
 def _separator_of(lines: Sequence[bytes]) -> list[bytes | None]:
     """Return the separators of the fields if the first lines are rows of numbers."""
     rows = lines[:ROWS]
-    return [one for one in _SEPARATORS if len(rows) > 1 and _are_rows(rows, one)]
+    n_texts = {one: _count_texts(rows, one) for one in _SEPARATORS if len(rows) > 1}
+    least = min((n for n in n_texts.values() if n is not None), default=None)
+    return [] if least is None else [one for one, n in n_texts.items() if n == least]
 
 
 def _below_text(
@@ -138,13 +140,21 @@ def _numbered(width: int) -> list[str]:
     return [f"{COLUMN}{number}" for number in range(1, width + 1)]
 
 
-def _are_rows(lines: Sequence[bytes], separator: bytes | None) -> bool:
-    """Return whether lines hold as many fields each, at least two, and all of them values."""
+def _count_texts(lines: Sequence[bytes], separator: bytes | None) -> int | None:
+    """Return how many columns of rows are texts, such as a mode; None if the lines are no rows.
+
+    Rows hold as many fields each, at least two, and most of them values. A header has its names
+    where rows have values.
+    """
     rows = [[decode(field).strip() for field in line.split(separator)] for line in lines]
     widths = {len(row) for row in rows}
     if len(widths) != 1 or widths <= {0, 1}:
-        return False
-    return all(is_value(field) for row in rows for field in row)
+        return None
+    columns = [{is_value(field) for field in column} for column in zip(*rows, strict=True)]
+    n_texts, n_values = columns.count({False}), columns.count({True})
+    if n_texts + n_values < len(columns) or n_texts >= n_values or (n_texts and len(rows) < ROWS):
+        return None
+    return n_texts
 
 
 def _is_column(lines: Sequence[bytes]) -> bool:

@@ -1,0 +1,50 @@
+"""Columns with letters for names, as a log of a control loop or of a drone has them."""
+
+import numpy as np
+import pytest
+
+from kinemill.draft.builder import build
+
+TIME = 0.1 * np.arange(300)  # s
+
+
+def roles(folder, **columns):
+    """Return the role of each channel of a draft; columns are (n,)."""
+    path = folder / "a.csv"
+    rows = np.column_stack([TIME, *columns.values()])
+    np.savetxt(path, rows, delimiter=",", header=",".join(["time", *columns]), comments="")
+    draft = build("loop", path)
+    return {one.full_name: one.role for one in draft.columns}, draft.left_out
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_an_error_and_its_reference_are_left_out_by_the_data(tmp_path, sign):
+    goal, speed = np.sign(np.sin(0.5 * TIME)), np.sin(0.5 * TIME)
+    columns = {"y_speed": speed, "r_speed": goal, "e_speed": sign * (goal - speed), "u": TIME % 3}
+    used, left_out = roles(tmp_path, **columns)
+    assert used == {"y_speed": "state", "u": "action"}
+    assert set(left_out) == {"r_speed", "e_speed"}
+
+
+def test_an_e_that_is_no_difference_is_a_state(tmp_path):
+    used, _ = roles(tmp_path, e=np.sin(TIME), y=np.cos(0.3 * TIME), u=TIME % 3)
+    assert used == {"e": "state", "y": "state", "u": "action"}
+
+
+def test_commands_of_a_drone_along_and_around_its_axes(tmp_path):
+    columns = {"Ux": TIME % 3, "Uyaw": TIME % 2, "x": np.sin(TIME), "yaw": np.cos(TIME)}
+    used, _ = roles(tmp_path, **columns)
+    assert used == {"control_x": "action", "control_yaw": "action", "x": "state", "yaw": "state"}
+
+
+def test_components_of_a_velocity_are_no_commands(tmp_path):
+    used, _ = roles(tmp_path, ux=np.sin(TIME), uy=np.cos(TIME))
+    assert used == {"ux": "state", "uy": "state"}
+
+
+def test_a_temperature_next_to_its_setpoint_is_a_state(tmp_path):
+    """In T_in, the last word is inside and no inflow, since there is a T_set."""
+    columns = {"T_in": 20 + np.sin(TIME), "valve": TIME % 7, "T_set": 20 + np.sign(np.sin(TIME))}
+    used, left_out = roles(tmp_path, **columns)
+    assert used == {"T_in": "state", "valve": "action"}
+    assert list(left_out) == ["T_set"]

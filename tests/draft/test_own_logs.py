@@ -1,0 +1,39 @@
+"""The split of a draft fits the logs that it was made from."""
+
+import numpy as np
+
+from kinemill.draft.builder import build
+from kinemill.draft.own_logs import check_own_logs
+
+
+def write(folder, number, rows, pause):
+    """Write a log at 50 Hz, with a pause of 1 s in its middle."""
+    time = 0.02 * np.arange(rows) + pause * (np.arange(rows) >= rows // 2)
+    columns = np.column_stack([time, np.sin(time * (3 + number)), np.cos(time * 5)])
+    path = folder / f"step_{number}.csv"
+    np.savetxt(path, columns, delimiter=",", header="time,boom,boom_cmd", comments="")
+
+
+def test_short_episodes_validate_on_a_whole_log(tmp_path):
+    """15 % of an episode of 70 rows is shorter than the shortest piece."""
+    for number in range(5):
+        write(tmp_path, number, 140, 1.0)
+    checked = check_own_logs(build("digger", tmp_path))
+    assert checked.problem == ""
+    assert 'validation: ["*step_3.csv"], test: ["*step_4.csv"]' in checked.text
+
+
+def test_a_quarantined_log_is_not_the_test(tmp_path):
+    for number in range(3):
+        write(tmp_path, number, 600, 0.0)
+    write(tmp_path, 3, 24, 1.0)
+    checked = check_own_logs(build("digger", tmp_path))
+    assert [entry["outcome"] for entry in checked.entries][-1] == "quarantined"
+    assert checked.problem == ""
+    assert 'test: ["*step_2.csv"]' in checked.text
+
+
+def test_a_problem_of_the_logs_does_not_name_a_temporary_file(tmp_path):
+    for number in range(2):
+        write(tmp_path, number, 140, 1.0)
+    assert check_own_logs(build("digger", tmp_path)).problem.startswith("dataset.")
