@@ -29,10 +29,13 @@ from kinemill.draft.task_draft_writer import Draft, write_task
 from kinemill.draft.timing import bridged_gap, time_step
 from kinemill.errors import BadInput
 from kinemill.ingest.channels import TURN
-from kinemill.ingest.name_heuristics import is_straight
+from kinemill.ingest.name_heuristics import is_straight, split_words
+from kinemill.ingest.raw import split_index
 from kinemill.task.float_precision import far_from_zero, place_near
 
 FEWEST_COUNTS = 250.0  # of a register; an encoder of 8 bits has 256
+LIMBS = {"hip", "knee", "ankle", "shoulder", "elbow", "wrist", "waist"}  # joints with stops
+PERCENT, DEGREES = 100.5, 400.0  # largest values of joints in percent and in degrees
 FULL = 0.95  # share of the register that the counts of a log cover
 RARE = 0.05  # largest share of rows in which an angle jumps by a turn
 
@@ -124,8 +127,45 @@ def _angles(columns: list[Column]) -> list[Column]:
         column if column.kind == "quaternion" else _counted_angle(column) or _angle(column, torques)
         for column in columns
     ]
+    every = _limbs(every)
     degrees = {_vector_of(one) for one in every if one.log_unit == "deg" and not one.guess.unit}
     return [_in_degrees(one) if _vector_of(one) in degrees else one for one in every]
+
+
+def _limbs(columns: list[Column]) -> list[Column]:
+    """Correct joints of limbs without a unit that would turn twice if their values were in rad.
+
+    LeRobot's arms have degrees, or percent of the range of a joint (-100 to 100).
+    """
+    far = [one for one in columns if _turns_twice(one)]
+    if not far:
+        return columns
+    vectors = {split_index(one.names[0])[0] for one in far}
+    largest = max(float(np.abs(one.values).max()) for one in far)
+    is_degrees = PERCENT < largest < DEGREES
+    note = f"no rad: the values reach {largest:.4g}" + ("" if is_degrees else ", maybe percent")
+
+    def corrected(one: Column) -> Column:
+        if is_degrees:
+            return replace(one, log_unit="deg", notes=[note])
+        return replace(one, kind="linear", unit="1", sure=False, notes=[note])
+
+    return [
+        corrected(one) if _is_limb(one) and split_index(one.names[0])[0] in vectors else one
+        for one in columns
+    ]
+
+
+def _is_limb(column: Column) -> bool:
+    """Return whether a column is the angle of a limb's joint that states no unit."""
+    is_named = bool(LIMBS & set(split_words(column.full_name)))
+    return is_named and column.kind == "angle" and not (column.guess.unit or column.log_unit)
+
+
+def _turns_twice(column: Column) -> bool:
+    """Return whether a limb's joint without a unit would turn twice if it was in rad."""
+    values = column.values
+    return _is_limb(column) and bool(len(values)) and float(np.abs(values).max()) > 2.0 * TURN
 
 
 def _vector_of(column: Column) -> str:

@@ -20,6 +20,7 @@ class EnvironmentDraft:
         title: the environment as the user named it.
         settings: the `environment` part.
         dt: time step, s, and where it is from.
+        notes: conclusions from the environment alone.
         layout: observations and actions.
         algorithm: lines of `learn` that the choice of an algorithm sets.
         target: mean return at which the training ends, or None.
@@ -31,6 +32,7 @@ class EnvironmentDraft:
     title: str
     settings: Json
     dt: tuple[float, str]
+    notes: tuple[str, ...] = ()
     layout: PolicyLayout | None = None
     algorithm: tuple[str, ...] = ()
     target: float | None = None

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from kinemill.draft.column import Column, identifier
+from kinemill.draft.clip_names import ClipColumns, clip_columns
+from kinemill.draft.column import Column
 from kinemill.draft.logs import read_tables
 from kinemill.draft.mirror_pairs import ROUNDED, Mirror, find_mirror
 from kinemill.draft.motion_physics import MIRRORED, VALIDATE, Physics, find_physics
@@ -27,6 +28,7 @@ from kinemill.errors import BadInput
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.columns import Table
 from kinemill.ingest.name_heuristics import guess
+from kinemill.ingest.readers._plain_table import COLUMN
 from kinemill.validate.cycles import STILL, cycle_of
 
 JSON_FORM = "motion_json"
@@ -41,7 +43,6 @@ TEST = 0.2  # share of the only clip
 VALIDATION = 0.2  # share of each clip, at its end
 _NAMED = 4  # clips that a remark names
 _SHORTEST = "  min_steps: 10  # parts of a clip are test and validation"
-_NAMED_JOINT = re.compile(r"joints_pos\[(?!\d+\])(.+)\]\Z")
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,13 @@ class _Clips:
     """The clips of one robot, the columns of its joints by name, and why others are not used."""
 
     tables: list[Table]
-    joints: dict[str, str]
+    columns: ClipColumns
     unused: dict[str, str]
+
+    @property
+    def joints(self) -> dict[str, str]:
+        """Columns of the joints by name."""
+        return self.columns.joints
 
 
 def build_motion(
@@ -66,8 +72,9 @@ def build_motion(
     tables, problems = read.tables, read.problems
     clips = _one_robot(tables, source, robot)
     tables = clips.tables
-    physics, conclusion = find_physics(tables, clips.joints, robot.path) if robot else (None, "")
-    clips = replace(clips, joints=physics.joints) if physics else clips
+    physics, conclusion = find_physics(tables, clips.columns, robot.path) if robot else (None, "")
+    if physics:
+        clips = replace(clips, columns=replace(clips.columns, joints=physics.joints))
     columns = [_joint(joint, column, tables) for joint, column in clips.joints.items()]
     columns, findings = _with_limits(columns, robot)
     commands = _commands(tables)
@@ -106,8 +113,8 @@ def build_motion(
             f"command: {', '.join(c.channel for c in commands) or 'none in all clips'}",
             f"loop mode: {LOOP} in {loops} of {len(tables)} clips",
             obstacle or _spell(mirror),
-            *([_spell_odd(odd, is_physical=physics is not None)] if odd else []),
-            *([conclusion] if conclusion else []),
+            *([_spell_odd(odd, physics, robot)] if odd else []),
+            *filter(None, (clips.columns.conclusion, conclusion)),
         ],
     )
 
@@ -139,10 +146,11 @@ def _learn(
     return (*_LEARN[:2], *physics.environment(commands, step))
 
 
-def _spell_odd(odd: list[Path], *, is_physical: bool) -> str:
-    if is_physical:
+def _spell_odd(odd: list[Path], physics: Physics | None, robot: RobotFile | None) -> str:
+    if physics is not None:
         return f"cycles: none in {_spell_paths(odd)}; all clips are tracked in physics as they are"
-    fix = "--robot FILE drafts their tracking in physics; without it the dataset is refused"
+    tracking = "physics would track them" if robot else "--robot FILE drafts their tracking"
+    fix = f"{tracking}; without it the dataset is refused"
     return f"cycles: none in {_spell_paths(odd)}; {fix}"
 
 
@@ -162,41 +170,37 @@ _LEARN = (
 
 def _one_robot(tables: list[Table], source: Path, robot: RobotFile | None) -> _Clips:
     """Return the clips with the same joints: those of the robot file, else of most clips."""
-    joints = [_joint_columns(table) for table in tables]
-    groups = Counter(tuple(own) for own in joints if own)
+    excluded = {one for sources, _ in COMMANDS.values() for one in sources}
+    columns = [clip_columns(table, robot, excluded) for table in tables]
+    groups = Counter(tuple(own.joints) for own in columns if own.joints)
     if not groups:
-        names = ", ".join([*tables[0].values][:6]) or "none"
-        raise BadInput(
-            source,
-            f"no clip names its joints; columns are {names}",
-            expected="`joints_pos` with the names under `Joints`, or columns called after joints",
-            fix="name the columns, or write the task by hand: docs/motion.md",
-        )
+        raise _unnamed(source, tables[0], robot)
     limited = set(robot.joints) if robot else set[str]()
     most = max(groups, key=lambda own: (-len(limited ^ set(own)) if robot else 0, groups[own]))
-    used = [table for table, own in zip(tables, joints, strict=True) if tuple(own) == most]
+    is_used = [tuple(own.joints) == most for own in columns]
+    used = [table for table, one in zip(tables, is_used, strict=True) if one]
     unused = {
-        table.path.name: f"its {len(own)} joints are not the {len(most)} of the other clips"
-        for table, own in zip(tables, joints, strict=True)
-        if tuple(own) != most
+        table.path.name: f"its {len(own.joints)} joints are not the {len(most)} of the other clips"
+        for table, own, one in zip(tables, columns, is_used, strict=True)
+        if not one
     }
-    first = next(own for own in joints if tuple(own) == most)
-    return _Clips(used, first, unused)
+    return _Clips(used, columns[is_used.index(True)], unused)
 
 
-def _joint_columns(table: Table) -> dict[str, str]:
-    """Return the column of each joint by channel name: named ones, else positions by name."""
-    named = {
-        identifier(match[1]): column
-        for column in table.values
-        if (match := _NAMED_JOINT.match(column))
-    }
-    return named or {
-        identifier(column): column
-        for column in table.values
-        if (one := guess(column)).role == "state" and one.what == "position" and one.turning
-        and not any(column in sources for sources, _ in COMMANDS.values())
-    }  # fmt: skip
+def _unnamed(source: Path, table: Table, robot: RobotFile | None) -> BadInput:
+    """Return the error for clips whose joints nothing names."""
+    names = ", ".join([*table.values][:6]) or "none"
+    fixes = ["name the columns", *([] if robot else ["name them with --robot FILE"])]
+    if table.time and table.time.startswith(COLUMN):
+        fixes.append(f"state --rate HZ, as {table.time} is no time")
+    return BadInput(
+        source,
+        f"no clip names its joints; columns are {names}",
+        expected="`joints_pos` with the names under `Joints`, columns called after joints, "
+        "`joint_names` or `dof_names` in the file, or with --robot a column for each hinge, maybe "
+        "behind position and quaternion of the root",
+        fix=f"{', or '.join(fixes)}, or write the task by hand: docs/motion.md",
+    )
 
 
 def _joint(joint: str, column: str, tables: list[Table]) -> Column:

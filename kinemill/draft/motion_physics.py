@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kinemill.draft.clip_names import ClipColumns
 from kinemill.draft.column import Column
 from kinemill.environments.legged.body import CROUCHED, Body, load_body
 from kinemill.environments.legged.robot_file import RobotOptions
@@ -129,9 +130,10 @@ VALIDATE = (
 
 
 def find_physics(
-    tables: Sequence[Table], joints: Mapping[str, str], robot: Path
+    tables: Sequence[Table], clip: ClipColumns, robot: Path
 ) -> tuple[Physics | None, str]:
     """Return the physics of the clips' robot, and the conclusions."""
+    joints = clip.joints
     try:
         still = _still_joints(tables, joints, load_body(robot))
         body = load_body(robot, RobotOptions(locked=tuple(still)))
@@ -142,6 +144,7 @@ def find_physics(
     velocities = {name: one.replace("joints_pos", "joints_vel") for name, one in joints.items()}
     sources = {
         **TRUNK,
+        **{channel: ((column,), "1") for channel, column in clip.attitude.items()},
         **{
             f"{name}_velocity": ((velocities[name], f"{name}_velocity"), "rad/s")
             for name in body.joints

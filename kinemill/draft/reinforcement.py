@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 
 from kinemill.draft.environment_writer import EnvironmentDraft, write_environment_task
+from kinemill.draft.mechanism import is_legged, mechanism_draft
 from kinemill.environments.evaluation import RandomPolicy, Trials, try_policy
 from kinemill.environments.factory import make_environment
 from kinemill.environments.gym_types import Env
 from kinemill.environments.layout import layout_of
 from kinemill.errors import BadInput
+from kinemill.ingest.file_stat import is_file
 from kinemill.runtime.policy_layout import PolicyLayout
 from kinemill.store import Json
 from kinemill.task import Task, load_task
@@ -30,6 +32,7 @@ ROBOT_SECONDS = 20.0  # s of an episode of a robot in MJCF
 ROBOT_DT = 0.02  # s, about the time step of a robot in MJCF
 _GYMNASIUM = re.compile(r"-v\d+\Z")  # end of an id
 _FIRST = "none yet"
+_PARALLEL = ("legged", "mujoco")  # environments of which many copies run at a time
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ def build_reinforcement(name: str, environment: str) -> CheckedEnvironment:
 
     Args:
         name: name of the new task.
-        environment: a Gymnasium id, an MJCF or URDF file of a legged robot, or `file.py:Class`.
+        environment: a Gymnasium id, an MJCF or URDF file, or `file.py:Class`.
 
     Raises:
         BadInput: the environment cannot be made, or no policy can learn in it.
@@ -71,14 +74,7 @@ def build_reinforcement(name: str, environment: str) -> CheckedEnvironment:
 def _first(name: str, environment: str) -> EnvironmentDraft:
     """Return a draft with the environment's settings alone."""
     if environment.lower().endswith((".xml", ".mjcf", ".urdf")):
-        from kinemill.environments.legged.body import load_body
-
-        path = Path(environment).absolute()
-        body = load_body(path)
-        dt = body.step * max(1, round(ROBOT_DT / body.step))
-        steps = round(ROBOT_SECONDS / dt)
-        settings: Json = {"type": "legged", "robot": str(path), "steps": steps}
-        return EnvironmentDraft(name, environment, settings, (dt, "a multiple of the physics'"))
+        return _of_model(name, environment)
     if _GYMNASIUM.search(environment):
         settings = {"type": "gymnasium", "id": environment}
     elif ":" in environment:
@@ -92,6 +88,19 @@ def _first(name: str, environment: str) -> EnvironmentDraft:
             expected="a Gymnasium id such as CartPole-v1, an MJCF or URDF file, or file.py:Class",
         )
     return EnvironmentDraft(name, environment, settings, (1.0, _FIRST))
+
+
+def _of_model(name: str, environment: str) -> EnvironmentDraft:
+    """Return the draft of a legged robot, or of another machine, by its model file."""
+    path = Path(environment).absolute()
+    if is_file(path) and not is_legged(path):
+        return replace(mechanism_draft(name, path, ROBOT_DT), title=environment)
+    from kinemill.environments.legged.body import load_body
+
+    body = load_body(path)
+    dt = body.step * max(1, round(ROBOT_DT / body.step))
+    settings: Json = {"type": "legged", "robot": str(path), "steps": round(ROBOT_SECONDS / dt)}
+    return EnvironmentDraft(name, environment, settings, (dt, "a multiple of the physics'"))
 
 
 def _load(text: str, name: str) -> Task:
@@ -163,7 +172,7 @@ def _with_algorithm(draft: EnvironmentDraft, task: Task, trials: Trials) -> Envi
     spec = environment.spec
     environment.close()
     is_bounded = not (any(layout.choices) or layout.agents) and bool(space.is_bounded())
-    off_policy = is_bounded and draft.settings["type"] != "legged" and not layout.images
+    off_policy = is_bounded and draft.settings["type"] not in _PARALLEL and not layout.images
     limit = draft.settings.get("steps") or (spec.max_episode_steps if spec else None)
     limit = min(int(limit or MOST_STEPS), MOST_STEPS)
     wrappers = list(draft.settings.get("wrappers", []))
@@ -185,6 +194,7 @@ def _with_algorithm(draft: EnvironmentDraft, task: Task, trials: Trials) -> Envi
     settings |= {"wrappers": wrappers} if wrappers else {}
     target = spec.reward_threshold if spec else None
     remarks = [
+        *draft.notes,
         f"algorithm: {why}",
         *([f"wrappers: {', '.join(wrappers)}"] if wrappers else []),
         _spell_goal(target),

@@ -44,6 +44,7 @@ LOADS = {"tau", "torque", "torques", "force", "effort", "voltage"}
 
 SHOWN = 5  # columns that a log lacks
 EPOCH = 1e9  # s, of 2001: timestamps since 1970 are larger in any unit
+OBSERVATIONS = {"obs", "observation", "observations"}  # groups of a log
 
 Choice = tuple[dict[str, Guess], dict[str, str]]  # of a log: chosen columns; reasons for the rest
 ChosenTable = tuple[Table, Choice]
@@ -64,7 +65,23 @@ def choose_all(tables: list[Table], *, is_policy: bool = False) -> list[Choice]:
         instead |= {"reference": "action"}
     elif is_policy:
         instead |= {"reference": "observation"}
-    return [_choose(table, instead, constant) for table in tables] if instead else choices
+    choices = [_choose(table, instead, constant) for table in tables] if instead else choices
+    return [_observed(*choice) for choice in choices] if is_policy else choices
+
+
+def _observed(selected: dict[str, Guess], others: dict[str, str]) -> Choice:
+    """Leave out what is no action outside of a group of observations, such as `obs/joint_pos`.
+
+    In robomimic and LIBERO, that is the state of the simulator, which no robot measures.
+    """
+    sensed = [one for one in selected.values() if one.role != "action"]
+    groups = {one.name.partition("/")[0] for one in sensed if "/" in one.name} & OBSERVATIONS
+    if not groups:
+        return selected, others
+    outside = {one.name for one in sensed if one.name.partition("/")[0] not in groups}
+    why = f"outside of {min(groups)}/, which holds what a policy observes"
+    selected = {family: one for family, one in selected.items() if one.name not in outside}
+    return selected, others | dict.fromkeys(outside, why)
 
 
 def _constant_columns(tables: list[Table]) -> set[str]:
@@ -179,7 +196,10 @@ def join_columns(
     used_parts = {
         name[: match.start()] for name in selected for match in re.finditer(r"[\[/.]", name)
     }
-    left_out = {name: why for name, why in left_out.items() if name not in selected | used_parts}
+    # The elements of a vector are listed themselves.
+    vectors = {name.rpartition("[")[0] for name in left_out if name.endswith("]")}
+    used_parts |= selected | vectors
+    left_out = {name: why for name, why in left_out.items() if name not in used_parts}
     return columns, left_out
 
 

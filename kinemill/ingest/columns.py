@@ -32,13 +32,14 @@ from kinemill.ingest.readers._csv_layout import (
     is_marked,
     open_source,
 )
-from kinemill.ingest.readers._plain_table import source_of
+from kinemill.ingest.readers._plain_table import COLUMN, source_of
 from kinemill.ingest.text_values import is_date, parse_dates, plain_digits, spell_booleans
 
 HEAD = 1 << 18  # bytes of a text table that hold its header
 MOST = 1_000_000  # rows read
 SLOW = 4.0  # times the step of the fastest column; slower ones leave few rows in common
 BURSTS = 0.1  # share of short steps of a clock that shows when rows were received
+PICKLE = b"\x80"  # first byte of a pickle of protocol 2 or later
 FEWEST_STAMPS = 20  # different numbers of a clock with too few digits
 SLOW_COMMANDS = 20.0  # the same for commands, which are held, if no fast column has any
 
@@ -195,6 +196,8 @@ def _text(path: Path) -> tuple[pl.DataFrame, str]:
         raise _of_file(path, error) from error
     with open_source(source) as file:
         head = file.read(HEAD)
+    if b"\0" in head:
+        raise _binary(path, head)
     text = head.removeprefix(b"\xef\xbb\xbf")
     try:
         skipped = header_line(text) if text.strip() else 0
@@ -205,7 +208,7 @@ def _text(path: Path) -> tuple[pl.DataFrame, str]:
     names = [name.strip() for name in header_names(header, separator)]
     marked = is_marked(header, separator)  # then the # would be a name
     is_utf8 = decode(header + row).encode() == header + row
-    encoding = "utf8-lossy" if is_utf8 else "windows-1252"
+    encoding = "utf8-lossy" if is_utf8 else "windows-1252-lossy"
     try:
         frame = pl.read_csv(
             source,
@@ -224,6 +227,12 @@ def _text(path: Path) -> tuple[pl.DataFrame, str]:
         raise BadLog(path, f"its header has {len(names)} or {len(frame.columns)} columns")
     keep = {old: new for old, new in zip(frame.columns, unique_names(names), strict=True) if new}
     return frame.select(list(keep)).rename(keep), separator
+
+
+def _binary(path: Path, head: bytes) -> BadLog:
+    kind = "a pickle, which could run code" if head.startswith(PICKLE) else "binary data, not text"
+    fix = "write the numbers as text, .npy or .npz, or name the file after its format"
+    return BadLog(path, f"holds {kind}", expected="a text table", fix=fix)
 
 
 def _of_file(path: Path, error: Unreadable) -> BadLog:
@@ -320,8 +329,12 @@ def _clock(numbers: dict[str, Floats]) -> str | None:
     named = [name for name in rising if is_stamp(name)]
     named += [name for name in rising if name not in named and split_words(name)[-1:] == ["stamp"]]
     named.sort(key=lambda name: _has_bursts(numbers[name]))  # otherwise in their order
-    # A rising height has another meaning by its name.
-    unnamed = [name for name in rising if guess(name).what == "unknown"]
+    # A rising height has another meaning by its name; without a header, time comes first.
+    unnamed = [
+        name
+        for name in rising
+        if guess(name).what == "unknown" and (name == f"{COLUMN}1" or not name.startswith(COLUMN))
+    ]
     evenly = [name for name in unnamed if _even(numbers[name])]
     return next(iter([*named, *evenly]), None)
 

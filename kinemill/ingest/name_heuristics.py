@@ -40,6 +40,7 @@ STAMP = {"time", "timestamp", "t", "ts", "stamp", "sec", "secs", "seconds", "dat
 # A number of these names is the rate or the step of all rows.
 PER_SECOND = ("fs", "Fs", "FS", "fps", "FPS", "sampling_rate", "sample_rate")  # Hz
 STEP = ("Ts", "dt")  # s
+CIRCULAR = {"sin", "sine", "cos", "cosine"}  # of an angle: its values are no angles
 # Preferred variants of a quantity, best first: plain names, then measured or commanded values.
 _READINGS = {
     "state": [set[str](), {"meas", "measured", "raw"}, {"filt", "filtered", "est", "smooth"}],
@@ -61,7 +62,8 @@ _ASIDE = {"fric", "friction",
           "pert", "perturbation", "err", "error", "index", "idx", "frame", "seq", "counter", "id",
           "padding", "flag", "flags", "valid", "status", "variance",
           "variances", "covariance", "covariances", "reward", "rewards", "done", "dones",
-          "terminations", "truncations", "infos", "fps", "dt", "uptime", "cpu", "heap", "rssi",
+          "terminations", "truncations", "terminals", "timeouts", "infos", "fps", "dt",
+          "uptime", "cpu", "heap", "rssi",
           "latency", "jitter", "success", "heartbeat", "checksum", "crc"}  # fmt: skip
 ACCELERATION = {"acc", "accel", "acceleration", "accelerations", "accelerometer", "qdd", "ddq",
                 "ddot", "qddot", "qacc"}  # fmt: skip
@@ -157,7 +159,7 @@ def guess(name: str, label: str = "") -> Guess:
         family or " ".join(parts),
         digits[-1] if digits else "",
         preference,
-        bool(tokens & TURNING) and not tokens & MEASURED,
+        bool(tokens & TURNING) and not tokens & (MEASURED | CIRCULAR),
         label,
     )
 
@@ -174,7 +176,7 @@ def _what(parts: list[str]) -> str:
         return "acceleration"
     if tokens & SENSOR and tokens & (COMMAND | SENSOR - {"sensor", "external"}):
         return "sensor"
-    if tokens & (POWER | ROTATION):
+    if tokens & (POWER | ROTATION | CIRCULAR):
         return "position" if tokens & ROTATION else "unknown"
     own = tokens - _denied(tokens)
     for what, vocabulary in _KINDS:

@@ -3,6 +3,7 @@
 import base64
 import json
 
+import h5py
 import numpy as np
 import polars as pl
 import pytest
@@ -214,3 +215,41 @@ def test_messages_give_slower_commands_cameras_and_instructions(tmp_path, task_o
     assert task.channels["instruction"].source[0].name == "/task.data"
     checked = check_own_logs(draft)
     assert (checked.refused, checked.problem) == ([], "")
+
+
+def test_the_state_of_a_simulator_next_to_the_observations_is_left_out(tmp_path, task_of):
+    rng = np.random.default_rng(0)
+    with h5py.File(tmp_path / "demos.hdf5", "w") as file:
+        for number in range(3):
+            group = file.create_group(f"data/demo_{number}")
+            place = np.cumsum(rng.normal(size=(40, 2)), axis=0)
+            group["obs/joint_pos"] = place
+            group["obs/joint_pos_cos"] = np.cos(place)
+            group["next_obs/joint_pos"] = np.roll(place, -1, axis=0)
+            group["states"] = rng.normal(size=(40, 3))
+            group["actions"] = rng.normal(size=(40, 2))
+            group["timeouts"] = np.arange(40) == 39
+    draft = build_imitation("lift", tmp_path / "demos.hdf5", 20.0)
+    task = task_of(draft)
+    kinds = {name: task.channels[name].kind for name in task.states}
+    assert kinds == {
+        "obs_joint_pos_0": "angle",
+        "obs_joint_pos_1": "angle",
+        "obs_joint_pos_cos_0": "linear",
+        "obs_joint_pos_cos_1": "linear",
+    }
+    assert draft.left_out["states[0]"].startswith("outside of obs/")
+    assert "next_obs/joint_pos" not in draft.left_out  # its elements are
+    assert "next_obs/joint_pos[0]" in draft.left_out
+
+
+@pytest.mark.parametrize(("largest", "unit"), [(99.0, "1"), (140.0, "rad")])
+def test_joints_of_an_arm_that_would_turn_twice_are_not_in_rad(tmp_path, task_of, largest, unit):
+    phase = np.linspace(0, 6, 200)
+    columns = {"time": phase, "elbow_pos": largest * np.sin(phase), "wrist_pos": np.cos(phase)}
+    columns |= {"action": np.sin(2 * phase)}
+    csv(tmp_path / "demo.csv", columns)
+    channels = task_of(build_imitation("arm", tmp_path / "demo.csv")).channels
+    assert channels["elbow_pos"].unit == unit
+    assert channels["elbow_pos"].kind == ("linear" if unit == "1" else "angle")
+    assert unit == "1" or channels["elbow_pos"].source[0].unit == "deg"

@@ -198,3 +198,82 @@ def test_a_robot_file_selects_the_clips_and_limits_the_joints(shared_data, task_
     assert task.channels["left_hip_yaw"].limits == pytest.approx((-0.785398, 0.785398))
     assert task.channels["left_hip_yaw_target"].limits == task.channels["left_hip_yaw"].limits
     assert {one.joint for one in draft.joints} == {*robot.joints}
+
+
+SERVOS = [joint for joint in JOINTS if joint != "head_yaw"]
+
+
+def write_robot(path):
+    """Write an MJCF of two legs on a trunk, whose joints have the order of `SERVOS`."""
+    hinge = '<body><joint name="{}" axis="0 1 0" range="-2 2"/><geom size=".1"/>{}</body>'
+    legs = [
+        hinge.format(SERVOS[at], hinge.format(SERVOS[at + 1], hinge.format(SERVOS[at + 2], "")))
+        for at in (0, 3)
+    ]
+    body = f'<body><freejoint/><geom size=".1"/>{"".join(legs)}</body>'
+    path.write_text(
+        '<mujoco><compiler angle="radian" autolimits="true"/>'
+        f"<worldbody>{body}</worldbody></mujoco>"
+    )
+    return read_robot(path)
+
+
+def retargeted(turn=0.0):
+    """Return 6 s at 30 Hz of position, quaternion x, y, z, w and six joints, (180, 13)."""
+    phase = 2 * np.pi * np.arange(180)[:, None] / 30
+    root = np.stack([0.01 * phase, 0 * phase, 0.8 + 0 * phase], axis=-1)[:, 0]
+    quaternion = np.tile([0.0, 0.0, np.sin(turn), np.cos(turn)], (180, 1))
+    return np.concatenate([root, quaternion, 0.4 * np.sin(phase + np.arange(6))], axis=1)
+
+
+def test_rows_without_names_have_the_joints_of_the_robot_file_behind_the_root(tmp_path, task_of):
+    robot = write_robot(tmp_path / "robot.xml")
+    np.savetxt(tmp_path / "walk.csv", retargeted(), delimiter=",", fmt="%.6f")
+    draft = build_motion("walk", tmp_path / "walk.csv", 30.0, robot)
+    task = task_of(draft)
+    assert task.states == SERVOS
+    assert task.channels["left_hip"].source[0].name == "column_8"
+    order = "joints: column_8 on, in the order of robot.xml: check it; quaternion of the root"
+    assert f"{order}: x, y, z, w" in draft.remarks
+
+
+@pytest.mark.parametrize(("order", "axes"), [([0, 1, 2, 3], "xyzw"), ([3, 0, 1, 2], "wxyz")])
+def test_the_order_of_a_quaternion_is_that_of_an_upright_robot(tmp_path, order, axes):
+    robot = write_robot(tmp_path / "robot.xml")
+    rows = retargeted(turn=1.2)
+    rows[:, 3:7] = rows[:, 3:7][:, order]
+    np.save(tmp_path / "walk.npy", rows)
+    draft = build_motion("walk", tmp_path / "walk.npy", 30.0, robot)
+    assert any(f"root: {', '.join(axes)}" in remark for remark in draft.remarks)
+
+
+def test_frames_without_a_layout_have_the_joints_of_the_robot_file(tmp_path, task_of):
+    robot = write_robot(tmp_path / "robot.xml")
+    content = {"LoopMode": "Wrap", "FrameDuration": 1 / 30, "Frames": retargeted().tolist()}
+    (tmp_path / "walk.txt").write_text(json.dumps(content))
+    draft = build_motion("walk", tmp_path / "walk.txt", None, robot)
+    task = task_of(draft)
+    assert task.channels["left_hip"].source[0].name == "Frames[7]"
+    assert task.dt == pytest.approx(1 / 30)
+
+
+def test_joints_are_named_by_the_texts_of_the_file(tmp_path, task_of):
+    positions = retargeted()[:, 7:]
+    np.savez(tmp_path / "walk.npz", fps=30, dof_names=SERVOS, dof_positions=positions)
+    task = task_of(build_motion("walk", tmp_path / "walk.npz"))
+    assert task.channels["right_knee"].source[0].name == "dof_positions[4]"
+    np.savez(tmp_path / "walk.npz", fps=30, joint_pos=positions)
+    with pytest.raises(BadInput, match="--robot FILE"):
+        build_motion("walk", tmp_path / "walk.npz")
+
+
+def test_a_rising_position_of_the_root_is_no_clock(tmp_path):
+    robot = write_robot(tmp_path / "robot.xml")
+    rows = retargeted()
+    np.savetxt(tmp_path / "walk.csv", rows, delimiter=",", fmt="%.6f")
+    with pytest.raises(BadInput, match="state --rate HZ, as column_1 is no time"):
+        build_motion("walk", tmp_path / "walk.csv", None, robot)
+    rows[:, [0, 1]] = rows[:, [1, 0]]
+    np.savetxt(tmp_path / "walk.csv", rows, delimiter=",", fmt="%.6f")
+    with pytest.raises(BadInput, match="set its rows per second: --rate HZ"):
+        build_motion("walk", tmp_path / "walk.csv", None, robot)

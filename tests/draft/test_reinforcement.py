@@ -6,6 +6,7 @@ import gymnasium
 import numpy as np
 import pytest
 
+from kinemill.draft.mechanism import is_legged
 from kinemill.draft.reinforcement import build_reinforcement
 from kinemill.errors import BadInput
 from tests.conftest import ROOT
@@ -128,3 +129,34 @@ def test_images_are_stacked_and_learned_by_ppo():
 def test_an_id_of_an_older_library_names_the_newest_one():
     with pytest.raises(BadInput, match="use Pusher-v5"):
         build_reinforcement("push", "Pusher-v4")
+
+
+def test_a_mechanism_without_a_free_joint_holds_the_pose_of_its_file(tmp_path):
+    (tmp_path / "cart.xml").write_text(
+        '<mujoco><worldbody><body><joint name="cart" type="slide" axis="1 0 0" range="-1 1"/>'
+        '<geom size=".1"/><body><joint name="pole" axis="0 1 0"/><geom size=".05" pos="0 0 .5"/>'
+        '</body></body></worldbody><actuator><motor joint="cart" ctrlrange="-1 1"/></actuator>'
+        '<keyframe><key name="home" qpos="0.2 -0.1"/></keyframe></mujoco>'
+    )
+    checked = build_reinforcement("cart", str(tmp_path / "cart.xml"))
+    environment = checked.task.environment
+    assert (environment.type, environment.keyframe) == ("mujoco", "home")
+    assert environment.derived["error"] == "sqrt(((cart - 0.2) ** 2 + (pole + 0.1) ** 2) / 2)"
+    assert checked.draft.remarks[0].startswith("reward: holds the pose of the file")
+    assert checked.task.learn.algorithm.type == "ppo"
+
+
+def test_an_id_of_another_package_is_named_with_it():
+    with pytest.raises(BadInput, match="PACKAGE:FetchReach-v4"):
+        build_reinforcement("fetch", "FetchReach-v4")
+
+
+def test_an_arm_next_to_a_free_object_does_not_walk(tmp_path):
+    limb = '<body><joint name="{}"/><geom size=".1"/>{}</body>'
+    arm = limb.format("shoulder", limb.format("elbow", ""))
+    cube = "<body><freejoint/><geom size='.1'/></body>"
+    robot = f"<body><freejoint/><geom size='.1'/>{arm}</body>"
+    for name, bodies in (("arm", arm + cube), ("robot", robot)):
+        (tmp_path / f"{name}.xml").write_text(f"<mujoco><worldbody>{bodies}</worldbody></mujoco>")
+    assert not is_legged(tmp_path / "arm.xml")
+    assert is_legged(tmp_path / "robot.xml")

@@ -10,6 +10,7 @@ from kinemill.dataset import load_dataset
 from kinemill.dataset import stage as dataset_stage
 from kinemill.draft.builder import draft
 from kinemill.draft.schema_inference import form_of, survey
+from kinemill.errors import BadLog
 from kinemill.ingest import stage as ingest
 from kinemill.task import load_task
 from kinemill.validate import load_checks
@@ -203,3 +204,16 @@ def test_small_matrices_of_a_workspace_do_not_hide_the_log(tmp_path):
     np.savez(tmp_path / "all.npz", u=log["u"], y=log["y"], **model)
     (table,) = survey(tmp_path / "all.npz", 100.0)
     assert sorted(table.values) == ["u", "y"]
+
+
+def test_a_pickle_named_csv_is_refused_and_not_loaded(tmp_path):
+    (tmp_path / "motion.csv").write_bytes(b"\x80\x04\x95" + bytes(8) + b"\x9d" * 600)
+    with pytest.raises(BadLog, match="holds a pickle, which could run code"):
+        survey(tmp_path / "motion.csv")
+
+
+def test_a_text_table_with_bytes_of_no_encoding_is_read(tmp_path):
+    rows = b"".join(b"%d.%d,%d\n" % (at // 10, at % 10, at * at) for at in range(30))
+    (tmp_path / "log.csv").write_bytes(b"time,gr\xf6\x9de\n" + rows)
+    (table,) = survey(tmp_path / "log.csv")
+    assert len(table.values) == 1

@@ -83,8 +83,7 @@ def _fix(name: str, error: Exception) -> str | None:
         own = [one for one in gymnasium.registry if one.startswith(PREFIX)]
         return nearest(name, own) if own else "pip install 'kinemill[dm-control]'"
     if registered is None:
-        plain = [own for own in gymnasium.registry if "/" not in own]
-        return nearest(name, plain) if ":" not in name else "install the package that registers it"
+        return _other_package(name)
     if not isinstance(error, gymnasium.error.DependencyNotInstalled | ImportError):
         return None
     newest = max(
@@ -97,3 +96,13 @@ def _fix(name: str, error: Exception) -> str | None:
     if family in _INSTALLED:
         return "pip install 'kinemill[cpu]'"
     return "install the package of this environment"
+
+
+def _other_package(name: str) -> str:
+    """Return the nearest id of Gymnasium, and how to name one of another package."""
+    import gymnasium
+
+    if ":" in name:
+        return "install the package that registers it"
+    plain = [own for own in gymnasium.registry if "/" not in own]
+    return f"{nearest(name, plain)}; an id of another package is PACKAGE:{name}"

@@ -1,6 +1,7 @@
 """Reference motions as JSON: `Frames` of numbers, laid out by `Frame_offset` and `Frame_size`.
 
-Sources are `root_quat[0]`, `joints_pos[3]`, or by the names under `Joints` `joints_pos[left_knee]`.
+Files without a layout, as of DeepMimic, have the sources `Frames[0]`, `Frames[1]`, ... Other
+sources are `root_quat[0]`, `joints_pos[3]`, or by the names under `Joints` `joints_pos[left_knee]`.
 Commands of the whole clip, such as `Vel_x`, are channels with the same value in each row; files
 state them end to end, in the world frame. `walked_x`, `walked_y` and `walked_yaw` are the mean
 velocity of the trunk, m/s along and across its heading and rad/s, from `root_pos` and `root_quat`
@@ -88,7 +89,10 @@ def _parse(path: Path) -> Json:
 
 def _clip(content: Json) -> _Clip:
     values = _frames(content["Frames"])
-    offsets, sizes = (_layout(content, key) for key in ("Frame_offset", "Frame_size"))
+    if "Frame_offset" in content or "Frame_size" in content:
+        offsets, sizes = (_layout(content, key) for key in ("Frame_offset", "Frame_size"))
+    else:
+        offsets, sizes = {"Frames": 0}, {"Frames": values.shape[1]}
     joints = [str(name) for name in _list(content.get("Joints"))]
     columns: dict[str, int] = {}
     for name, first in offsets.items():

@@ -59,6 +59,19 @@ def read(path: Path, task: Task) -> RawLog | list[RawLog]:
         raise damaged_file("NumPy", error) from error
 
 
+def read_names(path: Path, name: str) -> list[str]:
+    """Return the texts of an array of a `.npz`; [] if it holds none under this name.
+
+    Raises:
+        Unreadable: their declared size is implausible.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return _Npz(archive).texts("", name) or []
+    except _DAMAGE:
+        return []
+
+
 class _Npy:
     """One array."""
 

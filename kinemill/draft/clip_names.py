@@ -1,0 +1,137 @@
+"""Clip columns: which columns of a motion clip are joints and the attitude of the trunk.
+
+Joints are named by the columns, by texts of the file (`dof_names`, `joint_names`), or by their
+order in the robot file. Rows without names are retargeted motions as LAFAN1, GMR and DeepMimic
+files have them: position of the root, its quaternion, then all joints.
+"""
+
+import re
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from kinemill.draft.column import identifier
+from kinemill.draft.robot_file import RobotFile
+from kinemill.ingest.clock import Floats
+from kinemill.ingest.columns import Table
+from kinemill.ingest.name_heuristics import guess
+from kinemill.ingest.raw import split_index
+from kinemill.ingest.readers._plain_table import COLUMN
+from kinemill.ingest.readers.npz import read_names
+
+ROOT = 7  # numbers of a row before its joints: position and quaternion
+_NAMED_JOINT = re.compile(r"joints_pos\[(?!\d+\])(.+)\]\Z")
+_ANGLES = re.compile(r"(?:\w+_)?(?:dof|joints?)_?(?:pos|positions|angles)\Z")
+_NAMES = ("dof_names", "joint_names", "joints")  # texts of a file
+_NUMBERED = re.compile(rf"{COLUMN}(\d+)\Z")
+_ROWS = ("Frames", "arr_0")  # arrays of whole rows
+_UNIT = 0.02  # largest deviation of the norm of a quaternion
+
+
+@dataclass(frozen=True)
+class ClipColumns:
+    """The columns of a clip by channel name.
+
+    Attributes:
+        joints: of the joints.
+        attitude: of `trunk_x` to `trunk_w`; empty if the names of the columns tell.
+        conclusion: how joints are named, where the columns do not.
+    """
+
+    joints: dict[str, str]
+    attitude: dict[str, str] = field(default_factory=dict[str, str])
+    conclusion: str = ""
+
+
+def clip_columns(table: Table, robot: RobotFile | None, commands: set[str]) -> ClipColumns:
+    """Find the joints of a clip; none if nothing names them.
+
+    Args:
+        table: the clip.
+        robot: its model file, whose hinges are in the order of its joints.
+        commands: columns that are no joints.
+    """
+    named = {
+        identifier(match[1]): column
+        for column in table.values
+        if (match := _NAMED_JOINT.match(column))
+    }
+    if named:
+        return ClipColumns(named)
+    return _by_texts(table) or _by_order(table, robot) or ClipColumns(_by_guess(table, commands))
+
+
+def _by_guess(table: Table, commands: set[str]) -> dict[str, str]:
+    return {
+        identifier(column): column
+        for column in table.values
+        if (one := guess(column)).role == "state" and one.what == "position" and one.turning
+        and split_index(column)[1] is None
+        and column not in commands
+    }  # fmt: skip
+
+
+def _by_texts(table: Table) -> ClipColumns | None:
+    """Name the columns of a matrix of joint angles by the texts of its file."""
+    for vector, columns in _vectors(table).items():
+        if not _ANGLES.match(vector):
+            continue
+        for texts in _NAMES:
+            names = read_names(table.path, texts)
+            if len(names) == len(columns) == len(set(names)):
+                joints = {identifier(name): one for name, one in zip(names, columns, strict=True)}
+                return ClipColumns(joints, conclusion=f"joints: {vector} by the names in {texts}")
+    return None
+
+
+def _by_order(table: Table, robot: RobotFile | None) -> ClipColumns | None:
+    """Name the columns of rows without names by the hinges of a robot file, in its order."""
+    if robot is None:
+        return None
+    hinges = [joint.name for joint in robot.joints.values() if joint.unit == "rad"]
+    for columns in _rows(table):
+        attitude = _attitude(table, columns) if len(columns) >= ROOT + len(hinges) else {}
+        if not attitude and len(columns) != len(hinges):
+            continue
+        first = ROOT if attitude else 0
+        joints = dict(zip(map(identifier, hinges), columns[first:], strict=False))
+        order = f"joints: {columns[first]} on, in the order of {robot.path.name}: check it"
+        axes = ", ".join(name[-1] for name in attitude)
+        trunk = f"; quaternion of the root: {axes}" if attitude else ""
+        return ClipColumns(joints, attitude, order + trunk)
+    return None
+
+
+def _rows(table: Table) -> list[list[str]]:
+    """Return the columns of rows without names, in their order."""
+    numbered = {int(match[1]): name for name in table.values if (match := _NUMBERED.match(name))}
+    vectors = _vectors(table)
+    return [
+        *([[numbered[at] for at in sorted(numbered)]] if numbered else []),
+        *(vectors[name] for name in _ROWS if name in vectors),
+    ]
+
+
+def _vectors(table: Table) -> dict[str, list[str]]:
+    """Return the columns of each vector, in their order."""
+    vectors = dict[str, dict[int, str]]()
+    for name in table.values:
+        vector, index = split_index(name)
+        if index is not None:
+            vectors.setdefault(vector, {})[index] = name
+    return {name: [columns[at] for at in sorted(columns)] for name, columns in vectors.items()}
+
+
+def _attitude(table: Table, columns: list[str]) -> dict[str, str]:
+    """Return the columns of `trunk_x` to `trunk_w`; {} if the fourth to seventh are no rotation.
+
+    The scalar part is first or last: the trunk of a robot is upright most of the time.
+    """
+    own = columns[3:ROOT]
+    values: Floats = np.stack([table.values[name][1] for name in own], axis=1)
+    if np.abs(np.linalg.norm(values, axis=1) - 1.0).max() > _UNIT:
+        return {}
+    last = float(np.mean(values[:, 0] ** 2 + values[:, 1] ** 2))
+    first = float(np.mean(values[:, 1] ** 2 + values[:, 2] ** 2))
+    axes = "xyzw" if last <= first else "wxyz"
+    return {f"trunk_{axis}": name for axis, name in zip(axes, own, strict=True)}

@@ -1,0 +1,88 @@
+"""Mechanism drafts: an arm, a cart or another machine of an MJCF file that does not walk.
+
+A model file states no goal. The reward of the draft is the largest in the pose of the file, or of
+its keyframe `home`, so that a training runs at once; the goal of the user takes its place.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from kinemill.draft.environment_writer import EnvironmentDraft
+from kinemill.environments.mujoco_model import RobotModel, load_model
+from kinemill.store import Json
+
+SECONDS = 10.0  # of an episode
+START_NOISE = 0.05  # rad, m and their rates per s
+WITHIN = 0.1  # rad or m, root mean square of a success
+_HOME = "home"  # keyframe
+_LEG = 2  # least joints of a leg
+
+
+def is_legged(path: Path) -> bool:
+    """Return whether a model may walk: it has a free trunk, or a fixed one with two legs.
+
+    A URDF may, as it states no free joint; so may a file that MuJoCo cannot read.
+    """
+    import mujoco
+
+    library: Any = mujoco
+    try:
+        spec = library.MjSpec.from_file(str(path))
+    except ValueError:
+        return True
+    free = (one.parent for one in spec.joints if one.type == library.mjtJoint.mjJNT_FREE)
+    is_free = any(len(_joints_below(body)) > 1 for body in free)  # else it is an object
+    if is_free or path.suffix.lower() == ".urdf":
+        return True
+    trunks = [body for body in spec.worldbody.bodies if body.bodies and not body.joints]
+    return any(
+        sum(len(_joints_below(limb)) >= _LEG for limb in trunk.bodies) >= _LEG for trunk in trunks
+    )
+
+
+def _joints_below(body: Any) -> list[Any]:
+    below = [joint for child in body.bodies for joint in _joints_below(child)]
+    return [*body.joints, *below]
+
+
+def mechanism_draft(name: str, path: Path, longest: float) -> EnvironmentDraft:
+    """Draft the environment of a mechanism.
+
+    Args:
+        name: name of the task.
+        path: its MJCF file.
+        longest: time step that a multiple of the physics' is to be close to, s.
+
+    Raises:
+        BadInput: the model is not usable.
+    """
+    robot = load_model(path, {}, ())
+    step = float(robot.model.opt.timestep)
+    dt = step * max(1, round(longest / step))
+    keys = [robot.model.key(index).name for index in range(robot.model.nkey)]
+    settings: Json = {
+        "type": "mujoco",
+        "model": str(path),
+        "steps": round(SECONDS / dt),
+        "derived": {"error": _error(robot, is_home=_HOME in keys)},
+        "reward": {"hold": "1 - tanh(error)"},
+        "success": [{"of": "error", "within": WITHIN}],
+        "start_noise": START_NOISE,
+        **({"keyframe": _HOME} if _HOME in keys else {}),
+    }
+    goal = "reward: holds the pose of the file, which states no goal: write your own formulas"
+    return EnvironmentDraft(name, str(path), settings, (dt, "a multiple of the physics'"), (goal,))
+
+
+def _error(robot: RobotModel, *, is_home: bool) -> str:
+    """Return the formula of the root mean square distance of hinges and slides from the pose."""
+    model = robot.model
+    pose = model.key(_HOME).qpos if is_home else model.qpos0
+    positions = [name for name in robot.joints if robot.quantities[name].unit in ("rad", "m")]
+    columns = [robot.quantities[name].column - 1 for name in positions]
+    targets = [float(pose[column]) for column in columns]
+    terms = [
+        f"({name} - {target:.4g})" if target >= 0.0 else f"({name} + {-target:.4g})"
+        for name, target in zip(positions, targets, strict=True)
+    ]
+    return f"sqrt(({' + '.join(f'{term} ** 2' for term in terms)}) / {len(terms)})"
