@@ -23,8 +23,8 @@ from benchmarks._exports import DESCRIPTION, random_step
 from kinemill.errors import BadInput
 from kinemill.export.c99 import generate
 from kinemill.export.c99.compiler import compile_shared, compiler
+from kinemill.export.c99.rollout import compile_rollout
 from kinemill.export.interface import describe
-from kinemill.export.native_library import compile_rollout
 from kinemill.export.step_files import write_model
 from tests.models.options import LEARN, OPTIONS
 

@@ -146,9 +146,8 @@ def _on_logs(
 ) -> "LogMeasurement":
     from kinemill.train.demonstrations import Demonstrations
     from kinemill.verify.evaluation import refusal_note
-    from kinemill.verify.policies.action_curves import action_curves
+    from kinemill.verify.policies.action_curves import action_curves, action_values
     from kinemill.verify.policies.action_errors import measure_logs
-    from kinemill.verify.policies.action_values import action_values
     from kinemill.verify.policies.evaluation import LogMeasurement
 
     logs = read_data(loaded.task, loaded.home, data)

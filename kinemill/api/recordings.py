@@ -139,7 +139,7 @@ def search_page(
     limit: int | None = None,
 ) -> "SearchResult":
     """Return the result of `search_recordings`, and the number of all matches."""
-    from kinemill.dataset.recording_splits import recording_splits
+    from kinemill.dataset.catalog import recording_splits
     from kinemill.search.run import Page, search, usual_columns
 
     home = Home.resolve()

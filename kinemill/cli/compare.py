@@ -44,7 +44,6 @@ def compare(
     from kinemill.cli.comparison_tables import comparison_tables
     from kinemill.register.comparison_page import comparison_page
     from kinemill.register.version_comparison import compare as measure
-    from kinemill.register.version_comparison import comparison_document
 
     task, first = address_of(a)
     second = f":{b}" if b.isdigit() else b
@@ -52,7 +51,7 @@ def compare(
         other, second = address_of(b)
         if other.name != task.name:
             raise BadInput(b, f"belongs to task {other.name}", expected=f"a version of {task.name}")
-    comparison = comparison_document(measure(task, Home.resolve(), first, second))
+    comparison = measure(task, Home.resolve(), first, second)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         publish_document(out / "comparison.json", comparison)

@@ -9,7 +9,7 @@ from kinemill.api.progress import StderrProgress, counted
 from kinemill.api.rollouts import PLAIN, planner
 from kinemill.api.rollouts import rollout as run
 from kinemill.cli.output import document, quantity, table
-from kinemill.control.planner_expert import PlannerExpert
+from kinemill.control.closed_loop import PlannerExpert
 from kinemill.control.report import page
 from kinemill.environments import demonstrations
 from kinemill.environments.evaluation import Agent

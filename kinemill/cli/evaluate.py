@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from kinemill.cli.model_ref import ModelFolder, ModelName
-from kinemill.cli.output import JsonOption, Overrides
+from kinemill.cli.output import JsonOption, ModelFolder, ModelName, Overrides
 from kinemill.errors import BadInput
 
 ShadowOption = Annotated[

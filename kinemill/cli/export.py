@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from kinemill.cli.model_ref import ModelName
-from kinemill.cli.output import JsonOption, TaskName, document, notify
+from kinemill.cli.output import JsonOption, ModelName, TaskName, document, notify
 from kinemill.store import Home, to_json_value
 
 

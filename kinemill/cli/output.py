@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kinemill.cli.completion import complete_task
+from kinemill.cli.completion import complete_model, complete_task
 from kinemill.errors import BadInput
 from kinemill.store import Home, Json
 
@@ -158,3 +158,17 @@ def interval(ends: Sequence[float | None]) -> str:
     if any(end is None or not math.isfinite(end) for end in ends):
         return "no interval"
     return "95 % interval " + " to ".join(quantity(end) for end in ends)
+
+
+ModelName = Annotated[
+    str,
+    typer.Argument(
+        metavar="TASK[@ALIAS|:VERSION]",
+        help="Default: the champion, else the newest version.",
+        autocompletion=complete_model,
+    ),
+]
+ModelFolder = Annotated[
+    Path | None,
+    typer.Option("--model", help="Exported model folder, instead of a registered version."),
+]

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from kinemill.cli.model_ref import ModelName
-from kinemill.cli.output import JsonOption, document, notify, table
+from kinemill.cli.output import JsonOption, ModelName, document, notify, table
 from kinemill.store import Home, publish_file
 
 

@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from kinemill.cli.model_ref import ModelFolder, ModelName
-from kinemill.cli.output import JsonOption, document, notify, table
+from kinemill.cli.output import JsonOption, ModelFolder, ModelName, document, notify, table
 from kinemill.errors import BadInput
 from kinemill.store import Json
 

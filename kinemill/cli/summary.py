@@ -12,8 +12,7 @@ from kinemill.register.verdict import Verdict
 from kinemill.verify.comparison import FREE_RUN, NRMSE
 from kinemill.verify.document import Assessment, Verification
 from kinemill.verify.findings import Cell, best_reference, cells_of, own_reference
-from kinemill.verify.labels import label
-from kinemill.verify.phrases import counted
+from kinemill.verify.phrases import counted, label
 from kinemill.verify.results import Accuracy, ChannelAccuracy, Metrics
 
 _POLICIES = ("model", "champion", "random")

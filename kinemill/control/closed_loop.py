@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from kinemill.control.controlled_plant import ControlledPlant
 from kinemill.control.cost import Cost, control_of
@@ -114,3 +115,23 @@ def _cost_and_success(task: Task, states: Floats, actions: Floats) -> tuple[floa
     cost, rest = Cost(task), np.zeros(actions.shape[1])
     costs = cost.step_costs(states[1:], actions, rest, states[0])
     return float(costs.sum() * task.dt), cost.reached(states[1:], actions)
+
+
+class PlannerExpert:
+    """Expert for environments whose observations are the task's states, such as `plant`."""
+
+    def __init__(self, task: Task, policy: Policy) -> None:
+        self._policy, self._limits = policy, action_limits(task)
+        self._states, self._actions = list[Floats](), list[Floats]()
+
+    def reset(self, seed: int) -> None:
+        """Begin an episode; all random numbers follow from the seed."""
+        self._policy.reset(seed)
+        self._states, self._actions = [], []
+
+    def act(self, observation: ArrayLike) -> Floats:
+        """Choose the next action (A,) after an observation (S,), both in task units."""
+        self._states.append(np.asarray(observation, dtype=float))
+        action = choose(self._policy, self._states, self._actions, self._limits)
+        self._actions.append(np.clip(action, *self._limits))
+        return self._actions[-1].astype(np.float32)

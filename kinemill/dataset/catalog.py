@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import polars as pl
+
+from kinemill.dataset.listing import scan_listing
 from kinemill.dataset.summary import DatasetSummary
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.store import (
@@ -229,3 +232,18 @@ def publish_unpacked(
     artifact = get_or_build(home, STAGE, task.name, key, build_empty)
     enter(home, task.name, artifact.ref)
     return artifact
+
+
+def recording_splits(home: Home, task: str, which: str) -> pl.DataFrame:
+    """Return `recording` and the list `split` of its pieces in a dataset version.
+
+    Args:
+        home: where versions are stored.
+        task: name of the task.
+        which: number of the version, or `latest`.
+
+    Raises:
+        BadInput: There is no such version.
+    """
+    rows = scan_listing(find_version(home, task, which).folder(home))
+    return rows.group_by("recording").agg(pl.col("split").unique()).collect()

@@ -205,13 +205,10 @@ class RowWriter:
         mean, std, delta_std = _statistics(self._segments, columns)
         change = np.concatenate([delta_std, std[len(delta_std) :]])
         reach = np.max([one.reach for one in parts], axis=0)
-        within = np.sqrt(np.sum([one.within for one in parts], axis=0) / self._rows)
+        rows = sum(one.rows for one in self._segments)
+        within = np.sqrt(np.sum([one.within for one in parts], axis=0) / rows)
         extent = Extent(self._task.columns, mean, reach, std, within, change)
         return [extent, merge_extents(self._extents)] if self._extents else [extent]
-
-    @property
-    def _rows(self) -> int:
-        return sum(one.rows for one in self._segments)
 
 
 def _merge_pieces(rows: NDArray[np.int64], own: Floats, columns: int) -> SegmentMoments:

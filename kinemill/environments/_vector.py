@@ -8,7 +8,7 @@ import numpy as np
 from gymnasium.spaces import Box, Dict
 from numpy.typing import NDArray
 
-from kinemill.environments.gym_types import Env, Options, Reset, Space, Transition
+from kinemill.environments.gym_types import Env, Options, Reset, Space
 from kinemill.errors import BadInput
 from kinemill.runtime.policy_layout import MASK, OBSERVATION
 
@@ -35,7 +35,7 @@ def has_vector(environment: Env) -> bool:
     return not isinstance(space, Dict) or OBSERVATION in space.spaces
 
 
-class OnVector(gymnasium.Wrapper[Any, Any, Any, Any]):
+class OnVector(gymnasium.ObservationWrapper[Any, Any, Any]):
     """Replaces the observed vector or an observed image.
 
     Args:
@@ -64,17 +64,12 @@ class OnVector(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def reset(self, *, seed: int | None = None, options: Options | None = None) -> Reset:
         """Begin an episode."""
-        observation, info = self.env.reset(seed=seed, options=options)
         if self._begin is not None:
             self._begin()
-        return self._changed(observation), info
+        return super().reset(seed=seed, options=options)
 
-    def step(self, action: object) -> Transition:
-        """Go one step on."""
-        observation, reward, terminated, truncated, info = self.env.step(action)
-        return self._changed(observation), reward, terminated, truncated, info
-
-    def _changed(self, observation: Any) -> object:
+    def observation(self, observation: Any) -> object:
+        """Return the observation with its part replaced."""
         if self._is_dict:
             return {**observation, self._part: self._change(observation[self._part])}
         return self._change(observation)
@@ -90,7 +85,7 @@ def image_parts(space: object) -> dict[str, Box[np.uint8]]:
     }
 
 
-class PackedImages(gymnasium.Wrapper[Any, Any, Any, Any]):
+class PackedImages(gymnasium.ObservationWrapper[Any, Any, Any]):
     """Observes one row: the numbers, then the pixels of each image; the mask stays, texts go.
 
     Pixel-only observations stay uint8, a quarter of the memory of a replay buffer; with numbers
@@ -113,17 +108,8 @@ class PackedImages(gymnasium.Wrapper[Any, Any, Any, Any]):
             Dict({OBSERVATION: row, MASK: whole[MASK]}) if self._has_mask else row
         )
 
-    def reset(self, *, seed: int | None = None, options: Options | None = None) -> Reset:
-        """Begin an episode."""
-        observation, info = self.env.reset(seed=seed, options=options)
-        return self._packed(observation), info
-
-    def step(self, action: object) -> Transition:
-        """Go one step on."""
-        observation, reward, terminated, truncated, info = self.env.step(action)
-        return self._packed(observation), reward, terminated, truncated, info
-
-    def _packed(self, observation: Mapping[str, Array]) -> object:
+    def observation(self, observation: Mapping[str, Array]) -> object:
+        """Return the row, with the mask if there is one."""
         row = np.concatenate([np.ravel(observation[name]) for name in self._names])
         row = row.astype(self._kind)
         return {OBSERVATION: row, MASK: observation[MASK]} if self._has_mask else row
@@ -134,7 +120,7 @@ def box(low: object, high: object) -> Box[np.float32]:
     return Box(np.asarray(low, np.float32), np.asarray(high, np.float32), dtype=np.float32)
 
 
-class MaskInRow(gymnasium.Wrapper[Any, Any, Any, Any]):
+class MaskInRow(gymnasium.ObservationWrapper[Any, Any, Any]):
     """Observes the numbers and then the mask in one row; without a mask nothing changes.
 
     Args:
@@ -151,18 +137,8 @@ class MaskInRow(gymnasium.Wrapper[Any, Any, Any, Any]):
             )
             self.observation_space = Box(low.astype(np.float32), high.astype(np.float32))
 
-    def reset(self, *, seed: int | None = None, options: Options | None = None) -> Reset:
-        """Begin an episode."""
-        observation, info = self.env.reset(seed=seed, options=options)
-        return _row(observation), info
-
-    def step(self, action: object) -> Transition:
-        """Go one step on."""
-        observation, reward, terminated, truncated, info = self.env.step(action)
-        return _row(observation), reward, terminated, truncated, info
-
-
-def _row(observation: Array | Mapping[str, Array]) -> Array:
-    if not isinstance(observation, Mapping):
-        return observation
-    return np.concatenate([observation[OBSERVATION], observation[MASK]], dtype=np.float32)
+    def observation(self, observation: Array | Mapping[str, Array]) -> Array:
+        """Return the row of an observation."""
+        if not isinstance(observation, Mapping):
+            return observation
+        return np.concatenate([observation[OBSERVATION], observation[MASK]], dtype=np.float32)

@@ -41,7 +41,7 @@ class DomainRandomization(gymnasium.Wrapper[Any, Any, Any, Any]):
         self._has_vary = hasattr(env.unwrapped, "vary")
         for name in () if self._has_vary else (*self._drawn, *self._fixed):
             if not isinstance(getattr(env.unwrapped, name, None), int | float):
-                names = [key for key, value in vars(env.unwrapped).items() if _is_number(value)]
+                names = [key for key, value in vars(env.unwrapped).items() if is_number(value)]
                 where = f"environment.randomize, variants: {name}"
                 raise BadInput(where, "is no number of the environment", fix=nearest(name, names))
 
@@ -62,5 +62,6 @@ class DomainRandomization(gymnasium.Wrapper[Any, Any, Any, Any]):
         return self.env.reset(seed=seed, options=options)
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> bool:
+    """Return whether a value can be a parameter: a number, not a truth value."""
     return isinstance(value, int | float) and not isinstance(value, bool)

@@ -38,9 +38,7 @@ def environment_of(task: Task, variant: str | None = None) -> Environment:
     return task.environment.model_copy(update=own)
 
 
-def make_environment(
-    task: Task, *, render: bool = False, variant: str | None = None, seed: int | None = None
-) -> Env:
+def make_environment(task: Task, *, render: bool = False, variant: str | None = None) -> Env:
     """Return the environment of a policy: with a time limit, and parameters drawn at each reset.
 
     Observations and actions of other spaces are flattened, see `native.standard_spaces`.
@@ -49,7 +47,6 @@ def make_environment(
         task: with an `environment` part.
         render: whether `render()` is to give pictures (H, W, 3) uint8.
         variant: the name of settings that differ.
-        seed: of the first episode, unless its `reset` gets another, and of sampled actions.
 
     Raises:
         BadInput: there is no such environment or variant, or a setting that it does not take.
@@ -66,11 +63,7 @@ def make_environment(
     for wrapper in settings.wrappers:
         if wrapper.scope == "environment":
             environment = wrapper.wrap(environment, {})
-    environment = standard_spaces(environment)
-    if seed is not None:
-        environment.action_space.seed(seed)
-        environment.reset(seed=seed)
-    return environment
+    return standard_spaces(environment)
 
 
 def _with_turns(environment: Env, settings: Environment) -> Env:

@@ -27,6 +27,7 @@ from gymnasium.spaces import Box, Discrete
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
+from kinemill.environments.domain_randomization import is_number
 from kinemill.environments.gym_types import Space, VectorEnv
 from kinemill.environments.vector_env import Episodes, Floats, Step, VectorRows
 
@@ -90,7 +91,7 @@ def _restart_of(
     spaces = single.single_observation_space, single.single_action_space
     if not _is_vector(*spaces):
         return f"spaces {spaces[0]} and {spaces[1]}", None
-    missing = [name for name in randomize if not _is_number(getattr(single.unwrapped, name, None))]
+    missing = [name for name in randomize if not is_number(getattr(single.unwrapped, name, None))]
     if missing:
         return f"{missing[0]} is no number of it", None
     if not (problem := trial(make, randomize)):
@@ -107,10 +108,6 @@ def _is_vector(observation: Space, action: Space) -> bool:
     if isinstance(action, Discrete):
         return int(action.start) == 0
     return isinstance(action, Box) and len(action.shape) == 1
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 class Restart:

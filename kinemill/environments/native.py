@@ -15,7 +15,7 @@ from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tu
 from gymnasium.spaces.utils import flatten_space
 from numpy.typing import NDArray
 
-from kinemill.environments.gym_types import Env, Options, Reset, Space, Transition
+from kinemill.environments.gym_types import Env, Space
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
 from kinemill.runtime.native_spaces import NativeSpace, decode, encode, named_parts
@@ -153,7 +153,7 @@ def _choices(space: Discrete | MultiDiscrete) -> NativeSpace:
     )
 
 
-class FlatObservation(gymnasium.Wrapper[Any, Any, Any, Any]):
+class FlatObservation(gymnasium.ObservationWrapper[Any, Any, Any]):
     """Observes one vector of all numbers and choices, plus images, texts and the mask.
 
     A choice is one number for each of its values, 1 for the observed one. Strings are left out.
@@ -191,17 +191,8 @@ class FlatObservation(gymnasium.Wrapper[Any, Any, Any, Any]):
         """Space of the environment inside, and the parts of the vector."""
         return self._native, self._keys
 
-    def reset(self, *, seed: int | None = None, options: Options | None = None) -> Reset:
-        """Begin an episode."""
-        observation, info = self.env.reset(seed=seed, options=options)
-        return self._flat(observation), info
-
-    def step(self, action: object) -> Transition:
-        """Go one step on."""
-        observation, reward, terminated, truncated, info = self.env.step(action)
-        return self._flat(observation), reward, terminated, truncated, info
-
-    def _flat(self, observation: object) -> object:
+    def observation(self, observation: object) -> object:
+        """Return the vector, or the vector with images, texts and the mask by name."""
         made = encode(self._native, self._keys, observation)
         return made[OBSERVATION] if self._alone else made
 
@@ -273,7 +264,7 @@ class MixedBox(Box[np.float32]):
         return values
 
 
-class FlatAction(gymnasium.Wrapper[Any, Any, Any, Any]):
+class FlatAction(gymnasium.ActionWrapper[Any, Any, Any]):
     """Takes one vector (A,) for actions of any space.
 
     It is `Box` for numbers, `Discrete` or `MultiDiscrete` for choices, and `MixedBox` for both.
@@ -291,9 +282,9 @@ class FlatAction(gymnasium.Wrapper[Any, Any, Any, Any]):
             self.action_names = block.names
         self.action_space = flat_actions(block.low, block.high, block.choices)
 
-    def step(self, action: object) -> Transition:
-        """Go one step on under an action (A,), or a single choice."""
-        return self.env.step(decode(self.native_action, action))
+    def action(self, action: object) -> object:
+        """Return the native action for an action (A,), or a single choice."""
+        return decode(self.native_action, action)
 
 
 @dataclass(frozen=True)

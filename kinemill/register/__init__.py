@@ -21,7 +21,6 @@ _MODULES = {
     "approve": "promotion",
     "audit": "audit_log",
     "compare": "version_comparison",
-    "comparison_document": "version_comparison",
     "fetch_bundle": "lookup",
     "find_version": "versions",
     "list_versions": "lookup",

@@ -11,7 +11,6 @@ from kinemill.register.comparison_results import (
     PolicyComparison,
 )
 from kinemill.register.gate.rules.no_worse import at_horizon
-from kinemill.register.policy_comparison import trials_page
 from kinemill.register.verdict import Verdict
 from kinemill.reports.charts import Line, axis_label, line_chart, number
 from kinemill.reports.components import card, figure, html_page, legend, mark, name_of, table
@@ -24,7 +23,7 @@ _STYLES: tuple[str, str] = ("champion", "model")  # colors of the page's style s
 def comparison_page(comparison: DynamicsComparison | PolicyComparison) -> str:
     """Return the HTML page of a comparison."""
     if isinstance(comparison, PolicyComparison):
-        return trials_page(comparison)
+        return _trials_page(comparison)
     first, second = comparison.names
     title = f"{comparison.task}: {first} against {second.removeprefix('version ')}"
     sections = [
@@ -158,3 +157,33 @@ def _verdict(line: Verdict | None) -> str:
 
 def _number(value: float) -> str:
     return number(value) if math.isfinite(value) else "not finite"
+
+
+def _trials_page(comparison: PolicyComparison) -> str:
+    """Return the HTML page of a comparison of policies from the same starts."""
+    first, second = comparison.names
+    title = f"{comparison.task}: {first} against {second}"
+    winner, (low, high) = comparison.winner, comparison.returns.interval
+    verdict = f"{winner} is better" if winner else "the difference is not significant"
+    lead = (
+        f"From the same {len(comparison.episodes)} starts the return of {second} is "
+        f"<b>{number(comparison.returns.difference)}</b> larger than that of {first} "
+        f"(95 % interval {number(low)} to {number(high)}): {verdict}."
+    )
+    cards = [
+        card(f"{name.capitalize()}, {what}", number(value), "", "on average")
+        for what, metric in comparison.trial_metrics.items()
+        for name, value in ((first, metric.a), (second, metric.b))
+    ]
+    rows = [
+        [name_of(f"seed {one.seed}"), number(one.a), number(one.b), number(one.b - one.a)]
+        for one in sorted(comparison.episodes, key=lambda one: one.b - one.a)
+    ]
+    heads = ["Start", first.capitalize(), second.capitalize(), "Difference"]
+    sections = [
+        f'<header><div><div class="eyebrow">Policy comparison</div><h1>{escape(title)}</h1></div>'
+        f'</header><p class="lead">{lead}</p>',
+        f'<div class="cards">{"".join(cards)}</div>',
+        "<h2>Returns by start</h2>" + table(heads, rows, numbers_from=1, even=True),
+    ]
+    return html_page(title, sections, "Measured by kinemill; the numbers are in comparison.json.")

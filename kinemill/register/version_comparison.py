@@ -1,14 +1,18 @@
-"""Comparison of two versions: errors by channel and horizon, on the same test split."""
+"""Comparison of two versions on the same test split, or from the same starts of an environment."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from kinemill.dataset import find_version as find_dataset
 from kinemill.dataset import load_dataset
+from kinemill.environments.evaluation import Trials
 from kinemill.errors import BadInput
 from kinemill.register import tags
 from kinemill.register.comparison_results import (
+    Compared,
     ComparedChannel,
     ComparedErrors,
+    ComparedOutcome,
+    ComparedStart,
     ComparedVersion,
     DynamicsComparison,
     PolicyComparison,
@@ -18,9 +22,8 @@ from kinemill.register.gate.evaluation import differences
 from kinemill.register.gate.metric import metric_of
 from kinemill.register.gate.paired_rollouts import roll_out
 from kinemill.register.gate.policy_measurements import PolicyMeasurements
-from kinemill.register.policy_comparison import ComparedPolicies, policy_comparison
 from kinemill.register.saved_task import task_of
-from kinemill.register.versions import Version, bundle_folder, find_version
+from kinemill.register.versions import bundle_folder, find_version
 from kinemill.runtime import load
 from kinemill.store.home import Home
 from kinemill.task import Task
@@ -30,27 +33,7 @@ from kinemill.verify.comparison import NRMSE, Comparisons
 from kinemill.verify.errors import Errors
 
 
-@dataclass(frozen=True)
-class ComparedVersions:
-    """Two versions, `a` and `b`, on the same windows.
-
-    Attributes:
-        a, b: the versions.
-        errors: errors of both, on the test split of the newer of their two datasets.
-        horizons: `b` against `a` at every horizon and, for dynamics models, over whole episodes.
-        number: number of that dataset in the catalog.
-        differs: differences of their interfaces.
-    """
-
-    a: Version
-    b: Version
-    errors: tuple[Errors, Errors]
-    horizons: Comparisons
-    number: int
-    differs: list[str]
-
-
-def compare(task: Task, home: Home, a: str, b: str) -> ComparedVersions | ComparedPolicies:
+def compare(task: Task, home: Home, a: str, b: str) -> DynamicsComparison | PolicyComparison:
     """Measure two versions on the test split of the newer of their two datasets.
 
     Policies run from the same starts in the environment instead, if there is one.
@@ -77,36 +60,37 @@ def compare(task: Task, home: Home, a: str, b: str) -> ComparedVersions | Compar
     newer = max(datasets, key=lambda version: version.number)
     task = task_of(home, task, (first, second)[datasets.index(newer)])
     evidence = PolicyMeasurements(task, home, newer.ref)
+    compared = Compared(
+        task=task.name,
+        dataset=newer.number,
+        a=ComparedVersion.of(first),
+        b=ComparedVersion.of(second),
+        differs=differs,
+        better=None,
+    )
     if metric_of(task).larger:
-        trials = evidence.trials(models[0]), evidence.trials(models[1])
-        return ComparedPolicies(first, second, trials, newer.number, differs)
+        return _compare_trials(evidence.trials(models[0]), evidence.trials(models[1]), compared)
     margin = task.promote.margin
     if task.learn.gives == "policy":
         one, other = evidence.errors(models[0]), evidence.errors(models[1])
-        horizons = other.compare(one, margin)
-        return ComparedVersions(first, second, (one, other), horizons, newer.number, differs)
+        return _compare_errors((one, other), other.compare(one, margin), compared)
     rows, history = load_dataset(home, newer.ref), max(model.history for model in models)
     a_run, b_run = (roll_out(model, rows, task, history) for model in models)
     horizons = compare_errors((b_run.errors, b_run.run), (a_run.errors, a_run.run), margin)
-    errors = a_run.errors, b_run.errors
-    return ComparedVersions(first, second, errors, horizons, newer.number, differs)
+    return _compare_errors((a_run.errors, b_run.errors), horizons, compared)
 
 
-def comparison_document(
-    compared: ComparedVersions | ComparedPolicies,
-) -> DynamicsComparison | PolicyComparison:
-    """Return the content of comparison.json."""
-    if isinstance(compared, ComparedPolicies):
-        return policy_comparison(compared)
-    first, second = compared.errors
-    result = compared.horizons[str(first.horizon)][NRMSE]
+def _compare_errors(
+    errors: tuple[Errors, Errors], horizons: Comparisons, compared: Compared
+) -> DynamicsComparison:
+    """Return the comparison of errors on the same windows; `horizons` is `b` against `a`."""
+    first, second = errors
+    result = horizons[str(first.horizon)][NRMSE]
+    better = "b" if result.high < 1.0 else "a" if result.low > 1.0 else None
     others = accuracy(second).channels
     return DynamicsComparison(
-        task=compared.a.task,
-        dataset=compared.number,
+        **vars(replace(compared, better=better)),
         windows=replace(window_counts(first), effective_n=result.effective_n, unit=result.unit),
-        a=ComparedVersion.of(compared.a),
-        b=ComparedVersion.of(compared.b),
         nrmse=ComparedErrors(
             first.nrmse, second.nrmse, (result.low, result.high), result.detectable
         ),
@@ -114,7 +98,27 @@ def comparison_document(
             name: ComparedChannel(line.unit, line, others[name])
             for name, line in accuracy(first).channels.items()
         },
-        horizons=compared.horizons,
-        differs=compared.differs,
-        better="b" if result.high < 1.0 else "a" if result.low > 1.0 else None,
+        horizons=horizons,
     )
+
+
+def _compare_trials(first: Trials, second: Trials, compared: Compared) -> PolicyComparison:
+    """Return the comparison of outcomes from the same starts."""
+    from kinemill.verify.policies.subject import gain_of  # imports onnx
+
+    gain, success = gain_of(second, first), None
+    low, high = gain.returns
+    better = "b" if low > 0.0 else "a" if high < 0.0 else None
+    if first.success is not None and second.success is not None and gain.success is not None:
+        success = _compare_means(first.success, second.success, gain.success)
+    pairs = zip(first.seeds, first.returns, second.returns, strict=True)
+    return PolicyComparison(
+        **vars(replace(compared, better=better)),
+        returns=_compare_means(first.mean_return, second.mean_return, gain.returns),
+        success=success,
+        episodes=[ComparedStart(seed, one, other) for seed, one, other in pairs],
+    )
+
+
+def _compare_means(one: float, other: float, interval: tuple[float, float]) -> ComparedOutcome:
+    return ComparedOutcome(one, other, other - one, interval)

@@ -24,8 +24,8 @@ from kinemill.store.provenance import CHANGED
 from kinemill.validate.summary import read_checks, read_quarantine
 from kinemill.verify.comparison_sections import HEAD, head_section
 from kinemill.verify.findings import best_reference
-from kinemill.verify.labels import label
 from kinemill.verify.learning_curves import HEADING, training_section
+from kinemill.verify.phrases import label
 
 _REJECTED = 30  # largest number of listed reasons
 _REASON = ("check", "channel", "where", "found", "expected")  # columns of a reason

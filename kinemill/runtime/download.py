@@ -135,10 +135,6 @@ def _name(ref: VersionRef) -> str:
     return f"{ref.version}-{ref.sums[:_SHORT]}"
 
 
-def _versions(to: Path) -> Path:
-    return to.parent / f".{to.name}.versions"
-
-
 def _installed(to: Path) -> Path | None:
     """Return the folder that `to` links to, if its files are intact."""
     if not to.is_symlink() or not to.is_dir():
@@ -161,7 +157,7 @@ def _install(source: Source, ref: VersionRef, to: Path, try_it: Check) -> None:
 
     An intact folder of an earlier pull stays where it is: a reader may still be in it.
     """
-    target = _versions(to) / _name(ref)
+    target = to.parent / f".{to.name}.versions" / _name(ref)
     aside = target.parent / f"{_ASIDE}{uuid4().hex}"
     aside.mkdir(parents=True)
     try:

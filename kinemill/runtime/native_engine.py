@@ -1,4 +1,4 @@
-"""Native engine: rollouts in compiled code, see `kinemill.export.native_library`."""
+"""Native engine: rollouts in compiled code, see `kinemill.export.c99.rollout`."""
 
 import ctypes
 from collections.abc import Callable

@@ -96,7 +96,7 @@ class Simulator:
             step_path = self._where.with_name("step.onnx")
             raise BadInput(step_path, "does not exist", expected="the source of the C code")
         # Imported by name: optional on a robot, and in a higher layer.
-        compiling = importlib.import_module("kinemill.export.native_library")
+        compiling = importlib.import_module("kinemill.export.c99.rollout")
         self.use_compiled(compiling.compile_rollout(self._arguments[2]))
 
     def use_compiled(self, compiled: CompiledRollout) -> None:

@@ -122,9 +122,7 @@ def add_tag(
     return TAGS.append(home, task, lambda: act)
 
 
-def remove_tag(
-    home: Home, task: str, recordings: Sequence[str], tag: str, *, who: str | None = None
-) -> Tag:
+def remove_tag(home: Home, task: str, recordings: Sequence[str], tag: str) -> Tag:
     """Remove a tag, with all its spans and notes, from recordings.
 
     Raises:
@@ -137,7 +135,7 @@ def remove_tag(
     if missing := [hash_ for hash_ in recordings if hash_ not in tagged]:
         problem = f"is no tag of {len(missing)} recordings, such as {missing[0][:16]}"
         raise BadInput(f"tag {tag!r}", problem, fix=f"kinemill data tags {task} lists them")
-    about = Tag(0, [*recordings], tag, who or current_user(), now(), removed=True)
+    about = Tag(0, [*recordings], tag, current_user(), now(), removed=True)
     return TAGS.append(home, task, lambda: about)
 
 

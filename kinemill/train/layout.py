@@ -22,7 +22,7 @@ from kinemill.task.plugins import (
     make,
 )
 from kinemill.train.coordinates._own import coordinate_names
-from kinemill.train.feature_settings import Encodings
+from kinemill.train.dynamics_settings import Encodings
 from kinemill.train.relations import (
     Array,
     Follows,

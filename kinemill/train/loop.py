@@ -71,8 +71,8 @@ def fit(
     points = list[int]()  # points of the curve whose losses are still on the device
     began = time.monotonic() - state.seconds
     _evaluate_start(training, objective, learn, tracker, watch)
-    is_over = False
-    while state.step < learn.total_steps and not is_over and not _out_of_patience(state, learn):
+    is_over, patience = False, math.inf if learn.patience is None else learn.patience
+    while state.step < learn.total_steps and not is_over and state.waited < patience:
         update(state.step)
         state.step += 1
         is_over = state.step == learn.total_steps or is_time_over()
@@ -159,10 +159,6 @@ def _begin(module: torch.nn.Module, learn: Learn, folder: Path, progress: Progre
         training.restore(*saved)
         progress.log_message(f"resuming from the checkpoint at step {training.state.step}")
     return training
-
-
-def _out_of_patience(state: State, learn: Learn) -> bool:
-    return learn.patience is not None and state.waited >= learn.patience
 
 
 def _evaluate_start(

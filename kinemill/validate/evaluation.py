@@ -1,6 +1,8 @@
 """Evaluate one recording: its row in the catalog, and the document that belongs to the row."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -10,6 +12,8 @@ from kinemill.catalog.evaluations import EpisodeRow, Evaluation, ListedEpisode, 
 from kinemill.catalog.set_digest import set_digest
 from kinemill.ingest import Recording
 from kinemill.ingest.raw import Reason
+from kinemill.ingest.recordings import open_recording
+from kinemill.parallel import in_groups
 from kinemill.store import (
     Artifact,
     ArtifactRef,
@@ -19,6 +23,7 @@ from kinemill.store import (
     digest,
     parse_document,
     peek,
+    publish_staged,
     to_json_value,
 )
 from kinemill.store.home import Home
@@ -117,6 +122,38 @@ class NewResult:
         episodes = [EpisodeRow(**vars(one)) for one in self.result.episodes]
         document = canonical(to_json_value(self.details))
         return NewEvaluation(self.row, document, episodes, self.details.counts())
+
+
+def evaluate_entries(
+    task: Task,
+    home: Home,
+    task_rules: Json,
+    entries: Sequence[CatalogEntry],
+    report: Callable[[CatalogEntry, NewResult], None],
+) -> list[NewResult]:
+    """Evaluate recordings of the catalog, and publish the results in groups.
+
+    Args:
+        task: checks and fault handling.
+        home: where results are stored.
+        task_rules: `rules(task)`.
+        entries: the recordings.
+        report: called with each recording and its result.
+    """
+    work = partial(_evaluate_entry, task, home, task_rules)
+    evaluated, row = list[NewResult](), 8 * len(task.columns)  # bytes
+    for group, results in in_groups(work, entries, lambda entry: row * entry.rows):
+        new = list[NewResult]()
+        for entry, one in zip(group, results, strict=True):
+            new.append(one)
+            report(entry, one)
+        publish_staged(home, [one.staged for one in new if one.staged])
+        evaluated += new
+    return evaluated
+
+
+def _evaluate_entry(task: Task, home: Home, task_rules: Json, entry: CatalogEntry) -> NewResult:
+    return evaluate_recording(task, home, open_recording(home, entry), task_rules)
 
 
 def evaluate_recording(task: Task, home: Home, recording: Recording, task_rules: Json) -> NewResult:

@@ -61,7 +61,11 @@ def episode_sheet(
         for row, document in open_results(home, episodes).first(SAMPLE)
     }
     entries = [one for one in snapshot.find_all(evaluated).values() if one.tracks]
-    faulty = [one for one in entries if _cut(evaluated[one.hash][1])]
+    faulty = [
+        one
+        for one in entries
+        if any(track.faults and track.accepted for track in evaluated[one.hash][1].strip)
+    ]
     entry = _median(faulty or entries)
     if entry is None:
         return None
@@ -80,11 +84,6 @@ def _median(entries: Sequence[CatalogEntry]) -> CatalogEntry | None:
     """Return the recording with the median number of rows; of equal ones the first by hash."""
     ranked = sorted(entries, key=lambda one: (one.rows, one.hash))
     return ranked[len(ranked) // 2] if ranked else None
-
-
-def _cut(evaluated: Details) -> bool:
-    """Return whether a track has both findings and accepted rows."""
-    return any(track.faults and track.accepted for track in evaluated.strip)
 
 
 def _seconds(evaluated: Details) -> tuple[float, float]:

@@ -2,29 +2,26 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
+from itertools import count
 from pathlib import Path
 
 from kinemill.catalog import CatalogEntry
 from kinemill.catalog.evaluations import Evaluation
 from kinemill.ingest.partitions import PartitionCounts, by_partition
-from kinemill.ingest.recordings import open_recording
 from kinemill.ingest.snapshot import Snapshot
-from kinemill.parallel import in_groups
 from kinemill.store import (
     Artifact,
     ArtifactRef,
     Json,
     digest,
     get_or_build,
-    publish_staged,
     to_json_value,
     write_document,
 )
 from kinemill.store.home import Home
 from kinemill.task import NullReporter, Progress, Task
 from kinemill.validate.episodes import rules
-from kinemill.validate.evaluation import NewResult, evaluate_recording
+from kinemill.validate.evaluation import NewResult, evaluate_entries
 from kinemill.validate.published import open_results
 from kinemill.validate.report_samples import QuarantinedRecording
 from kinemill.validate.summary import QUARANTINE
@@ -66,14 +63,14 @@ def validate_partition(
     Returns:
         an artifact with the partition's quarantined recordings, and its counts.
     """
-    entries, items = list(Snapshot(home, recordings)), list[NewResult]()
-    work, reporter = partial(_evaluate, task, home, rules(task)), progress or NullReporter()
-    row = 8 * len(task.columns)  # bytes
-    for group, results in in_groups(work, entries, lambda entry: row * entry.rows):
-        evaluated = list(results)
-        publish_staged(home, [one.staged for one in evaluated if one.staged])
-        items += evaluated
-        reporter.advance("validate", len(items), len(entries), group[-1].name)
+    entries, done = list(Snapshot(home, recordings)), count(1)
+    reporter = progress or NullReporter()
+
+    def report(entry: CatalogEntry, result: NewResult) -> None:
+        del result
+        reporter.advance("validate", next(done), len(entries), entry.name)
+
+    items = evaluate_entries(task, home, rules(task), entries, report)
     counts = _count(key, (item.row for item in items))
 
     def build(folder: Path) -> Json:
@@ -87,10 +84,6 @@ def validate_partition(
 
     inputs = {"partition": key, "evaluated": counts.digest, "version": VERSION}
     return get_or_build(home, STAGE, task.name, inputs, build), counts
-
-
-def _evaluate(task: Task, home: Home, task_rules: Json, entry: CatalogEntry) -> NewResult:
-    return evaluate_recording(task, home, open_recording(home, entry), task_rules)
 
 
 def _count(key: str, rows: Iterable[Evaluation]) -> PartitionEpisodes:

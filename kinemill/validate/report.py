@@ -8,13 +8,17 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from kinemill.reports.components import style
 from kinemill.task import Task
 from kinemill.validate.check_results import CheckResult
-from kinemill.validate.ranges import Bars
 from kinemill.validate.report_samples import SOUND, RecordingSample
 
+BARS = 150  # most bars of a channel: neighboring episodes share one
+
 Json = dict[str, Any]
+Bars = dict[str, list[tuple[float, float]]]  # channel -> (lowest, highest)
 
 
 def render(
@@ -31,7 +35,7 @@ def render(
         task: channels, units and limits.
         summary: the `EpisodesSummary` of the stage.
         checks: all results.
-        bars: ranges of the episodes (`kinemill.validate.ranges`).
+        bars: ranges of the episodes (`kinemill.validate.report`).
         samples: recordings to show (`kinemill.validate.report_samples`).
         spans: smallest and largest value over all episodes by `/channel`; default: of the bars.
     """
@@ -137,3 +141,25 @@ def _ranges(
             for index, (least, most) in enumerate(zip(lows, highs, strict=True))
         ],
     }
+
+
+def ranges(table: pl.DataFrame, task: Task) -> Bars:
+    """Return the lowest and highest value of each channel by episode, as bars of a chart.
+
+    Args:
+        table: one row per episode, with `<channel>:min` and `<channel>:max`.
+        task: its channels.
+    """
+    each = max(1, -(-table.height // BARS))
+    columns = [
+        column
+        for name in task.columns
+        for column in (pl.col(f"{name}:min").min(), pl.col(f"{name}:max").max())
+    ]
+    grouped = (
+        table.with_row_index()
+        .group_by(pl.col("index") // each, maintain_order=True)
+        .agg(*columns)
+        .drop("index")
+    )
+    return {name: grouped.select(f"{name}:min", f"{name}:max").rows() for name in task.columns}

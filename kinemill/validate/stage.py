@@ -8,16 +8,13 @@ killed in between leaves results that the next validation finds.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 from kinemill.catalog import CatalogEntry, open_connections
 from kinemill.catalog.evaluations import Evaluation, ListedEpisode, last_set, read_head
 from kinemill.catalog.history import Head, batches
 from kinemill.errors import CorruptArtifact
-from kinemill.ingest.recordings import open_recording
 from kinemill.ingest.snapshot import Snapshot
-from kinemill.parallel import in_groups
 from kinemill.store import (
     Artifact,
     ArtifactRef,
@@ -44,7 +41,7 @@ from kinemill.validate.duplicates.registry import (
     restore_duplicates,
 )
 from kinemill.validate.episodes import rules
-from kinemill.validate.evaluation import NewResult, evaluate_recording, stored_sketches
+from kinemill.validate.evaluation import NewResult, evaluate_entries, stored_sketches
 from kinemill.validate.published import (
     EPISODES,
     STAGE,
@@ -151,10 +148,6 @@ class _Batch:
     removed: list[str] = field(default_factory=list[str])
 
 
-def _evaluate_entry(task: Task, home: Home, task_rules: Json, entry: CatalogEntry) -> NewResult:
-    return evaluate_recording(task, home, open_recording(home, entry), task_rules)
-
-
 class _Validation:
     """One validation of a task's recordings, under the lock of the task."""
 
@@ -213,20 +206,14 @@ class _Validation:
             yield _Batch(removed=rest)
 
     def _evaluate(self, entries: Sequence[CatalogEntry]) -> list[NewResult]:
-        """Evaluate recordings, and publish the results in groups."""
-        work = partial(_evaluate_entry, self._task, self._home, self._rules)
-        columns = len(self._task.columns)
-        evaluated = list[NewResult]()
-        for group, each in in_groups(work, entries, lambda entry: 8 * columns * entry.rows):
-            group_results = list[NewResult]()
-            for entry, one in zip(group, each, strict=True):
-                group_results.append(one)
-                self._done += 1
-                message = f"{entry.name}: {one.row.episodes} episodes"
-                self._progress.advance("validate", self._done, self._total, message)
-            publish_staged(self._home, [one.staged for one in group_results if one.staged])
-            evaluated += group_results
-        return evaluated
+        """Evaluate recordings, and report each."""
+
+        def report(entry: CatalogEntry, one: NewResult) -> None:
+            self._done += 1
+            message = f"{entry.name}: {one.row.episodes} episodes"
+            self._progress.advance("validate", self._done, self._total, message)
+
+        return evaluate_entries(self._task, self._home, self._rules, entries, report)
 
     def _restore_duplicates(self) -> bool:
         """Fill a lost index of near-duplicates; return whether it was filled."""

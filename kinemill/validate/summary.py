@@ -9,7 +9,7 @@ import polars as pl
 
 from kinemill.store import Json, StoredSummary, read_document, to_json_value, write_document
 from kinemill.task import Task
-from kinemill.validate import expectations, measures, ranges, report, table
+from kinemill.validate import expectations, measures, report, table
 from kinemill.validate.check_results import (
     ACTION_OUTLIERS,
     MAX_LISTED,
@@ -128,7 +128,7 @@ def describe(
         dropped_rows=sum(totals.dropped.values()),
         checks=[CheckState(check.name, check.passed, check.blocking) for check in checks],
     )
-    bars = ranges.ranges(_statistics(task, sample), task)
+    bars = report.ranges(_statistics(task, sample), task)
     page = report.render(task, summary, checks, bars, [*faulty, *sound], totals.spans)
     (folder / PAGE).write_text(page)
     return summary

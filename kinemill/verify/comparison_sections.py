@@ -10,9 +10,15 @@ from kinemill.verify.comparison import FREE_RUN, NRMSE, Comparison, Comparisons
 from kinemill.verify.document import Assessment, MemberFacts
 from kinemill.verify.findings import Cell, best_in, cells_of, compared_with, own_reference
 from kinemill.verify.headline import Headline, headline
-from kinemill.verify.labels import label
 from kinemill.verify.losses import GROSS_WITHOUT_SKILL, SKILL
-from kinemill.verify.phrases import amount, counted, evidence_words, interval_words, less_or_more
+from kinemill.verify.phrases import (
+    amount,
+    counted,
+    evidence_words,
+    interval_words,
+    label,
+    less_or_more,
+)
 
 DECISION = "<!-- kinemill:decision -->"  # the registry inserts the lines of the gate here
 HEAD = ("<!-- kinemill:head -->", "<!-- /kinemill:head -->")

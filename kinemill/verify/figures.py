@@ -16,7 +16,7 @@ from kinemill.verify.accuracy import gather, is_angle
 from kinemill.verify.analysis import Analysis, window_errors
 from kinemill.verify.calibration import Calibration
 from kinemill.verify.errors import Errors, is_moving
-from kinemill.verify.labels import label
+from kinemill.verify.phrases import label
 
 _TIME = "time from the start of the prediction, s"
 _DRAWN = ("champion", "model")  # drawn in rollouts in addition to the best reference

@@ -7,9 +7,8 @@ from typing import Literal
 
 from kinemill.verify.comparison import FREE_RUN, MARGIN, NRMSE, Comparison, Comparisons
 from kinemill.verify.document import Assessment
-from kinemill.verify.labels import spoken
 from kinemill.verify.losses import SKILL, Counted, Loss, all_losses, counts_between_peers, peers_of
-from kinemill.verify.phrases import interval_words, less_or_more
+from kinemill.verify.phrases import interval_words, less_or_more, spoken
 
 MODEL, CHAMPION = "model", "champion"
 # better, worse: the difference is significant. behind: worse by the interval of this comparison,

@@ -12,15 +12,16 @@ from typing import Literal, Protocol
 from kinemill.task.units import in_unit
 from kinemill.verify.document import Assessment
 from kinemill.verify.findings import MODEL, Cell, best_in, cells_of, history_of, worse_findings
-from kinemill.verify.labels import kind_of, spoken
 from kinemill.verify.phrases import (
     amount,
     counted,
     evidence_words,
     interval_words,
+    kind_of,
     less_or_more,
     listed,
     percent,
+    spoken,
 )
 from kinemill.verify.results import NO_INTERVAL, Accuracy
 

@@ -12,7 +12,7 @@ from kinemill.runtime import Interface
 from kinemill.verify.accuracy import gather
 from kinemill.verify.analysis import MODEL, Analysis
 from kinemill.verify.figures import Example, pictured, rollout_models, unwrapped
-from kinemill.verify.labels import label
+from kinemill.verify.phrases import label
 
 COLORS = {
     "model": "#2457e6",

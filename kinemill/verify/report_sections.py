@@ -24,8 +24,7 @@ from kinemill.verify.figures import (
 )
 from kinemill.verify.findings import cells_of, own_reference
 from kinemill.verify.free_run import FreeRun
-from kinemill.verify.labels import label
-from kinemill.verify.phrases import counted
+from kinemill.verify.phrases import counted, label
 
 WORST = 10  # most episodes in the table of the worst ones
 

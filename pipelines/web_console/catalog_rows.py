@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from kinemill.dataset.recording_splits import recording_splits
+from kinemill.dataset.catalog import recording_splits
 from kinemill.errors import BadInput
 from kinemill.ingest.decisions import current_decisions
 from kinemill.ingest.edit_recording import edit_rows

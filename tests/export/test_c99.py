@@ -7,12 +7,11 @@ import onnx
 import pytest
 
 from kinemill.errors import BadInput, Blocked
-from kinemill.export import native_library
-from kinemill.export.c99 import generate, parity, source
+from kinemill.export.c99 import generate, parity, rollout, source
 from kinemill.export.c99.compiler import compiler
 from kinemill.export.c99.operations import OPERATIONS
+from kinemill.export.c99.rollout import compile_rollout
 from kinemill.export.c99.source import comment
-from kinemill.export.native_library import compile_rollout
 from kinemill.runtime import load, wrapped
 from tests.export.conftest import batch, published, random_step
 
@@ -167,7 +166,7 @@ def test_c_with_another_weight_is_refused(tmp_path):
 
 def test_what_cannot_be_compiled_runs_in_onnx_and_says_so(tmp_path, monkeypatch, caplog):
     folder = published(random_step(MODELS["mlp"]), tmp_path)
-    native_library._compiled.cache_clear()
+    rollout._compiled.cache_clear()
     monkeypatch.delitem(OPERATIONS, "Tanh")
     assert load(folder / "rollout.onnx", engine="auto").engine == "ONNX Runtime"
     assert "runs in ONNX Runtime, not compiled: C99: " in caplog.text

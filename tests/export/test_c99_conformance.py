@@ -20,8 +20,8 @@ import torch
 from kinemill.export.c99 import compiler as c_compiler
 from kinemill.export.c99 import generate
 from kinemill.export.c99.compiler import compiler
+from kinemill.export.c99.rollout import compile_rollout
 from kinemill.export.interface import describe
-from kinemill.export.native_library import compile_rollout
 from kinemill.export.rollout import rollout_model
 from kinemill.export.step import step_model, trace
 from kinemill.runtime import Interface, wrapped

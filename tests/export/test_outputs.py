@@ -9,8 +9,8 @@ import torch
 import yaml
 
 from kinemill.errors import BadInput
-from kinemill.export import native_library
 from kinemill.export.c99 import generate, parity
+from kinemill.export.c99.rollout import compile_rollout
 from kinemill.export.interface import describe
 from kinemill.export.step_files import Extras, write_model
 from kinemill.runtime import load
@@ -176,7 +176,7 @@ def test_a_compiled_rollout_still_gives_outputs_by_the_onnx_file(tmp_path):
     simulator = load(write(random_step_with_outputs({"type": "mlp"}), tmp_path))
     arrays = [part.numpy() for part in batch(3, 4, 5)]
     previous = simulator.rollout_outputs(*arrays)[1]
-    simulator.use_compiled(native_library.compile_rollout((tmp_path / "step.onnx").read_bytes()))
+    simulator.use_compiled(compile_rollout((tmp_path / "step.onnx").read_bytes()))
     assert np.array_equal(simulator.rollout_outputs(*arrays)[1], previous)
 
 

@@ -120,7 +120,10 @@ def test_a_backup_spares_looking_at_unchanged_recordings(home, task, backups, mo
     read, evaluated = list[str](), list[str]()
     _note_calls(monkeypatch, "kinemill.ingest.refill.read_before", read, lambda a: a[2].name)
     _note_calls(
-        monkeypatch, "kinemill.validate.stage.evaluate_recording", evaluated, lambda a: a[2].name
+        monkeypatch,
+        "kinemill.validate.evaluation.evaluate_recording",
+        evaluated,
+        lambda a: a[2].name,
     )
     result = rebuild_catalog(home, backups)
     assert result["made"]

@@ -160,7 +160,7 @@ def test_a_backfill_of_one_partition_reads_and_checks_no_other(robots, monkeypat
     evaluated = []
     original = evaluation.evaluate_recording
     monkeypatch.setattr(
-        "kinemill.validate.partitions.evaluate_recording",
+        "kinemill.validate.evaluation.evaluate_recording",
         lambda task, home, recording, rules: (
             evaluated.append(recording.name),
             original(task, home, recording, rules),

@@ -16,7 +16,7 @@ from kinemill.task import load_task
 from kinemill.task.promote import REFERENCES
 from kinemill.task.protocols import NullReporter
 from kinemill.verify.document import read_verification
-from kinemill.verify.labels import label
+from kinemill.verify.phrases import label
 from kinemill_dagster.pipelines.instance import open_instance
 from kinemill_dagster.pipelines.run import run_chain
 from kinemill_dagster.resources.io import latest

@@ -31,7 +31,7 @@ from kinemill.register.lookup import list_versions, show
 from kinemill.register.model_version import save
 from kinemill.register.run_summary import RunFacts, run_document
 from kinemill.register.task_page import task_page
-from kinemill.register.version_comparison import compare, comparison_document
+from kinemill.register.version_comparison import compare
 from kinemill.register.version_page import version_page
 from kinemill.register.versions import find_version, versions_of
 from kinemill.store import get_or_build, publish_document, to_json_value
@@ -387,9 +387,7 @@ def test_a_policy_serves_in_a_process_of_its_own_or_does_not(by_gain, tmp_path):
 
 def test_two_versions_are_compared_from_the_same_starts_and_rolled_back(with_champion):
     with_champion.register(50.0, WEAKER, evidence=Claims(50.0))  # a champion by a false witness
-    document = comparison_document(
-        compare(with_champion.task, with_champion.home, ":1", "@champion")
-    )
+    document = compare(with_champion.task, with_champion.home, ":1", "@champion")
     assert document.returns.a == 60.0
     assert document.returns.difference == document.returns.b - 60.0 < 0.0
     assert (document.better, len(document.episodes)) == ("a", EPISODES)

@@ -6,7 +6,7 @@ import pytest
 
 from kinemill.api.models import load_simulator_of
 from kinemill.errors import CorruptArtifact, TaskError
-from kinemill.register import compare, comparison_document, promotion, shadow
+from kinemill.register import compare, promotion, shadow
 from kinemill.register.saved_task import task_of
 from kinemill.register.versions import find_version
 from kinemill.task import load_task
@@ -73,7 +73,7 @@ def test_compare_measures_over_the_horizon_of_the_version(made, monkeypatch):
     monkeypatch.setattr(
         version_comparison, "find_dataset", lambda *_: _Subject(made.produce().dataset)
     )
-    document = comparison_document(compare(made.task, made.home, ":1", ":2"))
+    document = compare(made.task, made.home, ":1", ":2")
     assert (document.windows.horizon, document.windows.count) == (
         4,
         12,

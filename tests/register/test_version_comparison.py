@@ -6,7 +6,7 @@ import pytest
 
 from kinemill.errors import BadInput
 from kinemill.register.comparison_page import comparison_page
-from kinemill.register.version_comparison import compare, comparison_document
+from kinemill.register.version_comparison import compare
 from kinemill.reports.charts import number
 from kinemill.store import to_json_value
 from kinemill.task import load_task
@@ -20,7 +20,7 @@ def task(tmp_path, task):
 def test_errors_stand_side_by_side_by_channel_and_step(chain, task):
     chain.register(0.1, gain=0.5)
     chain.register(0.05, gain=0.25, champion=0.1)
-    document = comparison_document(compare(task, chain.home, ":1", "@champion"))
+    document = compare(task, chain.home, ":1", "@champion")
     # States alternate 1, -1 and the force is 2 N: after an even number of steps a model that
     # answers the last state + gain * 2 N is off by gain * 2.
     assert (document.a.version, document.b.version) == (1, 2)
@@ -38,7 +38,7 @@ def test_errors_stand_side_by_side_by_channel_and_step(chain, task):
 def test_the_page_holds_both_and_nothing_from_elsewhere(chain, task):
     chain.register(0.1, gain=0.5)
     chain.register(0.31, gain=0.25)
-    page = comparison_page(comparison_document(compare(task, chain.home, ":1", ":2")))
+    page = comparison_page(compare(task, chain.home, ":1", ":2"))
     assert "cart: version 1 against 2" in page
     assert f"<b>{number(0.5)}</b> times the error of version 1" in page
     assert page.count("<svg") == 2
@@ -57,7 +57,7 @@ def test_what_sees_other_channels_cannot_be_compared(chain, task):
 def test_only_the_champion_of_now_is_labeled_champion(chain, task):
     chain.register(0.1, gain=0.5)
     chain.register(0.05, gain=0.25, champion=0.1)
-    document = comparison_document(compare(task, chain.home, ":1", ":2"))
+    document = compare(task, chain.home, ":1", ":2")
     assert [side.decision for side in (document.a, document.b)] == ["champion", "champion"]
     assert [side.status for side in (document.a, document.b)] == ["former champion", "champion"]
     page = comparison_page(document)

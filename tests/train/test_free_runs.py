@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from kinemill.train.data import Windows
-from kinemill.train.objectives._free_runs import FreeRuns, is_left_out
+from kinemill.train.objectives._rollouts import FreeRuns, is_left_out
 
 
 def windows_of(lengths, history=3, horizon=4):

@@ -20,7 +20,7 @@ from kinemill.validate import episodes as episodes_module
 from kinemill.validate import load_checks, load_episodes, planned_checks, report, table
 from kinemill.validate import stage as validate
 from kinemill.validate.episodes import evaluate_into
-from kinemill.validate.ranges import ranges
+from kinemill.validate.report import ranges
 from kinemill.validate.report_samples import RecordingSample, TrackStrip
 from kinemill.validate.summary import EpisodesSummary, read_quarantine
 from tests.validate.conftest import as_frame

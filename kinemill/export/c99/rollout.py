@@ -1,7 +1,17 @@
-"""C code of whole rollouts, for gcc or clang: one row at a time, or several rows in parallel."""
+"""Whole rollouts compiled for this machine with gcc or clang, for `runtime.load(engine="c")`.
 
+They run one row at a time, or several rows in parallel.
+"""
+
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+
+from kinemill.errors import BadInput
 from kinemill.export.c99.codegen import functions
-from kinemill.export.c99.source import Parts, sizes_of
+from kinemill.export.c99.compiler import compile_shared, compiler
+from kinemill.export.c99.source import STACK, Parts, read, sizes_of
+from kinemill.runtime.native_engine import CompiledRollout
 
 LANES = 16  # rows in parallel: 16 float32 fill one AVX-512 register, or two of AVX
 
@@ -100,3 +110,34 @@ def rollout_code(parts: Parts, lanes: int) -> str:
             ),
         ]
     )
+
+
+def compile_rollout(step: bytes) -> CompiledRollout:
+    """Compile the rollout of a step.onnx.
+
+    Raises:
+        BadInput: No compiler, an ensemble, or an unsupported operation.
+    """
+    compiler()  # before the cache: the compiler may have been removed
+    return _compiled(step)
+
+
+@lru_cache(maxsize=8)
+def _compiled(step: bytes) -> CompiledRollout:
+    parts = read(step)
+    if parts.interface.belief is not None:
+        raise BadInput("step.onnx", "is of an ensemble", expected="a single model")
+    lanes = lanes_of(parts)
+    with tempfile.TemporaryDirectory(prefix="kinemill-c-") as folder:
+        sources = [Path(folder) / f"rollout_{count}.c" for count in sorted({1, lanes})]
+        for path, count in zip(sources, sorted({1, lanes}), strict=True):
+            path.write_text(rollout_code(parts, count))
+        library = compile_shared(sources)
+    name = Path(compiler()).name
+    return CompiledRollout(library, lanes, len(parts.interface.states), f"C by {name}")
+
+
+def lanes_of(parts: Parts) -> int:
+    """Return the number of rows that run in parallel: as many as the stack of a thread holds."""
+    one = 4 * max(parts.core.elements, parts.warm.elements)
+    return next((lanes for lanes in (LANES, LANES // 4) if lanes * one <= STACK), 1)

@@ -20,8 +20,7 @@ from kinemill.train.ensemble import Ensemble
 from kinemill.train.gauss_newton import fit_rollouts
 from kinemill.train.layout import Layout, layout_of
 from kinemill.train.objective import Objective, Suspect
-from kinemill.train.objectives._free_runs import FreeRuns, is_left_out
-from kinemill.train.objectives._rollouts import Rollouts
+from kinemill.train.objectives._rollouts import FreeRuns, Rollouts, is_left_out
 from kinemill.train.readout import fit_readout
 from kinemill.train.robots import robot_by_window
 from kinemill.train.step import Step

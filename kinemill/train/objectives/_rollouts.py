@@ -1,7 +1,7 @@
-"""Loss of training rollouts with teacher forcing, and errors of validation rollouts.
+"""Rollouts in training: their loss with teacher forcing, errors in validation, free runs.
 
 Symbols: M members of an ensemble (1 without), B batch, H history, T horizon, S states, A actions, Y
-channels that are predicted but not fed back, C = S + Y.
+channels that are predicted but not fed back, C = S + Y, W windows, R runs, L steps of the longest.
 """
 
 from typing import Any
@@ -16,11 +16,15 @@ from kinemill.train.ensemble import Ensemble
 from kinemill.train.ensemble_member import Member
 from kinemill.train.noise import KeyedNoise
 from kinemill.train.robots import robots_set
+from kinemill.train.step import Step
 
 BOUNDS = 0.01  # weight of the bounds on the variance, Chua et al. 2018
 CHUNK = 512  # windows per evaluation batch
 SAMPLED = 4096  # training windows that determine the weights of `weights: relative`
 SMALLEST = 1e-12  # lower bound of a squared error, scaled: an exact channel would divide by zero
+BLOCKS, LEFT_OUT = 10, (2, 7)  # a fifth of the windows, in two blocks, left out to select terms
+RUNS, LONGEST = 64, 400  # most rollouts, and most steps of each
+LARGEST = 10.0  # upper bound of an error, in standard deviations
 
 Part = tuple[int, int]  # of a part of a batch: first window, windows of the whole batch
 
@@ -194,3 +198,57 @@ def disturbed(
     pairs = ((states, stds[:count]), (past, stds[count:]), (actions, stds[count:]))
     noisy = [part + std * noise.normal(*part.shape) for part, std in pairs]
     return noisy[0], noisy[1], noisy[2]
+
+
+def is_left_out(windows: Windows) -> Tensor:
+    """Return which windows are left out, (W,) bool: blocks of neighbors, or the last of few."""
+    numbers = torch.arange(len(windows), device=windows.starts.device)
+    blocks = torch.tensor(LEFT_OUT, device=numbers.device)
+    mask = torch.isin(numbers * BLOCKS // len(windows), blocks)
+    return mask if mask.any() else numbers == len(windows) - 1
+
+
+class FreeRuns:
+    """Rollouts over the rows of some windows, each up to the last consecutive window.
+
+    Args:
+        windows: training windows.
+        mask: windows to use, (W,) bool.
+    """
+
+    def __init__(self, windows: Windows, mask: Tensor) -> None:
+        starts = windows.starts[mask]
+        final = torch.ones(len(starts), dtype=torch.bool, device=starts.device)
+        final[:-1] = starts[1:] - starts[:-1] != 1
+        run = final.cumsum(0) - final.long()
+        steps = starts[final][run] - starts + windows.horizon
+        spaced = torch.linspace(0, len(starts) - 1, min(RUNS, len(starts))).long()
+        self._starts, self._steps = starts[spaced], steps[spaced].clamp(max=LONGEST)
+        self._windows = windows
+
+    @torch.no_grad()
+    def error_of(self, step: Step) -> float:
+        """Return the geometric mean of the errors after 1, 2, 4, ... steps, in standard deviations.
+
+        A geometric mean weighs a factor of two in the error equally at every horizon.
+
+        Args:
+            step: with `rollout(states (R, H, S), past_actions (R, H-1, A), actions (R, L, A))`,
+                `wrap` and `state_std`.
+        """
+        windows, history = self._windows, self._windows.history
+        longest = int(self._steps.max())
+        offsets = torch.arange(history + longest, device=self._starts.device)
+        within = torch.minimum(offsets, (history + self._steps - 1).unsqueeze(1))  # (R, H + L)
+        rows = windows.values[self._starts.unsqueeze(1) + within]
+        states, actions = rows[..., : windows.states], rows[..., windows.states :]
+        predicted = step.rollout(
+            states[:, :history], actions[:, : history - 1], actions[:, history - 1 : -1]
+        )
+        missed = step.wrap(predicted - states[:, history:]) / step.state_std
+        squares = missed.double().square().mean(2).nan_to_num(LARGEST**2).clamp(max=LARGEST**2)
+        logarithms: list[Tensor] = []
+        for steps in (2**power for power in range(longest.bit_length())):
+            mean = squares[self._steps >= steps, steps - 1].mean()
+            logarithms.append(torch.log(mean.clamp_min(torch.finfo(mean.dtype).tiny)))
+        return float(torch.exp(0.5 * torch.stack(logarithms).mean()))

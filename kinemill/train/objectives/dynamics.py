@@ -28,8 +28,7 @@ from kinemill.task.plugins import (
     pick_or_none,
 )
 from kinemill.train.context import Trained, TrainingContext
-from kinemill.train.dynamics_settings import GaussNewton, HorizonSchedule, TeacherForcing
-from kinemill.train.feature_settings import Encodings
+from kinemill.train.dynamics_settings import Encodings, GaussNewton, HorizonSchedule, TeacherForcing
 from kinemill.train.layout import Follows, Integrator, Layout, Output, Window, layout_of
 from kinemill.train.relations import problems_of
 from kinemill.train.supervised import Supervised

@@ -17,8 +17,12 @@ from kinemill.task import NullReporter, Task, WarmStart
 from kinemill.task.portfolio import Candidate, CandidateResult
 from kinemill.train.loop import fit
 from kinemill.train.portfolio.cross_validation import Fold
-from kinemill.train.portfolio.measurement import measured, step_seconds
-from kinemill.train.portfolio.validation_errors import CandidateErrors, ValidationRows
+from kinemill.train.portfolio.validation_errors import (
+    CandidateErrors,
+    ValidationRows,
+    measured,
+    step_seconds,
+)
 from kinemill.train.time_limit import time_limit
 from kinemill.train.warm_start import DESCRIPTION, WEIGHTS, description_of
 

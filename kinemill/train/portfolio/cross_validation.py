@@ -14,8 +14,7 @@ from itertools import pairwise
 from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.errors import BadInput
 from kinemill.task.portfolio import CandidateResult
-from kinemill.train.portfolio.measurement import finite
-from kinemill.train.portfolio.validation_errors import CandidateErrors, ValidationRows
+from kinemill.train.portfolio.validation_errors import CandidateErrors, ValidationRows, finite
 
 FOLDS = 3  # groups of recordings, or of rows, each held out once
 STEPS = 250  # length of free runs; longer ones would take most of the time over all folds

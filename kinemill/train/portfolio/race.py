@@ -33,10 +33,14 @@ from kinemill.train.portfolio.cross_validation import (
     validation_share,
 )
 from kinemill.train.portfolio.facts import facts_of
-from kinemill.train.portfolio.measurement import measured, score_text
 from kinemill.train.portfolio.selection import Bars
 from kinemill.train.portfolio.simple_models import SimpleModels
-from kinemill.train.portfolio.validation_errors import CandidateErrors, ValidationRows
+from kinemill.train.portfolio.validation_errors import (
+    CandidateErrors,
+    ValidationRows,
+    measured,
+    score_text,
+)
 from kinemill.train.run_config import dotted
 from kinemill.train.summary import LearnFacts
 from kinemill.train.time_limit import OutOfTime, time_limit

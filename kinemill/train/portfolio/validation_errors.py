@@ -1,11 +1,12 @@
-"""Errors of candidates over the same rows of the validation split.
+"""Measurements of candidates: errors over the same rows of the validation split, time and size.
 
 Symbols: W windows, E episodes, H history, T horizon, S states.
 """
 
 import math
+import time
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,9 @@ from torch import Tensor
 from kinemill.dataset import PackedDataset
 from kinemill.errors import BadInput
 from kinemill.runtime.window_metrics import evenly_spaced
+from kinemill.task.portfolio import CandidateResult
 from kinemill.train.data import Windows
+from kinemill.train.loop import Objective, batches_of
 from kinemill.train.time_limit import check_time
 
 WINDOWS = 1024  # evenly spaced; more windows change the error little
@@ -28,6 +31,7 @@ SMALLEST, LARGEST = 1e-6, 10.0  # bounds of an error, in standard deviations
 # at least FLAT of its error at the longest horizon.
 NOISE, FLAT = 0.5, 0.7
 NOISE_WEIGHT = 0.01  # of a squared error of such a state; it would hide the errors of all others
+PROBE = 20  # most steps of the measurement of time
 
 
 @dataclass(frozen=True)
@@ -193,3 +197,38 @@ class ValidationRows:
 def _root(mean: Tensor) -> float:
     value = float(mean)
     return math.sqrt(value) if math.isfinite(value) else math.inf
+
+
+def step_seconds(module: Any, objective: Objective, learn: Any, seconds: float) -> float:
+    """Return the time of one training step without the optimizer, s, measured within `seconds`."""
+    batches, began, each = batches_of(objective, learn), time.monotonic(), 0.0
+    for step in range(PROBE):
+        started = time.monotonic()
+        objective.loss(batches.at(step), step).backward()
+        now = time.monotonic()
+        each = now - started if step == 0 else min(each, now - started)  # first calls are slower
+        if now - began > seconds:
+            break
+    module.zero_grad()
+    return each
+
+
+def measured(empty: CandidateResult, module: Any, errors: CandidateErrors) -> CandidateResult:
+    """Return a result with the errors and the number of parameters of a module."""
+    return replace(
+        empty,
+        parameters=sum(value.numel() for value in module.parameters()),
+        errors={steps: finite(error) for steps, error in errors.by_horizon.items()},
+        free_run=finite(errors.free_run),
+        score=finite(errors.score),
+    )
+
+
+def score_text(score: float | None) -> str:
+    """Return a score as text."""
+    return "not finite" if score is None else f"{score:.4g}"
+
+
+def finite(value: float) -> float | None:
+    """Return the value, None if it is not finite."""
+    return value if math.isfinite(value) else None

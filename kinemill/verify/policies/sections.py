@@ -19,9 +19,9 @@ from kinemill.runtime.integrity import POLICY
 from kinemill.runtime.window_metrics import Floats
 from kinemill.verify.document import Verification
 from kinemill.verify.files import read_model
-from kinemill.verify.labels import label, spoken
 from kinemill.verify.learning_curves import training_section
 from kinemill.verify.networks import critic_section, network_section
+from kinemill.verify.phrases import label, spoken
 from kinemill.verify.policies.action_errors import HeldOut
 from kinemill.verify.policies.subject import PolicySubject
 from kinemill.verify.policies.viewer import episode_viewer
