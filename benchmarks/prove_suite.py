@@ -58,7 +58,7 @@ ANGLES = {"reacher-easy": [{"type": "angle_features", "of": [0]}]}
 # The spinner turns fast only once the policy is good, so its statistics change. Random policies bat
 # it to and fro, and a policy that learns from them does not find how to turn it; nor do most of
 # those that hold each action for two steps. The discount per second stays the same as with two.
-HELD = {"finger-spin": 1}
+REPEATS = {"finger-spin": 1}
 OWN: dict[str, dict[str, Any]] = {
     "finger-spin": {
         "learn.algorithm": {
@@ -96,11 +96,11 @@ def _proved(name: str, seed: int, home: Path) -> dict[str, Any]:
 def _pipeline(name: str, seed: int, home: Path) -> dict[str, Any]:
     """Train, export, verify and register one policy."""
     address = f"gym:dm_control/{name}-v0"
-    held = HELD.get(name, REPEAT)
-    changed = {**SETTINGS, **OWN.get(name, {}), "learn.steps": STEPS // held, "learn.seed": seed}
-    changed["dt"] = held * _time_step(name)
-    repeat = [{"type": "action_repeat", "repeat": held}] if held > 1 else []
-    changed["environment.wrappers"] = [*repeat, *ANGLES.get(name, [])]
+    repeat = REPEATS.get(name, REPEAT)
+    changed = {**SETTINGS, **OWN.get(name, {}), "learn.steps": STEPS // repeat, "learn.seed": seed}
+    changed["dt"] = repeat * _time_step(name)
+    wrapper = [{"type": "action_repeat", "repeat": repeat}] if repeat > 1 else []
+    changed["environment.wrappers"] = [*wrapper, *ANGLES.get(name, [])]
     words = [f"{key}={json.dumps(value)}" for key, value in changed.items()]
     done = kinemill(home, "run", address, *(word for one in words for word in ("--set", one)))
     return {"return": done["metrics"]["return"]["model"], "alias": done["alias"]}

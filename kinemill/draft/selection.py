@@ -151,8 +151,8 @@ def _with_columns(
     for (table, _), missing in zip(every, lacking, strict=True):
         if missing:
             rest = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
-            shown = ", ".join(names[family] for family in missing[:SHOWN])
-            unused[table.path.name] = f"has no {shown}{rest}"
+            text = ", ".join(names[family] for family in missing[:SHOWN])
+            unused[table.path.name] = f"has no {text}{rest}"
     return used, unused, {}
 
 
