@@ -42,7 +42,7 @@ EXPLICIT = {"cmd", "command", "commands", "commanded"}
 MODULATED, PULSES = {"pwm", "duty", "throttle"}, {"us", "µs", "microsecond"}
 LOADS = {"tau", "torque", "torques", "force", "effort", "voltage"}
 
-SHOWN = 5  # columns that a log lacks
+MOST_NAMES = 5  # columns that a log lacks
 EPOCH = 1e9  # s, of 2001: timestamps since 1970 are larger in any unit
 OBSERVATIONS = {"obs", "observation", "observations"}  # groups of a log
 
@@ -150,8 +150,8 @@ def _with_columns(
     unused = dict[str, str]()
     for (table, _), missing in zip(every, lacking, strict=True):
         if missing:
-            rest = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
-            text = ", ".join(names[family] for family in missing[:SHOWN])
+            rest = f" and {len(missing) - MOST_NAMES} more" if len(missing) > MOST_NAMES else ""
+            text = ", ".join(names[family] for family in missing[:MOST_NAMES])
             unused[table.path.name] = f"has no {text}{rest}"
     return used, unused, {}
 
