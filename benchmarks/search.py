@@ -24,8 +24,8 @@ import polars as pl
 from benchmarks import ROUNDS
 from benchmarks.ingest import _largest_resident
 from kinemill.process import tune_process
-from kinemill.search.changes import ViewState
-from kinemill.search.rows import CONTENT, STAMP, schema
+from kinemill.search.changes import Position
+from kinemill.search.rows import schema
 from kinemill.search.run import Page, search_view
 from kinemill.search.segments import FORMAT, Pointer, Segments
 from kinemill.search.view import View
@@ -79,7 +79,7 @@ def rows(numbers: range) -> pl.DataFrame:
             columns[name] = random.integers(0, 10_000, count)
         elif dtype == pl.Float64:
             columns[name] = random.normal(size=count)
-    return pl.DataFrame(columns, schema_overrides=own).drop_nulls([STAMP, CONTENT])
+    return pl.DataFrame(columns, schema_overrides=own)
 
 
 def write(folder: Path, recordings: int) -> Pointer:
@@ -91,7 +91,7 @@ def write(folder: Path, recordings: int) -> Pointer:
             yield rows(range(start, min(start + each, recordings)))
 
     segments = Segments(folder)
-    pointer = segments.update(Pointer(FORMAT, "rules", ViewState()), batches(), set())
+    pointer = segments.update(Pointer(FORMAT, "rules", Position()), batches(), set())
     for number in range(SINGLE):
         pointer = segments.update(pointer, [rows(range(number, number + 1))], set())
     return pointer

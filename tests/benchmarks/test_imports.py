@@ -1,0 +1,15 @@
+"""Every benchmark can be imported, so that a change of the library does not break one unnoticed."""
+
+import importlib
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
+# `decide_*` compare with libraries that are no dependencies.
+NAMES = [one.stem for one in sorted(FOLDER.glob("[!_]*.py")) if not one.stem.startswith("decide_")]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_benchmark_can_be_imported(name):
+    assert importlib.import_module(f"benchmarks.{name}").__doc__
