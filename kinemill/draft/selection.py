@@ -192,7 +192,8 @@ def _choose(table: Table, instead: dict[str, str], constant: set[str]) -> Choice
         constant: columns that never change in any log.
     """
     selected: dict[str, Guess] = {}
-    others = letter_columns(table) | dict.fromkeys(constant & table.values.keys(), "never changes")
+    others = letter_columns(table)
+    others |= dict.fromkeys((name for name in table.values if name in constant), "never changes")
     others |= dict.fromkeys(_clocks(table), "another clock: it rises with time")
     guesses = [
         _with_stated_unit(guess(name, table.labels.get(name, "")), table)
@@ -239,7 +240,7 @@ def _clocks(table: Table) -> list[str]:
     return [
         name
         for name, values in rising
-        if {split_words(name)[0], split_words(name)[-1]} & STAMP
+        if {*split_words(name)[:1], *split_words(name)[-1:]} & STAMP
         or (values[0] >= EPOCH and guess(name).what == "unknown")
     ]
 
