@@ -42,7 +42,7 @@ EXPLICIT = {"cmd", "command", "commands", "commanded"}
 MODULATED, PULSES = {"pwm", "duty", "throttle"}, {"us", "µs", "microsecond"}
 LOADS = {"tau", "torque", "torques", "force", "effort", "voltage"}
 
-SHOWN = 5  # columns that a log lacks
+MOST_MISSING = 5  # columns that a log lacks
 EPOCH = 1e9  # s, of 2001: timestamps since 1970 are larger in any unit
 
 Choice = tuple[dict[str, Guess], dict[str, str]]  # of a log: chosen columns; reasons for the rest
@@ -133,9 +133,9 @@ def _with_columns(
     unused = dict[str, str]()
     for (table, _), missing in zip(every, lacking, strict=True):
         if missing:
-            rest = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
-            shown = ", ".join(names[family] for family in missing[:SHOWN])
-            unused[table.path.name] = f"has no {shown}{rest}"
+            rest = f" and {len(missing) - MOST_MISSING} more" if len(missing) > MOST_MISSING else ""
+            columns = ", ".join(names[family] for family in missing[:MOST_MISSING])
+            unused[table.path.name] = f"has no {columns}{rest}"
     return used, unused, {}
 
 
