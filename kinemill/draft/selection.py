@@ -42,7 +42,7 @@ EXPLICIT = {"cmd", "command", "commands", "commanded"}
 MODULATED, PULSES = {"pwm", "duty", "throttle"}, {"us", "µs", "microsecond"}
 LOADS = {"tau", "torque", "torques", "force", "effort", "voltage"}
 
-MOST_NAMES = 5  # columns that a log lacks
+MOST_MISSING = 5  # columns that a log lacks
 EPOCH = 1e9  # s, of 2001: timestamps since 1970 are larger in any unit
 OBSERVATIONS = {"obs", "observation", "observations"}  # groups of a log
 
@@ -150,9 +150,9 @@ def _with_columns(
     unused = dict[str, str]()
     for (table, _), missing in zip(every, lacking, strict=True):
         if missing:
-            rest = f" and {len(missing) - MOST_NAMES} more" if len(missing) > MOST_NAMES else ""
-            text = ", ".join(names[family] for family in missing[:MOST_NAMES])
-            unused[table.path.name] = f"has no {text}{rest}"
+            rest = f" and {len(missing) - MOST_MISSING} more" if len(missing) > MOST_MISSING else ""
+            columns = ", ".join(names[family] for family in missing[:MOST_MISSING])
+            unused[table.path.name] = f"has no {columns}{rest}"
     return used, unused, {}
 
 
@@ -212,7 +212,8 @@ def _choose(table: Table, instead: dict[str, str], constant: set[str]) -> Choice
         constant: columns that never change in any log.
     """
     selected: dict[str, Guess] = {}
-    others = letter_columns(table) | dict.fromkeys(constant & table.values.keys(), "never changes")
+    others = letter_columns(table)
+    others |= dict.fromkeys((name for name in table.values if name in constant), "never changes")
     others |= dict.fromkeys(_clocks(table), "another clock: it rises with time")
     guesses = [
         _with_stated_unit(guess(name, table.labels.get(name, "")), table)
@@ -259,7 +260,7 @@ def _clocks(table: Table) -> list[str]:
     return [
         name
         for name, values in rising
-        if {split_words(name)[0], split_words(name)[-1]} & STAMP
+        if {*split_words(name)[:1], *split_words(name)[-1:]} & STAMP
         or (values[0] >= EPOCH and guess(name).what == "unknown")
     ]
 

@@ -53,7 +53,9 @@ _READINGS = {
 }
 # Inputs of a controller, which are actions of the closed loop where no command is logged.
 REFERENCE = {"des", "desired", "ref", "reference", "target", "goal", "plan", "setpoint",
-             "setpoints", "set", "sp", "vir", "virtual"}  # fmt: skip
+             "setpoints", "vir", "virtual"}  # fmt: skip
+SETPOINT = {"set", "sp"}  # as the last word; a training_set holds data
+_SAMPLES = {"train", "training", "test", "validation", "data"}
 # Sensors without a state: their values follow from the motion.
 SENSOR = {"sensor", "contact", "external", "grf", "ft", "strain"}
 # Disturbances and friction models are neither states nor commands; counters count rows;
@@ -150,6 +152,7 @@ def guess(name: str, label: str = "") -> Guess:
         readings.index(set()),
     )
     ignored = reading_words | set(UNITS) | _ASIDE | REFERENCE
+    ignored |= SETPOINT if what == "reference" else set[str]()
     family = " ".join(part for part in parts if part not in ignored)
     return Guess(
         name,
@@ -170,7 +173,8 @@ ROLES = {"action": "action", "reference": None, "acceleration": "observation",
 
 def _what(parts: list[str]) -> str:
     tokens = set(parts)
-    if tokens & REFERENCE:
+    is_setpoint = len(parts) > 1 and parts[-1] in SETPOINT and not tokens & _SAMPLES
+    if tokens & REFERENCE or is_setpoint:
         return "reference"
     if tokens & ACCELERATION:
         return "acceleration"

@@ -496,6 +496,12 @@ def test_a_speed_in_rpm_is_the_derivative_of_an_angle_in_degrees(tmp_path, home,
     assert (speed.source[0].unit, max(speed.observed_range)) == ("rpm", pytest.approx(6.0, rel=0.2))
 
 
+def test_names_without_a_letter_are_columns(tmp_path, time):
+    columns = {"_": np.sin(time), "°": time, "%": np.cos(time), "u": time % 3}
+    draft = build("signs", table(tmp_path / "a.csv", time=time, **columns))
+    assert [one.names for one in draft.columns] == [["_"], ["°"], ["%"], ["u"]]
+
+
 def test_two_columns_of_one_name_are_two_columns(tmp_path, time):
     log = tmp_path / "twice.csv"
     rows = [f"{t:.2f},{np.sin(t)},{np.cos(t)},{np.sin(3 * t)}" for t in time]
@@ -524,3 +530,12 @@ def test_the_draft_of_any_set_takes_the_logs_it_was_made_from(shared_data):
 )  # fmt: skip
 def test_a_name_that_ends_with_in_is_an_input_unless_it_names_a_state(name, role):
     assert guess(name).role == role
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [("T_set", "reference"), ("speed_sp", "reference"), ("set", "unknown"),
+     ("training_set", "unknown"), ("Training_Set[3]", "unknown")],
+)  # fmt: skip
+def test_a_name_that_ends_with_set_is_a_setpoint_unless_it_names_samples(name, what):
+    assert guess(name).what == what
