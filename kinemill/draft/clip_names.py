@@ -6,11 +6,11 @@ files have them: position of the root, its quaternion, then all joints.
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from kinemill.draft.column import identifier
+from kinemill.draft.column import PLAIN, identifier
 from kinemill.draft.robot_file import RobotFile
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.columns import Table
@@ -57,8 +57,17 @@ def clip_columns(table: Table, robot: RobotFile | None, commands: set[str]) -> C
         if (match := _NAMED_JOINT.match(column))
     }
     if named:
-        return ClipColumns(named)
-    return _by_texts(table) or _by_order(table, robot) or ClipColumns(_by_guess(table, commands))
+        return _as_in_robot(ClipColumns(named), robot)
+    columns = _by_texts(table) or _by_order(table, robot)
+    return _as_in_robot(columns or ClipColumns(_by_guess(table, commands)), robot)
+
+
+def _as_in_robot(columns: ClipColumns, robot: RobotFile | None) -> ClipColumns:
+    """Spell joints as the robot file does: its simulation has channels of these names."""
+    own = {identifier(name): name for name in robot.joints} if robot else {}
+    spelled = {name: one for name, one in own.items() if PLAIN.match(one)}
+    joints = {spelled.get(name, name): column for name, column in columns.joints.items()}
+    return replace(columns, joints=joints)
 
 
 def _by_guess(table: Table, commands: set[str]) -> dict[str, str]:

@@ -136,3 +136,5 @@ def _validate(draft: Draft) -> Iterator[str]:
     ]
     if min(spans) / draft.dt < SHORT:
         yield f"  min_steps: {LEAST_ROWS}  # demonstrations are short"
+    if any(column.derivative_of for column in draft.columns):
+        yield "  velocity: {on_fault: warn}  # a policy observes velocities, and integrates none"

@@ -42,7 +42,8 @@ LOOP = "Wrap"  # `LoopMode` of a clip that repeats itself
 TEST = 0.2  # share of the only clip
 VALIDATION = 0.2  # share of each clip, at its end
 _NAMED = 4  # clips that a remark names
-_SHORTEST = "  min_steps: 10  # parts of a clip are test and validation"
+_LEAST = 10  # rows of a part of a clip
+_SHORTEST = f"  min_steps: {_LEAST}  # parts of a clip are test and validation"
 
 
 @dataclass(frozen=True)
@@ -321,12 +322,15 @@ def _ingest(clips: _Clips, *, is_mixed: bool) -> list[str]:
 
 def _dataset(tables: list[Table], step: float) -> str:
     validation = f"validation: {{tail: {VALIDATION}}}"
+    spans = [float(np.ptp(next(iter(table.values.values()))[0])) for table in tables]
     if len(tables) == 1:
-        seconds = next(iter(tables[0].values.values()))[0]
-        rows = round((1.0 - TEST) * float(np.ptp(seconds)) / step)
+        rows = round((1.0 - TEST) * spans[0] / step)
         return f"dataset: {{{validation}, test: [{{rows: [{rows}, null]}}]}}  # its end"
-    last = re.sub(r"([*?\[])", r"[\1]", tables[-1].path.name)
-    return f"dataset: {{{validation}, test: [{quote('*' + last)}]}}  # name your own"
+    names = [re.sub(r"([*?\[])", r"[\1]", table.path.name) for table in tables]
+    *_, other, last = (quote(f"*{name}") for name in names)
+    if len(tables) > 2 and VALIDATION * max(spans) / step < _LEAST:  # too short for a tail
+        validation = f"validation: [{other}]"
+    return f"dataset: {{{validation}, test: [{last}]}}  # name your own"
 
 
 def _loop_closure(joints: list[str]) -> str:

@@ -253,3 +253,16 @@ def test_joints_of_an_arm_that_would_turn_twice_are_not_in_rad(tmp_path, task_of
     assert channels["elbow_pos"].unit == unit
     assert channels["elbow_pos"].kind == ("linear" if unit == "1" else "angle")
     assert unit == "1" or channels["elbow_pos"].source[0].unit == "deg"
+
+
+def test_a_late_velocity_cuts_no_demonstration(tmp_path, task_of):
+    for number in range(3):
+        time = np.arange(100) / 20
+        angle = np.sin(2 * time + number)
+        late = 1.05 * 2 * np.cos(2 * time + number)
+        columns = {"time": time, "joint_pos": angle, "joint_vel": late, "action": np.cos(time)}
+        csv(tmp_path / f"demo_{number}.csv", columns)
+    draft = build_imitation("arm", tmp_path)
+    assert task_of(draft).channels["joint_vel"].derivative_of == "joint_pos"
+    checked = check_own_logs(draft)
+    assert (checked.refused, checked.cut, checked.problem) == ([], [], "")

@@ -277,3 +277,15 @@ def test_a_rising_position_of_the_root_is_no_clock(tmp_path):
     np.savetxt(tmp_path / "walk.csv", rows, delimiter=",", fmt="%.6f")
     with pytest.raises(BadInput, match="set its rows per second: --rate HZ"):
         build_motion("walk", tmp_path / "walk.csv", None, robot)
+
+
+def test_short_clips_are_split_by_name_and_joints_spelled_as_in_the_robot_file(tmp_path, task_of):
+    text = write_robot(tmp_path / "robot.xml").path.read_text()
+    (tmp_path / "robot.xml").write_text(text.replace("left_", "Left_"))
+    robot = read_robot(tmp_path / "robot.xml")
+    (tmp_path / "clips").mkdir()
+    for name in "abc":
+        np.save(tmp_path / "clips" / f"{name}.npy", retargeted()[:40])
+    task = task_of(build_motion("walk", tmp_path / "clips", 30.0, robot))
+    assert task.states[:2] == ["Left_hip", "Left_knee"]
+    assert (task.dataset.validation, task.dataset.test) == (["*b.npy"], ["*c.npy"])
