@@ -27,7 +27,6 @@ from kinemill.train.policy_runner import as_policy
 CASES, STEPS = 8, 25
 PICTURED = (4, 5)  # cases and steps of a policy with images, which are large
 TOLERANCE = 1e-5  # smallest tolerance, relative to the scale of an action
-SPACINGS = 4.0  # smallest tolerance in spacings of float32: of an action far from 0
 _BIT = 2.0 * UNIT["float32"]
 _INSTRUCTION = "pick up the red cube and put it on the left green plate "
 
@@ -81,11 +80,7 @@ def make_cases(
     perturbed = [play(as_policy(rounded(plain), finite=False), _perturb(values))]
     with Rounding(0):
         perturbed.append(play(as_policy(plain, finite=False), values))
-    # Constant inputs have no deviation of the actions: their scale is that of random ones.
-    usual = (
-        action if inputs is None else play(as_policy(plain, finite=False), random_inputs(interface))
-    )
-    return Cases(values, action, allowed_of(action, perturbed, interface, usual))
+    return Cases(values, action, allowed_of(action, perturbed, interface))
 
 
 def _perturb(inputs: Arrays) -> Arrays:
@@ -100,7 +95,6 @@ def allowed_of(
     action: NDArray[np.float32],
     perturbed: Sequence[NDArray[np.float32]],
     interface: PolicyInterface,
-    usual: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
     """Return the tolerance of each number (N, T, A), from the effect of rounding.
 
@@ -111,13 +105,10 @@ def allowed_of(
         perturbed: its actions under rounding: with one bit of error in each weight and input, and
             with perturbed results of each operation (`kinemill.export.rounding`).
         interface: interface of the policy.
-        usual: actions for other inputs, which count for the scale too.
     """
     scale = action_scale(action, interface)
-    if usual is not None:
-        scale = np.maximum(scale, action_scale(usual, interface))
     distance = np.max([np.abs(action.astype(np.float64) - one) for one in perturbed], axis=0)
-    floor = np.maximum(TOLERANCE * scale, SPACINGS * np.spacing(np.abs(action)))
+    floor = np.maximum(TOLERANCE * scale, np.spacing(np.abs(action)))
     allowed = np.maximum(FACTOR * distance, floor)
     choices = np.array(interface.choices)
     allowed = np.where(choices > 0, np.where(distance > 0.0, choices, 0.0), allowed)

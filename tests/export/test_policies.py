@@ -1,7 +1,5 @@
 """The exported file of every kind of policy acts like the policy in torch."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import onnx
 import pytest
@@ -11,7 +9,7 @@ import yaml
 from benchmarks._policies import KINDS, Chooser, Gains, Looking, Sampler, published
 from kinemill.errors import BadInput, Blocked
 from kinemill.export.policy import describe, write_policy
-from kinemill.export.policy_cases import allowed_of, make_cases, random_inputs
+from kinemill.export.policy_cases import make_cases, random_inputs
 from kinemill.runtime import Policy, load
 from kinemill.runtime.policy_self_test import play
 from kinemill.train.policy_runner import as_policy
@@ -127,15 +125,3 @@ def test_a_policy_that_gives_nan_is_not_exported(tmp_path):
 def test_policies_have_no_variants(tmp_path):
     with pytest.raises(BadInput, match=r"has the variants int8; expected policy\.onnx alone"):
         published(Gains(), tmp_path, also=["int8"])
-
-
-def test_an_action_far_from_zero_may_differ_by_the_rounding_of_its_offset():
-    layout = SimpleNamespace(actions=("lift",))
-    interface = SimpleNamespace(layout=layout, limits={}, choices=(0,))
-    action = np.full((1, 3, 1), -97.0, np.float32)
-    allowed = allowed_of(action, [action], interface)
-    assert (allowed >= 2 * np.spacing(np.float32(97.0))).all()
-    assert (allowed <= 1e-3).all()
-    spread = np.array([[[-90.0], [90.0]]], np.float32)
-    wider = allowed_of(action, [action], interface, spread)
-    np.testing.assert_allclose(wider, 1e-5 * 90.0, rtol=1e-5)
