@@ -98,7 +98,9 @@ def allowed_of(
 ) -> NDArray[np.float32]:
     """Return the tolerance of each number (N, T, A), from the effect of rounding.
 
-    A discrete action has to be equal, unless one bit already changes it.
+    A discrete action has to be equal, unless one bit already changes it. Of others, some do not
+    change by chance, for example near zero as a difference of large numbers, so the median over all
+    cases and steps counts for each.
 
     Args:
         action: actions of the policy.
@@ -109,7 +111,8 @@ def allowed_of(
     scale = action_scale(action, interface)
     distance = np.max([np.abs(action.astype(np.float64) - one) for one in perturbed], axis=0)
     floor = np.maximum(TOLERANCE * scale, np.spacing(np.abs(action)))
-    allowed = np.maximum(FACTOR * distance, floor)
+    usual = np.median(distance, axis=(0, 1))
+    allowed = np.maximum(FACTOR * np.maximum(distance, usual), floor)
     choices = np.array(interface.choices)
     allowed = np.where(choices > 0, np.where(distance > 0.0, choices, 0.0), allowed)
     # Once a case differs, its carry differs at all later steps.

@@ -1,5 +1,7 @@
 """The exported file of every kind of policy acts like the policy in torch."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import onnx
 import pytest
@@ -9,7 +11,7 @@ import yaml
 from benchmarks._policies import KINDS, Chooser, Gains, Looking, Sampler, published
 from kinemill.errors import BadInput, Blocked
 from kinemill.export.policy import describe, write_policy
-from kinemill.export.policy_cases import make_cases, random_inputs
+from kinemill.export.policy_cases import allowed_of, make_cases, random_inputs
 from kinemill.runtime import Policy, load
 from kinemill.runtime.policy_self_test import play
 from kinemill.train.policy_runner import as_policy
@@ -125,3 +127,13 @@ def test_a_policy_that_gives_nan_is_not_exported(tmp_path):
 def test_policies_have_no_variants(tmp_path):
     with pytest.raises(BadInput, match=r"has the variants int8; expected policy\.onnx alone"):
         published(Gains(), tmp_path, also=["int8"])
+
+
+def test_an_action_that_rounding_leaves_by_chance_has_the_tolerance_of_the_others():
+    layout = SimpleNamespace(actions=("lift", "grip"))
+    interface = SimpleNamespace(layout=layout, limits={}, choices=(0, 0))
+    action = np.tile(np.float32([-97.0, 0.5]), (1, 5, 1))
+    rounded = action + np.float32([1.5e-5, 0.0]) * np.float32([0, 1, 1, 1, 0])[None, :, None]
+    allowed = allowed_of(action, [rounded], interface)
+    assert (allowed[..., 0] >= 1e-4).all()
+    np.testing.assert_allclose(allowed[..., 1], np.spacing(np.float32(0.5)))
