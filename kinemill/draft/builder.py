@@ -143,7 +143,7 @@ def _limbs(columns: list[Column]) -> list[Column]:
     vectors = {split_index(one.names[0])[0] for one in far}
     largest = max(float(np.abs(one.values).max()) for one in far)
     is_degrees = PERCENT < largest < DEGREES
-    note = f"no rad: the values reach {largest:.4g}" + ("" if is_degrees else ", maybe percent")
+    note = f"not rad: the values reach {largest:.4g}" + ("" if is_degrees else ", maybe percent")
 
     def corrected(one: Column) -> Column:
         if is_degrees:
@@ -238,7 +238,7 @@ def _register(column: Column) -> int | None:
 def _wraps(column: Column, span: float) -> bool:
     """Return whether the range is one turn, and the values jump from one end to the other.
 
-    Integers, such as the number of a mode, are no radians.
+    Integers, such as the number of a mode, are not radians.
     """
     is_turn = 0.9 * TURN < span < TURN + 0.1 and np.mod(column.values, 1.0).any()
     if not (is_turn or 340.0 < span < 361.0):

@@ -1,7 +1,7 @@
 """Mechanism drafts: an arm, a cart or another machine of an MJCF file that does not walk.
 
 A model file states no goal. The reward of the draft is the largest in the pose of the file, or of
-its keyframe `home`, so that a training runs at once; the goal of the user takes its place.
+its keyframe `home`, so that training can start; the goal of the user takes its place.
 """
 
 from pathlib import Path
