@@ -1,15 +1,17 @@
 """Files that hold different columns of one recording, such as `u.csv` next to `y.csv`.
 
 A program that writes a file for each quantity leaves a folder in which no file is a log. They are
-joined row by row into a new file, which is a log; the originals do not change.
+joined row by row into a new file, which is a log; the originals do not change. `time_join` joins
+logs with their own timestamps.
 """
 
 import io
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from itertools import chain, count
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -26,30 +28,70 @@ SUFFIXES = {".csv": pl.DataFrame.write_csv, ".parquet": pl.DataFrame.write_parqu
 _UNNAMED = re.compile(r"column_\d+|arr_0(\[\d+\])?")
 
 
-def write_joined(paths: Sequence[Path], target: Path) -> tuple[pl.DataFrame, list[str]]:
-    """Join files row by row, and write the table to a new CSV or Parquet file.
+class Match(NamedTuple):
+    """Rows of the first file that have samples of another one.
 
-    Args:
-        paths: files of one recording; row k of each is of the same time.
-        target: the new file.
+    Attributes:
+        path: the other file.
+        rows: their number.
+        distance: largest time between a row and the closest sample that it uses, s.
+    """
 
-    Returns:
-        The table, (rows, columns), and the columns that hold no numbers, such as `a.csv: note`.
+    path: Path
+    rows: int
+    distance: float
+
+
+class JoinedTable(NamedTuple):
+    """Columns of several files.
+
+    Attributes:
+        frame: the table, (rows, columns).
+        left_out: columns that are not used, such as `a.csv: note`.
+        matches: one for each further file, if they are joined by time.
+    """
+
+    frame: pl.DataFrame
+    left_out: list[str]
+    matches: Sequence[Match] = ()
+
+
+def join_rows(paths: Sequence[Path]) -> JoinedTable:
+    """Join files of one recording row by row: row k of each is of the same time.
 
     Raises:
-        BadInput: the files are not of one recording, or the target exists or has another suffix.
+        BadInput: the files are not of one recording.
+    """
+    read = {path: columns_of(path) for path in paths}
+    frame = pl.DataFrame(_joined({path: columns for path, (columns, _) in read.items()}))
+    texts = [f"{path.name}: {name}" for path, (_, texts) in read.items() for name in texts]
+    return JoinedTable(frame, texts)
+
+
+def write_joined(
+    paths: Sequence[Path],
+    target: Path,
+    join: Callable[[Sequence[Path]], JoinedTable] = join_rows,
+) -> JoinedTable:
+    """Join files, and write the table to a new CSV or Parquet file.
+
+    Args:
+        paths: files of one recording.
+        target: the new file.
+        join: joins the columns of the files.
+
+    Raises:
+        BadInput: the files cannot be joined, or the target exists or has another suffix.
     """
     if target.suffix.lower() not in SUFFIXES:
         expected = f"a suffix of {', '.join(SUFFIXES)}"
         raise BadInput(target, "has no suffix of a table", expected=expected)
     if target.exists():
         raise BadInput(target, "is there already", fix="choose another name")
-    read = {path: columns_of(path) for path in paths}
-    frame = pl.DataFrame(_joined({path: columns for path, (columns, _) in read.items()}))
-    content = io.BytesIO()
-    SUFFIXES[target.suffix.lower()](frame, content)
+    joined, content = join(paths), io.BytesIO()
+    SUFFIXES[target.suffix.lower()](joined.frame, content)
     publish_file(target, content.getvalue())
-    return frame, [f"{path.name}: {name}" for path, (_, texts) in read.items() for name in texts]
+    return joined
 
 
 def join_hint(folder: Path, paths: Sequence[Path]) -> str | None:
@@ -80,9 +122,9 @@ def _joined(columns: Mapping[Path, Mapping[str, Floats]]) -> dict[str, Floats]:
     """
     lengths = {path: len(next(iter(one.values()))) for path, one in columns.items()}
     rows = min(lengths.values())
-    joined = dict[str, Floats]()
-    for path, short in zip(columns, _short_names(list(columns)), strict=True):
-        own = _rows_of_one_column(columns[path], rows)
+    every = dict[Path, Mapping[str, Floats]]()
+    for path, one in columns.items():
+        every[path] = own = _rows_of_one_column(one, rows)
         if len(next(iter(own.values()))) != rows:
             shortest = min(lengths, key=lengths.__getitem__).name
             raise BadInput(
@@ -90,22 +132,39 @@ def _joined(columns: Mapping[Path, Mapping[str, Floats]]) -> dict[str, Floats]:
                 f"has {lengths[path]} rows, and {shortest} has {rows}",
                 expected="files with the same number of rows, or with one value in each line and "
                 f"a multiple of it, at most {MOST_VALUES} times",
-                fix="name only the files of one recording",
+                fix="name only the files of one recording; for logs with timestamps: --by time",
             )
-        unnamed = _is_unnamed(own)
-        for number, (name, values) in enumerate(own.items(), start=1):
+    names = column_names({path: [*own] for path, own in every.items()})
+    return {
+        name: values
+        for path, own in every.items()
+        for name, values in zip(names[path], own.values(), strict=True)
+    }
+
+
+def column_names(columns: Mapping[Path, Sequence[str]]) -> dict[Path, list[str]]:
+    """Return a unique name for each column of some files.
+
+    A column without a name is called after its file, and a repeated name gets that of its file.
+    """
+    used, names = set[str](), dict[Path, list[str]]()
+    for path, short in zip(columns, _short_names(list(columns)), strict=True):
+        own = columns[path]
+        unnamed, names[path] = _is_unnamed(own), list[str]()
+        for number, name in enumerate(own, start=1):
             plain = f"{short}_{number}" if len(own) > 1 else short
-            joined[_unused(plain if unnamed else name, short, joined)] = values
-    return joined
+            names[path].append(_unused(plain if unnamed else name, short, used))
+            used.add(names[path][-1])
+    return names
 
 
-def _unused(name: str, short: str, used: Mapping[str, Floats]) -> str:
+def _unused(name: str, short: str, used: Set[str]) -> str:
     """Return the name of a column, with that of its file or a number if it is used."""
     names = chain([name, f"{short}_{name}"], (f"{name}_{number}" for number in count(2)))
     return next(one for one in names if one not in used)
 
 
-def _is_unnamed(columns: Mapping[str, Floats]) -> bool:
+def _is_unnamed(columns: Iterable[str]) -> bool:
     return all(_UNNAMED.fullmatch(name) for name in columns)
 
 

@@ -316,9 +316,11 @@ def _table(path: Path, log: RawLog, result: _ReadResult, rate: float | None) -> 
         return replace(
             stamped(path, result.time, _floats(time), numbers, result.refused), part=log.part
         )
-    seconds = _floats(time - time.drop_nulls()[0]) / log.ticks
+    first = time.drop_nulls()[0]
+    seconds = _floats(time - first) / log.ticks
     samples = {name: (seconds, values) for name, values in numbers.items()}
-    return Table(path, result.time, "s", samples, result.refused, log.part, rate)
+    origin = float(first) / log.ticks
+    return Table(path, result.time, "s", samples, result.refused, log.part, rate, origin=origin)
 
 
 def _floats(column: pl.Series) -> Floats:
@@ -355,4 +357,5 @@ def _of_messages(path: Path, log: RawLog, result: _ReadResult) -> Table:
         }
     why = f"slower than {1.0 / slowest:.2g} Hz, or not there all the time"
     left_out = {f"{n.partition('.')[0]}.*": why for n in result.names if n not in covering}
-    return Table(path, None, "s", covering, result.refused | left_out, log.part, own_clocks=True)
+    table = Table(path, None, "s", covering, result.refused | left_out, log.part, own_clocks=True)
+    return replace(table, origin=float(origin) / log.ticks)

@@ -66,6 +66,7 @@ class Table:
         sources: names of its columns in the file, where they differ from those of the first
             experiment, which `values` has.
         attributes: what the log states of its columns, by column without the index of an element.
+        origin: timestamp at 0 s, in s of the clock of the log; 0 if rows are counted.
     """
 
     path: Path
@@ -81,6 +82,7 @@ class Table:
     experiment: str = ""
     sources: dict[str, str] = field(default_factory=dict[str, str])
     attributes: dict[str, ColumnAttributes] = field(default_factory=dict[str, ColumnAttributes])
+    origin: float = 0.0
 
     def attributes_of(self, name: str) -> ColumnAttributes:
         """Return what the log states of a column, or of the vector that it is an element of."""
@@ -151,7 +153,8 @@ def read_text(path: Path, rate: float | None = None) -> Table:
         return replace(table_of(path, numbers, left_out, rate), attributes=units)
     stamps = parse_dates(frame[dates].str.strip_chars())
     seconds = (stamps - stamps.drop_nulls()[0]).cast(pl.Float64).fill_null(np.nan).to_numpy() / 1e9
-    return replace(stamped(path, dates, seconds, numbers, left_out, unit="s"), attributes=units)
+    table = stamped(path, dates, seconds, numbers, left_out, unit="s")
+    return replace(table, attributes=units, origin=table.origin + int(stamps.drop_nulls()[0]) / 1e9)
 
 
 def _stamped_by_two(
@@ -159,9 +162,11 @@ def _stamped_by_two(
 ) -> Table:
     """Return columns (n,) on timestamps in two columns: whole seconds, and nanoseconds."""
     rest = nanoseconds_of(seconds, list(numbers)) or ""
-    since = numbers[seconds] - float(np.nanmin(numbers[seconds]))
+    least = float(np.nanmin(numbers[seconds]))
+    since = numbers[seconds] - least
     others = {name: values for name, values in numbers.items() if name not in {seconds, rest}}
-    return stamped(path, seconds, since + 1e-9 * numbers[rest], others, left_out, unit="s")
+    table = stamped(path, seconds, since + 1e-9 * numbers[rest], others, left_out, unit="s")
+    return replace(table, origin=table.origin + least)
 
 
 def _without_units(frame: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, ColumnAttributes]]:
@@ -304,7 +309,7 @@ def stamped(
     seconds = (stamps[good] - stamps[good][0]) / ticks
     rising = np.diff(seconds, prepend=-np.inf) > 0.0
     values = {name: (seconds[rising], v[good][rising]) for name, v in numbers.items()}
-    return Table(path, clock, unit, values, left_out)
+    return Table(path, clock, unit, values, left_out, origin=float(stamps[good][0]) / ticks)
 
 
 def stated_rate(numbers: Mapping[str, Floats]) -> float | None:

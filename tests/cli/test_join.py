@@ -33,3 +33,19 @@ def test_a_missing_file_and_a_single_one_are_refused(folder, tmp_path, kinemill)
         kinemill("data", "join", folder / "x.csv", folder / "u.csv", "--to", tmp_path / "a.csv")
     with pytest.raises(BadInput, match="1 file to join"):
         kinemill("data", "join", folder / "u.csv", "--to", tmp_path / "a.csv")
+
+
+def test_logs_of_different_rates_are_joined_by_time(tmp_path, kinemill):
+    for name, rate in {"u": 100, "y": 40}.items():
+        rows = "\n".join(f"{at / rate},{at % 7}" for at in range(2 * rate))
+        (tmp_path / f"{name}.csv").write_text(f"time,{name}\n{rows}\n")
+    files, target = [tmp_path / "u.csv", tmp_path / "y.csv"], tmp_path / "run.csv"
+    text = kinemill("data", "join", *files, "--to", target, "--by", "time", "--offset", 1)
+    assert "100 rows of time, u, y" in text
+    assert "y.csv: matches 100 rows of u.csv, at most 0.01 s apart" in text
+    assert target.read_text().splitlines()[:2] == ["time,u,y", "1.0,2.0,0.0"]
+
+
+def test_options_of_a_join_by_time_are_refused_by_row(folder, tmp_path, kinemill):
+    with pytest.raises(BadInput, match="--offset: has no meaning by row"):
+        kinemill("data", "join", folder, "--to", tmp_path / "a.csv", "--offset", 1)

@@ -31,7 +31,7 @@ def lines(tmp_path):
 
 
 def test_values_below_one_another_become_columns_named_after_the_file(lines, tmp_path):
-    frame, _ = write_joined(log_files(lines), tmp_path / "run.parquet")
+    frame, *_ = write_joined(log_files(lines), tmp_path / "run.parquet")
     names = ["positions_1", "positions_2", "time", "torques_1", "torques_2"]
     assert frame.columns == names
     read = pl.read_parquet(tmp_path / "run.parquet")
@@ -57,7 +57,7 @@ def test_matrices_of_one_quantity_each(tmp_path, save):
         else:
             np.savetxt(folder / f"{name}.csv", values, delimiter=",")
     assert join_hint(folder, log_files(folder))
-    frame, _ = write_joined(log_files(folder), tmp_path / "run.csv")
+    frame, *_ = write_joined(log_files(folder), tmp_path / "run.csv")
     assert (frame.height, frame.width) == (ROWS, 5)
     (table,) = read_tables(tmp_path / "run.csv", None).tables
     assert (table.time, len(table.values)) == ("t", 4)
@@ -81,7 +81,7 @@ def test_a_repeated_name_gets_that_of_its_file(tmp_path):
     for name, values in {"left": SECONDS, "right": 2.0 * SECONDS}.items():
         one_in_each_line(tmp_path / f"{name}.csv", values)
         (tmp_path / f"{name}.csv").write_text("time\n" + (tmp_path / f"{name}.csv").read_text())
-    frame, _ = write_joined([tmp_path / "left.csv", tmp_path / "right.csv"], tmp_path / "both.csv")
+    frame, *_ = write_joined([tmp_path / "left.csv", tmp_path / "right.csv"], tmp_path / "both.csv")
     assert frame.columns == ["time", "right_time"]
 
 
@@ -91,7 +91,7 @@ def test_files_of_one_name_keep_all_columns_and_texts_are_named(tmp_path):
         rows = "\n".join(f"{at + number},ok" for at in range(ROWS))
         (tmp_path / folder / "q.csv").write_text(f"angle,note\n{rows}\n")
     paths = sorted(tmp_path.glob("*/q.csv"))
-    frame, texts = write_joined(paths, tmp_path / "all.csv")
+    frame, texts, _ = write_joined(paths, tmp_path / "all.csv")
     assert frame.row(0) == (0.0, 1.0, 2.0)
     assert texts == ["q.csv: note"] * 3
 

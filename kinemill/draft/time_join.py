@@ -1,0 +1,144 @@
+"""Logs of one recording with their own timestamps, such as a controller's and a tracker's.
+
+The rows of the joined log are those of the first file. The columns of the others are sampled at
+its timestamps. A row without samples close enough is left out, so that the joined log has a gap.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+
+from kinemill.draft.joined_files import JoinedTable, Match, column_names
+from kinemill.draft.schema_inference import survey
+from kinemill.errors import BadInput, BadLog
+from kinemill.ingest.clock import Floats
+from kinemill.ingest.columns import Samples, Table, usual_step
+
+PERIODS = 1.5  # of the slower log: the largest distance of a sample from a row
+TIME = "time"
+
+
+class Method(StrEnum):
+    """How a column is sampled at a time: between two samples, the closest one, or the last one."""
+
+    LINEAR = "linear"
+    NEAREST = "nearest"
+    PREVIOUS = "previous"
+
+
+class _Column(NamedTuple):
+    """A column sampled at the rows: values (n,), and the distance to the closest sample (n,), s."""
+
+    values: Floats
+    distance: Floats  # inf without samples within the tolerance
+
+
+def join_by_time(
+    paths: Sequence[Path], method: Method = Method.LINEAR, offset: float = 0.0
+) -> JoinedTable:
+    """Sample the columns of all files at the timestamps of the first one.
+
+    Args:
+        paths: logs of one recording, each with timestamps.
+        method: how a column is sampled.
+        offset: s that are added to the timestamps of all files but the first.
+
+    Returns:
+        The rows that have samples of every file, with `time` in s of the first log's clock.
+
+    Raises:
+        BadInput: a file has no timestamps or several recordings, or no row matches.
+    """
+    tables = [_one_table(path) for path in paths]
+    grid = min((seconds for seconds, _ in tables[0].values.values()), key=usual_step)
+    step = usual_step(grid)
+    joined, matches = dict[str, Floats](), list[Match]()
+    is_matched = np.ones(len(grid), dtype=bool)
+    names = column_names({path: [*one.values] for path, one in zip(paths, tables, strict=True)})
+    for number, table in enumerate(tables):
+        shift = table.origin - tables[0].origin + (offset if number else 0.0)
+        columns = [
+            _sample(grid, (seconds + shift, values), method, PERIODS * max(step, table.step))
+            for seconds, values in table.values.values()
+        ]
+        # A slow or interrupted column leaves empty cells; a row without any sample is left out.
+        distance = np.min([column.distance for column in columns], axis=0)
+        rows = np.isfinite(distance)
+        if not rows.any():
+            raise _no_match(tables[0], table, grid, shift, offset)
+        matches.append(Match(table.path, int(rows.sum()), float(distance[rows].max())))
+        is_matched &= rows
+        joined |= dict(zip(names[table.path], (one.values for one in columns), strict=True))
+    if not is_matched.any():
+        expected = "files whose times overlap"
+        raise BadInput(paths[0], "has no row that all other files match", expected=expected)
+    frame = pl.DataFrame({TIME: tables[0].origin + grid, **joined}).filter(is_matched)
+    left_out = [f"{one.path.name}: {name}" for one in tables for name in one.left_out]
+    return JoinedTable(frame, left_out, matches[1:])
+
+
+def _one_table(path: Path) -> Table:
+    """Return the columns of a log of one recording with timestamps.
+
+    Raises:
+        BadInput: it has no timestamps, or several recordings.
+    """
+    try:
+        tables = survey(path)
+    except BadLog as error:
+        fix = "join files without timestamps row by row: --by row"
+        raise BadInput(path, error.problem, expected=error.expected, fix=fix) from error
+    if len(tables) > 1:
+        problem = f"holds {len(tables)} recordings"
+        raise BadInput(path, problem, expected="one recording", fix="write each to its own file")
+    return replace(tables[0], values={k: _rising(v) for k, v in tables[0].values.items()})
+
+
+def _rising(samples: Samples) -> Samples:
+    """Return the samples later than all before them; a binary search needs rising times."""
+    seconds, values = (one[np.isfinite(samples[0])] for one in samples)
+    is_later = np.diff(np.maximum.accumulate(seconds), prepend=-np.inf) > 0.0
+    return seconds[is_later], values[is_later]
+
+
+def _sample(grid: Floats, samples: Samples, method: Method, tolerance: float) -> _Column:
+    """Sample a column at the times (n,) s; a value is NaN where no sample is close enough."""
+    present = np.isfinite(samples[1])
+    seconds, values = samples[0][present], samples[1][present]
+    if not len(seconds):
+        return _Column(np.full(len(grid), np.nan), np.full(len(grid), np.inf))
+    after = np.searchsorted(seconds, grid - 1e-9)  # rounding of equal timestamps
+    before = np.searchsorted(seconds, grid + 1e-9, side="right") - 1
+    has_after, has_before = after < len(seconds), before >= 0
+    after, before = np.minimum(after, len(seconds) - 1), np.maximum(before, 0)
+    to_after = np.where(has_after, np.abs(seconds[after] - grid), np.inf)
+    to_before = np.where(has_before, np.abs(grid - seconds[before]), np.inf)
+    closest = np.minimum(to_after, to_before)
+    if method is Method.LINEAR:
+        sampled, distance = np.interp(grid, seconds, values), closest
+        is_close = np.maximum(to_after, to_before) <= tolerance
+    elif method is Method.NEAREST:
+        sampled, distance = np.where(to_after < to_before, values[after], values[before]), closest
+        is_close = closest <= tolerance
+    else:
+        sampled, distance = values[before], to_before
+        is_close = to_before <= tolerance
+    return _Column(np.where(is_close, sampled, np.nan), np.where(is_close, distance, np.inf))
+
+
+def _no_match(first: Table, other: Table, grid: Floats, shift: float, offset: float) -> BadInput:
+    """Return the error for a file of another time, with the offset that aligns the first rows."""
+    start = first.origin + float(grid[0])
+    own = first.origin + shift + float(next(iter(other.values.values()))[0][0])
+    return BadInput(
+        other.path,
+        f"no row matches: it begins at {own:.9g} s, and {first.path.name} spans {start:.9g} to "
+        f"{first.origin + float(grid[-1]):.9g} s",
+        expected="logs whose times overlap",
+        fix=f"if both began together: --offset {offset + start - own:.9g}",
+    )
