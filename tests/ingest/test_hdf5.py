@@ -238,3 +238,45 @@ def test_simulated_hysteresis_is_read_whole_at_its_own_rate(shared_data, home, r
     assert (recording.summary.rows, recording.summary.reasons) == (40_960, [])
     (track,) = recording.summary.tracks
     assert track.rows == 40_960  # 54.6 s at 750 Hz
+
+
+def test_flags_in_one_table_separate_its_episodes(logs, arm):
+    # As D4RL stores them: row 2 is terminal, and row 4 is the last one before a reset.
+    with h5py.File(logs / "a.hdf5", "w") as file:
+        episode(file)
+        file["terminals"] = np.arange(8) == 2
+        file["timeouts"] = np.arange(8) == 4
+    parts = read(logs / "a.hdf5", arm)
+    assert [(log.part, log.frame.height) for log in parts] == [
+        ("episode 0", 3),
+        ("episode 1", 2),
+        ("episode 2", 3),
+    ]
+    assert parts[1].frame["angle"].to_list() == [9.0, 12.0]
+    assert parts[1].ticks == 100.0
+
+
+@pytest.mark.parametrize("flags", [np.arange(8) == 7, np.arange(8) > 3, np.zeros(8)])
+def test_a_flag_of_the_last_row_or_of_a_state_leaves_one_episode(logs, arm, flags):
+    with h5py.File(logs / "a.hdf5", "w") as file:
+        episode(file)
+        file["done"] = flags
+    assert isinstance(read(logs / "a.hdf5", arm), RawLog)
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [('{"env_kwargs": {"control_freq": 20}}', 20.0), ('{"env_kwargs": {}}', None), ("{", None)],
+)
+def test_demonstrations_state_the_control_rate_of_their_environment(logs, make_task, text, rate):
+    task = make_task(
+        channels__angle__source="obs/q[1]",
+        channels__velocity__source="obs/q[2]",
+        channels__torque__source="actions",
+    )
+    with h5py.File(logs / "a.hdf5", "w") as file:
+        group = file.create_group("data/demo_0")
+        group["obs/q"], group["actions"] = FRAME, FRAME[:, 0]
+        file["data"].attrs["env_args"] = text
+    (log,) = read(logs / "a.hdf5", task)
+    assert (log.ticks, not log.reasons) == (rate or 1.0, rate is not None)

@@ -109,3 +109,22 @@ def test_damage_in_the_footer_is_refused_or_harmless_but_never_a_crash(logs, tas
         except Unreadable:
             refused += 1
     assert refused > 20  # of 100; the others hit text that nobody needs
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pl.Series("episode_id", ["a", "b", "b"]),
+        pl.Series("episode_index", [4, 7, 7]),
+        pl.Series("done", [True, False, True]),
+        pl.Series("is_first", [0, 1, 0]),
+    ],
+    ids=lambda column: column.name,
+)
+def test_a_column_separates_the_episodes_of_a_table(logs, task, frame, column):
+    frame.with_columns(column).write_parquet(logs / "a.parquet")
+    parts = read(logs / "a.parquet", task)
+    assert [(log.part, log.frame["time_s"].to_list()) for log in parts] == [
+        ("episode 0", [0.0]),
+        ("episode 1", [0.01, 0.02]),
+    ]

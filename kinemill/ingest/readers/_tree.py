@@ -7,6 +7,7 @@ leading `/` of one anywhere in the file. Declared sizes are checked before anyth
 Symbols: N rows of a part, C columns of an array.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
@@ -35,7 +36,10 @@ from kinemill.ingest.readers._arrays import (
     check_columns,
     columns_of,
     rows_first,
+    size_problem,
 )
+from kinemill.ingest.readers._episodes import NAMES as MARKS
+from kinemill.ingest.readers._episodes import split_episodes
 from kinemill.ingest.readers._media import MediaColumn, read_media
 from kinemill.task import Task
 
@@ -75,7 +79,8 @@ def read_tree(tree: Tree, task: Task) -> RawLog | list[RawLog]:
     outside = _absolute(tree, task)
     parts = _parts(tree, task)
     if parts == [""]:
-        return _read_part(tree, "", outside, task)
+        log = _read_part(tree, "", outside, task)
+        return split_episodes(log, _marks(tree, log.frame.height))
     logs: list[RawLog] = []
     for part in parts:
         try:
@@ -134,6 +139,17 @@ def _read_part(tree: Tree, part: str, outside: dict[str, Array], task: Task) -> 
     return _log(_load(selected), columns, media, task, part)
 
 
+def _marks(tree: Tree, rows: int) -> dict[str, Values]:
+    """Return the arrays (rows,) at the top of a file that mark its episodes."""
+    found = {
+        name: array
+        for name, array in tree.arrays("").items()
+        if name in MARKS and array.shape in {(rows,), (rows, 1)}
+        if array.dtype.kind in "biuf" and not array.trouble and not size_problem(name, array)
+    }
+    return {name: array.load().reshape(-1) for name, array in found.items()}
+
+
 def _is_no_clock(column: Column, task: Task) -> bool:
     """Return whether an array is named as timestamps, but holds one number, or none."""
     is_named = column.name in task.ingest.time or is_stamp(column.name.rpartition("/")[2])
@@ -156,9 +172,21 @@ def _rate(tree: Tree, part: str, names: list[str], task: Task) -> float | None:
             number = tree.number(group, name)
             if number is not None and 0.0 < number < 1e9:
                 return number if name in PER_SECOND else 1.0 / number
+        if (rate := _rate_of_environment(tree, group)) is not None:
+            return rate
         if not group:
             return None
         group = group.rpartition("/")[0]
+
+
+def _rate_of_environment(tree: Tree, group: str) -> float | None:
+    """Return the control rate, Hz, in the attribute `env_args` that robomimic writes, if any."""
+    try:
+        arguments = json.loads(next(iter(tree.texts(group, "@env_args") or ()), ""))
+        rate = float(arguments["env_kwargs"]["control_freq"])
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    return rate if 0.0 < rate < 1e9 else None
 
 
 def _load(columns: dict[str, Column]) -> dict[str, Values]:

@@ -27,6 +27,8 @@ from kinemill.ingest.raw import (
 )
 from kinemill.ingest.readers._arrays import LARGEST, damaged_file
 from kinemill.ingest.readers._attributes import columns_of_parquet, of_parquet
+from kinemill.ingest.readers._episodes import NAMES as MARKS
+from kinemill.ingest.readers._episodes import split_episodes
 from kinemill.ingest.readers._lerobot import COUNTERS, episodes
 from kinemill.ingest.readers._lerobot_meta import about as about_lerobot
 from kinemill.ingest.readers._lerobot_meta import dataset_of
@@ -74,10 +76,20 @@ def read(path: Path, task: Task) -> RawLog | list[RawLog]:
                 _refuse_size(int(file.metadata.num_rows), len(schema))
                 if (wide := widen(_frame(file.read()))) is not None:
                     return read_table(wide, task)
-            log, counts = _read(file, schema, counters, task)
+            marks = (
+                [] if counters else sorted(name for name in schema if _marks_episodes(name, schema))
+            )
+            log, counts = _read(file, schema, counters or marks, task)
     except _DAMAGE as error:
         raise damaged_file("Parquet", error) from error
-    return episodes(log, counts) if counters else log
+    if counters:
+        return episodes(log, counts)
+    return split_episodes(log, {one.name: one.to_numpy() for one in counts})
+
+
+def _marks_episodes(name: str, schema: Mapping[str, pl.DataType]) -> bool:
+    kind = schema[name]
+    return name in MARKS and (kind.is_numeric() or kind == pl.Boolean or kind == pl.String)
 
 
 def _frame(table: object) -> pl.DataFrame:
