@@ -3,9 +3,12 @@
 Real logs are compared with pymavlink in docs/decisions/log-parsers.md.
 """
 
+import struct
+
 import numpy as np
 import pytest
 
+from kinemill.draft.schema_inference import form_of, survey
 from kinemill.ingest import stage as ingest
 from kinemill.ingest.raw import Unreadable
 from kinemill.ingest.readers.dataflash import read
@@ -135,3 +138,61 @@ def test_the_log_names_its_firmware_and_units(tmp_path):
     units = {name: one.unit for name, one in about.columns.items()}
     assert (units["ATT.Roll"], units["ATT.Yaw"], units["IMU[1].GyrX"]) == ("deg", "deg", "rad/s")
     assert about.labels["RCOU.C1"] == "pwm_1"
+
+
+def as_text(content: bytes) -> str:
+    """Write a binary log as ground stations do: values in their units, texts without padding."""
+    out, at, kinds = ["ArduCopter V4.5.1", ""], 0, {128: ("FMT", "BBnNZ")}
+    while at < len(content):
+        name, letters = kinds[content[at + 2]]
+        layout = struct.Struct("<" + "".join(PACKED.get(letter, letter) for letter in letters))
+        values = list(layout.unpack_from(content, at + 3))
+        at += 3 + layout.size
+        texts = [one.rstrip(b"\0").decode() if isinstance(one, bytes) else one for one in values]
+        if name == "FMT":
+            kinds[int(texts[0])] = (str(texts[2]), str(texts[3]))
+        scaled = [
+            round(0.01 * one, 2) if letter in "cC" else one
+            for letter, one in zip(letters, texts, strict=True)
+        ]
+        out.append(", ".join(map(str, [name, *scaled])))
+    return "\r\n".join(out) + "\r\n"
+
+
+PACKED = {"c": "h", "C": "H", "n": "4s", "N": "16s", "Z": "64s", "M": "B"}
+
+
+@pytest.fixture
+def text_log(tmp_path):
+    path = tmp_path / "00000001.log"
+    path.write_bytes(as_text(dataflash_bytes()).encode())
+    return path
+
+
+def test_the_text_of_a_log_has_the_values_of_its_binary_form(tmp_path, copter, text_log):
+    log, binary = read(text_log, copter), read(written(tmp_path, dataflash_bytes()), copter)
+    assert log.reasons == []
+    for name, signal in binary.signals.items():
+        assert log.signals[name].time.equals(signal.time)
+        assert log.signals[name].values.to_numpy() == pytest.approx(signal.values.to_numpy())
+    assert DATAFLASH.attributes(text_log) == {"firmware": "ArduCopter V4.5.1 (0123abcd)"}
+    assert DATAFLASH.about(text_log).columns["ATT.Roll"].unit == "deg"
+
+
+def test_the_text_of_a_log_is_recognized_and_drafted(text_log):
+    assert form_of(text_log) == "dataflash"
+    (table,) = survey(text_log)
+    assert table.labels["ATT.Roll"] == "roll_angle"
+
+
+def test_lines_that_are_no_messages_are_left_out_and_named(copter, text_log):
+    lines = text_log.read_text().splitlines()
+    at = next(k for k, line in enumerate(lines) if line.startswith("ATT,"))
+    lines[at] = "ATT, 1000000, zero"
+    lines.append("IMU, 30000")  # cut
+    text_log.write_text("\n".join(lines))
+    log = read(text_log, copter)
+    (item,) = log.reasons
+    assert item["where"] == f"lines {at + 1}, {len(lines)}"
+    assert item["found"] == "2 lines that are no messages"
+    assert len(log.signals["roll"].values) == 99

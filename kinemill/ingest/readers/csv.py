@@ -49,6 +49,7 @@ from kinemill.ingest.readers._csv_layout import (
     open_source,
     whole_file,
 )
+from kinemill.ingest.readers._dataflash_text import is_text
 from kinemill.ingest.readers._long_table import LongTable, find_long, may_be_long, pivot
 from kinemill.ingest.readers._nested import read_table
 from kinemill.ingest.readers._plain_table import source_of
@@ -381,8 +382,8 @@ def _refuse_long_rows(data: bytes, layout: Layout) -> None:
 def _recognizes(head: bytes) -> bool:
     """Return whether text has a line of several fields."""
     head = as_utf8(head)
-    if b"\0" in head or head.removeprefix(BOM).lstrip().startswith((b"{", b"[")):
-        return False  # JSON has commas as well
+    if b"\0" in head or is_text(head) or head.removeprefix(BOM).lstrip().startswith((b"{", b"[")):
+        return False  # JSON and DataFlash logs have commas as well
     lines = head.removeprefix(BOM).split(b"\n")
     line = next((line for line in lines if line.strip() and not line.startswith(b"#")), lines[0])
     return any(separator.encode() in line for separator in SEPARATORS)

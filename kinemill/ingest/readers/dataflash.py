@@ -2,13 +2,13 @@
 
 A field is named `TYPE.Field` (`ATT.Roll`), one of a further instance `IMU[1].GyrX`. Timestamps are
 µs since the start of the controller (`TimeUS`; in logs of 2014 and before ms, `TimeMS` or `T`). A
-file that ends inside a message is used and reported: controllers lose power while they log.
+file that ends inside a message is used and reported: controllers lose power while they log. The
+text form of a log (`.log`, as ground stations write it) is read as well.
 
 The format is ArduPilot's (`AP_Logger/LogStructure.h`): two bytes, the number of a type, and fields
 without checksums. Types define themselves in messages `FMT`, their units in `FMTU`, `UNIT`, `MULT`.
 """
 
-import struct
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,16 +28,21 @@ from kinemill.ingest.raw import (
     Unreadable,
     match_columns,
     reason,
+    stretches,
 )
 from kinemill.ingest.readers._attributes import texts
+from kinemill.ingest.readers._dataflash_text import (
+    DEFINES,
+    DEFINITION,
+    SYNC,
+    as_binary,
+    is_text,
+)
 from kinemill.task import Task
 from kinemill.task.plugins import READERS
 
-SYNC = b"\xa3\x95"
 TICKS = 1e6
-_DEFINITION = 128  # number of the type FMT, which defines all types, itself included
-_DEFINES = struct.Struct("<BB4s16s64s")  # type, size, name, formats, fields
-_LEAST = {_DEFINITION: 3 + _DEFINES.size}  # sizes of messages before the file defines types
+_LEAST = {DEFINITION: 3 + DEFINES.size}  # sizes of messages before the file defines types
 _KINDS = {  # letter of a format: type and scale of a value
     "b": ("<i1", 1.0), "B": ("<u1", 1.0), "M": ("<u1", 1.0), "h": ("<i2", 1.0), "H": ("<u2", 1.0),
     "i": ("<i4", 1.0), "I": ("<u4", 1.0), "q": ("<i8", 1.0), "Q": ("<u8", 1.0), "f": ("<f4", 1.0),
@@ -49,6 +54,7 @@ _CLOCKS = {"TimeUS": 1, "T": 1000, "TimeMS": 1000}  # field: µs of its unit
 _DESCRIPTIONS = {"FMT", "FMTU", "UNIT", "MULT", "PARM"}  # types about the log and the controller
 _INSTANCE = "#"  # unit of the field that numbers the instances of a type
 _UNITS = {"UNKNOWN": "", "deglatitude": "deg", "deglongitude": "deg", "degheading": "deg"}
+_HEAD = 4096  # bytes that show the form of a file
 _MOST_INSTANCES = 16  # more are no instances
 _QUANTITIES = {  # field: descriptive name and unit, for drafts, of what moves a vehicle or shows it
     **{f"ATT.{one}": (f"{one.lower()}_angle", "deg") for one in ("Roll", "Pitch", "Yaw")},
@@ -94,6 +100,18 @@ class _Contents:
     types: dict[str, _Type] = field(default_factory=dict[str, _Type])
     damaged: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])  # bytes
     cut: int | None = None  # byte at which the message begins in which the file ends
+    bad_lines: list[int] = field(default_factory=list[int])  # of a text, no messages
+
+
+def _read_file(path: Path) -> tuple[_Contents, bytes]:
+    """Return the messages of a file with their units, and its bytes in the binary form."""
+    data, bad = path.read_bytes(), list[int]()
+    if not data.startswith(SYNC) and is_text(data[:_HEAD]):
+        data, bad = as_binary(data, {letter: scale for letter, (_, scale) in _KINDS.items()})
+    contents = _read_messages(data)
+    contents.bad_lines = bad
+    _describe(contents, data)
+    return contents, data
 
 
 def _read_messages(data: bytes) -> _Contents:
@@ -117,7 +135,7 @@ def _read_messages(data: bytes) -> _Contents:
             if kind:
                 kind.at.append(at)
                 kind.order.append(count)
-            if number == _DEFINITION:
+            if number == DEFINITION:
                 _define(data[at + 3 : at + size], contents, numbered)
             count += 1
             at += size
@@ -137,7 +155,7 @@ def _next_message(data: bytes, at: int, numbered: dict[int, _Type]) -> int:
 
 def _define(payload: bytes, contents: _Contents, numbered: dict[int, _Type]) -> None:
     """Add the type that a message FMT defines; if it makes no sense, with its size alone."""
-    number, size, *parts = _DEFINES.unpack(payload)
+    number, size, *parts = DEFINES.unpack(payload)
     name, formats, fields = (part.rstrip(b"\0").decode("ascii", "replace") for part in parts)
     if number in numbered or size < 3:  # a controller repeats definitions
         return
@@ -241,9 +259,7 @@ def read(path: Path, task: Task) -> RawLog:
     Raises:
         Unreadable: the file holds no messages with timestamps, or lacks a requested field.
     """
-    data = path.read_bytes()
-    contents = _read_messages(data)
-    _describe(contents, data)
+    contents, data = _read_file(path)
     types = _topics(contents, data)
     if not types:
         raise Unreadable(_whole_file("holds no messages with timestamps"))
@@ -276,6 +292,12 @@ def _reasons(contents: _Contents, size: int) -> list[Reason]:
         )
         for start, stop in contents.damaged[:MAX_LISTED]
     ]
+    if contents.bad_lines:
+        lines = stretches(np.array(contents.bad_lines)).replace("row", "line", 1)
+        expected = "messages of types that the file defines, with a value for each field"
+        fix = "nothing to do: they are left out; write the text again if it was whole"
+        problem = f"{len(contents.bad_lines)} lines that are no messages"
+        reasons.append(reason("damaged", lines, problem, expected=expected, fix=fix))
     if contents.cut is None:
         return reasons
     where = f"byte {contents.cut}"
@@ -292,9 +314,7 @@ def _whole_file(problem: str) -> Reason:
 
 def _about(path: Path) -> About:
     """Return the units of all fields, and descriptive names of those that drafts use."""
-    data = path.read_bytes()
-    contents = _read_messages(data)
-    _describe(contents, data)
+    contents, data = _read_file(path)
     names = {
         f"{topic}.{own}": one.units.get(own, "")
         for topic, one in _topics(contents, data).items()
@@ -308,8 +328,8 @@ def _about(path: Path) -> About:
 
 def _attributes(path: Path) -> dict[str, str]:
     """Return the firmware, as its first message of text states it: `ArduCopter V4.3.0 (...)`."""
-    data = path.read_bytes()
-    one = _read_messages(data).types.get("MSG")
+    contents, data = _read_file(path)
+    one = contents.types.get("MSG")
     if one is None:
         return {}
     lines = [row[-1].decode("ascii", "replace") for row in _values(one, data).tolist()]
@@ -319,8 +339,8 @@ def _attributes(path: Path) -> dict[str, str]:
 
 READERS.register("dataflash")(
     Reader(
-        (".bin",),
-        lambda head: head.startswith(SYNC),
+        (".bin", ".log"),
+        lambda head: head.startswith(SYNC) or is_text(head),
         read,
         shared=True,
         about=_about,

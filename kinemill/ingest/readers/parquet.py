@@ -89,7 +89,7 @@ def read(path: Path, task: Task) -> RawLog | list[RawLog]:
 
 def _marks_episodes(name: str, schema: Mapping[str, pl.DataType]) -> bool:
     kind = schema[name]
-    return name in MARKS and (kind.is_numeric() or kind == pl.Boolean or kind == pl.String)
+    return name in MARKS and (kind.is_numeric() or kind.base_type() in {pl.Boolean, pl.String})
 
 
 def _frame(table: object) -> pl.DataFrame:
