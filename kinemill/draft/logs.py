@@ -16,13 +16,12 @@ from kinemill.errors import BadInput
 from kinemill.ingest.columns import Table
 from kinemill.ingest.file_stat import is_file, is_folder
 from kinemill.ingest.name_heuristics import split_words
+from kinemill.ingest.other_formats import other_format
 from kinemill.ingest.readers._plain_table import COLUMN
 from kinemill.task import READERS
 
 MOST_LOGS = 40  # logs of a folder that are read
 PLANNED = "a plan by its name, and no measurement"
-ARCHIVE = "is an archive, and no reader extracts it; extract it next to the other logs"
-_PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip", ".7z", ".tar", ".tgz")
 _MODELS = (".xml", ".mjcf", ".urdf")  # of robots
 _PLAN_WORDS = {"des", "desired", "plan", "plans", "planned", "nominal", "setpoint", "setpoints"}
 
@@ -67,7 +66,7 @@ def read_tables(source: Path, rate: float | None, *, is_motion: bool = False) ->
             tables += survey(path, rate)[: MOST_LOGS - len(tables)]
         except (BadInput, OSError) as error:
             problems[path.name] = str(error).removeprefix(f"{path}: ")
-    problems |= dict.fromkeys(_archives(source), ARCHIVE)
+    problems |= _other_formats(source)
     # `ingest.rate` is that of all logs.
     others = [one for one in tables if one.rate != tables[0].rate]
     problems |= {one.path.name: f"{_clock(one)}; {_clock(tables[0])}" for one in others}
@@ -138,13 +137,13 @@ def log_files(folder: Path) -> list[Path]:
     return [p for p, form in forms if form and not READERS[form].describes(p)]
 
 
-def _archives(folder: Path) -> list[str]:
-    """Return the names of archives, relative to the folder; a compressed log is none."""
-    return [
-        str(path.relative_to(folder))
+def _other_formats(folder: Path) -> dict[str, str]:
+    """Return why archives and logs of formats without a reader are not read, by relative name."""
+    return {
+        str(path.relative_to(folder)): f"is {other[0]}; {other[1]}"
         for path in sorted(folder.rglob("*"))
-        if path.name.lower().endswith(_PACKED) and is_file(path) and form_of(path) is None
-    ]
+        if (other := other_format(path)) and is_file(path) and form_of(path) is None
+    }
 
 
 def _robot_hint(folder: Path) -> str | None:
@@ -158,4 +157,4 @@ def _robot_hint(folder: Path) -> str | None:
 
 
 def _endings() -> tuple[str, ...]:
-    return tuple(suffix for reader in READERS.values() for suffix in reader.suffixes)
+    return tuple({suffix: 0 for reader in READERS.values() for suffix in reader.suffixes})

@@ -14,6 +14,7 @@ import polars as pl
 from kinemill.errors import BadLog
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.name_heuristics import PER_SECOND, STEP, guess, is_stamp, split_words
+from kinemill.ingest.other_formats import other_format
 from kinemill.ingest.own_clocks import is_slower
 from kinemill.ingest.raw import (
     TICKS,
@@ -235,6 +236,8 @@ def _text(path: Path) -> tuple[pl.DataFrame, str]:
 
 
 def _binary(path: Path, head: bytes) -> BadLog:
+    if other := other_format(path):
+        return BadLog(path, f"is {other[0]}", expected="a log that a reader reads", fix=other[1])
     kind = "a pickle, which could run code" if head.startswith(PICKLE) else "binary data, not text"
     fix = "write the numbers as text, .npy or .npz, or name the file after its format"
     return BadLog(path, f"holds {kind}", expected="a text table", fix=fix)

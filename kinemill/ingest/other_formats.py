@@ -1,0 +1,33 @@
+"""Formats of recordings that no reader reads, and how to convert them to one that is read."""
+
+from pathlib import Path
+
+_SPREADSHEET = "a spreadsheet", "save each sheet as CSV"
+_TABLES = {
+    ".tlog": (
+        "a MAVLink telemetry log, which needs the message definitions of its vehicle",
+        "use the DataFlash log of the flight (.bin), or write each message type as CSV with "
+        "pymavlink (mavlogdump.py --format csv --types ATTITUDE FILE > attitude.csv) and join "
+        "them: kinemill data join --by time",
+    ),
+    ".tdms": (
+        "a LabVIEW file",
+        "write it as CSV with npTDMS: TdmsFile.read(FILE).as_dataframe().to_csv(NEW)",
+    ),
+    **dict.fromkeys((".xlsx", ".xls", ".ods"), _SPREADSHEET),
+}
+_ARCHIVE = "an archive, and no reader extracts it", "extract it next to the other logs"
+_ARCHIVES = (".zip", ".7z", ".rar", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst")
+_COMPRESSED = (".gz", ".bz2", ".xz", ".zst")  # of something that is no log
+
+
+def other_format(path: Path) -> tuple[str, str] | None:
+    """Return what a file is that no reader recognizes, and the fix; None if its suffix is unknown.
+
+    Args:
+        path: the file, recognized by its suffix alone.
+    """
+    name = path.name.lower()
+    if name.endswith((*_ARCHIVES, *_COMPRESSED)):
+        return _ARCHIVE
+    return _TABLES.get(path.suffix.lower())
