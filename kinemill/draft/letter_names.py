@@ -8,10 +8,10 @@ the command of a turn, and Ux next to it that of a motion along x.
 
 import re
 from dataclasses import replace
-from itertools import combinations
 
 import numpy as np
 
+from kinemill.ingest.clock import Floats
 from kinemill.ingest.columns import Table
 from kinemill.ingest.name_heuristics import TURNING, guess, split_words
 from kinemill.ingest.raw import split_index
@@ -22,6 +22,8 @@ _BODY_VELOCITIES = {"u": "velocity_x", "v": "velocity_y", "w": "velocity_z"}
 _CONTROL = re.compile(r"U_?([xyz]|roll|pitch|yaw|phi|theta|psi)", re.IGNORECASE)
 _REFERENCE_LETTERS = "gdrsc"  # goal, desired, reference, setpoint, commanded
 SAME = 0.05  # largest distance of an error from a difference, relative to its spread
+_EXCLUDING = 16  # rows that exclude most pairs of columns
+_SLACK = 3.0  # times `SAME`, on a few rows
 FOLLOWS = 0.5  # largest spread of measured columns around their references, relative to the motion
 
 
@@ -63,12 +65,24 @@ def _difference(name: str, table: Table) -> tuple[str, str] | None:
         if other != name and len(samples[0])
     }
     allowed = SAME * float(np.nanstd(error))
-    for first, second in combinations(others, 2):
-        apart = others[first] - others[second]
-        off = min(float(np.nanstd(apart - error)), float(np.nanstd(apart + error)))
-        if off < allowed:
-            return first, second
+    present = np.flatnonzero(np.isfinite(error))
+    if not len(present) or not others:
+        return None
+    # Most pairs are excluded by a few rows, from the lowest to the highest error.
+    ranks = np.linspace(0, len(present) - 1, min(_EXCLUDING, len(present))).astype(int)
+    rows = present[np.argsort(error[present])[ranks]]
+    names, sample = list(others), np.stack([values[rows] for values in others.values()])
+    for at, first in enumerate(names):
+        close = _spread_of_sum(sample[at] - sample[at + 1 :], error[rows]) < _SLACK * allowed
+        for second in (names[at + 1 + int(other)] for other in np.flatnonzero(close)):
+            if _spread_of_sum(others[first] - others[second], error) < allowed:
+                return first, second
     return None
+
+
+def _spread_of_sum(apart: Floats, error: Floats) -> Floats:
+    """Return the spread along the rows of differences (..., rows) from an error of either sign."""
+    return np.minimum(np.nanstd(apart - error, axis=-1), np.nanstd(apart + error, axis=-1))
 
 
 def _vectors(table: Table) -> dict[str, list[str]]:

@@ -21,6 +21,7 @@ from kinemill.ingest.columns import Samples, Table, usual_step
 
 PERIODS = 1.5  # of the slower log: the largest distance of a sample from a row
 TIME = "time"
+_ROUNDING = 1e-6  # s; float64 resolves epoch times to 2.4e-7 s
 
 
 class Method(StrEnum):
@@ -112,22 +113,22 @@ def _sample(grid: Floats, samples: Samples, method: Method, tolerance: float) ->
     seconds, values = samples[0][present], samples[1][present]
     if not len(seconds):
         return _Column(np.full(len(grid), np.nan), np.full(len(grid), np.inf))
-    after = np.searchsorted(seconds, grid - 1e-9)  # rounding of equal timestamps
-    before = np.searchsorted(seconds, grid + 1e-9, side="right") - 1
-    has_after, has_before = after < len(seconds), before >= 0
-    after, before = np.minimum(after, len(seconds) - 1), np.maximum(before, 0)
-    to_after = np.where(has_after, np.abs(seconds[after] - grid), np.inf)
-    to_before = np.where(has_before, np.abs(grid - seconds[before]), np.inf)
-    closest = np.minimum(to_after, to_before)
+    upper = np.searchsorted(seconds, grid - _ROUNDING)
+    lower = np.searchsorted(seconds, grid + _ROUNDING, side="right") - 1
+    has_upper, has_lower = upper < len(seconds), lower >= 0
+    upper, lower = np.minimum(upper, len(seconds) - 1), np.maximum(lower, 0)
+    to_upper = np.where(has_upper, np.abs(seconds[upper] - grid), np.inf)
+    to_lower = np.where(has_lower, np.abs(grid - seconds[lower]), np.inf)
+    closest = np.minimum(to_upper, to_lower)
     if method is Method.LINEAR:
         sampled, distance = np.interp(grid, seconds, values), closest
-        is_close = np.maximum(to_after, to_before) <= tolerance
+        is_close = np.maximum(to_upper, to_lower) <= tolerance
     elif method is Method.NEAREST:
-        sampled, distance = np.where(to_after < to_before, values[after], values[before]), closest
+        sampled, distance = np.where(to_upper < to_lower, values[upper], values[lower]), closest
         is_close = closest <= tolerance
     else:
-        sampled, distance = values[before], to_before
-        is_close = to_before <= tolerance
+        sampled, distance = values[lower], to_lower
+        is_close = to_lower <= tolerance
     return _Column(np.where(is_close, sampled, np.nan), np.where(is_close, distance, np.inf))
 
 

@@ -1,9 +1,13 @@
 """Columns with letters for names, as a log of a control loop or of a drone has them."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from kinemill.draft.builder import build
+from kinemill.draft.letter_names import with_letters
+from kinemill.ingest.columns import Table
 
 TIME = 0.1 * np.arange(300)  # s
 
@@ -48,3 +52,11 @@ def test_a_temperature_next_to_its_setpoint_is_a_state(tmp_path):
     used, left_out = roles(tmp_path, **columns)
     assert used == {"T_in": "state", "valve": "action"}
     assert list(left_out) == ["T_set"]
+
+
+def test_the_pair_of_an_error_is_found_among_two_thousand_columns():
+    seconds, random = 0.01 * np.arange(2000), np.random.default_rng(0)
+    values = {f"c{n}": (seconds, random.normal(size=2000)) for n in range(2000)}
+    values["e"] = (seconds, values["c1500"][1] - values["c40"][1] + 3.0)
+    table = with_letters(Table(Path("a.csv"), "t", "s", values, {}))
+    assert table.labels == {"e": "error_e"}

@@ -141,13 +141,13 @@ def _read_part(tree: Tree, part: str, outside: dict[str, Array], task: Task) -> 
 
 def _marks(tree: Tree, rows: int) -> dict[str, Values]:
     """Return the arrays (rows,) at the top of a file that mark its episodes."""
-    found = {
+    marks = {
         name: array
         for name, array in tree.arrays("").items()
         if name in MARKS and array.shape in {(rows,), (rows, 1)}
         if array.dtype.kind in "biuf" and not array.trouble and not size_problem(name, array)
     }
-    return {name: array.load().reshape(-1) for name, array in found.items()}
+    return {name: array.load().reshape(-1) for name, array in marks.items()}
 
 
 def _is_no_clock(column: Column, task: Task) -> bool:
