@@ -11,7 +11,7 @@ from scipy.io import savemat
 from kinemill.ingest import load_recordings
 from kinemill.ingest import stage as ingest
 from kinemill.ingest.files import recognize
-from kinemill.ingest.raw import Unreadable
+from kinemill.ingest.raw import RawLog, Unreadable
 from kinemill.ingest.readers._arrays import Array, rows_first
 from kinemill.ingest.readers.mat import read
 from kinemill.task import load_task
@@ -153,3 +153,39 @@ def test_a_cut_file_is_refused(logs, drive, keep):
     whole = (logs / "a.mat").read_bytes()
     (logs / "a.mat").write_bytes(whole[:keep])
     assert reasons(logs / "a.mat", drive)
+
+
+def runs_of(count: int) -> np.ndarray:
+    """Return an array of structs, each with a run of the drive."""
+    runs = np.empty((1, count), dtype=[(name, object) for name in VARIABLES])
+    for number in range(count):
+        shifted = {**VARIABLES, "position": VARIABLES["position"] + 10.0 * number}
+        runs[0, number] = tuple(shifted.values())
+    return runs
+
+
+def test_the_elements_of_an_array_of_structs_are_episodes(logs, drive):
+    savemat(logs / "a.mat", {"runs": runs_of(11), "mass": 2.0}, do_compression=True)
+    parts = read(logs / "a.mat", drive)
+    assert isinstance(parts, list)
+    assert [log.part for log in parts] == [f"runs({number})" for number in range(1, 12)]
+    assert parts[10].frame["angle"].to_list() == [100.0, 101.0, 102.0, 103.0, 104.0]
+    assert parts[10].frame["velocity"].to_list() == [1.0, 3.0, 5.0, 7.0, 9.0]
+
+
+def test_an_array_of_structs_next_to_a_log_is_no_episode(logs, drive):
+    savemat(logs / "a.mat", {**VARIABLES, "links": runs_of(3)})
+    log = read(logs / "a.mat", drive)
+    assert isinstance(log, RawLog)
+    assert log.frame.height == 5
+
+
+def test_a_cell_array_is_refused_with_its_size(logs, drive):
+    cells = np.empty(2, dtype=object)
+    cells[:] = [np.arange(5.0), np.arange(7.0)]
+    savemat(logs / "a.mat", {**VARIABLES, "torque": cells})
+    (item,) = reasons(logs / "a.mat", drive)
+    assert item["found"] == (
+        "is a MATLAB cell array of 2 elements, not one array; "
+        "save the numbers of each element to a file of its own"
+    )

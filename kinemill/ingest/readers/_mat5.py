@@ -24,6 +24,7 @@ NUMBERS = {
     1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8",
 }  # fmt: skip
 CLASSES = {1: "cell array", 2: "struct", 3: "object", 4: "text", 5: "sparse matrix"}
+_MANY = (1, 2)  # classes whose elements may be episodes
 STRUCT, DEEPEST = 2, 8  # structs in structs
 FIELDS = 4096  # of a struct
 LARGEST = 1 << 30  # bytes of a struct that are unpacked
@@ -95,7 +96,7 @@ def _elements(file: IO[bytes], path: Path, order: str) -> Iterator[tuple[str, Ar
         start = 8 if location.packed else 0
         one = _header(head, start, order)
         yield one.name, _array(one, head, order, location)
-        if one.is_struct:
+        if one.number == STRUCT and prod(one.shape) > 0:
             yield from _fields(one, location.content(), order, location)
 
 
@@ -133,7 +134,10 @@ def _header(head: bytes, at: int, order: str) -> _Header:
 def _fields(
     struct_: _Header, content: bytes, order: str, location: _Location, depth: int = 0
 ) -> Iterator[tuple[str, Array]]:
-    """Yield the arrays of a struct as `name/field`, also those of structs in it."""
+    """Yield the arrays of a struct as `name/field`, also those of structs in it.
+
+    Those of element k of an array of structs, counted from 1, are `name(k)/field`.
+    """
     _, first, size = _tag(content, struct_.end, order)
     (width,) = _unpack(f"{order}i", content, first)
     _, first, size = _tag(content, _next(first, size), order)
@@ -142,13 +146,15 @@ def _fields(
     stop = min(first + size, first + FIELDS * width)  # a damaged size may be large
     names = [content[at : at + width] for at in range(first, stop, width)]
     at = _next(first, size)
-    for name in names:
+    count = prod(struct_.shape)
+    for number, name in ((number, name) for number in range(1, count + 1) for name in names):
         kind, first, size = _tag(content, at, order)
         at = first + size
         if kind != MATRIX or size == 0 or at > len(content):
             continue
         one = _header(content, first, order)
-        one = replace(one, name=f"{struct_.name}/{name.split(bytes(1))[0].decode('ascii')}")
+        owner = struct_.name if count == 1 else f"{struct_.name}({number})"
+        one = replace(one, name=f"{owner}/{name.split(bytes(1))[0].decode('ascii')}")
         yield one.name, _array(one, content, order, location)
         if one.is_struct and depth < DEEPEST:
             yield from _fields(one, content, order, location, depth + 1)
@@ -156,6 +162,9 @@ def _fields(
 
 def _array(one: _Header, head: bytes, order: str, location: _Location) -> Array:
     """Return an array with the location of its values."""
+    if one.number in _MANY and prod(one.shape) > 1:
+        kind = f"is a MATLAB {CLASSES[one.number]} of {prod(one.shape)} elements, not one array"
+        return unusable_array(f"{kind}; save the numbers of each element to a file of its own")
     if not FIRST_NUMERIC <= one.number <= LAST_NUMERIC:
         return unusable_array(f"is a MATLAB {CLASSES.get(one.number, 'object')}, not an array")
     if one.flags & COMPLEX:

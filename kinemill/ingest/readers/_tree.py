@@ -44,7 +44,7 @@ from kinemill.ingest.readers._media import MediaColumn, read_media
 from kinemill.task import Task
 
 NAMED = 12  # most names in a message
-EPISODES = ("episode_*", "data/demo_*")  # Minari and others; robomimic
+EPISODES = ("episode_*", "data/demo_*", "*([0-9]*)")  # Minari; robomimic; an array of structs
 
 
 class Tree(Protocol):

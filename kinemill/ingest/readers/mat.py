@@ -2,12 +2,15 @@
 
 A row or column vector is a channel under its own name; column k of a matrix, counted from 0, is
 `x[k]`; a matrix with a channel in each row is transposed; a field of a struct is `s/field`. `Ts`
-or `dt` (s), or `fs` (Hz), give the time of logs without timestamps. Arrays of structs, cells and
-objects are not read.
+or `dt` (s), or `fs` (Hz), give the time of logs without timestamps. The elements of an array of
+structs are episodes, `runs(1)`, if the file holds no other arrays; not in files of version 7.3.
+Cells and objects are not read.
 """
 
+import re
 import zlib
 from collections.abc import Callable, Iterator
+from math import prod
 from pathlib import Path
 
 from kinemill.ingest.raw import RawLog, Reader
@@ -19,6 +22,7 @@ from kinemill.task import Task
 from kinemill.task.plugins import READERS
 
 HDF5 = b"MATLAB 7.3"
+_ELEMENT = re.compile(r"([^/]+\(\d+\))/")  # of an array of structs
 
 
 def read(path: Path, task: Task) -> RawLog | list[RawLog]:
@@ -41,18 +45,22 @@ class _Mat:
     """The variables of a file of versions 5 to 7."""
 
     def __init__(self, path: Path) -> None:
-        self._arrays = arrays(path)
+        self._arrays = dict(arrays(path))
 
     def groups(self, stop_at: Callable[[str], bool]) -> Iterator[str]:
         del stop_at
-        yield from ()
+        if not any(prod(one.shape) > 1 for one in self.arrays("").values()):
+            yield from dict.fromkeys(m[1] for name in self._arrays if (m := _ELEMENT.match(name)))
 
     def arrays(self, group: str) -> dict[str, Array]:
-        del group
-        return dict(self._arrays)
+        if not group:
+            return {name: one for name, one in self._arrays.items() if not _ELEMENT.match(name)}
+        below = f"{group}/"
+        own = {name: one for name, one in self._arrays.items() if name.startswith(below)}
+        return {name.removeprefix(below): one for name, one in own.items()}
 
     def number(self, group: str, name: str) -> float | None:
-        return None if group else only_number(self._arrays.get(name))
+        return only_number(self._arrays.get(f"{group}/{name}" if group else name))
 
     def texts(self, group: str, name: str) -> list[str] | None:
         del group, name  # MATLAB stores text as character codes
