@@ -21,6 +21,7 @@ from kinemill.ingest.columns import Samples, Table, usual_step
 
 PERIODS = 1.5  # of the slower log: the largest distance of a sample from a row
 TIME = "time"
+_JUMP = 0.75  # share of a column's range between two samples from which nothing is interpolated
 _ROUNDING = 1e-6  # s; float64 resolves epoch times to 2.4e-7 s
 
 
@@ -120,11 +121,15 @@ def _sample(grid: Floats, samples: Samples, method: Method, tolerance: float) ->
     to_upper = np.where(has_upper, np.abs(seconds[upper] - grid), np.inf)
     to_lower = np.where(has_lower, np.abs(grid - seconds[lower]), np.inf)
     closest = np.minimum(to_upper, to_lower)
+    nearest = np.where(to_upper < to_lower, values[upper], values[lower])
     if method is Method.LINEAR:
-        sampled, distance = np.interp(grid, seconds, values), closest
+        # A value between both sides of a wrapped angle, or of a switch, never occurred.
+        is_jump = np.abs(values[upper] - values[lower]) > _JUMP * np.ptp(values)
+        sampled = np.where(is_jump, nearest, np.interp(grid, seconds, values))
+        distance = closest
         is_close = np.maximum(to_upper, to_lower) <= tolerance
     elif method is Method.NEAREST:
-        sampled, distance = np.where(to_upper < to_lower, values[upper], values[lower]), closest
+        sampled, distance = nearest, closest
         is_close = closest <= tolerance
     else:
         sampled, distance = values[lower], to_lower

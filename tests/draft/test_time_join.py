@@ -88,3 +88,11 @@ def test_a_file_without_timestamps_is_refused_by_name(pair, tmp_path):
     with pytest.raises(BadInput, match=r"u\.csv: no column rises as a clock.*--by row"):
         write_joined([pair[0], plain], tmp_path / "run.csv", join_by_time)
     assert not (tmp_path / "run.csv").exists()
+
+
+def test_a_wrapped_angle_is_not_averaged_across_its_jump(tmp_path):
+    first = log(tmp_path / "u.csv", 10.0, 200.0, 400, lambda time: time)
+    turn = log(tmp_path / "angle.csv", 10.0, 50.0, 101, lambda time: (4.0 * time) % 6.28 - 3.14)
+    frame, *_ = join_by_time([first, turn])
+    off = frame["angle"] - ((4.0 * frame["time"]) % 6.28 - 3.14)
+    assert np.abs((off + 3.14) % 6.28 - 3.14).max() < 0.05  # half of a period at 4 rad/s: 0.04 rad
