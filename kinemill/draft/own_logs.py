@@ -1,8 +1,8 @@
 """Check of a draft with the logs that it was made from, before the first training.
 
-A check that refuses many of these logs whole describes the robot, or a mistake of the draft, and no
-fault of a log: it becomes a warning. Findings in fewer logs are faults of these logs, and are
-reported.
+A check that refuses many of these logs whole, or most of their rows, describes the robot, or a
+mistake of the draft, and no fault of a log: it becomes a warning. Findings in fewer logs are faults
+of these logs, and are reported.
 """
 
 from collections import Counter
@@ -24,6 +24,7 @@ from kinemill.task import CHECKS, Task, load_task
 from kinemill.validate.dry_run import AcceptedEpisode, dry_run
 
 MANY = 0.2  # share of the logs that a check must refuse to become a warning
+MOST = 0.8  # share of the rows of a log that a check must drop to refuse it
 LEAST = 2  # number of the logs as well, unless there are fewer
 FEWEST = 3  # logs of which one is for validation and one for the test
 ROUNDS = 3  # checks may be found one after the other
@@ -105,15 +106,21 @@ def _check(draft: Draft) -> CheckedDraft:
 
 
 def _checks_to_relax(checked: CheckedDraft) -> dict[str, str]:
-    """Return the checks that refuse many logs whole, with the number of logs.
-
-    The check that drops the most rows of a log refuses it.
-    """
-    dropped = [{k: n for k, n in e["dropped"].items() if k in CHECKS} for e in checked.refused]
-    counted = Counter(max(one, key=lambda check: one[check]) for one in dropped if one)
+    """Return the checks that refuse many logs, with the number of logs."""
+    counted = Counter(check for entry in checked.entries if (check := _refusal(entry)))
     every = len(checked.entries)
     return {
-        check: f"it would refuse {count} of {every} of these logs whole"
+        check: f"it would refuse {count} of {every} of these logs, whole or most of their rows"
         for check, count in counted.items()
         if count > MANY * every and count >= min(LEAST, every) and check not in checked.draft.warned
     }
+
+
+def _refusal(entry: Json) -> str | None:
+    """Return the check that drops the most rows of a log, if it loses most of them by it."""
+    dropped = {check: n for check, n in entry["dropped"].items() if check in CHECKS}
+    if not dropped:
+        return None
+    check = max(dropped, key=lambda one: dropped[one])
+    lost = dropped[check] >= MOST * (entry["rows"] + entry["dropped_rows"])
+    return check if lost or not entry["episodes"] else None

@@ -44,6 +44,9 @@ LOADS = {"tau", "torque", "torques", "force", "effort", "voltage"}
 
 MOST_MISSING = 5  # columns that a log lacks
 EPOCH = 1e9  # s, of 2001: timestamps since 1970 are larger in any unit
+LARGEST = float(np.finfo(np.float32).max)
+FEWEST_NUMBERED = 20  # rows that show that a column numbers them
+NUMBERED = 0.95  # share of the steps of such a column that are 1
 OBSERVATIONS = {"obs", "observation", "observations"}  # groups of a log
 
 Choice = tuple[dict[str, Guess], dict[str, str]]  # of a log: chosen columns; reasons for the rest
@@ -215,6 +218,10 @@ def _choose(table: Table, instead: dict[str, str], constant: set[str]) -> Choice
     others = letter_columns(table)
     others |= dict.fromkeys((name for name in table.values if name in constant), "never changes")
     others |= dict.fromkeys(_clocks(table), "another clock: it rises with time")
+    others |= dict.fromkeys(
+        _oversized(table), f"holds numbers beyond {LARGEST:.2g}: no measurement"
+    )
+    others |= dict.fromkeys(_row_counters(table), "a counter: it rises by 1 in each row")
     guesses = [
         _with_stated_unit(guess(name, table.labels.get(name, "")), table)
         for name in table.values
@@ -262,6 +269,27 @@ def _clocks(table: Table) -> list[str]:
         for name, values in rising
         if {*split_words(name)[:1], *split_words(name)[-1:]} & STAMP
         or (values[0] >= EPOCH and guess(name).what == "unknown")
+    ]
+
+
+def _oversized(table: Table) -> list[str]:
+    """Return the columns with a number that float32, the type of models, cannot hold."""
+    return [
+        name
+        for name, (_, values) in table.values.items()
+        if np.any(np.abs(values[np.isfinite(values)]) > LARGEST)
+    ]
+
+
+def _row_counters(table: Table) -> list[str]:
+    """Return the columns without a descriptive name that number the rows, some may be left out."""
+    return [
+        name
+        for name, (_, values) in table.values.items()
+        if len(values) > FEWEST_NUMBERED
+        and guess(name).what == "unknown"
+        and (steps := np.diff(values)).min() >= 1.0
+        and np.mean(steps == 1.0) > NUMBERED
     ]
 
 

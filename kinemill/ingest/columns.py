@@ -328,6 +328,8 @@ def _clock(numbers: dict[str, Floats]) -> str | None:
     """Return the clock column: a rising one with a name of a clock, else the first that rises.
 
     Times at which rows arrived in bursts are no clock if the log has others, as in `header.stamp`.
+    A column with such a name may repeat up to half of its numbers: a logger that is faster than
+    its source writes rows twice.
     """
     rising = [
         name
@@ -335,8 +337,9 @@ def _clock(numbers: dict[str, Floats]) -> str | None:
         if len(values) > 2 and np.nanmean(np.diff(values) > 0.0) > 0.9
     ]
     named = [name for name in rising if is_stamp(name)]
-    named += [name for name in rising if name not in named and split_words(name)[-1:] == ["stamp"]]
+    named += [name for name in rising if name not in named and _ends_as_stamp(name)]
     named.sort(key=lambda name: _has_bursts(numbers[name]))  # otherwise in their order
+    named += [name for name in numbers if name not in named and _repeats(name, numbers[name])]
     # A rising height has another meaning by its name; without a header, time comes first.
     unnamed = [
         name
@@ -345,6 +348,20 @@ def _clock(numbers: dict[str, Floats]) -> str | None:
     ]
     evenly = [name for name in unnamed if _even(numbers[name])]
     return next(iter([*named, *evenly]), None)
+
+
+def _ends_as_stamp(name: str) -> bool:
+    """Return whether a name ends as that of a clock does: `header.stamp`, `sim_time`, `Systime`."""
+    return any(
+        word in {"stamp", "timestamp"} or word.endswith("time") for word in split_words(name)[-1:]
+    )
+
+
+def _repeats(name: str, values: Floats) -> bool:
+    """Return whether a column has the name of a clock, never falls, and mostly rises."""
+    steps = np.diff(values[np.isfinite(values)])
+    has_name = is_stamp(name) or _ends_as_stamp(name)
+    return has_name and len(steps) > 1 and steps.min() >= 0.0 and np.mean(steps > 0.0) > 0.5
 
 
 def _rounded(numbers: Mapping[str, Floats]) -> str:

@@ -9,7 +9,10 @@ _DATE = re.compile(
     r"(\d{4}([-/])\d\d\2\d\d|\d\d?\.\d\d?\.\d{4})[T ]\d\d?:\d\d"
     rf"|\d\d?/\d\d?/\d{{4}} \d\d?:\d\d(:\d\d(\.\d+)?)?{_HALF_DAY}\Z"  # month first
 )
-_TIME = re.compile(rf"\d\d?:\d\d:\d\d([.,]\d+)?({_HALF_DAY})?\Z")
+_TIME = re.compile(rf"\d\d?:\d\d:\d\d([.,]\d+|:\d{{1,9}})?({_HALF_DAY})?\Z")
+# A fourth number counts milliseconds, microseconds or nanoseconds, often without leading zeros.
+_COUNTED = r"^(\d\d?:\d\d:\d\d):(\d{1,9})$"
+_COUNTED_DIGITS = (3, 6, 9)
 _DAYS = ("%Y-%m-%d", "%d.%m.%Y")
 _TIMES = ("%H:%M:%S%.f", "%H:%M:%S%.f%z", "%H:%M")
 _HALF_DAY_TIMES = ("%I:%M:%S%.f %p", "%I:%M %p")
@@ -34,9 +37,9 @@ _GROUPS_BY_POINTS = r"^[+-]?\d{1,3}(\.\d{3})+,\d*$|^[+-]?\d{1,3}(\.\d{3}){2,}$"
 def is_date(text: str) -> bool:
     """Return whether a text is a date and a time, year first or day first with points, or a time.
 
-    Examples are `2024-05-01T12:00:00.25Z`, `2024/05/01 12:00`, `1.5.2024 12:00`, `12:00:00.25` and
-    `12:00:00 PM`. Dates such as 05/01/2024 are dates only with AM or PM, where the month is first:
-    without these, day and month are ambiguous.
+    Examples are `2024-05-01T12:00:00.25Z`, `2024/05/01 12:00`, `1.5.2024 12:00`, `12:00:00.25`,
+    `12:00:00:250` and `12:00:00 PM`. Dates such as 05/01/2024 are dates only with AM or PM, where
+    the month is first: without these, day and month are ambiguous.
     """
     return _DATE.match(text) is not None or _TIME.match(text) is not None
 
@@ -48,7 +51,7 @@ def parse_dates(text: pl.Series) -> pl.Series:
     """
     plain = text.str.replace("T", " ").str.replace(",", ".").str.replace("Z$", "")
     plain = plain.str.replace(r"^(\d{4})/(\d\d)/", "$1-$2-")
-    plain = plain.str.replace(r"(?i) ?([ap])m$", " ${1}M")
+    plain = _with_decimals(plain.str.replace(r"(?i) ?([ap])m$", " ${1}M"))
     dates = pl.Series(text.name, [None] * len(text), dtype=pl.Int64)
     for form in _FORMS:
         if not dates.null_count():
@@ -60,6 +63,20 @@ def parse_dates(text: pl.Series) -> pl.Series:
             dates = dates.fill_null(plain.str.to_time(form, strict=False).cast(pl.Int64))
         dates = dates + _DAY * _midnights(dates)
     return dates
+
+
+def _with_decimals(times: pl.Series) -> pl.Series:
+    """Return times such as 12:00:00:5 (n,) with decimals of the second: 5 us is .000005.
+
+    The longest count of a column shows its unit: three digits are ms, six are us, nine are ns.
+    """
+    counts = times.str.extract(_COUNTED, 2)
+    if counts.null_count() == len(counts):
+        return times
+    longest = int(counts.str.len_chars().fill_null(0).to_numpy().max())
+    digits = next(one for one in _COUNTED_DIGITS if longest <= one)
+    decimals = times.str.extract(_COUNTED, 1) + "." + counts.str.zfill(digits)
+    return decimals.fill_null(times)
 
 
 def _midnights(times: pl.Series) -> pl.Series:

@@ -14,6 +14,7 @@ _STRETCHES, _STRETCH = (
     20,
     4096,
 )  # blocks of a longer log that are searched for a lag, and rows of each
+_LARGEST = 1e100  # of numbers whose squares, summed over a log, are finite
 
 
 def lag(velocity: Array, position: Array, dt: float, *, finite: bool = False) -> float:
@@ -29,6 +30,8 @@ def lag(velocity: Array, position: Array, dt: float, *, finite: bool = False) ->
         first, last = max(runs(is_finite), key=lambda run: run[1] - run[0], default=(0, 0))
     most = min(round(0.25 / dt), (last - first) // 6)
     if most < 2:
+        return 0.0
+    if max(np.abs(one[first:last]).max() for one in (velocity, position)) > _LARGEST:
         return 0.0
     v, x = (_stretches(values[first:last], 16 * most) for values in (velocity, position))
     # At each row but the first and last three: the mean of five rows, and of five differences.

@@ -163,6 +163,39 @@ def test_stamps_of_the_sensor_are_preferred_to_those_of_messages_that_came_in_bu
     assert "left out, another clock: it rises with time: %time" in text
 
 
+def test_a_clock_named_at_its_end_is_preferred_to_a_frame_number(tmp_path, time):
+    columns = {"FrameNumber": 1.0 * np.arange(800), "Systime": time, "pos": np.sin(time)}
+    path = table(tmp_path / "a.csv", **columns, u=time % 3)
+    task, _ = load(tmp_path, "plane", path)
+    assert (task.dt, task.ingest.time) == (0.01, ["Systime"])
+
+
+def test_a_clock_may_repeat_stamps_in_some_rows(tmp_path, time):
+    """A logger at 100 Hz with a source that is a third slower writes every third row twice."""
+    stamps = 1e6 * (5.0 + time - 0.01 * (np.arange(800) % 3 == 2))
+    path = table(tmp_path / "a.csv", timestamp_us=stamps, pos=np.sin(time), u=time % 3)
+    task, _ = load(tmp_path, "drone", path)
+    assert (task.ingest.time, task.ingest.time_unit) == (["timestamp_us"], "us")
+    assert task.dt == pytest.approx(0.015, abs=0.006)  # steps are 10 ms and 20 ms
+
+
+def test_a_number_of_the_row_is_no_channel(tmp_path, time):
+    numbers = np.arange(800) + 1.0 + (np.arange(800) > 300)  # one row was lost
+    encoder = np.round(50 * np.sin(time))
+    path = table(tmp_path / "a.csv", time=time, Num=numbers, encoder=encoder, u=time % 3)
+    task, text = load(tmp_path, "arm", path)
+    assert list(task.channels) == ["encoder", "u"]
+    assert "a counter: it rises by 1 in each row: Num" in text
+
+
+def test_a_column_that_diverged_is_no_channel(tmp_path, time):
+    """A model in the log overflows; float32 holds numbers up to 3.4e38."""
+    columns = {"pos": np.sin(time), "estimate": np.where(time > 7, 1e178, time), "u": time % 3}
+    task, text = load(tmp_path, "arm", table(tmp_path / "a.csv", time=time, **columns))
+    assert list(task.channels) == ["pos", "u"]
+    assert "holds numbers beyond 3.4e+38" in text
+
+
 def test_an_action_far_from_the_angle_of_its_name_is_no_target_of_it(tmp_path, time):
     elbow = np.sin(time)
     path = table(tmp_path / "arm.csv", time=time, elbow=elbow, cmd_elbow=20.0 * np.cos(9 * time))

@@ -37,3 +37,20 @@ def test_a_problem_of_the_logs_does_not_name_a_temporary_file(tmp_path):
     for number in range(2):
         write(tmp_path, number, 140, 1.0)
     assert check_own_logs(build("digger", tmp_path)).problem.startswith("dataset.")
+
+
+def test_a_check_that_drops_most_rows_of_many_logs_warns(tmp_path):
+    """A gyro has an offset of 0.8 rad/s from 2 s on: 87 % of the rows of each log."""
+    for number in range(3):
+        time = 0.01 * np.arange(1500)
+        angle = np.sin((3 + number) * time)
+        offset = 0.8 * (time > 2.0)
+        rate = (3 + number) * np.cos((3 + number) * time) + offset
+        columns = np.column_stack([time, angle, rate, np.cos(time)])
+        header = "time,theta,thetadot,u"
+        path = tmp_path / f"swing_{number}.csv"
+        np.savetxt(path, columns, delimiter=",", header=header, comments="")
+    checked = check_own_logs(build("swing", tmp_path))
+    assert "velocity" in checked.draft.warned
+    assert "whole or most of their rows" in checked.draft.warned["velocity"]
+    assert all(entry["rows"] == 1500 for entry in checked.entries)

@@ -143,6 +143,23 @@ def test_titles_above_rows_without_a_header_are_skipped(logs, write, make_task, 
     assert [one.name for one in scan(task, logs).logs] == ["a.dat"]
 
 
+def test_remarks_of_a_logger_are_no_rows_and_no_names(write, make_task):
+    """A console writes to the same file as the log."""
+    first, *rows = plain(",").splitlines()
+    names = ",".join(NAMES)
+    lines = [names, "INFO  [log] started: /sd/a.csv", first, *rows, "INFO  [log] end, closed"]
+    log = read(write("a.csv", "\n".join(lines) + "\n"), make_task())
+    check(log)
+    assert not log.reasons
+
+
+def test_half_a_row_under_remarks_is_counted(write, make_task):
+    lines = [",".join(NAMES), "INFO  started", *plain(",").splitlines(), "9.1,2."]
+    log = read(write("a.csv", "\n".join(lines)), make_task())
+    assert log.frame.height == len(ROWS)
+    assert [one["check"] for one in log.reasons] == ["cut_line"]
+
+
 def test_one_number_in_each_line_is_a_column(write):
     path = write("a.txt", "\n".join(str(value) for value in ROWS[:, 1]) + "\n")
     assert np.allclose(columns_of(path)[0]["column_1"], ROWS[:, 1])

@@ -52,6 +52,20 @@ def test_time_goes_on_after_midnight(texts, first):
     assert parse_dates(pl.Series(texts)).to_list() == [first, first + 1_000_000_000]
 
 
+@pytest.mark.parametrize(
+    ("texts", "step"),
+    [
+        (("10:00:00:005", "10:00:00:055"), 50_000_000),
+        (("10:00:00:999998", "10:00:01:3"), 5_000),  # no leading zeros
+        (("10:00:00:999999998", "10:00:01:3"), 5),
+    ],
+)
+def test_a_fourth_number_of_a_time_counts_ms_us_or_ns(texts, step):
+    assert all(map(is_date, texts))
+    first, second = parse_dates(pl.Series(texts)).to_list()
+    assert second - first == step
+
+
 def test_switches_are_1_and_0():
     assert spell_booleans(pl.Series(["on", "OFF", None])).to_list() == ["1", "0", None]
 

@@ -63,3 +63,8 @@ def test_a_spike_and_a_slip_anywhere_in_a_long_log_are_found(long_swing):
         ("slip", 150_000, 150_002),
         ("spike", 77_777, 77_778),
     }
+
+
+def test_numbers_whose_squares_overflow_have_no_lag():
+    time = DT * np.arange(2000)
+    assert lag(np.cos(time), 1e178 * np.sin(time), DT) == 0.0

@@ -3,7 +3,7 @@
 `save -ascii` of MATLAB, `savetxt` of NumPy and older data sets write plain tables, that is numbers
 without a header, or columns aligned by spaces. Such a table is read as the CSV text that it stands
 for, with tabs between its fields. Without a header, its columns are `column_1`, `column_2` and so
-on.
+on. So is a table with remarks of a logger under its header: they are left out.
 """
 
 import re
@@ -38,20 +38,29 @@ class _Plain:
     Attributes:
         names: of its columns.
         separator: separator of its fields; None: one space or more.
-        above: lines above its rows, without comments and blank ones: a title, or the names.
+        above: lines above its rows, without comments and blank ones: a title, the names, remarks.
+        remarks: whether a logger writes remarks between the rows, such as `INFO  log closed`.
     """
 
     names: list[str]
     separator: bytes | None
     above: int = 0
+    remarks: bool = False
 
     def text(self, content: bytes) -> bytes:
         """Return the content of a file as CSV text, without comments and blank lines."""
         lines = content.removeprefix(BOM).split(b"\n")
-        rows = [self._row(line) for line in lines if is_content(line)]
+        content = [line for line in lines if is_content(line)][self.above :]
+        rows = [self._row(line) for line in content if not (self.remarks and self._is_remark(line))]
         end = b"" if lines[-1].strip() else b"\n"
         header = "\t".join(self.names).encode()
-        return b"\n".join([header, *rows[self.above :]]) + end
+        return b"\n".join([header, *rows]) + end
+
+    def _is_remark(self, line: bytes) -> bool:
+        """Return whether a line has few fields, and no value; half a row has values."""
+        fields = line.split(self.separator)
+        is_short = 2 * len(fields) <= len(self.names)
+        return is_short and not any(is_value(decode(field).strip()) for field in fields)
 
     def _row(self, line: bytes) -> bytes:
         return b"\t".join(field.strip() for field in line.strip(b" \r").split(self.separator))
@@ -129,11 +138,21 @@ def _below_text(
     """
     header = lines[first - 1]
     if 2 * len(header.split(separator)) <= width:
-        return _Plain(_numbered(width), separator, first)
+        names = None if separator is None else _names_above(lines[: first - 1], separator, width)
+        return _Plain(names or _numbered(width), separator, first, remarks=names is not None)
     # One space between all fields is a separator of CSV.
     is_aligned = separator is None and any(b"  " in line or b"\t" in line for line in lines)
     names = _names(header, width) if is_aligned else None
     return None if names is None else _Plain(names, separator, first)
+
+
+def _names_above(lines: Sequence[bytes], separator: bytes, width: int) -> list[str] | None:
+    """Return the last line of different names; remarks of a logger may lie under it."""
+    for line in reversed(lines):
+        names = [decode(field).strip() for field in line.split(separator)]
+        if len(set(names)) == width == len(names) and all(names) and not any(map(is_value, names)):
+            return names
+    return None
 
 
 def _numbered(width: int) -> list[str]:
