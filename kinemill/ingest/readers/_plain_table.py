@@ -50,8 +50,8 @@ class _Plain:
     def text(self, content: bytes) -> bytes:
         """Return the content of a file as CSV text, without comments and blank lines."""
         lines = content.removeprefix(BOM).split(b"\n")
-        content = [line for line in lines if is_content(line)][self.above :]
-        rows = [self._row(line) for line in content if not (self.remarks and self._is_remark(line))]
+        below = [line for line in lines if is_content(line)][self.above :]
+        rows = [self._row(line) for line in below if not (self.remarks and self._is_remark(line))]
         end = b"" if lines[-1].strip() else b"\n"
         header = "\t".join(self.names).encode()
         return b"\n".join([header, *rows]) + end
