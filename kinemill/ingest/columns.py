@@ -360,8 +360,9 @@ def _ends_as_stamp(name: str) -> bool:
 def _repeats(name: str, values: Floats) -> bool:
     """Return whether a column has the name of a clock, never falls, and mostly rises."""
     steps = np.diff(values[np.isfinite(values)])
-    has_name = is_stamp(name) or _ends_as_stamp(name)
-    return has_name and len(steps) > 1 and steps.min() >= 0.0 and np.mean(steps > 0.0) > 0.5
+    if len(steps) < 2 or not (is_stamp(name) or _ends_as_stamp(name)):
+        return False
+    return bool(steps.min() >= 0.0 and np.mean(steps > 0.0) > 0.5)
 
 
 def _rounded(numbers: Mapping[str, Floats]) -> str:
