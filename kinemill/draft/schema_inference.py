@@ -39,7 +39,7 @@ from kinemill.ingest.raw import (
     nanoseconds_of,
 )
 from kinemill.ingest.readers.compressed import FORMAT, temporary_copy
-from kinemill.ingest.readers.csv import is_long
+from kinemill.ingest.readers.csv import has_episodes, is_long
 from kinemill.task import READERS, Channel, Task
 
 HEAD = 4096  # bytes by which a format is recognized
@@ -86,7 +86,8 @@ def survey(path: Path, rate: float | None = None) -> list[Table]:
     if not is_file(path):
         raise BadInput(path, "is no file", fix="name a log, or a folder of logs")
     form = form_of(path)
-    if form is None or (form in {"csv", "text"} and not is_long(path)):
+    is_text = form in {"csv", "text"} and not is_long(path) and not has_episodes(path)
+    if form is None or is_text:
         return [with_letters(split_clocks(t)) for t in split_table(read_text(path, rate))]
     if form == FORMAT:
         return _survey_compressed(path, rate)

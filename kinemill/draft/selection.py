@@ -25,6 +25,7 @@ from kinemill.ingest.name_heuristics import (
     split_words,
 )
 from kinemill.ingest.raw import split_index
+from kinemill.ingest.readers._episodes import NAMES as MARKS
 from kinemill.task.units import factor, has_same_dimension
 
 # Meaning of a column without a descriptive name.
@@ -221,6 +222,7 @@ def _choose(table: Table, instead: dict[str, str], constant: set[str]) -> Choice
     others |= dict.fromkeys(
         _oversized(table), f"holds numbers beyond {LARGEST:.2g}: no measurement"
     )
+    others |= dict.fromkeys((name for name in table.values if name in MARKS), "marks episodes")
     others |= dict.fromkeys(_row_counters(table), "a counter: it rises by 1 in each row")
     guesses = [
         _with_stated_unit(guess(name, table.labels.get(name, "")), table)

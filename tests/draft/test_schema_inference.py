@@ -158,6 +158,21 @@ def test_arrays_that_are_no_columns_are_left_out_and_named(tmp_path):
     assert (task.dataset.group_by, task.dataset.test) == ("part", ["*/data/demo_2"])
 
 
+def test_episodes_below_one_another_in_a_text_table_are_parts(tmp_path):
+    time = 0.01 * np.arange(300)
+    rows = [
+        f"{number},{at},{np.sin(3.0 * at + number)},{np.cos(at) * number}\n"
+        for number in range(4)
+        for at in time.tolist()
+    ]
+    (tmp_path / "a.csv").write_text("episode,time,angle,torque\n" + "".join(rows))
+    tables = survey(tmp_path / "a.csv")
+    assert [one.part for one in tables] == [f"episode {number}" for number in range(4)]
+    task = draft_task(tmp_path, tmp_path / "a.csv")
+    assert (task.states, task.actions) == (["angle"], ["torque"])
+    assert (task.dataset.group_by, task.dataset.test) == ("part", ["*/episode 3"])
+
+
 @pytest.mark.parametrize(
     ("name", "save"),
     [

@@ -232,3 +232,34 @@ def test_a_picture_is_no_column_of_csv(write, make_task):
     task = make_task(channels__camera={"role": "image", "source": "note"})
     (item,) = refusal(write("a.csv", HEADER.rstrip("\n") + ",note\n0,1,1,1,a.png\n"), task)
     assert (item["channel"], item["found"]) == ("camera", "holds String")
+
+
+@pytest.mark.parametrize(
+    ("name", "marks"),
+    [
+        ("episode", ["a", "b", "b"]),
+        ("episode_index", [4, 7, 7]),
+        ("done", ["True", "False", "True"]),
+        ("is_first", [0, 1, 0]),
+    ],
+)
+def test_a_column_separates_the_episodes_of_a_table(write, task, name, marks):
+    rows = [f"{at / 100},{at + 1},1,1,{mark}\n" for at, mark in enumerate(marks)]
+    parts = read(write("a.csv", f"{HEADER[:-1]},{name}\n" + "".join(rows)), task)
+    assert [(log.part, log.frame["angle"].to_list()) for log in parts] == [
+        ("episode 0", [1.0]),
+        ("episode 1", [2.0, 3.0]),
+    ]
+
+
+def test_a_cut_line_is_reported_once_with_the_last_episode(write, task):
+    content = f"{HEADER[:-1]},episode\n0,1,1,1,0\n0.01,2,1,1,0\n0,3,1,1,1\n0.01,4."
+    first, last = read(write("a.csv", content), task)
+    assert (first.frame.height, first.dropped_rows, first.reasons) == (2, 0, [])
+    assert (last.frame.height, last.dropped_rows) == (1, 1)
+    assert last.reasons[0]["check"] == "cut_line"
+
+
+def test_a_flag_of_the_last_row_leaves_one_episode(write, task):
+    log = read(write("a.csv", f"{HEADER[:-1]},done\n0,1,1,1,0\n0.01,2,1,1,1\n"), task)
+    assert (log.part, log.frame.height) == ("", 2)

@@ -74,3 +74,10 @@ def test_dates_as_text_are_timestamps(write, nested):
     log = read(write("a.jsonl", lines(rows)), nested)
     assert log.frame["time_s"].diff().to_list() == [None, 100_000_000, 100_000_000]
     assert log.ticks == 1e9
+
+
+def test_a_field_separates_the_episodes_of_a_file(write, nested):
+    content = lines(row(k, episode_id=["x", "x", "y"][k]) for k in range(3)) + "[1]\n"
+    first, last = read(write("a.jsonl", content), nested)
+    assert [log.frame["angle"].to_list() for log in (first, last)] == [[0.0, 0.1], [0.2]]
+    assert (first.dropped_rows, last.dropped_rows) == (0, 1)  # the line that is no object

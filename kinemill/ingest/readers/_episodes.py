@@ -26,19 +26,31 @@ def split_episodes(log: RawLog, marks: Mapping[str, NDArray[Any]]) -> RawLog | l
     """Split a table into its episodes; without a mark it is one.
 
     Args:
-        log: all rows.
+        log: all rows. What was left out of the file is reported with the last episode.
         marks: columns called by `NAMES`, (rows,); one of another length marks nothing.
     """
     rows = log.frame.height
-    starts = [_starts(name, own) for name, own in marks.items() if len(own) == rows]
-    cuts = np.unique(np.concatenate([[0, rows], *starts])).astype(np.int64).tolist()
+    cuts = [0, *episode_starts(marks, rows), rows]
     if len(cuts) < 3:
         return log
     # Images and texts are found by the values of a row, and stay with it.
-    return [
+    parts = [
         replace(log, frame=log.frame.slice(start, stop - start), part=f"episode {number}")
         for number, (start, stop) in enumerate(pairwise(cuts))
     ]
+    return [*(replace(one, dropped_rows=0, reasons=[]) for one in parts[:-1]), parts[-1]]
+
+
+def episode_starts(marks: Mapping[str, NDArray[Any]], rows: int) -> list[int]:
+    """Return the rows between the first and the last one at which an episode starts.
+
+    Args:
+        marks: columns called by `NAMES`, (rows,); one of another length marks nothing.
+        rows: number of rows of the table.
+    """
+    starts = [_starts(name, own) for name, own in marks.items() if len(own) == rows]
+    every = np.unique(np.concatenate(starts)) if starts else np.empty(0, dtype=np.int64)
+    return every[(every > 0) & (every < rows)].astype(np.int64).tolist()
 
 
 def _starts(name: str, values: NDArray[Any]) -> NDArray[np.int64]:

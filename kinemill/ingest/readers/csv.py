@@ -16,10 +16,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from threading import Lock
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from kinemill.ingest.raw import (
     NANOSECONDS,
@@ -50,6 +51,8 @@ from kinemill.ingest.readers._csv_layout import (
     whole_file,
 )
 from kinemill.ingest.readers._dataflash_text import is_text
+from kinemill.ingest.readers._episodes import NAMES as MARKS
+from kinemill.ingest.readers._episodes import NUMBERS, episode_starts, split_episodes
 from kinemill.ingest.readers._long_table import LongTable, find_long, may_be_long, pivot
 from kinemill.ingest.readers._nested import read_table
 from kinemill.ingest.readers._plain_table import source_of
@@ -69,8 +72,10 @@ LARGE = 1 << 20  # bytes
 _TURN = Lock()
 
 
-def read(path: Path, task: Task) -> RawLog:
+def read(path: Path, task: Task) -> RawLog | list[RawLog]:
     """Read one CSV file, with columns matched by name; values keep the units of the log.
+
+    Episodes that a column marks are parts, see `_episodes`.
 
     A last line without a newline, or with too few fields, is dropped and counted: a truncated
     "2,3." would parse as 3.0.
@@ -104,7 +109,36 @@ def read(path: Path, task: Task) -> RawLog:
         ticks = TICKS["ns"]
     elif columns.nanoseconds is not None:
         frame, ticks = join_stamps(frame), TICKS["ns"]
-    return RawLog(frame, columns.sources, ticks, len(reasons), reasons, media=contents)
+    log = RawLog(frame, columns.sources, ticks, len(reasons), reasons, media=contents)
+    return split_episodes(log, _marks(source, layout, frame.height))
+
+
+def has_episodes(path: Path) -> bool:
+    """Return whether a column of a file marks several episodes."""
+    source = source_of(path)
+    try:
+        layout = inspect(source)
+        marks = _marks(source, layout)
+    except (Unreadable, pl.exceptions.PolarsError):
+        return False
+    return bool(marks and episode_starts(marks, len(next(iter(marks.values())))))
+
+
+def _marks(
+    source: Path | bytes, layout: Layout, rows: int | None = None
+) -> dict[str, NDArray[Any]]:
+    """Return the columns that mark episodes, of the first rows: flags as numbers, else as text."""
+    indices = {name: at for at, name in enumerate(layout.names) if name in MARKS}
+    if not indices:
+        return {}
+    texts = _as_text(_read_rows(source, layout), layout, indices)
+    texts = texts if rows is None else texts.head(rows)
+    return {
+        one.name: one.to_numpy()
+        if one.name in NUMBERS
+        else spell_booleans(one).cast(pl.Float64, strict=False).to_numpy()
+        for one in texts
+    }
 
 
 def _cut_reason(row: int, layout: Layout) -> Reason:

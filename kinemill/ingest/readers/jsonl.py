@@ -16,6 +16,8 @@ import polars as pl
 
 from kinemill.ingest.raw import RawLog, Reader, Reason, Unreadable, reason, stretches
 from kinemill.ingest.readers._arrays import damaged_file
+from kinemill.ingest.readers._episodes import NAMES as MARKS
+from kinemill.ingest.readers._episodes import split_episodes
 from kinemill.ingest.readers._lerobot_meta import dataset_of
 from kinemill.ingest.readers._long_table import may_be_long, widen
 from kinemill.ingest.readers._nested import read_table
@@ -26,8 +28,10 @@ _HEAD = 64  # bytes that tell an array of objects from lines
 _DAMAGE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError, TypeError)
 
 
-def read(path: Path, task: Task) -> RawLog:
+def read(path: Path, task: Task) -> RawLog | list[RawLog]:
     """Read one file, with fields matched by their path; values keep the units of the log.
+
+    Episodes that a field marks are parts, see `_episodes`.
 
     Raises:
         Unreadable: the file holds no objects, a field is missing, or one holds no numbers.
@@ -39,7 +43,9 @@ def read(path: Path, task: Task) -> RawLog:
         log = read_table(whole, task)
     except _DAMAGE as error:
         raise damaged_file("JSON Lines", error) from error
-    return replace(log, dropped_rows=len(bad), reasons=[_no_object(bad)] if bad else [])
+    log = replace(log, dropped_rows=len(bad), reasons=[_no_object(bad)] if bad else [])
+    marks = {name: whole[name].to_numpy() for name in whole.columns if name in MARKS}
+    return split_episodes(log, marks)
 
 
 def _table(path: Path) -> tuple[pl.DataFrame, list[int]]:
