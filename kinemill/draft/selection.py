@@ -284,11 +284,12 @@ def _oversized(table: Table) -> list[str]:
 
 
 def _row_counters(table: Table) -> list[str]:
-    """Return the columns without a descriptive name that number the rows, some may be left out."""
+    """Return the columns, but no elements of vectors, that number the rows; rows may lack."""
     return [
         name
         for name, (_, values) in table.values.items()
         if len(values) > FEWEST_NUMBERED
+        and split_index(name)[1] is None
         and guess(name).what == "unknown"
         and (steps := np.diff(values)).min() >= 1.0
         and np.mean(steps == 1.0) > NUMBERED

@@ -207,19 +207,22 @@ def _leads_out(entry: Path, folder: Path) -> bool:
 def _has_log_suffix(path: Path, admitted: dict[str, Reader], form: str) -> bool:
     """Return whether a file has the suffix of a log; of a shared suffix, the content decides."""
     name = path.name.lower()
+    # A DataFlash log in its text form has the suffix of text tables, whose reader may be excluded.
     ending = {
         own: reader
-        for own, reader in admitted.items()
+        for own, reader in {**READERS, **admitted}.items()
         if name.endswith(reader.suffixes) and not reader.describes(path)
     }
-    if not ending or form in ending or not all(reader.shared for reader in ending.values()):
-        return bool(ending)
+    if form in ending or any(own in admitted and not ending[own].shared for own in ending):
+        return True
+    if not ending or not all(reader.shared for reader in ending.values()):
+        return False
     try:
         with path.open("rb") as file:
             head = file.read(HEAD)
     except OSError:
         return True  # so that the error is reported
-    return any(reader.recognizes(head) for reader in ending.values())
+    return any(reader.recognizes(head) for reader in admitted.values() if reader.shared)
 
 
 def _directories(cache: ScanCache | None) -> Generator[tuple[bytes, Stats]]:

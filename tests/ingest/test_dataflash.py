@@ -185,6 +185,16 @@ def test_the_text_of_a_log_is_recognized_and_drafted(text_log):
     assert table.labels["ATT.Roll"] == "roll_angle"
 
 
+@pytest.mark.parametrize("form", ["auto", "dataflash"])
+def test_texts_are_found_by_their_content(tmp_path, home, text_log, form):
+    (tmp_path / "copter.yaml").write_text(TASK.replace("ingest: {", f"ingest: {{format: {form}, "))
+    (tmp_path / "logs").mkdir()
+    text_log.rename(tmp_path / "logs" / text_log.name)
+    (tmp_path / "logs" / "boot.log").write_text("started\n")
+    (entry,) = ingest.run(load_task(tmp_path / "copter.yaml"), home, tmp_path / "logs").files
+    assert (entry["outcome"], entry["episodes"]) == ("episodes", 1)
+
+
 def test_lines_that_are_no_messages_are_left_out_and_named(copter, text_log):
     lines = text_log.read_text().splitlines()
     at = next(k for k, line in enumerate(lines) if line.startswith("ATT,"))

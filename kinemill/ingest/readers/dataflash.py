@@ -339,7 +339,7 @@ def _attributes(path: Path) -> dict[str, str]:
 
 READERS.register("dataflash")(
     Reader(
-        (".bin", ".log"),
+        (".bin",),
         lambda head: head.startswith(SYNC) or is_text(head),
         read,
         shared=True,
