@@ -2,7 +2,7 @@
 
 With the library's settings for its cart-pole (`conf/overrides/pets_cartpole.yaml`): an ensemble of
 7 networks of 4 x 200, CEM with 5 iterations of 350 plans, 20 particles. The weights are untrained,
-which does not change the time. The library needs an environment of its own, and newer versions of
+which does not change the time. The library needs a separate environment, and newer versions of
 two packages than it pins: hydra-core 1.0.3 cannot be imported in Python 3.11.
 
     python -m venv .venv/mbrl

@@ -12,7 +12,7 @@ from kinemill.errors import BadInput
 
 
 class By(StrEnum):
-    """What tells which rows belong together."""
+    """How rows of several files are matched."""
 
     ROW = "row"
     TIME = "time"
@@ -53,8 +53,8 @@ def join(
         raise BadInput("--method" if method else "--offset", "has no meaning by row", fix=fix)
     paths = _paths(files)
     timed = partial(join_by_time, method=Method(method or "linear"), offset=offset or 0.0)
-    joined = write_joined(paths, to.absolute(), timed if by is By.TIME else join_rows)
-    frame, left_out, matches = joined
+    join_files = timed if by is By.TIME else join_rows
+    frame, left_out, matches = write_joined(paths, to.absolute(), join_files)
     if as_json:
         table = {"files": len(paths), "rows": frame.height, "columns": frame.columns}
         matched = [

@@ -187,5 +187,5 @@ def test_a_cell_array_is_refused_with_its_size(logs, drive):
     (item,) = reasons(logs / "a.mat", drive)
     assert item["found"] == (
         "is a MATLAB cell array of 2 elements, not one array; "
-        "save the numbers of each element to a file of its own"
+        "save the numbers of each element to a separate file"
     )

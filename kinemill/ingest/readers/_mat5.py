@@ -164,7 +164,7 @@ def _array(one: _Header, head: bytes, order: str, location: _Location) -> Array:
     """Return an array with the location of its values."""
     if one.number in _MANY and prod(one.shape) > 1:
         kind = f"is a MATLAB {CLASSES[one.number]} of {prod(one.shape)} elements, not one array"
-        return unusable_array(f"{kind}; save the numbers of each element to a file of its own")
+        return unusable_array(f"{kind}; save the numbers of each element to a separate file")
     if not FIRST_NUMERIC <= one.number <= LAST_NUMERIC:
         return unusable_array(f"is a MATLAB {CLASSES.get(one.number, 'object')}, not an array")
     if one.flags & COMPLEX:
