@@ -284,7 +284,7 @@ def _oversized(table: Table) -> list[str]:
 
 
 def _row_counters(table: Table) -> list[str]:
-    """Return the columns, but no elements of vectors, that number the rows; a few rows may be missing."""
+    """Return the columns, except vectors, that number the rows; a few rows may be missing."""
     return [
         name
         for name, (_, values) in table.values.items()
