@@ -6,7 +6,16 @@ from typing import Literal
 from kinemill.store.numbers import Number
 
 Effect = Literal[
-    "linear", "past", "friction", "drag", "angle", "curvature", "product", "threshold", "drift"
+    "linear",
+    "past",
+    "friction",
+    "drag",
+    "angle",
+    "curvature",
+    "product",
+    "threshold",
+    "end_stop",
+    "drift",
 ]
 
 ADVICE: dict[Effect, tuple[str, str]] = {
@@ -43,6 +52,11 @@ ADVICE: dict[Effect, tuple[str, str]] = {
         "a dead zone or saturation of the actuator: log what arrives at the motor (current, "
         "measured torque), or use learn.model: narx, which tries dead zones",
     ),
+    "end_stop": (
+        "contacts with an end stop",
+        "no smooth model fits a contact: limits of the position inside of the stops cut these rows "
+        "out, which makes the model better everywhere else",
+    ),
     "drift": (
         "the time since the start of the episode",
         "a slow change that no channel measures, such as temperature or battery voltage: log it, "
@@ -59,7 +73,8 @@ class UnmodeledEffect:
         channel: name of a state.
         effect: key of `ADVICE`.
         share: share of the variance of the residuals that its terms explain in addition to the
-            linear terms, on rows not used in the fit.
+            linear terms, on rows not used in the fit; of `end_stop` the share of squared residuals
+            in rows around contacts.
     """
 
     channel: str

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from kinemill.dataset import PackedDataset
 from kinemill.runtime import QUIETLY, Floats, wrapped
 from kinemill.verify.effects import Effect, UnmodeledEffect
+from kinemill.verify.end_stops import share_of_contacts
 from kinemill.verify.residuals import Series
 
 ROWS = 10_000  # residuals, enough for shares of a few percent
@@ -42,15 +43,16 @@ def unmodeled_effects(
         dataset: dataset with the order of the channels and the training statistics.
         pairs: name of the position by name of its velocity.
     """
-    parts = [_terms(one, dataset, list(pairs)) for one in series if len(one.errors) > LAGS + FOLDS]
-    if not parts:
+    series = [one for one in series if len(one.errors) > LAGS + FOLDS]
+    if not series:
         return []
+    parts = [_terms(one, dataset, list(pairs)) for one in series]
     groups: dict[Effect, Floats] = {
         name: np.concatenate([part[name] for part in parts])
         for name in parts[0]
         if parts[0][name].shape[1]
     }
-    errors = np.concatenate([one.errors[LAGS:] for one in series if len(one.errors) > LAGS + FOLDS])
+    errors = np.concatenate([one.errors[LAGS:] for one in series])
     if not (np.isfinite(errors).all() and errors.std(axis=0).any()):
         return []
     moments = _Moments(groups, errors, _folds([len(part["linear"]) for part in parts]))
@@ -62,15 +64,26 @@ def unmodeled_effects(
             shares[name] = _share(linear - moments.loss(["linear", name]), total)
 
     def order(effect: UnmodeledEffect) -> tuple[float, int]:
-        return -round(effect.share, 1), groups[effect.effect].shape[1]
+        terms = groups[effect.effect].shape[1] if effect.effect in groups else 1
+        return -round(effect.share, 1), terms
 
     for column, channel in enumerate(dataset.states):
         if channel in pairs.values():
             continue
         own = [UnmodeledEffect(channel, name, float(one[column])) for name, one in shares.items()]
+        own += _contacts(series, dataset, channel, pairs.get(channel))
         own.sort(key=order)
         effects += [effect for effect in own[:PER_CHANNEL] if effect.share >= LEAST]
     return sorted(effects, key=order)
+
+
+def _contacts(
+    series: Sequence[Series], dataset: PackedDataset, channel: str, position: str | None
+) -> list[UnmodeledEffect]:
+    if position is None:
+        return []
+    share = share_of_contacts(series, dataset, channel, position)
+    return [UnmodeledEffect(channel, "end_stop", share)]
 
 
 def _share(gain: Floats, total: Floats) -> Floats:

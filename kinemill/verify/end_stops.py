@@ -1,0 +1,70 @@
+"""Contacts with end stops: velocities that are lost at an end of a position's range.
+
+No smooth model fits a contact, so a training with contacts is worse everywhere. Symbols: n rows.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinemill.dataset import PackedDataset
+from kinemill.verify.residuals import Series
+
+NEAR = 0.03  # of a position's range: farther from its ends there is no contact
+SUDDEN = 2.0  # factor over the changes of a velocity elsewhere, at their quantile COMMON
+COMMON = 0.999
+FEWEST = 3  # contacts; a single one can be an outlier
+MOST_TURN = 6.0  # rad; an angle with a wider range has no ends
+AROUND = 2  # rows before and after a contact that it affects
+
+
+def share_of_contacts(
+    series: Sequence[Series], dataset: PackedDataset, velocity: str, position: str
+) -> float:
+    """Return the share of a velocity's squared errors in rows around contacts of its position.
+
+    Args:
+        series: residuals by episode, (n, S), in units.
+        dataset: dataset with the order of the channels.
+        velocity: name of the velocity.
+        position: name of its position.
+
+    Returns:
+        0 without contacts.
+    """
+    column = dataset.states.index(velocity)
+    places = [one.states[:, dataset.states.index(position)] for one in series]
+    low = float(min(place.min() for place in places))
+    high = float(max(place.max() for place in places))
+    if position in dataset.angles and high - low > MOST_TURN:
+        return 0.0
+    rates = [one.states[:, column] for one in series]
+    margin = NEAR * (high - low)
+    near = [_either(place < low + margin) | _either(place > high - margin) for place in places]
+    changes = [np.diff(rate) for rate in rates]
+    elsewhere = np.abs(np.concatenate([one[~at] for one, at in zip(changes, near, strict=True)]))
+    if not len(elsewhere):
+        return 0.0
+    sudden = SUDDEN * float(np.quantile(elsewhere, COMMON))
+    middle, contacts = (low + high) / 2.0, list[NDArray[np.bool_]]()
+    for place, rate, change, at in zip(places, rates, changes, near, strict=True):
+        outward = np.where(place[:-1] > middle, 1.0, -1.0)
+        contacts.append(at & (outward * rate[:-1] > 0.0) & (outward * change < -sudden))
+    if sum(int(one.sum()) for one in contacts) < FEWEST:
+        return 0.0
+    squares = [one.errors[:, column] ** 2 for one in series]
+    inside = sum(float(one[_around(at)].sum()) for one, at in zip(squares, contacts, strict=True))
+    total = sum(float(one.sum()) for one in squares)
+    return inside / total if total > 0.0 else 0.0
+
+
+def _either(rows: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return whether the first or the second row of each pair of neighbors is true, (n - 1,)."""
+    return rows[:-1] | rows[1:]
+
+
+def _around(contacts: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the rows (n,) at most AROUND rows from the contacts (n - 1,)."""
+    width = np.ones(2 * AROUND + 1)
+    return np.convolve(np.append(contacts, False), width, "same")[: len(contacts) + 1] > 0.0
