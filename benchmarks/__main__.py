@@ -1,4 +1,4 @@
-"""Run every benchmark in its own process and rewrite the tables of docs/results.md.
+"""Run every benchmark in its own process and rewrite the tables of docs/results-*.md.
 
 A benchmark that cannot run here reports the reason, and its table is not changed.
 """

@@ -6,7 +6,7 @@ steps (and the time before the first and after the last step), and started again
 files must be identical, byte for byte, to those of the uninterrupted training, and it must not
 repeat more steps than lie between two checkpoints. If a training ends before its kill, it starts
 again with the next moment.
-Rewrites the section `kill` of docs/results.md, except with `--json`; exits with 1 if weights
+Rewrites the section `kill` of docs/results-*.md, except with `--json`; exits with 1 if weights
 differ or more steps were repeated.
 """
 

@@ -243,7 +243,7 @@ def page(cells: Cells) -> list[str]:
 
 
 def main() -> None:
-    """Simulate all cells and rewrite the section `gate` of docs/results.md."""
+    """Simulate all cells and rewrite the section `gate` of docs/results-*.md."""
     task, cells = _task(), dict[tuple[str, Size], Cell]()
     for kind in KINDS:
         for size in SIZES:

@@ -237,7 +237,7 @@ def _cell(values: list[float]) -> str:
 
 
 def main() -> None:
-    """Fill both homes, measure them, and rewrite the section `scale` of docs/results.md."""
+    """Fill both homes, measure them, and rewrite the section `scale` of docs/results-*.md."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--recordings", type=int, default=LARGE)
     parser.add_argument("--folder", type=Path, default=ROOT / "var" / "prove")
