@@ -314,11 +314,6 @@ def emit(
 def refuse_failed(blocking: Iterable[CheckOutcome], folder: Path, metadata: Json) -> None:
     """Fail the step if a blocking check failed.
 
-    Args:
-        blocking: results of the blocking checks.
-        folder: folder of the artifact with all values.
-        metadata: metadata of the failure.
-
     Raises:
         dagster.Failure: with all failed checks, their values and a fix.
     """

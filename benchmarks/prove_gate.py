@@ -105,14 +105,7 @@ def simulate(task: Task, kind: str, size: Size, pairs: int) -> Cell:
 def decide(
     task: Task, model: Drawn, comparisons: tuple[Comparisons, Comparisons], size: Size
 ) -> str:
-    """Return the decision of the gate on a model, without a current champion.
-
-    Args:
-        task: settings of the gate.
-        model: errors of the challenger.
-        comparisons: its comparisons with a strong and with a weak reference.
-        size: of the test split.
-    """
+    """Return the decision of the gate on a model, without a current champion."""
     references = {name: _paired(one) for name, one in zip((STRONG, WEAK), comparisons, strict=True)}
     error = references[STRONG].model
     measured = Measured(error, {}, len(model.errors.starts), size.episodes, 1)

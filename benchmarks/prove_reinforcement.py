@@ -53,8 +53,7 @@ def results_folder() -> Path:
 def dynamics(seed: int) -> Path:
     """Return the exported model of a simulated pendulum, trained from its logs as a user would.
 
-    Args:
-        seed: of the logs. The trained model is reused.
+    The trained model is reused.
     """
     from kinemill.register import fetch_bundle
     from kinemill.sim import write_logs
@@ -229,8 +228,7 @@ def finished(name: str) -> list[Any]:
 def report(is_ordinary: bool = False) -> str:
     """Return the table of finished results; other rows are copied from docs/results-*.md.
 
-    Args:
-        is_ordinary: whether to return the table in which both sides step ordinary environments.
+    `is_ordinary` selects the table in which both sides step ordinary environments.
     """
     page = read_section("reinforcement") + read_section("reinforcement-ordinary")
     lines = [HEAD]

@@ -100,10 +100,7 @@ def new_events(home: Home, task: str, reported: dict[str, int], events: NewEvent
 def new_pulls(home: Home, task: str, reported: dict[str, int]) -> Iterator[dg.AssetMaterialization]:
     """Yield the pulls of a task's versions after the last reported one, and note the last one.
 
-    Args:
-        home: the home with the pulls.
-        task: the task.
-        reported: number of reported pulls by `TASK/robots`; updated.
+    `reported` holds the number of reported pulls by `TASK/robots` and is updated.
 
     Raises:
         CorruptArtifact: The list of pulls is damaged.

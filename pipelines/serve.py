@@ -180,10 +180,6 @@ def _guarded(
 def free_ports(preferred: Mapping[str, int], host: str = "127.0.0.1") -> list[int]:
     """Return a free port for each server, and report ports that differ from the requested ones.
 
-    Args:
-        preferred: requested port by name of the server.
-        host: address to listen on.
-
     Raises:
         BadInput: A port and the next 50 are not available, or the address is invalid.
     """
@@ -198,11 +194,6 @@ def free_ports(preferred: Mapping[str, int], host: str = "127.0.0.1") -> list[in
 
 def free_port(preferred: int, host: str = "127.0.0.1", excluded: Sequence[int] = ()) -> int:
     """Return `preferred`, or the next free port.
-
-    Args:
-        preferred: port, 1 to 65535.
-        host: address to listen on.
-        excluded: ports that are already assigned.
 
     Raises:
         BadInput: None of the next 50 is free, or the address is invalid.

@@ -194,14 +194,6 @@ def alert(home: Home, kind: Kind, title: str, body: str, link: str = "", *, even
 
     Events from before the configuration of alerts are ignored.
 
-    Args:
-        home: home of the event.
-        kind: kind of event.
-        title: title, one line.
-        body: description of the event and the fix.
-        link: address of a page with details.
-        event: identity of the event.
-
     Returns:
         Whether the alert is new and has receivers.
     """

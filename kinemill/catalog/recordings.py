@@ -253,13 +253,7 @@ def _digest(entry: CatalogEntry) -> bytes:
 
 
 def forget(home: Home, task: str, hash_: str) -> None:
-    """Delete every row of a recording, and with them the earlier sets of the task.
-
-    Args:
-        home: its home.
-        task: name of the task.
-        hash_: content hash of the recording.
-    """
+    """Delete every row of a recording, and with them the earlier sets of the task."""
     head = read_head(home, task)
     if head is None:
         return

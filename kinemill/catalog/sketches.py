@@ -190,11 +190,7 @@ class SketchTable:
         return [row[0] for row in self._connection.execute(query, listed)]
 
     def delete(self, keys: Mapping[int, Iterable[int]]) -> None:
-        """Delete units with their pairs.
-
-        Args:
-            keys: keys of each unit, by number.
-        """
+        """Delete units with their pairs."""
         of, pair = sketch_keys.c, sketch_pairs.c
         named = [{"k": key, "n": number} for number, each in keys.items() for key in each]
         where = (of.key == bindparam("k")) & (of.number == bindparam("n"))

@@ -132,12 +132,7 @@ class AuxWriter:
             self._recordings |= previous.of(recordings)
 
     def copy_from(self, folder: Path, runs: Iterable[tuple[slice, slice]]) -> None:
-        """Copy rows from the previous version.
-
-        Args:
-            folder: folder of that version.
-            runs: rows of the open segment, and the corresponding rows there.
-        """
+        """Copy rows from the previous version."""
         previous = Media.read(folder)
         if previous is None:
             return
@@ -151,13 +146,6 @@ class AuxWriter:
 
     def add(self, rows: slice, recording: str, name: str, frame: pl.DataFrame, path: Path) -> None:
         """Write the auxiliary rows of an episode, or of a piece of one.
-
-        Args:
-            rows: its rows in the open segment.
-            recording: content hash of its recording.
-            name: name of its recording.
-            frame: its content.
-            path: file of the episode.
 
         Raises:
             BadInput: Images of one channel differ in shape between recordings.

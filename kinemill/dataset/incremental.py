@@ -122,13 +122,7 @@ class PreviousVersion:
 
 
 def find_previous(home: Home, task: str, inputs: Json) -> PreviousVersion | None:
-    """Return the newest version of a task if it packs rows in the same way as `inputs`.
-
-    Args:
-        home: home that holds the versions.
-        task: name of the task.
-        inputs: inputs of the new version.
-    """
+    """Return the newest version of a task if it packs rows in the same way as `inputs`."""
     version = next(dataset_versions(home, task, limit=1), None)
     if version is None or version.status(home) != "ready":
         return None

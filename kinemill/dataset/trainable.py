@@ -123,11 +123,6 @@ def check_rows(task: Task, pieces: pl.LazyFrame) -> None:
 def check_clips(task: Task, dataset: PackedDataset, folder: Path) -> None:
     """Refuse training clips that the task's `learn` part cannot learn from.
 
-    Args:
-        task: task with the `learn` part.
-        dataset: the packed rows.
-        folder: folder of the rows and their auxiliary arrays.
-
     Raises:
         BadInput: The clips cannot be learned from.
     """

@@ -170,9 +170,7 @@ class Restart:
 def row_axes(two: VectorEnv, three: VectorEnv) -> dict[str, int]:
     """Return the axis of the copies in each array attribute of a vector environment.
 
-    Args:
-        two: the environment with two copies.
-        three: the same with three copies; arrays whose size differs hold the state of copies.
+    Arrays whose size differs between `two` and `three` copies hold the state of copies.
     """
     for one in (two, three):
         _first_step(one)

@@ -30,13 +30,6 @@ def edit(
     The stored bytes of each recording are read first, so that an edit that does not fit any of them
     changes nothing.
 
-    Args:
-        task: task of the recordings.
-        home: holds them.
-        members: the recordings.
-        change: what is changed.
-        because: reason for the audit log; may be empty.
-
     Raises:
         BadInput: The edit does not fit a recording, or there is no recording.
         CorruptArtifact: The stored bytes of a recording are damaged.

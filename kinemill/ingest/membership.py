@@ -92,11 +92,7 @@ def begin_with(home: Home, task: str, start: str) -> list[str]:
 def stage_entry(home: Home, task: str, member: Member, *, anew: bool = False) -> list[Move]:
     """Write the membership entry to a temporary file; the name of the first entry is kept.
 
-    Args:
-        home: holds the memberships.
-        task: name of the task.
-        member: the recording.
-        anew: whether to overwrite the existing entry.
+    `anew` overwrites the existing entry.
 
     Returns:
         the move that publishes it; none if it is a member already.

@@ -163,12 +163,6 @@ def by_partition(
 ) -> dict[str, list[T]]:
     """Return items of recordings by partition, sorted by key.
 
-    Args:
-        task: defines the keys.
-        home: holds the recordings.
-        items: such as entries of a snapshot.
-        recording: returns the content hash of the recording of an item.
-
     Raises:
         BadInput: there are more partitions than Dagster shows.
     """

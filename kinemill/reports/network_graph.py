@@ -100,12 +100,7 @@ def drawing(blocks: Sequence[Block]) -> str:
 
 
 def network(blocks: Sequence[Block], attributes: str = "") -> str:
-    """Draw boxes from left to right, each after its inputs.
-
-    Args:
-        blocks: boxes, each after its inputs.
-        attributes: attributes of the element; default: width of the page, at most full size.
-    """
+    """Draw boxes from left to right, each after its inputs."""
     depth: dict[str, int] = {}
     for block in blocks:
         depth[block.name] = 1 + max((depth[name] for name in block.after), default=-1)

@@ -53,11 +53,7 @@ def demonstrated(
 ) -> list[Episode]:
     """Return the training episodes of a dataset, or one episode of a policy from each seed.
 
-    Args:
-        task: the task to train, with an `environment` part.
-        layout: observations and actions of its policy.
-        start: a dataset, or a trained policy that acts in the environment of the task.
-        seeds: seeds of the initial states of a policy's episodes.
+    `seeds` are those of the initial states of a policy's episodes.
 
     Raises:
         BadInput: The observations, actions or time step differ from those of the task.

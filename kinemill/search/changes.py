@@ -78,10 +78,7 @@ def rules_digest(task: Task) -> str:
 def current_position(task: Task, home: Home, state: Position) -> Position:
     """Return the state of a task now.
 
-    Args:
-        task: the task.
-        home: where its recordings are stored.
-        state: position of the view under the same rules; its results stand in for lost episodes.
+    The results of `state` stand in for lost episodes.
     """
     head = catalog.read_head(home, task.name)
     current = head is not None and head.by.rules == digest(reading_rules(task))

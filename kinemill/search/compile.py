@@ -183,11 +183,6 @@ def matching_versions(texts: pl.Series, operator: str, value: str) -> pl.Series:
 
     Versions are compared number by number, so that 2.10 is after 2.9; missing numbers are 0. A text
     that is no version is in no range.
-
-    Args:
-        texts: distinct values of a key of the metadata.
-        operator: one of <, <=, > and >=.
-        value: a version.
     """
     versions = texts.filter(texts.str.contains(rf"^{_VERSION}$"))
     names = [str(index) for index in range(_PARTS + 1)]

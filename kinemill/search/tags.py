@@ -98,13 +98,6 @@ def add_tag(
 ) -> Tag:
     """Set a tag on recordings until it is removed.
 
-    Args:
-        home: holds the tags.
-        task: name of the task.
-        recordings: content hashes.
-        tag: its text.
-        details: span of time, note and author.
-
     Raises:
         BadInput: The tag is empty or too long, or the span has no length.
     """

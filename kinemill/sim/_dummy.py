@@ -68,10 +68,7 @@ def _ending(task: Task) -> str:
 def dummy_overrides(task: Task, dummy: Dummy | None = None, below: str = "") -> Json:
     """Return the overrides with which a task reads dummy logs and trains briefly.
 
-    Args:
-        task: as its file has it.
-        dummy: settings with which the logs were written.
-        below: folder of the logs below the one that is read, `abc/`.
+    `below` is the folder of the logs below the one that is read, such as `abc/`.
     """
     ending, shape = _ending(task), [*dummy.image, 3] if dummy and dummy.image else None
     images = [name for name in task.media if task.channels[name].role == "image"]

@@ -55,9 +55,7 @@ def settle(moves: Sequence[Move]) -> list[bool]:
 def link_new(aside: Path, target: Path) -> None:
     """Give a finished file its name; the temporary name stays.
 
-    Args:
-        aside: the file, in the same file system.
-        target: its name, in a folder that exists.
+    Both are in the same file system; the folder of `target` exists.
 
     Raises:
         FileExistsError: the name is in use; a file is never replaced.

@@ -55,9 +55,7 @@ def warn(path: Path, report: Callable[[str], None], expected: float = 0.0) -> No
 def full_disk(error: BaseException, path: Path) -> DiskFull | None:
     """Return a DiskFull error if a full disk caused an error, or None.
 
-    Args:
-        error: any error with its causes.
-        path: the written path, if the error does not contain it.
+    `path` is used if the error does not contain one.
     """
     for one in causes(error):
         if isinstance(one, DiskFull):

@@ -82,13 +82,7 @@ def bring(home: Home, folder: Path) -> bool:
 
 
 def bring_file(home: Home, path: Path, sha256: str | None = None) -> bool:
-    """Download a missing file; return whether it exists.
-
-    Args:
-        home: the home.
-        path: its local path.
-        sha256: the expected digest, if known.
-    """
+    """Download a missing file; return whether it exists."""
     store, key = remote(), _key(home, path)
     if path.is_file() or store is None or not key:
         return path.is_file()
@@ -108,12 +102,8 @@ def bring_new(
 ) -> list[str]:
     """Download the missing files directly in a folder; return their names.
 
-    This lists the folder in the object store: one request for a thousand files.
-
-    Args:
-        home: the home.
-        folder: their local folder.
-        on_new_files: called with their names, if any, before the first download.
+    This lists the folder in the object store: one request for a thousand files. `on_new_files`
+    receives the names, if any, before the first download.
     """
     store, key = remote(), _key(home, folder)
     if store is None or not key:

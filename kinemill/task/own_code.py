@@ -109,12 +109,7 @@ def has_own_code(part: object) -> bool:
 
 
 def code_of(part: object, at: str = "") -> dict[str, dict[str, str]]:
-    """Return overrides with the custom code of a task, for a copy of the task file alone.
-
-    Args:
-        part: the task, or a part of it.
-        at: dotted key of the part, or "".
-    """
+    """Return overrides with the custom code of a task, for a copy of the task file alone."""
     items: list[tuple[object, object]] = []
     if isinstance(part, Plugin) and "source" in type(part).model_fields:
         source: Any = part

@@ -115,11 +115,6 @@ def drop_nonfinite_aux(verdict: Verdict, frame: pl.DataFrame, task: Task) -> Ver
     """Return a verdict without the rows in which an observation or a reward is not finite.
 
     No physical check covers these channels, but policies learn from them.
-
-    Args:
-        verdict: verdict on states and actions.
-        frame: the track, with the recorded channels of the task.
-        task: its channels and `validate.min_steps`.
     """
     columns = {name: frame[name].to_numpy() for name in task.numbers if name not in task.columns}
     faults = nonfinite.find(columns)

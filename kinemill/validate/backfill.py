@@ -61,12 +61,6 @@ def backfill(
 ) -> BackfillReport:
     """Process a range of recordings by the current rules of the task.
 
-    Args:
-        task: the rules.
-        home: where recordings and results are stored.
-        selection: the range.
-        progress: called after every recording.
-
     Raises:
         BadInput: No recording is in the range.
     """

@@ -55,11 +55,7 @@ def dry_run(
 ) -> list[Json]:
     """Return the entries of logs as the ingest report would list them.
 
-    Args:
-        task: readers, checks and rules.
-        home: home with the ingested logs; read only.
-        path: a log, or a folder of logs.
-        accepted: list to which accepted episodes are appended.
+    The home is only read. Accepted episodes are appended to `accepted`.
 
     Raises:
         BadInput: The file or folder does not exist, the folder has no log, or the task declares

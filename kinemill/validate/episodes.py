@@ -146,11 +146,7 @@ def validate_recording(
 ) -> Artifact | Staged:
     """Evaluate one recording into staging, or return the cached result.
 
-    Args:
-        task: checks and fault handling.
-        home: where results are stored.
-        recording: a recording with tracks.
-        task_rules: `rules(task)`, computed once for all recordings.
+    `task_rules` is `rules(task)`, computed once for all recordings.
     """
 
     def build(folder: Path) -> Json:

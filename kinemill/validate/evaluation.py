@@ -131,15 +131,7 @@ def evaluate_entries(
     entries: Sequence[CatalogEntry],
     report: Callable[[CatalogEntry, NewResult], None],
 ) -> list[NewResult]:
-    """Evaluate recordings of the catalog, and publish the results in groups.
-
-    Args:
-        task: checks and fault handling.
-        home: where results are stored.
-        task_rules: `rules(task)`.
-        entries: the recordings.
-        report: called with each recording and its result.
-    """
+    """Evaluate recordings of the catalog, and publish the results in groups."""
     work = partial(_evaluate_entry, task, home, task_rules)
     evaluated, row = list[NewResult](), 8 * len(task.columns)  # bytes
     for group, results in in_groups(work, entries, lambda entry: row * entry.rows):

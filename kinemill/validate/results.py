@@ -102,9 +102,7 @@ class Results:
     def enter(self, update: Update, rules: str) -> None:
         """Enter results; the set is incomplete until `complete` is called.
 
-        Args:
-            update: what changes.
-            rules: digest of the rules of all rows, or "" while some may be of other rules.
+        `rules` is empty while some rows may be of other rules.
         """
         with transaction(self.home, write=True) as connection:
             head, state = self._replace(connection, update, rules)

@@ -122,10 +122,7 @@ def load_episodes(
 ) -> AcceptedEpisodes:
     """Return the accepted episodes; the bytes of each are verified when they are read.
 
-    Args:
-        home: where they are stored.
-        ref: published episodes.
-        hashes: content hashes of their recordings; default: all.
+    `hashes` are the content hashes of their recordings; default: all.
     """
     return AcceptedEpisodes.of_catalog(home, open_results(home, ref).episodes(hashes))
 
@@ -159,8 +156,7 @@ class _Validation:
     def run(self, *, is_known: bool) -> Artifact:
         """Evaluate the new recordings of the snapshot, and publish.
 
-        Args:
-            is_known: whether results of the same rules in the catalog are still trusted.
+        `is_known` states whether results of the same rules in the catalog are still trusted.
         """
         by = rules_digest(self._task)
         head = read_head(self._home, self._task.name) or Head()

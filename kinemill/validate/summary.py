@@ -96,12 +96,7 @@ def describe(
 ) -> EpisodesSummary:
     """Write checks, quarantine list and page; return the summary.
 
-    Args:
-        task: its checks.
-        folder: where to write.
-        results: results of all recordings.
-        sample: results of the recordings that all others are compared with.
-        duplicates: pairs of near-duplicates.
+    All others are compared with the recordings of `sample`.
     """
     totals = results.totals
     faulty = [_sample_of(item) for item in results.faulty(limit=FAULTY)]

@@ -24,9 +24,7 @@ def columns_of(task: Task) -> list[str]:
 def summarize(frame: pl.DataFrame, task: Task) -> pl.DataFrame:
     """Summarize all episodes in one table.
 
-    Args:
-        frame: rows of many episodes, one after the other: `episode` and the task's columns.
-        task: gives the channels, their kinds and dt.
+    `frame` holds the rows of many episodes: `episode` and the task's columns.
 
     Returns:
         the table, in the order of the episodes' first rows.

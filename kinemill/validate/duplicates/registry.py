@@ -72,11 +72,6 @@ def restore_duplicates(task: Task, home: Home, evaluated: Callable[[], Iterable[
 
     No notes are published: those of earlier recordings are in the store. One transaction, so that
     a killed process leaves an empty index.
-
-    Args:
-        task: its states, kinds and limits.
-        home: where notes and index are stored.
-        evaluated: yields the sketches of recordings that were evaluated.
     """
     with lock(home, f"duplicates-{task.name}"), open_index(home, task) as index:
         if index.is_new:
@@ -91,12 +86,6 @@ def register_duplicates(
 
     The function is idempotent. After a crash there are notes, which stay, or an index without the
     batch, which the next call adds.
-
-    Args:
-        task: its states, kinds and limits.
-        home: where notes and index are stored.
-        new: sketches of new recordings, in any order.
-        removed: hashes of recordings that no longer belong to the task.
     """
     fresh = sorted(new, key=lambda item: (item.recording, item.part))
     by_recording = (list(own) for _, own in groupby(fresh, key=lambda item: item.recording))

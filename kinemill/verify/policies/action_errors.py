@@ -50,10 +50,7 @@ class HeldOut:
 def measure_held_out(policy: Policy, data: Demonstrations, history: int | None = 1) -> HeldOut:
     """Measure a policy and the simple policies on the test split.
 
-    Args:
-        policy: policy to measure.
-        data: data with a test split.
-        history: rows of history of `linear`, including the current row; None to leave it out.
+    `history` counts the rows of `linear`, the current one included; None leaves it out.
     """
     rows = scored_rows(data)
     actions = actions_on_logs(policy, data)

@@ -56,10 +56,7 @@ def _firsts(interface: PolicyInterface) -> list[Agent]:
 def turn_inputs(interface: PolicyInterface, agent: Agent, plain: Arrays) -> Arrays:
     """Return inputs (N, T, ...), in units, in which one agent acts at every step.
 
-    Args:
-        interface: interface of the policy.
-        agent: the acting agent.
-        plain: inputs (N, T, ...) whose numbers are used.
+    The numbers of `plain`, (N, T, ...), are used.
     """
     layout, numbers = interface.layout, plain[OBSERVATION].copy()
     first, stop = agent.columns

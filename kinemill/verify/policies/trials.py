@@ -121,14 +121,7 @@ def trial_seeds(task: Task) -> list[int]:
 def run_trials(
     task: Task, policy: Policy, in_torch: Policy, interface: PolicyInterface
 ) -> EnvironmentTrials:
-    """Run the trials of a task with an environment.
-
-    Args:
-        task: task with an `environment` part.
-        policy: the exported file.
-        in_torch: the trained policy.
-        interface: interface of the trained policy.
-    """
+    """Run the trials of a task with an environment."""
     seeds = trial_seeds(task)
     first = seeds[:EPISODES]
     model = try_policy(task, policy, seeds, record=len(first))
