@@ -284,12 +284,8 @@ def emit(
 ) -> Events:
     """Yield the check results, then the reference, unless a blocking check failed.
 
-    Args:
-        context: context of the asset.
-        artifact: artifact of the asset.
-        metadata: metadata of the materialization.
-        results: results of its checks; None: not evaluated in this run.
-        data_version: data version; default: the digest of the artifact.
+    Without `results`, no check was evaluated in this run. `data_version` defaults to the digest of
+    the artifact.
 
     Raises:
         dagster.Failure: a blocking check failed.

@@ -72,11 +72,7 @@ class NewEvents:
 def new_events(home: Home, task: str, reported: dict[str, int], events: NewEvents) -> None:
     """Add events of a task after the last reported record, and store the last one.
 
-    Args:
-        home: the home with the ledgers.
-        task: the task.
-        reported: number of the last reported record by task; updated.
-        events: the new events; unchanged if the ledger is damaged.
+    `reported` is updated; the events are unchanged if the ledger is damaged.
 
     Raises:
         CorruptArtifact: A record of the ledger is damaged or missing.

@@ -68,10 +68,7 @@ def serve(
 ) -> int:
     """Serve until a signal; return exit code 3 if a server exits.
 
-    Args:
-        dagster_port: port of Dagster's pages; the next free one if it is taken.
-        mlflow_port: port of MLflow's pages, likewise.
-        entrance: address, login and TLS options; default: this machine only.
+    The next free port is used if one is taken. Without `entrance`, only this machine is served.
 
     Raises:
         BadInput: The home is already served (two daemons would start everything twice), or the

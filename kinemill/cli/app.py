@@ -152,12 +152,7 @@ def _group(
 ) -> LazyGroup:
     """Return a group of commands.
 
-    Args:
-        name: name of the group.
-        summary: summary line of the help.
-        example: a command line, without `kinemill`.
-        members: commands and groups in the order of the help.
-        kind: class of the group.
+    `example` is a command line, without `kinemill`.
     """
     return kind(
         name=name,

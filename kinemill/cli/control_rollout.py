@@ -45,13 +45,7 @@ class Rollout:
 
 
 def collect_demonstrations(options: Rollout, workers: int, *, failures: bool) -> None:
-    """Write the episodes of an expert as logs, and report their results.
-
-    Args:
-        options: options of the rollout, for a task with an `environment` part.
-        workers: number of processes.
-        failures: whether to write failed episodes, too.
-    """
+    """Write the episodes of an expert as logs, and report their results."""
     task, progress = options.task, StderrProgress()
     episodes = demonstrations.demonstrations(
         task,

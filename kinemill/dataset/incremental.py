@@ -178,12 +178,7 @@ def find_unchanged(
 
     The new version is the same as without them. None if all pieces must be cut: the rules look at
     other recordings or at rows, the settings differ, or the previous version cannot be read.
-
-    Args:
-        task: task with the `dataset` part.
-        home: home that holds the versions.
-        episodes: artifact of the validation stage.
-        settings: inputs of the new version that do not depend on its recordings.
+    `settings` are the inputs of the new version that do not depend on its recordings.
     """
     version, path = (
         next(dataset_versions(home, task.name, limit=1), None),

@@ -71,12 +71,6 @@ def measure_leakage(
     """Return the shares of validation and test rows that repeat training rows.
 
     The share of repeated stretches is estimated from sampled windows.
-
-    Args:
-        rules: the task's `dataset` part.
-        folder: folder of the version.
-        related: from `find_related`.
-        dataset: the packed rows.
     """
     repeating, about = _repeating_training(related), read_description(folder)
     leakage: dict[str, Leakage] = {}

@@ -19,10 +19,6 @@ def layout_of(task: Task, environment: Env) -> PolicyLayout:
 
     An environment may define `observation_names`, `action_names` and `units` (by name).
 
-    Args:
-        task: whose `environment` it is.
-        environment: as `make_environment` returns it.
-
     Raises:
         BadInput: a space that no policy can act in, or not as many numbers as channels.
     """

@@ -55,12 +55,7 @@ def undo(
 ) -> list[Edit]:
     """Withdraw an edit of recordings. The next ingest finds what was read before it.
 
-    Args:
-        task: task of the recordings.
-        home: holds them.
-        members: the recordings.
-        number: number of the edit; None: the last one of each recording.
-        because: reason for the audit log; may be empty.
+    Without `number`, the last edit of each recording is withdrawn.
 
     Raises:
         BadInput: A recording has no such edit.

@@ -153,13 +153,8 @@ def require_names(
 ) -> None:
     """Check that the required names exist.
 
-    Args:
-        where: place of the error.
-        kind: plural noun of the names.
-        required: required names.
-        available: existing names.
-        partial: whether further names are allowed.
-        of_task: whether the task requires the names; if not, the demonstrations do.
+    `kind` is a plural noun. With `partial`, further names are allowed; `of_task` states that the
+    task requires the names, not the demonstrations.
 
     Raises:
         BadInput: Names are missing or, unless `partial`, superfluous.

@@ -54,12 +54,7 @@ def column_of(operand: Operand) -> str:
 
 
 def compile_query(query: Query, context: Context) -> pl.Expr:
-    """Return a query as an expression of booleans without nulls.
-
-    Args:
-        query: a query that `kinemill.query.check` returned.
-        context: data that it needs besides.
-    """
+    """Return a query as an expression of booleans without nulls."""
     match query:
         case And():
             return pl.all_horizontal(*(compile_query(part, context) for part in query.parts))

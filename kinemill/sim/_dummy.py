@@ -39,10 +39,7 @@ Floats = NDArray[np.float64]
 def write_dummy_logs(task: Task, folder: Path, dummy: Dummy | None = None) -> list[Path]:
     """Write logs for a task, `dummy-0000.csv` or `.h5` and on: `time` in s, then its channels.
 
-    Args:
-        task: whose channels, units, limits and time step they have.
-        folder: made if needed; every file appears in it whole or not at all.
-        dummy: how many logs, of how many rows, with which pictures, texts and seed.
+    Every file appears in the folder whole or not at all.
 
     Raises:
         BadInput: fewer rows than one window of the task has, or a task that learns without logs.

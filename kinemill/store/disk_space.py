@@ -28,12 +28,7 @@ class DiskFull(KinemillError, OSError):
 
 
 def shortage(path: Path, expected: float = 0.0) -> str | None:
-    """Return a message if the disk of a folder is low on space, or None.
-
-    Args:
-        path: the folder; it need not exist yet.
-        expected: bytes that will be written.
-    """
+    """Return a message if the disk of a folder is low on space, or None."""
     folder = _existing_parent(path)
     usage = shutil.disk_usage(folder)
     required = max(expected, min(max(SHARE * usage.total, LEAST), MOST))

@@ -130,10 +130,7 @@ def code_of(part: object, at: str = "") -> dict[str, dict[str, str]]:
 def make_own(adapter: type[OwnCode], value: Mapping[str, object], context: object) -> Plugin:
     """Return a plug-in of custom code.
 
-    Args:
-        adapter: subclass of `OwnCode` of the family.
-        value: `type`, the settings, and in a recorded task `source`.
-        context: pydantic's context.
+    `value` holds `type`, the settings, and in a recorded task `source`.
 
     Raises:
         ValueError: The code cannot be read or run, or does not accept the settings.

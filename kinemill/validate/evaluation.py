@@ -151,11 +151,8 @@ def _evaluate_entry(task: Task, home: Home, task_rules: Json, entry: CatalogEntr
 def evaluate_recording(task: Task, home: Home, recording: Recording, task_rules: Json) -> NewResult:
     """Evaluate a recording, or return the cached result.
 
-    Args:
-        task: checks and fault handling.
-        home: where results are stored.
-        recording: any recording; without tracks nothing is evaluated.
-        task_rules: `rules(task)`, computed once for all recordings.
+    Without tracks nothing is evaluated. `task_rules` is `rules(task)`, computed once for all
+    recordings.
     """
     artifact: Artifact | Staged | None = None
     if recording.summary.tracks:

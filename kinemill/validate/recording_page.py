@@ -53,11 +53,7 @@ def view(
 ) -> str:
     """Return the page of a recording as HTML.
 
-    Args:
-        task: channels, units, limits and checks.
-        recording: an ingested recording.
-        episode: number of an accepted episode to show alone; default: all tracks.
-        edits: edits that it was read with.
+    Without `episode`, all tracks are shown.
 
     Raises:
         BadInput: The episode does not exist.

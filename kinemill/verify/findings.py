@@ -64,9 +64,7 @@ def own_reference(document: Assessment) -> str | None:
 def best_reference(nrmse: Mapping[str, float], own: str | None = None) -> str | None:
     """Return the reference with the smallest nRMSE at the horizon; None if none is finite.
 
-    Args:
-        nrmse: nRMSE by name of the model.
-        own: the reference that the model is, which is not compared with itself.
+    `own` is the reference that the model is, which is not compared with itself.
     """
     references = {
         name: error

@@ -101,12 +101,7 @@ def _form(
 ) -> str:
     """Return a form that the script sends to REST.
 
-    Args:
-        path: below `/api/v1`.
-        values: fixed values of the body.
-        expected: the present champion, so that a concurrent change is refused; None: not sent.
-        controls: HTML of buttons and options.
-        reason: name of the reason in the body.
+    With `expected`, the present champion, a concurrent change is refused.
     """
     hidden = {**values, **({"expected": expected} if expected is not None else {})}
     inputs = "".join(

@@ -109,14 +109,7 @@ def _provisional(inputs: GateInputs, undecided: Sequence[Verdict]) -> str:
 def make_gate_inputs(
     task: Task, challenger: Challenger, current: CurrentChampion | None, evidence: Measurements
 ) -> GateInputs:
-    """Measure a challenger and the champion, and return the inputs of all rules.
-
-    Args:
-        task: task that configures the rules in its `promote` part.
-        challenger: the version to evaluate.
-        current: the champion; None if the task never had one.
-        evidence: measurements of models for the gate.
-    """
+    """Measure a challenger and the champion, and return the inputs of all rules."""
     folder = challenger.folder
     # Load it only if it passed the smoke test in a separate process: it could crash this one.
     model, findings = None, Findings(problem=challenger.served[1])

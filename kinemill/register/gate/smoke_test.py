@@ -45,10 +45,7 @@ def run_bundle(
 ) -> tuple[Any, str]:
     """Run code on a bundle and arrays (...) in a new process, and return the result.
 
-    Args:
-        code: Python code; its arguments are the folder, the input file and the output file.
-        folder: folder of the bundle.
-        arrays: arrays by name.
+    The arguments of the code are the folder, the input file and the output file.
 
     Returns:
         The array and an empty text; or None and the reason.

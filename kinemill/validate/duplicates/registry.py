@@ -189,15 +189,7 @@ def _make_note(
     by_part: dict[str, list[Duplicate]],
     notes: Mapping[Path, DuplicateNote],
 ) -> DuplicateNote:
-    """Return the note on a recording.
-
-    Args:
-        home: where notes are stored.
-        task: name of the task.
-        recording: hash of the recording.
-        by_part: its near-duplicates by part, in the order of the parts.
-        notes: notes that will be published in the same step.
-    """
+    """Return the note on a recording."""
 
     def note_of(duplicate: Duplicate) -> DuplicateNote:
         path = _path(home, task, duplicate.recording)

@@ -126,9 +126,8 @@ def seeds_of(interface: PolicyInterface, rows: int, steps: int) -> Arrays:
 def recorded_probe(episodes: Sequence[Recorded], interface: PolicyInterface) -> Probe | None:
     """Return the first steps of recorded episodes; None without episodes.
 
-    Args:
-        episodes: complete episodes; the policy was reset with their seeds.
-        interface: interface of the policy, which may observe only a part of the observations.
+    The policy was reset with the seeds of the episodes; it may observe only a part of the
+    observations.
     """
     episodes = episodes[:EPISODES]
     steps = min([LONG, *(len(one.rewards) for one in episodes)])
