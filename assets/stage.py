@@ -46,7 +46,6 @@ class Checks:
     """Asset checks of a stage.
 
     Attributes:
-        specs: the checks, by name.
         evaluate: returns the results for a published artifact without running the stage, for runs
             of single checks.
     """
@@ -60,7 +59,6 @@ class ChainSettings:
     """Shared state of all assets of a task.
 
     Attributes:
-        task: the task.
         resources: the resources of the assets, by key.
         conditions: automation conditions, by name of the asset.
     """

@@ -75,7 +75,6 @@ class ExportCheck:
     Attributes:
         title: of the fault or of the sound export.
         expected: words that name the fault; empty for a sound export.
-        failures: lines that failed.
     """
 
     title: str

@@ -64,7 +64,6 @@ class Cell:
     Attributes:
         decided: count by truth of `champion`, `provisional` and `refused`.
         covered: number of intervals of equal models that contain 1.
-        intervals: number of pairs with an interval.
         detectable: smallest improvement that the report states as detectable, by pair.
     """
 

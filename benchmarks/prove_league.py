@@ -48,10 +48,8 @@ class Published:
 
     Attributes:
         warmup: measured rows that a simulation starts from; a model with more history gets more.
-        unit: of the errors.
         scale: of the unit in that of the channel.
         best: smallest error.
-        gru: error of a GRU.
         tuned: row of the task that was tuned for it, in the section `accuracy` of the results.
     """
 
@@ -119,14 +117,12 @@ class LeagueResult:
     """Result of one set.
 
     Attributes:
-        name: name of the set.
         status: `done`, `refused`, or the failure in one line.
         family: model family that was selected and trained.
         model: its error at the horizon on the test split, nRMSE.
         served: what the gate preferred: the trained model, or a reference where the test data do
             not show that the trained one is better.
         reference: name of the best simple reference there.
-        reference_error: its error.
         quarantined: logs without an accepted episode.
         seconds: wall time of `kinemill new` and `kinemill run`.
         budget: of the portfolio, s.

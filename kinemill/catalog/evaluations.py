@@ -117,7 +117,6 @@ class NewEvaluation:
     """A row to add, with what belongs to it.
 
     Attributes:
-        row: the row.
         document: everything else about the recording, as JSON.
         episodes: accepted episodes.
         findings: number of findings and of dropped rows by check.

@@ -65,8 +65,6 @@ class SketchTable:
 
     Attributes:
         is_new: whether the index was emptied just now, because its signature is another.
-        units: number of units.
-        pairs: number of pairs.
     """
 
     def __init__(self, connection: Connection, task: str, signature: str) -> None:

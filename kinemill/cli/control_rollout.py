@@ -24,7 +24,6 @@ class Rollout:
     """Options of every rollout.
 
     Attributes:
-        task: the task.
         controller: name of the controller; None: the task's controller.
         model: model of the planner, or the policy.
         threads: CPU threads of the model.

@@ -66,7 +66,6 @@ class Media:
 
     Attributes:
         channels: role by channel; numbers first, in the order of the columns.
-        units: unit of each number.
         recordings: artifact reference of each recording, by its content hash.
         shapes: height, width and colors of each image channel.
         segments: segments of the arrays.

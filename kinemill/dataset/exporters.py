@@ -38,8 +38,6 @@ class ExportReport:
 
     Attributes:
         episodes: number by split.
-        rows: number of all rows.
-        files: number of files.
         left_out: channels that the format cannot hold.
     """
 

@@ -145,7 +145,6 @@ class UnchangedPieces:
     """What a new version keeps of the previous one.
 
     Attributes:
-        previous: the previous version.
         changed: content hashes of the recordings whose pieces are listed anew.
         repeats: what the units of the other recordings repeat, by unit.
     """

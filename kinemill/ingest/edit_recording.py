@@ -83,7 +83,6 @@ class EditRow:
     """One edit of one recording.
 
     Attributes:
-        number: of the edit.
         recording: content hash.
         name: of the recording; its content hash if it was forgotten.
         kind: kind of the change.

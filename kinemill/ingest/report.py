@@ -60,7 +60,6 @@ class IngestReport:
     """Result of an ingest: the snapshot of all recordings, and the outcome of each file.
 
     Attributes:
-        artifact: the snapshot.
         ignored: reason by name for files that were ignored.
         reporter: describes the outcome of files.
         read: content hashes of the files that are new or changed.

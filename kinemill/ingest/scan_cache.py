@@ -90,10 +90,8 @@ class UnchangedFiles:
     """The logs of a folder whose stat is that of the last ingest; read on demand.
 
     Attributes:
-        folder: the folder.
         cache: its scan cache; None: no file is unchanged.
         others: names of files with an entry that do not belong here.
-        count: number of logs.
     """
 
     folder: str = ""

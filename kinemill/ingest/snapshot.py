@@ -36,7 +36,6 @@ class Snapshot:
     """A published snapshot; entries are read on demand.
 
     Attributes:
-        artifact: the snapshot.
         set: digest of the set of its entries.
 
     Raises:

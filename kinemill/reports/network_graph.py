@@ -29,7 +29,6 @@ class Operation:
     """An operation of a network.
 
     Attributes:
-        inputs: names of its inputs.
         outputs: names of its results.
         matrix: shape of its learned matrix; empty without one.
         function: name of a displayed function, such as `tanh`.

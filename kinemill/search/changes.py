@@ -57,7 +57,6 @@ class Position:
     Attributes:
         recordings: digest of the set of recordings; None without one under the same rules.
         episodes: digest of the set of results; None without one.
-        decisions: number of decisions.
         renewals: number of the last membership that was written again.
         members: without `recordings`, the time of the last change of the folder of memberships, ns.
     """

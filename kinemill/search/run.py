@@ -35,7 +35,6 @@ class SearchResult:
     """Recordings that match a query.
 
     Attributes:
-        total: number of recordings that match.
         frame: rows of this page, sorted by name unless the page has another order.
     """
 

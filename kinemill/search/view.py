@@ -25,7 +25,6 @@ class View:
     """The rows of a task as they are published.
 
     Attributes:
-        task: the task.
         segments: the files.
         pointer: which of them hold live rows.
     """

@@ -62,7 +62,6 @@ class Verdict:
 
     Attributes:
         pieces: accepted rows, as (start, stop not included).
-        findings: all findings.
         dropped: number of dropped rows by check.
         repaired: channels (n,) with corrected or interpolated values.
         measured: numbers that the checks report.

@@ -29,7 +29,6 @@ class BackfillReport:
     """Counts of a backfill.
 
     Attributes:
-        task: name of the task.
         recordings: number of recordings in the range.
         read: number of recordings that were ingested again.
         evaluated: number of recordings that were validated again.

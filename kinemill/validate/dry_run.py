@@ -31,7 +31,6 @@ class AcceptedEpisode:
     Attributes:
         id: recording hash and index.
         recording: content hash of the log.
-        name: name of the log.
         rows: number of time steps.
         start: first row in the recording.
         part: part of the recording; empty if the recording has one run.

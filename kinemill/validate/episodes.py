@@ -105,7 +105,6 @@ class RecordingResult(StoredSummary):
         hash: content hash of the recording.
         quarantined: whether no episode was accepted.
         episodes: accepted episodes.
-        dropped_rows: number of dropped rows.
         dropped: dropped rows by the check that dropped them.
         findings: number of findings by check.
         reasons: the first findings of each check.

@@ -87,7 +87,6 @@ class HeldBackPage:
 
     Attributes:
         total: number of such recordings on all pages.
-        recordings: recordings of this page.
         pending: number of recordings without findings that are not validated yet.
     """
 

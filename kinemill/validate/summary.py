@@ -51,16 +51,12 @@ class EpisodesSummary(StoredSummary):
     """Numbers of the published episodes.
 
     Attributes:
-        accepted: number of episodes.
-        recordings: number of recordings.
         quarantined: number of recordings without an accepted episode.
         faulty: number of recordings with a finding.
         held_back: number of recordings that are not accepted as a whole.
-        rows: number of rows of all episodes.
         dropped: rows by the check that dropped them.
         failing: names of the first quarantined recordings.
         digest: digest of the set of episodes.
-        dropped_rows: number of all dropped rows.
         checks: results, blocking ones first.
     """
 

@@ -47,7 +47,6 @@ class Evaluation:
     """Results on logs.
 
     Attributes:
-        logs: the logs.
         analysis: errors of the model and its references.
         examples: windows to draw and write.
         source: the model.

@@ -26,7 +26,6 @@ class Cell:
         channel: name of a channel, or `nrmse` for their mean.
         reference: the reference with the smallest error; if the model is worse than some
             references, the one with the largest ratio.
-        comparison: comparison with this reference.
         state: result of the comparison, and whether it counts in the gate.
     """
 

@@ -118,7 +118,6 @@ class _Episode:
     """An accepted episode.
 
     Attributes:
-        id: id of the episode.
         recording: content hash of its log.
         name: name of its log.
         file: file with its rows, which may be deleted already.

@@ -35,7 +35,6 @@ class Loss:
     """One comparison in which the model is worse.
 
     Attributes:
-        reference: name of the reference.
         horizon: number of steps as text, such as `25`, or `free_run`.
         channel: a state, or `nrmse`.
         why: the model is significantly worse; grossly worse, which needs no test; diverges but the

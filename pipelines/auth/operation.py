@@ -43,7 +43,6 @@ class Operation:
         kind: query, mutation or subscription.
         fields: root fields, with fragments expanded.
         text: canonical document.
-        variables: its variables.
     """
 
     kind: OperationType

@@ -102,7 +102,6 @@ class Payload:
     """A load that one body carries in addition to the model.
 
     Attributes:
-        body: name of the body.
         mass: kg.
         center: (3,) center of mass in the frame of the body, m.
         mass_std: standard deviation of the mass, kg.

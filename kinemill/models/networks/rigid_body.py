@@ -50,7 +50,6 @@ class Coordinates:
     """Columns of states by coordinate, then numbers of coordinates.
 
     Attributes:
-        positions: column of each coordinate.
         velocities: column of its rate.
         driven: coordinate of each action.
         joints: coordinate of each joint of the MuJoCo model.

@@ -39,7 +39,6 @@ class DuplicatePairs:
     """The pairs of near-duplicates.
 
     Attributes:
-        total: number of pairs.
         nearest: the pairs with the smallest distances.
     """
 

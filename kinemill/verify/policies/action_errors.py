@@ -36,7 +36,6 @@ class HeldOut:
 
     Attributes:
         errors: errors by name of the policy, `model` first.
-        episodes: the test episodes.
         logged: logged actions of all rows of the dataset, (N, A), in units.
         actions: actions of the model, (N, A), in units; NaN outside the test split.
     """

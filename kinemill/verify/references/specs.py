@@ -17,7 +17,6 @@ class Spec:
     """A family to fit.
 
     Attributes:
-        name: name of the family.
         task: task with the channels.
         structures: candidates, each with several histories and ridges.
     """
