@@ -76,10 +76,7 @@ def tune(
     pipeline = project("pipelines.tune")
     options = pipeline.TuneRequest(trials, workers, timeout, register, logs)
     summary = pipeline.tune_task(task, changed, options, StderrProgress(), show_progress=True)
-    if as_json:
-        document(summary)
-    else:
-        _print(summary)
+    document(summary) if as_json else _print(summary)
     if summary.get("status") == "refused":
         raise typer.Exit(_REFUSED)
 
