@@ -115,10 +115,8 @@ def _try(
 def send(url: SecretStr, note: Json, limit: float = LIMIT) -> str | None:
     """Send one alert to one address.
 
-    The timeout `limit`, s, requires the main thread of a process.
-
-    Returns:
-        The reason of a failure, without the address; None if it was accepted.
+    The timeout `limit`, s, requires the main thread of a process. It returns the reason of a
+    failure, without the address; None if it was accepted.
     """
     import apprise
 

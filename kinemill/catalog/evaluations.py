@@ -285,10 +285,8 @@ def held_back(
 ) -> tuple[int, list[Evaluation]]:
     """Return a page of the recordings that are not accepted as a whole, by hash.
 
-    `without` holds content hashes.
-
-    Returns:
-        how many of the recordings that are left out are not accepted as a whole, and the page.
+    `without` holds content hashes. It returns how many of the recordings that are left out are not
+    accepted as a whole, and the page.
     """
     left_out = set(without)
     query = _with_finding(select(evaluated), task, HELD_BACK)

@@ -63,10 +63,8 @@ def layout_of(task: Task, environment: Env) -> PolicyLayout:
 def action_limits(task: Task, environment: Env, layout: PolicyLayout) -> tuple[Array, Array] | None:
     """Return the lowest and highest action, each shaped as the environment takes it.
 
-    An action obeys the limits of the environment's space and those of the task's channel.
-
-    Returns:
-        None where actions are choices.
+    An action obeys the limits of the environment's space and those of the task's channel. It
+    returns None where actions are choices.
     """
     from gymnasium.spaces import Box
 

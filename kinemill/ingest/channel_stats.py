@@ -48,11 +48,9 @@ class _Moments:
 def channel_stats(frames: Sequence[pl.DataFrame], channels: list[str]) -> dict[str, ChannelStats]:
     """Return the statistics of each channel over all tracks.
 
-    The channels are Float64 columns of `frames`, the tracks of one recording.
-
-    Returns:
-        Statistics by channel, without channels that have no finite value, or values so large that
-        their mean or deviation is not finite.
+    The channels are Float64 columns of `frames`, the tracks of one recording. It returns statistics
+    by channel, without channels that have no finite value, or values so large that their mean or
+    deviation is not finite.
     """
     if not channels:
         return {}

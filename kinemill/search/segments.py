@@ -105,10 +105,7 @@ class Segments:
     ) -> Pointer:
         """Publish new rows, without the rows that they override, or that are removed.
 
-        One of the `batches` is in memory at a time.
-
-        Returns:
-            the published pointer.
+        One of the `batches` is in memory at a time. It returns the published pointer.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         new = self._write(batches)

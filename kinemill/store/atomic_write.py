@@ -34,10 +34,8 @@ class Move(NamedTuple):
 def settle(moves: Sequence[Move]) -> list[bool]:
     """Flush files and folders to disk, then rename them in the given order.
 
-    A file replaces an older one; a folder does not replace another.
-
-    Returns:
-        For each move, whether it was renamed.
+    A file replaces an older one; a folder does not replace another. It returns for each move
+    whether it was renamed.
     """
     if not moves:
         return []

@@ -131,10 +131,7 @@ def send_checkpoints(folder: Path, index: str) -> bool:
     """Make the object store hold the checkpoints in `folder`, a training's under `runs/`.
 
     Each is a folder whose file `index` is uploaded last. An unreachable store does not end a
-    training: the next upload includes this checkpoint.
-
-    Returns:
-        Whether they were uploaded.
+    training: the next upload includes this checkpoint. It returns whether they were uploaded.
     """
     store = remote()
     if store is None:
@@ -164,8 +161,7 @@ def send_checkpoints(folder: Path, index: str) -> bool:
 def bring_checkpoint(folder: Path, index: str) -> str | None:
     """Download the newest checkpoint of a training if it is newer than the local one.
 
-    Returns:
-        Its name, or None if nothing was downloaded. The reader checks its digests.
+    It returns its name, or None if nothing was downloaded. The reader checks its digests.
 
     Raises:
         Unreachable: The object store did not respond.

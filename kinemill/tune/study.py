@@ -94,10 +94,8 @@ def next_trial(
 ) -> tuple[optuna.Study, Trial] | None:
     """Start the next trial with proposed settings; hold its lock until `stack` is closed.
 
-    `asker` seeds the sampler, so that concurrent proposals differ.
-
-    Returns:
-        The study and the trial, or None if the total is reached.
+    `asker` seeds the sampler, so that concurrent proposals differ. It returns the study and the
+    trial, or None if the total is reached.
     """
     with lock(search.home, f"tune/{search.name}/study"):
         study = open_study(search, task)

@@ -232,8 +232,7 @@ def _measure(values: Track, task: Task, free: NDArray[np.bool_]) -> Measured:
 def _repair(values: Track, task: Task, findings: list[Finding]) -> tuple[Values, list[Finding]]:
     """Interpolate short faults of single channels between good rows, where the rule allows.
 
-    Returns:
-        the changed channels (n,), and all findings with repaired ones marked.
+    It returns the changed channels (n,), and all findings with repaired ones marked.
     """
     if not any(item.rule == "repair" and not item.repaired for item in findings):
         return {}, findings

@@ -137,9 +137,8 @@ class Errors:
     ) -> dict[str, dict[str, Comparison]]:
         """Compare with a reference on the same windows, at each horizon.
 
-        Returns:
-            Comparisons by number of steps, as text, then by `nrmse` and each channel that moves in
-            training.
+        It returns comparisons by number of steps, as text, then by `nrmse` and each channel that
+        moves in training.
         """
         return {
             str(steps): named(

@@ -189,9 +189,8 @@ def compare_episodes(
 ) -> tuple[int | None, str]:
     """Compare two episodes until their observations differ.
 
-    Returns:
-        The step at which observations or lengths differ, or None; and the fault, which is an action
-        that differs although all earlier observations are equal, or an empty text.
+    It returns the step at which observations or lengths differ, or None; and the fault, which is an
+    action that differs although all earlier observations are equal, or an empty text.
     """
     steps = min(len(one.rewards), len(other.rewards))
     equal = np.ones(steps + 1, dtype=bool)
