@@ -30,12 +30,7 @@ import numpy as np
 from benchmarks import ROOT, ROUNDS, replace_section
 from benchmarks._scale_copies import Copies
 from kinemill.augment import stage as augment
-from kinemill.dataset import (
-    diff_datasets,
-    find_version,
-    list_datasets,
-    show_dataset,
-)
+from kinemill.dataset import diff_datasets, find_version, list_datasets, show_dataset
 from kinemill.dataset import stage as dataset_stage
 from kinemill.ingest import stage as ingest
 from kinemill.ingest.arrivals import find_new_logs, watch_new_logs

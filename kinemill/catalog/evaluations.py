@@ -25,15 +25,7 @@ from sqlalchemy import (
 
 from kinemill.catalog import history
 from kinemill.catalog.database import transaction
-from kinemill.catalog.history import (
-    Head,
-    batches,
-    counts,
-    end,
-    forget_earlier,
-    head_of,
-    set_head,
-)
+from kinemill.catalog.history import Head, batches, counts, end, forget_earlier, head_of, set_head
 from kinemill.catalog.set_digest import set_difference
 from kinemill.catalog.tables import (
     ANY_CHECK,

@@ -11,12 +11,7 @@ from kinemill.dataset.assignment import assign_sides, known_sides
 from kinemill.dataset.balance import classes_of, weights_of
 from kinemill.dataset.catalog import STAGE, enter
 from kinemill.dataset.description import read_description
-from kinemill.dataset.incremental import (
-    PreviousVersion,
-    find_previous,
-    find_unchanged,
-    note_source,
-)
+from kinemill.dataset.incremental import PreviousVersion, find_previous, find_unchanged, note_source
 from kinemill.dataset.layout import COMPACT, LAYOUT, lay_out, scan_layout
 from kinemill.dataset.leakage import find_related, find_torn_duplicates, measure_leakage
 from kinemill.dataset.listing import SCHEMA, scan_listing

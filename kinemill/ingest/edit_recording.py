@@ -6,13 +6,7 @@ from dataclasses import dataclass, replace
 from kinemill.errors import BadInput
 from kinemill.ingest.decisions import current_decisions
 from kinemill.ingest.edited_log import LogEdits, edits_of, read_edited, resolve
-from kinemill.ingest.edits import (
-    EDITS,
-    Edit,
-    EditChange,
-    current_edits,
-    merges,
-)
+from kinemill.ingest.edits import EDITS, Edit, EditChange, current_edits, merges
 from kinemill.ingest.membership import Member, find_member, keep_raw
 from kinemill.ingest.raw import Unreadable
 from kinemill.ingest.recordings import read_logs

@@ -16,14 +16,7 @@ from kinemill.ingest.media import refer_to_recording
 from kinemill.ingest.raw import Reason, reason
 from kinemill.ingest.recording_summary import TrackFile
 from kinemill.ingest.rows import SUFFIX, read_rows, write_rows
-from kinemill.store import (
-    Artifact,
-    Json,
-    Staged,
-    StoredSummary,
-    stage_artifact,
-    to_json_value,
-)
+from kinemill.store import Artifact, Json, Staged, StoredSummary, stage_artifact, to_json_value
 from kinemill.store.digests import link
 from kinemill.store.disk_space import is_fault_of_content
 from kinemill.store.home import Home

@@ -31,12 +31,7 @@ from kinemill.task import Task
 from kinemill.validate import table
 from kinemill.validate.action_responses import ActionProducts
 from kinemill.validate.duplicates.index import Sketched
-from kinemill.validate.episodes import (
-    STAGE,
-    RecordingResult,
-    validate_recording,
-    validated_inputs,
-)
+from kinemill.validate.episodes import STAGE, RecordingResult, validate_recording, validated_inputs
 from kinemill.validate.measures import Measured
 from kinemill.validate.report_samples import TrackStrip
 

@@ -13,9 +13,7 @@ from kinemill.dataset import (
     list_datasets,
     show_dataset,
 )
-from kinemill.dataset import (
-    stage as dataset_stage,
-)
+from kinemill.dataset import stage as dataset_stage
 from kinemill.dataset.layout import LAYOUT
 from kinemill.errors import BadInput
 from kinemill.store import open_ref

@@ -16,11 +16,7 @@ from kinemill_dagster.pipelines.chain import definitions_of
 from kinemill_dagster.pipelines.instance import open_instance
 from kinemill_dagster.pipelines.run import run_chain
 from kinemill_dagster.resources.io import latest
-from tests.dagster_internals import (
-    CachingStaleStatusResolver,
-    LoadingContextForTest,
-    StaleStatus,
-)
+from tests.dagster_internals import CachingStaleStatusResolver, LoadingContextForTest, StaleStatus
 from tests.pipelines.conftest import TASK
 
 pytestmark = pytest.mark.e2e

@@ -3,9 +3,7 @@
 import numpy as np
 import pytest
 
-from kinemill.register import (
-    list_versions,
-)
+from kinemill.register import list_versions
 from kinemill.register.gate.measurements import DynamicsMeasurements
 from kinemill.task import load_task
 from tests.register.conftest import Claims

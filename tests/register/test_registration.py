@@ -9,13 +9,7 @@ import pytest
 
 from kinemill import runtime
 from kinemill.errors import BadInput, CorruptArtifact
-from kinemill.register import (
-    Registration,
-    fetch_bundle,
-    list_versions,
-    show,
-    stage,
-)
+from kinemill.register import Registration, fetch_bundle, list_versions, show, stage
 from kinemill.register.lookup import VersionList
 from kinemill.store import ArtifactRef, from_json_value, to_json_value
 from kinemill.task import load_task

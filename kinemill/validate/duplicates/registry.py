@@ -22,13 +22,7 @@ from kinemill.store.home import Home
 from kinemill.store.locks import lock
 from kinemill.store.remote_sync import bring_new, send, withdraw
 from kinemill.task import Task
-from kinemill.validate.duplicates.index import (
-    BATCH,
-    Duplicate,
-    DuplicatePair,
-    Sketched,
-    open_index,
-)
+from kinemill.validate.duplicates.index import BATCH, Duplicate, DuplicatePair, Sketched, open_index
 
 FORMAT = Format("note on near-duplicates", 1)
 MAX_PAIRS = 20  # listed pairs
