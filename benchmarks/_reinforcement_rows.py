@@ -269,7 +269,5 @@ ROWS = {
     ),
 }
 ROWS[ORDINARY_CART] = replace(
-    ROWS[CART],
-    overrides={**ROWS[CART].overrides, "learn.runner": "in_process"},
-    is_ordinary=True,
+    ROWS[CART], overrides={**ROWS[CART].overrides, "learn.runner": "in_process"}, is_ordinary=True
 )

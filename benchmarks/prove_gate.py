@@ -48,10 +48,7 @@ TRUTHS = {EQUAL: 1.0, WORSE: 1.1, **CURVE}
 TRADE, TRADED = "30 % better, one channel 50 % worse after 1 step", 0.7
 TRADED_FOR = [("1", "velocity", 1.5)]
 ALLOWED = 0.05  # false promotions
-GROUPS = {
-    "Development kinds": DEVELOPMENT_KINDS,
-    "Held-out kinds": HELD_OUT_KINDS,
-}
+GROUPS = {"Development kinds": DEVELOPMENT_KINDS, "Held-out kinds": HELD_OUT_KINDS}
 Cells = Mapping[tuple[str, Size], "Cell"]
 STRONG, WEAK, WEAKER = "linear", "persistence", 5.0
 PICTURE = ROOT / "docs" / "images" / "gate-power.png"
@@ -217,7 +214,7 @@ def page(cells: Cells) -> list[str]:
     verdict = "at most 5 % in every cell" if worst_share(cells) <= ALLOWED else "MORE THAN 5 %"
     text = [
         f"{PAIRS} pairs in each cell. False promotions (a model that is equal or worse becomes an "
-        f"established champion) in the worst cell: {worst.lower()}; {verdict}.",
+        f"established champion) in the worst cell: {worst.lower()}; {verdict}."
     ]
     for title, own in groups.items():
         text += ["", f"{title}:", "", *table(own)]

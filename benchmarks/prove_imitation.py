@@ -88,11 +88,7 @@ def learned(case: str, seed: int, logs: Path) -> tuple[Any, Path, Any, float]:
     dataset = dataset_stage.run(task, home, validate.run(task, home, recordings).ref).ref
     began = time.monotonic()
     artifact = train.run(
-        task,
-        home,
-        dataset,
-        augment.run(task, home, dataset).ref,
-        (NullReporter(), NullReporter()),
+        task, home, dataset, augment.run(task, home, dataset).ref, (NullReporter(), NullReporter())
     )
     seconds = time.monotonic() - began
     module = load_model(home.root / artifact.ref.path)

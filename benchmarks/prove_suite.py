@@ -67,7 +67,7 @@ OWN: dict[str, dict[str, Any]] = {
             "tau": 0.01,
             "gamma": 0.985,
             "running_norm": True,
-        },
+        }
     }
 }
 

@@ -48,10 +48,7 @@ def _make(stage: str, settings: ChainSettings) -> dg.AssetsDefinition:
 
 def task_definitions(task: Task) -> dg.Definitions:
     """Return assets and resources of a task that is a component; sensors are shared."""
-    return dg.Definitions(
-        assets=[external_assets(task), *chain(task)],
-        jobs=motion_jobs(task),
-    )
+    return dg.Definitions(assets=[external_assets(task), *chain(task)], jobs=motion_jobs(task))
 
 
 def definitions_of(

@@ -47,12 +47,7 @@ def collect_demonstrations(options: Rollout, workers: int, *, failures: bool) ->
     """Write the episodes of an expert as logs, and report their results."""
     task, progress = options.task, StderrProgress()
     episodes = demonstrations.demonstrations(
-        task,
-        options.to,
-        options.seeds,
-        expert=_expert(options),
-        workers=workers,
-        failures=failures,
+        task, options.to, options.seeds, expert=_expert(options), workers=workers, failures=failures
     )
     runs = list(counted(episodes, len(options.seeds), "rollout", progress))
     summary = demonstrations.document(task, runs)

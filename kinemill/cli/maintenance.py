@@ -68,8 +68,7 @@ def gc(
 def backup(
     to: Annotated[Path, typer.Argument(help="Backup folder, outside the home.")],
     link: Annotated[
-        bool,
-        typer.Option("--link", help="Hard-link immutable files; needs the same disk."),
+        bool, typer.Option("--link", help="Hard-link immutable files; needs the same disk.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:

@@ -30,15 +30,13 @@ def tune(
         typer.Option("--trials", min=1, help="Total, with earlier trials; default: tune.trials."),
     ] = None,
     logs: Annotated[
-        Path | None,
-        typer.Option("--logs", help="Log or folder of logs; default: the drop folder."),
+        Path | None, typer.Option("--logs", help="Log or folder of logs; default: the drop folder.")
     ] = None,
     workers: Annotated[
         int, typer.Option("--workers", min=1, help="Parallel trials, one process each.")
     ] = 1,
     timeout: Annotated[
-        float | None,
-        typer.Option("--timeout", min=1.0, help="Seconds until the search ends."),
+        float | None, typer.Option("--timeout", min=1.0, help="Seconds until the search ends.")
     ] = None,
     register: Annotated[
         bool,

@@ -243,11 +243,7 @@ def cut_pieces(
 
 
 def _spans(
-    prescribed: list[tuple[int, Rows]],
-    episode: SplitEpisode,
-    side: str,
-    start: int,
-    shortest: int,
+    prescribed: list[tuple[int, Rows]], episode: SplitEpisode, side: str, start: int, shortest: int
 ) -> list[tuple[str, int, int]]:
     """Return (split, first row, row after the last) of the spans of an episode.
 

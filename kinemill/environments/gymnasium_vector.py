@@ -41,11 +41,7 @@ Ranges = Mapping[str, tuple[float, float]]
 Entries = dict[str, NDArray[np.generic]]  # of one copy, by attribute
 Infos = Mapping[str, Any]
 Stepped = tuple[
-    NDArray[np.float32],
-    NDArray[np.float64],
-    NDArray[np.bool_],
-    NDArray[np.bool_],
-    Infos,
+    NDArray[np.float32], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], Infos
 ]
 
 

@@ -65,12 +65,7 @@ def averages(episodes: Sequence[Json]) -> Json:
 
 
 def record_videos(
-    task: Task,
-    policy: Policy,
-    seeds: Sequence[int],
-    folder: Path,
-    *,
-    variant: str | None = None,
+    task: Task, policy: Policy, seeds: Sequence[int], folder: Path, *, variant: str | None = None
 ) -> list[str]:
     """Record the first episodes, as animated pictures (WebP), and return their files.
 

@@ -51,10 +51,7 @@ def _expected(step: TrainedStep, interface: Interface, inputs: Arrays, std: Floa
     angle = interface.is_angle
     rounding = np.max([np.abs(wrapped(one - exact, angle)) for one in others], axis=0)
     allowed = _allowed(exact, rounding, std)
-    return {
-        "next_states": exact.astype(np.float32),
-        "allowed": allowed.astype(np.float32),
-    }
+    return {"next_states": exact.astype(np.float32), "allowed": allowed.astype(np.float32)}
 
 
 def _allowed(exact: Floats, rounding: Floats, std: Floats) -> Floats:

@@ -93,8 +93,7 @@ _COLORS = "--card:#fff;--ink:#222;--soft:#666;--line:#999;--model:#2563eb;backgr
 def drawing(blocks: Sequence[Block]) -> str:
     """Draw boxes as a separate SVG file with its own colors."""
     return network(
-        blocks,
-        f'xmlns="http://www.w3.org/2000/svg" font-family="sans-serif" style="{_COLORS}"',
+        blocks, f'xmlns="http://www.w3.org/2000/svg" font-family="sans-serif" style="{_COLORS}"'
     )
 
 

@@ -90,11 +90,7 @@ def tags_by_recording(home: Home, task: str) -> pl.DataFrame:
 
 
 def add_tag(
-    home: Home,
-    task: str,
-    recordings: Sequence[str],
-    tag: str,
-    details: TagDetails | None = None,
+    home: Home, task: str, recordings: Sequence[str], tag: str, details: TagDetails | None = None
 ) -> Tag:
     """Set a tag on recordings until it is removed.
 

@@ -195,11 +195,7 @@ def _rule(check: Check, fault: Fault, always: Rule) -> Rule:
 
 
 def _find(
-    phase: Phase,
-    checks: Mapping[str, Check],
-    trusted: Track,
-    task: Task,
-    free: NDArray[np.bool_],
+    phase: Phase, checks: Mapping[str, Check], trusted: Track, task: Task, free: NDArray[np.bool_]
 ) -> list[tuple[str, Fault]]:
     """Return the faults that the checks of one phase find in the free rows (n,)."""
     if phase != "stretch":

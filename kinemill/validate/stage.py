@@ -63,14 +63,7 @@ from kinemill.validate.totals import Item
 
 BATCH = 4096  # recordings whose results are in memory
 
-__all__ = [
-    "VERSION",
-    "inputs",
-    "list_episodes",
-    "load_checks",
-    "load_episodes",
-    "run",
-]
+__all__ = ["VERSION", "inputs", "list_episodes", "load_checks", "load_episodes", "run"]
 
 
 def run(

@@ -84,11 +84,7 @@ def read_checks(folder: Path) -> list[CheckResult]:
 
 
 def describe(
-    task: Task,
-    folder: Path,
-    results: Results,
-    sample: Sequence[Item],
-    duplicates: DuplicatePairs,
+    task: Task, folder: Path, results: Results, sample: Sequence[Item], duplicates: DuplicatePairs
 ) -> EpisodesSummary:
     """Write checks, quarantine list and page; return the summary.
 
@@ -143,11 +139,7 @@ def _statistics(task: Task, sample: Sequence[Item]) -> pl.DataFrame:
 
 
 def _checks(
-    task: Task,
-    results: Results,
-    totals: Totals,
-    sample: Sequence[Item],
-    duplicates: DuplicatePairs,
+    task: Task, results: Results, totals: Totals, sample: Sequence[Item], duplicates: DuplicatePairs
 ) -> list[CheckResult]:
     """Return the result of every check, blocking ones first."""
     made = {check.name: check for check in _amounts(task, totals, results)}
@@ -192,10 +184,7 @@ def _of_rule(task: Task, name: str, values: Json, totals: Totals, results: Resul
 
 
 def _physics(
-    task: Task,
-    totals: Totals,
-    results: Results,
-    measured: Mapping[str, Mapping[str, list[float]]],
+    task: Task, totals: Totals, results: Results, measured: Mapping[str, Mapping[str, list[float]]]
 ) -> list[CheckResult]:
     """Return for each physical check its number of findings, recordings and dropped rows."""
     plans, listed = planned_checks(task), list[CheckResult]()

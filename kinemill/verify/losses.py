@@ -146,9 +146,7 @@ def all_losses(
 
 
 def losses(
-    compared: Mapping[str, Horizons],
-    horizons: Sequence[str],
-    channels: Sequence[str] | None = None,
+    compared: Mapping[str, Horizons], horizons: Sequence[str], channels: Sequence[str] | None = None
 ) -> dict[str, list[Loss]]:
     """Return the losses of a model by reference.
 

@@ -165,9 +165,7 @@ def _measured(
 
 
 def _of_fragment(
-    name: str,
-    fragments: Mapping[str, FragmentDefinitionNode],
-    sizes: dict[str, _Size | None],
+    name: str, fragments: Mapping[str, FragmentDefinitionNode], sizes: dict[str, _Size | None]
 ) -> _Size:
     if name not in sizes:
         if name not in fragments:

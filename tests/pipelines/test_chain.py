@@ -125,11 +125,7 @@ def test_after_an_upgrade_that_verifies_anew_the_same_model_is_unchanged(copy, m
     monkeypatch.setattr(verify, "VERSION", verify.VERSION + 1)
     document = run_chain(TASK)
     assert len(list(folder.iterdir())) == previous + 1  # it was verified anew
-    assert (document.status, document.version, document.alias) == (
-        "unchanged",
-        1,
-        "champion",
-    )
+    assert (document.status, document.version, document.alias) == ("unchanged", 1, "champion")
     assert run_chain(TASK).status == "unchanged"
 
 

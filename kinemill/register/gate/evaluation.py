@@ -156,10 +156,7 @@ def _champion(
         return Champion(number, problem="the challenger does not serve", differs=None)
     differs = tuple(differences(champion.interface, model.interface))
     about = Champion(
-        number,
-        differs=differs,
-        provisional=current.is_provisional,
-        reference=current.is_reference,
+        number, differs=differs, provisional=current.is_provisional, reference=current.is_reference
     )
     if model_digest(other_one) == model_digest(folder):
         return replace(about, same=True)
