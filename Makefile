@@ -85,56 +85,56 @@ format: setup ## format the code and apply ruff's fixes
 ui: setup ## serve Dagster and MLflow until Ctrl-C
 	@$(BIN)/kinemill ui
 
-bench: setup ## run all benchmarks, rewrites the tables of docs/results.md
+bench: setup ## run all benchmarks, rewrites the tables of docs/results-*.md
 	$(BIN)/python -m benchmarks
 
-prove-accuracy: setup ## measure accuracy on real logs over SEEDS=3 seeds, rewrites docs/results.md
+prove-accuracy: setup ## measure accuracy on real logs over SEEDS=3 seeds, rewrites docs/results-*.md
 	$(BIN)/python -m benchmarks.prove_accuracy
 
-prove-league: setup ## measure public data sets with drafted tasks and default settings (up to 10 min each), rewrites docs/results.md
+prove-league: setup ## measure public data sets with drafted tasks and default settings (up to 10 min each), rewrites docs/results-*.md
 	$(BIN)/python -m benchmarks.prove_league
 
-prove-transfer: setup ## compare training from another robot's model with training from scratch, rewrites docs/results.md
+prove-transfer: setup ## compare training from another robot's model with training from scratch, rewrites docs/results-*.md
 	$(BIN)/python -m benchmarks.prove_transfer
 
-prove-calibration: setup ## measure the calibration of uncertainty on hardware logs, rewrites docs/results.md
+prove-calibration: setup ## measure the calibration of uncertainty on hardware logs, rewrites docs/results-*.md
 	$(BIN)/python -m benchmarks.prove_calibration
 
-prove-gate: setup ## test the gate on 60,000 model pairs of known quality, rewrites docs/results.md
+prove-gate: setup ## test the gate on 60,000 model pairs of known quality, rewrites docs/results-*.md
 	$(BIN)/python -m benchmarks.prove_gate
 
-prove-scale: setup ## time one more log among 1,000 and 1,000,000 recordings (2 h), rewrites docs/results.md
+prove-scale: setup ## time one more log among 1,000 and 1,000,000 recordings (2 h), rewrites docs/results-*.md
 	$(BIN)/python -m benchmarks.prove_scale
 
-prove-control: setup ## measure controllers with learned models on the true physics, rewrites docs/results.md
+prove-control: setup ## measure controllers with learned models on the true physics, rewrites docs/results-*.md
 	$(BIN)/python -m benchmarks.prove_control
 
-prove-loop: setup ## run learning loops without initial data, 5 seeds (1 h), rewrites docs/results.md
+prove-loop: setup ## run learning loops without initial data, 5 seeds (1 h), rewrites docs/results-*.md
 	$(BIN)/python -m benchmarks.prove_loop
 
-prove-suite: setup ## DeepMind Control Suite through the pipeline, 3 seeds (hours), rewrites docs/results.md
+prove-suite: setup ## DeepMind Control Suite through the pipeline, 3 seeds (hours), rewrites docs/results-*.md
 	$(BIN)/python -m benchmarks.prove_suite
 
 prove-kills: setup ## SIGKILL at 100 moments of training, each step of a checkpoint, 200 moments of ingest, 100 of decisions
 	$(BIN)/python -m benchmarks.kill
 	$(BIN)/python -m pytest --timeout 7200 -m slow tests/ingest/test_kills.py tests/train/test_kills.py tests/register/test_commit.py
 
-prove-guard: setup ## send 12,000 varied requests through the guard as each role, rewrites docs/results.md
+prove-guard: setup ## send 12,000 varied requests through the guard as each role, rewrites docs/results-*.md
 	$(BIN)/python -m benchmarks.prove_guard
 
-prove-machines: setup ## run the demo task with PostgreSQL, S3 and Ray, rewrites docs/results.md
+prove-machines: setup ## run the demo task with PostgreSQL, S3 and Ray, rewrites docs/results-*.md
 	$(BIN)/python -m benchmarks.prove_machines
 
-prove-reinforcement: setup ## measure the time until solved against stable-baselines3, 5 seeds, rewrites docs/results.md
+prove-reinforcement: setup ## measure the time until solved against stable-baselines3, 5 seeds, rewrites docs/results-*.md
 	$(BIN)/python -m benchmarks.prove_reinforcement
 
-prove-imitation: setup ## measure the success of policies from demonstrations, 3 seeds, rewrites docs/results.md
+prove-imitation: setup ## measure the success of policies from demonstrations, 3 seeds, rewrites docs/results-*.md
 	$(BIN)/python -m benchmarks.prove_imitation
 
-prove-motion: setup ## train policies on reference clips (hours; ROW=squat runs one), rewrites docs/results.md
+prove-motion: setup ## train policies on reference clips (hours; ROW=squat runs one), rewrites docs/results-*.md
 	$(BIN)/python -m benchmarks.prove_motion $(if $(ROW),--row $(ROW))
 
-prove-walker: setup ## train a simulated biped to walk (15 min on 2 cores), rewrites docs/results.md
+prove-walker: setup ## train a simulated biped to walk (15 min on 2 cores), rewrites docs/results-*.md
 	$(BIN)/python -m benchmarks.prove_walker
 
 GPU_PYTHON ?= $(shell command -v $(BIN)/python || echo python3)

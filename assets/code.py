@@ -20,12 +20,7 @@ _CARD = "environments.card"  # instead of a dataset, for tasks without logs
 
 
 def code_version(task: Task, stage: str) -> str:
-    """Return the version of a stage's results; a change makes assets stale in Dagster.
-
-    Args:
-        task: the task.
-        stage: name of the stage in `CHAIN`.
-    """
+    """Return the version of a stage's results; a change makes assets stale in Dagster."""
     module = _SUBMODULES.get(stage, f"{stage}.stage")
     if stage == "dataset" and not task.learn.from_logs:
         module = _CARD

@@ -68,13 +68,6 @@ def report_partitions(
 
     The output of the asset covers the partition of the run's key.
 
-    Args:
-        context: context of an asset with partitions.
-        task: the task.
-        home: home of the partitions.
-        counts: counts of the partitions.
-        metadata: metadata by partition.
-
     Raises:
         BadInput: there are more partitions than Dagster can show.
     """

@@ -46,7 +46,6 @@ class Checks:
     """Asset checks of a stage.
 
     Attributes:
-        specs: the checks, by name.
         evaluate: returns the results for a published artifact without running the stage, for runs
             of single checks.
     """
@@ -60,7 +59,6 @@ class ChainSettings:
     """Shared state of all assets of a task.
 
     Attributes:
-        task: the task.
         resources: the resources of the assets, by key.
         conditions: automation conditions, by name of the asset.
     """
@@ -284,12 +282,8 @@ def emit(
 ) -> Events:
     """Yield the check results, then the reference, unless a blocking check failed.
 
-    Args:
-        context: context of the asset.
-        artifact: artifact of the asset.
-        metadata: metadata of the materialization.
-        results: results of its checks; None: not evaluated in this run.
-        data_version: data version; default: the digest of the artifact.
+    Without `results`, no check was evaluated in this run. `data_version` defaults to the digest of
+    the artifact.
 
     Raises:
         dagster.Failure: a blocking check failed.
@@ -313,11 +307,6 @@ def emit(
 
 def refuse_failed(blocking: Iterable[CheckOutcome], folder: Path, metadata: Json) -> None:
     """Fail the step if a blocking check failed.
-
-    Args:
-        blocking: results of the blocking checks.
-        folder: folder of the artifact with all values.
-        metadata: metadata of the failure.
 
     Raises:
         dagster.Failure: with all failed checks, their values and a fix.

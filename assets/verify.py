@@ -43,9 +43,7 @@ _CHECKS = {
     ),
     "latency": CheckSpec("the time of one call is within the task's limit, in ms"),
 }
-_OF_POLICIES = {
-    "closed_loop": CheckSpec("in the environment the files act as the trained network"),
-}
+_OF_POLICIES = {"closed_loop": CheckSpec("in the environment the files act as the trained network")}
 # Lines of the verification by check, selected by words in their names.
 _NAME_PARTS = {
     "files": ["valid", "complete", "operators", "versions", "interface", "metadata"],

@@ -16,7 +16,6 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples" / "tasks"
-RESULTS = ROOT / "docs" / "results.md"
 ROUNDS = 7
 os.environ.setdefault("KINEMILL_TASKS", str(EXAMPLES))  # so that examples are found by name
 
@@ -71,16 +70,28 @@ def table(rows: list[Row]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def read_section(name: str) -> str:
+    """Return the text between the markers of section `name` in docs/results-*.md."""
+    _, (_, text, _) = _section(name)
+    return text
+
+
 def replace_section(name: str, text: str) -> None:
-    """Put `text` between the markers of section `name` in docs/results.md."""
+    """Put `text` between the markers of section `name` in docs/results-*.md."""
+    page, (head, _, tail) = _section(name)
+    page.write_text(f"{head}\n{text}{tail}")
+
+
+def _section(name: str) -> tuple[Path, tuple[str, str, str]]:
+    """Return the page of a section and its text before, in and after the section."""
     begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
-    page = RESULTS.read_text()
-    head, _, rest = page.partition(begin)
-    _, end_marker, tail = rest.partition(end)
-    if not end_marker:
-        message = f"{RESULTS.name} has no section {begin} … {end}"
-        raise ValueError(message)
-    RESULTS.write_text(f"{head}{begin}\n{text}{end}{tail}")
+    for page in sorted((ROOT / "docs").glob("results-*.md")):
+        head, _, rest = page.read_text().partition(begin)
+        text, end_marker, tail = rest.partition(end)
+        if end_marker:
+            return page, (head + begin, text, end_marker + tail)
+    message = f"docs/results-*.md: no page has a section {begin} … {end}"
+    raise ValueError(message)
 
 
 @contextmanager

@@ -166,8 +166,7 @@ class Tab:
 def browser(profile: Path) -> Generator[Tab]:
     """Run headless Chromium with an empty profile and return its page.
 
-    Args:
-        profile: a folder for the browser's files; it must not exist yet.
+    The folder `profile` must not exist yet.
 
     Raises:
         FileNotFoundError: chromium is not installed.

@@ -157,11 +157,7 @@ class Export:
         """Return the lines of the verdict that failed, or the one error that ended it."""
         try:
             subject = DynamicsSubject(
-                self.folder,
-                self.step,
-                data,
-                Verify(horizon=10, stride=5),
-                self.interface,
+                self.folder, self.step, data, Verify(horizon=10, stride=5), self.interface
             )
             return [
                 f"{line.name}: {line.value}"

@@ -95,7 +95,6 @@ class Run:
         module: what learns.
         objective: what it minimizes.
         steps: its updates.
-        batches: of each step.
         done: steps so far.
     """
 

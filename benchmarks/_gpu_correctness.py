@@ -156,10 +156,7 @@ def _check_precision(bench: Bench, folder: Path) -> None:
 
 _DIRECT, _GRAPH = {"cuda_graph": "off"}, {"cuda_graph": "on"}
 _LOWERED = {f"AMP {way}": {"amp": way} for way in ("bf16", "fp16")}
-_GRAPHS = {
-    "CUDA graph": _GRAPH,
-    "CUDA graph, AMP fp16": _GRAPH | {"amp": "fp16"},
-}
+_GRAPHS = {"CUDA graph": _GRAPH, "CUDA graph, AMP fp16": _GRAPH | {"amp": "fp16"}}
 _SGD = {"model": MLP, "optimizer": {"type": "sgd"}}
 
 

@@ -23,7 +23,6 @@ class Bench:
     """Device, size and report of one section.
 
     Attributes:
-        section: name of the section.
         report: JSON lines, one per row.
         is_toy: whether sizes are those of a test on the CPU.
         ends: `time.monotonic()` at which the section is stopped, s.

@@ -280,10 +280,7 @@ def _held_out(task: Task, command: Floats, module: TrackingPolicy) -> tuple[Task
 def clip_task(name: str, root: Path, settings: str) -> Path:
     """Write a clip of amp_humanoid and its task; return the task file.
 
-    Args:
-        name: of the row.
-        root: an existing folder.
-        settings: lines of `learn.physics`, indented by four spaces.
+    `settings` are lines of `learn.physics`, indented by four spaces.
     """
     robot = ROBOTS / "amp_humanoid.xml"
     joints = list(read_robot(robot).joints)

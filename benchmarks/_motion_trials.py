@@ -135,14 +135,7 @@ def _deviation(core: Any, pose: Pose) -> float:
 
 
 def run_trials(task: Task, policy: Any, trials: int, *, off: Error) -> Tracked:
-    """Run seeded trials of a policy, some at a time.
-
-    Args:
-        task: with the environment.
-        policy: with `initial_carry` and `step`, such as an exported one.
-        trials: number of them.
-        off: deviation of a robot from its reference.
-    """
+    """Run seeded trials of a policy, some at a time."""
     environments = [make_environment(task) for _ in range(min(_AT_ONCE, trials))]
     rows = list[list[float]]()
     for first in range(0, trials, _AT_ONCE):

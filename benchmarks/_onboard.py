@@ -17,12 +17,7 @@ _FLAGS = ("-O2", "-Wall", "-Wextra", "-Werror")
 
 
 def build_onboard(folder: Path, program: Path) -> Path:
-    """Compile policy.c of a folder with the C++ example; return the program.
-
-    Args:
-        folder: with policy.onnx, policy.c and policy.h.
-        program: path of the program.
-    """
+    """Compile policy.c of a folder with the C++ example; return the program."""
     name = generate_policy((folder / POLICY).read_bytes()).name
     code = program.with_suffix(".o")
     subprocess.run(["gcc", "-std=c99", *_FLAGS, "-c", folder / "policy.c", "-o", code], check=True)

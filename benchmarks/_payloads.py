@@ -21,7 +21,6 @@ class Raw:
         method: of HTTP.
         target: path and query string, encoded.
         headers: in their order, without the host and the length.
-        body: bytes.
         framing: `length`, `chunked`, `both` or `twice`.
         payload: what it asks for, in the plain form.
         tricks: names of the variations.

@@ -101,14 +101,7 @@ _RECURRENT = {  # the zoo tunes it without velocities only: settings as ours
 def _cart(
     algorithm: dict[str, Any], optimizer: dict[str, Any], copies: int, library: dict[str, Any]
 ) -> Row:
-    """Return a row of CartPole-v1.
-
-    Args:
-        algorithm: ours.
-        optimizer: settings of Adam.
-        copies: of the environment.
-        library: settings of the library.
-    """
+    """Return a row of CartPole-v1."""
     return Row(
         "cartpole_rl",
         475,
@@ -276,7 +269,5 @@ ROWS = {
     ),
 }
 ROWS[ORDINARY_CART] = replace(
-    ROWS[CART],
-    overrides={**ROWS[CART].overrides, "learn.runner": "in_process"},
-    is_ordinary=True,
+    ROWS[CART], overrides={**ROWS[CART].overrides, "learn.runner": "in_process"}, is_ordinary=True
 )

@@ -7,7 +7,7 @@ Reaction: a complete log appears in the folder of one task; the time until Dagst
 its run as started. The next log waits for the end of the run. Limits: 5 and 15 % of a core, 15 and
 30 s at the 95th percentile, 3 s to load 200 tasks.
 
-`--tasks 10 --logs 5 --idle 30` shortens it; `--write` puts the table into docs/results.md.
+`--tasks 10 --logs 5 --idle 30` shortens it; `--write` puts the table into docs/results-*.md.
 """
 
 import argparse
@@ -72,7 +72,7 @@ def measure() -> list[Row]:
     parser.add_argument("--logs", type=int, default=LOGS, help="reactions to measure")
     parser.add_argument("--idle", type=float, default=IDLE, help="s without logs")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
-    parser.add_argument("--write", action="store_true", help="write the table to docs/results.md")
+    parser.add_argument("--write", action="store_true", help="write the table to docs/results-*.md")
     options, rows = parser.parse_args(), list[Row]()
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package is compiled
     with tempfile.TemporaryDirectory() as scratch:

@@ -2,7 +2,7 @@
 
 Fills two catalogs with synthetic rows, 20,000 per commit, in `var/prove/catalog-<number>/`;
 existing rows are reused. Then runs each query `ROUNDS` times, alternating between the catalogs.
-Rewrites the section `catalog` of docs/results.md.
+Rewrites the section `catalog` of docs/results-*.md.
 """
 
 import argparse

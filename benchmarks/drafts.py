@@ -154,7 +154,7 @@ def table(counts: list[tuple[Count, Count]]) -> str:
 
 
 def main() -> None:
-    """Measure, print, and rewrite the section `drafts` of docs/results.md."""
+    """Measure, print, and rewrite the section `drafts` of docs/results-*.md."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--each", type=int, default=EACH)
     parser.add_argument("--json", action="store_true")

@@ -3,8 +3,8 @@
 Each section of SECTIONS runs in a separate process with its own time limit; a failure or timeout
 becomes a row of the result, and the next section starts. Without a GPU the same code runs on the
 CPU at small sizes, and the table says so. Writes `gpu.json` and `gpu.md` into OUT (default
-`var/gpu`), and with `--write` the section `gpu` of docs/results.md, which contains figures of a GPU
-only. It needs no network. Rows marked `not run` name the package that they need.
+`var/gpu`), and with `--write` the section `gpu` of docs/results-speed.md, which contains figures
+of a GPU only. It needs no network. Rows marked `not run` name the package that they need.
 """
 
 import argparse
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", nargs="*", choices=SECTIONS, default=list(SECTIONS))
     parser.add_argument("--toy", action="store_true", help="toy size on the CPU, as without a GPU")
     parser.add_argument("--seconds", type=float, default=TOTAL, help="for all sections together")
-    parser.add_argument("--write", action="store_true", help="rewrite docs/results.md")
+    parser.add_argument("--write", action="store_true", help="rewrite docs/results-*.md")
     parser.add_argument("--section", help=argparse.SUPPRESS)
     parser.add_argument("--module", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)

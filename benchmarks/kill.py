@@ -6,7 +6,7 @@ steps (and the time before the first and after the last step), and started again
 files must be identical, byte for byte, to those of the uninterrupted training, and it must not
 repeat more steps than lie between two checkpoints. If a training ends before its kill, it starts
 again with the next moment.
-Rewrites the section `kill` of docs/results.md, except with `--json`; exits with 1 if weights
+Rewrites the section `kill` of docs/results-*.md, except with `--json`; exits with 1 if weights
 differ or more steps were repeated.
 """
 
@@ -66,13 +66,7 @@ class Trial:
 
 
 def kill_one(trainings: Trainings, whole: Whole, draw: str) -> Trial:
-    """Kill one training, go on with it, and compare.
-
-    Args:
-        trainings: that are killed.
-        whole: what comes of it without a kill.
-        draw: seed of the moment.
-    """
+    """Kill one training, go on with it, and compare."""
     moments, early = random.Random(draw), 0
     while True:
         folder = trainings.site.home.root.parent / f"{draw}-{early}"

@@ -2,7 +2,7 @@
 
 `python -m benchmarks.mutations` plants every fault alone into a sound export before its hashes are
 written, and verifies unchanged exports of every architecture. Rewrites the section `mutations` of
-docs/results.md.
+docs/results-*.md.
 """
 
 import argparse
@@ -75,7 +75,6 @@ class ExportCheck:
     Attributes:
         title: of the fault or of the sound export.
         expected: words that name the fault; empty for a sound export.
-        failures: lines that failed.
     """
 
     title: str
@@ -168,7 +167,7 @@ def _short(text: str) -> str:
 
 
 def main() -> None:
-    """Plant, verify, print, and rewrite the section `mutations` of docs/results.md."""
+    """Plant, verify, print, and rewrite the section `mutations` of docs/results-*.md."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
     options = parser.parse_args()

@@ -228,7 +228,7 @@ def report() -> str:
 
 
 def main() -> None:
-    """Prove all tasks and rewrite the section `accuracy` of docs/results.md."""
+    """Prove all tasks and rewrite the section `accuracy` of docs/results-*.md."""
     if not DATA.is_dir():
         sys.exit(f"{DATA} is not here: the proof reads real logs kept beside the checkout")
     text = report()

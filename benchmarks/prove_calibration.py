@@ -103,7 +103,7 @@ def rows(name: str) -> list[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Prove the sets and rewrite the section `calibration` of docs/results.md."""
+    """Prove the sets and rewrite the section `calibration` of docs/results-*.md."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--set", choices=list(SETS), action="append")
     selected = parser.parse_args(arguments).set or list(SETS)

@@ -233,7 +233,7 @@ def champion_of(home: Path) -> Path:
 
 
 def write_section(rows: Iterable[str], errors: Iterable[str], rounds: Iterable[str]) -> None:
-    """Rewrite the section `control` of docs/results.md."""
+    """Rewrite the section `control` of docs/results-*.md."""
     where = " | ".join(f"{name}, rad" for name in RANGES)
     text = [
         "| task | planning model | success | total cost | ratio to true physics | Hz |",

@@ -48,10 +48,7 @@ TRUTHS = {EQUAL: 1.0, WORSE: 1.1, **CURVE}
 TRADE, TRADED = "30 % better, one channel 50 % worse after 1 step", 0.7
 TRADED_FOR = [("1", "velocity", 1.5)]
 ALLOWED = 0.05  # false promotions
-GROUPS = {
-    "Development kinds": DEVELOPMENT_KINDS,
-    "Held-out kinds": HELD_OUT_KINDS,
-}
+GROUPS = {"Development kinds": DEVELOPMENT_KINDS, "Held-out kinds": HELD_OUT_KINDS}
 Cells = Mapping[tuple[str, Size], "Cell"]
 STRONG, WEAK, WEAKER = "linear", "persistence", 5.0
 PICTURE = ROOT / "docs" / "images" / "gate-power.png"
@@ -64,7 +61,6 @@ class Cell:
     Attributes:
         decided: count by truth of `champion`, `provisional` and `refused`.
         covered: number of intervals of equal models that contain 1.
-        intervals: number of pairs with an interval.
         detectable: smallest improvement that the report states as detectable, by pair.
     """
 
@@ -105,14 +101,7 @@ def simulate(task: Task, kind: str, size: Size, pairs: int) -> Cell:
 def decide(
     task: Task, model: Drawn, comparisons: tuple[Comparisons, Comparisons], size: Size
 ) -> str:
-    """Return the decision of the gate on a model, without a current champion.
-
-    Args:
-        task: settings of the gate.
-        model: errors of the challenger.
-        comparisons: its comparisons with a strong and with a weak reference.
-        size: of the test split.
-    """
+    """Return the decision of the gate on a model, without a current champion."""
     references = {name: _paired(one) for name, one in zip((STRONG, WEAK), comparisons, strict=True)}
     error = references[STRONG].model
     measured = Measured(error, {}, len(model.errors.starts), size.episodes, 1)
@@ -225,7 +214,7 @@ def page(cells: Cells) -> list[str]:
     verdict = "at most 5 % in every cell" if worst_share(cells) <= ALLOWED else "MORE THAN 5 %"
     text = [
         f"{PAIRS} pairs in each cell. False promotions (a model that is equal or worse becomes an "
-        f"established champion) in the worst cell: {worst.lower()}; {verdict}.",
+        f"established champion) in the worst cell: {worst.lower()}; {verdict}."
     ]
     for title, own in groups.items():
         text += ["", f"{title}:", "", *table(own)]
@@ -243,7 +232,7 @@ def page(cells: Cells) -> list[str]:
 
 
 def main() -> None:
-    """Simulate all cells and rewrite the section `gate` of docs/results.md."""
+    """Simulate all cells and rewrite the section `gate` of docs/results-*.md."""
     task, cells = _task(), dict[tuple[str, Size], Cell]()
     for kind in KINDS:
         for size in SIZES:

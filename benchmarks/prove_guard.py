@@ -188,7 +188,7 @@ def _excerpt(request: Raw) -> str:
 
 
 def section(counts_by_role: dict[str, RequestCounts], seconds: float) -> str:
-    """Return the table of docs/results.md."""
+    """Return the table of docs/results-*.md."""
     lines = ["| role | requests | refused | passed | state compared | changed | violations |"]
     lines.append("|---|---|---|---|---|---|---|")
     for role, one in counts_by_role.items():
@@ -214,7 +214,7 @@ def main() -> int:
     parser.add_argument("--requests", type=int, default=REQUESTS)
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--guard", type=Path, default=ROOT, help="checkout whose guard is proved")
-    parser.add_argument("--table", action="store_true", help="write nothing into docs/results.md")
+    parser.add_argument("--table", action="store_true", help="write nothing into docs/results-*.md")
     options = parser.parse_args()
     began = time.monotonic()
     with (

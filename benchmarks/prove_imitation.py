@@ -5,7 +5,7 @@ expert's demonstrations, run the pipeline up to a trained policy, then run the t
 file in ONNX Runtime. References: the expert; plain behavior cloning for the obstacle; the same
 policy with the instruction of another episode for the targets. g1_lerobot is evaluated by the next
 action on its last four episodes. Finished results are reused. Options: `--task NAME`, `--seeds N`;
-`--table` only writes the table. The table is written to docs/results.md when it is complete.
+`--table` only writes the table. The table is written to docs/results-*.md when it is complete.
 """
 
 import argparse
@@ -88,11 +88,7 @@ def learned(case: str, seed: int, logs: Path) -> tuple[Any, Path, Any, float]:
     dataset = dataset_stage.run(task, home, validate.run(task, home, recordings).ref).ref
     began = time.monotonic()
     artifact = train.run(
-        task,
-        home,
-        dataset,
-        augment.run(task, home, dataset).ref,
-        (NullReporter(), NullReporter()),
+        task, home, dataset, augment.run(task, home, dataset).ref, (NullReporter(), NullReporter())
     )
     seconds = time.monotonic() - began
     module = load_model(home.root / artifact.ref.path)

@@ -22,8 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypedDict
 
-from benchmarks import RESULTS as RESULTS_PAGE
-from benchmarks import ROOT, replace_section
+from benchmarks import ROOT, read_section, replace_section
 from benchmarks.prove_accuracy import free_run, rms
 from kinemill import runtime
 from kinemill.dataset import load_dataset
@@ -49,10 +48,8 @@ class Published:
 
     Attributes:
         warmup: measured rows that a simulation starts from; a model with more history gets more.
-        unit: of the errors.
         scale: of the unit in that of the channel.
         best: smallest error.
-        gru: error of a GRU.
         tuned: row of the task that was tuned for it, in the section `accuracy` of the results.
     """
 
@@ -120,14 +117,12 @@ class LeagueResult:
     """Result of one set.
 
     Attributes:
-        name: name of the set.
         status: `done`, `refused`, or the failure in one line.
         family: model family that was selected and trained.
         model: its error at the horizon on the test split, nRMSE.
         served: what the gate preferred: the trained model, or a reference where the test data do
             not show that the trained one is better.
         reference: name of the best simple reference there.
-        reference_error: its error.
         quarantined: logs without an accepted episode.
         seconds: wall time of `kinemill new` and `kinemill run`.
         budget: of the portfolio, s.
@@ -302,8 +297,8 @@ def by_channel(entries: Sequence[DataSet]) -> str:
 
 def _tuned_errors(label: str) -> list[float]:
     """Return the errors of the rows of a task, as `make prove-accuracy` wrote them."""
-    section = RESULTS_PAGE.read_text().partition("<!-- accuracy -->")[2].partition("<!-- /")[0]
-    rows = [line for line in section.splitlines() if line.startswith(f"| {label} |")]
+    lines = read_section("accuracy").splitlines()
+    rows = [line for line in lines if line.startswith(f"| {label} |")]
     return [float(match[1]) for row in rows if (match := _BOLD.search(row)) and "mean" not in row]
 
 
@@ -366,7 +361,7 @@ def _number(value: float | None) -> str:
 
 
 def main() -> None:
-    """Run the league and rewrite its section of docs/results.md."""
+    """Run the league and rewrite its section of docs/results-*.md."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sets", nargs="*", choices=[one.name for one in SETS])
     parser.add_argument("--budget", type=float, default=BUDGET)

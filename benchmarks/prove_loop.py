@@ -137,7 +137,7 @@ def _proved(row: Row, seed: int, home: Path) -> dict[str, Any]:
 
 
 def table_row(name: str, seeds: Sequence[int]) -> str:
-    """Return the line of a row in docs/results.md, from the seeds that ran."""
+    """Return the line of a row in docs/results-*.md, from the seeds that ran."""
     row = ROWS[name]
     results = [one_seed(name, seed) for seed in seeds]
     if not results:

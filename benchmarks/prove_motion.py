@@ -133,7 +133,7 @@ def prove(name: str, seed: int) -> Walk:
 
 
 def prove_gaits() -> None:
-    """Prove every robot without physics and rewrite the section `motion` of docs/results.md."""
+    """Prove every robot without physics and rewrite the section `motion` of docs/results-*.md."""
     lines = [
         "| robot | policy, rad | linear on 20 rows, rad | constant pose, rad | 1,000 rows: finite "
         "| range relative to the clips | error, rad |",

@@ -8,7 +8,7 @@ that ran one after the other. Cells are medians over seeds with minimum and maxi
 mean of 100 episodes from unseen initial states. Each seed of the swing-up trains in its own
 dynamics model, created as a user would: 24 logs of 15 s, then `kinemill run pendulum`. Finished
 results are kept under `prove/reinforcement/` of KINEMILL_HOME. Options: `--row NAME`, `--seeds N`;
-`--report` only rewrites the table of docs/results.md.
+`--report` only rewrites the table of docs/results-*.md.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import RESULTS, replace_section
+from benchmarks import read_section, replace_section
 from benchmarks._reinforcement_rows import CART, ORDINARY_CART, ROWS, Row
 from benchmarks.prove_control import kinemill
 from kinemill.store import publish_json, read_json
@@ -53,8 +53,7 @@ def results_folder() -> Path:
 def dynamics(seed: int) -> Path:
     """Return the exported model of a simulated pendulum, trained from its logs as a user would.
 
-    Args:
-        seed: of the logs. The trained model is reused.
+    The trained model is reused.
     """
     from kinemill.register import fetch_bundle
     from kinemill.sim import write_logs
@@ -227,12 +226,12 @@ def finished(name: str) -> list[Any]:
 
 
 def report(is_ordinary: bool = False) -> str:
-    """Return the table of finished results; other rows are copied from docs/results.md.
+    """Return the table of finished results; other rows are copied from docs/results-*.md.
 
-    Args:
-        is_ordinary: whether to return the table in which both sides step ordinary environments.
+    `is_ordinary` selects the table in which both sides step ordinary environments.
     """
-    page, lines = RESULTS.read_text(), [HEAD]
+    page = read_section("reinforcement") + read_section("reinforcement-ordinary")
+    lines = [HEAD]
     for name, row in ROWS.items():
         if is_ordinary != row.is_ordinary and not (is_ordinary and row.has_no_rows):
             continue

@@ -30,12 +30,7 @@ import numpy as np
 from benchmarks import ROOT, ROUNDS, replace_section
 from benchmarks._scale_copies import Copies
 from kinemill.augment import stage as augment
-from kinemill.dataset import (
-    diff_datasets,
-    find_version,
-    list_datasets,
-    show_dataset,
-)
+from kinemill.dataset import diff_datasets, find_version, list_datasets, show_dataset
 from kinemill.dataset import stage as dataset_stage
 from kinemill.ingest import stage as ingest
 from kinemill.ingest.arrivals import find_new_logs, watch_new_logs
@@ -237,7 +232,7 @@ def _cell(values: list[float]) -> str:
 
 
 def main() -> None:
-    """Fill both homes, measure them, and rewrite the section `scale` of docs/results.md."""
+    """Fill both homes, measure them, and rewrite the section `scale` of docs/results-*.md."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--recordings", type=int, default=LARGE)
     parser.add_argument("--folder", type=Path, default=ROOT / "var" / "prove")

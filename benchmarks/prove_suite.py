@@ -67,7 +67,7 @@ OWN: dict[str, dict[str, Any]] = {
             "tau": 0.01,
             "gamma": 0.985,
             "running_norm": True,
-        },
+        }
     }
 }
 
@@ -132,7 +132,7 @@ def finished(name: str, seeds: Sequence[int]) -> list[int]:
 
 
 def table_row(name: str, seeds: Sequence[int]) -> str:
-    """Return the line of a task in docs/results.md, from the seeds that ran."""
+    """Return the line of a task in docs/results-*.md, from the seeds that ran."""
     results = [one_seed(name, seed) for seed in seeds]
     target = TARGETS.get(name) or "none"
     title = name.replace(PEER, ", SAC of stable-baselines3")

@@ -121,7 +121,7 @@ def _cell(values: list[float]) -> str:
 
 
 def main() -> None:
-    """Prove every model and rewrite the section `transfer` of docs/results.md."""
+    """Prove every model and rewrite the section `transfer` of docs/results-*.md."""
     if not DATA.is_dir():
         sys.exit(f"{DATA} is not here: the proof reads real logs kept beside the checkout")
     rows = [

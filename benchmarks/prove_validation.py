@@ -55,7 +55,7 @@ def ratios(home: Home, recording: str) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measure every recording and rewrite the section `validation` of docs/results.md."""
+    """Measure every recording and rewrite the section `validation` of docs/results-*.md."""
     lines = [
         "| left out | on the ends of the training recordings | on the left-out recording |",
         "|---|---|---|",

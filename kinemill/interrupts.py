@@ -76,10 +76,8 @@ class Signals:
     def end(self, error: BaseException) -> int:
         """Report in one line what is kept, restore the terminal, return the exit code.
 
-        After this call a further signal ends the process immediately.
-
-        Args:
-            error: the error that ended the command; a `kept_message` in its chain is reported.
+        After this call a further signal ends the process immediately. A `kept_message` in the chain
+        of the error is reported.
         """
         number = self.received or signal.SIGINT
         for one in _NAMES:
@@ -124,8 +122,7 @@ def resume() -> str:
 def message_on_interrupt(message: Callable[[], str]) -> Generator[None]:
     """Report what is kept if a signal interrupts the block.
 
-    Args:
-        message: returns the message when that happens; the innermost one is used.
+    The innermost `message` is used.
     """
     try:
         yield

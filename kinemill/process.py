@@ -35,9 +35,7 @@ def run_python(
 ) -> subprocess.CompletedProcess[str] | None:
     """Run Python in these surroundings; return None if it exceeds `patience` s.
 
-    Args:
-        arguments: of the command, such as `-c` and code; the working folder is not on the path.
-        patience: time limit, s.
+    `patience` is in s; the working folder is not on the path.
     """
     command = [sys.executable, "-P", *arguments]
     try:

@@ -32,11 +32,8 @@ def chain(task: Task, *, web: bool = True) -> Sequence[dg.AssetsDefinition]:
     """Return the assets of one task, in the order of the stages, with automation conditions.
 
     They carry the resource of the task. As a resource of the code location it would be in the
-    launchpad of every other task too: with 200 tasks, Dagster needs minutes for those forms.
-
-    Args:
-        task: the task.
-        web: whether run configuration comes over the web; see `resources.task_resource`.
+    launchpad of every other task too: with 200 tasks, Dagster needs minutes for those forms. `web`:
+    whether run configuration comes over the web; see `resources.task_resource`.
     """
     resources = {"refs": refs, task.name: define_task_resource(task, web=web)}
     settings = ChainSettings(task, resources, conditions_of(task))
@@ -51,10 +48,7 @@ def _make(stage: str, settings: ChainSettings) -> dg.AssetsDefinition:
 
 def task_definitions(task: Task) -> dg.Definitions:
     """Return assets and resources of a task that is a component; sensors are shared."""
-    return dg.Definitions(
-        assets=[external_assets(task), *chain(task)],
-        jobs=motion_jobs(task),
-    )
+    return dg.Definitions(assets=[external_assets(task), *chain(task)], jobs=motion_jobs(task))
 
 
 def definitions_of(
@@ -66,11 +60,7 @@ def definitions_of(
 ) -> dg.Definitions:
     """Return the definitions of some tasks, of assets that belong to none, and all sensors.
 
-    Args:
-        tasks: the tasks, as in their files.
-        others: assets of no task.
-        components: tasks with definitions elsewhere, for which sensors are added.
-        web: whether run configuration comes over the web; see `resources.task_resource`.
+    `web`: whether run configuration comes over the web; see `resources.task_resource`.
     """
     return dg.Definitions(
         assets=[
@@ -100,9 +90,7 @@ def pipeline_assets(task: Task) -> dg.AssetSelection:
 def chain_job(task: Task, *, web: bool = True) -> dg.JobDefinition:
     """Return a job of all assets of one task, for a run in this process.
 
-    Args:
-        task: the task, with its overrides.
-        web: whether run configuration comes over the web; see `resources.task_resource`.
+    `web`: whether run configuration comes over the web; see `resources.task_resource`.
     """
     whole = dg.define_asset_job(
         task.name,

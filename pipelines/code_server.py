@@ -40,7 +40,6 @@ class CodeServer:
     Attributes:
         project: folder of the project.
         folder: new folder for the socket and the workspace file, for this user only.
-        location: name of the code location.
     """
 
     project: Path

@@ -83,10 +83,7 @@ class Stages:
         return None
 
 
-_ENDS = {
-    dg.DagsterEventType.STEP_SUCCESS: "done",
-    dg.DagsterEventType.STEP_FAILURE: "failed",
-}
+_ENDS = {dg.DagsterEventType.STEP_SUCCESS: "done", dg.DagsterEventType.STEP_FAILURE: "failed"}
 
 
 def _end(kind: dg.DagsterEventType) -> str:

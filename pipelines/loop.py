@@ -76,11 +76,7 @@ def run_loop(
 ) -> Json:
     """Run the rounds that a task's loop still lacks, and return the document of `kinemill run`.
 
-    Args:
-        task: name of a task with a `loop` part, or path of its file.
-        overrides: dotted key to value.
-        progress: takes a line for each episode and each round.
-        plant: in place of the simulated plant of the task.
+    `plant` replaces the simulated plant of the task.
 
     Raises:
         TaskError: The task file or an override is wrong; nothing was started.

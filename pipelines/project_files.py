@@ -115,10 +115,6 @@ class Scaffold:
 def make_project(folder: Path, example: str | None = None) -> Scaffold:
     """Create a project, or the missing files of one. Existing files stay as they are.
 
-    Args:
-        folder: the project, which may exist.
-        example: example task to copy unless the project has a task of that name.
-
     Raises:
         BadInput: The folder is a file or cannot be written, or the example is unknown.
     """

@@ -72,11 +72,7 @@ class NewEvents:
 def new_events(home: Home, task: str, reported: dict[str, int], events: NewEvents) -> None:
     """Add events of a task after the last reported record, and store the last one.
 
-    Args:
-        home: the home with the ledgers.
-        task: the task.
-        reported: number of the last reported record by task; updated.
-        events: the new events; unchanged if the ledger is damaged.
+    `reported` is updated; the events are unchanged if the ledger is damaged.
 
     Raises:
         CorruptArtifact: A record of the ledger is damaged or missing.
@@ -100,10 +96,7 @@ def new_events(home: Home, task: str, reported: dict[str, int], events: NewEvent
 def new_pulls(home: Home, task: str, reported: dict[str, int]) -> Iterator[dg.AssetMaterialization]:
     """Yield the pulls of a task's versions after the last reported one, and note the last one.
 
-    Args:
-        home: the home with the pulls.
-        task: the task.
-        reported: number of reported pulls by `TASK/robots`; updated.
+    `reported` holds the number of reported pulls by `TASK/robots` and is updated.
 
     Raises:
         CorruptArtifact: The list of pulls is damaged.

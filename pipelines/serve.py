@@ -68,10 +68,7 @@ def serve(
 ) -> int:
     """Serve until a signal; return exit code 3 if a server exits.
 
-    Args:
-        dagster_port: port of Dagster's pages; the next free one if it is taken.
-        mlflow_port: port of MLflow's pages, likewise.
-        entrance: address, login and TLS options; default: this machine only.
+    The next free port is used if one is taken. Without `entrance`, only this machine is served.
 
     Raises:
         BadInput: The home is already served (two daemons would start everything twice), or the
@@ -180,10 +177,6 @@ def _guarded(
 def free_ports(preferred: Mapping[str, int], host: str = "127.0.0.1") -> list[int]:
     """Return a free port for each server, and report ports that differ from the requested ones.
 
-    Args:
-        preferred: requested port by name of the server.
-        host: address to listen on.
-
     Raises:
         BadInput: A port and the next 50 are not available, or the address is invalid.
     """
@@ -198,11 +191,6 @@ def free_ports(preferred: Mapping[str, int], host: str = "127.0.0.1") -> list[in
 
 def free_port(preferred: int, host: str = "127.0.0.1", excluded: Sequence[int] = ()) -> int:
     """Return `preferred`, or the next free port.
-
-    Args:
-        preferred: port, 1 to 65535.
-        host: address to listen on.
-        excluded: ports that are already assigned.
 
     Raises:
         BadInput: None of the next 50 is free, or the address is invalid.

@@ -51,12 +51,7 @@ def is_recent(record: Path) -> bool:
 
 
 def messages_of(ledger: Ledger, change: Change) -> Iterator[Message]:
-    """Yield the messages of one record.
-
-    Args:
-        ledger: the state of the task with the record.
-        change: the record.
-    """
+    """Yield the messages of one record."""
     task, created = ledger.task, change.created
     if created is not None:
         if len(ledger.versions) == 1:

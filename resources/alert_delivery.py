@@ -115,13 +115,8 @@ def _try(
 def send(url: SecretStr, note: Json, limit: float = LIMIT) -> str | None:
     """Send one alert to one address.
 
-    Args:
-        url: address in the format of apprise.
-        note: alert with `title`, `body`, `link`, `kind`.
-        limit: timeout of the call, s; requires the main thread of a process.
-
-    Returns:
-        The reason of a failure, without the address; None if it was accepted.
+    The timeout `limit`, s, requires the main thread of a process. It returns the reason of a
+    failure, without the address; None if it was accepted.
     """
     import apprise
 

@@ -192,18 +192,8 @@ class Event:
 def alert(home: Home, kind: Kind, title: str, body: str, link: str = "", *, event: Event) -> bool:
     """Queue an alert, once per event.
 
-    Events from before the configuration of alerts are ignored.
-
-    Args:
-        home: home of the event.
-        kind: kind of event.
-        title: title, one line.
-        body: description of the event and the fix.
-        link: address of a page with details.
-        event: identity of the event.
-
-    Returns:
-        Whether the alert is new and has receivers.
+    Events from before the configuration of alerts are ignored. It returns whether the alert is new
+    and has receivers.
     """
     if not is_news(home, kind, event):
         return False

@@ -23,14 +23,7 @@ def partitions_name(task: Task) -> str:
 def run_tags(
     task: Task, home: Home, instance: dg.DagsterInstance, folder: Path | None = None
 ) -> dict[str, str]:
-    """Return the tags of a run over all partitions, and add the required key.
-
-    Args:
-        task: the task; without partitions there are no tags.
-        home: home of the recordings.
-        instance: Dagster instance with the keys.
-        folder: folder of the run's logs; default: the drop folder.
-    """
+    """Return the tags of a run over all partitions, and add the required key."""
     if not is_partitioned(task):
         return {}
     key = first_key(task, home, folder)

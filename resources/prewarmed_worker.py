@@ -55,13 +55,7 @@ class PrewarmedWorker:
             )
 
     def take(self, module: list[str], environment: Mapping[str, str], log: Path) -> Process | None:
-        """Run a module in the waiting process; return None without one.
-
-        Args:
-            module: module of this project, and its arguments.
-            environment: all environment variables.
-            log: file to which its output is appended.
-        """
+        """Run a module in the waiting process; return None without one."""
         process, self._waiting = self._waiting, None
         if process is None or process.stdin is None:
             return None

@@ -26,12 +26,6 @@ def read_on_nodes(
     """Read new logs on the workers of the task's cluster if there are enough.
 
     After a failure the ingest reads the remaining logs, and `report` receives the reason.
-
-    Args:
-        task: task; its `compute` defines the cluster, the workers, and the minimum number of logs.
-        home: home that the workers share directly or through a remote store.
-        folder: folder of the logs; default: the drop folder.
-        report: receives progress messages.
     """
     settings, source = task.compute, (folder or drop_folder(task, home)).resolve()
     if not isinstance(settings, Ray) or not source.is_dir():

@@ -52,8 +52,7 @@ class RemoteJob:
     def environment(self, home: str | None = None) -> dict[str, str]:
         """Return the environment variables to send, including the job.
 
-        Args:
-            home: home on the other machine; None: its own setting.
+        `home` is that of the other machine; None: its own setting.
         """
         passed = {key: value for key, value in os.environ.items() if key.startswith(_PASSED_ON)}
         passed.pop("KINEMILL_HOME", None)

@@ -43,12 +43,7 @@ def run(job: str, processes: int) -> int:
 
 
 def report_failures(failures: Mapping[int, ProcessFailure], processes: int) -> int:
-    """Log the ends of processes, and return the exit code.
-
-    Args:
-        failures: ended processes by rank.
-        processes: number of processes.
-    """
+    """Log the ends of processes, and return the exit code."""
     codes = {rank: failure.exitcode for rank, failure in sorted(failures.items())}
     # torchrun ends the others by SIGTERM
     first = {rank: code for rank, code in codes.items() if code != -signal.SIGTERM} or codes

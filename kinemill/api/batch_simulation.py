@@ -173,9 +173,7 @@ def _measured(loaded: "LoadedModel[Simulator]", source: FrameLogs) -> "dict[str,
 
 
 def _at_rest(
-    loaded: "LoadedModel[Simulator]",
-    source: "Mapping[str, Actions]",
-    initial: Mapping[str, States],
+    loaded: "LoadedModel[Simulator]", source: "Mapping[str, Actions]", initial: Mapping[str, States]
 ) -> "tuple[dict[str, Start], list[str]]":
     """Return a start at rest for each trajectory, and unique remarks."""
     starts: dict[str, Start] = {}

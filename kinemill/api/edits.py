@@ -72,11 +72,7 @@ def edit_recording(
 
 
 def edit_members(
-    task: Task,
-    recording: str | None,
-    where: str | None,
-    change: Mapping[str, object],
-    because: str,
+    task: Task, recording: str | None, where: str | None, change: Mapping[str, object], because: str
 ) -> "Edit":
     """Edit recordings as `edit_recording`, with `EditArguments` as a mapping; None is unset."""
     from kinemill.ingest import edit_recording as edits

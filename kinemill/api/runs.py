@@ -51,10 +51,7 @@ def run(
 
 
 def learn_in_loop(
-    task: str,
-    *,
-    plant: "ControlledPlant | None" = None,
-    overrides: Overrides | None = None,
+    task: str, *, plant: "ControlledPlant | None" = None, overrides: Overrides | None = None
 ) -> Json:
     """Run the remaining rounds of a task's loop; see docs/learning-loop.md.
 

@@ -177,10 +177,7 @@ def strict_simulator(
 
 
 def start_at_rest(
-    loaded: LoadedModel[Simulator],
-    actions: Actions,
-    initial: Mapping[str, float],
-    notes: list[str],
+    loaded: LoadedModel[Simulator], actions: Actions, initial: Mapping[str, float], notes: list[str]
 ) -> "Start":
     """Return a start at rest with the first action."""
     from kinemill.verify.simulation import Start

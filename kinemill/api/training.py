@@ -267,12 +267,7 @@ def _data(
 
 
 def _fit(
-    task: Task,
-    home: Home,
-    data: tuple[ArtifactRef, ArtifactRef],
-    report: Reporter,
-    *,
-    track: bool,
+    task: Task, home: Home, data: tuple[ArtifactRef, ArtifactRef], report: Reporter, *, track: bool
 ) -> Artifact:
     """Return the trained model, cached or trained here."""
     from kinemill.register.warm_start import start_of

@@ -155,10 +155,7 @@ def same_again(copies: int) -> Problems:
 def not_actions(names: list[str], channels: Mapping[str, Channel], done: str) -> Problems:
     """Return problems of names that are not actions, and of tasks without actions.
 
-    Args:
-        names: channels that the augmentation changes.
-        channels: channels of the task.
-        done: participle for the message, such as `delayed`.
+    `done` is a participle for the message, such as `delayed`.
     """
     problems = unknown_channels(names, channels, "channels")
     problems += [

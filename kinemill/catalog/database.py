@@ -60,10 +60,6 @@ def transaction(home: Home, *, write: bool = False) -> Generator[Connection]:
 
     A catalog that does not exist is created by a writer; a reader finds it empty.
 
-    Args:
-        home: its home.
-        write: whether the block changes rows.
-
     Raises:
         CorruptArtifact: The database is damaged.
         BadInput: A newer kinemill has written it.

@@ -25,15 +25,7 @@ from sqlalchemy import (
 
 from kinemill.catalog import history
 from kinemill.catalog.database import transaction
-from kinemill.catalog.history import (
-    Head,
-    batches,
-    counts,
-    end,
-    forget_earlier,
-    head_of,
-    set_head,
-)
+from kinemill.catalog.history import Head, batches, counts, end, forget_earlier, head_of, set_head
 from kinemill.catalog.set_digest import set_difference
 from kinemill.catalog.tables import (
     ANY_CHECK,
@@ -117,7 +109,6 @@ class NewEvaluation:
     """A row to add, with what belongs to it.
 
     Attributes:
-        row: the row.
         document: everything else about the recording, as JSON.
         episodes: accepted episodes.
         findings: number of findings and of dropped rows by check.
@@ -167,9 +158,7 @@ class EvaluationSet:
     def first(self, limit: int | None = None, where: str = "") -> Iterator[tuple[Evaluation, str]]:
         """Yield the first rows by hash with their documents.
 
-        Args:
-            limit: maximum number; default: all.
-            where: an SQL condition on the table `evaluated`.
+        `where` is an SQL condition on the table `evaluated`.
         """
         query = self._with_documents(text(where) if where else None)
         for row in self._rows(query.order_by(evaluated.c.hash).limit(limit)):
@@ -253,12 +242,7 @@ def replace(
 ) -> tuple[int, str]:
     """Replace rows in an open transaction; return the number of the change, and the new set.
 
-    Args:
-        connection: from `transaction`.
-        task: name of the task.
-        head: the last change; the caller sets the new one.
-        old: rows that are no longer current.
-        new: rows that become current.
+    `connection` is from `transaction`; the caller sets the new head.
     """
     ended, added = list(old), list(new)
     change = head.change + bool(ended or added)
@@ -293,15 +277,8 @@ def held_back(
 ) -> tuple[int, list[Evaluation]]:
     """Return a page of the recordings that are not accepted as a whole, by hash.
 
-    Args:
-        home: its home.
-        task: name of the task.
-        without: content hashes that are left out.
-        offset: number of recordings to skip.
-        limit: maximum number to return; default: all.
-
-    Returns:
-        how many of the recordings that are left out are not accepted as a whole, and the page.
+    `without` holds content hashes. It returns how many of the recordings that are left out are not
+    accepted as a whole, and the page.
     """
     left_out = set(without)
     query = _with_finding(select(evaluated), task, HELD_BACK)

@@ -84,9 +84,8 @@ class FolderFiles:
     ) -> None:
         """Delete the rows of some files, then add rows, in one transaction.
 
-        Args:
-            removed: names of files; they need not have a row.
-            added: size in bytes, stat and hash by name; a row of the same name is replaced.
+        Removed names need not have a row; an added row of the same name is replaced. `added` holds
+        size in bytes, stat and hash by name.
         """
         columns = files.columns.keys()
         rows: list[dict[str, object]] = [

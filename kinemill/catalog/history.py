@@ -10,18 +10,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import (
-    Connection,
-    Row,
-    Table,
-    and_,
-    bindparam,
-    delete,
-    insert,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import Connection, Row, Table, and_, bindparam, delete, insert, or_, select, update
 
 from kinemill.catalog.database import transaction
 from kinemill.catalog.set_digest import set_digest

@@ -189,13 +189,8 @@ def amend(
     """Change the recordings of a task in one transaction, and return the new head.
 
     Entries that are the same as before change nothing. Call it under the lock of the task's ingest.
-
-    Args:
-        home: its home.
-        task: name of the task.
-        changes: new entries by content hash; None removes a recording.
-        by: what the new set depends on.
-        whole: whether `changes` names all recordings, so that all others are removed.
+    `changes` are new entries by content hash; None removes a recording. With `whole`, all others
+    are removed.
     """
     with transaction(home, write=True) as connection:
         head = _head(connection, task) or CatalogHead(0, set_digest([]), SetRules(), Totals())
@@ -253,13 +248,7 @@ def _digest(entry: CatalogEntry) -> bytes:
 
 
 def forget(home: Home, task: str, hash_: str) -> None:
-    """Delete every row of a recording, and with them the earlier sets of the task.
-
-    Args:
-        home: its home.
-        task: name of the task.
-        hash_: content hash of the recording.
-    """
+    """Delete every row of a recording, and with them the earlier sets of the task."""
     head = read_head(home, task)
     if head is None:
         return

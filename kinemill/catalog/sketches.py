@@ -65,8 +65,6 @@ class SketchTable:
 
     Attributes:
         is_new: whether the index was emptied just now, because its signature is another.
-        units: number of units.
-        pairs: number of pairs.
     """
 
     def __init__(self, connection: Connection, task: str, signature: str) -> None:
@@ -190,11 +188,7 @@ class SketchTable:
         return [row[0] for row in self._connection.execute(query, listed)]
 
     def delete(self, keys: Mapping[int, Iterable[int]]) -> None:
-        """Delete units with their pairs.
-
-        Args:
-            keys: keys of each unit, by number.
-        """
+        """Delete units with their pairs."""
         of, pair = sketch_keys.c, sketch_pairs.c
         named = [{"k": key, "n": number} for number, each in keys.items() for key in each]
         where = (of.key == bindparam("k")) & (of.number == bindparam("n"))

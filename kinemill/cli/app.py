@@ -126,10 +126,7 @@ _ADMIN: Commands = {
         "maintenance.rebuild_catalog",
         "Rebuild the catalog of recordings from the store.",
     ),
-    "rebuild-registry": (
-        "maintenance.rebuild_registry",
-        "Rebuild the registry from the store.",
-    ),
+    "rebuild-registry": ("maintenance.rebuild_registry", "Rebuild the registry from the store."),
 }
 _USERS: Commands = {
     "list": ("server.list_users", "List the users of the web pages with their roles."),
@@ -152,12 +149,7 @@ def _group(
 ) -> LazyGroup:
     """Return a group of commands.
 
-    Args:
-        name: name of the group.
-        summary: summary line of the help.
-        example: a command line, without `kinemill`.
-        members: commands and groups in the order of the help.
-        kind: class of the group.
+    `example` is a command line, without `kinemill`.
     """
     return kind(
         name=name,

@@ -24,7 +24,6 @@ class Rollout:
     """Options of every rollout.
 
     Attributes:
-        task: the task.
         controller: name of the controller; None: the task's controller.
         model: model of the planner, or the policy.
         threads: CPU threads of the model.
@@ -45,21 +44,10 @@ class Rollout:
 
 
 def collect_demonstrations(options: Rollout, workers: int, *, failures: bool) -> None:
-    """Write the episodes of an expert as logs, and report their results.
-
-    Args:
-        options: options of the rollout, for a task with an `environment` part.
-        workers: number of processes.
-        failures: whether to write failed episodes, too.
-    """
+    """Write the episodes of an expert as logs, and report their results."""
     task, progress = options.task, StderrProgress()
     episodes = demonstrations.demonstrations(
-        task,
-        options.to,
-        options.seeds,
-        expert=_expert(options),
-        workers=workers,
-        failures=failures,
+        task, options.to, options.seeds, expert=_expert(options), workers=workers, failures=failures
     )
     runs = list(counted(episodes, len(options.seeds), "rollout", progress))
     summary = demonstrations.document(task, runs)

@@ -53,10 +53,7 @@ def ingest(
     reports = [stage.run(loaded, home, folder, StderrProgress()) for folder in folders]
     _print_ignored({name: why for report in reports for name, why in report.ignored.items()})
     files = [file for report in reports for file in report.files]
-    if as_json:
-        document({"files": files})
-    else:
-        show_files(f"logs of {loaded.name}", files)
+    document({"files": files}) if as_json else show_files(f"logs of {loaded.name}", files)
 
 
 def check(
@@ -171,10 +168,7 @@ def reprocess(
             )
         return
     report = redo(loaded, Home.resolve(), StderrProgress())
-    if as_json:
-        document(report)
-    else:
-        reprocess_table(report)
+    document(report) if as_json else reprocess_table(report)
     if report.failed:
         notify(f"blocked by: {', '.join(report.failed)}")
         raise typer.Exit(1)

@@ -154,10 +154,7 @@ def lineage(
             recordings_of(home, name, which, offset, limit),
             _print_recordings,
         )
-    if as_json:
-        document(summary)
-    else:
-        print_summary(summary)
+    document(summary) if as_json else print_summary(summary)
 
 
 def _spell(model: Json) -> str:

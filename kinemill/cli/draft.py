@@ -95,11 +95,7 @@ def _draft_logs(
 ) -> None:
     """Draft a task from logs.
 
-    Args:
-        name: name of the task.
-        learn: learn type.
-        source: logs, their rate, Hz, and a robot file.
-        output: file and form of the result.
+    `source` holds the logs, their rate in Hz, and a robot file.
     """
     from kinemill.cli.draft_summary import draft_document, show_draft, warn_of_losses
     from kinemill.draft.builder import build

@@ -40,7 +40,4 @@ def drift(
         recordings = ingest.run(own, new, source, progress).artifact.ref
         episodes = validate.run(own, new, recordings, progress).ref
         report = find_drift(own, new, episodes, lambda: load_champion(home, own.name), progress)
-    if as_json:
-        document(report)
-    else:
-        drift_table(report)
+    document(report) if as_json else drift_table(report)

@@ -17,11 +17,8 @@ from kinemill.task import Task, list_tasks, load_task, parse_overrides
 def prepare(task: str, settings: list[str]) -> tuple[str, Path, list[str]]:
     """Write synthetic logs of a task; return the task, their folder and the run's overrides.
 
-    Afterwards this process and its children use `dummy/` in the home as their home.
-
-    Args:
-        task: name or path; with `states=N` in the settings also the name of a new task.
-        settings: `key=value` of `kinemill.sim.Dummy`.
+    Afterwards this process and its children use `dummy/` in the home as their home. `task` is a
+    name or path; with `states=N` in the settings also the name of a new task.
 
     Raises:
         BadInput: A setting is unknown, or dimensions are set for an existing task.

@@ -50,8 +50,7 @@ def export_data(
     task: TaskName,
     to: Annotated[str, typer.Option("--to", help="Format: csv, hdf5, lerobot, mcap or parquet.")],
     out: Annotated[
-        Path | None,
-        typer.Option("--out", help="Output folder; must be new. Default: in the home."),
+        Path | None, typer.Option("--out", help="Output folder; must be new. Default: in the home.")
     ] = None,
     version: Annotated[
         str, typer.Option("--version", help="Version number, digest prefix, or latest.")

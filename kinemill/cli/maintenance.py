@@ -59,10 +59,7 @@ def gc(
             "things": len(report["kept"]),
             "bytes": sum(one["bytes"] for one in report["kept"]),
         }
-    if as_json:
-        document(report)
-    else:
-        _show(report, why=why)
+    document(report) if as_json else _show(report, why=why)
     if not report["within_budget"]:
         notify("the rest is protected; kinemill admin gc --why lists what is kept and why")
         raise typer.Exit(_OVER)
@@ -71,8 +68,7 @@ def gc(
 def backup(
     to: Annotated[Path, typer.Argument(help="Backup folder, outside the home.")],
     link: Annotated[
-        bool,
-        typer.Option("--link", help="Hard-link immutable files; needs the same disk."),
+        bool, typer.Option("--link", help="Hard-link immutable files; needs the same disk.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:

@@ -21,10 +21,7 @@ def list_models(task: TaskName, as_json: JsonOption = False) -> None:
     from kinemill.task import task_name
 
     listed = list_versions(task_name(task), Home.resolve())
-    if as_json:
-        document(listed)
-    else:
-        version_list(listed)
+    document(listed) if as_json else version_list(listed)
 
 
 def show_model(
@@ -49,7 +46,4 @@ def show_model(
 
     task, which = split_address(model)
     version = look_up(task_name(task), Home.resolve(), which)
-    if as_json:
-        document(version)
-    else:
-        version_page(version)
+    document(version) if as_json else version_page(version)

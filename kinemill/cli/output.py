@@ -38,8 +38,7 @@ TaskName = Annotated[
     ),
 ]
 Logs = Annotated[
-    Path | None,
-    typer.Option("--logs", help="Log or folder of logs; default: the drop folder."),
+    Path | None, typer.Option("--logs", help="Log or folder of logs; default: the drop folder.")
 ]
 Overrides = Annotated[
     list[str] | None,
@@ -56,8 +55,7 @@ Presets = Annotated[
     ),
 ]
 Resume = Annotated[
-    bool,
-    typer.Option("--resume", help="Resume the stopped training, or report changes."),
+    bool, typer.Option("--resume", help="Resume the stopped training, or report changes.")
 ]
 
 

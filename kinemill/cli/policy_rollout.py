@@ -32,14 +32,7 @@ class Options:
 
 
 def rollout_policy(task: Task, to: Path, seeds: range, options: Options) -> None:
-    """Run a registered policy in its task's environment.
-
-    Args:
-        task: task with an `environment` part.
-        to: folder for the logs.
-        seeds: seeds of the initial states.
-        options: options of the command line.
-    """
+    """Run a registered policy in its task's environment."""
     from kinemill.api.rollouts import rollout_policy as run
 
     summary = run(

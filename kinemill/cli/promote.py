@@ -21,8 +21,7 @@ VersionName = Annotated[
 ]
 Why = Annotated[str, typer.Option("--why", help="Reason, written to the audit log.")]
 Expected = Annotated[
-    int | None,
-    typer.Option("--expect", help="Fail if this version is not the current champion."),
+    int | None, typer.Option("--expect", help="Fail if this version is not the current champion.")
 ]
 
 

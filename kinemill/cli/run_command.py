@@ -33,8 +33,7 @@ def run(
     overrides: Overrides = None,
     presets: Presets = None,
     dummy: Annotated[
-        bool,
-        typer.Option("--dummy", help="Use synthetic logs in a separate home."),
+        bool, typer.Option("--dummy", help="Use synthetic logs in a separate home.")
     ] = False,
     settings: Annotated[
         list[str] | None,

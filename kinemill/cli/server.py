@@ -23,8 +23,7 @@ def ui(
         str, typer.Option(help="Address to listen on; any except loopback requires a login.")
     ] = "127.0.0.1",
     name: Annotated[
-        list[str] | None,
-        typer.Option(help="Additional host name of the pages, or https://NAME."),
+        list[str] | None, typer.Option(help="Additional host name of the pages, or https://NAME.")
     ] = None,
     proxy: Annotated[
         list[str] | None,

@@ -38,10 +38,7 @@ def run_shadow(
     except KeyboardInterrupt as error:
         stopped = error
     summary = evaluation.summary()
-    if as_json:
-        document(summary | {"lines": evaluation.lines()})
-    else:
-        _summarize(summary)
+    document(summary | {"lines": evaluation.lines()}) if as_json else _summarize(summary)
     if stopped is not None:
         raise Interrupted(f"the record is stored; {resume()}") from stopped
 

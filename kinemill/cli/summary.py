@@ -86,12 +86,8 @@ def errors_table(
 ) -> None:
     """Print each channel's error at the horizon, with the best reference and persistence.
 
-    More references do not fit into 80 columns; the report shows all of them.
-
-    Args:
-        metrics: the `Metrics` of a verification.
-        own: name of the reference that was published as the model, or None; it is omitted.
-        title: title of the table.
+    More references do not fit into 80 columns; the report shows all of them. `own` is the reference
+    that was published as the model; it is omitted.
     """
     if not metrics.test:
         return

@@ -67,10 +67,7 @@ def show_task(
     if launchpad:
         del value["task"]
         value = {"resources": {loaded.name: {"config": value}}}
-    if as_json:
-        document(value)
-    else:
-        typer.echo(dump_yaml(value), nl=False)
+    document(value) if as_json else typer.echo(dump_yaml(value), nl=False)
 
 
 def print_schema() -> None:

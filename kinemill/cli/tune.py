@@ -30,15 +30,13 @@ def tune(
         typer.Option("--trials", min=1, help="Total, with earlier trials; default: tune.trials."),
     ] = None,
     logs: Annotated[
-        Path | None,
-        typer.Option("--logs", help="Log or folder of logs; default: the drop folder."),
+        Path | None, typer.Option("--logs", help="Log or folder of logs; default: the drop folder.")
     ] = None,
     workers: Annotated[
         int, typer.Option("--workers", min=1, help="Parallel trials, one process each.")
     ] = 1,
     timeout: Annotated[
-        float | None,
-        typer.Option("--timeout", min=1.0, help="Seconds until the search ends."),
+        float | None, typer.Option("--timeout", min=1.0, help="Seconds until the search ends.")
     ] = None,
     register: Annotated[
         bool,
@@ -76,10 +74,7 @@ def tune(
     pipeline = project("pipelines.tune")
     options = pipeline.TuneRequest(trials, workers, timeout, register, logs)
     summary = pipeline.tune_task(task, changed, options, StderrProgress(), show_progress=True)
-    if as_json:
-        document(summary)
-    else:
-        _print(summary)
+    document(summary) if as_json else _print(summary)
     if summary.get("status") == "refused":
         raise typer.Exit(_REFUSED)
 

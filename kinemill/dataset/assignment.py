@@ -40,14 +40,7 @@ class Assignment:
 def assign_sides(
     task: Task, home: Home, episodes: Sequence[SplitEpisode], context: SplitContext
 ) -> SplitContext:
-    """Return `context` with all assignments under the task's rules; store new ones.
-
-    Args:
-        task: task with the shares.
-        home: home that holds the assignments.
-        episodes: all accepted episodes.
-        context: sessions and near-duplicates.
-    """
+    """Return `context` with all assignments under the task's rules; store new ones."""
     rules = task.dataset
     if not _has_share(rules):
         return context
@@ -96,11 +89,7 @@ def fill_sides(
 ) -> dict[str, str]:
     """Return a split for each unit (recording, part or session) needed to fill an empty one.
 
-    Args:
-        rules: the task's `dataset` part.
-        episodes: all accepted episodes.
-        context: sessions, near-duplicates and earlier assignments.
-        used: recordings of earlier versions, which never change their split.
+    Recordings in `used` never change their split.
     """
     listed = list(episodes)
     free = [one for one in listed if _is_free(rules, one, context)]

@@ -66,7 +66,6 @@ class Media:
 
     Attributes:
         channels: role by channel; numbers first, in the order of the columns.
-        units: unit of each number.
         recordings: artifact reference of each recording, by its content hash.
         shapes: height, width and colors of each image channel.
         segments: segments of the arrays.
@@ -132,12 +131,7 @@ class AuxWriter:
             self._recordings |= previous.of(recordings)
 
     def copy_from(self, folder: Path, runs: Iterable[tuple[slice, slice]]) -> None:
-        """Copy rows from the previous version.
-
-        Args:
-            folder: folder of that version.
-            runs: rows of the open segment, and the corresponding rows there.
-        """
+        """Copy rows from the previous version."""
         previous = Media.read(folder)
         if previous is None:
             return
@@ -151,13 +145,6 @@ class AuxWriter:
 
     def add(self, rows: slice, recording: str, name: str, frame: pl.DataFrame, path: Path) -> None:
         """Write the auxiliary rows of an episode, or of a piece of one.
-
-        Args:
-            rows: its rows in the open segment.
-            recording: content hash of its recording.
-            name: name of its recording.
-            frame: its content.
-            path: file of the episode.
 
         Raises:
             BadInput: Images of one channel differ in shape between recordings.

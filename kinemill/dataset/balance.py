@@ -49,9 +49,7 @@ def classes_of(task: Task, home: Home, collected: EpisodeSet) -> dict[str, str]:
 def weights_of(pieces: pl.DataFrame, balance: Balance) -> pl.Expr:
     """Return the sampling weight of each piece's rows; the mean over training rows is 1.
 
-    Args:
-        pieces: all pieces, with `class`; those of validation and test have weight 1.
-        balance: the rule.
+    Pieces of validation and test have weight 1.
     """
     power, trained = balance.power, pl.col("split") == "train"
     classes = pieces.filter(trained).group_by("class", maintain_order=True)

@@ -237,10 +237,7 @@ def publish_unpacked(
 def recording_splits(home: Home, task: str, which: str) -> pl.DataFrame:
     """Return `recording` and the list `split` of its pieces in a dataset version.
 
-    Args:
-        home: where versions are stored.
-        task: name of the task.
-        which: number of the version, or `latest`.
+    `which` is the number of the version, or `latest`.
 
     Raises:
         BadInput: There is no such version.

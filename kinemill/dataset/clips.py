@@ -23,11 +23,6 @@ def clips_in(task: Task, packed: PackedDataset, folder: Path) -> Clips:
     """Return up to `MOST` clips of a dataset, from each split in proportion.
 
     Empty for a task that learns no motion.
-
-    Args:
-        task: task with the channels.
-        packed: the packed rows.
-        folder: folder of the dataset, with its auxiliary arrays.
     """
     if not joints_of(task):
         return []

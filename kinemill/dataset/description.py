@@ -25,7 +25,6 @@ class Description:
     """Content of `dataset.json`.
 
     Attributes:
-        task: name of the task.
         dt: time step, s.
         states: state channels, the first columns of the rows.
         actions: action channels, the columns after the states.

@@ -38,8 +38,6 @@ class ExportReport:
 
     Attributes:
         episodes: number by split.
-        rows: number of all rows.
-        files: number of files.
         left_out: channels that the format cannot hold.
     """
 
@@ -154,8 +152,7 @@ def _export_aux(
 ) -> tuple[dict[str, str], list[str]]:
     """Add images, texts, observations and rewards to the HDF5 files; other formats hold none.
 
-    Returns:
-        the source of each added channel, and the names of those left out.
+    It returns the source of each added channel, and the names of those left out.
 
     Raises:
         CorruptArtifact: A recording was forgotten or is damaged.

@@ -122,13 +122,7 @@ class PreviousVersion:
 
 
 def find_previous(home: Home, task: str, inputs: Json) -> PreviousVersion | None:
-    """Return the newest version of a task if it packs rows in the same way as `inputs`.
-
-    Args:
-        home: home that holds the versions.
-        task: name of the task.
-        inputs: inputs of the new version.
-    """
+    """Return the newest version of a task if it packs rows in the same way as `inputs`."""
     version = next(dataset_versions(home, task, limit=1), None)
     if version is None or version.status(home) != "ready":
         return None
@@ -151,7 +145,6 @@ class UnchangedPieces:
     """What a new version keeps of the previous one.
 
     Attributes:
-        previous: the previous version.
         changed: content hashes of the recordings whose pieces are listed anew.
         repeats: what the units of the other recordings repeat, by unit.
     """
@@ -184,12 +177,7 @@ def find_unchanged(
 
     The new version is the same as without them. None if all pieces must be cut: the rules look at
     other recordings or at rows, the settings differ, or the previous version cannot be read.
-
-    Args:
-        task: task with the `dataset` part.
-        home: home that holds the versions.
-        episodes: artifact of the validation stage.
-        settings: inputs of the new version that do not depend on its recordings.
+    `settings` are the inputs of the new version that do not depend on its recordings.
     """
     version, path = (
         next(dataset_versions(home, task.name, limit=1), None),

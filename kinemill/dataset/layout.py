@@ -61,10 +61,8 @@ Layout = Sequence[Segment | NewSegment]
 def lay_out(table: pl.DataFrame, most: int, unchanged: UnchangedPieces | None = None) -> Layout:
     """Return the segments of a version, in the order of their rows, unused ones last.
 
-    Args:
-        table: pieces with columns of a listing: all, or those of changed recordings.
-        most: rows from which a segment is cut in two.
-        unchanged: what is kept of the previous version.
+    `table` holds all pieces, or those of changed recordings. A segment of `most` rows or more is
+    cut in two.
     """
     parts = list[Segment | NewSegment]()
     if unchanged:

@@ -41,13 +41,7 @@ class Related(NamedTuple):
 
 
 def find_related(rules: Dataset, listing: pl.LazyFrame, context: SplitContext) -> list[Related]:
-    """Return each episode of a unit that repeats another or is repeated.
-
-    Args:
-        rules: the task's `dataset` part.
-        listing: all pieces of the version.
-        context: near-duplicates.
-    """
+    """Return each episode of a unit that repeats another or is repeated."""
     roots: dict[str, str] = {**context.roots, **context.duplicates}
     if not roots:
         return []
@@ -60,12 +54,7 @@ def find_related(rules: Dataset, listing: pl.LazyFrame, context: SplitContext) -
 
 
 def find_torn_duplicates(related: Sequence[Related], context: SplitContext) -> NearDuplicates:
-    """Count the near-duplicates that stay together, and list those in different splits.
-
-    Args:
-        related: from `find_related`.
-        context: near-duplicates.
-    """
+    """Count the near-duplicates that stay together, and list those in different splits."""
     groups: dict[str, dict[str, set[str]]] = {}
     for one in related:
         splits = groups.setdefault(one.root, {})
@@ -82,12 +71,6 @@ def measure_leakage(
     """Return the shares of validation and test rows that repeat training rows.
 
     The share of repeated stretches is estimated from sampled windows.
-
-    Args:
-        rules: the task's `dataset` part.
-        folder: folder of the version.
-        related: from `find_related`.
-        dataset: the packed rows.
     """
     repeating, about = _repeating_training(related), read_description(folder)
     leakage: dict[str, Leakage] = {}

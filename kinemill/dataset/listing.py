@@ -71,10 +71,7 @@ def _digest(table: pl.DataFrame) -> str:
 def scan_listing(folder: Path, *splits: str, without: Set[str] = frozenset()) -> pl.LazyFrame:
     """Return a lazy table of pieces in the order of their rows, unused ones last.
 
-    Args:
-        folder: folder of a dataset or training set.
-        splits: only pieces of these, if any is given.
-        without: digests of listings to leave out.
+    `splits` selects pieces, if any is given; `without` holds digests of listings.
     """
     frames, start = [pl.LazyFrame(schema=SCHEMA)], 0
     for one in listed_segments(folder):

@@ -115,7 +115,6 @@ class PackedDataset:
     `rows` and `take` read from the segments; `values` joins several of them in memory.
 
     Attributes:
-        task: name of the task.
         dt: time step, s.
         states: state channels, the first S columns.
         actions: action channels, the columns after the states.

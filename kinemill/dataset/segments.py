@@ -46,7 +46,6 @@ class SegmentMoments:
         squares: (C + S,) sums of squares about `mean`.
         within: (C,) sums of squares about the mean of each piece.
         reach: (C,) largest distance from 0, about.
-        changes: number of changes from row to row.
     """
 
     mean: list[float]
@@ -63,7 +62,6 @@ class Segment:
     Attributes:
         key: digest of its sources, in the names of its files; empty for unused rows, which have no
             files.
-        rows: number of rows.
         moments: moments of its rows; None if the statistics are those of another dataset.
         split: split of its pieces, or `unused`.
         prefix: first bits that the content hashes of its recordings share, as `0110`.

@@ -168,12 +168,7 @@ def _matches(names: Iterable[str], globs: Sequence[str]) -> bool:
 
 
 def share_side(rules: Dataset, unit: str) -> str:
-    """Return the split that the shares assign to a unit: train, validation or test.
-
-    Args:
-        rules: the task's `dataset` part.
-        unit: `SplitContext.key` of an episode.
-    """
+    """Return the split that the shares assign to a unit: train, validation or test."""
     test = rules.test if isinstance(rules.test, float) else 0.0
     validation = rules.validation if isinstance(rules.validation, float) else 0.0
     spot = position(unit)
@@ -248,11 +243,7 @@ def cut_pieces(
 
 
 def _spans(
-    prescribed: list[tuple[int, Rows]],
-    episode: SplitEpisode,
-    side: str,
-    start: int,
-    shortest: int,
+    prescribed: list[tuple[int, Rows]], episode: SplitEpisode, side: str, start: int, shortest: int
 ) -> list[tuple[str, int, int]]:
     """Return (split, first row, row after the last) of the spans of an episode.
 

@@ -11,12 +11,7 @@ from kinemill.dataset.assignment import assign_sides, known_sides
 from kinemill.dataset.balance import classes_of, weights_of
 from kinemill.dataset.catalog import STAGE, enter
 from kinemill.dataset.description import read_description
-from kinemill.dataset.incremental import (
-    PreviousVersion,
-    find_previous,
-    find_unchanged,
-    note_source,
-)
+from kinemill.dataset.incremental import PreviousVersion, find_previous, find_unchanged, note_source
 from kinemill.dataset.layout import COMPACT, LAYOUT, lay_out, scan_layout
 from kinemill.dataset.leakage import find_related, find_torn_duplicates, measure_leakage
 from kinemill.dataset.listing import SCHEMA, scan_listing
@@ -58,13 +53,6 @@ def inputs(
 
     The key contains the accepted episodes alone: a new log that goes to quarantine as a whole
     makes no new version.
-
-    Args:
-        task: task with the `dataset` part, whose rule names no view.
-        home: home that holds the artifacts.
-        episodes: artifact of the validation stage.
-        collected: its episodes and those of joined tasks, with their split assignments.
-        labels: classes that are balanced.
     """
     context = collected.context
     return {
@@ -90,11 +78,6 @@ def _settings(task: Task, context: SplitContext) -> Json:
 
 def run(task: Task, home: Home, episodes: ArtifactRef) -> Artifact:
     """Publish a dataset version and enter it in the catalog; return the cached one if unchanged.
-
-    Args:
-        task: task with the `dataset` part.
-        home: home that holds the artifacts.
-        episodes: artifact of the validation stage.
 
     Raises:
         BadInput: A split is empty, no model of the task's `learn` part can be trained on it, or

@@ -32,11 +32,6 @@ Values = Mapping[str, NDArray[np.floating]]
 def check_sides(task: Task, pieces: pl.LazyFrame, context: SplitContext | None = None) -> None:
     """Refuse an empty split, with the reason and a fix.
 
-    Args:
-        task: task with the `dataset` part.
-        pieces: `split` and `name` of the pieces of all episodes.
-        context: sessions and near-duplicates.
-
     Raises:
         BadInput: There is no episode at all, or none for training, validation or test.
     """
@@ -93,10 +88,6 @@ def _fix(rules: Dataset, side: str, names: list[str], repeating: int) -> str:
 def check_rows(task: Task, pieces: pl.LazyFrame) -> None:
     """Refuse a split in which no episode is long enough for one window.
 
-    Args:
-        task: task with the `learn` part.
-        pieces: `split`, `name` and `rows` of the pieces of all episodes.
-
     Raises:
         BadInput: Names the split, its recordings with their lengths, and the settings to change.
     """
@@ -122,11 +113,6 @@ def check_rows(task: Task, pieces: pl.LazyFrame) -> None:
 
 def check_clips(task: Task, dataset: PackedDataset, folder: Path) -> None:
     """Refuse training clips that the task's `learn` part cannot learn from.
-
-    Args:
-        task: task with the `learn` part.
-        dataset: the packed rows.
-        folder: folder of the rows and their auxiliary arrays.
 
     Raises:
         BadInput: The clips cannot be learned from.

@@ -43,12 +43,7 @@ class LearnedBatch:
     """
 
     def __init__(
-        self,
-        task: Task,
-        folder: Path,
-        starts: str = "",
-        *,
-        is_sampled: bool = False,
+        self, task: Task, folder: Path, starts: str = "", *, is_sampled: bool = False
     ) -> None:
         self.rules, self._task = Controlled(task), task
         self.observation_space = self.rules.observation_space
@@ -94,8 +89,7 @@ class LearnedBatch:
         history = np.concatenate([history[:, 1:], next_states[:, None]], axis=1)
         past = np.concatenate([past[:, 1:], action[:, None]], axis=1)
         after = np.concatenate(
-            [history.reshape(len(history), -1), past.reshape(len(past), -1), states[:, -1:]],
-            axis=1,
+            [history.reshape(len(history), -1), past.reshape(len(past), -1), states[:, -1:]], axis=1
         )
         return Advanced(after, rewards, np.asarray(lost))
 

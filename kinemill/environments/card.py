@@ -130,10 +130,7 @@ def make_card(task: Task, home: Home) -> Artifact:
         pinned = task.model_copy(update={"environment": own.at(folder / SOURCES)})
         summary = _summary_of(pinned)
         document = CardDocument(
-            **vars(summary),
-            environment=part["environment"],
-            lineage=lineage,
-            libraries=libraries,
+            **vars(summary), environment=part["environment"], lineage=lineage, libraries=libraries
         )
         write_document(folder / DOCUMENT, document)
         return to_json_value(summary)

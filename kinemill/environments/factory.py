@@ -41,12 +41,8 @@ def environment_of(task: Task, variant: str | None = None) -> Environment:
 def make_environment(task: Task, *, render: bool = False, variant: str | None = None) -> Env:
     """Return the environment of a policy: with a time limit, and parameters drawn at each reset.
 
-    Observations and actions of other spaces are flattened, see `native.standard_spaces`.
-
-    Args:
-        task: with an `environment` part.
-        render: whether `render()` is to give pictures (H, W, 3) uint8.
-        variant: the name of settings that differ.
+    Observations and actions of other spaces are flattened, see `native.standard_spaces`. With
+    `render`, `render()` gives pictures (H, W, 3) uint8.
 
     Raises:
         BadInput: there is no such environment or variant, or a setting that it does not take.
@@ -132,10 +128,7 @@ def _parameters(
 def limited(environment: Env, steps: int | None, named: str) -> Env:
     """Return an environment whose episodes end.
 
-    Args:
-        environment: a `gymnasium.Env`.
-        steps: after which an episode is cut off; None: the limit of the environment.
-        named: its name, for error messages.
+    None for `steps` stands for the limit of the environment.
     """
     if steps is not None:
         return TimeLimit(environment, steps)

@@ -41,11 +41,7 @@ Ranges = Mapping[str, tuple[float, float]]
 Entries = dict[str, NDArray[np.generic]]  # of one copy, by attribute
 Infos = Mapping[str, Any]
 Stepped = tuple[
-    NDArray[np.float32],
-    NDArray[np.float64],
-    NDArray[np.bool_],
-    NDArray[np.bool_],
-    Infos,
+    NDArray[np.float32], NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], Infos
 ]
 
 
@@ -170,9 +166,7 @@ class Restart:
 def row_axes(two: VectorEnv, three: VectorEnv) -> dict[str, int]:
     """Return the axis of the copies in each array attribute of a vector environment.
 
-    Args:
-        two: the environment with two copies.
-        three: the same with three copies; arrays whose size differs hold the state of copies.
+    Arrays whose size differs between `two` and `three` copies hold the state of copies.
     """
     for one in (two, three):
         _first_step(one)

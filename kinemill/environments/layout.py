@@ -19,10 +19,6 @@ def layout_of(task: Task, environment: Env) -> PolicyLayout:
 
     An environment may define `observation_names`, `action_names` and `units` (by name).
 
-    Args:
-        task: whose `environment` it is.
-        environment: as `make_environment` returns it.
-
     Raises:
         BadInput: a space that no policy can act in, or not as many numbers as channels.
     """
@@ -67,10 +63,8 @@ def layout_of(task: Task, environment: Env) -> PolicyLayout:
 def action_limits(task: Task, environment: Env, layout: PolicyLayout) -> tuple[Array, Array] | None:
     """Return the lowest and highest action, each shaped as the environment takes it.
 
-    An action obeys the limits of the environment's space and those of the task's channel.
-
-    Returns:
-        None where actions are choices.
+    An action obeys the limits of the environment's space and those of the task's channel. It
+    returns None where actions are choices.
     """
     from gymnasium.spaces import Box
 

@@ -171,8 +171,7 @@ def _add_frames(
 ) -> dict[str, tuple[str, int, bool]]:
     """Add sensors of bodies and sites.
 
-    Returns:
-        Of each name that is used its sensor, the index in it, and whether it is a length.
+    It returns for each used name its sensor, the index in it, and whether it is a length.
     """
     objects = library.mjtObj
     kinds = {

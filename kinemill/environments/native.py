@@ -64,10 +64,6 @@ def _is_standard_action(space: Space) -> bool:
 def space_of(space: Space, name: str = OBSERVATION) -> NativeSpace:
     """Return the description of a space of observations.
 
-    Args:
-        space: of Gymnasium.
-        name: of it, as in `NativeSpace`.
-
     Raises:
         BadInput: A part has no fixed size.
     """

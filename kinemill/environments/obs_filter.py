@@ -8,10 +8,8 @@ from kinemill.runtime.policy_layout import MASK, OBSERVATION, PolicyLayout
 def seen_by(policy: object, observation: object, available: PolicyLayout) -> object:
     """Return the part of an observation that a policy uses.
 
-    Args:
-        policy: with an `interface` that lists its inputs; without one, it uses all.
-        observation: as the environment gives it: (..., D), or a mapping with it and media by name.
-        available: names of it.
+    A policy without an `interface`, which lists its inputs, uses all. `observation` is (..., D), or
+    a mapping with it and media by name.
     """
     interface = getattr(policy, "interface", None)
     return observation if interface is None else narrowed(observation, interface.layout, available)

@@ -33,14 +33,6 @@ def roll_out(
     """Let a policy act, write each episode as a log, and yield its seed, return, success and file.
 
     The episodes are the same for any number of workers.
-
-    Args:
-        task: with an `environment` part.
-        policy: chooses the actions.
-        seeds: of the starts.
-        folder: for the logs.
-        variant: the name of settings of the environment that differ.
-        workers: processes.
     """
     for first in range(0, len(seeds), AT_ONCE):
         some = seeds[first : first + AT_ONCE]
@@ -73,12 +65,7 @@ def averages(episodes: Sequence[Json]) -> Json:
 
 
 def record_videos(
-    task: Task,
-    policy: Policy,
-    seeds: Sequence[int],
-    folder: Path,
-    *,
-    variant: str | None = None,
+    task: Task, policy: Policy, seeds: Sequence[int], folder: Path, *, variant: str | None = None
 ) -> list[str]:
     """Record the first episodes, as animated pictures (WebP), and return their files.
 

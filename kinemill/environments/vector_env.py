@@ -60,8 +60,6 @@ class VectorRows(Protocol):
 
     Attributes:
         masked: whether an action mask is observed.
-        observation_space: of one row.
-        action_space: of one row.
     """
 
     masked: bool

@@ -49,13 +49,7 @@ def record_video(
 ) -> Video | None:
     """Record one episode; None if the environment draws nothing on this machine.
 
-    Args:
-        task: with an environment.
-        policy: chooses the actions.
-        seed: of the start.
-        variant: the name of settings of the environment that differ.
-        motion: a motion to show next to a legged robot whose environment tracks no clip; it
-            repeats itself.
+    `motion` is shown next to a legged robot whose environment tracks no clip, and repeats.
     """
     try:
         environment = make_environment(task, render=True, variant=variant)

@@ -90,10 +90,8 @@ class Delivery:
 def deliver(bundle: Path, to: Path, *, c99: bool = False) -> Delivery:
     """Copy a bundle to a new folder, atomically.
 
-    Args:
-        bundle: a registered bundle.
-        to: target, a missing or empty folder.
-        c99: add the C code if it is missing, and compare it with the ONNX file.
+    `to` is missing or empty. `c99` adds the C code if it is missing, and compares it with the ONNX
+    file.
 
     Raises:
         BadInput: `to` is not empty, or the model cannot be translated to C.

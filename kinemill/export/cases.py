@@ -36,10 +36,7 @@ def training_windows(rows: PackedDataset, history: int, horizon: int, most: int)
 def make_cases(step: TrainedStep, interface: Interface, rows: PackedDataset | None) -> Arrays:
     """Return inputs, expected next states (N, T, S) and the tolerance of a runtime.
 
-    Args:
-        step: the trained step.
-        interface: interface of the step.
-        rows: dataset with the training windows; None draws inputs within the limits.
+    Without `rows`, inputs are drawn within the limits.
     """
     windows = training_windows(rows, interface.history, HORIZON, CASES) if rows else None
     inputs = _as_inputs(windows) if windows else _random_inputs(interface)
@@ -54,10 +51,7 @@ def _expected(step: TrainedStep, interface: Interface, inputs: Arrays, std: Floa
     angle = interface.is_angle
     rounding = np.max([np.abs(wrapped(one - exact, angle)) for one in others], axis=0)
     allowed = _allowed(exact, rounding, std)
-    return {
-        "next_states": exact.astype(np.float32),
-        "allowed": allowed.astype(np.float32),
-    }
+    return {"next_states": exact.astype(np.float32), "allowed": allowed.astype(np.float32)}
 
 
 def _allowed(exact: Floats, rounding: Floats, std: Floats) -> Floats:

@@ -14,7 +14,6 @@ class TensorSpec:
     """One input or output of an ONNX file.
 
     Attributes:
-        name: name of the tensor.
         dtype: `float32`, `float64`, `uint8` or `int64`.
         shape: sizes; free ones by name: `batch`, `horizon`.
         meaning: content of the tensor.
@@ -54,7 +53,6 @@ class ChannelSpec:
     """One channel.
 
     Attributes:
-        name: name of the channel.
         role: `state`, `action`, `output` or `observation`.
         unit: unit of its values.
         limits: lowest and highest physical value; None where undefined.
@@ -74,7 +72,6 @@ class IoDocument:
 
     Attributes:
         producer: name and version of the exporting program.
-        task: name of the task.
         dt: time step, s.
         channels: channels in the order of the tensors.
         safe_action: value of each action for a watchdog.

@@ -69,10 +69,7 @@ def make_cases(
 ) -> Cases:
     """Return inputs, actions (N, T, A) of the trained policy and the tolerance of a runtime.
 
-    Args:
-        module: the trained policy.
-        interface: interface of the policy.
-        inputs: inputs by name, (N, T, ...); None draws them within the limits.
+    `inputs` by name are (N, T, ...); None draws them within the limits.
     """
     values = dict(inputs) if inputs is not None else random_inputs(interface)
     plain = copy.deepcopy(module).cpu().float().eval()

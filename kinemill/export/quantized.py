@@ -173,11 +173,7 @@ class Loss:
 def loss_of(variant: Simulator, original: Simulator, windows: Windows, most: float) -> Loss:
     """Measure the nRMSE of a variant and of the original on windows (W, T, S).
 
-    Args:
-        variant: the quantized model.
-        original: the float32 model.
-        windows: training windows.
-        most: allowed relative increase of the error.
+    `most` is the allowed relative increase of the error.
     """
     errors = [_nrmse(one, windows) for one in (variant, original)]
     return Loss(errors[0], errors[1], (1.0 + most) * errors[1], _fault(variant, windows))

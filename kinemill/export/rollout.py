@@ -120,9 +120,7 @@ def _guard(interface: Interface, outputs: list[onnx.ValueInfoProto]) -> Guard:
     return guard
 
 
-def _start(
-    interface: Interface,
-) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto], list[str]]:
+def _start(interface: Interface) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto], list[str]]:
     """Return nodes for the current state, the earlier states and a carry of zeros."""
     first, last = interface.surplus, interface.history - 1
     states = f"unguarded.{ESTIMATED}" if interface.derived else "states"

@@ -89,11 +89,7 @@ class Rounding(TorchDispatchMode):
         return False  # nothing is compiled here, so there is nothing to skip
 
     def __torch_dispatch__(
-        self,
-        func: Any,
-        types: object,
-        args: Any = (),
-        kwargs: dict[str, Any] | None = None,
+        self, func: Any, types: object, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> object:
         """Run one operation and perturb its float results."""
         del types
@@ -190,10 +186,7 @@ class Evaluations:
 
 
 def evaluate(
-    step: Any,
-    run: Run,
-    inputs: Sequence[NDArray[np.float32]],
-    precision: Dtype = "float32",
+    step: Any, run: Run, inputs: Sequence[NDArray[np.float32]], precision: Dtype = "float32"
 ) -> Evaluations:
     """Evaluate a step in float64, and as correct runtimes of a precision may evaluate it.
 

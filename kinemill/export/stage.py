@@ -18,11 +18,7 @@ def inputs(task: Task, model: ArtifactRef, dataset: ArtifactRef | None = None) -
 def run(task: Task, home: Home, model: ArtifactRef, dataset: ArtifactRef | None = None) -> Artifact:
     """Publish `step.onnx` and `rollout.onnx`, or `policy.onnx`, with `io.yaml` and `cases.npz`.
 
-    Args:
-        task: its `export` part enables C99 code and variants.
-        home: the home of the store.
-        model: the trained model.
-        dataset: source of the parity cases, its training windows; None draws random ones.
+    `dataset` is the source of the parity cases; None draws random ones.
 
     Raises:
         Blocked: The exported model returns NaN, or differs from the trained one.

@@ -149,10 +149,7 @@ def _outputs(interface: Interface) -> list[str]:
 def export_any(module: nn.Module, example: tuple[Tensor, ...], **named: Any) -> Any:
     """Export a module with torch to one file, without warnings.
 
-    Args:
-        module: module to trace.
-        example: arguments of a batch of 2, each (2, ...).
-        named: further arguments of `torch.onnx.export`.
+    `example` is a batch of 2; `named` are further arguments of `torch.onnx.export`.
 
     Raises:
         BadInput: User-defined code cannot be exported; the message names its file and operator.
@@ -230,10 +227,7 @@ def guarded(
     """Return nodes and constants of a graph whose outputs are NaN if an input has a NaN.
 
     Rows are independent: a NaN in row b of an input (B, ...) affects row b of the outputs only.
-
-    Args:
-        core: a graph with float32 outputs.
-        checked: names of its float32 inputs that are not empty.
+    `checked` names its float32 inputs that are not empty.
     """
     guard = Guard()
     guard.watch(checked)

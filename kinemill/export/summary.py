@@ -56,7 +56,6 @@ class ExportSummary(StoredSummary):
     """Summary of an exported model or policy.
 
     Attributes:
-        actions: names of the actions.
         carry: name and shape of each part of the carry, for one row.
         opset: version of the ONNX operators.
         bytes: size of each ONNX file.

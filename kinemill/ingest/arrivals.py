@@ -90,13 +90,8 @@ def find_new_logs(task: Task, home: Home, folder: Path, now: float | None = None
     """Return which complete logs under `folder` no ingest has read.
 
     Complete: unchanged for `ingest.min_file_age` s. A renamed or copied log is not new, nor is a
-    file of up to `WHOLE` bytes that was only touched. Each file is read once per stat.
-
-    Args:
-        task: defines which files are logs.
-        home: holds the list of files that were read.
-        folder: a drop folder; a missing one holds no logs.
-        now: s since the epoch.
+    file of up to `WHOLE` bytes that was only touched. Each file is read once per stat. A missing
+    folder holds no logs. `now` is in s since the epoch.
     """
     return _examine(task, home, folder, now)[0]
 

@@ -48,13 +48,9 @@ class _Moments:
 def channel_stats(frames: Sequence[pl.DataFrame], channels: list[str]) -> dict[str, ChannelStats]:
     """Return the statistics of each channel over all tracks.
 
-    Args:
-        frames: tracks of one recording; each has the channels as Float64 columns.
-        channels: names of channels that are numbers.
-
-    Returns:
-        Statistics by channel, without channels that have no finite value, or values so large that
-        their mean or deviation is not finite.
+    The channels are Float64 columns of `frames`, the tracks of one recording. It returns statistics
+    by channel, without channels that have no finite value, or values so large that their mean or
+    deviation is not finite.
     """
     if not channels:
         return {}

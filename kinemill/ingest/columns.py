@@ -412,10 +412,8 @@ def attributes_by_column(
 ) -> dict[str, ColumnAttributes]:
     """Return what a log states of the columns of a table.
 
-    Args:
-        stated: attributes by the full path of a column; that of a column of an episode begins with
-            the group of the episode.
-        table: columns by their names below that group.
+    `stated` uses the full path of a column; that of an episode begins with its group. `table` uses
+    the names below that group.
     """
     attributes_: dict[str, ColumnAttributes] = {}
     for name in dict.fromkeys(split_index(table.sources.get(one, one))[0] for one in table.values):

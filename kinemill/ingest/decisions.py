@@ -112,12 +112,7 @@ def decide(
 ) -> Decision:
     """Record a decision about a recording permanently.
 
-    Args:
-        home: holds the decisions.
-        task: name of the task.
-        recording: content hash, and name at first ingest.
-        decision: the decision.
-        because: reason given by the user; may be empty.
+    `recording` is its content hash and its name at first ingest.
     """
     return DECISIONS.append(
         home, task, lambda: Decision(0, *recording, decision, current_user(), now(), because)

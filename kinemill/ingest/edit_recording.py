@@ -6,13 +6,7 @@ from dataclasses import dataclass, replace
 from kinemill.errors import BadInput
 from kinemill.ingest.decisions import current_decisions
 from kinemill.ingest.edited_log import LogEdits, edits_of, read_edited, resolve
-from kinemill.ingest.edits import (
-    EDITS,
-    Edit,
-    EditChange,
-    current_edits,
-    merges,
-)
+from kinemill.ingest.edits import EDITS, Edit, EditChange, current_edits, merges
 from kinemill.ingest.membership import Member, find_member, keep_raw
 from kinemill.ingest.raw import Unreadable
 from kinemill.ingest.recordings import read_logs
@@ -29,13 +23,6 @@ def edit(
 
     The stored bytes of each recording are read first, so that an edit that does not fit any of them
     changes nothing.
-
-    Args:
-        task: task of the recordings.
-        home: holds them.
-        members: the recordings.
-        change: what is changed.
-        because: reason for the audit log; may be empty.
 
     Raises:
         BadInput: The edit does not fit a recording, or there is no recording.
@@ -62,12 +49,7 @@ def undo(
 ) -> list[Edit]:
     """Withdraw an edit of recordings. The next ingest finds what was read before it.
 
-    Args:
-        task: task of the recordings.
-        home: holds them.
-        members: the recordings.
-        number: number of the edit; None: the last one of each recording.
-        because: reason for the audit log; may be empty.
+    Without `number`, the last edit of each recording is withdrawn.
 
     Raises:
         BadInput: A recording has no such edit.
@@ -95,7 +77,6 @@ class EditRow:
     """One edit of one recording.
 
     Attributes:
-        number: of the edit.
         recording: content hash.
         name: of the recording; its content hash if it was forgotten.
         kind: kind of the change.

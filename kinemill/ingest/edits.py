@@ -31,7 +31,6 @@ class EditChange:
         value: factor (`scale`) or summand (`offset`) of its recorded values.
         unit: unit of its recorded values (`unit`).
         other: content hash of the recording that continues this one (`merge`).
-        other_name: its name.
         max_gap_s: longest time without samples between both, s (`merge`).
     """
 

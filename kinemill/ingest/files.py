@@ -91,13 +91,8 @@ def scan(task: Task, folder: Path, cache: ScanCache | None = None) -> ScanResult
 
     Hidden files and folders are skipped. Ignored are pipes, links that are broken or lead out of
     the folder, temporary names of half-written files, and files that cannot be read: no file
-    prevents the others from being listed. A path of one file is a log by any name.
-
-    Args:
-        task: defines which files are logs.
-        folder: searched recursively, each file once.
-        cache: logs and side-car files that were read; those with an equal stat are not examined
-            again.
+    prevents the others from being listed. A path of one file is a log by any name. Files with an
+    equal stat in `cache` are not examined again.
 
     Raises:
         BadInput: there is no such folder or file.
@@ -126,11 +121,7 @@ def scan(task: Task, folder: Path, cache: ScanCache | None = None) -> ScanResult
 def scan_named(task: Task, folder: Path, cache: ScanCache, names: Set[str]) -> list[FileStat]:
     """Return those of some files under `folder` that `scan` would list as logs, sorted.
 
-    Args:
-        task: defines which files are logs.
-        folder: the folder.
-        cache: files that were read.
-        names: names of files, relative to the folder; they need not exist.
+    `names` are relative to the folder; the files need not exist.
     """
     result, admitted, cached = empty_scan(), readers(task), cache.find(names)
     for name in names:

@@ -45,7 +45,6 @@ class FolderWatch(FileSystemEventHandler):
     """Collects the changes below a folder during the life of this process.
 
     Attributes:
-        folder: the folder.
         inode: of the folder, to tell it from another one under its name.
         changes: number of changes until now.
     """
@@ -90,7 +89,6 @@ class Scanned:
     """When a folder was scanned.
 
     Attributes:
-        watch: its watch.
         changes: number of changes before the scan.
         mtime_ns: of the folder before the scan, ns since the epoch.
         at: time of the scan, s of the monotonic clock.

@@ -71,11 +71,6 @@ def contradicted_unit(name: str, source: Source, task: Task) -> list[Reason]:
     """Return a reason if a column states another unit than the task assumes.
 
     With a `scale` or `offset` in the task nothing is compared, since they convert raw values.
-
-    Args:
-        name: of the channel.
-        source: the column.
-        task: declares the unit.
     """
     stated, read = stated_unit(source.name), source.unit or task.channels[name].unit
     if stated is None or (source.scale, source.offset) != (1.0, 0.0) or _agree(stated, read):

@@ -23,11 +23,8 @@ SHORTEST = 6  # characters of a hash that identify a recording
 def find_member(task: Task, home: Home, which: str) -> Member:
     """Return the recording of a task that `which` identifies.
 
-    Args:
-        task: task of the recordings.
-        home: holds the recordings.
-        which: name at first ingest, or its last part; content hash or its beginning; or id of one
-            of its episodes.
+    `which` is the name at first ingest or its last part, the content hash or its beginning, or the
+    id of an episode.
 
     Raises:
         BadInput: no recording matches, or several do.

@@ -92,14 +92,8 @@ def begin_with(home: Home, task: str, start: str) -> list[str]:
 def stage_entry(home: Home, task: str, member: Member, *, anew: bool = False) -> list[Move]:
     """Write the membership entry to a temporary file; the name of the first entry is kept.
 
-    Args:
-        home: holds the memberships.
-        task: name of the task.
-        member: the recording.
-        anew: whether to overwrite the existing entry.
-
-    Returns:
-        the move that publishes it; none if it is a member already.
+    `anew` overwrites the existing entry. It returns the move that publishes it; none if it is a
+    member already.
     """
     entry = _folder(home, task) / f"{member.hash}.json"
     if entry.is_file() and not anew:
@@ -141,8 +135,7 @@ def raw_path(home: Home, member: Member) -> Path:
 def keep_raw(home: Home, member: Member, source: Path | None) -> tuple[Path, list[Move]]:
     """Return where the bytes of a recording can be read; copy `source` if no intact copy is kept.
 
-    Returns:
-        the kept copy, or a temporary one, with the move that keeps it.
+    It returns the kept copy, or a temporary one, with the move that keeps it.
 
     Raises:
         CorruptArtifact: there is no intact copy and no file to copy.

@@ -29,13 +29,7 @@ PROBLEM = "sidecar_problem"  # key of the error, in place of the side-car's cont
 
 
 def metadata(task: Task, name: str, stored: Mapping[str, str]) -> dict[str, str]:
-    """Return the metadata of a recording.
-
-    Args:
-        task: its `ingest.meta` holds the pattern.
-        name: name at first ingest.
-        stored: attributes and side-car content.
-    """
+    """Return the metadata of a recording."""
     own = {key[1:]: value for key, value in stored.items() if key.startswith(OWN)}
     from_sidecar = {key: value for key, value in stored.items() if not key.startswith(OWN)}
     return own | name_groups(task, name) | from_sidecar

@@ -22,11 +22,7 @@ _COMPRESSED = (".gz", ".bz2", ".xz", ".zst")  # of something that is no log
 
 
 def other_format(path: Path) -> tuple[str, str] | None:
-    """Return what a file is that no reader recognizes, and the fix; None if its suffix is unknown.
-
-    Args:
-        path: the file, recognized by its suffix alone.
-    """
+    """Return what an unreadable file is, and the fix; None if its suffix is unknown."""
     name = path.name.lower()
     if name.endswith((*_ARCHIVES, *_COMPRESSED)):
         return _ARCHIVE

@@ -120,13 +120,7 @@ def member_keys(task: Task, home: Home) -> dict[str, str]:
 
 
 def new_keys(task: Task, home: Home, folder: Path | None = None) -> list[str]:
-    """Return the partitions of the new and changed logs in a folder, sorted.
-
-    Args:
-        task: its `ingest.partition_by` and `ingest.meta` define the keys.
-        home: holds the list of files that were read.
-        folder: a log or a folder of logs; default: the drop folder.
-    """
+    """Return the partitions of the new and changed logs in a folder, sorted."""
     source = folder or drop_folder(task, home)
     if not stat_of(source):
         return []
@@ -162,12 +156,6 @@ def by_partition(
     task: Task, home: Home, items: Iterable[T], recording: Callable[[T], str]
 ) -> dict[str, list[T]]:
     """Return items of recordings by partition, sorted by key.
-
-    Args:
-        task: defines the keys.
-        home: holds the recordings.
-        items: such as entries of a snapshot.
-        recording: returns the content hash of the recording of an item.
 
     Raises:
         BadInput: there are more partitions than Dagster shows.

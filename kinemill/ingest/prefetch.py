@@ -28,11 +28,7 @@ def new_logs(task: Task, home: Home, folder: Path) -> list[FileStat]:
 
 
 def read_ahead(
-    task: Task,
-    home: Home,
-    folder: Path,
-    share: tuple[int, int],
-    progress: Progress | None = None,
+    task: Task, home: Home, folder: Path, share: tuple[int, int], progress: Progress | None = None
 ) -> int:
     """Read one share of the new logs of a folder, and return the number of recordings.
 

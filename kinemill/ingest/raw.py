@@ -286,10 +286,7 @@ def unique_names(names: Sequence[str]) -> list[str]:
 def match_columns(header: Sequence[str], task: Task, rate: float | None = None) -> Columns:
     """Find the task's time and numeric channels in `header`, each by its first name present.
 
-    Args:
-        header: names of the log's columns; a vector is listed by its `elements`.
-        task: names the columns.
-        rate: rows per second, Hz, as stated in the log; `ingest.rate` overrides it.
+    A vector is listed in `header` by its `elements`; `ingest.rate` overrides `rate`, Hz.
 
     Raises:
         Unreadable: names are missing, or a required one is repeated.

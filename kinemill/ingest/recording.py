@@ -81,13 +81,8 @@ def record(
 ) -> Iterator[tuple[Member, Artifact | str]]:
     """Publish recordings and enter them as members, in groups.
 
-    A file that could not be read yields the reason in place of an artifact.
-
-    Args:
-        jobs: recordings to read.
-        progress: receives each of them.
-        enter: False does not change the membership.
-        first: is done in parallel to reading, before anything is published.
+    A file that could not be read yields the reason in place of an artifact. `enter=False` does not
+    change the membership. `first` runs in parallel to reading, before anything is published.
     """
     with ThreadPoolExecutor(1) as executor:
         done_first = executor.submit(first)

@@ -13,9 +13,7 @@ class TrackFile:
 
     Attributes:
         index: position in the recording, from 0.
-        rows: number of rows.
         start_s: time of the first row, s.
-        file: name of the file.
         part: name of the part of the log that it is from; "" for a log without parts.
     """
 

@@ -34,12 +34,7 @@ class Reporter:
         self._decisions, self._entered, self._unfinished = decisions, entered, unfinished
 
     def describe_file(self, file_stat: FileStat, hash_: str) -> Json:
-        """Return the entry of one file: name, digest, outcome, episodes, rows and reasons.
-
-        Args:
-            file_stat: the file.
-            hash_: sha256 of its bytes.
-        """
+        """Return the entry of one file: name, digest, outcome, episodes, rows and reasons."""
         decision = self._decisions.get(hash_)
         if decision and decision.bars:
             return _report(file_stat, hash_, "known", None, [decision.reason(self._task.name)])
@@ -65,7 +60,6 @@ class IngestReport:
     """Result of an ingest: the snapshot of all recordings, and the outcome of each file.
 
     Attributes:
-        artifact: the snapshot.
         ignored: reason by name for files that were ignored.
         reporter: describes the outcome of files.
         read: content hashes of the files that are new or changed.

@@ -77,12 +77,7 @@ class _Hashed:
 
 
 def read_rows(path: Path, columns: Sequence[str] | None = None) -> pl.DataFrame:
-    """Read rows, each column in one piece, read-only.
-
-    Args:
-        path: a file of `write_rows`.
-        columns: names; default: all.
-    """
+    """Read rows, each column in one piece, read-only."""
     if path.suffix != SUFFIX:
         named = list(columns) if columns is not None else None
         # In one piece: each access to a column of several pieces copies it.

@@ -72,12 +72,7 @@ class ScanCache:
         """Save the stats and hashes of new or changed files, and drop entries that do not hold.
 
         Files that have just changed are left out: another change within the same tick of the file
-        system's clock would go unnoticed.
-
-        Args:
-            hashes: of the files that were read.
-            stale: names of files that were deleted, or differ from their entry.
-            now: s since the epoch.
+        system's clock would go unnoticed. `now` is in s since the epoch.
         """
         latest = (time.time() if now is None else now) - _FRESH
         added = {
@@ -95,10 +90,8 @@ class UnchangedFiles:
     """The logs of a folder whose stat is that of the last ingest; read on demand.
 
     Attributes:
-        folder: the folder.
         cache: its scan cache; None: no file is unchanged.
         others: names of files with an entry that do not belong here.
-        count: number of logs.
     """
 
     folder: str = ""

@@ -36,7 +36,6 @@ class Snapshot:
     """A published snapshot; entries are read on demand.
 
     Attributes:
-        artifact: the snapshot.
         set: digest of the set of its entries.
 
     Raises:
@@ -119,13 +118,7 @@ def publish(home: Home, task: str, head: CatalogHead) -> Artifact:
 
 
 def publish_some(home: Home, task: str, entries: Iterable[CatalogEntry]) -> Artifact:
-    """Publish a snapshot of some recordings, which lists them.
-
-    Args:
-        home: where it is stored.
-        task: name of the task.
-        entries: at least one.
-    """
+    """Publish a snapshot of some recordings, which lists them."""
     listed = sorted(entries, key=lambda entry: entry.hash)
     set_, totals = catalog.set_digest_of(listed), catalog.totals_of(listed)
     return _publish(home, task, set_, totals, listed)

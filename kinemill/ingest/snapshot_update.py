@@ -65,11 +65,7 @@ class SnapshotUpdate:
     ) -> UpdateResult | None:
         """Read new recordings and publish the snapshot; return None if there is no recording.
 
-        Args:
-            read: content hashes of the files that are new or changed.
-            unchanged: all others.
-            earlier: content hashes read before under the names of changed files.
-            progress: receives each recording.
+        `earlier` holds content hashes read before under the names of changed files.
         """
         self._carry_edits_over(read, earlier)
         requested = self._requested_hashes(read, unchanged)

@@ -26,13 +26,8 @@ from kinemill.ingest.files import (
     why_unread,
 )
 from kinemill.ingest.hash_copy import reserve_copies
-from kinemill.ingest.index import (
-    add_pending,
-)
-from kinemill.ingest.membership import (
-    Member,
-    sync_members,
-)
+from kinemill.ingest.index import add_pending
+from kinemill.ingest.membership import Member, sync_members
 from kinemill.ingest.partitions import file_key
 from kinemill.ingest.raw import MAX_LISTED
 from kinemill.ingest.report import IngestReport, Reporter
@@ -40,10 +35,7 @@ from kinemill.ingest.scan_cache import ScanCache
 from kinemill.ingest.snapshot import Snapshot
 from kinemill.ingest.snapshot_update import SnapshotUpdate
 from kinemill.parallel import on_threads
-from kinemill.store import (
-    Artifact,
-    Json,
-)
+from kinemill.store import Artifact, Json
 from kinemill.store.atomic_write import start_writeback
 from kinemill.store.digests import digest_to_copy
 from kinemill.store.disk_space import warn

@@ -36,8 +36,6 @@ class Node:
 
     Attributes:
         path: path of its folder, relative to the home.
-        stage: stage of the artifact.
-        task: name of its task.
         digest: digest of its manifest.
         bytes: size on disk; a file with several links counts by its share.
         used: time of its publication or last cache hit, s since the epoch.

@@ -111,9 +111,7 @@ def damaged(stored: Path, path: str) -> CorruptArtifact:
 def open_backup(folder: Path, at: str | None = None) -> tuple[str, list[Entry]]:
     """Return the time of a backup, and its files.
 
-    Args:
-        folder: folder with backups.
-        at: prefix of the backup's time; None: the last backup.
+    `at` is a prefix of the backup's time; default: the last backup.
 
     Raises:
         BadInput: No backup matches.

@@ -59,15 +59,8 @@ class _Look:
 def collect(home: Home, limits: Limits, orchestrator: Orchestrator, progress: Progress) -> Json:
     """Delete unused files of a home, or report which ones.
 
-    Args:
-        home: the home.
-        limits: limits of size, age and task.
-        orchestrator: orchestrator of pipelines; artifacts of active runs are kept, old runs are
-            deleted.
-        progress: receives messages.
-
-    Returns:
-        The document of `kinemill admin gc`.
+    Artifacts of active runs of the orchestrator are kept, old runs are deleted. It returns the
+    document of `kinemill admin gc`.
 
     Raises:
         KinemillError: The registry cannot be read, so required artifacts are unknown.

@@ -50,10 +50,7 @@ class Root:
 def roots(home: Home, graph: Graph, used_since: float) -> Iterator[Root]:
     """Yield the artifacts to keep, possibly several times with different reasons.
 
-    Args:
-        home: the home.
-        graph: graph of its artifacts.
-        used_since: s since the epoch; artifacts used later count as in use.
+    Artifacts used after `used_since`, s since the epoch, count as in use.
 
     Raises:
         KinemillError: There is no registry, or it cannot be read, but there are models in it.

@@ -48,10 +48,7 @@ def damaged(home: Home, cutoff: float) -> Iterator[Item]:
 def training_logs(home: Home, cutoff: float, required: Collection[str]) -> Iterator[Item]:
     """Yield logs and checkpoints of finished trainings that were last changed before a time.
 
-    Args:
-        home: the home.
-        cutoff: s since the epoch.
-        required: paths of models with logs to keep.
+    `cutoff` is in s since the epoch; logs of the models in `required` stay.
     """
     locked = {one.lock for one in at_work(home)}
     for folder in sorted(home.runs.glob("*/*")):

@@ -17,7 +17,6 @@ class OldRun:
     """An old run of the orchestrator that is not the latest of its kind.
 
     Attributes:
-        id: id of the run.
         task: name of its task, or "".
         ended: end of the run, s since the epoch.
         files: its logs and storage.

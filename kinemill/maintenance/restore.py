@@ -17,13 +17,7 @@ from kinemill.store.locks import MAINTENANCE, lock, unused
 from kinemill.task.protocols import Progress
 
 ASIDE = ".restored"  # temporary folder of the home
-_NOTHING = {
-    ".locks",
-    "alerts.yaml",
-    "backups",
-    ASIDE,
-    RESTORE_MARKER,
-}  # entries of an empty home
+_NOTHING = {".locks", "alerts.yaml", "backups", ASIDE, RESTORE_MARKER}  # entries of an empty home
 
 
 def restore(

@@ -35,7 +35,6 @@ class Part:
 
     Attributes:
         name: displayed name.
-        current: version of the part.
         target: version of the installed packages.
         is_readable: whether the installed packages can read the current version.
     """

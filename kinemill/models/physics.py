@@ -73,10 +73,7 @@ class Physics(Model):
                 MAX_HISTORY,
             )
             for coupling in ((False, True) if len(facts.pairs) <= MAX_COUPLED else (False,))
-            for name, outputs in (
-                ("accelerations", facts.accelerations),
-                ("changes", facts.deltas),
-            )
+            for name, outputs in (("accelerations", facts.accelerations), ("changes", facts.deltas))
         ]
 
     @classmethod

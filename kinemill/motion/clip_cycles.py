@@ -26,11 +26,6 @@ def check_cycles(
 ) -> None:
     """Check that `kinemill.motion.gaits.fit_gaits` can fit training clips.
 
-    Args:
-        learn: settings of `objectives.motion`.
-        task: names the joints.
-        clips: values (n,) by channel, by name of the clip.
-
     Raises:
         BadInput: No clip is selected, they have no common cycle, or one is too short.
     """

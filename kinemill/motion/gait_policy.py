@@ -130,12 +130,7 @@ class GaitPolicy(PolicyModule):
         )
 
     def load_gaits(self, gaits: Gaits, scale: ClipScale) -> None:
-        """Set the buffers from a family of gaits, and shrink the network's first output.
-
-        Args:
-            gaits: of the joints that move, with at most R directions.
-            scale: statistics of the clips.
-        """
+        """Set the buffers from a family of gaits, and shrink the network's first output."""
         gaits = gaits.widened(self.sizes.directions)
         joint_scale = gaits.rest + 0.1 * gaits.rest.mean() + 1e-5
         scatter = np.eye(len(self.layout.actions))[list(self.sizes.moving_targets)]

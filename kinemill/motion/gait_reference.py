@@ -137,12 +137,8 @@ class GaitReference(Reference):
     ) -> Floats:
         """Start episodes of some robots; return their phases (N,), rad.
 
-        Args:
-            robots: all of them.
-            rows: indices of the N robots.
-            command_rows: (N,) rows of `commands`.
-            inside: (N,) whether at a random phase of the gait; the others start in stance.
-            random: source of phases and of noise on the joints.
+        `command_rows`, (N,), are rows of `commands`. Robots `inside` start at a random phase of the
+        gait, the others in stance.
         """
         command, phase = self.commands[command_rows], self.draw_phases(random, command_rows)
         pose = self.at(phase, command_rows)

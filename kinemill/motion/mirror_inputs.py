@@ -20,10 +20,7 @@ _PRIVILEGED = (*_COMMAND, *_COMMAND, *[1] * 7)
 def mirror_inputs(mirror: Mirror, layout: PolicyLayout, *, privileged: bool) -> MirrorImage:
     """Return the mirror image of the inputs of the network and of the corrections.
 
-    Args:
-        mirror: of the task.
-        layout: observations and actions of the policy.
-        privileged: whether the inputs end with the columns that only a critic sees.
+    With `privileged`, the inputs end with the columns that only a critic sees.
 
     Raises:
         BadInput: Trunk and command are not mirrored left to right, or a joint has no partner.

@@ -104,8 +104,7 @@ class Tracking:
     def step(self, actions: object) -> Step:
         """Add corrections (B, J), in units of `REACH`, to the gait's targets.
 
-        Returns:
-            Observations (B, E), rewards (B,), ends of episodes (B,), infos and masks.
+        It returns observations (B, E), rewards (B,), ends of episodes (B,), infos and masks.
         """
         robots = self._robots
         self._correction = np.clip(np.asarray(actions, float), -1.0, 1.0)

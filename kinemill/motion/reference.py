@@ -72,12 +72,8 @@ class Reference(ABC):
     ) -> Floats:
         """Start episodes of some robots; return their phases (N,), rad.
 
-        Args:
-            robots: all of them.
-            rows: indices of the N robots.
-            command_rows: (N,) rows of `commands`.
-            inside: (N,) whether at a random phase; the others start as in an evaluation.
-            random: source of phases and of noise on the joints.
+        `command_rows`, (N,), are rows of `commands`. Robots `inside` start at a random phase, the
+        others as in an evaluation.
         """
 
     @abstractmethod

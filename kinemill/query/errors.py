@@ -20,12 +20,7 @@ class QueryError(BadInput):
         super().__init__(f"query, character {position}", problem, expected=expected, fix=fix)
 
     def within(self, view: str, position: int) -> "QueryError":
-        """Return the error for a query that uses a view with this error.
-
-        Args:
-            view: name of the view.
-            position: position of its name in the query.
-        """
+        """Return the error for a query that uses a view with this error."""
         problem = f"in the view @{view}, character {self.position}: {self.problem}"
         return QueryError(position, problem, expected=self.expected, fix=self.fix)
 

@@ -104,7 +104,6 @@ class View:
     Attributes:
         name: without the @.
         query: its query; None: not resolved.
-        position: position in the query.
     """
 
     name: str

@@ -47,7 +47,6 @@ class Token:
     """One token.
 
     Attributes:
-        kind: kind of token.
         value: name, text without quotes, digits, or operator.
         position: position of its first character, from 1.
         unit: unit of a number; "" without one.

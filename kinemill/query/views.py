@@ -24,11 +24,6 @@ def view_names(query: Query) -> Iterator[str]:
 def expand(query: Query, views: Mapping[str, str], name: str | None = None) -> Query:
     """Return a query with all views resolved, including nested ones.
 
-    Args:
-        query: the syntax tree.
-        views: text of each saved query by name.
-        name: name of the query if it is a view.
-
     Raises:
         QueryError: A view is unknown, refers to itself or has an invalid query, or the query
             becomes too large.

@@ -49,7 +49,6 @@ class Event:
         at: ISO 8601, UTC.
         who: user, or account of the service.
         what: type of the event.
-        version: number of the version.
         previous: the champion that it replaced, or None.
         why: the given reason, or the rules that decided.
     """

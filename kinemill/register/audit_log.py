@@ -17,7 +17,6 @@ class Audit:
     """Audit trail of a task.
 
     Attributes:
-        task: name of the task.
         champion: number of the champion; None without one.
         events: oldest first.
         gaps: differences between MLflow and the ledger, with the fix, such as a champion alias

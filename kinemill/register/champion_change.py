@@ -12,8 +12,6 @@ class ChampionChange:
     """Result of an approval, a promotion or a rollback.
 
     Attributes:
-        task: name of the task.
-        version: number of the version.
         aliases: aliases of the version after the change.
         decision: decision of the gate; None while undecided.
         provisional: why the champion is provisional; "" if it is not.

@@ -49,7 +49,6 @@ class Compared:
     """Fields of both kinds of comparison.
 
     Attributes:
-        task: name of the task.
         dataset: number of the dataset version, the newer of the two.
         a, b: the versions.
         differs: differences of their interfaces.
@@ -108,7 +107,6 @@ class DynamicsComparison(Compared):
     """Two versions of a dynamics model, or of a policy from logs, on the same test rows.
 
     Attributes:
-        windows: the rows.
         nrmse: mean over channels at the horizon.
         channels: errors by channel.
         horizons: `b` against `a`, by steps or `free_run`, and by channel or `nrmse`.

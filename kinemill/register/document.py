@@ -45,7 +45,6 @@ class RunDocument:
     """Result of one pipeline run.
 
     Attributes:
-        task: name of the task.
         status: `done`, `refused` or `unchanged`; `failed` without a registration.
         headline: one sentence about the model; "" if none was verified.
         episodes: counts of the data.

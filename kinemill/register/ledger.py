@@ -44,7 +44,6 @@ class NewVersion:
     """A version that a record adds.
 
     Attributes:
-        number: number of the version.
         run_id: id of the MLflow run that trained it.
         source: address of its files in MLflow.
     """

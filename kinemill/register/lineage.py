@@ -22,12 +22,7 @@ def recordings_of(
 ) -> Json:
     """Return the recordings that a model version was trained and evaluated on.
 
-    Args:
-        home: home with the registry.
-        task: name of the task.
-        which: `@alias`, `:number`, or "" for the champion, else the newest.
-        offset: number of recordings to skip.
-        limit: maximum number of recordings.
+    `which` is `@alias` or `:number`; empty: the champion, else the newest.
 
     Raises:
         BadInput: The version does not exist, or its dataset is not in this home.
@@ -59,10 +54,7 @@ def recordings_of(
 def uses_of(home: Home, task: str, recording: str) -> Json:
     """Return the dataset and model versions that use a recording, newest first.
 
-    Args:
-        home: home with the registry.
-        task: name of the task.
-        recording: content hash, a prefix of it, or the name when first ingested.
+    `recording` is a content hash, a prefix of it, or the name when first ingested.
 
     Raises:
         BadInput: The recording is not one of the task.

@@ -26,7 +26,6 @@ class VersionLine:
     """A version in a list.
 
     Attributes:
-        version: its number.
         aliases: such as `champion`.
         provisional: why the champion is provisional; "" if it is not.
         created: ISO 8601, UTC.
@@ -70,7 +69,6 @@ class VersionDocument(VersionLine):
     """One version in full.
 
     Attributes:
-        task: name of the task.
         decision: decision of the gate; None while undecided.
         headline: one sentence about the model.
         run_id: MLflow run of its training.

@@ -165,13 +165,8 @@ def continue_loop(
     """Record the round whose version was registered, then collect the next one.
 
     The champion collects; without a champion the newest version does, and without a version random
-    actions do. Does nothing while the current round waits for its version.
-
-    Args:
-        task: task with a `loop` part.
-        home: home with journal, logs and registry.
-        report: receives a line for each episode and round.
-        plant: replaces the simulated plant of the task.
+    actions do. Does nothing while the current round waits for its version. `plant` replaces the
+    simulated plant of the task.
 
     Raises:
         EpisodeFailed: The plant failed; earlier episodes are kept, and the champion stays.

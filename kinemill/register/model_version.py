@@ -31,10 +31,8 @@ def create_version(
     """Log the bundle as an MLflow model and register it under the task's name.
 
     The version is created last, with all tags in one call. A crash before that leaves no version; a
-    crash after it leaves a complete version without a decision.
-
-    Returns:
-        The number of the new version.
+    crash after it leaves a complete version without a decision. It returns the number of the new
+    version.
     """
     client, stored = tracking.client, tags.pack(stamped)
     visible = {name: value for name, value in stored.items() if name != tags.INTERNAL}

@@ -34,7 +34,6 @@ class Pull:
 
     Attributes:
         at: time, ISO 8601 in UTC.
-        robot: name of the robot.
         version: number of the installed version.
         user: user who pulled.
     """

@@ -18,7 +18,6 @@ class RunFacts:
     """Results of the stages of one run; None for stages that were not reached.
 
     Attributes:
-        task: name of the task.
         cached: number of ingested files without new data.
         episodes: summary of the stage `episodes`.
         dataset: digest of the dataset.

@@ -33,11 +33,7 @@ def task_of(
 ) -> Task:
     """Return the task that a version was made with; for versions of other clients `task`.
 
-    Args:
-        home: home with the store.
-        task: the current task file.
-        version: a version of the task.
-        overrides: value by dotted key, which replace values of the recorded task.
+    `overrides`, values by dotted key, replace values of the recorded task.
 
     Raises:
         CorruptArtifact: The recorded task is damaged.

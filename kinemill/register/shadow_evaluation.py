@@ -201,11 +201,8 @@ def shadow(
 ) -> Shadow:
     """Return the shadow evaluation of a version next to the champion.
 
-    Args:
-        task: the task. The recorded task of the champion sets the log format and the horizon.
-        home: home with the registry.
-        which: `@alias` or `:number` of the challenger.
-        overrides: value by dotted key, which replace values of that task.
+    The recorded task of the champion sets the log format and the horizon; `overrides`, by dotted
+    key, replace values of it.
 
     Raises:
         BadInput: The champion or the version does not exist, both are the same version, or their

@@ -165,13 +165,8 @@ def run(
 def return_challenger(task: Task, home: Home, holder: int, version: int) -> None:
     """Move the alias `challenger` from one refused version back to an earlier one.
 
-    Nothing changes if another version has become challenger since.
-
-    Args:
-        task: task of both versions.
-        home: home with the registry.
-        holder: number of the version that has the alias.
-        version: number of the version that gets it.
+    Nothing changes if another version has become challenger since. `holder` has the alias,
+    `version` gets it.
     """
     with guarded(home, task.name):
         is_registered(home, task.name)

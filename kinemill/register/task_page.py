@@ -23,10 +23,7 @@ _HOUR, _DAY = 3600.0, 86400.0  # s
 def task_page(task: str, versions: Sequence[Version], address: Callable[[int], str] = str) -> str:
     """Return the page of a task as one HTML document.
 
-    Args:
-        task: name of the task.
-        versions: versions, newest first.
-        address: returns the URL of a version's page.
+    The versions are newest first; `address` returns the URL of a version's page.
     """
     sections = [
         f'<header><div><div class="eyebrow">Task</div><h1>{escape(task)}</h1></div></header>',

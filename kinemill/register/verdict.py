@@ -12,7 +12,6 @@ class Verdict:
     """One line of a decision: its condition, its result, and whether it passed.
 
     Attributes:
-        rule: name of the line.
         passed: whether the condition holds.
         value: the result.
         expected: the condition.

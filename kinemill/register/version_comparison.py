@@ -36,14 +36,8 @@ from kinemill.verify.errors import Errors
 def compare(task: Task, home: Home, a: str, b: str) -> DynamicsComparison | PolicyComparison:
     """Measure two versions on the test split of the newer of their two datasets.
 
-    Policies run from the same starts in the environment instead, if there is one.
-
-    Args:
-        task: the task. The recorded task of the version with the newer dataset sets the horizon
-            and the stride of windows.
-        home: home with the registry.
-        a: `:number` or `@alias`.
-        b: `:number` or `@alias`.
+    Policies run from the same starts in the environment instead, if there is one. The recorded task
+    of the version with the newer dataset sets the horizon and the stride of windows.
 
     Raises:
         BadInput: The version does not exist, or their inputs differ.

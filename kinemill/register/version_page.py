@@ -42,10 +42,7 @@ _LOOK = "Numbers in the task's units; the full record is in the registry."
 def version_page(home: Home, version: Version, decide: str = "") -> str:
     """Return the page of a version as one HTML document.
 
-    Args:
-        home: home with its artifacts.
-        version: the version.
-        decide: URL of the form for promotion and rollback; "" without one.
+    `decide` is the URL of the form for promotion and rollback; empty without one.
     """
     links = provenance_of(home, version)
     model = next((link.folder for link in links if link.stage == "model"), None)

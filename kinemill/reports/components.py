@@ -22,14 +22,7 @@ def style() -> str:
 def html_page(
     title: str, sections: Sequence[str], footer: str = "Created by kinemill.", css: str = ""
 ) -> str:
-    """Return an HTML page without external links, with a table of contents of its sections.
-
-    Args:
-        title: title of the browser tab, plain text.
-        sections: HTML of the sections.
-        footer: HTML of the footer.
-        css: additional CSS rules.
-    """
+    """Return an HTML page without external links, with a table of contents of its sections."""
     return with_contents(
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'

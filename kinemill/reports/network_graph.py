@@ -29,7 +29,6 @@ class Operation:
     """An operation of a network.
 
     Attributes:
-        inputs: names of its inputs.
         outputs: names of its results.
         matrix: shape of its learned matrix; empty without one.
         function: name of a displayed function, such as `tanh`.
@@ -94,18 +93,12 @@ _COLORS = "--card:#fff;--ink:#222;--soft:#666;--line:#999;--model:#2563eb;backgr
 def drawing(blocks: Sequence[Block]) -> str:
     """Draw boxes as a separate SVG file with its own colors."""
     return network(
-        blocks,
-        f'xmlns="http://www.w3.org/2000/svg" font-family="sans-serif" style="{_COLORS}"',
+        blocks, f'xmlns="http://www.w3.org/2000/svg" font-family="sans-serif" style="{_COLORS}"'
     )
 
 
 def network(blocks: Sequence[Block], attributes: str = "") -> str:
-    """Draw boxes from left to right, each after its inputs.
-
-    Args:
-        blocks: boxes, each after its inputs.
-        attributes: attributes of the element; default: width of the page, at most full size.
-    """
+    """Draw boxes from left to right, each after its inputs."""
     depth: dict[str, int] = {}
     for block in blocks:
         depth[block.name] = 1 + max((depth[name] for name in block.after), default=-1)

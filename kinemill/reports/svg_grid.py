@@ -15,11 +15,7 @@ def sheet(
 ) -> str:
     """Arrange charts of equal size in a grid.
 
-    Args:
-        charts: title and inline SVG of each chart.
-        size: width and height of each chart, px.
-        columns: charts per row.
-        key: legend, color name of the style sheet and text.
+    Sizes are in px. `key` is the legend: color name of the style sheet and text.
     """
     width, height = size[0], size[1] + _TITLE
     parts = [

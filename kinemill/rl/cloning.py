@@ -81,11 +81,7 @@ def cloned_steps(
 ) -> ClonedSteps:
     """Return the steps of demonstrations after the wrappers of a policy.
 
-    Args:
-        actor: the policy with its wrappers.
-        episodes: demonstrated episodes, in task units.
-        kind: data type of the rows.
-        wrappers: wrappers of the environment, which scale rewards.
+    Episodes are in task units; the wrappers scale rewards.
     """
     rows = [_rows(actor, one).astype(kind) for one in episodes]
     actions = torch.from_numpy(np.concatenate([one.actions for one in episodes]))

@@ -53,11 +53,7 @@ def demonstrated(
 ) -> list[Episode]:
     """Return the training episodes of a dataset, or one episode of a policy from each seed.
 
-    Args:
-        task: the task to train, with an `environment` part.
-        layout: observations and actions of its policy.
-        start: a dataset, or a trained policy that acts in the environment of the task.
-        seeds: seeds of the initial states of a policy's episodes.
+    `seeds` are those of the initial states of a policy's episodes.
 
     Raises:
         BadInput: The observations, actions or time step differ from those of the task.
@@ -157,13 +153,8 @@ def require_names(
 ) -> None:
     """Check that the required names exist.
 
-    Args:
-        where: place of the error.
-        kind: plural noun of the names.
-        required: required names.
-        available: existing names.
-        partial: whether further names are allowed.
-        of_task: whether the task requires the names; if not, the demonstrations do.
+    `kind` is a plural noun. With `partial`, further names are allowed; `of_task` states that the
+    task requires the names, not the demonstrations.
 
     Raises:
         BadInput: Names are missing or, unless `partial`, superfluous.

@@ -71,9 +71,8 @@ class Turns:
     def advance(self, observed: Numbers, is_first: bool) -> None:
         """Begin the turns that are due.
 
-        Args:
-            observed: observations of earlier steps (N, E), which determine the scale of the inputs.
-            is_first: whether only random policies act.
+        Observations (N, E) of earlier steps determine the scale of the inputs. With `is_first`,
+        only random policies act.
         """
         settings = self._settings
         for row in np.flatnonzero(self._steps_left == 0).tolist():

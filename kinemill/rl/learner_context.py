@@ -96,10 +96,7 @@ def _kind_of_actions(layout: PolicyLayout) -> str:
 def check_machine(learn: Any, layout: PolicyLayout, copies: int) -> None:
     """Check that this machine has the cores and the memory that the settings need.
 
-    Args:
-        learn: settings of the training.
-        layout: observations and actions without wrappers: a lower bound of the memory.
-        copies: number of environments.
+    `layout` without wrappers gives a lower bound of the memory.
 
     Raises:
         BadInput: Cores or memory do not suffice.

@@ -123,11 +123,8 @@ def turn_policy(agents: Sequence[Agent], choices: Sequence[int]) -> type[ActorCr
     """Return the actor-critic policy of agents that act in turns.
 
     Its input rows are observations (B, D) of `kinemill.runtime.agents`, then masks (B, M) if some
-    turns forbid choices. Only the actions of the agent that acts in a turn count.
-
-    Args:
-        agents: agents in the order of the one-hot at the start of a row.
-        choices: number of choices of each action; 0 for a number.
+    turns forbid choices. Only the actions of the agent that acts in a turn count. `agents` are in
+    the order of the one-hot at the start of a row; an action with 0 choices is a number.
     """
     width = max(agent.columns[1] for agent in agents)
     spans = [range(*agent.actions) for agent in agents]

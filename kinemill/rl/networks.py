@@ -194,13 +194,7 @@ class AgentExtractors(nn.Module):
 def native_parts(
     space: NativeSpace, keys: Sequence[str], start: int = 0
 ) -> dict[str, ObservedPart]:
-    """Return the parts of an observation that are numbers and choices, by key.
-
-    Args:
-        space: space of the observation.
-        keys: keys of the parts, in order.
-        start: column of the first part.
-    """
+    """Return the parts of an observation that are numbers and choices, by key."""
     spaces, parts = named_parts(space), dict[str, ObservedPart]()
     for key in keys:
         part = spaces[key]

@@ -41,14 +41,7 @@ from kinemill.task.plugins import (
     pick,
     pick_or_none,
 )
-from kinemill.task.reinforcement import (
-    ALGORITHMS,
-    RUNNERS,
-    Algorithm,
-    ImageInput,
-    Pretrain,
-    Runner,
-)
+from kinemill.task.reinforcement import ALGORITHMS, RUNNERS, Algorithm, ImageInput, Pretrain, Runner
 from kinemill.train.context import Trained, TrainingContext
 
 _UNUSED = (

@@ -32,9 +32,8 @@ def with_privileged_critic(
 ) -> type[ActorCriticPolicy]:
     """Return a subclass of an actor-critic policy of stable-baselines3.
 
-    Args:
-        policy: with separate plain perceptrons of actor and critic.
-        privileged: number of columns that only the critic sees.
+    Only the critic sees the last `privileged` columns. Actor and critic are separate plain
+    perceptrons.
     """
     count = privileged
 

@@ -145,9 +145,7 @@ class QuantileDQN(QRDQN):
 def mean_layer(layer: nn.Module, quantiles: int) -> nn.Linear:
     """Return the linear layer of the mean over the quantiles of each action.
 
-    Args:
-        layer: linear; its outputs are all actions of a quantile, then of the next quantile.
-        quantiles: number of quantiles.
+    The outputs of the layer are all actions of a quantile, then of the next one.
     """
     assert isinstance(layer, nn.Linear)
     mean = nn.Linear(layer.in_features, layer.out_features // quantiles)

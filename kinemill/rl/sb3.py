@@ -154,10 +154,7 @@ def policy_kwargs(
 ) -> dict[str, object]:
     """Return `policy_kwargs` of a policy with the model and optimizer of `learn`.
 
-    Args:
-        learn: settings of the training.
-        net_arch: hidden sizes of stable-baselines3's own layers.
-        features: number of outputs of a model before them; None: no such model.
+    `features` counts the outputs of a model before the layers; None: no such model.
     """
     settings: dict[str, object] = {
         "activation_fn": activation_of(learn.model),

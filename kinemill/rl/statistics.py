@@ -36,12 +36,7 @@ class Distribution:
 def training_distributions(
     episodes: Sequence[Mapping[str, float]], actions: Sequence[str]
 ) -> dict[str, Distribution]:
-    """Return the distributions of training episodes: return, length, actions, events.
-
-    Args:
-        episodes: statistics of `EpisodeStats`.
-        actions: names of the actions, in order.
-    """
+    """Return the distributions of training episodes: return, length, actions, events."""
     if not episodes:
         return {}
     distributions = {

@@ -51,8 +51,7 @@ class Copies:
     def step(self, actions: NDArray[np.generic]) -> Step:
         """Advance one step with actions (B, A) or choices (B,).
 
-        Returns:
-            Observations (B, E), rewards (B,), dones (B,), infos, and masks (B, M).
+        It returns observations (B, E), rewards (B,), dones (B,), infos, and masks (B, M).
         """
         count = len(self._environments)
         rewards, dones = np.zeros(count, np.float32), np.zeros(count, bool)

@@ -53,8 +53,7 @@ class AdaptedRows:
     def step(self, actions: object) -> Step:
         """Advance one step with actions (B, A).
 
-        Returns:
-            Observations (B, E), rewards (B,), dones (B,), infos, and masks (B, M).
+        It returns observations (B, E), rewards (B,), dones (B,), infos, and masks (B, M).
         """
         inner_actions = torch.as_tensor(actions)
         for adapter in reversed(self._adapters):

@@ -79,11 +79,6 @@ class Training:
 def fit(task: Task, layout: PolicyLayout, bench: TrainingContext) -> Trained:
     """Train until `learn.steps`, until `learn.target` is reached, or until patience ends.
 
-    Args:
-        task: task with an `environment` part, and `learn` of type reinforcement.
-        layout: observations and actions of the policy.
-        bench: the training context.
-
     Raises:
         TrainingFailed: Weights are not finite.
         BadInput: The algorithm does not support the environment, or the warm start has other
@@ -172,8 +167,7 @@ class TrainingLoop:
     ) -> list[dict[str, NDArray[np.generic]]]:
         """Return the statistics of the wrappers, from the warm start or from random steps.
 
-        Args:
-            episodes: demonstrations; their observations are included.
+        Observations of demonstrations are included.
         """
         if self._bench.start is not None and not episodes:
             return load_warm_start(self._bench.start, self._learn, self._own.wrappers)[0]

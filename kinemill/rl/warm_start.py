@@ -21,11 +21,6 @@ def load_warm_start(
 ) -> tuple[list[dict[str, NDArray[np.generic]]], dict[str, Tensor]]:
     """Return the estimates of each wrapper of an earlier policy, and its weights by name.
 
-    Args:
-        start: a published model, or a registered version.
-        learn: settings of the new training.
-        wrappers: wrappers of the new training's environment.
-
     Raises:
         BadInput: The start is no policy of a compatible algorithm with the same wrappers.
     """

@@ -75,12 +75,7 @@ def load(
     step_file = file.with_name(file.name.replace("rollout", "step", 1) if own else STEP)
     step = read_model(step_file, sums) if step_file.is_file() else None
     simulator = Simulator(
-        file,
-        read_model(file, sums),
-        step,
-        execution=execution,
-        finite=finite,
-        bounded=bounded,
+        file, read_model(file, sums), step, execution=execution, finite=finite, bounded=bounded
     )
     if engine != "onnx":
         _attach_native_engine(simulator, step_file, must=engine == "c")

@@ -57,7 +57,6 @@ class Position:
     Attributes:
         recordings: digest of the set of recordings; None without one under the same rules.
         episodes: digest of the set of results; None without one.
-        decisions: number of decisions.
         renewals: number of the last membership that was written again.
         members: without `recordings`, the time of the last change of the folder of memberships, ns.
     """
@@ -78,10 +77,7 @@ def rules_digest(task: Task) -> str:
 def current_position(task: Task, home: Home, state: Position) -> Position:
     """Return the state of a task now.
 
-    Args:
-        task: the task.
-        home: where its recordings are stored.
-        state: position of the view under the same rules; its results stand in for lost episodes.
+    The results of `state` stand in for lost episodes.
     """
     head = catalog.read_head(home, task.name)
     current = head is not None and head.by.rules == digest(reading_rules(task))

@@ -54,12 +54,7 @@ def column_of(operand: Operand) -> str:
 
 
 def compile_query(query: Query, context: Context) -> pl.Expr:
-    """Return a query as an expression of booleans without nulls.
-
-    Args:
-        query: a query that `kinemill.query.check` returned.
-        context: data that it needs besides.
-    """
+    """Return a query as an expression of booleans without nulls."""
     match query:
         case And():
             return pl.all_horizontal(*(compile_query(part, context) for part in query.parts))
@@ -183,11 +178,6 @@ def matching_versions(texts: pl.Series, operator: str, value: str) -> pl.Series:
 
     Versions are compared number by number, so that 2.10 is after 2.9; missing numbers are 0. A text
     that is no version is in no range.
-
-    Args:
-        texts: distinct values of a key of the metadata.
-        operator: one of <, <=, > and >=.
-        value: a version.
     """
     versions = texts.filter(texts.str.contains(rf"^{_VERSION}$"))
     names = [str(index) for index in range(_PARTS + 1)]

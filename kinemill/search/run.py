@@ -35,7 +35,6 @@ class SearchResult:
     """Recordings that match a query.
 
     Attributes:
-        total: number of recordings that match.
         frame: rows of this page, sorted by name unless the page has another order.
     """
 
@@ -71,12 +70,7 @@ def search(
 ) -> SearchResult:
     """Return the recordings of a task that match a query.
 
-    Args:
-        task: the task of the recordings.
-        home: where they are stored.
-        query: see `kinemill.query`; "" matches every recording.
-        page: columns and rows to return.
-        versions: reads dataset versions; None: the query may name none.
+    An empty query matches every recording; without `versions`, it may name none.
 
     Raises:
         QueryError: The query is wrong.

@@ -105,13 +105,7 @@ class Segments:
     ) -> Pointer:
         """Publish new rows, without the rows that they override, or that are removed.
 
-        Args:
-            pointer: what the view shows with the new rows; its segments are those before.
-            batches: tables of new rows, one in memory at a time.
-            removed: keys of rows to delete.
-
-        Returns:
-            the published pointer.
+        One of the `batches` is in memory at a time. It returns the published pointer.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         new = self._write(batches)

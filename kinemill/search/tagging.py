@@ -30,11 +30,6 @@ Values = Mapping[str, NDArray[np.float64]]
 def tag_recordings(task: Task, home: Home, episodes: ArtifactRef) -> int:
     """Let the taggers of a task tag new and changed recordings; return the number of tags set.
 
-    Args:
-        task: task with the taggers.
-        home: where the tags are stored.
-        episodes: published episodes.
-
     Raises:
         BadInput: A tagger fails, or a tag is invalid. Tags of other recordings stay set.
     """

@@ -90,20 +90,9 @@ def tags_by_recording(home: Home, task: str) -> pl.DataFrame:
 
 
 def add_tag(
-    home: Home,
-    task: str,
-    recordings: Sequence[str],
-    tag: str,
-    details: TagDetails | None = None,
+    home: Home, task: str, recordings: Sequence[str], tag: str, details: TagDetails | None = None
 ) -> Tag:
     """Set a tag on recordings until it is removed.
-
-    Args:
-        home: holds the tags.
-        task: name of the task.
-        recordings: content hashes.
-        tag: its text.
-        details: span of time, note and author.
 
     Raises:
         BadInput: The tag is empty or too long, or the span has no length.

@@ -25,7 +25,6 @@ class View:
     """The rows of a task as they are published.
 
     Attributes:
-        task: the task.
         segments: the files.
         pointer: which of them hold live rows.
     """
@@ -49,11 +48,7 @@ class View:
         return sorted(keys)
 
     def scan(self, columns: Collection[str]) -> pl.LazyFrame:
-        """Return the live rows with some columns, as a lazy table; unknown ones are null.
-
-        Args:
-            columns: names of `schema`, and `meta.` with a key of the metadata.
-        """
+        """Return the live rows with some columns, as a lazy table; unknown ones are null."""
         own = schema(self.task)
         empty = pl.LazyFrame(
             schema={name: own.get(name, pl.String) for name in dict.fromkeys([KEY, *columns])}

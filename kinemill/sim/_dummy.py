@@ -39,10 +39,7 @@ Floats = NDArray[np.float64]
 def write_dummy_logs(task: Task, folder: Path, dummy: Dummy | None = None) -> list[Path]:
     """Write logs for a task, `dummy-0000.csv` or `.h5` and on: `time` in s, then its channels.
 
-    Args:
-        task: whose channels, units, limits and time step they have.
-        folder: made if needed; every file appears in it whole or not at all.
-        dummy: how many logs, of how many rows, with which pictures, texts and seed.
+    Every file appears in the folder whole or not at all.
 
     Raises:
         BadInput: fewer rows than one window of the task has, or a task that learns without logs.
@@ -68,10 +65,7 @@ def _ending(task: Task) -> str:
 def dummy_overrides(task: Task, dummy: Dummy | None = None, below: str = "") -> Json:
     """Return the overrides with which a task reads dummy logs and trains briefly.
 
-    Args:
-        task: as its file has it.
-        dummy: settings with which the logs were written.
-        below: folder of the logs below the one that is read, `abc/`.
+    `below` is the folder of the logs below the one that is read, such as `abc/`.
     """
     ending, shape = _ending(task), [*dummy.image, 3] if dummy and dummy.image else None
     images = [name for name in task.media if task.channels[name].role == "image"]

@@ -43,14 +43,7 @@ def gait_overrides(task: Task) -> Json:
 
 
 def gait(task: Task, seed: int, time: Floats, random: np.random.Generator) -> Table:
-    """Return one clip: `time` s, states, actions and commands by name, (n,) each.
-
-    Args:
-        task: one that learns motions.
-        seed: of the robot.
-        time: of the rows, s.
-        random: the clip's own.
-    """
+    """Return one clip: `time` s, states, actions and commands by name, (n,) each."""
     robot = np.random.default_rng(int(digest([task.name, seed, "gait"])[:16], 16))
     omega = 2.0 * np.pi / (min(CYCLE, len(time) // 3) * task.dt) * HARMONICS
     commands = [name for name in task.numbers if task.channels[name].role == "observation"]

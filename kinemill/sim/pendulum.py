@@ -42,10 +42,7 @@ class Pendulum(Plant):
     length: PositiveQuantity = 1.0  # m
     damping: QuantityOrZero = 0.02  # N·m·s/rad
     torque: PositiveQuantity = 1.0  # N·m the motor can give: 0.41 of what holds the rod level
-    excitation: tuple[QuantityOrZero, QuantityOrZero] = (
-        0.3,
-        1.0,
-    )  # N·m, range of a peak
+    excitation: tuple[QuantityOrZero, QuantityOrZero] = (0.3, 1.0)  # N·m, range of a peak
 
     def mjcf(self) -> str:
         """Return the plant as a MuJoCo model description."""

@@ -71,11 +71,8 @@ class ActLog(Generic[T]):
     def append(self, home: Home, task: str, make: Callable[[], T]) -> T:
         """Record an act permanently, and return it with its number.
 
-        Args:
-            home: holds the acts.
-            task: name of the task.
-            make: returns the act; called after the acts of other machines are fetched, while no
-                other process records one.
+        `make` is called after the acts of other machines are fetched, while no other process
+        records one.
         """
         folder = self._folder(home, task)
         with lock(home, f"{self.kind}-{task}"):

@@ -24,12 +24,7 @@ from kinemill.store.disk_space import convert_disk_errors
 from kinemill.store.documents import from_json_value, read_document
 from kinemill.store.fault_injection import fault_point
 from kinemill.store.home import Home
-from kinemill.store.json_io import (
-    Json,
-    digest,
-    parse_json,
-    read_json,
-)
+from kinemill.store.json_io import Json, digest, parse_json, read_json
 from kinemill.store.manifest import FORMAT, MANIFEST, check_folder, manifest_of, read_checked
 from kinemill.store.remote_sync import bring, send
 

@@ -34,10 +34,8 @@ class Move(NamedTuple):
 def settle(moves: Sequence[Move]) -> list[bool]:
     """Flush files and folders to disk, then rename them in the given order.
 
-    A file replaces an older one; a folder does not replace another.
-
-    Returns:
-        For each move, whether it was renamed.
+    A file replaces an older one; a folder does not replace another. It returns for each move
+    whether it was renamed.
     """
     if not moves:
         return []
@@ -55,9 +53,7 @@ def settle(moves: Sequence[Move]) -> list[bool]:
 def link_new(aside: Path, target: Path) -> None:
     """Give a finished file its name; the temporary name stays.
 
-    Args:
-        aside: the file, in the same file system.
-        target: its name, in a folder that exists.
+    Both are in the same file system; the folder of `target` exists.
 
     Raises:
         FileExistsError: the name is in use; a file is never replaced.

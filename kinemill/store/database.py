@@ -76,9 +76,7 @@ def make_schema(schema: Schema) -> None:
 def held_by_all(name: str, waiting: Callable[[str], None] | None = None) -> Generator[None]:
     """Hold the lock `name` on all machines of the shared database; without one, do nothing.
 
-    Args:
-        name: name of the lock.
-        waiting: called once with a message if the lock is not free.
+    `waiting` is called once with a message if the lock is not free.
 
     Raises:
         Unreachable: The database does not respond.

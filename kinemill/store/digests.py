@@ -56,8 +56,7 @@ def file_digest(path: Path) -> str:
 def own_digest(path: Path) -> str:
     """Return the sha256 of a file, from the cache if this process has just hashed it.
 
-    Args:
-        path: a file that is never modified in place.
+    The file is never modified in place.
     """
     stat = _stat_of(path)
     if cached := _cached_digest(stat):

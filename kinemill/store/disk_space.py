@@ -28,12 +28,7 @@ class DiskFull(KinemillError, OSError):
 
 
 def shortage(path: Path, expected: float = 0.0) -> str | None:
-    """Return a message if the disk of a folder is low on space, or None.
-
-    Args:
-        path: the folder; it need not exist yet.
-        expected: bytes that will be written.
-    """
+    """Return a message if the disk of a folder is low on space, or None."""
     folder = _existing_parent(path)
     usage = shutil.disk_usage(folder)
     required = max(expected, min(max(SHARE * usage.total, LEAST), MOST))
@@ -55,9 +50,7 @@ def warn(path: Path, report: Callable[[str], None], expected: float = 0.0) -> No
 def full_disk(error: BaseException, path: Path) -> DiskFull | None:
     """Return a DiskFull error if a full disk caused an error, or None.
 
-    Args:
-        error: any error with its causes.
-        path: the written path, if the error does not contain it.
+    `path` is used if the error does not contain one.
     """
     for one in causes(error):
         if isinstance(one, DiskFull):

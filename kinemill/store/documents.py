@@ -30,10 +30,7 @@ def to_json_value(document: object) -> Any:
 def from_json_value(value: object, kind: type[T], path: Path) -> T:
     """Return plain JSON values as an instance of `kind`, and check every field.
 
-    Args:
-        value: What was read.
-        kind: A dataclass, or a generic such as `list[Item]`.
-        path: The file that it came from, for the error.
+    `kind` is a dataclass, or a generic such as `list[Item]`; `path` is for the error.
 
     Raises:
         CorruptArtifact: A field is missing or has another type.
@@ -53,10 +50,7 @@ def from_json_value(value: object, kind: type[T], path: Path) -> T:
 def parse_document(content: bytes, kind: type[T], path: Path) -> T:
     """Return the bytes of a JSON document as an instance of `kind`.
 
-    Args:
-        content: the document.
-        kind: a dataclass, or a generic such as `list[Item]`.
-        path: the file that it came from, for the error.
+    `kind` is a dataclass, or a generic such as `list[Item]`; `path` is for the error.
 
     Raises:
         CorruptArtifact: It is not valid JSON, or a field is missing or has another type.

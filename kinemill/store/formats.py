@@ -40,10 +40,6 @@ class Format:
     def open(self, path: Path, document: object) -> Json:
         """Return a document of this or the previous format, upgraded and without its number.
 
-        Args:
-            path: its file, for the error message.
-            document: the parsed JSON.
-
         Raises:
             CorruptArtifact: It is not an object, or its format is newer or too old.
         """

@@ -80,10 +80,6 @@ class Home:
     def inside(self, path: str, named: object) -> Path:
         """Return a path in this home from its relative path.
 
-        Args:
-            path: relative path from a document or a registry, with forward slashes.
-            named: source of the path, for error messages.
-
         Raises:
             CorruptArtifact: The path leaves the home.
         """

@@ -34,10 +34,7 @@ _AUTHOR = ContextVar[str | None]("author", default=None)  # the user that a serv
 def lock(home: Home, name: str, waiting: Callable[[str], None] | None = None) -> Generator[None]:
     """Hold the home's lock `name`; wait while another process holds it.
 
-    Args:
-        home: the home with the lock file.
-        name: name of the lock.
-        waiting: called once with a message on the holder if the lock is not free.
+    `waiting` is called once with a message on the holder if the lock is not free.
     """
     path = home.root / ".locks" / name
     home.make()
@@ -60,10 +57,6 @@ def lock(home: Home, name: str, waiting: Callable[[str], None] | None = None) ->
 @contextmanager
 def in_use(home: Home, what: str) -> Generator[None]:
     """Hold the home during a run, shared with other runs; this blocks a restore.
-
-    Args:
-        home: the home.
-        what: name of the run in messages.
 
     Raises:
         BadInput: The home is being restored.

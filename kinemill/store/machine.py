@@ -48,11 +48,7 @@ def cores() -> int:
 
 
 def host_memory(root: Path = Path("/")) -> Memory:
-    """Return the memory of the host, or of the container if its limit leaves less.
-
-    Args:
-        root: of the file system, with `proc` and `sys`.
-    """
+    """Return the memory of the host, or of the container if its limit leaves less."""
     import psutil
 
     host = psutil.virtual_memory()

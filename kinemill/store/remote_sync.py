@@ -82,13 +82,7 @@ def bring(home: Home, folder: Path) -> bool:
 
 
 def bring_file(home: Home, path: Path, sha256: str | None = None) -> bool:
-    """Download a missing file; return whether it exists.
-
-    Args:
-        home: the home.
-        path: its local path.
-        sha256: the expected digest, if known.
-    """
+    """Download a missing file; return whether it exists."""
     store, key = remote(), _key(home, path)
     if path.is_file() or store is None or not key:
         return path.is_file()
@@ -108,12 +102,8 @@ def bring_new(
 ) -> list[str]:
     """Download the missing files directly in a folder; return their names.
 
-    This lists the folder in the object store: one request for a thousand files.
-
-    Args:
-        home: the home.
-        folder: their local folder.
-        on_new_files: called with their names, if any, before the first download.
+    This lists the folder in the object store: one request for a thousand files. `on_new_files`
+    receives the names, if any, before the first download.
     """
     store, key = remote(), _key(home, folder)
     if store is None or not key:
@@ -141,10 +131,7 @@ def send_checkpoints(folder: Path, index: str) -> bool:
     """Make the object store hold the checkpoints in `folder`, a training's under `runs/`.
 
     Each is a folder whose file `index` is uploaded last. An unreachable store does not end a
-    training: the next upload includes this checkpoint.
-
-    Returns:
-        Whether they were uploaded.
+    training: the next upload includes this checkpoint. It returns whether they were uploaded.
     """
     store = remote()
     if store is None:
@@ -174,8 +161,7 @@ def send_checkpoints(folder: Path, index: str) -> bool:
 def bring_checkpoint(folder: Path, index: str) -> str | None:
     """Download the newest checkpoint of a training if it is newer than the local one.
 
-    Returns:
-        Its name, or None if nothing was downloaded. The reader checks its digests.
+    It returns its name, or None if nothing was downloaded. The reader checks its digests.
 
     Raises:
         Unreachable: The object store did not respond.

@@ -87,8 +87,7 @@ class Kubernetes(Compute):
         default="4Gi", pattern=r"^[1-9]\d*[KMGT]i$", description="memory limit of the pod"
     )
     claim: Annotated[str | None, LOCAL] = Field(
-        default=None,
-        description="persistent volume claim of the home, if no remote store holds it",
+        default=None, description="persistent volume claim of the home, if no remote store holds it"
     )
     secrets: Annotated[list[str], LOCAL] = Field(
         default=[],

@@ -30,8 +30,7 @@ def example_task(name: str) -> Path:
 def copy_example(name: str, folder: Path) -> Path:
     """Copy an example to a folder of tasks, with its other files, such as a robot model.
 
-    Returns:
-        The task file there.
+    It returns the task file there.
 
     Raises:
         BadInput: The example is unknown, or the folder has a file of that name.

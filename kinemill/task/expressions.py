@@ -71,9 +71,8 @@ class Expression:
     def value_by(self, operation: Operations, values: Mapping[str, object]) -> Any:
         """Evaluate the formula with the operations of another library, such as torch.
 
-        Args:
-            operation: numpy name, such as `add` or `sin`, -> function; its arguments can be floats.
-            values: values by name.
+        `operation` maps a numpy name, such as `add` or `sin`, to a function, whose arguments can be
+        floats.
         """
         return _value(self.tree, values, operation)
 

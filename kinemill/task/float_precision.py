@@ -22,12 +22,7 @@ def step_at(reach: object) -> Floats:
 
 
 def far_from_zero(values: Floats, change: float) -> bool:
-    """Return whether float32 loses the motion of finite values (n,), and an offset helps.
-
-    Args:
-        values: (n,) float64.
-        change: standard deviation of the change from row to row.
-    """
+    """Return whether float32 loses the motion of finite values (n,), and an offset helps."""
     reach = float(np.abs(values).max())
     away = reach > max(FAR * float(values.std()), LARGE)
     return away and change > JITTER * reach and float(step_at(reach)) > LOST * change

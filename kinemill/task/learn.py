@@ -43,8 +43,7 @@ class Keep(Settings):
         "resumes from the one before",
     )
     every: Steps | None = Field(
-        default=None,
-        description="also write a permanent checkpoint every this many steps",
+        default=None, description="also write a permanent checkpoint every this many steps"
     )
 
 
@@ -95,8 +94,7 @@ class Learn(Plugin):
         description="if memory runs out, use twice as many micro-batches of half the size",
     )
     steps: Steps | None = Field(
-        default=4000,
-        description="largest number of optimizer steps; null with `epochs`",
+        default=4000, description="largest number of optimizer steps; null with `epochs`"
     )
     epochs: Epochs | None = Field(
         default=None,

@@ -127,10 +127,7 @@ def load_task(
 
 
 def make_task(
-    value: Mapping[str, object],
-    overrides: Mapping[str, object] | None = None,
-    *,
-    web: bool = False,
+    value: Mapping[str, object], overrides: Mapping[str, object] | None = None, *, web: bool = False
 ) -> Task:
     """Validate a mapping with the keys of a task file, and return it as a task.
 

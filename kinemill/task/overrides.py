@@ -108,11 +108,7 @@ def nested(overrides: Mapping[str, object], notes: list[str] | None = None) -> J
     """Return overrides as one mapping with the structure of the task file.
 
     A dotted key is equivalent to a mapping: `a.b: 1` is `a: {b: 1}`. Later overrides win. A later
-    `type` drops earlier keys that the new type lacks.
-
-    Args:
-        overrides: values by key.
-        notes: receives a line for each dropped key.
+    `type` drops earlier keys that the new type lacks. `notes` receives a line for each dropped key.
     """
     whole: dict[str, Any] = {}
     merge = _Merge([] if notes is None else notes, keep_untyped=True)
@@ -131,10 +127,6 @@ def apply(value: Json, changes: Json) -> list[str]:
     A mapping merges key by key at every depth; digits are list indices. Other values replace the
     old value, and a mapping replaces a scalar. A search choice such as `{select: [...]}` is a
     value. A changed `type` drops the keys that the new type lacks.
-
-    Args:
-        value: content of the task file.
-        changes: result of `nested`.
 
     Raises:
         BadInput: A list index is out of range.

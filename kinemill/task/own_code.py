@@ -109,12 +109,7 @@ def has_own_code(part: object) -> bool:
 
 
 def code_of(part: object, at: str = "") -> dict[str, dict[str, str]]:
-    """Return overrides with the custom code of a task, for a copy of the task file alone.
-
-    Args:
-        part: the task, or a part of it.
-        at: dotted key of the part, or "".
-    """
+    """Return overrides with the custom code of a task, for a copy of the task file alone."""
     items: list[tuple[object, object]] = []
     if isinstance(part, Plugin) and "source" in type(part).model_fields:
         source: Any = part
@@ -135,10 +130,7 @@ def code_of(part: object, at: str = "") -> dict[str, dict[str, str]]:
 def make_own(adapter: type[OwnCode], value: Mapping[str, object], context: object) -> Plugin:
     """Return a plug-in of custom code.
 
-    Args:
-        adapter: subclass of `OwnCode` of the family.
-        value: `type`, the settings, and in a recorded task `source`.
-        context: pydantic's context.
+    `value` holds `type`, the settings, and in a recorded task `source`.
 
     Raises:
         ValueError: The code cannot be read or run, or does not accept the settings.

@@ -26,9 +26,7 @@ _MOST = 1 << 20  # characters of a file
 def read_source(named: str, context: object) -> str:
     """Return the text of a file of the project.
 
-    Args:
-        named: `file.py:name`, relative to the task file.
-        context: pydantic's context; its `folder` is that of the task file.
+    `named` is `file.py:name`, relative to the task file.
 
     Raises:
         ValueError: The file does not exist, or it imports another file of the project.

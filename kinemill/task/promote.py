@@ -211,8 +211,7 @@ class Retrain(Settings):
         "held-out segments of the same length",
     )
     cron: str | None = Field(
-        default="0 3 * * *",
-        description="times of scheduled runs in cron syntax; null: none",
+        default="0 3 * * *", description="times of scheduled runs in cron syntax; null: none"
     )
     max_age: Annotated[Seconds, BeforeValidator(_seconds)] | None = Field(
         default=None,

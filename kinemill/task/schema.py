@@ -112,9 +112,7 @@ def task_schema() -> Json:
     members[ValidateBase] = [validate_settings()]
     models = dict.fromkeys([Task, *members, *(one for each in members.values() for one in each)])
     references, whole = models_json_schema(
-        [(model, "validation") for model in models],
-        by_alias=True,
-        schema_generator=_WithShortForms,
+        [(model, "validation") for model in models], by_alias=True, schema_generator=_WithShortForms
     )
     definitions: dict[str, Any] = whole["$defs"]
     for base, plugins in members.items():

@@ -241,13 +241,7 @@ def _each(node: object, name: str, choices: Mapping[str, Number]) -> Iterator[di
 def wrong_choices(
     space: Mapping[str, object], problems_of: Callable[[Mapping[str, object]], list[Problem]]
 ) -> list[Problem]:
-    """Check every choice separately and return its problems with locations in the space.
-
-    Args:
-        space: a well-formed search space.
-        problems_of: settings -> problems of the task with these settings, with locations in the
-            task.
-    """
+    """Check every choice separately and return its problems with locations in the space."""
     problems: dict[Problem, None] = {}
     if not space:  # the usual case: locations need no second search
         return []

@@ -41,11 +41,8 @@ class Setting:
 def settings_of(part: BaseModel, prefix: str = "") -> Iterator[Setting]:
     """Yield the scalar settings of a part of a task and of the parts below it.
 
-    Settings of code, files or machines, lists and mappings are omitted.
-
-    Args:
-        part: the part.
-        prefix: dotted key of the part with a final dot, or "".
+    Settings of code, files or machines, lists and mappings are omitted. `prefix` is the dotted key
+    of the part with a final dot, or empty.
     """
     for name, info in type(part).model_fields.items():
         if mark_of(info):

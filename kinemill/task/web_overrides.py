@@ -125,9 +125,7 @@ def marked_values(part: object) -> Iterator[Value]:
 def within(folder: Path, requested: Path) -> Path:
     """Return the resolved path of a web request; it cannot leave the folder by links.
 
-    Args:
-        folder: the folder that must contain it; a relative path starts there.
-        requested: the requested path.
+    A relative path starts at `folder`.
 
     Raises:
         BadInput: The path is outside of `folder`.

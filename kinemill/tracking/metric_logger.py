@@ -22,11 +22,6 @@ def logged(
 ) -> Generator[tuple[Tracker, Progress]]:
     """Add the file of metrics, the trackers in `track` and the throughput to the listeners.
 
-    Args:
-        task: the task to train, with its trackers.
-        folder: existing folder of the training, named by the key of the model.
-        listeners: tracker and progress.
-
     Yields:
         Tracker and progress with the additions.
     """

@@ -22,9 +22,7 @@ class RunMetrics:
     """The metrics of a run so far.
 
     Attributes:
-        home: home of the run.
         run: Dagster id of the run.
-        task: name of the task.
         points: points so far, in the order of logging.
     """
 

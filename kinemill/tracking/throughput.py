@@ -62,13 +62,7 @@ class Throttle:
 
 
 def format_pace(pace: Pace, total: int | None, batch: int | None = None) -> str:
-    """Format the throughput of a training: steps/s, windows/s, and the remaining time.
-
-    Args:
-        pace: rate of steps.
-        total: number of steps; None if unknown.
-        batch: windows per step; None if unknown.
-    """
+    """Format the throughput of a training: steps/s, windows/s, and the remaining time."""
     rate = pace.rate
     if rate is None:
         return ""

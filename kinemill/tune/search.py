@@ -80,13 +80,6 @@ def begin(
 ) -> Search:
     """Create or resume the search of a task, and store its description.
 
-    Args:
-        task: the task with `overrides`.
-        home: where results are stored.
-        dataset: dataset for training and evaluation.
-        overrides: overrides of the task file.
-        start: resolved model of `learn.start_from`, if set.
-
     Raises:
         BadInput: No validation episode is as long as the windows of the trials.
     """

@@ -94,15 +94,8 @@ def next_trial(
 ) -> tuple[optuna.Study, Trial] | None:
     """Start the next trial with proposed settings; hold its lock until `stack` is closed.
 
-    Args:
-        search: the search.
-        task: task of the search.
-        trials: total number of trials.
-        asker: number of the process; it seeds the sampler, so that concurrent proposals differ.
-        stack: exit stack that releases the lock.
-
-    Returns:
-        The study and the trial, or None if the total is reached.
+    `asker` seeds the sampler, so that concurrent proposals differ. It returns the study and the
+    trial, or None if the total is reached.
     """
     with lock(search.home, f"tune/{search.name}/study"):
         study = open_study(search, task)

@@ -156,11 +156,7 @@ def _tracker(search: Search, bounds: Bounds, trial: Trial) -> Tracker:
 
 
 def _model(
-    search: Search,
-    bounds: Bounds,
-    trial: Trial,
-    task: Task,
-    listeners: tuple[Tracker, Progress],
+    search: Search, bounds: Bounds, trial: Trial, task: Task, listeners: tuple[Tracker, Progress]
 ) -> Artifact:
     """Return the model of a trial; train it in this process unless it is cached."""
     home, dataset = search.home, search.dataset

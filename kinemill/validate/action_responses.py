@@ -102,13 +102,7 @@ def make_response_reference(products: Mapping[str, ActionProducts]) -> ResponseR
 def find_action_outliers(
     recordings: Sequence[Responding], reference: ResponseReference, task: Task
 ) -> list[tuple[str, Outlier]]:
-    """Return the recordings whose actions seem inverted or exchanged, with their content hashes.
-
-    Args:
-        recordings: recordings with a response, of the sample or not.
-        reference: sums over the sample.
-        task: its channels.
-    """
+    """Return the recordings whose actions seem inverted or exchanged, with their content hashes."""
     if not recordings:
         return []
     own = _stack([one.products for one in recordings])

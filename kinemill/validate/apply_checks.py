@@ -62,7 +62,6 @@ class Verdict:
 
     Attributes:
         pieces: accepted rows, as (start, stop not included).
-        findings: all findings.
         dropped: number of dropped rows by check.
         repaired: channels (n,) with corrected or interpolated values.
         measured: numbers that the checks report.
@@ -115,11 +114,6 @@ def drop_nonfinite_aux(verdict: Verdict, frame: pl.DataFrame, task: Task) -> Ver
     """Return a verdict without the rows in which an observation or a reward is not finite.
 
     No physical check covers these channels, but policies learn from them.
-
-    Args:
-        verdict: verdict on states and actions.
-        frame: the track, with the recorded channels of the task.
-        task: its channels and `validate.min_steps`.
     """
     columns = {name: frame[name].to_numpy() for name in task.numbers if name not in task.columns}
     faults = nonfinite.find(columns)
@@ -201,11 +195,7 @@ def _rule(check: Check, fault: Fault, always: Rule) -> Rule:
 
 
 def _find(
-    phase: Phase,
-    checks: Mapping[str, Check],
-    trusted: Track,
-    task: Task,
-    free: NDArray[np.bool_],
+    phase: Phase, checks: Mapping[str, Check], trusted: Track, task: Task, free: NDArray[np.bool_]
 ) -> list[tuple[str, Fault]]:
     """Return the faults that the checks of one phase find in the free rows (n,)."""
     if phase != "stretch":
@@ -238,8 +228,7 @@ def _measure(values: Track, task: Task, free: NDArray[np.bool_]) -> Measured:
 def _repair(values: Track, task: Task, findings: list[Finding]) -> tuple[Values, list[Finding]]:
     """Interpolate short faults of single channels between good rows, where the rule allows.
 
-    Returns:
-        the changed channels (n,), and all findings with repaired ones marked.
+    It returns the changed channels (n,), and all findings with repaired ones marked.
     """
     if not any(item.rule == "repair" and not item.repaired for item in findings):
         return {}, findings

@@ -29,7 +29,6 @@ class BackfillReport:
     """Counts of a backfill.
 
     Attributes:
-        task: name of the task.
         recordings: number of recordings in the range.
         read: number of recordings that were ingested again.
         evaluated: number of recordings that were validated again.
@@ -60,12 +59,6 @@ def backfill(
     task: Task, home: Home, selection: Range, progress: Progress | None = None
 ) -> BackfillReport:
     """Process a range of recordings by the current rules of the task.
-
-    Args:
-        task: the rules.
-        home: where recordings and results are stored.
-        selection: the range.
-        progress: called after every recording.
 
     Raises:
         BadInput: No recording is in the range.

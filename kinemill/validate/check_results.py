@@ -143,12 +143,7 @@ def row_expectations(task: Task) -> dict[str, str]:
 
 
 def sound_rows(task: Task, table: pl.DataFrame) -> list[CheckResult]:
-    """Check accepted episodes: enough rows, no nulls, finite values.
-
-    Args:
-        task: its `validate.min_steps`.
-        table: one row per accepted episode, as `kinemill.validate.table.summarize` returns it.
-    """
+    """Check accepted episodes: enough rows, no nulls, finite values."""
     least = task.validation.min_steps
     # numpy, because polars needs 5 ms to plan expressions on a hundred columns.
     numbers = table.select(pl.exclude("episode"))

@@ -104,11 +104,8 @@ def leading_joint(clips: Sequence[Clip]) -> int:
 def clip_section(task: Task, values: Mapping[str, NDArray[np.generic]]) -> str:
     """Return a clip's cycle, its commands, and joints over its phase as HTML.
 
-    Returns nothing if the task learns no motion, or if no row is known.
-
-    Args:
-        task: of which channels are.
-        values: channel -> (n,) in the task's units, at its time step.
+    Returns nothing if the task learns no motion, or if no row is known. Values (n,) are in the
+    task's units, at its time step.
     """
     if not joints_of(task) or not len((clip := clip_of(task, values)).joints):
         return ""

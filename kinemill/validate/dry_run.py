@@ -31,7 +31,6 @@ class AcceptedEpisode:
     Attributes:
         id: recording hash and index.
         recording: content hash of the log.
-        name: name of the log.
         rows: number of time steps.
         start: first row in the recording.
         part: part of the recording; empty if the recording has one run.
@@ -55,11 +54,7 @@ def dry_run(
 ) -> list[Json]:
     """Return the entries of logs as the ingest report would list them.
 
-    Args:
-        task: readers, checks and rules.
-        home: home with the ingested logs; read only.
-        path: a log, or a folder of logs.
-        accepted: list to which accepted episodes are appended.
+    The home is only read. Accepted episodes are appended to `accepted`.
 
     Raises:
         BadInput: The file or folder does not exist, the folder has no log, or the task declares

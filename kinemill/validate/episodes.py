@@ -16,14 +16,7 @@ from kinemill.ingest.media import refer_to_recording
 from kinemill.ingest.raw import Reason, reason
 from kinemill.ingest.recording_summary import TrackFile
 from kinemill.ingest.rows import SUFFIX, read_rows, write_rows
-from kinemill.store import (
-    Artifact,
-    Json,
-    Staged,
-    StoredSummary,
-    stage_artifact,
-    to_json_value,
-)
+from kinemill.store import Artifact, Json, Staged, StoredSummary, stage_artifact, to_json_value
 from kinemill.store.digests import link
 from kinemill.store.disk_space import is_fault_of_content
 from kinemill.store.home import Home
@@ -105,7 +98,6 @@ class RecordingResult(StoredSummary):
         hash: content hash of the recording.
         quarantined: whether no episode was accepted.
         episodes: accepted episodes.
-        dropped_rows: number of dropped rows.
         dropped: dropped rows by the check that dropped them.
         findings: number of findings by check.
         reasons: the first findings of each check.
@@ -146,11 +138,7 @@ def validate_recording(
 ) -> Artifact | Staged:
     """Evaluate one recording into staging, or return the cached result.
 
-    Args:
-        task: checks and fault handling.
-        home: where results are stored.
-        recording: a recording with tracks.
-        task_rules: `rules(task)`, computed once for all recordings.
+    `task_rules` is `rules(task)`, computed once for all recordings.
     """
 
     def build(folder: Path) -> Json:

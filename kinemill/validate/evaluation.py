@@ -31,12 +31,7 @@ from kinemill.task import Task
 from kinemill.validate import table
 from kinemill.validate.action_responses import ActionProducts
 from kinemill.validate.duplicates.index import Sketched
-from kinemill.validate.episodes import (
-    STAGE,
-    RecordingResult,
-    validate_recording,
-    validated_inputs,
-)
+from kinemill.validate.episodes import STAGE, RecordingResult, validate_recording, validated_inputs
 from kinemill.validate.measures import Measured
 from kinemill.validate.report_samples import TrackStrip
 
@@ -131,15 +126,7 @@ def evaluate_entries(
     entries: Sequence[CatalogEntry],
     report: Callable[[CatalogEntry, NewResult], None],
 ) -> list[NewResult]:
-    """Evaluate recordings of the catalog, and publish the results in groups.
-
-    Args:
-        task: checks and fault handling.
-        home: where results are stored.
-        task_rules: `rules(task)`.
-        entries: the recordings.
-        report: called with each recording and its result.
-    """
+    """Evaluate recordings of the catalog, and publish the results in groups."""
     work = partial(_evaluate_entry, task, home, task_rules)
     evaluated, row = list[NewResult](), 8 * len(task.columns)  # bytes
     for group, results in in_groups(work, entries, lambda entry: row * entry.rows):
@@ -159,11 +146,8 @@ def _evaluate_entry(task: Task, home: Home, task_rules: Json, entry: CatalogEntr
 def evaluate_recording(task: Task, home: Home, recording: Recording, task_rules: Json) -> NewResult:
     """Evaluate a recording, or return the cached result.
 
-    Args:
-        task: checks and fault handling.
-        home: where results are stored.
-        recording: any recording; without tracks nothing is evaluated.
-        task_rules: `rules(task)`, computed once for all recordings.
+    Without tracks nothing is evaluated. `task_rules` is `rules(task)`, computed once for all
+    recordings.
     """
     artifact: Artifact | Staged | None = None
     if recording.summary.tracks:

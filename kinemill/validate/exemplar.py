@@ -73,10 +73,7 @@ def episode_sheet(
     bars = [(accepted, whole - accepted) for accepted, whole in map(_seconds, sample)]
     first = "seconds, by recording" + _of(len(sample), len(snapshot))
     _, example = evaluated[entry.hash]
-    charts = [
-        (first, _bars(bars)),
-        *_channels(task, open_recording(home, entry), _bands(example)),
-    ]
+    charts = [(first, _bars(bars)), *_channels(task, open_recording(home, entry), _bands(example))]
     return sheet(charts, SIZE, 1, {"model": "accepted", "bad": "left out; findings are darker"})
 
 

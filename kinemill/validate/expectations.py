@@ -81,12 +81,7 @@ def _channel(task: Task, name: str) -> Iterable[Bound]:
 
 
 def schema_checks(task: Task, table: pl.DataFrame) -> list[CheckResult]:
-    """Validate a table that `sound_rows` passed with Great Expectations; one result per channel.
-
-    Args:
-        task: settings from which the suite is generated.
-        table: one row per accepted episode.
-    """
+    """Validate a table that `sound_rows` passed with Great Expectations; one result per channel."""
     results = validate_table(table, bounds_of(task))
     groups: dict[str, list[BoundResult]] = {}
     for result in results:

@@ -31,10 +31,7 @@ class Track(dict[str, Array]):
 def memoize(values: Values, key: Hashable, compute: Callable[[], T]) -> T:
     """Return `compute(values)`, cached by key if the values are a `Track`.
 
-    Args:
-        values: channel -> (n,), not changed afterwards.
-        key: the check and its settings.
-        compute: makes the answer.
+    `values`, channel -> (n,), are not changed afterwards. `key` is the check and its settings.
     """
     if not isinstance(values, Track):
         return compute()

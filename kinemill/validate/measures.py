@@ -12,9 +12,7 @@ def summarize(
 ) -> dict[str, dict[str, list[float]]]:
     """Return minimum, median and maximum of each number, by check and name.
 
-    Args:
-        tracks: a sample, for the medians.
-        spans: minimum and maximum over all tracks, by `check/name`.
+    `tracks` is a sample, for the medians; `spans` covers all tracks, by `check/name`.
     """
     values: dict[str, dict[str, list[float]]] = {}
     for track in tracks:

@@ -99,9 +99,7 @@ def noise(error: Array) -> Array:
 def noise_of(values: Values, velocity: str, position: str, dt: float) -> float:
     """Return `sensor_noise` of two channels (n,) with time step `dt` s, once for a track."""
     return memoize(
-        values,
-        ("noise", velocity),
-        lambda: sensor_noise(values[velocity], values[position], dt),
+        values, ("noise", velocity), lambda: sensor_noise(values[velocity], values[position], dt)
     )
 
 

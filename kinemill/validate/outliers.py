@@ -78,9 +78,7 @@ def find_outliers(
 def usual_stds(recordings: Sequence[Statistics], task: Task) -> dict[str, float]:
     """Return the median standard deviation over episodes of each channel with a derivative.
 
-    Args:
-        recordings: statistics of a sample of accepted recordings; too few have no usual deviation.
-        task: its pairs of position and velocity.
+    Too few `recordings` have no usual deviation.
     """
     if len(recordings) < _LEAST:
         return {}
@@ -98,12 +96,6 @@ def find_unit_outliers(
     """Return the pairs of a recording in which position and velocity are both far too large.
 
     The two agree with each other, so no check of one recording fails. Usually both are in degrees.
-
-    Args:
-        recording: name of the log.
-        statistics: of its episodes.
-        usual: usual deviations, as `usual_stds` returns them.
-        task: its pairs of position and velocity.
     """
     outliers: list[Outlier] = []
     for velocity, position in pairs(task):

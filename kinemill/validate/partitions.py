@@ -53,15 +53,7 @@ def validate_partition(
 ) -> tuple[Artifact, PartitionEpisodes]:
     """Evaluate the recordings of one partition; the next validation of all finds them cached.
 
-    Args:
-        task: the rules.
-        home: where results are stored.
-        key: the partition.
-        recordings: the snapshot of its recordings.
-        progress: called after every recording.
-
-    Returns:
-        an artifact with the partition's quarantined recordings, and its counts.
+    It returns an artifact with the partition's quarantined recordings, and its counts.
     """
     entries, done = list(Snapshot(home, recordings)), count(1)
     reporter = progress or NullReporter()

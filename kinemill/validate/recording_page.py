@@ -18,12 +18,7 @@ from kinemill.ingest.rows import read_rows
 from kinemill.reports.charts import POINTS, Band, Line, axis_label, line_chart, number, thinned
 from kinemill.reports.components import card, html_page, table
 from kinemill.task import Task
-from kinemill.validate.apply_checks import (
-    Finding,
-    Verdict,
-    apply_checks_to_track,
-    skip_checks,
-)
+from kinemill.validate.apply_checks import Finding, Verdict, apply_checks_to_track, skip_checks
 from kinemill.validate.clips import clip_section
 
 WIDTH, HEIGHT = 1100, 172  # px of one channel
@@ -53,11 +48,7 @@ def view(
 ) -> str:
     """Return the page of a recording as HTML.
 
-    Args:
-        task: channels, units, limits and checks.
-        recording: an ingested recording.
-        episode: number of an accepted episode to show alone; default: all tracks.
-        edits: edits that it was read with.
+    Without `episode`, all tracks are shown.
 
     Raises:
         BadInput: The episode does not exist.

@@ -87,7 +87,6 @@ class HeldBackPage:
 
     Attributes:
         total: number of such recordings on all pages.
-        recordings: recordings of this page.
         pending: number of recordings without findings that are not validated yet.
     """
 
@@ -101,12 +100,6 @@ def held_back(task: Task, home: Home, offset: int = 0, limit: int | None = None)
 
     Those with a decision come first, then the others by content hash; a page is sorted by name.
     If the last validation is up to date, only the recordings of the page are read.
-
-    Args:
-        task: the task of the recordings.
-        home: where they are stored.
-        offset: number of recordings to skip.
-        limit: maximum number to return; default: all.
     """
     if not is_current(task, home):
         every = [item for item in recording_statuses(task, home) if item.status != "accepted"]

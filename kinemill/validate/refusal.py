@@ -10,12 +10,7 @@ _NAMED = 3  # recordings or episodes listed in a refusal
 
 
 def refusal(blocking: Iterable[CheckOutcome], folder: Path) -> str:
-    """Return why the blocking checks of an artifact stop the pipeline; "" if all passed.
-
-    Args:
-        blocking: results of the blocking checks.
-        folder: of the artifact that holds all values.
-    """
+    """Return why the blocking checks of an artifact stop the pipeline; "" if all passed."""
     refused = [one for one in blocking if not one.passed]
     if not refused:
         return ""

@@ -144,12 +144,7 @@ def _ranges(
 
 
 def ranges(table: pl.DataFrame, task: Task) -> Bars:
-    """Return the lowest and highest value of each channel by episode, as bars of a chart.
-
-    Args:
-        table: one row per episode, with `<channel>:min` and `<channel>:max`.
-        task: its channels.
-    """
+    """Return the lowest and highest value of each channel by episode, as bars of a chart."""
     each = max(1, -(-table.height // BARS))
     columns = [
         column

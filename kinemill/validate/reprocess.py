@@ -51,7 +51,6 @@ class ReprocessReport:
     """Result of a reprocessing.
 
     Attributes:
-        task: name of the task.
         changed: rules that changed.
         recordings: recordings in ingest.
         episodes: recordings in validation.

@@ -102,22 +102,14 @@ class Results:
     def enter(self, update: Update, rules: str) -> None:
         """Enter results; the set is incomplete until `complete` is called.
 
-        Args:
-            update: what changes.
-            rules: digest of the rules of all rows, or "" while some may be of other rules.
+        `rules` is empty while some rows may be of other rules.
         """
         with transaction(self.home, write=True) as connection:
             head, state = self._replace(connection, update, rules)
             self._save(connection, head, state, named=False)
 
     def complete(self, update: Update, rules: str, recordings: str) -> list[Item]:
-        """Enter the last results, and find outliers; return what all rows are compared with.
-
-        Args:
-            update: what changes.
-            rules: digest of the rules of all rows.
-            recordings: digest of the set of recordings that the rows are of.
-        """
+        """Enter the last results, and find outliers; return what all rows are compared with."""
         with transaction(self.home, write=True) as connection:
             same_rules = self._head(connection).rules == rules
             head, state = self._replace(connection, update, rules)

@@ -20,9 +20,7 @@ from kinemill.validate.evaluation import BrokenRule, NewResult, rows_of
 def check_rows(task: Task, results: Sequence[NewResult]) -> list[NewResult]:
     """Return new results with the checks that their episodes fail.
 
-    Args:
-        task: defines the checks.
-        results: of recordings of which no other is checked at the same time.
+    No other recording is checked at the same time.
     """
     if all(each.passed for each in _check(task, results)):
         return list(results)

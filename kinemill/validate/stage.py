@@ -63,14 +63,7 @@ from kinemill.validate.totals import Item
 
 BATCH = 4096  # recordings whose results are in memory
 
-__all__ = [
-    "VERSION",
-    "inputs",
-    "list_episodes",
-    "load_checks",
-    "load_episodes",
-    "run",
-]
+__all__ = ["VERSION", "inputs", "list_episodes", "load_checks", "load_episodes", "run"]
 
 
 def run(
@@ -122,10 +115,7 @@ def load_episodes(
 ) -> AcceptedEpisodes:
     """Return the accepted episodes; the bytes of each are verified when they are read.
 
-    Args:
-        home: where they are stored.
-        ref: published episodes.
-        hashes: content hashes of their recordings; default: all.
+    `hashes` are the content hashes of their recordings; default: all.
     """
     return AcceptedEpisodes.of_catalog(home, open_results(home, ref).episodes(hashes))
 
@@ -159,8 +149,7 @@ class _Validation:
     def run(self, *, is_known: bool) -> Artifact:
         """Evaluate the new recordings of the snapshot, and publish.
 
-        Args:
-            is_known: whether results of the same rules in the catalog are still trusted.
+        `is_known` states whether results of the same rules in the catalog are still trusted.
         """
         by = rules_digest(self._task)
         head = read_head(self._home, self._task.name) or Head()

@@ -51,16 +51,12 @@ class EpisodesSummary(StoredSummary):
     """Numbers of the published episodes.
 
     Attributes:
-        accepted: number of episodes.
-        recordings: number of recordings.
         quarantined: number of recordings without an accepted episode.
         faulty: number of recordings with a finding.
         held_back: number of recordings that are not accepted as a whole.
-        rows: number of rows of all episodes.
         dropped: rows by the check that dropped them.
         failing: names of the first quarantined recordings.
         digest: digest of the set of episodes.
-        dropped_rows: number of all dropped rows.
         checks: results, blocking ones first.
     """
 
@@ -88,20 +84,11 @@ def read_checks(folder: Path) -> list[CheckResult]:
 
 
 def describe(
-    task: Task,
-    folder: Path,
-    results: Results,
-    sample: Sequence[Item],
-    duplicates: DuplicatePairs,
+    task: Task, folder: Path, results: Results, sample: Sequence[Item], duplicates: DuplicatePairs
 ) -> EpisodesSummary:
     """Write checks, quarantine list and page; return the summary.
 
-    Args:
-        task: its checks.
-        folder: where to write.
-        results: results of all recordings.
-        sample: results of the recordings that all others are compared with.
-        duplicates: pairs of near-duplicates.
+    All others are compared with the recordings of `sample`.
     """
     totals = results.totals
     faulty = [_sample_of(item) for item in results.faulty(limit=FAULTY)]
@@ -152,11 +139,7 @@ def _statistics(task: Task, sample: Sequence[Item]) -> pl.DataFrame:
 
 
 def _checks(
-    task: Task,
-    results: Results,
-    totals: Totals,
-    sample: Sequence[Item],
-    duplicates: DuplicatePairs,
+    task: Task, results: Results, totals: Totals, sample: Sequence[Item], duplicates: DuplicatePairs
 ) -> list[CheckResult]:
     """Return the result of every check, blocking ones first."""
     made = {check.name: check for check in _amounts(task, totals, results)}
@@ -201,10 +184,7 @@ def _of_rule(task: Task, name: str, values: Json, totals: Totals, results: Resul
 
 
 def _physics(
-    task: Task,
-    totals: Totals,
-    results: Results,
-    measured: Mapping[str, Mapping[str, list[float]]],
+    task: Task, totals: Totals, results: Results, measured: Mapping[str, Mapping[str, list[float]]]
 ) -> list[CheckResult]:
     """Return for each physical check its number of findings, recordings and dropped rows."""
     plans, listed = planned_checks(task), list[CheckResult]()

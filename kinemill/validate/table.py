@@ -24,12 +24,8 @@ def columns_of(task: Task) -> list[str]:
 def summarize(frame: pl.DataFrame, task: Task) -> pl.DataFrame:
     """Summarize all episodes in one table.
 
-    Args:
-        frame: rows of many episodes, one after the other: `episode` and the task's columns.
-        task: gives the channels, their kinds and dt.
-
-    Returns:
-        the table, in the order of the episodes' first rows.
+    `frame` holds the rows of many episodes: `episode` and the task's columns. It returns the table,
+    in the order of the episodes' first rows.
     """
     frame, rows, start = frame.cast(dict.fromkeys(task.columns, pl.Float64)), list[Row](), 0
     for run in frame["episode"].rle().to_list():

@@ -23,11 +23,7 @@ FINDINGS = "findings"
 def write_rrd(task: Task, recording: Recording, target: Path, episode: int | None = None) -> None:
     """Write a recording, or one of its episodes, as a file for Rerun.
 
-    Args:
-        task: channels, units and checks.
-        recording: an ingested recording.
-        target: file to write, atomically.
-        episode: number of an accepted episode to write alone; default: all tracks.
+    Without `episode`, all tracks are written. The file is written atomically.
 
     Raises:
         BadInput: Rerun is not installed, or the episode does not exist.

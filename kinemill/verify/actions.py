@@ -18,10 +18,7 @@ OFF = 0.01  # tolerance of a time stamp, as a share of the time step
 def read_actions(path: Path, names: Sequence[str], dt: float) -> Floats:
     """Read the actions (T, A) of a file, in the units of the task; ignore all other columns.
 
-    Args:
-        path: .csv or .parquet.
-        names: names of the actions, in order.
-        dt: time step of the model, s. A time column, if the file has one, must have this step.
+    A time column, if the file has one, must have the step `dt`, s.
 
     Raises:
         BadInput: The file does not exist, a column is missing or is not numeric, a value is not

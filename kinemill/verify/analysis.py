@@ -137,13 +137,7 @@ def compare(
     reference: tuple[Errors, FreeRun | None],
     margin: float = MARGIN,
 ) -> Comparisons:
-    """Compare a model with a reference at every horizon and, if both have one, in free run.
-
-    Args:
-        model: errors of the model over the horizon and over whole episodes.
-        reference: errors of the reference on the same windows and episodes.
-        margin: margin of `Comparison.p_worse`.
-    """
+    """Compare a model with a reference at every horizon and, if both have one, in free run."""
     comparisons = model[0].compare(reference[0], margin)
     if model[1] is not None and reference[1] is not None:
         comparisons[FREE_RUN] = model[1].compare(reference[1], margin)

@@ -54,7 +54,6 @@ class NanPropagation:
 
     Attributes:
         call: the function: `step`, `rollout` or `policy`.
-        tensor: the input with the NaN.
         fills_row: whether every output of that row is NaN.
         is_contained: whether every output of all other rows is finite.
     """
@@ -75,7 +74,6 @@ class Structure:
     """Contents of one ONNX file.
 
     Attributes:
-        file: name of the file.
         bytes: size in bytes.
         opset: version of the standard ONNX operators; 0 if the file does not state it.
         ir: version of the file format.

@@ -15,13 +15,8 @@ from kinemill.verify.results import ClosedLoop, LoopEpisode
 def closed_loop(task: Task, folder: Path) -> tuple[ClosedLoop, str] | None:
     """Run `verify.closed_loop` episodes of the task's controller, and the same with zero actions.
 
-    Args:
-        task: the task; nothing runs unless it has a `control` part.
-        folder: folder of the exported model.
-
-    Returns:
-        The results of the episodes, and an animation and charts of them as HTML; None if nothing
-        runs.
+    Nothing runs unless the task has a `control` part. It returns the results of the episodes, and
+    an animation and charts of them as HTML; None if nothing runs.
     """
     seeds = range(task.verify.closed_loop)
     if task.control is None or not seeds:

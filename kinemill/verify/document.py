@@ -111,7 +111,6 @@ class Assessment:
     """Errors of a model and its comparisons, in `verification.json` and `evaluation.json`.
 
     Attributes:
-        task: name of the task.
         form: `dynamics` or `policy`.
         passed: whether every check passed; None if nothing was checked.
         gates: lines of the verdict.
@@ -282,7 +281,6 @@ class ActionCurves:
         dt: time step, s.
         seconds: mean time of the rows of each part of the episodes, s after their start.
         rows: number of rows of each part.
-        channels: differences by action.
     """
 
     dt: float
@@ -321,8 +319,6 @@ class PolicyEvaluation:
     """`evaluation.json` of a policy; None for parts that were not requested.
 
     Attributes:
-        task: name of the task.
-        source: the policy.
         logs: logs with the compared actions.
         actions: differences from the logged actions: `model`, and `repeat`.
         curves: these differences over time.

@@ -163,11 +163,7 @@ class DynamicsSubject:
             *compare(pair, references),
             *try_comparison("long rollout", far, lambda: [compare_long(pair, far)]),
             *compare_providers(
-                self.folder,
-                self.exported.threaded,
-                pair,
-                references[0],
-                self.settings.providers,
+                self.folder, self.exported.threaded, pair, references[0], self.settings.providers
             ),
         ]
 

@@ -137,13 +137,8 @@ class Errors:
     ) -> dict[str, dict[str, Comparison]]:
         """Compare with a reference on the same windows, at each horizon.
 
-        Args:
-            reference: measured on the same windows and with the same scale.
-            margin: margin of `Comparison.p_worse`.
-
-        Returns:
-            Comparisons by number of steps, as text, then by `nrmse` and each channel that moves in
-            training.
+        It returns comparisons by number of steps, as text, then by `nrmse` and each channel that
+        moves in training.
         """
         return {
             str(steps): named(

@@ -47,7 +47,6 @@ class Evaluation:
     """Results on logs.
 
     Attributes:
-        logs: the logs.
         analysis: errors of the model and its references.
         examples: windows to draw and write.
         source: the model.
@@ -69,14 +68,7 @@ def references_for(
     """Return the references of a dataset, with a history that fits into the logs.
 
     They are the published references if the logs are long enough, else new ones with a shorter
-    history.
-
-    Args:
-        task: task with channels and horizon.
-        home: home with the dataset; it is not changed.
-        dataset: dataset whose training and validation rows give the references.
-        logs: the logs.
-        horizon: number of steps to predict.
+    history. The home is not changed.
     """
     published = find_references(task, home, dataset)
     longest = max(histories_of(logs.rows, horizon), default=1)

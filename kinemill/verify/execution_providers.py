@@ -26,12 +26,7 @@ def compare_providers(
 ) -> list[Parity]:
     """Compare the files with THREADS threads and on accelerators with the trained step.
 
-    Args:
-        folder: folder of step.onnx and rollout.onnx.
-        threaded: the files, loaded with THREADS threads.
-        pair: the files on one thread, and the trained step.
-        reference: evaluations of the step.
-        required: `verify.providers`: each must be available. If empty, use every available one.
+    Each provider in `required` must be available; if it is empty, every available one is used.
     """
     named = _with_suffix(reference, f"{THREADS} threads")
     rows = compare_both(replace(pair, simulator=threaded), named)

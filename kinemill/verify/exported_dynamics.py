@@ -145,8 +145,7 @@ class ExportedDynamics:
         if self._has_cases:
             cases = read_cases(self.path)
             gates += try_check(
-                "parity",
-                lambda: [Gate(*line.values()) for line in parity(self.simulator, cases)],
+                "parity", lambda: [Gate(*line.values()) for line in parity(self.simulator, cases)]
             )
         gates += try_check("rollout equals steps", lambda: [same_by_steps(self.simulator, probe)])
         return [*gates, *self._check_variants(probe)]

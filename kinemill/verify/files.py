@@ -44,9 +44,7 @@ def read_model(path: Path) -> onnx.ModelProto:
 
 
 def unlike_data(
-    models: Mapping[Path, onnx.ModelProto],
-    dataset: PackedDataset,
-    trained: Interface | None = None,
+    models: Mapping[Path, onnx.ModelProto], dataset: PackedDataset, trained: Interface | None = None
 ) -> Gate:
     """Compare the metadata of all files with the dataset and the trained model."""
     interfaces: list[Interface] = []

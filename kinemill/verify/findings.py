@@ -26,7 +26,6 @@ class Cell:
         channel: name of a channel, or `nrmse` for their mean.
         reference: the reference with the smallest error; if the model is worse than some
             references, the one with the largest ratio.
-        comparison: comparison with this reference.
         state: result of the comparison, and whether it counts in the gate.
     """
 
@@ -64,9 +63,7 @@ def own_reference(document: Assessment) -> str | None:
 def best_reference(nrmse: Mapping[str, float], own: str | None = None) -> str | None:
     """Return the reference with the smallest nRMSE at the horizon; None if none is finite.
 
-    Args:
-        nrmse: nRMSE by name of the model.
-        own: the reference that the model is, which is not compared with itself.
+    `own` is the reference that the model is, which is not compared with itself.
     """
     references = {
         name: error

@@ -57,12 +57,7 @@ class FreeRun:
 
     @QUIETLY
     def compare(self, reference: "FreeRun", margin: float = MARGIN) -> dict[str, Comparison]:
-        """Compare with a reference over the same whole episodes: `nrmse`, then each channel.
-
-        Args:
-            reference: free run over the same episodes, with the same scale.
-            margin: margin of `Comparison.p_worse`.
-        """
+        """Compare with a reference over the same whole episodes: `nrmse`, then each channel."""
         # A drift lasts to the end of an episode, so parts of it are not independent: one window.
         squares = [run.by_episode**2 for run in (self, reference)]
         blocks = episode_blocks(squares, self.steps)

@@ -111,9 +111,7 @@ class GateDecision:
 def headline(document: Assessment, decision: GateDecision | None = None) -> Headline:
     """Return the first line about a model.
 
-    Args:
-        document: a verification or an evaluation.
-        decision: decision of the registry; None before it decides, and for an evaluation.
+    `decision` is None before the registry decides, and for an evaluation.
     """
     return replace(verdict_of(document, decision), performance=performance(document))
 

@@ -60,11 +60,7 @@ Curves = Mapping[str, Points]
 
 
 def training_section(model: Path | None) -> str:
-    """Return curves and statistics of a training run as HTML; empty if there are no curves.
-
-    Args:
-        model: folder of a trained model; None if it is not in this home.
-    """
+    """Return curves and statistics of a training run as HTML; empty if there are no curves."""
     if model is None or not (model / CURVES).is_file():
         return ""
     document: Json = read_json(model / CURVES)

@@ -63,11 +63,6 @@ class Logs:
 def read_logs(task: Task, home: Home, path: Path) -> Logs:
     """Read a log, or a folder of logs, like ingest and validate; the home is not changed.
 
-    Args:
-        task: task with the rules that accept episodes.
-        home: home with the decisions about known recordings.
-        path: a log or a folder.
-
     Raises:
         BadInput: The log does not exist, no episode is accepted, or the task declares no channels.
     """
@@ -99,10 +94,7 @@ def read_logs(task: Task, home: Home, path: Path) -> Logs:
 def read_episode(task: Task, home: Home, which: str) -> Logs:
     """Read an episode of the home, or a whole recording, with the current rules of the task.
 
-    Args:
-        task: task with the rules that accept episodes.
-        home: home with the raw bytes.
-        which: id of an episode, or name or hash of a recording.
+    `which` is the id of an episode, or name or hash of a recording.
 
     Raises:
         BadInput: It does not exist, or no episode is accepted.
@@ -126,7 +118,6 @@ class _Episode:
     """An accepted episode.
 
     Attributes:
-        id: id of the episode.
         recording: content hash of its log.
         name: name of its log.
         file: file with its rows, which may be deleted already.

@@ -35,7 +35,6 @@ class Loss:
     """One comparison in which the model is worse.
 
     Attributes:
-        reference: name of the reference.
         horizon: number of steps as text, such as `25`, or `free_run`.
         channel: a state, or `nrmse`.
         why: the model is significantly worse; grossly worse, which needs no test; diverges but the
@@ -147,9 +146,7 @@ def all_losses(
 
 
 def losses(
-    compared: Mapping[str, Horizons],
-    horizons: Sequence[str],
-    channels: Sequence[str] | None = None,
+    compared: Mapping[str, Horizons], horizons: Sequence[str], channels: Sequence[str] | None = None
 ) -> dict[str, list[Loss]]:
     """Return the losses of a model by reference.
 

@@ -296,12 +296,7 @@ def _until(near: NDArray[np.bool_], values: Floats) -> Floats:
 
 
 def _worst(
-    call: str,
-    probe: Probe,
-    difference: Floats,
-    allowed: Floats,
-    names: Sequence[str],
-    sound: bool,
+    call: str, probe: Probe, difference: Floats, allowed: Floats, names: Sequence[str], sound: bool
 ) -> Parity:
     """Return the comparison at the row and channel that is closest to its limit, or above it.
 

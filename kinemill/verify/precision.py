@@ -32,7 +32,6 @@ class Precision:
     Attributes:
         dtype: data type of the files.
         steps: horizon of the windows.
-        states: names of the states.
         units: units of the states.
         loss: RMS of the trained step in the precision of the files minus that in float64.
         error: RMS of the trained step in float64 minus truth.

@@ -62,12 +62,7 @@ def analysis_sections(
 ) -> list[str]:
     """Return the sections about an analysis.
 
-    Args:
-        analysis: analysis of the model and its references.
-        document: the same analysis as a document.
-        where: name of the data, as text.
-        examples: rollouts to draw; if empty, there is no such section.
-        text: sentence on the selection of the examples.
+    Without `examples` there is no section of them.
     """
     analysis = _without_itself(analysis, own_reference(document))
     return [

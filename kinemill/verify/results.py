@@ -18,7 +18,6 @@ class ChannelError:
     """RMSE of each model on one channel at the horizon, in its unit.
 
     Attributes:
-        unit: unit of the channel.
         rmse: RMSE by name of the model, `model` first.
         note: remark on the channel, such as that it never moves in training.
     """
@@ -59,7 +58,6 @@ class ChannelAccuracy:
     """Errors of one model on one channel, in its unit.
 
     Attributes:
-        unit: unit of the channel.
         std: standard deviation in training.
         resolution: smallest difference between recorded values.
         rmse, mae, mse: root mean square, mean absolute and mean square error at the horizon.
@@ -170,7 +168,6 @@ class WorstEpisode:
 
     Attributes:
         episode, name: id of the episode, and name of its recording.
-        rows: rows of the episode.
         windows: windows that start in it.
         error: error at the horizon in training standard deviations, averaged over windows and
             channels.
@@ -193,7 +190,6 @@ class CalibrationCurves:
     """Calibration by channel after each step.
 
     Attributes:
-        windows: number of windows.
         coverage: share of windows inside the interval, by its level, such as `0.9`, and channel.
         uncorrected: `coverage` without the conformal correction; None for a model without one.
         offline: `coverage` with the correction from validation episodes alone; None unless
@@ -242,8 +238,6 @@ class Stability:
     """Divergence of long rollouts.
 
     Attributes:
-        steps: number of steps of each rollout.
-        rollouts: number of rollouts.
         diverged: share of rollouts that are not finite, or far outside the range of a channel.
         outside: share of rollouts that leave the limits, by state with limits.
         first_diverged_step: the earliest step at which a rollout diverges; None if none does.
@@ -292,8 +286,6 @@ class ClosedLoop:
     """A controller with the exported model on the simulated robot.
 
     Attributes:
-        plant: name of the simulated robot.
-        episodes: each episode.
         successes: number of successful episodes.
         cost, idle_cost: mean cost of the controller, and of zero actions from the same starts.
         action_ms: median time to compute one action, ms.
@@ -326,7 +318,6 @@ class TorchTrials:
     """Episodes with the exported policy and with the policy in torch from the same starts.
 
     Attributes:
-        episodes: number of episodes.
         diverged_at: step at which the observations differ, by episode; None if they never differ.
         onnx_returns, torch_returns: return of each episode.
         faults: actions that differ although all earlier observations are equal.

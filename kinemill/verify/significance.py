@@ -162,7 +162,6 @@ class LeftOut:
         remaining: RMS error without each block, (M, B, S).
         share: share of the squared error in each block, (M, B, S).
         std: standard deviation in training, (S,), in units; NaN for a channel that never moves.
-        blocks: the blocks.
     """
 
     whole: Floats

@@ -87,10 +87,7 @@ def start_of_rows(rows: Floats, interface: Interface, at: int, text: str) -> Sta
 def moved(simulator: Simulator, start: Start, initial: Mapping[str, float]) -> Start:
     """Return a start with other values of some states in the current row: (H, S) -> (H, S).
 
-    Args:
-        simulator: the model.
-        start: the start.
-        initial: new values by name of the state, in its unit.
+    `initial` holds the new values by name of the state, in its unit.
 
     Raises:
         BadInput: A name or value in `initial` is not valid.

@@ -46,7 +46,6 @@ class Verdict:
 
     Attributes:
         subject: the verified model, with its measurements.
-        checks: results of the checks.
         gates: all lines of the verdict, including those on measurements.
         latency: latency of each call, ms.
         throughput: throughput of batches, steps/s.

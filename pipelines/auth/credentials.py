@@ -44,10 +44,6 @@ class Credentials:
     async def check(self, peer: str, header: str) -> Identity:
         """Return the user that a header identifies.
 
-        Args:
-            peer: address of the client.
-            header: value of the header.
-
         Raises:
             Refused: 401 if it is wrong, 429 after too many wrong ones, 503 if the queue is full.
         """

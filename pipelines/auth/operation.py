@@ -43,7 +43,6 @@ class Operation:
         kind: query, mutation or subscription.
         fields: root fields, with fragments expanded.
         text: canonical document.
-        variables: its variables.
     """
 
     kind: OperationType
@@ -166,9 +165,7 @@ def _measured(
 
 
 def _of_fragment(
-    name: str,
-    fragments: Mapping[str, FragmentDefinitionNode],
-    sizes: dict[str, _Size | None],
+    name: str, fragments: Mapping[str, FragmentDefinitionNode], sizes: dict[str, _Size | None]
 ) -> _Size:
     if name not in sizes:
         if name not in fragments:

@@ -47,11 +47,8 @@ def with_pages(
 ) -> Starlette:
     """Return Dagster's app with kinemill's pages; `/` is the start page.
 
-    Args:
-        app: Dagster's app.
-        home: the home that the pages show.
-        instance: of Dagster; None: no runs are shown.
-        service: for REST at `/api/v1` and the console; None: neither is served.
+    Without `instance`, no runs are shown; without `service`, neither REST at `/api/v1` nor the
+    console is served.
     """
     pages = _Pages(home, instance)
     routes = [

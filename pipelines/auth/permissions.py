@@ -29,7 +29,6 @@ class Decision:
     """The permission that a request needs, and the body that the server receives.
 
     Attributes:
-        need: the permission.
         tasks: the tasks that it changes; empty if it belongs to no task; None if it cannot be
             attributed, which rejects users with limited tasks.
         body: canonical JSON body; None for the parsed one.

@@ -204,10 +204,7 @@ def write_json(value: object) -> bytes:
 def forwarded(request: Request, scope: Scope, extra: Mapping[str, str]) -> Scope:
     """Return the scope that a server receives, built from a parsed request.
 
-    Args:
-        request: the authorized request.
-        scope: scope of the client; only addresses and the server's state are used.
-        extra: headers of the guard.
+    Only addresses and the server's state of `scope` are used.
     """
     headers = {**request.headers, **extra}
     if request.body is not None:

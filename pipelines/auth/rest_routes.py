@@ -86,9 +86,7 @@ _CHANGES = (
 def rest_route(request: Request, task_of_run: TaskOfRun) -> Route:
     """Return the route of a request whose path begins with `PREFIX`.
 
-    Args:
-        request: the request.
-        task_of_run: returns the task of a run, given by its whole id; None for unknown runs.
+    `task_of_run` returns None for unknown runs.
 
     Raises:
         Refused: It is not served.

@@ -29,7 +29,6 @@ class Rules:
         users: who may log in.
         owner: identity of local browsers if login is not required.
         token: token of the home, with the owner's rights.
-        hosts: host names of the server.
         origins: origins of its pages behind a proxy with TLS.
         proxy: the trusted proxy, if any.
         login: require a password or token.

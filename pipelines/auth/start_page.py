@@ -47,12 +47,7 @@ class _Row:
 
 
 def start_page(home: Home, instance: dg.DagsterInstance | None) -> str:
-    """Return the start page as one HTML document.
-
-    Args:
-        home: the home with tasks, artifacts and the registry.
-        instance: Dagster's instance, for the last runs; None: no runs are shown.
-    """
+    """Return the start page as one HTML document."""
     rows = [_row(home, instance, name, path) for name, path in list_tasks().items()]
     sections = [
         '<header><div><div class="eyebrow">kinemill</div><h1>Overview</h1></div></header>',

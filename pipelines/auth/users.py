@@ -54,7 +54,6 @@ class Identity:
     """The authenticated user of a request.
 
     Attributes:
-        name: name of the user.
         may: highest permission.
         by: method of authentication: `password`, `token`, `session`, `proxy`, or `page` (one of our
             pages in a browser of this machine).

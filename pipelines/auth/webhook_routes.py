@@ -55,13 +55,7 @@ class _Test(_Body):
 
 
 def webhook_route(request: Request, rest: str, allowed: Callable[[], Webhooks]) -> Route | None:
-    """Return the route of a request for webhooks; None if there is no such route.
-
-    Args:
-        request: the request.
-        rest: its path below MLflow's API.
-        allowed: returns the addresses that webhooks may use.
-    """
+    """Return the route of a request for webhooks; None if there is no such route."""
     match = _PATH.fullmatch(rest)
     if match is None:
         return None

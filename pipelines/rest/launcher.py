@@ -58,11 +58,7 @@ class Launcher:
     ) -> str:
         """Launch a run of all assets of a task; return its id.
 
-        Args:
-            request: whose headers name the user, which become the owner of the run.
-            task: name of the task.
-            config: run configuration.
-            tags: of the run.
+        The headers of `request` name the user, who becomes the owner of the run.
 
         Raises:
             BadInput: The server has not loaded the task, or Dagster refuses the configuration.

@@ -53,12 +53,7 @@ async def receive_log(
 ) -> Upload:
     """Write the body of a request to a new file, which appears when it is complete.
 
-    Args:
-        request: whose body is the file.
-        folder: of the file; created if it does not exist.
-        name: of the file.
-        largest: most bytes.
-        where: name of the folder, for errors.
+    The folder is created if it does not exist; `largest` is in bytes.
 
     Raises:
         BadInput: The name is in use or would be ignored, or the file is too large.

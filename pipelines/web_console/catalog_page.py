@@ -57,13 +57,7 @@ class CatalogRows:
 
 
 def catalog_page(task: str, request: CatalogRequest, result: CatalogRows) -> str:
-    """Return the page of the recordings of a task.
-
-    Args:
-        task: name of the task.
-        request: query, order and page.
-        result: the recordings of the page, or why there are none.
-    """
+    """Return the page of the recordings of a task."""
     sections = [
         f'<header><div><div class="eyebrow">Recordings</div><h1>{escape(task)}</h1></div></header>',
         _query_form(task, request, result.problem),

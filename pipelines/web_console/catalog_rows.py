@@ -44,11 +44,7 @@ def read_rows(task: Task, home: Home, request: CatalogRequest) -> CatalogRows:
         named, first = [*dict.fromkeys(columns)], request.page * ROWS
         page = Page(named, first, ROWS, request.sort, request.descending)
         result = search(
-            task,
-            home,
-            request.query,
-            page,
-            lambda which: recording_splits(home, task.name, which),
+            task, home, request.query, page, lambda which: recording_splits(home, task.name, which)
         )
     except (QueryError, BadInput) as error:
         return CatalogRows(problem=str(error), views=views)

@@ -13,12 +13,7 @@ from kinemill_dagster.resources.links import TASKS
 
 
 def decision_page(version: Version, champion: int | None) -> str:
-    """Return the page with the forms for a version.
-
-    Args:
-        version: the version.
-        champion: number of the present champion; None without one.
-    """
+    """Return the page with the forms for a version."""
     task, number = escape(version.task), version.number
     is_champion = CHAMPION in version.aliases
     rules = [
@@ -62,13 +57,7 @@ def decision_page(version: Version, champion: int | None) -> str:
 
 
 def quarantine_page(task: str, held_back: Sequence[RecordingStatus], total: int) -> str:
-    """Return the page with the recordings that are held back, and a form for each.
-
-    Args:
-        task: name of the task.
-        held_back: the first of them.
-        total: number of all.
-    """
+    """Return the page with the recordings that are held back, and a form for each."""
     rows = [
         [
             f"{name_of(one.member.name)}<br><small>{escape(one.status)}</small>",
@@ -112,12 +101,7 @@ def _form(
 ) -> str:
     """Return a form that the script sends to REST.
 
-    Args:
-        path: below `/api/v1`.
-        values: fixed values of the body.
-        expected: the present champion, so that a concurrent change is refused; None: not sent.
-        controls: HTML of buttons and options.
-        reason: name of the reason in the body.
+    With `expected`, the present champion, a concurrent change is refused.
     """
     hidden = {**values, **({"expected": expected} if expected is not None else {})}
     inputs = "".join(

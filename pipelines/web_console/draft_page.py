@@ -39,12 +39,7 @@ _REASONS = 4  # of a log that are shown
 
 
 def draft_page(draft: DraftDocument, preview: DraftPreview) -> str:
-    """Return the page with the form of a draft.
-
-    Args:
-        draft: the draft.
-        preview: conclusions from its logs.
-    """
+    """Return the page with the form of a draft."""
     task = make_task(preview.task, web=True)
     logs = "1 log" if len(draft.logs) == 1 else f"{len(draft.logs)} logs"
     sections = [

@@ -16,11 +16,7 @@ _LEARN = {
 
 
 def new_task_form(folders: Sequence[LogFolder]) -> str:
-    """Return the page with the form.
-
-    Args:
-        folders: drop folders whose logs are offered.
-    """
+    """Return the page with the form."""
     sections = [
         '<header><div><div class="eyebrow">New task</div><h1>Draft a task from logs</h1></div>'
         "</header>",

@@ -29,9 +29,7 @@ def setting_group(
 def setting_row(setting: Setting, name: str | None = None) -> str:
     """Return the input of a setting with its label, meaning, bounds, and a place for a problem.
 
-    Args:
-        setting: the setting.
-        name: its label; default: its key without the part of the task.
+    The label is `name`, or its key without the part of the task.
     """
     notes = ". ".join(text for text in (setting.description, setting.bounds) if text)
     label = name or setting.key.partition(".")[2]

@@ -46,14 +46,8 @@ def watch(
     """Run a module with arguments in a child process, with live lines in Dagster.
 
     The calling thread starts the child and waits for it, so it outlives the child. PR_SET_PDEATHSIG
-    requires this: Linux sends the signal when the forking thread ends (prctl(2)).
-
-    Args:
-        context: context of the run.
-        job: job file of the training; the child's output is written to the same folder.
-        settings: settings with the time limit.
-        module: module of kinemill, and its arguments.
-        environment: additional variables.
+    requires this: Linux sends the signal when the forking thread ends (prctl(2)). The child's
+    output is written to the folder of `job`.
 
     Raises:
         ProcessLost: The child was killed, or requests a retry with EX_TEMPFAIL.

@@ -41,10 +41,7 @@ def test_a_pendulum_swung_from_the_other_side_is_the_mirror_image():
         for k in range(500):
             torque = side * 2.0 * np.sin(0.01 * k)
             rows.append([angle, speed, torque])
-            angle, speed = (
-                angle + 1e-3 * speed,
-                speed + 1e-3 * (torque - 9.81 * np.sin(angle)),
-            )
+            angle, speed = (angle + 1e-3 * speed, speed + 1e-3 * (torque - 9.81 * np.sin(angle)))
         return np.array(rows, np.float32)
 
     np.testing.assert_array_equal(mirrored(swing(1.0), *COLUMNS), swing(-1.0))

@@ -6,12 +6,7 @@ import numpy as np
 import pytest
 
 from kinemill.augment import stage as augment
-from kinemill.dataset import (
-    PackedDataset,
-    PackedEpisode,
-    load_dataset,
-    write_packed,
-)
+from kinemill.dataset import PackedDataset, PackedEpisode, load_dataset, write_packed
 from kinemill.errors import BadInput
 from kinemill.store import get_or_build
 from kinemill.store.home import Home

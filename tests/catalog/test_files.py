@@ -46,10 +46,7 @@ def test_a_change_replaces_and_removes_rows_of_its_folder_alone(files, place):  
 
 
 def test_files_are_found_by_size_content_and_beginning(files):
-    files.change(
-        [],
-        {b"d/a.csv": entry(1), b"d/a.csv.meta": entry(2), b"d/ab.csv": entry(3, 11)},
-    )
+    files.change([], {b"d/a.csv": entry(1), b"d/a.csv.meta": entry(2), b"d/ab.csv": entry(3, 11)})
     assert [name for name, _, _ in files.of_size(10)] == [b"d/a.csv", b"d/a.csv.meta"]
     assert [name for name, _, _ in files.of_size(10, entry(2)[2])] == [b"d/a.csv.meta"]
     assert [name for name, _, _ in files.with_hashes([entry(3)[2]])] == [b"d/ab.csv"]

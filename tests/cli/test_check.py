@@ -31,8 +31,7 @@ def test_a_check_says_what_ingest_and_validate_would_do(swing, log, kinemill, ev
 
 
 @pytest.mark.parametrize(
-    "command",
-    [["data", "check", "--task", "balance"], ["data", "ingest", "balance"]],
+    "command", [["data", "check", "--task", "balance"], ["data", "ingest", "balance"]]
 )
 def test_a_task_without_channels_reads_no_log_and_says_so(swing, log, kinemill, command):
     path = log("a.csv")

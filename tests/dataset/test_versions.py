@@ -13,9 +13,7 @@ from kinemill.dataset import (
     list_datasets,
     show_dataset,
 )
-from kinemill.dataset import (
-    stage as dataset_stage,
-)
+from kinemill.dataset import stage as dataset_stage
 from kinemill.dataset.layout import LAYOUT
 from kinemill.errors import BadInput
 from kinemill.store import open_ref
@@ -157,7 +155,7 @@ def test_other_rules_are_told_by_key_with_what_they_moved(home, contents, three)
     dataset_stage.run(task, home, publish(home, contents))
     differences = diff_datasets(home, "arm", "1", "latest")
     assert differences["rules"] == [
-        {"key": "dataset.test", "a": ["test*"], "b": ["test*", "a.csv"]},
+        {"key": "dataset.test", "a": ["test*"], "b": ["test*", "a.csv"]}
     ]
     (moved,) = differences["episodes"]["moved"]
     assert (moved["name"], moved["split"], moved["split_b"]) == ("a.csv", "train", "test")

@@ -1,6 +1,6 @@
 """The demo task on PostgreSQL and an S3 store: the same champion, and what other machines see.
 
-Seconds of each run are printed (`pytest -s`); docs/results.md has them.
+Seconds of each run are printed (`pytest -s`); docs/results-*.md has them.
 """
 
 import json

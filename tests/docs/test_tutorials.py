@@ -25,10 +25,7 @@ def blocks(page: str) -> list[tuple[str, str, str]]:
 def follow(page: str, folder: Path) -> None:
     """Run the shell and Python blocks of a page in `folder`, and write the files that it shows."""
     commands = Path(sys.executable).parent
-    environment = {
-        **os.environ,
-        "PATH": f"{commands}:{os.environ['PATH']}",
-    }
+    environment = {**os.environ, "PATH": f"{commands}:{os.environ['PATH']}"}
     for name in ("KINEMILL_HOME", "KINEMILL_TASKS"):
         environment.pop(name, None)  # a reader has none
     for language, title, code in blocks(page):
@@ -42,12 +39,7 @@ def run_block(language: str, code: str, folder: Path, environment: dict[str, str
     """Run one block, and fail with its output."""
     program = ["bash", "-euo", "pipefail", "-c"] if language == "sh" else [sys.executable, "-c"]
     done = subprocess.run(
-        [*program, code],
-        check=False,
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
+        [*program, code], check=False, cwd=folder, env=environment, capture_output=True, text=True
     )
     assert done.returncode == 0, f"{code}\n{done.stdout}\n{done.stderr}"
 

@@ -56,12 +56,7 @@ def registered(monkeypatch):
 def rows_of(count, **environment):
     environment = {"type": "gymnasium", "id": "CartPole-v1", **environment}
     task = Task.model_validate(
-        {
-            "task": "rows",
-            "dt": 0.02,
-            "environment": environment,
-            "learn": {"type": "reinforcement"},
-        }
+        {"task": "rows", "dt": 0.02, "environment": environment, "learn": {"type": "reinforcement"}}
     )
     factory = task.environment.vectorized(task)
     return None if factory is None else factory(count)

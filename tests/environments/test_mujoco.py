@@ -262,7 +262,7 @@ def test_the_card_freezes_the_model_with_the_files_it_refers_to(cart, tmp_path, 
     task = cart(whole, steps=5, trials={"episodes": 2})
     card = open_card(home, make_card(task, home).ref)
     assert sorted(file.name for file in (card.folder / "sources").rglob("*.*")) == [
-        *("cart.xml", "corner.obj", "mesh.xml"),
+        *("cart.xml", "corner.obj", "mesh.xml")
     ]
     expected, _ = make_environment(task).reset(seed=0)
     (tmp_path / "cart.xml").unlink()

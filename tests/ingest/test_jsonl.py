@@ -32,11 +32,7 @@ def nested(make_task):
 
 def test_fields_and_elements_are_found_by_their_path(write, nested):
     log = read(write("a.jsonl", lines(row(k) for k in range(3))), nested)
-    assert log.frame.rows() == [
-        (0.0, 0.0, 0.0, 2.0),
-        (0.01, 0.1, 1.0, 2.0),
-        (0.02, 0.2, 2.0, 2.0),
-    ]
+    assert log.frame.rows() == [(0.0, 0.0, 0.0, 2.0), (0.01, 0.1, 1.0, 2.0), (0.02, 0.2, 2.0, 2.0)]
 
 
 def test_seconds_and_nanoseconds_are_one_timestamp(write, make_task):

@@ -76,10 +76,7 @@ def test_the_newest_dataset_and_the_latest_of_each_stage_stay(home, made):
     result = gc(home)
     assert names(result) == [old.path]
     why = {item["name"]: item["why"] for item in result["kept"]}
-    assert why == {
-        new.path: "newest dataset of cart",
-        latest.path: "latest model of cart",
-    }
+    assert why == {new.path: "newest dataset of cart", latest.path: "latest model of cart"}
     assert [version.status(home) for version in dataset_versions(home, "cart")] == ["ready", "gone"]
 
 

@@ -145,7 +145,5 @@ def test_the_regressor_of_a_tree_gives_its_inverse_dynamics():
         of_bodies = tree.regressor(*rows)[0].numpy() @ model_parameters(bodies)[:50]
         armature = np.array([0.0, 0.02, 0.0, 0.0]) * data.qacc
         np.testing.assert_allclose(
-            of_bodies + armature,
-            data.qfrc_inverse + data.qfrc_passive,
-            atol=1e-4,
+            of_bodies + armature, data.qfrc_inverse + data.qfrc_passive, atol=1e-4
         )

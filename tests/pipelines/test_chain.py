@@ -16,11 +16,7 @@ from kinemill_dagster.pipelines.chain import definitions_of
 from kinemill_dagster.pipelines.instance import open_instance
 from kinemill_dagster.pipelines.run import run_chain
 from kinemill_dagster.resources.io import latest
-from tests.dagster_internals import (
-    CachingStaleStatusResolver,
-    LoadingContextForTest,
-    StaleStatus,
-)
+from tests.dagster_internals import CachingStaleStatusResolver, LoadingContextForTest, StaleStatus
 from tests.pipelines.conftest import TASK
 
 pytestmark = pytest.mark.e2e
@@ -129,11 +125,7 @@ def test_after_an_upgrade_that_verifies_anew_the_same_model_is_unchanged(copy, m
     monkeypatch.setattr(verify, "VERSION", verify.VERSION + 1)
     document = run_chain(TASK)
     assert len(list(folder.iterdir())) == previous + 1  # it was verified anew
-    assert (document.status, document.version, document.alias) == (
-        "unchanged",
-        1,
-        "champion",
-    )
+    assert (document.status, document.version, document.alias) == ("unchanged", 1, "champion")
     assert run_chain(TASK).status == "unchanged"
 
 

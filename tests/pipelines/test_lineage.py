@@ -7,11 +7,7 @@ from kinemill.task import load_task
 from kinemill_dagster.assets.lineage import external_assets, external_deps
 from kinemill_dagster.pipelines.chain import definitions_of
 from tests.conftest import EXAMPLES
-from tests.dagster_internals import (
-    CachingStaleStatusResolver,
-    LoadingContextForTest,
-    StaleStatus,
-)
+from tests.dagster_internals import CachingStaleStatusResolver, LoadingContextForTest, StaleStatus
 from tests.pipelines.conftest import TINY
 
 

@@ -23,11 +23,7 @@ from kinemill_dagster.resources.io import latest
 from kinemill_dagster.resources.run_coordinator import OwnedRunCoordinator
 from kinemill_dagster.resources.tags import ALL, PARTITION, PARTITIONS
 from tests.conftest import ROOT
-from tests.dagster_internals import (
-    CachingStaleStatusResolver,
-    LoadingContextForTest,
-    StaleStatus,
-)
+from tests.dagster_internals import CachingStaleStatusResolver, LoadingContextForTest, StaleStatus
 from tests.pipelines.automation.test_sensor import Evaluations
 from tests.pipelines.conftest import TASK, TINY
 

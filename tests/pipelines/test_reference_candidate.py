@@ -66,11 +66,7 @@ def test_the_reference_follows_the_refused_network_and_both_are_versions(copy):
     families = metadata(copy, "references")["references"].records
     assert {row.data["reference"] for row in families} >= {"persistence", "linear"}
     again = run_chain(TASK, OFFERED)
-    assert (again.status, again.version, again.selection) == (
-        "unchanged",
-        3,
-        document.selection,
-    )
+    assert (again.status, again.version, again.selection) == ("unchanged", 3, document.selection)
     collect(copy.home, Limits(unused=0.0, logs=0.0), NoOrchestrator(), NullReporter())
     assert open_ref(copy.home, trained).is_dir()
 

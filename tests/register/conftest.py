@@ -48,12 +48,7 @@ channels:
   force: {role: action, unit: N}
 learn: {type: dynamics, model: {type: mlp}, history: 3}
 """
-BASELINES = {
-    "persistence": 0.9,
-    "constant_velocity": 0.6,
-    "linear": 0.3,
-    "linear_sincos": 0.25,
-}
+BASELINES = {"persistence": 0.9, "constant_velocity": 0.6, "linear": 0.3, "linear_sincos": 0.25}
 
 
 @pytest.fixture

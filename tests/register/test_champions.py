@@ -3,9 +3,7 @@
 import numpy as np
 import pytest
 
-from kinemill.register import (
-    list_versions,
-)
+from kinemill.register import list_versions
 from kinemill.register.gate.measurements import DynamicsMeasurements
 from kinemill.task import load_task
 from tests.register.conftest import Claims
@@ -18,11 +16,7 @@ def test_a_champion_is_replaced_only_by_one_that_is_better_by_the_margin(chain):
     worse = chain.register(0.1961, gain=0.6, champion=0.2)
     assert (worse.status, gate_of(worse)["beats_champion"]) == ("refused", False)
     better = chain.register(0.196, gain=0.7, champion=0.2)
-    assert (better.status, better.alias, better.previous_champion) == (
-        "done",
-        "champion",
-        1,
-    )
+    assert (better.status, better.alias, better.previous_champion) == ("done", "champion", 1)
     aliases = {item.version: item.aliases for item in list_versions("cart", chain.home).versions}
     assert aliases == {3: ["champion"], 2: [], 1: []}
 

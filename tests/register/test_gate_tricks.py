@@ -40,14 +40,8 @@ TRICKS = {
     "it was verified on fewer rows": ({"evidence": Claims(0.05, 0.1, windows=13)}, "measured"),
     "it was verified on other data": ({"evidence": Claims(0.08, 0.1)}, "measured"),
     "it is as good as the champion": ({"evidence": Claims(0.05, 0.05)}, "beats_champion"),
-    "the metric is reversed": (
-        {"nrmse": -0.05, "evidence": Claims(-0.05, 0.1)},
-        "beats_champion",
-    ),
-    "it won by chance": (
-        {"evidence": Claims(0.05, 0.1, interval=(0.2, 1.3))},
-        "interval_champion",
-    ),
+    "the metric is reversed": ({"nrmse": -0.05, "evidence": Claims(-0.05, 0.1)}, "beats_champion"),
+    "it won by chance": ({"evidence": Claims(0.05, 0.1, interval=(0.2, 1.3))}, "interval_champion"),
     "the champion was not measured": ({"evidence": Claims(0.05, math.nan)}, "beats_champion"),
     "it does not load": (
         {"evidence": Claims(0.05, 0.1, served=(False, "ended with code -8"))},

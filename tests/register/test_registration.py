@@ -9,13 +9,7 @@ import pytest
 
 from kinemill import runtime
 from kinemill.errors import BadInput, CorruptArtifact
-from kinemill.register import (
-    Registration,
-    fetch_bundle,
-    list_versions,
-    show,
-    stage,
-)
+from kinemill.register import Registration, fetch_bundle, list_versions, show, stage
 from kinemill.register.lookup import VersionList
 from kinemill.store import ArtifactRef, from_json_value, to_json_value
 from kinemill.task import load_task
@@ -44,11 +38,7 @@ def test_the_first_verified_model_that_beats_the_baselines_is_champion(chain):
 def test_registering_again_changes_nothing_after_a_champion_and_after_a_refusal(chain):
     chain.register(0.1)
     refused = chain.register(0.31)  # linear is at 0.3
-    assert (refused.status, refused.alias, refused.decision) == (
-        "refused",
-        "challenger",
-        "refused",
-    )
+    assert (refused.status, refused.alias, refused.decision) == ("refused", "challenger", "refused")
     previous = list_versions("cart", chain.home)
     runs = _runs(chain.home)
     again = [chain.register(0.1), chain.register(0.31)]

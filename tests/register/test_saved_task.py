@@ -74,10 +74,7 @@ def test_compare_measures_over_the_horizon_of_the_version(made, monkeypatch):
         version_comparison, "find_dataset", lambda *_: _Subject(made.produce().dataset)
     )
     document = compare(made.task, made.home, ":1", ":2")
-    assert (document.windows.horizon, document.windows.count) == (
-        4,
-        12,
-    )  # of 3 + 4 rows
+    assert (document.windows.horizon, document.windows.count) == (4, 12)  # of 3 + 4 rows
 
 
 class _Subject:

@@ -37,12 +37,7 @@ def test_sums_follow_each_change_and_can_be_computed_again():
 
 def replay(steps=20, beta=1.0, alpha=1.0):
     buffer = PrioritizedReplay(
-        16,
-        OBSERVATIONS,
-        Discrete(2),
-        n_envs=2,
-        alpha=alpha,
-        beta=lambda: beta,
+        16, OBSERVATIONS, Discrete(2), n_envs=2, alpha=alpha, beta=lambda: beta
     )
     for step in range(steps):
         row = np.full((2, 3), step, np.float32)

@@ -185,8 +185,7 @@ def published(task, home, listener=None, start=None):
     card = make_card(task, home)
     quiet = NullReporter()
     return open_ref(
-        home,
-        train.run(task, home, card.ref, card.ref, (listener or quiet, quiet), start).ref,
+        home, train.run(task, home, card.ref, card.ref, (listener or quiet, quiet), start).ref
     )
 
 

@@ -26,9 +26,7 @@ def test_a_task_that_learns_without_logs_gets_none(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "path",
-    [path for path in TASKS if load_task(path).learn.from_logs],
-    ids=lambda path: path.stem,
+    "path", [path for path in TASKS if load_task(path).learn.from_logs], ids=lambda path: path.stem
 )
 def test_every_task_takes_its_dummy_logs_whole(path, home, tmp_path):
     task = load_task(path, dummy_overrides(load_task(path)))

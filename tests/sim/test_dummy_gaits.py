@@ -70,10 +70,7 @@ def test_a_task_of_motions_goes_from_made_up_logs_to_verification(home):
     write_dummy_logs(task, home.logs(task.name), dummy)
     snapshot = ingest.run(task, home, home.logs(task.name)).artifact.ref
     dataset = dataset_stage.run(task, home, validate.run(task, home, snapshot).ref).ref
-    training_set, no_user = (
-        augment.run(task, home, dataset).ref,
-        (NullReporter(), NullReporter()),
-    )
+    training_set, no_user = (augment.run(task, home, dataset).ref, (NullReporter(), NullReporter()))
     model = train.run(task, home, dataset, training_set, no_user)
     assert model.summary["steps"] == 10
     exported = export.run(task, home, model.ref, dataset).ref

@@ -16,10 +16,7 @@ from kinemill.tune.defaults import SIMULATORS, USUAL_HISTORY
 from tests.conftest import EXAMPLES, ROOT
 from tests.tune.conftest import TASK
 
-TASKS = [
-    *sorted(EXAMPLES.glob("*.yaml")),
-    *sorted((ROOT / "tests" / "tasks").glob("*.yaml")),
-]
+TASKS = [*sorted(EXAMPLES.glob("*.yaml")), *sorted((ROOT / "tests" / "tasks").glob("*.yaml"))]
 
 
 class Dice:

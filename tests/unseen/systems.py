@@ -123,10 +123,7 @@ def _structure(random: np.random.Generator, rows: int) -> Array:
 STRUCTURE = System(
     "structure",
     0.01,
-    {
-        **{f"acceleration_{k}": _state("m/s^2") for k in (1, 2, 3)},
-        "force": _action("N"),
-    },
+    {**{f"acceleration_{k}": _state("m/s^2") for k in (1, 2, 3)}, "force": _action("N")},
     _structure,
 )
 

@@ -84,10 +84,7 @@ def test_a_spike_is_found_in_its_own_row_alone(arm):
     values = make_arm()
     values["upper_velocity"][300] += 1.0
     values["lower"][500:502] -= 0.2
-    assert locations(arm, "spike", values) == [
-        (300, 301, "upper_velocity"),
-        (500, 502, "lower"),
-    ]
+    assert locations(arm, "spike", values) == [(300, 301, "upper_velocity"), (500, 502, "lower")]
     assert all(fault.repairable for fault in faults(arm, "spike", values))
 
 

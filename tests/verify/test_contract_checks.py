@@ -7,8 +7,7 @@ import numpy as np
 from kinemill.verify.contract_checks import mask_diverged
 
 SIMULATOR = SimpleNamespace(
-    states=("angle", "velocity"),
-    interface=SimpleNamespace(angles=("angle",)),
+    states=("angle", "velocity"), interface=SimpleNamespace(angles=("angle",))
 )
 INPUTS = np.array([3.0, 30.0], dtype=np.float32)
 

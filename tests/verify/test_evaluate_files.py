@@ -110,9 +110,7 @@ def test_a_model_of_nan_fails_though_it_passes_the_checker(exported, step, pendu
 
     folder = changed(exported, tmp_path, on_head(spoil))
     verdict = verify_files(subject_of(folder, step, pendulum))
-    assert failed(verdict) == {
-        *(*ALL_PARITY, "NaN stays in its row", "finite", "finite errors"),
-    }
+    assert failed(verdict) == {*(*ALL_PARITY, "NaN stays in its row", "finite", "finite errors")}
     document = verdict_document(verdict)
     checks = document.summary
     assert (checks.passed, checks.parity, checks.precision) == (False, False, True)

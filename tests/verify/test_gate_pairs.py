@@ -3,14 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks._gate_pairs import (
-    DEVELOPMENT_KINDS,
-    HORIZONS,
-    KINDS,
-    STRIDE,
-    Size,
-    draw_pair,
-)
+from benchmarks._gate_pairs import DEVELOPMENT_KINDS, HORIZONS, KINDS, STRIDE, Size, draw_pair
 
 LAST = HORIZONS[-1]
 MANY = Size(400, 60)

@@ -47,14 +47,7 @@ def frame_of(dataset: PackedDataset, episode: PackedEpisode) -> pl.DataFrame:
 def one_file_each(
     dataset: PackedDataset, folder: Path, suffix: str, write: Callable[[pl.DataFrame, Path], None]
 ) -> dict[str, list[str]]:
-    """Write each episode to `<split>/<id><suffix>`; return a file pattern for each split.
-
-    Args:
-        dataset: the dataset.
-        folder: parent of the folders of the splits.
-        suffix: suffix of the file names.
-        write: writes one episode's frame to a path.
-    """
+    """Write each episode to `<split>/<id><suffix>`; return a file pattern for each split."""
     for split in SPLITS:
         for episode in dataset.of(split):
             path = folder / split / f"{episode.id}{suffix}"

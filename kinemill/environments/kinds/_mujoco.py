@@ -301,9 +301,7 @@ class MujocoEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
 def draw_robot(model: MujocoModel, row: Floats) -> NDArray[np.uint8]:
     """Draw bodies as bars from their parents, and capsules along their axes.
 
-    Args:
-        model: a `mujoco.MjModel`.
-        row: starts with a physics state.
+    `row` starts with a physics state.
     """
     import mujoco
 

@@ -21,14 +21,7 @@ from kinemill.errors import BadInput
 from kinemill.registry import nearest
 from kinemill.sim import mujoco
 
-USUAL = {
-    "mass": 1.0,
-    "friction": 1.0,
-    "gain": 1.0,
-    "delay": 0.0,
-    "camera": 0.0,
-    "light": 1.0,
-}
+USUAL = {"mass": 1.0, "friction": 1.0, "gain": 1.0, "delay": 0.0, "camera": 0.0, "light": 1.0}
 Vector = NDArray[np.float64]
 RECORDED = 192  # pixels across a picture of `render`
 

@@ -43,10 +43,7 @@ def clip_files(path: Path) -> dict[str, Path]:
 def read_clips(paths: Sequence[Path], task: Task, body: Body) -> ClipTable:
     """Read clips as logs of a task; a file with several episodes holds one clip in each.
 
-    Args:
-        paths: files in any format that the task reads, or folders of LeRobot data sets.
-        task: names the columns of joints, trunk and command, and the time step.
-        body: of the robot.
+    `paths` are files in any format that the task reads, or folders of LeRobot data sets.
 
     Raises:
         BadInput: A file cannot be read or has gaps, a channel is missing, two clips have the same

@@ -119,12 +119,7 @@ def read_robot(path: Path, options: RobotOptions) -> Robot:
 
 
 def read_scene(path: Path, joints: Sequence[str]) -> Scene:
-    """Read a model file for pictures of a robot that `read_robot` accepts.
-
-    Args:
-        path: of the file.
-        joints: J names.
-    """
+    """Read a model file for pictures of a robot that `read_robot` accepts."""
     library, where = mujoco(), f"environment.robot: {path}"
     spec = _read(library, path, where)
     trunk, plane = _trunk(library, spec, where), library.mjtGeom.mjGEOM_PLANE

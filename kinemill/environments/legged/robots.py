@@ -237,11 +237,7 @@ class LeggedRobots:
         return np.exp(-np.square(error).sum(axis=1) / scale**2)
 
     def observe(self, random: np.random.Generator) -> NDArray[np.float32]:
-        """Return observations in the order of `Body.observation_names`, (B, 10 + 2 J).
-
-        Args:
-            random: source of the noise; unused without noise.
-        """
+        """Return observations in the order of `Body.observation_names`, (B, 10 + 2 J)."""
         attitude, joints = self.position[:, 3:7], self.position[:, 7:]
         turning = np.einsum("bij,bj->bi", self.rotation, self.velocity[:, 3:6])
         rates = self.velocity[:, 6:]

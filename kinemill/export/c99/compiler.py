@@ -38,9 +38,6 @@ def compiler() -> str:
 def compile_shared(sources: Sequence[Path]) -> ctypes.CDLL:
     """Compile and load a library.
 
-    Args:
-        sources: C files.
-
     Raises:
         BadInput: No compiler is installed, or it fails or takes too long.
     """

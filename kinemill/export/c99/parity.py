@@ -94,11 +94,6 @@ def write_policy_c99(folder: Path, policy: bytes) -> C99Facts:
 def compare_policy(act: Callable[..., None], interface: PolicyInterface, folder: Path) -> float:
     """Run the parity cases (N, T, ...) of a bundle in C; return the largest difference.
 
-    Args:
-        act: the function of policy.c, called with addresses.
-        interface: interface of the policy.
-        folder: folder with the cases of the trained policy.
-
     Raises:
         Blocked: An action differs by more than rounding.
     """
@@ -178,10 +173,7 @@ def _timed(function: Callable[..., None], sizes: Sequence[int]) -> LatencyPercen
     """Return percentiles of the time of a call, us.
 
     All loops are bounded, so differences between calls are those of the machine, not of the code.
-
-    Args:
-        function: called with addresses of zeros.
-        sizes: number of elements of each argument.
+    `function` is called with addresses of zeros; `sizes` are the elements of each argument.
     """
     parts = [np.zeros(max(size, 1), np.float32) for size in sizes]  # keeps the addresses valid
     times = timed(partial(function, *(part.ctypes.data for part in parts)), CALLS)

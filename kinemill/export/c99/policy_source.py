@@ -143,11 +143,7 @@ def _tables(program: PolicyProgram, big: str) -> str:
     return "".join(lines)
 
 
-_GAINS = {
-    "kp": "N m/rad, of the servos",
-    "kv": "N m s/rad",
-    "limit": "N m; FLT_MAX: not stated",
-}
+_GAINS = {"kp": "N m/rad, of the servos", "kv": "N m s/rad", "limit": "N m; FLT_MAX: not stated"}
 
 
 def _initializer(name: str, values: Sequence[float | None], text: str) -> str:

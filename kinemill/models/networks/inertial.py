@@ -102,7 +102,6 @@ class Payload:
     """A load that one body carries in addition to the model.
 
     Attributes:
-        body: name of the body.
         mass: kg.
         center: (3,) center of mass in the frame of the body, m.
         mass_std: standard deviation of the mass, kg.
@@ -117,9 +116,7 @@ class Payload:
 def fit_base_parameters(bodies: Bodies, motion: Motion) -> list[BaseParameter]:
     """Return the base parameters of a robot, by least squares.
 
-    Args:
-        bodies: the robot, see `load_bodies`; its masses and inertias are not used.
-        motion: measured rows.
+    Masses and inertias of `bodies`, see `load_bodies`, are not used.
     """
     columns, names = _regressor(bodies, motion), parameter_names(bodies)
     independent, factors = _independent(columns)
@@ -138,12 +135,8 @@ def fit_base_parameters(bodies: Bodies, motion: Motion) -> list[BaseParameter]:
 def fit_payload(bodies: Bodies, body: str, motion: Motion) -> Payload:
     """Return the mass and the center of mass of a load, from forces that the model lacks.
 
-    The friction of the joints is fitted with it; the masses of the model have to be right.
-
-    Args:
-        bodies: the robot without the load, see `load_bodies`.
-        body: name of the body that carries it.
-        motion: measured rows with the load.
+    The friction of the joints is fitted with it; the masses of the model have to be right. `bodies`
+    is the robot without the load, `body` carries it.
 
     Raises:
         BadInput: The robot has no such body, or the motion does not identify the load.

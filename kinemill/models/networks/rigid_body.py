@@ -50,7 +50,6 @@ class Coordinates:
     """Columns of states by coordinate, then numbers of coordinates.
 
     Attributes:
-        positions: column of each coordinate.
         velocities: column of its rate.
         driven: coordinate of each action.
         joints: coordinate of each joint of the MuJoCo model.
@@ -295,10 +294,7 @@ def make_constant(module: nn.Module, *names: str) -> None:
 
 
 def initialize_from_joints(
-    actuators: Actuators,
-    friction: Viscous,
-    joints: Mapping[int, TreeJoint],
-    driven: Sequence[int],
+    actuators: Actuators, friction: Viscous, joints: Mapping[int, TreeJoint], driven: Sequence[int]
 ) -> None:
     """Set the initial gears, and positive friction, to those of the joints by coordinate."""
     with torch.no_grad():

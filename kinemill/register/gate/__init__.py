@@ -13,6 +13,4 @@ of verifications show them as well.
 
 from kinemill.register.gate.rules import RULES
 
-__all__ = [
-    "RULES",
-]
+__all__ = ["RULES"]

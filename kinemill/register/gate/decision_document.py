@@ -51,15 +51,7 @@ def make_decision(
     bundle: Path,
     performance: str = "",
 ) -> Artifact:
-    """Publish `decision.json` and the report with the decision.
-
-    Args:
-        home: home with the store.
-        facts: the decision.
-        verdicts: the gate's lines.
-        bundle: folder of the bundle with the report to complete.
-        performance: the sentence about errors and the best reference.
-    """
+    """Publish `decision.json` and the report with the decision."""
     text = headline(facts, verdicts, performance)
     decision = Decision(**vars(facts), headline=text.text, gate=list(verdicts))
     content: Json = to_json_value(decision)
@@ -123,14 +115,7 @@ def section(facts: DecisionFacts, verdicts: Sequence[Verdict]) -> str:
 def markdown(
     facts: DecisionFacts, verdicts: Sequence[Verdict], performance: str, links: str
 ) -> str:
-    """Return a version's description in markdown: headline, decision, links and verdicts.
-
-    Args:
-        facts: see `make_decision`.
-        verdicts: the gate's lines.
-        performance: the sentence about errors and the best reference.
-        links: a line in markdown.
-    """
+    """Return a version's description in markdown: headline, decision, links and verdicts."""
     rows = [
         f"| {' | '.join([item.rule, _passed_cell(item), *map(show_value, values)])} |"
         for item in verdicts

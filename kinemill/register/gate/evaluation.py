@@ -109,14 +109,7 @@ def _provisional(inputs: GateInputs, undecided: Sequence[Verdict]) -> str:
 def make_gate_inputs(
     task: Task, challenger: Challenger, current: CurrentChampion | None, evidence: Measurements
 ) -> GateInputs:
-    """Measure a challenger and the champion, and return the inputs of all rules.
-
-    Args:
-        task: task that configures the rules in its `promote` part.
-        challenger: the version to evaluate.
-        current: the champion; None if the task never had one.
-        evidence: measurements of models for the gate.
-    """
+    """Measure a challenger and the champion, and return the inputs of all rules."""
     folder = challenger.folder
     # Load it only if it passed the smoke test in a separate process: it could crash this one.
     model, findings = None, Findings(problem=challenger.served[1])
@@ -163,10 +156,7 @@ def _champion(
         return Champion(number, problem="the challenger does not serve", differs=None)
     differs = tuple(differences(champion.interface, model.interface))
     about = Champion(
-        number,
-        differs=differs,
-        provisional=current.is_provisional,
-        reference=current.is_reference,
+        number, differs=differs, provisional=current.is_provisional, reference=current.is_reference
     )
     if model_digest(other_one) == model_digest(folder):
         return replace(about, same=True)

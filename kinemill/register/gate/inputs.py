@@ -23,7 +23,6 @@ class Measured:
     Attributes:
         error: `promote.metric`; infinite where its rollouts diverge.
         channels: RMSE at the horizon by channel, in its unit.
-        windows: number of windows.
         episodes: number of test episodes in which they begin.
         history: rows of history at the start of each window; 0 for trials.
     """

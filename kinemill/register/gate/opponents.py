@@ -72,14 +72,7 @@ def _champion(inputs: GateInputs) -> dict[str, Paired]:
 def verdict_without_measurement(
     rule: str, inputs: GateInputs, expected: str, *, is_measured: bool
 ) -> Verdict | None:
-    """Return the verdict on a missing, identical or unmeasured champion; None if it was measured.
-
-    Args:
-        rule: name of the line.
-        inputs: the inputs of the gate.
-        expected: condition of the rule for a measured champion.
-        is_measured: whether the measurements that the rule needs exist.
-    """
+    """Return the verdict on a missing, identical or unmeasured champion, else None."""
     champion = inputs.champion
     if champion is None:
         return Verdict(rule, True, NO_CHAMPION, f"{NO_CHAMPION}, or {expected}")

@@ -120,12 +120,6 @@ def output_comparisons(
 
     After k steps the output belongs to the row k ahead, which needs k predicted states. At the
     horizon T it belongs to row T - 1, the last row with a known action.
-
-    Args:
-        models: challenger and champion.
-        rows: the dataset with measured outputs.
-        errors: errors of the challenger's states, which define windows and horizons.
-        margin: margin of `Comparison.p_worse`.
     """
     names = [name for name in rows.outputs if all(name in one.outputs for one in models)]
     if not names or rows.output_values is None:

@@ -46,7 +46,6 @@ class Cause:
     """One line of the gate that failed.
 
     Attributes:
-        line: the line.
         follows: the failed line that explains it; None for a root cause.
     """
 

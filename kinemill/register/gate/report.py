@@ -27,10 +27,7 @@ _ADVICE = "Refused:"  # precedes the fix in the docstring of a rule
 def why(home: Home, task: str, which: str = "") -> Json:
     """Explain why a version is or is not champion.
 
-    Args:
-        home: home with the registry.
-        task: name of the task.
-        which: `:number`, `@alias`, or "" for the newest version.
+    `which` is `:number` or `@alias`; empty: the newest version.
 
     Returns:
         task, version, aliases, decision, `provisional` (why, or ""), `headline`,

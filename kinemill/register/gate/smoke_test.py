@@ -45,13 +45,8 @@ def run_bundle(
 ) -> tuple[Any, str]:
     """Run code on a bundle and arrays (...) in a new process, and return the result.
 
-    Args:
-        code: Python code; its arguments are the folder, the input file and the output file.
-        folder: folder of the bundle.
-        arrays: arrays by name.
-
-    Returns:
-        The array and an empty text; or None and the reason.
+    The arguments of the code are the folder, the input file and the output file. It returns the
+    array and an empty text; or None and the reason.
     """
     with tempfile.TemporaryDirectory(prefix="kinemill-serve-") as scratch:
         inputs_file, output_file = Path(scratch) / "inputs.npz", Path(scratch) / "output.npy"

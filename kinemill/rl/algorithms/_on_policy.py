@@ -22,9 +22,7 @@ class ActorCritic(Algorithm):
     multi_agent: ClassVar[bool] = True
     num_envs = 8
     n_steps: Count = Field(
-        default=128,
-        description="steps per environment between updates",
-        examples=[32, 128, 512],
+        default=128, description="steps per environment between updates", examples=[32, 128, 512]
     )
     gamma: float = Field(
         default=0.99, gt=0.0, le=1.0, description="discount of a step", examples=DISCOUNTS
@@ -41,8 +39,7 @@ class ActorCritic(Algorithm):
     )
     vf_coef: Weight = Field(default=0.5, description="weight of the critic in the loss")
     critic: Literal["shared", "separate"] = Field(
-        default="separate",
-        description="whether the critic has a separate network, `learn.critic`",
+        default="separate", description="whether the critic has a separate network, `learn.critic`"
     )
     sde_sample_freq: Count | None = Field(
         default=None,

@@ -13,14 +13,7 @@ from pydantic import Field, PositiveFloat
 
 from kinemill.task import CHECKS, Ratio, RowCount, Seconds, Task, in_unit
 from kinemill.validate.block_stats import extremes, may_rest, rounding, whole
-from kinemill.validate.faults import (
-    CheckSettings,
-    Fault,
-    Values,
-    changes,
-    ends_smoothly,
-    runs,
-)
+from kinemill.validate.faults import CheckSettings, Fault, Values, changes, ends_smoothly, runs
 
 # A value that is held so often, for so many rows, is a neutral position.
 NEUTRAL_ROWS, NEUTRAL_STRETCHES = 3, 3

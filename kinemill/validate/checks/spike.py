@@ -13,13 +13,7 @@ from pydantic import Field
 from kinemill.task import CHECKS, Ratio, Task, in_unit
 from kinemill.validate.block_stats import largest_step
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, runs
-from kinemill.validate.motion import (
-    noise,
-    noise_of,
-    pairs,
-    reach_of,
-    slope_error,
-)
+from kinemill.validate.motion import noise, noise_of, pairs, reach_of, slope_error
 
 _REACH = (1, 2)  # rows to each side: for spikes of one and two rows
 _PEAK = 0.7  # fraction of the largest surrounding error: a spike gives its neighbors half its error

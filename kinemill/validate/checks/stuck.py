@@ -12,14 +12,7 @@ from pydantic import Field
 
 from kinemill.task import CHECKS, PositiveQuantity, Ratio, Seconds, Task, in_unit, rotations
 from kinemill.validate.block_stats import extremes, may_rest, rounding
-from kinemill.validate.faults import (
-    Array,
-    CheckSettings,
-    Fault,
-    Values,
-    ends_smoothly,
-    runs,
-)
+from kinemill.validate.faults import Array, CheckSettings, Fault, Values, ends_smoothly, runs
 
 LEAST_ROWS = 10  # in a slow log two equal values in a row are half a second, and no evidence
 

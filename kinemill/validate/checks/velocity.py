@@ -16,13 +16,7 @@ from pydantic import Field
 from kinemill.task import CHECKS, PositiveQuantity, Ratio, Seconds, Task, in_unit
 from kinemill.validate.block_stats import whole
 from kinemill.validate.faults import Array, CheckSettings, Fault, Values, memoize
-from kinemill.validate.motion import (
-    noise_of,
-    pairs,
-    rms,
-    slope_and_offset,
-    windows_of,
-)
+from kinemill.validate.motion import noise_of, pairs, rms, slope_and_offset, windows_of
 from kinemill.validate.time_lag import lag
 
 # Factor on a velocity whose unit differs from the declared one.

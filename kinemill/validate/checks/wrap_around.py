@@ -12,15 +12,7 @@ from pydantic import Field
 
 from kinemill.task import CHECKS, Ratio, Task, in_unit
 from kinemill.validate.block_stats import extremes
-from kinemill.validate.faults import (
-    BLOCK,
-    Array,
-    CheckSettings,
-    Fault,
-    Values,
-    blocks,
-    runs,
-)
+from kinemill.validate.faults import BLOCK, Array, CheckSettings, Fault, Values, blocks, runs
 from kinemill.validate.motion import pairs
 
 _MIN_ROWS = 3  # minimum number of rows; a spike lacks an arbitrary amount once

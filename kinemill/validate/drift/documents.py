@@ -133,11 +133,9 @@ class DriftReport:
     """Result of a comparison of new episodes with the champion's training data.
 
     Attributes:
-        task: name of the task.
         status: whether there was a comparable champion.
         why: reason for a status other than `evaluated`.
         rule: the limit.
-        champion: the champion.
         counts: numbers of recordings and episodes.
         drifting: recordings that drift.
         episodes: verdicts on all new episodes.

@@ -62,8 +62,7 @@ class DriftEvaluator:
     def recordings(self, episodes: Iterable[ListedEpisode]) -> Iterator[RecordingMeasurement]:
         """Measure the new recordings, or return their cached results.
 
-        Args:
-            episodes: all accepted episodes, sorted by recording.
+        Episodes are sorted by recording.
         """
         unseen = (one for one in episodes if one.recording not in self.used)
         for done, (hash_, each) in enumerate(groupby(unseen, lambda one: one.recording), 1):

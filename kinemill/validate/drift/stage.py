@@ -46,13 +46,6 @@ def find_drift(
     one. Recordings in the champion's dataset are left out: it was trained on them, or they define
     the usual error. A champion that cannot be evaluated changes the status and raises no error,
     so that new logs are accepted anyway.
-
-    Args:
-        task: its `verify` part defines how errors are measured.
-        home: where results are stored.
-        episodes: published episodes.
-        find_champion: returns the champion, if there is one.
-        progress: called after every recording.
     """
     try:
         champion = find_champion()

@@ -43,7 +43,6 @@ class Sketched:
     Attributes:
         recording: content hash.
         name: first name of the log, with the part: `bag.h5/demo_3`.
-        sketch: the sketch.
         part: part of the recording; empty if the recording has one run.
     """
 

@@ -22,13 +22,7 @@ from kinemill.store.home import Home
 from kinemill.store.locks import lock
 from kinemill.store.remote_sync import bring_new, send, withdraw
 from kinemill.task import Task
-from kinemill.validate.duplicates.index import (
-    BATCH,
-    Duplicate,
-    DuplicatePair,
-    Sketched,
-    open_index,
-)
+from kinemill.validate.duplicates.index import BATCH, Duplicate, DuplicatePair, Sketched, open_index
 
 FORMAT = Format("note on near-duplicates", 1)
 MAX_PAIRS = 20  # listed pairs
@@ -39,7 +33,6 @@ class DuplicatePairs:
     """The pairs of near-duplicates.
 
     Attributes:
-        total: number of pairs.
         nearest: the pairs with the smallest distances.
     """
 
@@ -72,11 +65,6 @@ def restore_duplicates(task: Task, home: Home, evaluated: Callable[[], Iterable[
 
     No notes are published: those of earlier recordings are in the store. One transaction, so that
     a killed process leaves an empty index.
-
-    Args:
-        task: its states, kinds and limits.
-        home: where notes and index are stored.
-        evaluated: yields the sketches of recordings that were evaluated.
     """
     with lock(home, f"duplicates-{task.name}"), open_index(home, task) as index:
         if index.is_new:
@@ -91,12 +79,6 @@ def register_duplicates(
 
     The function is idempotent. After a crash there are notes, which stay, or an index without the
     batch, which the next call adds.
-
-    Args:
-        task: its states, kinds and limits.
-        home: where notes and index are stored.
-        new: sketches of new recordings, in any order.
-        removed: hashes of recordings that no longer belong to the task.
     """
     fresh = sorted(new, key=lambda item: (item.recording, item.part))
     by_recording = (list(own) for _, own in groupby(fresh, key=lambda item: item.recording))
@@ -200,15 +182,7 @@ def _make_note(
     by_part: dict[str, list[Duplicate]],
     notes: Mapping[Path, DuplicateNote],
 ) -> DuplicateNote:
-    """Return the note on a recording.
-
-    Args:
-        home: where notes are stored.
-        task: name of the task.
-        recording: hash of the recording.
-        by_part: its near-duplicates by part, in the order of the parts.
-        notes: notes that will be published in the same step.
-    """
+    """Return the note on a recording."""
 
     def note_of(duplicate: Duplicate) -> DuplicateNote:
         path = _path(home, task, duplicate.recording)

@@ -36,7 +36,6 @@ class HeldOut:
 
     Attributes:
         errors: errors by name of the policy, `model` first.
-        episodes: the test episodes.
         logged: logged actions of all rows of the dataset, (N, A), in units.
         actions: actions of the model, (N, A), in units; NaN outside the test split.
     """
@@ -50,10 +49,7 @@ class HeldOut:
 def measure_held_out(policy: Policy, data: Demonstrations, history: int | None = 1) -> HeldOut:
     """Measure a policy and the simple policies on the test split.
 
-    Args:
-        policy: policy to measure.
-        data: data with a test split.
-        history: rows of history of `linear`, including the current row; None to leave it out.
+    `history` counts the rows of `linear`, the current one included; None leaves it out.
     """
     rows = scored_rows(data)
     actions = actions_on_logs(policy, data)

@@ -56,10 +56,7 @@ def _firsts(interface: PolicyInterface) -> list[Agent]:
 def turn_inputs(interface: PolicyInterface, agent: Agent, plain: Arrays) -> Arrays:
     """Return inputs (N, T, ...), in units, in which one agent acts at every step.
 
-    Args:
-        interface: interface of the policy.
-        agent: the acting agent.
-        plain: inputs (N, T, ...) whose numbers are used.
+    The numbers of `plain`, (N, T, ...), are used.
     """
     layout, numbers = interface.layout, plain[OBSERVATION].copy()
     first, stop = agent.columns
@@ -129,9 +126,8 @@ def seeds_of(interface: PolicyInterface, rows: int, steps: int) -> Arrays:
 def recorded_probe(episodes: Sequence[Recorded], interface: PolicyInterface) -> Probe | None:
     """Return the first steps of recorded episodes; None without episodes.
 
-    Args:
-        episodes: complete episodes; the policy was reset with their seeds.
-        interface: interface of the policy, which may observe only a part of the observations.
+    The policy was reset with the seeds of the episodes; it may observe only a part of the
+    observations.
     """
     episodes = episodes[:EPISODES]
     steps = min([LONG, *(len(one.rewards) for one in episodes)])

@@ -31,7 +31,6 @@ class LogMeasurement:
     """Results of a policy on logs.
 
     Attributes:
-        logs: the logs.
         held_out: actions and their errors.
         curves: differences from the logged actions over time.
         values: values of the logged actions; None without a critic of actions.
@@ -48,8 +47,6 @@ class PolicyMeasurement:
     """All measurements of a policy.
 
     Attributes:
-        task: name of the task.
-        source: the policy.
         on_logs: results on logs; None without logs.
         environment: environment of the trials; None without trials.
         trials: episodes by name of the policy, `model` first.

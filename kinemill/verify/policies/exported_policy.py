@@ -144,10 +144,7 @@ class ExportedPolicy:
         observation = {name: part[0] for name, part in one.items() if name != SEED}
         carry = policy.initial_carry(1)
         policy.reset()
-        return {
-            "act": lambda: policy.act(observation),
-            "step": lambda: policy.step(one, carry),
-        }
+        return {"act": lambda: policy.act(observation), "step": lambda: policy.step(one, carry)}
 
     def batch_call(self, probe: Probe, threads: int) -> TimedCall:
         """Return one step of a batch."""

@@ -107,12 +107,7 @@ def _returns(subject: PolicySubject, document: Verification) -> str:
 
 
 def returns_section(trials: Mapping[str, Trials], gains: Mapping[str, PolicyGain]) -> str:
-    """Return the table and the chart of returns, `model` first, all from the same starts.
-
-    Args:
-        trials: trials by name of the policy.
-        gains: differences of `model` from the others.
-    """
+    """Return the table and the chart of returns, `model` first, all from the same starts."""
     rows = list[list[str]]()
     for who, one in trials.items():
         intervals, lengths = one.interval(), one.lengths

@@ -198,10 +198,7 @@ class PolicySubject:
         if held_out:
             model = errors[MODEL]
             windows = WindowCounts(
-                count=len(model.starts),
-                horizon=1,
-                effective_n=model.effective_n,
-                unit=model.unit,
+                count=len(model.starts), horizon=1, effective_n=model.effective_n, unit=model.unit
             )
         by_actor = {MODEL: trials.model, RANDOM: trials.random} if trials else {}
         if trials:

@@ -121,14 +121,7 @@ def trial_seeds(task: Task) -> list[int]:
 def run_trials(
     task: Task, policy: Policy, in_torch: Policy, interface: PolicyInterface
 ) -> EnvironmentTrials:
-    """Run the trials of a task with an environment.
-
-    Args:
-        task: task with an `environment` part.
-        policy: the exported file.
-        in_torch: the trained policy.
-        interface: interface of the trained policy.
-    """
+    """Run the trials of a task with an environment."""
     seeds = trial_seeds(task)
     first = seeds[:EPISODES]
     model = try_policy(task, policy, seeds, record=len(first))
@@ -196,9 +189,8 @@ def compare_episodes(
 ) -> tuple[int | None, str]:
     """Compare two episodes until their observations differ.
 
-    Returns:
-        The step at which observations or lengths differ, or None; and the fault, which is an action
-        that differs although all earlier observations are equal, or an empty text.
+    It returns the step at which observations or lengths differ, or None; and the fault, which is an
+    action that differs although all earlier observations are equal, or an empty text.
     """
     steps = min(len(one.rewards), len(other.rewards))
     equal = np.ones(steps + 1, dtype=bool)

@@ -25,12 +25,7 @@ Floats = NDArray[np.float64]
 
 
 def episode_viewer(episode: Recorded, video: Video | None) -> str:
-    """Return the section of an episode as HTML.
-
-    Args:
-        episode: complete episode.
-        video: pictures of the episode; None if the environment draws none.
-    """
+    """Return the section of an episode as HTML."""
     count = len(episode.rewards)
     every = max(1, -(-count // MOST_STEPS))
     steps = list(range(0, count, every))

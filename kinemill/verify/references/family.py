@@ -43,7 +43,6 @@ class Reference:
     """A family of simple models.
 
     Attributes:
-        name: name of the family.
         best: the member with the smallest error at the horizon.
         stable_member: the best member that stays bounded over whole episodes; None if none does.
     """

@@ -28,7 +28,6 @@ class _Group:
     """Members of one structure and history, which run as one batch.
 
     Attributes:
-        fitted: the members.
         errors: nRMSE of each member at each horizon, (M, K).
         stacked: all members as one predictor.
         is_stable: whether each member stays bounded over whole episodes; empty before the test.

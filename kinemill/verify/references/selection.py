@@ -45,7 +45,6 @@ class Ground:
         angle: whether each state is an angle, (S,).
         std: standard deviations of the states in training, (S,), in units.
         bound: largest error over whole episodes of a stable member, (S,), in standard deviations.
-        split: split of the rows.
     """
 
     windows: Windows

@@ -17,7 +17,6 @@ class Spec:
     """A family to fit.
 
     Attributes:
-        name: name of the family.
         task: task with the channels.
         structures: candidates, each with several histories and ridges.
     """
@@ -29,10 +28,7 @@ class Spec:
     def task_of(self, structure: Structure, history: int, ridge: float) -> Task:
         """Return the task that trains a member; all settings of `learn` but the model are default.
 
-        Args:
-            structure: structure of the model.
-            history: rows of history.
-            ridge: penalty on squared weights, relative to the rows.
+        `ridge` penalizes squared weights, relative to the rows.
         """
         settings = structure.settings(history, ridge)
         learn = OBJECTIVES["dynamics"].model_validate({"type": "dynamics", **settings})

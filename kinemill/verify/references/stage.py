@@ -84,11 +84,6 @@ def inputs(task: Task, dataset: ArtifactRef) -> Json:
 def run(task: Task, home: Home, dataset: ArtifactRef) -> Artifact:
     """Fit and select the references of a dataset, and publish them.
 
-    Args:
-        task: task with the channels, which give the families, and the horizon in `verify`.
-        home: home with the dataset, which receives the references.
-        dataset: dataset with training rows to fit and validation rows to select.
-
     Raises:
         BadInput: No episode is long enough for one window.
     """

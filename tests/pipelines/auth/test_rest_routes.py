@@ -41,11 +41,7 @@ def decided(method, path, **body):
         (lambda: decided("POST", "runs/1a2b/cancel"), Permission.OPERATE, None),
         (lambda: decided("PUT", "tasks/tiny/logs/a.csv"), Permission.OPERATE, {"tiny"}),
         (lambda: decided("POST", "tasks/tiny/check"), Permission.OPERATE, {"tiny"}),
-        (
-            lambda: decided("POST", "models/tiny/promote", version=2),
-            Permission.PROMOTE,
-            {"tiny"},
-        ),
+        (lambda: decided("POST", "models/tiny/promote", version=2), Permission.PROMOTE, {"tiny"}),
         (
             lambda: decided("POST", "models/tiny/promote", version=2, force=True),
             Permission.ADMINISTER,
@@ -54,19 +50,11 @@ def decided(method, path, **body):
         (lambda: decided("POST", "drafts", name="arm"), Permission.OPERATE, {"arm"}),
         (lambda: decided("PUT", f"drafts/{DRAFT}/logs/a.csv"), Permission.OPERATE, set()),
         (lambda: decided("POST", f"drafts/{DRAFT}/build"), Permission.OPERATE, set()),
-        (
-            lambda: decided("POST", f"drafts/{DRAFT}/edit", channels=[]),
-            Permission.OPERATE,
-            set(),
-        ),
+        (lambda: decided("POST", f"drafts/{DRAFT}/edit", channels=[]), Permission.OPERATE, set()),
         (lambda: decided("POST", f"drafts/{DRAFT}/check", task={}), Permission.OPERATE, set()),
         (lambda: decided("POST", "tasks", task={"task": "arm"}), Permission.PROMOTE, {"arm"}),
         (lambda: decided("POST", "models/tiny/rollback"), Permission.PROMOTE, {"tiny"}),
-        (
-            lambda: decided("POST", "models/tiny/approve", version=2),
-            Permission.PROMOTE,
-            {"tiny"},
-        ),
+        (lambda: decided("POST", "models/tiny/approve", version=2), Permission.PROMOTE, {"tiny"}),
         (
             lambda: decided("POST", "tasks/tiny/quarantine", decision="release", recording="a.csv"),
             Permission.OPERATE,

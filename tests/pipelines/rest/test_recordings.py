@@ -9,11 +9,7 @@ def test_a_recording_is_released_by_the_user(trained):
     name = page["recordings"][0]["name"]
     body = {"decision": "release", "recording": name, "because": "checked by eye"}
     made = trained.post("tasks/tiny/quarantine", body)
-    assert (made["who"], made["decision"], made["because"]) == (
-        "otto",
-        "release",
-        "checked by eye",
-    )
+    assert (made["who"], made["decision"], made["because"]) == ("otto", "release", "checked by eye")
     assert DECISIONS.read(trained.home, "tiny")[-1].who == "otto"
     undone = trained.post("tasks/tiny/quarantine", {"decision": "undo", "recording": name})
     assert undone["decision"] == "withdraw"

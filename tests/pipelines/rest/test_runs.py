@@ -78,10 +78,7 @@ def test_presets_come_before_overrides(site):
     ("body", "message"),
     [
         ({"task": "tiny", "overrides": {"learn.hstory": 3}}, "did you mean 'history'"),
-        (
-            {"task": "tiny", "overrides": {"ingest.watch": "/etc"}},
-            "is code, a file or a machine",
-        ),
+        ({"task": "tiny", "overrides": {"ingest.watch": "/etc"}}, "is code, a file or a machine"),
         ({"task": "tiny", "overrides": {"dt": "x"}}, "dt"),
         ({"task": "tiny", "presets": ["model=huge"]}, "model has no preset 'huge'"),
         ({"task": "tiny", "logs": "../../etc"}, "is outside"),
