@@ -67,6 +67,7 @@ class RoundRecord:
         coverage: share of the test states in the 90 % intervals of an ensemble, the mean over
             channels and steps; None for a model without uncertainty.
         wall, cpu: time of the last attempt, s.
+        hint: what to change, if contacts with end stops spoil the fit; else "".
     """
 
     number: int
@@ -81,6 +82,7 @@ class RoundRecord:
     coverage: float | None
     wall: float
     cpu: float
+    hint: str = ""
 
     @property
     def collected(self) -> list[EpisodeRecord]:

@@ -10,6 +10,7 @@ from kinemill.control import EpisodeFailed, Robot, TruePhysics
 from kinemill.register import loop_round
 from kinemill.store.home import Home
 from kinemill.task import load_task
+from kinemill.verify.effects import UnmodeledEffect
 from kinemill_dagster.pipelines.chain import definitions_of, pipeline_assets
 from tests.pipelines.automation.test_sensor import Evaluations
 from tests.pipelines.conftest import TINY
@@ -33,6 +34,7 @@ class Registry:
 
     def __init__(self, monkeypatch):
         self.successes, self.champion, self.addresses = [], None, []
+        self.unmodeled = []
         monkeypatch.setattr(loop_round, "versions_of", self.versions)
         monkeypatch.setattr(loop_round, "is_registered", lambda *_: bool(self.successes))
         monkeypatch.setattr(loop_round, "registered", self.registered)
@@ -47,7 +49,7 @@ class Registry:
             number=number, aliases=[], gate=[], metrics=SimpleNamespace(nrmse={})
         )
         closed = SimpleNamespace(successes=self.successes[number - 1], episodes=[None] * 4)
-        return version, SimpleNamespace(closed_loop=closed, analysis=None)
+        return version, SimpleNamespace(closed_loop=closed, analysis=None, unmodeled=self.unmodeled)
 
     def collecting(self, *_):
         return SimpleNamespace(name=f"version {self.champion or len(self.successes)}")
@@ -67,8 +69,8 @@ def task(home):
     return load_task(NAME, SHORT)
 
 
-def advance(task, plant=None):
-    return loop_round.continue_loop(task, Home.resolve(), lambda _: None, plant)
+def advance(task, plant=None, report=lambda _: None):
+    return loop_round.continue_loop(task, Home.resolve(), report, plant)
 
 
 def logs():
@@ -92,6 +94,17 @@ def test_the_champion_collects_each_round_until_the_target(registry, task):
     assert len(logs()) == 6
     folder = loop_round.journal_of(task, Home.resolve()).folder
     assert "4 <small>of 4</small>" in (folder / "loop.html").read_text()
+
+
+def test_contacts_with_end_stops_are_reported_until_the_target(registry, task):
+    registry.unmodeled = [UnmodeledEffect("cart_velocity", "end_stop", 0.4)]
+    lines = []
+    advance(task)
+    for registry.successes in ([1], [1, 4]):
+        advance(task, report=lines.append)
+    hints = [line for line in lines if "end stop" in line]
+    assert len(hints) == 1
+    assert hints[0].startswith("round 0: contacts with an end stop: 40% of the squared errors of")
 
 
 class Broken(Robot):
