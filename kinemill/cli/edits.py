@@ -91,11 +91,7 @@ def _span(text: str | None) -> tuple[float, float] | None:
 
 
 def _pair(option: str, text: str | None) -> tuple[str, str] | None:
-    """Return a channel and its value.
-
-    Raises:
-        BadInput: The text has no channel or no value.
-    """
+    """Return a channel and its value."""
     if text is None:
         return None
     channel, _, value = (part.strip() for part in text.partition("="))

@@ -86,11 +86,7 @@ def simulate(
 
 
 def _states(spelled: list[str]) -> dict[str, float]:
-    """Parse NAME=VALUE.
-
-    Raises:
-        BadInput: The text has another form.
-    """
+    """Parse NAME=VALUE."""
     values = dict[str, float]()
     for text in spelled:
         name, equals, value = text.partition("=")

@@ -109,11 +109,7 @@ def export_data(
 def _of_recordings(
     dataset: PackedDataset, recordings: Collection[str], number: int
 ) -> PackedDataset:
-    """Return the dataset with the episodes of some recordings alone.
-
-    Raises:
-        BadInput: It has no episode of them.
-    """
+    """Return the dataset with the episodes of some recordings alone."""
     hashes = frozenset(recordings)
     episodes = [one for one in dataset.episodes if one.recording in hashes]
     if not episodes:

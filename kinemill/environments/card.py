@@ -167,11 +167,7 @@ def _summary_of(task: Task) -> CardSummary:
 
 
 def _random_trials(task: Task, policy: RandomPolicy, seeds: Sequence[int]) -> Trials:
-    """Run the trials with random actions.
-
-    Raises:
-        BadInput: A return is not finite.
-    """
+    """Run the trials with random actions."""
     random_trials = try_policy(task, policy, seeds)
     for seed, episode_return in zip(random_trials.seeds, random_trials.returns, strict=True):
         if not np.isfinite(episode_return):

@@ -93,11 +93,7 @@ def write_policy(
 
 
 def _check_safe_action(interface: PolicyInterface, settings: Export) -> None:
-    """Check that declared safe values are of actions of the policy, within their limits.
-
-    Raises:
-        BadInput: A name is unknown, or a value is beyond its limits.
-    """
+    """Check that declared safe values are of actions of the policy, within their limits."""
     actions = interface.layout.actions
     for name, declared in settings.safe_action.items():
         low, high = interface.limits.get(name, (-np.inf, np.inf))

@@ -141,11 +141,7 @@ def warm_up() -> None:
 
 
 def _check_loads(interface: Interface, folder: Path) -> None:
-    """Check that ONNX Runtime implements all operations in float64; it lacks Erf and Elu.
-
-    Raises:
-        BadInput: An operation is missing.
-    """
+    """Check that ONNX Runtime implements all operations in float64; it lacks Erf and Elu."""
     try:
         load(folder / ROLLOUT)
     except BadInput as error:

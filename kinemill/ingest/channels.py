@@ -9,9 +9,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from kinemill.ingest.buffer_pool import borrow_array
 from kinemill.ingest.clock import EXACT, Floats, Rows
-from kinemill.ingest.column_chunks import ChunkedColumn
+from kinemill.ingest.column_chunks import ChunkedColumn, borrow_array
 from kinemill.ingest.header_units import contradicted_unit
 from kinemill.ingest.raw import Reason, reason, stretches
 from kinemill.parallel import run_pair

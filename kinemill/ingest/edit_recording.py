@@ -142,11 +142,7 @@ def _check_merge(task: Task, home: Home, members: Sequence[Member], change: Edit
 
 
 def _check_fits(task: Task, home: Home, member: Member, edits: LogEdits) -> None:
-    """Read a recording with its edits, without storing anything.
-
-    Raises:
-        BadInput: An edit does not fit, or leaves nothing.
-    """
+    """Read a recording with its edits, without storing anything."""
     raw, moves = keep_raw(home, member, None)
     del moves  # the bytes are stored already
     edits.fetch(home)

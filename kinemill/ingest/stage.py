@@ -5,8 +5,12 @@ decision, and files of an interrupted ingest. If the ingest rules have changed, 
 lost, everything is processed.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Set
+import shutil
+from collections.abc import Callable, Generator, Iterable, Mapping, Set
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
+from uuid import uuid4
 
 from kinemill.catalog import open_connections
 from kinemill.errors import BadInput
@@ -25,7 +29,6 @@ from kinemill.ingest.files import (
     wait_for_settled,
     why_unread,
 )
-from kinemill.ingest.hash_copy import reserve_copies
 from kinemill.ingest.index import add_pending
 from kinemill.ingest.membership import Member, sync_members
 from kinemill.ingest.partitions import file_key
@@ -38,7 +41,7 @@ from kinemill.parallel import on_threads
 from kinemill.store import Artifact, Json
 from kinemill.store.atomic_write import start_writeback
 from kinemill.store.digests import digest_to_copy
-from kinemill.store.disk_space import warn
+from kinemill.store.disk_space import convert_disk_errors, warn
 from kinemill.store.fault_injection import fault_point
 from kinemill.store.home import Home
 from kinemill.store.locks import lock
@@ -47,6 +50,8 @@ from kinemill.task.protocols import NullReporter, Progress
 
 VERSION: int = recordings.VERSION
 _FOLD = 4  # disk space per byte of a new log: raw, recording, episodes, dataset
+LEAST_COPY = 1 << 20  # bytes; smaller files are read twice instead of copied
+MOST_COPIES = 1 << 29  # bytes of all copies, since some may turn out to be known
 
 
 def inputs(task: Task, member: Member, edits: LogEdits = NO_EDITS) -> Json:
@@ -118,7 +123,7 @@ def _ingest(
     fault_point("ingest.scanned")
     decisions = current_decisions(home, task.name)
     still, unstable = wait_for_settled([*scanned.logs, *again], task.ingest.min_file_age)
-    with reserve_copies(home) as copy_path:
+    with _reserve_copies(home) as copy_path:
         read, unread = _hash_all(still, copy_path)
         fault_point("ingest.hashed")
         earlier = _earlier_contents(cache, read, scanned.stale)
@@ -235,3 +240,29 @@ def _hash_all(
     hashed = dict(zip(file_stats, hashes, strict=True))
     read = {file_stat: hash_ for file_stat, (hash_, _) in hashed.items() if hash_}
     return read, {file_stat: why for file_stat, (hash_, why) in hashed.items() if not hash_}
+
+
+@contextmanager
+def _reserve_copies(home: Home) -> Generator[Callable[[FileStat], Path | None]]:
+    """Yield a function that returns the path for the copy of a file, or None for no copy.
+
+    Large logs are copied while they are hashed, because most files that look new are new. Copies
+    that were not moved elsewhere are deleted at the end.
+    """
+    folder = home.store / ".staging" / f"ahead-{uuid4().hex}"
+    bytes_left, guard = MOST_COPIES, Lock()
+
+    def reserve_path(file_stat: FileStat) -> Path | None:
+        nonlocal bytes_left
+        with guard:
+            if not LEAST_COPY <= file_stat.size <= bytes_left:
+                return None
+            bytes_left -= file_stat.size
+        with convert_disk_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        return folder / uuid4().hex
+
+    try:
+        yield reserve_path
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,21 +1,32 @@
 """Rebuild the catalog from the store, which contains all its data, or from a backup of it."""
 
 import shutil
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from kinemill import catalog
+from kinemill.catalog import CatalogEntry, RecordingSet, SetRules
 from kinemill.errors import BadInput
-from kinemill.ingest.refill import refill
+from kinemill.ingest import snapshot
+from kinemill.ingest.decisions import current_decisions
+from kinemill.ingest.edited_log import edit_digests
+from kinemill.ingest.index import drop_index, pending, save_index
+from kinemill.ingest.inspection import read_before
+from kinemill.ingest.membership import members
+from kinemill.ingest.recordings import reading_rules
+from kinemill.ingest.snapshot import entry_of
 from kinemill.maintenance.backup_pool import open_backup
 from kinemill.maintenance.restore import ASIDE, copy_file
 from kinemill.search.segments import Segments
 from kinemill.search.view import FOLDER as VIEW
-from kinemill.store import Home, Json, drop_indexes, fault_point, index_path
+from kinemill.store import Home, Json, digest, drop_indexes, fault_point, index_path
 from kinemill.store.atomic_write import Move, settle
 from kinemill.store.database import VARIABLE, database
 from kinemill.store.disk_space import convert_disk_errors
-from kinemill.store.locks import unused
-from kinemill.task import load_task
+from kinemill.store.locks import lock, unused
+from kinemill.task import Task, load_task
 
 
 def rebuild_catalog(home: Home, source: Path | None = None, at: str | None = None) -> Json:
@@ -85,3 +96,53 @@ def _refill(home: Home, name: str) -> Json:
     filled = refill(task, home)
     todo = f"reads {filled.unread}, checks every recording" if filled.unread else "reads new logs"
     return {"recordings": filled.recordings, "next": todo}
+
+
+class Refilled(NamedTuple):
+    """Number of recordings in the catalog, and of those that the next ingest has to read."""
+
+    recordings: int
+    unread: int
+
+
+def refill(task: Task, home: Home) -> Refilled:
+    """Enter the recordings of a task in a catalog that is empty, or restored from a backup.
+
+    A restored entry stays if its log would be read in the same way now. The artifacts of the others
+    are trusted; their bytes are checked when they are read. If the artifact of a recording is
+    missing, the next ingest checks every recording.
+    """
+    with lock(home, f"ingest-{task.name}"):
+        drop_index(home, task.name)
+        decisions = current_decisions(home, task.name)
+        barred = frozenset(hash_ for hash_, made in decisions.items() if made.bars)
+        released = frozenset(h for h, made in decisions.items() if made.decision == "release")
+        by = SetRules(digest(reading_rules(task)), barred, released, edit_digests(home, task.name))
+        restored = _restored(task, home, by)
+        entries, unread = dict[str, CatalogEntry | None](), len(pending(home, task.name))
+        for member in members(home, task.name).values():
+            if member.hash in barred or not task.ingest.wants(member.name):
+                continue
+            is_released = member.hash in released
+            if entry := restored.get(member.hash):
+                entries[member.hash] = replace(entry, released=is_released)
+            elif artifact := read_before(task, home, member):
+                entries[member.hash] = entry_of(
+                    member.hash, member.name, artifact, released=is_released
+                )
+            else:
+                unread += 1
+        head = catalog.amend(home, task.name, entries, by, whole=True)
+        if entries and not unread:
+            save_index(home, task.name, snapshot.publish(home, task.name, head).ref)
+    return Refilled(len(entries), unread)
+
+
+def _restored(task: Task, home: Home, by: SetRules) -> Mapping[str, CatalogEntry]:
+    """Return the entries of the catalog that were read by the present rules, by content hash."""
+    head = catalog.read_head(home, task.name)
+    if head is None or head.by.rules != by.rules:
+        return {}
+    edited = {hash_ for hash_, _ in head.by.edits ^ by.edits}
+    entries = RecordingSet(home, task.name, head.change)
+    return {one.hash: one for one in entries if one.hash not in edited}

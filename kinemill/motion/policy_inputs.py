@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinemill.environments.legged.body import columns
-from kinemill.environments.legged.clips import COMMAND_UNITS
+from kinemill.environments.legged.clips import COMMAND_UNITS, rotations
 from kinemill.motion.reference import Floats, Reference, Rows
 
 RATE_SCALE, TURN_SCALE = 0.1, 0.25  # factors of joint rates and of the trunk's rates
@@ -38,13 +38,7 @@ def policy_inputs(
         command_rows: (B,) rows of `reference.commands`.
     """
     joints, rates, command = columns(len(reference.middle))
-    x, y, z, w = observations[:, :4].astype(float).T
-    rows = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-    ]
-    to_world = np.moveaxis(np.array(rows), 2, 0)
+    to_world = rotations(observations[:, [3, 0, 1, 2]].astype(float))  # x, y, z, w
     next_joints = reference.at(phases + reference.phase_step, command_rows).joints
     parts = [
         to_world[:, 2],

@@ -179,11 +179,7 @@ def require_names(
 def _require_equal(
     where: str, kind: str, actual: Mapping[str, object], expected: Mapping[str, object]
 ) -> None:
-    """Check that common entries are equal; the unit 1 matches any unit.
-
-    Raises:
-        BadInput: An entry differs.
-    """
+    """Check that common entries are equal; the unit 1 matches any unit."""
     for name in {*actual} & {*expected}:
         if actual[name] != expected[name] and "1" not in (actual[name], expected[name]):
             raise BadInput(

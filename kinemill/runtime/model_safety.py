@@ -92,11 +92,7 @@ def _python_flavor(path: Path) -> str:
 
 
 def refuse_link(path: Path) -> None:
-    """Check that a path is not a symbolic link.
-
-    Raises:
-        BadInput: The path is a link.
-    """
+    """Check that a path is not a symbolic link."""
     if path.is_symlink():
         raise BadInput(
             path,

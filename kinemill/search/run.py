@@ -139,11 +139,7 @@ def _parsed(query: str, vocabulary: Vocabulary, home: Home, task: Task) -> Query
 
 
 def _column(name: str, task: Task, keys: Sequence[str]) -> str:
-    """Return the column of the view that a user names.
-
-    Raises:
-        BadInput: There is no such column.
-    """
+    """Return the column of the view that a user names."""
     statistics = statistic_columns(task)
     if name in {*PROPERTIES, *statistics} - {"version"}:
         return name

@@ -78,11 +78,7 @@ class Expression:
 
 
 def _check(node: ast.expr, text: str) -> None:
-    """Raise ValueError for everything that is not arithmetic.
-
-    Raises:
-        ValueError: The text is not arithmetic; the message names the offending part.
-    """
+    """Raise ValueError for everything that is not arithmetic."""
     if isinstance(node, ast.BinOp) and type(node.op) in _BINARY:
         _check(node.left, text)
         _check(node.right, text)

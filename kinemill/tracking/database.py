@@ -160,11 +160,7 @@ def has_ledger(home: Home) -> bool:
 
 
 def _refuse_if_lost(home: Home) -> None:
-    """Raise an error instead of replacing a lost registry by an empty one.
-
-    Raises:
-        KinemillError: The store has ledgers of registered versions.
-    """
+    """Raise an error instead of replacing a lost registry by an empty one."""
     if has_ledger(home):
         tasks = ", ".join(sorted(path.name for path in home.ledgers.iterdir()))
         raise damaged_database(home, f"is missing, but the store has versions of {tasks}")

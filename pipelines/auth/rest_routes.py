@@ -146,11 +146,7 @@ def _parts(body: StartRun) -> set[str]:
 
 
 def _checked(kind: type[Body], request: Request) -> Body:
-    """Validate a body with the model that the server uses.
-
-    Raises:
-        Refused: It is invalid.
-    """
+    """Validate a body with the model that the server uses."""
     try:
         return kind.model_validate(request.body or {})
     except ValidationError as error:

@@ -270,7 +270,6 @@ def test_the_image_shows_a_robot_whose_trunk_frame_is_on_the_ground(task, shared
 
 SERVO = '<position joint="front_left_hip" kp="20"/>'
 BALL = '<body><joint type="ball" name="hip"/><geom size="0.1"/></body>'
-HINGE = '<joint name="a"/>'
 ANOTHER = '<body name="box"><freejoint/><geom size="0.1"/></body>'
 
 

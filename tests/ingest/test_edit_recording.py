@@ -20,8 +20,8 @@ from kinemill.ingest.decisions import current_decisions
 from kinemill.ingest.edits import EDITS, EditChange, current_edits
 from kinemill.ingest.inspection import find_member
 from kinemill.ingest.recordings import open_recording
-from kinemill.ingest.refill import refill
 from kinemill.ingest.rows import read_rows
+from kinemill.maintenance.rebuild_catalog import refill
 from kinemill.store.json_io import read_json
 
 ROWS = 100  # on the grid of 0.01 s

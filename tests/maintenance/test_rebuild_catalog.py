@@ -118,7 +118,9 @@ def test_a_backup_spares_looking_at_unchanged_recordings(home, task, backups, mo
     later = next(one for one in _entries(home) if one.name == "later.csv")
     home.catalog_db.write_bytes(b"no database")
     read, evaluated = list[str](), list[str]()
-    _note_calls(monkeypatch, "kinemill.ingest.refill.read_before", read, lambda a: a[2].name)
+    _note_calls(
+        monkeypatch, "kinemill.maintenance.rebuild_catalog.read_before", read, lambda a: a[2].name
+    )
     _note_calls(
         monkeypatch,
         "kinemill.validate.evaluation.evaluate_recording",

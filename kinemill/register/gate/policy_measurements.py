@@ -125,11 +125,7 @@ class PolicyMeasurements:
 
 
 def _run(task: Task, policy: Policy) -> Trials:
-    """Run a policy from every start.
-
-    Raises:
-        BadInput: It does not fit the environment.
-    """
+    """Run a policy from every start."""
     from kinemill.verify.policies.trials import trial_seeds  # which imports torch
 
     return try_policy(task, policy, trial_seeds(task))
