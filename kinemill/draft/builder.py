@@ -29,12 +29,11 @@ from kinemill.draft.task_draft_writer import Draft, write_task
 from kinemill.draft.timing import bridged_gap, time_step
 from kinemill.errors import BadInput
 from kinemill.ingest.channels import TURN
-from kinemill.ingest.name_heuristics import is_straight, split_words
+from kinemill.ingest.name_heuristics import LIMBS, is_straight, split_words
 from kinemill.ingest.raw import split_index
 from kinemill.task.float_precision import far_from_zero, place_near
 
 FEWEST_COUNTS = 250.0  # of a register; an encoder of 8 bits has 256
-LIMBS = {"hip", "knee", "ankle", "shoulder", "elbow", "wrist", "waist"}  # joints with stops
 PERCENT, DEGREES = 100.5, 400.0  # largest values of joints in percent and in degrees
 FULL = 0.95  # share of the register that the counts of a log cover
 RARE = 0.05  # largest share of rows in which an angle jumps by a turn

@@ -7,7 +7,8 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-_JOINTS = {"joint", "joints", "hip", "knee", "ankle", "shoulder", "elbow", "wrist", "waist"}
+LIMBS = {"hip", "knee", "ankle", "shoulder", "elbow", "wrist", "waist"}  # joints with stops
+_JOINTS = LIMBS | {"joint", "joints"}
 POSITION = {"pos", "position", "positions", "q", "qpos", "angle", "angles", "theta", "th", "phi",
             "psi", "roll", "pitch", "yaw", "x", "y", "z", "height"} | _JOINTS  # fmt: skip
 VELOCITY = {"vel", "velocity", "velocities", "qd", "dq", "qdot", "qvel", "omega", "thetadot", "dot",
