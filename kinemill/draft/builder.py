@@ -25,6 +25,7 @@ from kinemill.draft.stated_limits import (
     with_robot_units,
     with_stated_limits,
 )
+from kinemill.draft.status_columns import without_flags
 from kinemill.draft.task_draft_writer import Draft, write_task
 from kinemill.draft.timing import bridged_gap, time_step
 from kinemill.errors import BadInput
@@ -81,6 +82,9 @@ def build(
             fix="name a log that has some, or write the task by hand: docs/task-file.md",
         )
     columns, no_action = (columns, "") if is_policy else infer_inputs(_outputs(columns))
+    if not is_policy:
+        columns, flags = without_flags(columns)
+        left_out |= flags
     step = max(table.step for table in tables)
     columns = _units(_angles(find_quaternions(columns)))
     joints = match_joints(columns, robot) if robot else {}
