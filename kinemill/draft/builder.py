@@ -25,16 +25,16 @@ from kinemill.draft.stated_limits import (
     with_robot_units,
     with_stated_limits,
 )
+from kinemill.draft.status_columns import without_flags
 from kinemill.draft.task_draft_writer import Draft, write_task
 from kinemill.draft.timing import bridged_gap, time_step
 from kinemill.errors import BadInput
 from kinemill.ingest.channels import TURN
-from kinemill.ingest.name_heuristics import is_straight, split_words
+from kinemill.ingest.name_heuristics import LIMBS, is_straight, split_words
 from kinemill.ingest.raw import split_index
 from kinemill.task.float_precision import far_from_zero, place_near
 
 FEWEST_COUNTS = 250.0  # of a register; an encoder of 8 bits has 256
-LIMBS = {"hip", "knee", "ankle", "shoulder", "elbow", "wrist", "waist"}  # joints with stops
 PERCENT, DEGREES = 100.5, 400.0  # largest values of joints in percent and in degrees
 FULL = 0.95  # share of the register that the counts of a log cover
 RARE = 0.05  # largest share of rows in which an angle jumps by a turn
@@ -82,6 +82,9 @@ def build(
             fix="name a log that has some, or write the task by hand: docs/task-file.md",
         )
     columns, no_action = (columns, "") if is_policy else infer_inputs(_outputs(columns))
+    if not is_policy:
+        columns, flags = without_flags(columns)
+        left_out |= flags
     step = max(table.step for table in tables)
     columns = _units(_angles(find_quaternions(columns)))
     joints = match_joints(columns, robot) if robot else {}

@@ -34,12 +34,12 @@ class ClipColumns:
 
     Attributes:
         joints: of the joints.
-        attitude: of `trunk_x` to `trunk_w`; empty if the names of the columns tell.
+        trunk: of `trunk_x` to `trunk_w`, `root_x` and `root_y`; empty if columns have such names.
         conclusion: how joints are named, where the columns do not.
     """
 
     joints: dict[str, str]
-    attitude: dict[str, str] = field(default_factory=dict[str, str])
+    trunk: dict[str, str] = field(default_factory=dict[str, str])
     conclusion: str = ""
 
 
@@ -105,9 +105,11 @@ def _by_order(table: Table, robot: RobotFile | None) -> ClipColumns | None:
         first = ROOT if attitude else 0
         joints = dict(zip(map(identifier, hinges), columns[first:], strict=False))
         order = f"joints: {columns[first]} on, in the order of {robot.path.name}: check it"
+        if not attitude:
+            return ClipColumns(joints, conclusion=order)
         axes = ", ".join(name[-1] for name in attitude)
-        trunk = f"; quaternion of the root: {axes}" if attitude else ""
-        return ClipColumns(joints, attitude, order + trunk)
+        trunk = {"root_x": columns[0], "root_y": columns[1], **attitude}
+        return ClipColumns(joints, trunk, f"{order}; quaternion of the root: {axes}")
     return None
 
 

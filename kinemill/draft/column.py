@@ -38,6 +38,7 @@ class Column:
     lead: int = 0  # rows by which the channel is ahead of its column
     notes: list[str] = field(default_factory=list[str])
     units: dict[str, str] = field(default_factory=dict[str, str])  # of names in another unit
+    formula: str = ""  # keys of a channel that no log has, such as `derived: derivative, of: q`
     channel: str = ""
 
     @property
@@ -53,6 +54,8 @@ class Column:
     @property
     def reasons(self) -> list[str]:
         """The draft's conclusion and its evidence."""
+        if self.formula:
+            return ["computed", *self.comments]
         if self.kind == "quaternion":
             return ["part of a quaternion", *self.comments]
         if self.guess.what == "unknown":
@@ -65,7 +68,7 @@ class Column:
     def comments(self) -> list[str]:
         """Settings of the channel in a task file."""
         unit = [] if self.sure else ["unit?"]
-        handling = ["predicted, not fed back"] if self.role == "output" else []
+        handling = ["predicted, not fed back"] if self.role == "output" and not self.formula else []
         return [*handling, *unit, *self.notes]
 
     @property

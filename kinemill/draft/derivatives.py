@@ -10,6 +10,7 @@ is shifted first. Windows across a clock reset or a gap are skipped.
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from kinemill.draft.body_frame import body_frame_reason
 from kinemill.draft.column import Column
 from kinemill.draft.velocity_fit import (
     fit_line,
@@ -59,6 +60,7 @@ class Relation:
         sign: -1 if the velocity counts in the other direction.
         share: share of the windows with motion that agree.
         late: delay of the velocity, s.
+        body: why the relation is approximate: the velocity is in the frame of a vehicle.
     """
 
     position: str
@@ -66,6 +68,7 @@ class Relation:
     sign: float
     share: float
     late: float
+    body: str = ""
 
 
 def find_derivatives(columns: list[Column]) -> list[Column]:
@@ -87,6 +90,11 @@ def find_derivatives(columns: list[Column]) -> list[Column]:
         name: one
         for name, one in relations.items()
         if one.position not in relations or _is_named(name, columns)
+    }
+    by_name = {column.guess.name: column for column in columns}
+    relations = {
+        name: replace(one, body=body_frame_reason(by_name[name], by_name[one.position], states))
+        for name, one in relations.items()
     }
     turned = {one.position: one for one in relations.values() if one.units}
     placed = {
@@ -253,7 +261,7 @@ def _velocity(column: Column, relation: Relation | None, placed: list[Column]) -
         sure=parent.sure,
         log_unit=log_unit,
         scale=relation.sign,
-        derivative_of=relation.position,
+        derivative_of=None if relation.body else relation.position,
         notes=[*column.notes, *_notes(column, parent, others, relation, log_unit)],
     )
 
@@ -269,6 +277,9 @@ def _notes(
         yield f"in {log_unit}, by {relation.position}"
     if relation.sign < 0.0:
         yield f"its sign is opposite to the slope of {relation.position}"
+    if relation.body:
+        yield relation.body
+        return
     if relation.share < SURE:
         yield f"follows {relation.position} in {relation.share:.0%} of the windows with motion"
     if relation.late:

@@ -3,7 +3,8 @@
 With p and r, q is a turning rate, and u, v and w are velocities. Alone, q is the angle of a joint
 and u an input. Next to a measured qm that follows it, qg is a reference. A column e that is the
 difference of two others is their error, and one of them with the letter r is a reference. Uyaw is
-the command of a turn, and Ux next to it that of a motion along x.
+the command of a turn, and Ux next to it that of a motion along x. With de and da, dr and dt are
+rudder and throttle of an aircraft.
 """
 
 import re
@@ -19,6 +20,8 @@ from kinemill.ingest.raw import split_index
 # Rates and velocities in the frame of a vehicle, by their usual letters in aerospace and at sea.
 _BODY_RATES = {"p": "roll_rate", "q": "pitch_rate", "r": "yaw_rate"}
 _BODY_VELOCITIES = {"u": "velocity_x", "v": "velocity_y", "w": "velocity_z"}
+_SURFACE = re.compile(r"d(?:elta_?)?([eart])")
+_SURFACES = {"e": "elevator", "a": "aileron", "r": "rudder", "t": "throttle"}
 _CONTROL = re.compile(r"U_?([xyz]|roll|pitch|yaw|phi|theta|psi)", re.IGNORECASE)
 _REFERENCE_LETTERS = "gdrsc"  # goal, desired, reference, setpoint, commanded
 SAME = 0.05  # largest distance of an error from a difference, relative to its spread
@@ -36,6 +39,7 @@ def with_letters(table: Table) -> Table:
             labels |= {f"{front}{own}": label for own, label in _BODY_RATES.items()}
             own_velocities = {f"{front}{own}": label for own, label in _BODY_VELOCITIES.items()}
             labels |= own_velocities if set(own_velocities) <= set(table.values) else {}
+    labels |= _surfaces(table)
     for base, names in _vectors(table).items():
         stem = base.removesuffix("m").rstrip("_")
         for other in _references_of(base, stem, table):
@@ -49,6 +53,22 @@ def with_letters(table: Table) -> Table:
             labels |= {name: f"error_{name}"}
             labels |= {one: f"reference_{one}" for one in pair if _first_word(one) == "r"}
     return replace(table, labels={**labels, **table.labels})
+
+
+def _surfaces(table: Table) -> dict[str, str]:
+    """Return labels of the control surfaces of an aircraft, at least elevator and aileron.
+
+    With them, `dt` is the throttle unless it is as long as a time step.
+    """
+    letters = {name: match[1] for name in table.values if (match := _SURFACE.fullmatch(name))}
+    if not {"e", "a"} <= set(letters.values()):
+        return {}
+    steps = {n for n in letters if n == "dt" and _is_step(table.values[n][1], table.step)}
+    return {name: _SURFACES[own] for name, own in letters.items() if name not in steps}
+
+
+def _is_step(values: Floats, step: float) -> bool:
+    return 0.5 * step < float(np.nanmedian(values)) < 2.0 * step
 
 
 def _first_word(name: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kinemill.draft.environment_writer import EnvironmentDraft
+from kinemill.draft.robot_file import Ends, read_robot
 from kinemill.environments.mujoco_model import RobotModel, load_model
 from kinemill.store import Json
 
@@ -21,7 +22,7 @@ _LEG = 2  # least joints of a leg
 def is_legged(path: Path) -> bool:
     """Return whether a model may walk: it has a free trunk, or a fixed one with two legs.
 
-    A URDF may, as it states no free joint; so may a file that MuJoCo cannot read.
+    A file that MuJoCo cannot read may walk.
     """
     import mujoco
 
@@ -31,10 +32,11 @@ def is_legged(path: Path) -> bool:
     except ValueError:
         return True
     free = (one.parent for one in spec.joints if one.type == library.mjtJoint.mjJNT_FREE)
-    is_free = any(len(_joints_below(body)) > 1 for body in free)  # else it is an object
-    if is_free or path.suffix.lower() == ".urdf":
+    if any(len(_joints_below(body)) > 1 for body in free):  # else it is an object
         return True
     trunks = [body for body in spec.worldbody.bodies if body.bodies and not body.joints]
+    # MuJoCo fuses the root of a URDF with the world.
+    trunks += [spec.worldbody] if path.suffix.lower() == ".urdf" else []
     return any(
         sum(len(_joints_below(limb)) >= _LEG for limb in trunk.bodies) >= _LEG for trunk in trunks
     )
@@ -50,19 +52,21 @@ def mechanism_draft(name: str, path: Path, longest: float) -> EnvironmentDraft:
 
     Args:
         name: name of the task.
-        path: its MJCF file.
+        path: its MJCF file, or its URDF, whose joints get motors of the stated effort.
         longest: time step that a multiple of the physics' is to be close to, s.
 
     Raises:
         BadInput: the model is not usable.
     """
-    robot = load_model(path, {}, ())
+    motors = _urdf_motors(path)
+    robot = load_model(path, motors, ())
     step = float(robot.model.opt.timestep)
     dt = step * max(1, round(longest / step))
     keys = [robot.model.key(index).name for index in range(robot.model.nkey)]
     settings: Json = {
         "type": "mujoco",
         "model": str(path),
+        **({"motors": motors} if motors else {}),
         "steps": round(SECONDS / dt),
         "derived": {"error": _error(robot, is_home=_HOME in keys)},
         "reward": {"hold": "1 - tanh(error)"},
@@ -72,6 +76,13 @@ def mechanism_draft(name: str, path: Path, longest: float) -> EnvironmentDraft:
     }
     goal = "reward: holds the pose of the file, which states no goal: write your own formulas"
     return EnvironmentDraft(name, str(path), settings, (dt, "a multiple of the physics'"), (goal,))
+
+
+def _urdf_motors(path: Path) -> dict[str, Ends]:
+    """Return the lowest and highest torque or force of each joint of a URDF; {} for an MJCF."""
+    if path.suffix.lower() != ".urdf":
+        return {}
+    return {one.name: one.effort for one in read_robot(path).joints.values() if one.effort}
 
 
 def _error(robot: RobotModel, *, is_home: bool) -> str:

@@ -8,6 +8,7 @@ joint velocities are observed. Columns that `learn.type: motion` does not use ar
 import json
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
@@ -28,6 +29,7 @@ from kinemill.errors import BadInput
 from kinemill.ingest.clock import Floats
 from kinemill.ingest.columns import Table
 from kinemill.ingest.name_heuristics import guess
+from kinemill.ingest.raw import split_index
 from kinemill.ingest.readers._plain_table import COLUMN
 from kinemill.validate.cycles import STILL, cycle_of
 
@@ -73,12 +75,15 @@ def build_motion(
     tables, problems = read.tables, read.problems
     clips = _one_robot(tables, source, robot)
     tables = clips.tables
-    physics, conclusion = find_physics(tables, clips.columns, robot.path) if robot else (None, "")
+    physics, conclusion, commands = None, "", _commands(tables)
+    if robot:
+        physics, conclusion = find_physics(tables, clips.columns, robot.path, commands)
+    resting = _resting(clips, physics)
     if physics:
+        commands = physics.commands
         clips = replace(clips, columns=replace(clips.columns, joints=physics.joints))
     columns = [_joint(joint, column, tables) for joint, column in clips.joints.items()]
     columns, findings = _with_limits(columns, robot)
-    commands = _commands(tables)
     limits = {column.channel: column.limits for column in columns}
     angles, means = _arrays(columns, commands)
     odd = [table.path for table, own in zip(tables, angles, strict=True) if not _repeats(own)]
@@ -88,19 +93,20 @@ def build_motion(
         obstacle = f"mirror: none, as {_spell_paths(odd)} have no cycle"
     step, is_mixed = _usual_step(tables)
     observed = [*physics.trunk, *columns, *physics.velocities] if physics else columns
+    inputs = physics.inputs if physics else []
     loops = sum(_loop_mode(table.path) == LOOP for table in tables)
     return Draft(
         name,
         tables,
         float(f"{step:.12g}"),
         step,
-        [*observed, *commands, *map(_target, columns)],
-        _left_out(tables[0], observed, is_physical=physics is not None),
+        [*observed, *commands, *map(_target, columns), *inputs],
+        _left_out(tables[0], [*observed, *commands, *inputs], resting),
         problems | clips.unused,
         joints=findings,
         part=LearnPart(
             learn=_learn(physics, commands, step, [table.path for table in tables], odd=odd),
-            augment=() if obstacle else tuple(_augment(mirror, commands, observed)),
+            augment=() if obstacle else tuple(_augment(mirror, commands, [*observed, *inputs])),
             ingest=tuple(_ingest(clips, is_mixed=is_mixed)),
             dataset=_dataset(tables, step),
             validate=(
@@ -344,12 +350,40 @@ def _loop_mode(path: Path) -> str:
     return str(json.loads(path.read_bytes()).get("LoopMode", ""))
 
 
-def _left_out(table: Table, observed: list[Column], *, is_physical: bool) -> dict[str, str]:
-    used = {name for column in observed for name in column.names}
-    used |= {name for sources, _ in COMMANDS.values() for name in sources}
-    stems = dict.fromkeys(
-        name.partition("[")[0] for name in (*table.values, *table.left_out) if name not in used
-    )
-    stems.pop("joints_pos", None)
-    learned = "joint angles and commands" if not is_physical else "joints, trunk and commands"
-    return dict.fromkeys(stems, f"it learns from {learned} alone")
+def _left_out(table: Table, used: list[Column], resting: Mapping[str, str]) -> dict[str, str]:
+    """Return the columns of a clip that are not used, or their vectors, with reasons.
+
+    Args:
+        table: a clip.
+        used: all channels but the actions.
+        resting: columns of joints that are no channels, with reasons.
+    """
+    names = {name for column in used for name in column.names}
+    names |= {name for sources, _ in COMMANDS.values() for name in sources}
+    vectors = {name.partition("[")[0] for name in names}
+    rest = [
+        name if name.partition("[")[0] in vectors else name.partition("[")[0]
+        for name in (*table.values, *table.left_out)
+        if name not in names and name not in resting and not _is_numbered_twice(name, table)
+    ]
+    return {**dict.fromkeys(rest, "no joint, trunk or command that it learns from"), **resting}
+
+
+def _is_numbered_twice(name: str, table: Table) -> bool:
+    """Return whether an element of a vector has a name as well, such as `joints_pos[left_knee]`."""
+    vector, index = split_index(name)
+    others = (one for one in table.values if one.startswith(f"{vector}["))
+    return index is not None and any(split_index(one)[1] is None for one in others)
+
+
+def _resting(clips: _Clips, physics: Physics | None) -> dict[str, str]:
+    """Return the columns of the joints that are no servos of the robot, with reasons."""
+    if physics is None:
+        return {}
+    why = "a joint at rest in all clips: the simulated robot has it locked"
+    other = f"a joint that is no hinge of {physics.robot.name}"
+    return {
+        column: why if name in physics.locked else other
+        for name, column in clips.joints.items()
+        if name not in physics.joints
+    }

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from kinemill.draft.clip_names import ClipColumns
+from kinemill.draft.clip_rates import derived, turning_rates, walked_commands
 from kinemill.draft.column import Column
+from kinemill.draft.mechanism import is_legged
 from kinemill.environments.legged.body import CROUCHED, Body, load_body
 from kinemill.environments.legged.robot_file import RobotOptions
 from kinemill.errors import BadInput
@@ -17,22 +19,29 @@ from kinemill.ingest.columns import Table
 from kinemill.ingest.name_heuristics import guess
 
 SECONDS = 20.0  # length of an episode
+_COMMAND_SIZE = 3  # velocities of a command
 COMMANDS = 8  # largest number of commands of clips that the trials use
-TRUNK = {  # channel: its columns, the best one first, and its unit
-    **{
-        f"trunk_{axis}": ((f"root_quat[{index}]", f"root_quat_{axis}", f"trunk_{axis}"), "1")
-        for index, axis in enumerate("xyzw")
-    },
-    **{
-        f"turn_{axis}": (
-            (f"world_angular_vel[{index}]", f"world_angular_vel_{axis}", f"turn_{axis}"),
-            "rad/s",
-        )
-        for index, axis in enumerate("xyz")
-    },
+_Sources = dict[str, tuple[tuple[str, ...], str]]  # columns, the best one first, and their unit
+ATTITUDE: _Sources = {
+    f"trunk_{axis}": ((f"root_quat[{index}]", f"root_quat_{axis}", f"trunk_{axis}"), "1")
+    for index, axis in enumerate("xyzw")
 }
-TRUNK_ATTITUDE = tuple(TRUNK)[:4]
-MIRRORED = ("trunk_x", "trunk_z", "turn_x", "turn_z")  # opposite in a mirror image
+_TURN: _Sources = {
+    f"turn_{axis}": (
+        (f"world_angular_vel[{index}]", f"world_angular_vel_{axis}", f"turn_{axis}"),
+        "rad/s",
+    )
+    for index, axis in enumerate("xyz")
+}
+_ROOT: _Sources = {
+    f"root_{axis}": ((f"root_pos[{index}]", f"root_pos_{axis}", f"root_{axis}"), "m")
+    for index, axis in enumerate("xy")
+}
+MIRRORED = (  # opposite in a mirror image
+    *("trunk_x", "trunk_z", "turn_x", "turn_z"),
+    *("trunk_x_rate", "trunk_z_rate", "root_y", "root_y_rate", "heading_y"),
+)
+_FIXED_BASE = "the policy imitates the clips alone; --learn reinforcement drafts an environment"
 _STILL = 1e-3  # rad, largest movement and offset of a joint that can be locked
 
 
@@ -47,6 +56,8 @@ class Physics:
         locked: joints that do not move in the clips.
         robot: its model file.
         stance: joint angles of standing by joint, rad; empty: those of the model file.
+        commands: channels of the commands, which may be computed from the motion of the trunk.
+        inputs: channels that others are computed from, and that no policy observes.
     """
 
     joints: dict[str, str]
@@ -55,6 +66,8 @@ class Physics:
     locked: list[str]
     robot: Path
     stance: dict[str, float]
+    commands: list[Column]
+    inputs: list[Column]
 
     def track_clips(self, clips: Sequence[Path]) -> tuple[str, ...]:
         """Return the lines of `environment` and `promote` for acyclic clips."""
@@ -84,7 +97,9 @@ class Physics:
         means = [
             [float(np.mean(values)) for _, values in column.samples.values()] for column in commands
         ]
-        every = np.array(means).T.round(2) + 0.0 if len(means) == 3 else np.zeros((0, 3))
+        every = (
+            np.array(means).T.round(2) + 0.0 if len(means) == _COMMAND_SIZE else np.zeros((0, 3))
+        )
         drawn = np.unique(every, axis=0)
         rows = np.linspace(0, len(drawn) - 1, min(COMMANDS, len(drawn))).round().astype(int)
         spelled = ", ".join(f"[{x:g}, {y:g}, {yaw:g}]" for x, y, yaw in drawn[rows])
@@ -130,10 +145,19 @@ VALIDATE = (
 
 
 def find_physics(
-    tables: Sequence[Table], clip: ClipColumns, robot: Path
+    tables: Sequence[Table], clip: ClipColumns, robot: Path, commands: Sequence[Column]
 ) -> tuple[Physics | None, str]:
-    """Return the physics of the clips' robot, and the conclusions."""
+    """Return the physics of the clips' robot, and the conclusions.
+
+    Args:
+        tables: the clips.
+        clip: which columns are joints and attitude.
+        robot: the model file.
+        commands: that the clips hold; if some are missing, all are computed.
+    """
     joints = clip.joints
+    if not is_legged(robot):
+        return None, f"physics: none, {robot.name} has a fixed base and no two legs; {_FIXED_BASE}"
     try:
         still = _still_joints(tables, joints, load_body(robot))
         body = load_body(robot, RobotOptions(locked=tuple(still)))
@@ -141,35 +165,54 @@ def find_physics(
         return None, f"physics: none, {error}"
     if missing := [name for name in body.joints if name not in joints]:
         return None, f"physics: none, the clips have no {', '.join(missing)}"
-    velocities = {name: one.replace("joints_pos", "joints_vel") for name, one in joints.items()}
-    sources = {
-        **TRUNK,
-        **{channel: ((column,), "1") for channel, column in clip.attitude.items()},
-        **{
-            f"{name}_velocity": ((velocities[name], f"{name}_velocity"), "rad/s")
-            for name in body.joints
-        },
+    attitude = _columns(ATTITUDE, tables, clip.trunk)
+    if not attitude:
+        return None, f"physics: none, the clips have no column for {', '.join(ATTITUDE)}"
+    attitude = [replace(one, kind="quaternion") for one in attitude]
+    turn, inputs = _columns(_TURN, tables), list[Column]()
+    if not turn:
+        turn, inputs = turning_rates(attitude)
+    root = [] if len(commands) == _COMMAND_SIZE else _columns(_ROOT, tables, clip.trunk)
+    if root:
+        root = [replace(one, guess=replace(one.guess, role="output")) for one in root]
+        commands, others = walked_commands(root, attitude, turn[-1])
+        inputs = [*inputs, *others]
+    rates = {
+        f"{name}_velocity": ((*_measured_rates(joints[name]), f"{name}_velocity"), "rad/s")
+        for name in body.joints
     }
-    columns = {channel: _column(channel, *one, tables) for channel, one in sources.items()}
-    if absent := [channel for channel, column in columns.items() if column is None]:
-        return None, f"physics: none, the clips have no column for {', '.join(absent[:4])}"
-    usable = [column for column in columns.values() if column]
-    feet = ", ".join(one.name for one in body.feet)
+    velocities = _columns(rates, tables)
+    velocities = [
+        replace(column, derivative_of=joints[name])
+        for name, column in zip(body.joints, velocities, strict=False)
+    ] or [_joint_velocity(name, joints[name], tables) for name in body.joints]
     physics = Physics(
         {name: joints[name] for name in body.joints},
-        [
-            replace(column, kind="quaternion") if column.channel in TRUNK_ATTITUDE else column
-            for column in usable[: len(TRUNK)]
-        ],
-        [
-            replace(column, derivative_of=joints[name])
-            for name, column in zip(body.joints, usable[len(TRUNK) :], strict=True)
-        ],
+        [*attitude, *turn],
+        velocities,
         still,
         robot,
         _stance(tables, joints, body),
+        [*commands],
+        inputs,
     )
-    return physics, f"physics: {len(body.joints)} servos; feet: {feet}"
+    computed = [one.channel for one in (*turn, *velocities, *commands) if one.formula]
+    rest = f"; computed: {', '.join(computed)}" if computed else ""
+    feet = ", ".join(one.name for one in body.feet)
+    return physics, f"physics: {len(body.joints)} servos; feet: {feet}{rest}"
+
+
+def _measured_rates(position: str) -> list[str]:
+    """Return the possible columns of the rate of a joint, such as `joints_vel[3]`."""
+    pairs = (("positions", "velocities"), ("pos", "vel"))
+    vector, bracket, element = position.partition("[")
+    return [vector.replace(*pair) + bracket + element for pair in pairs if pair[0] in vector]
+
+
+def _joint_velocity(name: str, source: str, tables: Sequence[Table]) -> Column:
+    """Return the rate of a joint as the derivative of its angle."""
+    (angle,) = _columns({name: ((source,), "rad")}, tables)
+    return derived(angle, "state", channel=f"{name}_velocity")
 
 
 def _stance(tables: Sequence[Table], joints: Mapping[str, str], body: Body) -> dict[str, float]:
@@ -199,6 +242,25 @@ def _still_joints(tables: Sequence[Table], joints: Mapping[str, str], body: Body
         return all(float(np.abs(own - zero[name]).max(initial=0.0)) < _STILL for own in values)
 
     return [name for name in body.joints if is_still(name)]
+
+
+def _columns(
+    sources: _Sources, tables: Sequence[Table], own: Mapping[str, str] | None = None
+) -> list[Column]:
+    """Return channels that all clips have; none if a clip lacks one.
+
+    Args:
+        sources: columns of each channel.
+        tables: the clips.
+        own: columns of channels that are named otherwise.
+    """
+    renamed = {channel: (name,) for channel, name in (own or {}).items()}
+    columns = [
+        _column(channel, renamed.get(channel, names), unit, tables)
+        for channel, (names, unit) in sources.items()
+    ]
+    present = [column for column in columns if column]
+    return present if len(present) == len(columns) else []
 
 
 def _column(

@@ -9,16 +9,18 @@ import numpy as np
 from kinemill.draft.column import Column
 from kinemill.draft.column_relations import letter_columns, rotation_elements
 from kinemill.draft.optional_columns import GAIN, error_reduction
+from kinemill.draft.status_columns import clocks, counters, status_columns
 from kinemill.ingest.columns import Samples, Table
 from kinemill.ingest.header_units import bracketed_unit, known_unit, signed_unit
 from kinemill.ingest.name_heuristics import (
     ASIDE,
     COMMAND,
     CURRENT,
+    EXPLICIT,
     PLANNED,
     POSITION,
     ROLES,
-    STAMP,
+    SURFACES,
     VELOCITY,
     Guess,
     guess,
@@ -37,17 +39,12 @@ _BY_UNIT: dict[str, str] = {
 
 _PREFIX = re.compile(r"[mk](?=(A|V|Nm|N|Pa|W)\Z)")  # of a unit at the end of a name
 
-# A column of a force is measured where another one is called a command, or is in percent.
-EXPLICIT = {"cmd", "command", "commands", "commanded"}
 # Forces, torques and voltages are measured where a motor is driven by pulses.
 MODULATED, PULSES = {"pwm", "duty", "throttle"}, {"us", "µs", "microsecond"}
 LOADS = {"tau", "torque", "torques", "force", "effort", "voltage"}
 
 MOST_MISSING = 5  # columns that a log lacks
-EPOCH = 1e9  # s, of 2001: timestamps since 1970 are larger in any unit
 LARGEST = float(np.finfo(np.float32).max)
-FEWEST_NUMBERED = 20  # rows that show that a column numbers them
-NUMBERED = 0.95  # share of the steps of such a column that are 1
 OBSERVATIONS = {"obs", "observation", "observations"}  # groups of a log
 
 Choice = tuple[dict[str, Guess], dict[str, str]]  # of a log: chosen columns; reasons for the rest
@@ -61,15 +58,16 @@ def choose_all(tables: list[Table], *, is_policy: bool = False) -> list[Choice]:
     of a controller are actions only if there are no commands; a policy observes them otherwise, as
     its goals.
     """
-    constant = _constant_columns(tables)
-    choices = [_choose(table, {}, constant) for table in tables]
+    unused = dict.fromkeys(_constant_columns(tables), "never changes")
+    unused = unused if is_policy else status_columns(tables) | unused
+    choices = [_choose(table, {}, unused) for table in tables]
     roles = {one.role for selected, _ in choices for one in selected.values()}
     instead = {"acceleration": "state"} if "state" not in roles else {}
     if "action" not in roles:
         instead |= {"reference": "action"}
     elif is_policy:
         instead |= {"reference": "observation"}
-    choices = [_choose(table, instead, constant) for table in tables] if instead else choices
+    choices = [_choose(table, instead, unused) for table in tables] if instead else choices
     return [_observed(*choice) for choice in choices] if is_policy else choices
 
 
@@ -207,27 +205,27 @@ def join_columns(
     return columns, left_out
 
 
-def _choose(table: Table, instead: dict[str, str], constant: set[str]) -> Choice:
+def _choose(table: Table, instead: dict[str, str], unused: dict[str, str]) -> Choice:
     """Choose the best variant of each quantity of a log; return reasons for the others.
 
     Args:
         table: the log.
         instead: roles of columns that are selected otherwise than by name.
-        constant: columns that never change in any log.
+        unused: columns that are no channel in any log, with reasons.
     """
     selected: dict[str, Guess] = {}
-    others = letter_columns(table)
-    others |= dict.fromkeys((name for name in table.values if name in constant), "never changes")
-    others |= dict.fromkeys(_clocks(table), "another clock: it rises with time")
+    others = {name: unused[name] for name in table.values if name in unused}
+    others |= letter_columns(table)
+    others |= dict.fromkeys(clocks(table), "another clock: it rises with time")
     others |= dict.fromkeys(
         _oversized(table), f"holds numbers beyond {LARGEST:.2g}: no measurement"
     )
     others |= dict.fromkeys((name for name in table.values if name in MARKS), "marks episodes")
-    others |= dict.fromkeys(_row_counters(table), "a counter: it rises by 1 in each row")
+    others |= counters(table)
     guesses = [
         _with_stated_unit(guess(name, table.labels.get(name, "")), table)
         for name in table.values
-        if name not in constant
+        if name not in unused
     ]
     duplicates = _find_duplicates(table)
     measured = _measured(guesses)
@@ -259,40 +257,12 @@ def _choose(table: Table, instead: dict[str, str], constant: set[str]) -> Choice
     return dict(sorted(selected.items(), key=lambda item: order.index(item[1].name))), others
 
 
-def _clocks(table: Table) -> list[str]:
-    """Return the timestamps among the columns: they have such a name or date, and never fall."""
-    rising = (
-        (name, finite)
-        for name, (_, values) in table.values.items()
-        if len(finite := values[np.isfinite(values)]) > 1 and np.diff(finite).min() >= 0.0
-    )
-    return [
-        name
-        for name, values in rising
-        if {*split_words(name)[:1], *split_words(name)[-1:]} & STAMP
-        or (values[0] >= EPOCH and guess(name).what == "unknown")
-    ]
-
-
 def _oversized(table: Table) -> list[str]:
     """Return the columns with a number that float32, the type of models, cannot hold."""
     return [
         name
         for name, (_, values) in table.values.items()
         if np.any(np.abs(values[np.isfinite(values)]) > LARGEST)
-    ]
-
-
-def _row_counters(table: Table) -> list[str]:
-    """Return the columns, except vectors, that number the rows; a few rows may be missing."""
-    return [
-        name
-        for name, (_, values) in table.values.items()
-        if len(values) > FEWEST_NUMBERED
-        and split_index(name)[1] is None
-        and guess(name).what == "unknown"
-        and (steps := np.diff(values)).min() >= 1.0
-        and np.mean(steps == 1.0) > NUMBERED
     ]
 
 
@@ -331,7 +301,7 @@ def _measured(guesses: list[Guess]) -> set[str]:
 
 
 def _quantities(one: Guess) -> set[str]:
-    return _words(one) & COMMAND - EXPLICIT
+    return _words(one) & (COMMAND | SURFACES) - EXPLICIT
 
 
 def _followed(guesses: list[Guess]) -> set[str]:

@@ -169,7 +169,7 @@ def _channel(column: Column, channels: dict[str, str], draft: Draft) -> str:
     parts.append(f"unit: {column.unit}")
     if column.derivative_of:
         parts.append(f"derivative_of: {channels[column.derivative_of]}")
-    parts += [*_source(column), *_resample(column, draft)]
+    parts += [column.formula] if column.formula else [*_source(column), *_resample(column, draft)]
     for key, ends in (("limits", column.limits), ("observed_range", column.observed_range)):
         parts += [f"{key}: [{ends[0]:g}, {ends[1]:g}]"] if ends else []
     comment = "; ".join(_quiet(note) for note in column.comments)

@@ -127,7 +127,7 @@ def on_grid(values: Mapping[str, Channel], seconds: Floats, grid: Floats, task: 
     Angles are unwrapped first: halfway between 3.1 and -3.1 rad is π, not 0. Halfway between q and
     -q, which are the same rotation, is q.
     """
-    signs = _signs(values, task)
+    signs = quaternion_signs(values, task)
     turned = {name: np.asarray(values[name]) * sign for name, sign in signs.items()}
     values = {**values, **turned}
     out: Values = {}
@@ -145,8 +145,8 @@ def on_grid(values: Mapping[str, Channel], seconds: Floats, grid: Floats, task: 
     return out | {name: out[name] * sign for name, sign in held_signs.items()}
 
 
-def _signs(values: Mapping[str, Channel], task: Task) -> Values:
-    """Return the signs (n,) by element that make quaternions continuous.
+def quaternion_signs(values: Mapping[str, Channel], task: Task) -> Values:
+    """Return the signs (n,) by element that make quaternions continuous; none if all are.
 
     Validation decides whether a sign change is a fault, so it is restored after interpolation.
     """
@@ -154,14 +154,19 @@ def _signs(values: Mapping[str, Channel], task: Task) -> Values:
     for names in rotations(task.channels):
         if not set(names) <= set(values):
             continue
-        elements = np.stack([values[name] for name in names])
-        finite_rows = np.flatnonzero(np.isfinite(elements).all(axis=0))
-        turned = np.sum(elements[:, finite_rows[1:]] * elements[:, finite_rows[:-1]], axis=0) < 0.0
-        if turned.any():
-            flips = np.zeros(elements.shape[1])
-            flips[finite_rows[1:][turned]] = 1.0
-            signs |= dict.fromkeys(names, 1.0 - 2.0 * (np.cumsum(flips) % 2.0))
+        own = unbroken_signs(np.stack([values[name] for name in names]))
+        if (own < 0.0).any():
+            signs |= dict.fromkeys(names, own)
     return signs
+
+
+def unbroken_signs(elements: Floats) -> Floats:
+    """Return the signs (n,) that make quaternions (4, n) continuous: q and -q are one rotation."""
+    finite_rows = np.flatnonzero(np.isfinite(elements).all(axis=0))
+    turned = np.sum(elements[:, finite_rows[1:]] * elements[:, finite_rows[:-1]], axis=0) < 0.0
+    flips = np.zeros(elements.shape[1])
+    flips[finite_rows[1:][turned]] = 1.0
+    return 1.0 - 2.0 * (np.cumsum(flips) % 2.0)
 
 
 def unwrap(angle: Channel) -> Channel:

@@ -10,6 +10,7 @@ Symbols: m rows of a track.
 import numpy as np
 import polars as pl
 
+from kinemill.ingest.channels import quaternion_signs
 from kinemill.ingest.clock import Floats
 from kinemill.task import Task
 from kinemill.task.channels import magnitude
@@ -27,6 +28,7 @@ def add_computed(frame: pl.DataFrame, task: Task) -> pl.DataFrame:
     if not order:
         return frame
     values = {name: frame[name].to_numpy() for name in task.logged_numbers}
+    signs = quaternion_signs(values, task)
     for name in order:
         channel = task.channels[name]
         with np.errstate(all="ignore"):  # what is not finite becomes NaN
@@ -34,9 +36,10 @@ def add_computed(frame: pl.DataFrame, task: Task) -> pl.DataFrame:
                 computed = Expression(channel.expression).value(values)
             else:
                 parent = str(channel.of)
-                slope = derivative(values[parent], task.dt, half_width(channel, task.dt))
+                sign = signs.get(parent, 1.0)  # -q and q are the same rotation
+                slope = derivative(sign * values[parent], task.dt, half_width(channel, task.dt))
                 scale, _ = factor(f"({task.channels[parent].unit})/s", channel.unit)
-                computed = scale * slope
+                computed = scale * sign * slope
             own = np.broadcast_to(np.asarray(computed, np.float64), frame.height)
             values[name] = np.where(np.abs(own) <= magnitude(channel), own, np.nan)
     return frame.with_columns(pl.Series(name, values[name]) for name in order)

@@ -7,7 +7,8 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-_JOINTS = {"joint", "joints", "hip", "knee", "ankle", "shoulder", "elbow", "wrist", "waist"}
+LIMBS = {"hip", "knee", "ankle", "shoulder", "elbow", "wrist", "waist"}  # joints with stops
+_JOINTS = LIMBS | {"joint", "joints"}
 POSITION = {"pos", "position", "positions", "q", "qpos", "angle", "angles", "theta", "th", "phi",
             "psi", "roll", "pitch", "yaw", "x", "y", "z", "height"} | _JOINTS  # fmt: skip
 VELOCITY = {"vel", "velocity", "velocities", "qd", "dq", "qdot", "qvel", "omega", "thetadot", "dot",
@@ -16,6 +17,9 @@ VELOCITY = {"vel", "velocity", "velocities", "qd", "dq", "qdot", "qvel", "omega"
 COMMAND = {"tau", "torque", "torques", "u", "ctrl", "control", "controls", "cmd", "command",
            "action", "actions", "act", "force", "effort", "voltage", "pwm", "duty",
            "throttle", "steering"}  # fmt: skip
+EXPLICIT = {"cmd", "command", "commands", "commanded"}  # next to which a force is measured
+# Control surfaces, which have angles; an elevator may be a lift as well.
+SURFACES = {"aileron", "ailerons", "rudder", "rudders", "flap", "flaps", "elevon", "elevons"}
 CURRENT = {
     "current",
     "currents",
@@ -25,7 +29,8 @@ CURRENT = {
 }  # follows from a voltage, where one is logged
 # An action unless another word of the name denies it.
 DRIVE = {"motor", "input", "relay", "valve", "pump", "fan", "heater", "compressor", "switch",
-         "brake", "drive", "thruster", "thrusters", "propeller", "servo"} | CURRENT  # fmt: skip
+         "brake", "drive", "thruster", "thrusters", "propeller", "servo",
+         "elevator"} | CURRENT  # fmt: skip
 # Measured quantities, such as the temperature of a motor or the pressure behind a valve.
 MEASURED = {"temp", "temps", "temperature", "temperatures", "celsius", "pressure", "level", "flow",
             "humidity", "rpm", "load"}  # fmt: skip
@@ -35,7 +40,8 @@ POWER = {"battery", "batt", "vbat", "vbus", "bus", "mains", "supply"}  # its vol
 ROTATION = {"orientation", "quaternion", "quat"}
 STRAIGHT = {"x", "y", "z", "vx", "vy", "vz", "dx", "dy", "dz", "linear"}
 TURNING = {"angle", "angles", "theta", "th", "phi", "psi", "roll", "pitch", "yaw"} | _JOINTS
-_KINDS = [("action", COMMAND), ("velocity", VELOCITY), ("position", POSITION), ("action", DRIVE)]
+_KINDS = [("action", COMMAND), ("velocity", VELOCITY), ("action", SURFACES),
+          ("position", POSITION), ("action", DRIVE)]  # fmt: skip
 STAMP = {"time", "timestamp", "t", "ts", "stamp", "sec", "secs", "seconds", "datetime"}
 # A number of these names is the rate or the step of all rows.
 PER_SECOND = ("fs", "Fs", "FS", "fps", "FPS", "sampling_rate", "sample_rate")  # Hz

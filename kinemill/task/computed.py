@@ -77,10 +77,10 @@ def computed_problems(channels: Mapping[str, Channel]) -> Problems:
 def _unfit_parent(channel: Channel, channels: Mapping[str, Channel]) -> list[str]:
     """Return why a channel cannot be the derivative of its parent, or None."""
     parent = channels[channel.of or ""]
-    if parent.kind == "quaternion":
-        return [f"{channel.of!r} is an element of a quaternion, whose derivative is no velocity"]
     if channel.role != "state":
         return []
+    if parent.kind == "quaternion":
+        return [f"{channel.of!r} is an element of a quaternion, whose derivative is no velocity"]
     if parent.role != "state" or parent.derived:
         return [
             f"{channel.of!r} is not a measured state, which the model needs to estimate this one "

@@ -127,13 +127,14 @@ def test_a_range_of_one_turn_is_an_angle_and_of_360_is_degrees(tmp_path, time):
     assert task.channels["pos2"].source[0].unit == "deg"
 
 
-def test_a_distance_of_one_turn_and_numbers_of_modes_are_no_angles(tmp_path, time):
+def test_a_distance_of_one_turn_is_no_angle_and_the_number_of_a_mode_no_state(tmp_path, time):
     along, mode = 6.28 * (time / 8) - 2, np.round(time) % 7
     columns = {"position.x": along, "force.x": time % 3, "torque.x": time % 2, "mode": mode}
     path = table(tmp_path / "a.csv", time=time, **columns, yaw=np.mod(90 * time, 360.0))
-    task, _ = load(tmp_path, "diver", path)
-    kinds = {name: task.channels[name].kind for name in ("position_x", "mode", "yaw")}
-    assert kinds == {"position_x": "linear", "mode": "linear", "yaw": "angle"}
+    task, text = load(tmp_path, "diver", path)
+    kinds = {name: task.channels[name].kind for name in ("position_x", "yaw")}
+    assert kinds == {"position_x": "linear", "yaw": "angle"}
+    assert "left out, a status by its name, of 7 whole numbers: mode" in text
 
 
 def test_an_acceleration_by_its_unit_is_an_output(tmp_path, time):
@@ -462,7 +463,7 @@ def test_logs_that_each_lack_something_share_what_all_have(tmp_path, home, time)
 def test_letters_of_a_text_are_no_states(tmp_path, time):
     texts = np.array([b"auto" if k % 40 < 20 else b"hand" for k in range(len(time))])
     codes = np.frombuffer(texts.tobytes(), np.uint8).reshape(len(time), 4)
-    counts = np.stack([np.arange(800) % 90 + 33, np.arange(800) % 7], axis=1)
+    counts = np.stack([np.arange(800) % 90 + 33, np.arange(800) % 11], axis=1)
     np.savez(
         tmp_path / "a.npz", time=time, pos=np.sin(time), u=np.cos(time), mode=codes, count=counts
     )

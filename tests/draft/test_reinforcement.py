@@ -160,3 +160,27 @@ def test_an_arm_next_to_a_free_object_does_not_walk(tmp_path):
         (tmp_path / f"{name}.xml").write_text(f"<mujoco><worldbody>{bodies}</worldbody></mujoco>")
     assert not is_legged(tmp_path / "arm.xml")
     assert is_legged(tmp_path / "robot.xml")
+
+
+def write_arm(path, joints=3):
+    """Write the URDF of a chain of hinges on a fixed base."""
+    link = (
+        '<link name="link_{0}"><inertial><mass value="1"/><inertia ixx=".01" iyy=".01" izz=".01" '
+        'ixy="0" ixz="0" iyz="0"/></inertial></link>'
+    )
+    hinge = (
+        '<joint name="joint_{1}" type="revolute"><parent link="link_{0}"/><child link="link_{1}"/>'
+        '<origin xyz="0 0 .3"/><axis xyz="0 1 0"/>'
+        '<limit lower="-2" upper="2" velocity="3" effort="30"/></joint>'
+    )
+    parts = [link.format(at) for at in range(joints + 1)]
+    parts += [hinge.format(at, at + 1) for at in range(joints)]
+    path.write_text(f'<robot name="arm">{"".join(parts)}</robot>')
+    return path
+
+
+def test_an_arm_in_urdf_does_not_walk_and_gets_motors_of_its_effort(tmp_path):
+    checked = build_reinforcement("arm", str(write_arm(tmp_path / "arm.urdf")))
+    assert checked.task.environment.type == "mujoco"
+    limits = {name: checked.task.channels[name].limits for name in checked.task.actions}
+    assert limits == {f"joint_{at}_command": (-30.0, 30.0) for at in (1, 2, 3)}

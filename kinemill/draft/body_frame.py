@@ -1,0 +1,123 @@
+"""Rates and velocities in the frame of a vehicle, which are no derivatives of its pose.
+
+A gyro measures p = droll/dt - dyaw/dt sin(pitch), and so on (Diebel 2006, "Representing Attitude"),
+and a velocity u along the nose is dx/dt cos(yaw) + dy/dt sin(yaw) on level ground. Near level, and
+at a heading of zero, they are close to derivatives. So what a derivative leaves over is compared
+with the motion along the other axes, times sines and cosines of the attitude: a linear fit, which
+holds for any sign convention.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from kinemill.draft.column import Column
+from kinemill.draft.velocity_fit import fit_line, integrals_of, on_one_clock
+from kinemill.ingest.clock import Floats
+from kinemill.ingest.name_heuristics import LIMBS, is_straight, split_words
+
+ATTITUDE = {"roll", "pitch", "yaw", "phi", "theta", "psi", "heading"}
+EXACT = 0.03  # share of the motion that a derivative may leave over
+EXPLAINED = 0.5  # least share of the rest, as a variance, that the attitude explains
+USUAL = 0.95  # share of the windows that are compared, without those of faults
+FEWEST = 100  # windows that show it
+BY_LETTER = "in the frame of the vehicle, by its letter"
+_LETTERS = set("pqruvw")
+
+
+def body_frame_reason(velocity: Column, position: Column, columns: Sequence[Column]) -> str:
+    """Return why a velocity is in the frame of the vehicle; '' if it may be a derivative.
+
+    Args:
+        velocity: column that follows the position.
+        position: column of an attitude angle, or of a position along an axis.
+        columns: all columns of the logs.
+    """
+    if velocity.guess.label and velocity.guess.name[-1] in _LETTERS:
+        return BY_LETTER
+    angles = [one for one in columns if _is_attitude(one)]
+    straight = [one for one in columns if _is_along_axis(one)]
+    axes = next((axes for axes in (angles, straight) if position in axes), [])
+    if len(axes) < 2 or not angles:
+        return ""
+    share = _explained(velocity, position, axes, angles)
+    if share < EXPLAINED:
+        return ""
+    named = ", ".join(one.full_name for one in angles)
+    return (
+        f"in the frame of the vehicle: {named} explain {share:.0%} of what the slope of "
+        f"{position.full_name} leaves over"
+    )
+
+
+def _is_attitude(column: Column) -> bool:
+    words = set(split_words(column.full_name))
+    return column.kind == "angle" and bool(words & ATTITUDE) and not words & LIMBS
+
+
+def _is_along_axis(column: Column) -> bool:
+    return column.guess.what == "position" and is_straight(column.full_name)
+
+
+def _explained(
+    velocity: Column, position: Column, axes: Sequence[Column], angles: Sequence[Column]
+) -> float:
+    """Return the share of the rest that the attitude explains; 0 if the rest is small."""
+    every = [position, *(one for one in axes if one is not position), *angles]
+    logs = [_shared_rows(log, velocity, every) for log in velocity.samples]
+    parts = [_windows(rows, len(axes)) for rows in logs if len(rows)]
+    fit = fit_line([(part[:, 0], part[:, 1]) for part in parts])
+    if fit is None or sum(map(len, parts)) < FEWEST:
+        return 0.0
+    rows = np.concatenate(parts)
+    rest = rows[:, 0] - fit[0] * rows[:, 1]
+    rest -= np.median(rest)
+    is_usual = np.abs(rest) <= np.quantile(np.abs(rest), USUAL)
+    if np.std(rest[is_usual]) < EXACT * np.std(fit[0] * rows[:, 1]):
+        return 0.0
+    inputs, rest = np.column_stack([rows[:, 2:], np.ones(len(rows))])[is_usual], rest[is_usual]
+    solution, *_ = np.linalg.lstsq(inputs, rest, rcond=None)
+    return 1.0 - float(np.var(rest - inputs @ solution) / np.var(rest))
+
+
+def _shared_rows(log: tuple[Path, str], velocity: Column, every: Sequence[Column]) -> Floats:
+    """Return seconds, velocity and unwrapped columns of a log (n, 2 + columns), angles in rad.
+
+    Empty if the log lacks a column, or has them on several clocks.
+    """
+    pairs = [
+        on_one_clock(velocity.samples[log], one.samples[log], one)
+        for one in every
+        if log in one.samples
+    ]
+    present = [pair for pair in pairs if pair]
+    if len(present) < len(every) or len({len(pair[0]) for pair in present}) > 1:
+        return np.empty((0, 2))
+    scales = [one.radians if one.kind == "angle" else 1.0 for one in every]
+    paths = [scale * pair[2] for scale, pair in zip(scales, present, strict=True)]
+    rows = np.column_stack([*present[0][:2], *paths])
+    return rows[np.isfinite(rows).all(axis=1)]
+
+
+def _windows(rows: Floats, axes: int) -> Floats:
+    """Return over windows the velocity's integral, the motion, and turned motions, (m, columns).
+
+    The motion along the own axis is multiplied by cos - 1 of each angle, that along others by sin.
+
+    Args:
+        rows: as of `_shared_rows`: own axis first, then the others, then the angles.
+        axes: number of axes.
+    """
+    seconds, speed, paths, angles = (
+        rows[:, 0],
+        rows[:, 1],
+        rows[:, 2 : 2 + axes],
+        rows[:, 2 + axes :],
+    )
+    steps, middle = np.diff(paths, axis=0), 0.5 * (angles[1:] + angles[:-1])
+    factors = [np.cos(middle) - 1.0, *[np.sin(middle)] * (axes - 1)]
+    turned = np.concatenate([steps[:, [at]] * own for at, own in enumerate(factors)], axis=1)
+    sums = np.concatenate([paths[:, :1], np.pad(np.cumsum(turned, axis=0), ((1, 0), (0, 0)))], 1)
+    every = [integrals_of(seconds, speed, path, 0) for path in sums.T]
+    return np.column_stack([every[0][0], *(moved for _, moved in every)])
