@@ -1,13 +1,12 @@
-"""Tasks and videos of a LeRobot data set, from its folder `meta/`.
+"""Tasks of a LeRobot data set, from its folder `meta/`.
 
 The tasks are lines of JSON in version 2.1 (`tasks.jsonl`) and a table in version 3
-(`tasks.parquet`, whose index is the text). Videos are features of type `video` in `info.json`.
+(`tasks.parquet`, whose index is the text).
 """
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
 
 import polars as pl
 
@@ -38,24 +37,6 @@ def dataset_tasks(log: Path) -> dict[int, str]:
         path = lines if _is_small(lines) else table
         expected = "task_index and task of each"
         raise BadLog(path, f"is no list of tasks ({error})", expected=expected) from error
-
-
-def video_features(log: Path) -> list[str]:
-    """Return the features of a log's data set that are videos."""
-    meta = _meta(log)
-    if meta is None or not _is_small(meta / "info.json"):
-        return []
-    try:
-        info = json.loads((meta / "info.json").read_text(encoding="utf-8", errors="replace"))
-    except (ValueError, RecursionError) as error:
-        raise BadLog(meta / "info.json", f"is no JSON ({error})") from error
-    features = info.get("features") if isinstance(info, dict) else None
-    described = cast(dict[str, Any], features) if isinstance(features, dict) else {}
-    return [
-        name
-        for name, one in described.items()
-        if isinstance(one, dict) and cast(dict[str, Any], one).get("dtype") == "video"
-    ]
 
 
 def _meta(log: Path) -> Path | None:

@@ -13,17 +13,19 @@ from typing import Any
 import numpy as np
 
 from kinemill.draft.column import identifier
-from kinemill.draft.lerobot_tasks import TASK_INDEX, dataset_tasks, video_features
+from kinemill.draft.lerobot_tasks import TASK_INDEX, dataset_tasks
 from kinemill.draft.schema_inference import empty_task, form_of, read_parts
 from kinemill.errors import BadLog
 from kinemill.ingest.columns import Table
 from kinemill.ingest.name_heuristics import split_words
 from kinemill.ingest.raw import Images, RawLog, Texts, Unreadable
+from kinemill.ingest.readers._lerobot_videos import is_depth, video_features
 from kinemill.task import READERS, Channel
 
 LANGUAGE = {"language", "instruction", "instructions", "prompt", "task", "text", "annotation"}
 ATTRIBUTES = ("@language", "@instruction", "@language_instruction", "@prompt", "@task")
 FEW_TEXTS = 3  # instructions that a note spells
+SMALL = 96  # pixels of the shorter side, to which videos are scaled down at most
 
 
 @dataclass(frozen=True)
@@ -70,11 +72,37 @@ def find_media(tables: list[Table], used_names: set[str]) -> MediaOfLogs:
         if isinstance(item.content, Images)
         for shape in [item.content.shape]
     ]
-    left_out = dict.fromkeys(
-        video_features(first.path), "a video in a separate file, which no reader decodes"
-    )
+    videos, left_out = _videos(first)
     texts, instruction, why = _instructions(tables, topics)
-    return MediaOfLogs(_named([*media, *texts], used_names), instruction, left_out | why)
+    return MediaOfLogs(_named([*media, *videos, *texts], used_names), instruction, left_out | why)
+
+
+def _videos(table: Table) -> tuple[list[Medium], dict[str, str]]:
+    """Return the cameras of a LeRobot data set, and why others are left out.
+
+    Images are stored without compression, so videos are scaled down by a whole number.
+    """
+    media, left_out = list[Medium](), dict[str, str]()
+    for name, feature in video_features(table.path).items():
+        if is_depth(feature):
+            left_out[name] = "a video of distances, which holds no colors"
+            continue
+        try:
+            parts = _read_as(table, [name], "image")
+        except Unreadable as error:
+            left_out[name] = f"{error.where}: {error.problem}"
+            continue
+        images = [one for part in parts for one in part.media.values() if isinstance(one, Images)]
+        media += [_camera(name, one.shape) for one in images[:1]]
+    return media, left_out
+
+
+def _camera(name: str, shape: tuple[int, ...]) -> Medium:
+    height, width, colors = shape
+    by = max(1, min(height, width) // SMALL)
+    scaled = f", scaled down to {height // by} x {width // by}" if by > 1 else ""
+    note = f"video of {height} x {width} pixels{scaled}"
+    return Medium("", "image", name, (height // by, width // by, colors), notes=[note])
 
 
 def _pixels(shape: tuple[int, ...]) -> str:
@@ -143,23 +171,13 @@ class _Content:
 
 def _contents(table: Table, names: list[str], role: str) -> list[_Content]:
     """Return media under names in all parts of a log, as images or as texts."""
-    reader = READERS[form_of(table.path) or "csv"]
-    # One numeric column, because a single text for all rows has no number of rows.
-    number = Channel.model_validate(
-        {"role": "state", "unit": "1", "source": next(iter(table.values))}
-    )
     while names:
-        channels = {
-            str(at): Channel.model_validate({"role": role, "source": name})
-            for at, name in enumerate(names)
-        }
-        # Media need no timestamps, so any rate will do.
-        ingest = empty_task().ingest.model_copy(update={"rate": 1.0})
-        update = {"channels": {"number": number, **channels}, "ingest": ingest}
         try:
-            parts = read_parts(reader, table.path, empty_task().model_copy(update=update))
+            parts = _read_as(table, names, role)
         except Unreadable as error:
-            refused = {str(one["channel"]) for one in error.reasons} & channels.keys()
+            refused = {str(one["channel"]) for one in error.reasons} & {
+                *map(str, range(len(names)))
+            }
             if not refused:
                 return []
             names = [name for at, name in enumerate(names) if str(at) not in refused]
@@ -170,6 +188,27 @@ def _contents(table: Table, names: list[str], role: str) -> list[_Content]:
                 for at, content in part.media.items()
             ]
     return []
+
+
+def _read_as(table: Table, names: list[str], role: str) -> list[RawLog]:
+    """Return the parts of a log, with media under names as the channels `0`, `1` and so on.
+
+    Raises:
+        Unreadable: with a reason for each channel that is of another role.
+    """
+    # One numeric column, because a single text for all rows has no number of rows.
+    number = Channel.model_validate(
+        {"role": "state", "unit": "1", "source": next(iter(table.values))}
+    )
+    channels = {
+        str(at): Channel.model_validate({"role": role, "source": name})
+        for at, name in enumerate(names)
+    }
+    # Media need no timestamps, so any rate will do.
+    ingest = empty_task().ingest.model_copy(update={"rate": 1.0})
+    update = {"channels": {"number": number, **channels}, "ingest": ingest}
+    reader = READERS[form_of(table.path) or "csv"]
+    return read_parts(reader, table.path, empty_task().model_copy(update=update))
 
 
 def _gap(part: RawLog, channel: str) -> float | None:

@@ -3,7 +3,8 @@
 A logger that pauses longer than `ingest.min_file_age` and then appends leaves two contents under
 one name. Both would be recordings that share their first rows. A decision then excludes the
 shorter one from the snapshot; a user can withdraw it, and the raw bytes are kept. Only a digest of
-the first bytes of the new file is compared, so any format that grows at its end is supported.
+the first bytes of the new file is compared, so any format that grows at its end is supported. A log
+whose videos were replaced, added or not read before supersedes its recording likewise.
 """
 
 import hashlib
@@ -12,7 +13,11 @@ from pathlib import Path
 
 from kinemill.ingest.decisions import Decision, decide
 from kinemill.ingest.file_stat import stat_of
-from kinemill.ingest.membership import Member, find_member
+from kinemill.ingest.membership import Member, find_member, raw_path
+from kinemill.ingest.raw import Unreadable
+from kinemill.ingest.readers._lerobot_videos import uses_videos
+from kinemill.ingest.readers._video_archive import table_digest
+from kinemill.store import file_digest
 from kinemill.store.home import Home
 from kinemill.task import Task
 
@@ -44,6 +49,8 @@ def supersede(
     if member is None:
         return None
     because = f"continues in {grown[1][:16]}, which begins with its {member.bytes} bytes"
+    if uses_videos(task, grown[0]):
+        because = f"has the same rows as {grown[1][:16]}, whose videos are newer"
     return decide(home, task.name, (member.hash, member.name), "supersede", because)
 
 
@@ -54,15 +61,30 @@ def find_grown(
     previous_hash: str | None,
     decisions: Mapping[str, Decision],
 ) -> Member | None:
-    """Return the recording that a file was before it grew; None if it is another log, or kept."""
+    """Return the recording that a file was before it grew; None if it is another log, or kept.
+
+    A log whose videos changed grew as well, if its rows are the same.
+    """
     path, hash_ = grown
     if previous_hash is None or previous_hash == hash_ or previous_hash in decisions:
         return None
     member = find_member(home, task.name, previous_hash)
     now = stat_of(path)
-    if member is None or now is None or not 0 < member.bytes < now.st_size:
+    if member is None or now is None:
+        return None
+    if uses_videos(task, path):
+        return member if _has_same_rows(raw_path(home, member), path) else None
+    if not 0 < member.bytes < now.st_size:
         return None
     return member if _begins_with(path, member.bytes, previous_hash) else None
+
+
+def _has_same_rows(raw: Path, path: Path) -> bool:
+    """Return whether a stored log is a Parquet file with older videos; False if it is missing."""
+    try:
+        return (table_digest(raw) or file_digest(raw)) == file_digest(path)
+    except (OSError, Unreadable):
+        return False
 
 
 def _begins_with(path: Path, count: int, hash_: str) -> bool:

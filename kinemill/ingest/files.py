@@ -22,6 +22,7 @@ from kinemill.ingest.file_stat import (
 )
 from kinemill.ingest.raw import Reader
 from kinemill.ingest.readers import compressed
+from kinemill.ingest.readers._lerobot_videos import SUFFIX, is_read_video
 from kinemill.ingest.scan_cache import ScanCache, UnchangedFiles
 from kinemill.store.home import Home
 from kinemill.store.json_io import valid_text
@@ -40,7 +41,7 @@ class ScanResult(NamedTuple):
     Attributes:
         logs: files that are new or changed since they were read.
         unchanged: logs with an equal stat.
-        sidecars: new or changed files that describe logs.
+        sidecars: new or changed files that describe logs, or are videos of logs.
         stale: names of files that were read, and are changed or deleted.
         ignored: reason by name for each of the rest.
     """
@@ -50,6 +51,23 @@ class ScanResult(NamedTuple):
     sidecars: list[FileStat]
     stale: set[str]
     ignored: dict[str, str]
+
+    @property
+    def videos(self) -> list[FileStat]:
+        """New or changed videos of logs."""
+        return [one for one in self.sidecars if one.name.lower().endswith(SUFFIX)]
+
+    @property
+    def new(self) -> list[FileStat]:
+        """New or changed logs, and videos of logs."""
+        return [*self.logs, *self.videos]
+
+    def logs_of(self, videos: Iterable[FileStat]) -> set[FileStat]:
+        """Return the logs of the LeRobot data sets to which videos belong."""
+        datasets = {f"/{one.name}".rpartition("/videos/")[0] for one in videos}
+        below = tuple(f"{dataset}/data/".lstrip("/") for dataset in datasets)
+        every = (*self.logs, *(one for one, _ in self.unchanged.items())) if below else ()
+        return {one for one in every if one.name.startswith(below)}
 
 
 def empty_scan() -> ScanResult:
@@ -108,7 +126,7 @@ def scan(task: Task, folder: Path, cache: ScanCache | None = None) -> ScanResult
         for name in _changed_below(top, read, result):
             _classify(task, folder, name, folder / name, admitted, result)
     # Bytes, as in the scan: to decode a million names would take as long as to read the cache.
-    suffixes = tuple(map(os.fsencode, task.ingest.meta.sidecar))
+    suffixes = tuple(map(os.fsencode, (*task.ingest.meta.sidecar, SUFFIX)))
     count = sum(not name.lower().endswith(suffixes) for name in read.unchanged)
     fresh = {one.name for one in (*result.logs, *result.sidecars)}
     return result._replace(
@@ -161,7 +179,7 @@ def _classify(
         return
     if isinstance(file_stat, str):
         result.ignored[valid_text(name)] = file_stat
-    elif task.ingest.meta.is_sidecar(name):
+    elif task.ingest.meta.is_sidecar(name) or is_read_video(task, entry):
         result.sidecars.append(file_stat)
     elif _has_log_suffix(entry, admitted, task.ingest.format):
         result.logs.extend([file_stat] if task.ingest.wants(file_stat.label) else [])

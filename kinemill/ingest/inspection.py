@@ -8,11 +8,12 @@ from kinemill.ingest import membership
 from kinemill.ingest.decisions import current_decisions
 from kinemill.ingest.edited_log import edits_of
 from kinemill.ingest.index import load_index
+from kinemill.ingest.log_digest import log_digest
 from kinemill.ingest.membership import Member, members
 from kinemill.ingest.recording_summary import RecordingSummary
 from kinemill.ingest.recordings import STAGE, Recording, read_into, recording_inputs
 from kinemill.registry import nearest
-from kinemill.store import Artifact, ArtifactRef, digest, file_digest, peek
+from kinemill.store import Artifact, ArtifactRef, digest, peek
 from kinemill.store.home import Home
 from kinemill.store.json_io import valid_text
 from kinemill.task import Task
@@ -92,7 +93,7 @@ def read_aside(task: Task, home: Home, path: Path, folder: Path) -> Recording:
 
     A log with known bytes keeps its name at first ingest, its decisions and its edits.
     """
-    hash_ = file_digest(path)
+    hash_ = log_digest(task, path)
     fresh = membership.new_member(hash_, valid_text(path.name), path.stat().st_size)
     member = membership.find_member(home, task.name, hash_) or fresh
     decision = current_decisions(home, task.name).get(hash_)

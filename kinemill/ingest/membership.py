@@ -4,6 +4,7 @@ import errno
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from io import BufferedReader
 from pathlib import Path
 
 from kinemill.errors import BadLog, CorruptArtifact
@@ -17,6 +18,7 @@ from kinemill.store.home import Home
 from kinemill.store.remote_sync import bring_file, bring_new, send, withdraw
 
 FORMAT = Format("membership", 1)
+CopyLog = Callable[[BufferedReader, Path], str]
 _ENDING = re.compile(r"(?<=[^/])\.[a-z0-9_+-]{1,16}\Z")
 # Errors of reading the file, not of writing the copy: a full home affects every log.
 _UNREADABLE = {errno.EIO, errno.ESTALE, errno.ENXIO, errno.EISDIR}
@@ -132,10 +134,14 @@ def raw_path(home: Home, member: Member) -> Path:
     return home.store / "raw" / member.hash[:2] / f"{member.hash}{member.suffix}"
 
 
-def keep_raw(home: Home, member: Member, source: Path | None) -> tuple[Path, list[Move]]:
+def keep_raw(
+    home: Home, member: Member, source: Path | None, write: CopyLog = copy
+) -> tuple[Path, list[Move]]:
     """Return where the bytes of a recording can be read; copy `source` if no intact copy is kept.
 
-    It returns the kept copy, or a temporary one, with the move that keeps it.
+    It returns the kept copy, or a temporary one, with the move that keeps it. `source` is a file
+    with the bytes of the recording, or with a part of them; `write` copies it, or all files of the
+    recording, to a new file, and returns the sha256.
 
     Raises:
         CorruptArtifact: there is no intact copy and no file to copy.
@@ -161,7 +167,7 @@ def keep_raw(home: Home, member: Member, source: Path | None) -> tuple[Path, lis
     aside = aside.with_name(aside.name + member.suffix)  # the ending may tell its format
     try:
         with original:
-            if copy(original, aside) != member.hash:
+            if write(original, aside) != member.hash:
                 raise Moved(source, "changed while it was read")
         aside.chmod(0o444)
         start_writeback(aside)

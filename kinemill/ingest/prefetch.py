@@ -9,6 +9,7 @@ from pathlib import Path
 from kinemill.ingest.decisions import current_decisions
 from kinemill.ingest.file_stat import FileStat
 from kinemill.ingest.files import scan, wait_for_settled
+from kinemill.ingest.log_digest import archive_digest
 from kinemill.ingest.membership import name_new_members
 from kinemill.ingest.recording import Job, record
 from kinemill.ingest.scan_cache import ScanCache
@@ -45,7 +46,7 @@ def read_ahead(
     number, shares = share
     mine = new_logs(task, home, folder)[number::shares]
     still, _ = wait_for_settled(mine, task.ingest.min_file_age)
-    hashed = [(file_stat, hash_) for file_stat in still if (hash_ := _hash(file_stat))]
+    hashed = [(file_stat, hash_) for file_stat in still if (hash_ := _hash(task, file_stat))]
     decisions = current_decisions(home, task.name)
     barred = {hash_ for hash_, made in decisions.items() if made.bars}
     jobs: list[Job] = [
@@ -56,9 +57,9 @@ def read_ahead(
     return sum(1 for _ in record(jobs, progress or NullReporter(), enter=False))
 
 
-def _hash(file_stat: FileStat) -> str | None:
+def _hash(task: Task, file_stat: FileStat) -> str | None:
     """Return the sha256 of a file; None if it cannot be read: the ingest reports that."""
     try:
-        return digest_to_copy(file_stat.path)
+        return archive_digest(task, file_stat.path) or digest_to_copy(file_stat.path)
     except OSError:
         return None

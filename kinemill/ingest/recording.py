@@ -3,10 +3,12 @@
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from kinemill.catalog.renewals import note_renewals
 from kinemill.ingest.edited_log import edits_of
+from kinemill.ingest.log_digest import copy_log
 from kinemill.ingest.membership import Member, Moved, is_member, keep_raw, stage_entry
 from kinemill.ingest.metadata import describe
 from kinemill.ingest.recordings import STAGE, read_into, recording_inputs
@@ -52,7 +54,7 @@ def _read_aside(job: Job) -> _Read:
     edits = edits_of(home, task.name, member.hash)
 
     def build(folder: Path) -> Json:
-        raw, moved = keep_raw(home, member, source)
+        raw, moved = keep_raw(home, member, source, partial(copy_log, task))
         moves.extend(moved)
         edits.fetch(home)
         return to_json_value(read_into(task, member, raw, folder, edits))

@@ -30,6 +30,7 @@ from kinemill.ingest.files import (
     why_unread,
 )
 from kinemill.ingest.index import add_pending
+from kinemill.ingest.log_digest import archive_digest
 from kinemill.ingest.membership import Member, sync_members
 from kinemill.ingest.partitions import file_key
 from kinemill.ingest.raw import MAX_LISTED
@@ -119,14 +120,14 @@ def _ingest(
         scanned, described = _restrict(task, scanned, described, partition)
     again = sorted(described - {*scanned.logs})
     unchanged = scanned.unchanged.without(again)
-    warn(home.root, progress.log_message, _FOLD * sum(file_stat.size for file_stat in scanned.logs))
+    warn(home.root, progress.log_message, _FOLD * sum(one.size for one in scanned.new))
     fault_point("ingest.scanned")
     decisions = current_decisions(home, task.name)
-    still, unstable = wait_for_settled([*scanned.logs, *again], task.ingest.min_file_age)
+    still, unstable = _settled_logs(task, scanned, again)
     with _reserve_copies(home) as copy_path:
-        read, unread = _hash_all(still, copy_path)
+        read, unread = _hash_all(task, still, copy_path)
         fault_point("ingest.hashed")
-        earlier = _earlier_contents(cache, read, scanned.stale)
+        earlier = _earlier_contents(cache, read, scanned.stale | {one.name for one in again})
         update = SnapshotUpdate(task, home, decisions, described)
         if partition is None:
             result = update.take(read, unchanged, earlier, progress)
@@ -138,7 +139,7 @@ def _ingest(
     if not is_file(source):
         finished = {s: bytes.fromhex(h) for s, h in read.items() if h not in result.unfinished}
         stale = [*scanned.stale, *(one.name for one in again)] if partition is None else []
-        cache.write({**finished, **dict.fromkeys(scanned.sidecars, NOTHING)}, stale)
+        cache.write({**finished, **dict.fromkeys(_examined(scanned, unstable), NOTHING)}, stale)
     reporter = Reporter(
         task,
         home,
@@ -148,6 +149,30 @@ def _ingest(
         result.unfinished,
     )
     return IngestReport(result.artifact, scanned.ignored, reporter, read, unread, unchanged)
+
+
+def _examined(scanned: ScanResult, unstable: list[FileStat]) -> list[FileStat]:
+    """Return the side-car files and videos that the next ingest need not examine.
+
+    Videos of logs that are not read yet stay new.
+    """
+    if scanned.logs_of(scanned.videos) & {*unstable}:
+        return sorted({*scanned.sidecars} - {*scanned.videos})
+    return scanned.sidecars
+
+
+def _settled_logs(
+    task: Task, scanned: ScanResult, again: list[FileStat]
+) -> tuple[list[FileStat], list[FileStat]]:
+    """Return the stable logs whose videos are stable too, and all other logs."""
+    waiting = [*scanned.new, *again]
+    still, unstable = wait_for_settled(waiting, task.ingest.min_file_age)
+    videos = {one.name for one in scanned.videos}
+    of_changing = scanned.logs_of(one for one in unstable if one.name in videos)
+    logs = [one for one in still if one.name not in videos]
+    changing = [one for one in unstable if one.name not in videos]
+    settled = [one for one in logs if one not in of_changing]
+    return settled, [*changing, *(one for one in logs if one in of_changing)]
 
 
 def _earlier_contents(
@@ -166,7 +191,8 @@ def _sync_with_remote(task: Task, home: Home) -> None:
 
 
 def _described_anew(task: Task, looked: ScanResult) -> set[FileStat]:
-    """Return the logs with a new or changed side-car file."""
+    """Return the logs with a new or changed side-car file or video."""
+    of_videos = looked.logs_of(looked.videos)
     bases = {
         file_stat.name[: -len(ending)]
         for file_stat in looked.sidecars
@@ -174,9 +200,9 @@ def _described_anew(task: Task, looked: ScanResult) -> set[FileStat]:
         if file_stat.name.lower().endswith(ending)
     }
     if not bases:
-        return set()
+        return of_videos
     new = {s for s in looked.logs if s.name in bases or s.name.rpartition(".")[0] in bases}
-    return {*new, *looked.unchanged.described_by(bases)}
+    return {*new, *looked.unchanged.described_by(bases), *of_videos}
 
 
 def _restrict(
@@ -220,10 +246,11 @@ def _nothing(
 _Hashed = tuple[str | None, str]  # sha256 of a file's bytes; None, and why there is none
 
 
-def _hash(file_stat: FileStat, copy_path: Path | None) -> _Hashed:
-    """Return the sha256 of a file, or why it could not be read; copy it to `copy_path` if given."""
+def _hash(task: Task, file_stat: FileStat, copy_path: Path | None) -> _Hashed:
+    """Return the sha256 of a log, or why it could not be read; copy it to `copy_path` if given."""
     try:
-        hash_ = digest_to_copy(file_stat.path, copy_path)
+        path = file_stat.path
+        hash_ = archive_digest(task, path) or digest_to_copy(path, copy_path)
         if copy_path and copy_path.exists():
             start_writeback(copy_path)
     except OSError as error:
@@ -233,10 +260,10 @@ def _hash(file_stat: FileStat, copy_path: Path | None) -> _Hashed:
 
 
 def _hash_all(
-    file_stats: list[FileStat], copy_path: Callable[[FileStat], Path | None]
+    task: Task, file_stats: list[FileStat], copy_path: Callable[[FileStat], Path | None]
 ) -> tuple[dict[FileStat, str], dict[FileStat, str]]:
     """Return the content hashes of the files that were read, and why the others were not."""
-    hashes = on_threads(lambda file_stat: _hash(file_stat, copy_path(file_stat)), file_stats)
+    hashes = on_threads(lambda one: _hash(task, one, copy_path(one)), file_stats)
     hashed = dict(zip(file_stats, hashes, strict=True))
     read = {file_stat: hash_ for file_stat, (hash_, _) in hashed.items() if hash_}
     return read, {file_stat: why for file_stat, (hash_, why) in hashed.items() if not hash_}

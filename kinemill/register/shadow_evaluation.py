@@ -20,13 +20,14 @@ import numpy as np
 
 from kinemill.errors import BadInput, CorruptArtifact
 from kinemill.ingest.files import scan
+from kinemill.ingest.log_digest import log_digest
 from kinemill.register.champion import LoadedChampion
 from kinemill.register.consistency import open_registry
 from kinemill.register.gate.evaluation import differences
 from kinemill.register.saved_task import reading_task, task_of
 from kinemill.register.versions import CHALLENGER, CHAMPION, Version, bundle_folder, find_version
 from kinemill.runtime import Policy, load
-from kinemill.store import Home, Json, file_digest
+from kinemill.store import Home, Json
 from kinemill.store.locks import lock, now
 from kinemill.task import Task
 from kinemill.tracking import open_tracking
@@ -63,7 +64,7 @@ class Shadow:
             for log in scan(self.task, folder).logs:
                 if time.time() - log.path.stat().st_mtime < self.task.ingest.min_file_age:
                     continue  # still being written; the next scan reads it
-                hash_ = file_digest(log.path)
+                hash_ = log_digest(self.task, log.path)
                 if hash_ not in recorded:
                     recorded.add(hash_)
                     line: Json = plain(self._line(log.name, log.path, hash_))

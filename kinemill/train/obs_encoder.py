@@ -35,8 +35,8 @@ class ObsEncoder(nn.Module):
         self.images, self.texts = list(layout.images), list(layout.texts)
         self.count = len(layout.observation)
         turning = [name in angles for name in layout.observation]
-        self.register_buffer("angles", torch.tensor(_indices(turning, True)), persistent=False)
-        self.register_buffer("plain", torch.tensor(_indices(turning, False)), persistent=False)
+        self.register_buffer("angles", _indices(turning, True), persistent=False)
+        self.register_buffer("plain", _indices(turning, False), persistent=False)
         for name in ("observation_mean", "observation_std"):
             self.register_buffer(name, scale[name].to(torch.float32))
         self.turning = sum(turning)
@@ -67,5 +67,6 @@ class ObsEncoder(nn.Module):
         return torch.cat([rest, torch.cos(turned), torch.sin(turned)], dim=-1)
 
 
-def _indices(turning: list[bool], value: bool) -> list[int]:
-    return [index for index, one in enumerate(turning) if one == value]
+def _indices(turning: list[bool], value: bool) -> Tensor:
+    indices = [index for index, one in enumerate(turning) if one == value]
+    return torch.tensor(indices, dtype=torch.int64)  # without it, no indices are float32

@@ -14,11 +14,12 @@ from kinemill.ingest.decisions import BARRED_STATUSES, current_decisions
 from kinemill.ingest.file_stat import is_file
 from kinemill.ingest.files import require_channels, scan, why_unread
 from kinemill.ingest.inspection import read_aside
+from kinemill.ingest.log_digest import log_digest
 from kinemill.ingest.membership import find_member
 from kinemill.ingest.raw import Reason, reason
 from kinemill.ingest.report import unread
 from kinemill.ingest.rows import read_rows
-from kinemill.store import Home, Json, file_digest
+from kinemill.store import Home, Json
 from kinemill.store.json_io import valid_text
 from kinemill.task import Task
 from kinemill.validate.episodes import RecordingResult, evaluate_into
@@ -82,7 +83,7 @@ def _dry_run_log(
 ) -> Json:
     """Return the entry of one log; `name` is its name if it is not ingested yet."""
     try:
-        hash_ = file_digest(path)
+        hash_ = log_digest(task, path)
     except OSError as error:
         return _entry(path, None, "unstable", [unread(why_unread(error))])
     member = find_member(home, task.name, hash_)

@@ -18,10 +18,11 @@ from kinemill.errors import BadInput
 from kinemill.ingest.decisions import current_decisions
 from kinemill.ingest.files import require_channels, scan
 from kinemill.ingest.inspection import find_member, read_aside
+from kinemill.ingest.log_digest import log_digest
 from kinemill.ingest.membership import keep_raw
 from kinemill.ingest.rows import read_rows
 from kinemill.runtime import Floats, wrapped
-from kinemill.store import Home, file_digest
+from kinemill.store import Home
 from kinemill.task import Task
 from kinemill.validate.episodes import evaluate_into
 from kinemill.verify.document import LogsFacts
@@ -137,7 +138,7 @@ def _read(
     task: Task, home: Home, name: str, path: Path, folder: Path
 ) -> tuple[list[_Episode], str]:
     """Read one log into `folder`; return its accepted episodes and its content hash."""
-    hash_ = file_digest(path)
+    hash_ = log_digest(task, path)
     decision = current_decisions(home, task.name).get(hash_)
     if (decision and decision.bars) or not task.ingest.wants(name):
         return [], hash_

@@ -13,6 +13,7 @@ from kinemill.draft.own_logs import check_own_logs
 from kinemill.draft.plan_evidence import find_plans
 from kinemill.errors import BadInput
 from tests.draft.demonstrations import DIRECTIONS, write_demonstrations
+from tests.ingest.lerobot_videos import version2, version3, video2
 from tests.ingest.messages import START, run, write_mcap
 from tests.ingest.test_message_media import png
 
@@ -91,9 +92,32 @@ def test_tasks_of_a_lerobot_data_set_are_its_instructions(tmp_path, task_of):
     assert task.channels["instruction"].texts == {0: "lift it", 1: "put it down"}
     assert task.channels["instruction"].source[0].name == "task_index"
     assert task.states == ["left_elbow", "grip"]
-    assert "video" in draft.left_out["observation.images.top"]
+    found = "meta/info.json: has no valid `video_path`, but None"
+    assert draft.left_out["observation.images.top"] == found
     checked = check_own_logs(draft)
     assert (checked.refused, checked.cut, checked.problem) == ([], [], "")
+
+
+@pytest.mark.parametrize("write", [version2, version3])
+def test_cameras_of_a_lerobot_data_set_are_drafted_and_scaled_down(
+    tmp_path, task_of, monkeypatch, write
+):
+    monkeypatch.setattr("kinemill.draft.media.SMALL", 24)
+    draft = build_imitation("arm", write(tmp_path / "set"))
+    task = task_of(draft)
+    camera = task.channels["top"]
+    assert (camera.source[0].name, camera.shape) == ("observation.images.top", (24, 32, 3))
+    assert draft.media[0].notes == ["video of 48 x 64 pixels, scaled down to 24 x 32"]
+    checked = check_own_logs(draft)
+    assert (checked.refused, checked.cut, checked.problem) == ([], [], "")
+
+
+def test_a_camera_without_its_video_is_left_out_of_a_draft(tmp_path):
+    folder = version2(tmp_path / "set")
+    video2(folder, 0).unlink()
+    draft = build_imitation("arm", folder)
+    assert draft.media == []
+    assert draft.left_out["observation.images.top"].endswith("episode_000000.mp4: does not exist")
 
 
 def test_a_damaged_list_of_tasks_is_named(tmp_path):

@@ -1,6 +1,7 @@
 """Metadata of a LeRobot data set in `meta/`: names of elements, and tasks.
 
-A recording depends on its own file only, so this is used for drafts of task files, not by ingest.
+Names and tasks are used for drafts of task files, not by ingest: a recording depends on its own
+file, and on its videos (`_lerobot_videos.py`).
 """
 
 import json
@@ -28,15 +29,20 @@ def dataset_of(path: Path, below: str) -> Path | None:
     return None
 
 
+def read_info(folder: Path) -> Json:
+    """Return `meta/info.json` of a data set; {} if it is damaged."""
+    return _read(folder / "meta" / "info.json")
+
+
 def about(path: Path) -> About:
     """Return labels of a file's columns and the tasks, as far as `meta/` has them."""
     folder = dataset_of(path, "data")
     if folder is None:
         return About()
     labels: dict[str, str] = {}
-    features = _object(_read(folder / "meta" / "info.json").get("features"))
+    features = as_object(read_info(folder).get("features"))
     for feature, described in features.items():
-        labels |= _labels(feature, _object(described))
+        labels |= _labels(feature, as_object(described))
     return About(labels, " / ".join(list(dict.fromkeys(_tasks(folder / "meta")))[:MAX_TASKS]))
 
 
@@ -101,10 +107,11 @@ def _read(path: Path) -> Json:
 
 def _parse_json(text: str) -> Json:
     try:
-        return _object(json.loads(text))
+        return as_object(json.loads(text))
     except (ValueError, RecursionError):
         return {}
 
 
-def _object(value: object) -> Json:
+def as_object(value: object) -> Json:
+    """Return a JSON object; {} for any other value."""
     return cast(Json, value) if isinstance(value, dict) else {}

@@ -19,14 +19,23 @@ def is_picture(kind: pl.DataType) -> bool:
     return kind == pl.Binary
 
 
-def media_columns(schema: Mapping[str, pl.DataType], task: Task) -> dict[str, str]:
+def media_columns(
+    schema: Mapping[str, pl.DataType], task: Task, videos: Mapping[str, str] | None = None
+) -> dict[str, str]:
     """Find the column of each image and text channel.
+
+    Args:
+        schema: types of the columns of the file.
+        task: names the columns.
+        videos: channels that are no columns, and the feature of each.
 
     Raises:
         Unreadable: with a reason for each channel that is missing or of another type.
     """
     columns, reasons = dict[str, str](), list[Reason]()
     for channel in task.media:
+        if channel in (videos or {}):
+            continue
         spec = task.channels[channel]
         names = [source.name for source in spec.source] or [channel]
         name = next((name for name in names if name in schema), None)

@@ -3,10 +3,12 @@
 A column can also hold vectors (`state[3]`) or structs (`cmd.left`) of channels. Rows may hold one
 value each (`_long_table.py`). Files of LeRobot
 data sets, recognized by their columns, are split into episodes. Images (PNG or JPEG, as bytes or as
-LeRobot's struct of bytes and path) and texts are columns as well. pyarrow reads the bytes, because
+LeRobot's struct of bytes and path) and texts are columns as well; images of LeRobot's cameras may
+be in videos next to the file, or with it in a video archive. pyarrow reads the bytes, because
 polars crashes on some damaged files.
 """
 
+import tarfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +31,7 @@ from kinemill.ingest.readers._arrays import LARGEST, damaged_file
 from kinemill.ingest.readers._attributes import columns_of_parquet, of_parquet
 from kinemill.ingest.readers._episodes import NAMES as MARKS
 from kinemill.ingest.readers._episodes import split_episodes
-from kinemill.ingest.readers._lerobot import COUNTERS, episodes
+from kinemill.ingest.readers._lerobot import COUNTERS, Cameras, episodes, find_cameras
 from kinemill.ingest.readers._lerobot_meta import about as about_lerobot
 from kinemill.ingest.readers._lerobot_meta import dataset_of
 from kinemill.ingest.readers._long_table import may_be_long, widen
@@ -40,6 +42,8 @@ from kinemill.ingest.readers._nested import (
     read_table,
 )
 from kinemill.ingest.readers._table_media import media_columns, read_media
+from kinemill.ingest.readers._video_archive import MAGIC as ARCHIVE
+from kinemill.ingest.readers._video_archive import open_log
 from kinemill.task import Task
 from kinemill.task.plugins import READERS
 
@@ -54,6 +58,7 @@ _DAMAGE = (
     KeyError,
     MemoryError,
     NotImplementedError,
+    tarfile.TarError,
 )
 
 
@@ -68,8 +73,10 @@ def read(path: Path, task: Task) -> RawLog | list[RawLog]:
     """
     from pyarrow.parquet import ParquetFile
 
+    files = open_log(path, task)
+    cameras = find_cameras(files, task)
     try:
-        with ParquetFile(path) as file:
+        with files.open_table() as table, ParquetFile(table) as file:
             schema = _frame(file.schema_arrow.empty_table()).schema
             counters = COUNTERS if set(schema) >= set(COUNTERS) else []
             if may_be_long(list(schema), task):
@@ -79,11 +86,11 @@ def read(path: Path, task: Task) -> RawLog | list[RawLog]:
             marks = (
                 [] if counters else sorted(name for name in schema if _marks_episodes(name, schema))
             )
-            log, counts = _read(file, schema, counters or marks, task)
+            log, counts = _read(file, (schema, cameras), counters or marks, task)
     except _DAMAGE as error:
         raise damaged_file("Parquet", error) from error
     if counters:
-        return episodes(log, counts)
+        return episodes(log, counts, cameras)
     return split_episodes(log, {one.name: one.to_numpy() for one in counts})
 
 
@@ -97,15 +104,23 @@ def _frame(table: object) -> pl.DataFrame:
 
 
 def _read(
-    file: Any, schema: Mapping[str, pl.DataType], extra: list[str], task: Task
+    file: Any, content: tuple[Mapping[str, pl.DataType], Cameras], extra: list[str], task: Task
 ) -> tuple[RawLog, pl.DataFrame]:
-    """Read the columns that the task requests, and the columns `extra`."""
+    """Read the columns that the task requests, and the columns `extra`.
+
+    Args:
+        file: the Parquet file.
+        content: types of its columns, and the channels that are videos.
+        extra: names of further columns.
+        task: names the columns.
+    """
+    schema, cameras = content
     header = list_columns(schema, lambda column: _width(file, column), task)
     matched = match_columns([column.name for column in header], task)
     expressions, ticks = expressions_of(header, matched, task)
     rows = int(file.metadata.num_rows)
     _refuse_size(rows, sum(header[index].width for index in matched.channels.values()))
-    media = media_columns(schema, task)
+    media = media_columns(schema, task, cameras.channels)
     indices = [*matched.channels.values(), *matched.stamps.values()]
     stored = {*extra, *media.values(), *(header[index].stored for index in indices)}
     whole = _frame(file.read(columns=sorted(stored)))
@@ -144,7 +159,7 @@ def _about(path: Path) -> About:
 READERS.register("parquet")(
     Reader(
         (".parquet", ".pq"),
-        lambda head: head.startswith(MAGIC),
+        lambda head: head.startswith((MAGIC, ARCHIVE)),
         read,
         describes=lambda path: dataset_of(path, "meta") is not None,
         about=_about,
