@@ -30,7 +30,7 @@ ENSEMBLE: dict[str, Any] = {
     "learn.ensemble": 5,
     "learn.loss": "gaussian",
     "learn.steps": 1000,
-    "learn.horizon": 25,
+    "learn.horizon": HORIZON,  # the variances are those of the steps that are measured
     "learn.eval_every": 100,
     "export.conformal": "online",
     "verify.horizon": HORIZON,
