@@ -249,6 +249,7 @@ def _ingest(draft: Draft) -> list[str]:
         spelled = _text(names[0]) if len(names) == 1 else "[" + ", ".join(map(_text, names)) + "]"
         unit = draft.tables[0].time_unit
         parts += [f"time: {spelled}", *([] if unit == "s" else [f"time_unit: {unit}"])]
+        parts += ["time_kind: steps"] if draft.tables[0].sums_time else []
     rate = draft.tables[0].rate
     parts += [f"rate: {rate:.12g}"] if rate else []
     parts += [f"resample: {{max_gap: {draft.max_gap:g}}}"] if draft.max_gap else []
