@@ -4,11 +4,12 @@ import typer
 
 from kinemill.cli.log_results import show_files, spell_name
 from kinemill.cli.output import notify, table
+from kinemill.draft.column import fold_names
 from kinemill.draft.own_logs import CheckedDraft
 from kinemill.draft.reinforcement import CheckedEnvironment
 from kinemill.draft.task_draft_writer import Draft
 
-MOST_NAMES = 8  # most names listed for one reason
+MOST_NAMES = 8  # most logs that are named
 _HEADINGS = ("channel", "role", "unit", "derivative of", "range", "missing", "reason")
 
 
@@ -27,6 +28,7 @@ def draft_document(checked: CheckedDraft) -> dict[str, object]:
         ],
         "joints": [vars(one) for one in checked.draft.joints],
         "remarks": checked.draft.remarks,
+        "left_out": checked.draft.left_out,
         "logs": checked.entries,
         "problem": checked.problem or None,
     }
@@ -67,8 +69,8 @@ def show_draft(checked: CheckedDraft) -> None:
     for column, why in draft.left_out.items():
         by_reason.setdefault(why, []).append(column)
     if by_reason:
-        table("left out", ("reason", "columns"), [(why, _named(n)) for why, n in by_reason.items()])
-
+        rows = [(why, spell_name(", ".join(fold_names(n)))) for why, n in by_reason.items()]
+        table("left out", ("reason", "columns"), rows)
     if draft.no_action_line:
         notify(draft.no_action_line)
     for file, why in draft.unused.items():

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from kinemill.ingest.name_heuristics import Guess, plain_letters
 from kinemill.task.units import factor
 
 PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")  # names that YAML reads as text
+_LAST_NUMBER = re.compile(r"(.*?)(\d{1,9})(\D*)")
 # Words that one YAML or another reads as something else than text.
 YAML_WORDS = {"true", "false", "null", "y", "n", "yes", "no", "on", "off"}
 
@@ -141,3 +143,21 @@ def identifier(name: str) -> str:
     """Replace characters that identifiers cannot contain by `_`."""
     name = re.sub(r"\W+", "_", plain_letters(name), flags=re.ASCII).strip("_").lower()
     return name if PLAIN.match(name) and name not in YAML_WORDS else f"channel_{name}"
+
+
+def fold_names(names: Iterable[str]) -> list[str]:
+    """Return names with runs of three and more numbers folded: `q[0] to q[5]`."""
+    runs: list[list[str]] = []
+    for name in names:
+        if runs and _is_next(runs[-1][-1], name):
+            runs[-1].append(name)
+        else:
+            runs.append([name])
+    spelled = ([f"{run[0]} to {run[-1]}"] if len(run) > 2 else run for run in runs)
+    return [name for run in spelled for name in run]
+
+
+def _is_next(one: str, other: str) -> bool:
+    """Return whether names differ by their last number only, which is higher by 1."""
+    match = _LAST_NUMBER.fullmatch(one)
+    return match is not None and other == f"{match[1]}{int(match[2]) + 1}{match[3]}"

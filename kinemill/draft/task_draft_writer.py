@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kinemill.draft.column import PLAIN, YAML_WORDS, Column
+from kinemill.draft.column import PLAIN, YAML_WORDS, Column, fold_names
 from kinemill.draft.media import Medium
 from kinemill.draft.stated_limits import LimitFinding
 from kinemill.ingest.columns import Table
@@ -19,7 +19,7 @@ STEPS = 25  # of a horizon at most
 FAST, SLOW = 0.02, 0.1  # s; a robot's logs in between have a horizon of 0.5 s
 IN_BLOCKS = f"{{blocks: {BLOCKS}}}"
 MANY_LOGS = 20  # with fewer logs, shares by hash may leave a side of the split empty
-NAMED = 20  # omitted columns that are named per reason
+NAMED = 20  # logs that are named
 
 
 @dataclass(frozen=True)
@@ -232,13 +232,9 @@ def _left_out(columns: dict[str, str]) -> list[str]:
     for name, why in columns.items():
         by_reason.setdefault(why, []).append(name)
     return [
-        f"  # left out, {_quiet(why)}: {_spell_names(names)}" for why, names in by_reason.items()
+        f"  # left out, {_quiet(why)}: {_quiet(', '.join(fold_names(names)))}"
+        for why, names in by_reason.items()
     ]
-
-
-def _spell_names(names: list[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return _quiet(", ".join(names[:NAMED])) + more
 
 
 def _ingest(draft: Draft) -> list[str]:
@@ -249,6 +245,7 @@ def _ingest(draft: Draft) -> list[str]:
         spelled = _text(names[0]) if len(names) == 1 else "[" + ", ".join(map(_text, names)) + "]"
         unit = draft.tables[0].time_unit
         parts += [f"time: {spelled}", *([] if unit == "s" else [f"time_unit: {unit}"])]
+        parts += ["time_kind: steps"] if draft.tables[0].sums_time else []
     rate = draft.tables[0].rate
     parts += [f"rate: {rate:.12g}"] if rate else []
     parts += [f"resample: {{max_gap: {draft.max_gap:g}}}"] if draft.max_gap else []

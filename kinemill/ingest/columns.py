@@ -39,6 +39,8 @@ from kinemill.ingest.text_values import is_date, parse_dates, plain_digits, spel
 HEAD = 1 << 18  # bytes of a text table that hold its header
 MOST = 1_000_000  # rows read
 SLOW = 4.0  # times the step of the fastest column; slower ones leave few rows in common
+RISING = 0.9  # share of rows in which a clock rises
+DURATION = {"duration", "timestep"}  # first or last word of a time step
 BURSTS = 0.1  # share of short steps of a clock that shows when rows were received
 PICKLE = b"\x80"  # first byte of a pickle of protocol 2 or later
 FEWEST_STAMPS = 20  # different numbers of a clock with too few digits
@@ -68,6 +70,7 @@ class Table:
             experiment, which `values` has.
         attributes: what the log states of its columns, by column without the index of an element.
         origin: timestamp at 0 s, in s of the clock of the log; 0 if rows are counted.
+        sums_time: whether `time` holds the time since the row before.
     """
 
     path: Path
@@ -84,6 +87,7 @@ class Table:
     sources: dict[str, str] = field(default_factory=dict[str, str])
     attributes: dict[str, ColumnAttributes] = field(default_factory=dict[str, ColumnAttributes])
     origin: float = 0.0
+    sums_time: bool = False
 
     def attributes_of(self, name: str) -> ColumnAttributes:
         """Return what the log states of a column, or of the vector that it is an element of."""
@@ -281,6 +285,10 @@ def table_of(
     if rate is not None:
         samples = {name: (np.arange(len(v)) / rate, v) for name, v in numbers.items()}
         return Table(path, None, "s", samples, left_out, rate=rate)
+    if clock is None and (steps := _step_column(numbers)):
+        others = {name: values for name, values in numbers.items() if name != steps}
+        table = stamped(path, steps, np.nancumsum(numbers[steps]), others, left_out)
+        return replace(table, sums_time=True)
     if clock is None:
         raise BadLog(
             path,
@@ -324,6 +332,16 @@ def stated_rate(numbers: Mapping[str, Floats]) -> float | None:
     return None
 
 
+def _step_column(numbers: Mapping[str, Floats]) -> str | None:
+    """Return the column of the time since the row before, which is never negative, by its name."""
+    for name, values in numbers.items():
+        is_named = name in STEP or {*split_words(name)[:1], *split_words(name)[-1:]} & DURATION
+        finite = values[np.isfinite(values)]
+        if is_named and len(finite) and finite.min() >= 0.0 and np.mean(finite > 0.0) > RISING:
+            return name
+    return None
+
+
 def _clock(numbers: dict[str, Floats]) -> str | None:
     """Return the clock column: a rising one with a name of a clock, else the first that rises.
 
@@ -334,7 +352,7 @@ def _clock(numbers: dict[str, Floats]) -> str | None:
     rising = [
         name
         for name, values in numbers.items()
-        if len(values) > 2 and np.nanmean(np.diff(values) > 0.0) > 0.9
+        if len(values) > 2 and np.nanmean(np.diff(values) > 0.0) > RISING
     ]
     named = [name for name in rising if is_stamp(name)]
     named += [name for name in rising if name not in named and _ends_as_stamp(name)]

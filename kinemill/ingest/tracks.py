@@ -8,7 +8,7 @@ Symbols: n samples of a clock, m steps of a grid, C channels, t time in s.
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import polars as pl
@@ -65,6 +65,8 @@ def make_tracks(log: RawLog, task: Task) -> Tracks:
         return Tracks([], 0, log.dropped_rows, log.reasons)
     if missing := _no_media(log, task):
         return Tracks([], 0, log.dropped_rows + log.frame.height, [*log.reasons, *missing])
+    if task.ingest.time_kind == "steps" and not log.signals:
+        log = replace(log, frame=log.frame.with_columns(pl.col(TIME).fill_nan(None).cum_sum()))
     topics, reasons = read_topics(log, task)
     reasons = [*log.reasons, *reasons]
     total = sum(len(topic.clock.rows) for topic in topics)

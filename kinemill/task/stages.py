@@ -98,6 +98,12 @@ class Ingest(Settings):
     time_unit: Literal["s", "ms", "us", "ns"] | Seconds = Field(
         default="s", description="unit of numeric timestamps; a number is s per counter tick"
     )
+    time_kind: Literal["stamps", "steps"] = Field(
+        default="stamps",
+        description="steps: the column holds the time since the row before, as `duration` does in "
+        "logs of libfranka; timestamps are its sum",
+        exclude_if=lambda value: value == "stamps",  # keeps the digests of tasks without it
+    )
     rate: Frequency | None = Field(
         default=None, description="sampling rate of logs without timestamps, Hz"
     )

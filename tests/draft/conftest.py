@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
 from kinemill.draft.task_draft_writer import Draft, write_task
@@ -18,3 +19,9 @@ def task_of(tmp_path) -> Callable[[Draft], Task]:
         return load_task(path, {"ingest.min_file_age": 0.0})
 
     return load
+
+
+@pytest.fixture
+def time():
+    """Return 800 timestamps of 100 Hz, s."""
+    return 0.01 * np.arange(800)

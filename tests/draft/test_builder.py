@@ -6,34 +6,13 @@ import pytest
 from kinemill.dataset import load_dataset
 from kinemill.dataset import stage as dataset_stage
 from kinemill.draft.builder import build, draft
-from kinemill.draft.logs import read_tables
 from kinemill.draft.own_logs import check_own_logs
-from kinemill.draft.timing import nice
 from kinemill.errors import BadInput, BadLog
 from kinemill.ingest import stage as ingest
 from kinemill.ingest.name_heuristics import guess
-from kinemill.task import load_task
 from kinemill.validate import load_checks
 from kinemill.validate import stage as validate
-from kinemill.validate.dry_run import dry_run
-
-
-def load(tmp_path, name, source):
-    path = tmp_path / f"{name}.yaml"
-    path.write_text(draft(name, source), encoding="utf-8")
-    return load_task(path), path.read_text()
-
-
-def table(path, **columns):
-    rows = np.stack(list(columns.values()), axis=1)
-    lines = [",".join(f"{value:.10g}" for value in row) for row in rows]
-    path.write_text("\n".join([",".join(columns), *lines]) + "\n")
-    return path
-
-
-@pytest.fixture
-def time():
-    return 0.01 * np.arange(800)
+from tests.draft.tables import load, table
 
 
 @pytest.mark.parametrize(
@@ -145,58 +124,6 @@ def test_an_acceleration_by_its_unit_is_an_output(tmp_path, time):
     }  # fmt: skip
 
 
-def test_stamps_of_the_sensor_are_preferred_to_those_of_messages_that_came_in_bursts(
-    tmp_path, time
-):
-    measured = 1.7e9 + time
-    received = np.repeat(measured[::4] + 0.05, 4) + np.tile([0.0, 1e-4, 2e-4, 3e-4], 200)
-    columns = {"header.stamp": measured, "pos": np.sin(time), "u": time % 3}
-    rows = np.column_stack([received, *columns.values()])
-    path = tmp_path / "a.csv"
-    header = ",".join(["%time", *columns])
-    np.savetxt(path, rows, "%.6f", delimiter=",", header=header, comments="")
-    task, text = load(tmp_path, "diver", path)
-    assert (task.dt, task.ingest.time, list(task.channels)) == (
-        0.01,
-        ["header.stamp"],
-        ["pos", "u"],
-    )
-    assert "left out, another clock: it rises with time: %time" in text
-
-
-def test_a_clock_named_at_its_end_is_preferred_to_a_frame_number(tmp_path, time):
-    columns = {"FrameNumber": 1.0 * np.arange(800), "Systime": time, "pos": np.sin(time)}
-    path = table(tmp_path / "a.csv", **columns, u=time % 3)
-    task, _ = load(tmp_path, "plane", path)
-    assert (task.dt, task.ingest.time) == (0.01, ["Systime"])
-
-
-def test_a_clock_may_repeat_stamps_in_some_rows(tmp_path, time):
-    """A logger at 100 Hz with a source that is a third slower writes every third row twice."""
-    stamps = 1e6 * (5.0 + time - 0.01 * (np.arange(800) % 3 == 2))
-    path = table(tmp_path / "a.csv", timestamp_us=stamps, pos=np.sin(time), u=time % 3)
-    task, _ = load(tmp_path, "drone", path)
-    assert (task.ingest.time, task.ingest.time_unit) == (["timestamp_us"], "us")
-    assert task.dt == pytest.approx(0.015, abs=0.006)  # steps are 10 ms and 20 ms
-
-
-def test_a_number_of_the_row_is_no_channel(tmp_path, time):
-    numbers = np.arange(800) + 1.0 + (np.arange(800) > 300)  # one row was lost
-    encoder = np.round(50 * np.sin(time))
-    path = table(tmp_path / "a.csv", time=time, Num=numbers, encoder=encoder, u=time % 3)
-    task, text = load(tmp_path, "arm", path)
-    assert list(task.channels) == ["encoder", "u"]
-    assert "a counter: it rises by 1 in each row: Num" in text
-
-
-def test_a_column_that_diverged_is_no_channel(tmp_path, time):
-    """A model in the log overflows; float32 holds numbers up to 3.4e38."""
-    columns = {"pos": np.sin(time), "estimate": np.where(time > 7, 1e178, time), "u": time % 3}
-    task, text = load(tmp_path, "arm", table(tmp_path / "a.csv", time=time, **columns))
-    assert list(task.channels) == ["pos", "u"]
-    assert "holds numbers beyond 3.4e+38" in text
-
-
 def test_an_action_far_from_the_angle_of_its_name_is_no_target_of_it(tmp_path, time):
     elbow = np.sin(time)
     path = table(tmp_path / "arm.csv", time=time, elbow=elbow, cmd_elbow=20.0 * np.cos(9 * time))
@@ -234,36 +161,6 @@ def test_an_unknown_unit_is_asked_for(tmp_path, time):
     lines = [line for line in text.splitlines() if "# unit?" in line]
     assert len(lines) == 3
     assert all("unit: 1," in line for line in lines)
-
-
-@pytest.mark.parametrize(
-    ("stamps", "unit"),
-    [
-        (lambda time: 1e3 * time, "ms"),
-        (lambda time: 1.7e9 + time, "s"),
-        (lambda time: np.round(1.7e12 + 1e3 * time), "ms"),
-    ],
-)
-def test_the_unit_of_stamps_is_found(tmp_path, time, stamps, unit):
-    columns = {"timestamp": stamps(time), "q1": np.sin(time), "tau1": np.cos(time)}
-    path = tmp_path / "a.csv"
-    lines = [
-        ",".join(f"{value:.3f}" for value in row) for row in zip(*columns.values(), strict=True)
-    ]
-    path.write_text("\n".join([",".join(columns), *lines]) + "\n")
-    task, _ = load(tmp_path, "stamps", path)
-    assert (task.ingest.time_unit, task.dt) == (unit, 0.01)
-
-
-def test_columns_that_say_nothing_are_left_out_and_named(tmp_path, time):
-    path = table(tmp_path / "a.csv", time=time, q=np.sin(time), mode=0 * time, u=np.cos(time))
-    path.write_text(path.read_text().replace("time,q,mode,u", "time,q,mode,u,note", 1))
-    lines = path.read_text().splitlines()
-    path.write_text("\n".join([lines[0], *(f"{line},hello" for line in lines[1:])]) + "\n")
-    task, text = load(tmp_path, "few", path)
-    assert task.columns == ["q", "u"]
-    assert "left out, never changes: mode" in text
-    assert "left out, holds no numbers: note" in text
 
 
 def test_a_name_that_yaml_would_misread_is_quoted(tmp_path, time):
@@ -304,49 +201,6 @@ def test_a_log_that_is_damaged_is_refused(tmp_path, name):
         draft("none", path)
 
 
-def test_a_log_without_stamps_asks_for_their_rate_and_takes_it(tmp_path, time):
-    path = table(tmp_path / "a.csv", u=np.sin(50 * time), y=np.cos(40 * time))
-    with pytest.raises(BadLog, match="--rate HZ"):
-        draft("asks", path)
-    (tmp_path / "told.yaml").write_text(draft("told", path, 50.0))
-    task = load_task(tmp_path / "told.yaml")
-    assert (task.dt, task.ingest.rate, task.columns) == (0.02, 50.0, ["channel_y", "u"])
-
-
-@pytest.mark.parametrize("rate", [{"fs": 50.0}, {"Ts": 0.02}], ids=["fs", "Ts"])
-def test_a_log_without_stamps_that_states_its_rate_once_is_drafted_with_it(tmp_path, time, rate):
-    ((name, value),) = rate.items()
-    path = table(tmp_path / "a.csv", u=np.sin(50 * time), y=np.cos(40 * time))
-    first, *rows = path.read_text().splitlines()
-    lines = [f"{first},{name}", f"{rows[0]},{value}", *(f"{row}," for row in rows[1:])]
-    path.write_text("\n".join(lines))
-    (tmp_path / "stated.yaml").write_text(draft("stated", path))
-    task = load_task(tmp_path / "stated.yaml")
-    assert (task.dt, task.ingest.rate, task.columns) == (0.02, 50.0, ["channel_y", "u"])
-
-
-def test_logs_that_state_different_rates_are_not_drafted_together(tmp_path, time):
-    for name, rate in {"a.csv": 50.0, "b.csv": 100.0}.items():
-        values = {"u": np.sin(50 * time), "y": np.cos(40 * time), "fs": np.full(len(time), rate)}
-        table(tmp_path / name, **values)
-    logs = read_tables(tmp_path, None)
-    assert [one.path.name for one in logs.tables] == ["a.csv"]
-    assert logs.problems == {"b.csv": "b.csv has 100 Hz; a.csv has 50 Hz"}
-
-
-def test_even_stamps_give_their_own_step_and_no_rounded_one(tmp_path, time):
-    path = table(tmp_path / "a.csv", time=time * 100 / 750, q=np.sin(time), u=np.cos(time))
-    assert load(tmp_path, "even", path)[0].dt == pytest.approx(1 / 750, rel=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("measured", "rounded"),
-    [(0.00201, 0.002), (0.0303, 0.03), (0.0333, 0.03333), (0.0164, 0.01667), (0.0199, 0.02)],
-)
-def test_a_time_step_is_rounded_to_a_usual_one(measured, rounded):
-    assert nice(measured) == rounded
-
-
 @pytest.mark.parametrize(
     ("name", "role", "what", "unit"),
     [
@@ -378,142 +232,6 @@ def test_names_tell_roles_and_units(name, role, what, unit):
     assert (result.role, result.what, result.unit) == (role, what, unit)
 
 
-def accepted(tmp_path, home, folder, name="drafted"):
-    """Draft a task from a folder; return it, its text, and entries of logs that give nothing."""
-    task, text = load(tmp_path, name, folder)
-    entries = dry_run(task, home, folder)
-    return task, text, [entry for entry in entries if not entry["episodes"]]
-
-
-def test_two_logs_share_the_channels_that_both_have(tmp_path, home, time):
-    folder = tmp_path / "two"
-    folder.mkdir()
-    columns = {"time": time, "pos": np.sin(time), "vel": np.cos(time), "u": np.cos(3 * time)}
-    table(folder / "a.csv", **columns, left=np.sin(2 * time))
-    table(folder / "b.csv", **columns, right=np.sin(5 * time))
-    task, text, lost = accepted(tmp_path, home, folder)
-    assert (task.states, task.actions, lost) == (["pos", "vel"], ["u"], [])
-    assert "left out, in 1 of 2 logs: left, right" in text
-
-
-def pushed(time, force):
-    """Return the position of a mass of 1 kg under a force (n,) N, (n,) m."""
-    position, velocity = np.zeros(len(time)), 0.0
-    for row in range(1, len(time)):
-        velocity += 0.01 * (force[row - 1] - 5.0 * position[row - 1] - velocity)
-        position[row] = position[row - 1] + 0.01 * velocity
-    return position
-
-
-@pytest.mark.parametrize(("driving", "lost"), [(True, ["3.csv"]), (False, [])])
-def test_a_column_that_a_log_lacks_is_needed_if_the_motion_depends_on_it(
-    tmp_path, home, time, driving, lost
-):
-    folder = tmp_path / "many"
-    folder.mkdir()
-    random = np.random.default_rng(0)
-    for number in range(4):
-        push, other = (np.repeat(random.uniform(-5, 5, 80), 10) for _ in range(2))
-        columns = {"time": time, "pos": pushed(time, push), "u": other}
-        force = {} if number == 3 else {"force": push if driving else np.roll(push, 400)}
-        table(folder / f"{number}.csv", **columns, **force)
-    task, text, quarantined = accepted(tmp_path, home, folder)
-    assert task.actions == (["u", "force"] if driving else ["u"])
-    assert [entry["file"].rpartition("/")[2] for entry in quarantined] == lost
-    if driving:
-        assert "# log not used: 3.csv: has no force" in text
-    else:
-        assert "left out, in 3 of 4 logs, and the other columns predict the motion as well" in text
-
-
-def test_one_log_without_most_columns_is_not_used(tmp_path, time):
-    """A file of times next to trajectories leaves their columns in the draft."""
-    (tmp_path / "logs").mkdir()
-    for number in range(3):
-        columns = {f"pos{at}": np.sin((at + number + 1) * time) for at in range(4)}
-        table(tmp_path / "logs" / f"{number}.csv", time=time, **columns)
-    table(tmp_path / "logs" / "3.csv", time=time, pos0=np.sin(time))
-    draft = build("camera", tmp_path / "logs")
-    assert [one.channel for one in draft.columns] == ["pos0", "pos1", "pos2", "pos3"]
-    assert draft.unused == {"3.csv": "has no pos1, pos2, pos3"}
-
-
-def test_of_logs_for_each_topic_the_states_are_drafted(tmp_path, time):
-    (tmp_path / "logs").mkdir()
-    for number in range(2):
-        table(tmp_path / "logs" / f"pose_{number}.csv", time=time, pos=np.sin(time + number))
-        table(tmp_path / "logs" / f"wrench_{number}.csv", time=time, force=time % (number + 2))
-    draft = build("diver", tmp_path / "logs")
-    assert [one.channel for one in draft.columns] == ["pos"]
-    assert draft.unused == {f"wrench_{number}.csv": "has no pos" for number in range(2)}
-
-
-def test_logs_that_each_lack_something_share_what_all_have(tmp_path, home, time):
-    folder = tmp_path / "each"
-    folder.mkdir()
-    extras = ("one", "two", "three")
-    for number, lacking in enumerate(extras):
-        columns = {"time": time, "pos": np.sin(time + number), "u": np.cos(3 * time + number)}
-        rest = {name: np.sin(time * len(name)) for name in extras if name != lacking}
-        table(folder / f"{number}.csv", **columns, **rest)
-    task, _, lost = accepted(tmp_path, home, folder)
-    assert (task.states, task.actions, lost) == (["pos"], ["u"], [])
-
-
-def test_letters_of_a_text_are_no_states(tmp_path, time):
-    texts = np.array([b"auto" if k % 40 < 20 else b"hand" for k in range(len(time))])
-    codes = np.frombuffer(texts.tobytes(), np.uint8).reshape(len(time), 4)
-    counts = np.stack([np.arange(800) % 90 + 33, np.arange(800) % 11], axis=1)
-    np.savez(
-        tmp_path / "a.npz", time=time, pos=np.sin(time), u=np.cos(time), mode=codes, count=counts
-    )
-    task, text = load(tmp_path, "drafted", tmp_path / "a.npz")
-    assert task.states == ["pos", "count_0", "count_1"]
-    assert "left out, a letter of a text: mode[0], mode[1], mode[2], mode[3]" in text
-
-
-def test_accelerations_are_states_only_where_there_is_no_other(tmp_path, home, time):
-    alone = table(tmp_path / "alone.csv", time=time, acc=-np.sin(time), u=np.cos(3 * time))
-    task, _ = load(tmp_path, "alone", alone)
-    assert (task.states, task.actions) == (["acc"], ["u"])
-    with_velocity = table(
-        tmp_path / "beside.csv", time=time, pos=np.sin(time), acc=-np.sin(time), u=np.cos(3 * time)
-    )
-    task, text = load(tmp_path, "beside", with_velocity)
-    assert task.states == ["pos"]
-    assert (task.channels["acc"].role, task.outputs) == ("output", ["acc"])
-    assert "# predicted, not fed back" in text
-
-
-def test_references_are_actions_only_where_there_is_no_command(tmp_path, time):
-    columns = {"time": time, "pos": np.sin(time), "pos_ref": np.sin(time + 0.2)}
-    task, _ = load(tmp_path, "closed", table(tmp_path / "closed.csv", **columns))
-    assert (task.states, task.actions) == (["pos"], ["pos_ref"])
-    path = table(tmp_path / "open.csv", **columns, pwm=np.cos(3 * time))
-    task, text = load(tmp_path, "open", path)
-    assert (task.states, task.actions) == (["pos"], ["pwm"])
-    assert "left out, a reference of the controller, by its name" in text
-
-
-def test_a_measured_current_is_a_state_only_beside_a_command(tmp_path, time):
-    columns = {"time": time, "pos": np.sin(time), "motor_current": np.cos(2 * time)}
-    task, _ = load(tmp_path, "alone", table(tmp_path / "alone.csv", **columns))
-    assert (task.states, task.actions) == (["pos"], ["motor_current"])
-    path = table(tmp_path / "driven.csv", **columns, duty=np.cos(3 * time))
-    task, _ = load(tmp_path, "driven", path)
-    assert (task.states, task.actions) == (["pos", "motor_current"], ["duty"])
-
-
-def test_a_reset_of_the_clock_hides_no_derivative(tmp_path, time):
-    clock = np.tile(time[:200], 4)
-    log = table(
-        tmp_path / "reset.csv",
-        time=clock, pos=np.sin(3 * time), vel=3 * np.cos(3 * time), u=np.cos(time),
-    )  # fmt: skip
-    task, _ = load(tmp_path, "reset", log)
-    assert task.channels["vel"].derivative_of == "pos"
-
-
 def test_a_speed_in_rpm_is_the_derivative_of_an_angle_in_degrees(tmp_path, home, time):
     log = table(
         tmp_path / "rpm.csv",
@@ -528,20 +246,6 @@ def test_a_speed_in_rpm_is_the_derivative_of_an_angle_in_degrees(tmp_path, home,
     speed = task.channels["joint_speed"]
     assert (speed.derivative_of, speed.unit) == ("joint_angle", "rad/s")
     assert (speed.source[0].unit, max(speed.observed_range)) == ("rpm", pytest.approx(6.0, rel=0.2))
-
-
-def test_names_without_a_letter_are_columns(tmp_path, time):
-    columns = {"_": np.sin(time), "°": time, "%": np.cos(time), "u": time % 3}
-    draft = build("signs", table(tmp_path / "a.csv", time=time, **columns))
-    assert [one.names for one in draft.columns] == [["_"], ["°"], ["%"], ["u"]]
-
-
-def test_two_columns_of_one_name_are_two_columns(tmp_path, time):
-    log = tmp_path / "twice.csv"
-    rows = [f"{t:.2f},{np.sin(t)},{np.cos(t)},{np.sin(3 * t)}" for t in time]
-    log.write_text("\n".join(["time,V,u,V", *rows]) + "\n")
-    task, _ = load(tmp_path, "twice", log)
-    assert [task.channels[name].source[0].name for name in task.states] == ["V[0]", "V[1]"]
 
 
 NO_LOGS = {"awd_robots"}  # robot models

@@ -1,0 +1,176 @@
+"""Columns that become channels, in one log and in several."""
+
+import numpy as np
+import pytest
+
+from kinemill.draft.builder import build
+from kinemill.validate.dry_run import dry_run
+from tests.draft.tables import load, table
+
+
+def test_a_number_of_the_row_is_no_channel(tmp_path, time):
+    numbers = np.arange(800) + 1.0 + (np.arange(800) > 300)  # one row was lost
+    encoder = np.round(50 * np.sin(time))
+    path = table(tmp_path / "a.csv", time=time, Num=numbers, encoder=encoder, u=time % 3)
+    task, text = load(tmp_path, "arm", path)
+    assert list(task.channels) == ["encoder", "u"]
+    assert "a counter: it rises by 1 in each row: Num" in text
+
+
+def test_a_column_that_diverged_is_no_channel(tmp_path, time):
+    """A model in the log overflows; float32 holds numbers up to 3.4e38."""
+    columns = {"pos": np.sin(time), "estimate": np.where(time > 7, 1e178, time), "u": time % 3}
+    task, text = load(tmp_path, "arm", table(tmp_path / "a.csv", time=time, **columns))
+    assert list(task.channels) == ["pos", "u"]
+    assert "holds numbers beyond 3.4e+38" in text
+
+
+def test_columns_that_say_nothing_are_left_out_and_named(tmp_path, time):
+    path = table(tmp_path / "a.csv", time=time, q=np.sin(time), mode=0 * time, u=np.cos(time))
+    path.write_text(path.read_text().replace("time,q,mode,u", "time,q,mode,u,note", 1))
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([lines[0], *(f"{line},hello" for line in lines[1:])]) + "\n")
+    task, text = load(tmp_path, "few", path)
+    assert task.columns == ["q", "u"]
+    assert "left out, never changes: mode" in text
+    assert "left out, holds no numbers: note" in text
+
+
+def accepted(tmp_path, home, folder, name="drafted"):
+    """Draft a task from a folder; return it, its text, and entries of logs that give nothing."""
+    task, text = load(tmp_path, name, folder)
+    entries = dry_run(task, home, folder)
+    return task, text, [entry for entry in entries if not entry["episodes"]]
+
+
+def test_two_logs_share_the_channels_that_both_have(tmp_path, home, time):
+    folder = tmp_path / "two"
+    folder.mkdir()
+    columns = {"time": time, "pos": np.sin(time), "vel": np.cos(time), "u": np.cos(3 * time)}
+    table(folder / "a.csv", **columns, left=np.sin(2 * time))
+    table(folder / "b.csv", **columns, right=np.sin(5 * time))
+    task, text, lost = accepted(tmp_path, home, folder)
+    assert (task.states, task.actions, lost) == (["pos", "vel"], ["u"], [])
+    assert "left out, in 1 of 2 logs: left, right" in text
+
+
+def pushed(time, force):
+    """Return the position of a mass of 1 kg under a force (n,) N, (n,) m."""
+    position, velocity = np.zeros(len(time)), 0.0
+    for row in range(1, len(time)):
+        velocity += 0.01 * (force[row - 1] - 5.0 * position[row - 1] - velocity)
+        position[row] = position[row - 1] + 0.01 * velocity
+    return position
+
+
+@pytest.mark.parametrize(("driving", "lost"), [(True, ["3.csv"]), (False, [])])
+def test_a_column_that_a_log_lacks_is_needed_if_the_motion_depends_on_it(
+    tmp_path, home, time, driving, lost
+):
+    folder = tmp_path / "many"
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    for number in range(4):
+        push, other = (np.repeat(random.uniform(-5, 5, 80), 10) for _ in range(2))
+        columns = {"time": time, "pos": pushed(time, push), "u": other}
+        force = {} if number == 3 else {"force": push if driving else np.roll(push, 400)}
+        table(folder / f"{number}.csv", **columns, **force)
+    task, text, quarantined = accepted(tmp_path, home, folder)
+    assert task.actions == (["u", "force"] if driving else ["u"])
+    assert [entry["file"].rpartition("/")[2] for entry in quarantined] == lost
+    if driving:
+        assert "# log not used: 3.csv: has no force" in text
+    else:
+        assert "left out, in 3 of 4 logs, and the other columns predict the motion as well" in text
+
+
+def test_one_log_without_most_columns_is_not_used(tmp_path, time):
+    """A file of times next to trajectories leaves their columns in the draft."""
+    (tmp_path / "logs").mkdir()
+    for number in range(3):
+        columns = {f"pos{at}": np.sin((at + number + 1) * time) for at in range(4)}
+        table(tmp_path / "logs" / f"{number}.csv", time=time, **columns)
+    table(tmp_path / "logs" / "3.csv", time=time, pos0=np.sin(time))
+    draft = build("camera", tmp_path / "logs")
+    assert [one.channel for one in draft.columns] == ["pos0", "pos1", "pos2", "pos3"]
+    assert draft.unused == {"3.csv": "has no pos1, pos2, pos3"}
+
+
+def test_of_logs_for_each_topic_the_states_are_drafted(tmp_path, time):
+    (tmp_path / "logs").mkdir()
+    for number in range(2):
+        table(tmp_path / "logs" / f"pose_{number}.csv", time=time, pos=np.sin(time + number))
+        table(tmp_path / "logs" / f"wrench_{number}.csv", time=time, force=time % (number + 2))
+    draft = build("diver", tmp_path / "logs")
+    assert [one.channel for one in draft.columns] == ["pos"]
+    assert draft.unused == {f"wrench_{number}.csv": "has no pos" for number in range(2)}
+
+
+def test_logs_that_each_lack_something_share_what_all_have(tmp_path, home, time):
+    folder = tmp_path / "each"
+    folder.mkdir()
+    extras = ("one", "two", "three")
+    for number, lacking in enumerate(extras):
+        columns = {"time": time, "pos": np.sin(time + number), "u": np.cos(3 * time + number)}
+        rest = {name: np.sin(time * len(name)) for name in extras if name != lacking}
+        table(folder / f"{number}.csv", **columns, **rest)
+    task, _, lost = accepted(tmp_path, home, folder)
+    assert (task.states, task.actions, lost) == (["pos"], ["u"], [])
+
+
+def test_letters_of_a_text_are_no_states(tmp_path, time):
+    texts = np.array([b"auto" if k % 40 < 20 else b"hand" for k in range(len(time))])
+    codes = np.frombuffer(texts.tobytes(), np.uint8).reshape(len(time), 4)
+    counts = np.stack([np.arange(800) % 90 + 33, np.arange(800) % 11], axis=1)
+    np.savez(
+        tmp_path / "a.npz", time=time, pos=np.sin(time), u=np.cos(time), mode=codes, count=counts
+    )
+    task, text = load(tmp_path, "drafted", tmp_path / "a.npz")
+    assert task.states == ["pos", "count_0", "count_1"]
+    assert "left out, a letter of a text: mode[0] to mode[3]" in text
+
+
+def test_accelerations_are_states_only_where_there_is_no_other(tmp_path, home, time):
+    alone = table(tmp_path / "alone.csv", time=time, acc=-np.sin(time), u=np.cos(3 * time))
+    task, _ = load(tmp_path, "alone", alone)
+    assert (task.states, task.actions) == (["acc"], ["u"])
+    with_velocity = table(
+        tmp_path / "beside.csv", time=time, pos=np.sin(time), acc=-np.sin(time), u=np.cos(3 * time)
+    )
+    task, text = load(tmp_path, "beside", with_velocity)
+    assert task.states == ["pos"]
+    assert (task.channels["acc"].role, task.outputs) == ("output", ["acc"])
+    assert "# predicted, not fed back" in text
+
+
+def test_references_are_actions_only_where_there_is_no_command(tmp_path, time):
+    columns = {"time": time, "pos": np.sin(time), "pos_ref": np.sin(time + 0.2)}
+    task, _ = load(tmp_path, "closed", table(tmp_path / "closed.csv", **columns))
+    assert (task.states, task.actions) == (["pos"], ["pos_ref"])
+    path = table(tmp_path / "open.csv", **columns, pwm=np.cos(3 * time))
+    task, text = load(tmp_path, "open", path)
+    assert (task.states, task.actions) == (["pos"], ["pwm"])
+    assert "left out, a reference of the controller, by its name" in text
+
+
+def test_a_measured_current_is_a_state_only_beside_a_command(tmp_path, time):
+    columns = {"time": time, "pos": np.sin(time), "motor_current": np.cos(2 * time)}
+    task, _ = load(tmp_path, "alone", table(tmp_path / "alone.csv", **columns))
+    assert (task.states, task.actions) == (["pos"], ["motor_current"])
+    path = table(tmp_path / "driven.csv", **columns, duty=np.cos(3 * time))
+    task, _ = load(tmp_path, "driven", path)
+    assert (task.states, task.actions) == (["pos", "motor_current"], ["duty"])
+
+
+def test_names_without_a_letter_are_columns(tmp_path, time):
+    columns = {"_": np.sin(time), "°": time, "%": np.cos(time), "u": time % 3}
+    draft = build("signs", table(tmp_path / "a.csv", time=time, **columns))
+    assert [one.names for one in draft.columns] == [["_"], ["°"], ["%"], ["u"]]
+
+
+def test_two_columns_of_one_name_are_two_columns(tmp_path, time):
+    log = tmp_path / "twice.csv"
+    rows = [f"{t:.2f},{np.sin(t)},{np.cos(t)},{np.sin(3 * t)}" for t in time]
+    log.write_text("\n".join(["time,V,u,V", *rows]) + "\n")
+    task, _ = load(tmp_path, "twice", log)
+    assert [task.channels[name].source[0].name for name in task.states] == ["V[0]", "V[1]"]

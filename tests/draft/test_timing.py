@@ -1,0 +1,154 @@
+"""Clocks and time steps of drafts, also of logs that hold durations instead of timestamps."""
+
+import numpy as np
+import pytest
+
+from kinemill.draft.builder import build, draft
+from kinemill.draft.logs import read_tables
+from kinemill.draft.own_logs import check_own_logs
+from kinemill.draft.timing import nice
+from kinemill.errors import BadLog
+from kinemill.task import load_task
+from tests.draft.tables import load, table
+from tests.draft.test_derivatives import TIME, motion
+
+
+@pytest.mark.parametrize("form", ["csv", "npz"])
+@pytest.mark.parametrize("name", ["duration", "cycle_duration", "dt"])
+def test_time_is_the_sum_of_durations(tmp_path, form, name):
+    """A control loop of 1 kHz that misses each 50th cycle, as libfranka logs it."""
+    steps = np.where(np.arange(len(TIME)) % 50 == 49, 0.002, 0.001)
+    steps[0] = 0.0
+    angle, speed = motion(np.random.default_rng(0))
+    seconds = np.cumsum(steps)
+    columns = {name: steps, "q": np.interp(seconds, TIME, angle)}
+    columns |= {"dq": np.interp(seconds, TIME, speed), "tau_J_d": np.sin(40.0 * seconds)}
+    path = tmp_path / f"log.{form}"
+    if form == "npz":
+        np.savez(path, **columns)
+    else:
+        rows = np.column_stack([*columns.values()])
+        np.savetxt(path, rows, "%.9g", ",", header=",".join(columns), comments="")
+    checked = check_own_logs(build("arm", path))
+    task = checked.task
+    assert (task.dt, task.ingest.time, task.ingest.time_kind) == (0.001, [name], "steps")
+    assert task.channels["dq"].derivative_of == "q"
+    (entry,) = checked.entries
+    assert (entry["outcome"], entry["rows"]) == ("episodes", round(seconds[-1] / 0.001) + 1)
+    assert (checked.refused, checked.cut) == ([], [])
+
+
+def test_a_constant_duration_is_the_time_step(tmp_path):
+    angle, _ = motion(np.random.default_rng(0))
+    columns = np.column_stack([np.full(len(TIME), 0.004), angle, np.sin(TIME)])
+    np.savetxt(tmp_path / "a.csv", columns, "%.9g", ",", header="duration,q,tau", comments="")
+    draft = build("arm", tmp_path / "a.csv")
+    assert draft.dt == pytest.approx(0.004)
+    assert [one.channel for one in draft.columns] == ["q", "tau"]
+
+
+def test_stamps_of_the_sensor_are_preferred_to_those_of_messages_that_came_in_bursts(
+    tmp_path, time
+):
+    measured = 1.7e9 + time
+    received = np.repeat(measured[::4] + 0.05, 4) + np.tile([0.0, 1e-4, 2e-4, 3e-4], 200)
+    columns = {"header.stamp": measured, "pos": np.sin(time), "u": time % 3}
+    rows = np.column_stack([received, *columns.values()])
+    path = tmp_path / "a.csv"
+    header = ",".join(["%time", *columns])
+    np.savetxt(path, rows, "%.6f", delimiter=",", header=header, comments="")
+    task, text = load(tmp_path, "diver", path)
+    assert (task.dt, task.ingest.time, list(task.channels)) == (
+        0.01,
+        ["header.stamp"],
+        ["pos", "u"],
+    )
+    assert "left out, another clock: it rises with time: %time" in text
+
+
+def test_a_clock_named_at_its_end_is_preferred_to_a_frame_number(tmp_path, time):
+    columns = {"FrameNumber": 1.0 * np.arange(800), "Systime": time, "pos": np.sin(time)}
+    path = table(tmp_path / "a.csv", **columns, u=time % 3)
+    task, _ = load(tmp_path, "plane", path)
+    assert (task.dt, task.ingest.time) == (0.01, ["Systime"])
+
+
+def test_a_clock_may_repeat_stamps_in_some_rows(tmp_path, time):
+    """A logger at 100 Hz with a source that is a third slower writes every third row twice."""
+    stamps = 1e6 * (5.0 + time - 0.01 * (np.arange(800) % 3 == 2))
+    path = table(tmp_path / "a.csv", timestamp_us=stamps, pos=np.sin(time), u=time % 3)
+    task, _ = load(tmp_path, "drone", path)
+    assert (task.ingest.time, task.ingest.time_unit) == (["timestamp_us"], "us")
+    assert task.dt == pytest.approx(0.015, abs=0.006)  # steps are 10 ms and 20 ms
+
+
+@pytest.mark.parametrize(
+    ("stamps", "unit"),
+    [
+        (lambda time: 1e3 * time, "ms"),
+        (lambda time: 1.7e9 + time, "s"),
+        (lambda time: np.round(1.7e12 + 1e3 * time), "ms"),
+    ],
+)
+def test_the_unit_of_stamps_is_found(tmp_path, time, stamps, unit):
+    columns = {"timestamp": stamps(time), "q1": np.sin(time), "tau1": np.cos(time)}
+    path = tmp_path / "a.csv"
+    lines = [
+        ",".join(f"{value:.3f}" for value in row) for row in zip(*columns.values(), strict=True)
+    ]
+    path.write_text("\n".join([",".join(columns), *lines]) + "\n")
+    task, _ = load(tmp_path, "stamps", path)
+    assert (task.ingest.time_unit, task.dt) == (unit, 0.01)
+
+
+def test_a_log_without_stamps_asks_for_their_rate_and_takes_it(tmp_path, time):
+    path = table(tmp_path / "a.csv", u=np.sin(50 * time), y=np.cos(40 * time))
+    with pytest.raises(BadLog, match="--rate HZ"):
+        draft("asks", path)
+    (tmp_path / "told.yaml").write_text(draft("told", path, 50.0))
+    task = load_task(tmp_path / "told.yaml")
+    assert (task.dt, task.ingest.rate, task.columns) == (0.02, 50.0, ["channel_y", "u"])
+
+
+@pytest.mark.parametrize("rate", [{"fs": 50.0}, {"Ts": 0.02}], ids=["fs", "Ts"])
+def test_a_log_without_stamps_that_states_its_rate_once_is_drafted_with_it(tmp_path, time, rate):
+    ((name, value),) = rate.items()
+    path = table(tmp_path / "a.csv", u=np.sin(50 * time), y=np.cos(40 * time))
+    first, *rows = path.read_text().splitlines()
+    lines = [f"{first},{name}", f"{rows[0]},{value}", *(f"{row}," for row in rows[1:])]
+    path.write_text("\n".join(lines))
+    (tmp_path / "stated.yaml").write_text(draft("stated", path))
+    task = load_task(tmp_path / "stated.yaml")
+    assert (task.dt, task.ingest.rate, task.columns) == (0.02, 50.0, ["channel_y", "u"])
+
+
+def test_logs_that_state_different_rates_are_not_drafted_together(tmp_path, time):
+    for name, rate in {"a.csv": 50.0, "b.csv": 100.0}.items():
+        values = {"u": np.sin(50 * time), "y": np.cos(40 * time), "fs": np.full(len(time), rate)}
+        table(tmp_path / name, **values)
+    logs = read_tables(tmp_path, None)
+    assert [one.path.name for one in logs.tables] == ["a.csv"]
+    assert logs.problems == {"b.csv": "b.csv has 100 Hz; a.csv has 50 Hz"}
+
+
+def test_even_stamps_give_their_own_step_and_no_rounded_one(tmp_path, time):
+    path = table(tmp_path / "a.csv", time=time * 100 / 750, q=np.sin(time), u=np.cos(time))
+    assert load(tmp_path, "even", path)[0].dt == pytest.approx(1 / 750, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("measured", "rounded"),
+    [(0.00201, 0.002), (0.0303, 0.03), (0.0333, 0.03333), (0.0164, 0.01667), (0.0199, 0.02)],
+)
+def test_a_time_step_is_rounded_to_a_usual_one(measured, rounded):
+    assert nice(measured) == rounded
+
+
+def test_a_reset_of_the_clock_hides_no_derivative(tmp_path, time):
+    clock = np.tile(time[:200], 4)
+    log = table(
+        tmp_path / "reset.csv",
+        time=clock, pos=np.sin(3 * time), vel=3 * np.cos(3 * time), u=np.cos(time),
+    )  # fmt: skip
+    task, _ = load(tmp_path, "reset", log)
+    assert task.channels["vel"].derivative_of == "pos"
