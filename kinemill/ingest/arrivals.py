@@ -3,7 +3,7 @@
 The first tick scans the folder and watches it. The next ones stat only the files that changed, or
 that an earlier tick could not finish. No tick reads a large log. Up to `WHOLE` bytes a file is
 identified by its sha256, as in the store; above that by its size, a sample of its blocks, and the
-stats of files that were read before.
+stats of files that were read before. Videos of a log count by their stats.
 """
 
 import hashlib
@@ -14,10 +14,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from kinemill.ingest.file_stat import Entry, FileStat, stat_of
+from kinemill.ingest.file_stat import Entry, FileStat, stat_key, stat_of
 from kinemill.ingest.files import scan, scan_named
 from kinemill.ingest.folder_watch import Scanned, begin_scan
 from kinemill.ingest.membership import is_member
+from kinemill.ingest.readers._lerobot_meta import dataset_of
+from kinemill.ingest.readers._lerobot_videos import find_videos, uses_videos
 from kinemill.ingest.scan_cache import ScanCache
 from kinemill.store import file_digest
 from kinemill.store.home import Home
@@ -106,7 +108,7 @@ def _examine(
     cache = ScanCache(task, home, folder)
     logs = _list_logs(task, folder, cache, names)
     waiting = _settled_files(task, logs, now)
-    contents = _contents(waiting)
+    contents = _contents(task, waiting)
     history = _ReadHistory(task, home, folder, cache)
     new = {
         file_stat: content
@@ -125,14 +127,14 @@ def _list_logs(
 ) -> list[FileStat]:
     if names is not None:
         return scan_named(task, folder, cache, names)
-    return scan(task, folder, cache).logs if stat_of(folder) else []
+    return scan(task, folder, cache).with_videos() if stat_of(folder) else []
 
 
 class _ReadHistory:
     """Which contents of a folder were read."""
 
     def __init__(self, task: Task, home: Home, folder: Path, cache: ScanCache) -> None:
-        self._task, self._home, self._folder = task.name, home, str(folder)
+        self._task, self._home, self._folder = task, home, str(folder)
         self._cache = cache
 
     def has(self, file_stat: FileStat, content: str) -> bool:
@@ -141,8 +143,10 @@ class _ReadHistory:
         The scan cache omits files that were read within a second of their last change, such as logs
         that a run reads right after writing them. Their recordings are members.
         """
+        if uses_videos(self._task, file_stat.path):
+            return False  # the log or a video is new: a scan lists no others
         if file_stat.size <= WHOLE:
-            is_known = is_member(self._home, self._task, content)
+            is_known = is_member(self._home, self._task.name, content)
             return is_known or self._cache.has(file_stat.size, content)
         return any(
             self._is_same(file_stat, content, name, entry)
@@ -168,7 +172,7 @@ def _settled_files(task: Task, logs: list[FileStat], now: float | None) -> list[
     return [one for one in logs if one.age(moment) >= task.ingest.min_file_age]
 
 
-def _contents(waiting: list[FileStat]) -> dict[FileStat, str]:
+def _contents(task: Task, waiting: list[FileStat]) -> dict[FileStat, str]:
     """Return the content identifiers of as many logs as one tick may read.
 
     A file that is missing or cannot be read has an empty identifier.
@@ -181,13 +185,25 @@ def _contents(waiting: list[FileStat]) -> dict[FileStat, str]:
             # opening a file costs as much as reading a block
             bytes_left -= min(file_stat.size, WHOLE) + _BLOCK
             _content_cache[file_stat] = _content(file_stat)
-        contents[file_stat] = _content_cache[file_stat]
+        content = _content_cache[file_stat]
+        contents[file_stat] = content and _with_videos(task, file_stat.path, content)
     for old in list(_content_cache)[:-_CACHE_SIZE]:
         del _content_cache[old]
     return contents
 
 
 _content_cache: dict[FileStat, str] = {}  # of this process
+
+
+def _with_videos(task: Task, log: Path, content: str) -> str:
+    """Return the content identifier of a log and the stats of the videos that a task reads."""
+    if not uses_videos(task, log) or (folder := dataset_of(log, "data")) is None:
+        return content
+    hasher = hashlib.sha256(content.encode())
+    for video in find_videos(log):
+        status = stat_of(folder / video.file)
+        hasher.update(f"{video.file} {status and stat_key(status)}".encode())
+    return hasher.hexdigest()
 
 
 def _content(file_stat: FileStat) -> str:

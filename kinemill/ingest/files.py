@@ -62,6 +62,10 @@ class ScanResult(NamedTuple):
         """New or changed logs, and videos of logs."""
         return [*self.logs, *self.videos]
 
+    def with_videos(self) -> list[FileStat]:
+        """Return the new or changed logs, and those whose videos are new or changed, sorted."""
+        return sorted({*self.logs, *self.logs_of(self.videos)})
+
     def logs_of(self, videos: Iterable[FileStat]) -> set[FileStat]:
         """Return the logs of the LeRobot data sets to which videos belong."""
         datasets = {f"/{one.name}".rpartition("/videos/")[0] for one in videos}
@@ -139,7 +143,8 @@ def scan(task: Task, folder: Path, cache: ScanCache | None = None) -> ScanResult
 def scan_named(task: Task, folder: Path, cache: ScanCache, names: Set[str]) -> list[FileStat]:
     """Return those of some files under `folder` that `scan` would list as logs, sorted.
 
-    `names` are relative to the folder; the files need not exist.
+    `names` are relative to the folder; the files need not exist. The logs of new or changed videos
+    are listed as well.
     """
     result, admitted, cached = empty_scan(), readers(task), cache.find(names)
     for name in names:
@@ -149,7 +154,8 @@ def scan_named(task: Task, folder: Path, cache: ScanCache, names: Set[str]) -> l
             continue
         if cached_entry is None or stat_key(status) != cached_entry[0]:
             _classify(task, folder, name, entry, admitted, result)
-    return sorted(result.logs)
+    cached_logs = UnchangedFiles(str(folder), cache, {one.name for one in result.logs})
+    return result._replace(unchanged=cached_logs).with_videos()
 
 
 def _packed_stat(entry: os.DirEntry[bytes]) -> bytes | None:

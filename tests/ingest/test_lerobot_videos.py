@@ -1,6 +1,11 @@
 """Videos of LeRobot data sets: each row has its frame, and damage affects its episode alone."""
 
+import io
+import json
+import os
 import shutil
+import tarfile
+import time
 
 import numpy as np
 import polars as pl
@@ -8,6 +13,7 @@ import pytest
 
 from kinemill.ingest import scan_cache
 from kinemill.ingest import stage as ingest
+from kinemill.ingest.arrivals import find_new_logs
 from kinemill.ingest.recordings import load_recordings
 from kinemill.ingest.rows import read_rows
 from kinemill.store import file_digest
@@ -226,6 +232,29 @@ def _cached(monkeypatch):
     monkeypatch.setattr(scan_cache, "_FRESH", -60.0)
 
 
+@pytest.mark.parametrize("where", ["info", "video_info"])
+def test_distances_are_not_read_as_colors(logs, home, arm, where):
+    version2(logs, episodes=1)
+    path = logs / "meta" / "info.json"
+    info = json.loads(path.read_text())
+    info["features"][CAMERA][where] = {"video.is_depth_map": True}
+    path.write_text(json.dumps(info))
+    report = ingest.run(arm, home, logs)
+    (reason,) = refusals(home, report.artifact.ref)
+    assert reason["found"] == "is a video of distances, which is not read"
+
+
+@pytest.mark.parametrize("index", [b"", b"{}", b'{"table": "a", "videos": [{"feature": 3}]}'])
+def test_a_damaged_archive_is_refused(logs, home, arm, index):
+    with tarfile.open(logs / "a.parquet", "w") as archive:
+        header = tarfile.TarInfo("kinemill-videos.json")
+        header.size = len(index)
+        archive.addfile(header, io.BytesIO(index))
+    report = ingest.run(arm, home, logs)
+    (reason,) = refusals(home, report.artifact.ref)
+    assert reason["found"].startswith("is no whole video archive file")
+
+
 @pytest.mark.usefixtures("_cached")
 @BOTH
 def test_the_bytes_of_the_videos_identify_a_recording(logs, home, arm, write):
@@ -266,6 +295,26 @@ def test_a_camera_that_a_task_gains_supersedes_recordings_without_videos(logs, h
     report = ingest.run(arm, home, logs)
     assert (report.artifact.summary["recordings"], report.artifact.summary["quarantined"]) == (4, 0)
     assert stored_numbers(home, report.artifact.ref)[0] == [list(range(40))] * 4
+
+
+@pytest.mark.usefixtures("_cached")
+@BOTH
+def test_a_video_that_arrives_late_is_news(logs, home, arm, write):
+    write(logs)
+    (path,) = sorted(logs.rglob("*.mp4"))[-1:]
+    content = path.read_bytes()
+    path.unlink()
+    ingest.run(arm, home, logs)
+    later = time.time() + 60.0
+    assert find_new_logs(arm, home, logs, later).ids == frozenset()
+    path.write_bytes(content)
+    first = find_new_logs(arm, home, logs, later).ids
+    assert first
+    os.utime(path, (1e9, 1e9))
+    assert find_new_logs(arm, home, logs, later).ids != first
+    report = ingest.run(arm, home, logs)
+    assert find_new_logs(arm, home, logs, later).ids == frozenset()
+    assert sum(len(one) for one in stored_numbers(home, report.artifact.ref)[0]) >= 160
 
 
 def test_logs_and_videos_stay_as_they_are(logs, home, arm):

@@ -62,7 +62,7 @@ def video_features(path: Path) -> dict[str, Json]:
 
 def is_depth(feature: Json) -> bool:
     """Return whether a video shows distances instead of colors."""
-    details = {**feature, **as_object(feature.get("info"))}
+    details = {**feature, **as_object(feature.get("video_info")), **as_object(feature.get("info"))}
     return any(details.get(name) is True for name in ("is_depth_map", "video.is_depth_map"))
 
 
