@@ -1,10 +1,8 @@
 """Closed loops with learned models against true physics: `make prove-control`.
 
 For each task, in a separate home under `prove/control/` of KINEMILL_HOME: logs of the simulated
-robot, the chain, then 20 seeded starts with each contestant. Then the learning loop: from logs of
-random inputs, three rounds of learning, running the champion, and learning from its runs. Finished
-results are kept, so an interrupted proof resumes. `--task NAME` runs one task, `--seeds N` fewer
-starts.
+robot, the chain, then 20 seeded starts with each contestant. Finished results are kept, so an
+interrupted proof resumes. `--task NAME` runs one task, `--seeds N` fewer starts.
 """
 
 import argparse
@@ -31,28 +29,16 @@ from kinemill.control.closed_loop import Episode
 from kinemill.control.report import links, page
 from kinemill.dataset import find_version, load_dataset
 from kinemill.register import fetch_bundle
-from kinemill.runtime import load
-from kinemill.runtime.window_metrics import cut_windows, deviations
 from kinemill.sim import write_logs
 from kinemill.store import publish_file, publish_json
 from kinemill.store.home import Home
 from kinemill.task import load_task
 
 TASKS = ("pendulum", "cart_pole_swing_up", "double_cart_pole")
+PICTURED = ("cart_pole_swing_up", "double_cart_pole")  # tasks that the documentation shows
 CONTESTANTS = ("true", "champion", "zero", "random")
 EPISODES, SECONDS = 200, 6.0  # 20 minutes of logs
 THREADS = os.cpu_count() or 1
-ROUNDS, RUNS, ROUND_TASK = 3, 16, "cart_pole_swing_up"
-# Every split gets some of the 16 logs. The network trains fast and stays bounded outside the data.
-SMALL_NETWORK = (
-    "ingest.min_file_age=0",
-    "dataset.validation=0.2",
-    "dataset.test=0.2",
-    "learn.model.activation=tanh",
-    "learn.steps=4000",
-    "learn.horizon_schedule.steps=2000",
-)
-RANGES = {"hanging": (0.0, 1.05), "level": (1.05, 2.09), "upright": (2.09, 3.15)}  # rad
 IMAGES = ROOT / "docs" / "images"
 
 
@@ -133,15 +119,14 @@ def prove_task(name: str, seeds: Sequence[int]) -> list[str]:
 
 
 def show(name: str, runs: Sequence[Episode], seeds: Sequence[int]) -> None:
-    """Write the report, and the moving picture that the pages show."""
+    """Write the report, and the animation that the documentation shows."""
     task = load_task(name)
     publish_file(
         results_folder() / f"{name}.html", page(task, "the champion", runs, seeds).encode()
     )
-    IMAGES.mkdir(exist_ok=True)
-    publish_file(
-        IMAGES / f"control-{name}.gif", animate(links(task, [run.states for run in runs]), task.dt)
-    )
+    if name in PICTURED:
+        film = animate(links(task, [run.states for run in runs]), task.dt)
+        publish_file(IMAGES / f"control-{name}.gif", film)
 
 
 def accuracy(name: str) -> list[str]:
@@ -168,73 +153,8 @@ def spans(name: str) -> dict[str, float]:
     return ranges | {angle: 2 * np.pi for angle in dataset.angles}
 
 
-def prove_rounds(seeds: Sequence[int]) -> list[str]:
-    """Close the loop: random pushes, then three champions, each learning from the one before."""
-    home, rows = results_folder() / "rounds", list[str]()
-    for number in range(ROUNDS):
-        path = results_folder() / f"round-{number}.json"
-        if not path.is_file():
-            publish_json(path, one_round(home, number, seeds))
-        result = json.loads(path.read_text())
-        errors = " | ".join(f"{result['errors'][name]:.3g}" for name in RANGES)
-        minutes = RUNS * (number + 1) * load_task(ROUND_TASK).control.seconds / 60
-        rows.append(
-            f"| {number + 1} | {minutes:.1f} | {result['alias'] or 'refused'} | {errors} "
-            f"| {result['successes']} of {RUNS} |"
-        )
-    print("\n".join(rows))
-    return rows
-
-
-def one_round(home: Path, number: int, seeds: Sequence[int]) -> dict[str, Any]:
-    """Learn from all logs so far, judge the champion, and let it run."""
-    if number == 0:
-        kinemill(
-            home, "model", "rollout", ROUND_TASK, "--controller", "random", "--episodes", str(RUNS)
-        )
-    chain = kinemill(
-        home, "run", ROUND_TASK, *(word for key in SMALL_NETWORK for word in ("--set", key))
-    )
-    first = ["--seed", str(1000 * (number + 1)), "--episodes", str(RUNS), "--explore", "0.05"]
-    rolled = kinemill(home, "model", "rollout", ROUND_TASK, *first)
-    return {
-        "alias": chain["alias"],
-        "errors": errors_by_angle(home, seeds),
-        "successes": rolled["successes"],
-    }
-
-
-def errors_by_angle(home: Path, seeds: Sequence[int]) -> dict[str, float]:
-    """Return the champion's error of the pole's angle, rad, 25 steps ahead, by where it starts.
-
-    On runs of the controller with true physics, which no champion has learned from.
-    """
-    task, model = load_task(ROUND_TASK), load(champion_of(home))
-    column, angles = task.states.index("pole_angle"), np.array(["angle" in n for n in task.states])
-    off, where = list[Any](), list[Any]()
-    for seed in seeds:
-        run = episode(ROUND_TASK, "true", seed, home)
-        values = np.concatenate([run.states[:-1], run.actions], axis=1)
-        starts = np.arange(0, len(values) - model.history - 25, 5)
-        windows = cut_windows(values, len(task.states), starts, model.history, 25)
-        off.append(deviations(model, windows, angles)[:, -1, column])
-        start = windows.states[:, -1, column]
-        where.append(np.abs((start + np.pi) % (2 * np.pi) - np.pi))
-    errors, reached = np.concatenate(off), np.concatenate(where)
-    return {
-        name: float(np.sqrt(np.mean(errors[(reached >= low) & (reached < high)] ** 2)))
-        for name, (low, high) in RANGES.items()
-    }
-
-
-def champion_of(home: Path) -> Path:
-    """Return the folder of the champion in a home."""
-    return fetch_bundle(f"models:/{ROUND_TASK}@champion", home)
-
-
-def write_section(rows: Iterable[str], errors: Iterable[str], rounds: Iterable[str]) -> None:
+def write_section(rows: Iterable[str], errors: Iterable[str]) -> None:
     """Rewrite the section `control` of docs/results-*.md."""
-    where = " | ".join(f"{name}, rad" for name in RANGES)
     text = [
         "| task | planning model | success | total cost | ratio to true physics | Hz |",
         "|---|---|---|---|---|---|",
@@ -243,10 +163,6 @@ def write_section(rows: Iterable[str], errors: Iterable[str], rounds: Iterable[s
         "| task | state | unit | error at 25 steps | range | % |",
         "|---|---|---|---|---|---|",
         *errors,
-        "",
-        f"| round | minutes of logs | alias | {where} | success |",
-        "|---|---|---|---|---|---|---|",
-        *rounds,
     ]
     replace_section("control", "\n".join(text) + "\n")
 
@@ -254,17 +170,15 @@ def write_section(rows: Iterable[str], errors: Iterable[str], rounds: Iterable[s
 def main() -> None:
     """Prove what was asked for; the page is rewritten when all of it is there."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--task", choices=[*TASKS, "rounds"], action="append")
+    parser.add_argument("--task", choices=TASKS, action="append")
     parser.add_argument("--seeds", type=int, default=20)
     options = parser.parse_args()
-    cases, seeds = options.task or [*TASKS, "rounds"], range(options.seeds)
-    tasks = [name for name in TASKS if name in cases]
+    tasks, seeds = options.task or TASKS, range(options.seeds)
     rows = [row for name in tasks for row in prove_task(name, seeds)]
     errors = [row for name in tasks for row in accuracy(name)]
     print("\n".join(errors))
-    rounds = prove_rounds(seeds) if "rounds" in cases else []
     if not options.task:
-        write_section(rows, errors, rounds)
+        write_section(rows, errors)
 
 
 if __name__ == "__main__":
