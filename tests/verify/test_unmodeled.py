@@ -78,6 +78,13 @@ def test_a_share_is_the_part_of_the_variance(dataset, rows):
     assert shares["friction"] == pytest.approx(0.5 * (1 - 2 / np.pi), abs=0.04)
 
 
+def test_a_share_is_at_most_one_where_linear_terms_do_harm(dataset, rows):
+    """In short episodes, linear terms fit the slope of a square, which the next one has not."""
+    short = [one[:40] for one in rows]
+    effects = effects_of(dataset, short, lambda one: one[:, 2] ** 2, noise=0.01)
+    assert max(one.share for one in effects) == pytest.approx(1.0, abs=0.05)
+
+
 def test_a_single_short_episode_has_no_effects(dataset, rows):
     assert effects_of(dataset, [rows[0][:9]], lambda one: one[:, 2]) == []
 
