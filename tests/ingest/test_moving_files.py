@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from kinemill.ingest import membership
+from kinemill.ingest import log_digest
 from kinemill.ingest import stage as ingest
 from kinemill.store import digests
 
@@ -42,7 +42,7 @@ def test_a_large_log_is_copied_while_it_is_hashed_and_nothing_is_left_of_one_tha
     task, home, logs, write, monkeypatch
 ):
     read = []
-    monkeypatch.setattr(membership, "copy", lambda *to: read.append(to) or digests.copy(*to))
+    monkeypatch.setattr(log_digest, "copy", lambda *to: read.append(to) or digests.copy(*to))
     rows = [(k / 100, math.sin(k / 100), math.cos(k / 100), 0.0) for k in range(50_000)]
     log = write("a.csv", rows)
     assert log.stat().st_size > ingest.LEAST_COPY
