@@ -125,8 +125,8 @@ def show(name: str, runs: Sequence[Episode], seeds: Sequence[int]) -> None:
         results_folder() / f"{name}.html", page(task, "the champion", runs, seeds).encode()
     )
     if name in PICTURED:
-        film = animate(links(task, [run.states for run in runs]), task.dt)
-        publish_file(IMAGES / f"control-{name}.gif", film)
+        animation = animate(links(task, [run.states for run in runs]), task.dt)
+        publish_file(IMAGES / f"control-{name}.gif", animation)
 
 
 def accuracy(name: str) -> list[str]:

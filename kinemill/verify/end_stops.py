@@ -34,22 +34,22 @@ def share_of_contacts(
         0 without contacts.
     """
     column = dataset.states.index(velocity)
-    places = [one.states[:, dataset.states.index(position)] for one in series]
-    low = float(min(place.min() for place in places))
-    high = float(max(place.max() for place in places))
+    positions = [one.states[:, dataset.states.index(position)] for one in series]
+    low = float(min(path.min() for path in positions))
+    high = float(max(path.max() for path in positions))
     if position in dataset.angles and high - low > MOST_TURN:
         return 0.0
     rates = [one.states[:, column] for one in series]
     margin = NEAR * (high - low)
-    near = [_either(place < low + margin) | _either(place > high - margin) for place in places]
+    near = [_either(path < low + margin) | _either(path > high - margin) for path in positions]
     changes = [np.diff(rate) for rate in rates]
-    elsewhere = np.abs(np.concatenate([one[~at] for one, at in zip(changes, near, strict=True)]))
-    if not len(elsewhere):
+    free_changes = np.abs(np.concatenate([one[~at] for one, at in zip(changes, near, strict=True)]))
+    if not len(free_changes):
         return 0.0
-    sudden = SUDDEN * float(np.quantile(elsewhere, COMMON))
+    sudden = SUDDEN * float(np.quantile(free_changes, COMMON))
     middle, contacts = (low + high) / 2.0, list[NDArray[np.bool_]]()
-    for place, rate, change, at in zip(places, rates, changes, near, strict=True):
-        outward = np.where(place[:-1] > middle, 1.0, -1.0)
+    for path, rate, change, at in zip(positions, rates, changes, near, strict=True):
+        outward = np.where(path[:-1] > middle, 1.0, -1.0)
         contacts.append(at & (outward * rate[:-1] > 0.0) & (outward * change < -sudden))
     if sum(int(one.sum()) for one in contacts) < FEWEST:
         return 0.0

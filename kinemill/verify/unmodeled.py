@@ -60,10 +60,10 @@ def unmodeled_effects(
     effects = list[UnmodeledEffect]()
     shares: dict[Effect, Floats] = {"linear": _share(total - linear, total)}
     # Linear terms of many channels can be worse than none on rows not fitted.
-    before = np.minimum(linear, total)
+    reference = np.minimum(linear, total)
     for name in groups:
         if name != "linear":
-            shares[name] = _share(before - moments.loss(["linear", name]), total)
+            shares[name] = _share(reference - moments.loss(["linear", name]), total)
 
     def order(effect: UnmodeledEffect) -> tuple[float, int]:
         terms = groups[effect.effect].shape[1] if effect.effect in groups else 1
