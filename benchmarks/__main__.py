@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks import ROOT, replace_section, table
 
-# These take longer or have no section of docs/results-*.md, and are asked for by name.
+# These take longer or have no section of docs/results-*.md, and run only if named.
 OTHERS = ("prove_", "decide_", "catalog", "gpu", "kill", "ray_ingest", "search")
 NAMES = sorted(
     path.stem

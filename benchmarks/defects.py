@@ -2,7 +2,7 @@
 
 `python -m benchmarks.defects --seed N` plants fifteen kinds of single defects into sound episodes
 of real and of simulated robots, and validates all episodes without a defect as well. Rewrites the
-section `defects` of docs/results-*.md. Without the real logs beside the checkout only simulated
+section `defects` of docs/results-*.md. Without the real logs next to the checkout only simulated
 episodes are used.
 """
 
@@ -203,7 +203,7 @@ def page(scores: dict[str, Score], clean: list[Episode], wrong: list[str], seed:
 
 
 def main() -> None:
-    """Plant, judge, print, and rewrite the section `defects` of docs/results-*.md."""
+    """Plant defects, check, print, and rewrite the section `defects` of docs/results-*.md."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true", help="a document in place of the table")

@@ -66,7 +66,7 @@ class Trial:
 
 
 def kill_one(trainings: Trainings, whole: Whole, draw: str) -> Trial:
-    """Kill one training, go on with it, and compare."""
+    """Kill one training, continue it, and compare."""
     moments, early = random.Random(draw), 0
     while True:
         folder = trainings.site.home.root.parent / f"{draw}-{early}"

@@ -160,7 +160,7 @@ def reference_for(task: Task, data: Any) -> GaitReference:
 
 
 def main() -> None:
-    """Train, judge, and rewrite the section `walker` of docs/results-*.md."""
+    """Train, evaluate, and rewrite the section `walker` of docs/results-*.md."""
     torch.set_num_threads(1)
     task, home, refs = prepared()
     if "--prepare" in sys.argv[1:]:

@@ -135,9 +135,9 @@ def test_accelerations_are_states_only_where_there_is_no_other(tmp_path, home, t
     task, _ = load(tmp_path, "alone", alone)
     assert (task.states, task.actions) == (["acc"], ["u"])
     with_velocity = table(
-        tmp_path / "beside.csv", time=time, pos=np.sin(time), acc=-np.sin(time), u=np.cos(3 * time)
+        tmp_path / "sensors.csv", time=time, pos=np.sin(time), acc=-np.sin(time), u=np.cos(3 * time)
     )
-    task, text = load(tmp_path, "beside", with_velocity)
+    task, text = load(tmp_path, "sensors", with_velocity)
     assert task.states == ["pos"]
     assert (task.channels["acc"].role, task.outputs) == ("output", ["acc"])
     assert "# predicted, not fed back" in text
@@ -153,7 +153,7 @@ def test_references_are_actions_only_where_there_is_no_command(tmp_path, time):
     assert "left out, a reference of the controller, by its name" in text
 
 
-def test_a_measured_current_is_a_state_only_beside_a_command(tmp_path, time):
+def test_a_measured_current_is_a_state_only_next_to_a_command(tmp_path, time):
     columns = {"time": time, "pos": np.sin(time), "motor_current": np.cos(2 * time)}
     task, _ = load(tmp_path, "alone", table(tmp_path / "alone.csv", **columns))
     assert (task.states, task.actions) == (["pos"], ["motor_current"])

@@ -105,8 +105,8 @@ def test_a_log_without_stamps_asks_for_their_rate_and_takes_it(tmp_path, time):
     path = table(tmp_path / "a.csv", u=np.sin(50 * time), y=np.cos(40 * time))
     with pytest.raises(BadLog, match="--rate HZ"):
         draft("asks", path)
-    (tmp_path / "told.yaml").write_text(draft("told", path, 50.0))
-    task = load_task(tmp_path / "told.yaml")
+    (tmp_path / "stated.yaml").write_text(draft("stated", path, 50.0))
+    task = load_task(tmp_path / "stated.yaml")
     assert (task.dt, task.ingest.rate, task.columns) == (0.02, 50.0, ["channel_y", "u"])
 
 
