@@ -31,10 +31,11 @@ class _Loss(nn.Module):
 
 
 class CompiledStep:
-    """One whole training step, `(batch, learning rate) -> (loss, norm of the gradient)`.
+    """One whole training step.
 
     Args:
-        program: (batch (M, B), scalars (3,) of `scalars`) -> (loss, norm of the gradient).
+        program: (batch (M, B), scalars (3,) of `scalars`, result (3,)); it writes the loss, the
+            norm of the gradient, and whether a step has failed so far (1, else 0).
         counts: steps of each parameter, in the optimizer's state.
         weights: weights of the module, flat (P,).
         betas: decay of both moments.
@@ -42,7 +43,7 @@ class CompiledStep:
 
     def __init__(
         self,
-        program: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
+        program: Callable[[Tensor, Tensor, Tensor], None],
         counts: Tensor,
         weights: Tensor,
         betas: tuple[float, float],
@@ -65,17 +66,19 @@ class CompiledStep:
         self._counts.add_(float(steps))
         self._done += steps
 
-    def __call__(self, batch: Tensor, rate: float) -> tuple[Tensor, Tensor]:
+    def __call__(self, batch: Tensor, rate: float) -> tuple[float, float]:
         """Make one step: window numbers (M, B), learning rate -> loss, norm of the gradient."""
-        result = self.program(batch, self._weights.new_tensor(self.scalars(rate)))
+        result = self._weights.new_empty(3)
+        self.program(batch, self._weights.new_tensor(self.scalars(rate)), result)
         self.count(1)
-        return result
+        loss, norm, _ = result.tolist()
+        return loss, norm
 
 
 def compiled(
     module: nn.Module, loss: Callable[[Tensor], Tensor], optimizer: torch.optim.AdamW, clip: float
 ) -> CompiledStep:
-    """Return one whole training step, `(batch, learning rate) -> (loss, norm of the gradient)`.
+    """Return one whole training step.
 
     The module's parameters and the optimizer's state become views of the flat vectors, so they are
     always up to date.
@@ -91,6 +94,7 @@ def compiled(
     parameters = list(learning.values())
     sizes, shapes = [p.numel() for p in parameters], [p.shape for p in parameters]
     weights, first, second, counts = _flattened(parameters, optimizer)
+    failed = weights.new_zeros(())
     group = optimizer.param_groups[0]
     (b1, b2), eps, decay = group["betas"], group["eps"], group["weight_decay"]
 
@@ -99,9 +103,15 @@ def compiled(
         return functional_call(whole, {n: part.view(shape) for n, part, shape in parts}, (batch,))
 
     def step(
-        flat: Tensor, first: Tensor, second: Tensor, batch: Tensor, scalars: Tensor
-    ) -> tuple[Tensor, Tensor]:
+        flat: Tensor,
+        first: Tensor,
+        second: Tensor,
+        failed: Tensor,
+        inputs: tuple[Tensor, Tensor],
+        result: Tensor,
+    ) -> None:
         """Algorithm 2 of Loshchilov and Hutter, 2019; scalars: rate, 1 - b1^k, 1 - b2^k."""
+        batch, scalars = inputs
         gradient, value = grad_and_value(loss_of)(flat, batch)
         norm = gradient.norm()
         gradient = gradient * torch.clamp(clip / (norm + 1e-6), max=1.0)
@@ -110,10 +120,12 @@ def compiled(
         second.mul_(b2).addcmul_(gradient, gradient, value=1.0 - b2)
         moved = flat * (1.0 - rate * decay)
         moved = moved - rate / correct1 * first / ((second / correct2).sqrt() + eps)
-        # A step that is not finite leaves the weights unchanged, for the NaN diagnosis. The caller
-        # passes a rate of NaN for all later steps, which has the same effect.
-        flat.copy_(torch.where(torch.isfinite(value + norm + rate), moved, flat))
-        return value, norm
+        # A step that is not finite, and all steps after it, leave the weights unchanged, for the
+        # NaN diagnosis.
+        is_fine = torch.isfinite(value + norm) & (failed == 0.0)
+        flat.copy_(torch.where(is_fine, moved, flat))
+        failed.copy_(torch.where(is_fine, 0.0, 1.0))
+        result.copy_(torch.stack([value, norm, failed]))
 
     # The compiler caches by code object, so each training needs its own.
     step.__code__ = step.__code__.replace()
@@ -123,8 +135,8 @@ def compiled(
         options["cpp_wrapper"] = True
     program: Any = torch.compile(step, fullgraph=True, dynamic=False, options=options)
 
-    def advance(batch: Tensor, scalars: Tensor) -> tuple[Tensor, Tensor]:
-        return program(weights, first, second, batch, scalars)
+    def advance(batch: Tensor, scalars: Tensor, result: Tensor) -> None:
+        program(weights, first, second, failed, (batch, scalars), result)
 
     return CompiledStep(advance, counts, weights, (b1, b2))
 

@@ -229,10 +229,7 @@ class DeviceSteps:
     def _update_compiled(self, row: int) -> None:
         """Make the same step by the compiled program."""
         assert self._compiled is not None
-        scalars = self._scalars[row].float()
-        scalars = torch.where(self._failed > 0, torch.nan, scalars)
-        loss, norm = self._compiled.program(self._windows[row], scalars)
-        self._note_result(row, loss, norm, ~norm.isfinite())
+        self._compiled.program(self._windows[row], self._scalars[row].float(), self._latest[row])
 
     def _note_result(self, row: int, loss: Tensor, norm: Tensor, is_bad: Tensor) -> None:
         is_bad = is_bad | ~loss.isfinite()

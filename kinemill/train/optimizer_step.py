@@ -324,8 +324,7 @@ def as_program(training: Training, objective: Objective, learn: Learn) -> Update
 
     def update(batch: Tensor, step: int) -> float:
         rate = learn.schedule.rate(step, learn.optimizer.lr, learn.total_steps)
-        loss, norm = program(batch.to(device), rate)
-        return checked(loss.item(), norm.item())
+        return checked(*program(batch.to(device), rate))
 
     return update
 

@@ -52,7 +52,7 @@ def eager(module, loss, optimizer, batch, rate):
     value.backward()
     norm = torch.nn.utils.clip_grad_norm_(module.parameters(), CLIP)
     optimizer.step()
-    return value.detach(), norm
+    return value.item(), norm.item()
 
 
 @needs_compiler
