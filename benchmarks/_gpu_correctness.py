@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -56,23 +57,30 @@ def _size(bench: Bench) -> tuple[int, int]:
 
 
 def _check_resume(bench: Bench, folder: Path) -> None:
-    """SIGKILL in the middle of a deterministic training, and compare the resumed weights."""
+    """SIGKILL in the middle of deterministic trainings, and compare the resumed weights."""
+    steps = bench.size(200, 60)
+    common = {"deterministic": True, "steps": steps, "batch_size": 32}
+    common |= {"save_every": 10, "log_every": 5, "eval_every": 20, "ema": 0.9}
+    common |= {"device": _device(bench), "size": _size(bench)}
+    started = dict[str, tuple[Any, ...]]()
+    # Processes need seconds to start, so all start together.
     for name, more in {"float32": {}, "CUDA graph, AMP bf16, dropout": _DROPPED}.items():
+        settings, where = common | more, (folder / f"{name}-whole", folder / f"{name}-cut")
+        started[name] = settings, where, [_start(one, settings) for one in where]
+    with ThreadPoolExecutor() as pool:
+        kills = {
+            name: pool.submit(_kill_at, one[2][1], steps // 3) for name, one in started.items()
+        }
+    for name, (settings, (whole, cut), (other, _)) in started.items():
         work = f"resume after SIGKILL, {name}: same weights, bit by bit"
         with bench.case(work):
-            steps = bench.size(400, 60)
-            settings = {"deterministic": True, "steps": steps, "batch_size": 32, **more}
-            settings |= {"save_every": 10, "log_every": 5, "eval_every": 20, "ema": 0.9}
-            settings |= {"device": _device(bench), "size": _size(bench)}
-            whole, cut = folder / f"{name}-whole", folder / f"{name}-cut"
-            _finish(_start(whole, settings))
-            killed = _start(cut, settings)
-            reached = _kill_at(killed, steps // 3)
+            reached = kills[name].result()
             written = len(checkpoints(cut))
             resumed = _finish(_start(cut, settings))
-            one, other = load_file(whole / RESULT), load_file(cut / RESULT)
-            apart = max(float((one[key] - other[key]).abs().max()) for key in one)
-            same = all(torch.equal(one[key], other[key]) for key in one)
+            _finish(other)
+            one, two = load_file(whole / RESULT), load_file(cut / RESULT)
+            apart = max(float((one[key] - two[key]).abs().max()) for key in one)
+            same = all(torch.equal(one[key], two[key]) for key in one)
             went_on = written > 0 and resumed and resumed[0] > reached - 10
             note = f"killed at step {reached}, went on at {resumed[0] if resumed else '-'}"
             goal = "difference 0"

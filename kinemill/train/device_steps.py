@@ -10,8 +10,9 @@ detect this many steps later, and the NaN diagnosis still has the weights from b
 Symbols: M members of an ensemble (1 without), B windows of a batch.
 """
 
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+import gc
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -31,6 +32,7 @@ from kinemill.train.training_state import Training
 SPAN = 1024  # steps whose losses the device keeps
 WARM_UP = 3  # steps before the capture, in which libraries choose kernels and allocate
 GROUP = 8  # steps in one CUDA graph
+ROW = 4  # values of a step in a table; compiled programs copy rows that are not 16-byte aligned
 
 
 class CaptureFailed(Exception):
@@ -69,9 +71,10 @@ class DeviceSteps:
         # Fused CUDA kernels read a rate in float32; on a CPU the rate is a Python float (float64).
         exact = torch.float32 if device.type == "cuda" else torch.float64
         # Rate and bias corrections of each step, see `CompiledStep.scalars`.
-        self._scalars = torch.zeros(GROUP, 3, dtype=exact, device=device)
+        self._scalars = torch.zeros(GROUP, ROW, dtype=exact, device=device)
         self._failed = torch.zeros((), device=device)
-        self._latest = torch.zeros(GROUP, 3, device=device)  # loss, norm, whether one has failed
+        # Loss, norm, and whether a step has failed.
+        self._latest = torch.zeros(GROUP, ROW, device=device)[:, :3]
         self._records = torch.zeros(SPAN, 3, device=device)
         self._step, self._first, self._count = 0, 0, 0
         self._collected = list[float]()
@@ -118,12 +121,12 @@ class DeviceSteps:
             self._first = steps[0]
         self._step = steps[0]
         learn, scalars = self._learn, list[tuple[float, float, float]]()
+        self._batches.copy(steps[:count], self._windows)
         for row, step in enumerate(steps[:count]):
-            self._windows[row].copy_(self._batches.at(step))
             rate = learn.schedule.rate(step, learn.optimizer.lr, learn.total_steps)
             plain = rate, 1.0, 1.0
             scalars.append(plain if self._compiled is None else self._compiled.scalars(rate, row))
-        self._scalars[:count].copy_(torch.tensor(scalars, dtype=self._scalars.dtype))
+        self._scalars[:count, :3].copy_(torch.tensor(scalars, dtype=self._scalars.dtype))
         if self._draws is not None and self._warm_ups != WARM_UP:
             self._draws.fill(steps[:count])
         if self._warm_ups:
@@ -229,7 +232,8 @@ class DeviceSteps:
     def _update_compiled(self, row: int) -> None:
         """Make the same step by the compiled program."""
         assert self._compiled is not None
-        self._compiled.program(self._windows[row], self._scalars[row].float(), self._latest[row])
+        scalars = self._scalars[row, :3].float()
+        self._compiled.program(self._windows[row], scalars, self._latest[row])
 
     def _note_result(self, row: int, loss: Tensor, norm: Tensor, is_bad: Tensor) -> None:
         is_bad = is_bad | ~loss.isfinite()
@@ -249,16 +253,22 @@ class _DeviceBatches:
         self._batches, self._device = batches, device
         self._epoch, self._orders = -1, torch.empty(0, 0, dtype=torch.int64)
 
-    def at(self, step: int) -> Tensor:
-        """Return the window numbers (M, B) of a step, on the device."""
-        epoch, position = self._batches.position(step)
+    def copy(self, steps: Sequence[int], target: Tensor) -> None:
+        """Copy the window numbers of successive steps into the first rows of (steps, M, B)."""
+        epoch, first = self._batches.position(steps[0])
+        size = self._batches.size
+        if self._batches.position(steps[-1])[0] != epoch:
+            for row, step in enumerate(steps):
+                self.copy([step], target[row:])
+            return
         if epoch != self._epoch:
             orders = self._batches.orders(epoch)
             if self._device.type == "cuda":
                 orders = orders.pin_memory()
             self._orders = orders.to(self._device, non_blocking=True)
             self._epoch = epoch
-        return self._orders[:, position : position + self._batches.size]
+        part = self._orders[:, first : first + len(steps) * size]
+        target[: len(steps)].copy_(part.view(len(part), len(steps), size).transpose(0, 1))
 
 
 class CudaGraph:
@@ -294,10 +304,29 @@ class CudaGraph:
         try:
             # "thread_local": other threads sample the memory and load images during the capture.
             mode = "thread_local"
-            with torch.cuda.graph(graph, self._pool, self._stream, capture_error_mode=mode):
+            with (
+                _without_collection(),
+                torch.cuda.graph(graph, self._pool, self._stream, capture_error_mode=mode),
+            ):
                 self._work()
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:
             raise CaptureFailed(str(error)) from error
         return graph
+
+
+@contextmanager
+def _without_collection() -> Generator[None]:
+    """Collect garbage before a capture, and not in it.
+
+    Freeing an earlier training's graph, which is in a reference cycle, breaks a capture.
+    """
+    gc.collect()
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

@@ -23,6 +23,8 @@ from kinemill.train.readout import Readout
 SCALES = ("state_std", "feature_mean", "feature_std", "output_mean", "output_std")
 ESTIMATOR = "estimator.weight"  # one more of them, for a layout with derived states
 
+SMALL = 16  # rows of a small matrix, see `_product`
+
 
 class Step(nn.Module):
     """(state (B, S), action (B, A), carry...) -> (next_state (B, S), carry...), task units.
@@ -203,7 +205,7 @@ class Step(nn.Module):
     def change(self, state: Tensor, action: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
         """Return the change in one Euler step: (B, S), (B, A), carry -> (B, S), carry."""
         outputs, *after = self.predict_outputs(state, action, *carry)
-        return state @ self.drift + outputs @ self.gain, *after
+        return _product(state, self.drift) + _product(outputs, self.gain), *after
 
     def forward(self, state: Tensor, action: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
         """Advance one time step of `layout.dt` s: (B, S), (B, A), carry -> (B, S), carry."""
@@ -254,7 +256,7 @@ class Step(nn.Module):
     ) -> tuple[Tensor, ...]:
         """Return the next state (B, S), the outputs (B, O) of the network, and the carry."""
         outputs, *after = self.predict_outputs(state, action, *carry)
-        change = state @ self.drift + outputs @ self.gain
+        change = _product(state, self.drift) + _product(outputs, self.gain)
         if self.layout.integrator == "rk4":
             # Kutta (1901) with the action held; k1 is `change`. All stages use the origin of k1:
             # an intermediate stage is no row of the log.
@@ -329,3 +331,14 @@ class Step(nn.Module):
 def make_step(model: Model, layout: Layout, scale: Mapping[str, Tensor]) -> Step:
     """Make the step of `layout` with the network of `model` and random weights."""
     return Step(layout, make_network(model, layout, scale), scale)
+
+
+def _product(values: Tensor, matrix: Tensor) -> Tensor:
+    """Return values @ matrix, (B, N), (N, S) -> (B, S).
+
+    Compilers for a GPU fuse sums into their neighbors, but call a library for matrix products,
+    which takes longer than the whole sum if the matrix is small.
+    """
+    if torch.compiler.is_compiling() and values.is_cuda and len(matrix) <= SMALL:
+        return (values.unsqueeze(-1) * matrix).sum(-2)
+    return values @ matrix
