@@ -127,25 +127,17 @@ def compiled(
         failed.copy_(torch.where(is_fine, 0.0, 1.0))
         result.copy_(torch.stack([value, norm, failed]))
 
-    program = _program(step, weights.device)
+    # The compiler caches by code object, so each training needs its own.
+    step.__code__ = step.__code__.replace()
+    # Shapes, dtypes and devices of a training never change, so guards are superfluous.
+    options: dict[str, Any] = {"guard_filter_fn": torch.compiler.skip_all_guards_unsafe}
+    options |= {"cpp_wrapper": True} if weights.device.type == "cpu" else {}
+    program: Any = torch.compile(step, fullgraph=True, dynamic=False, options=options)
 
     def advance(batch: Tensor, scalars: Tensor, result: Tensor) -> None:
         program(weights, first, second, failed, (batch, scalars), result)
 
     return CompiledStep(advance, counts, weights, (b1, b2))
-
-
-def _program(step: Callable[..., None], device: torch.device) -> Any:
-    # The compiler caches by code object, so each training needs its own.
-    step.__code__ = step.__code__.replace()
-    # Shapes, dtypes and devices of a training never change, so guards are superfluous.
-    options: dict[str, Any] = {"guard_filter_fn": torch.compiler.skip_all_guards_unsafe}
-    if device.type == "cpu":
-        options["cpp_wrapper"] = True
-    else:
-        # Matrix products write their part of the flat gradient themselves.
-        options["max_pointwise_cat_inputs"] = 4
-    return torch.compile(step, fullgraph=True, dynamic=False, options=options)
 
 
 def _flattened(
