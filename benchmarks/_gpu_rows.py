@@ -111,7 +111,9 @@ class Bench:
         row = {"section": self.section, "work": work, "status": status, **more}
         with self.report.open("a") as file:
             file.write(json.dumps(row) + "\n")
-        print(f"{self.section}: {work}: {status} {more}", file=sys.stderr, flush=True)
+        left = self.ends - time.monotonic()
+        line = f"{self.section}: {work}: {status} {more}, {left:.0f} s left"
+        print(line, file=sys.stderr, flush=True)
 
 
 class SectionOver(Exception):

@@ -49,9 +49,9 @@ class Section:
 
 SECTIONS = {
     "training": Section("benchmarks._gpu_training", 130.0),
-    "correctness": Section("benchmarks._gpu_correctness", 140.0),
+    "correctness": Section("benchmarks._gpu_correctness", 110.0),
     "inference": Section("benchmarks._gpu_inference", 60.0),
-    "search": Section("benchmarks._gpu_search", 30.0),
+    "search": Section("benchmarks._gpu_search", 40.0),
     "pixels": Section("benchmarks._gpu_pixels", 20.0),
     "simulation": Section("benchmarks._gpu_simulation", 110.0),
 }

@@ -42,9 +42,12 @@ class Batches:
     def orders(self, epoch: int) -> Tensor:
         """Return the window indices (M, W) int64 of an epoch, in order."""
         if epoch != self._epoch:
-            self._orders = torch.stack([self._order(seed, epoch) for seed in self.seeds])
-            self._epoch = epoch
+            self._orders, self._epoch = self.draw(epoch), epoch
         return self._orders
+
+    def draw(self, epoch: int) -> Tensor:
+        """Return the same as `orders`, without the cache; threads may call it."""
+        return torch.stack([self._order(seed, epoch) for seed in self.seeds])
 
     def _order(self, seed: int, epoch: int) -> Tensor:
         # Keyed by seed and epoch alone: a resumed training needs no random state.

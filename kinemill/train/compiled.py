@@ -127,17 +127,23 @@ def compiled(
         failed.copy_(torch.where(is_fine, 0.0, 1.0))
         result.copy_(torch.stack([value, norm, failed]))
 
-    # The compiler caches by code object, so each training needs its own.
-    step.__code__ = step.__code__.replace()
-    # Shapes, dtypes and devices of a training never change, so guards are superfluous.
-    options: dict[str, Any] = {"guard_filter_fn": torch.compiler.skip_all_guards_unsafe}
-    options |= {"cpp_wrapper": True} if weights.device.type == "cpu" else {}
-    program: Any = torch.compile(step, fullgraph=True, dynamic=False, options=options)
+    program = _program(step, weights.device)
 
     def advance(batch: Tensor, scalars: Tensor, result: Tensor) -> None:
         program(weights, first, second, failed, (batch, scalars), result)
 
     return CompiledStep(advance, counts, weights, (b1, b2))
+
+
+def _program(step: Callable[..., None], device: torch.device) -> Callable[..., None]:
+    """Return the compiled step."""
+    # The compiler caches by code object, so each training needs its own.
+    step.__code__ = step.__code__.replace()
+    # Shapes, dtypes and devices of a training never change, so guards are superfluous.
+    options: dict[str, Any] = {"guard_filter_fn": torch.compiler.skip_all_guards_unsafe}
+    options["cpp_wrapper"] = device.type == "cpu"
+    program: Any = torch.compile(step, fullgraph=True, dynamic=False, options=options)
+    return program
 
 
 def _flattened(

@@ -12,8 +12,9 @@ Symbols: M members of an ensemble (1 without), B windows of a batch.
 
 import gc
 from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -94,7 +95,7 @@ class DeviceSteps:
         self._warm_ups = WARM_UP if is_graph else 0
         self._is_random = not is_graph  # whether a step draws random numbers on the device
         self._draws = Draws(device) if is_graph else None
-        self._stream = torch.cuda.Stream() if is_captured else None
+        self._stream = _side_stream(device) if is_captured else None
         pool = torch.cuda.graph_pool_handle() if is_captured else None
         work = {count: partial(self._update_all, count) for count in (1, GROUP)}
         self._work: dict[int, Callable[[], None]] = {
@@ -247,11 +248,16 @@ class DeviceSteps:
 
 
 class _DeviceBatches:
-    """Batches of the device: the order of an epoch is sent once, from pinned memory."""
+    """Batches of the device: the order of an epoch is sent once, from pinned memory.
+
+    A thread draws the order of the next epoch, which takes longer than training with large batches.
+    """
 
     def __init__(self, batches: Batches, device: torch.device) -> None:
         self._batches, self._device = batches, device
         self._epoch, self._orders = -1, torch.empty(0, 0, dtype=torch.int64)
+        self._thread = ThreadPoolExecutor(1, "kinemill-batches")
+        self._next: tuple[int, Future[Tensor]] | None = None
 
     def copy(self, steps: Sequence[int], target: Tensor) -> None:
         """Copy the window numbers of successive steps into the first rows of (steps, M, B)."""
@@ -262,13 +268,28 @@ class _DeviceBatches:
                 self.copy([step], target[row:])
             return
         if epoch != self._epoch:
-            orders = self._batches.orders(epoch)
-            if self._device.type == "cuda":
-                orders = orders.pin_memory()
-            self._orders = orders.to(self._device, non_blocking=True)
+            self._orders = self._drawn(epoch).to(self._device, non_blocking=True)
             self._epoch = epoch
         part = self._orders[:, first : first + len(steps) * size]
         target[: len(steps)].copy_(part.view(len(part), len(steps), size).transpose(0, 1))
+
+    def _drawn(self, epoch: int) -> Tensor:
+        drawn = self._next[1] if self._next and self._next[0] == epoch else self._draw(epoch)
+        self._next = epoch + 1, self._draw(epoch + 1)
+        return drawn.result()
+
+    def _draw(self, epoch: int) -> Future[Tensor]:
+        def draw() -> Tensor:
+            orders = self._batches.draw(epoch)
+            return orders.pin_memory() if self._device.type == "cuda" else orders
+
+        return self._thread.submit(draw)
+
+
+@cache
+def _side_stream(device: torch.device) -> torch.cuda.Stream:
+    """Return the stream of captures, one for all trainings: cuBLAS keeps memory for each stream."""
+    return torch.cuda.Stream(device)
 
 
 class CudaGraph:
