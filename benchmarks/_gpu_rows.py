@@ -111,8 +111,8 @@ class Bench:
         row = {"section": self.section, "work": work, "status": status, **more}
         with self.report.open("a") as file:
             file.write(json.dumps(row) + "\n")
-        left = self.ends - time.monotonic()
-        line = f"{self.section}: {work}: {status} {more}, {left:.0f} s left"
+        remaining = self.ends - time.monotonic()
+        line = f"{self.section}: {work}: {status} {more}, {remaining:.0f} s left"
         print(line, file=sys.stderr, flush=True)
 
 

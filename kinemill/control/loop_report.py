@@ -19,6 +19,7 @@ from kinemill.task.document import Task
 
 _SIZE = (700, 260)  # px
 _CELLS = 5  # per state, over its range in all rounds
+_NO_VIDEO = "<p>None: no log of an episode has the position of each joint of the plant.</p>"
 Runs = Mapping[str, Floats]  # states (N, S) of an episode by the name of its log
 
 
@@ -37,7 +38,7 @@ def loop_page(task: Task, rounds: Sequence[RoundRecord], runs: Runs) -> str:
         f"<h2>Learning curve</h2>{_curves(task, rounds)}",
         f"<h2>Rounds</h2>{_rounds(task, rounds)}",
         f"<h2>What each round added</h2>{_added(task, rounds, runs)}",
-        f"<h2>Videos</h2>{_videos(task, rounds, runs)}",
+        f"<h2>Videos</h2>{_videos(task, rounds, runs) or _NO_VIDEO}",
         f"<h2>Episodes</h2>{_episodes(rounds)}",
     ]
     return html_page(f"{task.name}: learning loop", sections)
@@ -46,8 +47,12 @@ def loop_page(task: Task, rounds: Sequence[RoundRecord], runs: Runs) -> str:
 def _cards(task: Task, rounds: Sequence[RoundRecord]) -> str:
     last = rounds[-1]
     seconds = f"{last.steps * task.dt:.0f}"
+    good, count, of = last.successes, last.trials, "closed loop, last version"
+    if not count:  # the loop has a robot instead of a simulated plant
+        good, count = sum(one.success for one in last.collected), len(last.collected)
+        of = "episodes of the last round"
     cards = [
-        card("successes", str(last.successes), f"of {last.trials}", "closed loop, last version"),
+        card("successes", str(good), f"of {count}", of),
         card("robot", seconds, "s", f"{last.steps} steps, failed episodes included"),
         card("version", str(last.version), "", escape(last.alias or "no alias")),
         card("processor", f"{sum(each.cpu for each in rounds):.0f}", "s", "all rounds"),
@@ -160,12 +165,12 @@ def _videos(task: Task, rounds: Sequence[RoundRecord], runs: Runs) -> str:
     """Return an animation of the episodes of each round."""
     panels: list[str] = []
     for each in rounds:
-        if not (pictured := _runs_of(each, runs)):
+        if not (ends := links(task, _runs_of(each, runs))):
             continue
         good = sum(one.success for one in each.collected)
         by = "random actions" if each.number == 0 else f"version {rounds[each.number - 1].version}"
         text = f"Round {each.number}, {by}: {good} of {len(each.collected)} episodes succeed"
-        drawn = animated_links(links(task, pictured), task.dt, text)
+        drawn = animated_links(ends, task.dt, text)
         panels.append(f'<div class="panel">{drawn}<p>{text}, with exploration noise.</p></div>')
     return "".join(panels)
 

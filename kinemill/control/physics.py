@@ -15,6 +15,7 @@ from kinemill.control.plan import Floats
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
 from kinemill.sim import SIMULATORS, Plant, mujoco
+from kinemill.task.channels import Source
 from kinemill.task.document import Task
 
 
@@ -56,11 +57,31 @@ def _columns(task: Task, names: Sequence[str], available: Sequence[str]) -> list
             where = f"channel {name!r}"
             raise BadInput(where, "is not a column of the plant", expected=", ".join(available))
         first = sources[0]
-        if (first.scale, first.offset, first.unit or channel.unit) != (1.0, 0.0, channel.unit):
+        if not _is_plain(first, channel.unit):
             message = f"is converted from {first.name!r}"
             raise BadInput(f"channel {name!r}", message, expected="the unit of the plant")
         columns.append(available.index(first.name))
     return columns
+
+
+def _is_plain(source: Source, unit: str) -> bool:
+    """Return whether a column is read without conversion."""
+    return (source.scale, source.offset, source.unit or unit) == (1.0, 0.0, unit)
+
+
+def joint_positions(task: Task, plant: Plant) -> list[int]:
+    """Return the state with the position of each joint of the plant; empty if one is not a state.
+
+    The states of a task may have more, such as a reward, or be those of another robot.
+    """
+    states = {
+        source.name: index
+        for index, name in enumerate(task.states)
+        for source in task.channels[name].source
+        if _is_plain(source, task.channels[name].unit)
+    }
+    joints = plant.measured[: len(plant.joints)]
+    return [states[name] for name in joints] if states.keys() >= set(joints) else []
 
 
 class Robot:

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 
 from kinemill.control.closed_loop import Episode
-from kinemill.control.cost import Cost
-from kinemill.control.physics import Robot
+from kinemill.control.cost import Cost, control_of
+from kinemill.control.physics import joint_positions
 from kinemill.control.plan import Floats
 from kinemill.reports.animation import animated_links
 from kinemill.reports.charts import Line, axis_label, line_chart, number
 from kinemill.reports.components import card, html_page, mark, name_of, table
+from kinemill.sim import SIMULATORS, Plant
 from kinemill.task.document import Task
 
 PICTURED = 6  # runs in the animation, and in each chart
@@ -47,10 +48,13 @@ def motion(task: Task, episodes: Sequence[Episode], seeds: Sequence[int]) -> str
 
 
 def links(task: Task, runs: Sequence[Floats]) -> list[Floats]:
-    """Return the ends of the plant's links in the first runs: each (N, S) -> (N, P, 2), m."""
-    robot = Robot(task)
-    joints = len(robot.plant.joints)
-    return [robot.plant.points(robot.to_plant(states)[:, :joints]) for states in runs[:PICTURED]]
+    """Return the ends of the plant's links in the first runs: each (N, S) -> (N, P, 2), m.
+
+    Empty if the plant has no links, or the position of a joint is no state of the task.
+    """
+    plant: Any = SIMULATORS[control_of(task).plant]()
+    joints = joint_positions(task, plant) if isinstance(plant, Plant) else []
+    return [plant.points(states[:, joints]) for states in runs[:PICTURED]] if joints else []
 
 
 def signals(task: Task, episodes: Sequence[Episode], seeds: Sequence[int]) -> str:

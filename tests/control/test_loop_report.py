@@ -1,5 +1,7 @@
 """Report page of a learning loop: contribution of each round, and videos."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -47,6 +49,27 @@ def test_the_page_has_videos_of_the_logs_and_says_what_each_round_added(tmp_path
     assert "http" not in text
     plain = loop_page(TASK, rounds, {})
     assert "animate" not in plain
+    assert "closed loop, last version" in plain
+    without_trials = loop_page(TASK, [record(0, names, 0, trials=0)], {})
+    assert "episodes of the last round" in without_trials
+
+
+def test_the_page_has_no_video_of_a_robot_whose_joints_are_no_states(tmp_path):
+    """States beyond those of the plant are left out; without a joint there is nothing to draw."""
+    run_and_log(TASK, ("random", plain_policy(TASK, "random")), range(1), tmp_path)
+    (path,) = tmp_path.iterdir()
+    states, rounds = read_states(TASK, path), [record(0, [path.name], 1)]
+    drawn = loop_page(TASK, rounds, {path.name: states})
+    reward = {"channels.reward": {"role": "state", "unit": "1"}}
+    more = {path.name: np.column_stack([states, np.ones(len(states))])}
+    page = loop_page(load_task("pendulum", {"control.seconds": 0.4, **reward}), rounds, more)
+    points = re.compile(r'<animate attributeName="points"[^>]*>')
+    assert points.findall(page) == points.findall(drawn) != []
+    renamed = {f"channels.{TASK.states[0]}.source": "encoder"}
+    renamed_task = load_task("pendulum", {"control.seconds": 0.4, **renamed})
+    other = loop_page(renamed_task, rounds, {path.name: states})
+    assert "no log of an episode has the position of each joint" in other
+    assert "animate" not in other
 
 
 def test_a_log_that_is_not_there_or_lacks_a_column_is_an_error(tmp_path):

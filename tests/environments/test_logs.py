@@ -33,7 +33,8 @@ from tests.environments.test_environments import POINT, task_in
 
 TASKS = {path.stem: load_task(path) for path in sorted(EXAMPLES.glob("*.yaml"))}
 LEARNS = [name for name, task in TASKS.items() if task.environment and task.learn.from_logs]
-CONTROLLED = [name for name, task in TASKS.items() if task.control]
+REWARD = "cart_pole_reward"  # its simulated plant lacks the reward
+CONTROLLED = [name for name, task in TASKS.items() if task.control and name != REWARD]
 
 
 class Wild:
