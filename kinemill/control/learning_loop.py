@@ -89,6 +89,13 @@ class RoundRecord:
         """Episodes with a log."""
         return [episode for episode in self.episodes if not episode.error]
 
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Successes and trials of the version; of the round's episodes if it had no trials."""
+        if self.trials:
+            return self.successes, self.trials
+        return sum(one.success for one in self.collected), len(self.collected)
+
 
 def loop_of(task: Task) -> Loop:
     """Return the `loop` part of a task.

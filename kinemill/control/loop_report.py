@@ -47,10 +47,8 @@ def loop_page(task: Task, rounds: Sequence[RoundRecord], runs: Runs) -> str:
 def _cards(task: Task, rounds: Sequence[RoundRecord]) -> str:
     last = rounds[-1]
     seconds = f"{last.steps * task.dt:.0f}"
-    good, count, of = last.successes, last.trials, "closed loop, last version"
-    if not count:  # the loop has a robot instead of a simulated plant
-        good, count = sum(one.success for one in last.collected), len(last.collected)
-        of = "episodes of the last round"
+    good, count = last.progress
+    of = "closed loop, last version" if last.trials else "episodes of the last round"
     cards = [
         card("successes", str(good), f"of {count}", of),
         card("robot", seconds, "s", f"{last.steps} steps, failed episodes included"),
@@ -62,11 +60,11 @@ def _cards(task: Task, rounds: Sequence[RoundRecord]) -> str:
 
 def _curves(task: Task, rounds: Sequence[RoundRecord]) -> str:
     seconds = np.array([each.steps * task.dt for each in rounds])
-    shares = [each.successes / each.trials if each.trials else np.nan for each in rounds]
+    shares = [good / count if count else np.nan for good, count in (r.progress for r in rounds)]
     errors = [np.nan if each.nrmse is None else each.nrmse for each in rounds]
     coverage = [np.nan if each.coverage is None else each.coverage for each in rounds]
     parts = [
-        _curve("successes in closed loop", seconds, np.array(shares), (0.0, 1.0)),
+        _curve("share of successes", seconds, np.array(shares), (0.0, 1.0)),
         _curve("error on test episodes, nrmse", seconds, np.array(errors), None),
     ]
     if np.isfinite(coverage).any():
@@ -94,7 +92,7 @@ def _rounds(task: Task, rounds: Sequence[RoundRecord]) -> str:
             str(each.number),
             f"{each.steps * task.dt:.0f}",
             f"{sum(one.success for one in each.collected)} of {len(each.collected)}",
-            f"{each.successes} of {each.trials}",
+            f"{each.successes} of {each.trials}" if each.trials else "–",
             str(each.version),
             escape(each.alias or ""),
             escape(", ".join(each.gate)),
@@ -117,7 +115,7 @@ def _added(task: Task, rounds: Sequence[RoundRecord], runs: Runs) -> str:
         error = np.nan
         if previous and previous.nrmse and each.nrmse is not None:
             error = 100.0 * (each.nrmse / previous.nrmse - 1.0)
-        gained = each.successes - previous.successes if previous else each.successes
+        gained = each.progress[0] - (previous.progress[0] if previous else 0)
         rows.append(
             [
                 str(each.number),

@@ -158,20 +158,14 @@ def finish_round(task: Task, home: Home, record: RoundRecord, report: Report) ->
     # A user may have moved logs after the ingest.
     runs = {log: read_states(task, folder / log) for log in logs if (folder / log).is_file()}
     publish_file(journal.folder / REPORT, loop_page(task, rounds, runs).encode())
+    good, trials = record.progress
+    of = "trials" if record.trials else "collected episodes"
     report(
-        f"round {record.number}: version {record.version}, {_successes(record)}, "
+        f"round {record.number}: version {record.version}, {good} of {trials} {of} succeed, "
         f"{record.steps} steps"
     )
     if record.hint and not is_reached(task, rounds):
         report(f"round {record.number}: {record.hint}")
-
-
-def _successes(record: RoundRecord) -> str:
-    """Return how many trials of the version succeed; without trials, of the round's episodes."""
-    if record.trials:
-        return f"{record.successes} of {record.trials} succeed"
-    good = sum(one.success for one in record.collected)
-    return f"{good} of {len(record.collected)} collected episodes succeed"
 
 
 def make_policy(task: Task, address: str | None) -> tuple[str, Policy]:
