@@ -6,6 +6,7 @@ velocity is the derivative of a position if its integral follows the position in
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -73,14 +74,7 @@ def build(
     tables = [table for table, _ in used]
     columns, left_out = join_columns(used, optional)
     if not is_policy and not any(column.guess.role == "state" for column in columns):
-        named = ", ".join(f"{name} ({why})" for name, why in left_out.items())
-        refused = [f"; not used: {log}: {why}" for log, why in read.problems.items()]
-        raise BadInput(
-            source,
-            f"no column can be a state; left out are {named or 'none'}{''.join(refused[:1])}",
-            expected="numbers that change, such as positions and velocities",
-            fix="name a log that has some, or write the task by hand: docs/task-file.md",
-        )
+        raise _no_state(source, left_out, read.problems)
     columns, no_action = (columns, "") if is_policy else infer_inputs(_outputs(columns))
     if not is_policy:
         columns, flags = without_flags(columns)
@@ -106,6 +100,18 @@ def build(
         no_action=no_action,
         joints=stated,
         exclude=read.exclude,
+    )
+
+
+def _no_state(source: Path, left_out: Mapping[str, str], problems: Mapping[str, str]) -> BadInput:
+    """Return the error of logs without a state, with reasons of columns and of the first log."""
+    named = ", ".join(f"{name} ({why})" for name, why in left_out.items())
+    refused = [f"; not used: {log}: {why}" for log, why in problems.items()]
+    return BadInput(
+        source,
+        f"no column can be a state; left out are {named or 'none'}{''.join(refused[:1])}",
+        expected="numbers that change, such as positions and velocities",
+        fix="name a log that has some, or write the task by hand: docs/task-file.md",
     )
 
 

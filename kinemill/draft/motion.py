@@ -109,11 +109,7 @@ def build_motion(
             augment=() if obstacle else tuple(_augment(mirror, commands, [*observed, *inputs])),
             ingest=tuple(_ingest(clips, is_mixed=is_mixed)),
             dataset=_dataset(tables, step),
-            validate=(
-                *(VALIDATE if physics else ()),
-                *((_SHORTEST,) if odd else ()),
-                *((_loop_closure([*clips.joints]),) if loops == len(tables) else ()),
-            ),
+            validate=_checks(clips, physics, has_odd=bool(odd), is_loop=loops == len(tables)),
         ),
         remarks=[
             f"control rate: {1.0 / step:.4g} Hz, that of most clips",
@@ -337,6 +333,15 @@ def _dataset(tables: list[Table], step: float) -> str:
     if len(tables) > 2 and VALIDATION * max(spans) / step < _LEAST:  # too short for a tail
         validation = f"validation: [{other}]"
     return f"dataset: {{{validation}, test: [{last}]}}  # name your own"
+
+
+def _checks(
+    clips: _Clips, physics: Physics | None, *, has_odd: bool, is_loop: bool
+) -> tuple[str, ...]:
+    """Return the lines of `validate`."""
+    lines = list[str](VALIDATE if physics else ())
+    lines += [_SHORTEST] if has_odd else []
+    return (*lines, *([_loop_closure([*clips.joints])] if is_loop else []))
 
 
 def _loop_closure(joints: list[str]) -> str:
