@@ -151,6 +151,28 @@ def quantity_names(model: RobotModel) -> list[str]:
     return list(dict.fromkeys([*model.quantities, *frames]))
 
 
+def command_range(model: MujocoModel, index: int) -> Limits | None:
+    """Return the lowest and highest command of an actuator; None: unlimited.
+
+    A position servo has the force kp (command - length) - ..., so its gain is the negative second
+    number of its bias. Without `ctrlrange` its commands are the lengths that its joint can reach,
+    as with `inheritrange="1"` in MJCF.
+    """
+    low, high = model.actuator_ctrlrange[index]
+    if not model.actuator_ctrllimited[index]:
+        import mujoco
+
+        library: Any = mujoco
+        gain, joint = model.actuator_gainprm[index, 0], model.actuator_trnid[index, 0]
+        is_of_joint = model.actuator_trntype[index] == library.mjtTrn.mjTRN_JOINT
+        has_bias = model.actuator_biastype[index] == library.mjtBias.mjBIAS_AFFINE
+        is_servo = has_bias and 0.0 < gain == -model.actuator_biasprm[index, 1]
+        if not (is_of_joint and is_servo and model.jnt_limited[joint]):
+            return None
+        low, high = sorted(model.jnt_range[joint] * model.actuator_gear[index, 0])
+    return float(low), float(high)
+
+
 def _identifier(name: str) -> str:
     return re.sub(r"\W", "_", name)
 

@@ -215,6 +215,19 @@ def test_a_urdf_gets_motors(cart):
     assert observed.tolist() == pytest.approx([0.2, 2.0], rel=0.06)
 
 
+def test_a_position_servo_without_a_range_has_that_of_its_joint(cart):
+    joint = '<joint name="x" type="slide" axis="1 0 0" range="-1 2"/>'
+    mjcf = CART.replace('<joint name="x" type="slide" axis="1 0 0"/>', joint)
+    servo = '<position name="push" joint="x" kp="10" gear="-2"/>'
+    motor = '<motor name="push" joint="x" ctrlrange="-5 5"/>'
+    environment = make_environment(cart(mjcf.replace(motor, servo)))
+    assert environment.action_space.low.tolist() == [-4.0]
+    assert environment.action_space.high.tolist() == [2.0]
+    general = servo.replace("position", "velocity").replace("kp", "kv")  # targets are no positions
+    with pytest.raises(BadInput, match="has no limits"):
+        make_environment(cart(mjcf.replace(motor, general))).reset()
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [

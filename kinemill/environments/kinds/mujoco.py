@@ -10,7 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from kinemill.environments.gym_types import Env
 from kinemill.environments.kinds._mujoco import MujocoEnv, MujocoRows, Rules, used_names
 from kinemill.environments.mujoco_batch import MujocoModel
-from kinemill.environments.mujoco_model import RobotModel, load_model, model_sources
+from kinemill.environments.mujoco_model import RobotModel, command_range, load_model, model_sources
 from kinemill.environments.vector_env import Rows, VectorRows
 from kinemill.errors import BadInput
 from kinemill.registry import nearest
@@ -36,8 +36,8 @@ class MujocoEnvironment(Environment):
     model: Annotated[str, LOCAL] = Field(description="MJCF or URDF file, relative to the task file")
     actuators: dict[str, Range | None] = Field(
         default={},
-        description="actuator: lowest and highest control, null: its `ctrlrange`; others are held "
-        "at 0. Default: all",
+        description="actuator: lowest and highest control, null: its `ctrlrange`, of a position "
+        "servo without one the range of its joint; others are held at 0. Default: all",
     )
     motors: dict[str, Range] = Field(
         default={},
@@ -157,12 +157,11 @@ class MujocoEnvironment(Environment):
             if name not in names:
                 raise BadInput(where, "is no actuator of the model", fix=nearest(name, names))
             index = names.index(name)
-            ends = self.actuators.get(name)
-            if ends is None and not robot.model.actuator_ctrllimited[index]:
+            ends = self.actuators.get(name) or command_range(robot.model, index)
+            if ends is None:
                 fix = f"environment.actuators: {{{name}: [LOWEST, HIGHEST]}}, or `ctrlrange`"
                 raise BadInput(where, "has no limits", expected="a lowest and highest", fix=fix)
-            low, high = robot.model.actuator_ctrlrange[index] if ends is None else ends
-            limits[name] = float(low), float(high)
+            limits[name] = ends
         return limits
 
     def _substeps(self, dt: float, model: MujocoModel) -> int:
