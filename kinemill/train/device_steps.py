@@ -326,7 +326,7 @@ class CudaGraph:
             # "thread_local": other threads sample the memory and load images during the capture.
             mode = "thread_local"
             with (
-                _without_collection(),
+                without_collection(),
                 torch.cuda.graph(graph, self._pool, self._stream, capture_error_mode=mode),
             ):
                 self._work()
@@ -338,7 +338,7 @@ class CudaGraph:
 
 
 @contextmanager
-def _without_collection() -> Generator[None]:
+def without_collection() -> Generator[None]:
     """Collect garbage before a capture, and not in it.
 
     Freeing an earlier training's graph, which is in a reference cycle, breaks a capture.

@@ -1,6 +1,7 @@
 """Steps that do not wait for the device: the same numbers as steps that do, on any device."""
 
 import copy
+import gc
 import json
 
 import pytest
@@ -127,6 +128,13 @@ def test_noise_that_differs_from_that_of_the_first_step_is_refused():
             step(0, 2, 3)
     with draws.supplying(0), pytest.raises(RuntimeError, match="the first step did not"):
         step(0, 2, 4)
+
+
+def test_no_garbage_is_collected_in_a_capture():
+    """Freeing the graph of an earlier training would end the capture."""
+    with device_steps.without_collection():
+        assert not gc.isenabled()
+    assert gc.isenabled()
 
 
 class Cut(NullReporter):
