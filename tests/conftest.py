@@ -3,10 +3,12 @@
 import os
 import shutil
 import signal
+import sqlite3
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from sqlalchemy import Engine, event
 
 from kinemill.process import tune_process
 from kinemill.store.home import Home
@@ -18,6 +20,14 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # A busy machine fails no test.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
+
+
+@event.listens_for(Engine, "connect")
+def _without_waiting_for_the_disk(connection: object, _record: object) -> None:
+    """No test cuts the power: a file that SQLite wrote can be read, whether it is on the disk."""
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("PRAGMA synchronous = OFF")
+
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples" / "tasks"
