@@ -3,10 +3,13 @@
 import os
 import shutil
 import signal
+import sqlite3
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from sqlalchemy import Engine, event
 
 from kinemill.process import tune_process
 from kinemill.store.home import Home
@@ -19,15 +22,29 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
 
+
+@event.listens_for(Engine, "connect")
+def _without_waiting_for_the_disk(connection: object, _record: object) -> None:
+    """No test cuts the power: a file that SQLite wrote can be read, whether it is on the disk."""
+    if isinstance(connection, sqlite3.Connection):
+        with suppress(sqlite3.DatabaseError):  # a damaged file is for the test to find
+            connection.execute("PRAGMA synchronous = OFF")
+
+
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples" / "tasks"
 os.environ["KINEMILL_TASKS"] = str(EXAMPLES)  # so that tests find the examples by name
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest, so that no worker is left with one at the end."""
+    """Begin with the files that take longest, so that no worker is left with one at the end.
+
+    Those that need the home of `first_run` follow those that do not: one worker makes it, and the
+    others would wait for half a minute.
+    """
     long = {item.path for item in items if item.get_closest_marker("e2e")}
-    items.sort(key=lambda item: item.path not in long)
+    waiting = {item.path for item in items if "first_run" in getattr(item, "fixturenames", ())}
+    items.sort(key=lambda item: (item.path not in long, item.path in long & waiting))
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import pytest
 from filelock import FileLock
 
 from kinemill.register.document import RunDocument
-from kinemill.store import from_json_value, to_json_value
+from kinemill.store import from_json_value, read_json, to_json_value
 from kinemill.store.home import Home
 
 TASK = "tiny"
@@ -66,6 +66,27 @@ class Workspace:
         patch.setenv("KINEMILL_HOME", str(self.home.root))
         patch.setenv("KINEMILL_TASKS", str(self.tasks))
         patch.setenv("DAGSTER_HOME", str(self.home.dagster))
+
+
+def run_stages_here(patch: pytest.MonkeyPatch) -> None:
+    """Let runs of this process train and verify in it."""
+    from kinemill.verify import __main__ as verification
+    from kinemill.verify import stage
+    from kinemill_dagster.resources import training, training_process
+    from kinemill_dagster.resources.compute import local
+    from kinemill_dagster.resources.prewarmed_worker import PREWARMED_WORKER
+
+    def train(context, job, _settings, _module):
+        training_process.work(read_json(job), context)
+
+    def verify(_task, job):
+        return to_json_value(verification._verify(job))
+
+    patch.setattr(PREWARMED_WORKER, "prepare", lambda: None)
+    # On a thread, it exports while the training runs; in one process torch cannot do both.
+    patch.setattr(training, "_load_exporter", lambda: None)
+    patch.setattr(local, "watch", train)
+    patch.setattr(stage, "_run_process", verify)
 
 
 @pytest.fixture(scope="session")
@@ -122,6 +143,15 @@ def copy(first_run, tmp_path, monkeypatch) -> Workspace:
     made = Workspace(Home(tmp_path / "home"), original.tasks)
     made.enter(monkeypatch)
     return made
+
+
+@pytest.fixture
+def in_this_process(monkeypatch) -> None:
+    """Train and verify in the process of the test: imports of two more processes take 10 s.
+
+    For tests of what a run decides; the others see to the processes.
+    """
+    run_stages_here(monkeypatch)
 
 
 @pytest.fixture

@@ -117,6 +117,7 @@ def test_another_run_does_nothing(copy):
     assert _stale(copy) == []
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_after_an_upgrade_that_verifies_anew_the_same_model_is_unchanged(copy, monkeypatch):
     from kinemill.verify import stage as verify
 
@@ -129,6 +130,7 @@ def test_after_an_upgrade_that_verifies_anew_the_same_model_is_unchanged(copy, m
     assert run_chain(TASK).status == "unchanged"
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_a_refusal_keeps_the_champion_and_is_not_decided_twice(copy):
     strict = {"promote.beats": ["persistence"], "promote.margin": 0.999}
     refused = run_chain(TASK, strict)

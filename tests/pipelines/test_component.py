@@ -95,6 +95,7 @@ def editor_schema():
     return Draft202012Validator(schema)
 
 
+@pytest.mark.slow  # `dg scaffold` knows the component only if `dg list` does
 def test_dg_lists_the_component(dg):
     assert TYPE in dg("list", "components")
 

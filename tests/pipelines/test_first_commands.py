@@ -67,13 +67,22 @@ def nothing_written(root):
     assert outside_var(root) == previous
 
 
+VALIDATE = ("dagster definitions validate", "All code locations passed validation")
+CHECK = ("dg check defs", "All definitions loaded successfully")
+LIST = ("dg list defs", "cart_pole/registered_model")
+
+
 @pytest.mark.parametrize(
-    ("command", "expected"),
+    ("project", "command", "expected"),
     [
-        ("dagster definitions validate", "All code locations passed validation"),
-        ("dg check defs", "All definitions loaded successfully"),
-        ("dg list defs", "cart_pole/registered_model"),
+        ("init", *VALIDATE),
+        ("init", *CHECK),
+        ("init", *LIST),
+        ("clone", *VALIDATE),
+        pytest.param("clone", *CHECK, marks=pytest.mark.slow),  # `dg dev` loads the clone below
+        pytest.param("clone", *LIST, marks=pytest.mark.slow),
     ],
+    indirect=["project"],
 )
 def test_the_definitions_load(project, command, expected):
     root, variables = project

@@ -22,7 +22,7 @@ from kinemill_dagster.pipelines.run import run_chain
 from kinemill_dagster.resources.io import latest
 from tests.pipelines.conftest import TASK
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("in_this_process")]
 EXPORTABLE = ("linear", "linear_sincos", "physics")
 OFFERED = {"promote.allow_reference": True, "promote.beats": [*REFERENCES, "champion"]}
 

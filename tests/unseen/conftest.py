@@ -12,6 +12,7 @@ from kinemill.register.document import RunDocument
 from kinemill.runtime import load
 from kinemill.store.home import Home
 from kinemill.verify.document import Verification, read_verification
+from tests.pipelines.conftest import run_stages_here
 from tests.unseen.systems import Array, System, write_csv, write_task
 
 Runs = Mapping[str, Sequence[Array]]  # episodes by split
@@ -97,6 +98,7 @@ def verdict_on(tmp_path, monkeypatch) -> Callable[..., Verdict]:
         monkeypatch.setenv("KINEMILL_HOME", str(home.root))
         monkeypatch.setenv("KINEMILL_TASKS", str(tasks))
         monkeypatch.setenv("DAGSTER_HOME", str(home.dagster))
+        run_stages_here(monkeypatch)
         return Verdict(home, run_chain(system.name))
 
     return run
