@@ -149,7 +149,7 @@ def copy(first_run, tmp_path, monkeypatch) -> Workspace:
 def in_this_process(monkeypatch) -> None:
     """Train and verify in the process of the test: imports of two more processes take 10 s.
 
-    For tests of what a run decides; the others see to the processes.
+    For tests of what a run decides; other tests start the processes.
     """
     run_stages_here(monkeypatch)
 
