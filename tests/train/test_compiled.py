@@ -1,6 +1,7 @@
 """The compiled training step: the same steps as torch's own, and only where it pays."""
 
 import copy
+import math
 
 import pytest
 import torch
@@ -74,6 +75,7 @@ def test_ten_compiled_steps_are_those_of_torch_and_either_goes_on_from_the_other
         torch.testing.assert_close(result, right, rtol=1e-5, atol=1e-6)
     for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+    trained = copy.deepcopy(ours.state_dict())
     # What the optimizer holds is what the compiled steps left, so torch can go on with it.
     state = copy.deepcopy(optimizer.state_dict())
     assert state["state"][0]["step"] == 13
@@ -83,6 +85,12 @@ def test_ten_compiled_steps_are_those_of_torch_and_either_goes_on_from_the_other
     eager(theirs, expected, reference, batches[3], 1e-3)
     torch.testing.assert_close(ours.first.weight, theirs.first.weight, rtol=1e-5, atol=1e-6)
     assert ours.fixed.item() == 1.0
+    # A step that is not finite, and every step after it, leaves the weights unchanged.
+    ours.load_state_dict(trained)
+    data[0][batches[0, 3]] = torch.nan
+    assert not all(map(math.isfinite, update(batches[0], 1e-2)))
+    assert all(map(math.isfinite, update(batches[1], 1e-2)))
+    assert all(torch.equal(value, trained[name]) for name, value in ours.state_dict().items())
 
 
 def test_it_pays_for_long_trainings_of_small_models_alone(data):

@@ -20,7 +20,6 @@ from kinemill.train.training_state import State, Training
 from tests.train.conftest import pendulum_task
 from tests.train.test_ddp_policies import parts_of
 
-compiles = pytest.mark.skipif(not has_compiler(), reason="no C++ compiler to compile with")
 CPU, QUIET = torch.device("cpu"), (NullReporter(), NullReporter())
 DROPPED = {"model": {"type": "mlp", "hidden_sizes": [16], "dropout": 0.2}}
 CASES = {
@@ -159,11 +158,9 @@ def test_a_killed_training_goes_on_bit_for_bit(packed, tmp_path, as_on_gpu, in_g
     assert all(torch.equal(value, resumed[name]) for name, value in best.items())
 
 
-@pytest.mark.parametrize("kind", ["float32", "fp16", pytest.param("compiled", marks=compiles)])
-def test_a_loss_that_is_not_finite_freezes_the_weights_until_it_is_noticed(packed, kind):
-    amp = {"amp": "fp16"} if kind == "fp16" else {}
-    learn, training, objective = training_of(packed, **amp)
-    training.state.compiled = kind == "compiled"
+@pytest.mark.parametrize("learn", [{}, {"amp": "fp16"}], ids=["float32", "fp16"])
+def test_a_loss_that_is_not_finite_freezes_the_weights_until_it_is_noticed(packed, learn):
+    learn, training, objective = training_of(packed, **learn)
     batches = batches_of(objective, learn)
     broken = int(batches.at(5)[0, 3])
     steps = device_steps.DeviceSteps(training, spoiled(objective, broken), learn, batches)
@@ -330,7 +327,7 @@ def test_a_graph_makes_the_same_steps_on_a_gpu(case, packed, tmp_path):
     assert train("on") == pytest.approx(train("off"), rel=1e-4)
 
 
-@compiles
+@pytest.mark.skipif(not has_compiler(), reason="no C++ compiler to compile with")
 def test_compiled_steps_are_those_that_wait(packed, tmp_path, as_on_gpu):
     task = pendulum_task(patience=None, compile="on")
 
