@@ -25,7 +25,7 @@ settings.load_profile("busy")
 
 @event.listens_for(Engine, "connect")
 def _without_waiting_for_the_disk(connection: object, _record: object) -> None:
-    """No test cuts the power: a file that SQLite wrote can be read, whether it is on the disk."""
+    """No test cuts the power, so what SQLite wrote can be read although it is not on the disk."""
     if isinstance(connection, sqlite3.Connection):
         with suppress(sqlite3.DatabaseError):  # a damaged file is for the test to find
             connection.execute("PRAGMA synchronous = OFF")

@@ -90,7 +90,7 @@ class RoundRecord:
         return [episode for episode in self.episodes if not episode.error]
 
     @property
-    def progress(self) -> tuple[int, int]:
+    def success_counts(self) -> tuple[int, int]:
         """Successes and trials of the version; of the round's episodes if it had no trials."""
         if self.trials:
             return self.successes, self.trials

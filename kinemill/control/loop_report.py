@@ -19,7 +19,7 @@ from kinemill.task.document import Task
 
 _SIZE = (700, 260)  # px
 _CELLS = 5  # per state, over its range in all rounds
-_NO_VIDEO = "<p>None: no log of an episode has the position of each joint of the plant.</p>"
+_NO_VIDEO = "<p>None: the logs lack the position of a joint of the plant, or were moved.</p>"
 Runs = Mapping[str, Floats]  # states (N, S) of an episode by the name of its log
 
 
@@ -47,7 +47,7 @@ def loop_page(task: Task, rounds: Sequence[RoundRecord], runs: Runs) -> str:
 def _cards(task: Task, rounds: Sequence[RoundRecord]) -> str:
     last = rounds[-1]
     seconds = f"{last.steps * task.dt:.0f}"
-    good, count = last.progress
+    good, count = last.success_counts
     of = "closed loop, last version" if last.trials else "episodes of the last round"
     cards = [
         card("successes", str(good), f"of {count}", of),
@@ -60,7 +60,8 @@ def _cards(task: Task, rounds: Sequence[RoundRecord]) -> str:
 
 def _curves(task: Task, rounds: Sequence[RoundRecord]) -> str:
     seconds = np.array([each.steps * task.dt for each in rounds])
-    shares = [good / count if count else np.nan for good, count in (r.progress for r in rounds)]
+    counts = [each.success_counts for each in rounds]
+    shares = [good / trials if trials else np.nan for good, trials in counts]
     errors = [np.nan if each.nrmse is None else each.nrmse for each in rounds]
     coverage = [np.nan if each.coverage is None else each.coverage for each in rounds]
     parts = [
@@ -115,7 +116,7 @@ def _added(task: Task, rounds: Sequence[RoundRecord], runs: Runs) -> str:
         error = np.nan
         if previous and previous.nrmse and each.nrmse is not None:
             error = 100.0 * (each.nrmse / previous.nrmse - 1.0)
-        gained = each.progress[0] - (previous.progress[0] if previous else 0)
+        gained = each.success_counts[0] - (previous.success_counts[0] if previous else 0)
         rows.append(
             [
                 str(each.number),

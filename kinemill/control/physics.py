@@ -57,14 +57,14 @@ def _columns(task: Task, names: Sequence[str], available: Sequence[str]) -> list
             where = f"channel {name!r}"
             raise BadInput(where, "is not a column of the plant", expected=", ".join(available))
         first = sources[0]
-        if not _is_plain(first, channel.unit):
+        if not _is_unconverted(first, channel.unit):
             message = f"is converted from {first.name!r}"
             raise BadInput(f"channel {name!r}", message, expected="the unit of the plant")
         columns.append(available.index(first.name))
     return columns
 
 
-def _is_plain(source: Source, unit: str) -> bool:
+def _is_unconverted(source: Source, unit: str) -> bool:
     """Return whether a column is read without conversion."""
     return (source.scale, source.offset, source.unit or unit) == (1.0, 0.0, unit)
 
@@ -78,7 +78,7 @@ def joint_positions(task: Task, plant: Plant) -> list[int]:
         source.name: index
         for index, name in enumerate(task.states)
         for source in task.channels[name].source
-        if _is_plain(source, task.channels[name].unit)
+        if _is_unconverted(source, task.channels[name].unit)
     }
     joints = plant.measured[: len(plant.joints)]
     return [states[name] for name in joints] if states.keys() >= set(joints) else []

@@ -158,7 +158,7 @@ def finish_round(task: Task, home: Home, record: RoundRecord, report: Report) ->
     # A user may have moved logs after the ingest.
     runs = {log: read_states(task, folder / log) for log in logs if (folder / log).is_file()}
     publish_file(journal.folder / REPORT, loop_page(task, rounds, runs).encode())
-    good, trials = record.progress
+    good, trials = record.success_counts
     of = "trials" if record.trials else "collected episodes"
     report(
         f"round {record.number}: version {record.version}, {good} of {trials} {of} succeed, "

@@ -288,7 +288,10 @@ class _DeviceBatches:
 
 @cache
 def _side_stream(device: torch.device) -> torch.cuda.Stream:
-    """Return the stream of captures, one for all trainings: cuBLAS keeps memory for each stream."""
+    """Return the stream of captures, one for all trainings of a process, which follow each other.
+
+    cuBLAS keeps memory for each stream.
+    """
     return torch.cuda.Stream(device)
 
 

@@ -1,13 +1,12 @@
 """The example of a robot that measures its reward."""
 
-import importlib.util
-
 import numpy as np
 import pytest
 
 from kinemill.control import Robot, plain_policy, run_episode
 from kinemill.task import load_task
-from tests.conftest import EXAMPLES, ROOT
+from tests.conftest import EXAMPLES
+from tests.examples.conftest import load_example
 
 CHANGES = {"control.seconds": 0.6, "control.hold": 0.2}
 TASK = load_task(EXAMPLES / "cart_pole_reward.yaml", CHANGES)
@@ -15,11 +14,7 @@ TASK = load_task(EXAMPLES / "cart_pole_reward.yaml", CHANGES)
 
 @pytest.fixture(scope="module")
 def example():
-    path = ROOT / "examples" / "python" / "measured_reward.py"
-    spec = importlib.util.spec_from_file_location("measured_reward", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_example("measured_reward")
 
 
 @pytest.fixture

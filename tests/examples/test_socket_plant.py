@@ -1,6 +1,5 @@
 """The example of a robot behind a socket: an episode, the watchdog, and a robot that is silent."""
 
-import importlib.util
 import socket
 import threading
 import time
@@ -10,18 +9,14 @@ import pytest
 
 from kinemill.control import EpisodeFailed, Robot, plain_policy, run_episode
 from kinemill.task import load_task
-from tests.conftest import ROOT
+from tests.examples.conftest import load_example
 
 TASK = load_task("cart_pole_swing_up_loop", {"control.seconds": 0.6, "control.hold": 0.2})
 
 
 @pytest.fixture(scope="module")
 def example():
-    path = ROOT / "examples" / "python" / "socket_plant.py"
-    spec = importlib.util.spec_from_file_location("socket_plant", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_example("socket_plant")
 
 
 @pytest.fixture
