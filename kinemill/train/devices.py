@@ -1,4 +1,4 @@
-"""Device of a training, and deterministic kernels."""
+"""Device and CPU threads of torch, and deterministic kernels."""
 
 import os
 from collections.abc import Generator
@@ -61,3 +61,20 @@ def determined(*, on: bool) -> Generator[None]:
         cudnn.benchmark, cudnn.deterministic = previous[1:]
         if workspace is None:
             del os.environ[_WORKSPACE]
+
+
+@contextmanager
+def single_thread() -> Generator[None]:
+    """Use one CPU thread of torch inside the context.
+
+    For work of many small operations, such as rollouts: with several threads each operation waits
+    for all of them, also for those whose core another process uses.
+    """
+    import torch
+
+    count = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(count)

@@ -12,7 +12,7 @@ from kinemill.errors import BadInput, TrainingFailed
 from kinemill.task.protocols import NullReporter
 from kinemill.train.amp import in_precision, lowered
 from kinemill.train.checkpoint import read_checkpoint
-from kinemill.train.devices import determined, pick_device
+from kinemill.train.devices import determined, pick_device, single_thread
 from kinemill.train.ema import Average
 from kinemill.train.loop import fit
 from tests.train.conftest import pendulum_task
@@ -256,3 +256,14 @@ def test_deterministic_algorithms_are_asked_for_and_given_back(monkeypatch):
     assert not torch.are_deterministic_algorithms_enabled()
     with determined(on=False):
         assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_a_single_thread_lasts_as_long_as_its_context():
+    count = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with single_thread():
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(count)

@@ -98,6 +98,20 @@ def test_episodes_of_one_row_of_history_have_a_constant_velocity():
     ] == 1
 
 
+def test_rollouts_use_one_thread_as_a_busy_machine_slows_several_down(references, pendulum):
+    predictor, counts = references.predictors()["linear"], set()
+    hook = predictor.step.register_forward_pre_hook(lambda *_: counts.add(torch.get_num_threads()))
+    count = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        predict(predictor, gather(pendulum, np.array([0, 40]), 40, 9))
+        assert counts == {1}
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(count)
+        hook.remove()
+
+
 def test_the_test_split_chooses_nothing():
     def noisy(rows, seed):  # without noise the best errors are rounding, which is not repeatable
         run = swing(rows, seed)

@@ -14,6 +14,7 @@ from kinemill.runtime.window_metrics import Predictor
 from kinemill.task.document import Task
 from kinemill.task.portfolio import HISTORIES
 from kinemill.train.data import make_windows
+from kinemill.train.devices import single_thread
 from kinemill.train.portfolio.histories import histories_of
 from kinemill.train.readout import fit_readout
 from kinemill.train.step import Step
@@ -31,6 +32,7 @@ from kinemill.verify.scale import training_std
 NOT_FINITE = "none of its members stays finite on validation rows"
 
 
+@single_thread()
 def fit_references(
     task: Task,
     dataset: PackedDataset,

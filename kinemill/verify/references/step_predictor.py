@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from kinemill.models.networks.regression import Solution
 from kinemill.runtime.window_metrics import Floats
+from kinemill.train.devices import single_thread
 from kinemill.train.step import Step
 from kinemill.verify.test_inputs import Array
 
@@ -27,6 +28,7 @@ class StepPredictor:
         self.history: int = step.history
         self.states, self.actions = step.layout.states, step.layout.actions
 
+    @single_thread()
     def rollout(self, states: Array, past_actions: Array, actions: Array) -> Floats:
         """Roll out: (W, H, S), (W, H-1, A), (W, T, A) -> (W, T, S), in units."""
         tensors = (
