@@ -83,30 +83,32 @@ class Equations(Model):
                 allowed |= {name} if key == "terms" else set()
         return problems
 
+    def output_problems(self, outputs: Mapping[str, Any]) -> Problems:
+        """Return a problem if there is not one equation of each output."""
+        own = [name for name in self.equations if name not in self.hidden]
+        if sorted(own) == sorted(outputs):
+            return []
+        message = (
+            f"formulas of {sorted(own)}; expected one of each of learn.outputs {sorted(outputs)}, "
+            "and of hidden states; set learn.outputs: {NAME: {relation: equal, of: STATE}}, or "
+            "rename them"
+        )
+        return [(("equations",), message)]
+
     def build_for(self, layout: ModelLayout, scale: Mapping[str, Any]) -> TorchModule:
         """Make the `EquationsNetwork`; its outputs (B, O) are in their own units.
 
         Raises:
-            BadInput: The equations are not those of the outputs, or the integrator is rk4 and
-                hidden states are advanced once a step.
+            BadInput: The integrator is rk4, and hidden states are advanced once a step.
         """
         from kinemill.models.networks.equations import EquationsNetwork
 
-        outputs = [name for name, _ in layout.outputs]
-        own = [name for name in self.equations if name not in self.hidden]
-        if sorted(own) != sorted(outputs):
-            raise BadInput(
-                "learn.model.equations",
-                f"formulas of {sorted(own)}",
-                expected=f"one of each of learn.outputs {sorted(outputs)}, and of hidden states",
-                fix="learn.outputs: {NAME: {relation: equal, of: STATE}}, or rename them",
-            )
         if self.hidden and layout.integrator == "rk4":
             raise BadInput(
                 "learn.model.hidden",
                 "with learn.integrator: rk4",
                 expected="another integrator: hidden states advance once a step",
             )
-        residual, sizes = self.residual, (layout.features, len(outputs))
+        residual, sizes = self.residual, (layout.features, len(layout.outputs))
         make_residual = residual and (lambda: residual.build(*sizes, layout.history))
         return EquationsNetwork(self, layout, scale, make_residual)

@@ -83,6 +83,27 @@ class RigidBody(Model):
                 problems.append((("drives", action), message))
         return problems
 
+    def default_outputs(self, channels: Mapping[str, Channel]) -> dict[str, dict[str, str]]:
+        """Return the derivative of each velocity: a state that is `derivative_of` another one."""
+        states = {name: one for name, one in channels.items() if one.role == "state"}
+        return {
+            f"{name}_rate": {"relation": "derivative", "of": name}
+            for name, one in states.items()
+            if one.derivative_of in states
+        }
+
+    def output_problems(self, outputs: Mapping[str, Any]) -> Problems:
+        """Return a problem if an output is not the derivative of a state."""
+        for name, output in outputs.items():
+            if output.relation != "derivative":
+                message = (
+                    f"rigid_body predicts accelerations, but {name!r} is the {output.relation} of "
+                    f"{output.of!r}; set `derivative_of` of each velocity, or learn.outputs: "
+                    "{a: {relation: derivative, of: <a velocity>}}"
+                )
+                return [((), message)]
+        return []
+
     @classmethod
     def candidates(cls, facts: TaskFacts) -> Sequence[Candidate]:
         """Propose equations of motion if every state is a coordinate or its velocity."""
@@ -159,9 +180,9 @@ def locate(settings: RigidBody, layout: ModelLayout) -> Any:
         if output.relation != "derivative" or len(below) != 1:
             raise BadInput(
                 f"learn.outputs: {name}",
-                f"{output.relation} of {output.of!r}",
-                expected="accelerations: the derivative of the velocity of each coordinate",
-                fix="learn.outputs: {a: {relation: derivative, of: <a velocity>}}",
+                f"{output.relation} of {output.of!r}, which moves {len(below)} states",
+                expected="the derivative of the velocity of each coordinate",
+                fix="set `derivative_of` of each velocity",
             )
         velocities.append(rate)
         positions.append(below[0])

@@ -9,8 +9,7 @@ from kinemill.errors import BadInput
 from kinemill.registry import nearest
 from kinemill.task.bounds import SQUARED, CountOrZero, Limit, Pixels, Quantity, RatioOrZero, Seconds
 from kinemill.task.computed_keys import ComputedKeys
-from kinemill.task.plugins import Settings
-from kinemill.task.settings import MEDIA
+from kinemill.task.settings import MEDIA, Settings
 from kinemill.task.units import check_unit, factor, is_derivative
 
 # Names of other columns in tracks, tables and documents; channels cannot use them.

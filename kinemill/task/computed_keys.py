@@ -6,7 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from kinemill.task.bounds import Frequency
 from kinemill.task.expressions import Expression
-from kinemill.task.plugins import Settings
+from kinemill.task.settings import Settings
 from kinemill.task.web_overrides import LOCAL
 
 

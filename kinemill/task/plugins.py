@@ -16,9 +16,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny, Val
 from kinemill.errors import BadInput
 from kinemill.registry import Registry
 from kinemill.task.bounds import LearningRate, Quantity, RowCount
+from kinemill.task.channels import Channel
 from kinemill.task.own_code import OwnCode, is_own, make_own
 from kinemill.task.portfolio import Candidate, Structure, TaskFacts
-from kinemill.task.settings import Plugin, Settings
+from kinemill.task.settings import Plugin, Problems, Settings
 
 Array = NDArray[np.float64]
 P = TypeVar("P", bound="Plugin")
@@ -68,6 +69,16 @@ class Model(Plugin):
         """
         del layout
         return self.build(*sizes)
+
+    def default_outputs(self, channels: Mapping[str, Channel]) -> dict[str, dict[str, str]]:
+        """Return `learn.outputs` of a task that sets none; empty: the delta of every state."""
+        del channels
+        return {}
+
+    def output_problems(self, outputs: Mapping[str, Any]) -> Problems:
+        """Return problems of this model with the outputs of a task, an `Output` by name."""
+        del outputs
+        return []
 
     @classmethod
     def structures(cls, facts: TaskFacts) -> Sequence[Structure]:

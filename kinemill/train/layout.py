@@ -176,7 +176,8 @@ def make_layout(
 def layout_of(task: Task) -> Layout:
     """Return the layout of a task with `learn.type: dynamics`."""
     learn: Any = task.learn
-    layout = make_layout(task, learn.outputs, learn.integrator, learn.history, learn.relations)
+    outputs = learn.outputs_for(task.channels)
+    layout = make_layout(task, outputs, learn.integrator, learn.history, learn.relations)
     transform: Transform | None = learn.features
     encodings = learn.encoding.of(task, learn.window)
     if transform is not None:  # its inputs are channels in task units, with no row subtracted

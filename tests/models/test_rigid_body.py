@@ -5,13 +5,15 @@ import math
 import numpy as np
 import pytest
 import torch
+import yaml
 
-from kinemill.errors import BadInput
+from kinemill.errors import BadInput, TaskError
 from kinemill.models.networks.mechanics import Chain, Free, solve
 from kinemill.models.networks.rigid_body import Actuators
 from kinemill.models.rigid_body import RigidBody
+from kinemill.task import load_task
 from kinemill.task.document import Task
-from kinemill.train.layout import Output, make_layout
+from kinemill.train.layout import Output, layout_of, make_layout
 from kinemill.train.step import SCALES
 
 # Point masses on massless rods: m1 = 1.2 kg at l1 = 0.5 m, m2 = 0.7 kg at l2 = 0.4 m behind it.
@@ -153,7 +155,7 @@ def test_what_does_not_fit_the_equations_is_refused():
     assert build(RigidBody(drives=drives)).equations.actuators.target.tolist() == [[1.0], [1.0]]
     with pytest.raises(BadInput, match="drives: other"):
         build(RigidBody())
-    with pytest.raises(BadInput, match="expected accelerations"):
+    with pytest.raises(BadInput, match="expected the derivative of the velocity"):
         build(RigidBody(drives=drives), {"step": Output(relation="delta", of="velocity")})
     crane = {
         "cart": {"role": "state", "unit": "m"},
@@ -167,6 +169,23 @@ def test_what_does_not_fit_the_equations_is_refused():
         build(RigidBody(drives=drives, observer=True), integrator="rk4")
     problems = RigidBody(drives=drives, symmetric=True, mass="free").problems(task.channels)
     assert problems == [(("symmetric",), "needs `mass: chain`, not free")]
+
+
+def test_a_task_without_outputs_predicts_the_acceleration_of_each_velocity():
+    learn = {"type": "dynamics", "model": {"type": "rigid_body"}}
+    layout = layout_of(Task.model_validate(TASK | {"learn": learn}))
+    assert layout.outputs == (("velocity_rate", ALPHA["alpha"]),)
+    assert RigidBody().output_problems(dict(layout.outputs)) == []
+
+
+def test_a_task_whose_velocities_are_unknown_is_refused_when_it_is_read(tmp_path):
+    channels = {name: dict(one) for name, one in TASK["channels"].items()}
+    del channels["velocity"]["derivative_of"]
+    learn = {"type": "dynamics", "model": {"type": "rigid_body"}}
+    path = tmp_path / "swing.yaml"
+    path.write_text(yaml.safe_dump(TASK | {"channels": channels, "learn": learn}))
+    with pytest.raises(TaskError, match=r"learn\.model: rigid_body predicts acc.*derivative_of"):
+        load_task(path)
 
 
 @pytest.mark.parametrize("friction", ["coulomb", "lugre"])

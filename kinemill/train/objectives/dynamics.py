@@ -30,7 +30,7 @@ from kinemill.task.plugins import (
 from kinemill.train.context import Trained, TrainingContext
 from kinemill.train.dynamics_settings import Encodings, GaussNewton, HorizonSchedule, TeacherForcing
 from kinemill.train.layout import Follows, Integrator, Layout, Output, Window, layout_of
-from kinemill.train.relations import problems_of
+from kinemill.train.relations import outputs_of, problems_of
 from kinemill.train.supervised import Supervised
 
 
@@ -49,7 +49,9 @@ class Dynamics(Supervised):
     version: ClassVar[int] = 5
     type: Literal["dynamics"] = "dynamics"
     outputs: dict[str, Output] = Field(
-        default={}, description="outputs of the network by name; default: the delta of every state"
+        default={},
+        description="outputs of the network by name; default: the delta of every state, for "
+        "rigid_body the derivative of every velocity",
     )
     relations: dict[str, Follows] = Field(
         default={},
@@ -136,7 +138,8 @@ class Dynamics(Supervised):
 
     def problems(self, channels: Mapping[str, Channel]) -> Problems:
         """Return problems of outputs, relations, encodings and the model."""
-        problems = problems_of(channels, self.outputs, self.relations, self.integrator)
+        outputs = self.outputs_for(channels)
+        problems = problems_of(channels, outputs, self.relations, self.integrator)
         inputs = {name: one for name, one in channels.items() if one.role != "output"}
         problems += [
             (("encoding", *where), what)
@@ -144,7 +147,10 @@ class Dynamics(Supervised):
         ]
         problems += self._own_problems()
         if self.model is not None:
-            problems += [(("model", *where), what) for where, what in self.model.problems(inputs)]
+            states = [name for name, one in channels.items() if one.role == "state"]
+            unfit = self.model.output_problems(outputs_of(states, outputs, self.relations))
+            unfit += self.model.problems(inputs)
+            problems += [(("model", *where), what) for where, what in unfit]
         problems += unknown_channels(list(self.noise), inputs, "noise")
         if isinstance(self.weights, dict):
             roles = ("state", "output")
@@ -168,6 +174,13 @@ class Dynamics(Supervised):
         if self.checkpoint == "likelihood" and self.loss != "gaussian":
             problems.append((("checkpoint",), "likelihood needs `loss: gaussian`"))
         return problems
+
+    def outputs_for(self, channels: Mapping[str, Channel]) -> dict[str, Output]:
+        """Return `outputs`, by default those of the model; empty: the delta of every state."""
+        if self.outputs or self.model is None:
+            return self.outputs
+        default = self.model.default_outputs(channels)
+        return {name: Output.model_validate(item) for name, item in default.items()}
 
     def _own_problems(self) -> Problems:
         """Return problems of settings that custom features or coordinates exclude."""
