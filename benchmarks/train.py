@@ -44,7 +44,7 @@ def measure() -> list[Row]:
 
 def _measure(model, history, horizon, batch, steps) -> list[Row]:
     overrides = {"learn.history": history, "learn.horizon": horizon, "learn.horizon_schedule": None}
-    overrides |= {f"learn.model.{key}": value for key, value in model.items()}
+    overrides |= {"learn.model": model}
     task = load_task("cart_pole", overrides)
     layout = layout_of(task)
     windows = _windows(task, layout)

@@ -27,7 +27,12 @@ _NAMES = {  # in a sentence
     "random": "random actions",
     "repeat": "repeating the last action",
 }
-_KINDS = {"arx": "linear model", "mlp": "MLP", "gru": "GRU", "lstm": "LSTM", "tcn": "TCN"}
+_KINDS = {
+    "arx": "linear model",
+    "narx": "NARX model",
+    "pnlss": "PNLSS model",
+    **{name: name.upper() for name in ("mlp", "rnn", "gru", "lstm")},
+}
 _TWICE = 2.0  # from this ratio on, the text has a factor instead of a percentage
 _SAME = 0.005  # a smaller relative difference would round to 0 %
 

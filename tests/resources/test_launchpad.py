@@ -11,7 +11,7 @@ from tests.conftest import EXAMPLES
 
 @pytest.fixture(scope="module")
 def task():
-    return load_task(EXAMPLES / "cart_pole.yaml")
+    return load_task(EXAMPLES / "pendulum.yaml")
 
 
 def described(shape, *keys):

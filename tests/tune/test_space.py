@@ -136,10 +136,11 @@ def test_the_default_space_never_raises(model):
 
 
 def test_the_default_space_holds_the_own_settings_and_more():
-    space = default_space(load_task("cart_pole"))
+    task = load_task("cart_pole", {"learn.model": {"type": "mlp", "hidden_sizes": [96, 96]}})
+    space = default_space(task)
     learn = space["learn"]
     assert learn["model"]["select"][0]["hidden_sizes"]["select"][0] == [96, 96]
-    assert learn["history"]["select"] == [10, 5, 20]
+    assert learn["history"]["select"] == [5, 2, 10]
     assert {item["type"] for item in learn["schedule"]["select"]} >= {
         "cosine_warmup",
         "warm_restarts",
