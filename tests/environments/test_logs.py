@@ -169,7 +169,7 @@ def test_a_step_is_a_row_with_reward_action_observation_and_events(tmp_path):
     np.testing.assert_allclose(
         pushed["action/action_0"], np.clip(-pushed["observation/position"], -2, 2)
     )
-    np.testing.assert_allclose(pushed["event/pushed"].sum(), one.events["pushed"])
+    np.testing.assert_allclose(pushed["event/pushed"].sum(), np.nansum(one.step_events["pushed"]))
     assert not table["terminated"].any()  # the limit of time cut them off
 
 
