@@ -26,7 +26,7 @@ from kinemill.verify.references.ridge import Fitted, make_step
 from kinemill.verify.references.selection import Ground, ground_of
 from kinemill.verify.references.specs import Spec, specs_of
 from kinemill.verify.references.step_predictor import StepPredictor, single
-from kinemill.verify.scale import training_std
+from kinemill.verify.scale import training_scale
 
 NOT_FINITE = "none of its members stays finite on validation rows"
 
@@ -60,7 +60,8 @@ def fit_references(
             expected="episodes of at least verify.horizon + 1 rows",
             fix="lower verify.horizon, or add longer logs",
         )
-    ground = ground_of(dataset, histories[-1], verify.horizon, verify.stride, training_std(dataset))
+    std = training_scale(dataset).std
+    ground = ground_of(dataset, histories[-1], verify.horizon, verify.stride, std)
     specs, left_out = specs_of(task)
     angle, scope = is_angle(dataset), Scope(dataset, ground, folder, digest)
     items = {"persistence": _simple("persistence", [Persistence()], ground)}
