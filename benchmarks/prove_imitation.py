@@ -22,7 +22,7 @@ from benchmarks import ROOT, replace_section
 from kinemill.augment import stage as augment
 from kinemill.dataset import stage as dataset_stage
 from kinemill.environments import make_environment
-from kinemill.environments.demonstrations import demonstrate
+from kinemill.environments.demonstrations import demonstrations
 from kinemill.environments.evaluation import Trials, bootstrap, run_episode, summed, try_policy
 from kinemill.export.policy import describe, write_policy
 from kinemill.ingest import stage as ingest
@@ -118,7 +118,7 @@ def prove(case: str, seed: int) -> Figures:
     logs, count = results_folder() / name / "logs", DEMONSTRATIONS[name]
     if not logs.is_dir():
         begun = logs.with_name("begun")
-        demonstrate(load_task(name), begun, range(count))
+        list(demonstrations(load_task(name), begun, range(count)))
         begun.rename(logs)
     task, folder, _, seconds = learned(case, seed, logs)
     policy = load(folder)

@@ -97,6 +97,12 @@ def causes(error: BaseException) -> Iterator[BaseException]:
         one = one.__cause__ or one.__context__
 
 
+def join_first(items: Sequence[str], most: int, separator: str = ", ") -> str:
+    """Join the first items, and count the others: `a, b and 3 more`."""
+    more = f" and {len(items) - most} more" if len(items) > most else ""
+    return separator.join(items[:most]) + more
+
+
 def spell_failure(error: Exception) -> str:
     """Return an unexpected error on one line, with the place in the code that raised it."""
     first = (str(error).splitlines() or [""])[0][:200]

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from kinemill.verify.simulation import Start
 
 States = Mapping[str, float]  # values by name of state
-_DRAWN = 1  # trajectories in the HTML of the result
 
 
 @dataclass(frozen=True, eq=False)

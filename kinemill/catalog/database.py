@@ -12,7 +12,6 @@ import os
 from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
@@ -40,6 +39,7 @@ from kinemill.errors import BadInput, CorruptArtifact, KinemillError, Unreachabl
 from kinemill.store import Home, fault_point
 from kinemill.store.database import address_of, database, held_by_all, make_schema, spell
 from kinemill.store.disk_space import convert_disk_errors
+from kinemill.store.locks import file_timestamp
 
 SCHEMA = "kinemill"
 _WAIT = 600.0  # s for the write lock; a transaction takes milliseconds
@@ -179,7 +179,7 @@ def discard(home: Home) -> Path | None:
         return None
     if not home.catalog_db.is_file():
         return None
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    stamp = file_timestamp()
     aside = home.catalog_db.with_name(f"{home.catalog_db.name}.before-{stamp}")
     for ending in ("-wal", "-shm", ""):  # the database last: a crash in between can be repeated
         path = home.catalog_db.with_name(home.catalog_db.name + ending)

@@ -19,7 +19,7 @@ from kinemill.cli.output import (
     table,
     task_or_draft,
 )
-from kinemill.errors import BadInput
+from kinemill.errors import BadInput, join_first
 from kinemill.store import Home, Json
 
 Recording = Annotated[
@@ -125,8 +125,7 @@ def _print_ignored(ignored: dict[str, str]) -> None:
     for name, why in ignored.items():
         names.setdefault(why, []).append(spell_name(name))
     for why, each in names.items():
-        more = f" and {len(each) - _NAMED} more" if len(each) > _NAMED else ""
-        notify(f"ignored ({why}): {', '.join(each[:_NAMED])}{more}")
+        notify(f"ignored ({why}): {join_first(each, _NAMED)}")
 
 
 def reprocess(

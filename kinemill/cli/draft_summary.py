@@ -8,6 +8,7 @@ from kinemill.draft.column import fold_names
 from kinemill.draft.own_logs import CheckedDraft
 from kinemill.draft.reinforcement import CheckedEnvironment
 from kinemill.draft.task_draft_writer import Draft
+from kinemill.errors import join_first
 
 MOST_NAMES = 8  # most logs that are named
 _HEADINGS = ("channel", "role", "unit", "derivative of", "range", "missing", "reason")
@@ -78,11 +79,6 @@ def show_draft(checked: CheckedDraft) -> None:
     show_files("check of these logs with the draft", checked.entries)
 
 
-def _named(names: list[str]) -> str:
-    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-    return spell_name(", ".join(names[:MOST_NAMES]) + more)
-
-
 def warn_of_losses(checked: CheckedDraft) -> None:
     """Warn of logs that lose rows; exit with code 1 if no log is accepted."""
     every = len(checked.entries)
@@ -93,7 +89,8 @@ def warn_of_losses(checked: CheckedDraft) -> None:
         share = f"at most {max(most, 0.001):.1%} of one log"
         notify(f"{len(checked.cut)} of {every} logs lose rows, {share}, for the reasons above")
     if checked.refused:
-        names = _named([str(entry["file"]).rpartition("/")[2] for entry in checked.refused])
+        refused = [str(entry["file"]).rpartition("/")[2] for entry in checked.refused]
+        names = spell_name(join_first(refused, MOST_NAMES))
         notify(f"{len(checked.refused)} of {every} logs would be quarantined: {names}")
     if checked.problem:
         notify(f"no model can be trained on these logs: {spell_name(checked.problem)}")

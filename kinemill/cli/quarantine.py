@@ -1,6 +1,7 @@
 """`kinemill data quarantine`: list, release and reject quarantined recordings."""
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 
@@ -83,12 +84,9 @@ def release(
 
     Example: kinemill data quarantine release my_robot run1.csv
     """
-    from kinemill.task import load_task
-    from kinemill.validate import quarantine_decisions
+    from kinemill.validate.quarantine_decisions import release as decide
 
-    loaded = load_task(task)
-    made = quarantine_decisions.release(loaded, Home.resolve(), recording, because)
-    _print_decision(loaded.name, made.to_json(), as_json=as_json)
+    _decide(decide, task, recording, because, as_json=as_json)
 
 
 def reject(
@@ -98,12 +96,9 @@ def reject(
 
     Example: kinemill data quarantine reject my_robot run1.csv
     """
-    from kinemill.task import load_task
-    from kinemill.validate import quarantine_decisions
+    from kinemill.validate.quarantine_decisions import reject as decide
 
-    loaded = load_task(task)
-    made = quarantine_decisions.reject(loaded, Home.resolve(), recording, because)
-    _print_decision(loaded.name, made.to_json(), as_json=as_json)
+    _decide(decide, task, recording, because, as_json=as_json)
 
 
 def undo(
@@ -113,20 +108,23 @@ def undo(
 
     Example: kinemill data quarantine undo my_robot run1.csv
     """
+    from kinemill.validate.quarantine_decisions import withdraw as decide
+
+    _decide(decide, task, recording, because, as_json=as_json)
+
+
+def _decide(
+    decide: Callable[..., Any], task: str, recording: str, because: str, *, as_json: bool
+) -> None:
     from kinemill.task import load_task
-    from kinemill.validate import quarantine_decisions
 
     loaded = load_task(task)
-    made = quarantine_decisions.withdraw(loaded, Home.resolve(), recording, because)
-    _print_decision(loaded.name, made.to_json(), as_json=as_json)
-
-
-def _print_decision(task: str, made: Json, *, as_json: bool) -> None:
+    made = decide(loaded, Home.resolve(), recording, because).to_json()
     if as_json:
-        document({"task": task, **made})
+        document({"task": loaded.name, **made})
         return
     typer.echo(f"{made['name']}: {_spell_decision(made)}")
-    typer.echo(f"the next kinemill run {task} updates episodes, dataset and model")
+    typer.echo(f"the next kinemill run {loaded.name} updates episodes, dataset and model")
 
 
 def _spell_decision(made: Json) -> str:

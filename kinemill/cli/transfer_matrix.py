@@ -7,7 +7,7 @@ from typing import Any
 from kinemill.augment import stage as augment
 from kinemill.cli.output import notify
 from kinemill.dataset import stage as dataset_stage
-from kinemill.environments.demonstrations import demonstrate
+from kinemill.environments.demonstrations import demonstrations
 from kinemill.environments.evaluation import Agent, try_policy
 from kinemill.environments.factory import environment_of
 from kinemill.ingest import stage as ingest
@@ -68,7 +68,7 @@ def train_policy(task: Task, variant: str, folder: Path, episodes: int, workers:
     """Train a policy from an expert under a variant, in a temporary home."""
     own, home = task_under(task, variant), Home(folder / "home")
     notify(f"{variant}: {episodes} demonstrations")
-    demonstrate(own, folder / "logs", range(episodes), workers=workers)
+    list(demonstrations(own, folder / "logs", range(episodes), workers=workers))
     recordings = ingest.run(own, home, folder / "logs").artifact.ref
     dataset = dataset_stage.run(own, home, validate.run(own, home, recordings).ref).ref
     training_set = augment.run(own, home, dataset).ref

@@ -29,7 +29,6 @@ from kinemill.dataset.packed import (
     load_dataset,
     packed_files,
     read_packed,
-    write_packed,
 )
 from kinemill.dataset.summary import DatasetSummary
 
@@ -57,5 +56,4 @@ __all__ = [
     "scan_listing",
     "show_dataset",
     "stage",
-    "write_packed",
 ]

@@ -6,7 +6,6 @@ which versions share by hard link; see `kinemill.dataset.segments`. Readers see 
 Symbols: N rows of all episodes, C channels (states, then actions), S states, Y output channels.
 """
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,19 +19,14 @@ from numpy.typing import NDArray
 from kinemill.dataset.description import (
     DESCRIPTION,
     SPLITS,
-    Description,
-    Statistics,
     read_description,
-    write_description,
 )
-from kinemill.dataset.listing import EPISODE, SCHEMA, listing_path, scan_used, write_listing
+from kinemill.dataset.listing import EPISODE, SCHEMA, listing_path, scan_used
 from kinemill.dataset.segments import (
     VALUES,
-    Segment,
     SegmentedRows,
     map_segments,
     path_of,
-    write_segment,
 )
 from kinemill.errors import BadInput
 from kinemill.store import ArtifactRef, Home, open_ref
@@ -237,35 +231,6 @@ class PackedDataset:
 def _require_split(split: str) -> None:
     if split not in SPLITS:
         raise BadInput(f"split {split!r}", "unknown", expected=f"one of {', '.join(SPLITS)}")
-
-
-def write_packed(folder: Path, dataset: PackedDataset) -> None:
-    """Write a dataset that is in memory, its outputs included, one segment for each split."""
-    segments = list[Segment]()
-    for split in SPLITS:
-        if not (own := dataset.of(split)):
-            continue
-        values = np.concatenate([dataset.rows(one) for one in own])
-        key = hashlib.sha256(values.tobytes()).hexdigest()[:32]
-        listing = write_listing(folder, episode_table(own))
-        write_segment(folder, VALUES, key, values)
-        if dataset.output_values is not None:
-            outputs = [dataset.output_values[one.start : one.stop] for one in own]
-            write_segment(folder, NUMBERS, key, np.concatenate(outputs))
-        segments.append(Segment(key, len(values), split=split, listing=listing, episodes=len(own)))
-    statistics = Statistics(dataset.mean.tolist(), dataset.std.tolist(), dataset.delta_std.tolist())
-    about = Description(
-        dataset.task,
-        dataset.dt,
-        dataset.states,
-        dataset.actions,
-        dataset.units,
-        dataset.angles,
-        segments,
-        statistics,
-        dataset.outputs,
-    )
-    write_description(folder, about)
 
 
 def load_dataset(home: Home, ref: ArtifactRef) -> PackedDataset:

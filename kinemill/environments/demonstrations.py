@@ -47,21 +47,6 @@ class Demonstration:
     file: Path | None
 
 
-def demonstrate(
-    task: Task,
-    folder: Path,
-    seeds: Sequence[int],
-    *,
-    expert: Agent | None = None,
-    workers: int = 1,
-    failures: bool = False,
-) -> list[Demonstration]:
-    """Write one log for each seed, as `demonstrations` does, and return all of them."""
-    return list(
-        demonstrations(task, folder, seeds, expert=expert, workers=workers, failures=failures)
-    )
-
-
 def demonstrations(
     task: Task,
     folder: Path,

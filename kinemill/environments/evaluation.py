@@ -49,7 +49,6 @@ class Recorded:
         layout: names of what the environment shows and of the actions.
         terminated: whether it terminated; otherwise it was truncated.
         success: what the environment says at the end; None: nothing.
-        events: sums over the episode of the numbers in `info`.
         frames: images (N+1, H, W, 3) uint8, if requested.
         commands: (N, A), what the policy chose; None where every action is within limits.
         step_events: numbers in `info` by name, (N,) each; NaN in steps without one.
@@ -62,7 +61,6 @@ class Recorded:
     layout: PolicyLayout
     terminated: bool
     success: bool | None
-    events: dict[str, float] = field(default_factory=dict[str, float])
     frames: NDArray[np.uint8] | None = None
     commands: NDArray[Any] | None = None
     step_events: dict[str, NDArray[np.float64]] = field(
@@ -85,7 +83,6 @@ class Trials:
         lengths: steps of each.
         seeds: of their starts.
         episodes: the first of them in full, as many as requested.
-        ended: whether each terminated and was not truncated.
     """
 
     returns: tuple[float, ...]
@@ -93,7 +90,6 @@ class Trials:
     lengths: tuple[int, ...]
     seeds: tuple[int, ...]
     episodes: tuple[Recorded, ...] = ()
-    ended: tuple[bool, ...] = ()
 
     @property
     def mean_return(self) -> float:
@@ -183,7 +179,6 @@ def summed(runs: Sequence[Recorded], full: int) -> Trials:
         lengths=tuple(len(run.rewards) for run in runs),
         seeds=tuple(run.seed for run in runs),
         episodes=tuple(runs[:full]),
-        ended=tuple(run.terminated for run in runs),
     )
 
 
@@ -245,7 +240,7 @@ def run_episode(
         frames += [environment.render()] if render else []
         infos.append(numbers_in(info))
         over = terminated or truncated
-    success, step_events = info.get("is_success"), events_by_step(infos)
+    success = info.get("is_success")
     return Recorded(
         seed,
         _stacked(observations),
@@ -254,10 +249,9 @@ def run_episode(
         layout,
         bool(terminated),
         None if success is None else bool(success),
-        {name: float(np.nansum(values)) for name, values in step_events.items()},
         np.stack(frames) if render else None,
         np.asarray(commands) if clipped and keep else None,
-        step_events if keep else {},
+        events_by_step(infos) if keep else {},
     )
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from kinemill.errors import BadLog, CorruptArtifact
 from kinemill.ingest.file_stat import FileStat
 from kinemill.store import as_json, aside_of, drop_indexes, file_digest, read_json
-from kinemill.store.atomic_write import Move, settle, start_writeback
+from kinemill.store.atomic_write import Move, start_writeback
 from kinemill.store.digests import copy
 from kinemill.store.fault_injection import fault_point
 from kinemill.store.formats import Format
 from kinemill.store.home import Home
-from kinemill.store.remote_sync import bring_file, bring_new, send, withdraw
+from kinemill.store.remote_sync import bring_file, bring_new, withdraw
 
 FORMAT = Format("membership", 1)
 CopyLog = Callable[[BufferedReader, Path], str]
@@ -103,13 +103,6 @@ def stage_entry(home: Home, task: str, member: Member, *, anew: bool = False) ->
     aside = aside_of(entry)
     aside.write_bytes(as_json(FORMAT.stamp(vars(member))))
     return [Move(aside, entry)]
-
-
-def enter(home: Home, task: str, member: Member) -> None:
-    """Make a recording a member of a task, unless it is one."""
-    moves = stage_entry(home, task, member)
-    send(home, moves)
-    settle(moves)
 
 
 def sync_members(home: Home, task: str, on_new: Callable[[list[str]], None]) -> None:

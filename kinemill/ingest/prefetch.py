@@ -16,7 +16,7 @@ from kinemill.ingest.scan_cache import ScanCache
 from kinemill.store.digests import digest_to_copy
 from kinemill.store.home import Home
 from kinemill.task import Task
-from kinemill.task.protocols import NullReporter, Progress
+from kinemill.task.protocols import NullReporter
 
 
 def new_logs(task: Task, home: Home, folder: Path) -> list[FileStat]:
@@ -28,9 +28,7 @@ def new_logs(task: Task, home: Home, folder: Path) -> list[FileStat]:
     return scan(task, folder, ScanCache(task, home, folder)).logs
 
 
-def read_ahead(
-    task: Task, home: Home, folder: Path, share: tuple[int, int], progress: Progress | None = None
-) -> int:
+def read_ahead(task: Task, home: Home, folder: Path, share: tuple[int, int]) -> int:
     """Read one share of the new logs of a folder, and return the number of recordings.
 
     Args:
@@ -38,7 +36,6 @@ def read_ahead(
         home: holds artifacts and raw bytes; shared by all processes.
         folder: folder of the logs; the same for all shares.
         share: its number, from 0, and the number of shares.
-        progress: receives each file.
 
     Raises:
         BadInput: there is no such folder.
@@ -54,7 +51,7 @@ def read_ahead(
         for hash_, (member, path) in name_new_members(hashed).items()
         if hash_ not in barred and task.ingest.wants(member.name)
     ]
-    return sum(1 for _ in record(jobs, progress or NullReporter(), enter=False))
+    return sum(1 for _ in record(jobs, NullReporter(), enter=False))
 
 
 def _hash(task: Task, file_stat: FileStat) -> str | None:

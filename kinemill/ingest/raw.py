@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from kinemill.errors import BadLog
+from kinemill.errors import BadLog, join_first
 from kinemill.registry import nearest
 from kinemill.store.json_io import valid_text
 from kinemill.task import Source, Task
@@ -349,9 +349,8 @@ def _find(
     return None
 
 
-def _list_names(names: list[str], most: int = 12) -> str:
-    listed = ", ".join(repr(name) for name in names[:most])
-    return listed + (f" and {len(names) - most} more" if len(names) > most else "")
+def _list_names(names: list[str]) -> str:
+    return join_first([*map(repr, names)], 12)
 
 
 def stretches(rows: NDArray[np.int64]) -> str:

@@ -73,12 +73,6 @@ class Snapshot:
         """Yield the entries, sorted by hash."""
         return iter(self._stored) if self._listed is None else iter(self._listed.values())
 
-    def within(self, first: str, stop: str) -> list[CatalogEntry]:
-        """Return the entries with hashes from `first` up to `stop`, excluded, sorted by hash."""
-        if self._listed is None:
-            return list(self._stored.within(first, stop))
-        return [one for one in self._listed.values() if first <= one.hash < stop]
-
     def find(self, hash_: str) -> CatalogEntry | None:
         """Return the entry of a recording, or None."""
         return self._stored.find(hash_) if self._listed is None else self._listed.get(hash_)

@@ -13,7 +13,7 @@ from threading import Lock
 from uuid import uuid4
 
 from kinemill.catalog import open_connections
-from kinemill.errors import BadInput
+from kinemill.errors import BadInput, join_first
 from kinemill.ingest import recordings
 from kinemill.ingest.decisions import DECISIONS, current_decisions
 from kinemill.ingest.edited_log import NO_EDITS, LogEdits
@@ -226,18 +226,17 @@ def _nothing(
 ) -> BadInput:
     endings = [suffix for reader in readers(task).values() for suffix in reader.suffixes]
     named = [f"{file_stat.label} {why}" for file_stat, why in sorted(unread.items())]
-    listing = f": {'; '.join(named[:MAX_LISTED])}" if named else ""
-    more = f" and {len(named) - MAX_LISTED} more" if len(named) > MAX_LISTED else ""
+    listing = f": {join_first(named, MAX_LISTED, '; ')}" if named else ""
     if partition is not None:
         return BadInput(
             source,
-            f"holds no complete log of the partition {partition!r} of {task.name}{listing}{more}",
+            f"holds no complete log of the partition {partition!r} of {task.name}{listing}",
             expected=f"logs or recordings whose {task.ingest.partition_by} is {partition!r}",
             fix="put logs there, or delete the partition on the page of the asset in Dagster",
         )
     return BadInput(
         source,
-        f"holds no complete log of the task {task.name!r}{listing}{more}",
+        f"holds no complete log of the task {task.name!r}{listing}",
         expected=f"files with the suffix {', '.join(endings)} and match `ingest.include`",
         fix="put logs there, or name a folder with --logs",
     )

@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kinemill import catalog
@@ -36,7 +36,6 @@ class Node:
 
     Attributes:
         path: path of its folder, relative to the home.
-        digest: digest of its manifest.
         bytes: size on disk; a file with several links counts by its share.
         used: time of its publication or last cache hit, s since the epoch.
         needs: paths of its dependencies.
@@ -45,7 +44,6 @@ class Node:
     path: str
     stage: str
     task: str
-    digest: str
     bytes: int
     used: float
     needs: frozenset[str]
@@ -53,16 +51,11 @@ class Node:
 
 @dataclass(frozen=True)
 class _Read:
-    """An artifact before its digests are resolved."""
+    """An artifact before its digests are resolved; its node needs only the paths that it names."""
 
-    path: str
-    stage: str
-    task: str
-    digest: str
-    bytes: int
-    used: float
+    node: Node
+    digest: str  # of its manifest
     inputs: frozenset[str]
-    paths: frozenset[str]
     of_set: str | None  # digest of the set of episodes
 
 
@@ -90,20 +83,19 @@ class Graph:
 def survey(home: Home) -> Graph:
     """Read the manifests and JSON documents of all artifacts; skip folders without manifest."""
     read = list(_read_all(home))
-    by_digest = {one.digest: one.path for one in read}
+    by_digest = {one.digest: one.node.path for one in read}
     sets: dict[str, str] = {}
-    for one in sorted(read, key=lambda one: one.used):
-        if one.stage == _EPISODES and one.of_set:
-            sets[one.of_set] = one.path  # of equal sets of episodes, the last one used
-    nodes = {one.path: _node(one, by_digest, sets) for one in read}
+    for one in sorted(read, key=lambda one: one.node.used):
+        if one.of_set:
+            sets[one.of_set] = one.node.path  # of equal sets of episodes, the last one used
+    nodes = {one.node.path: _node(one, by_digest, sets) for one in read}
     return Graph(nodes, by_digest)
 
 
 def _node(one: _Read, by_digest: Mapping[str, str], sets: Mapping[str, str]) -> Node:
     needs = {path for digest in one.inputs if (path := by_digest.get(digest))}
-    needs |= {path for digest in one.inputs if (path := sets.get(digest))} | one.paths
-    needs.discard(one.path)
-    return Node(one.path, one.stage, one.task, one.digest, one.bytes, one.used, frozenset(needs))
+    needs |= {path for digest in one.inputs if (path := sets.get(digest))}
+    return replace(one.node, needs=(one.node.needs | needs) - {one.node.path})
 
 
 def _read_all(home: Home) -> Iterator[_Read]:
@@ -123,14 +115,16 @@ def _read_one(home: Home, manifest: Path) -> _Read:
             set_ = _parse((folder / name).read_bytes()).get("set", "")
             paths |= catalog.ended_paths(home, task, set_, table)
     return _Read(
-        path=folder.relative_to(home.root).as_posix(),
-        stage=stage,
-        task=task,
+        Node(
+            path=folder.relative_to(home.root).as_posix(),
+            stage=stage,
+            task=task,
+            bytes=size_of(folder),
+            used=folder.stat().st_mtime,
+            needs=frozenset(paths),
+        ),
         digest=hashlib.sha256(text).hexdigest(),
-        bytes=size_of(folder),
-        used=folder.stat().st_mtime,
         inputs=frozenset(_DIGEST.findall(canonical(_parse(text).get("inputs", {})))),
-        paths=frozenset(paths),
         of_set=_of_set(folder) if stage == _EPISODES else None,
     )
 

@@ -11,7 +11,6 @@ before, so the later copy of the store includes it. `kinemill admin gc` waits du
 import os
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 
 from kinemill.errors import BadInput, CorruptArtifact
@@ -25,7 +24,7 @@ from kinemill.store.atomic_write import Move, settle
 from kinemill.store.database import database
 from kinemill.store.digests import copy, file_digest
 from kinemill.store.disk_space import convert_disk_errors, shortage
-from kinemill.store.locks import MAINTENANCE, lock
+from kinemill.store.locks import MAINTENANCE, file_timestamp, lock
 from kinemill.task.protocols import Progress
 
 # Caches, and files of processes of this machine.
@@ -59,7 +58,7 @@ def back_up(home: Home, to: Path, progress: Progress, *, link: bool = False) -> 
         check_databases(home)
     pool, damage = Pool(to, link), list[str]()
     with lock(home, MAINTENANCE, progress.log_message), convert_disk_errors(to), pool.open():
-        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+        stamp = file_timestamp()
         files = _everything(home, pool, progress, damage)
         added = dict(pool.added)
         pool.verify(files)

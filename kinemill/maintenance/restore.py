@@ -3,7 +3,6 @@
 import os
 import shutil
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 from kinemill.errors import BadInput
@@ -13,7 +12,7 @@ from kinemill.store.atomic_write import Move, settle
 from kinemill.store.digests import copy
 from kinemill.store.disk_space import convert_disk_errors, shortage
 from kinemill.store.home import RESTORE_MARKER, Home
-from kinemill.store.locks import MAINTENANCE, lock, unused
+from kinemill.store.locks import MAINTENANCE, file_timestamp, lock, unused
 from kinemill.task.protocols import Progress
 
 ASIDE = ".restored"  # temporary folder of the home
@@ -102,7 +101,7 @@ def copy_file(source: Path, entry: Entry, aside: Path) -> None:
 def _exchange(home: Home, aside: Path) -> str | None:
     """Move the restored content to its place; return the folder of the old content."""
     (home.root / RESTORE_MARKER).touch()
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    stamp = file_timestamp()
     old, moved = home.root / f".replaced-{stamp}", list[str]()
     for path in sorted(home.root.iterdir()):
         if path.name not in _NOTHING and not path.name.startswith(".replaced-"):

@@ -8,7 +8,7 @@ from fnmatch import fnmatch
 
 import numpy as np
 
-from kinemill.errors import BadInput
+from kinemill.errors import BadInput, join_first
 from kinemill.motion.settings import MotionSettings
 from kinemill.task.document import Task
 from kinemill.validate.cycles import STILL, Floats, cycle_of
@@ -75,6 +75,4 @@ def _repeats(clip: Floats) -> bool:
 
 
 def _spell(clips: Mapping[str, Floats]) -> str:
-    named = ", ".join(f"{name} {len(clip)} rows" for name, clip in list(clips.items())[:_NAMED])
-    more = len(clips) - _NAMED
-    return f"{named} and {more} more" if more > 0 else named
+    return join_first([f"{name} {len(clip)} rows" for name, clip in clips.items()], _NAMED)

@@ -31,7 +31,6 @@ What = Literal[
     "restored",
 ]
 PROMOTED = ("champion", "promoted")  # by the gate, by a user
-MOVES = (*PROMOTED, "rolled back")  # events that change the champion
 _LONGEST = 1000  # characters of a reason
 
 

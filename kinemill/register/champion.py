@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 from kinemill.dataset import PackedDataset, load_dataset, scan_listing
 from kinemill.dataset import Version as DatasetVersion
 from kinemill.dataset import find_version as find_dataset
+from kinemill.dataset.description import SPLITS
 from kinemill.errors import CorruptArtifact
 from kinemill.register import tags
 from kinemill.register.consistency import is_registered
 from kinemill.register.versions import CHAMPION, Version, aliases_of, bundle_folder, find_version
 from kinemill.store.home import Home
-
-_USED = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ class LoadedChampion:
                 f"the dataset of champion version {self.version} is {version.status(self.home)}",
                 fix=f"kinemill run {self.registered.task} makes a new one",
             )
-        listed = scan_listing(version.folder(self.home)).filter(pl.col("split").is_in(_USED))
+        listed = scan_listing(version.folder(self.home)).filter(pl.col("split").is_in(SPLITS))
         return frozenset(listed.select(pl.col("recording").unique()).collect()["recording"])
 
     def held_out(self, most: int) -> Iterator[tuple[str, str, NDArray[np.float32]]]:

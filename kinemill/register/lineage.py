@@ -4,6 +4,7 @@ import polars as pl
 
 from kinemill.dataset import dataset_versions, scan_listing
 from kinemill.dataset import find_version as find_dataset
+from kinemill.dataset.description import SPLITS
 from kinemill.environments.card import DOCUMENT as CARD
 from kinemill.environments.card import CardDocument
 from kinemill.errors import BadInput
@@ -14,7 +15,6 @@ from kinemill.register.versions import Version, find_version, versions_of
 from kinemill.store import Home, Json, read_document
 
 PAGE = 20
-_USED = ("train", "validation", "test")
 
 
 def recordings_of(
@@ -30,9 +30,9 @@ def recordings_of(
     require_registry(home, task)
     model = find_version(home, task, which)
     dataset = find_dataset(home, task, model.tags[tags.DATASET])
-    used = scan_listing(dataset.folder(home)).filter(pl.col("split").is_in(_USED))
+    used = scan_listing(dataset.folder(home)).filter(pl.col("split").is_in(SPLITS))
     recordings = used.group_by("recording", "name", "group").agg(
-        *(pl.col("split").eq(split).sum().alias(split) for split in _USED), pl.col("rows").sum()
+        *(pl.col("split").eq(split).sum().alias(split) for split in SPLITS), pl.col("rows").sum()
     )
     names = ("TASK", "COMMIT", "MODEL", "ONNX", "VERIFICATION")
     card = dataset.folder(home) / CARD

@@ -22,7 +22,6 @@ from kinemill.tracking import Tracking
 from kinemill.verify.results import Metrics
 
 REQUIREMENTS = ("onnx", "onnxruntime", "numpy")
-WHOLE = ("nrmse", "return", "success")  # metrics of the whole model
 
 
 def create_version(

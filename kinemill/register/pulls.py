@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from kinemill.errors import CorruptArtifact, Unreachable
@@ -22,7 +21,7 @@ from kinemill.runtime.integrity import SUMS, read_sums
 from kinemill.runtime.registry_client import ServerSource, Source, VersionRef
 from kinemill.store.home import Home
 from kinemill.store.json_io import valid_text
-from kinemill.store.locks import current_user
+from kinemill.store.locks import current_user, now
 
 _LONGEST = 100  # characters of a robot's name
 __all__ = ["OfHome", "ServerSource", "Source", "VersionRef", "pull", "watch"]
@@ -54,7 +53,7 @@ def record_pull(home: Home, task: str, robot: str, version: int, user: str) -> N
     last = deployed(home, task).get(robot)
     if last and last.version == version:
         return
-    pull = Pull(datetime.now(UTC).isoformat(timespec="seconds"), robot, version, user)
+    pull = Pull(now(), robot, version, user)
     path = _path(home, task)
     home.make()
     path.parent.mkdir(exist_ok=True)

@@ -8,7 +8,6 @@ both cases. Runs without a version are not in the store and are lost with the da
 import shutil
 import tempfile
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from pathlib import Path
 
 from kinemill.errors import CorruptArtifact, KinemillError
@@ -25,7 +24,7 @@ from kinemill.register.model_version import save
 from kinemill.register.versions import CHALLENGER, CHAMPION
 from kinemill.store import ArtifactRef, Home, Json, fault_point, open_ref
 from kinemill.store.database import database
-from kinemill.store.locks import lock, unused
+from kinemill.store.locks import file_timestamp, lock, unused
 from kinemill.tracking import Tracking, open_tracking
 from kinemill.tracking.database import create_database
 
@@ -62,7 +61,7 @@ def rebuild_registry(home: Home) -> Json:
 
 def _keep(home: Home) -> Path | None:
     """Copy a readable database, or move an unreadable one away; return the path."""
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    stamp = file_timestamp()
     aside = home.root / f"mlflow.db.before-{stamp}"
     with lock(home, "mlflow"):
         exists = home.mlflow_db.is_file()

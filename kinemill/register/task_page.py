@@ -63,9 +63,9 @@ def _of(version: Version | None) -> str:
     return f"{kind}version {version.number}, {escape(version.created[:10])}"
 
 
-def _nrmse(version: Version, who: str = "model") -> float | None:
+def _nrmse(version: Version) -> float | None:
     """Return the error, or the return for a policy with trials in its environment."""
-    value = version.metrics.by_name(_what(version)).get(who, math.nan)
+    value = version.metrics.by_name(_what(version)).get("model", math.nan)
     return value if math.isfinite(value) else None
 
 

@@ -59,11 +59,6 @@ class Version:
         return former.get(self.decision, self.decision or "")
 
     @property
-    def is_provisional(self) -> bool:
-        """Whether it became champion with too little test data."""
-        return bool(self.provisional)
-
-    @property
     def gate(self) -> list[Verdict]:
         """The gate's verdicts, line by line."""
         return [Verdict(**line) for line in json.loads(self.tags.get(tags.GATE, "[]"))]

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from kinemill.environments import layout_of, make_environment
-from kinemill.environments.evaluation import Recorded, Trials, numbers_in, summed
+from kinemill.environments.evaluation import Recorded, Trials, summed
 from kinemill.environments.gym_types import Env
 from kinemill.errors import TrainingFailed
 from kinemill.runtime.policy_layout import MASK, OBSERVATION, PolicyLayout
@@ -80,7 +80,7 @@ class EpisodeRun:
     def __init__(self, environment: Env, seed: int) -> None:
         self._environment, self._seed = environment, seed
         self._latest, self._info = environment.reset(seed=seed)
-        self._rewards, self._events = list[float](), dict[str, float]()
+        self._rewards = list[float]()
         self.over = self._terminated = False
 
     def part(self, name: str) -> NDArray[np.generic]:
@@ -94,12 +94,10 @@ class EpisodeRun:
         """Advance one step with an action (A,) in task units, or a choice."""
         self._latest, reward, ended, cut, self._info = self._environment.step(action)
         self._rewards.append(float(reward))
-        for name, value in numbers_in(self._info).items():
-            self._events[name] = self._events.get(name, 0.0) + value
         self.over, self._terminated = bool(ended or cut), bool(ended)
 
     def recorded(self, layout: PolicyLayout) -> Recorded:
-        """Return rewards, success and events, without observations and actions."""
+        """Return rewards and success, without observations and actions."""
         success = self._info.get("is_success")
         return Recorded(
             self._seed,
@@ -109,5 +107,4 @@ class EpisodeRun:
             layout,
             self._terminated,
             None if success is None else bool(success),
-            self._events,
         )

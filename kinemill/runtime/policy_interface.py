@@ -93,8 +93,3 @@ class PolicyInterface:
             dataset=values["dataset"],
             versions=values["versions"],
         )
-
-
-def is_policy(properties: Mapping[str, str]) -> bool:
-    """Return whether metadata are of a policy, not of a step or rollout."""
-    return properties.get(FORM) == json.dumps(POLICY)

@@ -4,11 +4,8 @@ A tagger sees a recording once, and again if its result changed. A recording tha
 on a tag, such as a user who removed it, keeps what that act decided.
 """
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Set
 from itertools import groupby
-
-import numpy as np
-from numpy.typing import NDArray
 
 from kinemill.catalog import change_of
 from kinemill.catalog.evaluations import EvaluationSet
@@ -23,8 +20,6 @@ from kinemill.validate.published import open_results, read_episodes
 
 STATE = "taggers.json"  # in the index of the task: set of results by digest of the tagger
 _BATCH = 4096  # recordings whose tags are set together
-
-Values = Mapping[str, NDArray[np.float64]]
 
 
 def tag_recordings(task: Task, home: Home, episodes: ArtifactRef) -> int:

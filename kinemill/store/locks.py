@@ -140,6 +140,11 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
+def file_timestamp() -> str:
+    """Return the current time, UTC, for the name of a file: `20260131T120000.000000Z`."""
+    return datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+
+
 def _sign(file: IO[str]) -> None:
     """Write the holder of the lock into its file."""
     mine = {

@@ -252,11 +252,3 @@ def pick_environment(value: object, info: ValidationInfo) -> Environment | None:
     if value is None:
         return None
     return pick(KINDS, Environment)(as_environment(value), info)
-
-
-def named_parameters(environment: Json) -> list[str]:
-    """Return the parameter names in `randomize` and `variants` of an environment's settings."""
-    names = set(environment.get("randomize", {}))
-    for variant in environment.get("variants", {}).values():
-        names |= set(variant)
-    return sorted(names)

@@ -20,6 +20,7 @@ from kinemill.reports.components import card, html_page, table
 from kinemill.task import Task
 from kinemill.validate.apply_checks import Finding, Verdict, apply_checks_to_track, skip_checks
 from kinemill.validate.clips import clip_section
+from kinemill.validate.faults import runs
 
 WIDTH, HEIGHT = 1100, 172  # px of one channel
 TRACKS = 12  # drawn tracks of a recording, those with most findings
@@ -216,9 +217,9 @@ def _lost(stretch: Stretch, rows: slice) -> list[Band]:
     accepted = np.zeros(stretch.frame.height, dtype=np.bool_)
     for start, stop in stretch.verdict.pieces:
         accepted[start:stop] = True
-    edges = np.flatnonzero(np.diff(np.concatenate(([True], accepted, [True])).astype(np.int8)))
-    spans = zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
-    return [band for span in spans for band in _band(stretch, span, rows, "lost", "left out")]
+    return [
+        band for span in runs(~accepted) for band in _band(stretch, span, rows, "lost", "left out")
+    ]
 
 
 def _finding_bands(stretch: Stretch, name: str, rows: slice) -> list[Band]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import cast
 
+from kinemill.errors import join_first
 from kinemill.validate.check_results import CheckOutcome, is_skipped
 
 _NAMED = 3  # recordings or episodes listed in a refusal
@@ -25,8 +26,7 @@ def _text(result: CheckOutcome) -> str:
     values = {name: value for name, value in result.values.items() if name != "fix"}
     numbers = [f"{name} {value}" for name, value in values.items() if not _is_many(value)]
     names = [_name(one) for one in result.values.get("failing") or []]
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    named = f" in {', '.join(names[:_NAMED])}{more}" if names else ""
+    named = f" in {join_first(names, _NAMED)}" if names else ""
     fix = f": {result.values['fix']}" if result.values.get("fix") else ""
     return f"{result.name} ({', '.join(numbers) or result.description}){named}{fix}"
 

@@ -9,7 +9,7 @@ import polars as pl
 
 from kinemill.task import Task
 from kinemill.validate.block_stats import extremes, largest_step, mean_and_deviation, whole
-from kinemill.validate.faults import Array, Track, Values, steps
+from kinemill.validate.faults import Array, Values, steps
 
 Row = dict[str, str | float | None]
 STATISTICS = ("min", "max", "mean", "std", "max_jump")
@@ -21,20 +21,6 @@ def columns_of(task: Task) -> list[str]:
     return ["episode", "rows", "duration_s", "nulls", *channels]
 
 
-def summarize(frame: pl.DataFrame, task: Task) -> pl.DataFrame:
-    """Summarize all episodes in one table.
-
-    `frame` holds the rows of many episodes: `episode` and the task's columns. It returns the table,
-    in the order of the episodes' first rows.
-    """
-    frame, rows, start = frame.cast(dict.fromkeys(task.columns, pl.Float64)), list[Row](), 0
-    for run in frame["episode"].rle().to_list():
-        part = frame.slice(start, run["len"])
-        rows.append(_row_with_nulls(run["value"], part, task))
-        start += run["len"]
-    return pl.DataFrame(rows, schema=empty(task).schema, orient="row")
-
-
 def columns_from(rows: list[Row], task: Task) -> dict[str, list[str | float | None]]:
     """Return rows as columns, each with one value an episode."""
     return {name: [row[name] for row in rows] for name in columns_of(task)}
@@ -42,40 +28,20 @@ def columns_from(rows: list[Row], task: Task) -> dict[str, list[str | float | No
 
 def row(episode: str, values: Values, task: Task) -> Row:
     """Summarize one episode, channel -> (n,), n at least one."""
-    row_values = _about(episode, len(values[task.columns[0]]), 0, task)
+    rows = len(values[task.columns[0]])
+    row_values: Row = {
+        "episode": episode,
+        "rows": float(rows),
+        "duration_s": rows * task.dt,
+        "nulls": 0.0,
+    }
     for name in task.columns:
         statistics = _statistics(values, name, task)
         row_values |= {f"{name}:{what}": value for what, value in statistics.items()}
     return row_values
 
 
-def _about(episode: str, rows: int, nulls: int, task: Task) -> Row:
-    return {
-        "episode": episode,
-        "rows": float(rows),
-        "duration_s": rows * task.dt,
-        "nulls": float(nulls),
-    }
-
-
-def _row_with_nulls(episode: str, frame: pl.DataFrame, task: Task) -> Row:
-    """Summarize one episode with missing values: statistics of the others, and counts."""
-    nulls = sum(frame[name].null_count() for name in task.columns)
-    row_values = _about(episode, frame.height, nulls, task)
-    for name in task.columns:
-        series = frame[name]
-        finite = series.drop_nulls().to_numpy() if series.null_count() else series.to_numpy()
-        statistics = dict.fromkeys(STATISTICS) | {"max_jump": 0.0, "nonfinite": 0.0}
-        if len(finite):
-            statistics = _statistics(Track({name: finite}), name, task)
-            if series.null_count():  # no step across a null
-                jump = _largest_step(series.to_numpy(), task.channels[name].kind)
-                statistics["max_jump"] = jump
-        row_values |= {f"{name}:{what}": value for what, value in statistics.items()}
-    return row_values
-
-
-def _statistics(values: Values, name: str, task: Task) -> dict[str, float | None]:
+def _statistics(values: Values, name: str, task: Task) -> dict[str, float]:
     """Return the statistics of a channel (n,); NaN are ignored in minimum and maximum."""
     own, kind = values[name], task.channels[name].kind
     mean, deviation = mean_and_deviation(values, name)

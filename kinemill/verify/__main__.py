@@ -67,8 +67,7 @@ def _policy_subject(job: Job, task: Task) -> Subject:
     )
     if task.learn.from_logs:
         return subject(task, demonstrations=Demonstrations.open(home, job.dataset))
-    card = open_card(home, job.dataset)
-    return subject(card.task(task), card=card)
+    return subject(open_card(home, job.dataset).task(task))
 
 
 def _dynamics_subject(job: Job, task: Task) -> Subject:

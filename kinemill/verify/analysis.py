@@ -43,7 +43,6 @@ class Analysis:
 
     Attributes:
         dataset: the dataset with the episodes.
-        split: split of the episodes.
         predictors: predictors by name; `model` first.
         errors: errors over the horizon, by name.
         free_runs: errors over whole episodes, by name.
@@ -54,7 +53,6 @@ class Analysis:
     """
 
     dataset: PackedDataset
-    split: str
     predictors: dict[str, Predictor]
     errors: dict[str, Errors]
     free_runs: dict[str, FreeRun]
@@ -118,7 +116,6 @@ def analyze(
     runs = {name: free_run(one, dataset, split, history, scale) for name, one in whole.items()}
     return Analysis(
         dataset=dataset,
-        split=split,
         predictors=dict(predictors),
         errors=errors,
         free_runs=runs,

@@ -29,10 +29,8 @@ class Calibration:
 
     Attributes:
         channels: names of the S states.
-        levels: nominal shares of the L intervals, such as 0.9: 90 % of the true values should be
-            inside.
-        coverage: share of windows whose true value is inside, by level, step and channel,
-            (L, T, S).
+        coverage: share of windows whose true value is inside, by level of `LEVELS`, step and
+            channel, (L, T, S).
         deviation: root mean square of the stated standard deviations, (T, S), in units.
         rmse: the actual errors, (T, S), in units.
         windows: number of windows, W.
@@ -42,7 +40,6 @@ class Calibration:
     """
 
     channels: tuple[str, ...]
-    levels: tuple[float, ...]
     coverage: Floats
     deviation: Floats
     rmse: Floats
@@ -68,23 +65,12 @@ class Calibration:
         """Return shares (L, T, S) by level and channel, T numbers for each."""
         return {
             f"{level:g}": dict(zip(self.channels, by_step.T.tolist(), strict=True))
-            for level, by_step in zip(self.levels, coverage, strict=True)
+            for level, by_step in zip(LEVELS, coverage, strict=True)
         }
-
-    def line(self, step: int = -1) -> str:
-        """Describe the coverage at a step, averaged over channels, in one line."""
-        shares = self.coverage[:, step].mean(axis=1)
-        text = (
-            f"{share:.0%} in {level:.0%} intervals"
-            for level, share in zip(self.levels, shares, strict=True)
-        )
-        return f"truth: {', '.join(text)}"
 
 
 @QUIETLY
-def calibration_of(
-    channels: Sequence[str], errors: Floats, deviation: Floats, levels: Sequence[float] = LEVELS
-) -> Calibration:
+def calibration_of(channels: Sequence[str], errors: Floats, deviation: Floats) -> Calibration:
     """Compare errors with stated standard deviations, for Gaussian intervals.
 
     An interval of level p goes from -z to z standard deviations, where z is the quantile
@@ -94,22 +80,18 @@ def calibration_of(
         channels: names of the S states.
         errors: prediction minus truth, (W, T, S), in units; angles wrapped to [-π, π] rad.
         deviation: stated standard deviations, (W, T, S), in the same units.
-        levels: nominal shares, each between 0 and 1.
 
     Raises:
-        BadInput: The shapes differ, or a level is not between 0 and 1.
+        BadInput: The shapes differ.
     """
     if errors.shape != deviation.shape or errors.ndim != 3 or not len(errors):
         text = f"errors are {errors.shape}, deviations {deviation.shape}"
         raise BadInput("calibration", text, expected="(windows, horizon, states) of both")
-    if wrong := [level for level in levels if not 0.0 < level < 1.0]:
-        raise BadInput("calibration: levels", f"{wrong[0]:g}", expected="between 0 and 1")
     inside = [
-        np.abs(errors) <= NormalDist().inv_cdf((1.0 + level) / 2.0) * deviation for level in levels
+        np.abs(errors) <= NormalDist().inv_cdf((1.0 + level) / 2.0) * deviation for level in LEVELS
     ]
     return Calibration(
         channels=tuple(channels),
-        levels=tuple(levels),
         coverage=np.array([each.mean(axis=0) for each in inside]),
         deviation=np.sqrt(np.square(deviation).mean(axis=0)),
         rmse=np.sqrt(np.square(errors).mean(axis=0)),

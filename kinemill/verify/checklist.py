@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from kinemill.errors import join_first
+
 
 @dataclass(frozen=True)
 class Gate:
@@ -23,8 +25,7 @@ class Gate:
 
 def gate(name: str, faults: Sequence[str], expected: str, value: str = "no faults") -> Gate:
     """Return a gate that passes if there are no faults; its value lists up to three of them."""
-    more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
-    return Gate(name, not faults, "; ".join(faults[:3]) + more if faults else value, expected)
+    return Gate(name, not faults, join_first(faults, 3, "; ") if faults else value, expected)
 
 
 def finite(name: str, passed: bool) -> Gate:

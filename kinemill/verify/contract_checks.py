@@ -3,7 +3,7 @@
 Symbols: N rows, H history, T horizon, S states, A actions.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -122,19 +122,21 @@ def refusals(simulator: Simulator, probe: Probe) -> list[Refusal]:
             states[:, -1], actions[:, 0], *simulator.initial_carry(2), np.zeros(1)
         ),
     }
-    beyond = _beyond_limits(simulator, states)
+    beyond = beyond_limits(simulator.states, simulator.limits, states)
     if beyond is not None:
         calls["a state beyond its limits"] = lambda: simulator.rollout(beyond, past, actions)
     return [try_invalid(name, call) for name, call in calls.items()]
 
 
-def _beyond_limits(simulator: Simulator, states: NDArray[np.float32]) -> NDArray[np.float32] | None:
-    """Return states with one value above its upper limit; None if no state has limits."""
-    for index, name in enumerate(simulator.states):
-        low, high = simulator.limits.get(name, (0.0, np.inf))
+def beyond_limits(
+    names: Sequence[str], limits: Mapping[str, tuple[float, float]], values: NDArray[np.float32]
+) -> NDArray[np.float32] | None:
+    """Return values (N, ..., C) with one above its upper limit; None if no channel has limits."""
+    for index, name in enumerate(names):
+        low, high = limits.get(name, (0.0, np.inf))
         if np.isfinite(high):
-            beyond = states.copy()
-            beyond[0, -1, index] = high + max(high - low, 1.0)
+            beyond = values.copy()
+            beyond[0].reshape(-1, len(names))[-1, index] = high + max(high - low, 1.0)
             return beyond
     return None
 

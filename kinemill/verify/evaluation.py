@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from kinemill.dataset import load_dataset
-from kinemill.errors import BadInput
+from kinemill.errors import BadInput, join_first
 from kinemill.reports.components import html_page, name_of, table
 from kinemill.runtime import Predictor, Simulator
 from kinemill.store import ArtifactRef, Home, publish_document, publish_file
@@ -230,6 +230,5 @@ def refusal_note(logs: Logs) -> list[str]:
     """Return a list with the note on refused logs, empty if none was refused."""
     if not logs.refused:
         return []
-    more = f" and {len(logs.refused) - NAMED} more" if len(logs.refused) > NAMED else ""
-    named = ", ".join(logs.refused[:NAMED])
-    return [f"no episode was accepted of {named}{more}; kinemill data check shows the reasons"]
+    named = join_first(logs.refused, NAMED)
+    return [f"no episode was accepted of {named}; kinemill data check shows the reasons"]

@@ -14,7 +14,7 @@ from kinemill.runtime import wrapped
 from kinemill.runtime.window_metrics import Floats, Windows, predict
 from kinemill.verify.accuracy import gather, is_angle
 from kinemill.verify.analysis import Analysis, window_errors
-from kinemill.verify.calibration import Calibration
+from kinemill.verify.calibration import LEVELS, Calibration
 from kinemill.verify.errors import Errors, is_moving
 from kinemill.verify.phrases import label
 
@@ -236,13 +236,10 @@ def coverages(calibration: Calibration, errors: Errors) -> str:
     labels = ("time ahead, s", "share of windows")
     ends, charts = np.array([time[0], time[-1]]), list[str]()
     for index in pictured(errors):
-        lines = [
-            Line(f"{level:.0%} wanted", "limit", ends, np.full(2, level))
-            for level in calibration.levels
-        ]
+        lines = [Line(f"{level:.0%} wanted", "limit", ends, np.full(2, level)) for level in LEVELS]
         lines += [
             Line(f"{level:.0%} intervals", "model", time, coverage[:, index])
-            for level, coverage in zip(calibration.levels, calibration.coverage, strict=True)
+            for level, coverage in zip(LEVELS, calibration.coverage, strict=True)
         ]
         charts.append(
             figure(errors.channels[index], "", line_chart(lines, labels=labels, y=(0.0, 1.05)))

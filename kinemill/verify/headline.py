@@ -108,12 +108,9 @@ class GateDecision:
     override: bool = False
 
 
-def headline(document: Assessment, decision: GateDecision | None = None) -> Headline:
-    """Return the first line about a model.
-
-    `decision` is None before the registry decides, and for an evaluation.
-    """
-    return replace(verdict_of(document, decision), performance=performance(document))
+def headline(document: Assessment) -> Headline:
+    """Return the first line about a model before the registry decides, or in an evaluation."""
+    return replace(_verdict_of(document), performance=performance(document))
 
 
 def performance(document: Assessment) -> str:
@@ -130,10 +127,8 @@ def performance(document: Assessment) -> str:
     return f"{subject} has an RMSE of {_errors(document)} {horizon}, {_compared(document)}."
 
 
-def verdict_of(document: Assessment, decision: GateDecision | None = None) -> Headline:
+def _verdict_of(document: Assessment) -> Headline:
     """Return only the sentence on whether a model can be used."""
-    if decision is not None and decision.decision is not None:
-        return decision_text(decision)
     failed = [gate.name for gate in document.gates if not gate.passed]
     if failed:
         more = f" and {counted(len(failed) - 3, 'more checks')}" if len(failed) > 3 else ""

@@ -46,16 +46,9 @@ def output_accuracy(
         return {}
     (horizon, stride), history = steps, simulator.history
     starts = window_starts(dataset, split, history + horizon, stride)
-    predicted = list[Floats]()
-    for first in range(0, len(starts), CHUNK):
-        windows = gather(dataset, starts[first : first + CHUNK], history, horizon)
-        rolled = simulator.rollout_outputs(windows.states, windows.past_actions, windows.actions)
-        predicted.append(rolled[1][:, [0, -1]].astype(np.float64))
-    present = starts + history - 1
-    truth = dataset.output_values.astype(np.float64)
-    error = np.concatenate(predicted) - np.stack([truth[present], truth[present + horizon - 1]], 1)
+    present, names = starts + history - 1, list(dataset.outputs)
+    error = output_deviations(simulator, dataset, names, present, np.array([0, horizon - 1]))
     rmse = np.sqrt((error**2).mean(axis=0))
-    names = list(dataset.outputs)
     mean, linear, std = _references(dataset, training, present)
     return {
         name: OutputAccuracy(
@@ -69,6 +62,35 @@ def output_accuracy(
         )
         for at, name in enumerate(names)
     }
+
+
+def output_deviations(
+    simulator: Simulator,
+    dataset: PackedDataset,
+    names: Sequence[str],
+    present: NDArray[np.int64],
+    offsets: NDArray[np.int64],
+) -> Floats:
+    """Return prediction minus truth of outputs, in units: (W,), (K,) -> (W, K, Y).
+
+    Args:
+        simulator: loaded with `non_finite="pass"`.
+        dataset: dataset with measured outputs.
+        names: outputs Y that both have.
+        present: current row of each window.
+        offsets: rows ahead of it, ascending; the last is T - 1.
+    """
+    assert dataset.output_values is not None
+    starts, horizon = present - simulator.history + 1, int(offsets[-1]) + 1
+    predicted = list[Floats]()
+    for first in range(0, len(starts), CHUNK):
+        some = starts[first : first + CHUNK]
+        windows = gather(dataset, some, simulator.history, horizon)
+        rolled = simulator.rollout_outputs(windows.states, windows.past_actions, windows.actions)
+        picked = rolled[1][:, offsets].astype(np.float64)
+        predicted.append(picked[..., [list(simulator.outputs).index(name) for name in names]])
+    truth = dataset.output_values[present[:, None] + offsets].astype(np.float64)
+    return np.concatenate(predicted) - truth[..., [dataset.outputs.index(name) for name in names]]
 
 
 def _references(

@@ -8,6 +8,7 @@ from html import escape
 from kinemill.reports.charts import number
 from kinemill.reports.components import card, error_cells, legend, name_of, table
 from kinemill.verify.analysis import Analysis, worst_episodes
+from kinemill.verify.calibration import LEVELS
 from kinemill.verify.comparison import FREE_RUN, NRMSE
 from kinemill.verify.comparison_sections import comparison_section, free_run_text
 from kinemill.verify.document import Assessment
@@ -265,14 +266,14 @@ def _calibration(analysis: Analysis) -> str:
         ]
         for index, channel in enumerate(calibration.channels)
     ]
-    heads = ["Channel", *(f"in {level:.0%} intervals" for level in calibration.levels)]
+    heads = ["Channel", *(f"in {level:.0%} intervals" for level in LEVELS)]
     uncorrected = calibration.uncorrected
     correction = (
         "The model has no conformal correction."
         if uncorrected is None
         else "Standard deviations have a conformal correction from validation episodes for 90 % "
         f"intervals. Without it, {uncorrected[-1, -1].mean():.0%} of the windows are in the "
-        f"{calibration.levels[-1]:.0%} interval after the last step (mean over channels)."
+        f"{LEVELS[-1]:.0%} interval after the last step (mean over channels)."
     )
     if calibration.offline is not None:
         correction += (

@@ -74,14 +74,6 @@ def stated_scale(accuracy: Mapping[str, Accuracy], states: Sequence[str]) -> Sca
     return Scale(values[:, 0], values[:, 1]) if np.isfinite(values).all() else None
 
 
-def training_std(dataset: PackedDataset) -> Floats:
-    """Return the standard deviation of each state in training: dataset -> (S,), in units.
-
-    It is at least the sensor resolution, and 0 if a state never moves in training.
-    """
-    return training_scale(dataset).std
-
-
 def scale_of(dataset: PackedDataset, columns: NDArray[np.int64], angle: NDArray[np.bool_]) -> Scale:
     """Return the scale of errors, in units, of the columns with these indexes, (S,).
 

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from kinemill.augment import stage as augment
-from kinemill.dataset import PackedDataset, PackedEpisode, load_dataset, write_packed
+from kinemill.dataset import PackedDataset, PackedEpisode, load_dataset
 from kinemill.errors import BadInput
 from kinemill.store import get_or_build
 from kinemill.store.home import Home
 from kinemill.task import load_task
 from tests.augment.conftest import CHANNELS, DT, make_task, swing
+from tests.dataset.packing import write_packed
 
 NOISE = {"type": "gaussian_noise", "std": {"speed": 0.05}}
 MIRROR = {"type": "mirror", "flip": ["angle", "speed", "torque"]}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from gymnasium.spaces import Box
 
-from kinemill.environments.demonstrations import DartNoise, demonstrate
+from kinemill.environments.demonstrations import DartNoise, demonstrations
 from kinemill.errors import BadInput
 from kinemill.task import load_task
 from tests.conftest import EXAMPLES
@@ -53,7 +53,7 @@ def test_logs_hold_what_the_expert_chose_and_show_places_beside_its_way(tmp_path
     aside = {}
     for std in (0.0, 0.6):
         task = load_task(EXAMPLES / "targets.yaml", {"environment.dart_noise": std})
-        episodes = demonstrate(task, tmp_path / str(std), range(8))
+        episodes = list(demonstrations(task, tmp_path / str(std), range(8)))
         far = []
         for one in episodes:
             with h5py.File(one.file) as log:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from kinemill.environments.demonstrations import demonstrate
+from kinemill.environments.demonstrations import demonstrations
 from kinemill.environments.evaluation import try_policy
 from kinemill.environments.obs_filter import narrowed
 from kinemill.environments.rollout_logs import record_videos, roll_out
@@ -108,7 +108,7 @@ def test_its_logs_hold_all_that_was_shown_and_ingest_reads_them(task, folder, ho
         (run,) = roll_out(task, load(folder), [3], logs)
         path = run["file"]
     else:
-        (full,) = demonstrate(task, logs, [3], expert=load(folder), failures=True)
+        (full,) = list(demonstrations(task, logs, [3], expert=load(folder), failures=True))
         path = full.file
     with h5py.File(path) as file:
         position, rates = (file[f"episode_0/observations/{name}"][:] for name in ("place", "rates"))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kinemill.environments import layout_of, make_environment
-from kinemill.environments.demonstrations import demonstrate
+from kinemill.environments.demonstrations import demonstrations
 from kinemill.environments.evaluation import run_episode
 from kinemill.environments.kinds._raster import Bar, Disc, draw
 from kinemill.environments.kinds.reach import posture, tip
@@ -121,8 +121,8 @@ def test_demonstrations_are_the_same_bytes_for_any_number_of_workers(tmp_path):
     """Repeated, because a compressor's output for equal arrays may rarely differ."""
     randomize = {"mass": [0.5, 2.0], "friction": [0.5, 2.0], "light": [0.6, 1.2], "delay": [0, 2]}
     task, seeds = task_of("targets", randomize=randomize | {"camera": [-0.05, 0.05]}), range(60)
-    alone = demonstrate(task, tmp_path / "one", seeds, failures=True)
-    shared = demonstrate(task, tmp_path / "three", seeds, workers=3, failures=True)
+    alone = list(demonstrations(task, tmp_path / "one", seeds, failures=True))
+    shared = list(demonstrations(task, tmp_path / "three", seeds, workers=3, failures=True))
     one, three = digests(tmp_path / "one"), digests(tmp_path / "three")
     assert len(one) == 60
     assert one == three
@@ -133,7 +133,7 @@ def test_demonstrations_are_the_same_bytes_for_any_number_of_workers(tmp_path):
 
 
 def test_a_demonstration_is_a_trajectory_file_with_pictures_and_words(tmp_path):
-    (done,) = demonstrate(task_of("targets"), tmp_path, [3])
+    (done,) = list(demonstrations(task_of("targets"), tmp_path, [3]))
     assert done.success
     with h5py.File(done.file) as file:
         group = file["episode_0"]
@@ -147,8 +147,8 @@ def test_a_demonstration_is_a_trajectory_file_with_pictures_and_words(tmp_path):
 def test_failures_are_left_out_unless_they_are_wanted(tmp_path):
     """In one row nobody reaches anything."""
     task = task_of("reach", steps=1)
-    assert [one.file for one in demonstrate(task, tmp_path, [0, 1])] == [None, None]
-    episodes = demonstrate(task, tmp_path, [0, 1], failures=True)
+    assert [one.file for one in list(demonstrations(task, tmp_path, [0, 1]))] == [None, None]
+    episodes = list(demonstrations(task, tmp_path, [0, 1], failures=True))
     assert all(one.file.is_file() and not one.success for one in episodes)
 
 

@@ -68,7 +68,7 @@ def test_agents_of_the_parallel_interface_decide_one_after_the_other():
     assert turns.tolist() == [0, 1, 2] * STEPS
     assert not episode.terminated
     assert episode.rewards[0] == episode.rewards[1] == 0.0 > episode.rewards[2]
-    total = sum(episode.events[f"reward_walker_{k}"] for k in range(3))
+    total = sum(np.nansum(episode.step_events[f"reward_walker_{k}"]) for k in range(3))
     assert total == pytest.approx(episode.episode_return)
 
 

@@ -36,7 +36,7 @@ def test_intervals_of_any_size_become_those_of_90_percent(scale):
     conformal = correction_of(*gaussian(0, scale), MANY)
     errors, variance = gaussian(1, scale)
     deviation = np.sqrt(corrected(conformal, variance))
-    result = calibration_of(["angle", "velocity"], errors, deviation, (0.9,)).coverage
+    result = calibration_of(["angle", "velocity"], errors, deviation).coverage[1]
     # 0.0064 is three standard deviations of a share of 20,000, and twice the shares are estimated.
     np.testing.assert_allclose(result, 0.9, atol=0.0128)
 
@@ -62,7 +62,7 @@ def test_members_that_agree_have_the_floor():
     conformal = correction_of(errors, np.zeros((W, 1, 1)), np.array([1e9]))
     assert conformal.floor[0][0] == pytest.approx(0.1, rel=0.02)
     deviation = np.sqrt(corrected(conformal, np.zeros((W, 1, 1))))
-    result = calibration_of(["angle"], errors, deviation, (0.9,)).coverage
+    result = calibration_of(["angle"], errors, deviation).coverage[1]
     assert result.item() == pytest.approx(0.9, abs=1e-3)
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from kinemill.ingest.appended_logs import supersede
 from kinemill.ingest.decisions import current_decisions, decide
-from kinemill.ingest.membership import Member, enter
+from kinemill.ingest.membership import Member, stage_entry
+from kinemill.store.atomic_write import settle
 from tests.dataset.conftest import make_task
 
 BEGIN = b"time,q\n0.00,0.1\n0.01,0.2\n0.0"
@@ -16,7 +17,7 @@ BEGIN = b"time,q\n0.00,0.1\n0.01,0.2\n0.0"
 def log(home, tmp_path):
     """A log that was read as `BEGIN` and is then written anew."""
     member = Member(hashlib.sha256(BEGIN).hexdigest(), "run.csv", len(BEGIN), ".csv")
-    enter(home, "arm", member)
+    settle(stage_entry(home, "arm", member))
 
     def write(content):
         path = tmp_path / "run.csv"

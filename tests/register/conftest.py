@@ -11,7 +11,6 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from kinemill.dataset import PackedDataset, PackedEpisode
-from kinemill.dataset.packed import write_packed
 from kinemill.export.bundle import write_interface
 from kinemill.register import Produced, stage
 from kinemill.register.commit import commit
@@ -37,6 +36,7 @@ from kinemill.verify.checklist import Gate
 from kinemill.verify.comparison import NRMSE, Comparison
 from kinemill.verify.document import Verification
 from kinemill.verify.results import ChannelError, Metrics, Stability, WindowCounts
+from tests.dataset.packing import write_packed
 from tests.export.documents import io_of
 
 TASK = """

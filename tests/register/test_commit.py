@@ -10,7 +10,7 @@ import pytest
 
 from kinemill import runtime
 from kinemill.register import audit, canary, fetch_bundle, promotion
-from kinemill.register.alias_switch import MOVES
+from kinemill.register.alias_switch import PROMOTED
 from kinemill.register.canary import end_canary, show_canary, start_canary
 from kinemill.register.versions import find_version, versions_of
 from kinemill.store import fault_injection
@@ -20,6 +20,7 @@ from tests.register.conftest import Claims
 from tests.register.test_rebuild import hang_up
 
 WHY = "because of test"
+CHAMPION_CHANGES = (*PROMOTED, "rolled back")
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +64,7 @@ def sound(chain):
         assert event.previous == champion
         assert event.who
         assert event.why
-        champion = event.version if event.what in MOVES else champion
+        champion = event.version if event.what in CHAMPION_CHANGES else champion
     client = open_tracking(chain.home).client
     assert int(client.get_model_version_by_alias("cart", "champion").version) == champion
     assert result.champion == champion
@@ -97,7 +98,7 @@ def test_what_was_recorded_when_a_command_died_is_completed_by_the_next(
     if action == "canary":
         assert show_canary("cart", chain.home)["version"] == 1
     else:
-        assert events[-1].what in MOVES
+        assert events[-1].what in CHAMPION_CHANGES
 
 
 def test_before_the_record_nothing_has_happened(with_champion, monkeypatch):

@@ -3,8 +3,9 @@
 import pytest
 
 from kinemill.errors import BadInput
-from kinemill.ingest.membership import Member, enter
+from kinemill.ingest.membership import Member, stage_entry
 from kinemill.register.lineage import recordings_of, uses_of
+from kinemill.store.atomic_write import settle
 
 
 def test_a_model_names_the_recordings_it_learned_from_and_was_judged_on(chain):
@@ -31,7 +32,7 @@ def test_a_recording_names_the_datasets_and_models_it_went_into(chain):
 
 def test_a_recording_that_went_into_nothing_is_known_all_the_same(chain):
     hash_ = "ab12" * 16
-    enter(chain.home, "cart", Member(hash_, "late.csv", 3, ".csv"))
+    settle(stage_entry(chain.home, "cart", Member(hash_, "late.csv", 3, ".csv")))
     for named in (hash_, hash_[:8], "late.csv"):
         (result,) = uses_of(chain.home, "cart", named)["recordings"]
         assert result == {"hash": hash_, "name": "late.csv", "datasets": []}

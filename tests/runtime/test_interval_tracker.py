@@ -12,7 +12,7 @@ STARTS = np.arange(W)
 
 def coverage(errors, deviation):
     factors = online_factors(errors, deviation, STARTS)
-    return calibration_of(["angle", "velocity"], errors, factors * deviation, (0.9,)).coverage[0]
+    return calibration_of(["angle", "velocity"], errors, factors * deviation).coverage[1]
 
 
 @pytest.mark.parametrize("stated", [0.1, 1.0, 10.0])

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from kinemill.dataset import PackedDataset, PackedEpisode, write_packed
+from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.store import ArtifactRef, get_or_build
 from kinemill.task.document import Task
+from tests.dataset.packing import write_packed
 
 DT = 0.02
 

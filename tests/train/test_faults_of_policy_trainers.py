@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from kinemill.environments.demonstrations import demonstrate
+from kinemill.environments.demonstrations import demonstrations as demonstrate
 from kinemill.errors import BadInput
 from kinemill.export.policy import describe, write_policy
 from kinemill.runtime import load
@@ -190,7 +190,7 @@ def test_a_normalization_that_is_lost_at_deployment(tmp_path):
 def test_a_generation_that_depends_on_how_many_workers_there_are(tmp_path):
     task = load_task(EXAMPLES / "obstacle.yaml", {"environment.steps": 20})
     for workers in (1, 2):
-        demonstrate(task, tmp_path / str(workers), range(7), workers=workers, failures=True)
+        list(demonstrate(task, tmp_path / str(workers), range(7), workers=workers, failures=True))
     one, two = (
         {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in "12"
     )

@@ -5,7 +5,7 @@ import pytest
 
 from kinemill.augment import stage as augment
 from kinemill.dataset import stage as dataset_stage
-from kinemill.environments.demonstrations import demonstrate
+from kinemill.environments.demonstrations import demonstrations as demonstrate
 from kinemill.environments.evaluation import try_policy
 from kinemill.errors import BadInput
 from kinemill.ingest import stage as ingest
@@ -23,7 +23,7 @@ def trained(home, name, count, **changed):
     """Return the task, the policy learned from `count` demonstrations, and its curves."""
     task = load_task(EXAMPLES / f"{name}.yaml", changed)
     logs = home.root / "shown"
-    demonstrate(task, logs, range(count))
+    list(demonstrate(task, logs, range(count)))
     accepted = validate.run(task, home, ingest.run(task, home, logs).artifact.ref)
     dataset = dataset_stage.run(task, home, accepted.ref).ref
     metrics = {}

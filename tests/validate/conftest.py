@@ -16,10 +16,21 @@ from kinemill.ingest.snapshot import entry_of
 from kinemill.store import ArtifactRef, digest, get_or_build
 from kinemill.store.home import Home
 from kinemill.task import Task, load_task
+from kinemill.validate import table
 from tests.conftest import EXAMPLES
 
 ROOT = Path(__file__).resolve().parents[2]
 Frames = dict[str, list[pl.DataFrame]]
+
+
+def summarize(frame: pl.DataFrame, task: Task) -> pl.DataFrame:
+    """The table of the episodes in `frame`: rows of `episode` and the task's columns."""
+    parts = frame.group_by("episode", maintain_order=True)
+    rows = [
+        table.row(str(name), {one: part[one].to_numpy() for one in task.columns}, task)
+        for (name,), part in parts
+    ]
+    return pl.DataFrame(rows, schema=table.empty(task).schema, orient="row")
 
 
 def make_task(**validate: Any) -> Task:

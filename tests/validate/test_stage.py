@@ -17,13 +17,13 @@ from kinemill.ingest import load_recordings
 from kinemill.ingest.rows import read_rows
 from kinemill.store import open_ref, read_json
 from kinemill.validate import episodes as episodes_module
-from kinemill.validate import load_checks, load_episodes, planned_checks, report, table
+from kinemill.validate import load_checks, load_episodes, planned_checks, report
 from kinemill.validate import stage as validate
 from kinemill.validate.episodes import evaluate_into
 from kinemill.validate.report import ranges
 from kinemill.validate.report_samples import RecordingSample, TrackStrip
 from kinemill.validate.summary import EpisodesSummary, read_quarantine
-from tests.validate.conftest import as_frame
+from tests.validate.conftest import as_frame, summarize
 
 
 @pytest.fixture
@@ -295,7 +295,7 @@ def test_the_page_fetches_nothing_and_escapes_what_robots_say(home, pendulum, re
 def test_the_page_of_ten_thousand_episodes_stays_small(pendulum, swing):
     task, count = pendulum(), 10_000
     names = [f"e{index // 2}" for index in range(2 * count)]
-    rows = table.summarize(pl.DataFrame({**swing(2 * count), "episode": names}), task)
+    rows = summarize(pl.DataFrame({**swing(2 * count), "episode": names}), task)
     strip = [TrackStrip(0.0, 1.0, [(0.0, 1.0)], [])]
     samples = [RecordingSample(name, name, [], 0, 1, strip) for name in rows["episode"]]
     summary = EpisodesSummary(count, count, 0, 0, 0, 0, {}, [], "", 0, [])

@@ -1,5 +1,6 @@
 """The first line about a model, for every kind of result."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from kinemill.store import from_json_value
 from kinemill.verify.checklist import Gate
 from kinemill.verify.document import Verification
 from kinemill.verify.findings import best_in, cells_of, worse_findings
-from kinemill.verify.headline import GateDecision, causes, decision_text, headline
+from kinemill.verify.headline import GateDecision, causes, decision_text, headline, performance
 from tests.verify.documents import NAN, accuracy, against, comparison, document
 from tests.verify.documents import line as channel_line
 
@@ -18,8 +19,13 @@ def line(rule, result="2", passed=False):
     return Verdict(rule, passed, result, "1")
 
 
+def decided(assessment, decision):
+    """The headline as the registry composes it."""
+    return replace(decision_text(decision), performance=performance(assessment))
+
+
 def test_a_model_that_beats_all_is_told_in_units_beside_the_best_reference():
-    message = headline(document(), GateDecision("champion", address="arm:3", champion=2))
+    message = decided(document(), GateDecision("champion", address="arm:3", champion=2))
     assert message.tone == "good"
     assert message.text == (
         "This MLP has an RMSE of 0.01 rad (angle) and 0.01 rad/s (velocity) 0.5 s ahead, 50 % less "
@@ -105,7 +111,7 @@ def test_a_reference_that_is_the_model_is_not_its_own_rival():
         model={"kind": "arx", "reference": "linear", "history": 40},
         against={"persistence": against(0.2, 0.15, 0.25), "linear": against(1.0, 1.0, 1.0)},
     )
-    text = headline(result, GateDecision("champion", address="arm:1")).text
+    text = decided(result, GateDecision("champion", address="arm:1")).text
     assert text.startswith("This linear model with 40 rows of history has an RMSE of")
     assert "80 % less error than the best reference, persistence" in text
 
@@ -175,7 +181,7 @@ def test_too_few_episodes_give_no_interval():
     ],
 )
 def test_what_the_registry_decided_is_the_second_sentence(decision, tone, words):
-    message = headline(document(), decision)
+    message = decided(document(), decision)
     assert message.tone == tone
     assert words in message.text
 
@@ -222,7 +228,7 @@ def test_a_policy_is_told_by_its_return_and_success():
         "passed": True,
     }
     result = from_json_value(result, Verification, Path("verification.json"))
-    assert headline(result, GateDecision("champion", address="walker:1")).text == (
+    assert decided(result, GateDecision("champion", address="walker:1")).text == (
         "This policy has a mean return of 487 over 100 episodes (random actions 22; the champion "
         "480; 95 % interval of the gain over random 450 to 480) and succeeds in 95 % of them "
         "(random actions 0 %). walker:1 is champion: it passed every rule of the gate."

@@ -6,7 +6,7 @@ import pytest
 from kinemill.verify.accuracy import evaluate
 from kinemill.verify.analysis import accuracy
 from kinemill.verify.references import Persistence
-from kinemill.verify.scale import stated_scale, training_scale, training_std
+from kinemill.verify.scale import stated_scale, training_scale
 from tests.verify.conftest import pack, swing
 
 
@@ -15,15 +15,15 @@ def test_the_spread_is_that_of_the_training_rows_whatever_the_test_rows_do():
     still = np.zeros((50, 3))
     dataset = pack({"train": training, "test": [still]})
     expected = np.concatenate(training)[:, :2].std(axis=0)
-    np.testing.assert_allclose(training_std(dataset), expected, rtol=1e-5)
+    np.testing.assert_allclose(training_scale(dataset).std, expected, rtol=1e-5)
 
 
 def test_a_joint_that_turns_for_ever_has_the_spread_of_a_circle():
     rows = np.zeros((1000, 3))
     rows[:, 0] = np.arange(1000) * 0.1
     # Uniform over a turn: pi over the root of 3.
-    assert training_std(pack({"train": [rows]}))[0] == pytest.approx(np.pi / 3**0.5, rel=0.01)
-    plain = training_std(pack({"train": [rows]}, angles=()))[0]
+    assert training_scale(pack({"train": [rows]})).std[0] == pytest.approx(np.pi / 3**0.5, rel=0.01)
+    plain = training_scale(pack({"train": [rows]}, angles=())).std[0]
     assert plain == pytest.approx(100 / 12**0.5, rel=0.01)
 
 
@@ -69,4 +69,4 @@ def test_the_scale_of_a_model_is_read_from_its_verification():
 def test_two_levels_are_a_mode_and_no_resolution():
     rows = np.zeros((500, 3))
     rows[::2, 1] = 1.0
-    assert training_std(pack({"train": [rows]}))[1] == pytest.approx(0.5)
+    assert training_scale(pack({"train": [rows]})).std[1] == pytest.approx(0.5)

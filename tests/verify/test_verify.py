@@ -8,7 +8,6 @@ import onnx
 import pytest
 from safetensors.torch import save_file
 
-from kinemill.dataset import write_packed
 from kinemill.errors import Blocked
 from kinemill.export import stage as export
 from kinemill.export.bundle import seal
@@ -18,6 +17,7 @@ from kinemill.task.export import Export
 from kinemill.train.warm_start import FORMAT
 from kinemill.verify import stage
 from kinemill.verify.document import read_verification
+from tests.dataset.packing import write_packed
 from tests.export.conftest import DESCRIPTION, random_step, task_of
 
 

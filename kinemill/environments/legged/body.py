@@ -20,7 +20,6 @@ Floats = NDArray[np.float64]
 
 _TRUNK = 7  # numbers of the free joint: position and quaternion
 _LEVEL = 0.05  # share of the mass center's height within which points are on the ground
-_POINTS = 4  # of a sole
 # Share of the standing height below which a gait needs another stance: robots start in stance, drop
 # into the gait, and have fallen below a share of its height that is close to that of the gait.
 CROUCHED = 0.9

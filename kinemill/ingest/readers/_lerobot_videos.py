@@ -21,7 +21,6 @@ from kinemill.task import Task
 SUFFIX = ".mp4"
 CHUNK = 1000  # episodes in a folder of version 2, if `chunks_size` is not stated
 LONGEST = 1024  # characters of a path
-_FIELDS = {"video_key", "episode_chunk", "episode_index", "chunk_index", "file_index"}
 _SPECS = {"", "d", *(f"0{width}d" for width in range(1, 10))}
 # Exceptions of Arrow for a damaged file.
 _DAMAGE = (OSError, ValueError, TypeError, KeyError, MemoryError, NotImplementedError)

@@ -16,6 +16,14 @@ class Undecodable(Exception):
     """rosbags cannot decode a message or the definition of its type."""
 
 
+def decode_or_none(decode: Decoder, data: bytes) -> object:
+    """Return a message, or None if it cannot be decoded."""
+    try:
+        return decode(data)
+    except Undecodable:
+        return None
+
+
 def decoder(name: str, encoding: str, definition: str) -> Decoder:
     """Return a function that decodes the bytes of a message; it raises `Undecodable`.
 

@@ -29,7 +29,6 @@ _TYPES = {
 _FIELD = re.compile(r"(\w+)(?:\[(\d{1,5})\])? (\w+)")
 _DEEPEST, _MOST_FIELDS = 8, 10_000  # of types in types, and of fields: none of PX4's is near
 
-Floats = np.ndarray[Any, np.dtype[np.float64]]
 Fields = dict[str, tuple[str, int]]  # name -> type and place in the record
 
 

@@ -31,7 +31,7 @@ from kinemill.ingest.readers._chunks import (
     unpack,
 )
 from kinemill.ingest.readers._messages import MessageCollector
-from kinemill.ingest.readers._ros import FORMATS, Decoder, Undecodable, decoder
+from kinemill.ingest.readers._ros import FORMATS, Decoder, Undecodable, decode_or_none, decoder
 from kinemill.task import Task
 from kinemill.task.plugins import READERS
 
@@ -110,11 +110,8 @@ def _take_chunk(record: Record, state: _State) -> None:
         return
     state.damaged = False
     for own in inner(data, record.offset):
-        if own.opcode in {
-            SCHEMA,
-            CHANNEL,
-            MESSAGE,
-        }:  # no nested chunks, which could recurse forever
+        # No nested chunks, which could recurse forever.
+        if own.opcode in {SCHEMA, CHANNEL, MESSAGE}:
             _take(own, state)
 
 
@@ -178,10 +175,7 @@ def _take_message(payload: bytes, state: _State) -> None:
     is_selected = gathering.wants(topic)
     if not (is_selected or gathering.is_new(topic)):
         return
-    try:
-        message = decode(payload[_MESSAGE.size :])
-    except Undecodable:
-        message = None
+    message = decode_or_none(decode, payload[_MESSAGE.size :])
     if gathering.is_new(topic) and message is not None:
         gathering.show(topic, message)
     if is_selected:

@@ -11,7 +11,7 @@ from typing import Any
 
 from kinemill.ingest.raw import RawLog, Reader, Reason, Unreadable, reason
 from kinemill.ingest.readers._messages import MessageCollector
-from kinemill.ingest.readers._ros import Decoder, Undecodable, decoder
+from kinemill.ingest.readers._ros import Decoder, Undecodable, decode_or_none, decoder
 from kinemill.task import Task
 from kinemill.task.plugins import READERS
 
@@ -56,7 +56,7 @@ def _messages(path: Path, gathering: MessageCollector) -> Iterator[tuple[str, ob
             decoders = _decoders(bag.connections, gathering, ros1)
             connections = [one for one in bag.connections if one.id in decoders]
             for connection, stamp, data in bag.messages(connections) if connections else []:
-                yield connection.topic, _decode_or_none(decoders[connection.id], data), stamp
+                yield connection.topic, decode_or_none(decoders[connection.id], data), stamp
     except Unreadable:
         raise
     except Exception as error:  # errors of rosbags, and others that damaged bytes cause
@@ -88,13 +88,6 @@ def _decoders(connections: Any, gathering: MessageCollector, ros1: bool) -> dict
     if reasons and (not decoders or gathering.wants(selected[0].topic)):
         raise Unreadable(*reasons)
     return decoders
-
-
-def _decode_or_none(decode: Decoder, data: bytes) -> object:
-    try:
-        return decode(data)
-    except Undecodable:
-        return None
 
 
 def _whole(problem: str) -> Reason:

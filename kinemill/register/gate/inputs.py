@@ -153,14 +153,6 @@ class GateInputs:
     overlap: RowOverlap = RowOverlap()
 
 
-def number(value: object) -> float:
-    """Return a measured number as float; other values, such as null, are NaN, which passes no rule.
-
-    The unit is unchanged.
-    """
-    return float(value) if isinstance(value, int | float) else math.nan
-
-
 def to_json_number(value: float) -> Value:
     """Return a number for JSON: finite as float, otherwise as text."""
     return value if math.isfinite(value) else str(value)

@@ -14,12 +14,13 @@ from kinemill.register.gate.inputs import Paired
 from kinemill.runtime import QUIETLY, Floats, Predictor, Simulator
 from kinemill.task import Task
 from kinemill.task.promote import FREE_RUN
-from kinemill.verify.accuracy import CHUNK, evaluate, gather
+from kinemill.verify.accuracy import evaluate
 from kinemill.verify.analysis import compare
 from kinemill.verify.comparison import NRMSE, Comparison
 from kinemill.verify.errors import Errors
 from kinemill.verify.free_run import FreeRun, free_run
 from kinemill.verify.losses import counted_horizons
+from kinemill.verify.output_errors import output_deviations
 from kinemill.verify.scale import scale_of
 from kinemill.verify.significance import compare_squares
 
@@ -127,7 +128,9 @@ def output_comparisons(
     values = replace(rows, segments=[rows.output_values])
     columns = np.array([rows.outputs.index(name) for name in names])
     scale = scale_of(values, columns, np.zeros(len(names), dtype=bool))
-    own, other = (_output_errors(one, rows, names, errors) for one in models)
+    present = errors.starts + errors.history - 1
+    offsets = np.minimum(list(errors.by_horizon), errors.horizon - 1)
+    own, other = (output_deviations(one, rows, names, present, offsets) for one in models)
     return {
         str(steps): dict(
             zip(
@@ -144,21 +147,3 @@ def output_comparisons(
         )
         for at, steps in enumerate(errors.by_horizon)
     }
-
-
-def _output_errors(
-    model: Simulator, rows: PackedDataset, names: list[str], errors: Errors
-) -> Floats:
-    """Return prediction minus truth after the steps of `errors.by_horizon`, (W, steps, Y)."""
-    assert rows.output_values is not None
-    present = errors.starts + errors.history - 1
-    starts, horizon = present - model.history + 1, errors.horizon
-    offsets = np.minimum(list(errors.by_horizon), horizon - 1)
-    predicted = list[Floats]()
-    for first in range(0, len(starts), CHUNK):
-        windows = gather(rows, starts[first : first + CHUNK], model.history, horizon)
-        rolled = model.rollout_outputs(windows.states, windows.past_actions, windows.actions)[1]
-        picked = rolled[:, offsets].astype(np.float64)
-        predicted.append(picked[..., [list(model.outputs).index(name) for name in names]])
-    truth = rows.output_values[present[:, None] + offsets].astype(np.float64)
-    return np.concatenate(predicted) - truth[..., [rows.outputs.index(name) for name in names]]

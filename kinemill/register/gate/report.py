@@ -112,8 +112,8 @@ def _text(version: Version) -> str:
         stays = f"version {previous} stayed champion" if previous else "there was no champion"
         return f"refused by {', '.join(failed)}; {stays}"
     lines = f"it passed all {len(version.gate)} rules of the gate"
-    if version.is_provisional:
+    if version.provisional:
         lines = f"{version.provisional}; it passed every other rule of the gate"
     if CHAMPION in version.aliases:
-        return f"{'provisional ' * version.is_provisional}champion: {lines}"
+        return f"{'provisional ' * bool(version.provisional)}champion: {lines}"
     return f"was champion: {lines}, and another version is champion now"

@@ -11,8 +11,6 @@ from kinemill.rl.objective import Reinforcement
 from kinemill.task.bounds import Count, Weight, Width
 from kinemill.task.reinforcement import DISCOUNTS, Algorithm
 
-Share = Field(gt=0.0, le=1.0)
-
 
 class ActorCritic(Algorithm):
     """Shared settings of on-policy algorithms."""

@@ -53,11 +53,6 @@ def keys(courses: Sequence[Course]) -> list[list[int]]:
     return [each.own for each in hashed(courses)]
 
 
-def probes(one: Course) -> list[int]:
-    """Return the keys to search for duplicates of a course, for every shift of its ends."""
-    return hashed([one])[0].probes
-
-
 def _probes(one: Course, shapes: NDArray[np.int64]) -> list[int]:
     """Return the keys of shapes (m, tables), each with the length that the move makes of it."""
     first, last = _moves()

@@ -207,18 +207,14 @@ def courses_of(
     ]
 
 
-def distance(one: Course, other: Course) -> float:
-    """Return the rms distance of two courses relative to the deviation, of the worst state.
-
-    One course is shifted along the other by up to `SHIFT` plus the difference of their durations,
-    and the smallest distance counts. It is infinite for different durations and for robots at
-    rest. A state that rests in both is scaled by the deviation that counts as rest.
-    """
-    return float(distances(one, [other])[0])
-
-
 def distances(one: Course, others: Sequence[Course]) -> Array:
-    """Return the `distance` of a course to each of others, (k,)."""
+    """Return the rms distance of a course to each of others, (k,), relative to the deviation.
+
+    It is that of the worst state. One course is shifted along the other by up to `SHIFT` plus the
+    difference of their durations, and the smallest distance counts. It is infinite for different
+    durations and for robots at rest. A state that rests in both is scaled by the deviation that
+    counts as rest.
+    """
     result = np.full(len(others), np.inf)
     if not others:
         return result

@@ -12,7 +12,13 @@ from kinemill.runtime import Policy
 from kinemill.runtime.policy_layout import MASK, OBSERVATION
 from kinemill.runtime.policy_self_test import play
 from kinemill.verify.checklist import Gate, gate
-from kinemill.verify.contract_checks import Refusal, rejects_invalid_inputs, repeatable, try_invalid
+from kinemill.verify.contract_checks import (
+    Refusal,
+    beyond_limits,
+    rejects_invalid_inputs,
+    repeatable,
+    try_invalid,
+)
 from kinemill.verify.policies.episode_inputs import out_of_range_probe
 from kinemill.verify.test_inputs import Probe
 
@@ -119,7 +125,7 @@ def refusals(policy: Policy, probe: Probe) -> list[Refusal]:
         nan = numbers.copy()
         nan[0, 0] = np.nan
         calls["NaN"] = lambda: policy.step({**inputs, OBSERVATION: nan}, carry)
-        extreme = _beyond_limits(policy, numbers)
+        extreme = beyond_limits(policy.observation, policy.limits, numbers)
         if extreme is not None:
             calls["values outside a limit"] = lambda: policy.step(
                 {**inputs, OBSERVATION: extreme}, carry
@@ -128,13 +134,3 @@ def refusals(policy: Policy, probe: Probe) -> list[Refusal]:
         scaled = {**inputs, name: inputs[name] / np.float32(255.0)}
         calls[f"{name} from 0 to 1"] = lambda scaled=scaled: policy.step(scaled, carry)
     return [try_invalid(name, call) for name, call in calls.items()]
-
-
-def _beyond_limits(policy: Policy, numbers: NDArray[np.float32]) -> NDArray[np.float32] | None:
-    for index, name in enumerate(policy.observation):
-        if name in policy.limits:
-            low, high = policy.limits[name]
-            extreme = numbers.copy()
-            extreme[0, index] = high + max(high - low, 1.0)
-            return extreme
-    return None

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from kinemill.environments.card import Card
 from kinemill.environments.evaluation import Trials, bootstrap
 from kinemill.export.policy_cases import Cases, make_cases
 from kinemill.export.summary import ExportSummary
@@ -48,7 +47,6 @@ class PolicySubject:
         module: the trained policy in torch.
         trained: interface of the trained policy.
         demonstrations: logs with a test split; None if the policy did not learn from logs.
-        card: card of the environment, for a policy without a dataset.
         source: folder of the trained policy, with its learning curves.
         exported_summary: summary of the export, with C99.
     """
@@ -58,7 +56,6 @@ class PolicySubject:
     module: PolicyModule
     trained: PolicyInterface
     demonstrations: Demonstrations | None = None
-    card: Card | None = None
     source: Path | None = None
     exported_summary: ExportSummary | None = None
 

@@ -47,7 +47,6 @@ class Reference:
         stable_member: the best member that stays bounded over whole episodes; None if none does.
     """
 
-    name: str
     best: Member
     stable_member: Member | None
 

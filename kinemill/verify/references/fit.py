@@ -27,7 +27,7 @@ from kinemill.verify.references.ridge import Fitted, make_step
 from kinemill.verify.references.selection import Ground, ground_of
 from kinemill.verify.references.specs import Spec, specs_of
 from kinemill.verify.references.step_predictor import StepPredictor, single
-from kinemill.verify.scale import training_std
+from kinemill.verify.scale import training_scale
 
 NOT_FINITE = "none of its members stays finite on validation rows"
 
@@ -62,18 +62,19 @@ def fit_references(
             expected="episodes of at least verify.horizon + 1 rows",
             fix="lower verify.horizon, or add longer logs",
         )
-    ground = ground_of(dataset, histories[-1], verify.horizon, verify.stride, training_std(dataset))
+    std = training_scale(dataset).std
+    ground = ground_of(dataset, histories[-1], verify.horizon, verify.stride, std)
     specs, left_out = specs_of(task)
-    angle, scope = is_angle(dataset), Scope(dataset, ground, folder, digest)
-    items = {"persistence": _simple("persistence", [Persistence()], ground)}
+    angle, scope = is_angle(dataset), Scope(dataset, folder, digest)
+    items = {"persistence": _simple([Persistence()], ground)}
     velocities = constant_velocities(task, angle, histories[-1])
-    items["constant_velocity"] = _simple("constant_velocity", velocities, ground)
+    items["constant_velocity"] = _simple(velocities, ground)
     for name, baseline in task.verify.baselines.items():
         if baseline.history > histories[-1]:
             rows = f"{baseline.history} rows of history, and the episodes allow {histories[-1]}"
             left_out[name] = f"needs {rows}"
         else:
-            items[name] = _simple(name, [baseline], ground)
+            items[name] = _simple([baseline], ground)
     every = {spec.name: candidates_of(spec, dataset, ground, histories) for spec in specs}
     left_out |= {name: NOT_FINITE for name, candidates in every.items() if not candidates}
     first = {name: strongest(candidates) for name, candidates in every.items() if candidates}
@@ -85,7 +86,7 @@ def fit_references(
     return References(items, left_out, ground.split)
 
 
-def _simple(name: str, predictors: Sequence[Predictor], ground: Ground) -> Reference:
+def _simple(predictors: Sequence[Predictor], ground: Ground) -> Reference:
     """Select among references without weights; persistence always counts as stable."""
     members = [
         Member(
@@ -98,27 +99,21 @@ def _simple(name: str, predictors: Sequence[Predictor], ground: Ground) -> Refer
         for one in predictors
     ]
     stable = [member for member in members if member.stable]
-    best, best_stable = (
-        min(some, key=lambda member: member.nrmse, default=None) for some in (members, stable)
-    )
-    if best is None:
-        raise ValueError(name)
-    return Reference(name, best, best_stable)
+    best = min(members, key=lambda member: member.nrmse)
+    return Reference(best, min(stable, key=lambda member: member.nrmse, default=None))
 
 
 @dataclass(frozen=True)
 class Scope:
-    """Data to fit and select members, and the folder to write them to.
+    """Data to fit members, and the folder to write them to.
 
     Attributes:
         dataset: dataset with the training rows.
-        ground: the validation rows.
         folder: folder to write members to; None to write none.
         digest: digest of the dataset.
     """
 
     dataset: PackedDataset
-    ground: Ground
     folder: Path | None
     digest: str
 
@@ -127,9 +122,9 @@ def _reference(spec: Spec, scope: Scope, selected: tuple[Candidate, Candidate | 
     best, stable = selected
     made = _made(spec, scope, (best.nrmse, best.fitted), lasts=best is stable)
     if stable is None or stable is best:
-        return Reference(spec.name, made, made if stable is best else None)
+        return Reference(made, made if stable is best else None)
     member = _made(spec, scope, (stable.nrmse, stable.fitted), lasts=True)
-    return Reference(spec.name, made, member)
+    return Reference(made, member)
 
 
 def _made(spec: Spec, scope: Scope, selected: tuple[float, Fitted], *, lasts: bool) -> Member:

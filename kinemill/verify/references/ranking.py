@@ -82,8 +82,9 @@ def candidates_of(
     candidates = _finite(groups)
     if not candidates:
         return []
-    near = [NEAR * min(key(one) for one in candidates) for key in (_at_end, _over_all)]
-    close = [one for one in candidates if _at_end(one) <= near[0] or _over_all(one) <= near[1]]
+    at_end = NEAR * min(one.nrmse for one in candidates)
+    overall = NEAR * min(one.overall for one in candidates)
+    close = [one for one in candidates if one.nrmse <= at_end or one.overall <= overall]
     close_groups = list({id(one.group): one.group for one in close}.values())
     for group in close_groups:
         group.errors = ground.errors(group.stacked, len(group.fitted))
@@ -129,14 +130,6 @@ def _ordered(candidates: Sequence[Candidate]) -> list[Candidate]:
         return behind, max(one.overall, equal), one.fitted.history, -one.fitted.ridge
 
     return sorted(candidates, key=order)
-
-
-def _at_end(one: Candidate) -> float:
-    return one.nrmse
-
-
-def _over_all(one: Candidate) -> float:
-    return one.overall
 
 
 def _finite(groups: Sequence[_Group]) -> list[Candidate]:

@@ -122,7 +122,7 @@ def load_references(home: Home, ref: ArtifactRef) -> References:
         stable = family.stable and _member(
             folder, family.stable, document.baselines.get(f"{name}-stable")
         )
-        items[name] = Reference(name, best, stable)
+        items[name] = Reference(best, stable)
     return References(items, document.facts.left_out, document.facts.chosen_on, ref.digest)
 
 

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from kinemill import runtime
-from kinemill.dataset import PackedDataset, PackedEpisode, write_packed
+from kinemill.dataset import PackedDataset, PackedEpisode
 from kinemill.export.bundle import write_interface
 from kinemill.register.gate.measurements import DynamicsMeasurements
 from kinemill.register.gate.smoke_test import serve_zero_window
 from kinemill.store import get_or_build
 from kinemill.task import load_task
+from tests.dataset.packing import write_packed
 from tests.export.documents import io_of
 from tests.register.conftest import interface, rollout_model, step_model
 

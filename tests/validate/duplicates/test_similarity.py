@@ -16,7 +16,7 @@ from kinemill.store import publish_json
 from kinemill.task import load_task
 from kinemill.validate.duplicates import registry
 from kinemill.validate.duplicates.index import Sketched, open_index
-from kinemill.validate.duplicates.lsh import keys, probes
+from kinemill.validate.duplicates.lsh import hashed, keys
 from kinemill.validate.duplicates.registry import (
     duplicate_groups,
     find_pairs,
@@ -24,7 +24,7 @@ from kinemill.validate.duplicates.registry import (
     register_duplicates,
     restore_duplicates,
 )
-from kinemill.validate.duplicates.similarity import course, distance, duplicate_distances, sketch
+from kinemill.validate.duplicates.similarity import course, distances, duplicate_distances, sketch
 from tests.conftest import EXAMPLES
 from tests.validate.conftest import make_swing, make_task, real_logs
 
@@ -125,7 +125,7 @@ def test_independent_runs_are_no_repeats_by_index_and_by_brute_force(home):
     items = [sketched(task, f"run {k}", independent(k)) for k in range(200)]
     assert add(task, home, items).total == 0
     courses = [course(item.sketch, task) for item in items[:60]]
-    assert min(distance(one, two) for one, two in combinations(courses, 2)) > 0.3
+    assert min(distances(one, [two])[0] for one, two in combinations(courses, 2)) > 0.3
     assert duplicate_groups(home, task.name) == {}
 
 
@@ -149,9 +149,10 @@ def test_the_distance_is_that_of_the_pair_and_the_same_both_ways():
         for values in (independent(1), noisy(independent(1), 0.1))
     )
     # White noise of 10 % of which each point is the mean of 500 / 64 rows.
-    assert distance(one, two) == pytest.approx(0.1 / np.sqrt(500 / 64), rel=0.2)
-    assert distance(one, two) == pytest.approx(distance(two, one), rel=1e-9)
-    assert set(keys([one])[0]) <= set(probes(one))
+    (there,), (back,) = distances(one, [two]), distances(two, [one])
+    assert there == pytest.approx(0.1 / np.sqrt(500 / 64), rel=0.2)
+    assert there == pytest.approx(back, rel=1e-9)
+    assert set(keys([one])[0]) <= set(hashed([one])[0].probes)
 
 
 @pytest.mark.parametrize("encoder", [0.0, 1e-3])
