@@ -162,11 +162,11 @@ class BCPolicy(PolicyModule):
         return self.network.warm_up(earlier) if earlier.shape[1] else self._zeros(earlier)
 
     def scaled(self, actions: Tensor) -> Tensor:
-        """Return actions (..., A) in standard deviations of training."""
+        """Return actions (..., A) minus their mean, in standard deviations of training."""
         return (actions - self.action_mean) / self.action_std
 
     def limited(self, actions: Tensor) -> Tensor:
-        """Clamp actions (..., A) to their limits; NaN stays NaN."""
+        """Clamp actions (..., A) in task units to their limits; NaN stays NaN."""
         low, high = self.low.expand_as(actions), self.high.expand_as(actions)
         return torch.where(actions > high, high, torch.where(actions < low, low, actions))
 

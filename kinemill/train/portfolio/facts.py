@@ -72,7 +72,7 @@ def _rollout(dataset: PackedDataset, history: int) -> int:
 def saturated(dataset: PackedDataset) -> dict[str, tuple[float, float]]:
     """Return the range of each state whose sensor saturates in training, in its unit.
 
-    An end of the range at which it does not saturate is moved away by the width of the range.
+    If it saturates at one end only, the other end is extended by the width of the range.
     """
     episodes, count = list[NDArray[np.float32]](), 0
     for one in dataset.of("train"):
