@@ -22,7 +22,7 @@ def dataset_tasks(log: Path) -> dict[int, str]:
     """Return the text of each task of the data set that a log belongs to; {} without one.
 
     Raises:
-        BadLog: the list of tasks is damaged.
+        BadLog: The list of tasks is damaged.
     """
     meta = _meta(log)
     if meta is None:

@@ -35,7 +35,7 @@ class Mirror:
     """The mirror image of a robot.
 
     Attributes:
-        pairs: left and right joints.
+        pairs: left and right joint of each pair.
         flipped: joints that change their sign.
         unclear: joints whose sign the clips do not show.
     """
@@ -104,7 +104,7 @@ def partner(joint: str) -> str | None:
 
 
 def _letter(joint: str, letter: str) -> int | None:
-    """Return the position of a letter as a word of a name; None if it does not."""
+    """Return the position of a letter that is a word of a name; None if it is none."""
     at = 0
     for part in joint.replace("-", "_").split("_"):
         if part.lower() == letter:

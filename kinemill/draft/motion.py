@@ -65,11 +65,11 @@ class _Clips:
 def build_motion(
     name: str, source: Path, rate: float | None = None, robot: RobotFile | None = None
 ) -> Draft:
-    """Draft a motion task from clips; for the arguments see `builder.build`.
+    """Draft a motion task from clips; arguments as in `builder.build`.
 
     Raises:
-        BadInput: there is no clip, or none names its joints.
-        BadLog: the only clip cannot be read.
+        BadInput: There is no clip, or none names its joints.
+        BadLog: The only clip cannot be read.
     """
     read = read_tables(source, rate, is_motion=True)
     tables, problems = read.tables, read.problems
@@ -130,7 +130,7 @@ def _target(column: Column) -> Column:
 
 
 def _repeats(angles: Floats) -> bool:
-    """Return whether a clip (n, J) has a cycle, twice."""
+    """Return whether a clip (n, J) is periodic, see `cycle_of`."""
     try:
         cycle_of([angles[:, angles.std(axis=0) > STILL]])
     except BadInput:

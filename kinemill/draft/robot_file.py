@@ -56,7 +56,12 @@ class JointLimits:
 
 @dataclass(frozen=True)
 class RobotFile:
-    """The joints of a robot file, by name."""
+    """The joints of a robot file.
+
+    Attributes:
+        path: the file.
+        joints: limits by name of joint.
+    """
 
     path: Path
     joints: dict[str, JointLimits]
@@ -155,7 +160,10 @@ def _position(joint: Any, spec: Any) -> Ends | None:
 
 
 def _range(ends: Iterable[float], limited: int, spec: Any) -> Ends | None:
-    """Return a range if it is in force: stated, and neither switched off nor left to no default."""
+    """Return a range if it applies: stated and not switched off; None otherwise.
+
+    An automatic switch applies the range only if the compiler option `autolimits` is on.
+    """
     low, high = (float(end) for end in ends)
     is_stated = int(limited) != _NO and (int(limited) != _AUTO or bool(spec.compiler.autolimits))
     return (low, high) if is_stated and low < high else None
@@ -194,7 +202,7 @@ def _scaled(ends: Ends | None, scale: float) -> Ends | None:
 
 
 def _narrowest(every: list[Ends | None]) -> Ends | None:
-    """Return what all of these ranges allow."""
+    """Return the intersection of the ranges; None if there is none."""
     stated = [ends for ends in every if ends]
     if not stated:
         return None

@@ -52,7 +52,7 @@ ChosenTable = tuple[Table, Choice]
 
 
 def choose_all(tables: list[Table], *, is_policy: bool = False) -> list[Choice]:
-    """Choose the best variant of each quantity of each log.
+    """Return the best variant of each quantity of each log, and reasons for the other columns.
 
     Accelerations, which follow from velocities, are states only if there are no others. References
     of a controller are actions only if there are no commands; a policy observes them otherwise, as

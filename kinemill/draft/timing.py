@@ -41,8 +41,8 @@ def nice(step: float) -> float:
 def bridged_gap(columns: list[Column], dt: float) -> float | None:
     """Return the longest gap, s, over which the states are smooth enough to interpolate.
 
-    Samples are left out on purpose and interpolated from their neighbors. None if the default of
-    five time steps is as long.
+    To find it, samples are removed and interpolated from their neighbors. None if the gap is not
+    longer than the default of five time steps.
     """
     states = [column for column in columns if column.guess.role == "state"]
     logs = dict.fromkeys(log for column in states for log in column.samples)
