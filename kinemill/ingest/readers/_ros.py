@@ -21,7 +21,7 @@ def decoder(name: str, encoding: str, definition: str) -> Decoder:
 
     Args:
         name: type of the message, such as `sensor_msgs/msg/JointState`.
-        encoding: of the definition, one of `FORMATS`; "" for a standard type of ROS 2.
+        encoding: encoding of the definition, one of `FORMATS`; "" for a standard type of ROS 2.
         definition: the type and all types that it uses.
 
     Raises:

@@ -254,10 +254,13 @@ def _topic(name: str, one: _Type, data: bytes) -> _Topic:
 
 
 def read(path: Path, task: Task) -> RawLog:
-    """Read one DataFlash file, with fields matched by `TYPE.Field`.
+    """Read one DataFlash file, with fields matched by `TYPE.Field`; timestamps are in µs.
+
+    Values are multiplied by the scale of their field, so that they have the unit of the log.
 
     Raises:
-        Unreadable: the file holds no messages with timestamps, or lacks a requested field.
+        Header: The task has no channels.
+        Unreadable: The file holds no messages with timestamps, or lacks a requested field.
     """
     contents, data = _read_file(path)
     types = _topics(contents, data)

@@ -34,7 +34,7 @@ def read(path: Path, task: Task) -> RawLog | list[RawLog]:
     Episodes that a field marks are parts, see `_episodes`.
 
     Raises:
-        Unreadable: the file holds no objects, a field is missing, or one holds no numbers.
+        Unreadable: The file holds no objects, a field is missing, or one holds no numbers.
     """
     try:
         whole, bad = _table(path)

@@ -51,10 +51,11 @@ class _Clip:
 
 
 def read(path: Path, task: Task) -> RawLog:
-    """Read one clip.
+    """Read one clip; values keep the units of the file.
 
     Raises:
-        Unreadable: the file is no complete clip, its frames differ in width or hold other values
+        Header: The task has no channels.
+        Unreadable: The file is no complete clip, its frames differ in width or hold other values
             than numbers, its layout does not fit them, or a channel is missing.
     """
     clip = _clip(_parse(path))

@@ -63,10 +63,11 @@ class _Records:
 
 
 def read(path: Path, task: Task) -> RawLog:
-    """Read one ULog file, with fields matched by `topic.field`.
+    """Read one ULog file, with fields matched by `topic.field`; timestamps are in µs.
 
     Raises:
-        Unreadable: the file is no ULog file, holds no data, or lacks a requested field.
+        Header: The task has no channels.
+        Unreadable: The file is no ULog file, holds no data, or lacks a requested field.
     """
     data = path.read_bytes()
     contents = read_records(data)
