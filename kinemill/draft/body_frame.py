@@ -1,4 +1,4 @@
-"""Rates and velocities in the frame of a vehicle, which are no derivatives of its pose.
+"""Rates and velocities in the frame of a vehicle, which are not derivatives of its pose.
 
 A gyro measures p = droll/dt - dyaw/dt sin(pitch), and so on (Diebel 2006, "Representing Attitude"),
 and a velocity u along the nose is dx/dt cos(yaw) + dy/dt sin(yaw) on level ground. Near level, and

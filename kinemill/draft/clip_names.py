@@ -50,7 +50,7 @@ def clip_columns(table: Table, robot: RobotFile | None, commands: set[str]) -> C
     Args:
         table: the clip.
         robot: model file of the robot, whose hinges are in the order of its joints.
-        commands: columns of commands, which are no joints.
+        commands: columns of commands, which are not joints.
     """
     named = {
         identifier(match[1]): column
@@ -135,7 +135,7 @@ def _vectors(table: Table) -> dict[str, list[str]]:
 
 
 def _attitude(table: Table, columns: list[str]) -> dict[str, str]:
-    """Return the columns of `trunk_x` to `trunk_w`; {} if the fourth to seventh are no rotation.
+    """Return the columns of `trunk_x` to `trunk_w`; {} if the fourth to seventh are not a rotation.
 
     The scalar part is first or last: the trunk of a robot is upright most of the time.
     """

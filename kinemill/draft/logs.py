@@ -33,7 +33,7 @@ class LogTables:
     Attributes:
         tables: one table for each part of a log.
         problems: reasons why other files are not used, by name.
-        exclude: patterns of the names of files that are no logs, for `ingest.exclude`.
+        exclude: patterns of the names of files that are not logs, for `ingest.exclude`.
     """
 
     tables: list[Table]
@@ -56,7 +56,7 @@ def read_tables(source: Path, rate: float | None, *, is_motion: bool = False) ->
     if is_file(source):
         return LogTables(survey(source, rate)[:MOST_LOGS])
     if not is_folder(source):
-        raise BadInput(source, "is no file and no folder", fix="name a log, or a folder of logs")
+        raise BadInput(source, "is neither file nor folder", fix="name a log, or a folder of logs")
     logs, plans = log_files(source), list[Path]()
     if not is_motion:
         logs, plans = _without_plans(source, logs)

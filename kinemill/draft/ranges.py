@@ -19,7 +19,7 @@ AGREEING = 20  # least number of recordings that can make limits
 NEW = 0.1  # of the range of all others: how far one recording may leave it
 MARGIN = 0.5  # of the range, added on both sides
 REST = 0.1  # of the largest value, added as well: a joint at rest may move in another log
-OUTLIERS = 0.0005  # share of the samples on each side that is no part of a range
+OUTLIERS = 0.0005  # share of the samples on each side that is not part of a range
 
 Ends = tuple[float, float]
 

@@ -91,7 +91,7 @@ def _first(name: str, environment: str) -> EnvironmentDraft:
     else:
         raise BadInput(
             f"--env {environment}",
-            "is no environment",
+            "is not an environment",
             expected="a Gymnasium id such as CartPole-v1, an MJCF or URDF file, or file.py:Class",
         )
     return EnvironmentDraft(name, environment, settings, (1.0, _FIRST))

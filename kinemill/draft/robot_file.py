@@ -75,13 +75,13 @@ def read_robot(path: Path) -> RobotFile:
     """
     expected = "a URDF (<robot>) or MJCF (<mujoco>) file"
     if not is_file(path):
-        raise BadInput(path, "is no file", expected=expected)
+        raise BadInput(path, "is not a file", expected=expected)
     if (size := path.stat().st_size) > LARGEST:
         raise BadInput(path, f"{size} bytes", expected=f"at most {LARGEST} bytes")
     try:
         root = ElementTree.fromstring(path.read_bytes())
     except ElementTree.ParseError as error:
-        raise BadInput(path, f"is no XML ({error})", expected=expected) from error
+        raise BadInput(path, f"is not XML ({error})", expected=expected) from error
     if root.tag not in ROOTS:
         raise BadInput(path, f"its root is <{root.tag}>", expected=expected)
     joints = _urdf(root, path) if ROOTS[root.tag] == "URDF" else _mjcf(path)
@@ -133,7 +133,7 @@ def _mjcf(path: Path) -> list[JointLimits]:
     try:
         spec = library.MjSpec.from_file(str(path))
     except ValueError as error:
-        raise BadInput(path, f"is no valid MJCF: {error}", expected="an MJCF model") from error
+        raise BadInput(path, f"is not valid MJCF: {error}", expected="an MJCF model") from error
     units = {library.mjtJoint.mjJNT_HINGE: "rad", library.mjtJoint.mjJNT_SLIDE: "m"}
     joints = {
         joint.name: JointLimits(

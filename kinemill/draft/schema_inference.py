@@ -81,10 +81,10 @@ def survey(path: Path, rate: float | None = None) -> list[Table]:
 
     Raises:
         BadInput: There is no such file.
-        BadLog: It is no log, or the time of its rows is unknown.
+        BadLog: It is not a log, or the time of its rows is unknown.
     """
     if not is_file(path):
-        raise BadInput(path, "is no file", fix="name a log, or a folder of logs")
+        raise BadInput(path, "is not a file", fix="name a log, or a folder of logs")
     form = form_of(path)
     is_text = form in {"csv", "text"} and not is_long(path) and not has_episodes(path)
     if form is None or is_text:
@@ -133,7 +133,7 @@ def columns_of(path: Path) -> tuple[dict[str, Floats], list[str]]:
     Numeric timestamps are columns as well.
 
     Raises:
-        BadInput: It is no log, holds several recordings, or has no column of numbers.
+        BadInput: It is not a log, holds several recordings, or has no column of numbers.
     """
     form = form_of(path)
     if form in {"csv", "text"}:
@@ -141,7 +141,7 @@ def columns_of(path: Path) -> tuple[dict[str, Floats], list[str]]:
         numbers = {name: values for name, (_, values) in table.values.items()}
         return _some(numbers, path), [*table.left_out]
     if form is None:
-        raise BadInput(path, "is no log", fix="name files that a reader can read")
+        raise BadInput(path, "is not a log", fix="name files that a reader can read")
     reader: Reader = READERS[form]
     try:
         result = _readable(reader, path, _header(reader, path), _Clock([], 1.0))
@@ -199,7 +199,7 @@ def _everything(reader: Reader, path: Path, listed: list[str], rate: float | Non
 
 
 def _is_aside(name_guess: Guess) -> bool:
-    """Return whether a column is no channel by name; the draft decides on references."""
+    """Return whether a column is not a channel by name; the draft decides on references."""
     return name_guess.role is None and name_guess.what != "reference"
 
 

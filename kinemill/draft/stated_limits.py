@@ -20,7 +20,7 @@ from kinemill.task.units import factor
 
 ROUNDING = 1e-3  # of the range: values that far beyond a limit do not exceed it
 FARTHER = 3.0  # times the range of a joint in rad: values that far are in deg
-CONTRADICTED = 0.5  # share of the logs beyond a limit, above which it is no limit of the channel
+CONTRADICTED = 0.5  # share of the logs beyond a limit, above which it is not a limit of the channel
 RARE = 0.01  # share of the samples of a log beyond a limit that may be faults
 UNKNOWN_UNIT = "the unit of the channel is unknown: state it, and draft again"
 MOST_NAMES = 5  # logs that a finding names

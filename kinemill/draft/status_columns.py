@@ -1,4 +1,4 @@
-"""Columns that are no measurements: clocks, counters, flags and modes.
+"""Columns that are not measurements: clocks, counters, flags and modes.
 
 A name alone is no evidence: the mode of a beam is its shape. So a status also needs few different
 values, all whole numbers, and a column without a descriptive name even fewer.

@@ -74,7 +74,7 @@ class Draft:
     remarks: list[str] = field(default_factory=list[str])  # conclusions about the whole task
     exclude: list[str] = field(
         default_factory=list[str]
-    )  # `ingest.exclude`: files that are no logs
+    )  # `ingest.exclude`: files that are not logs
 
     @property
     def logs(self) -> list[Path]:
@@ -238,7 +238,7 @@ def _left_out(columns: dict[str, str]) -> list[str]:
 
 
 def _ingest(draft: Draft) -> list[str]:
-    """Set where timestamps are, and which files are no logs."""
+    """Set where timestamps are, and which files are not logs."""
     names = list(dict.fromkeys(table.time for table in draft.tables if table.time))
     parts: list[str] = []
     if names:

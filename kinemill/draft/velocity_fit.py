@@ -22,7 +22,7 @@ def fit_line(every: list[tuple[Floats, Floats]]) -> tuple[float, float] | None:
     """Return the factor of a robust line through all windows, and the share that agrees.
 
     Args:
-        every: integral of the velocity (m,) and motion of the position (m,) over windows, by log.
+        every: integral of the velocity and motion of the position, both (windows,), by log.
 
     Returns:
         Velocity integral per motion, and the share of the windows with motion close to the line;

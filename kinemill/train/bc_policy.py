@@ -119,7 +119,7 @@ class BCPolicy(PolicyModule):
     ) -> tuple[Tensor, ...]:
         """Run the network with its memory: (B, F), (B, 1) rows done, carry -> (B, E), carry."""
         inputs, whole = list(carry), list[Tensor]()
-        # ONNX files cannot hold tensors of size 0: they are no inputs, and are made here.
+        # ONNX files cannot hold tensors of size 0: they are not inputs, and are made here.
         for shape in self.network.carry_shapes:
             nothing = features.new_zeros(features.shape[0], *shape) if 0 in shape else None
             whole.append(inputs.pop(0) if nothing is None else nothing)

@@ -266,7 +266,7 @@ class Step(nn.Module):
         change = _product(state, self.drift) + _product(outputs, self.gain)
         if self.layout.integrator == "rk4":
             # Kutta (1901) with the action held; k1 is `change`. All stages use the origin of k1:
-            # an intermediate stage is no row of the log.
+            # an intermediate stage is not a row of the log.
             stage_carry = carry
             if self.has_origin:
                 row = torch.cat([state, action], dim=-1)

@@ -225,7 +225,7 @@ def damaged_file(what: str, error: BaseException) -> Unreadable:
         reason(
             "format",
             "file",
-            f"is no whole {what} file ({type(error).__name__}: {first})",
+            f"is not a complete {what} file ({type(error).__name__}: {first})",
             expected="a file that other programs can read",
             fix="copy it from the robot again",
         )

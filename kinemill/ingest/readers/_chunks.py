@@ -42,8 +42,8 @@ def records(path: Path) -> Iterator[Record]:
     """Yield the records of a file up to its footer; skip attachments.
 
     Raises:
-        Unreadable: It is no MCAP file.
-        Damaged: The file ends before its footer, or bytes are no record.
+        Unreadable: It is not an MCAP file.
+        Damaged: The file ends before its footer, or bytes are not a record.
     """
     size = path.stat().st_size
     with path.open("rb") as file:

@@ -188,9 +188,9 @@ def is_content(line: bytes) -> bool:
 def _header(lines: list[bytes]) -> tuple[bytes, int]:
     """Return the header and its line number.
 
-    It is the first line that is no comment, or the last comment before it, if that first line has
-    as many fields and most of them are numbers. If that line has no rows under it, but a later one
-    has, the lines above that one describe the recording.
+    It is the first line that is not a comment, or the last comment before it, if that first line
+    has as many fields and most of them are numbers. If that line has no rows under it, but a later
+    one has, the lines above that one describe the recording.
     """
     lines = [lines[0].removeprefix(BOM), *lines[1:]] if lines else []
     content = next((at for at, line in enumerate(lines) if is_content(line)), len(lines))

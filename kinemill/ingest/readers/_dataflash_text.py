@@ -28,7 +28,7 @@ class _Layout(NamedTuple):
         """Return the message of a line without its name.
 
         Raises:
-            ValueError: A value is no number, or the number of values is wrong.
+            ValueError: A value is not a number, or the number of values is wrong.
             struct.error: a value is out of range.
         """
         fields = [field.strip() for field in rest.split(",", len(self.letters) - 1)]
@@ -45,7 +45,7 @@ def is_text(head: bytes) -> bool:
 
 
 def as_binary(text: bytes, scales: Mapping[str, float]) -> tuple[bytes, list[int]]:
-    """Return the binary form of a log, and the numbers of the lines that are no messages.
+    """Return the binary form of a log, and the numbers of the lines that are not messages.
 
     Args:
         text: the log.
@@ -79,7 +79,7 @@ def _define(rest: str, layouts: dict[str, _Layout]) -> bytes:
 def _value(letter: str, text: str, scales: Mapping[str, float]) -> bytes | int | float:
     scale = scales[letter]
     if letter == "a":
-        return b""  # an array of samples is no channel
+        return b""  # an array of samples is not a channel
     if not scale:
         return text.encode("ascii", "replace")
     if letter in "fdg":

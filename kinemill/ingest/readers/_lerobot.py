@@ -3,7 +3,7 @@
 A file of version 2.1 is one episode, one of version 3 holds many: the parts `episode 7`, by
 `episode_index`. Sources are elements of vectors: `observation.state[3]`, `action[0]`, in the order
 of `meta/info.json` (`kinemill new` takes channel names from there); a vector of one element is
-`action`. The Parquet files under `meta/` are no logs. Images of a camera are read from its video.
+`action`. The Parquet files under `meta/` are not logs. Images of a camera are read from its video.
 """
 
 from collections.abc import Mapping

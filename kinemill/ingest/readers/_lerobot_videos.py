@@ -186,7 +186,7 @@ class _DataSet:
             spelled = valid_text(repr(template)[:200])
             return "meta/info.json", f"has no valid `video_path`, but {spelled}"
         if len(file) > LONGEST or "\0" in file or file != valid_text(file):
-            return valid_text(file[:LONGEST]), "is no valid path"
+            return valid_text(file[:LONGEST]), "is not a valid path"
         if file.startswith("/") or ".." in PurePosixPath(file).parts:
             return file, "leads out of the data set"
         path = self.folder / file
@@ -225,7 +225,7 @@ def _read_columns(path: Path, columns: list[str]) -> tuple[pl.DataFrame, str]:
     except _DAMAGE as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        return pl.DataFrame(), f"is no whole Parquet file ({type(error).__name__})"
+        return pl.DataFrame(), f"is not a complete Parquet file ({type(error).__name__})"
 
 
 def _number(value: object) -> float | None:

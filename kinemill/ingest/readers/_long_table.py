@@ -116,7 +116,7 @@ def find_long(frame: pl.DataFrame) -> LongTable | None:
 
 
 def _is_any_measured(frame: pl.DataFrame, names: list[str], numbers: list[str]) -> bool:
-    """Return whether a number next to the value varies within a signal, and is no row counter.
+    """Return whether a number next to the value varies within a signal, and is not a row counter.
 
     Then the value is one quantity of several in a wide table, such as that of two robots.
     """
@@ -186,7 +186,7 @@ def _naming(frame: pl.DataFrame, candidates: list[str]) -> list[str]:
 def widen(frame: pl.DataFrame) -> pl.DataFrame | None:
     """Return a long table (n, columns) as a wide one, see `pivot`; None if it is not long.
 
-    Values that are no numbers are missing. The header has to pass `may_be_long`.
+    Values that are not numbers are missing. The header has to pass `may_be_long`.
     """
     if (table := find_long(frame)) is None:
         return None

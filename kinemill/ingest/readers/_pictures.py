@@ -99,7 +99,7 @@ def as_images(
         Images whose `read` raises `BadLog` for an image of another shape than the first one.
 
     Raises:
-        Unreadable: The first one is no image, or of another shape than the channel states.
+        Unreadable: The first one is not an image, or of another shape than the channel states.
     """
     try:
         shape = picture(first).shape
@@ -126,7 +126,7 @@ def decode_picture(picture: bytes, plain: Plain | None = None) -> Pictures:
     """Return an image as (H, W, 3) uint8.
 
     Raises:
-        BadLog: It is no image, too large, or has more than eight bits per color.
+        BadLog: It is not an image, too large, or has more than eight bits per color.
     """
     return _decode_file(picture) if plain is None else _pixels(picture, plain)
 
@@ -142,7 +142,7 @@ def _decode_file(picture: bytes) -> Pictures:
                 raise _bad(f"a picture of mode {opened.mode}")
             return np.asarray(opened.convert("RGB"))
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        raise _bad(f"{len(picture)} bytes that are no whole PNG or JPEG") from None
+        raise _bad(f"{len(picture)} bytes that are not a complete PNG or JPEG") from None
 
 
 def _pixels(picture: bytes, plain: Plain) -> Pictures:

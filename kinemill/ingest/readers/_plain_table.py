@@ -70,7 +70,7 @@ def source_of(path: Path) -> Path | bytes:
     """Return the path of a CSV file, or the content of another table as CSV text, UTF-8 with LF.
 
     Raises:
-        Unreadable: It is no valid UTF-16, as its first bytes state.
+        Unreadable: It is not valid UTF-16, as its first bytes state.
     """
     with path.open("rb") as file:
         head = file.read(HEAD)
@@ -83,7 +83,7 @@ def source_of(path: Path) -> Path | bytes:
         try:
             content = content[: len(content) // 2 * 2].decode("utf-16").encode()
         except UnicodeDecodeError as error:
-            problem = f"is no text in UTF-16 ({error})"
+            problem = f"is not text in UTF-16 ({error})"
             raise Unreadable(whole_file(problem, "text", "save it again")) from error
         layout = _layout_of(with_newlines(content[:HEAD]))
     content = with_newlines(content)
@@ -160,7 +160,7 @@ def _numbered(width: int) -> list[str]:
 
 
 def _count_texts(lines: Sequence[bytes], separator: bytes | None) -> int | None:
-    """Return how many columns of rows are texts, such as a mode; None if the lines are no rows.
+    """Return how many columns of rows are texts, such as a mode; None if the lines are not rows.
 
     Rows hold as many fields each, at least two, and most of them values. A header has its names
     where rows have values.

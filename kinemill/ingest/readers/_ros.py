@@ -65,7 +65,7 @@ def _types(kind: str, encoding: str, definition: str) -> Any:
         for name in (name, *_inside(consts, fields))
     ]
     if odd := [name for name in names if not _NAME.fullmatch(name)]:
-        raise Undecodable(f"{odd[0]!r} is no name")
+        raise Undecodable(f"{odd[0]!r} is not a name")
     store.register(types)
     return store
 

@@ -27,7 +27,7 @@ def media_columns(
     Args:
         schema: types of the columns of the file.
         task: task with the channels.
-        videos: channels that are no columns, and the feature of each.
+        videos: channels that are not columns, and the feature of each.
 
     Raises:
         Unreadable: A channel is missing or of another type; each one has a reason.

@@ -81,7 +81,7 @@ def read_records(data: bytes) -> Contents:
     """Return the positions of all records of a file, and its damage.
 
     Raises:
-        Unreadable: The file is no ULog file, or uses an unsupported feature.
+        Unreadable: The file is not a ULog file, or uses an unsupported feature.
     """
     if not data.startswith(MAGIC) or len(data) < 16:
         raise Unreadable(whole_file("does not begin as a ULog file does"))

@@ -104,7 +104,7 @@ def is_archive(path: Path) -> bool:
 
 
 def table_digest(path: Path) -> str | None:
-    """Return the sha256 of the Parquet file in an archive; None if a file is no archive.
+    """Return the sha256 of the Parquet file in an archive; None if a file is not an archive.
 
     Raises:
         Unreadable: It is a damaged archive.
@@ -166,7 +166,7 @@ def _member(path: Path, name: str) -> Generator[IO[bytes]]:
         except KeyError as error:
             raise damaged_file("video archive", error) from error
         if file is None:
-            raise damaged_file("video archive", ValueError(f"{name} is no file"))
+            raise damaged_file("video archive", ValueError(f"{name} is not a file"))
         with file:
             yield file
 

@@ -2,7 +2,7 @@
 
 The content is unpacked into a temporary folder, and the reader of its format reads it there. The
 stored log stays compressed. Of a file that ends early, such as one that its recorder did not close,
-what can be unpacked is read. Archives of several files (tar, zip) are no logs.
+what can be unpacked is read. Archives of several files (tar, zip) are not logs.
 """
 
 import bz2
@@ -145,7 +145,7 @@ def _unpack(path: Path, folder: Path) -> tuple[Path, Reason | None]:
         if isinstance(error, OSError) and error.errno is not None:  # of the disk
             raise
         raise Unreadable(
-            _problem(f"is no sound {compression.name} file ({error})", "copy it again")
+            _problem(f"is not an intact {compression.name} file ({error})", "copy it again")
         ) from error
     return content, None
 

@@ -247,7 +247,7 @@ def _trouble(item: object) -> str:
     if isinstance(item, str):
         return item
     if not isinstance(item, h5py.Dataset) or item.shape is None:
-        return "is no data set with a shape"
+        return "is not a data set with a shape"
     if _is_external(item):
         return "keeps its data in another file"
     if item.dtype.hasobject:

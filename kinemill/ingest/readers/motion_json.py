@@ -55,7 +55,7 @@ def read(path: Path, task: Task) -> RawLog:
 
     Raises:
         Header: The task has no channels.
-        Unreadable: The file is no complete clip, its frames differ in width or hold other values
+        Unreadable: The file is not a complete clip, its frames differ in width or hold other values
             than numbers, its layout does not fit them, or a channel is missing.
     """
     clip = _clip(_parse(path))

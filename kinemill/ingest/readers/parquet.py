@@ -47,7 +47,7 @@ from kinemill.task import Task
 from kinemill.task.plugins import READERS
 
 MAGIC = b"PAR1"
-# Exceptions of Arrow; polars panics on some damaged files, with an exception that is no Exception.
+# Exceptions of Arrow; a panic of polars on a damaged file is not an `Exception`.
 _DAMAGE = (
     pl.exceptions.PolarsError,
     pl.exceptions.PanicException,

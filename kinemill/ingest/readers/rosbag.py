@@ -25,7 +25,7 @@ def read(path: Path, task: Task) -> RawLog:
     Timestamps are in ns. Of a cut bag, the messages before the cut are used.
 
     Raises:
-        Unreadable: The file is no bag or damaged, its types are unknown, or a field is missing.
+        Unreadable: The file is not a bag or damaged, its types are unknown, or a field is missing.
     """
     gathering, reasons = MessageCollector(task), list[Reason]()
     count = 0
