@@ -155,6 +155,7 @@ def new_states(task: Task, rounds: Sequence[Sequence[Floats]]) -> list[float]:
         if rows is None:
             shares.append(np.nan)
             continue
+        # The largest value of a state belongs to the last of its cells.
         indices = np.minimum((rows - low) / width * _CELLS, _CELLS - 1).astype(int)
         cells = [tuple(row) for row in indices.tolist()]
         shares.append(float(np.mean([cell not in visited for cell in cells])))

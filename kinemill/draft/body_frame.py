@@ -76,6 +76,7 @@ def _explained(
     rows = np.concatenate(parts)
     rest = rows[:, 0] - fit[0] * rows[:, 1]
     rest -= np.median(rest)
+    # Faults would dominate the variance, so the windows with the largest rest are left out.
     is_usual = np.abs(rest) <= np.quantile(np.abs(rest), USUAL)
     if np.std(rest[is_usual]) < EXACT * np.std(fit[0] * rows[:, 1]):
         return 0.0

@@ -65,6 +65,7 @@ def find_experiments(names: Iterable[str]) -> tuple[Experiment, Experiment] | No
         for second in TESTING
         if first in words and second in words
     ]
+    # Evidence: the same names carry both words, and none of these names exists without a word.
     complete = [
         pair
         for pair in pairs

@@ -63,6 +63,7 @@ def find_mirror(
     paired = {name for pair in pairs for name in pair}
     flipped = [one for one in joints if one not in paired and LATERAL & set(split_words(one))]
     unclear = list[str]()
+    # In a gait, a leg moves as its partner did half a cycle earlier.
     half, series = round(_cycle(clips) / 2.0), _command_series(clips, commands)
     for one, other in pairs:
         columns = joints.index(one), joints.index(other)

@@ -264,6 +264,7 @@ def _mirrored_limits(columns: list[Column], mirror: Mirror) -> tuple[list[Column
     for name, column in by_name.items():
         other = by_name[partners.get(name, name)].limits
         if other and name in mirror.flipped:
+            # The image of [low, high] under a change of sign is [-high, -low].
             other = -other[1], -other[0]
         if column.limits is None and other is None:
             continue

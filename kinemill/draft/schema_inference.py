@@ -341,6 +341,7 @@ def _of_messages(path: Path, log: RawLog, result: _ReadResult) -> Table:
             continue
         samples[name] = (_floats(signal.time - origin) / log.ticks, _floats(signal.values))
     spans = {name: float(np.ptp(seconds)) for name, (seconds, _) in samples.items()}
+    # A topic that sends in bursts is slower than its usual step: its mean rate bounds it.
     steps = {
         name: max(usual_step(seconds), RARE * spans[name] / len(seconds))
         for name, (seconds, _) in samples.items()

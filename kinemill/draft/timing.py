@@ -66,6 +66,7 @@ def _smooth_gap(column: Column, log: tuple[object, str]) -> float | None:
         values = np.asarray(unwrap(values * column.radians))
     step, std = float(np.median(np.diff(seconds))), float(np.std(values))
     errors = {k: _bridging_error(seconds, values, k) for k in (2, 3, 5, 8, 12, 20, 30, MOST_STEPS)}
+    # Noise adds the same error to any gap; only a larger error shows that motion is lost.
     allowed = max(BRIDGED * std, NOISE * errors[2])
     reached = 1
     for rows, error in errors.items():

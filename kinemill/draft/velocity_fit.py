@@ -63,6 +63,7 @@ def likely_pairs(columns: list[Column]) -> set[tuple[str, str]]:
     moved, integral = values[rows:] - values[:-rows], integral[rows:] - integral[:-rows]
     size = np.sqrt(np.outer((integral**2).sum(axis=0), (moved**2).sum(axis=0)))
     product = integral.T @ moved
+    # [i, j]: the integral of column i against the motion of column j; both are 1 if they agree.
     slope = np.divide(product, (moved**2).sum(axis=0), out=0 * size, where=size > 0.0)
     share = np.divide(product, size, out=0 * size, where=size > 0.0)
     is_likely = (share > LIKELY) & (np.abs(slope - 1.0) < APART)
@@ -151,7 +152,7 @@ def on_one_clock(
 
 
 def integrals_of(seconds: Floats, speed: Floats, path: Floats, shift: int) -> tuple[Floats, Floats]:
-    """Return over windows the velocity's integral (m,) and the position's difference (m,).
+    """Return the velocity's integral and the position's change over windows, both (windows,).
 
     Args:
         seconds: timestamps (n,), s.
@@ -171,6 +172,7 @@ def integrals_of(seconds: Floats, speed: Floats, path: Floats, shift: int) -> tu
     usual = usual_step_of(seconds)
     unknown = ~np.isfinite(area) | (steps > 5 * usual) | (steps <= 0.0)
     sums = np.concatenate(([0.0], np.cumsum(np.where(unknown, 0.0, area))))
+    # Differences of these sums give all windows; a window with an unknown step is left out.
     holes = np.concatenate(([0], np.cumsum(unknown)))
     rows = max(1, min(round(WINDOW / usual), len(speed) // 3))
     sample = slice(None, None, max(1, len(speed) // WINDOWS))

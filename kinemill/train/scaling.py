@@ -109,6 +109,7 @@ def coordinate_scale(dataset: PackedDataset, layout: Layout) -> Tensor:
         encoded = transform.encode(dict(zip(layout.states, states.unbind(1), strict=True)))
         decoded = transform.decode(encoded)
         again = torch.stack([decoded[name] for name in layout.states], 1).detach()
+        # The inverse may return an angle that differs by whole turns.
         turns = torch.tensor(layout.angles) * torch.round((again - states) / (2 * math.pi))
         _check_inverse(layout, (again - states - 2 * math.pi * turns) / std)
         values = torch.stack([encoded[name] for name in layout.coordinate_names], 1).detach()

@@ -183,6 +183,7 @@ class Rollouts:
             by_x, by_parameter = self._jacobians(flat, visited[:-1][some], actions[some])
             rows: list[Tensor] = []
             for own, added in zip(by_x, by_parameter, strict=True):
+                # Chain rule: dx[k+1]/dp = df/dp + df/dx · dx[k]/dp.
                 slopes = torch.baddbmm(added, own, slopes)
                 rows.append(slopes[:, :states])
             scaled = torch.stack(rows) / std.unsqueeze(1)

@@ -88,8 +88,10 @@ def read_records(data: bytes) -> Contents:
     contents, ids, at = Contents(), dict[int, Topic](), 16
     has_preflight = has_postflight = False
     while at < len(data):
-        size, kind = struct.unpack_from("<HB", data, at) if at + 3 <= len(data) else (1, 68)
+        # A header that is cut counts as a record that ends after the data.
+        size, kind = struct.unpack_from("<HB", data, at) if at + 3 <= len(data) else (1, ord("D"))
         stop = at + 3 + size
+        # Appended data begin at a stated byte; the record before may be cut there.
         if contents.appended and stop > contents.appended[0]:
             at = max(at, contents.appended.pop(0))
         elif size == 0 or kind not in _RECORD_TYPES:

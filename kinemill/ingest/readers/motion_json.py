@@ -103,6 +103,7 @@ def _clip(content: Json) -> _Clip:
             raise _unfit("layout", problem, f"columns among the {values.shape[1]} of each frame")
         columns |= {name: first} if width == 1 else {}
         columns |= dict(zip(elements(name, width), range(first, first + width), strict=True))
+        # A part as wide as the list of joints has a column for each joint, by its name.
         if width == len(joints):
             columns |= {f"{name}[{joint}]": first + k for k, joint in enumerate(joints)}
     constants = {
