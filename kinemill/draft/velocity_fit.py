@@ -1,4 +1,4 @@
-"""A velocity against a position over short windows, as a line that faults cannot move."""
+"""Compare a velocity with the motion of a position, by a line that is robust against faults."""
 
 import numpy as np
 
